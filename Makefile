@@ -1,0 +1,53 @@
+# Everything works in a fresh clone with Python 3.11 or newer and its venv module; nothing else is needed.
+# Another Python:  make demo PYTHON=python3.12      Another environment:  make test VENV=/path/to/venv
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+BENCHES := $(sort $(wildcard bench/[a-z]*.py))
+
+.DEFAULT_GOAL := help
+.PHONY: help install dev demo test check format bench clean
+
+help:  ## what can be made
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+install: $(VENV)/.installed  ## an environment in .venv with polyseme in it
+
+dev: $(VENV)/.installed-dev  ## the same with the tools for tests and checks
+
+demo: $(VENV)/.installed  ## pretrain a model on text that Python brings along, about three minutes, and look at it
+	$(BIN)/polyseme demo -o runs/demo
+
+test: $(VENV)/.installed-dev  ## all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.installed-dev  ## style, types and the floors of the house
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed-dev  ## mend style where a tool can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.installed-dev  ## every comparison with a peer, one after another
+	@set -e; for script in $(BENCHES); do echo "== $$script"; $(BIN)/python $$script; done
+
+clean:  ## remove the environment and tools' caches; runs/ stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+
+# The stamps make an installation happen once and again when pyproject.toml changes. The larger one covers the smaller.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "polyseme needs Python 3.11 or newer, this is %d.%d: make PYTHON=python3.12 ..." % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $(VENV)/.installed $@

@@ -1,0 +1,80 @@
+"""polyseme: representations of text, from 1-of-N to GPT, trained, compared and looked into.
+
+The names below are the public ones; everything else may change without notice. Importing the package is cheap:
+a name loads its module, and torch with it, when it is first used.
+
+    import polyseme
+    polyseme.load("runs/demo")          # a trained run, ready for fill, embed and neighbours
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from polyseme.errors import PolysemeError
+
+if TYPE_CHECKING:
+    from polyseme.core.reporter import Reporter
+    from polyseme.data.prepare import prepare
+    from polyseme.infer.embed import embed, embed_file
+    from polyseme.infer.fill import fill
+    from polyseme.infer.load import load
+    from polyseme.infer.neighbours import neighbours
+    from polyseme.text.corpus import Corpus, TextConfig
+    from polyseme.text.tokenizers import Tokenizer, TokenizerConfig
+    from polyseme.train.budget import Budget
+    from polyseme.train.pretrain import PretrainRequest, pretrain
+    from polyseme.train.run import RunDirectory
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Budget",
+    "Corpus",
+    "PolysemeError",
+    "PretrainRequest",
+    "Reporter",
+    "RunDirectory",
+    "TextConfig",
+    "Tokenizer",
+    "TokenizerConfig",
+    "__version__",
+    "embed",
+    "embed_file",
+    "fill",
+    "load",
+    "neighbours",
+    "prepare",
+    "pretrain",
+]
+
+_HOMES = {
+    "Budget": "polyseme.train.budget",
+    "Corpus": "polyseme.text.corpus",
+    "PretrainRequest": "polyseme.train.pretrain",
+    "Reporter": "polyseme.core.reporter",
+    "RunDirectory": "polyseme.train.run",
+    "TextConfig": "polyseme.text.corpus",
+    "Tokenizer": "polyseme.text.tokenizers",
+    "TokenizerConfig": "polyseme.text.tokenizers",
+    "embed": "polyseme.infer.embed",
+    "embed_file": "polyseme.infer.embed",
+    "fill": "polyseme.infer.fill",
+    "load": "polyseme.infer.load",
+    "neighbours": "polyseme.infer.neighbours",
+    "prepare": "polyseme.data.prepare",
+    "pretrain": "polyseme.train.pretrain",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

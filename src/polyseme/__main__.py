@@ -1,0 +1,7 @@
+"""`python -m polyseme` is `polyseme`."""
+
+import sys
+
+from polyseme.cli import main
+
+sys.exit(main())

@@ -1,0 +1,218 @@
+"""`polyseme demo`: a model trained before your eyes, on text that every Python brings along."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing as closed_after
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from polyseme.cli.options import Json, positive
+from polyseme.cli.output import closing, command, emit, emit_json, say
+from polyseme.errors import CorpusError, PolysemeError
+
+if TYPE_CHECKING:
+    from polyseme.infer.load import Loaded
+    from polyseme.text.corpus import Corpus
+    from polyseme.text.tokenizers import Tokenizer
+
+CORPUS = "python-docs"
+_MARKER = "demo.json"  # written by the demo only: a folder that holds it is the demo's to replace
+_N_EXAMPLES, _TOP = 12, 3
+_N_WORDS, _N_NEIGHBOURS = 6, 5
+_FREQUENT = slice(60, 400)  # ranks of words that are frequent but carry meaning
+_SENTENCE = re.compile(r"[A-Z][A-Za-z ,;'’-]+\.")
+_WORD = re.compile(r"[a-z]{4,}")
+
+
+def run(
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("runs/demo"),
+    model: str = "modernbert",
+    minutes: float = 2.8,
+    seed: int = 1,
+    json: Json = False,
+) -> None:
+    """Pretrain on text that Python brings along for about three minutes and show what was learned.
+
+    Args:
+        output: the run folder to write; an earlier demo there is replaced.
+        model: modernbert, or bert to see how much longer the model of 2018 stays at the baseline.
+        minutes: minutes of training.
+        seed: number behind every random choice.
+        json: print what was learned as one JSON document.
+    """
+    positive("--minutes", minutes)
+    from polyseme.cli.progress import open_reporter
+    from polyseme.infer.load import load
+    from polyseme.report.loss_chart import write_loss_chart
+    from polyseme.report.run_summary import summarize, summary_text
+    from polyseme.text.corpus import Corpus, TextConfig
+    from polyseme.train.budget import Budget
+    from polyseme.train.pretrain import PretrainRequest, pretrain
+
+    if (output / _MARKER).is_file():
+        shutil.rmtree(output)
+    say(f"Training {model} for {minutes:g} minutes on CPython's own documentation, from nothing.")
+    request = PretrainRequest(
+        model=model, corpus=[CORPUS], output=output, budget=Budget(minutes=minutes), seed=seed
+    )
+    fresh = not output.exists()
+    try:
+        with closed_after(open_reporter()) as reporter:
+            done = pretrain(request, reporter)
+    finally:
+        if fresh and output.is_dir():
+            _write_marker(output, {})
+
+    charts = write_loss_chart(
+        done.metrics(), [output / "loss.svg", output / "loss.png"], f"{model} on {CORPUS}: loss"
+    )
+    loaded = load(output)
+    corpus = Corpus([CORPUS], TextConfig())
+    learned: dict[str, Any] = {
+        "summary": summarize(done),
+        "examples": list(fill_examples(loaded, corpus, seed)),
+        "neighbours": neighbours_of_frequent_words(loaded, corpus),
+        "charts": [str(path) for path in charts],
+    }
+    _write_marker(output, learned)
+    if json:
+        emit_json(learned)
+    else:
+        emit("\n" + summary_text(learned["summary"]))
+        emit("\n" + examples_text(learned["examples"]))
+        emit("\n" + neighbours_text(learned["neighbours"]) + "\n")
+    closing(
+        wrote=[done.path, *charts],
+        then=[
+            command("polyseme", "fill", output, "Return a [MASK] of the object."),
+            command("polyseme", "inspect", output),
+            "polyseme pretrain modernbert YOUR-FOLDER -o runs/mine --minutes 10",
+        ],
+    )
+
+
+def _write_marker(folder: Path, learned: dict[str, Any]) -> None:
+    from polyseme.core.config import to_json
+
+    (folder / _MARKER).write_text(to_json(learned), "utf-8")
+
+
+def fill_examples(loaded: Loaded, corpus: Corpus, seed: int) -> Iterator[dict[str, Any]]:
+    """Mask one word in each of a dozen held-out sentences and ask the model for it.
+
+    The sentences and words are drawn by the seed alone, so they are as easy or as hard as they come; a word counts
+    only if the vocabulary holds it whole, as the model fills in one token.
+
+    Yields {"text", "masked", "word", "candidates": [{"token", "probability", …}], "rank"}; rank is the place of the
+    masked word among the candidates, from 1, or None.
+    """
+    from polyseme.infer.fill import fill
+
+    for sentence, start, end in _masked_words(loaded.tokenizer, corpus, seed):
+        word = sentence[start:end]
+        masked = f"{sentence[:start]}[MASK]{sentence[end:]}"
+        (mask,) = fill(loaded, masked, _TOP)
+        tokens = [candidate["token"].strip().casefold() for candidate in mask["candidates"]]
+        yield {
+            "text": sentence,
+            "masked": masked,
+            "word": word,
+            "candidates": mask["candidates"],
+            "rank": tokens.index(word.casefold()) + 1 if word.casefold() in tokens else None,
+        }
+
+
+def _masked_words(tokenizer: Tokenizer, corpus: Corpus, seed: int) -> list[tuple[str, int, int]]:
+    """Sentences of held-out documents, one a document, with the character span of the word to mask."""
+    from polyseme.core.rng import Random
+
+    random = Random(seed, "demo")
+    found: list[tuple[float, str, int, int]] = []
+    for document in _documents(corpus, heldout=True):
+        choices = [
+            (sentence, match.start(), match.end())
+            for sentence in _plain_sentences(document)
+            for match in _WORD.finditer(sentence)
+            if _is_whole(tokenizer, sentence, match.start(), match.end())
+        ]
+        if choices:
+            number = len(found)
+            choice = choices[int(random.integers(len(choices), 0, number))]
+            found.append((float(random.uniform(1, number)), *choice))
+    if not found:
+        raise CorpusError("the held-out part of the demo's corpus has no plain sentence", where=CORPUS)
+    return [(sentence, start, end) for _, sentence, start, end in sorted(found)[:_N_EXAMPLES]]
+
+
+def _documents(corpus: Corpus, *, heldout: bool) -> Iterator[str]:
+    from polyseme.text.clean import DirtReport
+    from polyseme.text.corpus import is_heldout
+
+    for document in corpus.documents(DirtReport()):
+        if is_heldout(document.key, corpus.config.valid_share) == heldout:
+            yield document.text
+
+
+def _plain_sentences(text: str) -> Iterator[str]:
+    """Sentences of 8 to 20 plain words, without code, on one line."""
+    from polyseme.text.sentences import sentence_spans
+
+    for start, end in sentence_spans(text, "en"):
+        sentence = " ".join(text[start:end].split())
+        if 8 <= len(sentence.split()) <= 20 and _SENTENCE.fullmatch(sentence):
+            yield sentence
+
+
+def _is_whole(tokenizer: Tokenizer, sentence: str, start: int, end: int) -> bool:
+    """Whether a lower-case word stands alone in a sentence and is one token of the vocabulary."""
+    around = sentence[max(0, start - 1) : start] + sentence[end : end + 1]
+    if any(character.isalpha() or character in "'’-" for character in around):
+        return False
+    ids = tokenizer.encode(" " + sentence[start:end]).ids
+    return len(ids) == 1 and ids[0] != tokenizer.unk_id
+
+
+def neighbours_of_frequent_words(loaded: Loaded, corpus: Corpus) -> dict[str, list[dict[str, Any]]]:
+    """Nearest words of a few words that are frequent in the training text, common function words aside."""
+    from polyseme.infer.neighbours import neighbours
+
+    words = Counter(word for text in _documents(corpus, heldout=False) for word in _WORD.findall(text))
+    frequent = [word for word, _ in words.most_common()[_FREQUENT]]
+    whole = [word for word in frequent if _is_whole(loaded.tokenizer, word, 0, len(word))]
+    chosen = whole[:: max(1, len(whole) // _N_WORDS)][:_N_WORDS]
+    found: dict[str, list[dict[str, Any]]] = {}
+    for word in chosen:
+        try:
+            found[word] = neighbours(loaded, word, None, _N_NEIGHBOURS)
+        except PolysemeError as error:
+            say(f"note: {word}: {error.what}")
+    return found
+
+
+def examples_text(examples: Sequence[dict[str, Any]]) -> str:
+    """Write the examples for a person: the sentence, the masked word, the guesses."""
+    hits = sum(example["rank"] is not None for example in examples)
+    lines = [
+        "What it fills in, in sentences it never saw, drawn at random "
+        f"({hits} of {len(examples)} times the masked word is among the first {_TOP}):"
+    ]
+    for example in examples:
+        guesses = ", ".join(f"{c['token'].strip()} {c['probability']:.0%}" for c in example["candidates"])
+        mark = "✓" if example["rank"] is not None else " "
+        lines += [f"\n  {example['masked']}", f"  {mark} {example['word']:<14} guesses: {guesses}"]
+    return "\n".join(lines)
+
+
+def neighbours_text(words: dict[str, list[dict[str, Any]]]) -> str:
+    """Write the neighbours for a person, a word a line."""
+    lines = ["Nearest neighbours of frequent words, by the vectors it learned:"]
+    for word, near in words.items():
+        lines.append(f"  {word:<14} {', '.join(entry['word'] for entry in near)}")
+    return "\n".join(lines)

@@ -1,0 +1,73 @@
+"""`polyseme list`: what there is to choose from, without importing any of it."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Literal
+
+from polyseme.cli.options import Json
+from polyseme.cli.output import closing, emit, emit_json, say
+
+Kind = Literal["models", "objectives", "tasks", "recipes", "corpora", "formats"]
+
+_HOUSE = Path(__file__).resolve().parent.parent
+
+_CORPORA = {"python-docs": "CPython's own documentation, in every installation: about 2 MB of English."}
+
+_NEXT = {
+    "models": "polyseme pretrain modernbert my-texts -o runs/mine --minutes 10",
+    "objectives": "polyseme list models",
+    "tasks": "polyseme list models",
+    "recipes": "polyseme pretrain modernbert my-texts -o runs/mine --recipe NAME",
+    "corpora": "polyseme pretrain modernbert python-docs -o runs/first --minutes 3",
+    "formats": "polyseme list models",
+}
+
+
+def run(kind: Kind, /, *, json: Json = False) -> None:
+    """List what there is of a kind, a line each.
+
+    Args:
+        kind: models, objectives, tasks, recipes, corpora or formats.
+        json: print one JSON document: [{"name", "summary"}].
+    """
+    entries = entries_of(kind)
+    if json:
+        emit_json([{"name": name, "summary": summary} for name, summary in entries])
+        return
+    width = max((len(name) for name, _ in entries), default=0)
+    for name, summary in entries:
+        emit(f"{name:<{width}}  {summary}")
+    if not entries:
+        say(f"This version has no {kind}.")
+    closing(then=[_NEXT[kind]])
+
+
+def entries_of(kind: Kind) -> list[tuple[str, str]]:
+    """Names and one-line summaries of a kind, in alphabetical order."""
+    if kind == "recipes":
+        return [(path.stem, _head_comment(path)) for path in sorted((_HOUSE / "recipes").glob("*.toml"))]
+    if kind == "formats":
+        rooms = sorted((_HOUSE / "formats").glob("*/__init__.py"))
+        return [(room.parent.name.replace("_", "-"), _docstring_head(room)) for room in rooms]
+    if kind == "corpora":
+        from polyseme.text.builtin import BUILTINS
+
+        return [(name, _CORPORA.get(name, "")) for name in sorted(BUILTINS)]
+    from polyseme.core.registry import Registry
+
+    entries = Registry(kind)
+    return [(name, entries.summary(name)) for name in entries.names()]
+
+
+def _head_comment(path: Path) -> str:
+    """First line of the comment that opens a recipe."""
+    first = path.read_text("utf-8").partition("\n")[0]
+    return first.removeprefix("#").strip() if first.startswith("#") else ""
+
+
+def _docstring_head(path: Path) -> str:
+    """First sentence of a module's docstring, read without importing it."""
+    text = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+    return text.partition("\n\n")[0].replace("\n", " ")

@@ -1,0 +1,43 @@
+"""`polyseme neighbours`: the words nearest to a word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from polyseme.cli.options import Json, positive
+from polyseme.cli.output import closing, command, emit, emit_json
+
+
+def run(
+    folder: Annotated[Path, Parameter(name="RUN")],
+    word: str,
+    /,
+    *,
+    context: str | None = None,
+    top: int = 10,
+    json: Json = False,
+) -> None:
+    """List the words nearest to a word by the cosine of their vectors.
+
+    Args:
+        folder: the run folder.
+        word: a word of the vocabulary.
+        context: a sentence that holds the word: compare its vector there rather than the word's own.
+        top: how many neighbours to show.
+        json: print one JSON document: [{"word", "similarity"}].
+    """
+    positive("--top", top)
+    from polyseme.infer.load import load
+    from polyseme.infer.neighbours import neighbours
+
+    found = neighbours(load(folder), word, context, top)
+    if json:
+        emit_json(found)
+    else:
+        for entry in found:
+            emit(f"{entry['similarity']:6.3f}  {entry['word']}")
+    then = [] if context else [command("polyseme", "neighbours", folder, word, "--context", f"… {word} …")]
+    closing(then=then or [command("polyseme", "fill", folder, "… [MASK] …")])

@@ -1,0 +1,88 @@
+"""Options that several verbs share, checked before anything heavy is imported."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter, Token
+
+from polyseme.errors import ConfigError
+
+if TYPE_CHECKING:
+    from polyseme.train.budget import Budget
+
+Language = Literal["auto", "en", "zh"]
+Documents = Literal["auto", "blank", "file", "line"]
+Device = Literal["auto", "cpu", "cuda"]
+Json = Annotated[bool, Parameter(name="--json", show_default=False)]
+
+_UNITS = {"k": 1e3, "m": 1e6, "g": 1e9}
+
+
+def _read_count(_: object, tokens: Sequence[Token]) -> int:
+    text = tokens[0].value.strip().lower().replace("_", "")
+    scale = _UNITS.get(text[-1:], 1.0)
+    try:
+        return int(float(text[:-1] if scale != 1 else text) * scale)
+    except (ValueError, OverflowError):
+        raise ValueError("write a whole number like 5000000, 5e6 or 5M") from None
+
+
+# A whole number as people write large ones: 5000000, 5_000_000, 5e6 or 5M.
+Count = Annotated[int | None, Parameter(converter=_read_count)]
+
+
+def read_settings(pairs: Sequence[str]) -> dict[str, Any]:
+    """Read repeated `--set key=value` options; the last value of a key counts.
+
+    Raises:  ConfigError: an item without a key or an equals sign.
+
+    Example:
+        >>> read_settings(["hidden_size=256", "train.learning_rate=1e-3"])
+        {'hidden_size': 256, 'train.learning_rate': 0.001}
+    """
+    from polyseme.core.config import parse_value
+
+    settings: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(
+                "--set needs key=value", got=pair, fix="write it like --set hidden_size=256, without spaces"
+            )
+        settings[key.strip()] = parse_value(value.strip())
+    return settings
+
+
+def read_budget(
+    minutes: float | None,
+    epochs: float | None,
+    tokens: int | None,
+    steps: int | None,
+    *,
+    default_minutes: float,
+) -> Budget:
+    """Make the budget of a run from its four options.
+
+    Args:
+        minutes, epochs, tokens, steps: as typed, None where absent.
+        default_minutes: the budget when none is given.
+
+    Raises:  ConfigError: several given, or one that is not above zero.
+    """
+    from polyseme.train.budget import Budget
+
+    if minutes is epochs is tokens is steps is None:
+        minutes = default_minutes
+    return Budget(minutes=minutes, epochs=epochs, tokens=tokens, steps=steps)
+
+
+def positive(name: str, value: float | None) -> None:
+    """Refuse an option whose number is not above zero.
+
+    Raises:  ConfigError: it is zero, negative or not a number.
+    """
+    if value is not None and not (math.isfinite(value) and value > 0):
+        raise ConfigError(f"{name} must be above zero", got=value)

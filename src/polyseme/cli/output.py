@@ -1,0 +1,48 @@
+"""Where words go: results to stdout, everything about them to stderr."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def say(text: str = "") -> None:
+    """Tell the person something that is not a result (stderr)."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def emit(text: str) -> None:
+    """Print a result (stdout)."""
+    print(text)
+
+
+def emit_json(document: Any) -> None:
+    """Print the one JSON document that `--json` promises (stdout)."""
+    from polyseme.core.config import to_json
+
+    sys.stdout.write(to_json(document))
+
+
+def command(*words: object) -> str:
+    """Write a command so that it can be pasted into a shell.
+
+    Example:
+        >>> command("polyseme", "fill", "my run", "It is [MASK].")
+        "polyseme fill 'my run' 'It is [MASK].'"
+    """
+    return shlex.join(str(word) for word in words)
+
+
+def closing(wrote: Sequence[Path | str] = (), then: Sequence[str] = ()) -> None:
+    """End a command: what it wrote and what is useful next (stderr).
+
+    Args:
+        wrote: files and folders, the most important first.
+        then: commands that can be typed as they stand.
+    """
+    for label, items in (("wrote", [str(item) for item in wrote]), ("next", list(then))):
+        for number, item in enumerate(items):
+            say(f"{label + ':' if number == 0 else '':<7}{item}")

@@ -1,0 +1,101 @@
+"""`polyseme prepare`: tokenize text once into a store that many runs share."""
+
+from __future__ import annotations
+
+from contextlib import closing as closed_after
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from polyseme.cli.options import Documents, Json, Language, positive
+from polyseme.cli.output import closing, command, emit, emit_json
+from polyseme.errors import ConfigError
+
+if TYPE_CHECKING:
+    from polyseme.text.tokenizers import Tokenizer, TokenizerConfig
+
+
+def run(
+    *corpus: str,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    tokenizer: str | None = None,
+    kind: Literal["wordpiece", "byte-bpe", "unigram"] = "wordpiece",
+    vocab_size: int | None = None,
+    valid: list[str] | None = None,
+    lang: Language = "auto",
+    encoding: str = "auto",
+    field: str = "text",
+    documents: Documents = "auto",
+    deduplicate: Literal["none", "exact", "near"] = "none",
+    workers: int | None = None,
+    json: Json = False,
+) -> None:
+    """Tokenize text into a store; `polyseme pretrain` takes the store as its corpus.
+
+    Args:
+        corpus: files, folders, globs (.txt .jsonl, also .gz .zst) or python-docs.
+        output: the store folder to write.
+        tokenizer: a run, a store or a tokenizer.json whose vocabulary to share; else one is learned from the text.
+        kind: kind of tokenizer to learn.
+        vocab_size: size of the vocabulary to learn; chosen from the corpus size when absent.
+        valid: held-out text, repeatable; without it a share of the documents, chosen by hash, is held out.
+        lang: language of the text: auto, en or zh.
+        encoding: auto, or a name such as utf-8 or gb18030.
+        field: the key of the text in .jsonl.
+        documents: how documents are told apart: by blank lines, by file, by line, or auto.
+        deduplicate: remove documents seen before: none, exact or near.
+        workers: processes; all cores when absent.
+        json: print what was written as one JSON document.
+    """
+    positive("--workers", workers)
+    positive("--vocab-size", vocab_size)
+    if not corpus:
+        raise ConfigError("no corpus given", fix=f"polyseme prepare python-docs -o {output}")
+
+    from polyseme.cli.progress import open_reporter
+    from polyseme.data.prepare import prepare
+    from polyseme.report.run_summary import corpus_text
+    from polyseme.text.corpus import TextConfig
+
+    text = TextConfig.of(
+        {
+            "documents": documents,
+            "encoding": encoding,
+            "field": field,
+            "deduplicate": deduplicate,
+            "language": lang,
+        },
+        "the options of prepare",
+    )
+    with closed_after(open_reporter()) as reporter:
+        store = prepare(
+            list(corpus),
+            output,
+            text=text,
+            tokenizer=_tokenizer(tokenizer, kind, vocab_size),
+            valid_files=list(valid or []),
+            workers=workers,
+            progress=lambda at: reporter.stage(at.stage, at.done_bytes, at.total_bytes),
+        )
+    if json:
+        emit_json(store.meta)
+    else:
+        emit(corpus_text(store.meta))
+    closing(
+        wrote=[output],
+        then=[command("polyseme", "pretrain", "modernbert", output, "-o", "runs/mine", "--minutes", 10)],
+    )
+
+
+def _tokenizer(source: str | None, kind: str, vocab_size: int | None) -> Tokenizer | TokenizerConfig:
+    """Load the tokenizer that was named, or configure one to learn."""
+    from polyseme.text.tokenizers import Tokenizer, TokenizerConfig
+
+    if source is None:
+        values: dict[str, Any] = {"kind": kind}
+        if vocab_size is not None:
+            values["vocab_size"] = vocab_size
+        return TokenizerConfig.of(values, "the options of prepare")
+    path = Path(source)
+    return Tokenizer.from_file(path / "tokenizer.json" if path.is_dir() else path)

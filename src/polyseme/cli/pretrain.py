@@ -1,0 +1,128 @@
+"""`polyseme pretrain`: train a model on raw text."""
+
+from __future__ import annotations
+
+from contextlib import closing as closed_after
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Group, Parameter
+
+from polyseme.cli.options import (
+    Count,
+    Device,
+    Documents,
+    Json,
+    Language,
+    positive,
+    read_budget,
+    read_settings,
+)
+from polyseme.cli.output import closing, command, emit, emit_json
+from polyseme.errors import ConfigError
+
+_BUDGET = Group("Budget, one of these (10 minutes when none is given)", sort_key=1)
+_HOW = Group("How to train", sort_key=2)
+_TEXT = Group("How to read the text", sort_key=3)
+_MACHINE = Group("The machine", sort_key=4)
+
+_DEFAULT_MINUTES = 10.0
+
+
+def run(
+    model: str,
+    /,
+    *corpus: str,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    minutes: Annotated[float | None, Parameter(group=_BUDGET)] = None,
+    epochs: Annotated[float | None, Parameter(group=_BUDGET)] = None,
+    tokens: Annotated[Count, Parameter(group=_BUDGET)] = None,
+    steps: Annotated[Count, Parameter(group=_BUDGET)] = None,
+    recipe: Annotated[str | None, Parameter(group=_HOW)] = None,
+    settings: Annotated[list[str] | None, Parameter(name="--set", group=_HOW)] = None,
+    seed: Annotated[int, Parameter(group=_HOW)] = 1,
+    tokenizer: Annotated[str | None, Parameter(group=_HOW)] = None,
+    init: Annotated[str | None, Parameter(group=_HOW)] = None,
+    resume: Annotated[bool, Parameter(group=_HOW, show_default=False)] = False,
+    valid: Annotated[list[str] | None, Parameter(group=_TEXT)] = None,
+    lang: Annotated[Language | None, Parameter(group=_TEXT)] = None,
+    encoding: Annotated[str | None, Parameter(group=_TEXT)] = None,
+    field: Annotated[str | None, Parameter(group=_TEXT)] = None,
+    documents: Annotated[Documents | None, Parameter(group=_TEXT)] = None,
+    threads: Annotated[int | None, Parameter(group=_MACHINE)] = None,
+    device: Annotated[Device, Parameter(group=_MACHINE)] = "auto",
+    json: Json = False,
+) -> None:
+    """Train a model on raw text and keep it in a run folder.
+
+    Args:
+        model: name of a model, see `polyseme list models`.
+        corpus: files, folders, globs (.txt .jsonl, also .gz .zst), a store made by `polyseme prepare`, or python-docs.
+        output: the run folder to write.
+        minutes: stop after so many minutes of training.
+        epochs: stop after so many passes over the corpus; may be a fraction.
+        tokens: stop after so many tokens: 5000000, 5e6 or 5M.
+        steps: stop after so many updates.
+        recipe: name of a recipe (see `polyseme list recipes`) or a .toml file.
+        settings: key=value over the recipe, repeatable: hidden_size=256, train.learning_rate=1e-3.
+        seed: number behind every random choice.
+        tokenizer: a run or a tokenizer.json whose vocabulary to share.
+        init: a run whose weights to start from.
+        resume: go on with the run exactly where it stopped.
+        valid: held-out text, repeatable; without it a share of the documents, chosen by hash, is held out.
+        lang: language of the text: auto, en or zh; auto when absent.
+        encoding: a name such as utf-8 or gb18030; found out when absent.
+        field: the key of the text in .jsonl; text when absent.
+        documents: how documents are told apart: by blank lines, by file, by line; found out when absent.
+        threads: processor threads; all cores when absent.
+        device: auto, cpu or cuda.
+        json: print the run's summary as one JSON document.
+    """
+    budget = read_budget(minutes, epochs, tokens, steps, default_minutes=_DEFAULT_MINUTES)
+    positive("--threads", threads)
+    read = read_settings(settings or [])
+    if not corpus:
+        raise ConfigError(
+            "no corpus given",
+            expected="files, folders, globs or a built-in corpus",
+            fix=f"polyseme pretrain {model} python-docs -o {output}",
+        )
+    reading = {"language": lang, "encoding": encoding, "documents": documents, "field": field}
+    for name, value in reading.items():
+        if value is not None:
+            read.setdefault(f"text.{name}", value)
+
+    from polyseme.cli.progress import open_reporter
+    from polyseme.report.run_summary import summarize, summary_text
+    from polyseme.train.pretrain import PretrainRequest, pretrain
+
+    request = PretrainRequest(
+        model=model,
+        corpus=list(corpus),
+        output=output,
+        recipe=recipe,
+        settings=read,
+        budget=budget,
+        seed=seed,
+        tokenizer=tokenizer,
+        init=init,
+        valid=list(valid or []),
+        resume=resume,
+        threads=threads,
+        device=device,
+    )
+    with closed_after(open_reporter()) as reporter:
+        done = pretrain(request, reporter)
+    summary = summarize(done)
+    if json:
+        emit_json(summary)
+    else:
+        emit(summary_text(summary))
+    closing(
+        wrote=[done.path],
+        then=[
+            command("polyseme", "fill", done.path, "… [MASK] …"),
+            command("polyseme", "neighbours", done.path, "WORD"),
+            command("polyseme", "inspect", done.path),
+        ],
+    )

@@ -1,0 +1,300 @@
+"""What a person sees while polyseme works, all of it on stderr: a live display on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TextIO
+
+from polyseme.report.figures import clock, count, duration, sparkline
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+
+    from polyseme.core.reporter import Record, Reporter
+
+TRAINING = "training"  # the stage that the records of `log` belong to
+_LINE_EVERY_S = 10.0
+_FRAMES_PER_S = 3
+_SPARKLINE_WIDTH = 32
+_LEARNED_NATS = 0.05  # nearer to the baseline than this is noise of the evaluation
+
+
+class Curve:
+    """What `log` has said so far: the last value of each figure and the losses in order."""
+
+    def __init__(self) -> None:
+        self.last: dict[str, float] = {}
+        self.losses: list[float] = []
+        self.best_heldout: float | None = None
+
+    def add(self, record: Record) -> bool:
+        """Take in one record; says whether it brings a new held-out loss."""
+        before = self.last.get("heldout_loss")
+        figures = {name: float(value) for name, value in record.items() if not isinstance(value, str)}
+        self.last |= figures
+        if "loss" in figures:
+            self.losses.append(figures["loss"])
+        if "heldout_loss" in figures:
+            self.best_heldout = min(figures["heldout_loss"], self.best_heldout or math.inf)
+        return self.last.get("heldout_loss") != before
+
+    @property
+    def below_baseline(self) -> float | None:
+        """Nats by which the held-out loss is below the unigram cross-entropy; None until both are known."""
+        heldout, unigram = self.last.get("heldout_loss"), self.last.get("unigram_loss")
+        return None if heldout is None or unigram is None else unigram - heldout
+
+    @property
+    def eta_seconds(self) -> float | None:
+        """Seconds to go, as the trainer says or from the share done."""
+        if "eta_seconds" in self.last:
+            return self.last["eta_seconds"]
+        progress, seconds = self.last.get("progress", 0.0), self.last.get("seconds")
+        return seconds * (1 - progress) / progress if seconds is not None and progress > 0 else None
+
+
+def verdict(below: float) -> str:
+    """Say in words where a held-out loss stands against the unigram baseline."""
+    if abs(below) <= _LEARNED_NATS:
+        return "still at the unigram baseline"
+    return f"{abs(below):.2f} nats {'below' if below > 0 else 'above'} the unigram baseline"
+
+
+class PlainReporter:
+    """Lines for a log file: at every change of stage, every evaluation, and about every ten seconds between.
+
+    Args:
+        stream: where the lines go; None for stderr.
+        now: the clock, in seconds.
+        every: seconds between two lines of one stage.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        now: Callable[[], float] = time.monotonic,
+        every: float = _LINE_EVERY_S,
+    ) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self._now, self._every = now, every
+        self._start = self._stage_start = self._said = now()
+        self._stage: str | None = None
+        self._detail = ""
+        self._curve = Curve()
+
+    def _line(self, text: str) -> None:
+        self._said = self._now()
+        print(f"[{clock(self._said - self._start):>7}] {text}", file=self._stream, flush=True)
+
+    def stage(self, name: str, done: float, total: float | None, detail: str = "") -> None:
+        """Say that a stage began, then how far it is every few seconds."""
+        self._enter(name)
+        self._detail = detail or self._detail
+        if self._now() - self._said >= self._every:
+            share = f"{min(1.0, done / total):.0%}" if total else count(done)
+            self._line(f"{name} {share}" + (f"  {detail}" if detail else ""))
+
+    def _enter(self, name: str) -> None:
+        if name != self._stage:
+            self._end_stage()
+            self._stage, self._stage_start = name, self._now()
+            self._line(f"{name} …")
+
+    def _end_stage(self) -> None:
+        if self._stage is not None:
+            spent = duration(self._now() - self._stage_start)
+            self._line(f"{self._stage}: done in {spent}" + (f"  {self._detail}" if self._detail else ""))
+        self._stage, self._detail = None, ""
+
+    def log(self, record: Record) -> None:
+        """Say a line at every evaluation, and every few seconds between."""
+        self._enter(TRAINING)
+        evaluated = self._curve.add(record)
+        if evaluated or self._now() - self._said >= self._every:
+            self._line(self._training_line(evaluated))
+
+    def _training_line(self, evaluated: bool) -> str:
+        last, below = self._curve.last, self._curve.below_baseline
+        parts = [f"{last['progress']:4.0%}"] if "progress" in last else []
+        if "step" in last:
+            parts.append(f"step {last['step']:,.0f}")
+        if "loss" in last:
+            parts.append(f"loss {last['loss']:.3f}")
+        if evaluated:
+            parts.append(f"held-out {last['heldout_loss']:.3f}")
+            if below is not None:
+                parts.append(f"unigram {last['unigram_loss']:.3f} ({below:+.2f} nats gained)")
+        if "tokens_per_second" in last:
+            parts.append(f"{count(last['tokens_per_second'])} tokens/s")
+        if self._curve.eta_seconds is not None:
+            parts.append(f"{clock(self._curve.eta_seconds)} to go")
+        return "  ".join(parts)
+
+    def note(self, text: str) -> None:
+        """Say a fact."""
+        self._line(f"note: {text}")
+
+    def close(self) -> None:
+        """End the last stage."""
+        self._end_stage()
+
+
+class TerminalReporter:
+    """A live display: finished stages stay as lines, the current one has a bar, training has its figures.
+
+    Args:
+        console: a rich console on stderr.
+        now: the clock, in seconds.
+    """
+
+    def __init__(self, console: Console, now: Callable[[], float] = time.monotonic) -> None:
+        from rich.live import Live
+
+        self._console, self._now = console, now
+        self._ascii = "utf" not in (console.encoding or "").lower()
+        self._stage: str | None = None
+        self._done, self._detail = 0.0, ""
+        self._total: float | None = None
+        self._stage_start = now()
+        self._curve = Curve()
+        self._curve_at = now()
+        self._live = Live(
+            console=console,
+            get_renderable=self._render,
+            refresh_per_second=_FRAMES_PER_S,
+            transient=True,
+            redirect_stdout=False,
+        )
+        self._open = False
+
+    def _start(self) -> None:
+        if not self._open:
+            self._live.start()
+            self._open = True
+
+    def stage(self, name: str, done: float, total: float | None, detail: str = "") -> None:
+        """Move the bar; a new name leaves the finished stage behind as a line."""
+        self._enter(name)
+        self._done, self._total, self._detail = done, total, detail or self._detail
+
+    def _enter(self, name: str) -> None:
+        if name != self._stage:
+            self._end_stage()
+            self._stage, self._stage_start = name, self._now()
+        self._start()
+
+    def _end_stage(self) -> None:
+        if self._stage is None:
+            return
+        spent = duration(self._now() - self._stage_start)
+        tick = "ok" if self._ascii else "✓"
+        detail = _plain(self._detail)
+        below = self._curve.below_baseline
+        if self._stage == TRAINING and below is not None:
+            detail += f"  held-out {self._curve.last['heldout_loss']:.3f}, {verdict(below)}"
+        text = f"[green]{tick}[/green] {self._stage}  [dim]{spent}  {detail}[/dim]"
+        self._console.print(text, highlight=False)
+        self._stage, self._detail = None, ""
+
+    def log(self, record: Record) -> None:
+        """Take in new figures; the next frame shows them."""
+        self._enter(TRAINING)
+        self._curve.add(record)
+        self._curve_at = self._now()
+        self._done, self._total = self._curve.last.get("progress", self._done), 1.0
+
+    def note(self, text: str) -> None:
+        """Leave a line above the display."""
+        self._console.print(f"[yellow]note[/yellow] {_plain(text)}", highlight=False)
+
+    def close(self) -> None:
+        """Take the display away; finished stages stay."""
+        if self._open:
+            self._live.stop()
+            self._open = False
+        self._end_stage()
+
+    def _render(self) -> RenderableType:
+        from rich.console import Group
+
+        rows: list[RenderableType] = []
+        if self._stage is not None:
+            rows.append(self._bar_row())
+        if self._curve.last:
+            rows.append(self._figures())
+        return Group(*rows)
+
+    def _bar_row(self) -> Table:
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+
+        spent = self._now() - self._stage_start
+        share = min(1.0, self._done / self._total) if self._total else None
+        left = spent * (1 - share) / share if share else None
+        if self._stage == TRAINING and self._curve.eta_seconds is not None:
+            left = max(0.0, self._curve.eta_seconds - (self._now() - self._curve_at))
+        row = Table.grid(padding=(0, 1))
+        times = f"{clock(spent)} gone" + (f", {clock(left)} to go" if left is not None else "")
+        row.add_row(
+            f"[bold]{self._stage}[/bold]",
+            ProgressBar(total=1.0, completed=share or 0.0, width=28, pulse=share is None),
+            f"{share:4.0%}" if share is not None else count(self._done),
+            f"[dim]{times}[/dim]",
+            f"[dim]{_plain(self._detail)}[/dim]",
+        )
+        return row
+
+    def _figures(self) -> Table:
+        from rich.table import Table
+
+        last, curve = self._curve.last, self._curve
+        table = Table.grid(padding=(0, 2))
+        pace = []
+        if "step" in last:
+            pace.append(f"step {last['step']:,.0f}")
+        if "tokens" in last:
+            pace.append(f"{count(last['tokens'])} tokens")
+        if "tokens_per_second" in last:
+            pace.append(f"[bold]{count(last['tokens_per_second'])}[/bold] tokens/s")
+        table.add_row("  pace", "   ".join(pace))
+        losses = [f"train [bold]{last['loss']:.3f}[/bold]"] if "loss" in last else []
+        if "heldout_loss" in last:
+            best = curve.best_heldout
+            better = (
+                f" [dim](best {best:.3f})[/dim]" if best is not None and best < last["heldout_loss"] else ""
+            )
+            losses.append(f"held-out [bold]{last['heldout_loss']:.3f}[/bold]{better}")
+        if "unigram_loss" in last:
+            losses.append(f"unigram {last['unigram_loss']:.3f}")
+        table.add_row("  loss", "   ".join(losses))
+        below = curve.below_baseline
+        if below is not None:
+            colour = "green" if below > _LEARNED_NATS else "yellow"
+            table.add_row("", f"[{colour}]held-out is {verdict(below)}[/{colour}]")
+        if len(curve.losses) > 2:
+            line = sparkline(curve.losses, _SPARKLINE_WIDTH, ascii_only=self._ascii)
+            table.add_row(
+                "", f"[cyan]{line}[/cyan] [dim]{curve.losses[0]:.2f} → {curve.losses[-1]:.2f}[/dim]"
+            )
+        return table
+
+
+def _plain(text: str) -> str:
+    """Keep rich from reading square brackets, such as those of [MASK], as markup."""
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def open_reporter() -> Reporter:
+    """Choose the display: live where stderr is a terminal that can redraw, lines elsewhere."""
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        return PlainReporter()
+    from rich.console import Console
+
+    return TerminalReporter(Console(stderr=True))

@@ -1,0 +1,88 @@
+"""Frozen configurations that refuse unknown keys and suggest the near match."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from polyseme.errors import ConfigError
+
+
+def suggest(name: str, options: Iterable[str]) -> str:
+    """Name the options nearest to a mistyped name, for the `fix` of an error."""
+    options = sorted(options)
+    near = difflib.get_close_matches(name, options, n=3, cutoff=0.6)
+    if near:
+        return "did you mean " + " or ".join(near) + "?"
+    return "one of: " + ", ".join(options)
+
+
+class Config(BaseModel):
+    """Base of every configuration object: frozen, no unknown keys, errors of our own.
+
+    Use `Config.of(mapping, where)` rather than the constructor for anything a user wrote.
+
+    Raises:  ConfigError: an unknown key or a bad value; it names the key and the nearest known one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], where: str) -> Self:
+        """Build from what a user wrote; `where` names its origin (a file or section) in errors."""
+        unknown = [key for key in values if key not in cls.model_fields]
+        if unknown:
+            raise ConfigError(
+                f"unknown key {unknown[0]!r}",
+                where=where,
+                fix=suggest(unknown[0], cls.model_fields),
+            )
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"]) or "(the whole section)"
+            raise ConfigError(
+                f"bad value for {key}",
+                got=repr(first.get("input")) if first["loc"] else None,
+                expected=first["msg"].removeprefix("Value error, "),
+                where=where,
+            ) from None
+
+
+def parse_value(text: str) -> Any:
+    """Read the right side of `--set key=value`: TOML where it parses, else the bare string.
+
+    Example:
+        >>> parse_value("1e-3"), parse_value("true"), parse_value("wordpiece")
+        (0.001, True, 'wordpiece')
+    """
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:  ConfigError: it is missing or not valid TOML.
+    """
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        raise ConfigError("no such file", where=path) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError("not a valid TOML file", got=str(error), where=path) from None
+
+
+def to_json(value: Any) -> str:
+    """Write JSON the one way that we use everywhere: UTF-8, two spaces, sorted as given, final newline."""
+    return json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n"

@@ -1,0 +1,106 @@
+"""The seams of the house: what an encoder, an objective and a learner promise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from polyseme.core.config import Config
+    from polyseme.core.types import Batch, Encoding, Keep, Reach
+
+
+@dataclass(frozen=True, slots=True)
+class HeadStyle:
+    """How a model family shapes its token prediction head: dense → activation → norm → tied decoder + bias."""
+
+    activation: str = "gelu"
+    dense_bias: bool = True
+    norm_bias: bool = True
+    norm_eps: float = 1e-12
+    decoder_bias: bool = True
+    initializer_range: float = 0.02
+
+
+class Encoder(Protocol):
+    """Turns a batch into hidden states. Every encoder is also a torch.nn.Module.
+
+    Attributes:
+        config: the frozen configuration it was built from; it has at least `vocab_size` and `hidden_size`.
+        reach: which neighbours a token's vector may depend on.
+        max_length: longest example it can encode, tokens.
+        head_style: how its family shapes a token prediction head.
+    """
+
+    config: Any
+    reach: Reach
+    max_length: int
+    head_style: HeadStyle
+
+    def encode(self, batch: Batch, keep: Keep = "last", attentions: bool = False) -> Encoding:
+        """Hidden states of a batch: the last layer, or all of them, embedding layer first."""
+        ...
+
+    def token_embedding(self) -> nn.Embedding:
+        """The input embedding, to which prediction heads are tied."""
+        ...
+
+    def pooler(self) -> nn.Module | None:
+        """The family's own map from [CLS] vectors to sentence vectors, or None."""
+        ...
+
+
+class Objective(Protocol):
+    """What is learned: how a batch is prepared, which head predicts, how the loss counts.
+
+    Attributes:
+        name: registry key; also the key of its targets in a batch and of its head's file.
+        pairs: True when examples are sentence pairs that the objective itself draws.
+    """
+
+    name: str
+    config: Any
+
+    def build_head(self, encoder: Any) -> nn.Module:
+        """A fresh head for this encoder."""
+        ...
+
+    def loss(self, encoding: Encoding, head: nn.Module, batch: Batch) -> tuple[Tensor, int]:
+        """Sum of the losses in nats, and how many predictions they are over. Never a mean."""
+        ...
+
+
+class Learner(Protocol):
+    """What the trainer drives: one update at a time, with a state that can be saved."""
+
+    def step(self, batches: Sequence[Batch], progress: float) -> Mapping[str, float]:
+        """Make one update from micro-batches; `progress` in [0, 1] is the share of the budget spent."""
+        ...
+
+    def evaluate(self, batches: Sequence[Batch]) -> Mapping[str, float]:
+        """Held-out metrics; changes nothing."""
+        ...
+
+    def state_dict(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """Everything needed to go on: tensors, and a JSON-able part."""
+        ...
+
+    def load_state_dict(self, tensors: Mapping[str, torch.Tensor], extra: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        ...
+
+
+class ModelEntry(NamedTuple):
+    """What a file in models/ registers under its name.
+
+    Args:
+        config: its configuration class.
+        build: configuration -> encoder (a torch.nn.Module that satisfies `Encoder`).
+    """
+
+    config: type[Config]
+    build: Any

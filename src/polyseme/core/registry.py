@@ -1,0 +1,74 @@
+"""A new model, objective or task is one new file: its file name is its key.
+
+A registry lists the modules of one room without importing them (so `polyseme list` never imports torch) and
+imports one when it is asked for. Files whose names start with an underscore are not entries. Third parties add
+entries through entry points of the group `polyseme.KIND`.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+
+from polyseme.core.config import suggest
+from polyseme.errors import ConfigError
+
+
+class Registry:
+    """The entries of one kind.
+
+    Args:
+        kind: plural noun shown to users, also the room's name: "models", "objectives" ….
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.package = f"polyseme.{kind}"
+
+    def _files(self) -> dict[str, Path]:
+        folder = Path(__file__).resolve().parent.parent / self.kind
+        return {
+            path.stem.replace("_", "-"): path
+            for path in sorted(folder.glob("*.py"))
+            if not path.stem.startswith("_")
+        }
+
+    def _plugins(self) -> dict[str, str]:
+        return {point.name: point.value for point in entry_points(group=self.package)}
+
+    def names(self) -> list[str]:
+        """Keys in alphabetical order, ours and third parties'."""
+        return sorted({*self._files(), *self._plugins()})
+
+    def summary(self, name: str) -> str:
+        """First sentence of the entry's module docstring, read without importing it."""
+        path = self._files().get(name)
+        if path is None:
+            spec = importlib.util.find_spec(self._plugins()[name].partition(":")[0])
+            path = Path(spec.origin) if spec and spec.origin else None
+        text = ast.get_docstring(ast.parse(path.read_text("utf-8"))) if path else None
+        return (text or "").partition("\n\n")[0].replace("\n", " ")
+
+    def load(self, name: str) -> ModuleType:
+        """Import the module behind a key.
+
+        Raises:  ConfigError: no such key; it suggests the nearest one.
+        """
+        key = name.replace("_", "-")
+        if key in self._files():
+            return importlib.import_module(f"{self.package}.{key.replace('-', '_')}")
+        plugins = self._plugins()
+        if key in plugins:
+            return importlib.import_module(plugins[key].partition(":")[0])
+        raise ConfigError(
+            f"unknown {self.kind.removesuffix('s')} {name!r}", fix=suggest(key, self.names())
+        )
+
+
+models = Registry("models")
+objectives = Registry("objectives")
+tasks = Registry("tasks")

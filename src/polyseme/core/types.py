@@ -1,0 +1,101 @@
+"""The nouns that flow through the house: Batch in, Encoding out.
+
+    Example ──packed──► Batch ──encoder──► Encoding ──head──► (sum of losses, count)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+Keep = Literal["last", "all"]
+Reach = Literal["none", "left", "right", "both"]
+
+
+class Targets(NamedTuple):
+    """Where one objective predicts, and what it should find there.
+
+    Shapes:  positions: (P,) flat index into the B·T tokens.  labels: (P,)
+    """
+
+    positions: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows packed with whole examples that must not see each other.
+
+    Args:
+        ids: token ids.
+        segment: which example of its row a token belongs to, 1, 2, …; 0 = padding.
+        position: index within its example, restarting at 0.
+        type: 0 for sentence A, 1 for sentence B.
+        first: flat index of every example's first token ([CLS]).
+        packed: False when every row is one example without padding, so that no mask is needed.
+        targets: what each objective predicts, by the objective's name.
+        examples: number of examples of text in the batch.
+
+    Shapes:  ids, segment, position, type: (B, T).  first: (E,)
+    """
+
+    ids: Tensor
+    segment: Tensor
+    position: Tensor
+    type: Tensor
+    first: Tensor
+    packed: bool = True
+    targets: Mapping[str, Targets] = field(default_factory=dict)
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens that are not padding."""
+        return int((self.segment != 0).sum())
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch with every tensor on a device."""
+        move = {name: getattr(self, name).to(device, non_blocking=True) for name in _TENSORS}
+        targets = {
+            name: Targets(t.positions.to(device, non_blocking=True), t.labels.to(device, non_blocking=True))
+            for name, t in self.targets.items()
+        }
+        return replace(self, **move, targets=targets)
+
+    def pin(self) -> Batch:
+        """The same batch in page-locked memory, so that copies to a GPU run beside its work."""
+        move = {name: getattr(self, name).pin_memory() for name in _TENSORS}
+        targets = {
+            name: Targets(t.positions.pin_memory(), t.labels.pin_memory()) for name, t in self.targets.items()
+        }
+        return replace(self, **move, targets=targets)
+
+
+_TENSORS = ("ids", "segment", "position", "type", "first")
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """What an encoder makes of a batch.
+
+    Args:
+        layers: hidden states; layer 0 is the embedding layer. With `keep="last"` only the last one.
+        attentions: attention probabilities of every layer, only on request.
+
+    Shapes:  layers: each (B, T, hidden_size).  attentions: each (B, H, T, T)
+    """
+
+    layers: tuple[Tensor, ...]
+    attentions: tuple[Tensor, ...] | None = None
+
+    @property
+    def last(self) -> Tensor:
+        """The last layer, (B, T, hidden_size)."""
+        return self.layers[-1]
+
+    def at(self, positions: Tensor) -> Tensor:
+        """Last-layer vectors at flat positions: (P,) -> (P, hidden_size)."""
+        return self.last.reshape(-1, self.last.size(-1)).index_select(0, positions)

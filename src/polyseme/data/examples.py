@@ -1,0 +1,170 @@
+"""From a token store to examples: which stretches of text an encoder sees together.
+
+An example source knows the length of every example in advance (so that rows can be packed once), and draws the
+example itself when it is needed, as a pure function of its number and a counter.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from polyseme.core.rng import Random
+from polyseme.data.store import TokenStore
+
+IntArray = npt.NDArray[np.int64]
+NO_LABEL = -1
+
+
+class SpecialTokens(NamedTuple):
+    """Ids that the data room needs: the separators it adds, and a table of what may never be predicted.
+
+    Shapes:  special: (vocab_size,) boolean
+    """
+
+    pad: int
+    cls: int
+    sep: int
+    mask: int
+    special: npt.NDArray[np.bool_]
+
+
+class Example(NamedTuple):
+    """One unit of text with its separators.
+
+    Shapes:  ids, type, word_starts: (n,).  label: what an objective may attach, or NO_LABEL
+    """
+
+    ids: IntArray
+    type: IntArray
+    word_starts: npt.NDArray[np.bool_]
+    label: int = NO_LABEL
+
+
+class ExampleSource(Protocol):
+    """Examples by number.
+
+    Attributes:
+        lengths: (N,) longest that example i can become, separators included.
+    """
+
+    lengths: IntArray
+
+    def draw(self, index: int, counter: int) -> Example:
+        """Example `index`, as it is at this point of the run (`counter` seeds its random choices)."""
+        ...
+
+
+class DocumentChunks:
+    """Consecutive stretches of one document each: [CLS] tokens [SEP].
+
+    Every token of the store is in exactly one chunk; a document's last chunk may be short.
+
+    Args:
+        store: the tokens.
+        length: longest example, tokens with separators.
+        special: ids of the separators.
+    """
+
+    def __init__(self, store: TokenStore, length: int, special: SpecialTokens) -> None:
+        self._store, self._special = store, special
+        bounds = np.asarray(store.sentences)[np.asarray(store.documents)]
+        size = length - 2
+        pieces = -(-np.diff(bounds) // size)  # chunks per document
+        ordinal = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+        self._starts: IntArray = np.repeat(bounds[:-1], pieces) + ordinal * size
+        self._ends: IntArray = np.minimum(self._starts + size, np.repeat(bounds[1:], pieces))
+        self.lengths: IntArray = self._ends - self._starts + 2
+
+    def draw(self, index: int, counter: int) -> Example:
+        """Chunk `index`; the counter does not matter."""
+        start, end = int(self._starts[index]), int(self._ends[index])
+        n = end - start + 2
+        ids = np.empty(n, np.int64)
+        ids[0], ids[-1] = self._special.cls, self._special.sep
+        ids[1:-1] = self._store.tokens[start:end]
+        words = np.ones(n, np.bool_)
+        words[2:-1] = self._store.word_starts[start + 1 : end]
+        return Example(ids, np.zeros(n, np.int64), words)
+
+
+class SentencePairs:
+    """Pairs of stretches of whole sentences: [CLS] A [SEP] B [SEP], B next to A or from another document.
+
+    Groups of consecutive sentences of one document fill up to `length`. At each visit a group is split at a
+    random sentence; half of the time B is what follows A (label 0), else a stretch of another document
+    (label 1). A document of a single sentence gives [CLS] A [SEP] without a label.
+
+    Args:
+        store: the tokens; at least two documents.
+        length: longest example, tokens with separators.
+        special: ids of the separators.
+        random: the stream of the random choices.
+    Source:  Devlin et al. (2019), section 3.1 and appendix A.2. Departure: sentences passed over when B is drawn
+        elsewhere are not put back into the queue; the group comes again, split anew, in the next epoch.
+    """
+
+    def __init__(self, store: TokenStore, length: int, special: SpecialTokens, random: Random) -> None:
+        self._store, self._special, self._random = store, special, random
+        self._room = length - 3
+        self._sentences = np.asarray(store.sentences)
+        self._documents = np.asarray(store.documents)
+        document_of = np.repeat(np.arange(store.n_documents), np.diff(self._documents))
+        # following[s]: the first sentence that no longer fits when a group starts with s
+        following = np.searchsorted(self._sentences, self._sentences[:-1] + self._room, side="right") - 1
+        following = np.minimum(following, self._documents[1:][document_of])
+        following = np.maximum(following, np.arange(1, len(following) + 1)).tolist()
+        starts, s = [], 0
+        while s < len(following):
+            starts.append(s)
+            s = following[s]
+        self._starts = np.asarray(starts, np.int64)
+        self._ends = np.asarray([following[s] for s in starts], np.int64)
+        self._document = document_of[self._starts]
+        tokens = self._sentences[self._ends] - self._sentences[self._starts]
+        lone = np.diff(self._documents)[self._document] == 1
+        self._lone = lone
+        # a pair may grow up to the full room when B comes from elsewhere
+        self.lengths: IntArray = np.where(lone, np.minimum(tokens, self._room) + 2, self._room + 3)
+
+    def draw(self, index: int, counter: int) -> Example:
+        """Group `index`, split and paired as the counter says."""
+        start, end = int(self._starts[index]), int(self._ends[index])
+        if self._lone[index]:
+            return self._join([self._tokens(start, end, self._room)], NO_LABEL)
+        u = self._random.uniform(counter, index, np.arange(4))
+        if end - start >= 2:
+            split = start + 1 + int(u[0] * (end - start - 1))
+        elif end < self._documents[self._document[index] + 1]:
+            split = end  # one long sentence: B is what follows
+        else:
+            start, split = start - 1, start  # the last sentence alone: A is what precedes
+        a = self._tokens(start, split, self._room - min(8, self._room // 2))
+        room = self._room - len(a[0])
+        if u[1] < 0.5:
+            stop = int(self._documents[self._document[index] + 1])
+            return self._join([a, self._tokens(split, min(stop, max(end, split + 1)), room)], 0)
+        other = int(u[2] * (len(self._documents) - 2))
+        other += other >= self._document[index]
+        first, last = int(self._documents[other]), int(self._documents[other + 1])
+        return self._join([a, self._tokens(first + int(u[3] * (last - first)), last, room)], 1)
+
+    def _tokens(self, first: int, last: int, room: int) -> tuple[IntArray, npt.NDArray[np.bool_]]:
+        """Tokens of sentences first … last-1, whole sentences while they fit, at least part of one."""
+        begin, stop = int(self._sentences[first]), int(self._sentences[last])
+        if stop - begin > room:
+            fits = int(np.searchsorted(self._sentences[first : last + 1], begin + room, side="right")) - 1
+            stop = int(self._sentences[first + fits]) if fits else begin + room
+        words = np.array(self._store.word_starts[begin:stop], np.bool_)
+        words[:1] = True
+        return np.asarray(self._store.tokens[begin:stop], np.int64), words
+
+    def _join(self, parts: list[tuple[IntArray, npt.NDArray[np.bool_]]], label: int) -> Example:
+        ids, types, words = [np.array([self._special.cls])], [np.zeros(1, np.int64)], [np.ones(1, np.bool_)]
+        for number, (tokens, starts) in enumerate(parts):
+            ids += [tokens, np.array([self._special.sep])]
+            types.append(np.full(len(tokens) + 1, number, np.int64))
+            words += [starts, np.ones(1, np.bool_)]
+        return Example(np.concatenate(ids), np.concatenate(types), np.concatenate(words), label)

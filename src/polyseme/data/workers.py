@@ -1,0 +1,173 @@
+"""Encoding documents with all cores.
+
+    this process            batches of texts ──JSON──► worker ──arrays──► results, in the order of the batches
+
+A worker is a fresh interpreter that reads its standard input and writes its standard output. Compared with a pool
+of multiprocessing it never runs the caller's main script again (which may import torch), sends no pickles, and ends by
+itself when this process ends for whatever reason, since its input does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from typing import IO, TypeVar
+
+import numpy as np
+
+from polyseme.data.encoding import DocumentEncoder, EncodedDocuments
+from polyseme.errors import PolysemeError
+
+T = TypeVar("T")
+
+_DTYPES = ("<u4", "<u1", "<i4", "<i4")  # of the fields of EncodedDocuments
+_START = "import sys; from polyseme.data.workers import serve; serve(sys.argv[1], sys.argv[2])"
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def encode_batches(
+    batches: Iterable[tuple[T, Sequence[str]]], tokenizer_file: Path, language: str, workers: int
+) -> Generator[tuple[T, EncodedDocuments], None, None]:
+    """Encode tagged batches of texts; results come in the order of the batches.
+
+    At most two batches a worker are under way, so memory does not grow when the reader is faster.
+
+    Args:
+        batches: a tag, returned with the result, and texts.
+        tokenizer_file, language: see `DocumentEncoder`.
+        workers: number of processes; 1 encodes in this one.
+
+    Raises:  PolysemeError: a worker died.
+    """
+    if workers == 1:
+        encoder = DocumentEncoder(tokenizer_file, language)
+        for tag, texts in batches:
+            yield tag, encoder.encode(texts)
+        return
+    with _Pool(tokenizer_file, language, workers) as pool:
+        waiting: deque[tuple[T, Future[EncodedDocuments]]] = deque()
+        for tag, texts in batches:
+            waiting.append((tag, pool.submit(texts)))
+            while waiting and (len(waiting) > 2 * workers or waiting[0][1].done()):
+                done, future = waiting.popleft()
+                yield done, future.result()
+        for done, future in waiting:
+            yield done, future.result()
+
+
+class _Pool:
+    """Worker processes, each served by one thread at a time."""
+
+    def __init__(self, tokenizer_file: Path, language: str, workers: int) -> None:
+        paths = [path for path in sys.path if path]
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(paths),
+            "TOKENIZERS_PARALLELISM": "false",  # the processes are the parallelism
+        }
+        self._idle: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
+        self._threads = ThreadPoolExecutor(workers, "encoder")
+        self._processes: list[subprocess.Popen[bytes]] = []
+        try:
+            for _ in range(workers):
+                process = subprocess.Popen(
+                    [sys.executable, "-P", "-c", _START, str(tokenizer_file), language],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    env=environment,
+                    start_new_session=True,  # Ctrl-C is for this process, which then stops them
+                )
+                self._processes.append(process)
+                self._idle.put(process)
+        except BaseException:
+            self._stop()
+            raise
+
+    def __enter__(self) -> _Pool:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        for process in self._processes:
+            process.kill()
+        self._threads.shutdown(cancel_futures=True)
+        for process in self._processes:
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                with contextlib.suppress(OSError):  # what was still buffered for a dead process
+                    if pipe:
+                        pipe.close()
+
+    def submit(self, texts: Sequence[str]) -> Future[EncodedDocuments]:
+        """Encode on the next idle worker."""
+        return self._threads.submit(self._exchange, texts)
+
+    def _exchange(self, texts: Sequence[str]) -> EncodedDocuments:
+        process = self._idle.get()
+        try:
+            assert process.stdin
+            assert process.stdout
+            _send(process.stdin, json.dumps(list(texts), ensure_ascii=False).encode("utf-8", "surrogatepass"))
+            sizes = np.frombuffer(_receive(process.stdout, 8 * len(_DTYPES)), "<i8")
+            return EncodedDocuments(
+                *(
+                    np.frombuffer(_receive(process.stdout, int(size) * np.dtype(dtype).itemsize), dtype)
+                    for size, dtype in zip(sizes, _DTYPES, strict=True)
+                )
+            )
+        except (OSError, EOFError):
+            raise PolysemeError(
+                "a tokenizing process died",
+                got=f"exit code {process.wait()}",
+                fix="look for its message above; if there is none, memory may have run out: try again with one worker",
+            ) from None
+        finally:
+            self._idle.put(process)
+
+
+def serve(tokenizer_file: str, language: str) -> None:
+    """Be a worker: encode batches from standard input until it ends."""
+    requests, answers = sys.stdin.buffer, sys.stdout.buffer
+    sys.stdout = sys.stderr  # a library that prints must not end up between the arrays
+    encoder = DocumentEncoder(Path(tokenizer_file), language)
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        while True:
+            size = int.from_bytes(_receive(requests, 8), "little")
+            texts = json.loads(_receive(requests, size).decode("utf-8", "surrogatepass"))
+            fields = [
+                np.ascontiguousarray(f, dtype)
+                for f, dtype in zip(encoder.encode(texts), _DTYPES, strict=True)
+            ]
+            answers.write(np.array([len(field) for field in fields], "<i8").data)
+            for field in fields:
+                answers.write(field.data)
+            answers.flush()
+
+
+def _send(pipe: IO[bytes], data: bytes) -> None:
+    pipe.write(len(data).to_bytes(8, "little"))
+    pipe.write(data)
+    pipe.flush()
+
+
+def _receive(pipe: IO[bytes], size: int) -> bytes:
+    data = pipe.read(size)
+    if len(data) < size:
+        raise EOFError
+    return data

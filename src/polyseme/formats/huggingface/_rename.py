@@ -1,0 +1,55 @@
+"""Tables of key renames that run in either direction.
+
+A rule is (ours, theirs): two patterns in which `{i}` stands for a layer number. Where one of our tensors holds
+several of theirs stacked along the first dimension, `theirs` is a tuple.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from polyseme.errors import CheckpointError
+
+Rule = tuple[str, str | tuple[str, ...]]
+
+
+def expand(rules: Sequence[Rule], layers: int) -> Iterator[Rule]:
+    """The rules with every layer number filled in."""
+    for ours, theirs in rules:
+        for i in range(layers) if "{i}" in ours else (0,):
+            parts = theirs if isinstance(theirs, tuple) else (theirs,)
+            filled = tuple(re.sub(r"\{i\}", str(i), part) for part in parts)
+            yield ours.replace("{i}", str(i)), filled if isinstance(theirs, tuple) else filled[0]
+
+
+def to_theirs(tensors: Mapping[str, Tensor], rules: Sequence[Rule], layers: int) -> dict[str, Tensor]:
+    """Rename (and split) our tensors; tensors that are absent on our side are left out."""
+    result: dict[str, Tensor] = {}
+    for ours, theirs in expand(rules, layers):
+        if ours not in tensors:
+            continue
+        if isinstance(theirs, tuple):
+            result.update(zip(theirs, tensors[ours].chunk(len(theirs)), strict=True))
+        else:
+            result[theirs] = tensors[ours]
+    return result
+
+
+def to_ours(tensors: Mapping[str, Tensor], rules: Sequence[Rule], layers: int) -> dict[str, Tensor]:
+    """Rename (and stack) their tensors.
+
+    Raises:  CheckpointError: some parts of a stacked tensor are there and others are missing.
+    """
+    result: dict[str, Tensor] = {}
+    for ours, theirs in expand(rules, layers):
+        parts = theirs if isinstance(theirs, tuple) else (theirs,)
+        missing = [part for part in parts if part not in tensors]
+        if missing and len(missing) < len(parts):
+            raise CheckpointError("a tensor is missing", where=missing[0])
+        if not missing:
+            result[ours] = torch.cat([tensors[p] for p in parts]) if len(parts) > 1 else tensors[parts[0]]
+    return result

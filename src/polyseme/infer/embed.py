@@ -1,0 +1,139 @@
+"""Texts to vectors, in batches of similar length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from polyseme.errors import ConfigError, StorageError
+from polyseme.infer.load import Loaded
+from polyseme.text.clean import DirtReport, clean
+from polyseme.text.corpus import TextConfig
+from polyseme.text.sources import read_lines
+from polyseme.text.tokenizers import Tokens
+
+Pool = Literal["mean", "cls", "max", "words"]
+FloatArray = npt.NDArray[np.float32]
+
+TOKENS_PER_BATCH = 8192
+LINES_AT_ONCE = 4096
+
+
+def embed(
+    loaded: Loaded, texts: Sequence[str], pool: Pool = "mean", layer: int | Literal["mix"] | None = None
+) -> list[FloatArray]:
+    """Vectors of texts; what is longer than the model reads is cut, an empty text gives zeros.
+
+    Args:
+        loaded: a run.
+        texts: any strings.
+        pool: how a text's tokens become one vector: mean or max over them, cls; "words" keeps a vector per word.
+        layer: 0 = embeddings, … , -1 = last; None = last; "mix" = the mean of all layers.
+    Shapes:  -> N arrays of (hidden_size,), or (words, hidden_size) for pool="words"
+    Raises:  ConfigError: there is no such layer.
+    """
+    _check_layer(loaded, layer)
+    tokens = [_cut(t, loaded.room) for t in loaded.tokenizer.encode_batch(list(texts))]
+    results: list[FloatArray | None] = [None] * len(texts)
+    for indices in _by_length(tokens):
+        batch = loaded.batch([tokens[i].ids for i in indices])
+        with torch.inference_mode():
+            hidden = _layer(loaded.encoder.encode(batch, keep="last" if layer in (None, -1) else "all").layers, layer)
+        for row, i in enumerate(indices):
+            results[i] = _pool(hidden[row], tokens[i], pool).numpy()
+    return [r for r in results if r is not None]
+
+
+def embed_file(
+    loaded: Loaded,
+    file: Path,
+    output: Path,
+    pool: Pool = "mean",
+    layer: int | Literal["mix"] | None = None,
+) -> dict[str, Any]:
+    """Vectors of every line of a file, written as one .npy array.
+
+    With pool="words" the array holds the vectors of all words, and OUTPUT.offsets.npy the first row of each line.
+
+    Args:
+        loaded, pool, layer: as for `embed`.
+        file: one text per line (.gz and .zst too); a line is cleaned by the rules of the corpus reader.
+        output: the .npy file to write.
+    Returns {"lines", "vectors", "hidden_size", "dirt": counts by kind}.
+    Shapes:  -> (lines, hidden_size), or (words, hidden_size) and offsets (lines + 1,)
+    Raises:  CorpusError: the file is missing or binary.  StorageError: the disk refuses.
+    """
+    _check_layer(loaded, layer)
+    report = DirtReport()
+    parts: list[FloatArray] = []
+    counts: list[int] = []
+    lines = read_lines(file, TextConfig(), report)
+    while chunk := [clean(line, report).replace("\n", " ") for line in islice(lines, LINES_AT_ONCE)]:
+        vectors = embed(loaded, chunk, pool, layer)
+        counts += [len(v) if pool == "words" else 1 for v in vectors]
+        parts.append(np.concatenate(vectors) if pool == "words" else np.stack(vectors))
+    width = loaded.encoder.config.hidden_size
+    whole = np.concatenate(parts) if parts else np.zeros((0, width), np.float32)
+    try:
+        with output.open("wb") as target:
+            np.save(target, whole)
+        if pool == "words":
+            with output.with_suffix(".offsets.npy").open("wb") as target:
+                np.save(target, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+    except OSError as error:
+        raise StorageError("could not write the vectors", got=error.strerror, where=output) from error
+    return {"lines": len(counts), "vectors": len(whole), "hidden_size": width, "dirt": report.as_dict()}
+
+
+def _check_layer(loaded: Loaded, layer: int | Literal["mix"] | None) -> None:
+    n = loaded.encoder.config.num_hidden_layers + 1
+    if isinstance(layer, int) and not -n <= layer < n:
+        raise ConfigError("no such layer", got=layer, expected=f"0 … {n - 1}, or -{n} … -1 from the end, or mix")
+
+
+def _cut(tokens: Tokens, room: int) -> Tokens:
+    return Tokens(tokens.ids[:room], tokens.offsets[:room], tokens.word_starts[:room])
+
+
+def _by_length(tokens: Sequence[Tokens]) -> Iterator[list[int]]:
+    """Indices of non-empty and empty texts alike, in batches of similar length and bounded size."""
+    order = sorted(range(len(tokens)), key=lambda i: len(tokens[i].ids))
+    start = 0
+    while start < len(order):
+        end = start + 1
+        while end < len(order) and (len(tokens[order[end]].ids) + 2) * (end + 1 - start) <= TOKENS_PER_BATCH:
+            end += 1
+        yield order[start:end]
+        start = end
+
+
+def _layer(layers: tuple[Tensor, ...], layer: int | Literal["mix"] | None) -> Tensor:
+    if layer == "mix":
+        return torch.stack(layers).mean(0)
+    return layers[-1 if layer is None else layer]
+
+
+def _pool(hidden: Tensor, tokens: Tokens, pool: Pool) -> Tensor:
+    """(T, hidden_size) of a padded row -> one vector, or one per word."""
+    n = len(tokens.ids)
+    if pool == "cls":
+        return hidden[0].float()
+    inner = hidden[1 : n + 1].float()
+    if not n:
+        return inner.new_zeros((0, hidden.size(1)) if pool == "words" else (hidden.size(1),))
+    if pool == "max":
+        return inner.max(0).values
+    if pool == "mean":
+        return inner.mean(0)
+    starts = torch.tensor(tokens.word_starts)
+    starts[0] = True
+    word = torch.cumsum(starts.long(), 0) - 1
+    sums = inner.new_zeros((int(word[-1]) + 1, inner.size(1))).index_add_(0, word, inner)
+    return sums / torch.bincount(word)[:, None]

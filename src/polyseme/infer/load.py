@@ -1,0 +1,136 @@
+"""Open a trained run for use."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from polyseme.core import registry
+from polyseme.core.types import Batch
+from polyseme.data.examples import Example, SpecialTokens
+from polyseme.data.loader import to_batch
+from polyseme.data.packing import collate
+from polyseme.errors import CheckpointError, InputError
+from polyseme.text.tokenizers import Tokenizer, Tokens
+from polyseme.train.pretrain import build_objectives, special_ids
+from polyseme.train.recipe import Recipe, from_dict
+from polyseme.train.run import RunDirectory
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A run in memory, in evaluation mode, float32, on the CPU.
+
+    Args:
+        run: where it came from.
+        encoder: satisfies `Encoder`.
+        heads: the objectives' heads by name.
+        tokenizer: text to ids.
+        recipe: how it was trained.
+        special: ids of the separators.
+    """
+
+    run: RunDirectory
+    encoder: Any
+    heads: dict[str, nn.Module]
+    tokenizer: Tokenizer
+    recipe: Recipe
+    special: SpecialTokens
+
+    @property
+    def room(self) -> int:
+        """Longest text in tokens, without separators."""
+        return int(min(self.encoder.max_length, self.recipe.section("model").max_position_embeddings)) - 2
+
+    def example(self, ids: Sequence[int]) -> Example:
+        """One text with its separators: [CLS] ids [SEP].
+
+        Raises:  InputError: it is longer than the model's positions.
+        """
+        if len(ids) > self.room:
+            raise InputError(
+                "the text is longer than the model can read",
+                got=f"{len(ids):,} tokens",
+                expected=f"at most {self.room:,}",
+                fix="a shorter text",
+            )
+        whole = np.array([self.special.cls, *ids, self.special.sep], np.int64)
+        return Example(whole, np.zeros_like(whole), np.ones(len(whole), np.bool_))
+
+    def batch(self, texts: Sequence[Sequence[int]]) -> Batch:
+        """Rows of one text each, padded to the longest.
+
+        Shapes:  N lists of ids -> (N, longest + 2)
+        """
+        examples = [[self.example(ids)] for ids in texts]
+        longest = max(len(row[0].ids) for row in examples)
+        return to_batch(collate(examples, longest, self.special), [])
+
+    @cached_property
+    def word_vectors(self) -> torch.Tensor:
+        """Input embeddings, each of length one: (vocab_size, hidden_size)"""
+        weight = self.encoder.token_embedding().weight.detach()
+        return nn.functional.normalize(weight, dim=1)
+
+
+def load(path: Path | str) -> Loaded:
+    """Open a run for fill, embed and neighbours.
+
+    Args:
+        path: the run directory.
+    Raises:  RunError: there is no run.  CheckpointError: its files are damaged beyond the checkpoints.
+
+    Example:
+        loaded = load("runs/demo")
+        fill(loaded, "a list of [MASK]")
+    """
+    run = RunDirectory.open(path)
+    tensors, warning = run.weights()
+    if warning:
+        warnings.warn(warning, stacklevel=2)
+    recipe = from_dict(run.meta["recipe"])
+    try:
+        tokenizer = Tokenizer.from_file(run.path / "tokenizer.json")
+    except FileNotFoundError:
+        raise CheckpointError("the run's tokenizer is missing", where=run.path / "tokenizer.json") from None
+    special = special_ids(tokenizer)
+    encoder = registry.models.load(recipe.architecture).ENTRY.build(recipe.section("model"))
+    objectives = build_objectives(recipe, special, 0)
+    heads = nn.ModuleDict({o.name: o.build_head(encoder) for o in objectives})
+    parts = {"encoder": encoder, "heads": heads}
+    for name, module in parts.items():
+        mine = {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
+        _load_exactly(module, mine, run.path)
+        module.eval()
+    return Loaded(run, encoder, {n: heads[n] for n in heads}, tokenizer, recipe, special)
+
+
+def encode_text(loaded: Loaded, text: str, special: bool = False) -> Tokens:
+    """Tokens of a text; with `special`, a written [MASK] is the special token."""
+    return loaded.tokenizer.encode(text, special=special)
+
+
+def _load_exactly(module: nn.Module, tensors: dict[str, torch.Tensor], where: Path) -> None:
+    own = dict(module.named_parameters())
+    for name in [*own, *tensors]:
+        if name not in tensors or name not in own:
+            kind = "missing" if name in own else "unknown"
+            raise CheckpointError(f"a {kind} tensor", got=name, where=where)
+        if own[name].shape != tensors[name].shape:
+            raise CheckpointError(
+                f"tensor {name} has another shape",
+                got=tuple(tensors[name].shape),
+                expected=tuple(own[name].shape),
+                where=where,
+            )
+    with torch.no_grad():
+        for name, parameter in own.items():
+            parameter.copy_(tensors[name])

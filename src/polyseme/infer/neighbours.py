@@ -1,0 +1,66 @@
+"""Which words lie nearest to a word, by itself or in a sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from polyseme.core.config import suggest
+from polyseme.errors import ConfigError, InputError
+from polyseme.infer.load import Loaded
+from polyseme.objectives.masked_lm import MaskedLMHead
+
+
+@torch.no_grad()
+def neighbours(loaded: Loaded, word: str, context: str | None = None, top: int = 10) -> list[dict[str, Any]]:
+    """The words nearest to a word by cosine.
+
+    Without a context, by the input embeddings. With one, the word's hidden state in that sentence is compared, through
+    the masked-LM head, with the output embeddings: the words that could stand there in that sense.
+
+    Args:
+        loaded: a run.
+        word: a word; of several pieces, their mean is taken.
+        context: a text that holds the word.
+        top: how many.
+    Returns [{"word", "similarity"}], best first, the word itself and mere pieces left out.
+    Raises:  InputError: the word is not in the vocabulary or not in the context.
+             ConfigError: a context is given and the run has no masked-LM head.
+    """
+    tokens = loaded.tokenizer.encode(word)
+    if not tokens.ids or loaded.tokenizer.unk_id in tokens.ids:
+        words = [loaded.tokenizer.display(i).strip() for i in range(loaded.tokenizer.vocab_size)]
+        raise InputError("the word is not in the vocabulary", got=word, fix=suggest(word.casefold(), words[:4000]))
+    target = _static(loaded, tokens.ids) if context is None else _in_context(loaded, word, context)
+    similarity = loaded.word_vectors @ nn.functional.normalize(target, dim=0)
+    hidden = loaded.special.special | loaded.tokenizer.continues
+    similarity[torch.from_numpy(np.flatnonzero(hidden))] = -2.0
+    similarity[tokens.ids] = -2.0
+    found: dict[str, float] = {}
+    for i in similarity.argsort(descending=True).tolist():
+        shown = loaded.tokenizer.display(i).strip()
+        if similarity[i] <= -2.0 or len(found) == top:
+            break
+        if shown.casefold() != word.casefold():
+            found.setdefault(shown, float(similarity[i]))
+    return [{"word": shown, "similarity": value} for shown, value in found.items()]
+
+
+def _static(loaded: Loaded, ids: list[int]) -> Tensor:
+    return loaded.word_vectors[ids].mean(0)
+
+
+def _in_context(loaded: Loaded, word: str, context: str) -> Tensor:
+    head = loaded.heads.get("masked_lm")
+    if not isinstance(head, MaskedLMHead):
+        raise ConfigError("neighbours in context need a masked-LM head", got=", ".join(loaded.heads))
+    at = context.casefold().find(word.casefold())
+    if at < 0:
+        raise InputError("the word is not in the context", got=context, expected=f"a text that holds {word!r}")
+    tokens = loaded.tokenizer.encode(context)
+    inside = [i for i, (start, end) in enumerate(tokens.offsets) if start < at + len(word) and end > at]
+    states = loaded.encoder.encode(loaded.batch([tokens.ids])).at(torch.tensor(inside) + 1)
+    return head(states).mean(0)  # type: ignore[no-any-return]

@@ -1,0 +1,165 @@
+"""BERT: a bidirectional transformer encoder, post-norm, with learned positions.
+
+Paper: Devlin, Chang, Lee and Toutanova (2019), "BERT: Pre-training of Deep Bidirectional Transformers for
+Language Understanding", section 3 and appendix A; the block is that of Vaswani et al. (2017), section 3.
+
+    h₀ = LayerNorm(E_token[ids] + E_position[position] + E_segment[type])
+    a  = LayerNorm(h + W_o · attention(W_q h, W_k h, W_v h))
+    h' = LayerNorm(a + W_2 · gelu(W_1 a))
+    pooled = tanh(W_p h_[CLS])
+
+Departures: query, key and value are one matrix product; tokens attend within their own example, so that several
+examples share a row. Weights map one to one to transformers' BertForPreTraining (formats/huggingface/bert.py).
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from polyseme.core.config import Config
+from polyseme.core.protocols import HeadStyle, ModelEntry
+from polyseme.core.types import Batch, Encoding, Keep, Reach
+from polyseme.layers.activation import activation
+from polyseme.layers.attention import attend, attend_plain, example_mask
+
+
+class BertConfig(Config):
+    """The names of config.json; defaults are BERT-base of the paper."""
+
+    vocab_size: int = Field(30522, ge=6)
+    hidden_size: int = Field(768, ge=1)
+    num_hidden_layers: int = Field(12, ge=1)
+    num_attention_heads: int = Field(12, ge=1)
+    intermediate_size: int = Field(3072, ge=1)
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: float = Field(0.1, ge=0, lt=1)
+    attention_probs_dropout_prob: float = Field(0.1, ge=0, lt=1)
+    max_position_embeddings: int = Field(512, ge=2)
+    type_vocab_size: int = Field(2, ge=2)
+    initializer_range: float = Field(0.02, gt=0)
+    layer_norm_eps: float = Field(1e-12, gt=0)
+    pad_token_id: int = 0
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size must be divisible by num_attention_heads "
+                f"({self.hidden_size} / {self.num_attention_heads})"
+            )
+        activation(self.hidden_act)
+        return self
+
+
+class BertBlock(nn.Module):
+    """One layer: attention, then a feed-forward network, each added to its input and normalised after.
+
+    Shapes:  h: (B, T, hidden_size), mask: (B, 1, T, T) -> (B, T, hidden_size)
+    """
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        d = config.hidden_size
+        self.heads = config.num_attention_heads
+        self.attention_dropout = config.attention_probs_dropout_prob
+        self.query_key_value = nn.Linear(d, 3 * d)
+        self.attention_output = nn.Linear(d, d)
+        self.attention_norm = nn.LayerNorm(d, eps=config.layer_norm_eps)
+        self.intermediate = nn.Linear(d, config.intermediate_size)
+        self.output = nn.Linear(config.intermediate_size, d)
+        self.output_norm = nn.LayerNorm(d, eps=config.layer_norm_eps)
+        self.act = activation(config.hidden_act)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, h: Tensor, mask: Tensor | None, probabilities: list[Tensor] | None) -> Tensor:
+        b, t, d = h.shape
+        q, k, v = self.query_key_value(h).view(b, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (B, H, T, D)
+        if probabilities is None:
+            mixed = attend(q, k, v, mask, self.attention_dropout if self.training else 0.0)
+        else:
+            mixed, weights = attend_plain(q, k, v, mask)
+            probabilities.append(weights)
+        mixed = mixed.transpose(1, 2).reshape(b, t, d)
+        h = self.attention_norm(h + self.dropout(self.attention_output(mixed)))
+        return self.output_norm(h + self.dropout(self.output(self.act(self.intermediate(h)))))  # type: ignore[no-any-return]
+
+
+class BertPooler(nn.Module):
+    """The vector of a whole example: tanh(W h_[CLS] + b).  Shapes: (E, hidden_size) -> (E, hidden_size)"""
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(hidden_size, hidden_size)
+
+    def forward(self, first: Tensor) -> Tensor:
+        return torch.tanh(self.dense(first))
+
+
+class Bert(nn.Module):
+    """BERT's encoder: `encode(batch)` gives one hidden state per token and layer.
+
+    Shapes:  batch of (B, T) -> num_hidden_layers + 1 layers of (B, T, hidden_size), layer 0 = embeddings
+    Source:  Devlin et al. (2019), section 3.
+    """
+
+    reach: Reach = "both"
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.max_length = config.max_position_embeddings
+        self.head_style = HeadStyle(
+            activation=config.hidden_act,
+            norm_eps=config.layer_norm_eps,
+            initializer_range=config.initializer_range,
+        )
+        d = config.hidden_size
+        self.word_embeddings = nn.Embedding(config.vocab_size, d)
+        self.position_embeddings = nn.Embedding(config.max_position_embeddings, d)
+        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, d)
+        self.embedding_norm = nn.LayerNorm(d, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.blocks = nn.ModuleList(BertBlock(config) for _ in range(config.num_hidden_layers))
+        self.pool = BertPooler(d)
+        self.initialise()
+
+    def initialise(self) -> None:
+        """Matrices and embeddings from a normal with deviation initializer_range; biases zero, norms one."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Embedding):
+                nn.init.normal_(module.weight, std=self.config.initializer_range)
+            if isinstance(module, nn.Linear):
+                nn.init.zeros_(module.bias)
+        with torch.no_grad():
+            self.word_embeddings.weight[self.config.pad_token_id].zero_()
+
+    def encode(self, batch: Batch, keep: Keep = "last", attentions: bool = False) -> Encoding:
+        """Hidden states of a batch; see `Encoder`."""
+        mask = example_mask(batch)
+        probabilities: list[Tensor] | None = [] if attentions else None
+        h = self.word_embeddings(batch.ids) + self.position_embeddings(batch.position)
+        h = self.dropout(self.embedding_norm(h + self.token_type_embeddings(batch.type)))
+        layers = [h]
+        for block in self.blocks:
+            h = block(h, mask, probabilities)
+            layers = [*layers, h] if keep == "all" else [h]
+        return Encoding(tuple(layers), None if probabilities is None else tuple(probabilities))
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The last layer, (B, T, hidden_size)."""
+        return self.encode(batch).last
+
+    def token_embedding(self) -> nn.Embedding:
+        """The input embedding, shared with the masked-LM decoder."""
+        return self.word_embeddings
+
+    def pooler(self) -> BertPooler:
+        """The paper's pooler, trained by next-sentence prediction."""
+        return self.pool
+
+
+ENTRY = ModelEntry(config=BertConfig, build=Bert)

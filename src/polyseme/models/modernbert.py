@@ -1,0 +1,208 @@
+"""ModernBERT: a bidirectional encoder with pre-norm, rotary positions, gated feed-forward and local attention.
+
+Paper: Warner et al. (2024), "Smarter, Better, Faster, Longer: A Modern Bidirectional Encoder", section 2.1.
+
+    h₀ = LayerNorm(E_token[ids])                                       (no positions, no segments)
+    a  = h + W_o · attention(rotate(W_q n), rotate(W_k n), W_v n),  n = LayerNorm(h)   (no norm in layer 0)
+    h' = a + W_2 (gelu(u) ⊙ g),                                 u, g = W_1 LayerNorm(a)
+    out = LayerNorm(h_L)
+
+Every `global_attn_every_n_layers`-th layer attends to the whole example with θ = 160,000; the others to the 128
+nearest positions with θ = 10,000. No biases. Departures: tokens attend within their own example;
+`scheme = "fast-start"` is our initialisation for minutes-long runs (see `initialise`), "paper" is the paper's.
+Weights map one to one to transformers' ModernBertForMaskedLM (formats/huggingface/modernbert.py).
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from polyseme.core.config import Config
+from polyseme.core.protocols import HeadStyle, ModelEntry
+from polyseme.core.types import Batch, Encoding, Keep, Reach
+from polyseme.layers.activation import activation
+from polyseme.layers.attention import attend, attend_plain, example_mask, rotary_table, rotate, window_mask
+
+
+class ModernBertConfig(Config):
+    """The names of config.json; defaults are ModernBERT-base of the paper, but for the vocabulary's own ids."""
+
+    vocab_size: int = Field(50368, ge=6)
+    hidden_size: int = Field(768, ge=1)
+    num_hidden_layers: int = Field(22, ge=1)
+    num_attention_heads: int = Field(12, ge=1)
+    intermediate_size: int = Field(1152, ge=1)
+    hidden_activation: str = "gelu"
+    max_position_embeddings: int = Field(8192, ge=2)
+    initializer_range: float = Field(0.02, gt=0)
+    initializer_cutoff_factor: float = Field(2.0, gt=0)
+    norm_eps: float = Field(1e-5, gt=0)
+    norm_bias: bool = False
+    attention_bias: bool = False
+    mlp_bias: bool = False
+    decoder_bias: bool = True
+    classifier_bias: bool = False
+    classifier_activation: str = "gelu"
+    attention_dropout: float = Field(0.0, ge=0, lt=1)
+    embedding_dropout: float = Field(0.0, ge=0, lt=1)
+    mlp_dropout: float = Field(0.0, ge=0, lt=1)
+    local_attention: int = Field(128, ge=2)
+    global_attn_every_n_layers: int = Field(3, ge=1)
+    global_rope_theta: float = Field(160_000.0, gt=0)
+    local_rope_theta: float = Field(10_000.0, gt=0)
+    pad_token_id: int = 0
+    scheme: Literal["paper", "fast-start"] = "paper"
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        if self.hidden_size % (2 * self.num_attention_heads):
+            raise ValueError(
+                f"hidden_size must be divisible by num_attention_heads, with an even quotient "
+                f"({self.hidden_size} / {self.num_attention_heads})"
+            )
+        activation(self.hidden_activation)
+        activation(self.classifier_activation)
+        return self
+
+    def is_global(self, layer: int) -> bool:
+        """Whether a layer (from 0) attends to the whole example."""
+        return layer % self.global_attn_every_n_layers == 0
+
+
+class ModernBertBlock(nn.Module):
+    """One layer: normalise, attend, add; normalise, gated feed-forward, add.
+
+    Shapes:  h: (B, T, hidden_size), mask: (B, 1, T, T) or None -> (B, T, hidden_size)
+    """
+
+    def __init__(self, config: ModernBertConfig, layer: int) -> None:
+        super().__init__()
+        d, m = config.hidden_size, config.intermediate_size
+        self.heads = config.num_attention_heads
+        self.attention_dropout = config.attention_dropout
+        norm = {"eps": config.norm_eps, "bias": config.norm_bias}
+        self.attention_norm = nn.LayerNorm(d, **norm) if layer else nn.Identity()
+        self.query_key_value = nn.Linear(d, 3 * d, bias=config.attention_bias)
+        self.attention_output = nn.Linear(d, d, bias=config.attention_bias)
+        self.feedforward_norm = nn.LayerNorm(d, **norm)
+        self.input_and_gate = nn.Linear(d, 2 * m, bias=config.mlp_bias)
+        self.output = nn.Linear(m, d, bias=config.mlp_bias)
+        self.act = activation(config.hidden_activation)
+        self.residual_dropout = nn.Dropout(config.attention_dropout)
+        self.dropout = nn.Dropout(config.mlp_dropout)
+
+    def forward(
+        self,
+        h: Tensor,
+        mask: Tensor | None,
+        rotary: tuple[Tensor, Tensor],
+        probabilities: list[Tensor] | None,
+    ) -> Tensor:
+        b, t, d = h.shape
+        qkv = self.query_key_value(self.attention_norm(h)).view(b, t, 3, self.heads, -1)
+        q, k = rotate(qkv[:, :, :2], *rotary).permute(2, 0, 3, 1, 4)  # each (B, H, T, D)
+        v = qkv[:, :, 2].transpose(1, 2)
+        if probabilities is None:
+            mixed = attend(q, k, v, mask, self.attention_dropout if self.training else 0.0)
+        else:
+            mixed, weights = attend_plain(q, k, v, mask)
+            probabilities.append(weights)
+        h = h + self.residual_dropout(self.attention_output(mixed.transpose(1, 2).reshape(b, t, d)))
+        u, gate = self.input_and_gate(self.feedforward_norm(h)).chunk(2, dim=-1)  # each (B, T, m)
+        return h + self.output(self.dropout(self.act(u) * gate))  # type: ignore[no-any-return]
+
+
+class ModernBert(nn.Module):
+    """ModernBERT's encoder: `encode(batch)` gives one hidden state per token and layer.
+
+    Shapes:  batch of (B, T) -> num_hidden_layers + 1 layers of (B, T, hidden_size), layer 0 = embeddings
+    Source:  Warner et al. (2024), section 2.1. The final norm belongs to the last layer.
+    """
+
+    reach: Reach = "both"
+
+    def __init__(self, config: ModernBertConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.max_length = config.max_position_embeddings
+        self.head_style = HeadStyle(
+            activation=config.classifier_activation,
+            dense_bias=config.classifier_bias,
+            norm_bias=config.norm_bias,
+            norm_eps=config.norm_eps,
+            decoder_bias=config.decoder_bias,
+            initializer_range=config.initializer_range / (2 * config.num_hidden_layers) ** 0.5,
+        )
+        d = config.hidden_size
+        self.word_embeddings = nn.Embedding(config.vocab_size, d)
+        self.embedding_norm = nn.LayerNorm(d, eps=config.norm_eps, bias=config.norm_bias)
+        self.dropout = nn.Dropout(config.embedding_dropout)
+        self.blocks = nn.ModuleList(ModernBertBlock(config, i) for i in range(config.num_hidden_layers))
+        self.final_norm = nn.LayerNorm(d, eps=config.norm_eps, bias=config.norm_bias)
+        self.initialise()
+
+    def initialise(self) -> None:
+        """Truncated normals; output projections smaller by √(2·layers) ("paper") or zero ("fast-start").
+
+        "fast-start" makes every block the identity at first and draws the matrices that read the normalised
+        stream with deviation 1/√hidden_size, so that attention is not flat from the first update on.
+        """
+        c = self.config
+        fast = c.scheme == "fast-start"
+        std = c.hidden_size**-0.5 if fast else c.initializer_range
+        out = 0.0 if fast else c.initializer_range / (2 * c.num_hidden_layers) ** 0.5
+        cut = c.initializer_cutoff_factor
+        e = c.initializer_range
+        nn.init.trunc_normal_(self.word_embeddings.weight, std=e, a=-cut * e, b=cut * e)
+        with torch.no_grad():
+            self.word_embeddings.weight[c.pad_token_id].zero_()
+        for block in self.blocks:
+            assert isinstance(block, ModernBertBlock)
+            for linear, s in (
+                (block.query_key_value, std),
+                (block.input_and_gate, std),
+                (block.attention_output, out),
+                (block.output, out),
+            ):
+                nn.init.trunc_normal_(linear.weight, std=s, a=-cut * s, b=cut * s) if s else nn.init.zeros_(
+                    linear.weight
+                )
+                if linear.bias is not None:
+                    nn.init.zeros_(linear.bias)
+
+    def encode(self, batch: Batch, keep: Keep = "last", attentions: bool = False) -> Encoding:
+        """Hidden states of a batch; see `Encoder`."""
+        c = self.config
+        everywhere = example_mask(batch)
+        nearby = window_mask(batch, c.local_attention // 2, everywhere)
+        size = c.hidden_size // c.num_attention_heads
+        far = rotary_table(batch.position, size, c.global_rope_theta)
+        near = rotary_table(batch.position, size, c.local_rope_theta)
+        probabilities: list[Tensor] | None = [] if attentions else None
+        h = self.dropout(self.embedding_norm(self.word_embeddings(batch.ids)))
+        layers = [h]
+        for i, block in enumerate(self.blocks):
+            whole = c.is_global(i)
+            h = block(h, everywhere if whole else nearby, far if whole else near, probabilities)
+            layers = [*layers, h] if keep == "all" else [h]
+        layers[-1] = self.final_norm(h)
+        return Encoding(tuple(layers), None if probabilities is None else tuple(probabilities))
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The last layer, (B, T, hidden_size)."""
+        return self.encode(batch).last
+
+    def token_embedding(self) -> nn.Embedding:
+        """The input embedding, shared with the masked-LM decoder."""
+        return self.word_embeddings
+
+    def pooler(self) -> None:
+        """The family has none."""
+        return
+
+
+ENTRY = ModelEntry(config=ModernBertConfig, build=ModernBert)

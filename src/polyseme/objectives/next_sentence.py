@@ -1,0 +1,116 @@
+"""Next-sentence prediction: does B follow A in the text, or does it come from another document?
+
+Paper: Devlin et al. (2019), section 3.1, task 2.
+
+    p = softmax(W · pooled + b),   pooled = tanh(W_p h_[CLS] + b_p);   0 = B follows A, 1 = it does not
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from polyseme.core.config import Config
+from polyseme.core.rng import Random
+from polyseme.core.types import Batch, Encoding
+from polyseme.data.examples import NO_LABEL, SentencePairs, SpecialTokens
+from polyseme.data.packing import Rows
+from polyseme.data.store import TokenStore
+from polyseme.errors import CorpusError
+
+IntArray = npt.NDArray[np.int64]
+
+
+class NextSentenceConfig(Config):
+    """Section [next_sentence] of a recipe; there is nothing to set."""
+
+
+class NextSentenceHead(nn.Module):
+    """Two classes from a pooled vector; it brings a pooler of its own where the family has none.
+
+    Shapes:  (E, hidden_size) -> (E, 2)
+    """
+
+    def __init__(self, encoder: Any) -> None:
+        super().__init__()
+        d, std = encoder.config.hidden_size, encoder.config.initializer_range
+        theirs = encoder.pooler()
+        self.family_pooler = [theirs]  # in a list: the encoder owns it
+        self.pooler = None if theirs is not None else nn.Sequential(nn.Linear(d, d), nn.Tanh())
+        self.classifier = nn.Linear(d, 2)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=std)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, first: Tensor) -> Tensor:
+        pool = self.family_pooler[0] if self.pooler is None else self.pooler
+        return self.classifier(pool(first))  # type: ignore[no-any-return]
+
+
+class NextSentence:
+    """The objective: two classes per pair, cross-entropy.
+
+    Args:
+        config: nothing to set.
+        special: ids of the separators.
+        seed: the run's seed.
+    Source:  Devlin et al. (2019), section 3.1.
+    """
+
+    name = "next_sentence"
+    pairs = True
+
+    def __init__(self, config: NextSentenceConfig, special: SpecialTokens, seed: int) -> None:
+        self.config, self._special = config, special
+        self._random = Random(seed, "pairs")
+
+    def examples(self, store: TokenStore, length: int) -> SentencePairs:
+        """Pairs drawn from a store.
+
+        Raises:  CorpusError: fewer than two documents, so that no B can come from elsewhere.
+        """
+        if store.n_documents < 2:
+            raise CorpusError(
+                "next-sentence prediction needs at least two documents",
+                got=f"{store.n_documents} document(s) in one split",
+                fix="--set text.documents=blank, more text, or --set objectives='[\"masked_lm\"]'",
+            )
+        return SentencePairs(store, length, self._special, self._random)
+
+    def prepare(self, rows: Rows) -> tuple[IntArray, IntArray, IntArray]:
+        """The labels that the pairs carry.  Shapes: -> ids: (B, T) unchanged, positions, labels: (P,)"""
+        known = rows.labels != NO_LABEL
+        return rows.ids, rows.first[known], rows.labels[known]
+
+    def build_head(self, encoder: Any, counts: Tensor | None = None) -> NextSentenceHead:
+        """A fresh head; the counts do not matter."""
+        return NextSentenceHead(encoder)
+
+    def loss(self, encoding: Encoding, head: nn.Module, batch: Batch) -> tuple[Tensor, int]:
+        """Sum of -log p(label) over the pairs, in nats, and their number."""
+        positions, labels = batch.targets[self.name]
+        logits = head(encoding.at(positions)).float()
+        return nn.functional.cross_entropy(logits, labels, reduction="sum"), len(labels)
+
+    def score(self, encoding: Encoding, head: nn.Module, batch: Batch) -> dict[str, tuple[float, int]]:
+        """Held-out sums: {"loss": (nats, n), "accuracy": (correct, n)}."""
+        positions, labels = batch.targets[self.name]
+        logits = head(encoding.at(positions)).float()
+        loss = nn.functional.cross_entropy(logits, labels, reduction="sum")
+        correct = (logits.argmax(1) == labels).sum()
+        return {"loss": (float(loss), len(labels)), "accuracy": (float(correct), len(labels))}
+
+    def baseline(self, batch: Batch, counts: Tensor) -> tuple[float, int]:
+        """A guess by the labels' frequency: nats, and number of pairs."""
+        labels = batch.targets[self.name].labels.cpu()
+        share = (torch.bincount(labels, minlength=2) / max(1, len(labels))).clamp(1e-6)
+        return float(-share[labels].log().sum()), len(labels)
+
+
+CONFIG = NextSentenceConfig
+BUILD = NextSentence

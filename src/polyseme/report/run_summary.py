@@ -1,0 +1,164 @@
+"""One run in a dozen figures: the JSON of `polyseme inspect` and the same for people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from polyseme.report.figures import count, duration, size, sparkline
+from polyseme.text.clean import KINDS
+
+if TYPE_CHECKING:
+    from polyseme.train.run import RunDirectory
+
+_RESULTS = (
+    "steps",
+    "tokens_seen",
+    "seconds",
+    "tokens_per_second",
+    "peak_memory_bytes",
+    "heldout_loss",
+    "unigram_loss",
+)
+_FROM_METRICS = {
+    "steps": "step",
+    "tokens_seen": "tokens",
+    "seconds": "seconds",
+    "tokens_per_second": "tokens_per_second",
+    "heldout_loss": "heldout_loss",
+    "unigram_loss": "unigram_loss",
+}
+_COUNTED = ("documents", "words", "characters", "tokens")
+_WIDTH = 16
+
+
+def summarize(run: RunDirectory) -> dict[str, Any]:
+    """Gather what a run is, was trained on, and how it went.
+
+    The results of a run that is still training are those of its last save, so its newer lines of metrics.jsonl
+    replace them.
+
+    Returns a JSON-able dict with at least model, parameters, vocab_size, status, progress, tokens_seen, steps,
+    seconds, tokens_per_second, peak_memory_bytes, heldout_loss, unigram_loss (nats per predicted token, same text),
+    heldout (all scores), corpus {documents, words, fingerprint, dirt …} and losses (held-out, in order); perplexity
+    where the model predicts the next token. What is not known is None.
+    """
+    meta, records = run.meta, run.metrics()
+    results: Mapping[str, Any] = meta.get("results") or {}
+    last: dict[str, Any] = {}
+    for record in records:
+        last |= record
+    summary: dict[str, Any] = {
+        "model": meta["model"],
+        "path": str(run.path),
+        "status": meta.get("status"),
+        "progress": last.get("progress"),
+        "parameters": meta.get("parameters"),
+        "vocab_size": ((meta.get("recipe") or {}).get("model") or {}).get("vocab_size"),
+    }
+    newer = last.get("step", 0) > results.get("steps", 0)
+    for name in _RESULTS:
+        values = [last.get(_FROM_METRICS.get(name, "")), results.get(name)]
+        summary[name] = next((v for v in (values if newer else reversed(values)) if v is not None), None)
+    summary["heldout"] = results.get("heldout") or {}
+    if results.get("perplexity") is not None:
+        summary["perplexity"] = results["perplexity"]
+    summary["budget"] = (meta.get("asked") or {}).get("budget")
+    summary["corpus"] = corpus_figures(meta.get("corpus") or {})
+    summary["losses"] = [
+        record["heldout_loss"] for record in records if record.get("heldout_loss") is not None
+    ]
+    return summary
+
+
+def corpus_figures(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Pick the figures of a prepared corpus out of its store.json.
+
+    Returns language, fingerprint, documents, words, characters and tokens (held-out ones included), the same four
+    for each split, and dirt {kind: how often}. What is not known is None.
+    """
+    splits: Mapping[str, Mapping[str, Any]] = meta.get("splits") or {}
+    figures: dict[str, Any] = {"language": meta.get("language"), "fingerprint": meta.get("fingerprint")}
+    for name in _COUNTED:
+        known = [split[name] for split in splits.values() if name in split]
+        figures[name] = sum(known) if known else None
+    figures["splits"] = {
+        split: {name: values[name] for name in _COUNTED if name in values} for split, values in splits.items()
+    }
+    figures["dirt"] = (meta.get("dirt") or {}).get("counts", {})
+    return figures
+
+
+def summary_text(summary: Mapping[str, Any]) -> str:
+    """Write a summary for a person, a line a fact; unknown facts are left out."""
+    rows: list[tuple[str, str]] = [("model", _model(summary))]
+    progress, status = summary["progress"], summary["status"]
+    if status is not None:
+        share = "" if progress is None or status == "finished" else f", {progress:.0%} of its budget spent"
+        rows.append(("status", status + share))
+    rows += _corpus_rows(summary["corpus"])
+    spent = []
+    if summary["seconds"] is not None:
+        spent.append(duration(summary["seconds"]))
+    if summary["steps"] is not None:
+        spent.append(f"{summary['steps']:,} steps")
+    if summary["tokens_seen"] is not None:
+        spent.append(f"{count(summary['tokens_seen'])} tokens")
+    if summary["tokens_per_second"] is not None:
+        spent.append(f"{count(summary['tokens_per_second'])} tokens/s")
+    if summary["peak_memory_bytes"] is not None:
+        spent.append(f"{size(summary['peak_memory_bytes'])} of memory at most")
+    if spent:
+        rows.append(("training", ", ".join(spent)))
+    rows += _loss_rows(summary)
+    return _table(rows)
+
+
+def corpus_text(meta: Mapping[str, Any]) -> str:
+    """Write the figures of a prepared corpus for a person."""
+    return _table(_corpus_rows(corpus_figures(meta)))
+
+
+def _model(summary: Mapping[str, Any]) -> str:
+    parts = [str(summary["model"])]
+    if summary["parameters"] is not None:
+        parts.append(f"{count(summary['parameters'])} parameters")
+    if summary["vocab_size"] is not None:
+        parts.append(f"a vocabulary of {summary['vocab_size']:,}")
+    return ", ".join(parts)
+
+
+def _corpus_rows(corpus: Mapping[str, Any]) -> list[tuple[str, str]]:
+    parts = [str(corpus["language"])] if corpus["language"] is not None else []
+    parts += [f"{count(corpus[name])} {name}" for name in _COUNTED if corpus[name] is not None]
+    rows = [("corpus", ", ".join(parts))] if parts else []
+    heldout = corpus["splits"].get("valid", {})
+    if heldout:
+        rows.append(("held out", ", ".join(f"{count(number)} {name}" for name, number in heldout.items())))
+    for number, (kind, times) in enumerate(corpus["dirt"].items()):
+        rows.append(
+            ("cleaned" if number == 0 else "", f"{times:>9,}  {KINDS.get(kind, kind.replace('_', ' '))}")
+        )
+    return rows
+
+
+def _loss_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    heldout, unigram = summary["heldout_loss"], summary["unigram_loss"]
+    if heldout is None:
+        return []
+    text = f"{heldout:.3f} nats per predicted token"
+    if unigram is not None:
+        side = "below" if heldout <= unigram else "above"
+        text += f", {abs(unigram - heldout):.3f} {side} the unigram baseline {unigram:.3f}"
+    rows = [("held-out loss", text)]
+    losses = [loss for loss in summary["losses"] if math.isfinite(loss)]
+    if len(losses) > 2:
+        rows.append(("", f"{sparkline(losses, 40)}  {losses[0]:.2f} → {losses[-1]:.2f}"))
+    if summary.get("perplexity") is not None:
+        rows.append(("perplexity", f"{summary['perplexity']:.1f}"))
+    return rows
+
+
+def _table(rows: Sequence[tuple[str, str]]) -> str:
+    return "\n".join(f"{name:<{_WIDTH}}{text}".rstrip() for name, text in rows)

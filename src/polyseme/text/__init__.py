@@ -1,0 +1,1 @@
+"""Files to documents, sentences, words and tokens."""

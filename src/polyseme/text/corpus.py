@@ -1,0 +1,248 @@
+"""A corpus: files in, cleaned documents out, streaming.
+
+    sources (sources.py) -> bytes -> text (encodings.py) -> documents (split.py) -> clean (clean.py)
+        -> without duplicates (dedupe.py) -> Document(text, source, index)
+
+Whether a document is held out for evaluation follows from the hash of its text alone, so that it stays where it
+is when the corpus grows, moves or is named in another order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from polyseme.core.config import Config
+from polyseme.core.rng import Random
+from polyseme.errors import ConfigError, CorpusError
+from polyseme.text.builtin import BUILTINS
+from polyseme.text.clean import DirtReport, clean
+from polyseme.text.dedupe import Deduplicator
+from polyseme.text.encodings import check_name
+from polyseme.text.records import record_pieces
+from polyseme.text.sources import SourceFile, estimated_bytes, find_sources, is_records, read_text
+from polyseme.text.split import Piece, choose_mode, split
+from polyseme.text.words import cjk_share
+
+__all__ = ["Corpus", "DirtReport", "Document", "Fingerprint", "SourceFile", "TextConfig", "is_heldout"]
+
+Unit = Literal["character", "line"]
+_CHINESE_SHARE = 0.2  # of the letters: with more the corpus counts as Chinese
+
+
+class TextConfig(Config):
+    """How text is read.
+
+    Args:
+        documents: what parts documents in .txt files (see split.py).
+        encoding: of all files, or "auto" to detect it file by file.
+        field: of the records in .jsonl files, which holds the text.
+        normalize: Unicode normal form.
+        deduplicate: remove documents that were seen before (see dedupe.py).
+        valid_share: share of the documents that are held out, chosen by hash.
+        language: "en", "zh", or "auto" to tell by the share of Chinese characters.
+    """
+
+    documents: Literal["auto", "blank", "file", "line"] = "auto"
+    encoding: str = "auto"
+    field: str = "text"
+    normalize: Literal["NFC", "NFKC", "none"] = "NFC"
+    deduplicate: Literal["none", "exact", "near"] = "none"
+    valid_share: float = Field(default=0.05, ge=0.0, lt=1.0)
+    language: Literal["auto", "en", "zh"] = "auto"
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name != "auto":
+            try:
+                check_name(name)
+            except ConfigError as error:
+                raise ValueError(f"a known encoding; {error.fix}") from None
+        return name
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A cleaned document, or a part of a long one.
+
+    Args:
+        text: never empty.
+        source: file name, or "python-docs: NAME".
+        index: its number within the source, from 0.
+        key: 64-bit hash of the text: decides the split, finds duplicates, makes the fingerprint.
+    """
+
+    text: str
+    source: str
+    index: int
+    key: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        digest = hashlib.blake2b(self.text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        object.__setattr__(self, "key", int.from_bytes(digest, "little"))
+
+
+def is_heldout(key: int, share: float) -> bool:
+    """Whether the document with this key is held out when `share` of all are."""
+    return key < share * 2**64
+
+
+class Fingerprint:
+    """Identifies a set of documents whatever their order and files.
+
+    value = count and (sum over documents of hash(key, characters)) mod 2^128
+    """
+
+    def __init__(self) -> None:
+        self._sum, self._count = 0, 0
+
+    def add(self, key: int, n_characters: int) -> None:
+        """Add one document."""
+        data = key.to_bytes(8, "little") + n_characters.to_bytes(8, "little")
+        digest = hashlib.blake2b(data, digest_size=16).digest()
+        self._sum = (self._sum + int.from_bytes(digest, "little")) % 2**128
+        self._count += 1
+
+    @property
+    def value(self) -> str:
+        """Forty hexadecimal digits or more."""
+        return f"{self._count:08x}{self._sum:032x}"
+
+
+class Corpus:
+    """Text that the user named.
+
+    Args:
+        sources: files, folders, patterns or built-in names (see sources.py).
+        config: how to read them.
+
+    Raises:  CorpusError: something named is missing, binary or empty.
+    Example:
+        >>> corpus = Corpus(["python-docs"], TextConfig())
+        >>> next(corpus.documents(DirtReport())).source
+        'python-docs: topic assert'
+    """
+
+    def __init__(self, sources: Sequence[str], config: TextConfig | None = None) -> None:
+        self.config = config or TextConfig()
+        self._found = DirtReport()
+        self.files: tuple[SourceFile, ...] = tuple(find_sources(sources, self._found, self.config.encoding))
+        self._sources = [str(source) for source in sources]
+        self._language: Literal["en", "zh"] | None = None
+
+    def signature(self) -> list[list[Any]]:
+        """JSON-able [path, size, mtime_ns] of every file: equal as long as no file was touched."""
+        return [[str(file.path), file.size, file.mtime_ns] for file in self.files]
+
+    def estimated_bytes(self) -> int:
+        """About how many bytes of text there are, decompressed; for progress and vocabulary sizes."""
+        return sum(map(estimated_bytes, self.files))
+
+    def documents(self, report: DirtReport) -> Iterator[Document]:
+        """All documents in a fixed order, cleaned, without duplicates; `report` counts what was changed.
+
+        Raises:  CorpusError: a file is damaged, or there is no text in all of them.
+        """
+        report.merge(self._found)
+        memory = Deduplicator(self.config.deduplicate)
+        n = 0
+        for document in self._read(self.files, report):
+            again = memory.seen(document.key, document.text)
+            if again is not None:
+                report.add(again, 1, f"{document.source}, document {document.index}")
+            else:
+                n += 1
+                yield document
+        if not n:
+            raise CorpusError(
+                "the corpus holds no text",
+                got=", ".join(f"{kind}: {count}" for kind, count in sorted(report.counts.items()))
+                or "nothing",
+                where=", ".join(self._sources[:3]),
+                fix="name files with text",
+            )
+
+    def samples(self, max_bytes: int, seed: int) -> Iterator[str]:
+        """Training documents of about `max_bytes` in all, spread over the files; held-out ones are left out.
+
+        Of each file in proportion to its size, at most the first eight times what is taken is read.
+        """
+        for document in self._sample(max_bytes, seed):
+            if not is_heldout(document.key, self.config.valid_share):
+                yield document.text
+
+    def _sample(self, max_bytes: int, seed: int) -> Iterator[Document]:
+        sizes = [estimated_bytes(file) for file in self.files]
+        share = min(1.0, max_bytes / max(sum(sizes), 1))
+        chance = Random(seed, "sample")
+        left = 0.0
+        for file, size in zip(self.files, sizes, strict=True):
+            left += share * size
+            keep = max(share, 0.125) if size > 1_000_000 else share
+            for document in self._read([file], DirtReport()):
+                if share == 1.0:
+                    yield document
+                elif left <= 0:
+                    break
+                elif chance.uniform(document.key >> 1) < keep:
+                    left -= len(document.text.encode())
+                    yield document
+
+    def language(self) -> Literal["en", "zh"]:
+        """The configured language, or by the share of Chinese characters in a sample."""
+        if self.config.language != "auto":
+            return self.config.language
+        if all(file.builtin for file in self.files):
+            return "en"
+        if self._language is None:
+            text = "".join(document.text[:2000] for document in self._sample(500_000, seed=0))
+            self._language = "zh" if cjk_share(text) > _CHINESE_SHARE else "en"
+        return self._language
+
+    def _read(self, files: Sequence[SourceFile], report: DirtReport) -> Iterator[Document]:
+        for file in files:
+            if file.builtin:
+                yield from self._builtin(str(file.path), report)
+                continue
+            chunks = read_text(file, self.config.encoding, report)
+            if chunks is None:
+                continue
+            records = is_records(file.path)
+            source = str(file.path)
+            if records:
+                pieces = record_pieces(chunks, self.config.field, report, source)
+            else:
+                pieces = self._pieces(chunks)
+            yield from self._finish(pieces, source, report, "line" if records else "character")
+
+    def _builtin(self, name: str, report: DirtReport) -> Iterator[Document]:
+        for title, text in BUILTINS[name]():
+            yield from self._finish(split([text], "file"), f"{name}: {title}", report, "character")
+
+    def _pieces(self, chunks: Iterator[str]) -> Iterator[Piece]:
+        first = next(chunks, "")
+        mode = choose_mode(first) if self.config.documents == "auto" else self.config.documents
+        return split(chain([first], chunks), mode)
+
+    def _finish(
+        self, pieces: Iterator[Piece], source: str, report: DirtReport, unit: Unit
+    ) -> Iterator[Document]:
+        index = 0
+        for piece in pieces:
+            if piece.cut:
+                report.add("cut_document", 1, f"{source}, {unit} {piece.offset}")
+            normalize = self.config.normalize
+            text = clean(
+                piece.text, report, normalize=normalize, source=source, offset=piece.offset, unit=unit
+            )
+            if text:
+                yield Document(text, source, index)
+                index += 1
+            else:
+                report.add("empty_document", 1, f"{source}, {unit} {piece.offset}")

@@ -1,0 +1,70 @@
+"""The text fields of JSON lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+
+from polyseme.core.config import suggest
+from polyseme.errors import CorpusError
+from polyseme.text.clean import DirtReport
+from polyseme.text.split import Piece, lines, split
+
+__all__ = ["record_pieces", "text_of"]
+
+
+def text_of(line: str, field: str, report: DirtReport, place: str) -> str | None:
+    """The text in a field of one record; None, counted, where there is none."""
+    record = _parse(line)
+    if not isinstance(record, dict):
+        report.add("not_json", 1, place)
+    elif field not in record:
+        report.add("no_field", 1, place)
+    elif not isinstance(record[field], str):
+        report.add("field_not_text", 1, place)
+    else:
+        return str(record[field])
+    return None
+
+
+def record_pieces(chunks: Iterable[str], field: str, report: DirtReport, source: str) -> Iterator[Piece]:
+    """One piece a record (more of a very long one); offsets are line numbers, from 1.
+
+    A line that is not a JSON object, lacks the field, or holds no string in it is dropped and counted.
+
+    Raises:  CorpusError: there are records, but none has text in the field.
+    """
+    good, bad = 0, ""
+    for number, line in enumerate(lines(chunks), 1):
+        place = f"{source}, line {number}"
+        if line is None:
+            report.add("record_too_long", 1, place)
+            continue
+        if not line or line.isspace():
+            continue
+        text = text_of(line, field, report, place)
+        if text is None:
+            bad = bad or line
+            continue
+        good += 1
+        if not text or text.isspace():
+            yield Piece("", number, False)  # an empty document, which the reader counts
+        for piece in split([text], "file"):
+            yield Piece(piece.text, number, piece.cut)
+    if bad and not good:
+        record = _parse(bad)
+        fields = list(record) if isinstance(record, dict) else []
+        raise CorpusError(
+            f"no record has text in the field {field!r}",
+            got="fields " + ", ".join(fields[:10]) if fields else "lines that are no JSON objects",
+            expected="one JSON object on each line",
+            where=source,
+            fix=f"--field NAME; {suggest(field, fields)}" if fields else "convert the file to JSON lines",
+        )
+
+
+def _parse(line: str) -> object:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None

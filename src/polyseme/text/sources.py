@@ -1,0 +1,307 @@
+"""Which files a corpus consists of, and reading their bytes.
+
+a file      read whatever its name, if it is text; .jsonl (and .json of one record a line) give records
+a folder    its .txt and .jsonl files, each also .gz or .zst, in all sub-folders, in sorted order. Files named
+            LICENSE*, README*, COPYING*, NOTICE* or SOURCE.txt describe the data and are skipped, as are
+            hidden files, other suffixes and binary files; each is counted in the report
+a pattern   with * ? or [ ]: the files that match, of any suffix; binary ones and descriptions are skipped
+a name      a built-in corpus: python-docs
+"""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import gzip
+import io
+import os
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, cast
+
+from polyseme.errors import CorpusError, PolysemeError
+from polyseme.text.builtin import BUILTINS
+from polyseme.text.clean import DirtReport
+from polyseme.text.encodings import HEAD, check_name, decode_stream, detect, display_name, is_binary
+
+__all__ = [
+    "SourceFile",
+    "estimated_bytes",
+    "find_sources",
+    "is_records",
+    "read_chunks",
+    "read_lines",
+    "read_text",
+]
+from polyseme.text.records import text_of
+from polyseme.text.split import lines
+
+if TYPE_CHECKING:
+    from polyseme.text.corpus import TextConfig
+
+CHUNK = 1 << 20
+_DESCRIPTION = re.compile(
+    r"(licen[cs]e|readme|copying|notice)([._-].*)?|source\.txt(\.gz|\.zst)?", re.IGNORECASE
+)
+_TEXT_SUFFIX = re.compile(r".*\.(txt|jsonl)(\.gz|\.zst)?", re.IGNORECASE)
+_RECORDS = re.compile(r".*\.(jsonl|ndjson|json)(\.gz|\.zst)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file of a corpus.
+
+    Args:
+        path: as it was named or found; a built-in corpus has its name here and sizes of zero.
+        size: bytes on disk (compressed).
+        mtime_ns: time of the last change.
+        named: the user named it, so that not being able to read it is an error rather than a skip.
+        builtin: it is a built-in corpus.
+    """
+
+    path: Path
+    size: int
+    mtime_ns: int
+    named: bool = False
+    builtin: bool = False
+
+
+def is_records(path: Path) -> bool:
+    """Whether the file's name says that it holds one JSON record a line."""
+    return _RECORDS.fullmatch(path.name) is not None
+
+
+def find_sources(
+    sources: Sequence[str | os.PathLike[str]], report: DirtReport, encoding: str = "auto"
+) -> list[SourceFile]:
+    """Resolve what the user named to files, without reading them, except that a named binary file is refused.
+
+    Raises:  CorpusError: nothing is named, a name does not exist, a folder or pattern holds no text, a named
+             file is binary, or all files are empty.
+    """
+    if not sources:
+        raise CorpusError("no corpus is named", fix="name files, folders or python-docs")
+    found: dict[str, SourceFile] = {}
+    for name in sources:
+        source = os.fspath(name)
+        files = list(_resolve(source, report, encoding))
+        if not files:
+            skipped = {k: n for k, n in report.counts.items() if k.startswith("skipped")}
+            raise CorpusError(
+                "no text files here",
+                got=", ".join(f"{n} {k.replace('_', ' ')}" for k, n in skipped.items()) or "nothing",
+                expected=".txt or .jsonl files, each also .gz or .zst",
+                where=source,
+                fix="name the files themselves if they are text under other suffixes",
+            )
+        for file in files:
+            key = str(file.path) if file.builtin else os.path.realpath(file.path)
+            if key in found:
+                report.add("named_twice", 1, str(file.path))
+            else:
+                found[key] = file
+    if not any(file.size or file.builtin for file in found.values()):
+        raise CorpusError(
+            "the corpus is empty",
+            got=f"{len(found)} files of 0 bytes",
+            where=sources[0],
+            fix="name files with text",
+        )
+    return list(found.values())
+
+
+def _resolve(source: str, report: DirtReport, encoding: str) -> Iterator[SourceFile]:
+    path = Path(source)
+    if path.is_dir():
+        yield from _walk(path, report)
+    elif path.exists():
+        yield _named(path, encoding)
+    elif source in BUILTINS:
+        yield SourceFile(Path(source), 0, 0, named=True, builtin=True)
+    elif glob.has_magic(source):
+        for match in sorted(glob.glob(source, recursive=True)):
+            if os.path.isdir(match):
+                yield from _walk(Path(match), report)
+            elif _DESCRIPTION.fullmatch(os.path.basename(match)):
+                report.add("skipped_description", 1, match)
+            else:
+                yield _stat(Path(match), named=False)
+    else:
+        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        near = difflib.get_close_matches(path.name, [*siblings, *BUILTINS], n=3)
+        raise CorpusError(
+            "no such file, folder or built-in corpus",
+            where=source,
+            fix=f"did you mean {' or '.join(near)}?" if near else "name a file, a folder or python-docs",
+        )
+
+
+def _walk(folder: Path, report: DirtReport) -> Iterator[SourceFile]:
+    def refuse(error: OSError) -> None:
+        raise CorpusError("cannot read a folder", got=error.strerror, where=error.filename)
+
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        for hidden in [name for name in folders if name.startswith(".")]:
+            report.add("skipped_hidden", 1, os.path.join(place, hidden))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            path = Path(place, name)
+            if name.startswith("."):
+                report.add("skipped_hidden", 1, str(path))
+            elif _DESCRIPTION.fullmatch(name):
+                report.add("skipped_description", 1, str(path))
+            elif _TEXT_SUFFIX.fullmatch(name) is None:
+                report.add("skipped_suffix", 1, str(path))
+            else:
+                yield _stat(path, named=False)
+
+
+def _stat(path: Path, named: bool) -> SourceFile:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise CorpusError("cannot read a file", got=error.strerror, where=path) from None
+    return SourceFile(path, status.st_size, status.st_mtime_ns, named)
+
+
+def _named(path: Path, encoding: str) -> SourceFile:
+    if not path.is_file():
+        raise CorpusError("neither a file nor a folder", where=path, fix="name a regular file")
+    head = next(read_chunks(path, HEAD), b"")
+    if is_binary(head) or (encoding == "auto" and detect(head) is None):
+        raise _not_text(path)
+    return _stat(path, named=True)
+
+
+def _not_text(path: Path) -> CorpusError:
+    """The error for a named file that is not text."""
+    return CorpusError(
+        "not a text file, or text in an encoding that is not recognised",
+        expected="text in UTF-8, UTF-16, GB18030, Big5 or Latin-1, plain or as .gz or .zst",
+        where=path,
+        fix="unpack archives first; name another encoding with --encoding",
+    )
+
+
+def read_chunks(path: Path, size: int = CHUNK) -> Iterator[bytes]:
+    """The bytes of a file in pieces of `size`, decompressed if the file begins as gzip or zstandard does.
+
+    Raises:  CorpusError: it cannot be opened, or the compressed data is broken.
+    """
+    try:
+        with path.open("rb") as raw:
+            stream = _decompress(raw, path)
+            while chunk := stream.read(size):
+                yield chunk
+    except PolysemeError:
+        raise
+    except OSError as error:  # gzip.BadGzipFile is one
+        raise CorpusError("cannot read a file", got=error.strerror or str(error), where=path) from None
+    except (EOFError, zlib.error, ValueError) as error:
+        raise _broken(path, error) from None
+
+
+def read_text(file: SourceFile, encoding: str, report: DirtReport) -> Iterator[str] | None:
+    """The text of a file in pieces of about a megabyte, with LF line ends; None if it is skipped as binary.
+
+    Args:
+        encoding: a name, or "auto" to detect it.
+        report: counts byte order marks, other encodings, broken bytes and line ends.
+
+    Raises:  CorpusError: the file is damaged, or was named although it is binary.
+    """
+    source = str(file.path)
+    chunks = read_chunks(file.path)
+    first = next(chunks, b"")
+    found = None if is_binary(first) else detect(first[:HEAD])
+    if encoding != "auto" and not is_binary(first):
+        codec = check_name(encoding)
+        # A byte order mark decides within the family that was asked for, and is no part of the text.
+        found = found if found and found[1] and found[0].startswith(codec) else (codec, 0)
+    if found is None:
+        if file.named:
+            raise _not_text(file.path)
+        report.add("skipped_binary", 1, source)
+        return None
+    codec, mark = found
+    if mark:
+        report.add("bom", 1, source)
+    if codec not in ("utf-8", "ascii"):
+        report.add(f"encoding_{display_name(codec)}", 1, source)
+    return decode_stream(chain([first[mark:]], chunks), codec, report, source)
+
+
+def read_lines(path: Path, config: TextConfig, report: DirtReport) -> Iterator[str]:
+    """The texts of a file, one a line or one a record: exactly as many as it has, those without text as "".
+
+    Raises:  CorpusError: there is no such file, or it is not text.
+    """
+    if not path.exists():
+        raise CorpusError("no such file", where=path)
+    source = str(path)
+    chunks = read_text(_named(path, config.encoding), config.encoding, report)
+    for number, line in enumerate(lines(chunks or ()), 1):
+        place = f"{source}, line {number}"
+        if line is None:
+            report.add("record_too_long", 1, place)
+            yield ""
+        elif is_records(path):
+            yield text_of(line, config.field, report, place) or ""
+        else:
+            yield line
+
+
+def _broken(path: Path, error: Exception) -> CorpusError:
+    return CorpusError(
+        "the compressed file is damaged or cut short",
+        got=str(error),
+        where=path,
+        fix="copy or download it again, or leave it out",
+    )
+
+
+def _decompress(raw: IO[bytes], path: Path) -> IO[bytes]:
+    magic = raw.read(4)
+    raw.seek(0)
+    if magic.startswith(b"\x1f\x8b"):
+        return cast(IO[bytes], gzip.GzipFile(fileobj=raw))
+    if magic == b"\x28\xb5\x2f\xfd":
+        import zstandard
+
+        return _Zstandard(zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True))
+    return raw
+
+
+class _Zstandard(io.RawIOBase, IO[bytes]):
+    """A zstandard stream that raises EOFError for damaged data, as gzip's does."""
+
+    def __init__(self, reader: IO[bytes]) -> None:
+        self._reader = reader
+
+    def read(self, size: int = -1) -> bytes:
+        import zstandard
+
+        try:
+            return self._reader.read(size)
+        except zstandard.ZstdError as error:
+            raise EOFError(str(error)) from None
+
+
+def estimated_bytes(file: SourceFile) -> int:
+    """About how many bytes of text a file holds: its size, or what its compressed form announces.
+
+    gzip says so in its last four bytes; zstandard often in its first; else four times its size.
+    """
+    if file.builtin:
+        return 2_000_000
+    with file.path.open("rb") as raw:
+        magic = raw.read(4)
+        if magic.startswith(b"\x1f\x8b"):
+            raw.seek(-4, os.SEEK_END)
+            announced = int.from_bytes(raw.read(4), "little")
+            return announced if file.size <= announced <= 200 * file.size else 4 * file.size
+        return 4 * file.size if magic.startswith(b"\x28\xb5\x2f\xfd") else file.size

@@ -1,0 +1,274 @@
+"""Tokenizers: text to ids with character offsets and word starts, stored in the Hugging Face `tokenizer.json`.
+
+    wordpiece    BERT's: NFC, optional lower case, Chinese characters as units, `##` pieces (Devlin et al. 2018)
+    byte-bpe     GPT-2's byte-level pair encoding: nothing is unknown, spaces belong to the next piece
+    unigram      Kudo (2018): the most probable segmentation; unknown characters become [UNK]
+    characters   every character one token
+
+[PAD] [UNK] [CLS] [SEP] [MASK] are ids 0 … 4 for every kind. Text never turns into a special token by accident:
+`[MASK]` typed in a corpus is the letters, unless `special=True` is asked for (fill does).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import tokenizers as hf
+from pydantic import Field, model_validator
+
+from polyseme.core.config import Config
+from polyseme.errors import ConfigError
+from polyseme.text.words import is_cjk
+
+__all__ = ["SPECIAL_TOKENS", "Tokenizer", "TokenizerConfig", "Tokens", "train_tokenizer"]
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+_FOREIGN = {"[PAD]": "<pad>", "[UNK]": "<unk>", "[CLS]": "<s>", "[SEP]": "</s>", "[MASK]": "<mask>"}
+_MINIMUM = {"wordpiece": 64, "byte-bpe": 320, "unigram": 64, "characters": 16}
+
+
+class TokenizerConfig(Config):
+    """How to train a tokenizer.
+
+    Args:
+        kind: see the head of this file.
+        vocab_size: tokens with the five special ones; None chooses from the corpus size.
+        lowercase: fold case; None means what the kind's paper does (wordpiece yes, the others no).
+        sample_bytes: train on at most so much text (UTF-8 bytes).
+    """
+
+    kind: Literal["wordpiece", "byte-bpe", "unigram", "characters"] = "wordpiece"
+    vocab_size: int | None = Field(default=None, le=1_000_000)
+    lowercase: bool | None = None
+    sample_bytes: int = Field(default=20_000_000, ge=1_000)
+
+    @model_validator(mode="after")
+    def _large_enough(self) -> TokenizerConfig:
+        if self.vocab_size is not None and self.vocab_size < _MINIMUM[self.kind]:
+            raise ValueError(f"vocab_size of at least {_MINIMUM[self.kind]} for {self.kind}")
+        return self
+
+    @property
+    def folds_case(self) -> bool:
+        """`lowercase` with None resolved."""
+        return self.kind == "wordpiece" if self.lowercase is None else self.lowercase
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """One encoded text; three lists of equal length.
+
+    Args:
+        ids: token ids.
+        offsets: [start, end) of each token in characters of the text as the user wrote it.
+        word_starts: True where a token begins a pre-token (a word, a number, a punctuation mark, a Chinese
+            character); exact, unlike `Tokenizer.continues`, which knows only the piece.
+    """
+
+    ids: list[int]
+    offsets: list[tuple[int, int]]
+    word_starts: list[bool]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class Tokenizer:
+    """A trained tokenizer.
+
+    Args:
+        backend: a `tokenizers.Tokenizer` that has padding, unknown, start, separator and mask tokens
+            ([PAD] … as ours, or <pad> <unk> <s> </s> <mask>).
+
+    Raises:  ConfigError: one of the five is missing.
+    Example:
+        >>> tokenizer = train_tokenizer(["the cat sat on the mat"] * 9, TokenizerConfig(vocab_size=64), 0)
+        >>> tokens = tokenizer.encode("The mat")
+        >>> tokenizer.decode(tokens.ids), tokens.offsets[0][0], tokens.word_starts[0]
+        ('the mat', 0, True)
+    """
+
+    def __init__(self, backend: hf.Tokenizer) -> None:
+        backend.no_padding()
+        backend.no_truncation()
+        self._json = backend.to_str()
+        self._special = hf.Tokenizer.from_str(self._json)
+        self._plain = hf.Tokenizer.from_str(self._json)
+        self._plain.encode_special_tokens = True  # i.e. encode the letters of "[MASK]", not the token
+        self._model: str = json.loads(self._json)["model"]["type"]
+        self._prefix = json.loads(self._json)["model"].get("continuing_subword_prefix") or ""
+        self._has_byte_level = '"ByteLevel"' in self._json
+        self.vocab_size = backend.get_vocab_size()
+        self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = map(
+            self._special_id, SPECIAL_TOKENS
+        )
+        self.special_ids = (self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id)
+
+    def _special_id(self, name: str) -> int:
+        for token in (name, _FOREIGN[name]):
+            found = self._special.token_to_id(token)
+            if found is not None:
+                return int(found)
+        raise ConfigError(
+            f"the tokenizer has no {name} token",
+            expected=f"{name} or {_FOREIGN[name]} in the vocabulary",
+            fix="leave --tokenizer out to train one, or name the tokenizer.json of a polyseme run",
+        )
+
+    @classmethod
+    def from_file(cls, path: Path | str) -> Tokenizer:
+        """Read a Hugging Face `tokenizer.json`.
+
+        Raises:  ConfigError: it is not such a file, or lacks a special token.
+                 FileNotFoundError: there is no such file.
+        """
+        text = Path(path).read_text("utf-8", "replace")
+        try:
+            backend = hf.Tokenizer.from_str(text)
+        except Exception as error:  # the library raises bare Exception for bad JSON
+            raise ConfigError(
+                "not a tokenizer.json that the tokenizers library reads", got=str(error)[:200], where=path
+            ) from None
+        return cls(backend)
+
+    def save(self, path: Path | str) -> None:
+        """Write `tokenizer.json`; other libraries read it, with BERT's [CLS] A [SEP] B [SEP] template."""
+        Path(path).write_text(self._json, "utf-8")
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Hash of the JSON: equal fingerprints give equal ids for every text."""
+        return hashlib.blake2b(self._json.encode(), digest_size=16).hexdigest()
+
+    def encode(self, text: str, special: bool = False) -> Tokens:
+        """Encode one text, adding no [CLS] or [SEP].
+
+        Args:
+            text: as the user wrote it.
+            special: read "[MASK]" and the other special tokens in the text as such.
+        """
+        backend = self._special if special else self._plain
+        return self._tokens(text, backend.encode(text, add_special_tokens=False))
+
+    def encode_batch(self, texts: Sequence[str]) -> list[Tokens]:
+        """Encode many texts on all cores."""
+        encodings = self._plain.encode_batch(list(texts), add_special_tokens=False)
+        return [self._tokens(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
+
+    def encode_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Encode many texts on all cores to ids alone: the fast way."""
+        return [e.ids for e in self._plain.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    def _tokens(self, text: str, encoding: hf.Encoding) -> Tokens:
+        offsets: list[tuple[int, int]] = encoding.offsets
+        if not unicodedata.is_normalized("NFC", text):
+            offsets = _cover_marks(text, offsets)
+        if self._model == "WordLevel":  # characters: the library sees no words
+            joins = [_joins(text[start:end]) for start, end in offsets]
+            starts = [True, *(not (a and b) for a, b in pairwise(joins))][: len(joins)]
+        else:
+            words = encoding.word_ids
+            starts = [True, *(a != b for a, b in pairwise(words))][: len(words)]
+        return Tokens(encoding.ids, offsets, starts)
+
+    def decode(self, ids: Iterable[int], skip_special: bool = True) -> str:
+        """Join tokens into text; special tokens are left out unless asked for."""
+        return self._special.decode([int(i) for i in ids], skip_special_tokens=skip_special)
+
+    def token(self, id: int) -> str:
+        """The token as it is in the vocabulary."""
+        return str(self._special.id_to_token(int(id)))
+
+    def id(self, token: str) -> int | None:
+        """The id of a token as it is in the vocabulary, or None."""
+        return self._special.token_to_id(token)
+
+    def display(self, id: int) -> str:
+        """The token as a person reads it: " the" for "Ġthe" and "▁the"; "##ing" stays."""
+        token = self.token(id)
+        if id in self.special_ids:
+            return token
+        if self._has_byte_level:
+            return bytes(_BYTES[c] for c in token).decode("utf-8", "backslashreplace")
+        return token.replace("▁", " ") if self._model == "Unigram" else token
+
+    @functools.cached_property
+    def continues(self) -> npt.NDArray[np.bool_]:
+        """(vocab_size,) True where a token never starts a word.
+
+        For wordpiece the `##` pieces, exactly. For byte-bpe and unigram a piece without a leading space that
+        begins with a letter or digit, though it may follow an opening quote; Chinese characters count as
+        words of their own. For characters none: only neighbours tell.
+        """
+        return np.array([self._continues(i) for i in range(self.vocab_size)], dtype=np.bool_)
+
+    def _continues(self, id: int) -> bool:
+        token = self.token(id)
+        if id in self.special_ids or self._model == "WordLevel":
+            return False
+        if self._prefix:
+            return token.startswith(self._prefix) and len(token) > len(self._prefix)
+        if self._has_byte_level:
+            raw = bytes(_BYTES.get(c, 0) for c in token)
+            if 0x80 <= raw[0] < 0xC0:  # the middle of a character
+                return True
+            text = raw.decode("utf-8", "ignore")
+            return _joins(text[0]) if text else not 0xE3 <= raw[0] < 0xF0
+        return _joins(token[0])
+
+
+def _joins(character: str) -> bool:
+    """Whether a character can go on a word: a letter, digit or mark that is not Chinese."""
+    return (character.isalnum() or unicodedata.category(character[:1] or " ")[0] == "M") and not is_cjk(
+        character
+    )
+
+
+def _cover_marks(text: str, offsets: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Extend each token over the combining marks that NFC melted into its last character."""
+    covered = []
+    following = [start for start, _ in offsets[1:]] + [len(text)]
+    for (start, end), limit in zip(offsets, following, strict=True):
+        while start < end < limit and unicodedata.combining(text[end]):
+            end += 1
+        covered.append((start, end))
+    return covered
+
+
+def _byte_characters() -> dict[str, int]:
+    """GPT-2's printable stand-ins for the 256 bytes, reversed."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(b): b for b in printable} | {chr(256 + i): b for i, b in enumerate(others)}
+
+
+_BYTES = _byte_characters()
+
+
+def train_tokenizer(texts: Iterable[str], config: TokenizerConfig, corpus_bytes: int) -> Tokenizer:
+    """Train a tokenizer on the first `config.sample_bytes` of the texts.
+
+    Equal texts give equal files, except for unigram, whose trainer in the tokenizers library breaks ties by a
+    hash order that changes from process to process.
+
+    Args:
+        texts: cleaned training text, e.g. `Corpus.samples`.
+        config: kind and sizes.
+        corpus_bytes: size of the whole corpus, from which the vocabulary size follows when it is not given.
+
+    Raises:  CorpusError: there is no text.
+    """
+    from polyseme.text import training  # it needs the classes above
+
+    backend: Any = training.train(texts, config, corpus_bytes)
+    return Tokenizer(backend)

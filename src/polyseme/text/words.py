@@ -1,0 +1,64 @@
+"""Word boundaries: dictionary words for Chinese, runs of letters and digits elsewhere."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["cjk_share", "is_cjk", "word_spans"]
+
+_CJK = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_CJK_CHARACTER = re.compile(f"[{_CJK}]")
+_CJK_RUN = re.compile(f"[{_CJK}]+")
+# Letters, digits and marks; an apostrophe or a hyphen joins only between letters: don't, well-known.
+_WORD = re.compile(rf"(?:(?![{_CJK}])[^\W_])(?:(?![{_CJK}])[^\W_]|[\u0300-\u036f]|['’-](?=[^\W\d_]))*")
+_WORD_OR_CJK = re.compile(rf"(?P<cjk>[{_CJK}]+)|{_WORD.pattern}")
+
+
+def is_cjk(text: str) -> bool:
+    """Whether the text begins with a Chinese character (Han ideograph)."""
+    return _CJK_CHARACTER.match(text) is not None
+
+
+def cjk_share(text: str) -> float:
+    """Share of Han ideographs among the letters and ideographs of a text."""
+    if text.isascii():
+        return 0.0
+    ideographs = sum(len(run) for run in _CJK_RUN.findall(text))
+    letters = sum(map(str.isalpha, text))  # ideographs are letters, too
+    return ideographs / letters if letters else 0.0
+
+
+def word_spans(text: str, language: str) -> list[tuple[int, int]]:
+    """Character spans of the words of a text, in order, without spaces and punctuation.
+
+    Args:
+        text: any text.
+        language: "zh" cuts runs of ideographs into dictionary words (rjieba); otherwise such a run is cut
+            into single characters.
+
+    Example:
+        >>> text = "Don't panic, 北京!"
+        >>> [text[start:end] for start, end in word_spans(text, "en")]
+        ["Don't", 'panic', '北', '京']
+    """
+    if text.isascii():
+        return [match.span() for match in _WORD.finditer(text)]
+    spans: list[tuple[int, int]] = []
+    for match in _WORD_OR_CJK.finditer(text):
+        start, end = match.span()
+        if match["cjk"] is None:
+            spans.append((start, end))
+        elif language == "zh" and end - start > 1:
+            for word in _cut(match[0]):
+                spans.append((start, start + len(word)))
+                start += len(word)
+        else:
+            spans.extend((i, i + 1) for i in range(start, end))
+    return spans
+
+
+def _cut(run: str) -> list[str]:
+    """Dictionary words of a run of ideographs; they join to the run exactly."""
+    import rjieba
+
+    return rjieba.cut(run)

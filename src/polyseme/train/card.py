@@ -1,0 +1,55 @@
+"""The model card of a run: README.md with the YAML head that model hubs read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from polyseme.train.run import RunDirectory, write_atomic
+
+
+def write(run: RunDirectory) -> None:
+    """Write README.md from run.json."""
+    write_atomic(run.path / "README.md", text(run.meta).encode())
+
+
+def text(meta: dict[str, Any]) -> str:
+    """The card as Markdown; every figure comes from run.json."""
+    results, corpus = meta["results"], meta["corpus"]
+    splits = corpus["splits"]
+    language = corpus.get("language", "en")
+    heldout = "\n".join(f"| {name} | {value:.4f} |" for name, value in results["heldout"].items())
+    recipe = meta["recipe"]
+    return f"""---
+language: {language}
+library_name: polyseme
+pipeline_tag: fill-mask
+tags:
+- {recipe["architecture"]}
+- polyseme
+---
+
+# {recipe["architecture"]}, {meta["parameters"]:,} parameters
+
+Pretrained with polyseme {meta["versions"]["polyseme"]} on {splits["train"]["documents"]:,} documents
+({splits["train"]["words"]:,} words, {splits["train"]["tokens"]:,} tokens; corpus fingerprint
+`{corpus["fingerprint"]}`), objectives {", ".join(recipe["objectives"])}.
+
+{results["steps"]:,} updates, {results["tokens_seen"]:,} tokens seen in {results["seconds"] / 60:.1f} minutes
+({results["tokens_per_second"]:,.0f} tokens/s), precision {recipe["train"]["precision"]}.
+
+## Held-out text
+
+{splits["valid"]["documents"]:,} documents that were not trained on; losses in nats per prediction.
+`baseline` is the loss of predicting from frequency alone.
+
+| measure | value |
+|---|---|
+{heldout}
+
+## Use
+
+```console
+polyseme fill RUN "the [MASK] of the text"
+polyseme inspect RUN
+```
+"""

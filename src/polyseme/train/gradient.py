@@ -1,0 +1,160 @@
+"""The gradient learner: an encoder, its objectives' heads, and optimisers.
+
+    loss = Σ_objectives (sum of losses / number of predictions in the whole update)
+
+Sums are divided once, by counts over all micro-batches and ranks, so packing, accumulation and several ranks
+give the same number as one big batch.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from polyseme.core.rng import Random
+from polyseme.core.types import Batch
+from polyseme.train import distributed
+from polyseme.train.config import TrainConfig
+from polyseme.train.guard import UpdateGuard
+from polyseme.train.optim import Optimizers
+from polyseme.train.schedule import learning_rate_factor
+
+
+class GradientLearner:
+    """Learns by gradient descent; one `step` is one update.
+
+    Args:
+        encoder: a module that satisfies `Encoder`.
+        objectives: what is learned; their losses are added.
+        config: section [train], with `precision` resolved.
+        device: where to compute.
+        counts: unigram counts of the training text, for initial biases and baselines.
+        seed: seeds dropout, as a function of the step.
+    Shapes:  counts: (vocab_size,)
+    """
+
+    def __init__(
+        self,
+        encoder: Any,
+        objectives: Sequence[Any],
+        config: TrainConfig,
+        device: torch.device,
+        counts: Tensor,
+        seed: int,
+    ) -> None:
+        self.encoder, self.objectives, self.config, self.device = encoder, objectives, config, device
+        self.heads = nn.ModuleDict({o.name: o.build_head(encoder, counts) for o in objectives})
+        self.encoder.to(device)
+        self.heads.to(device)
+        self._counts = counts
+        self._dropout = Random(seed, "dropout")
+        self.steps = 0
+        self._guard = UpdateGuard(config.spike_factor)
+        self._encode = torch.compile(encoder.encode) if config.compile else encoder.encode
+        named = {f"encoder.{k}": p for k, p in encoder.named_parameters()}
+        named |= {f"heads.{k}": p for k, p in self.heads.named_parameters()}
+        self._parameters = named
+        self._optimizers = Optimizers(named, config)
+        distributed.broadcast(list(named.values()))
+
+    @property
+    def n_parameters(self) -> int:
+        """Trained numbers, shared ones once."""
+        return sum(p.numel() for p in self._parameters.values())
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
+
+    def step(self, batches: Sequence[Batch], progress: float) -> dict[str, float]:
+        """One update from the micro-batches of this rank.
+
+        Returns loss (nats per prediction, summed over objectives), lr, grad_norm and skipped (updates so far);
+        with several objectives also each one's loss.
+        """
+        self.encoder.train()
+        torch.manual_seed(int(self._dropout.bits(self.steps, distributed.rank())) % 2**63)
+        self.steps += 1
+        totals = {o.name: sum(len(b.targets[o.name].labels) for b in batches) for o in self.objectives}
+        counts = distributed.sum_numbers(list(totals.values()))
+        share = dict(zip(totals, counts, strict=True))
+        sums: dict[str, Tensor] = {name: torch.zeros((), device=self.device) for name in totals}
+        for batch in batches:
+            batch = batch.to(self.device)
+            with self._autocast():
+                encoding = self._encode(batch)
+                loss = torch.zeros((), device=self.device)
+                for objective in self.objectives:
+                    if not len(batch.targets[objective.name].labels):
+                        continue
+                    part, _ = objective.loss(encoding, self.heads[objective.name], batch)
+                    sums[objective.name] += part.detach()
+                    loss = loss + part / share[objective.name]
+            if loss.requires_grad:
+                loss.backward()  # type: ignore[no-untyped-call]
+        parameters = list(self._parameters.values())
+        distributed.sum_gradients(parameters)
+        norm = float(
+            nn.utils.clip_grad_norm_(parameters, self.config.clip_norm or float("inf"), foreach=True)
+        )
+        lr = self.config.learning_rate * learning_rate_factor(self.config, progress)
+        if self._guard.admit(norm):
+            self._optimizers.step(lr)
+        else:
+            self._optimizers.zero_grad()
+        values = distributed.sum_numbers([float(s) for s in sums.values()])
+        losses = {n: v / share[n] for n, v in zip(sums, values, strict=True) if share[n]}
+        metrics = {"loss": sum(losses.values()), "lr": lr, "grad_norm": norm, "skipped": self._guard.skipped}
+        if len(losses) > 1:
+            metrics |= {f"{name}_loss": value for name, value in losses.items()}
+        return metrics
+
+    @torch.no_grad()
+    def evaluate(self, batches: Sequence[Batch]) -> dict[str, float]:
+        """Held-out metrics of every objective: NAME_loss, NAME_accuracy and the baseline NAME_unigram."""
+        self.encoder.eval()
+        sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+        for batch in batches:
+            batch = batch.to(self.device)
+            with self._autocast():
+                encoding = self._encode(batch)
+                for objective in self.objectives:
+                    if not len(batch.targets[objective.name].labels):
+                        continue
+                    scores = objective.score(encoding, self.heads[objective.name], batch)
+                    scores["baseline"] = objective.baseline(batch, self._counts)
+                    for kind, (value, count) in scores.items():
+                        entry = sums[f"{objective.name}_{kind}"]
+                        entry[0] += value
+                        entry[1] += count
+        self.encoder.train()
+        return {name: total / count for name, (total, count) in sums.items() if count}
+
+    def weights(self) -> dict[str, Tensor]:
+        """Copies of all weights on the CPU: "encoder.…" and "heads.NAME.…"."""
+        return {name: p.detach().to("cpu", copy=True) for name, p in self._parameters.items()}
+
+    def load_weights(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put weights in place; names and shapes must match exactly."""
+        with torch.no_grad():
+            for name, p in self._parameters.items():
+                p.copy_(tensors[name])
+
+    def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Weights and moments as tensors; counters as JSON."""
+        tensors = dict(self.weights())
+        tensors |= {f"optimizer.{k}": v.detach().cpu() for k, v in self._optimizers.state_dict().items()}
+        return tensors, {"steps": self.steps, "guard": self._guard.state_dict()}
+
+    def load_state_dict(self, tensors: Mapping[str, Tensor], extra: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        self.load_weights(tensors)
+        prefix = "optimizer."
+        self._optimizers.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        )
+        self.steps = int(extra["steps"])
+        self._guard.load_state_dict(extra["guard"])

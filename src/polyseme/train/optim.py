@@ -1,0 +1,157 @@
+"""Optimisers: torch's fused AdamW, and Muon with float32 orthogonalisation on CPUs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from polyseme.train.config import TrainConfig
+
+_STEPS = ((4.0848, -6.8946, 2.9270), (3.9505, -6.3029, 2.6377), (3.7418, -5.5913, 2.3037)) + (
+    (2.8769, -3.1427, 1.2046),
+    (2.8366, -3.0525, 1.2012),
+)
+
+
+def orthogonalise(matrices: Tensor) -> Tensor:
+    """Replace the singular values of each matrix by values near 1.
+
+        X ← a X + (b A + c A²) X,  A = X Xᵀ,  five times from X / ‖X‖
+
+    Float32 on CPUs, where bfloat16 is mostly emulated; bfloat16 on GPUs.
+
+    Shapes:  (N, m, n) -> (N, m, n)
+    Source:  Jordan et al. (2024), Muon; the coefficients of each step: You (2025), as in Modded-NanoGPT's log.
+    """
+    tall = matrices.size(-2) > matrices.size(-1)
+    x = matrices.mT if tall else matrices
+    x = x.bfloat16() if x.is_cuda else x.float()
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) * 1.01 + 1e-7)
+    for a, b, c in _STEPS:
+        gram = x @ x.mT
+        x = a * x + torch.baddbmm(gram, gram, gram, beta=b, alpha=c) @ x
+    return (x.mT if tall else x).to(matrices.dtype)
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose matrices are orthogonalised before they are applied.
+
+        M ← μ M + G;  W ← W - lr (0.2 √max(m, n) · orthogonalise(G + μ M) + λ W)
+
+    The factor 0.2 √max(m, n) gives updates of AdamW's usual size, so one learning rate serves both.
+
+    Args:
+        params: matrices; a stacked query-key-value matrix is orthogonalised in three parts.
+        stacked: ids of the parameters that are three matrices on top of each other.
+    Source:  Jordan et al. (2024); the scale: Liu et al. (2025), "Muon is Scalable for LLM Training", section 2.2.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[nn.Parameter],
+        lr: float,
+        weight_decay: float,
+        momentum: float = 0.95,
+        stacked: frozenset[int] = frozenset(),
+    ) -> None:
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+        self._stacked = stacked
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Apply the gradients; matrices of one shape go through the iteration together."""
+        for group in self.param_groups:
+            alike: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = defaultdict(list)
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                momentum = self.state[p].setdefault("momentum", torch.zeros_like(p))
+                momentum.mul_(group["momentum"]).add_(p.grad)
+                update = p.grad.add(momentum, alpha=group["momentum"])
+                p.mul_(1.0 - group["lr"] * group["weight_decay"])
+                parts = 3 if id(p) in self._stacked else 1
+                for target, part in zip(p.chunk(parts), update.chunk(parts), strict=True):
+                    alike[(target.size(0), target.size(1))].append((target, part))
+            for (m, n), pairs in alike.items():
+                updates = orthogonalise(torch.stack([part for _, part in pairs]))
+                for (target, _), update in zip(pairs, updates, strict=True):
+                    target.add_(update, alpha=-group["lr"] * 0.2 * max(m, n) ** 0.5)
+
+
+class Optimizers:
+    """The optimisers of a run behind one step and one state.
+
+    Args:
+        named: parameters by name ("encoder.…", "heads.NAME.…").
+        config: section [train].
+    """
+
+    def __init__(self, named: Mapping[str, nn.Parameter], config: TrainConfig) -> None:
+        self._names = {id(p): name for name, p in named.items()}
+        muon = {
+            name: p
+            for name, p in named.items()
+            if config.optimizer == "muon" and p.ndim == 2 and name.startswith("encoder.blocks.")
+        }
+        rest = {name: p for name, p in named.items() if name not in muon}
+        tables = [p for name, p in rest.items() if p.ndim >= 2 and "embeddings" in name]
+        matrices = [p for name, p in rest.items() if p.ndim >= 2 and "embeddings" not in name]
+        vectors = [p for p in rest.values() if p.ndim < 2]
+        groups: list[dict[str, Any]] = [
+            {"params": tables, "weight_decay": config.weight_decay, "factor": config.embedding_learning_rate},
+            {"params": matrices, "weight_decay": config.weight_decay, "factor": 1.0},
+            {"params": vectors, "weight_decay": 0.0, "factor": 1.0},
+        ]
+        self._all: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(
+                [group for group in groups if group["params"]],
+                lr=config.learning_rate,
+                betas=(config.beta1, config.beta2),
+                eps=config.epsilon,
+                fused=True,
+            )
+        ]
+        if muon:
+            stacked = frozenset(id(p) for name, p in muon.items() if "query_key_value" in name)
+            self._all.append(
+                Muon(muon.values(), config.learning_rate, config.weight_decay, stacked=stacked)
+            )
+
+    def step(self, learning_rate: float) -> None:
+        """Apply the gradients at this learning rate and forget them."""
+        for optimizer in self._all:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate * group.get("factor", 1.0)
+            optimizer.step()
+        self.zero_grad()
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for optimizer in self._all:
+            optimizer.zero_grad(set_to_none=True)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """All moments as named tensors: "NAME.KIND"."""
+        return {
+            f"{self._names[id(p)]}.{kind}": value
+            for optimizer in self._all
+            for p, state in optimizer.state.items()
+            for kind, value in state.items()
+        }
+
+    def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
+        """Restore what `state_dict` gave."""
+        by_name: dict[str, dict[str, Tensor]] = defaultdict(dict)
+        for key, value in tensors.items():
+            name, _, kind = key.rpartition(".")
+            by_name[name][kind] = value
+        for optimizer in self._all:
+            for group in optimizer.param_groups:
+                for p in group["params"]:
+                    for kind, value in by_name.get(self._names[id(p)], {}).items():
+                        device = "cpu" if kind == "step" and not p.is_cuda else p.device
+                        optimizer.state[p][kind] = value.clone().to(device)

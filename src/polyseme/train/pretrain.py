@@ -1,0 +1,297 @@
+"""Pretraining from one call: text in, run directory out. This file is the table of contents of a run.
+
+    recipe ─► run directory ─► store (text ► documents ► tokens) ─► examples ─► rows ─► batches
+                                                                                  │
+    run directory ◄─ checkpoints, weights, results ◄─ trainer ◄─ learner (encoder, heads, optimiser)
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from polyseme import __version__
+from polyseme.core import registry
+from polyseme.core.reporter import NullReporter, Reporter
+from polyseme.core.rng import Random
+from polyseme.core.types import Batch
+from polyseme.data.examples import DocumentChunks, ExampleSource, SpecialTokens
+from polyseme.data.loader import Loader, heldout_batches, special_tokens
+from polyseme.data.packing import RowPlan
+from polyseme.data.store import PreparedCorpus, TokenStore
+from polyseme.errors import ConfigError, CorpusError, PolysemeError
+from polyseme.text.tokenizers import Tokenizer
+from polyseme.train import card, distributed
+from polyseme.train.budget import Budget
+from polyseme.train.corpora import corpus_fingerprint, corpus_signature, open_or_prepare
+from polyseme.train.gradient import GradientLearner
+from polyseme.train.precision import resolve_device, resolve_precision
+from polyseme.train.recipe import Recipe, from_dict, resolve
+from polyseme.train.resuming import check_same_request
+from polyseme.train.run import RunDirectory
+from polyseme.train.trainer import Trainer
+
+HELDOUT_SEED = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainRequest:
+    """What `polyseme pretrain` was asked to do.
+
+    Args:
+        model: registry key of the model.
+        corpus: files, folders, globs, built-in names, or one prepared store.
+        output: the run directory to make.
+        budget: when to end.
+        recipe: a recipe's name or TOML file; None = the model's own.
+        settings: from --set.
+        seed: decides order, masks, initial weights.
+        tokenizer: a run or tokenizer.json whose vocabulary is shared.
+        init: a run whose weights, model sizes and vocabulary are the start.
+        valid: held-out text; none = a share of the documents.
+        resume: go on with `output`.
+        threads: CPU threads; None = torch's choice.
+        device: auto, cpu, cuda.
+    """
+
+    model: str
+    corpus: Sequence[str]
+    output: Path
+    budget: Budget
+    recipe: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    seed: int = 1
+    tokenizer: str | None = None
+    init: str | None = None
+    valid: Sequence[str] = ()
+    resume: bool = False
+    threads: int | None = None
+    device: str = "auto"
+
+
+def pretrain(request: PretrainRequest, reporter: Reporter | None = None) -> RunDirectory:
+    """Train a model on raw text.
+
+    Args:
+        request: what to do.
+        reporter: told about progress.
+    Returns the run, with its results in `meta["results"]`.
+    Raises:  ConfigError, CorpusError, RunError: the request is wrong; nothing was changed.
+             Interrupted: a signal asked to stop; everything is saved.
+             StorageError, CheckpointError, TrainingError: as they say.
+
+    Example:
+        run = pretrain(PretrainRequest(model="modernbert", corpus=["texts/"], output=Path("runs/first"),
+                                       budget=Budget(minutes=10)))
+    """
+    reporter = reporter or NullReporter()
+    device = distributed.start(resolve_device(request.device))
+    if request.threads:
+        torch.set_num_threads(request.threads)
+    recipe = resolve(request.model, request.recipe, request.settings)
+    start = RunDirectory.open(request.init) if request.init else None
+    if start is not None:
+        recipe = _model_of(start, recipe, request)
+    _check_lengths(recipe)
+    asked = _as_asked(request, recipe)
+    try:
+        run = _open_run(request, recipe, asked)
+        with _forgotten_if_it_fails(run, request):
+            corpus = open_or_prepare(request, recipe, run, reporter)
+        recipe = _resolved(run, recipe, corpus, device)
+        special = special_ids(corpus.tokenizer)
+
+        torch.manual_seed(request.seed)
+        encoder = registry.models.load(recipe.architecture).ENTRY.build(recipe.section("model"))
+        objectives = build_objectives(recipe, special, request.seed)
+        counts = torch.from_numpy(corpus.train.counts.copy())
+        learner = GradientLearner(encoder, objectives, recipe.section("train"), device, counts, request.seed)
+        if start is not None:
+            weights, _ = start.weights()
+            learner.load_weights({**learner.weights(), **weights})
+
+        loader = build_loader(corpus.train, recipe, special, request.seed)
+        judge = build_loader(corpus.valid, heldout_recipe(recipe), special, HELDOUT_SEED)
+        data, train = recipe.section("data"), recipe.section("train")
+        trainer = Trainer(
+            learner,
+            partial(_stream, loader, train.rows, data.workers, device),
+            heldout_batches(judge, train.rows, train.heldout_tokens, data.row),
+            run,
+            request.budget,
+            train,
+            steps_per_epoch=loader.plan.n_rows / (train.batch_size * distributed.size()),
+            reporter=reporter,
+        )
+        if request.resume:
+            trainer.resume()
+        if distributed.rank() == 0 and run.meta.get("status") in (None, "preparing"):
+            corpus.tokenizer.save(run.path / "tokenizer.json")
+            run.save_meta(status="training", recipe=recipe.as_dict(), parameters=learner.n_parameters)
+        results = trainer.train()
+        if distributed.rank() == 0:
+            card.write(run)
+        reporter.note(
+            f"held-out loss {results['heldout_loss']:.3f} nats, from word frequency alone {results['unigram_loss']:.3f}"
+        )
+        return run
+    finally:
+        distributed.stop()
+        reporter.close()
+
+
+def special_ids(tokenizer: Tokenizer) -> SpecialTokens:
+    """The ids of a tokenizer's special tokens, as the data room wants them."""
+    t = tokenizer
+    return special_tokens(t.vocab_size, t.pad_id, t.cls_id, t.sep_id, t.mask_id, t.special_ids)
+
+
+def build_objectives(recipe: Recipe, special: SpecialTokens, seed: int) -> list[Any]:
+    """The objectives of a recipe, in its order."""
+    return [
+        registry.objectives.load(name).BUILD(recipe.section(name), special, seed) for name in recipe.objectives
+    ]
+
+
+def build_loader(store: TokenStore, recipe: Recipe, special: SpecialTokens, seed: int) -> Loader:
+    """Examples, rows and targets of one split.
+
+    Raises:  CorpusError: there is no example.
+    """
+    data = recipe.section("data")
+    objectives = build_objectives(recipe, special, seed)
+    drawing = [o for o in objectives if o.pairs]
+    source: ExampleSource = (
+        drawing[0].examples(store, data.sequence_length)
+        if drawing
+        else DocumentChunks(store, data.sequence_length, special)
+    )
+    if not len(source.lengths):
+        raise CorpusError("the corpus holds no text to learn from", fix="more text, or --valid FILE")
+    plan = RowPlan(source.lengths, data.row, Random(seed, "order"))
+    return Loader(source, plan, objectives, data.row, special)
+
+
+def heldout_recipe(recipe: Recipe) -> Recipe:
+    """The recipe under which every run is judged: 15 % of single tokens, 80/10/10, whatever it trains with."""
+    if "masked_lm" not in recipe.objectives:
+        return recipe
+    standard = {"rate": 0.15, "final_rate": None, "unit": "token", "mask_share": 0.8, "random_share": 0.1}
+    return recipe.with_section("masked_lm", **standard)
+
+
+def _stream(
+    loader: Loader,
+    rows: int,
+    workers: int,
+    device: torch.device,
+    row: int,
+    progress: Callable[[int], float],
+) -> Iterator[Batch]:
+    """Batches of this rank from a global row on: ranks take turns."""
+    first, stride = row + distributed.rank() * rows, rows * distributed.size()
+    finish = Batch.pin if device.type == "cuda" else lambda batch: batch
+    return loader.stream(
+        count(first, stride), rows, progress, workers=workers, ahead=workers + 1, finish=finish
+    )
+
+
+def _open_run(request: PretrainRequest, recipe: Recipe, asked: dict[str, Any]) -> RunDirectory:
+    if request.resume:
+        run = RunDirectory.open(request.output)
+        text = recipe.section("text")
+        check_same_request(run, asked, lambda: corpus_fingerprint(request.corpus, text))
+        return run
+    if distributed.rank() == 0:
+        run = RunDirectory.create(
+            request.output,
+            {
+                "model": request.model,
+                "status": "preparing",
+                "asked": asked,
+                "versions": {
+                    "polyseme": __version__,
+                    "torch": torch.__version__,
+                    "python": platform.python_version(),
+                },
+            },
+        )
+    distributed.barrier()
+    return RunDirectory.open(request.output)
+
+
+@contextmanager
+def _forgotten_if_it_fails(run: RunDirectory, request: PretrainRequest) -> Iterator[None]:
+    """A run whose text cannot be prepared leaves nothing behind, so that the corrected command just works."""
+    try:
+        yield
+    except PolysemeError:
+        if not request.resume and distributed.rank() == 0:
+            (run.path / "run.json").unlink(missing_ok=True)
+            with suppress(OSError):  # the folder held something of the user's: it stays
+                run.path.rmdir()
+        raise
+
+
+def _as_asked(request: PretrainRequest, recipe: Recipe) -> dict[str, Any]:
+    """What must not change between a run and its resumption."""
+    return {
+        "recipe": recipe.as_dict(),
+        "seed": request.seed,
+        "budget": str(request.budget),
+        "tokenizer": request.tokenizer,
+        "init": request.init,
+        "corpus": corpus_signature(request.corpus, recipe.section("text")),
+        "valid": corpus_signature(request.valid, recipe.section("text")),
+        "ranks": distributed.size(),
+    }
+
+
+def _model_of(start: RunDirectory, recipe: Recipe, request: PretrainRequest) -> Recipe:
+    """The recipe with the sizes of the model that training goes on from.
+
+    Raises:  ConfigError: another architecture, or --set asks for other sizes.
+    """
+    if start.meta["model"] != recipe.architecture:
+        raise ConfigError(
+            "--init holds another model", got=start.meta["model"], expected=recipe.architecture, where=request.init
+        )
+    model = from_dict(start.meta["recipe"]).section("model").model_dump()
+    for key, value in request.settings.items():
+        name = key.removeprefix("model.")
+        if name in model and model[name] != value:
+            raise ConfigError(
+                f"--init fixes {name}", got=value, expected=model[name], where="--set", fix="leave it out"
+            )
+    return recipe.with_model(**model)
+
+
+def _resolved(run: RunDirectory, recipe: Recipe, corpus: PreparedCorpus, device: torch.device) -> Recipe:
+    """The recipe with what only now is known: vocabulary and precision."""
+    if "recipe" in run.meta:
+        return from_dict(run.meta["recipe"])
+    recipe = recipe.with_model(vocab_size=corpus.tokenizer.vocab_size, pad_token_id=corpus.tokenizer.pad_id)
+    train = recipe.section("train")
+    if distributed.rank() == 0:
+        run.save_meta(corpus=corpus.meta)
+    return recipe.with_section("train", precision=resolve_precision(train.precision, device))
+
+
+def _check_lengths(recipe: Recipe) -> None:
+    """Raises:  ConfigError: the examples are longer than the model's positions."""
+    length, positions = recipe.section("data").sequence_length, recipe.section("model").max_position_embeddings
+    if length > positions:
+        raise ConfigError(
+            "sequences are longer than the model's positions",
+            got=f"data.sequence_length {length}",
+            expected=f"at most max_position_embeddings {positions}",
+            fix=f"--set max_position_embeddings={length}",
+        )

@@ -1,0 +1,164 @@
+"""Recipes: one resolved description of a run, from defaults < recipe file < --set.
+
+    architecture = "bert"
+    objectives = ["masked_lm", "next_sentence"]
+    [model]  [train]  [data]  [tokenizer]  [text]  [masked_lm]  [next_sentence]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from polyseme.core import registry
+from polyseme.core.config import Config, read_toml, suggest
+from polyseme.errors import ConfigError
+from polyseme.text.corpus import TextConfig
+from polyseme.text.tokenizers import TokenizerConfig
+from polyseme.train.config import DataConfig, TrainConfig
+
+FOLDER = Path(__file__).resolve().parent.parent / "recipes"
+
+SECTIONS: dict[str, type[Config]] = {
+    "train": TrainConfig,
+    "data": DataConfig,
+    "tokenizer": TokenizerConfig,
+    "text": TextConfig,
+}
+
+
+class Recipe:
+    """Everything that decides a run but its corpus, budget and seed.
+
+    Args:
+        architecture: registry key of the model.
+        objectives: registry keys of what is learned, the main one first.
+        sections: the values of every section, resolved.
+
+    Example:
+        recipe = resolve("modernbert", settings={"hidden_size": 192, "train.learning_rate": 3e-3})
+        recipe.section("train").learning_rate
+    """
+
+    def __init__(self, architecture: str, objectives: list[str], sections: dict[str, Config]) -> None:
+        self.architecture, self.objectives, self._sections = architecture, objectives, sections
+
+    def section(self, name: str) -> Any:
+        """A section's frozen configuration."""
+        return self._sections[name]
+
+    def with_model(self, **changes: Any) -> Recipe:
+        """The same recipe with other model fields.
+
+        Raises:  ConfigError: they do not fit together.
+        """
+        config = self._sections["model"]
+        model = type(config).of({**config.model_dump(), **changes}, "the model")
+        return Recipe(self.architecture, self.objectives, {**self._sections, "model": model})
+
+    def with_section(self, name: str, **changes: Any) -> Recipe:
+        """The same recipe with other values in a section."""
+        config = self._sections[name]
+        changed = type(config).of({**config.model_dump(), **changes}, f"[{name}]")
+        return Recipe(self.architecture, self.objectives, {**self._sections, name: changed})
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able, complete: `from_dict` gives it back."""
+        return {
+            "architecture": self.architecture,
+            "objectives": self.objectives,
+            **{name: config.model_dump() for name, config in self._sections.items()},
+        }
+
+
+def from_dict(values: Mapping[str, Any]) -> Recipe:
+    """The recipe that `as_dict` described."""
+    return _build({k: v for k, v in values.items()}, "run.json")
+
+
+def resolve(architecture: str, recipe: str | None = None, settings: Mapping[str, Any] | None = None) -> Recipe:
+    """Put a recipe together.
+
+    Args:
+        architecture: the model's registry key.
+        recipe: name of one of ours, or a path to a TOML file; None = the one named like the model.
+        settings: from --set: bare names are model fields, others "section.key".
+
+    Raises:  ConfigError: an unknown model, recipe, section or key (the nearest is suggested), or a bad value.
+    """
+    architecture = architecture.replace("_", "-")
+    registry.models.load(architecture)
+    path = _find(recipe or architecture)
+    values = read_toml(path)
+    if values.setdefault("architecture", architecture) != architecture:
+        raise ConfigError(
+            "the recipe is for another model",
+            got=values["architecture"],
+            expected=architecture,
+            where=path,
+            fix=f"polyseme pretrain {values['architecture']} … --recipe {recipe}",
+        )
+    for key, value in (settings or {}).items():
+        _set(values, architecture, key, value)
+    return _build(values, str(path.name))
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that come with polyseme."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def _find(recipe: str) -> Path:
+    ours = FOLDER / f"{recipe}.toml"
+    if ours.is_file():
+        return ours
+    if recipe.endswith(".toml"):
+        return Path(recipe)
+    raise ConfigError(f"unknown recipe {recipe!r}", fix=suggest(recipe, recipe_names()))
+
+
+def _set(values: dict[str, Any], architecture: str, key: str, value: Any) -> None:
+    model_fields = registry.models.load(architecture).ENTRY.config.model_fields
+    section, dot, name = key.partition(".")
+    if not dot and section == "objectives":
+        values["objectives"] = value.split(",") if isinstance(value, str) else value
+        return
+    if not dot and section == "vocab_size":
+        section, name = "tokenizer", "vocab_size"
+    elif not dot:
+        section, name = "model", key
+    known = {"model": model_fields, **{s: c.model_fields for s, c in SECTIONS.items()}}
+    known |= {o.replace("-", "_"): registry.objectives.load(o).CONFIG.model_fields for o in registry.objectives.names()}
+    if section not in known or name not in known[section]:
+        options = {*model_fields, "objectives"} | {f"{s}.{k}" for s, keys in known.items() for k in keys}
+        nearest = suggest(key, options)
+        if nearest.startswith("one of"):  # too many to list: perhaps the right key without its section
+            homes = sorted(o for o in options if o.endswith(f".{name}"))
+            nearest = f"did you mean {' or '.join(homes)}?" if homes else "polyseme inspect RUN shows every key"
+        raise ConfigError(f"unknown key {key!r}", where="--set", fix=nearest)
+    values.setdefault(section, {})[name] = value
+
+
+def _build(values: dict[str, Any], where: str) -> Recipe:
+    values = dict(values)
+    architecture = values.pop("architecture")
+    entry = registry.models.load(architecture).ENTRY
+    objectives = values.pop("objectives", ["masked_lm"])
+    if not isinstance(objectives, list) or not objectives:
+        raise ConfigError("objectives must be a list of names", got=objectives, where=where)
+    objectives = [str(name).strip().replace("-", "_") for name in objectives]
+    if len(set(objectives)) < len(objectives):
+        raise ConfigError("an objective is named twice", got=objectives, where=where)
+    classes: dict[str, type[Config]] = {"model": entry.config, **SECTIONS}
+    classes |= {name: registry.objectives.load(name).CONFIG for name in objectives}
+    every = {name.replace("-", "_") for name in registry.objectives.names()}
+    sections = {
+        name: config.of(values.pop(name, {}), f"{where} [{name}]") for name, config in classes.items()
+    }
+    for name in values:
+        if name not in every:  # the section of an objective that is not used may stay
+            raise ConfigError(
+                f"unknown section [{name}]", where=where, fix=suggest(name, {*classes, *every, "objectives"})
+            )
+    return Recipe(architecture, objectives, sections)

@@ -1,0 +1,229 @@
+"""The run directory (format_version 1): what a trained model is on disk.
+
+    run.json            model, fully resolved recipe, corpus, versions, budget spent, results, digests of the weights
+    tokenizer.json      the Hugging Face tokenizers file
+    model.safetensors   the encoder
+    heads/NAME.safetensors
+    metrics.jsonl       a line per logged step
+    README.md           a model card
+    store/              the prepared corpus; deletable, made again from the text when it is needed
+    resume/             checkpoints; deletable, needed only to go on
+
+Weights are replaced one file at a time and run.json, which holds their SHA-256, comes last: whoever reads the run
+either finds the digests right, or knows that a save was cut off and takes the newest whole checkpoint instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load as parse_safetensors
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
+
+from polyseme.core.config import to_json
+from polyseme.data.store import sync_folder
+from polyseme.errors import CheckpointError, RunError, StorageError
+
+FORMAT_VERSION = 1
+
+
+@contextmanager
+def saving(where: Path) -> Iterator[None]:
+    """Turn the system's refusals to write into our error.
+
+    Raises:  StorageError: the disk is full, read-only or failing; what was saved before is untouched.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            "could not save",
+            got=error.strerror or str(error),
+            where=where,
+            fix="free some space, then go on from the last save with --resume",
+        ) from error
+
+
+def write_atomic(path: Path, data: bytes) -> str:
+    """Write a file beside its place, put it on the disk, then rename it.
+
+    Returns the SHA-256 of the data.
+    Raises:  StorageError: the disk refuses; the old file is untouched.
+    """
+    temporary = path.with_name(f".{path.name}.partial")
+    with saving(path):
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            sync_folder(path.parent)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+    return hashlib.sha256(data).hexdigest()
+
+
+def read_tensors(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
+    """Read a safetensors file and check its digest.
+
+    Raises:  CheckpointError: it is missing, truncated or altered.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError:
+        raise CheckpointError("a file of weights is missing", where=path) from None
+    if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+        raise CheckpointError(
+            "a file of weights was truncated or altered",
+            got=f"{len(data):,} bytes whose SHA-256 differs from the one recorded",
+            where=path,
+        )
+    try:
+        return parse_safetensors(data)
+    except SafetensorError as error:
+        raise CheckpointError("not a valid safetensors file", got=str(error), where=path) from None
+
+
+class RunDirectory:
+    """A run on disk.
+
+    Args:
+        path: its folder.
+        meta: the contents of run.json.
+    """
+
+    def __init__(self, path: Path, meta: dict[str, Any]) -> None:
+        self.path, self.meta = path, meta
+
+    @classmethod
+    def open(cls, path: Path | str) -> RunDirectory:
+        """Open an existing run.
+
+        Raises:  RunError: there is no run, or a newer polyseme wrote it.
+                 CheckpointError: run.json is damaged.
+        """
+        path = Path(path)
+        file = path / "run.json"
+        if not file.is_file():
+            raise RunError(
+                "not a run",
+                got="a folder without run.json" if path.is_dir() else "no such folder",
+                where=path,
+                fix="the folder that was given to `polyseme pretrain … -o`",
+            )
+        try:
+            meta = json.loads(file.read_bytes())
+            version = int(meta["format_version"])
+        except (ValueError, KeyError, TypeError):
+            raise CheckpointError("run.json is damaged", where=file, fix="pretrain again with another -o") from None
+        if version > FORMAT_VERSION:
+            raise RunError(
+                "a newer polyseme wrote this run",
+                got=f"format {version}",
+                expected=f"format {FORMAT_VERSION}",
+                where=path,
+                fix="upgrade polyseme",
+            )
+        return cls(path, meta)
+
+    @classmethod
+    def create(cls, path: Path, meta: Mapping[str, Any]) -> RunDirectory:
+        """Start a run in a new or empty folder.
+
+        Raises:  RunError: the folder holds something already.
+                 StorageError: it cannot be written.
+        """
+        if (path / "run.json").exists():
+            raise RunError(
+                "the output folder holds another run",
+                where=path,
+                fix="--resume to go on with it, --init to train a new one from it, or another -o",
+            )
+        leftovers = [p for p in path.iterdir() if not p.name.startswith(".")] if path.is_dir() else []
+        if path.is_file() or leftovers:
+            raise RunError(
+                "the output folder is not empty",
+                got="a file" if path.is_file() else f"it holds {leftovers[0].name}",
+                where=path,
+                fix="another -o",
+            )
+        with saving(path):
+            path.mkdir(parents=True, exist_ok=True)
+        run = cls(path, {"format_version": FORMAT_VERSION, **meta})
+        run.save_meta()
+        return run
+
+    def save_meta(self, **changes: Any) -> None:
+        """Update run.json."""
+        self.meta.update(changes)
+        write_atomic(self.path / "run.json", to_json(self.meta).encode())
+
+    def publish(self, weights: Mapping[str, Tensor], **changes: Any) -> None:
+        """Replace the weights, then run.json with their digests.
+
+        Args:
+            weights: "encoder.…" and "heads.NAME.…".
+            changes: what else is new in run.json.
+        """
+        files: dict[str, dict[str, Tensor]] = defaultdict(dict)
+        for name, tensor in weights.items():
+            room, _, rest = name.partition(".")
+            if room == "encoder":
+                files["model.safetensors"][rest] = tensor
+            else:
+                head, _, rest = rest.partition(".")
+                files[f"heads/{head}.safetensors"][rest] = tensor
+        with saving(self.path):
+            (self.path / "heads").mkdir(exist_ok=True)
+        digests = {
+            name: write_atomic(self.path / name, to_safetensors(tensors, {"format": "pt"}))
+            for name, tensors in files.items()
+        }
+        self.save_meta(files=digests, **changes)
+
+    def weights(self) -> tuple[dict[str, Tensor], str | None]:
+        """The weights, "encoder.…" and "heads.NAME.…", and a warning when they are an older checkpoint's.
+
+        Raises:  CheckpointError: neither the weights nor any checkpoint are whole.
+        """
+        from polyseme.train.checkpoint import newest
+
+        try:
+            files = self.meta.get("files")
+            if not files:
+                raise CheckpointError("the run has no weights yet", where=self.path)
+            result = {}
+            for name, sha256 in files.items():
+                part = name.removesuffix(".safetensors").replace("/", ".").replace("model", "encoder", 1)
+                for key, tensor in read_tensors(self.path / name, sha256).items():
+                    result[f"{part}.{key}"] = tensor
+            return result, None
+        except CheckpointError as error:
+            found, _ = newest(self.path / "resume")
+            if found is None:
+                raise
+            weights = {k: v for k, v in found.tensors.items() if k.startswith(("encoder.", "heads."))}
+            return weights, f"{error.what} ({error.where}); using the checkpoint of step {found.state['step']:,}"
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl; a last line that was cut off is left out."""
+        file = self.path / "metrics.jsonl"
+        lines = file.read_bytes().split(b"\n") if file.is_file() else []
+        records = []
+        for line in lines:
+            try:
+                records.append(json.loads(line))
+            except ValueError:
+                continue
+        return records

@@ -1,0 +1,318 @@
+"""The one loop: batches in, updates out, with a clock, a budget, evaluations, checkpoints and resume.
+
+    while the budget lasts:  learner.step(batches) → log → evaluate? → save? → signals?
+
+The trainer knows the time and the disk; what an update is belongs to the learner.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from polyseme.core.reporter import Reporter
+from polyseme.core.types import Batch
+from polyseme.errors import CheckpointError, Interrupted
+from polyseme.train import checkpoint, distributed
+from polyseme.train.budget import Budget
+from polyseme.train.config import TrainConfig
+from polyseme.train.memory import peak_memory_bytes
+from polyseme.train.run import RunDirectory
+from polyseme.train.signals import SignalRequests
+
+
+EVALUATION_SHARE = 0.05
+"""Of a budget in minutes, what evaluations before the last may take."""
+
+
+class WeightedLearner(Protocol):
+    """A learner whose weights are named tensors."""
+
+    def step(self, batches: list[Batch], progress: float) -> Mapping[str, float]:
+        """Make one update."""
+        ...
+
+    def evaluate(self, batches: list[Batch]) -> Mapping[str, float]:
+        """Held-out metrics."""
+        ...
+
+    def weights(self) -> dict[str, Tensor]:
+        """Copies of all weights."""
+        ...
+
+    def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Everything needed to go on."""
+        ...
+
+    def load_state_dict(self, tensors: Mapping[str, Tensor], extra: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        ...
+
+
+@dataclass(slots=True)
+class Counters:
+    """Where a run is. Everything random is a function of these and the seed.
+
+    Args:
+        step: updates made or skipped.
+        row: global row counter: rows given to the learner so far, over all ranks.
+        tokens: tokens seen, padding excluded.
+        seconds: wall-clock time of training, over all sittings.
+        evaluations: held-out evaluations made or passed over.
+        evaluating: seconds of them.
+        metrics_bytes: length of metrics.jsonl.
+        best_loss, best_step: the lowest held-out loss so far and where it was.
+    """
+
+    step: int = 0
+    row: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    evaluations: int = 0
+    evaluating: float = 0.0
+    metrics_bytes: int = 0
+    best_loss: float | None = None
+    best_step: int = 0
+
+
+class Trainer:
+    """Drives one learner through one budget.
+
+    Args:
+        learner: makes the updates.
+        stream: (row, progress by row) -> endless batches for forward passes, from that global row on.
+        heldout: the fixed batches of every evaluation.
+        run: where everything is written.
+        budget: when to end.
+        config: section [train].
+        steps_per_epoch: updates that visit every row once.
+        reporter: told about progress.
+    """
+
+    def __init__(
+        self,
+        learner: WeightedLearner,
+        stream: Callable[[int, Callable[[int], float]], Iterator[Batch]],
+        heldout: list[Batch],
+        run: RunDirectory,
+        budget: Budget,
+        config: TrainConfig,
+        steps_per_epoch: float,
+        reporter: Reporter,
+    ) -> None:
+        self.learner, self.stream, self.heldout, self.run = learner, stream, heldout, run
+        self.budget, self.config, self.reporter = budget, config, reporter
+        self.steps_per_epoch = steps_per_epoch
+        self.at = Counters()
+        self.results: dict[str, Any] = {}
+        self._best: dict[str, Tensor] | None = None
+        self._first = distributed.rank() == 0
+
+    def resume(self) -> None:
+        """Go back to the newest whole checkpoint, if there is one."""
+        found, problems = checkpoint.newest(self.run.path / "resume")
+        for problem in problems:
+            self.reporter.note(f"{problem}; trying the one before")
+        if found is None:
+            if problems or self.run.meta.get("files"):
+                raise CheckpointError(
+                    "no whole checkpoint to go on from",
+                    where=self.run.path / "resume",
+                    fix=f"--init {self.run.path} -o NEW trains on from its weights, with a new optimiser",
+                )
+            return
+        self.learner.load_state_dict(found.tensors, found.state["learner"])
+        self.at = Counters(**found.state["counters"])
+        self.results = found.state["results"]
+        self._best = found.best
+        self.reporter.note(f"going on from step {self.at.step:,}")
+
+    def train(self) -> dict[str, Any]:
+        """Train until the budget is spent; returns the results, which are also in run.json.
+
+        Raises:  Interrupted: a signal asked to stop; everything is saved.
+                 TrainingError: gradients stay non-finite.   StorageError: a save failed.
+        """
+        self._truncate_metrics()
+        micro = self.config.batch_size // self.config.rows
+        clock = _Clock(self.at.seconds)
+        self._saved_at = clock.seconds()
+        with SignalRequests() as signals, _Closing(self.stream(self.at.row, self._progress_at)) as batches:
+            if self.at.step == 0 and self.at.evaluations == 0:
+                self._evaluate()
+            while self._progress() < 1.0:
+                started = time.perf_counter()
+                taken = [next(batches) for _ in range(micro)]
+                metrics = dict(self.learner.step(taken, self._progress()))
+                tokens = int(distributed.sum_numbers([sum(b.n_tokens for b in taken)])[0])
+                self.at.step += 1
+                self.at.row += self.config.batch_size * distributed.size()
+                self.at.tokens += tokens
+                self.at.seconds = distributed.from_first(clock.seconds())
+                evaluating = self.at.evaluating
+                self._log(metrics | {"tokens_per_second": tokens / (time.perf_counter() - started)})
+                if self._evaluation_is_due():
+                    self._evaluate()
+                    self.at.evaluating += distributed.from_first(clock.seconds()) - self.at.seconds
+                    self.at.seconds += self.at.evaluating - evaluating
+                stop = distributed.sum_numbers([float(signals.stop)])[0] > 0
+                due = self.at.seconds - self._saved_at > 60 * self.config.save_minutes
+                if stop or due or signals.save:
+                    self.save("stopped" if stop else "training")
+                    signals.save = False
+                if stop:
+                    raise Interrupted(
+                        f"stopped at step {self.at.step:,}; everything is saved",
+                        where=self.run.path,
+                        fix="the same command with --resume goes on exactly here",
+                    )
+            self.save("finished")
+        return self.results
+
+    def _progress(self) -> float:
+        return self.budget.progress(
+            step=self.at.step,
+            tokens=self.at.tokens,
+            seconds=self.at.seconds,
+            steps_per_epoch=self.steps_per_epoch,
+        )
+
+    def _evaluation_is_due(self) -> bool:
+        progress = self._progress()
+        if progress >= 1.0:
+            return True
+        if progress * self.config.evaluations < self.at.evaluations:
+            return False
+        # a budget in minutes is for training: on slow machines evaluations are fewer
+        return not self.budget.is_time or self.at.evaluating <= EVALUATION_SHARE * self.at.seconds
+
+    def _progress_at(self, row: int) -> float:
+        """Progress when a row comes up: known in advance, and so the same after a resume, but for a time budget."""
+        if self.budget.is_time:
+            return self._progress()
+        step = row / (self.config.batch_size * distributed.size())
+        tokens = int(self.at.tokens * row / self.at.row) if self.at.row else 0
+        return self.budget.progress(
+            step=int(step), tokens=tokens, seconds=0.0, steps_per_epoch=self.steps_per_epoch
+        )
+
+    def _log(self, metrics: dict[str, float]) -> None:
+        progress = self._progress()
+        record: dict[str, float | int | str] = {
+            "step": self.at.step,
+            "tokens": self.at.tokens,
+            "seconds": round(self.at.seconds, 3),
+            "progress": round(progress, 6),
+            **{k: float(f"{v:.6g}") for k, v in metrics.items()},
+        }
+        if not self._first:
+            return
+        self._append(record)
+        eta = self.at.seconds / progress * (1 - progress) if progress else 0.0
+        self.reporter.log({**record, "eta_seconds": eta, **self.results_for_display()})
+
+    def results_for_display(self) -> dict[str, float]:
+        """The newest held-out loss and its baseline, for the display."""
+        return {k: v for k, v in self.results.items() if k in ("heldout_loss", "unigram_loss")}
+
+    def _evaluate(self) -> None:
+        scores = dict(self.learner.evaluate(self.heldout))
+        self.at.evaluations = int(self._progress() * self.config.evaluations) + 1
+        total = sum(v for k, v in scores.items() if k.endswith("_loss"))
+        names = [k.removesuffix("_loss") for k in scores if k.endswith("_loss")]
+        main = names[0]
+        self.results |= {
+            "heldout_loss": scores[f"{main}_loss"],
+            "unigram_loss": scores[f"{main}_baseline"],
+            "heldout": scores,
+        }
+        if self.at.best_loss is None or total <= self.at.best_loss:
+            self.at.best_loss, self.at.best_step = total, self.at.step
+            self._best = self.learner.weights()
+        if self._first:
+            flat = {f"heldout_{k}": float(f"{v:.6g}") for k, v in scores.items()}
+            record: dict[str, float | int | str] = {
+                "step": self.at.step,
+                "tokens": self.at.tokens,
+                "seconds": round(self.at.seconds, 3),
+                "progress": round(self._progress(), 6),
+                "heldout_loss": scores[f"{main}_loss"],
+                "unigram_loss": scores[f"{main}_baseline"],
+                **flat,
+            }
+            self._append(record)
+            self.reporter.log(record)
+
+    def save(self, status: str) -> None:
+        """Write a checkpoint, then publish the weights and run.json."""
+        self._saved_at = self.at.seconds
+        self.results |= {
+            "steps": self.at.step,
+            "tokens_seen": self.at.tokens,
+            "seconds": round(self.at.seconds, 3),
+            "tokens_per_second": round(self.at.tokens / max(self.at.seconds, 1e-9), 1),
+            "peak_memory_bytes": peak_memory_bytes(),
+            "best_step": self.at.best_step,
+            "best_loss": self.at.best_loss,
+        }
+        if self._first:
+            tensors, extra = self.learner.state_dict()
+            current = {k: v for k, v in tensors.items() if k.startswith(("encoder.", "heads."))}
+            best = self._best if self._best is not None and self.at.best_step != self.at.step else None
+            state = {
+                "step": self.at.step,
+                "learner": extra,
+                "counters": asdict(self.at),
+                "results": self.results,
+            }
+            checkpoint.save(self.run.path / "resume", checkpoint.Checkpoint(tensors, best, state))
+            use_best = self.config.keep == "best" and best is not None
+            self.run.publish(
+                best if use_best and best is not None else current,
+                status=status,
+                results=self.results,
+                published_step=self.at.best_step if use_best else self.at.step,
+            )
+        distributed.barrier()
+
+    def _append(self, record: Mapping[str, float | int | str]) -> None:
+        line = json.dumps(record).encode() + b"\n"
+        with (self.run.path / "metrics.jsonl").open("ab") as file:
+            file.write(line)
+        self.at.metrics_bytes += len(line)
+
+    def _truncate_metrics(self) -> None:
+        """Forget the lines of updates that were made after the checkpoint and will be made again."""
+        if self._first:
+            with (self.run.path / "metrics.jsonl").open("ab") as file:
+                file.truncate(self.at.metrics_bytes)
+
+
+class _Clock:
+    """Seconds of this sitting on top of those before."""
+
+    def __init__(self, before: float) -> None:
+        self._start = time.perf_counter() - before
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self._start
+
+
+class _Closing:
+    """Close a generator of batches at the end, so that its threads end too."""
+
+    def __init__(self, batches: Iterator[Batch]) -> None:
+        self._batches = batches
+
+    def __enter__(self) -> Iterator[Batch]:
+        return self._batches
+
+    def __exit__(self, *error: object) -> None:
+        close = getattr(self._batches, "close", None)
+        if close is not None:
+            close()

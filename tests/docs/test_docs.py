@@ -1,0 +1,143 @@
+"""README and guide tell the truth: their commands and examples are run.
+
+A fenced block whose language is `console` holds commands on lines that begin with "$ "; other lines are what a
+person sees and are not compared. A block `python` is a script. The blocks of one page run in order in one folder that
+holds a few texts. Words after the language change how a block is run, not how it reads:
+
+    no-run          leave it out: it needs a network, a clone, or hours
+    minutes=0.1     run with this budget instead of the one that is printed
+    steps=2         likewise
+    exit=2          the commands must end with this exit code
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PAGES = [ROOT / "README.md", ROOT / "README.zh.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
+
+_FENCE = re.compile(r"^```(?P<info>\S[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+_CLI_BUDGET = re.compile(r"--(minutes|epochs|tokens|steps) \S+")
+_PYTHON_BUDGET = re.compile(r"Budget\([^)]*\)")
+
+pytestmark = pytest.mark.docs
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block that is to be run."""
+
+    line: int
+    language: str
+    options: dict[str, str]
+    body: str
+
+    def commands(self) -> list[str]:
+        """Shell commands, with the budget to test with."""
+        lines = self.body.replace("\\\n", " ").split("\n")
+        commands = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+        for unit in ("minutes", "steps"):
+            if unit in self.options:
+                commands = [
+                    _CLI_BUDGET.sub(f"--{unit} {self.options[unit]}", command) for command in commands
+                ]
+        return commands
+
+    def script(self) -> str:
+        """The Python script, with the budget to test with."""
+        for unit in ("minutes", "steps"):
+            if unit in self.options:
+                return _PYTHON_BUDGET.sub(f"Budget({unit}={self.options[unit]})", self.body)
+        return self.body
+
+
+def blocks_of(text: str) -> list[Block]:
+    """The blocks of a page that are to be run."""
+    blocks = []
+    for match in _FENCE.finditer(text):
+        language, *words = match["info"].split()
+        if language in ("console", "python") and "no-run" not in words:
+            options = dict(word.partition("=")[::2] for word in words)
+            blocks.append(Block(text.count("\n", 0, match.start()) + 1, language, options, match["body"]))
+    return blocks
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the texts that the pages speak of."""
+    from polyseme.text.builtin import python_docs
+
+    texts = [text for _, text in python_docs()]
+    for name, part in (("my-texts", texts[:60]), ("more-texts", texts[60:90])):
+        (tmp_path / name).mkdir()
+        for number, text in enumerate(part):
+            (tmp_path / name / f"{number:03}.txt").write_text(f"It was a good day. {text}", "utf-8")
+    chinese = "今天天气很好，我们去公园散步。他说这本书很有意思。北京是中国的首都，历史很长。\n"
+    (tmp_path / "chinese-texts").mkdir()
+    for number in range(60):
+        (tmp_path / "chinese-texts" / f"{number:03}.txt").write_text(
+            f"第{number}篇。\n" + chinese * 8, "utf-8"
+        )
+    with gzip.open(tmp_path / "records.jsonl.gz", "wt", encoding="utf-8") as file:
+        for text in texts[90:110]:
+            file.write(json.dumps({"body": text}) + "\n")
+    (tmp_path / "lines.txt").write_text("The first line.\nThe second line.\n", "utf-8")
+    return tmp_path
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_commands_and_examples_of_a_page_run(page: Path, folder: Path) -> None:
+    blocks = blocks_of(page.read_text("utf-8"))
+    assert blocks, "a page without anything to run needs no test: take it out of PAGES"
+    for block in blocks:
+        if block.language == "python":
+            _run(
+                [sys.executable, "-c", block.script()], folder, 0, f"{page.name}:{block.line}", block.script()
+            )
+        for command in block.commands() if block.language == "console" else []:
+            expected = int(block.options.get("exit", "0"))
+            _run(["bash", "-c", command], folder, expected, f"{page.name}:{block.line}", command)
+
+
+def _run(words: list[str], folder: Path, expected: int, where: str, shown: str) -> None:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environment = {**os.environ, "PATH": path}
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == expected, (
+        f"{where}: exit code {done.returncode} instead of {expected}\n{shown}\n{done.stdout}\n{done.stderr}"
+    )
+
+
+def test_blocks_are_found_and_options_applied() -> None:
+    page = (
+        "text\n```console steps=2\n$ polyseme pretrain bert a \\\n    -o b --minutes 10\nsome output\n```\n"
+        "```console no-run\n$ rm -rf everything\n```\n```toml\na = 1\n```\n"
+        "```python minutes=0.1\nrun(Budget(minutes=10))\n```\n"
+    )
+    console, python = blocks_of(page)
+    assert console.commands() == ["polyseme pretrain bert a      -o b --steps 2"]
+    assert console.line == 2
+    assert python.script() == "run(Budget(minutes=0.1))\n"
+
+
+def test_every_page_of_the_guide_is_linked() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for page in (ROOT / "docs" / "guide").glob("*.md"):
+        assert f"docs/guide/{page.name}" in readme
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_inside_the_repository_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text("utf-8")):
+        assert (page.parent / target).exists(), target

@@ -1,0 +1,175 @@
+"""The shell of the command line: help, errors, exit codes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import polyseme
+from polyseme import cli
+from polyseme.cli import list as list_verb
+from polyseme.errors import ConfigError, Interrupted, PolysemeError, StorageError
+
+
+def _run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "polyseme", *words],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "200", **environment},
+        check=False,
+    )
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
+    """Let `polyseme list` raise what the test puts here."""
+    errors: list[BaseException] = []
+
+    def entries_of(kind: str) -> list[tuple[str, str]]:
+        raise errors[0]
+
+    monkeypatch.setattr(list_verb, "entries_of", entries_of)
+    monkeypatch.delenv("POLYSEME_DEBUG", raising=False)
+    return errors
+
+
+def _imported(*words: str) -> set[str]:
+    code = (
+        "import sys; from polyseme.cli import main\n"
+        f"code = main({list(words)!r})\n"
+        "print('modules', *sys.modules); sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split("modules ")[-1].split())
+
+
+def test_help_imports_nothing_heavy() -> None:
+    assert not {"torch", "numpy", "pydantic", "altair", "tokenizers"} & _imported("--help")
+
+
+@pytest.mark.parametrize("kind", ["models", "objectives", "tasks", "recipes", "corpora", "formats"])
+def test_list_imports_no_torch(kind: str) -> None:
+    assert not {"torch", "altair", "tokenizers"} & _imported("list", kind)
+
+
+def test_help_names_every_verb() -> None:
+    done = _run("--help")
+    assert done.returncode == 0
+    for verb, _, text in cli.VERBS:
+        assert verb in done.stdout
+        assert text in done.stdout
+
+
+@pytest.mark.parametrize("verb", [verb for verb, _, _ in cli.VERBS])
+def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([verb, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert f"polyseme {verb}" in out
+    assert "--debug" not in out.partition("`polyseme VERB")[0]
+
+
+def test_every_verb_has_its_own_file() -> None:
+    folder = Path(cli.__file__).parent
+    for verb, _, _ in cli.VERBS:
+        assert (folder / f"{verb}.py").is_file()
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == polyseme.__version__
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["lst", "models"], 'Did you mean "list"'),
+        (["list", "modles"], 'Did you mean "models"'),
+        (["list", "models", "--jsn"], "--jsn"),
+        (["list"], "KIND"),
+        (["pretrain", "bert", "a.txt"], "--output"),
+    ],
+)
+def test_misuse_exits_with_2_and_names_the_help(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert said in err
+    assert "--help" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigError("wrong", fix="do this"), 2),
+        (StorageError("full"), 1),
+        (Interrupted("saved"), 130),
+        (KeyboardInterrupt(), 130),
+        (PermissionError(13, "Permission denied", "/x"), 1),
+    ],
+)
+def test_errors_are_explained_without_a_traceback(
+    error: BaseException, code: int, failing: list[BaseException], capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing.append(error)
+    assert cli.main(["list", "models"]) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Traceback" not in err
+    assert err.strip()
+    if isinstance(error, ConfigError):
+        assert err == "error: wrong\n  try:      do this\n"
+
+
+def test_bugs_keep_their_traceback(failing: list[BaseException]) -> None:
+    failing.append(ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["list", "models"])
+
+
+def test_debug_shows_the_traceback(failing: list[BaseException], monkeypatch: pytest.MonkeyPatch) -> None:
+    failing.append(ConfigError("wrong"))
+    with pytest.raises(PolysemeError):
+        cli.main(["list", "models", "--debug"])
+    monkeypatch.setenv("POLYSEME_DEBUG", "1")
+    with pytest.raises(PolysemeError):
+        cli.main(["list", "models"])
+    monkeypatch.setenv("POLYSEME_DEBUG", "0")
+    assert cli.main(["list", "models"]) == 2
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    done = subprocess.run(
+        [sys.executable, "-m", "polyseme", "list", "models", "--json"],
+        stdout=write_end,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write_end)
+    assert done.stderr == ""
+    assert done.returncode == 0
+
+
+def test_results_and_hints_go_to_different_streams() -> None:
+    done = _run("list", "models")
+    assert done.returncode == 0
+    assert "modernbert" in done.stdout
+    assert "next:" not in done.stdout
+    assert done.stderr.startswith("next:")
+
+
+def test_unencodable_output_is_escaped_instead_of_failing() -> None:
+    done = _run("list", "词", PYTHONIOENCODING="ascii")
+    assert done.returncode == 2
+    assert "\\u8bcd" in done.stderr

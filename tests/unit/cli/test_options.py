@@ -1,0 +1,77 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+import pytest
+
+from polyseme import cli
+from polyseme.cli.options import positive, read_budget, read_settings
+from polyseme.errors import ConfigError
+from polyseme.train.budget import Budget
+
+
+def test_settings_are_typed_and_the_last_one_counts() -> None:
+    assert read_settings(["hidden_size=256", "train.optimizer=muon", "hidden_size = 128", "x=a=b"]) == {
+        "hidden_size": 128,
+        "train.optimizer": "muon",
+        "x": "a=b",
+    }
+
+
+@pytest.mark.parametrize("pair", ["hidden_size", "=256", " =256", ""])
+def test_settings_need_a_key_and_an_equals_sign(pair: str) -> None:
+    with pytest.raises(ConfigError, match="--set needs key=value"):
+        read_settings([pair])
+
+
+def test_the_default_budget_applies_only_without_another() -> None:
+    assert read_budget(None, None, None, None, default_minutes=10) == Budget(minutes=10)
+    assert read_budget(None, None, None, 20, default_minutes=10) == Budget(steps=20)
+    assert read_budget(3, None, None, None, default_minutes=10) == Budget(minutes=3)
+
+
+def test_budgets_exclude_each_other() -> None:
+    with pytest.raises(ConfigError, match="exactly one budget"):
+        read_budget(3, None, None, 20, default_minutes=10)
+
+
+@pytest.mark.parametrize(
+    "words", [["--minutes", "0"], ["--epochs=-1"], ["--tokens", "0"], ["--minutes", "nan"]]
+)
+def test_a_budget_must_be_above_zero(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["pretrain", "bert", "a.txt", "-o", "run", *words]) == 2
+    assert "above zero" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("5000", 5000), ("5_000", 5000), ("5e3", 5000), ("5k", 5000), ("1.5M", 1_500_000)]
+)
+def test_counts_are_read_as_people_write_them(
+    text: str, value: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[int | None] = []
+
+    def remember(minutes: object, epochs: object, tokens: int | None, steps: object, **_: object) -> None:
+        seen.append(tokens)
+        raise ConfigError("far enough")
+
+    monkeypatch.setattr("polyseme.cli.pretrain.read_budget", remember)
+    assert cli.main(["pretrain", "bert", "a.txt", "-o", "run", "--tokens", text]) == 2
+    assert "far enough" in capsys.readouterr().err
+    assert seen == [value]
+
+
+def test_a_count_that_is_none_says_how_to_write_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["pretrain", "bert", "a.txt", "-o", "run", "--steps", "many"]) == 2
+    assert "5e6 or 5M" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
+def test_positive_refuses(value: float) -> None:
+    with pytest.raises(ConfigError, match="--top must be above zero"):
+        positive("--top", value)
+
+
+def test_positive_lets_absent_options_pass() -> None:
+    positive("--top", None)
+    positive("--top", 1)

@@ -1,0 +1,28 @@
+"""Where words go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from polyseme.cli.output import closing, command, emit_json
+
+
+def test_commands_can_be_pasted() -> None:
+    assert (
+        command("polyseme", "fill", Path("my run"), "It is [MASK].")
+        == "polyseme fill 'my run' 'It is [MASK].'"
+    )
+
+
+def test_the_closing_words_name_files_and_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    closing(wrote=[Path("run"), "loss.svg"], then=["polyseme inspect run"])
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "wrote: run\n       loss.svg\nnext:  polyseme inspect run\n"
+
+
+def test_json_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    emit_json({"词": [1]})
+    assert capsys.readouterr().out == '{\n  "词": [\n    1\n  ]\n}\n'

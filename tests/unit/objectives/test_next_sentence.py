@@ -1,0 +1,95 @@
+"""Sentence pairs: half of them real, never from the same document when they are not, whole sentences, no waste."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from polyseme.core.rng import Random
+from polyseme.data.examples import NO_LABEL, SentencePairs
+from polyseme.data.loader import special_tokens
+from polyseme.data.store import StoreWriter, TokenStore
+from polyseme.errors import CorpusError
+from polyseme.objectives.next_sentence import NextSentence, NextSentenceConfig
+
+VOCABULARY = 2000
+SPECIAL = special_tokens(VOCABULARY, 0, 2, 3, 4, [0, 1, 2, 3, 4])
+
+
+def store(folder: Path, documents: list[list[int]]) -> TokenStore:
+    """Tokens count up through the store, so that a token tells its place."""
+    with StoreWriter(folder, VOCABULARY) as writer:
+        start = 5
+        for lengths in documents:
+            n = sum(lengths)
+            writer.add_documents(
+                np.arange(start, start + n), np.ones(n, np.uint8), np.array(lengths), np.array([len(lengths)])
+            )
+            start += n
+    return TokenStore.open(folder)
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> tuple[TokenStore, SentencePairs]:
+    made = store(tmp_path / "s", [[5, 9, 4, 7, 12, 3]] * 12 + [[6]] * 3 + [[90, 4, 4]])
+    return made, SentencePairs(made, 40, SPECIAL, Random(1, "pairs"))
+
+
+def split(ids: np.ndarray) -> list[np.ndarray]:
+    ends = np.flatnonzero(ids == SPECIAL.sep)
+    assert ids[0] == SPECIAL.cls
+    assert ids[-1] == SPECIAL.sep
+    return np.split(ids[1:], ends[:-1])
+
+
+def test_labels_types_and_documents(pairs: tuple[TokenStore, SentencePairs]) -> None:
+    made, source = pairs
+    bounds = 5 + np.asarray(made.sentences)[np.asarray(made.documents)]
+    starts = set((5 + np.asarray(made.sentences)).tolist())
+    labels = []
+    for counter in range(40):
+        for index in range(len(source.lengths)):
+            e = source.draw(index, counter)
+            assert len(e.ids) <= source.lengths[index] <= 40
+            assert len(e.ids) == len(e.type) == len(e.word_starts)
+            parts = split(e.ids)
+            if e.label == NO_LABEL:
+                assert len(parts) == 1
+                continue
+            a, b = (p[p != SPECIAL.sep] for p in parts)
+            assert len(a) > 0
+            assert len(b) > 0
+            assert (e.type == np.r_[np.zeros(len(a) + 2), np.ones(len(b) + 1)]).all()
+            assert a[0] in starts
+            assert b[0] in starts or b[0] == a[-1] + 1
+            documents = [int(np.searchsorted(bounds, t, side="right")) for t in (a[0], b[0])]
+            assert (documents[0] == documents[1]) == (e.label == 0)
+            if e.label == 0 and len(a) < 29:  # not cut
+                assert b[0] == a[-1] + 1
+            labels.append(e.label)
+    assert np.mean(labels) == pytest.approx(0.5, abs=0.06)
+
+
+def test_every_sentence_is_in_a_group(pairs: tuple[TokenStore, SentencePairs]) -> None:
+    made, source = pairs
+    covered = np.zeros(made.n_sentences, int)
+    for start, end in zip(source._starts, source._ends, strict=True):
+        covered[start:end] += 1
+    assert (covered == 1).all()
+
+
+def test_a_draw_is_a_function_of_index_and_counter(pairs: tuple[TokenStore, SentencePairs]) -> None:
+    _, source = pairs
+    first = [source.draw(i, 3) for i in range(len(source.lengths))]
+    again = [source.draw(i, 3) for i in reversed(range(len(source.lengths)))][::-1]
+    assert all((a.ids == b.ids).all() and a.label == b.label for a, b in zip(first, again, strict=True))
+    other = [source.draw(i, 4) for i in range(len(source.lengths))]
+    assert any(len(a.ids) != len(b.ids) or (a.ids != b.ids).any() for a, b in zip(first, other, strict=True))
+
+
+def test_one_document_is_refused(tmp_path: Path) -> None:
+    made = store(tmp_path / "one", [[5, 5, 5]])
+    with pytest.raises(CorpusError, match="two documents"):
+        NextSentence(NextSentenceConfig(), SPECIAL, 1).examples(made, 32)

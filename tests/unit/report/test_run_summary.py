@@ -1,0 +1,118 @@
+"""A run in a dozen figures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polyseme.report.run_summary import corpus_text, summarize, summary_text
+from polyseme.train.run import RunDirectory
+
+STORE: dict[str, Any] = {
+    "language": "en",
+    "fingerprint": "f00d",
+    "splits": {
+        "train": {"documents": 95, "words": 9500, "characters": 57_000, "tokens": 12_000},
+        "valid": {"documents": 5, "words": 500, "characters": 3000, "tokens": 640},
+    },
+    "dirt": {"counts": {"crlf": 1200, "encoding_gb18030": 1}, "examples": {"crlf": "a.txt, character 7"}},
+}
+RESULTS = {
+    "steps": 20,
+    "tokens_seen": 81_920,
+    "seconds": 60.0,
+    "tokens_per_second": 1365.3,
+    "peak_memory_bytes": 700_000_000,
+    "heldout_loss": 5.0,
+    "unigram_loss": 6.0,
+    "heldout": {"masked_lm_loss": 5.0, "masked_lm_accuracy": 0.2},
+}
+
+
+def _run(tmp_path: Path, *, results: dict[str, Any] | None, last_step: int, status: str) -> RunDirectory:
+    meta = {
+        "format_version": 1,
+        "model": "bert",
+        "status": status,
+        "parameters": 3_000_000,
+        "asked": {"budget": "2 minutes"},
+        "recipe": {"model": {"vocab_size": 8000}},
+        "corpus": STORE,
+    }
+    if results is not None:
+        meta["results"] = results
+    (tmp_path / "run.json").write_text(json.dumps(meta))
+    lines = []
+    for step in range(1, last_step + 1):
+        lines.append(
+            {"step": step, "tokens": 4096 * step, "seconds": 3.0 * step, "progress": step / 40, "loss": 6.0}
+        )
+        if step % 5 == 0:
+            lines.append({"step": step, "heldout_loss": 6.0 - step / 20, "unigram_loss": 6.0})
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return RunDirectory.open(tmp_path)
+
+
+def test_the_json_has_what_was_promised(tmp_path: Path) -> None:
+    summary = summarize(_run(tmp_path, results=RESULTS, last_step=20, status="finished"))
+    promised = {
+        "model": "bert",
+        "parameters": 3_000_000,
+        "vocab_size": 8000,
+        "tokens_seen": 81_920,
+        "steps": 20,
+        "seconds": 60.0,
+        "tokens_per_second": 1365.3,
+        "peak_memory_bytes": 700_000_000,
+        "heldout_loss": 5.0,
+        "unigram_loss": 6.0,
+        "status": "finished",
+    }
+    assert {name: summary[name] for name in promised} == promised
+    corpus = summary["corpus"]
+    assert (corpus["documents"], corpus["words"], corpus["fingerprint"]) == (100, 10_000, "f00d")
+    assert corpus["dirt"] == {"crlf": 1200, "encoding_gb18030": 1}
+    assert "perplexity" not in summary
+    json.dumps(summary, allow_nan=False)
+
+
+def test_a_run_in_progress_shows_where_it_is_now_not_its_last_save(tmp_path: Path) -> None:
+    summary = summarize(_run(tmp_path, results=RESULTS, last_step=30, status="training"))
+    assert (summary["steps"], summary["tokens_seen"], summary["progress"]) == (30, 122_880, 0.75)
+    assert summary["heldout_loss"] == 4.5
+    assert summary["peak_memory_bytes"] == 700_000_000
+
+
+def test_a_run_that_was_never_saved_has_its_metrics(tmp_path: Path) -> None:
+    summary = summarize(_run(tmp_path, results=None, last_step=7, status="training"))
+    assert (summary["steps"], summary["heldout_loss"], summary["peak_memory_bytes"]) == (7, 5.75, None)
+    assert "18% of its budget" in summary_text(summary)
+
+
+def test_the_text_for_people(tmp_path: Path) -> None:
+    text = summary_text(summarize(_run(tmp_path, results=RESULTS, last_step=20, status="finished")))
+    for words in (
+        "bert, 3.00 M parameters, a vocabulary of 8,000",
+        "en, 100 documents, 10,000 words",
+        "1,200  CRLF line ends",
+        "encoding gb18030",
+        "1 min 0 s, 20 steps, 81,920 tokens",
+        "5.000 nats per predicted token, 1.000 below the unigram baseline 6.000",
+        "█",
+    ):
+        assert words in text
+
+
+def test_a_loss_above_the_baseline_is_called_so(tmp_path: Path) -> None:
+    text = summary_text(
+        summarize(_run(tmp_path, results={**RESULTS, "heldout_loss": 6.5}, last_step=1, status="finished"))
+    )
+    assert "0.500 above the unigram baseline" in text
+
+
+@pytest.mark.parametrize("meta", [{}, {"splits": {"train": {}}}])
+def test_little_is_known_of_a_bare_store(meta: dict[str, Any]) -> None:
+    assert corpus_text(meta) == ""

@@ -1,0 +1,51 @@
+"""The public names are these; a change here is a change for users and belongs into CHANGELOG.md."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import polyseme
+
+PUBLIC = [
+    "Budget",
+    "Corpus",
+    "PolysemeError",
+    "PretrainRequest",
+    "Reporter",
+    "RunDirectory",
+    "TextConfig",
+    "Tokenizer",
+    "TokenizerConfig",
+    "__version__",
+    "embed",
+    "embed_file",
+    "fill",
+    "load",
+    "neighbours",
+    "prepare",
+    "pretrain",
+]
+
+
+def test_the_list_is_the_one_that_was_promised() -> None:
+    assert sorted(polyseme.__all__) == PUBLIC
+    assert dir(polyseme) == PUBLIC
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_is_there(name: str) -> None:
+    assert getattr(polyseme, name) is not None
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'pretran'"):
+        polyseme.pretran  # noqa: B018
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = "import sys, polyseme; print({'torch', 'numpy', 'pydantic', 'cyclopts'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,29 @@
+"""Word boundaries in English and Chinese."""
+
+from __future__ import annotations
+
+import pytest
+
+from polyseme.text.words import cjk_share, word_spans
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "expected"),
+    [
+        ("Don't panic, Mr. O’Brien!", "en", ["Don't", "panic", "Mr", "O’Brien"]),
+        ("well-known 3.14 x_y 'tis", "en", ["well-known", "3", "14", "x", "y", "tis"]),
+        ("Ünïcode e\u0301té", "en", ["Ünïcode", "e\u0301té"]),
+        ("我来到北京清华大学。", "zh", ["我", "来到", "北京", "清华大学"]),
+        ("用Python写3个程序😀吧", "zh", ["用", "Python", "写", "3", "个", "程序", "吧"]),
+        ("北京", "en", ["北", "京"]),
+        ("", "zh", []),
+    ],
+)
+def test_words(text: str, language: str, expected: list[str]) -> None:
+    assert [text[start:end] for start, end in word_spans(text, language)] == expected
+
+
+def test_share_of_chinese() -> None:
+    assert cjk_share("abc") == cjk_share("") == cjk_share("，。") == 0.0
+    assert cjk_share("中文") == 1.0
+    assert cjk_share("中文ab, 12") == 0.5
