@@ -98,3 +98,32 @@ def test_layers(model_name: str, special: SpecialTokens) -> None:
     torch.testing.assert_close(every.last, last.last, atol=1e-5, rtol=1e-4)
     for probabilities in every.attentions:
         torch.testing.assert_close(probabilities.sum(-1), torch.ones(probabilities.shape[:-1]))
+
+
+@pytest.mark.parametrize("order", ["sorted", "shuffled", "uneven", "none"])
+def test_needed_positions_alone_give_the_same_vectors(
+    model_name: str, lengths: list[list[int]], special: SpecialTokens, order: str
+) -> None:
+    encoder = make_encoder(model_name)
+    batch, _ = packed(lengths, special)
+    flat = batch.segment.ravel().nonzero().squeeze(1)
+    positions = {
+        "sorted": flat[::3],
+        "shuffled": flat[torch.randperm(len(flat), generator=torch.Generator().manual_seed(0))[:20]],
+        "uneven": torch.tensor([3, 4, 5, 40]),
+        "none": torch.tensor([], dtype=torch.long),
+    }[order]
+    whole = encoder.encode(batch).at(positions)
+    part = encoder.encode(batch, at=positions)
+    torch.testing.assert_close(part.at(positions), whole, atol=1e-5, rtol=1e-4)
+    if len(positions) > 1:
+        torch.testing.assert_close(part.at(positions[1:2]), whole[1:2], atol=1e-5, rtol=1e-4)
+        gradients = []
+        for result in (whole, part.at(positions)):
+            encoder.zero_grad()
+            result.square().sum().backward()
+            gradients.append([None if p.grad is None else p.grad.clone() for p in encoder.parameters()])
+        for a, b in zip(*gradients, strict=True):
+            assert (a is None) == (b is None)
+            if a is not None and b is not None:
+                torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-3)

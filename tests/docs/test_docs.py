@@ -92,10 +92,14 @@ def folder(tmp_path: Path) -> Path:
         for text in texts[90:110]:
             file.write(json.dumps({"body": text}) + "\n")
     (tmp_path / "lines.txt").write_text("The first line.\nThe second line.\n", "utf-8")
+    command = tmp_path / ".bin" / "polyseme"  # the package under test, wherever it is installed
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m polyseme "$@"\n')
+    command.chmod(0o755)
     return tmp_path
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_commands_and_examples_of_a_page_run(page: Path, folder: Path) -> None:
     blocks = blocks_of(page.read_text("utf-8"))
@@ -111,7 +115,7 @@ def test_the_commands_and_examples_of_a_page_run(page: Path, folder: Path) -> No
 
 
 def _run(words: list[str], folder: Path, expected: int, where: str, shown: str) -> None:
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    path = os.pathsep.join([str(folder / ".bin"), os.environ.get("PATH", "")])
     environment = {**os.environ, "PATH": path}
     done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == expected, (

@@ -27,7 +27,7 @@ _N_EXAMPLES, _TOP = 12, 3
 _N_WORDS, _N_NEIGHBOURS = 6, 5
 _FREQUENT = slice(60, 400)  # ranks of words that are frequent but carry meaning
 _SENTENCE = re.compile(r"[A-Z][A-Za-z ,;'’-]+\.")
-_WORD = re.compile(r"[a-z]{4,}")
+_WORD = re.compile(r"(?<![\w'’-])[a-z]{4,}(?![\w'’-])")  # no part of "doesn't" or of a name
 
 
 def run(
@@ -140,7 +140,7 @@ def _masked_words(tokenizer: Tokenizer, corpus: Corpus, seed: int) -> list[tuple
             (sentence, match.start(), match.end())
             for sentence in _plain_sentences(document)
             for match in _WORD.finditer(sentence)
-            if _is_whole(tokenizer, sentence, match.start(), match.end())
+            if _is_whole(tokenizer, match.group())
         ]
         if choices:
             number = len(found)
@@ -170,12 +170,9 @@ def _plain_sentences(text: str) -> Iterator[str]:
             yield sentence
 
 
-def _is_whole(tokenizer: Tokenizer, sentence: str, start: int, end: int) -> bool:
-    """Whether a lower-case word stands alone in a sentence and is one token of the vocabulary."""
-    around = sentence[max(0, start - 1) : start] + sentence[end : end + 1]
-    if any(character.isalpha() or character in "'’-" for character in around):
-        return False
-    ids = tokenizer.encode(" " + sentence[start:end]).ids
+def _is_whole(tokenizer: Tokenizer, word: str) -> bool:
+    """Whether a word is one token of the vocabulary."""
+    ids = tokenizer.encode(f" {word}").ids
     return len(ids) == 1 and ids[0] != tokenizer.unk_id
 
 
@@ -185,7 +182,7 @@ def neighbours_of_frequent_words(loaded: Loaded, corpus: Corpus) -> dict[str, li
 
     words = Counter(word for text in _documents(corpus, heldout=False) for word in _WORD.findall(text))
     frequent = [word for word, _ in words.most_common()[_FREQUENT]]
-    whole = [word for word in frequent if _is_whole(loaded.tokenizer, word, 0, len(word))]
+    whole = [word for word in frequent if _is_whole(loaded.tokenizer, word)]
     chosen = whole[:: max(1, len(whole) // _N_WORDS)][:_N_WORDS]
     found: dict[str, list[dict[str, Any]]] = {}
     for word in chosen:

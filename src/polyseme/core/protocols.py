@@ -41,8 +41,13 @@ class Encoder(Protocol):
     max_length: int
     head_style: HeadStyle
 
-    def encode(self, batch: Batch, keep: Keep = "last", attentions: bool = False) -> Encoding:
-        """Hidden states of a batch: the last layer, or all of them, embedding layer first."""
+    def encode(
+        self, batch: Batch, keep: Keep = "last", attentions: bool = False, at: Tensor | None = None
+    ) -> Encoding:
+        """Hidden states of a batch: the last layer, or all of them, embedding layer first.
+
+        With `at`, flat positions (P,), an encoder may compute the last layer at those positions only.
+        """
         ...
 
     def token_embedding(self) -> nn.Embedding:

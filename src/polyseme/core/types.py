@@ -84,12 +84,14 @@ class Encoding:
     Args:
         layers: hidden states; layer 0 is the embedding layer. With `keep="last"` only the last one.
         attentions: attention probabilities of every layer, only on request.
+        positions: when the encoder was asked for some positions only, those; the last layer is then (P, hidden_size).
 
-    Shapes:  layers: each (B, T, hidden_size).  attentions: each (B, H, T, T)
+    Shapes:  layers: each (B, T, hidden_size).  attentions: each (B, H, T, T).  positions: (P,)
     """
 
     layers: tuple[Tensor, ...]
     attentions: tuple[Tensor, ...] | None = None
+    positions: Tensor | None = None
 
     @property
     def last(self) -> Tensor:
@@ -98,4 +100,9 @@ class Encoding:
 
     def at(self, positions: Tensor) -> Tensor:
         """Last-layer vectors at flat positions: (P,) -> (P, hidden_size)."""
-        return self.last.reshape(-1, self.last.size(-1)).index_select(0, positions)
+        if self.positions is None:
+            return self.last.reshape(-1, self.last.size(-1)).index_select(0, positions)
+        if self.positions is positions:
+            return self.last
+        order = self.positions.argsort()
+        return self.last.index_select(0, order[torch.searchsorted(self.positions[order], positions)])

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import rjieba
 
 from polyseme.data.pieces import CHINESE, BoolArray, Encoded, PieceTable, piece_splitter
 from polyseme.text.sentences import sentence_spans
@@ -148,6 +147,8 @@ class DocumentEncoder:
 
 def _word_starts(sentences: list[str]) -> BoolArray:
     """For every character of the sentences, joined: whether the segmenter begins a word there."""
+    import rjieba  # it loads its dictionary, for which English has no use
+
     sizes = list(chain.from_iterable([[len(word) for word in rjieba.cut(s)] for s in sentences]))
     ends = np.cumsum(sizes)
     starts = np.zeros(ends[-1], np.bool_)

@@ -132,10 +132,15 @@ class Encoded(NamedTuple):
 
 
 class _Rows(dict[str, int]):
-    """Numbers pieces in the order in which they are first asked for."""
+    """Numbers pieces in the order in which they are first asked for, and remembers which are new."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.new: list[str] = []
 
     def __missing__(self, piece: str) -> int:
         row = self[piece] = len(self)
+        self.new.append(piece)
         return row
 
 
@@ -165,10 +170,9 @@ class PieceTable:
         """Tokens of consecutive pieces."""
         if len(self._rows) > self._max_pieces or self._characters > self._max_characters:
             self._clear()
-        known = len(self._rows)
         rows = np.fromiter(map(self._rows.__getitem__, pieces), np.int64, len(pieces))
-        if len(self._rows) > known:
-            new = list(self._rows)[known:]
-            self._tokens = self._tokens.followed_by(self._encode(new))
-            self._characters += sum(map(len, new))
+        if self._rows.new:
+            self._tokens = self._tokens.followed_by(self._encode(self._rows.new))
+            self._characters += sum(map(len, self._rows.new))
+            self._rows.new = []
         return self._tokens.take(rows)

@@ -132,10 +132,11 @@ class _Pool:
                 )
             )
         except (OSError, EOFError):
+            code = process.wait()
             raise PolysemeError(
                 "a tokenizing process died",
-                got=f"exit code {process.wait()}",
-                fix="look for its message above; if there is none, memory may have run out: try again with one worker",
+                got=f"exit code {code}, its message is above" if code >= 0 else f"killed by signal {-code}",
+                fix="if memory ran out, try again with fewer workers",
             ) from None
         finally:
             self._idle.put(process)

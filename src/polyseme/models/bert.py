@@ -19,12 +19,14 @@ from typing import Self
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from polyseme.core.config import Config
 from polyseme.core.protocols import HeadStyle, ModelEntry
 from polyseme.core.types import Batch, Encoding, Keep, Reach
 from polyseme.layers.activation import activation
 from polyseme.layers.attention import attend, attend_plain, example_mask
+from polyseme.layers.needed import Needed
 
 
 class BertConfig(Config):
@@ -75,15 +77,27 @@ class BertBlock(nn.Module):
         self.act = activation(config.hidden_act)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(self, h: Tensor, mask: Tensor | None, probabilities: list[Tensor] | None) -> Tensor:
+    def forward(
+        self,
+        h: Tensor,
+        mask: Tensor | None,
+        probabilities: list[Tensor] | None = None,
+        needed: Needed | None = None,
+    ) -> Tensor:
         b, t, d = h.shape
-        q, k, v = self.query_key_value(h).view(b, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (B, H, T, D)
+        if needed is None:
+            q, k, v = self.query_key_value(h).view(b, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (B, H, T, D)
+        else:  # queries at Q positions, keys and values everywhere
+            weight, bias = self.query_key_value.weight, self.query_key_value.bias
+            k, v = linear(h, weight[d:], bias[d:]).view(b, t, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+            h, mask = needed.rows_of(h), needed.rows_of_mask(mask)  # (B, Q, d), (B, 1, Q, T)
+            q = linear(h, weight[:d], bias[:d]).view(b, -1, self.heads, d // self.heads).transpose(1, 2)
         if probabilities is None:
             mixed = attend(q, k, v, mask, self.attention_dropout if self.training else 0.0)
         else:
             mixed, weights = attend_plain(q, k, v, mask)
             probabilities.append(weights)
-        mixed = mixed.transpose(1, 2).reshape(b, t, d)
+        mixed = mixed.transpose(1, 2).reshape(h.shape)
         h = self.attention_norm(h + self.dropout(self.attention_output(mixed)))
         return self.output_norm(h + self.dropout(self.output(self.act(self.intermediate(h)))))  # type: ignore[no-any-return]
 
@@ -137,12 +151,19 @@ class Bert(nn.Module):
         with torch.no_grad():
             self.word_embeddings.weight[self.config.pad_token_id].zero_()
 
-    def encode(self, batch: Batch, keep: Keep = "last", attentions: bool = False) -> Encoding:
+    def encode(
+        self, batch: Batch, keep: Keep = "last", attentions: bool = False, at: Tensor | None = None
+    ) -> Encoding:
         """Hidden states of a batch; see `Encoder`."""
         mask = example_mask(batch)
         probabilities: list[Tensor] | None = [] if attentions else None
         h = self.word_embeddings(batch.ids) + self.position_embeddings(batch.position)
         h = self.dropout(self.embedding_norm(h + self.token_type_embeddings(batch.type)))
+        if at is not None and keep == "last" and not attentions:
+            needed = Needed.of(at, batch.ids.shape)
+            for block in self.blocks[:-1]:
+                h = block(h, mask)
+            return Encoding((needed.wanted(self.blocks[-1](h, mask, needed=needed)),), positions=at)
         layers = [h]
         for block in self.blocks:
             h = block(h, mask, probabilities)

@@ -20,12 +20,14 @@ from typing import Literal, Self
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from polyseme.core.config import Config
 from polyseme.core.protocols import HeadStyle, ModelEntry
 from polyseme.core.types import Batch, Encoding, Keep, Reach
 from polyseme.layers.activation import activation
 from polyseme.layers.attention import attend, attend_plain, example_mask, rotary_table, rotate, window_mask
+from polyseme.layers.needed import Needed
 
 
 class ModernBertConfig(Config):
@@ -100,18 +102,31 @@ class ModernBertBlock(nn.Module):
         h: Tensor,
         mask: Tensor | None,
         rotary: tuple[Tensor, Tensor],
-        probabilities: list[Tensor] | None,
+        probabilities: list[Tensor] | None = None,
+        needed: Needed | None = None,
     ) -> Tensor:
         b, t, d = h.shape
-        qkv = self.query_key_value(self.attention_norm(h)).view(b, t, 3, self.heads, -1)
-        q, k = rotate(qkv[:, :, :2], *rotary).permute(2, 0, 3, 1, 4)  # each (B, H, T, D)
-        v = qkv[:, :, 2].transpose(1, 2)
+        n = self.attention_norm(h)
+        if needed is None:
+            qkv = self.query_key_value(n).view(b, t, 3, self.heads, -1)
+            q, k = rotate(qkv[:, :, :2], *rotary).permute(2, 0, 3, 1, 4)  # each (B, H, T, D)
+            v = qkv[:, :, 2].transpose(1, 2)
+        else:  # queries at Q positions, keys and values everywhere
+            weight, bias = self.query_key_value.weight, self.query_key_value.bias
+            of_q, of_kv = (None, None) if bias is None else (bias[:d], bias[d:])
+            kv = linear(n, weight[d:], of_kv).view(b, t, 2, self.heads, -1)
+            k = rotate(kv[:, :, :1], *rotary)[:, :, 0].transpose(1, 2)
+            v = kv[:, :, 1].transpose(1, 2)
+            q = linear(needed.rows_of(n), weight[:d], of_q).view(b, -1, 1, self.heads, d // self.heads)
+            angles = [needed.rows_of(table.view(b, t, -1))[:, :, None, None] for table in rotary]
+            q = rotate(q, *angles)[:, :, 0].transpose(1, 2)  # (B, H, Q, D)
+            h, mask = needed.rows_of(h), needed.rows_of_mask(mask)  # (B, Q, d), (B, 1, Q, T)
         if probabilities is None:
             mixed = attend(q, k, v, mask, self.attention_dropout if self.training else 0.0)
         else:
             mixed, weights = attend_plain(q, k, v, mask)
             probabilities.append(weights)
-        h = h + self.residual_dropout(self.attention_output(mixed.transpose(1, 2).reshape(b, t, d)))
+        h = h + self.residual_dropout(self.attention_output(mixed.transpose(1, 2).reshape(h.shape)))
         u, gate = self.input_and_gate(self.feedforward_norm(h)).chunk(2, dim=-1)  # each (B, T, m)
         return h + self.output(self.dropout(self.act(u) * gate))  # type: ignore[no-any-return]
 
@@ -174,7 +189,9 @@ class ModernBert(nn.Module):
                 if linear.bias is not None:
                     nn.init.zeros_(linear.bias)
 
-    def encode(self, batch: Batch, keep: Keep = "last", attentions: bool = False) -> Encoding:
+    def encode(
+        self, batch: Batch, keep: Keep = "last", attentions: bool = False, at: Tensor | None = None
+    ) -> Encoding:
         """Hidden states of a batch; see `Encoder`."""
         c = self.config
         everywhere = example_mask(batch)
@@ -182,12 +199,18 @@ class ModernBert(nn.Module):
         size = c.hidden_size // c.num_attention_heads
         far = rotary_table(batch.position, size, c.global_rope_theta)
         near = rotary_table(batch.position, size, c.local_rope_theta)
+        views = [(everywhere, far) if c.is_global(i) else (nearby, near) for i in range(len(self.blocks))]
         probabilities: list[Tensor] | None = [] if attentions else None
         h = self.dropout(self.embedding_norm(self.word_embeddings(batch.ids)))
+        if at is not None and keep == "last" and not attentions:
+            needed = Needed.of(at, batch.ids.shape)
+            for block, view in zip(self.blocks[:-1], views[:-1], strict=True):
+                h = block(h, *view)
+            h = needed.wanted(self.blocks[-1](h, *views[-1], needed=needed))
+            return Encoding((self.final_norm(h),), positions=at)
         layers = [h]
-        for i, block in enumerate(self.blocks):
-            whole = c.is_global(i)
-            h = block(h, everywhere if whole else nearby, far if whole else near, probabilities)
+        for block, view in zip(self.blocks, views, strict=True):
+            h = block(h, *view, probabilities)
             layers = [*layers, h] if keep == "all" else [h]
         layers[-1] = self.final_norm(h)
         return Encoding(tuple(layers), None if probabilities is None else tuple(probabilities))

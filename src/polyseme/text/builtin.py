@@ -27,7 +27,10 @@ _SHORTEST = 40  # characters of a docstring worth reading
 @functools.cache
 def python_docs() -> tuple[tuple[str, str], ...]:
     """(name, text) of each document: first the topics, then the modules, in alphabetical order."""
-    return (*_topics(), *_modules_docs())
+    once: dict[str, str] = {}
+    for name, text in (*_topics(), *_modules_docs()):
+        once.setdefault(text, name)
+    return tuple((name, text) for text, name in once.items())
 
 
 def _modules_docs() -> Iterator[tuple[str, str]]:

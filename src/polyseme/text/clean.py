@@ -24,7 +24,7 @@ import unicodedata
 from collections import Counter
 from typing import Any, Literal
 
-__all__ = ["KINDS", "DirtReport", "clean", "unify_line_ends"]
+__all__ = ["KINDS", "DirtReport", "clean", "replace_surrogates", "unify_line_ends"]
 
 KINDS: dict[str, str] = {
     "bom": "files that begin with a byte order mark (removed)",
@@ -161,6 +161,15 @@ def unify_line_ends(
             place = offset + text.find(end) * (unit == "character")
             report.add(kind, n, f"{source}, {unit} {place}" if source else "")
             text = text.replace(end, "\n")
+    return text
+
+
+def replace_surrogates(text: str) -> str:
+    """Put U+FFFD for lone surrogates, as in a word from the command line, which no library takes; same length."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return re.sub("[\ud800-\udfff]", "\ufffd", text)
     return text
 
 

@@ -228,7 +228,9 @@ class Corpus:
     def _pieces(self, chunks: Iterator[str]) -> Iterator[Piece]:
         first = next(chunks, "")
         mode = choose_mode(first) if self.config.documents == "auto" else self.config.documents
-        return split(chain([first], chunks), mode)
+        pieces = split(chain([first], chunks), mode)
+        yield next(pieces, Piece("", 0, False))  # an empty file is an empty document
+        yield from pieces
 
     def _finish(
         self, pieces: Iterator[Piece], source: str, report: DirtReport, unit: Unit

@@ -121,12 +121,12 @@ def detect(head: bytes) -> tuple[str, int] | None:
 
 def _controls(data: bytes) -> float:
     """Share of control characters."""
-    return 1 - len(data.translate(None, _CONTROL)) / max(len(data), 1)
+    return (len(data) - len(data.translate(None, _CONTROL))) / max(len(data), 1)
 
 
 def _wide_by_nuls(head: bytes) -> str | None:
     """UTF-16 or UTF-32 of mostly Latin text: NULs in nearly every second (or in three of four) places."""
-    if head.count(0) < 0.2 * len(head):
+    if not head or head.count(0) < 0.2 * len(head):
         return None
     pairs, four = len(head) // 2, len(head) // 4
     even, odd = head[0::2].count(0) / max(pairs, 1), head[1::2].count(0) / max(pairs, 1)

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 
 from sentencex import segment
 
+from polyseme.text.clean import replace_surrogates
+
 __all__ = ["sentence_spans"]
 
 _WRAP = 120  # characters of the longest line that a person or an editor wraps text to
@@ -35,6 +37,7 @@ def sentence_spans(text: str, language: str) -> list[tuple[int, int]]:
         >>> [text[start:end] for start, end in sentence_spans(text, "en")]
         ['Mr. Smith paid 3.14 dollars.', 'He left.']
     """
+    text = replace_surrogates(text)
     spans: list[tuple[int, int]] = []
     for start, end in _paragraphs(text):
         first = start  # of the sentence that is being gathered

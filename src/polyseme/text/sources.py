@@ -2,7 +2,7 @@
 
 a file      read whatever its name, if it is text; .jsonl (and .json of one record a line) give records
 a folder    its .txt and .jsonl files, each also .gz or .zst, in all sub-folders, in sorted order. Files named
-            LICENSE*, README*, COPYING*, NOTICE* or SOURCE.txt describe the data and are skipped, as are
+            LICENSE*, README*, COPYING, NOTICE or SOURCE.txt describe the data and are skipped, as are
             hidden files, other suffixes and binary files; each is counted in the report
 a pattern   with * ? or [ ]: the files that match, of any suffix; binary ones and descriptions are skipped
 a name      a built-in corpus: python-docs
@@ -13,7 +13,6 @@ from __future__ import annotations
 import difflib
 import glob
 import gzip
-import io
 import os
 import re
 import zlib
@@ -21,9 +20,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING
 
-from polyseme.errors import CorpusError, PolysemeError
+from polyseme.errors import CorpusError
 from polyseme.text.builtin import BUILTINS
 from polyseme.text.clean import DirtReport
 from polyseme.text.encodings import HEAD, check_name, decode_stream, detect, display_name, is_binary
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 _DESCRIPTION = re.compile(
-    r"(licen[cs]e|readme|copying|notice)([._-].*)?|source\.txt(\.gz|\.zst)?", re.IGNORECASE
+    r"(licen[cs]e|readme)([._-].*)?|(copying|notice)(\.(txt|md))?|source\.txt(\.gz|\.zst)?", re.IGNORECASE
 )
 _TEXT_SUFFIX = re.compile(r".*\.(txt|jsonl)(\.gz|\.zst)?", re.IGNORECASE)
 _RECORDS = re.compile(r".*\.(jsonl|ndjson|json)(\.gz|\.zst)?", re.IGNORECASE)
@@ -188,17 +187,13 @@ def _not_text(path: Path) -> CorpusError:
 
 
 def read_chunks(path: Path, size: int = CHUNK) -> Iterator[bytes]:
-    """The bytes of a file in pieces of `size`, decompressed if the file begins as gzip or zstandard does.
+    """The bytes of a file in pieces of about `size`, decompressed if the file begins as gzip or zstandard does.
 
     Raises:  CorpusError: it cannot be opened, or the compressed data is broken.
     """
     try:
         with path.open("rb") as raw:
-            stream = _decompress(raw, path)
-            while chunk := stream.read(size):
-                yield chunk
-    except PolysemeError:
-        raise
+            yield from _decompress(raw, size)
     except OSError as error:  # gzip.BadGzipFile is one
         raise CorpusError("cannot read a file", got=error.strerror or str(error), where=path) from None
     except (EOFError, zlib.error, ValueError) as error:
@@ -264,31 +259,38 @@ def _broken(path: Path, error: Exception) -> CorpusError:
     )
 
 
-def _decompress(raw: IO[bytes], path: Path) -> IO[bytes]:
+def _decompress(raw: IO[bytes], size: int) -> Iterator[bytes]:
     magic = raw.read(4)
     raw.seek(0)
-    if magic.startswith(b"\x1f\x8b"):
-        return cast(IO[bytes], gzip.GzipFile(fileobj=raw))
     if magic == b"\x28\xb5\x2f\xfd":
-        import zstandard
+        yield from _zstandard(raw, size)
+        return
+    stream = gzip.GzipFile(fileobj=raw) if magic.startswith(b"\x1f\x8b") else raw
+    while chunk := stream.read(size):
+        yield chunk
 
-        return _Zstandard(zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True))
-    return raw
 
+def _zstandard(raw: IO[bytes], size: int) -> Iterator[bytes]:
+    """Decompress frame after frame; a kilobyte at a time, because it may hold 32 MB of spaces."""
+    import zstandard
 
-class _Zstandard(io.RawIOBase, IO[bytes]):
-    """A zstandard stream that raises EOFError for damaged data, as gzip's does."""
-
-    def __init__(self, reader: IO[bytes]) -> None:
-        self._reader = reader
-
-    def read(self, size: int = -1) -> bytes:
-        import zstandard
-
-        try:
-            return self._reader.read(size)
-        except zstandard.ZstdError as error:
-            raise EOFError(str(error)) from None
+    frame = None
+    waiting = bytearray()
+    while data := raw.read(1024):
+        while data:
+            frame = frame or zstandard.ZstdDecompressor().decompressobj()
+            try:
+                waiting += frame.decompress(data)
+            except zstandard.ZstdError as error:
+                raise EOFError(str(error)) from None
+            data = frame.unused_data if frame.eof else b""
+            frame = None if frame.eof else frame
+        if len(waiting) >= size:
+            yield bytes(waiting)
+            waiting.clear()
+    if frame is not None:
+        raise EOFError("it ends in the middle of a zstandard frame")
+    yield bytes(waiting)
 
 
 def estimated_bytes(file: SourceFile) -> int:

@@ -28,6 +28,7 @@ from pydantic import Field, model_validator
 
 from polyseme.core.config import Config
 from polyseme.errors import ConfigError
+from polyseme.text.clean import replace_surrogates
 from polyseme.text.words import is_cjk
 
 __all__ = ["SPECIAL_TOKENS", "Tokenizer", "TokenizerConfig", "Tokens", "train_tokenizer"]
@@ -99,16 +100,20 @@ class Tokenizer:
     """
 
     def __init__(self, backend: hf.Tokenizer) -> None:
-        backend.no_padding()
-        backend.no_truncation()
-        self._json = backend.to_str()
-        self._special = hf.Tokenizer.from_str(self._json)
-        self._plain = hf.Tokenizer.from_str(self._json)
+        self._load(backend.to_str())
+
+    def _load(self, text: str) -> None:
+        self._json = text  # kept as it is: the library's writer does not give back the same floats
+        self._special, self._plain = hf.Tokenizer.from_str(text), hf.Tokenizer.from_str(text)
+        for backend in (self._special, self._plain):
+            backend.no_padding()
+            backend.no_truncation()
         self._plain.encode_special_tokens = True  # i.e. encode the letters of "[MASK]", not the token
-        self._model: str = json.loads(self._json)["model"]["type"]
-        self._prefix = json.loads(self._json)["model"].get("continuing_subword_prefix") or ""
-        self._has_byte_level = '"ByteLevel"' in self._json
-        self.vocab_size = backend.get_vocab_size()
+        model = json.loads(text)["model"]
+        self._model: str = model["type"]
+        self._prefix: str = model.get("continuing_subword_prefix") or ""
+        self._has_byte_level = '"ByteLevel"' in text
+        self.vocab_size: int = self._special.get_vocab_size()
         self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = map(
             self._special_id, SPECIAL_TOKENS
         )
@@ -133,13 +138,17 @@ class Tokenizer:
                  FileNotFoundError: there is no such file.
         """
         text = Path(path).read_text("utf-8", "replace")
+        tokenizer = cls.__new__(cls)
         try:
-            backend = hf.Tokenizer.from_str(text)
+            tokenizer._load(text)
+        except ConfigError as error:
+            error.where = path
+            raise
         except Exception as error:  # the library raises bare Exception for bad JSON
             raise ConfigError(
                 "not a tokenizer.json that the tokenizers library reads", got=str(error)[:200], where=path
             ) from None
-        return cls(backend)
+        return tokenizer
 
     def save(self, path: Path | str) -> None:
         """Write `tokenizer.json`; other libraries read it, with BERT's [CLS] A [SEP] B [SEP] template."""
@@ -158,16 +167,17 @@ class Tokenizer:
             special: read "[MASK]" and the other special tokens in the text as such.
         """
         backend = self._special if special else self._plain
-        return self._tokens(text, backend.encode(text, add_special_tokens=False))
+        return self._tokens(text, backend.encode(replace_surrogates(text), add_special_tokens=False))
 
     def encode_batch(self, texts: Sequence[str]) -> list[Tokens]:
         """Encode many texts on all cores."""
-        encodings = self._plain.encode_batch(list(texts), add_special_tokens=False)
+        encodings = self._plain.encode_batch(list(map(replace_surrogates, texts)), add_special_tokens=False)
         return [self._tokens(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
 
     def encode_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Encode many texts on all cores to ids alone: the fast way."""
-        return [e.ids for e in self._plain.encode_batch_fast(list(texts), add_special_tokens=False)]
+        clean = list(map(replace_surrogates, texts))
+        return [e.ids for e in self._plain.encode_batch_fast(clean, add_special_tokens=False)]
 
     def _tokens(self, text: str, encoding: hf.Encoding) -> Tokens:
         offsets: list[tuple[int, int]] = encoding.offsets

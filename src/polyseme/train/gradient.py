@@ -85,7 +85,7 @@ class GradientLearner:
         for batch in batches:
             batch = batch.to(self.device)
             with self._autocast():
-                encoding = self._encode(batch)
+                encoding = self._encode(batch, at=_needed(batch))
                 loss = torch.zeros((), device=self.device)
                 for objective in self.objectives:
                     if not len(batch.targets[objective.name].labels):
@@ -120,7 +120,7 @@ class GradientLearner:
         for batch in batches:
             batch = batch.to(self.device)
             with self._autocast():
-                encoding = self._encode(batch)
+                encoding = self._encode(batch, at=_needed(batch))
                 for objective in self.objectives:
                     if not len(batch.targets[objective.name].labels):
                         continue
@@ -158,3 +158,9 @@ class GradientLearner:
         )
         self.steps = int(extra["steps"])
         self._guard.load_state_dict(extra["guard"])
+
+
+def _needed(batch: Batch) -> Tensor:
+    """All positions that some objective predicts from.  Shapes: -> (P,)"""
+    positions = [targets.positions for targets in batch.targets.values()]
+    return positions[0] if len(positions) == 1 else torch.cat(positions)

@@ -98,7 +98,7 @@ def test_the_text_for_people(tmp_path: Path) -> None:
         "bert, 3.00 M parameters, a vocabulary of 8,000",
         "en, 100 documents, 10,000 words",
         "1,200  CRLF line ends",
-        "encoding gb18030",
+        "1  files in GB18030",
         "1 min 0 s, 20 steps, 81,920 tokens",
         "5.000 nats per predicted token, 1.000 below the unigram baseline 6.000",
         "█",

@@ -31,7 +31,9 @@ def test_each_rule(dirty: str, expected: str, counts: dict[str, int]) -> None:
     assert set(counts) <= set(KINDS)
 
 
-@pytest.mark.parametrize("text", ["plain", "tab\there\nand line", "caf\xe9 – “x” 中文，😀 \xa0x", "e\u200b\u00ad\ufffd"])
+@pytest.mark.parametrize(
+    "text", ["plain", "tab\there\nand line", "caf\xe9 – “x” 中文，😀 \xa0x", "e\u200b\u00ad\ufffd"]
+)
 def test_clean_text_is_returned_as_it_is_and_counts_nothing(text: str) -> None:
     report = DirtReport()
     assert clean(text, report) is text

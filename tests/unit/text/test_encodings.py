@@ -92,13 +92,18 @@ def test_streams_keep_characters_and_line_ends_whole(size: int) -> None:
     for codec in ("utf-8", "utf-16-le", "gb18030"):
         data, report = text.encode(codec), DirtReport()
         chunks = (data[i : i + size] for i in range(0, len(data), size))
-        assert "".join(decode_stream(chunks, codec, report, "f")) == text.replace("\r\n", "\n").replace("\r", "\n")
+        assert "".join(decode_stream(chunks, codec, report, "f")) == text.replace("\r\n", "\n").replace(
+            "\r", "\n"
+        )
         assert report.counts == {"crlf": 6, "cr": 6}
 
 
 def test_broken_bytes_are_replaced_counted_and_placed() -> None:
     report = DirtReport()
     data = "已有\ufffd的".encode() + b"ab\xffcd\xe4\xb8" + "完".encode() + b"\xe4"
-    assert "".join(decode_stream([data[:9], data[9:]], "utf-8", report, "f")) == "已有\ufffd的ab\ufffdcd\ufffd完\ufffd"
+    assert (
+        "".join(decode_stream([data[:9], data[9:]], "utf-8", report, "f"))
+        == "已有\ufffd的ab\ufffdcd\ufffd完\ufffd"
+    )
     assert report.counts == {"broken_bytes": 3}
     assert report.examples["broken_bytes"].startswith("f, character ")

@@ -31,21 +31,31 @@ def test_auto_takes_long_blocks_for_documents_and_short_ones_for_paragraphs() ->
 
 @pytest.mark.parametrize("mode", ["blank", "line", "file"])
 def test_chunks_make_no_difference(mode: Mode) -> None:
-    text = "".join(f"{'word ' * (i % 70)}\n" + "\n" * (i % 3) for i in range(3000)) + "x" * 3 * LIMIT + "\n\nend"
+    text = (
+        "".join(f"{'word ' * (i % 70)}\n" + "\n" * (i % 3) for i in range(3000)) + "x" * 3 * LIMIT + "\n\nend"
+    )
     whole = list(split([text], mode))
     for size in (997, 40_000, 100_001):
         assert list(split((text[i : i + size] for i in range(0, len(text), size)), mode)) == whole
 
 
 def test_long_documents_are_cut_at_the_best_place_and_nothing_is_lost() -> None:
-    for unit, end in (("word word\n\n", "\n\n"), ("word word\n", "\n"), ("好的。", "。"), ("word ", " "), ("x", "x")):
+    for unit, end in (
+        ("word word\n\n", "\n\n"),
+        ("word word\n", "\n"),
+        ("好的。", "。"),
+        ("word ", " "),
+        ("x", "x"),
+    ):
         text = unit * (100_000 // len(unit))
         parts = list(split([text], "file"))
         assert "".join(part.text for part in parts) == text
         assert all(LIMIT // 2 <= len(part.text) <= LIMIT for part in parts[:-1])
         assert all(part.text.endswith(end) for part in parts)
         assert [part.cut for part in parts] == [True] + [False] * (len(parts) - 1)
-        assert [part.offset for part in parts] == [sum(len(p.text) for p in parts[:i]) for i in range(len(parts))]
+        assert [part.offset for part in parts] == [
+            sum(len(p.text) for p in parts[:i]) for i in range(len(parts))
+        ]
 
 
 def test_an_endless_line_comes_out_while_it_is_read() -> None:

@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import rjieba
+
+from polyseme.data import workers
+from polyseme.data.encoding import DocumentEncoder
+from polyseme.data.prepare import Progress, prepare
+from polyseme.data.store import PreparedCorpus, TokenStore
+from polyseme.errors import ConfigError, CorpusError, PolysemeError, RunError
+from polyseme.text.corpus import Corpus, DirtReport, TextConfig, is_heldout
+from polyseme.text.sentences import sentence_spans
+from polyseme.text.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
+
+ENGLISH = [
+    f"Dr. Smith met {n} lions near Łódź. They didn't quarrel!\nIt was the year {n * n}." for n in range(300)
+]
+CHINESE = [f"我们在北京大学学习了{n}年C语言。今天天气很好，大家都去公园玩。" for n in range(300)]
+LINES = TextConfig(documents="line", valid_share=0.2)
+BLOCKS = TextConfig(documents="blank", valid_share=0.2)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return train_tokenizer(ENGLISH + CHINESE, TokenizerConfig(vocab_size=600), 0)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("source") / "text.txt"
+    path.write_text("\n\n".join(ENGLISH + CHINESE) + "\n\nA stray\x00 NUL.", "utf-8")
+    return str(path)
+
+
+def documents_of(split: TokenStore, tokenizer: Tokenizer) -> list[list[str]]:
+    """The sentences of each document, decoded."""
+    sentences = [
+        tokenizer.decode(split.tokens[a:b])
+        for a, b in zip(split.sentences, split.sentences[1:], strict=False)
+    ]
+    return [sentences[a:b] for a, b in zip(split.documents, split.documents[1:], strict=False)]
+
+
+def files_of(store: PreparedCorpus) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(store.folder)): path.read_bytes() for path in sorted(store.folder.rglob("*.bin"))
+    }
+
+
+def test_the_store_holds_the_text(tmp_path: Path, source: str, tokenizer: Tokenizer) -> None:
+    store = prepare([source], tmp_path / "store", text=BLOCKS, tokenizer=tokenizer)
+    expected: dict[str, list[list[str]]] = {"train": [], "valid": []}
+    for document in Corpus([source], BLOCKS).documents(DirtReport()):
+        language = "zh" if "我" in document.text else "en"
+        spans = sentence_spans(document.text, language)
+        ids = tokenizer.encode_ids([document.text[a:b] for a, b in spans])
+        expected["valid" if is_heldout(document.key, 0.2) else "train"].append(
+            [tokenizer.decode(i) for i in ids]
+        )
+    for name, split in (("train", store.train), ("valid", store.valid)):
+        assert documents_of(split, tokenizer) == expected[name]
+        counts = store.meta["splits"][name]
+        assert counts["documents"] == split.n_documents == len(expected[name])
+        assert counts["sentences"] == split.n_sentences
+        assert counts["tokens"] == split.n_tokens
+        assert counts["words"] == int(split.word_starts.sum())
+        assert split.counts.tolist() == np.bincount(split.tokens, minlength=tokenizer.vocab_size).tolist()
+    assert (
+        sum(s["characters"] for s in store.meta["splits"].values()) == sum(map(len, ENGLISH + CHINESE)) + 12
+    )
+    assert store.meta["dirt"]["counts"]["nul"] == 1
+    assert store.meta["tokenizer"] == {
+        "config": None,
+        "fingerprint": tokenizer.fingerprint,
+        "vocab_size": tokenizer.vocab_size,
+    }
+    assert store.tokenizer.fingerprint == tokenizer.fingerprint
+    assert store.meta["signature"] == Corpus([source], BLOCKS).signature()
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+def test_the_tokenizer_is_trained_on_the_training_documents(tmp_path: Path, source: str) -> None:
+    config = TokenizerConfig(vocab_size=300)
+    seen: list[Progress] = []
+    store = prepare([source], tmp_path / "store", text=BLOCKS, tokenizer=config, progress=seen.append)
+    samples = Corpus([source], BLOCKS).samples(config.sample_bytes, 0)
+    assert store.tokenizer.fingerprint == train_tokenizer(samples, config, 0).fingerprint
+    assert store.meta["tokenizer"]["config"]["vocab_size"] == 300
+    assert list(dict.fromkeys(p.stage for p in seen)) == ["tokenizer", "tokenizing"]
+    for stage in ("tokenizer", "tokenizing"):
+        done = [p.done_bytes for p in seen if p.stage == stage]
+        assert done == sorted(done)
+        assert all(p.done_bytes <= p.total_bytes for p in seen)
+    assert seen[-1].documents == store.train.n_documents + store.valid.n_documents
+    assert seen[-1].tokens == store.train.n_tokens + store.valid.n_tokens
+
+
+def test_the_number_of_workers_changes_nothing(
+    tmp_path: Path, source: str, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("polyseme.data.prepare._BATCH", 500)
+    one = prepare([source], tmp_path / "one", text=BLOCKS, tokenizer=tokenizer, workers=1)
+    many = prepare([source], tmp_path / "many", text=BLOCKS, tokenizer=tokenizer, workers=3)
+    assert files_of(one) == files_of(many)
+    assert one.meta["fingerprint"] == many.meta["fingerprint"]
+    assert psutil.Process().children() == []
+
+
+def test_chinese_words_come_from_the_segmenter(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    file = tmp_path / "tokenizer.json"
+    tokenizer.save(file)
+    sentence = "我们在北京大学学习。"
+    ids, starts, *_ = DocumentEncoder(file).encode([sentence])
+    assert len(ids) == len(sentence)  # a token a character
+    words, begins = [], np.flatnonzero(starts)
+    for a, b in zip(begins, [*begins[1:], len(sentence)], strict=True):
+        words.append(sentence[a:b])
+    assert words == list(rjieba.cut(sentence))
+    assert "北京大学" in words
+
+
+def test_empty_sentences_and_documents_are_left_out(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    file = tmp_path / "tokenizer.json"
+    tokenizer.save(file)
+    ids, _, sentences, per_document = DocumentEncoder(file).encode(
+        ["\u200b", "One.\n\n\u200b\n\nTwo.", "\u200b\u200b"]
+    )
+    assert per_document.tolist() == [2]
+    assert len(sentences) == 2
+    assert tokenizer.decode(ids) == "one. two."
+
+
+def test_held_out_files(tmp_path: Path, source: str, tokenizer: Tokenizer) -> None:
+    valid = tmp_path / "valid.txt"
+    shared = [ENGLISH[3], CHINESE[5]]
+    valid.write_text(
+        "\n\n".join([*shared, *(f"A new sentence about {n} cats." for n in range(100))]), "utf-8"
+    )
+    store = prepare([source], tmp_path / "store", text=BLOCKS, tokenizer=tokenizer, valid_files=[str(valid)])
+    assert store.valid.n_documents == 102
+    assert store.train.n_documents == len(ENGLISH) + len(CHINESE) + 1 - len(shared)
+    train, held_out = (
+        {" ".join(d) for d in documents_of(split, tokenizer)} for split in (store.train, store.valid)
+    )
+    assert not train & held_out
+    assert store.meta["dirt"]["counts"]["held_out"] == len(shared)
+    assert store.meta["valid_signature"][0][0] == str(valid)
+    alone = prepare([source], tmp_path / "alone", text=BLOCKS, tokenizer=tokenizer)
+    assert alone.meta["fingerprint"] == store.meta["fingerprint"]  # of the corpus, whatever is held out
+    assert alone.meta["valid_fingerprint"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "config", "message", "advice"),
+    [
+        ("A single short document.", {}, "held-out part is too small", "--valid"),
+        ("\n\n".join(ENGLISH), {"valid_share": 0.0}, "held-out part is too small", "valid_share"),
+        ("\n\n".join(ENGLISH[:30]), {"valid_share": 0.2}, "held-out part is too small", "more text"),
+        ("One.\n\nTwo.", {"valid_share": 0.999999}, "no text is left to train on", "more text"),
+    ],
+)
+def test_too_little_text(
+    tmp_path: Path, tokenizer: Tokenizer, text: str, config: dict[str, Any], message: str, advice: str
+) -> None:
+    source = tmp_path / "text.txt"
+    source.write_text(text, "utf-8")
+    with pytest.raises(CorpusError, match=message) as caught:
+        prepare(
+            [str(source)],
+            tmp_path / "store",
+            text=TextConfig(documents="blank", **config),
+            tokenizer=tokenizer,
+        )
+    assert advice in str(caught.value.fix)
+    assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]
+
+
+def test_held_out_files_that_are_too_small(tmp_path: Path, source: str, tokenizer: Tokenizer) -> None:
+    valid = tmp_path / "valid.txt"
+    valid.write_text("Short.")
+    with pytest.raises(CorpusError, match="--valid") as caught:
+        prepare([source], tmp_path / "store", text=BLOCKS, tokenizer=tokenizer, valid_files=[str(valid)])
+    assert caught.value.where == str(valid)
+    few = prepare(
+        [source],
+        tmp_path / "store",
+        text=BLOCKS,
+        tokenizer=tokenizer,
+        valid_files=[str(valid)],
+        minimum_valid_tokens=1,
+    )
+    assert few.valid.n_documents == 1
+
+
+def test_what_cannot_be_prepared(tmp_path: Path, source: str, tokenizer: Tokenizer) -> None:
+    with pytest.raises(CorpusError):
+        prepare([str(tmp_path / "absent")], tmp_path / "store", text=BLOCKS, tokenizer=tokenizer)
+    with pytest.raises(ConfigError, match="workers"):
+        prepare([source], tmp_path / "store", text=BLOCKS, tokenizer=tokenizer, workers=0)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(RunError, match="already holds"):
+        prepare([source], tmp_path, text=BLOCKS, tokenizer=tokenizer)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_interrupt_leaves_nothing_behind(
+    tmp_path: Path, source: str, tokenizer: Tokenizer, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("polyseme.data.prepare._BATCH", 500)
+
+    def interrupt(progress: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(
+            [source], tmp_path / "store", text=BLOCKS, tokenizer=tokenizer, workers=count, progress=interrupt
+        )
+    assert list(tmp_path.iterdir()) == []
+    assert psutil.Process().children() == []
+
+
+def test_a_worker_that_is_killed(tmp_path: Path, source: str, tokenizer: Tokenizer, monkeypatch: Any) -> None:
+    monkeypatch.setattr("polyseme.data.prepare._BATCH", 500)
+
+    def kill(progress: Progress) -> None:
+        for child in psutil.Process().children():
+            child.kill()
+
+    with pytest.raises(PolysemeError, match="a tokenizing process died") as caught:
+        prepare([source], tmp_path / "store", text=BLOCKS, tokenizer=tokenizer, workers=2, progress=kill)
+    assert caught.value.got == "killed by signal 9"
+    assert list(tmp_path.iterdir()) == []
+    assert psutil.Process().children() == []
+
+
+def test_a_worker_ends_when_its_parent_does(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    file = tmp_path / "tokenizer.json"
+    tokenizer.save(file)
+    script = f"""
+import os, signal, sys
+from pathlib import Path
+from polyseme.data.workers import _Pool
+pool = _Pool(Path({str(file)!r}), "auto", 1)
+pool.submit(["One."]).result()
+print(pool._processes[0].pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL
+    try:
+        psutil.Process(int(done.stdout)).wait(20)
+    except psutil.NoSuchProcess:
+        return
+
+
+def test_workers_are_light() -> None:
+    script = "import sys, polyseme.data.workers; print([m for m in ('torch', 'rjieba', 'rich') if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert done.stdout.strip() == "[]"
+
+
+def test_batches_are_not_read_ahead_without_bound(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    file = tmp_path / "tokenizer.json"
+    tokenizer.save(file)
+    read = 0
+
+    def batches() -> Any:
+        nonlocal read
+        for read in range(1, 41):
+            yield read, ["One."]
+
+    ahead = [read - tag for tag, _ in workers.encode_batches(batches(), file, "auto", 2)]
+    assert len(ahead) == 40
+    assert max(ahead) <= 2 * 2
+
+
+def test_store_json_is_plain(tmp_path: Path, source: str, tokenizer: Tokenizer) -> None:
+    store = prepare([source], tmp_path / "store", text=LINES, tokenizer=tokenizer)
+    assert json.loads((store.folder / "store.json").read_text("utf-8")).keys() >= {
+        "format_version", "fingerprint", "signature", "language", "text", "tokenizer", "dirt", "splits", "seconds",
+    }  # fmt: skip
+    assert store.meta["language"] == "zh"  # about half of the letters
+    assert store.meta["text"]["documents"] == "line"
