@@ -77,8 +77,8 @@ def folder(tmp_path: Path) -> Path:
     """A folder with the texts that the pages speak of."""
     from polyseme.text.builtin import python_docs
 
-    texts = [text for _, text in python_docs()]
-    for name, part in (("my-texts", texts[:60]), ("more-texts", texts[60:90])):
+    texts = [text[:2500] for _, text in python_docs()]
+    for name, part in (("my-texts", texts[:200]), ("more-texts", texts[200:300])):
         (tmp_path / name).mkdir()
         for number, text in enumerate(part):
             (tmp_path / name / f"{number:03}.txt").write_text(f"It was a good day. {text}", "utf-8")
@@ -89,7 +89,7 @@ def folder(tmp_path: Path) -> Path:
             f"第{number}篇。\n" + chinese * 8, "utf-8"
         )
     with gzip.open(tmp_path / "records.jsonl.gz", "wt", encoding="utf-8") as file:
-        for text in texts[90:110]:
+        for text in texts[300:320]:
             file.write(json.dumps({"body": text}) + "\n")
     (tmp_path / "lines.txt").write_text("The first line.\nThe second line.\n", "utf-8")
     command = tmp_path / ".bin" / "polyseme"  # the package under test, wherever it is installed

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing as closed_after
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Documents, Json, Language, positive
+from polyseme.cli.options import Documents, Json, Language, positive, read_settings
 from polyseme.cli.output import closing, command, emit, emit_json
 from polyseme.errors import ConfigError
 
@@ -28,6 +29,7 @@ def run(
     field: str = "text",
     documents: Documents = "auto",
     deduplicate: Literal["none", "exact", "near"] = "none",
+    settings: Annotated[list[str] | None, Parameter(name="--set")] = None,
     workers: int | None = None,
     json: Json = False,
 ) -> None:
@@ -45,11 +47,13 @@ def run(
         field: the key of the text in .jsonl.
         documents: how documents are told apart: by blank lines, by file, by line, or auto.
         deduplicate: remove documents seen before: none, exact or near.
+        settings: key=value as for pretrain, repeatable: text.valid_share=0.1, tokenizer.lowercase=false.
         workers: processes; all cores when absent.
         json: print what was written as one JSON document.
     """
     positive("--workers", workers)
     positive("--vocab-size", vocab_size)
+    more = _sections(settings or [])
     if not corpus:
         raise ConfigError("no corpus given", fix=f"polyseme prepare python-docs -o {output}")
 
@@ -65,6 +69,7 @@ def run(
             "field": field,
             "deduplicate": deduplicate,
             "language": lang,
+            **more["text"],
         },
         "the options of prepare",
     )
@@ -73,7 +78,7 @@ def run(
             list(corpus),
             output,
             text=text,
-            tokenizer=_tokenizer(tokenizer, kind, vocab_size),
+            tokenizer=_tokenizer(tokenizer, kind, vocab_size, more["tokenizer"]),
             valid_files=list(valid or []),
             workers=workers,
             progress=lambda at: reporter.stage(at.stage, at.done_bytes, at.total_bytes),
@@ -88,7 +93,23 @@ def run(
     )
 
 
-def _tokenizer(source: str | None, kind: str, vocab_size: int | None) -> Tokenizer | TokenizerConfig:
+def _sections(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The values of --set by section.
+
+    Raises:  ConfigError: a key that has nothing to do with preparing text.
+    """
+    sections: dict[str, dict[str, Any]] = {"text": {}, "tokenizer": {}}
+    for key, value in read_settings(settings).items():
+        section, _, name = key.partition(".")
+        if section not in sections or not name:
+            raise ConfigError(f"unknown key {key!r}", where="--set", expected="text.KEY or tokenizer.KEY")
+        sections[section][name] = value
+    return sections
+
+
+def _tokenizer(
+    source: str | None, kind: str, vocab_size: int | None, more: dict[str, Any]
+) -> Tokenizer | TokenizerConfig:
     """Load the tokenizer that was named, or configure one to learn."""
     from polyseme.text.tokenizers import Tokenizer, TokenizerConfig
 
@@ -96,6 +117,7 @@ def _tokenizer(source: str | None, kind: str, vocab_size: int | None) -> Tokeniz
         values: dict[str, Any] = {"kind": kind}
         if vocab_size is not None:
             values["vocab_size"] = vocab_size
+        values |= more
         return TokenizerConfig.of(values, "the options of prepare")
     path = Path(source)
     return Tokenizer.from_file(path / "tokenizer.json" if path.is_dir() else path)

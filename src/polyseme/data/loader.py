@@ -75,9 +75,7 @@ class Loader:
         """Rows counter … counter + rows - 1 of the run."""
         counters = np.arange(counter, counter + rows)
         drawn = [[self._source.draw(int(i), int(c)) for i in self.plan.row(int(c))] for c in counters]
-        return to_batch(
-            collate(drawn, self._row_length, self._special, counters, progress), self._objectives
-        )
+        return to_batch(collate(drawn, self._row_length, self._special, counters, progress), self._objectives)
 
     def stream(
         self,
@@ -131,5 +129,3 @@ def special_tokens(
     table = np.zeros(vocab_size, np.bool_)
     table[list(special_ids)] = True
     return SpecialTokens(pad, cls, sep, mask, table)
-
-

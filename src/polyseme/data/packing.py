@@ -1,6 +1,6 @@
 """Rows packed with whole examples, and their order, as pure functions of (seed, counter).
 
-    lengths ──pack──► RowPlan ──counter──► examples of a row ──collate──► Rows (numpy) ──► Batch
+lengths ──pack──► RowPlan ──counter──► examples of a row ──collate──► Rows (numpy) ──► Batch
 """
 
 from __future__ import annotations

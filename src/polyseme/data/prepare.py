@@ -4,7 +4,7 @@
                                                                                      word starts
     store.json ◄── counts, dirt, fingerprint ◄──────────── two StoreWriters ◄──in order──┘
 
-The store is the same whatever the number of workers, and is complete or absent (`store.new_folder`).
+The store is the same whatever the number of workers, and is complete or absent (`new_folder`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polyseme.data.store import SPLITS, PreparedCorpus, StoreWriter, new_folder, write_meta
+from polyseme.data.new_folder import new_folder
+from polyseme.data.store import SPLITS, PreparedCorpus, StoreWriter, write_meta
 from polyseme.data.workers import available_cores, encode_batches
 from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.clean import DirtReport

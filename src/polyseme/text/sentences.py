@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from sentencex import segment
 
 from polyseme.text.clean import replace_surrogates
+from polyseme.text.words import is_cjk
 
 __all__ = ["sentence_spans"]
 
@@ -79,14 +80,14 @@ def _ends(line: str, following: str, width: int) -> bool:
     indent = len(following) - len(bare)
     if indent and indent > len(line) - len(line.lstrip()):
         return True
-    room = 0.8 * width - len(line)
-    if room > 1 and len(bare.split(None, 1)[0]) + 1 <= room:
+    room = 0.8 * width - len(line) - 1
+    if room > 0 and (1 if is_cjk(bare) else len(bare.split(None, 1)[0])) <= room:
         return True
     return _ITEM.match(following) is not None
 
 
 def _windows(text: str, start: int, end: int) -> Iterator[str]:
-    """text[start:end] in pieces that sentencex handles fast, cut where a sentence surely ends if possible."""
+    """text[start:end] in pieces that sentencex handles fast, cut where a sentence seems to end, if possible."""
     while end - start > _WINDOW:
         low, high = start + _WINDOW // 2, start + _WINDOW
         at = max(text.rfind(mark, low, high) + len(mark) for mark in _SAFE_ENDS)

@@ -25,7 +25,15 @@ from typing import IO, TYPE_CHECKING
 from polyseme.errors import CorpusError
 from polyseme.text.builtin import BUILTINS
 from polyseme.text.clean import DirtReport
-from polyseme.text.encodings import HEAD, check_name, decode_stream, detect, display_name, is_binary
+from polyseme.text.encodings import (
+    HEAD,
+    check_name,
+    decode_stream,
+    detect,
+    display_name,
+    first_beyond_ascii,
+    is_binary,
+)
 
 __all__ = [
     "SourceFile",
@@ -43,6 +51,7 @@ if TYPE_CHECKING:
     from polyseme.text.corpus import TextConfig
 
 CHUNK = 1 << 20
+_GZIP, _ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _DESCRIPTION = re.compile(
     r"(licen[cs]e|readme)([._-].*)?|(copying|notice)(\.(txt|md))?|source\.txt(\.gz|\.zst)?", re.IGNORECASE
 )
@@ -194,10 +203,15 @@ def read_chunks(path: Path, size: int = CHUNK) -> Iterator[bytes]:
     try:
         with path.open("rb") as raw:
             yield from _decompress(raw, size)
-    except OSError as error:  # gzip.BadGzipFile is one
-        raise CorpusError("cannot read a file", got=error.strerror or str(error), where=path) from None
-    except (EOFError, zlib.error, ValueError) as error:
-        raise _broken(path, error) from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise CorpusError(
+            "the compressed file is damaged or cut short",
+            got=str(error),
+            where=path,
+            fix="copy or download it again, or leave it out",
+        ) from None
+    except OSError as error:
+        raise CorpusError("cannot read a file", got=error.strerror, where=path) from None
 
 
 def read_text(file: SourceFile, encoding: str, report: DirtReport) -> Iterator[str] | None:
@@ -212,11 +226,13 @@ def read_text(file: SourceFile, encoding: str, report: DirtReport) -> Iterator[s
     source = str(file.path)
     chunks = read_chunks(file.path)
     first = next(chunks, b"")
-    found = None if is_binary(first) else detect(first[:HEAD])
+    found = detect(first[:HEAD])
+    if found == ("utf-8", 0) and first[:HEAD].isascii():  # nothing to tell by so far
+        found = detect(first[first_beyond_ascii(first) :][:HEAD])
     if encoding != "auto" and not is_binary(first):
         codec = check_name(encoding)
-        # A byte order mark decides within the family that was asked for, and is no part of the text.
-        found = found if found and found[1] and found[0].startswith(codec) else (codec, 0)
+        # What is found decides the byte order within the family that was asked for.
+        found = found if found and found[0].startswith(codec) else (codec, 0)
     if found is None:
         if file.named:
             raise _not_text(file.path)
@@ -250,22 +266,13 @@ def read_lines(path: Path, config: TextConfig, report: DirtReport) -> Iterator[s
             yield line
 
 
-def _broken(path: Path, error: Exception) -> CorpusError:
-    return CorpusError(
-        "the compressed file is damaged or cut short",
-        got=str(error),
-        where=path,
-        fix="copy or download it again, or leave it out",
-    )
-
-
 def _decompress(raw: IO[bytes], size: int) -> Iterator[bytes]:
     magic = raw.read(4)
     raw.seek(0)
-    if magic == b"\x28\xb5\x2f\xfd":
+    if magic == _ZSTANDARD:
         yield from _zstandard(raw, size)
         return
-    stream = gzip.GzipFile(fileobj=raw) if magic.startswith(b"\x1f\x8b") else raw
+    stream = gzip.GzipFile(fileobj=raw) if magic.startswith(_GZIP) else raw
     while chunk := stream.read(size):
         yield chunk
 
@@ -296,14 +303,23 @@ def _zstandard(raw: IO[bytes], size: int) -> Iterator[bytes]:
 def estimated_bytes(file: SourceFile) -> int:
     """About how many bytes of text a file holds: its size, or what its compressed form announces.
 
-    gzip says so in its last four bytes; zstandard often in its first; else four times its size.
+    gzip says so in its last four bytes, zstandard often in its first; else four times its size.
     """
     if file.builtin:
         return 2_000_000
-    with file.path.open("rb") as raw:
-        magic = raw.read(4)
-        if magic.startswith(b"\x1f\x8b"):
-            raw.seek(-4, os.SEEK_END)
-            announced = int.from_bytes(raw.read(4), "little")
-            return announced if file.size <= announced <= 200 * file.size else 4 * file.size
-        return 4 * file.size if magic.startswith(b"\x28\xb5\x2f\xfd") else file.size
+    try:
+        with file.path.open("rb") as raw:
+            head = raw.read(18)
+            raw.seek(max(file.size - 4, 0))
+            tail = raw.read(4)
+    except OSError as error:
+        raise CorpusError("cannot read a file", got=error.strerror, where=file.path) from None
+    if head.startswith(_GZIP):
+        announced = int.from_bytes(tail, "little")
+    elif head.startswith(_ZSTANDARD):
+        import zstandard
+
+        announced = zstandard.frame_content_size(head) if len(head) == 18 else -1
+    else:
+        return file.size
+    return announced if file.size <= announced <= 1000 * file.size else 4 * file.size

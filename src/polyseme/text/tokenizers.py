@@ -239,9 +239,8 @@ class Tokenizer:
 
 def _joins(character: str) -> bool:
     """Whether a character can go on a word: a letter, digit or mark that is not Chinese."""
-    return (character.isalnum() or unicodedata.category(character[:1] or " ")[0] == "M") and not is_cjk(
-        character
-    )
+    first = character[:1] or " "
+    return (first.isalnum() and not is_cjk(first)) or unicodedata.combining(first) > 0
 
 
 def _cover_marks(text: str, offsets: list[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -89,13 +89,6 @@ def default_vocab_size(corpus_bytes: int, counts: Counter[str]) -> int:
     return min(max(round(size / 64) * 64, 1024), 32_000)
 
 
-def _alphabet(counts: Counter[str], size: int) -> list[str]:
-    """The characters that get a token of their own, sorted: frequent ones, at most three quarters of all."""
-    ranked = _by_frequency(counts)
-    frequent = sum(n >= 5 for n in counts.values())
-    return sorted(ranked[: min(max(frequent, _covering(counts)), (size - len(SPECIAL_TOKENS)) * 3 // 4)])
-
-
 def _wordpiece(sample: list[str], size: int, counts: Counter[str], lowercase: bool) -> hf.Tokenizer:
     normalizer = normalizers.Sequence(
         [normalizers.NFC(), normalizers.BertNormalizer(strip_accents=False, lowercase=lowercase)]
@@ -104,16 +97,24 @@ def _wordpiece(sample: list[str], size: int, counts: Counter[str], lowercase: bo
     # The trainer numbers "##x" pieces in a hash order that changes from process to process, and ties between
     # merges follow the numbers. Handing it both forms of every character up front, as if they were special
     # tokens, fixes the order; the tokenizer is then rebuilt with the five real ones.
-    alphabet = [c for c in _alphabet(counts, size) if normalizer.normalize_str(c).strip() == c]
-    inner = [c for c in alphabet if len(pre_tokenizer.pre_tokenize_str("a" + c)) == 1]
-    given = [*SPECIAL_TOKENS, *alphabet, *("##" + c for c in inner)][: max(size, len(SPECIAL_TOKENS))]
+    wanted = _by_frequency(counts)[: max(sum(n >= 5 for n in counts.values()), _covering(counts))]
+    room = (size - len(SPECIAL_TOKENS)) * 3 // 4  # the rest is for merges
+    alphabet: list[str] = []
+    inner: list[str] = []
+    for character in wanted:
+        inside = len(pre_tokenizer.pre_tokenize_str("a" + character)) == 1  # it can go on a word
+        room -= 1 + inside
+        if room >= 0 and normalizer.normalize_str(character).strip() == character:
+            alphabet.append(character)
+            inner += ["##" + character] * inside
+    given = [*SPECIAL_TOKENS, *sorted(alphabet), *sorted(inner)]
     trainee = hf.Tokenizer(models.WordPiece(unk_token="[UNK]"))
     trainee.normalizer, trainee.pre_tokenizer = normalizer, pre_tokenizer
     trainer = trainers.WordPieceTrainer(
         vocab_size=size,
         min_frequency=2,
         special_tokens=given,
-        initial_alphabet=alphabet,
+        initial_alphabet=sorted(alphabet),
         limit_alphabet=len(alphabet),
         show_progress=False,
     )
@@ -162,7 +163,7 @@ def _unigram(sample: list[str], size: int, counts: Counter[str], lowercase: bool
 
 
 def _characters(sample: list[str], size: int, counts: Counter[str], lowercase: bool) -> hf.Tokenizer:
-    white = {" ", "\n", "\t"} & {c for text in sample for c in text}
+    white = {c for text in sample for c in set(text) if c.isspace()}
     ranked = [*sorted(white), *_by_frequency(counts)][: size - len(SPECIAL_TOKENS)]
     vocabulary = {token: i for i, token in enumerate([*SPECIAL_TOKENS, *sorted(ranked)])}
     backend = hf.Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from polyseme.data import store
+from polyseme.data.new_folder import new_folder
 from polyseme.data.store import (
     PreparedCorpus,
     StoreWriter,
     TokenStore,
     digest,
     is_store,
-    new_folder,
     write_meta,
 )
 from polyseme.errors import CheckpointError, RunError, StorageError
@@ -228,7 +228,8 @@ def test_a_disk_that_fills_while_the_buffers_are_flushed(tmp_path: Path) -> None
 import resource, signal
 from pathlib import Path
 import numpy as np
-from polyseme.data.store import StoreWriter, new_folder
+from polyseme.data.store import StoreWriter
+from polyseme.data.new_folder import new_folder
 from polyseme.errors import StorageError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
