@@ -8,7 +8,8 @@ everyone (_novels.py). Each peer counts with the best of three learning rates (_
 
 Ours is `pretrain` with the model's default recipe in float32, as the peers are; a budget of minutes sets its
 schedule, so several budgets are tried. Both sides' clocks are the same: the step time of a quiet machine (20th
-percentile of a few dozen steps) times the number of steps, evaluations and saves outside. The wall column is the
+percentile of a few dozen steps) times the number of steps, plus what ours counts before its first step;
+evaluations and saves are outside. The wall column is the
 time that ours really spent in steps, with whatever else the machine was doing.
 """
 
@@ -116,12 +117,13 @@ def step_seconds(records: list[dict[str, Any]]) -> np.ndarray:
 
 def curve_of(records: list[dict[str, Any]], step_time: float) -> Curve:
     """Held-out loss by step, tokens, nominal seconds (steps x step time) and wall seconds of the steps."""
-    wall = np.concatenate([[0.0], step_seconds(records).cumsum()])
+    startup = records[0]["seconds"]  # counting co-occurrences before the first step is training time too
+    wall = startup + np.concatenate([[0.0], step_seconds(records).cumsum()])
     return [
         {
             "step": record["step"],
             "tokens": record["tokens"],
-            "nominal_seconds": record["step"] * step_time,
+            "nominal_seconds": startup + record["step"] * step_time,
             "wall_seconds": float(wall[record["step"]]),
             "heldout_loss": record["heldout_loss"],
         }

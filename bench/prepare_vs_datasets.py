@@ -135,7 +135,7 @@ def measure(side: str, work: Path) -> dict[str, Any]:
         with contextlib.suppress(psutil.Error):
             now, kind = tree_bytes(process)
             peak = max(peak, now)
-        time.sleep(0.1)
+        time.sleep(0.5)  # looking costs both sides time
     if child.returncode:
         raise SystemExit(f"{side} failed with exit code {child.returncode}")
     return json.loads((work / f"{side}.json").read_text()) | {"bytes": peak, "kind": kind}

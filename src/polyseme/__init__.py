@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from polyseme.core.version import __version__
 from polyseme.errors import PolysemeError
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from polyseme.train.budget import Budget
     from polyseme.train.pretrain import PretrainRequest, pretrain
     from polyseme.train.run import RunDirectory
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Budget",

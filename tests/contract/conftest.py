@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small import VOCABULARY
 
 from polyseme.core import registry
 from polyseme.data.examples import SpecialTokens
 from polyseme.data.loader import special_tokens
 from polyseme.data.store import StoreWriter, TokenStore
+from small import VOCABULARY
 
 
 @pytest.fixture(params=registry.models.names())

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small import VOCABULARY, make_encoder
 
 from polyseme.core.types import Batch
 from polyseme.data.examples import Example, SpecialTokens
 from polyseme.data.loader import to_batch
 from polyseme.data.packing import collate
+from small import VOCABULARY, make_encoder
 
 
 def example(length: int, seed: int) -> Example:

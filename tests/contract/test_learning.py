@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from small import make_encoder, make_learner, make_objectives
 
 from polyseme.core.rng import Random
 from polyseme.core.types import Batch
@@ -15,6 +14,7 @@ from polyseme.data.examples import DocumentChunks, SpecialTokens
 from polyseme.data.loader import Loader
 from polyseme.data.packing import RowPlan
 from polyseme.data.store import TokenStore
+from small import make_encoder, make_learner, make_objectives
 
 
 def make_loader(store: TokenStore, objectives: list[Any], special: SpecialTokens, length: int = 32) -> Loader:

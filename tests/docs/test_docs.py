@@ -5,8 +5,7 @@ person sees and are not compared. A block `python` is a script. The blocks of on
 holds a few texts. Words after the language change how a block is run, not how it reads:
 
     no-run          leave it out: it needs a network, a clone, or hours
-    minutes=0.1     run with this budget instead of the one that is printed
-    steps=2         likewise
+    steps=2         train a tiny model for so many steps instead of the budget that is printed
     exit=2          the commands must end with this exit code
 """
 
@@ -25,6 +24,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = [ROOT / "README.md", ROOT / "README.zh.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
+
+TINY = {"hidden_size": 64, "num_hidden_layers": 2, "train.batch_size": 4, "train.heldout_tokens": 512}
 
 _FENCE = re.compile(r"^```(?P<info>\S[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 _CLI_BUDGET = re.compile(r"--(minutes|epochs|tokens|steps) \S+")
@@ -46,18 +47,15 @@ class Block:
         """Shell commands, with the budget to test with."""
         lines = self.body.replace("\\\n", " ").split("\n")
         commands = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
-        for unit in ("minutes", "steps"):
-            if unit in self.options:
-                commands = [
-                    _CLI_BUDGET.sub(f"--{unit} {self.options[unit]}", command) for command in commands
-                ]
+        if "steps" in self.options:
+            tiny = " ".join(f"--set {name}={value}" for name, value in TINY.items())
+            commands = [_CLI_BUDGET.sub(f"--steps {self.options['steps']} {tiny}", line) for line in commands]
         return commands
 
     def script(self) -> str:
         """The Python script, with the budget to test with."""
-        for unit in ("minutes", "steps"):
-            if unit in self.options:
-                return _PYTHON_BUDGET.sub(f"Budget({unit}={self.options[unit]})", self.body)
+        if "steps" in self.options:
+            return _PYTHON_BUDGET.sub(f"Budget(steps={self.options['steps']}), settings={TINY}", self.body)
         return self.body
 
 
@@ -127,12 +125,13 @@ def test_blocks_are_found_and_options_applied() -> None:
     page = (
         "text\n```console steps=2\n$ polyseme pretrain bert a \\\n    -o b --minutes 10\nsome output\n```\n"
         "```console no-run\n$ rm -rf everything\n```\n```toml\na = 1\n```\n"
-        "```python minutes=0.1\nrun(Budget(minutes=10))\n```\n"
+        "```python steps=3\nrun(Budget(minutes=10), 1)\n```\n"
     )
     console, python = blocks_of(page)
-    assert console.commands() == ["polyseme pretrain bert a      -o b --steps 2"]
+    (command,) = console.commands()
+    assert command.startswith("polyseme pretrain bert a      -o b --steps 2 --set hidden_size=64 --set ")
     assert console.line == 2
-    assert python.script() == "run(Budget(minutes=0.1))\n"
+    assert python.script() == f"run(Budget(steps=3), settings={TINY}, 1)\n"
 
 
 def test_every_page_of_the_guide_is_linked() -> None:

@@ -34,7 +34,11 @@ SETTINGS = {
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sentences with some structure, from a seed."""
-    words = [f"{a}{b}" for a in ("ba", "ko", "mi", "tu", "re", "sal", "nor") for b in ("ran", "lek", "pim", "dos", "ter")]
+    words = [
+        f"{a}{b}"
+        for a in ("ba", "ko", "mi", "tu", "re", "sal", "nor")
+        for b in ("ran", "lek", "pim", "dos", "ter")
+    ]
     generator = random.Random(1)
     folder = tmp_path_factory.mktemp("corpus")
     for number in range(40):
@@ -52,7 +56,12 @@ def command(corpus: Path, run: Path, *more: str) -> list[str]:
 
 
 def files(run: Path) -> dict[str, bytes]:
-    names = ["model.safetensors", "heads/masked_lm.safetensors", "heads/next_sentence.safetensors", "tokenizer.json"]
+    names = [
+        "model.safetensors",
+        "heads/masked_lm.safetensors",
+        "heads/next_sentence.safetensors",
+        "tokenizer.json",
+    ]
     last = sorted((run / "resume").glob("step-*"))[-1]
     return {name: (run / name).read_bytes() for name in names} | {
         "moments": (last / "tensors.safetensors").read_bytes()
@@ -110,7 +119,9 @@ def test_killed_runs_end_bit_equal(corpus: Path, tmp_path: Path) -> None:
 def test_stopped_by_a_signal_everything_is_saved(corpus: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     process = subprocess.Popen(
-        command(corpus, run, "--set", "train.save_minutes=60"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        command(corpus, run, "--set", "train.save_minutes=60"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     deadline = time.monotonic() + 120
     while not (run / "metrics.jsonl").exists() or len(losses(run)) < 4:

@@ -110,7 +110,10 @@ def test_prepare_then_pretrain_from_the_store(corpus: Path, tmp_path: Path) -> N
 def test_init_goes_on_with_the_same_vocabulary(run: Path, corpus: Path, tmp_path: Path) -> None:
     new = tmp_path / "new"
     words = [w for w in tiny() if "hidden" not in w]
-    assert main(["pretrain", "bert", str(corpus), "-o", str(new), "--steps", "2", "--init", str(run), *tiny()]) == 0
+    assert (
+        main(["pretrain", "bert", str(corpus), "-o", str(new), "--steps", "2", "--init", str(run), *tiny()])
+        == 0
+    )
     assert words
     meta = RunDirectory.open(new).meta
     assert meta["recipe"]["model"] == RunDirectory.open(run).meta["recipe"]["model"]

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small import VOCABULARY, make_encoder, make_learner, make_objectives
 
 from polyseme.core.rng import Random
 from polyseme.data.examples import DocumentChunks
 from polyseme.data.loader import Loader, special_tokens
 from polyseme.data.packing import RowPlan
 from polyseme.data.store import StoreWriter, TokenStore
+from small import VOCABULARY, make_encoder, make_learner, make_objectives
 
 FOLDER = Path(__file__).parent
 CASES = {
@@ -36,9 +36,7 @@ def a_store(folder: Path) -> TokenStore:
             for u in noise[1:]:
                 step = 1 if u < 0.8 else int(u * 1000)
                 tokens.append(5 + (tokens[-1] - 5 + step) % (VOCABULARY - 5))
-            writer.add_documents(
-                np.array(tokens), np.ones(120, np.uint8), np.full(12, 10), np.array([12])
-            )
+            writer.add_documents(np.array(tokens), np.ones(120, np.uint8), np.full(12, 10), np.array([12]))
     return TokenStore.open(folder)
 
 

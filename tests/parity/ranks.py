@@ -6,13 +6,13 @@ import json
 import sys
 
 import torch
-from small import VOCABULARY, make_encoder, make_learner, make_objectives
 
 from polyseme.core.types import Batch
 from polyseme.data.examples import Example
 from polyseme.data.loader import special_tokens, to_batch
 from polyseme.data.packing import collate
 from polyseme.train import distributed
+from small import VOCABULARY, make_encoder, make_learner, make_objectives
 
 
 def batches() -> list[Batch]:

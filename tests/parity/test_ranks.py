@@ -28,7 +28,9 @@ def run(size: int) -> dict[str, Any]:
             "MASTER_PORT": str(port),
             "PYTHONPATH": os.pathsep.join([str(SCRIPT.parent.parent), os.environ.get("PYTHONPATH", "")]),
         }
-        processes.append(subprocess.Popen([sys.executable, str(SCRIPT)], env=environment, stdout=subprocess.PIPE))
+        processes.append(
+            subprocess.Popen([sys.executable, str(SCRIPT)], env=environment, stdout=subprocess.PIPE)
+        )
     outputs = [process.communicate(timeout=120)[0] for process in processes]
     assert all(process.returncode == 0 for process in processes)
     return dict(json.loads(outputs[0]))

@@ -72,9 +72,7 @@ def test_bert_equals_bert_for_pretraining(act: str) -> None:
     tensors = named(encoder=encoder, heads__masked_lm=mlm, heads__next_sentence=nsp)
     theirs = load(
         transformers.BertForPreTraining(
-            transformers.BertConfig(
-                **{k: v for k, v in bert_format.config_to_theirs(config.model_dump()).items()}
-            )
+            transformers.BertConfig(**bert_format.config_to_theirs(config.model_dump()))
         ),
         to_theirs(tensors, bert_format.RULES, LAYERS),
         bert_format.TIED,

@@ -32,9 +32,7 @@ def make_rows(layout: list[list[int]], seed: int, row_length: int = 64) -> Rows:
     return collate(rows, row_length, SPECIAL, counters=np.arange(len(rows)) + seed % 1000)
 
 
-layouts = st.lists(
-    st.lists(st.integers(4, 30), min_size=1, max_size=2), min_size=1, max_size=6
-)
+layouts = st.lists(st.lists(st.integers(4, 30), min_size=1, max_size=2), min_size=1, max_size=6)
 units = st.sampled_from(["token", "word", "span"])
 
 
@@ -113,8 +111,16 @@ def test_masks_are_new_at_every_visit_and_evenly_spread() -> None:
     for counter in range(2000):
         _, positions, _ = objective.prepare(
             Rows(
-                rows.ids, rows.segment, rows.position, rows.type, rows.word_starts, rows.maskable,
-                rows.first, rows.labels, np.array([counter]), packed=False,
+                rows.ids,
+                rows.segment,
+                rows.position,
+                rows.type,
+                rows.word_starts,
+                rows.maskable,
+                rows.first,
+                rows.labels,
+                np.array([counter]),
+                packed=False,
             )
         )
         hits[positions] += 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +27,7 @@ def test_every_example_is_in_exactly_one_row(sizes: list[int]) -> None:
 def test_no_row_is_overfull_and_few_are_half_empty(sizes: list[int]) -> None:
     array = np.array(sizes, np.int64)
     offsets, members = pack(array, 40)
-    filled = [int(array[members[a:b]].sum()) for a, b in zip(offsets, offsets[1:], strict=False)]
+    filled = [int(array[members[a:b]].sum()) for a, b in pairwise(offsets)]
     assert all(f <= 40 for f in filled)
     # any two rows that together fit into one would be a missed chance
     assert sum(f <= 20 for f in filled) <= 1

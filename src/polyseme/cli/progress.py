@@ -128,7 +128,8 @@ class PlainReporter:
         if evaluated:
             parts.append(f"held-out {last['heldout_loss']:.3f}")
             if below is not None:
-                parts.append(f"unigram {last['unigram_loss']:.3f} ({below:+.2f} nats gained)")
+                side = "below" if below >= 0 else "above"
+                parts.append(f"unigram {last['unigram_loss']:.3f} ({abs(below):.2f} {side} it)")
         if "tokens_per_second" in last:
             parts.append(f"{count(last['tokens_per_second'])} tokens/s")
         if self._curve.eta_seconds is not None:

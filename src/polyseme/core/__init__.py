@@ -1,0 +1,1 @@
+"""The nouns everybody uses; imports nothing of ours but errors."""

@@ -64,9 +64,7 @@ class Registry:
         plugins = self._plugins()
         if key in plugins:
             return importlib.import_module(plugins[key].partition(":")[0])
-        raise ConfigError(
-            f"unknown {self.kind.removesuffix('s')} {name!r}", fix=suggest(key, self.names())
-        )
+        raise ConfigError(f"unknown {self.kind.removesuffix('s')} {name!r}", fix=suggest(key, self.names()))
 
 
 models = Registry("models")

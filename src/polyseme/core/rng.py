@@ -8,6 +8,7 @@ The mixing function is the finaliser of SplitMix64 (Steele, Lea and Flood 2014),
 from __future__ import annotations
 
 import zlib
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ Uint64Array = npt.NDArray[np.uint64]
 FloatArray = npt.NDArray[np.float64]
 
 
-def _mix(state: Uint64Array) -> Uint64Array:
+def _mix(state: Any) -> Any:
     state = (state ^ (state >> np.uint64(30))) * _MIX_1
     state = (state ^ (state >> np.uint64(27))) * _MIX_2
     return state ^ (state >> np.uint64(31))
@@ -56,7 +57,7 @@ class Random:
 
     def uniform(self, *counters: int | npt.NDArray[np.integer]) -> FloatArray:
         """Uniform numbers in [0, 1) for every (broadcast) tuple of counters."""
-        return (self.bits(*counters) >> np.uint64(11)) * (1.0 / (1 << 53))
+        return (self.bits(*counters) >> np.uint64(11)).astype(np.float64) * (1.0 / (1 << 53))
 
     def integers(self, high: int, *counters: int | npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
         """Whole numbers in [0, high) for every (broadcast) tuple of counters."""

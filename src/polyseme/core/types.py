@@ -1,6 +1,6 @@
 """The nouns that flow through the house: Batch in, Encoding out.
 
-    Example ──packed──► Batch ──encoder──► Encoding ──head──► (sum of losses, count)
+Example ──packed──► Batch ──encoder──► Encoding ──head──► (sum of losses, count)
 """
 
 from __future__ import annotations

@@ -24,7 +24,8 @@ from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.words import cjk_share
 
 _CHINESE = re.compile(f"[{CHINESE}]")
-_CHINESE_SHARE = 0.1  # of the letters: with more a document counts as Chinese
+_CHINESE_SHARE = 0.1  # of the letters at its beginning: with more a document counts as Chinese
+_BEGINNING = 4000  # characters
 
 
 class EncodedDocuments(NamedTuple):
@@ -87,7 +88,7 @@ class DocumentEncoder:
     def _language_of(self, text: str) -> str:
         if self._language != "auto":
             return self._language
-        return "zh" if cjk_share(text) > _CHINESE_SHARE else "en"
+        return "zh" if cjk_share(text[:_BEGINNING]) > _CHINESE_SHARE else "en"
 
     def _encode_mixed(self, sentences: list[str], chinese: BoolArray) -> Encoded:
         if not chinese.any():
@@ -108,7 +109,6 @@ class DocumentEncoder:
         return self._words.encode(list(chain.from_iterable(cuts))).grouped(cuts)
 
     def _encode_chinese(self, sentences: list[str]) -> Encoded:
-        sizes = np.fromiter(map(len, sentences), np.int64, len(sentences))
         text = "".join(sentences)
         # Tokens, and for each the offset in `text` where it begins (of a part in several tokens: where that begins).
         if self._splitter is not None and self._splitter.parts is not None:
@@ -123,6 +123,7 @@ class DocumentEncoder:
             ids, lengths = _flat([e.ids for e in encodings])
             tokens = Encoded(ids, _flat([e.word_starts for e in encodings])[0].astype(np.bool_), lengths)
             offsets = _flat([[start for start, _ in e.offsets] for e in encodings])[0]
+            sizes = np.fromiter(map(len, sentences), np.int64, len(sentences))
             offsets += np.repeat(np.cumsum(sizes) - sizes, lengths)
             offsets += _codes(text)[offsets] == ord(" ")  # " 中" begins at the character, not at the space
         known = _is_chinese(text)[offsets]

@@ -72,7 +72,7 @@ def prepare(
         valid_files: held-out text of its own; then all of `sources` trains, but for documents that are in it, too.
         workers: processes that tokenize; None: as many as cores, or none besides this one for a small corpus.
         minimum_valid_tokens: fewer held-out tokens are refused.
-        progress: called about ten times a megabyte.
+        progress: called several times a megabyte.
 
     Raises:  CorpusError: no text, or too little for a training and a held-out part; name other text.
              RunError: the folder holds something already.

@@ -1,0 +1,1 @@
+"""Fast use of a trained run."""

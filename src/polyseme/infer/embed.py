@@ -45,7 +45,9 @@ def embed(
     for indices in _by_length(tokens):
         batch = loaded.batch([tokens[i].ids for i in indices])
         with torch.inference_mode():
-            hidden = _layer(loaded.encoder.encode(batch, keep="last" if layer in (None, -1) else "all").layers, layer)
+            hidden = _layer(
+                loaded.encoder.encode(batch, keep="last" if layer in (None, -1) else "all").layers, layer
+            )
         for row, i in enumerate(indices):
             results[i] = _pool(hidden[row], tokens[i], pool).numpy()
     return [r for r in results if r is not None]
@@ -95,7 +97,9 @@ def embed_file(
 def _check_layer(loaded: Loaded, layer: int | Literal["mix"] | None) -> None:
     n = loaded.encoder.config.num_hidden_layers + 1
     if isinstance(layer, int) and not -n <= layer < n:
-        raise ConfigError("no such layer", got=layer, expected=f"0 … {n - 1}, or -{n} … -1 from the end, or mix")
+        raise ConfigError(
+            "no such layer", got=layer, expected=f"0 … {n - 1}, or -{n} … -1 from the end, or mix"
+        )
 
 
 def _cut(tokens: Tokens, room: int) -> Tokens:

@@ -33,7 +33,9 @@ def neighbours(loaded: Loaded, word: str, context: str | None = None, top: int =
     tokens = loaded.tokenizer.encode(word)
     if not tokens.ids or loaded.tokenizer.unk_id in tokens.ids:
         words = [loaded.tokenizer.display(i).strip() for i in range(loaded.tokenizer.vocab_size)]
-        raise InputError("the word is not in the vocabulary", got=word, fix=suggest(word.casefold(), words[:4000]))
+        raise InputError(
+            "the word is not in the vocabulary", got=word, fix=suggest(word.casefold(), words[:4000])
+        )
     target = _static(loaded, tokens.ids) if context is None else _in_context(loaded, word, context)
     similarity = loaded.word_vectors @ nn.functional.normalize(target, dim=0)
     hidden = loaded.special.special | loaded.tokenizer.continues
@@ -59,7 +61,9 @@ def _in_context(loaded: Loaded, word: str, context: str) -> Tensor:
         raise ConfigError("neighbours in context need a masked-LM head", got=", ".join(loaded.heads))
     at = context.casefold().find(word.casefold())
     if at < 0:
-        raise InputError("the word is not in the context", got=context, expected=f"a text that holds {word!r}")
+        raise InputError(
+            "the word is not in the context", got=context, expected=f"a text that holds {word!r}"
+        )
     tokens = loaded.tokenizer.encode(context)
     inside = [i for i, (start, end) in enumerate(tokens.offsets) if start < at + len(word) and end > at]
     states = loaded.encoder.encode(loaded.batch([tokens.ids])).at(torch.tensor(inside) + 1)

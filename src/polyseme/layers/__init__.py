@@ -1,0 +1,1 @@
+"""The bricks that models share."""

@@ -71,5 +71,5 @@ def cross_entropy_sum(hidden: Tensor, weight: Tensor, bias: Tensor | None, label
         hidden, weight = hidden.to(dtype), weight.to(dtype)
         bias = None if bias is None else bias.to(dtype)
         with torch.autocast(hidden.device.type, enabled=False):
-            return _CrossEntropySum.apply(hidden, weight, bias, labels)  # type: ignore[no-any-return]
-    return _CrossEntropySum.apply(hidden, weight, bias, labels)  # type: ignore[no-any-return]
+            return _CrossEntropySum.apply(hidden, weight, bias, labels)  # type: ignore[no-any-return, no-untyped-call]
+    return _CrossEntropySum.apply(hidden, weight, bias, labels)  # type: ignore[no-any-return, no-untyped-call]

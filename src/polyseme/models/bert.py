@@ -86,7 +86,9 @@ class BertBlock(nn.Module):
     ) -> Tensor:
         b, t, d = h.shape
         if needed is None:
-            q, k, v = self.query_key_value(h).view(b, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (B, H, T, D)
+            q, k, v = (
+                self.query_key_value(h).view(b, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+            )  # (B, H, T, D)
         else:  # queries at Q positions, keys and values everywhere
             weight, bias = self.query_key_value.weight, self.query_key_value.bias
             k, v = linear(h, weight[d:], bias[d:]).view(b, t, 2, self.heads, -1).permute(2, 0, 3, 1, 4)

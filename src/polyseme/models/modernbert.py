@@ -8,14 +8,14 @@ Paper: Warner et al. (2024), "Smarter, Better, Faster, Longer: A Modern Bidirect
     out = LayerNorm(h_L)
 
 Every `global_attn_every_n_layers`-th layer attends to the whole example with θ = 160,000; the others to the 128
-nearest positions with θ = 10,000. No biases. Departures: tokens attend within their own example;
-`scheme = "fast-start"` is our initialisation for minutes-long runs (see `initialise`), "paper" is the paper's.
+nearest positions with θ = 10,000. No biases. Departure: tokens attend within their own example.
 Weights map one to one to transformers' ModernBertForMaskedLM (formats/huggingface/modernbert.py).
 """
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from functools import partial
+from typing import Self
 
 import torch
 from pydantic import Field, model_validator
@@ -57,7 +57,6 @@ class ModernBertConfig(Config):
     global_rope_theta: float = Field(160_000.0, gt=0)
     local_rope_theta: float = Field(10_000.0, gt=0)
     pad_token_id: int = 0
-    scheme: Literal["paper", "fast-start"] = "paper"
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
@@ -86,11 +85,12 @@ class ModernBertBlock(nn.Module):
         d, m = config.hidden_size, config.intermediate_size
         self.heads = config.num_attention_heads
         self.attention_dropout = config.attention_dropout
-        norm = {"eps": config.norm_eps, "bias": config.norm_bias}
-        self.attention_norm = nn.LayerNorm(d, **norm) if layer else nn.Identity()
+        self.biased = config.attention_bias
+        norm = partial(nn.LayerNorm, d, eps=config.norm_eps, bias=config.norm_bias)
+        self.attention_norm = norm() if layer else nn.Identity()
         self.query_key_value = nn.Linear(d, 3 * d, bias=config.attention_bias)
         self.attention_output = nn.Linear(d, d, bias=config.attention_bias)
-        self.feedforward_norm = nn.LayerNorm(d, **norm)
+        self.feedforward_norm = norm()
         self.input_and_gate = nn.Linear(d, 2 * m, bias=config.mlp_bias)
         self.output = nn.Linear(m, d, bias=config.mlp_bias)
         self.act = activation(config.hidden_activation)
@@ -113,7 +113,7 @@ class ModernBertBlock(nn.Module):
             v = qkv[:, :, 2].transpose(1, 2)
         else:  # queries at Q positions, keys and values everywhere
             weight, bias = self.query_key_value.weight, self.query_key_value.bias
-            of_q, of_kv = (None, None) if bias is None else (bias[:d], bias[d:])
+            of_q, of_kv = (bias[:d], bias[d:]) if self.biased else (None, None)
             kv = linear(n, weight[d:], of_kv).view(b, t, 2, self.heads, -1)
             k = rotate(kv[:, :, :1], *rotary)[:, :, 0].transpose(1, 2)
             v = kv[:, :, 1].transpose(1, 2)
@@ -161,33 +161,18 @@ class ModernBert(nn.Module):
         self.initialise()
 
     def initialise(self) -> None:
-        """Truncated normals; output projections smaller by √(2·layers) ("paper") or zero ("fast-start").
-
-        "fast-start" makes every block the identity at first and draws the matrices that read the normalised
-        stream with deviation 1/√hidden_size, so that attention is not flat from the first update on.
-        """
+        """Truncated normals; output projections smaller by √(2·layers), biases zero, norms one."""
         c = self.config
-        fast = c.scheme == "fast-start"
-        std = c.hidden_size**-0.5 if fast else c.initializer_range
-        out = 0.0 if fast else c.initializer_range / (2 * c.num_hidden_layers) ** 0.5
-        cut = c.initializer_cutoff_factor
-        e = c.initializer_range
-        nn.init.trunc_normal_(self.word_embeddings.weight, std=e, a=-cut * e, b=cut * e)
+        wide, narrow = c.initializer_range, c.initializer_range / (2 * c.num_hidden_layers) ** 0.5
+        for name, parameter in self.named_parameters():
+            if name.endswith(".bias"):
+                nn.init.zeros_(parameter)
+            elif parameter.ndim == 2:
+                std = narrow if name.endswith("output.weight") else wide
+                cut = c.initializer_cutoff_factor * std
+                nn.init.trunc_normal_(parameter, std=std, a=-cut, b=cut)
         with torch.no_grad():
             self.word_embeddings.weight[c.pad_token_id].zero_()
-        for block in self.blocks:
-            assert isinstance(block, ModernBertBlock)
-            for linear, s in (
-                (block.query_key_value, std),
-                (block.input_and_gate, std),
-                (block.attention_output, out),
-                (block.output, out),
-            ):
-                nn.init.trunc_normal_(linear.weight, std=s, a=-cut * s, b=cut * s) if s else nn.init.zeros_(
-                    linear.weight
-                )
-                if linear.bias is not None:
-                    nn.init.zeros_(linear.bias)
 
     def encode(
         self, batch: Batch, keep: Keep = "last", attentions: bool = False, at: Tensor | None = None

@@ -1,0 +1,1 @@
+"""What is learned from raw text; the file name is the registry key."""

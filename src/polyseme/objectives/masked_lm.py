@@ -132,12 +132,13 @@ class MaskedLMHead(nn.Module):
     @property
     def weight(self) -> Tensor:
         """The decoder's weight, which is the input embedding: (vocab_size, hidden_size)."""
-        return self.tied[0].weight
+        weight: Tensor = self.tied[0].weight
+        return weight
 
     @property
     def bias(self) -> Tensor | None:
         """The decoder's bias, (vocab_size,), where the family has one."""
-        return self.decoder["bias"] if "bias" in self.decoder else None
+        return dict(self.decoder.items()).get("bias")
 
     def logits(self, h: Tensor) -> Tensor:
         """Scores of every token of the vocabulary: (P, hidden_size) -> (P, vocab_size)"""

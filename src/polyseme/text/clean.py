@@ -43,6 +43,7 @@ KINDS: dict[str, str] = {
     "empty_document": "empty documents (dropped)",
     "cut_document": "documents too long to hold (cut into parts)",
     "duplicate": "exact duplicates of an earlier document (dropped)",
+    "held_out": "training documents that are also in the held-out files (dropped)",
     "near_duplicate": "near-duplicates of an earlier document (dropped)",
     "not_json": "lines that are not a JSON object (dropped)",
     "no_field": "records without the text field (dropped)",

@@ -1,0 +1,1 @@
+"""The one loop: budgets, learners, checkpoints, run directories."""

@@ -106,13 +106,18 @@ def load(folder: Path) -> Checkpoint:
 
 def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     """The newest whole checkpoint, if any, and what is wrong with those that are newer."""
-    problems = []
+    problems: list[str] = []
     for path in _steps(folder):
         try:
             return load(path), problems
         except CheckpointError as error:
             problems.append(f"{error.what}: {error.where}")
     return None, problems
+
+
+def exists(folder: Path) -> bool:
+    """Whether there is a checkpoint, whole or not."""
+    return bool(_steps(folder))
 
 
 def _steps(folder: Path) -> list[Path]:

@@ -27,7 +27,9 @@ class DataConfig(Config):
     @model_validator(mode="after")
     def _rows_hold_examples(self) -> Self:
         if self.row_length is not None and self.row_length < self.sequence_length:
-            raise ValueError(f"row_length {self.row_length} must be at least sequence_length {self.sequence_length}")
+            raise ValueError(
+                f"row_length {self.row_length} must be at least sequence_length {self.sequence_length}"
+            )
         return self
 
     @property
@@ -51,6 +53,7 @@ class TrainConfig(Config):
         final: the last learning rate as a share of the peak.
         clip_norm: largest norm of a gradient; 0 = do not clip.
         spike_factor: an update whose gradient norm is this many times the recent median is skipped; 0 = never.
+        embedding_start: "random", or "cooccurrence" = factorised counts of neighbouring tokens (cooccurrence.py).
         precision: "auto" = bfloat16 where the processor has it natively and it measures faster, else float32.
         compile: torch.compile the encoder (pays on GPUs).
         evaluations: held-out evaluations over the budget.
@@ -74,6 +77,7 @@ class TrainConfig(Config):
     final: float = Field(0.0, ge=0, le=1)
     clip_norm: float = Field(1.0, ge=0)
     spike_factor: float = Field(10.0, ge=0)
+    embedding_start: Literal["random", "cooccurrence"] = "random"
     precision: Precision = "auto"
     compile: bool = False
     evaluations: int = Field(20, ge=1)

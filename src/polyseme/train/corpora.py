@@ -11,7 +11,7 @@ from polyseme.core.reporter import Reporter
 from polyseme.data.prepare import Progress, prepare
 from polyseme.data.store import PreparedCorpus, is_store
 from polyseme.errors import CheckpointError, ConfigError
-from polyseme.text.corpus import Corpus, Fingerprint, TextConfig, DirtReport
+from polyseme.text.corpus import Corpus, DirtReport, Fingerprint, TextConfig
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.train import distributed
 from polyseme.train.recipe import Recipe
@@ -50,7 +50,9 @@ def shared_tokenizer(request: PretrainRequest) -> Tokenizer | None:
             path = path / "tokenizer.json" if path.is_dir() else path
             if not path.is_file():
                 raise ConfigError(
-                    "no tokenizer there", where=source, expected="a run, or a tokenizer.json of the tokenizers library"
+                    "no tokenizer there",
+                    where=source,
+                    expected="a run, or a tokenizer.json of the tokenizers library",
                 )
             found.append(Tokenizer.from_file(path))
     if len({t.fingerprint for t in found}) > 1:

@@ -43,7 +43,11 @@ def barrier() -> None:
 
 
 def _device() -> torch.device:
-    return torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else torch.device("cpu")
+    return (
+        torch.device("cuda", torch.cuda.current_device())
+        if dist.get_backend() == "nccl"
+        else torch.device("cpu")
+    )
 
 
 def sum_numbers(values: Sequence[float]) -> list[float]:
@@ -73,7 +77,7 @@ def sum_gradients(parameters: Sequence[Tensor]) -> None:
             p.grad = torch.zeros_like(p)
     flat = torch.cat([p.grad.reshape(-1) for p in parameters if p.grad is not None])
     dist.all_reduce(flat)
-    for p, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+    for p, part in zip(parameters, torch.split(flat, [p.numel() for p in parameters]), strict=True):
         assert p.grad is not None
         p.grad.copy_(part.view_as(p))
 

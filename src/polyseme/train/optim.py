@@ -11,7 +11,10 @@ from torch import Tensor, nn
 
 from polyseme.train.config import TrainConfig
 
-_STEPS = ((4.0848, -6.8946, 2.9270), (3.9505, -6.3029, 2.6377), (3.7418, -5.5913, 2.3037)) + (
+_STEPS = (
+    (4.0848, -6.8946, 2.9270),
+    (3.9505, -6.3029, 2.6377),
+    (3.7418, -5.5913, 2.3037),
     (2.8769, -3.1427, 1.2046),
     (2.8366, -3.0525, 1.2012),
 )
@@ -34,7 +37,8 @@ def orthogonalise(matrices: Tensor) -> Tensor:
     for a, b, c in _STEPS:
         gram = x @ x.mT
         x = a * x + torch.baddbmm(gram, gram, gram, beta=b, alpha=c) @ x
-    return (x.mT if tall else x).to(matrices.dtype)
+    result: Tensor = (x.mT if tall else x).to(matrices.dtype)
+    return result
 
 
 class Muon(torch.optim.Optimizer):
@@ -117,9 +121,7 @@ class Optimizers:
         ]
         if muon:
             stacked = frozenset(id(p) for name, p in muon.items() if "query_key_value" in name)
-            self._all.append(
-                Muon(muon.values(), config.learning_rate, config.weight_decay, stacked=stacked)
-            )
+            self._all.append(Muon(muon.values(), config.learning_rate, config.weight_decay, stacked=stacked))
 
     def step(self, learning_rate: float) -> None:
         """Apply the gradients at this learning rate and forget them."""

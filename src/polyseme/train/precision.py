@@ -19,7 +19,9 @@ def resolve_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("no GPU that torch can use", got="--device cuda", fix="--device cpu, or polyseme doctor")
+        raise ConfigError(
+            "no GPU that torch can use", got="--device cuda", fix="--device cpu, or polyseme doctor"
+        )
     return torch.device(name)
 
 

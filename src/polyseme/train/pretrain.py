@@ -1,13 +1,15 @@
 """Pretraining from one call: text in, run directory out. This file is the table of contents of a run.
 
-    recipe ─► run directory ─► store (text ► documents ► tokens) ─► examples ─► rows ─► batches
-                                                                                  │
-    run directory ◄─ checkpoints, weights, results ◄─ trainer ◄─ learner (encoder, heads, optimiser)
+recipe ─► run directory ─► store (text ► documents ► tokens) ─► examples ─► rows ─► batches
+                                                                              │
+run directory ◄─ checkpoints, weights, results ◄─ trainer ◄─ learner (encoder, heads, optimiser)
 """
 
 from __future__ import annotations
 
 import platform
+import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,19 +20,20 @@ from typing import Any
 
 import torch
 
-from polyseme import __version__
 from polyseme.core import registry
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.core.rng import Random
 from polyseme.core.types import Batch
+from polyseme.core.version import __version__
 from polyseme.data.examples import DocumentChunks, ExampleSource, SpecialTokens
 from polyseme.data.loader import Loader, heldout_batches, special_tokens
 from polyseme.data.packing import RowPlan
 from polyseme.data.store import PreparedCorpus, TokenStore
 from polyseme.errors import ConfigError, CorpusError, PolysemeError
 from polyseme.text.tokenizers import Tokenizer
-from polyseme.train import card, distributed
+from polyseme.train import card, checkpoint, distributed
 from polyseme.train.budget import Budget
+from polyseme.train.cooccurrence import cooccurrence_embeddings, start_embedding
 from polyseme.train.corpora import corpus_fingerprint, corpus_signature, open_or_prepare
 from polyseme.train.gradient import GradientLearner
 from polyseme.train.precision import resolve_device, resolve_precision
@@ -106,36 +109,10 @@ def pretrain(request: PretrainRequest, reporter: Reporter | None = None) -> RunD
         run = _open_run(request, recipe, asked)
         with _forgotten_if_it_fails(run, request):
             corpus = open_or_prepare(request, recipe, run, reporter)
-        recipe = _resolved(run, recipe, corpus, device)
-        special = special_ids(corpus.tokenizer)
-
-        torch.manual_seed(request.seed)
-        encoder = registry.models.load(recipe.architecture).ENTRY.build(recipe.section("model"))
-        objectives = build_objectives(recipe, special, request.seed)
-        counts = torch.from_numpy(corpus.train.counts.copy())
-        learner = GradientLearner(encoder, objectives, recipe.section("train"), device, counts, request.seed)
-        if start is not None:
-            weights, _ = start.weights()
-            learner.load_weights({**learner.weights(), **weights})
-
-        loader = build_loader(corpus.train, recipe, special, request.seed)
-        judge = build_loader(corpus.valid, heldout_recipe(recipe), special, HELDOUT_SEED)
-        data, train = recipe.section("data"), recipe.section("train")
-        trainer = Trainer(
-            learner,
-            partial(_stream, loader, train.rows, data.workers, device),
-            heldout_batches(judge, train.rows, train.heldout_tokens, data.row),
-            run,
-            request.budget,
-            train,
-            steps_per_epoch=loader.plan.n_rows / (train.batch_size * distributed.size()),
-            reporter=reporter,
-        )
+            recipe = _resolved(run, recipe, corpus, device)
+            trainer = build_trainer(request, recipe, run, corpus, start, device, reporter)
         if request.resume:
             trainer.resume()
-        if distributed.rank() == 0 and run.meta.get("status") in (None, "preparing"):
-            corpus.tokenizer.save(run.path / "tokenizer.json")
-            run.save_meta(status="training", recipe=recipe.as_dict(), parameters=learner.n_parameters)
         results = trainer.train()
         if distributed.rank() == 0:
             card.write(run)
@@ -148,6 +125,58 @@ def pretrain(request: PretrainRequest, reporter: Reporter | None = None) -> RunD
         reporter.close()
 
 
+def build_trainer(
+    request: PretrainRequest,
+    recipe: Recipe,
+    run: RunDirectory,
+    corpus: PreparedCorpus,
+    start: RunDirectory | None,
+    device: torch.device,
+    reporter: Reporter,
+) -> Trainer:
+    """Encoder, objectives, learner, batches and the trainer that drives them, at step 0."""
+    data, train = recipe.section("data"), recipe.section("train")
+    special = special_ids(corpus.tokenizer)
+    loader = build_loader(corpus.train, recipe, special, request.seed)
+    judge = build_loader(corpus.valid, heldout_recipe(recipe), special, HELDOUT_SEED)
+
+    began = time.perf_counter()
+    torch.manual_seed(request.seed)
+    encoder = registry.models.load(recipe.architecture).ENTRY.build(recipe.section("model"))
+    if (
+        train.embedding_start == "cooccurrence"
+        and start is None
+        and not checkpoint.exists(run.path / "resume")
+    ):
+        reporter.stage("counting", 0, None)
+        table = encoder.token_embedding().weight
+        vectors = cooccurrence_embeddings(corpus.train, table.size(1), request.seed)
+        start_embedding(table, vectors, recipe.section("model").initializer_range)
+    objectives = build_objectives(recipe, special, request.seed)
+    counts = torch.from_numpy(corpus.train.counts.copy())
+    learner = GradientLearner(encoder, objectives, train, device, counts, request.seed)
+    if start is not None:
+        weights, warning = start.weights()
+        if warning:
+            reporter.note(warning)
+        learner.load_weights({**learner.weights(), **weights})
+
+    if distributed.rank() == 0 and run.meta.get("status") == "preparing":
+        corpus.tokenizer.save(run.path / "tokenizer.json")
+        run.save_meta(status="training", recipe=recipe.as_dict(), parameters=learner.n_parameters)
+    return Trainer(
+        learner,
+        partial(_stream, loader, train.rows, data.workers, device),
+        heldout_batches(judge, train.rows, train.heldout_tokens, data.row),
+        run,
+        request.budget,
+        train,
+        steps_per_epoch=loader.plan.n_rows / (train.batch_size * distributed.size()),
+        reporter=reporter,
+        startup_seconds=time.perf_counter() - began,
+    )
+
+
 def special_ids(tokenizer: Tokenizer) -> SpecialTokens:
     """The ids of a tokenizer's special tokens, as the data room wants them."""
     t = tokenizer
@@ -157,7 +186,8 @@ def special_ids(tokenizer: Tokenizer) -> SpecialTokens:
 def build_objectives(recipe: Recipe, special: SpecialTokens, seed: int) -> list[Any]:
     """The objectives of a recipe, in its order."""
     return [
-        registry.objectives.load(name).BUILD(recipe.section(name), special, seed) for name in recipe.objectives
+        registry.objectives.load(name).BUILD(recipe.section(name), special, seed)
+        for name in recipe.objectives
     ]
 
 
@@ -230,11 +260,12 @@ def _open_run(request: PretrainRequest, recipe: Recipe, asked: dict[str, Any]) -
 
 @contextmanager
 def _forgotten_if_it_fails(run: RunDirectory, request: PretrainRequest) -> Iterator[None]:
-    """A run whose text cannot be prepared leaves nothing behind, so that the corrected command just works."""
+    """A run that cannot start leaves nothing behind, so that the corrected command just works."""
     try:
         yield
     except PolysemeError:
         if not request.resume and distributed.rank() == 0:
+            shutil.rmtree(run.path / "store", ignore_errors=True)
             (run.path / "run.json").unlink(missing_ok=True)
             with suppress(OSError):  # the folder held something of the user's: it stays
                 run.path.rmdir()
@@ -262,7 +293,10 @@ def _model_of(start: RunDirectory, recipe: Recipe, request: PretrainRequest) -> 
     """
     if start.meta["model"] != recipe.architecture:
         raise ConfigError(
-            "--init holds another model", got=start.meta["model"], expected=recipe.architecture, where=request.init
+            "--init holds another model",
+            got=start.meta["model"],
+            expected=recipe.architecture,
+            where=request.init,
         )
     model = from_dict(start.meta["recipe"]).section("model").model_dump()
     for key, value in request.settings.items():
@@ -287,7 +321,10 @@ def _resolved(run: RunDirectory, recipe: Recipe, corpus: PreparedCorpus, device:
 
 def _check_lengths(recipe: Recipe) -> None:
     """Raises:  ConfigError: the examples are longer than the model's positions."""
-    length, positions = recipe.section("data").sequence_length, recipe.section("model").max_position_embeddings
+    length, positions = (
+        recipe.section("data").sequence_length,
+        recipe.section("model").max_position_embeddings,
+    )
     if length > positions:
         raise ConfigError(
             "sequences are longer than the model's positions",

@@ -1,8 +1,8 @@
 """Recipes: one resolved description of a run, from defaults < recipe file < --set.
 
-    architecture = "bert"
-    objectives = ["masked_lm", "next_sentence"]
-    [model]  [train]  [data]  [tokenizer]  [text]  [masked_lm]  [next_sentence]
+architecture = "bert"
+objectives = ["masked_lm", "next_sentence"]
+[model]  [train]  [data]  [tokenizer]  [text]  [masked_lm]  [next_sentence]
 """
 
 from __future__ import annotations
@@ -74,10 +74,12 @@ class Recipe:
 
 def from_dict(values: Mapping[str, Any]) -> Recipe:
     """The recipe that `as_dict` described."""
-    return _build({k: v for k, v in values.items()}, "run.json")
+    return _build(dict(values), "run.json")
 
 
-def resolve(architecture: str, recipe: str | None = None, settings: Mapping[str, Any] | None = None) -> Recipe:
+def resolve(
+    architecture: str, recipe: str | None = None, settings: Mapping[str, Any] | None = None
+) -> Recipe:
     """Put a recipe together.
 
     Args:
@@ -129,13 +131,18 @@ def _set(values: dict[str, Any], architecture: str, key: str, value: Any) -> Non
     elif not dot:
         section, name = "model", key
     known = {"model": model_fields, **{s: c.model_fields for s, c in SECTIONS.items()}}
-    known |= {o.replace("-", "_"): registry.objectives.load(o).CONFIG.model_fields for o in registry.objectives.names()}
+    known |= {
+        o.replace("-", "_"): registry.objectives.load(o).CONFIG.model_fields
+        for o in registry.objectives.names()
+    }
     if section not in known or name not in known[section]:
         options = {*model_fields, "objectives"} | {f"{s}.{k}" for s, keys in known.items() for k in keys}
         nearest = suggest(key, options)
         if nearest.startswith("one of"):  # too many to list: perhaps the right key without its section
             homes = sorted(o for o in options if o.endswith(f".{name}"))
-            nearest = f"did you mean {' or '.join(homes)}?" if homes else "polyseme inspect RUN shows every key"
+            nearest = (
+                f"did you mean {' or '.join(homes)}?" if homes else "polyseme inspect RUN shows every key"
+            )
         raise ConfigError(f"unknown key {key!r}", where="--set", fix=nearest)
     values.setdefault(section, {})[name] = value
 

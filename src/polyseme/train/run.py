@@ -126,7 +126,9 @@ class RunDirectory:
             meta = json.loads(file.read_bytes())
             version = int(meta["format_version"])
         except (ValueError, KeyError, TypeError):
-            raise CheckpointError("run.json is damaged", where=file, fix="pretrain again with another -o") from None
+            raise CheckpointError(
+                "run.json is damaged", where=file, fix="pretrain again with another -o"
+            ) from None
         if version > FORMAT_VERSION:
             raise RunError(
                 "a newer polyseme wrote this run",
@@ -214,7 +216,10 @@ class RunDirectory:
             if found is None:
                 raise
             weights = {k: v for k, v in found.tensors.items() if k.startswith(("encoder.", "heads."))}
-            return weights, f"{error.what} ({error.where}); using the checkpoint of step {found.state['step']:,}"
+            return (
+                weights,
+                f"{error.what} ({error.where}); using the checkpoint of step {found.state['step']:,}",
+            )
 
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl; a last line that was cut off is left out."""

@@ -25,7 +25,6 @@ from polyseme.train.memory import peak_memory_bytes
 from polyseme.train.run import RunDirectory
 from polyseme.train.signals import SignalRequests
 
-
 EVALUATION_SHARE = 0.05
 """Of a budget in minutes, what evaluations before the last may take."""
 
@@ -92,6 +91,7 @@ class Trainer:
         config: section [train].
         steps_per_epoch: updates that visit every row once.
         reporter: told about progress.
+        startup_seconds: what making the start took; part of the training time.
     """
 
     def __init__(
@@ -104,11 +104,12 @@ class Trainer:
         config: TrainConfig,
         steps_per_epoch: float,
         reporter: Reporter,
+        startup_seconds: float = 0.0,
     ) -> None:
         self.learner, self.stream, self.heldout, self.run = learner, stream, heldout, run
         self.budget, self.config, self.reporter = budget, config, reporter
         self.steps_per_epoch = steps_per_epoch
-        self.at = Counters()
+        self.at = Counters(seconds=startup_seconds)
         self.results: dict[str, Any] = {}
         self._best: dict[str, Tensor] | None = None
         self._first = distributed.rank() == 0

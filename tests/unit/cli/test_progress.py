@@ -75,7 +75,7 @@ def test_plain_training_shows_every_evaluation_once(clock: Clock) -> None:
     lines = [line for line in stream.getvalue().split("\n") if "held-out" in line]
     assert len(lines) == 2
     assert "step 1 " in lines[0]
-    assert "held-out 5.500  unigram 6.100 (+0.60 nats gained)" in lines[1]
+    assert "held-out 5.500  unigram 6.100 (0.60 below it)" in lines[1]
 
 
 def test_plain_training_between_evaluations_is_throttled(clock: Clock) -> None:

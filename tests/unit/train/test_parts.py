@@ -14,7 +14,9 @@ from polyseme.train.optim import Optimizers, orthogonalise
 from polyseme.train.schedule import learning_rate_factor
 
 
-@pytest.mark.parametrize("bad", [{}, {"minutes": 0}, {"steps": -1}, {"minutes": 1.0, "steps": 3}, {"epochs": float("nan")}])
+@pytest.mark.parametrize(
+    "bad", [{}, {"minutes": 0}, {"steps": -1}, {"minutes": 1.0, "steps": 3}, {"epochs": float("nan")}]
+)
 def test_a_budget_is_one_positive_number(bad: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
         Budget(**bad)  # type: ignore[arg-type]
@@ -45,7 +47,7 @@ def test_schedules_warm_up_peak_and_end(schedule: str) -> None:
 
 
 def test_sections_refuse_what_does_not_fit() -> None:
-    with pytest.raises(ConfigError, match="batch_size|whole section"):
+    with pytest.raises(ConfigError, match="whole section"):
         TrainConfig.of({"batch_size": 10, "micro_batch_size": 4}, "test")
     with pytest.raises(ConfigError):
         DataConfig.of({"sequence_length": 64, "row_length": 32}, "test")

@@ -1,0 +1,1 @@
+"""transformers' names for our tensors and configuration keys."""

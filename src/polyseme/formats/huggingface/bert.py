@@ -11,7 +11,10 @@ ARCHITECTURE = "BertForPreTraining"
 _LAYER = "bert.encoder.layer.{i}."
 
 RULES: tuple[Rule, ...] = tuple(
-    (f"{ours}.{kind}", tuple(f"{t}.{kind}" for t in theirs) if isinstance(theirs, tuple) else f"{theirs}.{kind}")
+    (
+        f"{ours}.{kind}",
+        tuple(f"{t}.{kind}" for t in theirs) if isinstance(theirs, tuple) else f"{theirs}.{kind}",
+    )
     for ours, theirs, kinds in (
         ("encoder.word_embeddings", "bert.embeddings.word_embeddings", ("weight",)),
         ("encoder.position_embeddings", "bert.embeddings.position_embeddings", ("weight",)),

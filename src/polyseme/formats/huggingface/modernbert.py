@@ -35,8 +35,8 @@ TIED = {"decoder.weight": "model.embeddings.tok_embeddings.weight"}
 
 
 def config_to_theirs(config: dict[str, Any]) -> dict[str, Any]:
-    """config.json of transformers from our configuration; the initialisation scheme is ours alone."""
-    kept = {k: v for k, v in config.items() if k not in ("scheme", "global_rope_theta", "local_rope_theta")}
+    """config.json of transformers from our configuration; only the rotary bases stand elsewhere."""
+    kept = {k: v for k, v in config.items() if k not in ("global_rope_theta", "local_rope_theta")}
     rope = {
         "full_attention": {"rope_type": "default", "rope_theta": config["global_rope_theta"]},
         "sliding_attention": {"rope_type": "default", "rope_theta": config["local_rope_theta"]},

@@ -1,0 +1,3 @@
+"""The version of polyseme."""
+
+__version__ = "0.1.0"

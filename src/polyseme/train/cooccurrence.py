@@ -1,0 +1,97 @@
+"""Starting embeddings from co-occurrence counts, so that training does not have to discover them.
+
+A masked-LM from random weights spends its first minutes on the plateau where it predicts word frequency: word
+vectors and the attention that reads them must form at the same time. Counting which tokens stand one and two
+places before and after each other takes seconds and gives the vectors right away:
+
+    M_o[w, c] = how often c stands at offset o of w,   o in {-1, +1, -2, +2}
+    P_o[w, c] = max(0, log(M_o[w, c] / (#w · p_α(c)))) · #w / (#w + 20),   p_α(c) ∝ #c^0.75
+    [P_-1 P_+1 P_-2 P_+2] ≈ U S Vᵀ,   E = U √S, centred, rows scaled to the model's usual norm
+
+Source:  Levy and Goldberg (2014): word2vec factorises such a matrix; smoothing and √S: Levy, Goldberg and Dagan
+(2015), section 3. Using it as the start of a masked-LM is ours; figures in docs/LOG.md.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from polyseme.data.store import TokenStore
+
+OFFSETS = (-1, 1, -2, 2)
+MOST_TOKENS = 8_000_000
+MOST_CELLS = 16_000_000
+SHRINKAGE, SMOOTHING, PASSES, SPARE = 20.0, 0.75, 2, 16
+
+
+def cooccurrence_embeddings(store: TokenStore, width: int, seed: int) -> Tensor:
+    """Word vectors of unit length from a store's counts; tokens that never occur get zeros.
+
+    Args:
+        store: the training split; of more than 8 million tokens, evenly spread stretches are read.
+        width: size of a vector.
+        seed: of the randomised factorisation.
+    Shapes:  -> (vocab_size, width)
+    """
+    tokens = torch.from_numpy(_stretches(store).astype(np.int64))
+    vocabulary = store.vocab_size
+    contexts = torch.bincount(tokens, minlength=vocabulary).argsort(descending=True)
+    contexts = contexts[: max(1, min(vocabulary, 2048, MOST_CELLS // vocabulary))]
+    column = torch.full((vocabulary,), -1)
+    column[contexts] = torch.arange(len(contexts))
+    blocks = [_positive_information(tokens, column, offset, vocabulary, len(contexts)) for offset in OFFSETS]
+    matrix = torch.cat(blocks, dim=1)
+    rank = min(width, *matrix.shape)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        u, s, _ = torch.svd_lowrank(matrix, q=min(rank + SPARE, *matrix.shape), niter=PASSES)
+    vectors = torch.zeros(vocabulary, width)
+    vectors[:, :rank] = (u * s.sqrt())[:, :rank]
+    seen = matrix.abs().sum(1) > 0
+    vectors[seen] -= vectors[seen].mean(0)
+    norms = vectors.norm(dim=1, keepdim=True)
+    vectors /= norms + 0.1 * norms[seen].mean().clamp(min=1e-12)
+    vectors[~seen] = 0.0
+    return vectors
+
+
+def start_embedding(table: Tensor, vectors: Tensor, deviation: float) -> None:
+    """Write unit vectors into an embedding table at the scale of its random initialisation.
+
+    Rows without a vector keep their random start.
+
+    Shapes:  table, vectors: (vocab_size, width)
+    """
+    known = vectors.abs().sum(1) > 0
+    scale = deviation * table.size(1) ** 0.5
+    with torch.no_grad():
+        table[known] = vectors[known].to(table) * scale
+
+
+def _stretches(store: TokenStore) -> npt.NDArray[np.integer]:
+    """All tokens, or as many as are worth counting, from all over the store."""
+    if store.n_tokens <= MOST_TOKENS:
+        return np.asarray(store.tokens)
+    pieces = 64
+    size = MOST_TOKENS // pieces
+    starts = np.linspace(0, store.n_tokens - size, pieces).astype(np.int64)
+    return np.concatenate([store.tokens[start : start + size] for start in starts])
+
+
+def _positive_information(tokens: Tensor, column: Tensor, offset: int, rows: int, columns: int) -> Tensor:
+    """P_o of the head of this file.  Shapes: tokens: (N,), column: (V,) -> (V, C)"""
+    shift = abs(offset)
+    word, context = (tokens[:-shift], tokens[shift:]) if offset > 0 else (tokens[shift:], tokens[:-shift])
+    place = column[context]
+    inside = place >= 0
+    cells = word[inside] * columns + place[inside]
+    counts = torch.bincount(cells, minlength=rows * columns).view(rows, columns)
+    word_total = counts.sum(1, keepdim=True).float()
+    smoothed = counts.sum(0, keepdim=True).float() ** SMOOTHING
+    smoothed /= smoothed.sum()
+    information = counts.float().div_(word_total.clamp(min=1.0)).div_(smoothed.clamp(min=1e-12))
+    information.log_().clamp_(min=0.0)  # log 0 = -inf becomes 0
+    return information.mul_(word_total / (word_total + SHRINKAGE))
