@@ -106,3 +106,15 @@ def test_skipped_update_changes_nothing(model_name: str, eight: tuple[list[Any],
     assert metrics["skipped"] == 1
     assert all(torch.equal(before[k], v) for k, v in learner.weights().items())
     assert learner.step(batches, 0.5)["skipped"] == 1
+
+
+@pytest.mark.slow
+def test_compiled_equals_plain(model_name: str, eight: tuple[list[Any], list[Batch]]) -> None:
+    objectives, batches = eight
+    if len(objectives) < 2:
+        pytest.skip("compiling takes long; both objectives together are enough")
+    plain = make_learner(make_encoder(model_name), objectives)
+    compiled = make_learner(make_encoder(model_name), objectives, compile=True)
+    for step in range(2):
+        losses = [learner.step(batches, step / 2)["loss"] for learner in (plain, compiled)]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-4)

@@ -102,11 +102,12 @@ def memory_read_gbytes() -> float:
 def _best_seconds(work: Callable[[], object]) -> float:
     """Shortest of the repetitions that fit into about a second; the first one only warms up."""
     work()
-    best, end = float("inf"), time.perf_counter() + _MEASURE_S
-    while (start := time.perf_counter()) < end:
+    times: list[float] = []
+    while not times or sum(times) < _MEASURE_S:
+        start = time.perf_counter()
         work()
-        best = min(best, time.perf_counter() - start)
-    return best
+        times.append(time.perf_counter() - start)
+    return min(times)
 
 
 def _processor_name() -> str:

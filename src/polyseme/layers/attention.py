@@ -42,26 +42,37 @@ def attend(
     mask: Tensor | None = None,
     dropout: float = 0.0,
 ) -> Tensor:
-    """Weigh values by the softmax of scaled query-key products, with torch's fused kernel.
+    """Weigh values by the softmax of scaled query-key products, by whichever kernel is fastest.
 
         out = softmax(q kᵀ / √D + mask) v
 
-    Shapes:  q, k, v: (B, H, T, D).  mask: (B, 1, T, T) boolean -> out: (B, H, T, D)
+    torch's fused kernel, except for bfloat16 on CPUs, where its backward pass is several times slower than
+    the plain products (docs/LOG.md).
+
+    Shapes:  q: (B, H, Q, D).  k, v: (B, H, T, D).  mask: (B, 1, Q, T) boolean -> out: (B, H, Q, D)
     Source:  Vaswani et al. (2017), equation 1.
     """
+    if dropout == 0.0 and q.device.type == "cpu" and _computes_in_bfloat16(q):
+        return attend_plain(q, k, v, mask)[0]
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+
+
+def _computes_in_bfloat16(q: Tensor) -> bool:
+    if torch.is_autocast_enabled("cpu"):
+        return torch.get_autocast_dtype("cpu") == torch.bfloat16
+    return q.dtype == torch.bfloat16
 
 
 def attend_plain(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """`attend` written out, which also gives the attention probabilities.
 
-    Shapes:  q, k, v: (B, H, T, D).  mask: (B, 1, T, T) -> out: (B, H, T, D), probabilities: (B, H, T, T)
+    Shapes:  q: (B, H, Q, D).  k, v: (B, H, T, D).  mask: (B, 1, Q, T) -> out: (B, H, Q, D), probabilities: (B, H, Q, T)
     Source:  Vaswani et al. (2017), equation 1.
     """
     scores = q @ k.transpose(-1, -2) / q.size(-1) ** 0.5
     if mask is not None:
         scores = scores.masked_fill(~mask, float("-inf"))
-    probabilities = torch.softmax(scores.float(), dim=-1).to(q.dtype)
+    probabilities = torch.softmax(scores, dim=-1, dtype=torch.float32).to(v.dtype)
     return probabilities @ v, probabilities
 
 
@@ -89,4 +100,4 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     Source:  Su et al. (2021), equation 34, with the halves convention of the common implementations.
     """
     first, second = x.chunk(2, dim=-1)
-    return (x * cos + torch.cat([second, first], dim=-1) * sin).to(x.dtype)
+    return x * cos.to(x.dtype) + torch.cat([second, first], dim=-1) * sin.to(x.dtype)

@@ -54,7 +54,8 @@ class GradientLearner:
         self._dropout = Random(seed, "dropout")
         self.steps = 0
         self._guard = UpdateGuard(config.spike_factor)
-        self._encode = torch.compile(encoder.encode) if config.compile else encoder.encode
+        if config.compile:
+            compile_blocks(encoder)
         named = {f"encoder.{k}": p for k, p in encoder.named_parameters()}
         named |= {f"heads.{k}": p for k, p in self.heads.named_parameters()}
         self._parameters = named
@@ -85,7 +86,7 @@ class GradientLearner:
         for batch in batches:
             batch = batch.to(self.device)
             with self._autocast():
-                encoding = self._encode(batch, at=_needed(batch))
+                encoding = self.encoder.encode(batch, at=_needed(batch))
                 loss = torch.zeros((), device=self.device)
                 for objective in self.objectives:
                     if not len(batch.targets[objective.name].labels):
@@ -120,7 +121,7 @@ class GradientLearner:
         for batch in batches:
             batch = batch.to(self.device)
             with self._autocast():
-                encoding = self._encode(batch, at=_needed(batch))
+                encoding = self.encoder.encode(batch, at=_needed(batch))
                 for objective in self.objectives:
                     if not len(batch.targets[objective.name].labels):
                         continue
@@ -158,6 +159,14 @@ class GradientLearner:
         )
         self.steps = int(extra["steps"])
         self._guard.load_state_dict(extra["guard"])
+
+
+def compile_blocks(encoder: nn.Module) -> None:
+    """Compile each repeated layer by itself: all share one graph, and what varies between batches stays outside."""
+    for child in encoder.children():
+        if isinstance(child, nn.ModuleList):
+            for block in child:
+                block.compile()
 
 
 def _needed(batch: Batch) -> Tensor:
