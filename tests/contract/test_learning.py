@@ -109,6 +109,7 @@ def test_skipped_update_changes_nothing(model_name: str, eight: tuple[list[Any],
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # the compiler's own
 def test_compiled_equals_plain(model_name: str, eight: tuple[list[Any], list[Batch]]) -> None:
     objectives, batches = eight
     if len(objectives) < 2:
