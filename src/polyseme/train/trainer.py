@@ -145,6 +145,7 @@ class Trainer:
         self._saved_at = clock.seconds()
         with SignalRequests() as signals, _Closing(self.stream(self.at.row, self._progress_at)) as batches:
             if self.at.step == 0 and self.at.evaluations == 0:
+                self.reporter.stage("evaluating", 0, None)
                 self._evaluate()
             while self._progress() < 1.0:
                 started = time.perf_counter()
