@@ -225,12 +225,21 @@ def finished(name: str, learning_rate: float) -> dict[str, Any] | None:
     return result if result.get("machine") == machine() else None
 
 
+LEARNING_RATES = (1e-3, 2e-3, 3e-4)
+
+
+def all_finished() -> list[dict[str, Any]]:
+    """Give the results that exist, without running anything."""
+    found = [finished(name, learning_rate) for learning_rate in LEARNING_RATES for name in MODELS]
+    return [result for result in found if result]
+
+
 def sweep(seconds: float = SECONDS) -> list[dict[str, Any]]:
     """Give the results of both peers with every learning rate; only what is missing is run."""
     calibrate(_novels.load())
     return [
         finished(name, learning_rate) or run(name, learning_rate, seconds)
-        for learning_rate in (1e-3, 2e-3, 3e-4)
+        for learning_rate in LEARNING_RATES
         for name in MODELS
     ]
 

@@ -37,13 +37,11 @@ MOST_POINTS = 100
 Curve = list[dict[str, float]]
 
 
-def best_peers() -> list[dict[str, Any]]:
-    """Choose each peer's best learning rate."""
-    results = _peers_mlm.sweep()
-    return [
-        min((run for run in results if run["model"] == name), key=lambda run: run["heldout_loss"])
-        for name in _peers_mlm.MODELS
-    ]
+def best_peers(only_finished: bool) -> list[dict[str, Any]]:
+    """Choose each peer's best learning rate, of those that were run before or of all three."""
+    results = _peers_mlm.all_finished() if only_finished else _peers_mlm.sweep()
+    found = [[run for run in results if run["model"] == name] for name in _peers_mlm.MODELS]
+    return [min(runs, key=lambda run: run["heldout_loss"]) for runs in found if runs]
 
 
 def store(novels: _novels.Novels) -> Path:
@@ -146,9 +144,10 @@ def main() -> None:
     parser.add_argument("--model", default="modernbert", help="polyseme's model (default: modernbert)")
     parser.add_argument("--minutes", type=float, nargs="+", default=BUDGETS, help="budgets of ours")
     parser.add_argument("--precision", default="float32", help="float32 as the peers, or bfloat16")
+    parser.add_argument("--finished", action="store_true", help="compare with finished runs of peers only")
     options = parser.parse_args()
     novels = _novels.load()
-    peers = best_peers()
+    peers = best_peers(options.finished)
     n_masked = (novels.valid_labels != _novels.IGNORE).sum()
     print(f"unigram {novels.unigram:.3f} nats on {n_masked:,} masked positions")
 

@@ -119,10 +119,15 @@ def ours(vocab_size: int, dtype: torch.dtype) -> Step:
 
 
 def step_flops(vocab_size: int, predicted: int) -> float:
-    """Matrix-product FLOPs of a step (backward: twice forward); the head runs at `predicted` a row."""
-    block = 2 * (4 * HIDDEN * HIDDEN + 2 * HIDDEN * INTERMEDIATE) + 2 * 2 * LENGTH * HIDDEN
+    """Matrix-product FLOPs of a step (backward: twice forward).
+
+    The head, and of the last block all but keys and values, run at `predicted` positions a row.
+    """
+    keys_and_values = 2 * 2 * HIDDEN * HIDDEN
+    the_rest = 2 * (2 * HIDDEN * HIDDEN + 2 * HIDDEN * INTERMEDIATE) + 2 * 2 * LENGTH * HIDDEN
     head = 2 * HIDDEN * HIDDEN + 2 * HIDDEN * vocab_size
-    return 3.0 * ROWS * (LENGTH * LAYERS * block + predicted * head)
+    everywhere = (LAYERS - 1) * (keys_and_values + the_rest) + keys_and_values
+    return 3.0 * ROWS * (LENGTH * everywhere + predicted * (the_rest + head))
 
 
 def matrix_rate(dtype: torch.dtype, seconds: float = 0.5) -> float:
