@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
+# Models of the tests are so small that a second thread costs more than it brings, most of all on a busy machine.
+# Set before torch is imported; the processes that tests start inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from pathlib import Path
 
 import pytest
