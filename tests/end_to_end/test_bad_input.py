@@ -106,6 +106,7 @@ def test_resuming_with_another_corpus(
     assert "corpus has changed" in refused(capsys, *words)
 
 
+@pytest.mark.filterwarnings("default:a file of weights:UserWarning")
 def test_damaged_checkpoints_fall_back_and_say_so(
     run: Path, corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
