@@ -28,6 +28,7 @@ SETTINGS = {
     "train.precision": "float32",
     "train.save_minutes": 1e-6,  # after every update
     "train.heldout_tokens": 2048,
+    "masked_lm.final_rate": 0.3,  # a schedule that looks ahead
 }
 
 

@@ -75,6 +75,7 @@ class RowPlan:
     def __init__(self, lengths: IntArray, row_length: int, random: Random) -> None:
         self._offsets, self._members = pack(lengths, row_length)
         self.n_rows = len(self._offsets) - 1
+        self.tokens_per_row = float(lengths.sum()) / max(1, self.n_rows)
         self._order = lru_cache(maxsize=3)(lambda epoch: random.permutation(self.n_rows, epoch))
 
     def row(self, counter: int) -> IntArray:

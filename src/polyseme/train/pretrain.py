@@ -172,6 +172,7 @@ def build_trainer(
         request.budget,
         train,
         steps_per_epoch=loader.plan.n_rows / (train.batch_size * distributed.size()),
+        tokens_per_row=loader.plan.tokens_per_row,
         reporter=reporter,
         startup_seconds=time.perf_counter() - began,
     )

@@ -90,6 +90,7 @@ class Trainer:
         budget: when to end.
         config: section [train].
         steps_per_epoch: updates that visit every row once.
+        tokens_per_row: tokens of a row on average, padding excluded.
         reporter: told about progress.
         startup_seconds: what making the start took; part of the training time.
     """
@@ -103,12 +104,13 @@ class Trainer:
         budget: Budget,
         config: TrainConfig,
         steps_per_epoch: float,
+        tokens_per_row: float,
         reporter: Reporter,
         startup_seconds: float = 0.0,
     ) -> None:
         self.learner, self.stream, self.heldout, self.run = learner, stream, heldout, run
         self.budget, self.config, self.reporter = budget, config, reporter
-        self.steps_per_epoch = steps_per_epoch
+        self.steps_per_epoch, self.tokens_per_row = steps_per_epoch, tokens_per_row
         self.at = Counters(seconds=startup_seconds)
         self.results: dict[str, Any] = {}
         self._best: dict[str, Tensor] | None = None
@@ -198,7 +200,7 @@ class Trainer:
         if self.budget.is_time:
             return self._progress()
         step = row / (self.config.batch_size * distributed.size())
-        tokens = int(self.at.tokens * row / self.at.row) if self.at.row else 0
+        tokens = int(row * self.tokens_per_row)
         return self.budget.progress(
             step=int(step), tokens=tokens, seconds=0.0, steps_per_epoch=self.steps_per_epoch
         )
