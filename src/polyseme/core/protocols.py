@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
 
     from polyseme.core.config import Config
@@ -68,14 +67,23 @@ class Objective(Protocol):
     """
 
     name: str
+    pairs: bool
     config: Any
 
-    def build_head(self, encoder: Any) -> nn.Module:
-        """A fresh head for this encoder."""
+    def build_head(self, encoder: Any, counts: Tensor | None = None) -> nn.Module:
+        """A fresh head for this encoder; `counts` are the training text's unigram counts, (vocab_size,)."""
         ...
 
     def loss(self, encoding: Encoding, head: nn.Module, batch: Batch) -> tuple[Tensor, int]:
         """Sum of the losses in nats, and how many predictions they are over. Never a mean."""
+        ...
+
+    def score(self, encoding: Encoding, head: nn.Module, batch: Batch) -> dict[str, tuple[float, int]]:
+        """Held-out sums and counts by metric, "loss" among them."""
+        ...
+
+    def baseline(self, batch: Batch, counts: Tensor) -> tuple[float, int]:
+        """The loss of predicting from frequency alone: sum in nats and count."""
         ...
 
 
@@ -90,11 +98,15 @@ class Learner(Protocol):
         """Held-out metrics; changes nothing."""
         ...
 
-    def state_dict(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    def weights(self) -> dict[str, Tensor]:
+        """Copies of all weights on the CPU, by name."""
+        ...
+
+    def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything needed to go on: tensors, and a JSON-able part."""
         ...
 
-    def load_state_dict(self, tensors: Mapping[str, torch.Tensor], extra: Mapping[str, Any]) -> None:
+    def load_state_dict(self, tensors: Mapping[str, Tensor], extra: Mapping[str, Any]) -> None:
         """Restore what `state_dict` gave."""
         ...
 

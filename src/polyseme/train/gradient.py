@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from polyseme.core.protocols import Objective
 from polyseme.core.rng import Random
 from polyseme.core.types import Batch
 from polyseme.train import distributed
@@ -40,7 +41,7 @@ class GradientLearner:
     def __init__(
         self,
         encoder: Any,
-        objectives: Sequence[Any],
+        objectives: Sequence[Objective],
         config: TrainConfig,
         device: torch.device,
         counts: Tensor,

@@ -11,10 +11,11 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor
 
+from polyseme.core.protocols import Learner
 from polyseme.core.reporter import Reporter
 from polyseme.core.types import Batch
 from polyseme.errors import CheckpointError, Interrupted
@@ -27,30 +28,6 @@ from polyseme.train.signals import SignalRequests
 
 EVALUATION_SHARE = 0.05
 """Of a budget in minutes, what evaluations before the last may take."""
-
-
-class WeightedLearner(Protocol):
-    """A learner whose weights are named tensors."""
-
-    def step(self, batches: list[Batch], progress: float) -> Mapping[str, float]:
-        """Make one update."""
-        ...
-
-    def evaluate(self, batches: list[Batch]) -> Mapping[str, float]:
-        """Held-out metrics."""
-        ...
-
-    def weights(self) -> dict[str, Tensor]:
-        """Copies of all weights."""
-        ...
-
-    def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Everything needed to go on."""
-        ...
-
-    def load_state_dict(self, tensors: Mapping[str, Tensor], extra: Mapping[str, Any]) -> None:
-        """Restore what `state_dict` gave."""
-        ...
 
 
 @dataclass(slots=True)
@@ -97,7 +74,7 @@ class Trainer:
 
     def __init__(
         self,
-        learner: WeightedLearner,
+        learner: Learner,
         stream: Callable[[int, Callable[[int], float]], Iterator[Batch]],
         heldout: list[Batch],
         run: RunDirectory,
