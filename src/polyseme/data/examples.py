@@ -95,7 +95,8 @@ class SentencePairs:
 
     Groups of consecutive sentences of one document fill up to `length`. At each visit a group is split at a
     random sentence; half of the time B is what follows A (label 0), else a stretch of another document
-    (label 1). A document of a single sentence gives [CLS] A [SEP] without a label.
+    (label 1). A document of a single sentence gives [CLS] A [SEP] without a label. A sentence longer than an
+    example counts as several.
 
     Args:
         store: the tokens; at least two documents.
@@ -109,8 +110,9 @@ class SentencePairs:
     def __init__(self, store: TokenStore, length: int, special: SpecialTokens, random: Random) -> None:
         self._store, self._special, self._random = store, special, random
         self._room = length - 3
-        self._sentences = np.asarray(store.sentences)
-        self._documents = np.asarray(store.documents)
+        self._sentences, self._documents = _cut_long(
+            np.asarray(store.sentences), np.asarray(store.documents), self._room
+        )
         document_of = np.repeat(np.arange(store.n_documents), np.diff(self._documents))
         # following[s]: the first sentence that no longer fits when a group starts with s
         following = np.searchsorted(self._sentences, self._sentences[:-1] + self._room, side="right") - 1
@@ -126,6 +128,7 @@ class SentencePairs:
         tokens = self._sentences[self._ends] - self._sentences[self._starts]
         lone = np.diff(self._documents)[self._document] == 1
         self._lone = lone
+        self.n_pairs = int((~lone).sum())
         # a pair may grow up to the full room when B comes from elsewhere
         self.lengths: IntArray = np.where(lone, np.minimum(tokens, self._room) + 2, self._room + 3)
 
@@ -168,3 +171,16 @@ class SentencePairs:
             types.append(np.full(len(tokens) + 1, number, np.int64))
             words += [starts, np.ones(1, np.bool_)]
         return Example(np.concatenate(ids), np.concatenate(types), np.concatenate(words), label)
+
+
+def _cut_long(sentences: IntArray, documents: IntArray, room: int) -> tuple[IntArray, IntArray]:
+    """Offsets with every sentence of more than `room` tokens cut into pieces of at most `room`.
+
+    Shapes:  sentences: (S + 1,), documents: (D + 1,) -> (S' + 1,), (D + 1,)
+    """
+    pieces = np.maximum(1, -(-np.diff(sentences) // room))
+    ends = np.cumsum(pieces)
+    ordinal = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - pieces, pieces)
+    starts = np.repeat(sentences[:-1], pieces) + ordinal * room
+    offsets = np.concatenate([[0], ends])
+    return np.append(starts, sentences[-1]), offsets[documents]

@@ -91,7 +91,7 @@ def prepare(
         workers = available_cores() if total > _SMALL else 1
     with new_folder(Path(folder)) as temporary:
         if isinstance(tokenizer, TokenizerConfig):
-            config, trained = tokenizer, _train(corpus, tokenizer, listen)
+            config, trained = tokenizer, _train(corpus, heldout, tokenizer, listen)
         else:
             config, trained = None, tokenizer
         trained.save(temporary / "tokenizer.json")
@@ -176,7 +176,7 @@ class _Reader:
                 yield "valid" if is_heldout(document.key, self._share) else "train", document
 
 
-def _train(corpus: Corpus, config: TokenizerConfig, listen: Listener) -> Tokenizer:
+def _train(corpus: Corpus, heldout: Corpus | None, config: TokenizerConfig, listen: Listener) -> Tokenizer:
     total = min(config.sample_bytes, corpus.estimated_bytes())
 
     def watched(texts: Iterable[str]) -> Iterator[str]:
@@ -187,7 +187,8 @@ def _train(corpus: Corpus, config: TokenizerConfig, listen: Listener) -> Tokeniz
             yield text
 
     listen(Progress("tokenizer", 0, total))
-    samples = corpus.samples(config.sample_bytes, _SAMPLE_SEED)
+    keys = None if heldout is None else {document.key for document in heldout.documents(DirtReport())}
+    samples = corpus.samples(config.sample_bytes, _SAMPLE_SEED, keys)
     return train_tokenizer(watched(samples), config, corpus.estimated_bytes())
 
 

@@ -29,7 +29,7 @@ LINES_AT_ONCE = 4096
 def embed(
     loaded: Loaded, texts: Sequence[str], pool: Pool = "mean", layer: int | Literal["mix"] | None = None
 ) -> list[FloatArray]:
-    """Vectors of texts; what is longer than the model reads is cut, an empty text gives zeros.
+    """Vectors of texts; what is longer than the model reads is cut; empty texts give zeros (cls: that of [CLS] alone).
 
     Args:
         loaded: a run.

@@ -29,8 +29,9 @@ class _CrossEntropySum(torch.autograd.Function):
         rows = max(1, CHUNK_BYTES // (4 * weight.size(0)))
         total = hidden.new_zeros((), dtype=torch.float32)
         grad_hidden = torch.empty_like(hidden) if need else None
-        grad_weight = torch.zeros_like(weight) if need else None
-        grad_bias = torch.zeros_like(bias) if need and bias is not None else None
+        # in float32 whatever the products are in: a large batch adds up many chunks
+        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if need else None
+        grad_bias = torch.zeros_like(bias, dtype=torch.float32) if need and bias is not None else None
         for start in range(0, hidden.size(0), rows):
             h, gold = hidden[start : start + rows], labels[start : start + rows, None]
             logits = F.linear(h, weight, bias).float()
@@ -42,9 +43,13 @@ class _CrossEntropySum(torch.autograd.Function):
             slope.scatter_add_(1, gold, slope.new_full((), -1.0).expand_as(gold))
             slope = slope.to(weight.dtype)
             torch.mm(slope, weight, out=grad_hidden[start : start + rows])
-            grad_weight.addmm_(slope.t(), h)
+            if weight.dtype == torch.float32:
+                grad_weight.addmm_(slope.t(), h)
+            else:
+                grad_weight += slope.t() @ h
             if grad_bias is not None:
                 grad_bias += slope.sum(0)
+        ctx.dtype = weight.dtype
         ctx.save_for_backward(grad_hidden, grad_weight, grad_bias)
         return total
 
@@ -54,8 +59,8 @@ class _CrossEntropySum(torch.autograd.Function):
         hidden, weight, bias = ctx.saved_tensors
         return (
             hidden * scale.to(hidden.dtype),
-            weight * scale.to(weight.dtype),
-            None if bias is None else bias * scale.to(bias.dtype),
+            (weight * scale).to(ctx.dtype),
+            None if bias is None else (bias * scale).to(ctx.dtype),
             None,
         )
 

@@ -72,15 +72,23 @@ class NextSentence:
     def examples(self, store: TokenStore, length: int) -> SentencePairs:
         """Pairs drawn from a store.
 
-        Raises:  CorpusError: fewer than two documents, so that no B can come from elsewhere.
+        Raises:  CorpusError: fewer than two documents, so that no B can come from elsewhere, or no document of
+            several sentences.
         """
         if store.n_documents < 2:
             raise CorpusError(
                 "next-sentence prediction needs at least two documents",
                 got=f"{store.n_documents} document(s) in one split",
-                fix="--set text.documents=blank, more text, or --set objectives='[\"masked_lm\"]'",
+                fix="--set text.documents=blank, --set text.valid_share=0.2, more text, or --set objectives=masked_lm",
             )
-        return SentencePairs(store, length, self._special, self._random)
+        pairs = SentencePairs(store, length, self._special, self._random)
+        if not pairs.n_pairs:
+            raise CorpusError(
+                "next-sentence prediction needs documents of several sentences",
+                got="one sentence in every document of a split",
+                fix="--set text.documents=file, or --set objectives=masked_lm",
+            )
+        return pairs
 
     def prepare(self, rows: Rows) -> tuple[IntArray, IntArray, IntArray]:
         """The labels that the pairs carry.  Shapes: -> ids: (B, T) unchanged, positions, labels: (P,)"""

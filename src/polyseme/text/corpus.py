@@ -10,7 +10,7 @@ is when the corpus grows, moves or is named in another order.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Literal
@@ -168,13 +168,17 @@ class Corpus:
                 fix="name files with text",
             )
 
-    def samples(self, max_bytes: int, seed: int) -> Iterator[str]:
+    def samples(self, max_bytes: int, seed: int, heldout: Set[int] | None = None) -> Iterator[str]:
         """Training documents of about `max_bytes` in all, spread over the files; held-out ones are left out.
+
+        Held out is what has a key in `heldout`, or, without it, what the hash says.
 
         Of each file in proportion to its size, at most the first eight times what is taken is read.
         """
         for document in self._sample(max_bytes, seed):
-            if not is_heldout(document.key, self.config.valid_share):
+            if heldout is None and is_heldout(document.key, self.config.valid_share):
+                continue
+            if heldout is None or document.key not in heldout:
                 yield document.text
 
     def _sample(self, max_bytes: int, seed: int) -> Iterator[Document]:

@@ -57,4 +57,4 @@ class Budget:
 
     def __str__(self) -> str:
         ((name, value),) = ((f.name, v) for f in fields(self) if (v := getattr(self, f.name)) is not None)
-        return f"{value:,g} {name}"
+        return f"{value:.15g} {name}"

@@ -69,7 +69,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
             _write(partial / "manifest.json", to_json(manifest).encode())
             sync_folder(partial)
             if (folder / name).exists():  # a damaged one of the same step, or the same save again
-                shutil.rmtree(folder / name)
+                (folder / name).rename(folder / f".{name}.old.partial")
             partial.rename(folder / name)
             sync_folder(folder)
         except OSError:

@@ -7,6 +7,7 @@ run directory ◄─ checkpoints, weights, results ◄─ trainer ◄─ learner
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import time
@@ -29,7 +30,7 @@ from polyseme.data.examples import DocumentChunks, ExampleSource, SpecialTokens
 from polyseme.data.loader import Loader, heldout_batches, special_tokens
 from polyseme.data.packing import RowPlan
 from polyseme.data.store import PreparedCorpus, TokenStore
-from polyseme.errors import ConfigError, CorpusError, PolysemeError
+from polyseme.errors import ConfigError, CorpusError, RunError, TrainingError
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.train import card, checkpoint, distributed
 from polyseme.train.budget import Budget
@@ -113,7 +114,8 @@ def pretrain(request: PretrainRequest, reporter: Reporter | None = None) -> RunD
             trainer = build_trainer(request, recipe, run, corpus, start, device, reporter)
         if request.resume:
             trainer.resume()
-        results = trainer.train()
+        with _only_one_trains(run), _out_of_memory_explained():
+            results = trainer.train()
         if distributed.rank() == 0:
             card.write(run)
         reporter.note(
@@ -260,11 +262,44 @@ def _open_run(request: PretrainRequest, recipe: Recipe, asked: dict[str, Any]) -
 
 
 @contextmanager
+def _out_of_memory_explained() -> Iterator[None]:
+    """Raises:  TrainingError: an update needs more memory than there is."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
+        raise TrainingError(
+            "an update needs more memory than there is",
+            got=str(error).partition("\n")[0],
+            fix="--set train.micro_batch_size with a divisor of train.batch_size, shorter sequences or a smaller model",
+        ) from error
+
+
+@contextmanager
+def _only_one_trains(run: RunDirectory) -> Iterator[None]:
+    """Raises:  RunError: another process is training this run."""
+    if os.name != "posix" or distributed.rank() > 0:
+        yield
+        return
+    import fcntl
+
+    with (run.path / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RunError(
+                "another process is training this run", where=run.path, fix="wait for it, or end it"
+            ) from None
+        yield
+
+
+@contextmanager
 def _forgotten_if_it_fails(run: RunDirectory, request: PretrainRequest) -> Iterator[None]:
     """A run that cannot start leaves nothing behind, so that the corrected command just works."""
     try:
         yield
-    except PolysemeError:
+    except Exception:
         if not request.resume and distributed.rank() == 0:
             shutil.rmtree(run.path / "store", ignore_errors=True)
             (run.path / "run.json").unlink(missing_ok=True)
@@ -284,6 +319,7 @@ def _as_asked(request: PretrainRequest, recipe: Recipe) -> dict[str, Any]:
         "corpus": corpus_signature(request.corpus, recipe.section("text")),
         "valid": corpus_signature(request.valid, recipe.section("text")),
         "ranks": distributed.size(),
+        "device": resolve_device(request.device).type,
     }
 
 

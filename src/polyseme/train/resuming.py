@@ -31,9 +31,9 @@ def check_same_request(run: RunDirectory, asked: Mapping[str, Any], fingerprint:
                 where=run.path,
                 fix=f"--init {run.path} -o NEW trains on with the text as it is now",
             )
-    for key in ("corpus",):
-        before.pop(key, None)
-        now.pop(key, None)
+    before["valid"], now["valid"] = (_without_times(d.get("valid")) for d in (before, now))
+    before.pop("corpus", None)
+    now.pop("corpus", None)
     for key, old, new in _differences(before, now):
         raise RunError(
             f"the run was started with another {key}",
@@ -54,7 +54,7 @@ def _differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any,
 
 def _without_times(signature: Any) -> Any:
     if isinstance(signature, Mapping) and "files" in signature:
-        return [entry[:2] for entry in signature["files"]]
+        return sorted(entry[1] for entry in signature["files"])
     return signature
 
 

@@ -88,7 +88,7 @@ class Trainer:
         self.learner, self.stream, self.heldout, self.run = learner, stream, heldout, run
         self.budget, self.config, self.reporter = budget, config, reporter
         self.steps_per_epoch, self.tokens_per_row = steps_per_epoch, tokens_per_row
-        self.at = Counters(seconds=startup_seconds)
+        self.at = Counters(seconds=distributed.from_first(startup_seconds))
         self.results: dict[str, Any] = {}
         self._best: dict[str, Tensor] | None = None
         self._first = distributed.rank() == 0
@@ -110,6 +110,8 @@ class Trainer:
         self.at = Counters(**found.state["counters"])
         self.results = found.state["results"]
         self._best = found.best
+        if found.best is None and self.at.best_step == self.at.step:  # the current weights are the best
+            self._best = {k: v for k, v in found.tensors.items() if k.startswith(("encoder.", "heads."))}
         self.reporter.note(f"going on from step {self.at.step:,}")
 
     def train(self) -> dict[str, Any]:
@@ -121,7 +123,7 @@ class Trainer:
         self._truncate_metrics()
         micro = self.config.batch_size // self.config.rows
         clock = _Clock(self.at.seconds)
-        self._saved_at = clock.seconds()
+        self._saved_at = self.at.seconds
         with SignalRequests() as signals, _Closing(self.stream(self.at.row, self._progress_at)) as batches:
             if self.at.step == 0 and self.at.evaluations == 0:
                 self.reporter.stage("evaluating", 0, None)
@@ -141,9 +143,10 @@ class Trainer:
                     self._evaluate()
                     self.at.evaluating += distributed.from_first(clock.seconds()) - self.at.seconds
                     self.at.seconds += self.at.evaluating - evaluating
-                stop = distributed.sum_numbers([float(signals.stop)])[0] > 0
+                asked = distributed.sum_numbers([float(signals.stop), float(signals.save)])
+                stop, asked_to_save = asked[0] > 0, asked[1] > 0
                 due = self.at.seconds - self._saved_at > 60 * self.config.save_minutes
-                if stop or due or signals.save:
+                if stop or due or asked_to_save:
                     self.save("stopped" if stop else "training")
                     signals.save = False
                 if stop:

@@ -1,0 +1,118 @@
+"""The loop around a learner whose held-out loss is scripted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from polyseme.core.reporter import NullReporter
+from polyseme.core.types import Batch
+from polyseme.errors import Interrupted
+from polyseme.train import trainer as module
+from polyseme.train.budget import Budget
+from polyseme.train.config import TrainConfig
+from polyseme.train.run import RunDirectory, read_tensors
+from polyseme.train.trainer import Trainer
+
+NOTHING = torch.zeros(1, 4, dtype=torch.long)
+BATCH = Batch(NOTHING, NOTHING + 1, NOTHING, NOTHING, NOTHING[0, :1])
+
+
+class Scripted:
+    """Its one weight counts the updates; its held-out loss is lowest after five of them."""
+
+    def __init__(self) -> None:
+        self.weight = 0.0
+        self.stop_at: int | None = None
+
+    def step(self, batches: Any, progress: float) -> dict[str, float]:
+        self.weight += 1
+        return {"loss": 1.0, "lr": 0.1, "grad_norm": 1.0}
+
+    def evaluate(self, batches: Any) -> dict[str, float]:
+        return {"x_loss": abs(self.weight - 5), "x_baseline": 9.0}
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        return {"encoder.w": torch.tensor([self.weight])}
+
+    def state_dict(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        return self.weights(), {}
+
+    def load_state_dict(self, tensors: Mapping[str, torch.Tensor], extra: Mapping[str, Any]) -> None:
+        self.weight = float(tensors["encoder.w"])
+
+
+def make(folder: Path, budget: Budget, **config: Any) -> Trainer:
+    run = (
+        RunDirectory.open(folder)
+        if (folder / "run.json").exists()
+        else RunDirectory.create(folder, {"model": "x"})
+    )
+
+    def stream(row: int, progress: Callable[[int], float]) -> Iterator[Batch]:
+        while True:
+            yield BATCH
+
+    settings = {"batch_size": 2, "micro_batch_size": 1, "evaluations": 20, "save_minutes": 60.0} | config
+    return Trainer(Scripted(), stream, [], run, budget, TrainConfig(**settings), 10.0, 4.0, NullReporter())
+
+
+def published(folder: Path) -> float:
+    return float(read_tensors(folder / "model.safetensors")["w"])
+
+
+@pytest.mark.parametrize("stop", [1, 4, 5, 6, 12])
+def test_the_best_weights_survive_a_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    budget = Budget(steps=20)
+    make(tmp_path / "straight", budget).train()
+    assert published(tmp_path / "straight") == 5
+
+    first = make(tmp_path / "stopped", budget)
+
+    class StopAt(module.SignalRequests):
+        @property  # type: ignore[override]
+        def stop(self) -> bool:
+            return first.at.step >= stop
+
+        @stop.setter
+        def stop(self, value: bool) -> None:
+            pass
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "SignalRequests", StopAt)
+        with pytest.raises(Interrupted):
+            first.train()
+    second = make(tmp_path / "stopped", budget)
+    second.resume()
+    assert second.at.step == stop
+    second.train()
+    assert published(tmp_path / "stopped") == 5
+    assert second.run.meta["published_step"] == 5
+
+
+def test_keep_last(tmp_path: Path) -> None:
+    make(tmp_path / "run", Budget(steps=20), keep="last").train()
+    assert published(tmp_path / "run") == 20
+
+
+@pytest.mark.parametrize(
+    ("budget", "steps"), [(Budget(steps=7), 7), (Budget(tokens=80), 10), (Budget(epochs=0.5), 5)]
+)
+def test_budgets_end_where_they_say(tmp_path: Path, budget: Budget, steps: int) -> None:
+    trainer = make(tmp_path / "run", budget, keep="last")
+    trainer.train()
+    assert trainer.at.step == steps
+    assert trainer.at.row == 2 * steps
+    assert trainer.at.tokens == 8 * steps
+
+
+def test_a_time_budget_ends(tmp_path: Path) -> None:
+    trainer = make(tmp_path / "run", Budget(minutes=0.005))
+    trainer.train()
+    assert 0.3 <= trainer.at.seconds < 5
