@@ -140,3 +140,25 @@ def test_an_old_run_with_an_unknown_key(
     meta["recipe"]["model"]["hiden_size"] = 3
     (copy / "run.json").write_text(json.dumps(meta), "utf-8")
     assert "hidden_size" in refused(capsys, "fill", copy, "a [MASK]")
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(
+    run: Path, corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    words = ["pretrain", "bert", corpus, "-o", run, "--steps", "6", *tiny(), "--resume"]
+    with (run / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert "another process" in refused(capsys, *words)
+    assert main([str(word) for word in words]) == 0
+
+
+def test_a_corpus_without_pairs_is_refused_and_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = tmp_path / "lone.txt"
+    text.write_text("\n".join(f"This is the only sentence of document {i}." for i in range(400)), "utf-8")
+    options = tiny(objectives="next_sentence", **{"text.documents": "line"})
+    said = refused(capsys, "pretrain", "bert", text, "-o", tmp_path / "run", "--steps", "2", *options)
+    assert "several sentences" in said
+    assert not (tmp_path / "run").exists()
