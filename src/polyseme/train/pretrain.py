@@ -297,15 +297,16 @@ def _only_one_trains(run: RunDirectory) -> Iterator[None]:
 @contextmanager
 def _forgotten_if_it_fails(run: RunDirectory, request: PretrainRequest) -> Iterator[None]:
     """A run that cannot start leaves nothing behind, so that the corrected command just works."""
+    ready = False
     try:
         yield
-    except Exception:
-        if not request.resume and distributed.rank() == 0:
+        ready = True
+    finally:
+        if not ready and not request.resume and distributed.rank() == 0:
             shutil.rmtree(run.path / "store", ignore_errors=True)
             (run.path / "run.json").unlink(missing_ok=True)
             with suppress(OSError):  # the folder held something of the user's: it stays
                 run.path.rmdir()
-        raise
 
 
 def _as_asked(request: PretrainRequest, recipe: Recipe) -> dict[str, Any]:
