@@ -12,6 +12,7 @@ from polyseme.train.config import TrainConfig
 from polyseme.train.gradient import GradientLearner
 
 VOCABULARY = 64
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{i}" for i in range(5, VOCABULARY))]
 SMALL = {
     "vocab_size": VOCABULARY,
     "hidden_size": 32,
@@ -30,7 +31,30 @@ def make_encoder(name: str, **changes: Any) -> Any:
     entry = registry.models.load(name).ENTRY
     fields = {k: v for k, v in {**SMALL, **changes}.items() if k in entry.config.model_fields}
     torch.manual_seed(0)
-    return entry.build(entry.config(**fields))
+    encoder = entry.build(entry.config(**fields))
+    if hasattr(encoder, "read_vocabulary"):
+        encoder.read_vocabulary(WORDS)
+    return encoder
+
+
+def is_gradient(name: str) -> bool:
+    """Whether a model is learned by gradient descent; the others bring learners of their own."""
+    objectives = registry.models.load(name).ENTRY.objectives
+    return all(hasattr(registry.objectives.load(o), "BUILD") for o in objectives)
+
+
+def objectives_of(name: str) -> tuple[str, ...]:
+    """Everything that a model is tested with."""
+    objectives = registry.models.load(name).ENTRY.objectives
+    return ("masked_lm", "next_sentence") if "masked_lm" in objectives else objectives
+
+
+GRADIENT_MODELS = [name for name in registry.models.names() if is_gradient(name)]
+CASES = [
+    (name, objectives)
+    for name in GRADIENT_MODELS
+    for objectives in dict.fromkeys([*((o,) for o in objectives_of(name)), objectives_of(name)])
+]
 
 
 def make_objectives(names: tuple[str, ...], special: SpecialTokens, **config: Any) -> list[Any]:

@@ -12,7 +12,7 @@ from polyseme.core import registry
 from polyseme.data.examples import SpecialTokens
 from polyseme.data.loader import special_tokens
 from polyseme.data.store import StoreWriter, TokenStore
-from small import VOCABULARY
+from small import CASES, GRADIENT_MODELS, VOCABULARY
 
 
 @pytest.fixture(params=registry.models.names())
@@ -20,9 +20,14 @@ def model_name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=[("masked_lm",), ("next_sentence",), ("masked_lm", "next_sentence")], ids="+".join)
-def objective_names(request: pytest.FixtureRequest) -> tuple[str, ...]:
-    return tuple(request.param)
+@pytest.fixture(params=GRADIENT_MODELS)
+def gradient_model(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=CASES, ids=lambda case: f"{case[0]}-{'+'.join(case[1])}")
+def case(request: pytest.FixtureRequest) -> tuple[str, tuple[str, ...]]:
+    return request.param  # type: ignore[no-any-return]
 
 
 @pytest.fixture(scope="session")

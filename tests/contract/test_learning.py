@@ -14,28 +14,28 @@ from polyseme.data.examples import DocumentChunks, SpecialTokens
 from polyseme.data.loader import Loader
 from polyseme.data.packing import RowPlan
 from polyseme.data.store import TokenStore
-from small import make_encoder, make_learner, make_objectives
+from small import make_encoder, make_learner, make_objectives, objectives_of
 
 
 def make_loader(store: TokenStore, objectives: list[Any], special: SpecialTokens, length: int = 32) -> Loader:
-    pairs = [o for o in objectives if o.pairs]
+    pairs = [o for o in objectives if o.draws]
     source = pairs[0].examples(store, length) if pairs else DocumentChunks(store, length, special)
     return Loader(source, RowPlan(source.lengths, length, Random(1, "order")), objectives, length, special)
 
 
 @pytest.fixture
 def eight(
-    make_store: Callable[..., TokenStore], objective_names: tuple[str, ...], special: SpecialTokens
-) -> tuple[list[Any], list[Batch]]:
+    make_store: Callable[..., TokenStore], case: tuple[str, tuple[str, ...]], special: SpecialTokens
+) -> tuple[str, list[Any], list[Batch]]:
     """Two batches that together hold eight examples."""
     store = make_store([[9, 8, 7]] * 8)
-    objectives = make_objectives(objective_names, special)
+    objectives = make_objectives(case[1], special)
     loader = make_loader(store, objectives, special)
-    return objectives, [loader.batch(0, 4), loader.batch(4, 4)]
+    return case[0], objectives, [loader.batch(0, 4), loader.batch(4, 4)]
 
 
-def test_overfits_eight_examples(model_name: str, eight: tuple[list[Any], list[Batch]]) -> None:
-    objectives, batches = eight
+def test_overfits_eight_examples(eight: tuple[str, list[Any], list[Batch]]) -> None:
+    model_name, objectives, batches = eight
     learner = make_learner(make_encoder(model_name, initializer_range=0.02), objectives)
     first = learner.step(batches, 0.5)["loss"]
     for _ in range(150):
@@ -43,11 +43,12 @@ def test_overfits_eight_examples(model_name: str, eight: tuple[list[Any], list[B
     assert last < 0.05 * first
 
 
-def test_every_parameter_gets_a_gradient(model_name: str, special: SpecialTokens, make_store: Any) -> None:
-    names = ("masked_lm", "next_sentence")
-    objectives = make_objectives(names, special)
+def test_every_parameter_gets_a_gradient(
+    gradient_model: str, special: SpecialTokens, make_store: Any
+) -> None:
+    objectives = make_objectives(objectives_of(gradient_model), special)
     batch = make_loader(make_store([[9, 8, 7]] * 8), objectives, special).batch(0, 8)
-    encoder = make_encoder(model_name)
+    encoder = make_encoder(gradient_model)
     heads = {o.name: o.build_head(encoder) for o in objectives}
     encoding = encoder.encode(batch)
     total = sum(o.loss(encoding, heads[o.name], batch)[0] for o in objectives)
@@ -63,8 +64,8 @@ def test_every_parameter_gets_a_gradient(model_name: str, special: SpecialTokens
     assert silent == []
 
 
-def test_save_load_resume_is_identical(model_name: str, eight: tuple[list[Any], list[Batch]]) -> None:
-    objectives, batches = eight
+def test_save_load_resume_is_identical(eight: tuple[str, list[Any], list[Batch]]) -> None:
+    model_name, objectives, batches = eight
     straight = make_learner(make_encoder(model_name, hidden_dropout_prob=0.1), objectives, optimizer="muon")
     halfway: tuple[dict[str, torch.Tensor], dict[str, Any]] | None = None
     for step in range(6):
@@ -82,20 +83,20 @@ def test_save_load_resume_is_identical(model_name: str, eight: tuple[list[Any], 
         assert torch.equal(weight, other.weights()[name]), name
 
 
-def test_accumulation_equals_one_batch(model_name: str, special: SpecialTokens, make_store: Any) -> None:
-    objectives = make_objectives(("masked_lm", "next_sentence"), special)
+def test_accumulation_equals_one_batch(gradient_model: str, special: SpecialTokens, make_store: Any) -> None:
+    objectives = make_objectives(objectives_of(gradient_model), special)
     loader = make_loader(make_store([[9, 8, 7, 6, 5]] * 8), objectives, special)
     results = []
     for rows in (8, 2):
-        learner = make_learner(make_encoder(model_name), objectives, optimizer="adamw", clip_norm=0.0)
+        learner = make_learner(make_encoder(gradient_model), objectives, optimizer="adamw", clip_norm=0.0)
         batches = [loader.batch(c, rows) for c in range(0, 8, rows)]
         metrics = learner.step(batches, 0.5)
         results.append((metrics["loss"], metrics["grad_norm"]))
     assert results[0] == pytest.approx(results[1], rel=1e-5)
 
 
-def test_skipped_update_changes_nothing(model_name: str, eight: tuple[list[Any], list[Batch]]) -> None:
-    objectives, batches = eight
+def test_skipped_update_changes_nothing(eight: tuple[str, list[Any], list[Batch]]) -> None:
+    model_name, objectives, batches = eight
     learner = make_learner(make_encoder(model_name), objectives)
     learner.step(batches, 0.5)
     before = learner.weights()
@@ -110,10 +111,10 @@ def test_skipped_update_changes_nothing(model_name: str, eight: tuple[list[Any],
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # the compiler's own
-def test_compiled_equals_plain(model_name: str, eight: tuple[list[Any], list[Batch]]) -> None:
-    objectives, batches = eight
-    if len(objectives) < 2:
-        pytest.skip("compiling takes long; both objectives together are enough")
+def test_compiled_equals_plain(eight: tuple[str, list[Any], list[Batch]]) -> None:
+    model_name, objectives, batches = eight
+    if len(objectives) < len(objectives_of(model_name)):
+        pytest.skip("compiling takes long; all objectives together are enough")
     plain = make_learner(make_encoder(model_name), objectives)
     compiled = make_learner(make_encoder(model_name), objectives, compile=True)
     for step in range(2):

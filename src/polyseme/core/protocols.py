@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -57,17 +57,21 @@ class Encoder(Protocol):
         """The family's own map from [CLS] vectors to sentence vectors, or None."""
         ...
 
+    # An encoder that must know how its tokens are spelled also has `read_vocabulary(tokens: Sequence[str])`; it is
+    # called once, before weights are loaded, with the vocabulary's entries in the order of their ids.
+
 
 class Objective(Protocol):
     """What is learned: how a batch is prepared, which head predicts, how the loss counts.
 
     Attributes:
         name: registry key; also the key of its targets in a batch and of its head's file.
-        pairs: True when examples are sentence pairs that the objective itself draws.
+        draws: True when the objective itself says what an example is: it then has
+            `examples(store, length) -> ExampleSource`. Of a recipe's objectives at most one does.
     """
 
     name: str
-    pairs: bool
+    draws: bool
     config: Any
 
     def build_head(self, encoder: Any, counts: Tensor | None = None) -> nn.Module:
@@ -111,13 +115,79 @@ class Learner(Protocol):
         ...
 
 
+class Span(NamedTuple):
+    """What a corpus learner takes for one step: tokens start … end-1 of the training split."""
+
+    start: int
+    end: int
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of the span."""
+        return self.end - self.start
+
+
+class CorpusLearner(Protocol):
+    """A learner without gradients that reads the token store itself: counts, kernels, merges.
+
+    An objective's file registers one as LEARNER in place of BUILD; called as
+
+        LEARNER(encoder, config, train=TokenStore, valid=TokenStore, tokenizer=Tokenizer, seed=int,
+                learning_rate=progress -> rate, heldout_tokens=int, threads=int)
+
+    and, where it has weights beside the encoder's, a HEAD(encoder) -> torch.nn.Module that can hold them. The same
+    trainer drives it: clock, budget, evaluations, checkpoints, resume, signals.
+
+    Attributes:
+        steps_per_epoch: steps that read the training text once.
+        tokens_per_step: tokens of a step on average.
+        n_parameters: numbers learned.
+        finished: True when there is nothing left to do, whatever the budget.
+    """
+
+    steps_per_epoch: float
+    tokens_per_step: float
+    n_parameters: int
+    finished: bool
+
+    def stream(self, step: int, progress: Callable[[int], float]) -> Iterator[Span]:
+        """Endless spans from a step on; a pure function of the seed and the step."""
+        ...
+
+    def step(self, batches: Sequence[Span], progress: float) -> Mapping[str, float]:
+        """Learn from the spans; `progress` in [0, 1] is the share of the budget spent."""
+        ...
+
+    def evaluate(self, batches: Sequence[Any]) -> Mapping[str, float]:
+        """Held-out metrics OBJECTIVE_loss and OBJECTIVE_baseline (nats per prediction), and others; changes nothing."""
+        ...
+
+    def weights(self) -> dict[str, Tensor]:
+        """Copies of all weights, by name: "encoder.…" and "heads.OBJECTIVE.…"."""
+        ...
+
+    def load_weights(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put weights in place."""
+        ...
+
+    def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Everything needed to go on: tensors, `weights()` among them, and a JSON-able part."""
+        ...
+
+    def load_state_dict(self, tensors: Mapping[str, Tensor], extra: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        ...
+
+
 class ModelEntry(NamedTuple):
     """What a file in models/ registers under its name.
 
     Args:
         config: its configuration class.
         build: configuration -> encoder (a torch.nn.Module that satisfies `Encoder`).
+        objectives: what it is pretrained with where a recipe does not say; the main one first.
     """
 
     config: type[Config]
     build: Any
+    objectives: tuple[str, ...] = ("masked_lm",)

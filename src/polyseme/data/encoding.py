@@ -56,7 +56,8 @@ class DocumentEncoder:
         self._tokenizer = Tokenizer.from_file(tokenizer_file)
         self._language = language
         spec: dict[str, Any] = json.loads(tokenizer_file.read_text("utf-8"))
-        exact = spec["model"]["type"] == "WordPiece"  # whether a token alone says that it begins a word
+        # whether a token alone says that it begins a word
+        exact = spec["model"]["type"] == "WordPiece" or self._tokenizer.is_word_level
         self._continues: BoolArray | None = np.asarray(self._tokenizer.continues) if exact else None
         self._splitter = piece_splitter(spec) if by_pieces else None
         self._parts = PieceTable(self._encode_afresh)

@@ -13,14 +13,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from polyseme.core import registry
 from polyseme.core.types import Batch
 from polyseme.data.examples import Example, SpecialTokens
 from polyseme.data.loader import to_batch
 from polyseme.data.packing import collate
 from polyseme.errors import CheckpointError, InputError
 from polyseme.text.tokenizers import Tokenizer, Tokens
-from polyseme.train.pretrain import build_objectives, special_ids
+from polyseme.train.building import build_encoder, build_heads, special_ids
 from polyseme.train.recipe import Recipe, from_dict
 from polyseme.train.run import RunDirectory
 
@@ -48,7 +47,7 @@ class Loaded:
     @property
     def room(self) -> int:
         """Longest text in tokens, without separators."""
-        return int(min(self.encoder.max_length, self.recipe.section("model").max_position_embeddings)) - 2
+        return int(self.encoder.max_length) - 2
 
     def example(self, ids: Sequence[int]) -> Example:
         """One text with its separators: [CLS] ids [SEP].
@@ -102,9 +101,8 @@ def load(path: Path | str) -> Loaded:
     except FileNotFoundError:
         raise CheckpointError("the run's tokenizer is missing", where=run.path / "tokenizer.json") from None
     special = special_ids(tokenizer)
-    encoder = registry.models.load(recipe.architecture).ENTRY.build(recipe.section("model"))
-    objectives = build_objectives(recipe, special, 0)
-    heads = nn.ModuleDict({o.name: o.build_head(encoder) for o in objectives})
+    encoder = build_encoder(recipe, tokenizer)
+    heads = build_heads(recipe, encoder, special)
     parts = {"encoder": encoder, "heads": heads}
     for name, module in parts.items():
         mine = {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}

@@ -185,4 +185,4 @@ class Bert(nn.Module):
         return self.pool
 
 
-ENTRY = ModelEntry(config=BertConfig, build=Bert)
+ENTRY = ModelEntry(config=BertConfig, build=Bert, objectives=("masked_lm", "next_sentence"))

@@ -156,7 +156,7 @@ class MaskedLM:
     """
 
     name = "masked_lm"
-    pairs = False
+    draws = False
 
     def __init__(self, config: MaskedLMConfig, special: SpecialTokens, seed: int) -> None:
         self.config, self._special = config, special

@@ -63,7 +63,7 @@ class NextSentence:
     """
 
     name = "next_sentence"
-    pairs = True
+    draws = True
 
     def __init__(self, config: NextSentenceConfig, special: SpecialTokens, seed: int) -> None:
         self.config, self._special = config, special

@@ -4,6 +4,8 @@
     byte-bpe     GPT-2's byte-level pair encoding: nothing is unknown, spaces belong to the next piece
     unigram      Kudo (2018): the most probable segmentation; unknown characters become [UNK]
     characters   every character one token
+    words        words and punctuation marks; Chinese is cut into dictionary words (rjieba); rare ones are [UNK]
+    spaces       what stands between spaces, for text that was tokenized before
 
 [PAD] [UNK] [CLS] [SEP] [MASK] are ids 0 … 4 for every kind. Text never turns into a special token by accident:
 `[MASK]` typed in a corpus is the letters, unless `special=True` is asked for (fill does).
@@ -29,13 +31,13 @@ from pydantic import Field, model_validator
 from polyseme.core.config import Config
 from polyseme.errors import ConfigError
 from polyseme.text.clean import replace_surrogates
-from polyseme.text.words import is_cjk
+from polyseme.text.words import TOKEN_PATTERN, has_cjk, is_cjk, token_spans
 
 __all__ = ["SPECIAL_TOKENS", "Tokenizer", "TokenizerConfig", "Tokens", "train_tokenizer"]
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _FOREIGN = {"[PAD]": "<pad>", "[UNK]": "<unk>", "[CLS]": "<s>", "[SEP]": "</s>", "[MASK]": "<mask>"}
-_MINIMUM = {"wordpiece": 64, "byte-bpe": 320, "unigram": 64, "characters": 16}
+_MINIMUM = {"wordpiece": 64, "byte-bpe": 320, "unigram": 64, "characters": 16, "words": 16, "spaces": 16}
 
 
 class TokenizerConfig(Config):
@@ -44,13 +46,15 @@ class TokenizerConfig(Config):
     Args:
         kind: see the head of this file.
         vocab_size: tokens with the five special ones; None chooses from the corpus size.
-        lowercase: fold case; None means what the kind's paper does (wordpiece yes, the others no).
+        lowercase: fold case; None means what is usual for the kind (wordpiece, words, spaces yes, the others no).
+        min_count: words and spaces: a word must occur so often in the sample to have a token.
         sample_bytes: train on at most so much text (UTF-8 bytes).
     """
 
-    kind: Literal["wordpiece", "byte-bpe", "unigram", "characters"] = "wordpiece"
+    kind: Literal["wordpiece", "byte-bpe", "unigram", "characters", "words", "spaces"] = "wordpiece"
     vocab_size: int | None = Field(default=None, le=1_000_000)
     lowercase: bool | None = None
+    min_count: int = Field(default=2, ge=1)
     sample_bytes: int = Field(default=20_000_000, ge=1_000)
 
     @model_validator(mode="after")
@@ -62,7 +66,7 @@ class TokenizerConfig(Config):
     @property
     def folds_case(self) -> bool:
         """`lowercase` with None resolved."""
-        return self.kind == "wordpiece" if self.lowercase is None else self.lowercase
+        return self.kind in ("wordpiece", "words", "spaces") if self.lowercase is None else self.lowercase
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,10 @@ class Tokenizer:
         self._plain.encode_special_tokens = True  # i.e. encode the letters of "[MASK]", not the token
         model = json.loads(text)["model"]
         self._model: str = model["type"]
+        self._by_character = self._model == "WordLevel" and r'"[\\s\\S]"' in text
+        self._cuts_chinese = (
+            self._model == "WordLevel" and json.dumps(TOKEN_PATTERN, ensure_ascii=False) in text
+        )
         self._prefix: str = model.get("continuing_subword_prefix") or ""
         self._has_byte_level = '"ByteLevel"' in text
         self.vocab_size: int = self._special.get_vocab_size()
@@ -129,6 +137,11 @@ class Tokenizer:
             expected=f"{name} or {_FOREIGN[name]} in the vocabulary",
             fix="leave --tokenizer out to train one, or name the tokenizer.json of a polyseme run",
         )
+
+    @property
+    def is_word_level(self) -> bool:
+        """Whether every token is a whole word or mark (kinds words and spaces)."""
+        return self._model == "WordLevel" and not self._by_character
 
     @classmethod
     def from_file(cls, path: Path | str) -> Tokenizer:
@@ -167,15 +180,32 @@ class Tokenizer:
             special: read "[MASK]" and the other special tokens in the text as such.
         """
         backend = self._special if special else self._plain
+        if self._cuts_chinese and has_cjk(text):
+            return self._words(text, backend)
         return self._tokens(text, backend.encode(replace_surrogates(text), add_special_tokens=False))
+
+    def _words(self, text: str, backend: hf.Tokenizer) -> Tokens:
+        """Tokens of a text with Chinese words, which the library cannot cut."""
+        spans = token_spans(text)
+        words = [replace_surrogates(text[start:end]) for start, end in spans]
+        ids = backend.encode(words, is_pretokenized=True, add_special_tokens=False).ids
+        if len(ids) != len(spans):  # a word that normalising took away or took apart
+            each = backend.encode_batch(words, add_special_tokens=False)
+            spans = [span for span, e in zip(spans, each, strict=True) for _ in e.ids]
+            ids = [i for e in each for i in e.ids]
+        return Tokens(ids, spans, [True] * len(ids))
 
     def encode_batch(self, texts: Sequence[str]) -> list[Tokens]:
         """Encode many texts on all cores."""
+        if self._cuts_chinese and any(map(has_cjk, texts)):
+            return [self.encode(text) for text in texts]
         encodings = self._plain.encode_batch(list(map(replace_surrogates, texts)), add_special_tokens=False)
         return [self._tokens(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
 
     def encode_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Encode many texts on all cores to ids alone: the fast way."""
+        if self._cuts_chinese and any(map(has_cjk, texts)):
+            return [self.encode(text).ids for text in texts]
         clean = list(map(replace_surrogates, texts))
         return [e.ids for e in self._plain.encode_batch_fast(clean, add_special_tokens=False)]
 
@@ -183,7 +213,7 @@ class Tokenizer:
         offsets: list[tuple[int, int]] = encoding.offsets
         if not unicodedata.is_normalized("NFC", text):
             offsets = _cover_marks(text, offsets)
-        if self._model == "WordLevel":  # characters: the library sees no words
+        if self._by_character:  # the library sees no words
             joins = [_joins(text[start:end]) for start, end in offsets]
             starts = [True, *(not (a and b) for a, b in pairwise(joins))][: len(joins)]
         else:

@@ -12,11 +12,12 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from polyseme.errors import CorpusError
 from polyseme.text.tokenizers import SPECIAL_TOKENS, TokenizerConfig
-from polyseme.text.words import is_cjk
+from polyseme.text.words import TOKEN_PATTERN, is_cjk, token_spans
 
 __all__ = ["default_vocab_size", "train"]
 
 _COVERAGE = 0.9995  # share of the characters of the sample that must have a token of their own
+MOST_WORDS = 100_000  # entries of a word-level vocabulary when no size is given
 _UNIGRAM_SAMPLE = 4_000_000  # bytes; its trainer is far slower than the others
 
 
@@ -28,6 +29,8 @@ def train(texts: Iterable[str], config: TokenizerConfig, corpus_bytes: int) -> h
         raise CorpusError("no text to train a tokenizer on", fix="name files or folders that hold text")
     counts = _count_characters(sample, config.folds_case)
     size = config.vocab_size or default_vocab_size(corpus_bytes, counts)
+    if config.kind in ("words", "spaces"):
+        return _finish(_words(sample, config), False)
     build = {"wordpiece": _wordpiece, "byte-bpe": _byte_bpe, "unigram": _unigram, "characters": _characters}
     backend = build[config.kind](sample, size, counts, config.folds_case)
     return _finish(backend, config.kind == "byte-bpe")
@@ -170,6 +173,30 @@ def _characters(sample: list[str], size: int, counts: Counter[str], lowercase: b
     backend.normalizer = _nfc(lowercase)
     backend.pre_tokenizer = pre_tokenizers.Split(hf.Regex(r"[\s\S]"), "isolated")
     backend.decoder = decoders.Fuse()
+    return backend
+
+
+def _words(sample: list[str], config: TokenizerConfig) -> hf.Tokenizer:
+    """Ids in the order of frequency, so that the first n are the n most frequent words."""
+    normalizer = _nfc(config.folds_case)
+    counts: Counter[str] = Counter()
+    for text in sample:
+        text = normalizer.normalize_str(text)
+        if config.kind == "spaces":
+            counts.update(text.split())
+        else:
+            counts.update([text[start:end] for start, end in token_spans(text)])
+    ranked = [word for word in _by_frequency(counts) if counts[word] >= config.min_count]
+    size = config.vocab_size or MOST_WORDS
+    ranked = [word for word in ranked if word not in SPECIAL_TOKENS][: size - len(SPECIAL_TOKENS)]
+    vocabulary = {token: i for i, token in enumerate([*SPECIAL_TOKENS, *ranked])}
+    backend = hf.Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    backend.normalizer = normalizer
+    backend.pre_tokenizer = (
+        pre_tokenizers.WhitespaceSplit()
+        if config.kind == "spaces"
+        else pre_tokenizers.Split(hf.Regex(TOKEN_PATTERN), "removed", invert=True)
+    )
     return backend
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["cjk_share", "is_cjk", "word_spans"]
+__all__ = ["TOKEN_PATTERN", "cjk_share", "has_cjk", "is_cjk", "token_spans", "word_spans"]
 
 _CJK = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _CJK_CHARACTER = re.compile(f"[{_CJK}]")
@@ -12,11 +12,19 @@ _CJK_RUN = re.compile(f"[{_CJK}]+")
 # Letters, digits and marks; an apostrophe or a hyphen joins only between letters: don't, well-known.
 _WORD = re.compile(rf"(?:(?![{_CJK}])[^\W_])(?:(?![{_CJK}])[^\W_]|[\u0300-\u036f]|['’-](?=[^\W\d_]))*")
 _WORD_OR_CJK = re.compile(rf"(?P<cjk>[{_CJK}]+)|{_WORD.pattern}")
+# The same, and every other visible character by itself; also the pattern of word-level tokenizers.
+TOKEN_PATTERN = rf"[{_CJK}]+|{_WORD.pattern}|\S"
+_TOKEN = re.compile(rf"(?P<cjk>[{_CJK}]+)|{_WORD.pattern}|\S")
 
 
 def is_cjk(text: str) -> bool:
     """Whether the text begins with a Chinese character (Han ideograph)."""
     return _CJK_CHARACTER.match(text) is not None
+
+
+def has_cjk(text: str) -> bool:
+    """Whether a Chinese character (Han ideograph) is anywhere in the text."""
+    return not text.isascii() and _CJK_CHARACTER.search(text) is not None
 
 
 def cjk_share(text: str) -> float:
@@ -41,14 +49,29 @@ def word_spans(text: str, language: str) -> list[tuple[int, int]]:
         >>> [text[start:end] for start, end in word_spans(text, "en")]
         ["Don't", 'panic', '北', '京']
     """
+    return _spans(_WORD_OR_CJK, text, language == "zh")
+
+
+def token_spans(text: str) -> list[tuple[int, int]]:
+    """Character spans of words, dictionary words of Chinese, and punctuation marks, in order.
+
+    Example:
+        >>> text = "Don't panic, 我们!"
+        >>> [text[start:end] for start, end in token_spans(text)]
+        ["Don't", 'panic', ',', '我们', '!']
+    """
+    return _spans(_TOKEN, text, True)
+
+
+def _spans(pattern: re.Pattern[str], text: str, cut_chinese: bool) -> list[tuple[int, int]]:
     if text.isascii():
-        return [match.span() for match in _WORD.finditer(text)]
+        return [match.span() for match in pattern.finditer(text)]
     spans: list[tuple[int, int]] = []
-    for match in _WORD_OR_CJK.finditer(text):
+    for match in pattern.finditer(text):
         start, end = match.span()
         if match["cjk"] is None:
             spans.append((start, end))
-        elif language == "zh" and end - start > 1:
+        elif cut_chinese and end - start > 1:
             for word in _cut(match[0]):
                 spans.append((start, start + len(word)))
                 start += len(word)

@@ -21,19 +21,22 @@ from typing import Any
 
 import torch
 
-from polyseme.core import registry
 from polyseme.core.reporter import NullReporter, Reporter
-from polyseme.core.rng import Random
 from polyseme.core.types import Batch
 from polyseme.core.version import __version__
-from polyseme.data.examples import DocumentChunks, ExampleSource, SpecialTokens
-from polyseme.data.loader import Loader, heldout_batches, special_tokens
-from polyseme.data.packing import RowPlan
-from polyseme.data.store import PreparedCorpus, TokenStore
-from polyseme.errors import ConfigError, CorpusError, RunError, TrainingError
-from polyseme.text.tokenizers import Tokenizer
+from polyseme.data.loader import Loader, heldout_batches
+from polyseme.data.store import PreparedCorpus
+from polyseme.errors import ConfigError, RunError, TrainingError
 from polyseme.train import card, checkpoint, distributed
 from polyseme.train.budget import Budget
+from polyseme.train.building import (
+    build_encoder,
+    build_loader,
+    build_objectives,
+    corpus_learner,
+    heldout_recipe,
+    special_ids,
+)
 from polyseme.train.cooccurrence import cooccurrence_embeddings, start_embedding
 from polyseme.train.corpora import corpus_fingerprint, corpus_signature, open_or_prepare
 from polyseme.train.gradient import GradientLearner
@@ -41,6 +44,7 @@ from polyseme.train.precision import resolve_device, resolve_precision
 from polyseme.train.recipe import Recipe, from_dict, resolve
 from polyseme.train.resuming import check_same_request
 from polyseme.train.run import RunDirectory
+from polyseme.train.schedule import learning_rate_factor
 from polyseme.train.trainer import Trainer
 
 HELDOUT_SEED = 0
@@ -137,6 +141,8 @@ def build_trainer(
     reporter: Reporter,
 ) -> Trainer:
     """Encoder, objectives, learner, batches and the trainer that drives them, at step 0."""
+    if corpus_learner(recipe) is not None:
+        return _build_corpus_trainer(request, recipe, run, corpus, start, reporter)
     data, train = recipe.section("data"), recipe.section("train")
     special = special_ids(corpus.tokenizer)
     loader = build_loader(corpus.train, recipe, special, request.seed)
@@ -144,7 +150,7 @@ def build_trainer(
 
     began = time.perf_counter()
     torch.manual_seed(request.seed)
-    encoder = registry.models.load(recipe.architecture).ENTRY.build(recipe.section("model"))
+    encoder = build_encoder(recipe, corpus.tokenizer)
     if (
         train.embedding_start == "cooccurrence"
         and start is None
@@ -163,9 +169,7 @@ def build_trainer(
             reporter.note(warning)
         learner.load_weights({**learner.weights(), **weights})
 
-    if distributed.rank() == 0 and run.meta.get("status") == "preparing":
-        corpus.tokenizer.save(run.path / "tokenizer.json")
-        run.save_meta(status="training", recipe=recipe.as_dict(), parameters=learner.n_parameters)
+    _ready_to_train(run, recipe, corpus, learner.n_parameters)
     return Trainer(
         learner,
         partial(_stream, loader, train.rows, data.workers, device),
@@ -180,45 +184,60 @@ def build_trainer(
     )
 
 
-def special_ids(tokenizer: Tokenizer) -> SpecialTokens:
-    """The ids of a tokenizer's special tokens, as the data room wants them."""
-    t = tokenizer
-    return special_tokens(t.vocab_size, t.pad_id, t.cls_id, t.sep_id, t.mask_id, t.special_ids)
+def _build_corpus_trainer(
+    request: PretrainRequest,
+    recipe: Recipe,
+    run: RunDirectory,
+    corpus: PreparedCorpus,
+    start: RunDirectory | None,
+    reporter: Reporter,
+) -> Trainer:
+    """The same for a learner that reads the token store itself.
 
-
-def build_objectives(recipe: Recipe, special: SpecialTokens, seed: int) -> list[Any]:
-    """The objectives of a recipe, in its order."""
-    return [
-        registry.objectives.load(name).BUILD(recipe.section(name), special, seed)
-        for name in recipe.objectives
-    ]
-
-
-def build_loader(store: TokenStore, recipe: Recipe, special: SpecialTokens, seed: int) -> Loader:
-    """Examples, rows and targets of one split.
-
-    Raises:  CorpusError: there is no example.
+    Raises:  ConfigError: several ranks.
     """
-    data = recipe.section("data")
-    objectives = build_objectives(recipe, special, seed)
-    drawing = [o for o in objectives if o.pairs]
-    source: ExampleSource = (
-        drawing[0].examples(store, data.sequence_length)
-        if drawing
-        else DocumentChunks(store, data.sequence_length, special)
+    if distributed.size() > 1:
+        raise ConfigError(
+            f"{recipe.architecture} is learned by one process", got=f"{distributed.size()} ranks"
+        )
+    began = time.perf_counter()
+    train, name = recipe.section("train"), recipe.objectives[0]
+    torch.manual_seed(request.seed)
+    learner = corpus_learner(recipe)(  # type: ignore[misc]
+        build_encoder(recipe, corpus.tokenizer),
+        recipe.section(name),
+        train=corpus.train,
+        valid=corpus.valid,
+        tokenizer=corpus.tokenizer,
+        seed=request.seed,
+        learning_rate=lambda progress: train.learning_rate * learning_rate_factor(train, progress),
+        heldout_tokens=train.heldout_tokens,
+        threads=torch.get_num_threads(),
     )
-    if not len(source.lengths):
-        raise CorpusError("the corpus holds no text to learn from", fix="more text, or --valid FILE")
-    plan = RowPlan(source.lengths, data.row, Random(seed, "order"))
-    return Loader(source, plan, objectives, data.row, special)
+    if start is not None:
+        weights, warning = start.weights()
+        if warning:
+            reporter.note(warning)
+        learner.load_weights(weights)
+    _ready_to_train(run, recipe, corpus, learner.n_parameters)
+    return Trainer(
+        learner,
+        lambda row, progress: learner.stream(row // train.batch_size, progress),
+        [],
+        run,
+        request.budget,
+        train,
+        steps_per_epoch=learner.steps_per_epoch,
+        tokens_per_row=learner.tokens_per_step / train.batch_size,
+        reporter=reporter,
+        startup_seconds=time.perf_counter() - began,
+    )
 
 
-def heldout_recipe(recipe: Recipe) -> Recipe:
-    """The recipe under which every run is judged: 15 % of single tokens, 80/10/10, whatever it trains with."""
-    if "masked_lm" not in recipe.objectives:
-        return recipe
-    standard = {"rate": 0.15, "final_rate": None, "unit": "token", "mask_share": 0.8, "random_share": 0.1}
-    return recipe.with_section("masked_lm", **standard)
+def _ready_to_train(run: RunDirectory, recipe: Recipe, corpus: PreparedCorpus, n_parameters: int) -> None:
+    if distributed.rank() == 0 and run.meta.get("status") == "preparing":
+        corpus.tokenizer.save(run.path / "tokenizer.json")
+        run.save_meta(status="training", recipe=recipe.as_dict(), parameters=n_parameters)
 
 
 def _stream(
@@ -350,7 +369,15 @@ def _resolved(run: RunDirectory, recipe: Recipe, corpus: PreparedCorpus, device:
     """The recipe with what only now is known: vocabulary and precision."""
     if "recipe" in run.meta:
         return from_dict(run.meta["recipe"])
-    recipe = recipe.with_model(vocab_size=corpus.tokenizer.vocab_size, pad_token_id=corpus.tokenizer.pad_id)
+    tokenizer = corpus.tokenizer
+    known = {
+        "vocab_size": tokenizer.vocab_size,
+        "pad_token_id": tokenizer.pad_id,
+        "bos_token_id": tokenizer.cls_id,
+        "eos_token_id": tokenizer.sep_id,
+    }
+    fields = type(recipe.section("model")).model_fields
+    recipe = recipe.with_model(**{name: value for name, value in known.items() if name in fields})
     train = recipe.section("train")
     if distributed.rank() == 0:
         run.save_meta(corpus=corpus.meta)
@@ -359,10 +386,8 @@ def _resolved(run: RunDirectory, recipe: Recipe, corpus: PreparedCorpus, device:
 
 def _check_lengths(recipe: Recipe) -> None:
     """Raises:  ConfigError: the examples are longer than the model's positions."""
-    length, positions = (
-        recipe.section("data").sequence_length,
-        recipe.section("model").max_position_embeddings,
-    )
+    length = recipe.section("data").sequence_length
+    positions = getattr(recipe.section("model"), "max_position_embeddings", length)  # some read any length
     if length > positions:
         raise ConfigError(
             "sequences are longer than the model's positions",

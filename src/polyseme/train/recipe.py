@@ -151,7 +151,7 @@ def _build(values: dict[str, Any], where: str) -> Recipe:
     values = dict(values)
     architecture = values.pop("architecture")
     entry = registry.models.load(architecture).ENTRY
-    objectives = values.pop("objectives", ["masked_lm"])
+    objectives = values.pop("objectives", list(entry.objectives))
     if not isinstance(objectives, list) or not objectives:
         raise ConfigError("objectives must be a list of names", got=objectives, where=where)
     objectives = [str(name).strip().replace("-", "_") for name in objectives]

@@ -159,6 +159,8 @@ class Trainer:
         return self.results
 
     def _progress(self) -> float:
+        if getattr(self.learner, "finished", False):
+            return 1.0
         return self.budget.progress(
             step=self.at.step,
             tokens=self.at.tokens,

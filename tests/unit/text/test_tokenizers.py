@@ -169,7 +169,7 @@ def test_training_refuses_nothing_and_nonsense() -> None:
     for values in (
         {"vocab_size": 10},
         {"kind": "byte-bpe", "vocab_size": 200},
-        {"kind": "words"},
+        {"kind": "syllables"},
         {"vocabsize": 9},
     ):
         with pytest.raises(ConfigError):
@@ -224,3 +224,30 @@ def test_training_again_in_another_process_gives_the_same_bytes(kind: str) -> No
         )  # fmt: skip
         found.add(run.stdout.strip())
     assert len(found) == 1
+
+
+@pytest.mark.parametrize("kind", ["words", "spaces"])
+def test_word_level_ids_follow_frequency_and_offsets_are_exact(kind: str) -> None:
+    text = "The cat sat. The cat, the dog: 北京大学的学生 don't"
+    tokenizer = train_tokenizer([text] * 3, TokenizerConfig.of({"kind": kind, "min_count": 1}, "test"), 0)
+    assert tokenizer.is_word_level
+    assert tokenizer.token(5) == "the"
+    for some in (text, "the dog", "", "学生 sat", "[MASK]"):
+        tokens = tokenizer.encode(some)
+        assert all(tokens.word_starts)
+        assert tokenizer.encode_ids([some]) == [tokens.ids]
+        assert [t.ids for t in tokenizer.encode_batch([some])] == [tokens.ids]
+        found = [some[start:end].lower() for start, end in tokens.offsets]
+        known = [(word, tokenizer.token(i)) for word, i in zip(found, tokens.ids, strict=True) if i != 1]
+        assert all(word == token for word, token in known)
+        assert "".join(found) == "".join(some.lower().split())
+    words = [tokenizer.token(i) for i in tokenizer.encode(text).ids]
+    assert ("北京大学" in words) == (kind == "words")
+    assert tokenizer.mask_id not in tokenizer.encode("[MASK]").ids
+
+
+def test_a_word_must_be_frequent_enough_to_have_a_token() -> None:
+    config = TokenizerConfig.of({"kind": "words", "min_count": 3}, "test")
+    tokenizer = train_tokenizer(["a a a b b c"], config, 0)
+    assert tokenizer.vocab_size == 6
+    assert tokenizer.encode("b").ids == [tokenizer.unk_id]

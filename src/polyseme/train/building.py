@@ -1,0 +1,99 @@
+"""From a recipe to the parts of a run: encoder, objectives, heads, batches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from polyseme.core import registry
+from polyseme.core.rng import Random
+from polyseme.data.examples import DocumentChunks, ExampleSource, SpecialTokens
+from polyseme.data.loader import Loader, special_tokens
+from polyseme.data.packing import RowPlan
+from polyseme.data.store import TokenStore
+from polyseme.errors import ConfigError, CorpusError
+from polyseme.text.tokenizers import Tokenizer
+from polyseme.train.recipe import Recipe
+
+
+def special_ids(tokenizer: Tokenizer) -> SpecialTokens:
+    """The ids of a tokenizer's special tokens, as the data room wants them."""
+    t = tokenizer
+    return special_tokens(t.vocab_size, t.pad_id, t.cls_id, t.sep_id, t.mask_id, t.special_ids)
+
+
+def build_encoder(recipe: Recipe, tokenizer: Tokenizer) -> Any:
+    """The recipe's encoder with fresh weights; one that wants to know how its tokens are spelled is told."""
+    encoder = registry.models.load(recipe.architecture).ENTRY.build(recipe.section("model"))
+    if hasattr(encoder, "read_vocabulary"):
+        encoder.read_vocabulary([tokenizer.token(i) for i in range(tokenizer.vocab_size)])
+    return encoder
+
+
+def corpus_learner(recipe: Recipe) -> Any | None:
+    """The class of the recipe's learner where its objective brings one of its own, else None.
+
+    Raises:  ConfigError: such an objective is combined with another.
+    """
+    found = [name for name in recipe.objectives if hasattr(registry.objectives.load(name), "LEARNER")]
+    if found and len(recipe.objectives) > 1:
+        raise ConfigError(
+            f"{found[0]} is learned alone",
+            got=", ".join(recipe.objectives),
+            fix=f"--set objectives={found[0]}",
+        )
+    return registry.objectives.load(found[0]).LEARNER if found else None
+
+
+def build_objectives(recipe: Recipe, special: SpecialTokens, seed: int) -> list[Any]:
+    """The objectives of a recipe, in its order; none where the learner is of its own kind."""
+    modules = {name: registry.objectives.load(name) for name in recipe.objectives}
+    return [
+        module.BUILD(recipe.section(name), special, seed)
+        for name, module in modules.items()
+        if hasattr(module, "BUILD")
+    ]
+
+
+def build_heads(recipe: Recipe, encoder: Any, special: SpecialTokens) -> nn.ModuleDict:
+    """The heads of every objective, to load weights into."""
+    heads = nn.ModuleDict({o.name: o.build_head(encoder) for o in build_objectives(recipe, special, 0)})
+    for name in recipe.objectives:
+        module = registry.objectives.load(name)
+        if hasattr(module, "HEAD"):
+            heads[name] = module.HEAD(encoder)
+    return heads
+
+
+def build_loader(store: TokenStore, recipe: Recipe, special: SpecialTokens, seed: int) -> Loader:
+    """Examples, rows and targets of one split.
+
+    Raises:  CorpusError: there is no example.   ConfigError: two objectives say what an example is.
+    """
+    data = recipe.section("data")
+    objectives = build_objectives(recipe, special, seed)
+    drawing = [o for o in objectives if o.draws]
+    if len(drawing) > 1:
+        raise ConfigError(
+            "two objectives need examples of different kinds",
+            got=" and ".join(o.name for o in drawing),
+            fix=f"--set objectives={drawing[0].name}",
+        )
+    source: ExampleSource = (
+        drawing[0].examples(store, data.sequence_length)
+        if drawing
+        else DocumentChunks(store, data.sequence_length, special)
+    )
+    if not len(source.lengths):
+        raise CorpusError("the corpus holds no text to learn from", fix="more text, or --valid FILE")
+    plan = RowPlan(source.lengths, data.row, Random(seed, "order"))
+    return Loader(source, plan, objectives, data.row, special)
+
+
+def heldout_recipe(recipe: Recipe) -> Recipe:
+    """The recipe under which every run is judged: 15 % of single tokens, 80/10/10, whatever it trains with."""
+    if "masked_lm" not in recipe.objectives:
+        return recipe
+    standard = {"rate": 0.15, "final_rate": None, "unit": "token", "mask_share": 0.8, "random_share": 0.1}
+    return recipe.with_section("masked_lm", **standard)
