@@ -94,6 +94,7 @@ def run(
 
     from polyseme.cli.progress import open_reporter
     from polyseme.report.run_summary import summarize, summary_text
+    from polyseme.train.card import use_of
     from polyseme.train.pretrain import PretrainRequest, pretrain
 
     request = PretrainRequest(
@@ -121,7 +122,7 @@ def run(
     closing(
         wrote=[done.path],
         then=[
-            command("polyseme", "fill", done.path, "… [MASK] …"),
+            "polyseme " + use_of(done.meta["recipe"])[1].replace("RUN", command(done.path)),
             command("polyseme", "neighbours", done.path, "WORD"),
             command("polyseme", "inspect", done.path),
         ],

@@ -229,4 +229,5 @@ def log_unigram(counts: Tensor) -> Tensor:
 
 
 CONFIG = MaskedLMConfig
+USE = ("fill-mask", 'fill RUN "… [MASK] …"')
 BUILD = MaskedLM

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from polyseme.core import registry
 from polyseme.train.run import RunDirectory, write_atomic
+
+
+def use_of(recipe: dict[str, Any]) -> tuple[str, str]:
+    """The pipeline tag of model hubs for what a recipe trains, and the command that shows it.
+
+    An objective's file may name both as USE; without it a model is good for its vectors.
+    """
+    for name in recipe["objectives"]:
+        use: tuple[str, str] | None = getattr(registry.objectives.load(name), "USE", None)
+        if use is not None:
+            return use
+    return "feature-extraction", "embed RUN FILE -o vectors.npy"
 
 
 def write(run: RunDirectory) -> None:
@@ -19,10 +32,11 @@ def text(meta: dict[str, Any]) -> str:
     language = corpus.get("language", "en")
     heldout = "\n".join(f"| {name} | {value:.4f} |" for name, value in results["heldout"].items())
     recipe = meta["recipe"]
+    tag, use = use_of(recipe)
     return f"""---
 language: {language}
 library_name: polyseme
-pipeline_tag: fill-mask
+pipeline_tag: {tag}
 tags:
 - {recipe["architecture"]}
 - polyseme
@@ -49,7 +63,8 @@ Pretrained with polyseme {meta["versions"]["polyseme"]} on {splits["train"]["doc
 ## Use
 
 ```console
-polyseme fill RUN "the [MASK] of the text"
+polyseme {use}
+polyseme neighbours RUN WORD
 polyseme inspect RUN
 ```
 """
