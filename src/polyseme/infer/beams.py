@@ -87,7 +87,7 @@ def beam_search(
             break
         scores, chosen = top.masked_fill(complete, NEVER).topk(min(beams, top.size(1)), dim=1)
         ids, values = _of(extended, chosen), _of(extended_values, chosen)
-        open_ &= ~best.beats(scores[:, 0] / n**length_penalty)
+        open_ &= (scores[:, 0] > NEVER) & ~best.beats(scores[:, 0] / n**length_penalty)
         if not bool(open_.any()):
             break
         rows = (owner[:, None] * width + parent.gather(1, chosen)).flatten()
