@@ -8,7 +8,7 @@ the first `beams` and its score among the `beams` best so far. A prompt is finis
 best unfinished one, at its present length, scores no better than the worst of them. That is transformers'
 `early_stopping=False`, its default. What is unfinished after the last step counts as ended there.
 
-Source: the length norm is Wu et al. (2016), section 7, with |y|^α for their ((5 + |y|) / 6)^α, as most libraries have it.
+Source: the length norm is Wu et al. (2016), section 7, with |y|^α for their ((5 + |y|) / 6)^α, as is usual.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ def beam_search(
     prompts = len(contexts)
     device = contexts.logits().device
     owner = torch.arange(prompts, device=device)
-    scores = torch.zeros(prompts, 1, device=device)  # (B, K) sums of log-probabilities; one beam to begin with
+    scores = torch.zeros(
+        prompts, 1, device=device
+    )  # (B, K) sums of log-probabilities; one beam to begin with
     ids = torch.zeros(prompts, 1, 0, dtype=torch.long, device=device)  # (B, K, n)
     values = torch.zeros(prompts, 1, 0, device=device)  # (B, K, n) the model's own log-probabilities
     best = _Best(prompts, beams, steps, device)

@@ -77,9 +77,7 @@ class GenerationConfig(Config):
 def generate(loaded: Loaded, prompts: str, **options: Any) -> Generation: ...
 @overload
 def generate(loaded: Loaded, prompts: Sequence[str], **options: Any) -> list[Generation]: ...
-def generate(
-    loaded: Loaded, prompts: str | Sequence[str], **options: Any
-) -> Generation | list[Generation]:
+def generate(loaded: Loaded, prompts: str | Sequence[str], **options: Any) -> Generation | list[Generation]:
     """Continue one text or many.
 
     Args:
@@ -111,8 +109,8 @@ def generate_stream(loaded: Loaded, prompt: str, **options: Any) -> TextStream:
     Args:
         loaded, prompt, options: as for `generate`. Beams and several results are known only at the end: they come as
             one piece, that of the best.
-    Returns an iterator of strings whose `result` is the `Generation` when it is through. The pieces are whole characters
-    and never hold the beginning of a stop string.
+    Returns an iterator of strings whose `result` is the `Generation` when it is through. The pieces are whole
+    characters and never hold the beginning of a stop string.
     Raises:  ConfigError: as for `generate`.
     """
     work = _Work(loaded, GenerationConfig.of(options, "generate"))
@@ -188,9 +186,7 @@ class _Work:
         """Continue every prompt to its end; for each the results, best first."""
         if self.config.beams > 1:
             return self._search(prompts)
-        rows: list[Continuation] = []
-        for rows in self.steps(prompts):
-            pass
+        *_, rows = self.steps(prompts)
         n = self.config.results
         return [rows[start : start + n] for start in range(0, len(rows), n)]
 
@@ -219,7 +215,9 @@ class _Work:
         number = np.tile(np.arange(c.results), len(prompts))  # which result of its prompt a row is
         seen: Tensor | None = None
         if c.results > 1:
-            contexts.select(torch.arange(len(prompts), device=self._never.device).repeat_interleave(c.results))
+            contexts.select(
+                torch.arange(len(prompts), device=self._never.device).repeat_interleave(c.results)
+            )
         for step in range(c.max_new_tokens):
             logits = contexts.logits()
             scores = sampling.forbid(logits, self._never)
