@@ -46,7 +46,9 @@ def test_every_token_is_predicted_exactly_once(sizes: list[int], length: int) ->
         for example in drawn:
             if example.ids[0] == 2:
                 predicted.append([2])
-            assert predicted[-1][-1] == example.ids[0]  # a window begins with the token that was predicted last
+            assert (
+                predicted[-1][-1] == example.ids[0]
+            )  # a window begins with the token that was predicted last
             predicted[-1] += [*example.ids[1:].tolist(), example.label]
         assert predicted == texts
         for example in drawn:  # all but a document's last window are full
