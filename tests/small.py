@@ -18,6 +18,8 @@ SMALL = {
     "hidden_size": 32,
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 16,
     "intermediate_size": 48,
     "max_position_embeddings": 64,
     "local_attention": 8,

@@ -4,7 +4,7 @@ The names below are the public ones; everything else may change without notice. 
 a name loads its module, and torch with it, when it is first used.
 
     import polyseme
-    polyseme.load("runs/demo")          # a trained run, ready for fill, embed and neighbours
+    polyseme.load("runs/demo")          # a trained run, ready for fill, generate, score, embed …
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from polyseme.data.prepare import prepare
     from polyseme.infer.embed import embed, embed_file
     from polyseme.infer.fill import fill
+    from polyseme.infer.generate import generate, generate_stream
     from polyseme.infer.load import load
     from polyseme.infer.neighbours import neighbours
+    from polyseme.infer.score import score, score_continuations
     from polyseme.text.corpus import Corpus, TextConfig
     from polyseme.text.tokenizers import Tokenizer, TokenizerConfig
     from polyseme.train.budget import Budget
@@ -42,10 +44,14 @@ __all__ = [
     "embed",
     "embed_file",
     "fill",
+    "generate",
+    "generate_stream",
     "load",
     "neighbours",
     "prepare",
     "pretrain",
+    "score",
+    "score_continuations",
 ]
 
 _HOMES = {
@@ -60,10 +66,14 @@ _HOMES = {
     "embed": "polyseme.infer.embed",
     "embed_file": "polyseme.infer.embed",
     "fill": "polyseme.infer.fill",
+    "generate": "polyseme.infer.generate",
+    "generate_stream": "polyseme.infer.generate",
     "load": "polyseme.infer.load",
     "neighbours": "polyseme.infer.neighbours",
     "prepare": "polyseme.data.prepare",
     "pretrain": "polyseme.train.pretrain",
+    "score": "polyseme.infer.score",
+    "score_continuations": "polyseme.infer.score",
 }
 
 

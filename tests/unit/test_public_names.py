@@ -23,10 +23,14 @@ PUBLIC = [
     "embed",
     "embed_file",
     "fill",
+    "generate",
+    "generate_stream",
     "load",
     "neighbours",
     "prepare",
     "pretrain",
+    "score",
+    "score_continuations",
 ]
 
 

@@ -90,6 +90,9 @@ class Objective(Protocol):
         """The loss of predicting from frequency alone: sum in nats and count."""
         ...
 
+    # An objective that predicts tokens which are not in the text, such as its ends, also has
+    # `counts(store: TokenStore) -> (vocab_size,)`: how often each entry is to be predicted, for heads and baselines.
+
 
 class Learner(Protocol):
     """What the trainer drives: one update at a time, with a state that can be saved."""

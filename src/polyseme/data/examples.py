@@ -34,7 +34,7 @@ class SpecialTokens(NamedTuple):
 class Example(NamedTuple):
     """One unit of text with its separators.
 
-    Shapes:  ids, type, word_starts: (n,).  label: what an objective may attach, or NO_LABEL
+    Shapes:  ids, type, word_starts: (n,).  label: what an objective may attach (a class, the next token), or NO_LABEL
     """
 
     ids: IntArray
@@ -88,6 +88,46 @@ class DocumentChunks:
         words = np.ones(n, np.bool_)
         words[2:-1] = self._store.word_starts[start + 1 : end]
         return Example(ids, np.zeros(n, np.int64), words)
+
+
+class NextTokenWindows:
+    """Stretches of documents for predicting every token from what stands before it.
+
+    A document is [CLS] tokens [SEP]: [CLS] stands for its beginning, [SEP] for its end. It is cut into stretches of
+    at most `length` tokens to read; each stretch carries the token that follows it as its label, so every token but
+    [CLS] is predicted exactly once, from the part of its document that is in the same stretch, and no position is
+    computed for nothing. The final [SEP] is only ever a label.
+
+    Args:
+        store: the tokens.
+        length: longest stretch.
+        special: ids of the separators.
+    """
+
+    def __init__(self, store: TokenStore, length: int, special: SpecialTokens) -> None:
+        self._store, self._special = store, special
+        bounds = np.asarray(store.sentences)[np.asarray(store.documents)]
+        sizes = np.diff(bounds) + 1  # with [CLS]
+        pieces = -(-sizes // length)
+        document = np.repeat(np.arange(len(sizes)), pieces)
+        ordinal = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+        self._begins = ordinal == 0
+        self._starts: IntArray = bounds[document] + ordinal * length - 1  # -1: where [CLS] would stand
+        self._limits: IntArray = bounds[document + 1]
+        self._ends: IntArray = np.minimum(self._starts + length, self._limits)
+        self.lengths: IntArray = self._ends - self._starts
+
+    def draw(self, index: int, counter: int) -> Example:
+        """Stretch `index`; the counter does not matter."""
+        start, end = int(self._starts[index]), int(self._ends[index])
+        n, lead = end - start, int(self._begins[index])
+        ids, words = np.empty(n, np.int64), np.ones(n, np.bool_)
+        ids[:lead] = self._special.cls
+        ids[lead:] = self._store.tokens[start + lead : end]
+        words[lead + 1 :] = self._store.word_starts[start + lead + 1 : end]
+        last = end == int(self._limits[index])
+        label = self._special.sep if last else int(self._store.tokens[end])
+        return Example(ids, np.zeros(n, np.int64), words, label)
 
 
 class SentencePairs:

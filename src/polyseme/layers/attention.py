@@ -22,6 +22,17 @@ def example_mask(batch: Batch) -> Tensor | None:
     return (batch.segment[:, :, None] == batch.segment[:, None, :]).unsqueeze(1)
 
 
+def causal_mask(batch: Batch) -> Tensor | None:
+    """Which tokens come before or at another in the same example, or None where each row is one example.
+
+    Shapes:  -> (B, 1, T, T) boolean, True = may attend. Padding attends to padding, so no row is empty.
+    """
+    mask = example_mask(batch)
+    if mask is None:
+        return None
+    return mask & (batch.position[:, :, None] >= batch.position[:, None, :]).unsqueeze(1)
+
+
 def window_mask(batch: Batch, window: int, mask: Tensor | None) -> Tensor | None:
     """Narrow a mask to tokens at most `window` positions apart, on either side.
 
@@ -41,20 +52,28 @@ def attend(
     v: Tensor,
     mask: Tensor | None = None,
     dropout: float = 0.0,
+    causal: bool = False,
 ) -> Tensor:
     """Weigh values by the softmax of scaled query-key products, by whichever kernel is fastest.
 
         out = softmax(q kᵀ / √D + mask) v
 
     torch's fused kernel, except for bfloat16 on CPUs, where its backward pass is several times slower than
-    the plain products (docs/LOG.md).
+    the plain products (docs/LOG.md). With `causal`, in place of a mask, token i sees tokens 0 … i. Queries may have
+    several times as many heads as keys and values; neighbouring ones then share (Ainslie et al. 2023, section 2.2).
 
-    Shapes:  q: (B, H, Q, D).  k, v: (B, H, T, D).  mask: (B, 1, Q, T) boolean -> out: (B, H, Q, D)
+    Shapes:  q: (B, H, Q, D).  k, v: (B, H / share, T, D).  mask: (B, 1, Q, T) boolean -> out: (B, H, Q, D)
     Source:  Vaswani et al. (2017), equation 1.
     """
     if dropout == 0.0 and q.device.type == "cpu" and _computes_in_bfloat16(q):
-        return attend_plain(q, k, v, mask)[0]
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+        return attend_plain(q, k, v, mask, causal)[0]
+    k, v = _for_every_query_head(q, k), _for_every_query_head(q, v)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, is_causal=causal)
+
+
+def _for_every_query_head(q: Tensor, k: Tensor) -> Tensor:
+    share = q.size(1) // k.size(1)
+    return k if share == 1 else k.repeat_interleave(share, dim=1)
 
 
 def _computes_in_bfloat16(q: Tensor) -> bool:
@@ -63,12 +82,18 @@ def _computes_in_bfloat16(q: Tensor) -> bool:
     return q.dtype == torch.bfloat16
 
 
-def attend_plain(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def attend_plain(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: bool = False
+) -> tuple[Tensor, Tensor]:
     """`attend` written out, which also gives the attention probabilities.
 
-    Shapes:  q: (B, H, Q, D).  k, v: (B, H, T, D).  mask: (B, 1, Q, T) -> out: (B, H, Q, D), probabilities: (B, H, Q, T)
+    Shapes:  q: (B, H, Q, D).  k, v: (B, H / share, T, D).  mask: (B, 1, Q, T)
+             -> out: (B, H, Q, D), probabilities: (B, H, Q, T)
     Source:  Vaswani et al. (2017), equation 1.
     """
+    k, v = _for_every_query_head(q, k), _for_every_query_head(q, v)
+    if causal:
+        mask = torch.ones(q.size(2), k.size(2), dtype=torch.bool, device=q.device).tril()
     scores = q @ k.transpose(-1, -2) / q.size(-1) ** 0.5
     if mask is not None:
         scores = scores.masked_fill(~mask, float("-inf"))

@@ -33,8 +33,9 @@ from polyseme.errors import ConfigError
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.words import TOKEN_PATTERN, has_cjk, is_cjk, token_spans
 
-__all__ = ["SPECIAL_TOKENS", "Tokenizer", "TokenizerConfig", "Tokens", "train_tokenizer"]
+__all__ = ["SPECIAL_TOKENS", "Spelling", "Tokenizer", "TokenizerConfig", "Tokens", "train_tokenizer"]
 
+Spelling = Literal["pieces", "bytes", "metaspace", "characters", "words", "spaces"]
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _FOREIGN = {"[PAD]": "<pad>", "[UNK]": "<unk>", "[CLS]": "<s>", "[SEP]": "</s>", "[MASK]": "<mask>"}
 _MINIMUM = {"wordpiece": 64, "byte-bpe": 320, "unigram": 64, "characters": 16, "words": 16, "spaces": 16}
@@ -143,6 +144,15 @@ class Tokenizer:
         """Whether every token is a whole word or mark (kinds words and spaces)."""
         return self._model == "WordLevel" and not self._by_character
 
+    @property
+    def spelling(self) -> Spelling:
+        """How tokens spell text, for text/joining.py: "metaspace" writes a space as ▁, "words" leaves spaces out."""
+        if self._has_byte_level:
+            return "bytes"
+        if self._model == "WordLevel":
+            return "characters" if self._by_character else "words" if self._cuts_chinese else "spaces"
+        return "pieces" if self._prefix else "metaspace"
+
     @classmethod
     def from_file(cls, path: Path | str) -> Tokenizer:
         """Read a Hugging Face `tokenizer.json`.
@@ -232,6 +242,19 @@ class Tokenizer:
     def id(self, token: str) -> int | None:
         """The id of a token as it is in the vocabulary, or None."""
         return self._special.token_to_id(token)
+
+    def token_bytes(self, id: int) -> bytes:
+        """The bytes of a byte-bpe token."""
+        token = self.token(id)
+        try:
+            return bytes(map(_BYTES.__getitem__, token))
+        except KeyError:  # a token that was added as it is
+            return token.encode()
+
+    def continuation(self, token: str) -> str | None:
+        """What a piece adds to the word before it ("ing" of "##ing"); None where the token begins a word."""
+        prefix = self._prefix
+        return token[len(prefix) :] if prefix and token.startswith(prefix) and token != prefix else None
 
     def display(self, id: int) -> str:
         """The token as a person reads it: " the" for "Ġthe" and "▁the"; "##ing" stays."""

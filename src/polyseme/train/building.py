@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from polyseme.core import registry
 from polyseme.core.rng import Random
@@ -54,6 +56,15 @@ def build_objectives(recipe: Recipe, special: SpecialTokens, seed: int) -> list[
         for name, module in modules.items()
         if hasattr(module, "BUILD")
     ]
+
+
+def unigram_counts(objectives: Sequence[Any], store: TokenStore) -> Tensor:
+    """How often each entry of the vocabulary occurs, or is predicted where an objective adds something to the text.
+
+    Shapes:  -> (vocab_size,)
+    """
+    own = [o.counts(store) for o in objectives if hasattr(o, "counts")]
+    return torch.from_numpy(own[0] if own else store.counts.copy())
 
 
 def build_heads(recipe: Recipe, encoder: Any, special: SpecialTokens) -> nn.ModuleDict:

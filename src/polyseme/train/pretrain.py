@@ -36,6 +36,7 @@ from polyseme.train.building import (
     corpus_learner,
     heldout_recipe,
     special_ids,
+    unigram_counts,
 )
 from polyseme.train.cooccurrence import cooccurrence_embeddings, start_embedding
 from polyseme.train.corpora import corpus_fingerprint, corpus_signature, open_or_prepare
@@ -161,7 +162,7 @@ def build_trainer(
         vectors = cooccurrence_embeddings(corpus.train, table.size(1), request.seed)
         start_embedding(table, vectors, recipe.section("model").initializer_range)
     objectives = build_objectives(recipe, special, request.seed)
-    counts = torch.from_numpy(corpus.train.counts.copy())
+    counts = unigram_counts(objectives, corpus.train)
     learner = GradientLearner(encoder, objectives, train, device, counts, request.seed)
     if start is not None:
         weights, warning = start.weights()

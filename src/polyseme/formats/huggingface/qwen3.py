@@ -1,0 +1,98 @@
+"""Key table between our `qwen3` with its head and transformers' Qwen3ForCausalLM.
+
+Our query-key-value matrix stacks parts of different sizes where heads are shared, so it is cut by the configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from polyseme.formats.huggingface import _rename
+from polyseme.formats.huggingface._rename import Rule
+
+ARCHITECTURE = "Qwen3ForCausalLM"
+
+_LAYER = "model.layers.{i}."
+
+RULES: tuple[Rule, ...] = tuple(
+    (
+        f"{ours}.weight",
+        tuple(f"{t}.weight" for t in theirs) if isinstance(theirs, tuple) else f"{theirs}.weight",
+    )
+    for ours, theirs in (
+        ("encoder.word_embeddings", "model.embed_tokens"),
+        ("encoder.blocks.{i}.attention_norm", _LAYER + "input_layernorm"),
+        ("encoder.blocks.{i}.query_key_value", _LAYER + "self_attn.qkv_proj"),
+        ("encoder.blocks.{i}.query_norm", _LAYER + "self_attn.q_norm"),
+        ("encoder.blocks.{i}.key_norm", _LAYER + "self_attn.k_norm"),
+        ("encoder.blocks.{i}.attention_output", _LAYER + "self_attn.o_proj"),
+        ("encoder.blocks.{i}.feedforward_norm", _LAYER + "post_attention_layernorm"),
+        ("encoder.blocks.{i}.input_and_gate", (_LAYER + "mlp.gate_proj", _LAYER + "mlp.up_proj")),
+        ("encoder.blocks.{i}.output", _LAYER + "mlp.down_proj"),
+        ("encoder.final_norm", "model.norm"),
+        ("heads.causal_lm.decoder", "lm_head"),
+    )
+)
+"""`qkv_proj` stands for q_proj, k_proj and v_proj, one on top of the other."""
+
+TIED = {"lm_head.weight": "model.embed_tokens.weight"}
+"""Tensors of theirs that are another of theirs under a second name, where tie_word_embeddings."""
+
+_PARTS = ("q_proj", "k_proj", "v_proj")
+_ELSEWHERE = ("rope_theta",)
+
+
+def _rows(config: Mapping[str, Any]) -> list[int]:
+    heads, shared = config["num_attention_heads"], config["num_key_value_heads"]
+    size = config["head_dim"] or config["hidden_size"] // heads
+    return [heads * size, shared * size, shared * size]
+
+
+def to_theirs(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Their tensors from ours; `config` is our configuration as a dict."""
+    result: dict[str, Tensor] = {}
+    for name, tensor in _rename.to_theirs(tensors, RULES, config["num_hidden_layers"]).items():
+        if "qkv_proj" in name:
+            parts = tensor.split(_rows(config))
+            result |= {name.replace("qkv_proj", p): t for p, t in zip(_PARTS, parts, strict=True)}
+        else:
+            result[name] = tensor
+    return result
+
+
+def to_ours(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Our tensors from theirs; `config` is our configuration as a dict."""
+    joined = dict(tensors)
+    for i in range(config["num_hidden_layers"]):
+        names = [f"{_LAYER.format(i=i)}self_attn.{part}.weight" for part in _PARTS]
+        if all(name in joined for name in names):
+            joined[names[0].replace("q_proj", "qkv_proj")] = torch.cat([joined.pop(name) for name in names])
+    if config["tie_word_embeddings"]:
+        joined.pop("lm_head.weight", None)
+    return _rename.to_ours(joined, RULES, config["num_hidden_layers"])
+
+
+def config_to_theirs(config: dict[str, Any]) -> dict[str, Any]:
+    """config.json of transformers from our configuration; only the rotary base stands elsewhere."""
+    kept = {k: v for k, v in config.items() if k not in _ELSEWHERE}
+    kept["head_dim"] = config["head_dim"] or config["hidden_size"] // config["num_attention_heads"]
+    return {
+        "model_type": "qwen3",
+        "architectures": [ARCHITECTURE],
+        **kept,
+        "attention_bias": False,
+        "rope_parameters": {"rope_type": "default", "rope_theta": config["rope_theta"]},
+    }
+
+
+def config_to_ours(config: dict[str, Any]) -> dict[str, Any]:
+    """Our configuration's fields from Qwen3's config.json; what a decoder does not need is left out."""
+    from polyseme.models.qwen3 import Qwen3Config
+
+    kept = {k: v for k, v in config.items() if k in Qwen3Config.model_fields}
+    theta = (config.get("rope_parameters") or {}).get("rope_theta", config.get("rope_theta"))
+    return kept if theta is None else {**kept, "rope_theta": theta}

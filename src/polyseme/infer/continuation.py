@@ -1,0 +1,108 @@
+"""A continuation in the making and when it is done: its tokens, its text, why it ended."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from polyseme.infer.stops import StopFinder
+from polyseme.text.joining import Joiner
+from polyseme.text.tokenizers import Tokenizer
+
+__all__ = ["Continuation", "Finish", "Generation", "Prompt", "Token"]
+
+Finish = Literal["stop", "length", "end"]
+
+
+class Token(NamedTuple):
+    """A token that was generated, as `Tokenizer.display` writes it, and its probability by the model."""
+
+    token: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A continuation.
+
+    Args:
+        prompt: the text that was continued, as it was given.
+        text: what follows it: `prompt + text` reads on naturally. Stop strings are not in it.
+        tokens: the tokens of `text`.
+        finish: why it ended: a "stop" string, the "length" asked for, or the model's own "end" of the text.
+        log_probability: sum over everything the model wrote, in nats; with "end", the end-of-text token too.
+        others: further results of the same prompt.
+    """
+
+    prompt: str
+    text: str
+    tokens: tuple[Token, ...]
+    finish: Finish
+    log_probability: float
+    others: tuple[Generation, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """{"text", "tokens": [{"token", "probability"}], "finish"}, and "others" where there are any."""
+        document = {"text": self.text, "tokens": [t._asdict() for t in self.tokens], "finish": self.finish}
+        return document | ({"others": [g.as_dict() for g in self.others]} if self.others else {})
+
+
+class Prompt(NamedTuple):
+    """A text and what the model reads of it."""
+
+    text: str
+    window: list[int]
+
+
+class Continuation:
+    """A text that is being continued, token by token.
+
+    Args:
+        prompt: what is continued.
+        tokenizer: whose tokens come.
+        stop: strings that end the text.
+    Attributes:
+        pieces: its text so far, without what may turn out to begin a stop string.
+        finish: why it ended, or None while it goes on.
+    """
+
+    def __init__(self, prompt: Prompt, tokenizer: Tokenizer, stop: Sequence[str]) -> None:
+        self._prompt, self._tokenizer = prompt, tokenizer
+        self._joiner, self._stops = Joiner(tokenizer, prompt.text), StopFinder(stop)
+        self._tokens: list[tuple[int, float, int]] = []  # id, probability, length of the text before it
+        self._length = 0  # of the text, with what is held back
+        self._log_probability = 0.0
+        self.pieces: list[str] = []
+        self.finish: Finish | None = None
+
+    def take(self, id: int, log_probability: float) -> None:
+        """Add a token."""
+        self._log_probability += log_probability
+        if id == self._tokenizer.sep_id:
+            self.close("end")
+            return
+        self._tokens.append((id, math.exp(log_probability), self._length))
+        self._add(self._joiner.push(id))
+        if self._stops.found:
+            self.finish = "stop"
+
+    def close(self, finish: Finish) -> None:
+        """End it here, unless it has ended."""
+        if self.finish is None:
+            self._add(self._joiner.flush())
+            self.finish = "stop" if self._stops.found else finish
+            self.pieces.append(self._stops.flush())
+
+    def _add(self, text: str) -> None:
+        self._length += len(text)
+        self.pieces.append(self._stops.push(text))
+
+    def generation(self) -> Generation:
+        """What became of it; `finish` must be known."""
+        assert self.finish is not None
+        text = "".join(self.pieces)
+        kept = [t for t in self._tokens if self.finish != "stop" or t[2] < len(text)]
+        tokens = tuple(Token(self._tokenizer.display(id), probability) for id, probability, _ in kept)
+        return Generation(self._prompt.text, text, tokens, self.finish, self._log_probability)

@@ -1,0 +1,318 @@
+"""Continue texts with a decoder: greedy, by sampling, or by beam search.
+
+Prompts of different lengths go side by side, padded on the left; each gives what it would give alone. Random choices
+are looked up by (seed, number of the result, number of the token), so neither the batch nor the machine's threads
+change them. What a token's probability means: the model's own, before temperature, filters and penalties; the
+sum of its logarithms is what `score_continuations` finds for the same text.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any, Self, overload
+
+import numpy as np
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from polyseme.core.config import Config
+from polyseme.core.rng import Random
+from polyseme.errors import ConfigError
+from polyseme.infer import sampling
+from polyseme.infer.beams import beam_search
+from polyseme.infer.contexts import Contexts
+from polyseme.infer.continuation import Continuation, Generation, Prompt, Token
+from polyseme.infer.load import Loaded
+
+__all__ = ["Generation", "GenerationConfig", "TextStream", "Token", "generate", "generate_stream"]
+
+ROWS_AT_ONCE = 32
+"""Texts that are continued side by side; more prompts are taken in turns."""
+
+
+class GenerationConfig(Config):
+    """How texts are continued.
+
+    Args:
+        max_new_tokens: longest continuation.
+        temperature: 0 takes the most probable token (greedy); below 1 sharpens, above 1 flattens.
+        top_k: sample from so many of the most probable tokens only.
+        top_p: sample from the most probable tokens that together have this probability; 1 keeps all.
+        repetition_penalty: above 1 makes tokens of the prompt and of the continuation less likely to come again.
+        beams: above 1, beam search: follow so many continuations and give the most probable; nothing is sampled.
+        length_penalty: beam search ranks by log-probability / length^length_penalty.
+        results: continuations per prompt: the best of the beams, or samples of their own.
+        seed: of the random choices.
+        stop: strings that end the text; they are not part of it.
+    """
+
+    max_new_tokens: int = Field(128, ge=1)
+    temperature: float = Field(0.8, ge=0)
+    top_k: int | None = Field(None, ge=1)
+    top_p: float = Field(0.95, gt=0, le=1)
+    repetition_penalty: float = Field(1.0, gt=0)
+    beams: int = Field(1, ge=1)
+    length_penalty: float = 1.0
+    results: int = Field(1, ge=1)
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        sampled = sorted({"temperature", "top_k", "top_p"} & self.model_fields_set)
+        if self.beams > 1 and sampled:
+            raise ValueError(f"beams=1 with {sampled[0]}: beam search does not sample")
+        if self.beams > 1 and self.results > self.beams:
+            raise ValueError(f"at most {self.beams} results of {self.beams} beams")
+        if self.beams == 1 and self.temperature == 0 and self.results > 1:
+            raise ValueError("a temperature above 0 or several beams for several results")
+        if not all(self.stop):
+            raise ValueError("stop strings that are not empty")
+        return self
+
+
+@overload
+def generate(loaded: Loaded, prompts: str, **options: Any) -> Generation: ...
+@overload
+def generate(loaded: Loaded, prompts: Sequence[str], **options: Any) -> list[Generation]: ...
+def generate(loaded: Loaded, prompts: str | Sequence[str], **options: Any) -> Generation | list[Generation]:
+    """Continue one text or many.
+
+    Args:
+        loaded: a run of a decoder (gpt, qwen3 …).
+        prompts: a text, or a list of texts of any lengths; "" begins a text of the model's own.
+        options: the fields of `GenerationConfig` by name.
+    Returns one `Generation` for a text, a list for a list, in its order.
+    Raises:  ConfigError: the run cannot generate, or an option is unknown or out of range.
+
+    Example:
+        generate(load("runs/gpt"), "It was", max_new_tokens=20, temperature=0).text
+    """
+    config = GenerationConfig.of(options, "generate")
+    work = _Work(loaded, config)
+    texts = [prompts] if isinstance(prompts, str) else list(prompts)
+    parts = [work.prompt(text) for text in texts]
+    order = sorted(range(len(parts)), key=lambda i: len(parts[i].window))
+    results: dict[int, Generation] = {}
+    n = max(1, ROWS_AT_ONCE // max(config.beams, config.results))
+    for some in (order[start : start + n] for start in range(0, len(order), n)):
+        rows = work.run([parts[i] for i in some])
+        results |= {i: _together(group) for i, group in zip(some, rows, strict=True)}
+    return results[0] if isinstance(prompts, str) else [results[i] for i in range(len(texts))]
+
+
+def generate_stream(loaded: Loaded, prompt: str, **options: Any) -> TextStream:
+    """Continue a text and give out its pieces as they come.
+
+    Args:
+        loaded, prompt, options: as for `generate`. Beams and several results are known only at the end: they come as
+            one piece, that of the best.
+    Returns an iterator of strings whose `result` is the `Generation` when it is through. The pieces are whole
+    characters and never hold the beginning of a stop string.
+    Raises:  ConfigError: as for `generate`.
+    """
+    work = _Work(loaded, GenerationConfig.of(options, "generate"))
+    return TextStream(work, work.prompt(prompt))
+
+
+class TextStream:
+    """The pieces of a continuation; see `generate_stream`.
+
+    Args:
+        work, prompt: what to run.
+    Attributes:
+        result: the whole `Generation`, once the pieces are through.
+    """
+
+    def __init__(self, work: _Work, prompt: Prompt) -> None:
+        self.result: Generation | None = None
+        self._pieces = self._run(work, prompt)
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        return next(self._pieces)
+
+    def _run(self, work: _Work, prompt: Prompt) -> Iterator[str]:
+        if work.config.beams > 1 or work.config.results > 1:
+            self.result = _together(work.run([prompt])[0])
+            if self.result.text:
+                yield self.result.text
+            return
+        given = 0
+        rows: list[Continuation] = []
+        for rows in work.steps([prompt]):
+            if new := "".join(rows[0].pieces[given:]):
+                yield new
+            given = len(rows[0].pieces)
+        self.result = rows[0].generation()
+
+
+def _together(rows: Sequence[Continuation]) -> Generation:
+    """The results of one prompt as one: the best, or first, with the others in it."""
+    first, *others = [row.generation() for row in rows]
+    return Generation(**{**vars(first), "others": tuple(others)})
+
+
+class _Work:
+    """A run and the options it continues texts with.
+
+    Raises:  ConfigError: the run cannot generate.
+    """
+
+    def __init__(self, loaded: Loaded, config: GenerationConfig) -> None:
+        self.loaded, self.config = loaded, config
+        self._head = decoder_head(loaded)
+        tokenizer, entries = loaded.tokenizer, loaded.encoder.token_embedding().weight
+        never = set(tokenizer.special_ids) - {tokenizer.sep_id} | {*range(tokenizer.vocab_size, len(entries))}
+        self._never = torch.tensor(sorted(never), device=entries.device)
+        self._random = Random(config.seed, "generate")
+
+    def prompt(self, text: str) -> Prompt:
+        """[CLS] and the tokens of a text, or its end where the model cannot read all of it."""
+        window = [self.loaded.special.cls, *self.loaded.tokenizer.encode(text).ids]
+        most = int(self.loaded.encoder.max_length)
+        if len(window) > most:
+            warnings.warn(
+                f"the prompt has {len(window) - 1:,} tokens and the model reads {most:,}: only its end is used",
+                stacklevel=4,
+            )
+        return Prompt(text, window[-most:])
+
+    def run(self, prompts: Sequence[Prompt]) -> list[list[Continuation]]:
+        """Continue every prompt to its end; for each the results, best first."""
+        if self.config.beams > 1:
+            return self._search(prompts)
+        *_, rows = self.steps(prompts)
+        n = self.config.results
+        return [rows[start : start + n] for start in range(0, len(rows), n)]
+
+    def _contexts(self, prompts: Sequence[Prompt]) -> Contexts:
+        windows = [prompt.window for prompt in prompts]
+        steps = self.config.max_new_tokens - 1
+        return Contexts(self.loaded.encoder, self._head, self.loaded.special, windows, steps)
+
+    def _row(self, prompt: Prompt) -> Continuation:
+        return Continuation(prompt, self.loaded.tokenizer, self.config.stop)
+
+    def _seen(self, prompts: Sequence[Prompt], vocabulary: int) -> Tensor:
+        """Which tokens stand in each prompt: (B, V)"""
+        seen = torch.zeros(len(prompts), vocabulary, dtype=torch.bool, device=self._never.device)
+        for row, prompt in zip(seen, prompts, strict=True):
+            row[prompt.window] = True
+        return seen
+
+    @torch.inference_mode()
+    def steps(self, prompts: Sequence[Prompt]) -> Iterator[list[Continuation]]:
+        """Add token after token, `results` rows a prompt; yields all rows after every token."""
+        c = self.config
+        contexts = self._contexts(prompts)
+        rows = [self._row(prompt) for prompt in prompts for _ in range(c.results)]
+        active = rows  # row i of the contexts continues active[i]
+        number = np.tile(np.arange(c.results), len(prompts))  # which result of its prompt a row is
+        seen: Tensor | None = None
+        if c.results > 1:
+            contexts.select(
+                torch.arange(len(prompts), device=self._never.device).repeat_interleave(c.results)
+            )
+        for step in range(c.max_new_tokens):
+            logits = contexts.logits()
+            scores = sampling.forbid(logits, self._never)
+            if c.repetition_penalty != 1.0:
+                if seen is None:
+                    seen = self._seen(prompts, logits.size(1)).repeat_interleave(c.results, dim=0)
+                scores = sampling.penalise(scores, seen, c.repetition_penalty)
+            ids = self._choose(scores, number, step)
+            own = logits.gather(1, ids[:, None]).squeeze(1) - logits.logsumexp(1)
+            for row, id, log_probability in zip(active, ids.tolist(), own.tolist(), strict=True):
+                if row.finish is None:
+                    row.take(id, log_probability)
+            if step == c.max_new_tokens - 1:
+                break
+            going = [i for i, row in enumerate(active) if row.finish is None]
+            if not going:
+                break
+            yield rows
+            if seen is not None:
+                seen.scatter_(1, ids[:, None], True)
+            if 2 * len(going) <= len(active):  # most have ended: go on without them
+                keep = torch.tensor(going, device=ids.device)
+                contexts.select(keep)
+                ids, number, active = ids[keep], number[going], [active[i] for i in going]
+                seen = None if seen is None else seen[keep]
+            contexts.push(ids)
+        for row in rows:
+            row.close("length")
+        yield rows
+
+    def _choose(self, scores: Tensor, number: np.ndarray[Any, Any], step: int) -> Tensor:
+        """The next token of every row: (R, V) -> (R,)"""
+        c = self.config
+        if c.temperature == 0:
+            return scores.argmax(1)
+        scores = sampling.temper(scores, c.temperature)
+        if c.top_k is not None:
+            scores = sampling.keep_top_k(scores, c.top_k)
+        scores = sampling.keep_top_p(scores, c.top_p)
+        uniform = torch.from_numpy(self._random.uniform(number, step))
+        return sampling.draw(scores, uniform.to(scores.device))
+
+    @torch.inference_mode()
+    def _search(self, prompts: Sequence[Prompt]) -> list[list[Continuation]]:
+        c = self.config
+        seen: Tensor | None = None
+
+        def adjust(log_p: Tensor, ids: Tensor, owner: Tensor) -> Tensor:
+            nonlocal seen
+            if c.repetition_penalty != 1.0:
+                if seen is None:
+                    seen = self._seen(prompts, log_p.size(1))
+                here = seen[owner].scatter_(1, ids, True)
+                log_p = sampling.penalise(log_p, here, c.repetition_penalty)
+            return sampling.forbid(log_p, self._never)
+
+        def ends(ids: Tensor, owner: Tensor) -> Tensor:
+            complete = ids[:, :, -1] == self.loaded.tokenizer.sep_id
+            for b, candidates in enumerate(ids.tolist() if c.stop else ()):
+                for k, candidate in enumerate(candidates):
+                    complete[b, k] |= self._written(prompts[b], candidate).finish == "stop"
+            return complete
+
+        found = beam_search(
+            self._contexts(prompts), c.beams, c.max_new_tokens, adjust, ends, c.length_penalty
+        )
+        return [
+            [self._written(prompt, f.ids, f.log_probabilities, True) for f in best[: c.results]]
+            for prompt, best in zip(prompts, found, strict=True)
+        ]
+
+    def _written(
+        self, prompt: Prompt, ids: Sequence[int], log_p: Sequence[float] | None = None, close: bool = False
+    ) -> Continuation:
+        """A row with all these tokens."""
+        row = self._row(prompt)
+        for id, value in zip(ids, log_p or [0.0] * len(ids), strict=True):
+            row.take(id, value)
+        if close:
+            row.close("length")
+        return row
+
+
+def decoder_head(loaded: Loaded) -> Any:
+    """The causal_lm head of a run whose encoder can decode token by token.
+
+    Raises:  ConfigError: it has none; says what the run can do.
+    """
+    if "causal_lm" in loaded.heads and hasattr(loaded.encoder, "decode"):
+        return loaded.heads["causal_lm"]
+    other = "polyseme fill RUN 'text with [MASK]', or " if "masked_lm" in loaded.heads else ""
+    raise ConfigError(
+        "this run cannot generate text",
+        got=f"{loaded.recipe.architecture}, trained with {', '.join(loaded.recipe.objectives)}",
+        expected="a decoder trained with causal_lm: gpt, qwen3",
+        where=loaded.run.path,
+        fix=f"{other}polyseme pretrain gpt CORPUS -o RUN",
+    )

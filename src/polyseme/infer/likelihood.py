@@ -1,0 +1,197 @@
+"""The logarithm of a token's probability, by a decoder from its left side or by a masked model from both.
+
+    causal     log p(s_i | s_<i)          s = [CLS] t₁ … tₙ [SEP], in one pass over the text
+    masked     log p(t_i | all others)    t_i replaced by [MASK]: one pass over the text for each of its tokens
+
+A text longer than the model reads: a decoder reads it in windows, each beginning with the second half of what came
+before, as in generation (infer/contexts.py); a masked model sees as many neighbours on both sides as fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from polyseme.core.types import Batch
+from polyseme.infer.contexts import kept
+from polyseme.infer.load import Loaded
+from polyseme.layers.cross_entropy import CHUNK_BYTES
+
+__all__ = ["Part", "causal", "causal_shared", "log_probabilities", "masked"]
+
+TOKENS_PER_BATCH = 8192
+
+
+class Part(NamedTuple):
+    """A text and which of its tokens count: all from `first` on.
+
+    Args:
+        ids: [CLS], the tokens, and [SEP] where the end counts.
+        first: index of the first token that counts, at least 1.
+    """
+
+    ids: list[int]
+    first: int
+
+
+def log_probabilities(head: Any, hidden: Tensor, labels: Tensor) -> Tensor:
+    """Log-softmax of every row at its label; the logits of a large vocabulary never stand in memory at once.
+
+    Shapes:  hidden: (P, d).  labels: (P,) -> (P,) float64
+    """
+    rows = max(1, CHUNK_BYTES // (4 * int(head.weight.size(0))))
+    found = []
+    for start in range(0, len(labels), rows):
+        gold = labels[start : start + rows]
+        logits = head.logits(hidden[start : start + rows]).float()
+        found.append(logits.gather(1, gold[:, None]).squeeze(1) - logits.logsumexp(1))
+    return torch.cat(found).double() if found else hidden.new_zeros(0, dtype=torch.float64)
+
+
+class _Window(NamedTuple):
+    """What is read in one go: `ids`; which of its positions predict; what; of which text."""
+
+    ids: list[int]
+    positions: list[int]
+    labels: list[int]
+    owner: int
+
+
+def causal(loaded: Loaded, head: Any, parts: Sequence[Part]) -> list[float]:
+    """Sum of log p over the tokens that count, for every text."""
+    most = int(loaded.encoder.max_length)
+    windows = (w for i, part in enumerate(parts) for w in _left_windows(part, most, i))
+    return _sums(loaded, head, windows, len(parts))
+
+
+def masked(loaded: Loaded, head: Any, parts: Sequence[Part]) -> list[float]:
+    """Sum of log p, each token that counts hidden in turn, for every text; the parts have no [SEP] yet.
+
+    Source:  Salazar et al. (2020), equation 1, pseudo-log-likelihood.
+    """
+    windows = (w for i, part in enumerate(parts) for w in _hidden_windows(part, loaded, i))
+    return _sums(loaded, head, windows, len(parts))
+
+
+def _left_windows(part: Part, most: int, owner: int) -> Iterator[_Window]:
+    ids, last = part.ids, len(part.ids) - 1
+    begin, target = 0, 1  # the window's first token, the first token that it predicts
+    while target <= last:
+        end = min(begin + most, last)  # it predicts target … end
+        counted = range(max(target, part.first), end + 1)
+        if counted:
+            window = ids[begin:end]
+            yield _Window(window, [t - 1 - begin for t in counted], [ids[t] for t in counted], owner)
+        target = end + 1
+        begin = target - kept(most)
+
+
+def _hidden_windows(part: Part, loaded: Loaded, owner: int) -> Iterator[_Window]:
+    special, room = loaded.special, loaded.room
+    tokens = part.ids[1:]
+    for i in range(part.first - 1, len(tokens)):
+        begin = max(0, min(i - room // 2, len(tokens) - room))
+        window = tokens[begin : begin + room]
+        window[i - begin] = special.mask
+        yield _Window([special.cls, *window, special.sep], [i - begin + 1], [tokens[i]], owner)
+
+
+def _sums(loaded: Loaded, head: Any, windows: Iterable[_Window], texts: int) -> list[float]:
+    totals = torch.zeros(texts, dtype=torch.float64)
+    for some in _by_length(windows):
+        batch = _batch([w.ids for w in some], loaded.special.pad)
+        width = batch.ids.size(1)
+        positions = torch.tensor([row * width + p for row, w in enumerate(some) for p in w.positions])
+        labels = torch.tensor([label for w in some for label in w.labels])
+        owner = torch.tensor([w.owner for w in some for _ in w.labels])
+        hidden = loaded.encoder.encode(batch, at=positions).at(positions)
+        totals.index_add_(0, owner, log_probabilities(head, hidden, labels))
+    return totals.tolist()
+
+
+def _by_length(windows: Iterable[_Window]) -> Iterator[list[_Window]]:
+    """Batches of bounded size, of similar lengths as far as a bounded look ahead tells."""
+    waiting: list[_Window] = []
+    size = 0
+    for window in windows:
+        waiting.append(window)
+        size += len(window.ids)
+        if size >= 16 * TOKENS_PER_BATCH:
+            yield from _groups(waiting)
+            waiting, size = [], 0
+    yield from _groups(waiting)
+
+
+def _groups(windows: list[_Window]) -> Iterator[list[_Window]]:
+    windows.sort(key=lambda window: len(window.ids))
+    start = 0
+    while start < len(windows):
+        end = start + 1
+        while end < len(windows) and len(windows[end].ids) * (end + 1 - start) <= TOKENS_PER_BATCH:
+            end += 1
+        yield windows[start:end]
+        start = end
+
+
+def _batch(texts: Sequence[Sequence[int]], pad: int) -> Batch:
+    """Rows of one text each, padded on the right to the longest."""
+    ids, real = _padded(texts, pad)
+    position = torch.arange(ids.size(1)).expand_as(ids) * real
+    first = torch.arange(len(texts)) * ids.size(1)
+    return Batch(ids, real.long(), position, torch.zeros_like(ids), first, packed=not bool(real.all()))
+
+
+def _padded(texts: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
+    """(B, T) ids, and where they are real."""
+    width = max(map(len, texts))
+    ids = torch.tensor([[*text, *[pad] * (width - len(text))] for text in texts])
+    return ids, torch.arange(width) < torch.tensor([len(text) for text in texts])[:, None]
+
+
+def causal_shared(loaded: Loaded, head: Any, parts: Sequence[Part]) -> list[float]:
+    """`causal` for texts that begin alike: what they share is read once.
+
+    The decoder's cache holds the common beginning but for its last token; each text then costs its own end.
+    """
+    most = int(loaded.encoder.max_length)
+    short = [i for i, part in enumerate(parts) if len(part.ids) - 1 <= most]
+    shared = _common([parts[i] for i in short]) - 1
+    if shared < 1:
+        return causal(loaded, head, parts)
+    totals = [0.0] * len(parts)
+    if long := [i for i in range(len(parts)) if len(parts[i].ids) - 1 > most]:
+        for i, total in zip(long, causal(loaded, head, [parts[i] for i in long]), strict=True):
+            totals[i] = total
+    longest = max(len(parts[i].ids) for i in short) - 1
+    cache = loaded.encoder.new_cache(1, longest)
+    loaded.encoder.decode(torch.tensor([parts[short[0]].ids[:shared]]), cache)
+    rows_at_once = max(1, TOKENS_PER_BATCH // longest)
+    short.sort(key=lambda i: len(parts[i].ids))
+    for start in range(0, len(short), rows_at_once):
+        some = [parts[i] for i in short[start : start + rows_at_once]]
+        cache.truncate(shared)
+        cache.reorder(torch.zeros(len(some), dtype=torch.long))
+        ids, _ = _padded([part.ids[shared:-1] for part in some], loaded.special.pad)
+        hidden = loaded.encoder.decode(ids, cache)
+        rows = torch.tensor([r for r, part in enumerate(some) for _ in part.ids[part.first :]])
+        columns = torch.tensor([c - 1 - shared for part in some for c in range(part.first, len(part.ids))])
+        labels = torch.tensor([label for part in some for label in part.ids[part.first :]])
+        found = log_probabilities(head, hidden[rows, columns], labels)
+        sums = torch.zeros(len(some), dtype=torch.float64).index_add_(0, rows, found)
+        for i, total in zip(short[start : start + rows_at_once], sums.tolist(), strict=True):
+            totals[i] = total
+    return totals
+
+
+def _common(parts: Sequence[Part]) -> int:
+    """How many tokens all texts begin with, none of which counts."""
+    if not parts:
+        return 0
+    n = min(part.first for part in parts)
+    for column in range(n):
+        if len({part.ids[column] for part in parts}) > 1:
+            return column
+    return n

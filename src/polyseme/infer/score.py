@@ -1,0 +1,177 @@
+"""How probable a model finds a text, or a continuation of one.
+
+Decoders give log-likelihoods, masked models pseudo-log-likelihoods; infer/likelihood.py says what these are. Both are
+sums in nats. Figures of models with different vocabularies may be compared by text, not by token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from polyseme.errors import ConfigError
+from polyseme.infer.likelihood import Part, causal, causal_shared, masked
+from polyseme.infer.load import Loaded
+from polyseme.text.clean import DirtReport, clean
+from polyseme.text.corpus import TextConfig
+from polyseme.text.joining import gap
+from polyseme.text.sources import read_lines
+
+__all__ = ["Score", "kind_of", "score", "score_continuations", "score_file"]
+
+Kind = Literal["log-likelihood", "pseudo-log-likelihood"]
+
+LINES_AT_ONCE = 1024
+
+_MASKED = ("masked_lm", "knowledge_masking")
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How probable a text is.
+
+    Args:
+        log_likelihood: sum over its tokens, nats; 0 for a text without tokens.
+        tokens: how many it is over.
+        unknown: how many of them are [UNK]: what they stand for has no probability of its own.
+    """
+
+    log_likelihood: float
+    tokens: int
+    unknown: int = 0
+
+    @property
+    def per_token(self) -> float:
+        """Mean over its tokens, nats; 0 for a text without tokens."""
+        return self.log_likelihood / self.tokens if self.tokens else 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """{"log_likelihood", "tokens", "per_token", "unknown"}"""
+        return {
+            "log_likelihood": self.log_likelihood,
+            "tokens": self.tokens,
+            "per_token": self.per_token,
+            "unknown": self.unknown,
+        }
+
+
+def kind_of(loaded: Loaded) -> Kind:
+    """What a run's scores are.
+
+    Raises:  ConfigError: it gives texts no probability; says what it can do.
+    """
+    if "causal_lm" in loaded.heads:
+        return "log-likelihood"
+    if any(name in loaded.heads for name in _MASKED):
+        return "pseudo-log-likelihood"
+    raise ConfigError(
+        "this run gives texts no probability",
+        got=f"{loaded.recipe.architecture}, trained with {', '.join(loaded.recipe.objectives)}",
+        expected="a run trained with causal_lm, masked_lm or knowledge_masking",
+        where=loaded.run.path,
+        fix="polyseme neighbours RUN WORD, or polyseme embed RUN FILE -o OUT.npy",
+    )
+
+
+def score(loaded: Loaded, texts: Sequence[str], end: bool = False) -> list[Score]:
+    """The log-likelihood of every text, its beginning given; of masked models the pseudo-log-likelihood.
+
+    Args:
+        loaded: a run of a decoder (gpt, qwen3) or of a masked model (bert, modernbert, ernie).
+        texts: any strings; one without tokens gets 0 tokens and 0 nats.
+        end: count the end of the text as a token, too (decoders).
+    Raises:  ConfigError: the run gives texts no probability, or cannot tell how probable it is that they end.
+    Source:  Salazar et al. (2020) for masked models.
+
+    Example:
+        score(load("runs/gpt"), ["It was late.", "Late was it."])[0].log_likelihood
+    """
+    encoded = [tokens.ids for tokens in loaded.tokenizer.encode_batch(list(texts))]
+    return _scores(loaded, encoded, [0] * len(encoded), end, shared=False)
+
+
+def score_continuations(
+    loaded: Loaded, context: str, continuations: Sequence[str], end: bool = False
+) -> list[Score]:
+    """The log-likelihood of every continuation, given the context; `per_token` is normalised by length.
+
+    `context + continuation` is read as one text, so spaces between them are the caller's. What the texts share is read
+    once. Tokens that begin within the context are not counted, even where they reach into the continuation.
+
+    Args:
+        loaded, end: as for `score`.
+        context: what is given; may be "".
+        continuations: texts that go on from it.
+    Raises:  ConfigError: as for `score`.
+
+    Example:
+        answers = [" Paris", " Rome"]
+        scores = score_continuations(model, "The capital of France is", answers)
+        max(zip(scores, answers), key=lambda pair: pair[0].per_token)
+    """
+    encoded = loaded.tokenizer.encode_batch([context + text for text in continuations])
+    given = len(context.rstrip())
+    firsts = [sum(begin < given for begin, _ in tokens.offsets) for tokens in encoded]
+    return _scores(loaded, [tokens.ids for tokens in encoded], firsts, end, shared=True)
+
+
+def score_file(
+    loaded: Loaded,
+    file: Path,
+    end: bool = False,
+    context: str | None = None,
+    report: DirtReport | None = None,
+) -> Iterator[tuple[str, Score]]:
+    """Every line of a file with its score; memory does not grow with the file.
+
+    Args:
+        loaded, end: as for `score`.
+        file: one text per line (.gz and .zst too); a line is cleaned by the rules of the corpus reader.
+        context: a text that every line goes on; a space between them is added where the language has one.
+        report: counts what was cleaned.
+    Raises:  ConfigError: as for `score`.  CorpusError: the file is missing or binary.
+    """
+    kind_of(loaded)
+    report = report or DirtReport()
+    lines = read_lines(file, TextConfig(), report)
+    while chunk := [clean(line, report).replace("\n", " ") for line in islice(lines, LINES_AT_ONCE)]:
+        if context is None:
+            scores = score(loaded, chunk, end)
+        else:
+            parts = [gap(context, line, context.count('"') % 2 == 1) + line for line in chunk]
+            scores = score_continuations(loaded, context, parts, end)
+        yield from zip(chunk, scores, strict=True)
+
+
+@torch.inference_mode()
+def _scores(
+    loaded: Loaded, encoded: Sequence[list[int]], firsts: Sequence[int], end: bool, shared: bool
+) -> list[Score]:
+    """Scores of texts from their token `firsts` on; those without such a token get 0."""
+    kind, special = kind_of(loaded), loaded.special
+    if end and kind != "log-likelihood":
+        raise ConfigError(
+            "a masked model does not say where texts end",
+            got=f"end with {loaded.recipe.architecture}",
+            fix="leave --end out, or score with a decoder such as gpt",
+        )
+    tail = [special.sep] if end else []
+    counted = [i for i, ids in enumerate(encoded) if len(ids) > firsts[i]]
+    parts = [Part([special.cls, *encoded[i], *tail], firsts[i] + 1) for i in counted]
+    if kind == "log-likelihood":
+        head = loaded.heads["causal_lm"]
+        sums = (causal_shared if shared and hasattr(loaded.encoder, "decode") else causal)(
+            loaded, head, parts
+        )
+    else:
+        sums = masked(loaded, next(loaded.heads[n] for n in _MASKED if n in loaded.heads), parts)
+    scores = [Score(0.0, 0)] * len(encoded)
+    for i, part, total in zip(counted, parts, sums, strict=True):
+        own = part.ids[part.first :]
+        scores[i] = Score(total, len(own), own.count(loaded.tokenizer.unk_id))
+    return scores

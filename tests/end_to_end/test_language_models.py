@@ -1,0 +1,93 @@
+"""A small decoder on real text: generate and score, as a user types it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polyseme.cli import main
+
+from .conftest import tiny
+
+
+@pytest.fixture(scope="module")
+def decoder(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A GPT after some updates."""
+    folder = tmp_path_factory.mktemp("runs") / "gpt"
+    recipe = folder.with_name("mine.toml")
+    recipe.write_text('architecture = "gpt"\n[model]\nmax_position_embeddings = 64\n', "utf-8")
+    options = tiny(**{"tokenizer.kind": "byte-bpe", "train.learning_rate": 5e-3})
+    words = ["pretrain", "gpt", str(corpus), "-o", str(folder), "--recipe", str(recipe), "--steps", "60"]
+    assert main([*words, *options]) == 0
+    return folder
+
+
+def output(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    capsys.readouterr()
+    assert main([str(word) for word in words]) == 0
+    return capsys.readouterr().out
+
+
+def test_generate(decoder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("generate", decoder, "The statement", "--max-new-tokens", 12)
+    text = output(capsys, *words, "--seed", 1)
+    assert text.startswith("The statement")
+    assert text == output(capsys, *words, "--seed", 1)
+    assert text != output(capsys, *words, "--seed", 2)
+    document = json.loads(output(capsys, *words, "--seed", 1, "--json"))
+    assert set(document) == {"text", "tokens", "finish"}
+    assert text == f"The statement{document['text']}\n"
+    assert all(0 < t["probability"] <= 1 for t in document["tokens"])
+    greedy = json.loads(output(capsys, *words, "--temperature", 0, "--json"))
+    letter = next(c for c in greedy["text"] if not c.isspace())
+    stopped = json.loads(output(capsys, *words, "--temperature", 0, "--json", "--stop", letter))
+    assert stopped["finish"] == "stop"
+    assert stopped["text"] == greedy["text"][: greedy["text"].index(letter)]
+    beams = json.loads(output(capsys, *words, "--beams", 3, "--results", 2, "--json"))
+    assert len(beams["others"]) == 1
+    assert len(output(capsys, *words, "--results", 2).split("The statement")) == 3
+
+
+def test_generate_with_every_option(decoder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = "--max-new-tokens 5 --temperature 0.7 --top-k 20 --top-p 0.9 --repetition-penalty 1.2 --seed 3"
+    assert output(capsys, "generate", decoder, "A class", *options.split(), "--stop", "\\n", "--stop", "x")
+
+
+def test_score(decoder: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = ["The statement is executed.", "", "executed. The is statement", "☃ é"]
+    file = tmp_path / "lines.txt"
+    file.write_text("\n".join(lines) + "\n", "utf-8")
+    for folder, kind in ((decoder, "log-likelihood"), (run, "pseudo-log-likelihood")):
+        document: dict[str, Any] = json.loads(output(capsys, "score", folder, file, "--json"))
+        assert document["kind"] == kind
+        assert len(document["lines"]) == 4
+        assert document["lines"][1] == {"log_likelihood": 0.0, "tokens": 0, "per_token": 0.0, "unknown": 0}
+        assert document["total"]["tokens"] == sum(line["tokens"] for line in document["lines"])
+        table = output(capsys, "score", folder, file).split("\n")
+        assert [row.split("\t")[-1] for row in table[:4]] == lines
+    good, _, shuffled, _ = json.loads(output(capsys, "score", decoder, file, "--json"))["lines"]
+    assert good["log_likelihood"] > shuffled["log_likelihood"]
+    ended = json.loads(output(capsys, "score", decoder, file, "--end", "--json"))["lines"]
+    assert ended[0]["tokens"] == good["tokens"] + 1
+    given = json.loads(output(capsys, "score", decoder, file, "--context", "The with", "--json"))["lines"]
+    assert given[0]["log_likelihood"] != good["log_likelihood"]
+
+
+def test_what_a_run_cannot_do(
+    decoder: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["generate", str(run), "The"]) == 2
+    assert "polyseme fill RUN" in capsys.readouterr().err
+    assert main(["generate", str(decoder), "The", "--beams", "2", "--temperature", "1"]) == 2
+    assert "beam search does not sample" in capsys.readouterr().err
+    assert main(["score", str(decoder), str(tmp_path / "none.txt")]) == 2
+    assert main(["score", str(run), __file__, "--end"]) == 2
+    assert "--end" in capsys.readouterr().err
+
+
+def test_a_long_prompt_is_noted(decoder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.warns(UserWarning, match="only its end is used"):
+        assert main(["generate", str(decoder), "a class " * 2000, "--max-new-tokens", "2", "--debug"]) == 0

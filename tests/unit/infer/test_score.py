@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from decoding import make_loaded
+
+from polyseme.errors import ConfigError
+from polyseme.infer import likelihood
+from polyseme.infer.load import Loaded
+from polyseme.infer.score import score, score_continuations, score_file
+from polyseme.text.clean import DirtReport
+
+LINES = ["the cat sat", "", "北京", "on the mat and a good day " * 9, "a", "the cat sat on a mat"]
+
+
+def plain(loaded: Loaded, text: str, end: bool = False) -> tuple[float, int]:
+    """One token at a time, the whole softmax, no batches; texts within the model's length."""
+    ids = [loaded.special.cls, *loaded.tokenizer.encode(text).ids, *([loaded.special.sep] if end else [])]
+    if len(ids) == 1 or not text:
+        return 0.0, 0
+    total = 0.0
+    with torch.no_grad():
+        for i in range(1, len(ids)):
+            hidden = loaded.encoder.decode(torch.tensor([ids[:i]]), loaded.encoder.new_cache(1, i))[0, -1]
+            total += float(torch.log_softmax(loaded.heads["causal_lm"].logits(hidden).double(), 0)[ids[i]])
+    return total, len(ids) - 1
+
+
+def plain_masked(loaded: Loaded, text: str) -> float:
+    ids = loaded.tokenizer.encode(text).ids
+    total = 0.0
+    with torch.no_grad():
+        for i, token in enumerate(ids):
+            hidden = loaded.encoder.encode(
+                loaded.batch([[*ids[:i], loaded.special.mask, *ids[i + 1 :]]])
+            ).last
+            logits = loaded.heads["masked_lm"].logits(hidden[0, i + 1]).double()
+            total += float(torch.log_softmax(logits, 0)[token])
+    return total
+
+
+@pytest.mark.parametrize("end", [False, True])
+@pytest.mark.parametrize("model", ["gpt", "qwen3"])
+def test_a_decoder_gives_the_sum_over_tokens(model: str, end: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = make_loaded(model)
+    lines = [line for line in LINES if len(line) < 60]
+    expected = [plain(loaded, line, end) for line in lines]
+    for size in (8192, 8):
+        monkeypatch.setattr(likelihood, "TOKENS_PER_BATCH", size)
+        found = score(loaded, lines, end)
+        assert [s.tokens for s in found] == [n for _, n in expected]
+        assert [s.log_likelihood for s in found] == pytest.approx([v for v, _ in expected], abs=1e-3)
+    assert found[0].per_token == pytest.approx(expected[0][0] / expected[0][1], abs=1e-3)
+    assert found[1].per_token == 0.0
+
+
+def test_logits_are_formed_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = make_loaded()
+    whole = score(loaded, LINES)
+    monkeypatch.setattr(likelihood, "CHUNK_BYTES", 4 * loaded.tokenizer.vocab_size * 3)
+    sizes = []
+    head: Any = loaded.heads["causal_lm"]
+    logits = head.logits
+    monkeypatch.setattr(head, "logits", lambda h: (sizes.append(len(h)), logits(h))[1])
+    parts = score(loaded, LINES)
+    assert max(sizes) == 3
+    assert [s.log_likelihood for s in parts] == pytest.approx([s.log_likelihood for s in whole], abs=1e-3)
+
+
+def test_a_long_text_is_read_in_windows_that_overlap_by_half() -> None:
+    loaded = make_loaded()
+    text = "the cat sat on a good mat and one day it's two " * 12
+    ids = [loaded.special.cls, *loaded.tokenizer.encode(text).ids]
+    total, window = 0.0, ids[:1]
+    with torch.no_grad():
+        for token in ids[1:]:
+            if len(window) > 64:
+                window = window[-32:]
+            hidden = loaded.encoder.decode(torch.tensor([window]), loaded.encoder.new_cache(1, 64))[0, -1]
+            total += float(torch.log_softmax(loaded.heads["causal_lm"].logits(hidden), 0)[token])
+            window.append(token)
+    (found,) = score(loaded, [text])
+    assert found.tokens == len(ids) - 1 > 128
+    assert found.log_likelihood == pytest.approx(total, abs=1e-2)
+
+
+@pytest.mark.parametrize("model", ["bert", "modernbert"])
+def test_a_masked_model_hides_one_token_at_a_time(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = make_loaded(model)
+    lines = [line for line in LINES if len(line) < 60]
+    for size in (8192, 8):
+        monkeypatch.setattr(likelihood, "TOKENS_PER_BATCH", size)
+        found = score(loaded, lines)
+        for line, one in zip(lines, found, strict=True):
+            assert one.tokens == len(loaded.tokenizer.encode(line).ids)
+            assert one.log_likelihood == pytest.approx(plain_masked(loaded, line), abs=1e-3)
+
+
+def test_a_masked_model_sees_the_nearest_neighbours_in_a_long_text() -> None:
+    loaded = make_loaded("bert")
+    ids = loaded.tokenizer.encode("the cat sat on a good mat and one day it's two " * 5).ids
+    (found,) = score(loaded, ["the cat sat on a good mat and one day it's two " * 5])
+    assert found.tokens == len(ids) > loaded.room
+    total = 0.0
+    with torch.no_grad():
+        for i, token in enumerate(ids):
+            begin = max(0, min(i - loaded.room // 2, len(ids) - loaded.room))
+            window = ids[begin : begin + loaded.room]
+            window[i - begin] = loaded.special.mask
+            hidden = loaded.encoder.encode(loaded.batch([window])).last[0, i - begin + 1]
+            total += float(torch.log_softmax(loaded.heads["masked_lm"].logits(hidden), 0)[token])
+    assert found.log_likelihood == pytest.approx(total, abs=1e-2)
+
+
+CONTINUATIONS = [" sat", " sat on the mat", "", " 北京", " and a", "s", " a good day on the mat " * 6]
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "byte-bpe", "characters"])
+@pytest.mark.parametrize("model", ["gpt", "qwen3"])
+def test_continuations_share_their_context(model: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = make_loaded(model, kind)
+    context = "the cat"
+    given = len(loaded.tokenizer.encode(context).ids)
+    for size in (8192, 90):
+        monkeypatch.setattr(likelihood, "TOKENS_PER_BATCH", size)
+        found = score_continuations(loaded, context, CONTINUATIONS)
+        for text, one in zip(CONTINUATIONS, found, strict=True):
+            tokens = loaded.tokenizer.encode(context + text)
+            if tokens.ids[:given] == loaded.tokenizer.encode(context).ids:
+                whole, prefix = score(loaded, [context + text, context])
+                assert one.tokens == whole.tokens - prefix.tokens
+                assert one.log_likelihood == pytest.approx(
+                    whole.log_likelihood - prefix.log_likelihood, abs=2e-3
+                )
+    assert found[2].tokens == 0
+
+
+def test_the_context_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = make_loaded()
+    read = []
+    decode = loaded.encoder.decode
+    monkeypatch.setattr(
+        loaded.encoder, "decode", lambda ids, cache: (read.append(ids.numel()), decode(ids, cache))[1]
+    )
+    context = "on the mat and a good day " * 3
+    score_continuations(loaded, context, [" one", " two", " three"])
+    n = len(loaded.tokenizer.encode(context).ids)
+    assert read[0] == n  # [CLS] and the context but its last token
+    assert sum(read[1:]) <= 3 * 6
+
+
+def test_continuations_of_a_masked_model_count_their_own_tokens_only() -> None:
+    loaded = make_loaded("bert")
+    whole, given, part = (
+        score_continuations(loaded, context, [text])[0]
+        for context, text in (("", "the cat sat"), ("the cat sat", ""), ("the cat", " sat"))
+    )
+    assert whole.tokens > part.tokens > given.tokens == 0
+    assert whole.log_likelihood < part.log_likelihood < 0
+
+
+def test_a_file_line_by_line(tmp_path: Path) -> None:
+    loaded = make_loaded()
+    file = tmp_path / "lines.txt"
+    file.write_bytes("the cat  \r\n\r\nthe\x00 mat\nzzz☃\n".encode())
+    report = DirtReport()
+    found = list(score_file(loaded, file, report=report))
+    assert [line for line, _ in found] == ["the cat", "", "the mat", "zzz☃"]
+    assert [s for _, s in found] == score(loaded, ["the cat", "", "the mat", "zzz☃"])
+    assert found[3][1].unknown > 0
+    assert report.counts["nul"] == 1
+    with_context = [s for _, s in score_file(loaded, file, context="on")]
+    assert with_context[0] == score_continuations(loaded, "on", [" the cat"])[0]
+
+
+def test_errors_name_what_to_do() -> None:
+    with pytest.raises(ConfigError, match="does not say where texts end"):
+        score(make_loaded("bert"), ["the"], end=True)
+    neither = make_loaded("bert")
+    neither.heads.clear()
+    with pytest.raises(ConfigError, match="gives texts no probability") as error:
+        score(neither, ["the"])
+    assert "polyseme neighbours" in str(error.value)
