@@ -30,7 +30,8 @@ _CJK = "\u3400-\u4dbf\u4e00-\u9fff"
 _GAP = re.compile(f"(?<=[{_CJK}]) (?=[{_CJK}])")
 _NAME = re.compile(f"[{_CJK}]{{2,}}")
 _NAME_SHARE = 0.5  # of a word's occurrences that must be tagged as a name
-_MOST_TOKENS = 20_000_000  # of a corpus that are read to learn from
+_MOST_TOKENS = 20_000_000  # of a corpus from which phrases are mined
+_MOST_TAGGED = 5_000_000  # and in which names are looked for
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -45,7 +46,7 @@ class Mining(NamedTuple):
     """
 
     min_count: int = 8
-    min_npmi: float = 0.45
+    min_npmi: float = 0.4
     passes: int = 2
     names: int = 2
 
@@ -64,7 +65,8 @@ def learn_units(
     single = single_units(tokenizer)
     ordinary = np.ones(tokenizer.vocab_size, np.bool_)
     ordinary[list(tokenizer.special_ids)] = False
-    sources = [lexicon_patterns(lexicon, tokenizer)]
+    occurs = np.asarray(store.counts) > 0
+    sources = [[p for p in lexicon_patterns(lexicon, tokenizer) if occurs[list(p.ids)].all()]]
     if mining.names:
         sources += [tagged_names(store, tokenizer, single, mining.names)]
         sources += [capitalised_names(store, tokenizer, ordinary, mining.names)]
@@ -76,10 +78,11 @@ def learn_units(
 
 
 def lexicon_patterns(lexicon: Sequence[Entry], tokenizer: Tokenizer) -> list[Pattern]:
-    """The entries as token ids, as they stand at a beginning and after a space; unknown words are left out."""
+    """The entries as token ids, as they stand at a beginning and (where that differs) after a space; unknown words are left out."""
     patterns = []
     kinds = {"word": "basic", "phrase": "phrase", "entity": "entity"}
-    for spaced in ("", " "):
+    a, spaced_a = tokenizer.encode_ids(["a", " a"])
+    for spaced in ("",) if a == spaced_a else ("", " "):
         encoded = tokenizer.encode_ids([spaced + entry.text for entry in lexicon])
         for entry, ids in zip(lexicon, encoded, strict=True):
             if ids and len(ids) <= LONGEST and tokenizer.unk_id not in ids:
@@ -91,9 +94,11 @@ def tagged_names(store: TokenStore, tokenizer: Tokenizer, single: BoolArray, lea
     """Chinese words that the segmenter mostly tags as names of persons, places, organisations or others."""
     seen: Counter[str] = Counter()
     tags: dict[str, Counter[str]] = {}
-    for sentence in _chinese_sentences(store, tokenizer, single):
-        import rjieba  # it loads its dictionary, for which English has no use
+    if not single[store.counts > 0].any():
+        return []
+    import rjieba  # it loads its dictionary, for which English has no use
 
+    for sentence in _chinese_sentences(store, tokenizer, single):
         for word, tag in rjieba.tag(sentence):
             if len(word) > 1:
                 seen[word] += 1
@@ -113,17 +118,16 @@ def tagged_names(store: TokenStore, tokenizer: Tokenizer, single: BoolArray, lea
 
 
 def _chinese_sentences(store: TokenStore, tokenizer: Tokenizer, single: BoolArray) -> Iterator[str]:
-    """Sentences with Chinese characters, decoded."""
-    for start, end in _sentences(store):
-        ids = np.asarray(store.tokens[start:end])
-        if single[ids].any():
-            yield _GAP.sub("", tokenizer.decode(ids.tolist(), skip_special=False))
-
-
-def _sentences(store: TokenStore) -> Iterator[tuple[int, int]]:
+    """Sentences with Chinese characters, as the segmenter needs them: other scripts are only roughly put together."""
+    shown = [tokenizer.display(i).strip().removeprefix("##") for i in range(tokenizer.vocab_size)]
+    for i in np.flatnonzero(~single & ~np.asarray(tokenizer.continues)).tolist():
+        shown[i] = f" {shown[i]} "
     offsets = np.asarray(store.sentences)
-    last = int(np.searchsorted(offsets, _MOST_TOKENS, side="right"))
-    yield from zip(offsets[: last - 1].tolist(), offsets[1:last].tolist(), strict=True)
+    last = int(np.searchsorted(offsets, _MOST_TAGGED, side="right"))
+    tokens = np.asarray(store.tokens[: offsets[last - 1]])
+    chinese = np.append(0, np.cumsum(single[tokens]))[offsets[:last]]
+    for i in np.flatnonzero(np.diff(chinese)).tolist():
+        yield "".join([shown[token] for token in tokens[offsets[i] : offsets[i + 1]].tolist()])
 
 
 def capitalised_names(

@@ -65,7 +65,7 @@ class KnowledgeMaskingConfig(Config):
     random_share: float = Field(0.1, ge=0, le=1)
     bias: Literal["zero", "unigram"] = "zero"
     min_count: int = Field(8, ge=2)
-    min_npmi: float = Field(0.45, ge=-1, le=1)
+    min_npmi: float = Field(0.4, ge=-1, le=1)
     passes: int = Field(2, ge=0, le=4)
     min_name_count: int = Field(2, ge=0)
 

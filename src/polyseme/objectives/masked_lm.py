@@ -230,3 +230,4 @@ def log_unigram(counts: Tensor) -> Tensor:
 
 CONFIG = MaskedLMConfig
 BUILD = MaskedLM
+JUDGED = {"rate": 0.15, "final_rate": None, "unit": "token", "mask_share": 0.8, "random_share": 0.1}
