@@ -31,6 +31,7 @@ VERBS = (
     ("prepare", _TRAIN, "Only tokenize text into a store that pretrain accepts as a corpus."),
     ("inspect", _TRAIN, "Say what a run is, what it was trained on, how it went and where it is now."),
     ("fill", _USE, "Complete a text at its [MASK]s."),
+    ("mask", _USE, "Show what a masking objective hides in a text, and why."),
     ("embed", _USE, "Turn every line of a file into a vector."),
     ("neighbours", _USE, "List the words nearest to a word, alone or in a sentence."),
 )

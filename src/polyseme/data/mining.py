@@ -51,9 +51,7 @@ class Mining(NamedTuple):
     names: int = 2
 
 
-def learn_units(
-    store: TokenStore, tokenizer: Tokenizer, lexicon: Sequence[Entry], mining: Mining
-) -> Units:
+def learn_units(store: TokenStore, tokenizer: Tokenizer, lexicon: Sequence[Entry], mining: Mining) -> Units:
     """All units of a corpus; the same for the same text, vocabulary, lexicon and settings.
 
     Args:
@@ -252,7 +250,9 @@ def _hash_words(block: WordBlock) -> npt.NDArray[np.uint64]:
     with np.errstate(over="ignore"):
         for i in range(int(lengths.max(initial=0))):
             some = lengths > i
-            value[some] = (value[some] + block.ids[block.starts[some] + i].astype(np.uint64) + np.uint64(1)) * _PRIME
+            value[some] = (
+                value[some] + block.ids[block.starts[some] + i].astype(np.uint64) + np.uint64(1)
+            ) * _PRIME
             value[some] ^= value[some] >> np.uint64(29)
     return value
 

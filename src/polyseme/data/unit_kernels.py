@@ -129,9 +129,7 @@ def find_units(
 
 
 @numba.njit(nogil=True, cache=True)
-def choose_units(
-    unit: Any, kind: Any, quota: Any, shares: Any, order: Any, coin: Any, chosen: Any
-) -> None:
+def choose_units(unit: Any, kind: Any, quota: Any, shares: Any, order: Any, coin: Any, chosen: Any) -> None:
     """Choose whole units of every row; see `KnowledgeMasking`.
 
     Args:
@@ -178,7 +176,11 @@ def choose_units(
                     left -= size[t]
                     target -= size[t]
             carried = target
-        for k in (BASIC, PHRASE, ENTITY):  # basic units up to the quota; others only where those do not suffice
+        for k in (
+            BASIC,
+            PHRASE,
+            ENTITY,
+        ):  # basic units up to the quota; others only where those do not suffice
             for t in shuffled:
                 if left == 0:
                     break

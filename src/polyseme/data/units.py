@@ -210,5 +210,7 @@ def counted(units: Units, store: TokenStore, ordinary: BoolArray, keep: Sequence
         tokens += np.bincount(found.kind[found.kind >= 0], minlength=3)
     total = max(1, int(tokens.sum()))
     most = counts.max(0)
-    patterns = [p._replace(count=int(c)) for p, c, k in zip(units.patterns, most, keep, strict=True) if c >= k]
+    patterns = [
+        p._replace(count=int(c)) for p, c, k in zip(units.patterns, most, keep, strict=True) if c >= k
+    ]
     return Units(units.single, patterns, {k: int(c) / total for k, c in zip(KINDS, tokens, strict=True)})

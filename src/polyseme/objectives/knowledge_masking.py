@@ -150,7 +150,9 @@ class KnowledgeMasking:
         positions = np.flatnonzero(self.choose(rows, found))
         row, column = np.divmod(positions, rows.ids.shape[1])
         labels = rows.ids.ravel()[positions]
-        u = self._replace.uniform(rows.counters[row], 2 * found.unit.ravel()[positions])  # one for a whole unit
+        u = self._replace.uniform(
+            rows.counters[row], 2 * found.unit.ravel()[positions]
+        )  # one for a whole unit
         pick = self._replace.integers(len(self._ordinary), rows.counters[row], 2 * column + 1)
         masked = u < self.config.mask_share
         replaced = ~masked & (u < self.config.mask_share + self.config.random_share)

@@ -1,7 +1,7 @@
 """What objectives learn from the corpus before training, kept with the run.
 
-    RUN/OBJECTIVE.tsv     the knowledge itself: learned once, used again at every resume and by `polyseme mask`
-    run.json              "knowledge": {OBJECTIVE: {sha256, and what the objective reports}}, "lexicon": its fingerprint
+RUN/OBJECTIVE.tsv     the knowledge itself: learned once, used again at every resume and by `polyseme mask`
+run.json              "knowledge": {OBJECTIVE: {sha256, and what the objective reports}}, "lexicon": its fingerprint
 """
 
 from __future__ import annotations

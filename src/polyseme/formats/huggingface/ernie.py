@@ -16,7 +16,10 @@ def _of_ernie(key: str) -> str:
 
 def rules(sentence_head: str = "next_sentence") -> tuple[Rule, ...]:
     """The table; their head of two classes over [CLS] is our `sentence_head`: next_sentence or dialogue."""
-    heads = {"heads.masked_lm.": "heads.knowledge_masking.", "heads.next_sentence.": f"heads.{sentence_head}."}
+    heads = {
+        "heads.masked_lm.": "heads.knowledge_masking.",
+        "heads.next_sentence.": f"heads.{sentence_head}.",
+    }
     table: list[Rule] = []
     for ours, theirs in bert.RULES:
         for old, new in heads.items():
