@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from polyseme.cli.options import Json
 from polyseme.cli.output import closing, command, emit, emit_json, say
 
-_MARKS = {"entity": "⟦⟧", "phrase": "⟨⟩", "basic": "‹›"}
+_MARKS = {"entity": ("⟦", "⟧"), "phrase": ("⟨", "⟩"), "basic": ("‹", "›")}
 _OUTCOMES = {"masked": "hidden", "random": "replaced", "kept": "kept as it is"}
 
 

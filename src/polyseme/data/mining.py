@@ -76,7 +76,7 @@ def learn_units(store: TokenStore, tokenizer: Tokenizer, lexicon: Sequence[Entry
 
 
 def lexicon_patterns(lexicon: Sequence[Entry], tokenizer: Tokenizer) -> list[Pattern]:
-    """The entries as token ids, as they stand at a beginning and (where that differs) after a space; unknown words are left out."""
+    """The entries as token ids, at a beginning and, where that differs, after a space; unknown words are left out."""
     patterns = []
     kinds = {"word": "basic", "phrase": "phrase", "entity": "entity"}
     a, spaced_a = tokenizer.encode_ids(["a", " a"])
@@ -262,4 +262,5 @@ def _leftmost(merge: BoolArray) -> IntArray:
     places = np.flatnonzero(merge)
     begins = np.append(True, np.diff(places) > 1) if len(places) else np.empty(0, np.bool_)
     start = places[begins][np.cumsum(begins) - 1] if len(places) else places
-    return places[(places - start) % 2 == 0]
+    chosen: IntArray = places[(places - start) % 2 == 0]
+    return chosen

@@ -43,7 +43,7 @@ class Pattern(NamedTuple):
         source: "lexicon", "segmenter" (its name tags), "capitals" or "mined".
         type: what the source calls it: person, place … or "".
         ids: its tokens.
-        count: occurrences in the training text as a unit.
+        occurrences: in the training text as a unit.
     """
 
     text: str
@@ -51,7 +51,7 @@ class Pattern(NamedTuple):
     source: str
     type: str
     ids: tuple[int, ...]
-    count: int = 0
+    occurrences: int = 0
 
 
 class Found(NamedTuple):
@@ -132,7 +132,7 @@ class Units:
         cover = "\t".join(f"{name}={share:.6f}" for name, share in self.coverage.items())
         lines = [f"# {len(self.patterns)} patterns\t{cover}", _HEAD]
         for p in self.patterns:
-            lines.append(f"{p.text}\t{p.kind}\t{p.source}\t{p.type}\t{p.count}\t{' '.join(map(str, p.ids))}")
+            lines.append(f"{p.text}\t{p.kind}\t{p.source}\t{p.type}\t{p.occurrences}\t{' '.join(map(str, p.ids))}")
         return ("\n".join(lines) + "\n").encode()
 
     @classmethod
@@ -211,6 +211,6 @@ def counted(units: Units, store: TokenStore, ordinary: BoolArray, keep: Sequence
     total = max(1, int(tokens.sum()))
     most = counts.max(0)
     patterns = [
-        p._replace(count=int(c)) for p, c, k in zip(units.patterns, most, keep, strict=True) if c >= k
+        p._replace(occurrences=int(c)) for p, c, k in zip(units.patterns, most, keep, strict=True) if c >= k
     ]
     return Units(units.single, patterns, {k: int(c) / total for k, c in zip(KINDS, tokens, strict=True)})

@@ -56,10 +56,10 @@ def sentence_spans(text: str, language: str) -> list[tuple[int, int]]:
 
 
 def line_spans(text: str) -> list[tuple[int, int]]:
-    """Character spans of the lines that are not blank, in order, without the white space around them.
+    r"""Character spans of the lines that are not blank, in order, without the white space around them.
 
     Example:
-        >>> line_spans("Hello!  How are you?\\n\\n Fine. ")
+        >>> line_spans("Hello!  How are you?\n\n Fine. ")
         [(0, 20), (23, 28)]
     """
     spans = []
