@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 BASIC, PHRASE, ENTITY = range(3)
 Row = Sequence[int]
@@ -54,7 +55,7 @@ def find(
             units.append((s, e, PHRASE, -1))
             continue
         cuts = [s, *(t for t in range(s + 1, e) if single[ids[t]]), e]
-        units += [(a, b, BASIC, -1) for a, b in zip(cuts, cuts[1:], strict=False)]
+        units += [(a, b, BASIC, -1) for a, b in pairwise(cuts)]
     return sorted(units)
 
 

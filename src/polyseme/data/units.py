@@ -132,7 +132,9 @@ class Units:
         cover = "\t".join(f"{name}={share:.6f}" for name, share in self.coverage.items())
         lines = [f"# {len(self.patterns)} patterns\t{cover}", _HEAD]
         for p in self.patterns:
-            lines.append(f"{p.text}\t{p.kind}\t{p.source}\t{p.type}\t{p.occurrences}\t{' '.join(map(str, p.ids))}")
+            lines.append(
+                f"{p.text}\t{p.kind}\t{p.source}\t{p.type}\t{p.occurrences}\t{' '.join(map(str, p.ids))}"
+            )
         return ("\n".join(lines) + "\n").encode()
 
     @classmethod

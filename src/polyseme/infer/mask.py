@@ -78,8 +78,10 @@ def mask(
     Raises:  RunError: neither a run nor a model.  ConfigError: it masks nothing.  InputError: there is no text.
              CorpusError: the lexicon cannot be read.
     """
+    if not text.strip():
+        raise InputError("there is no text to mask", got=repr(text))
     entries = read_lexicon(lexicon)
-    lines = []
+    lines: list[dict[str, Any]] = []
     for masker in _maskers(model, text, seed, entries):
         tokens = text_tokens(text, masker.tokenizer)
         rows = _rows(tokens, masker.special)
