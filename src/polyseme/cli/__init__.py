@@ -33,6 +33,7 @@ VERBS = (
     ("fill", _USE, "Complete a text at its [MASK]s."),
     ("generate", _USE, "Continue a text."),
     ("score", _USE, "Say how probable every line of a file is."),
+    ("mask", _USE, "Show what a masking objective hides in a text, and why."),
     ("embed", _USE, "Turn every line of a file into a vector."),
     ("neighbours", _USE, "List the words nearest to a word, alone or in a sentence."),
 )

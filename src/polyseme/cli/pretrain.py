@@ -45,6 +45,7 @@ def run(
     init: Annotated[str | None, Parameter(group=_HOW)] = None,
     resume: Annotated[bool, Parameter(group=_HOW, show_default=False)] = False,
     valid: Annotated[list[str] | None, Parameter(group=_TEXT)] = None,
+    lexicon: Annotated[list[str] | None, Parameter(group=_TEXT)] = None,
     lang: Annotated[Language | None, Parameter(group=_TEXT)] = None,
     encoding: Annotated[str | None, Parameter(group=_TEXT)] = None,
     field: Annotated[str | None, Parameter(group=_TEXT)] = None,
@@ -70,6 +71,7 @@ def run(
         init: a run whose weights to start from.
         resume: go on with the run exactly where it stopped.
         valid: held-out text, repeatable; without it a share of the documents, chosen by hash, is held out.
+        lexicon: files or folders of words, phrases and entities, repeatable; ernie hides them as wholes.
         lang: language of the text: auto, en or zh; auto when absent.
         encoding: a name such as utf-8 or gb18030; found out when absent.
         field: the key of the text in .jsonl; text when absent.
@@ -108,6 +110,7 @@ def run(
         tokenizer=tokenizer,
         init=init,
         valid=list(valid or []),
+        lexicon=list(lexicon or []),
         resume=resume,
         threads=threads,
         device=device,

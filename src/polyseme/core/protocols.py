@@ -92,6 +92,15 @@ class Objective(Protocol):
 
     # An objective that predicts tokens which are not in the text, such as its ends, also has
     # `counts(store: TokenStore) -> (vocab_size,)`: how often each entry is to be predicted, for heads and baselines.
+    #
+    # An objective's file registers it as BUILD(config, special, seed) and its configuration as CONFIG. It may add
+    #
+    #     JUDGED     values of CONFIG under which every run is judged on held-out text, however it is trained
+    #     READ       (config, store, tokenizer, lexicon) -> knowledge: what it must learn from the training text
+    #                beforehand. Knowledge has as_bytes(), which the run keeps as OBJECTIVE.tsv, and report(), JSON-able
+    #     PARSE      (bytes, tokenizer) -> the same knowledge
+    #
+    # and then has `use(knowledge)`, called once before it prepares a batch.
 
 
 class Learner(Protocol):

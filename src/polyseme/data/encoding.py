@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from polyseme.data.pieces import CHINESE, BoolArray, Encoded, PieceTable, piece_splitter
-from polyseme.text.sentences import sentence_spans
+from polyseme.text.sentences import line_spans, sentence_spans
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.words import cjk_share
 
@@ -49,12 +49,20 @@ class DocumentEncoder:
     Args:
         tokenizer_file: a tokenizer.json.
         language: "en" or "zh" decide where sentences end; "auto" does by each document's share of Chinese.
+        sentences: "line" takes each line as a sentence.
         by_pieces: False tokenizes every sentence afresh: slower, and the same result.
     """
 
-    def __init__(self, tokenizer_file: Path, language: str = "auto", *, by_pieces: bool = True) -> None:
+    def __init__(
+        self,
+        tokenizer_file: Path,
+        language: str = "auto",
+        sentences: str = "auto",
+        *,
+        by_pieces: bool = True,
+    ) -> None:
         self._tokenizer = Tokenizer.from_file(tokenizer_file)
-        self._language = language
+        self._language, self._sentences = language, sentences
         spec: dict[str, Any] = json.loads(tokenizer_file.read_text("utf-8"))
         # whether a token alone says that it begins a word
         exact = spec["model"]["type"] == "WordPiece" or self._tokenizer.is_word_level
@@ -69,7 +77,7 @@ class DocumentEncoder:
         chinese: list[bool] = []
         per_document = np.zeros(len(texts), np.int64)
         for number, text in enumerate(texts):
-            spans = sentence_spans(text, self._language_of(text))
+            spans = self._spans(text)
             found = [text[start:end] for start, end in spans]
             sentences += found
             some = not text.isascii() and _CHINESE.search(text) is not None
@@ -84,6 +92,11 @@ class DocumentEncoder:
             starts.view(np.uint8),
             lengths[full].astype(np.int32),
             kept[kept > 0].astype(np.int32),
+        )
+
+    def _spans(self, text: str) -> list[tuple[int, int]]:
+        return (
+            line_spans(text) if self._sentences == "line" else sentence_spans(text, self._language_of(text))
         )
 
     def _language_of(self, text: str) -> str:

@@ -100,7 +100,9 @@ def prepare(
             StoreWriter(temporary / "train", trained.vocab_size) as train,
             StoreWriter(temporary / "valid", trained.vocab_size) as valid,
             closing(
-                encode_batches(reader.batches(), temporary / "tokenizer.json", text.language, workers)
+                encode_batches(
+                    reader.batches(), temporary / "tokenizer.json", text.language, workers, text.sentences
+                )
             ) as batches,
         ):
             for (split, done), encoded in batches:

@@ -29,7 +29,7 @@ from polyseme.errors import PolysemeError
 T = TypeVar("T")
 
 _DTYPES = ("<u4", "<u1", "<i4", "<i4")  # of the fields of EncodedDocuments
-_START = "import sys; from polyseme.data.workers import serve; serve(sys.argv[1], sys.argv[2])"
+_START = "import sys; from polyseme.data.workers import serve; serve(*sys.argv[1:])"
 
 
 def available_cores() -> int:
@@ -40,7 +40,11 @@ def available_cores() -> int:
 
 
 def encode_batches(
-    batches: Iterable[tuple[T, Sequence[str]]], tokenizer_file: Path, language: str, workers: int
+    batches: Iterable[tuple[T, Sequence[str]]],
+    tokenizer_file: Path,
+    language: str,
+    workers: int,
+    sentences: str = "auto",
 ) -> Generator[tuple[T, EncodedDocuments], None, None]:
     """Encode tagged batches of texts; results come in the order of the batches.
 
@@ -48,17 +52,17 @@ def encode_batches(
 
     Args:
         batches: a tag, returned with the result, and texts.
-        tokenizer_file, language: see `DocumentEncoder`.
+        tokenizer_file, language, sentences: see `DocumentEncoder`.
         workers: number of processes; 1 encodes in this one.
 
     Raises:  PolysemeError: a worker died.
     """
     if workers == 1:
-        encoder = DocumentEncoder(tokenizer_file, language)
+        encoder = DocumentEncoder(tokenizer_file, language, sentences)
         for tag, texts in batches:
             yield tag, encoder.encode(texts)
         return
-    with _Pool(tokenizer_file, language, workers) as pool:
+    with _Pool(tokenizer_file, language, sentences, workers) as pool:
         waiting: deque[tuple[T, Future[EncodedDocuments]]] = deque()
         for tag, texts in batches:
             waiting.append((tag, pool.submit(texts)))
@@ -72,7 +76,7 @@ def encode_batches(
 class _Pool:
     """Worker processes, each served by one thread at a time."""
 
-    def __init__(self, tokenizer_file: Path, language: str, workers: int) -> None:
+    def __init__(self, tokenizer_file: Path, language: str, sentences: str, workers: int) -> None:
         paths = [path for path in sys.path if path]
         environment = {
             **os.environ,
@@ -85,7 +89,7 @@ class _Pool:
         try:
             for _ in range(workers):
                 process = subprocess.Popen(
-                    [sys.executable, "-P", "-c", _START, str(tokenizer_file), language],
+                    [sys.executable, "-P", "-c", _START, str(tokenizer_file), language, sentences],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     env=environment,
@@ -142,11 +146,11 @@ class _Pool:
             self._idle.put(process)
 
 
-def serve(tokenizer_file: str, language: str) -> None:
+def serve(tokenizer_file: str, language: str, sentences: str) -> None:
     """Be a worker: encode batches from standard input until it ends."""
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # a library that prints must not end up between the arrays
-    encoder = DocumentEncoder(Path(tokenizer_file), language)
+    encoder = DocumentEncoder(Path(tokenizer_file), language, sentences)
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
             size = int.from_bytes(_receive(requests, 8), "little")

@@ -6,9 +6,8 @@ from typing import Any
 
 import torch
 
-from polyseme.errors import ConfigError, InputError
+from polyseme.errors import InputError
 from polyseme.infer.load import Loaded, encode_text
-from polyseme.objectives.masked_lm import MaskedLMHead
 
 MASK = "[MASK]"
 
@@ -18,7 +17,7 @@ def fill(loaded: Loaded, text: str, top: int = 5) -> list[dict[str, Any]]:
     """The likeliest tokens at every [MASK] of a text, each mask on its own.
 
     Args:
-        loaded: a run trained with masked_lm.
+        loaded: a run trained with masked_lm or knowledge_masking.
         text: holds at least one [MASK].
         top: candidates per mask.
     Returns, per mask, {"position": character offset, "candidates": [{"token", "probability", "sequence"}]}; in
@@ -26,11 +25,7 @@ def fill(loaded: Loaded, text: str, top: int = 5) -> list[dict[str, Any]]:
     Raises:  InputError: no [MASK], or the text is longer than the model reads.
              ConfigError: the run has no masked-LM head.
     """
-    head = loaded.heads.get("masked_lm")
-    if not isinstance(head, MaskedLMHead):
-        raise ConfigError(
-            "the run was not trained to fill masks", got=", ".join(loaded.heads), expected="masked_lm"
-        )
+    head = loaded.masked_lm_head
     tokens = encode_text(loaded, text, special=True)
     places = [i for i, token in enumerate(tokens.ids) if token == loaded.special.mask]
     if not places:

@@ -17,7 +17,8 @@ from polyseme.core.types import Batch
 from polyseme.data.examples import Example, SpecialTokens
 from polyseme.data.loader import to_batch
 from polyseme.data.packing import collate
-from polyseme.errors import CheckpointError, InputError
+from polyseme.errors import CheckpointError, ConfigError, InputError
+from polyseme.objectives.masked_lm import MaskedLMHead
 from polyseme.text.tokenizers import Tokenizer, Tokens
 from polyseme.train.building import build_encoder, build_heads, special_ids
 from polyseme.train.recipe import Recipe, from_dict
@@ -72,6 +73,21 @@ class Loaded:
         examples = [[self.example(ids)] for ids in texts]
         longest = max(len(row[0].ids) for row in examples)
         return to_batch(collate(examples, longest, self.special), [])
+
+    @property
+    def masked_lm_head(self) -> MaskedLMHead:
+        """The head that fills masks, whichever objective trained it.
+
+        Raises:  ConfigError: the run has none.
+        """
+        for head in self.heads.values():
+            if isinstance(head, MaskedLMHead):
+                return head
+        raise ConfigError(
+            "the run was not trained to fill masks",
+            got=", ".join(self.heads),
+            expected="masked_lm or knowledge_masking",
+        )
 
     @cached_property
     def word_vectors(self) -> torch.Tensor:

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from polyseme.core.config import suggest
-from polyseme.errors import ConfigError, InputError
+from polyseme.errors import InputError
 from polyseme.infer.load import Loaded
-from polyseme.objectives.masked_lm import MaskedLMHead
 
 
 @torch.no_grad()
@@ -56,9 +55,7 @@ def _static(loaded: Loaded, ids: list[int]) -> Tensor:
 
 
 def _in_context(loaded: Loaded, word: str, context: str) -> Tensor:
-    head = loaded.heads.get("masked_lm")
-    if not isinstance(head, MaskedLMHead):
-        raise ConfigError("neighbours in context need a masked-LM head", got=", ".join(loaded.heads))
+    head = loaded.masked_lm_head
     at = context.casefold().find(word.casefold())
     if at < 0:
         raise InputError(

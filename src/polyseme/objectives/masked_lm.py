@@ -231,3 +231,4 @@ def log_unigram(counts: Tensor) -> Tensor:
 CONFIG = MaskedLMConfig
 USE = ("fill-mask", 'fill RUN "… [MASK] …"')
 BUILD = MaskedLM
+JUDGED = {"rate": 0.15, "final_rate": None, "unit": "token", "mask_share": 0.8, "random_share": 0.1}

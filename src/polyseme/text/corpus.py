@@ -41,7 +41,8 @@ class TextConfig(Config):
     Args:
         documents: what parts documents in .txt files (see split.py).
         encoding: of all files, or "auto" to detect it file by file.
-        field: of the records in .jsonl files, which holds the text.
+        sentences: "auto" finds where they end (sentences.py); "line" = each line is one, such as a turn of a dialogue.
+        field: of the records in .jsonl files, which holds the text; "messages.message" goes into lists and joins lines.
         normalize: Unicode normal form.
         deduplicate: remove documents that were seen before (see dedupe.py).
         valid_share: share of the documents that are held out, chosen by hash.
@@ -49,6 +50,7 @@ class TextConfig(Config):
     """
 
     documents: Literal["auto", "blank", "file", "line"] = "auto"
+    sentences: Literal["auto", "line"] = "auto"
     encoding: str = "auto"
     field: str = "text"
     normalize: Literal["NFC", "NFKC", "none"] = "NFC"

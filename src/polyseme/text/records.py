@@ -14,17 +14,34 @@ __all__ = ["record_pieces", "text_of"]
 
 
 def text_of(line: str, field: str, report: DirtReport, place: str) -> str | None:
-    """The text in a field of one record; None, counted, where there is none."""
+    """The text in a field of one record; None, counted, where there is none.
+
+    A path such as "messages.message" goes down into objects and through lists; several texts become lines.
+    """
     record = _parse(line)
     if not isinstance(record, dict):
         report.add("not_json", 1, place)
-    elif field not in record:
+        return None
+    path = [field] if field in record else field.split(".")
+    found = list(_follow(record, path))
+    if not found:
         report.add("no_field", 1, place)
-    elif not isinstance(record[field], str):
+    elif not all(isinstance(value, str) for value in found):
         report.add("field_not_text", 1, place)
     else:
-        return str(record[field])
+        return "\n".join(map(str, found))
     return None
+
+
+def _follow(value: object, path: list[str]) -> Iterator[object]:
+    """What stands at the end of a path of keys; of a list, in each of its items."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _follow(item, path)
+    elif not path:
+        yield value
+    elif isinstance(value, dict) and path[0] in value:
+        yield from _follow(value[path[0]], path[1:])
 
 
 def record_pieces(chunks: Iterable[str], field: str, report: DirtReport, source: str) -> Iterator[Piece]:

@@ -16,7 +16,7 @@ from sentencex import segment
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.words import is_cjk
 
-__all__ = ["sentence_spans"]
+__all__ = ["line_spans", "sentence_spans"]
 
 _WRAP = 120  # characters of the longest line that a person or an editor wraps text to
 _FULL = 0.7  # a line of this share of the width counts as full
@@ -52,6 +52,24 @@ def sentence_spans(text: str, language: str) -> list[tuple[int, int]]:
                         at = first + len(sentence) - len(sentence.lstrip())
                         spans.append((at, at + len(bare)))
                     first = start
+    return spans
+
+
+def line_spans(text: str) -> list[tuple[int, int]]:
+    r"""Character spans of the lines that are not blank, in order, without the white space around them.
+
+    Example:
+        >>> line_spans("Hello!  How are you?\n\n Fine. ")
+        [(0, 20), (23, 28)]
+    """
+    spans = []
+    start = 0
+    for line in text.split("\n"):
+        bare = line.strip()
+        if bare:
+            at = start + len(line) - len(line.lstrip())
+            spans.append((at, at + len(bare)))
+        start += len(line) + 1
     return spans
 
 

@@ -39,6 +39,7 @@ __all__ = [
     "SourceFile",
     "estimated_bytes",
     "find_sources",
+    "is_description",
     "is_records",
     "read_chunks",
     "read_lines",
@@ -76,6 +77,11 @@ class SourceFile:
     mtime_ns: int
     named: bool = False
     builtin: bool = False
+
+
+def is_description(name: str) -> bool:
+    """Whether a file of this name tells about data (a licence, a read-me) rather than being data."""
+    return _DESCRIPTION.fullmatch(name) is not None
 
 
 def is_records(path: Path) -> bool:

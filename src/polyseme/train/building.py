@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -48,14 +48,24 @@ def corpus_learner(recipe: Recipe) -> Any | None:
     return registry.objectives.load(found[0]).LEARNER if found else None
 
 
-def build_objectives(recipe: Recipe, special: SpecialTokens, seed: int) -> list[Any]:
-    """The objectives of a recipe, in its order; none where the learner is of its own kind."""
+def build_objectives(
+    recipe: Recipe, special: SpecialTokens, seed: int, knowledge: Mapping[str, Any] | None = None
+) -> list[Any]:
+    """The objectives of a recipe, in its order; none where the learner is of its own kind.
+
+    Args:
+        knowledge: what objectives have learned from the corpus beforehand (train/knowledge.py), by their names.
+    """
     modules = {name: registry.objectives.load(name) for name in recipe.objectives}
-    return [
+    objectives = [
         module.BUILD(recipe.section(name), special, seed)
         for name, module in modules.items()
         if hasattr(module, "BUILD")
     ]
+    for objective in objectives:
+        if knowledge and objective.name in knowledge:
+            objective.use(knowledge[objective.name])
+    return objectives
 
 
 def unigram_counts(objectives: Sequence[Any], store: TokenStore) -> Tensor:
@@ -77,13 +87,19 @@ def build_heads(recipe: Recipe, encoder: Any, special: SpecialTokens) -> nn.Modu
     return heads
 
 
-def build_loader(store: TokenStore, recipe: Recipe, special: SpecialTokens, seed: int) -> Loader:
+def build_loader(
+    store: TokenStore,
+    recipe: Recipe,
+    special: SpecialTokens,
+    seed: int,
+    knowledge: Mapping[str, Any] | None = None,
+) -> Loader:
     """Examples, rows and targets of one split.
 
     Raises:  CorpusError: there is no example.   ConfigError: two objectives say what an example is.
     """
     data = recipe.section("data")
-    objectives = build_objectives(recipe, special, seed)
+    objectives = build_objectives(recipe, special, seed, knowledge)
     drawing = [o for o in objectives if o.draws]
     if len(drawing) > 1:
         raise ConfigError(
@@ -104,7 +120,7 @@ def build_loader(store: TokenStore, recipe: Recipe, special: SpecialTokens, seed
 
 def heldout_recipe(recipe: Recipe) -> Recipe:
     """The recipe under which every run is judged: 15 % of single tokens, 80/10/10, whatever it trains with."""
-    if "masked_lm" not in recipe.objectives:
-        return recipe
-    standard = {"rate": 0.15, "final_rate": None, "unit": "token", "mask_share": 0.8, "random_share": 0.1}
-    return recipe.with_section("masked_lm", **standard)
+    for name in recipe.objectives:
+        judged = getattr(registry.objectives.load(name), "JUDGED", {})
+        recipe = recipe.with_section(name, **judged) if judged else recipe
+    return recipe

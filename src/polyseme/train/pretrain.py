@@ -27,6 +27,7 @@ from polyseme.core.version import __version__
 from polyseme.data.loader import Loader, heldout_batches
 from polyseme.data.store import PreparedCorpus
 from polyseme.errors import ConfigError, RunError, TrainingError
+from polyseme.text.lexicon import Entry, lexicon_fingerprint, read_lexicon
 from polyseme.train import card, checkpoint, distributed
 from polyseme.train.budget import Budget
 from polyseme.train.building import (
@@ -41,6 +42,7 @@ from polyseme.train.building import (
 from polyseme.train.cooccurrence import cooccurrence_embeddings, start_embedding
 from polyseme.train.corpora import corpus_fingerprint, corpus_signature, open_or_prepare
 from polyseme.train.gradient import GradientLearner
+from polyseme.train.knowledge import check_lexicon_is_used, learn_or_load
 from polyseme.train.precision import resolve_device, resolve_precision
 from polyseme.train.recipe import Recipe, from_dict, resolve
 from polyseme.train.resuming import check_same_request
@@ -66,6 +68,7 @@ class PretrainRequest:
         tokenizer: a run or tokenizer.json whose vocabulary is shared.
         init: a run whose weights, model sizes and vocabulary are the start.
         valid: held-out text; none = a share of the documents.
+        lexicon: files and folders of words, phrases and entities, for objectives that read them.
         resume: go on with `output`.
         threads: CPU threads; None = torch's choice.
         device: auto, cpu, cuda.
@@ -81,6 +84,7 @@ class PretrainRequest:
     tokenizer: str | None = None
     init: str | None = None
     valid: Sequence[str] = ()
+    lexicon: Sequence[str] = ()
     resume: bool = False
     threads: int | None = None
     device: str = "auto"
@@ -110,13 +114,16 @@ def pretrain(request: PretrainRequest, reporter: Reporter | None = None) -> RunD
     if start is not None:
         recipe = _model_of(start, recipe, request)
     _check_lengths(recipe)
-    asked = _as_asked(request, recipe)
+    check_lexicon_is_used(recipe, request.lexicon)
+    lexicon = read_lexicon(request.lexicon)
+    asked = _as_asked(request, recipe, lexicon)
     try:
         run = _open_run(request, recipe, asked)
         with _forgotten_if_it_fails(run, request):
             corpus = open_or_prepare(request, recipe, run, reporter)
             recipe = _resolved(run, recipe, corpus, device)
-            trainer = build_trainer(request, recipe, run, corpus, start, device, reporter)
+            knowledge = learn_or_load(recipe, run, corpus, lexicon, reporter)
+            trainer = build_trainer(request, recipe, run, corpus, knowledge, start, device, reporter)
         if request.resume:
             trainer.resume()
         with _only_one_trains(run), _out_of_memory_explained():
@@ -137,6 +144,7 @@ def build_trainer(
     recipe: Recipe,
     run: RunDirectory,
     corpus: PreparedCorpus,
+    knowledge: dict[str, Any],
     start: RunDirectory | None,
     device: torch.device,
     reporter: Reporter,
@@ -146,7 +154,7 @@ def build_trainer(
         return _build_corpus_trainer(request, recipe, run, corpus, start, reporter)
     data, train = recipe.section("data"), recipe.section("train")
     special = special_ids(corpus.tokenizer)
-    loader = build_loader(corpus.train, recipe, special, request.seed)
+    loader = build_loader(corpus.train, recipe, special, request.seed, knowledge)
     judge = build_loader(corpus.valid, heldout_recipe(recipe), special, HELDOUT_SEED)
 
     began = time.perf_counter()
@@ -324,12 +332,14 @@ def _forgotten_if_it_fails(run: RunDirectory, request: PretrainRequest) -> Itera
     finally:
         if not ready and not request.resume and distributed.rank() == 0:
             shutil.rmtree(run.path / "store", ignore_errors=True)
+            for name in run.meta.get("knowledge", {}):
+                (run.path / f"{name}.tsv").unlink(missing_ok=True)
             (run.path / "run.json").unlink(missing_ok=True)
             with suppress(OSError):  # the folder held something of the user's: it stays
                 run.path.rmdir()
 
 
-def _as_asked(request: PretrainRequest, recipe: Recipe) -> dict[str, Any]:
+def _as_asked(request: PretrainRequest, recipe: Recipe, lexicon: Sequence[Entry]) -> dict[str, Any]:
     """What must not change between a run and its resumption."""
     return {
         "recipe": recipe.as_dict(),
@@ -341,7 +351,7 @@ def _as_asked(request: PretrainRequest, recipe: Recipe) -> dict[str, Any]:
         "valid": corpus_signature(request.valid, recipe.section("text")),
         "ranks": distributed.size(),
         "device": resolve_device(request.device).type,
-    }
+    } | ({"lexicon": lexicon_fingerprint(lexicon)} if lexicon else {})
 
 
 def _model_of(start: RunDirectory, recipe: Recipe, request: PretrainRequest) -> Recipe:

@@ -1,0 +1,280 @@
+"""What a masking objective hides in a text, and why: the objective's own choice, shown unit by unit."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from polyseme.core import registry
+from polyseme.core.config import suggest
+from polyseme.data.encoding import DocumentEncoder
+from polyseme.data.examples import Example, SpecialTokens
+from polyseme.data.mining import lexicon_patterns
+from polyseme.data.packing import Rows, collate
+from polyseme.data.store import TokenStore
+from polyseme.data.units import BASIC, ENTITY, KINDS, PHRASE, Units
+from polyseme.errors import ConfigError, InputError, RunError
+from polyseme.objectives.knowledge_masking import KnowledgeMasking
+from polyseme.objectives.masked_lm import MaskedLM
+from polyseme.text.lexicon import Entry, read_lexicon
+from polyseme.text.sentences import sentence_spans
+from polyseme.text.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
+from polyseme.text.words import cjk_share, is_cjk
+from polyseme.train.building import build_objectives, special_ids
+from polyseme.train.knowledge import load_knowledge, readers
+from polyseme.train.recipe import Recipe, from_dict, resolve
+from polyseme.train.run import RunDirectory
+
+STAGES = ("characters and words", "whole phrases, too", "whole entities, too")
+_MOST_WORDS = 32_000  # vocabulary of a text that is its own corpus
+
+
+class TextTokens(NamedTuple):
+    """A text as the store would hold it, and where its tokens stand.
+
+    Shapes:  ids, word_starts: (n,); offsets: n spans of characters; sentence_lengths: (S,), summing to n
+    """
+
+    ids: npt.NDArray[np.int64]
+    word_starts: npt.NDArray[np.bool_]
+    offsets: list[tuple[int, int]]
+    sentence_lengths: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _Masker:
+    """One model's objective, ready to mask."""
+
+    model: str
+    objective: Any
+    tokenizer: Tokenizer
+    special: SpecialTokens
+
+
+def mask(
+    model: str | Path, text: str, seed: int = 1, lexicon: Sequence[str | os.PathLike[str]] = ()
+) -> dict[str, Any]:
+    """What would be hidden in a text.
+
+    A run masks with its own vocabulary and units. A model's name stands for its recipe, with a vocabulary and units
+    learned from the text alone: every word and Chinese character is a token, names come from the segmenter. One that
+    hides knowledge is shown at each of its stages, below BERT with the same vocabulary.
+
+    Args:
+        model: a run's folder, or the name of a model.
+        text: what to mask.
+        seed: of the random choices.
+        lexicon: files and folders of words, phrases and entities.
+    Returns {"text", "seed", "lines": [{"model", "stage", "rate", "tokens", "hidden", "masked", "cut", "units"}]}; in
+    "masked" the text with its replacements; in "cut", units of several tokens as [start, end, kind]; in "units", those
+    chosen: {"start", "end", "text", "kind", "source", "type", "outcome", "shown"}.
+    Raises:  RunError: neither a run nor a model.  ConfigError: it masks nothing.  InputError: there is no text.
+             CorpusError: the lexicon cannot be read.
+    """
+    if not text.strip():
+        raise InputError("there is no text to mask", got=repr(text))
+    entries = read_lexicon(lexicon)
+    lines: list[dict[str, Any]] = []
+    for masker in _maskers(model, text, seed, entries):
+        tokens = text_tokens(text, masker.tokenizer)
+        rows = _rows(tokens, masker.special)
+        if isinstance(masker.objective, KnowledgeMasking):
+            config = masker.objective.config
+            starts = (0.0, config.phrases_from, config.entities_from)
+            shown = [k for k in (BASIC, PHRASE, ENTITY) if config.deepest_at(starts[k]) == k]
+            for k in shown:
+                lines.append(_line(masker, text, tokens, replace(rows, progress=starts[k]), STAGES[k]))
+        else:
+            stage = {"token": "single tokens", "word": "whole words", "span": "spans of words"}
+            lines.append(_line(masker, text, tokens, rows, stage[masker.objective.config.unit]))
+    return {"text": text, "seed": seed, "lines": lines}
+
+
+def text_tokens(text: str, tokenizer: Tokenizer) -> TextTokens:
+    """Tokens and word starts exactly as a store would hold the text, with the characters they stand for.
+
+    Raises:  InputError: it has no token.
+    """
+    language = "zh" if cjk_share(text) > 0.1 else "en"
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer.save(Path(folder, "tokenizer.json"))
+        encoded = DocumentEncoder(Path(folder, "tokenizer.json"), language).encode([text])
+    offsets = []
+    for start, end in sentence_spans(text, language):
+        offsets += [(start + a, start + b) for a, b in tokenizer.encode(text[start:end]).offsets]
+    if not offsets:
+        raise InputError("there is no text to mask", got=repr(text))
+    return TextTokens(
+        encoded.ids.astype(np.int64),
+        encoded.word_starts.astype(np.bool_),
+        offsets,
+        encoded.sentence_lengths.astype(np.int64),
+    )
+
+
+def _maskers(model: str | Path, text: str, seed: int, entries: Sequence[Entry]) -> Iterator[_Masker]:
+    names = registry.models.names()
+    if (Path(model) / "run.json").is_file():
+        run = RunDirectory.open(model)
+        recipe = from_dict(run.meta["recipe"])
+        tokenizer = Tokenizer.from_file(run.path / "tokenizer.json")
+        knowledge = load_knowledge(recipe, run, tokenizer)
+        for name, known in knowledge.items():
+            knowledge[name] = Units(known.single, [*lexicon_patterns(entries, tokenizer), *known.patterns])
+        yield _masker(recipe, tokenizer, seed, knowledge)
+    elif str(model).replace("_", "-") in names:
+        recipe = resolve(str(model))
+        tokenizer = train_tokenizer([text, text], TokenizerConfig(vocab_size=_MOST_WORDS), 0)
+        knowledge = {}
+        for name, module in readers(recipe).items():
+            config = recipe.section(name)
+            config = type(config).of({**config.model_dump(), "min_name_count": 1}, name)
+            knowledge[name] = module.READ(
+                config, _store(text_tokens(text, tokenizer), tokenizer), tokenizer, entries
+            )
+        if knowledge:
+            yield _masker(resolve("bert"), tokenizer, seed, {})
+        yield _masker(recipe, tokenizer, seed, knowledge)
+    else:
+        raise RunError("neither a run nor a model", got=model, fix=suggest(str(model), names))
+
+
+def _masker(recipe: Recipe, tokenizer: Tokenizer, seed: int, knowledge: dict[str, Any]) -> _Masker:
+    special = special_ids(tokenizer)
+    for objective in build_objectives(recipe, special, seed, knowledge):
+        if isinstance(objective, MaskedLM | KnowledgeMasking):
+            return _Masker(recipe.architecture, objective, tokenizer, special)
+    raise ConfigError(
+        f"{recipe.architecture} masks nothing",
+        got=", ".join(recipe.objectives),
+        expected="bert, modernbert or ernie",
+    )
+
+
+def _store(tokens: TextTokens, tokenizer: Tokenizer) -> TokenStore:
+    """The text as a corpus of one document."""
+    return TokenStore(
+        tokens=tokens.ids.astype(np.uint32),
+        word_starts=tokens.word_starts.astype(np.uint8),
+        sentences=np.append(0, np.cumsum(tokens.sentence_lengths)),
+        documents=np.array([0, len(tokens.sentence_lengths)]),
+        counts=np.bincount(tokens.ids, minlength=tokenizer.vocab_size),
+    )
+
+
+def _rows(tokens: TextTokens, special: SpecialTokens) -> Rows:
+    """The text as one row: [CLS] tokens [SEP]."""
+    ids = np.array([special.cls, *tokens.ids, special.sep], np.int64)
+    words = np.array([True, *tokens.word_starts, True])
+    return collate([[Example(ids, np.zeros_like(ids), words)]], len(ids), special)
+
+
+def _line(masker: _Masker, text: str, tokens: TextTokens, rows: Rows, stage: str) -> dict[str, Any]:
+    ids, positions, _ = masker.objective.prepare(rows)
+    chosen = (positions - 1).tolist()  # without [CLS]
+    after = ids[0, 1:-1]
+    cut: list[list[Any]] = []
+    if isinstance(masker.objective, KnowledgeMasking):
+        found = masker.objective.find(rows)
+        unit = found.unit[0, 1:-1] - 1
+        for first in np.unique(unit[unit >= 0]).tolist():
+            members = np.flatnonzero(unit == first)
+            kind = KINDS[found.kind[0, 1 + first]]
+            if kind != "basic" or len(members) > 1:
+                cut.append([tokens.offsets[members[0]][0], tokens.offsets[members[-1]][1], kind])
+    elif masker.objective.config.unit == "token":
+        unit = np.arange(len(tokens.ids))
+    else:
+        unit = np.flatnonzero(tokens.word_starts)[np.cumsum(tokens.word_starts) - 1]
+    groups: dict[int, list[int]] = {}
+    for place in chosen:
+        groups.setdefault(int(unit[place]), []).append(place)
+    units = [_unit(masker, text, tokens, rows, after, members) for members in groups.values()]
+    return {
+        "model": masker.model,
+        "stage": stage,
+        "rate": masker.objective.config.rate,
+        "tokens": len(tokens.ids),
+        "hidden": len(chosen),
+        "masked": _masked_text(masker.tokenizer, text, tokens, after, chosen),
+        "cut": cut,
+        "units": units,
+    }
+
+
+def _unit(
+    masker: _Masker,
+    text: str,
+    tokens: TextTokens,
+    rows: Rows,
+    after: npt.NDArray[np.int64],
+    members: list[int],
+) -> dict[str, Any]:
+    start, end = tokens.offsets[members[0]][0], tokens.offsets[members[-1]][1]
+    before, now = tokens.ids[members], after[members]
+    if (now == masker.special.mask).all():
+        outcome = "masked"
+    else:
+        outcome = "kept" if (now == before).all() else "random"
+    kind, source, label = _why(masker, text[start:end], tokens, rows, members)
+    return {
+        "start": start,
+        "end": end,
+        "text": text[start:end],
+        "kind": kind,
+        "source": source,
+        "type": label,
+        "outcome": outcome,
+        "shown": [masker.tokenizer.display(int(i)) for i in now],
+    }
+
+
+def _why(
+    masker: _Masker, shown: str, tokens: TextTokens, rows: Rows, members: list[int]
+) -> tuple[str, str, str]:
+    """(kind, source, type) of a unit."""
+    objective = masker.objective
+    if isinstance(objective, KnowledgeMasking):
+        found = objective.find(rows)
+        entry, kind = int(found.entry[0, members[0] + 1]), int(found.kind[0, members[0] + 1])
+        if entry >= 0:
+            pattern = objective.units.patterns[entry]
+            return "word" if pattern.kind == "basic" else pattern.kind, pattern.source, pattern.type
+        if kind == PHRASE:
+            return "phrase", "segmenter", ""
+    elif objective.config.unit != "token":
+        return "word", "segmenter" if is_cjk(shown) else "spaces", ""
+    if is_cjk(shown):
+        return "character", "", ""
+    after_it = members[-1] + 1
+    whole = tokens.word_starts[members[0]] and (
+        after_it == len(tokens.ids) or bool(tokens.word_starts[after_it])
+    )
+    if not any(map(str.isalnum, shown)):
+        return "mark", "", ""
+    return "word" if whole else "piece", "", ""
+
+
+def _masked_text(
+    tokenizer: Tokenizer, text: str, tokens: TextTokens, after: npt.NDArray[np.int64], chosen: list[int]
+) -> str:
+    """The text with what the model sees at the chosen places."""
+    parts, at = [], 0
+    for place in chosen:
+        start, end = tokens.offsets[place]
+        if after[place] == tokens.ids[place]:
+            continue
+        shown = tokenizer.display(int(after[place]))
+        parts += [
+            text[at:start],
+            shown.removeprefix("##").strip() if after[place] != tokenizer.mask_id else "[MASK]",
+        ]
+        at = end
+    return "".join([*parts, text[at:]])

@@ -1,0 +1,194 @@
+"""Knowledge masking: hide characters and words, then whole phrases, then whole entities; predict their tokens.
+
+Paper: Sun et al. (2019), section 3.2, three stages: "basic-level" masks Chinese characters and English words,
+"phrase-level" whole phrases, "entity-level" whole names, each 15 % of the tokens.
+
+    loss = -Σ_{units u chosen} Σ_{i ∈ u} log softmax(E · head(h_i) + b)[token_i]
+
+A unit is hidden, replaced or kept as a whole (80/10/10, decided once for the unit), and never in part. Where units
+come from says data/units.py: the user's lexicon, the segmenter, and collocations mined from the text.
+
+Departures: the paper does not say how many of the hidden tokens are of which kind. Here a kind has a share of the
+quota: the one given, or, by default, as large as its share of the row, so that every token is hidden equally often.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from polyseme.core.config import Config
+from polyseme.core.rng import Random
+from polyseme.core.types import Batch, Encoding
+from polyseme.data.examples import SpecialTokens
+from polyseme.data.mining import Mining, learn_units
+from polyseme.data.packing import Rows
+from polyseme.data.store import TokenStore
+from polyseme.data.units import BASIC, ENTITY, PHRASE, Found, Units
+from polyseme.objectives.masked_lm import MaskedLM, MaskedLMConfig, MaskedLMHead
+from polyseme.text.lexicon import Entry
+from polyseme.text.tokenizers import Tokenizer
+
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+class KnowledgeMaskingConfig(Config):
+    """Section [knowledge_masking] of a recipe.
+
+    Args:
+        rate: share of the tokens that is predicted.
+        unit: "knowledge", or "token" = BERT's single tokens, as which every run is judged.
+        phrases_from, entities_from: share of the budget after which phrases, and entities, are hidden as wholes; the
+            defaults are three equal stages, and 0 for both is a mixture from the start.
+        phrase_share, entity_share: of the hidden tokens, those in phrases and in entities; None = as large as they are
+            in the text. What a row has too little of is taken from the next lower kind.
+        mask_share, random_share: of the chosen units, replaced by [MASK]s, by random tokens; the rest stays.
+        bias: the decoder's bias starts at "zero" (the paper) or at the log "unigram" frequencies.
+        min_count, min_npmi, passes: mined phrases occur so often, have such an association, and up to 2^passes words
+            (data/mining.py); passes = 0 mines none.
+        min_name_count: names that the segmenter or capitals show occur so often; 0 = take none.
+    """
+
+    rate: float = Field(0.15, gt=0, lt=1)
+    unit: Literal["knowledge", "token"] = "knowledge"
+    phrases_from: float = Field(1 / 3, ge=0, le=1)
+    entities_from: float = Field(2 / 3, ge=0, le=1)
+    phrase_share: float | None = Field(None, ge=0, le=1)
+    entity_share: float | None = Field(None, ge=0, le=1)
+    mask_share: float = Field(0.8, ge=0, le=1)
+    random_share: float = Field(0.1, ge=0, le=1)
+    bias: Literal["zero", "unigram"] = "zero"
+    min_count: int = Field(8, ge=2)
+    min_npmi: float = Field(0.4, ge=-1, le=1)
+    passes: int = Field(2, ge=0, le=4)
+    min_name_count: int = Field(2, ge=0)
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> KnowledgeMaskingConfig:
+        if (self.phrase_share or 0.0) + (self.entity_share or 0.0) > 1:
+            raise ValueError("phrase_share and entity_share of at most 1 together")
+        if self.entities_from < self.phrases_from:
+            raise ValueError("entities_from not before phrases_from")
+        return self
+
+    def deepest_at(self, progress: float) -> int:
+        """The largest kind of unit hidden when this share of the budget is spent: BASIC, PHRASE or ENTITY."""
+        if progress >= self.entities_from:
+            return ENTITY
+        return PHRASE if progress >= self.phrases_from else BASIC
+
+
+class KnowledgeMasking:
+    """The objective: 15 % of the tokens in whole units, 80/10/10 by unit, cross-entropy over the vocabulary.
+
+    Args:
+        config: rates, stages, shares.
+        special: ids of the special tokens, and which ids are never predicted.
+        seed: the run's seed.
+    Source:  Sun et al. (2019), section 3.2.
+    """
+
+    name = "knowledge_masking"
+    draws = False
+
+    def __init__(self, config: KnowledgeMaskingConfig, special: SpecialTokens, seed: int) -> None:
+        self.config, self._special = config, special
+        self._random = Random(seed, "mask")
+        self._replace = Random(seed, "replace")
+        self._ordinary = np.flatnonzero(~special.special)
+        shared = {n: getattr(config, n) for n in ("rate", "mask_share", "random_share", "bias")}
+        self._tokens = MaskedLM(MaskedLMConfig(**shared), special, seed)
+        self._tokens.name = self.name
+        self.units = Units(np.zeros(len(special.special), np.bool_))
+
+    def use(self, units: Units) -> None:
+        """Take over what `read_corpus` learned; without it the only units are words."""
+        self.units = units
+
+    def find(self, rows: Rows) -> Found:
+        """The units of some rows at this point of the run."""
+        piece = np.where(rows.maskable, rows.segment, 0)
+        return self.units.find(rows.ids, rows.word_starts, piece, self.config.deepest_at(rows.progress))
+
+    def choose(self, rows: Rows, found: Found) -> BoolArray:
+        """Which tokens to predict: whole units, `rate` of each row's tokens in all, as near as units fit.
+
+        A kind's last unit is taken by chance so that its share is met on average.
+
+        Shapes:  -> (B, T)
+        """
+        from polyseme.data.unit_kernels import choose_units
+
+        b, t = rows.ids.shape
+        text = rows.maskable.sum(1)
+        quota = np.floor(self.config.rate * text + 0.5).astype(np.int64)
+        quota = np.minimum(np.maximum(quota, 1), text)
+        deepest = self.config.deepest_at(rows.progress)
+        wanted = (0.0, self.config.phrase_share, self.config.entity_share if deepest == ENTITY else 0.0)
+        shares = np.array([-1.0 if share is None else share for share in wanted])
+        columns = np.arange(t)
+        order = self._random.uniform(rows.counters[:, None], columns)
+        coin = self._random.uniform(rows.counters[:, None], columns + t)
+        chosen = np.empty((b, t), np.bool_)
+        choose_units(found.unit, found.kind, quota, shares, order, coin, chosen)
+        return chosen
+
+    def prepare(self, rows: Rows) -> tuple[IntArray, IntArray, IntArray]:
+        """Choose units and replace them; a pure function of the rows and the seed.
+
+        Shapes:  rows of (B, T) -> ids: (B, T), positions: (P,), labels: (P,)
+        """
+        if self.config.unit == "token":
+            return self._tokens.prepare(rows)
+        found = self.find(rows)
+        positions = np.flatnonzero(self.choose(rows, found))
+        row, column = np.divmod(positions, rows.ids.shape[1])
+        labels = rows.ids.ravel()[positions]
+        u = self._replace.uniform(
+            rows.counters[row], 2 * found.unit.ravel()[positions]
+        )  # one for a whole unit
+        pick = self._replace.integers(len(self._ordinary), rows.counters[row], 2 * column + 1)
+        masked = u < self.config.mask_share
+        replaced = ~masked & (u < self.config.mask_share + self.config.random_share)
+        ids = rows.ids.copy()
+        ids.ravel()[positions] = np.where(
+            masked, self._special.mask, np.where(replaced, self._ordinary[pick], labels)
+        )
+        return ids, positions, labels
+
+    def build_head(self, encoder: Any, counts: Tensor | None = None) -> MaskedLMHead:
+        """A fresh head, BERT's; `counts` are the training text's unigram counts, (vocab_size,)."""
+        return self._tokens.build_head(encoder, counts)
+
+    def loss(self, encoding: Encoding, head: nn.Module, batch: Batch) -> tuple[Tensor, int]:
+        """Sum of -log p(label) over the chosen positions, in nats, and their number."""
+        return self._tokens.loss(encoding, head, batch)
+
+    def score(self, encoding: Encoding, head: nn.Module, batch: Batch) -> dict[str, tuple[float, int]]:
+        """Held-out sums: {"loss": (nats, n), "accuracy": (correct, n)}."""
+        return self._tokens.score(encoding, head, batch)
+
+    def baseline(self, batch: Batch, counts: Tensor) -> tuple[float, int]:
+        """The same positions predicted from word frequency alone: the number that a model must beat."""
+        return self._tokens.baseline(batch, counts)
+
+
+def read_corpus(
+    config: KnowledgeMaskingConfig, store: TokenStore, tokenizer: Tokenizer, lexicon: Sequence[Entry]
+) -> Units:
+    """Learn the units of a training text: the user's lexicon, names and mined phrases."""
+    mining = Mining(config.min_count, config.min_npmi, config.passes, config.min_name_count)
+    return learn_units(store, tokenizer, lexicon, mining)
+
+
+CONFIG = KnowledgeMaskingConfig
+BUILD = KnowledgeMasking
+READ = read_corpus
+PARSE = Units.from_bytes
+JUDGED = {"rate": 0.15, "unit": "token", "mask_share": 0.8, "random_share": 0.1}

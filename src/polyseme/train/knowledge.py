@@ -1,0 +1,93 @@
+"""What objectives learn from the corpus before training, kept with the run.
+
+RUN/OBJECTIVE.tsv     the knowledge itself: learned once, used again at every resume and by `polyseme mask`
+run.json              "knowledge": {OBJECTIVE: {sha256, and what the objective reports}}, "lexicon": its fingerprint
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from polyseme.core import registry
+from polyseme.core.reporter import Reporter
+from polyseme.data.store import PreparedCorpus
+from polyseme.errors import CheckpointError, ConfigError
+from polyseme.text.lexicon import Entry
+from polyseme.text.tokenizers import Tokenizer
+from polyseme.train import distributed
+from polyseme.train.recipe import Recipe
+from polyseme.train.run import RunDirectory, write_atomic
+
+
+def readers(recipe: Recipe) -> dict[str, Any]:
+    """The modules of those of a recipe's objectives that read the corpus beforehand."""
+    modules = {name: registry.objectives.load(name) for name in recipe.objectives}
+    return {name: module for name, module in modules.items() if hasattr(module, "READ")}
+
+
+def check_lexicon_is_used(recipe: Recipe, lexicon: Sequence[object]) -> None:
+    """Raises:  ConfigError: a lexicon is given, and no objective of the recipe reads one."""
+    if lexicon and not readers(recipe):
+        raise ConfigError(
+            "a lexicon is of no use here",
+            got=f"{recipe.architecture} with {', '.join(recipe.objectives)}",
+            fix="polyseme pretrain ernie … --lexicon FILE, or leave --lexicon out",
+        )
+
+
+def learn_or_load(
+    recipe: Recipe, run: RunDirectory, corpus: PreparedCorpus, lexicon: Sequence[Entry], reporter: Reporter
+) -> dict[str, Any]:
+    """The knowledge of every objective that asks for some, by the objective's name.
+
+    What the run holds is used again; what was deleted is learned again, and must come out the same.
+
+    Raises:  CheckpointError: what the run holds is gone and cannot be learned again.
+    """
+    if distributed.rank() == 0:
+        for name, module in readers(recipe).items():
+            known = run.meta.get("knowledge", {}).get(name)
+            if known is not None and _digest(run, name) == known["sha256"]:
+                continue
+            reporter.stage("reading", 0, None)
+            knowledge = module.READ(recipe.section(name), corpus.train, corpus.tokenizer, lexicon)
+            data = knowledge.as_bytes()
+            sha256 = hashlib.sha256(data).hexdigest()
+            if known is not None and sha256 != known["sha256"]:
+                raise _lost(run, name)
+            write_atomic(run.path / f"{name}.tsv", data)
+            entry = {name: {"sha256": sha256, **knowledge.report()}}
+            run.save_meta(knowledge=run.meta.get("knowledge", {}) | entry)
+    distributed.barrier()
+    return {
+        name: module.PARSE((run.path / f"{name}.tsv").read_bytes(), corpus.tokenizer)
+        for name, module in readers(recipe).items()
+    }
+
+
+def load_knowledge(recipe: Recipe, run: RunDirectory, tokenizer: Tokenizer) -> dict[str, Any]:
+    """What a finished run holds.
+
+    Raises:  CheckpointError: it is gone or altered.
+    """
+    knowledge = {}
+    for name, module in readers(recipe).items():
+        if _digest(run, name) != run.meta.get("knowledge", {}).get(name, {}).get("sha256"):
+            raise _lost(run, name)
+        knowledge[name] = module.PARSE((run.path / f"{name}.tsv").read_bytes(), tokenizer)
+    return knowledge
+
+
+def _digest(run: RunDirectory, name: str) -> str:
+    file = run.path / f"{name}.tsv"
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "none"
+
+
+def _lost(run: RunDirectory, name: str) -> CheckpointError:
+    return CheckpointError(
+        f"what {name} learned from the corpus is missing or altered",
+        where=run.path / f"{name}.tsv",
+        fix=f"copy the file back, or --init {run.path} -o NEW to train on with units learned anew",
+    )
