@@ -2,8 +2,8 @@
 
     h_t = e(id_t),        e(i)_j = 1 if i = j else 0
 
-Every two words are equally far apart (√2), so it knows which words are the same and nothing else. A text's mean over its
-tokens is its bag of words: the relative frequency of every word.
+Every two words are equally far apart (√2), so it knows which words are the same and nothing else. A text's mean
+over its tokens is its bag of words: the relative frequency of every word.
 
 There is nothing to learn but the vocabulary, which the tokenizer holds. Departures: none.
 """
@@ -92,7 +92,8 @@ class OneHot(nn.Module):
                 got=f"{self.config.vocab_size:,} words",
                 expected=f"at most {LARGEST_TABLE:,}",
             )
-        return nn.Embedding.from_pretrained(torch.eye(self.config.vocab_size))
+        n = self.config.vocab_size
+        return nn.Embedding(n, n, _weight=torch.eye(n))
 
     def pooler(self) -> None:
         """None: it has no vector of a text of its own."""

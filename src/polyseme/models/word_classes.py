@@ -5,10 +5,10 @@ A word's path is the way from the root to its class, a bit a branch; words with 
 
     h_t = Σ_{v on the path of class(id_t), v a class or at a depth in prefix_lengths} e(v)
 
-So a vector is 1-of-N over classes, beside 1-of-N over the beginnings of their paths: the features with which word classes
-serve named entity recognition and parsing (Miller, Guinness and Zamanian 2004; Koo, Carreras and Collins 2008; Ratinov and
-Roth 2009, whose lengths 4, 6, 10, 20 are the defaults). Every node of the tree but the root has one column: classes come
-first, in the order of their paths. Special tokens have vectors of zeros.
+So a vector is 1-of-N over classes, beside 1-of-N over the beginnings of their paths: the features with which word
+classes serve named entity recognition and parsing (Miller, Guinness and Zamanian 2004; Koo, Carreras and Collins
+2008; Ratinov and Roth 2009, whose lengths 4, 6, 10, 20 are the defaults). Every node of the tree but the root has
+one column: classes come first, in the order of their paths. Special tokens have vectors of zeros.
 
 How classes are found is objectives/class_bigram.py's business.
 """
@@ -144,9 +144,9 @@ class WordClasses(nn.Module):
         if of == NONE:
             raise InputError("the word has no class", expected="a word of the vocabulary")
         members = (self.classes == of).nonzero().squeeze(1)
-        members = members[self.counts[members].argsort(descending=True, stable=True)].tolist()
+        order = self.counts[members].argsort(descending=True, stable=True)
         path = self.paths_of(self.tree)[of]
-        found = [(m, int(self.counts[m])) for m in members if m != id][:top]
+        found = [(m, int(self.counts[m])) for m in members[order].tolist() if m != id][:top]
         return [(m, {"similarity": 1.0, "count": count, "path": path}) for m, count in found]
 
     def token_embedding(self) -> nn.Embedding:
@@ -154,7 +154,7 @@ class WordClasses(nn.Module):
         everything = torch.arange(self.config.vocab_size)
         table = torch.zeros(self.config.vocab_size, self.config.hidden_size)
         table[self.active(everything)] = 1.0
-        return nn.Embedding.from_pretrained(table)
+        return nn.Embedding(len(table), table.size(1), _weight=table)
 
     def pooler(self) -> None:
         """None: it has no vector of a text of its own."""

@@ -151,7 +151,7 @@ def _others(a: Any, b: Any, nt: Any, tables: Any, v: Any) -> None:
     both = of_a + of_b
     skipped = np.empty(size, np.bool_)
     for c in range(size):
-        skipped[c] = c == a or c == b or not live[c]
+        skipped[c] = c in (a, b) or not live[c]
     for c in range(size):
         x, old, whole = of_b[c], of_a[c], both[c]
         if x == 0 or skipped[c]:
@@ -240,7 +240,8 @@ def insert_and_merge(
 ) -> None:
     """Put words start … end-1 in, one after another; with `merging`, make the best merge after each.
 
-    Shapes:  slot_of: (W,), -1 where a word is not in yet.  merged: (end - start, 2) the pairs, the slot that stays first
+    Shapes:  slot_of: (W,), -1 where a word is not in yet.  merged: (end - start, 2) the pairs, the slot that stays
+    first
     """
     size = len(tables.n)
     after, before = np.zeros(size, np.int64), np.zeros(size, np.int64)

@@ -101,7 +101,9 @@ class Clustering:
         a, b = slot_of[first], slot_of[g.after_ids]
         inside = (a >= 0) & (b >= 0)
         size = self.n_classes + 1
-        counts = np.bincount(a[inside].astype(np.int64) * size + b[inside], g.after_counts[inside], size * size)
+        counts = np.bincount(
+            a[inside].astype(np.int64) * size + b[inside], g.after_counts[inside], size * size
+        )
         t.n[:] = counts.reshape(size, size)
         t.nt[:] = t.n.T
         t.seen[:] = t.n.sum(1), t.n.sum(0)
@@ -113,8 +115,8 @@ class Clustering:
             if pairs.max(initial=0) < len(log):
                 t.pair_log[side] = log[pairs]
             else:
-                for a in range(size):
-                    _brown.margins(a, t, self._values)
+                for slot in range(size):
+                    _brown.margins(slot, t, self._values)
         if d is not None:
             t.d[:] = d
 
@@ -138,9 +140,13 @@ class Clustering:
         D is not kept: `compare_all` makes it again.
         """
         sizes = np.bincount(self.slot_of[self.slot_of >= 0], minlength=self.n_classes + 1)
-        slack = 8 * self.n_classes + 16  # a unit for every term that is rounded: a move never lowers the true value
+        slack = (
+            8 * self.n_classes + 16
+        )  # a unit for every term that is rounded: a move never lowers the true value
         return int(
-            _exchange.exchange(start, end, slack, self.slot_of, sizes, self.bigrams, self.tables, self._values)
+            _exchange.exchange(
+                start, end, slack, self.slot_of, sizes, self.bigrams, self.tables, self._values
+            )
         )
 
     def compare_all(self, start: int, end: int) -> None:
@@ -151,7 +157,10 @@ class Clustering:
         _brown.all_changes(start, end, self.tables, self._values)
 
     def merge_down(self, times: int) -> npt.NDArray[np.int64]:
-        """The best merge, so many times if there are classes enough.  Shapes:  -> (times, 2), the slot that stays first"""
+        """The best merge, so many times if there are classes enough.
+
+        Shapes:  -> (times, 2), the slot that stays first
+        """
         merged = np.empty((max(0, min(times, self.n_live - 1)), 2), np.int64)
         _brown.merge_down(merged, self.tables, self._values)
         return merged

@@ -80,9 +80,7 @@ def _gain(x: Any, row: Any, into: Any, skip: Any, known: Any) -> None:
 
 
 @kernel
-def _move(
-    c: Any, sign: Any, after: Any, before: Any, own: Any, left: Any, right: Any, tables: Any
-) -> None:
+def _move(c: Any, sign: Any, after: Any, before: Any, own: Any, left: Any, right: Any, tables: Any) -> None:
     """Add a word's bigrams to class c, or with sign -1 take them away."""
     n, nt, seen, margin = tables.n, tables.nt, tables.seen, tables.margin
     for j in range(len(n)):

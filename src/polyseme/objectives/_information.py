@@ -5,11 +5,12 @@ from class i to class j, l_i and r_j the bigrams whose first or second word is o
 
     N · AMI = Σ_ij f(n_ij) - Σ_i s_i log l_i - Σ_j t_j log r_j + f(N),      s_i = Σ_j n_ij,  t_j = Σ_i n_ij
 
-Once every word has a class, s = l and t = r. Before that n counts only bigrams between words that have one, while l and r
-count all (Liang 2005).
+Once every word has a class, s = l and t = r. Before that n counts only bigrams between words that have one, while l
+and r count all (Liang 2005).
 
-f and log are kept as whole numbers of 2⁻²⁴: sums of them are exact, so what the kernels keep up to date is the same number as
-the formula written out, whatever the order, and a resumed run makes the same choices (docs/decisions/0010-whole-numbers.md).
+f and log are kept as whole numbers of 2⁻²⁴: sums of them are exact, so what the kernels keep up to date is the same
+number as the formula written out, whatever the order, and a resumed run makes the same choices
+(docs/decisions/0010-whole-numbers.md).
 """
 
 from __future__ import annotations

@@ -4,19 +4,20 @@ Paper: Brown, Della Pietra, deSouza, Lai and Mercer (1992), "Class-Based n-gram 
 
     loss = -Σ_t log p(c_t | c_{t-1}) + log p(w_t | c_t),        c_t = class(w_t)
 
-The classes that make the training text likeliest are those of the largest average mutual information. They are sought by
-the algorithm with a bounded window (Brown et al. 1992; Liang 2005): the C most frequent words are the first classes; each
-further word, in the order of frequency, becomes class C + 1, and of all pairs the one whose merge loses least is merged. On
-request exchange (Kneser and Ney 1993; Martin et al. 1998) then moves single words while that gains. At last the classes
-are merged down to one, which makes a binary tree of them. Bigrams do not cross documents; [UNK] is a word like the others.
+The classes that make the training text likeliest are those of the largest average mutual information. They are
+sought by the algorithm with a bounded window (Brown et al. 1992; Liang 2005): the C most frequent words are the
+first classes; each further word, in the order of frequency, becomes class C + 1, and of all pairs the one whose
+merge loses least is merged. On request exchange (Kneser and Ney 1993; Martin et al. 1998) then moves single words
+while that gains. At last the classes are merged down to one, which makes a binary tree of them. Bigrams do not
+cross documents; [UNK] is a word like the others.
 
     count ─► insert and merge ─► (exchange, passes) ─► (compare all pairs) ─► tree           class_plan.py's tasks
 
-Where the budget ends first, the words that are not in yet, the rarest, are put one by one into the class where the mutual
-information gains most, without any merge; the tree is made all the same. Every word always has a path.
+Where the budget ends first, the words that are not in yet, the rarest, are put one by one into the class where the
+mutual information gains most, without any merge; the tree is made all the same. Every word always has a path.
 
-Smoothing: p(c | c') by absolute discounting (Ney, Essen and Kneser 1994), the mass going to the classes' unigrams; p(w | c)
-likewise, the mass going evenly to the words of the class.
+Smoothing: p(c | c') by absolute discounting (Ney, Essen and Kneser 1994), the mass going to the classes' unigrams;
+p(w | c) likewise, the mass going evenly to the words of the class.
 """
 
 from __future__ import annotations
@@ -44,12 +45,16 @@ if TYPE_CHECKING:
 IntArray = npt.NDArray[np.int64]
 NONE = -1
 
+PACE = 15
+"""Steps by whose median the pace of a run is judged."""
+
 
 class ClassBigramConfig(Config):
     """Section [class_bigram] of a recipe.
 
     Args:
-        exchange_passes: how often every word may move to a better class after Brown's algorithm; 0 = the paper's classes.
+        exchange_passes: how often every word may move to a better class after Brown's algorithm; 0 = the paper's
+        classes.
             A pass in which no word moves is the last.
     """
 
@@ -69,12 +74,15 @@ class ClassBigramHead(nn.Module):
         self.encoder = [encoder]  # in a list, so that it is not part of this module
 
     def forward(self, history: Tensor, words: Tensor) -> Tensor:
-        """log p(word | the class before), nats; C stands for the beginning of a document.  Shapes: (N,), (N,) -> (N,)"""
+        """Log p(word | the class before), nats; C stands for the beginning of a document.
+
+        Shapes: (N,), (N,) -> (N,)
+        """
         transition, emission = self.tables()
         return transition[history, self.encoder[0].classes.long()[words]] + emission[words]
 
     def tables(self) -> tuple[Tensor, Tensor]:
-        """log p(c | c') and log p(w | c(w)), -inf for words without a class.  Shapes: -> (C + 1, C), (vocab_size,)"""
+        """Log p(c | c') and log p(w | c(w)), -inf for words without a class.  Shapes: -> (C + 1, C), (vocab_size,)"""
         classes, counts = self.encoder[0].classes.long(), self.encoder[0].counts.double()
         c = self.bigrams.size(1)
         has = classes != NONE
@@ -105,8 +113,8 @@ def _discount(counts: Tensor) -> float:
 class ClassBigramLearner:
     """Brown clustering as a learner: every step is a piece of a plan made from the words' frequencies.
 
-    The training text is counted in the first steps. So that an epoch is the whole algorithm, each step answers for an equal
-    share of the text: after half of an epoch's tokens half of the plan is done.
+    The training text is counted in the first steps. So that an epoch is the whole algorithm, each step answers for
+    an equal share of the text: after half of an epoch's tokens half of the plan is done.
 
     Args:
         encoder: WordClasses.
@@ -143,8 +151,7 @@ class ClassBigramLearner:
         self._moved = 0
         self._plan(full_plan(train.n_tokens, self._frequencies, self._n_classes, config.exchange_passes))
         self._whole: tuple[int, dict[str, Tensor]] | None = None
-        self._last: float | None = None
-        self._rate = 0.0
+        self._progress: list[float] = []  # the newest
         c = encoder.config.num_classes
         self.n_parameters = len(counts) + 2 * (c - 1) + c * (c + 1)
         encoder.counts.copy_(torch.from_numpy(counts))
@@ -212,17 +219,16 @@ class ClassBigramLearner:
 
     def _falls_short(self, progress: float) -> bool:
         """Whether the plan does not fit into what is left of the budget, and putting off what remains cannot wait."""
-        if self._last is not None:
-            self._rate = max(progress - self._last, 0.7 * self._rate)
-        elif self._done:
-            self._rate = progress / self._done
-        self._last = progress
+        self._progress = [*self._progress[-PACE:], progress]
         kind = self._tasks[self._done].kind
+        if kind not in ("insert", "exchange") or len(self._progress) < 2:
+            return False
+        pace = float(np.median(np.diff(self._progress)))  # a share of the budget per step
         left = len(self._tasks) - self._done
-        if kind not in ("insert", "exchange") or progress + self._rate * left <= 1 + 1e-9:
+        if progress + pace * left <= 1 + 1e-9:
             return False
         needed = len(finishing(self._tasks, self._done + 1, self._frequencies, self._n_classes))
-        return progress + self._rate * (1 + needed) > 1 + 1e-9
+        return progress + pace * (1 + needed) > 1 + 1e-9
 
     def _count(self, start: int, end: int) -> None:
         """Bigrams whose second word is one of tokens start … end-1."""
@@ -323,7 +329,7 @@ class ClassBigramLearner:
         self.head.bigrams.copy_(tensors["heads.class_bigram.bigrams"])
 
     def evaluate(self, batches: Sequence[Any]) -> dict[str, float]:
-        """Nats per held-out token, those of frequency alone, and the mutual information of the training text's classes."""
+        """Nats per held-out token, those of frequency alone, and the training text's mutual information."""
         from polyseme.objectives._clustering import average_mutual_information
 
         self._show(self.weights())
@@ -336,12 +342,14 @@ class ClassBigramLearner:
         loss = -self.head(torch.from_numpy(history.astype(np.int64)), words)
         return {
             "class_bigram_loss": float(loss.mean()),
-            "class_bigram_baseline": float(-log_unigram(torch.from_numpy(self._counts))[words].double().mean()),
+            "class_bigram_baseline": float(
+                -log_unigram(torch.from_numpy(self._counts))[words].double().mean()
+            ),
             "class_bigram_mutual_information": average_mutual_information(self.head.bigrams[:-1].numpy()),
         }
 
     def files(self, weights: Mapping[str, Tensor]) -> dict[str, bytes]:
-        """"paths": a line a word, its bits, itself and how often it occurs; by path, most frequent first."""
+        """ "paths": a line a word, its bits, itself and how often it occurs; by path, most frequent first."""
         classes, counts = weights["encoder.classes"].tolist(), weights["encoder.counts"].tolist()
         paths = self.encoder.paths_of(weights["encoder.tree"])
         words = [i for i, c in enumerate(classes) if c != NONE]
@@ -375,10 +383,9 @@ class ClassBigramLearner:
         return tensors, {
             "tasks": [list(task) for task in self._tasks],
             "done": self._done,
-            "merged": self._merged,
+            "merged": [list(pair) for pair in self._merged],
             "moved": self._moved,
-            "last": self._last,
-            "rate": self._rate,
+            "progress": self._progress,
         }
 
     def load_state_dict(self, tensors: Mapping[str, Tensor], extra: Mapping[str, Any]) -> None:
@@ -389,7 +396,7 @@ class ClassBigramLearner:
         self._given = None if given is None else given.numpy().copy()
         self._tasks, self._done = [Task(*task) for task in extra["tasks"]], int(extra["done"])
         self._merged, self._moved = [list(pair) for pair in extra["merged"]], int(extra["moved"])
-        self._last, self._rate = extra["last"], float(extra["rate"])
+        self._progress = list(extra["progress"])
         self._clustering, self._whole = None, None
         if "state.slot_of" in tensors:
             self._ready().restore(tensors["state.slot_of"].numpy(), tensors["state.d"].numpy(), self._merged)

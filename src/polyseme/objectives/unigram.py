@@ -71,7 +71,7 @@ class UnigramLearner:
         counts = self.head.counts
         for span in batches:
             found = np.bincount(self._train.tokens[span.start : span.end], minlength=len(counts))
-            counts += torch.from_numpy(found.astype(np.int64))
+            counts.add_(torch.from_numpy(found.astype(np.int64)))
             self._done = max(self._done, span.end)
         return {"words_seen": float((counts > 0).sum())}
 
