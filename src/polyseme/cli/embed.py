@@ -27,7 +27,7 @@ def run(
     Args:
         folder: the run folder.
         file: text, a line each; may be .gz or .zst.
-        output: the NumPy file (.npy) to write.
+        output: the NumPy file (.npy) to write; for sparse vectors (onehot, word-classes) also a sparse matrix (.npz).
         pool: how tokens become one vector: mean, cls (the first token), max; words keeps one vector a word.
         layer: a layer by number (0 is the embedding layer, -1 the last) or mix; the last one when absent.
         json: print what was written as one JSON document.
@@ -45,7 +45,12 @@ def run(
         )
     if dirt:
         say("cleaned: " + ", ".join(f"{kind} {number:,}" for kind, number in dirt.items()))
-    closing(wrote=[output], then=[f"python -c \"import numpy; print(numpy.load('{output}').shape)\""])
+    read = (
+        f"import scipy.sparse; print(scipy.sparse.load_npz('{output}').shape)"
+        if output.suffix == ".npz"
+        else f"import numpy; print(numpy.load('{output}').shape)"
+    )
+    closing(wrote=[output], then=[f'python -c "{read}"'])
 
 
 def _layer(text: str | None) -> int | Literal["mix"] | None:

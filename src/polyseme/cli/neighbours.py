@@ -20,7 +20,7 @@ def run(
     top: int = 10,
     json: Json = False,
 ) -> None:
-    """List the words nearest to a word by the cosine of their vectors.
+    """List the words nearest to a word by the cosine of their vectors, or the other words of its class.
 
     Args:
         folder: the run folder.
@@ -38,6 +38,7 @@ def run(
         emit_json(found)
     else:
         for entry in found:
-            emit(f"{entry['similarity']:6.3f}  {entry['word']}")
+            more = f"  {entry['count']:,} times, class {entry['path']}" if "path" in entry else ""
+            emit(f"{entry['similarity']:6.3f}  {entry['word']}{more}")
     then = [] if context else [command("polyseme", "neighbours", folder, word, "--context", f"… {word} …")]
     closing(then=then or [command("polyseme", "fill", folder, "… [MASK] …")])

@@ -59,6 +59,12 @@ class Encoder(Protocol):
 
     # An encoder that must know how its tokens are spelled also has `read_vocabulary(tokens: Sequence[str])`; it is
     # called once, before weights are loaded, with the vocabulary's entries in the order of their ids.
+    #
+    # An encoder whose vectors are sparse, with ones in a few columns, also has `active(ids) -> (rows, columns)`: the
+    # ones of ids (N,), so that texts can be turned into sparse matrices without their dense form.
+    #
+    # An encoder for which cosine says nothing also has `neighbours(id, top) -> [(id, {"similarity": …, …})]`: its own
+    # answer to which words belong with a word, best first.
 
 
 class Objective(Protocol):
@@ -189,6 +195,9 @@ class CorpusLearner(Protocol):
     def load_state_dict(self, tensors: Mapping[str, Tensor], extra: Mapping[str, Any]) -> None:
         """Restore what `state_dict` gave."""
         ...
+
+    # A learner whose result has a text form also has `files(weights) -> dict[str, bytes]`: what to write into the run
+    # folder beside these weights, by file name; a pure function of them.
 
 
 class ModelEntry(NamedTuple):

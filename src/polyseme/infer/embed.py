@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,8 @@ FloatArray = npt.NDArray[np.float32]
 
 TOKENS_PER_BATCH = 8192
 LINES_AT_ONCE = 4096
+NUMBERS_AT_ONCE = 1 << 24
+"""Of a sparse matrix that is written as a dense one."""
 
 
 def embed(
@@ -40,6 +42,11 @@ def embed(
     Raises:  ConfigError: there is no such layer.
     """
     _check_layer(loaded, layer)
+    if hasattr(loaded.encoder, "active"):
+        whole, counts = sparse_vectors(loaded, texts, pool)
+        ends = np.cumsum(counts)
+        rows = [whole[end - n : end].toarray() for n, end in zip(counts, ends.tolist(), strict=True)]
+        return [row if pool == "words" else row[0] for row in rows]
     tokens = [_cut(t, loaded.room) for t in loaded.tokenizer.encode_batch(list(texts))]
     results: list[FloatArray | None] = [None] * len(texts)
     for indices in _by_length(tokens):
@@ -60,38 +67,102 @@ def embed_file(
     pool: Pool = "mean",
     layer: int | Literal["mix"] | None = None,
 ) -> dict[str, Any]:
-    """Vectors of every line of a file, written as one .npy array.
+    """Vectors of every line of a file, written as one .npy array, or as a sparse matrix (scipy's .npz, CSR).
 
     With pool="words" the array holds the vectors of all words, and OUTPUT.offsets.npy the first row of each line.
 
     Args:
         loaded, pool, layer: as for `embed`.
         file: one text per line (.gz and .zst too); a line is cleaned by the rules of the corpus reader.
-        output: the .npy file to write.
+        output: the .npy file to write; .npz for a sparse matrix, where the encoder's vectors are sparse.
     Returns {"lines", "vectors", "hidden_size", "dirt": counts by kind}.
     Shapes:  -> (lines, hidden_size), or (words, hidden_size) and offsets (lines + 1,)
     Raises:  CorpusError: the file is missing or binary.  StorageError: the disk refuses.
+             ConfigError: .npz, and the vectors are not sparse.
     """
     _check_layer(loaded, layer)
+    sparse = hasattr(loaded.encoder, "active")
+    if output.suffix == ".npz" and not sparse:
+        raise ConfigError(
+            "only sparse vectors are written as .npz", got=output, fix=f"-o {output.with_suffix('.npy')}"
+        )
     report = DirtReport()
-    parts: list[FloatArray] = []
+    parts: list[Any] = []
     counts: list[int] = []
     lines = read_lines(file, TextConfig(), report)
     while chunk := [clean(line, report).replace("\n", " ") for line in islice(lines, LINES_AT_ONCE)]:
+        if sparse:
+            part, numbers = sparse_vectors(loaded, chunk, pool)
+            parts.append(part)
+            counts += numbers
+            continue
         vectors = embed(loaded, chunk, pool, layer)
         counts += [len(v) if pool == "words" else 1 for v in vectors]
         parts.append(np.concatenate(vectors) if pool == "words" else np.stack(vectors))
     width = loaded.encoder.config.hidden_size
-    whole = np.concatenate(parts) if parts else np.zeros((0, width), np.float32)
     try:
         with output.open("wb") as target:
-            np.save(target, whole)
+            if sparse:
+                n_vectors = _write_sparse(target, parts, width, output.suffix == ".npz")
+            else:
+                whole = np.concatenate(parts) if parts else np.zeros((0, width), np.float32)
+                n_vectors = len(whole)
+                np.save(target, whole)
         if pool == "words":
             with output.with_suffix(".offsets.npy").open("wb") as target:
                 np.save(target, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
     except OSError as error:
         raise StorageError("could not write the vectors", got=error.strerror, where=output) from error
-    return {"lines": len(counts), "vectors": len(whole), "hidden_size": width, "dirt": report.as_dict()}
+    return {"lines": len(counts), "vectors": n_vectors, "hidden_size": width, "dirt": report.as_dict()}
+
+
+def sparse_vectors(loaded: Loaded, texts: Sequence[str], pool: Pool = "mean") -> tuple[Any, list[int]]:
+    """The same vectors as `embed` without the zeros, for encoders that say which numbers are one.
+
+    Returns a scipy CSR matrix, float32, and its rows per text.
+    Shapes:  -> (N, hidden_size), or (words, hidden_size) for pool="words"
+    """
+    from scipy.sparse import csr_matrix
+
+    tokens = loaded.tokenizer.encode_batch(list(texts))
+    if pool == "cls":
+        ids = np.full(len(tokens), loaded.special.cls)
+        row = np.arange(len(tokens))  # of the result, for every token
+        counts = [1] * len(tokens)
+    else:
+        ids = np.array([i for t in tokens for i in t.ids], np.int64)
+        lengths = np.array([len(t) for t in tokens], np.int64)
+        row = np.repeat(np.arange(len(tokens)), lengths)
+        counts = [1] * len(tokens)
+        if pool == "words":
+            starts = np.array([word for t in tokens for word in t.word_starts], np.bool_)
+            starts[(np.cumsum(lengths) - lengths)[lengths > 0]] = True
+            row = np.cumsum(starts) - 1
+            counts = [sum(t.word_starts[1:]) + 1 if len(t) else 0 for t in tokens]
+    n_rows, width = sum(counts), loaded.encoder.config.hidden_size
+    share = np.ones(len(ids)) if pool == "max" else 1.0 / np.bincount(row, minlength=n_rows)[row]
+    token, column = (part.numpy() for part in loaded.encoder.active(torch.from_numpy(ids)))
+    whole = csr_matrix((share[token], (row[token], column)), (n_rows, width))  # what meets is added
+    whole.sum_duplicates()
+    if pool == "max":
+        whole.data[:] = 1.0
+    return whole.astype(np.float32), counts
+
+
+def _write_sparse(target: BinaryIO, parts: list[Any], width: int, as_sparse: bool) -> int:
+    """Write parts of a sparse matrix as it is, or as a dense array a few rows at a time; returns its rows."""
+    from scipy.sparse import csr_matrix, save_npz, vstack
+
+    whole = vstack(parts, "csr") if parts else csr_matrix((0, width), dtype=np.float32)
+    if as_sparse:
+        save_npz(target, whole)
+    else:
+        head = {"descr": "<f4", "fortran_order": False, "shape": whole.shape}
+        np.lib.format.write_array_header_1_0(target, head)
+        step = max(1, NUMBERS_AT_ONCE // width)
+        for start in range(0, whole.shape[0], step):
+            target.write(whole[start : start + step].toarray().astype("<f4").tobytes())
+    return int(whole.shape[0])
 
 
 def _check_layer(loaded: Loaded, layer: int | Literal["mix"] | None) -> None:

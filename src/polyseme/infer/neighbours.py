@@ -18,14 +18,16 @@ def neighbours(loaded: Loaded, word: str, context: str | None = None, top: int =
     """The words nearest to a word by cosine.
 
     Without a context, by the input embeddings. With one, the word's hidden state in that sentence is compared, through
-    the masked-LM head, with the output embeddings: the words that could stand there in that sense.
+    the masked-LM head, with the output embeddings: the words that could stand there in that sense. An encoder with an
+    answer of its own, such as word classes, gives that instead of cosines.
 
     Args:
         loaded: a run.
         word: a word; of several pieces, their mean is taken.
         context: a text that holds the word.
         top: how many.
-    Returns [{"word", "similarity"}], best first, the word itself and mere pieces left out.
+    Returns [{"word", "similarity"}], best first, the word itself and mere pieces left out; for word classes also
+    "count" and "path".
     Raises:  InputError: the word is not in the vocabulary or not in the context.
              ConfigError: a context is given and the run has no masked-LM head.
     """
@@ -35,6 +37,11 @@ def neighbours(loaded: Loaded, word: str, context: str | None = None, top: int =
         raise InputError(
             "the word is not in the vocabulary", got=word, fix=suggest(word.casefold(), words[:4000])
         )
+    if context is None and hasattr(loaded.encoder, "neighbours"):
+        if len(tokens.ids) > 1:
+            raise InputError("not a single word of the vocabulary", got=word, fix="one word at a time")
+        answer = loaded.encoder.neighbours(tokens.ids[0], top)
+        return [{"word": loaded.tokenizer.display(i).strip(), **facts} for i, facts in answer]
     target = _static(loaded, tokens.ids) if context is None else _in_context(loaded, word, context)
     similarity = loaded.word_vectors @ nn.functional.normalize(target, dim=0)
     hidden = loaded.special.special | loaded.tokenizer.continues

@@ -6,6 +6,7 @@
     heads/NAME.safetensors
     metrics.jsonl       a line per logged step
     README.md           a model card
+    paths …             what else a learner writes for people and other programs, such as word classes' paths
     store/              the prepared corpus; deletable, made again from the text when it is needed
     resume/             checkpoints; deletable, needed only to go on
 
@@ -171,14 +172,18 @@ class RunDirectory:
         self.meta.update(changes)
         write_atomic(self.path / "run.json", to_json(self.meta).encode())
 
-    def publish(self, weights: Mapping[str, Tensor], **changes: Any) -> None:
+    def publish(
+        self, weights: Mapping[str, Tensor], others: Mapping[str, bytes] | None = None, **changes: Any
+    ) -> None:
         """Replace the weights, then run.json with their digests.
 
         Args:
             weights: "encoder.…" and "heads.NAME.…".
+            others: further files by name; their digests are in run.json's "other_files".
             changes: what else is new in run.json.
         """
         files: dict[str, dict[str, Tensor]] = defaultdict(dict)
+        files["model.safetensors"] = {}  # there even when the encoder learns nothing
         for name, tensor in weights.items():
             room, _, rest = name.partition(".")
             if room == "encoder":
@@ -192,6 +197,8 @@ class RunDirectory:
             name: write_atomic(self.path / name, to_safetensors(tensors, {"format": "pt"}))
             for name, tensors in files.items()
         }
+        if others:
+            changes["other_files"] = {n: write_atomic(self.path / n, data) for n, data in others.items()}
         self.save_meta(files=digests, **changes)
 
     def weights(self) -> tuple[dict[str, Tensor], str | None]:
@@ -207,7 +214,8 @@ class RunDirectory:
                 raise CheckpointError("the run has no weights yet", where=self.path)
             result = {}
             for name, sha256 in files.items():
-                part = name.removesuffix(".safetensors").replace("/", ".").replace("model", "encoder", 1)
+                part = name.removesuffix(".safetensors").replace("/", ".")
+                part = "encoder" if part == "model" else part
                 for key, tensor in read_tensors(self.path / name, sha256).items():
                     result[f"{part}.{key}"] = tensor
             return result, None

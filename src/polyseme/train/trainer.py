@@ -258,8 +258,11 @@ class Trainer:
             }
             checkpoint.save(self.run.path / "resume", checkpoint.Checkpoint(tensors, best, state))
             use_best = self.config.keep == "best" and best is not None
+            published = best if use_best and best is not None else current
+            files = getattr(self.learner, "files", None)
             self.run.publish(
-                best if use_best and best is not None else current,
+                published,
+                files(published) if files is not None else None,
                 status=status,
                 results=self.results,
                 published_step=self.at.best_step if use_best else self.at.step,

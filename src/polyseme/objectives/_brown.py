@@ -1,0 +1,285 @@
+"""Numba kernels of Brown clustering: insert a word, find the best merge, merge.
+
+Merging classes a and b changes N · AMI (_information.py) by
+
+    D_ab = Σ_{j≠a,b} g(n_aj, n_bj) + Σ_{i≠a,b} g(n_ia, n_ib) - h(s, l) - h(t, r)
+         + f(n_aa + n_ab + n_ba + n_bb) - f(n_aa) - f(n_ab) - f(n_ba) - f(n_bb)
+
+    g(x, y) = f(x + y) - f(x) - f(y)        h(s, l) = s_a log((l_a + l_b) / l_a) + s_b log((l_a + l_b) / l_b)
+
+g is zero where one of its arguments is. So a word with few neighbouring classes changes few terms, and both putting it
+in and merging it away cost O(neighbours · C), not O(C²).
+
+Pairs whose slots are equal or dead have D = NEVER.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from polyseme.objectives._information import NEVER, f, g_, kernel, log_, neighbours
+
+
+@kernel
+def _h(a: Any, b: Any, tables: Any, v: Any) -> Any:
+    """h(s, l) + h(t, r) of two classes."""
+    total = np.int64(0)
+    for side in range(2):
+        seen, margin = tables.seen[side], tables.margin[side]
+        both = tables.pair_log[side, a, b]
+        total += seen[a] * (both - log_(margin[a], v.log)) + seen[b] * (both - log_(margin[b], v.log))
+    return total
+
+
+@kernel
+def margins(a: Any, tables: Any, v: Any) -> None:
+    """Bring log(l_a + l_b) of a changed class up to date."""
+    for side in range(2):
+        margin, both = tables.margin[side], tables.pair_log[side]
+        for b in range(len(margin)):
+            both[a, b] = log_(margin[a] + margin[b], v.log)
+            both[b, a] = both[a, b]
+
+
+@kernel
+def merge_change(a: Any, b: Any, tables: Any, v: Any) -> Any:
+    """D_ab written out."""
+    n = tables.n
+    total = -_h(a, b, tables, v)
+    for j in range(len(n)):
+        if j != a and j != b:
+            total += g_(n[a, j], n[b, j], v.f) + g_(n[j, a], n[j, b], v.f)
+    inside = n[a, a] + n[a, b] + n[b, a] + n[b, b]
+    total += f(inside, v.f) - f(n[a, a], v.f) - f(n[a, b], v.f) - f(n[b, a], v.f) - f(n[b, b], v.f)
+    return total
+
+
+@kernel
+def all_changes(start: Any, end: Any, tables: Any, v: Any) -> None:
+    """D of the pairs a > b of rows start … end-1, with sums over j that take in a and b and are then put right."""
+    n, nt, d, live = tables.n, tables.nt, tables.d, tables.live
+    size = len(n)
+    for a in range(start, end):
+        d[a, a] = NEVER
+        for b in range(a):
+            value = NEVER
+            if live[a] and live[b]:
+                value = -_h(a, b, tables, v)
+                for row in (n, nt):
+                    x, y = row[a], row[b]
+                    for j in range(size):
+                        if x[j] != 0 and y[j] != 0:
+                            value += g_(x[j], y[j], v.f)
+                    value -= g_(x[a], y[a], v.f) + g_(x[b], y[b], v.f)
+                aa, ab, ba, bb = n[a, a], n[a, b], n[b, a], n[b, b]
+                value += f(aa + ab + ba + bb, v.f) - f(aa, v.f) - f(ab, v.f) - f(ba, v.f) - f(bb, v.f)
+            d[a, b] = value
+            d[b, a] = value
+
+
+@kernel
+def _change(x: Any, y: Any, row: Any, into: Any, skip: Any, known: Any) -> None:
+    """Add g(y, row) - g(x, row) to every class but one."""
+    constant = f(x, known) - f(y, known)
+    left_out = into[skip]
+    for e in range(len(row)):
+        into[e] += f(row[e] + y, known) - f(row[e] + x, known) + constant
+    into[skip] = left_out
+
+
+@kernel
+def _insert(slot: Any, word: Any, after: Any, before: Any, own: Any, g: Any, tables: Any, v: Any) -> None:
+    """Make a class of one word in a free slot and bring D up to date.
+
+    Shapes:  after, before: (K,) its bigrams with every class, as first and as second.  own: those with itself
+    """
+    n, nt, seen, margin, live, d = tables.n, tables.nt, tables.seen, tables.margin, tables.live, tables.d
+    size = len(n)
+    margin[0, slot], margin[1, slot] = g.left[word], g.right[word]
+    margins(slot, tables, v)
+    total = np.zeros(size, np.int64)
+    for a in range(size):
+        x, y = after[a], before[a]
+        if x == 0 and y == 0:
+            continue
+        # a has bigrams with one more class: h grows with s and t ...
+        first, second = log_(margin[0, a], v.log), log_(margin[1, a], v.log)
+        for b in range(size):
+            change = y * (tables.pair_log[0, a, b] - first) + x * (tables.pair_log[1, a, b] - second)
+            d[a, b] -= change
+            d[b, a] -= change
+        # ... and pairs that share it have one more term g
+        for b in range(a):
+            if (x != 0 and after[b] != 0) or (y != 0 and before[b] != 0):
+                change = g_(x, after[b], v.f) + g_(y, before[b], v.f)
+                d[a, b] += change
+                d[b, a] += change
+        if x != 0:
+            _change(np.int64(0), x, nt[a], total, a, v.f)
+        if y != 0:
+            _change(np.int64(0), y, n[a], total, a, v.f)
+    for j in range(size):
+        n[slot, j], nt[j, slot], n[j, slot], nt[slot, j] = after[j], after[j], before[j], before[j]
+        seen[0, j] += before[j]
+        seen[1, j] += after[j]
+    n[slot, slot] = nt[slot, slot] = own
+    seen[0, slot], seen[1, slot] = after.sum() + own, before.sum() + own
+    live[slot] = True
+    for a in range(size):
+        if live[a] and a != slot:
+            inside = own + after[a] + before[a] + n[a, a]
+            value = total[a] - _h(a, slot, tables, v) + f(inside, v.f) - f(own, v.f)
+            d[a, slot] = value - f(after[a], v.f) - f(before[a], v.f) - f(n[a, a], v.f)
+        else:
+            d[a, slot] = NEVER
+        d[slot, a] = d[a, slot]
+    for a in range(size):
+        d[a, a] = NEVER
+        if not live[a]:
+            d[a, :] = NEVER
+            d[:, a] = NEVER
+
+
+@kernel
+def _others(a: Any, b: Any, nt: Any, tables: Any, v: Any) -> None:
+    """In every other pair's D, terms j = a and j = b become the term of both; for i = a, b call with n for nt."""
+    live, d, known = tables.live, tables.d, v.f
+    size = len(nt)
+    of_a, of_b = nt[a], nt[b]
+    both = of_a + of_b
+    skipped = np.empty(size, np.bool_)
+    for c in range(size):
+        skipped[c] = c in (a, b) or not live[c]
+    for c in range(size):
+        x, old, whole = of_b[c], of_a[c], both[c]
+        if x == 0 or skipped[c]:
+            continue
+        constant = f(old, known) - f(whole, known)
+        fx = f(x, known)
+        for e in range(size):
+            y = of_b[e]
+            if e == c or skipped[e] or (y != 0 and e > c):
+                continue
+            change = f(whole + both[e], known) - f(old + of_a[e], known) + constant
+            if y != 0:
+                change += f(of_a[e], known) - f(both[e], known) - f(x + y, known) + fx + f(y, known)
+            d[c, e] += change
+            d[e, c] += change
+
+
+@kernel
+def _merge(a: Any, b: Any, tables: Any, v: Any) -> None:
+    """Merge class b into class a and bring D up to date; slot b becomes free."""
+    n, nt, seen, margin, live, d = tables.n, tables.nt, tables.seen, tables.margin, tables.live, tables.d
+    size = len(n)
+    _others(a, b, nt, tables, v)
+    _others(a, b, n, tables, v)
+    change = np.zeros(size, np.int64)
+    for j in range(size):
+        if j != a and j != b:
+            if n[b, j] != 0:
+                _change(np.int64(n[a, j]), np.int64(n[a, j] + n[b, j]), nt[j], change, j, v.f)
+            if nt[b, j] != 0:
+                _change(np.int64(nt[a, j]), np.int64(nt[a, j] + nt[b, j]), n[j], change, j, v.f)
+    for e in range(size):
+        if live[e] and e != a and e != b:
+            ab, ba, ae, be, ea, eb, aa, ee = (
+                n[a, b], n[b, a], n[a, e], n[b, e], n[e, a], n[e, b], n[a, a], n[e, e]
+            )  # fmt: skip
+            inside = aa + ab + ba + n[b, b]
+            value = f(inside + ae + be + ea + eb + ee, v.f) - f(inside, v.f)
+            value -= f(ae + be, v.f) + f(ea + eb, v.f)
+            value -= f(aa + ae + ea + ee, v.f) - f(aa, v.f) - f(ae, v.f) - f(ea, v.f)
+            value -= g_(ab, eb, v.f) + g_(ba, be, v.f)  # b is no longer a third class
+            change[e] += value + _h(a, e, tables, v)
+    for e in range(size):
+        n[a, e] += n[b, e]
+        n[b, e] = 0
+    for e in range(size):
+        n[e, a] += n[e, b]
+        n[e, b] = 0
+    for e in range(size):
+        nt[a, e], nt[e, a] = n[e, a], n[a, e]
+        nt[b, e] = nt[e, b] = 0
+        d[b, e] = d[e, b] = NEVER
+    seen[:, a] += seen[:, b]
+    margin[:, a] += margin[:, b]
+    seen[:, b] = 0
+    margin[:, b] = 0
+    live[b] = False
+    margins(a, tables, v)
+    margins(b, tables, v)
+    for e in range(size):
+        if live[e] and e != a:
+            d[a, e] += change[e] - _h(a, e, tables, v)
+            d[e, a] = d[a, e]
+
+
+@kernel
+def best_pair(d: Any) -> Any:
+    """The pair a < b with the largest D; among equals the first by rows."""
+    first, best = 0, NEVER
+    for a in range(len(d) - 1):
+        row = d[a]
+        top = NEVER
+        for b in range(a + 1, len(d)):
+            top = max(top, row[b])
+        if top > best:
+            best, first = top, a
+    for b in range(first + 1, len(d)):
+        if d[first, b] == best:
+            return first, b
+    return 0, 1
+
+
+@kernel
+def insert_and_merge(
+    start: Any, end: Any, merging: Any, slot_of: Any, g: Any, tables: Any, v: Any, merged: Any
+) -> None:
+    """Put words start … end-1 in, one after another; with `merging`, make the best merge after each.
+
+    Shapes:  slot_of: (W,), -1 where a word is not in yet.  merged: (end - start, 2) the pairs, the slot that stays
+    first
+    """
+    size = len(tables.n)
+    after, before = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    for word in range(start, end):
+        slot = 0
+        while tables.live[slot]:
+            slot += 1
+        own = neighbours(word, g.after_pointers, g.after_ids, g.after_counts, slot_of, after)
+        neighbours(word, g.before_pointers, g.before_ids, g.before_counts, slot_of, before)
+        _insert(slot, word, after, before, own, g, tables, v)
+        slot_of[word] = slot
+        if merging:
+            a, b = best_pair(tables.d)
+            if b != slot and (a == slot or _busy(a, tables.n) < _busy(b, tables.n)):
+                a, b = b, a  # the one with fewer neighbours is merged away
+            _merge(a, b, tables, v)
+            merged[word - start, 0], merged[word - start, 1] = a, b
+            if b == slot:
+                slot_of[word] = a
+            else:
+                for other in range(word + 1):
+                    if slot_of[other] == b:
+                        slot_of[other] = a
+
+
+@kernel
+def _busy(a: Any, n: Any) -> Any:
+    """Neighbouring classes of a class, counted on both sides."""
+    total = 0
+    for j in range(len(n)):
+        total += (n[a, j] != 0) + (n[j, a] != 0)
+    return total
+
+
+@kernel
+def merge_down(merged: Any, tables: Any, v: Any) -> None:
+    """The best merge, as often as `merged` has rows; each pair is written down, the slot that stays first."""
+    for row in merged:
+        a, b = best_pair(tables.d)
+        _merge(a, b, tables, v)
+        row[0], row[1] = a, b

@@ -1,0 +1,176 @@
+"""A clustering of words on its way: bigrams, classes so far, and the moves of Brown and of exchange on them.
+
+words by frequency ──insert and merge──► C classes ──(exchange)──► ──merge down──► a binary tree over them
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from polyseme.objectives import _brown, _exchange
+from polyseme.objectives._information import NEVER, Bigrams, Tables, values
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+
+def average_mutual_information(bigrams: npt.NDArray[Any]) -> float:
+    """Σ p(i, j) log p(i, j) / (p(i) p(j)), in nats.
+
+    Args:
+        bigrams: how often class i is followed by class j.
+    Shapes:  bigrams: (C, C)
+    Source:  Brown et al. (1992), section 3.
+    """
+    n = bigrams.astype(np.float64)
+
+    def entropy_like(x: FloatArray) -> float:
+        return float((x * np.log(np.maximum(x, 1.0))).sum())
+
+    total = n.sum()
+    if not total:
+        return 0.0
+    inside = entropy_like(n) - entropy_like(n.sum(0)) - entropy_like(n.sum(1))
+    return float(inside / total + np.log(total))
+
+
+def bigrams_of(first: IntArray, second: IntArray, counts: IntArray, n_words: int) -> Bigrams:
+    """Rows of successors and of predecessors from a list of different bigrams.
+
+    Shapes:  first, second, counts: (number of different bigrams,), words numbered by frequency
+    """
+
+    def rows(of: IntArray, other: IntArray) -> tuple[IntArray, npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+        order = np.lexsort((other, of))
+        pointers = np.concatenate([[0], np.cumsum(np.bincount(of, minlength=n_words))])
+        return pointers, other[order].astype(np.int32), counts[order].astype(np.int32)
+
+    def margin(of: IntArray) -> IntArray:
+        return np.bincount(of, counts, minlength=n_words).astype(np.int64)
+
+    return Bigrams(*rows(first, second), *rows(second, first), margin(first), margin(second))
+
+
+class Clustering:
+    """Words in classes, or not yet.
+
+    Args:
+        bigrams: of words 0 … W - 1, most frequent first.
+        n_classes: C; there is one slot more, for the word that is being put in.
+    Source:  Brown et al. (1992), section 3; Liang (2005), section 3 and appendix A.
+    """
+
+    def __init__(self, bigrams: Bigrams, n_classes: int) -> None:
+        self.bigrams, self.n_classes = bigrams, n_classes
+        self.n_words = len(bigrams.left)
+        self.slot_of = np.full(self.n_words, -1, np.int32)
+        size = n_classes + 1
+        self.tables = Tables(
+            n=np.zeros((size, size), np.int32),
+            nt=np.zeros((size, size), np.int32),
+            seen=np.zeros((2, size), np.int64),
+            margin=np.zeros((2, size), np.int64),
+            pair_log=np.zeros((2, size, size), np.int64),
+            live=np.zeros(size, np.bool_),
+            d=np.full((size, size), NEVER),
+        )
+        self._values = values(int(bigrams.left.sum()))
+
+    def copy(self) -> Clustering:
+        """The same, to be changed by itself."""
+        other = Clustering.__new__(Clustering)
+        other.__dict__.update(self.__dict__)
+        other.slot_of, other.tables = self.slot_of.copy(), Tables(*deepcopy(tuple(self.tables)))
+        return other
+
+    def restore(
+        self, slot_of: npt.NDArray[np.int32], d: IntArray | None = None, merged: Sequence[Sequence[int]] = ()
+    ) -> None:
+        """Take classes over, of which some have been merged down; everything else but D follows from them."""
+        self.slot_of[:] = slot_of
+        slot_of = slot_of.copy()
+        for staying, leaving in merged:
+            slot_of[slot_of == leaving] = staying
+        t, g = self.tables, self.bigrams
+        first = np.repeat(np.arange(self.n_words), np.diff(g.after_pointers))
+        a, b = slot_of[first], slot_of[g.after_ids]
+        inside = (a >= 0) & (b >= 0)
+        size = self.n_classes + 1
+        counts = np.bincount(
+            a[inside].astype(np.int64) * size + b[inside], g.after_counts[inside], size * size
+        )
+        t.n[:] = counts.reshape(size, size)
+        t.nt[:] = t.n.T
+        t.seen[:] = t.n.sum(1), t.n.sum(0)
+        t.live[:] = np.bincount(slot_of[slot_of >= 0], minlength=size) > 0
+        for side, of in enumerate((g.left, g.right)):
+            t.margin[side] = np.bincount(slot_of[slot_of >= 0], of[slot_of >= 0], size)
+            log = self._values.log
+            pairs = t.margin[side][:, None] + t.margin[side][None, :]
+            if pairs.max(initial=0) < len(log):
+                t.pair_log[side] = log[pairs]
+            else:
+                for slot in range(size):
+                    _brown.margins(slot, t, self._values)
+        if d is not None:
+            t.d[:] = d
+
+    def insert(self, start: int, end: int) -> npt.NDArray[np.int64]:
+        """Put words start … end-1 in; those after the first C are followed by the best merge each.
+
+        Shapes:  -> (end - max(start, C), 2), the merges, the slot that stays first
+        """
+        first = min(max(start, self.n_classes), end)
+        merged = np.empty((end - first, 2), np.int64)
+        for begin, stop, merging in ((start, first, False), (first, end, True)):
+            if stop > begin:
+                _brown.insert_and_merge(
+                    begin, stop, merging, self.slot_of, self.bigrams, self.tables, self._values, merged
+                )
+        return merged
+
+    def exchange(self, start: int, end: int) -> int:
+        """Move words start … end-1 to where they serve best, those without a class too; returns how many moved.
+
+        D is not kept: `compare_all` makes it again.
+        """
+        sizes = np.bincount(self.slot_of[self.slot_of >= 0], minlength=self.n_classes + 1)
+        slack = (
+            8 * self.n_classes + 16
+        )  # a unit for every term that is rounded: a move never lowers the true value
+        return int(
+            _exchange.exchange(
+                start, end, slack, self.slot_of, sizes, self.bigrams, self.tables, self._values
+            )
+        )
+
+    def compare_all(self, start: int, end: int) -> None:
+        """Make D anew, rows start … end-1 of the slots."""
+        if start == 0:
+            for a in range(self.n_classes + 1):
+                _brown.margins(a, self.tables, self._values)
+        _brown.all_changes(start, end, self.tables, self._values)
+
+    def merge_down(self, times: int) -> npt.NDArray[np.int64]:
+        """The best merge, so many times if there are classes enough.
+
+        Shapes:  -> (times, 2), the slot that stays first
+        """
+        merged = np.empty((max(0, min(times, self.n_live - 1)), 2), np.int64)
+        _brown.merge_down(merged, self.tables, self._values)
+        return merged
+
+    @property
+    def n_live(self) -> int:
+        """Classes that there are."""
+        return int(self.tables.live.sum())
+
+    @property
+    def mutual_information(self) -> float:
+        """Of the bigrams between words that have a class, nats."""
+        return average_mutual_information(self.tables.n)

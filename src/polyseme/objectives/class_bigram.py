@@ -1,0 +1,407 @@
+"""Class bigrams: the next word's class from this word's, and the word from its class; the classes are what is learned.
+
+Paper: Brown, Della Pietra, deSouza, Lai and Mercer (1992), "Class-Based n-gram Models of Natural Language", section 3.
+
+    loss = -Σ_t log p(c_t | c_{t-1}) + log p(w_t | c_t),        c_t = class(w_t)
+
+The classes that make the training text likeliest are those of the largest average mutual information. They are
+sought by the algorithm with a bounded window (Brown et al. 1992; Liang 2005): the C most frequent words are the
+first classes; each further word, in the order of frequency, becomes class C + 1, and of all pairs the one whose
+merge loses least is merged. On request exchange (Kneser and Ney 1993; Martin et al. 1998) then moves single words
+while that gains. At last the classes are merged down to one, which makes a binary tree of them. Bigrams do not
+cross documents; [UNK] is a word like the others.
+
+    count ─► insert and merge ─► (exchange, passes) ─► (compare all pairs) ─► tree           class_plan.py's tasks
+
+Where the budget ends first, the words that are not in yet, the rarest, are put one by one into the class where the
+mutual information gains most, without any merge; the tree is made all the same. Every word always has a path.
+
+Smoothing: p(c | c') by absolute discounting (Ney, Essen and Kneser 1994), the mass going to the classes' unigrams;
+p(w | c) likewise, the mass going evenly to the words of the class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from polyseme.core.config import Config
+from polyseme.core.protocols import Span
+from polyseme.data.store import TokenStore
+from polyseme.errors import CorpusError
+from polyseme.objectives._class_plan import Task, finishing, full_plan, plan_from_classes
+from polyseme.objectives.masked_lm import log_unigram
+from polyseme.objectives.unigram import heldout_tokens
+
+if TYPE_CHECKING:
+    from polyseme.objectives._clustering import Clustering
+
+IntArray = npt.NDArray[np.int64]
+NONE = -1
+
+PACE = 15
+"""Steps by whose median the pace of a run is judged."""
+
+
+class ClassBigramConfig(Config):
+    """Section [class_bigram] of a recipe.
+
+    Args:
+        exchange_passes: how often every word may move to a better class after Brown's algorithm; 0 = the paper's
+        classes.
+            A pass in which no word moves is the last.
+    """
+
+    exchange_passes: int = Field(0, ge=0)
+
+
+class ClassBigramHead(nn.Module):
+    """Class bigrams of the training text, and the smoothed model that follows from them and the encoder's counts.
+
+    Shapes:  bigrams: (C + 1, C), the last row for beginnings of documents
+    """
+
+    def __init__(self, encoder: Any) -> None:
+        super().__init__()
+        c = encoder.config.num_classes
+        self.bigrams = nn.Parameter(torch.zeros(c + 1, c, dtype=torch.int64), requires_grad=False)
+        self.encoder = [encoder]  # in a list, so that it is not part of this module
+
+    def forward(self, history: Tensor, words: Tensor) -> Tensor:
+        """Log p(word | the class before), nats; C stands for the beginning of a document.
+
+        Shapes: (N,), (N,) -> (N,)
+        """
+        transition, emission = self.tables()
+        return transition[history, self.encoder[0].classes.long()[words]] + emission[words]
+
+    def tables(self) -> tuple[Tensor, Tensor]:
+        """Log p(c | c') and log p(w | c(w)), -inf for words without a class.  Shapes: -> (C + 1, C), (vocab_size,)"""
+        classes, counts = self.encoder[0].classes.long(), self.encoder[0].counts.double()
+        c = self.bigrams.size(1)
+        has = classes != NONE
+        members = torch.bincount(classes[has], minlength=c).double()
+        size = torch.zeros(c, dtype=torch.float64).index_add_(0, classes[has], counts[has])
+        seen = torch.bincount(classes[has & (counts > 0)], minlength=c).double()
+        used = (members > 0).double()
+        unigram = (size + used) / (size + used).sum()
+
+        n = self.bigrams.double()
+        total, kinds, discount = n.sum(1, keepdim=True), (n > 0).sum(1, keepdim=True), _discount(self.bigrams)
+        left = torch.where(total > 0, discount * kinds / total.clamp(min=1), 1.0)
+        transition = (n - discount).clamp(min=0) / total.clamp(min=1) + left * unigram
+
+        discount = _discount(counts[has])
+        left = torch.where(size > 0, discount * seen / size.clamp(min=1), 1.0) / members.clamp(min=1)
+        of = classes.clamp(min=0)
+        emission = (counts - discount).clamp(min=0) / size.clamp(min=1)[of] + left[of]
+        return transition.log(), torch.where(has, emission, 0.0).log()
+
+
+def _discount(counts: Tensor) -> float:
+    """n₁ / (n₁ + 2 n₂), within 0.1 … 0.9 (Ney, Essen and Kneser 1994, equation 26)."""
+    once, twice = float((counts == 1).sum()), float((counts == 2).sum())
+    return min(0.9, max(0.1, once / max(1.0, once + 2 * twice)))
+
+
+class ClassBigramLearner:
+    """Brown clustering as a learner: every step is a piece of a plan made from the words' frequencies.
+
+    The training text is counted in the first steps. So that an epoch is the whole algorithm, each step answers for
+    an equal share of the text: after half of an epoch's tokens half of the plan is done.
+
+    Args:
+        encoder: WordClasses.
+        config: section [class_bigram].
+        train, valid: the tokens.
+        tokenizer: names the words in the file of paths.
+        heldout_tokens: bound on what is scored.
+    """
+
+    def __init__(
+        self, encoder: Any, config: ClassBigramConfig, *, train: TokenStore, valid: TokenStore, tokenizer: Any,
+        heldout_tokens: int, **_: Any,
+    ) -> None:  # fmt: skip
+        if train.n_tokens >= 2**31:
+            raise CorpusError(
+                "word classes are made from fewer than 2³¹ tokens",
+                got=f"{train.n_tokens:,}",
+                fix="a share of the text is enough",
+            )
+        self.encoder, self.config, self.head = encoder, config, ClassBigramHead(encoder)
+        self._train, self._valid, self._tokenizer = train, valid, tokenizer
+        self._heldout_tokens = heldout_tokens
+        counts = np.array(train.counts)
+        order = np.lexsort((np.arange(len(counts)), -counts))
+        self._words = order[: int((counts > 0).sum())]  # ids by frequency
+        self._counts = counts
+        self._special = [i for i in tokenizer.special_ids if i != tokenizer.unk_id]
+        bounds = np.asarray(train.sentences)[np.asarray(train.documents)]
+        self._starts = np.unique(bounds[:-1][np.diff(bounds) > 0])  # first tokens of documents
+        self._keys, self._numbers = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        self._given: npt.NDArray[np.int32] | None = None
+        self._clustering: Clustering | None = None
+        self._merged: list[list[int]] = []
+        self._moved = 0
+        self._plan(full_plan(train.n_tokens, self._frequencies, self._n_classes, config.exchange_passes))
+        self._whole: tuple[int, dict[str, Tensor]] | None = None
+        self._progress: list[float] = []  # the newest
+        c = encoder.config.num_classes
+        self.n_parameters = len(counts) + 2 * (c - 1) + c * (c + 1)
+        encoder.counts.copy_(torch.from_numpy(counts))
+        encoder.classes[self._special] = NONE
+
+    def _plan(self, tasks: list[Task]) -> None:
+        self._tasks, self._done = tasks, 0
+        self.steps_per_epoch = float(len(tasks))
+        self.tokens_per_step = self._train.n_tokens / len(tasks)
+
+    @property
+    def _frequencies(self) -> IntArray:
+        return self._counts[self._words]
+
+    @property
+    def _n_classes(self) -> int:
+        if self._given is not None:
+            return int(self.encoder.config.num_classes)
+        return min(int(self.encoder.config.num_classes), len(self._words))
+
+    @property
+    def finished(self) -> bool:
+        """Whether every word has a class and the tree is whole."""
+        return self._done >= len(self._tasks)
+
+    def stream(self, step: int, progress: Callable[[int], float]) -> Iterator[Span]:
+        """The share of the text that each step answers for; then empty spans."""
+        n, parts = self._train.n_tokens, int(self.steps_per_epoch)
+        while True:
+            yield Span(n * min(step, parts) // parts, n * min(step + 1, parts) // parts)
+            step += 1
+
+    def step(self, batches: Sequence[Span], progress: float) -> dict[str, float]:
+        """Do the next task of the plan, or, where the budget will not last, make the plan shorter first."""
+        if self._falls_short(progress):
+            rest = finishing(self._tasks, self._done, self._frequencies, self._n_classes)
+            self._tasks = self._tasks[: self._done] + rest
+        task = self._tasks[self._done]
+        self._done += 1
+        metrics: dict[str, float] = {"task": float(self._done), "tasks": float(len(self._tasks))}
+        if task.kind == "count":
+            self._count(task.start, task.end)
+            return metrics
+        clustering = self._ready()
+        if task.kind in ("insert", "rest"):
+            if task.kind == "insert":
+                clustering.insert(task.start, task.end)
+            else:
+                clustering.exchange(task.start, task.end)
+            metrics["words"] = float(task.end)
+        elif task.kind == "exchange":
+            moved = clustering.exchange(task.start, task.end)
+            self._moved = moved if task.start == 0 else self._moved + moved
+            metrics["moved"] = float(self._moved)
+            if task.end == clustering.n_words and not self._moved:  # nothing is left to gain
+                later = self._tasks[self._done :]
+                self._tasks = self._tasks[: self._done] + [t for t in later if t.kind != "exchange"]
+        elif task.kind == "compare":
+            clustering.compare_all(task.start, task.end)
+        else:
+            self._merged += clustering.merge_down(task.end - task.start).tolist()
+        if task.kind != "tree":
+            metrics["mutual_information"] = clustering.mutual_information
+        return metrics
+
+    def _falls_short(self, progress: float) -> bool:
+        """Whether the plan does not fit into what is left of the budget, and putting off what remains cannot wait."""
+        self._progress = [*self._progress[-PACE:], progress]
+        kind = self._tasks[self._done].kind
+        if kind not in ("insert", "exchange") or len(self._progress) < 2:
+            return False
+        pace = float(np.median(np.diff(self._progress)))  # a share of the budget per step
+        left = len(self._tasks) - self._done
+        if progress + pace * left <= 1 + 1e-9:
+            return False
+        needed = len(finishing(self._tasks, self._done + 1, self._frequencies, self._n_classes))
+        return progress + pace * (1 + needed) > 1 + 1e-9
+
+    def _count(self, start: int, end: int) -> None:
+        """Bigrams whose second word is one of tokens start … end-1."""
+        ids = self._train.tokens[max(0, start - 1) : end].astype(np.int64)
+        inner = np.ones(len(ids), np.bool_)
+        first = self._starts[np.searchsorted(self._starts, max(0, start - 1)) :]
+        inner[first[first < end] - max(0, start - 1)] = False
+        keys = np.sort((ids[:-1] * len(self._counts) + ids[1:])[inner[1:]])
+        begins = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])) if len(keys) else keys
+        numbers = np.diff(np.append(begins, len(keys)))
+        keys = np.concatenate([self._keys, keys[begins]])
+        self._keys, where = np.unique(keys, return_inverse=True)
+        weights = np.concatenate([self._numbers, numbers])
+        self._numbers = np.bincount(where, weights, minlength=len(self._keys)).astype(np.int64)
+
+    def _ready(self) -> Clustering:
+        """The clustering, begun from the counts where it has not been yet."""
+        if self._clustering is not None:
+            return self._clustering
+        from polyseme.objectives._clustering import Clustering, bigrams_of
+
+        rank = np.full(len(self._counts), -1, np.int64)
+        rank[self._words] = np.arange(len(self._words))
+        first, second = np.divmod(self._keys, len(self._counts))
+        bigrams = bigrams_of(rank[first], rank[second], self._numbers, len(self._words))
+        clustering = Clustering(bigrams, self._n_classes)
+        if self._given is not None:
+            clustering.restore(self._given[self._words])
+        if not any(task.kind == "count" for task in self._tasks[self._done :]):
+            self._clustering = clustering
+        return clustering
+
+    def _finish(self, clustering: Clustering) -> list[list[int]]:
+        """Do what is left of the plan in its shortest form; returns the merges of the tree."""
+        merged = list(self._merged)
+        for task in finishing(self._tasks, self._done, self._frequencies, self._n_classes):
+            if task.kind == "insert":
+                clustering.insert(task.start, task.end)
+            elif task.kind == "rest":
+                clustering.exchange(task.start, task.end)
+            elif task.kind == "compare":
+                clustering.compare_all(task.start, task.end)
+            else:
+                merged += clustering.merge_down(task.end - task.start).tolist()
+        return merged
+
+    def weights(self) -> dict[str, Tensor]:
+        """The whole result as of now: what is still to be done is done in short, on a copy."""
+        if self._whole is None or self._whole[0] != self._done:
+            if not len(self._keys):
+                found = {f"encoder.{k}": v.detach() for k, v in self.encoder.named_parameters()}
+                found |= {f"heads.class_bigram.{k}": v.detach() for k, v in self.head.named_parameters()}
+            elif self.finished:
+                found = self._result(self._ready().slot_of, self._merged)
+            else:
+                clustering = self._ready().copy()
+                found = self._result(clustering.slot_of, self._finish(clustering))
+            self._whole = self._done, found
+        return {name: tensor.clone() for name, tensor in self._whole[1].items()}
+
+    def _result(self, slot_of: npt.NDArray[np.int32], merged: list[list[int]]) -> dict[str, Tensor]:
+        """Classes numbered in the order of their paths, words that the text does not have included."""
+        c = int(self.encoder.config.num_classes)
+        leaf = {slot: i for i, slot in enumerate(sorted(set(slot_of.tolist())))}
+        tree = np.full((c - 1, 2), NONE, np.int32)
+        node_of = dict(leaf)
+        for t, (staying, leaving) in enumerate(merged):
+            tree[t] = node_of[staying], node_of[leaving]
+            node_of[staying] = c + t
+        paths = self.encoder.paths_of(torch.from_numpy(tree))
+        number = np.arange(2 * c - 1)
+        number[sorted(range(len(leaf)), key=paths.__getitem__)] = np.arange(len(leaf))
+        tree = np.where(tree == NONE, NONE, number[tree]).astype(np.int32)
+
+        classes = np.full(len(self._counts), NONE, np.int32)
+        classes[self._words] = number[[leaf[slot] for slot in slot_of.tolist()]]
+        rarest = classes[self._words[self._frequencies == self._frequencies[-1]]]
+        unseen = self._counts == 0
+        unseen[self._special] = False
+        classes[unseen] = np.bincount(rarest).argmax()
+
+        bigrams = np.zeros((c + 1, c), np.int64)
+        first, second = np.divmod(self._keys, len(self._counts))
+        cells = classes[first].astype(np.int64) * c + classes[second]
+        bigrams[:c] = np.bincount(cells, self._numbers, c * c).reshape(c, c)
+        bigrams[c] = np.bincount(classes[self._train.tokens[self._starts]], minlength=c)
+        return {
+            "encoder.classes": torch.from_numpy(classes),
+            "encoder.tree": torch.from_numpy(tree),
+            "encoder.counts": torch.from_numpy(self._counts.copy()),
+            "heads.class_bigram.bigrams": torch.from_numpy(bigrams),
+        }
+
+    def _show(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put a result into the encoder and the head."""
+        for name, parameter in self.encoder.named_parameters():
+            parameter.copy_(tensors[f"encoder.{name}"])
+        self.head.bigrams.copy_(tensors["heads.class_bigram.bigrams"])
+
+    def evaluate(self, batches: Sequence[Any]) -> dict[str, float]:
+        """Nats per held-out token, those of frequency alone, and the training text's mutual information."""
+        from polyseme.objectives._clustering import average_mutual_information
+
+        self._show(self.weights())
+        positions = heldout_tokens(self._valid, self._heldout_tokens)
+        tokens = np.asarray(self._valid.tokens).astype(np.int64)
+        words = torch.from_numpy(tokens[positions])
+        history = self.encoder.classes.numpy()[tokens[positions - 1]]
+        bounds = np.asarray(self._valid.sentences)[np.asarray(self._valid.documents)]
+        history = np.where(np.isin(positions, bounds), self.encoder.config.num_classes, history)
+        loss = -self.head(torch.from_numpy(history.astype(np.int64)), words)
+        return {
+            "class_bigram_loss": float(loss.mean()),
+            "class_bigram_baseline": float(
+                -log_unigram(torch.from_numpy(self._counts))[words].double().mean()
+            ),
+            "class_bigram_mutual_information": average_mutual_information(self.head.bigrams[:-1].numpy()),
+        }
+
+    def files(self, weights: Mapping[str, Tensor]) -> dict[str, bytes]:
+        """ "paths": a line a word, its bits, itself and how often it occurs; by path, most frequent first."""
+        classes, counts = weights["encoder.classes"].tolist(), weights["encoder.counts"].tolist()
+        paths = self.encoder.paths_of(weights["encoder.tree"])
+        words = [i for i, c in enumerate(classes) if c != NONE]
+        words.sort(key=lambda i: (paths[classes[i]], -counts[i], i))
+        lines = [f"{paths[classes[i]]}\t{self._tokenizer.token(i)}\t{counts[i]}\n" for i in words]
+        return {"paths": "".join(lines).encode()}
+
+    def load_weights(self, tensors: Mapping[str, Tensor]) -> None:
+        """Start from given classes: they are improved by exchange on this text, and get a new tree."""
+        self._show(tensors)
+        self._given = tensors["encoder.classes"].numpy().copy()
+        self._clustering, self._merged, self._whole = None, [], None
+        self._keys, self._numbers = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        self._plan(
+            plan_from_classes(
+                self._train.n_tokens, self._frequencies, self._n_classes, self.config.exchange_passes
+            )
+        )
+
+    def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The result as of now, the counts, the classes so far and D; the plan and where in it we are."""
+        tensors = self.weights() | {
+            "state.keys": torch.from_numpy(self._keys.copy()),
+            "state.numbers": torch.from_numpy(self._numbers.copy()),
+        }
+        if self._given is not None:
+            tensors["state.given"] = torch.from_numpy(self._given.copy())
+        if self._clustering is not None:
+            tensors["state.slot_of"] = torch.from_numpy(self._clustering.slot_of.copy())
+            tensors["state.d"] = torch.from_numpy(self._clustering.tables.d.copy())
+        return tensors, {
+            "tasks": [list(task) for task in self._tasks],
+            "done": self._done,
+            "merged": [list(pair) for pair in self._merged],
+            "moved": self._moved,
+            "progress": self._progress,
+        }
+
+    def load_state_dict(self, tensors: Mapping[str, Tensor], extra: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        self._show(tensors)
+        self._keys, self._numbers = (tensors[f"state.{n}"].numpy().copy() for n in ("keys", "numbers"))
+        given = tensors.get("state.given")
+        self._given = None if given is None else given.numpy().copy()
+        self._tasks, self._done = [Task(*task) for task in extra["tasks"]], int(extra["done"])
+        self._merged, self._moved = [list(pair) for pair in extra["merged"]], int(extra["moved"])
+        self._progress = list(extra["progress"])
+        self._clustering, self._whole = None, None
+        if "state.slot_of" in tensors:
+            self._ready().restore(tensors["state.slot_of"].numpy(), tensors["state.d"].numpy(), self._merged)
+
+
+CONFIG = ClassBigramConfig
+LEARNER = ClassBigramLearner
+HEAD = ClassBigramHead
