@@ -123,7 +123,9 @@ def test_small_logits_agree_without_a_scale() -> None:
             assert (logits - theirs(input_ids=ids).logits).abs().max() <= TOLERANCE
 
 
-def greedy(encoder: Any, head: CausalLMHead, ids: torch.Tensor, new: int) -> tuple[torch.Tensor, torch.Tensor]:
+def greedy(
+    encoder: Any, head: CausalLMHead, ids: torch.Tensor, new: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Greedy continuations through the cache, and the logits of every step."""
     cache = encoder.new_cache(ids.size(0), ids.size(1) + new)
     grown, step, seen = ids, ids, []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,9 @@ def test_every_token_is_predicted_exactly_once(sizes: list[int], length: int) ->
         for example in drawn:
             if example.ids[0] == 2:
                 predicted.append([2])
-            assert predicted[-1][-1] == example.ids[0]  # a window begins with the token that was predicted last
+            assert (
+                predicted[-1][-1] == example.ids[0]
+            )  # a window begins with the token that was predicted last
             predicted[-1] += [*example.ids[1:].tolist(), example.label]
         assert predicted == texts
         for example in drawn:  # all but a document's last window are full
@@ -70,5 +73,5 @@ def test_packed_rows_predict_right_neighbours(sizes: list[int], length: int, row
             assert len(positions) == batch.n_tokens
             assert batch.packed or len(positions) == batch.ids.numel()
             pairs += zip(batch.ids.ravel()[positions].tolist(), labels.tolist(), strict=True)
-        expected = [pair for text in texts for pair in zip(text[:-1], text[1:], strict=True)]
+        expected = [pair for text in texts for pair in pairwise(text)]
         assert sorted(pairs) == sorted(expected)

@@ -31,7 +31,8 @@ class _RmsNorm(torch.autograd.Function):
         inverse = norm.square_().div_(size).add_(eps).rsqrt_()
         unit = wide * inverse
         ctx.save_for_backward(unit, inverse, weight)
-        return (unit * weight).to(x.dtype)
+        scaled: Tensor = (unit * weight).to(x.dtype)
+        return scaled
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:

@@ -79,7 +79,7 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
 def _language_model_figures(
     meta: Mapping[str, Any], results: Mapping[str, Any], loss: float | None, corpus: Mapping[str, Any]
 ) -> dict[str, float]:
-    """perplexity and bits_per_character, where they mean something.
+    """Perplexity and bits_per_character, where they mean something.
 
         bits per character = loss / ln 2 · (tokens + documents) / characters,  all of the held-out text
 
