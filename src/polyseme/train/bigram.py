@@ -27,10 +27,12 @@ from polyseme.train import distributed
 from polyseme.train.cooccurrence import some_tokens
 
 KAPPA, RIDGE, ROWS = 300.0, 1e-3, 2048
+SPREAD = 10.0
+"""How much larger embeddings start than at random: what fresh blocks add to them then hardly disturbs the bigrams."""
 
 
 def start_as_bigram_model(encoder: Any, head: nn.Module, store: TokenStore, deviation: float) -> None:
-    """Write the constant coordinate into the embedding table and the regression into the output layer.
+    """Write the constant coordinate into the embedding table, enlarge it, and fit the output layer.
 
     Args:
         encoder: satisfies `Encoder`; its embeddings have been started.
@@ -48,6 +50,7 @@ def start_as_bigram_model(encoder: Any, head: nn.Module, store: TokenStore, devi
         )
     with torch.no_grad():
         table[:, 0] = deviation * table.size(1) ** 0.5
+        table *= SPREAD
         states = _states_alone(encoder, store.vocab_size)
         output.copy_(bigram_output(states.cpu(), some_tokens(store)))
         distributed.broadcast([table, output])
