@@ -6,8 +6,8 @@ Both sides: GPT-2 with 4 layers, 4 heads, width 128, no dropout; batches of 12 w
 windows; the first 90 % of the text to learn from, the last 10 % to judge by (256 windows spread over it while training,
 all of it at the end); float32. The peer is transformers' GPT2LMHeadModel under its Trainer with nanoGPT's settings:
 2,000 steps, AdamW 1e-3, 100 steps of warm-up, cosine decay to 1e-4, betas 0.9 and 0.99, weight decay 0.1, gradients cut
-at 1. Ours is `gpt` with the section [train] of its recipe but for the batch, and as many steps as it needs (STEPS).
-Then qwen3, of the same width and depth, with its recipe, for the time that the peer took.
+at 1. Ours is `gpt` with its recipe's optimiser, at a rate that suits this width (RATES), over STEPS steps.
+Then qwen3, of the same width and depth, with its recipe's optimiser, for the time that the peer took.
 
 The two sides take turns. A step's time on a busy machine is mostly its neighbours': the clock is the number of steps
 times the 20th percentile of the side's step times; what was really spent in steps stands beside it. Judging and
@@ -32,7 +32,9 @@ TEXT = (
 )
 BLOCK, ROWS, TARGET = 64, 12, 1.88
 SHAPE = {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4}
-PEER_STEPS, STEPS, EVERY, WINDOWS = 2_000, 900, 50, 256
+PEER_STEPS, STEPS, EVERY, WINDOWS = 2_000, 500, 50, 256
+TRAIN = {"train.warmup": 0.05, "train.weight_decay": 0.1}
+RATES = {"gpt": {"train.learning_rate": 1e-2, "train.clip_norm": 0.0}, "qwen3": {"train.learning_rate": 3e-3}}
 FIRST = 5  # ids below are special tokens
 
 
@@ -112,7 +114,15 @@ def learner_of(model: str, data: Shakespeare, seed: int, settings: dict[str, Any
     else:  # its gated feed-forward has three matrices, not two
         sizes |= {"intermediate_size": 344, "head_dim": 32, "num_key_value_heads": 4}
     recipe = resolve(
-        model, settings={**sizes, "data.sequence_length": BLOCK, "train.precision": "float32", **settings}
+        model,
+        settings={
+            **sizes,
+            "data.sequence_length": BLOCK,
+            "train.precision": "float32",
+            **TRAIN,
+            **RATES[model],
+            **settings,
+        },
     )
     config = recipe.with_model(vocab_size=data.vocabulary).section("model")
     special = special_tokens(data.vocabulary, 0, 2, 3, 4, list(range(FIRST)))
