@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -72,5 +73,5 @@ def test_packed_rows_predict_right_neighbours(sizes: list[int], length: int, row
             assert len(positions) == batch.n_tokens
             assert batch.packed or len(positions) == batch.ids.numel()
             pairs += zip(batch.ids.ravel()[positions].tolist(), labels.tolist(), strict=True)
-        expected = [pair for text in texts for pair in zip(text[:-1], text[1:], strict=True)]
+        expected = [pair for text in texts for pair in pairwise(text)]
         assert sorted(pairs) == sorted(expected)

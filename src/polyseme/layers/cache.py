@@ -68,7 +68,7 @@ class KeyValueCache:
         return (slots - self.start[:, None]).clamp(min=0)
 
     def view(self, n_new: int) -> tuple[Tensor | None, bool]:
-        """What the next tokens may attend to, in the cheapest form: a mask, and whether plain causal order is enough."""
+        """What the next tokens may attend to, in the cheapest form: a mask, or that causal order is enough."""
         if self.start is None and (n_new == 1 or self.length == 0):
             return None, n_new > 1
         return self.mask(n_new), False

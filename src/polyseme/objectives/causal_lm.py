@@ -130,7 +130,7 @@ class CausalLM:
         states = _states(encoding, positions)
         rows = max(1, CHUNK_BYTES // (4 * head.weight.size(0)))
         loss, correct = 0.0, 0
-        for h, gold in zip(states.split(rows), labels.split(rows), strict=True):
+        for h, gold in zip(torch.split(states, rows), torch.split(labels, rows), strict=True):
             logits = head.logits(h).float()
             loss += float(nn.functional.cross_entropy(logits, gold, reduction="sum"))
             correct += int((logits.argmax(1) == gold).sum())

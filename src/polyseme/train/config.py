@@ -53,7 +53,8 @@ class TrainConfig(Config):
         final: the last learning rate as a share of the peak.
         clip_norm: largest norm of a gradient; 0 = do not clip.
         spike_factor: an update whose gradient norm is this many times the recent median is skipped; 0 = never.
-        embedding_start: "random", or "cooccurrence" = factorised counts of neighbouring tokens (cooccurrence.py).
+        embedding_start: "random"; "cooccurrence" = factorised counts of neighbouring tokens (cooccurrence.py);
+            "bigram" = these, and a causal LM's output layer that predicts bigrams from them (bigram.py).
         precision: "auto" = bfloat16 where the processor has it natively and it measures faster, else float32.
         compile: torch.compile the encoder (pays on GPUs).
         evaluations: held-out evaluations over the budget.
@@ -77,7 +78,7 @@ class TrainConfig(Config):
     final: float = Field(0.0, ge=0, le=1)
     clip_norm: float = Field(1.0, ge=0)
     spike_factor: float = Field(10.0, ge=0)
-    embedding_start: Literal["random", "cooccurrence"] = "random"
+    embedding_start: Literal["random", "cooccurrence", "bigram"] = "random"
     precision: Precision = "auto"
     compile: bool = False
     evaluations: int = Field(20, ge=1)

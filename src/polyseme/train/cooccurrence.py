@@ -36,7 +36,7 @@ def cooccurrence_embeddings(store: TokenStore, width: int, seed: int) -> Tensor:
         seed: of the randomised factorisation.
     Shapes:  -> (vocab_size, width)
     """
-    tokens = torch.from_numpy(_stretches(store).astype(np.int64))
+    tokens = some_tokens(store)
     vocabulary = store.vocab_size
     contexts = torch.bincount(tokens, minlength=vocabulary).argsort(descending=True)
     contexts = contexts[: max(1, min(vocabulary, 2048, MOST_CELLS // vocabulary))]
@@ -69,6 +69,11 @@ def start_embedding(table: Tensor, vectors: Tensor, deviation: float) -> None:
     scale = deviation * table.size(1) ** 0.5
     with torch.no_grad():
         table[known] = vectors[known].to(table) * scale
+
+
+def some_tokens(store: TokenStore) -> Tensor:
+    """All tokens of a store, or as many as are worth counting.  Shapes: -> (N,)"""
+    return torch.from_numpy(_stretches(store).astype(np.int64))
 
 
 def _stretches(store: TokenStore) -> npt.NDArray[np.integer]:

@@ -120,7 +120,10 @@ class Optimizers:
             )
         ]
         if muon:
-            stacked = frozenset(id(p) for name, p in muon.items() if "query_key_value" in name)
+            # three matrices of one size, unless heads of queries share those of keys and values
+            stacked = frozenset(
+                id(p) for name, p in muon.items() if "query_key_value" in name and p.size(0) == 3 * p.size(1)
+            )
             self._all.append(Muon(muon.values(), config.learning_rate, config.weight_decay, stacked=stacked))
 
     def step(self, learning_rate: float) -> None:

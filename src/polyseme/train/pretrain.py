@@ -29,6 +29,7 @@ from polyseme.data.store import PreparedCorpus
 from polyseme.errors import ConfigError, RunError, TrainingError
 from polyseme.text.lexicon import Entry, lexicon_fingerprint, read_lexicon
 from polyseme.train import card, checkpoint, distributed
+from polyseme.train.bigram import start_as_bigram_model
 from polyseme.train.budget import Budget
 from polyseme.train.building import (
     build_encoder,
@@ -160,18 +161,19 @@ def build_trainer(
     began = time.perf_counter()
     torch.manual_seed(request.seed)
     encoder = build_encoder(recipe, corpus.tokenizer)
-    if (
-        train.embedding_start == "cooccurrence"
-        and start is None
-        and not checkpoint.exists(run.path / "resume")
-    ):
+    from_counts = (
+        train.embedding_start != "random" and start is None and not checkpoint.exists(run.path / "resume")
+    )
+    deviation = recipe.section("model").initializer_range if from_counts else 0.0
+    if from_counts:
         reporter.stage("counting", 0, None)
         table = encoder.token_embedding().weight
-        vectors = cooccurrence_embeddings(corpus.train, table.size(1), request.seed)
-        start_embedding(table, vectors, recipe.section("model").initializer_range)
+        start_embedding(table, cooccurrence_embeddings(corpus.train, table.size(1), request.seed), deviation)
     objectives = build_objectives(recipe, special, request.seed)
     counts = unigram_counts(objectives, corpus.train)
     learner = GradientLearner(encoder, objectives, train, device, counts, request.seed)
+    if from_counts and train.embedding_start == "bigram":
+        start_as_bigram_model(encoder, learner.heads[objectives[0].name], corpus.train, deviation)
     if start is not None:
         weights, warning = start.weights()
         if warning:

@@ -81,7 +81,11 @@ def config_to_ours(config: dict[str, Any]) -> dict[str, Any]:
     """Our configuration's fields from GPT-2's config.json; what a decoder does not need is left out."""
     ours = {theirs: name for name, theirs in _NAMES.items()}
     kept = {ours[k]: v for k, v in config.items() if k in ours}
-    kept |= {k: config[k] for k in ("vocab_size", "initializer_range", "bos_token_id", "eos_token_id") if k in config}
+    kept |= {
+        k: config[k]
+        for k in ("vocab_size", "initializer_range", "bos_token_id", "eos_token_id")
+        if k in config
+    }
     if kept.get("intermediate_size") is None and "hidden_size" in kept:
         kept["intermediate_size"] = 4 * kept["hidden_size"]
     return kept

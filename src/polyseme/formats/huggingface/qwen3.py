@@ -57,7 +57,7 @@ def to_theirs(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[
     result: dict[str, Tensor] = {}
     for name, tensor in _rename.to_theirs(tensors, RULES, config["num_hidden_layers"]).items():
         if "qkv_proj" in name:
-            parts = tensor.split(_rows(config))
+            parts = torch.split(tensor, _rows(config))
             result |= {name.replace("qkv_proj", p): t for p, t in zip(_PARTS, parts, strict=True)}
         else:
             result[name] = tensor
