@@ -5,6 +5,8 @@ The masks here are the only thing that keeps packed examples apart.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -118,7 +120,7 @@ def rotary_table(position: Tensor, head_size: int, theta: float) -> tuple[Tensor
     )
 
 
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def rotate_plain(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Turn each pair (xᵢ, xᵢ₊D/2) by its position's angle, so that products depend on distances.
 
     Shapes:  x: (B, T, 2, H, D), queries and keys at once.  cos, sin: (B, T, 1, 1, D) -> the same shape as x
@@ -126,3 +128,35 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """
     first, second = x.chunk(2, dim=-1)
     return x * cos.to(x.dtype) + torch.cat([second, first], dim=-1) * sin.to(x.dtype)
+
+
+class _Rotate(torch.autograd.Function):
+    """The same in three passes; the gradient is turned back by the same angle."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        ctx.save_for_backward(cos, sin)
+        return _turn(x, cos, sin)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        cos, sin = ctx.saved_tensors
+        return _turn(grads[0], cos, -sin), None, None
+
+
+def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    half = x.size(-1) // 2
+    turned = x * cos
+    turned[..., :half].addcmul_(x[..., half:], sin[..., :half])
+    turned[..., half:].addcmul_(x[..., :half], sin[..., half:])
+    return turned
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """`rotate_plain`, with a backward pass of its own on CPUs.
+
+    Shapes:  x: (B, T, 2, H, D), queries and keys at once.  cos, sin: (B, T, 1, 1, D) -> the same shape as x
+    """
+    if x.device.type == "cpu":
+        return _Rotate.apply(x, cos.to(x.dtype), sin.to(x.dtype))  # type: ignore[no-any-return, no-untyped-call]
+    return rotate_plain(x, cos, sin)

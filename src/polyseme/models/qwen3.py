@@ -21,7 +21,6 @@ from typing import Self
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.nn.functional import rms_norm
 
 from polyseme.core.config import Config
 from polyseme.core.protocols import HeadStyle, ModelEntry
@@ -30,6 +29,7 @@ from polyseme.errors import InputError
 from polyseme.layers.activation import activation
 from polyseme.layers.attention import attend, attend_plain, causal_mask, rotary_table, rotate
 from polyseme.layers.cache import KeyValueCache
+from polyseme.layers.norm import RMSNorm, rms_norm
 
 
 class Qwen3Config(Config):
@@ -93,12 +93,12 @@ class Qwen3Block(nn.Module):
         self.layer, self.size = layer, size
         self.heads, self.shared = config.num_attention_heads, config.num_key_value_heads
         self.eps, self.attention_dropout = config.rms_norm_eps, config.attention_dropout
-        self.attention_norm = nn.RMSNorm(d, eps=self.eps)
+        self.attention_norm = RMSNorm(d, eps=self.eps)
         self.query_key_value = nn.Linear(d, (self.heads + 2 * self.shared) * size, bias=False)
-        self.query_norm = nn.RMSNorm(size, eps=self.eps)
-        self.key_norm = nn.RMSNorm(size, eps=self.eps)
+        self.query_norm = RMSNorm(size, eps=self.eps)
+        self.key_norm = RMSNorm(size, eps=self.eps)
         self.attention_output = nn.Linear(self.heads * size, d, bias=False)
-        self.feedforward_norm = nn.RMSNorm(d, eps=self.eps)
+        self.feedforward_norm = RMSNorm(d, eps=self.eps)
         self.input_and_gate = nn.Linear(d, 2 * m, bias=False)
         self.output = nn.Linear(m, d, bias=False)
         self.act = activation(config.hidden_act)
@@ -118,7 +118,7 @@ class Qwen3Block(nn.Module):
         scale = torch.cat([  # both norms at once: (H + H_kv, D)
             self.query_norm.weight.expand(self.heads, -1), self.key_norm.weight.expand(self.shared, -1)
         ])  # fmt: skip
-        qk = rms_norm(qk, (self.size,), eps=self.eps) * scale
+        qk = rms_norm(qk, scale, self.eps)
         qk = rotate(qk[:, :, None], *rotary)[:, :, 0].transpose(1, 2)
         q, k, v = qk[:, : self.heads], qk[:, self.heads :], v.transpose(1, 2)  # each (B, heads, T, D)
         if cache is not None:
@@ -156,7 +156,7 @@ class Qwen3(nn.Module):
         )
         self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size)
         self.blocks = nn.ModuleList(Qwen3Block(config, i) for i in range(config.num_hidden_layers))
-        self.final_norm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.final_norm = RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.initialise()
 
     def initialise(self) -> None:

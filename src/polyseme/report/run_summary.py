@@ -29,8 +29,12 @@ _FROM_METRICS = {
     "heldout_loss": "heldout_loss",
     "unigram_loss": "unigram_loss",
 }
+LANGUAGE_MODELS = ("causal_lm", "bidirectional_lm", "class_bigram")
+"""Objectives whose held-out loss is of each token given others on one side, so that it has a perplexity."""
+
 _COUNTED = ("documents", "words", "characters", "tokens")
 _WIDTH = 16
+_LARGEST_EXPONENT = 700.0
 
 
 def summarize(run: RunDirectory) -> dict[str, Any]:
@@ -41,8 +45,9 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
 
     Returns a JSON-able dict with at least model, parameters, vocab_size, status, progress, tokens_seen, steps,
     seconds, tokens_per_second, peak_memory_bytes, heldout_loss, unigram_loss (nats per predicted token, same text),
-    heldout (all scores), corpus {documents, words, fingerprint, dirt …} and losses (held-out, in order); perplexity
-    where the model predicts the next token. What is not known is None.
+    heldout (all scores), corpus {documents, words, fingerprint, dirt …} and losses (held-out, in order); where the
+    model predicts the next token also perplexity = exp(heldout_loss), and of causal_lm bits_per_character, by which
+    runs with different vocabularies compare. What is not known is None.
     """
     meta, records = run.meta, run.metrics()
     results: Mapping[str, Any] = meta.get("results") or {}
@@ -62,14 +67,35 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
         values = [last.get(_FROM_METRICS.get(name, "")), results.get(name)]
         summary[name] = next((v for v in (values if newer else reversed(values)) if v is not None), None)
     summary["heldout"] = results.get("heldout") or {}
-    if results.get("perplexity") is not None:
-        summary["perplexity"] = results["perplexity"]
     summary["budget"] = (meta.get("asked") or {}).get("budget")
     summary["corpus"] = corpus_figures(meta.get("corpus") or {})
+    summary |= _language_model_figures(meta, results, summary["heldout_loss"], summary["corpus"])
     summary["losses"] = [
         record["heldout_loss"] for record in records if record.get("heldout_loss") is not None
     ]
     return summary
+
+
+def _language_model_figures(
+    meta: Mapping[str, Any], results: Mapping[str, Any], loss: float | None, corpus: Mapping[str, Any]
+) -> dict[str, float]:
+    """perplexity and bits_per_character, where they mean something.
+
+        bits per character = loss / ln 2 · (tokens + documents) / characters,  all of the held-out text
+
+    A document's end is one prediction more. What the tokenizer drops (case, for some; spaces) is not paid for.
+    """
+    objectives = (meta.get("recipe") or {}).get("objectives") or [None]
+    figures: dict[str, float] = {}
+    if results.get("perplexity") is not None:
+        figures["perplexity"] = results["perplexity"]
+    elif objectives[0] in LANGUAGE_MODELS and loss is not None and loss < _LARGEST_EXPONENT:
+        figures["perplexity"] = math.exp(loss)
+    held = corpus["splits"].get("valid", {})
+    if objectives[0] == "causal_lm" and loss is not None and held.get("characters"):
+        predictions = held["tokens"] + held["documents"]
+        figures["bits_per_character"] = loss / math.log(2) * predictions / held["characters"]
+    return figures
 
 
 def corpus_figures(meta: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,7 +182,9 @@ def _loss_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     if len(losses) > 2:
         rows.append(("", f"{sparkline(losses, 40)}  {losses[0]:.2f} → {losses[-1]:.2f}"))
     if summary.get("perplexity") is not None:
-        rows.append(("perplexity", f"{summary['perplexity']:.1f}"))
+        bits = summary.get("bits_per_character")
+        per_character = f", {bits:.3f} bits per character" if bits is not None else ""
+        rows.append(("perplexity", f"{summary['perplexity']:.1f}{per_character}"))
     return rows
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,22 @@ def test_a_run_that_was_never_saved_has_its_metrics(tmp_path: Path) -> None:
     summary = summarize(_run(tmp_path, results=None, last_step=7, status="training"))
     assert (summary["steps"], summary["heldout_loss"], summary["peak_memory_bytes"]) == (7, 5.75, None)
     assert "18% of its budget" in summary_text(summary)
+
+
+@pytest.mark.parametrize("objective", ["causal_lm", "bidirectional_lm", "class_bigram", "masked_lm"])
+def test_a_language_model_has_a_perplexity(tmp_path: Path, objective: str) -> None:
+    run = _run(tmp_path, results=RESULTS, last_step=20, status="finished")
+    run.meta["recipe"]["objectives"] = [objective]
+    summary = summarize(run)
+    if objective == "masked_lm":
+        assert "perplexity" not in summary
+        assert "bits_per_character" not in summary
+        return
+    assert summary["perplexity"] == pytest.approx(math.exp(5.0))
+    assert ("bits_per_character" in summary) == (objective == "causal_lm")
+    if objective == "causal_lm":
+        assert summary["bits_per_character"] == pytest.approx(5.0 / math.log(2) * 645 / 3000)
+        assert "148.4, 1.551 bits per character" in summary_text(summary)
 
 
 def test_the_text_for_people(tmp_path: Path) -> None:
