@@ -27,7 +27,9 @@ from typing import Any
 import numpy as np
 import torch
 
-TEXT = Path(__file__).resolve().parents[2] / "shared" / "data" / "text" / "en" / "tinyshakespeare" / "input.txt"
+TEXT = (
+    Path(__file__).resolve().parents[2] / "shared" / "data" / "text" / "en" / "tinyshakespeare" / "input.txt"
+)
 BLOCK, ROWS, TARGET = 64, 12, 1.88
 SHAPE = {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4}
 PEER_STEPS, STEPS, EVERY, WINDOWS = 2_000, 900, 50, 256
@@ -109,16 +111,16 @@ def learner_of(model: str, data: Shakespeare, seed: int, settings: dict[str, Any
         sizes |= {"intermediate_size": 512}
     else:  # its gated feed-forward has three matrices, not two
         sizes |= {"intermediate_size": 344, "head_dim": 32, "num_key_value_heads": 4}
-    recipe = resolve(model, settings={**sizes, "data.sequence_length": BLOCK, "train.precision": "float32", **settings})
+    recipe = resolve(
+        model, settings={**sizes, "data.sequence_length": BLOCK, "train.precision": "float32", **settings}
+    )
     config = recipe.with_model(vocab_size=data.vocabulary).section("model")
     special = special_tokens(data.vocabulary, 0, 2, 3, 4, list(range(FIRST)))
     torch.manual_seed(seed)
     encoder = registry.models.load(model).ENTRY.build(config)
     counts = torch.bincount(data.train[:, 1:].reshape(-1), minlength=data.vocabulary)
     objectives = build_objectives(recipe, special, seed)
-    return GradientLearner(
-        encoder, objectives, recipe.section("train"), torch.device("cpu"), counts, seed
-    )
+    return GradientLearner(encoder, objectives, recipe.section("train"), torch.device("cpu"), counts, seed)
 
 
 def ours(model: str, data: Shakespeare, steps: int, seed: int = 1, **settings: Any) -> Iterator[Course]:
