@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from decoding import make_loaded
 
+from decoding import make_loaded
 from polyseme.cli import main
 from polyseme.infer import load as load_module
 from polyseme.infer.generate import generate
