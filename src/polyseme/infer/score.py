@@ -1,7 +1,8 @@
 """How probable a model finds a text, or a continuation of one.
 
-Decoders give log-likelihoods, masked models pseudo-log-likelihoods, ELMo's language model the sum of its two directions';
-infer/likelihood.py says what these are. All are sums in nats. Figures of models with different vocabularies may be compared by text, not by token.
+Decoders give log-likelihoods, masked models pseudo-log-likelihoods, ELMo's language model the sum of its two directions;
+infer/likelihood.py says what these are. All are sums in nats. Figures of models with different vocabularies may be
+compared by text, not by token.
 """
 
 from __future__ import annotations
