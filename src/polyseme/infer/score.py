@@ -1,6 +1,6 @@
 """How probable a model finds a text, or a continuation of one.
 
-Decoders give log-likelihoods, masked models pseudo-log-likelihoods, ELMo's language model the sum of its two directions;
+Decoders give log-likelihoods, masked models pseudo-log-likelihoods, ELMo's language model the sum of its directions;
 infer/likelihood.py says what these are. All are sums in nats. Figures of models with different vocabularies may be
 compared by text, not by token.
 """
