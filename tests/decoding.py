@@ -7,13 +7,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from small import make_encoder
 
 from polyseme.infer.load import Loaded
 from polyseme.objectives.causal_lm import CausalLMHead
 from polyseme.objectives.masked_lm import MaskedLMHead
 from polyseme.text.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
 from polyseme.train.building import special_ids
+from small import make_encoder, make_objectives
 
 TEXTS = ['the cat sat on the mat, and it\'s a "good" day. 北京欢迎你', "é ü one two three, four"] * 9
 SIZES = {"wordpiece": 90, "byte-bpe": 330, "unigram": 80, "characters": 64, "words": 64, "spaces": 64}
@@ -29,6 +29,9 @@ def make_loaded(model: str = "gpt", kind: str = "wordpiece", **changes: Any) -> 
     causal = encoder.reach == "left"
     torch.manual_seed(0)
     heads: Any = {"causal_lm": CausalLMHead(encoder)} if causal else {"masked_lm": MaskedLMHead(encoder)}
+    if model == "elmo":
+        (objective,) = make_objectives(("bidirectional_lm",), special_ids(tokenizer))
+        heads = {"bidirectional_lm": objective.build_head(encoder)}
     recipe: Any = SimpleNamespace(architecture=model, objectives=tuple(heads))
     run: Any = SimpleNamespace(path=Path("runs/test"), meta={})
     return Loaded(

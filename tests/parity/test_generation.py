@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 import torch
-from parity.test_decoders import QWEN, pair
 
+from parity.test_decoders import QWEN, pair
 from polyseme.infer import sampling
 from polyseme.infer.generate import GenerationConfig, _Work
 from polyseme.infer.load import Loaded

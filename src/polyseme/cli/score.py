@@ -23,7 +23,8 @@ def run(
 ) -> None:
     """Say how probable every line of a file is: its log-likelihood in nats, tokens, nats per token, and the line.
 
-    Decoders (gpt, qwen3) give log-likelihoods, masked models (bert, modernbert, ernie) pseudo-log-likelihoods.
+    Decoders (gpt, qwen3) give log-likelihoods, masked models (bert, modernbert, ernie) pseudo-log-likelihoods,
+    elmo the sum of both directions.
 
     Args:
         folder: the run folder.
@@ -49,10 +50,11 @@ def run(
         else:
             emit(f"{score.log_likelihood:.3f}\t{score.tokens}\t{score.per_token:.3f}\t{line}")
     whole = Score(total, tokens, unknown)
-    perplexity = math.exp(min(-whole.per_token, 700.0))
+    predictions_per_token = 2 if kind.startswith("two-way") else 1
+    perplexity = math.exp(min(-whole.per_token / predictions_per_token, 700.0))
     if json:
         emit_json({"kind": kind, "lines": lines, "total": whole.as_dict() | {"perplexity": perplexity}})
-    say(f"{kind}: {total:,.1f} nats over {tokens:,} tokens, perplexity {perplexity:,.2f} per token")
+    say(f"{kind}: {total:,.1f} nats over {tokens:,} tokens, perplexity {perplexity:,.2f}")
     if unknown:
         say(f"note: {unknown:,} tokens are unknown to the vocabulary; what they stand for was not scored")
     if report.counts:

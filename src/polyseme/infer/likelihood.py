@@ -2,14 +2,16 @@
 
     causal     log p(s_i | s_<i)          s = [CLS] t₁ … tₙ [SEP], in one pass over the text
     masked     log p(t_i | all others)    t_i replaced by [MASK]: one pass over the text for each of its tokens
+    two-way    log p(t_i | t_<i) + log p(t_i | t_>i)    s = [CLS] t₁ … tₙ [SEP], in one pass
 
 A text longer than the model reads: a decoder reads it in windows, each beginning with the second half of what came
-before, as in generation (infer/contexts.py); a masked model sees as many neighbours on both sides as fit.
+before, as in generation (infer/contexts.py); a masked model sees as many neighbours on both sides as fit; a two-way
+model counts half a window at a time, with a quarter on either side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -20,7 +22,7 @@ from polyseme.infer.contexts import kept
 from polyseme.infer.load import Loaded
 from polyseme.layers.cross_entropy import CHUNK_BYTES
 
-__all__ = ["Part", "causal", "causal_shared", "log_probabilities", "masked"]
+__all__ = ["Part", "causal", "causal_shared", "log_probabilities", "masked", "two_way"]
 
 TOKENS_PER_BATCH = 8192
 
@@ -37,16 +39,21 @@ class Part(NamedTuple):
     first: int
 
 
-def log_probabilities(head: Any, hidden: Tensor, labels: Tensor) -> Tensor:
+def log_probabilities(
+    logits_of: Callable[[Tensor], Tensor], classes: int, hidden: Tensor, labels: Tensor
+) -> Tensor:
     """Log-softmax of every row at its label; the logits of a large vocabulary never stand in memory at once.
 
+    Args:
+        logits_of: hidden states (N, d) -> logits (N, classes).
+        classes: size of the vocabulary that is predicted.
     Shapes:  hidden: (P, d).  labels: (P,) -> (P,) float64
     """
-    rows = max(1, CHUNK_BYTES // (4 * int(head.weight.size(0))))
+    rows = max(1, CHUNK_BYTES // (4 * classes))
     found = []
     for start in range(0, len(labels), rows):
         gold = labels[start : start + rows]
-        logits = head.logits(hidden[start : start + rows]).float()
+        logits = logits_of(hidden[start : start + rows]).float()
         found.append(logits.gather(1, gold[:, None]).squeeze(1) - logits.logsumexp(1))
     return torch.cat(found).double() if found else hidden.new_zeros(0, dtype=torch.float64)
 
@@ -74,6 +81,43 @@ def masked(loaded: Loaded, head: Any, parts: Sequence[Part]) -> list[float]:
     """
     windows = (w for i, part in enumerate(parts) for w in _hidden_windows(part, loaded, i))
     return _sums(loaded, head, windows, len(parts))
+
+
+def two_way(loaded: Loaded, head: Any, parts: Sequence[Part]) -> list[float]:
+    """Sum of log p from the left and log p from the right, for every text; the parts have no [SEP] yet.
+
+    What the head has no class for counts as [UNK], as in training.
+
+    Source:  Peters et al. (2018), section 3.1.
+    """
+    totals = torch.zeros(len(parts), dtype=torch.float64)
+    classes, unknown = len(head.weight), loaded.tokenizer.unk_id
+    for some in _by_length(w for i, part in enumerate(parts) for w in _middle_windows(part, loaded, i)):
+        batch = _batch([w.ids for w in some], loaded.special.pad)
+        hidden = loaded.encoder.encode(batch).last.flatten(0, 1)
+        half, width = hidden.size(1) // 2, batch.ids.size(1)
+        places = torch.tensor([row * width + p for row, w in enumerate(some) for p in w.positions])
+        labels = torch.tensor([label if label < classes else unknown for w in some for label in w.labels])
+        owner = torch.tensor([w.owner for w in some for _ in w.labels])
+        for states in (hidden[places - 1, :half], hidden[places + 1, half:]):
+            totals.index_add_(0, owner, log_probabilities(head, classes, states, labels))
+    return totals.tolist()
+
+
+def _middle_windows(part: Part, loaded: Loaded, owner: int) -> Iterator[_Window]:
+    special, room, tokens = loaded.special, loaded.room, part.ids[1:]
+    step = len(tokens) if len(tokens) <= room else max(1, room // 2)
+    for start in range(0, len(tokens), step):
+        begin = max(0, min(start - (room - step) // 2, len(tokens) - room))
+        window = tokens[begin : begin + room]
+        counted = range(max(start, part.first - 1), min(start + step, len(tokens)))
+        if counted:
+            yield _Window(
+                [special.cls, *window, special.sep],
+                [i - begin + 1 for i in counted],
+                [tokens[i] for i in counted],
+                owner,
+            )
 
 
 def _left_windows(part: Part, most: int, owner: int) -> Iterator[_Window]:
@@ -108,7 +152,7 @@ def _sums(loaded: Loaded, head: Any, windows: Iterable[_Window], texts: int) -> 
         labels = torch.tensor([label for w in some for label in w.labels])
         owner = torch.tensor([w.owner for w in some for _ in w.labels])
         hidden = loaded.encoder.encode(batch, at=positions).at(positions)
-        totals.index_add_(0, owner, log_probabilities(head, hidden, labels))
+        totals.index_add_(0, owner, log_probabilities(head.logits, len(head.weight), hidden, labels))
     return totals.tolist()
 
 
@@ -179,7 +223,7 @@ def causal_shared(loaded: Loaded, head: Any, parts: Sequence[Part]) -> list[floa
         rows = torch.tensor([r for r, part in enumerate(some) for _ in part.ids[part.first :]])
         columns = torch.tensor([c - 1 - shared for part in some for c in range(part.first, len(part.ids))])
         labels = torch.tensor([label for part in some for label in part.ids[part.first :]])
-        found = log_probabilities(head, hidden[rows, columns], labels)
+        found = log_probabilities(head.logits, len(head.weight), hidden[rows, columns], labels)
         sums = torch.zeros(len(some), dtype=torch.float64).index_add_(0, rows, found)
         for i, total in zip(short[start : start + rows_at_once], sums.tolist(), strict=True):
             totals[i] = total

@@ -1,7 +1,8 @@
 """How probable a model finds a text, or a continuation of one.
 
-Decoders give log-likelihoods, masked models pseudo-log-likelihoods; infer/likelihood.py says what these are. Both are
-sums in nats. Figures of models with different vocabularies may be compared by text, not by token.
+Decoders give log-likelihoods, masked models pseudo-log-likelihoods, ELMo's language model the sum of its directions;
+infer/likelihood.py says what these are. All are sums in nats. Figures of models with different vocabularies may be
+compared by text, not by token.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Literal
 import torch
 
 from polyseme.errors import ConfigError
-from polyseme.infer.likelihood import Part, causal, causal_shared, masked
+from polyseme.infer.likelihood import Part, causal, causal_shared, masked, two_way
 from polyseme.infer.load import Loaded
 from polyseme.text.clean import DirtReport, clean
 from polyseme.text.corpus import TextConfig
@@ -24,7 +25,7 @@ from polyseme.text.sources import read_lines
 
 __all__ = ["Score", "kind_of", "score", "score_continuations", "score_file"]
 
-Kind = Literal["log-likelihood", "pseudo-log-likelihood"]
+Kind = Literal["log-likelihood", "pseudo-log-likelihood", "two-way log-likelihood"]
 
 LINES_AT_ONCE = 1024
 
@@ -69,10 +70,12 @@ def kind_of(loaded: Loaded) -> Kind:
         return "log-likelihood"
     if any(name in loaded.heads for name in _MASKED):
         return "pseudo-log-likelihood"
+    if "bidirectional_lm" in loaded.heads:
+        return "two-way log-likelihood"
     raise ConfigError(
         "this run gives texts no probability",
         got=f"{loaded.recipe.architecture}, trained with {', '.join(loaded.recipe.objectives)}",
-        expected="a run trained with causal_lm, masked_lm or knowledge_masking",
+        expected="a run trained with causal_lm, masked_lm, knowledge_masking or bidirectional_lm",
         where=loaded.run.path,
         fix="polyseme neighbours RUN WORD, or polyseme embed RUN FILE -o OUT.npy",
     )
@@ -81,8 +84,10 @@ def kind_of(loaded: Loaded) -> Kind:
 def score(loaded: Loaded, texts: Sequence[str], end: bool = False) -> list[Score]:
     """The log-likelihood of every text, its beginning given; of masked models the pseudo-log-likelihood.
 
+    Of ELMo's two-way language model it is the sum of both directions: every token counts once and is predicted twice.
+
     Args:
-        loaded: a run of a decoder (gpt, qwen3) or of a masked model (bert, modernbert, ernie).
+        loaded: a run of a decoder (gpt, qwen3) of a masked model (bert, modernbert, ernie), or elmo.
         texts: any strings; one without tokens gets 0 tokens and 0 nats.
         end: count the end of the text as a token, too (decoders).
     Raises:  ConfigError: the run gives texts no probability, or cannot tell how probable it is that they end.
@@ -156,7 +161,7 @@ def _scores(
     kind, special = kind_of(loaded), loaded.special
     if end and kind != "log-likelihood":
         raise ConfigError(
-            "a masked model does not say where texts end",
+            "only decoders say how probable it is that a text ends",
             got=f"end with {loaded.recipe.architecture}",
             fix="leave --end out, or score with a decoder such as gpt",
         )
@@ -168,6 +173,8 @@ def _scores(
         sums = (causal_shared if shared and hasattr(loaded.encoder, "decode") else causal)(
             loaded, head, parts
         )
+    elif kind == "two-way log-likelihood":
+        sums = two_way(loaded, loaded.heads["bidirectional_lm"], parts)
     else:
         sums = masked(loaded, next(loaded.heads[n] for n in _MASKED if n in loaded.heads), parts)
     scores = [Score(0.0, 0)] * len(encoded)

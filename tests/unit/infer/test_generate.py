@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import torch
-from decoding import make_loaded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from decoding import make_loaded
 from polyseme.errors import ConfigError
 from polyseme.infer import generate as module
 from polyseme.infer.generate import generate, generate_stream

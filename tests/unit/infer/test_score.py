@@ -5,13 +5,17 @@ from typing import Any
 
 import pytest
 import torch
-from decoding import make_loaded
 
+from decoding import make_loaded
+from polyseme.core import registry
+from polyseme.data.loader import to_batch
+from polyseme.data.packing import collate
 from polyseme.errors import ConfigError
 from polyseme.infer import likelihood
 from polyseme.infer.load import Loaded
 from polyseme.infer.score import score, score_continuations, score_file
 from polyseme.text.clean import DirtReport
+from small import make_objectives
 
 LINES = ["the cat sat", "", "北京", "on the mat and a good day " * 9, "a", "the cat sat on a mat"]
 
@@ -176,8 +180,38 @@ def test_a_file_line_by_line(tmp_path: Path) -> None:
     assert with_context[0] == score_continuations(loaded, "on", [" the cat"])[0]
 
 
+@pytest.mark.skipif("elmo" not in registry.models.names(), reason="no two-way language model")
+def test_a_two_way_model_gives_the_sum_of_both_directions(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = make_loaded("elmo", "words")
+    objective = make_objectives(("bidirectional_lm",), loaded.special)[0]
+    lines = [line for line in LINES if len(line) < 60] + ["zzz cat"]
+    for size in (8192, 8):
+        monkeypatch.setattr(likelihood, "TOKENS_PER_BATCH", size)
+        for line, one in zip(lines, score(loaded, lines), strict=True):
+            ids = loaded.tokenizer.encode(line).ids
+            assert one.tokens == len(ids)
+            if not ids:
+                continue
+            rows = collate([[loaded.example(ids)]], len(ids) + 2, loaded.special)
+            batch = to_batch(rows, [objective])
+            with torch.no_grad():
+                encoding = loaded.encoder.encode(batch)
+                total, count = objective.score(encoding, loaded.heads["bidirectional_lm"], batch)["loss"]
+            assert count == 2 * len(ids)
+            assert one.log_likelihood == pytest.approx(-total, abs=1e-3)
+    long = "the cat sat on a good mat and one day it's two " * 12
+    (whole,) = score(loaded, [long])
+    assert whole.tokens == len(loaded.tokenizer.encode(long).ids) > loaded.room
+    assert whole.log_likelihood < 0
+    given, rest = "the cat", " sat on a mat"
+    (after,) = score_continuations(loaded, given, [rest])
+    (both,), (alone,) = score(loaded, [given + rest]), score_continuations(loaded, given + rest, [""])
+    assert alone.tokens == 0
+    assert 0 > after.log_likelihood > both.log_likelihood
+
+
 def test_errors_name_what_to_do() -> None:
-    with pytest.raises(ConfigError, match="does not say where texts end"):
+    with pytest.raises(ConfigError, match="only decoders say"):
         score(make_loaded("bert"), ["the"], end=True)
     neither = make_loaded("bert")
     neither.heads.clear()

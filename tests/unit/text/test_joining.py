@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from decoding import TEXTS, make_tokenizer
 
+from decoding import TEXTS, make_tokenizer
 from polyseme.text.joining import Joiner, gap
 from polyseme.text.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
 
