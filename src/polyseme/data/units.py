@@ -127,6 +127,16 @@ class Units:
             by_source[pattern.source] = by_source.get(pattern.source, 0) + 1
         return {"patterns": counts, "coverage": {k: round(v, 6) for k, v in self.coverage.items()}}
 
+    def summary(self) -> str:
+        """A line for people: how many patterns, and how much of the text units cover."""
+        counts: dict[str, int] = {}
+        for pattern in self.patterns:
+            name = f"{pattern.source} {'word' if pattern.kind == 'basic' else pattern.kind}"
+            counts[name] = counts.get(name, 0) + 1
+        known = ", ".join(f"{name} {n:,}" for name, n in counts.items()) or "none"
+        shares = ", ".join(f"{self.coverage.get(kind, 0.0):.1%} {kind}" for kind in KINDS)
+        return f"units known from the corpus: {known}; of its tokens {shares}"
+
     def as_bytes(self) -> bytes:
         """The patterns as a table that people can read: UTF-8, one a line, columns parted by TABs."""
         cover = "\t".join(f"{name}={share:.6f}" for name, share in self.coverage.items())
