@@ -62,7 +62,7 @@ def find(
 def choose(
     units: list[tuple[int, int, int, int]],
     quota: int,
-    shares: Sequence[float],
+    weights: Sequence[float],
     order: Sequence[float],
     coin: Sequence[float],
 ) -> set[int]:
@@ -76,7 +76,7 @@ def choose(
 
     carried = 0.0
     for k in (ENTITY, PHRASE) if units and quota else ():
-        target = (shares[k] if shares[k] >= 0 else tokens[k] / sum(tokens)) * quota + carried
+        target = weights[k] * tokens[k] / sum(tokens) * quota + carried
         for s, e, kind, _ in by_chance:
             if kind != k:
                 continue

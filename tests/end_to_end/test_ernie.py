@@ -55,7 +55,7 @@ def test_the_run_keeps_its_units(run: Path) -> None:
     assert known["patterns"]["entity"]["lexicon"] == 2  # 量子计算 is not in the text
     assert known["patterns"]["phrase"]["lexicon"] == 1
     assert known["patterns"]["entity"]["segmenter"] >= 2
-    assert 0 < known["coverage"]["entity"] < known["coverage"]["phrase"]
+    assert 0 < known["coverage"]["entities"]["entity"] < known["coverage"]["entities"]["phrase"]
     table = (run / "knowledge_masking.tsv").read_text("utf-8")
     assert "树莓派\tentity\tlexicon\t\t" in table
     assert "源代码\tphrase\tlexicon\tphrase\t" in table

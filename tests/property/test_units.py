@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -24,8 +26,15 @@ layouts = st.lists(st.lists(st.integers(3, 24), min_size=1, max_size=2), min_siz
 shares = st.one_of(st.none(), st.floats(0, 0.5))
 
 
-def make_units(patterns: list[tuple[tuple[int, ...], str]]) -> Units:
-    return Units(SINGLE, [Pattern(str(ids), kind, "lexicon", "", ids) for ids, kind in patterns])
+COVERAGE = {
+    "phrases": {"basic": 0.6, "phrase": 0.4, "entity": 0.0},
+    "entities": {"basic": 0.5, "phrase": 0.3, "entity": 0.2},
+}
+
+
+def make_units(patterns: list[tuple[tuple[int, ...], str]], coverage: Any = None) -> Units:
+    made = [Pattern(str(ids), kind, "lexicon", "", ids) for ids, kind in patterns]
+    return Units(SINGLE, made, coverage or COVERAGE)
 
 
 def make_rows(layout: list[list[int]], seed: int, progress: float = 1.0) -> Rows:
@@ -89,14 +98,17 @@ def test_the_choice_is_that_of_the_plain_form_and_takes_units_as_wholes(
     rows = make_rows(layout, seed, (0.0, 0.5, 1.0)[stage])
     chosen = objective.choose(rows, objective.find(rows))
     t = np.arange(rows.ids.shape[1])
-    wanted = [0.0, phrase_share, entity_share if stage == 2 else 0.0]
+    here = COVERAGE["entities" if stage == 2 else "phrases"]
+    share = {"phrase": phrase_share, "entity": entity_share}
+    weights = [1.0]
+    for kind in ("phrase", "entity"):
+        weights.append(share[kind] / here[kind] if share[kind] is not None and here[kind] else 1.0)
     for b, counter in enumerate(rows.counters.tolist()):
         quota = int(np.floor(rate * rows.maskable[b].sum() + 0.5))
         quota = min(max(quota, 1), int(rows.maskable[b].sum()))
         units = plain(rows, b, objective.units, stage)
         order, coin = (objective._random.uniform(counter, t + n) for n in (0, len(t)))
-        share = [-1.0 if s is None else s for s in wanted]
-        expected = plain_units.choose(units, quota, share, order.tolist(), coin.tolist())
+        expected = plain_units.choose(units, quota, weights, order.tolist(), coin.tolist())
         assert {*np.flatnonzero(chosen[b]).tolist()} == expected
         assert len(expected) <= quota
         for start, end, *_ in units:
@@ -164,6 +176,7 @@ def rich_rows() -> tuple[Rows, Units]:
         whole = np.array([1, *ids, 2])
         rows.append([Example(whole, np.zeros(64, np.int64), np.array([True, *starts, True]))])
     units = make_units([(entity, "entity"), (phrase, "phrase")])
+    units.coverage = {"entities": {"basic": 0.294, "phrase": 0.353, "entity": 0.353}}
     return collate(rows, 64, SPECIAL, progress=1.0), units
 
 

@@ -103,7 +103,8 @@ class Objective(Protocol):
     #
     #     JUDGED     values of CONFIG under which every run is judged on held-out text, however it is trained
     #     READ       (config, store, tokenizer, lexicon) -> knowledge: what it must learn from the training text
-    #                beforehand. Knowledge has as_bytes(), which the run keeps as OBJECTIVE.tsv, and report(), JSON-able
+    #                beforehand. Knowledge has as_bytes(), which the run keeps as OBJECTIVE.tsv, report(), JSON-able,
+    #                and summary(), a line for people
     #     PARSE      (bytes, tokenizer) -> the same knowledge
     #
     # and then has `use(knowledge)`, called once before it prepares a batch.

@@ -31,6 +31,7 @@ _GAP = re.compile(f"(?<=[{_CJK}]) (?=[{_CJK}])")
 _NAME = re.compile(f"[{_CJK}]{{2,}}")
 _NAME_SHARE = 0.5  # of a word's occurrences that must be tagged as a name
 _MOST_TOKENS = 20_000_000  # of a corpus from which phrases are mined
+_BLOCK = 1 << 22  # tokens looked at together
 _MOST_TAGGED = 5_000_000  # and in which names are looked for
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
 
@@ -63,8 +64,7 @@ def learn_units(store: TokenStore, tokenizer: Tokenizer, lexicon: Sequence[Entry
     single = single_units(tokenizer)
     ordinary = np.ones(tokenizer.vocab_size, np.bool_)
     ordinary[list(tokenizer.special_ids)] = False
-    occurs = np.asarray(store.counts) > 0
-    sources = [[p for p in lexicon_patterns(lexicon, tokenizer) if occurs[list(p.ids)].all()]]
+    sources = [_possible(lexicon_patterns(lexicon, tokenizer), store)]
     if mining.names:
         sources += [tagged_names(store, tokenizer, single, mining.names)]
         sources += [capitalised_names(store, tokenizer, ordinary, mining.names)]
@@ -73,6 +73,26 @@ def learn_units(store: TokenStore, tokenizer: Tokenizer, lexicon: Sequence[Entry
     units = Units(single, [pattern for source in sources for pattern in source])
     least = {"lexicon": 1, "segmenter": 1, "capitals": mining.names, "mined": max(1, mining.min_count // 2)}
     return counted(units, store, ordinary, [least[p.source] for p in units.patterns])
+
+
+def _possible(patterns: list[Pattern], store: TokenStore) -> list[Pattern]:
+    """Those whose neighbouring tokens are neighbours somewhere in the text: a small part of a large lexicon."""
+    if not patterns:
+        return []
+    size = store.vocab_size
+    ids = np.concatenate([p.ids for p in patterns])
+    last = np.cumsum([len(p.ids) for p in patterns]) - 1
+    wanted = np.sort(ids[:-1] * size + ids[1:])
+    there = np.zeros(len(wanted), np.bool_)
+    for start in range(0, store.n_tokens, _BLOCK):
+        tokens = np.asarray(store.tokens[start : start + _BLOCK + 1], np.int64)
+        pairs = np.append(np.sort(tokens[:-1] * size + tokens[1:]), -1)
+        there |= pairs[np.searchsorted(pairs[:-1], wanted)] == wanted
+    good = np.append(there[np.searchsorted(wanted, ids[:-1] * size + ids[1:])], True)
+    good[last] = True  # the pair of two patterns says nothing
+    good &= np.asarray(store.counts)[ids] > 0
+    whole = np.logical_and.reduceat(good, np.append(0, last[:-1] + 1))
+    return [pattern for pattern, possible in zip(patterns, whole.tolist(), strict=True) if possible]
 
 
 def lexicon_patterns(lexicon: Sequence[Entry], tokenizer: Tokenizer) -> list[Pattern]:
@@ -90,18 +110,19 @@ def lexicon_patterns(lexicon: Sequence[Entry], tokenizer: Tokenizer) -> list[Pat
 
 def tagged_names(store: TokenStore, tokenizer: Tokenizer, single: BoolArray, least: int) -> list[Pattern]:
     """Chinese words that the segmenter mostly tags as names of persons, places, organisations or others."""
-    seen: Counter[str] = Counter()
-    tags: dict[str, Counter[str]] = {}
     if not single[store.counts > 0].any():
         return []
     import rjieba  # it loads its dictionary, for which English has no use
 
+    tagged: Counter[tuple[str, str]] = Counter()
     for sentence in _chinese_sentences(store, tokenizer, single):
-        for word, tag in rjieba.tag(sentence):
-            if len(word) > 1:
-                seen[word] += 1
-                if tag[:2] in NAME_TAGS:
-                    tags.setdefault(word, Counter())[tag[:2]] += 1
+        tagged.update(rjieba.tag(sentence))
+    seen: Counter[str] = Counter()
+    tags: dict[str, Counter[str]] = {}
+    for (word, tag), count in tagged.items():
+        seen[word] += count
+        if tag[:2] in NAME_TAGS:
+            tags.setdefault(word, Counter())[tag[:2]] += count
     names = [
         (word, NAME_TAGS[max(sorted(found), key=found.__getitem__)])
         for word, found in sorted(tags.items())

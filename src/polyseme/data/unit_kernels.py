@@ -129,16 +129,16 @@ def find_units(
 
 
 @numba.njit(nogil=True, cache=True)
-def choose_units(unit: Any, kind: Any, quota: Any, shares: Any, order: Any, coin: Any, chosen: Any) -> None:
+def choose_units(unit: Any, kind: Any, quota: Any, weights: Any, order: Any, coin: Any, chosen: Any) -> None:
     """Choose whole units of every row; see `KnowledgeMasking`.
 
     Args:
         unit, kind: from `find_units`.
         quota: tokens to choose in each row.
-        shares: of the quota, the tokens to take from phrases and from entities; negative: as they come in the row.
+        weights: how much more often than the quota alone says tokens of phrases, and of entities, are taken.
         order, coin: random numbers in [0, 1).
         chosen: written.
-    Shapes:  unit, kind, order, coin, chosen: (B, T).  quota: (B,).  shares: (3,), the first is not read
+    Shapes:  unit, kind, order, coin, chosen: (B, T).  quota: (B,).  weights: (3,), the first is not read
     """
     n_rows, n = unit.shape
     size = np.zeros(n, np.int64)
@@ -158,8 +158,7 @@ def choose_units(unit: Any, kind: Any, quota: Any, shares: Any, order: Any, coin
         shuffled = np.argsort(order[b])
         carried = 0.0  # what a kind could not give, the next one does
         for k in (ENTITY, PHRASE):
-            share = shares[k] if shares[k] >= 0 else tokens[k] / total
-            target = share * quota[b] + carried
+            target = weights[k] * tokens[k] / total * quota[b] + carried
             for t in shuffled:
                 if size[t] == 0 or kind[b, t] != k:
                     continue

@@ -12,6 +12,7 @@ characters, which are phrases; what is left are basic units, Chinese characters 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -72,12 +73,16 @@ class Units:
     Args:
         single: of every id, whether such a token is a basic unit of its own: it begins with a Chinese character.
         patterns: units known by their tokens; of patterns with equal ids the first counts.
-        coverage: share of the training text's tokens in units of each kind, as far as it was measured.
+        coverage: share of the training text's tokens in units of each kind, as far as it was measured, when phrases
+            are looked for ("phrases"), and when entities are, too ("entities").
     Shapes:  single: (vocab_size,)
     """
 
     def __init__(
-        self, single: BoolArray, patterns: Iterable[Pattern] = (), coverage: dict[str, float] | None = None
+        self,
+        single: BoolArray,
+        patterns: Iterable[Pattern] = (),
+        coverage: dict[str, dict[str, float]] | None = None,
     ) -> None:
         distinct: dict[tuple[int, ...], Pattern] = {}
         for pattern in patterns:
@@ -125,12 +130,21 @@ class Units:
         for pattern in self.patterns:
             by_source = counts.setdefault(pattern.kind, {})
             by_source[pattern.source] = by_source.get(pattern.source, 0) + 1
-        return {"patterns": counts, "coverage": {k: round(v, 6) for k, v in self.coverage.items()}}
+        return {"patterns": counts, "coverage": self.coverage}
+
+    def summary(self) -> str:
+        """A line for people: how many patterns, and how much of the text units cover."""
+        counts: dict[str, int] = {}
+        for pattern in self.patterns:
+            name = f"{pattern.source} {'word' if pattern.kind == 'basic' else pattern.kind}"
+            counts[name] = counts.get(name, 0) + 1
+        known = ", ".join(f"{name} {n:,}" for name, n in counts.items()) or "none"
+        shares = ", ".join(f"{self.coverage['entities'][kind]:.1%} {kind}" for kind in KINDS)
+        return f"units known from the corpus: {known}; of its tokens {shares}"
 
     def as_bytes(self) -> bytes:
         """The patterns as a table that people can read: UTF-8, one a line, columns parted by TABs."""
-        cover = "\t".join(f"{name}={share:.6f}" for name, share in self.coverage.items())
-        lines = [f"# {len(self.patterns)} patterns\t{cover}", _HEAD]
+        lines = [f"# coverage\t{json.dumps(self.coverage)}", _HEAD]
         for p in self.patterns:
             lines.append(
                 f"{p.text}\t{p.kind}\t{p.source}\t{p.type}\t{p.occurrences}\t{' '.join(map(str, p.ids))}"
@@ -147,7 +161,7 @@ class Units:
             first, head, *lines = data.decode().removesuffix("\n").split("\n")
             if head != _HEAD:
                 raise ValueError(head)
-            cover = {k: float(v) for k, v in (part.split("=") for part in first.split("\t")[1:] if part)}
+            cover = json.loads(first.removeprefix("# coverage\t"))
             patterns = []
             for line in lines:
                 text, kind, source, label, count, ids = line.split("\t")
@@ -203,16 +217,20 @@ def counted(units: Units, store: TokenStore, ordinary: BoolArray, keep: Sequence
     """
     n = len(units.patterns)
     counts = np.zeros((2, n), np.int64)
-    tokens = np.zeros(3, np.int64)
+    tokens = np.zeros((2, 3), np.int64)
     for ids, words, piece in sentence_blocks(store, ordinary):
         for stage, deepest in enumerate((PHRASE, ENTITY)):
             found = units.find(ids, words, piece, deepest)
             heads = (found.unit == np.arange(ids.shape[1])) & (found.entry >= 0)
             counts[stage] += np.bincount(found.entry[heads], minlength=n)
-        tokens += np.bincount(found.kind[found.kind >= 0], minlength=3)
-    total = max(1, int(tokens.sum()))
+            tokens[stage] += np.bincount(found.kind[found.kind >= 0], minlength=3)
+    shares = (tokens / np.maximum(1, tokens.sum(1, keepdims=True))).round(6).tolist()
+    coverage = {
+        name: dict(zip(KINDS, share, strict=True))
+        for name, share in zip(("phrases", "entities"), shares, strict=True)
+    }
     most = counts.max(0)
     patterns = [
         p._replace(occurrences=int(c)) for p, c, k in zip(units.patterns, most, keep, strict=True) if c >= k
     ]
-    return Units(units.single, patterns, {k: int(c) / total for k, c in zip(KINDS, tokens, strict=True)})
+    return Units(units.single, patterns, coverage)

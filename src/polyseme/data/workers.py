@@ -62,7 +62,7 @@ def encode_batches(
         for tag, texts in batches:
             yield tag, encoder.encode(texts)
         return
-    with _Pool(tokenizer_file, language, sentences, workers) as pool:
+    with _Pool(tokenizer_file, language, workers, sentences) as pool:
         waiting: deque[tuple[T, Future[EncodedDocuments]]] = deque()
         for tag, texts in batches:
             waiting.append((tag, pool.submit(texts)))
@@ -76,7 +76,7 @@ def encode_batches(
 class _Pool:
     """Worker processes, each served by one thread at a time."""
 
-    def __init__(self, tokenizer_file: Path, language: str, sentences: str, workers: int) -> None:
+    def __init__(self, tokenizer_file: Path, language: str, workers: int, sentences: str = "auto") -> None:
         paths = [path for path in sys.path if path]
         environment = {
             **os.environ,

@@ -8,8 +8,8 @@ Paper: Sun et al. (2019), section 3.2, three stages: "basic-level" masks Chinese
 A unit is hidden, replaced or kept as a whole (80/10/10, decided once for the unit), and never in part. Where units
 come from says data/units.py: the user's lexicon, the segmenter, and collocations mined from the text.
 
-Departures: the paper does not say how many of the hidden tokens are of which kind. Here a kind has a share of the
-quota: the one given, or, by default, as large as its share of the row, so that every token is hidden equally often.
+Departures: the paper does not say how many of the hidden tokens are of which kind. By default every token is hidden
+equally often, whatever unit it is in; a share that is given makes the tokens of a kind more or less likely than that.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from polyseme.data.examples import SpecialTokens
 from polyseme.data.mining import Mining, learn_units
 from polyseme.data.packing import Rows
 from polyseme.data.store import TokenStore
-from polyseme.data.units import BASIC, ENTITY, PHRASE, Found, Units
+from polyseme.data.units import BASIC, ENTITY, KINDS, PHRASE, Found, Units
 from polyseme.objectives.masked_lm import MaskedLM, MaskedLMConfig, MaskedLMHead
 from polyseme.text.lexicon import Entry
 from polyseme.text.tokenizers import Tokenizer
@@ -47,7 +47,7 @@ class KnowledgeMaskingConfig(Config):
         phrases_from, entities_from: share of the budget after which phrases, and entities, are hidden as wholes; the
             defaults are three equal stages, and 0 for both is a mixture from the start.
         phrase_share, entity_share: of the hidden tokens, those in phrases and in entities; None = as large as they are
-            in the text. What a row has too little of is taken from the next lower kind.
+            in the text. More than `rate` allows to hide of a kind is taken from the next lower one.
         mask_share, random_share: of the chosen units, replaced by [MASK]s, by random tokens; the rest stays.
         bias: the decoder's bias starts at "zero" (the paper) or at the log "unigram" frequencies.
         min_count, min_npmi, passes: mined phrases occur so often, have such an association, and up to 2^passes words
@@ -116,6 +116,21 @@ class KnowledgeMasking:
         piece = np.where(rows.maskable, rows.segment, 0)
         return self.units.find(rows.ids, rows.word_starts, piece, self.config.deepest_at(rows.progress))
 
+    def weights(self, progress: float) -> npt.NDArray[np.float64]:
+        """How much more often than others tokens of each kind are hidden: the wanted share over that of the text.
+
+        Shapes:  -> (3,)
+        """
+        here = self.units.coverage.get(
+            "entities" if self.config.deepest_at(progress) == ENTITY else "phrases", {}
+        )
+        weights = np.ones(3)
+        for kind, share in ((PHRASE, self.config.phrase_share), (ENTITY, self.config.entity_share)):
+            if share is not None:
+                covered = here.get(KINDS[kind], 0.0)
+                weights[kind] = share / covered if covered else 1.0
+        return weights
+
     def choose(self, rows: Rows, found: Found) -> BoolArray:
         """Which tokens to predict: whole units, `rate` of each row's tokens in all, as near as units fit.
 
@@ -129,14 +144,11 @@ class KnowledgeMasking:
         text = rows.maskable.sum(1)
         quota = np.floor(self.config.rate * text + 0.5).astype(np.int64)
         quota = np.minimum(np.maximum(quota, 1), text)
-        deepest = self.config.deepest_at(rows.progress)
-        wanted = (0.0, self.config.phrase_share, self.config.entity_share if deepest == ENTITY else 0.0)
-        shares = np.array([-1.0 if share is None else share for share in wanted])
         columns = np.arange(t)
         order = self._random.uniform(rows.counters[:, None], columns)
         coin = self._random.uniform(rows.counters[:, None], columns + t)
         chosen = np.empty((b, t), np.bool_)
-        choose_units(found.unit, found.kind, quota, shares, order, coin, chosen)
+        choose_units(found.unit, found.kind, quota, self.weights(rows.progress), order, coin, chosen)
         return chosen
 
     def prepare(self, rows: Rows) -> tuple[IntArray, IntArray, IntArray]:

@@ -58,6 +58,7 @@ def learn_or_load(
             if known is not None and sha256 != known["sha256"]:
                 raise _lost(run, name)
             write_atomic(run.path / f"{name}.tsv", data)
+            reporter.note(knowledge.summary())
             entry = {name: {"sha256": sha256, **knowledge.report()}}
             run.save_meta(knowledge=run.meta.get("knowledge", {}) | entry)
     distributed.barrier()

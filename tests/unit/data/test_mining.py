@@ -85,8 +85,9 @@ def test_the_lexicon(tmp_path: Path, kind: str) -> None:
         assert found["the end"][2] == 400
     assert found["New York City"] == ("entity", "place", sum("New York City" in t for t in english()))
     assert "Paris" not in found
-    assert 0 < units.coverage["entity"] < units.coverage["basic"]
-    assert sum(units.coverage.values()) == pytest.approx(1.0)
+    assert 0 < units.coverage["entities"]["entity"] < units.coverage["entities"]["basic"]
+    assert units.coverage["phrases"]["entity"] == 0
+    assert all(sum(shares.values()) == pytest.approx(1.0) for shares in units.coverage.values())
 
 
 def test_capitals_where_the_vocabulary_keeps_case(tmp_path: Path) -> None:
@@ -125,6 +126,7 @@ def test_written_and_read_again(tmp_path: Path) -> None:
     assert again.patterns == units.patterns
     assert again.as_bytes() == units.as_bytes()
     assert (again.single == units.single).all()
+    assert again.coverage == units.coverage
     report = again.report()
     assert report["patterns"]["phrase"]["lexicon"] == 1
     assert report["patterns"]["phrase"]["mined"] > 1
