@@ -57,7 +57,8 @@ class Plain:
         live = {i: words for i, words in enumerate(self.slots) if words is not None}
         before = self.quality(list(live.values()))
         return {
-            (a, b): self.quality([live[a] + live[b], *(w for i, w in live.items() if i not in (a, b))]) - before
+            (a, b): self.quality([live[a] + live[b], *(w for i, w in live.items() if i not in (a, b))])
+            - before
             for a, b in itertools.combinations(live, 2)
         }
 
@@ -68,7 +69,9 @@ class Plain:
         self.slots[a], self.slots[b] = self.slots[a] + self.slots[b], None  # type: ignore[operator]
 
 
-@pytest.mark.parametrize(("n", "n_words", "n_classes"), [(200, 12, 4), (400, 25, 6), (60, 30, 5), (300, 9, 9)])
+@pytest.mark.parametrize(
+    ("n", "n_words", "n_classes"), [(200, 12, 4), (400, 25, 6), (60, 30, 5), (300, 9, 9)]
+)
 def test_every_merge_is_the_best_one(n: int, n_words: int, n_classes: int) -> None:
     """D of every pair at every step, and so every merge, of the words and of the tree."""
     text = zipf(n, n_words, n)
@@ -130,7 +133,9 @@ def test_exchange_never_lowers_mutual_information(seed: int, n: int, n_words: in
     text = zipf(n, n_words, seed)
     clustering = clustering_of(text, n_classes)
     n_classes = clustering.n_classes
-    clustering.restore(np.random.default_rng(seed).integers(0, n_classes, clustering.n_words).astype(np.int32))
+    clustering.restore(
+        np.random.default_rng(seed).integers(0, n_classes, clustering.n_words).astype(np.int32)
+    )
     used = clustering.n_live
     last = clustering.mutual_information
     for word in [*range(clustering.n_words)] * 2:
