@@ -112,6 +112,34 @@ def test_every_merge_is_the_best_one(n: int, n_words: int, n_classes: int) -> No
     assert len(again.merge_down(100)) == again.n_classes - 1
 
 
+@pytest.mark.parametrize("n_classes", [12, 40, 90])
+def test_many_words_at_once_are_the_same_as_one_by_one(n_classes: int) -> None:
+    """Within a call the best pair is kept row by row; a call of one word looks at every pair."""
+    text = zipf(5000, 400, n_classes)
+    together, single = clustering_of(text, n_classes), clustering_of(text, n_classes)
+    merged = together.insert(0, together.n_words)
+    for word in range(n_classes):
+        single.insert(word, word + 1)
+    for word in range(n_classes, single.n_words):
+        before = single.copy()
+        ((staying, leaving),) = single.insert(word, word + 1).tolist()
+        assert merged[word - n_classes].tolist() == [staying, leaving]
+        if word % 20 == 0:  # and what it finds is the first of the largest
+            _brown.insert_and_merge(
+                word,
+                word + 1,
+                False,
+                before.slot_of,
+                before.bigrams,
+                before.tables,
+                before._values,
+                merged[:0],
+            )
+            assert tuple(sorted((staying, leaving))) == tuple(_brown.best_pair(before.tables.d))
+    assert np.array_equal(together.tables.d, single.tables.d)
+    assert np.array_equal(together.slot_of, single.slot_of)
+
+
 def test_numbers_beyond_the_tables_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Large counts take another way to f and log; both give the same numbers."""
     text = zipf(3000, 60, 3)

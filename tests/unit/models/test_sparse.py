@@ -24,7 +24,7 @@ TEXTS = ["the cat sees the dog", "", "a dog", "the zebra", "the the the"]
 def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
     folder = tmp_path_factory.mktemp("text")
     random = np.random.default_rng(3)
-    words = "the a cat dog bird sees likes old small river".split()
+    words = ["the", "a", "cat", "dog", "bird", "sees", "likes", "old", "small", "river"]
     for number in range(30):
         lines = [" ".join(random.choice(words, 8)) for _ in range(60)]
         (folder / f"{number}.txt").write_text("\n".join(lines))

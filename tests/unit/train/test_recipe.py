@@ -32,7 +32,9 @@ def test_every_recipe_of_ours_is_valid(name: str) -> None:
     assert head.startswith("# ")
     assert f"polyseme pretrain {architecture}" in head
     length = recipe.section("data").sequence_length
-    assert length <= getattr(recipe.section("model"), "max_position_embeddings", length)  # some read any length
+    assert length <= getattr(
+        recipe.section("model"), "max_position_embeddings", length
+    )  # some read any length
 
 
 def test_settings_win_and_bare_names_are_the_models() -> None:
