@@ -255,9 +255,9 @@ def _refresh(changed: Any, d: Any, best: Any) -> None:
             while row[place] != top:
                 place += 1
         else:
-            for b in columns:
-                if row[b] > row[place] or (row[b] == row[place] and b < place):
-                    place = b
+            for c in columns:
+                if row[c] > row[place] or (row[c] == row[place] and c < place):
+                    place = c
         best[r] = place
 
 

@@ -92,6 +92,7 @@ def test_an_epoch_is_the_whole_algorithm(finished: RunDirectory) -> None:
     assert results["tokens_seen"] <= finished.meta["corpus"]["splits"]["train"]["tokens"]
     assert results["heldout_loss"] < results["unigram_loss"] - 0.5
     assert results["heldout"]["class_bigram_mutual_information"] > 0.5
+    assert results["heldout"]["class_bigram_left_out"] == 0
     metrics = [m for m in finished.metrics() if "task" in m]
     assert metrics[-1]["task"] == metrics[-1]["tasks"]
     counts = load(finished.path).encoder.counts
@@ -207,6 +208,7 @@ def test_a_budget_that_runs_out_leaves_a_usable_run(corpus: Path, tmp_path: Path
     assert len(lines) == len(classes_of(run)) - 4
     assert len({line.split("\t")[0] for line in lines}) == SETTINGS["num_classes"]
     assert run.meta["results"]["heldout_loss"] < run.meta["results"]["unigram_loss"]
+    assert run.meta["results"]["heldout"]["class_bigram_left_out"] > 0  # and it says so
     if steps == 20:  # rather than stop in the middle, the plan was cut short
         tasks = [m for m in run.metrics() if "task" in m]
         assert tasks[-1]["task"] == tasks[-1]["tasks"] == steps
