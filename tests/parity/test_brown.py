@@ -57,7 +57,8 @@ class Plain:
         live = {i: words for i, words in enumerate(self.slots) if words is not None}
         before = self.quality(list(live.values()))
         return {
-            (a, b): self.quality([live[a] + live[b], *(w for i, w in live.items() if i not in (a, b))]) - before
+            (a, b): self.quality([live[a] + live[b], *(w for i, w in live.items() if i not in (a, b))])
+            - before
             for a, b in itertools.combinations(live, 2)
         }
 
@@ -68,7 +69,9 @@ class Plain:
         self.slots[a], self.slots[b] = self.slots[a] + self.slots[b], None  # type: ignore[operator]
 
 
-@pytest.mark.parametrize(("n", "n_words", "n_classes"), [(200, 12, 4), (400, 25, 6), (60, 30, 5), (300, 9, 9)])
+@pytest.mark.parametrize(
+    ("n", "n_words", "n_classes"), [(200, 12, 4), (400, 25, 6), (60, 30, 5), (300, 9, 9)]
+)
 def test_every_merge_is_the_best_one(n: int, n_words: int, n_classes: int) -> None:
     """D of every pair at every step, and so every merge, of the words and of the tree."""
     text = zipf(n, n_words, n)
@@ -109,6 +112,34 @@ def test_every_merge_is_the_best_one(n: int, n_words: int, n_classes: int) -> No
     assert len(again.merge_down(100)) == again.n_classes - 1
 
 
+@pytest.mark.parametrize("n_classes", [12, 40, 90])
+def test_many_words_at_once_are_the_same_as_one_by_one(n_classes: int) -> None:
+    """Within a call the best pair is kept row by row; a call of one word looks at every pair."""
+    text = zipf(5000, 400, n_classes)
+    together, single = clustering_of(text, n_classes), clustering_of(text, n_classes)
+    merged = together.insert(0, together.n_words)
+    for word in range(n_classes):
+        single.insert(word, word + 1)
+    for word in range(n_classes, single.n_words):
+        before = single.copy()
+        ((staying, leaving),) = single.insert(word, word + 1).tolist()
+        assert merged[word - n_classes].tolist() == [staying, leaving]
+        if word % 20 == 0:  # and what it finds is the first of the largest
+            _brown.insert_and_merge(
+                word,
+                word + 1,
+                False,
+                before.slot_of,
+                before.bigrams,
+                before.tables,
+                before._values,
+                merged[:0],
+            )
+            assert tuple(sorted((staying, leaving))) == tuple(_brown.best_pair(before.tables.d))
+    assert np.array_equal(together.tables.d, single.tables.d)
+    assert np.array_equal(together.slot_of, single.slot_of)
+
+
 def test_numbers_beyond_the_tables_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Large counts take another way to f and log; both give the same numbers."""
     text = zipf(3000, 60, 3)
@@ -130,7 +161,9 @@ def test_exchange_never_lowers_mutual_information(seed: int, n: int, n_words: in
     text = zipf(n, n_words, seed)
     clustering = clustering_of(text, n_classes)
     n_classes = clustering.n_classes
-    clustering.restore(np.random.default_rng(seed).integers(0, n_classes, clustering.n_words).astype(np.int32))
+    clustering.restore(
+        np.random.default_rng(seed).integers(0, n_classes, clustering.n_words).astype(np.int32)
+    )
     used = clustering.n_live
     last = clustering.mutual_information
     for word in [*range(clustering.n_words)] * 2:

@@ -235,16 +235,46 @@ def best_pair(d: Any) -> Any:
 
 
 @kernel
+def _refresh(changed: Any, d: Any, best: Any) -> None:
+    """Bring the place of every row's largest D up to date when whole rows and columns of D have changed.
+
+    So the best pair is found in O(changed · C) and not O(C²).
+
+    Shapes:  changed: (K,) booleans.  best: (K,), the first place of a row's maximum
+    """
+    size = len(d)
+    columns = np.flatnonzero(changed)
+    for r in range(size):
+        row = d[r]
+        place = best[r]
+        if changed[r] or changed[place] or 4 * len(columns) > size:
+            top = NEVER
+            for b in range(size):
+                top = max(top, row[b])
+            place = 0
+            while row[place] != top:
+                place += 1
+        else:
+            for c in columns:
+                if row[c] > row[place] or (row[c] == row[place] and c < place):
+                    place = c
+        best[r] = place
+
+
+@kernel
 def insert_and_merge(
     start: Any, end: Any, merging: Any, slot_of: Any, g: Any, tables: Any, v: Any, merged: Any
 ) -> None:
     """Put words start … end-1 in, one after another; with `merging`, make the best merge after each.
 
-    Shapes:  slot_of: (W,), -1 where a word is not in yet.  merged: (end - start, 2) the pairs, the slot that stays
-    first
+    Shapes:  slot_of: (W,), -1 where a word is not in yet.  merged: (end - start, 2), the slot that stays first
     """
-    size = len(tables.n)
+    n, nt, d = tables.n, tables.nt, tables.d
+    size = len(n)
     after, before = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    best, changed = np.zeros(size, np.int64), np.ones(size, np.bool_)
+    if merging:
+        _refresh(changed, d, best)
     for word in range(start, end):
         slot = 0
         while tables.live[slot]:
@@ -253,26 +283,37 @@ def insert_and_merge(
         neighbours(word, g.before_pointers, g.before_ids, g.before_counts, slot_of, before)
         _insert(slot, word, after, before, own, g, tables, v)
         slot_of[word] = slot
-        if merging:
-            a, b = best_pair(tables.d)
-            if b != slot and (a == slot or _busy(a, tables.n) < _busy(b, tables.n)):
-                a, b = b, a  # the one with fewer neighbours is merged away
-            _merge(a, b, tables, v)
-            merged[word - start, 0], merged[word - start, 1] = a, b
-            if b == slot:
-                slot_of[word] = a
-            else:
-                for other in range(word + 1):
-                    if slot_of[other] == b:
-                        slot_of[other] = a
+        if not merging:
+            continue
+        for e in range(size):
+            changed[e] = after[e] != 0 or before[e] != 0 or e == slot
+        _refresh(changed, d, best)
+        a = 0
+        for e in range(size):
+            if d[e, best[e]] > d[a, best[a]]:
+                a = e
+        b = best[a]
+        if b != slot and (a == slot or _busy(a, n, nt) < _busy(b, n, nt)):
+            a, b = b, a  # the one with fewer neighbours is merged away
+        for e in range(size):
+            changed[e] = n[b, e] != 0 or nt[b, e] != 0 or e in (a, b)
+        _merge(a, b, tables, v)
+        _refresh(changed, d, best)
+        merged[word - start, 0], merged[word - start, 1] = a, b
+        if b == slot:
+            slot_of[word] = a
+        else:
+            for other in range(word + 1):
+                if slot_of[other] == b:
+                    slot_of[other] = a
 
 
 @kernel
-def _busy(a: Any, n: Any) -> Any:
+def _busy(a: Any, n: Any, nt: Any) -> Any:
     """Neighbouring classes of a class, counted on both sides."""
     total = 0
     for j in range(len(n)):
-        total += (n[a, j] != 0) + (n[j, a] != 0)
+        total += (n[a, j] != 0) + (nt[a, j] != 0)
     return total
 
 

@@ -328,8 +328,16 @@ class ClassBigramLearner:
             parameter.copy_(tensors[f"encoder.{name}"])
         self.head.bigrams.copy_(tensors["heads.class_bigram.bigrams"])
 
+    def _whole_plan(self) -> list[Task]:
+        """What was done, and what is left in its shortest form."""
+        rest = finishing(self._tasks, self._done, self._frequencies, self._n_classes)
+        return [*self._tasks[: self._done], *rest]
+
     def evaluate(self, batches: Sequence[Any]) -> dict[str, float]:
-        """Nats per held-out token, those of frequency alone, and the training text's mutual information."""
+        """Held-out loss and baseline, the training text's mutual information, and what the budget left out.
+
+        class_bigram_left_out: words that were (or, if the run ended now, would be) put in without a merge.
+        """
         from polyseme.objectives._clustering import average_mutual_information
 
         self._show(self.weights())
@@ -346,6 +354,9 @@ class ClassBigramLearner:
                 -log_unigram(torch.from_numpy(self._counts))[words].double().mean()
             ),
             "class_bigram_mutual_information": average_mutual_information(self.head.bigrams[:-1].numpy()),
+            "class_bigram_left_out": float(
+                sum(t.end - t.start for t in self._whole_plan() if t.kind == "rest")
+            ),
         }
 
     def files(self, weights: Mapping[str, Tensor]) -> dict[str, bytes]:

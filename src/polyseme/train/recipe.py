@@ -68,7 +68,7 @@ class Recipe:
         return {
             "architecture": self.architecture,
             "objectives": self.objectives,
-            **{name: config.model_dump() for name, config in self._sections.items()},
+            **{name: config.model_dump(mode="json") for name, config in self._sections.items()},
         }
 
 
