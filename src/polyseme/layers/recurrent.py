@@ -74,9 +74,9 @@ def lstm_plain(
     return torch.stack(outputs, dim=1)
 
 
-def _tanh(x: Tensor) -> Tensor:
-    """tanh x = 2 σ(2x) - 1, in place and in a tenth of the time of torch's tanh on CPUs.  Shapes: any"""
-    return x.mul_(2.0).sigmoid_().mul_(2.0).sub_(1.0)
+def _tanh(twice_x: Tensor) -> Tensor:
+    """tanh x = 2 σ(2x) - 1, in place and in a fifth of the time of torch's tanh on CPUs.  Shapes: any"""
+    return twice_x.sigmoid_().mul_(2.0).sub_(1.0)
 
 
 class _LSTM(torch.autograd.Function):
@@ -100,34 +100,34 @@ class _LSTM(torch.autograd.Function):
     ) -> Tensor:
         d, steps, b, n = x.shape
         p, m = w_p.shape[1:]
-        half = x.dtype != torch.float32
-        gates = torch.baddbmm(bias[:, None].to(x.dtype), x.reshape(d, -1, n), w_x.mT).view(d, steps, b, 4 * m)
+        twice = torch.ones(4 * m, 1, dtype=x.dtype, device=x.device)
+        twice[3 * m :] = 2.0  # tanh(a) = 2 σ(2a) - 1: all four gates are one σ
+        start = (bias[:, None] * twice.T.float()).to(x.dtype)
+        gates = torch.baddbmm(start, x.reshape(d, -1, n), (w_x * twice).mT).view(d, steps, b, 4 * m)
+        recurrent = (w_r * twice).mT
         cells = torch.empty(d, steps, b, m, dtype=torch.float32, device=x.device)
         hidden, out = x.new_empty(d, steps, b, m), x.new_empty(d, steps, b, p)
         resets = _resets(begins)
         c = torch.zeros(d, b, m, dtype=torch.float32, device=x.device)
         r = x.new_zeros(d, b, p)
-        product = x.new_empty(d, b, 4 * m)
+        squashed = torch.empty_like(c)
         for t in range(steps):
-            a = gates[:, t].float() if half else gates[:, t]  # (D, B, 4m)
+            a = gates[:, t]  # (D, B, 4m)
             if t:
                 if t in resets:
-                    kept = resets[t]
-                    r, c = r * kept.to(r.dtype), c * kept
-                a += _products(r, w_r.mT, product)
-            a[..., 3 * m :].mul_(2.0)
+                    r, c = r * resets[t].to(r.dtype), c * resets[t]
+                _add_products(a, r, recurrent)
             a.sigmoid_()
-            g = a[..., 3 * m :].mul_(2.0).sub_(1.0)
-            i, f, o = a[..., :m], a[..., m : 2 * m], a[..., 2 * m : 3 * m]
-            c = torch.mul(f, c, out=cells[:, t]).addcmul_(i, g)
+            i, f, o, g = a.split(m, dim=-1)
+            g.mul_(2.0).sub_(1.0)
+            c = torch.mul(f.float(), c, out=cells[:, t]).add_(i * g)
             if cell_clip:
                 c.clamp_(-cell_clip, cell_clip)
-            hidden[:, t] = _tanh(c.clone()).mul_(o)
+            _tanh(torch.mul(c, 2.0, out=squashed))
+            torch.mul(o, squashed.to(o.dtype), out=hidden[:, t])
             r = _products(hidden[:, t], w_p.mT, out[:, t])
             if projection_clip:
                 r.clamp_(-projection_clip, projection_clip)
-            if half:
-                gates[:, t] = a
         ctx.save_for_backward(x, w_x, w_r, w_p, gates, cells, hidden, out)
         ctx.resets, ctx.clips = resets, (cell_clip, projection_clip)
         return out
@@ -138,7 +138,8 @@ class _LSTM(torch.autograd.Function):
         cell_clip, projection_clip = ctx.clips
         d, steps, b, n = x.shape
         p, m = w_p.shape[1:]
-        half = x.dtype != torch.float32
+        cell_clip = _if_reached(cell_clip, cells)
+        projection_clip = _if_reached(projection_clip, out)
         d_out = grads[0].to(x.dtype).clone(memory_format=torch.contiguous_format)  # becomes dL/dr
         d_r, d_m = x.new_empty(d, b, p), x.new_empty(d, b, m)
         d_c = torch.zeros(d, b, m, dtype=torch.float32, device=x.device)
@@ -154,11 +155,11 @@ class _LSTM(torch.autograd.Function):
                 d_out[:, t] += back
             if projection_clip:
                 d_out[:, t].mul_(out[:, t].abs() < projection_clip)
-            a = gates[:, t].float() if half else gates[:, t]
+            a = gates[:, t].float()
             i, f, o, g = a.split(m, dim=-1)
             c = cells[:, t]
             d_h = _products(d_out[:, t], w_p, d_m).float()
-            squashed = _tanh(c.clone())
+            squashed = _tanh(c * 2.0)
             d_i, d_f, d_o, d_g = slope.split(m, dim=-1)
             torch.mul(d_h, squashed, out=d_o)
             d_c += torch.ops.aten.tanh_backward(d_h.mul(o), squashed)
@@ -183,7 +184,7 @@ class _LSTM(torch.autograd.Function):
         d_x = torch.bmm(flat, w_x).view(x.shape) if ctx.needs_input_grad[0] else None
         d_wx = torch.bmm(flat.mT, x.reshape(d, -1, n))
         d_wr = torch.bmm(flat.mT, previous.view(d, -1, p))
-        d_b = flat.sum(1, dtype=torch.float32)
+        d_b = flat.sum(1).float()
         d_wp = torch.bmm(d_out.view(d, -1, p).mT, hidden.view(d, -1, m))
         return d_x, None, d_wx, d_wr, d_b, d_wp, None, None
 
@@ -195,6 +196,20 @@ def _resets(begins: Tensor) -> dict[int, Tensor]:
     """
     steps = begins.any(dim=2).any(dim=0).nonzero().squeeze(1).tolist()
     return {t: (~begins[:, t, :, None]).float() for t in steps if t}
+
+
+def _if_reached(bound: float, values: Tensor) -> float:
+    """The bound if some value is at it, else 0: then no gradient has to be masked."""
+    return bound if bound and bool(values.amax() >= bound or values.amin() <= -bound) else 0.0
+
+
+def _add_products(total: Tensor, a: Tensor, b: Tensor) -> None:
+    """total += a @ b for each direction.  Shapes: total: (D, B, j), a: (D, B, i), b: (D, i, j)"""
+    if a.is_cuda:
+        total += torch.bmm(a, b)
+    else:
+        for k in range(a.size(0)):
+            torch.addmm(total[k], a[k], b[k], out=total[k])
 
 
 def _products(a: Tensor, b: Tensor, out: Tensor) -> Tensor:
