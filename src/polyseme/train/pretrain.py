@@ -158,6 +158,11 @@ def build_trainer(
     ):
         reporter.stage("counting", 0, None)
         table = encoder.token_embedding().weight
+        if not table.requires_grad:
+            raise ConfigError(
+                "the model has no table of embeddings that could start from co-occurrence",
+                fix="--set train.embedding_start=random",
+            )
         vectors = cooccurrence_embeddings(corpus.train, table.size(1), request.seed)
         start_embedding(table, vectors, recipe.section("model").initializer_range)
     objectives = build_objectives(recipe, special, request.seed)
