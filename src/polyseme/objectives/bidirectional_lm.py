@@ -153,9 +153,9 @@ class BidirectionalLM:
         assert isinstance(head, BidirectionalLMHead)
         halves = self._halves(encoding, batch)
         parts = batch.targets[self.name].labels.chunk(2)
-        bias = head.bias + head.mask
+        weight, bias = head.weight.detach(), (head.bias + head.mask).detach()  # no gradient is to be formed
         sums = [
-            float(cross_entropy_sum(half, head.weight, bias, labels))
+            float(cross_entropy_sum(half.detach(), weight, bias, labels))
             for half, labels in zip(halves, parts, strict=True)
         ]
         forward, backward = sums
