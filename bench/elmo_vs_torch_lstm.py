@@ -2,13 +2,13 @@
 
     python bench/elmo_vs_torch_lstm.py
 
-Same sizes (recipes/elmo.toml: two layers, both directions, 512 cells projected to 256, 32,000 words), same batch (32 x 64 words
-drawn by Zipf's law), AdamW, clipping. The peer is what one writes first:
-torch.nn.LSTM(proj_size=…) for each layer and direction, the character network for every token, the full softmax. Ours
-computes the character network once per distinct word, the recurrence with one product for what does not depend on
-time, and the softmax over a sample. `ours, full softmax` shows what the recurrence alone gains. The sides take turns in one
-process and medians are compared. The share is the matrix-product FLOPs that a side computes in a step, over the rate of a
-2048^3 product measured in the same rounds.
+Same sizes (recipes/elmo.toml: two layers, both directions, 512 cells projected to 256, 32,000 words), same
+batch (32 x 64 words drawn by Zipf's law), AdamW, clipping. The peer is what one writes first:
+torch.nn.LSTM(proj_size=…) for each layer and direction, the character network for every token, the full
+softmax. Ours computes the character network once per distinct word, the recurrence with one product for what
+does not depend on time, and the softmax over a sample. `ours, full softmax` shows what the recurrence alone
+gains. The sides take turns in one process and medians are compared. The share is the matrix-product FLOPs
+that a side computes in a step, over the rate of a 2048^3 product measured in the same rounds.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from mlm_vs_transformers import matrix_rate, timed
 from torch import nn
+
+from mlm_vs_transformers import matrix_rate, timed
 
 VOCABULARY = 32_000
 ROWS, LENGTH = 32, 64
@@ -188,7 +189,11 @@ def main() -> None:
           f"{VOCABULARY:,} words, {torch.get_num_threads()} threads")  # fmt: skip
     print(f"{'case':<12}{'side':<24}{'tokens/s':>9}{'GFLOP/s':>9}{'of matrix':>14}")
     cases = []
-    classes = {"ours": sampled_classes(), "ours, full softmax": float(VOCABULARY), "torch.nn.LSTM": float(VOCABULARY)}
+    classes = {
+        "ours": sampled_classes(),
+        "ours, full softmax": float(VOCABULARY),
+        "torch.nn.LSTM": float(VOCABULARY),
+    }
     for dtype in dtypes:
         name = str(dtype).removeprefix("torch.")
         steps = {

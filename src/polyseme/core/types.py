@@ -38,7 +38,7 @@ class Batch:
         first: flat index of every example's first token ([CLS]).
         packed: False when every row is one example without padding, so that no mask is needed.
         targets: what each objective predicts, by the objective's name.
-        spelling: how the words with ids vocab_size, vocab_size + 1, … are spelled, as Unicode code points padded with 0,
+        spelling: how the words with ids vocab_size, vocab_size + 1, … are spelled: Unicode code points padded with 0,
             for encoders that read letters (they have `open_vocabulary`); None = there are none.
         counter: the first row's number in the run; seeds what is drawn while a loss is computed.
 

@@ -106,7 +106,7 @@ class CharacterCNN(nn.Module):
         self.initialise()
 
     def initialise(self) -> None:
-        """Weights of variance 1 / fan-in, at the end 4 / fan-in, as words share most of their maxima; characters of 1."""
+        """Weights of variance 1 / fan-in, 4 / fan-in at the end, as words share most maxima; characters of 1."""
         nn.init.normal_(self.character_embeddings.weight)
         with torch.no_grad():
             self.character_embeddings.weight[PADDING].zero_()

@@ -75,7 +75,7 @@ def lstm_plain(
 
 
 def _tanh(twice_x: Tensor) -> Tensor:
-    """tanh x = 2 σ(2x) - 1, in place and in a fifth of the time of torch's tanh on CPUs.  Shapes: any"""
+    """Tanh x = 2 σ(2x) - 1, in place and in a fifth of the time of torch's tanh on CPUs.  Shapes: any"""
     return twice_x.sigmoid_().mul_(2.0).sub_(1.0)
 
 
@@ -118,7 +118,7 @@ class _LSTM(torch.autograd.Function):
                     r, c = r * resets[t].to(r.dtype), c * resets[t]
                 _add_products(a, r, recurrent)
             a.sigmoid_()
-            i, f, o, g = a.split(m, dim=-1)
+            i, f, o, g = a.chunk(4, dim=-1)
             g.mul_(2.0).sub_(1.0)
             c = torch.mul(f.float(), c, out=cells[:, t]).add_(i * g)
             if cell_clip:
@@ -156,11 +156,11 @@ class _LSTM(torch.autograd.Function):
             if projection_clip:
                 d_out[:, t].mul_(out[:, t].abs() < projection_clip)
             a = gates[:, t].float()
-            i, f, o, g = a.split(m, dim=-1)
+            i, f, o, g = a.chunk(4, dim=-1)
             c = cells[:, t]
             d_h = _products(d_out[:, t], w_p, d_m).float()
             squashed = _tanh(c * 2.0)
-            d_i, d_f, d_o, d_g = slope.split(m, dim=-1)
+            d_i, d_f, d_o, d_g = slope.chunk(4, dim=-1)
             torch.mul(d_h, squashed, out=d_o)
             d_c += torch.ops.aten.tanh_backward(d_h.mul(o), squashed)
             if cell_clip:
@@ -204,7 +204,7 @@ def _if_reached(bound: float, values: Tensor) -> float:
 
 
 def _add_products(total: Tensor, a: Tensor, b: Tensor) -> None:
-    """total += a @ b for each direction.  Shapes: total: (D, B, j), a: (D, B, i), b: (D, i, j)"""
+    """Total += a @ b for each direction.  Shapes: total: (D, B, j), a: (D, B, i), b: (D, i, j)"""
     if a.is_cuda:
         total += torch.bmm(a, b)
     else:
@@ -213,7 +213,7 @@ def _add_products(total: Tensor, a: Tensor, b: Tensor) -> None:
 
 
 def _products(a: Tensor, b: Tensor, out: Tensor) -> Tensor:
-    """a @ b for each direction, into `out`.  Shapes: a: (D, B, i), b: (D, i, j) -> (D, B, j)"""
+    """A @ b for each direction, into `out`.  Shapes: a: (D, B, i), b: (D, i, j) -> (D, B, j)"""
     if a.is_cuda:
         out.copy_(torch.bmm(a, b))
     else:
@@ -222,7 +222,7 @@ def _products(a: Tensor, b: Tensor, out: Tensor) -> Tensor:
     return out
 
 
-@torch.compiler.disable
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def lstm(
     x: Tensor,
     begins: Tensor,
@@ -240,12 +240,9 @@ def lstm(
     kind = x.device.type
     if torch.is_autocast_enabled(kind):
         dtype = torch.get_autocast_dtype(kind)
-        with torch.autocast(kind, enabled=False):
-            x, w_x, w_r, w_p = (v.to(dtype) for v in (x, w_x, w_r, w_p))
-            result: Tensor = _LSTM.apply(x, begins, w_x, w_r, bias, w_p, cell_clip, projection_clip)  # type: ignore[no-untyped-call]
-            return result
-    result = _LSTM.apply(x, begins, w_x, w_r, bias, w_p, cell_clip, projection_clip)  # type: ignore[no-untyped-call]
-    return result
+        x, w_x, w_r, w_p = (v.to(dtype) for v in (x, w_x, w_r, w_p))
+    with torch.autocast(kind, enabled=False):
+        return _LSTM.apply(x, begins, w_x, w_r, bias, w_p, cell_clip, projection_clip)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class ProjectedLSTM(nn.Module):
@@ -286,12 +283,5 @@ class ProjectedLSTM(nn.Module):
             self.bias[:, self.cells : 2 * self.cells] = FORGET_BIAS
 
     def forward(self, x: Tensor, begins: Tensor) -> Tensor:
-        return lstm(
-            x,
-            begins,
-            self.input_weight,
-            self.recurrent_weight,
-            self.bias,
-            self.projection_weight,
-            *self.clips,
-        )
+        w_x, w_r, w_p = self.input_weight, self.recurrent_weight, self.projection_weight
+        return lstm(x, begins, w_x, w_r, self.bias, w_p, *self.clips)  # type: ignore[no-any-return]

@@ -122,7 +122,7 @@ class WordVectors(nn.Module):
         vectors = self.characters(*self._letters(words, spelled))  # (N, p)
         if self.word_embeddings is not None:
             vectors = vectors + self._looked_up(torch.where(words < n, words, self.unknown))
-        return vectors.index_select(0, place.reshape(-1)).view(*ids.shape, -1)
+        return vectors.index_select(0, place.reshape(-1)).view(*ids.shape, -1)  # type: ignore[no-any-return]
 
     def _looked_up(self, ids: Tensor) -> Tensor:
         assert self.word_embeddings is not None
@@ -134,7 +134,8 @@ class WordVectors(nn.Module):
         known = words[words < n]
         table, lengths = self.table[known], self.lengths[known]
         if len(known) < len(words):
-            assert spelled is not None and self.spelling is not None
+            assert spelled is not None
+            assert self.spelling is not None
             points = spelled[words[words >= n] - n].tolist()
             more, more_lengths = table_of([self.spelling.of_word([p for p in word if p]) for word in points])
             width = max(table.size(1), more.size(1))
@@ -199,8 +200,17 @@ class Elmo(nn.Module):
         if self.words.word_embeddings is not None:
             return self.words.word_embeddings
         with torch.no_grad():
-            ids = torch.arange(self.config.vocab_size, device=self.words.table.device)
-            return nn.Embedding.from_pretrained(torch.cat([self.words(part) for part in ids.split(4096)]))
+            n = self.config.vocab_size
+            vectors = [
+                self.words(torch.arange(k, min(n, k + 4096), device=self.device)) for k in range(0, n, 4096)
+            ]
+        frozen = nn.Embedding(n, self.config.projection, _weight=torch.cat(vectors))
+        return frozen.requires_grad_(False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
 
     def pooler(self) -> None:
         """The family has none."""

@@ -65,7 +65,9 @@ class BidirectionalLMHead(nn.Module):
         super().__init__()
         classes, width = len(never), encoder.config.hidden_size // 2
         table = encoder.token_embedding()
-        self.tied = [table] if config.tied and table.weight.requires_grad else []  # in a list: not a second owner
+        self.tied = (
+            [table] if config.tied and table.weight.requires_grad else []
+        )  # in a list: not a second owner
         own = nn.Parameter(torch.empty(classes, width))
         nn.init.normal_(own, std=width**-0.5)
         self.decoder = nn.ParameterDict({} if self.tied else {"embeddings": own})
@@ -141,9 +143,7 @@ class BidirectionalLM:
         possible = len(head.order)
         if not 0 < self.config.samples < possible:
             return cross_entropy_sum(hidden, head.weight, head.bias + head.mask, labels), len(labels)
-        ranks, q = log_uniform(
-            self._random.uniform(batch.counter, np.arange(self.config.samples)), possible
-        )
+        ranks, q = log_uniform(self._random.uniform(batch.counter, np.arange(self.config.samples)), possible)
         sample = head.order[torch.from_numpy(ranks).to(labels.device)]
         log_q = torch.from_numpy(np.log(q)).float().to(labels.device)
         return sampled_cross_entropy_sum(hidden, head.weight, head.bias, labels, sample, log_q), len(labels)

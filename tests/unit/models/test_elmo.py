@@ -120,7 +120,9 @@ def test_a_word_outside_the_vocabulary_has_a_vector_of_its_own(
     tokens = tokenizer.encode_batch(texts)
     assert all(t.ids[1] == tokenizer.unk_id for t in tokens)
     with torch.no_grad():
-        batch = loaded.batch([t.ids for t in tokens], [words_of(s, t) for s, t in zip(texts, tokens, strict=True)])
+        batch = loaded.batch(
+            [t.ids for t in tokens], [words_of(s, t) for s, t in zip(texts, tokens, strict=True)]
+        )
         vectors = encoder.encode(batch, keep="all").layers[0][:, 2]
         blind = encoder.encode(loaded.batch([tokens[0].ids]), keep="all").layers[0][0, 2]
     assert torch.equal(vectors[0], vectors[2])
@@ -141,5 +143,3 @@ def test_special_tokens_have_characters_of_their_own() -> None:
 def test_filters_must_be_sizes() -> None:
     with pytest.raises(ConfigError, match="filters"):
         ElmoConfig.of({"filters": [[0, 4]]}, "[model]")
-
-
