@@ -26,6 +26,7 @@ SMALL = {
     "initializer_range": 0.2,
     "hidden_dropout_prob": 0.0,
     "attention_probs_dropout_prob": 0.0,
+    "filters": ((1, 8), (2, 8), (3, 16)),
 }
 
 

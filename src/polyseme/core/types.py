@@ -38,9 +38,11 @@ class Batch:
         first: flat index of every example's first token ([CLS]).
         packed: False when every row is one example without padding, so that no mask is needed.
         targets: what each objective predicts, by the objective's name.
-        examples: number of examples of text in the batch.
+        spelling: how the words with ids vocab_size, vocab_size + 1, … are spelled: Unicode code points padded with 0,
+            for encoders that read letters (they have `open_vocabulary`); None = there are none.
+        counter: the first row's number in the run; seeds what is drawn while a loss is computed.
 
-    Shapes:  ids, segment, position, type: (B, T).  first: (E,)
+    Shapes:  ids, segment, position, type: (B, T).  first: (E,).  spelling: (N, L)
     """
 
     ids: Tensor
@@ -50,6 +52,8 @@ class Batch:
     first: Tensor
     packed: bool = True
     targets: Mapping[str, Targets] = field(default_factory=dict)
+    spelling: Tensor | None = None
+    counter: int = 0
 
     @property
     def n_tokens(self) -> int:
@@ -63,7 +67,8 @@ class Batch:
             name: Targets(t.positions.to(device, non_blocking=True), t.labels.to(device, non_blocking=True))
             for name, t in self.targets.items()
         }
-        return replace(self, **move, targets=targets)
+        spelling = None if self.spelling is None else self.spelling.to(device)
+        return replace(self, **move, targets=targets, spelling=spelling)
 
     def pin(self) -> Batch:
         """The same batch in page-locked memory, so that copies to a GPU run beside its work."""

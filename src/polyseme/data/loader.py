@@ -46,6 +46,7 @@ def to_batch(rows: Rows, objectives: Sequence[Preparer]) -> Batch:
         first=torch.from_numpy(rows.first),
         packed=rows.packed,
         targets=targets,
+        counter=int(rows.counters[0]) if len(rows.counters) else 0,
     )
 
 

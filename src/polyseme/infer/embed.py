@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from polyseme.errors import ConfigError, StorageError
-from polyseme.infer.load import Loaded
+from polyseme.infer.load import Loaded, words_of
 from polyseme.text.clean import DirtReport, clean
 from polyseme.text.corpus import TextConfig
 from polyseme.text.sources import read_lines
@@ -50,7 +50,9 @@ def embed(
     tokens = [_cut(t, loaded.room) for t in loaded.tokenizer.encode_batch(list(texts))]
     results: list[FloatArray | None] = [None] * len(texts)
     for indices in _by_length(tokens):
-        batch = loaded.batch([tokens[i].ids for i in indices])
+        batch = loaded.batch(
+            [tokens[i].ids for i in indices], [words_of(texts[i], tokens[i]) for i in indices]
+        )
         with torch.inference_mode():
             hidden = _layer(
                 loaded.encoder.encode(batch, keep="last" if layer in (None, -1) else "all").layers, layer

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from polyseme.errors import InputError
-from polyseme.infer.load import Loaded, encode_text
+from polyseme.infer.load import Loaded, encode_text, words_of
 
 MASK = "[MASK]"
 
@@ -32,7 +32,7 @@ def fill(loaded: Loaded, text: str, top: int = 5) -> list[dict[str, Any]]:
         raise InputError(
             "there is no [MASK] in the text", got=text, fix="write [MASK] where a word is to be found"
         )
-    batch = loaded.batch([tokens.ids])
+    batch = loaded.batch([tokens.ids], [words_of(text, tokens)])
     hidden = loaded.encoder.encode(batch).at(torch.tensor(places) + 1)
     probabilities = torch.softmax(head.logits(hidden).float(), dim=1)
     probabilities[:, loaded.special.special.nonzero()[0]] = 0.0  # a special token is never an answer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -65,14 +65,21 @@ class Loaded:
         whole = np.array([self.special.cls, *ids, self.special.sep], np.int64)
         return Example(whole, np.zeros_like(whole), np.ones(len(whole), np.bool_))
 
-    def batch(self, texts: Sequence[Sequence[int]]) -> Batch:
+    def batch(self, texts: Sequence[Sequence[int]], words: Sequence[Sequence[str]] | None = None) -> Batch:
         """Rows of one text each, padded to the longest.
 
+        Args:
+            texts: ids of each text.
+            words: what each token is in the text; an encoder that reads letters is told how those that are not in the
+                vocabulary are spelled.
         Shapes:  N lists of ids -> (N, longest + 2)
         """
         examples = [[self.example(ids)] for ids in texts]
         longest = max(len(row[0].ids) for row in examples)
-        return to_batch(collate(examples, longest, self.special), [])
+        batch = to_batch(collate(examples, longest, self.special), [])
+        if words is None or not getattr(self.encoder, "open_vocabulary", False):
+            return batch
+        return _spelled(batch, texts, words, self.tokenizer)
 
     @property
     def masked_lm_head(self) -> MaskedLMHead:
@@ -125,6 +132,29 @@ def load(path: Path | str) -> Loaded:
         _load_exactly(module, mine, run.path)
         module.eval()
     return Loaded(run, encoder, {n: heads[n] for n in heads}, tokenizer, recipe, special)
+
+
+def words_of(text: str, tokens: Tokens) -> list[str]:
+    """What each token is in the text, for `Loaded.batch`."""
+    return [text[start:end] for start, end in tokens.offsets]
+
+
+def _spelled(
+    batch: Batch, texts: Sequence[Sequence[int]], words: Sequence[Sequence[str]], tokenizer: Tokenizer
+) -> Batch:
+    """Give every different word that is [UNK] an id of its own and say how it is written."""
+    ids = batch.ids.clone()
+    found: dict[str, int] = {}
+    for row, (tokens, pieces) in enumerate(zip(texts, words, strict=True)):
+        for place, (token, piece) in enumerate(zip(tokens, pieces, strict=True), start=1):
+            if token == tokenizer.unk_id and (word := tokenizer.normalise(piece)):
+                ids[row, place] = found.setdefault(word, tokenizer.vocab_size + len(found))
+    if not found:
+        return batch
+    spelling = torch.zeros(len(found), max(map(len, found)), dtype=torch.long)
+    for number, word in enumerate(found):
+        spelling[number, : len(word)] = torch.tensor([ord(c) for c in word])
+    return replace(batch, ids=ids, spelling=spelling)
 
 
 def encode_text(loaded: Loaded, text: str, special: bool = False) -> Tokens:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from polyseme.core.config import suggest
 from polyseme.errors import InputError
-from polyseme.infer.load import Loaded
+from polyseme.infer.load import Loaded, words_of
 
 
 @torch.no_grad()
@@ -70,5 +70,6 @@ def _in_context(loaded: Loaded, word: str, context: str) -> Tensor:
         )
     tokens = loaded.tokenizer.encode(context)
     inside = [i for i, (start, end) in enumerate(tokens.offsets) if start < at + len(word) and end > at]
-    states = loaded.encoder.encode(loaded.batch([tokens.ids])).at(torch.tensor(inside) + 1)
+    batch = loaded.batch([tokens.ids], [words_of(context, tokens)])
+    states = loaded.encoder.encode(batch).at(torch.tensor(inside) + 1)
     return head(states).mean(0)  # type: ignore[no-any-return]

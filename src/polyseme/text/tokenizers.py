@@ -231,6 +231,11 @@ class Tokenizer:
             starts = [True, *(a != b for a, b in pairwise(words))][: len(words)]
         return Tokens(encoding.ids, offsets, starts)
 
+    def normalise(self, text: str) -> str:
+        """A piece of text in the form that the vocabulary has it: NFC, lower case where it is folded."""
+        normalizer = self._special.normalizer
+        return text if normalizer is None else str(normalizer.normalize_str(replace_surrogates(text)))
+
     def decode(self, ids: Iterable[int], skip_special: bool = True) -> str:
         """Join tokens into text; special tokens are left out unless asked for."""
         return self._special.decode([int(i) for i in ids], skip_special_tokens=skip_special)

@@ -168,6 +168,11 @@ def build_trainer(
     if from_counts:
         reporter.stage("counting", 0, None)
         table = encoder.token_embedding().weight
+        if not table.requires_grad:
+            raise ConfigError(
+                "the model has no table of embeddings that could start from co-occurrence",
+                fix="--set train.embedding_start=random",
+            )
         start_embedding(table, cooccurrence_embeddings(corpus.train, table.size(1), request.seed), deviation)
     objectives = build_objectives(recipe, special, request.seed)
     counts = unigram_counts(objectives, corpus.train)
