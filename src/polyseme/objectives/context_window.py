@@ -46,7 +46,7 @@ from polyseme.objectives.masked_lm import log_unigram
 
 NAME = "context_window"
 HELDOUT_SEED = 0
-HELDOUT_WORDS = 4096
+HELDOUT_WORDS = 2048
 _LEAST_STEP, _LARGEST_STEP, _STEPS_PER_EPOCH = 4_000, 150_000, 20
 
 
