@@ -27,6 +27,7 @@ import numba
 import numpy as np
 from numba import njit, prange
 
+from polyseme.objectives._prefetch import prefetch_row
 from polyseme.objectives._word2vec_draw import OPTIONS, draw
 
 LANES = 16
@@ -35,7 +36,7 @@ SLICES = 4
 """Into how many slices of dimensions `learn_together` cuts the tables."""
 PARTS = 8
 """Into how many runs of examples it cuts a block."""
-ALONE, TOGETHER = 8, 64
+ALONE, DRAWN, TOGETHER = 8, 64, 64
 """Kept words of a block: the updates of a block are not yet seen by its own logits."""
 
 _LOGIT_LIMIT = np.float32(20.0)
@@ -74,14 +75,26 @@ def make_score(width: int) -> Any:
                 scale = np.float32(1.0)
             for c in range(n):
                 row = hidden if mean else inputs[contexts[context_at[i] + c]]
-                for t in range(begin, end):
-                    other = outputs[targets[t]]
-                    total = np.float32(0)
+                t = begin
+                while t + 3 <= end:
+                    u0, u1, u2 = outputs[targets[t]], outputs[targets[t + 1]], outputs[targets[t + 2]]
+                    dot0 = dot1 = dot2 = np.float32(0)
                     for d in range(width):
-                        total += row[d] * other[d]
-                    gradients[at] = total * scale
-                    likelihood[at] = np.float32(labels[t])
+                        dot0 += row[d] * u0[d]
+                        dot1 += row[d] * u1[d]
+                        dot2 += row[d] * u2[d]
+                    gradients[at], gradients[at + 1], gradients[at + 2] = dot0 * scale, dot1 * scale, dot2 * scale
+                    t += 3
+                    at += 3
+                while t < end:
+                    u0, dot0 = outputs[targets[t]], np.float32(0)
+                    for d in range(width):
+                        dot0 += row[d] * u0[d]
+                    gradients[at] = dot0 * scale
+                    t += 1
                     at += 1
+                for t in range(begin, end):
+                    likelihood[at - end + t] = np.float32(labels[t])
         begin, end = gradient_at[first], gradient_at[last]
         logits, label = gradients[begin:end], likelihood[begin:end]
         for m in range(len(logits)):
@@ -233,19 +246,25 @@ def drivers(width: int) -> Drivers:
         contexts, context_at, targets, labels, target_at, gradient_at = ids
         gradients, likelihood, losses = floats
         loss, n_examples, n_pairs = 0.0, 0, 0
-        for begin in range(first, last, block):
+        for begin in range(first, last, DRAWN):
             examples, pairs = draw(
-                kept, place, line, begin, min(last, begin + block), n, window, dynamic, mean, key, negatives, chance,
+                kept, place, line, begin, min(last, begin + DRAWN), n, window, dynamic, mean, key, negatives, chance,
                 alias, path_at, path, code, contexts, context_at, targets, labels, target_at, gradient_at,
             )  # fmt: skip
-            score(
-                inputs, outputs, contexts, context_at, targets, labels, target_at, gradient_at, mean, 0, examples,
-                hidden, gradients, likelihood, losses,
-            )  # fmt: skip
-            apply(
-                inputs, outputs, contexts, context_at, targets, target_at, gradient_at, mean, divide, 0, examples, 0,
-                rate, gradients, old, change,
-            )  # fmt: skip
+            for t in range(target_at[min(block, examples)]):
+                prefetch_row(outputs, targets[t])
+            for low in range(0, examples, block):
+                high = min(examples, low + block)
+                for t in range(target_at[high], target_at[min(high + block, examples)]):
+                    prefetch_row(outputs, targets[t])
+                score(
+                    inputs, outputs, contexts, context_at, targets, labels, target_at, gradient_at, mean, low, high,
+                    hidden, gradients, likelihood, losses,
+                )  # fmt: skip
+                apply(
+                    inputs, outputs, contexts, context_at, targets, target_at, gradient_at, mean, divide, low, high, 0,
+                    rate, gradients, old, change,
+                )  # fmt: skip
             for i in range(examples):
                 loss += losses[i]
             n_examples += examples
@@ -300,7 +319,7 @@ def width_of(hidden_size: int, deterministic: bool) -> int:
 def scratch_alone(width: int, window: int, longest: int) -> tuple[Any, ...]:
     """Scratch of `alone`; `longest` is the largest number of outputs of a word."""
     rows = (longest + 2, width)
-    return *_scratch((), ALONE, width, window, longest), np.empty(rows, np.float32), np.empty(rows, np.float32)
+    return *_scratch((), DRAWN, width, window, longest), np.empty(rows, np.float32), np.empty(rows, np.float32)
 
 
 def scratch_together(width: int, window: int, longest: int) -> tuple[Any, ...]:
