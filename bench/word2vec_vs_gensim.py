@@ -12,14 +12,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
-
-THREADS = 2
-os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))
-os.environ.setdefault("NUMBA_NUM_THREADS", str(THREADS))
 
 import numpy as np
 import torch
@@ -36,6 +32,7 @@ from polyseme.text.tokenizers import TokenizerConfig
 BENCH = Path(__file__).resolve().parent
 CACHE = BENCH / ".cache"
 SHARED = BENCH.parent.parent / "shared" / "data"
+THREADS = 2
 SIZE, WINDOW, NEGATIVES, SAMPLE, RATE, LEAST_RATE, MIN_COUNT = 100, 5, 5, 1e-3, 0.025, 0.0001, 5
 
 Vectors = tuple[dict[str, int], np.ndarray]
@@ -65,7 +62,7 @@ def write_lines(store: PreparedCorpus, words: list[str], file: Path) -> None:
     tokens, offsets = np.asarray(store.train.tokens), np.asarray(store.train.sentences)
     with file.open("w", encoding="utf-8") as out:
         rare = 0
-        for start, end in zip(offsets[:-1], offsets[1:], strict=True):
+        for start, end in pairwise(offsets):
             line = []
             for i in tokens[start:end].tolist():
                 rare += i == unknown
@@ -73,7 +70,9 @@ def write_lines(store: PreparedCorpus, words: list[str], file: Path) -> None:
             out.write(" ".join(line) + "\n")
 
 
-def ours(store: PreparedCorpus, words: list[str], method: str, seed: int, epochs: int, **more: Any) -> tuple[float, Vectors]:
+def ours(
+    store: PreparedCorpus, words: list[str], method: str, seed: int, epochs: int, **more: Any
+) -> tuple[float, Vectors]:
     """Seconds of training, and the vectors."""
     torch.manual_seed(seed)
     steps = 0.0
@@ -153,7 +152,9 @@ def main() -> None:
         ours(store, words, method, 0, 0)
         small = PreparedCorpus(store.folder, store.meta, store.valid, store.valid)
         ours(small, words, method, 0, 1)
-        print(f"\n{method}: compiling and a first pass over a little text {time.perf_counter() - began:.1f} s")
+        print(
+            f"\n{method}: compiling and a first pass over a little text {time.perf_counter() - began:.1f} s"
+        )
         rates: dict[str, list[float]] = {"polyseme": [], "gensim": []}
         scores: dict[str, list[dict[str, float]]] = {"polyseme": [], "gensim": []}
         for seed in range(1, asked.seeds + 1):

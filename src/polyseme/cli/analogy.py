@@ -33,7 +33,12 @@ def run(
         emit_json(found)
     else:
         emit(analogy_text(found))
-    closing(then=[command("polyseme", "similarity", folder, "FILE"), command("polyseme", "neighbours", folder, "WORD")])
+    closing(
+        then=[
+            command("polyseme", "similarity", folder, "FILE"),
+            command("polyseme", "neighbours", folder, "WORD"),
+        ]
+    )
 
 
 def analogy_text(found: dict[str, Any]) -> str:

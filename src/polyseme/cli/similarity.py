@@ -23,7 +23,8 @@ def run(
     Args:
         folder: the run folder.
         files: two words and a score a line, between tabs, commas or spaces (SimLex-999, SimVerb, RW, wordsim …).
-        json: print one JSON document: [{"file", "spearman": {"value", "low", "high", "n"}, "pairs", "covered", "unknown"}].
+        json: print one JSON document: [{"file", "spearman": {"value", "low", "high",
+            "n"}, "pairs", "covered", "unknown"}].
     """
     if not files:
         raise InputError("no file of word pairs given", fix=command("polyseme", "similarity", folder, "FILE"))
@@ -48,5 +49,7 @@ def similarity_text(found: list[dict[str, Any]]) -> str:
         s = result["spearman"]
         value = "    none" if s["value"] is None else f"{s['value']:8.3f}"
         interval = "" if s["low"] is None else f"{s['low']:.3f} … {s['high']:.3f}"
-        lines.append(f"{name:<{width}}  {value}  {interval:<15}  {result['covered']:,} of {result['pairs']:,}")
+        lines.append(
+            f"{name:<{width}}  {value}  {interval:<15}  {result['covered']:,} of {result['pairs']:,}"
+        )
     return "\n".join(lines)

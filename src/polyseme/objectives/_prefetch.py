@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
@@ -17,7 +16,7 @@ from numba.extending import intrinsic
 _LINE = 16  # float32 of a cache line
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _prefetch(typing_context: Any, table: Any, offset: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
@@ -33,9 +32,9 @@ def _prefetch(typing_context: Any, table: Any, offset: Any) -> Any:
     return types.void(table, types.intp), generate
 
 
-@njit(inline="always")  # type: ignore[untyped-decorator]
+@njit(inline="always")
 def prefetch_row(table, row):  # type: ignore[no-untyped-def]
     """Fetch a row of a contiguous float32 table.  Shapes: table: (rows, width), width a multiple of 16"""
     first = np.int64(row) * table.shape[1]
     for offset in range(0, table.shape[1], _LINE):
-        _prefetch(table, first + offset)
+        _prefetch(table, first + offset)  # type: ignore[call-arg]

@@ -42,7 +42,7 @@ class Words(NamedTuple):
         return cls(np.empty(n, np.int32), np.empty(n, np.int64), np.empty(n, np.int64))
 
 
-@njit(inline="always")  # type: ignore[untyped-decorator]
+@njit(inline="always")
 def _mix(state):  # type: ignore[no-untyped-def]
     """The finaliser of SplitMix64 (Steele, Lea and Flood 2014), as in core/rng."""
     state = (state ^ (state >> _S30)) * _MIX_1
@@ -50,13 +50,13 @@ def _mix(state):  # type: ignore[no-untyped-def]
     return state ^ (state >> _S31)
 
 
-@njit(inline="always")  # type: ignore[untyped-decorator]
+@njit(inline="always")
 def _below(bits, n):  # type: ignore[no-untyped-def]
     """A whole number in [0, n) from the upper half of 64 random bits."""
     return np.int64(((bits >> _S32) * np.uint64(n)) >> _S32)
 
 
-@njit(**OPTIONS)  # type: ignore[untyped-decorator]
+@njit(**OPTIONS)
 def keep_words(tokens, start, end, bounds, keep, key, kept, place, line):  # type: ignore[no-untyped-def]
     """Subsample tokens start … end-1: each stays with probability keep[token].
 
@@ -80,7 +80,7 @@ def keep_words(tokens, start, end, bounds, keep, key, kept, place, line):  # typ
     return n
 
 
-@njit(**OPTIONS)  # type: ignore[untyped-decorator]
+@njit(**OPTIONS)
 def draw(  # type: ignore[no-untyped-def]
     kept, place, line, first, last, n, window, dynamic, mean, key, negatives, chance, alias,
     path_at, path, code, contexts, context_at, targets, labels, target_at, gradient_at,

@@ -4,7 +4,8 @@
     hierarchical softmax  p(w | c) ∝ Π_{n on the path of w} σ(± u_n · v_c) / keep(w)
 
 With k negatives from q, training by negative sampling moves u_w · v_c towards log p(w | c) - log k q(w) (Levy and
-Goldberg 2014; noise contrastive estimation, Gutmann and Hyvärinen 2010), so that q(w) exp(u_w · v_c) is p up to a factor.
+Goldberg 2014; noise contrastive estimation, Gutmann and Hyvärinen 2010), so that q(w) exp(u_w · v_c) is p up to a
+factor.
 Both are the distribution of subsampled text, in which word w stays with probability keep(w); dividing by that gives the
 distribution of the text as it is. Every word is then predicted as often as it occurs, and the loss can be held
 against word frequency alone.
@@ -118,12 +119,14 @@ def mean_losses(
         contexts = torch.from_numpy(sample.contexts[sample.start[first] : sample.start[last]])
         hidden = nn.functional.embedding_bag(contexts, inputs, start, mode="mean")
         log_p = log_probabilities(hidden)
-        losses[first:last] = -log_p.gather(1, torch.from_numpy(sample.words[first:last, None])).squeeze(1).double()
+        losses[first:last] = (
+            -log_p.gather(1, torch.from_numpy(sample.words[first:last, None])).squeeze(1).double()
+        )
     return losses
 
 
 def negative_reading(outputs: Tensor, log_q: Tensor, log_keep: Tensor) -> Callable[[Tensor], Tensor]:
-    """log p(· | h) = log_softmax(log q + U h - log keep).
+    """Log p(· | h) = log_softmax(log q + U h - log keep).
 
     Shapes:  outputs: (V, hidden_size), log_q, log_keep: (V,); -inf in log_q for words that are never predicted
     """
@@ -131,7 +134,7 @@ def negative_reading(outputs: Tensor, log_q: Tensor, log_keep: Tensor) -> Callab
 
 
 def tree_reading(outputs: Tensor, paths: Paths, log_keep: Tensor) -> Callable[[Tensor], Tensor]:
-    """log p(· | h) = Σ over the path of log σ(±u_n · h), - log keep, normalised again.
+    """Log p(· | h) = Σ over the path of log σ(±u_n · h), - log keep, normalised again.
 
     Computed once a node, from the root down.
     Shapes:  outputs: (at least nodes, hidden_size), log_keep: (V,)

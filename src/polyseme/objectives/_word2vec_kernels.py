@@ -47,7 +47,7 @@ _FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
 def make_score(width: int) -> Any:
     """The first half of a block, compiled for tables of this width."""
 
-    @njit(fastmath=_FAST, **OPTIONS)  # type: ignore[untyped-decorator]
+    @njit(fastmath=_FAST, **OPTIONS)
     def score(  # type: ignore[no-untyped-def]
         inputs, outputs, contexts, context_at, targets, labels, target_at, gradient_at, mean, first, last, hidden,
         gradients, likelihood, losses,
@@ -83,7 +83,11 @@ def make_score(width: int) -> Any:
                         dot0 += row[d] * u0[d]
                         dot1 += row[d] * u1[d]
                         dot2 += row[d] * u2[d]
-                    gradients[at], gradients[at + 1], gradients[at + 2] = dot0 * scale, dot1 * scale, dot2 * scale
+                    gradients[at], gradients[at + 1], gradients[at + 2] = (
+                        dot0 * scale,
+                        dot1 * scale,
+                        dot2 * scale,
+                    )
                     t += 3
                     at += 3
                 while t < end:
@@ -132,7 +136,7 @@ def make_score(width: int) -> Any:
 def make_apply(width: int) -> Any:
     """The second half of a block, compiled for so many dimensions."""
 
-    @njit(fastmath=_FAST, **OPTIONS)  # type: ignore[untyped-decorator]
+    @njit(fastmath=_FAST, **OPTIONS)
     def apply(  # type: ignore[no-untyped-def]
         inputs, outputs, contexts, context_at, targets, target_at, gradient_at, mean, divide, first, last, low,
         rate, gradients, old, change,
@@ -145,33 +149,34 @@ def make_apply(width: int) -> Any:
         Args:
             old, change: (longest J + 1, width) scratch.
         """
+        high = low + width
         for i in range(first, last):
             g = gradients[gradient_at[i] : gradient_at[i + 1]]
             rows, n = contexts[context_at[i] : context_at[i + 1]], context_at[i + 1] - context_at[i]
             others, m = targets[target_at[i] : target_at[i + 1]], target_at[i + 1] - target_at[i]
             for j in range(m):
-                u, kept = outputs[others[j], low : low + width], old[j]
+                u, before = outputs[others[j], low:high], old[j]
                 for d in range(width):
-                    kept[d] = u[d]
+                    before[d] = u[d]
             if mean:
                 h, error = change[0], change[1]
                 for d in range(width):
                     h[d] = error[d] = np.float32(0)
                 for c in range(n):
-                    v = inputs[rows[c], low : low + width]
+                    v = inputs[rows[c], low:high]
                     for d in range(width):
                         h[d] += v[d]
                 scale = rate / np.float32(n)
                 for j in range(m):
-                    u, kept, step = outputs[others[j], low : low + width], old[j], g[j]
+                    u, before, step = outputs[others[j], low:high], old[j], g[j]
                     for d in range(width):
-                        error[d] += step * kept[d]
+                        error[d] += step * before[d]
                     step *= scale
                     for d in range(width):
                         u[d] += step * h[d]
                 share = scale if divide else rate
                 for c in range(n):
-                    v = inputs[rows[c], low : low + width]
+                    v = inputs[rows[c], low:high]
                     for d in range(width):
                         v[d] += share * error[d]
                 continue
@@ -181,18 +186,19 @@ def make_apply(width: int) -> Any:
                     sums[d] = np.float32(0)
                 c = 0
                 while c + 3 <= n:
-                    v0, v1, v2 = inputs[rows[c], low : low + width], inputs[rows[c + 1], low : low + width], inputs[rows[c + 2], low : low + width]
+                    v0, v1 = inputs[rows[c], low:high], inputs[rows[c + 1], low:high]
+                    v2 = inputs[rows[c + 2], low:high]
                     g0, g1, g2 = g[c * m + j], g[(c + 1) * m + j], g[(c + 2) * m + j]
                     for d in range(width):
                         sums[d] += g0 * v0[d] + g1 * v1[d] + g2 * v2[d]
                     c += 3
                 while c < n:
-                    v0, g0 = inputs[rows[c], low : low + width], g[c * m + j]
+                    v0, g0 = inputs[rows[c], low:high], g[c * m + j]
                     for d in range(width):
                         sums[d] += g0 * v0[d]
                     c += 1
             for c in range(n):
-                v = inputs[rows[c], low : low + width]
+                v = inputs[rows[c], low:high]
                 j = 0
                 while j + 3 <= m:
                     u0, u1, u2 = old[j], old[j + 1], old[j + 2]
@@ -206,7 +212,7 @@ def make_apply(width: int) -> Any:
                         v[d] += g0 * u0[d]
                     j += 1
             for j in range(m):
-                u, sums = outputs[others[j], low : low + width], change[j]
+                u, sums = outputs[others[j], low:high], change[j]
                 for d in range(width):
                     u[d] += rate * sums[d]
 
@@ -227,7 +233,7 @@ def drivers(width: int) -> Drivers:
     score, apply, apply_slice = make_score(width), make_apply(width), make_apply(width // SLICES)
     slice_width = width // SLICES
 
-    @njit(**OPTIONS)  # type: ignore[untyped-decorator]
+    @njit(**OPTIONS)
     def alone(  # type: ignore[no-untyped-def]
         inputs, outputs, words, first, last, block, sampling, mean, divide, rate, ids, floats, hidden, old, change,
     ):  # fmt: skip
@@ -319,14 +325,22 @@ def width_of(hidden_size: int, deterministic: bool) -> int:
 def scratch_alone(width: int, window: int, longest: int) -> tuple[Any, ...]:
     """Scratch of `alone`; `longest` is the largest number of outputs of a word."""
     rows = (longest + 2, width)
-    return *_scratch((), DRAWN, width, window, longest), np.empty(rows, np.float32), np.empty(rows, np.float32)
+    return (
+        *_scratch((), DRAWN, width, window, longest),
+        np.empty(rows, np.float32),
+        np.empty(rows, np.float32),
+    )
 
 
 def scratch_together(width: int, window: int, longest: int) -> tuple[Any, ...]:
     """Scratch of `together` and `in_turn`."""
     rows = (SLICES, longest + 2, width // SLICES)
     block = -(-TOGETHER // PARTS)
-    return *_scratch((PARTS,), block, width, window, longest), np.empty(rows, np.float32), np.empty(rows, np.float32)
+    return (
+        *_scratch((PARTS,), block, width, window, longest),
+        np.empty(rows, np.float32),
+        np.empty(rows, np.float32),
+    )
 
 
 def _scratch(lead: tuple[int, ...], block: int, width: int, window: int, longest: int) -> tuple[Any, ...]:
@@ -347,7 +361,7 @@ def _scratch(lead: tuple[int, ...], block: int, width: int, window: int, longest
 def using_threads(n: int) -> Iterator[None]:
     """Let `together` use n threads, or as many as the process may have."""
     before = numba.get_num_threads()
-    numba.set_num_threads(min(n, numba.config.NUMBA_NUM_THREADS))
+    numba.set_num_threads(min(n, int(getattr(numba.config, "NUMBA_NUM_THREADS", 1))))
     try:
         yield
     finally:

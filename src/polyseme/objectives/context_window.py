@@ -1,15 +1,15 @@
 """word2vec's objective: a word and the words of its window, each predicting or predicted.
 
-Papers: Mikolov et al. (2013a), section 3; Mikolov et al. (2013b), section 2. With v the input vectors (the encoder's) and
-u the output vectors (the head's), w the word in the middle and c one of its window:
+Papers: Mikolov et al. (2013a), section 3; Mikolov et al. (2013b), section 2. With v the input vectors (the
+encoder's), u the output vectors (the head's), w the word in the middle and c one of its window:
 
     skip-gram             h = v_c for every c          CBOW   h = mean of the v_c
     negative sampling     loss = -log σ(u_w · h) - Σ_{k negatives n ~ q} log σ(-u_n · h),  q(n) ∝ count(n)^0.75
     hierarchical softmax  loss = -Σ_{n on the path of w} log σ(± u_n · h),  the paths of a Huffman tree
 
-Frequent words are left out with probability 1 - keep(w), keep = √(t / f) + t / f for a word of relative frequency f, before
-windows are drawn; a window reaches 1 … `window` words to each side, drawn for each word. The learning rate follows
-the budget that is spent.
+Frequent words are left out with probability 1 - keep(w), keep = √(t / f) + t / f for a word of relative frequency f,
+before windows are drawn; a window reaches 1 … `window` words to each side, drawn for each word. The learning rate
+follows the budget that is spent.
 
 Departures: the negatives of a word are shared by its window (Ji et al. 2016), so that the C · (k + 1) products of a
 word are small matrix products; the logistic function is computed, not tabulated, and never cut off. As in the
@@ -208,17 +208,19 @@ class ContextWindowLearner:
                 driver = learn.in_turn if self._threads == 1 else learn.together
                 scratch = kernels.scratch_together(self._inputs.shape[1], config.window, longest)
                 return np.asarray(driver(*tables, 0, n, kernels.TOGETHER, *rest, *scratch))
-        cuts = np.linspace(0, n, self._threads + 1).astype(int).tolist()
+        shares = (
+            1 if self._threads == 1 else 4 * self._threads
+        )  # so that a thread held up elsewhere is not waited for
+        cuts = np.linspace(0, n, shares + 1).astype(int).tolist()
 
-        def share(i: int) -> tuple[float, int, int]:
+        def share(i: int) -> Any:
             scratch = kernels.scratch_alone(self._inputs.shape[1], config.window, longest)
-            done = learn.alone(*tables, cuts[i], cuts[i + 1], kernels.ALONE, *rest, *scratch)
-            return done  # type: ignore[no-any-return]
+            return learn.alone(*tables, cuts[i], cuts[i + 1], kernels.ALONE, *rest, *scratch)
 
-        if self._threads == 1:
+        if shares == 1:
             return np.asarray(share(0))
         with ThreadPoolExecutor(self._threads) as pool:
-            return np.sum(list(pool.map(share, range(self._threads))), axis=0)
+            return np.asarray(np.sum(list(pool.map(share, range(shares))), axis=0))
 
     @torch.no_grad()
     def evaluate(self, batches: Sequence[Any]) -> dict[str, float]:
@@ -283,7 +285,8 @@ def keep_probability(counts: npt.NDArray[np.int64], sample: float) -> npt.NDArra
     if sample == 0:
         return occurs.astype(np.float32)
     ratio = sample * counts.sum() / np.maximum(counts, 1)
-    return (np.minimum(1.0, np.sqrt(ratio) + ratio) * occurs).astype(np.float32)
+    keep: npt.NDArray[np.float32] = (np.minimum(1.0, np.sqrt(ratio) + ratio) * occurs).astype(np.float32)
+    return keep
 
 
 def alias_table(q: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -74,7 +75,11 @@ def analogy(loaded: Loaded, file: Path) -> dict[str, Any]:
         sections[name] = _scores(len(questions), len(ids), right)
         correct += right
         totals += [len(questions), len(ids)]
-    return {"file": str(file), "sections": sections, "total": _scores(int(totals[0]), int(totals[1]), correct)}
+    return {
+        "file": str(file),
+        "sections": sections,
+        "total": _scores(int(totals[0]), int(totals[1]), correct),
+    }
 
 
 def _count(vectors: Tensor, answers: Tensor, ids: Tensor) -> Any:
@@ -82,7 +87,7 @@ def _count(vectors: Tensor, answers: Tensor, ids: Tensor) -> Any:
     right = np.zeros(2, np.int64)
     if not len(ids):
         return right
-    words, which = ids[:, :3].unique(return_inverse=True)
+    words, which = torch.unique(ids[:, :3], return_inverse=True)
     step = max(1, _CHUNK // len(vectors))
     if len(words) <= 4 * step:
         cosines = vectors[words] @ vectors.T  # shared by the questions of a section
@@ -107,7 +112,7 @@ def _ids(loaded: Loaded, question: Sequence[str]) -> list[int] | None:
     return [ids[0] for ids in found]
 
 
-def _scores(questions: int, covered: int, correct: Sequence[int]) -> dict[str, Any]:
+def _scores(questions: int, covered: int, correct: npt.NDArray[np.int64]) -> dict[str, Any]:
     add, mul = (
         measured(int(right) / covered if covered else float("nan"), wilson(int(right), covered), covered)
         for right in correct

@@ -2,8 +2,8 @@
 
     cosine of the two static vectors  ~  people's score,  compared by Spearman's rank correlation
 
-Sets: SimLex-999 (Hill et al. 2015), SimVerb-3500 (Gerz et al. 2016), MTurk-771 (Halawi et al. 2012), RW (Luong et al. 2013),
-wordsim-240 for Chinese and the like. Pairs with a word that the run does not know are left out and counted.
+Sets: SimLex-999 (Hill et al. 2015), SimVerb-3500 (Gerz et al. 2016), MTurk-771 (Halawi et al. 2012), RW (Luong et al.
+2013), wordsim-240 for Chinese and the like. Pairs with a word that the run does not know are left out and counted.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def read_pairs(file: Path) -> list[Pair]:
         line = line.strip()
         if not line or line.startswith("#"):
             continue
-        fields = [f.strip().strip('"') for f in line.split("\t" if "\t" in line else "," if "," in line else None)]
+        fields = [
+            f.strip().strip('"') for f in line.split("\t" if "\t" in line else "," if "," in line else None)
+        ]
         score = next((value for field in fields[2:] if (value := _number(field)) is not None), None)
         if score is not None and fields[0] and fields[1]:
             pairs.append(Pair(fields[0], fields[1], score))
