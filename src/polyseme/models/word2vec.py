@@ -12,8 +12,6 @@ V holds the papers' input vectors v_w. The output vectors u_w, which only traini
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -28,12 +26,15 @@ class Word2VecConfig(Config):
     Args:
         vocab_size: words, with the special tokens.
         hidden_size: dimensions of a vector.
-        num_hidden_layers: none.
     """
 
     vocab_size: int = Field(30_000, ge=6)
     hidden_size: int = Field(100, ge=1)
-    num_hidden_layers: Literal[0] = 0
+
+    @property
+    def num_hidden_layers(self) -> int:
+        """None: there is only the embedding layer."""
+        return 0
 
 
 class Word2Vec(nn.Module):

@@ -11,7 +11,7 @@ Frequent words are left out with probability 1 - keep(w), keep = √(t / f) + t 
 before windows are drawn; a window reaches 1 … `window` words to each side, drawn for each word. The learning rate
 follows the budget that is spent.
 
-Departures: the negatives of a word are shared by its window (Ji et al. 2016), so that the C · (k + 1) products of a
+Departures: CBOW divides the gradient of the mean (`divide`); the negatives of a word are shared by its window (Ji et al. 2016), so that the C · (k + 1) products of a
 word are small matrix products; the logistic function is computed, not tabulated, and never cut off. As in the
 authors' program, skip-gram predicts the word in the middle from each word of its window.
 """
@@ -62,8 +62,8 @@ class ContextWindowConfig(Config):
         negative_power: they are drawn in proportion to count^negative_power.
         sample: t, the relative frequency above which words are left out; 0 = never.
         boundary: what windows do not leave: the "sentence" or the "document".
-        divide: CBOW: divide the gradient among the words of the window, as the mean asks for (İrsoy, Benton and
-            Stratos 2021); the authors' program gives each word all of it.
+        divide: CBOW: divide the gradient among the words of the window, as the mean asks for; it then wants a rate
+            three times skip-gram's (İrsoy, Benton and Stratos 2021). The authors' program gives each word all of it.
         deterministic: several threads give the same bits, whatever their number; slower than threads that do not
             wait for each other. One thread is always deterministic.
     """
@@ -76,7 +76,7 @@ class ContextWindowConfig(Config):
     negative_power: float = Field(0.75, ge=0, le=1)
     sample: float = Field(1e-3, ge=0)
     boundary: Literal["sentence", "document"] = "sentence"
-    divide: bool = False
+    divide: bool = True
     deterministic: bool = False
 
 
