@@ -11,9 +11,10 @@ Frequent words are left out with probability 1 - keep(w), keep = √(t / f) + t 
 before windows are drawn; a window reaches 1 … `window` words to each side, drawn for each word. The learning rate
 follows the budget that is spent.
 
-Departures: CBOW divides the gradient of the mean (`divide`); the negatives of a word are shared by its window (Ji et al. 2016), so that the C · (k + 1) products of a
-word are small matrix products; the logistic function is computed, not tabulated, and never cut off. As in the
-authors' program, skip-gram predicts the word in the middle from each word of its window.
+Departures: CBOW divides the gradient of the mean among its words (`divide`). The negatives of a word are shared by its
+window (Ji et al. 2016), so that the C · (k + 1) products of a word are small matrix products. The logistic function is
+computed, not tabulated, and never cut off. As in the authors' program, skip-gram predicts the word in the middle from
+each word of its window.
 """
 
 from __future__ import annotations
