@@ -1,0 +1,55 @@
+"""`polyseme similarity`: do word vectors rank pairs of words as people do?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from polyseme.cli.options import Json
+from polyseme.cli.output import closing, command, emit, emit_json
+from polyseme.errors import InputError
+
+
+def run(
+    folder: Annotated[Path, Parameter(name="RUN")],
+    /,
+    *files: Annotated[Path, Parameter(name="FILE")],
+    json: Json = False,
+) -> None:
+    """Correlate the cosines of word vectors with people's similarity scores (Spearman, 95 % bootstrap interval).
+
+    Args:
+        folder: the run folder.
+        files: two words and a score a line, between tabs, commas or spaces (SimLex-999, SimVerb, RW, wordsim …).
+        json: print one JSON document: [{"file", "spearman": {"value", "low", "high",
+            "n"}, "pairs", "covered", "unknown"}].
+    """
+    if not files:
+        raise InputError("no file of word pairs given", fix=command("polyseme", "similarity", folder, "FILE"))
+    from polyseme.infer.load import load
+    from polyseme.study.similarity import similarity
+
+    loaded = load(folder)
+    found = [similarity(loaded, file) for file in files]
+    if json:
+        emit_json(found)
+    else:
+        emit(similarity_text(found))
+    closing(then=[command("polyseme", "neighbours", folder, "WORD")])
+
+
+def similarity_text(found: list[dict[str, Any]]) -> str:
+    """Write results as a table a person can read, one line a file."""
+    names = [Path(result["file"]).name for result in found]
+    width = max(map(len, [*names, "set"]))
+    lines = [f"{'set':<{width}}  Spearman  95 % interval      pairs covered"]
+    for name, result in zip(names, found, strict=True):
+        s = result["spearman"]
+        value = "    none" if s["value"] is None else f"{s['value']:8.3f}"
+        interval = "" if s["low"] is None else f"{s['low']:.3f} … {s['high']:.3f}"
+        lines.append(
+            f"{name:<{width}}  {value}  {interval:<15}  {result['covered']:,} of {result['pairs']:,}"
+        )
+    return "\n".join(lines)

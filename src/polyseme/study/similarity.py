@@ -1,0 +1,110 @@
+"""Word similarity: do a run's word vectors rank pairs of words as people do?
+
+    cosine of the two static vectors  ~  people's score,  compared by Spearman's rank correlation
+
+Sets: SimLex-999 (Hill et al. 2015), SimVerb-3500 (Gerz et al. 2016), MTurk-771 (Halawi et al. 2012), RW (Luong et al.
+2013), wordsim-240 for Chinese and the like. Pairs with a word that the run does not know are left out and counted.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from polyseme.errors import InputError
+from polyseme.infer.load import Loaded
+from polyseme.study.intervals import bootstrap, measured, spearman
+from polyseme.text.clean import DirtReport
+from polyseme.text.corpus import TextConfig
+from polyseme.text.sources import read_lines
+
+LEAST_PAIRS = 3
+
+
+class Pair(NamedTuple):
+    """Two words and how similar people find them."""
+
+    first: str
+    second: str
+    score: float
+
+
+def read_pairs(file: Path) -> list[Pair]:
+    """Pairs of a file: two words and a score a line, between tabs, commas or spaces; a head line may come first.
+
+    Raises:  CorpusError: the file is missing or binary.  InputError: a line is not of that form.
+    """
+    pairs: list[Pair] = []
+    for number, line in enumerate(read_lines(file, TextConfig(), DirtReport()), 1):
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        fields = [
+            f.strip().strip('"') for f in line.split("\t" if "\t" in line else "," if "," in line else None)
+        ]
+        score = next((value for field in fields[2:] if (value := _number(field)) is not None), None)
+        if score is not None and fields[0] and fields[1]:
+            pairs.append(Pair(fields[0], fields[1], score))
+        elif pairs or number > 1:
+            raise InputError(
+                "not a pair of words with a score",
+                got=line[:80],
+                expected="two words and a number, between tabs, commas or spaces",
+                where=f"{file}:{number}",
+            )
+    if len(pairs) < LEAST_PAIRS:
+        raise InputError("too few pairs", got=len(pairs), expected=f"at least {LEAST_PAIRS}", where=file)
+    return pairs
+
+
+def similarity(loaded: Loaded, file: Path) -> dict[str, Any]:
+    """Spearman's correlation of a run's cosines with people's scores.
+
+    Returns {"file", "spearman": {"value", "low", "high", "n"}, "pairs", "covered", "unknown": words}; the interval is a
+    bootstrap over the pairs that are covered, None where there are fewer than three.
+    Raises:  CorpusError, InputError: see `read_pairs`.
+    """
+    pairs = read_pairs(file)
+    vectors: dict[str, torch.Tensor | None] = {}
+    for word in (word for pair in pairs for word in pair[:2]):
+        if word not in vectors:
+            vectors[word] = word_vector(loaded, word)
+    scores, cosines = [], []
+    for pair in pairs:
+        a, b = vectors[pair.first], vectors[pair.second]
+        if a is not None and b is not None:
+            scores.append(pair.score)
+            cosines.append(float(a @ b))
+    x, y = np.asarray(scores), np.asarray(cosines)
+    enough = len(x) >= LEAST_PAIRS
+    value = float(spearman(x[None], y[None])[0]) if enough else float("nan")
+    interval = bootstrap(spearman, x, y) if enough else (float("nan"), float("nan"))
+    return {
+        "file": str(file),
+        "spearman": measured(value, interval, len(x)),
+        "pairs": len(pairs),
+        "covered": len(x),
+        "unknown": sorted(word for word, vector in vectors.items() if vector is None),
+    }
+
+
+def word_vector(loaded: Loaded, word: str) -> torch.Tensor | None:
+    """A word's static vector, of length one; of several tokens their mean; None where one is unknown.
+
+    Shapes:  -> (hidden_size,)
+    """
+    ids = loaded.tokenizer.encode(word).ids
+    if not ids or loaded.tokenizer.unk_id in ids:
+        return None
+    return nn.functional.normalize(loaded.word_vectors[ids].mean(0), dim=0)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
