@@ -3,10 +3,10 @@
     python bench/word2vec_vs_gensim.py [--seeds 3] [--epochs 5] [--methods skip-gram cbow]
 
 The English novels, one sentence a line, the words that occur five times; 100 dimensions, window 5, 5 negatives,
-subsampling 1e-3, a rate
-of 0.025 falling to 0.0001 (our CBOW: 0.075, with the gradient of the mean). gensim reads the file (corpus_file), polyseme its token store. A word is a
-token of that text; the seconds are those of training alone. What comes before (gensim's vocabulary, our tokenizing and
-compiling) is printed apart. Quality is Spearman's correlation on the English word-similarity sets, mean of the seeds.
+subsampling 1e-3, a rate of 0.025 falling to 0.0001 (our CBOW: 0.075, with the gradient of the mean). gensim reads the
+file (corpus_file), polyseme its token store. A word is a token of that text; the seconds are those of training alone.
+What comes before (gensim's vocabulary, our tokenizing and compiling) is printed apart. Quality is Spearman's
+correlation on the English word-similarity sets, mean of the seeds.
 """
 
 from __future__ import annotations
