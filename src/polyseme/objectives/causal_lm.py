@@ -151,4 +151,5 @@ def _states(encoding: Encoding, positions: Tensor) -> Tensor:
 
 
 CONFIG = CausalLMConfig
+USE = ("text-generation", 'generate RUN "It was"')
 BUILD = CausalLM

@@ -199,6 +199,7 @@ def read_corpus(
     return learn_units(store, tokenizer, lexicon, mining)
 
 
+USE = ("fill-mask", 'fill RUN "… [MASK] …"')
 CONFIG = KnowledgeMaskingConfig
 BUILD = KnowledgeMasking
 READ = read_corpus
