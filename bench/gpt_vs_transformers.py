@@ -288,7 +288,14 @@ def main() -> None:
     print(f"after {budget:.0f} s of each: qwen3 {modern.final:.3f}, gpt {longer.final:.3f}, "
           f"transformers {theirs.final:.3f} (whole run, {len(theirs.seconds) * theirs.step_time:.0f} s)")  # fmt: skip
     cases = [
-        {"case": f"seconds to {TARGET}", "peer_reached": theirs.steps_to(TARGET) is not None, "ours": rows[0], "peer": rows[1], "ratio": rows[1] / rows[0], "unit": "s"},
+        {
+            "case": f"seconds to {TARGET}",
+            "peer_reached": theirs.steps_to(TARGET) is not None,
+            "ours": rows[0],
+            "peer": rows[1],
+            "ratio": rows[1] / rows[0],
+            "unit": "s",
+        },
         {
             "case": "qwen3 in the peer's time",
             "ours": modern.final,
