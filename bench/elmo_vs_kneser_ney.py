@@ -120,9 +120,9 @@ def ours(run: Path, corpus: Any, length: int) -> tuple[float, float, int]:
             if not len(batch.targets[objective.name].labels):
                 continue
             scores = objective.score(loaded.encoder.encode(batch), loaded.heads[objective.name], batch)
-            forward += scores["forward_loss"][0]
-            backward += scores["backward_loss"][0]
-            words += scores["forward_loss"][1]
+            forward += scores["forward"][0]
+            backward += scores["backward"][0]
+            words += scores["forward"][1]
     return forward / words, backward / words, words
 
 

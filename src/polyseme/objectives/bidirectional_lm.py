@@ -149,7 +149,7 @@ class BidirectionalLM:
         return sampled_cross_entropy_sum(hidden, head.weight, head.bias, labels, sample, log_q), len(labels)
 
     def score(self, encoding: Encoding, head: nn.Module, batch: Batch) -> dict[str, tuple[float, int]]:
-        """Held-out sums by the full softmax: loss of both directions, and of each; e^loss is the perplexity."""
+        """Held-out sums by the full softmax: loss of both directions, and of each; e^loss is perplexity."""
         assert isinstance(head, BidirectionalLMHead)
         halves = self._halves(encoding, batch)
         parts = batch.targets[self.name].labels.chunk(2)
@@ -161,8 +161,8 @@ class BidirectionalLM:
         forward, backward = sums
         return {
             "loss": (forward + backward, len(parts[0]) + len(parts[1])),
-            "forward_loss": (forward, len(parts[0])),
-            "backward_loss": (backward, len(parts[1])),
+            "forward": (forward, len(parts[0])),
+            "backward": (backward, len(parts[1])),
         }
 
     def baseline(self, batch: Batch, counts: Tensor) -> tuple[float, int]:

@@ -63,8 +63,8 @@ def test_held_out_loss_is_the_full_normalised_softmax(input: str) -> None:
         assert p[:, [0, 2, 3, 4]].eq(0).all()  # separators, padding, mask: never
         assert (p[:, 1] > 0).all()  # [UNK] is a class
         losses.append(float(-p.gather(1, gold[:, None]).log().sum()))
-    assert scores["forward_loss"] == (pytest.approx(losses[0], rel=1e-5), n)
-    assert scores["backward_loss"] == (pytest.approx(losses[1], rel=1e-5), n)
+    assert scores["forward"] == (pytest.approx(losses[0], rel=1e-5), n)
+    assert scores["backward"] == (pytest.approx(losses[1], rel=1e-5), n)
     assert scores["loss"] == (pytest.approx(sum(losses), rel=1e-5), 2 * n)
 
 
