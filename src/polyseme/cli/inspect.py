@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from polyseme.cli.options import Json
-from polyseme.cli.output import closing, command, emit, emit_json
+from polyseme.cli.output import closing, command, emit, emit_json, use_command
 
 
 def run(
@@ -40,6 +40,6 @@ def run(
         write_loss_chart(opened.metrics(), [chart], f"{summary['model']}: loss")
     closing(
         wrote=[chart] if chart is not None else [],
-        then=[command("polyseme", "fill", folder, "… [MASK] …")]
+        then=([use_command(opened.meta["recipe"], folder)] if "recipe" in opened.meta else [])
         + ([] if chart is not None else [command("polyseme", "inspect", folder, "--chart", "loss.svg")]),
     )

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from polyseme.cli.options import Json, positive
-from polyseme.cli.output import closing, command, emit, emit_json
+from polyseme.cli.output import closing, command, emit, emit_json, use_command
 
 
 def run(
@@ -33,12 +33,15 @@ def run(
     from polyseme.infer.load import load
     from polyseme.infer.neighbours import neighbours
 
-    found = neighbours(load(folder), word, context, top)
+    loaded = load(folder)
+    found = neighbours(loaded, word, context, top)
     if json:
         emit_json(found)
     else:
         for entry in found:
             more = f"  {entry['count']:,} times, class {entry['path']}" if "path" in entry else ""
             emit(f"{entry['similarity']:6.3f}  {entry['word']}{more}")
-    then = [] if context else [command("polyseme", "neighbours", folder, word, "--context", f"… {word} …")]
-    closing(then=then or [command("polyseme", "fill", folder, "… [MASK] …")])
+    if context is None and loaded.fills_masks:
+        closing(then=[command("polyseme", "neighbours", folder, word, "--context", f"… {word} …")])
+    else:
+        closing(then=[use_command(loaded.run.meta["recipe"], folder)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,13 @@ def command(*words: object) -> str:
         "polyseme fill 'my run' 'It is [MASK].'"
     """
     return shlex.join(str(word) for word in words)
+
+
+def use_command(recipe: Mapping[str, Any], folder: Path) -> str:
+    """Write the command that shows what a run is good for."""
+    from polyseme.train.card import use_of
+
+    return "polyseme " + use_of(recipe)[1].replace("RUN", command(folder))
 
 
 def closing(wrote: Sequence[Path | str] = (), then: Sequence[str] = ()) -> None:

@@ -21,7 +21,7 @@ def run(
     *corpus: str,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     tokenizer: str | None = None,
-    kind: Literal["wordpiece", "byte-bpe", "unigram"] = "wordpiece",
+    kind: Literal["wordpiece", "byte-bpe", "unigram", "characters", "words", "spaces"] = "wordpiece",
     vocab_size: int | None = None,
     valid: list[str] | None = None,
     lang: Language = "auto",

@@ -18,7 +18,7 @@ from polyseme.cli.options import (
     read_budget,
     read_settings,
 )
-from polyseme.cli.output import closing, command, emit, emit_json
+from polyseme.cli.output import closing, command, emit, emit_json, use_command
 from polyseme.errors import ConfigError
 
 _BUDGET = Group("Budget, one of these (10 minutes when none is given)", sort_key=1)
@@ -96,7 +96,6 @@ def run(
 
     from polyseme.cli.progress import open_reporter
     from polyseme.report.run_summary import summarize, summary_text
-    from polyseme.train.card import use_of
     from polyseme.train.pretrain import PretrainRequest, pretrain
 
     request = PretrainRequest(
@@ -125,7 +124,7 @@ def run(
     closing(
         wrote=[done.path],
         then=[
-            "polyseme " + use_of(done.meta["recipe"])[1].replace("RUN", command(done.path)),
+            use_command(done.meta["recipe"], done.path),
             command("polyseme", "neighbours", done.path, "WORD"),
             command("polyseme", "inspect", done.path),
         ],

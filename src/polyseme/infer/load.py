@@ -82,6 +82,11 @@ class Loaded:
         return _spelled(batch, texts, words, self.tokenizer)
 
     @property
+    def fills_masks(self) -> bool:
+        """Whether the run has a masked-LM head."""
+        return any(isinstance(head, MaskedLMHead) for head in self.heads.values())
+
+    @property
     def masked_lm_head(self) -> MaskedLMHead:
         """The head that fills masks, whichever objective trained it.
 

@@ -31,7 +31,9 @@ def neighbours(loaded: Loaded, word: str, context: str | None = None, top: int =
     Raises:  InputError: the word is not in the vocabulary or not in the context.
              ConfigError: a context is given and the run has no masked-LM head.
     """
-    tokens = loaded.tokenizer.encode(word)
+    tokens = min(
+        loaded.tokenizer.encode(word), loaded.tokenizer.encode(f" {word}"), key=len
+    )  # " good" of byte-bpe
     if not tokens.ids or loaded.tokenizer.unk_id in tokens.ids:
         words = [loaded.tokenizer.display(i).strip() for i in range(loaded.tokenizer.vocab_size)]
         raise InputError(

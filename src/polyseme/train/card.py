@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from polyseme.core import registry
 from polyseme.train.run import RunDirectory, write_atomic
 
 
-def use_of(recipe: dict[str, Any]) -> tuple[str, str]:
+def use_of(recipe: Mapping[str, Any]) -> tuple[str, str]:
     """The pipeline tag of model hubs for what a recipe trains, and the command that shows it.
 
     An objective's file may name both as USE; without it a model is good for its vectors.
