@@ -115,7 +115,7 @@ def test_neighbours(loaded: Loaded) -> None:
         neighbours(loaded, "cat dog")
     with pytest.raises(InputError, match="no class"):
         loaded.encoder.neighbours(loaded.tokenizer.pad_id, 3)
-    with pytest.raises(ConfigError, match="masked-LM"):
+    with pytest.raises(ConfigError, match="fill masks"):
         neighbours(loaded, "cat", context="the cat")
 
 
