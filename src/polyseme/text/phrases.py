@@ -208,7 +208,7 @@ def learn_phrases(
 ) -> dict[tuple[int, ...], float]:
     """Phrases of a text as the ids of their words, each with its score in the pass that found it.
 
-    Memory is bounded: about 30 bytes a word, and pairs are forgotten, the rarest first, where there are too many.
+    Memory is bounded: about 20 bytes a word, and pairs are forgotten, the rarest first, where there are too many.
 
     Args:
         words: the text, one word after the other; 0 stands where nothing may join.
@@ -223,7 +223,7 @@ def learn_phrases(
     total = n_words
     for number in range(passes):
         least = threshold / 2**number
-        counts = np.bincount(words, minlength=len(spelled))
+        counts = _occurrences(words, len(spelled))
         # A pair is no more frequent than its rarer word, so its score is below N / count of the other.
         possible = counts * least < total
         possible[0] = False
@@ -245,6 +245,14 @@ def learn_phrases(
         words, joined = _join_pairs(words, keys, numbers, len(counts))
         total -= joined
     return found
+
+
+def _occurrences(words: Words, size: int) -> IntArray:
+    """How often each id occurs; in parts, since bincount makes a wider copy."""
+    counts = np.zeros(size, np.int64)
+    for start in range(0, len(words), _BLOCK):
+        counts += np.bincount(words[start : start + _BLOCK], minlength=size)
+    return counts
 
 
 def _count_pairs(words: Words, possible: BoolArray) -> tuple[IntArray, IntArray]:
@@ -305,8 +313,8 @@ class WordStream:
                 found = [*map(self._numbers.__getitem__, words(paragraph)), gap]
                 parts.append(np.array(found, np.uint32))
         self._stream = np.concatenate(parts) if parts else np.empty(0, np.uint32)
-        occurrences = np.bincount(self._stream, minlength=len(self._numbers)).tolist()
-        self.counts = Counter(dict(zip(self._numbers, occurrences, strict=True)))
+        occurrences = _occurrences(self._stream, len(self._numbers))
+        self.counts = Counter(dict(zip(self._numbers, occurrences.tolist(), strict=True)))
         del self.counts[""]
 
     def of(self, words: Sequence[str]) -> tuple[npt.NDArray[np.uint32], int]:
