@@ -63,6 +63,16 @@ def test_neighbours_of_a_phrase(run: Path, capsys: pytest.CaptureFixture[str]) -
     ] != words
 
 
+def test_word_sets_may_hold_phrases(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pairs, questions = tmp_path / "pairs.tsv", tmp_path / "questions.txt"
+    pairs.write_text("new_york\tsan_francisco\t9\nnew york\tmopa\t2\nnew_york_times\ttane\t1\n", "utf-8")
+    questions.write_text("new_york new san_francisco times\nnew_gork new york times\n", "utf-8")
+    found = stdout_json(capsys, "similarity", run, pairs, "--json")
+    assert "'covered': 3" in str(found)
+    found = stdout_json(capsys, "analogy", run, questions, "--json")
+    assert "'questions': 2, 'covered': 1" in str(found)
+
+
 def test_embed_gives_a_phrase_one_vector(run: Path, tmp_path: Path) -> None:
     file = tmp_path / "lines.txt"
     file.write_text("mopa New York Times tane.\nnew\n", "utf-8")
