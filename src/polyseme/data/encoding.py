@@ -3,7 +3,8 @@
     text ──sentence_spans──► sentences ──pieces──► tokens, and word starts as the tokenizer sees words
                                    └──segmenter──► of Chinese characters: which begin a word
 
-Sentences with and without Chinese characters are tokenized apart and then put back in order.
+Sentences with and without Chinese characters are tokenized apart and then put back in order. Phrases of a word-level
+vocabulary are joined last, in all sentences at once and never across two.
 """
 
 from __future__ import annotations
@@ -68,6 +69,9 @@ class DocumentEncoder:
         exact = spec["model"]["type"] == "WordPiece" or self._tokenizer.is_word_level
         self._continues: BoolArray | None = np.asarray(self._tokenizer.continues) if exact else None
         self._splitter = piece_splitter(spec) if by_pieces else None
+        self._phrases = (
+            self._tokenizer.phrases if by_pieces else None
+        )  # joined here; otherwise by the tokenizer
         self._parts = PieceTable(self._encode_afresh)
         self._words = PieceTable(self._encode_words)
 
@@ -84,6 +88,9 @@ class DocumentEncoder:
             chinese += [_CHINESE.search(s) is not None for s in found] if some else [False] * len(found)
             per_document[number] = len(found)
         ids, starts, lengths = self._encode_mixed(sentences, np.array(chinese, np.bool_))
+        if self._phrases is not None:
+            ids, lengths, first = self._phrases.join(ids, lengths)
+            starts = starts[first]
         full = lengths > 0
         starts[(np.cumsum(lengths) - lengths)[full]] = True
         kept = np.bincount(np.repeat(np.arange(len(texts)), per_document)[full])
@@ -133,7 +140,7 @@ class DocumentEncoder:
             offsets = np.repeat(np.cumsum(part_sizes) - part_sizes, tokens.lengths)
             tokens = tokens.grouped(cuts)
         else:
-            encodings = self._tokenizer.encode_batch(sentences)
+            encodings = self._tokenizer.encode_batch(sentences, phrases=self._phrases is None)
             ids, lengths = _flat([e.ids for e in encodings])
             tokens = Encoded(ids, _flat([e.word_starts for e in encodings])[0].astype(np.bool_), lengths)
             offsets = _flat([[start for start, _ in e.offsets] for e in encodings])[0]
@@ -147,9 +154,9 @@ class DocumentEncoder:
 
     def _encode_afresh(self, texts: Sequence[str]) -> Encoded:
         if self._continues is not None:
-            ids, lengths = _flat(self._tokenizer.encode_ids(texts))
+            ids, lengths = _flat(self._tokenizer.encode_ids(texts, phrases=self._phrases is None))
             return Encoded(ids, ~self._continues[ids], lengths)
-        encodings = self._tokenizer.encode_batch(texts)
+        encodings = self._tokenizer.encode_batch(texts, phrases=self._phrases is None)
         ids, lengths = _flat([e.ids for e in encodings])
         return Encoded(ids, _flat([e.word_starts for e in encodings])[0].astype(np.bool_), lengths)
 

@@ -23,7 +23,7 @@ def neighbours(loaded: Loaded, word: str, context: str | None = None, top: int =
 
     Args:
         loaded: a run.
-        word: a word; of several pieces, their mean is taken.
+        word: a word or phrase (new york, new_york); of several pieces, their mean is taken.
         context: a text that holds the word.
         top: how many.
     Returns [{"word", "similarity"}], best first, the word itself and mere pieces left out; for word classes also
@@ -31,24 +31,22 @@ def neighbours(loaded: Loaded, word: str, context: str | None = None, top: int =
     Raises:  InputError: the word is not in the vocabulary or not in the context.
              ConfigError: a context is given and the run has no masked-LM head.
     """
-    tokens = min(
-        loaded.tokenizer.encode(word), loaded.tokenizer.encode(f" {word}"), key=len
-    )  # " good" of byte-bpe
-    if not tokens.ids or loaded.tokenizer.unk_id in tokens.ids:
+    ids = loaded.tokenizer.lookup(word)
+    if not ids or loaded.tokenizer.unk_id in ids:
         words = [loaded.tokenizer.display(i).strip() for i in range(loaded.tokenizer.vocab_size)]
         raise InputError(
             "the word is not in the vocabulary", got=word, fix=suggest(word.casefold(), words[:4000])
         )
     if context is None and hasattr(loaded.encoder, "neighbours"):
-        if len(tokens.ids) > 1:
+        if len(ids) > 1:
             raise InputError("not a single word of the vocabulary", got=word, fix="one word at a time")
-        answer = loaded.encoder.neighbours(tokens.ids[0], top)
+        answer = loaded.encoder.neighbours(ids[0], top)
         return [{"word": loaded.tokenizer.display(i).strip(), **facts} for i, facts in answer]
-    target = _static(loaded, tokens.ids) if context is None else _in_context(loaded, word, context)
+    target = _static(loaded, ids) if context is None else _in_context(loaded, word, context)
     similarity = loaded.word_vectors @ nn.functional.normalize(target, dim=0)
     hidden = loaded.special.special | loaded.tokenizer.continues
     similarity[torch.from_numpy(np.flatnonzero(hidden))] = -2.0
-    similarity[tokens.ids] = -2.0
+    similarity[ids] = -2.0
     found: dict[str, float] = {}
     for i in similarity.argsort(descending=True).tolist():
         shown = loaded.tokenizer.display(i).strip()

@@ -106,7 +106,7 @@ def _count(vectors: Tensor, answers: Tensor, ids: Tensor) -> Any:
 
 
 def _ids(loaded: Loaded, question: Sequence[str]) -> list[int] | None:
-    found = [loaded.tokenizer.encode(word).ids for word in question]
+    found = [loaded.tokenizer.lookup(word) for word in question]
     if any(len(ids) != 1 or ids[0] == loaded.tokenizer.unk_id for ids in found):
         return None
     return [ids[0] for ids in found]

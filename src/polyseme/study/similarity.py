@@ -97,7 +97,7 @@ def word_vector(loaded: Loaded, word: str) -> torch.Tensor | None:
 
     Shapes:  -> (hidden_size,)
     """
-    ids = loaded.tokenizer.encode(word).ids
+    ids = loaded.tokenizer.lookup(word)
     if not ids or loaded.tokenizer.unk_id in ids:
         return None
     return nn.functional.normalize(loaded.word_vectors[ids].mean(0), dim=0)

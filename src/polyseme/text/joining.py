@@ -108,7 +108,7 @@ class Joiner:
             return piece
         if self._kind == "spaces":
             return (" " if self._tail and not self._tail[-1].isspace() else "") + token
-        return gap(self._tail, token, self._in_quotes) + token
+        return gap(self._tail, token, self._in_quotes) + self._tokenizer.display(id)
 
     def _metaspace(self, token: str) -> str:
         text = token.replace("▁", " ")

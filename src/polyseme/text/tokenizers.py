@@ -7,6 +7,10 @@
     words        words and punctuation marks; Chinese is cut into dictionary words (rjieba); rare ones are [UNK]
     spaces       what stands between spaces, for text that was tokenized before
 
+words and spaces can have phrases: an entry of the vocabulary with a space in it, `new york`, is one token wherever its
+words stand side by side (text/phrases.py). Only `Tokenizer` joins them: other libraries that read the same
+tokenizer.json give the words one by one and never such an entry.
+
 [PAD] [UNK] [CLS] [SEP] [MASK] are ids 0 … 4 for every kind. Text never turns into a special token by accident:
 `[MASK]` typed in a corpus is the letters, unless `special=True` is asked for (fill does).
 """
@@ -19,7 +23,7 @@ import json
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,7 +35,8 @@ from pydantic import Field, model_validator
 from polyseme.core.config import Config
 from polyseme.errors import ConfigError
 from polyseme.text.clean import replace_surrogates
-from polyseme.text.words import TOKEN_PATTERN, has_cjk, is_cjk, token_spans
+from polyseme.text.phrases import Phrases
+from polyseme.text.words import TOKEN_PATTERN, close_gaps, has_cjk, is_cjk, token_spans
 
 __all__ = ["SPECIAL_TOKENS", "Spelling", "Tokenizer", "TokenizerConfig", "Tokens", "train_tokenizer"]
 
@@ -50,6 +55,11 @@ class TokenizerConfig(Config):
         lowercase: fold case; None means what is usual for the kind (wordpiece, words, spaces yes, the others no).
         min_count: words and spaces: a word must occur so often in the sample to have a token.
         sample_bytes: train on at most so much text (UTF-8 bytes).
+        phrases: words and spaces: passes that look for phrases such as "new york", which then are one token; a
+            phrase has up to 2^phrases words; 0 = none, 2 is usual (text/phrases.py).
+        phrase_threshold: score that a phrase needs in the first pass, half of it in the second and so on; higher
+            gives fewer. 100 is that of Mikolov et al.'s word2phrase.
+        phrase_delta: their δ: occurrences of a pair that do not count, so that rare words form no phrases.
     """
 
     kind: Literal["wordpiece", "byte-bpe", "unigram", "characters", "words", "spaces"] = "wordpiece"
@@ -57,11 +67,16 @@ class TokenizerConfig(Config):
     lowercase: bool | None = None
     min_count: int = Field(default=2, ge=1)
     sample_bytes: int = Field(default=20_000_000, ge=1_000)
+    phrases: int = Field(default=0, ge=0, le=4)
+    phrase_threshold: float = Field(default=100.0, ge=0, allow_inf_nan=False)
+    phrase_delta: float = Field(default=5.0, ge=0, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _large_enough(self) -> TokenizerConfig:
         if self.vocab_size is not None and self.vocab_size < _MINIMUM[self.kind]:
             raise ValueError(f"vocab_size of at least {_MINIMUM[self.kind]} for {self.kind}")
+        if self.phrases and self.kind not in ("words", "spaces"):
+            raise ValueError(f"kind words or spaces for phrases; {self.kind} has no words to join")
         return self
 
     @property
@@ -79,6 +94,8 @@ class Tokens:
         offsets: [start, end) of each token in characters of the text as the user wrote it.
         word_starts: True where a token begins a pre-token (a word, a number, a punctuation mark, a Chinese
             character); exact, unlike `Tokenizer.continues`, which knows only the piece.
+
+    A phrase's token covers its words and what stands between them, and begins one word.
     """
 
     ids: list[int]
@@ -122,6 +139,9 @@ class Tokenizer:
         )
         self._prefix: str = model.get("continuing_subword_prefix") or ""
         self._has_byte_level = '"ByteLevel"' in text
+        cuts_at_spaces = self._cuts_chinese or '"WhitespaceSplit"' in text
+        joins = self._model == "WordLevel" and not self._by_character and cuts_at_spaces
+        self.phrases = Phrases.of_vocabulary(model["vocab"]) if joins else None
         self.vocab_size: int = self._special.get_vocab_size()
         self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = map(
             self._special_id, SPECIAL_TOKENS
@@ -189,10 +209,28 @@ class Tokenizer:
             text: as the user wrote it.
             special: read "[MASK]" and the other special tokens in the text as such.
         """
-        backend = self._special if special else self._plain
+        return self._joined(self._encode(text, self._special if special else self._plain))
+
+    def _encode(self, text: str, backend: hf.Tokenizer) -> Tokens:
         if self._cuts_chinese and has_cjk(text):
             return self._words(text, backend)
         return self._tokens(text, backend.encode(replace_surrogates(text), add_special_tokens=False))
+
+    def _joined(self, tokens: Tokens) -> Tokens:
+        """Tokens with the words of phrases joined."""
+        if self.phrases is None or not (found := self.phrases.find(tokens.ids)):
+            return tokens
+        joined, at = Tokens([], [], []), 0
+        for start, end, phrase in [*found, (len(tokens), len(tokens), -1)]:
+            joined.ids.extend(tokens.ids[at:start])
+            joined.offsets.extend(tokens.offsets[at:start])
+            joined.word_starts.extend(tokens.word_starts[at:start])
+            if phrase >= 0:
+                joined.ids.append(phrase)
+                joined.offsets.append((tokens.offsets[start][0], tokens.offsets[end - 1][1]))
+                joined.word_starts.append(tokens.word_starts[start])
+            at = end
+        return joined
 
     def _words(self, text: str, backend: hf.Tokenizer) -> Tokens:
         """Tokens of a text with Chinese words, which the library cannot cut."""
@@ -205,19 +243,40 @@ class Tokenizer:
             ids = [i for e in each for i in e.ids]
         return Tokens(ids, spans, [True] * len(ids))
 
-    def encode_batch(self, texts: Sequence[str]) -> list[Tokens]:
-        """Encode many texts on all cores."""
+    def encode_batch(self, texts: Sequence[str], phrases: bool = True) -> list[Tokens]:
+        """Encode many texts on all cores; without `phrases`, the words of phrases stay apart."""
         if self._cuts_chinese and any(map(has_cjk, texts)):
-            return [self.encode(text) for text in texts]
-        encodings = self._plain.encode_batch(list(map(replace_surrogates, texts)), add_special_tokens=False)
-        return [self._tokens(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
+            tokens = [self._encode(text, self._plain) for text in texts]
+        else:
+            clean = list(map(replace_surrogates, texts))
+            encodings = self._plain.encode_batch(clean, add_special_tokens=False)
+            tokens = [self._tokens(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
+        return list(map(self._joined, tokens)) if phrases and self.phrases else tokens
 
-    def encode_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """Encode many texts on all cores to ids alone: the fast way."""
+    def encode_ids(self, texts: Sequence[str], phrases: bool = True) -> list[list[int]]:
+        """Encode many texts on all cores to ids alone, the fast way; without `phrases`, words stay apart."""
         if self._cuts_chinese and any(map(has_cjk, texts)):
-            return [self.encode(text).ids for text in texts]
-        clean = list(map(replace_surrogates, texts))
-        return [e.ids for e in self._plain.encode_batch_fast(clean, add_special_tokens=False)]
+            ids = [self._encode(text, self._plain).ids for text in texts]
+        else:
+            clean = list(map(replace_surrogates, texts))
+            ids = [e.ids for e in self._plain.encode_batch_fast(clean, add_special_tokens=False)]
+        if not phrases or self.phrases is None:
+            return ids
+        lengths = np.fromiter(map(len, ids), np.int64, len(ids))
+        joined = self.phrases.join(np.fromiter(chain.from_iterable(ids), np.int64), lengths)
+        flat = iter(joined.ids.tolist())
+        return [list(islice(flat, length)) for length in joined.lengths.tolist()]
+
+    def lookup(self, word: str) -> list[int]:
+        """Ids of a word or phrase that a person typed by itself: known ones if there are, and as few as there are.
+
+        "good" may be " good" in the vocabulary of byte-bpe, and new_york is a usual way to write a phrase.
+        """
+        ways = [word, f" {word}"]
+        if self.phrases is not None:
+            ways.append(word.replace("_", " "))
+        found = [ids for way in ways if (ids := self.encode(way).ids)]
+        return min(found, key=lambda ids: (self.unk_id in ids, len(ids)), default=[])
 
     def _tokens(self, text: str, encoding: hf.Encoding) -> Tokens:
         offsets: list[tuple[int, int]] = encoding.offsets
@@ -262,12 +321,17 @@ class Tokenizer:
         return token[len(prefix) :] if prefix and token.startswith(prefix) and token != prefix else None
 
     def display(self, id: int) -> str:
-        """The token as a person reads it: " the" for "Ġthe" and "▁the"; "##ing" stays."""
+        """The token as a person reads it: " the" for "Ġthe" and "▁the"; "##ing" stays.
+
+        A phrase's Chinese words follow each other without the space: 自然语言 for "自然 语言".
+        """
         token = self.token(id)
         if id in self.special_ids:
             return token
         if self._has_byte_level:
             return bytes(_BYTES[c] for c in token).decode("utf-8", "backslashreplace")
+        if self._cuts_chinese and " " in token:  # a phrase
+            return close_gaps(token)
         return token.replace("▁", " ") if self._model == "Unigram" else token
 
     @functools.cached_property

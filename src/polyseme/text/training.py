@@ -1,4 +1,4 @@
-"""Training of the four kinds of tokenizer with the tokenizers library."""
+"""Training of every kind of tokenizer with the tokenizers library."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import tokenizers as hf
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from polyseme.errors import CorpusError
+from polyseme.text.phrases import WordStream, phrase_vocabulary
 from polyseme.text.tokenizers import SPECIAL_TOKENS, TokenizerConfig
 from polyseme.text.words import TOKEN_PATTERN, is_cjk, token_spans
 
@@ -177,18 +178,27 @@ def _characters(sample: list[str], size: int, counts: Counter[str], lowercase: b
 
 
 def _words(sample: list[str], config: TokenizerConfig) -> hf.Tokenizer:
-    """Ids in the order of frequency, so that the first n are the n most frequent words."""
+    """Ids in the order of frequency, so that the first n are the n most frequent words (and phrases)."""
     normalizer = _nfc(config.folds_case)
-    counts: Counter[str] = Counter()
-    for text in sample:
-        text = normalizer.normalize_str(text)
-        if config.kind == "spaces":
-            counts.update(text.split())
-        else:
-            counts.update([text[start:end] for start, end in token_spans(text)])
-    ranked = [word for word in _by_frequency(counts) if counts[word] >= config.min_count]
-    size = config.vocab_size or MOST_WORDS
-    ranked = [word for word in ranked if word not in SPECIAL_TOKENS][: size - len(SPECIAL_TOKENS)]
+    cut = str.split if config.kind == "spaces" else _token_words
+    texts = map(normalizer.normalize_str, sample)
+    room = (config.vocab_size or MOST_WORDS) - len(SPECIAL_TOKENS)
+    if config.phrases:
+        stream = WordStream(texts, cut)
+        ranked = phrase_vocabulary(
+            stream,
+            _frequent(stream.counts, config.min_count),
+            room,
+            passes=config.phrases,
+            threshold=config.phrase_threshold,
+            delta=config.phrase_delta,
+            min_count=config.min_count,
+        )
+    else:
+        counts: Counter[str] = Counter()
+        for text in texts:
+            counts.update(cut(text))
+        ranked = _frequent(counts, config.min_count)[:room]
     vocabulary = {token: i for i, token in enumerate([*SPECIAL_TOKENS, *ranked])}
     backend = hf.Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     backend.normalizer = normalizer
@@ -198,6 +208,16 @@ def _words(sample: list[str], config: TokenizerConfig) -> hf.Tokenizer:
         else pre_tokenizers.Split(hf.Regex(TOKEN_PATTERN), "removed", invert=True)
     )
     return backend
+
+
+def _token_words(text: str) -> list[str]:
+    return [text[start:end] for start, end in token_spans(text)]
+
+
+def _frequent(counts: Counter[str], least: int) -> list[str]:
+    """Words that occur often enough, the most frequent first."""
+    ranked = [word for word in _by_frequency(counts) if counts[word] >= least]
+    return [word for word in ranked if word not in SPECIAL_TOKENS]
 
 
 def _nfc(lowercase: bool) -> normalizers.Normalizer:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["TOKEN_PATTERN", "cjk_share", "has_cjk", "is_cjk", "token_spans", "word_spans"]
+__all__ = ["TOKEN_PATTERN", "cjk_share", "close_gaps", "has_cjk", "is_cjk", "token_spans", "word_spans"]
 
 _CJK = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _CJK_CHARACTER = re.compile(f"[{_CJK}]")
+_CJK_GAP = re.compile(f"(?<=[{_CJK}]) (?=[{_CJK}])")
 _CJK_RUN = re.compile(f"[{_CJK}]+")
 # Letters, digits and marks; an apostrophe or a hyphen joins only between letters: don't, well-known.
 _WORD = re.compile(rf"(?:(?![{_CJK}])[^\W_])(?:(?![{_CJK}])[^\W_]|[\u0300-\u036f]|['’-](?=[^\W\d_]))*")
@@ -34,6 +35,16 @@ def cjk_share(text: str) -> float:
     ideographs = sum(len(run) for run in _CJK_RUN.findall(text))
     letters = sum(map(str.isalpha, text))  # ideographs are letters, too
     return ideographs / letters if letters else 0.0
+
+
+def close_gaps(text: str) -> str:
+    """Leave out the spaces between Chinese characters.
+
+    Example:
+        >>> close_gaps("自然 语言 API")
+        '自然语言 API'
+    """
+    return _CJK_GAP.sub("", text)
 
 
 def word_spans(text: str, language: str) -> list[tuple[int, int]]:

@@ -27,12 +27,12 @@ VECTORS = [
 
 @pytest.fixture
 def loaded() -> Any:
-    def encode(text: str) -> Any:
-        return SimpleNamespace(ids=[WORDS.index(w) if w in WORDS else 1 for w in text.lower().split()])
+    def lookup(text: str) -> list[int]:
+        return [WORDS.index(w) if w in WORDS else 1 for w in text.lower().split()]
 
     special = np.arange(len(WORDS)) < 2
     return SimpleNamespace(
-        tokenizer=SimpleNamespace(encode=encode, unk_id=1, continues=np.zeros(len(WORDS), np.bool_)),
+        tokenizer=SimpleNamespace(lookup=lookup, unk_id=1, continues=np.zeros(len(WORDS), np.bool_)),
         word_vectors=nn.functional.normalize(torch.tensor(VECTORS, dtype=torch.float32), dim=1),
         special=SimpleNamespace(special=special),
     )
