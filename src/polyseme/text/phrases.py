@@ -197,7 +197,7 @@ def scores(pair: Any, first: Any, second: Any, total: float, delta: float) -> An
         delta: δ, the discount.
     Source: Mikolov et al. (2013), equation 6, times N as in word2phrase.
     Example:
-        >>> scores(25, 50, 40, 10_000, 5)
+        >>> float(scores(25, 50, 40, 10_000, 5))
         100.0
     """
     return (pair - delta) / (np.float64(first) * second) * total
