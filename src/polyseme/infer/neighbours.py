@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from polyseme.core.config import suggest
 from polyseme.errors import InputError
-from polyseme.infer.load import Loaded, words_of
+from polyseme.infer.load import Loaded, word_ids, words_of
 
 
 @torch.no_grad()
@@ -31,24 +31,19 @@ def neighbours(loaded: Loaded, word: str, context: str | None = None, top: int =
     Raises:  InputError: the word is not in the vocabulary or not in the context.
              ConfigError: a context is given and the run has no masked-LM head.
     """
-    tokens = min(
-        loaded.tokenizer.encode(word), loaded.tokenizer.encode(f" {word}"), key=len
-    )  # " good" of byte-bpe
-    if not tokens.ids or loaded.tokenizer.unk_id in tokens.ids:
-        words = [loaded.tokenizer.display(i).strip() for i in range(loaded.tokenizer.vocab_size)]
-        raise InputError(
-            "the word is not in the vocabulary", got=word, fix=suggest(word.casefold(), words[:4000])
-        )
+    ids = word_ids(loaded.tokenizer, word)
+    if not ids:
+        raise InputError("the word is not in the vocabulary", got=word, fix=_near(loaded, word))
     if context is None and hasattr(loaded.encoder, "neighbours"):
-        if len(tokens.ids) > 1:
+        if len(ids) > 1:
             raise InputError("not a single word of the vocabulary", got=word, fix="one word at a time")
-        answer = loaded.encoder.neighbours(tokens.ids[0], top)
+        answer = loaded.encoder.neighbours(ids[0], top)
         return [{"word": loaded.tokenizer.display(i).strip(), **facts} for i, facts in answer]
-    target = _static(loaded, tokens.ids) if context is None else _in_context(loaded, word, context)
+    target = _static(loaded, ids) if context is None else _in_context(loaded, word, context)
     similarity = loaded.word_vectors @ nn.functional.normalize(target, dim=0)
     hidden = loaded.special.special | loaded.tokenizer.continues
     similarity[torch.from_numpy(np.flatnonzero(hidden))] = -2.0
-    similarity[tokens.ids] = -2.0
+    similarity[ids] = -2.0
     found: dict[str, float] = {}
     for i in similarity.argsort(descending=True).tolist():
         shown = loaded.tokenizer.display(i).strip()
@@ -57,6 +52,14 @@ def neighbours(loaded: Loaded, word: str, context: str | None = None, top: int =
         if shown.casefold() != word.casefold():
             found.setdefault(shown, float(similarity[i]))
     return [{"word": shown, "similarity": value} for shown, value in found.items()]
+
+
+def _near(loaded: Loaded, word: str) -> str:
+    """What to try instead: words of the vocabulary that are written much like it, if there are any."""
+    hidden = loaded.special.special | loaded.tokenizer.continues
+    words = [loaded.tokenizer.display(i).strip() for i in np.flatnonzero(~hidden).tolist()]
+    near = difflib.get_close_matches(word.casefold(), words, n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(near)}?" if near else "a word that the training text holds"
 
 
 def _static(loaded: Loaded, ids: list[int]) -> Tensor:
