@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from polyseme.cli.options import Json
-from polyseme.cli.output import closing, command, emit, emit_json
+from polyseme.cli.output import closing, command, emit, emit_json, neighbours_command
 
 
 def run(
@@ -28,7 +28,8 @@ def run(
     from polyseme.infer.load import load
     from polyseme.study.analogy import analogy
 
-    found = analogy(load(folder), file)
+    loaded = load(folder)
+    found = analogy(loaded, file)
     if json:
         emit_json(found)
     else:
@@ -36,7 +37,7 @@ def run(
     closing(
         then=[
             command("polyseme", "similarity", folder, "FILE"),
-            command("polyseme", "neighbours", folder, "WORD"),
+            *neighbours_command(loaded.run.meta["recipe"], folder),
         ]
     )
 

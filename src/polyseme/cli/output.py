@@ -43,6 +43,13 @@ def use_command(recipe: Mapping[str, Any], folder: Path) -> str:
     return "polyseme " + use_of(recipe)[1].replace("RUN", command(folder))
 
 
+def neighbours_command(recipe: Mapping[str, Any], folder: Path) -> list[str]:
+    """Write the command that lists a word's neighbours, or none where a run's words have none."""
+    from polyseme.train.card import has_neighbours
+
+    return [command("polyseme", "neighbours", folder, "WORD")] if has_neighbours(recipe) else []
+
+
 def closing(wrote: Sequence[Path | str] = (), then: Sequence[str] = ()) -> None:
     """End a command: what it wrote and what is useful next (stderr).
 

@@ -18,7 +18,7 @@ from polyseme.cli.options import (
     read_budget,
     read_settings,
 )
-from polyseme.cli.output import closing, command, emit, emit_json, use_command
+from polyseme.cli.output import closing, command, emit, emit_json, neighbours_command, use_command
 from polyseme.errors import ConfigError
 
 _BUDGET = Group("Budget, one of these (10 minutes when none is given)", sort_key=1)
@@ -125,7 +125,7 @@ def run(
         wrote=[done.path],
         then=[
             use_command(done.meta["recipe"], done.path),
-            command("polyseme", "neighbours", done.path, "WORD"),
+            *neighbours_command(done.meta["recipe"], done.path),
             command("polyseme", "inspect", done.path),
         ],
     )

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from polyseme.cli.options import Json
-from polyseme.cli.output import closing, command, emit, emit_json
+from polyseme.cli.output import closing, command, emit, emit_json, neighbours_command, use_command
 from polyseme.errors import InputError
 
 
@@ -37,7 +37,8 @@ def run(
         emit_json(found)
     else:
         emit(similarity_text(found))
-    closing(then=[command("polyseme", "neighbours", folder, "WORD")])
+    recipe = loaded.run.meta["recipe"]
+    closing(then=neighbours_command(recipe, folder) or [use_command(recipe, folder)])
 
 
 def similarity_text(found: list[dict[str, Any]]) -> str:

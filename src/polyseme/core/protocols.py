@@ -60,6 +60,9 @@ class Encoder(Protocol):
     # An encoder that must know how its tokens are spelled also has `read_vocabulary(tokens: Sequence[str])`; it is
     # called once, before weights are loaded, with the vocabulary's entries in the order of their ids.
     #
+    # An encoder whose hidden states are two halves, one that has seen the left side only and one that has seen the
+    # right side only, also has `two_way = True`.
+    #
     # An encoder whose vectors are sparse, with ones in a few columns, also has `active(ids) -> (rows, columns)`: the
     # ones of ids (N,), so that texts can be turned into sparse matrices without their dense form.
     #

@@ -31,13 +31,17 @@ __all__ = ["Generation", "GenerationConfig", "TextStream", "Token", "generate", 
 ROWS_AT_ONCE = 32
 """Texts that are continued side by side; more prompts are taken in turns."""
 
+GREEDY = 1e-6
+"""Temperatures below this take the most probable token: divided by them, logits would leave float32."""
+
 
 class GenerationConfig(Config):
     """How texts are continued.
 
     Args:
         max_new_tokens: longest continuation.
-        temperature: 0 takes the most probable token (greedy); below 1 sharpens, above 1 flattens.
+        temperature: 0 takes the most probable token (greedy), as does less than a millionth; below 1 sharpens, above 1
+            flattens.
         top_k: sample from so many of the most probable tokens only.
         top_p: sample from the most probable tokens that together have this probability; 1 keeps all.
         repetition_penalty: above 1 makes tokens of the prompt and of the continuation less likely to come again.
@@ -49,12 +53,12 @@ class GenerationConfig(Config):
     """
 
     max_new_tokens: int = Field(128, ge=1)
-    temperature: float = Field(0.8, ge=0)
+    temperature: float = Field(0.8, ge=0, allow_inf_nan=False)
     top_k: int | None = Field(None, ge=1)
     top_p: float = Field(0.95, gt=0, le=1)
-    repetition_penalty: float = Field(1.0, gt=0)
+    repetition_penalty: float = Field(1.0, gt=0, allow_inf_nan=False)
     beams: int = Field(1, ge=1)
-    length_penalty: float = 1.0
+    length_penalty: float = Field(1.0, allow_inf_nan=False)
     results: int = Field(1, ge=1)
     seed: int = 0
     stop: tuple[str, ...] = ()
@@ -251,7 +255,7 @@ class _Work:
     def _choose(self, scores: Tensor, number: np.ndarray[Any, Any], step: int) -> Tensor:
         """The next token of every row: (R, V) -> (R,)"""
         c = self.config
-        if c.temperature == 0:
+        if c.temperature < GREEDY:
             return scores.argmax(1)
         scores = sampling.temper(scores, c.temperature)
         if c.top_k is not None:
@@ -308,7 +312,7 @@ def decoder_head(loaded: Loaded) -> Any:
     """
     if "causal_lm" in loaded.heads and hasattr(loaded.encoder, "decode"):
         return loaded.heads["causal_lm"]
-    other = "polyseme fill RUN 'text with [MASK]', or " if "masked_lm" in loaded.heads else ""
+    other = "polyseme fill RUN 'text with [MASK]', or " if loaded.fills_masks else ""
     raise ConfigError(
         "this run cannot generate text",
         got=f"{loaded.recipe.architecture}, trained with {', '.join(loaded.recipe.objectives)}",

@@ -97,8 +97,10 @@ class Loaded:
                 return head
         raise ConfigError(
             "the run was not trained to fill masks",
-            got=", ".join(self.heads),
-            expected="masked_lm or knowledge_masking",
+            got=f"{self.recipe.architecture}, trained with {', '.join(self.recipe.objectives)}",
+            expected="a run trained with masked_lm or knowledge_masking: bert, modernbert, ernie",
+            where=self.run.path,
+            fix="polyseme pretrain modernbert CORPUS -o RUN",
         )
 
     @cached_property
@@ -160,6 +162,12 @@ def _spelled(
     for number, word in enumerate(found):
         spelling[number, : len(word)] = torch.tensor([ord(c) for c in word])
     return replace(batch, ids=ids, spelling=spelling)
+
+
+def word_ids(tokenizer: Tokenizer, word: str) -> list[int]:
+    """Tokens of a word or phrase that a person typed by itself; an empty list where a part of it is unknown."""
+    ids = tokenizer.lookup(word)
+    return [] if tokenizer.unk_id in ids else ids
 
 
 def encode_text(loaded: Loaded, text: str, special: bool = False) -> Tokens:

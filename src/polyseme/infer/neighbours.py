@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from polyseme.core.config import suggest
 from polyseme.errors import InputError
-from polyseme.infer.load import Loaded, words_of
+from polyseme.infer.load import Loaded, word_ids, words_of
 
 
 @torch.no_grad()
@@ -31,12 +31,9 @@ def neighbours(loaded: Loaded, word: str, context: str | None = None, top: int =
     Raises:  InputError: the word is not in the vocabulary or not in the context.
              ConfigError: a context is given and the run has no masked-LM head.
     """
-    ids = loaded.tokenizer.lookup(word)
-    if not ids or loaded.tokenizer.unk_id in ids:
-        words = [loaded.tokenizer.display(i).strip() for i in range(loaded.tokenizer.vocab_size)]
-        raise InputError(
-            "the word is not in the vocabulary", got=word, fix=suggest(word.casefold(), words[:4000])
-        )
+    ids = word_ids(loaded.tokenizer, word)
+    if not ids:
+        raise InputError("the word is not in the vocabulary", got=word, fix=_near(loaded, word))
     if context is None and hasattr(loaded.encoder, "neighbours"):
         if len(ids) > 1:
             raise InputError("not a single word of the vocabulary", got=word, fix="one word at a time")
@@ -55,6 +52,14 @@ def neighbours(loaded: Loaded, word: str, context: str | None = None, top: int =
         if shown.casefold() != word.casefold():
             found.setdefault(shown, float(similarity[i]))
     return [{"word": shown, "similarity": value} for shown, value in found.items()]
+
+
+def _near(loaded: Loaded, word: str) -> str:
+    """What to try instead: words of the vocabulary that are written much like it, if there are any."""
+    hidden = loaded.special.special | loaded.tokenizer.continues
+    words = [loaded.tokenizer.display(i).strip() for i in np.flatnonzero(~hidden).tolist()]
+    near = difflib.get_close_matches(word.casefold(), words, n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(near)}?" if near else "a word that the training text holds"
 
 
 def _static(loaded: Loaded, ids: list[int]) -> Tensor:

@@ -22,6 +22,7 @@ from polyseme.text.clean import DirtReport, clean
 from polyseme.text.corpus import TextConfig
 from polyseme.text.joining import gap
 from polyseme.text.sources import read_lines
+from polyseme.train.card import has_neighbours
 
 __all__ = ["Score", "kind_of", "score", "score_continuations", "score_file"]
 
@@ -77,7 +78,12 @@ def kind_of(loaded: Loaded) -> Kind:
         got=f"{loaded.recipe.architecture}, trained with {', '.join(loaded.recipe.objectives)}",
         expected="a run trained with causal_lm, masked_lm, knowledge_masking or bidirectional_lm",
         where=loaded.run.path,
-        fix="polyseme neighbours RUN WORD, or polyseme embed RUN FILE -o OUT.npy",
+        fix=(
+            "polyseme neighbours RUN WORD, or "
+            if has_neighbours({"objectives": loaded.recipe.objectives})
+            else ""
+        )
+        + "polyseme embed RUN FILE -o OUT.npy",
     )
 
 

@@ -153,6 +153,7 @@ class Elmo(nn.Module):
     """
 
     reach: Reach = "both"
+    two_way = True
 
     def __init__(self, config: ElmoConfig) -> None:
         super().__init__()

@@ -27,6 +27,7 @@ from polyseme.core.rng import Random
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.examples import SpecialTokens
 from polyseme.data.packing import Rows
+from polyseme.errors import ConfigError
 from polyseme.layers.cross_entropy import cross_entropy_sum
 from polyseme.layers.sampled_softmax import log_uniform, sampled_cross_entropy_sum
 
@@ -131,7 +132,17 @@ class BidirectionalLM:
         return rows.ids, np.concatenate([places - 1, places + 1]), np.concatenate([labels, labels])
 
     def build_head(self, encoder: Any, counts: Tensor | None = None) -> BidirectionalLMHead:
-        """A fresh head; `counts` are the training text's unigram counts, (vocab_size,)."""
+        """A fresh head; `counts` are the training text's unigram counts, (vocab_size,).
+
+        Raises:  ConfigError: the model's vectors have seen the words that they should predict.
+        """
+        if not getattr(encoder, "two_way", False):
+            raise ConfigError(
+                "bidirectional_lm needs a model of two directions that do not see each other",
+                got=f"a model that sees {encoder.reach}",
+                fix="polyseme pretrain elmo …, or --set objectives="
+                + ("causal_lm" if encoder.reach == "left" else "masked_lm"),
+            )
         folded = None if counts is None else self._fold(counts)
         return BidirectionalLMHead(encoder, self.config, self._never, folded)
 

@@ -25,6 +25,7 @@ from polyseme.core.rng import Random
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.examples import SpecialTokens
 from polyseme.data.packing import Rows
+from polyseme.errors import ConfigError
 from polyseme.layers.activation import activation
 from polyseme.layers.cross_entropy import cross_entropy_sum
 
@@ -193,7 +194,19 @@ class MaskedLM:
         return ids, positions, labels
 
     def build_head(self, encoder: Any, counts: Tensor | None = None) -> MaskedLMHead:
-        """A fresh head; `counts` are the training text's unigram counts, (vocab_size,), for bias="unigram"."""
+        """A fresh head; `counts` are the training text's unigram counts, (vocab_size,), for bias="unigram".
+
+        Raises:  ConfigError: the model sees nothing around a mask, or its embeddings cannot be the output layer.
+        """
+        size = encoder.config.hidden_size
+        if encoder.reach == "none" or encoder.token_embedding().embedding_dim != size:
+            raise ConfigError(
+                f"{self.name} cannot train this model",
+                got="a model that sees nothing around a mask"
+                if encoder.reach == "none"
+                else "embeddings of another size than its hidden states",
+                fix="polyseme pretrain bert …, or leave objectives as they are",
+            )
         head = MaskedLMHead(encoder)
         if self.config.bias == "unigram" and counts is not None and head.bias is not None:
             with torch.no_grad():

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from polyseme.errors import InputError
-from polyseme.infer.load import Loaded
+from polyseme.infer.load import Loaded, word_ids
 from polyseme.study.intervals import measured, wilson
 from polyseme.text.clean import DirtReport
 from polyseme.text.corpus import TextConfig
@@ -106,8 +106,8 @@ def _count(vectors: Tensor, answers: Tensor, ids: Tensor) -> Any:
 
 
 def _ids(loaded: Loaded, question: Sequence[str]) -> list[int] | None:
-    found = [loaded.tokenizer.lookup(word) for word in question]
-    if any(len(ids) != 1 or ids[0] == loaded.tokenizer.unk_id for ids in found):
+    found = [word_ids(loaded.tokenizer, word) for word in question]
+    if any(len(ids) != 1 for ids in found):
         return None
     return [ids[0] for ids in found]
 

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from polyseme.errors import InputError
-from polyseme.infer.load import Loaded
+from polyseme.infer.load import Loaded, word_ids
 from polyseme.study.intervals import bootstrap, measured, spearman
 from polyseme.text.clean import DirtReport
 from polyseme.text.corpus import TextConfig
@@ -97,8 +97,8 @@ def word_vector(loaded: Loaded, word: str) -> torch.Tensor | None:
 
     Shapes:  -> (hidden_size,)
     """
-    ids = loaded.tokenizer.lookup(word)
-    if not ids or loaded.tokenizer.unk_id in ids:
+    ids = word_ids(loaded.tokenizer, word)
+    if not ids:
         return None
     return nn.functional.normalize(loaded.word_vectors[ids].mean(0), dim=0)
 

@@ -272,7 +272,7 @@ class Tokenizer:
 
         "good" may be " good" in the vocabulary of byte-bpe, and new_york is a usual way to write a phrase.
         """
-        ways = [word, f" {word}"]
+        ways = [f" {word}", word]
         if self.phrases is not None:
             ways.append(word.replace("_", " "))
         found = [ids for way in ways if (ids := self.encode(way).ids)]

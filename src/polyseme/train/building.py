@@ -36,7 +36,7 @@ def build_encoder(recipe: Recipe, tokenizer: Tokenizer) -> Any:
 def corpus_learner(recipe: Recipe) -> Any | None:
     """The class of the recipe's learner where its objective brings one of its own, else None.
 
-    Raises:  ConfigError: such an objective is combined with another.
+    Raises:  ConfigError: such an objective is combined with another, or with a model that it is not made for.
     """
     found = [name for name in recipe.objectives if hasattr(registry.objectives.load(name), "LEARNER")]
     if found and len(recipe.objectives) > 1:
@@ -44,6 +44,13 @@ def corpus_learner(recipe: Recipe) -> Any | None:
             f"{found[0]} is learned alone",
             got=", ".join(recipe.objectives),
             fix=f"--set objectives={found[0]}",
+        )
+    own = registry.models.load(recipe.architecture).ENTRY.objectives
+    if found and found[0] not in own:
+        raise ConfigError(
+            f"{found[0]} cannot train {recipe.architecture}",
+            expected=f"an objective for {recipe.architecture}",
+            fix=f"--set objectives={','.join(own)}",
         )
     return registry.objectives.load(found[0]).LEARNER if found else None
 

@@ -21,6 +21,11 @@ def use_of(recipe: Mapping[str, Any]) -> tuple[str, str]:
     return "feature-extraction", "embed RUN FILE -o vectors.npy"
 
 
+def has_neighbours(recipe: Mapping[str, Any]) -> bool:
+    """Whether words of a run lie nearer to some words than to others: not where words were only counted."""
+    return list(recipe["objectives"]) != ["unigram"]
+
+
 def write(run: RunDirectory) -> None:
     """Write README.md from run.json."""
     write_atomic(run.path / "README.md", text(run.meta).encode())
@@ -34,6 +39,7 @@ def text(meta: dict[str, Any]) -> str:
     heldout = "\n".join(f"| {name} | {value:.4f} |" for name, value in results["heldout"].items())
     recipe = meta["recipe"]
     tag, use = use_of(recipe)
+    neighbours = "polyseme neighbours RUN WORD\n" if has_neighbours(recipe) else ""
     return f"""---
 language: {language}
 library_name: polyseme
@@ -65,7 +71,6 @@ Pretrained with polyseme {meta["versions"]["polyseme"]} on {splits["train"]["doc
 
 ```console
 polyseme {use}
-polyseme neighbours RUN WORD
-polyseme inspect RUN
+{neighbours}polyseme inspect RUN
 ```
 """

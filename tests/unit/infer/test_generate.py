@@ -217,12 +217,22 @@ def _decoder(kind: str) -> Loaded:
         ({"top_p": 0.0}, "top_p"),
         ({"temperature": -1}, "temperature"),
         ({"repetition_penalty": 0}, "repetition_penalty"),
+        ({"temperature": math.inf}, "temperature"),
+        ({"repetition_penalty": math.inf}, "repetition_penalty"),
+        ({"beams": 2, "length_penalty": math.nan}, "length_penalty"),
     ],
 )
 def test_bad_options_are_refused(loaded: Loaded, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as error:
         generate(loaded, "the", **options)
     assert message in str(error.value)
+
+
+def test_next_to_no_temperature_is_greedy(loaded: Loaded) -> None:
+    greedy = generate(loaded, "the", max_new_tokens=9, temperature=0).text
+    assert all(
+        generate(loaded, "the", max_new_tokens=9, temperature=t).text == greedy for t in (1e-300, 1e-40, 1e-9)
+    )
 
 
 def test_a_run_that_cannot_generate_says_what_it_can() -> None:

@@ -11,7 +11,8 @@ import pytest
 import scipy.sparse
 import torch
 
-from polyseme import Budget, PretrainRequest, embed, embed_file, load, neighbours, pretrain
+from polyseme import Budget, PretrainRequest, embed, embed_file, load, neighbours, pretrain, score
+from polyseme.cli.output import neighbours_command
 from polyseme.core import registry
 from polyseme.errors import ConfigError, InputError
 from polyseme.infer import embed as embedding
@@ -100,7 +101,13 @@ def test_neighbours(loaded: Loaded) -> None:
     if onehot(loaded):
         with pytest.raises(ConfigError, match="equally far apart"):
             neighbours(loaded, "cat")
+        with pytest.raises(ConfigError, match="no probability") as error:
+            score(loaded, ["the cat"])
+        assert "neighbours" not in str(error.value)
+        assert "neighbours" not in (loaded.run.path / "README.md").read_text("utf-8")
+        assert neighbours_command(loaded.run.meta["recipe"], loaded.run.path) == []
         return
+    assert neighbours_command(loaded.run.meta["recipe"], loaded.run.path)
     every = [neighbours(loaded, word, top=50) for word in ("cat", "the", "river")]
     for found in every:
         assert all(entry.keys() == {"word", "similarity", "count", "path"} for entry in found)
@@ -109,13 +116,16 @@ def test_neighbours(loaded: Loaded) -> None:
         len(neighbours(loaded, max(("cat", "the", "a"), key=lambda w: len(neighbours(loaded, w))), top=1))
         <= 1
     )
-    with pytest.raises(InputError, match="not in the vocabulary"):
+    with pytest.raises(InputError, match="not in the vocabulary") as error:
         neighbours(loaded, "qqqq")
+    assert error.value.fix == "a word that the training text holds"
+    with pytest.raises(InputError, match="did you mean river"):
+        neighbours(loaded, "rivers")
     with pytest.raises(InputError, match="single word"):
         neighbours(loaded, "cat dog")
     with pytest.raises(InputError, match="no class"):
         loaded.encoder.neighbours(loaded.tokenizer.pad_id, 3)
-    with pytest.raises(ConfigError, match="fill masks"):
+    with pytest.raises(ConfigError, match="to fill masks"):
         neighbours(loaded, "cat", context="the cat")
 
 

@@ -11,12 +11,13 @@ import pytest
 import torch
 from torch import nn
 
+from decoding import make_loaded
 from polyseme.cli.analogy import analogy_text
 from polyseme.cli.similarity import similarity_text
 from polyseme.errors import CorpusError, InputError
 from polyseme.study.analogy import analogy, read_questions
 from polyseme.study.intervals import bootstrap, spearman, wilson
-from polyseme.study.similarity import read_pairs, similarity
+from polyseme.study.similarity import read_pairs, similarity, word_vector
 
 WORDS = ["[PAD]", "[UNK]", "king", "queen", "man", "woman", "apple", "pear"]
 #           royal female fruit
@@ -107,6 +108,18 @@ def test_analogies_by_hand(tmp_path: Path, loaded: Any) -> None:
         assert found["total"][rule]["value"] == pytest.approx(2 / 3)
     assert found["total"]["covered"] == 3
     assert "2 of 3" in analogy_text(found)
+
+
+def test_words_of_byte_level_vocabularies_have_their_space_before_them(tmp_path: Path) -> None:
+    decoder = make_loaded("gpt", "byte-bpe")
+    words = ["mat", "and", "two", "three"]
+    assert all(len(decoder.tokenizer.encode(f" {word}").ids) == 1 for word in words)
+    for word in words:
+        vector = word_vector(decoder, word)
+        assert vector is not None
+        assert torch.allclose(vector, decoder.word_vectors[decoder.tokenizer.encode(f" {word}").ids[0]])
+    (tmp_path / "q.txt").write_text(" ".join(words), "utf-8")
+    assert analogy(decoder, tmp_path / "q.txt")["total"]["covered"] == 1
 
 
 def test_spearman_is_scipys() -> None:
