@@ -104,7 +104,7 @@ class ContextWindowLearner:
         learning_rate: progress -> rate.
         heldout_tokens: bound on the held-out words that are predicted.
         threads: of the kernels.
-    Raises:  CorpusError: fewer than two different words.
+    Raises:  CorpusError: fewer than two different words, or no held-out word with a context.
     """
 
     def __init__(
@@ -152,6 +152,12 @@ class ContextWindowLearner:
             valid, heldout, self._keep, config.window, config.dynamic_window,
             min(HELDOUT_WORDS, heldout_tokens), HELDOUT_SEED,
         )  # fmt: skip
+        if not len(self._sample.words):
+            raise CorpusError(
+                "no word of the held-out text has another one that the vocabulary knows in its window",
+                got=f"{valid.n_tokens:,} tokens, windows within a {config.boundary}",
+                fix="--set context_window.boundary=document, or more text of several words a sentence",
+            )
         self._log_unigram = log_unigram(torch.from_numpy(counts))
 
     def stream(self, step: int, progress: Callable[[int], float]) -> Iterator[Span]:

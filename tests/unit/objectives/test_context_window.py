@@ -282,3 +282,30 @@ def test_a_corpus_without_words_is_refused(tmp_path: Path) -> None:
             heldout_tokens=100,
             threads=1,
         )
+
+
+def test_held_out_text_without_windows_is_refused(
+    splits: tuple[TokenStore, TokenStore], tmp_path: Path
+) -> None:
+    with StoreWriter(tmp_path, V) as writer:  # a word a sentence, three sentences a document
+        ids = np.full(30, 7)
+        writer.add_documents(ids, np.ones(30, np.uint8), np.ones(30, np.int64), np.full(10, 3))
+
+    def build(boundary: Any) -> ContextWindowLearner:
+        return ContextWindowLearner(
+            Word2Vec(Word2VecConfig(vocab_size=V, hidden_size=4)),
+            ContextWindowConfig(boundary=boundary, sample=0),
+            train=splits[0],
+            valid=TokenStore.open(tmp_path),
+            tokenizer=SimpleNamespace(special_ids=(0, 1, 2, 3, 4)),
+            seed=1,
+            learning_rate=lambda progress: 0.05,
+            heldout_tokens=400,
+            threads=1,
+        )
+
+    with pytest.raises(CorpusError, match="in its window") as error:
+        build("sentence")
+    assert error.value.fix is not None
+    assert "context_window.boundary=document" in error.value.fix
+    assert np.isfinite(build("document").evaluate([])["context_window_loss"])
