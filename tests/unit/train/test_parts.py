@@ -56,10 +56,13 @@ def test_sections_refuse_what_does_not_fit() -> None:
     assert "learning_rate" in str(caught.value)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("shape", [(3, 16, 16), (2, 12, 40), (2, 40, 12)])
-def test_orthogonalise_brings_singular_values_near_one(shape: tuple[int, ...]) -> None:
+def test_orthogonalise_brings_singular_values_near_one(shape: tuple[int, ...], dtype: torch.dtype) -> None:
     matrices = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    values = torch.linalg.svdvals(orthogonalise(matrices))
+    result = orthogonalise(matrices, dtype)
+    assert result.dtype == matrices.dtype
+    values = torch.linalg.svdvals(result)
     large = torch.linalg.svdvals(matrices) > 0.05 * torch.linalg.svdvals(matrices).amax(-1, keepdim=True)
     assert ((values[large] > 0.6) & (values[large] < 1.3)).all()
 
