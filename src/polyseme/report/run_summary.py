@@ -45,9 +45,9 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
 
     Returns a JSON-able dict with at least model, parameters, vocab_size, status, progress, tokens_seen, steps,
     seconds, tokens_per_second, peak_memory_bytes, heldout_loss, unigram_loss (nats per predicted token, same text),
-    heldout (all scores), corpus {documents, words, fingerprint, dirt …} and losses (held-out, in order); where the
-    model predicts the next token also perplexity = exp(heldout_loss), and of causal_lm bits_per_character, by which
-    runs with different vocabularies compare. What is not known is None.
+    heldout (all scores), corpus {documents, words, fingerprint, dirt …}, notes (what was said about it) and losses
+    (held-out, in order); where the model predicts the next token also perplexity = exp(heldout_loss), and of
+    causal_lm bits_per_character, by which runs with different vocabularies compare. What is not known is None.
     """
     meta, records = run.meta, run.metrics()
     results: Mapping[str, Any] = meta.get("results") or {}
@@ -69,6 +69,7 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
     summary["heldout"] = results.get("heldout") or {}
     summary["budget"] = (meta.get("asked") or {}).get("budget")
     summary["corpus"] = corpus_figures(meta.get("corpus") or {})
+    summary["notes"] = list(meta.get("notes") or [])
     summary |= _language_model_figures(meta, results, summary["heldout_loss"], summary["corpus"])
     summary["losses"] = [
         record["heldout_loss"] for record in records if record.get("heldout_loss") is not None
@@ -124,6 +125,7 @@ def summary_text(summary: Mapping[str, Any]) -> str:
         share = "" if progress is None or status == "finished" else f", {progress:.0%} of its budget spent"
         rows.append(("status", status + share))
     rows += _corpus_rows(summary["corpus"])
+    rows += [("note", note) for note in summary["notes"]]
     spent = []
     if summary["seconds"] is not None:
         spent.append(duration(summary["seconds"]))

@@ -77,7 +77,14 @@ def test_the_json_has_what_was_promised(tmp_path: Path) -> None:
     assert (corpus["documents"], corpus["words"], corpus["fingerprint"]) == (100, 10_000, "f00d")
     assert corpus["dirt"] == {"crlf": 1200, "encoding_gb18030": 1}
     assert "perplexity" not in summary
+    assert summary["notes"] == []
     json.dumps(summary, allow_nan=False)
+
+
+def test_notes_are_shown(tmp_path: Path) -> None:
+    run = _run(tmp_path, results=RESULTS, last_step=20, status="finished")
+    run.meta["notes"] = ["25% of the training text's tokens are unknown"]
+    assert "note            25% of the training" in summary_text(summarize(run))
 
 
 def test_a_run_in_progress_shows_where_it_is_now_not_its_last_save(tmp_path: Path) -> None:
