@@ -12,6 +12,7 @@ beside it: objectives = ["knowledge_masking", "dialogue"].
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -26,7 +27,7 @@ from polyseme.data.examples import NO_LABEL, SpecialTokens
 from polyseme.data.packing import Rows
 from polyseme.data.store import TokenStore
 from polyseme.errors import CorpusError
-from polyseme.objectives.next_sentence import NextSentenceHead
+from polyseme.objectives.next_sentence import NextSentenceHead, check_reads_ahead
 
 IntArray = npt.NDArray[np.int64]
 
@@ -79,7 +80,11 @@ class Dialogue:
         return rows.ids, rows.first[known], rows.labels[known]
 
     def build_head(self, encoder: Any, counts: Tensor | None = None) -> NextSentenceHead:
-        """A fresh head of two classes; the counts do not matter."""
+        """A fresh head of two classes; the counts do not matter.
+
+        Raises:  ConfigError: the model's [CLS] has not read the turns.
+        """
+        check_reads_ahead(encoder, self.name)
         return NextSentenceHead(encoder)
 
     def loss(self, encoding: Encoding, head: nn.Module, batch: Batch) -> tuple[Tensor, int]:
@@ -104,3 +109,4 @@ class Dialogue:
 
 CONFIG = DialogueConfig
 BUILD = Dialogue
+CHECK = partial(check_reads_ahead, name="dialogue")

@@ -15,6 +15,7 @@ equally often, whatever unit it is in; a share that is given makes the tokens of
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -30,7 +31,7 @@ from polyseme.data.mining import Mining, learn_units
 from polyseme.data.packing import Rows
 from polyseme.data.store import TokenStore
 from polyseme.data.units import BASIC, ENTITY, KINDS, PHRASE, Found, Units
-from polyseme.objectives.masked_lm import MaskedLM, MaskedLMConfig, MaskedLMHead
+from polyseme.objectives.masked_lm import MaskedLM, MaskedLMConfig, MaskedLMHead, check_sees_both_sides
 from polyseme.text.lexicon import Entry
 from polyseme.text.tokenizers import Tokenizer
 
@@ -96,6 +97,7 @@ class KnowledgeMasking:
 
     name = "knowledge_masking"
     draws = False
+    hides = True
 
     def __init__(self, config: KnowledgeMaskingConfig, special: SpecialTokens, seed: int) -> None:
         self.config, self._special = config, special
@@ -202,6 +204,7 @@ def read_corpus(
 USE = ("fill-mask", 'fill RUN "… [MASK] …"')
 CONFIG = KnowledgeMaskingConfig
 BUILD = KnowledgeMasking
+CHECK = partial(check_sees_both_sides, name="knowledge_masking")
 READ = read_corpus
 PARSE = Units.from_bytes
 JUDGED = {"rate": 0.15, "unit": "token", "mask_share": 0.8, "random_share": 0.1}

@@ -158,6 +158,7 @@ class MaskedLM:
 
     name = "masked_lm"
     draws = False
+    hides = True
 
     def __init__(self, config: MaskedLMConfig, special: SpecialTokens, seed: int) -> None:
         self.config, self._special = config, special
@@ -198,15 +199,9 @@ class MaskedLM:
 
         Raises:  ConfigError: the model sees nothing around a mask, or its embeddings cannot be the output layer.
         """
-        size = encoder.config.hidden_size
-        if encoder.reach == "none" or encoder.token_embedding().embedding_dim != size:
-            raise ConfigError(
-                f"{self.name} cannot train this model",
-                got="a model that sees nothing around a mask"
-                if encoder.reach == "none"
-                else "embeddings of another size than its hidden states",
-                fix="polyseme pretrain bert …, or leave objectives as they are",
-            )
+        check_sees_both_sides(encoder, self.name)
+        if encoder.token_embedding().embedding_dim != encoder.config.hidden_size:
+            raise cannot_train(self.name, "embeddings of another size than its hidden states")
         head = MaskedLMHead(encoder)
         if self.config.bias == "unigram" and counts is not None and head.bias is not None:
             with torch.no_grad():
@@ -235,6 +230,26 @@ class MaskedLM:
         return float(-log_unigram(counts)[labels].double().sum()), len(labels)
 
 
+def check_sees_both_sides(encoder: Any, name: str = "masked_lm") -> None:
+    """Raises:  ConfigError: no vector of the encoder has seen both sides of a token."""
+    if encoder.reach == "none":
+        raise cannot_train(name, "a model that sees nothing around a mask")
+    if encoder.reach != "both":
+        raise cannot_train(name, f"a model that sees the {encoder.reach} side of a mask alone")
+    if getattr(encoder, "two_way", False):
+        raise cannot_train(name, "a model of two halves, each of which sees one side of a mask")
+
+
+def cannot_train(name: str, got: str) -> ConfigError:
+    """The error of an objective with masks for a model that it is not made for."""
+    return ConfigError(
+        f"{name} cannot train this model",
+        got=got,
+        expected="an encoder whose vectors see both sides: bert, modernbert, ernie",
+        fix="polyseme pretrain bert …, or leave objectives as they are",
+    )
+
+
 def log_unigram(counts: Tensor) -> Tensor:
     """Log relative frequencies with one added to each count.  Shapes: (V,) -> (V,)"""
     smoothed = counts.double() + 1.0
@@ -244,4 +259,5 @@ def log_unigram(counts: Tensor) -> Tensor:
 CONFIG = MaskedLMConfig
 USE = ("fill-mask", 'fill RUN "… [MASK] …"')
 BUILD = MaskedLM
+CHECK = check_sees_both_sides
 JUDGED = {"rate": 0.15, "final_rate": None, "unit": "token", "mask_share": 0.8, "random_share": 0.1}

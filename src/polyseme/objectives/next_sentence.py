@@ -20,7 +20,7 @@ from polyseme.core.types import Batch, Encoding
 from polyseme.data.examples import NO_LABEL, SentencePairs, SpecialTokens
 from polyseme.data.packing import Rows
 from polyseme.data.store import TokenStore
-from polyseme.errors import CorpusError
+from polyseme.errors import ConfigError, CorpusError
 
 IntArray = npt.NDArray[np.int64]
 
@@ -96,7 +96,11 @@ class NextSentence:
         return rows.ids, rows.first[known], rows.labels[known]
 
     def build_head(self, encoder: Any, counts: Tensor | None = None) -> NextSentenceHead:
-        """A fresh head; the counts do not matter."""
+        """A fresh head; the counts do not matter.
+
+        Raises:  ConfigError: the model's [CLS] has not read the pair.
+        """
+        check_reads_ahead(encoder)
         return NextSentenceHead(encoder)
 
     def loss(self, encoding: Encoding, head: nn.Module, batch: Batch) -> tuple[Tensor, int]:
@@ -119,5 +123,16 @@ class NextSentence:
         return n * math.log(2), n
 
 
+def check_reads_ahead(encoder: Any, name: str = "next_sentence") -> None:
+    """Raises:  ConfigError: the vector of an example's first token, from which is judged, cannot see the others."""
+    if encoder.reach not in ("both", "right"):
+        raise ConfigError(
+            f"{name} judges from [CLS], the first token, which must see what follows",
+            got=f"a model that sees {encoder.reach}",
+            fix="polyseme pretrain bert …, or leave objectives as they are",
+        )
+
+
 CONFIG = NextSentenceConfig
 BUILD = NextSentence
+CHECK = check_reads_ahead
