@@ -55,9 +55,11 @@ def corpus_learner(recipe: Recipe) -> Any | None:
     return registry.objectives.load(found[0]).LEARNER if found else None
 
 
-def check_objectives(recipe: Recipe) -> None:
+def check_objectives(recipe: Recipe, fresh: bool = True) -> None:
     """Find out, before anything is read or built, whether the recipe's objectives can ever train its model.
 
+    Args:
+        fresh: the weights are not those of another run, so that `train.embedding_start` is asked for.
     Raises:  ConfigError: they cannot be combined, or need a model that sees something else.
     """
     if corpus_learner(recipe) is not None:
@@ -79,6 +81,20 @@ def check_objectives(recipe: Recipe) -> None:
                 got=" and ".join(several),
                 fix=f"--set objectives={','.join(others)}",
             )
+    if fresh and recipe.section("train").embedding_start == "bigram":
+        _check_can_start_as_bigram_model(recipe)
+
+
+def _check_can_start_as_bigram_model(recipe: Recipe) -> None:
+    first = recipe.objectives[0]
+    tied = getattr(recipe.section("model"), "tie_word_embeddings", True)
+    if first != "causal_lm" or tied:
+        raise ConfigError(
+            "only a decoder with an output layer of its own can start as a bigram model",
+            got=f"{recipe.architecture} trained with {first}"
+            + (", its output layer tied to its embeddings" if first == "causal_lm" else ""),
+            fix="--set tie_word_embeddings=false where the model has it, or --set train.embedding_start=cooccurrence",
+        )
 
 
 def build_objectives(

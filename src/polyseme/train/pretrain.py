@@ -116,7 +116,7 @@ def pretrain(request: PretrainRequest, reporter: Reporter | None = None) -> RunD
     if start is not None:
         recipe = _model_of(start, recipe, request)
     _check_lengths(recipe)
-    check_objectives(recipe)
+    check_objectives(recipe, fresh=start is None)
     check_lexicon_is_used(recipe, request.lexicon)
     lexicon = read_lexicon(request.lexicon)
     asked = _as_asked(request, recipe, lexicon)

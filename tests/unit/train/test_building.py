@@ -58,6 +58,19 @@ def test_heads_for_models_that_cannot_be_trained_with_them(objective: str, model
             "next_sentence,masked_lm",
         ),
         ("bert", {"objectives": "masked_lm,unigram"}, "learned alone", "objectives=unigram"),
+        (
+            "gpt",
+            {"train.embedding_start": "bigram"},
+            "output layer of its own",
+            "embedding_start=cooccurrence",
+        ),
+        ("bert", {"train.embedding_start": "bigram"}, "bert trained with masked_lm", "embedding_start"),
+        (
+            "elmo",
+            {"train.embedding_start": "bigram", "bidirectional_lm.tied": False},
+            "bidirectional_lm",
+            "start",
+        ),
     ],
 )
 def test_objectives_that_can_never_be_right_are_refused(
@@ -73,6 +86,13 @@ def test_objectives_that_can_never_be_right_are_refused(
 def test_our_own_recipes_are_accepted(recipe: str) -> None:
     model = tomllib.loads((FOLDER / f"{recipe}.toml").read_text("utf-8"))["architecture"]
     check_objectives(resolve(model, recipe))
+
+
+def test_weights_that_are_given_need_no_start() -> None:
+    recipe = resolve("qwen3", settings={"tie_word_embeddings": True})
+    with pytest.raises(ConfigError, match="its output layer tied"):
+        check_objectives(recipe)
+    check_objectives(recipe, fresh=False)
 
 
 def test_nothing_is_done_before_objectives_are_checked(tmp_path: Path) -> None:
