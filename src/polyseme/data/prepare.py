@@ -126,8 +126,8 @@ def prepare(
             },
             "dirt": reader.dirt.as_dict(),
             "splits": {
-                "train": _counts(train, reader.characters["train"]),
-                "valid": _counts(valid, reader.characters["valid"]),
+                "train": _counts(train, reader.characters["train"], trained.unk_id),
+                "valid": _counts(valid, reader.characters["valid"], trained.unk_id),
             },
             "seconds": round(time.perf_counter() - started, 3),
         }
@@ -225,13 +225,14 @@ def _check_sizes(
         )
 
 
-def _counts(writer: StoreWriter, characters: int) -> dict[str, Any]:
+def _counts(writer: StoreWriter, characters: int, unknown: int) -> dict[str, Any]:
     return {
         "documents": writer.n_documents,
         "sentences": writer.n_sentences,
         "words": writer.n_words,
         "tokens": writer.n_tokens,
         "characters": characters,
+        "unknown": int(writer.counts[unknown]),
     }
 
 

@@ -74,6 +74,7 @@ def test_the_store_holds_the_text(tmp_path: Path, source: str, tokenizer: Tokeni
         assert counts["sentences"] == split.n_sentences
         assert counts["tokens"] == split.n_tokens
         assert counts["words"] == int(split.word_starts.sum())
+        assert counts["unknown"] == int((split.tokens == tokenizer.unk_id).sum())
         assert split.counts.tolist() == np.bincount(split.tokens, minlength=tokenizer.vocab_size).tolist()
     assert (
         sum(s["characters"] for s in store.meta["splits"].values()) == sum(map(len, ENGLISH + CHINESE)) + 12
