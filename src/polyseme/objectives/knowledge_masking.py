@@ -31,6 +31,7 @@ from polyseme.data.mining import Mining, learn_units
 from polyseme.data.packing import Rows
 from polyseme.data.store import TokenStore
 from polyseme.data.units import BASIC, ENTITY, KINDS, PHRASE, Found, Units
+from polyseme.objectives._hidden_tokens import HiddenTokens
 from polyseme.objectives.masked_lm import MaskedLM, MaskedLMConfig, MaskedLMHead, check_sees_both_sides
 from polyseme.text.lexicon import Entry
 from polyseme.text.tokenizers import Tokenizer
@@ -100,10 +101,9 @@ class KnowledgeMasking:
     hides = True
 
     def __init__(self, config: KnowledgeMaskingConfig, special: SpecialTokens, seed: int) -> None:
-        self.config, self._special = config, special
+        self.config = config
         self._random = Random(seed, "mask")
-        self._replace = Random(seed, "replace")
-        self._ordinary = np.flatnonzero(~special.special)
+        self._hidden = HiddenTokens(special, seed, config.mask_share, config.random_share)
         shared = {n: getattr(config, n) for n in ("rate", "mask_share", "random_share", "bias")}
         self._tokens = MaskedLM(MaskedLMConfig(**shared), special, seed)
         self._tokens.name = self.name
@@ -162,19 +162,7 @@ class KnowledgeMasking:
             return self._tokens.prepare(rows)
         found = self.find(rows)
         positions = np.flatnonzero(self.choose(rows, found))
-        row, column = np.divmod(positions, rows.ids.shape[1])
-        labels = rows.ids.ravel()[positions]
-        u = self._replace.uniform(
-            rows.counters[row], 2 * found.unit.ravel()[positions]
-        )  # one for a whole unit
-        pick = self._replace.integers(len(self._ordinary), rows.counters[row], 2 * column + 1)
-        masked = u < self.config.mask_share
-        replaced = ~masked & (u < self.config.mask_share + self.config.random_share)
-        ids = rows.ids.copy()
-        ids.ravel()[positions] = np.where(
-            masked, self._special.mask, np.where(replaced, self._ordinary[pick], labels)
-        )
-        return ids, positions, labels
+        return self._hidden.hide(rows, positions, found.unit.ravel()[positions])
 
     def build_head(self, encoder: Any, counts: Tensor | None = None) -> MaskedLMHead:
         """A fresh head, BERT's; `counts` are the training text's unigram counts, (vocab_size,)."""

@@ -28,6 +28,7 @@ from polyseme.data.packing import Rows
 from polyseme.errors import ConfigError
 from polyseme.layers.activation import activation
 from polyseme.layers.cross_entropy import cross_entropy_sum
+from polyseme.objectives._hidden_tokens import HiddenTokens
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -161,10 +162,9 @@ class MaskedLM:
     hides = True
 
     def __init__(self, config: MaskedLMConfig, special: SpecialTokens, seed: int) -> None:
-        self.config, self._special = config, special
+        self.config = config
         self._random = Random(seed, "mask")
-        self._replace = Random(seed, "replace")
-        self._ordinary = np.flatnonzero(~special.special)
+        self._hidden = HiddenTokens(special, seed, config.mask_share, config.random_share)
 
     def prepare(self, rows: Rows) -> tuple[IntArray, IntArray, IntArray]:
         """Choose tokens and replace them; a pure function of the rows and the seed.
@@ -181,18 +181,7 @@ class MaskedLM:
             chosen = _choose_tokens(rows, quota, self._random)
         else:
             chosen = _choose_units(rows, quota, self._random, self.config)
-        positions = np.flatnonzero(chosen)
-        row, column = np.divmod(positions, rows.ids.shape[1])
-        labels = rows.ids.ravel()[positions]
-        u = self._replace.uniform(rows.counters[row], 2 * column)
-        pick = self._replace.integers(len(self._ordinary), rows.counters[row], 2 * column + 1)
-        masked = u < self.config.mask_share
-        replaced = ~masked & (u < self.config.mask_share + self.config.random_share)
-        ids = rows.ids.copy()
-        ids.ravel()[positions] = np.where(
-            masked, self._special.mask, np.where(replaced, self._ordinary[pick], labels)
-        )
-        return ids, positions, labels
+        return self._hidden.hide(rows, np.flatnonzero(chosen))
 
     def build_head(self, encoder: Any, counts: Tensor | None = None) -> MaskedLMHead:
         """A fresh head; `counts` are the training text's unigram counts, (vocab_size,), for bias="unigram".
