@@ -63,7 +63,7 @@ def test_a_vocabulary_that_knows_too_little(tmp_path: Path, config: dict[str, An
 
 
 def test_a_vocabulary_of_another_text(tmp_path: Path) -> None:
-    other = made(tmp_path / "a", 0, TokenizerConfig(kind="words")).tokenizer
+    other = made(tmp_path / "a", 1, TokenizerConfig(kind="words")).tokenizer  # it knows one word
     assert "without --tokenizer" in (unknown_note(made(tmp_path / "b", 5, other)) or "")
 
 
