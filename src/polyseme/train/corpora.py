@@ -18,7 +18,7 @@ from polyseme.train.recipe import Recipe
 from polyseme.train.run import RunDirectory
 
 if TYPE_CHECKING:
-    from polyseme.train.pretrain import PretrainRequest
+    from polyseme.train.opening import PretrainRequest
 
 MANY_UNKNOWN = 0.2
 """Share of the training text's tokens above which it is said that they are [UNK]."""
