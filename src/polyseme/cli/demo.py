@@ -153,10 +153,9 @@ def _masked_words(tokenizer: Tokenizer, corpus: Corpus, seed: int) -> list[tuple
 
 def _documents(corpus: Corpus, *, heldout: bool) -> Iterator[str]:
     from polyseme.text.clean import DirtReport
-    from polyseme.text.corpus import is_heldout
 
     for document in corpus.documents(DirtReport()):
-        if is_heldout(document.key, corpus.config.valid_share) == heldout:
+        if corpus.is_heldout(document.key) == heldout:
             yield document.text
 
 

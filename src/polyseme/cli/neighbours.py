@@ -24,7 +24,7 @@ def run(
 
     Args:
         folder: the run folder.
-        word: a word of the vocabulary.
+        word: a word of the vocabulary; elmo also reads others, by their letters.
         context: a sentence that holds the word: compare its vector there rather than the word's own.
         top: how many neighbours to show.
         json: print one JSON document: [{"word", "similarity"}].

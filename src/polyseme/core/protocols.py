@@ -77,6 +77,7 @@ class Objective(Protocol):
         name: registry key; also the key of its targets in a batch and of its head's file.
         draws: True when the objective itself says what an example is: it then has
             `examples(store, length) -> ExampleSource`. Of a recipe's objectives at most one does.
+        hides: (only where it is so) True when `prepare` hides tokens of the text; at most one objective does.
     """
 
     name: str
@@ -104,6 +105,9 @@ class Objective(Protocol):
     #
     # An objective's file registers it as BUILD(config, special, seed) and its configuration as CONFIG. It may add
     #
+    #     CHECK      (encoder) -> None; raises ConfigError where such an encoder can never be trained with it, judged by
+    #                what its class says (reach, two_way). Called with the class before any work, by build_head with
+    #                the encoder
     #     JUDGED     values of CONFIG under which every run is judged on held-out text, however it is trained
     #     READ       (config, store, tokenizer, lexicon) -> knowledge: what it must learn from the training text
     #                beforehand. Knowledge has as_bytes(), which the run keeps as OBJECTIVE.tsv, report(), JSON-able,

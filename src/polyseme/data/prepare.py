@@ -21,7 +21,7 @@ from polyseme.data.store import SPLITS, PreparedCorpus, StoreWriter, write_meta
 from polyseme.data.workers import available_cores, encode_batches
 from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.clean import DirtReport
-from polyseme.text.corpus import Corpus, Document, Fingerprint, TextConfig, is_heldout
+from polyseme.text.corpus import Corpus, Document, Fingerprint, TextConfig
 from polyseme.text.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
 
 MINIMUM_VALID_TOKENS = 500
@@ -67,7 +67,7 @@ def prepare(
     Args:
         sources: files, folders, patterns or built-in names.
         folder: the store to make; absent or empty.
-        text: how to read; its valid_share of the documents is held out.
+        text: how to read; its valid_share of the documents is held out, and at least one of several.
         tokenizer: a trained one, or how to train one on the training documents.
         valid_files: held-out text of its own; then all of `sources` trains, but for documents that are in it, too.
         workers: processes that tokenize; None: as many as cores, or none besides this one for a small corpus.
@@ -126,8 +126,8 @@ def prepare(
             },
             "dirt": reader.dirt.as_dict(),
             "splits": {
-                "train": _counts(train, reader.characters["train"]),
-                "valid": _counts(valid, reader.characters["valid"]),
+                "train": _counts(train, reader.characters["train"], trained.unk_id),
+                "valid": _counts(valid, reader.characters["valid"], trained.unk_id),
             },
             "seconds": round(time.perf_counter() - started, 3),
         }
@@ -139,7 +139,7 @@ class _Reader:
     """Reads documents into batches of one split each, and keeps the corpus's books on the way."""
 
     def __init__(self, corpus: Corpus, heldout: Corpus | None) -> None:
-        self._corpus, self._heldout, self._share = corpus, heldout, corpus.config.valid_share
+        self._corpus, self._heldout = corpus, heldout
         self.dirt = DirtReport()
         self.fingerprint = Fingerprint()  # of all documents of the corpus
         self.valid_fingerprint = Fingerprint()  # of the held-out files, where there are any
@@ -175,7 +175,7 @@ class _Reader:
             if document.key in keys:  # the held-out files may lie in a folder that trains
                 self.dirt.add("held_out", 1, f"{document.source}, document {document.index}")
             else:
-                yield "valid" if is_heldout(document.key, self._share) else "train", document
+                yield "valid" if self._corpus.is_heldout(document.key) else "train", document
 
 
 def _train(corpus: Corpus, heldout: Corpus | None, config: TokenizerConfig, listen: Listener) -> Tokenizer:
@@ -204,6 +204,15 @@ def _check_sizes(
             where=", ".join(map(str, sources)),
             fix="more text, or --set text.documents=blank or line for more and smaller documents",
         )
+    if not valid.n_documents and train.n_documents == 1 and not valid_files:
+        raise CorpusError(
+            "the text is a single document, so that none can be held out",
+            got=f"one document of {train.n_tokens} tokens",
+            expected="two documents or more",
+            where=", ".join(map(str, sources)),
+            fix="--set text.documents=blank if blank lines part it, or line if line ends do; "
+            "--valid FILE with other text; or more files",
+        )
     if valid.n_tokens < minimum:
         raise CorpusError(
             "the held-out part is too small",
@@ -216,13 +225,14 @@ def _check_sizes(
         )
 
 
-def _counts(writer: StoreWriter, characters: int) -> dict[str, Any]:
+def _counts(writer: StoreWriter, characters: int, unknown: int) -> dict[str, Any]:
     return {
         "documents": writer.n_documents,
         "sentences": writer.n_sentences,
         "words": writer.n_words,
         "tokens": writer.n_tokens,
         "characters": characters,
+        "unknown": int(writer.counts[unknown]),
     }
 
 

@@ -92,6 +92,11 @@ class StoreWriter:
         for name in ("sentences", "documents"):
             self._write(name, np.zeros(1, np.int64))
 
+    @property
+    def counts(self) -> IntArray:
+        """How often each entry of the vocabulary occurs in what was written so far: (vocab_size,)"""
+        return self._counts
+
     def _write(self, name: str, values: npt.NDArray[Any]) -> None:
         self._files[name].write(np.ascontiguousarray(values).data)
 

@@ -19,7 +19,8 @@ def neighbours(loaded: Loaded, word: str, context: str | None = None, top: int =
 
     Without a context, by the input embeddings. With one, the word's hidden state in that sentence is compared, through
     the masked-LM head, with the output embeddings: the words that could stand there in that sense. An encoder with an
-    answer of its own, such as word classes, gives that instead of cosines.
+    answer of its own, such as word classes, gives that instead of cosines. An encoder that reads letters, such as elmo,
+    has a vector for a word that is not in the vocabulary, too.
 
     Args:
         loaded: a run.
@@ -28,22 +29,26 @@ def neighbours(loaded: Loaded, word: str, context: str | None = None, top: int =
         top: how many.
     Returns [{"word", "similarity"}], best first, the word itself and mere pieces left out; for word classes also
     "count" and "path".
-    Raises:  InputError: the word is not in the vocabulary or not in the context.
+    Raises:  InputError: the word is not in the context, or not in the vocabulary of an encoder that reads no letters.
              ConfigError: a context is given and the run has no masked-LM head.
     """
     ids = word_ids(loaded.tokenizer, word)
-    if not ids:
+    reads = context is None and getattr(loaded.encoder, "open_vocabulary", False) and word.strip()
+    if not ids and not reads:
         raise InputError("the word is not in the vocabulary", got=word, fix=_near(loaded, word))
     if context is None and hasattr(loaded.encoder, "neighbours"):
         if len(ids) > 1:
             raise InputError("not a single word of the vocabulary", got=word, fix="one word at a time")
         answer = loaded.encoder.neighbours(ids[0], top)
         return [{"word": loaded.tokenizer.display(i).strip(), **facts} for i, facts in answer]
-    target = _static(loaded, ids) if context is None else _in_context(loaded, word, context)
+    if context is not None:
+        target = _in_context(loaded, word, context)
+    else:
+        target = loaded.word_vectors[ids].mean(0) if ids else _by_letters(loaded, word)
     similarity = loaded.word_vectors @ nn.functional.normalize(target, dim=0)
     hidden = loaded.special.special | loaded.tokenizer.continues
     similarity[torch.from_numpy(np.flatnonzero(hidden))] = -2.0
-    similarity[ids] = -2.0
+    similarity[torch.tensor(ids, dtype=torch.long)] = -2.0
     found: dict[str, float] = {}
     for i in similarity.argsort(descending=True).tolist():
         shown = loaded.tokenizer.display(i).strip()
@@ -62,8 +67,12 @@ def _near(loaded: Loaded, word: str) -> str:
     return f"did you mean {' or '.join(near)}?" if near else "a word that the training text holds"
 
 
-def _static(loaded: Loaded, ids: list[int]) -> Tensor:
-    return loaded.word_vectors[ids].mean(0)
+def _by_letters(loaded: Loaded, word: str) -> Tensor:
+    """The input vector of a word as it is spelled; of several words, their mean.  Shapes: -> as `word_vectors`' rows"""
+    tokens = loaded.tokenizer.encode(word)
+    batch = loaded.batch([tokens.ids], [words_of(word, tokens)])
+    inputs = loaded.encoder.encode(batch, keep="all").layers[0][0, 1:-1, : loaded.word_vectors.size(1)]
+    return nn.functional.normalize(inputs, dim=1).mean(0)
 
 
 def _in_context(loaded: Loaded, word: str, context: str) -> Tensor:

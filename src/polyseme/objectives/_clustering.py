@@ -56,6 +56,26 @@ def bigrams_of(first: IntArray, second: IntArray, counts: IntArray, n_words: int
     return Bigrams(*rows(first, second), *rows(second, first), margin(first), margin(second))
 
 
+def tree_of(
+    slot_of: npt.NDArray[np.int32], merged: Sequence[Sequence[int]], n_classes: int
+) -> tuple[dict[int, int], npt.NDArray[np.int32]]:
+    """The classes of slots, numbered in the order of the slots, and the tree that merges make of them.
+
+    Args:
+        slot_of: of every word.
+        merged: (staying, leaving) slots in the order of the merges.
+    Returns {slot: class}, and the children of nodes n_classes, n_classes + 1, …, -1 where there was no such merge.
+    Shapes:  slot_of: (words,) -> tree: (n_classes - 1, 2)
+    """
+    leaf = {slot: i for i, slot in enumerate(sorted(set(slot_of.tolist())))}
+    tree = np.full((n_classes - 1, 2), -1, np.int32)
+    node_of = dict(leaf)
+    for t, (staying, leaving) in enumerate(merged):
+        tree[t] = node_of[staying], node_of[leaving]
+        node_of[staying] = n_classes + t
+    return leaf, tree
+
+
 class Clustering:
     """Words in classes, or not yet.
 

@@ -136,13 +136,7 @@ class BidirectionalLM:
 
         Raises:  ConfigError: the model's vectors have seen the words that they should predict.
         """
-        if not getattr(encoder, "two_way", False):
-            raise ConfigError(
-                "bidirectional_lm needs a model of two directions that do not see each other",
-                got=f"a model that sees {encoder.reach}",
-                fix="polyseme pretrain elmo …, or --set objectives="
-                + ("causal_lm" if encoder.reach == "left" else "masked_lm"),
-            )
+        check_is_two_way(encoder)
         folded = None if counts is None else self._fold(counts)
         return BidirectionalLMHead(encoder, self.config, self._never, folded)
 
@@ -200,6 +194,18 @@ class BidirectionalLM:
         return folded
 
 
+def check_is_two_way(encoder: Any) -> None:
+    """Raises:  ConfigError: the encoder has no two halves that see one side each."""
+    if not getattr(encoder, "two_way", False):
+        other = {"left": "causal_lm", "both": "masked_lm"}.get(encoder.reach)
+        raise ConfigError(
+            "bidirectional_lm needs a model of two directions that do not see each other",
+            got=f"a model that sees {encoder.reach}",
+            fix="polyseme pretrain elmo …, or "
+            + (f"--set objectives={other}" if other else "leave objectives as they are"),
+        )
+
+
 def _log_frequencies(counts: Tensor, never: Tensor) -> Tensor:
     """Log relative frequencies of the classes with one added to each.  Shapes: (classes,) -> (classes,)"""
     smoothed = (counts.double() + 1.0).masked_fill(never, 0.0)
@@ -208,3 +214,4 @@ def _log_frequencies(counts: Tensor, never: Tensor) -> Tensor:
 
 CONFIG = BidirectionalLMConfig
 BUILD = BidirectionalLM
+CHECK = check_is_two_way

@@ -109,12 +109,7 @@ class CausalLM:
 
         Raises:  ConfigError: the model sees what it should predict.
         """
-        if encoder.reach != "left":
-            raise ConfigError(
-                "causal_lm needs a model that sees the left side alone",
-                got=f"a model that sees {encoder.reach}",
-                fix="polyseme pretrain gpt …, or --set objectives=masked_lm",
-            )
+        check_sees_the_left_side(encoder)
         return CausalLMHead(encoder)
 
     def loss(self, encoding: Encoding, head: nn.Module, batch: Batch) -> tuple[Tensor, int]:
@@ -142,6 +137,18 @@ class CausalLM:
         return float(-log_unigram(counts)[labels].double().sum()), len(labels)
 
 
+def check_sees_the_left_side(encoder: Any) -> None:
+    """Raises:  ConfigError: the encoder sees what it should predict, or nothing."""
+    if encoder.reach != "left":
+        other = "masked_lm" if encoder.reach == "both" and not getattr(encoder, "two_way", False) else None
+        raise ConfigError(
+            "causal_lm needs a model that sees the left side alone",
+            got=f"a model that sees {encoder.reach}",
+            fix="polyseme pretrain gpt …, or "
+            + (f"--set objectives={other}" if other else "leave objectives as they are"),
+        )
+
+
 def _states(encoding: Encoding, positions: Tensor) -> Tensor:
     """`encoding.at`, without a copy where every position of the batch predicts.  Shapes: -> (P, hidden_size)"""
     last = encoding.last
@@ -153,3 +160,4 @@ def _states(encoding: Encoding, positions: Tensor) -> Tensor:
 CONFIG = CausalLMConfig
 USE = ("text-generation", 'generate RUN "It was"')
 BUILD = CausalLM
+CHECK = check_sees_the_left_side

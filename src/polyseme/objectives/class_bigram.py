@@ -35,6 +35,7 @@ from polyseme.core.config import Config
 from polyseme.core.protocols import Span
 from polyseme.data.store import TokenStore
 from polyseme.errors import CorpusError
+from polyseme.objectives._bigram_counts import BigramCounts
 from polyseme.objectives._class_plan import Task, finishing, full_plan, plan_from_classes
 from polyseme.objectives.masked_lm import log_unigram
 from polyseme.objectives.unigram import heldout_tokens
@@ -142,9 +143,7 @@ class ClassBigramLearner:
         self._words = order[: int((counts > 0).sum())]  # ids by frequency
         self._counts = counts
         self._special = [i for i in tokenizer.special_ids if i != tokenizer.unk_id]
-        bounds = np.asarray(train.sentences)[np.asarray(train.documents)]
-        self._starts = np.unique(bounds[:-1][np.diff(bounds) > 0])  # first tokens of documents
-        self._keys, self._numbers = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        self._bigrams = BigramCounts(train)
         self._given: npt.NDArray[np.int32] | None = None
         self._clustering: Clustering | None = None
         self._merged: list[list[int]] = []
@@ -193,7 +192,7 @@ class ClassBigramLearner:
         self._done += 1
         metrics: dict[str, float] = {"task": float(self._done), "tasks": float(len(self._tasks))}
         if task.kind == "count":
-            self._count(task.start, task.end)
+            self._bigrams.add(task.start, task.end)
             return metrics
         clustering = self._ready()
         if task.kind in ("insert", "rest"):
@@ -230,20 +229,6 @@ class ClassBigramLearner:
         needed = len(finishing(self._tasks, self._done + 1, self._frequencies, self._n_classes))
         return progress + pace * (1 + needed) > 1 + 1e-9
 
-    def _count(self, start: int, end: int) -> None:
-        """Bigrams whose second word is one of tokens start … end-1."""
-        ids = self._train.tokens[max(0, start - 1) : end].astype(np.int64)
-        inner = np.ones(len(ids), np.bool_)
-        first = self._starts[np.searchsorted(self._starts, max(0, start - 1)) :]
-        inner[first[first < end] - max(0, start - 1)] = False
-        keys = np.sort((ids[:-1] * len(self._counts) + ids[1:])[inner[1:]])
-        begins = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])) if len(keys) else keys
-        numbers = np.diff(np.append(begins, len(keys)))
-        keys = np.concatenate([self._keys, keys[begins]])
-        self._keys, where = np.unique(keys, return_inverse=True)
-        weights = np.concatenate([self._numbers, numbers])
-        self._numbers = np.bincount(where, weights, minlength=len(self._keys)).astype(np.int64)
-
     def _ready(self) -> Clustering:
         """The clustering, begun from the counts where it has not been yet."""
         if self._clustering is not None:
@@ -252,8 +237,8 @@ class ClassBigramLearner:
 
         rank = np.full(len(self._counts), -1, np.int64)
         rank[self._words] = np.arange(len(self._words))
-        first, second = np.divmod(self._keys, len(self._counts))
-        bigrams = bigrams_of(rank[first], rank[second], self._numbers, len(self._words))
+        first, second = self._bigrams.words()
+        bigrams = bigrams_of(rank[first], rank[second], self._bigrams.numbers, len(self._words))
         clustering = Clustering(bigrams, self._n_classes)
         if self._given is not None:
             clustering.restore(self._given[self._words])
@@ -278,7 +263,7 @@ class ClassBigramLearner:
     def weights(self) -> dict[str, Tensor]:
         """The whole result as of now: what is still to be done is done in short, on a copy."""
         if self._whole is None or self._whole[0] != self._done:
-            if not len(self._keys):
+            if not len(self._bigrams.keys):
                 found = {f"encoder.{k}": v.detach() for k, v in self.encoder.named_parameters()}
                 found |= {f"heads.class_bigram.{k}": v.detach() for k, v in self.head.named_parameters()}
             elif self.finished:
@@ -292,12 +277,9 @@ class ClassBigramLearner:
     def _result(self, slot_of: npt.NDArray[np.int32], merged: list[list[int]]) -> dict[str, Tensor]:
         """Classes numbered in the order of their paths, words that the text does not have included."""
         c = int(self.encoder.config.num_classes)
-        leaf = {slot: i for i, slot in enumerate(sorted(set(slot_of.tolist())))}
-        tree = np.full((c - 1, 2), NONE, np.int32)
-        node_of = dict(leaf)
-        for t, (staying, leaving) in enumerate(merged):
-            tree[t] = node_of[staying], node_of[leaving]
-            node_of[staying] = c + t
+        from polyseme.objectives._clustering import tree_of
+
+        leaf, tree = tree_of(slot_of, merged, c)
         paths = self.encoder.paths_of(torch.from_numpy(tree))
         number = np.arange(2 * c - 1)
         number[sorted(range(len(leaf)), key=paths.__getitem__)] = np.arange(len(leaf))
@@ -311,10 +293,10 @@ class ClassBigramLearner:
         classes[unseen] = np.bincount(rarest).argmax()
 
         bigrams = np.zeros((c + 1, c), np.int64)
-        first, second = np.divmod(self._keys, len(self._counts))
+        first, second = self._bigrams.words()
         cells = classes[first].astype(np.int64) * c + classes[second]
-        bigrams[:c] = np.bincount(cells, self._numbers, c * c).reshape(c, c)
-        bigrams[c] = np.bincount(classes[self._train.tokens[self._starts]], minlength=c)
+        bigrams[:c] = np.bincount(cells, self._bigrams.numbers, c * c).reshape(c, c)
+        bigrams[c] = np.bincount(classes[self._train.tokens[self._bigrams.starts]], minlength=c)
         return {
             "encoder.classes": torch.from_numpy(classes),
             "encoder.tree": torch.from_numpy(tree),
@@ -373,7 +355,7 @@ class ClassBigramLearner:
         self._show(tensors)
         self._given = tensors["encoder.classes"].numpy().copy()
         self._clustering, self._merged, self._whole = None, [], None
-        self._keys, self._numbers = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        self._bigrams.clear()
         self._plan(
             plan_from_classes(
                 self._train.n_tokens, self._frequencies, self._n_classes, self.config.exchange_passes
@@ -383,8 +365,8 @@ class ClassBigramLearner:
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The result as of now, the counts, the classes so far and D; the plan and where in it we are."""
         tensors = self.weights() | {
-            "state.keys": torch.from_numpy(self._keys.copy()),
-            "state.numbers": torch.from_numpy(self._numbers.copy()),
+            "state.keys": torch.from_numpy(self._bigrams.keys.copy()),
+            "state.numbers": torch.from_numpy(self._bigrams.numbers.copy()),
         }
         if self._given is not None:
             tensors["state.given"] = torch.from_numpy(self._given.copy())
@@ -402,7 +384,7 @@ class ClassBigramLearner:
     def load_state_dict(self, tensors: Mapping[str, Tensor], extra: Mapping[str, Any]) -> None:
         """Restore what `state_dict` gave."""
         self._show(tensors)
-        self._keys, self._numbers = (tensors[f"state.{n}"].numpy().copy() for n in ("keys", "numbers"))
+        self._bigrams.restore(tensors["state.keys"].numpy(), tensors["state.numbers"].numpy())
         given = tensors.get("state.given")
         self._given = None if given is None else given.numpy().copy()
         self._tasks, self._done = [Task(*task) for task in extra["tasks"]], int(extra["done"])

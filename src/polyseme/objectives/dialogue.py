@@ -11,24 +11,20 @@ beside it: objectives = ["knowledge_masking", "dialogue"].
 
 from __future__ import annotations
 
-import math
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
-from torch import Tensor, nn
+from torch import Tensor
 
 from polyseme.core.config import Config
 from polyseme.core.rng import Random
-from polyseme.core.types import Batch, Encoding
 from polyseme.data.dialogues import DialogueTurns
-from polyseme.data.examples import NO_LABEL, SpecialTokens
-from polyseme.data.packing import Rows
+from polyseme.data.examples import SpecialTokens
 from polyseme.data.store import TokenStore
 from polyseme.errors import CorpusError
-from polyseme.objectives.next_sentence import NextSentenceHead
-
-IntArray = npt.NDArray[np.int64]
+from polyseme.objectives._example_label import ExampleLabel
+from polyseme.objectives.next_sentence import NextSentenceHead, check_reads_ahead
 
 
 class DialogueConfig(Config):
@@ -41,7 +37,7 @@ class DialogueConfig(Config):
     turns: Literal[2, 3] = 3
 
 
-class Dialogue:
+class Dialogue(ExampleLabel):
     """The objective: two classes per example, cross-entropy.
 
     Args:
@@ -73,34 +69,15 @@ class Dialogue:
             )
         return DialogueTurns(store, length, self._special, self._random, self.config.turns)
 
-    def prepare(self, rows: Rows) -> tuple[IntArray, IntArray, IntArray]:
-        """The labels that the examples carry.  Shapes: -> ids: (B, T) unchanged, positions, labels: (P,)"""
-        known = rows.labels != NO_LABEL
-        return rows.ids, rows.first[known], rows.labels[known]
-
     def build_head(self, encoder: Any, counts: Tensor | None = None) -> NextSentenceHead:
-        """A fresh head of two classes; the counts do not matter."""
+        """A fresh head of two classes; the counts do not matter.
+
+        Raises:  ConfigError: the model's [CLS] has not read the turns.
+        """
+        check_reads_ahead(encoder, self.name)
         return NextSentenceHead(encoder)
-
-    def loss(self, encoding: Encoding, head: nn.Module, batch: Batch) -> tuple[Tensor, int]:
-        """Sum of -log p(label) over the examples, in nats, and their number."""
-        positions, labels = batch.targets[self.name]
-        logits = head(encoding.at(positions)).float()
-        return nn.functional.cross_entropy(logits, labels, reduction="sum"), len(labels)
-
-    def score(self, encoding: Encoding, head: nn.Module, batch: Batch) -> dict[str, tuple[float, int]]:
-        """Held-out sums: {"loss": (nats, n), "accuracy": (correct, n)}."""
-        positions, labels = batch.targets[self.name]
-        logits = head(encoding.at(positions)).float()
-        loss = nn.functional.cross_entropy(logits, labels, reduction="sum")
-        correct = (logits.argmax(1) == labels).sum()
-        return {"loss": (float(loss), len(labels)), "accuracy": (float(correct), len(labels))}
-
-    def baseline(self, batch: Batch, counts: Tensor) -> tuple[float, int]:
-        """A coin toss, as half of the examples are real by construction: nats, and number of examples."""
-        n = len(batch.targets[self.name].labels)
-        return n * math.log(2), n
 
 
 CONFIG = DialogueConfig
 BUILD = Dialogue
+CHECK = partial(check_reads_ahead, name="dialogue")

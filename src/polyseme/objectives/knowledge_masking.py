@@ -15,6 +15,7 @@ equally often, whatever unit it is in; a share that is given makes the tokens of
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -30,7 +31,8 @@ from polyseme.data.mining import Mining, learn_units
 from polyseme.data.packing import Rows
 from polyseme.data.store import TokenStore
 from polyseme.data.units import BASIC, ENTITY, KINDS, PHRASE, Found, Units
-from polyseme.objectives.masked_lm import MaskedLM, MaskedLMConfig, MaskedLMHead
+from polyseme.objectives._hidden_tokens import HiddenTokens
+from polyseme.objectives.masked_lm import MaskedLM, MaskedLMConfig, MaskedLMHead, check_sees_both_sides
 from polyseme.text.lexicon import Entry
 from polyseme.text.tokenizers import Tokenizer
 
@@ -96,12 +98,12 @@ class KnowledgeMasking:
 
     name = "knowledge_masking"
     draws = False
+    hides = True
 
     def __init__(self, config: KnowledgeMaskingConfig, special: SpecialTokens, seed: int) -> None:
-        self.config, self._special = config, special
+        self.config = config
         self._random = Random(seed, "mask")
-        self._replace = Random(seed, "replace")
-        self._ordinary = np.flatnonzero(~special.special)
+        self._hidden = HiddenTokens(special, seed, config.mask_share, config.random_share)
         shared = {n: getattr(config, n) for n in ("rate", "mask_share", "random_share", "bias")}
         self._tokens = MaskedLM(MaskedLMConfig(**shared), special, seed)
         self._tokens.name = self.name
@@ -160,19 +162,7 @@ class KnowledgeMasking:
             return self._tokens.prepare(rows)
         found = self.find(rows)
         positions = np.flatnonzero(self.choose(rows, found))
-        row, column = np.divmod(positions, rows.ids.shape[1])
-        labels = rows.ids.ravel()[positions]
-        u = self._replace.uniform(
-            rows.counters[row], 2 * found.unit.ravel()[positions]
-        )  # one for a whole unit
-        pick = self._replace.integers(len(self._ordinary), rows.counters[row], 2 * column + 1)
-        masked = u < self.config.mask_share
-        replaced = ~masked & (u < self.config.mask_share + self.config.random_share)
-        ids = rows.ids.copy()
-        ids.ravel()[positions] = np.where(
-            masked, self._special.mask, np.where(replaced, self._ordinary[pick], labels)
-        )
-        return ids, positions, labels
+        return self._hidden.hide(rows, positions, found.unit.ravel()[positions])
 
     def build_head(self, encoder: Any, counts: Tensor | None = None) -> MaskedLMHead:
         """A fresh head, BERT's; `counts` are the training text's unigram counts, (vocab_size,)."""
@@ -202,6 +192,7 @@ def read_corpus(
 USE = ("fill-mask", 'fill RUN "… [MASK] …"')
 CONFIG = KnowledgeMaskingConfig
 BUILD = KnowledgeMasking
+CHECK = partial(check_sees_both_sides, name="knowledge_masking")
 READ = read_corpus
 PARSE = Units.from_bytes
 JUDGED = {"rate": 0.15, "unit": "token", "mask_share": 0.8, "random_share": 0.1}

@@ -28,6 +28,7 @@ from polyseme.data.packing import Rows
 from polyseme.errors import ConfigError
 from polyseme.layers.activation import activation
 from polyseme.layers.cross_entropy import cross_entropy_sum
+from polyseme.objectives._hidden_tokens import HiddenTokens
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -158,12 +159,12 @@ class MaskedLM:
 
     name = "masked_lm"
     draws = False
+    hides = True
 
     def __init__(self, config: MaskedLMConfig, special: SpecialTokens, seed: int) -> None:
-        self.config, self._special = config, special
+        self.config = config
         self._random = Random(seed, "mask")
-        self._replace = Random(seed, "replace")
-        self._ordinary = np.flatnonzero(~special.special)
+        self._hidden = HiddenTokens(special, seed, config.mask_share, config.random_share)
 
     def prepare(self, rows: Rows) -> tuple[IntArray, IntArray, IntArray]:
         """Choose tokens and replace them; a pure function of the rows and the seed.
@@ -180,33 +181,16 @@ class MaskedLM:
             chosen = _choose_tokens(rows, quota, self._random)
         else:
             chosen = _choose_units(rows, quota, self._random, self.config)
-        positions = np.flatnonzero(chosen)
-        row, column = np.divmod(positions, rows.ids.shape[1])
-        labels = rows.ids.ravel()[positions]
-        u = self._replace.uniform(rows.counters[row], 2 * column)
-        pick = self._replace.integers(len(self._ordinary), rows.counters[row], 2 * column + 1)
-        masked = u < self.config.mask_share
-        replaced = ~masked & (u < self.config.mask_share + self.config.random_share)
-        ids = rows.ids.copy()
-        ids.ravel()[positions] = np.where(
-            masked, self._special.mask, np.where(replaced, self._ordinary[pick], labels)
-        )
-        return ids, positions, labels
+        return self._hidden.hide(rows, np.flatnonzero(chosen))
 
     def build_head(self, encoder: Any, counts: Tensor | None = None) -> MaskedLMHead:
         """A fresh head; `counts` are the training text's unigram counts, (vocab_size,), for bias="unigram".
 
         Raises:  ConfigError: the model sees nothing around a mask, or its embeddings cannot be the output layer.
         """
-        size = encoder.config.hidden_size
-        if encoder.reach == "none" or encoder.token_embedding().embedding_dim != size:
-            raise ConfigError(
-                f"{self.name} cannot train this model",
-                got="a model that sees nothing around a mask"
-                if encoder.reach == "none"
-                else "embeddings of another size than its hidden states",
-                fix="polyseme pretrain bert …, or leave objectives as they are",
-            )
+        check_sees_both_sides(encoder, self.name)
+        if encoder.token_embedding().embedding_dim != encoder.config.hidden_size:
+            raise cannot_train(self.name, "embeddings of another size than its hidden states")
         head = MaskedLMHead(encoder)
         if self.config.bias == "unigram" and counts is not None and head.bias is not None:
             with torch.no_grad():
@@ -235,6 +219,26 @@ class MaskedLM:
         return float(-log_unigram(counts)[labels].double().sum()), len(labels)
 
 
+def check_sees_both_sides(encoder: Any, name: str = "masked_lm") -> None:
+    """Raises:  ConfigError: no vector of the encoder has seen both sides of a token."""
+    if encoder.reach == "none":
+        raise cannot_train(name, "a model that sees nothing around a mask")
+    if encoder.reach != "both":
+        raise cannot_train(name, f"a model that sees the {encoder.reach} side of a mask alone")
+    if getattr(encoder, "two_way", False):
+        raise cannot_train(name, "a model of two halves, each of which sees one side of a mask")
+
+
+def cannot_train(name: str, got: str) -> ConfigError:
+    """The error of an objective with masks for a model that it is not made for."""
+    return ConfigError(
+        f"{name} cannot train this model",
+        got=got,
+        expected="an encoder whose vectors see both sides: bert, modernbert, ernie",
+        fix="polyseme pretrain bert …, or leave objectives as they are",
+    )
+
+
 def log_unigram(counts: Tensor) -> Tensor:
     """Log relative frequencies with one added to each count.  Shapes: (V,) -> (V,)"""
     smoothed = counts.double() + 1.0
@@ -244,4 +248,5 @@ def log_unigram(counts: Tensor) -> Tensor:
 CONFIG = MaskedLMConfig
 USE = ("fill-mask", 'fill RUN "… [MASK] …"')
 BUILD = MaskedLM
+CHECK = check_sees_both_sides
 JUDGED = {"rate": 0.15, "final_rate": None, "unit": "token", "mask_share": 0.8, "random_share": 0.1}

@@ -7,22 +7,16 @@ Paper: Devlin et al. (2019), section 3.1, task 2.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from torch import Tensor, nn
 
 from polyseme.core.config import Config
 from polyseme.core.rng import Random
-from polyseme.core.types import Batch, Encoding
-from polyseme.data.examples import NO_LABEL, SentencePairs, SpecialTokens
-from polyseme.data.packing import Rows
+from polyseme.data.examples import SentencePairs, SpecialTokens
 from polyseme.data.store import TokenStore
-from polyseme.errors import CorpusError
-
-IntArray = npt.NDArray[np.int64]
+from polyseme.errors import ConfigError, CorpusError
+from polyseme.objectives._example_label import ExampleLabel
 
 
 class NextSentenceConfig(Config):
@@ -52,7 +46,7 @@ class NextSentenceHead(nn.Module):
         return self.classifier(pool(first))  # type: ignore[no-any-return]
 
 
-class NextSentence:
+class NextSentence(ExampleLabel):
     """The objective: two classes per pair, cross-entropy.
 
     Args:
@@ -90,34 +84,25 @@ class NextSentence:
             )
         return pairs
 
-    def prepare(self, rows: Rows) -> tuple[IntArray, IntArray, IntArray]:
-        """The labels that the pairs carry.  Shapes: -> ids: (B, T) unchanged, positions, labels: (P,)"""
-        known = rows.labels != NO_LABEL
-        return rows.ids, rows.first[known], rows.labels[known]
-
     def build_head(self, encoder: Any, counts: Tensor | None = None) -> NextSentenceHead:
-        """A fresh head; the counts do not matter."""
+        """A fresh head; the counts do not matter.
+
+        Raises:  ConfigError: the model's [CLS] has not read the pair.
+        """
+        check_reads_ahead(encoder)
         return NextSentenceHead(encoder)
 
-    def loss(self, encoding: Encoding, head: nn.Module, batch: Batch) -> tuple[Tensor, int]:
-        """Sum of -log p(label) over the pairs, in nats, and their number."""
-        positions, labels = batch.targets[self.name]
-        logits = head(encoding.at(positions)).float()
-        return nn.functional.cross_entropy(logits, labels, reduction="sum"), len(labels)
 
-    def score(self, encoding: Encoding, head: nn.Module, batch: Batch) -> dict[str, tuple[float, int]]:
-        """Held-out sums: {"loss": (nats, n), "accuracy": (correct, n)}."""
-        positions, labels = batch.targets[self.name]
-        logits = head(encoding.at(positions)).float()
-        loss = nn.functional.cross_entropy(logits, labels, reduction="sum")
-        correct = (logits.argmax(1) == labels).sum()
-        return {"loss": (float(loss), len(labels)), "accuracy": (float(correct), len(labels))}
-
-    def baseline(self, batch: Batch, counts: Tensor) -> tuple[float, int]:
-        """A coin toss, as half of the pairs are real by construction: nats, and number of pairs."""
-        n = len(batch.targets[self.name].labels)
-        return n * math.log(2), n
+def check_reads_ahead(encoder: Any, name: str = "next_sentence") -> None:
+    """Raises:  ConfigError: the vector of an example's first token, from which is judged, cannot see the others."""
+    if encoder.reach not in ("both", "right"):
+        raise ConfigError(
+            f"{name} judges from [CLS], the first token, which must see what follows",
+            got=f"a model that sees {encoder.reach}",
+            fix="polyseme pretrain bert …, or leave objectives as they are",
+        )
 
 
 CONFIG = NextSentenceConfig
 BUILD = NextSentence
+CHECK = check_reads_ahead

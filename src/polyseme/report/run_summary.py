@@ -32,6 +32,9 @@ _FROM_METRICS = {
 LANGUAGE_MODELS = ("causal_lm", "bidirectional_lm", "class_bigram")
 """Objectives whose held-out loss is of each token given others on one side, so that it has a perplexity."""
 
+WORD_KINDS = ("words", "spaces")
+"""Kinds of vocabularies whose other words are one token, [UNK]: the more there are, the lower the loss."""
+
 _COUNTED = ("documents", "words", "characters", "tokens")
 _WIDTH = 16
 _LARGEST_EXPONENT = 700.0
@@ -45,9 +48,10 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
 
     Returns a JSON-able dict with at least model, parameters, vocab_size, status, progress, tokens_seen, steps,
     seconds, tokens_per_second, peak_memory_bytes, heldout_loss, unigram_loss (nats per predicted token, same text),
-    heldout (all scores), corpus {documents, words, fingerprint, dirt …} and losses (held-out, in order); where the
-    model predicts the next token also perplexity = exp(heldout_loss), and of causal_lm bits_per_character, by which
-    runs with different vocabularies compare. What is not known is None.
+    heldout (all scores), corpus {documents, words, fingerprint, dirt …}, vocabulary {kind, min_count, unknown_share},
+    notes (what was said about the corpus) and losses (held-out, in order); where the model predicts the next token
+    also perplexity = exp(heldout_loss), and of causal_lm bits_per_character, by which runs with different vocabularies
+    compare. What is not known is None.
     """
     meta, records = run.meta, run.metrics()
     results: Mapping[str, Any] = meta.get("results") or {}
@@ -69,6 +73,8 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
     summary["heldout"] = results.get("heldout") or {}
     summary["budget"] = (meta.get("asked") or {}).get("budget")
     summary["corpus"] = corpus_figures(meta.get("corpus") or {})
+    summary["vocabulary"] = vocabulary_figures(meta.get("corpus") or {})
+    summary["notes"] = list(meta.get("notes") or [])
     summary |= _language_model_figures(meta, results, summary["heldout_loss"], summary["corpus"])
     summary["losses"] = [
         record["heldout_loss"] for record in records if record.get("heldout_loss") is not None
@@ -116,6 +122,24 @@ def corpus_figures(meta: Mapping[str, Any]) -> dict[str, Any]:
     return figures
 
 
+def vocabulary_figures(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Pick what the words of a prepared corpus are out of its store.json.
+
+    Returns kind, min_count (None where a tokenizer was given, or has none) and unknown_share, of all tokens.
+    """
+    config: Mapping[str, Any] = (meta.get("tokenizer") or {}).get("config") or {}
+    kind = config.get("kind")
+    splits = (meta.get("splits") or {}).values()
+    known = all("unknown" in split for split in splits)
+    tokens = sum(split.get("tokens", 0) for split in splits)
+    share = sum(split["unknown"] for split in splits) / tokens if known and tokens else None
+    return {
+        "kind": kind,
+        "min_count": config.get("min_count") if kind in WORD_KINDS else None,
+        "unknown_share": share,
+    }
+
+
 def summary_text(summary: Mapping[str, Any]) -> str:
     """Write a summary for a person, a line a fact; unknown facts are left out."""
     rows: list[tuple[str, str]] = [("model", _model(summary))]
@@ -124,6 +148,8 @@ def summary_text(summary: Mapping[str, Any]) -> str:
         share = "" if progress is None or status == "finished" else f", {progress:.0%} of its budget spent"
         rows.append(("status", status + share))
     rows += _corpus_rows(summary["corpus"])
+    rows += _vocabulary_rows(summary["vocabulary"])
+    rows += [("note", note) for note in summary["notes"]]
     spent = []
     if summary["seconds"] is not None:
         spent.append(duration(summary["seconds"]))
@@ -169,6 +195,20 @@ def _corpus_rows(corpus: Mapping[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
+def _vocabulary_rows(vocabulary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Of words alone: pieces know nearly everything, and their number says the rest."""
+    if vocabulary["kind"] not in WORD_KINDS:
+        return []
+    text = (
+        f"words that occur {vocabulary['min_count']} times or more"
+        if vocabulary["min_count"] > 1
+        else "words"
+    )
+    if vocabulary["unknown_share"] is not None:
+        text += f"; {vocabulary['unknown_share']:.1%} of the tokens are others ([UNK])"
+    return [("vocabulary", text)]
+
+
 def _loss_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     heldout, unigram = summary["heldout_loss"], summary["unigram_loss"]
     if heldout is None:
@@ -178,6 +218,10 @@ def _loss_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         side = "below" if heldout <= unigram else "above"
         text += f", {abs(unigram - heldout):.3f} {side} the unigram baseline {unigram:.3f}"
     rows = [("held-out loss", text)]
+    if summary["vocabulary"]["kind"] in WORD_KINDS:
+        rows.append(
+            ("", "to be compared with runs of the same vocabulary alone (pretrain … --tokenizer RUN)")
+        )
     losses = [loss for loss in summary["losses"] if math.isfinite(loss)]
     if len(losses) > 2:
         rows.append(("", f"{sparkline(losses, 40)}  {losses[0]:.2f} → {losses[-1]:.2f}"))

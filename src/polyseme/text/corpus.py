@@ -4,7 +4,8 @@
         -> without duplicates (dedupe.py) -> Document(text, source, index)
 
 Whether a document is held out for evaluation follows from the hash of its text alone, so that it stays where it
-is when the corpus grows, moves or is named in another order.
+is when the corpus grows, moves or is named in another order. Only where no hash is small enough, as happens with a few
+documents, the document with the lowest one is held out; it stays so until another with a lower one comes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from typing import Any, Literal
 
@@ -45,7 +47,7 @@ class TextConfig(Config):
         field: of the records in .jsonl files, which holds the text; "messages.message" goes into lists and joins lines.
         normalize: Unicode normal form.
         deduplicate: remove documents that were seen before (see dedupe.py).
-        valid_share: share of the documents that are held out, chosen by hash.
+        valid_share: share of the documents that are held out, chosen by hash; at least one of several, unless it is 0.
         language: "en", "zh", or "auto" to tell by the share of Chinese characters.
     """
 
@@ -91,7 +93,7 @@ class Document:
 
 
 def is_heldout(key: int, share: float) -> bool:
-    """Whether the document with this key is held out when `share` of all are."""
+    """Whether the document with this key is held out when `share` of all are; of a few, see `Corpus.is_heldout`."""
     return key < share * 2**64
 
 
@@ -170,15 +172,38 @@ class Corpus:
                 fix="name files with text",
             )
 
+    def is_heldout(self, key: int) -> bool:
+        """Whether the document of this corpus with this key is held out.
+
+        By the share; where no document's key is below it, and the documents differ, the lowest key is.
+        """
+        return is_heldout(key, self.config.valid_share) or key == self._lowest_of_few
+
+    @cached_property
+    def _lowest_of_few(self) -> int | None:
+        """The lowest key, if all of them are above the share.
+
+        Of a large corpus only the beginning is read: up to the first document that is below the share.
+        """
+        if self.config.valid_share == 0:
+            return None
+        lowest, several = None, False
+        for document in self.documents(DirtReport()):
+            if is_heldout(document.key, self.config.valid_share):
+                return None
+            several = several or lowest not in (None, document.key)
+            lowest = document.key if lowest is None else min(lowest, document.key)
+        return lowest if several else None
+
     def samples(self, max_bytes: int, seed: int, heldout: Set[int] | None = None) -> Iterator[str]:
         """Training documents of about `max_bytes` in all, spread over the files; held-out ones are left out.
 
-        Held out is what has a key in `heldout`, or, without it, what the hash says.
+        Held out is what has a key in `heldout`, or, without it, what `is_heldout` says.
 
         Of each file in proportion to its size, at most the first eight times what is taken is read.
         """
         for document in self._sample(max_bytes, seed):
-            if heldout is None and is_heldout(document.key, self.config.valid_share):
+            if heldout is None and self.is_heldout(document.key):
                 continue
             if heldout is None or document.key not in heldout:
                 yield document.text

@@ -55,6 +55,48 @@ def corpus_learner(recipe: Recipe) -> Any | None:
     return registry.objectives.load(found[0]).LEARNER if found else None
 
 
+def check_objectives(recipe: Recipe, fresh: bool = True) -> None:
+    """Find out, before anything is read or built, whether the recipe's objectives can ever train its model.
+
+    Args:
+        fresh: the weights are not those of another run, so that `train.embedding_start` is asked for.
+    Raises:  ConfigError: they cannot be combined, or need a model that sees something else.
+    """
+    if corpus_learner(recipe) is not None:
+        return
+    encoder = registry.models.load(recipe.architecture).ENTRY.build
+    modules = {name: registry.objectives.load(name) for name in recipe.objectives}
+    for module in modules.values():
+        if hasattr(module, "CHECK") and hasattr(encoder, "reach"):  # it need not be a class
+            module.CHECK(encoder)
+    for role, what in (
+        ("draws", "need examples of different kinds"),
+        ("hides", "hide tokens from each other"),
+    ):
+        several = [name for name, module in modules.items() if getattr(module.BUILD, role, False)]
+        if len(several) > 1:
+            others = [name for name in recipe.objectives if name not in several[1:]]
+            raise ConfigError(
+                f"two objectives {what}",
+                got=" and ".join(several),
+                fix=f"--set objectives={','.join(others)}",
+            )
+    if fresh and recipe.section("train").embedding_start == "bigram":
+        _check_can_start_as_bigram_model(recipe)
+
+
+def _check_can_start_as_bigram_model(recipe: Recipe) -> None:
+    first = recipe.objectives[0]
+    tied = getattr(recipe.section("model"), "tie_word_embeddings", True)
+    if first != "causal_lm" or tied:
+        raise ConfigError(
+            "only a decoder with an output layer of its own can start as a bigram model",
+            got=f"{recipe.architecture} trained with {first}"
+            + (", its output layer tied to its embeddings" if first == "causal_lm" else ""),
+            fix="--set tie_word_embeddings=false where the model has it, or --set train.embedding_start=cooccurrence",
+        )
+
+
 def build_objectives(
     recipe: Recipe, special: SpecialTokens, seed: int, knowledge: Mapping[str, Any] | None = None
 ) -> list[Any]:
@@ -103,17 +145,11 @@ def build_loader(
 ) -> Loader:
     """Examples, rows and targets of one split.
 
-    Raises:  CorpusError: there is no example.   ConfigError: two objectives say what an example is.
+    Raises:  CorpusError: there is no example.
     """
     data = recipe.section("data")
     objectives = build_objectives(recipe, special, seed, knowledge)
-    drawing = [o for o in objectives if o.draws]
-    if len(drawing) > 1:
-        raise ConfigError(
-            "two objectives need examples of different kinds",
-            got=" and ".join(o.name for o in drawing),
-            fix=f"--set objectives={drawing[0].name}",
-        )
+    drawing = [o for o in objectives if o.draws]  # at most one, see check_objectives
     source: ExampleSource = (
         drawing[0].examples(store, data.sequence_length)
         if drawing

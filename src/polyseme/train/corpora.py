@@ -18,7 +18,10 @@ from polyseme.train.recipe import Recipe
 from polyseme.train.run import RunDirectory
 
 if TYPE_CHECKING:
-    from polyseme.train.pretrain import PretrainRequest
+    from polyseme.train.opening import PretrainRequest
+
+MANY_UNKNOWN = 0.2
+"""Share of the training text's tokens above which it is said that they are [UNK]."""
 
 
 def corpus_signature(sources: Sequence[str], config: TextConfig) -> Any:
@@ -65,6 +68,8 @@ def open_or_prepare(
 ) -> PreparedCorpus:
     """The prepared corpus of a run; made in RUN/store unless one was given or is there already.
 
+    Where much of it is unknown to the vocabulary that is said, and kept in run.json's "notes".
+
     Raises:  ConfigError: a given store was made with another vocabulary than --tokenizer or --init.
              CorpusError: the text is missing, empty, binary or too small.
     """
@@ -77,7 +82,7 @@ def open_or_prepare(
                 where=request.corpus[0],
                 fix="polyseme prepare TEXT --tokenizer … -o STORE",
             )
-        return corpus
+        return _noted(corpus, run, reporter)
     folder = run.path / "store"
     if distributed.rank() == 0 and not _is_whole(folder, reporter):
         if tokenizer is None and (run.path / "tokenizer.json").is_file():
@@ -105,7 +110,32 @@ def open_or_prepare(
                 fix=f"--init {run.path} -o NEW to train on with other text",
             )
     distributed.barrier()
-    return PreparedCorpus.open(folder)
+    return _noted(PreparedCorpus.open(folder), run, reporter)
+
+
+def unknown_note(corpus: PreparedCorpus) -> str | None:
+    """How much of the training text is [UNK] and what helps, where that is more than `MANY_UNKNOWN`."""
+    unknown, total = int(corpus.train.counts[corpus.tokenizer.unk_id]), corpus.train.n_tokens
+    if unknown <= MANY_UNKNOWN * total:
+        return None
+    config = corpus.meta["tokenizer"]["config"]
+    if config is None:
+        cure = "without --tokenizer and --init a vocabulary is made from this text"
+    elif config["kind"] not in ("words", "spaces"):
+        cure = "--set tokenizer.kind=byte-bpe knows every text; a larger tokenizer.vocab_size may do"
+    elif config["min_count"] > 1:
+        cure = f"--set tokenizer.min_count={config['min_count'] // 2} keeps rarer words, more text makes them less rare"
+    else:
+        cure = "a larger tokenizer.vocab_size or tokenizer.sample_bytes, or --set tokenizer.kind=wordpiece"
+    return f"{unknown / total:.0%} of the training text's tokens are unknown ([UNK]): {cure}"
+
+
+def _noted(corpus: PreparedCorpus, run: RunDirectory, reporter: Reporter) -> PreparedCorpus:
+    note = unknown_note(corpus)
+    if note is not None and note not in run.meta.get("notes", []) and distributed.rank() == 0:
+        reporter.note(note)
+        run.save_meta(notes=[*run.meta.get("notes", []), note])
+    return corpus
 
 
 def dirt_lines(meta: dict[str, Any]) -> list[str]:

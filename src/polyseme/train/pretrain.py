@@ -7,88 +7,53 @@ run directory ◄─ checkpoints, weights, results ◄─ trainer ◄─ learner
 
 from __future__ import annotations
 
-import os
-import platform
-import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.core.types import Batch
-from polyseme.core.version import __version__
 from polyseme.data.loader import Loader, heldout_batches
 from polyseme.data.store import PreparedCorpus
-from polyseme.errors import ConfigError, RunError, TrainingError
-from polyseme.text.lexicon import Entry, lexicon_fingerprint, read_lexicon
+from polyseme.errors import ConfigError, TrainingError
+from polyseme.text.lexicon import read_lexicon
 from polyseme.train import card, checkpoint, distributed
 from polyseme.train.bigram import start_as_bigram_model
-from polyseme.train.budget import Budget
 from polyseme.train.building import (
     build_encoder,
     build_loader,
     build_objectives,
+    check_objectives,
     corpus_learner,
     heldout_recipe,
     special_ids,
     unigram_counts,
 )
 from polyseme.train.cooccurrence import cooccurrence_embeddings, start_embedding
-from polyseme.train.corpora import corpus_fingerprint, corpus_signature, open_or_prepare
+from polyseme.train.corpora import open_or_prepare
 from polyseme.train.gradient import GradientLearner
 from polyseme.train.knowledge import check_lexicon_is_used, learn_or_load
+from polyseme.train.opening import (
+    PretrainRequest,
+    as_asked,
+    forgotten_if_it_fails,
+    only_one_trains,
+    open_run,
+)
 from polyseme.train.precision import resolve_device, resolve_precision
 from polyseme.train.recipe import Recipe, from_dict, resolve
-from polyseme.train.resuming import check_same_request
 from polyseme.train.run import RunDirectory
 from polyseme.train.schedule import learning_rate_factor
 from polyseme.train.trainer import Trainer
 
+__all__ = ["PretrainRequest", "build_trainer", "pretrain"]
+
 HELDOUT_SEED = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class PretrainRequest:
-    """What `polyseme pretrain` was asked to do.
-
-    Args:
-        model: registry key of the model.
-        corpus: files, folders, globs, built-in names, or one prepared store.
-        output: the run directory to make.
-        budget: when to end.
-        recipe: a recipe's name or TOML file; None = the model's own.
-        settings: from --set.
-        seed: decides order, masks, initial weights.
-        tokenizer: a run or tokenizer.json whose vocabulary is shared.
-        init: a run whose weights, model sizes and vocabulary are the start.
-        valid: held-out text; none = a share of the documents.
-        lexicon: files and folders of words, phrases and entities, for objectives that read them.
-        resume: go on with `output`.
-        threads: CPU threads; None = torch's choice.
-        device: auto, cpu, cuda.
-    """
-
-    model: str
-    corpus: Sequence[str]
-    output: Path
-    budget: Budget
-    recipe: str | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
-    seed: int = 1
-    tokenizer: str | None = None
-    init: str | None = None
-    valid: Sequence[str] = ()
-    lexicon: Sequence[str] = ()
-    resume: bool = False
-    threads: int | None = None
-    device: str = "auto"
 
 
 def pretrain(request: PretrainRequest, reporter: Reporter | None = None) -> RunDirectory:
@@ -115,19 +80,20 @@ def pretrain(request: PretrainRequest, reporter: Reporter | None = None) -> RunD
     if start is not None:
         recipe = _model_of(start, recipe, request)
     _check_lengths(recipe)
+    check_objectives(recipe, fresh=start is None)
     check_lexicon_is_used(recipe, request.lexicon)
     lexicon = read_lexicon(request.lexicon)
-    asked = _as_asked(request, recipe, lexicon)
+    asked = as_asked(request, recipe, lexicon)
     try:
-        run = _open_run(request, recipe, asked)
-        with _forgotten_if_it_fails(run, request):
+        run = open_run(request, recipe, asked)
+        with forgotten_if_it_fails(run, request):
             corpus = open_or_prepare(request, recipe, run, reporter)
             recipe = _resolved(run, recipe, corpus, device)
             knowledge = learn_or_load(recipe, run, corpus, lexicon, reporter)
             trainer = build_trainer(request, recipe, run, corpus, knowledge, start, device, reporter)
         if request.resume:
             trainer.resume()
-        with _only_one_trains(run), _out_of_memory_explained():
+        with only_one_trains(run), _out_of_memory_explained():
             results = trainer.train()
         if distributed.rank() == 0:
             card.write(run)
@@ -272,30 +238,6 @@ def _stream(
     )
 
 
-def _open_run(request: PretrainRequest, recipe: Recipe, asked: dict[str, Any]) -> RunDirectory:
-    if request.resume:
-        run = RunDirectory.open(request.output)
-        text = recipe.section("text")
-        check_same_request(run, asked, lambda: corpus_fingerprint(request.corpus, text))
-        return run
-    if distributed.rank() == 0:
-        run = RunDirectory.create(
-            request.output,
-            {
-                "model": request.model,
-                "status": "preparing",
-                "asked": asked,
-                "versions": {
-                    "polyseme": __version__,
-                    "torch": torch.__version__,
-                    "python": platform.python_version(),
-                },
-            },
-        )
-    distributed.barrier()
-    return RunDirectory.open(request.output)
-
-
 @contextmanager
 def _out_of_memory_explained() -> Iterator[None]:
     """Raises:  TrainingError: an update needs more memory than there is."""
@@ -309,56 +251,6 @@ def _out_of_memory_explained() -> Iterator[None]:
             got=str(error).partition("\n")[0],
             fix="--set train.micro_batch_size with a divisor of train.batch_size, shorter sequences or a smaller model",
         ) from error
-
-
-@contextmanager
-def _only_one_trains(run: RunDirectory) -> Iterator[None]:
-    """Raises:  RunError: another process is training this run."""
-    if os.name != "posix" or distributed.rank() > 0:
-        yield
-        return
-    import fcntl
-
-    with (run.path / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise RunError(
-                "another process is training this run", where=run.path, fix="wait for it, or end it"
-            ) from None
-        yield
-
-
-@contextmanager
-def _forgotten_if_it_fails(run: RunDirectory, request: PretrainRequest) -> Iterator[None]:
-    """A run that cannot start leaves nothing behind, so that the corrected command just works."""
-    ready = False
-    try:
-        yield
-        ready = True
-    finally:
-        if not ready and not request.resume and distributed.rank() == 0:
-            shutil.rmtree(run.path / "store", ignore_errors=True)
-            for name in run.meta.get("knowledge", {}):
-                (run.path / f"{name}.tsv").unlink(missing_ok=True)
-            (run.path / "run.json").unlink(missing_ok=True)
-            with suppress(OSError):  # the folder held something of the user's: it stays
-                run.path.rmdir()
-
-
-def _as_asked(request: PretrainRequest, recipe: Recipe, lexicon: Sequence[Entry]) -> dict[str, Any]:
-    """What must not change between a run and its resumption."""
-    return {
-        "recipe": recipe.as_dict(),
-        "seed": request.seed,
-        "budget": str(request.budget),
-        "tokenizer": request.tokenizer,
-        "init": request.init,
-        "corpus": corpus_signature(request.corpus, recipe.section("text")),
-        "valid": corpus_signature(request.valid, recipe.section("text")),
-        "ranks": distributed.size(),
-        "device": resolve_device(request.device).type,
-    } | ({"lexicon": lexicon_fingerprint(lexicon)} if lexicon else {})
 
 
 def _model_of(start: RunDirectory, recipe: Recipe, request: PretrainRequest) -> Recipe:

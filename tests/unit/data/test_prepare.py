@@ -74,6 +74,7 @@ def test_the_store_holds_the_text(tmp_path: Path, source: str, tokenizer: Tokeni
         assert counts["sentences"] == split.n_sentences
         assert counts["tokens"] == split.n_tokens
         assert counts["words"] == int(split.word_starts.sum())
+        assert counts["unknown"] == int((split.tokens == tokenizer.unk_id).sum())
         assert split.counts.tolist() == np.bincount(split.tokens, minlength=tokenizer.vocab_size).tolist()
     assert (
         sum(s["characters"] for s in store.meta["splits"].values()) == sum(map(len, ENGLISH + CHINESE)) + 12
@@ -163,7 +164,9 @@ def test_held_out_files(tmp_path: Path, source: str, tokenizer: Tokenizer) -> No
 @pytest.mark.parametrize(
     ("text", "config", "message", "advice"),
     [
-        ("A single short document.", {}, "held-out part is too small", "--valid"),
+        ("A single short document.", {}, "single document", "text.documents=blank"),
+        ("A single short document.", {"valid_share": 0.0}, "single document", "--valid"),
+        (f"{ENGLISH[0]}\n\n{ENGLISH[1]}", {"valid_share": 0.001}, "held-out part is too small", "--valid"),
         ("\n\n".join(ENGLISH), {"valid_share": 0.0}, "held-out part is too small", "valid_share"),
         ("\n\n".join(ENGLISH[:30]), {"valid_share": 0.2}, "held-out part is too small", "more text"),
         ("One.\n\nTwo.", {"valid_share": 0.999999}, "no text is left to train on", "more text"),
@@ -183,6 +186,23 @@ def test_too_little_text(
         )
     assert advice in str(caught.value.fix)
     assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]
+
+
+@pytest.mark.parametrize("documents", ["file", "blank"])
+def test_a_few_documents_are_enough(tmp_path: Path, documents: str) -> None:
+    """Three files, or one file that is cut into parts: one is held out, whatever the hashes say."""
+    if documents == "file":
+        for i in range(3):
+            (tmp_path / f"{i}.txt").write_text("\n".join(ENGLISH[100 * i : 100 * i + 100]), "utf-8")
+    else:
+        (tmp_path / "long.txt").write_text("\n".join(ENGLISH * 3), "utf-8")
+    text = TextConfig(documents=documents, valid_share=1e-9)
+    made = prepare([str(tmp_path)], tmp_path / "store", text=text, tokenizer=TokenizerConfig(vocab_size=300))
+    keys = {d.key: d.text for d in Corpus([str(tmp_path)], text).documents(DirtReport())}
+    assert len(keys) > 1
+    assert (made.valid.n_documents, made.train.n_documents) == (1, len(keys) - 1)
+    characters = made.meta["splits"]["valid"]["characters"]
+    assert characters == len(keys[min(keys)])
 
 
 def test_held_out_files_that_are_too_small(tmp_path: Path, source: str, tokenizer: Tokenizer) -> None:

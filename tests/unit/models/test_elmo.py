@@ -11,8 +11,9 @@ from polyseme.core.types import Batch
 from polyseme.data.examples import Example
 from polyseme.data.loader import special_tokens, to_batch
 from polyseme.data.packing import collate
-from polyseme.errors import ConfigError
+from polyseme.errors import ConfigError, InputError
 from polyseme.infer.load import Loaded, words_of
+from polyseme.infer.neighbours import neighbours
 from polyseme.models.elmo import ElmoConfig
 from polyseme.objectives.bidirectional_lm import BidirectionalLM, BidirectionalLMConfig
 from polyseme.text.tokenizers import TokenizerConfig, train_tokenizer
@@ -130,6 +131,32 @@ def test_a_word_outside_the_vocabulary_has_a_vector_of_its_own(
     assert not torch.allclose(vectors[0], vectors[1], atol=1e-3)
     assert not torch.allclose(vectors[0], vectors[4], atol=1e-3)
     assert not torch.allclose(vectors[0], blind, atol=1e-3)
+
+
+@pytest.mark.parametrize("input", ["characters", "both", "words"])
+def test_neighbours_of_a_word_that_is_not_in_the_vocabulary(input: str) -> None:
+    tokenizer = train_tokenizer(["the elephant sat on 北京天气"] * 9, TokenizerConfig(kind="words"), 0)
+    size = tokenizer.vocab_size
+    encoder = make_encoder("elmo", input=input, vocab_size=size, max_characters=7).eval()
+    encoder.read_vocabulary([tokenizer.token(i) for i in range(size)])
+    special = special_tokens(size, *(tokenizer.special_ids[i] for i in (0, 2, 3, 4)), [0, 1, 2, 3, 4])
+    nothing: Any = None
+    loaded = Loaded(nothing, encoder, {}, tokenizer, nothing, special)
+    known = neighbours(loaded, "elephant", top=3)
+    if input == "words":
+        with pytest.raises(InputError, match="not in the vocabulary"):
+            neighbours(loaded, "elephantine")
+        return
+    found = neighbours(loaded, "Elephantine", top=3)  # of which as many letters are read as of "elephant"
+    assert [n["similarity"] for n in found] == sorted((n["similarity"] for n in found), reverse=True)
+    assert "[UNK]" not in [n["word"] for n in found]
+    if input == "characters":
+        assert found[0] == {"word": "elephant", "similarity": pytest.approx(1.0, abs=1e-5)}
+        assert [n["word"] for n in found[1:]] == [n["word"] for n in known[:2]]
+    assert neighbours(loaded, "quite unheard of") != found
+    assert neighbours(loaded, "☃")
+    with pytest.raises(InputError, match="not in the vocabulary"):
+        neighbours(loaded, " ")
 
 
 def test_special_tokens_have_characters_of_their_own() -> None:

@@ -77,7 +77,35 @@ def test_the_json_has_what_was_promised(tmp_path: Path) -> None:
     assert (corpus["documents"], corpus["words"], corpus["fingerprint"]) == (100, 10_000, "f00d")
     assert corpus["dirt"] == {"crlf": 1200, "encoding_gb18030": 1}
     assert "perplexity" not in summary
+    assert summary["notes"] == []
     json.dumps(summary, allow_nan=False)
+
+
+@pytest.mark.parametrize(("least", "says"), [(5, "words that occur 5 times or more"), (1, "words;")])
+def test_the_vocabulary_of_words_is_told(tmp_path: Path, least: int, says: str) -> None:
+    run = _run(tmp_path, results=RESULTS, last_step=20, status="finished")
+    plain = summarize(run)
+    assert plain["vocabulary"] == {"kind": None, "min_count": None, "unknown_share": None}
+    assert "same vocabulary" not in summary_text(plain)
+    config = {"kind": "words", "min_count": least}
+    splits = {name: split | {"unknown": split["tokens"] // 40} for name, split in STORE["splits"].items()}
+    run.meta["corpus"] = STORE | {"tokenizer": {"config": config}, "splits": splits}
+    summary = summarize(run)
+    assert summary["vocabulary"] == config | {"unknown_share": 0.025}
+    text = summary_text(summary)
+    assert says in text
+    assert "2.5% of the tokens" in text
+    assert "same vocabulary alone" in text
+    run.meta["corpus"]["tokenizer"] = {"config": {"kind": "wordpiece", "min_count": 2}}
+    pieces = summarize(run)
+    assert pieces["vocabulary"] == {"kind": "wordpiece", "min_count": None, "unknown_share": 0.025}
+    assert "same vocabulary" not in summary_text(pieces)
+
+
+def test_notes_are_shown(tmp_path: Path) -> None:
+    run = _run(tmp_path, results=RESULTS, last_step=20, status="finished")
+    run.meta["notes"] = ["25% of the training text's tokens are unknown"]
+    assert "note            25% of the training" in summary_text(summarize(run))
 
 
 def test_a_run_in_progress_shows_where_it_is_now_not_its_last_save(tmp_path: Path) -> None:

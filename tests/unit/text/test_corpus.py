@@ -264,6 +264,36 @@ def test_the_split_is_stable_when_the_corpus_grows(tmp_path: Path) -> None:
     }
 
 
+def above_the_share(n: int, share: float) -> list[str]:
+    """So many texts that the hash does not hold out, the lowest key first."""
+    documents = [Document(f"{FOX} {i}", "", 0) for i in range(n + 50)]
+    chosen = [d for d in documents if not is_heldout(d.key, share)][:n]
+    return [d.text for d in sorted(chosen, key=lambda d: d.key)]
+
+
+@pytest.mark.parametrize("n", [2, 3, 9])
+def test_of_a_few_documents_the_one_with_the_lowest_key_is_held_out(tmp_path: Path, n: int) -> None:
+    few = above_the_share(n, 0.05)
+
+    def heldout(texts: list[str], share: float = 0.05) -> list[str]:
+        (tmp_path / "a.txt").write_text("\n".join(texts))
+        corpus = Corpus([str(tmp_path)], config(documents="line", valid_share=share))
+        samples = set(corpus.samples(10**6, 1))
+        held = [d.text for d in corpus.documents(DirtReport()) if corpus.is_heldout(d.key)]
+        assert samples == set(texts) - set(held)  # the tokenizer is trained on the others
+        return held
+
+    assert heldout(few) == heldout([*reversed(few)]) == few[:1]
+    assert heldout([*few, few[0]]) == [few[0]] * 2  # the same text is on one side alone
+    grown = [f"{FOX} {i}" for i in range(400)]
+    above = [t for t in grown if not is_heldout(Document(t, "", 0).key, 0.05) and t not in few]
+    higher = [t for t in above if Document(t, "", 0).key > Document(few[0], "", 0).key]
+    assert heldout([*higher[:5], *few]) == few[:1]  # it stays held out when higher ones come
+    assert set(heldout(grown)) == {t for t in grown if is_heldout(Document(t, "", 0).key, 0.05)}
+    assert heldout(few, share=0.0) == []
+    assert heldout(few[:1]) == heldout([few[0]] * 3) == []  # nothing would be left to train on
+
+
 def test_the_fingerprint_ignores_order_and_sees_every_change() -> None:
     def of(*texts: str) -> str:
         fingerprint = Fingerprint()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+from polyseme import Budget, PretrainRequest, pretrain
 from polyseme.core import registry
 from polyseme.data.loader import special_tokens
 from polyseme.errors import ConfigError
-from polyseme.train.building import corpus_learner
-from polyseme.train.recipe import resolve
+from polyseme.train.building import check_objectives, corpus_learner
+from polyseme.train.recipe import FOLDER, recipe_names, resolve
 from small import VOCABULARY, make_encoder, make_objectives
 
 SPECIAL = special_tokens(VOCABULARY, 0, 2, 3, 4, [0, 1, 2, 3, 4])
@@ -17,12 +22,18 @@ SPECIAL = special_tokens(VOCABULARY, 0, 2, 3, 4, [0, 1, 2, 3, 4])
 @pytest.mark.parametrize(
     ("objective", "model", "says"),
     [
-        ("masked_lm", "elmo", "another size"),
+        ("masked_lm", "elmo", "two halves"),
         ("masked_lm", "word2vec", "nothing around a mask"),
+        ("masked_lm", "gpt", "left side of a mask"),
+        ("knowledge_masking", "qwen3", "knowledge_masking cannot train this model"),
+        ("next_sentence", "gpt", "[CLS]"),
+        ("dialogue", "onehot", "[CLS]"),
         ("knowledge_masking", "onehot", "nothing around a mask"),
         ("bidirectional_lm", "bert", "two directions"),
         ("bidirectional_lm", "gpt", "two directions"),
         ("causal_lm", "elmo", "left side"),
+        ("causal_lm", "bert", "left side"),
+        ("bidirectional_lm", "onehot", "two directions"),
     ],
 )
 def test_heads_for_models_that_cannot_be_trained_with_them(objective: str, model: str, says: str) -> None:
@@ -31,6 +42,70 @@ def test_heads_for_models_that_cannot_be_trained_with_them(objective: str, model
         made.build_head(make_encoder(model))
     assert says in str(error.value)
     assert error.value.fix
+    with pytest.raises(ConfigError) as early:  # the same, before any work
+        check_objectives(resolve(model, settings={"objectives": objective}))
+    assert str(early.value) == str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "says", "fix"),
+    [
+        ("ernie", {"objectives": "masked_lm,knowledge_masking"}, "hide tokens", "objectives=masked_lm"),
+        (
+            "bert",
+            {"objectives": "next_sentence,masked_lm,dialogue"},
+            "different kinds",
+            "next_sentence,masked_lm",
+        ),
+        ("bert", {"objectives": "masked_lm,unigram"}, "learned alone", "objectives=unigram"),
+        (
+            "gpt",
+            {"train.embedding_start": "bigram"},
+            "output layer of its own",
+            "embedding_start=cooccurrence",
+        ),
+        ("bert", {"train.embedding_start": "bigram"}, "bert trained with masked_lm", "embedding_start"),
+        (
+            "elmo",
+            {"train.embedding_start": "bigram", "bidirectional_lm.tied": False},
+            "bidirectional_lm",
+            "start",
+        ),
+    ],
+)
+def test_objectives_that_can_never_be_right_are_refused(
+    model: str, settings: dict[str, Any], says: str, fix: str
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        check_objectives(resolve(model, settings=settings))
+    assert says in str(error.value)
+    assert fix in str(error.value.fix)
+
+
+@pytest.mark.parametrize("recipe", recipe_names())
+def test_our_own_recipes_are_accepted(recipe: str) -> None:
+    model = tomllib.loads((FOLDER / f"{recipe}.toml").read_text("utf-8"))["architecture"]
+    check_objectives(resolve(model, recipe))
+
+
+def test_weights_that_are_given_need_no_start() -> None:
+    recipe = resolve("qwen3", settings={"tie_word_embeddings": True})
+    with pytest.raises(ConfigError, match="its output layer tied"):
+        check_objectives(recipe)
+    check_objectives(recipe, fresh=False)
+
+
+def test_nothing_is_done_before_objectives_are_checked(tmp_path: Path) -> None:
+    request = PretrainRequest(
+        model="bert",
+        corpus=["python-docs"],
+        output=tmp_path / "run",
+        budget=Budget(steps=1),
+        settings={"objectives": "causal_lm"},
+    )
+    with pytest.raises(ConfigError, match="left side"):
+        pretrain(request)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
