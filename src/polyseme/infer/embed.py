@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -39,9 +39,10 @@ def embed(
         pool: how a text's tokens become one vector: mean or max over them, cls; "words" keeps a vector per word.
         layer: 0 = embeddings, … , -1 = last; None = last; "mix" = the mean of all layers.
     Shapes:  -> N arrays of (hidden_size,), or (words, hidden_size) for pool="words"
-    Raises:  ConfigError: there is no such layer.
+    Raises:  ConfigError: there is no such layer, or [CLS] says nothing about the text.
     """
     _check_layer(loaded, layer)
+    _check_pool(loaded, pool)
     if hasattr(loaded.encoder, "active"):
         whole, counts = sparse_vectors(loaded, texts, pool)
         ends = np.cumsum(counts)
@@ -80,9 +81,10 @@ def embed_file(
     Returns {"lines", "vectors", "hidden_size", "dirt": counts by kind}.
     Shapes:  -> (lines, hidden_size), or (words, hidden_size) and offsets (lines + 1,)
     Raises:  CorpusError: the file is missing or binary.  StorageError: the disk refuses.
-             ConfigError: .npz, and the vectors are not sparse.
+             ConfigError: .npz, and the vectors are not sparse; otherwise as for `embed`.
     """
     _check_layer(loaded, layer)
+    _check_pool(loaded, pool)
     sparse = hasattr(loaded.encoder, "active")
     if output.suffix == ".npz" and not sparse:
         raise ConfigError(
@@ -169,9 +171,27 @@ def _write_sparse(target: BinaryIO, parts: list[Any], width: int, as_sparse: boo
 
 def _check_layer(loaded: Loaded, layer: int | Literal["mix"] | None) -> None:
     n = loaded.encoder.config.num_hidden_layers + 1
-    if isinstance(layer, int) and not -n <= layer < n:
+    if layer is None or (isinstance(layer, str) and layer == "mix"):
+        return
+    if isinstance(layer, bool) or not isinstance(layer, int | np.integer) or not -n <= layer < n:
         raise ConfigError(
             "no such layer", got=layer, expected=f"0 … {n - 1}, or -{n} … -1 from the end, or mix"
+        )
+
+
+def _check_pool(loaded: Loaded, pool: Pool) -> None:
+    """Refuse unknown pools, and [CLS] where it has seen nothing of the text: it is the same vector for all."""
+    if pool not in get_args(Pool):
+        raise ConfigError("no such pool", got=repr(pool), expected=", ".join(get_args(Pool)))
+    if pool == "cls" and loaded.encoder.reach != "both":
+        sees = {"none": "no other token", "left": "only what is before it"}.get(
+            loaded.encoder.reach, "too little"
+        )
+        raise ConfigError(
+            "the vector of [CLS] says nothing about a text here",
+            got=f"pool cls with {loaded.recipe.architecture}, whose [CLS] sees {sees}",
+            expected=", ".join(p for p in get_args(Pool) if p != "cls"),
+            fix="--pool mean",
         )
 
 

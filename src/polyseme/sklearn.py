@@ -1,0 +1,240 @@
+"""A run as a scikit-learn transformer: texts in, vectors out, in any Pipeline or GridSearchCV.
+
+    from polyseme.sklearn import Embedder
+    model = make_pipeline(Embedder("runs/demo"), LogisticRegression())
+    model.fit(texts, labels)
+
+Needs the extra `sklearn`. A run is loaded once per process and shared by all transformers of its path, so a search
+over layers and poolings, with a clone for each, reads the weights once; what is pickled is the path.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from polyseme.errors import ConfigError, InputError
+from polyseme.infer.embed import embed, sparse_vectors
+from polyseme.infer.inputs import texts_of
+from polyseme.infer.load import Loaded, load
+
+try:
+    from sklearn.base import BaseEstimator, TransformerMixin
+except ImportError:
+    raise ConfigError("scikit-learn is not installed", fix="pip install 'polyseme[sklearn]'") from None
+
+__all__ = ["EXPECTED_FAILED_CHECKS", "Embedder", "TextError"]
+
+RUNS_IN_MEMORY = 2
+"""Runs that transformers keep loaded in a process."""
+
+_NUMBERS = "the check's data are numbers, and only text has an embedding"
+
+EXPECTED_FAILED_CHECKS: dict[str, str] = dict.fromkeys(
+    (
+        "check_array_api_input",
+        "check_complex_data",
+        "check_dict_unchanged",
+        "check_dont_overwrite_parameters",
+        "check_dtype_object",
+        "check_estimator_sparse_array",
+        "check_estimator_sparse_matrix",
+        "check_estimators_dtypes",
+        "check_estimators_empty_data_messages",
+        "check_estimators_fit_returns_self",
+        "check_estimators_overwrite_params",
+        "check_estimators_pickle",
+        "check_f_contiguous_array_estimator",
+        "check_fit2d_1feature",
+        "check_fit2d_1sample",
+        "check_fit2d_predict1d",
+        "check_fit_check_is_fitted",
+        "check_fit_idempotent",
+        "check_fit_score_takes_y",
+        "check_methods_sample_order_invariance",
+        "check_methods_subset_invariance",
+        "check_n_features_in",
+        "check_n_features_in_after_fitting",
+        "check_pipeline_consistency",
+        "check_positive_only_tag_during_fit",
+        "check_readonly_memmap_input",
+        "check_transformer_data_not_an_array",
+        "check_transformer_general",
+        "check_transformer_n_iter",
+        "check_transformers_unfitted_stateless",
+    ),
+    _NUMBERS,
+)
+"""Checks of sklearn.utils.estimator_checks.check_estimator that an `Embedder` cannot pass, and why."""
+
+
+class TextError(InputError, ValueError):
+    """Something that is not a column of texts; also a ValueError, as scikit-learn has it for wrong data."""
+
+
+class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # the library is untyped
+    """Turns texts into a run's vectors.
+
+    Fitting learns nothing; it opens the run and checks the parameters and the data. `transform` may come first.
+
+    Args:
+        path: the run directory.
+        pool: how a text's tokens become one vector: mean, max, cls; None = the run's own way.
+        layer: 0 is the embedding layer, -1 the last one, "mix" the mean of all; None = the last one.
+        normalize: make every vector of length one.
+        sparse_output: give a sparse matrix (CSR); for runs whose vectors are sparse, onehot and word-classes.
+    Attributes:
+        n_features_in_: 1, a column of texts.
+        feature_names_in_: the column's name, where a table with one was fitted.
+        n_features_out_: numbers of a vector.
+    Raises:  ConfigError: there is no such layer, that pool means nothing here, or the run's vectors are not sparse.
+             TextError: data that are not texts.  RunError: there is no run.
+
+    Example:
+        Embedder("runs/demo", layer=1).fit_transform(["a text", "another"]).shape   # (2, hidden_size)
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        pool: Literal["mean", "cls", "max"] | None = None,
+        layer: int | Literal["mix"] | None = None,
+        normalize: bool = False,
+        sparse_output: bool = False,
+    ) -> None:
+        self.path = path
+        self.pool = pool
+        self.layer = layer
+        self.normalize = normalize
+        self.sparse_output = sparse_output
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Open the run and check parameters and texts; nothing is learned.
+
+        Args:
+            X: N texts: a list, an array, a column of a table, or a table with one column.
+            y: not used.
+        """
+        column(X)
+        self._embed([""])
+        self.n_features_in_ = 1
+        names = getattr(X, "columns", None)
+        if names is not None and all(isinstance(name, str) for name in names):
+            self.feature_names_in_ = np.asarray(names, object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        self.n_features_out_ = self._width()
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Vectors of texts.
+
+        Shapes:  N texts -> (N, hidden_size) float32; with sparse_output a scipy CSR matrix
+        """
+        return self._embed(column(X))
+
+    def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
+        """Names of the vector's numbers: embedder0, embedder1 …
+
+        Args:
+            input_features: the names of the input, of which there is one; they do not change the answer.
+        """
+        if input_features is not None:
+            known = getattr(self, "feature_names_in_", None)
+            if len(input_features) != 1:
+                raise TextError("input_features should have length equal to the number of features, 1",
+                                got=len(input_features))  # fmt: skip
+            if known is not None and list(input_features) != list(known):
+                raise TextError("input_features is not equal to feature_names_in_", got=list(input_features))
+        return np.array([f"embedder{i}" for i in range(self._width())], object)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = True  # of one column
+        tags.requires_fit = False
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    def _width(self) -> int:
+        return int(_run(self.path).encoder.config.hidden_size)
+
+    def _embed(self, texts: list[str]) -> Any:
+        loaded = _run(self.path)
+        if self.pool not in (None, "mean", "cls", "max"):
+            raise ConfigError("no such pool", got=repr(self.pool), expected="mean, max, cls or None")
+        given: dict[str, Any] = {} if self.pool is None else {"pool": self.pool}
+        if self.sparse_output:
+            if not hasattr(loaded.encoder, "active"):
+                raise ConfigError(
+                    "only sparse vectors give a sparse matrix",
+                    got=loaded.recipe.architecture,
+                    expected="a run of onehot or word-classes",
+                    fix="sparse_output=False",
+                )
+            embed(loaded, [], layer=self.layer, **given)  # refuses what is no layer
+            rows: Any = sparse_vectors(loaded, texts, **given)[0]
+        else:
+            rows = np.stack(embed(loaded, texts, layer=self.layer, **given))
+        if self.normalize:
+            length = np.sqrt(np.asarray((rows.multiply(rows) if self.sparse_output else rows * rows).sum(1)))
+            scale = (1 / np.where(length > 0, length, 1)).reshape(-1, 1).astype(np.float32)
+            rows = rows.multiply(scale).tocsr() if self.sparse_output else rows * scale
+        return rows
+
+
+def column(X: Any) -> list[str]:
+    """The texts of a list, an array, a column, or a table or array with one column.
+
+    Raises:  TextError: there are none, they are not strings, or there are several columns.
+    """
+    shape = getattr(X, "shape", None)
+    if hasattr(X, "toarray"):
+        raise TextError("a sparse matrix holds no text", got=type(X).__name__, expected="a column of texts")
+    if shape is not None and len(shape) == 2:
+        if shape[1] != 1:
+            raise TextError(
+                f"one column of texts is expected, and X has {shape[1]} features",
+                got=f"{type(X).__name__} of shape {tuple(shape)}",
+                fix="select a column: X['text'], or a ColumnTransformer",
+            )
+        X = (X.to_numpy() if hasattr(X, "to_numpy") else np.asarray(X))[:, 0]
+    elif (
+        isinstance(X, list | tuple)
+        and X
+        and all(isinstance(row, list | tuple) and len(row) == 1 for row in X)
+    ):
+        X = [row[0] for row in X]
+    try:
+        texts, single = texts_of(X, "X")
+    except InputError as error:
+        raise TextError(error.what, got=error.got, expected="a column of texts", fix=error.fix) from None
+    if single:
+        raise TextError("X must be several texts", got="a string", fix="[text]")
+    if not texts:
+        raise TextError(
+            "Found array with 0 sample(s) while a minimum of 1 is required", expected="at least 1 text"
+        )
+    return texts
+
+
+def _run(path: str | os.PathLike[str]) -> Loaded:
+    """A run, loaded when it is new or has changed."""
+    meta = Path(path, "run.json") if isinstance(path, str | os.PathLike) else None
+    changed = meta.stat().st_mtime_ns if meta is not None and meta.is_file() else 0
+    return _loaded(os.path.realpath(path) if meta is not None else path, changed)
+
+
+@functools.lru_cache(RUNS_IN_MEMORY)
+def _loaded(path: str, changed: int) -> Loaded:
+    return load(path)
