@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from polyseme.errors import ConfigError, InputError
 from polyseme.infer.embed import embed, sparse_vectors
@@ -24,7 +23,8 @@ from polyseme.infer.inputs import texts_of
 from polyseme.infer.load import Loaded, load
 
 try:
-    from sklearn.base import BaseEstimator, TransformerMixin
+    from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+    from sklearn.utils.validation import validate_data
 except ImportError:
     raise ConfigError("scikit-learn is not installed", fix="pip install 'polyseme[sklearn]'") from None
 
@@ -35,41 +35,40 @@ RUNS_IN_MEMORY = 2
 
 _NUMBERS = "the check's data are numbers, and only text has an embedding"
 
-EXPECTED_FAILED_CHECKS: dict[str, str] = dict.fromkeys(
-    (
-        "check_array_api_input",
-        "check_complex_data",
-        "check_dict_unchanged",
-        "check_dont_overwrite_parameters",
-        "check_dtype_object",
-        "check_estimator_sparse_array",
-        "check_estimator_sparse_matrix",
-        "check_estimators_dtypes",
-        "check_estimators_empty_data_messages",
-        "check_estimators_fit_returns_self",
-        "check_estimators_overwrite_params",
-        "check_estimators_pickle",
-        "check_f_contiguous_array_estimator",
-        "check_fit2d_1feature",
-        "check_fit2d_1sample",
-        "check_fit2d_predict1d",
-        "check_fit_check_is_fitted",
-        "check_fit_idempotent",
-        "check_fit_score_takes_y",
-        "check_methods_sample_order_invariance",
-        "check_methods_subset_invariance",
-        "check_n_features_in",
-        "check_n_features_in_after_fitting",
-        "check_pipeline_consistency",
-        "check_positive_only_tag_during_fit",
-        "check_readonly_memmap_input",
-        "check_transformer_data_not_an_array",
-        "check_transformer_general",
-        "check_transformer_n_iter",
-        "check_transformers_unfitted_stateless",
-    ),
-    _NUMBERS,
+_CHECKS = (
+    "check_array_api_input",
+    "check_complex_data",
+    "check_dict_unchanged",
+    "check_dont_overwrite_parameters",
+    "check_dtype_object",
+    "check_estimator_sparse_array",
+    "check_estimator_sparse_matrix",
+    "check_estimators_dtypes",
+    "check_estimators_empty_data_messages",
+    "check_estimators_fit_returns_self",
+    "check_estimators_overwrite_params",
+    "check_estimators_pickle",
+    "check_f_contiguous_array_estimator",
+    "check_fit2d_1feature",
+    "check_fit2d_1sample",
+    "check_fit2d_predict1d",
+    "check_fit_check_is_fitted",
+    "check_fit_idempotent",
+    "check_fit_score_takes_y",
+    "check_methods_sample_order_invariance",
+    "check_methods_subset_invariance",
+    "check_n_features_in",
+    "check_n_features_in_after_fitting",
+    "check_pipeline_consistency",
+    "check_positive_only_tag_during_fit",
+    "check_readonly_memmap_input",
+    "check_transformer_data_not_an_array",
+    "check_transformer_general",
+    "check_transformer_n_iter",
+    "check_transformers_unfitted_stateless",
 )
+
+EXPECTED_FAILED_CHECKS: dict[str, str] = dict.fromkeys(_CHECKS, _NUMBERS)
 """Checks of sklearn.utils.estimator_checks.check_estimator that an `Embedder` cannot pass, and why."""
 
 
@@ -77,7 +76,7 @@ class TextError(InputError, ValueError):
     """Something that is not a column of texts; also a ValueError, as scikit-learn has it for wrong data."""
 
 
-class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # the library is untyped
+class Embedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # the library is untyped
     """Turns texts into a run's vectors.
 
     Fitting learns nothing; it opens the run and checks the parameters and the data. `transform` may come first.
@@ -91,7 +90,6 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # the li
     Attributes:
         n_features_in_: 1, a column of texts.
         feature_names_in_: the column's name, where a table with one was fitted.
-        n_features_out_: numbers of a vector.
     Raises:  ConfigError: there is no such layer, that pool means nothing here, or the run's vectors are not sparse.
              TextError: data that are not texts.  RunError: there is no run.
 
@@ -121,15 +119,8 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # the li
             X: N texts: a list, an array, a column of a table, or a table with one column.
             y: not used.
         """
-        column(X)
+        self._texts(X, reset=True)
         self._embed([""])
-        self.n_features_in_ = 1
-        names = getattr(X, "columns", None)
-        if names is not None and all(isinstance(name, str) for name in names):
-            self.feature_names_in_ = np.asarray(names, object)
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
-        self.n_features_out_ = self._width()
         return self
 
     def transform(self, X: Any) -> Any:
@@ -137,22 +128,7 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # the li
 
         Shapes:  N texts -> (N, hidden_size) float32; with sparse_output a scipy CSR matrix
         """
-        return self._embed(column(X))
-
-    def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
-        """Names of the vector's numbers: embedder0, embedder1 …
-
-        Args:
-            input_features: the names of the input, of which there is one; they do not change the answer.
-        """
-        if input_features is not None:
-            known = getattr(self, "feature_names_in_", None)
-            if len(input_features) != 1:
-                raise TextError("input_features should have length equal to the number of features, 1",
-                                got=len(input_features))  # fmt: skip
-            if known is not None and list(input_features) != list(known):
-                raise TextError("input_features is not equal to feature_names_in_", got=list(input_features))
-        return np.array([f"embedder{i}" for i in range(self._width())], object)
+        return self._embed(self._texts(X, reset=False))
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -166,8 +142,17 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # the li
         tags.transformer_tags.preserves_dtype = []
         return tags
 
-    def _width(self) -> int:
+    @property
+    def _n_features_out(self) -> int:
         return int(_run(self.path).encoder.config.hidden_size)
+
+    def _texts(self, X: Any, reset: bool) -> list[str]:
+        """The texts of X; its number of columns and their name are remembered, or compared with those of `fit`."""
+        texts = column(X)
+        if _is_table(X) or reset:  # a bare list may follow a table: it has no name to compare
+            table = X if hasattr(X, "columns") else np.array(texts, object)[:, None]
+            validate_data(self, table, reset=reset, skip_check_array=True)
+        return texts
 
     def _embed(self, texts: list[str]) -> Any:
         loaded = _run(self.path)
@@ -198,22 +183,17 @@ def column(X: Any) -> list[str]:
 
     Raises:  TextError: there are none, they are not strings, or there are several columns.
     """
-    shape = getattr(X, "shape", None)
     if hasattr(X, "toarray"):
         raise TextError("a sparse matrix holds no text", got=type(X).__name__, expected="a column of texts")
-    if shape is not None and len(shape) == 2:
-        if shape[1] != 1:
+    if _is_table(X):
+        if X.shape[1] != 1:
             raise TextError(
-                f"one column of texts is expected, and X has {shape[1]} features",
-                got=f"{type(X).__name__} of shape {tuple(shape)}",
+                f"one column of texts is expected, and X has {X.shape[1]} features",
+                got=f"{type(X).__name__} of shape {tuple(X.shape)}",
                 fix="select a column: X['text'], or a ColumnTransformer",
             )
         X = (X.to_numpy() if hasattr(X, "to_numpy") else np.asarray(X))[:, 0]
-    elif (
-        isinstance(X, list | tuple)
-        and X
-        and all(isinstance(row, list | tuple) and len(row) == 1 for row in X)
-    ):
+    elif isinstance(X, list) and X and all(isinstance(row, list | tuple) and len(row) == 1 for row in X):
         X = [row[0] for row in X]
     try:
         texts, single = texts_of(X, "X")
@@ -226,6 +206,10 @@ def column(X: Any) -> list[str]:
             "Found array with 0 sample(s) while a minimum of 1 is required", expected="at least 1 text"
         )
     return texts
+
+
+def _is_table(X: Any) -> bool:
+    return len(getattr(X, "shape", ())) == 2
 
 
 def _run(path: str | os.PathLike[str]) -> Loaded:

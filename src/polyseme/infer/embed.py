@@ -128,21 +128,17 @@ def sparse_vectors(loaded: Loaded, texts: Sequence[str], pool: Pool = "mean") ->
     """
     from scipy.sparse import csr_matrix
 
+    _check_pool(loaded, pool)
     tokens = loaded.tokenizer.encode_batch(list(texts))
-    if pool == "cls":
-        ids = np.full(len(tokens), loaded.special.cls)
-        row = np.arange(len(tokens))  # of the result, for every token
-        counts = [1] * len(tokens)
-    else:
-        ids = np.array([i for t in tokens for i in t.ids], np.int64)
-        lengths = np.array([len(t) for t in tokens], np.int64)
-        row = np.repeat(np.arange(len(tokens)), lengths)
-        counts = [1] * len(tokens)
-        if pool == "words":
-            starts = np.array([word for t in tokens for word in t.word_starts], np.bool_)
-            starts[(np.cumsum(lengths) - lengths)[lengths > 0]] = True
-            row = np.cumsum(starts) - 1
-            counts = [sum(t.word_starts[1:]) + 1 if len(t) else 0 for t in tokens]
+    ids = np.array([i for t in tokens for i in t.ids], np.int64)
+    lengths = np.array([len(t) for t in tokens], np.int64)
+    row = np.repeat(np.arange(len(tokens)), lengths)  # of the result, for every token
+    counts = [1] * len(tokens)
+    if pool == "words":
+        starts = np.array([word for t in tokens for word in t.word_starts], np.bool_)
+        starts[(np.cumsum(lengths) - lengths)[lengths > 0]] = True
+        row = np.cumsum(starts) - 1
+        counts = [sum(t.word_starts[1:]) + 1 if len(t) else 0 for t in tokens]
     n_rows, width = sum(counts), loaded.encoder.config.hidden_size
     share = np.ones(len(ids)) if pool == "max" else 1.0 / np.bincount(row, minlength=n_rows)[row]
     token, column = (part.numpy() for part in loaded.encoder.active(torch.from_numpy(ids)))

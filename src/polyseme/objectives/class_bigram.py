@@ -367,7 +367,7 @@ class ClassBigramLearner:
     def files(self, weights: Mapping[str, Tensor]) -> dict[str, bytes]:
         """ "paths": a line a word, its bits, itself and how often it occurs; by path, most frequent first.
 
-        Words stand there as people read them; what would end a line or a column in a word is escaped (\\n, \\t).
+        Words stand there as people read them; line ends and tabs in them are escaped as in Python.
         """
         classes, counts = weights["encoder.classes"].tolist(), weights["encoder.counts"].tolist()
         paths = self.encoder.paths_of(weights["encoder.tree"])
