@@ -46,6 +46,7 @@ _CHECKS = (
     "check_estimators_dtypes",
     "check_estimators_empty_data_messages",
     "check_estimators_fit_returns_self",
+    "check_estimators_nan_inf",
     "check_estimators_overwrite_params",
     "check_estimators_pickle",
     "check_f_contiguous_array_estimator",
@@ -149,7 +150,7 @@ class Embedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     def _texts(self, X: Any, reset: bool) -> list[str]:
         """The texts of X; its number of columns and their name are remembered, or compared with those of `fit`."""
         texts = column(X)
-        if _is_table(X) or reset:  # a bare list may follow a table: it has no name to compare
+        if reset or (_is_table(X) and hasattr(self, "n_features_in_")):  # a bare list has no name to compare
             table = X if hasattr(X, "columns") else np.array(texts, object)[:, None]
             validate_data(self, table, reset=reset, skip_check_array=True)
         return texts
@@ -212,11 +213,12 @@ def _is_table(X: Any) -> bool:
     return len(getattr(X, "shape", ())) == 2
 
 
-def _run(path: str | os.PathLike[str]) -> Loaded:
+def _run(path: Any) -> Loaded:
     """A run, loaded when it is new or has changed."""
-    meta = Path(path, "run.json") if isinstance(path, str | os.PathLike) else None
-    changed = meta.stat().st_mtime_ns if meta is not None and meta.is_file() else 0
-    return _loaded(os.path.realpath(path) if meta is not None else path, changed)
+    if not isinstance(path, str | os.PathLike):
+        return load(path)  # which says what is wrong
+    meta = Path(path, "run.json")
+    return _loaded(os.path.realpath(path), meta.stat().st_mtime_ns if meta.is_file() else 0)
 
 
 @functools.lru_cache(RUNS_IN_MEMORY)

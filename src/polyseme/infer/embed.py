@@ -165,7 +165,7 @@ def _write_sparse(target: BinaryIO, parts: list[Any], width: int, as_sparse: boo
     return int(whole.shape[0])
 
 
-def _check_layer(loaded: Loaded, layer: int | Literal["mix"] | None) -> None:
+def _check_layer(loaded: Loaded, layer: Any) -> None:
     n = loaded.encoder.config.num_hidden_layers + 1
     if layer is None or (isinstance(layer, str) and layer == "mix"):
         return

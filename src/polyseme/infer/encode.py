@@ -58,9 +58,10 @@ class EncodedText:
         Raises:  ConfigError: that layer was not asked for.
         """
         if number in self.layer_numbers:
-            return self.layers[self.layer_numbers.index(number)]
-        if number == -1 and len(self.layer_numbers):
-            return self.layers[-1]
+            found: npt.NDArray[np.float32] = self.layers[self.layer_numbers.index(number)]
+            return found
+        if number == -1:
+            return self.layer(self.layer_numbers[-1])
         raise ConfigError(
             "that layer was not kept", got=number, expected=", ".join(map(str, self.layer_numbers))
         )

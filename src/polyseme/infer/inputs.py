@@ -56,7 +56,7 @@ def _shown(value: object) -> str:
 def _advice(value: object) -> str:
     if isinstance(value, bytes | bytearray | memoryview):
         return "decode it first, for example text.decode('utf-8')"
-    if value is None or value != value:
+    if value is None or (isinstance(value, float) and value != value):
         return 'leave missing texts out, or put "" in their place'
     if isinstance(value, Mapping) or getattr(value, "ndim", 1) > 1:
         return "hand over one column, for example table['text']"

@@ -43,7 +43,9 @@ class Methods:
         return cast("Loaded", self)
 
     @overload
-    def encode(self, texts: str, layers: Layers = "all", separators: bool = False) -> EncodedText: ...
+    def encode(  # type: ignore[overload-overlap]  # a string is an iterable of strings, too
+        self, texts: str, layers: Layers = "all", separators: bool = False
+    ) -> EncodedText: ...
     @overload
     def encode(
         self, texts: Iterable[str], layers: Layers = "all", separators: bool = False
@@ -129,7 +131,7 @@ class Methods:
         return found if found.ndim else float(found)
 
     @overload
-    def fill(self, texts: str, top: int = 5) -> list[dict[str, Any]]: ...
+    def fill(self, texts: str, top: int = 5) -> list[dict[str, Any]]: ...  # type: ignore[overload-overlap]
     @overload
     def fill(self, texts: Iterable[str], top: int = 5) -> list[list[dict[str, Any]]]: ...
     def fill(
@@ -214,7 +216,9 @@ class Methods:
         return float(sums[0]) if single else sums
 
     @overload
-    def neighbours(self, words: str, context: str | None = None, top: int = 10) -> list[dict[str, Any]]: ...
+    def neighbours(  # type: ignore[overload-overlap]
+        self, words: str, context: str | None = None, top: int = 10
+    ) -> list[dict[str, Any]]: ...
     @overload
     def neighbours(
         self, words: Iterable[str], context: str | None = None, top: int = 10

@@ -16,10 +16,12 @@ from polyseme.infer.load import words_of
 
 TEXTS = ["the cat sat", "", "北京 and é", "on the mat and a good day " * 9, "a", "the zzz sat on a mat"]
 
+WORD_LEVEL = ("elmo", "onehot", "word2vec", "word-classes")
+
 
 @pytest.mark.parametrize("model", registry.models.names())
 def test_every_model_gives_the_states_of_each_text_alone(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = make_loaded(model)
+    loaded = make_loaded(model, "words" if model in WORD_LEVEL else "wordpiece")
     n_layers = loaded.encoder.config.num_hidden_layers + 1
     for size in (8192, 40):
         monkeypatch.setattr(encoding, "TOKENS_PER_BATCH", size)
@@ -91,7 +93,7 @@ def test_a_layer_that_was_not_kept_is_refused() -> None:
 
 @pytest.mark.parametrize("model", ["bert", "gpt", "elmo", "word2vec"])
 def test_the_mean_over_tokens_is_what_embed_gives(model: str) -> None:
-    loaded = make_loaded(model)
+    loaded = make_loaded(model, "words" if model in WORD_LEVEL else "wordpiece")
     texts = [text for text in TEXTS if text]
     for one, vector in zip(encode(loaded, texts, -1), embed(loaded, texts), strict=True):
         np.testing.assert_allclose(one.layers[0].mean(0), vector, atol=1e-5)
