@@ -36,13 +36,11 @@ RUNS_IN_MEMORY = 2
 _NUMBERS = "the check's data are numbers, and only text has an embedding"
 
 _CHECKS = (
-    "check_array_api_input",
     "check_complex_data",
     "check_dict_unchanged",
     "check_dont_overwrite_parameters",
     "check_dtype_object",
     "check_estimator_sparse_array",
-    "check_estimator_sparse_matrix",
     "check_estimators_dtypes",
     "check_estimators_empty_data_messages",
     "check_estimators_fit_returns_self",
@@ -65,7 +63,6 @@ _CHECKS = (
     "check_readonly_memmap_input",
     "check_transformer_data_not_an_array",
     "check_transformer_general",
-    "check_transformer_n_iter",
     "check_transformers_unfitted_stateless",
 )
 
