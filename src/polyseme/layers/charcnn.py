@@ -48,6 +48,11 @@ class Spelling:
         self._special = {token: i for i, token in enumerate(special, _ORDINARY + len(ordinary))}
         self.size = _ORDINARY + len(ordinary) + len(special)
 
+    @property
+    def letters(self) -> dict[int, int]:
+        """The ids of those characters, as Unicode code points, that have one of their own."""
+        return dict(self._ids)
+
     def of_token(self, token: str) -> list[int]:
         """Character ids of a vocabulary's entry."""
         if token in self._special:
