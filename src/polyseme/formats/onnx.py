@@ -12,8 +12,10 @@ Unicode code points of the word vocab_size + i, with zeros after them. Without s
 
 from __future__ import annotations
 
+import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -255,8 +257,7 @@ def _write(module: nn.Module, inputs: Inputs, file: Path) -> None:
     size = sum(t.numel() * t.element_size() for t in module.state_dict().values())
     with torch.no_grad():
         outputs = list(module(**inputs))
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the exporter's own, about itself
+    with _silence(), torch.no_grad():
         program = torch.onnx.export(
             module,
             (),
@@ -270,6 +271,19 @@ def _write(module: nn.Module, inputs: Inputs, file: Path) -> None:
         )
     assert program is not None
     program.save(str(file), external_data=size > _ONE_FILE)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep what the exporter says about itself from those who asked for a file."""
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.WARNING))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def _libraries() -> Any:

@@ -67,7 +67,7 @@ class Spelling:
 def table_of(spelled: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     """Character ids of many words as one table.  Shapes: N lists -> (N, L) padded, lengths: (N,)"""
     lengths = torch.tensor([len(word) for word in spelled], dtype=torch.long)
-    table = torch.full((len(spelled), int(lengths.max()) if len(spelled) else 1), PADDING, dtype=torch.long)
+    table = torch.full((len(spelled), max(map(len, spelled), default=1)), PADDING, dtype=torch.long)
     for row, word in enumerate(spelled):
         table[row, : len(word)] = torch.tensor(word)
     return table, lengths

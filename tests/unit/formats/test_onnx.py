@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from exported import run_of
 from polyseme.core import registry
 from polyseme.errors import CheckpointError, ConfigError
 from polyseme.formats import onnx
@@ -16,8 +17,7 @@ from polyseme.formats.imported import Imported, write_run
 from polyseme.layers.recurrent import lstm_plain, lstm_scanned
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.training import from_words
-from polyseme.train.building import special_ids
-from small import SMALL, VOCABULARY, WORDS, is_gradient, make_encoder, make_objectives, objectives_of
+from small import VOCABULARY, WORDS
 
 runtime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -25,35 +25,13 @@ pytest.importorskip("onnxscript")
 OUTPUTS = {
     "bert": ["last_hidden_state", "logits", "seq_relationship_logits"],
     "ernie": ["last_hidden_state", "logits", "seq_relationship_logits"],
-    "modernbert": ["last_hidden_state", "logits"],
+    "modernbert": ["last_hidden_state", "logits", "seq_relationship_logits"],
     "gpt": ["last_hidden_state", "logits"],
     "qwen3": ["last_hidden_state", "logits"],
     "elmo": ["last_hidden_state", "forward_logits", "backward_logits"],
     "word2vec": ["last_hidden_state"],
 }
 EXTRA = {"bert": ["token_type_ids"], "ernie": ["token_type_ids"], "elmo": ["spelling"]}
-
-
-def run_of(name: str, folder: Path, **changes: Any) -> Path:
-    """A run with random weights, of one layer where one is enough to see everything."""
-    sizes = {"num_hidden_layers": 2 if name == "modernbert" else 1, **changes}
-    encoder = make_encoder(name, **sizes)
-    tokenizer = Tokenizer(from_words(WORDS[5:], "words", True))
-    objectives = ["masked_lm", "next_sentence"] if name == "ernie" else list(objectives_of(name))
-    objectives = objectives if is_gradient(name) else []
-    heads = {
-        o.name: o.build_head(encoder) for o in make_objectives(tuple(objectives), special_ids(tokenizer))
-    }
-    tensors = {f"encoder.{n}": p.detach() for n, p in encoder.named_parameters()}
-    for head_name, head in heads.items():
-        tensors |= {f"heads.{head_name}.{n}": p.detach() for n, p in head.named_parameters()}
-    generator = torch.Generator().manual_seed(1)
-    for key, tensor in tensors.items():  # biases and norms, which start alike, too
-        if tensor.ndim == 1:
-            tensors[key] = tensor + 0.1 * torch.randn(tensor.shape, generator=generator)
-    config = registry.models.load(name).ENTRY.config
-    model = {k: v for k, v in {**SMALL, **sizes}.items() if k in config.model_fields}
-    return write_run(Imported(name, model, objectives, tensors, tokenizer, {"path": "made up"}), folder).path
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
