@@ -312,6 +312,9 @@ class Tokenizer:
 
         "good" may be " good" in the vocabulary of byte-bpe, and new_york is a usual way to write a phrase.
         """
+        whole = self.id(self.normalise(word)) if self.is_word_level else None
+        if whole is not None and whole not in self.special_ids:
+            return [whole]  # e.g. u.s., though a text's tokens are u . s .
         ways = [f" {word}", word]
         if self.phrases is not None:
             ways.append(word.replace("_", " "))
