@@ -28,6 +28,7 @@ from polyseme.core.types import Batch
 from polyseme.data.new_folder import new_folder
 from polyseme.errors import CheckpointError, ConfigError
 from polyseme.formats.opened import Opened, open_run
+from polyseme.formats.registry import Written
 from polyseme.layers.charcnn import BEGIN, END, PADDING, UNKNOWN
 from polyseme.models.elmo import Elmo, WordVectors
 from polyseme.objectives.bidirectional_lm import BidirectionalLMHead
@@ -45,14 +46,13 @@ _SHAPES = ((2, 9), (1, 1), (1, 23), (3, 5), (2, 70))
 Inputs = dict[str, Tensor]
 
 
-def export_onnx(run: Path | str, output: Path | str, reporter: Reporter | None = None) -> dict[str, Any]:
+def export_onnx(run: Path | str, output: Path | str, reporter: Reporter | None = None) -> Written:
     """Write a run as model.onnx with its tokenizer.json, after onnxruntime computed the same as we do.
 
     Args:
         run: the run directory.
         output: a new folder.
         reporter: told of the progress.
-    Returns {"inputs", "outputs": names, "difference": largest one between onnxruntime's numbers and ours}.
     Raises:  RunError: there is no run, or the folder holds something.
              ConfigError: onnx, onnxscript or onnxruntime is not installed, or the model has no weights to export.
              CheckpointError: onnxruntime computes something else; nothing is written.
@@ -89,7 +89,13 @@ def export_onnx(run: Path | str, output: Path | str, reporter: Reporter | None =
                 fix="another version of torch or onnxruntime",
             )
         reporter.stage("exporting", 2, 2)
-    return {"inputs": list(wanted[0][0]), "outputs": list(wanted[0][1]), "difference": difference}
+        files = sorted(path.name for path in folder.iterdir())
+    inputs, outputs = (", ".join(names) for names in wanted[0])
+    notes = [
+        f"inputs: {inputs}; outputs: {outputs}",
+        f"onnxruntime's numbers differ from ours by at most {difference:.1g}",
+    ]
+    return Written(output, files, notes)
 
 
 class Exported(nn.Module):
@@ -191,7 +197,7 @@ class _Words(nn.Module):
 
 def run_inputs(opened: Opened, rows: int, length: int, seed: int = 0) -> Inputs:
     """Tensors to try an exported run with: any ids, the first row whole, the others padded at the end."""
-    size = opened.tokenizer.vocab_size
+    size = opened.encoder.config.vocab_size
     generator = torch.Generator().manual_seed(seed + 1000 * rows + length)
     ids = torch.randint(5, size, (rows, length), generator=generator)
     filled = torch.linspace(length, max(1, length // 3), rows).long()

@@ -71,10 +71,17 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         "word2vec",
-        "Word vectors of word2vec (text and binary) and GloVe; read.",
+        "Word vectors: word2vec's text and binary files, read and written; GloVe's text, read; .gz too.",
         detect="word_vectors:detect",
         read="word_vectors:import_word_vectors",
+        write="static:export_word2vec",
     ),
+    Format(
+        "projector",
+        "The Embedding Projector's vectors.tsv and metadata.tsv; written.",
+        write="static:export_projector",
+    ),
+    Format("onnx", "ONNX of every neural model, checked in onnxruntime; written.", write="onnx:export_onnx"),
 )
 """In the order in which a source is looked at: the more particular ones first."""
 

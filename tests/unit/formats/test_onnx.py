@@ -14,6 +14,7 @@ from polyseme.core import registry
 from polyseme.errors import CheckpointError, ConfigError
 from polyseme.formats import onnx
 from polyseme.formats.imported import Imported, write_run
+from polyseme.formats.registry import export_model
 from polyseme.layers.recurrent import lstm_plain, lstm_scanned
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.training import from_words
@@ -36,14 +37,14 @@ EXTRA = {"bert": ["token_type_ids"], "ernie": ["token_type_ids"], "elmo": ["spel
 
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_onnxruntime_computes_what_the_run_does(name: str, tmp_path: Path) -> None:
-    result = onnx.export_onnx(run_of(name, tmp_path / "run"), tmp_path / "out")
-    assert result["outputs"] == OUTPUTS[name]
-    assert result["inputs"] == ["input_ids", "attention_mask", *EXTRA.get(name, [])]
-    assert result["difference"] <= 1e-4
+    written = export_model(run_of(name, tmp_path / "run"), "onnx", tmp_path / "out")
+    assert list(written.files) == ["model.onnx", "tokenizer.json"]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["model.onnx", "tokenizer.json"]
     session = runtime.InferenceSession(
         str(tmp_path / "out" / "model.onnx"), providers=["CPUExecutionProvider"]
     )
+    assert [o.name for o in session.get_outputs()] == OUTPUTS[name]
+    assert [i.name for i in session.get_inputs()] == ["input_ids", "attention_mask", *EXTRA.get(name, [])]
     opened = onnx.open_run(tmp_path / "run")
     inputs = onnx.run_inputs(opened, 4, 31, seed=9)  # a shape that the export has not seen
     assert onnx._difference(session, inputs, onnx._computed(opened, inputs)) <= 1e-4

@@ -13,7 +13,8 @@ from polyseme.errors import CheckpointError
 from polyseme.formats import _vector_files
 from polyseme.formats._decimals import parse
 from polyseme.formats.imported import write_run
-from polyseme.formats.static import export_projector, export_word2vec
+from polyseme.formats.registry import export_model
+from polyseme.formats.static import export_word2vec
 from polyseme.formats.word_vectors import detect, import_word_vectors, read_word_vectors
 from polyseme.infer.embed import embed
 from polyseme.infer.load import load
@@ -130,7 +131,7 @@ def test_out_and_in_again_is_bit_equal(name: str, tmp_path: Path) -> None:
     first.write_bytes(binary_of(words, vectors.reshape(-1, WIDTH), b""))
     imported = import_word_vectors(first)
     write_run(imported, tmp_path / "run")
-    assert export_word2vec(tmp_path / "run", tmp_path / name) == {"words": 40, "dimensions": WIDTH}
+    assert list(export_model(tmp_path / "run", "word2vec", tmp_path / name).files) == [name]
     again = import_word_vectors(tmp_path / name)
     assert read_word_vectors(tmp_path / name).words == words
     assert again.tokenizer.fingerprint == imported.tokenizer.fingerprint
@@ -145,7 +146,7 @@ def test_out_and_in_again_is_bit_equal(name: str, tmp_path: Path) -> None:
 def test_the_projector_gets_a_line_a_word(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(text_of(WORDS, VECTORS))
     write_run(import_word_vectors(tmp_path / "f"), tmp_path / "run")
-    export_projector(tmp_path / "run", tmp_path / "out")
+    export_model(tmp_path / "run", "projector", tmp_path / "out")
     assert (tmp_path / "out" / "metadata.tsv").read_text("utf-8").split("\n") == [*WORDS, ""]
     table = np.loadtxt(tmp_path / "out" / "vectors.tsv", np.float32, delimiter="\t")
     assert np.array_equal(table, VECTORS)
