@@ -59,7 +59,7 @@ def embed(
                 loaded.encoder.encode(batch, keep="last" if layer in (None, -1) else "all").layers, layer
             )
         for row, i in enumerate(indices):
-            results[i] = _pool(hidden[row], tokens[i], pool).numpy()
+            results[i] = _pool(hidden[row], tokens[i], pool, loaded.lead).numpy()
     return [r for r in results if r is not None]
 
 
@@ -213,12 +213,12 @@ def _layer(layers: tuple[Tensor, ...], layer: int | Literal["mix"] | None) -> Te
     return layers[-1 if layer is None else layer]
 
 
-def _pool(hidden: Tensor, tokens: Tokens, pool: Pool) -> Tensor:
+def _pool(hidden: Tensor, tokens: Tokens, pool: Pool, lead: int) -> Tensor:
     """(T, hidden_size) of a padded row -> one vector, or one per word."""
     n = len(tokens.ids)
     if pool == "cls":
         return hidden[0].float()
-    inner = hidden[1 : n + 1].float()
+    inner = hidden[lead : lead + n].float()
     if not n:
         return inner.new_zeros((0, hidden.size(1)) if pool == "words" else (hidden.size(1),))
     if pool == "max":
