@@ -12,7 +12,7 @@ from torch import Tensor
 from polyseme.errors import ConfigError
 from polyseme.infer.batching import by_length
 from polyseme.infer.load import Loaded, words_of
-from polyseme.infer.pooling import FloatArray, Pool, Pooling
+from polyseme.infer.pooling import FloatArray, Pool, Pooling, edges_of
 from polyseme.infer.prepared import prepared
 from polyseme.infer.sparse import sparse_vectors
 from polyseme.layers.packed import Precision
@@ -87,6 +87,7 @@ class Embedder:
         self.sparse = hasattr(loaded.encoder, "active")
         self._encoder = loaded.encoder if plain else prepared(loaded.encoder, precision)
         self._room = self.pooling.room(loaded)
+        self._edges = edges_of(loaded)
         self._spells = bool(getattr(loaded.encoder, "open_vocabulary", False))
 
     def vectors(self, texts: Sequence[str]) -> list[FloatArray]:
@@ -105,7 +106,7 @@ class Embedder:
         """Vectors of texts that are sorted and in memory together."""
         tokens = self._tokens(texts)
         results: list[FloatArray | None] = [None] * len(texts)
-        for indices in by_length([len(t) + 2 for t in tokens]):
+        for indices in by_length([max(1, len(t) + sum(self._edges)) for t in tokens]):
             some = [tokens[i] for i in indices]
             words = [words_of(texts[i], tokens[i]) for i in indices] if self._spells else None
             for i, vector in zip(indices, self._batch(some, words), strict=True):
@@ -126,14 +127,18 @@ class Embedder:
         batch = self.loaded.batch([t.ids for t in tokens], words)
         lengths = [len(t) for t in tokens]
         last = self.layer in (None, -1, self.loaded.encoder.config.num_hidden_layers)
-        at = self.pooling.positions(lengths, batch.ids.size(1)) if last else None
+        at = self.pooling.positions(lengths, self._edges, batch.ids.size(1)) if last else None
         encoding = self._encoder.encode(batch, keep="last" if last else "all", at=at)
         if at is not None:
-            return self.pooling.join(encoding.at(at), lengths)
+            return self.pooling.join(encoding.at(at), lengths, self._edges)
         hidden = _layer(encoding.layers, None if last else self.layer)
         if self.pooling.pool == "words":
-            return [self.pooling.join_words(row, t.word_starts) for row, t in zip(hidden, tokens, strict=True)]
-        return self.pooling.join(hidden, lengths)
+            before = self._edges[0]
+            return [
+                self.pooling.join_words(row, t.word_starts, before)
+                for row, t in zip(hidden, tokens, strict=True)
+            ]
+        return self.pooling.join(hidden, lengths, self._edges)
 
 
 def windows(texts: Sequence[str]) -> Iterator[Sequence[str]]:

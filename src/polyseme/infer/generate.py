@@ -171,17 +171,17 @@ class _Work:
         self.loaded, self.config = loaded, config
         self._head = decoder_head(loaded)
         tokenizer, entries = loaded.tokenizer, loaded.encoder.token_embedding().weight
-        never = set(tokenizer.special_ids) - {tokenizer.sep_id} | {*range(tokenizer.vocab_size, len(entries))}
+        never = set(tokenizer.special_ids) - {*tokenizer.end_ids} | {*range(tokenizer.vocab_size, len(entries))}
         self._never = torch.tensor(sorted(never), device=entries.device)
         self._random = Random(config.seed, "generate")
 
     def prompt(self, text: str) -> Prompt:
-        """[CLS] and the tokens of a text, or its end where the model cannot read all of it."""
-        window = [self.loaded.special.cls, *self.loaded.tokenizer.encode(text).ids]
+        """[CLS], where the vocabulary has it, and the tokens of a text, or their end where the model cannot read all."""
+        window = self.loaded.tokenizer.opening(self.loaded.tokenizer.encode(text).ids)
         most = int(self.loaded.encoder.max_length)
         if len(window) > most:
             warnings.warn(
-                f"the prompt has {len(window) - 1:,} tokens and the model reads {most:,}: only its end is used",
+                f"the prompt has {len(window) - self.loaded.lead:,} tokens and the model reads {most:,}: only its end is used",
                 stacklevel=4,
             )
         return Prompt(text, window[-most:])
@@ -279,7 +279,7 @@ class _Work:
             return sampling.forbid(log_p, self._never)
 
         def ends(ids: Tensor, owner: Tensor) -> Tensor:
-            complete = ids[:, :, -1] == self.loaded.tokenizer.sep_id
+            complete = torch.isin(ids[:, :, -1], torch.tensor(self.loaded.tokenizer.end_ids, dtype=torch.long))
             for b, candidates in enumerate(ids.tolist() if c.stop else ()):
                 for k, candidate in enumerate(candidates):
                     complete[b, k] |= self._written(prompts[b], candidate).finish == "stop"

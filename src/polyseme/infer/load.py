@@ -48,10 +48,15 @@ class Loaded:
     @property
     def room(self) -> int:
         """Longest text in tokens, without separators."""
-        return int(self.encoder.max_length) - 2
+        return int(self.encoder.max_length) - self.lead - len(self.tokenizer.suffix_ids)
+
+    @property
+    def lead(self) -> int:
+        """How many separators stand before a text's first token: one, [CLS]; in some imported models none."""
+        return len(self.tokenizer.prefix_ids)
 
     def example(self, ids: Sequence[int]) -> Example:
-        """One text with its separators: [CLS] ids [SEP].
+        """One text with its separators: [CLS] ids [SEP], or what an imported tokenizer has instead.
 
         Raises:  InputError: it is longer than the model's positions.
         """
@@ -62,7 +67,8 @@ class Loaded:
                 expected=f"at most {self.room:,}",
                 fix="a shorter text",
             )
-        whole = np.array([self.special.cls, *ids, self.special.sep], np.int64)
+        t = self.tokenizer
+        whole = np.array([*t.prefix_ids, *ids, *t.suffix_ids] or t.opening(ids), np.int64)
         return Example(whole, np.zeros_like(whole), np.ones(len(whole), np.bool_))
 
     def batch(self, texts: Sequence[Sequence[int]], words: Sequence[Sequence[str]] | None = None) -> Batch:
@@ -79,7 +85,7 @@ class Loaded:
         batch = to_batch(collate(examples, longest, self.special), [])
         if words is None or not getattr(self.encoder, "open_vocabulary", False):
             return batch
-        return _spelled(batch, texts, words, self.tokenizer)
+        return _spelled(batch, texts, words, self.tokenizer, self.lead)
 
     @property
     def fills_masks(self) -> bool:
@@ -147,13 +153,17 @@ def words_of(text: str, tokens: Tokens) -> list[str]:
 
 
 def _spelled(
-    batch: Batch, texts: Sequence[Sequence[int]], words: Sequence[Sequence[str]], tokenizer: Tokenizer
+    batch: Batch,
+    texts: Sequence[Sequence[int]],
+    words: Sequence[Sequence[str]],
+    tokenizer: Tokenizer,
+    lead: int,
 ) -> Batch:
     """Give every different word that is [UNK] an id of its own and say how it is written."""
     ids = batch.ids.clone()
     found: dict[str, int] = {}
     for row, (tokens, pieces) in enumerate(zip(texts, words, strict=True)):
-        for place, (token, piece) in enumerate(zip(tokens, pieces, strict=True), start=1):
+        for place, (token, piece) in enumerate(zip(tokens, pieces, strict=True), start=lead):
             if token == tokenizer.unk_id and (word := tokenizer.normalise(piece)):
                 ids[row, place] = found.setdefault(word, tokenizer.vocab_size + len(found))
     if not found:

@@ -23,10 +23,12 @@ from torch import Tensor
 from polyseme.errors import CheckpointError, ConfigError
 from polyseme.infer.load import Loaded
 
-__all__ = ["Pool", "Pooling"]
+__all__ = ["Edges", "FloatArray", "Pool", "Pooling", "edges_of"]
 
 Pool = Literal["mean", "cls", "max", "last", "words"]
 FloatArray = npt.NDArray[np.float32]
+Edges = tuple[int, int]
+"""How many separators stand before and behind a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Pooling:
                 "run.json holds an unknown way to make vectors", got=found, where=loaded.run.path
             ) from None
         if own.max_length is not None:
-            own = replace(own, max_length=min(own.max_length, loaded.room + 2))
+            own = replace(own, max_length=min(own.max_length, loaded.room + sum(edges_of(loaded))))
         chosen = replace(own, **{name: value for name, value in changes.items() if value is not None})
         chosen.check(loaded)
         return chosen
@@ -84,67 +86,76 @@ class Pooling:
                 expected=", ".join(p for p in get_args(Pool) if p != "cls"),
                 fix="--pool mean",
             )
-        longest = loaded.room + 2
-        if self.max_length is not None and not 3 <= self.max_length <= longest:
+        edges = sum(edges_of(loaded))
+        longest = loaded.room + edges
+        if self.max_length is not None and not edges < self.max_length <= longest:
             raise ConfigError(
                 "no such length",
                 got=f"max_length {self.max_length:,}",
-                expected=f"3 … {longest:,}, [CLS] and [SEP] among them",
+                expected=f"{edges + 1} … {longest:,}, [CLS] and [SEP] among them",
             )
 
     def room(self, loaded: Loaded) -> int:
         """Tokens of a text that are read, without separators."""
-        return loaded.room if self.max_length is None else min(loaded.room, self.max_length - 2)
+        if self.max_length is None:
+            return loaded.room
+        return min(loaded.room, self.max_length - sum(edges_of(loaded)))
 
     def as_dict(self) -> dict[str, Any]:
         """What run.json remembers."""
         return asdict(self)
 
-    def positions(self, lengths: Sequence[int], width: int) -> Tensor | None:
-        """Flat positions that alone decide the vectors, where one a text does; lengths without separators.
+    def positions(self, lengths: Sequence[int], edges: Edges, width: int) -> Tensor | None:
+        """Flat positions that alone decide the vectors, where one a text does.
 
+        Args:
+            lengths: tokens of each text, without separators.
+            edges: how many separators stand before and behind a text.
+            width: of the rows, padding included.
         Shapes:  B lengths -> (B,) into (B, width), or None where more than one counts
         """
         if self.pool not in ("cls", "last"):
             return None
-        columns = [0 if self.pool == "cls" else self._last(n) for n in lengths]
-        return torch.tensor([row * width + column for row, column in enumerate(columns)])
+        return torch.tensor([row * width + self._column(n, edges) for row, n in enumerate(lengths)])
 
-    def _last(self, n: int) -> int:
-        """Column of the last token that counts; with no token at all [CLS] stands in, and is not used."""
-        return n + 1 if self.separators else n
+    def _column(self, n: int, edges: Edges) -> int:
+        """Where the one token stands that counts; without any it is another, whose vector is not used."""
+        before, behind = edges
+        if self.pool == "cls":
+            return 0
+        return max(0, before + n + (behind if self.separators else 0) - 1)
 
-    def join(self, hidden: Tensor, lengths: Sequence[int]) -> FloatArray:
+    def join(self, hidden: Tensor, lengths: Sequence[int], edges: Edges) -> FloatArray:
         """One vector a text from hidden states, for every pool but words.
 
         Shapes:  hidden: (B, T, hidden_size), or (B, hidden_size) at `positions`; B lengths -> (B, hidden_size)
         """
+        before, behind = edges
         if hidden.dim() == 2:
             vectors = hidden.float().clone()
         elif self.pool in ("cls", "last"):
-            columns = torch.tensor([0 if self.pool == "cls" else self._last(n) for n in lengths])
+            columns = torch.tensor([self._column(n, edges) for n in lengths])
             vectors = hidden[torch.arange(len(hidden)), columns].float()
         else:
-            edge = 0 if self.separators else 1  # columns to leave out on either side
-            rows = [
-                row[edge : n + 2 - edge].float() for row, n in zip(hidden, lengths, strict=True)
-            ]
+            start = 0 if self.separators else before
+            end = before + (behind if self.separators else 0)  # behind the last token of the text
+            rows = [row[start : n + end].float() for row, n in zip(hidden, lengths, strict=True)]
             if self.pool == "max":
                 made = [row.max(0).values if len(row) else row.new_zeros(row.size(1)) for row in rows]
             else:
                 made = [row.mean(0) if len(row) else row.new_zeros(row.size(1)) for row in rows]
             vectors = torch.stack(made)
-        if self.pool == "last" and not self.separators:
+        if self.pool == "last" and not (self.separators and sum(edges)):
             vectors[torch.tensor([n == 0 for n in lengths])] = 0.0
         return self.scaled(vectors.numpy())
 
-    def join_words(self, row: Tensor, word_starts: Sequence[bool]) -> FloatArray:
+    def join_words(self, row: Tensor, word_starts: Sequence[bool], before: int) -> FloatArray:
         """One vector a word from a text's hidden states; [CLS] and [SEP] are no words.
 
-        Shapes:  row: (T, hidden_size), padding after n + 2; n word starts -> (words, hidden_size)
+        Shapes:  row: (T, hidden_size); n word starts -> (words, hidden_size)
         """
         n = len(word_starts)
-        inner = row[1 : n + 1].float()
+        inner = row[before : before + n].float()
         if not n:
             return inner.new_zeros(0, row.size(1)).numpy()
         starts = torch.tensor(word_starts)
@@ -160,3 +171,8 @@ class Pooling:
         norm = np.linalg.norm(vectors, axis=-1, keepdims=True)
         result: FloatArray = vectors / np.maximum(norm, 1e-12)
         return result
+
+
+def edges_of(loaded: Loaded) -> Edges:
+    """How many separators a run's texts have before and behind them."""
+    return loaded.lead, len(loaded.tokenizer.suffix_ids)

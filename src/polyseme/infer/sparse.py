@@ -29,11 +29,11 @@ def sparse_vectors(loaded: Loaded, texts: Sequence[str], pool: Pool | Pooling = 
     tokens = loaded.tokenizer.encode_batch(list(texts))
     rows = [t.ids[:room] for t in tokens]
     words = [t.word_starts[:room] for t in tokens]
+    if way.separators and way.pool != "words":
+        before, behind = loaded.tokenizer.prefix_ids, loaded.tokenizer.suffix_ids
+        rows = [[*before, *r, *behind] for r in rows]
     if way.pool == "last":
         rows = [r[-1:] for r in rows]
-    if way.separators and way.pool in ("mean", "max", "last"):
-        cls, sep = loaded.special.cls, loaded.special.sep
-        rows = [[sep]] * len(rows) if way.pool == "last" else [[cls, *r, sep] for r in rows]
     ids = np.array([i for r in rows for i in r], np.int64)
     lengths = np.array([len(r) for r in rows], np.int64)
     row = np.repeat(np.arange(len(rows)), lengths)  # of the result, for every token

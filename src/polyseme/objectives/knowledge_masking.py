@@ -96,6 +96,7 @@ class KnowledgeMasking:
 
     name = "knowledge_masking"
     draws = False
+    hides = True
 
     def __init__(self, config: KnowledgeMaskingConfig, special: SpecialTokens, seed: int) -> None:
         self.config, self._special = config, special

@@ -158,6 +158,7 @@ class MaskedLM:
 
     name = "masked_lm"
     draws = False
+    hides = True
 
     def __init__(self, config: MaskedLMConfig, special: SpecialTokens, seed: int) -> None:
         self.config, self._special = config, special
