@@ -49,7 +49,9 @@ def fill(loaded: Loaded, text: str, top: int = 5) -> list[dict[str, Any]]:
     results = []
     for place, values, ids in zip(places, found.values.tolist(), found.indices.tolist(), strict=True):
         start, end = tokens.offsets[place]
-        start += len(text[start:end]) - len(text[start:end].lstrip())  # some vocabularies take the space along
+        start += len(text[start:end]) - len(
+            text[start:end].lstrip()
+        )  # some vocabularies take the space along
         candidates = []
         for value, token in zip(values, ids, strict=True):
             shown = loaded.tokenizer.display(token)

@@ -171,17 +171,20 @@ class _Work:
         self.loaded, self.config = loaded, config
         self._head = decoder_head(loaded)
         tokenizer, entries = loaded.tokenizer, loaded.encoder.token_embedding().weight
-        never = set(tokenizer.special_ids) - {*tokenizer.end_ids} | {*range(tokenizer.vocab_size, len(entries))}
+        never = set(tokenizer.special_ids) - {*tokenizer.end_ids} | {
+            *range(tokenizer.vocab_size, len(entries))
+        }
         self._never = torch.tensor(sorted(never), device=entries.device)
         self._random = Random(config.seed, "generate")
 
     def prompt(self, text: str) -> Prompt:
-        """[CLS], where the vocabulary has it, and the tokens of a text, or their end where the model cannot read all."""
+        """[CLS] (if texts begin so) and the tokens of a text, or their end where the model cannot read all of it."""
         window = self.loaded.tokenizer.opening(self.loaded.tokenizer.encode(text).ids)
         most = int(self.loaded.encoder.max_length)
         if len(window) > most:
+            n = len(window) - self.loaded.lead
             warnings.warn(
-                f"the prompt has {len(window) - self.loaded.lead:,} tokens and the model reads {most:,}: only its end is used",
+                f"the prompt has {n:,} tokens and the model reads {most:,}: only its end is used",
                 stacklevel=4,
             )
         return Prompt(text, window[-most:])
@@ -279,7 +282,9 @@ class _Work:
             return sampling.forbid(log_p, self._never)
 
         def ends(ids: Tensor, owner: Tensor) -> Tensor:
-            complete = torch.isin(ids[:, :, -1], torch.tensor(self.loaded.tokenizer.end_ids, dtype=torch.long))
+            complete = torch.isin(
+                ids[:, :, -1], torch.tensor(self.loaded.tokenizer.end_ids, dtype=torch.long)
+            )
             for b, candidates in enumerate(ids.tolist() if c.stop else ()):
                 for k, candidate in enumerate(candidates):
                     complete[b, k] |= self._written(prompts[b], candidate).finish == "stop"

@@ -37,10 +37,18 @@ from polyseme.core.config import Config, to_json
 from polyseme.errors import ConfigError
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.phrases import Phrases
-from polyseme.text.roles import ROLES, SETTINGS, SPECIAL_TOKENS, Roles, read_settings, resolve_roles
+from polyseme.text.roles import ROLES, SETTINGS, SPECIAL_TOKENS, read_settings, resolve_roles
 from polyseme.text.words import TOKEN_PATTERN, close_gaps, has_cjk, is_cjk, token_spans
 
-__all__ = ["ABSENT", "SPECIAL_TOKENS", "Spelling", "Tokenizer", "TokenizerConfig", "Tokens", "train_tokenizer"]
+__all__ = [
+    "ABSENT",
+    "SPECIAL_TOKENS",
+    "Spelling",
+    "Tokenizer",
+    "TokenizerConfig",
+    "Tokens",
+    "train_tokenizer",
+]
 
 Spelling = Literal["pieces", "bytes", "metaspace", "characters", "words", "spaces"]
 ABSENT = -1
@@ -206,7 +214,7 @@ class Tokenizer:
 
     @classmethod
     def from_file(cls, path: Path | str) -> Tokenizer:
-        """Read a Hugging Face `tokenizer.json`, and the roles of its tokens in the tokenizer_config.json beside it, if any.
+        """Read a Hugging Face `tokenizer.json`, and roles of tokens from a tokenizer_config.json beside it.
 
         Raises:  ConfigError: it is not such a file, or the settings do not fit it.
                  FileNotFoundError: there is no such file.

@@ -30,7 +30,8 @@ FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", SETTINGS, "s
 MOST_TOKENS = 1 << 22
 
 _QWEN_PATTERN = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 _BERT = {"unk": "[UNK]", "sep": "[SEP]", "pad": "[PAD]", "cls": "[CLS]", "mask": "[MASK]"}
 
@@ -38,14 +39,16 @@ _BERT = {"unk": "[UNK]", "sep": "[SEP]", "pad": "[PAD]", "cls": "[CLS]", "mask":
 def tokenizer_files(folder: Path) -> list[str]:
     """Names of the files that `read_tokenizer` reads."""
     names = [name for name in FILES if (folder / name).is_file()]
-    return [n for n in names if not n.startswith("vocab") and n != "merges.txt"] if FILES[0] in names else names
+    return (
+        [n for n in names if not n.startswith("vocab") and n != "merges.txt"] if FILES[0] in names else names
+    )
 
 
 def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
     """The tokenizer of a directory.
 
     Args:
-        folder: holds tokenizer.json, vocab.txt, or vocab.json with merges.txt; tokenizer_config.json where there is one.
+        folder: holds tokenizer.json, vocab.txt, or vocab.json with merges.txt; and tokenizer_config.json.
         config: the model's config.json (with generation_config.json's ids over it), for ids of special tokens.
     Raises:  CheckpointError: there is none, or a file is damaged.  ConfigError: settings that cannot be honoured.
     """
@@ -66,7 +69,9 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
         spec = _spec_of(_byte_bpe(vocabulary, merges, settings, qwen, where))
     else:
         raise CheckpointError(
-            "there is no tokenizer", expected="tokenizer.json, vocab.txt, or vocab.json and merges.txt", where=folder
+            "there is no tokenizer",
+            expected="tokenizer.json, vocab.txt, or vocab.json and merges.txt",
+            where=folder,
         )
     backend = _backend(spec, where)
     ids = {f"{role}_token_id": config.get(f"{role}_token_id") for role in ("pad", "bos", "eos", "cls", "sep")}
@@ -77,7 +82,7 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
 def _inside(value: Any, backend: hf.Tokenizer) -> list[Any]:
     """Those of one or several ids that the vocabulary has; a configuration may have kept those of another."""
     values = value if isinstance(value, list) else [value]
-    return [i for i in values if type(i) is int and 0 <= i and backend.id_to_token(i) is not None]
+    return [i for i in values if type(i) is int and i >= 0 and backend.id_to_token(i) is not None]
 
 
 def _backend(spec: Mapping[str, Any], where: Path) -> hf.Tokenizer:
@@ -111,7 +116,9 @@ def _as_settled(spec: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, 
 
 def _lines(path: Path) -> list[str]:
     if path.stat().st_size > TOKENIZER_LIMIT:
-        raise CheckpointError("a vocabulary is too large", expected=f"at most {TOKENIZER_LIMIT:,} bytes", where=path)
+        raise CheckpointError(
+            "a vocabulary is too large", expected=f"at most {TOKENIZER_LIMIT:,} bytes", where=path
+        )
     try:
         lines = path.read_text("utf-8").split("\n")
     except UnicodeDecodeError:
@@ -123,7 +130,9 @@ def _wordpiece(lines: list[str], settings: Mapping[str, Any], where: Path) -> hf
     if settings.get("do_basic_tokenize") is False:
         raise ConfigError("do_basic_tokenize cannot be honoured", got=False, expected=True, where=SETTINGS)
     vocabulary = {token: i for i, token in enumerate(lines)}
-    names = resolve_roles(vocabulary.get, lambda i: lines[i] if i < len(lines) else None, settings, where).tokens
+    names = resolve_roles(
+        vocabulary.get, lambda i: lines[i] if i < len(lines) else None, settings, where
+    ).tokens
     missing = [role for role in ("unk", "cls", "sep") if role not in names]
     if missing:
         raise CheckpointError(
@@ -162,7 +171,9 @@ def _merges(lines: list[str], where: Path) -> list[tuple[str, str]]:
             continue
         parts = line.split(" ")
         if len(parts) != 2:
-            raise CheckpointError("not a merge", got=line[:80], expected="two pieces", where=f"{where}:{number}")
+            raise CheckpointError(
+                "not a merge", got=line[:80], expected="two pieces", where=f"{where}:{number}"
+            )
         merges.append((parts[0], parts[1]))
     return merges
 
@@ -180,7 +191,9 @@ def _byte_bpe(
     try:
         backend = hf.Tokenizer(models.BPE(vocabulary, merges, fuse_unk=False))
     except Exception as error:  # the library raises bare Exception: a merge of pieces that are not there
-        raise CheckpointError("merges.txt and vocab.json do not fit", got=str(error)[:200], where=where) from None
+        raise CheckpointError(
+            "merges.txt and vocab.json do not fit", got=str(error)[:200], where=where
+        ) from None
     prefix = bool(settings.get("add_prefix_space", False))
     whole = pre_tokenizers.ByteLevel(add_prefix_space=prefix, use_regex=not qwen)
     if qwen:
