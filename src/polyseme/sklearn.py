@@ -13,14 +13,18 @@ from __future__ import annotations
 import functools
 import os
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
 from polyseme.errors import ConfigError, InputError
-from polyseme.infer.embed import embed, sparse_vectors
+from polyseme.infer import embed as embedding
 from polyseme.infer.inputs import texts_of
 from polyseme.infer.load import Loaded, load
+from polyseme.infer.methods import OneVector, one_of
+from polyseme.infer.pooling import Pooling
+from polyseme.infer.sparse import sparse_vectors
+from polyseme.layers.packed import Precision
 
 try:
     from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -81,14 +85,15 @@ class Embedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
     Args:
         path: the run directory.
-        pool: how a text's tokens become one vector: mean, max, cls; None = the run's own way.
+        pool: how a text's tokens become one vector: mean, max, cls, last; None = the run's own way.
         layer: 0 is the embedding layer, -1 the last one, "mix" the mean of all; None = the last one.
-        normalize: make every vector of length one.
+        normalize: make every vector of length one; None = the run's own way, which is no unless it was imported so.
+        precision: of the linear layers: float32, bfloat16 or int8.
         sparse_output: give a sparse matrix (CSR); for runs whose vectors are sparse, onehot and word-classes.
     Attributes:
         n_features_in_: 1, a column of texts.
         feature_names_in_: the column's name, where a table with one was fitted.
-    Raises:  ConfigError: there is no such layer, that pool means nothing here, or the run's vectors are not sparse.
+    Raises:  ConfigError: no such layer or precision, a pool that means nothing here, or vectors that are not sparse.
              TextError: data that are not texts.  RunError: there is no run.
 
     Example:
@@ -99,15 +104,17 @@ class Embedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         self,
         path: str | os.PathLike[str],
         *,
-        pool: Literal["mean", "cls", "max"] | None = None,
+        pool: OneVector | None = None,
         layer: int | Literal["mix"] | None = None,
-        normalize: bool = False,
+        normalize: bool | None = None,
+        precision: Precision = "float32",
         sparse_output: bool = False,
     ) -> None:
         self.path = path
         self.pool = pool
         self.layer = layer
         self.normalize = normalize
+        self.precision = precision
         self.sparse_output = sparse_output
 
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -154,26 +161,22 @@ class Embedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
     def _embed(self, texts: list[str]) -> Any:
         loaded = _run(self.path)
-        if self.pool not in (None, "mean", "cls", "max"):
-            raise ConfigError("no such pool", got=repr(self.pool), expected="mean, max, cls or None")
-        given: dict[str, Any] = {} if self.pool is None else {"pool": self.pool}
-        if self.sparse_output:
-            if not hasattr(loaded.encoder, "active"):
-                raise ConfigError(
-                    "only sparse vectors give a sparse matrix",
-                    got=loaded.recipe.architecture,
-                    expected="a run of onehot or word-classes",
-                    fix="sparse_output=False",
-                )
-            embed(loaded, [], layer=self.layer, **given)  # refuses what is no layer
-            rows: Any = sparse_vectors(loaded, texts, **given)[0]
-        else:
-            rows = np.stack(embed(loaded, texts, layer=self.layer, **given))
-        if self.normalize:
-            length = np.sqrt(np.asarray((rows.multiply(rows) if self.sparse_output else rows * rows).sum(1)))
-            scale = (1 / np.where(length > 0, length, 1)).reshape(-1, 1).astype(np.float32)
-            rows = rows.multiply(scale).tocsr() if self.sparse_output else rows * scale
-        return rows
+        one_of("pool", self.pool, (None, *get_args(OneVector)))
+        one_of("precision", self.precision, get_args(Precision))
+        one_of("normalize", self.normalize, (None, True, False))
+        one_of("sparse_output", self.sparse_output, (True, False))
+        pooling = Pooling.of(loaded, pool=self.pool, normalize=self.normalize)
+        embedder = embedding.Embedder(loaded, pooling, self.layer, self.precision)
+        if not self.sparse_output:
+            return np.stack(embedder.vectors(texts))
+        if not embedder.sparse:
+            raise ConfigError(
+                "only sparse vectors give a sparse matrix",
+                got=loaded.recipe.architecture,
+                expected="a run of onehot or word-classes",
+                fix="sparse_output=False",
+            )
+        return sparse_vectors(loaded, texts, pooling)[0]
 
 
 def column(X: Any) -> list[str]:

@@ -175,7 +175,7 @@ def test_parameters_are_those_of_embed(bert: Path) -> None:
     np.testing.assert_allclose(np.linalg.norm(unit, axis=1), [1, 0, 1, 1], atol=1e-5)
     other = clone(Embedder(bert, layer=1, pool="max"))
     assert other.get_params() == {
-        "path": bert, "layer": 1, "pool": "max", "normalize": False, "sparse_output": False,
+        "path": bert, "layer": 1, "pool": "max", "normalize": None, "precision": "float32", "sparse_output": False,
     }  # fmt: skip
     assert other.set_params(layer="mix").layer == "mix"
 
@@ -198,6 +198,9 @@ def test_sparse_vectors_are_the_dense_ones(onehot: Path, pool: Any, normalize: b
         ({"pool": "words"}, "no such pool"),
         ({"pool": "median"}, "no such pool"),
         ({"sparse_output": True}, "only sparse vectors"),
+        ({"precision": "float64"}, "no such precision"),
+        ({"normalize": "l2"}, "no such normalize"),
+        ({"sparse_output": 1}, "no such sparse_output"),
     ],
     ids=str,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,13 +11,13 @@ import numpy.typing as npt
 import torch
 
 from polyseme.errors import ConfigError
+from polyseme.infer.batching import by_length
 from polyseme.infer.load import Loaded, words_of
+from polyseme.infer.pooling import edges_of
 
 __all__ = ["EncodedText", "Layers", "encode", "layer_numbers"]
 
 Layers = int | Sequence[int] | Literal["all"]
-
-TOKENS_PER_BATCH = 8192
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,7 +77,7 @@ def encode(
         loaded: a run.
         texts: any strings.
         layers: a number, several, or "all": 0 is the embedding layer, -1 the last one.
-        separators: keep [CLS] in front and [SEP] behind, which the model reads with every text.
+        separators: keep [CLS] in front and [SEP] behind, or what else an imported model reads with every text.
     Raises:  ConfigError: there is no such layer.
 
     Example:
@@ -88,20 +88,24 @@ def encode(
     tokens = loaded.tokenizer.encode_batch(list(texts))
     ids = [t.ids[: loaded.room] for t in tokens]
     results: dict[int, EncodedText] = {}
-    for some in _batches([len(i) + 2 for i in ids]):
-        batch = loaded.batch(
-            [ids[i] for i in some], [words_of(texts[i], tokens[i])[: len(ids[i])] for i in some]
-        )
+    before, behind = edges_of(loaded)
+    for some in by_length([max(1, len(i) + before + behind) for i in ids]):
+        words = [words_of(texts[i], tokens[i])[: len(ids[i])] for i in some]
+        batch = loaded.batch([ids[i] for i in some], words)
         found = loaded.encoder.encode(batch, keep="last" if numbers == (last,) else "all").layers
-        kept = torch.stack([found[n if len(found) > 1 else -1] for n in numbers], 1).float().cpu().numpy()
+        kept = torch.stack([found[n if len(found) > 1 else -1] for n in numbers], 1).float().numpy()
         for row, i in enumerate(some):
             n = len(ids[i])
             places = [*zip(ids[i], tokens[i].offsets, tokens[i].word_starts, strict=False)]
-            inner = kept[row, :, 1 : n + 1]
+            inner = kept[row, :, before : before + n]
             if separators:
                 end = len(texts[i])
-                places = [(loaded.special.cls, (0, 0), True), *places, (loaded.special.sep, (end, end), True)]
-                inner = kept[row, :, : n + 2]
+                places = [
+                    *((token, (0, 0), True) for token in loaded.tokenizer.prefix_ids),
+                    *places,
+                    *((token, (end, end), True) for token in loaded.tokenizer.suffix_ids),
+                ]
+                inner = kept[row, :, : len(places)]
             results[i] = EncodedText(
                 texts[i],
                 tuple(loaded.tokenizer.display(place[0]) for place in places),
@@ -133,15 +137,3 @@ def layer_numbers(loaded: Loaded, layers: Any) -> tuple[int, ...]:
             expected=f"0 … {n - 1}, -{n} … -1 from the end, several, or 'all'",
         )
     return tuple(int(i) % n for i in asked)
-
-
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Indices in batches of similar length and bounded size."""
-    order = sorted(range(len(lengths)), key=lengths.__getitem__)
-    start = 0
-    while start < len(order):
-        end = start + 1
-        while end < len(order) and lengths[order[end]] * (end + 1 - start) <= TOKENS_PER_BATCH:
-            end += 1
-        yield order[start:end]
-        start = end

@@ -15,7 +15,7 @@ and makes arrays of the answers. One string in gives one result, several give se
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -24,14 +24,16 @@ from polyseme.errors import ConfigError, PolysemeError
 from polyseme.infer.inputs import texts_of
 
 if TYPE_CHECKING:
-    from polyseme.infer.embed import Pool
+    from polyseme.infer.embed import Pool, Pooling
     from polyseme.infer.encode import EncodedText, Layers
     from polyseme.infer.generate import Generation, TextStream
     from polyseme.infer.load import Loaded
+    from polyseme.layers.packed import Precision
 
-__all__ = ["Methods", "cosines"]
+__all__ = ["Methods", "OneVector", "at_least_one", "cosines", "one_of"]
 
 Layer = int | Literal["mix"] | None
+OneVector = Literal["mean", "cls", "max", "last"]
 FloatArray = npt.NDArray[np.float32]
 
 
@@ -72,59 +74,69 @@ class Methods:
     def embed(
         self,
         texts: str | Iterable[str],
-        pool: Literal["mean", "cls", "max"] | None = None,
+        pool: OneVector | None = None,
         layer: Layer = None,
+        precision: Precision = "float32",
     ) -> FloatArray: ...
     @overload
     def embed(
-        self, texts: str | Iterable[str], pool: Pool | None = None, layer: Layer = None
+        self,
+        texts: str | Iterable[str],
+        pool: Pool | Pooling | None = None,
+        layer: Layer = None,
+        precision: Precision = "float32",
     ) -> FloatArray | list[FloatArray]: ...
     def embed(
-        self, texts: str | Iterable[str], pool: Pool | None = None, layer: Layer = None
+        self,
+        texts: str | Iterable[str],
+        pool: Pool | Pooling | None = None,
+        layer: Layer = None,
+        precision: Precision = "float32",
     ) -> FloatArray | list[FloatArray]:
         """Vectors of texts.
 
         Args:
             texts: one or several; what is longer than the model reads is cut; an empty text gives zeros.
-            pool: how a text's tokens become one vector: mean, max, cls, or words for a vector a word; None = the
-                run's own way, which is the mean unless an imported model says otherwise.
+            pool: how a text's tokens become one vector: mean, max, cls, last, or words for a vector a word; None = the
+                run's own way, which is the mean unless an imported model says otherwise. A `Pooling` says more.
             layer: 0 is the embedding layer, -1 the last one, "mix" the mean of all; None = the last one.
-        Shapes:  N texts -> (N, hidden_size); one text -> (hidden_size,); pool="words": (words, hidden_size) a text
-        Raises:  InputError: not text.  ConfigError: there is no such layer, or that pool means nothing here.
+            precision: of the linear layers: float32, bfloat16 or int8.
+        Shapes:  N texts -> (N, hidden_size); one text -> (hidden_size,); pool words: (words, hidden_size) a text
+        Raises:  InputError: not text.  ConfigError: no such layer or precision, or a pool that means nothing here.
         """
-        from polyseme.infer.embed import embed
+        from polyseme.infer.embed import Embedder
+        from polyseme.layers.packed import Precision
 
+        one_of("precision", precision, get_args(Precision))
         some, single = texts_of(texts)
-        given: dict[str, Any] = {} if pool is None else {"pool": pool}
-        found = embed(self._loaded, some, layer=layer, **given)
+        embedder = Embedder(self._loaded, pool, layer, precision)
+        found = embedder.vectors(some)
         if single:
             return found[0]
-        if pool == "words":
-            return list(found)
-        return (
-            np.stack(found)
-            if len(found)
-            else np.zeros((0, self._loaded.encoder.config.hidden_size), np.float32)
-        )
+        if embedder.pooling.pool == "words":
+            return found
+        return np.stack(found) if found else np.zeros((0, embedder.hidden_size), np.float32)
 
     def similarity(
         self,
         texts: str | Iterable[str],
         others: str | Iterable[str] | None = None,
-        pool: Literal["mean", "cls", "max"] | None = None,
+        pool: OneVector | None = None,
         layer: Layer = None,
+        precision: Precision = "float32",
     ) -> Any:
         """Cosines of texts' vectors; 0 where a text has no token.
 
         Args:
             texts, others: what to compare with what; without others, the texts among themselves.
-            pool, layer: as for `embed`.
+            pool, layer, precision: as for `embed`; pool words gives no vector of a text.
         Shapes:  N texts, M others -> (N, M); a single text takes its dimension away: two single ones give a float
         Raises:  InputError, ConfigError: as for `embed`.
         """
         some, single = texts_of(texts)
         more, alone = texts_of(others, "others") if others is not None else (some, single)
-        vectors = self.embed([*some, *more] if others is not None else some, pool, layer)
+        one_of("pool", pool, (None, *get_args(OneVector)))
+        vectors = self.embed([*some, *more] if others is not None else some, pool, layer, precision)
         found = cosines(vectors[: len(some)], vectors[-len(more) :] if more else vectors[:0])
         found = found[0] if single else found
         found = found[..., 0] if alone else found
@@ -287,6 +299,16 @@ def at_least_one(name: str, value: Any) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise ConfigError(f"{name} must be a whole number above zero", got=repr(value))
+
+
+def one_of(name: str, value: Any, options: Iterable[Any]) -> None:
+    """Refuse what is none of the options.
+
+    Raises:  ConfigError: it is none.
+    """
+    known = list(options)
+    if not any(value is option or (type(value) is type(option) and value == option) for option in known):
+        raise ConfigError(f"no such {name}", got=repr(value), expected=", ".join(map(str, known)))
 
 
 def cosines(a: FloatArray, b: FloatArray) -> FloatArray:

@@ -197,6 +197,27 @@ def test_cls_is_refused_where_it_has_seen_nothing(model: str) -> None:
     assert loaded.embed(["a cat"], "max").shape == (1, loaded.encoder.config.hidden_size)
 
 
+def test_precision_is_one_that_there_is(bert: Loaded) -> None:
+    np.testing.assert_array_equal(bert.embed(["a cat"], precision="float32"), bert.embed(["a cat"]))
+    with pytest.raises(ConfigError, match="no such precision"):
+        bert.embed(["a cat"], precision="float64")  # type: ignore[call-overload]
+    with pytest.raises(ConfigError, match="no such pool") as caught:
+        bert.similarity(["a cat"], pool="words")  # type: ignore[arg-type]
+    assert "last" in str(caught.value.expected)
+
+
+def test_a_run_remembers_its_own_way_to_make_vectors(bert: Loaded) -> None:
+    bert.run.meta["embedding"] = {"pool": "cls", "normalize": True}
+    try:
+        found = bert.embed(TEXTS[2:])
+        assert bert.embed(TEXTS[2]).shape == (32,)
+        np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+        np.testing.assert_allclose(found, bert.embed(TEXTS[2:], "cls"), atol=1e-6)
+        assert not np.allclose(found, bert.embed(TEXTS[2:], "mean"))
+    finally:
+        del bert.run.meta["embedding"]
+
+
 @pytest.mark.parametrize("layer", ["last", True, 1.5, 3, -4, [0]])
 def test_layers_that_do_not_exist_are_refused(bert: Loaded, layer: Any) -> None:
     with pytest.raises(ConfigError, match="no such layer"):
