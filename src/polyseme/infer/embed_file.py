@@ -111,7 +111,10 @@ def _fill(target: VectorFile, embedder: Embedder, file: Path, report: DirtReport
     except KeyboardInterrupt:
         target.commit({"text": made})
         raise Interrupted(
-            "interrupted", got=f"{target.lines:,} lines are kept", where=target.partial, fix="the same with --resume"
+            "interrupted",
+            got=f"{target.lines:,} lines are kept",
+            where=target.partial,
+            fix="the same with --resume",
         ) from None
 
 

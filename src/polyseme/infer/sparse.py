@@ -14,7 +14,9 @@ from polyseme.infer.pooling import Pool, Pooling
 __all__ = ["sparse_vectors"]
 
 
-def sparse_vectors(loaded: Loaded, texts: Sequence[str], pool: Pool | Pooling = "mean") -> tuple[Any, list[int]]:
+def sparse_vectors(
+    loaded: Loaded, texts: Sequence[str], pool: Pool | Pooling = "mean"
+) -> tuple[Any, list[int]]:
     """The same vectors as `embed` without the zeros, for encoders that say which numbers are one.
 
     Returns a scipy CSR matrix, float32, and its rows per text.

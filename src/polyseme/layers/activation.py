@@ -41,4 +41,6 @@ _JOINED = {
 
 def joinable(function: Callable[[Tensor], Tensor]) -> tuple[str, str] | None:
     """What oneDNN calls this function where it can compute it right behind a product: (name, algorithm), or None."""
-    return next((_JOINED[name] for name, known in _ACTIVATIONS.items() if known is function and name in _JOINED), None)
+    return next(
+        (_JOINED[name] for name, known in _ACTIVATIONS.items() if known is function and name in _JOINED), None
+    )

@@ -1,10 +1,11 @@
 """Linear layers prepared for use without gradients: weights laid out once for the matrix kernels of this CPU.
 
-    PackedLinear    y = act(W x + b), float32 or bfloat16, W in oneDNN's own order, the activation joined with the product
-    Int8Linear      y ≈ W x + b, W as whole numbers of 8 bits with a scale per output, x likewise while it is computed
+    PackedLinear    y = act(W x + b), W in oneDNN's own order, the activation joined with the product
+    Bfloat16Linear  the same in bfloat16
+    Int8Linear      y ≈ W x + b, W as whole numbers of 8 bits with a scale per output, x with one scale
 
-Both stand in for an nn.Linear of the same weights (`prepare`): they keep its `weight` and `bias`, so whoever reads those
-finds them, and have no gradient. `F.linear` reorders the weights at every call; at the widths of small encoders that
+They stand in for an nn.Linear of the same weights (`prepare`): they keep its `weight` and `bias` for those who
+read them, and have no gradient. `F.linear` reorders the weights at every call; at the widths of small encoders that
 is a large part of the time (docs/LOG.md).
 
 Source: Dettmers et al. (2022), section 2.1, for whole numbers with a scale per row (there without a zero point).
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from polyseme.errors import ConfigError
 from polyseme.layers.activation import joinable
 
-__all__ = ["Int8Linear", "PackedLinear", "Precision", "can_pack", "prepare"]
+__all__ = ["Bfloat16Linear", "Int8Linear", "PackedLinear", "Precision", "can_pack", "prepare"]
 
 Precision = Literal["float32", "bfloat16", "int8"]
 
@@ -88,7 +89,59 @@ class Bfloat16Linear(PackedLinear):
 
 
 class Int8Linear(nn.Module):
-    """To be measured."""
+    """An nn.Linear in whole numbers of 8 bits, both sides: weights once, inputs while they are computed.
+
+        y = s_x s_w (W₈ (x₈ - z)) + b,    W₈ = round(W / s_w),    x₈ = round(x / s_x) + z
+
+    A scale s_w for every output, one scale s_x and zero point z for all of x: what a text gives depends a little on
+    the texts beside it. Products are summed in 32 bits by oneDNN.
+
+    Args:
+        linear: whose weights; they are shared, and the 8-bit copy stays as it is when they change.
+        then: what follows, as for `PackedLinear`.
+    Shapes:  (…, in) -> (…, out)
+    """
+
+    def __init__(self, linear: nn.Linear, then: tuple[str, str] | None = None) -> None:
+        super().__init__()
+        self.weight, self.bias = linear.weight, linear.bias
+        self._name, self._algorithm = then or ("none", "")
+        weight = linear.weight.detach().float()
+        self._scale = weight.abs().amax(1).clamp_min_(1e-12) / 127
+        self._zero = torch.zeros(len(weight), dtype=torch.long)
+        self._bias = None if linear.bias is None else linear.bias.detach().float()
+        whole = (weight / self._scale[:, None]).round_().to(torch.int8)
+        self._packed = torch.ops.onednn.qlinear_prepack(whole, [ROWS, weight.size(1)])
+        # without VNNI pairs of products are summed in 16 bits, which 8 of the input would leave
+        self._levels = 255 if torch.cpu._is_vnni_supported() else 127
+
+    def forward(self, x: Tensor) -> Tensor:
+        shape = (*x.shape[:-1], len(self.weight))
+        if not x.numel():
+            return x.new_zeros(shape)
+        rows = x.reshape(-1, x.size(-1)).float()
+        low, high = (float(end) for end in torch.aminmax(rows))
+        low, high = min(low, 0.0), max(high, 0.0)  # zero is exact
+        scale = max((high - low) / self._levels, 1e-12)
+        zero = round(-low / scale)
+        # rounding: ⌊x / s + z + ½⌋, as converting cuts what is behind the point
+        whole = torch.add(rows.new_tensor(zero + 0.5), rows, alpha=1 / scale).clamp_(0, self._levels)
+        y = torch.ops.onednn.qlinear_pointwise(
+            whole.to(torch.uint8),
+            scale,
+            zero,
+            self._packed,
+            self._scale,
+            self._zero,
+            self._bias,
+            1.0,
+            0,
+            torch.float32,
+            self._name,
+            [],
+            self._algorithm,
+        )
+        return y.view(shape).to(x.dtype)  # type: ignore[no-any-return]
 
 
 def prepare(module: nn.Module, precision: Precision = "float32") -> nn.Module:
@@ -112,7 +165,11 @@ def prepare(module: nn.Module, precision: Precision = "float32") -> nn.Module:
                 fix="leave the precision out: float32",
             )
         return module
-    make = {"float32": PackedLinear, "bfloat16": Bfloat16Linear, "int8": Int8Linear}[precision]
+    if precision not in _KINDS:
+        raise ConfigError("no such precision", got=repr(precision), expected=", ".join(_KINDS))
+    if precision == "int8" and not hasattr(torch.ops.onednn, "qlinear_pointwise"):
+        raise ConfigError("this build of torch has no int8 products", fix="leave the precision out: float32")
+    make: Any = _KINDS[precision]
     memo: dict[int, Any] = {id(t): t for t in (*module.parameters(), *module.buffers())}
     twin = copy.deepcopy(module, memo)
     for owner in list(twin.modules()):
@@ -125,6 +182,9 @@ def prepare(module: nn.Module, precision: Precision = "float32") -> nn.Module:
             if then is not None:
                 setattr(owner, joined[name], _same)
     return twin
+
+
+_KINDS = {"float32": PackedLinear, "bfloat16": Bfloat16Linear, "int8": Int8Linear}
 
 
 def _same(x: Tensor) -> Tensor:
