@@ -178,7 +178,7 @@ class _Work:
         never = set(tokenizer.special_ids) - {*tokenizer.end_ids} | {
             *range(tokenizer.vocab_size, len(entries))
         }
-        self._never = torch.tensor(sorted(never), device=entries.device)
+        self._never = torch.tensor(sorted(never), dtype=torch.long, device=entries.device)
         self._random = Random(config.seed, "generate")
 
     def prompt(self, text: str) -> Prompt:
