@@ -8,10 +8,11 @@ from typing import Any
 import torch
 
 from polyseme.core import registry
-from polyseme.formats.imported import Imported, write_run
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.training import from_words
 from polyseme.train.building import special_ids
+from polyseme.train.recipe import from_dict
+from polyseme.train.run import RunDirectory
 from small import SMALL, WORDS, is_gradient, make_encoder, make_objectives, objectives_of
 
 
@@ -34,4 +35,8 @@ def run_of(name: str, folder: Path, **changes: Any) -> Path:
             tensors[key] = tensor + 0.1 * torch.randn(tensor.shape, generator=generator)
     config = registry.models.load(name).ENTRY.config
     model = {k: v for k, v in {**SMALL, **sizes}.items() if k in config.model_fields}
-    return write_run(Imported(name, model, objectives, tensors, tokenizer, {"path": "made up"}), folder).path
+    recipe = from_dict({"architecture": name, "objectives": objectives, "model": model})
+    run = RunDirectory.create(folder, {"model": name, "recipe": recipe.as_dict()})
+    tokenizer.save(run.path / "tokenizer.json")
+    run.publish(tensors)
+    return run.path
