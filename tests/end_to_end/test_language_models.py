@@ -101,7 +101,7 @@ def test_what_a_run_cannot_do(
     assert main(["generate", str(decoder), "The", "--beams", "99999"]) == 2
     assert "less than or equal to 256" in capsys.readouterr().err
     assert main(["embed", str(decoder), __file__, "-o", str(tmp_path / "o.npy"), "--pool", "cls"]) == 2
-    assert "mean, max, words" in capsys.readouterr().err
+    assert "mean, max, last, words" in capsys.readouterr().err
     assert not (tmp_path / "o.npy").exists()
     assert main(["score", str(decoder), str(tmp_path / "none.txt")]) == 2
     assert main(["score", str(run), __file__, "--end"]) == 2
