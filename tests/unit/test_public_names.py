@@ -12,6 +12,8 @@ import polyseme
 PUBLIC = [
     "Budget",
     "Corpus",
+    "EncodedText",
+    "Loaded",
     "PolysemeError",
     "PretrainRequest",
     "Reporter",
@@ -22,6 +24,7 @@ PUBLIC = [
     "__version__",
     "embed",
     "embed_file",
+    "encode",
     "fill",
     "generate",
     "generate_stream",
