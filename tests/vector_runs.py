@@ -1,4 +1,4 @@
-"""Runs with random weights for tests of embedding, written as an importer would write them."""
+"""Runs with random weights for tests of embedding."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 import torch
 
 from polyseme.core import registry
-from polyseme.formats.imported import Imported, write_run
 from polyseme.infer.load import Loaded, load
 from polyseme.text.tokenizers import TokenizerConfig, train_tokenizer
 from polyseme.train.building import build_encoder
+from polyseme.train.recipe import from_dict
+from polyseme.train.run import RunDirectory
 from small import SMALL
 
 TEXTS = [
@@ -34,12 +35,13 @@ def random_run(folder: Path, name: str, embedding: dict[str, Any] | None = None)
     entry = registry.models.load(name).ENTRY
     sizes = {**SMALL, "vocab_size": tokenizer.vocab_size}
     fields = {k: v for k, v in sizes.items() if k in entry.config.model_fields}
-    imported = Imported(
-        name, fields, [], {}, tokenizer, {"kind": "tests", "path": "", "files": {}}, embedding
-    )
+    recipe = from_dict({"architecture": name, "objectives": [], "model": fields})
     torch.manual_seed(0)
-    encoder = build_encoder(imported.recipe(), tokenizer)
+    encoder = build_encoder(recipe, tokenizer)
     for parameter in encoder.parameters():
         parameter.data.add_(torch.randn(parameter.shape) * 0.1)
-    imported.tensors.update({f"encoder.{k}": p.detach() for k, p in encoder.named_parameters()})
-    return load(write_run(imported, folder / name).path)
+    meta = {"model": name, "status": "finished", "recipe": recipe.as_dict(), "embedding": embedding}
+    run = RunDirectory.create(folder / name, meta)
+    tokenizer.save(run.path / "tokenizer.json")
+    run.publish({f"encoder.{k}": p.detach() for k, p in encoder.named_parameters()})
+    return load(run.path)
