@@ -19,7 +19,7 @@ from typing import Any
 import tokenizers as hf
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
-from polyseme.errors import CheckpointError, ConfigError
+from polyseme.errors import CheckpointError, ConfigError, PolysemeError
 from polyseme.formats.tensors import TOKENIZER_LIMIT, member, read_json
 from polyseme.text.roles import SETTINGS, resolve_roles
 from polyseme.text.tokenizers import Tokenizer, from_library
@@ -76,7 +76,12 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
     backend = _backend(spec, where)
     ids = {f"{role}_token_id": config.get(f"{role}_token_id") for role in ("pad", "bos", "eos", "cls", "sep")}
     known = {key: _inside(value, backend) for key, value in ids.items()}
-    return Tokenizer(backend, settings | {key: found for key, found in known.items() if found})
+    try:
+        return Tokenizer(backend, settings | {key: found for key, found in known.items() if found})
+    except PolysemeError:
+        raise
+    except Exception as error:  # the library's, which tries out the vocabulary
+        raise CheckpointError("not a tokenizer that works", got=str(error)[:200], where=where) from None
 
 
 def _inside(value: Any, backend: hf.Tokenizer) -> list[Any]:
