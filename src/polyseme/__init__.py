@@ -18,7 +18,8 @@ from polyseme.errors import PolysemeError
 if TYPE_CHECKING:
     from polyseme.core.reporter import Reporter
     from polyseme.data.prepare import prepare
-    from polyseme.infer.embed import embed, embed_file
+    from polyseme.infer.embed import embed
+    from polyseme.infer.embed_file import embed_file
     from polyseme.infer.fill import fill
     from polyseme.infer.generate import generate, generate_stream
     from polyseme.infer.load import load
@@ -64,7 +65,7 @@ _HOMES = {
     "Tokenizer": "polyseme.text.tokenizers",
     "TokenizerConfig": "polyseme.text.tokenizers",
     "embed": "polyseme.infer.embed",
-    "embed_file": "polyseme.infer.embed",
+    "embed_file": "polyseme.infer.embed_file",
     "fill": "polyseme.infer.fill",
     "generate": "polyseme.infer.generate",
     "generate_stream": "polyseme.infer.generate",
