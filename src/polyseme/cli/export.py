@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing as closed_after
 from pathlib import Path
 from typing import Annotated
 
@@ -27,9 +28,11 @@ def run(
         output: the folder or file to write.
         json: print one JSON document: {"format", "path", "files", "notes"}; notes say what differs from the run.
     """
+    from polyseme.cli.progress import open_reporter
     from polyseme.formats.registry import export_model
 
-    written = export_model(folder, format, output)
+    with closed_after(open_reporter()) as reporter:
+        written = export_model(folder, format, output, reporter)
     if json:
         emit_json(
             {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing as closed_after
 from pathlib import Path
 from typing import Annotated
 
@@ -29,9 +30,11 @@ def run(
         format: what the source is, where it does not show: see polyseme list formats.
         json: print one JSON document: {"model", "path", "parameters", "vocab_size", "objectives", "imported"}.
     """
+    from polyseme.cli.progress import open_reporter
     from polyseme.formats.registry import import_model
 
-    run = import_model(source, output, format)
+    with closed_after(open_reporter()) as reporter:
+        run = import_model(source, output, format, reporter)
     recipe, imported = run.meta["recipe"], run.meta["imported"]
     if json:
         emit_json(

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from polyseme.core.reporter import Reporter
 from polyseme.errors import CheckpointError
+from polyseme.formats._decimals import parse
 from polyseme.formats.refused import refuse
 from polyseme.text.tokenizers import SPECIAL_TOKENS
 
@@ -192,9 +193,6 @@ def _read_text(
 def _parsed(lines: list[bytes], width: int, place: Callable[[int], str]) -> tuple[list[bytes], FloatArray]:
     """The words and the numbers of some lines.
 
-    All numbers are read at once. That none hides another one is sure when there are as many as there are fields, as
-    every field gives at least one.
-
     Shapes:  -> words: N, numbers: (N, width)
     """
     words, fields = [], []
@@ -204,9 +202,8 @@ def _parsed(lines: list[bytes], width: int, place: Callable[[int], str]) -> tupl
             word, rest = _with_spaces(line, width, place(i))
         words.append(word)
         fields.append(rest)
-    joined = b" ".join(fields)
-    numbers = None if b"  " in joined else _numbers(joined)
-    if numbers is None or len(numbers) != len(lines) * width:
+    numbers = parse(b" ".join(fields), len(lines) * width)
+    if numbers is None:  # something is wrong, or written in a way of its own, like "nan"
         for i, field in enumerate(fields):
             alone = None if b"  " in field else _numbers(field)
             if alone is None or len(alone) != width:
@@ -216,7 +213,7 @@ def _parsed(lines: list[bytes], width: int, place: Callable[[int], str]) -> tupl
                     expected=f"{width:,} numbers after the word",
                     where=place(i),
                 )
-        raise AssertionError("lines that are right one by one are right together")
+        numbers = np.concatenate([cast("FloatArray", _numbers(field)) for field in fields])
     return words, numbers.reshape(-1, width)
 
 

@@ -5,6 +5,8 @@ An entry names its functions as "module:function", so that listing the formats i
     detect(path: Path) -> bool                               whether something looks like it; cheap, never raises
     read(path: Path) -> Imported                             a foreign model in our terms
     write(run: Path, output: Path) -> Written                a run in theirs
+
+read and write of an entry that `reports` take a `reporter` as well.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from polyseme.core.config import suggest
 from polyseme.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
+    from polyseme.core.reporter import Reporter
     from polyseme.train.run import RunDirectory
 
 __all__ = ["FORMATS", "Format", "Written", "export_model", "import_model"]
@@ -32,6 +35,7 @@ class Format:
         name: what people type.
         summary: a sentence for `polyseme list formats`.
         detect, read, write: "module:function" in polyseme.formats, see above; None = it is not read, or not written.
+        reports: whether read and write tell a reporter how far they are.
     """
 
     name: str
@@ -39,11 +43,13 @@ class Format:
     detect: str | None = None
     read: str | None = None
     write: str | None = None
+    reports: bool = False
 
-    def call(self, function: str, *arguments: Any) -> Any:
+    def call(self, function: str, *arguments: Any, reporter: Reporter | None = None) -> Any:
         """Call one of the entry's functions."""
         module, _, name = function.partition(":")
-        return getattr(importlib.import_module(f"polyseme.formats.{module}"), name)(*arguments)
+        told = {"reporter": reporter} if self.reports and reporter is not None else {}
+        return getattr(importlib.import_module(f"polyseme.formats.{module}"), name)(*arguments, **told)
 
 
 @dataclass(frozen=True)
@@ -78,21 +84,38 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         "word2vec",
-        "Word vectors of word2vec (text and binary) and GloVe; read.",
+        "Word vectors: word2vec's text and binary files, read and written; GloVe's text, read; .gz too.",
         detect="word_vectors:detect",
         read="word_vectors:import_word_vectors",
+        write="static:export_word2vec",
+        reports=True,
+    ),
+    Format(
+        "projector",
+        "The Embedding Projector's vectors.tsv and metadata.tsv; written.",
+        write="static:export_projector",
+        reports=True,
+    ),
+    Format(
+        "onnx",
+        "ONNX of every neural model, checked in onnxruntime; written.",
+        write="onnx:export_onnx",
+        reports=True,
     ),
 )
 """In the order in which a source is looked at: the more particular ones first."""
 
 
-def import_model(source: Path | str, output: Path | str, format: str | None = None) -> RunDirectory:
+def import_model(
+    source: Path | str, output: Path | str, format: str | None = None, reporter: Reporter | None = None
+) -> RunDirectory:
     """Read a model of another program and write it as a run.
 
     Args:
         source: a folder or file.
         output: the run directory to write; new or empty.
         format: an entry's name; None = what the source looks like.
+        reporter: told of the progress of large files.
     Raises:  ConfigError: an unknown format, or settings of the model that polyseme cannot honour.
              CheckpointError: damaged files; missing, unknown or misshapen tensors; a pickle or another kind that is not
              read.  RunError: there is no such source, or the output holds something.
@@ -109,16 +132,19 @@ def import_model(source: Path | str, output: Path | str, format: str | None = No
     _check_free(Path(output))
     entry = _named(format, "read") if format is not None else _detected(path)
     assert entry.read is not None
-    return write_run(entry.call(entry.read, path), Path(output))
+    return write_run(entry.call(entry.read, path, reporter=reporter), Path(output))
 
 
-def export_model(run: Path | str, format: str, output: Path | str) -> Written:
+def export_model(
+    run: Path | str, format: str, output: Path | str, reporter: Reporter | None = None
+) -> Written:
     """Write a run in the format of another program.
 
     Args:
         run: the run directory.
         format: an entry's name.
         output: the folder or file to write; new or empty.
+        reporter: told of the progress of large files.
     Raises:  ConfigError: an unknown format, or one that has no place for such a model; another is named.
              RunError: there is no run, or the output holds something.  StorageError: the disk refuses.
     Example:
@@ -126,7 +152,7 @@ def export_model(run: Path | str, format: str, output: Path | str) -> Written:
     """
     entry = _named(format, "write")
     assert entry.write is not None
-    written: Written = entry.call(entry.write, Path(run), Path(output))
+    written: Written = entry.call(entry.write, Path(run), Path(output), reporter=reporter)
     return written
 
 

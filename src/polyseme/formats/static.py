@@ -23,6 +23,7 @@ from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.data.new_folder import new_folder
 from polyseme.errors import ConfigError, RunError, StorageError
 from polyseme.formats.opened import Opened, open_run
+from polyseme.formats.registry import Written
 from polyseme.text.tokenizers import Tokenizer
 
 __all__ = ["export_projector", "export_word2vec", "static_vectors"]
@@ -32,7 +33,7 @@ _ROWS = 1 << 11
 _WHITE = re.compile(r"[ \t\r\n\v\f]+")
 
 
-def export_word2vec(run: Path | str, output: Path | str, reporter: Reporter | None = None) -> dict[str, int]:
+def export_word2vec(run: Path | str, output: Path | str, reporter: Reporter | None = None) -> Written:
     """Write a run's static vectors as a file of word2vec: binary if it is called .bin, else text; .gz on either.
 
     Text has nine digits, which give back the same float32.
@@ -41,7 +42,6 @@ def export_word2vec(run: Path | str, output: Path | str, reporter: Reporter | No
         run: the run directory.
         output: the file to write; one that is there is replaced.
         reporter: told of the progress.
-    Returns {"words", "dimensions"}.
     Raises:  RunError: there is no run.  ConfigError: its vectors are sparse.  StorageError: the disk refuses.
     """
     output, reporter = Path(output), reporter or NullReporter()
@@ -54,17 +54,16 @@ def export_word2vec(run: Path | str, output: Path | str, reporter: Reporter | No
         for start in range(0, n, _ROWS):
             file.write(block(words[start : start + _ROWS], vectors[start : start + _ROWS]))
             reporter.stage("writing vectors", min(n, start + _ROWS), n)
-    return {"words": n, "dimensions": width}
+    return Written(output, [output.name], _notes(words, width))
 
 
-def export_projector(run: Path | str, output: Path | str, reporter: Reporter | None = None) -> dict[str, int]:
+def export_projector(run: Path | str, output: Path | str, reporter: Reporter | None = None) -> Written:
     """Write a run's static vectors as the two tables that the Embedding Projector loads.
 
     Args:
         run: the run directory.
         output: a new folder for vectors.tsv and metadata.tsv.
         reporter: told of the progress.
-    Returns {"words", "dimensions"}.
     Raises:  RunError: there is no run, or the folder holds something.  ConfigError: its vectors are sparse.
              StorageError: the disk refuses.
     """
@@ -78,7 +77,11 @@ def export_projector(run: Path | str, output: Path | str, reporter: Reporter | N
                 file.writelines(line % tuple(row) for row in vectors[start : start + _ROWS].tolist())
                 reporter.stage("writing vectors", min(n, start + _ROWS), n)
         (folder / "metadata.tsv").write_text("".join(f"{word}\n" for word in words), "utf-8", newline="\n")
-    return {"words": n, "dimensions": width}
+    return Written(output, ["vectors.tsv", "metadata.tsv"], _notes(words, width))
+
+
+def _notes(words: list[str], width: int) -> list[str]:
+    return [f"{len(words):,} words, {width:,} numbers each; special tokens and word pieces were left out"]
 
 
 def static_vectors(opened: Opened) -> tuple[list[str], FloatArray]:

@@ -31,6 +31,7 @@ __all__ = ["FAMILIES", "detect", "family_of", "read_model"]
 
 FAMILIES: dict[str, Family] = {m.FAMILY.model_type: m.FAMILY for m in (bert, ernie, modernbert, gpt, qwen3)}
 
+LARGEST_SIZE = 1 << 31
 _BUFFERS = re.compile(
     r"(^|\.)embeddings\.(position_ids|token_type_ids)$|(^|\.)h\.\d+\.attn\.(bias|masked_bias)$|rotary_emb\.\w*inv_freq$"
 )
@@ -221,6 +222,14 @@ def _expected(
     path: Path,
 ) -> dict[str, torch.Size]:
     """Names and shapes of all tensors of theirs that our model would give, without making its weights."""
+    for key, value in fields.items():
+        if isinstance(value, int) and value > LARGEST_SIZE:
+            raise ConfigError(
+                f"{key} cannot be",
+                got=f"{value:.3g}",
+                expected=f"at most {LARGEST_SIZE:,}",
+                where=path / "config.json",
+            )
     if fields["num_hidden_layers"] > most_layers:
         raise CheckpointError(
             "there are fewer tensors than layers",
@@ -233,7 +242,7 @@ def _expected(
         with torch.device("meta"):
             encoder = build_encoder(recipe, tokenizer)
             heads = build_heads(recipe, encoder, special_ids(tokenizer))
-    except (RuntimeError, IndexError, OverflowError) as error:
+    except (RuntimeError, TypeError, IndexError, OverflowError) as error:
         raise ConfigError(
             "the sizes cannot be", got=str(error).partition("\n")[0][:200], where=path
         ) from None
