@@ -66,7 +66,7 @@ def test_what_stands_before_every_text_says_nothing_about_it(loaded: Loaded, tmp
     for call in (embed, embedding.sparse_vectors):
         with pytest.raises(ConfigError, match="says nothing about a text") as caught:
             call(loaded, TEXTS, "cls")
-        assert caught.value.expected == "mean, max, words"
+        assert caught.value.expected == "mean, max, last, words"
     with pytest.raises(ConfigError, match="says nothing about a text"):
         embed_file(loaded, tmp_path / "none.txt", tmp_path / "out.npy", "cls")
 
