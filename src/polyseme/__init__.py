@@ -19,6 +19,7 @@ from polyseme.errors import PolysemeError
 if TYPE_CHECKING:
     from polyseme.core.reporter import Reporter
     from polyseme.data.prepare import prepare
+    from polyseme.formats.registry import export_model, import_model
     from polyseme.infer.embed import embed
     from polyseme.infer.embed_file import embed_file
     from polyseme.infer.encode import EncodedText, encode
@@ -49,9 +50,11 @@ __all__ = [
     "embed",
     "embed_file",
     "encode",
+    "export_model",
     "fill",
     "generate",
     "generate_stream",
+    "import_model",
     "load",
     "neighbours",
     "prepare",
@@ -74,9 +77,11 @@ _HOMES = {
     "embed": "polyseme.infer.embed",
     "embed_file": "polyseme.infer.embed_file",
     "encode": "polyseme.infer.encode",
+    "export_model": "polyseme.formats.registry",
     "fill": "polyseme.infer.fill",
     "generate": "polyseme.infer.generate",
     "generate_stream": "polyseme.infer.generate",
+    "import_model": "polyseme.formats.registry",
     "load": "polyseme.infer.load",
     "neighbours": "polyseme.infer.neighbours",
     "prepare": "polyseme.data.prepare",

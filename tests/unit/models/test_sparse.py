@@ -16,6 +16,7 @@ from polyseme.cli.output import neighbours_command
 from polyseme.core import registry
 from polyseme.errors import ConfigError, InputError
 from polyseme.infer import embed as embedding
+from polyseme.infer import embed_file as files
 from polyseme.infer.load import Loaded
 
 TEXTS = ["the cat sees the dog", "", "a dog", "the zebra", "the the the"]
@@ -74,8 +75,8 @@ def test_what_stands_before_every_text_says_nothing_about_it(loaded: Loaded, tmp
 def test_files_sparse_and_dense_hold_the_same(
     loaded: Loaded, pool: embedding.Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedding, "LINES_AT_ONCE", 2)
-    monkeypatch.setattr(embedding, "NUMBERS_AT_ONCE", 20)  # a row or two at a time
+    monkeypatch.setattr(embedding, "TEXTS_AT_ONCE", 2)
+    monkeypatch.setattr(files, "NUMBERS_AT_ONCE", 20)  # a row or two at a time
     (tmp_path / "lines.txt").write_text("\n".join(TEXTS) + "\n")
     for name in ("out.npy", "out.npz"):
         written = embed_file(loaded, tmp_path / "lines.txt", tmp_path / name, pool)

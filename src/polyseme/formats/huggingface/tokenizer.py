@@ -80,7 +80,9 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
         return Tokenizer(backend, settings | {key: found for key, found in known.items() if found})
     except PolysemeError:
         raise
-    except Exception as error:  # the library's, which tries out the vocabulary
+    except BaseException as error:  # the library's, which tries out the vocabulary
+        if not from_library(error):
+            raise
         raise CheckpointError("not a tokenizer that works", got=str(error)[:200], where=where) from None
 
 
