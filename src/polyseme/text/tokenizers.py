@@ -152,9 +152,8 @@ class Tokenizer:
         spec = json.loads(text)
         model = spec["model"]
         steps = {name: step for name, step in spec.items() if name not in ("model", "added_tokens")}
-        frame = json.dumps(
-            steps, ensure_ascii=False
-        )  # without the vocabulary, whose words may look like names
+        # without the vocabulary, whose words may look like names of steps
+        frame = json.dumps(steps, ensure_ascii=False)
         self._model: str = model["type"]
         self._by_character = self._model == "WordLevel" and r'"[\\s\\S]"' in frame
         self._cuts_chinese = (
