@@ -52,8 +52,8 @@ def test_tensors_need_not_be_aligned(tmp_path: Path) -> None:
     assert torch.equal(read_safetensors(tmp_path / "f")["numbers"], numbers)
 
 
-def test_large_files_are_mapped_and_their_tensors_may_be_changed(tmp_path: Path) -> None:
-    rows = 1 << 30  # 4 GiB, which a file with a hole does not take
+def test_tensors_may_be_changed_and_the_file_stays(tmp_path: Path) -> None:
+    rows = 1 << 20
     header = json.dumps({"x": {"dtype": "F32", "shape": [rows], "data_offsets": [0, 4 * rows]}}).encode()
     with (tmp_path / "f").open("wb") as file:
         file.write(struct.pack("<Q", len(header)) + header)
