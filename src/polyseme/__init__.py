@@ -18,7 +18,9 @@ from polyseme.errors import PolysemeError
 if TYPE_CHECKING:
     from polyseme.core.reporter import Reporter
     from polyseme.data.prepare import prepare
-    from polyseme.infer.embed import embed, embed_file
+    from polyseme.formats.registry import export_model, import_model
+    from polyseme.infer.embed import embed
+    from polyseme.infer.embed_file import embed_file
     from polyseme.infer.fill import fill
     from polyseme.infer.generate import generate, generate_stream
     from polyseme.infer.load import load
@@ -43,9 +45,11 @@ __all__ = [
     "__version__",
     "embed",
     "embed_file",
+    "export_model",
     "fill",
     "generate",
     "generate_stream",
+    "import_model",
     "load",
     "neighbours",
     "prepare",
@@ -64,10 +68,12 @@ _HOMES = {
     "Tokenizer": "polyseme.text.tokenizers",
     "TokenizerConfig": "polyseme.text.tokenizers",
     "embed": "polyseme.infer.embed",
-    "embed_file": "polyseme.infer.embed",
+    "embed_file": "polyseme.infer.embed_file",
+    "export_model": "polyseme.formats.registry",
     "fill": "polyseme.infer.fill",
     "generate": "polyseme.infer.generate",
     "generate_stream": "polyseme.infer.generate",
+    "import_model": "polyseme.formats.registry",
     "load": "polyseme.infer.load",
     "neighbours": "polyseme.infer.neighbours",
     "prepare": "polyseme.data.prepare",

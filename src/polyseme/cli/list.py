@@ -62,6 +62,11 @@ def entries_of(kind: Kind) -> list[tuple[str, str]]:
 
 
 def _head_comment(path: Path) -> str:
-    """First line of the comment that opens a recipe."""
-    first = path.read_text("utf-8").partition("\n")[0]
-    return first.removeprefix("#").strip() if first.startswith("#") else ""
+    """What the comment that opens a recipe says before it gives the command."""
+    found = []
+    for line in path.read_text("utf-8").splitlines():
+        text = line.removeprefix("#").strip()
+        if not line.startswith("#") or text.startswith("polyseme "):
+            break
+        found.append(text)
+    return " ".join(found)

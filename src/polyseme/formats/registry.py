@@ -69,6 +69,13 @@ class Written:
 
 FORMATS: tuple[Format, ...] = (
     Format(
+        "sentence-transformers",
+        "Directories of sentence-transformers: an encoder with its pooling; read and written.",
+        detect="sentence_transformers:detect",
+        read="sentence_transformers:read_model",
+        write="sentence_transformers:write_model",
+    ),
+    Format(
         "huggingface",
         "Directories of transformers: BERT, ERNIE, ModernBERT, GPT-2, Qwen3; read and written.",
         detect="huggingface.importer:detect",

@@ -31,6 +31,9 @@ __all__ = ["Generation", "GenerationConfig", "TextStream", "Token", "generate", 
 ROWS_AT_ONCE = 32
 """Texts that are continued side by side; more prompts are taken in turns."""
 
+MOST_RESULTS = 256
+"""Beams or results of a prompt: they are followed side by side, each with a cache of its own."""
+
 GREEDY = 1e-6
 """Temperatures below this take the most probable token: divided by them, logits would leave float32."""
 
@@ -45,9 +48,10 @@ class GenerationConfig(Config):
         top_k: sample from so many of the most probable tokens only.
         top_p: sample from the most probable tokens that together have this probability; 1 keeps all.
         repetition_penalty: above 1 makes tokens of the prompt and of the continuation less likely to come again.
-        beams: above 1, beam search: follow so many continuations and give the most probable; nothing is sampled.
+        beams: above 1, beam search: follow so many continuations and give the most probable; nothing is sampled;
+            at most 256.
         length_penalty: beam search ranks by log-probability / length^length_penalty.
-        results: continuations per prompt: the best of the beams, or samples of their own.
+        results: continuations per prompt: the best of the beams, or samples of their own; at most 256.
         seed: of the random choices.
         stop: strings that end the text; they are not part of it.
     """
@@ -57,9 +61,9 @@ class GenerationConfig(Config):
     top_k: int | None = Field(None, ge=1)
     top_p: float = Field(0.95, gt=0, le=1)
     repetition_penalty: float = Field(1.0, gt=0, allow_inf_nan=False)
-    beams: int = Field(1, ge=1)
+    beams: int = Field(1, ge=1, le=MOST_RESULTS)
     length_penalty: float = Field(1.0, allow_inf_nan=False)
-    results: int = Field(1, ge=1)
+    results: int = Field(1, ge=1, le=MOST_RESULTS)
     seed: int = 0
     stop: tuple[str, ...] = ()
 
@@ -174,7 +178,7 @@ class _Work:
         never = set(tokenizer.special_ids) - {*tokenizer.end_ids} | {
             *range(tokenizer.vocab_size, len(entries))
         }
-        self._never = torch.tensor(sorted(never), device=entries.device)
+        self._never = torch.tensor(sorted(never), dtype=torch.long, device=entries.device)
         self._random = Random(config.seed, "generate")
 
     def prompt(self, text: str) -> Prompt:

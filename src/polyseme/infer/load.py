@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +19,8 @@ from polyseme.core.types import Batch
 from polyseme.data.examples import Example, SpecialTokens
 from polyseme.data.loader import to_batch
 from polyseme.data.packing import collate
-from polyseme.errors import CheckpointError, ConfigError, InputError
+from polyseme.errors import CheckpointError, ConfigError, InputError, RunError
+from polyseme.infer.methods import Methods
 from polyseme.objectives.masked_lm import MaskedLMHead
 from polyseme.text.tokenizers import Tokenizer, Tokens
 from polyseme.train.building import build_encoder, build_heads, special_ids
@@ -25,9 +28,11 @@ from polyseme.train.recipe import Recipe, from_dict
 from polyseme.train.run import RunDirectory
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """A run in memory, in evaluation mode, float32, on the CPU.
+@dataclass(frozen=True, eq=False, repr=False)
+class Loaded(Methods):
+    """A run in memory, in evaluation mode, float32, on the CPU; infer/methods.py says what it can do.
+
+    It is pickled and copied by its path: who unpickles it loads the run again.
 
     Args:
         run: where it came from.
@@ -44,6 +49,9 @@ class Loaded:
     tokenizer: Tokenizer
     recipe: Recipe
     special: SpecialTokens
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _load_again, (str(self.run.path.resolve()), self.run.meta.get("files"))
 
     @property
     def room(self) -> int:
@@ -117,17 +125,18 @@ class Loaded:
 
 
 def load(path: Path | str) -> Loaded:
-    """Open a run for fill, embed and neighbours.
+    """Open a run for use.
 
     Args:
-        path: the run directory.
+        path: the run directory; other programs' models are imported first, with `polyseme import`.
     Raises:  RunError: there is no run.  CheckpointError: its files are damaged beyond the checkpoints.
+             InputError: not a path.
 
     Example:
-        loaded = load("runs/demo")
-        fill(loaded, "a list of [MASK]")
+        model = load("runs/demo")
+        model.fill("a list of [MASK]")
     """
-    run = RunDirectory.open(path)
+    run = _open(path)
     tensors, warning = run.weights()
     if warning:
         warnings.warn(warning, stacklevel=2)
@@ -145,6 +154,34 @@ def load(path: Path | str) -> Loaded:
         _load_exactly(module, mine, run.path)
         module.eval()
     return Loaded(run, encoder, {n: heads[n] for n in heads}, tokenizer, recipe, special)
+
+
+def _open(path: Path | str) -> RunDirectory:
+    """The run directory; says how to import a model that is another program's."""
+    if not isinstance(path, str | os.PathLike):
+        raise InputError("the path of a run must be a string or a Path", got=repr(path)[:80])
+    try:
+        return RunDirectory.open(path)
+    except RunError:
+        folder = Path(path)
+        marks = ("config.json", "modules.json", "model.safetensors", "model.safetensors.index.json")
+        foreign = any((folder / mark).is_file() for mark in (*marks, "pytorch_model.bin"))
+        if not (foreign or folder.is_file()) or (folder / "run.json").exists():
+            raise
+        raise RunError(
+            "not a run, but perhaps a model of another program",
+            got="a file" if folder.is_file() else "a folder without run.json",
+            where=path,
+            fix=f"polyseme {shlex.join(['import', str(path), '-o', 'RUN'])}, then load RUN",
+        ) from None
+
+
+def _load_again(path: str, files: dict[str, str] | None) -> Loaded:
+    """What pickle calls; `files`, the digests of the weights, tells different states of a run apart."""
+    loaded = load(path)
+    if files is not None and loaded.run.meta.get("files") != files:
+        warnings.warn(f"the run at {path} has other weights than when it was pickled", stacklevel=2)
+    return loaded
 
 
 def words_of(text: str, tokens: Tokens) -> list[str]:

@@ -68,6 +68,8 @@ class BertBlock(nn.Module):
     Shapes:  h: (B, T, hidden_size), mask: (B, 1, T, T) -> (B, T, hidden_size)
     """
 
+    joined = (("intermediate", "act"),)
+
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
         d = config.hidden_size

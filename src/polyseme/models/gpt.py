@@ -63,6 +63,8 @@ class GptBlock(nn.Module):
     Shapes:  h: (B, T, hidden_size), mask: (B, 1, T, T) or None for plain causal order -> (B, T, hidden_size)
     """
 
+    joined = (("intermediate", "act"),)
+
     def __init__(self, config: GptConfig, layer: int) -> None:
         super().__init__()
         d = config.hidden_size

@@ -225,7 +225,9 @@ class Tokenizer:
             tokenizer._load(text, read_settings(Path(path)), Path(path).with_name(SETTINGS))
         except ConfigError:
             raise
-        except Exception as error:  # the library raises bare Exception for bad JSON
+        except BaseException as error:
+            if not from_library(error):
+                raise
             raise ConfigError(
                 "not a tokenizer.json that the tokenizers library reads", got=str(error)[:200], where=path
             ) from None
@@ -408,6 +410,11 @@ class Tokenizer:
             text = raw.decode("utf-8", "ignore")
             return _joins(text[0]) if text else not 0xE3 <= raw[0] < 0xF0
         return _joins(token[0])
+
+
+def from_library(error: BaseException) -> bool:
+    """Whether an error may be the tokenizers library's, which raises bare Exception for bad files, or panics."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
 def _joins(character: str) -> bool:

@@ -47,7 +47,7 @@ def onehot(loaded: Loaded) -> bool:
     return loaded.recipe.architecture == "onehot"
 
 
-@pytest.mark.parametrize("pool", ["mean", "max", "words", "cls"])
+@pytest.mark.parametrize("pool", ["mean", "max", "words"])
 def test_sparse_vectors_are_the_dense_ones(
     loaded: Loaded, pool: embedding.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,6 +59,15 @@ def test_sparse_vectors_are_the_dense_ones(
     for a, b in zip(sparse, dense, strict=True):
         assert a.dtype == b.dtype == np.float32
         np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_what_stands_before_every_text_says_nothing_about_it(loaded: Loaded, tmp_path: Path) -> None:
+    for call in (embed, embedding.sparse_vectors):
+        with pytest.raises(ConfigError, match="says nothing about a text") as caught:
+            call(loaded, TEXTS, "cls")
+        assert caught.value.expected == "mean, max, words"
+    with pytest.raises(ConfigError, match="says nothing about a text"):
+        embed_file(loaded, tmp_path / "none.txt", tmp_path / "out.npy", "cls")
 
 
 @pytest.mark.parametrize("pool", ["mean", "words"])

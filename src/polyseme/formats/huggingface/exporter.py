@@ -85,7 +85,7 @@ def model_files(opened: Opened, folder: Path) -> tuple[list[str], list[str]]:
     (folder / "tokenizer.json").write_text(text + "\n", "utf-8")
     for name, document in documents.items():
         (folder / name).write_text(to_json(document), "utf-8")
-    notes += _differences(tokenizer)
+    notes += _differences(tokenizer, decoder)
     (folder / "README.md").write_text(_card(opened, config["architectures"][0], notes), "utf-8")
     return ["model.safetensors", "tokenizer.json", *documents, "README.md"], notes
 
@@ -128,7 +128,9 @@ def _config(opened: Opened, family: Family, objectives: Sequence[str]) -> dict[s
     if "tie_word_embeddings" not in config:
         config["tie_word_embeddings"] = True
     t = opened.tokenizer
-    ids = {"bos_token_id": t.cls_id, "eos_token_id": t.sep_id, "pad_token_id": t.pad_id}
+    ids = {"pad_token_id": t.pad_id}
+    if family.architecture not in ("bert", "ernie"):
+        ids |= {"bos_token_id": t.cls_id, "eos_token_id": t.sep_id}
     if family.architecture == "modernbert":
         ids |= {"cls_token_id": t.cls_id, "sep_token_id": t.sep_id}
     for name, id in ids.items():
@@ -194,7 +196,7 @@ def _opening(spec: dict[str, Any], tokenizer: Tokenizer) -> dict[str, Any]:
     return {"type": "Sequence", "processors": [*others, template]} if others else template
 
 
-def _differences(tokenizer: Tokenizer) -> list[str]:
+def _differences(tokenizer: Tokenizer, decoder: bool) -> list[str]:
     """What other programs do otherwise with the same tokenizer.json."""
     notes = []
     if tokenizer.spelling == "words":
@@ -206,7 +208,7 @@ def _differences(tokenizer: Tokenizer) -> list[str]:
         notes.append(
             "phrases such as new york are one token here; other programs give their words one by one"
         )
-    if tokenizer.spelling in ("pieces", "words", "spaces"):
+    if decoder and tokenizer.spelling in ("pieces", "words", "spaces"):
         notes.append(
             "spaces around marks: the tokens that are generated are the same, their text may be spaced otherwise"
         )

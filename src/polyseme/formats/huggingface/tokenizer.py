@@ -22,7 +22,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 from polyseme.errors import CheckpointError, ConfigError, PolysemeError
 from polyseme.formats.tensors import TOKENIZER_LIMIT, member, read_json
 from polyseme.text.roles import SETTINGS, resolve_roles
-from polyseme.text.tokenizers import Tokenizer
+from polyseme.text.tokenizers import Tokenizer, from_library
 
 __all__ = ["read_tokenizer", "tokenizer_files"]
 
@@ -80,7 +80,9 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
         return Tokenizer(backend, settings | {key: found for key, found in known.items() if found})
     except PolysemeError:
         raise
-    except Exception as error:  # the library's, which tries out the vocabulary
+    except BaseException as error:  # the library's, which tries out the vocabulary
+        if not from_library(error):
+            raise
         raise CheckpointError("not a tokenizer that works", got=str(error)[:200], where=where) from None
 
 
@@ -93,7 +95,9 @@ def _inside(value: Any, backend: hf.Tokenizer) -> list[Any]:
 def _backend(spec: Mapping[str, Any], where: Path) -> hf.Tokenizer:
     try:
         return hf.Tokenizer.from_str(json.dumps(spec, ensure_ascii=False))
-    except Exception as error:  # the library raises bare Exception
+    except BaseException as error:
+        if not from_library(error):
+            raise
         raise CheckpointError(
             "not a tokenizer that the tokenizers library reads", got=str(error)[:200], where=where
         ) from None
@@ -193,12 +197,12 @@ def _byte_bpe(
     for key in ("add_bos_token", "add_eos_token"):
         if settings.get(key):
             raise ConfigError(f"{key} cannot be honoured without a tokenizer.json", got=True, where=where)
-    try:
-        backend = hf.Tokenizer(models.BPE(vocabulary, merges, fuse_unk=False))
-    except Exception as error:  # the library raises bare Exception: a merge of pieces that are not there
-        raise CheckpointError(
-            "merges.txt and vocab.json do not fit", got=str(error)[:200], where=where
-        ) from None
+    for one, other in merges:
+        if not (one in vocabulary and other in vocabulary and one + other in vocabulary):
+            raise CheckpointError(
+                "vocab.json does not hold the merge of merges.txt", got=f"{one} {other}"[:80], where=where
+            )
+    backend = hf.Tokenizer(models.BPE(vocabulary, merges, fuse_unk=False))
     prefix = bool(settings.get("add_prefix_space", False))
     whole = pre_tokenizers.ByteLevel(add_prefix_space=prefix, use_regex=not qwen)
     if qwen:
