@@ -45,7 +45,7 @@ _POWERS = np.array([float(f"1e{i}") for i in range(_EXACT + 1)])
 def _kernel() -> Callable[..., Any]:
     import numba
 
-    return numba.njit(cache=True, nogil=True, boundscheck=False)(_parse)  # type: ignore[no-any-return]
+    return numba.njit(cache=True, nogil=True, boundscheck=False)(_parse)
 
 
 def _parse(

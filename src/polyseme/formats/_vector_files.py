@@ -247,7 +247,8 @@ def _read_binary(
     """Entries of a word, a space and its numbers; `start` is what was read of them already."""
     done, size, data, at = 0, 4 * table.width, start, 0
     while done < count:
-        words, vectors = [], []
+        words: list[bytes] = []
+        vectors: list[bytes] = []
         while done + len(words) < count:
             space = data.find(b" ", at, at + _WORD_LIMIT)
             end = space + 1 + size
