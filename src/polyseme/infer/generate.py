@@ -170,9 +170,9 @@ class _Work:
     def __init__(self, loaded: Loaded, config: GenerationConfig) -> None:
         self.loaded, self.config = loaded, config
         self._head = decoder_head(loaded)
-        tokenizer, entries = loaded.tokenizer, loaded.encoder.token_embedding().weight
-        never = set(tokenizer.special_ids) - {tokenizer.sep_id} | {*range(tokenizer.vocab_size, len(entries))}
-        self._never = torch.tensor(sorted(never), device=entries.device)
+        tokenizer, entries = loaded.tokenizer, loaded.encoder.token_embedding().num_embeddings
+        never = set(tokenizer.special_ids) - {tokenizer.sep_id} | {*range(tokenizer.vocab_size, entries)}
+        self._never = torch.tensor(sorted(never), device=next(loaded.encoder.parameters()).device)
         self._random = Random(config.seed, "generate")
 
     def prompt(self, text: str) -> Prompt:

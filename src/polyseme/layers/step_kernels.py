@@ -1,0 +1,434 @@
+"""One step of a pre-norm decoder, compiled: the next token of a few rows through all layers, on all threads at once.
+
+At one token a row the weights are read once a step and little is done with each, so the time of a step is that of
+reading them, if nothing else stands in the way. Here nothing does: every thread of a team runs `step` from the first
+layer to the last; they meet where one needs what another wrote (five times a layer) and take stretches of rows of each
+matrix as they go. A row is read once, for all rows of the batch. Weights may be float32 or int8 with one scale a row;
+products and sums are float32. What is computed is what `decode` of the models computes; layers/step.py prepares the
+arguments.
+
+Every number is computed by one thread in an order that does not depend on how many there are.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import carray, njit, types
+from numba.extending import intrinsic
+
+FIELDS = (
+    "attention_norm", "attention_norm_bias", "query_key_value", "query_key_value_scale", "query_key_value_bias",
+    "query_norm", "key_norm", "attention_output", "attention_output_scale", "attention_output_bias",
+    "feedforward_norm", "feedforward_norm_bias", "wide", "wide_scale", "wide_bias",
+    "gate", "gate_scale", "gate_bias", "narrow", "narrow_scale", "narrow_bias", "keys", "values",
+)  # fmt: skip
+"""Columns of `step`'s table: addresses of a layer's arrays, 0 for those it has not. Its last row holds, in the first five
+columns, the final norm and the output matrix with their scale and bias."""
+SIZES = ("width", "heads", "shared", "head_size", "wide", "activation", "vocabulary", "capacity", "length")
+"""Entries of `step`'s sizes; "shared" is the number of key-value heads, "length" that of the cache before the step."""
+ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "tanh")
+GROUP = 8
+"""Rows of a batch whose products with a row of weights are formed together."""
+
+_LINE = 64  # bytes of a cache line: counters that different threads write stand that far apart
+_PATIENCE = 4000  # looks at a counter before the thread lets others run
+_PAUSE = {"x86_64": "pause", "AMD64": "pause", "aarch64": "yield", "arm64": "yield"}.get(platform.machine(), "")
+_SUMS = {"reassoc", "contract", "arcp", "nsz", "afn"}  # sums may be reordered; infinities and NaNs keep their meaning
+_yield_processor = types.ExternalFunction("sched_yield", types.int32())
+
+
+@intrinsic
+def _pointer(typing_context: Any, address: Any, like: Any) -> Any:
+    """An address as a pointer to numbers like those of an array."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(like.dtype)(types.int64, like), generate
+
+
+@intrinsic
+def _add(typing_context: Any, address: Any, value: Any) -> Any:
+    """Add to a counter that all threads share; gives what it was."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
+        return builder.atomic_rmw("add", pointer, arguments[1], "seq_cst")
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def _look(typing_context: Any, address: Any) -> Any:
+    """The value of a counter that all threads share."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if _PAUSE:
+            builder.asm(ir.FunctionType(ir.VoidType(), []), _PAUSE, "", [], True)
+        pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
+        return builder.load_atomic(pointer, "seq_cst", 8, typ=ir.IntType(64))
+
+    return types.int64(types.int64), generate
+
+
+@intrinsic
+def _as_float(typing_context: Any, bits: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.FloatType())
+
+    return types.float32(types.int32), generate
+
+
+@njit(nogil=True, cache=True)
+def _meet(counters, threads):  # type: ignore[no-untyped-def]
+    """Wait until all threads are here; False where the step was given up."""
+    if threads == 1:
+        return True
+    goal = (_add(counters, 1) // threads + 1) * threads
+    looks = 0
+    while _look(counters) < goal:
+        if _look(counters + _LINE) != 0:
+            return False
+        looks += 1
+        if looks > _PATIENCE:
+            _yield_processor()
+    return True
+
+
+@njit(nogil=True, cache=True, fastmath={"contract"})
+def _exp(x):  # type: ignore[no-untyped-def]
+    """e^x in float32 within two units of the last place, in a form that runs on vectors.
+
+    e^x = 2^n e^r,  n = round(x / ln 2),  r = x - n ln 2, and e^r by its series
+    """
+    x = min(max(x, np.float32(-87.0)), np.float32(88.0))
+    n = np.floor(x * np.float32(1.4426950408889634) + np.float32(0.5))
+    r = (x - n * np.float32(0.693359375)) + n * np.float32(2.12194440e-4)
+    s = np.float32(1 / 5040)
+    for c in (1 / 720, 1 / 120, 1 / 24, 1 / 6, 0.5, 1.0, 1.0):
+        s = s * r + np.float32(c)
+    return s * _as_float((np.int32(n) + np.int32(127)) << np.int32(23))  # type: ignore[call-arg]
+
+
+@njit(nogil=True, cache=True, fastmath={"contract"})
+def _sigmoid(x):  # type: ignore[no-untyped-def]
+    return np.float32(1.0) / (np.float32(1.0) + _exp(-x))
+
+
+@njit(nogil=True, cache=True, fastmath={"contract"})
+def _activate(x, kind):  # type: ignore[no-untyped-def]
+    """Apply an activation, by its place in ACTIVATIONS, to a row."""
+    if kind == 0:
+        for i in range(len(x)):
+            x[i] = np.float32(0.5) * x[i] * (np.float32(1.0) + math.erf(x[i] * np.float32(0.7071067811865476)))
+    elif kind <= 2:  # 0.5 x (1 + tanh u) = x σ(2 u)
+        for i in range(len(x)):
+            v = x[i]
+            x[i] = v * _sigmoid(np.float32(1.5957691216057308) * (v + np.float32(0.044715) * v * v * v))
+    elif kind == 3:
+        for i in range(len(x)):
+            x[i] = max(x[i], np.float32(0.0))
+    elif kind == 4:
+        for i in range(len(x)):
+            x[i] = x[i] * _sigmoid(x[i])
+    else:
+        for i in range(len(x)):
+            x[i] = np.float32(2.0) * _sigmoid(np.float32(2.0) * x[i]) - np.float32(1.0)
+
+
+@njit(nogil=True, cache=True, fastmath=_SUMS)
+def _normalise(x, weight, bias, centred, eps, out):  # type: ignore[no-untyped-def]
+    """LayerNorm of a row where `centred`, else RMSNorm."""
+    n = len(x)
+    mean = np.float32(0.0)
+    if centred:
+        for i in range(n):
+            mean += x[i]
+        mean /= np.float32(n)
+    square = np.float32(0.0)
+    for i in range(n):
+        square += (x[i] - mean) * (x[i] - mean)
+    inverse = np.float32(1.0) / np.sqrt(square / np.float32(n) + eps)
+    if centred:
+        for i in range(n):
+            out[i] = (x[i] - mean) * inverse * weight[i] + bias[i]
+    else:
+        for i in range(n):
+            out[i] = x[i] * inverse * weight[i]
+
+
+@njit(nogil=True, cache=True, fastmath=_SUMS)
+def _dots_1(w, x, b):  # type: ignore[no-untyped-def]
+    x0, a0 = x[b], np.float32(0.0)
+    for k in range(len(w)):
+        a0 += np.float32(w[k]) * x0[k]
+    return a0
+
+
+@njit(nogil=True, cache=True, fastmath=_SUMS)
+def _dots_2(w, x, b):  # type: ignore[no-untyped-def]
+    x0, x1 = x[b], x[b + 1]
+    a0 = a1 = np.float32(0.0)
+    for k in range(len(w)):
+        v = np.float32(w[k])
+        a0 += v * x0[k]
+        a1 += v * x1[k]
+    return a0, a1
+
+
+@njit(nogil=True, cache=True, fastmath=_SUMS)
+def _dots_4(w, x, b):  # type: ignore[no-untyped-def]
+    x0, x1, x2, x3 = x[b], x[b + 1], x[b + 2], x[b + 3]
+    a0 = a1 = a2 = a3 = np.float32(0.0)
+    for k in range(len(w)):
+        v = np.float32(w[k])
+        a0 += v * x0[k]
+        a1 += v * x1[k]
+        a2 += v * x2[k]
+        a3 += v * x3[k]
+    return a0, a1, a2, a3
+
+
+@njit(nogil=True, cache=True, fastmath=_SUMS)
+def _dots_8(w, x, b):  # type: ignore[no-untyped-def]
+    x0, x1, x2, x3, x4, x5, x6, x7 = x[b], x[b + 1], x[b + 2], x[b + 3], x[b + 4], x[b + 5], x[b + 6], x[b + 7]
+    a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = np.float32(0.0)
+    for k in range(len(w)):
+        v = np.float32(w[k])
+        a0 += v * x0[k]
+        a1 += v * x1[k]
+        a2 += v * x2[k]
+        a3 += v * x3[k]
+        a4 += v * x4[k]
+        a5 += v * x5[k]
+        a6 += v * x6[k]
+        a7 += v * x7[k]
+    return a0, a1, a2, a3, a4, a5, a6, a7
+
+
+@njit(nogil=True, cache=True)
+def _product(w, x, y, rows, first, last):  # type: ignore[no-untyped-def]
+    """y = x Wᵀ for outputs first … last-1.
+
+    Shapes:  w: (N, K).  x: (R, K), y: (R, N), R a multiple of GROUP of which the first `rows` count
+    """
+    for n in range(first, last):
+        b = 0
+        while b < rows:
+            left = rows - b
+            if left > 4:
+                y[b, n], y[b + 1, n], y[b + 2, n], y[b + 3, n], y[b + 4, n], y[b + 5, n], y[b + 6, n], y[b + 7, n] = (
+                    _dots_8(w[n], x, b)
+                )  # fmt: skip
+                b += 8
+            elif left > 2:
+                y[b, n], y[b + 1, n], y[b + 2, n], y[b + 3, n] = _dots_4(w[n], x, b)
+                b += 4
+            elif left == 2:
+                y[b, n], y[b + 1, n] = _dots_2(w[n], x, b)
+                b += 2
+            else:
+                y[b, n] = _dots_1(w[n], x, b)
+                b += 1
+
+
+@njit(nogil=True, cache=True, fastmath={"contract"})
+def _finish(y, scale_at, bias_at, first, last):  # type: ignore[no-untyped-def]
+    """Scale and shift a row of products, where there is something to do it with."""
+    if scale_at != 0:
+        scale = carray(_pointer(scale_at, y), (last,))  # type: ignore[call-arg]
+        for n in range(first, last):
+            y[n] *= scale[n]
+    if bias_at != 0:
+        bias = carray(_pointer(bias_at, y), (last,))  # type: ignore[call-arg]
+        for n in range(first, last):
+            y[n] += bias[n]
+
+
+@njit(nogil=True, cache=True)
+def _linear(like, parts, x, y, rows, inner, outer, first, last):  # type: ignore[no-untyped-def]
+    """A whole linear layer for outputs first … last-1; parts: addresses of weight, scale, bias."""
+    w = carray(_pointer(parts[0], like), (outer, inner))  # type: ignore[call-arg]
+    _product(w, x, y, rows, first, last)
+    for b in range(rows):
+        _finish(y[b], parts[1], parts[2], first, last)
+
+
+@njit(nogil=True, cache=True, fastmath=_SUMS)
+def _head(x, norm_at, eps, cos, sin, out):  # type: ignore[no-untyped-def]
+    """A query or key of one head: normalised where it has a norm, turned where there are angles.
+
+    Shapes:  x, out: (D,).  cos, sin: (D,) or (0,)
+    """
+    n, half = len(x), len(x) // 2
+    if norm_at != 0:
+        _normalise(x, carray(_pointer(norm_at, x), (n,)), x, False, eps, out)  # type: ignore[call-arg]
+    else:
+        for i in range(n):
+            out[i] = x[i]
+    if len(cos) > 0:
+        for i in range(half):
+            left, right = out[i], out[i + half]
+            out[i] = left * cos[i] + right * sin[i]
+            out[i + half] = right * cos[i + half] + left * sin[i + half]
+
+
+@njit(nogil=True, cache=True, fastmath=_SUMS)
+def _attend(q, keys, values, first, last, scores, out):  # type: ignore[no-untyped-def]
+    """softmax(q kᵀ / √D) v over slots first … last-1.
+
+    Shapes:  q, out: (D,).  keys, values: (capacity, D).  scores: (capacity,) scratch
+    """
+    size = len(q)
+    scale = np.float32(1.0) / np.sqrt(np.float32(size))
+    most = np.float32(-np.inf)
+    for t in range(first, last):
+        k, s = keys[t], np.float32(0.0)
+        for i in range(size):
+            s += q[i] * k[i]
+        s *= scale
+        scores[t] = s
+        most = max(most, s)
+    total = np.float32(0.0)
+    for t in range(first, last):
+        e = _exp(scores[t] - most)
+        scores[t] = e
+        total += e
+    for i in range(size):
+        out[i] = np.float32(0.0)
+    for t in range(first, last):
+        v, p = values[t], scores[t]
+        for i in range(size):
+            out[i] += p * v[i]
+    for i in range(size):
+        out[i] /= total
+
+
+@njit(nogil=True, cache=True)
+def _mix(parts, sizes, eps, qkv, cos, sin, start, b, g, scores, query, mixed):  # type: ignore[no-untyped-def]
+    """One key-value head of one row: keep its new key and value, and answer the queries that share it."""
+    heads, shared, size, capacity, length = sizes[1], sizes[2], sizes[3], sizes[7], sizes[8]
+    shape = (qkv.shape[0], shared, capacity, size)  # the cache has as many rows, or fewer than this
+    keys = carray(_pointer(parts[21], qkv), shape)[b, g]  # type: ignore[call-arg]
+    values = carray(_pointer(parts[22], qkv), shape)[b, g]  # type: ignore[call-arg]
+    at = (heads + g) * size
+    angle = min(b, cos.shape[0] - 1)
+    _head(qkv[b, at : at + size], parts[6], eps, cos[angle], sin[angle], keys[length])
+    at = (heads + shared + g) * size
+    for i in range(size):
+        values[length, i] = qkv[b, at + i]
+    share = heads // shared
+    for h in range(g * share, (g + 1) * share):
+        place = slice(h * size, (h + 1) * size)
+        _head(qkv[b, place], parts[5], eps, cos[angle], sin[angle], query)
+        _attend(query, keys, values, start[b], length + 1, scores, mixed[b, place])
+
+
+@njit(nogil=True, cache=True)
+def _norm_rows(h, rows, weight_at, bias_at, eps, out):  # type: ignore[no-untyped-def]
+    width = h.shape[1]
+    weight = carray(_pointer(weight_at, h), (width,))  # type: ignore[call-arg]
+    bias = carray(_pointer(bias_at, h), (width,))  # type: ignore[call-arg]
+    for b in range(rows):
+        _normalise(h[b], weight, bias, bias_at != 0, eps, out[b])
+
+
+@njit(nogil=True, cache=True)
+def _stretch(n, threads):  # type: ignore[no-untyped-def]
+    """How many outputs a thread takes at a time: a few turns each, in whole cache lines."""
+    return n if threads == 1 else max(16, -(-n // (threads * 6)) // 16 * 16)
+
+
+@njit(nogil=True, cache=True)
+def step(  # type: ignore[no-untyped-def]
+    like, table, sizes, eps, rows, counters, threads, h, normed, query, scores, qkv, mixed, wide, gates,
+    sums, logits, cos, sin, start,
+):  # fmt: skip
+    """One thread's share of a step: h through all layers, the cache filled, the next token's logits.
+
+    Args:
+        like: an empty array of the weights' type.
+        table: addresses; see FIELDS.
+        sizes: see SIZES.
+        counters: address of the shared counters: who met, whether to give up, then one for every piece of work.
+        normed, query, scores: this thread's own scratch.
+        qkv, mixed, wide, gates, sums: scratch that all share.
+        start: each row's first real slot of the cache.
+    Shapes:  R rows, a multiple of GROUP.  h, normed, sums: (R, width).  qkv: (R, (heads + 2 shared) · head_size).
+             mixed: (R, heads · head_size).  wide, gates: (R, wide).  logits: (R, vocabulary).
+             query: (head_size,).  scores: (capacity,).  cos, sin: (1 or rows, head_size or 0).  start: (rows,)
+    """
+    width, heads, shared, size, inner, kind, vocabulary = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6]
+    layers = table.shape[0] - 1
+    work = counters + 2 * _LINE
+    for layer in range(layers):
+        parts = table[layer]
+        _norm_rows(h, rows, parts[0], parts[1], eps, normed)
+        n, turn = qkv.shape[1], _stretch(qkv.shape[1], threads)
+        first = _add(work, turn)
+        while first < n:
+            _linear(like, parts[2:5], normed, qkv, rows, width, n, first, min(first + turn, n))
+            first = _add(work, turn)
+        if not _meet(counters, threads):
+            return
+        work += _LINE
+        task = _add(work, 1)
+        while task < rows * shared:
+            _mix(
+                parts, sizes, eps, qkv, cos, sin, start, task // shared, task % shared, scores, query, mixed
+            )
+            task = _add(work, 1)
+        if not _meet(counters, threads):
+            return
+        work += _LINE
+        turn = _stretch(width, threads)
+        first = _add(work, turn)
+        while first < width:
+            last = min(first + turn, width)
+            _linear(like, parts[7:10], mixed, sums, rows, heads * size, width, first, last)
+            for b in range(rows):
+                h[b, first:last] += sums[b, first:last]
+            first = _add(work, turn)
+        if not _meet(counters, threads):
+            return
+        work += _LINE
+        _norm_rows(h, rows, parts[10], parts[11], eps, normed)
+        turn = _stretch(inner, threads)
+        first = _add(work, turn)
+        while first < inner:
+            last = min(first + turn, inner)
+            _linear(like, parts[12:15], normed, wide, rows, width, inner, first, last)
+            if parts[15] != 0:
+                _linear(like, parts[15:18], normed, gates, rows, width, inner, first, last)
+            for b in range(rows):
+                _activate(wide[b, first:last], kind)
+                if parts[15] != 0:
+                    for i in range(first, last):
+                        wide[b, i] *= gates[b, i]
+            first = _add(work, turn)
+        if not _meet(counters, threads):
+            return
+        work += _LINE
+        turn = _stretch(width, threads)
+        first = _add(work, turn)
+        while first < width:
+            last = min(first + turn, width)
+            _linear(like, parts[18:21], wide, sums, rows, inner, width, first, last)
+            for b in range(rows):
+                h[b, first:last] += sums[b, first:last]
+            first = _add(work, turn)
+        if not _meet(counters, threads):
+            return
+        work += _LINE
+    parts = table[layers]
+    _norm_rows(h, rows, parts[0], parts[1], eps, normed)
+    turn = _stretch(vocabulary, 4 * threads)
+    first = _add(work, turn)
+    while first < vocabulary:
+        _linear(like, parts[2:5], normed, logits, rows, width, vocabulary, first, min(first + turn, vocabulary))
+        first = _add(work, turn)
