@@ -19,7 +19,10 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import carray, njit, types
+from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
+
+from polyseme.layers._tiles import LANES, WIDE, make_tile
 
 FIELDS = (
     "attention_norm", "attention_norm_bias", "query_key_value", "query_key_value_scale", "query_key_value_bias",
@@ -35,9 +38,11 @@ ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "tanh")
 GROUP = 8
 """Rows of a batch whose products with a row of weights are formed together."""
 
+_AHEAD = 4096  # bytes of weights that are fetched before they are needed
+_NEAR = 24576  # bytes of inputs that stay in the nearest cache, beside the weights that pass through it
 _LINE = 64  # bytes of a cache line: counters that different threads write stand that far apart
 _PATIENCE = 4000  # looks at a counter before the thread lets others run
-_PAUSE = {"x86_64": "pause", "AMD64": "pause", "aarch64": "yield", "arm64": "yield"}.get(platform.machine(), "")
+_INTEL = platform.machine() in ("x86_64", "AMD64")
 _SUMS = {"reassoc", "contract", "arcp", "nsz", "afn"}  # sums may be reordered; infinities and NaNs keep their meaning
 _yield_processor = types.ExternalFunction("sched_yield", types.int32())
 
@@ -68,8 +73,9 @@ def _look(typing_context: Any, address: Any) -> Any:
     """The value of a counter that all threads share."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        if _PAUSE:
-            builder.asm(ir.FunctionType(ir.VoidType(), []), _PAUSE, "", [], True)
+        if _INTEL:  # tell the processor that this is a loop which waits
+            kind = ir.FunctionType(ir.VoidType(), [])
+            builder.call(get_or_insert_function(builder.module, kind, "llvm.x86.sse2.pause"), [])
         pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
         return builder.load_atomic(pointer, "seq_cst", 8, typ=ir.IntType(64))
 
@@ -162,79 +168,66 @@ def _normalise(x, weight, bias, centred, eps, out):  # type: ignore[no-untyped-d
             out[i] = x[i] * inverse * weight[i]
 
 
-@njit(nogil=True, cache=True, fastmath=_SUMS)
-def _dots_1(w, x, b):  # type: ignore[no-untyped-def]
-    x0, a0 = x[b], np.float32(0.0)
-    for k in range(len(w)):
-        a0 += np.float32(w[k]) * x0[k]
-    return a0
+# rows of a weight, vectors and accumulators of a sum: as many as the registers hold
+_tile_1 = make_tile(1, 1, 4)
+_tile_2 = make_tile(2, 2, 2)
+_tile_4 = make_tile(2, 4, 1)
+_tile_8 = make_tile(2 if WIDE else 1, 8, 1)
+_ROWS_8 = 2 if WIDE else 1
+
+
+@njit(nogil=True, cache=True)
+def _keep(sums, y, n, many, b, group, more):  # type: ignore[no-untyped-def]
+    """Put a tile's sums in their places, or add them to what is there."""
+    for i in range(many):
+        for j in range(group):
+            s = sums[i * group + j]
+            y[b + j, n + i] = y[b + j, n + i] + s if more else s
 
 
 @njit(nogil=True, cache=True, fastmath=_SUMS)
-def _dots_2(w, x, b):  # type: ignore[no-untyped-def]
-    x0, x1 = x[b], x[b + 1]
-    a0 = a1 = np.float32(0.0)
-    for k in range(len(w)):
-        v = np.float32(w[k])
-        a0 += v * x0[k]
-        a1 += v * x1[k]
-    return a0, a1
-
-
-@njit(nogil=True, cache=True, fastmath=_SUMS)
-def _dots_4(w, x, b):  # type: ignore[no-untyped-def]
-    x0, x1, x2, x3 = x[b], x[b + 1], x[b + 2], x[b + 3]
-    a0 = a1 = a2 = a3 = np.float32(0.0)
-    for k in range(len(w)):
-        v = np.float32(w[k])
-        a0 += v * x0[k]
-        a1 += v * x1[k]
-        a2 += v * x2[k]
-        a3 += v * x3[k]
-    return a0, a1, a2, a3
-
-
-@njit(nogil=True, cache=True, fastmath=_SUMS)
-def _dots_8(w, x, b):  # type: ignore[no-untyped-def]
-    x0, x1, x2, x3, x4, x5, x6, x7 = x[b], x[b + 1], x[b + 2], x[b + 3], x[b + 4], x[b + 5], x[b + 6], x[b + 7]
-    a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = np.float32(0.0)
-    for k in range(len(w)):
-        v = np.float32(w[k])
-        a0 += v * x0[k]
-        a1 += v * x1[k]
-        a2 += v * x2[k]
-        a3 += v * x3[k]
-        a4 += v * x4[k]
-        a5 += v * x5[k]
-        a6 += v * x6[k]
-        a7 += v * x7[k]
-    return a0, a1, a2, a3, a4, a5, a6, a7
+def _rest(w, x, y, rows, first, last, k):  # type: ignore[no-untyped-def]
+    """Add what tiles leave over: inputs from the k-th on."""
+    for n in range(first, last):
+        for b in range(rows):
+            a = np.float32(0.0)
+            for i in range(k, w.shape[1]):
+                a += np.float32(w[n, i]) * x[b, i]
+            y[b, n] = y[b, n] + a if k > 0 else a
 
 
 @njit(nogil=True, cache=True)
 def _product(w, x, y, rows, first, last):  # type: ignore[no-untyped-def]
-    """y = x Wᵀ for outputs first … last-1.
+    """y = x Wᵀ for outputs first … last-1, some inputs at a time, so that those of all vectors stay in the nearest cache.
 
     Shapes:  w: (N, K).  x: (R, K), y: (R, N), R a multiple of GROUP of which the first `rows` count
     """
-    for n in range(first, last):
-        b = 0
-        while b < rows:
-            left = rows - b
-            if left > 4:
-                y[b, n], y[b + 1, n], y[b + 2, n], y[b + 3, n], y[b + 4, n], y[b + 5, n], y[b + 6, n], y[b + 7, n] = (
-                    _dots_8(w[n], x, b)
-                )  # fmt: skip
-                b += 8
-            elif left > 2:
-                y[b, n], y[b + 1, n], y[b + 2, n], y[b + 3, n] = _dots_4(w[n], x, b)
-                b += 4
-            elif left == 2:
-                y[b, n], y[b + 1, n] = _dots_2(w[n], x, b)
-                b += 2
+    inner, size = w.shape[1], w.itemsize
+    stride, length = inner * size, inner * 4
+    unroll = 4 if rows == 1 else 2 if rows == 2 else 1
+    many = 1 if rows == 1 else _ROWS_8 if rows > 4 else 2
+    ahead = max(many, -(-_AHEAD // stride)) * stride
+    whole = inner // (LANES * unroll)
+    block = max(1, _NEAR // (4 * min(rows, GROUP) * LANES * unroll))
+    for done in range(0, whole, block):
+        steps, k = min(block, whole - done), done * LANES * unroll
+        inputs = x.ctypes.data + 4 * k
+        for n in range(first, last, many):
+            at = w.ctypes.data + n * stride + k * size
+            few = n + many > last  # a single row where two are read: it is read twice, and written once
+            step, kept = (0, 1) if few else (stride, many)
+            if rows == 1:
+                _keep(_tile_1(w, at, step, ahead, inputs, length, steps), y, n, 1, 0, 1, done > 0)
+            elif rows == 2:
+                _keep(_tile_2(w, at, step, ahead, inputs, length, steps), y, n, kept, 0, 2, done > 0)
+            elif rows <= 4:
+                _keep(_tile_4(w, at, step, ahead, inputs, length, steps), y, n, kept, 0, 4, done > 0)
             else:
-                y[b, n] = _dots_1(w[n], x, b)
-                b += 1
+                for b in range(0, rows, 8):
+                    sums = _tile_8(w, at, step, ahead, inputs + b * length, length, steps)
+                    _keep(sums, y, n, kept, b, 8, done > 0)
+    if whole * LANES * unroll < inner:
+        _rest(w, x, y, rows, first, last, whole * LANES * unroll)
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"})
@@ -346,7 +339,7 @@ def _stretch(n, threads):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def step(  # type: ignore[no-untyped-def]
-    like, table, sizes, eps, rows, counters, threads, h, normed, query, scores, qkv, mixed, wide, gates,
+    like, table, sizes, eps, rows, counters, threads, normed, query, scores, h, qkv, mixed, wide, gates,
     sums, logits, cos, sin, start,
 ):  # fmt: skip
     """One thread's share of a step: h through all layers, the cache filled, the next token's logits.
