@@ -22,7 +22,7 @@ from polyseme.layers.cache import KeyValueCache
 from polyseme.layers.int8 import Int8Embedding, Int8Linear
 from polyseme.layers.team import team
 
-_LINE, _COUNTERS, _MEETINGS = 8, 2, 5  # see step_kernels: numbers of a cache line, counters at the head, and per layer
+_LINE, _COUNTERS, _MEETINGS = 8, 2, 6  # see step_kernels: numbers of a cache line, counters at the head, and per layer
 
 MOST_ROWS = 16
 """With more rows a step is bound by arithmetic, and torch's products are at least as good."""

@@ -44,6 +44,10 @@ _LINE = 64  # bytes of a cache line: counters that different threads write stand
 _PATIENCE = 4000  # looks at a counter before the thread lets others run
 _INTEL = platform.machine() in ("x86_64", "AMD64")
 _SUMS = {"reassoc", "contract", "arcp", "nsz", "afn"}  # sums may be reordered; infinities and NaNs keep their meaning
+_PRODUCTS = tuple(FIELDS.index(n) for n in ("query_key_value", "attention_output", "gate", "wide", "narrow"))
+_SECOND_NORM = FIELDS.index("feedforward_norm")
+# what `step` is made of is never called from Python, so it needs no way in from there
+_PART: Any = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 _yield_processor = types.ExternalFunction("sched_yield", types.int32())
 
 
@@ -90,7 +94,7 @@ def _as_float(typing_context: Any, bits: Any) -> Any:
     return types.float32(types.int32), generate
 
 
-@njit(nogil=True, cache=True)
+@njit(**_PART)
 def _meet(counters, threads):  # type: ignore[no-untyped-def]
     """Wait until all threads are here; False where the step was given up."""
     if threads == 1:
@@ -106,7 +110,7 @@ def _meet(counters, threads):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
+@njit(**_PART, fastmath={"contract"})
 def _exp(x):  # type: ignore[no-untyped-def]
     """e^x in float32 within two units of the last place, in a form that runs on vectors.
 
@@ -121,12 +125,12 @@ def _exp(x):  # type: ignore[no-untyped-def]
     return s * _as_float((np.int32(n) + np.int32(127)) << np.int32(23))  # type: ignore[call-arg]
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
+@njit(**_PART, fastmath={"contract"})
 def _sigmoid(x):  # type: ignore[no-untyped-def]
     return np.float32(1.0) / (np.float32(1.0) + _exp(-x))
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
+@njit(**_PART, fastmath={"contract"})
 def _activate(x, kind):  # type: ignore[no-untyped-def]
     """Apply an activation, by its place in ACTIVATIONS, to a row."""
     if kind == 0:
@@ -147,7 +151,7 @@ def _activate(x, kind):  # type: ignore[no-untyped-def]
             x[i] = np.float32(2.0) * _sigmoid(np.float32(2.0) * x[i]) - np.float32(1.0)
 
 
-@njit(nogil=True, cache=True, fastmath=_SUMS)
+@njit(**_PART, fastmath=_SUMS)
 def _normalise(x, weight, bias, centred, eps, out):  # type: ignore[no-untyped-def]
     """LayerNorm of a row where `centred`, else RMSNorm."""
     n = len(x)
@@ -176,7 +180,7 @@ _tile_8 = make_tile(2 if WIDE else 1, 8, 1)
 _ROWS_8 = 2 if WIDE else 1
 
 
-@njit(nogil=True, cache=True)
+@njit(**_PART)
 def _keep(sums, y, n, many, b, group, more):  # type: ignore[no-untyped-def]
     """Put a tile's sums in their places, or add them to what is there."""
     for i in range(many):
@@ -185,7 +189,7 @@ def _keep(sums, y, n, many, b, group, more):  # type: ignore[no-untyped-def]
             y[b + j, n + i] = y[b + j, n + i] + s if more else s
 
 
-@njit(nogil=True, cache=True, fastmath=_SUMS)
+@njit(**_PART, fastmath=_SUMS)
 def _rest(w, x, y, rows, first, last, k):  # type: ignore[no-untyped-def]
     """Add what tiles leave over: inputs from the k-th on."""
     for n in range(first, last):
@@ -196,7 +200,7 @@ def _rest(w, x, y, rows, first, last, k):  # type: ignore[no-untyped-def]
             y[b, n] = y[b, n] + a if k > 0 else a
 
 
-@njit(nogil=True, cache=True)
+@njit(**_PART)
 def _product(w, x, y, rows, first, last):  # type: ignore[no-untyped-def]
     """y = x Wᵀ for outputs first … last-1, some inputs at a time, so that those of all vectors stay in the nearest cache.
 
@@ -230,29 +234,29 @@ def _product(w, x, y, rows, first, last):  # type: ignore[no-untyped-def]
         _rest(w, x, y, rows, first, last, whole * LANES * unroll)
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
-def _finish(y, scale_at, bias_at, first, last):  # type: ignore[no-untyped-def]
-    """Scale and shift a row of products, where there is something to do it with."""
+@njit(**_PART, fastmath={"contract"})
+def _add_to(x, y):  # type: ignore[no-untyped-def]
+    for i in range(len(x)):
+        x[i] += y[i]
+
+
+@njit(**_PART, fastmath={"contract"})
+def _multiply(x, y):  # type: ignore[no-untyped-def]
+    for i in range(len(x)):
+        x[i] *= y[i]
+
+
+@njit(**_PART)
+def _finish(y, scale_at, bias_at, first):  # type: ignore[no-untyped-def]
+    """Scale and shift a row's products, the first of which is output `first`, where there is something to do it with."""
+    last = first + len(y)
     if scale_at != 0:
-        scale = carray(_pointer(scale_at, y), (last,))  # type: ignore[call-arg]
-        for n in range(first, last):
-            y[n] *= scale[n]
+        _multiply(y, carray(_pointer(scale_at, y), (last,))[first:])  # type: ignore[call-arg]
     if bias_at != 0:
-        bias = carray(_pointer(bias_at, y), (last,))  # type: ignore[call-arg]
-        for n in range(first, last):
-            y[n] += bias[n]
+        _add_to(y, carray(_pointer(bias_at, y), (last,))[first:])  # type: ignore[call-arg]
 
 
-@njit(nogil=True, cache=True)
-def _linear(like, parts, x, y, rows, inner, outer, first, last):  # type: ignore[no-untyped-def]
-    """A whole linear layer for outputs first … last-1; parts: addresses of weight, scale, bias."""
-    w = carray(_pointer(parts[0], like), (outer, inner))  # type: ignore[call-arg]
-    _product(w, x, y, rows, first, last)
-    for b in range(rows):
-        _finish(y[b], parts[1], parts[2], first, last)
-
-
-@njit(nogil=True, cache=True, fastmath=_SUMS)
+@njit(**_PART, fastmath=_SUMS)
 def _head(x, norm_at, eps, cos, sin, out):  # type: ignore[no-untyped-def]
     """A query or key of one head: normalised where it has a norm, turned where there are angles.
 
@@ -271,7 +275,7 @@ def _head(x, norm_at, eps, cos, sin, out):  # type: ignore[no-untyped-def]
             out[i + half] = right * cos[i + half] + left * sin[i + half]
 
 
-@njit(nogil=True, cache=True, fastmath=_SUMS)
+@njit(**_PART, fastmath=_SUMS)
 def _attend(q, keys, values, first, last, scores, out):  # type: ignore[no-untyped-def]
     """softmax(q kᵀ / √D) v over slots first … last-1.
 
@@ -302,7 +306,7 @@ def _attend(q, keys, values, first, last, scores, out):  # type: ignore[no-untyp
         out[i] /= total
 
 
-@njit(nogil=True, cache=True)
+@njit(**_PART)
 def _mix(parts, sizes, eps, qkv, cos, sin, start, b, g, scores, query, mixed):  # type: ignore[no-untyped-def]
     """One key-value head of one row: keep its new key and value, and answer the queries that share it."""
     heads, shared, size, capacity, length = sizes[1], sizes[2], sizes[3], sizes[7], sizes[8]
@@ -322,7 +326,7 @@ def _mix(parts, sizes, eps, qkv, cos, sin, start, b, g, scores, query, mixed):  
         _attend(query, keys, values, start[b], length + 1, scores, mixed[b, place])
 
 
-@njit(nogil=True, cache=True)
+@njit(**_PART)
 def _norm_rows(h, rows, weight_at, bias_at, eps, out):  # type: ignore[no-untyped-def]
     width = h.shape[1]
     weight = carray(_pointer(weight_at, h), (width,))  # type: ignore[call-arg]
@@ -331,16 +335,51 @@ def _norm_rows(h, rows, weight_at, bias_at, eps, out):  # type: ignore[no-untype
         _normalise(h[b], weight, bias, bias_at != 0, eps, out[b])
 
 
-@njit(nogil=True, cache=True)
-def _stretch(n, threads):  # type: ignore[no-untyped-def]
-    """How many outputs a thread takes at a time: a few turns each, in whole cache lines."""
-    return n if threads == 1 else max(16, -(-n // (threads * 6)) // 16 * 16)
+@njit(**_PART)
+def _attend_all(parts, sizes, eps, rows, work, scores, query, qkv, mixed, cos, sin, start):  # type: ignore[no-untyped-def]
+    """Every key-value head of every row, whoever is free taking the next."""
+    shared = sizes[2]
+    task = _add(work, 1)
+    while task < rows * shared:
+        b, g = task // shared, task % shared
+        _mix(parts, sizes, eps, qkv, cos, sin, start, b, g, scores, query, mixed)
+        task = _add(work, 1)
 
 
-@njit(nogil=True, cache=True)
+@njit(**_PART)
+def _product_all(like, parts, rows, threads, work, x, y, h, gates, gated, activation):  # type: ignore[no-untyped-def]
+    """y = scale ⊙ x Wᵀ + bias, for the outputs that this thread comes to; parts: addresses of the three.
+
+    A thread takes a few hundred outputs at a time, in whole cache lines, and goes on with them while they are near.
+
+    Args:
+        h: what y is added to; empty where it is not.
+        gates: what act(y) is multiplied with, where `gated`.
+        activation: by its place in ACTIVATIONS; -1: none.
+    """
+    inner, outer = x.shape[1], y.shape[1]
+    w = carray(_pointer(parts[0], like), (outer, inner))  # type: ignore[call-arg]
+    stretch = outer if threads == 1 else min(512, max(16, -(-outer // (threads * 6)) // 16 * 16))
+    first = _add(work, stretch)
+    while first < outer:
+        last = min(first + stretch, outer)
+        _product(w, x, y, rows, first, last)
+        for b in range(rows):
+            out = y[b, first:last]
+            _finish(out, parts[1], parts[2], first)
+            if len(h) > 0:
+                _add_to(h[b, first:last], out)
+            if activation >= 0:
+                _activate(out, activation)
+                if gated:
+                    _multiply(out, gates[b, first:last])
+        first = _add(work, stretch)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def step(  # type: ignore[no-untyped-def]
-    like, table, sizes, eps, rows, counters, threads, normed, query, scores, h, qkv, mixed, wide, gates,
-    sums, logits, cos, sin, start,
+    like, table, sizes, eps, rows, counters, threads, normed, query, scores, h, qkv, mixed, wide, gates, sums, logits, cos,
+    sin, start,
 ):  # fmt: skip
     """One thread's share of a step: h through all layers, the cache filled, the next token's logits.
 
@@ -356,72 +395,38 @@ def step(  # type: ignore[no-untyped-def]
              mixed: (R, heads · head_size).  wide, gates: (R, wide).  logits: (R, vocabulary).
              query: (head_size,).  scores: (capacity,).  cos, sin: (1 or rows, head_size or 0).  start: (rows,)
     """
-    width, heads, shared, size, inner, kind, vocabulary = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6]
     layers = table.shape[0] - 1
+    nothing = h[:0]
     work = counters + 2 * _LINE
-    for layer in range(layers):
+    for layer in range(layers + 1):
         parts = table[layer]
-        _norm_rows(h, rows, parts[0], parts[1], eps, normed)
-        n, turn = qkv.shape[1], _stretch(qkv.shape[1], threads)
-        first = _add(work, turn)
-        while first < n:
-            _linear(like, parts[2:5], normed, qkv, rows, width, n, first, min(first + turn, n))
-            first = _add(work, turn)
-        if not _meet(counters, threads):
-            return
-        work += _LINE
-        task = _add(work, 1)
-        while task < rows * shared:
-            _mix(
-                parts, sizes, eps, qkv, cos, sin, start, task // shared, task % shared, scores, query, mixed
+        for stage in range(5 if layer < layers else 1):
+            place = _PRODUCTS[stage]
+            if parts[place] == 0:  # no gate
+                continue
+            x, y, stream, activation = normed, qkv, nothing, -1
+            if stage == 0:
+                _norm_rows(h, rows, parts[0], parts[1], eps, normed)
+                if layer == layers:
+                    y = logits
+            elif stage == 1:
+                _attend_all(parts, sizes, eps, rows, work, scores, query, qkv, mixed, cos, sin, start)
+                if not _meet(counters, threads):
+                    return
+                work += _LINE
+                x, y, stream = mixed, sums, h
+            elif stage == 2:
+                _norm_rows(h, rows, parts[_SECOND_NORM], parts[_SECOND_NORM + 1], eps, normed)
+                y = gates
+            elif stage == 3:
+                _norm_rows(h, rows, parts[_SECOND_NORM], parts[_SECOND_NORM + 1], eps, normed)
+                y, activation = wide, sizes[5]
+            else:
+                x, y, stream = wide, sums, h
+            gated = parts[_PRODUCTS[2]] != 0
+            _product_all(
+                like, parts[place : place + 3], rows, threads, work, x, y, stream, gates, gated, activation
             )
-            task = _add(work, 1)
-        if not _meet(counters, threads):
-            return
-        work += _LINE
-        turn = _stretch(width, threads)
-        first = _add(work, turn)
-        while first < width:
-            last = min(first + turn, width)
-            _linear(like, parts[7:10], mixed, sums, rows, heads * size, width, first, last)
-            for b in range(rows):
-                h[b, first:last] += sums[b, first:last]
-            first = _add(work, turn)
-        if not _meet(counters, threads):
-            return
-        work += _LINE
-        _norm_rows(h, rows, parts[10], parts[11], eps, normed)
-        turn = _stretch(inner, threads)
-        first = _add(work, turn)
-        while first < inner:
-            last = min(first + turn, inner)
-            _linear(like, parts[12:15], normed, wide, rows, width, inner, first, last)
-            if parts[15] != 0:
-                _linear(like, parts[15:18], normed, gates, rows, width, inner, first, last)
-            for b in range(rows):
-                _activate(wide[b, first:last], kind)
-                if parts[15] != 0:
-                    for i in range(first, last):
-                        wide[b, i] *= gates[b, i]
-            first = _add(work, turn)
-        if not _meet(counters, threads):
-            return
-        work += _LINE
-        turn = _stretch(width, threads)
-        first = _add(work, turn)
-        while first < width:
-            last = min(first + turn, width)
-            _linear(like, parts[18:21], wide, sums, rows, inner, width, first, last)
-            for b in range(rows):
-                h[b, first:last] += sums[b, first:last]
-            first = _add(work, turn)
-        if not _meet(counters, threads):
-            return
-        work += _LINE
-    parts = table[layers]
-    _norm_rows(h, rows, parts[0], parts[1], eps, normed)
-    turn = _stretch(vocabulary, 4 * threads)
-    first = _add(work, turn)
-    while first < vocabulary:
-        _linear(like, parts[2:5], normed, logits, rows, width, vocabulary, first, min(first + turn, vocabulary))
-        first = _add(work, turn)
+            if not _meet(counters, threads):
+                return
+            work += _LINE
