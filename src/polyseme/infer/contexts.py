@@ -10,6 +10,7 @@ text, as the stretches of long documents do in training. `score` cuts long texts
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from polyseme.data.examples import SpecialTokens
 from polyseme.layers.step import MOST_ROWS, Step
+from polyseme.layers.team import torch_alone
 
 __all__ = ["Contexts", "kept"]
 
@@ -70,6 +72,10 @@ class Contexts:
     def logits(self) -> Tensor:
         """Scores of every row's next token: (R, V), float32; `push` may write the next ones over them."""
         return self._logits
+
+    def between_steps(self) -> AbstractContextManager[None]:
+        """Where the next tokens are chosen: keeps torch's helpers out of the way of the threads that step."""
+        return torch_alone() if self._step is not None and self._step.threads > 1 else nullcontext()
 
     def push(self, ids: Tensor) -> None:
         """Add one token to every row.  Shapes: ids: (R,)"""

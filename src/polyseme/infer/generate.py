@@ -223,14 +223,15 @@ class _Work:
                 torch.arange(len(prompts), device=self._never.device).repeat_interleave(c.results)
             )
         for step in range(c.max_new_tokens):
-            logits = contexts.logits()
-            scores = sampling.forbid(logits, self._never)
-            if c.repetition_penalty != 1.0:
-                if seen is None:
-                    seen = self._seen(prompts, logits.size(1)).repeat_interleave(c.results, dim=0)
-                scores = sampling.penalise(scores, seen, c.repetition_penalty)
-            ids = self._choose(scores, number, step)
-            own = logits.gather(1, ids[:, None]).squeeze(1) - logits.logsumexp(1)
+            with contexts.between_steps():
+                logits = contexts.logits()
+                scores = sampling.forbid(logits, self._never)
+                if c.repetition_penalty != 1.0:
+                    if seen is None:
+                        seen = self._seen(prompts, logits.size(1)).repeat_interleave(c.results, dim=0)
+                    scores = sampling.penalise(scores, seen, c.repetition_penalty)
+                ids = self._choose(scores, number, step)
+                own = logits.gather(1, ids[:, None]).squeeze(1) - logits.logsumexp(1)
             for row, id, log_probability in zip(active, ids.tolist(), own.tolist(), strict=True):
                 if row.finish is None:
                     row.take(id, log_probability)
@@ -256,7 +257,8 @@ class _Work:
         """The next token of every row: (R, V) -> (R,)"""
         c = self.config
         if c.temperature < GREEDY:
-            return scores.argmax(1)
+            # numpy's is ten times as fast as torch's on CPUs
+            return torch.from_numpy(scores.numpy().argmax(1)) if scores.is_cpu else scores.argmax(1)
         scores = sampling.temper(scores, c.temperature)
         if c.top_k is not None:
             scores = sampling.keep_top_k(scores, c.top_k)
@@ -285,9 +287,9 @@ class _Work:
                     complete[b, k] |= self._written(prompts[b], candidate).finish == "stop"
             return complete
 
-        found = beam_search(
-            self._contexts(prompts), c.beams, c.max_new_tokens, adjust, ends, c.length_penalty
-        )
+        contexts = self._contexts(prompts)
+        with contexts.between_steps():
+            found = beam_search(contexts, c.beams, c.max_new_tokens, adjust, ends, c.length_penalty)
         return [
             [self._written(prompt, f.ids, f.log_probabilities, True) for f in best[: c.results]]
             for prompt, best in zip(prompts, found, strict=True)

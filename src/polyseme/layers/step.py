@@ -142,6 +142,11 @@ class Step:
         cache.advance(1)
         return self._out
 
+    @property
+    def threads(self) -> int:
+        """How many threads take part."""
+        return self._team.size
+
     def _give_up(self) -> None:
         self._counters[1, 0] = 1
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
 
 import torch
@@ -40,9 +41,10 @@ class Team:
             work(0)
             return
         with self._lock:
-            others = []
+            others: list[Future[None]] = []
             try:
-                others = [self._pool.submit(work, member) for member in range(1, self.size)]
+                for member in range(1, self.size):
+                    others.append(self._pool.submit(work, member))
                 work(0)
             except BaseException:
                 give_up()
@@ -50,6 +52,20 @@ class Team:
             finally:
                 for other in others:
                     other.result()
+
+
+@contextmanager
+def torch_alone() -> Iterator[None]:
+    """Let torch compute on the caller's thread only.
+
+    Its helpers wait for more work for some milliseconds with the processor in their hands, which a team would be without.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def team() -> Team:
