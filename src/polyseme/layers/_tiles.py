@@ -37,7 +37,14 @@ def make_tile(rows: int, vectors: int, unroll: int) -> Any:
 
     @intrinsic
     def tile(
-        typing_context: Any, like: Any, weights: Any, stride: Any, ahead: Any, x: Any, x_stride: Any, steps: Any
+        typing_context: Any,
+        like: Any,
+        weights: Any,
+        stride: Any,
+        ahead: Any,
+        x: Any,
+        x_stride: Any,
+        steps: Any,
     ) -> Any:
         size = like.dtype.bitwidth // 8
         result = types.UniTuple(types.float32, rows * vectors)

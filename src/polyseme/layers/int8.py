@@ -5,7 +5,7 @@
 One scale for each row of a matrix, that is for each output of a linear layer or each entry of a vocabulary. Only
 weights are rounded; inputs, products and sums stay float32. Norms, biases and positions stay as they are.
 
-Source: Dettmers et al. (2022), LLM.int8(), section 2.1: "absmax" quantisation with vector-wise constants; weights alone.
+Source: Dettmers et al. (2022), LLM.int8(), section 2.1: "absmax" quantisation, vector-wise; here of weights alone.
 """
 
 from __future__ import annotations

@@ -22,7 +22,11 @@ from polyseme.layers.cache import KeyValueCache
 from polyseme.layers.int8 import Int8Embedding, Int8Linear
 from polyseme.layers.team import team
 
-_LINE, _COUNTERS, _MEETINGS = 8, 2, 6  # see step_kernels: numbers of a cache line, counters at the head, and per layer
+_LINE, _COUNTERS, _MEETINGS = (
+    8,
+    2,
+    6,
+)  # see step_kernels: numbers of a cache line, counters at the head, and per layer
 
 MOST_ROWS = 16
 """With more rows a step is bound by arithmetic, and torch's products are at least as good."""
@@ -135,7 +139,8 @@ class Step:
 
         def work(member: int) -> None:
             step(
-                self._like, self._table, self._sizes, eps, rows, counters, threads, *own[member], *shared, cos, sin, start
+                self._like, self._table, self._sizes, eps, rows, counters, threads, *own[member], *shared, cos, sin,
+                start,
             )  # fmt: skip
 
         self._team.run(work, self._give_up)
@@ -169,7 +174,17 @@ class Step:
             for _ in range(self._team.size)
         ]
         self._out = torch.from_numpy(logits[:rows])
-        sizes = (width, p.heads, p.shared, p.head_size, wide, ACTIVATIONS.index(p.activation), vocabulary, 0, 0)
+        sizes = (
+            width,
+            p.heads,
+            p.shared,
+            p.head_size,
+            wide,
+            ACTIVATIONS.index(p.activation),
+            vocabulary,
+            0,
+            0,
+        )
         self._sizes = np.array(sizes, np.int64)
         self._rows = rows
 

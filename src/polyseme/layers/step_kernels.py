@@ -30,8 +30,8 @@ FIELDS = (
     "feedforward_norm", "feedforward_norm_bias", "wide", "wide_scale", "wide_bias",
     "gate", "gate_scale", "gate_bias", "narrow", "narrow_scale", "narrow_bias", "keys", "values",
 )  # fmt: skip
-"""Columns of `step`'s table: addresses of a layer's arrays, 0 for those it has not. Its last row holds, in the first five
-columns, the final norm and the output matrix with their scale and bias."""
+"""Columns of `step`'s table: addresses of a layer's arrays, 0 for those it has not. Its last row holds, in the first
+five columns, the final norm and the output matrix with their scale and bias."""
 SIZES = ("width", "heads", "shared", "head_size", "wide", "activation", "vocabulary", "capacity", "length")
 """Entries of `step`'s sizes; "shared" is the number of key-value heads, "length" that of the cache before the step."""
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "tanh")
@@ -43,7 +43,13 @@ _NEAR = 24576  # bytes of inputs that stay in the nearest cache, beside the weig
 _LINE = 64  # bytes of a cache line: counters that different threads write stand that far apart
 _PATIENCE = 4000  # looks at a counter before the thread lets others run
 _INTEL = platform.machine() in ("x86_64", "AMD64")
-_SUMS = {"reassoc", "contract", "arcp", "nsz", "afn"}  # sums may be reordered; infinities and NaNs keep their meaning
+_SUMS = {
+    "reassoc",
+    "contract",
+    "arcp",
+    "nsz",
+    "afn",
+}  # sums may be reordered; infinities and NaNs keep their meaning
 _PRODUCTS = tuple(FIELDS.index(n) for n in ("query_key_value", "attention_output", "gate", "wide", "narrow"))
 _SECOND_NORM = FIELDS.index("feedforward_norm")
 # what `step` is made of is never called from Python, so it needs no way in from there
@@ -135,7 +141,9 @@ def _activate(x, kind):  # type: ignore[no-untyped-def]
     """Apply an activation, by its place in ACTIVATIONS, to a row."""
     if kind == 0:
         for i in range(len(x)):
-            x[i] = np.float32(0.5) * x[i] * (np.float32(1.0) + math.erf(x[i] * np.float32(0.7071067811865476)))
+            x[i] = (
+                np.float32(0.5) * x[i] * (np.float32(1.0) + math.erf(x[i] * np.float32(0.7071067811865476)))
+            )
     elif kind <= 2:  # 0.5 x (1 + tanh u) = x σ(2 u)
         for i in range(len(x)):
             v = x[i]
@@ -202,7 +210,9 @@ def _rest(w, x, y, rows, first, last, k):  # type: ignore[no-untyped-def]
 
 @njit(**_PART)
 def _product(w, x, y, rows, first, last):  # type: ignore[no-untyped-def]
-    """y = x Wᵀ for outputs first … last-1, some inputs at a time, so that those of all vectors stay in the nearest cache.
+    """Products y = x Wᵀ for outputs first … last-1.
+
+    Some inputs at a time, so that those of all vectors stay in the nearest cache.
 
     Shapes:  w: (N, K).  x: (R, K), y: (R, N), R a multiple of GROUP of which the first `rows` count
     """
@@ -248,7 +258,7 @@ def _multiply(x, y):  # type: ignore[no-untyped-def]
 
 @njit(**_PART)
 def _finish(y, scale_at, bias_at, first):  # type: ignore[no-untyped-def]
-    """Scale and shift a row's products, the first of which is output `first`, where there is something to do it with."""
+    """Scale and shift a row's products, of outputs `first` and up, where there is something to do it with."""
     last = first + len(y)
     if scale_at != 0:
         _multiply(y, carray(_pointer(scale_at, y), (last,))[first:])  # type: ignore[call-arg]
@@ -348,11 +358,12 @@ def _attend_all(parts, sizes, eps, rows, work, scores, query, qkv, mixed, cos, s
 
 @njit(**_PART)
 def _product_all(like, parts, rows, threads, work, x, y, h, gates, gated, activation):  # type: ignore[no-untyped-def]
-    """y = scale ⊙ x Wᵀ + bias, for the outputs that this thread comes to; parts: addresses of the three.
+    """Linear layer y = scale ⊙ x Wᵀ + bias, for the outputs that this thread comes to.
 
     A thread takes a few hundred outputs at a time, in whole cache lines, and goes on with them while they are near.
 
     Args:
+        parts: addresses of weight, scale and bias.
         h: what y is added to; empty where it is not.
         gates: what act(y) is multiplied with, where `gated`.
         activation: by its place in ACTIVATIONS; -1: none.
@@ -378,8 +389,8 @@ def _product_all(like, parts, rows, threads, work, x, y, h, gates, gated, activa
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def step(  # type: ignore[no-untyped-def]
-    like, table, sizes, eps, rows, counters, threads, normed, query, scores, h, qkv, mixed, wide, gates, sums, logits, cos,
-    sin, start,
+    like, table, sizes, eps, rows, counters, threads, normed, query, scores, h, qkv, mixed, wide, gates, sums, logits,
+    cos, sin, start,
 ):  # fmt: skip
     """One thread's share of a step: h through all layers, the cache filled, the next token's logits.
 

@@ -58,7 +58,7 @@ class Team:
 def torch_alone() -> Iterator[None]:
     """Let torch compute on the caller's thread only.
 
-    Its helpers wait for more work for some milliseconds with the processor in their hands, which a team would be without.
+    Its helpers wait for more work for some milliseconds with the processor in their hands, and a team would be without.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
