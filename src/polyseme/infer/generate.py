@@ -174,11 +174,10 @@ class _Work:
     def __init__(self, loaded: Loaded, config: GenerationConfig) -> None:
         self.loaded, self.config = loaded, config
         self._head = decoder_head(loaded)
-        tokenizer, entries = loaded.tokenizer, loaded.encoder.token_embedding().weight
-        never = set(tokenizer.special_ids) - {*tokenizer.end_ids} | {
-            *range(tokenizer.vocab_size, len(entries))
-        }
-        self._never = torch.tensor(sorted(never), dtype=torch.long, device=entries.device)
+        tokenizer, entries = loaded.tokenizer, loaded.encoder.token_embedding().num_embeddings
+        never = set(tokenizer.special_ids) - {*tokenizer.end_ids} | {*range(tokenizer.vocab_size, entries)}
+        device = next(loaded.encoder.parameters()).device
+        self._never = torch.tensor(sorted(never), dtype=torch.long, device=device)
         self._random = Random(config.seed, "generate")
 
     def prompt(self, text: str) -> Prompt:
@@ -230,14 +229,15 @@ class _Work:
                 torch.arange(len(prompts), device=self._never.device).repeat_interleave(c.results)
             )
         for step in range(c.max_new_tokens):
-            logits = contexts.logits()
-            scores = sampling.forbid(logits, self._never)
-            if c.repetition_penalty != 1.0:
-                if seen is None:
-                    seen = self._seen(prompts, logits.size(1)).repeat_interleave(c.results, dim=0)
-                scores = sampling.penalise(scores, seen, c.repetition_penalty)
-            ids = self._choose(scores, number, step)
-            own = logits.gather(1, ids[:, None]).squeeze(1) - logits.logsumexp(1)
+            with contexts.between_steps():
+                logits = contexts.logits()
+                scores = sampling.forbid(logits, self._never)
+                if c.repetition_penalty != 1.0:
+                    if seen is None:
+                        seen = self._seen(prompts, logits.size(1)).repeat_interleave(c.results, dim=0)
+                    scores = sampling.penalise(scores, seen, c.repetition_penalty)
+                ids = self._choose(scores, number, step)
+                own = logits.gather(1, ids[:, None]).squeeze(1) - logits.logsumexp(1)
             for row, id, log_probability in zip(active, ids.tolist(), own.tolist(), strict=True):
                 if row.finish is None:
                     row.take(id, log_probability)
@@ -263,7 +263,8 @@ class _Work:
         """The next token of every row: (R, V) -> (R,)"""
         c = self.config
         if c.temperature < GREEDY:
-            return scores.argmax(1)
+            # numpy's is ten times as fast as torch's on CPUs
+            return torch.from_numpy(scores.numpy().argmax(1)) if scores.is_cpu else scores.argmax(1)
         scores = sampling.temper(scores, c.temperature)
         if c.top_k is not None:
             scores = sampling.keep_top_k(scores, c.top_k)
@@ -294,9 +295,9 @@ class _Work:
                     complete[b, k] |= self._written(prompts[b], candidate).finish == "stop"
             return complete
 
-        found = beam_search(
-            self._contexts(prompts), c.beams, c.max_new_tokens, adjust, ends, c.length_penalty
-        )
+        contexts = self._contexts(prompts)
+        with contexts.between_steps():
+            found = beam_search(contexts, c.beams, c.max_new_tokens, adjust, ends, c.length_penalty)
         return [
             [self._written(prompt, f.ids, f.log_probabilities, True) for f in best[: c.results]]
             for prompt, best in zip(prompts, found, strict=True)

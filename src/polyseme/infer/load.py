@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -21,16 +21,19 @@ from polyseme.data.loader import to_batch
 from polyseme.data.packing import collate
 from polyseme.errors import CheckpointError, ConfigError, InputError, RunError
 from polyseme.infer.methods import Methods
+from polyseme.layers.int8 import Int8Embedding, in_int8
 from polyseme.objectives.masked_lm import MaskedLMHead
 from polyseme.text.tokenizers import Tokenizer, Tokens
 from polyseme.train.building import build_encoder, build_heads, special_ids
 from polyseme.train.recipe import Recipe, from_dict
 from polyseme.train.run import RunDirectory
 
+Precision = Literal["float32", "int8"]
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Loaded(Methods):
-    """A run in memory, in evaluation mode, float32, on the CPU; infer/methods.py says what it can do.
+    """A run in memory, in evaluation mode, on the CPU; infer/methods.py says what it can do.
 
     It is pickled and copied by its path: who unpickles it loads the run again.
 
@@ -51,7 +54,13 @@ class Loaded(Methods):
     special: SpecialTokens
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _load_again, (str(self.run.path.resolve()), self.run.meta.get("files"))
+        return _load_again, (str(self.run.path.resolve()), self.run.meta.get("files"), self.precision)
+
+    @property
+    def precision(self) -> Precision:
+        """What the weights are in: see `prepared`."""
+        rounded = any(isinstance(module, Int8Embedding) for module in self.encoder.modules())
+        return "int8" if rounded else "float32"
 
     @property
     def room(self) -> int:
@@ -94,6 +103,25 @@ class Loaded(Methods):
         if words is None or not getattr(self.encoder, "open_vocabulary", False):
             return batch
         return _spelled(batch, texts, words, self.tokenizer, self.lead)
+
+    def prepared(self, precision: Precision = "float32") -> Loaded:
+        """The run with its weights in another precision; everything else works as before.
+
+        Args:
+            precision: "int8" rounds the weights of linear layers and of the vocabulary to eight bits, a scale per row: a
+                quarter of the memory, and generation on CPUs, which reads all weights for every token, is several
+                times faster. Norms, positions and all arithmetic stay float32. Reading long texts becomes no faster.
+        Returns a copy, which shares what is not rounded with this one; this one itself for "float32".
+
+        Example:
+            generate(load("runs/gpt").prepared("int8"), "It was")
+        """
+        table = self.encoder.token_embedding()
+        if precision == "float32" or isinstance(table, Int8Embedding):
+            return self
+        embeddings = [table] if type(table) is nn.Embedding else []
+        encoder, heads = in_int8((self.encoder, self.heads), embeddings)
+        return replace(self, encoder=encoder, heads=heads)
 
     @property
     def fills_masks(self) -> bool:
@@ -176,12 +204,12 @@ def _open(path: Path | str) -> RunDirectory:
         ) from None
 
 
-def _load_again(path: str, files: dict[str, str] | None) -> Loaded:
+def _load_again(path: str, files: dict[str, str] | None, precision: Precision) -> Loaded:
     """What pickle calls; `files`, the digests of the weights, tells different states of a run apart."""
     loaded = load(path)
     if files is not None and loaded.run.meta.get("files") != files:
         warnings.warn(f"the run at {path} has other weights than when it was pickled", stacklevel=2)
-    return loaded
+    return loaded.prepared(precision)
 
 
 def words_of(text: str, tokens: Tokens) -> list[str]:

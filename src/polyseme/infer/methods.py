@@ -288,7 +288,7 @@ class Methods:
         return (
             f"<polyseme run {str(loaded.run.path)!r}: {loaded.recipe.architecture}{trained}; "
             f"{config.num_hidden_layers} layers of {config.hidden_size:,} numbers, "
-            f"{loaded.tokenizer.vocab_size:,} entries in the vocabulary{reads}; can {', '.join(self.abilities)}>"
+            f"{loaded.tokenizer.vocab_size:,} entries in the vocabulary{reads}{rounded}; can {', '.join(self.abilities)}>"
         )
 
 

@@ -37,6 +37,17 @@ def test_a_run_is_pickled_and_copied_by_its_path(run: Path) -> None:
         np.testing.assert_array_equal(other.embed(["the cat"]), model.embed(["the cat"]))
 
 
+def test_a_run_in_int8_stays_so(run: Path) -> None:
+    model = polyseme.load(run)
+    rounded = model.prepared("int8")
+    assert (model.precision, rounded.precision) == ("float32", "int8")
+    other = pickle.loads(pickle.dumps(rounded))
+    assert other.precision == "int8"
+    np.testing.assert_array_equal(other.encode("the cat").layers, rounded.encode("the cat").layers)
+    assert "int8" in repr(rounded)
+    assert "int8" not in repr(model)
+
+
 def test_a_pickle_notices_that_the_run_has_changed(run: Path) -> None:
     model = polyseme.load(run)
     model.run.meta["files"] = {"model.safetensors": "0" * 64}
