@@ -281,6 +281,7 @@ class Methods:
     def __repr__(self) -> str:
         loaded = self._loaded
         config = loaded.encoder.config
+        rounded = "" if loaded.precision == "float32" else f", weights in {loaded.precision}"
         trained = f" trained with {', '.join(loaded.recipe.objectives)}" if loaded.recipe.objectives else ""
         reads = (
             "" if loaded.encoder.max_length >= 1 << 30 else f", reads {loaded.encoder.max_length:,} tokens"
@@ -288,7 +289,8 @@ class Methods:
         return (
             f"<polyseme run {str(loaded.run.path)!r}: {loaded.recipe.architecture}{trained}; "
             f"{config.num_hidden_layers} layers of {config.hidden_size:,} numbers, "
-            f"{loaded.tokenizer.vocab_size:,} entries in the vocabulary{reads}{rounded}; can {', '.join(self.abilities)}>"
+            f"{loaded.tokenizer.vocab_size:,} entries in the vocabulary{reads}{rounded}; "
+            f"can {', '.join(self.abilities)}>"
         )
 
 
