@@ -3,10 +3,14 @@
     python bench/generate_vs_transformers.py
 
 A GPT-2 of 124 million parameters (12 layers, hidden 768, 50,257 tokens) with the same random weights on both sides,
-float32, prompts of 32 tokens, 64 new ones, batch 1 and 8, and a batch of 8 prompts of different lengths. The two take
-turns in one process and medians are compared, because absolute figures drift with the machine's load. The tokens
-must be equal; the bench fails where they are not. Neither side may end early. The reading of the prompt is part of
-the time, and is also shown by itself (one new token).
+prompts of 32 tokens, 64 new ones, batch 1 and 8, and a batch of 8 prompts of different lengths; transformers computes
+in float32, polyseme in float32 and with int8 weights. The three take turns in one process, and of every case the second
+fastest of the rounds counts, because neighbours only ever make a round slower. In float32 the tokens must be equal: the
+bench fails where they are not. No side may end early. The reading of the prompt is part of the time, and is also shown
+by itself (one new token).
+
+What the memory gives is measured in the same rounds: all threads sum 400 MB of float32. The share is what a step reads,
+every weight once, of what could have been read in the time of a step (new tokens 2 … 64).
 """
 
 from __future__ import annotations
@@ -14,8 +18,8 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 from types import SimpleNamespace
 from typing import Any
 
@@ -85,48 +89,84 @@ def their_tokens(theirs: Any, prompts: list[list[int]], new: int) -> list[list[i
     return [row[width:].tolist() for row in out]
 
 
+def weight_bytes(loaded: Loaded) -> int:
+    """What a step reads of the matrices; of the positions it reads a row."""
+    modules = loaded.encoder.modules()
+    kinds = [getattr(m, "rounded", getattr(m, "weight", None)) for m in modules]
+    return sum(
+        w.numel() * w.element_size() for w in kinds if w is not None and w.ndim == 2 and len(w) != 1024
+    )
+
+
+def seconds_of(run: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    run()
+    return time.perf_counter() - begin
+
+
+def good(seconds: list[float]) -> float:
+    """The second fastest."""
+    return sorted(seconds)[1]
+
+
 def main() -> int:
     """Compare every case; print table and JSON line."""
     transformers.logging.set_verbosity_error()
     loaded, theirs = pair()
+    rounded = loaded.prepared("int8")
     generator = torch.Generator().manual_seed(1)
-    print(f"GPT-2 124 M, float32, greedy, {NEW} new tokens, {torch.get_num_threads()} threads")
+    much = torch.ones(100_000_000)
+    size = {"float32": weight_bytes(loaded), "int8": weight_bytes(rounded)}
+    print(f"GPT-2 124 M, greedy, {NEW} new tokens, {torch.get_num_threads()} threads")
     print(
-        f"{'case':<28}{'ours':>10}{'peer':>10}{'ratio':>8}   tokens/s; ms for the prompt: ours, peer; equal"
+        f"{'case':<36}{'ours':>9}{'peer':>9}{'ratio':>7}   tokens/s; ms for the prompt: ours, peer; "
+        "share of the memory's speed; tokens equal"
     )
     cases, failed = [], False
     for name, lengths in CASES.items():
         prompts = [torch.randint(5, 50257, (n,), generator=generator).tolist() for n in lengths]
-        sides = {
-            "ours": lambda new, prompts=prompts: our_tokens(loaded, prompts, new),
+        sides: dict[str, Callable[[int], list[list[int]]]] = {
+            "float32": lambda new, prompts=prompts: our_tokens(loaded, prompts, new),
+            "int8": lambda new, prompts=prompts: our_tokens(rounded, prompts, new),
             "peer": lambda new, prompts=prompts: their_tokens(theirs, prompts, new),
         }
-        equal = sides["ours"](NEW) == sides["peer"](NEW)  # also the warm-up
-        failed |= not equal
+        found = {side: run(NEW) for side, run in sides.items()}  # also the warm-up
+        failed |= found["float32"] != found["peer"]
         seconds: dict[tuple[str, int], list[float]] = {(side, new): [] for side in sides for new in (1, NEW)}
+        reading: list[float] = []
         for _ in range(ROUNDS):
             for new in (1, NEW):
                 for side, run in sides.items():
-                    begin = time.perf_counter()
-                    run(new)
-                    seconds[side, new].append(time.perf_counter() - begin)
-        middle = {key: median(values) for key, values in seconds.items()}
-        ours, peer = (len(prompts) * NEW / middle[side, NEW] for side in sides)
-        print(
-            f"{name:<28}{ours:>10.1f}{peer:>10.1f}{ours / peer:>8.2f}   "
-            f"{1000 * middle['ours', 1]:.0f}, {1000 * middle['peer', 1]:.0f}; {'yes' if equal else 'NO'}",
-            flush=True,
-        )
-        cases.append(
-            {
-                "case": name,
-                "ours": ours,
-                "peer": peer,
-                "ratio": ours / peer,
-                "unit": "tokens/s",
-                "equal": equal,
-            }
-        )
+                    seconds[side, new].append(seconds_of(lambda run=run, new=new: run(new)))
+            reading.append(seconds_of(much.sum))
+        best = {key: good(values) for key, values in seconds.items()}
+        memory = 4 * len(much) / good(reading)
+        peer = len(prompts) * NEW / best["peer", NEW]
+        for side in ("float32", "int8"):
+            ours = len(prompts) * NEW / best[side, NEW]
+            step = (best[side, NEW] - best[side, 1]) / (NEW - 1)
+            share = size[side] / step / memory
+            pairs = zip(found[side], found["peer"], strict=True)
+            same = [a == b for mine, other in pairs for a, b in zip(mine, other, strict=True)]
+            equal = sum(same) / len(same)
+            print(
+                f"{name + ', ' + side:<36}{ours:>9.1f}{peer:>9.1f}{ours / peer:>7.2f}   "
+                f"{1000 * best[side, 1]:.0f}, {1000 * best['peer', 1]:.0f}; "
+                f"{share:.2f} of {memory / 1e9:.1f} GB/s; {100 * equal:.0f} %",
+                flush=True,
+            )
+            cases.append(
+                {
+                    "case": f"{name}, {side}",
+                    "ours": ours,
+                    "peer": peer,
+                    "ratio": ours / peer,
+                    "unit": "tokens/s",
+                    "equal": equal,
+                    "memory_gb_per_second": memory / 1e9,
+                    "memory_share": share,
+                }
+            )
     print(json.dumps({"bench": "generate_vs_transformers", "cases": cases}))
     return 1 if failed else 0
 

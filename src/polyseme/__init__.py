@@ -4,7 +4,8 @@ The names below are the public ones; everything else may change without notice. 
 a name loads its module, and torch with it, when it is first used.
 
     import polyseme
-    polyseme.load("runs/demo")          # a trained run, ready for fill, generate, score, embed …
+    model = polyseme.load("runs/demo")     # a trained run with methods: embed, encode, fill, generate, score …
+    model.embed(["a text", "another"])     # NumPy arrays
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ from polyseme.errors import PolysemeError
 if TYPE_CHECKING:
     from polyseme.core.reporter import Reporter
     from polyseme.data.prepare import prepare
-    from polyseme.infer.embed import embed, embed_file
+    from polyseme.formats.registry import export_model, import_model
+    from polyseme.infer.embed import embed
+    from polyseme.infer.embed_file import embed_file
+    from polyseme.infer.encode import EncodedText, encode
     from polyseme.infer.fill import fill
     from polyseme.infer.generate import generate, generate_stream
-    from polyseme.infer.load import load
+    from polyseme.infer.load import Loaded, load
     from polyseme.infer.neighbours import neighbours
     from polyseme.infer.score import score, score_continuations
     from polyseme.text.corpus import Corpus, TextConfig
@@ -33,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Budget",
     "Corpus",
+    "EncodedText",
+    "Loaded",
     "PolysemeError",
     "PretrainRequest",
     "Reporter",
@@ -43,9 +49,12 @@ __all__ = [
     "__version__",
     "embed",
     "embed_file",
+    "encode",
+    "export_model",
     "fill",
     "generate",
     "generate_stream",
+    "import_model",
     "load",
     "neighbours",
     "prepare",
@@ -57,6 +66,8 @@ __all__ = [
 _HOMES = {
     "Budget": "polyseme.train.budget",
     "Corpus": "polyseme.text.corpus",
+    "EncodedText": "polyseme.infer.encode",
+    "Loaded": "polyseme.infer.load",
     "PretrainRequest": "polyseme.train.pretrain",
     "Reporter": "polyseme.core.reporter",
     "RunDirectory": "polyseme.train.run",
@@ -64,10 +75,13 @@ _HOMES = {
     "Tokenizer": "polyseme.text.tokenizers",
     "TokenizerConfig": "polyseme.text.tokenizers",
     "embed": "polyseme.infer.embed",
-    "embed_file": "polyseme.infer.embed",
+    "embed_file": "polyseme.infer.embed_file",
+    "encode": "polyseme.infer.encode",
+    "export_model": "polyseme.formats.registry",
     "fill": "polyseme.infer.fill",
     "generate": "polyseme.infer.generate",
     "generate_stream": "polyseme.infer.generate",
+    "import_model": "polyseme.formats.registry",
     "load": "polyseme.infer.load",
     "neighbours": "polyseme.infer.neighbours",
     "prepare": "polyseme.data.prepare",

@@ -7,11 +7,13 @@ holds a few texts. Words after the language change how a block is run, not how i
     no-run          leave it out: it needs a network, a clone, or hours
     steps=2         train a tiny model for so many steps instead of the budget that is printed
     exit=2          the commands must end with this exit code
+    needs=spacy     leave it out where this Python module is not installed
 """
 
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import json
 import re
 import shlex
@@ -65,8 +67,9 @@ def blocks_of(text: str) -> list[Block]:
     blocks = []
     for match in _FENCE.finditer(text):
         language, *words = match["info"].split()
-        if language in ("console", "python") and "no-run" not in words:
-            options = dict(word.partition("=")[::2] for word in words)
+        options = dict(word.partition("=")[::2] for word in words)
+        absent = "needs" in options and importlib.util.find_spec(options["needs"]) is None
+        if language in ("console", "python") and "no-run" not in words and not absent:
             blocks.append(Block(text.count("\n", 0, match.start()) + 1, language, options, match["body"]))
     return blocks
 
@@ -124,6 +127,7 @@ def test_blocks_are_found_and_options_applied() -> None:
         "text\n```console steps=2\n$ polyseme pretrain bert a \\\n    -o b --minutes 10\nsome output\n```\n"
         "```console no-run\n$ rm -rf everything\n```\n```toml\na = 1\n```\n"
         "```python steps=3\nrun(Budget(minutes=10), 1)\n```\n"
+        "```python needs=a_module_that_nobody_has\nimport a_module_that_nobody_has\n```\n"
     )
     console, python = blocks_of(page)
     (command,) = console.commands()

@@ -76,6 +76,21 @@ def test_score(decoder: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert given[0]["log_likelihood"] != good["log_likelihood"]
 
 
+@pytest.mark.parametrize("text", ["", "\n\n"])
+def test_a_file_without_tokens_has_no_perplexity(
+    text: str, decoder: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "empty.txt"
+    file.write_text(text, "utf-8")
+    for folder in (decoder, run):
+        document = json.loads(output(capsys, "score", folder, file, "--json"))
+        assert document["total"] == {
+            "log_likelihood": 0.0, "tokens": 0, "per_token": None, "unknown": 0, "perplexity": None,
+        }  # fmt: skip
+        assert main(["score", str(folder), str(file)]) == 0
+        assert "the file has no tokens, so there is no perplexity" in capsys.readouterr().err
+
+
 def test_what_a_run_cannot_do(
     decoder: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -83,6 +98,11 @@ def test_what_a_run_cannot_do(
     assert "polyseme fill RUN" in capsys.readouterr().err
     assert main(["generate", str(decoder), "The", "--beams", "2", "--temperature", "1"]) == 2
     assert "beam search does not sample" in capsys.readouterr().err
+    assert main(["generate", str(decoder), "The", "--beams", "99999"]) == 2
+    assert "less than or equal to 256" in capsys.readouterr().err
+    assert main(["embed", str(decoder), __file__, "-o", str(tmp_path / "o.npy"), "--pool", "cls"]) == 2
+    assert "mean, max, last, words" in capsys.readouterr().err
+    assert not (tmp_path / "o.npy").exists()
     assert main(["score", str(decoder), str(tmp_path / "none.txt")]) == 2
     assert main(["score", str(run), __file__, "--end"]) == 2
     assert "--end" in capsys.readouterr().err

@@ -30,6 +30,8 @@ VERBS = (
     ("pretrain", _TRAIN, "Train a model on raw text."),
     ("prepare", _TRAIN, "Only tokenize text into a store that pretrain accepts as a corpus."),
     ("inspect", _TRAIN, "Say what a run is, what it was trained on, how it went and where it is now."),
+    ("import", _USE, "Take in a model of another program."),
+    ("export", _USE, "Write a run in the format of another program."),
     ("fill", _USE, "Complete a text at its [MASK]s."),
     ("generate", _USE, "Continue a text."),
     ("score", _USE, "Say how probable every line of a file is."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing as closed_after
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,8 +19,14 @@ def run(
     /,
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
-    pool: Literal["mean", "cls", "max", "words"] = "mean",
+    pool: Literal["mean", "cls", "max", "last", "words"] | None = None,
     layer: str | None = None,
+    normalize: Annotated[bool | None, Parameter(negative="--no-normalize")] = None,
+    separators: Annotated[bool | None, Parameter(negative="--no-separators")] = None,
+    max_length: int | None = None,
+    precision: Literal["float32", "bfloat16", "int8"] = "float32",
+    int8: Annotated[bool, Parameter(show_default=False)] = False,
+    resume: Annotated[bool, Parameter(show_default=False)] = False,
     json: Json = False,
 ) -> None:
     """Turn every line of a file into a vector; row i of the array belongs to line i.
@@ -27,15 +34,32 @@ def run(
     Args:
         folder: the run folder.
         file: text, a line each; may be .gz or .zst.
-        output: the NumPy file (.npy) to write; for sparse vectors (onehot, word-classes) also a sparse matrix (.npz).
-        pool: how tokens become one vector: mean, cls (the first token), max; words keeps one vector a word.
+        output: the NumPy file (.npy) to write; .parquet for a table of line and vector; for sparse vectors (onehot,
+            word-classes) also a sparse matrix (.npz). It is there when it is complete.
+        pool: how tokens become one vector: mean, cls (the first token), max, last; words keeps one vector a word.
+            Absent, an imported model's own way, and the mean for others.
         layer: a layer by number (0 is the embedding layer, -1 the last) or mix; the last one when absent.
+        normalize: make every vector of length one.
+        separators: count [CLS] and [SEP] as tokens, as sentence-transformers does.
+        max_length: read so many tokens of a line, [CLS] and [SEP] among them.
+        precision: of the linear layers; bfloat16 and int8 are faster on CPUs that have them, and less exact.
+        int8: the same as --precision int8.
+        resume: go on with an output that was interrupted.
         json: print what was written as one JSON document.
     """
-    from polyseme.infer.embed import embed_file
+    from polyseme.cli.progress import open_reporter
+    from polyseme.infer.embed import Pooling
+    from polyseme.infer.embed_file import embed_file
     from polyseme.infer.load import load
 
-    written = embed_file(load(folder), file, output, pool, _layer(layer))
+    loaded = load(folder)
+    way = Pooling.of(loaded, pool=pool, normalize=normalize, separators=separators, max_length=max_length)
+    if int8 and precision == "bfloat16":
+        raise ConfigError("two precisions", got="--int8 --precision bfloat16", fix="one of them")
+    with closed_after(open_reporter()) as reporter:
+        written = embed_file(
+            loaded, file, output, way, _layer(layer), "int8" if int8 else precision, resume, reporter
+        )
     dirt = written["dirt"]["counts"]
     if json:
         emit_json(written)
@@ -45,11 +69,11 @@ def run(
         )
     if dirt:
         say("cleaned: " + ", ".join(f"{kind} {number:,}" for kind, number in dirt.items()))
-    read = (
-        f"import scipy.sparse; print(scipy.sparse.load_npz('{output}').shape)"
-        if output.suffix == ".npz"
-        else f"import numpy; print(numpy.load('{output}').shape)"
-    )
+    read = {
+        ".npz": f"import scipy.sparse; print(scipy.sparse.load_npz('{output}').shape)",
+        ".npy": f"import numpy; print(numpy.load('{output}').shape)",
+        ".parquet": f"import pyarrow.parquet; print(pyarrow.parquet.read_schema('{output}'))",
+    }[output.suffix]
     closing(wrote=[output], then=[f'python -c "{read}"'])
 
 

@@ -22,6 +22,7 @@ def run(
     max_new_tokens: int = 128,
     stop: list[str] | None = None,
     results: int = 1,
+    int8: bool = False,
     temperature: Annotated[float | None, Parameter(group=_CHOICE)] = None,
     top_k: Annotated[int | None, Parameter(group=_CHOICE)] = None,
     top_p: Annotated[float | None, Parameter(group=_CHOICE)] = None,
@@ -39,6 +40,7 @@ def run(
         max_new_tokens: longest continuation, in tokens.
         stop: a string that ends the text and is not printed; may be repeated; backslash-n is a line end.
         results: so many continuations: samples of their own, or the best of the beams.
+        int8: round the weights to eight bits: faster on CPUs, a quarter of the memory, hardly another text.
         temperature: 0 takes the most probable token, below 1 plays safe, above 1 dares; 0.8 when absent.
         top_k: choose among so many of the most probable tokens only.
         top_p: choose among the most probable tokens that together have this probability; 0.95 when absent.
@@ -54,7 +56,7 @@ def run(
     given = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     stream = generate_stream(
-        load(folder),
+        load(folder).prepared("int8" if int8 else "float32"),
         prompt,
         max_new_tokens=max_new_tokens,
         repetition_penalty=repetition_penalty,

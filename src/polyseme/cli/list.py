@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +20,7 @@ _NEXT = {
     "tasks": "polyseme list models",
     "recipes": "polyseme pretrain modernbert my-texts -o runs/mine --recipe NAME",
     "corpora": "polyseme pretrain modernbert python-docs -o runs/first --minutes 3",
-    "formats": "polyseme list models",
+    "formats": "polyseme import FOLDER -o runs/theirs",
 }
 
 
@@ -49,8 +48,9 @@ def entries_of(kind: Kind) -> list[tuple[str, str]]:
     if kind == "recipes":
         return [(path.stem, _head_comment(path)) for path in sorted((_HOUSE / "recipes").glob("*.toml"))]
     if kind == "formats":
-        rooms = sorted((_HOUSE / "formats").glob("*/__init__.py"))
-        return [(room.parent.name.replace("_", "-"), _docstring_head(room)) for room in rooms]
+        from polyseme.formats.registry import FORMATS
+
+        return sorted((entry.name, entry.summary) for entry in FORMATS)
     if kind == "corpora":
         from polyseme.text.builtin import BUILTINS
 
@@ -62,12 +62,11 @@ def entries_of(kind: Kind) -> list[tuple[str, str]]:
 
 
 def _head_comment(path: Path) -> str:
-    """First line of the comment that opens a recipe."""
-    first = path.read_text("utf-8").partition("\n")[0]
-    return first.removeprefix("#").strip() if first.startswith("#") else ""
-
-
-def _docstring_head(path: Path) -> str:
-    """First sentence of a module's docstring, read without importing it."""
-    text = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
-    return text.partition("\n\n")[0].replace("\n", " ")
+    """What the comment that opens a recipe says before it gives the command."""
+    found = []
+    for line in path.read_text("utf-8").splitlines():
+        text = line.removeprefix("#").strip()
+        if not line.startswith("#") or text.startswith("polyseme "):
+            break
+        found.append(text)
+    return " ".join(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -32,7 +32,7 @@ def run(
         context: a text that every line goes on: it is given, only the lines are scored.
         end: count the end of the text as a token, too.
         json: print one JSON document: {"kind", "lines": [{"log_likelihood", "tokens", "per_token", "unknown"}],
-            "total"}.
+            "total"}; a total over no tokens has null for "per_token" and "perplexity".
     """
     from polyseme.infer.load import load
     from polyseme.infer.score import Score, kind_of, score_file
@@ -51,10 +51,16 @@ def run(
             emit(f"{score.log_likelihood:.3f}\t{score.tokens}\t{score.per_token:.3f}\t{line}")
     whole = Score(total, tokens, unknown)
     predictions_per_token = 2 if kind.startswith("two-way") else 1
-    perplexity = math.exp(min(-whole.per_token / predictions_per_token, 700.0))
+    found: dict[str, Any] = whole.as_dict()
+    if tokens:
+        perplexity = math.exp(min(-whole.per_token / predictions_per_token, 700.0))
+        found["perplexity"] = perplexity
+        say(f"{kind}: {total:,.1f} nats over {tokens:,} tokens, perplexity {perplexity:,.2f}")
+    else:  # a mean of nothing is not known
+        found |= {"per_token": None, "perplexity": None}
+        say(f"{kind}: the file has no tokens, so there is no perplexity")
     if json:
-        emit_json({"kind": kind, "lines": lines, "total": whole.as_dict() | {"perplexity": perplexity}})
-    say(f"{kind}: {total:,.1f} nats over {tokens:,} tokens, perplexity {perplexity:,.2f}")
+        emit_json({"kind": kind, "lines": lines, "total": found})
     if unknown:
         say(f"note: {unknown:,} tokens are unknown to the vocabulary; what they stand for was not scored")
     if report.counts:

@@ -13,13 +13,18 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from polyseme.errors import ConfigError
 
+MOST_NAMED = 12
+"""Options that an error lists; the others are only counted."""
+
 
 def suggest(name: str, options: Iterable[str]) -> str:
-    """Name the options nearest to a mistyped name, for the `fix` of an error."""
+    """Name the options nearest to a mistyped name, for the `fix` of an error; without a near one, some of them."""
     options = sorted(options)
     near = difflib.get_close_matches(name, options, n=3, cutoff=0.6)
     if near:
         return "did you mean " + " or ".join(near) + "?"
+    if len(options) > MOST_NAMED + 1:
+        return f"one of: {', '.join(options[:MOST_NAMED])} … and {len(options) - MOST_NAMED:,} others"
     return "one of: " + ", ".join(options)
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from polyseme.data.pieces import CHINESE, BoolArray, Encoded, PieceTable, piece_splitter
+from polyseme.text.clean import replace_surrogates
 from polyseme.text.sentences import line_spans, sentence_spans
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.words import cjk_share
@@ -80,7 +81,7 @@ class DocumentEncoder:
         sentences: list[str] = []
         chinese: list[bool] = []
         per_document = np.zeros(len(texts), np.int64)
-        for number, text in enumerate(texts):
+        for number, text in enumerate(map(replace_surrogates, texts)):
             spans = self._spans(text)
             found = [text[start:end] for start, end in spans]
             sentences += found

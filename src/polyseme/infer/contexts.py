@@ -10,12 +10,15 @@ text, as the stretches of long documents do in training. `score` cuts long texts
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from polyseme.data.examples import SpecialTokens
+from polyseme.layers.step import MOST_ROWS, Step
+from polyseme.layers.team import torch_alone
 
 __all__ = ["Contexts", "kept"]
 
@@ -41,7 +44,8 @@ class Contexts:
     ) -> None:
         self._encoder, self._head, self._special = encoder, head, special
         self._max_length = int(encoder.max_length)
-        self._device = encoder.token_embedding().weight.device
+        self._device = next(encoder.parameters()).device
+        self._fast = Step.serves(encoder, head)
         self._steps = steps
         self._encode(windows)
 
@@ -61,11 +65,17 @@ class Contexts:
         self._start = (width - lengths).to(self._device)  # (R,) first real column of each row
         padded = bool((lengths < width).any())
         self._cache = self._encoder.new_cache(len(windows), capacity, self._start if padded else None)
-        self._hidden = self._encoder.decode(self._ids[:, :width], self._cache)[:, -1]
+        hidden = self._encoder.decode(self._ids[:, :width], self._cache)[:, -1]
+        self._step = Step(self._encoder, self._head, self._cache) if self._fast else None
+        self._logits = self._head.logits(hidden).float()
 
     def logits(self) -> Tensor:
-        """Scores of every row's next token: (R, V), float32."""
-        return self._head.logits(self._hidden).float()  # type: ignore[no-any-return]
+        """Scores of every row's next token: (R, V), float32; `push` may write the next ones over them."""
+        return self._logits
+
+    def between_steps(self) -> AbstractContextManager[None]:
+        """Where the next tokens are chosen: keeps torch's helpers out of the way of the threads that step."""
+        return torch_alone() if self._step is not None and self._step.threads > 1 else nullcontext()
 
     def push(self, ids: Tensor) -> None:
         """Add one token to every row.  Shapes: ids: (R,)"""
@@ -76,7 +86,10 @@ class Contexts:
         self._ids[:, self._width] = ids
         self._width += 1
         self._left -= 1
-        self._hidden = self._encoder.decode(ids[:, None], self._cache)[:, -1]
+        if self._step is not None and len(ids) <= MOST_ROWS:
+            self._logits = self._step.logits(ids)
+        else:
+            self._logits = self._head.logits(self._encoder.decode(ids[:, None], self._cache)[:, -1]).float()
 
     def _slide(self, ids: Tensor) -> None:
         """Add one token where the longest row has no room: rows without room keep their end, the others all."""
@@ -87,5 +100,5 @@ class Contexts:
 
     def select(self, rows: Tensor) -> None:
         """Keep these rows, in this order; a row may be named several times or not at all.  Shapes: rows: (N,)"""
-        self._ids, self._start, self._hidden = self._ids[rows], self._start[rows], self._hidden[rows]
+        self._ids, self._start, self._logits = self._ids[rows], self._start[rows], self._logits[rows]
         self._cache.reorder(rows)

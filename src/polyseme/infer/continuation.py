@@ -80,7 +80,7 @@ class Continuation:
     def take(self, id: int, log_probability: float) -> None:
         """Add a token."""
         self._log_probability += log_probability
-        if id == self._tokenizer.sep_id:
+        if id in self._tokenizer.end_ids:
             self.close("end")
             return
         self._tokens.append((id, math.exp(log_probability), self._length))

@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 
-from polyseme.errors import InputError
+from polyseme.errors import ConfigError, InputError
 from polyseme.infer.load import Loaded, encode_text, words_of
+from polyseme.text.tokenizers import ABSENT
 
 MASK = "[MASK]"
 
@@ -26,20 +27,31 @@ def fill(loaded: Loaded, text: str, top: int = 5) -> list[dict[str, Any]]:
              ConfigError: the run has no masked-LM head.
     """
     head = loaded.masked_lm_head
+    if loaded.tokenizer.mask_id == ABSENT:
+        raise ConfigError(
+            "the run's vocabulary has no token that hides others",
+            expected="a tokenizer with a mask token",
+            where=loaded.run.path,
+        )
     tokens = encode_text(loaded, text, special=True)
     places = [i for i, token in enumerate(tokens.ids) if token == loaded.special.mask]
     if not places:
+        mask = loaded.tokenizer.token(loaded.tokenizer.mask_id)
         raise InputError(
-            "there is no [MASK] in the text", got=text, fix="write [MASK] where a word is to be found"
+            f"there is no {mask} in the text", got=text, fix=f"write {mask} where a word is to be found"
         )
     batch = loaded.batch([tokens.ids], [words_of(text, tokens)])
-    hidden = loaded.encoder.encode(batch).at(torch.tensor(places) + 1)
+    hidden = loaded.encoder.encode(batch).at(torch.tensor(places) + loaded.lead)
     probabilities = torch.softmax(head.logits(hidden).float(), dim=1)
     probabilities[:, loaded.special.special.nonzero()[0]] = 0.0  # a special token is never an answer
+    probabilities[:, loaded.tokenizer.vocab_size :] = 0.0  # nor a row of the table without a token
     found = probabilities.topk(min(top, probabilities.size(1)), dim=1)
     results = []
     for place, values, ids in zip(places, found.values.tolist(), found.indices.tolist(), strict=True):
         start, end = tokens.offsets[place]
+        start += len(text[start:end]) - len(
+            text[start:end].lstrip()
+        )  # some vocabularies take the space along
         candidates = []
         for value, token in zip(values, ids, strict=True):
             shown = loaded.tokenizer.display(token)

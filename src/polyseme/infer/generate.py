@@ -31,6 +31,9 @@ __all__ = ["Generation", "GenerationConfig", "TextStream", "Token", "generate", 
 ROWS_AT_ONCE = 32
 """Texts that are continued side by side; more prompts are taken in turns."""
 
+MOST_RESULTS = 256
+"""Beams or results of a prompt: they are followed side by side, each with a cache of its own."""
+
 GREEDY = 1e-6
 """Temperatures below this take the most probable token: divided by them, logits would leave float32."""
 
@@ -45,9 +48,10 @@ class GenerationConfig(Config):
         top_k: sample from so many of the most probable tokens only.
         top_p: sample from the most probable tokens that together have this probability; 1 keeps all.
         repetition_penalty: above 1 makes tokens of the prompt and of the continuation less likely to come again.
-        beams: above 1, beam search: follow so many continuations and give the most probable; nothing is sampled.
+        beams: above 1, beam search: follow so many continuations and give the most probable; nothing is sampled;
+            at most 256.
         length_penalty: beam search ranks by log-probability / length^length_penalty.
-        results: continuations per prompt: the best of the beams, or samples of their own.
+        results: continuations per prompt: the best of the beams, or samples of their own; at most 256.
         seed: of the random choices.
         stop: strings that end the text; they are not part of it.
     """
@@ -57,9 +61,9 @@ class GenerationConfig(Config):
     top_k: int | None = Field(None, ge=1)
     top_p: float = Field(0.95, gt=0, le=1)
     repetition_penalty: float = Field(1.0, gt=0, allow_inf_nan=False)
-    beams: int = Field(1, ge=1)
+    beams: int = Field(1, ge=1, le=MOST_RESULTS)
     length_penalty: float = Field(1.0, allow_inf_nan=False)
-    results: int = Field(1, ge=1)
+    results: int = Field(1, ge=1, le=MOST_RESULTS)
     seed: int = 0
     stop: tuple[str, ...] = ()
 
@@ -170,18 +174,20 @@ class _Work:
     def __init__(self, loaded: Loaded, config: GenerationConfig) -> None:
         self.loaded, self.config = loaded, config
         self._head = decoder_head(loaded)
-        tokenizer, entries = loaded.tokenizer, loaded.encoder.token_embedding().weight
-        never = set(tokenizer.special_ids) - {tokenizer.sep_id} | {*range(tokenizer.vocab_size, len(entries))}
-        self._never = torch.tensor(sorted(never), device=entries.device)
+        tokenizer, entries = loaded.tokenizer, loaded.encoder.token_embedding().num_embeddings
+        never = set(tokenizer.special_ids) - {*tokenizer.end_ids} | {*range(tokenizer.vocab_size, entries)}
+        device = next(loaded.encoder.parameters()).device
+        self._never = torch.tensor(sorted(never), dtype=torch.long, device=device)
         self._random = Random(config.seed, "generate")
 
     def prompt(self, text: str) -> Prompt:
-        """[CLS] and the tokens of a text, or its end where the model cannot read all of it."""
-        window = [self.loaded.special.cls, *self.loaded.tokenizer.encode(text).ids]
+        """[CLS] (if texts begin so) and the tokens of a text, or their end where the model cannot read all of it."""
+        window = self.loaded.tokenizer.opening(self.loaded.tokenizer.encode(text).ids)
         most = int(self.loaded.encoder.max_length)
         if len(window) > most:
+            n = len(window) - self.loaded.lead
             warnings.warn(
-                f"the prompt has {len(window) - 1:,} tokens and the model reads {most:,}: only its end is used",
+                f"the prompt has {n:,} tokens and the model reads {most:,}: only its end is used",
                 stacklevel=4,
             )
         return Prompt(text, window[-most:])
@@ -223,14 +229,15 @@ class _Work:
                 torch.arange(len(prompts), device=self._never.device).repeat_interleave(c.results)
             )
         for step in range(c.max_new_tokens):
-            logits = contexts.logits()
-            scores = sampling.forbid(logits, self._never)
-            if c.repetition_penalty != 1.0:
-                if seen is None:
-                    seen = self._seen(prompts, logits.size(1)).repeat_interleave(c.results, dim=0)
-                scores = sampling.penalise(scores, seen, c.repetition_penalty)
-            ids = self._choose(scores, number, step)
-            own = logits.gather(1, ids[:, None]).squeeze(1) - logits.logsumexp(1)
+            with contexts.between_steps():
+                logits = contexts.logits()
+                scores = sampling.forbid(logits, self._never)
+                if c.repetition_penalty != 1.0:
+                    if seen is None:
+                        seen = self._seen(prompts, logits.size(1)).repeat_interleave(c.results, dim=0)
+                    scores = sampling.penalise(scores, seen, c.repetition_penalty)
+                ids = self._choose(scores, number, step)
+                own = logits.gather(1, ids[:, None]).squeeze(1) - logits.logsumexp(1)
             for row, id, log_probability in zip(active, ids.tolist(), own.tolist(), strict=True):
                 if row.finish is None:
                     row.take(id, log_probability)
@@ -256,7 +263,8 @@ class _Work:
         """The next token of every row: (R, V) -> (R,)"""
         c = self.config
         if c.temperature < GREEDY:
-            return scores.argmax(1)
+            # numpy's is ten times as fast as torch's on CPUs
+            return torch.from_numpy(scores.numpy().argmax(1)) if scores.is_cpu else scores.argmax(1)
         scores = sampling.temper(scores, c.temperature)
         if c.top_k is not None:
             scores = sampling.keep_top_k(scores, c.top_k)
@@ -279,15 +287,17 @@ class _Work:
             return sampling.forbid(log_p, self._never)
 
         def ends(ids: Tensor, owner: Tensor) -> Tensor:
-            complete = ids[:, :, -1] == self.loaded.tokenizer.sep_id
+            complete = torch.isin(
+                ids[:, :, -1], torch.tensor(self.loaded.tokenizer.end_ids, dtype=torch.long)
+            )
             for b, candidates in enumerate(ids.tolist() if c.stop else ()):
                 for k, candidate in enumerate(candidates):
                     complete[b, k] |= self._written(prompts[b], candidate).finish == "stop"
             return complete
 
-        found = beam_search(
-            self._contexts(prompts), c.beams, c.max_new_tokens, adjust, ends, c.length_penalty
-        )
+        contexts = self._contexts(prompts)
+        with contexts.between_steps():
+            found = beam_search(contexts, c.beams, c.max_new_tokens, adjust, ends, c.length_penalty)
         return [
             [self._written(prompt, f.ids, f.log_probabilities, True) for f in best[: c.results]]
             for prompt, best in zip(prompts, found, strict=True)

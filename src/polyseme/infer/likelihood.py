@@ -104,8 +104,13 @@ def two_way(loaded: Loaded, head: Any, parts: Sequence[Part]) -> list[float]:
     return totals.tolist()
 
 
+def _room(loaded: Loaded) -> int:
+    """Tokens that fit between [CLS] and [SEP]."""
+    return int(loaded.encoder.max_length) - 2
+
+
 def _middle_windows(part: Part, loaded: Loaded, owner: int) -> Iterator[_Window]:
-    special, room, tokens = loaded.special, loaded.room, part.ids[1:]
+    special, room, tokens = loaded.special, _room(loaded), part.ids[1:]
     step = len(tokens) if len(tokens) <= room else max(1, room // 2)
     for start in range(0, len(tokens), step):
         begin = max(0, min(start - (room - step) // 2, len(tokens) - room))
@@ -134,7 +139,7 @@ def _left_windows(part: Part, most: int, owner: int) -> Iterator[_Window]:
 
 
 def _hidden_windows(part: Part, loaded: Loaded, owner: int) -> Iterator[_Window]:
-    special, room = loaded.special, loaded.room
+    special, room = loaded.special, _room(loaded)
     tokens = part.ids[1:]
     for i in range(part.first - 1, len(tokens)):
         begin = max(0, min(i - room // 2, len(tokens) - room))

@@ -22,6 +22,7 @@ from polyseme.text.clean import DirtReport, clean
 from polyseme.text.corpus import TextConfig
 from polyseme.text.joining import gap
 from polyseme.text.sources import read_lines
+from polyseme.text.tokenizers import ABSENT
 from polyseme.train.card import has_neighbours
 
 __all__ = ["Score", "kind_of", "score", "score_continuations", "score_file"]
@@ -171,9 +172,13 @@ def _scores(
             got=f"end with {loaded.recipe.architecture}",
             fix="leave --end out, or score with a decoder such as gpt",
         )
+    if end and special.sep == ABSENT:
+        raise ConfigError("the run's vocabulary has no token for the end of a text", where=loaded.run.path)
     tail = [special.sep] if end else []
+    lead = loaded.tokenizer.prefix_ids if kind == "log-likelihood" else (special.cls,)
+    firsts = [max(first, 0 if lead else 1) for first in firsts]  # the very first token has nothing before it
     counted = [i for i, ids in enumerate(encoded) if len(ids) > firsts[i]]
-    parts = [Part([special.cls, *encoded[i], *tail], firsts[i] + 1) for i in counted]
+    parts = [Part([*lead, *encoded[i], *tail], firsts[i] + len(lead)) for i in counted]
     if kind == "log-likelihood":
         head = loaded.heads["causal_lm"]
         sums = (causal_shared if shared and hasattr(loaded.encoder, "decode") else causal)(

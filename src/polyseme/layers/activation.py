@@ -29,3 +29,18 @@ def activation(name: str) -> Callable[[Tensor], Tensor]:
     if name not in _ACTIVATIONS:
         raise ConfigError(f"unknown activation {name!r}", fix=suggest(name, _ACTIVATIONS))
     return _ACTIVATIONS[name]
+
+
+_JOINED = {
+    "gelu": ("gelu", "none"),
+    "gelu_new": ("gelu", "tanh"),
+    "gelu_pytorch_tanh": ("gelu", "tanh"),
+    "relu": ("relu", ""),
+}
+
+
+def joinable(function: Callable[[Tensor], Tensor]) -> tuple[str, str] | None:
+    """What oneDNN calls this function where it can compute it right behind a product: (name, algorithm), or None."""
+    return next(
+        (_JOINED[name] for name, known in _ACTIVATIONS.items() if known is function and name in _JOINED), None
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -101,6 +103,11 @@ class KeyValueCache:
         values[:, :, self.length : end] = v
         return keys[:, :, :end], values[:, :, :end]
 
+    def addresses(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Where each layer's keys and values begin in memory, (rows, heads, capacity, head_size) each; for kernels."""
+        layer = np.arange(self._keys.size(0)) * (self._keys[0].numel() * self._keys.element_size())
+        return self._keys.data_ptr() + layer, self._values.data_ptr() + layer
+
     def advance(self, n_new: int) -> None:
         """End a forward pass over so many new tokens."""
         self.length += n_new
@@ -116,7 +123,7 @@ class KeyValueCache:
                 self._keys[:, :, :, used] = self._keys[:, index, :, used]
                 self._values[:, :, :, used] = self._values[:, index, :, used]
         else:
-            self._keys, self._values = self._keys[:, index], self._values[:, index]
+            self._keys, self._values = self._keys.index_select(1, index), self._values.index_select(1, index)
         if self.start is not None:
             self.start = self.start[index]
 

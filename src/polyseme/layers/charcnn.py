@@ -48,6 +48,11 @@ class Spelling:
         self._special = {token: i for i, token in enumerate(special, _ORDINARY + len(ordinary))}
         self.size = _ORDINARY + len(ordinary) + len(special)
 
+    @property
+    def letters(self) -> dict[int, int]:
+        """The ids of those characters, as Unicode code points, that have one of their own."""
+        return dict(self._ids)
+
     def of_token(self, token: str) -> list[int]:
         """Character ids of a vocabulary's entry."""
         if token in self._special:
@@ -62,7 +67,7 @@ class Spelling:
 def table_of(spelled: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     """Character ids of many words as one table.  Shapes: N lists -> (N, L) padded, lengths: (N,)"""
     lengths = torch.tensor([len(word) for word in spelled], dtype=torch.long)
-    table = torch.full((len(spelled), int(lengths.max()) if len(spelled) else 1), PADDING, dtype=torch.long)
+    table = torch.full((len(spelled), max(map(len, spelled), default=1)), PADDING, dtype=torch.long)
     for row, word in enumerate(spelled):
         table[row, : len(word)] = torch.tensor(word)
     return table, lengths

@@ -30,7 +30,11 @@ from polyseme.layers.needed import Needed
 
 
 class BertConfig(Config):
-    """The names of config.json; defaults are BERT-base of the paper."""
+    """The names of config.json; defaults are BERT-base of the paper.
+
+    Args:
+        add_pooling_layer: whether there is the paper's pooler; some published weights leave it out.
+    """
 
     vocab_size: int = Field(30522, ge=6)
     hidden_size: int = Field(768, ge=1)
@@ -45,6 +49,7 @@ class BertConfig(Config):
     initializer_range: float = Field(0.02, gt=0)
     layer_norm_eps: float = Field(1e-12, gt=0)
     pad_token_id: int = 0
+    add_pooling_layer: bool = True
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
@@ -62,6 +67,8 @@ class BertBlock(nn.Module):
 
     Shapes:  h: (B, T, hidden_size), mask: (B, 1, T, T) -> (B, T, hidden_size)
     """
+
+    joined = (("intermediate", "act"),)
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
@@ -140,7 +147,7 @@ class Bert(nn.Module):
         self.embedding_norm = nn.LayerNorm(d, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.blocks = nn.ModuleList(BertBlock(config) for _ in range(config.num_hidden_layers))
-        self.pool = BertPooler(d)
+        self.pool = BertPooler(d) if config.add_pooling_layer else None
         self.initialise()
 
     def initialise(self) -> None:
@@ -180,8 +187,8 @@ class Bert(nn.Module):
         """The input embedding, shared with the masked-LM decoder."""
         return self.word_embeddings
 
-    def pooler(self) -> BertPooler:
-        """The paper's pooler, trained by next-sentence prediction."""
+    def pooler(self) -> BertPooler | None:
+        """The paper's pooler, trained by next-sentence prediction; None where there is none."""
         return self.pool
 
 

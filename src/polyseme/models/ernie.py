@@ -63,7 +63,7 @@ class Ernie(nn.Module):
         self.embedding_norm = nn.LayerNorm(d, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.blocks = nn.ModuleList(BertBlock(config) for _ in range(config.num_hidden_layers))
-        self.pool = BertPooler(d)
+        self.pool = BertPooler(d) if config.add_pooling_layer else None
         self.initialise()
 
     def initialise(self) -> None:
@@ -106,8 +106,8 @@ class Ernie(nn.Module):
         """The input embedding, shared with the masked-LM decoder."""
         return self.word_embeddings
 
-    def pooler(self) -> BertPooler:
-        """The pooler, trained by next-sentence prediction or the dialogue objective."""
+    def pooler(self) -> BertPooler | None:
+        """The pooler, trained by next-sentence prediction or the dialogue objective; None where there is none."""
         return self.pool
 
 

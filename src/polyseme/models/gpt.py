@@ -27,6 +27,7 @@ from polyseme.errors import InputError
 from polyseme.layers.activation import activation
 from polyseme.layers.attention import attend, attend_plain, causal_mask
 from polyseme.layers.cache import KeyValueCache
+from polyseme.layers.step import BlockParts, StepParts
 
 
 class GptConfig(Config):
@@ -62,6 +63,8 @@ class GptBlock(nn.Module):
 
     Shapes:  h: (B, T, hidden_size), mask: (B, 1, T, T) or None for plain causal order -> (B, T, hidden_size)
     """
+
+    joined = (("intermediate", "act"),)
 
     def __init__(self, config: GptConfig, layer: int) -> None:
         super().__init__()
@@ -135,13 +138,17 @@ class Gpt(nn.Module):
             elif parameter.ndim == 2:
                 nn.init.normal_(parameter, std=narrow if name.endswith("output.weight") else wide)
 
+    def embed(self, ids: Tensor, position: Tensor) -> tuple[Tensor, None]:
+        """Layer 0; there are no rotary positions.  Shapes: ids, position: (B, T) -> (B, T, hidden_size)"""
+        return self.word_embeddings(ids) + self.position_embeddings(position), None
+
     def encode(
         self, batch: Batch, keep: Keep = "last", attentions: bool = False, at: Tensor | None = None
     ) -> Encoding:
         """Hidden states of a batch; see `Encoder`. `at` saves nothing here, as all positions predict."""
         mask = causal_mask(batch)
         probabilities: list[Tensor] | None = [] if attentions else None
-        h = self.dropout(self.word_embeddings(batch.ids) + self.position_embeddings(batch.position))
+        h = self.dropout(self.embed(batch.ids, batch.position)[0])
         layers = [h]
         for block in self.blocks:
             h = block(h, mask, mask is None, probabilities)
@@ -161,7 +168,7 @@ class Gpt(nn.Module):
         Shapes:  start: (B,)
         Raises:  InputError: the model has fewer positions.
         """
-        c, weight = self.config, self.word_embeddings.weight
+        c, weight = self.config, self.final_norm.weight
         if capacity > self.max_length:
             raise InputError(
                 "the model has fewer positions",
@@ -180,11 +187,31 @@ class Gpt(nn.Module):
         Shapes:  ids: (B, T_new) -> (B, T_new, hidden_size)
         """
         mask, causal = cache.view(ids.size(1))
-        h = self.word_embeddings(ids) + self.position_embeddings(cache.positions(ids.size(1)))
+        h, _ = self.embed(ids, cache.positions(ids.size(1)))
         for block in self.blocks:
             h = block(h, mask, causal, cache=cache)
         cache.advance(ids.size(1))
         return self.final_norm(h)  # type: ignore[no-any-return]
+
+    def step_parts(self) -> StepParts:
+        """What `decode` reads, for its fast form."""
+        c = self.config
+        blocks = [
+            BlockParts(
+                attention_norm=block.attention_norm,
+                query_key_value=block.query_key_value,
+                attention_output=block.attention_output,
+                feedforward_norm=block.feedforward_norm,
+                intermediate=block.intermediate,
+                output=block.output,
+            )
+            for block in self.blocks
+            if isinstance(block, GptBlock)
+        ]
+        heads, size = c.num_attention_heads, c.hidden_size // c.num_attention_heads
+        return StepParts(
+            blocks, self.final_norm, heads, heads, size, c.intermediate_size, c.hidden_act, c.layer_norm_eps
+        )
 
     def token_embedding(self) -> nn.Embedding:
         """The input embedding, which is also the output layer's weight."""

@@ -30,6 +30,7 @@ from polyseme.layers.activation import activation
 from polyseme.layers.attention import attend, attend_plain, causal_mask, rotary_table, rotate
 from polyseme.layers.cache import KeyValueCache
 from polyseme.layers.norm import RMSNorm, rms_norm
+from polyseme.layers.step import BlockParts, StepParts
 
 
 class Qwen3Config(Config):
@@ -167,8 +168,13 @@ class Qwen3(nn.Module):
             if parameter.ndim == 2:
                 nn.init.normal_(parameter, std=narrow if name.endswith("output.weight") else wide)
 
-    def _rotary(self, position: Tensor) -> tuple[Tensor, Tensor]:
-        return rotary_table(position, self.config.head_size, self.config.rope_theta)
+    def embed(self, ids: Tensor, position: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Layer 0, and the angles of the positions.
+
+        Shapes:  ids: (B, T).  position: (B, T), or (1, T) for all rows -> (B, T, hidden_size), see `rotary_table`
+        """
+        rotary = rotary_table(position, self.config.head_size, self.config.rope_theta)
+        return self.word_embeddings(ids), rotary
 
     def encode(
         self, batch: Batch, keep: Keep = "last", attentions: bool = False, at: Tensor | None = None
@@ -176,9 +182,8 @@ class Qwen3(nn.Module):
         """Hidden states of a batch; see `Encoder`. `at` saves nothing here, as all positions predict."""
         mask = causal_mask(batch)
         # rows that are one example each share their angles
-        rotary = self._rotary(batch.position[:1] if mask is None else batch.position)
+        h, rotary = self.embed(batch.ids, batch.position[:1] if mask is None else batch.position)
         probabilities: list[Tensor] | None = [] if attentions else None
-        h = self.word_embeddings(batch.ids)
         layers = [h]
         for block in self.blocks:
             h = block(h, mask, mask is None, rotary, probabilities)
@@ -198,7 +203,7 @@ class Qwen3(nn.Module):
         Shapes:  start: (B,)
         Raises:  InputError: the model has fewer positions.
         """
-        c, weight = self.config, self.word_embeddings.weight
+        c, weight = self.config, self.final_norm.weight
         if capacity > self.max_length:
             raise InputError(
                 "the model has fewer positions",
@@ -217,12 +222,33 @@ class Qwen3(nn.Module):
         Shapes:  ids: (B, T_new) -> (B, T_new, hidden_size)
         """
         mask, causal = cache.view(ids.size(1))
-        rotary = self._rotary(cache.positions(ids.size(1)))
-        h = self.word_embeddings(ids)
+        h, rotary = self.embed(ids, cache.positions(ids.size(1)))
         for block in self.blocks:
             h = block(h, mask, causal, rotary, cache=cache)
         cache.advance(ids.size(1))
         return self.final_norm(h)  # type: ignore[no-any-return]
+
+    def step_parts(self) -> StepParts:
+        """What `decode` reads, for its fast form."""
+        c = self.config
+        blocks = [
+            BlockParts(
+                attention_norm=block.attention_norm,
+                query_key_value=block.query_key_value,
+                attention_output=block.attention_output,
+                feedforward_norm=block.feedforward_norm,
+                intermediate=block.input_and_gate,
+                output=block.output,
+                query_norm=block.query_norm,
+                key_norm=block.key_norm,
+            )
+            for block in self.blocks
+            if isinstance(block, Qwen3Block)
+        ]
+        return StepParts(
+            blocks, self.final_norm, c.num_attention_heads, c.num_key_value_heads, c.head_size, c.intermediate_size,
+            c.hidden_act, c.rms_norm_eps, gated=True,
+        )  # fmt: skip
 
     def token_embedding(self) -> nn.Embedding:
         """The input embedding, which is also the output layer's weight where they are tied."""

@@ -49,9 +49,14 @@ class CausalLMHead(nn.Module):
             nn.init.normal_(self.decoder.weight, std=encoder.head_style.initializer_range)
 
     @property
+    def matrix(self) -> nn.Module:
+        """The module that holds the matrix: the input embedding, or the head's own."""
+        return self.tied[0] if self.decoder is None else self.decoder
+
+    @property
     def weight(self) -> Tensor:
         """The matrix: (vocab_size, hidden_size)."""
-        weight: Tensor = self.tied[0].weight if self.decoder is None else self.decoder.weight
+        weight: Tensor = self.matrix.weight  # type: ignore[assignment]
         return weight
 
     def logits(self, h: Tensor) -> Tensor:

@@ -111,6 +111,11 @@ def _discount(counts: Tensor) -> float:
     return min(0.9, max(0.1, once / max(1.0, once + 2 * twice)))
 
 
+def _on_a_line(word: str) -> str:
+    """A word with its control characters and line ends escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in word)
+
+
 class ClassBigramLearner:
     """Brown clustering as a learner: every step is a piece of a plan made from the words' frequencies.
 
@@ -342,12 +347,17 @@ class ClassBigramLearner:
         }
 
     def files(self, weights: Mapping[str, Tensor]) -> dict[str, bytes]:
-        """ "paths": a line a word, its bits, itself and how often it occurs; by path, most frequent first."""
+        """ "paths": a line a word, its bits, itself and how often it occurs; by path, most frequent first.
+
+        Words stand there as people read them; line ends and tabs in them are escaped as in Python.
+        """
         classes, counts = weights["encoder.classes"].tolist(), weights["encoder.counts"].tolist()
         paths = self.encoder.paths_of(weights["encoder.tree"])
         words = [i for i, c in enumerate(classes) if c != NONE]
         words.sort(key=lambda i: (paths[classes[i]], -counts[i], i))
-        lines = [f"{paths[classes[i]]}\t{self._tokenizer.token(i)}\t{counts[i]}\n" for i in words]
+        lines = [
+            f"{paths[classes[i]]}\t{_on_a_line(self._tokenizer.display(i))}\t{counts[i]}\n" for i in words
+        ]
         return {"paths": "".join(lines).encode()}
 
     def load_weights(self, tensors: Mapping[str, Tensor]) -> None:

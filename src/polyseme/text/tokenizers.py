@@ -11,8 +11,9 @@ words and spaces can have phrases: an entry of the vocabulary with a space in it
 words stand side by side (text/phrases.py). Only `Tokenizer` joins them: other libraries that read the same
 tokenizer.json give the words one by one and never such an entry.
 
-[PAD] [UNK] [CLS] [SEP] [MASK] are ids 0 … 4 for every kind. Text never turns into a special token by accident:
-`[MASK]` typed in a corpus is the letters, unless `special=True` is asked for (fill does).
+[PAD] [UNK] [CLS] [SEP] [MASK] are ids 0 … 4 for every kind that is trained here; imported ones have others, and not all
+of them (text/roles.py). Text never turns into a special token by accident: `[MASK]` typed in a corpus is the letters,
+unless `special=True` is asked for (fill does).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import functools
 import hashlib
 import json
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, pairwise
 from pathlib import Path
@@ -32,17 +33,27 @@ import numpy.typing as npt
 import tokenizers as hf
 from pydantic import Field, model_validator
 
-from polyseme.core.config import Config
+from polyseme.core.config import Config, to_json
 from polyseme.errors import ConfigError
+from polyseme.text.characters import BYTE_OF, cover_marks, joins
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.phrases import Phrases
-from polyseme.text.words import TOKEN_PATTERN, close_gaps, has_cjk, is_cjk, token_spans
+from polyseme.text.roles import ROLES, SETTINGS, SPECIAL_TOKENS, read_settings, resolve_roles
+from polyseme.text.words import TOKEN_PATTERN, close_gaps, has_cjk, token_spans
 
-__all__ = ["SPECIAL_TOKENS", "Spelling", "Tokenizer", "TokenizerConfig", "Tokens", "train_tokenizer"]
+__all__ = [
+    "ABSENT",
+    "SPECIAL_TOKENS",
+    "Spelling",
+    "Tokenizer",
+    "TokenizerConfig",
+    "Tokens",
+    "train_tokenizer",
+]
 
 Spelling = Literal["pieces", "bytes", "metaspace", "characters", "words", "spaces"]
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-_FOREIGN = {"[PAD]": "<pad>", "[UNK]": "<unk>", "[CLS]": "<s>", "[SEP]": "</s>", "[MASK]": "<mask>"}
+ABSENT = -1
+"""The id of a role that no token of a vocabulary has; no text has it."""
 _MINIMUM = {"wordpiece": 64, "byte-bpe": 320, "unigram": 64, "characters": 16, "words": 16, "spaces": 16}
 
 
@@ -110,10 +121,17 @@ class Tokenizer:
     """A trained tokenizer.
 
     Args:
-        backend: a `tokenizers.Tokenizer` that has padding, unknown, start, separator and mask tokens
-            ([PAD] … as ours, or <pad> <unk> <s> </s> <mask>).
+        backend: a `tokenizers.Tokenizer`.
+        settings: which tokens have which role, as in tokenizer_config.json; None = by their names (text/roles.py).
+    Attributes:
+        pad_id, unk_id, cls_id, sep_id, mask_id: ids of the tokens that have these roles; ABSENT where none has. Without
+            padding, pad_id is that of any token: nothing reads it.
+        special_ids: all of those that there are.
+        end_ids: ids that end a generated text: sep_id and, in some imported models, others.
+        prefix_ids, suffix_ids: what is put around a text that an encoder reads ([CLS] … [SEP], or nothing), as the
+            tokenizer.json says. A decoder reads the prefix alone; see `opening`.
 
-    Raises:  ConfigError: one of the five is missing.
+    Raises:  ConfigError: the settings name tokens that are not there.
     Example:
         >>> tokenizer = train_tokenizer(["the cat sat on the mat"] * 9, TokenizerConfig(vocab_size=64), 0)
         >>> tokens = tokenizer.encode("The mat")
@@ -121,43 +139,69 @@ class Tokenizer:
         ('the mat', 0, True)
     """
 
-    def __init__(self, backend: hf.Tokenizer) -> None:
-        self._load(backend.to_str())
+    def __init__(self, backend: hf.Tokenizer, settings: Mapping[str, Any] | None = None) -> None:
+        self._load(backend.to_str(), settings)
 
-    def _load(self, text: str) -> None:
+    def _load(self, text: str, settings: Mapping[str, Any] | None = None, where: object = None) -> None:
         self._json = text  # kept as it is: the library's writer does not give back the same floats
         self._special, self._plain = hf.Tokenizer.from_str(text), hf.Tokenizer.from_str(text)
         for backend in (self._special, self._plain):
             backend.no_padding()
             backend.no_truncation()
         self._plain.encode_special_tokens = True  # i.e. encode the letters of "[MASK]", not the token
-        model = json.loads(text)["model"]
+        spec = json.loads(text)
+        model = spec["model"]
+        steps = {name: step for name, step in spec.items() if name not in ("model", "added_tokens")}
+        # without the vocabulary, whose words may look like names of steps
+        frame = json.dumps(steps, ensure_ascii=False)
         self._model: str = model["type"]
-        self._by_character = self._model == "WordLevel" and r'"[\\s\\S]"' in text
+        self._by_character = self._model == "WordLevel" and r'"[\\s\\S]"' in frame
         self._cuts_chinese = (
-            self._model == "WordLevel" and json.dumps(TOKEN_PATTERN, ensure_ascii=False) in text
+            self._model == "WordLevel" and json.dumps(TOKEN_PATTERN, ensure_ascii=False) in frame
         )
         self._prefix: str = model.get("continuing_subword_prefix") or ""
-        self._has_byte_level = '"ByteLevel"' in text
-        cuts_at_spaces = self._cuts_chinese or '"WhitespaceSplit"' in text
-        joins = self._model == "WordLevel" and not self._by_character and cuts_at_spaces
-        self.phrases = Phrases.of_vocabulary(model["vocab"]) if joins else None
-        self.vocab_size: int = self._special.get_vocab_size()
-        self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = map(
-            self._special_id, SPECIAL_TOKENS
+        self._has_byte_level = '"ByteLevel"' in frame
+        cuts_at_spaces = self._cuts_chinese or '"WhitespaceSplit"' in frame
+        joining = self._model == "WordLevel" and not self._by_character and cuts_at_spaces
+        self.phrases = Phrases.of_vocabulary(model["vocab"]) if joining else None
+        vocabulary = self._special.get_vocab()
+        self.vocab_size: int = max(vocabulary.values(), default=-1) + 1
+        self.roles = resolve_roles(vocabulary.get, self._special.id_to_token, settings, where)
+        found = {role: vocabulary[token] for role, token in self.roles.tokens.items()}
+        self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = (
+            found.get(role, ABSENT) for role in ROLES
         )
-        self.special_ids = (self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id)
+        self.special_ids = tuple(dict.fromkeys(found[role] for role in ROLES if role in found))
+        self.end_ids = tuple(vocabulary[token] for token in self.roles.ends)
+        if self.pad_id == ABSENT:
+            self.pad_id = max(self.sep_id, self.cls_id, 0)
+        self.prefix_ids, self.suffix_ids = self._wrapping()
 
-    def _special_id(self, name: str) -> int:
-        for token in (name, _FOREIGN[name]):
-            found = self._special.token_to_id(token)
-            if found is not None:
-                return int(found)
-        raise ConfigError(
-            f"the tokenizer has no {name} token",
-            expected=f"{name} or {_FOREIGN[name]} in the vocabulary",
-            fix="leave --tokenizer out to train one, or name the tokenizer.json of a polyseme run",
-        )
+    def _wrapping(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """What the post-processor puts before and after a text."""
+        for probe in ("a", "1", "的", "?"):
+            whole = self._special.encode(probe)
+            mask: list[int] = whole.special_tokens_mask
+            if 0 in mask:
+                first, last = mask.index(0), len(mask) - mask[::-1].index(0)
+                return tuple(whole.ids[:first]), tuple(whole.ids[last:])
+        return (), ()
+
+    def opening(self, ids: Sequence[int]) -> list[int]:
+        """A prompt as a decoder reads it: after the prefix; one without any token begins a text.
+
+        Raises:  ConfigError: there is nothing to begin with.
+        """
+        window = [*self.prefix_ids, *ids]
+        if not window:
+            window = [i for i in (self.cls_id, self.sep_id) if i != ABSENT][:1]
+        if not window:
+            raise ConfigError(
+                "the vocabulary has no token for the beginning of a text",
+                got="an empty prompt",
+                fix="a prompt of at least one token",
+            )
+        return window
 
     @property
     def is_word_level(self) -> bool:
@@ -175,27 +219,38 @@ class Tokenizer:
 
     @classmethod
     def from_file(cls, path: Path | str) -> Tokenizer:
-        """Read a Hugging Face `tokenizer.json`.
+        """Read a Hugging Face `tokenizer.json`, and roles of tokens from a tokenizer_config.json beside it.
 
-        Raises:  ConfigError: it is not such a file, or lacks a special token.
+        Raises:  ConfigError: it is not such a file, or the settings do not fit it.
                  FileNotFoundError: there is no such file.
         """
         text = Path(path).read_text("utf-8", "replace")
         tokenizer = cls.__new__(cls)
         try:
-            tokenizer._load(text)
-        except ConfigError as error:
-            error.where = path
+            tokenizer._load(text, read_settings(Path(path)), Path(path).with_name(SETTINGS))
+        except ConfigError:
             raise
-        except Exception as error:  # the library raises bare Exception for bad JSON
+        except BaseException as error:
+            if not from_library(error):
+                raise
             raise ConfigError(
                 "not a tokenizer.json that the tokenizers library reads", got=str(error)[:200], where=path
             ) from None
         return tokenizer
 
     def save(self, path: Path | str) -> None:
-        """Write `tokenizer.json`; other libraries read it, with BERT's [CLS] A [SEP] B [SEP] template."""
+        """Write `tokenizer.json`; other libraries read it, with BERT's [CLS] A [SEP] B [SEP] template.
+
+        Roles that the tokens' names do not tell are written to a tokenizer_config.json beside it.
+        """
         Path(path).write_text(self._json, "utf-8")
+        beside = Path(path).with_name(SETTINGS)
+        if self.roles != resolve_roles(self.id, self._special.id_to_token) or beside.exists():
+            beside.write_text(to_json(self.roles.settings()), "utf-8")
+
+    def as_json(self) -> dict[str, Any]:
+        """The contents of tokenizer.json."""
+        return dict(json.loads(self._json))
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -272,6 +327,9 @@ class Tokenizer:
 
         "good" may be " good" in the vocabulary of byte-bpe, and new_york is a usual way to write a phrase.
         """
+        whole = self.id(self.normalise(word)) if self.is_word_level else None
+        if whole is not None and whole not in self.special_ids:
+            return [whole]  # e.g. u.s., though a text's tokens are u . s .
         ways = [f" {word}", word]
         if self.phrases is not None:
             ways.append(word.replace("_", " "))
@@ -281,10 +339,10 @@ class Tokenizer:
     def _tokens(self, text: str, encoding: hf.Encoding) -> Tokens:
         offsets: list[tuple[int, int]] = encoding.offsets
         if not unicodedata.is_normalized("NFC", text):
-            offsets = _cover_marks(text, offsets)
+            offsets = cover_marks(text, offsets)
         if self._by_character:  # the library sees no words
-            joins = [_joins(text[start:end]) for start, end in offsets]
-            starts = [True, *(not (a and b) for a, b in pairwise(joins))][: len(joins)]
+            on = [joins(text[start:end]) for start, end in offsets]
+            starts = [True, *(not (a and b) for a, b in pairwise(on))][: len(on)]
         else:
             words = encoding.word_ids
             starts = [True, *(a != b for a, b in pairwise(words))][: len(words)]
@@ -311,7 +369,7 @@ class Tokenizer:
         """The bytes of a byte-bpe token."""
         token = self.token(id)
         try:
-            return bytes(map(_BYTES.__getitem__, token))
+            return bytes(map(BYTE_OF.__getitem__, token))
         except KeyError:  # a token that was added as it is
             return token.encode()
 
@@ -329,7 +387,7 @@ class Tokenizer:
         if id in self.special_ids:
             return token
         if self._has_byte_level:
-            return bytes(_BYTES[c] for c in token).decode("utf-8", "backslashreplace")
+            return self.token_bytes(id).decode("utf-8", "backslashreplace")
         if self._cuts_chinese and " " in token:  # a phrase
             return close_gaps(token)
         return token.replace("▁", " ") if self._model == "Unigram" else token
@@ -351,39 +409,17 @@ class Tokenizer:
         if self._prefix:
             return token.startswith(self._prefix) and len(token) > len(self._prefix)
         if self._has_byte_level:
-            raw = bytes(_BYTES.get(c, 0) for c in token)
+            raw = bytes(BYTE_OF.get(c, 0) for c in token)
             if 0x80 <= raw[0] < 0xC0:  # the middle of a character
                 return True
             text = raw.decode("utf-8", "ignore")
-            return _joins(text[0]) if text else not 0xE3 <= raw[0] < 0xF0
-        return _joins(token[0])
+            return joins(text[0]) if text else not 0xE3 <= raw[0] < 0xF0
+        return joins(token[0])
 
 
-def _joins(character: str) -> bool:
-    """Whether a character can go on a word: a letter, digit or mark that is not Chinese."""
-    first = character[:1] or " "
-    return (first.isalnum() and not is_cjk(first)) or unicodedata.combining(first) > 0
-
-
-def _cover_marks(text: str, offsets: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Extend each token over the combining marks that NFC melted into its last character."""
-    covered = []
-    following = [start for start, _ in offsets[1:]] + [len(text)]
-    for (start, end), limit in zip(offsets, following, strict=True):
-        while start < end < limit and unicodedata.combining(text[end]):
-            end += 1
-        covered.append((start, end))
-    return covered
-
-
-def _byte_characters() -> dict[str, int]:
-    """GPT-2's printable stand-ins for the 256 bytes, reversed."""
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in printable]
-    return {chr(b): b for b in printable} | {chr(256 + i): b for i, b in enumerate(others)}
-
-
-_BYTES = _byte_characters()
+def from_library(error: BaseException) -> bool:
+    """Whether an error may be the tokenizers library's, which raises bare Exception for bad files, or panics."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
 def train_tokenizer(texts: Iterable[str], config: TokenizerConfig, corpus_bytes: int) -> Tokenizer:

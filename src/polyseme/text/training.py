@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import tokenizers as hf
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -15,7 +15,7 @@ from polyseme.text.phrases import WordStream, phrase_vocabulary
 from polyseme.text.tokenizers import SPECIAL_TOKENS, TokenizerConfig
 from polyseme.text.words import TOKEN_PATTERN, is_cjk, token_spans
 
-__all__ = ["default_vocab_size", "train"]
+__all__ = ["default_vocab_size", "from_words", "train"]
 
 _COVERAGE = 0.9995  # share of the characters of the sample that must have a token of their own
 MOST_WORDS = 100_000  # entries of a word-level vocabulary when no size is given
@@ -199,12 +199,25 @@ def _words(sample: list[str], config: TokenizerConfig) -> hf.Tokenizer:
         for text in texts:
             counts.update(cut(text))
         ranked = _frequent(counts, config.min_count)[:room]
-    vocabulary = {token: i for i, token in enumerate([*SPECIAL_TOKENS, *ranked])}
+    return _word_level(ranked, normalizer, config.kind)
+
+
+def from_words(words: Sequence[str], kind: str, lowercase: bool) -> hf.Tokenizer:
+    """A tokenizer of the kind words or spaces whose entries, after the special tokens, are these words as they are."""
+    text = "\n".join(words)
+    normalizer = _nfc(lowercase)
+    if normalizer.normalize_str(text) != text:  # it would make some words impossible to write
+        normalizer = normalizers.Sequence([normalizers.Lowercase()] if lowercase else [])
+    return _finish(_word_level(words, normalizer, kind), False)
+
+
+def _word_level(words: Sequence[str], normalizer: normalizers.Normalizer, kind: str) -> hf.Tokenizer:
+    vocabulary = {token: i for i, token in enumerate([*SPECIAL_TOKENS, *words])}
     backend = hf.Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     backend.normalizer = normalizer
     backend.pre_tokenizer = (
         pre_tokenizers.WhitespaceSplit()
-        if config.kind == "spaces"
+        if kind == "spaces"
         else pre_tokenizers.Split(hf.Regex(TOKEN_PATTERN), "removed", invert=True)
     )
     return backend

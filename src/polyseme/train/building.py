@@ -15,7 +15,7 @@ from polyseme.data.loader import Loader, special_tokens
 from polyseme.data.packing import RowPlan
 from polyseme.data.store import TokenStore
 from polyseme.errors import ConfigError, CorpusError
-from polyseme.text.tokenizers import Tokenizer
+from polyseme.text.tokenizers import ABSENT, Tokenizer
 from polyseme.train.recipe import Recipe
 
 
@@ -145,10 +145,11 @@ def build_loader(
 ) -> Loader:
     """Examples, rows and targets of one split.
 
-    Raises:  CorpusError: there is no example.
+    Raises:  CorpusError: there is no example.   ConfigError: the vocabulary lacks a special token that they need.
     """
     data = recipe.section("data")
     objectives = build_objectives(recipe, special, seed, knowledge)
+    _check_roles(objectives, special)
     drawing = [o for o in objectives if o.draws]  # at most one, see check_objectives
     source: ExampleSource = (
         drawing[0].examples(store, data.sequence_length)
@@ -159,6 +160,20 @@ def build_loader(
         raise CorpusError("the corpus holds no text to learn from", fix="more text, or --valid FILE")
     plan = RowPlan(source.lengths, data.row, Random(seed, "order"))
     return Loader(source, plan, objectives, data.row, special)
+
+
+def _check_roles(objectives: Sequence[Any], special: SpecialTokens) -> None:
+    """Raises:  ConfigError: an imported vocabulary has no token for the beginning, the end, or what is hidden."""
+    needed = {"cls": special.cls, "sep": special.sep}
+    if any(getattr(objective, "hides", False) for objective in objectives):
+        needed["mask"] = special.mask
+    for role, id in needed.items():
+        if id == ABSENT:
+            raise ConfigError(
+                f"the vocabulary has no {role} token, which {objectives[0].name} needs",
+                expected=f"a token [{role.upper()}]",
+                fix="another objective, or another tokenizer",
+            )
 
 
 def heldout_recipe(recipe: Recipe) -> Recipe:

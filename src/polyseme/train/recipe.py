@@ -73,8 +73,8 @@ class Recipe:
 
 
 def from_dict(values: Mapping[str, Any]) -> Recipe:
-    """The recipe that `as_dict` described."""
-    return _build(dict(values), "run.json")
+    """The recipe that `as_dict` described; an imported encoder has no objectives."""
+    return _build(dict(values), "run.json", bare=True)
 
 
 def resolve(
@@ -147,12 +147,12 @@ def _set(values: dict[str, Any], architecture: str, key: str, value: Any) -> Non
     values.setdefault(section, {})[name] = value
 
 
-def _build(values: dict[str, Any], where: str) -> Recipe:
+def _build(values: dict[str, Any], where: str, bare: bool = False) -> Recipe:
     values = dict(values)
     architecture = values.pop("architecture")
     entry = registry.models.load(architecture).ENTRY
     objectives = values.pop("objectives", list(entry.objectives))
-    if not isinstance(objectives, list) or not objectives:
+    if not isinstance(objectives, list) or not (objectives or bare):
         raise ConfigError("objectives must be a list of names", got=objectives, where=where)
     objectives = [str(name).strip().replace("-", "_") for name in objectives]
     if len(set(objectives)) < len(objectives):

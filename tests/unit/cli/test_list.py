@@ -32,8 +32,21 @@ def test_recipes_are_summed_up_by_their_head_comment(tmp_path: Path, monkeypatch
     folder = tmp_path / "recipes"
     folder.mkdir()
     (folder / "small.toml").write_text('# Small and quick.\n# polyseme pretrain …\narchitecture = "bert"\n')
+    (folder / "long.toml").write_text(
+        "# Begins here\n# and ends here.\n#   polyseme pretrain x\n# Figures.\na = 1\n"
+    )
     (folder / "bare.toml").write_text('architecture = "bert"\n')
-    assert list_verb.entries_of("recipes") == [("bare", ""), ("small", "Small and quick.")]
+    assert list_verb.entries_of("recipes") == [
+        ("bare", ""),
+        ("long", "Begins here and ends here."),
+        ("small", "Small and quick."),
+    ]
+
+
+def test_recipes_of_the_house_are_summed_up_in_whole_sentences() -> None:
+    for name, summary in list_verb.entries_of("recipes"):
+        assert summary.endswith("."), name
+        assert "polyseme pretrain" not in summary, name
 
 
 def test_an_empty_kind_says_so(

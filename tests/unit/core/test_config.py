@@ -29,6 +29,13 @@ def test_unknown_key_without_a_near_one_lists_all() -> None:
     assert caught.value.fix == "one of: hidden_size, num_hidden_layers"
 
 
+def test_of_very_many_options_only_the_first_are_listed() -> None:
+    options = [f"key{i:03}" for i in range(40)]
+    assert suggest("zzz", options) == f"one of: {', '.join(options[:12])} … and 28 others"
+    assert suggest("zzz", options[:13]) == f"one of: {', '.join(options[:13])}"  # not "and 1 others"
+    assert suggest("key0390", options) == "did you mean key039 or key030 or key038?"
+
+
 def test_bad_value_names_its_key() -> None:
     with pytest.raises(ConfigError, match="bad value for hidden_size") as caught:
         Sizes.of({"hidden_size": 0}, "recipe.toml")

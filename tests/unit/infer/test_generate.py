@@ -210,6 +210,8 @@ def _decoder(kind: str) -> Loaded:
     [
         ({"max_new_tokens": 0}, "max_new_tokens"),
         ({"beams": 2, "temperature": 0.5}, "beam search does not sample"),
+        ({"beams": 99999}, "less than or equal to 256"),
+        ({"results": 257}, "less than or equal to 256"),
         ({"beams": 2, "results": 3}, "at most 2 results"),
         ({"temperature": 0, "results": 2}, "several results"),
         ({"stop": ("",)}, "not empty"),

@@ -16,6 +16,7 @@ from polyseme.cli.output import neighbours_command
 from polyseme.core import registry
 from polyseme.errors import ConfigError, InputError
 from polyseme.infer import embed as embedding
+from polyseme.infer import embed_file as files
 from polyseme.infer.load import Loaded
 
 TEXTS = ["the cat sees the dog", "", "a dog", "the zebra", "the the the"]
@@ -47,7 +48,7 @@ def onehot(loaded: Loaded) -> bool:
     return loaded.recipe.architecture == "onehot"
 
 
-@pytest.mark.parametrize("pool", ["mean", "max", "words", "cls"])
+@pytest.mark.parametrize("pool", ["mean", "max", "words"])
 def test_sparse_vectors_are_the_dense_ones(
     loaded: Loaded, pool: embedding.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,12 +62,21 @@ def test_sparse_vectors_are_the_dense_ones(
         np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
+def test_what_stands_before_every_text_says_nothing_about_it(loaded: Loaded, tmp_path: Path) -> None:
+    for call in (embed, embedding.sparse_vectors):
+        with pytest.raises(ConfigError, match="says nothing about a text") as caught:
+            call(loaded, TEXTS, "cls")
+        assert caught.value.expected == "mean, max, last, words"
+    with pytest.raises(ConfigError, match="says nothing about a text"):
+        embed_file(loaded, tmp_path / "none.txt", tmp_path / "out.npy", "cls")
+
+
 @pytest.mark.parametrize("pool", ["mean", "words"])
 def test_files_sparse_and_dense_hold_the_same(
     loaded: Loaded, pool: embedding.Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedding, "LINES_AT_ONCE", 2)
-    monkeypatch.setattr(embedding, "NUMBERS_AT_ONCE", 20)  # a row or two at a time
+    monkeypatch.setattr(embedding, "TEXTS_AT_ONCE", 2)
+    monkeypatch.setattr(files, "NUMBERS_AT_ONCE", 20)  # a row or two at a time
     (tmp_path / "lines.txt").write_text("\n".join(TEXTS) + "\n")
     for name in ("out.npy", "out.npz"):
         written = embed_file(loaded, tmp_path / "lines.txt", tmp_path / name, pool)

@@ -130,6 +130,29 @@ def test_paths_file(finished: RunDirectory) -> None:
     assert sum(int(n) for _, _, n in lines) == finished.meta["corpus"]["splits"]["train"]["tokens"]
 
 
+def test_words_stand_in_the_paths_file_as_people_read_them(corpus: Path, tmp_path: Path) -> None:
+    """Of byte-level pieces too, whose stand-ins for spaces and line ends nobody reads."""
+    (corpus / "odd.txt").write_text("the\tcat\n\nsees\x85 中文 café\u2028 the dog\n" * 40, "utf-8")
+    settings = {"tokenizer.kind": "byte-bpe", "tokenizer.vocab_size": 330}
+    run = train(corpus, tmp_path / "run", Budget(epochs=1), settings=settings)
+    (corpus / "odd.txt").unlink()
+    text = (run.path / "paths").read_text("utf-8")
+    assert not {"Ġ", "Ċ", "ĉ"} & set(text)
+    lines = [line.split("\t") for line in text.splitlines()]
+    assert all(len(parts) == 3 for parts in lines)
+    words = [word for _, word, _ in lines]
+    assert {" the", " cat"} & set(words)
+    assert "\\n" in words
+    loaded = load(run.path)
+    classes = loaded.encoder.classes.tolist()
+    by_word: dict[str, set[int]] = {}
+    paths = sorted({bits for bits, _, _ in lines})
+    for i, c in enumerate(classes):
+        by_word.setdefault(loaded.tokenizer.display(i), set()).add(c)
+    assert all(paths.index(bits) in by_word[word] for bits, word, _ in lines if word in by_word)
+    assert len(lines) == sum(c >= 0 for c in classes)
+
+
 def test_vectors_mark_the_class_and_the_beginnings_of_its_path(finished: RunDirectory) -> None:
     encoder = load(finished.path).encoder
     paths = encoder.paths_of(encoder.tree)

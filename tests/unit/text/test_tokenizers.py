@@ -153,8 +153,11 @@ def test_bad_files(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Tokenizer.from_file(tmp_path / "none.json")
     bare = hf.Tokenizer(hf.models.WordLevel({"[UNK]": 0, "a": 1}, unk_token="[UNK]"))
-    with pytest.raises(ConfigError, match=r"\[PAD\]"):
-        Tokenizer(bare)
+    (tmp_path / "tokenizer.json").write_text(bare.to_str())
+    for settings in ("{", "[]", '{"pad_token": 7}', '{"pad_token": "[PAD]"}', '{"eos_token_id": 9}'):
+        (tmp_path / "tokenizer_config.json").write_text(settings)
+        with pytest.raises(ConfigError):
+            Tokenizer.from_file(tmp_path / "tokenizer.json")
 
 
 def test_foreign_special_tokens_are_understood() -> None:

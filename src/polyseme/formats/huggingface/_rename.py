@@ -26,6 +26,18 @@ def expand(rules: Sequence[Rule], layers: int) -> Iterator[Rule]:
             yield ours.replace("{i}", str(i)), filled if isinstance(theirs, tuple) else filled[0]
 
 
+def with_heads(rules: Sequence[Rule], heads: Mapping[str, str]) -> tuple[Rule, ...]:
+    """The same table for heads of other names: {"masked_lm": "knowledge_masking"}."""
+    renamed: list[Rule] = []
+    for ours, theirs in rules:
+        for old, new in heads.items():
+            if ours.startswith(f"heads.{old}."):
+                ours = f"heads.{new}." + ours.removeprefix(f"heads.{old}.")
+                break
+        renamed.append((ours, theirs))
+    return tuple(renamed)
+
+
 def to_theirs(tensors: Mapping[str, Tensor], rules: Sequence[Rule], layers: int) -> dict[str, Tensor]:
     """Rename (and split) our tensors; tensors that are absent on our side are left out."""
     result: dict[str, Tensor] = {}

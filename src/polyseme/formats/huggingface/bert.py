@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from torch import Tensor
+
+from polyseme.formats.huggingface import _rename
+from polyseme.formats.huggingface._config import MASKS, PAIRS, Family, checked
 from polyseme.formats.huggingface._rename import Rule
+from polyseme.models.bert import BertConfig
 
 ARCHITECTURE = "BertForPreTraining"
 
@@ -46,6 +52,64 @@ TIED = {
 """Tensors of theirs that are another of theirs under a second name."""
 
 
+_NOT_THEIRS = ("add_pooling_layer",)  # they say it by leaving the pooler's tensors out
+REQUIRED: Mapping[str, tuple[Any, ...]] = {"position_embedding_type": ("absolute",)}
+
+
+def rules(objectives: Sequence[str] = ()) -> tuple[Rule, ...]:
+    """The table for the heads of these objectives: their masked-LM head is ours of any masking objective."""
+    masks = next((name for name in objectives if name in MASKS), MASKS[0])
+    pairs = next((name for name in objectives if name in PAIRS), PAIRS[0])
+    return _rename.with_heads(RULES, {"masked_lm": masks, "next_sentence": pairs})
+
+
+def to_theirs(
+    tensors: Mapping[str, Tensor], objectives: Sequence[str], config: Mapping[str, Any]
+) -> dict[str, Tensor]:
+    """Their tensors from ours."""
+    return _rename.to_theirs(tensors, rules(objectives), config["num_hidden_layers"])
+
+
+def to_ours(
+    tensors: Mapping[str, Tensor], objectives: Sequence[str], config: Mapping[str, Any]
+) -> dict[str, Tensor]:
+    """Our tensors from theirs."""
+    return _rename.to_ours(tensors, rules(objectives), config["num_hidden_layers"])
+
+
 def config_to_theirs(config: dict[str, Any]) -> dict[str, Any]:
     """config.json of transformers from our configuration: the names are the same."""
-    return {"model_type": "bert", "architectures": [ARCHITECTURE], **config}
+    kept = {k: v for k, v in config.items() if k not in _NOT_THEIRS}
+    return {"model_type": "bert", "architectures": [ARCHITECTURE], **kept}
+
+
+def config_to_ours(config: dict[str, Any]) -> dict[str, Any]:
+    """Our configuration's fields from config.json; what is absent has the same default in both.
+
+    Raises:  ConfigError: a field that cannot be honoured.
+    """
+    fields = [name for name in BertConfig.model_fields if name not in _NOT_THEIRS]
+    checked(config, [*fields, "bos_token_id", "eos_token_id", "tie_word_embeddings"], REQUIRED)
+    return {name: config[name] for name in fields if config.get(name) is not None}
+
+
+FAMILY = Family(
+    model_type="bert",
+    architecture="bert",
+    prefix="bert.",
+    config=BertConfig,
+    rules=rules,
+    tied=lambda config: TIED,
+    to_theirs=to_theirs,
+    to_ours=to_ours,
+    config_to_theirs=config_to_theirs,
+    config_to_ours=config_to_ours,
+    default_objectives={"masks": "masked_lm", "pairs": "next_sentence"},
+    classes={
+        ("masks", "pairs"): "BertForPreTraining",
+        ("masks",): "BertForMaskedLM",
+        ("pairs",): "BertForNextSentencePrediction",
+        (): "BertModel",
+    },
+    inputs=("input_ids", "token_type_ids", "attention_mask"),
+)

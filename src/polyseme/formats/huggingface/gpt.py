@@ -11,7 +11,9 @@ from typing import Any
 from torch import Tensor
 
 from polyseme.formats.huggingface import _rename
+from polyseme.formats.huggingface._config import Family, checked, refused
 from polyseme.formats.huggingface._rename import Rule
+from polyseme.models.gpt import GptConfig
 
 ARCHITECTURE = "GPT2LMHeadModel"
 
@@ -78,14 +80,46 @@ def config_to_theirs(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def config_to_ours(config: dict[str, Any]) -> dict[str, Any]:
-    """Our configuration's fields from GPT-2's config.json; what a decoder does not need is left out."""
+    """Our configuration's fields from GPT-2's config.json.
+
+    Raises:  ConfigError: a field that cannot be honoured.
+    """
     ours = {theirs: name for name, theirs in _NAMES.items()}
-    kept = {ours[k]: v for k, v in config.items() if k in ours}
-    kept |= {
-        k: config[k]
-        for k in ("vocab_size", "initializer_range", "bos_token_id", "eos_token_id")
-        if k in config
-    }
-    if kept.get("intermediate_size") is None and "hidden_size" in kept:
-        kept["intermediate_size"] = 4 * kept["hidden_size"]
+    same = ("vocab_size", "initializer_range", "bos_token_id", "eos_token_id")
+    checked(
+        config,
+        [*ours, *same, "pad_token_id", "embd_pdrop", "tie_word_embeddings"],
+        {"scale_attn_weights": (True,), "scale_attn_by_inverse_layer_idx": (False,)},
+        ("n_ctx", "reorder_and_upcast_attn", "summary_activation", "summary_first_dropout",
+         "summary_proj_to_labels", "summary_type", "summary_use_proj"),
+    )  # fmt: skip
+    kept = {ours[k]: v for k, v in config.items() if k in ours and v is not None}
+    kept |= {k: _first(config.get(k, 50256)) for k in same[2:] if config.get(k, 50256) is not None}
+    kept |= {k: config[k] for k in same[:2] if config.get(k) is not None}
+    if "intermediate_size" not in kept:
+        width = kept.get("hidden_size", GptConfig.model_fields["hidden_size"].default)
+        if type(width) is not int:
+            raise refused("n_embd", width, "a whole number")
+        kept["intermediate_size"] = 4 * width
     return kept
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, list) and value else value
+
+
+FAMILY = Family(
+    model_type="gpt2",
+    architecture="gpt",
+    prefix="transformer.",
+    config=GptConfig,
+    rules=lambda objectives: RULES,
+    tied=lambda config: TIED,
+    to_theirs=lambda tensors, objectives, config: to_theirs(tensors, config["num_hidden_layers"]),
+    to_ours=lambda tensors, objectives, config: to_ours(tensors, config["num_hidden_layers"]),
+    config_to_theirs=config_to_theirs,
+    config_to_ours=config_to_ours,
+    default_objectives={"causal": "causal_lm"},
+    classes={("causal",): ARCHITECTURE, (): "GPT2Model"},
+    heads=("score.", "classifier.", "qa_outputs.", "multiple_choice_head."),
+)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from torch import Tensor
+
+from polyseme.formats.huggingface import _rename
+from polyseme.formats.huggingface._config import MASKS, Family, checked, default_rope, refused
 from polyseme.formats.huggingface._rename import Rule
+from polyseme.models.modernbert import ModernBertConfig
 
 ARCHITECTURE = "ModernBertForMaskedLM"
 
@@ -34,11 +40,87 @@ TIED = {"decoder.weight": "model.embeddings.tok_embeddings.weight"}
 """Tensors of theirs that are another of theirs under a second name."""
 
 
+_ELSEWHERE = ("global_rope_theta", "local_rope_theta")
+_KINDS = {"full_attention": "global_rope_theta", "sliding_attention": "local_rope_theta"}
+
+
+def rules(objectives: Sequence[str] = ()) -> tuple[Rule, ...]:
+    """The table for the head of these objectives: their masked-LM head is ours of any masking objective."""
+    masks = next((name for name in objectives if name in MASKS), MASKS[0])
+    return _rename.with_heads(RULES, {"masked_lm": masks})
+
+
+def to_theirs(
+    tensors: Mapping[str, Tensor], objectives: Sequence[str], config: Mapping[str, Any]
+) -> dict[str, Tensor]:
+    """Their tensors from ours."""
+    return _rename.to_theirs(tensors, rules(objectives), config["num_hidden_layers"])
+
+
+def to_ours(
+    tensors: Mapping[str, Tensor], objectives: Sequence[str], config: Mapping[str, Any]
+) -> dict[str, Tensor]:
+    """Our tensors from theirs."""
+    return _rename.to_ours(tensors, rules(objectives), config["num_hidden_layers"])
+
+
 def config_to_theirs(config: dict[str, Any]) -> dict[str, Any]:
     """config.json of transformers from our configuration; only the rotary bases stand elsewhere."""
-    kept = {k: v for k, v in config.items() if k not in ("global_rope_theta", "local_rope_theta")}
-    rope = {
-        "full_attention": {"rope_type": "default", "rope_theta": config["global_rope_theta"]},
-        "sliding_attention": {"rope_type": "default", "rope_theta": config["local_rope_theta"]},
-    }
+    kept = {k: v for k, v in config.items() if k not in _ELSEWHERE}
+    rope = {kind: {"rope_type": "default", "rope_theta": config[name]} for kind, name in _KINDS.items()}
     return {"model_type": "modernbert", "architectures": [ARCHITECTURE], **kept, "rope_parameters": rope}
+
+
+def config_to_ours(config: dict[str, Any]) -> dict[str, Any]:
+    """Our configuration's fields from config.json, of transformers 4 (global_rope_theta …) or 5 (rope_parameters …).
+
+    Raises:  ConfigError: a field that cannot be honoured.
+    """
+    fields = list(ModernBertConfig.model_fields)
+    checked(
+        config,
+        [*fields, "rope_parameters", "layer_types", "bos_token_id", "eos_token_id", "tie_word_embeddings"],
+        # position_embedding_type and layer_norm_eps stand in the published files and mean nothing there
+        {"rope_scaling": (), "position_embedding_type": ("absolute", "rope")},
+        ("layer_norm_eps", "classifier_pooling", "deterministic_flash_attn", "sparse_prediction",
+         "sparse_pred_ignore_index", "reference_compile", "repad_logits_with_grad"),
+    )  # fmt: skip
+    kept = {name: config[name] for name in fields if config.get(name) is not None}
+    rope = config.get("rope_parameters") or {}
+    if not isinstance(rope, Mapping) or set(rope) - set(_KINDS):
+        raise refused("rope_parameters", rope, f"one for each of {', '.join(_KINDS)}")
+    for kind, name in _KINDS.items():
+        if (theta := default_rope(rope.get(kind), f"rope_parameters.{kind}")) is not None:
+            kept[name] = theta
+    if config.get("layer_types") is not None:
+        kept["global_attn_every_n_layers"] = _period(config["layer_types"])
+    return kept
+
+
+def _period(kinds: object) -> int:
+    """Every how many layers one attends to the whole example.
+
+    Raises:  ConfigError: there is no such rhythm.
+    """
+    if isinstance(kinds, list) and kinds and set(map(str, kinds)) <= set(_KINDS):
+        for period in range(1, len(kinds) + 1):
+            if kinds == [[*_KINDS][bool(i % period)] for i in range(len(kinds))]:
+                return period
+    raise refused("layer_types", kinds, "full_attention every so many layers, from the first on")
+
+
+FAMILY = Family(
+    model_type="modernbert",
+    architecture="modernbert",
+    prefix="model.",
+    config=ModernBertConfig,
+    rules=rules,
+    tied=lambda config: TIED,
+    to_theirs=to_theirs,
+    to_ours=to_ours,
+    config_to_theirs=config_to_theirs,
+    config_to_ours=config_to_ours,
+    default_objectives={"masks": "masked_lm"},
+    classes={("masks",): "ModernBertForMaskedLM", (): "ModernBertModel"},
+    heads=("classifier.", "qa_outputs.", "head."),
+)

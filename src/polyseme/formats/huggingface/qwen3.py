@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from polyseme.formats.huggingface import _rename
+from polyseme.formats.huggingface._config import Family, checked, default_rope, refused
 from polyseme.formats.huggingface._rename import Rule
+from polyseme.models.qwen3 import Qwen3Config
 
 ARCHITECTURE = "Qwen3ForCausalLM"
 
@@ -89,10 +91,57 @@ def config_to_theirs(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def config_to_ours(config: dict[str, Any]) -> dict[str, Any]:
-    """Our configuration's fields from Qwen3's config.json; what a decoder does not need is left out."""
-    from polyseme.models.qwen3 import Qwen3Config
+_THEIR_DEFAULTS = {
+    "hidden_size": 4096, "intermediate_size": 22016, "num_hidden_layers": 32, "num_attention_heads": 32,
+    "num_key_value_heads": 32, "head_dim": 128, "max_position_embeddings": 32768, "tie_word_embeddings": False,
+    "rope_theta": 10_000.0,
+}  # fmt: skip
+"""What transformers takes where config.json says nothing, and we would take another value."""
 
-    kept = {k: v for k, v in config.items() if k in Qwen3Config.model_fields}
-    theta = (config.get("rope_parameters") or {}).get("rope_theta", config.get("rope_theta"))
+
+def config_to_ours(config: dict[str, Any]) -> dict[str, Any]:
+    """Our configuration's fields from Qwen3's config.json.
+
+    Raises:  ConfigError: a field that cannot be honoured: biases, scaled rotary positions, sliding windows.
+    """
+    fields = list(Qwen3Config.model_fields)
+    windows = {} if config.get("use_sliding_window") else {"sliding_window": None}  # no window is used
+    checked(
+        config,
+        [*fields, "rope_parameters", "layer_types"],
+        {"attention_bias": (False,), "use_sliding_window": (False,), "rope_scaling": ()},
+        ("max_window_layers", *windows),
+    )
+    layers = config.get("layer_types")
+    if layers is not None and (not isinstance(layers, list) or any(k != "full_attention" for k in layers)):
+        raise refused("layer_types", layers, "full_attention everywhere")
+    given = {k: v for k, v in config.items() if k in fields and v is not None}
+    kept = {**_THEIR_DEFAULTS, **given}
+    if config.get("num_key_value_heads", 0) is None:
+        kept["num_key_value_heads"] = kept["num_attention_heads"]
+    for key in ("bos_token_id", "eos_token_id"):
+        if isinstance(kept.get(key), list):
+            kept[key] = kept[key][0] if kept[key] else 0
+    theta = default_rope(config.get("rope_parameters"))
     return kept if theta is None else {**kept, "rope_theta": theta}
+
+
+def _tied(config: Mapping[str, Any]) -> Mapping[str, str]:
+    return TIED if config["tie_word_embeddings"] else {}
+
+
+FAMILY = Family(
+    model_type="qwen3",
+    architecture="qwen3",
+    prefix="model.",
+    config=Qwen3Config,
+    rules=lambda objectives: RULES,
+    tied=_tied,
+    to_theirs=lambda tensors, objectives, config: to_theirs(tensors, config),
+    to_ours=lambda tensors, objectives, config: to_ours(tensors, config),
+    config_to_theirs=config_to_theirs,
+    config_to_ours=config_to_ours,
+    default_objectives={"causal": "causal_lm"},
+    classes={("causal",): ARCHITECTURE, (): "Qwen3Model"},
+    heads=("score.", "qa_outputs.", "classifier."),
+)

@@ -1,0 +1,50 @@
+"""`polyseme export`: write a run in the format of another program."""
+
+from __future__ import annotations
+
+from contextlib import closing as closed_after
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from polyseme.cli.options import Json
+from polyseme.cli.output import closing, command, emit, emit_json, say
+
+
+def run(
+    folder: Annotated[Path, Parameter(name="RUN")],
+    format: str,
+    output: Path,
+    /,
+    *,
+    json: Json = False,
+) -> None:
+    """Write a run in the format of another program.
+
+    Args:
+        folder: the run folder.
+        format: huggingface and others: see polyseme list formats.
+        output: the folder or file to write.
+        json: print one JSON document: {"format", "path", "files", "notes"}; notes say what differs from the run.
+    """
+    from polyseme.cli.progress import open_reporter
+    from polyseme.formats.registry import export_model
+
+    with closed_after(open_reporter()) as reporter:
+        written = export_model(folder, format, output, reporter)
+    if json:
+        emit_json(
+            {
+                "format": format,
+                "path": str(written.path),
+                "files": list(written.files),
+                "notes": list(written.notes),
+            }
+        )
+    else:
+        for name in written.files:
+            emit(name)
+    for note in written.notes:
+        say(f"note: {note}")
+    closing(wrote=[written.path], then=[command("polyseme", "inspect", folder)])

@@ -1,0 +1,56 @@
+"""`polyseme import`: take in a model of another program."""
+
+from __future__ import annotations
+
+from contextlib import closing as closed_after
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from polyseme.cli.options import Json
+from polyseme.cli.output import closing, command, emit, emit_json, say, use_command
+
+
+def run(
+    source: Path,
+    /,
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    format: str | None = None,
+    json: Json = False,
+) -> None:
+    """Take in a model of another program; the run can be used, trained on (pretrain --init) and exported again.
+
+    Only safetensors are read: a .bin or .pt file is a program of its own and is refused.
+
+    Args:
+        source: a folder or file: transformers, sentence-transformers, word vectors.
+        output: the run folder to write.
+        format: what the source is, where it does not show: see polyseme list formats.
+        json: print one JSON document: {"model", "path", "parameters", "vocab_size", "objectives", "imported"}.
+    """
+    from polyseme.cli.progress import open_reporter
+    from polyseme.formats.registry import import_model
+
+    with closed_after(open_reporter()) as reporter:
+        run = import_model(source, output, format, reporter)
+    recipe, imported = run.meta["recipe"], run.meta["imported"]
+    if json:
+        emit_json(
+            {
+                "model": run.meta["model"],
+                "path": str(run.path),
+                "parameters": run.meta["parameters"],
+                "vocab_size": recipe["model"].get("vocab_size"),
+                "objectives": recipe["objectives"],
+                "imported": imported,
+                "embedding": run.meta.get("embedding"),
+            }
+        )
+    else:
+        heads = ", ".join(recipe["objectives"]) or "the encoder alone"
+        emit(f"{run.meta['model']}, {run.meta['parameters']:,} parameters: {heads}")
+    for name in imported.get("left_out", []):
+        say(f"left out: {name}, of a head that polyseme does not have")
+    closing(wrote=[output], then=[use_command(recipe, output), command("polyseme", "inspect", output)])

@@ -1,0 +1,322 @@
+"""Files of word vectors, read block by block: memory does not grow with the file, and every promise is checked."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from polyseme.core.reporter import Reporter
+from polyseme.errors import CheckpointError
+from polyseme.formats._decimals import parse
+from polyseme.formats.refused import refuse
+from polyseme.text.tokenizers import SPECIAL_TOKENS
+
+FloatArray = npt.NDArray[np.float32]
+
+_BLOCK = 1 << 22
+_LINE_LIMIT = 1 << 22
+_WORD_LIMIT = 1 << 11
+_WIDEST = 1 << 16
+_DEFLATE_RATIO = 1040  # a gzipped byte becomes no more
+_UNKNOWN_ROWS = 1 << 14
+_SPECIAL = len(SPECIAL_TOKENS)
+_NUMBER_BYTES = frozenset(b"0123456789+-.eEnaifNAIF \t\r\n")
+_HEADER = re.compile(rb"\s*(\d{1,18})[ \t]+(\d{1,18})\s*")
+_WHITE = b" \t\r\n"
+
+
+@dataclass(frozen=True)
+class WordVectors:
+    """The contents of a file of word vectors.
+
+    Args:
+        kind: "word2vec text", "word2vec binary" or "GloVe text".
+        words: in the order of the file.
+        table: the special tokens' vectors, then the words'.
+        repeated: entries that were left out as their word had been there before.
+    Shapes:  table: (5 + words, dimensions)
+    """
+
+    kind: str
+    words: list[str]
+    table: FloatArray
+    repeated: int
+
+
+def begins_like_vectors(path: Path) -> bool:
+    """Whether the first line of a file is that of a file of word vectors."""
+    try:
+        with _opened(path) as (stream, _):
+            first = stream.readline(_LINE_LIMIT)
+    except CheckpointError:
+        return False
+    return _HEADER.fullmatch(first) is not None or _width_of_line(first) >= 2
+
+
+def read(path: Path, reporter: Reporter) -> WordVectors:
+    """See `word_vectors.read_word_vectors`."""
+    if not path.is_file():
+        raise CheckpointError("not a file" if path.exists() else "no such file", where=path)
+    refuse(path, by_name=False)
+    size = path.stat().st_size
+    with _opened(path) as (stream, place):
+
+        def progress() -> None:
+            reporter.stage("reading vectors", place(), size)
+
+        first = stream.readline(_LINE_LIMIT)
+        header = _HEADER.fullmatch(first)
+        if header is None:
+            width = _width_of_line(first)
+            if width < 2:
+                raise CheckpointError(
+                    "not a file of word vectors",
+                    got=repr(first[:60]),
+                    expected="two whole numbers, or a word and its vector, in the first line",
+                    where=path,
+                )
+            table = _Table(path, width, size // len(first) + 1)
+            _read_text(stream, table, None, first, progress)
+            return WordVectors("GloVe text", *table.finished())
+        count, width = int(header[1]), int(header[2])
+        start = stream.read(_WORD_LIMIT + 4 * min(width, 64))
+        text = _is_text(start)
+        zipped = _is_gzip(path)
+        room = size * _DEFLATE_RATIO if zipped else size
+        if not 1 <= width <= _WIDEST or count < 1 or count * ((2 if text else 4) * width + 1) > room:
+            raise CheckpointError(
+                "the first line promises what the file cannot hold",
+                got=f"{count:,} vectors of {width:,} numbers",
+                expected=f"what fits into {size:,} bytes",
+                where=path,
+            )
+        table = _Table(path, width, min(count, _UNKNOWN_ROWS) if zipped else count)
+        (_read_text if text else _read_binary)(stream, table, count, start, progress)
+        return WordVectors("word2vec text" if text else "word2vec binary", *table.finished())
+
+
+class _Table:
+    """Words and vectors as they come; the special tokens are there before them."""
+
+    def __init__(self, path: Path, width: int, expected: int) -> None:
+        self.path, self.width, self._repeated = path, width, 0
+        self._numbers = np.zeros(
+            (_SPECIAL + expected) * width, np.float32
+        )  # pages are taken when they are written
+        self._index = {token: i for i, token in enumerate(SPECIAL_TOKENS)}
+
+    def add(self, words: list[bytes], vectors: FloatArray, place: Callable[[int], str]) -> None:
+        """Append a block; `place` says where in the file its entry i is.
+
+        Shapes:  vectors: (len(words), width)
+        """
+        if not (finite := np.isfinite(vectors).all(axis=1)).all():
+            i = int(np.argmin(finite))
+            raise self._wrong("a vector holds a number that is infinite or none", words[i], place(i))
+        index, begin = self._index, len(self._index)
+        kept = np.ones(len(words), np.bool_)
+        for i, word in enumerate(words):
+            try:
+                entry = word.decode()
+            except UnicodeDecodeError:
+                raise self._wrong("a word is not UTF-8", word, place(i)) from None
+            if not entry:
+                raise self._wrong("a word is empty", word, place(i))
+            size = len(index)
+            known = index.setdefault(entry, size)
+            if known != size:
+                kept[i] = False
+                self._repeated += known >= _SPECIAL
+                if known < _SPECIAL:  # a file of ours, or of someone who knows [UNK]
+                    self._numbers[known * self.width : (known + 1) * self.width] = vectors[i]
+        end = len(index) * self.width
+        if end > self._numbers.size:
+            self._numbers.resize(max(end, self._numbers.size * 3 // 2), refcheck=False)
+        self._numbers[begin * self.width : end] = (vectors if kept.all() else vectors[kept]).reshape(-1)
+
+    def _wrong(self, what: str, word: bytes, where: str) -> CheckpointError:
+        return CheckpointError(what, got=f"the entry {word[:60].decode('utf-8', 'replace')!r}", where=where)
+
+    def finished(self) -> tuple[list[str], FloatArray, int]:
+        """Words, table and the number of repeated entries."""
+        words = list(self._index)[_SPECIAL:]
+        if not words:
+            raise CheckpointError("there are no vectors", where=self.path)
+        used = self._numbers[: len(self._index) * self.width]
+        return words, used.reshape(-1, self.width), self._repeated
+
+
+def _read_text(
+    stream: BinaryIO, table: _Table, count: int | None, start: bytes, progress: Callable[[], None]
+) -> None:
+    """Lines of a word and its numbers; `start` is what was read of them already."""
+    done, blank = 0, False
+    while block := start + stream.read(_BLOCK):
+        start = b""
+        if not block.endswith(b"\n"):
+            block += stream.readline(_LINE_LIMIT)
+        lines = block.replace(b"\t", b" ").split(b"\n")
+        if not lines[-1]:
+            lines.pop()  # what follows the last end of line
+        first = done + 1 if count is None else done + 2
+
+        def place(i: int, first: int = first) -> str:
+            return f"{table.path}:{first + i}"
+
+        if blank and block.strip():
+            raise CheckpointError("a line before it is empty", where=place(0))
+        while lines and not lines[-1].strip():
+            lines.pop()
+            blank = True
+        if not lines:
+            continue
+        done += len(lines)
+        if count is not None and done > count:
+            raise _another_count(table.path, count, "more")
+        words, numbers = _parsed(lines, table.width, place)
+        table.add(words, numbers, place)
+        progress()
+    if count is not None and done != count:
+        raise _another_count(table.path, count, f"{done:,}")
+
+
+def _parsed(lines: list[bytes], width: int, place: Callable[[int], str]) -> tuple[list[bytes], FloatArray]:
+    """The words and the numbers of some lines.
+
+    Shapes:  -> words: N, numbers: (N, width)
+    """
+    words, fields = [], []
+    for i, line in enumerate(lines):
+        word, _, rest = line.rstrip(_WHITE).partition(b" ")
+        if rest.count(b" ") != width - 1:
+            word, rest = _with_spaces(line, width, place(i))
+        words.append(word)
+        fields.append(rest)
+    numbers = parse(b" ".join(fields), len(lines) * width)
+    if numbers is None:  # something is wrong, or written in a way of its own, like "nan"
+        for i, field in enumerate(fields):
+            alone = None if b"  " in field else _numbers(field)
+            if alone is None or len(alone) != width:
+                raise CheckpointError(
+                    "a line does not hold a word and its vector",
+                    got=repr(lines[i][:60]),
+                    expected=f"{width:,} numbers after the word",
+                    where=place(i),
+                )
+        numbers = np.concatenate([cast("FloatArray", _numbers(field)) for field in fields])
+    return words, numbers.reshape(-1, width)
+
+
+def _with_spaces(line: bytes, width: int, where: str) -> tuple[bytes, bytes]:
+    """Word and numbers of a line whose word may hold spaces, which become "_"; a number is no part of a word."""
+    parts = line.split()
+    word = parts[: len(parts) - width]
+    if not word or any(_numbers(part) is not None for part in word[1:]):
+        raise CheckpointError(
+            "a line does not hold a word and its vector",
+            got=f"{max(0, len(parts) - 1):,} numbers",
+            expected=f"{width:,}",
+            where=where,
+        )
+    return b"_".join(word), b" ".join(parts[len(word) :])
+
+
+def _numbers(text: bytes) -> FloatArray | None:
+    """Numbers with spaces between them, or None where something else is among them."""
+    try:
+        with warnings.catch_warnings(), np.errstate(over="ignore"):
+            warnings.simplefilter("error", DeprecationWarning)
+            return cast("FloatArray", np.fromstring(text, np.float32, sep=" "))
+    except (ValueError, DeprecationWarning):
+        return None
+
+
+def _read_binary(
+    stream: BinaryIO, table: _Table, count: int, start: bytes, progress: Callable[[], None]
+) -> None:
+    """Entries of a word, a space and its numbers; `start` is what was read of them already."""
+    done, size, data, at = 0, 4 * table.width, start, 0
+    while done < count:
+        words: list[bytes] = []
+        vectors: list[bytes] = []
+        while done + len(words) < count:
+            space = data.find(b" ", at, at + _WORD_LIMIT)
+            end = space + 1 + size
+            if space < 0 or end > len(data):
+                break
+            words.append(data[at:space].lstrip(b"\r\n"))
+            vectors.append(data[space + 1 : end])
+            at = end
+
+        def place(i: int, first: int = done + 1) -> str:
+            return f"{table.path}, entry {first + i:,}"
+
+        if words:
+            table.add(words, np.frombuffer(b"".join(vectors), "<f4").reshape(-1, table.width), place)
+            done += len(words)
+            progress()
+        if done < count:
+            if len(data) - at > _WORD_LIMIT + size:
+                raise CheckpointError(
+                    "a word has no end", got=repr(data[at : at + 60]), where=place(len(words))
+                )
+            if not (block := stream.read(_BLOCK)):
+                raise _another_count(table.path, count, f"{done:,}")
+            data, at = data[at:] + block, 0
+    if (data[at:] + stream.read(_WORD_LIMIT)).strip(_WHITE):
+        raise _another_count(table.path, count, "more")
+
+
+def _another_count(path: Path, count: int, got: str) -> CheckpointError:
+    return CheckpointError(
+        "the file holds another number of vectors than its first line says",
+        got=got,
+        expected=f"{count:,}",
+        where=path,
+        fix="fetch the file again: it may have been cut off",
+    )
+
+
+def _is_text(start: bytes) -> bool:
+    """Whether what follows the first word are written numbers."""
+    return _NUMBER_BYTES.issuperset(start.lstrip(_WHITE).partition(b" ")[2].partition(b"\n")[0])
+
+
+def _width_of_line(line: bytes) -> int:
+    """Numbers after the word of a line, 0 where it is no such line."""
+    numbers = _numbers(b" ".join(line.split()[1:]))
+    return 0 if numbers is None or not line.split()[1:] else len(numbers)
+
+
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[BinaryIO, Callable[[], int]]]:
+    """The contents of a file, unzipped where they are gzipped, and how far in the file one is.
+
+    Raises:  CheckpointError: the file cannot be read or is gzipped and damaged.
+    """
+    try:
+        with path.open("rb") as file:
+            if _is_gzip(path):
+                with gzip.GzipFile(fileobj=file) as unzipped:
+                    yield cast("BinaryIO", unzipped), file.tell
+            else:
+                yield file, file.tell
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise CheckpointError("a gzipped file is damaged", got=str(error), where=path) from None
+    except OSError as error:
+        raise CheckpointError("a file cannot be read", got=error.strerror, where=path) from None

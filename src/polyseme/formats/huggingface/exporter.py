@@ -1,0 +1,241 @@
+"""Writing a run as a directory of transformers: a native architecture, float32, without code of its own.
+
+config.json             their names (formats/huggingface/bert.py …), and the run's objectives under "polyseme"
+model.safetensors       encoder and heads
+tokenizer.json          the run's; that of a decoder puts the token before a text with which it begins
+tokenizer_config.json   roles of tokens; special_tokens_map.json for older programs
+generation_config.json  decoders: how a text begins and ends, and which tokens are never written
+README.md               a model card
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from polyseme.core.config import to_json
+from polyseme.core.version import __version__
+from polyseme.data.new_folder import new_folder
+from polyseme.errors import ConfigError
+from polyseme.formats.huggingface._config import MASKS, PAIRS, Family
+from polyseme.formats.huggingface.importer import FAMILIES
+from polyseme.formats.opened import Opened, open_run
+from polyseme.formats.registry import Written
+from polyseme.text.roles import ROLES
+from polyseme.text.tokenizers import Tokenizer
+from polyseme.train import card
+from polyseme.train.run import saving
+
+__all__ = ["model_files", "write_model"]
+
+_INSTEAD = {
+    "word2vec": "its vectors go into the formats word2vec and projector",
+    "onehot": "it counts words; there is nothing in it that another program would read",
+    "word-classes": "RUN/paths holds the classes in the form that other programs read",
+    "elmo": "the format onnx holds any neural model",
+}
+_LONGEST_LIST = 4096
+
+
+def write_model(run: Path, output: Path) -> Written:
+    """Write a run's model and tokenizer for transformers.
+
+    Args:
+        run: the run directory.
+        output: the folder to write; new or empty.
+    Raises:  ConfigError: transformers has no such architecture; another format is named.
+             RunError: there is no run, or the folder holds something.  StorageError: the disk refuses.
+    """
+    opened = open_run(run)
+    with new_folder(output) as folder, saving(output):
+        files, notes = model_files(opened, folder)
+    return Written(output, files, notes)
+
+
+def model_files(opened: Opened, folder: Path) -> tuple[list[str], list[str]]:
+    """Write a run's files into a folder that is there.
+
+    Returns their names, and what differs from the run or was left out.
+    Raises:  ConfigError: transformers has no such architecture.
+    """
+    family = _family(opened.recipe.architecture)
+    tensors, objectives, notes = _tensors(opened, family)
+    config = _config(opened, family, objectives)
+    tokenizer = opened.tokenizer
+    decoder = "causal" in family.default_objectives
+    documents: dict[str, Any] = {
+        "config.json": config,
+        "tokenizer_config.json": _tokenizer_config(opened, family, decoder),
+        "special_tokens_map.json": {
+            k: v for k, v in _named_roles(tokenizer, decoder).items() if v is not None
+        },
+    }
+    if decoder:
+        documents["generation_config.json"] = _generation_config(opened)
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    spec = tokenizer.as_json()
+    if decoder and tokenizer.suffix_ids:
+        spec["post_processor"] = _opening(spec, tokenizer)
+    text = json.dumps(spec, ensure_ascii=False)
+    (folder / "tokenizer.json").write_text(text + "\n", "utf-8")
+    for name, document in documents.items():
+        (folder / name).write_text(to_json(document), "utf-8")
+    notes += _differences(tokenizer, decoder)
+    (folder / "README.md").write_text(_card(opened, config["architectures"][0], notes), "utf-8")
+    return ["model.safetensors", "tokenizer.json", *documents, "README.md"], notes
+
+
+def _family(architecture: str) -> Family:
+    for family in FAMILIES.values():
+        if family.architecture == architecture:
+            return family
+    raise ConfigError(
+        f"transformers has no architecture for {architecture}",
+        expected=", ".join(family.architecture for family in FAMILIES.values()),
+        fix=_INSTEAD.get(architecture, "polyseme list formats"),
+    )
+
+
+def _tensors(opened: Opened, family: Family) -> tuple[dict[str, Tensor], list[str], list[str]]:
+    """Their tensors, the objectives whose heads are among them, and what was left out."""
+    parts: dict[str, Tensor] = {f"encoder.{k}": p.detach() for k, p in opened.encoder.named_parameters()}
+    parts |= {f"heads.{k}": p.detach() for k, p in opened.heads.named_parameters()}
+    config = opened.recipe.section("model").model_dump()
+    kinds = {**dict.fromkeys(MASKS, "masks"), **dict.fromkeys(PAIRS, "pairs"), "causal_lm": "causal"}
+    kept: list[str] = []
+    for name in opened.recipe.objectives:
+        known = kinds.get(name) in family.default_objectives
+        if known and kinds[name] not in [kinds[other] for other in kept]:
+            kept.append(name)
+    theirs = family.to_theirs(parts, kept, config)
+    there = set(family.to_ours(theirs, kept, config))
+    left = sorted({name.split(".")[1] for name in parts if name not in there})
+    notes = [f"the head of {name} has no place in {family.model_type} and was left out" for name in left]
+    tensors = {name: tensor.contiguous().clone() for name, tensor in theirs.items()}
+    return tensors, [name for name in kept if name not in left], notes
+
+
+def _config(opened: Opened, family: Family, objectives: Sequence[str]) -> dict[str, Any]:
+    config = family.config_to_theirs(opened.recipe.section("model").model_dump())
+    kinds = {**dict.fromkeys(MASKS, "masks"), **dict.fromkeys(PAIRS, "pairs"), "causal_lm": "causal"}
+    heads = tuple(sorted((kinds[name] for name in objectives), key=["masks", "pairs", "causal"].index))
+    config["architectures"] = [family.classes[heads]]
+    if "tie_word_embeddings" not in config:
+        config["tie_word_embeddings"] = True
+    t = opened.tokenizer
+    ids = {"pad_token_id": t.pad_id}
+    if family.architecture not in ("bert", "ernie"):
+        ids |= {"bos_token_id": t.cls_id, "eos_token_id": t.sep_id}
+    if family.architecture == "modernbert":
+        ids |= {"cls_token_id": t.cls_id, "sep_token_id": t.sep_id}
+    for name, id in ids.items():
+        if name not in config:
+            config[name] = id if id >= 0 else None
+    return {
+        **config,
+        "dtype": "float32",
+        "polyseme": {"version": __version__, "objectives": list(objectives)},
+    }
+
+
+def _named_roles(tokenizer: Tokenizer, decoder: bool) -> dict[str, str | None]:
+    """Tokens by the names that tokenizer_config.json has for them."""
+    cls, sep = ("bos_token", "eos_token") if decoder else ("cls_token", "sep_token")
+    keys = {"pad": "pad_token", "unk": "unk_token", "cls": cls, "sep": sep, "mask": "mask_token"}
+    return {keys[role]: tokenizer.roles.tokens.get(role) for role in ROLES}
+
+
+def _tokenizer_config(opened: Opened, family: Family, decoder: bool) -> dict[str, Any]:
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": int(opened.encoder.max_length),
+        "model_input_names": list(family.inputs),
+        "padding_side": "left" if decoder else "right",
+        "clean_up_tokenization_spaces": False,
+        **_named_roles(opened.tokenizer, decoder),
+    }
+
+
+def _generation_config(opened: Opened) -> dict[str, Any]:
+    """How `polyseme generate --temperature 0` goes: the same tokens are never written, the same end a text."""
+    t = opened.tokenizer
+    entries = int(opened.encoder.token_embedding().weight.size(0))
+    never = sorted({*t.special_ids} - {*t.end_ids} | {*range(t.vocab_size, entries)})
+    ends = [*t.end_ids]
+    config: dict[str, Any] = {
+        "bos_token_id": t.cls_id if t.cls_id >= 0 else None,
+        "eos_token_id": ends[0] if len(ends) == 1 else ends or None,
+        "pad_token_id": t.pad_id,
+        "do_sample": False,
+    }
+    return config | ({"suppress_tokens": never} if 0 < len(never) <= _LONGEST_LIST else {})
+
+
+def _opening(spec: dict[str, Any], tokenizer: Tokenizer) -> dict[str, Any]:
+    """A post-processor that puts the prefix before a text and nothing after it."""
+    names = [tokenizer.token(id) for id in tokenizer.prefix_ids]
+    before = [{"SpecialToken": {"id": name, "type_id": 0}} for name in names]
+    special = {
+        name: {"id": name, "ids": [id], "tokens": [name]}
+        for name, id in zip(names, tokenizer.prefix_ids, strict=True)
+    }
+    first, second = {"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}
+    template = {
+        "type": "TemplateProcessing",
+        "single": [*before, first],
+        "pair": [*before, first, second],
+        "special_tokens": special,
+    }
+    old = spec.get("post_processor") or {}
+    others = [step for step in old.get("processors", []) if step["type"] == "ByteLevel"]
+    return {"type": "Sequence", "processors": [*others, template]} if others else template
+
+
+def _differences(tokenizer: Tokenizer, decoder: bool) -> list[str]:
+    """What other programs do otherwise with the same tokenizer.json."""
+    notes = []
+    if tokenizer.spelling == "words":
+        notes.append(
+            "Chinese text: polyseme cuts it into words with a dictionary, which tokenizer.json cannot say; other "
+            "programs give other tokens for it"
+        )
+    if tokenizer.phrases is not None:
+        notes.append(
+            "phrases such as new york are one token here; other programs give their words one by one"
+        )
+    if decoder and tokenizer.spelling in ("pieces", "words", "spaces"):
+        notes.append(
+            "spaces around marks: the tokens that are generated are the same, their text may be spaced otherwise"
+        )
+    return notes
+
+
+def _card(opened: Opened, architecture: str, notes: Sequence[str]) -> str:
+    recipe, meta = opened.recipe.as_dict(), opened.run.meta
+    tag, _ = card.use_of(recipe)
+    task = tag if tag in ("fill-mask", "text-generation") else "feature-extraction"
+    language = (meta.get("corpus") or {}).get("language")
+    differs = "".join(f"\n- {note}" for note in notes)
+    return f"""---
+library_name: transformers
+pipeline_tag: {task}
+{f"language: {language}" if language else "tags:"}{chr(10) + "tags:" if language else ""}
+- {recipe["architecture"]}
+- polyseme
+---
+
+# {recipe["architecture"]}, {meta.get("parameters", 0):,} parameters
+
+`{architecture}`, float32, written by polyseme {__version__}; objectives: {", ".join(recipe["objectives"]) or "none"}.
+
+```python
+from transformers import pipeline
+
+pipe = pipeline("{task}", "PATH-OF-THIS-FOLDER")
+```
+{"## What differs from polyseme" + chr(10) + differs + chr(10) if notes else ""}"""

@@ -1,0 +1,243 @@
+"""A Hugging Face directory's tokenizer: tokenizer.json, or BERT's vocab.txt, or GPT-2's vocab.json and merges.txt.
+
+What the two older kinds leave to the program that reads them is done as transformers does it, so that the ids are the
+same for every text:
+
+    vocab.txt       WordPiece; a token a line. Control characters go, Chinese characters stand apart
+                    (tokenize_chinese_chars), letters lose case (do_lower_case) and accents (strip_accents; None = with
+                    do_lower_case); pieces are cut at spaces and punctuation; a text is [CLS] … [SEP]
+    merges.txt      byte-level pair encoding; pieces are cut by GPT-2's pattern, or Qwen's; a text is itself
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tokenizers as hf
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
+
+from polyseme.errors import CheckpointError, ConfigError, PolysemeError
+from polyseme.formats.tensors import TOKENIZER_LIMIT, member, read_json
+from polyseme.text.roles import SETTINGS, resolve_roles
+from polyseme.text.tokenizers import Tokenizer, from_library
+
+__all__ = ["read_tokenizer", "tokenizer_files"]
+
+FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", SETTINGS, "special_tokens_map.json")
+MOST_TOKENS = 1 << 22
+
+_QWEN_PATTERN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_BERT = {"unk": "[UNK]", "sep": "[SEP]", "pad": "[PAD]", "cls": "[CLS]", "mask": "[MASK]"}
+
+
+def tokenizer_files(folder: Path) -> list[str]:
+    """Names of the files that `read_tokenizer` reads."""
+    names = [name for name in FILES if (folder / name).is_file()]
+    return (
+        [n for n in names if not n.startswith("vocab") and n != "merges.txt"] if FILES[0] in names else names
+    )
+
+
+def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
+    """The tokenizer of a directory.
+
+    Args:
+        folder: holds tokenizer.json, vocab.txt, or vocab.json with merges.txt; and tokenizer_config.json.
+        config: the model's config.json (with generation_config.json's ids over it), for ids of special tokens.
+    Raises:  CheckpointError: there is none, or a file is damaged.  ConfigError: settings that cannot be honoured.
+    """
+    settings: dict[str, Any] = {}
+    for name in ("special_tokens_map.json", SETTINGS):
+        if (folder / name).is_file():
+            settings |= read_json(member(folder, name), TOKENIZER_LIMIT)
+    names = tokenizer_files(folder)
+    where = folder / names[0] if names else folder
+    if "tokenizer.json" in names:
+        spec = _as_settled(read_json(member(folder, "tokenizer.json"), TOKENIZER_LIMIT), settings)
+    elif "vocab.txt" in names:
+        spec = _spec_of(_wordpiece(_lines(member(folder, "vocab.txt")), settings, where))
+    elif "vocab.json" in names and "merges.txt" in names:
+        vocabulary = _vocabulary(read_json(member(folder, "vocab.json"), TOKENIZER_LIMIT), where)
+        merges = _merges(_lines(member(folder, "merges.txt")), folder / "merges.txt")
+        qwen = config.get("model_type") in ("qwen2", "qwen3")
+        spec = _spec_of(_byte_bpe(vocabulary, merges, settings, qwen, where))
+    else:
+        raise CheckpointError(
+            "there is no tokenizer",
+            expected="tokenizer.json, vocab.txt, or vocab.json and merges.txt",
+            where=folder,
+        )
+    backend = _backend(spec, where)
+    ids = {f"{role}_token_id": config.get(f"{role}_token_id") for role in ("pad", "bos", "eos", "cls", "sep")}
+    known = {key: _inside(value, backend) for key, value in ids.items()}
+    try:
+        return Tokenizer(backend, settings | {key: found for key, found in known.items() if found})
+    except PolysemeError:
+        raise
+    except BaseException as error:  # the library's, which tries out the vocabulary
+        if not from_library(error):
+            raise
+        raise CheckpointError("not a tokenizer that works", got=str(error)[:200], where=where) from None
+
+
+def _inside(value: Any, backend: hf.Tokenizer) -> list[Any]:
+    """Those of one or several ids that the vocabulary has; a configuration may have kept those of another."""
+    values = value if isinstance(value, list) else [value]
+    return [i for i in values if type(i) is int and i >= 0 and backend.id_to_token(i) is not None]
+
+
+def _backend(spec: Mapping[str, Any], where: Path) -> hf.Tokenizer:
+    try:
+        return hf.Tokenizer.from_str(json.dumps(spec, ensure_ascii=False))
+    except BaseException as error:
+        if not from_library(error):
+            raise
+        raise CheckpointError(
+            "not a tokenizer that the tokenizers library reads", got=str(error)[:200], where=where
+        ) from None
+
+
+def _spec_of(backend: hf.Tokenizer) -> dict[str, Any]:
+    return dict(json.loads(backend.to_str()))
+
+
+def _as_settled(spec: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A tokenizer.json without cutting and filling, and with BERT's normaliser as tokenizer_config.json has it."""
+    spec = {**spec, "truncation": None, "padding": None}
+    normalizer = spec.get("normalizer")
+    if isinstance(normalizer, dict) and normalizer.get("type") == "BertNormalizer":
+        ours = {
+            "lowercase": settings.get("do_lower_case"),
+            "handle_chinese_chars": settings.get("tokenize_chinese_chars"),
+        }
+        normalizer = {**normalizer, **{key: value for key, value in ours.items() if isinstance(value, bool)}}
+        if isinstance(settings.get("strip_accents"), bool):
+            normalizer["strip_accents"] = settings["strip_accents"]
+        spec["normalizer"] = normalizer
+    return spec
+
+
+def _lines(path: Path) -> list[str]:
+    if path.stat().st_size > TOKENIZER_LIMIT:
+        raise CheckpointError(
+            "a vocabulary is too large", expected=f"at most {TOKENIZER_LIMIT:,} bytes", where=path
+        )
+    try:
+        lines = path.read_text("utf-8").split("\n")
+    except UnicodeDecodeError:
+        raise CheckpointError("not UTF-8", where=path) from None
+    return lines[:-1] if lines[-1] == "" else lines
+
+
+def _wordpiece(lines: list[str], settings: Mapping[str, Any], where: Path) -> hf.Tokenizer:
+    if settings.get("do_basic_tokenize") is False:
+        raise ConfigError("do_basic_tokenize cannot be honoured", got=False, expected=True, where=SETTINGS)
+    vocabulary = {token: i for i, token in enumerate(lines)}
+    names = resolve_roles(
+        vocabulary.get, lambda i: lines[i] if i < len(lines) else None, settings, where
+    ).tokens
+    missing = [role for role in ("unk", "cls", "sep") if role not in names]
+    if missing:
+        raise CheckpointError(
+            "a vocabulary of BERT's lacks a special token", got=f"no {_BERT[missing[0]]}", where=where
+        )
+    backend = hf.Tokenizer(models.WordPiece(vocabulary, unk_token=names["unk"], max_input_chars_per_word=100))
+    backend.normalizer = normalizers.BertNormalizer(
+        clean_text=True,
+        handle_chinese_chars=settings.get("tokenize_chinese_chars") is not False,
+        strip_accents=settings.get("strip_accents"),
+        lowercase=settings.get("do_lower_case") is not False,
+    )
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.decoder = decoders.WordPiece(prefix="##")
+    backend.add_special_tokens(list(dict.fromkeys(names.values())))
+    cls, sep = names["cls"], names["sep"]
+    backend.post_processor = processors.TemplateProcessing(
+        single=f"{cls} $A {sep}",
+        pair=f"{cls} $A {sep} $B:1 {sep}:1",
+        special_tokens=[(cls, vocabulary[cls]), (sep, vocabulary[sep])],
+    )
+    return backend
+
+
+def _vocabulary(found: Mapping[str, Any], where: Path) -> dict[str, int]:
+    for token, id in found.items():
+        if type(id) is not int or not 0 <= id < MOST_TOKENS:
+            raise CheckpointError("a token's id cannot be", got=f"{token!r}: {id!r}"[:200], where=where)
+    return dict(found)
+
+
+def _merges(lines: list[str], where: Path) -> list[tuple[str, str]]:
+    merges = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or (number == 1 and line.startswith("#version")):
+            continue
+        parts = line.split(" ")
+        if len(parts) != 2:
+            raise CheckpointError(
+                "not a merge", got=line[:80], expected="two pieces", where=f"{where}:{number}"
+            )
+        merges.append((parts[0], parts[1]))
+    return merges
+
+
+def _byte_bpe(
+    vocabulary: dict[str, int],
+    merges: list[tuple[str, str]],
+    settings: Mapping[str, Any],
+    qwen: bool,
+    where: Path,
+) -> hf.Tokenizer:
+    for key in ("add_bos_token", "add_eos_token"):
+        if settings.get(key):
+            raise ConfigError(f"{key} cannot be honoured without a tokenizer.json", got=True, where=where)
+    for one, other in merges:
+        if not (one in vocabulary and other in vocabulary and one + other in vocabulary):
+            raise CheckpointError(
+                "vocab.json does not hold the merge of merges.txt", got=f"{one} {other}"[:80], where=where
+            )
+    backend = hf.Tokenizer(models.BPE(vocabulary, merges, fuse_unk=False))
+    prefix = bool(settings.get("add_prefix_space", False))
+    whole = pre_tokenizers.ByteLevel(add_prefix_space=prefix, use_regex=not qwen)
+    if qwen:
+        backend.normalizer = normalizers.NFC()
+        pattern = pre_tokenizers.Split(hf.Regex(_QWEN_PATTERN), "isolated")
+        backend.pre_tokenizer = pre_tokenizers.Sequence([pattern, whole])
+    else:
+        backend.pre_tokenizer = whole
+    backend.decoder = decoders.ByteLevel()
+    backend.post_processor = processors.ByteLevel(trim_offsets=True)
+    _add_tokens(backend, settings, where)
+    names = resolve_roles(backend.token_to_id, backend.id_to_token, settings, where).tokens
+    backend.add_special_tokens(list(dict.fromkeys(names.values())))
+    return backend
+
+
+def _add_tokens(backend: hf.Tokenizer, settings: Mapping[str, Any], where: Path) -> None:
+    """The tokens that tokenizer_config.json adds to the vocabulary, under the ids that it gives them."""
+    added = settings.get("added_tokens_decoder")
+    if not isinstance(added, Mapping):
+        return
+    flags = ("single_word", "lstrip", "rstrip", "normalized", "special")
+    for id, token in sorted(added.items(), key=lambda item: int(item[0]) if str(item[0]).isdecimal() else -1):
+        if not isinstance(token, Mapping) or not isinstance(token.get("content"), str):
+            raise CheckpointError("not an added token", got=f"{id}: {token!r}"[:200], where=where)
+        kept = {flag: token[flag] for flag in flags if isinstance(token.get(flag), bool)}
+        made = hf.AddedToken(token["content"], **kept)
+        if kept.get("special"):
+            backend.add_special_tokens([made])
+        else:
+            backend.add_tokens([made])
+        if str(backend.token_to_id(token["content"])) != str(id):
+            raise CheckpointError(
+                "an added token has another id than the vocabulary gives it",
+                got=f"{token['content']!r}: {id}"[:200],
+                expected=backend.token_to_id(token["content"]),
+                where=where,
+            )

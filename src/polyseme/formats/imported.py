@@ -1,0 +1,166 @@
+"""What every importer makes of a foreign model, and the run directory that is written from it.
+
+A reader of some format (formats/huggingface, formats/sentence_transformers, formats/word2vec …) translates names and
+configuration into an `Imported`; `write_run` checks that its tensors are exactly those that the model has, and writes a
+run that `polyseme.load`, `embed`, `fill`, `pretrain --init` … take like one that was trained here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from polyseme.core.version import __version__
+from polyseme.data.new_folder import new_folder
+from polyseme.errors import CheckpointError
+from polyseme.text.tokenizers import Tokenizer
+from polyseme.train import card
+from polyseme.train.building import build_encoder, build_heads, special_ids
+from polyseme.train.recipe import Recipe, from_dict
+from polyseme.train.run import RunDirectory, write_atomic
+
+__all__ = ["Imported", "file_digests", "write_run"]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A foreign model in our terms.
+
+    Args:
+        architecture: the model's registry key: "bert", "gpt", "word2vec" …
+        model: its configuration, by our names; what is left out has its default.
+        objectives: registry keys of the objectives whose heads came with it; may be empty.
+        tensors: float32, by our names: "encoder.…" and "heads.NAME.…".
+        tokenizer: text to ids.
+        source: where it came from, JSON-able: at least {"kind", "path", "files": SHA-256 by name}.
+        embedding: how a vector of a text is made, {"pool": "mean" | "cls" | "max" | "last", "normalize", "max_length"},
+            where the source says so.
+    """
+
+    architecture: str
+    model: dict[str, Any]
+    objectives: list[str]
+    tensors: dict[str, Tensor]
+    tokenizer: Tokenizer
+    source: dict[str, Any] = field(default_factory=dict)
+    embedding: dict[str, Any] | None = None
+
+    def recipe(self) -> Recipe:
+        """The model and its objectives with default settings for all that an import does not know.
+
+        Raises:  ConfigError: the model's fields do not fit together.
+        """
+        return from_dict(
+            {"architecture": self.architecture, "objectives": self.objectives, "model": self.model}
+        )
+
+
+def write_run(imported: Imported, output: Path) -> RunDirectory:
+    """Write a complete, loadable run; it appears as a whole or not at all.
+
+    Args:
+        imported: what a reader found.
+        output: the folder to write; new or empty.
+    Raises:  RunError: the folder holds something.  ConfigError: the configuration does not fit together.
+             CheckpointError: a tensor is missing, unknown or of another shape; it is named.
+             StorageError: the disk refuses.
+    """
+    recipe = imported.recipe()
+    check_tensors(imported, recipe)
+    tensors = {name: tensor.float().contiguous() for name, tensor in imported.tensors.items()}
+    meta = {
+        "model": imported.architecture,
+        "status": "importing",
+        "recipe": recipe.as_dict(),
+        "parameters": sum(tensor.numel() for tensor in tensors.values()),
+        "imported": imported.source,
+        "embedding": imported.embedding,
+        "versions": {
+            "polyseme": __version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+    }
+    with new_folder(output) as folder:
+        run = RunDirectory.create(folder, meta)
+        imported.tokenizer.save(folder / "tokenizer.json")
+        run.publish(tensors, status="imported")
+        write_atomic(folder / "README.md", card_text(run.meta).encode())
+    return RunDirectory.open(output)
+
+
+def check_tensors(imported: Imported, recipe: Recipe) -> None:
+    """Compare names and shapes with those that the model has, without making its weights.
+
+    Raises:  CheckpointError: a tensor is missing, unknown or of another shape.
+    """
+    with torch.device("meta"):
+        encoder = build_encoder(recipe, imported.tokenizer)
+        heads = build_heads(recipe, encoder, special_ids(imported.tokenizer))
+    expected = {f"encoder.{name}": p.shape for name, p in encoder.named_parameters()}
+    expected |= {f"heads.{name}": p.shape for name, p in heads.named_parameters()}
+    for kind, some, others in (
+        ("missing", expected, imported.tensors),
+        ("unknown", imported.tensors, expected),
+    ):
+        if names := [name for name in some if name not in others]:
+            raise CheckpointError(
+                f"{len(names)} tensor(s) {kind}",
+                got=", ".join(names[:4]) + (" …" if len(names) > 4 else ""),
+                where=imported.source.get("path"),
+            )
+    for name, shape in expected.items():
+        if imported.tensors[name].shape != shape:
+            raise CheckpointError(
+                f"tensor {name} has another shape",
+                got=tuple(imported.tensors[name].shape),
+                expected=tuple(shape),
+                where=imported.source.get("path"),
+            )
+
+
+def file_digests(folder: Path, names: list[str]) -> dict[str, str]:
+    """SHA-256 of files, for `Imported.source`; memory does not grow with their size."""
+    digests = {}
+    for name in names:
+        with (folder / name).open("rb") as file:
+            digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return digests
+
+
+def card_text(meta: Mapping[str, Any]) -> str:
+    """The model card of an imported run as Markdown."""
+    recipe, source = meta["recipe"], meta["imported"]
+    tag, use = card.use_of(recipe)
+    files = "\n".join(f"| `{name}` | `{sha}` |" for name, sha in source.get("files", {}).items())
+    return f"""---
+library_name: polyseme
+pipeline_tag: {tag}
+tags:
+- {recipe["architecture"]}
+- polyseme
+---
+
+# {recipe["architecture"]}, {meta["parameters"]:,} parameters
+
+Imported with polyseme {meta["versions"]["polyseme"]} from {source.get("kind", "another format")};
+objectives: {", ".join(recipe["objectives"]) or "none, the encoder alone"}. The terms of the original apply.
+
+| file | SHA-256 |
+|---|---|
+{files}
+
+## Use
+
+```console
+polyseme {use}
+polyseme inspect RUN
+```
+"""

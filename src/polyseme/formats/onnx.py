@@ -1,0 +1,308 @@
+"""Export of neural models to ONNX: any batch, any length, checked in onnxruntime before it is kept.
+
+    inputs    input_ids (B, T), attention_mask (B, T) with 0 at padding; token_type_ids (B, T) of bert and ernie;
+              spelling (N, L) of an elmo that reads letters
+    outputs   last_hidden_state (B, T, hidden_size), and what the run's heads say: logits (B, T, vocab_size) of a
+              language model, forward_logits and backward_logits of elmo, seq_relationship_logits (B, 2) of
+              next-sentence prediction. A position of padding gives numbers without meaning.
+
+Words of elmo that are not in its vocabulary have the ids vocab_size, vocab_size + 1, …; row i of `spelling` holds the
+Unicode code points of the word vocab_size + i, with zeros after them. Without such words, pass one row of one zero.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from polyseme.core.reporter import NullReporter, Reporter
+from polyseme.core.types import Batch
+from polyseme.data.new_folder import new_folder
+from polyseme.errors import CheckpointError, ConfigError
+from polyseme.formats.opened import Opened, open_run
+from polyseme.formats.registry import Written
+from polyseme.layers.charcnn import BEGIN, END, PADDING, UNKNOWN
+from polyseme.models.elmo import Elmo, WordVectors
+from polyseme.objectives.bidirectional_lm import BidirectionalLMHead
+from polyseme.objectives.causal_lm import CausalLMHead
+from polyseme.objectives.masked_lm import MaskedLMHead
+from polyseme.objectives.next_sentence import NextSentenceHead
+
+__all__ = ["Exported", "export_onnx", "run_inputs"]
+
+TOLERANCE = 1e-4
+OPSET = 18
+_ONE_FILE = 1 << 30  # weights of more bytes go into a file of their own
+_SHAPES = ((2, 9), (1, 1), (1, 23), (3, 5), (2, 70))
+
+Inputs = dict[str, Tensor]
+
+
+def export_onnx(run: Path | str, output: Path | str, reporter: Reporter | None = None) -> Written:
+    """Write a run as model.onnx with its tokenizer.json, after onnxruntime computed the same as we do.
+
+    Args:
+        run: the run directory.
+        output: a new folder.
+        reporter: told of the progress.
+    Raises:  RunError: there is no run, or the folder holds something.
+             ConfigError: onnx, onnxscript or onnxruntime is not installed, or the model has no weights to export.
+             CheckpointError: onnxruntime computes something else; nothing is written.
+    """
+    runtime = _libraries()
+    output, reporter = Path(output), reporter or NullReporter()
+    opened = open_run(run)
+    if hasattr(opened.encoder, "active"):
+        raise ConfigError(
+            "not a neural model",
+            got=opened.recipe.architecture,
+            expected="a run of word2vec, elmo or a transformer",
+            where=opened.run.path,
+        )
+    wanted = [
+        (inputs, _computed(opened, inputs))
+        for inputs in (run_inputs(opened, *shape) for shape in _shapes(opened))
+    ]
+    module = Exported(opened)
+    with new_folder(output) as folder:
+        reporter.stage("exporting", 0, 2)
+        file = folder / "model.onnx"
+        _write(module, wanted[0][0], file)
+        opened.tokenizer.save(folder / "tokenizer.json")
+        reporter.stage("exporting", 1, 2, "comparing with onnxruntime")
+        session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+        difference = max(_difference(session, inputs, outputs) for inputs, outputs in wanted)
+        if not difference <= TOLERANCE:
+            raise CheckpointError(
+                "the exported model does not compute what the run does",
+                got=f"a difference of {difference:.2g}",
+                expected=f"at most {TOLERANCE:g}",
+                where=opened.run.path,
+                fix="another version of torch or onnxruntime",
+            )
+        reporter.stage("exporting", 2, 2)
+        files = sorted(path.name for path in folder.iterdir())
+    inputs, outputs = (", ".join(names) for names in wanted[0])
+    notes = [
+        f"inputs: {inputs}; outputs: {outputs}",
+        f"onnxruntime's numbers differ from ours by at most {difference:.1g}",
+    ]
+    return Written(output, files, notes)
+
+
+class Exported(nn.Module):
+    """A run as a function of tensors; under torch.export it has no step that depends on their values.
+
+    Shapes:  see the head of this file
+    """
+
+    def __init__(self, opened: Opened) -> None:
+        super().__init__()
+        self.encoder, self.heads = opened.encoder, opened.heads
+        if isinstance(self.encoder, Elmo):
+            self.encoder.words = _Words(self.encoder.words)  # type: ignore[assignment]
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None = None,
+        spelling: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        position = (attention_mask.cumsum(1) - 1).clamp(min=0)
+        batch = Batch(
+            ids=input_ids,
+            segment=attention_mask,
+            position=position,
+            type=torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids,
+            first=torch.zeros(0, dtype=torch.long),
+            spelling=spelling,
+        )
+        return _outputs(self.encoder.encode(batch).last, self.heads)
+
+
+def _outputs(last: Tensor, heads: nn.ModuleDict) -> dict[str, Tensor]:
+    """The last layer, and what the heads say of it."""
+    result = {"last_hidden_state": last}
+    for head in heads.values():
+        if isinstance(head, MaskedLMHead | CausalLMHead):
+            result["logits"] = head.logits(last)
+        elif isinstance(head, NextSentenceHead):
+            result["seq_relationship_logits"] = head(last[:, 0])
+        elif isinstance(head, BidirectionalLMHead):
+            half = last.size(-1) // 2
+            result["forward_logits"] = head(last[..., :half])
+            result["backward_logits"] = head(last[..., half:])
+    return result
+
+
+class _Words(nn.Module):
+    """ELMo's context-free vectors: those of the vocabulary as a table, those of spelled words by the network.
+
+    Shapes:  ids: (…), spelled: (N, L) code points, N and L at least 1 -> (…, projection)
+    """
+
+    table: Tensor
+    letters: Tensor
+
+    def __init__(self, words: WordVectors) -> None:
+        super().__init__()
+        n = words.config.vocab_size
+        with torch.no_grad():
+            table = torch.cat([words(torch.arange(i, min(n, i + 4096))) for i in range(0, n, 4096)])
+        self.register_buffer("table", table)
+        self.characters = words.characters
+        if words.spelling is not None:
+            known = words.spelling.letters
+            letters = torch.full((max(known, default=0) + 2,), UNKNOWN)
+            letters[list(known)] = torch.tensor(list(known.values()), dtype=torch.long)
+            self.register_buffer("letters", letters)
+            self.longest = words.spelling.longest
+        if words.word_embeddings is not None:
+            unknown = words.word_embeddings.weight[words.unknown] / words.config.initializer_range
+            self.register_buffer("unknown", unknown.detach().clone())
+        else:
+            self.register_buffer("unknown", torch.zeros(table.size(1)))
+
+    def forward(self, ids: Tensor, spelled: Tensor | None = None) -> Tensor:
+        n = self.table.size(0)
+        known = nn.functional.embedding(ids.clamp(max=n - 1), self.table)
+        if self.characters is None or spelled is None:
+            return known
+        fresh = self.characters(*self._spell(spelled)) + self.unknown  # (N, p)
+        return torch.where(
+            (ids >= n)[..., None], nn.functional.embedding((ids - n).clamp(min=0), fresh), known
+        )
+
+    def _spell(self, spelled: Tensor) -> tuple[Tensor, Tensor]:
+        """Character ids BEGIN … END of words given as code points.  Shapes: (N, L) -> (N, L'), (N,)"""
+        assert self.characters is not None
+        points = spelled[:, : self.longest]
+        length = (points > 0).sum(1, keepdim=True)  # (N, 1)
+        inner = self.letters[points.clamp(max=self.letters.size(0) - 1)]
+        ids = nn.functional.pad(inner, (1, 1 + max(self.characters.widths)), value=PADDING)
+        ids[:, 0] = BEGIN
+        place = torch.arange(ids.size(1))
+        ids = torch.where(place == length + 1, END, torch.where(place > length, PADDING, ids))
+        return ids, length[:, 0] + 2
+
+
+def run_inputs(opened: Opened, rows: int, length: int, seed: int = 0) -> Inputs:
+    """Tensors to try an exported run with: any ids, the first row whole, the others padded at the end."""
+    size = opened.encoder.config.vocab_size
+    generator = torch.Generator().manual_seed(seed + 1000 * rows + length)
+    ids = torch.randint(5, size, (rows, length), generator=generator)
+    filled = torch.linspace(length, max(1, length // 3), rows).long()
+    mask = (torch.arange(length) < filled[:, None]).long()
+    inputs = {"input_ids": ids * mask, "attention_mask": mask}
+    if hasattr(opened.encoder, "token_type_embeddings"):
+        inputs["token_type_ids"] = mask * (torch.arange(length) >= filled[:, None] // 2).long()
+    if getattr(opened.encoder, "open_vocabulary", False):
+        words = ["unheard", "of", "字x\U0001f600"]
+        inputs["spelling"] = torch.zeros(len(words), max(map(len, words)), dtype=torch.long)
+        for i, word in enumerate(words):
+            inputs["spelling"][i, : len(word)] = torch.tensor([ord(c) for c in word])
+            inputs["input_ids"][0, (i * 2) % length] = size + i
+    return inputs
+
+
+def _shapes(opened: Opened) -> list[tuple[int, int]]:
+    return [(rows, min(length, opened.encoder.max_length)) for rows, length in _SHAPES]
+
+
+@torch.no_grad()
+def _computed(opened: Opened, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What the run itself gives for the inputs, computed as everywhere else."""
+    ids, mask = inputs["input_ids"], inputs["attention_mask"]
+    batch = Batch(
+        ids=ids,
+        segment=mask,
+        position=torch.arange(ids.size(1)) * mask,
+        type=inputs.get("token_type_ids", torch.zeros_like(ids)),
+        first=torch.arange(0, ids.numel(), ids.size(1)),
+        spelling=inputs.get("spelling"),
+    )
+    return _outputs(opened.encoder.encode(batch).last, opened.heads)
+
+
+def _difference(session: Any, inputs: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> float:
+    """The largest difference between onnxruntime's numbers and ours where no padding is; NaN is infinite."""
+    found = session.run(list(wanted), {name: tensor.numpy() for name, tensor in inputs.items()})
+    real = inputs["attention_mask"].bool().numpy()
+    largest = 0.0
+    for got, (name, expected) in zip(found, wanted.items(), strict=True):
+        ours = expected.numpy()
+        if got.shape != ours.shape:
+            return float("inf")
+        theirs, ours = (got, ours) if name == "seq_relationship_logits" else (got[real], ours[real])
+        same = theirs == ours  # -inf among them
+        gap = np.abs(np.where(same, 0.0, theirs) - np.where(same, 0.0, ours))
+        largest = max(largest, float(np.nan_to_num(gap, nan=np.inf).max(initial=0.0)))
+    return largest
+
+
+def _write(module: nn.Module, inputs: Inputs, file: Path) -> None:
+    """Export with torch's exporter; batch and length, and the spelled words, stay free."""
+    free = {"spelling": ("words", "letters")}
+    shapes: dict[str, Any] = {}
+    dims: dict[str, Any] = {}
+    for name in inputs:
+        rows, columns = free.get(name, ("batch", "length"))
+        pair = [dims.setdefault(dim, torch.export.Dim(dim)) for dim in (rows, columns)]
+        shapes[name] = dict(enumerate(pair))
+    for name in ("token_type_ids", "spelling"):
+        shapes.setdefault(name, None)
+    size = sum(t.numel() * t.element_size() for t in module.state_dict().values())
+    with torch.no_grad():
+        outputs = list(module(**inputs))
+    with _silence(), torch.no_grad():
+        program = torch.onnx.export(
+            module,
+            (),
+            kwargs=dict(inputs),
+            input_names=list(inputs),
+            output_names=outputs,
+            dynamic_shapes={name: shapes[name] for name in inputs},
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    program.save(str(file), external_data=size > _ONE_FILE)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep what the exporter says about itself from those who asked for a file."""
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.WARNING))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _libraries() -> Any:
+    """onnxruntime, once the exporter's libraries are there, too.
+
+    Raises:  ConfigError: one of them is not installed.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(
+            "ONNX export needs more libraries", got=f"no {error.name}", fix="pip install 'polyseme[onnx]'"
+        ) from None
+    return onnxruntime

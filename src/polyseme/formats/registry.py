@@ -1,0 +1,199 @@
+"""The formats of other programs: one entry each, with what reads it and what writes it.
+
+An entry names its functions as "module:function", so that listing the formats imports none of them:
+
+    detect(path: Path) -> bool                               whether something looks like it; cheap, never raises
+    read(path: Path) -> Imported                             a foreign model in our terms
+    write(run: Path, output: Path) -> Written                a run in theirs
+
+read and write of an entry that `reports` take a `reporter` as well.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from polyseme.core.config import suggest
+from polyseme.errors import ConfigError, RunError
+
+if TYPE_CHECKING:
+    from polyseme.core.reporter import Reporter
+    from polyseme.train.run import RunDirectory
+
+__all__ = ["FORMATS", "Format", "Written", "export_model", "import_model"]
+
+
+@dataclass(frozen=True)
+class Format:
+    """One entry.
+
+    Args:
+        name: what people type.
+        summary: a sentence for `polyseme list formats`.
+        detect, read, write: "module:function" in polyseme.formats, see above; None = it is not read, or not written.
+        reports: whether read and write tell a reporter how far they are.
+    """
+
+    name: str
+    summary: str
+    detect: str | None = None
+    read: str | None = None
+    write: str | None = None
+    reports: bool = False
+
+    def call(self, function: str, *arguments: Any, reporter: Reporter | None = None) -> Any:
+        """Call one of the entry's functions."""
+        module, _, name = function.partition(":")
+        told = {"reporter": reporter} if self.reports and reporter is not None else {}
+        return getattr(importlib.import_module(f"polyseme.formats.{module}"), name)(*arguments, **told)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What an export wrote.
+
+    Args:
+        path: the folder or file.
+        files: the files in it, relative to it.
+        notes: what differs from the run, or was left out, a sentence each.
+    """
+
+    path: Path
+    files: Sequence[str]
+    notes: Sequence[str] = ()
+
+
+FORMATS: tuple[Format, ...] = (
+    Format(
+        "sentence-transformers",
+        "Directories of sentence-transformers: an encoder with its pooling; read and written.",
+        detect="sentence_transformers:detect",
+        read="sentence_transformers:read_model",
+        write="sentence_transformers:write_model",
+    ),
+    Format(
+        "huggingface",
+        "Directories of transformers: BERT, ERNIE, ModernBERT, GPT-2, Qwen3; read and written.",
+        detect="huggingface.importer:detect",
+        read="huggingface.importer:read_model",
+        write="huggingface.exporter:write_model",
+    ),
+    Format(
+        "word2vec",
+        "Word vectors: word2vec's text and binary files, read and written; GloVe's text, read; .gz too.",
+        detect="word_vectors:detect",
+        read="word_vectors:import_word_vectors",
+        write="static:export_word2vec",
+        reports=True,
+    ),
+    Format(
+        "projector",
+        "The Embedding Projector's vectors.tsv and metadata.tsv; written.",
+        write="static:export_projector",
+        reports=True,
+    ),
+    Format(
+        "onnx",
+        "ONNX of every neural model, checked in onnxruntime; written.",
+        write="onnx:export_onnx",
+        reports=True,
+    ),
+)
+"""In the order in which a source is looked at: the more particular ones first."""
+
+
+def import_model(
+    source: Path | str, output: Path | str, format: str | None = None, reporter: Reporter | None = None
+) -> RunDirectory:
+    """Read a model of another program and write it as a run.
+
+    Args:
+        source: a folder or file.
+        output: the run directory to write; new or empty.
+        format: an entry's name; None = what the source looks like.
+        reporter: told of the progress of large files.
+    Raises:  ConfigError: an unknown format, or settings of the model that polyseme cannot honour.
+             CheckpointError: damaged files; missing, unknown or misshapen tensors; a pickle or another kind that is not
+             read.  RunError: there is no such source, or the output holds something.
+    Example:
+        import_model("all-MiniLM-L6-v2", "runs/minilm")
+    """
+    from polyseme.formats.imported import write_run
+
+    path = Path(source)
+    if not path.exists():
+        raise RunError("there is nothing to import", got="no such folder or file", where=source)
+    if (path / "run.json").is_file():
+        raise RunError("this is a run already", where=source, fix=f"polyseme inspect {source}")
+    _check_free(Path(output))
+    entry = _named(format, "read") if format is not None else _detected(path)
+    assert entry.read is not None
+    return write_run(entry.call(entry.read, path, reporter=reporter), Path(output))
+
+
+def export_model(
+    run: Path | str, format: str, output: Path | str, reporter: Reporter | None = None
+) -> Written:
+    """Write a run in the format of another program.
+
+    Args:
+        run: the run directory.
+        format: an entry's name.
+        output: the folder or file to write; new or empty.
+        reporter: told of the progress of large files.
+    Raises:  ConfigError: an unknown format, or one that has no place for such a model; another is named.
+             RunError: there is no run, or the output holds something.  StorageError: the disk refuses.
+    Example:
+        export_model("runs/bert", "huggingface", "bert-for-others")
+    """
+    entry = _named(format, "write")
+    assert entry.write is not None
+    written: Written = entry.call(entry.write, Path(run), Path(output), reporter=reporter)
+    return written
+
+
+def _named(name: str, needed: str) -> Format:
+    able = {entry.name: entry for entry in FORMATS if getattr(entry, needed) is not None}
+    key = name.replace("_", "-")
+    if key not in able:
+        known = any(entry.name == key for entry in FORMATS)
+        verb = {"read": "imported", "write": "exported"}[needed]
+        raise ConfigError(
+            f"{name} is not {verb}" if known else f"unknown format {name!r}", fix=suggest(key, able)
+        )
+    return able[key]
+
+
+def _detected(path: Path) -> Format:
+    from polyseme.formats.refused import refuse
+
+    for entry in FORMATS:
+        if entry.read is not None and entry.detect is not None and entry.call(entry.detect, path):
+            return entry
+    if path.is_file():
+        refuse(path)
+        if path.suffix == ".safetensors":
+            raise ConfigError(
+                "weights alone do not say what model they are",
+                where=path,
+                expected="the folder that also holds config.json and the tokenizer's files",
+                fix=f"polyseme import {path.parent} -o RUN",
+            )
+    names = [entry.name for entry in FORMATS if entry.read is not None]
+    raise ConfigError(
+        "not a model in a format that is read",
+        got="a folder without config.json" if path.is_dir() else "a file of another kind",
+        where=path,
+        expected=", ".join(names),
+        fix="polyseme list formats; --format NAME where you know it",
+    )
+
+
+def _check_free(output: Path) -> None:
+    """Refuse an output that is taken before anything large is read."""
+    if output.is_file() or (output.is_dir() and any(output.iterdir())):
+        raise RunError("the output folder already holds something", where=output, fix="another -o RUN")

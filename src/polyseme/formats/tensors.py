@@ -1,0 +1,360 @@
+"""The only reader of other people's tensors: every size is checked before any byte of data is touched.
+
+A safetensors file is
+
+    8 bytes: n, the length of the header     n bytes: JSON {name: {dtype, shape, data_offsets}}     the data
+
+and is read only when the header and the file agree in everything: n lies within the file, every type is known, every
+shape gives the number of bytes that its offsets span, and the tensors fill the data without a gap or an overlap. The
+data are memory-mapped: opening a file costs what its header costs.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import mmap
+import re
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from polyseme.errors import CheckpointError
+from polyseme.formats.refused import kind_of, refusal, refuse
+
+JSON_LIMIT = 1 << 20
+"""Bytes of a config.json."""
+TOKENIZER_LIMIT = 1 << 26
+"""Bytes of a tokenizer.json or of an index of shards."""
+_HEADER_LIMIT = 1 << 24
+_DEPTH = 64
+_NAME_LIMIT = 1024
+_RANK_LIMIT = 8
+_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+class _Stored(NamedTuple):
+    """One entry of a header that has been checked; offsets count from the beginning of the data."""
+
+    name: str
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+def read_safetensors(path: Path | str, float32: bool = True) -> dict[str, Tensor]:
+    """Read a safetensors file that anybody may have written.
+
+    Args:
+        path: the file; its name does not matter.
+        float32: turn float16, bfloat16 and float64 into float32; the others are mapped, not copied.
+    Returns tensors by name, in the order of the file's bytes.
+    Raises:  CheckpointError: the file is missing, is of another kind (pickles above all), or its header and its size
+        do not agree; it names the file and the tensor.
+    """
+    path = Path(path)
+    size = _size_of(path)
+    refuse(path, by_name=False)
+    with _opened(path) as file:
+        stored, data = _header(path, file.read, size)
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    return {entry.name: _tensor(mapped, data, entry, float32) for entry in stored}
+
+
+def read_folder(folder: Path | str, float32: bool = True) -> dict[str, Tensor]:
+    """Read the weights of a model's folder: model.safetensors, or the shards that its index names.
+
+    Args:
+        folder: holds model.safetensors, or model.safetensors.index.json beside its shards.
+        float32: as for `read_safetensors`.
+    Raises:  CheckpointError: neither is there (a pickle or another format is named, with how to convert it), a shard
+        is missing or lies elsewhere, or the index and the shards do not name the same tensors.
+    """
+    folder = Path(folder)
+    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if single.is_file():
+        return read_safetensors(member(folder, single.name), float32)
+    if not index.is_file():
+        raise _no_weights(folder)
+    shard_of = _shards(read_json(member(folder, index.name), TOKENIZER_LIMIT), index)
+    tensors: dict[str, Tensor] = {}
+    for shard in dict.fromkeys(shard_of.values()):
+        place = member(folder, shard)
+        for name, tensor in read_safetensors(place, float32).items():
+            if shard_of.get(name) != shard:
+                raise CheckpointError(
+                    "a shard holds a tensor that the index does not give it",
+                    got=name,
+                    expected=f"in {shard_of[name]}" if name in shard_of else "no such tensor",
+                    where=place,
+                )
+            tensors[name] = tensor
+    for name, shard in shard_of.items():
+        if name not in tensors:
+            raise CheckpointError("a tensor that the index names is missing", got=name, where=folder / shard)
+    return tensors
+
+
+def read_json(path: Path | str, limit: int = JSON_LIMIT) -> dict[str, Any]:
+    """Read a JSON object that anybody may have written.
+
+    Args:
+        path: the file.
+        limit: bytes that it may have.
+    Raises:  CheckpointError: it is missing, larger than the limit, not UTF-8, not JSON, not an object, has a key
+        twice, is nested deeper than 64, or holds a number that is infinite or none.
+    """
+    path = Path(path)
+    size = _size_of(path)
+    if size > limit:
+        raise CheckpointError(
+            "a JSON file is too large", got=f"{size:,} bytes", expected=f"at most {limit:,}", where=path
+        )
+    with _opened(path) as file:
+        return parse_json(file.read(limit + 1), path)
+
+
+def parse_json(data: bytes, where: Path) -> dict[str, Any]:
+    """The same for bytes; `where` is named in errors."""
+    try:
+        value = json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=_no_key_twice,
+            parse_constant=_not_a_number,
+            parse_float=_finite,
+        )
+        if _SURROGATE.search(data):
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeDecodeError as error:
+        raise CheckpointError(
+            "not UTF-8", got=f"byte {data[error.start]:#04x} at {error.start:,}", where=where
+        ) from None
+    except UnicodeEncodeError:
+        raise CheckpointError("not valid JSON", got="half of a surrogate pair", where=where) from None
+    except RecursionError:
+        raise CheckpointError(
+            "JSON is nested too deeply", expected=f"at most {_DEPTH} levels", where=where
+        ) from None
+    except ValueError as error:
+        raise CheckpointError(
+            "not valid JSON", got=str(error)[:200] if data else "an empty file", where=where
+        ) from None
+    if not isinstance(value, dict):
+        raise CheckpointError("not a JSON object", got=type(value).__name__, where=where)
+    if _depth(value) > _DEPTH:
+        raise CheckpointError("JSON is nested too deeply", expected=f"at most {_DEPTH} levels", where=where)
+    return value
+
+
+def member(folder: Path | str, name: str) -> Path:
+    """The file of a folder that something read from it names.
+
+    A link may lead to another file of the folder, and from snapshots/REVISION into blobs/, as in the cache of model
+    hubs; nowhere else.
+
+    Args:
+        folder: the folder.
+        name: a bare file name.
+    Raises:  CheckpointError: the name is a path, or the file is a link that leads out of the folder.
+    """
+    folder = Path(folder)
+    if not name or not name.isprintable() or name in (".", "..") or re.search(r'[/\\:*?"<>|]', name):
+        raise CheckpointError(
+            "a file outside its folder is named",
+            got=repr(name)[:200],
+            expected="a bare file name",
+            where=folder,
+        )
+    path = folder / name
+    if path.is_symlink():
+        real, home = path.resolve(), folder.resolve()
+        cached = home.parent.name == "snapshots" and real.parent == home.parent.parent / "blobs"
+        if real.parent != home and not cached:
+            raise CheckpointError(
+                "a link leads out of its folder", got=real, where=path, fix="copy the file itself"
+            )
+    return path
+
+
+def _size_of(path: Path) -> int:
+    if not path.is_file():
+        raise CheckpointError(
+            "not a file" if path.exists() else "no such file",
+            got="a folder" if path.is_dir() else None,
+            where=path,
+        )
+    return path.stat().st_size
+
+
+def _opened(path: Path) -> Any:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise CheckpointError("a file cannot be read", got=error.strerror, where=path) from None
+
+
+def _header(path: Path, read: Any, size: int) -> tuple[list[_Stored], int]:
+    """The checked entries of a file in the order of their bytes, and where its data begin."""
+    start = read(8)
+    if len(start) < 8:
+        raise CheckpointError("not a safetensors file", got=f"{size} bytes", expected="a header", where=path)
+    (length,) = struct.unpack("<Q", start)
+    if not 2 <= length <= min(_HEADER_LIMIT, size - 8):
+        raise CheckpointError(
+            "the header's length cannot be",
+            got=f"{length:,} bytes",
+            expected=f"at most {_HEADER_LIMIT:,} and within the file of {size:,} bytes",
+            where=path,
+            fix="fetch the file again: it was cut off, or is no safetensors file",
+        )
+    header = parse_json(read(length), path)
+    header.pop("__metadata__", None)
+    stored = [_entry(path, name, fields) for name, fields in header.items()]
+    stored.sort(key=lambda entry: (entry.begin, entry.end))
+    reached, room = 0, size - 8 - length
+    for entry in stored:
+        if entry.begin != reached:
+            raise CheckpointError(
+                f"tensor {entry.name!r} {'overlaps another' if entry.begin < reached else 'leaves a gap before it'}",
+                got=f"it begins at byte {entry.begin:,}",
+                expected=f"byte {reached:,}",
+                where=path,
+            )
+        reached = entry.end
+    if reached != room:
+        raise CheckpointError(
+            "the data are truncated" if reached > room else "there are more data than tensors",
+            got=f"{room:,} bytes",
+            expected=f"{reached:,} bytes for {len(stored):,} tensors",
+            where=path,
+            fix="fetch the file again",
+        )
+    return stored, 8 + length
+
+
+def _entry(path: Path, name: str, fields: Any) -> _Stored:
+    """One entry of a header, every field of it checked."""
+
+    def wrong(what: str, got: object, expected: str) -> CheckpointError:
+        return CheckpointError(
+            f"tensor {name[:200]!r} has {what}", got=str(got)[:200], expected=expected, where=path
+        )
+
+    if not name or len(name) > _NAME_LIMIT or not name.isprintable():
+        raise wrong("a name that cannot be", repr(name), "printable letters")
+    if not isinstance(fields, dict) or set(fields) != {"dtype", "shape", "data_offsets"}:
+        raise wrong("another description", fields, "dtype, shape and data_offsets")
+    kind, shape, offsets = fields["dtype"], fields["shape"], fields["data_offsets"]
+    dtype = _DTYPES.get(kind) if isinstance(kind, str) else None
+    if dtype is None:
+        raise wrong("a type that is not read", kind, ", ".join(_DTYPES))
+    if not _counts(shape) or len(shape) > _RANK_LIMIT or math.prod(max(n, 1) for n in shape) >= 1 << 60:
+        raise wrong("a shape that cannot be", shape, "whole numbers, none negative")
+    if not _counts(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
+        raise wrong("offsets that cannot be", offsets, "[begin, end]")
+    needed = math.prod(shape) * dtype.itemsize
+    if offsets[1] - offsets[0] != needed:
+        raise wrong(
+            "a shape that does not fit its data",
+            f"{offsets[1] - offsets[0]:,} bytes",
+            f"{needed:,} for {kind} {shape}",
+        )
+    return _Stored(name, dtype, tuple(shape), offsets[0], offsets[1])
+
+
+def _counts(value: Any) -> bool:
+    """Whether it is a list of whole numbers, none negative (true and false are none)."""
+    return isinstance(value, list) and all(type(n) is int and n >= 0 for n in value)
+
+
+def _tensor(mapped: mmap.mmap, data: int, entry: _Stored, float32: bool) -> Tensor:
+    if entry.begin == entry.end:
+        tensor = torch.empty(entry.shape, dtype=entry.dtype)
+    else:
+        begin, n = data + entry.begin, math.prod(entry.shape)
+        if begin % entry.dtype.itemsize:  # other programs need not align what they write
+            moved = bytearray(mapped[begin : data + entry.end])
+            tensor = torch.frombuffer(moved, dtype=entry.dtype)
+        else:
+            tensor = torch.frombuffer(mapped, dtype=entry.dtype, count=n, offset=begin)
+        tensor = tensor.view(entry.shape)
+    return tensor.float() if float32 and tensor.is_floating_point() else tensor
+
+
+def _shards(index: dict[str, Any], where: Path) -> dict[str, str]:
+    names = index.get("weight_map")
+    if (
+        not isinstance(names, dict)
+        or not names
+        or not all(isinstance(shard, str) for shard in names.values())
+    ):
+        raise CheckpointError("not an index of shards", expected="weight_map: {tensor: file}", where=where)
+    return names
+
+
+def _no_weights(folder: Path) -> CheckpointError:
+    """What to say of a folder without safetensors: the other weights in it, if there are any."""
+    if not folder.is_dir():
+        return CheckpointError("not a folder" if folder.exists() else "no such folder", where=folder)
+    for path in sorted(folder.iterdir()):
+        if (
+            path.is_file()
+            and path.suffix not in (".json", ".txt", ".md")
+            and (kind := kind_of(path)) is not None
+        ):
+            return refusal(path, kind)
+    return CheckpointError(
+        "there are no weights", expected="model.safetensors or model.safetensors.index.json", where=folder
+    )
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"the key {twice[:200]!r} is there twice")
+    return result
+
+
+def _not_a_number(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:40]} is too large a number")
+    return value
+
+
+def _depth(value: Any) -> int:
+    """Levels of nesting, counted without recursion."""
+    level: list[Any] = [value]
+    depth = 0
+    while level:
+        depth += 1
+        level = [child for parent in level for child in _children(parent)]
+    return depth
+
+
+def _children(parent: Any) -> Iterator[Any]:
+    children = parent.values() if isinstance(parent, dict) else parent
+    return (child for child in children if isinstance(child, dict | list))

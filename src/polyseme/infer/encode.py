@@ -1,0 +1,139 @@
+"""Texts to hidden states: what a model makes of every token, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from polyseme.errors import ConfigError
+from polyseme.infer.batching import by_length
+from polyseme.infer.load import Loaded, words_of
+from polyseme.infer.pooling import edges_of
+
+__all__ = ["EncodedText", "Layers", "encode", "layer_numbers"]
+
+Layers = int | Sequence[int] | Literal["all"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedText:
+    """A text, its tokens and their hidden states.
+
+    Args:
+        text: as it was given.
+        tokens: as a person reads them, `Tokenizer.display`.
+        ids: token ids.
+        offsets: [start, end) of each token in characters of the text; (0, 0) and (n, n) for separators.
+        word_starts: True where a token begins a word.
+        layers: hidden states, one slice a layer that was asked for.
+        layer_numbers: which layers these are; 0 is the embedding layer.
+
+    Shapes:  ids, word_starts: (T,).  offsets: (T, 2).  layers: (L, T, hidden_size) float32
+    """
+
+    text: str
+    tokens: tuple[str, ...]
+    ids: npt.NDArray[np.int64]
+    offsets: npt.NDArray[np.int64]
+    word_starts: npt.NDArray[np.bool_]
+    layers: npt.NDArray[np.float32]
+    layer_numbers: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __repr__(self) -> str:
+        n_layers, n_tokens, width = self.layers.shape
+        return f"EncodedText({self.text[:40]!r}: {n_tokens} tokens, {n_layers} layers of {width} numbers)"
+
+    def layer(self, number: int) -> npt.NDArray[np.float32]:
+        """The hidden states of one layer by its number; -1 is the last that was asked for.
+
+        Shapes:  -> (T, hidden_size)
+        Raises:  ConfigError: that layer was not asked for.
+        """
+        if number in self.layer_numbers:
+            found: npt.NDArray[np.float32] = self.layers[self.layer_numbers.index(number)]
+            return found
+        if number == -1:
+            return self.layer(self.layer_numbers[-1])
+        raise ConfigError(
+            "that layer was not kept", got=number, expected=", ".join(map(str, self.layer_numbers))
+        )
+
+
+@torch.inference_mode()
+def encode(
+    loaded: Loaded, texts: Sequence[str], layers: Layers = "all", separators: bool = False
+) -> list[EncodedText]:
+    """Hidden states of every token of every text; what is longer than the model reads is cut.
+
+    Args:
+        loaded: a run.
+        texts: any strings.
+        layers: a number, several, or "all": 0 is the embedding layer, -1 the last one.
+        separators: keep [CLS] in front and [SEP] behind, or what else an imported model reads with every text.
+    Raises:  ConfigError: there is no such layer.
+
+    Example:
+        encode(load("runs/demo"), ["a class"], layers=-1)[0].layers.shape   # (1, 2, hidden_size)
+    """
+    numbers = layer_numbers(loaded, layers)
+    last = loaded.encoder.config.num_hidden_layers
+    tokens = loaded.tokenizer.encode_batch(list(texts))
+    ids = [t.ids[: loaded.room] for t in tokens]
+    results: dict[int, EncodedText] = {}
+    before, behind = edges_of(loaded)
+    for some in by_length([max(1, len(i) + before + behind) for i in ids]):
+        words = [words_of(texts[i], tokens[i])[: len(ids[i])] for i in some]
+        batch = loaded.batch([ids[i] for i in some], words)
+        found = loaded.encoder.encode(batch, keep="last" if numbers == (last,) else "all").layers
+        kept = torch.stack([found[n if len(found) > 1 else -1] for n in numbers], 1).float().numpy()
+        for row, i in enumerate(some):
+            n = len(ids[i])
+            places = [*zip(ids[i], tokens[i].offsets, tokens[i].word_starts, strict=False)]
+            inner = kept[row, :, before : before + n]
+            if separators:
+                end = len(texts[i])
+                places = [
+                    *((token, (0, 0), True) for token in loaded.tokenizer.prefix_ids),
+                    *places,
+                    *((token, (end, end), True) for token in loaded.tokenizer.suffix_ids),
+                ]
+                inner = kept[row, :, : len(places)]
+            results[i] = EncodedText(
+                texts[i],
+                tuple(loaded.tokenizer.display(place[0]) for place in places),
+                np.array([place[0] for place in places], np.int64),
+                np.array([place[1] for place in places], np.int64).reshape(-1, 2),
+                np.array([place[2] for place in places], np.bool_),
+                inner.copy(),  # not a view that keeps the whole batch
+                numbers,
+            )
+    return [results[i] for i in range(len(texts))]
+
+
+def layer_numbers(loaded: Loaded, layers: Any) -> tuple[int, ...]:
+    """Layers by number from 0, in the order that was asked for.
+
+    Raises:  ConfigError: there is no such layer.
+    """
+    n = int(loaded.encoder.config.num_hidden_layers) + 1
+    if isinstance(layers, str) and layers == "all":
+        return tuple(range(n))
+    asked = [layers] if isinstance(layers, int | np.integer) else layers
+    whole = isinstance(asked, Sequence | np.ndarray) and not isinstance(asked, str) and len(asked) > 0
+    if not whole or not all(
+        isinstance(i, int | np.integer) and not isinstance(i, bool) and -n <= i < n for i in asked
+    ):
+        raise ConfigError(
+            "no such layer",
+            got=repr(layers),
+            expected=f"0 … {n - 1}, -{n} … -1 from the end, several, or 'all'",
+        )
+    return tuple(int(i) % n for i in asked)

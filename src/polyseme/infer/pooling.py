@@ -1,0 +1,178 @@
+"""How a text's tokens become one vector: which of them count, how they are joined, how long the vector is.
+
+    mean   the mean of the tokens              max    the largest number in every column
+    cls    the first token, [CLS]              last   the last token
+    words  a vector per word: the mean of its tokens
+
+[CLS] and [SEP] stand around every text. By default they are no tokens of it: mean, max and last look at the text alone.
+sentence-transformers counts them, so a run that was imported from there says `separators: true`
+(docs/decisions/0021-separators-in-pooling.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from polyseme.errors import CheckpointError, ConfigError
+from polyseme.infer.load import Loaded
+
+__all__ = ["Edges", "FloatArray", "Pool", "Pooling", "edges_of"]
+
+Pool = Literal["mean", "cls", "max", "last", "words"]
+FloatArray = npt.NDArray[np.float32]
+Edges = tuple[int, int]
+"""How many separators stand before and behind a text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pooling:
+    """A way to make vectors of texts; a run imported from sentence-transformers remembers its own.
+
+    Args:
+        pool: see the head of this file.
+        normalize: make every vector of length one; a vector of zeros stays.
+        max_length: read so many tokens of a text, [CLS] and [SEP] among them; None = as many as the model can.
+        separators: count [CLS] and [SEP] as tokens of the text.
+
+    Example:
+        Pooling.of(loaded, normalize=True)      # the run's own way, but vectors of length one
+    """
+
+    pool: Pool = "mean"
+    normalize: bool = False
+    max_length: int | None = None
+    separators: bool = False
+
+    @classmethod
+    def of(cls, loaded: Loaded, **changes: Any) -> Pooling:
+        """The run's own way, with changes where they are not None.
+
+        Raises:  ConfigError: no such pool, one that says nothing here, or a length the model cannot read.
+                 CheckpointError: what the run remembers is damaged.
+        """
+        found = loaded.run.meta.get("embedding") or {}
+        try:
+            own = cls(**found)
+        except TypeError:
+            raise CheckpointError(
+                "run.json holds an unknown way to make vectors", got=found, where=loaded.run.path
+            ) from None
+        if own.max_length is not None:
+            own = replace(own, max_length=min(own.max_length, loaded.room + sum(edges_of(loaded))))
+        chosen = replace(own, **{name: value for name, value in changes.items() if value is not None})
+        chosen.check(loaded)
+        return chosen
+
+    def check(self, loaded: Loaded) -> None:
+        """Refuse what has no meaning for this run.
+
+        Raises:  ConfigError: no such pool, one that says nothing here, or a length the model cannot read.
+        """
+        if self.pool not in get_args(Pool):
+            raise ConfigError("no such pool", got=repr(self.pool), expected=", ".join(get_args(Pool)))
+        if self.pool == "cls" and loaded.encoder.reach != "both":
+            sees = {"none": "no other token", "left": "only what is before it"}
+            raise ConfigError(
+                "the vector of [CLS] says nothing about a text here",
+                got=f"pool cls with {loaded.recipe.architecture}, whose [CLS] sees "
+                f"{sees.get(loaded.encoder.reach, 'too little')}",
+                expected=", ".join(p for p in get_args(Pool) if p != "cls"),
+                fix="--pool mean",
+            )
+        edges = sum(edges_of(loaded))
+        longest = loaded.room + edges
+        if self.max_length is not None and not edges < self.max_length <= longest:
+            raise ConfigError(
+                "no such length",
+                got=f"max_length {self.max_length:,}",
+                expected=f"{edges + 1} … {longest:,}, [CLS] and [SEP] among them",
+            )
+
+    def room(self, loaded: Loaded) -> int:
+        """Tokens of a text that are read, without separators."""
+        if self.max_length is None:
+            return loaded.room
+        return min(loaded.room, self.max_length - sum(edges_of(loaded)))
+
+    def as_dict(self) -> dict[str, Any]:
+        """What run.json remembers."""
+        return asdict(self)
+
+    def positions(self, lengths: Sequence[int], edges: Edges, width: int) -> Tensor | None:
+        """Flat positions that alone decide the vectors, where one a text does.
+
+        Args:
+            lengths: tokens of each text, without separators.
+            edges: how many separators stand before and behind a text.
+            width: of the rows, padding included.
+        Shapes:  B lengths -> (B,) into (B, width), or None where more than one counts
+        """
+        if self.pool not in ("cls", "last"):
+            return None
+        return torch.tensor([row * width + self._column(n, edges) for row, n in enumerate(lengths)])
+
+    def _column(self, n: int, edges: Edges) -> int:
+        """Where the one token stands that counts; without any it is another, whose vector is not used."""
+        before, behind = edges
+        if self.pool == "cls":
+            return 0
+        return max(0, before + n + (behind if self.separators else 0) - 1)
+
+    def join(self, hidden: Tensor, lengths: Sequence[int], edges: Edges) -> FloatArray:
+        """One vector a text from hidden states, for every pool but words.
+
+        Shapes:  hidden: (B, T, hidden_size), or (B, hidden_size) at `positions`; B lengths -> (B, hidden_size)
+        """
+        before, behind = edges
+        if hidden.dim() == 2:
+            vectors = hidden.float().clone()
+        elif self.pool in ("cls", "last"):
+            columns = torch.tensor([self._column(n, edges) for n in lengths])
+            vectors = hidden[torch.arange(len(hidden)), columns].float()
+        else:
+            start = 0 if self.separators else before
+            end = before + (behind if self.separators else 0)  # behind the last token of the text
+            rows = [row[start : n + end].float() for row, n in zip(hidden, lengths, strict=True)]
+            if self.pool == "max":
+                made = [row.max(0).values if len(row) else row.new_zeros(row.size(1)) for row in rows]
+            else:
+                made = [row.mean(0) if len(row) else row.new_zeros(row.size(1)) for row in rows]
+            vectors = torch.stack(made)
+        if self.pool == "last" and not (self.separators and sum(edges)):
+            vectors[torch.tensor([n == 0 for n in lengths])] = 0.0
+        return self.scaled(vectors.numpy())
+
+    def join_words(self, row: Tensor, word_starts: Sequence[bool], before: int) -> FloatArray:
+        """One vector a word from a text's hidden states; [CLS] and [SEP] are no words.
+
+        Shapes:  row: (T, hidden_size); n word starts -> (words, hidden_size)
+        """
+        n = len(word_starts)
+        inner = row[before : before + n].float()
+        if not n:
+            return inner.new_zeros(0, row.size(1)).numpy()
+        starts = torch.tensor(word_starts)
+        starts[0] = True
+        word = torch.cumsum(starts.long(), 0) - 1
+        sums = inner.new_zeros((int(word[-1]) + 1, inner.size(1))).index_add_(0, word, inner)
+        return self.scaled((sums / torch.bincount(word)[:, None]).numpy())
+
+    def scaled(self, vectors: FloatArray) -> FloatArray:
+        """The vectors with length one, where that is asked for."""
+        if not self.normalize:
+            return vectors
+        norm = np.linalg.norm(vectors, axis=-1, keepdims=True)
+        result: FloatArray = vectors / np.maximum(norm, 1e-12)
+        return result
+
+
+def edges_of(loaded: Loaded) -> Edges:
+    """How many separators a run's texts have before and behind them."""
+    return loaded.lead, len(loaded.tokenizer.suffix_ids)

@@ -1,0 +1,191 @@
+"""Linear layers prepared for use without gradients: weights laid out once for the matrix kernels of this CPU.
+
+    PackedLinear    y = act(W x + b), W in oneDNN's own order, the activation joined with the product
+    Bfloat16Linear  the same in bfloat16
+    Int8Linear      y ≈ W x + b, W as whole numbers of 8 bits with a scale per output, x with one scale
+
+They stand in for an nn.Linear of the same weights (`prepare`): they keep its `weight` and `bias` for those who
+read them, and have no gradient. `F.linear` reorders the weights at every call; at the widths of small encoders that
+is a large part of the time (docs/LOG.md).
+
+Source: Dettmers et al. (2022), section 2.1, for whole numbers with a scale per row (there without a zero point).
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from polyseme.errors import ConfigError
+from polyseme.layers.activation import joinable
+
+__all__ = ["Bfloat16Linear", "Int8Linear", "PackedLinear", "Precision", "can_pack", "prepare"]
+
+Precision = Literal["float32", "bfloat16", "int8"]
+
+ROWS = 1024
+"""Tokens of a typical batch; oneDNN may choose another order of the weights for other sizes, and any is right."""
+
+
+def can_pack(tensor: Tensor) -> bool:
+    """Whether this build of torch can lay out this weight."""
+    return (
+        tensor.device.type == "cpu"
+        and tensor.dtype in (torch.float32, torch.bfloat16)
+        and torch.backends.mkldnn.is_available()
+        and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
+    )
+
+
+class PackedLinear(nn.Module):
+    """An nn.Linear, and the activation behind it, as one product with weights that are laid out once.
+
+        y = act(W x + b)
+
+    Args:
+        linear: whose weights; they are shared, and the packed copy stays as it is when they change.
+        then: what follows: (name, algorithm) of oneDNN's, from `joinable`; None = nothing.
+    Shapes:  (…, in) -> (…, out)
+    """
+
+    def __init__(self, linear: nn.Linear, then: tuple[str, str] | None = None) -> None:
+        super().__init__()
+        self.weight, self.bias = linear.weight, linear.bias
+        self._name, self._algorithm = then or ("none", "")
+        with torch.no_grad():
+            self._packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), ROWS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not x.numel():
+            return x.new_zeros(*x.shape[:-1], len(self.weight))
+        return torch.ops.mkldnn._linear_pointwise(  # type: ignore[no-any-return]
+            x, self._packed, self.bias, self._name, [], self._algorithm
+        )
+
+
+class Bfloat16Linear(PackedLinear):
+    """The same in bfloat16: the input is rounded, the product is summed in float32, the output rounded again.
+
+    Shapes:  (…, in) -> (…, out), of the input's type
+    """
+
+    def __init__(self, linear: nn.Linear, then: tuple[str, str] | None = None) -> None:
+        super().__init__(linear, then)
+        with torch.no_grad():
+            weight = linear.weight.detach().bfloat16()
+            self._packed = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)
+            self._bias = None if linear.bias is None else linear.bias.detach().bfloat16()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not x.numel():
+            return x.new_zeros(*x.shape[:-1], len(self.weight))
+        y = torch.ops.mkldnn._linear_pointwise(
+            x.bfloat16(), self._packed, self._bias, self._name, [], self._algorithm
+        )
+        return y.to(x.dtype)  # type: ignore[no-any-return]
+
+
+class Int8Linear(nn.Module):
+    """An nn.Linear in whole numbers of 8 bits, both sides: weights once, inputs while they are computed.
+
+        y = s_x s_w (W₈ (x₈ - z)) + b,    W₈ = round(W / s_w),    x₈ = round(x / s_x) + z
+
+    A scale s_w for every output, one scale s_x and zero point z for all of x: what a text gives depends a little on
+    the texts beside it. Products are summed in 32 bits by oneDNN.
+
+    Args:
+        linear: whose weights; they are shared, and the 8-bit copy stays as it is when they change.
+        then: what follows, as for `PackedLinear`.
+    Shapes:  (…, in) -> (…, out)
+    """
+
+    def __init__(self, linear: nn.Linear, then: tuple[str, str] | None = None) -> None:
+        super().__init__()
+        self.weight, self.bias = linear.weight, linear.bias
+        self._name, self._algorithm = then or ("none", "")
+        weight = linear.weight.detach().float()
+        self._scale = weight.abs().amax(1).clamp_min_(1e-12) / 127
+        self._zero = torch.zeros(len(weight), dtype=torch.long)
+        self._bias = None if linear.bias is None else linear.bias.detach().float()
+        whole = (weight / self._scale[:, None]).round_().to(torch.int8)
+        self._packed = torch.ops.onednn.qlinear_prepack(whole, [ROWS, weight.size(1)])
+        # without VNNI pairs of products are summed in 16 bits, which 8 of the input would leave
+        self._levels = 255 if torch.cpu._is_vnni_supported() else 127
+
+    def forward(self, x: Tensor) -> Tensor:
+        shape = (*x.shape[:-1], len(self.weight))
+        if not x.numel():
+            return x.new_zeros(shape)
+        rows = x.reshape(-1, x.size(-1)).float()
+        low, high = (float(end) for end in torch.aminmax(rows))
+        low, high = min(low, 0.0), max(high, 0.0)  # zero is exact
+        scale = max((high - low) / self._levels, 1e-12)
+        zero = round(-low / scale)
+        # rounding: ⌊x / s + z + ½⌋, as converting cuts what is behind the point
+        whole = torch.add(rows.new_tensor(zero + 0.5), rows, alpha=1 / scale).clamp_(0, self._levels)
+        y = torch.ops.onednn.qlinear_pointwise(
+            whole.to(torch.uint8),
+            scale,
+            zero,
+            self._packed,
+            self._scale,
+            self._zero,
+            self._bias,
+            1.0,
+            0,
+            torch.float32,
+            self._name,
+            [],
+            self._algorithm,
+        )
+        return y.view(shape).to(x.dtype)  # type: ignore[no-any-return]
+
+
+def prepare(module: nn.Module, precision: Precision = "float32") -> nn.Module:
+    """A twin of a module whose linear layers are packed; everything else, weights too, is shared.
+
+    A module in it that passes the output of a linear layer through an activation, and nothing else, may say so:
+    `joined = (("intermediate", "act"),)`, names of its attributes. Both then become one product.
+
+    Args:
+        module: in evaluation mode; it is not changed.
+        precision: of the products.
+    Returns the module itself where there is nothing to gain.
+    Raises:  ConfigError: this build of torch has no kernels for that precision.
+    """
+    some = next((m.weight for m in module.modules() if type(m) is nn.Linear), None)
+    if some is None or not can_pack(some):
+        if some is not None and precision != "float32":
+            raise ConfigError(
+                f"no {precision} products here",
+                got=f"torch {torch.__version__} on {some.device.type}, weights of {some.dtype}",
+                fix="leave the precision out: float32",
+            )
+        return module
+    if precision not in _KINDS:
+        raise ConfigError("no such precision", got=repr(precision), expected=", ".join(_KINDS))
+    if precision == "int8" and not hasattr(torch.ops.onednn, "qlinear_pointwise"):
+        raise ConfigError("this build of torch has no int8 products", fix="leave the precision out: float32")
+    make: Any = _KINDS[precision]
+    memo: dict[int, Any] = {id(t): t for t in (*module.parameters(), *module.buffers())}
+    twin = copy.deepcopy(module, memo)
+    for owner in list(twin.modules()):
+        joined = dict(getattr(owner, "joined", ()))
+        for name, child in list(owner.named_children()):
+            if type(child) is not nn.Linear:
+                continue
+            then = joinable(getattr(owner, joined[name])) if name in joined else None
+            setattr(owner, name, make(child, then))
+            if then is not None:
+                setattr(owner, joined[name], _same)
+    return twin
+
+
+_KINDS = {"float32": PackedLinear, "bfloat16": Bfloat16Linear, "int8": Int8Linear}
+
+
+def _same(x: Tensor) -> Tensor:
+    return x

@@ -1,0 +1,228 @@
+"""The fast form of `decode` for one new token a row: what a model is made of, handed to compiled code.
+
+A decoder of the usual kind (pre-norm, causal attention over a key-value cache, one feed-forward part, gated or not)
+says by `step_parts` where its weights are; `Step` then computes what
+
+    head.logits(encoder.decode(ids, cache))
+
+computes, within float32's rounding, in the time that reading the weights takes. The weights are read where they lie:
+nothing is copied or packed. layers/step_kernels.py has the arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from polyseme.layers.cache import KeyValueCache
+from polyseme.layers.int8 import Int8Embedding, Int8Linear
+from polyseme.layers.team import team
+
+_LINE, _COUNTERS, _MEETINGS = (
+    8,
+    2,
+    6,
+)  # see step_kernels: numbers of a cache line, counters at the head, and per layer
+
+MOST_ROWS = 16
+"""With more rows a step is bound by arithmetic, and torch's products are at least as good."""
+
+
+class BlockParts(NamedTuple):
+    """Where the weights of a layer are.
+
+    Args:
+        attention_norm, feedforward_norm: LayerNorm, or RMSNorm (a weight and no bias).
+        query_key_value: one linear layer; all query heads, then all key heads, then all value heads.
+        attention_output, output: linear layers back to the stream.
+        intermediate: the first feed-forward layer; where `gated`, its second half is multiplied on.
+        query_norm, key_norm: RMS norms of single heads.
+    """
+
+    attention_norm: nn.Module
+    query_key_value: nn.Module
+    attention_output: nn.Module
+    feedforward_norm: nn.Module
+    intermediate: nn.Module
+    output: nn.Module
+    query_norm: nn.Module | None = None
+    key_norm: nn.Module | None = None
+
+
+class StepParts(NamedTuple):
+    """What a pre-norm decoder is made of.
+
+    Args:
+        blocks: its layers, first to last.
+        final_norm: before the output matrix.
+        heads, shared: heads of queries, and of keys and values.
+        head_size: size of a head.
+        intermediate_size: of the feed-forward part.
+        activation: a name of config.json.
+        eps: what all norms add.
+        gated: whether the feed-forward part is.
+    """
+
+    blocks: Sequence[BlockParts]
+    final_norm: nn.Module
+    heads: int
+    shared: int
+    head_size: int
+    intermediate_size: int
+    activation: str
+    eps: float
+    gated: bool = False
+
+
+class Step:
+    """Logits of the next token, one new token a row.
+
+    Args:
+        encoder: a decoder with `step_parts` and `embed`.
+        head: its causal_lm head.
+        cache: of the rows that are continued, filled by `decode` so far; it is added to.
+    """
+
+    def __init__(self, encoder: Any, head: Any, cache: KeyValueCache) -> None:
+        self._encoder, self._cache = encoder, cache
+        self._parts: StepParts = encoder.step_parts()
+        self._matrix, self._team = _weight(head.matrix), team()
+        self._like = self._matrix[:0].numpy().reshape(-1)
+        self._kept: list[Tensor] = []  # the table holds addresses, which keep nothing alive
+        self._table = np.array(
+            [*map(self._block, self._parts.blocks), self._last(self._parts.final_norm, head.matrix)], np.int64
+        )
+        self._counters = np.zeros((_COUNTERS + _MEETINGS * len(self._parts.blocks) + 1, _LINE), np.int64)
+        self._rows = 0
+
+    @staticmethod
+    def serves(encoder: Any, head: Any) -> bool:
+        """Whether it can take the place of `decode` and `logits`: on CPUs, with weights of one kind."""
+        if not hasattr(encoder, "step_parts") or encoder.training:
+            return False
+        weights = [_weight(head.matrix)]
+        for block in encoder.step_parts().blocks:
+            linear = (block.query_key_value, block.attention_output, block.intermediate, block.output)
+            weights += [_weight(module) for module in linear]
+        others = [p for p in encoder.parameters() if p.ndim == 1]
+        return (
+            len({weight.dtype for weight in weights}) == 1
+            and weights[0].dtype in (torch.float32, torch.int8)
+            and all(p.dtype == torch.float32 for p in others)
+            and all(p.device.type == "cpu" and p.is_contiguous() for p in [*weights, *others])
+        )
+
+    def logits(self, ids: Tensor) -> Tensor:
+        """Read one more token in every row; gives the scores of the one after it.
+
+        Shapes:  ids: (R,) -> (R, V) float32, which the next call overwrites
+        """
+        from polyseme.layers.step_kernels import step
+
+        cache, rows = self._cache, len(ids)
+        h, angles = self._encoder.embed(ids[:, None], cache.positions(1))
+        if rows != self._rows:
+            self._set_aside(rows)
+        shared, own = self._shared, self._own
+        shared[0][:rows] = h[:, 0].numpy()
+        none = np.zeros((1, 0), np.float32)
+        cos, sin = (none, none) if angles is None else (a.reshape(rows, -1).numpy() for a in angles)
+        start = np.zeros(rows, np.int64) if cache.start is None else cache.start.numpy()
+        self._table[:-1, -2], self._table[:-1, -1] = cache.addresses()
+        self._sizes[-2:] = cache.capacity, cache.length
+        self._counters[:] = 0
+        counters, eps, threads = self._counters.ctypes.data, np.float32(self._parts.eps), self._team.size
+
+        def work(member: int) -> None:
+            step(
+                self._like, self._table, self._sizes, eps, rows, counters, threads, *own[member], *shared, cos, sin,
+                start,
+            )  # fmt: skip
+
+        self._team.run(work, self._give_up)
+        cache.advance(1)
+        return self._out
+
+    @property
+    def threads(self) -> int:
+        """How many threads take part."""
+        return self._team.size
+
+    def _give_up(self) -> None:
+        self._counters[1, 0] = 1
+
+    def _set_aside(self, rows: int) -> None:
+        """Room for what a step computes, and what does not change from step to step."""
+        from polyseme.layers.step_kernels import ACTIVATIONS, GROUP
+
+        p, (vocabulary, width) = self._parts, self._matrix.shape
+        room = -(-rows // GROUP) * GROUP
+        columns = (width, (p.heads + 2 * p.shared) * p.head_size, p.heads * p.head_size)
+        wide, gates = p.intermediate_size, p.intermediate_size if p.gated else 0
+        logits = np.empty((room, vocabulary), np.float32)
+        self._shared = [np.zeros((room, n), np.float32) for n in (*columns, wide, gates, width)] + [logits]
+        self._own = [
+            (
+                np.zeros((room, width), np.float32),
+                np.zeros(p.head_size, np.float32),
+                np.zeros(self._cache.capacity, np.float32),
+            )
+            for _ in range(self._team.size)
+        ]
+        self._out = torch.from_numpy(logits[:rows])
+        sizes = (
+            width,
+            p.heads,
+            p.shared,
+            p.head_size,
+            wide,
+            ACTIVATIONS.index(p.activation),
+            vocabulary,
+            0,
+            0,
+        )
+        self._sizes = np.array(sizes, np.int64)
+        self._rows = rows
+
+    def _block(self, block: BlockParts) -> list[int]:
+        """A row of the kernel's table; keys and values come later."""
+        inner = self._parts.intermediate_size
+        return [
+            *self._norm(block.attention_norm), *self._linear(block.query_key_value),
+            self._norm(block.query_norm)[0], self._norm(block.key_norm)[0], *self._linear(block.attention_output),
+            *self._norm(block.feedforward_norm), *self._linear(block.intermediate, 0, inner),
+            *(self._linear(block.intermediate, inner, 2 * inner) if self._parts.gated else (0, 0, 0)),
+            *self._linear(block.output), 0, 0,
+        ]  # fmt: skip
+
+    def _last(self, norm: nn.Module, matrix: nn.Module) -> list[int]:
+        from polyseme.layers.step_kernels import FIELDS
+
+        row = [*self._norm(norm), *self._linear(matrix)]
+        return row + [0] * (len(FIELDS) - len(row))
+
+    def _norm(self, norm: nn.Module | None) -> tuple[int, int]:
+        if norm is None:
+            return 0, 0
+        return self._address(norm.weight), self._address(getattr(norm, "bias", None))
+
+    def _linear(self, module: Any, first: int = 0, last: int | None = None) -> tuple[int, int, int]:
+        tensors = _weight(module), getattr(module, "scale", None), getattr(module, "bias", None)
+        weight, scale, bias = (None if t is None else t[first:last] for t in tensors)
+        return self._address(weight), self._address(scale), self._address(bias)
+
+    def _address(self, tensor: Any) -> int:
+        if tensor is None:
+            return 0
+        self._kept.append(tensor.detach())
+        return int(tensor.data_ptr())
+
+
+def _weight(module: Any) -> Tensor:
+    """The matrix as it is stored."""
+    weight: Tensor = module.rounded if isinstance(module, (Int8Embedding, Int8Linear)) else module.weight
+    return weight.detach()

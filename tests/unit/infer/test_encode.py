@@ -1,0 +1,113 @@
+"""Hidden states of tokens: the encoder's own, text by text."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from decoding import make_loaded
+from polyseme.core import registry
+from polyseme.errors import ConfigError
+from polyseme.infer import batching
+from polyseme.infer import encode as encoding
+from polyseme.infer.embed import embed
+from polyseme.infer.encode import encode
+from polyseme.infer.load import words_of
+
+TEXTS = ["the cat sat", "", "北京 and é", "on the mat and a good day " * 9, "a", "the zzz sat on a mat"]
+
+WORD_LEVEL = ("elmo", "onehot", "word2vec", "word-classes")
+
+
+@pytest.mark.parametrize("model", registry.models.names())
+def test_every_model_gives_the_states_of_each_text_alone(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = make_loaded(model, "words" if model in WORD_LEVEL else "wordpiece")
+    n_layers = loaded.encoder.config.num_hidden_layers + 1
+    for size in (8192, 40):
+        monkeypatch.setattr(batching, "TOKENS_PER_BATCH", size)
+        found = encode(loaded, TEXTS, separators=True)
+        for text, one in zip(TEXTS, found, strict=True):
+            tokens = loaded.tokenizer.encode(text)
+            n = min(len(tokens), loaded.room)
+            batch = loaded.batch([tokens.ids[:n]], [words_of(text, tokens)[:n]])
+            with torch.inference_mode():
+                expected = torch.cat(loaded.encoder.encode(batch, keep="all").layers).numpy()
+            assert one.layers.shape == (n_layers, n + 2, expected.shape[2])
+            assert one.layers.dtype == np.float32
+            np.testing.assert_allclose(one.layers, expected, atol=2e-5)
+            assert one.ids.tolist() == [loaded.special.cls, *tokens.ids[:n], loaded.special.sep]
+            assert one.offsets.tolist() == [[0, 0], *map(list, tokens.offsets[:n]), [len(text), len(text)]]
+            assert one.layer_numbers == tuple(range(n_layers))
+
+
+def test_without_separators_there_are_the_text_s_own_tokens() -> None:
+    loaded = make_loaded("bert")
+    whole, bare = encode(loaded, TEXTS, separators=True), encode(loaded, TEXTS)
+    for a, b in zip(whole, bare, strict=True):
+        np.testing.assert_array_equal(a.layers[:, 1:-1], b.layers)
+        assert a.tokens[1:-1] == b.tokens
+        assert len(b) == len(b.ids) == len(b.tokens) == len(b.word_starts) == b.layers.shape[1]
+        assert [b.text[start:end].lower() for start, end in b.offsets] == [
+            token.removeprefix("##") if token != "[UNK]" else b.text[start:end].lower()
+            for token, (start, end) in zip(b.tokens, b.offsets, strict=True)
+        ]
+    assert bare[1].layers.shape == (3, 0, 32)
+    assert bare[1].offsets.shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("layers", "numbers"),
+    [
+        (-1, (2,)),
+        (0, (0,)),
+        ([0, -1], (0, 2)),
+        ((2, 1), (2, 1)),
+        (np.int64(1), (1,)),
+        (np.array([1, -1]), (1, 2)),
+    ],
+)
+def test_layers_are_selected_in_the_order_asked_for(
+    layers: encoding.Layers, numbers: tuple[int, ...]
+) -> None:
+    loaded = make_loaded("modernbert")
+    every, some = encode(loaded, TEXTS), encode(loaded, TEXTS, layers)
+    for a, b in zip(every, some, strict=True):
+        assert b.layer_numbers == numbers
+        np.testing.assert_allclose(a.layers[list(numbers)], b.layers, atol=1e-6)
+        np.testing.assert_array_equal(b.layer(numbers[0]), b.layers[0])
+
+
+@pytest.mark.parametrize("layers", [3, -4, [0, 3], [], "mix", True, [True], 1.0, None, [[0]], {0}])
+def test_layers_that_do_not_exist_are_refused(layers: encoding.Layers) -> None:
+    with pytest.raises(ConfigError, match="no such layer") as caught:
+        encode(make_loaded("bert"), ["a"], layers)
+    assert "0 … 2" in str(caught.value.expected)
+
+
+def test_a_layer_that_was_not_kept_is_refused() -> None:
+    (one,) = encode(make_loaded("bert"), ["the cat"], [0, 1])
+    np.testing.assert_array_equal(one.layer(-1), one.layers[1])
+    with pytest.raises(ConfigError, match="not kept"):
+        one.layer(2)
+
+
+@pytest.mark.parametrize("model", ["bert", "gpt", "elmo", "word2vec"])
+def test_the_mean_over_tokens_is_what_embed_gives(model: str) -> None:
+    loaded = make_loaded(model, "words" if model in WORD_LEVEL else "wordpiece")
+    texts = [text for text in TEXTS if text]
+    for one, vector in zip(encode(loaded, texts, -1), embed(loaded, texts), strict=True):
+        np.testing.assert_allclose(one.layers[0].mean(0), vector, atol=1e-5)
+
+
+def test_the_answer_is_shown_in_a_line() -> None:
+    (one,) = encode(make_loaded("bert"), ["the cat sat"])
+    assert repr(one) == f"EncodedText('the cat sat': {len(one)} tokens, 3 layers of 32 numbers)"
+
+
+def test_no_texts_and_lone_surrogates() -> None:
+    loaded = make_loaded("bert")
+    assert encode(loaded, []) == []
+    (one,) = encode(loaded, ["北\ud800京 cat"])
+    assert len(one) >= 3
+    assert one.text == "北\ud800京 cat"

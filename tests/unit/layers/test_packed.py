@@ -1,0 +1,65 @@
+"""Packed linear layers are the linear layers they stand in for."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from polyseme.layers.activation import activation
+from polyseme.layers.packed import Bfloat16Linear, Int8Linear, PackedLinear, prepare
+from small import GRADIENT_MODELS, make_encoder
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(7, 24), (2, 5, 24), (1, 24), (0, 24), (2, 0, 24)])
+def test_products_are_the_same(bias: bool, shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    linear = nn.Linear(24, 40, bias=bias).requires_grad_(False)
+    x = torch.randn(shape) + 0.3
+    expected = linear(x)
+    torch.testing.assert_close(PackedLinear(linear)(x), expected, atol=1e-5, rtol=1e-5)
+    for near, tolerance in ((Bfloat16Linear(linear), 2e-2), (Int8Linear(linear), 3e-2)):
+        found = near(x)
+        assert found.shape == expected.shape
+        assert found.dtype == expected.dtype
+        assert (found - expected).norm() <= tolerance * expected.norm()
+
+
+@pytest.mark.parametrize("name", ["gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu"])
+def test_an_activation_behind_it(name: str) -> None:
+    class Part(nn.Module):
+        joined = (("wide", "act"),)
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.wide, self.narrow, self.act = nn.Linear(8, 32), nn.Linear(32, 8), activation(name)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.narrow(self.act(self.wide(x)))  # type: ignore[no-any-return]
+
+    torch.manual_seed(0)
+    part = Part().requires_grad_(False)
+    x = torch.randn(9, 8) * 3
+    before = part(x)
+    for precision, tolerance in (("float32", 1e-5), ("bfloat16", 3e-2), ("int8", 5e-2)):
+        found = prepare(part, precision)(x)  # type: ignore[arg-type]
+        assert (found - before).norm() <= tolerance * before.norm()
+    assert torch.equal(part(x), before)
+    assert part.act is activation(name)
+
+
+def test_a_range_far_from_zero_keeps_zero() -> None:
+    linear = nn.Linear(4, 4).requires_grad_(False)
+    for x in (torch.full((3, 4), 5.0), torch.full((3, 4), -5.0), torch.zeros(3, 4)):
+        expected = linear(x)
+        assert (Int8Linear(linear)(x) - expected).norm() <= 2e-2 * expected.norm()
+
+
+@pytest.mark.parametrize("name", GRADIENT_MODELS)
+def test_every_encoder_can_be_prepared(name: str) -> None:
+    encoder = make_encoder(name).eval()
+    twin = prepare(encoder)
+    linears = [m for m in twin.modules() if type(m) is nn.Linear]
+    assert not linears
+    assert {id(p) for p in twin.parameters()} == {id(p) for p in encoder.parameters()}
