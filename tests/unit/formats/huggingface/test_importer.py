@@ -74,7 +74,7 @@ SLIDING = {"rope_type": "default", "rope_theta": 1e4}
         ("bert", {"hidden_size": "many"}, "hidden_size"),
         ("bert", {"hidden_size": 25}, "divisible"),
         ("bert", {"num_hidden_layers": 10**9}, "fewer tensors than layers"),
-        ("bert", {"hidden_size": 10**12, "num_attention_heads": 1}, "shape|sizes"),
+        ("bert", {"hidden_size": 10**12, "num_attention_heads": 1}, "hidden_size|shape|sizes"),
         ("bert", {"vocab_size": 100}, "more tokens than the model"),
         ("bert", {"pad_token_id": 10**6}, "pad_token_id|sizes"),
         ("bert", {"model_type": "roberta"}, "roberta"),
