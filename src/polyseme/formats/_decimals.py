@@ -8,6 +8,7 @@ Python.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -16,11 +17,14 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float32]
 
+SMALL = 1 << 16
+"""Bytes up to which compiling, or only loading what was compiled, takes longer than it saves."""
+_NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _EXACT = 22
 _LARGEST = 1 << 53
 
 
-def parse(text: bytes, count: int) -> FloatArray | None:
+def parse_plain(text: bytes, count: int) -> FloatArray | None:
     """The numbers of a text, one space between each two, or None where it is anything else.
 
     Args:
@@ -28,6 +32,20 @@ def parse(text: bytes, count: int) -> FloatArray | None:
         count: how many there must be.
     Shapes:  -> (count,)
     """
+    words = text.split(b" ") if text else []
+    if len(words) != count or not all(map(_NUMBER.fullmatch, words)):
+        return None
+    with np.errstate(over="ignore"):
+        return np.array(list(map(float, words))).astype(np.float32)
+
+
+def parse(text: bytes, count: int, small: int = SMALL) -> FloatArray | None:
+    """`parse_plain`, compiled where a text has more bytes than are `small`.
+
+    Shapes:  -> (count,)
+    """
+    if len(text) <= small:
+        return parse_plain(text, count)
     data = np.frombuffer(text, np.uint8)
     numbers, hard = np.empty(count, np.float32), np.empty((count, 3), np.int64)
     if (n_hard := int(_kernel()(data, numbers, hard, _POWERS))) < 0:

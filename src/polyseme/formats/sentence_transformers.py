@@ -156,7 +156,7 @@ def _pool(folder: Path, imported: Imported) -> str:
     if modes is None:
         modes = [mode for flag, mode in _FLAGS.items() if config.get(flag)] or ["mean"]
     names = [modes] if isinstance(modes, str) else modes
-    if not isinstance(names, list) or len(names) != 1 or names[0] not in _POOLS:
+    if not isinstance(names, list) or len(names) != 1 or str(names[0]) not in _POOLS:
         raise ConfigError(
             "this pooling cannot be honoured",
             got=str(modes)[:200],

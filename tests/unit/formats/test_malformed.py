@@ -566,3 +566,77 @@ def test_word_vectors(tally: Tally) -> None:
         path.write_bytes(data)
         tally.refused(label, path)
     tally.check(190)
+
+
+def test_sentence_transformers(models: dict[str, Path], tally: Tally) -> None:
+    folder = tally.folder / "sentences"
+    shutil.copytree(models["bert"], folder)
+    width = json.loads((folder / "config.json").read_bytes())["hidden_size"]
+    kinds = ("Transformer", "Pooling", "Normalize")
+    places = ("", "1_Pooling", "2_Normalize")
+    modules: list[Any] = [
+        {"idx": i, "name": str(i), "path": place, "type": f"sentence_transformers.models.{kind}"}
+        for i, (place, kind) in enumerate(zip(places, kinds, strict=True))
+    ]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "1_Pooling").mkdir()
+    pooling = {"word_embedding_dimension": width, "pooling_mode_mean_tokens": True}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 32}')
+    import_model(folder, tally.folder / "whole")
+
+    def with_module(i: int, **changes: Any) -> list[Any]:
+        return [{**m, **changes} if j == i else m for j, m in enumerate(modules)]
+
+    for label, value in {
+        "code of theirs": with_module(1, type="os.system"),
+        "a folder above": with_module(1, path="../1_Pooling"),
+        "two folders above": with_module(0, path="../../../.."),
+        "an absolute path": with_module(1, path="/etc"),
+        "a path that is a number": with_module(1, path=7),
+        "a type that is a list": with_module(1, type=["Pooling"]),
+        "no such folder": with_module(1, path="3_Pooling"),
+        "the file itself": with_module(1, path="modules.json"),
+        "turned round": modules[::-1],
+        "one twice": [*modules, modules[1]],
+        "another one": [*modules, {**modules[1], "type": "sentence_transformers.models.Dense"}],
+        "only one": modules[:1],
+        "empty": [],
+        "numbers": [1, 2, 3],
+        "an object": {"modules": modules},
+        "deep": json.loads("[" * 300 + "]" * 300),
+    }.items():
+        tally.changed(label, folder, "modules.json", written(json.dumps(value).encode()))
+    for label, data in {
+        "closed early": b'[], "more": []',
+        "empty": b"",
+        "not UTF-8": b'["\xff"]',
+        "very deep": b"[" * 500_000,
+        "large": b"[" + b" " * 2_000_000 + b"]",
+    }.items():
+        tally.changed(label, folder, "modules.json", written(data))
+    for label, changes in {
+        "no such way": {"pooling_mode": "median"},
+        "two ways": {"pooling_mode": ["mean", "cls"]},
+        "a list in a list": {"pooling_mode": [["mean"]]},
+        "an object": {"pooling_mode": [{}]},
+        "a number": {"pooling_mode": 3},
+        "two flags": {"pooling_mode_cls_token": True},
+        "another width": {"word_embedding_dimension": width + 1},
+        "a width of words": {"word_embedding_dimension": "wide"},
+    }.items():
+        data = json.dumps({**pooling, **changes}).encode()
+        tally.changed(label, folder, "1_Pooling/config.json", written(data))
+    for label, settings in {
+        "negative": {"max_seq_length": -1},
+        "none": {"max_seq_length": 0},
+        "words": {"max_seq_length": "many"},
+        "a list": {"max_seq_length": [32]},
+        "half": {"max_seq_length": 1.5},
+        "another task": {"transformer_task": "generate"},
+    }.items():
+        data = json.dumps(settings).encode()
+        tally.changed(label, folder, "sentence_bert_config.json", written(data))
+    for name in ("modules.json", "1_Pooling/config.json", "sentence_bert_config.json"):
+        tally.changed("a pickle", folder, name, written(pickles(tally.folder)["protocol 4"]))
+    tally.check(35)

@@ -11,7 +11,7 @@ import pytest
 
 from polyseme.errors import CheckpointError
 from polyseme.formats import _vector_files
-from polyseme.formats._decimals import parse
+from polyseme.formats._decimals import parse, parse_plain
 from polyseme.formats.imported import write_run
 from polyseme.formats.registry import export_model
 from polyseme.formats.static import export_word2vec
@@ -157,9 +157,10 @@ def test_numbers_are_read_as_python_reads_them(form: str) -> None:
     numbers = np.frombuffer(np.random.default_rng(2).bytes(40_000), np.float32)
     numbers = [0.0, -0.0, 1e-45, 3.4e38, *numbers[np.isfinite(numbers)].tolist()]
     text = " ".join(form % number for number in numbers)
-    found = parse(text.encode(), len(numbers))
-    assert found is not None
-    assert found.tobytes() == np.array([float(word) for word in text.split()]).astype(np.float32).tobytes()
+    expected = np.array([float(word) for word in text.split()]).astype(np.float32)
+    for found in (parse(text.encode(), len(numbers), small=0), parse_plain(text.encode(), len(numbers))):
+        assert found is not None
+        assert found.tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize(
@@ -182,4 +183,5 @@ def test_numbers_are_read_as_python_reads_them(form: str) -> None:
     ],
 )
 def test_what_is_not_two_numbers_is_none(text: str) -> None:
-    assert parse(text.encode(), 2) is None
+    assert parse(text.encode(), 2, small=-1) is None
+    assert parse_plain(text.encode(), 2) is None
