@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +70,24 @@ def random_imported(
 
 def random_run(folder: Path, name: str, **changes: Any) -> RunDirectory:
     return write_run(random_imported(name, HEADS[name], **changes), folder)
+
+
+def gpt2_like(folder: Path) -> Any:
+    """A random GPT-2 with a tokenizer of GPT-2's kind: its only special token is <|endoftext|>, the last of all."""
+    model = small_tokenizer("byte-bpe").as_json()["model"]
+    words = [w for w in model["vocab"] if not (w.startswith("[") and w.endswith("]") and len(w) > 2)]
+    import transformers
+
+    folder.mkdir()
+    (folder / "vocab.json").write_text(json.dumps({w: i for i, w in enumerate([*words, "<|endoftext|>"])}))
+    merges = "\n".join(m if isinstance(m, str) else " ".join(m) for m in model["merges"])
+    (folder / "merges.txt").write_text(f"#version: 0.2\n{merges}\n")
+    size = len(words) + 1
+    torch.manual_seed(3)
+    config = transformers.GPT2Config(
+        vocab_size=size, n_embd=32, n_layer=2, n_head=2, n_positions=48, bos_token_id=size - 1, eos_token_id=size - 1,
+        initializer_range=0.4,
+    )  # fmt: skip
+    theirs = transformers.GPT2LMHeadModel(config).eval()
+    theirs.save_pretrained(folder)
+    return theirs

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 import polyseme
+from foreign import gpt2_like, random_imported
 from polyseme.cli import main
+from polyseme.formats.imported import write_run
 
 from .conftest import tiny
 
@@ -102,6 +104,40 @@ def test_training_goes_on_from_an_import(run: Path, corpus: Path, tmp_path: Path
     assert loaded.run.meta["results"]["steps"] == 2
 
 
+def test_training_goes_on_with_a_table_of_more_rows_than_tokens(corpus: Path, tmp_path: Path) -> None:
+    imported = random_imported("modernbert", ["masked_lm"], scale=0.02, vocab_size=600)
+    assert imported.tokenizer.vocab_size < 600
+    write_run(imported, tmp_path / "wide")
+    options = ["--steps", "2", "--set", "data.sequence_length=48", "--set", "text.valid_share=0.15"]
+    start = ["--init", str(tmp_path / "wide"), "-o", str(tmp_path / "more"), *options]
+    assert main(["pretrain", "modernbert", str(corpus), *start]) == 0
+    assert polyseme.load(tmp_path / "more").encoder.config.vocab_size == 600
+
+
+def test_gpt2s_tokenizer_trains_decoders_and_no_masks(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gpt2_like(tmp_path / "theirs")
+    run = tmp_path / "run"
+    assert main(["import", str(tmp_path / "theirs"), "-o", str(run)]) == 0
+    options = ["--steps", "2", "--set", "data.sequence_length=48", "--set", "text.valid_share=0.15"]
+    assert (
+        main(["pretrain", "gpt", str(corpus), "--init", str(run), "-o", str(tmp_path / "more"), *options])
+        == 0
+    )
+    more = polyseme.load(tmp_path / "more")
+    assert more.tokenizer.special_ids == polyseme.load(run).tokenizer.special_ids
+    assert (more.tokenizer.prefix_ids, more.special.mask) == ((), -1)
+    capsys.readouterr()
+    assert main(["fill", str(tmp_path / "more"), "a [MASK]"]) == 2
+    masks = ["--tokenizer", str(run), "-o", str(tmp_path / "bert"), *options]
+    assert main(["pretrain", "bert", str(corpus), *masks, "--set", "objectives=masked_lm"]) == 2
+    assert "no mask token" in capsys.readouterr().err
+    assert not (tmp_path / "bert").exists()
+    assert main(["pretrain", "gpt", str(corpus), "-o", str(run), "--resume"]) == 2
+    assert "--init" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -135,3 +171,6 @@ def test_other_weights_are_refused_with_advice(
     error = capsys.readouterr().err
     assert "is not read" in error
     assert "try:" in error
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    assert main(["import", str(tmp_path), "-o", str(tmp_path / "x")]) == 1
+    assert "is not read" in capsys.readouterr().err

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import polyseme
-from foreign import HEADS, random_imported, random_run, small_tokenizer
+from foreign import HEADS, gpt2_like, random_imported, random_run, small_tokenizer
 from polyseme.formats.imported import write_run
 from polyseme.formats.registry import export_model, import_model
 from polyseme.infer.generate import generate
@@ -190,25 +190,6 @@ def test_weights_without_a_pooler(tmp_path: Path) -> None:
         load_file(tmp_path / "back" / "model.safetensors"),
         load_file(tmp_path / "theirs" / "model.safetensors"),
     )
-
-
-def gpt2_like(folder: Path) -> Any:
-    """A random GPT-2 with a tokenizer of GPT-2's kind: its only special token is <|endoftext|>, the last of all."""
-    model = small_tokenizer("byte-bpe").as_json()["model"]
-    words = [w for w in model["vocab"] if not (w.startswith("[") and w.endswith("]") and len(w) > 2)]
-    folder.mkdir()
-    (folder / "vocab.json").write_text(json.dumps({w: i for i, w in enumerate([*words, "<|endoftext|>"])}))
-    merges = "\n".join(m if isinstance(m, str) else " ".join(m) for m in model["merges"])
-    (folder / "merges.txt").write_text(f"#version: 0.2\n{merges}\n")
-    size = len(words) + 1
-    torch.manual_seed(3)
-    config = transformers.GPT2Config(
-        vocab_size=size, n_embd=32, n_layer=2, n_head=2, n_positions=48, bos_token_id=size - 1, eos_token_id=size - 1,
-        initializer_range=0.4,
-    )  # fmt: skip
-    theirs = transformers.GPT2LMHeadModel(config).eval()
-    theirs.save_pretrained(folder)
-    return theirs
 
 
 def test_gpt2_reads_texts_as_they_are(tmp_path: Path) -> None:

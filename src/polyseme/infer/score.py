@@ -174,9 +174,8 @@ def _scores(
         )
     if end and special.sep == ABSENT:
         raise ConfigError("the run's vocabulary has no token for the end of a text", where=loaded.run.path)
-    tail, lead = [special.sep] if end else [], (special.cls,)
-    if kind == "log-likelihood":
-        lead = loaded.tokenizer.prefix_ids
+    tail = [special.sep] if end else []
+    lead = loaded.tokenizer.prefix_ids if kind == "log-likelihood" else (special.cls,)
     firsts = [max(first, 0 if lead else 1) for first in firsts]  # the very first token has nothing before it
     counted = [i for i, ids in enumerate(encoded) if len(ids) > firsts[i]]
     parts = [Part([*lead, *encoded[i], *tail], firsts[i] + len(lead)) for i in counted]

@@ -69,6 +69,8 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
     summary["heldout"] = results.get("heldout") or {}
     summary["budget"] = (meta.get("asked") or {}).get("budget")
     summary["corpus"] = corpus_figures(meta.get("corpus") or {})
+    if "imported" in meta:
+        summary["imported"] = meta["imported"]
     summary |= _language_model_figures(meta, results, summary["heldout_loss"], summary["corpus"])
     summary["losses"] = [
         record["heldout_loss"] for record in records if record.get("heldout_loss") is not None
@@ -123,6 +125,8 @@ def summary_text(summary: Mapping[str, Any]) -> str:
     if status is not None:
         share = "" if progress is None or status == "finished" else f", {progress:.0%} of its budget spent"
         rows.append(("status", status + share))
+    if (source := summary.get("imported")) is not None:
+        rows.append(("imported from", f"{source.get('kind')} {source.get('path')}"))
     rows += _corpus_rows(summary["corpus"])
     spent = []
     if summary["seconds"] is not None:

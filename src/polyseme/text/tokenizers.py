@@ -35,10 +35,11 @@ from pydantic import Field, model_validator
 
 from polyseme.core.config import Config, to_json
 from polyseme.errors import ConfigError
+from polyseme.text.characters import BYTE_OF, cover_marks, joins
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.phrases import Phrases
 from polyseme.text.roles import ROLES, SETTINGS, SPECIAL_TOKENS, read_settings, resolve_roles
-from polyseme.text.words import TOKEN_PATTERN, close_gaps, has_cjk, is_cjk, token_spans
+from polyseme.text.words import TOKEN_PATTERN, close_gaps, has_cjk, token_spans
 
 __all__ = [
     "ABSENT",
@@ -148,17 +149,21 @@ class Tokenizer:
             backend.no_padding()
             backend.no_truncation()
         self._plain.encode_special_tokens = True  # i.e. encode the letters of "[MASK]", not the token
-        model = json.loads(text)["model"]
+        spec = json.loads(text)
+        model = spec["model"]
+        steps = {name: step for name, step in spec.items() if name not in ("model", "added_tokens")}
+        # without the vocabulary, whose words may look like names of steps
+        frame = json.dumps(steps, ensure_ascii=False)
         self._model: str = model["type"]
-        self._by_character = self._model == "WordLevel" and r'"[\\s\\S]"' in text
+        self._by_character = self._model == "WordLevel" and r'"[\\s\\S]"' in frame
         self._cuts_chinese = (
-            self._model == "WordLevel" and json.dumps(TOKEN_PATTERN, ensure_ascii=False) in text
+            self._model == "WordLevel" and json.dumps(TOKEN_PATTERN, ensure_ascii=False) in frame
         )
         self._prefix: str = model.get("continuing_subword_prefix") or ""
-        self._has_byte_level = '"ByteLevel"' in text
-        cuts_at_spaces = self._cuts_chinese or '"WhitespaceSplit"' in text
-        joins = self._model == "WordLevel" and not self._by_character and cuts_at_spaces
-        self.phrases = Phrases.of_vocabulary(model["vocab"]) if joins else None
+        self._has_byte_level = '"ByteLevel"' in frame
+        cuts_at_spaces = self._cuts_chinese or '"WhitespaceSplit"' in frame
+        joining = self._model == "WordLevel" and not self._by_character and cuts_at_spaces
+        self.phrases = Phrases.of_vocabulary(model["vocab"]) if joining else None
         vocabulary = self._special.get_vocab()
         self.vocab_size: int = max(vocabulary.values(), default=-1) + 1
         self.roles = resolve_roles(vocabulary.get, self._special.id_to_token, settings, where)
@@ -334,10 +339,10 @@ class Tokenizer:
     def _tokens(self, text: str, encoding: hf.Encoding) -> Tokens:
         offsets: list[tuple[int, int]] = encoding.offsets
         if not unicodedata.is_normalized("NFC", text):
-            offsets = _cover_marks(text, offsets)
+            offsets = cover_marks(text, offsets)
         if self._by_character:  # the library sees no words
-            joins = [_joins(text[start:end]) for start, end in offsets]
-            starts = [True, *(not (a and b) for a, b in pairwise(joins))][: len(joins)]
+            on = [joins(text[start:end]) for start, end in offsets]
+            starts = [True, *(not (a and b) for a, b in pairwise(on))][: len(on)]
         else:
             words = encoding.word_ids
             starts = [True, *(a != b for a, b in pairwise(words))][: len(words)]
@@ -364,7 +369,7 @@ class Tokenizer:
         """The bytes of a byte-bpe token."""
         token = self.token(id)
         try:
-            return bytes(map(_BYTES.__getitem__, token))
+            return bytes(map(BYTE_OF.__getitem__, token))
         except KeyError:  # a token that was added as it is
             return token.encode()
 
@@ -404,44 +409,17 @@ class Tokenizer:
         if self._prefix:
             return token.startswith(self._prefix) and len(token) > len(self._prefix)
         if self._has_byte_level:
-            raw = bytes(_BYTES.get(c, 0) for c in token)
+            raw = bytes(BYTE_OF.get(c, 0) for c in token)
             if 0x80 <= raw[0] < 0xC0:  # the middle of a character
                 return True
             text = raw.decode("utf-8", "ignore")
-            return _joins(text[0]) if text else not 0xE3 <= raw[0] < 0xF0
-        return _joins(token[0])
+            return joins(text[0]) if text else not 0xE3 <= raw[0] < 0xF0
+        return joins(token[0])
 
 
 def from_library(error: BaseException) -> bool:
     """Whether an error may be the tokenizers library's, which raises bare Exception for bad files, or panics."""
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"
-
-
-def _joins(character: str) -> bool:
-    """Whether a character can go on a word: a letter, digit or mark that is not Chinese."""
-    first = character[:1] or " "
-    return (first.isalnum() and not is_cjk(first)) or unicodedata.combining(first) > 0
-
-
-def _cover_marks(text: str, offsets: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Extend each token over the combining marks that NFC melted into its last character."""
-    covered = []
-    following = [start for start, _ in offsets[1:]] + [len(text)]
-    for (start, end), limit in zip(offsets, following, strict=True):
-        while start < end < limit and unicodedata.combining(text[end]):
-            end += 1
-        covered.append((start, end))
-    return covered
-
-
-def _byte_characters() -> dict[str, int]:
-    """GPT-2's printable stand-ins for the 256 bytes, reversed."""
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in printable]
-    return {chr(b): b for b in printable} | {chr(256 + i): b for i, b in enumerate(others)}
-
-
-_BYTES = _byte_characters()
 
 
 def train_tokenizer(texts: Iterable[str], config: TokenizerConfig, corpus_bytes: int) -> Tokenizer:

@@ -122,7 +122,7 @@ def pretrain(request: PretrainRequest, reporter: Reporter | None = None) -> RunD
         run = _open_run(request, recipe, asked)
         with _forgotten_if_it_fails(run, request):
             corpus = open_or_prepare(request, recipe, run, reporter)
-            recipe = _resolved(run, recipe, corpus, device)
+            recipe = _resolved(run, recipe, corpus, device, keep_size=start is not None)
             knowledge = learn_or_load(recipe, run, corpus, lexicon, reporter)
             trainer = build_trainer(request, recipe, run, corpus, knowledge, start, device, reporter)
         if request.resume:
@@ -176,6 +176,8 @@ def build_trainer(
         start_embedding(table, cooccurrence_embeddings(corpus.train, table.size(1), request.seed), deviation)
     objectives = build_objectives(recipe, special, request.seed)
     counts = unigram_counts(objectives, corpus.train)
+    unused = getattr(recipe.section("model"), "vocab_size", len(counts)) - len(counts)
+    counts = torch.nn.functional.pad(counts, (0, max(0, unused)))
     learner = GradientLearner(encoder, objectives, train, device, counts, request.seed)
     if from_counts and train.embedding_start == "bigram":
         start_as_bigram_model(encoder, learner.heads[objectives[0].name], corpus.train, deviation)
@@ -383,8 +385,13 @@ def _model_of(start: RunDirectory, recipe: Recipe, request: PretrainRequest) -> 
     return recipe.with_model(**model)
 
 
-def _resolved(run: RunDirectory, recipe: Recipe, corpus: PreparedCorpus, device: torch.device) -> Recipe:
-    """The recipe with what only now is known: vocabulary and precision."""
+def _resolved(
+    run: RunDirectory, recipe: Recipe, corpus: PreparedCorpus, device: torch.device, keep_size: bool = False
+) -> Recipe:
+    """The recipe with what only now is known: vocabulary and precision.
+
+    An imported model's table may have more rows than its tokenizer has tokens: `keep_size` leaves it as it is.
+    """
     if "recipe" in run.meta:
         return from_dict(run.meta["recipe"])
     tokenizer = corpus.tokenizer
@@ -394,6 +401,8 @@ def _resolved(run: RunDirectory, recipe: Recipe, corpus: PreparedCorpus, device:
         "bos_token_id": tokenizer.cls_id,
         "eos_token_id": tokenizer.sep_id,
     }
+    if keep_size:
+        known = {}
     fields = type(recipe.section("model")).model_fields
     recipe = recipe.with_model(**{name: value for name, value in known.items() if name in fields})
     train = recipe.section("train")

@@ -18,6 +18,12 @@ def check_same_request(run: RunDirectory, asked: Mapping[str, Any], fingerprint:
         fingerprint: () -> the corpus's fingerprint; called only when files look touched but not resized.
     Raises:  RunError: something differs; it names the key, what was got and what the run has.
     """
+    if "imported" in run.meta:
+        raise RunError(
+            "an imported run has no training to go on with",
+            where=run.path,
+            fix=f"--init {run.path} -o NEW trains on from its weights",
+        )
     before = dict(run.meta.get("asked", {}))
     now = dict(asked)
     if before.get("corpus") != now.get("corpus"):
