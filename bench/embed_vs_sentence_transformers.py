@@ -106,7 +106,8 @@ def odd(number: int, seed: int) -> list[str]:
                 words.insert(draw.randint(0, len(words)), draw.choice(odd_ones))
             if gap and draw.random() < 0.5:  # up to 600 words
                 words += draw.choice(texts or ["x"]).split()[:300]
-            texts.append(gap.join(words))
+            most = 600 if draw.random() < 0.9 else draw.randint(1, 5)
+            texts.append(gap.join(words[:most]))
     return texts
 
 
