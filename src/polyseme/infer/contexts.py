@@ -67,7 +67,7 @@ class Contexts:
         self._cache = self._encoder.new_cache(len(windows), capacity, self._start if padded else None)
         hidden = self._encoder.decode(self._ids[:, :width], self._cache)[:, -1]
         self._step = Step(self._encoder, self._head, self._cache) if self._fast else None
-        self._logits = self._head.logits(hidden).float()
+        self._logits: Tensor = self._head.logits(hidden).float()
 
     def logits(self) -> Tensor:
         """Scores of every row's next token: (R, V), float32; `push` may write the next ones over them."""

@@ -108,8 +108,8 @@ class Loaded(Methods):
         """The run with its weights in another precision; everything else works as before.
 
         Args:
-            precision: "int8" rounds the weights of linear layers and of the vocabulary to eight bits, a scale per row: a
-                quarter of the memory, and generation on CPUs, which reads all weights for every token, is several
+            precision: "int8" rounds the weights of linear layers and of the vocabulary to eight bits, a scale per row:
+                a quarter of the memory, and generation on CPUs, which reads all weights for every token, is several
                 times faster. Norms, positions and all arithmetic stay float32. Reading long texts becomes no faster.
         Returns a copy, which shares what is not rounded with this one; this one itself for "float32".
 

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-untyped-call"
 """Products of a few rows of a matrix with a few vectors, held in the processor's vector registers.
 
     sums[r, b] = Σ_k W[r, k] · x[b, k]          for R rows and B vectors at once

@@ -121,7 +121,7 @@ class Step:
 
         Shapes:  ids: (R,) -> (R, V) float32, which the next call overwrites
         """
-        from polyseme.layers.step_kernels import step
+        from polyseme.layers import step_kernels
 
         cache, rows = self._cache, len(ids)
         h, angles = self._encoder.embed(ids[:, None], cache.positions(1))
@@ -136,6 +136,8 @@ class Step:
         self._sizes[-2:] = cache.capacity, cache.length
         self._counters[:] = 0
         counters, eps, threads = self._counters.ctypes.data, np.float32(self._parts.eps), self._team.size
+
+        step: Any = step_kernels.step
 
         def work(member: int) -> None:
             step(

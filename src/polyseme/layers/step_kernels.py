@@ -1,3 +1,4 @@
+# mypy: disable-error-code="attr-defined,call-arg,no-untyped-call,no-untyped-def,unreachable,var-annotated"
 """One step of a pre-norm decoder, compiled: the next token of a few rows through all layers, on all threads at once.
 
 At one token a row the weights are read once a step and little is done with each, so the time of a step is that of
@@ -101,7 +102,7 @@ def _as_float(typing_context: Any, bits: Any) -> Any:
 
 
 @njit(**_PART)
-def _meet(counters, threads):  # type: ignore[no-untyped-def]
+def _meet(counters, threads):
     """Wait until all threads are here; False where the step was given up."""
     if threads == 1:
         return True
@@ -117,7 +118,7 @@ def _meet(counters, threads):  # type: ignore[no-untyped-def]
 
 
 @njit(**_PART, fastmath={"contract"})
-def _exp(x):  # type: ignore[no-untyped-def]
+def _exp(x):
     """e^x in float32 within two units of the last place, in a form that runs on vectors.
 
     e^x = 2^n e^r,  n = round(x / ln 2),  r = x - n ln 2, and e^r by its series
@@ -128,16 +129,16 @@ def _exp(x):  # type: ignore[no-untyped-def]
     s = np.float32(1 / 5040)
     for c in (1 / 720, 1 / 120, 1 / 24, 1 / 6, 0.5, 1.0, 1.0):
         s = s * r + np.float32(c)
-    return s * _as_float((np.int32(n) + np.int32(127)) << np.int32(23))  # type: ignore[call-arg]
+    return s * _as_float((np.int32(n) + np.int32(127)) << np.int32(23))
 
 
 @njit(**_PART, fastmath={"contract"})
-def _sigmoid(x):  # type: ignore[no-untyped-def]
+def _sigmoid(x):
     return np.float32(1.0) / (np.float32(1.0) + _exp(-x))
 
 
 @njit(**_PART, fastmath={"contract"})
-def _activate(x, kind):  # type: ignore[no-untyped-def]
+def _activate(x, kind):
     """Apply an activation, by its place in ACTIVATIONS, to a row."""
     if kind == 0:
         for i in range(len(x)):
@@ -160,7 +161,7 @@ def _activate(x, kind):  # type: ignore[no-untyped-def]
 
 
 @njit(**_PART, fastmath=_SUMS)
-def _normalise(x, weight, bias, centred, eps, out):  # type: ignore[no-untyped-def]
+def _normalise(x, weight, bias, centred, eps, out):
     """LayerNorm of a row where `centred`, else RMSNorm."""
     n = len(x)
     mean = np.float32(0.0)
@@ -189,7 +190,7 @@ _ROWS_8 = 2 if WIDE else 1
 
 
 @njit(**_PART)
-def _keep(sums, y, n, many, b, group, more):  # type: ignore[no-untyped-def]
+def _keep(sums, y, n, many, b, group, more):
     """Put a tile's sums in their places, or add them to what is there."""
     for i in range(many):
         for j in range(group):
@@ -198,7 +199,7 @@ def _keep(sums, y, n, many, b, group, more):  # type: ignore[no-untyped-def]
 
 
 @njit(**_PART, fastmath=_SUMS)
-def _rest(w, x, y, rows, first, last, k):  # type: ignore[no-untyped-def]
+def _rest(w, x, y, rows, first, last, k):
     """Add what tiles leave over: inputs from the k-th on."""
     for n in range(first, last):
         for b in range(rows):
@@ -209,7 +210,7 @@ def _rest(w, x, y, rows, first, last, k):  # type: ignore[no-untyped-def]
 
 
 @njit(**_PART)
-def _product(w, x, y, rows, first, last):  # type: ignore[no-untyped-def]
+def _product(w, x, y, rows, first, last):
     """Products y = x Wᵀ for outputs first … last-1.
 
     Some inputs at a time, so that those of all vectors stay in the nearest cache.
@@ -245,36 +246,36 @@ def _product(w, x, y, rows, first, last):  # type: ignore[no-untyped-def]
 
 
 @njit(**_PART, fastmath={"contract"})
-def _add_to(x, y):  # type: ignore[no-untyped-def]
+def _add_to(x, y):
     for i in range(len(x)):
         x[i] += y[i]
 
 
 @njit(**_PART, fastmath={"contract"})
-def _multiply(x, y):  # type: ignore[no-untyped-def]
+def _multiply(x, y):
     for i in range(len(x)):
         x[i] *= y[i]
 
 
 @njit(**_PART)
-def _finish(y, scale_at, bias_at, first):  # type: ignore[no-untyped-def]
+def _finish(y, scale_at, bias_at, first):
     """Scale and shift a row's products, of outputs `first` and up, where there is something to do it with."""
     last = first + len(y)
     if scale_at != 0:
-        _multiply(y, carray(_pointer(scale_at, y), (last,))[first:])  # type: ignore[call-arg]
+        _multiply(y, carray(_pointer(scale_at, y), (last,))[first:])
     if bias_at != 0:
-        _add_to(y, carray(_pointer(bias_at, y), (last,))[first:])  # type: ignore[call-arg]
+        _add_to(y, carray(_pointer(bias_at, y), (last,))[first:])
 
 
 @njit(**_PART, fastmath=_SUMS)
-def _head(x, norm_at, eps, cos, sin, out):  # type: ignore[no-untyped-def]
+def _head(x, norm_at, eps, cos, sin, out):
     """A query or key of one head: normalised where it has a norm, turned where there are angles.
 
     Shapes:  x, out: (D,).  cos, sin: (D,) or (0,)
     """
     n, half = len(x), len(x) // 2
     if norm_at != 0:
-        _normalise(x, carray(_pointer(norm_at, x), (n,)), x, False, eps, out)  # type: ignore[call-arg]
+        _normalise(x, carray(_pointer(norm_at, x), (n,)), x, False, eps, out)
     else:
         for i in range(n):
             out[i] = x[i]
@@ -286,7 +287,7 @@ def _head(x, norm_at, eps, cos, sin, out):  # type: ignore[no-untyped-def]
 
 
 @njit(**_PART, fastmath=_SUMS)
-def _attend(q, keys, values, first, last, scores, out):  # type: ignore[no-untyped-def]
+def _attend(q, keys, values, first, last, scores, out):
     """softmax(q kᵀ / √D) v over slots first … last-1.
 
     Shapes:  q, out: (D,).  keys, values: (capacity, D).  scores: (capacity,) scratch
@@ -317,12 +318,12 @@ def _attend(q, keys, values, first, last, scores, out):  # type: ignore[no-untyp
 
 
 @njit(**_PART)
-def _mix(parts, sizes, eps, qkv, cos, sin, start, b, g, scores, query, mixed):  # type: ignore[no-untyped-def]
+def _mix(parts, sizes, eps, qkv, cos, sin, start, b, g, scores, query, mixed):
     """One key-value head of one row: keep its new key and value, and answer the queries that share it."""
     heads, shared, size, capacity, length = sizes[1], sizes[2], sizes[3], sizes[7], sizes[8]
     shape = (qkv.shape[0], shared, capacity, size)  # the cache has as many rows, or fewer than this
-    keys = carray(_pointer(parts[21], qkv), shape)[b, g]  # type: ignore[call-arg]
-    values = carray(_pointer(parts[22], qkv), shape)[b, g]  # type: ignore[call-arg]
+    keys = carray(_pointer(parts[21], qkv), shape)[b, g]
+    values = carray(_pointer(parts[22], qkv), shape)[b, g]
     at = (heads + g) * size
     angle = min(b, cos.shape[0] - 1)
     _head(qkv[b, at : at + size], parts[6], eps, cos[angle], sin[angle], keys[length])
@@ -337,16 +338,16 @@ def _mix(parts, sizes, eps, qkv, cos, sin, start, b, g, scores, query, mixed):  
 
 
 @njit(**_PART)
-def _norm_rows(h, rows, weight_at, bias_at, eps, out):  # type: ignore[no-untyped-def]
+def _norm_rows(h, rows, weight_at, bias_at, eps, out):
     width = h.shape[1]
-    weight = carray(_pointer(weight_at, h), (width,))  # type: ignore[call-arg]
-    bias = carray(_pointer(bias_at, h), (width,))  # type: ignore[call-arg]
+    weight = carray(_pointer(weight_at, h), (width,))
+    bias = carray(_pointer(bias_at, h), (width,))
     for b in range(rows):
         _normalise(h[b], weight, bias, bias_at != 0, eps, out[b])
 
 
 @njit(**_PART)
-def _attend_all(parts, sizes, eps, rows, work, scores, query, qkv, mixed, cos, sin, start):  # type: ignore[no-untyped-def]
+def _attend_all(parts, sizes, eps, rows, work, scores, query, qkv, mixed, cos, sin, start):
     """Every key-value head of every row, whoever is free taking the next."""
     shared = sizes[2]
     task = _add(work, 1)
@@ -357,7 +358,7 @@ def _attend_all(parts, sizes, eps, rows, work, scores, query, qkv, mixed, cos, s
 
 
 @njit(**_PART)
-def _product_all(like, parts, rows, threads, work, x, y, h, gates, gated, activation):  # type: ignore[no-untyped-def]
+def _product_all(like, parts, rows, threads, work, x, y, h, gates, gated, activation):
     """Linear layer y = scale ⊙ x Wᵀ + bias, for the outputs that this thread comes to.
 
     A thread takes a few hundred outputs at a time, in whole cache lines, and goes on with them while they are near.
@@ -369,7 +370,7 @@ def _product_all(like, parts, rows, threads, work, x, y, h, gates, gated, activa
         activation: by its place in ACTIVATIONS; -1: none.
     """
     inner, outer = x.shape[1], y.shape[1]
-    w = carray(_pointer(parts[0], like), (outer, inner))  # type: ignore[call-arg]
+    w = carray(_pointer(parts[0], like), (outer, inner))
     stretch = outer if threads == 1 else min(512, max(16, -(-outer // (threads * 6)) // 16 * 16))
     first = _add(work, stretch)
     while first < outer:
@@ -388,7 +389,7 @@ def _product_all(like, parts, rows, threads, work, x, y, h, gates, gated, activa
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def step(  # type: ignore[no-untyped-def]
+def step(
     like, table, sizes, eps, rows, counters, threads, normed, query, scores, h, qkv, mixed, wide, gates, sums, logits,
     cos, sin, start,
 ):  # fmt: skip
