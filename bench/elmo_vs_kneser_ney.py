@@ -107,7 +107,9 @@ def ours(run: Path, corpus: Any, length: int) -> tuple[float, float, int]:
 
     loaded = polyseme.load(run)
     if loaded.tokenizer.fingerprint != corpus.tokenizer.fingerprint:
-        raise SystemExit(f"{run} has another vocabulary than {CACHE / 'elmo-novels'}: the sides are not comparable")
+        raise SystemExit(
+            f"{run} has another vocabulary than {CACHE / 'elmo-novels'}: the sides are not comparable"
+        )
     (objective,) = build_objectives(loaded.recipe, loaded.special, 0)
     source = DocumentChunks(corpus.valid, length, loaded.special)
     forward = backward = 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -122,7 +122,7 @@ class Embedder:
         return [Tokens(ids[:room], [], []) for ids in self.loaded.tokenizer.encode_ids(texts)]
 
     @torch.inference_mode()
-    def _batch(self, tokens: Sequence[Tokens], words: Sequence[Sequence[str]] | None) -> Sequence[FloatArray]:
+    def _batch(self, tokens: Sequence[Tokens], words: Sequence[Sequence[str]] | None) -> Iterable[FloatArray]:
         """Vectors of one batch."""
         batch = self.loaded.batch([t.ids for t in tokens], words)
         lengths = [len(t) for t in tokens]

@@ -145,7 +145,7 @@ class Pooling:
             else:
                 made = [row.mean(0) if len(row) else row.new_zeros(row.size(1)) for row in rows]
             vectors = torch.stack(made)
-        if self.pool == "last" and not (self.separators and sum(edges)):
+        if self.pool == "last" and not (self.separators and any(edges)):
             vectors[torch.tensor([n == 0 for n in lengths])] = 0.0
         return self.scaled(vectors.numpy())
 

@@ -192,8 +192,8 @@ class VectorFile:
                 flat = pa.array(np.asarray(rows).ravel(), pa.float32())
                 vectors = pa.FixedSizeListArray.from_arrays(flat, self.width)
                 writer.write_table(pa.table([*columns, vectors], schema=schema))
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
         temporary.replace(self.output)
 
     def _blocks(self) -> Iterator[tuple[int, FloatArray]]:

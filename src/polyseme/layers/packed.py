@@ -35,7 +35,7 @@ def can_pack(tensor: Tensor) -> bool:
     return (
         tensor.device.type == "cpu"
         and tensor.dtype in (torch.float32, torch.bfloat16)
-        and torch.backends.mkldnn.is_available()
+        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
     )
 
@@ -77,7 +77,8 @@ class Bfloat16Linear(PackedLinear):
         with torch.no_grad():
             weight = linear.weight.detach().bfloat16()
             self._packed = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)
-            self._bias = None if linear.bias is None else linear.bias.detach().bfloat16()
+            bias: Tensor | None = linear.bias  # torch's type leaves out that there may be none
+            self._bias = None if bias is None else bias.detach().bfloat16()
 
     def forward(self, x: Tensor) -> Tensor:
         if not x.numel():
@@ -109,7 +110,8 @@ class Int8Linear(nn.Module):
         weight = linear.weight.detach().float()
         self._scale = weight.abs().amax(1).clamp_min_(1e-12) / 127
         self._zero = torch.zeros(len(weight), dtype=torch.long)
-        self._bias = None if linear.bias is None else linear.bias.detach().float()
+        bias: Tensor | None = linear.bias  # torch's type leaves out that there may be none
+        self._bias = None if bias is None else bias.detach().float()
         whole = (weight / self._scale[:, None]).round_().to(torch.int8)
         self._packed = torch.ops.onednn.qlinear_prepack(whole, [ROWS, weight.size(1)])
         # without VNNI pairs of products are summed in 16 bits, which 8 of the input would leave
