@@ -59,6 +59,7 @@ class TrainConfig(Config):
         compile: torch.compile the encoder (pays on GPUs).
         evaluations: held-out evaluations over the budget.
         heldout_tokens: bound on the held-out text that is scored.
+        most_epochs: a budget in minutes ends when the text has been read so often; None = it is used up.
         save_minutes: time between checkpoints.
         keep: which weights model.safetensors holds: the "best" on held-out text, or the "last".
         tensorboard: also write TensorBoard event files (needs the extra `tensorboard`).
@@ -83,6 +84,7 @@ class TrainConfig(Config):
     compile: bool = False
     evaluations: int = Field(20, ge=1)
     heldout_tokens: int = Field(32_768, ge=128)
+    most_epochs: float | None = Field(None, gt=0, allow_inf_nan=False)
     save_minutes: float = Field(3.0, gt=0)
     keep: Literal["best", "last"] = "best"
     tensorboard: bool = False

@@ -155,18 +155,28 @@ class Trainer:
                         where=self.run.path,
                         fix="the same command with --resume goes on exactly here",
                     )
+            if self._passes() >= 1.0:
+                self.reporter.note(f"the text was read {self.config.most_epochs:g} times (train.most_epochs)")
             self.save("finished")
         return self.results
 
     def _progress(self) -> float:
         if getattr(self.learner, "finished", False):
             return 1.0
-        return self.budget.progress(
+        spent = self.budget.progress(
             step=self.at.step,
             tokens=self.at.tokens,
             seconds=self.at.seconds,
             steps_per_epoch=self.steps_per_epoch,
         )
+        return max(spent, self._passes())
+
+    def _passes(self) -> float:
+        """Share of the passes over the text that a budget in minutes may make."""
+        if not self.budget.is_time or self.config.most_epochs is None:
+            return 0.0
+        passes = Budget(epochs=self.config.most_epochs)
+        return passes.progress(step=self.at.step, tokens=0, seconds=0.0, steps_per_epoch=self.steps_per_epoch)
 
     def _evaluation_is_due(self) -> bool:
         progress = self._progress()

@@ -70,6 +70,15 @@ def test_other_precisions_are_near(loaded: Loaded, precision: str) -> None:
         assert not np.array_equal(exact, near)
 
 
+def test_a_run_in_int8_embeds(loaded: Loaded) -> None:
+    """Its weights are rounded already; the linear layers that are left are packed as ever."""
+    rounded = loaded.prepared("int8")
+    texts = [text for text in TEXTS if len(loaded.tokenizer.encode(text))]
+    exact, near = (np.stack(embed(run, texts)) for run in (loaded, rounded))
+    cosine = (exact * near).sum(1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(near, axis=1)
+    assert (cosine > 0.99).all()
+
+
 def test_the_prepared_encoder_follows_the_weights(bert: Loaded) -> None:
     first = prepared(bert.encoder)
     assert prepared(bert.encoder) is first

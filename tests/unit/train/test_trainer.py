@@ -116,3 +116,15 @@ def test_a_time_budget_ends(tmp_path: Path) -> None:
     trainer = make(tmp_path / "run", Budget(minutes=0.005))
     trainer.train()
     assert 0.3 <= trainer.at.seconds < 5
+
+
+def test_a_time_budget_ends_when_the_text_was_read_often_enough(tmp_path: Path) -> None:
+    trainer = make(tmp_path / "run", Budget(minutes=5), most_epochs=0.7)
+    trainer.train()
+    assert trainer.at.step == 7
+
+
+def test_other_budgets_are_taken_at_their_word(tmp_path: Path) -> None:
+    trainer = make(tmp_path / "run", Budget(epochs=2), most_epochs=0.7)
+    trainer.train()
+    assert trainer.at.step == 20
