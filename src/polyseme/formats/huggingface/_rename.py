@@ -7,7 +7,8 @@ several of theirs stacked along the first dimension, `theirs` is a tuple.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -65,3 +66,27 @@ def to_ours(tensors: Mapping[str, Tensor], rules: Sequence[Rule], layers: int) -
         if not missing:
             result[ours] = torch.cat([tensors[p] for p in parts]) if len(parts) > 1 else tensors[parts[0]]
     return result
+
+
+Renaming = Callable[[Mapping[str, Tensor], Sequence[str], Mapping[str, Any]], dict[str, Tensor]]
+"""(tensors, our objectives, our configuration as a dict) -> tensors under the other names."""
+
+
+def both_ways(rules: Callable[[Sequence[str]], Sequence[Rule]]) -> tuple[Renaming, Renaming]:
+    """`to_theirs` and `to_ours` of a family that needs nothing but its table.
+
+    Args:
+        rules: the table for the heads of some objectives.
+    """
+
+    def theirs(
+        tensors: Mapping[str, Tensor], objectives: Sequence[str], config: Mapping[str, Any]
+    ) -> dict[str, Tensor]:
+        return to_theirs(tensors, rules(objectives), config["num_hidden_layers"])
+
+    def ours(
+        tensors: Mapping[str, Tensor], objectives: Sequence[str], config: Mapping[str, Any]
+    ) -> dict[str, Tensor]:
+        return to_ours(tensors, rules(objectives), config["num_hidden_layers"])
+
+    return theirs, ours

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
-
-from torch import Tensor
 
 from polyseme.formats.huggingface import _rename, bert
 from polyseme.formats.huggingface._config import Family, checked
@@ -35,18 +33,7 @@ TIED = {_of_ernie(theirs): _of_ernie(source) for theirs, source in bert.TIED.ite
 """Tensors of theirs that are another of theirs under a second name."""
 
 
-def to_theirs(
-    tensors: Mapping[str, Tensor], objectives: Sequence[str], config: Mapping[str, Any]
-) -> dict[str, Tensor]:
-    """Their tensors from ours."""
-    return _rename.to_theirs(tensors, rules(objectives), config["num_hidden_layers"])
-
-
-def to_ours(
-    tensors: Mapping[str, Tensor], objectives: Sequence[str], config: Mapping[str, Any]
-) -> dict[str, Tensor]:
-    """Our tensors from theirs."""
-    return _rename.to_ours(tensors, rules(objectives), config["num_hidden_layers"])
+to_theirs, to_ours = _rename.both_ways(rules)
 
 
 def config_to_theirs(config: dict[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Tensor
-
 from polyseme.formats.huggingface import _rename
 from polyseme.formats.huggingface._config import MASKS, Family, checked, default_rope, refused
 from polyseme.formats.huggingface._rename import Rule
@@ -50,18 +48,7 @@ def rules(objectives: Sequence[str] = ()) -> tuple[Rule, ...]:
     return _rename.with_heads(RULES, {"masked_lm": masks})
 
 
-def to_theirs(
-    tensors: Mapping[str, Tensor], objectives: Sequence[str], config: Mapping[str, Any]
-) -> dict[str, Tensor]:
-    """Their tensors from ours."""
-    return _rename.to_theirs(tensors, rules(objectives), config["num_hidden_layers"])
-
-
-def to_ours(
-    tensors: Mapping[str, Tensor], objectives: Sequence[str], config: Mapping[str, Any]
-) -> dict[str, Tensor]:
-    """Our tensors from theirs."""
-    return _rename.to_ours(tensors, rules(objectives), config["num_hidden_layers"])
+to_theirs, to_ours = _rename.both_ways(rules)
 
 
 def config_to_theirs(config: dict[str, Any]) -> dict[str, Any]:
