@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class HeadStyle:
-    """How a model family shapes its token prediction head: dense → activation → norm → tied decoder + bias."""
+    """How a model family shapes its token prediction head: dense → activation → norm → tied decoder + bias.
+
+    With `classifier_transform` its classifiers also read what dense → activation → norm gives.
+    """
 
     activation: str = "gelu"
     dense_bias: bool = True
@@ -23,6 +26,7 @@ class HeadStyle:
     norm_eps: float = 1e-12
     decoder_bias: bool = True
     initializer_range: float = 0.02
+    classifier_transform: bool = False
 
 
 class Encoder(Protocol):

@@ -70,3 +70,11 @@ class Registry:
 models = Registry("models")
 objectives = Registry("objectives")
 tasks = Registry("tasks")
+
+
+def learned(name: str) -> ModuleType:
+    """The module of what is learned, from text (an objective) or from labels (a task).
+
+    Raises:  ConfigError: no such key; it suggests the nearest one.
+    """
+    return (tasks if name.replace("_", "-") in tasks.names() else objectives).load(name)

@@ -19,7 +19,9 @@ Reach = Literal["none", "left", "right", "both"]
 class Targets(NamedTuple):
     """Where one objective predicts, and what it should find there.
 
-    Shapes:  positions: (P,) flat index into the B·T tokens.  labels: (P,)
+    A task may read several tokens for one label: it then has a label an example.
+
+    Shapes:  positions: (P,) flat index into the B·T tokens.  labels: (P, …), or (E, …)
     """
 
     positions: Tensor
@@ -41,8 +43,9 @@ class Batch:
         spelling: how the words with ids vocab_size, vocab_size + 1, … are spelled: Unicode code points padded with 0,
             for encoders that read letters (they have `open_vocabulary`); None = there are none.
         counter: the first row's number in the run; seeds what is drawn while a loss is computed.
+        numbers: which example of its data set each example is; None where nobody asks.
 
-    Shapes:  ids, segment, position, type: (B, T).  first: (E,).  spelling: (N, L)
+    Shapes:  ids, segment, position, type: (B, T).  first, numbers: (E,).  spelling: (N, L)
     """
 
     ids: Tensor
@@ -54,6 +57,7 @@ class Batch:
     targets: Mapping[str, Targets] = field(default_factory=dict)
     spelling: Tensor | None = None
     counter: int = 0
+    numbers: Tensor | None = None
 
     @property
     def n_tokens(self) -> int:

@@ -35,12 +35,14 @@ class Example(NamedTuple):
     """One unit of text with its separators.
 
     Shapes:  ids, type, word_starts: (n,).  label: what an objective may attach (a class, the next token), or NO_LABEL
+        number: which example of its data set it is, or NO_LABEL
     """
 
     ids: IntArray
     type: IntArray
     word_starts: npt.NDArray[np.bool_]
     label: int = NO_LABEL
+    number: int = NO_LABEL
 
 
 class ExampleSource(Protocol):

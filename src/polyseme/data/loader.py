@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from polyseme.core.types import Batch, Targets
-from polyseme.data.examples import ExampleSource, SpecialTokens
+from polyseme.data.examples import NO_LABEL, ExampleSource, SpecialTokens
 from polyseme.data.packing import RowPlan, Rows, collate
 
 
@@ -46,8 +46,15 @@ def to_batch(rows: Rows, objectives: Sequence[Preparer]) -> Batch:
         first=torch.from_numpy(rows.first),
         packed=rows.packed,
         targets=targets,
+        numbers=_numbers(rows),
         counter=int(rows.counters[0]) if len(rows.counters) else 0,
     )
+
+
+def _numbers(rows: Rows) -> torch.Tensor | None:
+    if rows.numbers is None or (len(rows.numbers) and rows.numbers[0] == NO_LABEL):
+        return None
+    return torch.from_numpy(rows.numbers)
 
 
 class Loader:
@@ -97,19 +104,30 @@ class Loader:
 
         The result does not depend on the number of workers.
         """
-        with ThreadPoolExecutor(workers, thread_name_prefix="batches") as pool:
-            waiting: deque[Future[Batch]] = deque()
-            try:
-                for counter in counters:
-                    share = progress(counter)
-                    waiting.append(pool.submit(lambda c, p: finish(self.batch(c, rows, p)), counter, share))
-                    if len(waiting) > ahead:
-                        yield waiting.popleft().result()
-                while waiting:
+        make = lambda counter, share: finish(self.batch(counter, rows, share))  # noqa: E731
+        return in_background(make, counters, progress, workers, ahead)
+
+
+def in_background(
+    make: Callable[[int, float], Batch],
+    counters: Iterator[int],
+    progress: Callable[[int], float],
+    workers: int,
+    ahead: int,
+) -> Iterator[Batch]:
+    """What `make` makes of every counter and its progress, in order, `ahead` of use; see `Loader.stream`."""
+    with ThreadPoolExecutor(workers, thread_name_prefix="batches") as pool:
+        waiting: deque[Future[Batch]] = deque()
+        try:
+            for counter in counters:
+                waiting.append(pool.submit(make, counter, progress(counter)))
+                if len(waiting) > ahead:
                     yield waiting.popleft().result()
-            finally:
-                for future in waiting:
-                    future.cancel()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def heldout_batches(loader: Loader, rows: int, max_tokens: int, row_length: int) -> list[Batch]:

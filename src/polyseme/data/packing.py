@@ -96,9 +96,10 @@ class Rows:
         first: flat index of every example's first token.
         labels: the label that each example carries, or NO_LABEL.
         counters: the row's number in the run; seeds everything random about it.
+        numbers: which example of its data set each example is, or NO_LABEL.
         progress: share of the budget spent, for schedules.
 
-    Shapes:  (B, T) but first, labels: (E,) and counters: (B,)
+    Shapes:  (B, T) but first, labels, numbers: (E,) and counters: (B,)
     """
 
     ids: IntArray
@@ -112,6 +113,7 @@ class Rows:
     counters: IntArray
     packed: bool
     progress: float = 0.0
+    numbers: IntArray | None = None
 
 
 def collate(
@@ -129,7 +131,7 @@ def collate(
     ids = np.full(shape, special.pad, np.int64)
     segment, position, kind = (np.zeros(shape, np.int64) for _ in range(3))
     words = np.ones(shape, np.bool_)
-    first, labels = [], []
+    first, labels, numbers = [], [], []
     packed = False
     for b, examples in enumerate(rows):
         at = 0
@@ -142,6 +144,7 @@ def collate(
             words[b, at:end] = example.word_starts
             first.append(b * row_length + at)
             labels.append(example.label)
+            numbers.append(example.number)
             at = end
         packed = packed or at < row_length or len(examples) > 1
     return Rows(
@@ -156,4 +159,5 @@ def collate(
         counters=np.arange(len(rows)) if counters is None else counters,
         packed=packed,
         progress=progress,
+        numbers=np.asarray(numbers, np.int64),
     )

@@ -17,6 +17,7 @@ from torch import nn
 
 from polyseme.core.types import Batch
 from polyseme.data.examples import Example, SpecialTokens
+from polyseme.data.labelled import spelling
 from polyseme.data.loader import to_batch
 from polyseme.data.packing import collate
 from polyseme.errors import CheckpointError, ConfigError, InputError, RunError
@@ -233,10 +234,7 @@ def _spelled(
                 ids[row, place] = found.setdefault(word, tokenizer.vocab_size + len(found))
     if not found:
         return batch
-    spelling = torch.zeros(len(found), max(map(len, found)), dtype=torch.long)
-    for number, word in enumerate(found):
-        spelling[number, : len(word)] = torch.tensor([ord(c) for c in word])
-    return replace(batch, ids=ids, spelling=spelling)
+    return replace(batch, ids=ids, spelling=spelling(list(found)))
 
 
 def word_ids(tokenizer: Tokenizer, word: str) -> list[int]:

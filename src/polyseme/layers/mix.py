@@ -6,6 +6,7 @@ Paper: Peters et al. (2018), section 3.2, equation 1: a task learns how much of 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,16 +20,17 @@ class ScalarMix(nn.Module):
         mix = γ · Σ_k softmax(w)_k h_k,   with layer norm  h_k ← (h_k - mean(h_k)) / √(variance(h_k) + ε)
 
     Mean and variance of a layer are one number each, over all tokens of the batch that are not padding and all
-    dimensions. At the start w = 0 and γ = 1: the plain mean.
+    dimensions; or, with norm="token", of every token its own, so that what a text gives does not depend on the texts
+    beside it. At the start w = 0 and γ = 1: the plain mean.
 
     Args:
         layers: how many there are.
-        layer_norm: bring the layers to one scale first.
+        layer_norm: bring the layers to one scale first: the paper's norm, or that of each "token".
     Shapes:  layers × (B, T, hidden_size), mask: (B, T), true where there is a token -> (B, T, hidden_size)
     Source:  Peters et al. (2018), equation 1; the masked norm: section 3.2, as in the authors' code.
     """
 
-    def __init__(self, layers: int, layer_norm: bool = False) -> None:
+    def __init__(self, layers: int, layer_norm: bool | Literal["token"] = False) -> None:
         super().__init__()
         self.layer_norm = layer_norm
         self.weights = nn.Parameter(torch.zeros(layers))
@@ -38,8 +40,19 @@ class ScalarMix(nn.Module):
         shares = torch.softmax(self.weights, dim=0)
         mixed = torch.zeros_like(layers[0])
         for share, h in zip(shares, layers, strict=True):
-            mixed = mixed + share * (masked_norm(h, mask) if self.layer_norm else h)
+            mixed = mixed + share * self._normed(h, mask)
         return self.gamma * mixed
+
+    def _normed(self, h: Tensor, mask: Tensor | None) -> Tensor:
+        if self.layer_norm == "token":
+            return nn.functional.layer_norm(h, h.shape[-1:], eps=EPSILON)
+        return masked_norm(h, mask) if self.layer_norm else h
+
+    @property
+    def shares(self) -> list[float]:
+        """The weight of every layer, softmax(w): they sum to one."""
+        found: list[float] = torch.softmax(self.weights.detach(), dim=0).tolist()
+        return found
 
 
 def masked_norm(h: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -151,6 +151,7 @@ class ModernBert(nn.Module):
             norm_eps=config.norm_eps,
             decoder_bias=config.decoder_bias,
             initializer_range=config.initializer_range / (2 * config.num_hidden_layers) ** 0.5,
+            classifier_transform=True,
         )
         d = config.hidden_size
         self.word_embeddings = nn.Embedding(config.vocab_size, d)

@@ -1,1 +1,1 @@
-"""What is learned from labels; the file name is the registry key (a later version)."""
+"""What is learned from labels; the file name is the registry key."""

@@ -38,7 +38,7 @@ def corpus_learner(recipe: Recipe) -> Any | None:
 
     Raises:  ConfigError: such an objective is combined with another, or with a model that it is not made for.
     """
-    found = [name for name in recipe.objectives if hasattr(registry.objectives.load(name), "LEARNER")]
+    found = [name for name in recipe.objectives if hasattr(registry.learned(name), "LEARNER")]
     if found and len(recipe.objectives) > 1:
         raise ConfigError(
             f"{found[0]} is learned alone",
@@ -65,7 +65,7 @@ def check_objectives(recipe: Recipe, fresh: bool = True) -> None:
     if corpus_learner(recipe) is not None:
         return
     encoder = registry.models.load(recipe.architecture).ENTRY.build
-    modules = {name: registry.objectives.load(name) for name in recipe.objectives}
+    modules = {name: registry.learned(name) for name in recipe.objectives}
     for module in modules.values():
         if hasattr(module, "CHECK") and hasattr(encoder, "reach"):  # it need not be a class
             module.CHECK(encoder)
@@ -105,7 +105,7 @@ def build_objectives(
     Args:
         knowledge: what objectives have learned from the corpus beforehand (train/knowledge.py), by their names.
     """
-    modules = {name: registry.objectives.load(name) for name in recipe.objectives}
+    modules = {name: registry.learned(name) for name in recipe.objectives}
     objectives = [
         module.BUILD(recipe.section(name), special, seed)
         for name, module in modules.items()
@@ -130,7 +130,7 @@ def build_heads(recipe: Recipe, encoder: Any, special: SpecialTokens) -> nn.Modu
     """The heads of every objective, to load weights into."""
     heads = nn.ModuleDict({o.name: o.build_head(encoder) for o in build_objectives(recipe, special, 0)})
     for name in recipe.objectives:
-        module = registry.objectives.load(name)
+        module = registry.learned(name)
         if hasattr(module, "HEAD"):
             heads[name] = module.HEAD(encoder)
     return heads
@@ -179,6 +179,6 @@ def _check_roles(objectives: Sequence[Any], special: SpecialTokens) -> None:
 def heldout_recipe(recipe: Recipe) -> Recipe:
     """The recipe under which every run is judged: 15 % of single tokens, 80/10/10, whatever it trains with."""
     for name in recipe.objectives:
-        judged = getattr(registry.objectives.load(name), "JUDGED", {})
+        judged = getattr(registry.learned(name), "JUDGED", {})
         recipe = recipe.with_section(name, **judged) if judged else recipe
     return recipe

@@ -15,7 +15,7 @@ def use_of(recipe: Mapping[str, Any]) -> tuple[str, str]:
     An objective's file may name both as USE; without it a model is good for its vectors.
     """
     for name in recipe["objectives"]:
-        use: tuple[str, str] | None = getattr(registry.objectives.load(name), "USE", None)
+        use: tuple[str, str] | None = getattr(registry.learned(name), "USE", None)
         if use is not None:
             return use
     return "feature-extraction", "embed RUN FILE -o vectors.npy"

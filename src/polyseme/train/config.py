@@ -46,6 +46,10 @@ class TrainConfig(Config):
         micro_batch_size: rows per forward pass; None = batch_size. Gradients accumulate with global counts.
         optimizer: "adamw" (Loshchilov and Hutter 2019) or "muon" (Jordan et al. 2024) for the blocks' matrices.
         learning_rate: the peak.
+        head_learning_rate: a factor on it for heads.
+        layer_decay: a factor on it for every layer that lies between a layer and the head, the embeddings last.
+        frozen: leave the encoder as it is and train heads alone.
+        patience: end after so many evaluations without a better one; None = use the budget up.
         embedding_learning_rate: a factor on it for embedding tables.
         weight_decay: decoupled, on matrices only.
         schedule: shape of the learning rate over the budget, after the warm-up.
@@ -70,6 +74,10 @@ class TrainConfig(Config):
     optimizer: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = Field(1e-3, gt=0)
     embedding_learning_rate: float = Field(1.0, gt=0)
+    head_learning_rate: float = Field(1.0, gt=0)
+    layer_decay: float = Field(1.0, gt=0, le=1)
+    frozen: bool = False
+    patience: int | None = Field(None, ge=1)
     weight_decay: float = Field(0.01, ge=0)
     beta1: float = Field(0.9, ge=0, lt=1)
     beta2: float = Field(0.999, ge=0, lt=1)

@@ -9,7 +9,7 @@ give the same number as one big batch.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from polyseme.core.protocols import Objective
 from polyseme.core.rng import Random
-from polyseme.core.types import Batch
+from polyseme.core.types import Batch, Encoding
 from polyseme.train import distributed
 from polyseme.train.config import TrainConfig
 from polyseme.train.guard import UpdateGuard
@@ -60,13 +60,34 @@ class GradientLearner:
         named = {f"encoder.{k}": p for k, p in encoder.named_parameters()}
         named |= {f"heads.{k}": p for k, p in self.heads.named_parameters()}
         self._parameters = named
-        self._optimizers = Optimizers(named, config)
+        self._trained = {k: p for k, p in named.items() if p.requires_grad and self._learns(k)}
+        self._optimizers = Optimizers(self._trained, config)
+        self._known: Callable[[Batch], Encoding] | None = None
         distributed.broadcast(list(named.values()))
 
     @property
     def n_parameters(self) -> int:
-        """Trained numbers, shared ones once."""
+        """Numbers of the model, shared ones once."""
         return sum(p.numel() for p in self._parameters.values())
+
+    @property
+    def n_trained(self) -> int:
+        """Those of them that are trained."""
+        return sum(p.numel() for p in self._trained.values())
+
+    def _learns(self, name: str) -> bool:
+        return not (self.config.frozen and name.startswith("encoder."))
+
+    def know(self, encode: Callable[[Batch], Encoding]) -> None:
+        """Ask for hidden states here in place of the encoder: where it is frozen they may be known already."""
+        self._known = encode
+
+    def encoding(self, batch: Batch) -> Encoding:
+        """What the heads read of a batch."""
+        if self._known is not None:
+            return self._known(batch)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.config.frozen):
+            return read_layers(self.encoder, self.heads.values(), batch)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
@@ -77,7 +98,8 @@ class GradientLearner:
         Returns loss (nats per prediction, summed over objectives), lr, grad_norm and skipped (updates so far);
         with several objectives also each one's loss.
         """
-        self.encoder.train()
+        self.encoder.train(not self.config.frozen)
+        self.heads.train()
         torch.manual_seed(int(self._dropout.bits(self.steps, distributed.rank())) % 2**63)
         self.steps += 1
         totals = {o.name: sum(len(b.targets[o.name].labels) for b in batches) for o in self.objectives}
@@ -87,7 +109,7 @@ class GradientLearner:
         for batch in batches:
             batch = batch.to(self.device)
             with self._autocast():
-                encoding = self.encoder.encode(batch, at=_needed(batch))
+                encoding = self.encoding(batch)
                 loss = torch.zeros((), device=self.device)
                 for objective in self.objectives:
                     if not len(batch.targets[objective.name].labels):
@@ -97,7 +119,7 @@ class GradientLearner:
                     loss = loss + part / share[objective.name]
             if loss.requires_grad:
                 loss.backward()  # type: ignore[no-untyped-call]
-        parameters = list(self._parameters.values())
+        parameters = list(self._trained.values())
         distributed.sum_gradients(parameters)
         norm = float(
             nn.utils.clip_grad_norm_(parameters, self.config.clip_norm or float("inf"), foreach=True)
@@ -118,11 +140,12 @@ class GradientLearner:
     def evaluate(self, batches: Sequence[Batch]) -> dict[str, float]:
         """Held-out metrics of every objective: NAME_loss, NAME_accuracy and the baseline NAME_unigram."""
         self.encoder.eval()
+        self.heads.eval()
         sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
         for batch in batches:
             batch = batch.to(self.device)
             with self._autocast():
-                encoding = self.encoder.encode(batch, at=_needed(batch))
+                encoding = self.encoding(batch)
                 for objective in self.objectives:
                     if not len(batch.targets[objective.name].labels):
                         continue
@@ -133,6 +156,7 @@ class GradientLearner:
                         entry[0] += value
                         entry[1] += count
         self.encoder.train()
+        self.heads.train()
         return {name: total / count for name, (total, count) in sums.items() if count}
 
     def weights(self) -> dict[str, Tensor]:
@@ -168,6 +192,16 @@ def compile_blocks(encoder: nn.Module) -> None:
         if isinstance(child, nn.ModuleList):
             for block in child:
                 block.compile()
+
+
+def read_layers(encoder: Any, heads: Iterable[nn.Module], batch: Batch) -> Encoding:
+    """The hidden states that heads read: the last layer at the targets, unless a head says that it `reads` more."""
+    wanted = {getattr(head, "reads", "at") for head in heads}
+    if wanted == {"none"}:
+        return Encoding(())
+    if "all" in wanted or "last" in wanted:
+        return encoder.encode(batch, keep="all" if "all" in wanted else "last")  # type: ignore[no-any-return]
+    return encoder.encode(batch, at=_needed(batch))  # type: ignore[no-any-return]
 
 
 def _needed(batch: Batch) -> Tensor:

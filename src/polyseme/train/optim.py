@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from polyseme.train.config import TrainConfig
 
+_LAYER = re.compile(r"encoder\.(?:blocks|layers)\.(\d+)\.")
 _STEPS = (
     (4.0848, -6.8946, 2.9270),
     (3.9505, -6.3029, 2.6377),
@@ -88,6 +90,18 @@ class Muon(torch.optim.Optimizer):
                     target.add_(update, alpha=-group["lr"] * 0.2 * max(m, n) ** 0.5)
 
 
+def _depths(named: Iterable[str]) -> dict[str, int]:
+    """How many layers lie between every weight of the encoder and the head: 1 for the last layer's."""
+    layer = {name: int(found[1]) for name in named if (found := _LAYER.match(name))}
+    layers = max(layer.values(), default=-1) + 1
+    depths = {name: layers - i for name, i in layer.items()}
+    for name in named:
+        if name.startswith("encoder.") and name not in depths:
+            late = any(part in name for part in ("final_norm", "pool."))
+            depths[name] = 0 if late else layers + 1
+    return depths
+
+
 class Optimizers:
     """The optimisers of a run behind one step and one state.
 
@@ -98,6 +112,7 @@ class Optimizers:
 
     def __init__(self, named: Mapping[str, nn.Parameter], config: TrainConfig) -> None:
         self._names = {id(p): name for name, p in named.items()}
+        depths = _depths(named) if config.layer_decay < 1 else {}
         muon = {
             name: p
             for name, p in named.items()
@@ -107,14 +122,21 @@ class Optimizers:
         tables = [p for name, p in rest.items() if p.ndim >= 2 and "embeddings" in name]
         matrices = [p for name, p in rest.items() if p.ndim >= 2 and "embeddings" not in name]
         vectors = [p for p in rest.values() if p.ndim < 2]
-        groups: list[dict[str, Any]] = [
-            {"params": tables, "weight_decay": config.weight_decay, "factor": config.embedding_learning_rate},
-            {"params": matrices, "weight_decay": config.weight_decay, "factor": 1.0},
-            {"params": vectors, "weight_decay": 0.0, "factor": 1.0},
-        ]
+        groups: list[dict[str, Any]] = []
+        for params, decay, factor in (
+            (tables, config.weight_decay, config.embedding_learning_rate),
+            (matrices, config.weight_decay, 1.0),
+            (vectors, 0.0, 1.0),
+        ):
+            alike: dict[float, list[nn.Parameter]] = defaultdict(list)
+            for p in params:
+                name = self._names[id(p)]
+                mine = factor * config.layer_decay ** depths.get(name, 0)
+                alike[mine * (config.head_learning_rate if name.startswith("heads.") else 1.0)].append(p)
+            groups += [{"params": ps, "weight_decay": decay, "factor": f} for f, ps in alike.items()]
         self._all: list[torch.optim.Optimizer] = [
             torch.optim.AdamW(
-                [group for group in groups if group["params"]],
+                groups,
                 lr=config.learning_rate,
                 betas=(config.beta1, config.beta2),
                 eps=config.epsilon,

@@ -106,6 +106,32 @@ def resolve(
     return _build(values, str(path.name))
 
 
+def adapted(start: Recipe, task: str, sections: Mapping[str, Any], settings: Mapping[str, Any]) -> Recipe:
+    """The recipe of a task on top of a run.
+
+    Args:
+        start: the run's recipe: its model, tokenizer and cleaning of text stay.
+        task: registry key.
+        sections: the task's defaults, by section and key.
+        settings: from --set.
+    Raises:  ConfigError: an unknown key, a bad value, or another size of the model.
+    """
+    values = {**start.as_dict(), "objectives": [task], "train": {}, "data": {}}
+    for name in start.objectives:
+        values.pop(name, None)
+    for section, defaults in sections.items():
+        values.setdefault(section, {}).update(defaults)
+    model = dict(values["model"])
+    for key, value in settings.items():
+        _set(values, start.architecture, key, value)
+    for key, value in values["model"].items():
+        if value != model.get(key) and "dropout" not in key:
+            raise ConfigError(
+                f"the run fixes {key}", got=value, expected=model.get(key), where="--set", fix="leave it out"
+            )
+    return _build(values, "--set")
+
+
 def recipe_names() -> list[str]:
     """Names of the recipes that come with polyseme."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
@@ -132,8 +158,8 @@ def _set(values: dict[str, Any], architecture: str, key: str, value: Any) -> Non
         section, name = "model", key
     known = {"model": model_fields, **{s: c.model_fields for s, c in SECTIONS.items()}}
     known |= {
-        o.replace("-", "_"): registry.objectives.load(o).CONFIG.model_fields
-        for o in registry.objectives.names()
+        o.replace("-", "_"): registry.learned(o).CONFIG.model_fields
+        for o in [*registry.objectives.names(), *values.get("objectives", [])]
     }
     if section not in known or name not in known[section]:
         options = {*model_fields, "objectives"} | {f"{s}.{k}" for s, keys in known.items() for k in keys}
@@ -158,8 +184,8 @@ def _build(values: dict[str, Any], where: str, bare: bool = False) -> Recipe:
     if len(set(objectives)) < len(objectives):
         raise ConfigError("an objective is named twice", got=objectives, where=where)
     classes: dict[str, type[Config]] = {"model": entry.config, **SECTIONS}
-    classes |= {name: registry.objectives.load(name).CONFIG for name in objectives}
-    every = {name.replace("-", "_") for name in registry.objectives.names()}
+    classes |= {name: registry.learned(name).CONFIG for name in objectives}
+    every = {name.replace("-", "_") for name in (*registry.objectives.names(), *registry.tasks.names())}
     sections = {
         name: config.of(values.pop(name, {}), f"{where} [{name}]") for name, config in classes.items()
     }

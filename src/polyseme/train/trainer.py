@@ -42,7 +42,8 @@ class Counters:
         evaluations: held-out evaluations made or passed over.
         evaluating: seconds of them.
         metrics_bytes: length of metrics.jsonl.
-        best_loss, best_step: the lowest held-out loss so far and where it was.
+        best_loss, best_step: the lowest held-out loss (of tasks: criterion) so far and where it was.
+        stale: evaluations since then.
     """
 
     step: int = 0
@@ -54,6 +55,7 @@ class Counters:
     metrics_bytes: int = 0
     best_loss: float | None = None
     best_step: int = 0
+    stale: int = 0
 
 
 class Trainer:
@@ -161,7 +163,7 @@ class Trainer:
         return self.results
 
     def _progress(self) -> float:
-        if getattr(self.learner, "finished", False):
+        if getattr(self.learner, "finished", False) or self._has_stalled():
             return 1.0
         spent = self.budget.progress(
             step=self.at.step,
@@ -170,6 +172,9 @@ class Trainer:
             steps_per_epoch=self.steps_per_epoch,
         )
         return max(spent, self._passes())
+
+    def _has_stalled(self) -> bool:
+        return self.config.patience is not None and self.at.stale >= self.config.patience
 
     def _passes(self) -> float:
         """Share of the passes over the text that a budget in minutes may make."""
@@ -219,7 +224,8 @@ class Trainer:
     def _evaluate(self) -> None:
         scores = dict(self.learner.evaluate(self.heldout))
         self.at.evaluations = int(self._progress() * self.config.evaluations) + 1
-        total = sum(v for k, v in scores.items() if k.endswith("_loss"))
+        criterion = scores.pop("criterion", None)  # what a task calls best need not be its loss
+        total = sum(v for k, v in scores.items() if k.endswith("_loss")) if criterion is None else criterion
         names = [k.removesuffix("_loss") for k in scores if k.endswith("_loss")]
         main = names[0]
         self.results |= {
@@ -228,8 +234,11 @@ class Trainer:
             "heldout": scores,
         }
         if self.at.best_loss is None or total <= self.at.best_loss:
+            self.at.stale = 0 if self.at.best_loss is None or total < self.at.best_loss else self.at.stale + 1
             self.at.best_loss, self.at.best_step = total, self.at.step
             self._best = self.learner.weights()
+        else:
+            self.at.stale += 1
         if self._first:
             flat = {f"heldout_{k}": float(f"{v:.6g}") for k, v in scores.items()}
             record: dict[str, float | int | str] = {

@@ -1,0 +1,115 @@
+"""Labelled examples to batches: so many examples an update, in an order of their own every epoch, without padding.
+
+examples ──order(epoch)──► batch_size of them ──pack──► rows as long as the longest ──► Batch
+
+The rows of a batch hold several examples where they fit: short texts cost what they are long, not what the longest
+text of the batch is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from polyseme.core.rng import Random
+from polyseme.core.types import Batch
+from polyseme.data.examples import Example, SpecialTokens
+from polyseme.data.loader import Preparer, in_background, to_batch
+from polyseme.data.packing import collate, pack
+
+IntArray = npt.NDArray[np.int64]
+Unknown = tuple[tuple[int, str], ...]
+"""Places in an example, and the words there that are not in the vocabulary."""
+
+
+class ExampleLoader:
+    """Batches of labelled examples as pure functions of a counter of examples.
+
+    Args:
+        examples: with their separators; each one's `number` is its place here.
+        objectives: what is predicted: tasks, which know the examples by their numbers.
+        special: ids of the special tokens.
+        random: the stream that orders them; None = always in their own order.
+        unknown: for encoders that read letters, the words of each example that are not in the vocabulary.
+        vocab_size: ids from here on stand for these words.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        objectives: Sequence[Preparer],
+        special: SpecialTokens,
+        random: Random | None = None,
+        unknown: Sequence[Unknown] | None = None,
+        vocab_size: int = 0,
+    ) -> None:
+        self._examples, self._objectives, self._special = examples, objectives, special
+        self._unknown, self._vocab_size = unknown, vocab_size
+        self.lengths: IntArray = np.fromiter((len(e.ids) for e in examples), np.int64, len(examples))
+        n = len(examples)
+        self._order = lru_cache(maxsize=3)(
+            lambda epoch: np.arange(n) if random is None else random.permutation(n, epoch)
+        )
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def numbers(self, counter: int, count: int) -> list[int]:
+        """Which examples counter … counter + count - 1 of an endless run are."""
+        places = (divmod(c, len(self)) for c in range(counter, counter + count))
+        return [int(self._order(epoch)[place]) for epoch, place in places]
+
+    def batch(self, counter: int, count: int, progress: float = 0.0) -> Batch:
+        """Examples counter … counter + count - 1 of the run."""
+        return self.of(self.numbers(counter, count), counter, progress)
+
+    def of(self, numbers: Sequence[int], counter: int = 0, progress: float = 0.0) -> Batch:
+        """These examples, in rows as long as the longest of them."""
+        lengths = self.lengths[list(numbers)]
+        longest = int(lengths.max())
+        offsets, members = pack(lengths, longest)
+        rows = [
+            [self._examples[numbers[i]] for i in members[offsets[r] : offsets[r + 1]]]
+            for r in range(len(offsets) - 1)
+        ]
+        counters = np.arange(counter, counter + len(rows))
+        batch = to_batch(collate(rows, longest, self._special, counters, progress), self._objectives)
+        return batch if self._unknown is None else self._spelled(batch)
+
+    def stream(
+        self,
+        counters: Iterator[int],
+        count: int,
+        progress: Callable[[int], float] = lambda counter: 0.0,
+        workers: int = 1,
+        ahead: int = 2,
+        finish: Callable[[Batch], Batch] = lambda batch: batch,
+    ) -> Iterator[Batch]:
+        """Batches in order, prepared in the background; see `Loader.stream`."""
+        make = lambda counter, share: finish(self.batch(counter, count, share))  # noqa: E731
+        return in_background(make, counters, progress, workers, ahead)
+
+    def _spelled(self, batch: Batch) -> Batch:
+        """Give every different word outside the vocabulary an id of its own and say how it is written."""
+        assert self._unknown is not None
+        assert batch.numbers is not None
+        found: dict[str, int] = {}
+        ids = batch.ids.clone()
+        flat = ids.view(-1)
+        for first, number in zip(batch.first.tolist(), batch.numbers.tolist(), strict=True):
+            for place, word in self._unknown[number]:
+                flat[first + place] = found.setdefault(word, self._vocab_size + len(found))
+        return replace(batch, ids=ids, spelling=spelling(list(found))) if found else batch
+
+
+def spelling(words: Sequence[str]) -> torch.Tensor:
+    """How words are written, for `Batch.spelling`.  Shapes: N words -> (N, longest) code points, padded with 0"""
+    table = torch.zeros(len(words), max(map(len, words)), dtype=torch.long)
+    for row, word in enumerate(words):
+        table[row, : len(word)] = torch.tensor([ord(c) for c in word])
+    return table

@@ -1,0 +1,148 @@
+"""What tasks read of an encoder: vectors of tokens, mixed, passed through an LSTM, and joined.
+
+    v_t = [last layer | γ Σ_k s_k LN(h_k) | Σ of learned rows of a sparse vector]_t → LSTM (optional) → dropout
+
+Source: Devlin et al. (2019), section 4, for whole encoders; Peters et al. (2018), section 3.3, for frozen ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from polyseme.core.types import Batch, Encoding
+from polyseme.layers.activation import activation
+from polyseme.layers.mix import ScalarMix
+from polyseme.layers.recurrent import ProjectedLSTM, starts, turn
+from polyseme.tasks._config import TaskConfig
+
+Reads = Literal["at", "last", "all", "none"]
+
+SPARSE_SIZE = 128
+"""Numbers that a sparse vector is mapped to where something comes between it and the output layer."""
+
+
+class Features(nn.Module):
+    """Vectors of the tokens that a head asks for.
+
+    Args:
+        encoder: whose hidden states.
+        config: mix, lstm, dropout.
+        outputs: for sparse encoders: numbers per token when nothing comes between them and the output.
+    Attributes:
+        size: numbers of a vector.
+        reads: what it needs of the encoder: the last layer "at" the targets, the whole "last" one, "all", or "none".
+    Shapes:  encoding of (B, T), positions: (P,) -> (P, size)
+    """
+
+    def __init__(self, encoder: Any, config: TaskConfig, outputs: int | None = None) -> None:
+        super().__init__()
+        self._encoder = [encoder]  # in a list: it owns its weights itself
+        self.size = int(encoder.config.hidden_size)
+        self.table: nn.Embedding | None = None
+        self.mix: ScalarMix | None = None
+        self.lstm: ProjectedLSTM | None = None
+        self.reads: Reads = "last" if config.lstm else "at"
+        if hasattr(encoder, "active"):
+            linear = outputs is not None and not config.lstm
+            self.table = nn.Embedding(self.size, outputs if linear and outputs else SPARSE_SIZE)
+            nn.init.normal_(self.table.weight, std=0.0 if linear else SPARSE_SIZE**-0.5)
+            self.size, self.reads = self.table.embedding_dim, "none"
+        elif config.mix:
+            self.mix = ScalarMix(encoder.config.num_hidden_layers + 1, layer_norm="token")
+            self.reads = "all"
+        if config.lstm:
+            self.lstm = ProjectedLSTM(self.size, config.lstm, config.lstm)
+            self.size = 2 * config.lstm
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, encoding: Encoding, batch: Batch, positions: Tensor) -> Tensor:
+        if self.table is None and self.mix is None and self.lstm is None:
+            return self.dropout(encoding.at(positions))  # type: ignore[no-any-return]
+        if self.table is not None:
+            h = self._looked_up(batch.ids if self.lstm is not None else batch.ids.reshape(-1)[positions])
+        elif self.mix is not None:
+            h = self.mix(encoding.layers)
+        else:
+            h = encoding.last
+        if self.lstm is not None:
+            h = self._both_ways(h, batch.segment)
+        if h.dim() == 3:
+            h = h.reshape(-1, h.size(-1)).index_select(0, positions)
+        return self.dropout(h)  # type: ignore[no-any-return]
+
+    def _looked_up(self, ids: Tensor) -> Tensor:
+        """The sum of the learned rows where a sparse vector has ones.  Shapes: (…) -> (…, size)"""
+        assert self.table is not None
+        known = ids.clamp_max(self._encoder[0].config.vocab_size - 1).reshape(-1)
+        rows, columns = self._encoder[0].active(known)
+        summed = self.table.weight.new_zeros(len(known), self.table.embedding_dim)
+        return summed.index_add(0, rows, self.table(columns)).view(*ids.shape, -1)
+
+    def _both_ways(self, h: Tensor, segment: Tensor) -> Tensor:
+        """The LSTM, which starts anew with every example, in both directions.  Shapes: (B, T, d) -> (B, T, 2 cells)"""
+        assert self.lstm is not None
+        begins = torch.stack([starts(segment.T), starts(segment.T.flip(0))])
+        out = turn(self.lstm(turn(h.transpose(0, 1).expand(2, -1, -1, -1)), begins))
+        return torch.cat(out.unbind(0), dim=-1).transpose(0, 1)
+
+
+class Transform(nn.Module):
+    """What a family's classifiers have before their output layer: norm(act(W h)).  Shapes: (…, d) -> (…, d)"""
+
+    def __init__(self, encoder: Any) -> None:
+        super().__init__()
+        style, d = encoder.head_style, encoder.config.hidden_size
+        self.dense = nn.Linear(d, d, bias=style.dense_bias)
+        self.act = activation(style.activation)
+        self.norm = nn.LayerNorm(d, eps=style.norm_eps, bias=style.norm_bias)
+        nn.init.normal_(self.dense.weight, std=style.initializer_range)
+        if style.dense_bias:
+            nn.init.zeros_(self.dense.bias)
+
+    def forward(self, h: Tensor) -> Tensor:
+        return self.norm(self.act(self.dense(h)))  # type: ignore[no-any-return]
+
+
+def transform_of(encoder: Any, config: TaskConfig) -> Transform | None:
+    """The family's transform where the whole encoder is fine-tuned and it has one."""
+    plain = not config.mix and not config.lstm and not config.hidden
+    return Transform(encoder) if plain and encoder.head_style.classifier_transform else None
+
+
+def example_of(positions: Tensor, first: Tensor) -> Tensor:
+    """Which example of a batch every flat position belongs to.  Shapes: (P,), (E,) -> (P,)"""
+    return torch.bucketize(positions, first, right=True) - 1
+
+
+def mean_of(vectors: Tensor, group: Tensor, groups: int) -> Tensor:
+    """The mean of the vectors of each group; zeros for an empty one.  Shapes: (P, d), (P,) -> (groups, d)"""
+    sums = vectors.new_zeros(groups, vectors.size(1)).index_add(0, group, vectors)
+    counts = torch.bincount(group, minlength=groups).clamp_min(1)
+    return sums / counts[:, None]
+
+
+def max_of(vectors: Tensor, group: Tensor, groups: int) -> Tensor:
+    """The largest number of each dimension in each group.  Shapes: (P, d), (P,) -> (groups, d)"""
+    start = vectors.new_full((groups, vectors.size(1)), -torch.inf)
+    found = start.scatter_reduce(0, group[:, None].expand_as(vectors), vectors, "amax")
+    return torch.where(torch.isinf(found), 0.0, found)
+
+
+def in_rows(values: Tensor, example: Tensor, n: int, fill: float = 0.0) -> Tensor:
+    """The values of every example as a row of its own, filled up.  Shapes: (P, …), (P,) -> (n, longest, …)"""
+    counts = torch.bincount(example, minlength=n)
+    place = torch.arange(len(example), device=example.device) - (counts.cumsum(0) - counts)[example]
+    longest = int(counts.max()) if len(counts) else 0
+    rows = values.new_full((n, longest, *values.shape[1:]), fill)
+    return rows.index_put((example, place), values)
+
+
+def by_example(values: Tensor, example: Tensor, n: int) -> list[npt.NDArray[np.float32]]:
+    """The values of every example as an array.  Shapes: (P, …), (P,) -> n × (p, …)"""
+    counts = torch.bincount(example, minlength=n).tolist()
+    return [part.numpy() for part in values.cpu().split(counts)]

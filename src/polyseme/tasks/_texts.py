@@ -1,0 +1,401 @@
+"""What the tasks share that give a text, or a pair of texts, one label, several, or a number.
+
+    one label        p = softmax(W s + b),   loss = -log p(label)
+    several labels   p = sigmoid(W s + b),   loss = -Σ_k log p(k is there, or not)
+    a number         y = W s + b,            loss = (y - value)²
+
+where s is the vector of the text: of [CLS], of the last token, the mean, or of both texts
+[u ; v ; |u - v| ; u ∘ v] (Conneau et al. 2017, section 3.1).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from polyseme.core.types import Batch, Encoding
+from polyseme.data.examples import SpecialTokens
+from polyseme.data.packing import Rows
+from polyseme.data.wrapping import Wrapper, shares
+from polyseme.errors import ConfigError, CorpusError
+from polyseme.tasks._config import Pool, TaskConfig
+from polyseme.tasks._data import TaskData, pieces, prepared
+from polyseme.tasks._heads import Features, Transform, example_of, max_of, mean_of, transform_of
+from polyseme.tasks.metrics import texts as metrics
+from polyseme.tasks.metrics.measure import Measure
+from polyseme.text.labelled.records import Problems, TextRecord
+from polyseme.text.labelled.tables import read_texts
+
+Kind = Literal["auto", "single", "several", "number"]
+FloatArray = npt.NDArray[np.float32]
+PAIR_HIDDEN = 128
+MOST_LABELS = 10_000
+
+
+class TextsConfig(TaskConfig):
+    """Section [classify] or [pair] of a recipe.
+
+    Args:
+        kind: what is predicted: a "single" label, "several" labels or a "number"; "auto" = as the training file shows.
+        labels: the label set; found in the training file.
+        pool: how tokens become one vector; "auto" = [CLS] where the encoder has a pooler, the last token where it sees
+            the left side only, else the mean; of pairs that are read by a frozen or context-free encoder, "pair".
+        class_weights: "balanced" gives every label the same weight in the loss, however rare it is.
+        weights: of the labels, found in the training file.
+        separator: in tables, what stands between several labels; "" = a label may hold any character.
+    """
+
+    kind: Kind = "auto"
+    labels: tuple[str, ...] = ()
+    pool: Pool = "auto"
+    class_weights: Literal["none", "balanced"] = "none"
+    weights: tuple[float, ...] = ()
+    separator: str = ""
+
+    @model_validator(mode="after")
+    def _labels_differ(self) -> Self:
+        if len(set(self.labels)) < len(self.labels):
+            raise ValueError(f"labels must differ, got {self.labels}")
+        return self
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that the head gives."""
+        return 1 if self.kind == "number" else len(self.labels)
+
+
+class TextHead(nn.Module):
+    """From the tokens' vectors to scores of labels.
+
+    Shapes:  encoding of (B, T), positions: (P,) -> (E, outputs)
+    """
+
+    def __init__(self, encoder: Any, config: TextsConfig) -> None:
+        super().__init__()
+        self.pool = config.pool
+        hidden = config.hidden if config.hidden is not None else PAIR_HIDDEN * (config.pool == "pair")
+        self.features = Features(encoder, config, None if hidden else config.outputs)
+        theirs = encoder.pooler() if config.pool == "cls" and not config.mix and not config.lstm else None
+        self._pooler = [theirs]  # in a list: the encoder owns it
+        self.transform: Transform | None = transform_of(encoder, config)
+        size = self.features.size * (4 if config.pool == "pair" else 1)
+        self.hidden = nn.Linear(size, hidden) if hidden else None
+        self.dropout = nn.Dropout(config.dropout if hidden or self._pooler[0] or self.transform else 0.0)
+        direct = self.features.table is not None and not hidden and not config.lstm
+        self.direct = nn.Parameter(torch.zeros(config.outputs)) if direct else None
+        bias = encoder.reach != "left" or config.mix
+        self.classifier = None if direct else nn.Linear(hidden or size, config.outputs, bias=bias)
+        for module in (self.hidden, self.classifier):
+            if module is not None:
+                wide = module.weight.size(1) ** -0.5 if module is self.hidden else config.initializer_range
+                nn.init.normal_(module.weight, std=wide)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    @property
+    def reads(self) -> str:
+        """Which layers it needs; see `Features`."""
+        return self.features.reads
+
+    def forward(self, encoding: Encoding, batch: Batch, positions: Tensor) -> Tensor:
+        vectors = self.features(encoding, batch, positions)  # (P, size)
+        s = self._joined(vectors, batch, positions)  # (E, size), or four times as wide
+        if self._pooler[0] is not None:
+            s = self._pooler[0](s)
+        if self.hidden is not None:
+            s = torch.relu(self.hidden(s))
+        if self.direct is not None:
+            return s + self.direct
+        return self.classifier(self.dropout(s))  # type: ignore[misc,no-any-return]
+
+    def _joined(self, vectors: Tensor, batch: Batch, positions: Tensor) -> Tensor:
+        n = len(batch.first)
+        if self.pool in ("cls", "last"):
+            return vectors if self.transform is None else self.transform(vectors)  # type: ignore[no-any-return]
+        group = example_of(positions, batch.first)
+        if self.pool == "pair":
+            both = mean_of(vectors, 2 * group + batch.type.reshape(-1)[positions], 2 * n).view(n, 2, -1)
+            u, v = both.unbind(1)
+            return torch.cat([u, v, (u - v).abs(), u * v], dim=1)
+        joined = (max_of if self.pool == "max" else mean_of)(vectors, group, n)
+        return joined if self.transform is None else self.transform(joined)  # type: ignore[no-any-return]
+
+
+class Texts:
+    """The objective of both tasks; see the head of this file.
+
+    Args:
+        config: with what `learn` found.
+        special: not needed.
+        seed: not needed: nothing is drawn.
+    """
+
+    name: str
+    pair: bool
+    draws = False
+
+    def __init__(self, config: TextsConfig, special: SpecialTokens | None = None, seed: int = 0) -> None:
+        self.config = config
+        self._numbers = {label: i for i, label in enumerate(config.labels)}
+        self._data: TaskData | None = None
+
+    @classmethod
+    def read(
+        cls,
+        path: Path | str,
+        config: TextsConfig,
+        columns: Mapping[str, str],
+        problems: Problems,
+        labelled: bool = True,
+    ) -> Iterator[TextRecord]:
+        """Records of a file, one by one."""
+        for record in read_texts(path, pair=cls.pair, columns=columns, problems=problems, labelled=labelled):
+            if config.separator and isinstance(record.label, str):
+                parts = tuple(part.strip() for part in record.label.split(config.separator))
+                record = TextRecord(
+                    record.id, record.text, record.text_b, tuple(filter(None, parts)), record.where
+                )
+            yield record
+
+    @classmethod
+    def learn(cls, config: TextsConfig, records: Sequence[TextRecord], encoder: Any) -> TextsConfig:
+        """The configuration with what the training records and the encoder decide.
+
+        Raises:  CorpusError: one label only, far too many, or no numbers where there should be.
+        """
+        kind = config.kind if config.kind != "auto" else _kind_of(records)
+        pool = config.pool if config.pool != "auto" else cls._pool_of(encoder, config)
+        found: dict[str, Any] = {"kind": kind, "pool": pool}
+        if kind == "number":
+            for record in records:
+                _number(record)
+            return type(config).of({**config.model_dump(), **found}, cls.name)
+        counts = Counter(label for record in records for label in labels_of(record))
+        labels = config.labels or tuple(sorted(counts, key=_in_order))
+        if len(labels) < 2 and kind == "single":
+            raise CorpusError(
+                "a classifier needs at least two labels",
+                got=f"{len(records):,} examples, all of them {labels[0]!r}" if labels else "no label",
+                fix="other --train, or --columns label=COLUMN",
+            )
+        if len(labels) > MOST_LABELS or (len(labels) > 50 and len(labels) > len(records) // 2):
+            raise CorpusError(
+                "nearly every example has a label of its own",
+                got=f"{len(labels):,} labels of {len(records):,} examples, such as {labels[0][:60]!r}",
+                fix="--columns label=COLUMN names the column of the labels; "
+                f"--set {cls.name}.kind=number where they are numbers",
+            )
+        if config.class_weights == "balanced":
+            total = sum(counts.values())
+            found["weights"] = tuple(total / (len(labels) * max(1, counts[label])) for label in labels)
+        return type(config).of({**config.model_dump(), **found, "labels": labels}, cls.name)
+
+    @classmethod
+    def _pool_of(cls, encoder: Any, config: TextsConfig) -> Pool:
+        whole = not config.mix and not config.lstm and encoder.reach != "none"
+        if cls.pair and (not whole or getattr(encoder, "two_way", False)):
+            return "pair"
+        if not whole:
+            return "mean"
+        if encoder.reach == "left":
+            return "last"
+        return "cls" if encoder.pooler() is not None else "mean"
+
+    def encode(self, records: Sequence[TextRecord], tokenizer: Any, encoder: Any) -> TaskData:
+        """Examples of records."""
+        data, wrapper = TaskData(records), Wrapper.of(tokenizer)
+        length = min(self.config.max_length, encoder.max_length)
+        room = length - wrapper.added(self.pair)
+        firsts = pieces([record.text for record in records], tokenizer)
+        seconds = pieces([record.text_b or "" for record in records], tokenizer) if self.pair else firsts
+        for number, (record, a, b) in enumerate(zip(records, firsts, seconds, strict=True)):
+            keep = shares(len(a), len(b), room) if self.pair else (room, 0)
+            if len(a) > keep[0] or (self.pair and len(b) > keep[1]):
+                data.cut.append(number)
+            a, b = a.part(0, keep[0]), b.part(0, keep[1])
+            wrapped = wrapper.wrap(a.ids, b.ids if self.pair else None)
+            n = len(wrapped.ids)
+            if self.config.pool in ("cls", "last"):
+                places = np.array([0 if self.config.pool == "cls" else n - 1])
+            elif encoder.reach == "none" or self.config.pool == "pair":
+                places = np.flatnonzero(wrapped.text >= 0)
+            else:
+                places = np.arange(n)
+            data.add(number, wrapped, [a, b] if self.pair else [a], places, self._gold(record))
+        return data
+
+    def _gold(self, record: TextRecord) -> npt.NDArray[Any]:
+        """What the record says, as the loss reads it; -1 where it is unknown.  Shapes: -> (1,) or (1, K)"""
+        if record.label is None:
+            return np.empty(0, np.int64)
+        if self.config.kind == "number":
+            return np.array([_number(record)], np.float32)
+        known = [self._numbers[label] for label in labels_of(record) if label in self._numbers]
+        if self.config.kind == "single":
+            return np.array([known[0] if known else -1], np.int64)
+        hot = np.zeros((1, len(self.config.labels)), np.float32)
+        hot[0, known] = 1.0
+        return hot
+
+    def use(self, data: TaskData) -> None:
+        """The examples that `prepare` is asked about."""
+        self._data = data
+
+    def prepare(self, rows: Rows) -> Any:
+        """Where the head reads, and the labels; see `Objective`."""
+        assert self._data is not None
+        return prepared(self._data, rows)
+
+    def build_head(self, encoder: Any, counts: Tensor | None = None) -> TextHead:
+        """A fresh head."""
+        return TextHead(encoder, self.config)
+
+    def loss(self, encoding: Encoding, head: nn.Module, batch: Batch) -> tuple[Tensor, int]:
+        """Sum of the losses over the examples, and their number."""
+        positions, gold = batch.targets[self.name]
+        logits = head(encoding, batch, positions).float()
+        if self.config.kind == "number":
+            return (logits[:, 0] - gold).square().sum(), len(gold)
+        if self.config.kind == "several":
+            losses = nn.functional.binary_cross_entropy_with_logits(logits, gold, reduction="none")
+            return losses.mean(1).sum(), len(gold)
+        weight = logits.new_tensor(self.config.weights) if self.config.weights else None
+        loss = nn.functional.cross_entropy(logits, gold, weight, ignore_index=-1, reduction="sum")
+        return loss, len(gold)
+
+    def baseline(self, data: TaskData) -> float:
+        """The mean loss of predicting from the labels' frequencies in this very data."""
+        gold = np.concatenate([g for g in data.gold if len(g)] or [np.zeros(1, np.float32)])
+        if self.config.kind == "number":
+            return float(gold.var())
+        if self.config.kind == "several":
+            p = gold.mean(0).clip(1e-6, 1 - 1e-6)
+            return float(-(p * np.log(p) + (1 - p) * np.log(1 - p)).mean())
+        p = np.bincount(gold[gold >= 0].astype(np.int64), minlength=1) / max(1, (gold >= 0).sum())
+        return float(-(p[p > 0] * np.log(p[p > 0])).sum())
+
+    def outputs(self, encoding: Encoding, head: nn.Module, batch: Batch) -> list[FloatArray]:
+        """Scores of every example of a batch.  Shapes: -> E × (outputs,)"""
+        return list(head(encoding, batch, batch.targets[self.name].positions).float().cpu().numpy())
+
+    def predictions(
+        self, data: TaskData, outputs: Sequence[FloatArray], decoding: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """What is said of every record, JSON-able."""
+        return [
+            self._prediction(record, scores) for record, scores in zip(data.records, outputs, strict=True)
+        ]
+
+    def _prediction(self, record: TextRecord, scores: FloatArray) -> dict[str, Any]:
+        texts = {"text": record.text} | ({"text_b": record.text_b} if self.pair else {})
+        found: dict[str, Any] = {"id": record.id, **texts}
+        if self.config.kind == "number":
+            return found | {"value": float(scores[0])}
+        if self.config.kind == "several":
+            p = 1.0 / (1.0 + np.exp(-scores.astype(np.float64)))
+            chosen = [label for label, share in zip(self.config.labels, p, strict=True) if share >= 0.5]
+            return found | {"labels": chosen, "probabilities": self._named(p)}
+        shifted = np.exp(scores.astype(np.float64) - scores.max())
+        p = shifted / shifted.sum()
+        best = int(p.argmax())
+        return found | {
+            "label": self.config.labels[best],
+            "probability": float(p[best]),
+            "probabilities": self._named(p),
+        }
+
+    def _named(self, p: npt.NDArray[np.float64]) -> dict[str, float]:
+        return {label: float(f"{share:.6g}") for label, share in zip(self.config.labels, p, strict=True)}
+
+    def tune(self, data: TaskData, outputs: Sequence[FloatArray]) -> dict[str, Any]:
+        """What is decided on dev: nothing."""
+        return {}
+
+    def measures(
+        self, records: Sequence[TextRecord], predictions: Sequence[Mapping[str, Any]]
+    ) -> dict[str, Measure]:
+        """The figures by name, the main one first."""
+        return metrics.measures(self.config.kind, self.config.labels, records, predictions)
+
+    def details(
+        self, records: Sequence[TextRecord], predictions: Sequence[Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        """Tables for people: figures by label and the confusion matrix."""
+        return metrics.details(self.config.kind, self.config.labels, records, predictions)
+
+    def wrong(self, record: TextRecord, prediction: Mapping[str, Any]) -> bool:
+        """Whether a prediction is not what the record says."""
+        if self.config.kind == "number":
+            return abs(float(prediction["value"]) - _number(record)) > 1.0
+        if self.config.kind == "several":
+            return set(prediction["labels"]) != set(labels_of(record))
+        return (prediction["label"],) != labels_of(record)
+
+    def gold_of(self, record: TextRecord) -> Any:
+        """What the record says, JSON-able."""
+        return list(record.label) if isinstance(record.label, tuple) else record.label
+
+    def unknown_labels(self, records: Sequence[TextRecord]) -> Counter[str]:
+        """Labels of records that the label set does not have."""
+        if self.config.kind == "number":
+            return Counter()
+        return Counter(
+            label for record in records for label in labels_of(record) if label not in self._numbers
+        )
+
+
+def labels_of(record: TextRecord) -> tuple[str, ...]:
+    """The labels of a record as strings."""
+    label = record.label
+    if label is None:
+        return ()
+    if isinstance(label, tuple):
+        return label
+    return (label if isinstance(label, str) else f"{label:g}",)
+
+
+def _kind_of(records: Sequence[TextRecord]) -> Literal["single", "several", "number"]:
+    """Lists mean several labels; numbers with a fraction mean a number; everything else is a name."""
+    if any(isinstance(record.label, tuple) for record in records):
+        return "several"
+    values = []
+    for record in records:
+        try:
+            values.append(float(record.label))  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            return "single"
+    return "number" if any(value != int(value) for value in values if math.isfinite(value)) else "single"
+
+
+def _number(record: TextRecord) -> float:
+    """Raises:  CorpusError: the label is no finite number."""
+    try:
+        value = float(record.label)  # type: ignore[arg-type]
+        if math.isfinite(value):
+            return value
+    except (TypeError, ValueError):
+        pass
+    raise CorpusError("not a number", got=repr(record.label)[:80], where=record.where)
+
+
+def _in_order(label: str) -> tuple[float, str]:
+    """Numbers by size, then names by the alphabet."""
+    try:
+        return (float(label), label)
+    except ValueError:
+        return (math.inf, label)
+
+
+def check_config(config: TextsConfig) -> None:
+    """Raises:  ConfigError: a run of this task without what training found."""
+    if config.kind == "auto" or config.pool == "auto":
+        raise ConfigError("the task has not been trained", fix="polyseme finetune")

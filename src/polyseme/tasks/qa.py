@@ -1,0 +1,329 @@
+"""Question and passage → the answer, a stretch of the passage, or none.
+
+Paper: Devlin et al. (2019), sections 4.2 and 4.3.
+
+    p_start(i) = softmax_i(S · v_i),   p_end(j) = softmax_j(E · v_j)
+    best span    ŝ = max_{i ≤ j < i + cap} S·v_i + E·v_j          over tokens i, j of the passage
+    no answer    s_null = S·v_0 + E·v_0;   none is predicted where s_null > ŝ + τ,   τ tuned on dev
+
+v_0 is the vector of [CLS], or of the last token where the encoder sees the left side only. Passages longer than
+max_length are read in windows that overlap: every answer of at most overlap + 1 tokens is whole in one of them.
+Answers are cut out of the passage by character offsets, so they are the user's text to the letter.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from polyseme.core.types import Batch, Encoding
+from polyseme.data.examples import SpecialTokens
+from polyseme.data.packing import Rows
+from polyseme.data.wrapping import Wrapper
+from polyseme.errors import CorpusError
+from polyseme.tasks._config import TaskConfig
+from polyseme.tasks._data import Piece, TaskData, pieces, prepared, windows
+from polyseme.tasks._heads import Features, by_example, example_of, in_rows, transform_of
+from polyseme.tasks.metrics import answers as metrics
+from polyseme.tasks.metrics.measure import Measure
+from polyseme.text.labelled.questions import read_questions
+from polyseme.text.labelled.records import Problems, QuestionRecord
+from polyseme.text.words import has_cjk
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float32]
+CANDIDATES = 20
+
+
+class QAConfig(TaskConfig):
+    """Section [qa] of a recipe.
+
+    Args:
+        max_length: longest window, tokens of the question, the passage and separators.
+        overlap: tokens of the passage that neighbouring windows share.
+        question_length: of longer questions only so many tokens are read.
+        answer_length: longest answer that is predicted, tokens.
+        no_answer: how a table writes that there is none.
+        unanswerable: whether some questions have no answer; found in the training file.
+        rules: how answers are compared: those of "squad" (words), or of "cmrc" (Chinese characters).
+    """
+
+    max_length: int = Field(384, ge=16)
+    overlap: int = Field(128, ge=1)
+    question_length: int = Field(64, ge=1)
+    answer_length: int = Field(30, ge=1)
+    no_answer: str = ""
+    unanswerable: bool | None = None
+    rules: Literal["auto", "squad", "cmrc"] = "auto"
+
+
+class QAHead(nn.Module):
+    """From the tokens' vectors to scores of beginning and of ending an answer.
+
+    Shapes:  encoding of (B, T), positions: (P,) -> (P, 2)
+    """
+
+    def __init__(self, encoder: Any, config: QAConfig) -> None:
+        super().__init__()
+        self.features = Features(encoder, config, None if config.hidden else 2)
+        self.transform = transform_of(encoder, config)
+        size = self.features.size
+        self.hidden = nn.Linear(size, config.hidden) if config.hidden else None
+        direct = self.features.table is not None and not config.hidden and not config.lstm
+        self.direct = nn.Parameter(torch.zeros(2)) if direct else None
+        self.classifier = None if direct else nn.Linear(config.hidden or size, 2)
+        if self.classifier is not None:
+            nn.init.normal_(self.classifier.weight, std=config.initializer_range)
+            nn.init.zeros_(self.classifier.bias)
+        if self.hidden is not None:
+            nn.init.normal_(self.hidden.weight, std=size**-0.5)
+            nn.init.zeros_(self.hidden.bias)
+
+    @property
+    def reads(self) -> str:
+        """Which layers it needs; see `Features`."""
+        return self.features.reads
+
+    def forward(self, encoding: Encoding, batch: Batch, positions: Tensor) -> Tensor:
+        h = self.features(encoding, batch, positions)
+        if self.transform is not None:
+            h = self.transform(h)
+        if self.hidden is not None:
+            h = torch.relu(self.hidden(h))
+        return h + self.direct if self.classifier is None else self.classifier(h)
+
+
+class QA:
+    """The objective; see the head of this file.
+
+    Args:
+        config: with what `learn` found.
+        special, seed: not needed: nothing is drawn.
+    """
+
+    name = "qa"
+    draws = False
+
+    def __init__(self, config: QAConfig, special: SpecialTokens | None = None, seed: int = 0) -> None:
+        self.config = config
+        self._data: TaskData | None = None
+
+    @classmethod
+    def read(
+        cls,
+        path: Path | str,
+        config: QAConfig,
+        columns: Mapping[str, str],
+        problems: Problems,
+        labelled: bool = True,
+    ) -> Iterator[QuestionRecord]:
+        """Records of a file, one by one."""
+        return read_questions(
+            path, columns=columns, problems=problems, labelled=labelled, no_answer=config.no_answer
+        )
+
+    @classmethod
+    def learn(cls, config: QAConfig, records: Sequence[QuestionRecord], encoder: Any) -> QAConfig:
+        """The configuration with what the training records show.
+
+        Raises:  CorpusError: no question has an answer.
+        """
+        if not any(record.answers for record in records):
+            raise CorpusError("no question has an answer", got=f"{len(records):,} questions")
+        none = any(record.answers == () for record in records)
+        chinese = sum(has_cjk(record.question) for record in records) > len(records) / 2
+        found = {
+            "unanswerable": none if config.unanswerable is None else config.unanswerable,
+            "rules": config.rules if config.rules != "auto" else ("cmrc" if chinese else "squad"),
+        }
+        return config.of({**config.model_dump(), **found}, cls.name)
+
+    def encode(self, records: Sequence[QuestionRecord], tokenizer: Any, encoder: Any) -> TaskData:
+        """Examples of records: windows of passages."""
+        data, wrapper = TaskData(records), Wrapper.of(tokenizer)
+        length = min(self.config.max_length, encoder.max_length)
+        most = max(1, min(self.config.question_length, (length - wrapper.added(True)) // 2))
+        questions = pieces([record.question for record in records], tokenizer)
+        different = list(dict.fromkeys(record.context for record in records))
+        contexts = dict(zip(different, pieces(different, tokenizer), strict=True))
+        for number, record in enumerate(records):
+            question, context = questions[number].part(0, most), contexts[record.context]
+            room = max(1, length - wrapper.added(True) - len(question))
+            answer = _tokens_of(record, context)
+            parts = list(windows(len(context), room, self.config.overlap))
+            if len(parts) > 1:
+                data.cut.append(number)
+            if answer is not None and not any(s <= answer[0] and answer[1] < e for s, e in parts):
+                begin = max(0, min(answer[0] - (room - (answer[1] - answer[0])) // 2, len(context) - room))
+                parts.append((begin, min(begin + room, len(context))))  # an answer longer than the overlap
+            for start, end in parts:
+                part = context.part(start, end)
+                wrapped = wrapper.wrap(question.ids, part.ids)
+                n = len(wrapped.ids)
+                null = n - 1 if encoder.reach == "left" else 0
+                inside = np.flatnonzero(wrapped.text == 1)
+                gold = np.empty((0, 2), np.int64)
+                if record.answers is not None:
+                    gold = np.array([[null, null]])
+                    if answer is not None and start <= answer[0] and answer[1] < end:
+                        gold = inside[np.array(answer) - start][None]
+                first = int(inside[0]) if len(inside) else 0
+                data.add(
+                    number, wrapped, [question, part], np.arange(n), gold, (null, first, part.offsets)
+                )
+        return data
+
+    def use(self, data: TaskData) -> None:
+        """The examples that `prepare` is asked about."""
+        self._data = data
+
+    def prepare(self, rows: Rows) -> Any:
+        """All tokens, and the first and last one of the answers; see `Objective`."""
+        assert self._data is not None
+        return prepared(self._data, rows)
+
+    def build_head(self, encoder: Any, counts: Tensor | None = None) -> QAHead:
+        """A fresh head."""
+        return QAHead(encoder, self.config)
+
+    def loss(self, encoding: Encoding, head: nn.Module, batch: Batch) -> tuple[Tensor, int]:
+        """Sum over the windows of -(log p_start + log p_end) / 2, and their number."""
+        positions, gold = batch.targets[self.name]
+        scores = head(encoding, batch, positions).float()  # (P, 2)
+        example = example_of(positions, batch.first)
+        rows = in_rows(scores, example, len(batch.first), -torch.inf).transpose(1, 2)  # (E, 2, longest)
+        losses = nn.functional.cross_entropy(rows.flatten(0, 1), gold.flatten(), reduction="sum")
+        return losses / 2, len(gold)
+
+    def baseline(self, data: TaskData) -> float:
+        """The mean loss of knowing nothing: every token is as likely."""
+        return float(np.mean([np.log(len(example.ids)) for example in data.examples]))
+
+    def outputs(self, encoding: Encoding, head: nn.Module, batch: Batch) -> list[FloatArray]:
+        """Scores of beginning and ending at every token of every example.  Shapes: -> E × (n, 2)"""
+        positions = batch.targets[self.name].positions
+        scores = head(encoding, batch, positions).float()
+        return by_example(scores, example_of(positions, batch.first), len(batch.first))
+
+    def predictions(
+        self, data: TaskData, outputs: Sequence[FloatArray], decoding: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """What is said of every question, JSON-able: the answer, its place, and how likely it is.
+
+        Args:
+            decoding: "threshold": τ of the head of this file; 0 where it was not tuned.
+        """
+        found: list[list[tuple[float, int, int]]] = [[] for _ in data.records]
+        nulls = [np.inf] * len(data.records)
+        for owner, (null, first, offsets), scores in zip(data.owners, data.details, outputs, strict=True):
+            nulls[owner] = min(nulls[owner], float(scores[null].sum()))
+            inside = scores[first : first + len(offsets)]
+            for score, i, j in best_spans(inside[:, 0], inside[:, 1], self.config.answer_length):
+                found[owner].append((score, int(offsets[i, 0]), int(offsets[j, 1])))
+        threshold = float(decoding.get("threshold", 0.0))
+        return [
+            self._prediction(record, sorted(candidates, reverse=True), null, threshold)
+            for record, candidates, null in zip(data.records, found, nulls, strict=True)
+        ]
+
+    def _prediction(
+        self,
+        record: QuestionRecord,
+        candidates: Sequence[tuple[float, int, int]],
+        null: float,
+        threshold: float,
+    ) -> dict[str, Any]:
+        candidates = list({(start, end): (s, start, end) for s, start, end in reversed(candidates)}.values())
+        candidates.sort(reverse=True)
+        scores = np.array([s for s, _, _ in candidates[:CANDIDATES]] + [null] * bool(self.config.unanswerable))
+        p = np.exp(scores - scores.max()) if len(scores) else scores
+        p = p / p.sum() if len(p) else p
+        best = candidates[0] if candidates else (-np.inf, 0, 0)
+        difference = null - best[0]
+        none = not candidates or (bool(self.config.unanswerable) and difference > threshold)
+        _, start, end = best
+        answer = {"answer": record.context[start:end], "start": start, "end": end} if candidates else {}
+        found: dict[str, Any] = {"id": record.id, "question": record.question}
+        said = {"answer": "", "start": None, "end": None} if none else answer
+        found |= said | {"probability": float(p[-1] if none and len(p) else p[0] if len(p) else 1.0)}
+        if self.config.unanswerable:
+            best_answer = answer or {"answer": "", "start": None, "end": None}
+            found |= {"no_answer_score": float(difference) if candidates else None, "best": best_answer}
+        return found
+
+    def tune(self, data: TaskData, outputs: Sequence[FloatArray]) -> dict[str, Any]:
+        """The threshold τ with the highest F1 on dev, where some questions have no answer."""
+        if not self.config.unanswerable:
+            return {}
+        predictions = self.predictions(data, outputs, {"threshold": np.inf})
+        threshold, value = metrics.tuned_threshold(self.config.rules, data.records, predictions)
+        return {"threshold": threshold, "threshold_dev_f1": value}
+
+    def measures(
+        self, records: Sequence[QuestionRecord], predictions: Sequence[Mapping[str, Any]]
+    ) -> dict[str, Measure]:
+        """The figures by name, the main one first."""
+        return metrics.measures(self.config.rules, records, predictions)
+
+    def details(
+        self, records: Sequence[QuestionRecord], predictions: Sequence[Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        """Tables for people: none."""
+        return {}
+
+    def wrong(self, record: QuestionRecord, prediction: Mapping[str, Any]) -> bool:
+        """Whether a prediction is not one of the answers, by the rules of exact match."""
+        return metrics.exact(self.config.rules, record, prediction["answer"]) == 0.0
+
+    def gold_of(self, record: QuestionRecord) -> Any:
+        """What the record says, JSON-able."""
+        return [text for text, _ in record.answers or ()]
+
+    def unknown_labels(self, records: Sequence[QuestionRecord]) -> Counter[str]:
+        """None: there are no labels."""
+        return Counter()
+
+
+def best_spans(start: FloatArray, end: FloatArray, cap: int, most: int = 5) -> list[tuple[float, int, int]]:
+    """The spans i … j with the highest start_i + end_j, i ≤ j < i + cap, best first.
+
+    Shapes:  start, end: (n,)
+    """
+    n = len(start)
+    if not n:
+        return []
+    width = min(cap, n)
+    padded = np.concatenate([end, np.full(width - 1, -np.inf, end.dtype)])
+    sums = start[:, None] + np.lib.stride_tricks.sliding_window_view(padded, width)  # (n, width)
+    flat = sums.ravel()
+    count = min(most, int(np.isfinite(flat).sum()))
+    top = np.argpartition(-flat, count - 1)[:count] if count else np.empty(0, np.int64)
+    top = top[np.lexsort((top, -flat[top]))]
+    return [(float(flat[k]), int(k // width), int(k // width + k % width)) for k in top]
+
+
+def _tokens_of(record: QuestionRecord, context: Piece) -> tuple[int, int] | None:
+    """The first and the last token of the first answer; None where there is none.  Ends are included."""
+    if not record.answers or not len(context):
+        return None
+    text, begin = record.answers[0]
+    end = begin + len(text)
+    ends = np.maximum.accumulate(context.offsets[:, 1])
+    first = int(np.searchsorted(ends, begin, side="right"))
+    last = int(np.searchsorted(context.offsets[:, 0], end, side="left")) - 1
+    if first >= len(context):
+        return None
+    return first, max(first, last)
+
+
+CONFIG = QAConfig
+BUILD = QA
+USE = ("question-answering", "predict RUN FILE")

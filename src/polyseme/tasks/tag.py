@@ -1,0 +1,342 @@
+"""Text → a class for every token: slots, names, parts of speech.
+
+Paper: Devlin et al. (2019), section 5.3: the class of a word is read from the vector of its first subword.
+
+    p_t = softmax(W v_t + b),   or a linear chain over them (Lample et al. 2016, section 2.2) with crf = true
+
+The tokens are those of the labelled file, and they are places in the text: which subwords, characters or words an
+encoder reads does not matter. Where an encoder's token covers several of the file's tokens, the later ones read the
+same vector plus a learned vector for their place in it. Sentences longer than max_length are read in overlapping
+windows; every token is judged where it has most context. BIO and BIOES tags come out as legal sequences.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from polyseme.core.types import Batch, Encoding
+from polyseme.data.examples import SpecialTokens
+from polyseme.data.packing import Rows
+from polyseme.data.wrapping import Wrapper
+from polyseme.errors import CorpusError
+from polyseme.layers.crf import LinearChainCRF, viterbi
+from polyseme.tasks._config import TaskConfig
+from polyseme.tasks._data import TaskData, pieces, prepared, windows
+from polyseme.tasks._heads import Features, by_example, example_of, in_rows, transform_of
+from polyseme.tasks.metrics import tags as metrics
+from polyseme.tasks.metrics.measure import Measure
+from polyseme.text.labelled.records import Problems, TagRecord
+from polyseme.text.labelled.sequences import read_tags
+from polyseme.text.labelled.tagging import allowed, scheme_of, spans
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float32]
+PLACES = 4
+"""Places in an encoder's token that are told apart: the first, the second, the third, later ones."""
+
+
+class TagConfig(TaskConfig):
+    """Section [tag] of a recipe.
+
+    Args:
+        labels: the tags; found in the training file.
+        column: of CoNLL and CoNLL-U files: which column holds the tags; None = the last, or upos.
+        crf: learn which tag follows which.
+        constrained: predict legal BIO or BIOES sequences only, where the tags are such.
+        overlap: tokens that two windows of a long sentence share.
+    """
+
+    labels: tuple[str, ...] = ()
+    column: str | None = None
+    crf: bool = False
+    constrained: bool = True
+    overlap: int = Field(32, ge=0)
+
+    @model_validator(mode="after")
+    def _labels_differ(self) -> Self:
+        if len(set(self.labels)) < len(self.labels):
+            raise ValueError(f"labels must differ, got {self.labels}")
+        return self
+
+
+class TagHead(nn.Module):
+    """From the tokens' vectors to scores of tags.
+
+    Shapes:  encoding of (B, T), positions: (P,) -> (P, K)
+    """
+
+    def __init__(self, encoder: Any, config: TagConfig) -> None:
+        super().__init__()
+        k = len(config.labels)
+        self.features = Features(encoder, config, None if config.hidden else k)
+        self.transform = transform_of(encoder, config)
+        size = self.features.size
+        self.hidden = nn.Linear(size, config.hidden) if config.hidden else None
+        direct = self.features.table is not None and not config.hidden and not config.lstm
+        self.direct = nn.Parameter(torch.zeros(k)) if direct else None
+        self.classifier = None if direct else nn.Linear(config.hidden or size, k)
+        self.place = nn.Embedding(PLACES, k)  # of a token within the encoder's token; the first adds nothing
+        nn.init.zeros_(self.place.weight)
+        if self.classifier is not None:
+            nn.init.normal_(self.classifier.weight, std=config.initializer_range)
+            nn.init.zeros_(self.classifier.bias)
+        if self.hidden is not None:
+            nn.init.normal_(self.hidden.weight, std=size**-0.5)
+            nn.init.zeros_(self.hidden.bias)
+        limits = allowed(config.labels) if config.constrained else None
+        self.crf = LinearChainCRF(k, limits) if config.crf else None
+
+    @property
+    def reads(self) -> str:
+        """Which layers it needs; see `Features`."""
+        return self.features.reads
+
+    def forward(self, encoding: Encoding, batch: Batch, positions: Tensor) -> Tensor:
+        h = self.features(encoding, batch, positions)
+        if self.transform is not None:
+            h = self.transform(h)
+        if self.hidden is not None:
+            h = torch.relu(self.hidden(h))
+        scores = h + self.direct if self.classifier is None else self.classifier(h)
+        place = _place_within(positions)
+        return scores + self.place(place) * (place > 0)[:, None]  # type: ignore[no-any-return]
+
+
+class Tag:
+    """The objective; see the head of this file.
+
+    Args:
+        config: with what `learn` found.
+        special, seed: not needed: nothing is drawn.
+    """
+
+    name = "tag"
+    draws = False
+
+    def __init__(self, config: TagConfig, special: SpecialTokens | None = None, seed: int = 0) -> None:
+        self.config = config
+        self._numbers = {label: i for i, label in enumerate(config.labels)}
+        self._scheme = scheme_of(config.labels)
+        self._data: TaskData | None = None
+
+    @classmethod
+    def read(
+        cls,
+        path: Path | str,
+        config: TagConfig,
+        columns: Mapping[str, str],
+        problems: Problems,
+        labelled: bool = True,
+    ) -> Iterator[TagRecord]:
+        """Records of a file, one by one."""
+        return read_tags(path, columns=columns, column=config.column, problems=problems, labelled=labelled)
+
+    @classmethod
+    def learn(cls, config: TagConfig, records: Sequence[TagRecord], encoder: Any) -> TagConfig:
+        """The configuration with the tags of the training records.
+
+        Raises:  CorpusError: there is one tag only.
+        """
+        counts = Counter(tag for record in records for tag in record.tags or ())
+        labels = config.labels or tuple(sorted(counts, key=lambda tag: (tag != "O", tag)))
+        if len(labels) < 2:
+            raise CorpusError(
+                "a tagger needs at least two tags",
+                got=f"{len(records):,} sentences, all tokens {labels[0]!r}" if labels else "no tag",
+                fix="other --train, or --columns tag=COLUMN",
+            )
+        return config.of({**config.model_dump(), "labels": labels}, cls.name)
+
+    def encode(self, records: Sequence[TagRecord], tokenizer: Any, encoder: Any) -> TaskData:
+        """Examples of records: windows where a sentence is long."""
+        data, wrapper = TaskData(records), Wrapper.of(tokenizer)
+        room = max(1, min(self.config.max_length, encoder.max_length) - wrapper.added(False))
+        for number, (record, piece) in enumerate(
+            zip(records, pieces([r.text for r in records], tokenizer), strict=True)
+        ):
+            places = _first_tokens(record.tokens, piece.offsets)
+            tags = np.array([self._numbers.get(tag, -1) for tag in record.tags or ()], np.int64)
+            parts = list(windows(len(piece), room, self.config.overlap))
+            if len(parts) > 1:
+                data.cut.append(number)
+            best = _best_window(places, parts)
+            for w, (start, end) in enumerate(parts):
+                mine = np.flatnonzero(best == w)
+                if len(parts) > 1 and not len(mine):
+                    continue
+                part = piece.part(start, end)
+                wrapped = wrapper.wrap(part.ids)
+                inside = np.flatnonzero(wrapped.text == 0)
+                there = inside[places[mine] - start] if len(inside) else np.zeros(len(mine), np.int64)
+                gold = tags[mine] if record.tags is not None else np.empty(0, np.int64)
+                data.add(number, wrapped, [part], there, gold, mine)
+        return data
+
+    def use(self, data: TaskData) -> None:
+        """The examples that `prepare` is asked about."""
+        self._data = data
+
+    def prepare(self, rows: Rows) -> Any:
+        """Where the head reads, and the tags; see `Objective`."""
+        assert self._data is not None
+        return prepared(self._data, rows)
+
+    def build_head(self, encoder: Any, counts: Tensor | None = None) -> TagHead:
+        """A fresh head."""
+        return TagHead(encoder, self.config)
+
+    def loss(self, encoding: Encoding, head: nn.Module, batch: Batch) -> tuple[Tensor, int]:
+        """Sum of -log p over the tokens, or with a chain over the sentences; and the number of tokens."""
+        positions, gold = batch.targets[self.name]
+        scores = head(encoding, batch, positions).float()
+        if self.config.crf:
+            example, n = example_of(positions, batch.first), len(batch.first)
+            padded, tags = in_rows(scores, example, n), in_rows(gold.clamp_min(0), example, n)
+            mask = in_rows(torch.ones_like(gold, dtype=torch.bool), example, n)
+            return head.crf(padded, tags, mask), len(gold)  # type: ignore[union-attr,operator]
+        return nn.functional.cross_entropy(scores, gold, ignore_index=-1, reduction="sum"), len(gold)
+
+    def baseline(self, data: TaskData) -> float:
+        """The mean loss of predicting from the tags' frequencies in this very data."""
+        gold = np.concatenate([g for g in data.gold if len(g)] or [np.zeros(1, np.int64)])
+        p = np.bincount(gold[gold >= 0], minlength=1) / max(1, (gold >= 0).sum())
+        return float(-(p[p > 0] * np.log(p[p > 0])).sum())
+
+    def outputs(self, encoding: Encoding, head: nn.Module, batch: Batch) -> list[FloatArray]:
+        """Scores of the tokens of every example; a chain's transitions are learned with them.  Shapes: -> E × (p, K)"""
+        positions = batch.targets[self.name].positions
+        scores = head(encoding, batch, positions).float()
+        return by_example(scores, example_of(positions, batch.first), len(batch.first))
+
+    def predictions(
+        self, data: TaskData, outputs: Sequence[FloatArray], decoding: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """What is said of every record, JSON-able: tokens with tags and probabilities, and spans."""
+        k = len(self.config.labels)
+        scores = [np.zeros((len(record.tokens), k), np.float32) for record in data.records]
+        for owner, mine, found in zip(data.owners, data.details, outputs, strict=True):
+            scores[owner][mine] = found
+        paths = viterbi(scores, *self._limits(decoding))
+        return [
+            self._prediction(record, path, found)
+            for record, path, found in zip(data.records, paths, scores, strict=True)
+        ]
+
+    def _limits(self, decoding: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+        """What beginning with a tag, following one and ending with one is worth: learned, or 0 and -∞."""
+        start, transition, end = (
+            np.where(legal, 0.0, -np.inf)
+            for legal in (allowed(self.config.labels) if self.config.constrained else _anything(self.config))
+        )
+        if "crf" in decoding:
+            learned = decoding["crf"]
+            start = start + np.asarray(learned["start"])
+            transition = transition + np.asarray(learned["transition"])
+            end = end + np.asarray(learned["end"])
+        return start, transition, end
+
+    def _prediction(self, record: TagRecord, path: IntArray, scores: FloatArray) -> dict[str, Any]:
+        shifted = np.exp(scores - scores.max(1, keepdims=True)) if len(scores) else scores
+        p = shifted / shifted.sum(1, keepdims=True) if len(scores) else scores
+        tags = [self.config.labels[i] for i in path]
+        tokens = [
+            {
+                "start": start,
+                "end": end,
+                "text": record.text[start:end],
+                "tag": tag,
+                "probability": float(f"{p[t, path[t]]:.6g}"),
+            }
+            for t, ((start, end), tag) in enumerate(zip(record.tokens, tags, strict=True))
+        ]
+        found: dict[str, Any] = {"id": record.id, "text": record.text, "tokens": tokens}
+        if self._scheme is not None:
+            found["spans"] = [
+                {
+                    "start": record.tokens[first][0],
+                    "end": record.tokens[last - 1][1],
+                    "label": kind,
+                    "text": record.text[record.tokens[first][0] : record.tokens[last - 1][1]],
+                }
+                for kind, first, last in spans(tags)
+            ]
+        return found
+
+    def tune(self, data: TaskData, outputs: Sequence[FloatArray]) -> dict[str, Any]:
+        """What is decided on dev: nothing."""
+        return {}
+
+    def measures(
+        self, records: Sequence[TagRecord], predictions: Sequence[Mapping[str, Any]]
+    ) -> dict[str, Measure]:
+        """The figures by name, the main one first."""
+        return metrics.measures(self._scheme, self.config.labels, records, predictions)
+
+    def details(self, records: Sequence[TagRecord], predictions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Tables for people: figures by kind and the confusion matrix of tags."""
+        return metrics.details(self._scheme, self.config.labels, records, predictions)
+
+    def wrong(self, record: TagRecord, prediction: Mapping[str, Any]) -> bool:
+        """Whether a prediction is not what the record says."""
+        return [token["tag"] for token in prediction["tokens"]] != list(record.tags or ())
+
+    def gold_of(self, record: TagRecord) -> Any:
+        """What the record says, JSON-able."""
+        return list(record.tags or ())
+
+    def unknown_labels(self, records: Sequence[TagRecord]) -> Counter[str]:
+        """Tags of records that the set does not have."""
+        return Counter(t for record in records for t in record.tags or () if t not in self._numbers)
+
+
+def _first_tokens(tokens: Sequence[tuple[int, int]], offsets: IntArray) -> IntArray:
+    """The first of the encoder's tokens that covers a part of each token of the file; the nearest where none does.
+
+    Shapes:  N spans, (n, 2) -> (N,)
+    """
+    if not len(offsets):
+        return np.zeros(len(tokens), np.int64)
+    begins = np.fromiter((start for start, _ in tokens), np.int64, len(tokens))
+    ends = np.maximum.accumulate(offsets[:, 1])
+    return np.minimum(np.searchsorted(ends, begins, side="right"), len(offsets) - 1)
+
+
+def _best_window(places: IntArray, parts: Sequence[tuple[int, int]]) -> IntArray:
+    """The window in which each place is farthest from an edge, the text's own edges not counted.  Shapes: (N,) -> (N,)"""
+    if len(parts) == 1:
+        return np.zeros(len(places), np.int64)
+    far = parts[-1][1]
+    margins = []
+    for start, end in parts:
+        left = places - start if start else np.full(len(places), far)
+        right = end - 1 - places if end < far else np.full(len(places), far)
+        margins.append(np.where((places >= start) & (places < end), np.minimum(left, right), -1))
+    return np.argmax(np.stack(margins), axis=0)
+
+
+def _place_within(positions: Tensor) -> Tensor:
+    """How many tokens before this one read the same place, at most PLACES - 1.  Shapes: (P,) -> (P,)"""
+    index = torch.arange(len(positions), device=positions.device)
+    begins = torch.ones_like(positions, dtype=torch.bool)
+    begins[1:] = positions[1:] != positions[:-1]
+    first = torch.where(begins, index, 0).cummax(0).values if len(index) else index
+    return (index - first).clamp_max(PLACES - 1)
+
+
+def _anything(config: TagConfig) -> tuple[Any, Any, Any]:
+    k = len(config.labels)
+    return np.ones(k, np.bool_), np.ones((k, k), np.bool_), np.ones(k, np.bool_)
+
+
+CONFIG = TagConfig
+BUILD = Tag
+USE = ("token-classification", "predict RUN FILE")

@@ -1,0 +1,131 @@
+"""Learning a task: updates by the gradient learner, judged on labelled examples by the task's own figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from polyseme.core.types import Batch, Encoding
+from polyseme.data.labelled import ExampleLoader
+from polyseme.train.features import TOKENS_PER_BATCH, by_length
+from polyseme.train.gradient import GradientLearner
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Labelled examples on which a task is judged.
+
+    Args:
+        task: it knows these examples.
+        data: their records and gold.
+        loader: their batches.
+        encode: hidden states of a batch.
+    """
+
+    task: Any
+    data: Any
+    loader: ExampleLoader
+    encode: Callable[[Batch], Encoding]
+
+    def outputs(self, head: nn.Module, device: torch.device) -> tuple[list[FloatArray], float]:
+        """What the head says of every example, and the mean loss; no dropout, float32.
+
+        Shapes:  -> N arrays, in the order of the examples
+        """
+        return outputs_of(self.task, self.loader, self.encode, head, device)
+
+    def figures(self, head: nn.Module, device: torch.device) -> tuple[dict[str, float], dict[str, Any], float]:
+        """The task's figures by name, the main one first; what was tuned for them; the mean loss."""
+        outputs, loss = self.outputs(head, device)
+        decoding = decoding_of(head) | self.task.tune(self.data, outputs)
+        predictions = self.task.predictions(self.data, outputs, decoding)
+        measures = self.task.measures(self.data.records, predictions)
+        return {name: float(m.value) for name, m in measures.items()}, decoding, loss
+
+
+def outputs_of(
+    task: Any,
+    loader: ExampleLoader,
+    encode: Callable[[Batch], Encoding],
+    head: nn.Module,
+    device: torch.device,
+) -> tuple[list[FloatArray], float]:
+    """What a head says of every example of a loader, and the mean loss where the labels are known.
+
+    Raises:  nothing; the modules are put in evaluation mode and stay there.
+    """
+    head.eval()
+    found: list[Any] = [None] * len(loader)
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for numbers in by_length(loader.lengths, TOKENS_PER_BATCH):
+            batch = loader.of(numbers).to(device)
+            assert batch.numbers is not None
+            encoding = encode(batch)
+            for number, output in zip(
+                batch.numbers.tolist(), task.outputs(encoding, head, batch), strict=True
+            ):
+                found[number] = output
+            if len(batch.targets[task.name].labels):
+                loss, n = task.loss(encoding, head, batch)
+                total, count = total + float(loss), count + n
+    return found, total / count if count else float("nan")
+
+
+def decoding_of(head: nn.Module) -> dict[str, Any]:
+    """What decoding needs of a head beside its scores: a chain's transitions."""
+    crf = getattr(head, "crf", None)
+    if crf is None:
+        return {}
+    parts = {name: getattr(crf, name).detach().cpu().tolist() for name in ("start", "transition", "end")}
+    return {"crf": parts}
+
+
+class TaskLearner:
+    """A gradient learner whose held-out evaluation is the task's.
+
+    Args:
+        inner: makes the updates.
+        judge: the labelled examples of every evaluation.
+    """
+
+    def __init__(self, inner: GradientLearner, judge: Judge) -> None:
+        self.inner, self.judge = inner, judge
+        self.head = inner.heads[judge.task.name]
+        self._baseline = float(judge.task.baseline(judge.data))
+
+    def step(self, batches: Sequence[Batch], progress: float) -> Mapping[str, float]:
+        """One update; see `GradientLearner`."""
+        return self.inner.step(batches, progress)
+
+    def evaluate(self, batches: Sequence[Batch]) -> dict[str, float]:
+        """The task's figures on the judge's examples; `criterion` is smaller where the main one is better."""
+        self.inner.encoder.eval()
+        figures, _, loss = self.judge.figures(self.head, self.inner.device)
+        self.inner.encoder.train(not self.inner.config.frozen)
+        self.head.train()
+        name = self.judge.task.name
+        main = next(iter(figures.values()))
+        scores = {f"{name}_loss": loss, f"{name}_baseline": self._baseline}
+        scores |= {f"{name}_{key}": value for key, value in figures.items()}
+        return scores | {"criterion": -main if main == main else loss}
+
+    def weights(self) -> dict[str, Tensor]:
+        """Copies of all weights; see `GradientLearner`."""
+        return self.inner.weights()
+
+    def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Everything needed to go on."""
+        return self.inner.state_dict()
+
+    def load_state_dict(self, tensors: Mapping[str, Tensor], extra: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        self.inner.load_state_dict(tensors, extra)

@@ -1,0 +1,414 @@
+"""Adapting a run to a task from one call: labelled files in, run directory out. The table of contents of a fine-tune.
+
+run + labelled files ─► records ─► label set ─► examples ─► batches
+                                                               │
+run directory ◄─ checkpoints, weights, results ◄─ trainer ◄─ learner (encoder, head, optimiser), judged on dev
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from polyseme.core import registry
+from polyseme.core.reporter import NullReporter, Reporter
+from polyseme.core.rng import Random
+from polyseme.core.types import Batch, Encoding
+from polyseme.core.version import __version__
+from polyseme.data.labelled import ExampleLoader
+from polyseme.errors import ConfigError, CorpusError, RunError
+from polyseme.text.labelled.records import Problems
+from polyseme.text.tokenizers import Tokenizer
+from polyseme.train import card, distributed
+from polyseme.train.adaptation import Judge, TaskLearner
+from polyseme.train.budget import Budget
+from polyseme.train.building import build_encoder, special_ids
+from polyseme.train.features import KnownLayers
+from polyseme.train.gradient import GradientLearner, read_layers
+from polyseme.train.opening import only_one_trains
+from polyseme.train.precision import resolve_device, resolve_precision
+from polyseme.train.recipe import Recipe, adapted, from_dict
+from polyseme.train.resuming import check_same_request
+from polyseme.train.run import RunDirectory
+from polyseme.train.trainer import Trainer
+
+__all__ = ["FinetuneRequest", "finetune"]
+
+DEV_SHARE = 0.1
+"""Of the training examples, what is held out where no dev file is given."""
+
+KNOWN_LAYERS_BYTES = 2 << 30
+"""Memory for a frozen encoder's hidden states; with more of them they are computed anew in every epoch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneRequest:
+    """What `polyseme finetune` was asked to do.
+
+    Args:
+        task: registry key: classify, pair, tag, qa.
+        run: the pretrained or imported run.
+        train, dev: labelled files; without dev a share of train is held out.
+        output: the run directory to make.
+        feature_based: freeze the encoder; learn the layer mix and a small head.
+        from_scratch: random weights in place of the run's, to see what pretraining is worth.
+        epochs, batch_size, learning_rate, max_length: None = what suits the run and the files.
+        settings: from --set.
+        columns: our names of columns to those of the files.
+        seed: decides the head's first weights, order and dropout.
+        resume: go on with `output`.
+        threads: CPU threads; None = torch's choice.
+        device: auto, cpu, cuda.
+    """
+
+    task: str
+    run: str | Path
+    train: str | Path
+    output: Path
+    dev: str | Path | None = None
+    feature_based: bool = False
+    from_scratch: bool = False
+    epochs: float | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    max_length: int | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    columns: dict[str, str] = field(default_factory=dict)
+    seed: int = 1
+    resume: bool = False
+    threads: int | None = None
+    device: str = "auto"
+
+
+def finetune(request: FinetuneRequest, reporter: Reporter | None = None) -> RunDirectory:
+    """Train a task on top of a run.
+
+    Args:
+        request: what to do.
+        reporter: told about progress.
+    Returns the new run; `meta["results"]["dev"]` are the figures of its weights on dev.
+    Raises:  ConfigError, CorpusError, RunError: the request is wrong; nothing was changed.
+             Interrupted: a signal asked to stop; everything is saved.
+             StorageError, CheckpointError, TrainingError: as they say.
+
+    Example:
+        run = finetune(FinetuneRequest(task="classify", run="runs/bert", train="train.tsv", dev="dev.tsv",
+                                       output=Path("runs/sentiment")))
+    """
+    with closing(reporter or NullReporter()) as reporter:
+        device = resolve_device(request.device)
+        if request.threads:
+            torch.set_num_threads(request.threads)
+        registry.tasks.load(request.task)
+        start = RunDirectory.open(request.run)
+        tokenizer = Tokenizer.from_file(start.path / "tokenizer.json")
+        base = from_dict(start.meta["recipe"])
+        encoder = build_encoder(base, tokenizer)
+        recipe = _recipe(request, base, encoder)
+        problems = Problems()
+        train, dev = _read(request, recipe, problems)
+        task_class = registry.tasks.load(request.task).BUILD
+        learned = task_class.learn(recipe.section(request.task), train, encoder)
+        recipe = recipe.with_section(request.task, **learned.model_dump())
+        recipe = _with_length(recipe, request, len(train))
+        recipe = recipe.with_section(
+            "train", precision=resolve_precision(recipe.section("train").precision, device)
+        )
+        facts = _facts(request, recipe, train, dev, problems)
+        for note in facts["notes"]:
+            reporter.note(note)
+        run = _open(request, recipe, start, facts)
+        began = time.perf_counter()
+        trainer, judge = _build(request, recipe, run, start, encoder, tokenizer, (train, dev), device, reporter)
+        trainer.at.seconds += time.perf_counter() - began
+        if request.resume:
+            trainer.resume()
+        with only_one_trains(run):
+            trainer.train()
+        _finish(run, trainer.learner, judge, device)
+        return run
+
+
+def _recipe(request: FinetuneRequest, base: Recipe, encoder: Any) -> Recipe:
+    """The task's recipe with defaults that suit the encoder and how it is used."""
+    width = int(encoder.config.hidden_size)
+    static = encoder.reach == "none"
+    recurrent = getattr(encoder, "two_way", False)
+    if request.feature_based or (static and not any(p.requires_grad for p in encoder.parameters())):
+        rate = 1e-2 if hasattr(encoder, "active") else 1e-3
+        train = {"frozen": True, "learning_rate": rate, "warmup": 0.0, "patience": 10, "weight_decay": 0.0}
+    elif static or recurrent:
+        train = {"learning_rate": 1e-3, "warmup": 0.1, "patience": 5}
+    else:
+        train = {"learning_rate": float(f"{5e-5 * 768 / width:.2g}"), "warmup": 0.1}
+    train |= {"batch_size": 32, "spike_factor": 0.0}
+    task = {"mix": True} if request.feature_based else {}
+    train |= {k: v for k in ("batch_size", "learning_rate") if (v := getattr(request, k)) is not None}
+    if request.max_length is not None:
+        task["max_length"] = request.max_length  # type: ignore[assignment]
+    return adapted(base, request.task, {"train": train, request.task: task}, request.settings)
+
+
+def _with_length(recipe: Recipe, request: FinetuneRequest, n: int) -> Recipe:
+    """The number of evaluations: every epoch, or more often where there are few epochs."""
+    epochs = _epochs(request, recipe, n)
+    if "train.evaluations" in request.settings:
+        return recipe
+    return recipe.with_section("train", evaluations=max(1, min(100, math.ceil(epochs * (2 if epochs <= 5 else 1)))))
+
+
+def _epochs(request: FinetuneRequest, recipe: Recipe, n: int) -> float:
+    """Passes over the training examples: few examples are read more often, not faster (Mosbach et al. 2021)."""
+    if request.epochs is not None:
+        return request.epochs
+    train = recipe.section("train")
+    least, updates, most = (3, 2000, 100) if train.frozen else (3, 600, 20)
+    return float(max(least, min(most, math.ceil(updates * train.batch_size / max(1, n)))))
+
+
+def _read(request: FinetuneRequest, recipe: Recipe, problems: Problems) -> tuple[list[Any], list[Any]]:
+    """Training and dev records.
+
+    Raises:  CorpusError: a file holds no labelled record.
+    """
+    task, config = registry.tasks.load(request.task).BUILD, recipe.section(request.task)
+
+    def labelled(path: str | Path) -> list[Any]:
+        records = [r for r in task.read(path, config, request.columns, problems) if _has_label(r)]
+        if not records:
+            raise CorpusError("the file holds no labelled example", where=path, fix="--columns label=COLUMN")
+        return records
+
+    train = labelled(request.train)
+    if request.dev is not None:
+        return train, labelled(request.dev)
+    held = [r for r in train if _held_out(r)]
+    if not held or len(held) == len(train):
+        held = train[:: max(2, int(1 / DEV_SHARE))]
+    chosen = {id(r) for r in held}
+    kept = [r for r in train if id(r) not in chosen]
+    if not kept:
+        raise CorpusError(
+            "too few examples to hold some out", got=f"{len(train)} examples", where=request.train, fix="--dev FILE"
+        )
+    return kept, held
+
+
+def _has_label(record: Any) -> bool:
+    return any(getattr(record, name, None) is not None for name in ("label", "tags", "answers"))
+
+
+def _key(record: Any) -> bytes:
+    """What makes two records the same input."""
+    parts = [getattr(record, name, None) for name in ("text", "text_b", "question", "context")]
+    return hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+
+
+def _held_out(record: Any) -> bool:
+    """A share of the inputs by their hash: equal inputs are on one side; questions go with their passage's group."""
+    group = getattr(record, "group", "") or getattr(record, "context", None)
+    key = hashlib.blake2b(repr(group).encode("utf-8", "surrogatepass"), digest_size=8).digest() if group else _key(record)
+    return int.from_bytes(key, "big") / 2**64 < DEV_SHARE
+
+
+def _facts(
+    request: FinetuneRequest, recipe: Recipe, train: Sequence[Any], dev: Sequence[Any], problems: Problems
+) -> dict[str, Any]:
+    """What run.json says of the files, and what a person is told."""
+    known = {_key(r) for r in train}
+    shared = sum(_key(r) in known for r in dev)
+    task = registry.tasks.load(request.task).BUILD(recipe.section(request.task))
+    unknown = task.unknown_labels(dev)
+    notes = list(problems.summary())
+    if request.dev is None:
+        notes.append(f"no --dev: {len(dev):,} of {len(dev) + len(train):,} examples of --train are held out")
+    if shared:
+        notes.append(f"{shared:,} of {len(dev):,} dev examples are also training examples: the figures flatter")
+    if unknown:
+        most = ", ".join(f"{label!r} ({n:,})" for label, n in unknown.most_common(5))
+        notes.append(f"dev has {len(unknown):,} labels that train does not have and that count as errors: {most}")
+    return {
+        "train": {"path": str(request.train), "examples": len(train), "sha256": _digest(request.train)},
+        "dev": {
+            "path": str(request.dev or request.train),
+            "examples": len(dev),
+            "sha256": _digest(request.dev or request.train),
+            "also_in_train": shared,
+            "unknown_labels": dict(unknown),
+        },
+        "columns": dict(request.columns),
+        "problems": problems.report(),
+        "notes": notes,
+    }
+
+
+def _digest(path: str | Path) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _open(
+    request: FinetuneRequest, recipe: Recipe, start: RunDirectory, facts: Mapping[str, Any]
+) -> RunDirectory:
+    """A new run directory, or, to resume, the one there is.
+
+    Raises:  RunError: the folder holds something already; to resume: the request or a file is another one.
+    """
+    asked = {
+        "recipe": recipe.as_dict(),
+        "seed": request.seed,
+        "budget": f"{_epochs(request, recipe, facts['train']['examples']):g} epochs",
+        "start": None if request.from_scratch else start.meta.get("files"),
+        "train": facts["train"]["sha256"],
+        "dev": facts["dev"]["sha256"],
+        "columns": facts["columns"],
+    }
+    if request.resume:
+        run = RunDirectory.open(request.output)
+        if "adapted" not in run.meta:
+            raise RunError("not a run that finetune began", where=request.output, fix="polyseme pretrain … --resume")
+        check_same_request(run, asked)
+        return run
+    run = RunDirectory.create(
+        request.output,
+        {
+            "model": start.meta["model"],
+            "status": "training",
+            "asked": asked,
+            "recipe": recipe.as_dict(),
+            "adapted": {
+                "task": request.task,
+                "from": str(start.path),
+                "from_scratch": request.from_scratch,
+                "feature_based": request.feature_based,
+                **facts,
+            },
+            "versions": {
+                "polyseme": __version__,
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
+            **{k: start.meta[k] for k in ("embedding",) if k in start.meta},
+        },
+    )
+    Tokenizer.from_file(start.path / "tokenizer.json").save(run.path / "tokenizer.json")
+    return run
+
+
+def _build(
+    request: FinetuneRequest,
+    recipe: Recipe,
+    run: RunDirectory,
+    start: RunDirectory,
+    encoder: Any,
+    tokenizer: Tokenizer,
+    records: tuple[Sequence[Any], Sequence[Any]],
+    device: torch.device,
+    reporter: Reporter,
+) -> tuple[Trainer, Judge]:
+    """Encoder, head, learner, batches and the trainer that drives them, at step 0."""
+    train, special = recipe.section("train"), special_ids(tokenizer)
+    encoder.load_state_dict(_encoder_weights(request, recipe, start, tokenizer, reporter))
+    reporter.stage("preparing", 0, None)
+    loaders, datas, tasks = [], [], []
+    for part, random in zip(records, (Random(request.seed, "order"), None), strict=True):
+        task = registry.tasks.load(request.task).BUILD(recipe.section(request.task), special, request.seed)
+        data = task.encode(part, tokenizer, encoder)
+        task.use(data)
+        spelled = data.unknown if getattr(encoder, "open_vocabulary", False) else None
+        loaders.append(ExampleLoader(data.examples, [task], special, random, spelled, tokenizer.vocab_size))
+        datas.append(data)
+        tasks.append(task)
+    if datas[0].cut:
+        reporter.note(
+            f"{len(datas[0].cut):,} of {len(records[0]):,} training texts are longer than "
+            f"{recipe.section(request.task).max_length} tokens: cut, or read in windows"
+        )
+    torch.manual_seed(request.seed)
+    counts = torch.zeros(0)
+    inner = GradientLearner(encoder, [tasks[0]], train, device, counts, request.seed)
+    head = inner.heads[request.task]
+    encode = _reader(inner, [head], loaders, device, reporter) if train.frozen else None
+    if encode is not None:
+        inner.know(encode[0])
+    judge = Judge(
+        tasks[1], datas[1], loaders[1], encode[1] if encode else partial(read_layers, encoder, [head])
+    )
+    run.save_meta(parameters=inner.n_parameters, trained_parameters=inner.n_trained)
+    n = len(loaders[0])
+    return (
+        Trainer(
+            TaskLearner(inner, judge),
+            partial(_stream, loaders[0], train.rows),
+            [],
+            run,
+            Budget(epochs=_epochs(request, recipe, len(records[0]))),
+            train,
+            steps_per_epoch=n / train.batch_size,
+            tokens_per_row=float(loaders[0].lengths.mean()),
+            reporter=reporter,
+        ),
+        judge,
+    )
+
+
+def _encoder_weights(
+    request: FinetuneRequest, recipe: Recipe, start: RunDirectory, tokenizer: Tokenizer, reporter: Reporter
+) -> dict[str, torch.Tensor]:
+    """The run's weights of the encoder, or fresh ones."""
+    if request.from_scratch:
+        torch.manual_seed(request.seed)
+        return dict(build_encoder(recipe, tokenizer).state_dict())
+    weights, warning = start.weights()
+    if warning:
+        reporter.note(warning)
+    return {k.removeprefix("encoder."): v for k, v in weights.items() if k.startswith("encoder.")}
+
+
+def _reader(
+    inner: GradientLearner,
+    heads: Sequence[torch.nn.Module],
+    loaders: Sequence[ExampleLoader],
+    device: torch.device,
+    reporter: Reporter,
+) -> list[Callable[[Batch], Encoding]] | None:
+    """Hidden states of a frozen encoder, computed once where they fit into memory."""
+    if all(getattr(head, "reads", "at") == "none" for head in heads):
+        return None
+    if sum(KnownLayers.size(inner.encoder, heads, loader) for loader in loaders) > KNOWN_LAYERS_BYTES:
+        return None
+    reporter.stage("encoding", 0, None)
+    inner.encoder.eval()
+    return [KnownLayers(inner.encoder, heads, loader, device) for loader in loaders]
+
+
+def _stream(
+    loader: ExampleLoader, rows: int, row: int, progress: Callable[[int], float]
+) -> Iterator[Batch]:
+    first, stride = row + distributed.rank() * rows, rows * distributed.size()
+    return loader.stream(count(first, stride), rows, progress)
+
+
+def _finish(run: RunDirectory, learner: Any, judge: Judge, device: torch.device) -> None:
+    """Judge the weights that were kept, and keep what was tuned for them."""
+    weights, _ = run.weights()
+    learner.inner.load_weights(weights)
+    learner.inner.encoder.eval()
+    figures, decoding, loss = judge.figures(learner.head, device)
+    results = run.meta["results"] | {"dev": figures | {"loss": loss}}
+    mix = getattr(learner.head.features, "mix", None)
+    if mix is not None:
+        results["mix"] = {"weights": mix.shares, "gamma": float(mix.gamma)}
+    run.save_meta(results=results, decoding=decoding)
+    card.write(run)
