@@ -1,0 +1,181 @@
+"""Figures of numbers: Pearson's and Spearman's correlation, squared and absolute error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from polyseme.errors import InputError
+from polyseme.tasks.metrics.measure import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Measure,
+    Resampled,
+    blocks,
+    mean_of,
+    times_drawn,
+)
+
+__all__ = ["RankCorrelation", "measures", "pearson", "spearman"]
+
+
+def measures(gold: npt.ArrayLike, predicted: npt.ArrayLike) -> dict[str, Resampled]:
+    """pearson, spearman, mean_squared_error, mean_absolute_error.
+
+    Shapes:  gold, predicted: (N,)
+    """
+    x, y = np.asarray(gold, np.float64), np.asarray(predicted, np.float64)
+    if x.shape != y.shape:
+        raise InputError(
+            "gold and predictions do not fit", got=f"{x.shape} and {y.shape}", expected="equal shapes"
+        )
+    return {
+        "pearson": pearson(x, y),
+        "spearman": RankCorrelation("spearman", x, y),
+        "mean_squared_error": mean_of("mean_squared_error", (x - y) ** 2),
+        "mean_absolute_error": mean_of("mean_absolute_error", np.abs(x - y)),
+    }
+
+
+def pearson(x: FloatArray, y: FloatArray) -> Measure:
+    """Pearson's correlation, from sums of 1, x, y, x², y² and xy of numbers of about unit size; NaN for constants.
+
+    Paired tests need the same scale of two systems, so the gold numbers x set it for both columns.
+    Shapes:  x, y: (N,)
+    """
+    scale = float(x.std()) or 1.0
+    middle = float(x.mean()) if len(x) else 0.0
+    a, b = (x - middle) / scale, (y - middle) / scale
+    return Measure("pearson", np.stack([np.ones_like(a), a, b, a * a, b * b, a * b], 1), _pearson)
+
+
+def _pearson(sums: FloatArray) -> FloatArray:
+    n, a, b, aa, bb, ab = np.moveaxis(sums, -1, 0)
+    a, b = a / n, b / n
+    aa, bb, ab = aa / n, bb / n, ab / n
+    spread_a, spread_b = aa - a * a, bb - b * b
+    # below the rounding of the sums there is no spread
+    constant = (spread_a <= 1e-13 * aa) | (spread_b <= 1e-13 * bb)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(constant, np.nan, (ab - a * b) / np.sqrt(spread_a * spread_b))
+
+
+def spearman(x: FloatArray, y: FloatArray) -> FloatArray:
+    """Spearman's rank correlation of every row, ties sharing their mean rank; NaN for constant rows.
+
+    Shapes:  x, y: (R, N) -> (R,)
+    """
+    from scipy.stats import rankdata
+
+    a, b = (rankdata(values, axis=1) for values in (x, y))
+    a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        result: FloatArray = (a * b).sum(1) / np.sqrt((a * a).sum(1) * (b * b).sum(1))
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class RankCorrelation:
+    """Spearman's correlation as a resampled figure; no sort for each draw.
+
+    A draw is a weight for every example (how often it was drawn). The examples were sorted once, so the mean rank of
+    a group of ties is the weight before it plus half of one more than its own:
+
+        rank_g = Σ_{h<g} t_h + (t_g + 1) / 2,   t_g = Σ_{i in g} w_i
+
+    Shapes:  x, y: (N,)
+    """
+
+    name: str
+    x: FloatArray
+    y: FloatArray
+
+    @property
+    def n(self) -> int:
+        return len(self.x)
+
+    @property
+    def examples(self) -> int:
+        return len(self.x)
+
+    @property
+    def value(self) -> float:
+        return float(self._of(np.ones((1, len(self.x))))[0]) if len(self.x) else float("nan")
+
+    def values(self, chosen: IntArray) -> FloatArray:
+        """The correlation of every row of drawn examples.
+
+        Shapes:  chosen: (R, N) -> (R,)
+        """
+        n = self.examples
+        return np.concatenate(
+            [
+                self._of(times_drawn(chosen[block], n))
+                for block in blocks(len(chosen), max(n, chosen.shape[1]))
+            ]
+        )
+
+    def mixed(self, other: RankCorrelation, swapped: BoolArray) -> FloatArray:
+        """The correlation where the swapped examples have the other system's y: its examples of weight 1 or 0.
+
+        Shapes:  swapped: (R, N) -> (R,)
+        """
+        both = RankCorrelation(
+            self.name, np.concatenate([self.x, other.x]), np.concatenate([self.y, other.y])
+        )
+        return np.concatenate(
+            [
+                both._of(np.concatenate([~swapped[block], swapped[block]], 1).astype(np.float64))
+                for block in blocks(len(swapped), both.examples)
+            ]
+        )
+
+    @cached_property
+    def _groups(self) -> tuple[_Groups, _Groups]:
+        return _Groups.of(self.x), _Groups.of(self.y)
+
+    def _of(self, weights: FloatArray) -> FloatArray:
+        if np.isnan(self.x).any() or np.isnan(self.y).any():
+            return np.full(len(weights), np.nan)
+        middle = (weights.sum(1, keepdims=True) + 1) / 2
+        a, b = ((groups.ranks(weights) - middle) for groups in self._groups)
+        heavy = weights * a
+        above = np.einsum("rn,rn->r", heavy, b)
+        spread_a = np.einsum("rn,rn->r", heavy, a)
+        spread_b = np.einsum("rn,rn,rn->r", weights, b, b)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            result: FloatArray = above / np.sqrt(spread_a * spread_b)
+        return result
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """Numbers sorted once into groups of equal ones.
+
+    Shapes:  order: (N,) examples by value.  starts: (G,) where groups begin.  group: (N,) of every example
+    """
+
+    order: IntArray
+    starts: IntArray
+    group: IntArray
+
+    @classmethod
+    def of(cls, values: FloatArray) -> _Groups:
+        order = np.argsort(values, kind="stable")
+        new = np.r_[True, np.diff(values[order]) != 0]
+        group = np.empty(len(values), np.int64)
+        group[order] = np.cumsum(new) - 1
+        return cls(order, np.flatnonzero(new), group)
+
+    def ranks(self, weights: FloatArray) -> FloatArray:
+        """Mean rank of every example within each draw.  Shapes: (R, N) -> (R, N)"""
+        total = weights[:, self.order]
+        if len(self.starts) < len(self.order):
+            total = np.add.reduceat(total, self.starts, axis=1)
+        rank = np.cumsum(total, axis=1)
+        rank -= total / 2 - 0.5
+        return rank[:, self.group]
