@@ -30,8 +30,8 @@ from polyseme.errors import ConfigError, CorpusError
 from polyseme.tasks._config import Pool, TaskConfig
 from polyseme.tasks._data import TaskData, pieces, prepared
 from polyseme.tasks._heads import Features, Transform, example_of, max_of, mean_of, transform_of
-from polyseme.tasks.metrics import texts as metrics
-from polyseme.tasks.metrics.measure import Measure
+from polyseme.tasks._scoring import labels_of, text_details, text_measures
+from polyseme.tasks.metrics.measure import Resampled
 from polyseme.text.labelled.records import Problems, TextRecord
 from polyseme.text.labelled.tables import read_texts
 
@@ -322,15 +322,15 @@ class Texts:
 
     def measures(
         self, records: Sequence[TextRecord], predictions: Sequence[Mapping[str, Any]]
-    ) -> dict[str, Measure]:
+    ) -> dict[str, Resampled]:
         """The figures by name, the main one first."""
-        return metrics.measures(self.config.kind, self.config.labels, records, predictions)
+        return text_measures(self.config.kind, self.config.labels, records, predictions)
 
     def details(
         self, records: Sequence[TextRecord], predictions: Sequence[Mapping[str, Any]]
     ) -> dict[str, Any]:
         """Tables for people: figures by label and the confusion matrix."""
-        return metrics.details(self.config.kind, self.config.labels, records, predictions)
+        return text_details(self.config.kind, self.config.labels, records, predictions)
 
     def wrong(self, record: TextRecord, prediction: Mapping[str, Any]) -> bool:
         """Whether a prediction is not what the record says."""
@@ -351,16 +351,6 @@ class Texts:
         return Counter(
             label for record in records for label in labels_of(record) if label not in self._numbers
         )
-
-
-def labels_of(record: TextRecord) -> tuple[str, ...]:
-    """The labels of a record as strings."""
-    label = record.label
-    if label is None:
-        return ()
-    if isinstance(label, tuple):
-        return label
-    return (label if isinstance(label, str) else f"{label:g}",)
 
 
 def _kind_of(records: Sequence[TextRecord]) -> Literal["single", "several", "number"]:

@@ -33,7 +33,7 @@ from polyseme.tasks._config import TaskConfig
 from polyseme.tasks._data import Piece, TaskData, pieces, prepared, windows
 from polyseme.tasks._heads import Features, by_example, example_of, in_rows, transform_of
 from polyseme.tasks.metrics import answers as metrics
-from polyseme.tasks.metrics.measure import Measure
+from polyseme.tasks.metrics.measure import Resampled
 from polyseme.text.labelled.questions import read_questions
 from polyseme.text.labelled.records import Problems, QuestionRecord
 from polyseme.text.words import has_cjk
@@ -53,7 +53,7 @@ class QAConfig(TaskConfig):
         answer_length: longest answer that is predicted, tokens.
         no_answer: how a table writes that there is none.
         unanswerable: whether some questions have no answer; found in the training file.
-        rules: how answers are compared: those of "squad" (words), or of "cmrc" (Chinese characters).
+        rules: how answers are compared: the official rules of SQuAD (words), or of CMRC (Chinese characters).
     """
 
     max_length: int = Field(384, ge=16)
@@ -62,7 +62,7 @@ class QAConfig(TaskConfig):
     answer_length: int = Field(30, ge=1)
     no_answer: str = ""
     unanswerable: bool | None = None
-    rules: Literal["auto", "squad", "cmrc"] = "auto"
+    rules: Literal["auto", "squad-1.1", "squad-2.0", "cmrc-2018"] = "auto"
 
 
 class QAHead(nn.Module):
@@ -114,6 +114,7 @@ class QA:
 
     def __init__(self, config: QAConfig, special: SpecialTokens | None = None, seed: int = 0) -> None:
         self.config = config
+        self._rules: metrics.Rules = "squad-2.0" if config.rules == "auto" else config.rules
         self._data: TaskData | None = None
 
     @classmethod
@@ -142,7 +143,7 @@ class QA:
         chinese = sum(has_cjk(record.question) for record in records) > len(records) / 2
         found = {
             "unanswerable": none if config.unanswerable is None else config.unanswerable,
-            "rules": config.rules if config.rules != "auto" else ("cmrc" if chinese else "squad"),
+            "rules": config.rules if config.rules != "auto" else ("cmrc-2018" if chinese else "squad-2.0"),
         }
         return config.of({**config.model_dump(), **found}, cls.name)
 
@@ -264,14 +265,23 @@ class QA:
         if not self.config.unanswerable:
             return {}
         predictions = self.predictions(data, outputs, {"threshold": np.inf})
-        threshold, value = metrics.tuned_threshold(self.config.rules, data.records, predictions)
-        return {"threshold": threshold, "threshold_dev_f1": value}
+        golds = [self.gold_of(record) for record in data.records]
+        scores = [
+            metrics.score(p["best"]["answer"], g, self._rules)[1]
+            for p, g in zip(predictions, golds, strict=True)
+        ]
+        differences = [np.inf if (d := p["no_answer_score"]) is None else d for p in predictions]
+        answered = [bool(p["best"]["answer"]) for p in predictions]
+        threshold, value = metrics.best_threshold(differences, [bool(g) for g in golds], scores, answered)
+        return {"threshold": threshold, "dev_f1": value} if np.isfinite(threshold) else {}
 
     def measures(
         self, records: Sequence[QuestionRecord], predictions: Sequence[Mapping[str, Any]]
-    ) -> dict[str, Measure]:
+    ) -> dict[str, Resampled]:
         """The figures by name, the main one first."""
-        return metrics.measures(self.config.rules, records, predictions)
+        golds = [self.gold_of(record) for record in records]
+        found = metrics.measures([p["answer"] for p in predictions], golds, self._rules)
+        return {"f1": found.pop("f1"), **found}
 
     def details(
         self, records: Sequence[QuestionRecord], predictions: Sequence[Mapping[str, Any]]
@@ -281,7 +291,7 @@ class QA:
 
     def wrong(self, record: QuestionRecord, prediction: Mapping[str, Any]) -> bool:
         """Whether a prediction is not one of the answers, by the rules of exact match."""
-        return metrics.exact(self.config.rules, record, prediction["answer"]) == 0.0
+        return metrics.score(prediction["answer"], self.gold_of(record), self._rules)[0] == 0.0
 
     def gold_of(self, record: QuestionRecord) -> Any:
         """What the record says, JSON-able."""

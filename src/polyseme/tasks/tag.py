@@ -32,8 +32,8 @@ from polyseme.layers.crf import LinearChainCRF, viterbi
 from polyseme.tasks._config import TaskConfig
 from polyseme.tasks._data import TaskData, pieces, prepared, windows
 from polyseme.tasks._heads import Features, by_example, example_of, in_rows, transform_of
-from polyseme.tasks.metrics import tags as metrics
-from polyseme.tasks.metrics.measure import Measure
+from polyseme.tasks._scoring import tag_details, tag_measures
+from polyseme.tasks.metrics.measure import Resampled
 from polyseme.text.labelled.records import Problems, TagRecord
 from polyseme.text.labelled.sequences import read_tags
 from polyseme.text.labelled.tagging import allowed, scheme_of, spans
@@ -277,13 +277,13 @@ class Tag:
 
     def measures(
         self, records: Sequence[TagRecord], predictions: Sequence[Mapping[str, Any]]
-    ) -> dict[str, Measure]:
+    ) -> dict[str, Resampled]:
         """The figures by name, the main one first."""
-        return metrics.measures(self._scheme, self.config.labels, records, predictions)
+        return tag_measures(self._scheme, records, predictions)
 
     def details(self, records: Sequence[TagRecord], predictions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Tables for people: figures by kind and the confusion matrix of tags."""
-        return metrics.details(self._scheme, self.config.labels, records, predictions)
+        return tag_details(self._scheme, records, predictions)
 
     def wrong(self, record: TagRecord, prediction: Mapping[str, Any]) -> bool:
         """Whether a prediction is not what the record says."""
