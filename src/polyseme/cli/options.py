@@ -86,3 +86,25 @@ def positive(name: str, value: float | None) -> None:
     """
     if value is not None and not (math.isfinite(value) and value > 0):
         raise ConfigError(f"{name} must be above zero", got=value)
+
+
+def read_columns(pairs: Sequence[str]) -> dict[str, str]:
+    """Read `--columns ours=theirs` options, repeated or joined with commas.
+
+    Raises:  ConfigError: an item without a name or an equals sign.
+
+    Example:
+        >>> read_columns(["text=sentence,label=gold", "id=key"])
+        {'text': 'sentence', 'label': 'gold', 'id': 'key'}
+    """
+    columns: dict[str, str] = {}
+    for pair in (part for item in pairs for part in item.split(",")):
+        ours, equals, theirs = (part.strip() for part in pair.partition("="))
+        if not (equals and ours and theirs):
+            raise ConfigError(
+                "--columns needs ours=theirs",
+                got=pair,
+                fix="write it like --columns text=sentence,label=gold",
+            )
+        columns[ours] = theirs
+    return columns

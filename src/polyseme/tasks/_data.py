@@ -128,7 +128,10 @@ def _piece(text: str, tokens: Tokens, tokenizer: Tokenizer) -> Piece:
 
 
 def prepared(data: TaskData, rows: Rows) -> tuple[IntArray, IntArray, npt.NDArray[Any]]:
-    """What `Objective.prepare` gives: ids unchanged, flat positions, labels.  Shapes: -> (B, T), (P,), (P, …) or (E, …)"""
+    """What `Objective.prepare` gives: ids unchanged, flat positions, labels.
+
+    Shapes:  -> (B, T), (P,), (P, …) or (E, …)
+    """
     assert rows.numbers is not None
     numbers = rows.numbers.tolist()
     if not numbers:
@@ -138,7 +141,7 @@ def prepared(data: TaskData, rows: Rows) -> tuple[IntArray, IntArray, npt.NDArra
 
 
 def windows(n: int, size: int, overlap: int) -> Iterator[tuple[int, int]]:
-    """Stretches [start, end) of n tokens: at most `size` long, each but the first begins `overlap` before the last's end.
+    """Stretches [start, end) of n tokens, at most `size` long; each but the first begins `overlap` before the last's end.
 
     Any stretch of at most overlap + 1 tokens is whole in one of them.
 

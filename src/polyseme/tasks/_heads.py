@@ -145,4 +145,4 @@ def in_rows(values: Tensor, example: Tensor, n: int, fill: float = 0.0) -> Tenso
 def by_example(values: Tensor, example: Tensor, n: int) -> list[npt.NDArray[np.float32]]:
     """The values of every example as an array.  Shapes: (P, …), (P,) -> n × (p, …)"""
     counts = torch.bincount(example, minlength=n).tolist()
-    return [part.numpy() for part in values.cpu().split(counts)]
+    return [part.numpy() for part in torch.split(values.cpu(), counts)]

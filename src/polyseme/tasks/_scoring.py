@@ -26,7 +26,9 @@ def labels_of(record: TextRecord) -> tuple[str, ...]:
     return (label if isinstance(label, str) else f"{label:g}",)
 
 
-def text_measures(kind: str, labels: Sequence[str], records: Sequence[TextRecord], said: Predictions) -> Measures:
+def text_measures(
+    kind: str, labels: Sequence[str], records: Sequence[TextRecord], said: Predictions
+) -> Measures:
     """Figures of one label, several, or a number a text, the main one first."""
     if kind == "number":
         gold = [float(record.label) for record in records]  # type: ignore[arg-type]
@@ -41,7 +43,9 @@ def text_measures(kind: str, labels: Sequence[str], records: Sequence[TextRecord
     return dict(classification.measures(gold_numbers, predicted, len(number)))
 
 
-def text_details(kind: str, labels: Sequence[str], records: Sequence[TextRecord], said: Predictions) -> dict[str, Any]:
+def text_details(
+    kind: str, labels: Sequence[str], records: Sequence[TextRecord], said: Predictions
+) -> dict[str, Any]:
     """A table by label, and the confusion matrix where every text has one label."""
     if kind == "number":
         return {}

@@ -98,7 +98,7 @@ class QAHead(nn.Module):
             h = self.transform(h)
         if self.hidden is not None:
             h = torch.relu(self.hidden(h))
-        return h + self.direct if self.classifier is None else self.classifier(h)
+        return h + self.direct if self.classifier is None else self.classifier(h)  # type: ignore[no-any-return]
 
 
 class QA:
@@ -177,9 +177,7 @@ class QA:
                     if answer is not None and start <= answer[0] and answer[1] < end:
                         gold = inside[np.array(answer) - start][None]
                 first = int(inside[0]) if len(inside) else 0
-                data.add(
-                    number, wrapped, [question, part], np.arange(n), gold, (null, first, part.offsets)
-                )
+                data.add(number, wrapped, [question, part], np.arange(n), gold, (null, first, part.offsets))
         return data
 
     def use(self, data: TaskData) -> None:
@@ -244,7 +242,9 @@ class QA:
     ) -> dict[str, Any]:
         candidates = list({(start, end): (s, start, end) for s, start, end in reversed(candidates)}.values())
         candidates.sort(reverse=True)
-        scores = np.array([s for s, _, _ in candidates[:CANDIDATES]] + [null] * bool(self.config.unanswerable))
+        scores = np.array(
+            [s for s, _, _ in candidates[:CANDIDATES]] + [null] * bool(self.config.unanswerable)
+        )
         p = np.exp(scores - scores.max()) if len(scores) else scores
         p = p / p.sum() if len(p) else p
         best = candidates[0] if candidates else (-np.inf, 0, 0)

@@ -202,7 +202,7 @@ class Tag:
             example, n = example_of(positions, batch.first), len(batch.first)
             padded, tags = in_rows(scores, example, n), in_rows(gold.clamp_min(0), example, n)
             mask = in_rows(torch.ones_like(gold, dtype=torch.bool), example, n)
-            return head.crf(padded, tags, mask), len(gold)  # type: ignore[union-attr,operator]
+            return head.crf(padded, tags, mask), len(gold)  # type: ignore[operator]
         return nn.functional.cross_entropy(scores, gold, ignore_index=-1, reduction="sum"), len(gold)
 
     def baseline(self, data: TaskData) -> float:
@@ -281,7 +281,9 @@ class Tag:
         """The figures by name, the main one first."""
         return tag_measures(self._scheme, records, predictions)
 
-    def details(self, records: Sequence[TagRecord], predictions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def details(
+        self, records: Sequence[TagRecord], predictions: Sequence[Mapping[str, Any]]
+    ) -> dict[str, Any]:
         """Tables for people: figures by kind and the confusion matrix of tags."""
         return tag_details(self._scheme, records, predictions)
 
@@ -311,7 +313,10 @@ def _first_tokens(tokens: Sequence[tuple[int, int]], offsets: IntArray) -> IntAr
 
 
 def _best_window(places: IntArray, parts: Sequence[tuple[int, int]]) -> IntArray:
-    """The window in which each place is farthest from an edge, the text's own edges not counted.  Shapes: (N,) -> (N,)"""
+    """The window in which each place is farthest from an edge, the text's own edges not counted.
+
+    Shapes:  (N,) -> (N,)
+    """
     if len(parts) == 1:
         return np.zeros(len(places), np.int64)
     far = parts[-1][1]
@@ -320,7 +325,8 @@ def _best_window(places: IntArray, parts: Sequence[tuple[int, int]]) -> IntArray
         left = places - start if start else np.full(len(places), far)
         right = end - 1 - places if end < far else np.full(len(places), far)
         margins.append(np.where((places >= start) & (places < end), np.minimum(left, right), -1))
-    return np.argmax(np.stack(margins), axis=0)
+    best: IntArray = np.argmax(np.stack(margins), axis=0)
+    return best
 
 
 def _place_within(positions: Tensor) -> Tensor:

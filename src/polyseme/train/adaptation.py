@@ -42,7 +42,9 @@ class Judge:
         """
         return outputs_of(self.task, self.loader, self.encode, head, device)
 
-    def figures(self, head: nn.Module, device: torch.device) -> tuple[dict[str, float], dict[str, Any], float]:
+    def figures(
+        self, head: nn.Module, device: torch.device
+    ) -> tuple[dict[str, float], dict[str, Any], float]:
         """The task's figures by name, the main one first; what was tuned for them; the mean loss."""
         outputs, loss = self.outputs(head, device)
         decoding = decoding_of(head) | self.task.tune(self.data, outputs)
@@ -96,6 +98,8 @@ class TaskLearner:
         inner: makes the updates.
         judge: the labelled examples of every evaluation.
     """
+
+    judged_at_start = False
 
     def __init__(self, inner: GradientLearner, judge: Judge) -> None:
         self.inner, self.judge = inner, judge

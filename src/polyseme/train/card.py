@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from polyseme.core import registry
@@ -33,6 +34,8 @@ def write(run: RunDirectory) -> None:
 
 def text(meta: dict[str, Any]) -> str:
     """The card as Markdown; every figure comes from run.json."""
+    if "adapted" in meta:
+        return _adapted(meta)
     results, corpus = meta["results"], meta["corpus"]
     splits = corpus["splits"]
     language = corpus.get("language", "en")
@@ -72,5 +75,43 @@ Pretrained with polyseme {meta["versions"]["polyseme"]} on {splits["train"]["doc
 ```console
 polyseme {use}
 {neighbours}polyseme inspect RUN
+```
+"""
+
+
+def _adapted(meta: dict[str, Any]) -> str:
+    """The card of a run that was adapted to a task."""
+    adapted, recipe, results = meta["adapted"], meta["recipe"], meta["results"]
+    tag, use = use_of(recipe)
+    figures = "\n".join(f"| {name} | {value:.4f} |" for name, value in results["dev"].items())
+    start = "random weights" if adapted["from_scratch"] else f"the run `{Path(adapted['from']).name}`"
+    how = "frozen, with a learned mix of its layers" if adapted["feature_based"] else "trained as a whole"
+    return f"""---
+library_name: polyseme
+pipeline_tag: {tag}
+tags:
+- {recipe["architecture"]}
+- polyseme
+---
+
+# {recipe["architecture"]} for {adapted["task"]}, {meta["parameters"]:,} parameters
+
+Adapted with polyseme {meta["versions"]["polyseme"]} from {start}; the encoder was {how}.
+{adapted["train"]["examples"]:,} training examples, {results["steps"]:,} updates in {results["seconds"] / 60:.1f} minutes.
+
+## Dev examples
+
+{adapted["dev"]["examples"]:,} examples that were not trained on; they chose the weights that were kept.
+
+| measure | value |
+|---|---|
+{figures}
+
+## Use
+
+```console
+polyseme {use}
+polyseme evaluate RUN FILE
+polyseme inspect RUN
 ```
 """

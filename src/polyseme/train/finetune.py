@@ -27,7 +27,7 @@ from polyseme.core.rng import Random
 from polyseme.core.types import Batch, Encoding
 from polyseme.core.version import __version__
 from polyseme.data.labelled import ExampleLoader
-from polyseme.errors import ConfigError, CorpusError, RunError
+from polyseme.errors import CorpusError, RunError
 from polyseme.text.labelled.records import Problems
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.train import card, distributed
@@ -121,7 +121,7 @@ def finetune(request: FinetuneRequest, reporter: Reporter | None = None) -> RunD
         task_class = registry.tasks.load(request.task).BUILD
         learned = task_class.learn(recipe.section(request.task), train, encoder)
         recipe = recipe.with_section(request.task, **learned.model_dump())
-        recipe = _with_length(recipe, request, len(train))
+        recipe = _with_evaluations(recipe, request, len(train), len(dev))
         recipe = recipe.with_section(
             "train", precision=resolve_precision(recipe.section("train").precision, device)
         )
@@ -130,7 +130,9 @@ def finetune(request: FinetuneRequest, reporter: Reporter | None = None) -> RunD
             reporter.note(note)
         run = _open(request, recipe, start, facts)
         began = time.perf_counter()
-        trainer, judge = _build(request, recipe, run, start, encoder, tokenizer, (train, dev), device, reporter)
+        trainer, judge = _build(
+            request, recipe, run, start, encoder, tokenizer, (train, dev), device, reporter
+        )
         trainer.at.seconds += time.perf_counter() - began
         if request.resume:
             trainer.resume()
@@ -160,12 +162,14 @@ def _recipe(request: FinetuneRequest, base: Recipe, encoder: Any) -> Recipe:
     return adapted(base, request.task, {"train": train, request.task: task}, request.settings)
 
 
-def _with_length(recipe: Recipe, request: FinetuneRequest, n: int) -> Recipe:
-    """The number of evaluations: every epoch, or more often where there are few epochs."""
-    epochs = _epochs(request, recipe, n)
+def _with_evaluations(recipe: Recipe, request: FinetuneRequest, n: int, dev: int) -> Recipe:
+    """How often to judge on dev: after every epoch, or twice where there are few; less often where dev is large."""
     if "train.evaluations" in request.settings:
         return recipe
-    return recipe.with_section("train", evaluations=max(1, min(100, math.ceil(epochs * (2 if epochs <= 5 else 1)))))
+    epochs = _epochs(request, recipe, n)
+    wanted = epochs * (2 if epochs <= 5 else 1)
+    affordable = max(3.0, epochs * n / max(1, dev))  # judging an example costs a third of learning from it
+    return recipe.with_section("train", evaluations=max(1, min(100, math.ceil(min(wanted, affordable)))))
 
 
 def _epochs(request: FinetuneRequest, recipe: Recipe, n: int) -> float:
@@ -200,7 +204,10 @@ def _read(request: FinetuneRequest, recipe: Recipe, problems: Problems) -> tuple
     kept = [r for r in train if id(r) not in chosen]
     if not kept:
         raise CorpusError(
-            "too few examples to hold some out", got=f"{len(train)} examples", where=request.train, fix="--dev FILE"
+            "too few examples to hold some out",
+            got=f"{len(train)} examples",
+            where=request.train,
+            fix="--dev FILE",
         )
     return kept, held
 
@@ -211,15 +218,18 @@ def _has_label(record: Any) -> bool:
 
 def _key(record: Any) -> bytes:
     """What makes two records the same input."""
-    parts = [getattr(record, name, None) for name in ("text", "text_b", "question", "context")]
-    return hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return _hash([getattr(record, name, None) for name in ("text", "text_b", "question", "context")])
 
 
 def _held_out(record: Any) -> bool:
-    """A share of the inputs by their hash: equal inputs are on one side; questions go with their passage's group."""
+    """A share of the inputs by their hash: equal inputs are on one side; questions go with their article or passage."""
     group = getattr(record, "group", "") or getattr(record, "context", None)
-    key = hashlib.blake2b(repr(group).encode("utf-8", "surrogatepass"), digest_size=8).digest() if group else _key(record)
+    key = _hash(group) if group else _key(record)
     return int.from_bytes(key, "big") / 2**64 < DEV_SHARE
+
+
+def _hash(value: Any) -> bytes:
+    return hashlib.blake2b(repr(value).encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
 def _facts(
@@ -234,10 +244,14 @@ def _facts(
     if request.dev is None:
         notes.append(f"no --dev: {len(dev):,} of {len(dev) + len(train):,} examples of --train are held out")
     if shared:
-        notes.append(f"{shared:,} of {len(dev):,} dev examples are also training examples: the figures flatter")
+        notes.append(
+            f"{shared:,} of {len(dev):,} dev examples are also training examples: the figures flatter"
+        )
     if unknown:
         most = ", ".join(f"{label!r} ({n:,})" for label, n in unknown.most_common(5))
-        notes.append(f"dev has {len(unknown):,} labels that train does not have and that count as errors: {most}")
+        notes.append(
+            f"dev has {len(unknown):,} labels that train does not have and that count as errors: {most}"
+        )
     return {
         "train": {"path": str(request.train), "examples": len(train), "sha256": _digest(request.train)},
         "dev": {
@@ -277,7 +291,9 @@ def _open(
     if request.resume:
         run = RunDirectory.open(request.output)
         if "adapted" not in run.meta:
-            raise RunError("not a run that finetune began", where=request.output, fix="polyseme pretrain … --resume")
+            raise RunError(
+                "not a run that finetune began", where=request.output, fix="polyseme pretrain … --resume"
+            )
         check_same_request(run, asked)
         return run
     run = RunDirectory.create(
@@ -393,9 +409,7 @@ def _reader(
     return [KnownLayers(inner.encoder, heads, loader, device) for loader in loaders]
 
 
-def _stream(
-    loader: ExampleLoader, rows: int, row: int, progress: Callable[[int], float]
-) -> Iterator[Batch]:
+def _stream(loader: ExampleLoader, rows: int, row: int, progress: Callable[[int], float]) -> Iterator[Batch]:
     first, stride = row + distributed.rank() * rows, rows * distributed.size()
     return loader.stream(count(first, stride), rows, progress)
 
@@ -409,6 +423,6 @@ def _finish(run: RunDirectory, learner: Any, judge: Judge, device: torch.device)
     results = run.meta["results"] | {"dev": figures | {"loss": loss}}
     mix = getattr(learner.head.features, "mix", None)
     if mix is not None:
-        results["mix"] = {"weights": mix.shares, "gamma": float(mix.gamma)}
+        results["mix"] = {"weights": mix.shares, "gamma": float(mix.gamma.detach())}
     run.save_meta(results=results, decoding=decoding)
     card.write(run)

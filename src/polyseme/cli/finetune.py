@@ -1,0 +1,115 @@
+"""`polyseme finetune`: adapt a run to a task with labelled files."""
+
+from __future__ import annotations
+
+from contextlib import closing as closed_after
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Group, Parameter
+
+from polyseme.cli.options import Device, Json, positive, read_columns, read_settings
+from polyseme.cli.output import closing, command, emit, emit_json
+
+_HOW = Group("How to train", sort_key=1)
+_FILES = Group("How to read the files", sort_key=2)
+_MACHINE = Group("The machine", sort_key=3)
+
+
+def run(
+    task: str,
+    start: Path,
+    /,
+    *,
+    train: Path,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    dev: Path | None = None,
+    feature_based: Annotated[bool, Parameter(group=_HOW, show_default=False)] = False,
+    from_scratch: Annotated[bool, Parameter(group=_HOW, show_default=False)] = False,
+    epochs: Annotated[float | None, Parameter(group=_HOW)] = None,
+    batch_size: Annotated[int | None, Parameter(group=_HOW)] = None,
+    learning_rate: Annotated[float | None, Parameter(group=_HOW)] = None,
+    max_length: Annotated[int | None, Parameter(group=_HOW)] = None,
+    settings: Annotated[list[str] | None, Parameter(name="--set", group=_HOW)] = None,
+    seed: Annotated[int, Parameter(group=_HOW)] = 1,
+    seeds: Annotated[int, Parameter(group=_HOW)] = 1,
+    resume: Annotated[bool, Parameter(group=_HOW, show_default=False)] = False,
+    columns: Annotated[list[str] | None, Parameter(group=_FILES)] = None,
+    threads: Annotated[int | None, Parameter(group=_MACHINE)] = None,
+    device: Annotated[Device, Parameter(group=_MACHINE)] = "auto",
+    json: Json = False,
+) -> None:
+    """Adapt a run to a task with labelled files and keep the result in a run folder of its own.
+
+    Args:
+        task: classify, pair, tag or qa.
+        start: a pretrained or imported run.
+        train: labelled examples: .tsv, .csv, .jsonl; CoNLL columns or .conllu for tag; SQuAD JSON for qa; all also .gz.
+        output: the run folder to write.
+        dev: labelled examples that choose the weights that are kept; without it a tenth of --train is held out.
+        feature_based: freeze the encoder and learn a mix of its layers and a small head (ELMo's way).
+        from_scratch: random weights in place of the run's: what is pretraining worth?
+        epochs: passes over the training examples; few examples are read more often when absent.
+        batch_size: examples of an update; 32 when absent.
+        learning_rate: the peak; by the width of the model when absent.
+        max_length: longest example in tokens.
+        settings: key=value, repeatable: train.layer_decay=0.9, tag.crf=true, classify.class_weights=balanced.
+        seed: number behind every random choice.
+        seeds: train so many times, with seed, seed + 1, …; the best on dev is kept, mean and spread are reported.
+        resume: go on exactly where it stopped.
+        columns: OURS=THEIRS, repeatable or with commas: text=sentence,label=gold; numbers mean a file without a header.
+        threads: processor threads; all cores when absent.
+        device: auto, cpu or cuda.
+        json: print one JSON document: {"task", "path", "dev", "seeds", "mix", "examples", "steps", "seconds"}.
+    """
+    for name, value in (
+        ("--epochs", epochs),
+        ("--batch-size", batch_size),
+        ("--learning-rate", learning_rate),
+        ("--max-length", max_length),
+        ("--seeds", seeds),
+        ("--threads", threads),
+    ):
+        positive(name, value)
+    read = read_settings(settings or [])
+    named = read_columns(columns or [])
+
+    from polyseme.cli.progress import open_reporter
+    from polyseme.report.adaptation import summarize, summary_text
+    from polyseme.train.finetune import FinetuneRequest
+    from polyseme.train.seeds import finetune_seeds
+
+    request = FinetuneRequest(
+        task=task,
+        run=start,
+        train=train,
+        dev=dev,
+        output=output,
+        feature_based=feature_based,
+        from_scratch=from_scratch,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        max_length=max_length,
+        settings=read,
+        columns=named,
+        seed=seed,
+        resume=resume,
+        threads=threads,
+        device=device,
+    )
+    with closed_after(open_reporter()) as reporter:
+        done = finetune_seeds(request, seeds, reporter)
+    summary = summarize(done)
+    if json:
+        emit_json(summary)
+    else:
+        emit(summary_text(summary))
+    closing(
+        wrote=[done.path],
+        then=[
+            command("polyseme", "evaluate", done.path, "FILE"),
+            command("polyseme", "predict", done.path, "FILE"),
+            command("polyseme", "inspect", done.path),
+        ],
+    )

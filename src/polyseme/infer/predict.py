@@ -1,0 +1,116 @@
+"""What an adapted run says of records: labels, tags, answers, with probabilities and places in the text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from polyseme.core import registry
+from polyseme.data.labelled import ExampleLoader
+from polyseme.errors import ConfigError, CorpusError
+from polyseme.infer.load import Loaded
+from polyseme.infer.prepared import prepared
+from polyseme.text.labelled.records import Problems
+from polyseme.train.adaptation import decoding_of, outputs_of
+from polyseme.train.gradient import read_layers
+
+__all__ = ["Predictor"]
+
+RECORDS_AT_ONCE = 1024
+
+
+class Predictor:
+    """An adapted run, ready to predict.
+
+    Args:
+        loaded: a run that `finetune` made.
+        threshold: of questions without an answer, in place of the one that was tuned on dev.
+    Raises:  ConfigError: the run was not adapted to a task.
+
+    Example:
+        predictor = Predictor(load("runs/sentiment"))
+        list(predictor.predict(predictor.read("reviews.txt", labelled=False)))
+    """
+
+    def __init__(self, loaded: Loaded, threshold: float | None = None) -> None:
+        self.loaded = loaded
+        self.name = task_of(loaded)
+        self.config = loaded.recipe.section(self.name)
+        self.task = registry.tasks.load(self.name).BUILD(self.config, loaded.special, 0)
+        self.head: Any = loaded.heads[self.name]
+        self.decoding: dict[str, Any] = {**loaded.run.meta.get("decoding", {}), **decoding_of(self.head)}
+        if threshold is not None:
+            self.decoding["threshold"] = threshold
+
+    def read(
+        self,
+        path: Path | str,
+        columns: Mapping[str, str] | None = None,
+        problems: Problems | None = None,
+        labelled: bool = True,
+    ) -> Iterator[Any]:
+        """Records of a file, one by one; `-` is the standard input.
+
+        Args:
+            columns: our names of columns to the file's; None = those that the run was trained with.
+            problems: counts what is wrong.
+            labelled: records without a label are of no use.
+        """
+        asked = self.loaded.run.meta.get("adapted", {}).get("columns", {}) if columns is None else columns
+        return self.task.read(path, self.config, asked, problems or Problems(), labelled)  # type: ignore[no-any-return]
+
+    def predict(self, records: Iterable[Any]) -> Iterator[dict[str, Any]]:
+        """What the run says of every record, in their order; memory is that of a thousand of them."""
+        source = iter(records)
+        while some := list(islice(source, RECORDS_AT_ONCE)):
+            yield from self.predict_all(some)
+
+    @torch.inference_mode()
+    def predict_all(self, records: Sequence[Any]) -> list[dict[str, Any]]:
+        """The same for a list at once."""
+        loaded = self.loaded
+        data = self.task.encode(records, loaded.tokenizer, loaded.encoder)
+        self.task.use(data)
+        spelled = data.unknown if getattr(loaded.encoder, "open_vocabulary", False) else None
+        loader = ExampleLoader(
+            data.examples, [self.task], loaded.special, None, spelled, loaded.tokenizer.vocab_size
+        )
+        encoder = prepared(loaded.encoder)
+        outputs, _ = outputs_of(
+            self.task, loader, partial(read_layers, encoder, [self.head]), self.head, torch.device("cpu")
+        )
+        return self.task.predictions(data, outputs, self.decoding)  # type: ignore[no-any-return]
+
+
+def task_of(loaded: Loaded) -> str:
+    """The task that a run was adapted to.
+
+    Raises:  ConfigError: to none.
+    """
+    for name in loaded.recipe.objectives:
+        if name in registry.tasks.names():
+            return name
+    raise ConfigError(
+        "the run was not adapted to a task",
+        got=f"{loaded.recipe.architecture}, trained with {', '.join(loaded.recipe.objectives) or 'nothing'}",
+        where=loaded.run.path,
+        fix=f"polyseme finetune classify {loaded.run.path} --train FILE -o RUN2",
+    )
+
+
+def gold_records(records: Iterable[Any], path: Path | str) -> list[Any]:
+    """The labelled ones.
+
+    Raises:  CorpusError: there is none.
+    """
+    found = [
+        r for r in records if any(getattr(r, name, None) is not None for name in ("label", "tags", "answers"))
+    ]
+    if not found:
+        raise CorpusError("the file holds no labelled example", where=path, fix="--columns label=COLUMN")
+    return found

@@ -1,0 +1,94 @@
+"""The same adaptation with several seeds: how much of a figure is luck."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from polyseme.core.reporter import NullReporter, Reporter
+from polyseme.errors import RunError
+from polyseme.train.finetune import FinetuneRequest, finetune
+from polyseme.train.run import RunDirectory
+
+__all__ = ["finetune_seeds"]
+
+
+def finetune_seeds(
+    request: FinetuneRequest, seeds: int = 1, reporter: Reporter | None = None
+) -> RunDirectory:
+    """Train a task with seeds seed, seed + 1, … and keep the run that is best on dev.
+
+    With several seeds each one's run is OUTPUT/seeds/N; OUTPUT itself is the best of them, and its run.json has the
+    figures of all, their means and standard deviations under "seeds". To resume, those that are finished are left
+    alone.
+
+    Args:
+        request: as for `finetune`.
+        seeds: how many.
+        reporter: told about progress.
+    Raises:  as `finetune`.
+    """
+    reporter = reporter or NullReporter()
+    if seeds == 1:
+        return finetune(request, reporter)
+    if not request.resume and request.output.is_dir() and any(request.output.iterdir()):
+        raise RunError(
+            "the output folder is not empty",
+            where=request.output,
+            fix="--resume to go on with it, or another -o",
+        )
+    runs = []
+    for seed in range(request.seed, request.seed + seeds):
+        folder = request.output / "seeds" / str(seed)
+        begun = request.resume and (folder / "run.json").exists()
+        mine = replace(request, seed=seed, output=folder, resume=begun)
+        if begun and _finished(folder):
+            runs.append(RunDirectory.open(folder))
+            continue
+        reporter.note(f"seed {seed}: {len(runs) + 1} of {seeds}")
+        runs.append(finetune(mine, reporter))
+    best = max(runs, key=lambda run: _main(run.meta["results"]["dev"]))
+    return _published(best, request.output, _summary(runs))
+
+
+def _finished(folder: Path) -> bool:
+    meta = RunDirectory.open(folder).meta
+    return meta.get("status") == "finished" and "dev" in meta.get("results", {})
+
+
+def _main(figures: dict[str, float]) -> float:
+    value = next(iter(figures.values()))
+    return value if value == value else -np.inf
+
+
+def _summary(runs: list[RunDirectory]) -> dict[str, Any]:
+    """{figure: {"mean", "deviation", "values"}} over the seeds; the deviation is that of a sample."""
+    every = [run.meta["results"]["dev"] for run in runs]
+    found: dict[str, Any] = {"numbers": [int(run.path.name) for run in runs], "dev": {}}
+    for name in every[0]:
+        values = [float(figures[name]) for figures in every]
+        found["dev"][name] = {
+            "mean": float(np.mean(values)),
+            "deviation": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
+            "values": values,
+        }
+    return found
+
+
+def _published(best: RunDirectory, output: Path, seeds: dict[str, Any]) -> RunDirectory:
+    """Copy the best run to the output folder, run.json last."""
+    for path in best.path.iterdir():
+        if path.name in ("resume", "run.json") or path.name.startswith("."):
+            continue
+        target = output / path.name
+        if path.is_dir():
+            shutil.copytree(path, target, dirs_exist_ok=True)
+        else:
+            shutil.copy2(path, target)
+    run = RunDirectory(output, dict(best.meta))
+    run.save_meta(seeds=seeds | {"best": int(best.path.name)})
+    return run
