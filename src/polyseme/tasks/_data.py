@@ -141,7 +141,7 @@ def prepared(data: TaskData, rows: Rows) -> tuple[IntArray, IntArray, npt.NDArra
 
 
 def windows(n: int, size: int, overlap: int) -> Iterator[tuple[int, int]]:
-    """Stretches [start, end) of n tokens, at most `size` long; each but the first begins `overlap` before the last's end.
+    """Stretches [start, end) of n tokens, at most `size` long, that share `overlap` tokens.
 
     Any stretch of at most overlap + 1 tokens is whole in one of them.
 

@@ -97,7 +97,8 @@ tags:
 # {recipe["architecture"]} for {adapted["task"]}, {meta["parameters"]:,} parameters
 
 Adapted with polyseme {meta["versions"]["polyseme"]} from {start}; the encoder was {how}.
-{adapted["train"]["examples"]:,} training examples, {results["steps"]:,} updates in {results["seconds"] / 60:.1f} minutes.
+{adapted["train"]["examples"]:,} training examples, {results["steps"]:,} updates in {results["seconds"] / 60:.1f}
+minutes.
 
 ## Dev examples
 
