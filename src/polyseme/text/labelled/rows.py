@@ -243,12 +243,14 @@ def json_rows(
 
 def _objects(lines: Numbered, source: str) -> Iterator[tuple[int, str, dict[str, Any] | None]]:
     """Number, place and value of each object; None where a line holds something else."""
+    first = True
     for number, line in lines:
         if not line or line.isspace():
             continue
-        if line.lstrip().startswith("["):
+        if first and line.lstrip().startswith("["):
             yield from _array("\n".join([line, *(rest for _, rest in lines)]), number, source)
             return
+        first = False
         yield number, f"{source}:{number}", parse_object(line)
 
 

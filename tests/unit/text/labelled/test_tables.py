@@ -56,7 +56,11 @@ def test_lines_end_at_line_feeds_only(tmp_path: Path) -> None:
 def test_a_csv_has_quoted_commas_quotes_and_line_ends(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", 'text,label\n"one, ""two""\nthree",x\nfour,y\n5" disk,z\n')
     records = list(read_texts(path))
-    assert [(r.text, r.label) for r in records] == [('one, "two"\nthree', "x"), ("four", "y"), ('5" disk', "z")]
+    assert [(r.text, r.label) for r in records] == [
+        ('one, "two"\nthree', "x"),
+        ("four", "y"),
+        ('5" disk', "z"),
+    ]
     assert [r.where for r in records] == [f"{path}:2", f"{path}:4", f"{path}:5"]
 
 
@@ -105,13 +109,18 @@ def test_several_readings_of_a_header_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "review\tcomment\tscore\tstars\nx\ty\t1\t2\n")
     with pytest.raises(ConfigError) as caught:
         list(read_texts(path))
-    assert "several columns could be text: review, comment" in str(caught.value) or "comment" in str(caught.value)
+    assert "several columns could be text: review, comment" in str(caught.value)
     assert brief(path, columns={"text": "review"}) == [("x", "1")]
 
 
 @pytest.mark.parametrize(
     "header",
-    ["text\ttext_b\tlabel", "sentence1\tsentence2\tgold_label", "Premise\tHypothesis\tclass", "sentence_A\tsentence_B\tlabel"],
+    [
+        "text\ttext_b\tlabel",
+        "sentence1\tsentence2\tgold_label",
+        "Premise\tHypothesis\tclass",
+        "sentence_A\tsentence_B\tlabel",
+    ],
 )
 def test_pairs_under_usual_names(tmp_path: Path, header: str) -> None:
     path = write(tmp_path, "a.txt", header + "\nit rains\tit is wet\tyes\nit rains\tit is dry\t-\n")
@@ -148,10 +157,10 @@ def test_bad_json_rows_are_counted_by_kind(tmp_path: Path) -> None:
         '{"text": "t", "label": [["a"]]}',
     ]
     problems = Problems()
-    path = write(tmp_path, "a.jsonl", "\n".join([*good, *[one for one in bad if not one.startswith("[")]]))
+    path = write(tmp_path, "a.jsonl", "\n".join([*good, *bad]))
     assert len(brief(path, problems=problems)) == 12
     assert problems.counts == {
-        "bad_json": 1,
+        "bad_json": 2,
         "bad_label": 3,
         "empty_text": 1,
         "missing_field": 2,
@@ -175,7 +184,14 @@ def test_half_a_surrogate_pair_becomes_a_replacement_character(tmp_path: Path) -
 
 
 def test_rows_with_too_few_and_too_many_fields_are_counted(tmp_path: Path) -> None:
-    rows = "text\tlabel\tnote\n" + "good\tx\t\n" * 5 + "no label\n" + "a\tb\tc\td\n" + "short\ty\n" + "e\tz\tn\t\t\n"
+    rows = (
+        "text\tlabel\tnote\n"
+        + "good\tx\t\n" * 5
+        + "no label\n"
+        + "a\tb\tc\td\n"
+        + "short\ty\n"
+        + "e\tz\tn\t\t\n"
+    )
     problems = Problems()
     path = write(tmp_path, "a.tsv", rows)
     assert brief(path, problems=problems)[5:] == [("short", "y"), ("e", "z")]
@@ -276,7 +292,13 @@ def test_files_that_cannot_be_read_are_our_errors(tmp_path: Path) -> None:
 
 
 def test_suffixes() -> None:
-    assert [suffix_of(name) for name in ("a.TSV", "a.json.gz", "b.x.zst", "-", "seq")] == [".tsv", ".json", ".x", "", ""]
+    assert [suffix_of(name) for name in ("a.TSV", "a.json.gz", "b.x.zst", "-", "seq")] == [
+        ".tsv",
+        ".json",
+        ".x",
+        "",
+        "",
+    ]
 
 
 def test_reading_is_streaming(tmp_path: Path) -> None:
