@@ -28,13 +28,13 @@ from polyseme.text.labelled.opening import (
     column_numbers,
     name_of,
     numbered_lines,
-    parse_object,
     peek,
     scrub,
     sound,
     suffix_of,
 )
 from polyseme.text.labelled.records import Problems, TagRecord
+from polyseme.text.labelled.rows import json_objects
 from polyseme.text.labelled.tagging import Span, scheme_of
 
 __all__ = ["read_tags"]
@@ -92,7 +92,7 @@ def _records(
     source = name_of(path)
     head, lines = peek(lines)
     first = next((line for _, line in head if line and not line.isspace()), "")
-    if suffix in (".jsonl", ".ndjson", ".json") or (not suffix and first.lstrip().startswith("{")):
+    if suffix in (".jsonl", ".ndjson", ".json") or (not suffix and first.lstrip().startswith(("{", "[{"))):
         if column is not None:
             raise ConfigError("a column of JSON lines", where="--column", fix="--columns tags=KEY")
         return _json_records(lines, source, checked_columns(columns, _JSON_NAMES), problems, labelled)
@@ -216,13 +216,10 @@ def _sentence(
 def _json_records(
     lines: Numbered, source: str, columns: Mapping[str, str], problems: Problems, labelled: bool
 ) -> Iterator[TagRecord | None]:
-    for number, line in lines:
-        if line and not line.isspace():
-            record = parse_object(line)
-            where = f"{source}:{number}"
-            if record is None:
-                problems.add("bad_json", where, line)
-            yield None if record is None else _json_record(record, number, where, columns, problems, labelled)
+    for number, where, record in json_objects(lines, source):
+        if record is None:
+            problems.add("bad_json", where)
+        yield None if record is None else _json_record(record, number, where, columns, problems, labelled)
 
 
 def _json_record(

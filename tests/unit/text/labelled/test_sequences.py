@@ -173,6 +173,8 @@ def test_forms_of_json_lines(
     assert (record.words, record.tags) == (words, tags)
     (plain,) = read_tags(path, labelled=False)
     assert (plain.words, plain.tags) == (words, None)
+    array = write(tmp_path, "a.json", json.dumps([row], indent=1))
+    assert [(record.words, record.tags) for record in read_tags(array)] == [(words, tags)]
 
 
 def test_json_dirt_is_counted(tmp_path: Path) -> None:
