@@ -83,7 +83,9 @@ class Measure:
         """Shapes:  -> (K,)"""
         if self.row is None:
             return self.counts.sum(0)
-        return np.bincount(self.row, minlength=len(self.counts)) @ self.counts
+        times = np.bincount(self.row, minlength=len(self.counts)).astype(np.float64)
+        total: FloatArray = times @ self.counts
+        return total
 
     @property
     def value(self) -> float:
