@@ -71,7 +71,7 @@ def randomisation(first: Resampled, second: Resampled, rounds: int = ROUNDS, see
         return 1.0
     seen -= 1e-12 * max(1.0, seen)  # sums in another order round differently
     random, words = Random(seed, "randomisation"), (n + 63) // 64
-    step = max(1, CELLS // n)
+    step = max(1, 64 * CELLS // n)  # a byte an example; `mixed` cuts them further
     as_large = 0
     for start in range(0, rounds, step):
         bits = random.bits(np.arange(start, min(rounds, start + step))[:, None], np.arange(words))
