@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from polyseme.core.rng import Random
+from polyseme.tasks.metrics.measure import CELLS, Resampled
+from polyseme.tasks.metrics.regression import spearman
+
+__all__ = ["bootstrap", "bootstrap_interval", "draws", "limits", "measured", "spearman", "wilson"]
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 _Z = 1.959963984540054
 
 
@@ -48,22 +53,41 @@ def bootstrap(
     random = Random(seed, "bootstrap")
     chosen = random.integers(len(x), np.arange(resamples)[:, None], np.arange(len(x)))
     values = statistic(x[chosen], y[chosen])
-    low, high = np.nanpercentile(values, [2.5, 97.5]) if np.isfinite(values).any() else (np.nan, np.nan)
-    return float(low), float(high)
+    return limits(values)
 
 
-def spearman(x: FloatArray, y: FloatArray) -> FloatArray:
-    """Spearman's rank correlation of every row, ties sharing their mean rank; NaN for constant rows.
+def bootstrap_interval(measure: Resampled, resamples: int = 1000, seed: int = 0) -> tuple[float, float]:
+    """The percentile bootstrap interval (Efron 1979) of a figure, its examples drawn with replacement.
 
-    Shapes:  x, y: (R, N) -> (R,)
+    NaN where there are no examples; draws for which the figure is undefined are left out.
     """
-    from scipy.stats import rankdata
+    if not measure.examples:
+        return float("nan"), float("nan")
+    chosen = draws(measure.examples, resamples, seed)
+    return limits(np.concatenate([measure.values(block) for block in chosen]))
 
-    a, b = (rankdata(values, axis=1) for values in (x, y))
-    a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        result: FloatArray = (a * b).sum(1) / np.sqrt((a * a).sum(1) * (b * b).sum(1))
-    return result
+
+def draws(n: int, rounds: int, seed: int, stream: str = "bootstrap of examples") -> Iterator[IntArray]:
+    """Numbers of n examples drawn with replacement, n a round, in blocks of rounds that fit in memory.
+
+    Each 64-bit random number gives two draws: floor(32 bits · n / 2³²), the second for every other example.
+    Shapes:  yields (R, n), R adding up to rounds
+    """
+    random = Random(seed, stream)
+    pairs = np.arange((n + 1) // 2)
+    step = max(1, CELLS // n)
+    for start in range(0, rounds, step):
+        bits = random.bits(np.arange(start, min(rounds, start + step))[:, None], pairs)
+        halves = np.concatenate([bits >> np.uint64(32), bits & np.uint64(0xFFFFFFFF)], axis=1)[:, :n]
+        yield ((halves * np.uint64(n)) >> np.uint64(32)).astype(np.int64)
+
+
+def limits(values: FloatArray) -> tuple[float, float]:
+    """The middle 95 % of some values; NaN where none is finite."""
+    if not np.isfinite(values).any():
+        return float("nan"), float("nan")
+    low, high = np.nanpercentile(values, [2.5, 97.5])
+    return float(low), float(high)
 
 
 def measured(value: float, interval: tuple[float, float], n: int) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from torch import nn
 
 from polyseme.errors import InputError
 from polyseme.infer.load import Loaded, word_ids
-from polyseme.study.intervals import bootstrap, measured, spearman
+from polyseme.study.intervals import bootstrap, measured
+from polyseme.tasks.metrics.regression import spearman
 from polyseme.text.clean import DirtReport
 from polyseme.text.corpus import TextConfig
 from polyseme.text.sources import read_lines

@@ -120,14 +120,14 @@ class TextHead(nn.Module):
     def _joined(self, vectors: Tensor, batch: Batch, positions: Tensor) -> Tensor:
         n = len(batch.first)
         if self.pool in ("cls", "last"):
-            return vectors if self.transform is None else self.transform(vectors)  # type: ignore[no-any-return]
+            return vectors if self.transform is None else self.transform(vectors)
         group = example_of(positions, batch.first)
         if self.pool == "pair":
             both = mean_of(vectors, 2 * group + batch.type.reshape(-1)[positions], 2 * n).view(n, 2, -1)
             u, v = both.unbind(1)
             return torch.cat([u, v, (u - v).abs(), u * v], dim=1)
         joined = (max_of if self.pool == "max" else mean_of)(vectors, group, n)
-        return joined if self.transform is None else self.transform(joined)  # type: ignore[no-any-return]
+        return joined if self.transform is None else self.transform(joined)
 
 
 class Texts:

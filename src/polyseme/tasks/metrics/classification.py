@@ -39,12 +39,12 @@ def measures(
     )
     cells, row = np.unique(gold * width + predicted, return_inverse=True)
     g, p = np.divmod(cells, width)
-    counts = np.zeros((len(cells), 3, width))
+    table = np.zeros((len(cells), 3, width))
     each = np.arange(len(cells))
-    counts[each, 0, g] = g == p
-    counts[each, 1, p] = 1
-    counts[each, 2, g] = 1
-    counts = counts.reshape(len(cells), 3 * width)
+    table[each, 0, g] = g == p
+    table[each, 1, p] = 1
+    table[each, 2, g] = 1
+    counts = table.reshape(len(cells), 3 * width)
     right = np.array([[0.0, 1.0], [1.0, 1.0]])
     return {
         "accuracy": Measure("accuracy", right, share, row=(gold == predicted).astype(np.int64)),

@@ -120,19 +120,30 @@ class RankCorrelation:
         )
 
     def mixed(self, other: RankCorrelation, swapped: BoolArray) -> FloatArray:
-        """The correlation where the swapped examples have the other system's y: its examples of weight 1 or 0.
+        """The correlation where the swapped examples have the other system's y.
 
+        The gold ranks stay. Both systems' y are sorted together; those that are taken weigh 1 and the others 0.
         Shapes:  swapped: (R, N) -> (R,)
+        Raises:  InputError: the two have other gold numbers.
         """
-        both = RankCorrelation(
-            self.name, np.concatenate([self.x, other.x]), np.concatenate([self.y, other.y])
-        )
-        return np.concatenate(
-            [
-                both._of(np.concatenate([~swapped[block], swapped[block]], 1).astype(np.float64))
-                for block in blocks(len(swapped), both.examples)
-            ]
-        )
+        if not np.array_equal(self.x, other.x):
+            raise InputError(
+                "two systems with different gold numbers", expected="predictions for the same file"
+            )
+        n = self.examples
+        middle = (n + 1) / 2
+        a = self._groups[0].ranks(np.ones((1, n)))[0] - middle
+        both = _Groups.of(np.concatenate([self.y, other.y]))
+        example, others = both.order % n, both.order >= n
+        parts = []
+        for block in blocks(len(swapped), 2 * n):
+            weights = (swapped[block][:, example] == others).astype(np.float64)
+            total, moment = both.sums(weights), both.sums(weights * a[example])
+            rank = np.cumsum(total, axis=1) - total / 2 + 0.5 - middle
+            above = np.einsum("rg,rg->r", moment, rank)
+            parts.append(_quotient(above, (a * a).sum(), np.einsum("rg,rg,rg->r", total, rank, rank)))
+        undefined = any(np.isnan(values).any() for values in (self.x, self.y, other.y))
+        return np.full(len(swapped), np.nan) if undefined else np.concatenate(parts)
 
     @cached_property
     def _groups(self) -> tuple[_Groups, _Groups]:
@@ -144,12 +155,8 @@ class RankCorrelation:
         middle = (weights.sum(1, keepdims=True) + 1) / 2
         a, b = ((groups.ranks(weights) - middle) for groups in self._groups)
         heavy = weights * a
-        above = np.einsum("rn,rn->r", heavy, b)
-        spread_a = np.einsum("rn,rn->r", heavy, a)
-        spread_b = np.einsum("rn,rn,rn->r", weights, b, b)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            result: FloatArray = above / np.sqrt(spread_a * spread_b)
-        return result
+        spread_a, spread_b = np.einsum("rn,rn->r", heavy, a), np.einsum("rn,rn,rn->r", weights, b, b)
+        return _quotient(np.einsum("rn,rn->r", heavy, b), spread_a, spread_b)
 
 
 @dataclass(frozen=True)
@@ -171,11 +178,21 @@ class _Groups:
         group[order] = np.cumsum(new) - 1
         return cls(order, np.flatnonzero(new), group)
 
+    def sums(self, ordered: FloatArray) -> FloatArray:
+        """Add up groups of numbers that are in order.  Shapes: (R, N) -> (R, G)"""
+        if len(self.starts) == len(self.order):
+            return ordered
+        return np.add.reduceat(ordered, self.starts, axis=1)
+
     def ranks(self, weights: FloatArray) -> FloatArray:
         """Mean rank of every example within each draw.  Shapes: (R, N) -> (R, N)"""
-        total = weights[:, self.order]
-        if len(self.starts) < len(self.order):
-            total = np.add.reduceat(total, self.starts, axis=1)
+        total = self.sums(weights[:, self.order])
         rank = np.cumsum(total, axis=1)
         rank -= total / 2 - 0.5
         return rank[:, self.group]
+
+
+def _quotient(above: FloatArray, spread_a: FloatArray | float, spread_b: FloatArray) -> FloatArray:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        result: FloatArray = above / np.sqrt(spread_a * spread_b)
+    return result

@@ -109,7 +109,7 @@ def tags_of(spans: Iterable[Span], n: int, scheme: str = "BIO") -> list[str]:
     """
     if scheme not in _SPELLING:
         raise ConfigError("unknown scheme of tags", got=scheme, expected=", ".join(_SPELLING))
-    first, inner, final, only = _SPELLING[scheme]
+    first, inner, final, only = tuple(_SPELLING[scheme])
     tags = ["O"] * n
     for kind, start, end in spans:
         if not 0 <= start < end <= n or tags[start:end] != ["O"] * (end - start):
