@@ -86,3 +86,33 @@ def positive(name: str, value: float | None) -> None:
     """
     if value is not None and not (math.isfinite(value) and value > 0):
         raise ConfigError(f"{name} must be above zero", got=value)
+
+
+def written(text: str) -> str:
+    r"""What a person who types \n or \t means.
+
+    Example:
+        >>> written(r"Q:\tyes\n") == "Q:\tyes\n"
+        True
+    """
+    return text.replace("\\n", "\n").replace("\\t", "\t")
+
+
+def read_columns(text: str | None) -> dict[str, str] | None:
+    """Read `--columns text=sentence,label=gold`: our names of columns and the file's.
+
+    Raises:  ConfigError: a part without an equals sign.
+
+    Example:
+        >>> read_columns("text=1,label=2")
+        {'text': '1', 'label': '2'}
+    """
+    if text is None:
+        return None
+    columns = {}
+    for part in text.split(","):
+        ours, equals, theirs = (piece.strip() for piece in part.partition("="))
+        if not (ours and equals and theirs):
+            raise ConfigError("--columns needs name=column", got=part, fix="--columns text=1,label=2")
+        columns[ours] = theirs
+    return columns
