@@ -185,8 +185,9 @@ def _check(
         raise ConfigError(f"{task} takes no pairs of sentences and no languages", fix="task translate")
     if (not source) != (not target):
         raise ConfigError("both languages or neither", got=source or target, fix="--from english --to french")
-    for pair in examples:
-        if isinstance(pair, str) or len(pair) != 2 or not all(side.strip() for side in pair):
+    pairs: Sequence[Any] = examples
+    for pair in pairs:
+        if len(pair) != 2 or not all(isinstance(side, str) and side.strip() for side in pair):
             raise ConfigError(
                 "an example must be a sentence and its translation",
                 got=repr(pair)[:80],
