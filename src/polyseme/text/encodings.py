@@ -165,8 +165,10 @@ def _replace(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error("polyseme-replace", _replace)
 
 
-def decode_stream(chunks: Iterable[bytes], codec: str, report: DirtReport, source: str) -> Iterator[str]:
-    """Decode a stream and unify its line ends; broken bytes become U+FFFD and are counted.
+def decode_stream(
+    chunks: Iterable[bytes], codec: str, report: DirtReport, source: str, unify: bool = True
+) -> Iterator[str]:
+    """Decode a stream and, unless told not to, unify its line ends; broken bytes become U+FFFD and are counted.
 
     Characters and CRLF pairs that two chunks share are kept together.
     """
@@ -180,7 +182,7 @@ def decode_stream(chunks: Iterable[bytes], codec: str, report: DirtReport, sourc
             report.add("broken_bytes", _seen.broken, f"{source}, character {first}")
         held = "\r" if text.endswith("\r") and not final else ""
         text = text[: len(text) - len(held)]
-        if "\r" in text:
+        if unify and "\r" in text:
             text = unify_line_ends(text, report, source, offset)
         offset += len(text)
         if text:

@@ -14,21 +14,15 @@ two differ from writer to writer (北京 2008 年 or 北京2008年), it takes on
 from __future__ import annotations
 
 import codecs
-import unicodedata
 
 from polyseme.text.tokenizers import Tokenizer
-from polyseme.text.words import is_cjk
+from polyseme.text.words import is_cjk, is_wide
 
 __all__ = ["Joiner", "gap"]
 
 _CLOSING = frozenset(".,;:!?%)]}…»”’")
 _OPENING = frozenset("([{«“‘$£€#@¿¡")
 _ENDINGS = frozenset(("s", "t", "d", "m", "re", "ve", "ll", "em", "clock"))  # after an apostrophe
-
-
-def _is_wide(character: str) -> bool:
-    """Whether it is a Chinese or Japanese character or one of their punctuation marks."""
-    return is_cjk(character) or unicodedata.east_asian_width(character) in "WF"
 
 
 def gap(before: str, word: str, in_quotes: bool = False) -> str:
@@ -45,9 +39,9 @@ def gap(before: str, word: str, in_quotes: bool = False) -> str:
     if not before or not word or before[-1].isspace() or word[0].isspace():
         return ""
     a, b, earlier = before[-1], word[0], before[-2:-1]
-    if _is_wide(a) or _is_wide(b):  # only a Chinese character and a letter stand apart
+    if is_wide(a) or is_wide(b):  # only a Chinese character and a letter stand apart
         other = b if is_cjk(a) else a
-        return " " if (is_cjk(a) or is_cjk(b)) and other.isalpha() and not _is_wide(other) else ""
+        return " " if (is_cjk(a) or is_cjk(b)) and other.isalpha() and not is_wide(other) else ""
     if b in _CLOSING or a in _OPENING or "_" in (a, b):
         return ""
     if b == '"':
@@ -114,7 +108,7 @@ class Joiner:
         text = token.replace("▁", " ")
         if text.startswith(" ") and (not self._tail or self._tail[-1].isspace()):
             return text[1:]
-        wide = text[1:2] and _is_wide(text[1]) and bool(self._tail) and _is_wide(self._tail[-1])
+        wide = text[1:2] and is_wide(text[1]) and bool(self._tail) and is_wide(self._tail[-1])
         return text[1:] if text.startswith(" ") and wide else text
 
     def _remember(self, text: str) -> str:

@@ -13,14 +13,17 @@ from __future__ import annotations
 import difflib
 import glob
 import gzip
+import io
 import os
 import re
+import sys
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from polyseme.errors import CorpusError
 from polyseme.text.builtin import BUILTINS
@@ -36,6 +39,7 @@ from polyseme.text.encodings import (
 )
 
 __all__ = [
+    "STDIN",
     "SourceFile",
     "estimated_bytes",
     "find_sources",
@@ -52,6 +56,8 @@ if TYPE_CHECKING:
     from polyseme.text.corpus import TextConfig
 
 CHUNK = 1 << 20
+STDIN = Path("-")
+"""Reads the standard input."""
 _GZIP, _ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _DESCRIPTION = re.compile(
     r"(licen[cs]e|readme)([._-].*)?|(copying|notice)(\.(txt|md))?|source\.txt(\.gz|\.zst)?", re.IGNORECASE
@@ -204,10 +210,13 @@ def _not_text(path: Path) -> CorpusError:
 def read_chunks(path: Path, size: int = CHUNK) -> Iterator[bytes]:
     """The bytes of a file in pieces of about `size`, decompressed if the file begins as gzip or zstandard does.
 
+    Args:
+        path: a file, or "-" for the standard input.
+
     Raises:  CorpusError: it cannot be opened, or the compressed data is broken.
     """
     try:
-        with path.open("rb") as raw:
+        with _standard_input() if path == STDIN else path.open("rb") as raw:
             yield from _decompress(raw, size)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise CorpusError(
@@ -220,12 +229,25 @@ def read_chunks(path: Path, size: int = CHUNK) -> Iterator[bytes]:
         raise CorpusError("cannot read a file", got=error.strerror, where=path) from None
 
 
-def read_text(file: SourceFile, encoding: str, report: DirtReport) -> Iterator[str] | None:
+@contextmanager
+def _standard_input() -> Iterator[IO[bytes]]:
+    """The standard input with a look ahead; it is left open."""
+    raw = io.BufferedReader(cast(io.RawIOBase, sys.stdin.buffer))
+    try:
+        yield raw
+    finally:
+        raw.detach()
+
+
+def read_text(
+    file: SourceFile, encoding: str, report: DirtReport, unify: bool = True
+) -> Iterator[str] | None:
     """The text of a file in pieces of about a megabyte, with LF line ends; None if it is skipped as binary.
 
     Args:
         encoding: a name, or "auto" to detect it.
         report: counts byte order marks, other encodings, broken bytes and line ends.
+        unify: make all line ends LF; else they stay as they are.
 
     Raises:  CorpusError: the file is damaged, or was named although it is binary.
     """
@@ -249,7 +271,7 @@ def read_text(file: SourceFile, encoding: str, report: DirtReport) -> Iterator[s
         report.add("bom", 1, source)
     if codec not in ("utf-8", "ascii"):
         report.add(f"encoding_{display_name(codec)}", 1, source)
-    return decode_stream(chain([first[mark:]], chunks), codec, report, source)
+    return decode_stream(chain([first[mark:]], chunks), codec, report, source, unify)
 
 
 def read_lines(path: Path, config: TextConfig, report: DirtReport) -> Iterator[str]:
@@ -273,8 +295,7 @@ def read_lines(path: Path, config: TextConfig, report: DirtReport) -> Iterator[s
 
 
 def _decompress(raw: IO[bytes], size: int) -> Iterator[bytes]:
-    magic = raw.read(4)
-    raw.seek(0)
+    magic = cast(io.BufferedReader, raw).peek(4)[:4]
     if magic == _ZSTANDARD:
         yield from _zstandard(raw, size)
         return

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
-__all__ = ["TOKEN_PATTERN", "cjk_share", "close_gaps", "has_cjk", "is_cjk", "token_spans", "word_spans"]
+__all__ = [
+    "TOKEN_PATTERN",
+    "cjk_share",
+    "close_gaps",
+    "has_cjk",
+    "is_cjk",
+    "is_wide",
+    "token_spans",
+    "word_spans",
+]
 
 _CJK = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _CJK_CHARACTER = re.compile(f"[{_CJK}]")
@@ -21,6 +31,11 @@ _TOKEN = re.compile(rf"(?P<cjk>[{_CJK}]+)|{_WORD.pattern}|\S")
 def is_cjk(text: str) -> bool:
     """Whether the text begins with a Chinese character (Han ideograph)."""
     return _CJK_CHARACTER.match(text) is not None
+
+
+def is_wide(character: str) -> bool:
+    """Whether it is a Chinese or Japanese character or one of their punctuation marks."""
+    return is_cjk(character) or unicodedata.east_asian_width(character) in "WF"
 
 
 def has_cjk(text: str) -> bool:

@@ -1,0 +1,1 @@
+"""Labelled files to records: texts with classes, tokens with tags, questions with answers."""

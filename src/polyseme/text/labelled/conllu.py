@@ -1,0 +1,199 @@
+"""CoNLL-U: words, their annotation, and the text they come from.
+
+A word line has ten fields: ID FORM LEMMA UPOS XPOS FEATS HEAD DEPREL DEPS MISC. The lines 1-2 (a multiword token: its
+surface form, which several words share) and 8.1 (an empty node) are no words. `# text = ` has the sentence as it was
+written; where it is absent, SpaceAfter=No in MISC says after which words no space stands.
+
+Source: universaldependencies.org, the CoNLL-U format.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from polyseme.core.config import suggest
+from polyseme.errors import ConfigError
+from polyseme.text.labelled.located import Offsets, join_words, locate
+from polyseme.text.labelled.opening import FIRST, Numbered, scrub
+from polyseme.text.labelled.records import Problems, TagRecord
+
+__all__ = ["conllu_records"]
+
+_COLUMNS = {
+    "form": 1,
+    "lemma": 2,
+    "upos": 3,
+    "xpos": 4,
+    "feats": 5,
+    "head": 6,
+    "deprel": 7,
+    "deps": 8,
+    "misc": 9,
+}
+_WORD, _RANGE, _EMPTY = re.compile("[0-9]+"), re.compile("([0-9]+)-([0-9]+)"), re.compile(r"[0-9]+\.[0-9]+")
+
+
+@dataclass
+class _Sentence:
+    """What is collected of a sentence.
+
+    Args:
+        start: the number of its first line.
+        surfaces: what is written, in order: (form, how many words it stands for, no space follows).
+    """
+
+    start: int = 0
+    id: str = ""
+    text: str | None = None
+    good: bool = True
+    words: list[str] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
+    surfaces: list[tuple[str, int, bool]] = field(default_factory=list)
+    within: int = 0
+
+
+def conllu_records(
+    lines: Numbered, source: str, column: str, problems: Problems, labelled: bool
+) -> Iterator[TagRecord | None]:
+    """Sentences of CoNLL-U; None for one that was counted as bad.
+
+    Args:
+        column: upos, xpos, deprel, feats, the number of a column, or a key of MISC, where words without it are O.
+
+    Raises:  ConfigError: none of the first 100 sentences has this column or key.
+    """
+    place = int(column) - 1 if column.isdecimal() else _COLUMNS.get(column.lower())
+    if place is not None and not 0 < place < 10:
+        raise ConfigError("CoNLL-U has ten columns", got=column, where="--column", fix=suggest("", _COLUMNS))
+    keys: dict[str, int] = {}
+    sentences = 0
+    now = _Sentence()
+    for number, line in lines:
+        if line.startswith("#"):
+            _comment(now, line)
+        elif line and not line.isspace():
+            now.start = now.start or number
+            _word(now, line, f"{source}:{number}", place, column, keys, problems, labelled)
+        elif now.start:
+            sentences += 1
+            yield _record(now, source, problems, labelled)
+            now = _Sentence()
+            if sentences == FIRST and labelled:
+                _check(place, column, keys, source)
+    if now.start:
+        sentences += 1
+        yield _record(now, source, problems, labelled)
+    if 0 < sentences < FIRST and labelled:
+        _check(place, column, keys, source)
+
+
+def _check(place: int | None, column: str, keys: dict[str, int], source: str) -> None:
+    if place is None and column.lower() not in keys:
+        raise ConfigError(
+            f"no word has {column} in MISC",
+            where=source,
+            fix=suggest(column, ["upos", "xpos", "deprel", "feats", *keys]),
+        )
+
+
+def _comment(now: _Sentence, line: str) -> None:
+    name, equals, value = line[1:].partition("=")
+    if equals and name.strip() == "text":
+        now.text = value.strip()
+    elif equals and name.strip() == "sent_id":
+        now.id = value.strip()
+
+
+def _word(
+    now: _Sentence,
+    line: str,
+    where: str,
+    place: int | None,
+    column: str,
+    keys: dict[str, int],
+    problems: Problems,
+    labelled: bool,
+) -> None:
+    fields = line.split("\t")
+    if len(fields) != 10:
+        problems.add("too_few_fields" if len(fields) < 10 else "too_many_fields", where, line)
+        now.good = False
+        return
+    misc = dict(part.partition("=")[::2] for part in fields[9].split("|") if "=" in part)
+    form = scrub(fields[1], problems, where)
+    glued = misc.get("SpaceAfter") == "No"
+    several = _RANGE.fullmatch(fields[0])
+    if several is not None:
+        try:
+            n = int(several[2]) - int(several[1]) + 1
+        except ValueError:  # thousands of digits
+            n = 0
+        if 0 < n <= 100:
+            now.surfaces.append((form, n, glued))
+            now.within = n
+        return
+    if _EMPTY.fullmatch(fields[0]):
+        return
+    if _WORD.fullmatch(fields[0]) is None or not form or form.isspace():
+        problems.add("bad_offsets", where, line)
+        now.good = False
+        return
+    if now.within:
+        now.within -= 1
+    else:
+        now.surfaces.append((form, 1, glued))
+    for key in misc:
+        keys[key.lower()] = keys.get(key.lower(), 0) + 1
+    if place is None:
+        tag = next((value for key, value in misc.items() if key.lower() == column.lower()), "O")
+    else:
+        tag = fields[place]
+    if labelled and (not tag or (tag == "_" and place != _COLUMNS["feats"])):
+        problems.add("bad_tag", where, tag)
+        now.good = False
+    now.words.append(form)
+    now.tags.append(tag)
+
+
+def _record(now: _Sentence, source: str, problems: Problems, labelled: bool) -> TagRecord | None:
+    where = f"{source}:{now.start}"
+    if not now.good or now.within:
+        if now.good:
+            problems.add("bad_offsets", where, "a multiword token without its words")
+        return None
+    if not now.words:
+        problems.add("empty_text", where)
+        return None
+    forms = [form for form, _, _ in now.surfaces]
+    text = None if now.text is None else scrub(now.text, problems, where)
+    written = None if text is None else locate(forms, text, whole=True)
+    if text is None or written is None:
+        if text is not None:
+            problems.add("text_mismatch", where, text)
+        text, written = join_words(forms, [glued for _, _, glued in now.surfaces])
+    offsets: list[tuple[int, int]] = []
+    tags: list[str] = []
+    at = 0
+    for (_, n, _), place in zip(now.surfaces, written, strict=True):
+        words = now.words[at : at + n]
+        for i, inside in enumerate(_within(words, text, place)):
+            if inside is None:
+                problems.add("no_surface", where, words[i])
+            else:
+                offsets.append(inside)
+                tags.append(now.tags[at + i])
+        at += n
+    id = now.id or str(now.start)
+    return TagRecord(id, text, tuple(offsets), tuple(tags) if labelled else None, where)
+
+
+def _within(words: Sequence[str], text: str, place: tuple[int, int]) -> list[tuple[int, int] | None]:
+    """The places of the words of a multiword token; where they are not spelt in it, the first takes all of it."""
+    if len(words) == 1:
+        return [place]
+    inside: Offsets | None = locate(words, text[place[0] : place[1]], whole=True)
+    if inside is None:
+        return [place, *[None] * (len(words) - 1)]
+    return [(place[0] + start, place[0] + end) for start, end in inside]

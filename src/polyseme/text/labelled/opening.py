@@ -1,0 +1,218 @@
+"""Opening labelled files: their form, numbered lines, JSON records, and when a file is not worth reading on."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from polyseme.core.config import suggest
+from polyseme.errors import ConfigError, CorpusError
+from polyseme.text.clean import DirtReport, replace_surrogates
+from polyseme.text.encodings import check_name
+from polyseme.text.labelled.records import Problems
+from polyseme.text.sources import STDIN, SourceFile, read_chunks, read_text
+from polyseme.text.split import lines as split_lines
+
+__all__ = [
+    "Columns",
+    "Numbered",
+    "checked_columns",
+    "column_numbers",
+    "fingerprint",
+    "follow",
+    "name_of",
+    "numbered_lines",
+    "parse_object",
+    "peek",
+    "read_whole",
+    "scrub",
+    "sound",
+    "suffix_of",
+]
+
+Columns = Mapping[str, str]
+Numbered = Iterator[tuple[int, str]]
+T = TypeVar("T")
+FIRST = 100
+"""Rows that decide whether a file has the form that was expected."""
+
+
+def suffix_of(path: Path | str) -> str:
+    """The suffix that tells the form of a file, in lower case, without .gz or .zst; "" for the standard input.
+
+    Example:
+        >>> suffix_of("a/b.TSV.gz"), suffix_of("-")
+        ('.tsv', '')
+    """
+    path = Path(path)
+    return Path(path.stem if path.suffix.lower() in (".gz", ".zst") else path.name).suffix.lower()
+
+
+def name_of(path: Path | str) -> str:
+    """How a file is called in reports."""
+    return "standard input" if Path(path) == STDIN else str(path)
+
+
+def fingerprint(path: Path | str) -> str:
+    """Hash of what is in a file (decompressed): the same wherever it lies and however it is compressed.
+
+    Raises:  CorpusError: the file cannot be read.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for chunk in read_chunks(_existing(path)):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _existing(path: Path | str) -> Path:
+    path = Path(path)
+    if path == STDIN or path.is_file() or path.is_fifo():
+        return path
+    if path.is_dir():
+        raise CorpusError("a folder instead of a file", where=path, fix="name one labelled file")
+    if path.exists():
+        raise CorpusError("neither a file nor a pipe", where=path, fix="name one labelled file")
+    siblings = sorted(os.listdir(path.parent)) if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, siblings, n=3)
+    raise CorpusError(
+        "no such file",
+        where=path,
+        fix=f"did you mean {' or '.join(near)}?"
+        if near
+        else "name a labelled file, or - for the standard input",
+    )
+
+
+def _chunks(path: Path | str, encoding: str, problems: Problems) -> Iterator[str]:
+    """The text of a file in pieces, its line ends as they are; broken bytes are counted at the end."""
+    path = _existing(path)
+    if encoding != "auto":
+        check_name(encoding)
+    report = DirtReport()
+    yield from read_text(SourceFile(path, 0, 0, named=True), encoding, report, unify=False) or ()
+    if broken := report.counts["broken_bytes"]:
+        problems.add("broken_bytes", report.examples["broken_bytes"], n=broken)
+
+
+def numbered_lines(path: Path | str, encoding: str, problems: Problems) -> Numbered:
+    r"""The lines of a file from number 1, split at \n and \r\n and nowhere else, without their ends.
+
+    Raises:  CorpusError: there is no such file, or it is not text; ConfigError: an unknown encoding.
+    """
+    for number, line in enumerate(split_lines(_chunks(path, encoding, problems)), 1):
+        if line is None:
+            problems.add("line_too_long", f"{name_of(path)}:{number}")
+        else:
+            yield number, line.removesuffix("\r")
+
+
+def read_whole(path: Path | str, encoding: str, problems: Problems) -> str:
+    """All text of a file."""
+    return "".join(_chunks(path, encoding, problems))
+
+
+def peek(lines: Iterator[T], n: int = FIRST) -> tuple[list[T], Iterator[T]]:
+    """The first items, and all of them."""
+    head = list(islice(lines, n))
+    return head, chain(head, lines)
+
+
+def parse_object(line: str) -> dict[str, Any] | None:
+    """The JSON object on a line; None where there is none."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def follow(record: Mapping[str, Any], field: str) -> Any:
+    """What a record has under a key, or under a path such as "target.text"; None where there is nothing."""
+    if field in record:
+        return record[field]
+    value: Any = record
+    for key in field.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def scrub(text: str, problems: Problems, where: str) -> str:
+    """Put U+FFFD for halves of surrogate pairs, which no tokenizer takes; the length stays."""
+    whole = replace_surrogates(text)
+    if whole != text:
+        problems.add("lone_surrogate", where)
+    return whole
+
+
+def checked_columns(columns: Columns | None, known: Iterable[str]) -> dict[str, str]:
+    """What `--columns` says, with only names that the form of file has.
+
+    Raises:  ConfigError: an unknown name on the left, nothing on the right, or numbers mixed with names.
+    """
+    columns = dict(columns or {})
+    known = list(known)
+    for ours, theirs in columns.items():
+        if ours not in known:
+            raise ConfigError(f"unknown column {ours!r}", where="--columns", fix=suggest(ours, known))
+        if not theirs:
+            raise ConfigError(f"no column is named for {ours!r}", where="--columns", fix=f"{ours}=NAME")
+    numbers = [theirs.isdecimal() for theirs in columns.values()]
+    if any(numbers) and not all(numbers):
+        raise ConfigError(
+            "columns by number and by name together",
+            got=",".join(f"{ours}={theirs}" for ours, theirs in columns.items()),
+            where="--columns",
+            fix="numbers for a file without a header, names for one with a header",
+        )
+    return columns
+
+
+def column_numbers(columns: Columns) -> dict[str, int] | None:
+    """Places of columns from 0, where `--columns` counts them from 1; None where it names them.
+
+    Raises:  ConfigError: a column 0.
+    """
+    if not columns or not all(theirs.isdecimal() for theirs in columns.values()):
+        return None
+    places = {ours: int(theirs) - 1 for ours, theirs in columns.items()}
+    for ours, place in places.items():
+        if place < 0:
+            raise ConfigError("columns are counted from 1", got=f"{ours}=0", where="--columns")
+    return places
+
+
+def sound(records: Iterator[T | None], path: Path | str, problems: Problems, expected: str) -> Iterator[T]:
+    """The records; None stands for a row that was counted in `problems` and is left out.
+
+    Args:
+        expected: what a good file looks like, for the error.
+
+    Raises:  CorpusError: the file holds no row, or more than half of its first 100 rows are bad.
+    """
+    before = problems.counts
+    head, records = peek(records)
+    bad = sum(record is None for record in head)
+    if 2 * bad > len(head) or not head:
+        new = Problems()
+        for kind, entry in problems.report().items():
+            count = entry["count"] - before.get(kind, 0)
+            if count > 0:
+                last = entry["examples"][-1]
+                new.add(kind, last["where"], last["got"], n=count)
+        what = "more than half of the first rows cannot be used" if head else "no labelled text in this file"
+        raise CorpusError(
+            what,
+            got=f"{bad} of {len(head)} bad; " + "; ".join(new.summary()) if head else "an empty file",
+            expected=expected,
+            where=name_of(path),
+            fix="check the form of the file and --columns",
+        )
+    for record in records:
+        if record is not None:
+            yield record

@@ -1,0 +1,324 @@
+"""Questions, texts, and the places of the answers, from SQuAD's JSON and from rows.
+
+.json            SQuAD 1.1 and 2.0, CMRC 2018: data → paragraphs (context) → qas (id, question, answers, is_impossible)
+.jsonl .csv .tsv rows with question, context and answer, optionally start, id and group; in JSON also
+                 answers = {"text": […], "answer_start": […]}, a list of {"text", "answer_start"}, or a list of strings
+
+An answer must stand where the file says. One that does not is searched, exactly and then with any white space for
+white space, nearest to that place; if it is nowhere it is left out, and a question that loses all of its answers is
+skipped: it is never made unanswerable. Only what the file marks so is: is_impossible, an empty list, a start of -1, or
+a word such as ANSWERNOTFOUND that stands at the end of the context and as the answer.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from polyseme.errors import ConfigError, CorpusError
+from polyseme.text.labelled.opening import (
+    checked_columns,
+    name_of,
+    numbered_lines,
+    read_whole,
+    scrub,
+    sound,
+    suffix_of,
+)
+from polyseme.text.labelled.records import Problems, QuestionRecord
+from polyseme.text.labelled.rows import Form, Row, delimited_rows, json_rows
+
+__all__ = ["read_questions"]
+
+_MARKS = ("ANSWERNOTFOUND", "CANNOTANSWER")
+_QUESTION = tuple({"question": name} for name in ("question", "query"))
+_CONTEXT = tuple({"context": name} for name in ("context", "review", "passage", "paragraph"))
+_ANSWER = tuple({"answer": name} for name in ("answer", "answers", "answer_text", "human_ans_spans"))
+_START = tuple({"start": name} for name in ("start", "answer_start", "human_ans_indices"))
+_ID = tuple({"id": name} for name in ("id", "qid", "question_id", "q_review_id"))
+_GROUP = tuple({"group": name} for name in ("group", "title", "item_id"))
+_IMPOSSIBLE = ({"is_impossible": "is_impossible"},)
+_OPTIONAL = (_START, _ID, _GROUP, _IMPOSSIBLE)
+_LABELLED = Form((_QUESTION, _CONTEXT, _ANSWER), _OPTIONAL)
+_UNLABELLED = Form((_QUESTION, _CONTEXT), (_ANSWER, *_OPTIONAL))
+_PLACE = re.compile(r"[(\[]?\s*(-?[0-9]{1,12})(?:\.0*)?\s*(?:,.*)?", re.DOTALL)
+
+Raw = tuple[str, int | None]
+"""An answer and where the file says it starts."""
+
+
+def read_questions(
+    path: Path | str,
+    *,
+    columns: Mapping[str, str] | None = None,
+    encoding: str = "auto",
+    problems: Problems | None = None,
+    labelled: bool = True,
+    no_answer: str = "",
+) -> Iterator[QuestionRecord]:
+    """Read a file of questions, one by one; SQuAD's JSON is one value, so that file is held in memory.
+
+    Args:
+        path: the file, also as .gz or .zst; "-" for the standard input.
+        columns: of rows, ours to theirs: {"question": "q", "context": "passage", "answer": "a", "start": "at"}.
+        encoding: a name, or "auto" to detect it.
+        problems: receives what was found wrong.
+        labelled: questions must have answers or be marked as unanswerable; else no answers are read.
+        no_answer: a word that stands as the answer where there is none, and at the end of contexts, where it is cut
+            off; ANSWERNOTFOUND and CANNOTANSWER are known.
+
+    Raises:  ConfigError: the columns are not there or cannot be told; CorpusError: the file is missing, empty, binary,
+             broken JSON, or more than half of its first 100 questions are bad.
+    """
+    problems = Problems() if problems is None else problems
+    reader = _Reader(path, problems, labelled, no_answer)
+    form = _LABELLED if labelled else _UNLABELLED
+    columns = checked_columns(columns, form.known)
+    records = reader.records(form, columns, encoding)
+    return sound(records, path, problems, "questions, contexts and answers, as in SQuAD's JSON or in rows")
+
+
+class _Reader:
+    """Reads one file; holds the ids that came, to keep them apart."""
+
+    def __init__(self, path: Path | str, problems: Problems, labelled: bool, no_answer: str) -> None:
+        self.path, self.source, self.problems = path, name_of(path), problems
+        self.labelled, self.no_answer = labelled, no_answer
+        self.marks = (no_answer,) if no_answer else _MARKS
+        self.ids: Counter[str] = Counter()
+
+    def records(
+        self, form: Form, columns: Mapping[str, str], encoding: str
+    ) -> Iterator[QuestionRecord | None]:
+        suffix = suffix_of(self.path)
+        if suffix in (".csv", ".tsv"):
+            lines = numbered_lines(self.path, encoding, self.problems)
+            yield from map(self._row, delimited_rows(lines, self.path, suffix, form, columns, self.problems))
+            return
+        if suffix in (".jsonl", ".ndjson"):
+            lines = numbered_lines(self.path, encoding, self.problems)
+            yield from map(self._row, json_rows(lines, self.path, form, columns, self.problems))
+            return
+        text = read_whole(self.path, encoding, self.problems)
+        if not text or text.isspace():
+            return
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            value = None
+            if "\n" not in text.strip() or not _is_object(text.strip().split("\n", 1)[0]):
+                raise CorpusError(
+                    "not JSON",
+                    got=str(error),
+                    expected="SQuAD's JSON, or rows as .jsonl, .csv or .tsv",
+                    where=self.source,
+                ) from None
+        articles = value.get("data") if isinstance(value, dict) else value
+        if isinstance(articles, list) and any(
+            isinstance(one, dict) and "paragraphs" in one for one in articles
+        ):
+            if columns:
+                raise ConfigError("SQuAD's JSON has fixed keys", where="--columns", fix="leave --columns out")
+            yield from self._articles(articles)
+        else:
+            rows = enumerate((line.removesuffix("\r") for line in text.split("\n")), 1)
+            if isinstance(value, dict) and isinstance(articles, list):  # {"data": [rows]}
+                rows = enumerate([json.dumps(articles)], 1)
+            elif value is not None:
+                rows = enumerate([json.dumps(value)], 1)
+            yield from map(self._row, json_rows(rows, self.path, form, columns, self.problems))
+
+    def _articles(self, articles: list[Any]) -> Iterator[QuestionRecord | None]:
+        for number, article in enumerate(articles, 1):
+            if not isinstance(article, dict):
+                self.problems.add("missing_field", f"{self.source}: article {number}", "paragraphs")
+                yield None
+                continue
+            title = article.get("title")
+            group = title if isinstance(title, str) and title else f"article {number}"
+            for paragraph in _objects(article.get("paragraphs")):
+                for qa in _objects(paragraph.get("qas")):
+                    yield self._squad(qa, paragraph.get("context"), group)
+
+    def _squad(self, qa: Mapping[str, Any], context: Any, group: str) -> QuestionRecord | None:
+        id = qa.get("id")
+        id = str(id) if isinstance(id, str | int) and str(id) else f"question {sum(self.ids.values()) + 1}"
+        where = f"{self.source}: question {scrub(id, self.problems, self.source)}"
+        answers = _answers(qa.get("answers"), None)
+        return self._record(id, qa.get("question"), context, answers, qa.get("is_impossible"), group, where)
+
+    def _row(self, row: Row) -> QuestionRecord | None:
+        values = row.values
+        if values is None:
+            return None
+        id, group = values.get("id"), values.get("group")
+        named = isinstance(id, str | int) and not isinstance(id, bool) and str(id).strip()
+        start = values.get("start")
+        answers = _answers(values.get("answer"), start)
+        return self._record(
+            str(id) if named else str(row.number),
+            values.get("question"),
+            values.get("context"),
+            answers,
+            values.get("is_impossible"),
+            group if isinstance(group, str) else "",
+            row.where,
+        )
+
+    def _record(
+        self,
+        id: str,
+        question: Any,
+        context: Any,
+        answers: list[Raw] | None,
+        impossible: Any,
+        group: str,
+        where: str,
+    ) -> QuestionRecord | None:
+        for name, text in (("question", question), ("context", context)):
+            if not isinstance(text, str):
+                self.problems.add("missing_field", where, name)
+                return None
+            if not text or text.isspace():
+                self.problems.add("empty_text", where, name)
+                return None
+        question, context = (scrub(text, self.problems, where) for text in (question, context))
+        context, mark = self._without_mark(context, where)
+        found: tuple[tuple[str, int], ...] | None = None
+        if self.labelled:
+            found = self._found(
+                context, answers, str(impossible).strip().lower() in ("true", "1"), mark, where
+            )
+            if found is None:
+                return None
+        self.ids[id] += 1
+        if self.ids[id] > 1:
+            self.problems.add("repeated_id", where, id)
+            numbered = (f"{id}#{n}" for n in range(self.ids[id], 1 << 62))
+            id = next(one for one in numbered if one not in self.ids)
+            self.ids[id] += 1
+        id, group = (scrub(text, self.problems, where) for text in (id, group))
+        return QuestionRecord(id, question, context, found, group, where)
+
+    def _without_mark(self, context: str, where: str) -> tuple[str, str]:
+        """The context without a word at its end that stands for no answer, and that word."""
+        end = context.rstrip()
+        for mark in self.marks:
+            rest = end.removesuffix(mark)
+            if rest != end and rest.rstrip() and not (rest[-1].isascii() and rest[-1].isalnum()):
+                self.problems.add("no_answer_word", where, mark)
+                return rest.rstrip(), mark
+        return context, ""
+
+    def _found(
+        self, context: str, answers: list[Raw] | None, impossible: bool, mark: str, where: str
+    ) -> tuple[tuple[str, int], ...] | None:
+        """The answers at their places; None, counted, if the question cannot be used."""
+        if impossible:
+            if answers:
+                self.problems.add("impossible_with_answers", where, answers[0][0])
+            return ()
+        if answers is None:
+            self.problems.add("missing_answer", where)
+            return None
+        marks = {mark, self.no_answer} - {""}
+        if not answers or all(text.strip() in marks or start == -1 for text, start in answers):
+            return ()
+        found: list[tuple[str, int]] = []
+        for text, start in answers:
+            if text.strip() in marks or start == -1:
+                continue  # one annotator found no answer, another did
+            at = _place(context, scrub(text, self.problems, where), start, self.problems, where)
+            if at is not None:
+                found.append(at)
+        if not found:
+            self.problems.add("lost_question", where, answers[0][0])
+            return None
+        return tuple(found)
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _objects(values: Any) -> Iterator[Mapping[str, Any]]:
+    return (one for one in values if isinstance(one, dict)) if isinstance(values, list) else iter(())
+
+
+def _answers(value: Any, start: Any) -> list[Raw] | None:
+    """Answers in any of the forms; None where there are none, [] where the file says that there is none."""
+    texts: list[Any]
+    starts: list[Any]
+    if isinstance(value, dict):
+        given, its = value.get("text"), value.get("answer_start", start)
+        texts = given if isinstance(given, list) else [given]
+        starts = its if isinstance(its, list) else [its]
+    elif isinstance(value, list):
+        texts = [one.get("text") if isinstance(one, dict) else one for one in value]
+        several = start if isinstance(start, list) else [start] * len(value)
+        starts = [
+            one.get("answer_start") if isinstance(one, dict) else its
+            for one, its in zip_longest(value, several[: len(value)])
+        ]
+    elif isinstance(value, str) and (value.strip() or _number(start) == -1):
+        texts, starts = [value], [start]
+    else:
+        return None
+    answers = [
+        (text, _number(its))
+        for text, its in zip_longest(texts, starts[: len(texts)])
+        if isinstance(text, str)
+    ]
+    return answers if answers or not texts else None
+
+
+def _number(start: Any) -> int | None:
+    """A start given as a number, as text, or as the text of a pair "(start, end)"."""
+    if isinstance(start, list | tuple):
+        start = start[0] if start else None
+    if isinstance(start, str):
+        match = _PLACE.fullmatch(start.strip())
+        return int(match[1]) if match else None
+    if isinstance(start, float):
+        return int(start) if start.is_integer() else None
+    return start if isinstance(start, int) and not isinstance(start, bool) else None
+
+
+def _place(
+    context: str, text: str, start: int | None, problems: Problems, where: str
+) -> tuple[str, int] | None:
+    """The answer as it stands in the context, and where; None, counted, if it does not."""
+    if start is not None and start >= 0 and text.strip() and context.startswith(text, start):
+        return text, start
+    words = text.split()
+    near = max(start or 0, 0)
+    found = _nearest(context, text.strip(), near) if words else None
+    if found is None and len(words) > 1:
+        matches = re.finditer(r"\s+".join(map(re.escape, words)), context)
+        spans = [(match.start(), match[0]) for match in matches]
+        if spans:
+            at, text = min(spans, key=lambda one: (abs(one[0] - near), one[0]))
+            found = text, at
+    if found is None:
+        problems.add("lost_answer", where, text)
+        return None
+    if start is not None:
+        problems.add("moved_answer", where, text)
+    elif context.find(found[0], found[1] + 1) >= 0:
+        problems.add("ambiguous_answer", where, text)
+    return found
+
+
+def _nearest(context: str, text: str, near: int) -> tuple[str, int] | None:
+    """Where a text stands nearest to a place."""
+    before, after = context.rfind(text, 0, near + len(text)), context.find(text, near)
+    places = [place for place in (before, after) if place >= 0]
+    return (text, min(places, key=lambda place: (abs(place - near), place))) if places else None

@@ -1,0 +1,159 @@
+"""What labelled files give: one record for each text, sentence or question; and what was found wrong in them.
+
+All offsets are indices into the Python string of the text (code points), so that models of words, characters and
+subwords are trained and scored on the same labels.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["KINDS", "Label", "Problems", "QuestionRecord", "TagRecord", "TextRecord"]
+
+Label = str | float | tuple[str, ...]
+"""A class; a value; or several classes, possibly none."""
+
+KINDS: dict[str, str] = {
+    "ambiguous_answer": "answers without a start stand at several places: the first one is taken",
+    "bad_json": "lines are not a JSON object: skipped",
+    "bad_label": "labels are neither a string, a number nor a list of strings: the rows are skipped",
+    "bad_offsets": "spans or tokens do not have the form that is wanted: the records are skipped",
+    "bad_quotes": "rows have a quote that is never closed, or a stray CR: skipped",
+    "bad_tag": "tags have no legal form: the sentences are skipped",
+    "blank_token": "tokens are nothing but white space: left out",
+    "broken_bytes": "bytes are wrong in the file's encoding: each became U+FFFD",
+    "empty_span": "spans are empty or cover only white space: left out",
+    "empty_text": "texts are empty: the rows are skipped",
+    "impossible_with_answers": "questions are marked as unanswerable but have answers: taken as unanswerable",
+    "line_too_long": "lines have more than 64 million characters: skipped",
+    "lone_surrogate": "texts hold half a surrogate pair: it became U+FFFD",
+    "lost_answer": "answers are nowhere in the text: left out",
+    "lost_question": "questions have only answers that are nowhere in the text: skipped",
+    "missing_answer": "questions have no answer and are not marked as unanswerable: skipped",
+    "missing_field": "records lack a field: skipped",
+    "missing_label": "rows have no label: skipped",
+    "moved_answer": "answers are not at their place in the text: found again elsewhere",
+    "no_answer_word": "contexts end with the word that stands for no answer: cut off",
+    "no_surface": "words have no place of their own in the text: left out",
+    "overlapping_span": "spans overlap a longer or earlier one: left out",
+    "repeated_id": "questions have an id that came before: numbered",
+    "span_outside": "spans reach outside the text: left out",
+    "text_mismatch": "sentences whose text is not that of their words: joined anew from the words",
+    "too_few_fields": "lines have too few fields: skipped, in tagged files with their sentence",
+    "too_many_fields": "lines have more fields than the first one: skipped, in tagged files with their sentence",
+}
+
+_EXAMPLES = 5
+_SHOWN = 80
+
+
+@dataclass(frozen=True, slots=True)
+class TextRecord:
+    """A text, or a pair of texts, and its class.
+
+    Args:
+        id: the file's own id, else the number of the line.
+        text: the text.
+        text_b: the second text of a pair.
+        label: a class; several classes (a JSON list); a value (a JSON number with a fraction); None = unlabelled.
+        where: FILE:LINE.
+    """
+
+    id: str
+    text: str
+    text_b: str | None = None
+    label: Label | None = None
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TagRecord:
+    """A text and a tag for each of its tokens.
+
+    Args:
+        id: the file's own id, else the number of its first line.
+        text: the text.
+        tokens: [start, end) of each token, in order, without overlaps.
+        tags: one for each token, such as "B-PER", "O" or "NOUN"; None = unlabelled.
+        where: FILE:LINE.
+    """
+
+    id: str
+    text: str
+    tokens: tuple[tuple[int, int], ...]
+    tags: tuple[str, ...] | None = None
+    where: str = ""
+
+    @property
+    def words(self) -> list[str]:
+        """The tokens as strings."""
+        return [self.text[start:end] for start, end in self.tokens]
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionRecord:
+    """A question on a text, and where the text answers it.
+
+    Args:
+        id: unique in its file.
+        question: the question.
+        context: the text.
+        answers: (text, start), where context[start : start + len(text)] == text; () = known to have no answer in
+            the text; None = unlabelled.
+        group: the article, for splits that keep articles together; may be "".
+        where: FILE:LINE or "FILE: question ID".
+    """
+
+    id: str
+    question: str
+    context: str
+    answers: tuple[tuple[str, int], ...] | None = ()
+    group: str = ""
+    where: str = ""
+
+
+class Problems:
+    """Counts of what was found wrong, by kind (see `KINDS`), with the first five places of each.
+
+    Example:
+        >>> problems = Problems()
+        >>> problems.add("missing_label", "a.tsv:7")
+        >>> problems.counts, problems.summary()
+        ({'missing_label': 1}, ['1 rows have no label: skipped (a.tsv:7)'])
+    """
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._examples: dict[str, list[dict[str, str]]] = {}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How often each kind was met."""
+        return dict(sorted(self._counts.items()))
+
+    def add(self, kind: str, where: str = "", got: str = "", n: int = 1) -> None:
+        """Count one more (or `n`) of a kind; the first five places and values are kept."""
+        self._counts[kind] += n
+        examples = self._examples.setdefault(kind, [])
+        if len(examples) < _EXAMPLES:
+            short = got if len(got) <= _SHOWN else got[: _SHOWN - 1] + "…"
+            examples.append({"where": where, "got": short})
+
+    def report(self) -> dict[str, dict[str, Any]]:
+        """A JSON-able copy: {kind: {"count", "examples": [{"where", "got"}]}}."""
+        return {
+            kind: {"count": count, "examples": [dict(one) for one in self._examples[kind]]}
+            for kind, count in self.counts.items()
+        }
+
+    def summary(self) -> list[str]:
+        """A line for people on each kind, the most frequent first, with its first place."""
+        lines = []
+        for kind, count in self._counts.most_common():
+            first = self._examples[kind][0]
+            shown = first["where"] + (f": {first['got']!r}" if first["got"] else "")
+            text = KINDS.get(kind, kind.replace("_", " "))
+            lines.append(f"{count:,} {text}" + (f" ({shown})" if shown else ""))
+        return lines
