@@ -138,7 +138,7 @@ def _records(file: Path, pair: bool, columns: dict[str, str] | None) -> tuple[It
     from polyseme.text.labelled.tables import read_texts
 
     named = columns is not None and "label" in columns
-    again = str(file) != "-"  # a pipe is read once only
+    again = not file.is_fifo()  # a pipe is read once only
     problems = Problems()
     if named or again:
         records = read_texts(file, pair=pair, columns=columns, problems=problems)
