@@ -1,7 +1,8 @@
 """How often a decoder finds the last word of a text, as LAMBADA asks.
 
 The text without its last word is continued greedily; right is what writes exactly that word and then goes on with
-another. Words end at white space; Chinese ones where the segmenter ends them.
+another. Words end at white space, and punctuation around them does not count; Chinese words end where the segmenter
+ends them.
 
 Source:  Paperno et al. (2016); Radford et al. (2019), section 3.3. Departure: no filter against words that cannot end
 a sentence.
@@ -9,6 +10,7 @@ a sentence.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -20,6 +22,8 @@ from polyseme.text.words import is_cjk, token_spans
 
 __all__ = ["LastWord", "last_words"]
 
+_AROUND = re.compile(r"^\W+|\W+$")
+
 NEW_TOKENS = 10
 """Longest word in tokens, with the beginning of the next."""
 
@@ -30,7 +34,7 @@ class LastWord(NamedTuple):
     Args:
         word: "" where the text has no two words.
         found: "" where the model ended the text.
-        right: whether the vocabulary reads both alike.
+        right: whether both are the same word, as the vocabulary spells it.
     """
 
     word: str
@@ -47,7 +51,6 @@ def last_words(loaded: Loaded, texts: Sequence[str]) -> list[LastWord]:
     Raises:  ConfigError: the run cannot generate.
     """
     decoder_head(loaded)
-    same = loaded.tokenizer.normalise
     room = max(1, int(loaded.encoder.max_length) - loaded.lead - NEW_TOKENS)
     template = Template("{text}", ["text"])
     split = [_last(text.strip()) for text in texts]
@@ -67,7 +70,7 @@ def last_words(loaded: Loaded, texts: Sequence[str]) -> list[LastWord]:
     written = generate(loaded, contexts, max_new_tokens=NEW_TOKENS, temperature=0.0)
     for i, generation in zip(asked, written, strict=True):
         word, found = split[i][1], _first(generation.text.strip())
-        results[i] = LastWord(word, found, same(word) == same(found))
+        results[i] = LastWord(word, found, _bare(loaded, word) == _bare(loaded, found))
     return results
 
 
@@ -86,3 +89,9 @@ def _first(text: str) -> str:
         start, end = token_spans(text)[0]
         return text[start:end]
     return text.split(maxsplit=1)[0] if text else ""
+
+
+def _bare(loaded: Loaded, word: str) -> str:
+    """A word as the vocabulary spells it, without punctuation around it; a mark stays."""
+    plain = loaded.tokenizer.normalise(word)
+    return _AROUND.sub("", plain) or plain

@@ -186,3 +186,42 @@ def test_the_method() -> None:
 def test_misuse(choices: Any, options: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         Chooser(make_loaded(), choices, **{"template": TEMPLATE, **options})
+
+
+@pytest.mark.parametrize("model", ["gpt", "qwen3"])
+@pytest.mark.parametrize("size", [8192, 150, 20])
+def test_groups_side_by_side_give_what_each_text_gives_alone(
+    model: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beginnings and ends of all lengths: some share nothing, some fill the model's 64 positions, some overflow it."""
+    monkeypatch.setattr(likelihood, "TOKENS_PER_BATCH", size)
+    loaded = make_loaded(model, "words")
+    random = np.random.default_rng(0)
+
+    def ids(n: int) -> list[int]:
+        return [int(i) for i in random.integers(5, loaded.tokenizer.vocab_size, n)]
+
+    groups = []
+    for shared, ends in [
+        (1, (1, 2)),
+        (60, (1, 4)),
+        (5, (50, 3, 3)),
+        (30, (33, 34, 35)),
+        (70, (5, 9)),
+        (0, (4, 9)),
+    ]:
+        beginning = ids(shared)
+        texts = [[2, *beginning, *ids(n)] for n in ends]
+        groups.append(
+            [
+                likelihood.Part(text, shared + 1, len(text) - (n > 3))
+                for text, n in zip(texts, ends, strict=True)
+            ]
+        )
+    groups += [[], groups[1][:1]]
+    head = loaded.heads["causal_lm"]
+    with torch.no_grad():
+        found = likelihood.causal_shared(loaded, head, groups)
+        for group, sums in zip(groups, found, strict=True):
+            expected = [likelihood.causal(loaded, head, [part])[0] for part in group]
+            assert sums == pytest.approx(expected, abs=1e-4)
