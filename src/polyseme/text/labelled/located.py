@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 from polyseme.text.labelled.records import Problems
@@ -32,7 +33,11 @@ def space_between(a: str, b: str) -> str:
         ... )
         ('', '', ' ', ' ')
     """
-    left, right = a[-1], b[0]
+    return _gap(a[-1], b[0])
+
+
+@lru_cache(1 << 16)
+def _gap(left: str, right: str) -> str:
     wide = [is_wide(one) and _HANGUL.match(one) is None for one in (left, right)]
     if all(wide):
         return ""

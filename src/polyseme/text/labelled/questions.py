@@ -4,10 +4,11 @@
 .jsonl .csv .tsv rows with question, context and answer, optionally start, id and group; in JSON also
                  answers = {"text": […], "answer_start": […]}, a list of {"text", "answer_start"}, or a list of strings
 
-An answer must stand where the file says. One that does not is searched, exactly and then with any white space for
-white space, nearest to that place; if it is nowhere it is left out, and a question that loses all of its answers is
-skipped: it is never made unanswerable. Only what the file marks so is: is_impossible, an empty list, a start of -1, or
-a word such as ANSWERNOTFOUND that stands at the end of the context and as the answer.
+An answer must stand where the file says. One that does not is searched, nearest to that place: exactly, then with any
+white space for white space, then without white space (SubjQA has "pre - popped" for pre-popped). If it is nowhere it is
+left out, and a question that loses all of its answers is skipped: it is never made unanswerable. Only what the file
+marks so is: is_impossible, an empty list, a start of -1, or a word such as ANSWERNOTFOUND that stands at the end of the
+context and as the answer.
 """
 
 from __future__ import annotations
@@ -301,12 +302,8 @@ def _place(
     words = text.split()
     near = max(start or 0, 0)
     found = _nearest(context, text.strip(), near) if words else None
-    if found is None and len(words) > 1:
-        matches = re.finditer(r"\s+".join(map(re.escape, words)), context)
-        spans = [(match.start(), match[0]) for match in matches]
-        if spans:
-            at, text = min(spans, key=lambda one: (abs(one[0] - near), one[0]))
-            found = text, at
+    if found is None and words:
+        found = _spaced(context, words, near) or _squeezed(context, "".join(words), near)
     if found is None:
         problems.add("lost_answer", where, text)
         return None
@@ -322,3 +319,31 @@ def _nearest(context: str, text: str, near: int) -> tuple[str, int] | None:
     before, after = context.rfind(text, 0, near + len(text)), context.find(text, near)
     places = [place for place in (before, after) if place >= 0]
     return (text, min(places, key=lambda place: (abs(place - near), place))) if places else None
+
+
+def _spaced(context: str, words: list[str], near: int) -> tuple[str, int] | None:
+    """Where the words stand one after another nearest to a place, whatever white space is between them."""
+    if len(words) < 2:
+        return None
+    matches = re.finditer(r"\s+".join(map(re.escape, words)), context)
+    spans = [(match[0], match.start()) for match in matches]
+    return min(spans, key=lambda one: (abs(one[1] - near), one[1])) if spans else None
+
+
+def _squeezed(context: str, letters: str, near: int) -> tuple[str, int] | None:
+    """Where the same characters stand but for white space, nearest to a place; no word is cut at either end."""
+    places = [i for i, character in enumerate(context) if not character.isspace()]
+    dense = "".join([context[i] for i in places])
+    found: list[tuple[str, int]] = []
+    at = dense.find(letters)
+    while at >= 0:
+        start, end = places[at], places[at + len(letters) - 1] + 1
+        if not (_joined(context[start - 1 : start + 1]) or _joined(context[end - 1 : end + 1])):
+            found.append((context[start:end], start))
+        at = dense.find(letters, at + 1)
+    return min(found, key=lambda one: (abs(one[1] - near), one[1])) if found else None
+
+
+def _joined(two: str) -> bool:
+    """Whether two characters are inside a word."""
+    return len(two) == 2 and two.isascii() and two.isalnum()

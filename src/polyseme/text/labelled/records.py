@@ -10,6 +10,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from polyseme.text.clean import replace_surrogates
+
 __all__ = ["KINDS", "Label", "Problems", "QuestionRecord", "TagRecord", "TextRecord"]
 
 Label = str | float | tuple[str, ...]
@@ -139,7 +141,7 @@ class Problems:
         examples = self._examples.setdefault(kind, [])
         if len(examples) < _EXAMPLES:
             short = got if len(got) <= _SHOWN else got[: _SHOWN - 1] + "…"
-            examples.append({"where": where, "got": short})
+            examples.append({"where": replace_surrogates(where), "got": replace_surrogates(short)})
 
     def report(self) -> dict[str, dict[str, Any]]:
         """A JSON-able copy: {kind: {"count", "examples": [{"where", "got"}]}}."""

@@ -21,7 +21,7 @@ from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.labelled.opening import Numbered, column_numbers, follow, name_of, parse_object, peek
 from polyseme.text.labelled.records import Problems
 
-__all__ = ["Form", "Reading", "Row", "delimited", "delimited_rows", "json_rows", "resolve"]
+__all__ = ["Form", "Reading", "Row", "delimited", "delimited_rows", "json_objects", "json_rows", "resolve"]
 
 Reading = Mapping[str, str]
 
@@ -105,11 +105,17 @@ def _no_reading(
     typed = ",".join(f"{name}={found.get(name, '…')}" for name in form.names)
     return ConfigError(
         what,
-        got="columns " + ", ".join(there),
+        got="columns " + _shown(there),
         expected=", ".join(form.names),
         where=where,
         fix=f"--columns {typed}" + (f"; {form.hint}" if form.hint else ""),
     )
+
+
+def _shown(names: Sequence[str]) -> str:
+    """Names for an error, which a line that is no header may have many and long of."""
+    short = [name if len(name) <= 60 else name[:59] + "…" for name in names[:20]]
+    return ", ".join([*short, *["…"] * (len(names) > 20)])
 
 
 def delimited(lines: Numbered, suffix: str) -> Iterator[tuple[int, list[str] | None]]:
@@ -219,7 +225,7 @@ def json_rows(
             fix="name the keys: text=KEY,label=KEY",
         )
     source = name_of(path)
-    objects = _objects(lines, source)
+    objects = json_objects(lines, source)
     head, objects = peek(objects)
     keys: dict[str, None] = {}
     for _, _, value in head:
@@ -241,14 +247,16 @@ def json_rows(
             yield Row(number, where, {ours: follow(value, theirs) for ours, theirs in reading.items()})
 
 
-def _objects(lines: Numbered, source: str) -> Iterator[tuple[int, str, dict[str, Any] | None]]:
+def json_objects(lines: Numbered, source: str) -> Iterator[tuple[int, str, dict[str, Any] | None]]:
     """Number, place and value of each object; None where a line holds something else."""
+    first = True
     for number, line in lines:
         if not line or line.isspace():
             continue
-        if line.lstrip().startswith("["):
+        if first and line.lstrip().startswith("["):
             yield from _array("\n".join([line, *(rest for _, rest in lines)]), number, source)
             return
+        first = False
         yield number, f"{source}:{number}", parse_object(line)
 
 

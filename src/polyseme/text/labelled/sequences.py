@@ -4,8 +4,8 @@
 .jsonl .json     {"text", "spans": [{"start", "end", "label"}]} with character offsets, `end` exclusive;
                  {"tokens", "tags"}, with or without "text";
                  CLUENER's {"text", "label": {kind: {words: [[first, last], …]}}}
-others           a token a line, its fields parted by tabs or spaces: the token first, the tag last; a blank line
-                 between sentences; -DOCSTART- lines are skipped
+others           a token a line, its fields parted by tabs (if the first line has one) or spaces: the token first, the
+                 tag last; a blank line between sentences; -DOCSTART- lines are skipped
 
 The text of columns is joined anew: see `located.space_between`. Spans become BIO tags of tokens: words, single
 Chinese characters and marks, cut further where a span begins or ends.
@@ -28,13 +28,13 @@ from polyseme.text.labelled.opening import (
     column_numbers,
     name_of,
     numbered_lines,
-    parse_object,
     peek,
     scrub,
     sound,
     suffix_of,
 )
 from polyseme.text.labelled.records import Problems, TagRecord
+from polyseme.text.labelled.rows import json_objects
 from polyseme.text.labelled.tagging import Span, scheme_of
 
 __all__ = ["read_tags"]
@@ -92,7 +92,7 @@ def _records(
     source = name_of(path)
     head, lines = peek(lines)
     first = next((line for _, line in head if line and not line.isspace()), "")
-    if suffix in (".jsonl", ".ndjson", ".json") or (not suffix and first.lstrip().startswith("{")):
+    if suffix in (".jsonl", ".ndjson", ".json") or (not suffix and first.lstrip().startswith(("{", "[{"))):
         if column is not None:
             raise ConfigError("a column of JSON lines", where="--column", fix="--columns tags=KEY")
         return _json_records(lines, source, checked_columns(columns, _JSON_NAMES), problems, labelled)
@@ -118,15 +118,22 @@ def _records(
 
 def _has_columns(lines: Sequence[str]) -> bool:
     """Whether the lines of a file without tags are tokens rather than sentences."""
-    rows = [_FIELDS.split(line.strip(" \t")) for line in lines if line.strip() and not _is_docstart(line)]
+    tokens = [line for line in lines if line.strip(" \t") and not _is_docstart(line)]
+    rows = [_fields(line, "\t" in tokens[0]) for line in tokens]
     if not rows:
         return False
     if len(rows[0]) > 1:
         alike = len({len(row) for row in rows}) == 1
         tagged = scheme_of(row[-1] for row in rows) is not None
-        return alike and (tagged or all("\t" in line for line in lines if line.strip()))
+        return alike and (tagged or "\t" in tokens[0])
     several = any(line.strip() == "" for line in lines[:-1]) and len(rows) > 1
     return several and all(len(row) == 1 and is_one_token(row[0]) for row in rows)
+
+
+def _fields(line: str, tabs: bool) -> list[str]:
+    """The fields of a line, parted by tabs, or by tabs and spaces."""
+    line = line.strip(" \t")
+    return [field.strip(" ") for field in line.split("\t")] if tabs else _FIELDS.split(line)
 
 
 def _is_docstart(line: str) -> bool:
@@ -146,7 +153,7 @@ def _column_records(
 ) -> Iterator[TagRecord | None]:
     """Sentences of CoNLL columns; None for one with a bad line, counted."""
     token_at, tag_at = places.get("token", 0), places.get("tag")
-    width, start, good = 0, 0, True
+    width, tabs, start, good = 0, False, 0, True
     words: list[str] = []
     tags: list[str] = []
     for number, line in lines:
@@ -156,7 +163,8 @@ def _column_records(
                 yield _sentence(words, tags if labelled else None, start, source, problems) if good else None
             words, tags, start, good = [], [], 0, True
             continue
-        fields = _FIELDS.split(line.strip(" \t"))
+        tabs = "\t" in line if not width else tabs
+        fields = _fields(line, tabs)
         start = start or number
         if not width:
             width = len(fields)
@@ -177,7 +185,7 @@ def _column_records(
             good = False
         else:
             word, tag = fields[token_at], fields[-1 if tag_at is None else tag_at]
-            if word.isspace():
+            if not word or word.isspace():
                 problems.add("blank_token", where, line)
                 continue
             if labelled and _is_bad(tag):
@@ -208,13 +216,10 @@ def _sentence(
 def _json_records(
     lines: Numbered, source: str, columns: Mapping[str, str], problems: Problems, labelled: bool
 ) -> Iterator[TagRecord | None]:
-    for number, line in lines:
-        if line and not line.isspace():
-            record = parse_object(line)
-            where = f"{source}:{number}"
-            if record is None:
-                problems.add("bad_json", where, line)
-            yield None if record is None else _json_record(record, number, where, columns, problems, labelled)
+    for number, where, record in json_objects(lines, source):
+        if record is None:
+            problems.add("bad_json", where)
+        yield None if record is None else _json_record(record, number, where, columns, problems, labelled)
 
 
 def _json_record(

@@ -135,7 +135,7 @@ def _rows(
         return delimited_rows(lines, path, suffix, form, columns, problems)
     head, lines = peek(lines, 1)
     first = head[0][1] if head else ""
-    if first.lstrip().startswith("{") and column_numbers(columns) is None:
+    if first.lstrip().startswith(("{", "[{")) and column_numbers(columns) is None:
         return json_rows(lines, path, form, columns, problems)
     if labelled or columns or _is_header(first, form):
         return delimited_rows(lines, path, ".tsv", form, columns, problems)

@@ -112,7 +112,8 @@ def allowed(tags: Sequence[str]) -> tuple[NDArray[np.bool_], NDArray[np.bool_], 
     """Which tag may begin a sentence, follow another, and end a sentence.
 
     Where the set lacks a tag that the scheme would need, its part is taken by one that is there: without B-x, I-x may
-    begin a span; without E-x, a span may end with I-x or B-x. So some sequence is allowed for every length.
+    begin a span; without E-x, a span may end with I-x or B-x. So some sequence is allowed for every length. IOB1, where
+    I-x begins most spans although there is a B-x, cannot be told from BIO by its tags and is not allowed for.
 
     Args:
         tags: K different tags, as a model numbers them.

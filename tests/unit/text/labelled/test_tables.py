@@ -1,0 +1,335 @@
+"""Tables, JSON lines and plain text give texts with classes; what is wrong is counted, never guessed."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from polyseme.errors import ConfigError, CorpusError
+from polyseme.text.labelled.opening import fingerprint, suffix_of
+from polyseme.text.labelled.records import Problems, TextRecord
+from polyseme.text.labelled.tables import read_texts
+
+
+def write(folder: Path, name: str, text: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def brief(path: Path, **options: object) -> list[tuple[object, ...]]:
+    records = list(read_texts(path, **options))  # type: ignore[arg-type]
+    pair = options.get("pair")
+    return [(r.text, r.text_b, r.label) if pair else (r.text, r.label) for r in records]
+
+
+def test_a_tsv_with_our_header(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.tsv", "id\ttext\tlabel\n7\ta fine day\tgood\n9\t\u4e0b\u96e8\u4e86\tbad\n")
+    assert list(read_texts(path)) == [
+        TextRecord("7", "a fine day", None, "good", f"{path}:2"),
+        TextRecord("9", "下雨了", None, "bad", f"{path}:3"),
+    ]
+
+
+def test_the_order_of_columns_and_other_columns_do_not_matter(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.tsv", "Label\tnote\tSentence\r\n1\tx\tone\r\n0\ty\ttwo\r\n")
+    assert brief(path) == [("one", "1"), ("two", "0")]
+
+
+def test_quotes_of_a_tsv_are_literal(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.tsv", 'label\ttext_a\n1\t"open\n0\tand "this"\n1\t"whole"\n')
+    assert [text for text, _ in brief(path)] == ['"open', 'and "this"', '"whole"']
+
+
+def test_lines_end_at_line_feeds_only(tmp_path: Path) -> None:
+    odd = "a\u2028b\x85c\x0bd\x0ce\x1cf\rg"
+    path = write(tmp_path, "a.tsv", f"text\tlabel\n{odd}\t1\r\nsecond\t0\n")
+    assert brief(path) == [(odd, "1"), ("second", "0")]
+
+
+def test_a_csv_has_quoted_commas_quotes_and_line_ends(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", 'text,label\n"one, ""two""\nthree",x\nfour,y\n5" disk,z\n')
+    records = list(read_texts(path))
+    assert [(r.text, r.label) for r in records] == [
+        ('one, "two"\nthree', "x"),
+        ("four", "y"),
+        ('5" disk', "z"),
+    ]
+    assert [r.where for r in records] == [f"{path}:2", f"{path}:4", f"{path}:5"]
+
+
+def test_a_quote_that_is_never_closed_is_counted(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", "text,label\none,x\ntwo,x\nthree,y\n" + '"four,x\nfive,y\n')
+    problems = Problems()
+    assert brief(path, problems=problems) == [("one", "x"), ("two", "x"), ("three", "y")]
+    assert problems.report() == {"bad_quotes": {"count": 1, "examples": [{"where": f"{path}:5", "got": ""}]}}
+
+
+def test_numbers_of_columns_mean_no_header(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.tsv", "one long string\t0\nanother\t1")
+    assert brief(path, columns={"text": "1", "label": "2"}) == [("one long string", "0"), ("another", "1")]
+    with pytest.raises(ConfigError) as caught:
+        list(read_texts(path))
+    assert "--columns text=1,label=2" in str(caught.value)
+    assert "one long string | 0" in str(caught.value)
+
+
+def test_the_suggested_columns_put_the_label_where_it_is(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.tsv", "4.4\tTwo dogs play.\tDogs are playing.\n")
+    with pytest.raises(ConfigError, match="text=2,text_b=3,label=1"):
+        list(read_texts(path, pair=True))
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"text": "1"}, "text=1,label=NUMBER"),
+        ({"text": "1", "label": "gold"}, "by number and by name"),
+        ({"text": "0", "label": "2"}, "counted from 1"),
+        ({"texts": "1"}, "did you mean text"),
+        ({"text": "", "label": "b"}, "no column is named for 'text'"),
+        ({"text": "a", "label": "nowhere"}, "no column 'nowhere'"),
+        ({"text": "a"}, "no column for label"),
+    ],
+)
+def test_wrong_columns_are_refused(tmp_path: Path, columns: dict[str, str], message: str) -> None:
+    path = write(tmp_path, "a.tsv", "a\tb\tc\n1\t2\t3\n")
+    with pytest.raises(ConfigError) as caught:
+        list(read_texts(path, columns=columns))
+    assert message in str(caught.value)
+
+
+def test_several_readings_of_a_header_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.tsv", "review\tcomment\tscore\tstars\nx\ty\t1\t2\n")
+    with pytest.raises(ConfigError) as caught:
+        list(read_texts(path))
+    assert "several columns could be text: review, comment" in str(caught.value)
+    assert brief(path, columns={"text": "review"}) == [("x", "1")]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "text\ttext_b\tlabel",
+        "sentence1\tsentence2\tgold_label",
+        "Premise\tHypothesis\tclass",
+        "sentence_A\tsentence_B\tlabel",
+    ],
+)
+def test_pairs_under_usual_names(tmp_path: Path, header: str) -> None:
+    path = write(tmp_path, "a.txt", header + "\nit rains\tit is wet\tyes\nit rains\tit is dry\t-\n")
+    problems = Problems()
+    assert brief(path, pair=True, problems=problems) == [("it rains", "it is wet", "yes")]
+    assert problems.counts == {"missing_label": 1}
+
+
+def test_a_pair_file_read_for_single_texts_names_the_task(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.tsv", "sentence1\tsentence2\tlabel\na\tb\tc\n")
+    with pytest.raises(ConfigError, match="the task pair"):
+        list(read_texts(path))
+
+
+def test_labels_of_json_keep_their_kind(tmp_path: Path) -> None:
+    values = ["good", 1, 1.5, True, ["b", "a", "b"], [], " spaced "]
+    lines = [json.dumps({"text": "t", "label": value}) for value in values]
+    path = write(tmp_path, "a.jsonl", "\n".join(lines))
+    assert [label for _, label in brief(path)] == ["good", "1", 1.5, "true", ("b", "a"), (), "spaced"]
+
+
+def test_bad_json_rows_are_counted_by_kind(tmp_path: Path) -> None:
+    good = [json.dumps({"text": f"t{i}", "label": "x"}) for i in range(12)]
+    bad = [
+        '{"text": "t", "label"',
+        "[1",
+        '{"label": "x"}',
+        '{"text": 7, "label": "x"}',
+        '{"text": " ", "label": "x"}',
+        '{"text": "t"}',
+        '{"text": "t", "label": ""}',
+        '{"text": "t", "label": {"a": 1}}',
+        '{"text": "t", "label": NaN}',
+        '{"text": "t", "label": [["a"]]}',
+    ]
+    problems = Problems()
+    path = write(tmp_path, "a.jsonl", "\n".join([*good, *bad]))
+    assert len(brief(path, problems=problems)) == 12
+    assert problems.counts == {
+        "bad_json": 2,
+        "bad_label": 3,
+        "empty_text": 1,
+        "missing_field": 2,
+        "missing_label": 2,
+    }
+
+
+def test_an_array_of_objects_and_paths_into_them(tmp_path: Path) -> None:
+    rows = [{"data": {"body": "one"}, "y": "a"}, {"data": {"body": "two"}, "y": "b"}]
+    path = write(tmp_path, "a.json", json.dumps(rows, indent=1))
+    assert brief(path, columns={"text": "data.body", "label": "y"}) == [("one", "a"), ("two", "b")]
+    with pytest.raises(CorpusError, match="broken JSON"):
+        list(read_texts(write(tmp_path, "b.json", json.dumps(rows)[:-3])))
+
+
+def test_half_a_surrogate_pair_becomes_a_replacement_character(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.jsonl", '{"text": "a\\ud800b", "label": "\\udfff"}')
+    problems = Problems()
+    assert brief(path, problems=problems) == [("a\ufffdb", "\ufffd")]
+    assert problems.counts == {"lone_surrogate": 2}
+
+
+def test_rows_with_too_few_and_too_many_fields_are_counted(tmp_path: Path) -> None:
+    rows = (
+        "text\tlabel\tnote\n"
+        + "good\tx\t\n" * 5
+        + "no label\n"
+        + "a\tb\tc\td\n"
+        + "short\ty\n"
+        + "e\tz\tn\t\t\n"
+    )
+    problems = Problems()
+    path = write(tmp_path, "a.tsv", rows)
+    assert brief(path, problems=problems)[5:] == [("short", "y"), ("e", "z")]
+    assert problems.counts == {"too_few_fields": 1, "too_many_fields": 1}
+    assert problems.report()["too_few_fields"]["examples"] == [{"where": f"{path}:7", "got": "no label"}]
+    assert problems.summary()[0].startswith("1 lines have too few fields")
+
+
+def test_mostly_bad_rows_are_an_error(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.tsv", "text\tlabel\ngood\tx\n" + "bad\t\n" * 3)
+    with pytest.raises(CorpusError) as caught:
+        list(read_texts(path))
+    assert "3 of 4 bad; 3 rows have no label" in str(caught.value)
+    late = write(tmp_path, "b.tsv", "text\tlabel\n" + "good\tx\n" * 60 + "bad\t\n" * 200)
+    problems = Problems()
+    assert len(brief(late, problems=problems)) == 60
+    assert problems.counts == {"missing_label": 200}
+
+
+def test_plain_text_is_a_text_a_line_only_without_labels(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.txt", "First, a line.\n\nText and a\ttab.\n第三行\n")
+    texts = ["First, a line.", "Text and a\ttab.", "第三行"]
+    records = list(read_texts(path, labelled=False))
+    assert [(r.id, r.text, r.label) for r in records] == list(zip("134", texts, [None] * 3, strict=True))
+    with pytest.raises(ConfigError, match="no column for text"):
+        list(read_texts(path))
+
+
+def test_unlabelled_pairs_are_parted_by_a_tab(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.txt", "it rains\tit is wet\nno tab\nx\ty\n")
+    problems = Problems()
+    pairs = brief(path, pair=True, labelled=False, problems=problems)
+    assert pairs == [("it rains", "it is wet", None), ("x", "y", None)]
+    assert problems.counts == {"too_few_fields": 1}
+
+
+def test_a_table_without_labels_uses_its_header(tmp_path: Path) -> None:
+    for name in ("a.txt", "a.tsv"):
+        path = write(tmp_path, name, "text\tlabel\none\tx\ntwo\n")
+        assert brief(path, labelled=False) == [("one", None), ("two", None)]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "gb18030", "utf-16"])
+def test_encodings_are_told_and_may_be_named(tmp_path: Path, encoding: str) -> None:
+    text = "text\tlabel\n" + "我们在这个城市里生活了很多年，每一天都有新的事情发生。\t好\n" * 4
+    path = write(tmp_path, "a.tsv", text.encode(encoding))
+    assert set(brief(path)) == {("我们在这个城市里生活了很多年，每一天都有新的事情发生。", "好")}
+    assert brief(path, encoding="utf-8" if encoding == "utf-8-sig" else encoding) == brief(path)
+
+
+def test_mixed_encodings_are_counted(tmp_path: Path) -> None:
+    lines = "text\tlabel\n" + "我们在这个城市里生活了很多年。\t好\n" * 20
+    path = write(tmp_path, "a.tsv", lines.encode() + "天气\t坏\n".encode("gb18030"))
+    problems = Problems()
+    assert len(brief(path, problems=problems)) == 21
+    assert problems.counts["broken_bytes"] > 0
+
+
+def test_compressed_files_and_the_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import zstandard
+
+    data = b"text\tlabel\none\tx\n"
+    expected = [("one", "x")]
+    plain = write(tmp_path, "a.tsv", data)
+    files = [
+        plain,
+        write(tmp_path, "a.tsv.gz", gzip.compress(data)),
+        write(tmp_path, "a.tsv.zst", zstandard.compress(data)),
+    ]
+    assert [brief(file) for file in files] == [expected] * 3
+    assert len({fingerprint(file) for file in files}) == 1
+    assert fingerprint(plain) != fingerprint(write(tmp_path, "b.tsv", data + b"\n"))
+    for piped in (data, gzip.compress(data), b'{"text": "one", "label": "x"}\n'):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(piped)))
+        assert brief(Path("-")) == expected
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"one\n")))
+    assert [r.where for r in read_texts("-", labelled=False)] == ["standard input:1"]
+
+
+def test_files_that_cannot_be_read_are_our_errors(tmp_path: Path) -> None:
+    cut = gzip.compress(b"text\tlabel\n" + bytes(range(32, 127)) * 300)[:-20]
+    (tmp_path / "sub").mkdir()
+    write(tmp_path, "train.tsv", "text\tlabel\na\tb\n")
+    for path, message in (
+        (write(tmp_path, "a.tsv", b""), "no labelled text"),
+        (write(tmp_path, "b.tsv", "text\tlabel\n"), "no labelled text"),
+        (write(tmp_path, "c.jsonl", "\n\n"), "no labelled text"),
+        (write(tmp_path, "d.csv", b"PK\x03\x04" + bytes(100)), "not a text file"),
+        (write(tmp_path, "e.tsv.gz", cut), "damaged"),
+        (tmp_path / "sub", "a folder instead of a file"),
+        (tmp_path / "trian.tsv", "did you mean train.tsv"),
+    ):
+        with pytest.raises(CorpusError) as caught:
+            list(read_texts(path))
+        assert message in str(caught.value)
+    with pytest.raises(ConfigError, match="unknown encoding"):
+        list(read_texts(tmp_path / "train.tsv", encoding="klingon"))
+
+
+def test_suffixes() -> None:
+    assert [suffix_of(name) for name in ("a.TSV", "a.json.gz", "b.x.zst", "-", "seq")] == [
+        ".tsv",
+        ".json",
+        ".x",
+        "",
+        "",
+    ]
+
+
+def test_reading_is_streaming(tmp_path: Path) -> None:
+    import itertools
+    import tracemalloc
+
+    path = write(tmp_path, "a.tsv", "text\tlabel\n" + "a sentence of some words\tx\n" * 200_000)
+    tracemalloc.start()
+    n = sum(1 for _ in itertools.islice(read_texts(path), 60_000))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert n == 60_000
+    assert path.stat().st_size > 5_000_000
+    assert peak < 15_000_000  # a megabyte of text at a time, in a few forms
+
+
+def test_real_files(shared_data: Path) -> None:
+    tasks = shared_data / "tasks"
+    numbers = {"text": "1", "label": "2"}
+    train = list(read_texts(tasks / "sst2/train.tsv", columns=numbers))
+    assert Counter(r.label for r in train) == {"0": 3310, "1": 3610}
+    assert sum(1 for _ in read_texts(tasks / "sst2/test.tsv", columns=numbers)) == 1821
+    for name, n in (("train", 4500), ("trial", 500), ("test_annotated", 4927)):
+        records = list(read_texts(tasks / f"sick/SICK_{name}.txt", pair=True))
+        assert len(records) == n
+        assert {r.label for r in records} == {"NEUTRAL", "ENTAILMENT", "CONTRADICTION"}
+    for name, n in (("train", 9600), ("dev", 1200), ("test", 1200)):
+        assert Counter(type(r.label) for r in read_texts(tasks / f"chnsenticorp/{name}.tsv")) == {str: n}
+    problems = Problems()
+    for name, n in (("train.10k", 10_000), ("train.3k", 3000), ("dev", 3000)):
+        before = problems.counts.get("missing_label", 0)
+        kept = sum(1 for _ in read_texts(tasks / f"ocnli/{name}.json", pair=True, problems=problems))
+        assert kept + problems.counts["missing_label"] - before == n
+    assert problems.counts == {"missing_label": 71}  # "-": no majority
