@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import polyseme
-from foreign import random_run
-from polyseme.formats.registry import export_model
+from foreign import gpt2_like, random_run
+from polyseme.formats.registry import export_model, import_model
 
 transformers = pytest.importorskip("transformers")
 
@@ -75,3 +75,23 @@ def test_a_masked_model_chooses_by_a_cloze(name: str, tmp_path: Path) -> None:
     found = polyseme.load(tmp_path / "run").choose(TEXTS, CHOICES, TEMPLATE)
     np.testing.assert_allclose(found, softmax(scores), atol=TOLERANCE)
     assert np.ptp(found) > 0.01
+
+
+def test_gpt2_begins_with_its_end_of_text_where_the_label_comes_first(tmp_path: Path) -> None:
+    theirs = gpt2_like(tmp_path / "theirs")
+    theirs.eval()
+    import_model(tmp_path / "theirs", tmp_path / "run")
+    ours = polyseme.load(tmp_path / "run")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "theirs")
+    for template, first in (("{label}: {text}", [tokenizer.eos_token_id]), ("{text} {label}", [])):
+        scores = []
+        for text in TEXTS:
+            scores.append([])
+            for choice in CHOICES:
+                ids = torch.tensor([first + tokenizer(template.format(text=text, label=choice))["input_ids"]])
+                with torch.no_grad():
+                    log_p = theirs(ids).logits[0].double().log_softmax(1)
+                scores[-1].append(float(log_p[:-1].gather(1, ids[0, 1:, None]).sum()))
+        found = ours.choose(TEXTS, CHOICES, template)
+        np.testing.assert_allclose(found, softmax(scores), atol=TOLERANCE)
+    assert ours.choose("", CHOICES, "{text} {label}", normalize="pmi").sum() == pytest.approx(1)
