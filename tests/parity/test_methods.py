@@ -50,7 +50,8 @@ def test_states_of_a_decoder_that_reads_texts_as_they_are(tmp_path: Path) -> Non
             with torch.no_grad():
                 states = theirs(torch.from_numpy(one.ids)[None], output_hidden_states=True).hidden_states
             np.testing.assert_allclose(one.layers, torch.cat(states).numpy(), atol=2e-5)
-    assert ours.abilities == ("encode", "embed", "similarity", "generate", "score", "neighbours")
+    assert {"generate", "score", "neighbours"} < set(ours.abilities)
+    assert "fill" not in ours.abilities
     assert ours.embed(SOME, "last").shape == (5, 32)
     assert Embedder(tmp_path / "run", pool="last").fit_transform(SOME).shape == (5, 32)
 

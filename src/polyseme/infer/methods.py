@@ -10,6 +10,8 @@ and makes arrays of the answers. One string in gives one result, several give se
     generate    continuations                     infer/generate.py
     score       log-likelihoods                   infer/score.py
     neighbours  words near a word                 infer/neighbours.py
+
+and, in infer/zero_shot.py, choose, summarize, answer and translate.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import numpy.typing as npt
 
 from polyseme.errors import ConfigError, PolysemeError
 from polyseme.infer.inputs import texts_of
+from polyseme.infer.zero_shot import ZeroShot
 
 if TYPE_CHECKING:
     from polyseme.infer.embed import Pool, Pooling
@@ -37,7 +40,7 @@ OneVector = Literal["mean", "cls", "max", "last"]
 FloatArray = npt.NDArray[np.float32]
 
 
-class Methods:
+class Methods(ZeroShot):
     """The methods of `Loaded`; see the head of this file."""
 
     @property
@@ -273,7 +276,11 @@ class Methods:
         found = {
             "fill": loaded.fills_masks,
             "generate": can(decoder_head),
+            "summarize": can(decoder_head),
+            "answer": can(decoder_head),
+            "translate": can(decoder_head),
             "score": can(kind_of),
+            "choose": can(kind_of),
             "neighbours": has_neighbours({"objectives": loaded.recipe.objectives}),
         }
         return ("encode", "embed", "similarity", *(name for name, has in found.items() if has))

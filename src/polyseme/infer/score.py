@@ -175,21 +175,42 @@ def _scores(
     if end and special.sep == ABSENT:
         raise ConfigError("the run's vocabulary has no token for the end of a text", where=loaded.run.path)
     tail = [special.sep] if end else []
-    lead = loaded.tokenizer.prefix_ids if kind == "log-likelihood" else (special.cls,)
+    lead = lead_of(loaded)
     firsts = [max(first, 0 if lead else 1) for first in firsts]  # the very first token has nothing before it
     counted = [i for i, ids in enumerate(encoded) if len(ids) > firsts[i]]
     parts = [Part([*lead, *encoded[i], *tail], firsts[i] + len(lead)) for i in counted]
-    if kind == "log-likelihood":
-        head = loaded.heads["causal_lm"]
-        sums = (causal_shared if shared and hasattr(loaded.encoder, "decode") else causal)(
-            loaded, head, parts
-        )
-    elif kind == "two-way log-likelihood":
-        sums = two_way(loaded, loaded.heads["bidirectional_lm"], parts)
-    else:
-        sums = masked(loaded, next(loaded.heads[n] for n in _MASKED if n in loaded.heads), parts)
+    (sums,) = log_likelihoods(loaded, [parts], shared)
     scores = [Score(0.0, 0)] * len(encoded)
     for i, part, total in zip(counted, parts, sums, strict=True):
         own = part.ids[part.first :]
         scores[i] = Score(total, len(own), own.count(loaded.tokenizer.unk_id))
     return scores
+
+
+def lead_of(loaded: Loaded) -> tuple[int, ...]:
+    """What stands before the tokens of a text that is scored."""
+    return loaded.tokenizer.prefix_ids if kind_of(loaded) == "log-likelihood" else (loaded.special.cls,)
+
+
+@torch.inference_mode()
+def log_likelihoods(
+    loaded: Loaded, groups: Sequence[Sequence[Part]], shared: bool = True
+) -> list[list[float]]:
+    """The sum over the tokens that count, for every text of every group; what kind of sum, `kind_of` says.
+
+    Args:
+        groups: texts that begin alike, where a decoder reads together what they share.
+        shared: False reads every text by itself.
+    """
+    kind = kind_of(loaded)
+    if kind == "log-likelihood" and shared and hasattr(loaded.encoder, "decode"):
+        return causal_shared(loaded, loaded.heads["causal_lm"], groups)
+    parts = [part for group in groups for part in group]
+    if kind == "log-likelihood":
+        sums = causal(loaded, loaded.heads["causal_lm"], parts)
+    elif kind == "two-way log-likelihood":
+        sums = two_way(loaded, loaded.heads["bidirectional_lm"], parts)
+    else:
+        sums = masked(loaded, next(loaded.heads[n] for n in _MASKED if n in loaded.heads), parts)
+    one_by_one = iter(sums)
+    return [[next(one_by_one) for _ in group] for group in groups]

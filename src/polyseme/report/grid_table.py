@@ -102,8 +102,15 @@ def _worth(grid: Grid, found: dict[tuple[str, str, Way], list[Resampled]]) -> st
             lines.append(f"| {row}, {_WAY[way]} | " + " | ".join(shown) + " |")  # type: ignore[index]
     if not lines:
         return ""
-    head = ["## What pretraining is worth", "", "The same model less its own random start, points; * = the interval excludes zero.", ""]
-    return "\n".join([*head, "| | " + " | ".join(grid.tasks) + " |", "|---|" + "---|" * len(grid.tasks), *lines])
+    head = [
+        "## What pretraining is worth",
+        "",
+        "The same model less its own random start, points; * = the interval excludes zero.",
+        "",
+    ]
+    return "\n".join(
+        [*head, "| | " + " | ".join(grid.tasks) + " |", "|---|" + "---|" * len(grid.tasks), *lines]
+    )
 
 
 def _difference(
@@ -119,7 +126,12 @@ def _difference(
 def _claims(grid: Grid, found: dict[tuple[str, str, Way], list[Resampled]]) -> str:
     if not grid.claims:
         return ""
-    head = ["## What holds", "", "Differences in points; of several rows the best on dev counts; * = the interval excludes zero.", ""]
+    head = [
+        "## What holds",
+        "",
+        "Differences in points; of several rows the best on dev counts; * = the interval excludes zero.",
+        "",
+    ]
     lines = ["| | " + " | ".join(grid.tasks) + " | holds |", "|---|" + "---|" * (len(grid.tasks) + 1)]
     for claim in grid.claims:
         shown, ups, downs, tried = [], 0, 0, 0
@@ -134,7 +146,11 @@ def _claims(grid: Grid, found: dict[tuple[str, str, Way], list[Resampled]]) -> s
                 tried += 1
                 ups += difference["low"] > 0
                 downs += difference["high"] < 0
-        lines.append(f"| {claim.text} | " + " | ".join(shown) + f" | yes {ups}, no {downs}, open {tried - ups - downs} |")
+        lines.append(
+            f"| {claim.text} | "
+            + " | ".join(shown)
+            + f" | yes {ups}, no {downs}, open {tried - ups - downs} |"
+        )
     return "\n".join([*head, *lines])
 
 
@@ -173,8 +189,15 @@ def _mixes(grid: Grid, cells: Sequence[Cell]) -> str:
             lines.append(f"| {row} | " + " | ".join(shown) + " |")
     if not lines:
         return ""
-    head = ["## Layer mixes", "", "What share of each layer a task learned to read, embeddings first, percent (first seed).", ""]
-    return "\n".join([*head, "| | " + " | ".join(grid.tasks) + " |", "|---|" + "---|" * len(grid.tasks), *lines])
+    head = [
+        "## Layer mixes",
+        "",
+        "What share of each layer a task learned to read, embeddings first, percent (first seed).",
+        "",
+    ]
+    return "\n".join(
+        [*head, "| | " + " | ".join(grid.tasks) + " |", "|---|" + "---|" * len(grid.tasks), *lines]
+    )
 
 
 def _costs(grid: Grid, cells: Sequence[Cell]) -> str:

@@ -198,7 +198,8 @@ class Grid:
             spec = self.tasks[name]
             module = registry.tasks.load(spec.task)
             config = module.CONFIG.of(
-                {k.partition(".")[2]: v for k, v in spec.settings.items() if k.startswith(f"{spec.task}.")}, name
+                {k.partition(".")[2]: v for k, v in spec.settings.items() if k.startswith(f"{spec.task}.")},
+                name,
             )
             path = self.path(spec.test)
             every = gold_records(module.BUILD.read(path, config, spec.columns, Problems()), path)
@@ -260,7 +261,9 @@ def open_grid(file: Path, folder: Path) -> Grid:
     """
     config = GridConfig.of(read_toml(file), file.name)
     rows = {name: RowSpec.of(values, f"{file.name} [rows.{name}]") for name, values in config.rows.items()}
-    tasks = {name: TaskSpec.of(values, f"{file.name} [tasks.{name}]") for name, values in config.tasks.items()}
+    tasks = {
+        name: TaskSpec.of(values, f"{file.name} [tasks.{name}]") for name, values in config.tasks.items()
+    }
     claims = [ClaimSpec.of(values, f"{file.name} [[claims]]") for values in config.claims]
     for spec in tasks.values():
         registry.tasks.load(spec.task)

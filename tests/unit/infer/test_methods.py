@@ -156,9 +156,12 @@ def test_counts_must_be_whole_numbers_above_zero(bert: Loaded, top: Any) -> None
 @pytest.mark.parametrize(
     ("model", "can"),
     [
-        ("bert", "encode, embed, similarity, fill, score, neighbours"),
-        ("gpt", "encode, embed, similarity, generate, score, neighbours"),
-        ("elmo", "encode, embed, similarity, score, neighbours"),
+        ("bert", "encode, embed, similarity, fill, score, choose, neighbours"),
+        (
+            "gpt",
+            "encode, embed, similarity, generate, summarize, answer, translate, score, choose, neighbours",
+        ),
+        ("elmo", "encode, embed, similarity, score, choose, neighbours"),
     ],
 )
 def test_a_run_says_what_it_is_and_can(model: str, can: str) -> None:
