@@ -99,7 +99,7 @@ def _worth(grid: Grid, found: dict[tuple[str, str, Way], list[Resampled]]) -> st
             for task in grid.tasks:
                 a, b = found.get((task, row, way)), found.get((task, row, f"{way}-scratch"))  # type: ignore[arg-type]
                 shown.append(_difference(a, b)[1])
-            lines.append(f"| {row}, {_WAY[way]} | " + " | ".join(shown) + " |")  # type: ignore[index]
+            lines.append(f"| {row}, {_WAY[way]} | " + " | ".join(shown) + " |")
     if not lines:
         return ""
     head = [

@@ -51,7 +51,6 @@ class TaskSpec(Config):
         max_length, epochs, settings: as for `finetune`, by way where they are tables {frozen = …, whole = …}.
         metric: the figure that is shown; None = the task's main one.
         examples, dev_examples, test_examples: at most so many; None = the grid's.
-        rows: which rows do this task; None = all.
     """
 
     task: str
@@ -59,10 +58,10 @@ class TaskSpec(Config):
     train: str
     dev: str | None = None
     test: str
-    columns: dict[str, str] = {}
+    columns: dict[str, str] = Field(default_factory=dict)
     max_length: int | None = None
     epochs: float | dict[str, float] | None = None
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
     metric: str | None = None
     examples: int | None = None
     dev_examples: int | None = None
@@ -86,7 +85,7 @@ class RowSpec(Config):
 
     runs: dict[str, str]
     ways: tuple[Way, ...] = ("frozen",)
-    settings: dict[str, dict[str, Any]] = {}
+    settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
 class ClaimSpec(Config):
@@ -114,7 +113,7 @@ class GridConfig(Config):
     threads: int = Field(1, ge=1)
     rows: dict[str, dict[str, Any]]
     tasks: dict[str, dict[str, Any]]
-    claims: list[dict[str, Any]] = []
+    claims: list[dict[str, Any]] = Field(default_factory=list)
 
 
 @dataclass(frozen=True, order=True)

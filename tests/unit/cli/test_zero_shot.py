@@ -139,7 +139,7 @@ def test_pairs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["--choices", "a,the", "--neutral", "x"], "--neutral belongs to --normalize pmi"),
         (["--choices", "a,the", "--end"], "--end does not go with --choices"),
         (["--choices", "a,the", "--context", "x"], "--context does not go with --choices"),
-        (["--choices", "a,the", "--columns", "text"], "--columns needs name=column"),
+        (["--choices", "a,the", "--columns", "text"], "--columns needs ours=theirs"),
         ([], "--template belongs to --choices"),
     ],
 )
