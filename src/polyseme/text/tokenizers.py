@@ -34,7 +34,7 @@ import tokenizers as hf
 from pydantic import Field, model_validator
 
 from polyseme.core.config import Config, to_json
-from polyseme.errors import ConfigError
+from polyseme.errors import ConfigError, InputError
 from polyseme.text.characters import BYTE_OF, cover_marks, joins
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.phrases import Phrases
@@ -299,7 +299,11 @@ class Tokenizer:
         return Tokens(ids, spans, [True] * len(ids))
 
     def encode_batch(self, texts: Sequence[str], phrases: bool = True) -> list[Tokens]:
-        """Encode many texts on all cores; without `phrases`, the words of phrases stay apart."""
+        """Encode many texts on all cores; without `phrases`, the words of phrases stay apart.
+
+        Raises:  InputError: one string, whose letters would be the texts.
+        """
+        _check_several(texts)
         if self._cuts_chinese and any(map(has_cjk, texts)):
             tokens = [self._encode(text, self._plain) for text in texts]
         else:
@@ -309,7 +313,11 @@ class Tokenizer:
         return list(map(self._joined, tokens)) if phrases and self.phrases else tokens
 
     def encode_ids(self, texts: Sequence[str], phrases: bool = True) -> list[list[int]]:
-        """Encode many texts on all cores to ids alone, the fast way; without `phrases`, words stay apart."""
+        """The ids alone of what `encode_batch` gives, faster.
+
+        Raises:  InputError: one string, whose letters would be the texts.
+        """
+        _check_several(texts)
         if self._cuts_chinese and any(map(has_cjk, texts)):
             ids = [self._encode(text, self._plain).ids for text in texts]
         else:
@@ -415,6 +423,11 @@ class Tokenizer:
             text = raw.decode("utf-8", "ignore")
             return joins(text[0]) if text else not 0xE3 <= raw[0] < 0xF0
         return joins(token[0])
+
+
+def _check_several(texts: Sequence[str]) -> None:
+    if isinstance(texts, str):
+        raise InputError("several texts are expected", got=f"the string {texts[:60]!r}", fix="encode(text)")
 
 
 def from_library(error: BaseException) -> bool:
