@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -124,6 +125,10 @@ class Embedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             X: N texts: a list, an array, a column of a table, or a table with one column.
             y: not used.
         """
+        if isinstance(X, Iterator):
+            raise TextError(
+                "X can be read only once", got=type(X).__name__, expected="a list of texts", fix="list(X)"
+            )
         self._texts(X, reset=True)
         self._embed([""])
         return self

@@ -12,6 +12,7 @@ read and write of an entry that `reports` take a `reporter` as well.
 from __future__ import annotations
 
 import importlib
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,20 +170,23 @@ def _named(name: str, needed: str) -> Format:
 
 
 def _detected(path: Path) -> Format:
-    from polyseme.formats.refused import refuse
+    from polyseme.formats.refused import WEIGHTS, kind_of, refusal, refuse
 
     for entry in FORMATS:
         if entry.read is not None and entry.detect is not None and entry.call(entry.detect, path):
             return entry
     if path.is_file():
         refuse(path)
-        if path.suffix == ".safetensors":
+        if path.suffix == ".safetensors" or (path.parent / "config.json").is_file():
             raise ConfigError(
-                "weights alone do not say what model they are",
+                "one file alone is no model",
                 where=path,
-                expected="the folder that also holds config.json and the tokenizer's files",
-                fix=f"polyseme import {path.parent} -o RUN",
+                expected="the folder that holds config.json, the weights and the tokenizer's files",
+                fix=f"polyseme {shlex.join(['import', str(path.parent), '-o', 'RUN'])}",
             )
+    for file in sorted(path.iterdir()) if path.is_dir() else ():
+        if file.is_file() and (kind := kind_of(file)) in WEIGHTS:
+            raise refusal(file, kind)
     names = [entry.name for entry in FORMATS if entry.read is not None]
     raise ConfigError(
         "not a model in a format that is read",

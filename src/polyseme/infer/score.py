@@ -163,19 +163,22 @@ def score_file(
     end: bool = False,
     context: str | None = None,
     report: DirtReport | None = None,
+    reading: TextConfig | None = None,
 ) -> Iterator[tuple[str, Score]]:
     """Every line of a file with its score; memory does not grow with the file.
 
     Args:
         loaded, end: as for `score`.
-        file: one text per line (.gz and .zst too); a line is cleaned by the rules of the corpus reader.
+        file: one text per line, or per record of a .jsonl file (.gz and .zst too); it is cleaned by the rules of the
+            corpus reader.
         context: a text that every line goes on; a space between them is added where the language has one.
         report: counts what was cleaned.
+        reading: its `encoding`, and the `field` of records; None = found out, and "text".
     Raises:  ConfigError: as for `score`.  CorpusError: the file is missing or binary.
     """
     kind_of(loaded)
     report = report or DirtReport()
-    lines = read_lines(file, TextConfig(), report)
+    lines = read_lines(file, reading or TextConfig(), report)
     while chunk := [clean(line, report).replace("\n", " ") for line in islice(lines, LINES_AT_ONCE)]:
         if context is None:
             scores = score(loaded, chunk, end)
