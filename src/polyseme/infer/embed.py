@@ -57,7 +57,7 @@ def embed(
 
     Args:
         loaded: a run.
-        texts: one or several, any strings.
+        texts: one or several, any strings; "[MASK]" in them is these letters, not the token.
         pool: how a text's tokens become one vector: mean or max over them, cls, last; "words" keeps a vector per word.
             None = the run's own way: that of the model it was imported from, or the mean. A `Pooling` says more.
         layer: 0 = embeddings, … , -1 = last; None = last; "mix" = the mean of all layers.

@@ -83,7 +83,7 @@ def encode(
 
     Args:
         loaded: a run.
-        texts: one or several, any strings.
+        texts: one or several, any strings; "[MASK]" in them is these letters, not the token.
         layers: a number, several, or "all": 0 is the embedding layer, -1 the last one.
         separators: keep [CLS] in front and [SEP] behind, or what else an imported model reads with every text.
     Returns an `EncodedText` for one text, a list for several, in their order.

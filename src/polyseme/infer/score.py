@@ -102,7 +102,8 @@ def score(loaded: Loaded, texts: str | Iterable[str], end: bool = False) -> Scor
 
     Args:
         loaded: a run of a decoder (gpt, qwen3) of a masked model (bert, modernbert, ernie), or elmo.
-        texts: one or several, any strings; one without tokens gets 0 tokens and 0 nats.
+        texts: one or several, any strings, in which "[MASK]" is these letters, not the token; one without tokens gets
+            0 tokens and 0 nats.
         end: count the end of the text as a token, too (decoders).
     Returns a `Score` for one text, a list for several, in their order.
     Raises:  InputError: not text.  ConfigError: the run gives texts no probability, or cannot tell how probable it is
