@@ -57,7 +57,14 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 
 def _no_space(folder: Path, error: OSError) -> StorageError:
-    if error.errno not in _FULL:
+    if error.errno in _NO_PLACE:
+        return StorageError(
+            "the output folder cannot be made there",
+            got=error.strerror,
+            where=error.filename or folder,
+            fix="another -o, below folders only",
+        )
+    if error.errno in _REFUSED:
         return StorageError(
             "the disk refuses to write",
             got=error.strerror,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from exported import run_of
-from polyseme.errors import CheckpointError, ConfigError, RunError, StorageError
+from polyseme.errors import CheckpointError, ConfigError, InputError, RunError, StorageError
 from polyseme.formats.registry import export_model, import_model
 
 
@@ -90,3 +90,18 @@ def test_an_export_writes_over_nothing(run: Path, tmp_path: Path) -> None:
     assert (run / "model.safetensors").read_bytes() == weights
     written = export_model(run, "word2vec", tmp_path / "new" / "folder" / "vectors.txt")
     assert written.path.is_file()
+
+
+@pytest.mark.parametrize("given", [None, 3, b"folder"])
+def test_what_is_no_path_is_refused(run: Path, given: Any, tmp_path: Path) -> None:
+    calls = (
+        lambda: import_model(given, tmp_path / "run"),
+        lambda: import_model(tmp_path, given),
+        lambda: export_model(given, "word2vec", tmp_path / "v"),
+        lambda: export_model(run, "word2vec", given),
+    )
+    for call in calls:
+        with pytest.raises(InputError, match="must be a string or a Path"):
+            call()
+    with pytest.raises(ConfigError, match="unknown format"):
+        export_model(run, given, tmp_path / "v")
