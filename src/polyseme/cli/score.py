@@ -28,6 +28,8 @@ def run(
     normalize: Annotated[Literal["sum", "mean", "pmi"] | None, Parameter(group=_CHOICES)] = None,
     neutral: Annotated[str | None, Parameter(group=_CHOICES)] = None,
     columns: Annotated[str | None, Parameter(group=_CHOICES)] = None,
+    field: str = "text",
+    encoding: str = "auto",
     json: Json = False,
 ) -> None:
     """Say how probable every line of a file is: its log-likelihood in nats, tokens, nats per token, and the line.
@@ -39,7 +41,7 @@ def run(
 
     Args:
         folder: the run folder.
-        file: text, a line each; may be .gz or .zst.
+        file: text, a line each, or .jsonl; may be .gz or .zst.
         context: a text that every line goes on: it is given, only the lines are scored.
         end: count the end of the text as a token, too.
         last_word: say how often a decoder, given the rest, writes the last word of a line, as LAMBADA asks.
@@ -49,6 +51,8 @@ def run(
             sum when absent.
         neutral: what pmi puts in the place of the text; nothing when absent; some take "N/A".
         columns: which columns of a table are which: text=1,label=2.
+        field: the key of the text in .jsonl.
+        encoding: auto, or a name such as utf-8 or gb18030.
         json: print one JSON document: {"kind", "lines": [{"log_likelihood", "tokens", "per_token", "unknown"}],
             "total"}; a total over no tokens has null for "per_token" and "perplexity". With --choices:
             {"choices", "template", "normalize", "lines": [{"id", "text", "choice", "probabilities"}]} and, if the file
@@ -68,13 +72,15 @@ def run(
     from polyseme.infer.load import load
     from polyseme.infer.score import Score, kind_of, score_file
     from polyseme.text.clean import DirtReport
+    from polyseme.text.corpus import TextConfig
 
     loaded = load(folder)
     kind = kind_of(loaded)
     report = DirtReport()
+    reading = TextConfig.of({"field": field, "encoding": encoding}, "score")
     lines = []
     total, tokens, unknown = 0.0, 0, 0
-    for line, score in score_file(loaded, file, end, context, report):
+    for line, score in score_file(loaded, file, end, context, report, reading):
         total, tokens, unknown = total + score.log_likelihood, tokens + score.tokens, unknown + score.unknown
         if json:
             lines.append(score.as_dict())

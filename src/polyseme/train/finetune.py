@@ -151,7 +151,7 @@ def _recipe(request: FinetuneRequest, base: Recipe, encoder: Any) -> Recipe:
     static = encoder.reach == "none"
     recurrent = getattr(encoder, "two_way", False)
     if request.feature_based or (static and not any(p.requires_grad for p in encoder.parameters())):
-        rate = 1e-2 if hasattr(encoder, "active") else 1e-3
+        rate = 3e-2 if hasattr(encoder, "active") else 1e-3
         train = {"frozen": True, "learning_rate": rate, "warmup": 0.0, "patience": 10, "weight_decay": 0.0}
     elif static or recurrent:
         train = {"learning_rate": 1e-3, "warmup": 0.1, "patience": 5}
