@@ -64,6 +64,7 @@ class FinetuneRequest:
         feature_based: freeze the encoder; learn the layer mix and a small head.
         from_scratch: random weights in place of the run's, to see what pretraining is worth.
         epochs, batch_size, learning_rate, max_length: None = what suits the run and the files.
+        examples, dev_examples: use so many of each file at most, chosen once and for all by chance; None = all.
         settings: from --set.
         columns: our names of columns to those of the files.
         seed: decides the head's first weights, order and dropout.
@@ -83,6 +84,8 @@ class FinetuneRequest:
     batch_size: int | None = None
     learning_rate: float | None = None
     max_length: int | None = None
+    examples: int | None = None
+    dev_examples: int | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     columns: dict[str, str] = field(default_factory=dict)
     seed: int = 1
@@ -148,7 +151,7 @@ def _recipe(request: FinetuneRequest, base: Recipe, encoder: Any) -> Recipe:
     static = encoder.reach == "none"
     recurrent = getattr(encoder, "two_way", False)
     if request.feature_based or (static and not any(p.requires_grad for p in encoder.parameters())):
-        rate = 1e-2 if hasattr(encoder, "active") else 1e-3
+        rate = 3e-2 if hasattr(encoder, "active") else 1e-3
         train = {"frozen": True, "learning_rate": rate, "warmup": 0.0, "patience": 10, "weight_decay": 0.0}
     elif static or recurrent:
         train = {"learning_rate": 1e-3, "warmup": 0.1, "patience": 5}
@@ -196,7 +199,7 @@ def _read(request: FinetuneRequest, recipe: Recipe, problems: Problems) -> tuple
 
     train = labelled(request.train)
     if request.dev is not None:
-        return train, labelled(request.dev)
+        return some(train, request.examples), some(labelled(request.dev), request.dev_examples)
     held = [r for r in train if _held_out(r)]
     if not held or len(held) == len(train):
         held = train[:: max(2, int(1 / DEV_SHARE))]
@@ -209,7 +212,14 @@ def _read(request: FinetuneRequest, recipe: Recipe, problems: Problems) -> tuple
             where=request.train,
             fix="--dev FILE",
         )
-    return kept, held
+    return some(kept, request.examples), some(held, request.dev_examples)
+
+
+def some(records: list[Any], most: int | None) -> list[Any]:
+    """At most so many records, drawn by chance but always the same ones, in their own order."""
+    if most is None or len(records) <= most:
+        return records
+    return [records[i] for i in sorted(Random(0, "subset").permutation(len(records))[:most].tolist())]
 
 
 def _has_label(record: Any) -> bool:
@@ -287,6 +297,7 @@ def _open(
         "train": facts["train"]["sha256"],
         "dev": facts["dev"]["sha256"],
         "columns": facts["columns"],
+        "examples": [request.examples, request.dev_examples],
     }
     if request.resume:
         run = RunDirectory.open(request.output)
