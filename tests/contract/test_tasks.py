@@ -107,7 +107,9 @@ def test_an_example_leaves_its_neighbours_alone(adapted: Any, model: str, task: 
     numbers = list(range(len(it.loader)))
     before = it.outputs(numbers)
     changed = it.data.examples[0]
-    it.data.examples[0] = changed._replace(ids=np.where(changed.ids < 5, changed.ids, 5 + (changed.ids - 4) % 14))
+    it.data.examples[0] = changed._replace(
+        ids=np.where(changed.ids < 5, changed.ids, 5 + (changed.ids - 4) % 14)
+    )
     after = it.outputs(numbers)
     it.data.examples[0] = changed
     assert not torch.equal(before[0], after[0])
@@ -145,7 +147,13 @@ def test_what_is_trained_gets_a_gradient_and_what_is_frozen_none(
 def test_learns_eight_examples_and_is_the_same_when_loaded(
     starts: dict[str, Path], examples: dict[str, Path], tmp_path: Path, model: str, task: str, way: str
 ) -> None:
-    sharp = 0.3 if model in ("onehot", "word-classes") else 0.05 if way == "frozen" or model == "word2vec" else 1e-2
+    sharp = (
+        0.3
+        if model in ("onehot", "word-classes")
+        else 0.05
+        if way == "frozen" or model == "word2vec"
+        else 1e-2
+    )
     run = adapt(
         task, starts[model], examples[task], tmp_path / "run", feature_based=way == "frozen",
         epochs=80 if way == "frozen" else 30, batch_size=8, learning_rate=sharp,
