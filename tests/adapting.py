@@ -21,7 +21,10 @@ from small import SMALL
 MODELS = registry.models.names()
 TASKS = registry.tasks.names()
 WORD_LEVEL = ("elmo", "onehot", "word-classes", "word2vec")
-WORDS = "the a cat dog bird sees likes old small river good bad day night unbelievable".split()
+WORDS = [
+    *("the", "a", "cat", "dog", "bird", "sees", "likes", "old", "small", "river"),
+    *("good", "bad", "day", "night", "unbelievable"),
+]
 NOUNS = ("cat", "dog", "bird", "river", "day", "night")
 COLUMNS = {"classify": "text\tlabel", "pair": "text\ttext_b\tlabel"}
 
@@ -29,7 +32,7 @@ COLUMNS = {"classify": "text\tlabel", "pair": "text\ttext_b\tlabel"}
 @cache
 def tokenizer_of(kind: Any = "wordpiece") -> Tokenizer:
     """A tokenizer that knows WORDS, some of them in pieces."""
-    size = 64 if kind in ("wordpiece", "unigram") else 300
+    size = 64 if kind in ("wordpiece", "unigram") else 330
     return train_tokenizer([" ".join(WORDS)] * 20, TokenizerConfig(kind=kind, vocab_size=size), 0)
 
 

@@ -401,9 +401,10 @@ def _number(record: TextRecord) -> float:
 def _in_order(label: str) -> tuple[float, str]:
     """Numbers by size, then names by the alphabet."""
     try:
-        return (float(label), label)
+        value = float(label)
     except ValueError:
-        return (math.inf, label)
+        value = math.inf
+    return (value if math.isfinite(value) else math.inf, label)
 
 
 def check_config(config: TextsConfig) -> None:

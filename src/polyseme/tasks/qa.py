@@ -163,12 +163,14 @@ class QA:
             parts = list(windows(len(context), room, self._shared(room)))
             if len(parts) > 1:
                 data.cut.append(number)
+            regular = len(parts)
             if answer is not None:  # of an answer longer than a window, what one window holds
                 answer = answer[0], min(answer[1], answer[0] + room - 1)
             if answer is not None and not any(s <= answer[0] and answer[1] < e for s, e in parts):
                 begin = max(0, min(answer[0] - (room - (answer[1] - answer[0])) // 2, len(context) - room))
-                parts.append((begin, min(begin + room, len(context))))  # an answer longer than the overlap
-            for start, end in parts:
+                # an answer longer than the overlap: learned from a window of its own, which predicting does not have
+                parts.append((begin, min(begin + room, len(context))))
+            for window, (start, end) in enumerate(parts):
                 part = context.part(start, end)
                 wrapped = wrapper.wrap(question.ids, part.ids)
                 n = len(wrapped.ids)
@@ -180,7 +182,8 @@ class QA:
                     if answer is not None and start <= answer[0] and answer[1] < end:
                         gold = inside[np.array(answer) - start][None]
                 first = int(inside[0]) if len(inside) else 0
-                data.add(number, wrapped, [question, part], np.arange(n), gold, (null, first, part.offsets))
+                details = (null, first, part.offsets) if window < regular else None
+                data.add(number, wrapped, [question, part], np.arange(n), gold, details)
         return data
 
     def _shared(self, room: int) -> int:
@@ -229,7 +232,10 @@ class QA:
         """
         found: list[list[tuple[float, int, int]]] = [[] for _ in data.records]
         nulls = [np.inf] * len(data.records)
-        for owner, (null, first, offsets), scores in zip(data.owners, data.details, outputs, strict=True):
+        for owner, details, scores in zip(data.owners, data.details, outputs, strict=True):
+            if details is None:
+                continue
+            null, first, offsets = details
             nulls[owner] = min(nulls[owner], float(scores[null].sum()))
             inside = scores[first : first + len(offsets)]
             for score, i, j in best_spans(inside[:, 0], inside[:, 1], self.config.answer_length):

@@ -27,13 +27,13 @@ from polyseme.core.rng import Random
 from polyseme.core.types import Batch, Encoding
 from polyseme.core.version import __version__
 from polyseme.data.labelled import ExampleLoader
-from polyseme.errors import CheckpointError, ConfigError, CorpusError, RunError
+from polyseme.errors import ConfigError, CorpusError, RunError
 from polyseme.text.labelled.records import Problems
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.train import card, distributed
 from polyseme.train.adaptation import Judge, TaskLearner
 from polyseme.train.budget import Budget
-from polyseme.train.building import build_encoder, special_ids
+from polyseme.train.building import build_encoder, put_weights, special_ids
 from polyseme.train.features import KnownLayers
 from polyseme.train.gradient import GradientLearner, read_layers
 from polyseme.train.opening import only_one_trains
@@ -133,7 +133,11 @@ def finetune(request: FinetuneRequest, reporter: Reporter | None = None) -> RunD
         facts = _facts(request, recipe, train, dev, problems)
         for note in facts["notes"]:
             reporter.note(note)
-        _put_weights(encoder, request, recipe, start, tokenizer, reporter)
+        if request.from_scratch:
+            torch.manual_seed(request.seed)
+            encoder = build_encoder(recipe, tokenizer)
+        else:
+            put_weights(encoder, start, reporter)
         run = _open(request, recipe, start, facts)
         if request.resume and run.meta["status"] == "finished" and "dev" in run.meta["results"]:
             return run
@@ -391,34 +395,6 @@ def _build(
         ),
         judge,
     )
-
-
-def _put_weights(
-    encoder: Any,
-    request: FinetuneRequest,
-    recipe: Recipe,
-    start: RunDirectory,
-    tokenizer: Tokenizer,
-    reporter: Reporter,
-) -> None:
-    """Give the encoder the run's weights, or fresh ones.
-
-    Raises:  CheckpointError: there are none, or they are not this encoder's.
-    """
-    if request.from_scratch:
-        torch.manual_seed(request.seed)
-        encoder.load_state_dict(build_encoder(recipe, tokenizer).state_dict())
-        return
-    weights, warning = start.weights()
-    if warning:
-        reporter.note(warning)
-    own = {k.removeprefix("encoder."): v for k, v in weights.items() if k.startswith("encoder.")}
-    try:
-        encoder.load_state_dict(own)
-    except RuntimeError as error:
-        raise CheckpointError(
-            "weights of another model", got=str(error).splitlines()[-1].strip(), where=start.path
-        ) from None
 
 
 def _reader(

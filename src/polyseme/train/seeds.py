@@ -41,7 +41,7 @@ def finetune_seeds(
             where=request.output,
             fix="--resume to go on with it, or another -o",
         )
-    runs = []
+    runs: list[RunDirectory] = []
     for seed in range(request.seed, request.seed + seeds):
         folder = request.output / "seeds" / str(seed)
         begun = request.resume and (folder / "run.json").exists()
