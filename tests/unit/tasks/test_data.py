@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapting import tokenizer_of
@@ -14,6 +14,7 @@ from polyseme.data.wrapping import SEPARATOR, Wrapper, shares
 from polyseme.tasks._data import pieces, windows
 
 
+@settings(deadline=None, max_examples=60)
 @given(n=st.integers(0, 120), size=st.integers(1, 30), overlap=st.integers(0, 40), data=st.data())
 def test_windows_hold_every_token_and_every_short_stretch(
     n: int, size: int, overlap: int, data: st.DataObject
@@ -28,6 +29,7 @@ def test_windows_hold_every_token_and_every_short_stretch(
         assert any(start <= begin and begin + length <= end for start, end in parts)
 
 
+@settings(deadline=None, max_examples=60)
 @given(a=st.integers(0, 60), b=st.integers(0, 60), room=st.integers(1, 60))
 def test_shares_fill_the_room_and_cut_the_longer_text_first(a: int, b: int, room: int) -> None:
     x, y = shares(a, b, room)
@@ -50,6 +52,7 @@ WRAPPERS = [
 
 
 @pytest.mark.parametrize("wrapper", WRAPPERS)
+@settings(deadline=None, max_examples=60)
 @given(a=st.lists(st.integers(5, 99), max_size=6), b=st.none() | st.lists(st.integers(5, 99), max_size=6))
 def test_wrapped_tokens_say_where_they_come_from(wrapper: Wrapper, a: list[int], b: list[int] | None) -> None:
     wrapped = wrapper.wrap(a, b)

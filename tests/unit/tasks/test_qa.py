@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapting import WORDS, tokenizer_of
@@ -21,6 +21,7 @@ ENCODER = SimpleNamespace(reach="both", max_length=64)
 PIECES = [*WORDS, "Größe", "naïve", "猫", "公园", "😀", "3.14%", "“zebra”", "x—y"]
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     scores=st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9)), max_size=12),
     cap=st.integers(1, 14),
@@ -66,6 +67,7 @@ def perfect(data: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@settings(deadline=None, max_examples=60)
 @given(record=questions(), max_length=st.integers(24, 64))
 def test_answers_come_back_to_the_character_from_every_tokenizer_and_window(
     kind: str, record: QuestionRecord, max_length: int

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapting import WORDS, tokenizer_of
@@ -42,6 +42,7 @@ def test_first_tokens_where_several_lie_in_one_token_or_none_covers_them() -> No
 
 
 @pytest.mark.parametrize("kind", ["wordpiece", "byte-bpe", "unigram", "characters", "words", "spaces"])
+@settings(deadline=None, max_examples=60)
 @given(words=st.lists(st.sampled_from(PIECES), min_size=1, max_size=12), data=st.data())
 def test_the_token_read_covers_the_beginning_and_comes_first(
     kind: str, words: list[str], data: st.DataObject
@@ -58,6 +59,7 @@ def test_the_token_read_covers_the_beginning_and_comes_first(
         assert place == covering[0]
 
 
+@settings(deadline=None, max_examples=60)
 @given(n=st.integers(1, 150), room=st.integers(2, 40), overlap=st.integers(0, 50))
 def test_every_token_of_a_long_sentence_is_judged_once_where_it_has_most_context(
     n: int, room: int, overlap: int
