@@ -29,7 +29,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "words.tsv": "text\tlabel\na cat\tgood\na dog\tbad\n",
         "own.tsv": "text\tlabel\n" + "".join(f"a cat {n}\tlabel {n}\n" for n in range(90)),
         "lists.jsonl": '{"text": "a cat", "label": []}\n{"text": "a dog", "label": []}\n',
-        "mixed.jsonl": '{"text": "a cat", "label": ["a", "b"]}\n{"text": "a dog", "label": "b"}\n' * 3,
+        "mixed.jsonl": "".join(
+            f'{{"text": "cat {n}", "label": {label}}}
+' for n in range(20) for label in ('["a", "b"]', '"b"', '"c"')
+        ),
         "broken.jsonl": '{"text": "a cat", "label": \n{"text\n',
         "objects.jsonl": '{"text": "a cat", "label": {"a": 1}}\n{"text": "a dog", "label": {"b": 1}}\n',
         "plain.conll": "the\ncat\n\nthe\ndog\n",
