@@ -128,7 +128,7 @@ class Objective(Protocol):
 class Task(Objective, Protocol):
     """An objective whose labels come from people: it also reads files, decodes what its head says, and names figures.
 
-    A task's file in tasks/ registers it as BUILD(config, special, seed) and its configuration as CONFIG; its section of a
+    A file in tasks/ registers one as BUILD(config, special, seed) and its configuration as CONFIG; its section of a
     recipe holds what was learned about the labels, so that a run needs no file to be used. Records are those of
     text/labelled. Its head says in `reads` what it needs of an encoder: the last layer "at" the targets, the whole
     "last" layer, "all" layers, or "none".
