@@ -13,6 +13,7 @@ import torch
 from polyseme.core import registry
 from polyseme.data.labelled import ExampleLoader
 from polyseme.errors import ConfigError, CorpusError
+from polyseme.infer.columns import inherited
 from polyseme.infer.load import Loaded
 from polyseme.infer.prepared import prepared
 from polyseme.text.labelled.records import Problems
@@ -57,11 +58,13 @@ class Predictor:
         """Records of a file, one by one; `-` is the standard input.
 
         Args:
-            columns: our names of columns to the file's; None = those that the run was trained with.
+            columns: our names of columns to the file's; None = those that the run was trained with, where the file
+                can have them.
             problems: counts what is wrong.
             labelled: records without a label are of no use.
         """
-        asked = self.loaded.run.meta.get("adapted", {}).get("columns", {}) if columns is None else columns
+        trained = self.loaded.run.meta.get("adapted", {}).get("columns", {})
+        asked = inherited(trained, path, labelled) if columns is None else columns
         return self.task.read(path, self.config, asked, problems or Problems(), labelled)  # type: ignore[no-any-return]
 
     def predict(self, records: Iterable[Any]) -> Iterator[dict[str, Any]]:
