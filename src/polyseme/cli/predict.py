@@ -15,7 +15,7 @@ from polyseme.cli.output import closing, command, say
 
 def run(
     folder: Annotated[Path, Parameter(name="RUN")],
-    file: Annotated[Path, Parameter(name="FILE")],
+    file: Annotated[Path, Parameter(name="FILE", allow_leading_hyphen=True)],
     /,
     *,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,

@@ -34,10 +34,10 @@ def inherited(trained: Mapping[str, str], path: Path | str, labelled: bool) -> d
     suffix = suffix_of(path)
     if not columns or suffix == ".conllu":
         return {}
-    if suffix in _TABLES or labelled and suffix not in _ROWS:
+    if suffix in _TABLES or (labelled and suffix not in _ROWS):
         return columns
     if suffix in _ROWS:
-        return {} if numbers or {"question", "context"} & set(columns) and suffix == ".json" else columns
+        return {} if numbers or ({"question", "context"} & set(columns) and suffix == ".json") else columns
     if Path(path) == STDIN:
         return {}
     first = _first_line(path).split("\t")

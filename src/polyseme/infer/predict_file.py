@@ -69,7 +69,9 @@ def predict_file(
     return n
 
 
-def told(said: Iterable[dict[str, Any]], reporter: Reporter, total: int | None = None) -> Iterator[dict[str, Any]]:
+def told(
+    said: Iterable[dict[str, Any]], reporter: Reporter, total: int | None = None
+) -> Iterator[dict[str, Any]]:
     """Predictions as they come, counted before a reporter.
 
     Args:
@@ -77,18 +79,22 @@ def told(said: Iterable[dict[str, Any]], reporter: Reporter, total: int | None =
     """
     began, n = time.perf_counter(), 0
     reporter.stage("predicting", 0, total)
+
+    def rate() -> str:
+        return f"{n:,} examples, {n / max(1e-9, time.perf_counter() - began):,.0f}/s"
+
     for n, one in enumerate(said, 1):
         yield one
         if n % 64 == 0:
-            rate = n / max(1e-9, time.perf_counter() - began)
-            reporter.stage("predicting", n, total, f"{n:,} examples, {rate:,.0f}/s")
-    reporter.stage("predicting", n, n or total)
+            reporter.stage("predicting", n, total, rate())
+    reporter.stage("predicting", n, n or total, rate())
 
 
 def _write(said: Iterable[dict[str, Any]], file: TextIO) -> int:
     n = 0
-    for n, one in enumerate(said, 1):
+    for one in said:
         file.write(json.dumps(one, ensure_ascii=False, allow_nan=False) + "\n")
+        n += 1
     return n
 
 

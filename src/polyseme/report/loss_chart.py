@@ -1,8 +1,4 @@
-"""The loss curve of a run: train and held-out loss over minutes, with the unigram baseline as a line to pass.
-
-One Vega-Lite specification, drawn by altair, serves every format: .svg and .png are rendered without a browser,
-.html carries the drawing library inside, so it opens without a network.
-"""
+"""The loss curve of a run: train and held-out loss over minutes, with the unigram baseline as a line to pass."""
 
 from __future__ import annotations
 
@@ -11,12 +7,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polyseme.errors import ConfigError, InputError
+from polyseme.errors import InputError
+from polyseme.report.charts import check_formats, data, save
 
 if TYPE_CHECKING:
     import altair as alt
-
-FORMATS = (".svg", ".png", ".html")
 
 # Okabe and Ito's palette: told apart with every common kind of colour blindness, and in grey.
 _COLOURS = {"train": "#56B4E9", "held-out": "#D55E00", "unigram baseline": "#4D4D4D"}
@@ -59,7 +54,7 @@ def loss_chart(records: Iterable[Mapping[str, Any]], title: str = "Loss") -> alt
         alt.Tooltip("minutes:Q", format=".2f"),
         alt.Tooltip("loss:Q", format=".3f"),
     ]
-    base = alt.Chart(_data(rows)).encode(x=x, y=y, color=colour, tooltip=tooltip)
+    base = alt.Chart(data(rows)).encode(x=x, y=y, color=colour, tooltip=tooltip)
     train = base.transform_filter("datum.curve == 'train'").mark_line(strokeWidth=1.5, opacity=0.85)
     heldout = base.transform_filter("datum.curve == 'held-out'").mark_line(
         strokeWidth=3, point=alt.OverlayMarkDef(filled=True, size=36)
@@ -67,7 +62,7 @@ def loss_chart(records: Iterable[Mapping[str, Any]], title: str = "Loss") -> alt
     baseline = base.transform_filter("datum.curve == 'unigram baseline'").mark_line(strokeWidth=2)
     ends = [row for row in _last_of_each(rows) if row["curve"] != "train"]
     label: dict[str, Any] = {"align": "right", "dy": -14, "fontSize": 14, "fontWeight": "bold"}
-    text = alt.Chart(_data(ends)).encode(x=x, y=y, text=alt.Text("loss:Q", format=".2f"))
+    text = alt.Chart(data(ends)).encode(x=x, y=y, text=alt.Text("loss:Q", format=".2f"))
     halo = text.mark_text(**label, stroke="white", strokeWidth=5, color="white")
     layers = (layer.encode(strokeDash=dash) for layer in (train, baseline, heldout))
     chart: alt.LayerChart = (
@@ -79,12 +74,6 @@ def loss_chart(records: Iterable[Mapping[str, Any]], title: str = "Loss") -> alt
         .configure_view(stroke=None)
     )
     return chart
-
-
-def _data(rows: Sequence[Mapping[str, Any]]) -> alt.Data:
-    import altair as alt
-
-    return alt.Data(values=list(rows))  # type: ignore[no-untyped-call]
 
 
 def curve_rows(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -146,16 +135,5 @@ def write_loss_chart(
         ConfigError: another ending.
         InputError: there is no loss to draw yet.
     """
-    for path in paths:
-        if path.suffix.lower() not in FORMATS:
-            raise ConfigError("unknown chart format", got=path.name, expected=" or ".join(FORMATS))
-    chart = loss_chart(records, title)
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix.lower() == ".html":
-            chart.save(path, format="html", inline=True)
-        elif path.suffix.lower() == ".png":
-            chart.save(path, format="png", scale_factor=2)
-        else:
-            chart.save(path, format="svg")
-    return list(paths)
+    check_formats(paths)
+    return save(loss_chart(records, title), paths)
