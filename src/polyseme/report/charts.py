@@ -64,11 +64,11 @@ def data(rows: Sequence[Mapping[str, Any]]) -> alt.Data:
     return alt.Data(values=list(rows))  # type: ignore[no-untyped-call]
 
 
-def ink(field: str, above: float) -> alt.Color:
+def ink(field: str, above: float) -> Any:
     """Black figures on light cells, white ones where a field is above a value."""
     import altair as alt
 
-    return alt.condition(f"datum.{field} > {above}", alt.value("white"), alt.value("black"))  # type: ignore[no-any-return]
+    return alt.condition(f"datum.{field} > {above}", alt.value("white"), alt.value("black"))
 
 
 def boxes_for(texts: Iterable[str], paths: Sequence[Path]) -> str | None:

@@ -16,15 +16,17 @@ if TYPE_CHECKING:
 # Okabe and Ito's palette: told apart with every common kind of colour blindness, and in grey.
 _COLOURS = {"train": "#56B4E9", "held-out": "#D55E00", "unigram baseline": "#4D4D4D"}
 _DASHES = {"train": [1, 0], "held-out": [1, 0], "unigram baseline": [6, 4]}
+UNIT = "nats per predicted token"
 _POINTS = 200  # train losses shown at most: beyond that a line is a band of noise that hides the others
 
 
-def loss_chart(records: Iterable[Mapping[str, Any]], title: str = "Loss") -> alt.LayerChart:
+def loss_chart(records: Iterable[Mapping[str, Any]], title: str = "Loss", unit: str = UNIT) -> alt.LayerChart:
     """Draw the losses of a run.
 
     Args:
         records: lines of metrics.jsonl; uses seconds, loss, heldout_loss and unigram_loss (nats per predicted token).
         title: stands above the chart.
+        unit: of the losses.
 
     Raises:  InputError: no record has a loss, so there is nothing to draw.
     """
@@ -35,7 +37,7 @@ def loss_chart(records: Iterable[Mapping[str, Any]], title: str = "Loss") -> alt
         raise InputError("there is no loss to draw yet", fix="train for a few steps more")
     shown = [name for name in _COLOURS if any(row["curve"] == name for row in rows)]
     x = alt.X("minutes:Q", title="minutes of training", scale=alt.Scale(nice=False, zero=True))
-    y = alt.Y("loss:Q", title="loss (nats per predicted token)", scale=alt.Scale(zero=False, padding=12))
+    y = alt.Y("loss:Q", title=f"loss ({unit})", scale=alt.Scale(zero=False, padding=12))
     legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=3, symbolSize=300)
     colour = alt.Color(
         "curve:N",
@@ -122,7 +124,7 @@ def _last_of_each(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def write_loss_chart(
-    records: Iterable[Mapping[str, Any]], paths: Sequence[Path], title: str = "Loss"
+    records: Iterable[Mapping[str, Any]], paths: Sequence[Path], title: str = "Loss", unit: str = UNIT
 ) -> list[Path]:
     """Draw the losses of a run into files.
 
@@ -130,10 +132,11 @@ def write_loss_chart(
         records: lines of metrics.jsonl.
         paths: files to write; the ending says the format: .svg, .png or .html.
         title: stands above the chart.
+        unit: of the losses.
 
     Raises:
         ConfigError: another ending.
         InputError: there is no loss to draw yet.
     """
     check_formats(paths)
-    return save(loss_chart(records, title), paths)
+    return save(loss_chart(records, title, unit), paths)

@@ -71,7 +71,7 @@ def _worst_label(record: TextRecord, said: Mapping[str, Any]) -> float:
     chances = said["probabilities"]
     if held - set(chances):
         return 1.0
-    return max(chances[label] if label in chosen else 1 - chances[label] for label in held ^ chosen)
+    return float(max(chances[label] if label in chosen else 1 - chances[label] for label in held ^ chosen))
 
 
 def _of_tags(record: TagRecord, said: Mapping[str, Any]) -> dict[str, Any]:
