@@ -122,7 +122,7 @@ def _tensors(
     config = opened.recipe.section("model").model_dump()
     if task is not None:
         of_task = family.to_theirs(parts, [task], config)
-        if heads.TASKS[task] != heads.TASKS["classify"]:  # the others have no pooler
+        if task in ("tag", "qa"):  # their classes have no pooler
             of_task = {name: tensor for name, tensor in of_task.items() if ".pooler." not in name}
         return {name: tensor.contiguous().clone() for name, tensor in of_task.items()}, [task], []
     kinds = {**dict.fromkeys(MASKS, "masks"), **dict.fromkeys(PAIRS, "pairs"), "causal_lm": "causal"}

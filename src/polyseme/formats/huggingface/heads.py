@@ -178,15 +178,15 @@ def _separates_alike(tokenizer: Tokenizer, types: bool) -> bool:
 
 def notes_of(opened: Opened, task: str) -> list[str]:
     """What transformers does otherwise with a head that it can hold."""
-    config, head, notes = opened.recipe.section(task), opened.heads[task], []
+    config, notes = opened.recipe.section(task), list[str]()
     if task in ("tag", "qa") and opened.encoder.pooler() is not None:
         notes.append("the pooler, which has no part in the task, was left out")
     if task == "tag":
-        place = head.place.weight[1:]
+        place = opened.heads.get_parameter("tag.place.weight").detach()[1:]
         if bool(place.any()):
             notes.append(
                 "the vectors for tokens of a file that share a token of the model were left out: scores of such tokens "
-                f"differ by at most {float(place.detach().abs().max()):.2g}"
+                f"differ by at most {float(place.abs().max()):.2g}"
             )
         if config.constrained and scheme_of(config.labels) is not None:
             notes.append(
@@ -257,15 +257,15 @@ def find_head(
     else:
         output = stored.get(f"{family.tasks[tasks[0]]['classifier']}.weight")
         labels = _labels(config, output, where)
-        task, text = tasks[0], {"labels": labels}
+        task = tasks[0]
+        section["labels"] = labels
         if task != "tag":
             task = (known or [_texts_of(config, labels)])[0]
-            text = _text_fields(config, family, labels, where)
-            if text["kind"] == "number" and len(labels) > 1:
+            section |= _text_fields(config, family, labels, where)
+            if section["kind"] == "number" and len(labels) > 1:
                 return None  # several numbers at once
             if not known:
                 notes.append(_guessed(task))
-        section |= text
     checked = registry.tasks.load(task).CONFIG.of(section, f"{where} [{task}]")
     return Found(task, checked.model_dump(mode="json"), _decoding(ours if known else {}), notes)
 
