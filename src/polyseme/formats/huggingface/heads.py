@@ -109,12 +109,18 @@ def config_of(opened: Opened, family: Family, task: str) -> dict[str, Any]:
         if not family.pooled and "cls" in family.pools:
             found["classifier_pooling"] = config.pool
     section = config.model_dump(mode="json")
-    return found | {
-        "polyseme": {
-            "task": {key: value for key, value in section.items() if key not in _OURS_ALONE},
-            "decoding": {k: v for k, v in opened.run.meta.get("decoding", {}).items() if k != "crf"},
-        }
+    ours: dict[str, Any] = {
+        "task": {key: value for key, value in section.items() if key not in _OURS_ALONE},
+        "decoding": {k: v for k, v in opened.run.meta.get("decoding", {}).items() if k != "crf"},
     }
+    if task == "tag" and bool(_places(opened).any()):
+        ours["place"] = _places(opened).tolist()
+    return found | {"polyseme": ours}
+
+
+def _places(opened: Opened) -> Tensor:
+    """What a tagger adds for tokens of a file that share a token of the model.  Shapes: -> (PLACES, tags)"""
+    return opened.heads.get_parameter("tag.place.weight").detach()
 
 
 def padding_of(tokenizer: Tokenizer) -> int | None:
@@ -182,11 +188,11 @@ def notes_of(opened: Opened, task: str) -> list[str]:
     if task in ("tag", "qa") and opened.encoder.pooler() is not None:
         notes.append("the pooler, which has no part in the task, was left out")
     if task == "tag":
-        place = opened.heads.get_parameter("tag.place.weight").detach()[1:]
+        place = _places(opened)[1:]
         if bool(place.any()):
             notes.append(
-                "the vectors for tokens of a file that share a token of the model were left out: scores of such tokens "
-                f"differ by at most {float(place.abs().max()):.2g}"
+                "where tokens of a file share a token of the model, polyseme adds a vector for their place in it; without "
+                f"it scores of the later ones differ by at most {float(place.abs().max()):.2g}"
             )
         if config.constrained and scheme_of(config.labels) is not None:
             notes.append(
@@ -212,10 +218,12 @@ class Found:
         section: the task's section of the recipe, complete.
         decoding: what goes to "decoding" of run.json.
         notes: what a person should know.
+        place: a tagger's vectors of places, where an export of ours keeps them.
     """
 
     task: str
     section: dict[str, Any]
+    place: Tensor | None
     decoding: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -267,7 +275,8 @@ def find_head(
             if not known:
                 notes.append(_guessed(task))
     checked = registry.tasks.load(task).CONFIG.of(section, f"{where} [{task}]")
-    return Found(task, checked.model_dump(mode="json"), _decoding(ours if known else {}), notes)
+    place = _stored_places(ours, len(checked.labels)) if known and task == "tag" else None
+    return Found(task, checked.model_dump(mode="json"), place, _decoding(ours if known else {}), notes)
 
 
 def _labels(config: Mapping[str, Any], output: Tensor | None, where: object) -> tuple[str, ...]:
@@ -335,9 +344,20 @@ def _decoding(ours: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def completed(tensors: Mapping[str, Tensor], objectives: Sequence[str]) -> dict[str, Tensor]:
+def _stored_places(ours: Mapping[str, Any], tags: int) -> Tensor | None:
+    """The vectors of places that an export of ours keeps; None where they are none, or not what they should be."""
+    rows = ours.get("place")
+    if not isinstance(rows, list) or len(rows) != PLACES:
+        return None
+    numbers = [x for row in rows if isinstance(row, list) and len(row) == tags for x in row]
+    if len(numbers) != PLACES * tags or not all(type(x) in (int, float) for x in numbers):
+        return None
+    return torch.tensor(numbers, dtype=torch.float64).view(PLACES, tags).float()
+
+
+def completed(tensors: Mapping[str, Tensor], found: Found | None) -> dict[str, Tensor]:
     """Our tensors with those that transformers has no place for and that add nothing while they are zero."""
-    if "tag" not in objectives:
+    if found is None or found.task != "tag":
         return dict(tensors)
-    tags = tensors["heads.tag.classifier.weight"].size(0)
-    return {**tensors, "heads.tag.place.weight": torch.zeros(PLACES, tags)}
+    place = torch.zeros(PLACES, len(found.section["labels"])) if found.place is None else found.place
+    return {**tensors, "heads.tag.place.weight": place}

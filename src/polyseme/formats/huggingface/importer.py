@@ -86,7 +86,7 @@ def read_model(path: Path) -> Imported:
         architecture=family.architecture,
         model=model,
         objectives=objectives,
-        tensors=heads.completed(family.to_ours(kept, objectives, fields), objectives),
+        tensors=heads.completed(family.to_ours(kept, objectives, fields), found),
         tokenizer=tokenizer,
         source={
             "kind": "huggingface",
