@@ -404,3 +404,10 @@ def test_a_foreign_head_for_questions(tmp_path: Path) -> None:
         assert np.abs(found[:, 1] - reference.end_logits[0].numpy()).max() <= TOLERANCE
     for said, record in zip(predictor.predict_all(records_of("qa")), records_of("qa"), strict=True):
         assert said["answer"] == record.context[said["start"] : said["end"]]
+        assert "no_answer_score" not in said
+    none = Predictor(polyseme.load(tmp_path / "run"), threshold=-1e9).predict_all(records_of("qa"))
+    assert {said["answer"] for said in none} == {""}
+    some = Predictor(polyseme.load(tmp_path / "run"), threshold=1e9).predict_all(records_of("qa"))
+    assert [said["answer"] for said in some] == [
+        said["answer"] for said in predictor.predict_all(records_of("qa"))
+    ]

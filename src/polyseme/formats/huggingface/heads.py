@@ -191,8 +191,8 @@ def notes_of(opened: Opened, task: str) -> list[str]:
         place = _places(opened)[1:]
         if bool(place.any()):
             notes.append(
-                "where tokens of a file share a token of the model, polyseme adds a vector for their place in it; without "
-                f"it scores of the later ones differ by at most {float(place.abs().max()):.2g}"
+                "where tokens of a file share a token of the model, polyseme adds a vector for their place in it; "
+                f"without it scores of the later ones differ by at most {float(place.abs().max()):.2g}"
             )
         if config.constrained and scheme_of(config.labels) is not None:
             notes.append(
@@ -209,7 +209,7 @@ def notes_of(opened: Opened, task: str) -> list[str]:
     return notes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Found:
     """A head of a task in a directory of transformers.
 
