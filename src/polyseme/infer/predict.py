@@ -33,7 +33,8 @@ class Predictor:
 
     Args:
         loaded: a run that `finetune` made.
-        threshold: of questions without an answer, in place of the one that was tuned on dev.
+        threshold: of questions without an answer, in place of the one that was tuned on dev; with it, a run that always
+            answers (one that was imported, say) may say that there is none.
     Raises:  ConfigError: the run was not adapted to a task.
 
     Example:
@@ -44,7 +45,10 @@ class Predictor:
     def __init__(self, loaded: Loaded, threshold: float | None = None) -> None:
         self.loaded = loaded
         self.name = task_of(loaded)
-        self.config = loaded.recipe.section(self.name)
+        recipe = loaded.recipe
+        if threshold is not None and self.name == "qa":
+            recipe = recipe.with_section("qa", unanswerable=True)
+        self.config = recipe.section(self.name)
         self.task = registry.tasks.load(self.name).BUILD(self.config, loaded.special, 0)
         self.head: Any = loaded.heads[self.name]
         self.decoding: dict[str, Any] = {**loaded.run.meta.get("decoding", {}), **decoding_of(self.head)}
