@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -37,18 +38,19 @@ class Registry:
             if not path.stem.startswith("_")
         }
 
+    @cached_property
     def _plugins(self) -> dict[str, str]:
         return {point.name: point.value for point in entry_points(group=self.package)}
 
     def names(self) -> list[str]:
         """Keys in alphabetical order, ours and third parties'."""
-        return sorted({*self._files(), *self._plugins()})
+        return sorted({*self._files(), *self._plugins})
 
     def summary(self, name: str) -> str:
         """First sentence of the entry's module docstring, read without importing it."""
         path = self._files().get(name)
         if path is None:
-            spec = importlib.util.find_spec(self._plugins()[name].partition(":")[0])
+            spec = importlib.util.find_spec(self._plugins[name].partition(":")[0])
             path = Path(spec.origin) if spec and spec.origin else None
         text = ast.get_docstring(ast.parse(path.read_text("utf-8"))) if path else None
         return (text or "").partition("\n\n")[0].replace("\n", " ")
@@ -61,7 +63,7 @@ class Registry:
         key = name.replace("_", "-")
         if key in self._files():
             return importlib.import_module(f"{self.package}.{key.replace('-', '_')}")
-        plugins = self._plugins()
+        plugins = self._plugins
         if key in plugins:
             return importlib.import_module(plugins[key].partition(":")[0])
         raise ConfigError(f"unknown {self.kind.removesuffix('s')} {name!r}", fix=suggest(key, self.names()))

@@ -72,7 +72,8 @@ class Batch:
             for name, t in self.targets.items()
         }
         spelling = None if self.spelling is None else self.spelling.to(device)
-        return replace(self, **move, targets=targets, spelling=spelling)
+        numbers = None if self.numbers is None else self.numbers.to(device)
+        return replace(self, **move, targets=targets, spelling=spelling, numbers=numbers)
 
     def pin(self) -> Batch:
         """The same batch in page-locked memory, so that copies to a GPU run beside its work."""

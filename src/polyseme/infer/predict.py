@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -26,6 +27,8 @@ from polyseme.train.gradient import read_layers
 __all__ = ["Predictor"]
 
 RECORDS_AT_ONCE = 1024
+GOLD = ("label", "tags", "answers")
+"""The fields in which records say what a task should."""
 
 
 class Predictor:
@@ -82,8 +85,9 @@ class Predictor:
 
     @torch.inference_mode()
     def predict_all(self, records: Sequence[Any]) -> list[dict[str, Any]]:
-        """The same for a list at once."""
+        """The same for a list at once; what the records say themselves is not looked at."""
         loaded = self.loaded
+        records = [_without_gold(record) for record in records]
         data = self.task.encode(records, loaded.tokenizer, loaded.encoder)
         self.task.use(data)
         spelled = data.unknown if getattr(loaded.encoder, "open_vocabulary", False) else None
@@ -155,14 +159,18 @@ def _twos(task: str, given: Any) -> tuple[list[tuple[str, str]], bool]:
     return found, single
 
 
+def _without_gold(record: Any) -> Any:
+    """The record as if nobody had labelled it: gold decides how a question's windows are cut in training."""
+    known = {name: None for name in GOLD if getattr(record, name, None) is not None}
+    return replace(record, **known) if known else record
+
+
 def gold_records(records: Iterable[Any], path: Path | str) -> list[Any]:
     """The labelled ones.
 
     Raises:  CorpusError: there is none.
     """
-    found = [
-        r for r in records if any(getattr(r, name, None) is not None for name in ("label", "tags", "answers"))
-    ]
+    found = [r for r in records if any(getattr(r, name, None) is not None for name in GOLD)]
     if not found:
         raise CorpusError("the file holds no labelled example", where=path, fix="--columns label=COLUMN")
     return found

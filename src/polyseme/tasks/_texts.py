@@ -1,7 +1,7 @@
 """What the tasks share that give a text, or a pair of texts, one label, several, or a number.
 
     one label        p = softmax(W s + b),   loss = -log p(label)
-    several labels   p = sigmoid(W s + b),   loss = -Σ_k log p(k is there, or not)
+    several labels   p = sigmoid(W s + b),   loss = -1/K Σ_k log p(k is there, or not)
     a number         y = W s + b,            loss = (y - value)²
 
 where s is the vector of the text: of [CLS], of the last token, the mean, or of both texts
@@ -49,7 +49,7 @@ class TextsConfig(TaskConfig):
         labels: the label set; found in the training file.
         pool: how tokens become one vector; "auto" = [CLS] where the encoder has a pooler, the last token where it sees
             the left side only, else the mean; of pairs that are read by a frozen or context-free encoder, "pair".
-        class_weights: "balanced" gives every label the same weight in the loss, however rare it is.
+        class_weights: "balanced" gives every label the same weight in the loss, however rare it is; of texts with one.
         weights: of the labels, found in the training file.
         separator: in tables, what stands between several labels; "" = a label may hold any character.
     """
@@ -65,6 +65,10 @@ class TextsConfig(TaskConfig):
     def _labels_differ(self) -> Self:
         if len(set(self.labels)) < len(self.labels):
             raise ValueError(f"labels must differ, got {self.labels}")
+        if self.weights and self.labels and len(self.weights) != len(self.labels):
+            raise ValueError(f"{len(self.weights)} weights for {len(self.labels)} labels")
+        if any(weight < 0 for weight in self.weights):
+            raise ValueError("weights must not be negative")
         return self
 
     @property
@@ -86,7 +90,7 @@ class TextHead(nn.Module):
         self.features = Features(encoder, config, None if hidden else config.outputs)
         theirs = encoder.pooler() if config.pool == "cls" and not config.mix and not config.lstm else None
         self._pooler = [theirs]  # in a list: the encoder owns it
-        self.transform: Transform | None = transform_of(encoder, config)
+        self.transform: Transform | None = None if hidden else transform_of(encoder, config)
         size = self.features.size * (4 if config.pool == "pair" else 1)
         self.hidden = nn.Linear(size, hidden) if hidden else None
         self.dropout = nn.Dropout(config.dropout if hidden or self._pooler[0] or self.transform else 0.0)
@@ -175,15 +179,24 @@ class Texts:
         kind = config.kind if config.kind != "auto" else _kind_of(records)
         pool = config.pool if config.pool != "auto" else cls._pool_of(encoder, config)
         found: dict[str, Any] = {"kind": kind, "pool": pool}
+        if pool == "pair" and not cls.pair:
+            raise ConfigError("pool=pair joins two texts", where=f"{cls.name}.pool", fix="the task pair")
+        if kind != "single" and (config.class_weights != "none" or config.weights):
+            raise ConfigError(
+                "class weights are for texts with one label each",
+                got=f"kind {kind}",
+                where=f"{cls.name}.class_weights",
+                fix="leave it out",
+            )
         if kind == "number":
             for record in records:
                 _number(record)
             return type(config).of({**config.model_dump(), **found}, cls.name)
         counts = Counter(label for record in records for label in labels_of(record))
         labels = config.labels or tuple(sorted(counts, key=_in_order))
-        if len(labels) < 2 and kind == "single":
+        if len(labels) < (2 if kind == "single" else 1):
             raise CorpusError(
-                "a classifier needs at least two labels",
+                "a classifier needs at least two labels" if kind == "single" else "no text has a label",
                 got=f"{len(records):,} examples, all of them {labels[0]!r}" if labels else "no label",
                 fix="other --train, or --columns label=COLUMN",
             )
@@ -239,7 +252,15 @@ class Texts:
             return np.empty(0, np.int64)
         if self.config.kind == "number":
             return np.array([_number(record)], np.float32)
-        known = [self._numbers[label] for label in labels_of(record) if label in self._numbers]
+        labels = labels_of(record)
+        if self.config.kind == "single" and len(labels) != 1:
+            raise CorpusError(
+                "a text with several labels, or none, where each should have one",
+                got=", ".join(labels) or "no label",
+                where=record.where,
+                fix=f"--set {self.name}.kind=several",
+            )
+        known = [self._numbers[label] for label in labels if label in self._numbers]
         if self.config.kind == "single":
             return np.array([known[0] if known else -1], np.int64)
         hot = np.zeros((1, len(self.config.labels)), np.float32)
@@ -380,9 +401,10 @@ def _number(record: TextRecord) -> float:
 def _in_order(label: str) -> tuple[float, str]:
     """Numbers by size, then names by the alphabet."""
     try:
-        return (float(label), label)
+        value = float(label)
     except ValueError:
-        return (math.inf, label)
+        value = math.inf
+    return (value if math.isfinite(value) else math.inf, label)
 
 
 def check_config(config: TextsConfig) -> None:

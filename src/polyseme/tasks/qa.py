@@ -7,7 +7,8 @@ Paper: Devlin et al. (2019), sections 4.2 and 4.3.
     no answer    s_null = S·v_0 + E·v_0;   none is predicted where s_null > ŝ + τ,   τ tuned on dev
 
 v_0 is the vector of [CLS], or of the last token where the encoder sees the left side only. Passages longer than
-max_length are read in windows that overlap: every answer of at most overlap + 1 tokens is whole in one of them.
+max_length are read in windows that overlap: every answer of at most overlap + 1 tokens is whole in one of them, also
+where windows are so short that they share half of their tokens, or what an answer may take, in place of `overlap`.
 Answers are cut out of the passage by character offsets, so they are the user's text to the letter.
 """
 
@@ -48,7 +49,7 @@ class QAConfig(TaskConfig):
 
     Args:
         max_length: longest window, tokens of the question, the passage and separators.
-        overlap: tokens of the passage that neighbouring windows share.
+        overlap: tokens of the passage that neighbouring windows share, at most.
         question_length: of longer questions only so many tokens are read.
         answer_length: longest answer that is predicted, tokens.
         no_answer: how a table writes that there is none.
@@ -159,13 +160,17 @@ class QA:
             question, context = questions[number].part(0, most), contexts[record.context]
             room = max(1, length - wrapper.added(True) - len(question))
             answer = _tokens_of(record, context)
-            parts = list(windows(len(context), room, self.config.overlap))
+            parts = list(windows(len(context), room, self._shared(room)))
             if len(parts) > 1:
                 data.cut.append(number)
+            regular = len(parts)
+            if answer is not None:  # of an answer longer than a window, what one window holds
+                answer = answer[0], min(answer[1], answer[0] + room - 1)
             if answer is not None and not any(s <= answer[0] and answer[1] < e for s, e in parts):
                 begin = max(0, min(answer[0] - (room - (answer[1] - answer[0])) // 2, len(context) - room))
-                parts.append((begin, min(begin + room, len(context))))  # an answer longer than the overlap
-            for start, end in parts:
+                # an answer longer than the overlap: learned from a window of its own, which predicting does not have
+                parts.append((begin, min(begin + room, len(context))))
+            for window, (start, end) in enumerate(parts):
                 part = context.part(start, end)
                 wrapped = wrapper.wrap(question.ids, part.ids)
                 n = len(wrapped.ids)
@@ -177,8 +182,13 @@ class QA:
                     if answer is not None and start <= answer[0] and answer[1] < end:
                         gold = inside[np.array(answer) - start][None]
                 first = int(inside[0]) if len(inside) else 0
-                data.add(number, wrapped, [question, part], np.arange(n), gold, (null, first, part.offsets))
+                details = (null, first, part.offsets) if window < regular else None
+                data.add(number, wrapped, [question, part], np.arange(n), gold, details)
         return data
+
+    def _shared(self, room: int) -> int:
+        """Tokens that windows of `room` tokens share: more would make their number explode."""
+        return min(self.config.overlap, max(room // 2, min(self.config.answer_length, room) - 1))
 
     def use(self, data: TaskData) -> None:
         """The examples that `prepare` is asked about."""
@@ -222,7 +232,10 @@ class QA:
         """
         found: list[list[tuple[float, int, int]]] = [[] for _ in data.records]
         nulls = [np.inf] * len(data.records)
-        for owner, (null, first, offsets), scores in zip(data.owners, data.details, outputs, strict=True):
+        for owner, details, scores in zip(data.owners, data.details, outputs, strict=True):
+            if details is None:
+                continue
+            null, first, offsets = details
             nulls[owner] = min(nulls[owner], float(scores[null].sum()))
             inside = scores[first : first + len(offsets)]
             for score, i, j in best_spans(inside[:, 0], inside[:, 1], self.config.answer_length):

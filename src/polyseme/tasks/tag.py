@@ -52,7 +52,7 @@ class TagConfig(TaskConfig):
         column: of CoNLL and CoNLL-U files: which column holds the tags; None = the last, or upos.
         crf: learn which tag follows which.
         constrained: predict legal BIO or BIOES sequences only, where the tags are such.
-        overlap: tokens that two windows of a long sentence share.
+        overlap: tokens that two windows of a long sentence share, at most half of a window.
     """
 
     labels: tuple[str, ...] = ()
@@ -166,7 +166,7 @@ class Tag:
         ):
             places = _first_tokens(record.tokens, piece.offsets)
             tags = np.array([self._numbers.get(tag, -1) for tag in record.tags or ()], np.int64)
-            parts = list(windows(len(piece), room, self.config.overlap))
+            parts = list(windows(len(piece), room, min(self.config.overlap, room // 2)))
             if len(parts) > 1:
                 data.cut.append(number)
             best = _best_window(places, parts)

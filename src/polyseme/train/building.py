@@ -9,14 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from polyseme.core import registry
+from polyseme.core.reporter import Reporter
 from polyseme.core.rng import Random
 from polyseme.data.examples import DocumentChunks, ExampleSource, SpecialTokens
 from polyseme.data.loader import Loader, special_tokens
 from polyseme.data.packing import RowPlan
 from polyseme.data.store import TokenStore
-from polyseme.errors import ConfigError, CorpusError
+from polyseme.errors import CheckpointError, ConfigError, CorpusError
 from polyseme.text.tokenizers import ABSENT, Tokenizer
 from polyseme.train.recipe import Recipe
+from polyseme.train.run import RunDirectory
 
 
 def special_ids(tokenizer: Tokenizer) -> SpecialTokens:
@@ -182,3 +184,19 @@ def heldout_recipe(recipe: Recipe) -> Recipe:
         judged = getattr(registry.learned(name), "JUDGED", {})
         recipe = recipe.with_section(name, **judged) if judged else recipe
     return recipe
+
+
+def put_weights(encoder: Any, run: RunDirectory, reporter: Reporter) -> None:
+    """Give an encoder the weights of a run's.
+
+    Raises:  CheckpointError: the run has none, or they are another encoder's.
+    """
+    weights, warning = run.weights()
+    if warning:
+        reporter.note(warning)
+    own = {k.removeprefix("encoder."): v for k, v in weights.items() if k.startswith("encoder.")}
+    try:
+        encoder.load_state_dict(own)
+    except RuntimeError as error:
+        why = str(error).splitlines()[-1].strip()
+        raise CheckpointError("weights of another model", got=why, where=run.path) from None

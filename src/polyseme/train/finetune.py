@@ -27,13 +27,13 @@ from polyseme.core.rng import Random
 from polyseme.core.types import Batch, Encoding
 from polyseme.core.version import __version__
 from polyseme.data.labelled import ExampleLoader
-from polyseme.errors import CorpusError, RunError
+from polyseme.errors import ConfigError, CorpusError, RunError
 from polyseme.text.labelled.records import Problems
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.train import card, distributed
 from polyseme.train.adaptation import Judge, TaskLearner
 from polyseme.train.budget import Budget
-from polyseme.train.building import build_encoder, special_ids
+from polyseme.train.building import build_encoder, put_weights, special_ids
 from polyseme.train.features import KnownLayers
 from polyseme.train.gradient import GradientLearner, read_layers
 from polyseme.train.opening import only_one_trains
@@ -119,6 +119,8 @@ def finetune(request: FinetuneRequest, reporter: Reporter | None = None) -> RunD
         base = from_dict(start.meta["recipe"])
         encoder = build_encoder(base, tokenizer)
         recipe = _recipe(request, base, encoder)
+        if recipe.section("model") != base.section("model"):  # another dropout
+            encoder = build_encoder(recipe, tokenizer)
         problems = Problems()
         train, dev = _read(request, recipe, problems)
         task_class = registry.tasks.load(request.task).BUILD
@@ -131,11 +133,16 @@ def finetune(request: FinetuneRequest, reporter: Reporter | None = None) -> RunD
         facts = _facts(request, recipe, train, dev, problems)
         for note in facts["notes"]:
             reporter.note(note)
+        if request.from_scratch:
+            torch.manual_seed(request.seed)
+            encoder = build_encoder(recipe, tokenizer)
+        else:
+            put_weights(encoder, start, reporter)
         run = _open(request, recipe, start, facts)
+        if request.resume and run.meta["status"] == "finished" and "dev" in run.meta["results"]:
+            return run
         began = time.perf_counter()
-        trainer, judge = _build(
-            request, recipe, run, start, encoder, tokenizer, (train, dev), device, reporter
-        )
+        trainer, judge = _build(request, recipe, run, encoder, tokenizer, (train, dev), device, reporter)
         trainer.at.seconds += time.perf_counter() - began
         if request.resume:
             trainer.resume()
@@ -197,11 +204,13 @@ def _epochs(request: FinetuneRequest, recipe: Recipe, n: int) -> float:
 def _read(request: FinetuneRequest, recipe: Recipe, problems: Problems) -> tuple[list[Any], list[Any]]:
     """Training and dev records.
 
-    Raises:  CorpusError: a file holds no labelled record.
+    Raises:  CorpusError: a file holds no labelled record.  ConfigError: it is no file.
     """
     task, config = registry.tasks.load(request.task).BUILD, recipe.section(request.task)
 
     def labelled(path: str | Path) -> list[Any]:
+        if str(path) == "-":
+            raise ConfigError("labelled examples are read from files", got="the standard input")
         records = [r for r in task.read(path, config, request.columns, problems) if _has_label(r)]
         if not records:
             raise CorpusError("the file holds no labelled example", where=path, fix="--columns label=COLUMN")
@@ -347,7 +356,6 @@ def _build(
     request: FinetuneRequest,
     recipe: Recipe,
     run: RunDirectory,
-    start: RunDirectory,
     encoder: Any,
     tokenizer: Tokenizer,
     records: tuple[Sequence[Any], Sequence[Any]],
@@ -356,7 +364,6 @@ def _build(
 ) -> tuple[Trainer, Judge]:
     """Encoder, head, learner, batches and the trainer that drives them, at step 0."""
     train, special = recipe.section("train"), special_ids(tokenizer)
-    encoder.load_state_dict(_encoder_weights(request, recipe, start, tokenizer, reporter))
     reporter.stage("preparing", 0, None)
     loaders, datas, tasks = [], [], []
     for part, random in zip(records, (Random(request.seed, "order"), None), strict=True):
@@ -370,7 +377,7 @@ def _build(
     if datas[0].cut:
         reporter.note(
             f"{len(datas[0].cut):,} of {len(records[0]):,} training texts are longer than "
-            f"{recipe.section(request.task).max_length} tokens: cut, or read in windows"
+            f"{min(recipe.section(request.task).max_length, encoder.max_length)} tokens: cut, or read in windows"
         )
     torch.manual_seed(request.seed)
     counts = torch.zeros(0)
@@ -398,19 +405,6 @@ def _build(
         ),
         judge,
     )
-
-
-def _encoder_weights(
-    request: FinetuneRequest, recipe: Recipe, start: RunDirectory, tokenizer: Tokenizer, reporter: Reporter
-) -> dict[str, torch.Tensor]:
-    """The run's weights of the encoder, or fresh ones."""
-    if request.from_scratch:
-        torch.manual_seed(request.seed)
-        return dict(build_encoder(recipe, tokenizer).state_dict())
-    weights, warning = start.weights()
-    if warning:
-        reporter.note(warning)
-    return {k.removeprefix("encoder."): v for k, v in weights.items() if k.startswith("encoder.")}
 
 
 def _reader(

@@ -123,7 +123,11 @@ def adapted(start: Recipe, task: str, sections: Mapping[str, Any], settings: Map
         values.setdefault(section, {}).update(defaults)
     model = dict(values["model"])
     for key, value in settings.items():
+        if key == "objectives":
+            raise ConfigError("the task says what is learned", got=value, where="--set", fix="leave it out")
         _set(values, start.architecture, key, value)
+        if key == "vocab_size" or key.partition(".")[0] in ("tokenizer", "text", "data"):
+            raise ConfigError(f"the run fixes {key}", got=value, where="--set", fix="leave it out")
     for key, value in values["model"].items():
         if value != model.get(key) and "dropout" not in key:
             raise ConfigError(

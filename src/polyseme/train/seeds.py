@@ -41,23 +41,15 @@ def finetune_seeds(
             where=request.output,
             fix="--resume to go on with it, or another -o",
         )
-    runs = []
+    runs: list[RunDirectory] = []
     for seed in range(request.seed, request.seed + seeds):
         folder = request.output / "seeds" / str(seed)
         begun = request.resume and (folder / "run.json").exists()
         mine = replace(request, seed=seed, output=folder, resume=begun)
-        if begun and _finished(folder):
-            runs.append(RunDirectory.open(folder))
-            continue
         reporter.note(f"seed {seed}: {len(runs) + 1} of {seeds}")
         runs.append(finetune(mine, reporter))
     best = max(runs, key=lambda run: _main(run.meta["results"]["dev"]))
     return _published(best, request.output, _summary(runs))
-
-
-def _finished(folder: Path) -> bool:
-    meta = RunDirectory.open(folder).meta
-    return meta.get("status") == "finished" and "dev" in meta.get("results", {})
 
 
 def _main(figures: dict[str, float]) -> float:

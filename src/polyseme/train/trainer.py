@@ -191,7 +191,9 @@ class Trainer:
         progress = self._progress()
         if progress >= 1.0:
             return True
-        if progress * self.config.evaluations < self.at.evaluations:
+        if progress * self.config.evaluations < max(
+            1, self.at.evaluations
+        ):  # the first is at the start, if any
             return False
         # a budget in minutes is for training: on slow machines evaluations are fewer
         return not self.budget.is_time or self.at.evaluating <= EVALUATION_SHARE * self.at.seconds

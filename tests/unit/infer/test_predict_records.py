@@ -1,0 +1,86 @@
+"""Predicting: in order, in pieces, and without a look at the labels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from adapting import TASKS, adapt, start_run, write_examples
+from polyseme import load
+from polyseme.errors import ConfigError
+from polyseme.infer import predict
+from polyseme.infer.predict import Predictor
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return start_run(tmp_path_factory.mktemp("start") / "bert")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_labels_are_not_looked_at(start: Path, task: str, tmp_path: Path) -> None:
+    file = write_examples(tmp_path / "a", task, 12)
+    predictor = Predictor(load(adapt(task, start, file, tmp_path / "run").path))
+    labelled = list(predictor.read(file))
+    field = {"tag": "tags", "qa": "answers"}.get(task, "label")
+    bare = [replace(record, **{field: None}) for record in labelled]
+    wrong = {"tag": ("X",), "qa": ((labelled[0].context[:3], 0),) if task == "qa" else ()}.get(task, "new")
+    mixed = [r if n % 2 else replace(r, **{field: None}) for n, r in enumerate(labelled)]
+    mixed[1] = replace(mixed[1], **{field: wrong})
+    expected = list(predictor.predict(bare))
+    assert list(predictor.predict(labelled)) == expected
+    assert list(predictor.predict(mixed)) == expected
+    assert [one["id"] for one in expected] == [record.id for record in labelled]
+
+
+def test_a_thousand_at_a_time_changes_nothing(
+    start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_examples(tmp_path / "a", "classify", 30)
+    predictor = Predictor(load(adapt("classify", start, file, tmp_path / "run").path))
+    together = list(predictor.predict(predictor.read(file)))
+    monkeypatch.setattr(predict, "RECORDS_AT_ONCE", 7)
+    apart = list(predictor.predict(predictor.read(file)))
+    assert [one["label"] for one in apart] == [one["label"] for one in together]
+    for a, b in zip(apart, together, strict=True):
+        assert a["probabilities"] == pytest.approx(b["probabilities"], abs=1e-5)
+        assert sum(a["probabilities"].values()) == pytest.approx(1.0, abs=1e-5)
+    assert list(predictor.predict([])) == []
+
+
+def test_records_are_read_as_they_are_asked_for(start: Path, tmp_path: Path) -> None:
+    file = write_examples(tmp_path / "a", "classify")
+    predictor = Predictor(load(adapt("classify", start, file, tmp_path / "run").path))
+    records = list(predictor.read(file))
+    taken = 0
+
+    def endless():  # type: ignore[no-untyped-def]
+        nonlocal taken
+        while True:
+            taken += 1
+            yield records[taken % len(records)]
+
+    found = predictor.predict(endless())
+    for _ in range(3):
+        next(found)
+    assert taken == predict.RECORDS_AT_ONCE
+
+
+def test_a_run_without_a_task(start: Path) -> None:
+    with pytest.raises(ConfigError, match="not adapted to a task"):
+        Predictor(load(start))
+
+
+def test_a_run_of_another_task_can_be_adapted_again(start: Path, tmp_path: Path) -> None:
+    tags = write_examples(tmp_path / "a", "tag")
+    texts = write_examples(tmp_path / "b", "classify")
+    first = adapt("tag", start, tags, tmp_path / "tag", feature_based=True)
+    second = adapt("classify", first.path, texts, tmp_path / "classify")
+    loaded = load(second.path)
+    assert set(loaded.heads) == {"classify"}
+    assert {one["label"] for one in Predictor(loaded).predict(Predictor(loaded).read(texts))} <= {
+        "good",
+        "bad",
+    }
