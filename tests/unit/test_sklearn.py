@@ -24,7 +24,7 @@ import polyseme
 import polyseme.sklearn as door
 from polyseme import Budget, PretrainRequest, pretrain
 from polyseme.errors import ConfigError, InputError, RunError
-from polyseme.sklearn import EXPECTED_FAILED_CHECKS, Embedder
+from polyseme.sklearn import EXPECTED_FAILED_CHECKS, Embedder, TextError
 from trained import WORDS, make_run
 
 TEXTS = ["the cat sees", "", "a dog likes the river", "北京"]
@@ -282,3 +282,9 @@ def test_words_and_a_linear_classifier_on_real_sentences(shared_data: Path, tmp_
         Embedder(run.path, normalize=True, sparse_output=True), LogisticRegression(C=3.0, max_iter=200)
     )
     assert model.fit(texts, labels).score(dev_texts, dev_labels) > 0.77
+
+
+def test_what_can_be_read_only_once_is_refused_when_fitting(bert: Path) -> None:
+    with pytest.raises(TextError, match="only once"):
+        Embedder(bert).fit_transform(iter(["a", "b"]))
+    assert Embedder(bert).transform(iter(["a", "b"])).shape[0] == 2

@@ -26,6 +26,8 @@ def run(
     max_length: int | None = None,
     precision: Literal["float32", "bfloat16", "int8"] = "float32",
     int8: Annotated[bool, Parameter(show_default=False)] = False,
+    field: str = "text",
+    encoding: str = "auto",
     resume: Annotated[bool, Parameter(show_default=False)] = False,
     json: Json = False,
 ) -> None:
@@ -33,7 +35,7 @@ def run(
 
     Args:
         folder: the run folder.
-        file: text, a line each; may be .gz or .zst.
+        file: text, a line each, or .jsonl; may be .gz or .zst.
         output: the NumPy file (.npy) to write; .parquet for a table of line and vector; for sparse vectors (onehot,
             word-classes) also a sparse matrix (.npz). It is there when it is complete.
         pool: how tokens become one vector: mean, cls (the first token), max, last; words keeps one vector a word.
@@ -44,6 +46,8 @@ def run(
         max_length: read so many tokens of a line, [CLS] and [SEP] among them.
         precision: of the linear layers; bfloat16 and int8 are faster on CPUs that have them, and less exact.
         int8: the same as --precision int8.
+        field: the key of the text in .jsonl.
+        encoding: auto, or a name such as utf-8 or gb18030.
         resume: go on with an output that was interrupted.
         json: print what was written as one JSON document.
     """
@@ -51,14 +55,16 @@ def run(
     from polyseme.infer.embed import Pooling
     from polyseme.infer.embed_file import embed_file
     from polyseme.infer.load import load
+    from polyseme.text.corpus import TextConfig
 
     loaded = load(folder)
     way = Pooling.of(loaded, pool=pool, normalize=normalize, separators=separators, max_length=max_length)
     if int8 and precision == "bfloat16":
         raise ConfigError("two precisions", got="--int8 --precision bfloat16", fix="one of them")
+    reading = TextConfig.of({"field": field, "encoding": encoding}, "embed")
     with closed_after(open_reporter()) as reporter:
         written = embed_file(
-            loaded, file, output, way, _layer(layer), "int8" if int8 else precision, resume, reporter
+            loaded, file, output, way, _layer(layer), "int8" if int8 else precision, resume, reporter, reading
         )
     dirt = written["dirt"]["counts"]
     if json:

@@ -30,6 +30,7 @@ def run(
     batch_size: Annotated[int | None, Parameter(group=_HOW)] = None,
     learning_rate: Annotated[float | None, Parameter(group=_HOW)] = None,
     max_length: Annotated[int | None, Parameter(group=_HOW)] = None,
+    examples: Annotated[int | None, Parameter(group=_HOW)] = None,
     settings: Annotated[list[str] | None, Parameter(name="--set", group=_HOW)] = None,
     seed: Annotated[int, Parameter(group=_HOW)] = 1,
     seeds: Annotated[int, Parameter(group=_HOW)] = 1,
@@ -53,6 +54,7 @@ def run(
         batch_size: examples of an update; 32 when absent.
         learning_rate: the peak; by the width of the model when absent.
         max_length: longest example in tokens.
+        examples: learn from so many training examples at most, always the same ones.
         settings: key=value, repeatable: train.layer_decay=0.9, tag.crf=true, classify.class_weights=balanced.
         seed: number behind every random choice.
         seeds: train so many times, with seed, seed + 1, …; the best on dev is kept, mean and spread are reported.
@@ -67,6 +69,7 @@ def run(
         ("--batch-size", batch_size),
         ("--learning-rate", learning_rate),
         ("--max-length", max_length),
+        ("--examples", examples),
         ("--seeds", seeds),
         ("--threads", threads),
     ):
@@ -91,6 +94,7 @@ def run(
         batch_size=batch_size,
         learning_rate=learning_rate,
         max_length=max_length,
+        examples=examples,
         settings=read,
         columns=named,
         seed=seed,

@@ -1,17 +1,19 @@
-"""`polyseme generate`: continue a text."""
+"""`polyseme generate`: continue a text, or put a task to a decoder as a text to go on with."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from polyseme.cli.options import Json
+from polyseme.cli.options import Json, written
 from polyseme.cli.output import closing, command, emit, emit_json
+from polyseme.errors import ConfigError
 
-_CHOICE = Group("How tokens are chosen", sort_key=1)
+_TASK = Group("Tasks without training", sort_key=1)
+_CHOICE = Group("How tokens are chosen", sort_key=2)
 
 
 def run(
@@ -19,10 +21,16 @@ def run(
     prompt: str,
     /,
     *,
-    max_new_tokens: int = 128,
+    max_new_tokens: int | None = None,
     stop: list[str] | None = None,
     results: int = 1,
     int8: bool = False,
+    task: Annotated[Literal["summary", "answer", "translate"] | None, Parameter(group=_TASK)] = None,
+    question: Annotated[str | None, Parameter(group=_TASK)] = None,
+    example: Annotated[list[str] | None, Parameter(group=_TASK)] = None,
+    source: Annotated[str | None, Parameter(name="--from", group=_TASK)] = None,
+    target: Annotated[str | None, Parameter(name="--to", group=_TASK)] = None,
+    template: Annotated[str | None, Parameter(group=_TASK)] = None,
     temperature: Annotated[float | None, Parameter(group=_CHOICE)] = None,
     top_k: Annotated[int | None, Parameter(group=_CHOICE)] = None,
     top_p: Annotated[float | None, Parameter(group=_CHOICE)] = None,
@@ -36,11 +44,19 @@ def run(
 
     Args:
         folder: the run folder of a decoder: gpt, qwen3.
-        prompt: the text to continue; "" begins one.
-        max_new_tokens: longest continuation, in tokens.
+        prompt: the text to continue; "" begins one. With --task, the text that the task is about.
+        max_new_tokens: longest continuation, in tokens; when absent 128, for summaries and translations 100, for
+            answers 50, and with --task at most half of what the model reads.
         stop: a string that ends the text and is not printed; may be repeated; backslash-n is a line end.
         results: so many continuations: samples of their own, or the best of the beams.
         int8: round the weights to eight bits: faster on CPUs, a quarter of the memory, hardly another text.
+        task: summary (after "TL;DR:"), answer (after "Q: … A:") or translate (after "sentence ="); prints only what
+            the model makes of it. Greedy, but for summaries, which are sampled with top-k 2.
+        question: what is asked about the text.
+        example: "a sentence = its translation"; may be repeated.
+        source: the language of the text, named before the examples.
+        target: the language to translate into.
+        template: another prompt for the task, with {text} and, for answers, {question}; backslash-n is a line end.
         temperature: 0 takes the most probable token, below 1 plays safe, above 1 dares; 0.8 when absent.
         top_k: choose among so many of the most probable tokens only.
         top_p: choose among the most probable tokens that together have this probability; 0.95 when absent.
@@ -48,25 +64,74 @@ def run(
         beams: above 1, follow so many continuations and print the most probable one; nothing is random then.
         length_penalty: beams are ranked by log-probability / length^this; above 0 favours long ones.
         seed: the same seed gives the same text.
-        json: print one JSON document: {"text", "tokens": [{"token", "probability"}], "finish": stop, length or end}.
+        json: print one JSON document: {"text", "tokens": [{"token", "probability"}], "finish": stop, length or end};
+            with --task also "prompt" and "generated", of which "text" is the part that counts.
     """
-    from polyseme.infer.generate import generate_stream
     from polyseme.infer.load import load
 
-    given = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+    given = {
+        "max_new_tokens": max_new_tokens,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+    }
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    stream = generate_stream(
-        load(folder).prepared("int8" if int8 else "float32"),
-        prompt,
-        max_new_tokens=max_new_tokens,
-        repetition_penalty=repetition_penalty,
-        beams=beams,
-        length_penalty=length_penalty,
-        results=results,
-        seed=seed,
-        stop=tuple(text.replace("\\n", "\n").replace("\\t", "\t") for text in stop or ()),
-        **options,
-    )
+    options |= {
+        "repetition_penalty": repetition_penalty,
+        "beams": beams,
+        "length_penalty": length_penalty,
+        "results": results,
+        "seed": seed,
+        "stop": tuple(written(text) for text in stop or ()),
+    }
+    about = {"question": question, "source": source, "target": target, "template": template}
+    asked = {name: written(value) for name, value in about.items() if value is not None}
+    pairs = [_pair(text) for text in example or ()]
+    if task is None and (asked or pairs):
+        names = {"source": "from", "target": "to"}
+        first = next(iter(asked), "example")
+        raise ConfigError(
+            f"--{names.get(first, first)} belongs to a task", fix="--task summary, answer or translate"
+        )
+    loaded = load(folder).prepared("int8" if int8 else "float32")
+    if task is not None:
+        _reply(loaded, task, prompt, {**asked, "examples": pairs, **options}, json)
+    else:
+        _continue(loaded, prompt, options, json)
+    closing(then=[command("polyseme", "score", folder, "FILE")])
+
+
+def _pair(text: str) -> tuple[str, str]:
+    """A sentence and its translation, as typed."""
+    left, equals, right = text.partition(" = ")
+    if not equals:
+        left, equals, right = text.partition("=")
+    if not (equals and left.strip() and right.strip()):
+        raise ConfigError(
+            "an example must be a sentence and its translation",
+            got=text,
+            fix='--example "good day = bonne journée"',
+        )
+    return left.strip(), right.strip()
+
+
+def _reply(loaded: Any, task: Any, text: str, options: dict[str, Any], json: bool) -> None:
+    """Print what a decoder makes of a task."""
+    from polyseme.infer.prompts import reply
+
+    (found,) = reply(loaded, task, [text], **options)
+    if json:
+        emit_json(found.as_dict())
+    else:
+        emit("\n\n".join(each.text for each in (found, *found.others)))
+
+
+def _continue(loaded: Any, prompt: str, options: dict[str, Any], json: bool) -> None:
+    """Print a text and what follows it, as it comes."""
+    from polyseme.infer.generate import generate_stream
+
+    stream = generate_stream(loaded, prompt, **options)
+    results = options["results"]
     shown = not json and results == 1
     if shown:
         sys.stdout.write(prompt)
@@ -82,4 +147,3 @@ def run(
         emit("")
     else:
         emit("\n\n".join(prompt + each.text for each in (result, *result.others)))
-    closing(then=[command("polyseme", "score", folder, "FILE")])

@@ -88,6 +88,16 @@ def positive(name: str, value: float | None) -> None:
         raise ConfigError(f"{name} must be above zero", got=value)
 
 
+def written(text: str) -> str:
+    r"""What a person who types \n or \t means.
+
+    Example:
+        >>> written(r"Q:\tyes\n") == "Q:\tyes\n"
+        True
+    """
+    return text.replace("\\n", "\n").replace("\\t", "\t")
+
+
 def read_columns(pairs: Sequence[str]) -> dict[str, str]:
     """Read `--columns ours=theirs` options, repeated or joined with commas.
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
-from polyseme.cli.options import Json
+from polyseme.cli.options import Json, read_columns, written
 from polyseme.cli.output import closing, command, emit, emit_json, say
+from polyseme.errors import ConfigError
+
+_CHOICES = Group("Choosing among labels", sort_key=1)
 
 
 def run(
@@ -19,31 +22,65 @@ def run(
     *,
     context: str | None = None,
     end: Annotated[bool, Parameter(show_default=False)] = False,
+    last_word: Annotated[bool, Parameter(show_default=False)] = False,
+    choices: Annotated[list[str] | None, Parameter(group=_CHOICES)] = None,
+    template: Annotated[str | None, Parameter(group=_CHOICES)] = None,
+    normalize: Annotated[Literal["sum", "mean", "pmi"] | None, Parameter(group=_CHOICES)] = None,
+    neutral: Annotated[str | None, Parameter(group=_CHOICES)] = None,
+    columns: Annotated[str | None, Parameter(group=_CHOICES)] = None,
+    field: str = "text",
+    encoding: str = "auto",
     json: Json = False,
 ) -> None:
     """Say how probable every line of a file is: its log-likelihood in nats, tokens, nats per token, and the line.
+
+    With --choices and --template it classifies the lines instead: which label is the most probable in its place?
 
     Decoders (gpt, qwen3) give log-likelihoods, masked models (bert, modernbert, ernie) pseudo-log-likelihoods,
     elmo the sum of both directions.
 
     Args:
         folder: the run folder.
-        file: text, a line each; may be .gz or .zst.
+        file: text, a line each, or .jsonl; may be .gz or .zst.
         context: a text that every line goes on: it is given, only the lines are scored.
         end: count the end of the text as a token, too.
+        last_word: say how often a decoder, given the rest, writes the last word of a line, as LAMBADA asks.
+        choices: labels, "bad,good", or with the file's names for them, "0=bad,1=good"; repeated, one each.
+        template: where the text and the label stand: "{text} It was {label}."; {text_b} is the second text of pairs.
+        normalize: sum of the log-likelihoods of a label's tokens, their mean, or pmi: less the same without the text;
+            sum when absent.
+        neutral: what pmi puts in the place of the text; nothing when absent; some take "N/A".
+        columns: which columns of a table are which: text=1,label=2.
+        field: the key of the text in .jsonl.
+        encoding: auto, or a name such as utf-8 or gb18030.
         json: print one JSON document: {"kind", "lines": [{"log_likelihood", "tokens", "per_token", "unknown"}],
-            "total"}; a total over no tokens has null for "per_token" and "perplexity".
+            "total"}; a total over no tokens has null for "per_token" and "perplexity". With --choices:
+            {"choices", "template", "normalize", "lines": [{"id", "text", "choice", "probabilities"}]} and, if the file
+            has labels, "accuracy", "n" and "majority"; without --json each of the lines is printed as one of JSON.
+            With --last-word: {"accuracy", "n", "lines": [{"word", "found", "right"}]}.
     """
+    if choices is not None:
+        _choose(folder, file, choices, template, normalize, neutral, columns, context, end, last_word, json)
+        return
+    given = {"template": template, "normalize": normalize, "neutral": neutral, "columns": columns}
+    for name, value in given.items():
+        if value is not None:
+            raise ConfigError(f"--{name} belongs to --choices", fix='--choices "bad,good"')
+    if last_word:
+        _last_words(folder, file, json)
+        return
     from polyseme.infer.load import load
     from polyseme.infer.score import Score, kind_of, score_file
     from polyseme.text.clean import DirtReport
+    from polyseme.text.corpus import TextConfig
 
     loaded = load(folder)
     kind = kind_of(loaded)
     report = DirtReport()
+    reading = TextConfig.of({"field": field, "encoding": encoding}, "score")
     lines = []
     total, tokens, unknown = 0.0, 0, 0
-    for line, score in score_file(loaded, file, end, context, report):
+    for line, score in score_file(loaded, file, end, context, report, reading):
         total, tokens, unknown = total + score.log_likelihood, tokens + score.tokens, unknown + score.unknown
         if json:
             lines.append(score.as_dict())
@@ -66,3 +103,61 @@ def run(
     if report.counts:
         say("cleaned: " + ", ".join(f"{kind} {number:,}" for kind, number in report.counts.items()))
     closing(then=[command("polyseme", "score", folder, file, "--json")])
+
+
+def _choose(
+    folder: Path,
+    file: Path,
+    choices: list[str],
+    template: str | None,
+    normalize: Literal["sum", "mean", "pmi"] | None,
+    neutral: str | None,
+    columns: str | None,
+    context: str | None,
+    end: bool,
+    last_word: bool,
+    json: bool,
+) -> None:
+    """Classify the lines of a file."""
+    if template is None:
+        raise ConfigError("--choices needs a template", fix='--template "{text} It was {label}."')
+    others = {"--context": context is not None, "--end": end, "--last-word": last_word}
+    for name, given in others.items():
+        if given:
+            raise ConfigError(f"{name} does not go with --choices", fix="write the context into the template")
+    if neutral is not None and normalize != "pmi":
+        raise ConfigError("--neutral belongs to --normalize pmi", got=normalize or "sum")
+    read = read_columns([columns]) if columns is not None else None
+    from polyseme.cli.choosing import choose_lines
+    from polyseme.infer.load import load
+
+    loaded, form = load(folder), written(template)
+    choose_lines(loaded, file, choices, form, normalize or "sum", neutral or "", read, json)
+    closing(then=[command("polyseme", "finetune", "classify", folder, "--train", "FILE", "-o", "RUN2")])
+
+
+def _last_words(folder: Path, file: Path, json: bool) -> None:
+    """Say how often the last word of a line is found."""
+    from itertools import islice
+
+    from polyseme.infer.last_word import last_words
+    from polyseme.infer.load import load
+    from polyseme.text.clean import DirtReport, clean
+    from polyseme.text.corpus import TextConfig
+    from polyseme.text.sources import read_lines
+
+    loaded, report = load(folder), DirtReport()
+    texts = read_lines(file, TextConfig(), report)
+    lines: list[dict[str, Any]] = []
+    right = n = 0
+    while chunk := [clean(line, report).replace("\n", " ") for line in islice(texts, 256)]:
+        for one in last_words(loaded, chunk):
+            n, right = n + bool(one.word), right + one.right
+            if json:
+                lines.append(one._asdict())
+            else:
+                emit(f"{'right' if one.right else 'wrong'}\t{one.word}\t{one.found}")
+    say(f"{right:,} of {n:,} last words found" + (f": accuracy {right / n:.3f}" if n else ""))
+    if json:
+        emit_json({"accuracy": right / n if n else None, "n": n, "lines": lines})
+    closing(then=[command("polyseme", "generate", folder, "PROMPT")])

@@ -15,6 +15,8 @@ from polyseme.errors import RunError, StorageError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
+_NO_PLACE = {errno.EEXIST, errno.ENOENT}
+"""Something that is no folder stands where one is needed, or the system lets none be made there."""
 
 
 @contextlib.contextmanager
@@ -34,18 +36,20 @@ def new_folder(folder: Path) -> Iterator[Path]:
         )
     prefix = f".{folder.name}.partial-{platform.node()}-"
     temporary = folder.parent / f"{prefix}{os.getpid()}"
+    known = _FULL | _REFUSED | _NO_PLACE
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         for stale in folder.parent.glob(f"{_literal(prefix)}*"):
             if not _is_running(stale.name.removeprefix(prefix)):
                 shutil.rmtree(stale, ignore_errors=True)
         temporary.mkdir()
+        known = _FULL | _REFUSED
         yield temporary
         temporary.rename(folder)
         sync_folder(folder.parent)
     except OSError as error:
         ours = error.filename is None or Path(error.filename).is_relative_to(folder.parent)
-        if error.errno not in _FULL | _REFUSED or not ours:
+        if error.errno not in known or not ours:
             raise
         raise _no_space(folder, error) from error
     finally:
@@ -53,6 +57,13 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 
 def _no_space(folder: Path, error: OSError) -> StorageError:
+    if error.errno in _NO_PLACE:
+        return StorageError(
+            "the output folder cannot be made there",
+            got=error.strerror,
+            where=error.filename or folder,
+            fix="another -o, below folders only",
+        )
     if error.errno in _REFUSED:
         return StorageError(
             "the disk refuses to write",

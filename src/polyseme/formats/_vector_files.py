@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import re
 import warnings
@@ -33,6 +34,7 @@ _SPECIAL = len(SPECIAL_TOKENS)
 _NUMBER_BYTES = frozenset(b"0123456789+-.eEnaifNAIF \t\r\n")
 _HEADER = re.compile(rb"\s*(\d{1,18})[ \t]+(\d{1,18})\s*")
 _WHITE = b" \t\r\n"
+_DECIMAL = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][+-]?\d+)?")
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def begins_like_vectors(path: Path) -> bool:
     """Whether the first line of a file is that of a file of word vectors."""
     try:
         with _opened(path) as (stream, _):
-            first = stream.readline(_LINE_LIMIT)
+            first = _first_line(stream)
     except CheckpointError:
         return False
     return _HEADER.fullmatch(first) is not None or _width_of_line(first) >= 2
@@ -74,7 +76,7 @@ def read(path: Path, reporter: Reporter) -> WordVectors:
         def progress() -> None:
             reporter.stage("reading vectors", place(), size)
 
-        first = stream.readline(_LINE_LIMIT)
+        first = _first_line(stream)
         header = _HEADER.fullmatch(first)
         if header is None:
             width = _width_of_line(first)
@@ -85,9 +87,24 @@ def read(path: Path, reporter: Reporter) -> WordVectors:
                     expected="two whole numbers, or a word and its vector, in the first line",
                     where=path,
                 )
+            if width > _WIDEST:
+                raise CheckpointError(
+                    "vectors cannot be so wide",
+                    got=f"{width:,} numbers",
+                    expected=f"at most {_WIDEST:,}",
+                    where=path,
+                )
             table = _Table(path, width, size // len(first) + 1)
             _read_text(stream, table, None, first, progress)
-            return WordVectors("GloVe text", *table.finished())
+            words, vectors, repeated = table.finished()
+            if all(map(_DECIMAL.fullmatch, words)):  # a table of vectors alone, such as the projector's
+                raise CheckpointError(
+                    "there are numbers where words should be",
+                    got=words[0][:60],
+                    expected="a word and its vector on every line",
+                    where=path,
+                )
+            return WordVectors("GloVe text", words, vectors, repeated)
         count, width = int(header[1]), int(header[2])
         start = stream.read(_WORD_LIMIT + 4 * min(width, 64))
         text = _is_text(start)
@@ -285,6 +302,11 @@ def _another_count(path: Path, count: int, got: str) -> CheckpointError:
         where=path,
         fix="fetch the file again: it may have been cut off",
     )
+
+
+def _first_line(stream: BinaryIO) -> bytes:
+    """The first line, without the mark that some programs put before UTF-8."""
+    return stream.readline(_LINE_LIMIT).removeprefix(codecs.BOM_UTF8)
 
 
 def _is_text(start: bytes) -> bool:

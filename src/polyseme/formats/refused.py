@@ -44,6 +44,12 @@ PICKLE = Kind(
     _TRANSFORMERS
     + "; or safetensors.torch.save_file(torch.load('{file}', weights_only=True), 'NEW.safetensors')",
 )
+GENSIM = Kind(
+    "a pickle of gensim",
+    PICKLE.why,
+    "where you trust the file, with gensim: KeyedVectors.load('{file}').save_word2vec_format('NEW.bin', binary=True); "
+    "of a whole model, its .wv",
+)
 HDF5 = Kind(
     "an HDF5 file",
     "only safetensors are read",
@@ -63,6 +69,9 @@ NUMPY = Kind(
     HDF5.why,
     "safetensors.numpy.save_file({{'name': numpy.load('{file}', allow_pickle=False)}}, 'NEW.safetensors')",
 )
+
+WEIGHTS = (PICKLE, GENSIM, HDF5, TENSORFLOW, FLAX, GGUF, ONNX)
+"""Kinds that hold a whole model."""
 
 _SUFFIXES = {
     **dict.fromkeys((".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".mar"), PICKLE),
@@ -115,7 +124,7 @@ def _by_content(path: Path, head: bytes, size: int, tail: bytes) -> Kind | None:
     if len(head) > 8 and head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] <= size - 8:
         return None  # safetensors, whose length may begin like a pickle
     if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-        return PICKLE
+        return GENSIM if b"gensim" in head else PICKLE
     if head[:4] == b"PK\x03\x04":
         return PICKLE if _holds_a_pickle(path) else ARCHIVE
     if head[_TAR_MAGIC] == b"ustar":

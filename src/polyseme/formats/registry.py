@@ -12,13 +12,15 @@ read and write of an entry that `reports` take a `reporter` as well.
 from __future__ import annotations
 
 import importlib
+import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyseme.core.config import suggest
-from polyseme.errors import ConfigError, RunError
+from polyseme.errors import ConfigError, InputError, RunError
 
 if TYPE_CHECKING:
     from polyseme.core.reporter import Reporter
@@ -123,22 +125,22 @@ def import_model(
         task: what a head that came along is for: classify (one text) or pair (two); None = as the source shows.
     Raises:  ConfigError: an unknown format, settings of the model that polyseme cannot honour, or no head for the task.
              CheckpointError: damaged files; missing, unknown or misshapen tensors; a pickle or another kind that is not
-             read.  RunError: there is no such source, or the output holds something.
+             read.  RunError: there is no such source, or the output holds something.  InputError: not a path.
     Example:
         import_model("all-MiniLM-L6-v2", "runs/minilm")
     """
     from polyseme.formats.imported import as_task, write_run
 
-    path = Path(source)
+    path, target = _path(source, "source"), _path(output, "output")
     if not path.exists():
         raise RunError("there is nothing to import", got="no such folder or file", where=source)
     if (path / "run.json").is_file():
         raise RunError("this is a run already", where=source, fix=f"polyseme inspect {source}")
-    _check_free(Path(output))
+    _check_free(target)
     entry = _named(format, "read") if format is not None else _detected(path)
     assert entry.read is not None
     imported = entry.call(entry.read, path, reporter=reporter)
-    return write_run(imported if task is None else as_task(imported, task), Path(output))
+    return write_run(imported if task is None else as_task(imported, task), target)
 
 
 def export_model(
@@ -153,18 +155,25 @@ def export_model(
         reporter: told of the progress of large files.
     Raises:  ConfigError: an unknown format, or one that has no place for such a model; another is named.
              RunError: there is no run, or the output holds something.  StorageError: the disk refuses.
+             InputError: not a path.
     Example:
         export_model("runs/bert", "huggingface", "bert-for-others")
     """
     entry = _named(format, "write")
     assert entry.write is not None
-    written: Written = entry.call(entry.write, Path(run), Path(output), reporter=reporter)
+    written: Written = entry.call(entry.write, _path(run, "run"), _path(output, "output"), reporter=reporter)
     return written
+
+
+def _path(given: Any, name: str) -> Path:
+    if not isinstance(given, str | os.PathLike):
+        raise InputError(f"{name} must be a string or a Path", got=repr(given)[:80])
+    return Path(given)
 
 
 def _named(name: str, needed: str) -> Format:
     able = {entry.name: entry for entry in FORMATS if getattr(entry, needed) is not None}
-    key = name.replace("_", "-")
+    key = str(name).replace("_", "-")
     if key not in able:
         known = any(entry.name == key for entry in FORMATS)
         verb = {"read": "imported", "write": "exported"}[needed]
@@ -175,20 +184,23 @@ def _named(name: str, needed: str) -> Format:
 
 
 def _detected(path: Path) -> Format:
-    from polyseme.formats.refused import refuse
+    from polyseme.formats.refused import WEIGHTS, kind_of, refusal, refuse
 
     for entry in FORMATS:
         if entry.read is not None and entry.detect is not None and entry.call(entry.detect, path):
             return entry
     if path.is_file():
         refuse(path)
-        if path.suffix == ".safetensors":
+        if path.suffix == ".safetensors" or (path.parent / "config.json").is_file():
             raise ConfigError(
-                "weights alone do not say what model they are",
+                "one file alone is no model",
                 where=path,
-                expected="the folder that also holds config.json and the tokenizer's files",
-                fix=f"polyseme import {path.parent} -o RUN",
+                expected="the folder that holds config.json, the weights and the tokenizer's files",
+                fix=f"polyseme {shlex.join(['import', str(path.parent), '-o', 'RUN'])}",
             )
+    for file in sorted(path.iterdir()) if path.is_dir() else ():
+        if file.is_file() and (kind := kind_of(file)) in WEIGHTS:
+            raise refusal(file, kind)
     names = [entry.name for entry in FORMATS if entry.read is not None]
     raise ConfigError(
         "not a model in a format that is read",

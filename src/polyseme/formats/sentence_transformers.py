@@ -104,6 +104,8 @@ def _modules(path: Path) -> dict[str, Path]:
     Raises:  ConfigError: another module, or another order; it is named.
     """
     file = member(path, MODULES)
+    if not file.is_file():
+        raise CheckpointError("no such file", where=file)
     if file.stat().st_size > JSON_LIMIT:
         raise CheckpointError(
             "a JSON file is too large", expected=f"at most {JSON_LIMIT:,} bytes", where=file

@@ -11,7 +11,7 @@ import gzip
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -40,11 +40,13 @@ def export_word2vec(run: Path | str, output: Path | str, reporter: Reporter | No
 
     Args:
         run: the run directory.
-        output: the file to write; one that is there is replaced.
+        output: the file to write; new.
         reporter: told of the progress.
-    Raises:  RunError: there is no run.  ConfigError: its vectors are sparse.  StorageError: the disk refuses.
+    Raises:  RunError: there is no run, or something of that name is there.  ConfigError: its vectors are sparse.
+             StorageError: the disk refuses.
     """
     output, reporter = Path(output), reporter or NullReporter()
+    _check_new(output)
     words, vectors = static_vectors(open_run(run))
     n, width = vectors.shape
     binary = output.name.removesuffix(".gz").endswith(".bin")
@@ -142,16 +144,28 @@ def _binary(words: list[str], vectors: FloatArray) -> bytes:
     )
 
 
+def _check_new(path: Path) -> None:
+    """Refuse to write over something.
+
+    Raises:  RunError: a folder or a file has that name.
+    """
+    if path.is_dir():
+        raise RunError("the output is a folder", where=path, expected="the name of a file")
+    if path.exists():
+        raise RunError(
+            "the output is there already", where=path, fix="another name, or delete this file first"
+        )
+
+
 @contextmanager
 def _new_file(path: Path) -> Iterator[BinaryIO]:
     """A file that takes its name when it is complete; gzipped where the name says so.
 
-    Raises:  RunError: a folder has its name.  StorageError: the disk refuses.
+    Raises:  StorageError: the disk refuses.
     """
-    if path.is_dir():
-        raise RunError("the output is a folder", where=path, expected="the name of a file")
     temporary = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             if path.suffix == ".gz":
                 with gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=6, mtime=0) as zipped:
@@ -164,4 +178,5 @@ def _new_file(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         raise StorageError("could not write the vectors", got=error.strerror, where=path) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()

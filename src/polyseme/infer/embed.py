@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from polyseme.errors import ConfigError
 from polyseme.infer.batching import by_length
+from polyseme.infer.inputs import check_loaded, texts_of
 from polyseme.infer.load import Loaded, words_of
 from polyseme.infer.pooling import FloatArray, Pool, Pooling, edges_of
 from polyseme.infer.prepared import prepared
@@ -27,32 +28,51 @@ CHARACTERS_AT_ONCE = 4_000_000
 """Texts are sorted by length within so many of them, and are in memory as tokens only that long."""
 
 
-def embed(
+@overload
+def embed(  # type: ignore[overload-overlap]  # a string is an iterable of strings, too
     loaded: Loaded,
-    texts: Sequence[str],
+    texts: str,
     pool: Pool | Pooling | None = None,
     layer: Layer = None,
     precision: Precision = "float32",
-) -> list[FloatArray]:
+) -> FloatArray: ...
+@overload
+def embed(
+    loaded: Loaded,
+    texts: Iterable[str],
+    pool: Pool | Pooling | None = None,
+    layer: Layer = None,
+    precision: Precision = "float32",
+) -> list[FloatArray]: ...
+def embed(
+    loaded: Loaded,
+    texts: str | Iterable[str],
+    pool: Pool | Pooling | None = None,
+    layer: Layer = None,
+    precision: Precision = "float32",
+) -> FloatArray | list[FloatArray]:
     """Vectors of texts; what is longer than the model reads is cut.
 
     An empty text gives zeros, unless [CLS] and [SEP] count (`Pooling`).
 
     Args:
         loaded: a run.
-        texts: any strings.
+        texts: one or several, any strings; "[MASK]" in them is these letters, not the token.
         pool: how a text's tokens become one vector: mean or max over them, cls, last; "words" keeps a vector per word.
             None = the run's own way: that of the model it was imported from, or the mean. A `Pooling` says more.
         layer: 0 = embeddings, … , -1 = last; None = last; "mix" = the mean of all layers.
         precision: of the linear layers. bfloat16 and int8 are faster where the CPU has them, and a little less exact
             (docs/guide/embedding.md).
-    Shapes:  -> N arrays of (hidden_size,), or (words, hidden_size) for pool="words"
-    Raises:  ConfigError: there is no such layer, the pool says nothing here, or torch has no kernels for the precision.
+    Shapes:  N texts -> N arrays of (hidden_size,), or (words, hidden_size) for pool="words"; one text -> one array
+    Raises:  InputError: not text.  ConfigError: there is no such layer, the pool says nothing here, or torch has no
+             kernels for the precision.
 
     Example:
         vectors = embed(load("runs/demo"), ["a class", "a function"])
     """
-    return Embedder(loaded, pool, layer, precision).vectors(texts)
+    some, single = texts_of(texts)
+    found = Embedder(loaded, pool, layer, precision).vectors(some)
+    return found[0] if single else found
 
 
 class Embedder:
@@ -76,6 +96,7 @@ class Embedder:
         precision: Precision = "float32",
         plain: bool = False,
     ) -> None:
+        check_loaded(loaded)
         check_layer(loaded, layer)
         if isinstance(pool, Pooling):
             pool.check(loaded)
@@ -90,8 +111,12 @@ class Embedder:
         self._edges = edges_of(loaded)
         self._spells = bool(getattr(loaded.encoder, "open_vocabulary", False))
 
-    def vectors(self, texts: Sequence[str]) -> list[FloatArray]:
-        """Vectors of texts: (hidden_size,) each, or (words, hidden_size) for pool words."""
+    def vectors(self, texts: Iterable[str]) -> list[FloatArray]:
+        """Vectors of texts: (hidden_size,) each, or (words, hidden_size) for pool words; one string is one text.
+
+        Raises:  InputError: not text.
+        """
+        texts, _ = texts_of(texts)
         if self.sparse:
             whole, counts = sparse_vectors(self.loaded, texts, self.pooling)
             ends = np.cumsum(counts)

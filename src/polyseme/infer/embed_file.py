@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from polyseme.core.reporter import NullReporter, Reporter
-from polyseme.errors import ConfigError, CorpusError, Interrupted
+from polyseme.errors import ConfigError, CorpusError, Interrupted, RunError
 from polyseme.infer import embed as embedding
 from polyseme.infer.embed import Embedder, Layer, Pool, Pooling
 from polyseme.infer.load import Loaded
@@ -39,6 +39,7 @@ def embed_file(
     precision: Precision = "float32",
     resume: bool = False,
     reporter: Reporter | None = None,
+    reading: TextConfig | None = None,
 ) -> dict[str, Any]:
     """Vectors of every line of a file, written as one array (.npy), a table (.parquet) or a sparse matrix (.npz).
 
@@ -47,23 +48,26 @@ def embed_file(
 
     Args:
         loaded, pool, layer, precision: as for `embed`.
-        file: one text per line (.gz and .zst too); a line is cleaned by the rules of the corpus reader.
+        file: one text per line, or per record of a .jsonl file (.gz and .zst too); it is cleaned by the rules of the
+            corpus reader.
         output: the .npy file to write; .parquet for a table with the columns line (from 0) and vector, and word where
             there is a vector a word; .npz for a sparse matrix (scipy's CSR), where the encoder's vectors are sparse.
         resume: go on with what was interrupted; the file then ends equal to one that was not.
         reporter: told how far it is.
+        reading: its `encoding`, and the `field` of records; None = found out, and "text".
     Returns {"lines", "vectors", "hidden_size", "dirt": counts by kind}.
     Shapes:  -> (lines, hidden_size), or (words, hidden_size) and offsets (lines + 1,)
     Raises:  CorpusError: the file is missing or binary, or not the one that was begun with.
-             RunError: an unfinished file is there.  StorageError: the disk refuses.
+             RunError: an unfinished file is there, or a folder has the output's name.  StorageError: the disk refuses.
              ConfigError: the output's suffix, or as for `embed`.
              Interrupted: by Ctrl-C; what was made is kept.
     """
     embedder = Embedder(loaded, pool, layer, precision)
-    _check_suffix(output, embedder.sparse, resume)
+    output, file, reading = Path(output), Path(file), reading or TextConfig()
+    _check_output(output, embedder.sparse, resume)
     report = DirtReport()
     if output.suffix == ".npz":
-        lines, vectors = _write_sparse(embedder, file, output, report)
+        lines, vectors = _write_sparse(embedder, _windows(file, reading, report), output)
         return _summary(lines, vectors, embedder, report)
     target = VectorFile(
         output,
@@ -73,21 +77,23 @@ def embed_file(
         resume,
     )
     try:
-        _fill(target, embedder, file, report, reporter or NullReporter())
+        _fill(target, embedder, file, _windows(file, reading, report), reporter or NullReporter())
         target.finish()
     finally:
         target.close()
     return _summary(target.lines, target.vectors, embedder, report)
 
 
-def _fill(target: VectorFile, embedder: Embedder, file: Path, report: DirtReport, reporter: Reporter) -> None:
+def _fill(
+    target: VectorFile, embedder: Embedder, file: Path, windows: Iterator[list[str]], reporter: Reporter
+) -> None:
     """Add the vectors of every line that is not in the file yet."""
     digest = hashlib.blake2b(digest_size=16)
     made = str(target.remembered.get("text"))  # digest of the lines whose vectors are there
     done, passed, read, total = target.lines, 0, 0, None  # passed: lines that were read again
     begun = committed = time.monotonic()
     try:
-        for window in _windows(file, report):
+        for window in windows:
             total = total or estimated_bytes(SourceFile(file, file.stat().st_size, 0, named=True))
             for line in window:
                 data = line.encode("utf-8", "surrogatepass")
@@ -126,11 +132,11 @@ def _changed(file: Path) -> CorpusError:
     )
 
 
-def _windows(file: Path, report: DirtReport) -> Iterator[list[str]]:
+def _windows(file: Path, reading: TextConfig, report: DirtReport) -> Iterator[list[str]]:
     """Cleaned lines, as many at once as are embedded together; the same for the same file."""
     window: list[str] = []
     characters = 0
-    for line in read_lines(file, TextConfig(), report):
+    for line in read_lines(file, reading, report):
         line = clean(line, report).replace("\n", " ")
         if window and characters + len(line) > embedding.CHARACTERS_AT_ONCE:
             yield window
@@ -168,7 +174,8 @@ def _made_from(embedder: Embedder) -> dict[str, Any]:
     }
 
 
-def _check_suffix(output: Path, sparse: bool, resume: bool) -> None:
+def _check_output(output: Path, sparse: bool, resume: bool) -> None:
+    """Refuse what cannot be written before anything is computed; make the folder that it goes into."""
     if output.suffix not in (".npy", ".parquet", ".npz"):
         raise ConfigError(
             "unknown kind of output", got=output, expected=".npy, .parquet, or .npz for sparse vectors"
@@ -181,6 +188,10 @@ def _check_suffix(output: Path, sparse: bool, resume: bool) -> None:
         raise ConfigError("a sparse matrix is written at once", fix="leave --resume out")
     if output.suffix == ".parquet":
         check_parquet()
+    if output.is_dir():
+        raise RunError("the output is a folder", where=output, expected="the name of a file")
+    with saving(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _summary(lines: int, vectors: int, embedder: Embedder, report: DirtReport) -> dict[str, Any]:
@@ -188,13 +199,13 @@ def _summary(lines: int, vectors: int, embedder: Embedder, report: DirtReport) -
     return {"lines": lines, "vectors": vectors, "hidden_size": width, "dirt": report.as_dict()}
 
 
-def _write_sparse(embedder: Embedder, file: Path, output: Path, report: DirtReport) -> tuple[int, int]:
+def _write_sparse(embedder: Embedder, windows: Iterator[list[str]], output: Path) -> tuple[int, int]:
     """Write a whole sparse matrix beside its place, then rename it; returns its lines and rows."""
     from scipy.sparse import csr_matrix, save_npz, vstack
 
     parts: list[Any] = []
     lines = 0
-    for window in _windows(file, report):
+    for window in windows:
         part, counts = sparse_vectors(embedder.loaded, window, embedder.pooling)
         parts.append((part, counts))
         lines += len(window)

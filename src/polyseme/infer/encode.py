@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ import torch
 
 from polyseme.errors import ConfigError
 from polyseme.infer.batching import by_length
+from polyseme.infer.inputs import check_loaded, texts_of
 from polyseme.infer.load import Loaded, words_of
 from polyseme.infer.pooling import edges_of
 
@@ -67,25 +68,41 @@ class EncodedText:
         )
 
 
-@torch.inference_mode()
+@overload
+def encode(  # type: ignore[overload-overlap]  # a string is an iterable of strings, too
+    loaded: Loaded, texts: str, layers: Layers = "all", separators: bool = False
+) -> EncodedText: ...
+@overload
 def encode(
-    loaded: Loaded, texts: Sequence[str], layers: Layers = "all", separators: bool = False
-) -> list[EncodedText]:
+    loaded: Loaded, texts: Iterable[str], layers: Layers = "all", separators: bool = False
+) -> list[EncodedText]: ...
+def encode(
+    loaded: Loaded, texts: str | Iterable[str], layers: Layers = "all", separators: bool = False
+) -> EncodedText | list[EncodedText]:
     """Hidden states of every token of every text; what is longer than the model reads is cut.
 
     Args:
         loaded: a run.
-        texts: any strings.
+        texts: one or several, any strings; "[MASK]" in them is these letters, not the token.
         layers: a number, several, or "all": 0 is the embedding layer, -1 the last one.
         separators: keep [CLS] in front and [SEP] behind, or what else an imported model reads with every text.
-    Raises:  ConfigError: there is no such layer.
+    Returns an `EncodedText` for one text, a list for several, in their order.
+    Raises:  InputError: not text.  ConfigError: there is no such layer.
 
     Example:
-        encode(load("runs/demo"), ["a class"], layers=-1)[0].layers.shape   # (1, 2, hidden_size)
+        encode(load("runs/demo"), "a class", layers=-1).layers.shape   # (1, 2, hidden_size)
     """
+    check_loaded(loaded)
+    some, single = texts_of(texts)
+    found = _encode(loaded, some, layers, separators)
+    return found[0] if single else found
+
+
+@torch.inference_mode()
+def _encode(loaded: Loaded, texts: Sequence[str], layers: Layers, separators: bool) -> list[EncodedText]:
     numbers = layer_numbers(loaded, layers)
     last = loaded.encoder.config.num_hidden_layers
-    tokens = loaded.tokenizer.encode_batch(list(texts))
+    tokens = loaded.tokenizer.encode_batch(texts)
     ids = [t.ids[: loaded.room] for t in tokens]
     results: dict[int, EncodedText] = {}
     before, behind = edges_of(loaded)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from polyseme.errors import ConfigError, InputError
+from polyseme.infer.inputs import at_least_one, check_loaded, one_text
 from polyseme.infer.load import Loaded, encode_text, words_of
 from polyseme.text.tokenizers import ABSENT
 
@@ -23,9 +24,12 @@ def fill(loaded: Loaded, text: str, top: int = 5) -> list[dict[str, Any]]:
         top: candidates per mask.
     Returns, per mask, {"position": character offset, "candidates": [{"token", "probability", "sequence"}]}; in
     "sequence" the other masks stay as they are.
-    Raises:  InputError: no [MASK], or the text is longer than the model reads.
-             ConfigError: the run has no masked-LM head.
+    Raises:  InputError: not text, no [MASK], or the text is longer than the model reads.
+             ConfigError: the run has no masked-LM head, or top is no count.
     """
+    check_loaded(loaded)
+    text = one_text(text)
+    at_least_one("top", top)
     head = loaded.masked_lm_head
     if loaded.tokenizer.mask_id == ABSENT:
         raise ConfigError(

@@ -9,7 +9,7 @@ sum of its logarithms is what `score_continuations` finds for the same text.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self, overload
 
 import numpy as np
@@ -24,6 +24,7 @@ from polyseme.infer import sampling
 from polyseme.infer.beams import beam_search
 from polyseme.infer.contexts import Contexts
 from polyseme.infer.continuation import Continuation, Generation, Prompt, Token
+from polyseme.infer.inputs import check_loaded, one_text, texts_of
 from polyseme.infer.load import Loaded
 
 __all__ = ["Generation", "GenerationConfig", "TextStream", "Token", "generate", "generate_stream"]
@@ -84,8 +85,8 @@ class GenerationConfig(Config):
 @overload
 def generate(loaded: Loaded, prompts: str, **options: Any) -> Generation: ...
 @overload
-def generate(loaded: Loaded, prompts: Sequence[str], **options: Any) -> list[Generation]: ...
-def generate(loaded: Loaded, prompts: str | Sequence[str], **options: Any) -> Generation | list[Generation]:
+def generate(loaded: Loaded, prompts: Iterable[str], **options: Any) -> list[Generation]: ...
+def generate(loaded: Loaded, prompts: str | Iterable[str], **options: Any) -> Generation | list[Generation]:
     """Continue one text or many.
 
     Args:
@@ -93,14 +94,14 @@ def generate(loaded: Loaded, prompts: str | Sequence[str], **options: Any) -> Ge
         prompts: a text, or a list of texts of any lengths; "" begins a text of the model's own.
         options: the fields of `GenerationConfig` by name.
     Returns one `Generation` for a text, a list for a list, in its order.
-    Raises:  ConfigError: the run cannot generate, or an option is unknown or out of range.
+    Raises:  InputError: not text.  ConfigError: the run cannot generate, or an option is unknown or out of range.
 
     Example:
         generate(load("runs/gpt"), "It was", max_new_tokens=20, temperature=0).text
     """
     config = GenerationConfig.of(options, "generate")
+    texts, single = texts_of(prompts, "prompts")
     work = _Work(loaded, config)
-    texts = [prompts] if isinstance(prompts, str) else list(prompts)
     parts = [work.prompt(text) for text in texts]
     order = sorted(range(len(parts)), key=lambda i: len(parts[i].window))
     results: dict[int, Generation] = {}
@@ -108,7 +109,7 @@ def generate(loaded: Loaded, prompts: str | Sequence[str], **options: Any) -> Ge
     for some in (order[start : start + n] for start in range(0, len(order), n)):
         rows = work.run([parts[i] for i in some])
         results |= {i: _together(group) for i, group in zip(some, rows, strict=True)}
-    return results[0] if isinstance(prompts, str) else [results[i] for i in range(len(texts))]
+    return results[0] if single else [results[i] for i in range(len(texts))]
 
 
 def generate_stream(loaded: Loaded, prompt: str, **options: Any) -> TextStream:
@@ -119,10 +120,11 @@ def generate_stream(loaded: Loaded, prompt: str, **options: Any) -> TextStream:
             one piece, that of the best.
     Returns an iterator of strings whose `result` is the `Generation` when it is through. The pieces are whole
     characters and never hold the beginning of a stop string.
-    Raises:  ConfigError: as for `generate`.
+    Raises:  InputError: not one text.  ConfigError: as for `generate`.
     """
-    work = _Work(loaded, GenerationConfig.of(options, "generate"))
-    return TextStream(work, work.prompt(prompt))
+    config, text = GenerationConfig.of(options, "generate"), one_text(prompt, "prompt")
+    work = _Work(loaded, config)
+    return TextStream(work, work.prompt(text))
 
 
 class TextStream:
@@ -172,6 +174,7 @@ class _Work:
     """
 
     def __init__(self, loaded: Loaded, config: GenerationConfig) -> None:
+        check_loaded(loaded)
         self.loaded, self.config = loaded, config
         self._head = decoder_head(loaded)
         tokenizer, entries = loaded.tokenizer, loaded.encoder.token_embedding().num_embeddings

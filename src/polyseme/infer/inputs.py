@@ -1,13 +1,16 @@
-"""What people hand to a run as text: one string or several, and nothing else."""
+"""What people hand to a run: texts, one or several, a run that was loaded, counts and choices; all else is refused."""
 
 from __future__ import annotations
 
 import reprlib
 from collections.abc import Iterable, Mapping, Set
+from typing import Any
 
-from polyseme.errors import InputError
+import numpy as np
 
-__all__ = ["texts_of"]
+from polyseme.errors import ConfigError, InputError
+
+__all__ = ["at_least_one", "check_loaded", "one_of", "one_text", "texts_of"]
 
 
 def texts_of(given: object, name: str = "texts") -> tuple[list[str], bool]:
@@ -44,6 +47,52 @@ def texts_of(given: object, name: str = "texts") -> tuple[list[str], bool]:
                 fix=_advice(text),
             )
     return [text if type(text) is str else str(text) for text in texts], False
+
+
+def one_text(given: object, name: str = "text") -> str:
+    """The text of an argument that is one text.
+
+    Args:
+        given: what the caller passed.
+        name: what the argument is called, for the message.
+    Raises:  InputError: it is no string.
+    """
+    if not isinstance(given, str):
+        several = isinstance(given, list | tuple)
+        raise InputError(
+            f"{name} must be one string",
+            got=_shown(given),
+            fix="one at a time" if several else _advice(given),
+        )
+    return str(given)
+
+
+def check_loaded(given: object) -> None:
+    """Refuse what is not a run in memory, such as its path.
+
+    Raises:  InputError: it is none.
+    """
+    if not hasattr(given, "encoder"):
+        raise InputError("not a loaded run", got=_shown(given), fix="polyseme.load(PATH) gives one")
+
+
+def at_least_one(name: str, value: Any) -> None:
+    """Refuse a count that is not a whole number above zero.
+
+    Raises:  ConfigError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ConfigError(f"{name} must be a whole number above zero", got=repr(value))
+
+
+def one_of(name: str, value: Any, options: Iterable[Any]) -> None:
+    """Refuse what is none of the options.
+
+    Raises:  ConfigError: it is none.
+    """
+    known = list(options)
+    if not any(value is option or (type(value) is type(option) and value == option) for option in known):
+        raise ConfigError(f"no such {name}", got=repr(value), expected=", ".join(map(str, known)))
 
 
 def _shown(value: object) -> str:

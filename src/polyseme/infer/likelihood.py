@@ -28,15 +28,22 @@ TOKENS_PER_BATCH = 8192
 
 
 class Part(NamedTuple):
-    """A text and which of its tokens count: all from `first` on.
+    """A text and which of its tokens count: those from `first` on, up to `stop`.
 
     Args:
         ids: [CLS], the tokens, and [SEP] where the end counts.
         first: index of the first token that counts, at least 1.
+        stop: index after the last token that counts; None = all count.
     """
 
     ids: list[int]
     first: int
+    stop: int | None = None
+
+    @property
+    def counted(self) -> range:
+        """Indices of the tokens that count."""
+        return range(self.first, len(self.ids) if self.stop is None else self.stop)
 
 
 def log_probabilities(
@@ -115,7 +122,7 @@ def _middle_windows(part: Part, loaded: Loaded, owner: int) -> Iterator[_Window]
     for start in range(0, len(tokens), step):
         begin = max(0, min(start - (room - step) // 2, len(tokens) - room))
         window = tokens[begin : begin + room]
-        counted = range(max(start, part.first - 1), min(start + step, len(tokens)))
+        counted = range(max(start, part.first - 1), min(start + step, part.counted.stop - 1))
         if counted:
             yield _Window(
                 [special.cls, *window, special.sep],
@@ -126,7 +133,7 @@ def _middle_windows(part: Part, loaded: Loaded, owner: int) -> Iterator[_Window]
 
 
 def _left_windows(part: Part, most: int, owner: int) -> Iterator[_Window]:
-    ids, last = part.ids, len(part.ids) - 1
+    ids, last = part.ids, part.counted.stop - 1
     begin, target = 0, 1  # the window's first token, the first token that it predicts
     while target <= last:
         end = min(begin + most, last)  # it predicts target … end
@@ -141,7 +148,7 @@ def _left_windows(part: Part, most: int, owner: int) -> Iterator[_Window]:
 def _hidden_windows(part: Part, loaded: Loaded, owner: int) -> Iterator[_Window]:
     special, room = loaded.special, _room(loaded)
     tokens = part.ids[1:]
-    for i in range(part.first - 1, len(tokens)):
+    for i in (c - 1 for c in part.counted):
         begin = max(0, min(i - room // 2, len(tokens) - room))
         window = tokens[begin : begin + room]
         window[i - begin] = special.mask
@@ -200,39 +207,95 @@ def _padded(texts: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
     return ids, torch.arange(width) < torch.tensor([len(text) for text in texts])[:, None]
 
 
-def causal_shared(loaded: Loaded, head: Any, parts: Sequence[Part]) -> list[float]:
-    """`causal` for texts that begin alike: what they share is read once.
+class _Group(NamedTuple):
+    """Texts that begin alike.
 
-    The decoder's cache holds the common beginning but for its last token; each text then costs its own end.
+    Args:
+        number: which group it is.
+        members: its texts, short ones first.
+        shared: how many tokens all begin with, less the last of them, which each text reads itself.
+        own: tokens that the longest of them reads itself.
+    """
+
+    number: int
+    members: list[int]
+    shared: int
+    own: int
+
+
+def causal_shared(loaded: Loaded, head: Any, groups: Sequence[Sequence[Part]]) -> list[list[float]]:
+    """`causal` for groups of texts that begin alike: what a group shares is read once.
+
+    The decoder's cache holds the common beginning of a group but for its last token; each text then costs its own end.
+    Groups go side by side, padded on the left.
     """
     most = int(loaded.encoder.max_length)
-    short = [i for i, part in enumerate(parts) if len(part.ids) - 1 <= most]
-    shared = _common([parts[i] for i in short]) - 1
-    if shared < 1:
-        return causal(loaded, head, parts)
-    totals = [0.0] * len(parts)
-    if long := [i for i in range(len(parts)) if len(parts[i].ids) - 1 > most]:
-        for i, total in zip(long, causal(loaded, head, [parts[i] for i in long]), strict=True):
-            totals[i] = total
-    longest = max(len(parts[i].ids) for i in short) - 1
-    cache = loaded.encoder.new_cache(1, longest)
-    loaded.encoder.decode(torch.tensor([parts[short[0]].ids[:shared]]), cache)
-    rows_at_once = max(1, TOKENS_PER_BATCH // longest)
-    short.sort(key=lambda i: len(parts[i].ids))
-    for start in range(0, len(short), rows_at_once):
-        some = [parts[i] for i in short[start : start + rows_at_once]]
-        cache.truncate(shared)
-        cache.reorder(torch.zeros(len(some), dtype=torch.long))
-        ids, _ = _padded([part.ids[shared:-1] for part in some], loaded.special.pad)
-        hidden = loaded.encoder.decode(ids, cache)
-        rows = torch.tensor([r for r, part in enumerate(some) for _ in part.ids[part.first :]])
-        columns = torch.tensor([c - 1 - shared for part in some for c in range(part.first, len(part.ids))])
-        labels = torch.tensor([label for part in some for label in part.ids[part.first :]])
-        found = log_probabilities(head.logits, len(head.weight), hidden[rows, columns], labels)
-        sums = torch.zeros(len(some), dtype=torch.float64).index_add_(0, rows, found)
-        for i, total in zip(short[start : start + rows_at_once], sums.tolist(), strict=True):
-            totals[i] = total
+    totals = [[0.0] * len(parts) for parts in groups]
+    ready: list[_Group] = []
+    alone: list[tuple[int, int]] = []  # (group, text) of those that share nothing or are read in windows
+    for number, parts in enumerate(groups):
+        short = [i for i, part in enumerate(parts) if len(part.ids) - 1 <= most]
+        short.sort(key=lambda i: len(parts[i].ids))
+        shared = _common([parts[i] for i in short]) - 1
+        if shared < 1:
+            short = []
+        else:
+            ready.append(_Group(number, short, shared, len(parts[short[-1]].ids) - 1 - shared))
+        alone += [(number, i) for i in range(len(parts)) if i not in short]
+    sums = causal(loaded, head, [groups[number][i] for number, i in alone])
+    for (number, i), total in zip(alone, sums, strict=True):
+        totals[number][i] = total
+    for some in _side_by_side(ready, most):
+        _read_groups(loaded, head, groups, some, totals)
     return totals
+
+
+def _side_by_side(groups: list[_Group], most: int) -> Iterator[list[_Group]]:
+    """Groups of similar length, as many as a batch and the model's positions hold with their padding."""
+    groups.sort(key=lambda group: group.shared)
+    some: list[_Group] = []
+    rows = own = 0
+    for group in groups:
+        rows, own = rows + len(group.members), max(own, group.own)
+        longest = group.shared + own
+        if some and (longest > most or rows * longest > TOKENS_PER_BATCH):
+            yield some
+            some, rows, own = [], len(group.members), group.own
+        some.append(group)
+    if some:
+        yield some
+
+
+def _read_groups(
+    loaded: Loaded, head: Any, groups: Sequence[Sequence[Part]], some: list[_Group], totals: list[list[float]]
+) -> None:
+    """Read the beginnings of some groups, then the end of every text, and write the sums into `totals`."""
+    width = max(group.shared for group in some)
+    longest = width + max(group.own for group in some)
+    start = torch.tensor([width - group.shared for group in some])
+    ids = torch.full((len(some), width), loaded.special.pad)
+    for row, group in enumerate(some):
+        beginning = groups[group.number][group.members[0]].ids[: group.shared]
+        ids[row, width - group.shared :] = torch.tensor(beginning)
+    cache = loaded.encoder.new_cache(len(some), longest, start if bool(start.any()) else None)
+    loaded.encoder.decode(ids, cache)
+    members = [(row, group, i) for row, group in enumerate(some) for i in group.members]
+    # a group that fills a batch by itself is read in turns; several groups fit by construction
+    rows_at_once = max(1, TOKENS_PER_BATCH // longest) if len(some) == 1 else len(members)
+    for begin in range(0, len(members), rows_at_once):
+        now = members[begin : begin + rows_at_once]
+        cache.truncate(width)
+        cache.reorder(torch.tensor([row for row, _, _ in now]))
+        parts = [(groups[group.number][i], group.shared) for _, group, i in now]
+        tails, _ = _padded([part.ids[shared:-1] for part, shared in parts], loaded.special.pad)
+        hidden = loaded.encoder.decode(tails, cache)
+        rows = torch.tensor([r for r, (part, _) in enumerate(parts) for _ in part.counted])
+        columns = torch.tensor([c - 1 - shared for part, shared in parts for c in part.counted])
+        labels = torch.tensor([part.ids[c] for part, _ in parts for c in part.counted])
+        found = log_probabilities(head.logits, len(head.weight), hidden[rows, columns], labels)
+        sums = torch.zeros(len(parts), dtype=torch.float64).index_add_(0, rows, found)
+        for (_, group, i), total in zip(now, sums.tolist(), strict=True):
+            totals[group.number][i] = total
 
 
 def _common(parts: Sequence[Part]) -> int:

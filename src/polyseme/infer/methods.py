@@ -10,6 +10,8 @@ and makes arrays of the answers. One string in gives one result, several give se
     generate    continuations                     infer/generate.py
     score       log-likelihoods                   infer/score.py
     neighbours  words near a word                 infer/neighbours.py
+
+and, in infer/zero_shot.py, choose, summarize, answer and translate.
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args, overload
 import numpy as np
 import numpy.typing as npt
 
-from polyseme.errors import ConfigError, PolysemeError
-from polyseme.infer.inputs import texts_of
+from polyseme.errors import PolysemeError
+from polyseme.infer.inputs import one_of, texts_of
+from polyseme.infer.zero_shot import ZeroShot
 
 if TYPE_CHECKING:
     from polyseme.infer.embed import Pool, Pooling
@@ -30,14 +33,14 @@ if TYPE_CHECKING:
     from polyseme.infer.load import Loaded
     from polyseme.layers.packed import Precision
 
-__all__ = ["Methods", "OneVector", "at_least_one", "cosines", "one_of"]
+__all__ = ["Methods", "OneVector", "cosines"]
 
 Layer = int | Literal["mix"] | None
 OneVector = Literal["mean", "cls", "max", "last"]
 FloatArray = npt.NDArray[np.float32]
 
 
-class Methods:
+class Methods(ZeroShot):
     """The methods of `Loaded`; see the head of this file."""
 
     @property
@@ -66,9 +69,7 @@ class Methods:
         """
         from polyseme.infer.encode import encode
 
-        some, single = texts_of(texts)
-        found = encode(self._loaded, some, layers, separators)
-        return found[0] if single else found
+        return encode(self._loaded, texts, layers, separators)
 
     @overload
     def embed(
@@ -160,7 +161,6 @@ class Methods:
         from polyseme.infer.fill import fill
 
         some, single = texts_of(texts)
-        at_least_one("top", top)
         found = [fill(self._loaded, text, top) for text in some]
         return found[0] if single else found
 
@@ -180,19 +180,13 @@ class Methods:
         """
         from polyseme.infer.generate import generate
 
-        some, single = texts_of(prompts, "prompts")
-        return generate(self._loaded, some[0] if single else some, **options)
+        return generate(self._loaded, prompts, **options)
 
     def generate_stream(self, prompt: str, **options: Any) -> TextStream:
         """Continue one text and give out its pieces as they come; see `polyseme.generate_stream`."""
         from polyseme.infer.generate import generate_stream
 
-        some, single = texts_of(prompt, "prompt")
-        if not single:
-            raise ConfigError(
-                "one prompt at a time is streamed", got=f"{len(some)} prompts", fix="generate(prompts)"
-            )
-        return generate_stream(self._loaded, some[0], **options)
+        return generate_stream(self._loaded, prompt, **options)
 
     def score(
         self,
@@ -217,10 +211,7 @@ class Methods:
         if context is None:
             found = score(self._loaded, some, end)
         else:
-            given, alone = texts_of(context, "context")
-            if not alone:
-                raise ConfigError("one context at a time", got=f"{len(given)} contexts", expected="a string")
-            found = score_continuations(self._loaded, given[0], some, end)
+            found = score_continuations(self._loaded, context, some, end)
         sums = np.array([one.log_likelihood for one in found], np.float64)
         if per_token:
             counts = np.array([one.tokens for one in found], np.float64)
@@ -251,7 +242,6 @@ class Methods:
         from polyseme.infer.neighbours import neighbours
 
         some, single = texts_of(words, "words")
-        at_least_one("top", top)
         found = [neighbours(self._loaded, word, context, top) for word in some]
         return found[0] if single else found
 
@@ -273,7 +263,11 @@ class Methods:
         found = {
             "fill": loaded.fills_masks,
             "generate": can(decoder_head),
+            "summarize": can(decoder_head),
+            "answer": can(decoder_head),
+            "translate": can(decoder_head),
             "score": can(kind_of),
+            "choose": can(kind_of),
             "neighbours": has_neighbours({"objectives": loaded.recipe.objectives}),
         }
         return ("encode", "embed", "similarity", *(name for name, has in found.items() if has))
@@ -292,25 +286,6 @@ class Methods:
             f"{loaded.tokenizer.vocab_size:,} entries in the vocabulary{reads}{rounded}; "
             f"can {', '.join(self.abilities)}>"
         )
-
-
-def at_least_one(name: str, value: Any) -> None:
-    """Refuse a count that is not a whole number above zero.
-
-    Raises:  ConfigError: it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ConfigError(f"{name} must be a whole number above zero", got=repr(value))
-
-
-def one_of(name: str, value: Any, options: Iterable[Any]) -> None:
-    """Refuse what is none of the options.
-
-    Raises:  ConfigError: it is none.
-    """
-    known = list(options)
-    if not any(value is option or (type(value) is type(option) and value == option) for option in known):
-        raise ConfigError(f"no such {name}", got=repr(value), expected=", ".join(map(str, known)))
 
 
 def cosines(a: FloatArray, b: FloatArray) -> FloatArray:

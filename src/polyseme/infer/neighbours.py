@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from polyseme.errors import InputError
+from polyseme.infer.inputs import at_least_one, check_loaded, one_text
 from polyseme.infer.load import Loaded, word_ids, words_of
 
 
@@ -29,9 +30,13 @@ def neighbours(loaded: Loaded, word: str, context: str | None = None, top: int =
         top: how many.
     Returns [{"word", "similarity"}], best first, the word itself and mere pieces left out; for word classes also
     "count" and "path".
-    Raises:  InputError: the word is not in the context, or not in the vocabulary of an encoder that reads no letters.
-             ConfigError: a context is given and the run has no masked-LM head.
+    Raises:  InputError: not text; the word is not in the context, or not in the vocabulary of an encoder that reads no
+                 letters.  ConfigError: a context is given and the run has no masked-LM head, or top is no count.
     """
+    check_loaded(loaded)
+    word = one_text(word, "word")
+    context = None if context is None else one_text(context, "context")
+    at_least_one("top", top)
     ids = word_ids(loaded.tokenizer, word)
     reads = context is None and getattr(loaded.encoder, "open_vocabulary", False) and word.strip()
     if not ids and not reads:

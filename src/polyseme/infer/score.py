@@ -7,15 +7,16 @@ compared by text, not by token.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import torch
 
 from polyseme.errors import ConfigError
+from polyseme.infer.inputs import check_loaded, one_text, texts_of
 from polyseme.infer.likelihood import Part, causal, causal_shared, masked, two_way
 from polyseme.infer.load import Loaded
 from polyseme.text.clean import DirtReport, clean
@@ -88,28 +89,48 @@ def kind_of(loaded: Loaded) -> Kind:
     )
 
 
-def score(loaded: Loaded, texts: Sequence[str], end: bool = False) -> list[Score]:
+@overload
+def score(  # type: ignore[overload-overlap]  # a string is an iterable of strings, too
+    loaded: Loaded, texts: str, end: bool = False
+) -> Score: ...
+@overload
+def score(loaded: Loaded, texts: Iterable[str], end: bool = False) -> list[Score]: ...
+def score(loaded: Loaded, texts: str | Iterable[str], end: bool = False) -> Score | list[Score]:
     """The log-likelihood of every text, its beginning given; of masked models the pseudo-log-likelihood.
 
     Of ELMo's two-way language model it is the sum of both directions: every token counts once and is predicted twice.
 
     Args:
         loaded: a run of a decoder (gpt, qwen3) of a masked model (bert, modernbert, ernie), or elmo.
-        texts: any strings; one without tokens gets 0 tokens and 0 nats.
+        texts: one or several, any strings, in which "[MASK]" is these letters, not the token; one without tokens gets
+            0 tokens and 0 nats.
         end: count the end of the text as a token, too (decoders).
-    Raises:  ConfigError: the run gives texts no probability, or cannot tell how probable it is that they end.
+    Returns a `Score` for one text, a list for several, in their order.
+    Raises:  InputError: not text.  ConfigError: the run gives texts no probability, or cannot tell how probable it is
+             that they end.
     Source:  Salazar et al. (2020) for masked models.
 
     Example:
-        score(load("runs/gpt"), ["It was late.", "Late was it."])[0].log_likelihood
+        score(load("runs/gpt"), "It was late.").log_likelihood
     """
-    encoded = [tokens.ids for tokens in loaded.tokenizer.encode_batch(list(texts))]
-    return _scores(loaded, encoded, [0] * len(encoded), end, shared=False)
+    check_loaded(loaded)
+    some, single = texts_of(texts)
+    encoded = [tokens.ids for tokens in loaded.tokenizer.encode_batch(some)]
+    found = _scores(loaded, encoded, [0] * len(encoded), end, shared=False)
+    return found[0] if single else found
 
 
+@overload
+def score_continuations(  # type: ignore[overload-overlap]
+    loaded: Loaded, context: str, continuations: str, end: bool = False
+) -> Score: ...
+@overload
 def score_continuations(
-    loaded: Loaded, context: str, continuations: Sequence[str], end: bool = False
-) -> list[Score]:
+    loaded: Loaded, context: str, continuations: Iterable[str], end: bool = False
+) -> list[Score]: ...
+def score_continuations(
+    loaded: Loaded, context: str, continuations: str | Iterable[str], end: bool = False
+) -> Score | list[Score]:
     """The log-likelihood of every continuation, given the context; `per_token` is normalised by length.
 
     `context + continuation` is read as one text, so spaces between them are the caller's. What the texts share is read
@@ -118,18 +139,23 @@ def score_continuations(
     Args:
         loaded, end: as for `score`.
         context: what is given; may be "".
-        continuations: texts that go on from it.
-    Raises:  ConfigError: as for `score`.
+        continuations: texts that go on from it, one or several.
+    Returns a `Score` for one continuation, a list for several, in their order.
+    Raises:  InputError, ConfigError: as for `score`.
 
     Example:
         answers = [" Paris", " Rome"]
         scores = score_continuations(model, "The capital of France is", answers)
         max(zip(scores, answers), key=lambda pair: pair[0].per_token)
     """
-    encoded = loaded.tokenizer.encode_batch([context + text for text in continuations])
+    check_loaded(loaded)
+    context = one_text(context, "context")
+    some, single = texts_of(continuations, "continuations")
+    encoded = loaded.tokenizer.encode_batch([context + text for text in some])
     given = len(context.rstrip())
     firsts = [sum(begin < given for begin, _ in tokens.offsets) for tokens in encoded]
-    return _scores(loaded, [tokens.ids for tokens in encoded], firsts, end, shared=True)
+    found = _scores(loaded, [tokens.ids for tokens in encoded], firsts, end, shared=True)
+    return found[0] if single else found
 
 
 def score_file(
@@ -138,19 +164,22 @@ def score_file(
     end: bool = False,
     context: str | None = None,
     report: DirtReport | None = None,
+    reading: TextConfig | None = None,
 ) -> Iterator[tuple[str, Score]]:
     """Every line of a file with its score; memory does not grow with the file.
 
     Args:
         loaded, end: as for `score`.
-        file: one text per line (.gz and .zst too); a line is cleaned by the rules of the corpus reader.
+        file: one text per line, or per record of a .jsonl file (.gz and .zst too); it is cleaned by the rules of the
+            corpus reader.
         context: a text that every line goes on; a space between them is added where the language has one.
         report: counts what was cleaned.
+        reading: its `encoding`, and the `field` of records; None = found out, and "text".
     Raises:  ConfigError: as for `score`.  CorpusError: the file is missing or binary.
     """
     kind_of(loaded)
     report = report or DirtReport()
-    lines = read_lines(file, TextConfig(), report)
+    lines = read_lines(file, reading or TextConfig(), report)
     while chunk := [clean(line, report).replace("\n", " ") for line in islice(lines, LINES_AT_ONCE)]:
         if context is None:
             scores = score(loaded, chunk, end)
@@ -175,21 +204,42 @@ def _scores(
     if end and special.sep == ABSENT:
         raise ConfigError("the run's vocabulary has no token for the end of a text", where=loaded.run.path)
     tail = [special.sep] if end else []
-    lead = loaded.tokenizer.prefix_ids if kind == "log-likelihood" else (special.cls,)
+    lead = lead_of(loaded)
     firsts = [max(first, 0 if lead else 1) for first in firsts]  # the very first token has nothing before it
     counted = [i for i, ids in enumerate(encoded) if len(ids) > firsts[i]]
     parts = [Part([*lead, *encoded[i], *tail], firsts[i] + len(lead)) for i in counted]
-    if kind == "log-likelihood":
-        head = loaded.heads["causal_lm"]
-        sums = (causal_shared if shared and hasattr(loaded.encoder, "decode") else causal)(
-            loaded, head, parts
-        )
-    elif kind == "two-way log-likelihood":
-        sums = two_way(loaded, loaded.heads["bidirectional_lm"], parts)
-    else:
-        sums = masked(loaded, next(loaded.heads[n] for n in _MASKED if n in loaded.heads), parts)
+    (sums,) = log_likelihoods(loaded, [parts], shared)
     scores = [Score(0.0, 0)] * len(encoded)
     for i, part, total in zip(counted, parts, sums, strict=True):
         own = part.ids[part.first :]
         scores[i] = Score(total, len(own), own.count(loaded.tokenizer.unk_id))
     return scores
+
+
+def lead_of(loaded: Loaded) -> tuple[int, ...]:
+    """What stands before the tokens of a text that is scored."""
+    return loaded.tokenizer.prefix_ids if kind_of(loaded) == "log-likelihood" else (loaded.special.cls,)
+
+
+@torch.inference_mode()
+def log_likelihoods(
+    loaded: Loaded, groups: Sequence[Sequence[Part]], shared: bool = True
+) -> list[list[float]]:
+    """The sum over the tokens that count, for every text of every group; what kind of sum, `kind_of` says.
+
+    Args:
+        groups: texts that begin alike, where a decoder reads together what they share.
+        shared: False reads every text by itself.
+    """
+    kind = kind_of(loaded)
+    if kind == "log-likelihood" and shared and hasattr(loaded.encoder, "decode"):
+        return causal_shared(loaded, loaded.heads["causal_lm"], groups)
+    parts = [part for group in groups for part in group]
+    if kind == "log-likelihood":
+        sums = causal(loaded, loaded.heads["causal_lm"], parts)
+    elif kind == "two-way log-likelihood":
+        sums = two_way(loaded, loaded.heads["bidirectional_lm"], parts)
+    else:
+        sums = masked(loaded, next(loaded.heads[n] for n in _MASKED if n in loaded.heads), parts)
+    one_by_one = iter(sums)
+    return [[next(one_by_one) for _ in group] for group in groups]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import torch
 
+from polyseme.infer.inputs import texts_of
 from polyseme.infer.load import Loaded
 from polyseme.infer.pooling import Pool, Pooling
 
@@ -15,20 +16,20 @@ __all__ = ["sparse_vectors"]
 
 
 def sparse_vectors(
-    loaded: Loaded, texts: Sequence[str], pool: Pool | Pooling = "mean"
+    loaded: Loaded, texts: Iterable[str], pool: Pool | Pooling = "mean"
 ) -> tuple[Any, list[int]]:
     """The same vectors as `embed` without the zeros, for encoders that say which numbers are one.
 
     Returns a scipy CSR matrix, float32, and its rows per text.
     Shapes:  -> (N, hidden_size), or (words, hidden_size) for pool="words"
-    Raises:  ConfigError: the pool says nothing here.
+    Raises:  InputError: not text.  ConfigError: the pool says nothing here.
     """
     from scipy.sparse import csr_matrix
 
     way = pool if isinstance(pool, Pooling) else Pooling(pool)
     way.check(loaded)
     room = way.room(loaded)
-    tokens = loaded.tokenizer.encode_batch(list(texts))
+    tokens = loaded.tokenizer.encode_batch(texts_of(texts)[0])
     rows = [t.ids[:room] for t in tokens]
     words = [t.word_starts[:room] for t in tokens]
     if way.separators and way.pool != "words":

@@ -165,9 +165,12 @@ class VectorFile:
                 left.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Close the partial files and leave them; after `finish` nothing is left to do."""
+        """Close the partial files and leave what counts of them; after `finish` nothing is left to do."""
         for file in filter(None, (self._file, self._index)):
             file.close()
+        if not self.state.exists():  # nothing was committed
+            for left in (self.partial, _beside(self.offsets)):
+                left.unlink(missing_ok=True)
 
     def _complete(self, file: BinaryIO, head: bytes) -> None:
         file.seek(0)

@@ -24,9 +24,11 @@ class KeyValueCache:
         capacity: slots of a row.
         head_size: size of a head.
         start: each row's first real slot; None = 0 for all.
+        positions: how many tokens of a text the decoder can read; None = any number.
     Attributes:
         length: slots in use, the same in all rows.
     Shapes:  start: (B,)
+    Raises:  InputError: the decoder has fewer positions than `capacity`.
     """
 
     def __init__(
@@ -39,7 +41,15 @@ class KeyValueCache:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
         start: Tensor | None = None,
+        positions: int | None = None,
     ) -> None:
+        if positions is not None and capacity > positions:
+            raise InputError(
+                "the model has fewer positions",
+                got=f"{capacity:,} tokens",
+                expected=f"at most {positions:,}",
+                fix="a shorter text or fewer new tokens",
+            )
         shape = (layers, rows, heads, capacity, head_size)
         self._keys = torch.empty(shape, dtype=dtype, device=device)
         self._values = torch.empty(shape, dtype=dtype, device=device)

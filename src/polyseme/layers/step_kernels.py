@@ -14,15 +14,11 @@ Every number is computed by one thread in an order that does not depend on how m
 from __future__ import annotations
 
 import math
-import platform
-from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import carray, njit, types
-from numba.core.cgutils import get_or_insert_function
-from numba.extending import intrinsic
+from numba import carray, njit
 
+from polyseme.layers._compiled import LINE, PART, as_float, count_up, meet, pointer
 from polyseme.layers._tiles import LANES, WIDE, make_tile
 
 FIELDS = (
@@ -41,9 +37,6 @@ GROUP = 8
 
 _AHEAD = 4096  # bytes of weights that are fetched before they are needed
 _NEAR = 24576  # bytes of inputs that stay in the nearest cache, beside the weights that pass through it
-_LINE = 64  # bytes of a cache line: counters that different threads write stand that far apart
-_PATIENCE = 4000  # looks at a counter before the thread lets others run
-_INTEL = platform.machine() in ("x86_64", "AMD64")
 _SUMS = {
     "reassoc",
     "contract",
@@ -53,71 +46,9 @@ _SUMS = {
 }  # sums may be reordered; infinities and NaNs keep their meaning
 _PRODUCTS = tuple(FIELDS.index(n) for n in ("query_key_value", "attention_output", "gate", "wide", "narrow"))
 _SECOND_NORM = FIELDS.index("feedforward_norm")
-# what `step` is made of is never called from Python, so it needs no way in from there
-_PART: Any = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-_yield_processor = types.ExternalFunction("sched_yield", types.int32())
 
 
-@intrinsic
-def _pointer(typing_context: Any, address: Any, like: Any) -> Any:
-    """An address as a pointer to numbers like those of an array."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
-
-    return types.CPointer(like.dtype)(types.int64, like), generate
-
-
-@intrinsic
-def _add(typing_context: Any, address: Any, value: Any) -> Any:
-    """Add to a counter that all threads share; gives what it was."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
-        return builder.atomic_rmw("add", pointer, arguments[1], "seq_cst")
-
-    return types.int64(types.int64, types.int64), generate
-
-
-@intrinsic
-def _look(typing_context: Any, address: Any) -> Any:
-    """The value of a counter that all threads share."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        if _INTEL:  # tell the processor that this is a loop which waits
-            kind = ir.FunctionType(ir.VoidType(), [])
-            builder.call(get_or_insert_function(builder.module, kind, "llvm.x86.sse2.pause"), [])
-        pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
-        return builder.load_atomic(pointer, "seq_cst", 8, typ=ir.IntType(64))
-
-    return types.int64(types.int64), generate
-
-
-@intrinsic
-def _as_float(typing_context: Any, bits: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], ir.FloatType())
-
-    return types.float32(types.int32), generate
-
-
-@njit(**_PART)
-def _meet(counters, threads):
-    """Wait until all threads are here; False where the step was given up."""
-    if threads == 1:
-        return True
-    goal = (_add(counters, 1) // threads + 1) * threads
-    looks = 0
-    while _look(counters) < goal:
-        if _look(counters + _LINE) != 0:
-            return False
-        looks += 1
-        if looks > _PATIENCE:
-            _yield_processor()
-    return True
-
-
-@njit(**_PART, fastmath={"contract"})
+@njit(**PART, fastmath={"contract"})
 def _exp(x):
     """e^x in float32 within two units of the last place, in a form that runs on vectors.
 
@@ -129,15 +60,15 @@ def _exp(x):
     s = np.float32(1 / 5040)
     for c in (1 / 720, 1 / 120, 1 / 24, 1 / 6, 0.5, 1.0, 1.0):
         s = s * r + np.float32(c)
-    return s * _as_float((np.int32(n) + np.int32(127)) << np.int32(23))
+    return s * as_float((np.int32(n) + np.int32(127)) << np.int32(23))
 
 
-@njit(**_PART, fastmath={"contract"})
+@njit(**PART, fastmath={"contract"})
 def _sigmoid(x):
     return np.float32(1.0) / (np.float32(1.0) + _exp(-x))
 
 
-@njit(**_PART, fastmath={"contract"})
+@njit(**PART, fastmath={"contract"})
 def _activate(x, kind):
     """Apply an activation, by its place in ACTIVATIONS, to a row."""
     if kind == 0:
@@ -160,7 +91,7 @@ def _activate(x, kind):
             x[i] = np.float32(2.0) * _sigmoid(np.float32(2.0) * x[i]) - np.float32(1.0)
 
 
-@njit(**_PART, fastmath=_SUMS)
+@njit(**PART, fastmath=_SUMS)
 def _normalise(x, weight, bias, centred, eps, out):
     """LayerNorm of a row where `centred`, else RMSNorm."""
     n = len(x)
@@ -189,7 +120,7 @@ _tile_8 = make_tile(2 if WIDE else 1, 8, 1)
 _ROWS_8 = 2 if WIDE else 1
 
 
-@njit(**_PART)
+@njit(**PART)
 def _keep(sums, y, n, many, b, group, more):
     """Put a tile's sums in their places, or add them to what is there."""
     for i in range(many):
@@ -198,7 +129,7 @@ def _keep(sums, y, n, many, b, group, more):
             y[b + j, n + i] = y[b + j, n + i] + s if more else s
 
 
-@njit(**_PART, fastmath=_SUMS)
+@njit(**PART, fastmath=_SUMS)
 def _rest(w, x, y, rows, first, last, k):
     """Add what tiles leave over: inputs from the k-th on."""
     for n in range(first, last):
@@ -209,7 +140,7 @@ def _rest(w, x, y, rows, first, last, k):
             y[b, n] = y[b, n] + a if k > 0 else a
 
 
-@njit(**_PART)
+@njit(**PART)
 def _product(w, x, y, rows, first, last):
     """Products y = x Wᵀ for outputs first … last-1.
 
@@ -245,29 +176,29 @@ def _product(w, x, y, rows, first, last):
         _rest(w, x, y, rows, first, last, whole * LANES * unroll)
 
 
-@njit(**_PART, fastmath={"contract"})
+@njit(**PART, fastmath={"contract"})
 def _add_to(x, y):
     for i in range(len(x)):
         x[i] += y[i]
 
 
-@njit(**_PART, fastmath={"contract"})
+@njit(**PART, fastmath={"contract"})
 def _multiply(x, y):
     for i in range(len(x)):
         x[i] *= y[i]
 
 
-@njit(**_PART)
+@njit(**PART)
 def _finish(y, scale_at, bias_at, first):
     """Scale and shift a row's products, of outputs `first` and up, where there is something to do it with."""
     last = first + len(y)
     if scale_at != 0:
-        _multiply(y, carray(_pointer(scale_at, y), (last,))[first:])
+        _multiply(y, carray(pointer(scale_at, y), (last,))[first:])
     if bias_at != 0:
-        _add_to(y, carray(_pointer(bias_at, y), (last,))[first:])
+        _add_to(y, carray(pointer(bias_at, y), (last,))[first:])
 
 
-@njit(**_PART, fastmath=_SUMS)
+@njit(**PART, fastmath=_SUMS)
 def _head(x, norm_at, eps, cos, sin, out):
     """A query or key of one head: normalised where it has a norm, turned where there are angles.
 
@@ -275,7 +206,7 @@ def _head(x, norm_at, eps, cos, sin, out):
     """
     n, half = len(x), len(x) // 2
     if norm_at != 0:
-        _normalise(x, carray(_pointer(norm_at, x), (n,)), x, False, eps, out)
+        _normalise(x, carray(pointer(norm_at, x), (n,)), x, False, eps, out)
     else:
         for i in range(n):
             out[i] = x[i]
@@ -286,7 +217,7 @@ def _head(x, norm_at, eps, cos, sin, out):
             out[i + half] = right * cos[i + half] + left * sin[i + half]
 
 
-@njit(**_PART, fastmath=_SUMS)
+@njit(**PART, fastmath=_SUMS)
 def _attend(q, keys, values, first, last, scores, out):
     """softmax(q kᵀ / √D) v over slots first … last-1.
 
@@ -317,13 +248,13 @@ def _attend(q, keys, values, first, last, scores, out):
         out[i] /= total
 
 
-@njit(**_PART)
+@njit(**PART)
 def _mix(parts, sizes, eps, qkv, cos, sin, start, b, g, scores, query, mixed):
     """One key-value head of one row: keep its new key and value, and answer the queries that share it."""
     heads, shared, size, capacity, length = sizes[1], sizes[2], sizes[3], sizes[7], sizes[8]
     shape = (qkv.shape[0], shared, capacity, size)  # the cache has as many rows, or fewer than this
-    keys = carray(_pointer(parts[21], qkv), shape)[b, g]
-    values = carray(_pointer(parts[22], qkv), shape)[b, g]
+    keys = carray(pointer(parts[21], qkv), shape)[b, g]
+    values = carray(pointer(parts[22], qkv), shape)[b, g]
     at = (heads + g) * size
     angle = min(b, cos.shape[0] - 1)
     _head(qkv[b, at : at + size], parts[6], eps, cos[angle], sin[angle], keys[length])
@@ -337,27 +268,27 @@ def _mix(parts, sizes, eps, qkv, cos, sin, start, b, g, scores, query, mixed):
         _attend(query, keys, values, start[b], length + 1, scores, mixed[b, place])
 
 
-@njit(**_PART)
+@njit(**PART)
 def _norm_rows(h, rows, weight_at, bias_at, eps, out):
     width = h.shape[1]
-    weight = carray(_pointer(weight_at, h), (width,))
-    bias = carray(_pointer(bias_at, h), (width,))
+    weight = carray(pointer(weight_at, h), (width,))
+    bias = carray(pointer(bias_at, h), (width,))
     for b in range(rows):
         _normalise(h[b], weight, bias, bias_at != 0, eps, out[b])
 
 
-@njit(**_PART)
+@njit(**PART)
 def _attend_all(parts, sizes, eps, rows, work, scores, query, qkv, mixed, cos, sin, start):
     """Every key-value head of every row, whoever is free taking the next."""
     shared = sizes[2]
-    task = _add(work, 1)
+    task = count_up(work, 1)
     while task < rows * shared:
         b, g = task // shared, task % shared
         _mix(parts, sizes, eps, qkv, cos, sin, start, b, g, scores, query, mixed)
-        task = _add(work, 1)
+        task = count_up(work, 1)
 
 
-@njit(**_PART)
+@njit(**PART)
 def _product_all(like, parts, rows, threads, work, x, y, h, gates, gated, activation):
     """Linear layer y = scale ⊙ x Wᵀ + bias, for the outputs that this thread comes to.
 
@@ -370,9 +301,9 @@ def _product_all(like, parts, rows, threads, work, x, y, h, gates, gated, activa
         activation: by its place in ACTIVATIONS; -1: none.
     """
     inner, outer = x.shape[1], y.shape[1]
-    w = carray(_pointer(parts[0], like), (outer, inner))
+    w = carray(pointer(parts[0], like), (outer, inner))
     stretch = outer if threads == 1 else min(512, max(16, -(-outer // (threads * 6)) // 16 * 16))
-    first = _add(work, stretch)
+    first = count_up(work, stretch)
     while first < outer:
         last = min(first + stretch, outer)
         _product(w, x, y, rows, first, last)
@@ -385,7 +316,7 @@ def _product_all(like, parts, rows, threads, work, x, y, h, gates, gated, activa
                 _activate(out, activation)
                 if gated:
                     _multiply(out, gates[b, first:last])
-        first = _add(work, stretch)
+        first = count_up(work, stretch)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -409,7 +340,7 @@ def step(
     """
     layers = table.shape[0] - 1
     nothing = h[:0]
-    work = counters + 2 * _LINE
+    work = counters + 2 * LINE
     for layer in range(layers + 1):
         parts = table[layer]
         for stage in range(5 if layer < layers else 1):
@@ -423,9 +354,9 @@ def step(
                     y = logits
             elif stage == 1:
                 _attend_all(parts, sizes, eps, rows, work, scores, query, qkv, mixed, cos, sin, start)
-                if not _meet(counters, threads):
+                if not meet(counters, threads):
                     return
-                work += _LINE
+                work += LINE
                 x, y, stream = mixed, sums, h
             elif stage == 2:
                 _norm_rows(h, rows, parts[_SECOND_NORM], parts[_SECOND_NORM + 1], eps, normed)
@@ -439,6 +370,6 @@ def step(
             _product_all(
                 like, parts[place : place + 3], rows, threads, work, x, y, stream, gates, gated, activation
             )
-            if not _meet(counters, threads):
+            if not meet(counters, threads):
                 return
-            work += _LINE
+            work += LINE

@@ -25,7 +25,6 @@ from torch import Tensor, nn
 from polyseme.core.config import Config
 from polyseme.core.protocols import HeadStyle, ModelEntry
 from polyseme.core.types import Batch, Encoding, Keep, Reach
-from polyseme.errors import InputError
 from polyseme.layers.activation import activation
 from polyseme.layers.attention import attend, attend_plain, causal_mask, rotary_table, rotate
 from polyseme.layers.cache import KeyValueCache
@@ -204,16 +203,9 @@ class Qwen3(nn.Module):
         Raises:  InputError: the model has fewer positions.
         """
         c, weight = self.config, self.final_norm.weight
-        if capacity > self.max_length:
-            raise InputError(
-                "the model has fewer positions",
-                got=f"{capacity:,} tokens",
-                expected=f"at most {self.max_length:,}",
-                fix="a shorter text or fewer new tokens",
-            )
         return KeyValueCache(
             c.num_hidden_layers, rows, c.num_key_value_heads, capacity, c.head_size,
-            dtype=weight.dtype, device=weight.device, start=start,
+            dtype=weight.dtype, device=weight.device, start=start, positions=self.max_length,
         )  # fmt: skip
 
     def decode(self, ids: Tensor, cache: KeyValueCache) -> Tensor:

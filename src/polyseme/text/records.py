@@ -10,7 +10,7 @@ from polyseme.errors import CorpusError
 from polyseme.text.clean import DirtReport
 from polyseme.text.split import Piece, lines, split
 
-__all__ = ["record_pieces", "text_of"]
+__all__ = ["no_text", "record_pieces", "text_of"]
 
 
 def text_of(line: str, field: str, report: DirtReport, place: str) -> str | None:
@@ -69,15 +69,20 @@ def record_pieces(chunks: Iterable[str], field: str, report: DirtReport, source:
         for piece in split([text], "file"):
             yield Piece(piece.text, number, piece.cut)
     if bad and not good:
-        record = _parse(bad)
-        fields = list(record) if isinstance(record, dict) else []
-        raise CorpusError(
-            f"no record has text in the field {field!r}",
-            got="fields " + ", ".join(fields[:10]) if fields else "lines that are no JSON objects",
-            expected="one JSON object on each line",
-            where=source,
-            fix=f"--field NAME; {suggest(field, fields)}" if fields else "convert the file to JSON lines",
-        )
+        raise no_text(bad, field, source)
+
+
+def no_text(line: str, field: str, source: str) -> CorpusError:
+    """The error for a file in which no record has text in the field; `line` is one of them."""
+    record = _parse(line)
+    fields = list(record) if isinstance(record, dict) else []
+    return CorpusError(
+        f"no record has text in the field {field!r}",
+        got="fields " + ", ".join(fields[:10]) if fields else "lines that are no JSON objects",
+        expected="one JSON object on each line",
+        where=source,
+        fix=f"--field NAME; {suggest(field, fields)}" if fields else "convert the file to JSON lines",
+    )
 
 
 def _parse(line: str) -> object:

@@ -49,7 +49,7 @@ __all__ = [
     "read_lines",
     "read_text",
 ]
-from polyseme.text.records import text_of
+from polyseme.text.records import no_text, text_of
 from polyseme.text.split import lines
 
 if TYPE_CHECKING:
@@ -277,21 +277,29 @@ def read_text(
 def read_lines(path: Path, config: TextConfig, report: DirtReport) -> Iterator[str]:
     """The texts of a file, one a line or one a record: exactly as many as it has, those without text as "".
 
-    Raises:  CorpusError: there is no such file, or it is not text.
+    Raises:  CorpusError: there is no such file, it is not text, or there are records and none has text in the field.
     """
     if not path.exists():
         raise CorpusError("no such file", where=path)
+    if path.is_dir():
+        raise CorpusError("a folder, where a file is needed", where=path, fix="one of its files")
     source = str(path)
+    records, good, bad = is_records(path), False, ""
     chunks = read_text(_named(path, config.encoding), config.encoding, report)
     for number, line in enumerate(lines(chunks or ()), 1):
         place = f"{source}, line {number}"
         if line is None:
             report.add("record_too_long", 1, place)
             yield ""
-        elif is_records(path):
-            yield text_of(line, config.field, report, place) or ""
+        elif records:
+            text = text_of(line, config.field, report, place)
+            good = good or text is not None
+            bad = bad or line.strip()
+            yield text or ""
         else:
             yield line
+    if bad and not good:
+        raise no_text(bad, config.field, source)
 
 
 def _decompress(raw: IO[bytes], size: int) -> Iterator[bytes]:

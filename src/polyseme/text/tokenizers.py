@@ -31,14 +31,14 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import tokenizers as hf
-from pydantic import Field, model_validator
 
-from polyseme.core.config import Config, to_json
-from polyseme.errors import ConfigError
+from polyseme.core.config import to_json
+from polyseme.errors import ConfigError, InputError
 from polyseme.text.characters import BYTE_OF, cover_marks, joins
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.phrases import Phrases
 from polyseme.text.roles import ROLES, SETTINGS, SPECIAL_TOKENS, read_settings, resolve_roles
+from polyseme.text.tokenizer_config import TokenizerConfig
 from polyseme.text.words import TOKEN_PATTERN, close_gaps, has_cjk, token_spans
 
 __all__ = [
@@ -54,46 +54,6 @@ __all__ = [
 Spelling = Literal["pieces", "bytes", "metaspace", "characters", "words", "spaces"]
 ABSENT = -1
 """The id of a role that no token of a vocabulary has; no text has it."""
-_MINIMUM = {"wordpiece": 64, "byte-bpe": 320, "unigram": 64, "characters": 16, "words": 16, "spaces": 16}
-
-
-class TokenizerConfig(Config):
-    """How to train a tokenizer.
-
-    Args:
-        kind: see the head of this file.
-        vocab_size: tokens with the five special ones; None chooses from the corpus size.
-        lowercase: fold case; None means what is usual for the kind (wordpiece, words, spaces yes, the others no).
-        min_count: words and spaces: a word must occur so often in the sample to have a token.
-        sample_bytes: train on at most so much text (UTF-8 bytes).
-        phrases: words and spaces: passes that look for phrases such as "new york", which then are one token; a
-            phrase has up to 2^phrases words; 0 = none, 2 is usual (text/phrases.py).
-        phrase_threshold: score that a phrase needs in the first pass, half of it in the second and so on; higher
-            gives fewer. 100 is that of Mikolov et al.'s word2phrase.
-        phrase_delta: their δ: occurrences of a pair that do not count, so that rare words form no phrases.
-    """
-
-    kind: Literal["wordpiece", "byte-bpe", "unigram", "characters", "words", "spaces"] = "wordpiece"
-    vocab_size: int | None = Field(default=None, le=1_000_000)
-    lowercase: bool | None = None
-    min_count: int = Field(default=2, ge=1)
-    sample_bytes: int = Field(default=20_000_000, ge=1_000)
-    phrases: int = Field(default=0, ge=0, le=4)
-    phrase_threshold: float = Field(default=100.0, ge=0, allow_inf_nan=False)
-    phrase_delta: float = Field(default=5.0, ge=0, allow_inf_nan=False)
-
-    @model_validator(mode="after")
-    def _large_enough(self) -> TokenizerConfig:
-        if self.vocab_size is not None and self.vocab_size < _MINIMUM[self.kind]:
-            raise ValueError(f"vocab_size of at least {_MINIMUM[self.kind]} for {self.kind}")
-        if self.phrases and self.kind not in ("words", "spaces"):
-            raise ValueError(f"kind words or spaces for phrases; {self.kind} has no words to join")
-        return self
-
-    @property
-    def folds_case(self) -> bool:
-        """`lowercase` with None resolved."""
-        return self.kind in ("wordpiece", "words", "spaces") if self.lowercase is None else self.lowercase
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +259,11 @@ class Tokenizer:
         return Tokens(ids, spans, [True] * len(ids))
 
     def encode_batch(self, texts: Sequence[str], phrases: bool = True) -> list[Tokens]:
-        """Encode many texts on all cores; without `phrases`, the words of phrases stay apart."""
+        """Encode many texts on all cores; without `phrases`, the words of phrases stay apart.
+
+        Raises:  InputError: one string, whose letters would be the texts.
+        """
+        _check_several(texts)
         if self._cuts_chinese and any(map(has_cjk, texts)):
             tokens = [self._encode(text, self._plain) for text in texts]
         else:
@@ -309,7 +273,11 @@ class Tokenizer:
         return list(map(self._joined, tokens)) if phrases and self.phrases else tokens
 
     def encode_ids(self, texts: Sequence[str], phrases: bool = True) -> list[list[int]]:
-        """Encode many texts on all cores to ids alone, the fast way; without `phrases`, words stay apart."""
+        """The ids alone of what `encode_batch` gives, faster.
+
+        Raises:  InputError: one string, whose letters would be the texts.
+        """
+        _check_several(texts)
         if self._cuts_chinese and any(map(has_cjk, texts)):
             ids = [self._encode(text, self._plain).ids for text in texts]
         else:
@@ -415,6 +383,11 @@ class Tokenizer:
             text = raw.decode("utf-8", "ignore")
             return joins(text[0]) if text else not 0xE3 <= raw[0] < 0xF0
         return joins(token[0])
+
+
+def _check_several(texts: Sequence[str]) -> None:
+    if isinstance(texts, str):
+        raise InputError("several texts are expected", got=f"the string {texts[:60]!r}", fix="encode(text)")
 
 
 def from_library(error: BaseException) -> bool:

@@ -64,6 +64,7 @@ class FinetuneRequest:
         feature_based: freeze the encoder; learn the layer mix and a small head.
         from_scratch: random weights in place of the run's, to see what pretraining is worth.
         epochs, batch_size, learning_rate, max_length: None = what suits the run and the files.
+        examples, dev_examples: use so many of each file at most, chosen once and for all by chance; None = all.
         settings: from --set.
         columns: our names of columns to those of the files.
         seed: decides the head's first weights, order and dropout.
@@ -83,6 +84,8 @@ class FinetuneRequest:
     batch_size: int | None = None
     learning_rate: float | None = None
     max_length: int | None = None
+    examples: int | None = None
+    dev_examples: int | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     columns: dict[str, str] = field(default_factory=dict)
     seed: int = 1
@@ -148,18 +151,28 @@ def _recipe(request: FinetuneRequest, base: Recipe, encoder: Any) -> Recipe:
     static = encoder.reach == "none"
     recurrent = getattr(encoder, "two_way", False)
     if request.feature_based or (static and not any(p.requires_grad for p in encoder.parameters())):
-        rate = 1e-2 if hasattr(encoder, "active") else 1e-3
+        rate = 3e-2 if hasattr(encoder, "active") else 1e-3
         train = {"frozen": True, "learning_rate": rate, "warmup": 0.0, "patience": 10, "weight_decay": 0.0}
     elif static or recurrent:
         train = {"learning_rate": 1e-3, "warmup": 0.1, "patience": 5}
     else:
-        train = {"learning_rate": float(f"{5e-5 * 768 / width:.2g}"), "warmup": 0.1}
+        train = {"learning_rate": whole_rate(width), "warmup": 0.1}
     train |= {"batch_size": 32, "spike_factor": 0.0}
     task = {"mix": True} if request.feature_based else {}
     train |= {k: v for k in ("batch_size", "learning_rate") if (v := getattr(request, k)) is not None}
     if request.max_length is not None:
         task["max_length"] = request.max_length  # type: ignore[assignment]
     return adapted(base, request.task, {"train": train, request.task: task}, request.settings)
+
+
+def whole_rate(width: int) -> float:
+    """A peak learning rate for a whole transformer: BERT's 5e-5 at 768 numbers a token, higher for narrower ones.
+
+        5e-5 (768 / width)², at most 5e-4
+
+    Source: Devlin et al. (2019), appendix A.3, for 768; below it, dev figures of small runs (docs/LOG.md).
+    """
+    return float(f"{min(5e-4, 5e-5 * (768 / width) ** 2):.2g}")
 
 
 def _with_evaluations(recipe: Recipe, request: FinetuneRequest, n: int, dev: int) -> Recipe:
@@ -196,7 +209,7 @@ def _read(request: FinetuneRequest, recipe: Recipe, problems: Problems) -> tuple
 
     train = labelled(request.train)
     if request.dev is not None:
-        return train, labelled(request.dev)
+        return some(train, request.examples), some(labelled(request.dev), request.dev_examples)
     held = [r for r in train if _held_out(r)]
     if not held or len(held) == len(train):
         held = train[:: max(2, int(1 / DEV_SHARE))]
@@ -209,7 +222,14 @@ def _read(request: FinetuneRequest, recipe: Recipe, problems: Problems) -> tuple
             where=request.train,
             fix="--dev FILE",
         )
-    return kept, held
+    return some(kept, request.examples), some(held, request.dev_examples)
+
+
+def some(records: list[Any], most: int | None) -> list[Any]:
+    """At most so many records, drawn by chance but always the same ones, in their own order."""
+    if most is None or len(records) <= most:
+        return records
+    return [records[i] for i in sorted(Random(0, "subset").permutation(len(records))[:most].tolist())]
 
 
 def _has_label(record: Any) -> bool:
@@ -287,6 +307,7 @@ def _open(
         "train": facts["train"]["sha256"],
         "dev": facts["dev"]["sha256"],
         "columns": facts["columns"],
+        "examples": [request.examples, request.dev_examples],
     }
     if request.resume:
         run = RunDirectory.open(request.output)

@@ -13,7 +13,7 @@ from polyseme.errors import CheckpointError
 from polyseme.formats import _vector_files
 from polyseme.formats._decimals import parse, parse_plain
 from polyseme.formats.imported import write_run
-from polyseme.formats.registry import export_model
+from polyseme.formats.registry import export_model, import_model
 from polyseme.formats.static import export_word2vec
 from polyseme.formats.word_vectors import detect, import_word_vectors, read_word_vectors
 from polyseme.infer.embed import embed
@@ -138,9 +138,9 @@ def test_out_and_in_again_is_bit_equal(name: str, tmp_path: Path) -> None:
     weight = "encoder.word_embeddings.weight"
     assert again.tensors[weight].numpy().tobytes() == imported.tensors[weight].numpy().tobytes()
     before = (tmp_path / name).read_bytes()
-    export_word2vec(tmp_path / "run", tmp_path / name)
-    assert (tmp_path / name).read_bytes() == before
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["first.bin", "run", name])
+    export_word2vec(tmp_path / "run", tmp_path / "again" / name)
+    assert (tmp_path / "again" / name).read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["again", "first.bin", "run", name])
 
 
 def test_the_projector_gets_a_line_a_word(tmp_path: Path) -> None:
@@ -185,3 +185,26 @@ def test_numbers_are_read_as_python_reads_them(form: str) -> None:
 def test_what_is_not_two_numbers_is_none(text: str) -> None:
     assert parse(text.encode(), 2, small=-1) is None
     assert parse_plain(text.encode(), 2) is None
+
+
+@pytest.mark.parametrize("header", ["", "2 3\n"])
+def test_the_mark_before_utf_8_is_no_part_of_the_first_word(header: str, tmp_path: Path) -> None:
+    (tmp_path / "v.txt").write_text(f"{header}the 1 2 3\nof 4 5 6\n", "utf-8-sig")
+    run = import_model(tmp_path / "v.txt", tmp_path / "run")
+    assert load(run.path).tokenizer.id("the") == 5
+
+
+def test_a_table_of_numbers_alone_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "v.tsv").write_text("0.1\t0.2\t0.3\n-1e-05\t0.2\t0.3\n.5\t1\t2\n")
+    with pytest.raises(CheckpointError, match="numbers where words should be"):
+        import_word_vectors(tmp_path / "v.tsv")
+    (tmp_path / "v.tsv").write_text("1990 0.2 0.3\n0.5 0.2 0.3\n")  # a year is a word
+    assert read_word_vectors(tmp_path / "v.tsv").words == ["1990", "0.5"]
+
+
+def test_vectors_have_a_largest_width_with_and_without_a_first_line(tmp_path: Path) -> None:
+    wide = (1 << 16) + 1
+    for header in ("", f"1 {wide}\n"):
+        (tmp_path / "v.txt").write_text(header + "the" + " 1" * wide + "\n")
+        with pytest.raises(CheckpointError):
+            read_word_vectors(tmp_path / "v.txt")

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from polyseme.cli import main
-from polyseme.errors import CheckpointError, ConfigError, CorpusError, Interrupted, RunError
+from polyseme.errors import CheckpointError, ConfigError, CorpusError, Interrupted, RunError, StorageError
 from polyseme.infer import embed as embedding
 from polyseme.infer import embed_file as module
 from polyseme.infer.embed import Pooling, embed
@@ -209,3 +209,47 @@ def test_the_command(bert: Loaded, lines: Path, tmp_path: Path, capsys: pytest.C
     np.testing.assert_allclose(np.load(output), expected, atol=1e-5)
     assert main(["embed", str(bert.run.path), str(lines), "-o", str(output), "--int8"]) == 0
     assert main(["embed", str(bert.run.path), str(lines), "-o", str(output), "--max-length", "2"]) == 2
+
+
+def test_records_and_encodings(bert: Loaded, tmp_path: Path) -> None:
+    texts = ["the cat sat", "on the mat", "a café"]
+    rows = [json.dumps({"id": str(i), "sentence": text}) for i, text in enumerate(texts)]
+    (tmp_path / "a.jsonl").write_text("\n".join(rows))
+    (tmp_path / "a.txt").write_text("\n".join(texts), "utf-16-le")
+    expected = np.stack(embed(bert, texts))
+    for name, options in (("a.jsonl", ["--field", "sentence"]), ("a.txt", ["--encoding", "utf-16-le"])):
+        output = tmp_path / f"{name}.npy"
+        command = ["embed", str(bert.run.path), str(tmp_path / name), "-o", str(output), *options]
+        assert main(command) == 0
+        np.testing.assert_allclose(np.load(output), expected, atol=1e-5)
+    with pytest.raises(CorpusError, match=r"no record has text(.|\n)*id, sentence(.|\n)*--field"):
+        embed_file(bert, tmp_path / "a.jsonl", tmp_path / "none.npy")
+    assert not list(tmp_path.glob("none*"))
+
+
+def test_outputs_that_cannot_be_are_refused_before_anything_is_computed(
+    bert: Loaded, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedding.Embedder, "vectors", None)
+    (tmp_path / "folder.npy").mkdir()
+    with pytest.raises(RunError, match="the output is a folder"):
+        embed_file(bert, lines, tmp_path / "folder.npy")
+    with pytest.raises(StorageError):
+        embed_file(bert, lines, lines / "v.npy")
+    with pytest.raises(CorpusError, match="a folder, where a file is needed"):
+        embed_file(bert, tmp_path, tmp_path / "v.npy")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.npy", lines.name]
+
+
+def test_the_folder_of_the_output_is_made(bert: Loaded, lines: Path, tmp_path: Path) -> None:
+    embed_file(bert, lines, tmp_path / "new" / "v.npy", "words")
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["v.npy", "v.offsets.npy"]
+
+
+def test_what_fails_before_anything_counts_leaves_nothing(
+    bert: Loaded, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(VectorFile, "append", stopping_after(0, ValueError))
+    with pytest.raises(ValueError):
+        embed_file(bert, lines, tmp_path / "v.npy", "words")
+    assert [path.name for path in tmp_path.iterdir()] == [lines.name]

@@ -14,8 +14,8 @@ from polyseme import Budget, PretrainRequest, RunDirectory, load, neighbours, pr
 from polyseme.core import registry
 from polyseme.errors import ConfigError, Interrupted
 from polyseme.objectives import _class_plan
+from polyseme.objectives._class_model import ClassBigramHead
 from polyseme.objectives._class_plan import Task, finishing, full_plan, plan_from_classes
-from polyseme.objectives.class_bigram import ClassBigramHead
 
 SETTINGS = {
     "num_classes": 12,

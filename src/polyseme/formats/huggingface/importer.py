@@ -23,7 +23,7 @@ from polyseme.formats.huggingface import bert, ernie, gpt, heads, modernbert, qw
 from polyseme.formats.huggingface._config import Family
 from polyseme.formats.huggingface.tokenizer import read_tokenizer, tokenizer_files
 from polyseme.formats.imported import Imported, file_digests
-from polyseme.formats.tensors import member, read_folder, read_json
+from polyseme.formats.tensors import check_finite, member, read_folder, read_json
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.train.building import build_encoder, build_heads, special_ids
 from polyseme.train.recipe import from_dict
@@ -51,7 +51,8 @@ def read_model(path: Path) -> Imported:
     Args:
         path: the folder.
     Raises:  ConfigError: an architecture that polyseme does not have, or settings that it cannot honour.
-             CheckpointError: a file is missing or damaged; a tensor is missing, unknown or of another shape.
+             CheckpointError: a file is missing or damaged; a tensor is missing, unknown, of another shape, or
+             holds NaN.
     """
     config = read_json(member(path, "config.json"))
     family = family_of(config, path)
@@ -64,7 +65,11 @@ def read_model(path: Path) -> Imported:
     objectives = _objectives(config, family, stored, path)
     model = _with_pooler(model, family, stored)
     tokenizer = read_tokenizer(path, config | _generation(path))
-    fields = family.config.of(model, str(path / "config.json")).model_dump()
+    try:
+        fields = family.config.of(model, str(path / "config.json")).model_dump()
+    except ConfigError as error:
+        error.where = error.where or path / "config.json"
+        raise
     if tokenizer.vocab_size > fields["vocab_size"]:
         raise ConfigError(
             "the tokenizer has more tokens than the model",
@@ -271,7 +276,7 @@ def _is_left_out(name: str, family: Family) -> bool:
 
 
 def _check(stored: Mapping[str, Tensor], expected: Mapping[str, torch.Size], path: Path) -> None:
-    """Raises:  CheckpointError: a tensor is missing, unknown or of another shape; it is named as in the files."""
+    """Raises:  CheckpointError: a tensor is missing, unknown, of another shape or not finite; named as in the files."""
     for kind, names in (
         ("missing", [name for name in expected if name not in stored]),
         ("unknown", [name for name in stored if name not in expected]),
@@ -290,3 +295,4 @@ def _check(stored: Mapping[str, Tensor], expected: Mapping[str, torch.Size], pat
                 expected=tuple(shape),
                 where=path,
             )
+    check_finite(stored, path)

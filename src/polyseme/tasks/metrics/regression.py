@@ -20,7 +20,7 @@ from polyseme.tasks.metrics.measure import (
     times_drawn,
 )
 
-__all__ = ["RankCorrelation", "measures", "pearson", "spearman"]
+__all__ = ["LinearCorrelation", "RankCorrelation", "measures", "spearman"]
 
 
 def measures(gold: npt.ArrayLike, predicted: npt.ArrayLike) -> dict[str, Resampled]:
@@ -34,23 +34,71 @@ def measures(gold: npt.ArrayLike, predicted: npt.ArrayLike) -> dict[str, Resampl
             "gold and predictions do not fit", got=f"{x.shape} and {y.shape}", expected="equal shapes"
         )
     return {
-        "pearson": pearson(x, y),
+        "pearson": LinearCorrelation("pearson", x, y),
         "spearman": RankCorrelation("spearman", x, y),
         "mean_squared_error": mean_of("mean_squared_error", (x - y) ** 2),
         "mean_absolute_error": mean_of("mean_absolute_error", np.abs(x - y)),
     }
 
 
-def pearson(x: FloatArray, y: FloatArray) -> Measure:
-    """Pearson's correlation, from sums of 1, x, y, x², y² and xy of numbers of about unit size; NaN for constants.
+@dataclass(frozen=True, eq=False)
+class LinearCorrelation:
+    """Pearson's correlation as a resampled figure: a function of sums of 1, a, b, a², b² and ab; NaN for constants.
 
-    Paired tests need the same scale of two systems, so the gold numbers x set it for both columns.
+    a and b are x and y of mean 0 and deviation 1 over all examples (of both systems, where two are mixed), so that no
+    digits are lost to a distant mean.
+
     Shapes:  x, y: (N,)
     """
-    scale = float(x.std()) or 1.0
-    middle = float(x.mean()) if len(x) else 0.0
-    a, b = (x - middle) / scale, (y - middle) / scale
-    return Measure("pearson", np.stack([np.ones_like(a), a, b, a * a, b * b, a * b], 1), _pearson)
+
+    name: str
+    x: FloatArray
+    y: FloatArray
+
+    @property
+    def n(self) -> int:
+        return len(self.x)
+
+    @property
+    def examples(self) -> int:
+        return len(self.x)
+
+    @property
+    def value(self) -> float:
+        return self._sums(self.y).value
+
+    def values(self, chosen: IntArray) -> FloatArray:
+        """The correlation of every row of drawn examples.
+
+        Shapes:  chosen: (R, N) -> (R,)
+        """
+        return self._sums(self.y).values(chosen)
+
+    def mixed(self, other: LinearCorrelation, swapped: BoolArray) -> FloatArray:
+        """The correlation where the swapped examples have the other system's y.
+
+        Shapes:  swapped: (R, N) -> (R,)
+        Raises:  InputError: the two have other gold numbers.
+        """
+        _same_gold(self.x, other.x)
+        both = np.concatenate([self.y, other.y])
+        return self._sums(both).mixed(other._sums(both), swapped)
+
+    def _sums(self, of: FloatArray) -> Measure:
+        a, b = _standard(self.x, self.x), _standard(self.y, of)
+        return Measure(self.name, np.stack([np.ones_like(a), a, b, a * a, b * b, a * b], 1), _pearson)
+
+
+def _standard(values: FloatArray, of: FloatArray) -> FloatArray:
+    """Values on a scale on which others have mean 0 and deviation 1."""
+    if not len(of):
+        return values
+    return np.asarray((values - of.mean()) / (float(of.std()) or 1.0))
+
+
+def _same_gold(first: FloatArray, second: FloatArray) -> None:
+    if not np.array_equal(first, second, equal_nan=True):
+        raise InputError("two systems with different gold numbers", expected="predictions for the same file")
 
 
 def _pearson(sums: FloatArray) -> FloatArray:

@@ -193,6 +193,40 @@ def test_missing_unknown_and_misshapen_tensors_are_named(
         assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+def test_weights_that_are_no_numbers_are_named(
+    folders: Callable[[str], Path], value: float, dtype: torch.dtype, tmp_path: Path
+) -> None:
+    folder = copy(folders("bert"), tmp_path / "x")
+    tensors = load_file(folder / "model.safetensors")
+    name = "bert.encoder.layer.1.output.dense.weight"
+    tensors[name] = tensors[name].to(dtype)
+    tensors[name][2, 3] = value
+    save_file(tensors, folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match="holds NaN or infinite numbers") as error:
+        import_model(folder, tmp_path / "run")
+    assert name in str(error.value)
+    assert f"[2, 3]: {value}" in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_heads_that_are_left_out_may_hold_anything(folders: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = copy(folders("bert"), tmp_path / "x")
+    tensors = load_file(folder / "model.safetensors")
+    tensors["classifier.weight"] = torch.full((2, 3), float("nan"))
+    save_file(tensors, folder / "model.safetensors")
+    assert read_model(folder).source["left_out"] == ["classifier.weight"]
+
+
+def test_what_a_configuration_cannot_be_is_said_with_its_file(
+    folders: Callable[[str], Path], tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="unknown activation") as error:
+        read_model(copy(folders("bert"), tmp_path / "x", hidden_act="nope"))
+    assert error.value.where == tmp_path / "x" / "config.json"
+
+
 def test_a_second_name_must_hold_the_same_numbers(folders: Callable[[str], Path], tmp_path: Path) -> None:
     second = {
         "bert": ("cls.predictions.decoder.weight", "bert.embeddings.word_embeddings.weight"),

@@ -98,7 +98,7 @@ HAND_MADE = [
     ("It cost $3.50 (or £2.80) at St. John's -- the cheapest, U.S. wide.", ["$3.50", "St. John's"]),
     ("Vitamin A is a vitamin; the band The The is a band.", ["Vitamin A", "The The", "a"]),
     (
-        "苹果公司（Apple Inc.）于1976年4月1日由Steve Jobs创立，总部在库比蒂诺。",
+        "苹果公司（Apple Inc.）于1976年4月1日由Steve Jobs创立。",
         ["苹果公司（Apple Inc.）", "1976年4月1日"],
     ),
     ("《红楼梦》又名《石头记》，作者是曹雪芹……", ["《红楼梦》", "曹雪芹", "，"]),

@@ -1,0 +1,53 @@
+"""`polyseme table`: many runs on many tasks, one table."""
+
+from __future__ import annotations
+
+from contextlib import closing as closed_after
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from polyseme.cli.options import positive
+from polyseme.cli.output import closing, command, emit, say
+
+
+def run(
+    file: Path,
+    /,
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    cells: Path | None = None,
+    only_write: Annotated[bool, Parameter(show_default=False)] = False,
+    threads: int | None = None,
+) -> None:
+    """Adapt many runs to many tasks under one protocol and write one table of them.
+
+    The work may be stopped at any time: the same command goes on. Several processes with the same command share it.
+
+    Args:
+        file: a .toml file with [rows.NAME] runs, [tasks.NAME] labelled files and [[claims]]; see the guide.
+        output: the Markdown file to write.
+        cells: the folder of what is done; OUTPUT.cells when absent.
+        only_write: write the table of what is done and do no more.
+        threads: processor threads of a cell; the file's when absent.
+    """
+    positive("--threads", threads)
+    from polyseme.cli.progress import open_reporter
+    from polyseme.report.grid_table import markdown
+    from polyseme.study.grid import open_grid, run_grid
+    from polyseme.train.run import write_atomic
+
+    grid = open_grid(file, cells or output.with_name(output.name + ".cells"))
+    if threads:
+        grid.config = grid.config.model_copy(update={"threads": threads})
+    held = []
+    if not only_write:
+        with closed_after(open_reporter()) as reporter:
+            held = run_grid(grid, reporter)
+    text = markdown(grid)
+    write_atomic(output, text.encode())
+    emit(text)
+    if held:
+        say(f"{len(held)} cells are being done by another process: write the table again when it is ready")
+    closing(wrote=[output, grid.folder], then=[command("polyseme", "table", file, "-o", output)])

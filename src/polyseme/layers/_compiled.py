@@ -1,0 +1,85 @@
+# mypy: disable-error-code="attr-defined,call-arg,no-untyped-call,no-untyped-def,unreachable,var-annotated"
+"""What compiled code needs and numba has not: arrays at addresses, counters that threads share, a place to meet.
+
+numba's cache of a compiled function notices changes of its own file alone: after a change here, touch step_kernels.py.
+"""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+from llvmlite import ir
+from numba import njit, types
+from numba.core.cgutils import get_or_insert_function
+from numba.extending import intrinsic
+
+__all__ = ["LINE", "PART", "as_float", "count_up", "meet", "pointer"]
+
+LINE = 64  # bytes of a cache line: counters that different threads write stand that far apart
+_PATIENCE = 4000  # looks at a counter before the thread lets others run
+_INTEL = platform.machine() in ("x86_64", "AMD64")
+# what `step` is made of is never called from Python, so it needs no way in from there
+PART: Any = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_yield_processor = types.ExternalFunction("sched_yield", types.int32())
+
+
+@intrinsic
+def pointer(typing_context: Any, address: Any, like: Any) -> Any:
+    """An address as a pointer to numbers like those of an array."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(like.dtype)(types.int64, like), generate
+
+
+@intrinsic
+def count_up(typing_context: Any, address: Any, value: Any) -> Any:
+    """Add to a counter that all threads share; gives what it was."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
+        return builder.atomic_rmw("add", pointer, arguments[1], "seq_cst")
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def _look(typing_context: Any, address: Any) -> Any:
+    """The value of a counter that all threads share."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if _INTEL:  # tell the processor that this is a loop which waits
+            kind = ir.FunctionType(ir.VoidType(), [])
+            builder.call(get_or_insert_function(builder.module, kind, "llvm.x86.sse2.pause"), [])
+        pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
+        return builder.load_atomic(pointer, "seq_cst", 8, typ=ir.IntType(64))
+
+    return types.int64(types.int64), generate
+
+
+@intrinsic
+def as_float(typing_context: Any, bits: Any) -> Any:
+    """Bits as the float32 that they are."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.FloatType())
+
+    return types.float32(types.int32), generate
+
+
+@njit(**PART)
+def meet(counters, threads):
+    """Wait until all threads are here; False where the step was given up."""
+    if threads == 1:
+        return True
+    goal = (count_up(counters, 1) // threads + 1) * threads
+    looks = 0
+    while _look(counters) < goal:
+        if _look(counters + LINE) != 0:
+            return False
+        looks += 1
+        if looks > _PATIENCE:
+            _yield_processor()
+    return True

@@ -1,0 +1,358 @@
+"""Many runs on many tasks under one protocol: every cell is one adaptation, judged on the same test examples.
+
+    rows (models, pretrained on the same text for the same minutes) × tasks × ways × seeds
+
+A way is how a run is used: "frozen" (a learned mix of its layers and a small head) or "whole" (everything trained), and
+the same from random weights: "frozen-scratch", "whole-scratch". Cells are done one after another and kept as files, so
+that the work may be stopped at any time and goes on with the same command; two processes with the same command share
+it. What the test examples were answered is kept, so that figures and intervals are computed when the table is made.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+
+from polyseme.core import registry
+from polyseme.core.config import Config, read_toml, to_json
+from polyseme.core.reporter import NullReporter, Reporter
+from polyseme.errors import ConfigError
+from polyseme.infer.load import load
+from polyseme.infer.predict import Predictor, gold_records
+from polyseme.tasks.metrics.measure import Resampled
+from polyseme.text.labelled.opening import fingerprint
+from polyseme.text.labelled.records import Problems
+from polyseme.train.finetune import FinetuneRequest, finetune, some
+from polyseme.train.run import RunDirectory, write_atomic
+
+__all__ = ["WAYS", "Cell", "Grid", "GridConfig", "open_grid", "run_grid"]
+
+Way = Literal["frozen", "whole", "frozen-scratch", "whole-scratch"]
+WAYS: tuple[Way, ...] = ("frozen", "whole", "frozen-scratch", "whole-scratch")
+
+
+class TaskSpec(Config):
+    """[tasks.NAME] of a grid's file.
+
+    Args:
+        task: registry key.
+        language: which run of a row is used.
+        train, dev, test: labelled files; without dev a tenth of train is held out.
+        columns: our names of columns to the files'.
+        max_length, epochs, settings: as for `finetune`, by way where they are tables {frozen = …, whole = …}.
+        metric: the figure that is shown; None = the task's main one.
+        examples, dev_examples, test_examples: at most so many; None = the grid's.
+    """
+
+    task: str
+    language: str = "en"
+    train: str
+    dev: str | None = None
+    test: str
+    columns: dict[str, str] = Field(default_factory=dict)
+    max_length: int | None = None
+    epochs: float | dict[str, float] | None = None
+    settings: dict[str, Any] = Field(default_factory=dict)
+    metric: str | None = None
+    examples: int | None = None
+    dev_examples: int | None = None
+    test_examples: int | None = None
+
+    def epochs_of(self, way: Way) -> float | None:
+        """Passes over the training examples, for a way."""
+        if isinstance(self.epochs, dict):
+            return self.epochs.get(way.removesuffix("-scratch"))
+        return self.epochs
+
+
+class RowSpec(Config):
+    """[rows.NAME]: the run for each language, and the ways in which it is used.
+
+    Args:
+        runs: run folders by language.
+        ways: how it is used.
+        settings: as for `finetune`, by way: {whole = {"train.learning_rate" = 5e-4}}.
+    """
+
+    runs: dict[str, str]
+    ways: tuple[Way, ...] = ("frozen",)
+    settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+class ClaimSpec(Config):
+    """[[claims]]: a sentence, and the two sides "ROW/WAY" whose difference it is about; the best of several counts."""
+
+    text: str
+    first: list[str]
+    second: list[str]
+    tasks: list[str] | None = None
+
+
+class GridConfig(Config):
+    """A grid's TOML file.
+
+    Args:
+        seeds: of heads, order and dropout.
+        examples, dev_examples, test_examples: of each file at most so many.
+        threads: of one cell.
+    """
+
+    seeds: tuple[int, ...] = (1, 2, 3)
+    examples: int = Field(4000, ge=1)
+    dev_examples: int = Field(1000, ge=1)
+    test_examples: int = Field(3000, ge=1)
+    threads: int = Field(1, ge=1)
+    rows: dict[str, dict[str, Any]]
+    tasks: dict[str, dict[str, Any]]
+    claims: list[dict[str, Any]] = Field(default_factory=list)
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One adaptation.
+
+    Args:
+        seed, task, row, way: which.
+    """
+
+    seed: int
+    task: str
+    row: str
+    way: Way
+
+    @property
+    def name(self) -> str:
+        """Its file's name."""
+        return f"{self.task}.{self.row}.{self.way}.{self.seed}"
+
+
+class Grid:
+    """A grid's specification and what is done of it.
+
+    Args:
+        config, rows, tasks, claims: the TOML file.
+        base: the folder of the TOML file; paths are relative to it.
+        folder: where cells are kept.
+    """
+
+    def __init__(
+        self,
+        config: GridConfig,
+        rows: Mapping[str, RowSpec],
+        tasks: Mapping[str, TaskSpec],
+        claims: Sequence[ClaimSpec],
+        base: Path,
+        folder: Path,
+    ) -> None:
+        self.config, self.rows, self.tasks, self.claims = config, rows, tasks, claims
+        self.base, self.folder = base, folder
+        self._records: dict[str, list[Any]] = {}
+
+    def cells(self) -> list[Cell]:
+        """All cells: a seed after another, so that an unfinished grid is whole for the first seeds."""
+        return [
+            Cell(seed, task, row, way)
+            for seed in self.config.seeds
+            for task in self.tasks
+            for row, spec in self.rows.items()
+            for way in spec.ways
+            if self.tasks[task].language in spec.runs
+        ]
+
+    def result(self, cell: Cell) -> dict[str, Any] | None:
+        """What was found in a cell; None where it has not been done as it is specified now."""
+        path = self.folder / f"{cell.name}.json"
+        if not path.is_file():
+            return None
+        try:
+            found: dict[str, Any] = json.loads(path.read_bytes())
+        except ValueError:
+            return None
+        return found if found.get("asked") == json.loads(json.dumps(self._asked(cell))) else None
+
+    def measure(self, cell: Cell) -> Resampled | None:
+        """The cell's figure on the test examples, with what intervals need."""
+        result = self.result(cell)
+        if result is None:
+            return None
+        spec = self.tasks[cell.task]
+        module = registry.tasks.load(spec.task)
+        task = module.BUILD(module.CONFIG.of(result["config"], cell.name))
+        measures = task.measures(self.records(cell.task), [_expanded(p) for p in result["predictions"]])
+        found: Resampled = measures[spec.metric or next(iter(measures))]
+        return found
+
+    def records(self, name: str) -> list[Any]:
+        """The test examples of a task."""
+        if name not in self._records:
+            spec = self.tasks[name]
+            module = registry.tasks.load(spec.task)
+            config = module.CONFIG.of(
+                {k.partition(".")[2]: v for k, v in spec.settings.items() if k.startswith(f"{spec.task}.")},
+                name,
+            )
+            path = self.path(spec.test)
+            every = gold_records(module.BUILD.read(path, config, spec.columns, Problems()), path)
+            self._records[name] = some(every, spec.test_examples or self.config.test_examples)
+        return self._records[name]
+
+    def request(self, cell: Cell) -> FinetuneRequest:
+        """What `finetune` is asked for in a cell."""
+        spec, row = self.tasks[cell.task], self.rows[cell.row]
+        return FinetuneRequest(
+            task=spec.task,
+            run=self.path(row.runs[spec.language]),
+            train=self.path(spec.train),
+            dev=None if spec.dev is None else self.path(spec.dev),
+            output=self.folder / "work" / cell.name,
+            feature_based=cell.way.startswith("frozen"),
+            from_scratch=cell.way.endswith("scratch"),
+            epochs=spec.epochs_of(cell.way),
+            max_length=spec.max_length,
+            examples=spec.examples or self.config.examples,
+            dev_examples=spec.dev_examples or self.config.dev_examples,
+            settings={
+                **spec.settings,
+                **row.settings.get("all", {}),
+                **row.settings.get(cell.way.removesuffix("-scratch"), {}),
+            },
+            columns=spec.columns,
+            seed=cell.seed,
+            threads=self.config.threads,
+        )
+
+    def path(self, name: str) -> Path:
+        """A path of the file, relative to it."""
+        return self.base / name
+
+    def _asked(self, cell: Cell) -> dict[str, Any]:
+        """What must be the same for a kept cell to count."""
+        request, spec = self.request(cell), self.tasks[cell.task]
+        return {
+            "run": RunDirectory.open(request.run).meta.get("files"),
+            "files": [fingerprint(self.path(p)) if p else None for p in (spec.train, spec.dev, spec.test)],
+            "task": [request.task, request.columns, request.settings, request.max_length, request.epochs],
+            "way": cell.way,
+            "examples": [
+                request.examples,
+                request.dev_examples,
+                spec.test_examples or self.config.test_examples,
+            ],
+        }
+
+
+def open_grid(file: Path, folder: Path) -> Grid:
+    """Read a grid's TOML file.
+
+    Args:
+        file: see `GridConfig`.
+        folder: where cells are kept.
+    Raises:  ConfigError: an unknown key, a row or a task that is not there.
+    """
+    config = GridConfig.of(read_toml(file), file.name)
+    rows = {name: RowSpec.of(values, f"{file.name} [rows.{name}]") for name, values in config.rows.items()}
+    tasks = {
+        name: TaskSpec.of(values, f"{file.name} [tasks.{name}]") for name, values in config.tasks.items()
+    }
+    claims = [ClaimSpec.of(values, f"{file.name} [[claims]]") for values in config.claims]
+    for spec in tasks.values():
+        registry.tasks.load(spec.task)
+    for claim in claims:
+        for side in (*claim.first, *claim.second):
+            row, _, way = side.partition("/")
+            if row not in rows or way not in rows[row].ways:
+                raise ConfigError(
+                    "a claim about a row or way that is not there",
+                    got=side,
+                    expected=", ".join(f"{name}/{way}" for name, row in rows.items() for way in row.ways),
+                    where=file.name,
+                )
+    return Grid(config, rows, tasks, claims, file.parent, folder)
+
+
+def run_grid(grid: Grid, reporter: Reporter | None = None) -> list[Cell]:
+    """Do what is not done yet.
+
+    Returns the cells that another process holds now.
+    Raises:  as `finetune`; cells that were done stay.
+    """
+    reporter = reporter or NullReporter()
+    grid.folder.mkdir(parents=True, exist_ok=True)
+    cells, held = grid.cells(), []
+    for number, cell in enumerate(cells):
+        if grid.result(cell) is not None:
+            continue
+        with _held(grid.folder / f".{cell.name}.lock") as mine:
+            if not mine:
+                held.append(cell)
+            elif grid.result(cell) is None:
+                reporter.note(f"{number + 1} of {len(cells)}: {cell.name}")
+                write_atomic(grid.folder / f"{cell.name}.json", to_json(_done(grid, cell)).encode())
+    return held
+
+
+def _done(grid: Grid, cell: Cell) -> dict[str, Any]:
+    """Train and judge one cell."""
+    request = grid.request(cell)
+    shutil.rmtree(request.output, ignore_errors=True)
+    try:
+        run = finetune(request)
+        torch.set_num_threads(grid.config.threads)
+        predictor = Predictor(load(run.path))
+        predictions = list(predictor.predict(grid.records(cell.task)))
+        results = run.meta["results"]
+        return {
+            "cell": cell.name,
+            "asked": grid._asked(cell),
+            "dev": results["dev"],
+            "mix": results.get("mix"),
+            "steps": results["steps"],
+            "seconds": results["seconds"],
+            "parameters": run.meta["parameters"],
+            "trained_parameters": run.meta["trained_parameters"],
+            "examples": run.meta["adapted"]["train"]["examples"],
+            "config": run.meta["recipe"][request.task],
+            "predictions": [_compact(p) for p in predictions],
+        }
+    finally:
+        shutil.rmtree(request.output, ignore_errors=True)
+
+
+def _compact(prediction: Mapping[str, Any]) -> Any:
+    """What figures need of a prediction."""
+    if "tokens" in prediction:
+        return {"tags": [token["tag"] for token in prediction["tokens"]]}
+    return {k: prediction[k] for k in ("label", "labels", "value", "answer") if k in prediction}
+
+
+def _expanded(compact: Mapping[str, Any]) -> dict[str, Any]:
+    if "tags" in compact:
+        return {"tokens": [{"tag": tag} for tag in compact["tags"]]}
+    return dict(compact)
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[bool]:
+    """Whether this process holds a cell; another one may."""
+    if os.name != "posix":
+        yield True
+        return
+    import fcntl
+
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield True
+    path.unlink(missing_ok=True)
