@@ -49,6 +49,8 @@ PROBLEMS = {
 
 _OURS_ALONE = ("labels", "kind", "pool", "mix", "lstm", "crf")
 """Fields of a task's section that transformers' fields say, or that an export cannot have."""
+MOST = 3e38
+"""The largest number of float32, nearly."""
 _OF_PAIRS = ("entail", "contradict", "duplicate", "paraphrase")
 
 
@@ -350,7 +352,7 @@ def _stored_places(ours: Mapping[str, Any], tags: int) -> Tensor | None:
     if not isinstance(rows, list) or len(rows) != PLACES:
         return None
     numbers = [x for row in rows if isinstance(row, list) and len(row) == tags for x in row]
-    if len(numbers) != PLACES * tags or not all(type(x) in (int, float) for x in numbers):
+    if len(numbers) != PLACES * tags or not all(type(x) in (int, float) and abs(x) < MOST for x in numbers):
         return None
     return torch.tensor(numbers, dtype=torch.float64).view(PLACES, tags).float()
 
