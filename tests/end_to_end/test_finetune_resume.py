@@ -14,8 +14,8 @@ import pytest
 from adapting import start_run, write_examples
 from polyseme.cli import main
 
-EPOCHS = 40
-SETTINGS = ("train.precision=float32", "train.evaluations=20", "hidden_dropout_prob=0.1")
+EPOCHS = 30
+SETTINGS = ("train.precision=float32", "hidden_dropout_prob=0.1")
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +28,12 @@ def train(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_examples(tmp_path_factory.mktemp("files") / "train", "tag", 60)
 
 
-def words(start: Path, train: Path, run: Path, *more: str) -> list[str]:
+def words(start: Path, train: Path, run: Path, *more: str, epochs: int = EPOCHS) -> list[str]:
     settings = [part for setting in (*SETTINGS, *more) if "=" in setting for part in ("--set", setting)]
     options = [option for option in more if "=" not in option]
     return [
         *("finetune", "tag", str(start), "--train", str(train), "-o", str(run)),
-        *("--epochs", str(EPOCHS), "--batch-size", "8", "--threads", "1", *settings, *options),
+        *("--epochs", str(epochs), "--batch-size", "8", "--threads", "1", *settings, *options),
     ]
 
 
@@ -52,7 +52,7 @@ def steps(run: Path) -> list[tuple[int, float]]:
 
 def wait_for(run: Path, process: subprocess.Popen[bytes], step: int) -> None:
     deadline = time.monotonic() + 120
-    while not (run / "metrics.jsonl").exists() or len(steps(run)) < step:
+    while len(steps(run)) < step or not list((run / "resume").glob("step-*")):
         assert time.monotonic() < deadline
         assert process.poll() is None, process.communicate()[1].decode()
         time.sleep(0.01)
@@ -67,31 +67,33 @@ def files(run: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", [(), ("--feature-based",), ("tag.crf=true", "tag.lstm=8", "tag.mix=true")])
+@pytest.mark.parametrize("way", [("tag.crf=true",), ("--feature-based", "tag.lstm=8")])
 def test_killed_and_stopped_runs_end_bit_equal(
     start: Path, train: Path, tmp_path: Path, way: tuple[str, ...]
 ) -> None:
     straight, killed = tmp_path / "straight", tmp_path / "killed"
+    way = (*way, "train.save_minutes=0.002", "train.evaluations=15")
     assert main(words(start, train, straight, *way)) == 0
-    often = (*way, "train.save_minutes=1e-6")
 
-    process = begun(words(start, train, killed, *often))
+    process = begun(words(start, train, killed, *way))
     wait_for(killed, process, 30)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    meta = json.loads((killed / "run.json").read_bytes())
-    assert meta["status"] == "training"
+    assert json.loads((killed / "run.json").read_bytes())["status"] == "training"
+    assert list((killed / "resume").glob("step-*"))
 
-    process = begun(words(start, train, killed, *often, "--resume"))
-    wait_for(killed, process, 70)
+    process = begun(words(start, train, killed, *way, "--resume"))
+    wait_for(killed, process, 60)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors.decode()
-    assert "--resume" in errors.decode()
-    assert json.loads((killed / "run.json").read_bytes())["status"] == "stopped"
-    assert 30 <= json.loads((killed / "run.json").read_bytes())["results"]["steps"] < steps(straight)[-1][0]
+    meta = json.loads((killed / "run.json").read_bytes())
+    if process.returncode != 0:  # it may have been quicker than the signal
+        assert process.returncode == 130, errors.decode()
+        assert "--resume" in errors.decode()
+        assert meta["status"] == "stopped"
+        assert 30 <= meta["results"]["steps"] < steps(straight)[-1][0]
 
-    assert main(words(start, train, killed, *often, "--resume")) == 0
+    assert main(words(start, train, killed, *way, "--resume")) == 0
     assert files(killed) == files(straight)
     assert steps(killed) == steps(straight)
     results = [json.loads((run / "run.json").read_bytes())["results"] for run in (killed, straight)]
@@ -105,27 +107,27 @@ def test_another_request_is_not_resumed(
     run, file = tmp_path / "run", tmp_path / "train.conll"
     file.write_bytes(train.read_bytes())
     few = ("--set", "train.evaluations=1")
-    assert main([*words(start, file, run), "--epochs", "1", *few]) == 0
+    assert main([*words(start, file, run, epochs=1), *few]) == 0
     before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
     for change, says in (
         (["--seed", "2"], "seed"),
-        (["--epochs", "2"], "budget"),
-        (["--batch-size", "4"], "batch_size"),
+        (["--examples", "20"], "examples"),
+        (["--learning-rate", "1"], "train.learning_rate"),
         (["--feature-based"], "train.frozen"),
         (["--set", "tag.crf=true"], "tag.crf"),
         (["--from-scratch"], "start"),
     ):
         capsys.readouterr()
-        assert main([*words(start, file, run), "--epochs", "1", *few, *change, "--resume"]) == 2, change
+        assert main([*words(start, file, run, epochs=1), *few, *change, "--resume"]) == 2, change
         assert f"another {says}" in capsys.readouterr().err.replace("recipe.", "")
     file.write_bytes(train.read_bytes() + b"\nriver\tB-N\n\n")
-    assert main([*words(start, file, run), "--epochs", "1", *few, "--resume"]) == 2
+    assert main([*words(start, file, run, epochs=1), *few, "--resume"]) == 2
     assert "another train" in capsys.readouterr().err
-    assert main([*words(start, file, run), "--epochs", "1", *few]) == 2
+    assert main([*words(start, file, run, epochs=1), *few]) == 2
     assert "another run" in capsys.readouterr().err
     assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
     file.write_bytes(train.read_bytes())
-    assert main([*words(start, file, run), "--epochs", "1", *few, "--resume"]) == 0
+    assert main([*words(start, file, run, epochs=1), *few, "--resume"]) == 0
 
 
 def test_pretrained_runs_and_resume_do_not_mix(

@@ -36,7 +36,7 @@ from polyseme.train.budget import Budget
 from polyseme.train.building import build_encoder, put_weights, special_ids
 from polyseme.train.features import KnownLayers
 from polyseme.train.gradient import GradientLearner, read_layers
-from polyseme.train.opening import only_one_trains
+from polyseme.train.opening import forgotten_if_it_fails, only_one_trains
 from polyseme.train.precision import resolve_device, resolve_precision
 from polyseme.train.recipe import Recipe, adapted, from_dict
 from polyseme.train.resuming import check_same_request
@@ -142,7 +142,8 @@ def finetune(request: FinetuneRequest, reporter: Reporter | None = None) -> RunD
         if request.resume and run.meta["status"] == "finished" and "dev" in run.meta["results"]:
             return run
         began = time.perf_counter()
-        trainer, judge = _build(request, recipe, run, encoder, tokenizer, (train, dev), device, reporter)
+        with forgotten_if_it_fails(run, request.resume):
+            trainer, judge = _build(request, recipe, run, encoder, tokenizer, (train, dev), device, reporter)
         trainer.at.seconds += time.perf_counter() - began
         if request.resume:
             trainer.resume()

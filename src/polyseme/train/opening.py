@@ -124,17 +124,16 @@ def only_one_trains(run: RunDirectory) -> Iterator[None]:
 
 
 @contextmanager
-def forgotten_if_it_fails(run: RunDirectory, request: PretrainRequest) -> Iterator[None]:
+def forgotten_if_it_fails(run: RunDirectory, resume: bool) -> Iterator[None]:
     """A run that cannot start leaves nothing behind, so that the corrected command just works."""
     ready = False
     try:
         yield
         ready = True
     finally:
-        if not ready and not request.resume and distributed.rank() == 0:
+        if not ready and not resume and distributed.rank() == 0:
             shutil.rmtree(run.path / "store", ignore_errors=True)
-            for name in run.meta.get("knowledge", {}):
-                (run.path / f"{name}.tsv").unlink(missing_ok=True)
-            (run.path / "run.json").unlink(missing_ok=True)
+            for name in (*(f"{n}.tsv" for n in run.meta.get("knowledge", {})), "tokenizer.json", "run.json"):
+                (run.path / name).unlink(missing_ok=True)
             with suppress(OSError):  # the folder held something of the user's: it stays
                 run.path.rmdir()

@@ -86,7 +86,7 @@ def pretrain(request: PretrainRequest, reporter: Reporter | None = None) -> RunD
     asked = as_asked(request, recipe, lexicon)
     try:
         run = open_run(request, recipe, asked)
-        with forgotten_if_it_fails(run, request):
+        with forgotten_if_it_fails(run, request.resume):
             corpus = open_or_prepare(request, recipe, run, reporter)
             recipe = _resolved(run, recipe, corpus, device, keep_size=start is not None)
             knowledge = learn_or_load(recipe, run, corpus, lexicon, reporter)

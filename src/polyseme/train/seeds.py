@@ -35,7 +35,8 @@ def finetune_seeds(
     reporter = reporter or NullReporter()
     if seeds == 1:
         return finetune(request, reporter)
-    if not request.resume and request.output.is_dir() and any(request.output.iterdir()):
+    folder = request.output
+    if folder.is_file() or (not request.resume and folder.is_dir() and any(folder.iterdir())):
         raise RunError(
             "the output folder is not empty",
             where=request.output,

@@ -353,6 +353,13 @@ def test_too_little_to_hold_anything_out(start: Path, tmp_path: Path) -> None:
         adapt("classify", start, file, tmp_path / "run", dev=None)
 
 
+def test_labels_do_not_come_from_the_standard_input(start: Path, train: Path, tmp_path: Path) -> None:
+    for files in ({"train": "-", "dev": train}, {"train": train, "dev": "-"}):
+        with pytest.raises(ConfigError, match="read from files"):
+            finetune(FinetuneRequest(task="classify", run=start, output=tmp_path / "run", **files))  # type: ignore[arg-type]
+    assert not (tmp_path / "run").exists()
+
+
 def test_finetune_takes_the_request_alone(start: Path, train: Path, tmp_path: Path) -> None:
     run = finetune(FinetuneRequest(task="classify", run=str(start), train=str(train), output=tmp_path / "run",
                                    epochs=0.5))  # fmt: skip
