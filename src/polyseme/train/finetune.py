@@ -116,6 +116,7 @@ def finetune(request: FinetuneRequest, reporter: Reporter | None = None) -> RunD
         base = from_dict(start.meta["recipe"])
         encoder = build_encoder(base, tokenizer)
         recipe = _recipe(request, base, encoder)
+        encoder = build_encoder(recipe, tokenizer)  # --set may change its dropout
         problems = Problems()
         train, dev = _read(request, recipe, problems)
         task_class = registry.tasks.load(request.task).BUILD
