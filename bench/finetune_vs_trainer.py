@@ -130,11 +130,11 @@ class Prepared:
         """How many there are."""
         return len(getattr(self.task.config, "labels", ()))
 
-    def factors(self, updates: int | None = None) -> list[float]:
+    def factors(self) -> list[float]:
         """Our learning rate at every update as a share of the peak."""
         config = TrainConfig(warmup=WARM_UP, schedule="linear")
-        total = self.case.epochs * len(self.train.examples) / self.case.batch_size
-        return [learning_rate_factor(config, step / total) for step in range(updates or math.ceil(total))]
+        total = math.ceil(self.case.epochs * len(self.train.examples) / self.case.batch_size)
+        return [learning_rate_factor(config, step / total) for step in range(total)]
 
     def order(self, seed: int, updates: int) -> list[int]:
         """The examples that ours trains on, in order."""
@@ -159,14 +159,14 @@ def run_ours(prepared: Prepared, seed: int, **changes: Any) -> dict[str, Any]:
     Args:
         changes: further settings.
     """
-    case = prepared.case
+    case, files = prepared.case, prepared.files
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
         run = finetune(
             FinetuneRequest(
                 task=case.task,
                 run=start(),
-                train=prepared.files.train,
-                dev=prepared.files.judged,
+                train=files.train,
+                dev=files.judged,
                 output=Path(folder) / "run",
                 epochs=case.epochs,
                 batch_size=case.batch_size,
@@ -250,7 +250,7 @@ def check(case: Case) -> float:
         CACHE / "trainer",
         prepared.order(1, ours["updates"]),
     )
-    rates = np.abs(np.array(ours["rates"][1:]) - np.array(peer.rates[:-1]))  # the peer logs the next one
+    rates = np.abs(np.array(ours["rates"]) - np.array(peer.rates))
     apart = float(np.abs(np.array(ours["losses"]) - np.array(peer.losses)).max())
     print(f"  {case.name:<9} losses of {ours['updates']} updates: ours "
           + " ".join(f"{loss:.4f}" for loss in ours["losses"])
@@ -351,6 +351,7 @@ def main() -> None:
     torch.set_num_threads(asked.threads)
     warnings.filterwarnings("ignore", message=".*pin_memory.*")
     transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     cases = [case for case in CASES if not asked.only or case.name in asked.only]
     trial = asked.dev or asked.examples is not None
     if trial:
