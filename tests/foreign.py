@@ -47,14 +47,24 @@ def small_tokenizer(kind: Any = "wordpiece") -> Tokenizer:
 
 
 def random_imported(
-    name: str, objectives: list[str], kind: Any = "wordpiece", scale: float = 0.15, **changes: Any
+    name: str,
+    objectives: list[str],
+    kind: Any = "wordpiece",
+    scale: float = 0.15,
+    sections: dict[str, Any] | None = None,
+    **changes: Any,
 ) -> Imported:
-    """A model with random weights, biases and norms included."""
+    """A model with random weights, biases and norms included.
+
+    Args:
+        sections: of the recipe, for objectives and tasks that cannot do with their defaults.
+    """
     tokenizer = small_tokenizer(kind)
     fields = registry.models.load(name).ENTRY.config.model_fields
     sizes = {**SIZES, "vocab_size": tokenizer.vocab_size, **changes}
     model = {key: value for key, value in sizes.items() if key in fields}
-    recipe = from_dict({"architecture": name, "objectives": objectives, "model": model})
+    described = {"architecture": name, "objectives": objectives, "model": model}
+    recipe = from_dict({**described, **(sections or {})})
     encoder = build_encoder(recipe, tokenizer)
     heads = build_heads(recipe, encoder, special_ids(tokenizer))
     generator = torch.Generator().manual_seed(1)
@@ -65,7 +75,7 @@ def random_imported(
         noise = torch.randn(p.shape, generator=generator) * scale
         tensors[key] = noise + 1.0 if key.endswith("norm.weight") else noise
     source = {"kind": "test", "path": "nowhere", "files": {}}
-    return Imported(name, model, objectives, tensors, tokenizer, source)
+    return Imported(name, model, objectives, tensors, tokenizer, source, sections or {})
 
 
 def random_run(folder: Path, name: str, **changes: Any) -> RunDirectory:

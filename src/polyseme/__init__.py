@@ -27,10 +27,13 @@ if TYPE_CHECKING:
     from polyseme.infer.generate import generate, generate_stream
     from polyseme.infer.load import Loaded, load
     from polyseme.infer.neighbours import neighbours
+    from polyseme.infer.predict import Predictor
     from polyseme.infer.score import score, score_continuations
+    from polyseme.study.evaluate import evaluate
     from polyseme.text.corpus import Corpus, TextConfig
     from polyseme.text.tokenizers import Tokenizer, TokenizerConfig
     from polyseme.train.budget import Budget
+    from polyseme.train.finetune import FinetuneRequest, finetune
     from polyseme.train.pretrain import PretrainRequest, pretrain
     from polyseme.train.run import RunDirectory
 
@@ -38,8 +41,10 @@ __all__ = [
     "Budget",
     "Corpus",
     "EncodedText",
+    "FinetuneRequest",
     "Loaded",
     "PolysemeError",
+    "Predictor",
     "PretrainRequest",
     "Reporter",
     "RunDirectory",
@@ -50,8 +55,10 @@ __all__ = [
     "embed",
     "embed_file",
     "encode",
+    "evaluate",
     "export_model",
     "fill",
+    "finetune",
     "generate",
     "generate_stream",
     "import_model",
@@ -67,7 +74,9 @@ _HOMES = {
     "Budget": "polyseme.train.budget",
     "Corpus": "polyseme.text.corpus",
     "EncodedText": "polyseme.infer.encode",
+    "FinetuneRequest": "polyseme.train.finetune",
     "Loaded": "polyseme.infer.load",
+    "Predictor": "polyseme.infer.predict",
     "PretrainRequest": "polyseme.train.pretrain",
     "Reporter": "polyseme.core.reporter",
     "RunDirectory": "polyseme.train.run",
@@ -77,8 +86,10 @@ _HOMES = {
     "embed": "polyseme.infer.embed",
     "embed_file": "polyseme.infer.embed_file",
     "encode": "polyseme.infer.encode",
+    "evaluate": "polyseme.study.evaluate",
     "export_model": "polyseme.formats.registry",
     "fill": "polyseme.infer.fill",
+    "finetune": "polyseme.train.finetune",
     "generate": "polyseme.infer.generate",
     "generate_stream": "polyseme.infer.generate",
     "import_model": "polyseme.formats.registry",

@@ -34,6 +34,8 @@ VERBS = (
     ("inspect", _TRAIN, "Say what a run is, what it was trained on, how it went and where it is now."),
     ("import", _USE, "Take in a model of another program."),
     ("export", _USE, "Write a run in the format of another program."),
+    ("predict", _USE, "Say what an adapted run makes of every text of a file: labels, tags, answers."),
+    ("evaluate", _USE, "Measure an adapted run on a labelled file, or test two runs against each other."),
     ("fill", _USE, "Complete a text at its [MASK]s."),
     ("generate", _USE, "Continue a text."),
     ("score", _USE, "Say how probable every line of a file is."),

@@ -18,6 +18,7 @@ def run(
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     format: str | None = None,
+    task: str | None = None,
     json: Json = False,
 ) -> None:
     """Take in a model of another program; the run can be used, trained on (pretrain --init) and exported again.
@@ -28,13 +29,14 @@ def run(
         source: a folder or file: transformers, sentence-transformers, word vectors.
         output: the run folder to write.
         format: what the source is, where it does not show: see polyseme list formats.
+        task: classify or pair: whether a head for texts reads one text or two, where the source does not say.
         json: print one JSON document: {"model", "path", "parameters", "vocab_size", "objectives", "imported"}.
     """
     from polyseme.cli.progress import open_reporter
     from polyseme.formats.registry import import_model
 
     with closed_after(open_reporter()) as reporter:
-        run = import_model(source, output, format, reporter)
+        run = import_model(source, output, format, reporter, task)
     recipe, imported = run.meta["recipe"], run.meta["imported"]
     if json:
         emit_json(
@@ -53,4 +55,6 @@ def run(
         emit(f"{run.meta['model']}, {run.meta['parameters']:,} parameters: {heads}")
     for name in imported.get("left_out", []):
         say(f"left out: {name}, of a head that polyseme does not have")
+    for note in imported.get("notes", []):
+        say(f"note: {note}")
     closing(wrote=[output], then=[use_command(recipe, output), command("polyseme", "inspect", output)])

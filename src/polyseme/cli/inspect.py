@@ -3,43 +3,72 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from polyseme.cli.options import Json
-from polyseme.cli.output import closing, command, emit, emit_json, use_command
+from polyseme.cli.output import closing, command, emit, emit_json, say, use_command
+from polyseme.errors import ConfigError
+
+if TYPE_CHECKING:
+    from polyseme.train.run import RunDirectory
 
 
 def run(
-    folder: Annotated[Path, Parameter(name="RUN")],
-    /,
-    *,
+    *folders: Annotated[Path, Parameter(name="RUN")],
     chart: Path | None = None,
+    mix: Path | None = None,
     json: Json = False,
 ) -> None:
     """Say what a run is, what it was trained on, how it went and where it is now.
 
     Args:
-        folder: the run folder; a run that is still training may be inspected too.
-        chart: also draw the loss curve into this file (.svg, .png or .html).
-        json: print one JSON document.
+        folders: the run folder; several are told one after the other. A run that is still training may be
+            inspected, too.
+        chart: also draw the loss curve of the run into this file (.svg, .png or .html).
+        mix: also draw the learned layer mixes of the runs side by side into this file: layers by tasks.
+        json: print one JSON document; of several runs a list.
     """
     from polyseme.report.run_summary import summarize, summary_text
     from polyseme.train.run import RunDirectory
 
-    opened = RunDirectory.open(folder)
-    summary = summarize(opened)
+    if not folders:
+        raise ConfigError("no run is named", fix="polyseme inspect RUN")
+    if chart is not None and len(folders) > 1:
+        raise ConfigError("a loss curve is of one run", got=f"{len(folders)} runs", fix="--mix, or one RUN")
+    runs = [RunDirectory.open(folder) for folder in folders]
+    summaries = [summarize(opened) for opened in runs]
     if json:
-        emit_json(summary)
+        emit_json(summaries if len(runs) > 1 else summaries[0])
     else:
-        emit(summary_text(summary))
+        emit("\n\n".join(summary_text(summary) for summary in summaries))
     if chart is not None:
         from polyseme.report.loss_chart import write_loss_chart
 
-        write_loss_chart(opened.metrics(), [chart], f"{summary['model']}: loss")
+        title, unit = f"{summaries[0]['model']}: loss", "nats per predicted token"
+        if "task" in summaries[0]:
+            title, unit = f"{summaries[0]['task']} on {summaries[0]['model']}: loss", "mean of the examples"
+        write_loss_chart(runs[0].metrics(), [chart], title, unit)
+    if mix is not None:
+        from polyseme.report.mix_chart import write_mix_chart
+
+        if note := write_mix_chart(runs, [mix]):
+            say(f"note: {note}")
     closing(
-        wrote=[chart] if chart is not None else [],
-        then=([use_command(opened.meta["recipe"], folder)] if "recipe" in opened.meta else [])
-        + ([] if chart is not None else [command("polyseme", "inspect", folder, "--chart", "loss.svg")]),
+        wrote=[path for path in (chart, mix) if path is not None],
+        then=_next(runs, summaries, drawn=chart is not None or mix is not None),
     )
+
+
+def _next(runs: list[RunDirectory], summaries: list[dict[str, Any]], drawn: bool) -> list[str]:
+    """What is useful next: the run's use, and its picture."""
+    opened, summary = runs[0], summaries[0]
+    found = [use_command(opened.meta["recipe"], opened.path)] if "recipe" in opened.meta else []
+    if drawn:
+        return found
+    if all(one.get("mix") for one in summaries):
+        return [*found, command("polyseme", "inspect", *(run.path for run in runs), "--mix", "mix.svg")]
+    if "imported" in summary:  # its losses are somebody else's
+        return found
+    return [*found, command("polyseme", "inspect", opened.path, "--chart", "loss.svg")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -10,6 +9,7 @@ from cyclopts import Parameter
 
 from polyseme.cli.options import Json
 from polyseme.cli.output import closing, command, emit, emit_json, say
+from polyseme.report.figures import width
 
 _MARKS = {"entity": ("⟦", "⟧"), "phrase": ("⟨", "⟩"), "basic": ("‹", "›")}
 _OUTCOMES = {"masked": "hidden", "random": "replaced", "kept": "kept as it is"}
@@ -59,9 +59,9 @@ def _block(text: str, line: dict[str, Any]) -> str:
     body = [head, f"  {line['masked']}"]
     if line["cut"]:
         body.insert(1, f"  {_cut(text, line['cut'])}")
-    widths = [max((_width(row[i]) for row in rows), default=0) for i in range(3)]
+    widths = [max((width(row[i]) for row in rows), default=0) for i in range(3)]
     for row in rows:
-        cells = [cell + " " * (w - _width(cell)) for cell, w in zip(row, widths, strict=False)]
+        cells = [cell + " " * (w - width(cell)) for cell, w in zip(row, widths, strict=False)]
         body.append(("    " + "  ".join([*cells, row[3]])).rstrip())
     return "\n".join(body)
 
@@ -89,8 +89,3 @@ def _cut(text: str, cut: Sequence[Sequence[Any]]) -> str:
         parts += [text[at:start], opening, text[start:end], closing_mark]
         at = end
     return "".join([*parts, text[at:]]).replace("\n", " ")
-
-
-def _width(text: str) -> int:
-    """Columns of a terminal: Chinese characters take two."""
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)

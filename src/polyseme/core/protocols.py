@@ -125,6 +125,57 @@ class Objective(Protocol):
     # and then has `use(knowledge)`, called once before it prepares a batch.
 
 
+class Task(Objective, Protocol):
+    """An objective whose labels come from people: it also reads files, decodes what its head says, and names figures.
+
+    A file in tasks/ registers one as BUILD(config, special, seed) and its configuration as CONFIG; its section of a
+    recipe holds what was learned about the labels, so that a run needs no file to be used. Records are those of
+    text/labelled. Its head says in `reads` what it needs of an encoder: the last layer "at" the targets, the whole
+    "last" layer, "all" layers, or "none".
+    """
+
+    @classmethod
+    def read(
+        cls, path: Any, config: Any, columns: Mapping[str, str], problems: Any, labelled: bool = True
+    ) -> Iterator[Any]:
+        """Records of a file, one by one; what is wrong is counted in `problems`."""
+        ...
+
+    @classmethod
+    def learn(cls, config: Any, records: Sequence[Any], encoder: Any) -> Any:
+        """The configuration with what training records and encoder decide: labels, pooling.
+
+        Raises:  CorpusError: nothing can be learned from them.
+        """
+        ...
+
+    def encode(self, records: Sequence[Any], tokenizer: Any, encoder: Any) -> Any:
+        """Examples of records, one each or several windows, with what the head should say."""
+        ...
+
+    def use(self, data: Any) -> None:
+        """The examples that `prepare` is asked about, by their numbers."""
+        ...
+
+    def outputs(self, encoding: Encoding, head: nn.Module, batch: Batch) -> list[Any]:
+        """What the head says of every example of a batch, as arrays."""
+        ...
+
+    def tune(self, data: Any, outputs: Sequence[Any]) -> dict[str, Any]:
+        """What is decided on dev, such as a threshold; JSON-able."""
+        ...
+
+    def predictions(
+        self, data: Any, outputs: Sequence[Any], decoding: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """What is said of every record, JSON-able, with probabilities and character offsets."""
+        ...
+
+    def measures(self, records: Sequence[Any], predictions: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+        """Figures by name, the main one first, each of which can be resampled (tasks/metrics/measure.py)."""
+        ...
+
+
 class Learner(Protocol):
     """What the trainer drives: one update at a time, with a state that can be saved."""
 

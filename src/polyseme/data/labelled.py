@@ -1,6 +1,6 @@
 """Labelled examples to batches: so many examples an update, in an order of their own every epoch, without padding.
 
-examples ──order(epoch)──► batch_size of them ──pack──► rows as long as the longest ──► Batch
+examples ──order(epoch)──► batch_size of them ──tight_rows──► rows as long as the longest, or longer ──► Batch
 
 The rows of a batch hold several examples where they fit: short texts cost what they are long, not what the longest
 text of the batch is.
@@ -8,6 +8,7 @@ text of the batch is.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -23,6 +24,12 @@ from polyseme.data.loader import Preparer, in_background, to_batch
 from polyseme.data.packing import collate, pack
 
 IntArray = npt.NDArray[np.int64]
+ATTENTION_DOUBLES = 768
+"""Length of a row at which attention about doubles the cost of a token, for encoders 384 wide (docs/LOG.md)."""
+SLACK = 1.03
+"""Rows are tried that would hold the batch if so little more than its tokens were needed."""
+TRIED = 6
+"""Numbers of rows that are tried, each with one row fewer."""
 Unknown = tuple[tuple[int, str], ...]
 """Places in an example, and the words there that are not in the vocabulary."""
 
@@ -69,16 +76,15 @@ class ExampleLoader:
         return self.of(self.numbers(counter, count), counter, progress)
 
     def of(self, numbers: Sequence[int], counter: int = 0, progress: float = 0.0) -> Batch:
-        """These examples, in rows as long as the longest of them."""
+        """These examples, in rows at least as long as the longest of them."""
         lengths = self.lengths[list(numbers)]
-        longest = int(lengths.max())
-        offsets, members = pack(lengths, longest)
+        length, offsets, members = tight_rows(lengths)
         rows = [
             [self._examples[numbers[i]] for i in members[offsets[r] : offsets[r + 1]]]
             for r in range(len(offsets) - 1)
         ]
         counters = np.arange(counter, counter + len(rows))
-        batch = to_batch(collate(rows, longest, self._special, counters, progress), self._objectives)
+        batch = to_batch(collate(rows, length, self._special, counters, progress), self._objectives)
         return batch if self._unknown is None else self._spelled(batch)
 
     def stream(
@@ -105,6 +111,35 @@ class ExampleLoader:
             for place, word in self._unknown[number]:
                 flat[first + place] = found.setdefault(word, self._vocab_size + len(found))
         return replace(batch, ids=ids, spelling=spelling(list(found))) if found else batch
+
+
+def tight_rows(lengths: IntArray) -> tuple[int, IntArray, IntArray]:
+    """Pack a batch into rows whose length suits it: somewhat more than the longest example often leaves less padding.
+
+    Of a few lengths the one with the least cost is taken, where a token costs the more the longer its row is: attention
+    is quadratic in it.
+
+    Args:
+        lengths: tokens of every example.
+    Returns the length, and what `pack` gives for it.
+    """
+    longest, total = int(lengths.max()), int(lengths.sum())
+    offsets, members = pack(lengths, longest)
+    best = longest, offsets, members
+    most = len(offsets) - 1
+    least = _cost(most, longest)
+    for fewer in range(most - 1, max(0, most - 1 - TRIED), -1):
+        length = max(longest, math.ceil(SLACK * total / fewer))
+        if _cost(fewer, length) >= least:
+            continue
+        offsets, members = pack(lengths, length)
+        if (cost := _cost(len(offsets) - 1, length)) < least:
+            least, best = cost, (length, offsets, members)
+    return best
+
+
+def _cost(rows: int, length: int) -> float:
+    return rows * length * (1 + length / ATTENTION_DOUBLES)
 
 
 def spelling(words: Sequence[str]) -> torch.Tensor:

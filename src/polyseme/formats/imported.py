@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,14 @@ from torch import Tensor
 
 from polyseme.core.version import __version__
 from polyseme.data.new_folder import new_folder
-from polyseme.errors import CheckpointError
+from polyseme.errors import CheckpointError, ConfigError
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.train import card
 from polyseme.train.building import build_encoder, build_heads, special_ids
 from polyseme.train.recipe import Recipe, from_dict
 from polyseme.train.run import RunDirectory, write_atomic
 
-__all__ = ["Imported", "file_digests", "write_run"]
+__all__ = ["Imported", "as_task", "file_digests", "write_run"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Imported:
         tensors: float32, by our names: "encoder.…" and "heads.NAME.…".
         tokenizer: text to ids.
         source: where it came from, JSON-able: at least {"kind", "path", "files": SHA-256 by name}.
+        sections: of the recipe, for tasks among the objectives: their labels and the like.
+        decoding: what a task's predictions need beside its head; see `train/finetune.py`.
         embedding: how a vector of a text is made, {"pool": "mean" | "cls" | "max" | "last", "normalize", "max_length"},
             where the source says so.
     """
@@ -50,6 +52,8 @@ class Imported:
     tensors: dict[str, Tensor]
     tokenizer: Tokenizer
     source: dict[str, Any] = field(default_factory=dict)
+    sections: dict[str, dict[str, Any]] = field(default_factory=dict)
+    decoding: dict[str, Any] = field(default_factory=dict)
     embedding: dict[str, Any] | None = None
 
     def recipe(self) -> Recipe:
@@ -57,9 +61,45 @@ class Imported:
 
         Raises:  ConfigError: the model's fields do not fit together.
         """
-        return from_dict(
-            {"architecture": self.architecture, "objectives": self.objectives, "model": self.model}
+        described = {
+            "architecture": self.architecture,
+            "objectives": self.objectives,
+            "model": self.model,
+        }
+        return from_dict({**described, **self.sections})
+
+
+_TEXTS = ("classify", "pair")
+
+
+def as_task(imported: Imported, task: str) -> Imported:
+    """The same head for one text (classify) or for two (pair), which files of others do not tell apart.
+
+    Raises:  ConfigError: there is no such head, or it is another task's.
+    """
+    (found, *others) = imported.objectives or [""]
+    if found == task and not others:
+        return imported
+    if task not in _TEXTS or found not in _TEXTS:
+        raise ConfigError(
+            f"there is no head for {task}",
+            got=", ".join(imported.objectives) or "the encoder alone",
+            where=imported.source.get("path"),
+            fix="leave --task out" if found else f"polyseme finetune {task} RUN --train FILE -o RUN2",
         )
+    old, new = f"heads.{found}.", f"heads.{task}."
+    tensors = {
+        new + name.removeprefix(old) if name.startswith(old) else name: tensor
+        for name, tensor in imported.tensors.items()
+    }
+    source = {k: v for k, v in imported.source.items() if k != "notes"}
+    return replace(
+        imported,
+        objectives=[task],
+        tensors=tensors,
+        sections={task: imported.sections[found]},
+        source=source,
+    )
 
 
 def write_run(imported: Imported, output: Path) -> RunDirectory:
@@ -82,6 +122,7 @@ def write_run(imported: Imported, output: Path) -> RunDirectory:
         "parameters": sum(tensor.numel() for tensor in tensors.values()),
         "imported": imported.source,
         "embedding": imported.embedding,
+        **({"decoding": imported.decoding} if imported.decoding else {}),
         "versions": {
             "polyseme": __version__,
             "torch": torch.__version__,

@@ -1,10 +1,12 @@
 """Export of neural models to ONNX: any batch, any length, checked in onnxruntime before it is kept.
 
-    inputs    input_ids (B, T), attention_mask (B, T) with 0 at padding; token_type_ids (B, T) of bert and ernie;
-              spelling (N, L) of an elmo that reads letters
+    inputs    input_ids (B, T), attention_mask (B, T) with 0 at padding; token_type_ids (B, T) of bert and ernie, and
+              of a head that compares two texts; spelling (N, L) of an elmo that reads letters
     outputs   last_hidden_state (B, T, hidden_size), and what the run's heads say: logits (B, T, vocab_size) of a
               language model, forward_logits and backward_logits of elmo, seq_relationship_logits (B, 2) of
-              next-sentence prediction. A position of padding gives numbers without meaning.
+              next-sentence prediction. A run that was adapted to a task: logits (B, labels) of texts, (B, T, tags) of
+              tokens (a CRF's transitions stay in the run), (B, T, 2) of where an answer begins and ends. A position of
+              padding gives numbers without meaning.
 
 Words of elmo that are not in its vocabulary have the ids vocab_size, vocab_size + 1, …; row i of `spelling` holds the
 Unicode code points of the word vocab_size + i, with zeros after them. Without such words, pass one row of one zero.
@@ -12,21 +14,32 @@ Unicode code points of the word vocab_size + i, with zeros after them. Without s
 
 from __future__ import annotations
 
+import json
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import tokenizers as hf
 import torch
 from torch import Tensor, nn
 
 from polyseme.core.reporter import NullReporter, Reporter
-from polyseme.core.types import Batch
+from polyseme.core.types import Batch, Encoding
 from polyseme.data.new_folder import new_folder
 from polyseme.errors import CheckpointError, ConfigError
+from polyseme.formats._dense_heads import (
+    check_exportable,
+    dense_logits,
+    is_of_task,
+    plain_logits,
+    reads_types,
+    separators_of,
+)
+from polyseme.formats.huggingface.heads import tokenizer_of
 from polyseme.formats.opened import Opened, open_run
 from polyseme.formats.registry import Written
 from polyseme.layers.charcnn import BEGIN, END, PADDING, UNKNOWN
@@ -35,6 +48,7 @@ from polyseme.objectives.bidirectional_lm import BidirectionalLMHead
 from polyseme.objectives.causal_lm import CausalLMHead
 from polyseme.objectives.masked_lm import MaskedLMHead
 from polyseme.objectives.next_sentence import NextSentenceHead
+from polyseme.text.tokenizers import Tokenizer
 
 __all__ = ["Exported", "export_onnx", "run_inputs"]
 
@@ -54,7 +68,8 @@ def export_onnx(run: Path | str, output: Path | str, reporter: Reporter | None =
         output: a new folder.
         reporter: told of the progress.
     Raises:  RunError: there is no run, or the folder holds something.
-             ConfigError: onnx, onnxscript or onnxruntime is not installed, or the model has no weights to export.
+             ConfigError: onnx, onnxscript or onnxruntime is not installed, the model has no weights to export, or a
+             head has an LSTM.
              CheckpointError: onnxruntime computes something else; nothing is written.
     """
     runtime = _libraries()
@@ -67,6 +82,7 @@ def export_onnx(run: Path | str, output: Path | str, reporter: Reporter | None =
             expected="a run of word2vec, elmo or a transformer",
             where=opened.run.path,
         )
+    check_exportable(opened)
     wanted = [
         (inputs, _computed(opened, inputs))
         for inputs in (run_inputs(opened, *shape) for shape in _shapes(opened))
@@ -76,7 +92,7 @@ def export_onnx(run: Path | str, output: Path | str, reporter: Reporter | None =
         reporter.stage("exporting", 0, 2)
         file = folder / "model.onnx"
         _write(module, wanted[0][0], file)
-        opened.tokenizer.save(folder / "tokenizer.json")
+        _tokenizer(opened).save(folder / "tokenizer.json")
         reporter.stage("exporting", 1, 2, "comparing with onnxruntime")
         session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
         difference = max(_difference(session, inputs, outputs) for inputs, outputs in wanted)
@@ -107,6 +123,7 @@ class Exported(nn.Module):
     def __init__(self, opened: Opened) -> None:
         super().__init__()
         self.encoder, self.heads = opened.encoder, opened.heads
+        self.separators = separators_of(opened)
         if isinstance(self.encoder, Elmo):
             self.encoder.words = _Words(self.encoder.words)  # type: ignore[assignment]
 
@@ -126,14 +143,35 @@ class Exported(nn.Module):
             first=torch.zeros(0, dtype=torch.long),
             spelling=spelling,
         )
-        return _outputs(self.encoder.encode(batch).last, self.heads)
+        encoding = self.encoder.encode(batch, keep=_kept(self.heads))
+        static = self.encoder.reach == "none"
+        return _outputs(encoding, self.heads, batch, self.separators, static, dense_logits)
 
 
-def _outputs(last: Tensor, heads: nn.ModuleDict) -> dict[str, Tensor]:
-    """The last layer, and what the heads say of it."""
+def _kept(heads: nn.ModuleDict) -> Literal["last", "all"]:
+    """Which layers the heads read."""
+    return "all" if any(getattr(head, "reads", "last") == "all" for head in heads.values()) else "last"
+
+
+def _outputs(
+    encoding: Encoding,
+    heads: nn.ModuleDict,
+    batch: Batch,
+    separators: Sequence[int],
+    static: bool,
+    of_task: Callable[[Any, Encoding, Batch, Sequence[int], bool], Tensor],
+) -> dict[str, Tensor]:
+    """The last layer, and what the heads say.
+
+    Args:
+        of_task: what the head of a task says.
+    """
+    last = encoding.last
     result = {"last_hidden_state": last}
     for head in heads.values():
-        if isinstance(head, MaskedLMHead | CausalLMHead):
+        if is_of_task(head):
+            result["logits"] = of_task(head, encoding, batch, separators, static)
+        elif isinstance(head, MaskedLMHead | CausalLMHead):
             result["logits"] = head.logits(last)
         elif isinstance(head, NextSentenceHead):
             result["seq_relationship_logits"] = head(last[:, 0])
@@ -203,7 +241,10 @@ def run_inputs(opened: Opened, rows: int, length: int, seed: int = 0) -> Inputs:
     filled = torch.linspace(length, max(1, length // 3), rows).long()
     mask = (torch.arange(length) < filled[:, None]).long()
     inputs = {"input_ids": ids * mask, "attention_mask": mask}
-    if hasattr(opened.encoder, "token_type_embeddings"):
+    if any(map(is_of_task, opened.heads.values())):
+        for i, id in enumerate(separators_of(opened)):
+            inputs["input_ids"][:, min(i, length - 1)] = id
+    if hasattr(opened.encoder, "token_type_embeddings") or reads_types(opened.heads):
         inputs["token_type_ids"] = mask * (torch.arange(length) >= filled[:, None] // 2).long()
     if getattr(opened.encoder, "open_vocabulary", False):
         words = ["unheard", "of", "字x\U0001f600"]
@@ -230,7 +271,18 @@ def _computed(opened: Opened, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]
         first=torch.arange(0, ids.numel(), ids.size(1)),
         spelling=inputs.get("spelling"),
     )
-    return _outputs(opened.encoder.encode(batch).last, opened.heads)
+    encoding = opened.encoder.encode(batch, keep=_kept(opened.heads))
+    static = opened.encoder.reach == "none"
+    return _outputs(encoding, opened.heads, batch, separators_of(opened), static, plain_logits)
+
+
+def _tokenizer(opened: Opened) -> Tokenizer:
+    """The run's; that of a task puts the separators between two texts, too."""
+    tokenizer = opened.tokenizer
+    if not any(map(is_of_task, opened.heads.values())):
+        return tokenizer
+    spec = json.dumps(tokenizer_of(tokenizer, types=True), ensure_ascii=False)
+    return Tokenizer(hf.Tokenizer.from_str(spec), tokenizer.roles.settings())
 
 
 def _difference(session: Any, inputs: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> float:
@@ -238,11 +290,11 @@ def _difference(session: Any, inputs: Mapping[str, Tensor], wanted: Mapping[str,
     found = session.run(list(wanted), {name: tensor.numpy() for name, tensor in inputs.items()})
     real = inputs["attention_mask"].bool().numpy()
     largest = 0.0
-    for got, (name, expected) in zip(found, wanted.items(), strict=True):
+    for got, expected in zip(found, wanted.values(), strict=True):
         ours = expected.numpy()
         if got.shape != ours.shape:
             return float("inf")
-        theirs, ours = (got, ours) if name == "seq_relationship_logits" else (got[real], ours[real])
+        theirs, ours = (got, ours) if ours.ndim == 2 else (got[real], ours[real])
         same = theirs == ours  # -inf among them
         gap = np.abs(np.where(same, 0.0, theirs) - np.where(same, 0.0, ours))
         largest = max(largest, float(np.nan_to_num(gap, nan=np.inf).max(initial=0.0)))

@@ -79,7 +79,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         "huggingface",
-        "Directories of transformers: BERT, ERNIE, ModernBERT, GPT-2, Qwen3; read and written.",
+        "Directories of transformers: BERT, ERNIE, ModernBERT, GPT-2, Qwen3, heads of tasks too; read and written.",
         detect="huggingface.importer:detect",
         read="huggingface.importer:read_model",
         write="huggingface.exporter:write_model",
@@ -109,7 +109,11 @@ FORMATS: tuple[Format, ...] = (
 
 
 def import_model(
-    source: Path | str, output: Path | str, format: str | None = None, reporter: Reporter | None = None
+    source: Path | str,
+    output: Path | str,
+    format: str | None = None,
+    reporter: Reporter | None = None,
+    task: str | None = None,
 ) -> RunDirectory:
     """Read a model of another program and write it as a run.
 
@@ -118,13 +122,14 @@ def import_model(
         output: the run directory to write; new or empty.
         format: an entry's name; None = what the source looks like.
         reporter: told of the progress of large files.
-    Raises:  ConfigError: an unknown format, or settings of the model that polyseme cannot honour.
+        task: what a head that came along is for: classify (one text) or pair (two); None = as the source shows.
+    Raises:  ConfigError: an unknown format, settings of the model that polyseme cannot honour, or no head for the task.
              CheckpointError: damaged files; missing, unknown or misshapen tensors; a pickle or another kind that is not
              read.  RunError: there is no such source, or the output holds something.  InputError: not a path.
     Example:
         import_model("all-MiniLM-L6-v2", "runs/minilm")
     """
-    from polyseme.formats.imported import write_run
+    from polyseme.formats.imported import as_task, write_run
 
     path, target = _path(source, "source"), _path(output, "output")
     if not path.exists():
@@ -134,7 +139,8 @@ def import_model(
     _check_free(target)
     entry = _named(format, "read") if format is not None else _detected(path)
     assert entry.read is not None
-    return write_run(entry.call(entry.read, path, reporter=reporter), target)
+    imported = entry.call(entry.read, path, reporter=reporter)
+    return write_run(imported if task is None else as_task(imported, task), target)
 
 
 def export_model(

@@ -227,7 +227,7 @@ def write_model(run: Path, output: Path) -> Written:
     length = min(own.get("max_length") or longest, longest)
     width = int(opened.encoder.config.hidden_size)
     with new_folder(output) as folder, saving(output):
-        files, notes = model_files(opened, folder)
+        files, notes = model_files(opened, folder, tasks=False)
         if opened.encoder.reach == "left":
             _as_encoder(opened.tokenizer, folder)
         if not own.get("separators") and pool != "cls":

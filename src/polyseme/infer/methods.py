@@ -10,6 +10,7 @@ and makes arrays of the answers. One string in gives one result, several give se
     generate    continuations                     infer/generate.py
     score       log-likelihoods                   infer/score.py
     neighbours  words near a word                 infer/neighbours.py
+    predict     labels, tags, answers             infer/predict.py
 
 and, in infer/zero_shot.py, choose, summarize, answer and translate.
 """
@@ -245,10 +246,29 @@ class Methods(ZeroShot):
         found = [neighbours(self._loaded, word, context, top) for word in some]
         return found[0] if single else found
 
+    def predict(self, texts: Any, threshold: float | None = None) -> Any:
+        """What a run that was adapted to a task says of texts.
+
+        Args:
+            texts: one or several; for the task pair tuples of two texts, for qa tuples (question, context): a tuple
+                is one, a list of tuples are several. For tag, words and single Chinese characters are tagged.
+            threshold: of questions without an answer, in place of the one that was tuned on dev.
+        Returns a dict an input: for classify and pair label, probability and probabilities (or labels, or value), for
+        tag tokens and spans with places in the text, for qa the answer with its place and probability.
+        Raises:  InputError: not what the task reads.  ConfigError: the run was not adapted to a task.
+        """
+        from polyseme.infer.predict import Predictor, records_of
+
+        predictor = Predictor(self._loaded, threshold)
+        records, single = records_of(predictor.name, texts)
+        found = list(predictor.predict(records))
+        return found[0] if single else found
+
     @property
     def abilities(self) -> tuple[str, ...]:
         """The methods that this run has an answer for."""
         from polyseme.infer.generate import decoder_head
+        from polyseme.infer.predict import task_of
         from polyseme.infer.score import kind_of
         from polyseme.train.card import has_neighbours
 
@@ -269,6 +289,7 @@ class Methods(ZeroShot):
             "score": can(kind_of),
             "choose": can(kind_of),
             "neighbours": has_neighbours({"objectives": loaded.recipe.objectives}),
+            "predict": can(task_of),
         }
         return ("encode", "embed", "similarity", *(name for name, has in found.items() if has))
 

@@ -13,10 +13,14 @@ import torch
 
 from polyseme.core import registry
 from polyseme.data.labelled import ExampleLoader
-from polyseme.errors import ConfigError, CorpusError
+from polyseme.errors import ConfigError, CorpusError, InputError
+from polyseme.infer.columns import inherited
+from polyseme.infer.inputs import texts_of
 from polyseme.infer.load import Loaded
 from polyseme.infer.prepared import prepared
-from polyseme.text.labelled.records import Problems
+from polyseme.text.clean import replace_surrogates
+from polyseme.text.labelled.located import tokens_of
+from polyseme.text.labelled.records import Problems, QuestionRecord, TagRecord, TextRecord
 from polyseme.train.adaptation import decoding_of, outputs_of
 from polyseme.train.gradient import read_layers
 
@@ -32,7 +36,8 @@ class Predictor:
 
     Args:
         loaded: a run that `finetune` made.
-        threshold: of questions without an answer, in place of the one that was tuned on dev.
+        threshold: of questions without an answer, in place of the one that was tuned on dev; with it, a run that always
+            answers (one that was imported, say) may say that there is none.
     Raises:  ConfigError: the run was not adapted to a task.
 
     Example:
@@ -43,7 +48,10 @@ class Predictor:
     def __init__(self, loaded: Loaded, threshold: float | None = None) -> None:
         self.loaded = loaded
         self.name = task_of(loaded)
-        self.config = loaded.recipe.section(self.name)
+        recipe = loaded.recipe
+        if threshold is not None and self.name == "qa":
+            recipe = recipe.with_section("qa", unanswerable=True)
+        self.config = recipe.section(self.name)
         self.task = registry.tasks.load(self.name).BUILD(self.config, loaded.special, 0)
         self.head: Any = loaded.heads[self.name]
         self.decoding: dict[str, Any] = {**loaded.run.meta.get("decoding", {}), **decoding_of(self.head)}
@@ -60,11 +68,13 @@ class Predictor:
         """Records of a file, one by one; `-` is the standard input.
 
         Args:
-            columns: our names of columns to the file's; None = those that the run was trained with.
+            columns: our names of columns to the file's; None = those that the run was trained with, where the file
+                can have them.
             problems: counts what is wrong.
             labelled: records without a label are of no use.
         """
-        asked = self.loaded.run.meta.get("adapted", {}).get("columns", {}) if columns is None else columns
+        trained = self.loaded.run.meta.get("adapted", {}).get("columns", {})
+        asked = inherited(trained, path, labelled) if columns is None else columns
         return self.task.read(path, self.config, asked, problems or Problems(), labelled)  # type: ignore[no-any-return]
 
     def predict(self, records: Iterable[Any]) -> Iterator[dict[str, Any]]:
@@ -105,6 +115,48 @@ def task_of(loaded: Loaded) -> str:
         where=loaded.run.path,
         fix=f"polyseme finetune classify {loaded.run.path} --train FILE -o RUN2",
     )
+
+
+def records_of(task: str, given: Any) -> tuple[list[Any], bool]:
+    """Records without labels of what was handed over, and whether that was a single one.
+
+    Args:
+        task: registry key.
+        given: a text or several; of the tasks on two texts, a tuple of two or several such tuples.
+    Raises:  InputError: it is neither.
+
+    Example:
+        >>> records, single = records_of("pair", ("A dog runs.", "An animal moves."))
+        >>> records[0].text_b, single
+        ('An animal moves.', True)
+    """
+    if task in ("pair", "qa"):
+        some, single = _twos(task, given)
+        if task == "pair":
+            return [TextRecord(str(n), a, b) for n, (a, b) in enumerate(some, 1)], single
+        return [QuestionRecord(str(n), a, b, None) for n, (a, b) in enumerate(some, 1)], single
+    texts, single = texts_of(given)
+    texts = [replace_surrogates(text) for text in texts]
+    if task == "tag":
+        return [TagRecord(str(n), text, tuple(tokens_of(text))) for n, text in enumerate(texts, 1)], single
+    return [TextRecord(str(n), text) for n, text in enumerate(texts, 1)], single
+
+
+def _twos(task: str, given: Any) -> tuple[list[tuple[str, str]], bool]:
+    """Raises:  InputError: neither a tuple of two texts nor several of them."""
+    single = isinstance(given, tuple) and len(given) == 2 and all(isinstance(text, str) for text in given)
+    wanted = "(question, context)" if task == "qa" else "(text, text)"
+    some = [given] if single else given
+    if isinstance(some, str | bytes | Mapping) or not isinstance(some, Iterable):
+        raise InputError(f"{task} reads tuples {wanted}", got=type(given).__name__)
+    found = []
+    for place, one in enumerate(some):
+        if not (
+            isinstance(one, list | tuple) and len(one) == 2 and all(isinstance(text, str) for text in one)
+        ):
+            raise InputError(f"{task} reads tuples {wanted}", got=f"{str(one)[:80]!r} as item {place}")
+        found.append((replace_surrogates(one[0]), replace_surrogates(one[1])))
+    return found, single
 
 
 def _without_gold(record: Any) -> Any:

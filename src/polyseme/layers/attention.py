@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from polyseme.core.types import Batch
+from polyseme.layers.dropout import attend_dropped, can_drop
 
 
 def example_mask(batch: Batch) -> Tensor | None:
@@ -63,6 +64,7 @@ def attend(
     torch's fused kernel, except for bfloat16 on CPUs, where its backward pass is several times slower than
     the plain products (docs/LOG.md). With `causal`, in place of a mask, token i sees tokens 0 … i. Queries may have
     several times as many heads as keys and values; neighbouring ones then share (Ainslie et al. 2023, section 2.2).
+    With dropout on CPUs it is `attend_dropped`, as torch has no fused kernel there.
 
     Shapes:  q: (B, H, Q, D).  k, v: (B, H / share, T, D).  mask: (B, 1, Q, T) boolean -> out: (B, H, Q, D)
     Source:  Vaswani et al. (2017), equation 1.
@@ -70,6 +72,11 @@ def attend(
     if dropout == 0.0 and q.device.type == "cpu" and _computes_in_bfloat16(q):
         return attend_plain(q, k, v, mask, causal)[0]
     k, v = _for_every_query_head(q, k), _for_every_query_head(q, v)
+    if dropout > 0.0 and can_drop(q):
+        if causal:
+            before = torch.ones(q.size(2), k.size(2), dtype=torch.bool).tril()
+            mask = before.expand(q.size(0), 1, -1, -1)
+        return attend_dropped(q, k, v, mask, dropout)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, is_causal=causal)
 
 

@@ -26,6 +26,7 @@ from polyseme.core.protocols import HeadStyle, ModelEntry
 from polyseme.core.types import Batch, Encoding, Keep, Reach
 from polyseme.layers.activation import activation
 from polyseme.layers.attention import attend, attend_plain, example_mask
+from polyseme.layers.dropout import Dropout
 from polyseme.layers.needed import Needed
 
 
@@ -82,7 +83,7 @@ class BertBlock(nn.Module):
         self.output = nn.Linear(config.intermediate_size, d)
         self.output_norm = nn.LayerNorm(d, eps=config.layer_norm_eps)
         self.act = activation(config.hidden_act)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
 
     def forward(
         self,
@@ -145,7 +146,7 @@ class Bert(nn.Module):
         self.position_embeddings = nn.Embedding(config.max_position_embeddings, d)
         self.token_type_embeddings = nn.Embedding(config.type_vocab_size, d)
         self.embedding_norm = nn.LayerNorm(d, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
         self.blocks = nn.ModuleList(BertBlock(config) for _ in range(config.num_hidden_layers))
         self.pool = BertPooler(d) if config.add_pooling_layer else None
         self.initialise()

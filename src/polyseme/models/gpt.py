@@ -26,6 +26,7 @@ from polyseme.core.types import Batch, Encoding, Keep, Reach
 from polyseme.layers.activation import activation
 from polyseme.layers.attention import attend, attend_plain, causal_mask
 from polyseme.layers.cache import KeyValueCache
+from polyseme.layers.dropout import Dropout
 from polyseme.layers.step import BlockParts, StepParts
 
 
@@ -77,7 +78,7 @@ class GptBlock(nn.Module):
         self.intermediate = nn.Linear(d, config.intermediate_size)
         self.output = nn.Linear(config.intermediate_size, d)
         self.act = activation(config.hidden_act)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
 
     def forward(
         self,
@@ -122,7 +123,7 @@ class Gpt(nn.Module):
         d = config.hidden_size
         self.word_embeddings = nn.Embedding(config.vocab_size, d)
         self.position_embeddings = nn.Embedding(config.max_position_embeddings, d)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
         self.blocks = nn.ModuleList(GptBlock(config, i) for i in range(config.num_hidden_layers))
         self.final_norm = nn.LayerNorm(d, eps=config.layer_norm_eps)
         self.initialise()

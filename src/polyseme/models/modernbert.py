@@ -27,6 +27,7 @@ from polyseme.core.protocols import HeadStyle, ModelEntry
 from polyseme.core.types import Batch, Encoding, Keep, Reach
 from polyseme.layers.activation import activation
 from polyseme.layers.attention import attend, attend_plain, example_mask, rotary_table, rotate, window_mask
+from polyseme.layers.dropout import Dropout
 from polyseme.layers.needed import Needed
 
 
@@ -94,8 +95,8 @@ class ModernBertBlock(nn.Module):
         self.input_and_gate = nn.Linear(d, 2 * m, bias=config.mlp_bias)
         self.output = nn.Linear(m, d, bias=config.mlp_bias)
         self.act = activation(config.hidden_activation)
-        self.residual_dropout = nn.Dropout(config.attention_dropout)
-        self.dropout = nn.Dropout(config.mlp_dropout)
+        self.residual_dropout = Dropout(config.attention_dropout)
+        self.dropout = Dropout(config.mlp_dropout)
 
     def forward(
         self,
@@ -156,7 +157,7 @@ class ModernBert(nn.Module):
         d = config.hidden_size
         self.word_embeddings = nn.Embedding(config.vocab_size, d)
         self.embedding_norm = nn.LayerNorm(d, eps=config.norm_eps, bias=config.norm_bias)
-        self.dropout = nn.Dropout(config.embedding_dropout)
+        self.dropout = Dropout(config.embedding_dropout)
         self.blocks = nn.ModuleList(ModernBertBlock(config, i) for i in range(config.num_hidden_layers))
         self.final_norm = nn.LayerNorm(d, eps=config.norm_eps, bias=config.norm_bias)
         self.initialise()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -98,3 +99,39 @@ def sparkline(values: Sequence[float], width: int, *, ascii_only: bool = False) 
     if high == low:
         return blocks[0] * columns
     return "".join(blocks[round((mean - low) / (high - low) * (len(blocks) - 1))] for mean in means)
+
+
+def width(text: str) -> int:
+    """Columns of a terminal: Chinese characters take two.
+
+    Example:
+        >>> width("ab"), width("中文")
+        (2, 4)
+    """
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
+    )
+
+
+def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
+    """Write rows as columns, two spaces apart.
+
+    Args:
+        rows: equally many cells each.
+        right: numbers of the columns that are set to the right.
+
+    Example:
+        >>> columns([["a", "1"], ["bcd", "10"]], right=[1])
+        ['a     1', 'bcd  10']
+    """
+    if not rows:
+        return []
+    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [
+            " " * (w - width(cell)) + cell if place in right else cell + " " * (w - width(cell))
+            for place, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines

@@ -1,8 +1,4 @@
-"""The loss curve of a run: train and held-out loss over minutes, with the unigram baseline as a line to pass.
-
-One Vega-Lite specification, drawn by altair, serves every format: .svg and .png are rendered without a browser,
-.html carries the drawing library inside, so it opens without a network.
-"""
+"""The loss curve of a run: train and held-out loss over minutes, with the unigram baseline as a line to pass."""
 
 from __future__ import annotations
 
@@ -11,25 +7,26 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polyseme.errors import ConfigError, InputError
+from polyseme.errors import InputError
+from polyseme.report.charts import check_formats, data, save
 
 if TYPE_CHECKING:
     import altair as alt
 
-FORMATS = (".svg", ".png", ".html")
-
 # Okabe and Ito's palette: told apart with every common kind of colour blindness, and in grey.
 _COLOURS = {"train": "#56B4E9", "held-out": "#D55E00", "unigram baseline": "#4D4D4D"}
 _DASHES = {"train": [1, 0], "held-out": [1, 0], "unigram baseline": [6, 4]}
+UNIT = "nats per predicted token"
 _POINTS = 200  # train losses shown at most: beyond that a line is a band of noise that hides the others
 
 
-def loss_chart(records: Iterable[Mapping[str, Any]], title: str = "Loss") -> alt.LayerChart:
+def loss_chart(records: Iterable[Mapping[str, Any]], title: str = "Loss", unit: str = UNIT) -> alt.LayerChart:
     """Draw the losses of a run.
 
     Args:
         records: lines of metrics.jsonl; uses seconds, loss, heldout_loss and unigram_loss (nats per predicted token).
         title: stands above the chart.
+        unit: of the losses.
 
     Raises:  InputError: no record has a loss, so there is nothing to draw.
     """
@@ -40,7 +37,7 @@ def loss_chart(records: Iterable[Mapping[str, Any]], title: str = "Loss") -> alt
         raise InputError("there is no loss to draw yet", fix="train for a few steps more")
     shown = [name for name in _COLOURS if any(row["curve"] == name for row in rows)]
     x = alt.X("minutes:Q", title="minutes of training", scale=alt.Scale(nice=False, zero=True))
-    y = alt.Y("loss:Q", title="loss (nats per predicted token)", scale=alt.Scale(zero=False, padding=12))
+    y = alt.Y("loss:Q", title=f"loss ({unit})", scale=alt.Scale(zero=False, padding=12))
     legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeWidth=3, symbolSize=300)
     colour = alt.Color(
         "curve:N",
@@ -59,7 +56,7 @@ def loss_chart(records: Iterable[Mapping[str, Any]], title: str = "Loss") -> alt
         alt.Tooltip("minutes:Q", format=".2f"),
         alt.Tooltip("loss:Q", format=".3f"),
     ]
-    base = alt.Chart(_data(rows)).encode(x=x, y=y, color=colour, tooltip=tooltip)
+    base = alt.Chart(data(rows)).encode(x=x, y=y, color=colour, tooltip=tooltip)
     train = base.transform_filter("datum.curve == 'train'").mark_line(strokeWidth=1.5, opacity=0.85)
     heldout = base.transform_filter("datum.curve == 'held-out'").mark_line(
         strokeWidth=3, point=alt.OverlayMarkDef(filled=True, size=36)
@@ -67,7 +64,7 @@ def loss_chart(records: Iterable[Mapping[str, Any]], title: str = "Loss") -> alt
     baseline = base.transform_filter("datum.curve == 'unigram baseline'").mark_line(strokeWidth=2)
     ends = [row for row in _last_of_each(rows) if row["curve"] != "train"]
     label: dict[str, Any] = {"align": "right", "dy": -14, "fontSize": 14, "fontWeight": "bold"}
-    text = alt.Chart(_data(ends)).encode(x=x, y=y, text=alt.Text("loss:Q", format=".2f"))
+    text = alt.Chart(data(ends)).encode(x=x, y=y, text=alt.Text("loss:Q", format=".2f"))
     halo = text.mark_text(**label, stroke="white", strokeWidth=5, color="white")
     layers = (layer.encode(strokeDash=dash) for layer in (train, baseline, heldout))
     chart: alt.LayerChart = (
@@ -79,12 +76,6 @@ def loss_chart(records: Iterable[Mapping[str, Any]], title: str = "Loss") -> alt
         .configure_view(stroke=None)
     )
     return chart
-
-
-def _data(rows: Sequence[Mapping[str, Any]]) -> alt.Data:
-    import altair as alt
-
-    return alt.Data(values=list(rows))  # type: ignore[no-untyped-call]
 
 
 def curve_rows(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -133,7 +124,7 @@ def _last_of_each(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def write_loss_chart(
-    records: Iterable[Mapping[str, Any]], paths: Sequence[Path], title: str = "Loss"
+    records: Iterable[Mapping[str, Any]], paths: Sequence[Path], title: str = "Loss", unit: str = UNIT
 ) -> list[Path]:
     """Draw the losses of a run into files.
 
@@ -141,21 +132,11 @@ def write_loss_chart(
         records: lines of metrics.jsonl.
         paths: files to write; the ending says the format: .svg, .png or .html.
         title: stands above the chart.
+        unit: of the losses.
 
     Raises:
         ConfigError: another ending.
         InputError: there is no loss to draw yet.
     """
-    for path in paths:
-        if path.suffix.lower() not in FORMATS:
-            raise ConfigError("unknown chart format", got=path.name, expected=" or ".join(FORMATS))
-    chart = loss_chart(records, title)
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix.lower() == ".html":
-            chart.save(path, format="html", inline=True)
-        elif path.suffix.lower() == ".png":
-            chart.save(path, format="png", scale_factor=2)
-        else:
-            chart.save(path, format="svg")
-    return list(paths)
+    check_formats(paths)
+    return save(loss_chart(records, title, unit), paths)

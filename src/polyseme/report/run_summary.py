@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from polyseme.report import adaptation
 from polyseme.report.figures import count, duration, size, sparkline
 from polyseme.text.clean import KINDS
 
@@ -51,7 +52,7 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
     heldout (all scores), corpus {documents, words, fingerprint, dirt …}, vocabulary {kind, min_count, unknown_share},
     notes (what was said about the corpus) and losses (held-out, in order); where the model predicts the next token
     also perplexity = exp(heldout_loss), and of causal_lm bits_per_character, by which runs with different vocabularies
-    compare. What is not known is None.
+    compare. What is not known is None. Of a run that was adapted to a task also what `adaptation.summarize` gives.
     """
     meta, records = run.meta, run.metrics()
     results: Mapping[str, Any] = meta.get("results") or {}
@@ -81,6 +82,9 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
     summary["losses"] = [
         record["heldout_loss"] for record in records if record.get("heldout_loss") is not None
     ]
+    if "adapted" in meta:
+        summary |= {key: value for key, value in adaptation.summarize(run).items() if key not in summary}
+        summary["notes"] = [*summary["notes"], *meta["adapted"]["notes"]]
     return summary
 
 
@@ -144,6 +148,8 @@ def vocabulary_figures(meta: Mapping[str, Any]) -> dict[str, Any]:
 
 def summary_text(summary: Mapping[str, Any]) -> str:
     """Write a summary for a person, a line a fact; unknown facts are left out."""
+    if "task" in summary:
+        return _adapted_text(summary)
     rows: list[tuple[str, str]] = [("model", _model(summary))]
     progress, status = summary["progress"], summary["status"]
     if status is not None:
@@ -154,6 +160,49 @@ def summary_text(summary: Mapping[str, Any]) -> str:
     rows += _corpus_rows(summary["corpus"])
     rows += _vocabulary_rows(summary["vocabulary"])
     rows += [("note", note) for note in summary["notes"]]
+    rows += _spent_rows(summary)
+    rows += _loss_rows(summary)
+    return _table(rows)
+
+
+def _adapted_text(summary: Mapping[str, Any]) -> str:
+    """The same for a run that was adapted to a task: the task's figures in place of the text's."""
+    rows = [("model", _model(summary))]
+    progress, status = summary["progress"], summary["status"]
+    if status is not None:
+        share = "" if progress is None or status == "finished" else f", {progress:.0%} of its budget spent"
+        rows.append(("status", status + share))
+    start = "random weights, the model of " if summary["from_scratch"] else ""
+    how = "frozen encoder, learned mix of its layers" if summary["feature_based"] else "trained as a whole"
+    rows += [("task", f"{summary['task']}; {how}"), ("from", f"{start}{summary['from']}")]
+    parts = (("train", "training examples"), ("dev", "dev examples"))
+    for name, (key, what) in zip(("examples", ""), parts, strict=True):
+        rows.append((name, f"{summary['examples'][key]:>9,}  {what}"))
+    rows += [("note", note) for note in summary["notes"]]
+    rows += _spent_rows(summary)
+    figures = dict(summary["dev"] or {})
+    loss = figures.pop("loss", summary["heldout_loss"])
+    if loss is not None:
+        guess = summary["unigram_loss"]
+        baseline = "" if guess is None else f"; {guess:.4f} without looking at the text"
+        rows.append(("dev loss", f"{loss:.4f}{baseline}"))
+    spread = (summary.get("seeds") or {}).get("dev") or {}
+    for number, (name, value) in enumerate(figures.items()):
+        over = spread.get(name)
+        seeds = f"   {len(over['values'])} seeds {over['mean']:.4f} ± {over['deviation']:.4f}" if over else ""
+        rows.append(("dev" if number == 0 else "", f"{name:<24}{value:.4f}{seeds}"))
+    for name, value in (summary["decoding"] or {}).items():
+        rows.append((name.replace("_", " "), f"{value:.4f}" if isinstance(value, float) else str(value)))
+    if summary["mix"]:
+        rows += [
+            ("layer mix" if number == 0 else "", line.strip())
+            for number, line in enumerate(adaptation.mix_lines(summary["mix"]))
+        ]
+    return _table(rows)
+
+
+def _spent_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What training took."""
     spent = []
     if summary["seconds"] is not None:
         spent.append(duration(summary["seconds"]))
@@ -165,10 +214,7 @@ def summary_text(summary: Mapping[str, Any]) -> str:
         spent.append(f"{count(summary['tokens_per_second'])} tokens/s")
     if summary["peak_memory_bytes"] is not None:
         spent.append(f"{size(summary['peak_memory_bytes'])} of memory at most")
-    if spent:
-        rows.append(("training", ", ".join(spent)))
-    rows += _loss_rows(summary)
-    return _table(rows)
+    return [("training", ", ".join(spent))] if spent else []
 
 
 def corpus_text(meta: Mapping[str, Any]) -> str:

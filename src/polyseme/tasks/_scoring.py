@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from polyseme.errors import CorpusError
 from polyseme.tasks.metrics import classification, regression, spans
 from polyseme.tasks.metrics.measure import Resampled
 from polyseme.text.labelled.records import TagRecord, TextRecord
@@ -14,6 +15,8 @@ from polyseme.text.labelled.tagging import Scheme
 
 Predictions = Sequence[Mapping[str, Any]]
 Measures = dict[str, Resampled]
+LARGEST_MATRIX = 500
+"""Labels of a confusion matrix; of more there is only the table by label."""
 
 
 def labels_of(record: TextRecord) -> tuple[str, ...]:
@@ -24,6 +27,17 @@ def labels_of(record: TextRecord) -> tuple[str, ...]:
     if isinstance(label, tuple):
         return label
     return (label if isinstance(label, str) else f"{label:g}",)
+
+
+def label_of(record: TextRecord) -> str:
+    """The one label of a record.
+
+    Raises:  CorpusError: it has several, or none.
+    """
+    labels = labels_of(record)
+    if len(labels) == 1:
+        return labels[0]
+    raise CorpusError("one label a text is asked for", got=f"{len(labels)} labels", where=record.where)
 
 
 def text_measures(
@@ -38,7 +52,7 @@ def text_measures(
     if kind == "several":
         held = _sets(number, [labels_of(record) for record in records])
         return dict(classification.measures_of_sets(held, _sets(number, [one["labels"] for one in said])))
-    gold_numbers = [number[labels_of(record)[0]] for record in records]
+    gold_numbers = [number[label_of(record)] for record in records]
     predicted = [number[one["label"]] for one in said]
     return dict(classification.measures(gold_numbers, predicted, len(number)))
 
@@ -55,22 +69,27 @@ def text_details(
         held = _sets(number, [labels_of(record) for record in records])
         predicted = _sets(number, [one["labels"] for one in said])
         return {"per_class": classification.per_class(held, predicted, names)}
-    g = [number[labels_of(record)[0]] for record in records]
+    g = [number[label_of(record)] for record in records]
     p = [number[one["label"]] for one in said]
-    return {
-        "per_class": classification.per_class(g, p, names),
-        "confusion": {"labels": names, "counts": classification.confusion(g, p, len(names)).tolist()},
-    }
+    return {"per_class": classification.per_class(g, p, names)} | _confusion(g, p, names)
 
 
-def tag_measures(scheme: Scheme | None, records: Sequence[TagRecord], said: Predictions) -> Measures:
-    """Figures of spans where the tags are of a scheme, else of tokens, the main one first."""
+def tag_measures(
+    scheme: Scheme | None, labels: Sequence[str], records: Sequence[TagRecord], said: Predictions
+) -> Measures:
+    """Figures of spans where the tags are of a scheme, else of tokens, the main one first.
+
+    Every figure's unit is the sentence, whose tokens are not independent of each other.
+
+    Args:
+        labels: tags that may occur; two systems are compared with the same.
+    """
     gold, predicted = _tags(records, said)
     if scheme is None:
-        g, p, labels = _flat(gold, predicted)
-        accuracy = spans.token_accuracy(gold, predicted)
-        return {"accuracy": accuracy, "macro_f1": classification.measures(g, p, len(labels))["macro_f1"]}
-    found = spans.measures(gold, predicted)
+        each = spans.span_measures(_tokens(gold), _tokens(predicted), labels)
+        return {"accuracy": spans.token_accuracy(gold, predicted), "macro_f1": each["macro_f1"]}
+    kinds = {kind for held in spans.spans_of([[tag] for tag in labels]) for kind, _, _ in held}
+    found = spans.measures(gold, predicted, kinds=kinds)
     return {"f1": found.pop("f1"), **found}
 
 
@@ -78,11 +97,23 @@ def tag_details(scheme: Scheme | None, records: Sequence[TagRecord], said: Predi
     """A table by kind of span, or by tag, and the confusion matrix of tags."""
     gold, predicted = _tags(records, said)
     g, p, labels = _flat(gold, predicted)
-    confusion = {"labels": labels, "counts": classification.confusion(g, p, len(labels)).tolist()}
+    confusion = _confusion(g, p, labels)
     if scheme is None:
-        return {"per_class": classification.per_class(g, p, labels), "confusion": confusion}
+        return {"per_class": classification.per_class(g, p, labels)} | confusion
     kinds = spans.per_kind(spans.spans_of(gold), spans.spans_of(predicted))
-    return {"per_class": kinds, "confusion": confusion}
+    return {"per_class": kinds} | confusion
+
+
+def _confusion(gold: Sequence[int], predicted: Sequence[int], labels: Sequence[str]) -> dict[str, Any]:
+    if len(labels) > LARGEST_MATRIX:
+        return {}
+    counts = classification.confusion(gold, predicted, len(labels))
+    return {"confusion": {"labels": list(labels), "counts": counts.tolist()}}
+
+
+def _tokens(tags: list[list[str]]) -> list[set[tuple[str, int, int]]]:
+    """Every token as a span of its own, its tag the kind."""
+    return [{(tag, at, at + 1) for at, tag in enumerate(sentence)} for sentence in tags]
 
 
 def _numbered(labels: Sequence[str], records: Sequence[TextRecord]) -> dict[str, int]:

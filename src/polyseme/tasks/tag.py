@@ -137,8 +137,9 @@ class Tag:
         problems: Problems,
         labelled: bool = True,
     ) -> Iterator[TagRecord]:
-        """Records of a file, one by one."""
-        return read_tags(path, columns=columns, column=config.column, problems=problems, labelled=labelled)
+        """Records of a file, one by one; where no tags are wanted, the file needs no column of them."""
+        column = config.column if labelled else None
+        return read_tags(path, columns=columns, column=column, problems=problems, labelled=labelled)
 
     @classmethod
     def learn(cls, config: TagConfig, records: Sequence[TagRecord], encoder: Any) -> TagConfig:
@@ -279,7 +280,7 @@ class Tag:
         self, records: Sequence[TagRecord], predictions: Sequence[Mapping[str, Any]]
     ) -> dict[str, Resampled]:
         """The figures by name, the main one first."""
-        return tag_measures(self._scheme, records, predictions)
+        return tag_measures(self._scheme, self.config.labels, records, predictions)
 
     def details(
         self, records: Sequence[TagRecord], predictions: Sequence[Mapping[str, Any]]

@@ -127,13 +127,12 @@ class Trainer:
         clock = _Clock(self.at.seconds)
         self._saved_at = self.at.seconds
         with SignalRequests() as signals, _Closing(self.stream(self.at.row, self._progress_at)) as batches:
-            if (
-                self.at.step == 0
-                and self.at.evaluations == 0
-                and getattr(self.learner, "judged_at_start", True)
-            ):
-                self.reporter.stage("evaluating", 0, None)
-                self._evaluate()
+            if self.at.step == 0 and self.at.evaluations == 0:
+                if getattr(self.learner, "judged_at_start", True):
+                    self.reporter.stage("evaluating", 0, None)
+                    self._evaluate()
+                else:
+                    self.at.evaluations = 1
             while self._progress() < 1.0:
                 started = time.perf_counter()
                 taken = [next(batches) for _ in range(micro)]

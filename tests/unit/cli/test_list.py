@@ -57,3 +57,10 @@ def test_an_empty_kind_says_so(
     out, err = capsys.readouterr()
     assert out == ""
     assert "no recipes" in err
+
+
+def test_tasks_are_listed_without_their_helpers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["list", "tasks"]) == 0
+    out, err = capsys.readouterr()
+    assert [line.split()[0] for line in out.strip().split("\n")] == ["classify", "pair", "qa", "tag"]
+    assert "polyseme finetune" in err

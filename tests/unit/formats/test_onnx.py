@@ -7,15 +7,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tokenizers as hf
 import torch
 
 from exported import run_of
+from foreign import random_imported
 from polyseme.core import registry
 from polyseme.errors import CheckpointError, ConfigError
 from polyseme.formats import onnx
 from polyseme.formats.imported import Imported, write_run
 from polyseme.formats.registry import export_model
+from polyseme.infer.load import load
+from polyseme.infer.predict import Predictor
 from polyseme.layers.recurrent import lstm_plain, lstm_scanned
+from polyseme.text.labelled.records import TextRecord
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.training import from_words
 from small import VOCABULARY, WORDS
@@ -54,6 +59,82 @@ def test_onnxruntime_computes_what_the_run_does(name: str, tmp_path: Path) -> No
     }  # padding changes nothing before it
     long, short = (session.run(None, {k: v.numpy() for k, v in x.items()}) for x in (padded, alone))
     assert np.allclose(long[0][:, :3], short[0], atol=1e-5)
+
+
+TASKS: list[tuple[str, str, dict[str, Any]]] = [
+    ("bert", "classify", {"pool": "cls", "kind": "single", "labels": ("a", "b", "c")}),
+    ("ernie", "classify", {"pool": "max", "kind": "single", "labels": ("a", "b", "c"), "hidden": 6}),
+    ("modernbert", "pair", {"pool": "mean", "kind": "number"}),
+    ("modernbert", "tag", {"labels": ("O", "B-X", "I-X"), "crf": True}),
+    ("gpt", "classify", {"pool": "last", "kind": "several", "labels": ("a", "b")}),
+    ("qwen3", "qa", {}),
+    ("elmo", "pair", {"pool": "pair", "kind": "single", "labels": ("a", "b"), "mix": True}),
+    ("gpt", "tag", {"labels": ("A", "B"), "mix": True, "hidden": 5}),
+    ("word2vec", "classify", {"pool": "mean", "kind": "single", "labels": ("a", "b")}),
+    ("word2vec", "pair", {"pool": "pair", "kind": "single", "labels": ("a", "b")}),
+]
+
+
+def task_run(folder: Path, name: str, task: str, section: dict[str, Any]) -> Path:
+    layers = 2 if name == "modernbert" else 1
+    imported = random_imported(name, [task], "words", sections={task: section}, num_hidden_layers=layers)
+    return write_run(imported, folder).path
+
+
+@pytest.mark.parametrize(("name", "task", "section"), TASKS)
+def test_heads_of_tasks_by_rows(name: str, task: str, section: dict[str, Any], tmp_path: Path) -> None:
+    """What goes to ONNX, as a function of whole rows, is what the head itself says."""
+    opened = onnx.open_run(task_run(tmp_path / "run", name, task, section))
+    for shape in ((3, 17), (1, 1), (2, 4)):
+        inputs = onnx.run_inputs(opened, *shape)
+        wanted = onnx._computed(opened, inputs)["logits"]
+        assert wanted.shape[:-1] == (shape[:1] if task in ("classify", "pair") else shape)
+        with torch.no_grad():
+            found = onnx.Exported(onnx.open_run(opened.run.path))(**inputs)["logits"]
+        real = torch.ones(shape[0], dtype=torch.bool) if wanted.ndim == 2 else inputs["attention_mask"] > 0
+        assert (found - wanted)[real].abs().max() <= 1e-5
+        assert wanted[real].numel() < 2 or float(wanted[real].std()) > 1e-3  # it depends on the text
+
+
+@pytest.mark.parametrize("case", [0, 7, 8])
+def test_heads_of_tasks(case: int, tmp_path: Path) -> None:
+    name, task, section = TASKS[case]
+    run = task_run(tmp_path / "run", name, task, section)
+    export_model(run, "onnx", tmp_path / "out")
+    file = str(tmp_path / "out" / "model.onnx")
+    session = runtime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    assert [o.name for o in session.get_outputs()] == ["last_hidden_state", "logits"]
+    opened = onnx.open_run(run)
+    inputs = onnx.run_inputs(opened, 3, 17, seed=4)
+    assert onnx._difference(session, inputs, onnx._computed(opened, inputs)) <= 1e-4
+
+
+def test_two_texts_through_onnx_are_what_predict_says(tmp_path: Path) -> None:
+    section = {"pool": "pair", "kind": "single", "labels": ("a", "b"), "mix": True}
+    imported = random_imported("gpt", ["pair"], sections={"pair": section}, num_hidden_layers=1)
+    run = write_run(imported, tmp_path / "run").path
+    export_model(run, "onnx", tmp_path / "out")
+    tokenizer = hf.Tokenizer.from_file(str(tmp_path / "out" / "tokenizer.json"))
+    encoded = tokenizer.encode("It was a good day.", "今天天气 the file")
+    file = str(tmp_path / "out" / "model.onnx")
+    session = runtime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    inputs = {
+        "input_ids": [encoded.ids],
+        "attention_mask": [encoded.attention_mask],
+        "token_type_ids": [encoded.type_ids],
+    }
+    (logits,) = session.run(["logits"], {k: np.array(v, np.int64) for k, v in inputs.items()})
+    p = np.exp(logits[0]) / np.exp(logits[0]).sum()
+    record = TextRecord("", "It was a good day.", "今天天气 the file")
+    (said,) = Predictor(load(run)).predict_all([record])
+    assert dict(zip("ab", p.tolist(), strict=True)) == pytest.approx(said["probabilities"], abs=1e-5)
+
+
+def test_an_lstm_in_a_head_is_refused(tmp_path: Path) -> None:
+    section = {"labels": ("A", "B"), "lstm": 4}
+    run = write_run(random_imported("bert", ["tag"], sections={"tag": section}), tmp_path / "run").path
+    with pytest.raises(ConfigError, match="LSTM"):
+        export_model(run, "onnx", tmp_path / "out")
 
 
 def test_all_neural_models_are_tested() -> None:

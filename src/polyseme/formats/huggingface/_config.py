@@ -12,12 +12,19 @@ from polyseme.core.config import Config
 from polyseme.errors import ConfigError
 from polyseme.formats.huggingface._rename import Rule
 
-__all__ = ["Family", "checked", "default_rope", "refused"]
+__all__ = ["TASKS", "Family", "checked", "default_rope", "refused", "task_rules"]
 
 MASKS = ("masked_lm", "knowledge_masking")
 """Our objectives whose head is their masked-LM head."""
 PAIRS = ("next_sentence", "dialogue")
 """Our objectives whose head is their next-sentence head."""
+TASKS = {
+    "classify": "ForSequenceClassification",
+    "pair": "ForSequenceClassification",
+    "tag": "ForTokenClassification",
+    "qa": "ForQuestionAnswering",
+}
+"""Our tasks, and how the names of their classes end."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,10 @@ class Family:
         default_objectives: (masks, pairs or causal) that an imported head gets.
         classes: which of their classes holds which of our heads: ("masks", "pairs", "causal") -> class.
         heads: what the names of further heads may begin with; these are left out.
+        stem: what the names of their classes for tasks begin with.
+        tasks: our task -> modules of its head, ours to theirs.
+        pools: how their ForSequenceClassification makes one vector of a text, the usual way first.
+        pooled: whether it passes that vector through the pooler.
         inputs: what their tokenizer gives the model.
     """
 
@@ -51,8 +62,34 @@ class Family:
     config_to_ours: Callable[[dict[str, Any]], dict[str, Any]]
     default_objectives: Mapping[str, str]
     classes: Mapping[tuple[str, ...], str]
+    stem: str
+    tasks: Mapping[str, Mapping[str, str]]
+    pools: tuple[str, ...]
+    pooled: bool = False
     inputs: tuple[str, ...] = ("input_ids", "attention_mask")
     heads: tuple[str, ...] = ("classifier.", "qa_outputs.", "score.", "multiple_choice_head.")
+
+
+def task_rules(tasks: Mapping[str, Mapping[str, str]], objectives: Sequence[str]) -> tuple[Rule, ...]:
+    """The key table for the heads of those objectives that are tasks; see `Family.tasks`."""
+    return tuple(
+        (f"heads.{task}.{ours}.{kind}", f"{theirs}.{kind}")
+        for task in objectives
+        for ours, theirs in tasks.get(task, {}).items()
+        for kind in ("weight", "bias")
+    )
+
+
+def one_layer(text: str, tag: str, qa: str, **before: str) -> dict[str, dict[str, str]]:
+    """`Family.tasks` of heads that are one linear layer.
+
+    Args:
+        text, tag, qa: their names of it.
+        before: their names of the modules of a transform before it.
+    """
+    shared = {f"transform.{ours}": theirs for ours, theirs in before.items()}
+    names = {"classify": text, "pair": text, "tag": tag, "qa": qa}
+    return {task: {**shared, "classifier": theirs} for task, theirs in names.items()}
 
 
 _HARMLESS = frozenset({
@@ -67,7 +104,8 @@ _HARMLESS = frozenset({
     "output_hidden_states", "output_past", "output_scores", "pooler_fc_size",
     "pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head", "pooler_type",
     "polyseme", "prefix", "problem_type", "remove_invalid_values", "repetition_penalty", "return_dict",
-    "return_dict_in_generate", "sep_token_id", "cls_token_id", "mask_token_id", "suppress_tokens",
+    "return_dict_in_generate", "sentence_transformers", "sep_token_id", "cls_token_id", "mask_token_id",
+    "suppress_tokens",
     "task_specific_params", "temperature", "tf_legacy_loss", "tie_last_hidden_states", "tokenizer_class",
     "top_k", "top_p", "torch_dtype", "torchscript", "transformers_version", "typical_p", "unk_token_id",
     "use_bfloat16", "use_cache", "use_return_dict", "vocab_file",

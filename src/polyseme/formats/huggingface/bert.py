@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from polyseme.formats.huggingface import _rename
-from polyseme.formats.huggingface._config import MASKS, PAIRS, Family, checked
+from polyseme.formats.huggingface._config import MASKS, PAIRS, Family, checked, one_layer, task_rules
 from polyseme.formats.huggingface._rename import Rule
 from polyseme.models.bert import BertConfig
 
@@ -49,6 +49,8 @@ TIED = {
 }
 """Tensors of theirs that are another of theirs under a second name."""
 
+TASKS = one_layer("classifier", "classifier", "qa_outputs")
+"""Modules of tasks' heads."""
 
 _NOT_THEIRS = ("add_pooling_layer",)  # they say it by leaving the pooler's tensors out
 REQUIRED: Mapping[str, tuple[Any, ...]] = {"position_embedding_type": ("absolute",)}
@@ -58,7 +60,8 @@ def rules(objectives: Sequence[str] = ()) -> tuple[Rule, ...]:
     """The table for the heads of these objectives: their masked-LM head is ours of any masking objective."""
     masks = next((name for name in objectives if name in MASKS), MASKS[0])
     pairs = next((name for name in objectives if name in PAIRS), PAIRS[0])
-    return _rename.with_heads(RULES, {"masked_lm": masks, "next_sentence": pairs})
+    table = _rename.with_heads(RULES, {"masked_lm": masks, "next_sentence": pairs})
+    return (*table, *task_rules(TASKS, objectives))
 
 
 to_theirs, to_ours = _rename.both_ways(rules)
@@ -98,5 +101,9 @@ FAMILY = Family(
         ("pairs",): "BertForNextSentencePrediction",
         (): "BertModel",
     },
+    stem="Bert",
+    tasks=TASKS,
+    pools=("cls",),
+    pooled=True,
     inputs=("input_ids", "token_type_ids", "attention_mask"),
 )

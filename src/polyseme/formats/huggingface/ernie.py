@@ -64,5 +64,9 @@ FAMILY = Family(
     config_to_ours=config_to_ours,
     default_objectives={"masks": "knowledge_masking", "pairs": "next_sentence"},
     classes={heads: name.replace("Bert", "Ernie") for heads, name in bert.FAMILY.classes.items()},
+    stem="Ernie",
+    tasks=bert.TASKS,
+    pools=bert.FAMILY.pools,
+    pooled=bert.FAMILY.pooled,
     inputs=bert.FAMILY.inputs,
 )

@@ -2,7 +2,8 @@
 
 config.json             their names (formats/huggingface/bert.py …), and the run's objectives under "polyseme"
 model.safetensors       encoder and heads
-tokenizer.json          the run's; that of a decoder puts the token before a text with which it begins
+tokenizer.json          the run's; that of a decoder puts the token before a text with which it begins, that of a task
+                        the separators around one text and between two
 tokenizer_config.json   roles of tokens; special_tokens_map.json for older programs
 generation_config.json  decoders: how a text begins and ends, and which tokens are never written
 README.md               a model card
@@ -22,6 +23,7 @@ from polyseme.core.config import to_json
 from polyseme.core.version import __version__
 from polyseme.data.new_folder import new_folder
 from polyseme.errors import ConfigError
+from polyseme.formats.huggingface import heads
 from polyseme.formats.huggingface._config import MASKS, PAIRS, Family
 from polyseme.formats.huggingface.importer import FAMILIES
 from polyseme.formats.opened import Opened, open_run
@@ -48,7 +50,8 @@ def write_model(run: Path, output: Path) -> Written:
     Args:
         run: the run directory.
         output: the folder to write; new or empty.
-    Raises:  ConfigError: transformers has no such architecture; another format is named.
+    Raises:  ConfigError: transformers has no such architecture, or no class that computes what the head of the run's
+             task does; what to do is named.
              RunError: there is no run, or the folder holds something.  StorageError: the disk refuses.
     """
     opened = open_run(run)
@@ -57,36 +60,45 @@ def write_model(run: Path, output: Path) -> Written:
     return Written(output, files, notes)
 
 
-def model_files(opened: Opened, folder: Path) -> tuple[list[str], list[str]]:
+def model_files(opened: Opened, folder: Path, tasks: bool = True) -> tuple[list[str], list[str]]:
     """Write a run's files into a folder that is there.
 
+    Args:
+        tasks: the head of a task goes with the encoder.
     Returns their names, and what differs from the run or was left out.
-    Raises:  ConfigError: transformers has no such architecture.
+    Raises:  ConfigError: transformers has no such architecture, or no class for the head of the task.
     """
     family = _family(opened.recipe.architecture)
-    tensors, objectives, notes = _tensors(opened, family)
-    config = _config(opened, family, objectives)
+    task = heads.task_of(opened.recipe.objectives) if tasks else None
+    if task is not None:
+        heads.check_expressible(opened, family, task)
+    tensors, objectives, notes = _tensors(opened, family, task)
+    config = _config(opened, family, objectives, task)
     tokenizer = opened.tokenizer
     decoder = "causal" in family.default_objectives
+    roles = {k: v for k, v in _named_roles(tokenizer, decoder).items() if v is not None}
+    if task is not None and config["pad_token_id"] is not None:
+        roles.setdefault("pad_token", tokenizer.token(config["pad_token_id"]))
     documents: dict[str, Any] = {
         "config.json": config,
-        "tokenizer_config.json": _tokenizer_config(opened, family, decoder),
-        "special_tokens_map.json": {
-            k: v for k, v in _named_roles(tokenizer, decoder).items() if v is not None
-        },
+        "tokenizer_config.json": _tokenizer_config(opened, family, decoder, task) | roles,
+        "special_tokens_map.json": roles,
     }
-    if decoder:
+    if decoder and task is None:
         documents["generation_config.json"] = _generation_config(opened)
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     spec = tokenizer.as_json()
-    if decoder and tokenizer.suffix_ids:
+    if task is not None:
+        spec = heads.tokenizer_of(tokenizer, "token_type_ids" in family.inputs)
+        notes += heads.notes_of(opened, task)
+    elif decoder and tokenizer.suffix_ids:
         spec["post_processor"] = _opening(spec, tokenizer)
     text = json.dumps(spec, ensure_ascii=False)
     (folder / "tokenizer.json").write_text(text + "\n", "utf-8")
     for name, document in documents.items():
         (folder / name).write_text(to_json(document), "utf-8")
-    notes += _differences(tokenizer, decoder)
-    (folder / "README.md").write_text(_card(opened, config["architectures"][0], notes), "utf-8")
+    notes += _differences(tokenizer, decoder and task is None)
+    (folder / "README.md").write_text(_card(opened, config["architectures"][0], notes, task), "utf-8")
     return ["model.safetensors", "tokenizer.json", *documents, "README.md"], notes
 
 
@@ -101,11 +113,18 @@ def _family(architecture: str) -> Family:
     )
 
 
-def _tensors(opened: Opened, family: Family) -> tuple[dict[str, Tensor], list[str], list[str]]:
+def _tensors(
+    opened: Opened, family: Family, task: str | None
+) -> tuple[dict[str, Tensor], list[str], list[str]]:
     """Their tensors, the objectives whose heads are among them, and what was left out."""
     parts: dict[str, Tensor] = {f"encoder.{k}": p.detach() for k, p in opened.encoder.named_parameters()}
     parts |= {f"heads.{k}": p.detach() for k, p in opened.heads.named_parameters()}
     config = opened.recipe.section("model").model_dump()
+    if task is not None:
+        of_task = family.to_theirs(parts, [task], config)
+        if task in ("tag", "qa"):  # their classes have no pooler
+            of_task = {name: tensor for name, tensor in of_task.items() if ".pooler." not in name}
+        return {name: tensor.contiguous().clone() for name, tensor in of_task.items()}, [task], []
     kinds = {**dict.fromkeys(MASKS, "masks"), **dict.fromkeys(PAIRS, "pairs"), "causal_lm": "causal"}
     kept: list[str] = []
     for name in opened.recipe.objectives:
@@ -120,11 +139,17 @@ def _tensors(opened: Opened, family: Family) -> tuple[dict[str, Tensor], list[st
     return tensors, [name for name in kept if name not in left], notes
 
 
-def _config(opened: Opened, family: Family, objectives: Sequence[str]) -> dict[str, Any]:
+def _config(opened: Opened, family: Family, objectives: Sequence[str], task: str | None) -> dict[str, Any]:
     config = family.config_to_theirs(opened.recipe.section("model").model_dump())
-    kinds = {**dict.fromkeys(MASKS, "masks"), **dict.fromkeys(PAIRS, "pairs"), "causal_lm": "causal"}
-    heads = tuple(sorted((kinds[name] for name in objectives), key=["masks", "pairs", "causal"].index))
-    config["architectures"] = [family.classes[heads]]
+    ours: dict[str, Any] = {"version": __version__, "objectives": list(objectives)}
+    if task is not None:
+        added = heads.config_of(opened, family, task)
+        ours |= added.pop("polyseme")
+        config |= added
+    else:
+        kinds = {**dict.fromkeys(MASKS, "masks"), **dict.fromkeys(PAIRS, "pairs"), "causal_lm": "causal"}
+        there = sorted((kinds[name] for name in objectives), key=["masks", "pairs", "causal"].index)
+        config["architectures"] = [family.classes[tuple(there)]]
     if "tie_word_embeddings" not in config:
         config["tie_word_embeddings"] = True
     t = opened.tokenizer
@@ -136,11 +161,7 @@ def _config(opened: Opened, family: Family, objectives: Sequence[str]) -> dict[s
     for name, id in ids.items():
         if name not in config:
             config[name] = id if id >= 0 else None
-    return {
-        **config,
-        "dtype": "float32",
-        "polyseme": {"version": __version__, "objectives": list(objectives)},
-    }
+    return {**config, "dtype": "float32", "polyseme": ours}
 
 
 def _named_roles(tokenizer: Tokenizer, decoder: bool) -> dict[str, str | None]:
@@ -150,12 +171,13 @@ def _named_roles(tokenizer: Tokenizer, decoder: bool) -> dict[str, str | None]:
     return {keys[role]: tokenizer.roles.tokens.get(role) for role in ROLES}
 
 
-def _tokenizer_config(opened: Opened, family: Family, decoder: bool) -> dict[str, Any]:
+def _tokenizer_config(opened: Opened, family: Family, decoder: bool, task: str | None) -> dict[str, Any]:
+    longest = int(opened.encoder.max_length)
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "model_max_length": int(opened.encoder.max_length),
+        "model_max_length": longest if task is None else min(longest, opened.recipe.section(task).max_length),
         "model_input_names": list(family.inputs),
-        "padding_side": "left" if decoder else "right",
+        "padding_side": "left" if decoder and task is None else "right",
         "clean_up_tokenization_spaces": False,
         **_named_roles(opened.tokenizer, decoder),
     }
@@ -215,15 +237,28 @@ def _differences(tokenizer: Tokenizer, decoder: bool) -> list[str]:
     return notes
 
 
-def _card(opened: Opened, architecture: str, notes: Sequence[str]) -> str:
+_PIPELINES = ("fill-mask", "text-generation", "text-classification", "token-classification")
+
+
+def _card(opened: Opened, architecture: str, notes: Sequence[str], task: str | None) -> str:
     recipe, meta = opened.recipe.as_dict(), opened.run.meta
     tag, _ = card.use_of(recipe)
-    task = tag if tag in ("fill-mask", "text-generation") else "feature-extraction"
+    whole = task is not None or not heads.task_of(recipe["objectives"])
+    tag = tag if whole and tag in (*_PIPELINES, "question-answering") else "feature-extraction"
     language = (meta.get("corpus") or {}).get("language")
+    use = f"""from transformers import pipeline
+
+pipe = pipeline("{tag}", "PATH-OF-THIS-FOLDER")"""
+    if tag == "question-answering":  # there is no pipeline for it
+        use = """from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("PATH-OF-THIS-FOLDER")
+model = AutoModelForQuestionAnswering.from_pretrained("PATH-OF-THIS-FOLDER")
+scores = model(**tokenizer("a question", "a passage", return_tensors="pt"))"""
     differs = "".join(f"\n- {note}" for note in notes)
     return f"""---
 library_name: transformers
-pipeline_tag: {task}
+pipeline_tag: {tag}
 {f"language: {language}" if language else "tags:"}{chr(10) + "tags:" if language else ""}
 - {recipe["architecture"]}
 - polyseme
@@ -234,8 +269,6 @@ pipeline_tag: {task}
 `{architecture}`, float32, written by polyseme {__version__}; objectives: {", ".join(recipe["objectives"]) or "none"}.
 
 ```python
-from transformers import pipeline
-
-pipe = pipeline("{task}", "PATH-OF-THIS-FOLDER")
+{use}
 ```
 {"## What differs from polyseme" + chr(10) + differs + chr(10) if notes else ""}"""

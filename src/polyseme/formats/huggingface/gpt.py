@@ -5,13 +5,13 @@ GPT-2's "Conv1D" layers keep their matrices as (in, out), the transpose of a lin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
 from polyseme.formats.huggingface import _rename
-from polyseme.formats.huggingface._config import Family, checked, refused
+from polyseme.formats.huggingface._config import Family, checked, one_layer, refused, task_rules
 from polyseme.formats.huggingface._rename import Rule
 from polyseme.models.gpt import GptConfig
 
@@ -39,6 +39,9 @@ RULES: tuple[Rule, ...] = tuple(
 TIED = {"lm_head.weight": "transformer.wte.weight"}
 """Tensors of theirs that are another of theirs under a second name."""
 
+TASKS = one_layer("score", "classifier", "qa_outputs")
+"""Modules of tasks' heads."""
+
 _TRANSPOSED = ("c_attn.weight", "c_proj.weight", "c_fc.weight")
 
 _NAMES = {
@@ -58,14 +61,21 @@ def _transpose(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {k: v.t().contiguous() if k.endswith(_TRANSPOSED) else v for k, v in tensors.items()}
 
 
-def to_theirs(tensors: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
+def rules(objectives: Sequence[str] = ()) -> tuple[Rule, ...]:
+    """The table with the heads of those objectives that are tasks."""
+    return (*RULES, *task_rules(TASKS, objectives))
+
+
+def to_theirs(
+    tensors: Mapping[str, Tensor], layers: int, objectives: Sequence[str] = ()
+) -> dict[str, Tensor]:
     """Their tensors from ours."""
-    return _transpose(_rename.to_theirs(tensors, RULES, layers))
+    return _transpose(_rename.to_theirs(tensors, rules(objectives), layers))
 
 
-def to_ours(tensors: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
+def to_ours(tensors: Mapping[str, Tensor], layers: int, objectives: Sequence[str] = ()) -> dict[str, Tensor]:
     """Our tensors from theirs."""
-    return _rename.to_ours(_transpose(tensors), RULES, layers)
+    return _rename.to_ours(_transpose(tensors), rules(objectives), layers)
 
 
 def config_to_theirs(config: dict[str, Any]) -> dict[str, Any]:
@@ -113,13 +123,16 @@ FAMILY = Family(
     architecture="gpt",
     prefix="transformer.",
     config=GptConfig,
-    rules=lambda objectives: RULES,
+    rules=rules,
     tied=lambda config: TIED,
-    to_theirs=lambda tensors, objectives, config: to_theirs(tensors, config["num_hidden_layers"]),
-    to_ours=lambda tensors, objectives, config: to_ours(tensors, config["num_hidden_layers"]),
+    to_theirs=lambda tensors, objectives, config: to_theirs(tensors, config["num_hidden_layers"], objectives),
+    to_ours=lambda tensors, objectives, config: to_ours(tensors, config["num_hidden_layers"], objectives),
     config_to_theirs=config_to_theirs,
     config_to_ours=config_to_ours,
     default_objectives={"causal": "causal_lm"},
     classes={("causal",): ARCHITECTURE, (): "GPT2Model"},
+    stem="GPT2",
+    tasks=TASKS,
+    pools=("last",),
     heads=("score.", "classifier.", "qa_outputs.", "multiple_choice_head."),
 )

@@ -3,7 +3,8 @@
 names      theirs, with or without the model's prefix ("bert."), and TensorFlow's gamma and beta
 buffers    position_ids and the like hold no weights and are left out
 tied       a second name of a tensor must hold the same numbers
-heads      masked-LM, next-sentence and language-model heads come along; those of tasks are left out, by name
+heads      masked-LM, next-sentence and language-model heads come along, and those of tasks for whose class we have one
+           (formats/huggingface/heads.py); others are left out, by name
 the rest   every other tensor must be one that the encoder has, and every one that it has must be there
 """
 
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor
 
 from polyseme.errors import CheckpointError, ConfigError
-from polyseme.formats.huggingface import bert, ernie, gpt, modernbert, qwen3
+from polyseme.formats.huggingface import bert, ernie, gpt, heads, modernbert, qwen3
 from polyseme.formats.huggingface._config import Family
 from polyseme.formats.huggingface.tokenizer import read_tokenizer, tokenizer_files
 from polyseme.formats.imported import Imported, file_digests
@@ -76,8 +77,13 @@ def read_model(path: Path) -> Imported:
             expected=f"at most vocab_size = {fields['vocab_size']:,}",
             where=path,
         )
-    expected = _expected(family, model, fields, objectives, tokenizer, len(stored), path)
-    left = sorted(name for name in stored if name not in expected and _is_left_out(name, family))
+    found = None if objectives else heads.find_head(config, family, stored, fields, path / "config.json")
+    sections = {} if found is None else {found.task: found.section}
+    objectives = objectives or [*sections]
+    expected = _expected(family, model, fields, (objectives, sections), tokenizer, len(stored), path)
+    left = sorted(
+        name for name in stored if found is None and name not in expected and _is_left_out(name, family)
+    )
     kept = {name: tensor for name, tensor in stored.items() if name not in left}
     _check(kept, expected, path)
     files = [p.name for p in sorted(path.iterdir()) if _DIGESTED.fullmatch(p.name)]
@@ -85,7 +91,7 @@ def read_model(path: Path) -> Imported:
         architecture=family.architecture,
         model=model,
         objectives=objectives,
-        tensors=family.to_ours(kept, objectives, fields),
+        tensors=heads.completed(family.to_ours(kept, objectives, fields), found),
         tokenizer=tokenizer,
         source={
             "kind": "huggingface",
@@ -93,7 +99,10 @@ def read_model(path: Path) -> Imported:
             "files": file_digests(path, ["config.json", *tokenizer_files(path), *files]),
             "architectures": config.get("architectures"),
             "left_out": left,
+            **({"notes": found.notes} if found is not None else {}),
         },
+        sections=sections,
+        decoding=found.decoding if found is not None else {},
     )
 
 
@@ -221,12 +230,17 @@ def _expected(
     family: Family,
     model: Mapping[str, Any],
     fields: Mapping[str, Any],
-    objectives: list[str],
+    learned: tuple[list[str], Mapping[str, Any]],
     tokenizer: Tokenizer,
     most_layers: int,
     path: Path,
 ) -> dict[str, torch.Size]:
-    """Names and shapes of all tensors of theirs that our model would give, without making its weights."""
+    """Names and shapes of all tensors of theirs that our model would give, without making its weights.
+
+    Args:
+        learned: the objectives and tasks, and the sections of the tasks.
+    """
+    objectives, sections = learned
     for key, value in fields.items():
         if isinstance(value, int) and value > LARGEST_SIZE:
             raise ConfigError(
@@ -242,17 +256,18 @@ def _expected(
             expected=f"num_hidden_layers = {fields['num_hidden_layers']:,}",
             where=path,
         )
-    recipe = from_dict({"architecture": family.architecture, "objectives": objectives, "model": dict(model)})
+    described = {"architecture": family.architecture, "objectives": objectives, "model": dict(model)}
+    recipe = from_dict({**described, **sections})
     try:
         with torch.device("meta"):
             encoder = build_encoder(recipe, tokenizer)
-            heads = build_heads(recipe, encoder, special_ids(tokenizer))
+            ours_heads = build_heads(recipe, encoder, special_ids(tokenizer))
     except (RuntimeError, TypeError, IndexError, OverflowError) as error:
         raise ConfigError(
             "the sizes cannot be", got=str(error).partition("\n")[0][:200], where=path
         ) from None
     ours: dict[str, Tensor] = {f"encoder.{name}": p for name, p in encoder.named_parameters()}
-    ours |= {f"heads.{name}": p for name, p in heads.named_parameters()}
+    ours |= {f"heads.{name}": p for name, p in ours_heads.named_parameters()}
     return {name: t.shape for name, t in family.to_theirs(ours, objectives, fields).items()}
 
 

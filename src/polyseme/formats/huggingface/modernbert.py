@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from polyseme.formats.huggingface import _rename
-from polyseme.formats.huggingface._config import MASKS, Family, checked, default_rope, refused
+from polyseme.formats.huggingface._config import (
+    MASKS,
+    Family,
+    checked,
+    default_rope,
+    one_layer,
+    refused,
+    task_rules,
+)
 from polyseme.formats.huggingface._rename import Rule
 from polyseme.models.modernbert import ModernBertConfig
 
@@ -37,6 +45,8 @@ RULES: tuple[Rule, ...] = tuple(
 TIED = {"decoder.weight": "model.embeddings.tok_embeddings.weight"}
 """Tensors of theirs that are another of theirs under a second name."""
 
+TASKS = one_layer("classifier", "classifier", "classifier", dense="head.dense", norm="head.norm")
+"""Modules of tasks' heads."""
 
 _ELSEWHERE = ("global_rope_theta", "local_rope_theta")
 _KINDS = {"full_attention": "global_rope_theta", "sliding_attention": "local_rope_theta"}
@@ -45,7 +55,9 @@ _KINDS = {"full_attention": "global_rope_theta", "sliding_attention": "local_rop
 def rules(objectives: Sequence[str] = ()) -> tuple[Rule, ...]:
     """The table for the head of these objectives: their masked-LM head is ours of any masking objective."""
     masks = next((name for name in objectives if name in MASKS), MASKS[0])
-    return _rename.with_heads(RULES, {"masked_lm": masks})
+    of_tasks = task_rules(TASKS, objectives)  # their transform has the names of the masked-LM head's
+    table = RULES if not of_tasks else [rule for rule in RULES if not rule[0].startswith("heads.")]
+    return (*_rename.with_heads(table, {"masked_lm": masks}), *of_tasks)
 
 
 to_theirs, to_ours = _rename.both_ways(rules)
@@ -109,5 +121,8 @@ FAMILY = Family(
     config_to_ours=config_to_ours,
     default_objectives={"masks": "masked_lm"},
     classes={("masks",): "ModernBertForMaskedLM", (): "ModernBertModel"},
+    stem="ModernBert",
+    tasks=TASKS,
+    pools=("cls", "mean"),
     heads=("classifier.", "qa_outputs.", "head."),
 )

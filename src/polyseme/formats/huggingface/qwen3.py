@@ -5,14 +5,21 @@ Our query-key-value matrix stacks parts of different sizes where heads are share
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from polyseme.formats.huggingface import _rename
-from polyseme.formats.huggingface._config import Family, checked, default_rope, refused
+from polyseme.formats.huggingface._config import (
+    Family,
+    checked,
+    default_rope,
+    one_layer,
+    refused,
+    task_rules,
+)
 from polyseme.formats.huggingface._rename import Rule
 from polyseme.models.qwen3 import Qwen3Config
 
@@ -44,6 +51,11 @@ RULES: tuple[Rule, ...] = tuple(
 TIED = {"lm_head.weight": "model.embed_tokens.weight"}
 """Tensors of theirs that are another of theirs under a second name, where tie_word_embeddings."""
 
+TASKS = one_layer("score", "score", "qa_outputs")
+"""Modules of tasks' heads."""
+
+_PREFIX = "model."
+_PREFIX_OF_QA = "transformer."  # their class for questions alone has another name for the decoder
 _PARTS = ("q_proj", "k_proj", "v_proj")
 _ELSEWHERE = ("rope_theta",)
 
@@ -54,28 +66,41 @@ def _rows(config: Mapping[str, Any]) -> list[int]:
     return [heads * size, shared * size, shared * size]
 
 
-def to_theirs(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
+def rules(objectives: Sequence[str] = ()) -> tuple[Rule, ...]:
+    """The table with the heads of those objectives that are tasks."""
+    return (*RULES, *task_rules(TASKS, objectives))
+
+
+def _with_prefix(tensors: Mapping[str, Tensor], old: str, new: str) -> dict[str, Tensor]:
+    return {new + k.removeprefix(old) if k.startswith(old) else k: t for k, t in tensors.items()}
+
+
+def to_theirs(
+    tensors: Mapping[str, Tensor], config: Mapping[str, Any], objectives: Sequence[str] = ()
+) -> dict[str, Tensor]:
     """Their tensors from ours; `config` is our configuration as a dict."""
     result: dict[str, Tensor] = {}
-    for name, tensor in _rename.to_theirs(tensors, RULES, config["num_hidden_layers"]).items():
+    for name, tensor in _rename.to_theirs(tensors, rules(objectives), config["num_hidden_layers"]).items():
         if "qkv_proj" in name:
             parts = torch.split(tensor, _rows(config))
             result |= {name.replace("qkv_proj", p): t for p, t in zip(_PARTS, parts, strict=True)}
         else:
             result[name] = tensor
-    return result
+    return _with_prefix(result, _PREFIX, _PREFIX_OF_QA) if "qa" in objectives else result
 
 
-def to_ours(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
+def to_ours(
+    tensors: Mapping[str, Tensor], config: Mapping[str, Any], objectives: Sequence[str] = ()
+) -> dict[str, Tensor]:
     """Our tensors from theirs; `config` is our configuration as a dict."""
-    joined = dict(tensors)
+    joined = _with_prefix(tensors, _PREFIX_OF_QA, _PREFIX) if "qa" in objectives else dict(tensors)
     for i in range(config["num_hidden_layers"]):
         names = [f"{_LAYER.format(i=i)}self_attn.{part}.weight" for part in _PARTS]
         if all(name in joined for name in names):
             joined[names[0].replace("q_proj", "qkv_proj")] = torch.cat([joined.pop(name) for name in names])
     if config["tie_word_embeddings"]:
         joined.pop("lm_head.weight", None)
-    return _rename.to_ours(joined, RULES, config["num_hidden_layers"])
+    return _rename.to_ours(joined, rules(objectives), config["num_hidden_layers"])
 
 
 def config_to_theirs(config: dict[str, Any]) -> dict[str, Any]:
@@ -133,15 +158,18 @@ def _tied(config: Mapping[str, Any]) -> Mapping[str, str]:
 FAMILY = Family(
     model_type="qwen3",
     architecture="qwen3",
-    prefix="model.",
+    prefix=_PREFIX,
     config=Qwen3Config,
-    rules=lambda objectives: RULES,
+    rules=rules,
     tied=_tied,
-    to_theirs=lambda tensors, objectives, config: to_theirs(tensors, config),
-    to_ours=lambda tensors, objectives, config: to_ours(tensors, config),
+    to_theirs=lambda tensors, objectives, config: to_theirs(tensors, config, objectives),
+    to_ours=lambda tensors, objectives, config: to_ours(tensors, config, objectives),
     config_to_theirs=config_to_theirs,
     config_to_ours=config_to_ours,
     default_objectives={"causal": "causal_lm"},
     classes={("causal",): ARCHITECTURE, (): "Qwen3Model"},
+    stem="Qwen3",
+    tasks=TASKS,
+    pools=("last",),
     heads=("score.", "qa_outputs.", "classifier."),
 )

@@ -11,6 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from foreign import random_run, small_tokenizer
 from polyseme.errors import CheckpointError, ConfigError
+from polyseme.formats.huggingface._config import TASKS
+from polyseme.formats.huggingface._rename import expand
 from polyseme.formats.huggingface.importer import FAMILIES, read_model
 from polyseme.formats.registry import export_model, import_model
 
@@ -243,18 +245,18 @@ def test_a_second_name_must_hold_the_same_numbers(folders: Callable[[str], Path]
 
 
 def test_heads_of_tasks_are_left_out_by_name(folders: Callable[[str], Path], tmp_path: Path) -> None:
-    folder = copy(
-        folders("gpt"), tmp_path / "x", architectures=["GPT2ForSequenceClassification"], polyseme=...
+    folder = copy(folders("gpt"), tmp_path / "x", architectures=["GPT2DoubleHeadsModel"], polyseme=...)
+    change_tensors(
+        folder, lambda tensors: tensors.update({"multiple_choice_head.summary.weight": torch.zeros(1, 24)})
     )
-    change_tensors(folder, lambda tensors: tensors.update({"score.weight": torch.zeros(2, 24)}))
     found = read_model(folder)
-    assert found.source["left_out"] == ["score.weight"]
+    assert found.source["left_out"] == ["multiple_choice_head.summary.weight"]
     assert found.objectives == []
-    head = copy(folders("modernbert"), tmp_path / "y", architectures=["ModernBertForSequenceClassification"])
+    head = copy(folders("modernbert"), tmp_path / "y", architectures=["ModernBertForMultipleChoice"])
 
     def classify(tensors: dict[str, torch.Tensor]) -> None:
         del tensors["decoder.bias"]
-        tensors["classifier.weight"] = torch.zeros(2, 24)
+        tensors["classifier.weight"] = torch.zeros(1, 24)
 
     change_tensors(head, classify)
     found = read_model(head)
@@ -328,3 +330,10 @@ def test_key_tables_are_bijections(architecture: str, folders: Callable[[str], P
     again = {**fields, **family.config_to_ours(family.config_to_theirs(fields))}
     assert again == fields
     assert small_tokenizer("byte-bpe").special_ids == found.tokenizer.special_ids
+    for task in TASKS:
+        pairs = list(expand(family.rules((task,)), 2))
+        ours = [name for name, _ in pairs]
+        names = [n for _, parts in pairs for n in (parts if isinstance(parts, tuple) else (parts,))]
+        assert sum(name.startswith(f"heads.{task}.classifier.") for name in ours) == 2
+        assert len(set(ours)) == len(ours)
+        assert len(set(names)) == len(names)

@@ -1,0 +1,66 @@
+"""`polyseme evaluate`: how good an adapted run is on a labelled file, and whether it is better than another."""
+
+from __future__ import annotations
+
+from contextlib import closing as closed_after
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from polyseme.cli.options import Json, positive, read_columns
+from polyseme.cli.output import closing, command, emit, emit_json, say
+
+
+def run(
+    folder: Annotated[Path, Parameter(name="RUN")],
+    file: Annotated[Path, Parameter(name="FILE", allow_leading_hyphen=True)],
+    /,
+    *,
+    against: Path | None = None,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    errors: Path | None = None,
+    columns: list[str] | None = None,
+    threshold: float | None = None,
+    threads: int | None = None,
+    json: Json = False,
+) -> None:
+    """Measure an adapted run on a labelled file: figures with 95 % intervals, by label, and what is confused.
+
+    Args:
+        folder: a run that `polyseme finetune` made.
+        file: labelled examples, as for training; - for the standard input.
+        against: a second run of the same task, of any model: both are measured on the same examples, and every
+            difference is tested (paired bootstrap and randomisation; the larger p is shown).
+        output: a folder for evaluation.json, errors.jsonl and confusion.png, .svg, .html.
+        errors: a file for the errors alone: JSON lines, the most confident first.
+        columns: OURS=THEIRS, repeatable or with commas; as in training when absent.
+        threshold: of questions without an answer, in place of the one that was tuned on dev; a higher one answers more.
+        threads: processor threads; all cores when absent.
+        json: print one JSON document: {"metric": {"value", "low", "high", "n"}, …}, the main figure first; with
+            --against each also has "against" and "difference" {"value", "low", "high", "p", "p_randomisation", "n"}.
+    """
+    positive("--threads", threads)
+    named = read_columns(columns) if columns else None
+
+    from polyseme.cli.progress import open_reporter
+    from polyseme.report.evaluation import evaluation_text, write_errors, write_evaluation
+    from polyseme.study.evaluate import evaluate
+
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+    with closed_after(open_reporter()) as reporter:
+        found = evaluate(folder, file, named, against, threshold, reporter=reporter)
+    if json:
+        emit_json(found.figures)
+    else:
+        emit(evaluation_text(found))
+    wrote, notes = write_evaluation(found, output) if output is not None else ([], [])
+    if errors is not None:
+        wrote.append(write_errors(found, errors))
+    for note in [*found.notes, *notes]:
+        say(f"note: {note}")
+    more = ["-o", "evaluation"] if output is None else ["--against", "RUN"]
+    closing(wrote=wrote, then=[command("polyseme", "evaluate", folder, file, *more)])

@@ -1,0 +1,64 @@
+"""`polyseme predict`: what an adapted run says of a file."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing as closed_after
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from polyseme.cli.options import Json, positive, read_columns
+from polyseme.cli.output import closing, command, say
+
+
+def run(
+    folder: Annotated[Path, Parameter(name="RUN")],
+    file: Annotated[Path, Parameter(name="FILE", allow_leading_hyphen=True)],
+    /,
+    *,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    columns: list[str] | None = None,
+    threshold: float | None = None,
+    threads: int | None = None,
+    json: Json = False,
+) -> None:
+    """Say what an adapted run makes of every text, sentence or question of a file: a JSON object a line.
+
+    Args:
+        folder: a run that `polyseme finetune` made.
+        file: as for training, with or without labels, or plain text: a text a line (for pairs, with a tab between);
+            also .gz and .zst; - for the standard input.
+        output: a file to write, there when it is complete; the standard output when absent.
+        columns: OURS=THEIRS, repeatable or with commas; as in training when absent.
+        threshold: of questions without an answer, in place of the one that was tuned on dev; a higher one answers more.
+        threads: processor threads; all cores when absent.
+        json: changes nothing: the results are JSON lines.
+    """
+    positive("--threads", threads)
+    named = read_columns(columns) if columns else None
+
+    from polyseme.cli.progress import open_reporter
+    from polyseme.core.reporter import NullReporter
+    from polyseme.infer.load import load
+    from polyseme.infer.predict import Predictor
+    from polyseme.infer.predict_file import predict_file
+    from polyseme.text.labelled.records import Problems
+
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+    predictor = Predictor(load(folder), threshold)
+    problems = Problems()
+    quiet = output is None and sys.stdout.isatty()  # the results themselves show how far it is
+    with closed_after(NullReporter() if quiet else open_reporter()) as reporter:
+        n = predict_file(predictor, file, output or sys.stdout, named, problems, reporter)
+    for line in problems.summary():
+        say(f"note: {line}")
+    say(f"{predictor.name}: {n:,} predicted")
+    closing(
+        wrote=[output] if output is not None else [],
+        then=[command("polyseme", "evaluate", folder, "LABELLED")],
+    )

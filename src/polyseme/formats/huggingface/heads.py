@@ -1,0 +1,365 @@
+"""Heads of tasks under both names: what classes of transformers can say of them, and what of them is ours alone.
+
+    classify, pair   …ForSequenceClassification   id2label, problem_type, classifier_pooling (ModernBERT)
+    tag              …ForTokenClassification      id2label; the vector of a token's first subword is read by both
+    qa               …ForQuestionAnswering        two outputs: where an answer begins and ends
+
+Both kinds of texts are one class there: config.json's "polyseme" says which an export was made of. In directories of
+others, labels such as "entailment" and cross-encoders mean two texts, everything else one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import tokenizers as hf
+import torch
+from torch import Tensor
+
+from polyseme.core import registry
+from polyseme.data.wrapping import Wrapper
+from polyseme.errors import ConfigError
+from polyseme.formats.huggingface._config import TASKS, Family, refused
+from polyseme.formats.opened import Opened
+from polyseme.tasks.tag import PLACES
+from polyseme.text.labelled.tagging import scheme_of
+from polyseme.text.tokenizers import Tokenizer
+
+__all__ = [
+    "Found",
+    "check_expressible",
+    "completed",
+    "config_of",
+    "find_head",
+    "notes_of",
+    "task_of",
+    "tokenizer_of",
+]
+
+PROBLEMS = {
+    "single": "single_label_classification",
+    "several": "multi_label_classification",
+    "number": "regression",
+}
+"""Our kinds of labels as transformers calls them."""
+
+_OURS_ALONE = ("labels", "kind", "pool", "mix", "lstm", "crf")
+"""Fields of a task's section that transformers' fields say, or that an export cannot have."""
+MOST = 3e38
+"""The largest number of float32, nearly."""
+_OF_PAIRS = ("entail", "contradict", "duplicate", "paraphrase")
+
+
+def task_of(objectives: Sequence[str]) -> str | None:
+    """The task among what a run was trained with."""
+    return next((name for name in objectives if name in TASKS), None)
+
+
+def class_of(family: Family, task: str) -> str:
+    """Their class for a task."""
+    return f"{family.stem}{TASKS[task]}"
+
+
+def check_expressible(opened: Opened, family: Family, task: str) -> None:
+    """Raises:  ConfigError: transformers' class computes something else; it says what, and what to do."""
+    config, head = opened.recipe.section(task), opened.heads[task]
+    what = None
+    if config.mix:
+        what = "a learned mix of all layers"
+    elif config.lstm:
+        what = "an LSTM before the head"
+    elif getattr(head, "hidden", None) is not None:
+        what = "a hidden layer in the head"
+    elif getattr(config, "crf", False):
+        what = "a CRF over the tags"
+    elif (pool := getattr(config, "pool", None)) is not None:
+        if pool not in family.pools:
+            what = f"pool = {pool!r}"
+        elif pool == "cls" and family.pooled and opened.encoder.pooler() is None:
+            what = "pool = 'cls' without a pooler"
+    if what is None:
+        return
+    pools = f"; pool = {' or '.join(map(repr, family.pools))}" if hasattr(config, "pool") else ""
+    onnx = "" if config.lstm else f"; polyseme export {opened.run.path} onnx FOLDER holds it, too"
+    raise ConfigError(
+        f"transformers' {class_of(family, task)} has no place for {what}",
+        expected=f"the last layer, one linear layer on it{pools}",
+        where=opened.run.path,
+        fix=f"polyseme predict {opened.run.path} FILE{onnx}",
+    )
+
+
+def config_of(opened: Opened, family: Family, task: str) -> dict[str, Any]:
+    """The fields of config.json that a task adds."""
+    config = opened.recipe.section(task)
+    found: dict[str, Any] = {
+        "architectures": [class_of(family, task)],
+        "classifier_dropout": config.dropout,
+    }
+    if "last" in family.pools:
+        found["pad_token_id"] = padding_of(opened.tokenizer)
+    if task != "qa":
+        labels = config.labels or ("value",)
+        found["id2label"] = {str(i): label for i, label in enumerate(labels)}
+        found["label2id"] = {label: i for i, label in enumerate(labels)}
+    if TASKS[task] == TASKS["classify"]:
+        found["problem_type"] = PROBLEMS[config.kind]
+        if not family.pooled and "cls" in family.pools:
+            found["classifier_pooling"] = config.pool
+    section = config.model_dump(mode="json")
+    ours: dict[str, Any] = {
+        "task": {key: value for key, value in section.items() if key not in _OURS_ALONE},
+        "decoding": {k: v for k, v in opened.run.meta.get("decoding", {}).items() if k != "crf"},
+    }
+    if task == "tag" and bool(_places(opened).any()):
+        ours["place"] = _places(opened).tolist()
+    return found | {"polyseme": ours}
+
+
+def _places(opened: Opened) -> Tensor:
+    """What a tagger adds for tokens of a file that share a token of the model.  Shapes: -> (PLACES, tags)"""
+    return opened.heads.get_parameter("tag.place.weight").detach()
+
+
+def padding_of(tokenizer: Tokenizer) -> int | None:
+    """The id with which rows may be filled up: transformers takes the last token that is another for a decoder's text.
+
+    None where nothing but the end of every text could be it.
+    """
+    if "pad" in tokenizer.roles.tokens:
+        return tokenizer.pad_id
+    end = tokenizer.sep_id if tokenizer.sep_id >= 0 else tokenizer.cls_id
+    return end if end >= 0 and end not in tokenizer.suffix_ids[-1:] else None
+
+
+def tokenizer_of(tokenizer: Tokenizer, types: bool) -> dict[str, Any]:
+    """tokenizer.json with separators around one text and between two as polyseme puts them.
+
+    Args:
+        types: the model is told which of the two texts a token belongs to.
+    """
+    spec = tokenizer.as_json()
+    if _separates_alike(tokenizer, types):
+        return spec
+    wrapper, special = Wrapper.of(tokenizer), {}
+
+    def around(ids: Sequence[int], type: int) -> list[dict[str, Any]]:
+        for id in ids:
+            name = tokenizer.token(id)
+            special[name] = {"id": name, "ids": [id], "tokens": [name]}
+        return [{"SpecialToken": {"id": tokenizer.token(id), "type_id": type}} for id in ids]
+
+    first, second = {"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}
+    single = [*around(wrapper.prefix, 0), first, *around(wrapper.suffix, 0)]
+    pair = [*around(wrapper.prefix, 0), first, *around(wrapper.middle, 0), second]
+    template = {
+        "type": "TemplateProcessing",
+        "single": single,
+        "pair": [*pair, *around(wrapper.suffix, 1)],
+        "special_tokens": special,
+    }
+    old = spec.get("post_processor") or {}
+    kept = [step for step in old.get("processors", [old]) if step.get("type") == "ByteLevel"]
+    spec["post_processor"] = {"type": "Sequence", "processors": [*kept, template]} if kept else template
+    return spec
+
+
+def _separates_alike(tokenizer: Tokenizer, types: bool) -> bool:
+    """Whether the tokenizer.json itself puts two texts together as polyseme does."""
+    spec, wrapper = tokenizer.as_json(), Wrapper.of(tokenizer)
+    backend = hf.Tokenizer.from_str(json.dumps(spec, ensure_ascii=False))
+    backend.no_truncation()
+    backend.no_padding()
+    texts = [backend.encode(text, add_special_tokens=False).ids for text in ("a 1?", "b 的")]
+    for found, wanted in (
+        (backend.encode("a 1?"), wrapper.wrap(texts[0])),
+        (backend.encode("a 1?", "b 的"), wrapper.wrap(*texts)),
+    ):
+        if found.ids != wanted.ids.tolist() or (types and found.type_ids != wanted.type.tolist()):
+            return False
+    return True
+
+
+def notes_of(opened: Opened, task: str) -> list[str]:
+    """What transformers does otherwise with a head that it can hold."""
+    config, notes = opened.recipe.section(task), list[str]()
+    if task in ("tag", "qa") and opened.encoder.pooler() is not None:
+        notes.append("the pooler, which has no part in the task, was left out")
+    if task == "tag":
+        place = _places(opened)[1:]
+        if bool(place.any()):
+            notes.append(
+                "where tokens of a file share a token of the model, polyseme adds a vector for their place in it; "
+                f"without it scores of the later ones differ by at most {float(place.abs().max()):.2g}"
+            )
+        if config.constrained and scheme_of(config.labels) is not None:
+            notes.append(
+                "polyseme predicts legal sequences of tags only; transformers takes every tag by itself"
+            )
+    threshold = opened.run.meta.get("decoding", {}).get("threshold")
+    if task == "qa" and config.unanswerable:
+        notes.append(
+            "no answer is predicted where the score of beginning and ending at the first token (of decoders the last) "
+            f"is higher than that of the best span by more than {0.0 if threshold is None else threshold:.4g}"
+        )
+    if opened.encoder.reach == "left" and padding_of(opened.tokenizer) is None:
+        notes.append("the vocabulary has no token to fill rows with: one text at a time")
+    return notes
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A head of a task in a directory of transformers.
+
+    Args:
+        task: registry key.
+        section: the task's section of the recipe, complete.
+        decoding: what goes to "decoding" of run.json.
+        notes: what a person should know.
+        place: a tagger's vectors of places, where an export of ours keeps them.
+    """
+
+    task: str
+    section: dict[str, Any]
+    place: Tensor | None
+    decoding: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def find_head(
+    config: Mapping[str, Any],
+    family: Family,
+    stored: Mapping[str, Tensor],
+    fields: Mapping[str, Any],
+    where: object,
+) -> Found | None:
+    """The head that config.json's class names; None where it names none, or one that polyseme does not have.
+
+    Args:
+        config: config.json.
+        stored: their tensors.
+        fields: our configuration.
+        where: for errors.
+    Raises:  ConfigError: labels, problem_type or classifier_pooling that cannot be honoured.
+    """
+    classes = config.get("architectures")
+    named = classes[0] if isinstance(classes, list) and classes and isinstance(classes[0], str) else ""
+    tasks = [task for task in TASKS if named == class_of(family, task)]
+    if not tasks:
+        return None
+    ours = config.get("polyseme")
+    ours = ours if isinstance(ours, Mapping) else {}
+    said = ours.get("objectives")
+    known = [said[0]] if isinstance(said, list) and len(said) == 1 and said[0] in tasks else []
+    own = ours.get("task") if known else None
+    section: dict[str, Any] = {"max_length": max(4, int(fields["max_position_embeddings"]))}
+    if tasks == ["qa"]:
+        section = {"max_length": max(16, min(384, int(fields["max_position_embeddings"])))}
+    if isinstance(own, Mapping):
+        section |= {k: v for k, v in own.items() if k not in _OURS_ALONE}
+    notes: list[str] = []
+    if tasks == ["qa"]:
+        task = "qa"
+    else:
+        output = stored.get(f"{family.tasks[tasks[0]]['classifier']}.weight")
+        labels = _labels(config, output, where)
+        task = tasks[0]
+        section["labels"] = labels
+        if task != "tag":
+            task = (known or [_texts_of(config, labels)])[0]
+            section |= _text_fields(config, family, labels, where)
+            if section["kind"] == "number" and len(labels) > 1:
+                return None  # several numbers at once
+            if not known:
+                notes.append(_guessed(task))
+    checked = registry.tasks.load(task).CONFIG.of(section, f"{where} [{task}]")
+    place = _stored_places(ours, len(checked.labels)) if known and task == "tag" else None
+    return Found(task, checked.model_dump(mode="json"), place, _decoding(ours if known else {}), notes)
+
+
+def _labels(config: Mapping[str, Any], output: Tensor | None, where: object) -> tuple[str, ...]:
+    """The labels in the order of the outputs.
+
+    Raises:  ConfigError: they are not those of all the outputs.
+    """
+    named = config.get("id2label")
+    n = output.size(0) if output is not None and output.ndim == 2 else None
+    if named is None:
+        return tuple(f"LABEL_{i}" for i in range(n or 2))
+    if not isinstance(named, Mapping) or (n is not None and len(named) != n):
+        raise refused("id2label", named, f"a name of each of the {n} outputs", where)
+    try:
+        numbered = {int(i): label for i, label in named.items()}
+        labels = [numbered[i] for i in range(len(named))]
+    except (ValueError, KeyError):
+        raise refused("id2label", named, f"a name of each of 0 … {len(named) - 1}", where) from None
+    if not all(isinstance(label, str | int | float) for label in labels):
+        raise refused("id2label", named, "names", where)
+    found = tuple(map(str, labels))
+    if len(set(found)) < len(found):
+        raise refused("id2label", named, "names that differ", where)
+    return found
+
+
+def _text_fields(
+    config: Mapping[str, Any], family: Family, labels: tuple[str, ...], where: object
+) -> dict[str, Any]:
+    problem = config.get("problem_type")
+    kinds = {theirs: kind for kind, theirs in PROBLEMS.items()}
+    if problem is not None and (not isinstance(problem, str) or problem not in kinds):
+        raise refused("problem_type", problem, " or ".join(kinds), where)
+    kind = kinds[problem] if problem is not None else "number" if len(labels) == 1 else "single"
+    if kind == "single" and len(labels) == 1:
+        kind = "number"  # a probability that is always 1 would say nothing
+    pool = family.pools[0]
+    if len(family.pools) > 1:
+        pool = config.get("classifier_pooling", pool)
+        if pool not in family.pools:
+            raise refused("classifier_pooling", pool, " or ".join(family.pools), where)
+    return {"kind": kind, "pool": pool, "labels": () if kind == "number" else labels}
+
+
+def _texts_of(config: Mapping[str, Any], labels: Sequence[str]) -> str:
+    """Whether a directory that does not say it was made for one text or for two: classify or pair."""
+    cross_encoder = config.get("sentence_transformers") is not None
+    relation = any(part in label.lower() for label in labels for part in _OF_PAIRS)
+    return "pair" if cross_encoder or relation else "classify"
+
+
+def _guessed(task: str) -> str:
+    other = "pair" if task == "classify" else "classify"
+    texts = {"classify": "one text", "pair": "two texts"}
+    return f"taken as a head for {texts[task]} ({task}); --task {other} if it is for {texts[other]}"
+
+
+def _decoding(ours: Mapping[str, Any]) -> dict[str, Any]:
+    said = ours.get("decoding")
+    kept = {k: said.get(k) for k in ("threshold", "dev_f1")} if isinstance(said, Mapping) else {}
+    return {
+        k: float(v)
+        for k, v in kept.items()
+        if isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)
+    }
+
+
+def _stored_places(ours: Mapping[str, Any], tags: int) -> Tensor | None:
+    """The vectors of places that an export of ours keeps; None where they are none, or not what they should be."""
+    rows = ours.get("place")
+    if not isinstance(rows, list) or len(rows) != PLACES:
+        return None
+    numbers = [x for row in rows if isinstance(row, list) and len(row) == tags for x in row]
+    if len(numbers) != PLACES * tags or not all(type(x) in (int, float) and abs(x) < MOST for x in numbers):
+        return None
+    return torch.tensor(numbers, dtype=torch.float64).view(PLACES, tags).float()
+
+
+def completed(tensors: Mapping[str, Tensor], found: Found | None) -> dict[str, Tensor]:
+    """Our tensors with those that transformers has no place for and that add nothing while they are zero."""
+    if found is None or found.task != "tag":
+        return dict(tensors)
+    place = torch.zeros(PLACES, len(found.section["labels"])) if found.place is None else found.place
+    return {**tensors, "heads.tag.place.weight": place}

@@ -1,0 +1,125 @@
+"""An evaluation for people, and as files: figures, errors, the confusion matrix."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from polyseme.core.config import to_json
+from polyseme.report.figures import columns
+from polyseme.train.run import saving, write_atomic
+
+if TYPE_CHECKING:
+    from polyseme.study.evaluate import Evaluation
+
+__all__ = ["evaluation_text", "write_errors", "write_evaluation"]
+
+_ROWS = 30
+"""Labels shown by the text form; evaluation.json has them all."""
+
+_SHOWN = 40
+"""Characters of a label that are shown."""
+
+
+def evaluation_text(found: Evaluation) -> str:
+    """Figures with intervals, a table by label, the most frequent confusions."""
+    against = f" against {found.against}" if found.against else ""
+    parts = [f"{found.task}: {found.run}{against} on {found.examples:,} examples of {found.file}"]
+    parts.append("\n".join(_figures(found)))
+    if found.per_class:
+        parts.append("\n".join(_classes(found)))
+    if found.confusions:
+        rows = [
+            [f"{one['count']:,}", f"{_short(one['gold'])} taken for {_short(one['predicted'])}"]
+            for one in found.confusions
+        ]
+        parts.append("\n".join(["most frequent confusions", *(f"  {line}" for line in columns(rows, [0]))]))
+    if found.threshold is not None:
+        parts.append(
+            f"no answer is given where its score is more than {found.threshold:.3f} above the best answer's"
+        )
+    return "\n\n".join(parts)
+
+
+def _figures(found: Evaluation) -> list[str]:
+    head = ["", "value", "95 % interval", "n"]
+    if found.against:
+        head += ["against", "difference", "95 % interval", "p"]
+    rows = [head]
+    for name, one in found.figures.items():
+        row = [name, _number(one["value"]), _interval(one), f"{one['n']:,}"]
+        if found.against:
+            row += _compared(one) if "difference" in one else [""] * 4
+        rows.append(row)
+    return columns(rows, [1, 2, 3, 4, 5, 6, 7])
+
+
+def _compared(one: Mapping[str, Any]) -> list[str]:
+    difference = one["difference"]
+    p = max(difference["p"], difference["p_randomisation"])
+    return [
+        _number(one["against"]["value"]),
+        _number(difference["value"], "+"),
+        _interval(difference, "+"),
+        f"{p:.4f}",
+    ]
+
+
+def _classes(found: Evaluation) -> list[str]:
+    rows = [["label", "precision", "recall", "f1", "support", "predicted"]]
+    shown = found.per_class
+    if len(shown) > _ROWS:
+        shown = sorted(shown, key=lambda one: -one["support"])[:_ROWS]
+    for one in shown:
+        figures = [f"{one[key]:.4f}" for key in ("precision", "recall", "f1")]
+        unknown = " (not learned)" if one["label"] in found.unknown_labels else ""
+        label = _short(one["label"] or "(no name)") + unknown
+        rows.append([label, *figures, f"{one['support']:,}", f"{one['predicted']:,}"])
+    lines = columns(rows, [1, 2, 3, 4, 5])
+    left = len(found.per_class) - len(shown)
+    return [*lines, f"… and {left:,} rarer labels"] if left else lines
+
+
+def write_evaluation(found: Evaluation, folder: Path) -> tuple[list[Path], list[str]]:
+    """Write evaluation.json, errors.jsonl and, where labels are confused, confusion.png, .svg and .html.
+
+    Returns the files, and what a person should know of them.
+    Raises:  StorageError: the disk refuses.
+    """
+    with saving(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(folder / "evaluation.json", to_json(found.document()).encode())
+    wrote = [folder / "evaluation.json", write_errors(found, folder / "errors.jsonl")]
+    if found.confusion is None:
+        return wrote, []
+    from polyseme.report.confusion_chart import write_confusion_chart
+
+    charts = [folder / f"confusion.{kind}" for kind in ("png", "svg", "html")]
+    note = write_confusion_chart(found.confusion, charts, f"{found.task}: {Path(found.file).name}")
+    return [*wrote, *charts], [note] if note else []
+
+
+def write_errors(found: Evaluation, path: Path) -> Path:
+    """Write the errors as JSON lines, the most confident first.
+
+    Raises:  StorageError: the disk refuses.
+    """
+    with saving(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    lines = (json.dumps(one, ensure_ascii=False, allow_nan=False) + "\n" for one in found.errors)
+    write_atomic(path, "".join(lines).encode())
+    return path
+
+
+def _number(value: float | None, sign: str = "") -> str:
+    return "—" if value is None else f"{value:{sign}.4f}"
+
+
+def _interval(one: Mapping[str, Any], sign: str = "") -> str:
+    return "" if one["low"] is None else f"{one['low']:{sign}.4f} … {one['high']:{sign}.4f}"
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= _SHOWN else label[: _SHOWN - 1] + "…"

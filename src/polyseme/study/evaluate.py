@@ -1,0 +1,233 @@
+"""How good an adapted run is on a labelled file, with intervals; and whether it is better than another one.
+
+labelled file ─► records ─► predictions ─► the task's measures ─► figures with 95 % intervals
+                                │                                       │
+                                └─► errors, tables by label             └─► with a second run: differences, p
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from polyseme.core.reporter import NullReporter, Reporter
+from polyseme.errors import ConfigError
+from polyseme.infer.load import Loaded, load
+from polyseme.infer.predict import Predictor, gold_records
+from polyseme.infer.predict_file import told
+from polyseme.study.intervals import bootstrap_interval, measured
+from polyseme.study.mistakes import confusions, mistakes
+from polyseme.study.significance import ROUNDS, compare
+from polyseme.tasks.metrics.measure import Resampled
+from polyseme.text.labelled.opening import name_of
+from polyseme.text.labelled.records import Problems
+
+__all__ = ["Evaluation", "evaluate"]
+
+RESAMPLES = 1000
+FEW = 30
+"""Examples below which the bootstrap's interval is said to be too narrow."""
+_DRAWS = 200_000_000
+"""Examples drawn for one paired test at most; of large files fewer rounds are enough."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What `evaluate` found.
+
+    Args:
+        task: registry key.
+        run, file: what was measured on what; `against` the second run.
+        figures: {"metric": {"value", "low", "high", "n"}}, the main one first; with a second run each also has
+            "against" (the same of the second run) and "difference" (see `significance.compare`).
+        per_class: a row a label: label, precision, recall, f1, support, predicted.
+        confusion: {"labels", "counts"}: [gold][predicted], where one of the labels is predicted.
+        confusions: the most frequent ones: gold, predicted, count.
+        errors: see `mistakes`.
+        predictions: of every example, in order.
+        examples: how many.
+        threshold: of questions without an answer.
+        unknown_labels: labels of the file that the run has not learned, with their numbers.
+        problems: what was wrong with the file.
+        notes: what a person should know.
+    """
+
+    task: str
+    run: str
+    file: str
+    figures: dict[str, dict[str, Any]]
+    per_class: list[dict[str, Any]]
+    confusion: dict[str, Any] | None
+    confusions: list[dict[str, Any]]
+    errors: list[dict[str, Any]]
+    predictions: list[dict[str, Any]]
+    examples: int
+    threshold: float | None
+    unknown_labels: dict[str, int]
+    problems: dict[str, Any]
+    notes: list[str]
+    against: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Everything but the predictions and the errors themselves, JSON-able."""
+        return {
+            "task": self.task,
+            "run": self.run,
+            "file": self.file,
+            "examples": self.examples,
+            "wrong": len(self.errors),
+            **({"against": self.against} if self.against is not None else {}),
+            "figures": self.figures,
+            **({"threshold": self.threshold} if self.threshold is not None else {}),
+            "unknown_labels": self.unknown_labels,
+            "per_class": self.per_class,
+            "confusion": self.confusion,
+            "confusions": self.confusions,
+            "problems": self.problems,
+            "notes": self.notes,
+        }
+
+
+def evaluate(
+    run: Loaded | Path | str,
+    file: Path | str,
+    columns: Mapping[str, str] | None = None,
+    against: Loaded | Path | str | None = None,
+    threshold: float | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    reporter: Reporter | None = None,
+) -> Evaluation:
+    """Measure an adapted run on a labelled file.
+
+    Args:
+        run: what `finetune` made.
+        file: labelled examples.
+        columns: our names of columns to the file's; None = as in training.
+        against: a second run of the same task, of any architecture: both are measured on the same examples and
+            every difference is tested.
+        threshold: of questions without an answer, in place of the one tuned on dev; for `run` alone.
+        resamples: draws of the intervals; paired tests take ten times as many.
+        seed: of the draws.
+        reporter: told how far it is.
+    Raises:  ConfigError: a run was not adapted to a task, or the two to different ones; CorpusError: the file holds no
+             labelled example, or its labels are not of the kind that the run gives.
+
+    Example:
+        found = evaluate("runs/sentiment", "test.tsv")
+        print(found.figures["accuracy"], found.errors[:3])
+    """
+    reporter, problems = reporter or NullReporter(), Problems()
+    first = Predictor(run if isinstance(run, Loaded) else load(run), threshold)
+    second = None
+    if against is not None:
+        second = Predictor(against if isinstance(against, Loaded) else load(against))
+    task = first.task if second is None else _joint(first, second)
+    records = gold_records(first.read(file, columns, problems), file)
+    said = list(told(first.predict(records), reporter, len(records)))
+    measures = _measures(task, records, said)
+    figures = _figures(measures, resamples, seed)
+    if second is not None:
+        other = _measures(task, records, list(told(second.predict(records), reporter, len(records))))
+        theirs = _figures(other, resamples, seed)
+        rounds = _rounds(resamples, len(records))
+        for name in (name for name in figures if name in theirs):
+            figures[name]["against"] = theirs[name]
+            figures[name]["difference"] = _plain(compare(measures[name], other[name], rounds, seed))
+    details = _details(task, records, said)
+    unknown = dict(first.task.unknown_labels(records).most_common())
+    return Evaluation(
+        task=first.name,
+        run=str(first.loaded.run.path),
+        file=name_of(file),
+        figures=figures,
+        per_class=details.get("per_class", []),
+        confusion=details.get("confusion"),
+        confusions=confusions(details),
+        errors=mistakes(first.task, records, said),
+        predictions=said,
+        examples=len(records),
+        threshold=_threshold(first),
+        unknown_labels=unknown,
+        problems=problems.report(),
+        notes=[*problems.summary(), *_notes(unknown, len(records))],
+        against=str(second.loaded.run.path) if second is not None else None,
+    )
+
+
+def _measures(task: Any, records: Sequence[Any], said: Sequence[Mapping[str, Any]]) -> dict[str, Resampled]:
+    """The task's; with questions that have no answer also what answering all of them, and none, would give."""
+    found: dict[str, Resampled] = dict(task.measures(records, said))
+    if task.name == "qa" and any(not record.answers for record in records):
+        best = [p.get("best", p)["answer"] for p in said]
+        for name, answers in (("answer_all", best), ("answer_none", [""] * len(said))):
+            trivial = task.measures(records, [{"answer": answer} for answer in answers])
+            found |= {f"{name}_{key}": trivial[key] for key in ("f1", "exact_match")}
+    return found
+
+
+def _figures(measures: Mapping[str, Resampled], resamples: int, seed: int) -> dict[str, dict[str, Any]]:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {
+            name: measured(m.value, bootstrap_interval(m, resamples, seed), m.n)
+            for name, m in measures.items()
+        }
+
+
+def _rounds(resamples: int, n: int) -> int:
+    return max(resamples, min(ROUNDS * resamples // RESAMPLES, _DRAWS // max(1, n)))
+
+
+def _plain(difference: Mapping[str, Any]) -> dict[str, Any]:
+    """NaN is not JSON."""
+    return {key: None if value != value else value for key, value in difference.items()}
+
+
+def _joint(first: Predictor, second: Predictor) -> Any:
+    """The task of the first run with the labels of both, so that every figure counts the same things.
+
+    Raises:  ConfigError: they predict different things.
+    """
+    a, b = first.task.config, second.task.config
+    kinds = [getattr(config, "kind", "") for config in (a, b)]
+    if first.name != second.name or kinds[0] != kinds[1]:
+        raise ConfigError(
+            "the two runs predict different things",
+            got=f"{first.name} {kinds[0]}".strip() + " and " + f"{second.name} {kinds[1]}".strip(),
+            where=f"{first.loaded.run.path} and {second.loaded.run.path}",
+        )
+    if not hasattr(a, "labels"):
+        return first.task
+    labels = tuple(dict.fromkeys((*a.labels, *b.labels)))
+    return type(first.task)(type(a).of({**a.model_dump(), "labels": labels}, first.name))
+
+
+def _details(task: Any, records: Sequence[Any], said: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The task's tables; of questions, whether there is an answer against whether one was given."""
+    if task.name != "qa" or all(record.answers for record in records):
+        return dict(task.details(records, said))
+    counts = [[0, 0], [0, 0]]
+    for record, one in zip(records, said, strict=True):
+        counts[not record.answers][not one["answer"]] += 1
+    return {"confusion": {"labels": ["answer", "no answer"], "counts": counts}}
+
+
+def _threshold(predictor: Predictor) -> float | None:
+    if predictor.name != "qa" or not predictor.config.unanswerable:
+        return None
+    return float(predictor.decoding.get("threshold", 0.0))
+
+
+def _notes(unknown: Mapping[str, int], n: int) -> list[str]:
+    notes = []
+    if unknown:
+        most = ", ".join(f"{label!r} ({count:,})" for label, count in list(unknown.items())[:5])
+        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+        notes.append(f"labels that the run has not learned count as errors: {most}{more}")
+    if n < FEW:
+        notes.append(f"{n} examples are few: the true intervals are wider than the bootstrap's")
+    return notes
