@@ -30,8 +30,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "own.tsv": "text\tlabel\n" + "".join(f"a cat {n}\tlabel {n}\n" for n in range(90)),
         "lists.jsonl": '{"text": "a cat", "label": []}\n{"text": "a dog", "label": []}\n',
         "mixed.jsonl": "".join(
-            f'{{"text": "cat {n}", "label": {label}}}
-' for n in range(20) for label in ('["a", "b"]', '"b"', '"c"')
+            f'{{"text": "cat {n}", "label": {label}}}\n'
+            for n in range(20)
+            for label in ('["a", "b"]', '"b"', '"c"')
         ),
         "broken.jsonl": '{"text": "a cat", "label": \n{"text\n',
         "objects.jsonl": '{"text": "a cat", "label": {"a": 1}}\n{"text": "a dog", "label": {"b": 1}}\n',
