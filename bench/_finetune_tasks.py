@@ -55,18 +55,28 @@ class Case:
         return {k: v for k, v in told.items() if k not in ("seeds", "goal", "columns")}
 
 
-# Chosen on the dev sets, with ours; see docs/LOG.md. The sizes of SICK's test set and of new_wiki keep the bench short.
+# Equal for both sides. What is cut keeps the bench to about an hour on two cores: SNIPS to its first 6,000 training
+# utterances of 13,084 (the file is shuffled), SICK's test set to 1,500 pairs of 4,927, new_wiki to 800 training
+# questions of 5,494 and 400 of 1,625 to judge, evenly from their articles.
 CASES = (
     Case("sst2", "classify", 1e-4, 2, seeds=3, goal=0.88, columns={"text": "1", "label": "2"}),
-    Case("intents", "classify", 1e-4, 1, seeds=3, columns={"text": "text", "label": "label"}),
-    Case("slots", "tag", 2e-4, 2, seeds=3),
+    Case(
+        "intents",
+        "classify",
+        1e-4,
+        1,
+        seeds=3,
+        train_examples=6000,
+        columns={"text": "text", "label": "label"},
+    ),
+    Case("slots", "tag", 2e-4, 2, seeds=3, train_examples=6000),
     Case(
         "sick",
         "pair",
         1e-4,
-        3,
+        2,
         columns={"text": "sentence_A", "text_b": "sentence_B", "label": "entailment_judgment"},
-        test_examples=2000,
+        test_examples=1500,
     ),
     Case(
         "new_wiki",
@@ -75,7 +85,7 @@ CASES = (
         2,
         batch_size=16,
         max_length=384,
-        train_examples=1500,
+        train_examples=800,
         test_examples=400,
         dropout=0.0,
     ),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ def test_every_example_is_in_one_row_that_holds_it(lengths: list[int]) -> None:
     length, offsets, members = tight_rows(sizes)
     assert sorted(members.tolist()) == list(range(len(sizes)))
     assert length >= sizes.max()
-    rows = [sizes[members[a:b]].sum() for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    rows = [sizes[members[a:b]].sum() for a, b in pairwise(offsets)]
     assert max(rows) <= length
     longest = int(sizes.max())
     assert (len(offsets) - 1) * length <= (len(pack(sizes, longest)[0]) - 1) * longest
