@@ -31,7 +31,8 @@ from polyseme.infer.predict import Predictor, gold_records
 from polyseme.tasks.metrics.measure import Resampled
 from polyseme.text.labelled.opening import fingerprint
 from polyseme.text.labelled.records import Problems
-from polyseme.train.finetune import FinetuneRequest, finetune, some
+from polyseme.train.examples import FinetuneRequest, some
+from polyseme.train.finetune import finetune
 from polyseme.train.run import RunDirectory, write_atomic
 
 __all__ = ["WAYS", "Cell", "Grid", "GridConfig", "open_grid", "run_grid"]

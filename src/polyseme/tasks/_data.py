@@ -127,17 +127,27 @@ def _piece(text: str, tokens: Tokens, tokenizer: Tokenizer) -> Piece:
     )
 
 
-def prepared(data: TaskData, rows: Rows) -> tuple[IntArray, IntArray, npt.NDArray[Any]]:
-    """What `Objective.prepare` gives: ids unchanged, flat positions, labels.
+class LabelledExamples:
+    """What every task does with the examples that it learns from."""
 
-    Shapes:  -> (B, T), (P,), (P, …) or (E, …)
-    """
-    assert rows.numbers is not None
-    numbers = rows.numbers.tolist()
-    if not numbers:
-        return rows.ids, np.empty(0, np.int64), np.empty(0, np.int64)
-    positions = np.concatenate([first + data.places[n] for first, n in zip(rows.first, numbers, strict=True)])
-    return rows.ids, positions, np.concatenate([data.gold[n] for n in numbers])
+    _data: TaskData | None = None
+
+    def use(self, data: TaskData) -> None:
+        """The examples that `prepare` is asked about."""
+        self._data = data
+
+    def prepare(self, rows: Rows) -> tuple[IntArray, IntArray, npt.NDArray[Any]]:
+        """Where the head reads, and what it should say there; see `Objective`.
+
+        Shapes:  -> ids: (B, T) unchanged, positions: (P,), labels: (P, …) or (E, …)
+        """
+        assert self._data is not None
+        assert rows.numbers is not None
+        data, numbers = self._data, rows.numbers.tolist()
+        if not numbers:
+            return rows.ids, np.empty(0, np.int64), np.empty(0, np.int64)
+        positions = [first + data.places[n] for first, n in zip(rows.first, numbers, strict=True)]
+        return rows.ids, np.concatenate(positions), np.concatenate([data.gold[n] for n in numbers])
 
 
 def windows(n: int, size: int, overlap: int) -> Iterator[tuple[int, int]]:

@@ -114,6 +114,49 @@ def transform_of(encoder: Any, config: TaskConfig) -> Transform | None:
     return Transform(encoder) if plain and encoder.head_style.classifier_transform else None
 
 
+class TokenScores(nn.Module):
+    """From the tokens' vectors to some scores each: features → transform or hidden layer → output layer.
+
+    Of a sparse encoder with nothing between, the learned rows are the scores already, and only a bias is added.
+
+    Args:
+        encoder: whose hidden states.
+        config: the task's.
+        outputs: scores of a token.
+    Shapes:  encoding of (B, T), positions: (P,) -> (P, outputs)
+    """
+
+    def __init__(self, encoder: Any, config: TaskConfig, outputs: int) -> None:
+        super().__init__()
+        self.features = Features(encoder, config, None if config.hidden else outputs)
+        self.transform = transform_of(encoder, config)
+        size = self.features.size
+        self.hidden = nn.Linear(size, config.hidden) if config.hidden else None
+        direct = self.features.table is not None and not config.hidden and not config.lstm
+        self.direct = nn.Parameter(torch.zeros(outputs)) if direct else None
+        self.classifier = None if direct else nn.Linear(config.hidden or size, outputs)
+        if self.classifier is not None:
+            nn.init.normal_(self.classifier.weight, std=config.initializer_range)
+            nn.init.zeros_(self.classifier.bias)
+        if self.hidden is not None:
+            nn.init.normal_(self.hidden.weight, std=size**-0.5)
+            nn.init.zeros_(self.hidden.bias)
+
+    @property
+    def reads(self) -> Reads:
+        """Which layers it needs; see `Features`."""
+        return self.features.reads
+
+    def scores(self, encoding: Encoding, batch: Batch, positions: Tensor) -> Tensor:
+        """Scores at flat positions."""
+        h = self.features(encoding, batch, positions)
+        if self.transform is not None:
+            h = self.transform(h)
+        if self.hidden is not None:
+            h = torch.relu(self.hidden(h))
+        return h + self.direct if self.classifier is None else self.classifier(h)  # type: ignore[no-any-return]
+
+
 def example_of(positions: Tensor, first: Tensor) -> Tensor:
     """Which example of a batch every flat position belongs to.  Shapes: (P,), (E,) -> (P,)"""
     return torch.bucketize(positions, first, right=True) - 1

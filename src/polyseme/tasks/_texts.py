@@ -24,11 +24,10 @@ from torch import Tensor, nn
 
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.examples import SpecialTokens
-from polyseme.data.packing import Rows
 from polyseme.data.wrapping import Wrapper, shares
 from polyseme.errors import ConfigError, CorpusError
 from polyseme.tasks._config import Pool, TaskConfig
-from polyseme.tasks._data import TaskData, pieces, prepared
+from polyseme.tasks._data import LabelledExamples, TaskData, pieces
 from polyseme.tasks._heads import Features, Transform, example_of, max_of, mean_of, transform_of
 from polyseme.tasks._scoring import labels_of, text_details, text_measures
 from polyseme.tasks.metrics.measure import Resampled
@@ -134,7 +133,7 @@ class TextHead(nn.Module):
         return joined if self.transform is None else self.transform(joined)
 
 
-class Texts:
+class Texts(LabelledExamples):
     """The objective of both tasks; see the head of this file.
 
     Args:
@@ -150,7 +149,6 @@ class Texts:
     def __init__(self, config: TextsConfig, special: SpecialTokens | None = None, seed: int = 0) -> None:
         self.config = config
         self._numbers = {label: i for i, label in enumerate(config.labels)}
-        self._data: TaskData | None = None
 
     @classmethod
     def read(
@@ -266,15 +264,6 @@ class Texts:
         hot = np.zeros((1, len(self.config.labels)), np.float32)
         hot[0, known] = 1.0
         return hot
-
-    def use(self, data: TaskData) -> None:
-        """The examples that `prepare` is asked about."""
-        self._data = data
-
-    def prepare(self, rows: Rows) -> Any:
-        """Where the head reads, and the labels; see `Objective`."""
-        assert self._data is not None
-        return prepared(self._data, rows)
 
     def build_head(self, encoder: Any, counts: Tensor | None = None) -> TextHead:
         """A fresh head."""

@@ -27,12 +27,11 @@ from torch import Tensor, nn
 
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.examples import SpecialTokens
-from polyseme.data.packing import Rows
 from polyseme.data.wrapping import Wrapper
 from polyseme.errors import CorpusError
 from polyseme.tasks._config import TaskConfig
-from polyseme.tasks._data import Piece, TaskData, pieces, prepared, windows
-from polyseme.tasks._heads import Features, by_example, example_of, in_rows, transform_of
+from polyseme.tasks._data import LabelledExamples, Piece, TaskData, pieces, windows
+from polyseme.tasks._heads import TokenScores, by_example, example_of, in_rows
 from polyseme.tasks.metrics import answers as metrics
 from polyseme.tasks.metrics.measure import Resampled
 from polyseme.text.labelled.questions import read_questions
@@ -66,43 +65,20 @@ class QAConfig(TaskConfig):
     rules: Literal["auto", "squad-1.1", "squad-2.0", "cmrc-2018"] = "auto"
 
 
-class QAHead(nn.Module):
+class QAHead(TokenScores):
     """From the tokens' vectors to scores of beginning and of ending an answer.
 
     Shapes:  encoding of (B, T), positions: (P,) -> (P, 2)
     """
 
     def __init__(self, encoder: Any, config: QAConfig) -> None:
-        super().__init__()
-        self.features = Features(encoder, config, None if config.hidden else 2)
-        self.transform = transform_of(encoder, config)
-        size = self.features.size
-        self.hidden = nn.Linear(size, config.hidden) if config.hidden else None
-        direct = self.features.table is not None and not config.hidden and not config.lstm
-        self.direct = nn.Parameter(torch.zeros(2)) if direct else None
-        self.classifier = None if direct else nn.Linear(config.hidden or size, 2)
-        if self.classifier is not None:
-            nn.init.normal_(self.classifier.weight, std=config.initializer_range)
-            nn.init.zeros_(self.classifier.bias)
-        if self.hidden is not None:
-            nn.init.normal_(self.hidden.weight, std=size**-0.5)
-            nn.init.zeros_(self.hidden.bias)
-
-    @property
-    def reads(self) -> str:
-        """Which layers it needs; see `Features`."""
-        return self.features.reads
+        super().__init__(encoder, config, 2)
 
     def forward(self, encoding: Encoding, batch: Batch, positions: Tensor) -> Tensor:
-        h = self.features(encoding, batch, positions)
-        if self.transform is not None:
-            h = self.transform(h)
-        if self.hidden is not None:
-            h = torch.relu(self.hidden(h))
-        return h + self.direct if self.classifier is None else self.classifier(h)  # type: ignore[no-any-return]
+        return self.scores(encoding, batch, positions)
 
 
-class QA:
+class QA(LabelledExamples):
     """The objective; see the head of this file.
 
     Args:
@@ -116,7 +92,6 @@ class QA:
     def __init__(self, config: QAConfig, special: SpecialTokens | None = None, seed: int = 0) -> None:
         self.config = config
         self._rules: metrics.Rules = "squad-2.0" if config.rules == "auto" else config.rules
-        self._data: TaskData | None = None
 
     @classmethod
     def read(
@@ -189,15 +164,6 @@ class QA:
     def _shared(self, room: int) -> int:
         """Tokens that windows of `room` tokens share: more would make their number explode."""
         return min(self.config.overlap, max(room // 2, min(self.config.answer_length, room) - 1))
-
-    def use(self, data: TaskData) -> None:
-        """The examples that `prepare` is asked about."""
-        self._data = data
-
-    def prepare(self, rows: Rows) -> Any:
-        """All tokens, and the first and last one of the answers; see `Objective`."""
-        assert self._data is not None
-        return prepared(self._data, rows)
 
     def build_head(self, encoder: Any, counts: Tensor | None = None) -> QAHead:
         """A fresh head."""

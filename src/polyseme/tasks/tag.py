@@ -25,13 +25,12 @@ from torch import Tensor, nn
 
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.examples import SpecialTokens
-from polyseme.data.packing import Rows
 from polyseme.data.wrapping import Wrapper
 from polyseme.errors import CorpusError
 from polyseme.layers.crf import LinearChainCRF, viterbi
 from polyseme.tasks._config import TaskConfig
-from polyseme.tasks._data import TaskData, pieces, prepared, windows
-from polyseme.tasks._heads import Features, by_example, example_of, in_rows, transform_of
+from polyseme.tasks._data import LabelledExamples, TaskData, pieces, windows
+from polyseme.tasks._heads import TokenScores, by_example, example_of, in_rows
 from polyseme.tasks._scoring import tag_details, tag_measures
 from polyseme.tasks.metrics.measure import Resampled
 from polyseme.text.labelled.records import Problems, TagRecord
@@ -68,50 +67,26 @@ class TagConfig(TaskConfig):
         return self
 
 
-class TagHead(nn.Module):
+class TagHead(TokenScores):
     """From the tokens' vectors to scores of tags.
 
     Shapes:  encoding of (B, T), positions: (P,) -> (P, K)
     """
 
     def __init__(self, encoder: Any, config: TagConfig) -> None:
-        super().__init__()
         k = len(config.labels)
-        self.features = Features(encoder, config, None if config.hidden else k)
-        self.transform = transform_of(encoder, config)
-        size = self.features.size
-        self.hidden = nn.Linear(size, config.hidden) if config.hidden else None
-        direct = self.features.table is not None and not config.hidden and not config.lstm
-        self.direct = nn.Parameter(torch.zeros(k)) if direct else None
-        self.classifier = None if direct else nn.Linear(config.hidden or size, k)
+        super().__init__(encoder, config, k)
         self.place = nn.Embedding(PLACES, k)  # of a token within the encoder's token; the first adds nothing
         nn.init.zeros_(self.place.weight)
-        if self.classifier is not None:
-            nn.init.normal_(self.classifier.weight, std=config.initializer_range)
-            nn.init.zeros_(self.classifier.bias)
-        if self.hidden is not None:
-            nn.init.normal_(self.hidden.weight, std=size**-0.5)
-            nn.init.zeros_(self.hidden.bias)
         limits = allowed(config.labels) if config.constrained else None
         self.crf = LinearChainCRF(k, limits) if config.crf else None
 
-    @property
-    def reads(self) -> str:
-        """Which layers it needs; see `Features`."""
-        return self.features.reads
-
     def forward(self, encoding: Encoding, batch: Batch, positions: Tensor) -> Tensor:
-        h = self.features(encoding, batch, positions)
-        if self.transform is not None:
-            h = self.transform(h)
-        if self.hidden is not None:
-            h = torch.relu(self.hidden(h))
-        scores = h + self.direct if self.classifier is None else self.classifier(h)
         place = _place_within(positions)
-        return scores + self.place(place) * (place > 0)[:, None]  # type: ignore[no-any-return]
+        return self.scores(encoding, batch, positions) + self.place(place) * (place > 0)[:, None]  # type: ignore[no-any-return]
 
 
-class Tag:
+class Tag(LabelledExamples):
     """The objective; see the head of this file.
 
     Args:
@@ -126,7 +101,6 @@ class Tag:
         self.config = config
         self._numbers = {label: i for i, label in enumerate(config.labels)}
         self._scheme = scheme_of(config.labels)
-        self._data: TaskData | None = None
 
     @classmethod
     def read(
@@ -181,15 +155,6 @@ class Tag:
                 gold = tags[mine] if record.tags is not None else np.empty(0, np.int64)
                 data.add(number, wrapped, [part], there, gold, mine)
         return data
-
-    def use(self, data: TaskData) -> None:
-        """The examples that `prepare` is asked about."""
-        self._data = data
-
-    def prepare(self, rows: Rows) -> Any:
-        """Where the head reads, and the tags; see `Objective`."""
-        assert self._data is not None
-        return prepared(self._data, rows)
 
     def build_head(self, encoder: Any, counts: Tensor | None = None) -> TagHead:
         """A fresh head."""

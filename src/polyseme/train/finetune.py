@@ -7,16 +7,13 @@ run directory ◄─ checkpoints, weights, results ◄─ trainer ◄─ learner
 
 from __future__ import annotations
 
-import hashlib
 import math
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,13 +24,14 @@ from polyseme.core.rng import Random
 from polyseme.core.types import Batch, Encoding
 from polyseme.core.version import __version__
 from polyseme.data.labelled import ExampleLoader
-from polyseme.errors import ConfigError, CorpusError, RunError
+from polyseme.errors import RunError
 from polyseme.text.labelled.records import Problems
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.train import card, distributed
 from polyseme.train.adaptation import Judge, TaskLearner
 from polyseme.train.budget import Budget
 from polyseme.train.building import build_encoder, put_weights, special_ids
+from polyseme.train.examples import FinetuneRequest, facts_of, read_examples
 from polyseme.train.features import KnownLayers
 from polyseme.train.gradient import GradientLearner, read_layers
 from polyseme.train.opening import forgotten_if_it_fails, only_one_trains
@@ -45,53 +43,8 @@ from polyseme.train.trainer import Trainer
 
 __all__ = ["FinetuneRequest", "finetune"]
 
-DEV_SHARE = 0.1
-"""Of the training examples, what is held out where no dev file is given."""
-
 KNOWN_LAYERS_BYTES = 2 << 30
 """Memory for a frozen encoder's hidden states; with more of them they are computed anew in every epoch."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FinetuneRequest:
-    """What `polyseme finetune` was asked to do.
-
-    Args:
-        task: registry key: classify, pair, tag, qa.
-        run: the pretrained or imported run.
-        train, dev: labelled files; without dev a share of train is held out.
-        output: the run directory to make.
-        feature_based: freeze the encoder; learn the layer mix and a small head.
-        from_scratch: random weights in place of the run's, to see what pretraining is worth.
-        epochs, batch_size, learning_rate, max_length: None = what suits the run and the files.
-        examples, dev_examples: use so many of each file at most, chosen once and for all by chance; None = all.
-        settings: from --set.
-        columns: our names of columns to those of the files.
-        seed: decides the head's first weights, order and dropout.
-        resume: go on with `output`.
-        threads: CPU threads; None = torch's choice.
-        device: auto, cpu, cuda.
-    """
-
-    task: str
-    run: str | Path
-    train: str | Path
-    output: Path
-    dev: str | Path | None = None
-    feature_based: bool = False
-    from_scratch: bool = False
-    epochs: float | None = None
-    batch_size: int | None = None
-    learning_rate: float | None = None
-    max_length: int | None = None
-    examples: int | None = None
-    dev_examples: int | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
-    columns: dict[str, str] = field(default_factory=dict)
-    seed: int = 1
-    resume: bool = False
-    threads: int | None = None
-    device: str = "auto"
 
 
 def finetune(request: FinetuneRequest, reporter: Reporter | None = None) -> RunDirectory:
@@ -122,7 +75,7 @@ def finetune(request: FinetuneRequest, reporter: Reporter | None = None) -> RunD
         if recipe.section("model") != base.section("model"):  # another dropout
             encoder = build_encoder(recipe, tokenizer)
         problems = Problems()
-        train, dev = _read(request, recipe, problems)
+        train, dev = read_examples(request, recipe, problems)
         task_class = registry.tasks.load(request.task).BUILD
         learned = task_class.learn(recipe.section(request.task), train, encoder)
         recipe = recipe.with_section(request.task, **learned.model_dump())
@@ -130,7 +83,7 @@ def finetune(request: FinetuneRequest, reporter: Reporter | None = None) -> RunD
         recipe = recipe.with_section(
             "train", precision=resolve_precision(recipe.section("train").precision, device)
         )
-        facts = _facts(request, recipe, train, dev, problems)
+        facts = facts_of(request, recipe, train, dev, problems)
         for note in facts["notes"]:
             reporter.note(note)
         if request.from_scratch:
@@ -200,106 +153,6 @@ def _epochs(request: FinetuneRequest, recipe: Recipe, n: int) -> float:
     train = recipe.section("train")
     least, updates, most = (3, 2000, 100) if train.frozen else (3, 600, 20)
     return float(max(least, min(most, math.ceil(updates * train.batch_size / max(1, n)))))
-
-
-def _read(request: FinetuneRequest, recipe: Recipe, problems: Problems) -> tuple[list[Any], list[Any]]:
-    """Training and dev records.
-
-    Raises:  CorpusError: a file holds no labelled record.  ConfigError: it is no file.
-    """
-    task, config = registry.tasks.load(request.task).BUILD, recipe.section(request.task)
-
-    def labelled(path: str | Path) -> list[Any]:
-        if str(path) == "-":
-            raise ConfigError("labelled examples are read from files", got="the standard input")
-        records = [r for r in task.read(path, config, request.columns, problems) if _has_label(r)]
-        if not records:
-            raise CorpusError("the file holds no labelled example", where=path, fix="--columns label=COLUMN")
-        return records
-
-    train = labelled(request.train)
-    if request.dev is not None:
-        return some(train, request.examples), some(labelled(request.dev), request.dev_examples)
-    held = [r for r in train if _held_out(r)]
-    if not held or len(held) == len(train):
-        held = train[:: max(2, int(1 / DEV_SHARE))]
-    chosen = {id(r) for r in held}
-    kept = [r for r in train if id(r) not in chosen]
-    if not kept:
-        raise CorpusError(
-            "too few examples to hold some out",
-            got=f"{len(train)} examples",
-            where=request.train,
-            fix="--dev FILE",
-        )
-    return some(kept, request.examples), some(held, request.dev_examples)
-
-
-def some(records: list[Any], most: int | None) -> list[Any]:
-    """At most so many records, drawn by chance but always the same ones, in their own order."""
-    if most is None or len(records) <= most:
-        return records
-    return [records[i] for i in sorted(Random(0, "subset").permutation(len(records))[:most].tolist())]
-
-
-def _has_label(record: Any) -> bool:
-    return any(getattr(record, name, None) is not None for name in ("label", "tags", "answers"))
-
-
-def _key(record: Any) -> bytes:
-    """What makes two records the same input."""
-    return _hash([getattr(record, name, None) for name in ("text", "text_b", "question", "context")])
-
-
-def _held_out(record: Any) -> bool:
-    """A share of the inputs by their hash: equal inputs are on one side; questions go with their article or passage."""
-    group = getattr(record, "group", "") or getattr(record, "context", None)
-    key = _hash(group) if group else _key(record)
-    return int.from_bytes(key, "big") / 2**64 < DEV_SHARE
-
-
-def _hash(value: Any) -> bytes:
-    return hashlib.blake2b(repr(value).encode("utf-8", "surrogatepass"), digest_size=8).digest()
-
-
-def _facts(
-    request: FinetuneRequest, recipe: Recipe, train: Sequence[Any], dev: Sequence[Any], problems: Problems
-) -> dict[str, Any]:
-    """What run.json says of the files, and what a person is told."""
-    known = {_key(r) for r in train}
-    shared = sum(_key(r) in known for r in dev)
-    task = registry.tasks.load(request.task).BUILD(recipe.section(request.task))
-    unknown = task.unknown_labels(dev)
-    notes = list(problems.summary())
-    if request.dev is None:
-        notes.append(f"no --dev: {len(dev):,} of {len(dev) + len(train):,} examples of --train are held out")
-    if shared:
-        notes.append(
-            f"{shared:,} of {len(dev):,} dev examples are also training examples: the figures flatter"
-        )
-    if unknown:
-        most = ", ".join(f"{label!r} ({n:,})" for label, n in unknown.most_common(5))
-        notes.append(
-            f"dev has {len(unknown):,} labels that train does not have and that count as errors: {most}"
-        )
-    return {
-        "train": {"path": str(request.train), "examples": len(train), "sha256": _digest(request.train)},
-        "dev": {
-            "path": str(request.dev or request.train),
-            "examples": len(dev),
-            "sha256": _digest(request.dev or request.train),
-            "also_in_train": shared,
-            "unknown_labels": dict(unknown),
-        },
-        "columns": dict(request.columns),
-        "problems": problems.report(),
-        "notes": notes,
-    }
-
-
-def _digest(path: str | Path) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _open(

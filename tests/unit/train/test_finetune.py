@@ -20,8 +20,9 @@ from polyseme.errors import CheckpointError, ConfigError, CorpusError, PolysemeE
 from polyseme.infer.predict import Predictor
 from polyseme.text.labelled.records import Problems, QuestionRecord, TextRecord
 from polyseme.train.config import TrainConfig
+from polyseme.train.examples import FinetuneRequest, _held_out
 from polyseme.train.features import KnownLayers, by_length
-from polyseme.train.finetune import FinetuneRequest, _held_out, finetune
+from polyseme.train.finetune import finetune
 from polyseme.train.optim import Optimizers, _depths
 from polyseme.train.run import RunDirectory
 from polyseme.train.seeds import finetune_seeds

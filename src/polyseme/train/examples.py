@@ -1,0 +1,164 @@
+"""What a fine-tune is asked for, and the labelled examples that it learns from and is judged on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from polyseme.core import registry
+from polyseme.core.rng import Random
+from polyseme.errors import ConfigError, CorpusError
+from polyseme.text.labelled.records import Problems
+from polyseme.train.recipe import Recipe
+
+__all__ = ["FinetuneRequest", "facts_of", "read_examples", "some"]
+
+DEV_SHARE = 0.1
+"""Of the training examples, what is held out where no dev file is given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneRequest:
+    """What `polyseme finetune` was asked to do.
+
+    Args:
+        task: registry key: classify, pair, tag, qa.
+        run: the pretrained or imported run.
+        train, dev: labelled files; without dev a share of train is held out.
+        output: the run directory to make.
+        feature_based: freeze the encoder; learn the layer mix and a small head.
+        from_scratch: random weights in place of the run's, to see what pretraining is worth.
+        epochs, batch_size, learning_rate, max_length: None = what suits the run and the files.
+        examples, dev_examples: use so many of each file at most, chosen once and for all by chance; None = all.
+        settings: from --set.
+        columns: our names of columns to those of the files.
+        seed: decides the head's first weights, order and dropout.
+        resume: go on with `output`.
+        threads: CPU threads; None = torch's choice.
+        device: auto, cpu, cuda.
+    """
+
+    task: str
+    run: str | Path
+    train: str | Path
+    output: Path
+    dev: str | Path | None = None
+    feature_based: bool = False
+    from_scratch: bool = False
+    epochs: float | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    max_length: int | None = None
+    examples: int | None = None
+    dev_examples: int | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    columns: dict[str, str] = field(default_factory=dict)
+    seed: int = 1
+    resume: bool = False
+    threads: int | None = None
+    device: str = "auto"
+
+
+def read_examples(
+    request: FinetuneRequest, recipe: Recipe, problems: Problems
+) -> tuple[list[Any], list[Any]]:
+    """Training and dev records.
+
+    Raises:  CorpusError: a file holds no labelled record.  ConfigError: it is no file.
+    """
+    task, config = registry.tasks.load(request.task).BUILD, recipe.section(request.task)
+
+    def labelled(path: str | Path) -> list[Any]:
+        if str(path) == "-":
+            raise ConfigError("labelled examples are read from files", got="the standard input")
+        records = [r for r in task.read(path, config, request.columns, problems) if _has_label(r)]
+        if not records:
+            raise CorpusError("the file holds no labelled example", where=path, fix="--columns label=COLUMN")
+        return records
+
+    train = labelled(request.train)
+    if request.dev is not None:
+        return some(train, request.examples), some(labelled(request.dev), request.dev_examples)
+    held = [r for r in train if _held_out(r)]
+    if not held or len(held) == len(train):
+        held = train[:: max(2, int(1 / DEV_SHARE))]
+    chosen = {id(r) for r in held}
+    kept = [r for r in train if id(r) not in chosen]
+    if not kept:
+        raise CorpusError(
+            "too few examples to hold some out",
+            got=f"{len(train)} examples",
+            where=request.train,
+            fix="--dev FILE",
+        )
+    return some(kept, request.examples), some(held, request.dev_examples)
+
+
+def some(records: list[Any], most: int | None) -> list[Any]:
+    """At most so many records, drawn by chance but always the same ones, in their own order."""
+    if most is None or len(records) <= most:
+        return records
+    return [records[i] for i in sorted(Random(0, "subset").permutation(len(records))[:most].tolist())]
+
+
+def _has_label(record: Any) -> bool:
+    return any(getattr(record, name, None) is not None for name in ("label", "tags", "answers"))
+
+
+def _key(record: Any) -> bytes:
+    """What makes two records the same input."""
+    return _hash([getattr(record, name, None) for name in ("text", "text_b", "question", "context")])
+
+
+def _held_out(record: Any) -> bool:
+    """A share of the inputs by their hash: equal inputs are on one side; questions go with their article or passage."""
+    group = getattr(record, "group", "") or getattr(record, "context", None)
+    key = _hash(group) if group else _key(record)
+    return int.from_bytes(key, "big") / 2**64 < DEV_SHARE
+
+
+def _hash(value: Any) -> bytes:
+    return hashlib.blake2b(repr(value).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+
+
+def facts_of(
+    request: FinetuneRequest, recipe: Recipe, train: Sequence[Any], dev: Sequence[Any], problems: Problems
+) -> dict[str, Any]:
+    """What run.json says of the files, and what a person is told."""
+    known = {_key(r) for r in train}
+    shared = sum(_key(r) in known for r in dev)
+    task = registry.tasks.load(request.task).BUILD(recipe.section(request.task))
+    unknown = task.unknown_labels(dev)
+    notes = list(problems.summary())
+    if request.dev is None:
+        notes.append(f"no --dev: {len(dev):,} of {len(dev) + len(train):,} examples of --train are held out")
+    if shared:
+        notes.append(
+            f"{shared:,} of {len(dev):,} dev examples are also training examples: the figures flatter"
+        )
+    if unknown:
+        most = ", ".join(f"{label!r} ({n:,})" for label, n in unknown.most_common(5))
+        notes.append(
+            f"dev has {len(unknown):,} labels that train does not have and that count as errors: {most}"
+        )
+    return {
+        "train": {"path": str(request.train), "examples": len(train), "sha256": _digest(request.train)},
+        "dev": {
+            "path": str(request.dev or request.train),
+            "examples": len(dev),
+            "sha256": _digest(request.dev or request.train),
+            "also_in_train": shared,
+            "unknown_labels": dict(unknown),
+        },
+        "columns": dict(request.columns),
+        "problems": problems.report(),
+        "notes": notes,
+    }
+
+
+def _digest(path: str | Path) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
