@@ -31,15 +31,18 @@ class Features(nn.Module):
 
     Args:
         encoder: whose hidden states.
-        config: mix, lstm, dropout.
+        config: mix, lstm.
         outputs: for sparse encoders: numbers per token when nothing comes between them and the output.
+        dropout: of the vectors; 0 where the head drops later.
     Attributes:
         size: numbers of a vector.
         reads: what it needs of the encoder: the last layer "at" the targets, the whole "last" one, "all", or "none".
     Shapes:  encoding of (B, T), positions: (P,) -> (P, size)
     """
 
-    def __init__(self, encoder: Any, config: TaskConfig, outputs: int | None = None) -> None:
+    def __init__(
+        self, encoder: Any, config: TaskConfig, outputs: int | None = None, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self._encoder = [encoder]  # in a list: it owns its weights itself
         self.size = int(encoder.config.hidden_size)
@@ -58,7 +61,7 @@ class Features(nn.Module):
         if config.lstm:
             self.lstm = ProjectedLSTM(self.size, config.lstm, config.lstm)
             self.size = 2 * config.lstm
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, encoding: Encoding, batch: Batch, positions: Tensor) -> Tensor:
         if self.table is None and self.mix is None and self.lstm is None:
@@ -128,8 +131,11 @@ class TokenScores(nn.Module):
 
     def __init__(self, encoder: Any, config: TaskConfig, outputs: int) -> None:
         super().__init__()
-        self.features = Features(encoder, config, None if config.hidden else outputs)
         self.transform = transform_of(encoder, config)
+        late = bool(config.hidden) or self.transform is not None  # as in the families' own classifiers
+        early = 0.0 if late else config.dropout
+        self.features = Features(encoder, config, None if config.hidden else outputs, early)
+        self.dropout = nn.Dropout(config.dropout if late else 0.0)
         size = self.features.size
         self.hidden = nn.Linear(size, config.hidden) if config.hidden else None
         direct = self.features.table is not None and not config.hidden and not config.lstm
@@ -154,7 +160,7 @@ class TokenScores(nn.Module):
             h = self.transform(h)
         if self.hidden is not None:
             h = torch.relu(self.hidden(h))
-        return h + self.direct if self.classifier is None else self.classifier(h)  # type: ignore[no-any-return]
+        return h + self.direct if self.classifier is None else self.classifier(self.dropout(h))  # type: ignore[no-any-return]
 
 
 def example_of(positions: Tensor, first: Tensor) -> Tensor:

@@ -86,13 +86,15 @@ class TextHead(nn.Module):
         super().__init__()
         self.pool = config.pool
         hidden = config.hidden if config.hidden is not None else PAIR_HIDDEN * (config.pool == "pair")
-        self.features = Features(encoder, config, None if hidden else config.outputs)
         theirs = encoder.pooler() if config.pool == "cls" and not config.mix and not config.lstm else None
         self._pooler = [theirs]  # in a list: the encoder owns it
         self.transform: Transform | None = None if hidden else transform_of(encoder, config)
+        late = bool(hidden or theirs or self.transform)  # as in the families' own classifiers
+        early = 0.0 if late else config.dropout
+        self.features = Features(encoder, config, None if hidden else config.outputs, early)
         size = self.features.size * (4 if config.pool == "pair" else 1)
         self.hidden = nn.Linear(size, hidden) if hidden else None
-        self.dropout = nn.Dropout(config.dropout if hidden or self._pooler[0] or self.transform else 0.0)
+        self.dropout = nn.Dropout(config.dropout if late else 0.0)
         direct = self.features.table is not None and not hidden and not config.lstm
         self.direct = nn.Parameter(torch.zeros(config.outputs)) if direct else None
         bias = encoder.reach != "left" or config.mix
