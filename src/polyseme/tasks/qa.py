@@ -48,6 +48,7 @@ class QAConfig(TaskConfig):
 
     Args:
         max_length: longest window, tokens of the question, the passage and separators.
+        dropout: before the output layer; the paper's question answering has none.
         overlap: tokens of the passage that neighbouring windows share, at most.
         question_length: of longer questions only so many tokens are read.
         answer_length: longest answer that is predicted, tokens.
@@ -57,6 +58,7 @@ class QAConfig(TaskConfig):
     """
 
     max_length: int = Field(384, ge=16)
+    dropout: float = Field(0.0, ge=0, lt=1)
     overlap: int = Field(128, ge=1)
     question_length: int = Field(64, ge=1)
     answer_length: int = Field(30, ge=1)
