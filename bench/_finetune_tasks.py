@@ -59,7 +59,7 @@ class Case:
 # utterances of 13,084 (the file is shuffled), SICK's test set to 1,500 pairs of 4,927, new_wiki to 800 training
 # questions of 5,494 and 400 of 1,625 to judge, evenly from their articles.
 CASES = (
-    Case("sst2", "classify", 1e-4, 2, seeds=3, goal=0.88, columns={"text": "1", "label": "2"}),
+    Case("sst2", "classify", 2e-4, 3, seeds=3, goal=0.88, columns={"text": "1", "label": "2"}),
     Case(
         "intents",
         "classify",
@@ -136,7 +136,7 @@ def _intents(part: str) -> Files:
 
 
 def _slots(part: str) -> Files:
-    return Files(_slot_columns("train"), _slot_columns(part))
+    return Files(slot_columns("train"), slot_columns(part))
 
 
 def _new_wiki(part: str) -> Files:
@@ -175,7 +175,8 @@ def _intent_table(part: str) -> Path:
     return _write(CACHE / f"intents_{part}.tsv", "\n".join(lines) + "\n")
 
 
-def _slot_columns(part: str) -> Path:
+def slot_columns(part: str) -> Path:
+    """The slots of SNIPS as CoNLL columns."""
     sentences = (
         "\n".join(f"{word}\t{tag}" for word, tag in zip(words, tags, strict=True))
         for words, tags, _ in _snips(part)
