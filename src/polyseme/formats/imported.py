@@ -179,18 +179,9 @@ def file_digests(folder: Path, names: list[str]) -> dict[str, str]:
 def card_text(meta: Mapping[str, Any]) -> str:
     """The model card of an imported run as Markdown."""
     recipe, source = meta["recipe"], meta["imported"]
-    tag, use = card.use_of(recipe)
+    use = card.use_of(recipe)[1]
     files = "\n".join(f"| `{name}` | `{sha}` |" for name, sha in source.get("files", {}).items())
-    return f"""---
-library_name: polyseme
-pipeline_tag: {tag}
-tags:
-- {recipe["architecture"]}
-- polyseme
----
-
-# {recipe["architecture"]}, {meta["parameters"]:,} parameters
-
+    return f"""{card.head(meta)}
 Imported with polyseme {meta["versions"]["polyseme"]} from {source.get("kind", "another format")};
 objectives: {", ".join(recipe["objectives"]) or "none, the encoder alone"}. The terms of the original apply.
 

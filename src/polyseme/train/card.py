@@ -27,6 +27,22 @@ def has_neighbours(recipe: Mapping[str, Any]) -> bool:
     return list(recipe["objectives"]) != ["unigram"]
 
 
+def head(meta: Mapping[str, Any], language: str | None = None, purpose: str = "") -> str:
+    """What every card begins with: the YAML that model hubs read, and the title."""
+    recipe = meta["recipe"]
+    spoken = f"language: {language}\n" if language else ""
+    return f"""---
+{spoken}library_name: polyseme
+pipeline_tag: {use_of(recipe)[0]}
+tags:
+- {recipe["architecture"]}
+- polyseme
+---
+
+# {recipe["architecture"]}{purpose}, {meta["parameters"]:,} parameters
+"""
+
+
 def write(run: RunDirectory) -> None:
     """Write README.md from run.json."""
     write_atomic(run.path / "README.md", text(run.meta).encode())
@@ -41,19 +57,9 @@ def text(meta: dict[str, Any]) -> str:
     language = corpus.get("language", "en")
     heldout = "\n".join(f"| {name} | {value:.4f} |" for name, value in results["heldout"].items())
     recipe = meta["recipe"]
-    tag, use = use_of(recipe)
+    use = use_of(recipe)[1]
     neighbours = "polyseme neighbours RUN WORD\n" if has_neighbours(recipe) else ""
-    return f"""---
-language: {language}
-library_name: polyseme
-pipeline_tag: {tag}
-tags:
-- {recipe["architecture"]}
-- polyseme
----
-
-# {recipe["architecture"]}, {meta["parameters"]:,} parameters
-
+    return f"""{head(meta, language)}
 Pretrained with polyseme {meta["versions"]["polyseme"]} on {splits["train"]["documents"]:,} documents
 ({splits["train"]["words"]:,} words, {splits["train"]["tokens"]:,} tokens; corpus fingerprint
 `{corpus["fingerprint"]}`), objectives {", ".join(recipe["objectives"])}.
@@ -82,20 +88,11 @@ polyseme {use}
 def _adapted(meta: dict[str, Any]) -> str:
     """The card of a run that was adapted to a task."""
     adapted, recipe, results = meta["adapted"], meta["recipe"], meta["results"]
-    tag, use = use_of(recipe)
+    use = use_of(recipe)[1]
     figures = "\n".join(f"| {name} | {value:.4f} |" for name, value in results["dev"].items())
     start = "random weights" if adapted["from_scratch"] else f"the run `{Path(adapted['from']).name}`"
     how = "frozen, with a learned mix of its layers" if adapted["feature_based"] else "trained as a whole"
-    return f"""---
-library_name: polyseme
-pipeline_tag: {tag}
-tags:
-- {recipe["architecture"]}
-- polyseme
----
-
-# {recipe["architecture"]} for {adapted["task"]}, {meta["parameters"]:,} parameters
-
+    return f"""{head(meta, purpose=f" for {adapted['task']}")}
 Adapted with polyseme {meta["versions"]["polyseme"]} from {start}; the encoder was {how}.
 {adapted["train"]["examples"]:,} training examples, {results["steps"]:,} updates in {results["seconds"] / 60:.1f}
 minutes.
