@@ -396,9 +396,3 @@ def _in_order(label: str) -> tuple[float, str]:
     except ValueError:
         value = math.inf
     return (value if math.isfinite(value) else math.inf, label)
-
-
-def check_config(config: TextsConfig) -> None:
-    """Raises:  ConfigError: a run of this task without what training found."""
-    if config.kind == "auto" or config.pool == "auto":
-        raise ConfigError("the task has not been trained", fix="polyseme finetune")
