@@ -198,5 +198,5 @@ def put_weights(encoder: Any, run: RunDirectory, reporter: Reporter) -> None:
     try:
         encoder.load_state_dict(own)
     except RuntimeError as error:
-        why = str(error).splitlines()[-1].strip()
+        why = str(error).split("\n")[-1].strip()
         raise CheckpointError("weights of another model", got=why, where=run.path) from None
