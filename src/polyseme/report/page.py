@@ -1,0 +1,290 @@
+"""One self-contained HTML page: text, tables and charts that open anywhere and ask nothing of a network.
+
+    page ─► sections ─► paragraphs, tables, charts, commands
+
+The drawing library stands in the page once, however many charts there are, and a content security policy forbids every
+request. Wide tables and charts scroll inside their own frame, so a page reads on a telephone. The same charts are
+written as .svg and .png beside it where a person wants pictures.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from polyseme.core.version import __version__
+from polyseme.report.charts import boxes_for, save
+from polyseme.text.words import has_cjk
+from polyseme.train.run import saving, write_atomic
+
+__all__ = ["Commands", "Figure", "Markup", "Page", "Part", "Section", "Table"]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of texts.
+
+    Args:
+        head: names of the columns.
+        rows: cells as they are shown; equally many as `head`.
+        caption: stands below it.
+        left: numbers of the columns of words; the others are figures and set to the right.
+        strong: (row, column) of cells that are set in bold.
+        hints: (row, column) -> what is shown when the pointer rests there.
+    """
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    caption: str = ""
+    left: Sequence[int] = (0,)
+    strong: frozenset[tuple[int, int]] = frozenset()
+    hints: dict[tuple[int, int], str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A chart.
+
+    Args:
+        name: of its files, without an ending; one of a kind in its page.
+        chart: altair's.
+        caption: stands below it.
+        describes: what a person who cannot see it is told.
+    """
+
+    name: str
+    chart: Any
+    caption: str = ""
+    describes: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """Lines to paste into a shell."""
+
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Markup:
+    """HTML that is put in as it stands; what comes from users must have been escaped."""
+
+    html: str
+
+
+Part = str | Table | Figure | Commands | Markup
+"""A string is a paragraph."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading and what stands below it.
+
+    Args:
+        title: the heading; "" for none.
+        parts: in order.
+    """
+
+    title: str
+    parts: Sequence[Part]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of sections.
+
+    Args:
+        title: the heading and the name of the tab.
+        lead: a paragraph below it; "" for none.
+        sections: in order; with more than three there is a table of contents.
+        lang: "en" or "zh", the language of the page's own words.
+
+    Example:
+        Page("Senses", "What it knows.", [Section("Layers", [Figure("layers", chart)])]).write(Path("senses.html"))
+    """
+
+    title: str
+    lead: str
+    sections: Sequence[Section]
+    lang: str = "en"
+
+    @property
+    def figures(self) -> list[Figure]:
+        """All charts, in order."""
+        return [part for section in self.sections for part in section.parts if isinstance(part, Figure)]
+
+    def html(self) -> str:
+        """The page as one document."""
+        return _PAGE.format(
+            lang=self.lang,
+            title=_escaped(self.title),
+            policy=_POLICY,
+            style=_STYLE,
+            library=f"<script>{_library()}</script>" if self.figures else "",
+            lead=f'<p class="lead">{_escaped(self.lead)}</p>' if self.lead else "",
+            contents=self._contents(),
+            body="\n".join(_section(number, section) for number, section in enumerate(self.sections, 1)),
+            foot=f"polyseme {__version__}",
+        )
+
+    def write(self, path: Path) -> Path:
+        """Write the page into a file.
+
+        Raises:  StorageError: it cannot be written.
+        """
+        with saving(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, self.html().encode())
+        return path
+
+    def write_figures(self, folder: Path) -> tuple[list[Path], str | None]:
+        """Write every chart as NAME.svg and NAME.png.
+
+        Returns the files, and what a person should know of the pictures, if anything.
+        Raises:  StorageError: they cannot be written.
+        """
+        written: list[Path] = []
+        with saving(folder):
+            for figure in self.figures:
+                written += save(figure.chart, [folder / f"{figure.name}.svg", folder / f"{figure.name}.png"])
+        drawn = json.dumps([figure.chart.to_dict() for figure in self.figures], ensure_ascii=False)
+        return written, boxes_for([drawn] if has_cjk(drawn) else [], written)
+
+    def _contents(self) -> str:
+        titled = [(n, section.title) for n, section in enumerate(self.sections, 1) if section.title]
+        if len(titled) <= 3:
+            return ""
+        links = "".join(f'<li><a href="#s{n}">{_escaped(title)}</a></li>' for n, title in titled)
+        return f"<nav><ul>{links}</ul></nav>"
+
+
+def _section(number: int, section: Section) -> str:
+    title = f"<h2>{_escaped(section.title)}</h2>" if section.title else ""
+    body = "\n".join(
+        _part(f"f{number}-{place}", part) for place, part in enumerate(section.parts, 1) if part != ""
+    )
+    return f'<section id="s{number}">{title}\n{body}\n</section>'
+
+
+def _part(name: str, part: Part) -> str:
+    if isinstance(part, str):
+        return f"<p>{_escaped(part)}</p>"
+    if isinstance(part, Markup):
+        return part.html
+    if isinstance(part, Commands):
+        return f"<pre><code>{_escaped(chr(10).join(part.lines))}</code></pre>"
+    if isinstance(part, Table):
+        return "".join(_table(part))
+    label = _escaped(part.describes or part.caption or part.name)
+    caption = f"<figcaption>{_escaped(part.caption)}</figcaption>" if part.caption else ""
+    spec = _in_script(json.dumps(part.chart.to_dict(), ensure_ascii=False))
+    return (
+        f'<figure><div class="wide" tabindex="0" role="img" aria-label="{label}"><div id="{name}"></div></div>{caption}'
+        f'</figure>\n<script>vegaEmbed("#{name}",{spec},{{actions:false,renderer:"svg"}});</script>'
+    )
+
+
+def _table(table: Table) -> Iterator[str]:
+    left = set(table.left)
+    side = ["" if column in left else ' class="n"' for column in range(len(table.head))]
+    yield '<div class="wide" tabindex="0"><table><thead><tr>'
+    for column, text in enumerate(table.head):
+        yield f'<th scope="col"{side[column]}>{_escaped(text)}</th>'
+    yield "</tr></thead><tbody>"
+    for row, cells in enumerate(table.rows):
+        yield "<tr>"
+        for column, text in enumerate(cells):
+            hint = table.hints.get((row, column))
+            title = f' title="{_escaped(hint)}"' if hint else ""
+            shown = _escaped(text).replace("\n", "<br>")
+            if (row, column) in table.strong:
+                shown = f"<b>{shown}</b>"
+            yield f"<td{side[column]}{title}>{shown}</td>"
+        yield "</tr>"
+    yield "</tbody></table></div>"
+    if table.caption:
+        yield f'<p class="caption">{_escaped(table.caption)}</p>'
+
+
+def _escaped(text: str) -> str:
+    return html.escape(text, quote=True)
+
+
+def _in_script(text: str) -> str:
+    """JSON that may stand inside a script element: nothing in it ends the element."""
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+@cache
+def _library() -> str:
+    """The drawing library (vega, vega-lite, vega-embed), which puts vegaEmbed into the page."""
+    import vl_convert
+
+    return re.sub(r"</(script)", r"<\\/\1", vl_convert.javascript_bundle(), flags=re.IGNORECASE)
+
+
+_POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'unsafe-inline' 'unsafe-eval'",  # the drawing library compiles its expressions
+        "style-src 'unsafe-inline'",
+        "img-src data:",
+    ]
+)
+
+_STYLE = """
+:root{color-scheme:light;--ink:#1f2328;--soft:#59636e;--line:#d8dee4;--paper:#fff;--shade:#f6f8fa;--link:#0550ae}
+*{box-sizing:border-box}
+body{margin:0;color:var(--ink);background:var(--paper);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,
+"Noto Sans","PingFang SC","Microsoft YaHei","Noto Sans CJK SC",sans-serif}
+main{max-width:1120px;margin:0 auto;padding:24px 20px 64px}
+h1{font-size:1.9rem;line-height:1.2;margin:.4em 0 .3em}
+h2{font-size:1.3rem;margin:2.2em 0 .6em;padding-bottom:.25em;border-bottom:1px solid var(--line)}
+h3{font-size:1.05rem;margin:1.6em 0 .4em}
+p{max-width:46em;margin:.6em 0}
+.lead{font-size:1.1rem;color:var(--soft)}
+.caption,figcaption{color:var(--soft);font-size:.9rem;max-width:52em;margin:.3em 0 1.2em}
+figure{margin:1em 0}
+.wide{overflow-x:auto;max-width:100%}
+table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums;margin:.6em 0}
+th,td{padding:5px 12px;text-align:left;vertical-align:top;border-bottom:1px solid var(--line);white-space:nowrap}
+th{background:var(--shade);font-weight:600}
+td:first-child,th:first-child{position:sticky;left:0;background:var(--paper)}
+th:first-child{background:var(--shade)}
+.n{text-align:right}
+pre{background:var(--shade);border:1px solid var(--line);border-radius:6px;padding:12px;overflow-x:auto;
+font-size:.85rem}
+nav ul{list-style:none;padding:0;margin:1em 0;display:flex;flex-wrap:wrap;gap:6px 18px}
+a{color:var(--link)}
+footer{margin-top:48px;color:var(--soft);font-size:.85rem}
+@media (max-width:600px){main{padding:14px 12px 48px}h1{font-size:1.5rem}th,td{padding:4px 8px}}
+"""
+
+_PAGE = """<!doctype html>
+<html lang="{lang}">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width,initial-scale=1">
+<title>{title}</title>
+<link rel="icon" href="data:,">
+<style>{style}</style>
+{library}
+</head>
+<body>
+<main>
+<h1>{title}</h1>
+{lead}
+{contents}
+{body}
+<footer>{foot}</footer>
+</main>
+</body>
+</html>
+"""
