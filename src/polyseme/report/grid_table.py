@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from polyseme.study.grid import WAYS, Cell, Grid, Way
-from polyseme.study.intervals import draws, limits
+from polyseme.study.intervals import seeds_interval
 from polyseme.study.significance import seeds_difference
 from polyseme.tasks.metrics.measure import Resampled
 
@@ -43,17 +43,6 @@ def markdown(grid: Grid) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def interval(measures: Sequence[Resampled], rounds: int = ROUNDS) -> tuple[float, float]:
-    """The middle 95 % of the mean over seeds, seeds and examples both drawn again."""
-    random = np.random.default_rng(0)
-    values = []
-    for chosen in draws(measures[0].examples, rounds, 0):
-        each = np.stack([m.values(chosen) for m in measures])  # (S, R)
-        drawn = random.integers(len(measures), size=each.shape)
-        values.append(np.take_along_axis(each, drawn, 0).mean(0))
-    return limits(np.concatenate(values))
-
-
 def _head(grid: Grid, done: int, total: int) -> str:
     c = grid.config
     seeds = ", ".join(map(str, c.seeds))
@@ -82,7 +71,7 @@ def _table(grid: Grid, found: dict[tuple[str, str, Way], list[Resampled]]) -> st
 def _shown(measures: list[Resampled] | None) -> str:
     if not measures:
         return ""
-    low, high = interval(measures)
+    low, high = seeds_interval(measures, ROUNDS)
     mean = float(np.mean([m.value for m in measures]))
     seeds = "" if len(measures) > 1 else "¹"
     return f"{100 * mean:.1f}{seeds}<br>{100 * low:.1f}–{100 * high:.1f}"

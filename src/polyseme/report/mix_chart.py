@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from polyseme.train.run import RunDirectory
 
-__all__ = ["mix_chart", "mix_rows", "write_mix_chart"]
+__all__ = ["SHADES", "mix_chart", "mix_rows", "write_mix_chart"]
 
-# light to dark in one hue: read alike with every kind of colour blindness, and in grey
-_SHADES = ["#FFF7EC", "#FDD49E", "#FC8D59", "#D7301F", "#7F0000"]
+SHADES = ["#FFF7EC", "#FDD49E", "#FC8D59", "#D7301F", "#7F0000"]
+"""Light to dark in one hue: read alike with every kind of colour blindness, and in grey."""
 
 
 def mix_chart(runs: Sequence[RunDirectory], title: str = "Layer mix") -> alt.LayerChart:
@@ -58,7 +58,7 @@ def mix_chart(runs: Sequence[RunDirectory], title: str = "Layer mix") -> alt.Lay
     y = alt.Y("layer:O", sort=layers, title="layer (0 = embeddings)", axis=alt.Axis(**axis))
     shade = alt.Color(
         "weight:Q",
-        scale=alt.Scale(domain=[0, max(most, 1e-6)], range=_SHADES, interpolate="lab"),
+        scale=alt.Scale(domain=[0, max(most, 1e-6)], range=SHADES, interpolate="lab"),
         legend=alt.Legend(title="softmax(w)", format=".2f", tickCount=5),
     )
     tooltip = [

@@ -32,10 +32,10 @@ class Table:
 
     Args:
         head: names of the columns.
-        rows: cells as they are shown; equally many as `head`.
+        rows: cells as they are shown; equally many as `head`. Lines after a cell's first are set small.
         caption: stands below it.
         left: numbers of the columns of words; the others are figures and set to the right.
-        strong: (row, column) of cells that are set in bold.
+        strong: (row, column) of cells whose first line is set in bold.
         hints: (row, column) -> what is shown when the pointer rests there.
     """
 
@@ -183,11 +183,18 @@ def _part(name: str, part: Part) -> str:
         return "".join(_table(part))
     label = _escaped(part.describes or part.caption or part.name)
     caption = f"<figcaption>{_escaped(part.caption)}</figcaption>" if part.caption else ""
-    spec = _in_script(json.dumps(part.chart.to_dict(), ensure_ascii=False))
+    spec = _in_script(json.dumps(_spec(part.chart), ensure_ascii=False))
     return (
         f'<figure><div class="wide" tabindex="0" role="img" aria-label="{label}"><div id="{name}"></div></div>{caption}'
-        f'</figure>\n<script>vegaEmbed("#{name}",{spec},{{actions:false,renderer:"svg"}});</script>'
+        f'</figure>\n<script>vegaEmbed("#{name}",{spec},{{mode:"vega-lite",actions:false,renderer:"svg"}});</script>'
     )
+
+
+def _spec(chart: Any) -> dict[str, Any]:
+    """A chart's specification, without the address of its schema, which nobody asks for here."""
+    spec: dict[str, Any] = chart.to_dict()
+    spec.pop("$schema", None)
+    return spec
 
 
 def _table(table: Table) -> Iterator[str]:
@@ -195,21 +202,25 @@ def _table(table: Table) -> Iterator[str]:
     side = ["" if column in left else ' class="n"' for column in range(len(table.head))]
     yield '<div class="wide" tabindex="0"><table><thead><tr>'
     for column, text in enumerate(table.head):
-        yield f'<th scope="col"{side[column]}>{_escaped(text)}</th>'
+        yield f'<th scope="col"{side[column]}>{_lines(text)}</th>'
     yield "</tr></thead><tbody>"
     for row, cells in enumerate(table.rows):
         yield "<tr>"
         for column, text in enumerate(cells):
             hint = table.hints.get((row, column))
             title = f' title="{_escaped(hint)}"' if hint else ""
-            shown = _escaped(text).replace("\n", "<br>")
-            if (row, column) in table.strong:
-                shown = f"<b>{shown}</b>"
-            yield f"<td{side[column]}{title}>{shown}</td>"
+            yield f"<td{side[column]}{title}>{_lines(text, (row, column) in table.strong)}</td>"
         yield "</tr>"
     yield "</tbody></table></div>"
     if table.caption:
         yield f'<p class="caption">{_escaped(table.caption)}</p>'
+
+
+def _lines(text: str, strong: bool = False) -> str:
+    """A cell's first line, and what stands below it in small print."""
+    first, *below = _escaped(text).split("\n")
+    first = f"<b>{first}</b>" if strong else first
+    return first + "".join(f"<br><small>{line}</small>" for line in below)
 
 
 def _escaped(text: str) -> str:
@@ -258,6 +269,9 @@ th{background:var(--shade);font-weight:600}
 td:first-child,th:first-child{position:sticky;left:0;background:var(--paper)}
 th:first-child{background:var(--shade)}
 .n{text-align:right}
+small{font-size:.82em;color:var(--soft);font-weight:400}
+td[title]{cursor:help;text-decoration:underline dotted var(--line);text-underline-offset:3px}
+.notes{color:var(--soft);font-size:.9rem;max-width:52em;padding-left:1.2em;margin:.2em 0 1.2em}
 pre{background:var(--shade);border:1px solid var(--line);border-radius:6px;padding:12px;overflow-x:auto;
 font-size:.85rem}
 nav ul{list-style:none;padding:0;margin:1em 0;display:flex;flex-wrap:wrap;gap:6px 18px}

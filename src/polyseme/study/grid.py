@@ -11,10 +11,8 @@ it. What the test examples were answered is kept, so that figures and intervals 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +26,7 @@ from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import ConfigError
 from polyseme.infer.load import load
 from polyseme.infer.predict import Predictor, gold_records
+from polyseme.study.kept import file_name, held
 from polyseme.tasks.metrics.measure import Resampled
 from polyseme.text.labelled.opening import fingerprint
 from polyseme.text.labelled.records import Problems
@@ -51,6 +50,7 @@ class TaskSpec(Config):
         columns: our names of columns to the files'.
         max_length, epochs, settings: as for `finetune`, by way where they are tables {frozen = …, whole = …}.
         metric: the figure that is shown; None = the task's main one.
+        ways: of a row's ways only these; None = all of them.
         examples, dev_examples, test_examples: at most so many; None = the grid's.
     """
 
@@ -64,9 +64,14 @@ class TaskSpec(Config):
     epochs: float | dict[str, float] | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
     metric: str | None = None
+    ways: tuple[Way, ...] | None = None
     examples: int | None = None
     dev_examples: int | None = None
     test_examples: int | None = None
+
+    def uses(self, way: Way) -> bool:
+        """Whether rows are used in a way."""
+        return self.ways is None or way in self.ways
 
     def epochs_of(self, way: Way) -> float | None:
         """Passes over the training examples, for a way."""
@@ -133,7 +138,7 @@ class Cell:
     @property
     def name(self) -> str:
         """Its file's name."""
-        return f"{self.task}.{self.row}.{self.way}.{self.seed}"
+        return file_name(f"{self.task}.{self.row}.{self.way}.{self.seed}")
 
 
 class Grid:
@@ -166,7 +171,7 @@ class Grid:
             for task in self.tasks
             for row, spec in self.rows.items()
             for way in spec.ways
-            if self.tasks[task].language in spec.runs
+            if self.tasks[task].language in spec.runs and self.tasks[task].uses(way)
         ]
 
     def result(self, cell: Cell) -> dict[str, Any] | None:
@@ -288,17 +293,17 @@ def run_grid(grid: Grid, reporter: Reporter | None = None) -> list[Cell]:
     """
     reporter = reporter or NullReporter()
     grid.folder.mkdir(parents=True, exist_ok=True)
-    cells, held = grid.cells(), []
+    cells, others = grid.cells(), []
     for number, cell in enumerate(cells):
         if grid.result(cell) is not None:
             continue
-        with _held(grid.folder / f".{cell.name}.lock") as mine:
+        with held(grid.folder / f".{cell.name}.lock") as mine:
             if not mine:
-                held.append(cell)
+                others.append(cell)
             elif grid.result(cell) is None:
                 reporter.note(f"{number + 1} of {len(cells)}: {cell.name}")
                 write_atomic(grid.folder / f"{cell.name}.json", to_json(_done(grid, cell)).encode())
-    return held
+    return others
 
 
 def _done(grid: Grid, cell: Cell) -> dict[str, Any]:
@@ -339,21 +344,3 @@ def _expanded(compact: Mapping[str, Any]) -> dict[str, Any]:
     if "tags" in compact:
         return {"tokens": [{"tag": tag} for tag in compact["tags"]]}
     return dict(compact)
-
-
-@contextmanager
-def _held(path: Path) -> Iterator[bool]:
-    """Whether this process holds a cell; another one may."""
-    if os.name != "posix":
-        yield True
-        return
-    import fcntl
-
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-            return
-        yield True
-    path.unlink(missing_ok=True)

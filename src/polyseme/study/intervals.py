@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,16 @@ from polyseme.core.rng import Random
 from polyseme.tasks.metrics.measure import CELLS, Resampled
 from polyseme.tasks.metrics.regression import spearman
 
-__all__ = ["bootstrap", "bootstrap_interval", "draws", "limits", "measured", "spearman", "wilson"]
+__all__ = [
+    "bootstrap",
+    "bootstrap_interval",
+    "draws",
+    "limits",
+    "measured",
+    "seeds_interval",
+    "spearman",
+    "wilson",
+]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -65,6 +74,23 @@ def bootstrap_interval(measure: Resampled, resamples: int = 1000, seed: int = 0)
         return float("nan"), float("nan")
     chosen = draws(measure.examples, resamples, seed)
     return limits(np.concatenate([measure.values(block) for block in chosen]))
+
+
+def seeds_interval(measures: Sequence[Resampled], rounds: int = 1000) -> tuple[float, float]:
+    """The middle 95 % of the mean over seeds, seeds and examples both drawn again.
+
+    Args:
+        measures: one a seed, all on the same examples.
+    """
+    if not measures[0].examples:
+        return float("nan"), float("nan")
+    random = np.random.default_rng(0)
+    values = []
+    for chosen in draws(measures[0].examples, rounds, 0):
+        each = np.stack([m.values(chosen) for m in measures])  # (S, R)
+        drawn = random.integers(len(measures), size=each.shape)
+        values.append(np.take_along_axis(each, drawn, 0).mean(0))
+    return limits(np.concatenate(values))
 
 
 def draws(n: int, rounds: int, seed: int, stream: str = "bootstrap of examples") -> Iterator[IntArray]:

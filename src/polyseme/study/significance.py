@@ -21,7 +21,15 @@ from polyseme.errors import InputError
 from polyseme.study.intervals import FloatArray, draws, limits
 from polyseme.tasks.metrics.measure import CELLS, Resampled
 
-__all__ = ["compare", "mcnemar", "over_seeds", "paired_bootstrap", "randomisation", "seeds_difference"]
+__all__ = [
+    "compare",
+    "holm",
+    "mcnemar",
+    "over_seeds",
+    "paired_bootstrap",
+    "randomisation",
+    "seeds_difference",
+]
 
 ROUNDS = 10_000
 
@@ -98,6 +106,25 @@ def mcnemar(first: npt.ArrayLike, second: npt.ArrayLike) -> dict[str, Any]:
     only_first, only_second = int((a & ~b).sum()), int((b & ~a).sum())
     p = min(1.0, 2 * float(binom.cdf(min(only_first, only_second), only_first + only_second, 0.5)))
     return {"only_first": only_first, "only_second": only_second, "p": p}
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values of several tests, made larger so that all of them together err as seldom as one alone would.
+
+        the k-th smallest of m:  max over j <= k of (m - j + 1) p_j, at most 1
+
+    Example:
+        >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
+        [0.03, 0.06, 0.06]
+
+    Source:  Holm (1979).
+    """
+    m, largest = len(p_values), 0.0
+    adjusted = [0.0] * m
+    for k, place in enumerate(sorted(range(m), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (m - k) * p_values[place]))
+        adjusted[place] = largest
+    return adjusted
 
 
 def over_seeds(values: Sequence[float]) -> dict[str, Any]:

@@ -1,0 +1,145 @@
+"""The section of tasks: bars with intervals, every difference from the best, and what was read of each layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from polyseme.report._compare_cells import Cells, figure, interval, number, percent_like, reason, written_p
+from polyseme.report._compare_charts import bars, mixes
+from polyseme.report._compare_overview import WAYS
+from polyseme.report.figures import count, duration
+from polyseme.report.language import Speaker
+from polyseme.report.page import Figure, Markup, Part, Section
+
+__all__ = ["tasks_section"]
+
+
+def tasks_section(document: Mapping[str, Any], say: Speaker) -> list[Section]:
+    """Nothing where there are no tasks."""
+    tasks = document["tasks"]
+    if not tasks:
+        return []
+    names = list(document["runs"])
+    seeds = ", ".join(map(str, document["settings"]["seeds"]))
+    parts: list[Part] = [
+        say(
+            "Every run is adapted to every task with the same examples, once a seed ({seeds}), and judged on the same test "
+            "examples. Figures are means over the seeds; intervals draw the seeds and the test examples again.",
+            seeds=seeds,
+        )
+    ]
+    if len(document["settings"]["seeds"]) < 3:
+        parts.append(say("With fewer than three seeds the luck of a seed is hardly in the intervals: they are too narrow."))
+    for number_, name in enumerate(dict.fromkeys(task["name"] for task in tasks), 1):
+        parts += _task([task for task in tasks if task["name"] == name], names, f"task-{number_}", say)
+    parts += _mixes(tasks, names, say)
+    return [Section(say("Tasks"), parts)]
+
+
+def _task(ways: Sequence[Mapping[str, Any]], names: Sequence[str], file: str, say: Speaker) -> list[Part]:
+    first = ways[0]
+    metric = first["metric"]
+    parts: list[Part] = [Markup(f"<h3>{escape(first['name'])}</h3>")]
+    if any(way["rows"] for way in ways):
+        parts.append(_bars(ways, names, file, say))
+    heads = ["Run", "Way", "Seeds", "Best less this", "p", "Trained parameters", "Time"]
+    titles = [say(head) for head in heads]
+    cells = Cells([*titles[:2], metric, *titles[2:]], left=(0, 1))
+    for way in ways:
+        spoken = say(WAYS[way["way"]])
+        for name in names:
+            found = way["rows"].get(name)
+            cells.row(name)
+            cells.add(spoken)
+            if found is None:
+                why = reason(way["absent"][name], say)
+                cells.lack(why, f"{metric or first['name']}, {spoken}")
+                for _ in range(len(cells.head) - 3):
+                    cells.add("")
+                continue
+            cells.add(figure(found, metric), strong=found["best"])
+            cells.add(" ".join(number(value, metric) for value in found["values"]))
+            _add_difference(cells, found, metric)
+            cells.add(count(found["trained_parameters"]))
+            cells.add(duration(found["seconds"]))
+    n = next((one["n"] for way in ways for one in way["rows"].values()), 0)
+    learned = first["examples"][0] if first["examples"] else 0
+    caption = say(
+        "At most {learned} training examples; {n} test items. The difference is that of the best run; p after Holm's "
+        "correction over the runs of a way; * p < 0.05.",
+        learned=f"{learned:,}",
+        n=f"{n:,}",
+    )
+    return [*parts, cells.table(caption), *cells.notes()]
+
+
+def _add_difference(cells: Cells, found: Mapping[str, Any], metric: str) -> None:
+    difference = found["difference"]
+    if difference is None:
+        cells.add("")
+        cells.add("")
+        return
+    cells.add(f"{number(difference['value'], metric, '+')}\n{interval(difference, metric, '+')}".rstrip())
+    cells.add(written_p(difference["p_holm"]))
+
+
+def _bars(ways: Sequence[Mapping[str, Any]], names: Sequence[str], file: str, say: Speaker) -> Figure:
+    metric = ways[0]["metric"]
+    scale = 100 if percent_like(metric) else 1
+    rows = [
+        {
+            "run": name,
+            "group": say(WAYS[way["way"]]),
+            "value": scale * found["value"],
+            "low": None if found["low"] is None else scale * found["low"],
+            "high": None if found["high"] is None else scale * found["high"],
+            "text": number(found["value"], metric) + (" *" if found["below"] else ""),
+        }
+        for way in ways
+        for name in names
+        if (found := way["rows"].get(name)) is not None and found["value"] is not None
+    ]
+    title = f"{metric}, %" if percent_like(metric) else metric
+    chart = bars(rows, names, title, [say(WAYS[way["way"]]) for way in ways])
+    said = say("{task}: {metric} with 95 % intervals; * surely below the best.", task=ways[0]["name"], metric=metric)
+    return Figure(file, chart, said, said)
+
+
+def _mixes(tasks: Sequence[Mapping[str, Any]], names: Sequence[str], say: Speaker) -> list[Part]:
+    """Weights of the layers by task, of runs with more than one layer that were used frozen."""
+    rows = [
+        {
+            "run": name,
+            "task": task["name"],
+            "layer": layer,
+            "weight": round(weight, 5),
+            "gamma": round(found["mix"]["gamma"], 4),
+        }
+        for task in tasks
+        if task["way"] == "frozen"
+        for name in names
+        if (found := task["rows"].get(name)) and found["mix"] and len(found["mix"]["weights"]) > 1
+        for layer, weight in enumerate(found["mix"]["weights"])
+    ]
+    if not rows:
+        return []
+    chart = mixes(
+        rows,
+        names,
+        list(dict.fromkeys(row["task"] for row in rows)),
+        say("layer (0 = embeddings)"),
+        say("share"),
+    )
+    static = [name for name in names if not any(row["run"] == name for row in rows)]
+    said = say(
+        "What share of each layer a task learned to read while the run stayed frozen (softmax of the scalar mix, mean "
+        "over seeds)."
+    )
+    if static:
+        said += " " + say("Not shown, since they have one layer or were not used frozen: {names}.", names=", ".join(static))
+    return [
+        Markup(f"<h3>{escape(say('Which layers the tasks read'))}</h3>"),
+        Figure("mixes", chart, said, say("Heat maps of layer weights by task, one a run")),
+    ]

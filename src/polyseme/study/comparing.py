@@ -1,0 +1,406 @@
+"""Any runs side by side: tasks, probes, senses and pairs of one file, under one protocol.
+
+    RUN...  ×  [tasks.NAME]   every run adapted with every seed, judged on the same test examples   study/grid.py
+            ×  [probes.NAME]  what its layers know                                                 study/probe.py
+            ×  [senses]       whether it tells a word's senses apart                               study/senses.py
+            ×  [pairs]        which of two sentences it finds more probable                        study/pairs.py
+
+Every piece is kept as a file under what it depends on: work that was stopped goes on, a run that was trained again is
+measured again, and several processes share the work. What a run cannot do is kept as its reason, never left out.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+
+from polyseme.core import registry
+from polyseme.core.config import Config, read_toml
+from polyseme.core.reporter import NullReporter, Reporter
+from polyseme.errors import ConfigError, InputError, PolysemeError, RunError
+from polyseme.infer.load import load
+from polyseme.study._comparing_pieces import STUDIES, PairsSpec, ProbeSpec, SensesSpec, Study
+from polyseme.study._standings import standings
+from polyseme.study.grid import WAYS, Grid, GridConfig, RowSpec, TaskSpec, run_grid
+from polyseme.study.kept import Kept
+from polyseme.train.run import RunDirectory
+
+__all__ = ["CompareConfig", "Comparison", "Piece", "compare_runs", "open_comparison"]
+
+ANY = "any"
+"""The language of a section that every run is used for."""
+
+
+class CompareConfig(Config):
+    """The TOML file of a comparison; every section may be left out, paths are relative to the file.
+
+    Args:
+        seeds: of heads, order and dropout.
+        examples, dev_examples, test_examples: of each task's file at most so many.
+        threads: of one piece of work.
+        tasks, probes: by name.
+        senses, pairs: one of each.
+    """
+
+    seeds: tuple[int, ...] = Field((1, 2, 3), min_length=1)
+    examples: int = Field(4000, ge=1)
+    dev_examples: int = Field(1000, ge=1)
+    test_examples: int = Field(3000, ge=1)
+    threads: int = Field(1, ge=1)
+    tasks: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    probes: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    senses: dict[str, Any] | None = None
+    pairs: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One study of one run.
+
+    Args:
+        study: what is done.
+        name: the section's, "probes.pos".
+        run: the row's.
+        spec: the section.
+        asked: all that it depends on, JSON-able.
+    """
+
+    study: Study
+    name: str
+    run: str
+    spec: Config
+    asked: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """A specification and what is done of it.
+
+    Args:
+        file: the TOML file.
+        config: what it says.
+        runs: by the rows' names, in order.
+        grid: the tasks' part.
+        sections: the others, by name: "probes.pos", "senses", "pairs".
+        kept: where pieces are.
+    """
+
+    file: Path
+    config: CompareConfig
+    runs: Mapping[str, RunDirectory]
+    grid: Grid
+    sections: Mapping[str, tuple[Study, Config]]
+    kept: Kept
+
+    def pieces(self) -> list[Piece]:
+        """All studies of all runs that read their language."""
+        return [
+            Piece(study, name, row, spec, self._asked(study, spec, run))
+            for name, (study, spec) in self.sections.items()
+            for row, run in self.runs.items()
+            if fits(run, language_of(spec))
+        ]
+
+    def left(self) -> int:
+        """How many cells and pieces are to be done yet."""
+        cells = sum(self.grid.result(cell) is None for cell in self.grid.cells())
+        return cells + sum(self.kept.get(piece.asked) is None for piece in self.pieces())
+
+    def document(self) -> dict[str, Any]:
+        """What was found, JSON-able: {"settings", "runs", "tasks", "studies"}.
+
+        runs: {name: {"path", "model", "language"}}.  tasks: see `_standings.standings`, one a task and way.
+        studies: [{"name", "kind", "spec", "documents": {run: …}, "seconds": {run: …}, "absent": {run: reason}}];
+        a document is what the study's own --json prints. Reasons: {"code", "text"}, see `ABSENT`.
+        """
+        return {
+            "settings": {
+                "file": str(self.file),
+                "toml": self.file.read_text("utf-8"),
+                **{
+                    k: getattr(self.config, k)
+                    for k in ("examples", "dev_examples", "test_examples", "threads")
+                },
+                "seeds": list(self.config.seeds),
+            },
+            "runs": {
+                name: {"path": str(run.path), "model": run.meta["model"], "language": language(run)}
+                for name, run in self.runs.items()
+            },
+            "tasks": [
+                standings(self.grid, task, way, self._why_not(task, way))
+                for task, spec in self.grid.tasks.items()
+                for way in WAYS
+                if spec.uses(way)
+            ],
+            "studies": [self._study(name) for name in self.sections],
+        }
+
+    def _study(self, name: str) -> dict[str, Any]:
+        study, spec = self.sections[name]
+        found: dict[str, Any] = {"documents": {}, "seconds": {}, "absent": {}}
+        for row, run in self.runs.items():
+            if not fits(run, language_of(spec)):
+                found["absent"][row] = absent("language", f"{language(run)}, not {language_of(spec)}")
+                continue
+            piece = self.kept.get(self._asked(study, spec, run))
+            if piece is None:
+                found["absent"][row] = absent("not done")
+            elif piece["found"] is None:
+                found["absent"][row] = absent("refused", piece["refused"])
+            else:
+                found["documents"][row] = piece["found"]
+                found["seconds"][row] = piece["seconds"]
+        return {"name": name, "kind": study.kind, "spec": spec.model_dump(mode="json"), **found}
+
+    def _why_not(self, task: str, way: str) -> dict[str, dict[str, str]]:
+        """Rows that a task is not done with in a way, and why."""
+        wanted = self.grid.tasks[task].language
+        reasons = {}
+        for name, run in self.runs.items():
+            if not fits(run, wanted):
+                reasons[name] = absent("language", f"{language(run)}, not {wanted}")
+            elif way not in self.grid.rows[name].ways:
+                reasons[name] = absent("nothing to train")
+        return reasons
+
+    def _asked(self, study: Study, spec: Config, run: RunDirectory) -> dict[str, Any]:
+        return {
+            "kind": study.kind,
+            "version": study.version,
+            "run": run.meta.get("files"),
+            "files": study.fingerprints(spec, self.file.parent),
+            "spec": spec.model_dump(mode="json", exclude={"language"}),
+            "seeds": list(self.config.seeds) if study.seeded else [],
+        }
+
+
+ABSENT = {
+    "language": "the run was trained on text of another language: {detail}",
+    "nothing to train": "nothing in this model can be trained by gradients, so there is no training as a whole",
+    "refused": "{detail}",
+    "not done": "not done yet: the same command goes on",
+}
+"""Why a figure is not there, by code."""
+
+
+def absent(code: str, detail: str = "") -> dict[str, str]:
+    """A reason as the document has it."""
+    return {"code": code, "detail": detail, "text": ABSENT[code].format(detail=detail)}
+
+
+def language(run: RunDirectory) -> str | None:
+    """The language that a run was trained on; None where nobody knows, as of imported models."""
+    found = (run.meta.get("corpus") or {}).get("language")
+    return None if found is None else str(found)
+
+
+def language_of(spec: Any) -> str:
+    """The language of a section."""
+    return spec.language or ANY
+
+
+def fits(run: RunDirectory, wanted: str) -> bool:
+    """Whether a run is used for texts of a language."""
+    return wanted == ANY or language(run) in (None, wanted)
+
+
+def open_comparison(
+    folders: Sequence[Path | str], file: Path, cells: Path, threads: int | None = None
+) -> Comparison:
+    """Read the runs and the TOML file.
+
+    Args:
+        folders: the runs.
+        file: see `CompareConfig`.
+        cells: where finished pieces are kept.
+        threads: in place of the file's.
+    Raises:  ConfigError: an unknown key (the nearest is suggested), nothing to compare.
+             RunError: no run, one that has no weights yet, or the same one twice.
+    """
+    config = CompareConfig.of(read_toml(file), file.name)
+    if threads is not None:
+        config = config.model_copy(update={"threads": threads})
+    runs = {name: RunDirectory.open(path) for name, path in names_of([Path(f) for f in folders]).items()}
+    for run in runs.values():
+        if not run.meta.get("files"):
+            raise RunError(
+                "the run has no weights yet", where=run.path, fix="leave it out, or let it train on"
+            )
+    tasks = {name: _task(name, values, file.name) for name, values in config.tasks.items()}
+    return Comparison(
+        file,
+        config,
+        runs,
+        _grid(config, runs, tasks, file.parent, cells),
+        _sections(config, file),
+        Kept(cells),
+    )
+
+
+def names_of(folders: Sequence[Path]) -> dict[str, Path]:
+    """A name for every run: that of its folder, with as many of the folders above it as tell it from the others.
+
+    Raises:  ConfigError: no run, or one that is given twice.
+
+    Example:
+        >>> list(names_of([Path("a/bert"), Path("b/bert"), Path("b/gpt")]))
+        ['a/bert', 'b/bert', 'gpt']
+    """
+    whole = [Path(folder).resolve() for folder in folders]
+    if not whole:
+        raise ConfigError(
+            "no run is named", fix="polyseme compare RUN RUN … --tasks FILE.toml -o REPORT.html"
+        )
+    if len(set(whole)) < len(whole):
+        twice = next(path for path in whole if whole.count(path) > 1)
+        raise ConfigError("the same run is given twice", got=twice, fix="name it once")
+    names = {}
+    for folder, path in zip(folders, whole, strict=True):
+        others = [other.parts for other in whole if other != path]
+        length = next(
+            n for n in range(1, len(path.parts) + 1) if path.parts[-n:] not in [o[-n:] for o in others]
+        )
+        names["/".join(part.strip("/") for part in path.parts[-length:])] = Path(folder)
+    return names
+
+
+def _task(name: str, values: Mapping[str, Any], where: str) -> TaskSpec:
+    spec = TaskSpec.of({"language": ANY, "ways": ("frozen",), **values}, f"{where} [tasks.{name}]")
+    registry.tasks.load(spec.task)
+    return spec
+
+
+def _sections(config: CompareConfig, file: Path) -> dict[str, tuple[Study, Config]]:
+    found: dict[str, tuple[Study, Config]] = {}
+    for name, values in config.probes.items():
+        spec = ProbeSpec.of(values, f"{file.name} [probes.{name}]")
+        found[f"probes.{name}"] = STUDIES["probe"], spec
+    if config.senses is not None:
+        found["senses"] = STUDIES["senses"], SensesSpec.of(config.senses, f"{file.name} [senses]")
+    if config.pairs is not None:
+        found["pairs"] = STUDIES["pairs"], PairsSpec.of(config.pairs, f"{file.name} [pairs]")
+    return found
+
+
+def _grid(
+    config: CompareConfig,
+    runs: Mapping[str, RunDirectory],
+    tasks: Mapping[str, TaskSpec],
+    base: Path,
+    cells: Path,
+) -> Grid:
+    """The tasks' part: a row a run, used for the tasks of its language in the ways that it can be."""
+    settings = config.model_dump(include={"seeds", "examples", "dev_examples", "test_examples", "threads"})
+    languages = {spec.language for spec in tasks.values()}
+    rows = {}
+    for name, run in runs.items():
+        whole = any(spec.uses("whole") or spec.uses("whole-scratch") for spec in tasks.values())
+        ways = WAYS if whole and learns(run) else tuple(way for way in WAYS if not way.startswith("whole"))
+        mine = {one: str(run.path.resolve()) for one in languages if fits(run, one)}
+        rows[name] = RowSpec(runs=mine, ways=ways)
+    return Grid(GridConfig(rows={}, tasks={}, **settings), rows, tasks, [], base, cells)
+
+
+def learns(run: RunDirectory) -> bool:
+    """Whether gradients can train something in a run's encoder: not in 1-of-N and word classes."""
+    from polyseme.text.tokenizers import Tokenizer
+    from polyseme.train.building import build_encoder
+    from polyseme.train.recipe import from_dict
+
+    tokenizer = Tokenizer.from_file(run.path / "tokenizer.json")
+    return any(p.requires_grad for p in build_encoder(from_dict(run.meta["recipe"]), tokenizer).parameters())
+
+
+def compare_runs(comparison: Comparison, reporter: Reporter | None = None, processes: int = 1) -> int:
+    """Do what is not done yet.
+
+    Args:
+        comparison: what to do.
+        reporter: told about progress.
+        processes: how many share the work; each loads its own models.
+    Returns how many pieces another command is at now; the rest is done.
+    Raises:  as `finetune` and the studies where files are wrong; what was done stays. That a run cannot do something is
+             kept as its reason.
+    """
+    reporter = reporter or NullReporter()
+    with _helpers(comparison, min(processes, comparison.left()) - 1) as helpers:
+        elsewhere = _work(comparison, reporter)
+        for helper in helpers:
+            helper.join()
+    return _work(comparison, reporter) if elsewhere else 0
+
+
+def _work(comparison: Comparison, reporter: Reporter) -> int:
+    elsewhere = len(run_grid(comparison.grid, reporter))
+    pieces = comparison.pieces()
+    for number, piece in enumerate(pieces, 1):
+        if comparison.kept.get(piece.asked) is not None:
+            continue
+        with comparison.kept.held(piece.asked) as mine:
+            if not mine:
+                elsewhere += 1
+            elif comparison.kept.get(piece.asked) is None:
+                reporter.note(f"{number} of {len(pieces)}: {piece.name} of {piece.run}")
+                comparison.kept.put(piece.asked, _done(comparison, piece, reporter))
+    return elsewhere
+
+
+def _done(comparison: Comparison, piece: Piece, reporter: Reporter) -> dict[str, Any]:
+    """Make a piece: {"of", "found", "refused", "seconds"}."""
+    torch.set_num_threads(comparison.config.threads)
+    began = time.perf_counter()
+    run = comparison.runs[piece.run]
+    found, refused = None, None
+    try:
+        loaded = load(run.path)
+        found = piece.study.make(
+            loaded, piece.spec, comparison.file.parent, comparison.config.seeds, _Quiet(reporter)
+        )
+    except (ConfigError, InputError) as error:  # what this model cannot do; wrong files are other errors
+        refused = error.what if error.got is None else f"{error.what}: {error.got}"
+    seconds = round(time.perf_counter() - began, 3)
+    return {"of": [piece.name, piece.run], "found": found, "refused": refused, "seconds": seconds}
+
+
+class _Quiet(NullReporter):
+    """Passes stages and notes on, and stays open when a study is through with it."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.reporter = reporter
+
+    def stage(self, name: str, done: float, total: float | None, detail: str = "") -> None:
+        self.reporter.stage(name, done, total, detail)
+
+    def note(self, text: str) -> None:
+        self.reporter.note(text)
+
+
+@contextmanager
+def _helpers(comparison: Comparison, n: int) -> Iterator[list[Any]]:
+    """Processes that share the work; whatever they leave, this process does itself."""
+    context = multiprocessing.get_context("spawn")
+    folders = [str(run.path) for run in comparison.runs.values()]
+    arguments = (folders, comparison.file, comparison.kept.folder, comparison.config.threads)
+    helpers = [context.Process(target=_help, args=arguments, daemon=False) for _ in range(n)]
+    for helper in helpers:
+        helper.start()
+    try:
+        yield helpers
+    except BaseException:
+        for helper in helpers:
+            helper.terminate()
+        raise
+
+
+def _help(folders: Sequence[str], file: Path, cells: Path, threads: int) -> None:
+    with suppress(PolysemeError, KeyboardInterrupt):  # who began does the piece again and says what is wrong
+        _work(open_comparison(folders, file, cells, threads), NullReporter())

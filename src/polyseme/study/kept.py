@@ -1,0 +1,95 @@
+"""Results that are kept as files, so that long work may be stopped at any time, and shared by several processes.
+
+A piece is one file of JSON, named after everything that it depends on: weights, files, settings. What was asked stands
+in it, too, and it counts only where that is what is asked now.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from polyseme.core.config import to_json
+from polyseme.train.run import saving, write_atomic
+
+__all__ = ["Kept", "file_name", "held"]
+
+
+class Kept:
+    """A folder of pieces.
+
+    Args:
+        folder: where they are; made when the first is written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, asked: Mapping[str, Any]) -> Path:
+        """Where a piece is kept.
+
+        Args:
+            asked: all that it depends on, JSON-able; "kind" begins the file's name.
+        """
+        said = json.dumps(asked, sort_keys=True, ensure_ascii=False)
+        digest = hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+        return self.folder / f"{asked['kind']}.{digest}.json"
+
+    def get(self, asked: Mapping[str, Any]) -> dict[str, Any] | None:
+        """A piece; None where it has not been made, or the file is damaged."""
+        try:
+            found: dict[str, Any] = json.loads(self.path(asked).read_bytes())
+        except (OSError, ValueError):
+            return None
+        return found if found.get("asked") == json.loads(json.dumps(asked)) else None
+
+    def put(self, asked: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+        """Keep a piece.
+
+        Raises:  StorageError: the disk refuses.
+        """
+        with saving(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(self.path(asked), to_json({"asked": asked, **found}).encode())
+
+    @contextmanager
+    def held(self, asked: Mapping[str, Any]) -> Iterator[bool]:
+        """Whether this process may make a piece now; another one may be at it."""
+        with saving(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.path(asked)
+        with held(path.with_name(f".{path.stem}.lock")) as mine:
+            yield mine
+
+
+def file_name(name: str) -> str:
+    """A name as part of a file's name.
+
+    Example:
+        >>> file_name("runs/bert")
+        'runs%2Fbert'
+    """
+    return name.replace("%", "%25").replace("/", "%2F").replace("\0", "%00")
+
+
+@contextmanager
+def held(path: Path) -> Iterator[bool]:
+    """Whether this process holds what a lock file stands for; another one may."""
+    if os.name != "posix":
+        yield True
+        return
+    import fcntl
+
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield True
+    path.unlink(missing_ok=True)
