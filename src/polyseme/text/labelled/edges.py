@@ -21,6 +21,7 @@ from typing import Any, Literal, get_args
 
 from polyseme.core.config import suggest
 from polyseme.errors import ConfigError
+from polyseme.text.labelled.conllu import conllu_records
 from polyseme.text.labelled.opening import (
     FIRST,
     Numbered,
@@ -166,7 +167,7 @@ def _dependencies(path: Path | str, lines: Numbered, problems: Problems) -> Iter
             where=f"{name_of(path)}:{head[0][0] if head else 1}",
             fix="--task for what the file holds",
         )
-    for record in tag_records(f"{path}.conllu", lines, None, _ARCS, problems, True):
+    for record in conllu_records(lines, name_of(path), _ARCS, problems, labelled=True):
         if record is None:
             yield None
             continue
