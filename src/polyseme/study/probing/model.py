@@ -5,9 +5,9 @@
     r   = Σ_t softmax_t(v · z_t) z_t     self-attentive pooling over the tokens of a span
     y   = σ(W₂ drop(norm(tanh(W₁ [r₁ ; r₂] + b₁))) + b₂)     a probability for each label by itself
 
-Paper: Tenney et al. (2019a), sections 2 and 3.2 with Figure 2; the mix Peters et al. (2018), equation 1; the pooling
-Lee et al. (2017), section 4. Departures: the layers of each token are normed before they are mixed, so that weights of
-layers of different scale can be compared (Fayyaz et al. 2021, section 4); spans of a batch are of any sentences.
+Paper: Tenney et al. (2019a), the probing model and its appendix; the mix Peters et al. (2018), equation 1; the pooling
+Lee et al. (2017). Departures: the layers of each token are normed before they are mixed, so that weights of layers of
+different scale can be compared (Fayyaz et al. 2021 show that else they cannot).
 """
 
 from __future__ import annotations

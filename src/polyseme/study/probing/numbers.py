@@ -5,8 +5,8 @@
     differential score     Δ(l) = score(0 … l) - score(0 … l - 1)
     expected layer         Σ_{l ≥ 1} l Δ(l) / Σ_{l ≥ 1} Δ(l)
 
-Paper: Tenney et al. (2019b), sections 3.1 and 3.2. The expected layer is theirs, and a second one with max(Δ, 0) in place
-of Δ: where a layer makes the score worse, the published form can leave 1 … L.
+Paper: Tenney et al. (2019b), section 3. The expected layer is theirs, and a second one with max(Δ, 0) in place of Δ:
+where a layer makes the score worse, the published form can leave 1 … L.
 """
 
 from __future__ import annotations
