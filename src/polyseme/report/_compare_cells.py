@@ -63,15 +63,14 @@ def written_p(p: float) -> str:
 
 
 def reason(why: Mapping[str, str], say: Speaker) -> str:
-    """Why a figure is not there, in the page's words; what a study refused with is said as it was."""
-    if why["code"] == "refused":
-        return why["detail"]
+    """Why a figure is not there, in the page's words."""
     return say(_REASONS[why["code"]], detail=why["detail"])
 
 
 _REASONS = {
     "language": "trained on text of another language ({detail})",
     "nothing to train": "nothing in this model can be trained by gradients",
+    "no probability": "this model gives texts no probability",
     "not done": "not done yet: the same command goes on",
 }
 

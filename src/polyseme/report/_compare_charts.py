@@ -12,7 +12,7 @@ from polyseme.report.mix_chart import SHADES
 if TYPE_CHECKING:
     import altair as alt
 
-__all__ = ["PALETTE", "bars", "curves", "lines", "mixes", "run_colours"]
+__all__ = ["PALETTE", "bars", "curves", "dots", "lines", "mixes", "run_colours"]
 
 # Okabe and Ito's, without the yellow that white paper swallows; told apart with every common kind of colour blindness.
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#4D4D4D"]
@@ -81,10 +81,18 @@ def lines(
 
     shown = [name for name in names if any(row["run"] == name for row in rows)]
     across = alt.X(
-        f"{x[0]}:Q", title=x[1], axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(nice=False, padding=10)
+        f"{x[0]}:Q",
+        title=x[1],
+        axis=alt.Axis(tickMinStep=1, format="d"),
+        scale=alt.Scale(nice=False, padding=10),
     )
     up = alt.Y(f"{y[0]}:Q", title=y[1], scale=alt.Scale(zero=False, padding=8))
-    tooltip = ["run:N", *([f"{panels[0]}:N"] if panels else []), f"{x[0]}:Q", alt.Tooltip(f"{y[0]}:Q", format=".1f")]
+    tooltip = [
+        "run:N",
+        *([f"{panels[0]}:N"] if panels else []),
+        f"{x[0]}:Q",
+        alt.Tooltip(f"{y[0]}:Q", format=".1f"),
+    ]
     tooltip += [alt.Tooltip(f"{limit}:Q", format=".1f") for limit in ("low", "high")]
     base = _by_run(alt.Chart().encode(x=across, tooltip=tooltip), names, shown)
     interval = base.mark_rule(strokeWidth=1.5, opacity=0.6).encode(y=alt.Y("low:Q", title=y[1]), y2="high:Q")
@@ -94,14 +102,13 @@ def lines(
         return _finished(both.properties(width=620, height=320))
     field, order = panels
     several = both.properties(width=250, height=200).facet(
-        facet=alt.Facet(f"{field}:N", sort=list(order), title=None, header=alt.Header(labelFontSize=14)), columns=3
+        facet=alt.Facet(f"{field}:N", sort=list(order), title=None, header=alt.Header(labelFontSize=14)),
+        columns=3,
     )
     return _finished(several)
 
 
-def bars(
-    rows: Sequence[Mapping[str, Any]], names: Sequence[str], title: str, groups: Sequence[str]
-) -> Any:
+def bars(rows: Sequence[Mapping[str, Any]], names: Sequence[str], title: str, groups: Sequence[str]) -> Any:
     """A bar a run with its interval, a row of panels a group.
 
     Args:
@@ -135,6 +142,42 @@ def bars(
     return _finished(layered.facet(row=facet))
 
 
+def dots(
+    rows: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+    title: str,
+    labels: Sequence[str],
+    marks: Mapping[str, float],
+) -> alt.LayerChart:
+    """A dot a run with its interval, the runs below each other in the row of a label.
+
+    Args:
+        rows: {"run", "label", "value", "low", "high"}.
+        names: the runs, in the order of their colours.
+        title: of the axis of values.
+        labels: their order, from above.
+        marks: a value of each label that is drawn as a dashed line, such as a ceiling or chance.
+    """
+    import altair as alt
+
+    shown = [name for name in names if any(row["run"] == name for row in rows)]
+    high = max(30, 15 * len(shown) + 10)
+    axis = alt.Axis(labelLimit=280, labelFontSize=13, ticks=False, domain=False, grid=True, bandPosition=0)
+    down = alt.Y("label:N", sort=list(labels), title=None, axis=axis, scale=alt.Scale(domain=list(labels), padding=0))
+    offset = alt.YOffset("run:N", sort=shown, scale=alt.Scale(domain=shown, paddingOuter=0.9))
+    spread = alt.Scale(zero=False, padding=8, nice=True)
+    across = alt.X("value:Q", title=title, scale=spread)
+    tooltip = ["label:N", "run:N", *(alt.Tooltip(f"{field}:Q", format=".1f") for field in ("value", "low", "high"))]
+    base = _by_run(alt.Chart(data(rows)).encode(y=down, yOffset=offset, tooltip=tooltip), names, shown, dashed=False)
+    interval = base.mark_rule(strokeWidth=2.2, opacity=0.7).encode(x=alt.X("low:Q", title=title), x2="high:Q")
+    points = base.mark_point(filled=True, size=70, opacity=1).encode(x=across)
+    ticks = alt.Chart(data([{"label": label, "value": value} for label, value in marks.items()]))
+    ticks = ticks.mark_tick(thickness=2, size=high, color="#4D4D4D", strokeDash=[4, 3]).encode(
+        x=across, y=down, tooltip=["label:N", alt.Tooltip("value:Q", format=".1f")]
+    )
+    return _finished(alt.layer(ticks, interval, points).properties(width=520, height=high * len(labels)))
+
+
 def mixes(
     rows: Sequence[Mapping[str, Any]], names: Sequence[str], tasks: Sequence[str], axis: str, legend: str
 ) -> Any:
@@ -162,7 +205,10 @@ def mixes(
             "task:N", sort=list(tasks), title=None, axis=alt.Axis(labelAngle=0 if upright else -40, **labels)
         )
         down = alt.Y(
-            "layer:O", sort=list(range(depth - 1, -1, -1)), title=None if panels else axis, axis=alt.Axis(**labels)
+            "layer:O",
+            sort=list(range(depth - 1, -1, -1)),
+            title=None if panels else axis,
+            axis=alt.Axis(**labels),
         )
         shade = alt.Color(
             "weight:Q",
@@ -183,15 +229,21 @@ def mixes(
     return _finished(alt.concat(*panels, columns=beside, align="none"))
 
 
-def _by_run(chart: Any, names: Sequence[str], shown: Sequence[str]) -> Any:
+def _by_run(chart: Any, names: Sequence[str], shown: Sequence[str], dashed: bool = True) -> Any:
     import altair as alt
 
     colours, dashes = run_colours(names)
     legend = alt.Legend(
-        title=None, orient="top", columns=4, symbolType="stroke", symbolStrokeWidth=3, symbolSize=300, values=list(shown)
+        title=None,
+        orient="top",
+        columns=4,
+        symbolType="stroke",
+        symbolStrokeWidth=3,
+        symbolSize=300,
+        values=list(shown),
     )
     chart = chart.encode(color=alt.Color("run:N", scale=colours, sort=list(names), legend=legend))
-    if len(names) <= len(PALETTE):
+    if len(names) <= len(PALETTE) or not dashed:
         return chart
     return chart.encode(strokeDash=alt.StrokeDash("run:N", scale=dashes, sort=list(names), legend=legend))
 

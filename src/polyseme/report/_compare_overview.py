@@ -37,7 +37,17 @@ def overview_section(document: Mapping[str, Any], say: Speaker) -> Section:
 
 
 def _runs(document: Mapping[str, Any], say: Speaker) -> Cells:
-    heads = ["Run", "Model", "Trained on", "Time", "Parameters", "On disk", "Peak memory", "Tokens/s", "Held-out loss"]
+    heads = [
+        "Run",
+        "Model",
+        "Trained on",
+        "Time",
+        "Parameters",
+        "On disk",
+        "Peak memory",
+        "Tokens/s",
+        "Held-out loss",
+    ]
     cells = Cells([say(head) for head in heads], left=(0, 1, 2))
     for name, run in document["runs"].items():
         facts = run["facts"]
@@ -124,7 +134,9 @@ def _rule(columns: Sequence[Column], say: Speaker) -> str:
             )
         )
     if any(not column.tested for column in columns):
-        said.append(say("Columns of probes, senses and pairs have intervals but are not tested against each other."))
+        said.append(
+            say("Columns of probes, senses and pairs have intervals but are not tested against each other.")
+        )
     return " ".join(said)
 
 
@@ -174,7 +186,9 @@ def curves_section(document: Mapping[str, Any], say: Speaker) -> list[Section]:
             Figure(
                 "gain-minutes",
                 curves(gains, names, minutes, gain, rule=0.0),
-                say("What was learned beyond word frequency: the baseline's loss less the run's. Higher is better."),
+                say(
+                    "What was learned beyond word frequency: the baseline's loss less the run's. Higher is better."
+                ),
                 say("Lines of the loss below the frequency baseline over minutes, one a run"),
             )
         )
@@ -237,7 +251,10 @@ def costs_section(document: Mapping[str, Any], say: Speaker) -> Section:
             cells.lack(why) if value is None else cells.add(written(value))
         took = [[task["rows"][name]["seconds"] for task in document["tasks"] if name in task["rows"]]]
         took = took if document["tasks"] else []
-        took += [[s["seconds"][name] for s in document["studies"] if s["kind"] == kind and name in s["seconds"]] for kind in kinds]
+        took += [
+            [s["seconds"][name] for s in document["studies"] if s["kind"] == kind and name in s["seconds"]]
+            for kind in kinds
+        ]
         for seconds in took:
             cells.add(duration(sum(seconds))) if seconds else cells.lack(say("nothing was done"))
     caption = say(

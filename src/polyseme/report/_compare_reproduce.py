@@ -22,7 +22,9 @@ def reproduce_section(document: Mapping[str, Any], say: Speaker) -> Section:
     parts.append(Commands([document["command"]]))
     parts += [say("The file that says what is compared ({file}):", file=settings["file"])]
     parts.append(Commands(settings["toml"].rstrip("\n").split("\n")))
-    parts.append(say("The runs, from their texts; settings that are not the model's own recipe's stand as --set:"))
+    parts.append(
+        say("The runs, from their texts; settings that are not the model's own recipe's stand as --set:")
+    )
     made, unknown = [], []
     for name, run in document["runs"].items():
         command = run["facts"]["command"]

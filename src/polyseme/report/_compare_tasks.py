@@ -31,7 +31,11 @@ def tasks_section(document: Mapping[str, Any], say: Speaker) -> list[Section]:
         )
     ]
     if len(document["settings"]["seeds"]) < 3:
-        parts.append(say("With fewer than three seeds the luck of a seed is hardly in the intervals: they are too narrow."))
+        parts.append(
+            say(
+                "With fewer than three seeds the luck of a seed is hardly in the intervals: they are too narrow."
+            )
+        )
     for number_, name in enumerate(dict.fromkeys(task["name"] for task in tasks), 1):
         parts += _task([task for task in tasks if task["name"] == name], names, f"task-{number_}", say)
     parts += _mixes(tasks, names, say)
@@ -103,7 +107,9 @@ def _bars(ways: Sequence[Mapping[str, Any]], names: Sequence[str], file: str, sa
     ]
     title = f"{metric}, %" if percent_like(metric) else metric
     chart = bars(rows, names, title, [say(WAYS[way["way"]]) for way in ways])
-    said = say("{task}: {metric} with 95 % intervals; * surely below the best.", task=ways[0]["name"], metric=metric)
+    said = say(
+        "{task}: {metric} with 95 % intervals; * surely below the best.", task=ways[0]["name"], metric=metric
+    )
     return Figure(file, chart, said, said)
 
 
@@ -138,7 +144,9 @@ def _mixes(tasks: Sequence[Mapping[str, Any]], names: Sequence[str], say: Speake
         "over seeds)."
     )
     if static:
-        said += " " + say("Not shown, since they have one layer or were not used frozen: {names}.", names=", ".join(static))
+        said += " " + say(
+            "Not shown, since they have one layer or were not used frozen: {names}.", names=", ".join(static)
+        )
     return [
         Markup(f"<h3>{escape(say('Which layers the tasks read'))}</h3>"),
         Figure("mixes", chart, said, say("Heat maps of layer weights by task, one a run")),

@@ -6,64 +6,77 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
 from polyseme.core.config import Config
 from polyseme.core.reporter import Reporter
-from polyseme.errors import CorpusError
+from polyseme.errors import ConfigError, CorpusError
+from polyseme.infer.score import kind_of
+from polyseme.study.pairs import Scoring, pairs
+from polyseme.study.probe import ProbeConfig, ProbeTask, probe
+from polyseme.study.senses import senses
+from polyseme.text.labelled.minimal_pairs import pair_files
 from polyseme.text.labelled.opening import fingerprint
+from polyseme.text.labelled.senses import read_uses
 
-__all__ = ["STUDIES", "PairsSpec", "ProbeSpec", "SensesSpec", "Study", "files_of"]
+__all__ = ["STUDIES", "PairsSpec", "ProbeSpec", "SensesSpec", "Study"]
+
+ANY = "any"
+"""The language of a section that every run is used for."""
 
 
-class ProbeSpec(Config):
-    """[probes.NAME]
+class ProbeSpec(ProbeTask):
+    """[probes.NAME]: a task of `probe`, and beside it
 
     Args:
-        task: what is probed: pos, dependencies, chunks, ner, relations, edges.
-        train, dev, test: labelled files; without dev a share of train is held out.
-        examples: so many sentences of train at most; None = all.
-        language: only runs trained on it are probed; None = all runs.
+        language: only runs trained on it are probed.
+        settings: how probes are made and learned, see `ProbeConfig`; seeds are the comparison's.
     """
 
-    task: str
-    train: str
-    dev: str | None = None
-    test: str
-    examples: int | None = Field(None, ge=1)
-    language: str | None = None
+    language: str = ANY
+    settings: dict[str, Any] = Field(default_factory=dict)
 
 
 class SensesSpec(Config):
     """[senses]
 
     Args:
-        file: a file or folder of words in contexts.
-        words: only these; empty = all.
-        limit: so many contexts of a word at most; None = all.
-        language: only runs trained on it are looked at; None = all runs.
+        file: a file or folder of words in contexts, see text/labelled/senses.py.
+        words: only these; empty = all of the file.
+        columns: our names of columns to the file's.
+        limit: so many uses of a word at most; None = all.
+        folds: of the cross-validation.
+        map: how maps are drawn.
+        language: only runs trained on it are looked at.
     """
 
     file: str
     words: tuple[str, ...] = ()
-    limit: int | None = Field(None, ge=2)
-    language: str | None = None
+    columns: dict[str, str] = Field(default_factory=dict)
+    limit: int | None = Field(None, ge=4)
+    folds: int = Field(10, ge=2)
+    map: Literal["pca", "umap"] = "pca"
+    language: str = ANY
 
 
 class PairsSpec(Config):
     """[pairs]
 
     Args:
-        files: minimal pairs; folders and patterns stand for the files in them.
-        limit: so many pairs of a file at most; None = all.
-        language: only runs trained on it are asked; None = all runs.
+        files: minimal pairs, or folders of such, see text/labelled/minimal_pairs.py.
+        columns: our names of columns to the files'.
+        scoring: of masked models, see `pairs`; the others have one way.
+        limit: so many pairs of a paradigm at most; None = all.
+        language: only runs trained on it are asked.
     """
 
     files: tuple[str, ...] = Field(min_length=1)
+    columns: dict[str, str] = Field(default_factory=dict)
+    scoring: Scoring = "within-word"
     limit: int | None = Field(None, ge=1)
-    language: str | None = None
+    language: str = ANY
 
 
 Make = Callable[[Any, Any, Path, Sequence[int], Reporter], dict[str, Any]]
@@ -80,6 +93,7 @@ class Study:
         seeded: whether the comparison's seeds count.
         files: the files that a section names.
         make: does it.
+        refuses: the code of the reason why a run cannot; None where it can. See `comparing.ABSENT`.
     """
 
     kind: str
@@ -87,6 +101,7 @@ class Study:
     seeded: bool
     files: Callable[[Any, Path], list[Path]]
     make: Make
+    refuses: Callable[[Any], str | None]
 
     def fingerprints(self, spec: Any, base: Path) -> list[str]:
         """Hashes of everything that is read."""
@@ -96,24 +111,75 @@ class Study:
         ]
 
 
-def files_of(base: Path, names: Sequence[str]) -> list[Path]:
-    """The files that names, folders and patterns stand for, relative to a folder.
+def _probe(
+    loaded: Any, spec: ProbeSpec, base: Path, seeds: Sequence[int], reporter: Reporter
+) -> dict[str, Any]:
+    files = {part: str(base / name) for part in ("train", "dev", "test") if (name := getattr(spec, part))}
+    task = ProbeTask(**{**spec.model_dump(exclude={"language", "settings"}), **files})
+    config = {"seeds": len(seeds), "seed": min(seeds), **spec.settings}
+    return probe(loaded, {"probe": task}, ProbeConfig.of(config, "[probes] settings"), reporter).document()
 
-    Raises:  CorpusError: a name or pattern stands for nothing.
+
+def _senses(
+    loaded: Any, spec: SensesSpec, base: Path, seeds: Sequence[int], reporter: Reporter
+) -> dict[str, Any]:
+    uses = read_uses(base / spec.file, spec.words, columns=spec.columns or None, limit=spec.limit)
+    return senses(loaded, uses, folds=spec.folds, map=spec.map, reporter=reporter).document()
+
+
+def _pairs(
+    loaded: Any, spec: PairsSpec, base: Path, seeds: Sequence[int], reporter: Reporter
+) -> dict[str, Any]:
+    """The document, and "right" of every paradigm: a digit a pair, 2 where the good text is more probable, 1 for a tie."""
+    scoring = spec.scoring if kind_of(loaded) == "pseudo-log-likelihood" else None
+    files = [base / name for name in spec.files]
+    found = pairs(loaded, files, scoring, spec.columns or None, limit=spec.limit, reporter=reporter)
+    right: dict[tuple[str, str], str] = {(row["paradigm"], row["phenomenon"]): "" for row in found.paradigms}
+    for pair in found.pairs:
+        won = (pair["margin"] > 0) + (pair["margin"] >= 0)
+        right[pair["paradigm"], pair["phenomenon"]] += str(won)
+    return {**found.document(), "right": list(right.values())}
+
+
+def _no_probability(loaded: Any) -> str | None:
+    try:
+        kind_of(loaded)
+    except ConfigError:
+        return "no probability"
+    return None
+
+
+def _inside(path: Path) -> list[Path]:
+    """A file, or the files of a folder.
+
+    Raises:  CorpusError: neither.
     """
-    found: list[Path] = []
-    for name in names:
-        path = base / name
-        if path.is_dir():
-            mine = [p for p in sorted(path.rglob("*")) if p.is_file() and not p.name.startswith(".")]
-        elif any(sign in name for sign in "*?["):
-            root = Path(path.anchor) if path.is_absolute() else Path()
-            mine = sorted(p for p in root.glob(str(path.relative_to(root))) if p.is_file())
-        else:
-            mine = [path]
-        if not mine:
-            raise CorpusError(
-                "no such file", where=path, fix="a file, a folder or a pattern such as pairs/*.jsonl"
-            )
-        found += mine
-    return list(dict.fromkeys(found))
+    if not path.is_dir():
+        return [path]
+    found = [p for p in sorted(path.rglob("*")) if p.is_file() and not p.name.startswith(".")]
+    if not found:
+        raise CorpusError("the folder is empty", where=path)
+    return found
+
+
+STUDIES = {
+    "probe": Study(
+        "probe",
+        1,
+        True,
+        lambda spec, base: [base / name for name in (spec.train, spec.dev, spec.test) if name],
+        _probe,
+        lambda loaded: None,
+    ),
+    "senses": Study(
+        "senses", 1, False, lambda spec, base: _inside(base / spec.file), _senses, lambda loaded: None
+    ),
+    "pairs": Study(
+        "pairs",
+        1,
+        False,
+        lambda spec, base: pair_files([base / f for f in spec.files]),
+        _pairs,
+        _no_probability,
+    ),
+}

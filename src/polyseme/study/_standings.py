@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from polyseme.study.grid import Cell, Grid, Way
-from polyseme.study.intervals import measured, seeds_interval
+from polyseme.study.intervals import FloatArray, measured, seeds_interval
+from polyseme.study.paradigms import Paradigms
 from polyseme.study.significance import holm, seeds_difference
 from polyseme.tasks.metrics.measure import Resampled
 
-__all__ = ["LEVEL", "ROUNDS", "marked", "standings"]
+__all__ = ["LEVEL", "ROUNDS", "marked", "pairs_standings", "standings"]
 
 ROUNDS = 2000
 """Draws for every interval and every test."""
@@ -51,7 +53,11 @@ def standings(grid: Grid, task: str, way: Way, why_not: Mapping[str, dict[str, s
             results.setdefault(row, []).append(result)
     rows = {row: _row(list(some.values()), results[row]) for row, some in every.items()}
     metric = next((next(iter(some.values())).name for some in every.values()), spec.metric or "")
-    _compare({row: list(some.values()) for row, some in every.items()}, rows, metric)
+    _rank(
+        rows,
+        lambda best, row: seeds_difference([*every[best].values()], [*every[row].values()], ROUNDS),
+        -1 if metric in LOWER_IS_BETTER else 1,
+    )
     not_done = {"code": "not done", "detail": "", "text": "not done yet: the same command goes on"}
     return {
         "name": task,
@@ -87,26 +93,56 @@ def _row(measures: list[Resampled], results: list[dict[str, Any]]) -> dict[str, 
     }
 
 
-def _compare(every: Mapping[str, list[Resampled]], rows: dict[str, dict[str, Any]], metric: str) -> None:
-    """Add "best", "difference" and "below" to rows."""
+def _rank(rows: dict[str, dict[str, Any]], less: Callable[[str, str], dict[str, Any]], sign: int = 1) -> None:
+    """Add "best", "difference" and "below" to rows.
+
+    Args:
+        less: (best run, other run) -> their difference {"value", "low", "high", "p", "n"}.
+        sign: -1 where lower is better.
+    """
     known = [row for row in rows if rows[row]["value"] is not None]
     for row in rows.values():
         row.update(best=False, difference=None, below=False)
     if not known:
         return
-    sign = -1 if metric in LOWER_IS_BETTER else 1
     best = max(known, key=lambda row: sign * float(rows[row]["value"]))
     rows[best]["best"] = True
     others = [row for row in known if row != best]
-    found = {row: seeds_difference(every[best], every[row], ROUNDS) for row in others}
-    for row, p in zip(others, holm([found[row]["p"] for row in others]), strict=True):
-        test = found[row]
-        difference = measured(test["value"], (test["low"], test["high"]), test["n"]) | {
-            "p": test["p"],
-            "p_holm": p,
-        }
+    found = [less(best, row) for row in others]
+    for row, test, p in zip(others, found, holm([test["p"] for test in found]), strict=True):
+        interval = test["low"], test["high"]
+        difference = measured(test["value"], interval, test["n"]) | {"p": test["p"], "p_holm": p}
         rows[row]["difference"] = difference
         rows[row]["below"] = marked(difference)
+
+
+def pairs_standings(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """How runs stand in minimal pairs: {run: {"value", "low", "high", "n", "best", "difference", "below"}}.
+
+    The same pairs of each paradigm are drawn for both runs; p is the larger one of that bootstrap's and of randomisation's.
+
+    Args:
+        documents: of runs on the same files, each with "right", see `_comparing_pieces`.
+    """
+    rows = {run: {**document["figures"]["accuracy"]} for run, document in documents.items()}
+    answers = {run: [_digits(one) for one in document["right"]] for run, document in documents.items()}
+
+    def less(best: str, run: str) -> dict[str, Any]:
+        starts = np.cumsum([0, *map(len, answers[best])])
+        groups = {place: np.arange(a, b) for place, (a, b) in enumerate(pairwise(starts))}
+        both = [np.concatenate(answers[one]) for one in (best, run)]
+        nothing = np.zeros(int(starts[-1]))
+        table = Paradigms(groups, both, nothing, ROUNDS // 10, 0, nothing)
+        found: dict[str, Any] = table.row(range(len(groups)))["difference"]
+        return found | {"p": max(found["p"], found["p_randomisation"])}
+
+    _rank(rows, less)
+    return rows
+
+
+def _digits(text: str) -> FloatArray:
+    """Pairs that were judged rightly as 1, ties as one half."""
+    return (np.frombuffer(text.encode(), np.uint8) - ord("0")) / 2
 
 
 def marked(difference: Mapping[str, Any]) -> bool:

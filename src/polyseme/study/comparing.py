@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +26,15 @@ from pydantic import Field
 from polyseme.core import registry
 from polyseme.core.config import Config, read_toml
 from polyseme.core.reporter import NullReporter, Reporter
-from polyseme.errors import ConfigError, InputError, PolysemeError, RunError
+from polyseme.errors import ConfigError, PolysemeError, RunError
 from polyseme.infer.load import load
-from polyseme.study._comparing_pieces import STUDIES, PairsSpec, ProbeSpec, SensesSpec, Study
-from polyseme.study._standings import standings
+from polyseme.study._comparing_pieces import ANY, STUDIES, PairsSpec, ProbeSpec, SensesSpec, Study
+from polyseme.study._standings import pairs_standings, standings
 from polyseme.study.grid import WAYS, Grid, GridConfig, RowSpec, TaskSpec, run_grid
 from polyseme.study.kept import Kept
 from polyseme.train.run import RunDirectory
 
 __all__ = ["CompareConfig", "Comparison", "Piece", "compare_runs", "open_comparison"]
-
-ANY = "any"
-"""The language of a section that every run is used for."""
 
 
 class CompareConfig(Config):
@@ -61,6 +59,9 @@ class CompareConfig(Config):
     pairs: dict[str, Any] | None = None
 
 
+Spec = ProbeSpec | SensesSpec | PairsSpec
+
+
 @dataclass(frozen=True)
 class Piece:
     """One study of one run.
@@ -76,7 +77,7 @@ class Piece:
     study: Study
     name: str
     run: str
-    spec: Config
+    spec: Spec
     asked: Mapping[str, Any]
 
 
@@ -97,16 +98,26 @@ class Comparison:
     config: CompareConfig
     runs: Mapping[str, RunDirectory]
     grid: Grid
-    sections: Mapping[str, tuple[Study, Config]]
+    sections: Mapping[str, tuple[Study, Spec]]
     kept: Kept
+
+    @cached_property
+    def fingerprints(self) -> dict[str, list[str]]:
+        """Hashes of the files of every section, read once.
+
+        Raises:  CorpusError: one is not there.
+        """
+        return {
+            name: study.fingerprints(spec, self.file.parent) for name, (study, spec) in self.sections.items()
+        }
 
     def pieces(self) -> list[Piece]:
         """All studies of all runs that read their language."""
         return [
-            Piece(study, name, row, spec, self._asked(study, spec, run))
+            Piece(study, name, row, spec, self._asked(name, run))
             for name, (study, spec) in self.sections.items()
             for row, run in self.runs.items()
-            if fits(run, language_of(spec))
+            if fits(run, spec.language)
         ]
 
     def left(self) -> int:
@@ -119,7 +130,7 @@ class Comparison:
 
         runs: {name: {"path", "model", "language"}}.  tasks: see `_standings.standings`, one a task and way.
         studies: [{"name", "kind", "spec", "documents": {run: …}, "seconds": {run: …}, "absent": {run: reason}}];
-        a document is what the study's own --json prints. Reasons: {"code", "text"}, see `ABSENT`.
+        a document is what the study's own --json prints; of pairs also "standings". Reasons: {"code", "text"}, see `ABSENT`.
         """
         return {
             "settings": {
@@ -148,17 +159,19 @@ class Comparison:
         study, spec = self.sections[name]
         found: dict[str, Any] = {"documents": {}, "seconds": {}, "absent": {}}
         for row, run in self.runs.items():
-            if not fits(run, language_of(spec)):
-                found["absent"][row] = absent("language", f"{language(run)}, not {language_of(spec)}")
+            if not fits(run, spec.language):
+                found["absent"][row] = absent("language", f"{language(run)}, not {spec.language}")
                 continue
-            piece = self.kept.get(self._asked(study, spec, run))
+            piece = self.kept.get(self._asked(name, run))
             if piece is None:
                 found["absent"][row] = absent("not done")
             elif piece["found"] is None:
-                found["absent"][row] = absent("refused", piece["refused"])
+                found["absent"][row] = absent(piece["refused"])
             else:
                 found["documents"][row] = piece["found"]
                 found["seconds"][row] = piece["seconds"]
+        if study.kind == "pairs":
+            found["standings"] = pairs_standings(found["documents"])
         return {"name": name, "kind": study.kind, "spec": spec.model_dump(mode="json"), **found}
 
     def _why_not(self, task: str, way: str) -> dict[str, dict[str, str]]:
@@ -172,12 +185,13 @@ class Comparison:
                 reasons[name] = absent("nothing to train")
         return reasons
 
-    def _asked(self, study: Study, spec: Config, run: RunDirectory) -> dict[str, Any]:
+    def _asked(self, name: str, run: RunDirectory) -> dict[str, Any]:
+        study, spec = self.sections[name]
         return {
             "kind": study.kind,
             "version": study.version,
             "run": run.meta.get("files"),
-            "files": study.fingerprints(spec, self.file.parent),
+            "files": self.fingerprints[name],
             "spec": spec.model_dump(mode="json", exclude={"language"}),
             "seeds": list(self.config.seeds) if study.seeded else [],
         }
@@ -186,7 +200,7 @@ class Comparison:
 ABSENT = {
     "language": "the run was trained on text of another language: {detail}",
     "nothing to train": "nothing in this model can be trained by gradients, so there is no training as a whole",
-    "refused": "{detail}",
+    "no probability": "this model gives texts no probability",
     "not done": "not done yet: the same command goes on",
 }
 """Why a figure is not there, by code."""
@@ -201,11 +215,6 @@ def language(run: RunDirectory) -> str | None:
     """The language that a run was trained on; None where nobody knows, as of imported models."""
     found = (run.meta.get("corpus") or {}).get("language")
     return None if found is None else str(found)
-
-
-def language_of(spec: Any) -> str:
-    """The language of a section."""
-    return spec.language or ANY
 
 
 def fits(run: RunDirectory, wanted: str) -> bool:
@@ -279,8 +288,8 @@ def _task(name: str, values: Mapping[str, Any], where: str) -> TaskSpec:
     return spec
 
 
-def _sections(config: CompareConfig, file: Path) -> dict[str, tuple[Study, Config]]:
-    found: dict[str, tuple[Study, Config]] = {}
+def _sections(config: CompareConfig, file: Path) -> dict[str, tuple[Study, Spec]]:
+    found: dict[str, tuple[Study, Spec]] = {}
     for name, values in config.probes.items():
         spec = ProbeSpec.of(values, f"{file.name} [probes.{name}]")
         found[f"probes.{name}"] = STUDIES["probe"], spec
@@ -359,14 +368,12 @@ def _done(comparison: Comparison, piece: Piece, reporter: Reporter) -> dict[str,
     torch.set_num_threads(comparison.config.threads)
     began = time.perf_counter()
     run = comparison.runs[piece.run]
-    found, refused = None, None
-    try:
-        loaded = load(run.path)
-        found = piece.study.make(
-            loaded, piece.spec, comparison.file.parent, comparison.config.seeds, _Quiet(reporter)
-        )
-    except (ConfigError, InputError) as error:  # what this model cannot do; wrong files are other errors
-        refused = error.what if error.got is None else f"{error.what}: {error.got}"
+    loaded = load(run.path)
+    refused = piece.study.refuses(loaded)
+    found = None
+    if refused is None:
+        base, seeds = comparison.file.parent, comparison.config.seeds
+        found = piece.study.make(loaded, piece.spec, base, seeds, _Quiet(reporter))
     seconds = round(time.perf_counter() - began, 3)
     return {"of": [piece.name, piece.run], "found": found, "refused": refused, "seconds": seconds}
 

@@ -162,6 +162,7 @@ class Grid:
         self.config, self.rows, self.tasks, self.claims = config, rows, tasks, claims
         self.base, self.folder = base, folder
         self._records: dict[str, list[Any]] = {}
+        self._fingerprints: dict[Path, str] = {}
 
     def cells(self) -> list[Cell]:
         """All cells: a seed after another, so that an unfinished grid is whole for the first seeds."""
@@ -240,12 +241,19 @@ class Grid:
         """A path of the file, relative to it."""
         return self.base / name
 
+    def _fingerprint(self, name: str) -> str:
+        """Hash of a file, read once."""
+        path = self.path(name)
+        if path not in self._fingerprints:
+            self._fingerprints[path] = fingerprint(path)
+        return self._fingerprints[path]
+
     def _asked(self, cell: Cell) -> dict[str, Any]:
         """What must be the same for a kept cell to count."""
         request, spec = self.request(cell), self.tasks[cell.task]
         return {
             "run": RunDirectory.open(request.run).meta.get("files"),
-            "files": [fingerprint(self.path(p)) if p else None for p in (spec.train, spec.dev, spec.test)],
+            "files": [self._fingerprint(p) if p else None for p in (spec.train, spec.dev, spec.test)],
             "task": [request.task, request.columns, request.settings, request.max_length, request.epochs],
             "way": cell.way,
             "examples": [

@@ -1,0 +1,89 @@
+"""`polyseme compare`: any runs side by side in one page."""
+
+from __future__ import annotations
+
+from contextlib import closing as closed_after
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from polyseme.cli.options import Json, positive
+from polyseme.cli.output import closing, command, emit, emit_json, say
+
+
+def run(
+    *folders: Annotated[Path, Parameter(name="RUN")],
+    tasks: Path,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    cells: Path | None = None,
+    figures: Path | None = None,
+    lang: Literal["en", "zh"] = "en",
+    only_write: Annotated[bool, Parameter(show_default=False)] = False,
+    processes: int = 1,
+    threads: int | None = None,
+    json: Json = False,
+) -> None:
+    """Compare runs on tasks, probes, senses and minimal pairs, and write one page of everything, costs among it.
+
+    What is done is kept: the work may be stopped at any time, and the same command goes on. A run that was trained
+    again, or a file that changed, is measured again.
+
+    Args:
+        folders: the runs, of any models; each is used for what is in its language.
+        tasks: a .toml file with [tasks.NAME], [probes.NAME], [senses] and [pairs], all optional; see the guide.
+        output: the page to write, one .html file that needs no network.
+        cells: the folder of what is done; OUTPUT.cells when absent.
+        figures: a folder for every chart as .svg and .png.
+        lang: language of the page's own words: en or zh.
+        only_write: write the page of what is done and do no more.
+        processes: so many share the work; each loads its own models.
+        threads: processor threads of each; the file's when absent.
+        json: print one JSON document: {"runs", "tasks", "studies", "settings", "command", "versions", "machine"}; figures
+            are {"value", "low", "high", "n"}.
+    """
+    positive("--threads", threads)
+    positive("--processes", processes)
+    from polyseme.cli.progress import open_reporter
+    from polyseme.report.compare import compare_document, compare_page, compare_text
+    from polyseme.study.comparing import compare_runs, open_comparison
+
+    comparison = open_comparison(folders, tasks, cells or output.with_name(output.name + ".cells"), threads)
+    elsewhere = comparison.left() if only_write else 0
+    if not only_write:
+        with closed_after(open_reporter()) as reporter:
+            elsewhere = compare_runs(comparison, reporter, processes)
+    again = ["polyseme", "compare", *folders, "--tasks", tasks, "-o", output]
+    again += ["--lang", lang] if lang != "en" else []
+    again += ["--cells", cells] if cells is not None else []
+    document = compare_document(comparison, command(*again), _machine())
+    page = compare_page(document, lang)
+    wrote: list[Path] = [page.write(output), comparison.kept.folder]
+    note = None
+    if figures is not None:
+        charts, note = page.write_figures(figures)
+        wrote += charts
+    if json:
+        emit_json(document)
+    else:
+        emit(compare_text(document))
+    if elsewhere:
+        say(f"note: {elsewhere} pieces are not done yet, or another process is at them: the same command goes on")
+    if note:
+        say(f"note: {note}")
+    closing(wrote=wrote, then=[command(*again)] if elsewhere else [])
+
+
+def _machine() -> dict[str, Any]:
+    import platform
+
+    from polyseme.cli.machine import memory_facts, processor_facts
+
+    processor, memory = processor_facts(), memory_facts()
+    limits = [memory[name] for name in ("total_bytes", "limit_bytes") if memory[name] is not None]
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": processor["name"],
+        "cores": processor["usable_cores"],
+        "memory_bytes": min((limit for limit in limits if limit is not None), default=None),
+    }

@@ -1,0 +1,307 @@
+"""Probes, senses and pairs of several runs: tables, charts, and maps side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from polyseme.report._compare_cells import Cells, interval, number, reason
+from polyseme.report._compare_charts import dots, lines, mixes
+from polyseme.report._compare_studies import probe_of, title_of
+from polyseme.report.language import Speaker
+from polyseme.report.page import Figure, Markup, Part, Section
+
+__all__ = ["study_sections"]
+
+POINTS = 12_000
+"""Points of all maps together at most, and `FEWEST` of one."""
+FEWEST = 120
+
+
+def study_sections(document: Mapping[str, Any], say: Speaker) -> list[Section]:
+    """A section of probes, one of senses, one of pairs: those that there are."""
+    names = list(document["runs"])
+    by_kind: dict[str, list[Mapping[str, Any]]] = {}
+    for study in document["studies"]:
+        by_kind.setdefault(study["kind"], []).append(study)
+    found = []
+    if "probe" in by_kind:
+        found.append(_probes(by_kind["probe"], names, say))
+    found += [_senses(study, names, say) for study in by_kind.get("senses", [])]
+    found += [_pairs(study, names, say) for study in by_kind.get("pairs", [])]
+    return found
+
+
+def _value(found: Mapping[str, Any] | None, times: float = 100, digits: int = 1) -> str:
+    """A figure and its interval in two lines."""
+    if not found or found["value"] is None:
+        return ""
+    text = f"{times * found['value']:.{digits}f}"
+    if found["low"] is not None:
+        text += f"\n{times * found['low']:.{digits}f}–{times * found['high']:.{digits}f}"
+    return text
+
+
+def _lacking(cells: Cells, study: Mapping[str, Any], names: Sequence[str], what: str, say: Speaker) -> None:
+    """A row for every run that was not looked into, with the reason."""
+    for name in names:
+        if name in study["absent"]:
+            cells.row(name)
+            cells.lack(reason(study["absent"][name], say), what)
+            for _ in range(len(cells.head) - 2):
+                cells.add("")
+
+
+def _probes(studies: Sequence[Mapping[str, Any]], names: Sequence[str], say: Speaker) -> Section:
+    parts: list[Part] = [
+        say(
+            "A small classifier learns to read a property of words or pairs of words from the frozen layers. The centre "
+            "of gravity is the mean layer that it reads; the expected layer is where adding layers helps."
+        )
+    ]
+    for study in studies:
+        parts += _probe(study, names, say)
+    weights = [
+        {
+            "run": name,
+            "task": title_of(study),
+            "layer": layer,
+            "weight": round(one["value"], 5),
+            "gamma": round(mix["gamma"]["value"], 4),
+        }
+        for study in studies
+        for name in names
+        if name in study["documents"] and (mix := probe_of(study["documents"][name])["mix"])
+        for layer, one in enumerate(mix["weights"])
+    ]
+    if weights:
+        tasks = list(dict.fromkeys(row["task"] for row in weights))
+        chart = mixes(weights, names, tasks, say("layer (0 = embeddings)"), say("share"))
+        said = say("What share of each layer the probes read (mean over seeds); runs with one layer have no choice.")
+        parts += [Figure("probe-mixes", chart, said, say("Heat maps of layer weights by probe, one a run"))]
+    rising = [
+        {
+            "run": name,
+            "probe": title_of(study),
+            "layer": layer,
+            **{key: None if one[key] is None else round(100 * one[key], 3) for key in ("value", "low", "high")},
+        }
+        for study in studies
+        for name in names
+        if name in study["documents"] and (added := probe_of(study["documents"][name])["cumulative"])
+        for layer, one in enumerate(added["scores"])
+    ]
+    if rising:
+        titles = list(dict.fromkeys(row["probe"] for row in rising))
+        chart = lines(rising, names, ("layer", say("layers 0 to …")), ("value", say("micro-F1, %")), ("probe", titles))
+        said = say("Score with layers 0 to l: where the line rises, the layer adds what the probe looks for.")
+        parts.append(Figure("probe-layers", chart, said, said))
+    return Section(say("Probes"), parts)
+
+
+def _probe(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> list[Part]:
+    heads = ["Run", "Micro-F1", "Layer 0 alone", "Random encoder", "Random labels", "Most frequent label"]
+    heads += ["Centre of gravity", "Expected layer", "Divergence, nats"]
+    cells = Cells([say(head) for head in heads])
+    for name, document in study["documents"].items():
+        task = probe_of(document)
+        controls, mix, added = task["controls"], task["mix"], task["cumulative"]
+        cells.row(name)
+        cells.add(_value(task["score"]))
+        for control in ("layer_0", "random_encoder", "random_labels"):
+            one = controls.get(control)
+            if one is None:
+                cells.add("")
+                continue
+            above = f"\n{say('surely lower')}" if one["difference"]["above"] else ""
+            cells.add(f"{number(one['score']['value'])}{above}")
+        cells.add(number(task["most_frequent"]["value"]))
+        if mix is None:
+            for _ in range(3):
+                cells.lack(say("the model has one layer"))
+            continue
+        cells.add(_value(mix["centre_of_gravity"], 1, 2))
+        cells.add(_value(added and added["expected_layer"], 1, 2))
+        cells.add(_value(mix["divergence"], 1, 3))
+    _lacking(cells, study, names, "micro-F1", say)
+    counts = next((probe_of(one)["counts"] for one in study["documents"].values()), None)
+    said = ""
+    if counts:
+        said = say(
+            "{train} targets to learn from, {test} to judge. Random encoder: the same model with random weights; random "
+            "labels: what a probe learns by heart.",
+            train=f"{counts['train']['targets']:,}",
+            test=f"{counts['test']['targets']:,}",
+        )
+    return [Markup(f"<h3>{escape(title_of(study))}</h3>"), cells.table(said), *cells.notes()]
+
+
+def _senses(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> Section:
+    title = say("Senses of words")
+    documents = study["documents"]
+    if not documents:
+        cells = Cells([say("Run"), say("accuracy")])
+        _lacking(cells, study, names, say("Senses"), say)
+        return Section(title, [cells.table(), *cells.notes()])
+    merged = joined(documents)
+    labelled = merged["labelled"]
+    cells, chart = (_sense_figures if labelled else _sense_groups)(merged, study, names, say)
+    parts: list[Part] = [
+        say(
+            "Every use of a word gets the sense of the use nearest to it, those in the same text left out; the layer is "
+            "chosen without the uses it is judged on. A model that does not look at the context has one vector for all "
+            "uses: it cannot pass the share of the most frequent sense, the dashed line."
+        )
+        if labelled
+        else say("The uses have no labels: they are clustered, and the number of groups is suggested."),
+        *chart,
+        cells,
+    ]
+    notes = Cells(["", ""])
+    _lacking(notes, study, names, say("Senses"), say)
+    parts += notes.notes()
+    from polyseme.report.senses_charts import map_chart
+
+    parts.append(Markup(f"<h3>{escape(say('Maps of the uses'))}</h3>"))
+    for place, word in enumerate(merged["words"]):
+        said = say("{word}: every use is a point, with its sentence on hover; a panel a run.", word=word["word"])
+        parts.append(Figure(f"senses-map-{place + 1}", map_chart(merged, place, say), said, said))
+    return Section(title, parts)
+
+
+def joined(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """One document of several runs that were measured on the same uses, with as many points as a page can bear."""
+    first = next(iter(documents.values()))
+    most = max(FEWEST, POINTS // (len(documents) * len(first["words"])))
+    words = []
+    keep: list[list[int]] = []
+    for word in first["words"]:
+        n = len(word["drawn"])
+        keep.append(sorted({i * n // min(n, most) for i in range(min(n, most))}))
+        words.append({**word, "drawn": [word["drawn"][i] for i in keep[-1]]})
+    runs = []
+    for name, document in documents.items():
+        (run,) = document["runs"]
+        entries = [
+            {**entry, "map": {key: _some(value, chosen) for key, value in entry["map"].items()}}
+            for entry, chosen in zip(run["words"], keep, strict=True)
+        ]
+        runs.append({**run, "name": name, "words": entries})
+    return {**first, "words": words, "runs": runs, "differences": []}
+
+
+def _some(value: Any, chosen: Sequence[int]) -> Any:
+    return [value[i] for i in chosen] if isinstance(value, list) else value
+
+
+def _sense_figures(
+    merged: Mapping[str, Any], study: Mapping[str, Any], names: Sequence[str], say: Speaker
+) -> tuple[Any, list[Part]]:
+    """The accuracy of every run and word at its best layer, and the same as charts."""
+    from polyseme.report.senses_charts import layers_chart
+
+    words = merged["words"]
+    every = say("mean of the words")
+    cells = Cells([say("Run"), every, say("Over the ceiling"), *(word["word"] for word in words)])
+    cells.row(say("always the most frequent sense"))
+    cells.add(_value(merged["mean"]["ceiling"]))
+    cells.add("")
+    for word in words:
+        cells.add(_value(word["ceiling"]))
+    rows = []
+    for run in merged["runs"]:
+        best = run["mean"]["best"]["nearest"]
+        cells.row(run["name"])
+        cells.add(_value(best["accuracy"]))
+        over = best["over_ceiling"]
+        cells.add(f"{number(over['value'], '', '+')}\n{interval(over, '', '+')}".rstrip())
+        rows.append({"run": run["name"], "label": every, **_percent(best["accuracy"])})
+        for entry in run["words"]:
+            accuracy = entry["best"]["nearest"]["accuracy"]
+            cells.add(_value(accuracy))
+            rows.append({"run": run["name"], "label": entry["word"], **_percent(accuracy)})
+    marks = {every: 100 * merged["mean"]["ceiling"]["value"]}
+    marks |= {word["word"]: 100 * word["ceiling"]["value"] for word in words}
+    labels = [every, *(word["word"] for word in words)]
+    said = say("Accuracy of the nearest neighbour at the best layer, with 95 % intervals; dashed: the static ceiling.")
+    charts: list[Part] = [
+        Figure("senses", dots(rows, names, say("accuracy, %"), labels, marks), said, said),
+        Figure(
+            "senses-layers",
+            layers_chart(merged, say),
+            say("The same layer by layer, mean of the words."),
+            say("Accuracy of the nearest neighbour by layer"),
+        ),
+    ]
+    table = cells.table(say("Nearest-neighbour accuracy at the best layer, percent, by word; intervals draw the uses again."))
+    return table, charts
+
+
+def _percent(found: Mapping[str, Any]) -> dict[str, float]:
+    return {key: round(100 * found[key], 3) for key in ("value", "low", "high")}
+
+
+def _sense_groups(
+    merged: Mapping[str, Any], study: Mapping[str, Any], names: Sequence[str], say: Speaker
+) -> tuple[Any, list[Part]]:
+    """The number of groups that every run suggests."""
+    cells = Cells([say("Run"), *(word["word"] for word in merged["words"])])
+    for run in merged["runs"]:
+        cells.row(run["name"])
+        for entry in run["words"]:
+            cells.add(str(len(entry["groups"])))
+    return cells.table(say("Groups of uses that are suggested, last layer.")), []
+
+
+def _pairs(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> Section:
+    documents = study["documents"]
+    total = say("all: mean over paradigms")
+    phenomena = list(
+        dict.fromkeys(one["phenomenon"] for document in documents.values() for one in document["phenomena"])
+    )
+    shown = {name: name.replace("_", " ") for name in phenomena}
+    cells = Cells([say("Run"), total, say("Best less this"), "p", *(shown[name] for name in phenomena)])
+    rows = []
+    for name, document in documents.items():
+        standing = study["standings"][name]
+        cells.row(name)
+        cells.add(_value(standing).replace("\n", " *\n", 1) if standing["below"] else _value(standing), standing["best"])
+        _add_test(cells, standing["difference"])
+        rows.append({"run": name, "label": total, **_percent(standing)})
+        figures = {one["phenomenon"]: one["accuracy"] for one in document["phenomena"]}
+        for phenomenon in phenomena:
+            cells.add(_value(figures.get(phenomenon)))
+            if phenomenon in figures:
+                rows.append({"run": name, "label": shown[phenomenon], **_percent(figures[phenomenon])})
+    _lacking(cells, study, names, say("accuracy"), say)
+    parts: list[Part] = [
+        say(
+            "Two texts differ in one thing: in how many pairs is the good one more probable to the run? A tie counts one "
+            "half; chance is 50. Decoders give log-likelihoods, masked models pseudo-log-likelihoods (within words from left "
+            "to right), ELMo the sum of both directions."
+        )
+    ]
+    if rows:
+        labels = [total, *(shown[name] for name in phenomena)]
+        said = say("Accuracy by phenomenon with 95 % intervals; dashed: chance.")
+        chart = dots(rows, names, say("accuracy, %"), labels, dict.fromkeys(labels, 50.0))
+        parts.append(Figure("pairs", chart, said, said))
+    n = next((one["figures"]["pairs"] for one in documents.values()), 0)
+    said = say(
+        "{n} pairs; intervals draw the pairs of each paradigm again. The difference from the best is tested on the same "
+        "pairs; p is the larger one of bootstrap and randomisation, after Holm's correction; * p < 0.05.",
+        n=f"{n:,}",
+    )
+    return Section(say("Minimal pairs"), [*parts, cells.table(said), *cells.notes()])
+
+
+def _add_test(cells: Cells, difference: Mapping[str, Any] | None) -> None:
+    from polyseme.report._compare_cells import written_p
+
+    if difference is None:
+        cells.add("")
+        cells.add("")
+        return
+    cells.add(f"{number(difference['value'], '', '+')}\n{interval(difference, '', '+')}".rstrip())
+    cells.add(written_p(difference["p_holm"]))

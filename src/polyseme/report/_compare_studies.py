@@ -1,0 +1,119 @@
+"""Probes, senses and pairs in a comparison: their columns among the main figures, and their commands."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from polyseme.report._compare_facts import line
+from polyseme.report.language import Speaker
+
+__all__ = ["Column", "columns_of", "probe_of", "study_commands", "title_of"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of main figures.
+
+    Args:
+        head: its name; lines after the first are set small.
+        metric: decides how figures are written.
+        rows: {run: {"value", "low", "high" …}}.
+        absent: {run: reason}.
+        tested: whether rows say which are surely below the best.
+    """
+
+    head: str
+    metric: str
+    rows: Mapping[str, Mapping[str, Any]]
+    absent: Mapping[str, Mapping[str, str]]
+    tested: bool = False
+
+    def is_best(self, run: str) -> bool:
+        """Whether a run has the highest figure, or says that it is the best."""
+        if self.tested:
+            return bool(self.rows[run]["best"])
+        known = [row["value"] for row in self.rows.values() if row["value"] is not None]
+        return bool(known) and self.rows[run]["value"] == max(known)
+
+
+def columns_of(study: Mapping[str, Any], say: Speaker) -> list[Column]:
+    """The main figures of a study: none of unlabelled senses, which are not right or wrong."""
+    documents, absent = study["documents"], study["absent"]
+    if study["kind"] == "pairs":
+        return [Column(f"{say('Minimal pairs')}\n{say('accuracy')}", "accuracy", study["standings"], absent, tested=True)]
+    if study["kind"] == "probe":
+        rows = {run: probe_of(document)["score"] for run, document in documents.items()}
+        return [Column(f"{title_of(study)}\n{say('probe, micro-F1')}", "micro_f1", rows, absent)]
+    if not all(document["labelled"] for document in documents.values()):
+        return []
+    rows = {run: document["runs"][0]["mean"]["best"]["nearest"]["accuracy"] for run, document in documents.items()}
+    return [Column(f"{say('Senses')}\n{say('nearest neighbour, best layer')}", "accuracy", rows, absent)]
+
+
+def title_of(study: Mapping[str, Any]) -> str:
+    """The name that the file gives a probe."""
+    return str(study["name"]).partition(".")[2]
+
+
+def probe_of(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The one task of a probe's document."""
+    (found,) = document["tasks"].values()
+    task: Mapping[str, Any] = found
+    return task
+
+
+def study_commands(study: Mapping[str, Any], document: Mapping[str, Any]) -> list[str]:
+    """The command of each run that was looked into."""
+    commands = {"probe": _probe, "senses": _senses, "pairs": _pairs}
+    base = Path(document["settings"]["file"]).parent
+    seeds = document["settings"]["seeds"]
+    number = study["name"].replace(".", "-")
+    return [
+        line(*commands[study["kind"]](study["spec"], document["runs"][run]["path"], base, seeds), "-o", f"{number}-{place}")
+        for place, run in enumerate(study["documents"], 1)
+    ]
+
+
+def _file(base: Path, name: str) -> str:
+    return os.path.normpath(base / name)
+
+
+def _columns(spec: Mapping[str, Any]) -> list[object]:
+    named = ",".join(f"{ours}={theirs}" for ours, theirs in spec["columns"].items())
+    return ["--columns", named] if named else []
+
+
+def _probe(spec: Mapping[str, Any], run: str, base: Path, seeds: list[int]) -> list[object]:
+    words: list[object] = ["polyseme", "probe", run, _file(base, spec["train"]), "--task", spec["task"]]
+    for part in ("dev", "test"):
+        words += [f"--{part}", _file(base, spec[part])] if spec[part] else []
+    for option in ("column", "examples"):
+        words += [f"--{option}", spec[option]] if spec[option] is not None else []
+    for key, value in spec["settings"].items():
+        option = f"--{key.replace('_', '-')}"
+        if isinstance(value, bool):
+            words += [option if value else f"--no-{key.replace('_', '-')}"]
+        else:
+            words += [option, value if isinstance(value, str) else json.dumps(value)]
+    return [*words, "--seeds", len(seeds), "--seed", min(seeds)]
+
+
+def _senses(spec: Mapping[str, Any], run: str, base: Path, seeds: list[int]) -> list[object]:
+    words: list[object] = ["polyseme", "senses", run, _file(base, spec["file"])]
+    for word in spec["words"]:
+        words += ["--word", word]
+    words += ["--limit", spec["limit"]] if spec["limit"] is not None else []
+    words += ["--folds", spec["folds"]] if spec["folds"] != 10 else []
+    words += ["--map", spec["map"]] if spec["map"] != "pca" else []
+    return [*words, *_columns(spec)]
+
+
+def _pairs(spec: Mapping[str, Any], run: str, base: Path, seeds: list[int]) -> list[object]:
+    words: list[object] = ["polyseme", "pairs", run, *(_file(base, name) for name in spec["files"])]
+    words += ["--limit", spec["limit"]] if spec["limit"] is not None else []
+    return [*words, *_columns(spec)]
