@@ -1,4 +1,4 @@
-"""Senses for people: a page of figures and maps, and the same in a terminal."""
+"""Senses for people: a page of figures and maps."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from polyseme.core.config import to_json
-from polyseme.report.figures import columns
 from polyseme.report.language import Speaker, speaker
 from polyseme.report.page import Figure, Page, Part, Section, Table
+from polyseme.report.senses_chinese import CHINESE
+from polyseme.report.senses_text import contexts, highest, p_value, senses_text, shown, tabled
 from polyseme.train.run import saving, write_atomic
 
 __all__ = ["senses_page", "senses_sections", "senses_text", "write_senses"]
-
-_LISTED = 3
-"""Typical contexts of a group that are shown."""
 
 
 def senses_page(document: Mapping[str, Any], lang: str = "en") -> Page:
@@ -26,7 +24,7 @@ def senses_page(document: Mapping[str, Any], lang: str = "en") -> Page:
         lang: "en" or "zh".
     Raises:  ConfigError: another language.
     """
-    say = speaker(lang, _CHINESE)
+    say = speaker(lang, CHINESE)
     names = ", ".join(run["name"] for run in document["runs"])
     return Page(
         say("Senses of words"),
@@ -41,7 +39,7 @@ def senses_sections(document: Mapping[str, Any], say: Speaker, prefix: str = "")
 
     Args:
         document: of `Senses`, or the JSON of an earlier one.
-        say: who says the words; its table must hold those of `_CHINESE`.
+        say: who says the words; its table must hold those of `CHINESE`.
         prefix: stands before the names of figures.
     """
     return _labelled(document, say, prefix) if document["labelled"] else _unlabelled(document, say, prefix)
@@ -54,8 +52,8 @@ def _labelled(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Se
     several = len(words) > 1
     figures: list[Part] = [
         say(
-            "Each use of a word gets the sense of the use that is nearest to it among those of other texts, by the cosine "
-            "of their vectors. What is called the best layer was chosen without the uses on which it is reported."
+            "Each use of a word gets the sense of the use that is nearest to it among those of other texts, by the "
+            "cosine of their vectors. What is called the best layer was chosen without the uses on which it is reported."
         ),
         _best_table(document, say),
     ]
@@ -143,19 +141,19 @@ def _best_table(document: Mapping[str, Any], say: Speaker) -> Table:
                     word["word"],
                     f"{word['uses']:,}",
                     str(len(word["senses"])),
-                    _shown(word["ceiling"]),
-                    _shown(best["accuracy"]),
-                    _shown(over, "+"),
-                    _p(over),
+                    shown(word["ceiling"]),
+                    shown(best["accuracy"]),
+                    shown(over, "+"),
+                    p_value(over),
                     f"{best['balanced_accuracy']['value']:.3f}",
                     f"{best['macro_f1']['value']:.3f}",
                     f"{entry['best']['centroid']['accuracy']['value']:.3f}",
-                    _highest(best),
+                    highest(best),
                 ]
             )
     caption = say(
-        "Most frequent sense: what a representation with one vector a word can reach. Balanced: the mean of the senses' "
-        "own accuracies. Highest layer: chosen on the same uses, so it flatters."
+        "Most frequent sense: what a representation with one vector a word can reach. Balanced: the mean of the "
+        "senses' own accuracies. Highest layer: chosen on the same uses, so it flatters."
     )
     return Table(head, rows, caption, left=(0, 1))
 
@@ -169,14 +167,14 @@ def _mean_row(run: Mapping[str, Any], document: Mapping[str, Any], say: Speaker)
         say("mean of the words"),
         f"{uses:,}",
         "",
-        _shown(document["mean"]["ceiling"]),
-        _shown(best["nearest"]["accuracy"]),
-        _shown(over, "+"),
-        _p(over),
+        shown(document["mean"]["ceiling"]),
+        shown(best["nearest"]["accuracy"]),
+        shown(over, "+"),
+        p_value(over),
         "",
         "",
         f"{best['centroid']['accuracy']['value']:.3f}",
-        _highest(best["nearest"]),
+        highest(best["nearest"]),
     ]
 
 
@@ -185,8 +183,8 @@ def _difference_table(document: Mapping[str, Any], say: Speaker) -> Table:
         [
             f"{one['first']} - {one['second']}",
             one["word"] or say("mean of the words"),
-            _shown(one, "+"),
-            _p(one),
+            shown(one, "+"),
+            p_value(one),
         ]
         for one in document["differences"]
     ]
@@ -206,11 +204,11 @@ def _layer_table(run: Mapping[str, Any], say: Speaker) -> Table:
     rows = [
         [
             str(one["layer"]),
-            _shown(one["nearest"]["accuracy"]),
-            _shown(one["centroid"]["accuracy"]),
+            shown(one["nearest"]["accuracy"]),
+            shown(one["centroid"]["accuracy"]),
             f"{one['nearest']['balanced_accuracy']['value']:.3f}",
             f"{one['nearest']['macro_f1']['value']:.3f}",
-            _shown(one["silhouette"], "+"),
+            shown(one["silhouette"], "+"),
         ]
         for one in run["mean"]["layers"]
     ]
@@ -238,8 +236,8 @@ def _unlabelled(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[
     for place, word in enumerate(document["words"]):
         parts: list[Part] = [
             say(
-                "The uses have no labels: they are clustered by their vectors. The number of groups is a suggestion: the "
-                "one that stands out most from a cloud of one piece with the same spread, or one where none does."
+                "The uses have no labels: they are clustered by their vectors. The number of groups is a suggestion: "
+                "the one that stands out most from a cloud of one piece with the same spread, or one where none does."
             ),
             _suggestion_table(document, place, say),
             Figure(
@@ -258,7 +256,7 @@ def _suggestion_table(document: Mapping[str, Any], place: int, say: Speaker) -> 
     rows = []
     for run in document["runs"]:
         for one in run["words"][place]["layers"]:
-            rows.append([run["name"], str(one["layer"]), str(one["groups"]), *_tabled(one, one["table"])])
+            rows.append([run["name"], str(one["layer"]), str(one["groups"]), *tabled(one, one["table"])])
     word = document["words"][place]
     head = [
         say("run"),
@@ -272,31 +270,14 @@ def _suggestion_table(document: Mapping[str, Any], place: int, say: Speaker) -> 
     return Table(head, rows, say("{n} uses of {word}", n=f"{word['uses']:,}", word=word["word"]))
 
 
-def _tabled(layer: Mapping[str, Any], table: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Silhouette, the expected one, z and its threshold at the suggestion, or, of one group, at the highest z."""
-    if not table:
-        return ["—"] * 4
-    one = next((t for t in table if t["groups"] == layer["groups"]), None) or max(table, key=lambda t: t["z"])
-    return [
-        f"{one['silhouette']:.3f}",
-        f"{one['expected']:.3f}",
-        f"{one['z']:.1f}",
-        f"{layer['threshold']:.1f}",
-    ]
-
-
 def _group_table(run: Mapping[str, Any], entry: Mapping[str, Any], say: Speaker) -> Table:
     rows = [
-        [str(number), f"{group['uses']:,}", ", ".join(group["words"]), "\n".join(_contexts(group))]
+        [str(number), f"{group['uses']:,}", ", ".join(group["words"]), "\n".join(contexts(group))]
         for number, group in enumerate(entry["groups"], 1)
     ]
     head = [say("group"), say("uses"), say("words beside it"), say("typical uses")]
     caption = say("{run}, layer {layer}", run=run["name"], layer=entry["layer"])
     return Table(head, rows, caption, left=(0, 2, 3))
-
-
-def _contexts(group: Mapping[str, Any]) -> list[str]:
-    return [f"{one['before']}【{one['form']}】{one['after']}" for one in group["typical"][:_LISTED]]
 
 
 def write_senses(
@@ -316,229 +297,7 @@ def write_senses(
     return [*wrote, *pictures], note
 
 
-def senses_text(document: Mapping[str, Any]) -> str:
-    """The figures for a terminal."""
-    parts = _labelled_text(document) if document["labelled"] else _unlabelled_text(document)
-    return "\n\n".join("\n".join(part) for part in parts)
-
-
-def _labelled_text(document: Mapping[str, Any]) -> list[list[str]]:
-    parts = []
-    for run in document["runs"]:
-        rows = [
-            [
-                "word",
-                "uses",
-                "senses",
-                "most frequent",
-                "nearest neighbour",
-                "over it",
-                "p",
-                "macro-F1",
-                "centroid",
-                "highest",
-            ]
-        ]
-        for word, entry in zip(document["words"], run["words"], strict=True):
-            best = entry["best"]["nearest"]
-            rows.append(
-                [
-                    word["word"],
-                    f"{word['uses']:,}",
-                    str(len(word["senses"])),
-                    f"{word['ceiling']['value']:.3f}",
-                    _shown(best["accuracy"]),
-                    _shown(best["over_ceiling"], "+"),
-                    _p(best["over_ceiling"]),
-                    f"{best['macro_f1']['value']:.3f}",
-                    f"{entry['best']['centroid']['accuracy']['value']:.3f}",
-                    _highest(best),
-                ]
-            )
-        if len(document["words"]) > 1:
-            mean = run["mean"]["best"]
-            over = mean["nearest"]["over_ceiling"]
-            rows.append(
-                [
-                    "mean",
-                    "",
-                    "",
-                    f"{document['mean']['ceiling']['value']:.3f}",
-                    _shown(mean["nearest"]["accuracy"]),
-                    _shown(over, "+"),
-                    _p(over),
-                    "",
-                    f"{mean['centroid']['accuracy']['value']:.3f}",
-                    _highest(mean["nearest"]),
-                ]
-            )
-        static = ": every use of a word has the same vector" if run["static"] else ""
-        head = f"{run['name']} ({run['model']}){static}"
-        parts.append([head, *columns(rows, [1, 2, 3, 7, 8, 9])])
-        rows = [["layer", "nearest neighbour", "centroid", "balanced", "macro-F1", "silhouette"]]
-        for one in run["mean"]["layers"]:
-            rows.append(
-                [
-                    str(one["layer"]),
-                    _shown(one["nearest"]["accuracy"]),
-                    _shown(one["centroid"]["accuracy"]),
-                    f"{one['nearest']['balanced_accuracy']['value']:.3f}",
-                    f"{one['nearest']['macro_f1']['value']:.3f}",
-                    _shown(one["silhouette"], "+"),
-                ]
-            )
-        parts.append(columns(rows, [0]))
-        parts += _test_text(document, run)
-    if document["differences"]:
-        rows = [["difference", "word", "nearest neighbour", "p"]]
-        for one in document["differences"]:
-            rows.append(
-                [f"{one['first']} - {one['second']}", one["word"] or "mean", _shown(one, "+"), _p(one)]
-            )
-        parts.append(columns(rows, [3]))
-    return parts
-
-
-def _test_text(document: Mapping[str, Any], run: Mapping[str, Any]) -> list[list[str]]:
-    """The given split, where the uses have one."""
-    rows = [["test part", "train", "test", "nearest neighbour", "macro-F1", "layer", "centroid"]]
-    for word, entry in zip(document["words"], run["words"], strict=True):
-        test = entry["test"]
-        if test:
-            rows.append(
-                [
-                    word["word"],
-                    f"{test['train']:,}",
-                    f"{test['nearest']['accuracy']['n']:,}",
-                    _shown(test["nearest"]["accuracy"]),
-                    f"{test['nearest']['macro_f1']['value']:.3f}",
-                    str(test["nearest"]["layer"]),
-                    f"{test['centroid']['accuracy']['value']:.3f}",
-                ]
-            )
-    return [columns(rows, [1, 2, 4, 5, 6])] if len(rows) > 1 else []
-
-
-def _unlabelled_text(document: Mapping[str, Any]) -> list[list[str]]:
-    parts = []
-    for place, word in enumerate(document["words"]):
-        for run in document["runs"]:
-            entry = run["words"][place]
-            rows = [["layer", "groups", "silhouette", "of one piece", "z", "z to pass"]]
-            rows += [
-                [str(one["layer"]), str(one["groups"]), *_tabled(one, one["table"])]
-                for one in entry["layers"]
-            ]
-            parts.append(
-                [
-                    f"{word['word']}, {word['uses']:,} uses, {run['name']} ({run['model']})",
-                    *columns(rows, range(6)),
-                ]
-            )
-            for number, group in enumerate(entry["groups"], 1):
-                beside = f": {', '.join(group['words'])}" if group["words"] else ""
-                parts.append(
-                    [
-                        f"group {number}, {group['uses']:,} uses{beside}",
-                        *(f"  {one}" for one in _contexts(group)),
-                    ]
-                )
-    return parts
-
-
-def _shown(one: Mapping[str, Any], sign: str = "") -> str:
-    if one["value"] is None:
-        return "—"
-    low = "" if one["low"] is None else f" ({one['low']:{sign}.3f} … {one['high']:{sign}.3f})"
-    return f"{one['value']:{sign}.3f}{low}"
-
-
-def _p(one: Mapping[str, Any]) -> str:
-    p = max(one["p"], one.get("p_randomisation", 0.0))
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _highest(best: Mapping[str, Any]) -> str:
-    return f"{best['maximum']['accuracy']['value']:.3f} @ {best['maximum']['layer']}"
-
-
 def _slug(word: str, place: int) -> str:
     """A word as part of a file's name."""
     safe = "".join(c if c.isalnum() else "_" for c in word)[:40].strip("_")
     return safe or str(place + 1)
-
-
-_CHINESE = {
-    "Senses of words": "词的义项",
-    "How well senses are told apart": "义项分得多清楚",
-    "Layer by layer": "逐层",
-    "Maps of the uses": "用例图",
-    "Each use of a word gets the sense of the use that is nearest to it among those of other texts, by the cosine "
-    "of their vectors. What is called the best layer was chosen without the uses on which it is reported.": (
-        "每个用例取其他文本中与它最近（向量余弦最大）的用例的义项。“最佳层”的选择没有用到报告成绩的那些用例。"
-    ),
-    "Accuracy at the best layer, with 95 % intervals; dashed: always the most frequent sense.": (
-        "最佳层的准确率和 95 % 区间；虚线：总是猜最常见的义项。"
-    ),
-    "Accuracy of every run at its best layer": "各运行在最佳层的准确率",
-    "Accuracy by layer, {what}; bands and bars are 95 % intervals.": "各层准确率，{what}；色带和竖线是 95 % 区间。",
-    "Accuracy of the nearest neighbour by layer": "各层最近邻准确率",
-    "The same for every word. Dashed: always the most frequent sense of that word.": (
-        "每个词的同样曲线。虚线：总是猜该词最常见的义项。"
-    ),
-    "Accuracy of the nearest neighbour by layer, for every word": "每个词各层的最近邻准确率",
-    "Every point is a use of the word; the sentence shows when the pointer rests on it. A representation that "
-    "does not look at the context has one point for all uses.": (
-        "每个点是该词的一个用例；指针停在上面时显示句子。不看上下文的表示，所有用例只有一个点。"
-    ),
-    "Map of the uses of {word}": "“{word}”的用例图",
-    "the mean of {n} words": "{n} 个词的平均",
-    "run": "运行",
-    "runs": "运行",
-    "word": "词",
-    "uses": "用例",
-    "senses": "义项",
-    "most frequent sense": "最常见义项",
-    "nearest neighbour, best layer": "最近邻（最佳层）",
-    "over the most frequent": "高出最常见义项",
-    "balanced": "均衡准确率",
-    "macro-F1": "宏平均 F1",
-    "centroid, best layer": "质心（最佳层）",
-    "highest layer": "最高的层",
-    "Most frequent sense: what a representation with one vector a word can reach. Balanced: the mean of the senses' "
-    "own accuracies. Highest layer: chosen on the same uses, so it flatters.": (
-        "最常见义项：每个词只有一个向量的表示所能达到的上限。均衡准确率：各义项准确率的平均。最高的层：在同一批用例上选出，因此偏高。"
-    ),
-    "mean of the words": "各词平均",
-    "difference": "差",
-    "Differences of nearest-neighbour accuracy at the best layers, paired on the same uses.": (
-        "最佳层最近邻准确率之差，在同一批用例上配对。"
-    ),
-    "layer": "层",
-    "nearest neighbour": "最近邻",
-    "centroid": "质心",
-    "silhouette": "轮廓系数",
-    "{run}: means over the words, by cross-validation.": "{run}：各词平均，交叉验证。",
-    "two principal components": "前两个主成分",
-    "{word}: {how}.": "{word}：{how}。",
-    "{n} of {uses} uses are drawn, chosen by hash.": "共 {uses} 个用例，按散列选画 {n} 个。",
-    "The uses have no labels: they are clustered by their vectors. The number of groups is a suggestion: the "
-    "one that stands out most from a cloud of one piece with the same spread, or one where none does.": (
-        "这些用例没有标注，按向量聚类。组数只是建议：取比同样散布的单一点云最突出的组数；若都不突出，则为一组。"
-    ),
-    "groups": "组数",
-    "silhouette of one piece": "单一点云的轮廓系数",
-    "z to pass": "需超过的 z",
-    "{n} uses of {word}": "“{word}”的 {n} 个用例",
-    "group": "组",
-    "words beside it": "旁边的词",
-    "typical uses": "典型用例",
-    "{run}, layer {layer}": "{run}，第 {layer} 层",
-    "layer (0 = embeddings)": "层（0 = 嵌入层）",
-    "accuracy of the nearest neighbour": "最近邻准确率",
-    "always the most frequent sense: {value}": "总是最常见的义项：{value}",
-    "group {n} ({uses})": "第 {n} 组（{uses}）",
-    "one dot: all uses have the same vector": "一个点：所有用例的向量相同",
-    "{n} dots: one for each form of the word": "{n} 个点：每种词形一个",
-    "nearest neighbour {value}": "最近邻 {value}",
-}

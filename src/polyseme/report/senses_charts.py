@@ -96,12 +96,12 @@ def _lines(
         scale=alt.Scale(domain=[layers[0] - 0.3, layers[-1] + 0.3], nice=False),
         axis=alt.Axis(values=layers, format="d", labelOverlap=True, grid=False, **_AXIS),
     )
-    y = alt.Y(
-        "value:Q",
-        title=say("accuracy of the nearest neighbour") if written else None,
-        scale=alt.Scale(domain=[floor, 1.0], nice=False),
-        axis=alt.Axis(format=".2f", tickCount=6 if written else 4, **_AXIS),
-    )
+    upright: dict[str, Any] = {
+        "title": say("accuracy of the nearest neighbour") if written else None,
+        "scale": alt.Scale(domain=[floor, 1.0], nice=False),
+        "axis": alt.Axis(format=".2f", tickCount=6 if written else 4, **_AXIS),
+    }
+    y, y_low = alt.Y("value:Q", **upright), alt.Y("low:Q", **upright)
     scale = alt.Scale(domain=list(names), range=[COLOURS[i % len(COLOURS)] for i in range(len(names))])
     shapes = alt.Scale(domain=list(names), range=[SHAPES[i % len(SHAPES)] for i in range(len(names))])
     shown = alt.Legend(**_LEGEND) if legend else None
@@ -115,14 +115,10 @@ def _lines(
     base = alt.Chart(data(rows)).encode(x=x, tooltip=tooltip)
     plain = alt.Color("run:N", scale=scale, legend=None)
     band = (
-        base.transform_filter("!datum.only")
-        .mark_area(opacity=0.15)
-        .encode(y=alt.Y("low:Q", scale=y.scale, title=y.title, axis=y.axis), y2="high:Q", color=plain)
+        base.transform_filter("!datum.only").mark_area(opacity=0.15).encode(y=y_low, y2="high:Q", color=plain)
     )
     bar = (
-        base.transform_filter("datum.only")
-        .mark_rule(strokeWidth=2)
-        .encode(y=alt.Y("low:Q", scale=y.scale, title=y.title, axis=y.axis), y2="high:Q", color=plain)
+        base.transform_filter("datum.only").mark_rule(strokeWidth=2).encode(y=y_low, y2="high:Q", color=plain)
     )
     line = base.transform_filter("!datum.only").mark_line(strokeWidth=2.2).encode(y=y, color=plain)
     points = base.mark_point(filled=True, size=55, opacity=1).encode(y=y, color=colour, shape=shape)
@@ -168,8 +164,8 @@ def best_chart(document: Mapping[str, Any], say: Speaker) -> Any:
             y=alt.Y("run:N", sort=names, title=None, axis=alt.Axis(labelLimit=200, **_AXIS)),
             tooltip=["run:N", *(alt.Tooltip(f"{k}:Q", format=".3f") for k in ("value", "low", "high"))],
         )
-        x = alt.X("value:Q", scale=scale, title=None, axis=alt.Axis(format=".2f", tickCount=5, **_AXIS))
-        low = alt.X("low:Q", scale=scale, title=None, axis=x.axis)
+        across = alt.Axis(format=".2f", tickCount=5, **_AXIS)
+        x, low = (alt.X(f"{name}:Q", scale=scale, title=None, axis=across) for name in ("value", "low"))
         rule = (
             alt.Chart(data([one for one in rules if one["word"] == word]))
             .mark_rule(strokeDash=[6, 4], strokeWidth=2, color=_GREY)

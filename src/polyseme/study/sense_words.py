@@ -134,7 +134,7 @@ def _labelled(word: str, uses: list[Use], folds: int, resamples: int, seed: int,
     if forms.max(initial=0) > 0:
         by_form = draws.figures(majority(forms, gold, fold))["accuracy"]
         document["by_form"] = by_form.document()
-    is_test, is_train = (np.array([use.part == part for use in uses], bool) for part in ("test", "train"))
+    is_test = np.array([use.part == "test" for use in uses], bool)
     split = is_test.any() and len({plain(use.text) for use in uses if use.part == "train"}) > 1
     stream = f"test uses of {word}"
     test = Uses(gold[is_test], len(names), resamples, seed, stream) if split else None
