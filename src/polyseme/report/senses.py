@@ -53,7 +53,7 @@ def _labelled(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Se
     figures: list[Part] = [
         say(
             "Each use of a word gets the sense of the use that is nearest to it among those of other texts, by the "
-            "cosine of their vectors. What is called the best layer was chosen without the uses on which it is reported."
+            "cosine of their vectors. What is called the best layer was chosen without the uses that it is reported on."
         ),
         _best_table(document, say),
     ]

@@ -10,7 +10,7 @@ CHINESE = {
     "Layer by layer": "逐层",
     "Maps of the uses": "用例图",
     "Each use of a word gets the sense of the use that is nearest to it among those of other texts, by the "
-    "cosine of their vectors. What is called the best layer was chosen without the uses on which it is reported.": (
+    "cosine of their vectors. What is called the best layer was chosen without the uses that it is reported on.": (
         "每个用例取其他文本中与它最近（向量余弦最大）的用例的义项。“最佳层”的选择没有用到报告成绩的那些用例。"
     ),
     "Accuracy at the best layer, with 95 % intervals; dashed: always the most frequent sense.": (
