@@ -171,8 +171,8 @@ def _mean_row(run: Mapping[str, Any], document: Mapping[str, Any], say: Speaker)
         shown(best["nearest"]["accuracy"]),
         shown(over, "+"),
         p_value(over),
-        "",
-        "",
+        f"{best['nearest']['balanced_accuracy']['value']:.3f}",
+        f"{best['nearest']['macro_f1']['value']:.3f}",
         f"{best['centroid']['accuracy']['value']:.3f}",
         highest(best["nearest"]),
     ]

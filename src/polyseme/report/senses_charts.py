@@ -76,7 +76,7 @@ def _curve(name: str, layers: Sequence[Mapping[str, Any]], word: str) -> list[di
 
 
 def _lines(
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[dict[str, Any]],
     names: Sequence[str],
     ceiling: float,
     say: Speaker,
@@ -91,7 +91,7 @@ def _lines(
     floor = max(0.0, min([row["low"] for row in rows] + [ceiling]) - 0.03) if low is None else low
     layers = sorted({row["layer"] for row in rows})
     x = alt.X(
-        "layer:Q",
+        "at:Q",
         title=say("layer (0 = embeddings)") if written else say("layer"),
         scale=alt.Scale(domain=[layers[0] - 0.3, layers[-1] + 0.3], nice=False),
         axis=alt.Axis(values=layers, format="d", labelOverlap=True, grid=False, **_AXIS),
@@ -112,6 +112,9 @@ def _lines(
         alt.Tooltip("layer:Q"),
         *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("value", "low", "high")),
     ]
+    only = [name for name in names if any(row["run"] == name and row["only"] for row in rows)]
+    beside = {name: 0.1 * (place - (len(only) - 1) / 2) for place, name in enumerate(only)}
+    rows = [row | {"at": row["layer"] + beside.get(row["run"], 0.0)} for row in rows]
     base = alt.Chart(data(rows)).encode(x=x, tooltip=tooltip)
     plain = alt.Color("run:N", scale=scale, legend=None)
     band = (
@@ -123,7 +126,7 @@ def _lines(
     line = base.transform_filter("!datum.only").mark_line(strokeWidth=2.2).encode(y=y, color=plain)
     points = base.mark_point(filled=True, size=55, opacity=1).encode(y=y, color=colour, shape=shape)
     words = say("always the most frequent sense: {value}", value=f"{ceiling:.3f}")
-    mark = alt.Chart(data([{"value": ceiling, "layer": layers[-1] + 0.3, "words": words}]))
+    mark = alt.Chart(data([{"value": ceiling, "at": layers[-1] + 0.3, "words": words}]))
     rule = mark.mark_rule(strokeDash=[6, 4], strokeWidth=2, color=_GREY).encode(y=y)
     parts = [band, bar, line, rule, points]
     if written:

@@ -64,7 +64,7 @@ def _labelled_text(document: Mapping[str, Any]) -> list[list[str]]:
                     shown(mean["nearest"]["accuracy"]),
                     shown(over, "+"),
                     p_value(over),
-                    "",
+                    f"{mean['nearest']['macro_f1']['value']:.3f}",
                     f"{mean['centroid']['accuracy']['value']:.3f}",
                     highest(mean["nearest"]),
                 ]
@@ -113,6 +113,11 @@ def _test_text(document: Mapping[str, Any], run: Mapping[str, Any]) -> list[list
                     f"{test['centroid']['accuracy']['value']:.3f}",
                 ]
             )
+    if len(rows) > 2 and "test" in run["mean"]:
+        mean = run["mean"]["test"]
+        macro, centroid = mean["nearest"]["macro_f1"]["value"], mean["centroid"]["accuracy"]["value"]
+        figures = [shown(mean["nearest"]["accuracy"]), f"{macro:.3f}", "", f"{centroid:.3f}"]
+        rows.append(["mean", "", "", *figures])
     return [columns(rows, [1, 2, 4, 5, 6])] if len(rows) > 1 else []
 
 

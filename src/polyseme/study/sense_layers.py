@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from polyseme.study.drawn import Drawn, mean
+from polyseme.study.drawn import FIGURES, Drawn, mean
 from polyseme.study.sense_scores import (
     METHODS,
     chosen_layers,
@@ -51,12 +51,14 @@ class Scored:
     Args:
         entry: its part of the run's document.
         curve: figures by layer and method, and the silhouette.
-        best: by method, the accuracy with the layer chosen outside each fold.
+        best: figures by method with the layer chosen outside each fold.
+        test: the same on the test part by the train part; empty where there is none.
     """
 
     entry: dict[str, Any]
     curve: list[dict[str, dict[str, Drawn]]]
-    best: dict[str, Drawn]
+    best: dict[str, dict[str, Drawn]]
+    test: dict[str, dict[str, Drawn]]
 
 
 def score(word: Word, found: Layered, seed: int) -> Scored:
@@ -76,21 +78,21 @@ def score(word: Word, found: Layered, seed: int) -> Scored:
             | {method: _documents(figures[method]) for method in METHODS}
             | {"silhouette": spread.document()}
         )
-    best: dict[str, Drawn] = {}
+    best: dict[str, dict[str, Drawn]] = {}
     document: dict[str, Any] = {}
     for method in METHODS:
         predicted, places = chosen_layers([one[method] for one in said], word.fold)
-        figures_of_best = word.draws.figures(predicted)
-        best[method] = figures_of_best["accuracy"]
-        document[method] = _documents(figures_of_best) | {
+        best[method] = word.draws.figures(predicted)
+        document[method] = _documents(best[method]) | {
             "layers": {str(found.layers[p]): int((places == p).sum()) for p in sorted(set(places.tolist()))},
             "over_ceiling": _tested(predicted == word.gold, word.gold == 0, seed),
             "maximum": _maximum(found.layers, [one[method]["accuracy"] for one in curve]),
         }
         if word.by_form is not None:
-            document[method]["over_forms"] = best[method].over(word.by_form)
-    entry = {"word": word.word, "layers": layers, "best": document, "test": _on_test(word, found, seed)}
-    return Scored(entry, curve, best)
+            document[method]["over_forms"] = best[method]["accuracy"].over(word.by_form)
+    on_test, test = _on_test(word, found, seed)
+    entry = {"word": word.word, "layers": layers, "best": document, "test": on_test}
+    return Scored(entry, curve, best, test)
 
 
 def _tested(right: Any, baseline: Any, seed: int) -> dict[str, Any]:
@@ -100,10 +102,12 @@ def _tested(right: Any, baseline: Any, seed: int) -> dict[str, Any]:
     return {key: None if value != value else value for key, value in found.items()}
 
 
-def _on_test(word: Word, found: Layered, seed: int) -> dict[str, Any] | None:
+def _on_test(
+    word: Word, found: Layered, seed: int
+) -> tuple[dict[str, Any] | None, dict[str, dict[str, Drawn]]]:
     """The given split: what the train part says of the test part, at the layer that is best within the train part."""
     if word.test is None:
-        return None
+        return None, {}
     train, test = word.part("train"), word.part("test")
     kinds, gold = np.unique(word.gold[train], return_inverse=True)
     texts = [plain(use.text) for use in word.uses]
@@ -116,26 +120,22 @@ def _on_test(word: Word, found: Layered, seed: int) -> dict[str, Any] | None:
         "senses_without_train": len(word.document["senses"]) - len(kinds),
         "repeated_texts": sum(text in known for text, own in zip(texts, test, strict=True) if own),
     }
+    test_figures = {}
+    number = int(word.gold.max()) + 1
     for method in METHODS:
         place = int(np.argmax([(one[method].predicted == gold).mean() for one in within]))
         figures = [
             word.test.figures(
-                transfer(
-                    vectors[train],
-                    word.gold[train],
-                    vectors[test],
-                    method,
-                    int(word.gold.max()) + 1,
-                    dots == 1,
-                )
+                transfer(vectors[train], word.gold[train], vectors[test], method, number, dots == 1)
             )
             for vectors, dots in layers
         ]
+        test_figures[method] = figures[place]
         document[method] = _documents(figures[place]) | {
             "layer": found.layers[place],
             "layers": [one["accuracy"].document() for one in figures],
         }
-    return document
+    return document, test_figures
 
 
 def _documents(figures: Mapping[str, Drawn]) -> dict[str, Any]:
@@ -164,15 +164,20 @@ def over_words(words: Sequence[Word], layers: Sequence[int], scored: Sequence[Sc
             | {"silhouette": figures["silhouette"]["silhouette"].document()}
         )
     ceiling = mean([word.ceiling for word in words if word.ceiling is not None])
-    best = {}
+    best: dict[str, Any] = {}
     for method in METHODS:
-        accuracy = mean([one.best[method] for one in scored])
-        best[method] = {
-            "accuracy": accuracy.document(),
-            "over_ceiling": accuracy.over(ceiling),
+        own = {name: mean([one.best[method][name] for one in scored]) for name in FIGURES}
+        best[method] = _documents(own) | {
+            "over_ceiling": own["accuracy"].over(ceiling),
             "maximum": _maximum(layers, [one[method]["accuracy"] for one in means]),
         }
-    return {"layers": rows, "best": best}
+    found: dict[str, Any] = {"layers": rows, "best": best}
+    if all(one.test for one in scored):
+        found["test"] = {
+            method: _documents({name: mean([one.test[method][name] for one in scored]) for name in FIGURES})
+            for method in METHODS
+        }
+    return found
 
 
 def ceilings(words: Sequence[Word]) -> dict[str, Any]:
@@ -190,7 +195,10 @@ def differences(
     """First run - each other one: nearest-neighbour accuracy at the best layer, over words (word "") and by word."""
     found = []
     for name, theirs in list(zip(names, scored, strict=True))[1:]:
-        pairs = [(a.best["nearest"], b.best["nearest"]) for a, b in zip(scored[0], theirs, strict=True)]
+        pairs = [
+            (a.best["nearest"]["accuracy"], b.best["nearest"]["accuracy"])
+            for a, b in zip(scored[0], theirs, strict=True)
+        ]
         between = {"first": names[0], "second": name}
         whole = mean([a for a, _ in pairs]).over(mean([b for _, b in pairs]))
         found.append(between | {"word": ""} | whole)

@@ -22,11 +22,8 @@ from vector_runs import random_run
 def uses(word: str, labelled: bool, n: int = 24) -> list[Use]:
     found = []
     for i in range(n):
-        text, sense = (
-            (f"{i} the {word} sat on the mat", "<mat>")
-            if i % 3
-            else (f"{i} the old dog sees the {word}", "狗")
-        )
+        text = f"{i} the {word} sat on the mat" if i % 3 else f"{i} the old dog sees the {word}"
+        sense = "<mat>" if i % 3 else "狗"
         start = text.index(word)
         found.append(Use(f"{word} {i}", text, start, start + len(word), sense if labelled else None, word))
     return found
