@@ -44,6 +44,7 @@ VERBS = (
     ("embed", _USE, "Turn every line of a file into a vector."),
     ("neighbours", _USE, "List the words nearest to a word, alone or in a sentence."),
     ("similarity", _USE, "Correlate word vectors with people's scores of word pairs."),
+    ("senses", _USE, "Say how well a run tells the senses of words apart, and draw their uses."),
     ("analogy", _USE, "Answer analogies with word vectors: a is to b as c is to …?"),
 )
 
