@@ -43,6 +43,7 @@ VERBS = (
     ("embed", _USE, "Turn every line of a file into a vector."),
     ("neighbours", _USE, "List the words nearest to a word, alone or in a sentence."),
     ("similarity", _USE, "Correlate word vectors with people's scores of word pairs."),
+    ("pairs", _USE, "Say in how many minimal pairs the good text is the more probable one."),
     ("analogy", _USE, "Answer analogies with word vectors: a is to b as c is to …?"),
 )
 
