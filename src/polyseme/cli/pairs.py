@@ -30,7 +30,7 @@ def run(
     threads: int | None = None,
     json: Json = False,
 ) -> None:
-    """Say in how many minimal pairs the good text is more probable than the bad one: by phenomenon, with 95 % intervals.
+    """Say in how many minimal pairs the good text is more probable than the bad one, by phenomenon, with intervals.
 
     Decoders (gpt, qwen3) are asked for log-likelihoods, masked models (bert, modernbert, ernie) for
     pseudo-log-likelihoods, elmo for the sum of both directions. A tie counts one half.
