@@ -45,6 +45,7 @@ VERBS = (
     ("neighbours", _USE, "List the words nearest to a word, alone or in a sentence."),
     ("similarity", _USE, "Correlate word vectors with people's scores of word pairs."),
     ("senses", _USE, "Say how well a run tells the senses of words apart, and draw their uses."),
+    ("pairs", _USE, "Say in how many minimal pairs the good text is the more probable one."),
     ("analogy", _USE, "Answer analogies with word vectors: a is to b as c is to …?"),
 )
 
