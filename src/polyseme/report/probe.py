@@ -13,6 +13,7 @@ from polyseme.report.figures import columns, duration, size
 from polyseme.report.language import Speaker, speaker
 from polyseme.report.page import Commands, Figure, Page, Part, Section, Table
 from polyseme.report.probe_charts import controls_chart, layers_chart, shown, task_chart
+from polyseme.report.probe_words import CHINESE
 from polyseme.train.run import saving, write_atomic
 
 __all__ = ["probe_sections", "probe_speaker", "probe_text", "write_probe"]
@@ -31,11 +32,8 @@ def probe_text(document: Mapping[str, Any]) -> str:
     counted = f"{document['layers']} layers" if document["layers"] > 1 else "one layer"
     parts = [f"probing {document['run']} ({document['model']}, {counted})"]
     for name, task in document["tasks"].items():
-        counts = task["counts"]
-        head = (
-            f"{name}: {task['task']}, {len(task['labels'])} labels; targets: "
-            f"{counts['train']['targets']:,} train, {counts['dev']['targets']:,} dev, {counts['test']['targets']:,} test"
-        )
+        targets = ", ".join(f"{counts['targets']:,} {part}" for part, counts in task["counts"].items())
+        head = f"{name}: {task['task']}, {len(task['labels'])} labels; targets: {targets}"
         rows = [["", "micro-F1, %", "all layers less this"]]
         rows.append(["all layers", shown(task["score"], 2, 100), ""])
         for key, one in task["controls"].items():
@@ -71,7 +69,7 @@ def _layer_lines(task: Mapping[str, Any], say: Speaker) -> list[str]:
 def _cache_line(cache: Mapping[str, Any]) -> str:
     return (
         f"hidden states: {cache['tokens']:,} tokens of {cache['layers']} layers, {size(cache['bytes'])} in "
-        f"{cache['place']} as {cache['numbers']}, one pass over {cache['texts']:,} texts in {duration(cache['seconds'])}"
+        f"{cache['place']} as {cache['numbers']}; one pass over {cache['texts']:,} texts, {duration(cache['seconds'])}"
     )
 
 
@@ -188,9 +186,9 @@ def _of_task(name: str, task: Mapping[str, Any], say: Speaker, prefix: str) -> S
 def _how(document: Mapping[str, Any], say: Speaker) -> Section:
     s = document["settings"]
     text = say(
-        "The encoder is frozen. Each token's layers are normed and mixed, projected to {projection} numbers, pooled over "
-        "a span by attention, and classified by a hidden layer of {hidden} with a sigmoid for each label (Tenney et al. "
-        "2019). A label is said where its probability is at least one half. {seeds} seeds.",
+        "The encoder is frozen. Each token's layers are normed and mixed, projected to {projection} numbers, pooled "
+        "over a span by attention, and classified by a hidden layer of {hidden} with a sigmoid for each label "
+        "(Tenney et al. 2019). A label is said where its probability is at least one half. {seeds} seeds.",
         projection=s["projection"],
         hidden=s["hidden"],
         seeds=s["seeds"],
@@ -220,8 +218,8 @@ def _how(document: Mapping[str, Any], say: Speaker) -> Section:
             ]
         )
     caption = say(
-        "Hidden states of all layers, made by one pass of the encoder. The study took {seconds} s and {memory} of memory "
-        "at most.",
+        "Hidden states of all layers, made by one pass of the encoder. The study took {seconds} s and {memory} of "
+        "memory at most.",
         seconds=f"{document['seconds']:.0f}",
         memory=size(document["peak_memory_bytes"]),
     )
@@ -241,6 +239,7 @@ def commands(document: Mapping[str, Any]) -> list[str]:
         words += ["--seeds", str(s["seeds"])]
         if s["examples"]:
             words += ["--examples", str(s["examples"])]
+        words += ["--column", task["column"]] if task["column"] else []
         lines.append(shlex.join(words))
     return lines
 
@@ -278,75 +277,3 @@ def probe_speaker(lang: str) -> Speaker:
     Raises:  ConfigError: no such language.
     """
     return speaker(lang, CHINESE)
-
-
-CHINESE = {
-    "95 % intervals: of centres and divergences over {seeds} seeds, of expected layers over test texts and seeds.": (
-        "95% 区间：重心与散度按 {seeds} 个随机种子计算，期望层对测试文本与种子重抽样计算。"
-    ),
-    "Accuracy of the most probable label: {value} %.": "取概率最大标签的准确率：{value} %。",
-    "Against controls": "与对照比较",
-    "Centre of gravity and expected layer of each task": "各任务的重心与期望层",
-    "Centre of gravity of the mixing weights, and the layer at which a task is expected to be solved.": (
-        "混合权重的重心，以及预期解决该任务的层。"
-    ),
-    "Dashed: equal weights. Thin lines: 95 % intervals.": "虚线：各层权重相等。细线：95% 区间。",
-    "Hidden states of all layers, made by one pass of the encoder. The study took {seconds} s and {memory} of memory "
-    "at most.": "各层隐状态由编码器一次前向计算得到。整个研究用时 {seconds} 秒，内存峰值 {memory}。",
-    "How it was done": "方法",
-    "In which layers it is": "知识在哪些层",
-    "Layer weights and scores of {name}": "{name} 的各层权重与得分",
-    "Micro-F1 in percent, differences in points on the same test texts, with 95 % intervals (texts and seeds drawn "
-    "again); bold: the whole interval is above 0.": (
-        "微平均 F1（%）；差值为同一批测试文本上的百分点；均附 95% 区间（对文本与种子重抽样）；粗体：整个区间大于 0。"
-    ),
-    "Mixing weights: centre of gravity {value}": "混合权重：重心 {value}",
-    "Probes of all layers against what layer 0, a random encoder and random labels give.": (
-        "使用全部层的探针，与仅第 0 层、随机编码器、随机标签对比。"
-    ),
-    "Probing {name}": "探测 {name}",
-    "Score of each task and of its controls": "各任务及其对照的得分",
-    "Score with layers 0 to l": "使用第 0 至 l 层的得分",
-    "The encoder has one layer: there is nothing to mix.": "该编码器只有一层：没有可混合的层。",
-    "The encoder is frozen. Each token's layers are normed and mixed, projected to {projection} numbers, pooled over "
-    "a span by attention, and classified by a hidden layer of {hidden} with a sigmoid for each label (Tenney et al. "
-    "2019). A label is said where its probability is at least one half. {seeds} seeds.": (
-        "编码器保持冻结。每个词元的各层向量先归一化再混合，投影到 {projection} 维，在片段内用注意力汇聚，"
-        "再经 {hidden} 维隐层、逐标签 sigmoid 分类（Tenney 等，2019）。概率不低于二分之一即判为该标签。共 {seeds} 个随机种子。"
-    ),
-    "What layer l adds: expected layer {value}": "第 l 层带来的增益：期望层 {value}",
-    "What the frozen layers of {name} ({model}) know of spans of a text.": (
-        "{name}（{model}）冻结的各层对文本片段知道些什么。"
-    ),
-    "all layers": "全部层",
-    "all layers, %": "全部层，%",
-    "centre of gravity": "重心",
-    "divergence, nats": "散度，奈特",
-    "expected layer": "期望层",
-    "expected layer, losses as 0": "期望层（负增益按 0 计）",
-    "gain": "增益",
-    "gain, points": "增益，百分点",
-    "in a file": "临时文件",
-    "in memory": "内存",
-    "kept as": "保存方式",
-    "layer (0 = embeddings)": "层（0 = 词嵌入层）",
-    "layer 0 alone": "仅第 0 层",
-    "micro-F1, %": "微平均 F1，%",
-    "most frequent label": "最常见标签",
-    "pairs of spans": "片段对",
-    "random encoder": "随机编码器",
-    "random labels": "随机标签",
-    "score, %": "得分，%",
-    "seconds": "编码用时，秒",
-    "selectivity": "选择性",
-    "size": "大小",
-    "spans": "片段",
-    "study": "研究用时，秒",
-    "task": "任务",
-    "texts": "文本数",
-    "tokens": "词元数",
-    "weight": "权重",
-    "{task}: {labels} labels of {spans}; {train} targets to learn from, {dev} to choose by, {test} to judge by.": (
-        "{task}：{spans}的 {labels} 种标签；训练目标 {train} 个，开发 {dev} 个，测试 {test} 个。"
-    ),
-}
