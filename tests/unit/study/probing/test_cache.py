@@ -90,15 +90,19 @@ def test_the_file_is_gone_afterwards_also_on_errors(tmp_path: Path) -> None:
     texts, rows = tokenized(loaded)
     folder = tmp_path / "room"
     folder.mkdir()
-    with (
-        pytest.raises(RuntimeError, match="in the middle"),
-        cached(loaded, texts, rows, 0, folder=folder) as states,
-    ):
-        states.read(np.arange(3), 1)
-        raise RuntimeError("in the middle")
-    assert isinstance(states, LayerCache)
-    assert states._file is None
-    assert states._map is None
+    held: list[LayerCache] = []
+
+    def work() -> None:
+        with cached(loaded, texts, rows, 0, folder=folder) as states:
+            assert isinstance(states, LayerCache)
+            held.append(states)
+            states.read(np.arange(3), 1)
+            raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError, match="in the middle"):
+        work()
+    assert held[0]._file is None
+    assert held[0]._map is None
     assert list(folder.iterdir()) == []
 
 

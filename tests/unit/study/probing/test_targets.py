@@ -55,11 +55,13 @@ def test_spans_find_their_tokens_and_only_those_are_kept() -> None:
 def test_pairs_have_two_sides_and_what_is_beyond_is_counted() -> None:
     tokenizer = tokenizer_of()
     text = "the old cat sees a dog"
-    train = [record(text, ("cat", "old", "x"), ("dog", "old", "y"), ("old", "dog", "x"))]
+    train = [
+        record(text, ("cat", "old", "x"), ("dog", "old", "y"), ("old", "dog", "x"), ("old", "sees", "y"))
+    ]
     before_dog = tokenizer.encode(text[: text.index("dog")])
     targets = aligned({"train": train, "dev": train, "test": train}, tokenizer, len(before_dog.ids))
     part = targets.parts["train"]
-    assert len(part) == 1
+    assert len(part) == 2
     assert part.left_out == {"beyond": 2}
     assert part.second is not None
     (row,), _ = part.second.rows(np.array([0]))
@@ -67,7 +69,8 @@ def test_pairs_have_two_sides_and_what_is_beyond_is_counted() -> None:
 
 
 def test_targets_without_tokens_are_counted() -> None:
-    spaces = EdgeRecord("1", "the   cat", (Edge((3, 5), None, ("x",)), Edge((6, 9), None, ("y",))), "here")
+    edges = [Edge((3, 5), None, ("x",)), Edge((6, 9), None, ("y",)), Edge((10, 14), None, ("z",))]
+    spaces = EdgeRecord("1", "the   cat sees", tuple(edges), "here")
     targets = aligned({"train": [spaces], "dev": [spaces], "test": [spaces]}, tokenizer_of(), 9)
     assert targets.parts["test"].left_out == {"no_token": 1}
 
@@ -95,9 +98,8 @@ def test_parts_without_a_file_are_held_out_and_equal_texts_stay_together(tmp_pat
     assert not texts["dev"] & texts["test"]
     assert "held out" in notes[0]
     again = read_parts(ProbeTask(train=str(path)), 5, Problems())[1]
-    assert [len(again[name]) for name in ("train", "dev", "test")] == [5, 5, 5] or min(
-        map(len, again.values())
-    ) < 5
+    assert len(again["train"]) == 5
+    assert 1 <= min(map(len, again.values())) <= max(map(len, again.values())) == 5
 
 
 def test_files_are_named_and_a_toml_file_says_everything(tmp_path: Path) -> None:
