@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import string
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def measured(value: float | None, reach: float | None = 0.02, **more: Any) -> di
 def task(scores: list[float], weights: list[float] | None = None, pairs: bool = False) -> dict[str, Any]:
     layers = len(scores)
     weights = weights or [1 / layers] * layers
-    gains = [b - a for a, b in zip(scores, scores[1:], strict=False)]
+    gains = [b - a for a, b in pairwise(scores)]
     one = layers == 1
     control = {"score": measured(0.5), "difference": measured(0.3) | {"above": True}}
     weak = {"score": measured(0.79), "difference": measured(0.01) | {"above": False}}
@@ -94,7 +95,7 @@ def test_the_whole_page_is_drawn_in_both_languages(lang: str, layers: int) -> No
     page = Page("t", "", sections, lang)
     html = page.html()
     assert "依存 &lt;b&gt;" in html
-    assert "<b>" not in html.replace("<b>0.", "").partition("<main>")[2] or "依存 <b>" not in html
+    assert "依存 <b>" not in html
     names = [figure.name for figure in page.figures]
     assert names == (
         ["bert-probe-layers", "bert-probe-controls", "bert-probe-POS", "bert-probe-依存-b"]
