@@ -42,6 +42,11 @@ VERBS = (
     ("score", _USE, "Say how probable every line of a file is."),
     ("mask", _USE, "Show what a masking objective hides in a text, and why."),
     ("embed", _USE, "Turn every line of a file into a vector."),
+    (
+        "probe",
+        _USE,
+        "Say what a run's frozen layers know of parts of speech, relations, entities, and where.",
+    ),
     ("neighbours", _USE, "List the words nearest to a word, alone or in a sentence."),
     ("similarity", _USE, "Correlate word vectors with people's scores of word pairs."),
     ("senses", _USE, "Say how well a run tells the senses of words apart, and draw their uses."),

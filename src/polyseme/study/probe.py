@@ -200,6 +200,7 @@ class _Task:
         found = {
             "task": task,
             "files": {name: getattr(self._spec, name) for name in PARTS},
+            "column": self._spec.column,
             "spans": 1 if targets.parts["train"].second is None else 2,
             "labels": list(targets.labels),
             "counts": {name: _counts(records[name], targets, name) for name in PARTS},
