@@ -123,8 +123,8 @@ def attention_sections(document: Mapping[str, Any], say: Speaker, prefix: str = 
                     f"{prefix}heads",
                     measures_chart(document, drawn, say),
                     say(
-                        "Mean share of the attention of a text's tokens, and the entropy of their attention as a part of "
-                        "that of a uniform one (1 = looks everywhere alike)."
+                        "Mean share of the attention of a text's tokens, and the entropy of their attention as a part "
+                        "of that of a uniform one (1 = looks everywhere alike)."
                     ),
                     say("What every head of {run} looks at", run=_name(document)),
                 ),
@@ -202,8 +202,8 @@ def _shown(document: Mapping[str, Any], say: Speaker) -> list[str]:
     edges = document["view"]["edges"]
     found = [
         say(
-            "{shown} of {all} edges are drawn, those with a share of {above} or more, at most {top} of a token in a head: "
-            "{mass} of all attention.",
+            "{shown} of {all} edges are drawn, those with a share of {above} or more, at most {top} of a token in a "
+            "head: {mass} of all attention.",
             shown=f"{edges['shown']:,}",
             all=f"{edges['shown'] + edges['left_out']:,}",
             above=f"{edges['above']:.1%}",
@@ -270,8 +270,8 @@ CHINESE = {
     "as it does.": "份额表示一个词元的新向量有多少来自另一个词元，并不说明模型为什么这样回答。",
     "Where the tokens look": "各词元看向哪里",
     "What the heads do": "各注意力头做什么",
-    "Mean share of the attention of a text's tokens, and the entropy of their attention as a part of "
-    "that of a uniform one (1 = looks everywhere alike).": (
+    "Mean share of the attention of a text's tokens, and the entropy of their attention as a part "
+    "of that of a uniform one (1 = looks everywhere alike).": (
         "文本中词元的注意力的平均份额，以及注意力的熵占均匀分布之熵的比例（1 表示看各处一样多）。"
     ),
     "What every head of {run} looks at": "{run} 的每个头看向什么",
@@ -292,8 +292,8 @@ CHINESE = {
     "The layers {layers} look at {n} tokens to either side at most; what lies beyond is hidden from them.": (
         "第 {layers} 层最多看左右各 {n} 个词元，更远的被遮住。"
     ),
-    "{shown} of {all} edges are drawn, those with a share of {above} or more, at most {top} of a token in a head: "
-    "{mass} of all attention.": (
+    "{shown} of {all} edges are drawn, those with a share of {above} or more, at most {top} of a token in a "
+    "head: {mass} of all attention.": (
         "画出 {all} 条边中的 {shown} 条：份额不低于 {above}，每个头每个词元最多 {top} 条，共占全部注意力的 {mass}。"
     ),
     "{n} tokens of the text were cut off.": "文本被截去 {n} 个词元。",
@@ -307,9 +307,9 @@ CHINESE = {
     "token of A": "A 的词元",
     "token of B": "B 的词元",
     "separator": "分隔符",
-    "Choose a head in the grid, by clicking or with the arrow keys; darker cells are larger shares. Below, every "
-    "line leads from a token to one that it looks at: thicker and darker is more. Point at a token, or touch it, "
-    "to see its own shares alone; touch it again, or press Escape, to see all.": (
+    "Choose a head in the grid, by clicking or with the arrow keys; darker cells are larger shares. Below, every line "
+    "leads from a token to one that it looks at: thicker and darker is more. Point at a token, or touch it, to see "
+    "its own shares alone; touch it again, or press Escape, to see all.": (
         "在网格中点击或用方向键选择一个头；颜色越深，份额越大。下方每条线从一个词元连到它看的词元，越粗越深表示份额越大。"
         "把指针移到词元上或点按它，只看它自己的份额；再点一次或按 Escape 键，恢复全部。"
     ),

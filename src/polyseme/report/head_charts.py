@@ -1,4 +1,4 @@
-"""Pictures of attention: what every head does as small heat maps, and one head as lines between two columns of tokens."""
+"""Pictures of attention: what every head does as small heat maps, and one head as lines between two columns."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _SPACES = {" ": "␣", "\n": "↵", "\t": "⇥", "\r": "↵"}
 
 
 def label(token: Mapping[str, Any], texts: Sequence[str]) -> str:
-    """A token as the picture writes it: without the space before it, and readable where it is a part of a character.
+    r"""A token as the picture writes it: without the space before it, and readable where it is a part of a character.
 
     Example:
         >>> [label({"token": t, "text": 0, "start": 0, "end": 1}, ["京"]) for t in (" the", " ", "\\xe4")]
@@ -71,9 +71,9 @@ def head_view(
     name = html.escape(f"{prefix}heads", quote=True)
     help_text = html.escape(
         say(
-            "Choose a head in the grid, by clicking or with the arrow keys; darker cells are larger shares. Below, every "
-            "line leads from a token to one that it looks at: thicker and darker is more. Point at a token, or touch it, "
-            "to see its own shares alone; touch it again, or press Escape, to see all."
+            "Choose a head in the grid, by clicking or with the arrow keys; darker cells are larger shares. Below, "
+            "every line leads from a token to one that it looks at: thicker and darker is more. Point at a token, or "
+            "touch it, to see its own shares alone; touch it again, or press Escape, to see all."
         )
     )
     return Markup(
@@ -243,7 +243,8 @@ const start = root => {
       make("text", {x: where ? right + 8 : left - 8, y: y(i) + 5, "text-anchor": where ? "start" : "end",
         fill: d.kinds[i] === 2 ? "#59636e" : "#1f2328"}, g, cut(token, room));
       if (share >= 0.005) make("text", {x: where ? width - 4 : 4, y: y(i) + 5, "font-size": 12,
-        "text-anchor": where ? "end" : "start", fill: "#1f2328"}, g, (share * 100).toFixed(share < 0.095 ? 1 : 0) + "%");
+        "text-anchor": where ? "end" : "start", fill: "#1f2328"}, g,
+        (share * 100).toFixed(share < 0.095 ? 1 : 0) + "%");
       make("title", {}, g, token);
       const own = {side: where, token: i};
       g.addEventListener("mouseenter", () => {
