@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from polyseme.study.alignment import alignment, dependence
 
 
 def blocks(x: Any, borders: tuple[int, ...] = (0, 17, 30, 64, 80)) -> list[Any]:
-    return [x[a:b] for a, b in zip(borders, borders[1:], strict=False)]
+    return [x[a:b] for a, b in pairwise(borders)]
 
 
 def cka(x: Any, y: Any, borders: tuple[int, ...] = (0, 17, 30, 64, 80)) -> dict[str, Any]:
