@@ -48,6 +48,8 @@ VERBS = (
         "Say what a run's frozen layers know of parts of speech, relations, entities, and where.",
     ),
     ("neighbours", _USE, "List the words nearest to a word, alone or in a sentence."),
+    ("attention", _USE, "Show where the tokens of a text look, and what each attention head does."),
+    ("cka", _USE, "Compare the layers of one or two runs by what they make of the same text."),
     ("similarity", _USE, "Correlate word vectors with people's scores of word pairs."),
     ("senses", _USE, "Say how well a run tells the senses of words apart, and draw their uses."),
     ("pairs", _USE, "Say in how many minimal pairs the good text is the more probable one."),

@@ -239,6 +239,6 @@ def _beside(path: Path, having: Sequence[str]) -> Path | None:
             meta = RunDirectory.open(folder.parent).meta
         except (RunError, CheckpointError):
             continue
-        if meta.get("model") in having and meta.get("status") == "finished":
+        if meta.get("model") in having and (folder.parent / "model.safetensors").is_file():
             return path.parent / folder.parent.name
     return None

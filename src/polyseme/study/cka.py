@@ -4,8 +4,8 @@
 
 Runs may have different tokenizers and widths: the examples are words, found by their characters alone
 (text/words.py), a word's vector is the mean of the tokens that touch it, and words that one of the runs has not read or
-does not know are left out for both. Vectors of all layers go to temporary files and come back block by block, so that memory does not
-grow with the text. Sparse vectors (onehot, word-classes) stay sparse and exact.
+does not know are left out for both. Vectors of all layers go to temporary files and come back block by block, so that
+memory does not grow with the text. Sparse vectors (onehot, word-classes) stay sparse and exact.
 
 Source:  Kornblith et al. (2019); the estimators and their sources are in study/alignment.py.
 """
