@@ -39,8 +39,8 @@ def run(
         only_write: write the page of what is done and do no more.
         processes: so many share the work; each loads its own models.
         threads: processor threads of each; the file's when absent.
-        json: print one JSON document: {"runs", "tasks", "studies", "settings", "command", "versions", "machine"}; figures
-            are {"value", "low", "high", "n"}.
+        json: print one JSON document: {"runs", "tasks", "studies", "settings", "command", "versions", "machine"};
+            figures are {"value", "low", "high", "n"}.
     """
     positive("--threads", threads)
     positive("--processes", processes)
@@ -68,7 +68,9 @@ def run(
     else:
         emit(compare_text(document))
     if elsewhere:
-        say(f"note: {elsewhere} pieces are not done yet, or another process is at them: the same command goes on")
+        say(
+            f"note: {elsewhere} pieces are not done yet, or another process is at them: the same command goes on"
+        )
     if note:
         say(f"note: {note}")
     closing(wrote=wrote, then=[command(*again)] if elsewhere else [])

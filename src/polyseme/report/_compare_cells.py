@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
@@ -103,6 +103,13 @@ class Cells:
             self.strong.add(place)
         if hint:
             self.hints[place] = hint
+
+    def known(self, value: float | None, written: Callable[[float], str], why: str) -> None:
+        """Put a value, or the sign for a missing one."""
+        if value is None:
+            self.lack(why)
+        else:
+            self.add(written(value))
 
     def lack(self, why: str, what: str | None = None) -> None:
         """Put the sign for a missing figure, with its reason.

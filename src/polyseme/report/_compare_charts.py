@@ -163,12 +163,20 @@ def dots(
     shown = [name for name in names if any(row["run"] == name for row in rows)]
     high = max(30, 15 * len(shown) + 10)
     axis = alt.Axis(labelLimit=280, labelFontSize=13, ticks=False, domain=False, grid=True, bandPosition=0)
-    down = alt.Y("label:N", sort=list(labels), title=None, axis=axis, scale=alt.Scale(domain=list(labels), padding=0))
+    down = alt.Y(
+        "label:N", sort=list(labels), title=None, axis=axis, scale=alt.Scale(domain=list(labels), padding=0)
+    )
     offset = alt.YOffset("run:N", sort=shown, scale=alt.Scale(domain=shown, paddingOuter=0.9))
     spread = alt.Scale(zero=False, padding=8, nice=True)
     across = alt.X("value:Q", title=title, scale=spread)
-    tooltip = ["label:N", "run:N", *(alt.Tooltip(f"{field}:Q", format=".1f") for field in ("value", "low", "high"))]
-    base = _by_run(alt.Chart(data(rows)).encode(y=down, yOffset=offset, tooltip=tooltip), names, shown, dashed=False)
+    tooltip = [
+        "label:N",
+        "run:N",
+        *(alt.Tooltip(f"{field}:Q", format=".1f") for field in ("value", "low", "high")),
+    ]
+    base = _by_run(
+        alt.Chart(data(rows)).encode(y=down, yOffset=offset, tooltip=tooltip), names, shown, dashed=False
+    )
     interval = base.mark_rule(strokeWidth=2.2, opacity=0.7).encode(x=alt.X("low:Q", title=title), x2="high:Q")
     points = base.mark_point(filled=True, size=70, opacity=1).encode(x=across)
     ticks = alt.Chart(data([{"label": label, "value": value} for label, value in marks.items()]))

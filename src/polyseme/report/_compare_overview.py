@@ -58,7 +58,10 @@ def _runs(document: Mapping[str, Any], say: Speaker) -> Cells:
         learned = ", ".join(facts["objectives"]) or say("no objective")
         cells.add(f"{facts['model']}\n{learned}")
         texts = _texts(facts, say)
-        cells.add(texts) if texts else cells.lack(why)
+        if texts:
+            cells.add(texts)
+        else:
+            cells.lack(why)
         for field, written in (
             ("seconds", duration),
             ("parameters", count),
@@ -66,8 +69,7 @@ def _runs(document: Mapping[str, Any], say: Speaker) -> Cells:
             ("peak_memory_bytes", size),
             ("tokens_per_second", count),
         ):
-            value = facts.get(field)
-            cells.lack(why) if value is None else cells.add(written(value))
+            cells.known(facts.get(field), written, why)
         loss, unigram = facts["heldout_loss"], facts["unigram_loss"]
         if loss is None:
             cells.lack(why)
@@ -128,14 +130,14 @@ def _rule(columns: Sequence[Column], say: Speaker) -> str:
     if any(column.tested for column in columns):
         said.append(
             say(
-                "* surely below the best: p < 0.05 in a paired bootstrap over the same test examples and the seeds, with "
-                "Holm's correction over the runs of a column. Intervals that overlap may differ all the same, since most "
-                "of an interval is the luck of the examples, which all runs share."
+                "* surely below the best: p < 0.05 in a paired bootstrap over the same test examples and the seeds, "
+                "with Holm's correction over the runs of a column. Intervals that overlap may differ all the same: "
+                "most of an interval is the luck of the examples, which all runs share."
             )
         )
     if any(not column.tested for column in columns):
         said.append(
-            say("Columns of probes, senses and pairs have intervals but are not tested against each other.")
+            say("Columns of probes and senses have intervals, but are not tested against each other.")
         )
     return " ".join(said)
 
@@ -159,8 +161,8 @@ def curves_section(document: Mapping[str, Any], say: Speaker) -> list[Section]:
     loss = "loss", say("held-out loss, nats per predicted token")
     parts: list[Part] = [
         say(
-            "Each curve is in the unit of its own model: what is predicted, and from how many words, differs. Runs with the "
-            "same vocabulary and objective compare directly. The third chart takes away what word frequency alone gives."
+            "Each curve is in the unit of its own model: what is predicted, and from how many words, differs. Runs "
+            "with the same vocabulary and objective compare directly; below the frequency baseline, others do roughly."
         ),
         Figure(
             "loss-minutes",
@@ -200,8 +202,8 @@ def curves_section(document: Mapping[str, Any], say: Speaker) -> list[Section]:
                 "bits-minutes",
                 curves(bits, names, minutes, unit),
                 say(
-                    "Models that predict the next token, in bits per character: comparable whatever the vocabulary, where the "
-                    "held-out text is the same."
+                    "Models that predict the next token, in bits per character: comparable whatever the vocabulary, "
+                    "where the held-out text is the same."
                 ),
                 say("Lines of bits per character over minutes, one a run"),
             )
@@ -247,8 +249,7 @@ def costs_section(document: Mapping[str, Any], say: Speaker) -> Section:
             ("tokens_per_second", count),
             ("tokens_seen", count),
         ):
-            value = facts.get(field)
-            cells.lack(why) if value is None else cells.add(written(value))
+            cells.known(facts.get(field), written, why)
         took = [[task["rows"][name]["seconds"] for task in document["tasks"] if name in task["rows"]]]
         took = took if document["tasks"] else []
         took += [
@@ -256,10 +257,10 @@ def costs_section(document: Mapping[str, Any], say: Speaker) -> Section:
             for kind in kinds
         ]
         for seconds in took:
-            cells.add(duration(sum(seconds))) if seconds else cells.lack(say("nothing was done"))
+            cells.known(sum(seconds) if seconds else None, duration, say("nothing was done"))
     caption = say(
-        "Time of pretraining and its peak memory are those of the run's own machine. Adapting is all tasks, ways and seeds "
-        "together, on {threads} thread(s); what was kept from an earlier call counts with the time it took then.",
+        "Time of pretraining and its peak memory are those of the run's own machine. Adapting is all tasks, ways and "
+        "seeds together, on {threads} thread(s); what was kept from an earlier call counts with the time it took then.",
         threads=document["settings"]["threads"],
     )
     return Section(say("Costs"), [cells.table(caption), *cells.notes()])

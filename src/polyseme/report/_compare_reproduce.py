@@ -28,8 +28,8 @@ def reproduce_section(document: Mapping[str, Any], say: Speaker) -> Section:
     made, unknown = [], []
     for name, run in document["runs"].items():
         command = run["facts"]["command"]
-        made.append(command) if command else unknown.append(name)
-    parts.append(Commands(made)) if made else None
+        (made if command else unknown).append(command or name)
+    parts += [Commands(made)] if made else []
     if unknown:
         parts.append(say("How these were made is not known: {names}.", names=", ".join(unknown)))
     parts += _by_hand(document, say)
@@ -50,8 +50,8 @@ def _by_hand(document: Mapping[str, Any], say: Speaker) -> list[Part]:
     if lines:
         parts.append(
             say(
-                "One adaptation by itself, then `polyseme evaluate` on its test file (once with each of the seeds {seeds}; "
-                "this page takes at most {dev} dev and {test} test examples of a file, always the same ones):",
+                "One adaptation by itself, then `polyseme evaluate` on its test file (once with each of the seeds "
+                "{seeds}; this page takes at most {dev} dev and {test} test examples, always the same ones):",
                 seeds=", ".join(map(str, seeds)),
                 dev=f"{document['settings']['dev_examples']:,}",
                 test=f"{document['settings']['test_examples']:,}",

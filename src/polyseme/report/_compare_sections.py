@@ -56,8 +56,8 @@ def _lacking(cells: Cells, study: Mapping[str, Any], names: Sequence[str], what:
 def _probes(studies: Sequence[Mapping[str, Any]], names: Sequence[str], say: Speaker) -> Section:
     parts: list[Part] = [
         say(
-            "A small classifier learns to read a property of words or pairs of words from the frozen layers. The centre "
-            "of gravity is the mean layer that it reads; the expected layer is where adding layers helps."
+            "A small classifier learns to read a property of words or pairs of words from the frozen layers. "
+            "The centre of gravity is the mean layer that it reads; the expected layer is where adding layers helps."
         )
     ]
     for study in studies:
@@ -78,14 +78,19 @@ def _probes(studies: Sequence[Mapping[str, Any]], names: Sequence[str], say: Spe
     if weights:
         tasks = list(dict.fromkeys(row["task"] for row in weights))
         chart = mixes(weights, names, tasks, say("layer (0 = embeddings)"), say("share"))
-        said = say("What share of each layer the probes read (mean over seeds); runs with one layer have no choice.")
+        said = say(
+            "What share of each layer the probes read (mean over seeds); runs with one layer have no choice."
+        )
         parts += [Figure("probe-mixes", chart, said, say("Heat maps of layer weights by probe, one a run"))]
     rising = [
         {
             "run": name,
             "probe": title_of(study),
             "layer": layer,
-            **{key: None if one[key] is None else round(100 * one[key], 3) for key in ("value", "low", "high")},
+            **{
+                key: None if one[key] is None else round(100 * one[key], 3)
+                for key in ("value", "low", "high")
+            },
         }
         for study in studies
         for name in names
@@ -94,7 +99,9 @@ def _probes(studies: Sequence[Mapping[str, Any]], names: Sequence[str], say: Spe
     ]
     if rising:
         titles = list(dict.fromkeys(row["probe"] for row in rising))
-        chart = lines(rising, names, ("layer", say("layers 0 to …")), ("value", say("micro-F1, %")), ("probe", titles))
+        chart = lines(
+            rising, names, ("layer", say("layers 0 to …")), ("value", say("micro-F1, %")), ("probe", titles)
+        )
         said = say("Score with layers 0 to l: where the line rises, the layer adds what the probe looks for.")
         parts.append(Figure("probe-layers", chart, said, said))
     return Section(say("Probes"), parts)
@@ -129,8 +136,8 @@ def _probe(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> list
     said = ""
     if counts:
         said = say(
-            "{train} targets to learn from, {test} to judge. Random encoder: the same model with random weights; random "
-            "labels: what a probe learns by heart.",
+            "{train} targets to learn from, {test} to judge. Random encoder: the same model with random "
+            "weights; random labels: what a probe learns by heart.",
             train=f"{counts['train']['targets']:,}",
             test=f"{counts['test']['targets']:,}",
         )
@@ -149,9 +156,9 @@ def _senses(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> Sec
     cells, chart = (_sense_figures if labelled else _sense_groups)(merged, study, names, say)
     parts: list[Part] = [
         say(
-            "Every use of a word gets the sense of the use nearest to it, those in the same text left out; the layer is "
-            "chosen without the uses it is judged on. A model that does not look at the context has one vector for all "
-            "uses: it cannot pass the share of the most frequent sense, the dashed line."
+            "Every use of a word gets the sense of the use nearest to it, those in the same text left out; the "
+            "layer is chosen without the uses it is judged on. A model that does not look at the context has "
+            "one vector for all uses: it cannot pass the share of the most frequent sense, the dashed line."
         )
         if labelled
         else say("The uses have no labels: they are clustered, and the number of groups is suggested."),
@@ -165,7 +172,9 @@ def _senses(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> Sec
 
     parts.append(Markup(f"<h3>{escape(say('Maps of the uses'))}</h3>"))
     for place, word in enumerate(merged["words"]):
-        said = say("{word}: every use is a point, with its sentence on hover; a panel a run.", word=word["word"])
+        said = say(
+            "{word}: every use is a point, with its sentence on hover; a panel a run.", word=word["word"]
+        )
         parts.append(Figure(f"senses-map-{place + 1}", map_chart(merged, place, say), said, said))
     return Section(title, parts)
 
@@ -224,7 +233,9 @@ def _sense_figures(
     marks = {every: 100 * merged["mean"]["ceiling"]["value"]}
     marks |= {word["word"]: 100 * word["ceiling"]["value"] for word in words}
     labels = [every, *(word["word"] for word in words)]
-    said = say("Accuracy of the nearest neighbour at the best layer, with 95 % intervals; dashed: the static ceiling.")
+    said = say(
+        "Accuracy of the nearest neighbour at the best layer, with 95 % intervals; dashed: the static ceiling."
+    )
     charts: list[Part] = [
         Figure("senses", dots(rows, names, say("accuracy, %"), labels, marks), said, said),
         Figure(
@@ -234,7 +245,9 @@ def _sense_figures(
             say("Accuracy of the nearest neighbour by layer"),
         ),
     ]
-    table = cells.table(say("Nearest-neighbour accuracy at the best layer, percent, by word; intervals draw the uses again."))
+    table = cells.table(
+        say("Nearest-neighbour accuracy at the best layer, percent, by word; intervals draw the uses again.")
+    )
     return table, charts
 
 
@@ -266,7 +279,10 @@ def _pairs(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> Sect
     for name, document in documents.items():
         standing = study["standings"][name]
         cells.row(name)
-        cells.add(_value(standing).replace("\n", " *\n", 1) if standing["below"] else _value(standing), standing["best"])
+        cells.add(
+            _value(standing).replace("\n", " *\n", 1) if standing["below"] else _value(standing),
+            standing["best"],
+        )
         _add_test(cells, standing["difference"])
         rows.append({"run": name, "label": total, **_percent(standing)})
         figures = {one["phenomenon"]: one["accuracy"] for one in document["phenomena"]}
@@ -277,9 +293,9 @@ def _pairs(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> Sect
     _lacking(cells, study, names, say("accuracy"), say)
     parts: list[Part] = [
         say(
-            "Two texts differ in one thing: in how many pairs is the good one more probable to the run? A tie counts one "
-            "half; chance is 50. Decoders give log-likelihoods, masked models pseudo-log-likelihoods (within words from left "
-            "to right), ELMo the sum of both directions."
+            "Two texts differ in one thing: in how many pairs is the good one more probable to the run? A tie "
+            "counts one half; chance is 50. Decoders give log-likelihoods, masked models "
+            "pseudo-log-likelihoods (within words from left to right), ELMo the sum of both directions."
         )
     ]
     if rows:
@@ -289,8 +305,8 @@ def _pairs(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> Sect
         parts.append(Figure("pairs", chart, said, said))
     n = next((one["figures"]["pairs"] for one in documents.values()), 0)
     said = say(
-        "{n} pairs; intervals draw the pairs of each paradigm again. The difference from the best is tested on the same "
-        "pairs; p is the larger one of bootstrap and randomisation, after Holm's correction; * p < 0.05.",
+        "{n} pairs; intervals draw the pairs of each paradigm again. The difference from the best is tested on "
+        "the same pairs; p is the larger one of bootstrap and randomisation, after Holm's correction; * p < 0.05.",
         n=f"{n:,}",
     )
     return Section(say("Minimal pairs"), [*parts, cells.table(said), *cells.notes()])

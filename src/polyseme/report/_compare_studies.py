@@ -45,13 +45,23 @@ def columns_of(study: Mapping[str, Any], say: Speaker) -> list[Column]:
     """The main figures of a study: none of unlabelled senses, which are not right or wrong."""
     documents, absent = study["documents"], study["absent"]
     if study["kind"] == "pairs":
-        return [Column(f"{say('Minimal pairs')}\n{say('accuracy')}", "accuracy", study["standings"], absent, tested=True)]
+        return [
+            Column(
+                f"{say('Minimal pairs')}\n{say('accuracy')}",
+                "accuracy",
+                study["standings"],
+                absent,
+                tested=True,
+            )
+        ]
     if study["kind"] == "probe":
         rows = {run: probe_of(document)["score"] for run, document in documents.items()}
         return [Column(f"{title_of(study)}\n{say('probe, micro-F1')}", "micro_f1", rows, absent)]
     if not all(document["labelled"] for document in documents.values()):
         return []
-    rows = {run: document["runs"][0]["mean"]["best"]["nearest"]["accuracy"] for run, document in documents.items()}
+    rows = {
+        run: document["runs"][0]["mean"]["best"]["nearest"]["accuracy"] for run, document in documents.items()
+    }
     return [Column(f"{say('Senses')}\n{say('nearest neighbour, best layer')}", "accuracy", rows, absent)]
 
 
@@ -74,7 +84,11 @@ def study_commands(study: Mapping[str, Any], document: Mapping[str, Any]) -> lis
     seeds = document["settings"]["seeds"]
     number = study["name"].replace(".", "-")
     return [
-        line(*commands[study["kind"]](study["spec"], document["runs"][run]["path"], base, seeds), "-o", f"{number}-{place}")
+        line(
+            *commands[study["kind"]](study["spec"], document["runs"][run]["path"], base, seeds),
+            "-o",
+            f"{number}-{place}",
+        )
         for place, run in enumerate(study["documents"], 1)
     ]
 

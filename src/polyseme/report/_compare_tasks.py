@@ -25,8 +25,8 @@ def tasks_section(document: Mapping[str, Any], say: Speaker) -> list[Section]:
     seeds = ", ".join(map(str, document["settings"]["seeds"]))
     parts: list[Part] = [
         say(
-            "Every run is adapted to every task with the same examples, once a seed ({seeds}), and judged on the same test "
-            "examples. Figures are means over the seeds; intervals draw the seeds and the test examples again.",
+            "Every run is adapted to every task with the same examples, once a seed ({seeds}), and judged on the same "
+            "test examples. Figures are means over the seeds; intervals draw the seeds and the test examples again.",
             seeds=seeds,
         )
     ]

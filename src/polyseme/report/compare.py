@@ -1,7 +1,7 @@
 """Runs side by side for people: one page that opens anywhere, figures as files, and a table for the terminal.
 
-    Comparison ─► compare_document ─► compare_page   overview, curves, tasks, probes, senses, pairs, costs, commands
-                                  └─► compare_text   the main figures
+Comparison ─► compare_document ─► compare_page   overview, curves, tasks, probes, senses, pairs, costs, commands
+                              └─► compare_text   the main figures
 """
 
 from __future__ import annotations
@@ -71,7 +71,11 @@ def compare_page(document: Mapping[str, Any], lang: str = "en") -> Page:
     models = ", ".join(dict.fromkeys(run["model"] for run in runs.values()))
     return Page(
         say("Representations compared"),
-        say("{n} runs ({models}) on the same texts, tasks and questions, by one protocol.", n=len(runs), models=models),
+        say(
+            "{n} runs ({models}) on the same texts, tasks and questions, by one protocol.",
+            n=len(runs),
+            models=models,
+        ),
         [
             overview_section(document, say),
             *curves_section(document, say),

@@ -130,7 +130,7 @@ def _senses(
 def _pairs(
     loaded: Any, spec: PairsSpec, base: Path, seeds: Sequence[int], reporter: Reporter
 ) -> dict[str, Any]:
-    """The document, and "right" of every paradigm: a digit a pair, 2 where the good text is more probable, 1 for a tie."""
+    """The document, and "right" of every paradigm: a digit a pair, 2 where the good text wins, 1 for a tie."""
     scoring = spec.scoring if kind_of(loaded) == "pseudo-log-likelihood" else None
     files = [base / name for name in spec.files]
     found = pairs(loaded, files, scoring, spec.columns or None, limit=spec.limit, reporter=reporter)

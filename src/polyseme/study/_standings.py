@@ -119,7 +119,7 @@ def _rank(rows: dict[str, dict[str, Any]], less: Callable[[str, str], dict[str, 
 def pairs_standings(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """How runs stand in minimal pairs: {run: {"value", "low", "high", "n", "best", "difference", "below"}}.
 
-    The same pairs of each paradigm are drawn for both runs; p is the larger one of that bootstrap's and of randomisation's.
+    The same pairs of each paradigm are drawn for both runs; p is the larger one of bootstrap's and randomisation's.
 
     Args:
         documents: of runs on the same files, each with "right", see `_comparing_pieces`.

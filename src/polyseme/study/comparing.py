@@ -130,7 +130,8 @@ class Comparison:
 
         runs: {name: {"path", "model", "language"}}.  tasks: see `_standings.standings`, one a task and way.
         studies: [{"name", "kind", "spec", "documents": {run: …}, "seconds": {run: …}, "absent": {run: reason}}];
-        a document is what the study's own --json prints; of pairs also "standings". Reasons: {"code", "text"}, see `ABSENT`.
+        a document is what the study's own --json prints; of pairs also "standings". Reasons: {"code", "text"}, see
+        `ABSENT`.
         """
         return {
             "settings": {
