@@ -46,7 +46,8 @@ def run(
     positive("--processes", processes)
     from polyseme.cli.progress import open_reporter
     from polyseme.report.compare import compare_document, compare_page, compare_text
-    from polyseme.study.comparing import compare_runs, open_comparison
+    from polyseme.study.compare_runs import compare_runs
+    from polyseme.study.comparing import open_comparison
 
     comparison = open_comparison(folders, tasks, cells or output.with_name(output.name + ".cells"), threads)
     elsewhere = comparison.left() if only_write else 0

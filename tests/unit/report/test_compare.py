@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import pytest
+
+from polyseme.report._compare_cells import Cells, figure, interval, number, written_p
+from polyseme.report._compare_facts import finetune_command, pretrain_command
+from polyseme.report._compare_sections import FEWEST, POINTS, joined
+from polyseme.report._compare_words import CHINESE
+from polyseme.report.page import Page, Section, Table
+from polyseme.report.senses_chinese import CHINESE as SENSES
+from polyseme.train.recipe import resolve
+
+
+def test_words_of_both_tables_agree() -> None:
+    for english, chinese in CHINESE.items():
+        assert set(re.findall(r"\{\w+\}", english)) == set(re.findall(r"\{\w+\}", chinese)), english
+    both = set(CHINESE) & set(SENSES)
+    assert {word: CHINESE[word] for word in both} == {word: SENSES[word] for word in both}
+
+
+def test_how_figures_are_written() -> None:
+    found = {"value": 0.7631, "low": 0.7412, "high": 0.7849, "below": True}
+    assert figure(found, "accuracy") == "76.3 *\n74.1–78.5"
+    assert figure({"value": 0.5, "low": None, "high": None}, "accuracy") == "50.0"
+    assert number(1.25, "mean_squared_error") == "1.250"
+    assert interval({"value": -0.01, "low": -0.02, "high": 0.005}, "accuracy", "+") == "-2.0 … +0.5"
+    assert (written_p(0.0005), written_p(0.0012)) == ("< 0.001", "0.001")
+
+
+def test_missing_figures_say_why() -> None:
+    cells = Cells(["run", "a\nsmall", "b"])
+    cells.row("gpt <1>")
+    cells.lack("cannot & will not")
+    cells.lack("cannot & will not")
+    table = cells.table()
+    assert table.rows == [["gpt <1>", "–", "–"]]
+    assert table.hints == {(0, 1): "cannot & will not", (0, 2): "cannot & will not"}
+    (note,) = cells.notes()
+    assert "<b>gpt &lt;1&gt;</b> – a, b: cannot &amp; will not" in note.html
+    assert Cells(["run"]).notes() == []
+
+
+def test_cells_of_a_page_have_a_first_line_and_small_print() -> None:
+    table = Table(
+        ["run", "f1\nmicro"], [["a<b", "1.0\n0.9–1.1"]], strong=frozenset({(0, 1)}), hints={(0, 1): '"x"'}
+    )
+    text = Page("t", "", [Section("s", [table])]).html()
+    assert "<b>1.0</b><br><small>0.9–1.1</small>" in text
+    assert "f1<br><small>micro</small>" in text
+    assert 'title="&quot;x&quot;"' in text
+    assert "a&lt;b" in text
+
+
+def _meta(**settings: Any) -> dict[str, Any]:
+    return {
+        "asked": {"recipe": resolve("bert", None, settings).as_dict(), "seed": 3, "budget": "10 minutes"},
+        "corpus": {"sources": ["my texts/", "b.txt"]},
+    }
+
+
+def test_the_command_that_makes_a_run_again(tmp_path: Any) -> None:
+    command = pretrain_command(_meta(hidden_size=64, **{"train.learning_rate": 0.01}), tmp_path / "run")
+    assert command == (
+        f"polyseme pretrain bert 'my texts/' b.txt -o {tmp_path}/run --minutes 10 --seed 3 --set hidden_size=64 "
+        "--set train.learning_rate=0.01"
+    )
+    alone = pretrain_command(_meta(objectives=["masked_lm"]), tmp_path)
+    assert alone is not None
+    assert alone.endswith("--set objectives=masked_lm")
+    assert pretrain_command({"corpus": {}}, tmp_path) is None
+
+
+def test_the_command_of_one_adaptation() -> None:
+    spec = {
+        "task": "classify",
+        "train": "train.tsv",
+        "dev": None,
+        "epochs": {"frozen": 3},
+        "max_length": 64,
+        "columns": {"text": "1", "label": "2"},
+        "settings": {"classify.class_weights": "balanced"},
+    }
+    task = {
+        "way": "frozen-scratch",
+        "spec": spec,
+        "files": {"train": "a/train.tsv"},
+        "examples": [500, 100, 200],
+    }
+    assert finetune_command(task, "runs/bert", 2, "out") == (
+        "polyseme finetune classify runs/bert --train a/train.tsv --feature-based --from-scratch --epochs 3 "
+        "--max-length 64 --examples 500 --columns text=1,label=2 --set classify.class_weights=balanced --seed 2 -o out"
+    )
+
+
+@pytest.mark.parametrize("n", [7, 1500])
+def test_maps_of_many_runs_have_few_points(n: int) -> None:
+    def document(shift: float) -> dict[str, Any]:
+        entry = {"word": "bank", "map": {"x": [i + shift for i in range(n)], "y": [0.0] * n, "layer": 2}}
+        run = {"run": "r", "name": "r", "words": [entry] * 9}
+        return {"words": [{"word": "bank", "drawn": list(range(n))}] * 9, "runs": [run], "labelled": True}
+
+    documents = {f"run {k}": document(1000.0 * k) for k in range(6)}
+    found = joined(documents)
+    most = max(FEWEST, POINTS // 54)
+    kept = found["words"][0]["drawn"]
+    assert len(kept) == min(n, most)
+    assert kept[0] == 0
+    assert kept == sorted(set(kept))
+    assert [run["name"] for run in found["runs"]] == list(documents)
+    for k, run in enumerate(found["runs"]):
+        assert run["words"][3]["map"]["x"] == [i + 1000.0 * k for i in kept]
+        assert run["words"][3]["map"]["layer"] == 2
+    assert math.isclose(
+        sum(len(one["drawn"]) for one in documents["run 0"]["words"]), 9 * n
+    )  # theirs stay whole
