@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -108,13 +107,18 @@ def _probe(spec: Mapping[str, Any], run: str, base: Path, seeds: list[int]) -> l
         words += [f"--{part}", _file(base, spec[part])] if spec[part] else []
     for option in ("column", "examples"):
         words += [f"--{option}", spec[option]] if spec[option] is not None else []
-    for key, value in spec["settings"].items():
-        option = f"--{key.replace('_', '-')}"
-        if isinstance(value, bool):
-            words += [option if value else f"--no-{key.replace('_', '-')}"]
-        else:
-            words += [option, value if isinstance(value, str) else json.dumps(value)]
-    return [*words, "--seeds", len(seeds), "--seed", min(seeds)]
+    settings = {"seeds": len(seeds), "seed": min(seeds), **spec["settings"]}
+    for key, value in settings.items():
+        option = key.replace("_", "-")
+        if key in _PROBE_OPTIONS:
+            words += [f"--{option}", value]
+        elif key in ("controls", "cumulative"):
+            words.append(f"--{option}" if value else f"--no-{option}")
+    return words
+
+
+_PROBE_OPTIONS = ("seeds", "seed", "epochs", "max_length")
+"""Settings of probes that are options of the command line, too; others stand in the file alone."""
 
 
 def _senses(spec: Mapping[str, Any], run: str, base: Path, seeds: list[int]) -> list[object]:

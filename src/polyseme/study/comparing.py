@@ -26,6 +26,7 @@ from polyseme.study._comparing_pieces import ANY, STUDIES, PairsSpec, ProbeSpec,
 from polyseme.study._standings import pairs_standings, standings
 from polyseme.study.grid import WAYS, Grid, GridConfig, RowSpec, TaskSpec
 from polyseme.study.kept import Kept
+from polyseme.study.probing.config import ProbeConfig
 from polyseme.train.run import RunDirectory
 
 __all__ = ["ABSENT", "CompareConfig", "Comparison", "Piece", "names_of", "open_comparison"]
@@ -287,6 +288,7 @@ def _sections(config: CompareConfig, file: Path) -> dict[str, tuple[Study, Spec]
     found: dict[str, tuple[Study, Spec]] = {}
     for name, values in config.probes.items():
         spec = ProbeSpec.of(values, f"{file.name} [probes.{name}]")
+        ProbeConfig.of(spec.settings, f"{file.name} [probes.{name}] settings")
         found[f"probes.{name}"] = STUDIES["probe"], spec
     if config.senses is not None:
         found["senses"] = STUDIES["senses"], SensesSpec.of(config.senses, f"{file.name} [senses]")
