@@ -86,7 +86,13 @@ def probe_sections(document: Mapping[str, Any], say: Speaker, prefix: str = "") 
         prefix: stands before the names of figures.
     """
     sections = [_overview(document, say, prefix), _against(document, say, prefix)]
-    sections += [_of_task(name, task, say, prefix) for name, task in document["tasks"].items()]
+    files: set[str] = set()
+    for name, task in document["tasks"].items():
+        file = f"{prefix}probe-{slug(name)}"
+        while file in files:
+            file += "-2"
+        files.add(file)
+        sections.append(_of_task(name, task, say, file))
     return [*sections, _how(document, say)]
 
 
@@ -157,7 +163,7 @@ def _against(document: Mapping[str, Any], say: Speaker, prefix: str) -> Section:
     return Section(say("Against controls"), [figure, Table(head, rows, caption, strong=frozenset(strong))])
 
 
-def _of_task(name: str, task: Mapping[str, Any], say: Speaker, prefix: str) -> Section:
+def _of_task(name: str, task: Mapping[str, Any], say: Speaker, file: str) -> Section:
     counts = task["counts"]
     what = say(
         "{task}: {labels} labels of {spans}; {train} targets to learn from, {dev} to choose by, {test} to judge by.",
@@ -174,7 +180,7 @@ def _of_task(name: str, task: Mapping[str, Any], say: Speaker, prefix: str) -> S
     if task["mix"]:
         parts.append(
             Figure(
-                f"{prefix}probe-{slug(name)}",
+                file,
                 task_chart(name, task, say),
                 say("Dashed: equal weights. Thin lines: 95 % intervals."),
                 say("Layer weights and scores of {name}", name=name),
