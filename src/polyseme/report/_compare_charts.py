@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from polyseme.report.charts import data, ink
 from polyseme.report.figures import width
 from polyseme.report.mix_chart import SHADES
-
-if TYPE_CHECKING:
-    import altair as alt
 
 __all__ = ["PALETTE", "bars", "curves", "dots", "lines", "mixes", "run_colours"]
 
@@ -36,7 +33,7 @@ def curves(
     y: tuple[str, str],
     logarithmic: bool = False,
     rule: float | None = None,
-) -> alt.LayerChart:
+) -> Any:
     """A line a run.
 
     Args:
@@ -52,7 +49,11 @@ def curves(
     scale = alt.Scale(type="log") if logarithmic else alt.Scale(nice=False, zero=True)
     across = alt.X(f"{x[0]}:Q", title=x[1], scale=scale, axis=alt.Axis(tickCount=6, format="~s"))
     up = alt.Y(f"{y[0]}:Q", title=y[1], scale=alt.Scale(zero=False, padding=12))
-    tooltip = ["run:N", alt.Tooltip(f"{x[0]}:Q", format=",.4~s"), alt.Tooltip(f"{y[0]}:Q", format=".3f")]
+    tooltip: list[Any] = [
+        "run:N",
+        alt.Tooltip(f"{x[0]}:Q", format=",.4~s"),
+        alt.Tooltip(f"{y[0]}:Q", format=".3f"),
+    ]
     chart = _by_run(alt.Chart(data(rows)).encode(x=across, y=up, tooltip=tooltip), names, shown)
     layers: list[Any] = [
         chart.mark_line(strokeWidth=2.5, point=alt.OverlayMarkDef(filled=True, size=28)),
@@ -87,7 +88,7 @@ def lines(
         scale=alt.Scale(nice=False, padding=10),
     )
     up = alt.Y(f"{y[0]}:Q", title=y[1], scale=alt.Scale(zero=False, padding=8))
-    tooltip = [
+    tooltip: list[Any] = [
         "run:N",
         *([f"{panels[0]}:N"] if panels else []),
         f"{x[0]}:Q",
@@ -125,7 +126,10 @@ def bars(rows: Sequence[Mapping[str, Any]], names: Sequence[str], title: str, gr
     least = min([0.0, *(row["low"] if row["low"] is not None else row["value"] for row in rows)])
     across = alt.X("value:Q", title=title, scale=alt.Scale(domain=[least, most * 1.16 or 1.0], nice=False))
     down = alt.Y("run:N", sort=shown, title=None, axis=alt.Axis(labelLimit=260, ticks=False, domain=False))
-    tooltip = ["run:N", *(alt.Tooltip(f"{field}:Q", format=".2f") for field in ("value", "low", "high"))]
+    tooltip: list[Any] = [
+        "run:N",
+        *(alt.Tooltip(f"{field}:Q", format=".2f") for field in ("value", "low", "high")),
+    ]
     base = alt.Chart().encode(y=down, tooltip=tooltip)
     bar = base.mark_bar(height={"band": 0.72}, opacity=0.85).encode(
         x=across, color=alt.Color("run:N", scale=colours, legend=None)
@@ -148,7 +152,7 @@ def dots(
     title: str,
     labels: Sequence[str],
     marks: Mapping[str, float],
-) -> alt.LayerChart:
+) -> Any:
     """A dot a run with its interval, the runs below each other in the row of a label.
 
     Args:
@@ -169,7 +173,7 @@ def dots(
     offset = alt.YOffset("run:N", sort=shown, scale=alt.Scale(domain=shown, paddingOuter=0.9))
     spread = alt.Scale(zero=False, padding=8, nice=True)
     across = alt.X("value:Q", title=title, scale=spread)
-    tooltip = [
+    tooltip: list[Any] = [
         "label:N",
         "run:N",
         *(alt.Tooltip(f"{field}:Q", format=".1f") for field in ("value", "low", "high")),
@@ -202,7 +206,7 @@ def mixes(
     most = max(row["weight"] for row in rows)
     longest = max(map(width, tasks))
     upright = len(tasks) * longest * 8 <= 56 * len(tasks)
-    panels = []
+    panels: list[Any] = []
     for name in names:
         mine = [row for row in rows if row["run"] == name]
         if not mine:
@@ -223,7 +227,7 @@ def mixes(
             scale=alt.Scale(domain=[0, max(most, 1e-6)], range=SHADES, interpolate="lab"),
             legend=alt.Legend(title=legend, format=".1f", tickCount=4, gradientLength=120),
         )
-        tooltip = ["run:N", "task:N", "layer:O", alt.Tooltip("weight:Q", format=".4f")]
+        tooltip: list[Any] = ["run:N", "task:N", "layer:O", alt.Tooltip("weight:Q", format=".4f")]
         tooltip += [alt.Tooltip("gamma:Q", format=".3f")]
         base = alt.Chart(data(mine)).encode(x=across, y=down)
         cells = base.mark_rect(stroke="white").encode(color=shade, tooltip=tooltip)

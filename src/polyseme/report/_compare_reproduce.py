@@ -25,7 +25,8 @@ def reproduce_section(document: Mapping[str, Any], say: Speaker) -> Section:
     parts.append(
         say("The runs, from their texts; settings that are not the model's own recipe's stand as --set:")
     )
-    made, unknown = [], []
+    made: list[str] = []
+    unknown: list[str] = []
     for name, run in document["runs"].items():
         command = run["facts"]["command"]
         (made if command else unknown).append(command or name)

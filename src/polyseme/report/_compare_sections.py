@@ -98,7 +98,7 @@ def _probes(studies: Sequence[Mapping[str, Any]], names: Sequence[str], say: Spe
         for layer, one in enumerate(added["scores"])
     ]
     if rising:
-        titles = list(dict.fromkeys(row["probe"] for row in rising))
+        titles = list(dict.fromkeys(str(row["probe"]) for row in rising))
         chart = lines(
             rising, names, ("layer", say("layers 0 to …")), ("value", say("micro-F1, %")), ("probe", titles)
         )

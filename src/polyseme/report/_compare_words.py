@@ -11,9 +11,9 @@ CHINESE = {
         "{n} 个模型（{models}），同样的文本、任务与问题，统一的评测方式。"
     ),
     "Run": "模型",
-    "accuracy": "正确率",
-    "accuracy, %": "正确率，%",
-    "layer (0 = embeddings)": "层（0 为嵌入层）",
+    "accuracy": "准确率",
+    "accuracy, %": "准确率，%",
+    "layer (0 = embeddings)": "层（0 = 嵌入层）",
     "share": "占比",
     "Best less this": "最佳减本行",
     "p": "p",
@@ -147,8 +147,8 @@ CHINESE = {
     ),
     # senses
     "Senses": "词义",
-    "Senses of words": "词义",
-    "nearest neighbour, best layer": "最近邻，最佳层",
+    "Senses of words": "词的义项",
+    "nearest neighbour, best layer": "最近邻（最佳层）",
     "mean of the words": "各词平均",
     "Over the ceiling": "超过上限",
     "always the most frequent sense": "总选最常见词义",
@@ -162,15 +162,15 @@ CHINESE = {
         "用例没有标注：对其聚类，并给出建议的组数。"
     ),
     "Accuracy of the nearest neighbour at the best layer, with 95 % intervals; dashed: the static ceiling.": (
-        "最佳层的最近邻正确率与 95% 置信区间；虚线为静态表示的上限。"
+        "最佳层的最近邻准确率与 95% 置信区间；虚线为静态表示的上限。"
     ),
     "The same layer by layer, mean of the words.": "同上，逐层，各词平均。",
-    "Accuracy of the nearest neighbour by layer": "逐层的最近邻正确率",
+    "Accuracy of the nearest neighbour by layer": "各层最近邻准确率",
     "Nearest-neighbour accuracy at the best layer, percent, by word; intervals draw the uses again.": (
-        "最佳层的最近邻正确率（百分比），按词；置信区间对用例重抽样。"
+        "最佳层的最近邻准确率（百分比），按词；置信区间对用例重抽样。"
     ),
     "Groups of uses that are suggested, last layer.": "建议的用例组数，最后一层。",
-    "Maps of the uses": "用例分布图",
+    "Maps of the uses": "用例图",
     "{word}: every use is a point, with its sentence on hover; a panel a run.": (
         "{word}：每点为一个用例，悬停显示句子；每个模型一幅。"
     ),
@@ -184,7 +184,7 @@ CHINESE = {
         "解码器给出对数似然，遮盖模型给出伪对数似然（词内从左到右），ELMo 为两个方向之和。"
     ),
     "Accuracy by phenomenon with 95 % intervals; dashed: chance.": (
-        "各语言现象的正确率与 95% 置信区间；虚线为随机水平。"
+        "各语言现象的准确率与 95% 置信区间；虚线为随机水平。"
     ),
     "{n} pairs; intervals draw the pairs of each paradigm again. The difference from the best is tested on the same "
     "pairs; p is the larger one of bootstrap and randomisation, after Holm's correction; * p < 0.05.": (

@@ -101,15 +101,15 @@ def _rank(rows: dict[str, dict[str, Any]], less: Callable[[str, str], dict[str, 
         sign: -1 where lower is better.
     """
     known = [row for row in rows if rows[row]["value"] is not None]
-    for row in rows.values():
-        row.update(best=False, difference=None, below=False)
+    for found in rows.values():
+        found.update(best=False, difference=None, below=False)
     if not known:
         return
     best = max(known, key=lambda row: sign * float(rows[row]["value"]))
     rows[best]["best"] = True
     others = [row for row in known if row != best]
-    found = [less(best, row) for row in others]
-    for row, test, p in zip(others, found, holm([test["p"] for test in found]), strict=True):
+    tests = [less(best, row) for row in others]
+    for row, test, p in zip(others, tests, holm([test["p"] for test in tests]), strict=True):
         interval = test["low"], test["high"]
         difference = measured(test["value"], interval, test["n"]) | {"p": test["p"], "p_holm": p}
         rows[row]["difference"] = difference
