@@ -61,7 +61,8 @@ def write_files(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     moods = [f"{' '.join(said(mood))}\t{mood}" for mood in ("good", "bad") * 12]
     (folder / "mood.tsv").write_text("\n".join(["text\tlabel", *moods]), "utf-8")
-    tagged = [[f"{w}\t{'B-N' if w in ('cat', 'dog') else 'O'}" for w in said("cat")] for _ in range(24)]
+    kinds = {"cat": "B-SMALL", "dog": "B-LARGE"}
+    tagged = [[f"{w}\t{kinds.get(w, 'O')}" for w in said("cat", "dog")] for _ in range(24)]
     (folder / "animals.conll").write_text("\n\n".join("\n".join(one) for one in tagged) + "\n", "utf-8")
     uses = [f"{' '.join(said('river', other, length=7))}\triver\t{other}" for other in ("good", "bad") * 12]
     (folder / "uses.tsv").write_text("\n".join(["text\tword\tsense", *uses]), "utf-8")

@@ -117,7 +117,7 @@ def _probe(
     files = {part: str(base / name) for part in ("train", "dev", "test") if (name := getattr(spec, part))}
     task = ProbeTask(**{**spec.model_dump(exclude={"language", "settings"}), **files})
     config = {"seeds": len(seeds), "seed": min(seeds), **spec.settings}
-    return probe(loaded, {"probe": task}, ProbeConfig.of(config, "[probes] settings"), reporter).document()
+    return probe(loaded, {spec.task: task}, ProbeConfig.of(config, "[probes] settings"), reporter).document()
 
 
 def _senses(
