@@ -140,7 +140,8 @@ def _against(document: Mapping[str, Any], say: Speaker, prefix: str) -> Section:
     for key in present:
         head += [say(_TITLES[key]), say("selectivity") if key == "random_labels" else say("gain")]
     head.append(say("most frequent label"))
-    rows, strong = [], set()
+    rows: list[list[str]] = []
+    strong: set[tuple[int, int]] = set()
     for name, task in document["tasks"].items():
         row = [name, shown(task["score"], 1, 100)]
         for key in present:

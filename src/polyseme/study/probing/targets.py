@@ -241,12 +241,12 @@ def _collect(found: _Found, record: EdgeRecord, offsets: Any, read: int, row: in
         np.add.at(covered, b[chosen], -1)
     within = np.cumsum(covered)[:read] > 0
     place = np.cumsum(within) - within + row
-    for side, (a, b) in enumerate(zip(first, behind, strict=True)):
-        found.starts[side].append(place[a[chosen]] if len(place) else a[chosen])
-        found.lengths[side].append(b[chosen] - a[chosen])
+    for number, (a, b) in enumerate(zip(first, behind, strict=True)):
+        found.starts[number].append(place[a[chosen]] if len(place) else a[chosen])
+        found.lengths[number].append(b[chosen] - a[chosen])
     if len(chosen):
-        number = found.sentence[-1] + 1 if found.sentence else 0
-        found.sentence.extend([number] * len(chosen))
+        sentence = found.sentence[-1] + 1 if found.sentence else 0
+        found.sentence.extend([sentence] * len(chosen))
     for i in chosen.tolist():
         target = record.targets[i]
         found.labels.append(target.labels)

@@ -121,7 +121,7 @@ def train_probe(
     f1, accuracy = judged.measures(test)
     return Trained(
         shares=probe.shares,
-        gamma=1.0 if probe.mix is None else float(probe.mix.gamma),
+        gamma=1.0 if probe.mix is None else float(probe.mix.gamma.detach()),
         f1=f1,
         accuracy=accuracy if single else None,
         dev=best[0],
@@ -170,7 +170,8 @@ class _Judged:
         """Micro-F1 and accuracy as sums by text."""
 
         def by_text(values: npt.NDArray[Any]) -> FloatArray:
-            return np.bincount(part.sentence, values.astype(np.float64), part.sentences)
+            sums = np.bincount(part.sentence, values.astype(np.float64), part.sentences)
+            return sums.astype(np.float64)
 
         f1 = np.stack([by_text(self.hits), by_text(self.said), by_text(self.gold)], 1)
         accuracy = np.stack([by_text(self.right), by_text(np.ones(len(part)))], 1)

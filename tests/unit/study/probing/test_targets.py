@@ -64,8 +64,9 @@ def test_pairs_have_two_sides_and_what_is_beyond_is_counted() -> None:
     assert len(part) == 2
     assert part.left_out == {"beyond": 2}
     assert part.second is not None
-    (row,), _ = part.second.rows(np.array([0]))
-    assert tokenizer.decode([targets.texts[0].ids[targets.texts[0].kept[row]]]) == "old"
+    rows, _ = part.second.rows(np.array([0]))
+    text_ids, kept = targets.texts[0].ids, targets.texts[0].kept
+    assert tokenizer.decode([text_ids[kept[row]] for row in rows]) == "old"
 
 
 def test_targets_without_tokens_are_counted() -> None:
