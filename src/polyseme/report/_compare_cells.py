@@ -131,11 +131,14 @@ class Cells:
         )
 
     def notes(self) -> list[Markup]:
-        """Why figures are missing, a line a run and reason; nothing where none is."""
+        """Why figures are missing, a line a reason and what it is about; nothing where none is."""
         if not self.missing:
             return []
+        runs: dict[tuple[str, str], list[str]] = {}
+        for (run, why), columns in self.missing.items():
+            runs.setdefault((", ".join(columns), why), []).append(run)
         lines = [
-            f"<li><b>{escape(run)}</b> {MISSING} {escape(', '.join(columns))}: {escape(why)}</li>"
-            for (run, why), columns in self.missing.items()
+            f"<li><b>{escape(', '.join(some))}</b> {MISSING} {escape(what)}: {escape(why)}</li>"
+            for (what, why), some in runs.items()
         ]
         return [Markup(f'<ul class="notes">{"".join(lines)}</ul>')]

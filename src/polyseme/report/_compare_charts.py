@@ -46,8 +46,9 @@ def curves(
     import altair as alt
 
     shown = [name for name in names if any(row["run"] == name for row in rows)]
-    scale = alt.Scale(type="log") if logarithmic else alt.Scale(nice=False, zero=True)
-    across = alt.X(f"{x[0]}:Q", title=x[1], scale=scale, axis=alt.Axis(tickCount=6, format="~s"))
+    scale = alt.Scale(type="log", nice=False, padding=10) if logarithmic else alt.Scale(nice=False, zero=True)
+    ticks: Any = {"values": [10**k for k in range(13)]} if logarithmic else {"tickCount": 6}
+    across = alt.X(f"{x[0]}:Q", title=x[1], scale=scale, axis=alt.Axis(format="~s", **ticks))
     up = alt.Y(f"{y[0]}:Q", title=y[1], scale=alt.Scale(zero=False, padding=12))
     tooltip: list[Any] = [
         "run:N",
@@ -61,7 +62,7 @@ def curves(
     if rule is not None:
         base = alt.Chart(data([{y[0]: rule}])).encode(y=up)
         layers.insert(0, base.mark_rule(strokeDash=[6, 4], color="#4D4D4D", strokeWidth=1.5))
-    return _finished(alt.layer(*layers).properties(width=620, height=340))
+    return _finished(alt.layer(*layers).properties(width=500, height=320))
 
 
 def lines(

@@ -96,10 +96,10 @@ def main_columns(document: Mapping[str, Any], say: Speaker) -> list[Column]:
     found = []
     for task in tasks:
         way = say(WAYS[task["way"]])
-        head = f"{task['name']}\n{task['metric']}"
+        head, name = f"{task['name']}\n{task['metric']}", str(task["name"])
         if task["name"] in several or task["way"] != "frozen":
-            head += f"\n{way}"
-        found.append(Column(head, task["metric"], task["rows"], task["absent"], tested=True))
+            head, name = f"{head}\n{way}", f"{name} ({way})"
+        found.append(Column(name, head, task["metric"], task["rows"], task["absent"], tested=True))
     for study in document["studies"]:
         found += columns_of(study, say)
     return found
@@ -113,7 +113,7 @@ def _main(document: Mapping[str, Any], columns: Sequence[Column], say: Speaker) 
             found = column.rows.get(name)
             if found is None or found["value"] is None:
                 why = column.absent.get(name)
-                cells.lack(reason(why, say) if why else say("there is nothing to count"))
+                cells.lack(reason(why, say) if why else say("there is nothing to count"), column.name)
                 continue
             difference = found.get("difference")
             hint = ""
@@ -195,7 +195,7 @@ def curves_section(document: Mapping[str, Any], say: Speaker) -> list[Section]:
             )
         )
     bits = [row for row in points if row["bits"] is not None]
-    if bits:
+    if len({row["run"] for row in bits}) > 1:
         unit = "bits", say("bits per character of held-out text")
         parts.append(
             Figure(
@@ -227,6 +227,7 @@ def _points_of(name: str, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
             "bits": None if scale is None else round(scale * point["loss"], 5),
         }
         for point in facts["curve"]
+        if point["tokens"] != 0  # before anything was learned: it only stretches the axis
     ]
 
 

@@ -19,13 +19,15 @@ class Column:
     """A column of main figures.
 
     Args:
-        head: its name; lines after the first are set small.
+        name: what the notes call it.
+        head: as the table has it; lines after the first are set small.
         metric: decides how figures are written.
         rows: {run: {"value", "low", "high" …}}.
         absent: {run: reason}.
         tested: whether rows say which are surely below the best.
     """
 
+    name: str
     head: str
     metric: str
     rows: Mapping[str, Mapping[str, Any]]
@@ -44,24 +46,21 @@ def columns_of(study: Mapping[str, Any], say: Speaker) -> list[Column]:
     """The main figures of a study: none of unlabelled senses, which are not right or wrong."""
     documents, absent = study["documents"], study["absent"]
     if study["kind"] == "pairs":
+        name = say("Minimal pairs")
         return [
-            Column(
-                f"{say('Minimal pairs')}\n{say('accuracy')}",
-                "accuracy",
-                study["standings"],
-                absent,
-                tested=True,
-            )
+            Column(name, f"{name}\n{say('accuracy')}", "accuracy", study["standings"], absent, tested=True)
         ]
     if study["kind"] == "probe":
+        name = title_of(study)
         rows = {run: probe_of(document)["score"] for run, document in documents.items()}
-        return [Column(f"{title_of(study)}\n{say('probe, micro-F1')}", "micro_f1", rows, absent)]
+        return [Column(name, f"{name}\n{say('probe, micro-F1')}", "micro_f1", rows, absent)]
     if not all(document["labelled"] for document in documents.values()):
         return []
+    name = say("Senses")
     rows = {
         run: document["runs"][0]["mean"]["best"]["nearest"]["accuracy"] for run, document in documents.items()
     }
-    return [Column(f"{say('Senses')}\n{say('nearest neighbour, best layer')}", "accuracy", rows, absent)]
+    return [Column(name, f"{name}\n{say('nearest neighbour, best layer')}", "accuracy", rows, absent)]
 
 
 def title_of(study: Mapping[str, Any]) -> str:

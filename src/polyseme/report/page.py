@@ -255,17 +255,18 @@ _STYLE = """
 *{box-sizing:border-box}
 body{margin:0;color:var(--ink);background:var(--paper);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,
 "Noto Sans","PingFang SC","Microsoft YaHei","Noto Sans CJK SC",sans-serif}
-main{max-width:1120px;margin:0 auto;padding:24px 20px 64px}
+main{max-width:1240px;margin:0 auto;padding:24px 20px 64px}
 h1{font-size:1.9rem;line-height:1.2;margin:.4em 0 .3em}
 h2{font-size:1.3rem;margin:2.2em 0 .6em;padding-bottom:.25em;border-bottom:1px solid var(--line)}
 h3{font-size:1.05rem;margin:1.6em 0 .4em}
 p{max-width:46em;margin:.6em 0}
 .lead{font-size:1.1rem;color:var(--soft)}
 .caption,figcaption{color:var(--soft);font-size:.9rem;max-width:52em;margin:.3em 0 1.2em}
-figure{margin:1em 0}
+figure{display:inline-block;vertical-align:top;max-width:100%;margin:1em 24px 1em 0}
+figcaption{width:0;min-width:100%}
 .wide{overflow-x:auto;max-width:100%}
 table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums;margin:.6em 0}
-th,td{padding:5px 12px;text-align:left;vertical-align:top;border-bottom:1px solid var(--line);white-space:nowrap}
+th,td{padding:5px 10px;text-align:left;vertical-align:top;border-bottom:1px solid var(--line);white-space:nowrap}
 th{background:var(--shade);font-weight:600}
 td:first-child,th:first-child{position:sticky;left:0;background:var(--paper)}
 th:first-child{background:var(--shade)}

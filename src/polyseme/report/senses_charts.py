@@ -116,14 +116,17 @@ def _lines(
     beside = {name: 0.1 * (place - (len(only) - 1) / 2) for place, name in enumerate(only)}
     rows = [row | {"at": row["layer"] + beside.get(row["run"], 0.0)} for row in rows]
     base = alt.Chart(data(rows)).encode(x=x, tooltip=tooltip)
-    plain = alt.Color("run:N", scale=scale, legend=None)
     band = (
-        base.transform_filter("!datum.only").mark_area(opacity=0.15).encode(y=y_low, y2="high:Q", color=plain)
+        base.transform_filter("!datum.only")
+        .mark_area(opacity=0.15)
+        .encode(y=y_low, y2="high:Q", color=colour)
     )
     bar = (
-        base.transform_filter("datum.only").mark_rule(strokeWidth=2).encode(y=y_low, y2="high:Q", color=plain)
+        base.transform_filter("datum.only")
+        .mark_rule(strokeWidth=2)
+        .encode(y=y_low, y2="high:Q", color=colour)
     )
-    line = base.transform_filter("!datum.only").mark_line(strokeWidth=2.2).encode(y=y, color=plain)
+    line = base.transform_filter("!datum.only").mark_line(strokeWidth=2.2).encode(y=y, color=colour)
     points = base.mark_point(filled=True, size=55, opacity=1).encode(y=y, color=colour, shape=shape)
     words = say("always the most frequent sense: {value}", value=f"{ceiling:.3f}")
     mark = alt.Chart(data([{"value": ceiling, "at": layers[-1] + 0.3, "words": words}]))

@@ -33,14 +33,15 @@ def test_how_figures_are_written() -> None:
 
 def test_missing_figures_say_why() -> None:
     cells = Cells(["run", "a\nsmall", "b"])
-    cells.row("gpt <1>")
-    cells.lack("cannot & will not")
-    cells.lack("cannot & will not")
+    for run in ("gpt <1>", "elmo"):
+        cells.row(run)
+        cells.lack("cannot & will not")
+        cells.lack("cannot & will not", "b (whole)")
     table = cells.table()
-    assert table.rows == [["gpt <1>", "–", "–"]]
-    assert table.hints == {(0, 1): "cannot & will not", (0, 2): "cannot & will not"}
+    assert table.rows == [["gpt <1>", "–", "–"], ["elmo", "–", "–"]]
+    assert table.hints == {(row, column): "cannot & will not" for row in (0, 1) for column in (1, 2)}
     (note,) = cells.notes()
-    assert "<b>gpt &lt;1&gt;</b> – a, b: cannot &amp; will not" in note.html
+    assert "<li><b>gpt &lt;1&gt;, elmo</b> – a, b (whole): cannot &amp; will not</li>" in note.html
     assert Cells(["run"]).notes() == []
 
 
