@@ -71,6 +71,7 @@ def lines(
     x: tuple[str, str],
     y: tuple[str, str],
     panels: tuple[str, Sequence[str]] | None = None,
+    rule: float | None = None,
 ) -> Any:
     """A line a run over whole numbers such as layers, with bands of intervals ("low", "high"), in panels side by side.
 
@@ -78,6 +79,7 @@ def lines(
         rows: points with "run", the fields of both axes and perhaps "low", "high" and the panel's field.
         x, y: field and title of each axis.
         panels: the field that tells panels apart, and their order.
+        rule: a value of y to draw a line at.
     """
     import altair as alt
 
@@ -99,9 +101,14 @@ def lines(
     base = _by_run(alt.Chart().encode(x=across, tooltip=tooltip), names, shown)
     interval = base.mark_rule(strokeWidth=1.5, opacity=0.6).encode(y=alt.Y("low:Q", title=y[1]), y2="high:Q")
     line = base.mark_line(strokeWidth=2.5, point=alt.OverlayMarkDef(filled=True, size=46)).encode(y=up)
-    both = alt.layer(interval, line, data=data(rows))
+    marks: list[Any] = [interval, line]
+    if rule is not None:
+        marks.insert(
+            0, alt.Chart(data([{y[0]: rule}])).mark_rule(color="#4D4D4D", strokeWidth=2).encode(y=up)
+        )
+    both = alt.layer(*marks, data=data(rows))
     if panels is None:
-        return _finished(both.properties(width=620, height=320))
+        return _finished(both.properties(width=500, height=320))
     field, order = panels
     several = both.properties(width=250, height=200).facet(
         facet=alt.Facet(f"{field}:N", sort=list(order), title=None, header=alt.Header(labelFontSize=14)),
@@ -125,7 +132,8 @@ def bars(rows: Sequence[Mapping[str, Any]], names: Sequence[str], title: str, gr
     colours, _ = run_colours(names)
     most = max([row["high"] if row["high"] is not None else row["value"] for row in rows], default=1.0)
     least = min([0.0, *(row["low"] if row["low"] is not None else row["value"] for row in rows)])
-    across = alt.X("value:Q", title=title, scale=alt.Scale(domain=[least, most * 1.16 or 1.0], nice=False))
+    scale = alt.Scale(domain=[least, most * 1.16 or 1.0], nice=False)
+    across = alt.X("value:Q", title=title, scale=scale, axis=alt.Axis(tickCount=8))
     down = alt.Y("run:N", sort=shown, title=None, axis=alt.Axis(labelLimit=260, ticks=False, domain=False))
     tooltip: list[Any] = [
         "run:N",
@@ -161,7 +169,7 @@ def dots(
         names: the runs, in the order of their colours.
         title: of the axis of values.
         labels: their order, from above.
-        marks: a value of each label that is drawn as a dashed line, such as a ceiling or chance.
+        marks: a value of each label that is drawn as a grey line, such as a ceiling or chance.
     """
     import altair as alt
 
@@ -173,7 +181,7 @@ def dots(
     )
     offset = alt.YOffset("run:N", sort=shown, scale=alt.Scale(domain=shown, paddingOuter=0.9))
     spread = alt.Scale(zero=False, padding=8, nice=True)
-    across = alt.X("value:Q", title=title, scale=spread)
+    across = alt.X("value:Q", title=title, scale=spread, axis=alt.Axis(tickCount=8))
     tooltip: list[Any] = [
         "label:N",
         "run:N",
@@ -185,7 +193,7 @@ def dots(
     interval = base.mark_rule(strokeWidth=2.2, opacity=0.7).encode(x=alt.X("low:Q", title=title), x2="high:Q")
     points = base.mark_point(filled=True, size=70, opacity=1).encode(x=across)
     ticks = alt.Chart(data([{"label": label, "value": value} for label, value in marks.items()]))
-    ticks = ticks.mark_tick(thickness=2, size=high, color="#4D4D4D", strokeDash=[4, 3]).encode(
+    ticks = ticks.mark_tick(thickness=2, size=high, color="#4D4D4D").encode(
         x=across, y=down, tooltip=["label:N", alt.Tooltip("value:Q", format=".1f")]
     )
     return _finished(alt.layer(ticks, interval, points).properties(width=520, height=high * len(labels)))
@@ -207,21 +215,19 @@ def mixes(
     most = max(row["weight"] for row in rows)
     longest = max(map(width, tasks))
     upright = len(tasks) * longest * 8 <= 56 * len(tasks)
+    depth = max(row["layer"] for row in rows) + 1  # of all, so that layers stand beside each other
     panels: list[Any] = []
     for name in names:
         mine = [row for row in rows if row["run"] == name]
         if not mine:
             continue
-        depth = max(row["layer"] for row in mine) + 1
         labels: dict[str, Any] = {"labelFontSize": 12, "labelLimit": 160, "ticks": False, "domain": False}
         across = alt.X(
             "task:N", sort=list(tasks), title=None, axis=alt.Axis(labelAngle=0 if upright else -40, **labels)
         )
+        layers = list(range(depth - 1, -1, -1))
         down = alt.Y(
-            "layer:O",
-            sort=list(range(depth - 1, -1, -1)),
-            title=None if panels else axis,
-            axis=alt.Axis(**labels),
+            "layer:O", scale=alt.Scale(domain=layers), title=None if panels else axis, axis=alt.Axis(**labels)
         )
         shade = alt.Color(
             "weight:Q",

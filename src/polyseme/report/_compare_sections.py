@@ -108,8 +108,8 @@ def _probes(studies: Sequence[Mapping[str, Any]], names: Sequence[str], say: Spe
 
 
 def _probe(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> list[Part]:
-    heads = ["Run", "Micro-F1", "Layer 0 alone", "Random encoder", "Random labels", "Most frequent label"]
-    heads += ["Centre of gravity", "Expected layer", "Divergence, nats"]
+    heads = ["Run", "Micro-F1", "Layer 0 alone", "Random encoder", "Random labels", "Most frequent"]
+    heads += ["Centre of gravity", "Expected layer", "Divergence"]
     cells = Cells([say(head) for head in heads])
     for name, document in study["documents"].items():
         task = probe_of(document)
@@ -119,7 +119,8 @@ def _probe(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> list
         for control in ("layer_0", "random_encoder", "random_labels"):
             one = controls.get(control)
             if one is None:
-                cells.add("")
+                without = say("the model has one layer") if control == "layer_0" else say("it has no weights")
+                cells.lack(without if document["settings"]["controls"] else say("left out in the file"))
                 continue
             above = f"\n{say('surely lower')}" if one["difference"]["above"] else ""
             cells.add(f"{number(one['score']['value'])}{above}")
@@ -129,7 +130,11 @@ def _probe(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> list
                 cells.lack(say("the model has one layer"))
             continue
         cells.add(_value(mix["centre_of_gravity"], 1, 2))
-        cells.add(_value(added and added["expected_layer"], 1, 2))
+        expected = added and added["expected_layer"]
+        if expected and expected["value"] is not None:
+            cells.add(_value(expected, 1, 2))
+        else:
+            cells.lack(say("no layer adds anything") if added else say("left out in the file"))
         cells.add(_value(mix["divergence"], 1, 3))
     _lacking(cells, study, names, "micro-F1", say)
     counts = next((probe_of(one)["counts"] for one in study["documents"].values()), None)
@@ -158,7 +163,7 @@ def _senses(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> Sec
         say(
             "Every use of a word gets the sense of the use nearest to it, those in the same text left out; the "
             "layer is chosen without the uses it is judged on. A model that does not look at the context has "
-            "one vector for all uses: it cannot pass the share of the most frequent sense, the dashed line."
+            "one vector for all uses: it cannot pass the share of the most frequent sense, the grey line."
         )
         if labelled
         else say("The uses have no labels: they are clustered, and the number of groups is suggested."),
@@ -208,8 +213,6 @@ def _sense_figures(
     merged: Mapping[str, Any], study: Mapping[str, Any], names: Sequence[str], say: Speaker
 ) -> tuple[Any, list[Part]]:
     """The accuracy of every run and word at its best layer, and the same as charts."""
-    from polyseme.report.senses_charts import layers_chart
-
     words = merged["words"]
     every = say("mean of the words")
     cells = Cells([say("Run"), every, say("Over the ceiling"), *(word["word"] for word in words)])
@@ -230,17 +233,29 @@ def _sense_figures(
             accuracy = entry["best"]["nearest"]["accuracy"]
             cells.add(_value(accuracy))
             rows.append({"run": run["name"], "label": entry["word"], **_percent(accuracy)})
-    marks = {every: 100 * merged["mean"]["ceiling"]["value"]}
+    ceiling = 100 * merged["mean"]["ceiling"]["value"]
+    by_layer = [
+        {"run": run["name"], "layer": one["layer"], **_percent(one["nearest"]["accuracy"])}
+        for run in merged["runs"]
+        for one in run["mean"]["layers"]
+    ]
+    marks = {every: ceiling}
     marks |= {word["word"]: 100 * word["ceiling"]["value"] for word in words}
     labels = [every, *(word["word"] for word in words)]
     said = say(
-        "Accuracy of the nearest neighbour at the best layer, with 95 % intervals; dashed: the static ceiling."
+        "Accuracy of the nearest neighbour at the best layer, with 95 % intervals; grey: the static ceiling."
     )
     charts: list[Part] = [
         Figure("senses", dots(rows, names, say("accuracy, %"), labels, marks), said, said),
         Figure(
             "senses-layers",
-            layers_chart(merged, say),
+            lines(
+                by_layer,
+                names,
+                ("layer", say("layer (0 = embeddings)")),
+                ("value", say("accuracy, %")),
+                rule=ceiling,
+            ),
             say("The same layer by layer, mean of the words."),
             say("Accuracy of the nearest neighbour by layer"),
         ),
@@ -300,7 +315,7 @@ def _pairs(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> Sect
     ]
     if rows:
         labels = [total, *(shown[name] for name in phenomena)]
-        said = say("Accuracy by phenomenon with 95 % intervals; dashed: chance.")
+        said = say("Accuracy by phenomenon with 95 % intervals; grey: chance.")
         chart = dots(rows, names, say("accuracy, %"), labels, dict.fromkeys(labels, 50.0))
         parts.append(Figure("pairs", chart, said, said))
     n = next((one["figures"]["pairs"] for one in documents.values()), 0)

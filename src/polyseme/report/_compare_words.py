@@ -27,6 +27,9 @@ CHINESE = {
     "there is nothing to count": "没有可统计的内容",
     "nothing was done": "没有做",
     "the model has one layer": "该模型只有一层",
+    "it has no weights": "该模型没有权重",
+    "left out in the file": "文件中未要求",
+    "no layer adds anything": "增加层数没有提升",
     # overview
     "Overview": "总览",
     "Model": "类型",
@@ -124,10 +127,10 @@ CHINESE = {
     "Layer 0 alone": "仅第 0 层",
     "Random encoder": "随机编码器",
     "Random labels": "随机标签",
-    "Most frequent label": "最常见标签",
+    "Most frequent": "最常见标签",
     "Centre of gravity": "重心",
     "Expected layer": "期望层",
-    "Divergence, nats": "散度（奈特）",
+    "Divergence": "散度（奈特）",
     "surely lower": "显著更低",
     "layers 0 to …": "第 0 层至第 … 层",
     "A small classifier learns to read a property of words or pairs of words from the frozen layers. The centre of "
@@ -154,15 +157,15 @@ CHINESE = {
     "always the most frequent sense": "总选最常见词义",
     "Every use of a word gets the sense of the use nearest to it, those in the same text left out; the layer is "
     "chosen without the uses it is judged on. A model that does not look at the context has one vector for all "
-    "uses: it cannot pass the share of the most frequent sense, the dashed line.": (
+    "uses: it cannot pass the share of the most frequent sense, the grey line.": (
         "每个用例取与其最近的用例（同一文本除外）的词义；选层时不使用被评测的用例。"
-        "不看上下文的模型对所有用例只有一个向量，因此不可能超过最常见词义的占比，即虚线。"
+        "不看上下文的模型对所有用例只有一个向量，因此不可能超过最常见词义的占比，即灰线。"
     ),
     "The uses have no labels: they are clustered, and the number of groups is suggested.": (
         "用例没有标注：对其聚类，并给出建议的组数。"
     ),
-    "Accuracy of the nearest neighbour at the best layer, with 95 % intervals; dashed: the static ceiling.": (
-        "最佳层的最近邻准确率与 95% 置信区间；虚线为静态表示的上限。"
+    "Accuracy of the nearest neighbour at the best layer, with 95 % intervals; grey: the static ceiling.": (
+        "最佳层的最近邻准确率与 95% 置信区间；灰线为静态表示的上限。"
     ),
     "The same layer by layer, mean of the words.": "同上，逐层，各词平均。",
     "Accuracy of the nearest neighbour by layer": "各层最近邻准确率",
@@ -183,8 +186,8 @@ CHINESE = {
         "两个文本只有一处不同：模型在多少对中认为好的文本概率更高？相等计半分，随机水平为 50。"
         "解码器给出对数似然，遮盖模型给出伪对数似然（词内从左到右），ELMo 为两个方向之和。"
     ),
-    "Accuracy by phenomenon with 95 % intervals; dashed: chance.": (
-        "各语言现象的准确率与 95% 置信区间；虚线为随机水平。"
+    "Accuracy by phenomenon with 95 % intervals; grey: chance.": (
+        "各语言现象的准确率与 95% 置信区间；灰线为随机水平。"
     ),
     "{n} pairs; intervals draw the pairs of each paradigm again. The difference from the best is tested on the same "
     "pairs; p is the larger one of bootstrap and randomisation, after Holm's correction; * p < 0.05.": (

@@ -262,7 +262,7 @@ h3{font-size:1.05rem;margin:1.6em 0 .4em}
 p{max-width:46em;margin:.6em 0}
 .lead{font-size:1.1rem;color:var(--soft)}
 .caption,figcaption{color:var(--soft);font-size:.9rem;max-width:52em;margin:.3em 0 1.2em}
-figure{display:inline-block;vertical-align:top;max-width:100%;margin:1em 24px 1em 0}
+figure{display:inline-block;vertical-align:top;max-width:calc(100% - 24px);margin:1em 24px 1em 0}
 figcaption{width:0;min-width:100%}
 .wide{overflow-x:auto;max-width:100%}
 table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums;margin:.6em 0}
@@ -279,7 +279,8 @@ font-size:.85rem}
 nav ul{list-style:none;padding:0;margin:1em 0;display:flex;flex-wrap:wrap;gap:6px 18px}
 a{color:var(--link)}
 footer{margin-top:48px;color:var(--soft);font-size:.85rem}
-@media (max-width:600px){main{padding:14px 12px 48px}h1{font-size:1.5rem}th,td{padding:4px 8px}}
+@media (max-width:600px){main{padding:14px 12px 48px}h1{font-size:1.5rem}th,td{padding:4px 8px}
+figure{display:block;max-width:100%;margin-right:0}}
 """
 
 _PAGE = """<!doctype html>
