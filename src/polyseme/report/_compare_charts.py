@@ -227,7 +227,10 @@ def mixes(
         )
         layers = list(range(depth - 1, -1, -1))
         down = alt.Y(
-            "layer:O", scale=alt.Scale(domain=layers), title=None if panels else axis, axis=alt.Axis(**labels)
+            "layer:O",
+            scale=alt.Scale(domain=layers),
+            title=None if panels else axis,
+            axis=alt.Axis(titlePadding=14, **labels),
         )
         shade = alt.Color(
             "weight:Q",
