@@ -100,7 +100,8 @@ def test_the_best_layer_is_chosen_without_the_fold_it_is_reported_on() -> None:
     vectors, gold, fold = example()
     random = np.random.default_rng(5)
     noise = [unit(random.normal(size=vectors.shape)) for _ in range(3)]
-    layers = [judge(layer, gold, fold)["nearest"] for layer in (*noise, vectors)]
+    clear = unit(random.normal(size=vectors.shape) + 5 * np.eye(3, 5)[gold])
+    layers = [judge(layer, gold, fold)["nearest"] for layer in (*noise, clear)]
     predicted, places = chosen_layers(layers, fold)
     assert places.tolist() == [3] * 6
     assert predicted.tolist() == layers[3].predicted.tolist()
