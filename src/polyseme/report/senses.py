@@ -63,7 +63,8 @@ def _labelled(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Se
                 f"{prefix}senses_runs",
                 best_chart(document, say),
                 say(
-                    "Accuracy at the best layer, with 95 % intervals; dashed: always the most frequent sense."
+                    "Accuracy at the best layer, with 95 % intervals; dashed: always the most frequent sense. "
+                    "Each chart has its own scale."
                 ),
                 say("Accuracy of every run at its best layer"),
             )

@@ -116,14 +116,17 @@ def _lines(
     beside = {name: 0.1 * (place - (len(only) - 1) / 2) for place, name in enumerate(only)}
     rows = [row | {"at": row["layer"] + beside.get(row["run"], 0.0)} for row in rows]
     base = alt.Chart(data(rows)).encode(x=x, tooltip=tooltip)
-    plain = alt.Color("run:N", scale=scale, legend=None)
     band = (
-        base.transform_filter("!datum.only").mark_area(opacity=0.15).encode(y=y_low, y2="high:Q", color=plain)
+        base.transform_filter("!datum.only")
+        .mark_area(opacity=0.15)
+        .encode(y=y_low, y2="high:Q", color=colour)
     )
     bar = (
-        base.transform_filter("datum.only").mark_rule(strokeWidth=2).encode(y=y_low, y2="high:Q", color=plain)
+        base.transform_filter("datum.only")
+        .mark_rule(strokeWidth=2)
+        .encode(y=y_low, y2="high:Q", color=colour)
     )
-    line = base.transform_filter("!datum.only").mark_line(strokeWidth=2.2).encode(y=y, color=plain)
+    line = base.transform_filter("!datum.only").mark_line(strokeWidth=2.2).encode(y=y, color=colour)
     points = base.mark_point(filled=True, size=55, opacity=1).encode(y=y, color=colour, shape=shape)
     words = say("always the most frequent sense: {value}", value=f"{ceiling:.3f}")
     mark = alt.Chart(data([{"value": ceiling, "at": layers[-1] + 0.3, "words": words}]))
@@ -159,15 +162,16 @@ def best_chart(document: Mapping[str, Any], say: Speaker) -> Any:
             rows.append(
                 {"word": word, "run": run["name"], **{k: round(one[k], 5) for k in ("value", "low", "high")}}
             )
-    floor = max(0.0, min(row["low"] for row in rows + [{"low": r["value"]} for r in rules]) - 0.03)
-    scale = alt.Scale(domain=[floor, 1.0], nice=False)
     charts = []
-    for word, _ in places:
-        base = alt.Chart(data([row for row in rows if row["word"] == word])).encode(
+    for word, ceiling in places:
+        own = [row for row in rows if row["word"] == word]
+        floor = max(0.0, min(ceiling, *(row["low"] for row in own)) - 0.02)
+        scale = alt.Scale(domain=[floor, 1.0], nice=False)
+        base = alt.Chart(data(own)).encode(
             y=alt.Y("run:N", sort=names, title=None, axis=alt.Axis(labelLimit=200, **_AXIS)),
             tooltip=["run:N", *(alt.Tooltip(f"{k}:Q", format=".3f") for k in ("value", "low", "high"))],
         )
-        across = alt.Axis(format=".2f", tickCount=5, **_AXIS)
+        across = alt.Axis(format=".2f", tickCount=4, **_AXIS)
         x, low = (alt.X(f"{name}:Q", scale=scale, title=None, axis=across) for name in ("value", "low"))
         rule = (
             alt.Chart(data([one for one in rules if one["word"] == word]))
@@ -266,24 +270,30 @@ def _panel(
         scale = alt.Scale(domain=[middle - half, middle + half], nice=False, zero=False)
         return {"shorthand": f"{name}{number}:Q", "scale": scale, "axis": None}
 
+    x, y = alt.X(**axis("x", xs)), alt.Y(**axis("y", ys))
+    tooltip = [alt.Tooltip("context:N", title=" "), alt.Tooltip("sense:N", title=" ")]
     shown = [COLOURS[i] if i < len(COLOURS) else "#999999" for i in range(len(labels))]
     shapes = [SHAPES[i % len(SHAPES)] for i in range(len(labels))]
     legend = alt.Legend(**_LEGEND)
-    points = (
-        (alt.Chart(data(rows)) if rows is not None else alt.Chart())
-        .mark_point(filled=True, size=34 if size > 300 else 24, opacity=0.72, strokeWidth=0)
-        .encode(
-            x=alt.X(**axis("x", xs)),
-            y=alt.Y(**axis("y", ys)),
-            color=alt.Color(
-                "sense:N", sort=list(labels), legend=legend, scale=alt.Scale(domain=labels, range=shown)
-            ),
-            shape=alt.Shape(
-                "sense:N", sort=list(labels), legend=legend, scale=alt.Scale(domain=labels, range=shapes)
-            ),
-            tooltip=[alt.Tooltip("context:N", title=" "), alt.Tooltip("sense:N", title=" ")],
-        )
+    colour = alt.Color(
+        "sense:N", sort=list(labels), legend=legend, scale=alt.Scale(domain=labels, range=shown)
     )
+    shape = alt.Shape(
+        "sense:N", sort=list(labels), legend=legend, scale=alt.Scale(domain=labels, range=shapes)
+    )
+    base = alt.Chart(data(rows)) if rows is not None else alt.Chart()
+    mark: dict[str, Any] = {
+        "filled": True,
+        "size": 34 if size > 300 else 24,
+        "opacity": 0.72,
+        "strokeWidth": 0,
+    }
+    points = base.mark_point(**mark).encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip)
+    if layer["dots"] == 1:  # whatever the senses are, there is one place for all of them
+        dot = alt.Chart(data([{f"x{number}": xs[0], f"y{number}": ys[0]}])).encode(x=x, y=y)
+        points = alt.layer(
+            points, dot.mark_point(filled=True, size=260, color=_GREY, opacity=1, tooltip=None)
+        )
     return points.properties(
         width=size,
         height=size,

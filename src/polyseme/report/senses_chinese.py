@@ -13,8 +13,9 @@ CHINESE = {
     "cosine of their vectors. What is called the best layer was chosen without the uses that it is reported on.": (
         "每个用例取其他文本中与它最近（向量余弦最大）的用例的义项。“最佳层”的选择没有用到报告成绩的那些用例。"
     ),
-    "Accuracy at the best layer, with 95 % intervals; dashed: always the most frequent sense.": (
-        "最佳层的准确率和 95 % 区间；虚线：总是猜最常见的义项。"
+    "Accuracy at the best layer, with 95 % intervals; dashed: always the most frequent sense. "
+    "Each chart has its own scale.": (
+        "最佳层的准确率和 95 % 区间；虚线：总是猜最常见的义项。每幅图有自己的刻度。"
     ),
     "Accuracy of every run at its best layer": "各运行在最佳层的准确率",
     "Accuracy by layer, {what}; bands and bars are 95 % intervals.": "各层准确率，{what}；色带和竖线是 95 % 区间。",
