@@ -57,6 +57,9 @@ CHINESE = {
     "silhouette": "轮廓系数",
     "{run}: means over the words, by cross-validation.": "{run}：各词平均，交叉验证。",
     "two principal components": "前两个主成分",
+    "the axes that part the senses best, learned from one half of the uses and drawn with the other": (
+        "最能分开义项的轴，由一半用例学得，画出另一半"
+    ),
     "{word}: {how}.": "{word}：{how}。",
     "{n} of {uses} uses are drawn, chosen by hash.": "共 {uses} 个用例，按散列选画 {n} 个。",
     "The uses have no labels: they are clustered by their vectors. The number of groups is a suggestion: the "

@@ -53,7 +53,14 @@ def plain(text: str) -> str:
 
 
 def read_words(
-    uses: Sequence[Use], labelled: bool, folds: int, resamples: int, seed: int, most: int, notes: list[str]
+    uses: Sequence[Use],
+    labelled: bool,
+    folds: int,
+    resamples: int,
+    seed: int,
+    most: int,
+    halved: bool,
+    notes: list[str],
 ) -> list[Word]:
     """The words of some uses, those left out that have too few; these are told in `notes`.
 
@@ -62,6 +69,7 @@ def read_words(
         labelled: which of the two.
         folds, resamples, seed: see `senses`.
         most: uses of a word that are drawn.
+        halved: draw only uses of every other fold, so that a map can be learned from the rest.
         notes: receives what a person should know.
     Raises:  CorpusError: no word is left.
     """
@@ -78,7 +86,7 @@ def read_words(
         elif not labelled and len(some) < LEAST:
             notes.append(f"{word}: {len(some)} uses are too few to cluster: left out")
         elif labelled:
-            found.append(_labelled(word, some, folds, resamples, seed, most))
+            found.append(_labelled(word, some, folds, resamples, seed, most, halved))
         else:
             if len(some) > CLUSTERED:
                 notes.append(f"{word}: {CLUSTERED:,} of {len(some):,} uses are clustered, drawn by hash")
@@ -95,10 +103,14 @@ def read_words(
 
 
 def _shown(
-    word: str, uses: list[Use], most: int, senses: Mapping[str, int]
+    word: str,
+    uses: list[Use],
+    most: int,
+    senses: Mapping[str, int],
+    among: npt.NDArray[np.bool_] | None = None,
 ) -> tuple[list[int], dict[str, Any]]:
     """Which uses are drawn, and the word's part of the document."""
-    shown = drawn(uses, most)
+    shown = drawn(uses, most, among)
     points = []
     for i in shown:
         point: dict[str, Any] = {"id": uses[i].id, **snippet(uses[i])}
@@ -113,14 +125,16 @@ def _forms(uses: Sequence[Use]) -> IntArray:
     return np.unique([use.form for use in uses], return_inverse=True)[1].astype(np.int64)
 
 
-def _labelled(word: str, uses: list[Use], folds: int, resamples: int, seed: int, most: int) -> Word:
+def _labelled(
+    word: str, uses: list[Use], folds: int, resamples: int, seed: int, most: int, halved: bool
+) -> Word:
     counted = Counter(use.sense or "" for use in uses)
     names = sorted(counted, key=lambda name: (-counted[name], name))
     number = {name: place for place, name in enumerate(names)}
     gold = np.array([number[use.sense or ""] for use in uses], np.int64)
     fold = folds_of([plain(use.text) for use in uses], gold, folds, seed)
     forms = _forms(uses)
-    shown, document = _shown(word, uses, most, number)
+    shown, document = _shown(word, uses, most, number, fold % 2 == 0 if halved else None)
     draws = Uses(gold, len(names), resamples, seed, f"uses of {word}")
     ceiling = draws.figures(np.zeros_like(gold))
     document |= {
