@@ -79,6 +79,6 @@ CHINESE = {
     "always the most frequent sense: {value}": "总是最常见的义项：{value}",
     "group {n} ({uses})": "第 {n} 组（{uses}）",
     "one dot: all uses have the same vector": "一个点：所有用例的向量相同",
-    "{n} dots: one for each form of the word": "{n} 个点：每种词形一个",
+    "{n} dots, whatever stands around them": "{n} 个点，与上下文无关",
     "nearest neighbour {value}": "最近邻 {value}",
 }

@@ -31,7 +31,6 @@ class Word:
 
     word: str
     uses: list[Use]
-    forms: IntArray
     shown: list[int]
     document: dict[str, Any]
     # of labelled uses
@@ -92,7 +91,7 @@ def read_words(
                 notes.append(f"{word}: {CLUSTERED:,} of {len(some):,} uses are clustered, drawn by hash")
                 some = [some[i] for i in drawn(some, CLUSTERED)]
             none = np.zeros(len(some), np.int64)
-            found.append(Word(word, some, _forms(some), *_shown(word, some, most, {}), gold=none, fold=none))
+            found.append(Word(word, some, *_shown(word, some, most, {}), gold=none, fold=none))
     if not found:
         raise CorpusError(
             "no word has uses enough",
@@ -121,10 +120,6 @@ def _shown(
     return shown, {"word": word, "uses": len(uses), "forms": forms, "drawn": points}
 
 
-def _forms(uses: Sequence[Use]) -> IntArray:
-    return np.unique([use.form for use in uses], return_inverse=True)[1].astype(np.int64)
-
-
 def _labelled(
     word: str, uses: list[Use], folds: int, resamples: int, seed: int, most: int, halved: bool
 ) -> Word:
@@ -133,7 +128,7 @@ def _labelled(
     number = {name: place for place, name in enumerate(names)}
     gold = np.array([number[use.sense or ""] for use in uses], np.int64)
     fold = folds_of([plain(use.text) for use in uses], gold, folds, seed)
-    forms = _forms(uses)
+    forms = np.unique([use.form for use in uses], return_inverse=True)[1].astype(np.int64)
     shown, document = _shown(word, uses, most, number, fold % 2 == 0 if halved else None)
     draws = Uses(gold, len(names), resamples, seed, f"uses of {word}")
     ceiling = draws.figures(np.zeros_like(gold))
@@ -152,4 +147,4 @@ def _labelled(
     split = is_test.any() and len({plain(use.text) for use in uses if use.part == "train"}) > 1
     stream = f"test uses of {word}"
     test = Uses(gold[is_test], len(names), resamples, seed, stream) if split else None
-    return Word(word, uses, forms, shown, document, gold, fold, draws, ceiling["accuracy"], by_form, test)
+    return Word(word, uses, shown, document, gold, fold, draws, ceiling["accuracy"], by_form, test)

@@ -182,7 +182,7 @@ class _Study:
             found = Layered(
                 numbers,
                 [unit(layer) for layer in read.vectors],
-                [dots(layer, word.forms) for layer in read.vectors],
+                [dots(layer, read.tokens) for layer in read.vectors],
             )
             self.reporter.stage("comparing uses", len(entries), len(words), word.word)
             if self.labelled:
@@ -218,7 +218,7 @@ class _Study:
         layers: list[dict[str, Any]] = []
         last: Suggestion | None = None
         for number, vectors, kinds in zip(found.layers, found.vectors, found.dots, strict=True):
-            # dots of forms are no senses: where context moves nothing, there is one group
+            # dots of tokens are no senses: where context moves nothing, there is one group
             last = suggest(vectors if kinds is None else np.zeros_like(vectors), self.seed)
             layers.append(
                 {

@@ -302,6 +302,14 @@ def test_one_cloud_is_one_group(spread: float) -> None:
     assert max(one["silhouette"] for one in found.table) > 0.02  # which alone would have said two or more
 
 
+def test_points_that_are_few_make_no_more_groups_than_there_are() -> None:
+    random = np.random.default_rng(0)
+    few = unit(random.normal(size=(3, 8)))[np.arange(60) % 3]
+    found = suggest(few, 0)
+    assert found.groups <= 3
+    assert np.bincount(found.assigned, minlength=found.groups).min() > 0
+
+
 def test_nothing_is_suggested_of_equal_vectors_or_too_few() -> None:
     assert suggest(unit(np.ones((50, 4))), 0).groups == 1
     assert suggest(unit(np.random.default_rng(0).normal(size=(6, 4))), 0).groups == 1
