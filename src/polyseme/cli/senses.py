@@ -25,7 +25,7 @@ def run(
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     limit: int | None = None,
     folds: int = 10,
-    map: Literal["pca", "umap"] = "pca",
+    map: Literal["pca", "umap", "lda"] = "pca",
     columns: list[str] | None = None,
     encoding: str = "auto",
     lang: Literal["en", "zh"] = "en",
@@ -47,7 +47,8 @@ def run(
         output: a folder for senses.json, senses.html and every chart as .svg and .png.
         limit: at most so many uses of each word, drawn by hash.
         folds: of the cross-validation.
-        map: pca, or umap where the package umap-learn is installed.
+        map: pca; umap where the package umap-learn is installed; lda: the axes that part the senses best, learned from
+            one half of the uses and drawn with the other.
         columns: OURS=THEIRS, repeatable or with commas: text=sentence,sense=gloss.
         encoding: auto, or a name such as utf-8 or gb18030.
         lang: language of the page's own words.

@@ -63,7 +63,8 @@ def _labelled(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Se
                 f"{prefix}senses_runs",
                 best_chart(document, say),
                 say(
-                    "Accuracy at the best layer, with 95 % intervals; dashed: always the most frequent sense."
+                    "Accuracy at the best layer, with 95 % intervals; dashed: always the most frequent sense. "
+                    "Each chart has its own scale."
                 ),
                 say("Accuracy of every run at its best layer"),
             )
@@ -218,9 +219,15 @@ def _layer_table(run: Mapping[str, Any], say: Speaker) -> Table:
 def _map_caption(document: Mapping[str, Any], place: int, say: Speaker) -> str:
     word = document["words"][place]
     method = document["runs"][0]["words"][place]["map"]["method"]
-    how = say("two principal components") if method == "pca" else "UMAP"
+    how = {
+        "pca": say("two principal components"),
+        "umap": "UMAP",
+        "lda": say(
+            "the axes that part the senses best, learned from one half of the uses and drawn with the other"
+        ),
+    }[method]
     caption = say("{word}: {how}.", word=word["word"], how=how)
-    if len(word["drawn"]) < word["uses"]:
+    if len(word["drawn"]) < word["uses"] and method != "lda":
         caption += " " + say(
             "{n} of {uses} uses are drawn, chosen by hash.",
             n=f"{len(word['drawn']):,}",

@@ -261,7 +261,7 @@ def _panel(
     if layer["dots"] == 1:
         half, more = 1.0, say("one dot: all uses have the same vector")
     elif layer["dots"] is not None:
-        more = say("{n} dots: one for each form of the word", n=layer["dots"])
+        more = say("{n} dots, whatever stands around them", n=layer["dots"])
     elif "nearest" in layer:
         more = say("nearest neighbour {value}", value=f"{layer['nearest']['accuracy']['value']:.3f}")
 

@@ -13,8 +13,9 @@ CHINESE = {
     "cosine of their vectors. What is called the best layer was chosen without the uses that it is reported on.": (
         "每个用例取其他文本中与它最近（向量余弦最大）的用例的义项。“最佳层”的选择没有用到报告成绩的那些用例。"
     ),
-    "Accuracy at the best layer, with 95 % intervals; dashed: always the most frequent sense.": (
-        "最佳层的准确率和 95 % 区间；虚线：总是猜最常见的义项。"
+    "Accuracy at the best layer, with 95 % intervals; dashed: always the most frequent sense. "
+    "Each chart has its own scale.": (
+        "最佳层的准确率和 95 % 区间；虚线：总是猜最常见的义项。每幅图有自己的刻度。"
     ),
     "Accuracy of every run at its best layer": "各运行在最佳层的准确率",
     "Accuracy by layer, {what}; bands and bars are 95 % intervals.": "各层准确率，{what}；色带和竖线是 95 % 区间。",
@@ -56,6 +57,9 @@ CHINESE = {
     "silhouette": "轮廓系数",
     "{run}: means over the words, by cross-validation.": "{run}：各词平均，交叉验证。",
     "two principal components": "前两个主成分",
+    "the axes that part the senses best, learned from one half of the uses and drawn with the other": (
+        "最能分开义项的轴，由一半用例学得，画出另一半"
+    ),
     "{word}: {how}.": "{word}：{how}。",
     "{n} of {uses} uses are drawn, chosen by hash.": "共 {uses} 个用例，按散列选画 {n} 个。",
     "The uses have no labels: they are clustered by their vectors. The number of groups is a suggestion: the "
@@ -75,6 +79,6 @@ CHINESE = {
     "always the most frequent sense: {value}": "总是最常见的义项：{value}",
     "group {n} ({uses})": "第 {n} 组（{uses}）",
     "one dot: all uses have the same vector": "一个点：所有用例的向量相同",
-    "{n} dots: one for each form of the word": "{n} 个点：每种词形一个",
+    "{n} dots, whatever stands around them": "{n} 个点，与上下文无关",
     "nearest neighbour {value}": "最近邻 {value}",
 }

@@ -3,15 +3,18 @@
     x_i = principal components of the vectors of length one;  k-means for k = 2 … K;  S_k = their mean silhouette
     z_k = (S_k - mean_b S_k,b) / deviation_b S_k,b,   b = 1 … B draws of N points from one normal distribution with the
           covariance of x
+    gap_k = S_k - mean_b S_k,b
 
 A silhouette alone cannot say "one": k-means cuts any cloud in two and finds a positive one. So the uses are compared
 with clouds of one piece that are as long and as wide. If max_k z_k is not above 95 % of the draws' own max_k z_k, the
-suggestion is 1; else it is the k, among those above it, with the largest S_k - mean_b S_k,b.
+suggestion is 1; else it is, among the k with z_k above it, the smallest that is no worse than the next one by more than
+the luck of the draws, gap_k ≥ gap_k' - deviation_k'.
 
 The groups are groups of contexts. They are senses where a word's contexts differ more between senses than within them.
 
 Source:  Liu, Hayes, Nobel and Marron (2008) for one normal distribution as the alternative; Tibshirani, Walther and
-Hastie (2001) for the comparison with reference data; Arthur and Vassilvitskii (2007) for the start of k-means.
+Hastie (2001) for the comparison with reference data and the rule of the smallest number; Arthur and Vassilvitskii
+(2007) for the start of k-means.
 Departures: silhouettes (Rousseeuw 1987) of squared distances, which are cosine distances but for the components left
 out, in place of the sum of squares.
 """
@@ -110,7 +113,10 @@ def suggest(vectors: npt.NDArray[np.floating], seed: int) -> Suggestion:
     spread = points.std(0)
     if n < LEAST or spread.max(initial=0.0) < 1e-6:
         return one
-    numbers = list(range(2, min(LARGEST, n // 4) + 1))
+    different = len(np.unique(np.round(points / spread.max(), 4), axis=0))
+    numbers = list(range(2, min(LARGEST, n // 4, different) + 1))
+    if not numbers:
+        return one
     fits = [k_means(points, k, Random(seed, "clusters of uses"), k) for k in numbers]
     seen = np.array(
         [_silhouette(points, assigned, k) for k, (assigned, _) in zip(numbers, fits, strict=True)]
@@ -131,7 +137,12 @@ def suggest(vectors: npt.NDArray[np.floating], seed: int) -> Suggestion:
     ]
     if z.max() <= threshold:
         return Suggestion(1, table, threshold, one.assigned, one.centres, points)
-    best = int(np.where(z > threshold, seen - middle, -np.inf).argmax())
+    passed = np.flatnonzero(z > threshold)
+    gap = seen - middle
+    after = [*passed[1:], passed[-1]]
+    best = next(
+        int(a) for a, b in zip(passed, after, strict=True) if a == b or gap[a] >= gap[b] - deviation[b]
+    )
     assigned, centres = fits[best]
     order = np.argsort(-np.bincount(assigned, minlength=numbers[best]), kind="stable")
     rank = np.argsort(order)

@@ -133,7 +133,8 @@ def _nearest(vectors: Float32, senses: IntArray, fold: IntArray) -> Predictions:
     def said(rows: npt.NDArray[np.bool_], hidden: npt.NDArray[np.bool_]) -> IntArray:
         near = np.where(hidden, -np.inf, best[rows])
         counts = near >= near.max(1, keepdims=True) - TIE
-        return np.einsum("nk,nks->ns", counts & ~hidden, votes[rows]).argmax(1).astype(np.int64)
+        votes_of_all = np.einsum("nk,nks->ns", counts & ~hidden, votes[rows])
+        return np.asarray(votes_of_all.argmax(1), np.int64)
 
     predicted = said(np.ones(n, bool), own)
     inner = np.full(k, np.nan)
@@ -252,4 +253,5 @@ def silhouettes(vectors: Float32, groups: IntArray) -> FloatArray:
     b = others.min(1)
     most = np.maximum(a, b)
     known = (own > 1) & np.isfinite(b) & (most > TIE)
-    return np.divide(b - a, most, out=np.zeros(len(vectors)), where=known)
+    found: FloatArray = np.divide(b - a, most, out=np.zeros(len(vectors)), where=known)
+    return found

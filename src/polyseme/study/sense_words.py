@@ -31,7 +31,6 @@ class Word:
 
     word: str
     uses: list[Use]
-    forms: IntArray
     shown: list[int]
     document: dict[str, Any]
     # of labelled uses
@@ -53,7 +52,14 @@ def plain(text: str) -> str:
 
 
 def read_words(
-    uses: Sequence[Use], labelled: bool, folds: int, resamples: int, seed: int, most: int, notes: list[str]
+    uses: Sequence[Use],
+    labelled: bool,
+    folds: int,
+    resamples: int,
+    seed: int,
+    most: int,
+    halved: bool,
+    notes: list[str],
 ) -> list[Word]:
     """The words of some uses, those left out that have too few; these are told in `notes`.
 
@@ -62,6 +68,7 @@ def read_words(
         labelled: which of the two.
         folds, resamples, seed: see `senses`.
         most: uses of a word that are drawn.
+        halved: draw only uses of every other fold, so that a map can be learned from the rest.
         notes: receives what a person should know.
     Raises:  CorpusError: no word is left.
     """
@@ -78,13 +85,13 @@ def read_words(
         elif not labelled and len(some) < LEAST:
             notes.append(f"{word}: {len(some)} uses are too few to cluster: left out")
         elif labelled:
-            found.append(_labelled(word, some, folds, resamples, seed, most))
+            found.append(_labelled(word, some, folds, resamples, seed, most, halved))
         else:
             if len(some) > CLUSTERED:
                 notes.append(f"{word}: {CLUSTERED:,} of {len(some):,} uses are clustered, drawn by hash")
                 some = [some[i] for i in drawn(some, CLUSTERED)]
             none = np.zeros(len(some), np.int64)
-            found.append(Word(word, some, _forms(some), *_shown(word, some, most, {}), gold=none, fold=none))
+            found.append(Word(word, some, *_shown(word, some, most, {}), gold=none, fold=none))
     if not found:
         raise CorpusError(
             "no word has uses enough",
@@ -95,10 +102,14 @@ def read_words(
 
 
 def _shown(
-    word: str, uses: list[Use], most: int, senses: Mapping[str, int]
+    word: str,
+    uses: list[Use],
+    most: int,
+    senses: Mapping[str, int],
+    among: npt.NDArray[np.bool_] | None = None,
 ) -> tuple[list[int], dict[str, Any]]:
     """Which uses are drawn, and the word's part of the document."""
-    shown = drawn(uses, most)
+    shown = drawn(uses, most, among)
     points = []
     for i in shown:
         point: dict[str, Any] = {"id": uses[i].id, **snippet(uses[i])}
@@ -109,18 +120,16 @@ def _shown(
     return shown, {"word": word, "uses": len(uses), "forms": forms, "drawn": points}
 
 
-def _forms(uses: Sequence[Use]) -> IntArray:
-    return np.unique([use.form for use in uses], return_inverse=True)[1].astype(np.int64)
-
-
-def _labelled(word: str, uses: list[Use], folds: int, resamples: int, seed: int, most: int) -> Word:
+def _labelled(
+    word: str, uses: list[Use], folds: int, resamples: int, seed: int, most: int, halved: bool
+) -> Word:
     counted = Counter(use.sense or "" for use in uses)
     names = sorted(counted, key=lambda name: (-counted[name], name))
     number = {name: place for place, name in enumerate(names)}
     gold = np.array([number[use.sense or ""] for use in uses], np.int64)
     fold = folds_of([plain(use.text) for use in uses], gold, folds, seed)
-    forms = _forms(uses)
-    shown, document = _shown(word, uses, most, number)
+    forms = np.unique([use.form for use in uses], return_inverse=True)[1].astype(np.int64)
+    shown, document = _shown(word, uses, most, number, fold % 2 == 0 if halved else None)
     draws = Uses(gold, len(names), resamples, seed, f"uses of {word}")
     ceiling = draws.figures(np.zeros_like(gold))
     document |= {
@@ -138,4 +147,4 @@ def _labelled(word: str, uses: list[Use], folds: int, resamples: int, seed: int,
     split = is_test.any() and len({plain(use.text) for use in uses if use.part == "train"}) > 1
     stream = f"test uses of {word}"
     test = Uses(gold[is_test], len(names), resamples, seed, stream) if split else None
-    return Word(word, uses, forms, shown, document, gold, fold, draws, ceiling["accuracy"], by_form, test)
+    return Word(word, uses, shown, document, gold, fold, draws, ceiling["accuracy"], by_form, test)

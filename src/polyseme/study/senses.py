@@ -101,8 +101,9 @@ def senses(
         uses: what `read_uses` gives: all with a sense, or none.
         layers: a number, several, or "all"; None = all of labelled uses, the last one of unlabelled ones.
         folds: of the cross-validation; fewer where there are fewer texts.
-        map: "pca", or "umap" where the package umap-learn is installed; of labelled uses, the layer with the highest
-            nearest-neighbour accuracy is drawn, of unlabelled ones the last that was asked for.
+        map: "pca", "umap" where the package umap-learn is installed, or "lda", axes that part the senses; of labelled
+            uses, the layer with the highest nearest-neighbour accuracy is drawn, of unlabelled ones the last that was
+            asked for.
         resamples: draws of the intervals.
         seed: of folds, draws and clusters.
         reporter: told how far it is.
@@ -116,13 +117,13 @@ def senses(
     """
     reporter = reporter or NullReporter()
     several: list[Run] = [runs] if isinstance(runs, Loaded | Path | str) else list(runs)
-    check_map(map)
+    labelled = _is_labelled(several, uses)
+    check_map(map, labelled)
     if folds < 2:
         raise ConfigError("too few folds", got=folds, expected="at least 2")
-    labelled = _is_labelled(several, uses)
     notes: list[str] = []
     most = min(POINTS, max(_FEWEST_POINTS, ALL_POINTS // (len(several) * len({use.word for use in uses}))))
-    words = read_words(uses, labelled, folds, resamples, seed, most, notes)
+    words = read_words(uses, labelled, folds, resamples, seed, most, map == "lda", notes)
     asked: Layers = layers if layers is not None else "all" if labelled else -1
     study = _Study(labelled, asked, map, seed, reporter)
     found = [study.run(run, words) for run in several]
@@ -172,7 +173,8 @@ class _Study:
         started = time.perf_counter()
         loaded = run if isinstance(run, Loaded) else load(run)
         numbers: tuple[int, ...] = ()
-        entries, scored = [], []
+        entries: list[dict[str, Any]] = []
+        scored: list[Scored] = []
         without = cut = 0
         for word in words:
             read = use_vectors(loaded, word.uses, self.layers, self.reporter)
@@ -180,7 +182,7 @@ class _Study:
             found = Layered(
                 numbers,
                 [unit(layer) for layer in read.vectors],
-                [dots(layer, word.forms) for layer in read.vectors],
+                [dots(layer, read.tokens) for layer in read.vectors],
             )
             self.reporter.stage("comparing uses", len(entries), len(words), word.word)
             if self.labelled:
@@ -216,7 +218,7 @@ class _Study:
         layers: list[dict[str, Any]] = []
         last: Suggestion | None = None
         for number, vectors, kinds in zip(found.layers, found.vectors, found.dots, strict=True):
-            # dots of forms are no senses: where context moves nothing, there is one group
+            # dots of tokens are no senses: where context moves nothing, there is one group
             last = suggest(vectors if kinds is None else np.zeros_like(vectors), self.seed)
             layers.append(
                 {
@@ -255,7 +257,7 @@ class _Study:
         return groups
 
     def _map(self, word: Word, found: Layered, place: int) -> dict[str, Any]:
-        points = use_map(found.vectors[place], self.map, self.seed)
+        points = use_map(found.vectors[place], self.map, self.seed, word.gold, word.fold % 2 == 1)
         for axis in ("x", "y"):
             points[axis] = [points[axis][i] for i in word.shown]
         return {"layer": found.layers[place], **points}

@@ -41,14 +41,16 @@ class UseVectors:
     Args:
         layers: their numbers; 0 is the embedding layer.
         vectors: in the order of the uses; zeros where no token overlaps a use.
+        tokens: which uses have the same tokens, as numbers.
         without: uses that no token overlaps.
         cut: uses whose text was cut to a window.
 
-    Shapes:  vectors: (L, N, hidden_size) float32
+    Shapes:  vectors: (L, N, hidden_size) float32.  tokens: (N,)
     """
 
     layers: tuple[int, ...]
     vectors: FloatArray
+    tokens: IntArray
     without: int
     cut: int
 
@@ -61,6 +63,12 @@ class _Window(NamedTuple):
     first: int
     end: int
     cut: bool
+
+    @property
+    def spelling(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
+        """The use's tokens; of encoders that read letters, the words that they are, too."""
+        inside = slice(self.first, self.end)
+        return tuple(self.ids[inside]), tuple(self.words[inside])
 
 
 @torch.inference_mode()
@@ -83,9 +91,11 @@ def use_vectors(
     windows = _windows(loaded, uses)
     without = sum(window.first == window.end for window in windows)
     cut = sum(window.cut for window in windows)
+    kinds: dict[object, int] = {}
+    tokens = np.array([kinds.setdefault(window.spelling, len(kinds)) for window in windows], np.int64)
     if hasattr(loaded.encoder, "active"):
         vectors = _sparse(loaded, windows)[None].repeat(len(numbers), 0)
-        return UseVectors(numbers, vectors, without, cut)
+        return UseVectors(numbers, vectors, tokens, without, cut)
     room = len(loaded.tokenizer.prefix_ids) + len(loaded.tokenizer.suffix_ids)
     last = int(loaded.encoder.config.num_hidden_layers)
     vectors = np.zeros((len(numbers), len(uses), int(loaded.encoder.config.hidden_size)), np.float32)
@@ -99,7 +109,7 @@ def use_vectors(
             vectors[place, some] = _means(hidden, chosen, loaded.lead)
         done += len(some)
         reporter.stage("reading uses", done, len(uses))
-    return UseVectors(numbers, vectors, without, cut)
+    return UseVectors(numbers, vectors, tokens, without, cut)
 
 
 def _means(hidden: Tensor, windows: Sequence[_Window], lead: int) -> FloatArray:
@@ -160,21 +170,21 @@ def unit(vectors: npt.NDArray[np.floating]) -> FloatArray:
     return scaled
 
 
-def dots(vectors: FloatArray, forms: IntArray) -> int | None:
-    """How many different vectors some uses have, if the vector depends on nothing but the form of the word.
+def dots(vectors: FloatArray, tokens: IntArray) -> int | None:
+    """How many different vectors some uses have, if the vector depends on nothing but the use's own tokens.
 
-    A static representation has one dot for each form of a word (bank, Bank, banks), whatever stands around it. None:
-    context moves the vectors, or no form occurs twice, so that nothing can be told.
+    A static representation has one dot for each way a word is written and tokenized (bank, Bank, 苹果 in 苹果公司),
+    whatever stands around it. None: context moves the vectors, or no two uses have the same tokens, so that nothing can
+    be told.
 
-    Shapes:  vectors: (N, D).  forms: (N,) which form each use has, 0 …
+    Shapes:  vectors: (N, D).  tokens: (N,) which uses have the same, 0 …
     """
-    _, first, form = np.unique(forms, return_index=True, return_inverse=True)
-    own = vectors[first][form]
-    if not _same(vectors, own).all() or (len(first) == len(forms) and len(forms) > 1):
+    _, first, kind = np.unique(tokens, return_index=True, return_inverse=True)
+    if not _same(vectors, vectors[first][kind]).all() or (len(first) == len(tokens) and len(tokens) > 1):
         return 1 if len(vectors) and _same(vectors, vectors[:1]).all() else None
     kinds: list[FloatArray] = []
     for vector in vectors[first]:
-        if not any(_same(vector[None], kind[None])[0] for kind in kinds):
+        if not any(_same(vector[None], one[None])[0] for one in kinds):
             kinds.append(vector)
     return len(kinds)
 

@@ -16,7 +16,7 @@ from polyseme.infer.load import Loaded
 from polyseme.study.drawn import Uses, mean
 from polyseme.study.intervals import wilson
 from polyseme.study.sense_clusters import components, distinctive, k_means, suggest
-from polyseme.study.sense_map import check_map, drawn, snippet
+from polyseme.study.sense_map import check_map, drawn, snippet, use_map
 from polyseme.study.sense_scores import chosen_layers, folds_of, judge, majority, silhouettes, transfer
 from polyseme.study.senses import senses
 from polyseme.study.uses import dots, unit, use_vectors
@@ -100,7 +100,8 @@ def test_the_best_layer_is_chosen_without_the_fold_it_is_reported_on() -> None:
     vectors, gold, fold = example()
     random = np.random.default_rng(5)
     noise = [unit(random.normal(size=vectors.shape)) for _ in range(3)]
-    layers = [judge(layer, gold, fold)["nearest"] for layer in (*noise, vectors)]
+    clear = unit(random.normal(size=vectors.shape) + 5 * np.eye(3, 5)[gold])
+    layers = [judge(layer, gold, fold)["nearest"] for layer in (*noise, clear)]
     predicted, places = chosen_layers(layers, fold)
     assert places.tolist() == [3] * 6
     assert predicted.tolist() == layers[3].predicted.tolist()
@@ -301,6 +302,14 @@ def test_one_cloud_is_one_group(spread: float) -> None:
     assert max(one["silhouette"] for one in found.table) > 0.02  # which alone would have said two or more
 
 
+def test_points_that_are_few_make_no_more_groups_than_there_are() -> None:
+    random = np.random.default_rng(0)
+    few = unit(random.normal(size=(3, 8)))[np.arange(60) % 3]
+    found = suggest(few, 0)
+    assert found.groups <= 3
+    assert np.bincount(found.assigned, minlength=found.groups).min() > 0
+
+
 def test_nothing_is_suggested_of_equal_vectors_or_too_few() -> None:
     assert suggest(unit(np.ones((50, 4))), 0).groups == 1
     assert suggest(unit(np.random.default_rng(0).normal(size=(6, 4))), 0).groups == 1
@@ -364,6 +373,32 @@ def test_what_cannot_be_answered_is_refused(tmp_path: Path) -> None:
         senses(loaded, uses, folds=1)
     with pytest.raises(ConfigError, match="no such map"):
         check_map("tsne")
+
+
+def test_axes_that_part_senses_are_learned_from_other_uses_than_those_drawn(tmp_path: Path) -> None:
+    """Labels without meaning are parted on the uses the axes were learned from, and not on the others."""
+    random = np.random.default_rng(0)
+    gold = np.arange(400) % 2
+    fit = random.random(400) < 0.5
+    noise = random.normal(size=(400, 150))
+
+    def apart(points: dict[str, Any], some: Any) -> float:
+        x = np.array(points["x"])[some]
+        return float(abs(x[gold[some] == 1].mean() - x[gold[some] == 0].mean()) / x.std())
+
+    found = use_map(unit(noise), "lda", 0, gold, fit)
+    assert found["method"] == "lda"
+    assert apart(found, fit) > 1.0
+    assert apart(found, ~fit) < 0.4
+    meant = noise.copy()
+    meant[:, 7] += 3 * gold
+    assert apart(use_map(unit(meant), "lda", 0, gold, fit), ~fit) > 1.0
+    assert set(use_map(unit(np.ones((9, 4))), "lda", 0, gold[:9], fit[:9])["x"]) == {0.0}
+    study = senses(random_run(tmp_path, "bert"), uses_of_cat(), map="lda", resamples=100)
+    assert 8 <= len(study.words[0]["drawn"]) <= 16
+    assert len(study.runs[0]["words"][0]["map"]["x"]) == len(study.words[0]["drawn"])
+    with pytest.raises(ConfigError, match="without senses"):
+        check_map("lda", labelled=False)
 
 
 def test_maps_draw_the_same_uses_and_show_them() -> None:

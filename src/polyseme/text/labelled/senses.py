@@ -10,7 +10,7 @@ other text      as a corpus for pretraining is given: files, folders, python-doc
 
 A word of a table without start and end is searched as a whole word, upper and lower case alike; of several places the
 first is taken and the row counted. Words with Chinese characters are found anywhere, a single character only where the
-segmenter leaves it a word of its own: 水 in 喝水, not in 水平.
+segmenter leaves it a word of its own: 水 in 河里的水很深, not in 水平 or 喝水.
 
 Source:  Loureiro, Rezaee, Pilehvar and Camacho-Collados (2021) for the folders.
 """
@@ -144,7 +144,7 @@ def occurrences(text: str, word: str) -> list[tuple[int, int]]:
     """Places of a word in a text: whole words, upper and lower case alike; Chinese words as the head of this file says.
 
     Example:
-        >>> occurrences("Bank by bank, no banker", "bank"), occurrences("他爱喝水，水平高", "水")
+        >>> occurrences("Bank by bank, no banker", "bank"), occurrences("河里的水很深，水平高", "水")
         ([(0, 4), (8, 12)], [(3, 4)])
     """
     if not has_cjk(word):
