@@ -7,11 +7,13 @@
     within words             the same with "within_word_l2r" (Kauf and Ivanova 2023)
 
 Sentences are the two of BLiMP's pairs, equally many of every paradigm. Where no run is named, a bert and a gpt of 256
-numbers and 4 layers are trained for 60 steps on Python's own documentation. Conventions: minicons' reduction is the sum;
-the exported tokenizer of a decoder puts [CLS] before a text, so bos_token=False; bow_correction=False; the end of a text
-is not counted (eos_token=False). Both get all sentences, minicons in batches of the size (8, 32, 128 sentences) at
-which it is fastest on a sample. The order is ours, peer, ours; ours is the mean of both. Scores must agree within 1e-3
-nats a sentence; the bench fails where they do not. Needs minicons: python -m pip install minicons.
+numbers and 4 layers are trained for 60 steps on Python's own documentation. Conventions: minicons' reduction is the
+sum; the exported tokenizer of a decoder puts [CLS] before a text, so bos_token=False; bow_correction=False; the end of
+a text is not counted (eos_token=False); its masked scorer is handed what the tokenizer gives (a BatchEncoding), since
+transformers 5 has no batch_encode_plus, which it would call on strings. Both get all sentences, minicons in batches of
+the size (8, 32, 128 sentences) at which it is fastest on a sample. The order is ours, peer, ours; ours is the mean of
+both. Scores must agree within 1e-3 nats a sentence; the bench fails where they do not. Needs minicons:
+python -m pip install minicons.
 """
 
 from __future__ import annotations
@@ -84,7 +86,10 @@ def peers(peer: Any, how: dict[str, Any], texts: list[str], size: int) -> list[f
     """Minicons' scores, so many sentences at a time."""
     found: list[float] = []
     for start in range(0, len(texts), size):
-        found += peer.sequence_score(texts[start : start + size], reduction=total, **how)
+        some: Any = texts[start : start + size]
+        if "PLL_metric" in how:
+            some = peer.tokenizer(some, padding=True)
+        found += peer.sequence_score(some, reduction=total, **how)
     return found
 
 

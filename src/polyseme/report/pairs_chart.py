@@ -62,7 +62,7 @@ def pairs_chart(document: Mapping[str, Any], say: Speaker) -> alt.LayerChart:
         alt.Legend(title=None, orient="top", labelFontSize=13, labelLimit=300, columns=4) if several else None
     )
     colour = alt.Color("run:N", sort=names, scale=alt.Scale(domain=names, range=_COLOURS), legend=legend)
-    tooltip = [
+    tooltip: list[str | alt.Tooltip] = [
         "phenomenon:N",
         "run:N",
         *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("accuracy", "low", "high")),
