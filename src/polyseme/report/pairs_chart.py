@@ -54,7 +54,11 @@ def pairs_chart(document: Mapping[str, Any], say: Speaker) -> alt.LayerChart:
         title=say("accuracy"),
         scale=alt.Scale(domain=[0, 1]),
         axis=alt.Axis(
-            labelFontSize=13, titleFontSize=13, titleFontWeight="normal", values=[0, 0.25, 0.5, 0.75, 1]
+            labelFontSize=13,
+            titleFontSize=13,
+            titleFontWeight="normal",
+            values=[0, 0.25, 0.5, 0.75, 1],
+            format=".2f",
         ),
     )
     offset = alt.YOffset("run:N", sort=names, scale=alt.Scale(domain=names, paddingInner=0.1))
