@@ -84,7 +84,7 @@ def test_a_run_without_probabilities_says_what_it_can_do(
 ) -> None:
     folder = tmp_path / "word2vec"
     words = ["pretrain", "word2vec", corpus, "-o", folder, "--epochs", "1", "--set", "hidden_size=8"]
-    assert main([str(word) for word in words]) == 0
+    assert main([*map(str, words), "--set", "text.valid_share=0.3"]) == 0
     assert main(["pairs", str(folder), str(files)]) != 0
     error = capsys.readouterr().err
     assert "gives texts no probability" in error

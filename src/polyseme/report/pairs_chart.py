@@ -54,7 +54,11 @@ def pairs_chart(document: Mapping[str, Any], say: Speaker) -> alt.LayerChart:
         title=say("accuracy"),
         scale=alt.Scale(domain=[0, 1]),
         axis=alt.Axis(
-            labelFontSize=13, titleFontSize=13, titleFontWeight="normal", values=[0, 0.25, 0.5, 0.75, 1]
+            labelFontSize=13,
+            titleFontSize=13,
+            titleFontWeight="normal",
+            values=[0, 0.25, 0.5, 0.75, 1],
+            format=".2f",
         ),
     )
     offset = alt.YOffset("run:N", sort=names, scale=alt.Scale(domain=names, paddingInner=0.1))
@@ -62,7 +66,7 @@ def pairs_chart(document: Mapping[str, Any], say: Speaker) -> alt.LayerChart:
         alt.Legend(title=None, orient="top", labelFontSize=13, labelLimit=300, columns=4) if several else None
     )
     colour = alt.Color("run:N", sort=names, scale=alt.Scale(domain=names, range=_COLOURS), legend=legend)
-    tooltip = [
+    tooltip: list[str | alt.Tooltip] = [
         "phenomenon:N",
         "run:N",
         *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("accuracy", "low", "high")),

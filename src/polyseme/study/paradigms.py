@@ -90,8 +90,9 @@ class Paradigms:
         return measured(_mean(right), limits(drawn), n)
 
     def _second(self, members: Sequence[int]) -> FloatArray:
-        rounds = len(self._drawn)
-        return self._drawn[:, members, 0].mean(1) - self._less[:rounds, members].mean(1)
+        less = self._less[: len(self._drawn), members]
+        means: FloatArray = self._drawn[:, members, 0].mean(1) - less.mean(1)
+        return means
 
     def _difference(self, members: Sequence[int], n: int) -> dict[str, Any]:
         """First run less second."""

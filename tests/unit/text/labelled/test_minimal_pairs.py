@@ -96,4 +96,4 @@ def test_blimp_itself(shared_data: Path) -> None:
     assert len(found) == 34_000
     assert not problems.counts
     assert len({pair.paradigm for pair in found}) == 34
-    assert len({pair.phenomenon for pair in found}) == 12
+    assert len({pair.phenomenon for pair in found}) == 13
