@@ -184,8 +184,8 @@ def _of_task(name: str, task: Mapping[str, Any], say: Speaker, file: str) -> Sec
                 file,
                 task_chart(name, task, say),
                 say(
-                    "Dashed: equal weights. Coloured upright lines: the centre of gravity and the expected layer. Thin lines: "
-                    "95 % intervals."
+                    "Dashed: equal weights. Coloured upright lines: the centre of gravity and the expected layer. "
+                    "Thin lines: 95 % intervals."
                 ),
                 say("Layer weights and scores of {name}", name=name),
             )
