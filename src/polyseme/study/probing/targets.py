@@ -240,7 +240,7 @@ def _collect(found: _Found, record: EdgeRecord, offsets: Any, read: int, row: in
         np.add.at(covered, a[chosen], 1)
         np.add.at(covered, b[chosen], -1)
     within = np.cumsum(covered)[:read] > 0
-    place = np.cumsum(within) - within + row
+    place = np.asarray(np.cumsum(within) - within + row, np.int64)
     for which, (a, b) in enumerate(zip(first, behind, strict=True)):
         found.starts[which].append(place[a[chosen]] if len(place) else a[chosen])
         found.lengths[which].append(b[chosen] - a[chosen])

@@ -84,8 +84,9 @@ def test_what_cannot_be_probed_is_refused() -> None:
         aligned({"train": [one], "dev": [one], "test": [one]}, tokenizer_of(), 9)
     other = record("the cat", ("cat", None, "b"))
     far = record("the the the the cat", ("cat", None, "b"))
+    room = len(tokenizer_of().encode("the cat").ids)
     with pytest.raises(CorpusError, match="no target of test"):
-        aligned({"train": [one, other], "dev": [other], "test": [far]}, tokenizer_of(), 3)
+        aligned({"train": [one, other], "dev": [other], "test": [far]}, tokenizer_of(), room)
 
 
 def test_parts_without_a_file_are_held_out_and_equal_texts_stay_together(tmp_path: Path) -> None:
