@@ -46,7 +46,7 @@ class ProbeConfig(Config):
         learning_rate: Adam's, at the start; it falls to 0 in a straight line.
         mix_learning_rate: that of the layer weights and their scale.
         updates: about so many; decides the epochs where they are not given.
-        epochs: passes over the training targets; None = 3 … 20, by `updates`.
+        epochs: passes over the training targets; None = 3 … 50, by `updates`.
         patience: epochs without a better figure on dev before learning ends.
         seeds: probes of each kind; they differ in first weights, order and dropout.
         seed: of the first one.
@@ -83,7 +83,7 @@ class ProbeConfig(Config):
         if self.epochs is not None:
             return self.epochs
         steps = -(-targets // self.batch_size)
-        return max(3, min(20, -(-self.updates // max(1, steps))))
+        return max(3, min(50, -(-self.updates // max(1, steps))))
 
 
 def read_probes(path: Path, changes: Mapping[str, Any]) -> tuple[dict[str, ProbeTask], ProbeConfig]:

@@ -125,4 +125,4 @@ def test_files_are_named_and_a_toml_file_says_everything(tmp_path: Path) -> None
 
 def test_few_targets_are_read_more_often() -> None:
     config = ProbeConfig(batch_size=100, updates=1000)
-    assert [config.epochs_of(n) for n in (100, 10_000, 10_000_000)] == [20, 10, 3]
+    assert [config.epochs_of(n) for n in (100, 10_000, 10_000_000)] == [50, 10, 3]
