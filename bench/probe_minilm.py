@@ -23,6 +23,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,7 @@ def measure_cache(sentences: int) -> dict[str, Any]:
     import numpy as np
 
     from polyseme.infer.load import load
+    from polyseme.infer.prepared import prepared
     from polyseme.study.probe import ProbeConfig
     from polyseme.study.probing.cache import cached
     from polyseme.study.probing.targets import aligned
@@ -110,7 +112,8 @@ def measure_cache(sentences: int) -> dict[str, Any]:
     records = [r for r in read_edges(EWT / "en_ewt-ud-train.conllu", "pos") if r.targets][:sentences]
     targets = aligned({"train": records}, loaded.tokenizer, loaded.room)
     config, before = ProbeConfig(), peak_memory_bytes()
-    with cached(loaded, targets.texts, targets.rows, config.cache_bytes, config.stored) as states:
+    packed = replace(loaded, encoder=prepared(loaded.encoder))
+    with cached(packed, targets.texts, targets.rows, config.cache_bytes, config.stored) as states:
         facts = dict(states.facts)
         order = np.random.default_rng(0).permutation(targets.rows)
         began = time.perf_counter()

@@ -86,7 +86,7 @@ def probe_sections(document: Mapping[str, Any], say: Speaker, prefix: str = "") 
         prefix: stands before the names of figures.
     """
     sections = [_overview(document, say, prefix), _against(document, say, prefix)]
-    files: set[str] = set()
+    files = {f"{prefix}probe-layers", f"{prefix}probe-controls"}
     for name, task in document["tasks"].items():
         file = f"{prefix}probe-{slug(name)}"
         while file in files:
@@ -183,7 +183,10 @@ def _of_task(name: str, task: Mapping[str, Any], say: Speaker, file: str) -> Sec
             Figure(
                 file,
                 task_chart(name, task, say),
-                say("Dashed: equal weights. Thin lines: 95 % intervals."),
+                say(
+                    "Dashed: equal weights. Coloured upright lines: the centre of gravity and the expected layer. "
+                    "Thin lines: 95 % intervals."
+                ),
                 say("Layer weights and scores of {name}", name=name),
             )
         )

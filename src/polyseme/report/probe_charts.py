@@ -60,7 +60,7 @@ def task_chart(name: str, task: Mapping[str, Any], say: Speaker) -> alt.VConcatC
         alt.vconcat(*panels, spacing=22)
         .properties(title=name, background="white", padding=12)
         .configure_axis(labelFontSize=13, titleFontSize=13, titleFontWeight="normal", gridColor="#EDEDED")
-        .configure_title(fontSize=14, anchor="start", fontWeight="normal", subtitleFontSize=13, offset=6)
+        .configure_title(fontSize=14, anchor="start", fontWeight="normal", frame="group", offset=6)
         .configure_view(stroke=None)
     )
     return chart
@@ -86,11 +86,14 @@ def _cumulative(task: Mapping[str, Any], say: Speaker) -> Any:
 
     rows = _rows(task["cumulative"]["scores"], PERCENT)
     x = _layers(len(rows), "")
-    y = alt.Y("value:Q", title=say("score, %"), scale=alt.Scale(zero=False, padding=6), axis=_few())
+    y, middle = (
+        alt.Y(field, title=say("score, %"), scale=alt.Scale(zero=False, padding=6), axis=_few())
+        for field in ("low:Q", "value:Q")
+    )
     base = alt.Chart(data(rows)).encode(x=x)
-    band = base.mark_area(opacity=0.22, color=_BLUE).encode(y=alt.Y("low:Q", title=None), y2="high:Q")
+    band = base.mark_area(opacity=0.22, color=_BLUE).encode(y=y, y2="high:Q")
     line = base.mark_line(color=_BLUE, strokeWidth=2.5, point=alt.OverlayMarkDef(size=46, color=_BLUE))
-    return _panel([band, line.encode(y=y, tooltip=_TIP)], say("Score with layers 0 to l"), len(rows))
+    return _panel([band, line.encode(y=middle, tooltip=_TIP)], say("Score with layers 0 to l"), len(rows))
 
 
 def _differences(cumulative: Mapping[str, Any], say: Speaker) -> Any:
@@ -132,7 +135,10 @@ def _layers(n: int, title: str) -> alt.X:
     step = 1 if n <= 16 else 2 if n <= 32 else 4
     axis = alt.Axis(values=list(range(0, n, step)), format="d", grid=False)
     return alt.X(
-        "layer:Q", title=title or None, scale=alt.Scale(domain=[-0.6, n - 0.4], nice=False), axis=axis
+        "layer:Q",
+        title=title or None,
+        scale=alt.Scale(domain=[-0.6, n - 0.4], nice=False, padding=0),
+        axis=axis,
     )
 
 
@@ -250,7 +256,7 @@ def _dots(
     tip = ["task:N", "figure:N", "value:Q", "low:Q", "high:Q"]
     base = alt.Chart(data(rows)).encode(y=y, yOffset=alt.YOffset("figure:N", sort=sort))
     reach = base.mark_rule(strokeWidth=2, clip=True).encode(
-        x=alt.X("low:Q", title=title), x2="high:Q", color=alt.Color("figure:N", scale=colours, legend=None)
+        x=alt.X("low:Q", title=title), x2="high:Q", color=colour
     )
     points = base.mark_point(filled=True, size=85, opacity=1, clip=True).encode(
         x=x, color=colour, shape=shape, tooltip=tip

@@ -14,7 +14,8 @@ CHINESE = {
     "Centre of gravity of the mixing weights, and the layer at which a task is expected to be solved.": (
         "混合权重的重心，以及预期解决该任务的层。"
     ),
-    "Dashed: equal weights. Thin lines: 95 % intervals.": "虚线：各层权重相等。细线：95% 区间。",
+    "Dashed: equal weights. Coloured upright lines: the centre of gravity and the expected layer. Thin lines: "
+    "95 % intervals.": "虚线：各层权重相等。彩色竖线：重心与期望层。细线：95% 区间。",
     "Hidden states of all layers, made by one pass of the encoder. The study took {seconds} s and {memory} of memory "
     "at most.": "各层隐状态由编码器一次前向计算得到。整个研究用时 {seconds} 秒，内存峰值 {memory}。",
     "How it was done": "方法",

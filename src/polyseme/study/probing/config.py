@@ -46,7 +46,7 @@ class ProbeConfig(Config):
         learning_rate: Adam's, at the start; it falls to 0 in a straight line.
         mix_learning_rate: that of the layer weights and their scale.
         updates: about so many; decides the epochs where they are not given.
-        epochs: passes over the training targets; None = 3 … 20, by `updates`.
+        epochs: passes over the training targets; None = 3 … 50, by `updates`.
         patience: epochs without a better figure on dev before learning ends.
         seeds: probes of each kind; they differ in first weights, order and dropout.
         seed: of the first one.
@@ -63,9 +63,9 @@ class ProbeConfig(Config):
     hidden: int = Field(256, ge=1)
     dropout: float = Field(0.3, ge=0, lt=1)
     batch_size: int = Field(128, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    mix_learning_rate: float = Field(1e-2, gt=0)
-    updates: int = Field(2000, ge=1)
+    learning_rate: float = Field(2e-3, gt=0)
+    mix_learning_rate: float = Field(2e-2, gt=0)
+    updates: int = Field(1500, ge=1)
     epochs: int | None = Field(None, ge=1)
     patience: int = Field(3, ge=1)
     seeds: int = Field(3, ge=1)
@@ -83,7 +83,7 @@ class ProbeConfig(Config):
         if self.epochs is not None:
             return self.epochs
         steps = -(-targets // self.batch_size)
-        return max(3, min(20, -(-self.updates // max(1, steps))))
+        return max(3, min(50, -(-self.updates // max(1, steps))))
 
 
 def read_probes(path: Path, changes: Mapping[str, Any]) -> tuple[dict[str, ProbeTask], ProbeConfig]:

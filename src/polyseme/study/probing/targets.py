@@ -196,6 +196,13 @@ def aligned(parts: Mapping[str, Sequence[EdgeRecord]], tokenizer: Any, room: int
             pieces = [record.text[start:end] for start, end in one.offsets[: len(ids)]]
             texts.append(TokenizedText(ids, pieces, kept, rows))
             rows += len(kept)
+    for name, one in found.items():
+        if not one.labels:
+            raise CorpusError(
+                f"no target of {name} lies on a token that the model reads",
+                got=", ".join(f"{n:,} {why}" for why, n in one.left_out.items()),
+                where=where,
+            )
     labels = sorted({label for one in found.values() for some in one.labels for label in some})
     if not 2 <= len(labels) <= MOST_LABELS:
         raise CorpusError(
@@ -206,13 +213,6 @@ def aligned(parts: Mapping[str, Sequence[EdgeRecord]], tokenizer: Any, room: int
         )
     number = {label: i for i, label in enumerate(labels)}
     made = {name: _part(one, number, pairs) for name, one in found.items()}
-    for name, part in made.items():
-        if not len(part):
-            raise CorpusError(
-                f"no target of {name} lies on a token that the model reads",
-                got=", ".join(f"{n:,} {why}" for why, n in part.left_out.items()),
-                where=where,
-            )
     single = all(len(some) == 1 for one in found.values() for some in one.labels)
     return Targets(tuple(labels), made, texts, rows, single)
 
@@ -240,10 +240,10 @@ def _collect(found: _Found, record: EdgeRecord, offsets: Any, read: int, row: in
         np.add.at(covered, a[chosen], 1)
         np.add.at(covered, b[chosen], -1)
     within = np.cumsum(covered)[:read] > 0
-    place = np.cumsum(within) - within + row
-    for number, (a, b) in enumerate(zip(first, behind, strict=True)):
-        found.starts[number].append(place[a[chosen]] if len(place) else a[chosen])
-        found.lengths[number].append(b[chosen] - a[chosen])
+    place = np.asarray(np.cumsum(within) - within + row, np.int64)
+    for which, (a, b) in enumerate(zip(first, behind, strict=True)):
+        found.starts[which].append(place[a[chosen]] if len(place) else a[chosen])
+        found.lengths[which].append(b[chosen] - a[chosen])
     if len(chosen):
         sentence = found.sentence[-1] + 1 if found.sentence else 0
         found.sentence.extend([sentence] * len(chosen))

@@ -84,8 +84,9 @@ def test_what_cannot_be_probed_is_refused() -> None:
         aligned({"train": [one], "dev": [one], "test": [one]}, tokenizer_of(), 9)
     other = record("the cat", ("cat", None, "b"))
     far = record("the the the the cat", ("cat", None, "b"))
+    room = len(tokenizer_of().encode("the cat").ids)
     with pytest.raises(CorpusError, match="no target of test"):
-        aligned({"train": [one, other], "dev": [other], "test": [far]}, tokenizer_of(), 3)
+        aligned({"train": [one, other], "dev": [other], "test": [far]}, tokenizer_of(), room)
 
 
 def test_parts_without_a_file_are_held_out_and_equal_texts_stay_together(tmp_path: Path) -> None:
@@ -124,4 +125,4 @@ def test_files_are_named_and_a_toml_file_says_everything(tmp_path: Path) -> None
 
 def test_few_targets_are_read_more_often() -> None:
     config = ProbeConfig(batch_size=100, updates=1000)
-    assert [config.epochs_of(n) for n in (100, 10_000, 10_000_000)] == [20, 10, 3]
+    assert [config.epochs_of(n) for n in (100, 10_000, 10_000_000)] == [50, 10, 3]
