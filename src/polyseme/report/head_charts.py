@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from polyseme.report.charts import data, ink
 from polyseme.report.figures import width
@@ -145,7 +145,7 @@ def head_chart(document: Mapping[str, Any], title: str, say: Speaker) -> Any:
         else None,
     )
     drawn = (
-        alt.Chart(data(sorted(lines, key=lambda one: float(one["share"]))))  # type: ignore[arg-type]
+        alt.Chart(data(sorted(lines, key=lambda one: float(one["share"]))))
         .mark_rule(strokeCap="round")
         .encode(
             x=x,
@@ -160,11 +160,12 @@ def head_chart(document: Mapping[str, Any], title: str, say: Speaker) -> Any:
             tooltip=[alt.Tooltip("share:Q", format=".1%")],
         )
     )
+    sides: list[tuple[float, Literal["left", "right"], int]] = [(0.0, "right", -8), (1.0, "left", 8)]
     texts = [
         alt.Chart(data([one for one in words if one["x"] == side]))
         .mark_text(align=align, dx=dx, fontSize=14, baseline="middle")
         .encode(x=x, y=y, text="token:N", color=alt.value("#1f2328"))
-        for side, align, dx in ((0.0, "right", -8), (1.0, "left", 8))
+        for side, align, dx in sides
     ]
     return (
         alt.layer(drawn, *texts)
