@@ -75,7 +75,7 @@ def measures_chart(
         "layer:O",
         title=say("layer"),
         scale=alt.Scale(domain=list(range(1, n_layers + 1))),
-        axis=alt.Axis(**axis),
+        axis=alt.Axis(titleAngle=0, titleAlign="right", titlePadding=6, **axis),
     )
     shade = alt.Color(
         "value:Q",
