@@ -94,7 +94,7 @@ def measures_chart(
     layers: list[Any] = [base.mark_rect(stroke="white").encode(color=shade, tooltip=tooltip)]
     if written:
         figures = base.mark_text(fontSize=12)
-        layers.append(figures.encode(text="shown:N", color=ink("value", 0.55), tooltip=tooltip))
+        layers.append(figures.encode(text="shown:N", color=ink("value", 0.62), tooltip=tooltip))
     header = alt.Header(labelFontSize=13, labelFontWeight="bold", title=None, labelLimit=280)
     return (
         alt.layer(*layers, data=data(rows))
