@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from polyseme.study.attended import Text
 
 _TEXTS = 1000
+_SHOWN = 120
+"""Characters of a text up to which the next command repeats it."""
 
 
 def run(
@@ -86,7 +88,9 @@ def run(
     wrote, notes = _write(document, output, lang) if output is not None else ([], [])
     for note in [*found.notes, *notes]:
         say(f"note: {note}")
-    texts = [part for part in (text, text_b) if part is not None] or ["TEXT"]
+    texts = [part if len(part) <= _SHOWN else "TEXT" for part in (text, text_b) if part is not None] or [
+        "TEXT"
+    ]
     more = ["-o", "attention"] if output is None else ["--layer", "1", "--head", "1"]
     closing(wrote=wrote, then=[command("polyseme", "attention", folder, *texts, *more)])
 

@@ -174,7 +174,7 @@ def _what(document: Mapping[str, Any], say: Speaker) -> list[str]:
     measured, sees = document["measured"], document["sees"]
     lines = [
         say(
-            "{run} ({model}): {layers} layers of {heads} heads; {texts} texts, {tokens} tokens{file}.",
+            "{run} ({model}): {layers} layers of {heads} heads; texts: {texts}, tokens: {tokens}{file}.",
             run=_name(document),
             model=document["model"],
             layers=document["layers"],
@@ -283,8 +283,8 @@ CHINESE = {
     "95 % from": "95 % 区间下限",
     "to": "上限",
     "mean of heads": "各头平均",
-    "{run} ({model}): {layers} layers of {heads} heads; {texts} texts, {tokens} tokens{file}.": (
-        "{run}（{model}）：{layers} 层，每层 {heads} 个头；{texts} 篇文本，{tokens} 个词元{file}。"
+    "{run} ({model}): {layers} layers of {heads} heads; texts: {texts}, tokens: {tokens}{file}.": (
+        "{run}（{model}）：{layers} 层，每层 {heads} 个头；文本 {texts} 篇，词元 {tokens} 个{file}。"
     ),
     "Every token looks at itself and at what stands before it; the rest is hidden.": (
         "每个词元只看自己和它前面的词元，其余被遮住。"

@@ -33,7 +33,7 @@ def cka_text(document: Mapping[str, Any]) -> str:
         [
             _what(document, say),
             "\n".join(columns(rows, range(1, len(head)))),
-            "\n".join(lines),
+            "\n".join([*lines, table.caption]),
             *_notes(document, say),
         ]
     )
@@ -122,7 +122,7 @@ def cka_chart(document: Mapping[str, Any], say: Speaker) -> Any:
     parts: list[Any] = [base.mark_rect(stroke="white").encode(color=shade, tooltip=tooltip)]
     if written:
         figures = base.mark_text(fontSize=12)
-        parts.append(figures.encode(text="shown:N", color=ink("cka", 0.55), tooltip=tooltip))
+        parts.append(figures.encode(text="shown:N", color=ink("cka", 0.62), tooltip=tooltip))
     return (
         alt.layer(*parts)
         .properties(width=cell * len(matrix[0]), height=cell * len(matrix), background="white", padding=12)
@@ -145,9 +145,13 @@ def _likeness(document: Mapping[str, Any], say: Speaker) -> Table:
         one = row[best]
         interval = "" if one["low"] is None else f"{one['low']:.3f} … {one['high']:.3f}"
         rows.append([str(i), str(best), f"{one['value']:.3f}", interval, f"{one['plain']:.3f}"])
-    other = say("most like its layer") if alone else say("most like layer of {run}", run=names[-1])
-    head = [say("layer of {run}", run=names[0]), other, "CKA", say("95 % interval"), say("not debiased")]
-    return Table(head, rows, left=())
+    head = [say("layer"), say("most like"), "CKA", say("95 % interval"), say("not debiased")]
+    caption = (
+        say("The other layer of {a} that each of its layers is most like.", a=names[0])
+        if alone
+        else say("The layer of {b} that each layer of {a} is most like.", a=names[0], b=names[-1])
+    )
+    return Table(head, rows, caption, left=())
 
 
 def _what(document: Mapping[str, Any], say: Speaker) -> str:
@@ -202,12 +206,13 @@ CHINESE = {
     "Similarity of the layers of {a} and {b}": "{a} 与 {b} 各层的相似度",
     "Similarity of layers (CKA)": "层间相似度（CKA）",
     "layers of {run}": "{run} 的层",
-    "layer of {run}": "{run} 的层",
+    "layer": "层",
     "95 % from": "95 % 区间下限",
     "to": "上限",
     "not debiased": "未去偏",
-    "most like its layer": "最像自己的第几层",
-    "most like layer of {run}": "最像 {run} 的第几层",
+    "most like": "最像的层",
+    "The other layer of {a} that each of its layers is most like.": "{a} 的每一层最像自己的哪一个其他层。",
+    "The layer of {b} that each layer of {a} is most like.": "{a} 的每一层最像 {b} 的哪一层。",
     "95 % interval": "95 % 区间",
     "words": "个词",
     "texts": "篇文本",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from polyseme.report.charts import data, ink
 from polyseme.report.figures import width
@@ -75,7 +75,7 @@ def measures_chart(
         "layer:O",
         title=say("layer"),
         scale=alt.Scale(domain=list(range(1, n_layers + 1))),
-        axis=alt.Axis(**axis),
+        axis=alt.Axis(titleAngle=0, titleAlign="right", titlePadding=6, **axis),
     )
     shade = alt.Color(
         "value:Q",
@@ -94,7 +94,7 @@ def measures_chart(
     layers: list[Any] = [base.mark_rect(stroke="white").encode(color=shade, tooltip=tooltip)]
     if written:
         figures = base.mark_text(fontSize=12)
-        layers.append(figures.encode(text="shown:N", color=ink("value", 0.55), tooltip=tooltip))
+        layers.append(figures.encode(text="shown:N", color=ink("value", 0.62), tooltip=tooltip))
     header = alt.Header(labelFontSize=13, labelFontWeight="bold", title=None, labelLimit=280)
     return (
         alt.layer(*layers, data=data(rows))
@@ -145,7 +145,7 @@ def head_chart(document: Mapping[str, Any], title: str, say: Speaker) -> Any:
         else None,
     )
     drawn = (
-        alt.Chart(data(sorted(lines, key=lambda one: float(one["share"]))))  # type: ignore[arg-type]
+        alt.Chart(data(sorted(lines, key=lambda one: float(one["share"]))))
         .mark_rule(strokeCap="round")
         .encode(
             x=x,
@@ -160,11 +160,12 @@ def head_chart(document: Mapping[str, Any], title: str, say: Speaker) -> Any:
             tooltip=[alt.Tooltip("share:Q", format=".1%")],
         )
     )
+    sides: list[tuple[float, Literal["left", "right"], int]] = [(0.0, "right", -8), (1.0, "left", 8)]
     texts = [
         alt.Chart(data([one for one in words if one["x"] == side]))
         .mark_text(align=align, dx=dx, fontSize=14, baseline="middle")
         .encode(x=x, y=y, text="token:N", color=alt.value("#1f2328"))
-        for side, align, dx in ((0.0, "right", -8), (1.0, "left", 8))
+        for side, align, dx in sides
     ]
     return (
         alt.layer(drawn, *texts)

@@ -104,7 +104,8 @@ border-radius:3px;overflow:hidden}
 .heads .bar label{font-size:.9rem}
 .heads .bar input{vertical-align:middle;width:130px;margin:0 6px}
 .heads .say{font-size:.9rem;color:var(--soft,#59636e);max-width:none}
-.heads .lines{overflow:auto;max-height:85vh;border:1px solid var(--line,#d8dee4);border-radius:6px}
+.heads .lines{overflow:auto;max-height:85vh;width:max-content;max-width:100%;
+border:1px solid var(--line,#d8dee4);border-radius:6px}
 .heads svg{display:block;font:14px system-ui,-apple-system,"Segoe UI","Noto Sans","PingFang SC","Microsoft YaHei",
 "Noto Sans CJK SC",sans-serif}
 .heads svg g.token{cursor:pointer;outline:none}
@@ -140,7 +141,7 @@ const start = root => {
 
   const frame = html("div", root, {class: "wide"});
   const grid = html("div", frame, {class: "grid", role: "group", "aria-label": d.words.layer + " / " + d.words.head});
-  const side = Math.max(30, Math.min(76, Math.floor(960 / d.heads)));
+  const side = Math.max(30, Math.min(76, Math.floor((root.clientWidth - 90) / d.heads)));
   grid.style.gridTemplateColumns = "auto repeat(" + d.heads + "," + side + "px)";
   html("span", grid);
   for (let h = 1; h <= d.heads; h++) html("span", grid, {}, (d.heads > 8 && h > 1 ? "" : d.words.head + " ") + h);
@@ -211,9 +212,9 @@ const start = root => {
       (chosen % d.heads + 1);
     said.textContent = Object.entries(d.figures[chosen]).map(([name, value]) => name + " " + value).join(" · ");
     const focus = pinned || hovered, edges = d.edges[chosen];
-    const width = Math.max(300, Math.min(760, box.clientWidth || 640));
+    const width = Math.max(300, Math.min(760, root.clientWidth - 2));
     const longest = Math.max(...d.tokens.map(wide));
-    const side = Math.min(Math.max(60, longest * 8 + 16), width * 0.33), left = side, right = width - side;
+    const side = Math.min(Math.max(96, longest * 8 + 56), width * 0.36), left = side, right = width - side;
     const height = n * row + 34;
     const svg = make("svg", {width, height, viewBox: "0 0 " + width + " " + height, role: "group"});
     make("text", {x: left - 8, y: 18, "text-anchor": "end", fill: "#59636e"}, svg, d.words.from);
@@ -231,7 +232,8 @@ const start = root => {
     lines.sort((a, b) => a[2] - b[2]);
     for (const [i, j, share] of lines) make("line", {
       x1: left, y1: y(i), x2: right, y2: y(j), stroke: d.colours[d.kinds[i]], "stroke-linecap": "round",
-      "stroke-width": 0.8 + 4 * share, "stroke-opacity": 0.06 + 0.9 * share}, svg);
+      "stroke-width": 0.8 + 4 * share,
+      "stroke-opacity": focus ? 0.15 + 0.8 * Math.sqrt(share) : 0.06 + 0.9 * share}, svg);
     for (const where of [0, 1]) d.tokens.forEach((token, i) => {
       const here = focus && focus.side === where && focus.token === i;
       const share = focus && focus.side !== where ? got[i] : 0;

@@ -94,11 +94,11 @@ def dependence(x: Sequence[Any], y: Sequence[Any]) -> Dependence:
         squares[block] = squares[0] - 2 * _inner(whole, product) + _inner(product, product)
         through[block] = s[block] @ (whole @ t[block]) - s[block] @ (product @ t[block])
     ss, tt = (s * s).sum(1), (t * t).sum(1)
-    plain = squares - 2 * through / n + ss * tt / n**2
     trace = squares - pq
     both = (ss - p) * (tt - q)
     across = through - (s * xq).sum(1) - (t * yp).sum(1) + pq
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # nothing is left where the only block is left out
+        plain = squares - 2 * through / n + ss * tt / n**2
         debiased = (trace + both / ((n - 1) * (n - 2)) - 2 * across / (n - 2)) / (n * (n - 3))
     return Dependence(plain, np.where(n > 3, debiased, np.nan), n)
 

@@ -151,7 +151,7 @@ def attention(
         shown = next(found for _, found in attend(loaded, [text], max_length))
         errors.append(checked(shown, loaded))
     measured = [one for one in many if _has_text(one)]
-    pair = any(isinstance(one, tuple) for one in (measured or [text]))
+    pair = any(isinstance(one, tuple) for one in (*measured, *([] if many else [text])))
     sums = np.zeros((max(1, len(measured)), n_layers, n_heads, len(MEASURES)))
     tokens = np.zeros((len(sums), n_layers, len(MEASURES)))
     n_tokens = n_cut = 0

