@@ -108,9 +108,16 @@ class Optimizers:
     Args:
         named: parameters by name ("encoder.…", "heads.NAME.…").
         config: section [train], with `precision` resolved.
+        decaying: rows of tables that have no gradient: they decay with the parameter of that name.
     """
 
-    def __init__(self, named: Mapping[str, nn.Parameter], config: TrainConfig) -> None:
+    def __init__(
+        self,
+        named: Mapping[str, nn.Parameter],
+        config: TrainConfig,
+        decaying: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        self._decaying = {id(named[name]): rows for name, rows in (decaying or {}).items() if name in named}
         self._names = {id(p): name for name, p in named.items()}
         depths = _depths(named) if config.layer_decay < 1 else {}
         muon = {
@@ -158,6 +165,10 @@ class Optimizers:
         for optimizer in self._all:
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate * group.get("factor", 1.0)
+                if group["weight_decay"]:
+                    for p in group["params"]:
+                        if id(p) in self._decaying:
+                            self._decaying[id(p)].mul_(1.0 - group["lr"] * group["weight_decay"])
             optimizer.step()
         self.zero_grad()
 
