@@ -11,7 +11,7 @@ import torch
 
 from polyseme.core.reporter import NullReporter
 from polyseme.core.types import Batch
-from polyseme.errors import Interrupted
+from polyseme.errors import Interrupted, TrainingError
 from polyseme.train import trainer as module
 from polyseme.train.budget import Budget
 from polyseme.train.config import TrainConfig
@@ -128,3 +128,19 @@ def test_other_budgets_are_taken_at_their_word(tmp_path: Path) -> None:
     trainer = make(tmp_path / "run", Budget(epochs=2), most_epochs=0.7)
     trainer.train()
     assert trainer.at.step == 20
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_figures_that_are_no_numbers_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    trainer = make(tmp_path / "run", Budget(steps=20))
+    evaluate = Scripted.evaluate
+
+    def astray(self: Scripted, batches: Any) -> dict[str, float]:
+        return evaluate(self, batches) | ({"x_loss": value} if self.weight > 7 else {})
+
+    monkeypatch.setattr(Scripted, "evaluate", astray)
+    with pytest.raises(TrainingError, match="x_loss on held-out examples is not a finite number") as caught:
+        trainer.train()
+    assert "after 8 updates" in str(caught.value.got)
