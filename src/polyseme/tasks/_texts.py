@@ -272,7 +272,7 @@ class Texts(LabelledExamples):
         return TextHead(encoder, self.config)
 
     def loss(self, encoding: Encoding, head: nn.Module, batch: Batch) -> tuple[Tensor, int]:
-        """Sum of the losses over the examples, and their number."""
+        """Sum of the losses over the examples whose labels are known, and their number."""
         positions, gold = batch.targets[self.name]
         logits = head(encoding, batch, positions).float()
         if self.config.kind == "number":
@@ -282,7 +282,7 @@ class Texts(LabelledExamples):
             return losses.mean(1).sum(), len(gold)
         weight = logits.new_tensor(self.config.weights) if self.config.weights else None
         loss = nn.functional.cross_entropy(logits, gold, weight, ignore_index=-1, reduction="sum")
-        return loss, len(gold)
+        return loss, int((gold >= 0).sum())  # of labels that the set does not have there is no loss
 
     def baseline(self, data: TaskData) -> float:
         """The mean loss of predicting from the labels' frequencies in this very data."""

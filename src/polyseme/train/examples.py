@@ -127,11 +127,22 @@ def _hash(value: Any) -> bytes:
 def facts_of(
     request: FinetuneRequest, recipe: Recipe, train: Sequence[Any], dev: Sequence[Any], problems: Problems
 ) -> dict[str, Any]:
-    """What run.json says of the files, and what a person is told."""
+    """What run.json says of the files, and what a person is told.
+
+    Raises:  CorpusError: dev has none of the labels that train has.
+    """
     known = {_key(r) for r in train}
     shared = sum(_key(r) in known for r in dev)
     task = registry.tasks.load(request.task).BUILD(recipe.section(request.task))
     unknown = task.unknown_labels(dev)
+    if unknown and unknown.total() == sum(map(_labels, dev)):
+        raise CorpusError(
+            "dev has none of the labels that train has",
+            got=", ".join(map(repr, list(unknown)[:5])),
+            expected=", ".join(map(repr, recipe.section(request.task).labels[:5])),
+            where=request.dev or request.train,
+            fix="the same names in both files, or --columns label=COLUMN",
+        )
     notes = list(problems.summary())
     if request.dev is None:
         notes.append(f"no --dev: {len(dev):,} of {len(dev) + len(train):,} examples of --train are held out")
@@ -157,6 +168,12 @@ def facts_of(
         "problems": problems.report(),
         "notes": notes,
     }
+
+
+def _labels(record: Any) -> int:
+    """How many labels a record has."""
+    found = getattr(record, "tags", None) or getattr(record, "label", None)
+    return len(found) if isinstance(found, tuple) else int(found is not None)
 
 
 def _digest(path: str | Path) -> str:
