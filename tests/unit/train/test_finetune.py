@@ -163,14 +163,15 @@ def test_the_best_weights_on_dev_are_kept(start: Path, train: Path, tmp_path: Pa
     assert run.meta["results"]["dev"]["accuracy"] == pytest.approx(max(seen))
 
 
+@pytest.mark.parametrize("optimizer_name", ["adamw", "muon"])
 @pytest.mark.parametrize(
     "model", [m for m in MODELS if registry.models.load(m).ENTRY.objectives != ("class_bigram",)]
 )
-def test_layers_near_the_head_learn_faster(model: str, tmp_path: Path) -> None:
+def test_layers_near_the_head_learn_faster(model: str, optimizer_name: Any, tmp_path: Path) -> None:
     loaded = load(start_run(tmp_path / model, model))
     named = {f"encoder.{name}": p for name, p in loaded.encoder.named_parameters()}
     named["heads.classify.weight"] = torch.nn.Parameter(torch.ones(2, 2))
-    config = TrainConfig(layer_decay=0.5, precision="float32")
+    config = TrainConfig(layer_decay=0.5, precision="float32", optimizer=optimizer_name)
     factors = {
         id(p): group["factor"]
         for optimizer in Optimizers(named, config)._all
