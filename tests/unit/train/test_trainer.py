@@ -96,6 +96,36 @@ def test_the_best_weights_survive_a_resume(
     assert second.run.meta["published_step"] == 5
 
 
+@pytest.mark.parametrize("stop", [4, 6, 7, 8])
+def test_patience_is_counted_on_after_a_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    straight = make(tmp_path / "straight", Budget(steps=40), evaluations=40, patience=4)
+    straight.train()
+    assert straight.at.step == 9  # best after five, then four that are worse
+    first = make(tmp_path / "stopped", Budget(steps=40), evaluations=40, patience=4)
+
+    class StopAt(module.SignalRequests):
+        @property  # type: ignore[override]
+        def stop(self) -> bool:
+            return first.at.step >= stop
+
+        @stop.setter
+        def stop(self, value: bool) -> None:
+            pass
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "SignalRequests", StopAt)
+        with pytest.raises(Interrupted):
+            first.train()
+    second = make(tmp_path / "stopped", Budget(steps=40), evaluations=40, patience=4)
+    second.resume()
+    assert second.at.stale == max(0, stop - 5)
+    second.train()
+    assert (second.at.step, second.at.evaluations) == (9, straight.at.evaluations)
+    assert published(tmp_path / "stopped") == published(tmp_path / "straight") == 5
+
+
 def test_keep_last(tmp_path: Path) -> None:
     make(tmp_path / "run", Budget(steps=20), keep="last").train()
     assert published(tmp_path / "run") == 20
