@@ -150,8 +150,9 @@ def _together(scores: Sequence[npt.NDArray[np.floating]], k: int) -> Iterator[_T
 
 
 def _as_scores(start: Limits, transition: Limits, end: Limits) -> tuple[FloatArray, ...]:
+    parts = (start, transition, end)
     return tuple(
-        np.where(part, 0.0, -np.inf) if part.dtype == np.bool_ else part for part in (start, transition, end)
+        np.where(p, 0.0, -np.inf) if p.dtype == np.bool_ else np.asarray(p, np.float64) for p in parts
     )
 
 

@@ -293,7 +293,7 @@ class Texts(LabelledExamples):
             p = gold.mean(0).clip(1e-6, 1 - 1e-6)
             return float(-(p * np.log(p) + (1 - p) * np.log(1 - p)).mean())
         p = np.bincount(gold[gold >= 0].astype(np.int64), minlength=1) / max(1, (gold >= 0).sum())
-        return float(-(p[p > 0] * np.log(p[p > 0])).sum())
+        return float(-(p[p > 0] * np.log(p[p > 0])).sum()) + 0.0  # not -0
 
     def outputs(self, encoding: Encoding, head: nn.Module, batch: Batch) -> list[FloatArray]:
         """Scores of every example of a batch.  Shapes: -> E × (outputs,)"""

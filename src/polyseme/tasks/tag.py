@@ -178,7 +178,7 @@ class Tag(LabelledExamples):
         """The mean loss of predicting from the tags' frequencies in this very data."""
         gold = np.concatenate([g for g in data.gold if len(g)] or [np.zeros(1, np.int64)])
         p = np.bincount(gold[gold >= 0], minlength=1) / max(1, (gold >= 0).sum())
-        return float(-(p[p > 0] * np.log(p[p > 0])).sum())
+        return float(-(p[p > 0] * np.log(p[p > 0])).sum()) + 0.0  # not -0
 
     def outputs(self, encoding: Encoding, head: nn.Module, batch: Batch) -> list[FloatArray]:
         """Scores of the tokens of every example; a chain's transitions are learned with them.  Shapes: -> E × (p, K)"""
@@ -200,7 +200,9 @@ class Tag(LabelledExamples):
             scores[owner][mine] = found
         limits = self._limits(decoding)
         paths = viterbi(scores, *limits)
-        chances = marginals(scores, *limits) if "crf" in decoding else list(map(_softmax, scores))
+        chances: Sequence[npt.NDArray[np.floating]] = (
+            marginals(scores, *limits) if "crf" in decoding else list(map(_softmax, scores))
+        )
         return [
             self._prediction(record, path, p)
             for record, path, p in zip(data.records, paths, chances, strict=True)

@@ -170,7 +170,9 @@ def test_marginals_by_hand(seed: int, cells: int, learned: bool, monkeypatch: py
         for ways in itertools.product(range(k), repeat=len(row)):
             if ways:
                 s = start[ways[0]] + end[ways[-1]] + sum(step[a, b] for a, b in itertools.pairwise(ways))
-                expected[np.arange(len(row)), ways] += np.exp(s + sum(row[t, j] for t, j in enumerate(ways)))
+                expected[np.arange(len(row)), ways] += np.exp(
+                    s + sum(float(row[t, j]) for t, j in enumerate(ways))
+                )
         if len(row):
             expected /= expected.sum(1, keepdims=True)
         np.testing.assert_allclose(found, expected, atol=1e-9)

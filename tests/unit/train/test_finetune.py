@@ -20,7 +20,7 @@ from polyseme.errors import CheckpointError, ConfigError, CorpusError, PolysemeE
 from polyseme.infer.predict import Predictor
 from polyseme.text.labelled.records import Problems, QuestionRecord, TextRecord
 from polyseme.train.config import TrainConfig
-from polyseme.train.examples import FinetuneRequest, _held_out
+from polyseme.train.examples import FinetuneRequest, _group, _held_out
 from polyseme.train.features import KnownLayers, by_length
 from polyseme.train.finetune import finetune
 from polyseme.train.optim import Optimizers, _depths
@@ -67,9 +67,9 @@ def test_held_out_questions_go_with_their_article() -> None:
     ]
     sides: dict[str, set[bool]] = {}
     for record in records:
-        sides.setdefault(record.group or record.context, set()).add(_held_out(record))
+        sides.setdefault(record.group or record.context, set()).add(_held_out(_group(record)))
     assert all(len(side) == 1 for side in sides.values())
-    share = np.mean([_held_out(TextRecord(str(n), f"text {n}")) for n in range(4000)])
+    share = np.mean([_held_out(_group(TextRecord(str(n), f"text {n}"))) for n in range(4000)])
     assert share == pytest.approx(0.1, abs=0.02)
 
 
