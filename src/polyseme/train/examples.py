@@ -83,7 +83,7 @@ def read_examples(
     train = labelled(request.train)
     if request.dev is not None:
         return some(train, request.examples), some(labelled(request.dev), request.dev_examples)
-    held = _chosen(train, _group) or _chosen(train, _key)
+    held = _chosen(train, _group) or _chosen(train, _key) or _chosen(train, _place)
     if not held:
         raise CorpusError(
             "too few examples to hold some out",
@@ -118,6 +118,11 @@ def _group(record: Any) -> bytes:
     return _hash(group) if group else _key(record)
 
 
+def _place(record: Any) -> bytes:
+    """Of every record another."""
+    return _hash([record.id, record.where])
+
+
 def _held_out(key: bytes) -> bool:
     """Whether a hash is among the share that is held out, whatever else is in the file."""
     return int.from_bytes(key, "big") / 2**64 < DEV_SHARE
@@ -127,7 +132,7 @@ def _chosen(records: Sequence[Any], key: Callable[[Any], bytes]) -> list[Any]:
     """The records to hold out, in their order: those whose hash is in the share, so that equal inputs are on one side.
 
     Of few records the share may be nearly none: then those with the next hashes go with them. Never are more than twice
-    the share, or all records of a label, unless nearly every record has a label of its own.
+    the share (of equal inputs a quarter of all), or all records of a label, unless nearly each has one of its own.
     """
     parts: dict[bytes, list[Any]] = {}
     for record in records:
@@ -139,9 +144,9 @@ def _chosen(records: Sequence[Any], key: Callable[[Any], bytes]) -> list[Any]:
 
     def hold(part: list[Any]) -> None:
         gone = Counter(label for record in part for label in _labels(record))
-        if len(held) + len(part) <= min(2 * wanted, len(records) - 1) and not (
-            classes and any(left[label] == n for label, n in gone.items())
-        ):
+        most = min(2 * wanted if held else max(2 * wanted, len(records) // 4), len(records) - 1)
+        last = classes and any(left[label] == n for label, n in gone.items())
+        if len(held) + len(part) <= most and not last:
             held.update(map(id, part))
             left.subtract(gone)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from polyseme.text.labelled.records import QuestionRecord, TagRecord, TextRecord
-from polyseme.train.examples import _chosen, _group, _held_out, _key
+from polyseme.train.examples import _chosen, _group, _held_out, _key, _place
 
 
 def texts(*labels: Any, prefix: str = "text") -> list[TextRecord]:
@@ -70,3 +70,8 @@ def test_equal_inputs_and_articles_stay_together() -> None:
     assert _chosen(one, _group) == []  # one article: its questions are parted instead
     assert 2 <= len(_chosen(one, _key)) <= 6
     assert _chosen(one[:1], _key) == []
+    few = [TextRecord(str(n), f"text {n % 4}", None, "ab"[n % 2]) for n in range(32)]
+    assert len(_chosen(few, _group)) == 8  # all that are equal, though they are more than wanted
+    two = [TextRecord(str(n), f"text {n % 2}", None, "ab"[n // 16]) for n in range(32)]
+    assert _chosen(two, _group) == _chosen(two, _key) == []
+    assert 2 <= len(_chosen(two, _place)) <= 6
