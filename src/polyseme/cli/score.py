@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from polyseme.cli.options import Json, read_columns, written
+from polyseme.cli.options import Folder, Json, read_columns, written
 from polyseme.cli.output import closing, command, emit, emit_json, say
 from polyseme.errors import ConfigError
 
@@ -16,7 +16,7 @@ _CHOICES = Group("Choosing among labels", sort_key=1)
 
 
 def run(
-    folder: Annotated[Path, Parameter(name="RUN")],
+    folder: Folder,
     file: Path,
     /,
     *,
@@ -28,7 +28,7 @@ def run(
     template: Annotated[str | None, Parameter(group=_CHOICES)] = None,
     normalize: Annotated[Literal["sum", "mean", "pmi"] | None, Parameter(group=_CHOICES)] = None,
     neutral: Annotated[str | None, Parameter(group=_CHOICES)] = None,
-    columns: Annotated[str | None, Parameter(group=_CHOICES)] = None,
+    columns: Annotated[list[str] | None, Parameter(group=_CHOICES)] = None,
     field: str = "text",
     encoding: str = "auto",
     json: Json = False,
@@ -53,7 +53,7 @@ def run(
         normalize: sum of the log-likelihoods of a label's tokens, their mean, or pmi: less the same without the text;
             sum when absent.
         neutral: what pmi puts in the place of the text; nothing when absent; some take "N/A".
-        columns: which columns of a table are which: text=1,label=2.
+        columns: OURS=THEIRS, repeatable or with commas: text=1,label=2 for a table without a header.
         field: the key of the text in .jsonl.
         encoding: auto, or a name such as utf-8 or gb18030.
         json: print one JSON document: {"kind", "lines": [{"log_likelihood", "tokens", "per_token", "unknown"}],
@@ -119,7 +119,7 @@ def _choose(
     template: str | None,
     normalize: Literal["sum", "mean", "pmi"] | None,
     neutral: str | None,
-    columns: str | None,
+    columns: list[str] | None,
     context: str | None,
     end: bool,
     last_word: bool,
@@ -134,7 +134,7 @@ def _choose(
             raise ConfigError(f"{name} does not go with --choices", fix="write the context into the template")
     if neutral is not None and normalize != "pmi":
         raise ConfigError("--neutral belongs to --normalize pmi", got=normalize or "sum")
-    read = read_columns([columns]) if columns is not None else None
+    read = read_columns(columns) if columns else None
     from polyseme.cli.choosing import choose_lines
     from polyseme.infer.load import load
 

@@ -86,7 +86,7 @@ def randomisation(first: Resampled, second: Resampled, rounds: int = ROUNDS, see
         bits = random.bits(np.arange(start, min(rounds, start + step))[:, None], np.arange(words))
         swapped = np.unpackbits(bits.astype("<u8").view(np.uint8), axis=1, count=n).view(np.bool_)
         differences = first.mixed(second, swapped) - second.mixed(first, swapped)
-        as_large += int((np.abs(differences) >= seen).sum())
+        as_large += int((~(np.abs(differences) < seen)).sum())  # also where a figure cannot be said
     return (1 + as_large) / (1 + rounds)
 
 
