@@ -4,4 +4,5 @@ import sys
 
 from polyseme.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":  # not again in the processes that share its work
+    sys.exit(main())
