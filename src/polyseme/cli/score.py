@@ -22,6 +22,7 @@ def run(
     *,
     context: str | None = None,
     end: Annotated[bool, Parameter(show_default=False)] = False,
+    within_word: Annotated[bool, Parameter(show_default=False)] = False,
     last_word: Annotated[bool, Parameter(show_default=False)] = False,
     choices: Annotated[list[str] | None, Parameter(group=_CHOICES)] = None,
     template: Annotated[str | None, Parameter(group=_CHOICES)] = None,
@@ -44,6 +45,8 @@ def run(
         file: text, a line each, or .jsonl; may be .gz or .zst.
         context: a text that every line goes on: it is given, only the lines are scored.
         end: count the end of the text as a token, too.
+        within_word: hide with every token the rest of its word, which gives it away (masked models; Kauf and Ivanova
+            2023): so minimal pairs are scored by `polyseme pairs`.
         last_word: say how often a decoder, given the rest, writes the last word of a line, as LAMBADA asks.
         choices: labels, "bad,good", or with the file's names for them, "0=bad,1=good"; repeated, one each.
         template: where the text and the label stand: "{text} It was {label}."; {text_b} is the second text of pairs.
@@ -60,6 +63,8 @@ def run(
             With --last-word: {"accuracy", "n", "lines": [{"word", "found", "right"}]}.
     """
     if choices is not None:
+        if within_word:
+            raise ConfigError("--within-word does not go with --choices", fix="leave it out")
         _choose(folder, file, choices, template, normalize, neutral, columns, context, end, last_word, json)
         return
     given = {"template": template, "normalize": normalize, "neutral": neutral, "columns": columns}
@@ -67,6 +72,8 @@ def run(
         if value is not None:
             raise ConfigError(f"--{name} belongs to --choices", fix='--choices "bad,good"')
     if last_word:
+        if within_word:
+            raise ConfigError("--within-word does not go with --last-word", fix="leave it out")
         _last_words(folder, file, json)
         return
     from polyseme.infer.load import load
@@ -80,7 +87,7 @@ def run(
     reading = TextConfig.of({"field": field, "encoding": encoding}, "score")
     lines = []
     total, tokens, unknown = 0.0, 0, 0
-    for line, score in score_file(loaded, file, end, context, report, reading):
+    for line, score in score_file(loaded, file, end, context, report, reading, within_word):
         total, tokens, unknown = total + score.log_likelihood, tokens + score.tokens, unknown + score.unknown
         if json:
             lines.append(score.as_dict())

@@ -21,7 +21,15 @@ from polyseme.errors import InputError
 from polyseme.study.intervals import FloatArray, draws, limits
 from polyseme.tasks.metrics.measure import CELLS, Resampled
 
-__all__ = ["compare", "mcnemar", "over_seeds", "paired_bootstrap", "randomisation", "seeds_difference"]
+__all__ = [
+    "compare",
+    "mcnemar",
+    "over_seeds",
+    "paired_bootstrap",
+    "randomisation",
+    "seeds_difference",
+    "two_sided",
+]
 
 ROUNDS = 10_000
 
@@ -53,7 +61,7 @@ def paired_bootstrap(
         [first.values(block) - second.values(block) for block in draws(first.examples, rounds, seed)]
     )
     low, high = limits(differences)
-    return {"value": value, "low": low, "high": high, "p": _two_sided(differences), "n": first.examples}
+    return {"value": value, "low": low, "high": high, "p": two_sided(differences), "n": first.examples}
 
 
 def randomisation(first: Resampled, second: Resampled, rounds: int = ROUNDS, seed: int = 0) -> float:
@@ -163,14 +171,15 @@ def seeds_difference(
         parts.append(means[0] - means[1])
     differences = np.concatenate(parts)
     low, high = limits(differences)
-    return {"value": value, "low": low, "high": high, "p": _two_sided(differences)} | result
+    return {"value": value, "low": low, "high": high, "p": two_sided(differences)} | result
 
 
 def _mean(runs: Sequence[Resampled]) -> float:
     return float(np.mean([run.value for run in runs]))
 
 
-def _two_sided(differences: FloatArray) -> float:
+def two_sided(differences: FloatArray) -> float:
+    """How often draws of a difference fall on the other side of zero, twice and smoothed: see `paired_bootstrap`."""
     known = differences[np.isfinite(differences)]
     turns = min(int((known <= 0).sum()), int((known >= 0).sum()))
     return min(1.0, 2 * (1 + turns) / (1 + len(known)))
