@@ -41,6 +41,11 @@ VERBS = (
     ("score", _USE, "Say how probable every line of a file is."),
     ("mask", _USE, "Show what a masking objective hides in a text, and why."),
     ("embed", _USE, "Turn every line of a file into a vector."),
+    (
+        "probe",
+        _USE,
+        "Say what a run's frozen layers know of parts of speech, relations, entities, and where.",
+    ),
     ("neighbours", _USE, "List the words nearest to a word, alone or in a sentence."),
     ("attention", _USE, "Show where the tokens of a text look, and what each attention head does."),
     ("cka", _USE, "Compare the layers of one or two runs by what they make of the same text."),

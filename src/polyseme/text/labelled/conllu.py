@@ -60,13 +60,12 @@ def conllu_records(
     """Sentences of CoNLL-U; None for one that was counted as bad.
 
     Args:
-        column: upos, xpos, deprel, feats, the number of a column, or a key of MISC, where words without it are O.
+        column: upos, xpos, deprel, feats, the number of a column, or a key of MISC, where words without it are O; or
+            several names with spaces between them, such as "id head deprel": their fields are joined by tabs.
 
     Raises:  ConfigError: none of the first 100 sentences has this column or key.
     """
-    place = int(column) - 1 if column.isdecimal() else _COLUMNS.get(column.lower())
-    if place is not None and not 0 < place < 10:
-        raise ConfigError("CoNLL-U has ten columns", got=column, where="--column", fix=suggest("", _COLUMNS))
+    places = _places(column)
     keys: dict[str, int] = {}
     sentences = 0
     now = _Sentence()
@@ -75,22 +74,33 @@ def conllu_records(
             _comment(now, line)
         elif line and not line.isspace():
             now.start = now.start or number
-            _word(now, line, f"{source}:{number}", place, column, keys, problems, labelled)
+            _word(now, line, f"{source}:{number}", places, column, keys, problems, labelled)
         elif now.start:
             sentences += 1
             yield _record(now, source, problems, labelled)
             now = _Sentence()
             if sentences == FIRST and labelled:
-                _check(place, column, keys, source)
+                _check(places, column, keys, source)
     if now.start:
         sentences += 1
         yield _record(now, source, problems, labelled)
     if 0 < sentences < FIRST and labelled:
-        _check(place, column, keys, source)
+        _check(places, column, keys, source)
 
 
-def _check(place: int | None, column: str, keys: dict[str, int], source: str) -> None:
-    if place is None and column.lower() not in keys:
+def _places(column: str) -> tuple[int, ...]:
+    """Numbers of the columns from 0; none where a key of MISC is meant."""
+    names = column.lower().split()
+    if len(names) > 1 and all(name == "id" or name in _COLUMNS for name in names):
+        return tuple(_COLUMNS.get(name, 0) for name in names)
+    place = int(column) - 1 if column.isdecimal() else _COLUMNS.get(column.lower())
+    if place is not None and not 0 < place < 10:
+        raise ConfigError("CoNLL-U has ten columns", got=column, where="--column", fix=suggest("", _COLUMNS))
+    return () if place is None else (place,)
+
+
+def _check(places: tuple[int, ...], column: str, keys: dict[str, int], source: str) -> None:
+    if not places and column.lower() not in keys:
         raise ConfigError(
             f"no word has {column} in MISC",
             where=source,
@@ -110,7 +120,7 @@ def _word(
     now: _Sentence,
     line: str,
     where: str,
-    place: int | None,
+    places: tuple[int, ...],
     column: str,
     keys: dict[str, int],
     problems: Problems,
@@ -146,11 +156,13 @@ def _word(
         now.surfaces.append((form, 1, glued))
     for key in misc:
         keys[key.lower()] = keys.get(key.lower(), 0) + 1
-    if place is None:
-        tag = next((value for key, value in misc.items() if key.lower() == column.lower()), "O")
+    if places:
+        tag = "\t".join(fields[place] for place in places)
+        good = all(fields[p] and (fields[p] != "_" or p == _COLUMNS["feats"]) for p in places)
     else:
-        tag = fields[place]
-    if labelled and (not tag or (tag == "_" and place != _COLUMNS["feats"])):
+        tag = next((value for key, value in misc.items() if key.lower() == column.lower()), "O")
+        good = bool(tag)
+    if labelled and not good:
         problems.add("bad_tag", where, tag)
         now.good = False
     now.words.append(form)

@@ -12,7 +12,7 @@ from typing import Any
 
 from polyseme.text.clean import replace_surrogates
 
-__all__ = ["KINDS", "Label", "Problems", "QuestionRecord", "TagRecord", "TextRecord"]
+__all__ = ["KINDS", "Edge", "EdgeRecord", "Label", "Problems", "QuestionRecord", "TagRecord", "TextRecord"]
 
 Label = str | float | tuple[str, ...]
 """A class; a value; or several classes, possibly none."""
@@ -21,6 +21,7 @@ KINDS: dict[str, str] = {
     "ambiguous_answer": "answers without a start stand at several places: the first one is taken",
     "bad_json": "lines are not a JSON object: skipped",
     "bad_label": "labels are neither a string, a number nor a list of strings: the rows are skipped",
+    "bad_marks": "sentences do not mark one <e1>…</e1> and one <e2>…</e2>: skipped",
     "bad_offsets": "spans or tokens do not have the form that is wanted: the records are skipped",
     "bad_quotes": "rows have a quote that is never closed, or a stray CR: skipped",
     "bad_tag": "tags have no legal form: the sentences are skipped",
@@ -38,6 +39,7 @@ KINDS: dict[str, str] = {
     "missing_label": "rows have no label: skipped",
     "moved_answer": "answers are not at their place in the text: found again elsewhere",
     "no_answer_word": "contexts end with the word that stands for no answer: cut off",
+    "no_head": "words have a head that has no place of its own in the text: left out",
     "no_surface": "words have no place of their own in the text: left out",
     "overlapping_span": "spans overlap a longer or earlier one: left out",
     "repeated_id": "questions have an id that came before: numbered",
@@ -113,6 +115,38 @@ class QuestionRecord:
     context: str
     answers: tuple[tuple[str, int], ...] | None = ()
     group: str = ""
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A labelled span, or a labelled pair of spans.
+
+    Args:
+        span1: [start, end) in characters of the text.
+        span2: the other one; None = there is none.
+        labels: what is true of it; usually one.
+    """
+
+    span1: tuple[int, int]
+    span2: tuple[int, int] | None
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeRecord:
+    """A text and its labelled spans or pairs of spans.
+
+    Args:
+        id: the file's own id, else the number of its first line.
+        text: the text.
+        targets: in the order of the file; may be empty.
+        where: FILE:LINE.
+    """
+
+    id: str
+    text: str
+    targets: tuple[Edge, ...]
     where: str = ""
 
 

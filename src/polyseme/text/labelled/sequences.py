@@ -37,7 +37,7 @@ from polyseme.text.labelled.records import Problems, TagRecord
 from polyseme.text.labelled.rows import json_objects
 from polyseme.text.labelled.tagging import Span, scheme_of
 
-__all__ = ["read_tags"]
+__all__ = ["read_tags", "tag_records"]
 
 _FIELDS = re.compile("[ \t]+")
 _HALF = re.compile("[BIESMLUWO]-|-.*[^-]")  # but -LRB- is a part of speech
@@ -76,11 +76,14 @@ def read_tags(
     problems = Problems() if problems is None else problems
     lines = numbered_lines(path, encoding, problems)
     return sound(
-        _records(path, lines, columns, column, problems, labelled), path, problems, "a tag for each token"
+        tag_records(path, lines, columns, column, problems, labelled),
+        path,
+        problems,
+        "a tag for each token",
     )
 
 
-def _records(
+def tag_records(
     path: Path | str,
     lines: Numbered,
     columns: Columns | None,
@@ -88,6 +91,7 @@ def _records(
     problems: Problems,
     labelled: bool,
 ) -> Iterator[TagRecord | None]:
+    """Records of lines that were opened already; None for one that was counted as bad. See `read_tags`."""
     suffix = suffix_of(path)
     source = name_of(path)
     head, lines = peek(lines)

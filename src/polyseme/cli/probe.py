@@ -1,0 +1,112 @@
+"""`polyseme probe`: what a frozen run knows about spans of a text, and in which of its layers."""
+
+from __future__ import annotations
+
+from contextlib import closing as closed_after
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Group, Parameter
+
+from polyseme.cli.options import Json, positive
+from polyseme.cli.output import closing, command, emit, emit_json, say
+from polyseme.errors import ConfigError, InputError
+
+_HOW = Group("How to probe", sort_key=1)
+_FILES = Group("How to read the files", sort_key=2)
+
+
+def run(
+    folder: Annotated[Path, Parameter(name="RUN")],
+    /,
+    *files: Annotated[Path, Parameter(name="FILE")],
+    task: Annotated[
+        Literal["auto", "pos", "dependencies", "chunks", "ner", "relations", "edges"], Parameter(group=_FILES)
+    ] = "auto",
+    dev: Annotated[Path | None, Parameter(group=_FILES)] = None,
+    test: Annotated[Path | None, Parameter(group=_FILES)] = None,
+    column: Annotated[str | None, Parameter(group=_FILES)] = None,
+    examples: Annotated[int | None, Parameter(group=_FILES)] = None,
+    max_length: Annotated[int | None, Parameter(group=_FILES)] = None,
+    seeds: Annotated[int | None, Parameter(group=_HOW)] = None,
+    seed: Annotated[int | None, Parameter(group=_HOW)] = None,
+    epochs: Annotated[int | None, Parameter(group=_HOW)] = None,
+    controls: Annotated[bool | None, Parameter(group=_HOW, negative="--no-controls")] = None,
+    cumulative: Annotated[bool | None, Parameter(group=_HOW, negative="--no-cumulative")] = None,
+    cache: Annotated[float | None, Parameter(group=_HOW)] = None,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    lang: Literal["en", "zh"] = "en",
+    threads: int | None = None,
+    json: Json = False,
+) -> None:
+    """Learn small probes on the frozen layers of a run (edge probing): what it knows of spans of a text, and where.
+
+    Args:
+        folder: a run; it is not changed.
+        files: labelled files to learn from, a task each; or one .toml file with [tasks.NAME] task, train, dev, test.
+        task: what the files hold; .conllu: pos or dependencies; CoNLL columns: chunks, ner or pos; SemEval-2010 task 8:
+            relations; JSON lines with "targets": edges. "auto" goes by the first lines.
+        dev: labelled examples that choose the weights that are kept; without it a tenth of the texts is held out.
+        test: labelled examples that the figures are about; without it a tenth of the texts is held out.
+        column: which column has the tags: upos, xpos or another of .conllu; a number from 1 for CoNLL columns.
+        examples: read so many texts of each file at most, always the same ones.
+        max_length: tokens of a text that are read; targets beyond are left out and counted.
+        seeds: probes of each kind, for intervals; 3 when absent.
+        seed: of the first one; 1 when absent.
+        epochs: passes over the training targets; by their number when absent.
+        controls: probe layer 0, an encoder with random weights and random labels, too; done when absent.
+        cumulative: probe layers 0 to l for every l, for expected layers; done when absent.
+        cache: GiB of hidden states that may be in memory; beyond, they go into a temporary file; 1 when absent.
+        output: a folder for probe.json, probe.html and its charts as .svg and .png.
+        lang: of the page's own words.
+        threads: processor threads; all cores when absent.
+        json: print one JSON document: {"run", "tasks": {NAME: {"score": {"value", "low", "high", "n"}, "mix",
+            "cumulative", "controls", "above", …}}, …}.
+    """
+    if not files:
+        raise InputError("no labelled file given", fix=command("polyseme", "probe", folder, "FILE"))
+    options = {
+        "examples": examples,
+        "max_length": max_length,
+        "seeds": seeds,
+        "seed": seed,
+        "epochs": epochs,
+        "controls": controls,
+        "cumulative": cumulative,
+        "cache_bytes": None if cache is None else int(cache * (1 << 30)),
+    }
+    for name in ("examples", "max_length", "seeds", "epochs"):
+        positive(f"--{name.replace('_', '-')}", options[name])
+    positive("--threads", threads)
+    asked = {name: value for name, value in options.items() if value is not None}
+
+    from polyseme.cli.progress import open_reporter
+    from polyseme.report.probe import probe_text, write_probe
+    from polyseme.study.probe import ProbeConfig, probe
+    from polyseme.study.probing.config import read_probes, tasks_of_files
+
+    if files[0].suffix.lower() == ".toml":
+        if len(files) > 1 or task != "auto" or dev or test or column:
+            raise ConfigError(
+                "a .toml file says by itself what is probed",
+                got="other files, or --task, --dev, --test or --column beside it",
+            )
+        tasks, config = read_probes(files[0], asked)
+    else:
+        tasks = tasks_of_files(files, task, dev, test, column)
+        config = ProbeConfig.of(asked, "polyseme probe")
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+    with closed_after(open_reporter()) as reporter:
+        document = probe(folder, tasks, config, reporter).document()
+    if json:
+        emit_json(document)
+    else:
+        emit(probe_text(document))
+    wrote, notes = write_probe(document, output, lang) if output is not None else ([], [])
+    for note in [*document["notes"], *notes]:
+        say(f"note: {note}")
+    again = command("polyseme", "probe", folder, *files, "-o", "probes")
+    closing(wrote=wrote, then=[again] if output is None else [])

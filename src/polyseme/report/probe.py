@@ -1,0 +1,289 @@
+"""A probing study for people: as text, as sections of a page, and as files."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from polyseme.core.config import to_json
+from polyseme.report.figures import columns, duration, size
+from polyseme.report.language import Speaker, speaker
+from polyseme.report.page import Commands, Figure, Page, Part, Section, Table
+from polyseme.report.probe_charts import controls_chart, layers_chart, shown, task_chart
+from polyseme.report.probe_words import CHINESE
+from polyseme.train.run import saving, write_atomic
+
+__all__ = ["probe_sections", "probe_speaker", "probe_text", "write_probe"]
+
+CONTROLS = ("layer_0", "random_encoder", "random_labels")
+_TITLES = {
+    "layer_0": "layer 0 alone",
+    "random_encoder": "random encoder",
+    "random_labels": "random labels",
+}
+
+
+def probe_text(document: Mapping[str, Any]) -> str:
+    """The study as tables of a terminal."""
+    say = probe_speaker("en")
+    counted = f"{document['layers']} layers" if document["layers"] > 1 else "one layer"
+    parts = [f"probing {document['run']} ({document['model']}, {counted})"]
+    for name, task in document["tasks"].items():
+        targets = ", ".join(f"{counts['targets']:,} {part}" for part, counts in task["counts"].items())
+        head = f"{name}: {task['task']}, {len(task['labels'])} labels; targets: {targets}"
+        rows = [["", "micro-F1, %", "all layers less this"]]
+        rows.append(["all layers", shown(task["score"], 2, 100), ""])
+        for key, one in task["controls"].items():
+            rows.append([_TITLES[key], shown(one["score"], 2, 100), _gain(one["difference"])])
+        rows.append(["most frequent label", shown(task["most_frequent"], 2, 100), ""])
+        lines = [head, *columns(rows), *_layer_lines(task, say)]
+        lines.append(_cache_line(task["cache"]))
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _layer_lines(task: Mapping[str, Any], say: Speaker) -> list[str]:
+    lines = []
+    if task["accuracy"]:
+        lines.append(f"accuracy of the most probable label: {shown(task['accuracy'], 2, 100)} %")
+    if task["mix"]:
+        weights = " ".join(f"{one['value']:.3f}" for one in task["mix"]["weights"])
+        lines.append(f"layer weights: {weights}")
+        lines.append(
+            f"centre of gravity {shown(task['mix']['centre_of_gravity'], 2)}, "
+            f"divergence from uniform {shown(task['mix']['divergence'], 3)} nats"
+        )
+    if task["cumulative"]:
+        scores = " ".join(f"{100 * one['value']:.1f}" for one in task["cumulative"]["scores"])
+        lines.append(f"score with layers 0 to l: {scores}")
+        lines.append(
+            f"expected layer {shown(task['cumulative']['expected_layer'], 2)}; with losses as 0: "
+            f"{shown(task['cumulative']['expected_layer_clipped'], 2)}"
+        )
+    return lines
+
+
+def _cache_line(cache: Mapping[str, Any]) -> str:
+    return (
+        f"hidden states: {cache['tokens']:,} tokens of {cache['layers']} layers, {size(cache['bytes'])} in "
+        f"{cache['place']} as {cache['numbers']}; one pass over {cache['texts']:,} texts, {duration(cache['seconds'])}"
+    )
+
+
+def _gain(difference: Mapping[str, Any]) -> str:
+    return shown(difference, 2, 100) + (" *" if difference["above"] else "")
+
+
+def probe_sections(document: Mapping[str, Any], say: Speaker, prefix: str = "") -> list[Section]:
+    """The study as sections of a page, from its document alone.
+
+    Args:
+        document: of `Probing`, perhaps read again from a file.
+        say: from `probe_speaker`, or one that has its words.
+        prefix: stands before the names of figures.
+    """
+    sections = [_overview(document, say, prefix), _against(document, say, prefix)]
+    files = {f"{prefix}probe-layers", f"{prefix}probe-controls"}
+    for name, task in document["tasks"].items():
+        file = f"{prefix}probe-{slug(name)}"
+        while file in files:
+            file += "-2"
+        files.add(file)
+        sections.append(_of_task(name, task, say, file))
+    return [*sections, _how(document, say)]
+
+
+def _overview(document: Mapping[str, Any], say: Speaker, prefix: str) -> Section:
+    title = say("In which layers it is")
+    if document["layers"] == 1:
+        return Section(title, [say("The encoder has one layer: there is nothing to mix.")])
+    head = [
+        say("task"),
+        say("centre of gravity"),
+        say("divergence, nats"),
+        say("expected layer"),
+        say("expected layer, losses as 0"),
+    ]
+    rows = []
+    for name, task in document["tasks"].items():
+        mix, cumulative = task["mix"], task["cumulative"] or {}
+        rows.append(
+            [
+                name,
+                shown(mix["centre_of_gravity"], 2),
+                shown(mix["divergence"], 3),
+                shown(cumulative.get("expected_layer"), 2),
+                shown(cumulative.get("expected_layer_clipped"), 2),
+            ]
+        )
+    caption = say(
+        "95 % intervals: of centres and divergences over {seeds} seeds, of expected layers over test texts and seeds.",
+        seeds=document["settings"]["seeds"],
+    )
+    figure = Figure(
+        f"{prefix}probe-layers",
+        layers_chart(document, say),
+        say(
+            "Centre of gravity of the mixing weights, and the layer at which a task is expected to be solved."
+        ),
+        say("Centre of gravity and expected layer of each task"),
+    )
+    return Section(title, [figure, Table(head, rows, caption)])
+
+
+def _against(document: Mapping[str, Any], say: Speaker, prefix: str) -> Section:
+    present = [key for key in CONTROLS if any(key in t["controls"] for t in document["tasks"].values())]
+    head = [say("task"), say("all layers, %")]
+    for key in present:
+        head += [say(_TITLES[key]), say("selectivity") if key == "random_labels" else say("gain")]
+    head.append(say("most frequent label"))
+    rows: list[list[str]] = []
+    strong: set[tuple[int, int]] = set()
+    for name, task in document["tasks"].items():
+        row = [name, shown(task["score"], 1, 100)]
+        for key in present:
+            one = task["controls"].get(key)
+            row.append(shown(one["score"] if one else None, 1, 100))
+            if one and one["difference"]["above"]:
+                strong.add((len(rows), len(row)))
+            row.append(shown(one["difference"] if one else None, 1, 100))
+        rows.append([*row, shown(task["most_frequent"], 1, 100)])
+    caption = say(
+        "Micro-F1 in percent, differences in points on the same test texts, with 95 % intervals (texts and seeds drawn "
+        "again); bold: the whole interval is above 0."
+    )
+    figure = Figure(
+        f"{prefix}probe-controls",
+        controls_chart(document, say),
+        say("Probes of all layers against what layer 0, a random encoder and random labels give."),
+        say("Score of each task and of its controls"),
+    )
+    return Section(say("Against controls"), [figure, Table(head, rows, caption, strong=frozenset(strong))])
+
+
+def _of_task(name: str, task: Mapping[str, Any], say: Speaker, file: str) -> Section:
+    counts = task["counts"]
+    what = say(
+        "{task}: {labels} labels of {spans}; {train} targets to learn from, {dev} to choose by, {test} to judge by.",
+        task=task["task"],
+        labels=len(task["labels"]),
+        spans=say("pairs of spans") if task["spans"] == 2 else say("spans"),
+        **{part: f"{counts[part]['targets']:,}" for part in ("train", "dev", "test")},
+    )
+    parts: list[Part] = [what]
+    if task["accuracy"]:
+        parts.append(
+            say("Accuracy of the most probable label: {value} %.", value=shown(task["accuracy"], 1, 100))
+        )
+    if task["mix"]:
+        parts.append(
+            Figure(
+                file,
+                task_chart(name, task, say),
+                say(
+                    "Dashed: equal weights. Coloured upright lines: the centre of gravity and the expected layer. "
+                    "Thin lines: 95 % intervals."
+                ),
+                say("Layer weights and scores of {name}", name=name),
+            )
+        )
+    return Section(name, parts)
+
+
+def _how(document: Mapping[str, Any], say: Speaker) -> Section:
+    s = document["settings"]
+    text = say(
+        "The encoder is frozen. Each token's layers are normed and mixed, projected to {projection} numbers, pooled "
+        "over a span by attention, and classified by a hidden layer of {hidden} with a sigmoid for each label "
+        "(Tenney et al. 2019). A label is said where its probability is at least one half. {seeds} seeds.",
+        projection=s["projection"],
+        hidden=s["hidden"],
+        seeds=s["seeds"],
+    )
+    head = [
+        say("task"),
+        say("texts"),
+        say("tokens"),
+        say("kept as"),
+        say("size"),
+        say("seconds"),
+        say("study"),
+    ]
+    rows = []
+    for name, task in document["tasks"].items():
+        c = task["cache"]
+        place = say("in memory") if c["place"] == "memory" else say("in a file")
+        rows.append(
+            [
+                name,
+                f"{c['texts']:,}",
+                f"{c['tokens']:,}",
+                f"{c['numbers']}, {place}",
+                size(c["bytes"]),
+                f"{c['seconds']:.1f}",
+                f"{task['training']['seconds_of_task']:.0f}",
+            ]
+        )
+    caption = say(
+        "Hidden states of all layers, made by one pass of the encoder. The study took {seconds} s and {memory} of "
+        "memory at most.",
+        seconds=f"{document['seconds']:.0f}",
+        memory=size(document["peak_memory_bytes"]),
+    )
+    parts: list[Part] = [text, Table(head, rows, caption, left=(0, 3)), Commands(commands(document))]
+    return Section(say("How it was done"), [*parts, *document["notes"]])
+
+
+def commands(document: Mapping[str, Any]) -> list[str]:
+    """What to type to do it again."""
+    lines = []
+    s = document["settings"]
+    for task in document["tasks"].values():
+        words = ["polyseme", "probe", document["run"], task["files"]["train"], "--task", task["task"]]
+        for part in ("dev", "test"):
+            if task["files"][part]:
+                words += [f"--{part}", task["files"][part]]
+        words += ["--seeds", str(s["seeds"])]
+        if s["examples"]:
+            words += ["--examples", str(s["examples"])]
+        words += ["--column", task["column"]] if task["column"] else []
+        lines.append(shlex.join(words))
+    return lines
+
+
+def slug(name: str) -> str:
+    """A name as part of a file's."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-") or "task"
+
+
+def write_probe(document: Mapping[str, Any], folder: Path, lang: str = "en") -> tuple[list[Path], list[str]]:
+    """Write probe.json, probe.html and every chart as .svg and .png.
+
+    Returns the files, and what a person should know of them.
+    Raises:  ConfigError: no such language.  StorageError: the disk refuses.
+    """
+    say = probe_speaker(lang)
+    with saving(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(folder / "probe.json", to_json(document).encode())
+    name = Path(document["run"]).name
+    lead = say(
+        "What the frozen layers of {name} ({model}) know of spans of a text.",
+        name=name,
+        model=document["model"],
+    )
+    page = Page(say("Probing {name}", name=name), lead, probe_sections(document, say), lang)
+    html = page.write(folder / "probe.html")
+    pictures, note = page.write_figures(folder)
+    return [html, folder / "probe.json", *pictures], [note] if note else []
+
+
+def probe_speaker(lang: str) -> Speaker:
+    """Who says this report's words.
+
+    Raises:  ConfigError: no such language.
+    """
+    return speaker(lang, CHINESE)

@@ -1,0 +1,332 @@
+"""Edge probing: what a frozen encoder knows about spans of a text, and in which of its layers.
+
+labelled files ─► targets ─► hidden states of all layers, kept by one pass ─► probes
+                                                                               │
+    a probe of all layers     its mixing weights: centre of gravity, divergence from uniform
+    probes of layers 0 … l    cumulative scores: what each layer adds, the expected layer
+    controls                  layer 0 alone, an encoder with random weights, random labels
+
+Papers: Tenney et al. (2019a), "What do you learn from context? Probing for sentence structure in contextualized word
+representations"; Tenney et al. (2019b), "BERT rediscovers the classical NLP pipeline".
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from polyseme.core.reporter import NullReporter, Reporter
+from polyseme.errors import ConfigError
+from polyseme.infer.load import Loaded, load
+from polyseme.infer.pooling import edges_of
+from polyseme.infer.prepared import prepared
+from polyseme.study.probing.cache import States, cached
+from polyseme.study.probing.config import ProbeConfig, ProbeTask
+from polyseme.study.probing.controls import random_encoder, random_labels
+from polyseme.study.probing.numbers import (
+    centre_of_gravity,
+    difference,
+    divergence,
+    of_seeds,
+    score,
+    scores_of_layers,
+)
+from polyseme.study.probing.targets import PARTS, BoolArray, Targets, aligned, read_parts
+from polyseme.study.probing.training import Trained, most_frequent, train_probe
+from polyseme.text.labelled.records import Problems
+from polyseme.train.memory import peak_memory_bytes
+
+__all__ = ["ProbeConfig", "ProbeTask", "Probing", "probe"]
+
+
+@dataclass(frozen=True, eq=False)
+class Probing:
+    """What `probe` found.
+
+    Args:
+        run, model: what was probed.
+        layers: how many, the embedding layer among them.
+        settings: how probes are made and learned.
+        tasks: by name; see `document`.
+        notes: what a person should know.
+        seconds, peak_memory_bytes: of the whole study.
+    """
+
+    run: str
+    model: str
+    layers: int
+    settings: dict[str, Any]
+    tasks: dict[str, dict[str, Any]]
+    notes: list[str]
+    seconds: float
+    peak_memory_bytes: int
+
+    def document(self) -> dict[str, Any]:
+        """Everything, JSON-able; figures are {"value", "low", "high", "n"} and more.
+
+        Each task has "task", "files", "spans", "labels", "counts", "score" (micro-F1), "accuracy", "most_frequent",
+        "mix" {"weights", "gamma", "centre_of_gravity", "divergence"} and "cumulative" {"scores", "differences",
+        "expected_layer", "expected_layer_clipped"}, None for one layer; "controls" {"layer_0", "random_encoder",
+        "random_labels"}, each with "score" and "difference", "above" all of them; "cache", "training".
+        """
+        return {
+            "run": self.run,
+            "model": self.model,
+            "layers": self.layers,
+            "settings": self.settings,
+            "tasks": self.tasks,
+            "notes": self.notes,
+            "seconds": self.seconds,
+            "peak_memory_bytes": self.peak_memory_bytes,
+        }
+
+
+def probe(
+    run: Loaded | Path | str,
+    tasks: Mapping[str, ProbeTask],
+    config: ProbeConfig | None = None,
+    reporter: Reporter | None = None,
+) -> Probing:
+    """Probe a run on one task or several.
+
+    Args:
+        run: any run; its encoder is not changed.
+        tasks: what is probed, by the names that reports give it.
+        config: how.
+        reporter: told how far it is.
+    Raises:  ConfigError, CorpusError: a task's files are not what they should be; StorageError: no room for hidden
+             states beyond the budget.
+
+    Example:
+        found = probe("runs/bert", {"POS": ProbeTask(task="pos", train="train.conllu", test="test.conllu")})
+        found.tasks["POS"]["mix"]["centre_of_gravity"]
+    """
+    began = time.perf_counter()
+    loaded = run if isinstance(run, Loaded) else load(run)
+    config, reporter = config or ProbeConfig(), reporter or NullReporter()
+    layers = int(loaded.encoder.config.num_hidden_layers) + 1
+    room = _room(loaded, config)
+    found: dict[str, dict[str, Any]] = {}
+    notes: list[str] = []
+    if layers == 1:
+        notes.append("the encoder has one layer: there is nothing to mix or to add layer by layer")
+    for name, spec in tasks.items():
+        one = _Task(loaded, name, spec, config, reporter, room)
+        found[name] = one.study()
+        notes += [f"{name}: {note}" for note in one.notes]
+    return Probing(
+        run=str(loaded.run.path),
+        model=loaded.recipe.architecture,
+        layers=layers,
+        settings=config.model_dump(),
+        tasks=found,
+        notes=notes,
+        seconds=time.perf_counter() - began,
+        peak_memory_bytes=peak_memory_bytes(),
+    )
+
+
+def _room(loaded: Loaded, config: ProbeConfig) -> int:
+    if config.max_length is None:
+        return loaded.room
+    edges = sum(edges_of(loaded))
+    if config.max_length <= edges:
+        raise ConfigError(
+            "no such length",
+            got=f"max_length {config.max_length}",
+            expected=f"at least {edges + 1}, separators among them",
+        )
+    return min(loaded.room, config.max_length - edges)
+
+
+@dataclass
+class _Runs:
+    """The probes of a task, one a seed, of each kind.
+
+    Args:
+        full: all layers.
+        upto: upto[l] of the layers 0 … l; the last are those of all layers. Empty where it is not asked for.
+        layer_0, labels, encoder: the controls.
+    """
+
+    full: list[Trained] = field(default_factory=list)
+    upto: list[list[Trained]] = field(default_factory=list)
+    layer_0: list[Trained] = field(default_factory=list)
+    labels: list[Trained] = field(default_factory=list)
+    encoder: list[Trained] = field(default_factory=list)
+
+
+class _Task:
+    """One task of a study."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        name: str,
+        spec: ProbeTask,
+        config: ProbeConfig,
+        reporter: Reporter,
+        room: int,
+    ) -> None:
+        self._loaded, self._name, self._spec = loaded, name, spec
+        self._config, self._reporter, self._room = config, reporter, room
+        self.notes: list[str] = []
+        self._runs = _Runs()
+        self._done, self._total = 0, 0
+
+    def study(self) -> dict[str, Any]:
+        """Everything about the task, JSON-able."""
+        began, config, problems = time.perf_counter(), self._config, Problems()
+        self._reporter.stage(f"reading {self._name}", 0, None)
+        task, records, notes = read_parts(self._spec, config.examples, problems)
+        self.notes += [*notes, *problems.summary()]
+        targets = aligned(records, self._loaded.tokenizer, self._room, self._spec.train)
+        self.notes += _left_out(targets)
+        random = random_encoder(self._loaded, config.seed) if config.controls else None
+        if config.controls and random is None:
+            self.notes.append("the encoder has no weights: a random one is the same")
+        seeds = range(config.seed, config.seed + config.seeds)
+        layers = int(self._loaded.encoder.config.num_hidden_layers) + 1
+        more = layers - 1 if config.cumulative else int(config.controls and layers > 1)
+        self._total = len(seeds) * (1 + more + config.controls + (random is not None))
+        with self._cached(self._loaded, targets) as states:
+            self._main(states, targets, seeds)
+            cache = states.facts
+        if random is not None:
+            with self._cached(random, targets) as states:
+                self._runs.encoder = [self._probe(states, targets, seed) for seed in seeds]
+        found = {
+            "task": task,
+            "files": {name: getattr(self._spec, name) for name in PARTS},
+            "column": self._spec.column,
+            "spans": 1 if targets.parts["train"].second is None else 2,
+            "labels": list(targets.labels),
+            "counts": {name: _counts(records[name], targets, name) for name in PARTS},
+            **self._figures(targets),
+            "cache": cache,
+        }
+        found["training"] = self._training() | {"seconds_of_task": time.perf_counter() - began}
+        return found
+
+    def _cached(self, loaded: Loaded, targets: Targets) -> Any:
+        c = self._config
+        packed = replace(loaded, encoder=prepared(loaded.encoder))  # twice as fast, equal within rounding
+        return cached(packed, targets.texts, targets.rows, c.cache_bytes, c.stored, reporter=self._reporter)
+
+    def _main(self, states: States, targets: Targets, seeds: Sequence[int]) -> None:
+        """All probes that read the run's own hidden states."""
+        runs, config = self._runs, self._config
+        runs.full = [self._probe(states, targets, seed) for seed in seeds]
+        if states.layers > 1 and config.cumulative:
+            below = [
+                [self._probe(states, targets, seed, layers=n) for seed in seeds]
+                for n in range(1, states.layers)
+            ]
+            runs.upto = [*below, runs.full]
+        if not config.controls:
+            return
+        if states.layers > 1:
+            runs.layer_0 = (
+                runs.upto[0] if runs.upto else [self._probe(states, targets, seed, 1) for seed in seeds]
+            )
+        for seed in seeds:
+            gold = random_labels(targets.parts, seed)
+            runs.labels.append(self._probe(states, targets, seed, gold=gold))
+
+    def _probe(
+        self,
+        states: States,
+        targets: Targets,
+        seed: int,
+        layers: int | None = None,
+        gold: dict[str, BoolArray] | None = None,
+    ) -> Trained:
+        self._reporter.stage(f"probing {self._name}", self._done, self._total)
+        self._done += 1
+        return train_probe(states, targets.parts, targets.single, self._config, seed, layers, gold)
+
+    def _figures(self, targets: Targets) -> dict[str, Any]:
+        runs, rounds = self._runs, self._config.resamples
+        train, test = targets.parts["train"], targets.parts["test"]
+        accuracies = [run.accuracy for run in runs.full if run.accuracy is not None]
+        controls = self._controls(rounds)
+        return {
+            "metric": "micro_f1",
+            "score": score([run.f1 for run in runs.full], rounds),
+            "accuracy": score(accuracies, rounds) if accuracies else None,
+            "most_frequent": score([most_frequent(train.gold, test)], rounds),
+            "mix": _mix(runs.full),
+            "cumulative": (
+                scores_of_layers([[run.f1 for run in some] for some in runs.upto], rounds)
+                if runs.upto
+                else None
+            ),
+            "controls": controls,
+            "above": {name: one["difference"]["above"] for name, one in controls.items()},
+        }
+
+    def _controls(self, rounds: int) -> dict[str, Any]:
+        """Scores of the controls, and how far above them the probe of all layers is on the same texts."""
+        runs = self._runs
+        main = [run.f1 for run in runs.full]
+        found = {}
+        for name, some in (
+            ("layer_0", runs.layer_0),
+            ("random_encoder", runs.encoder),
+            ("random_labels", runs.labels),
+        ):
+            if some:
+                theirs = [run.f1 for run in some]
+                found[name] = {
+                    "score": score(theirs, rounds),
+                    "difference": difference(main, theirs, rounds),
+                }
+        return found
+
+    def _training(self) -> dict[str, Any]:
+        """What learning took: probes, epochs, seconds."""
+        r = self._runs
+        kinds = {"full": r.full, "random_labels": r.labels, "random_encoder": r.encoder}
+        if r.upto:
+            kinds["cumulative"] = [run for some in r.upto[:-1] for run in some]
+        elif r.layer_0:
+            kinds["layer_0"] = r.layer_0
+        return {
+            name: {
+                "probes": len(some),
+                "epochs": [run.epochs for run in some],
+                "seconds": sum(run.seconds for run in some),
+            }
+            for name, some in kinds.items()
+            if some
+        }
+
+
+def _mix(runs: Sequence[Trained]) -> dict[str, Any] | None:
+    """The mixing weights over the seeds; None where there is one layer."""
+    shares = [run.shares for run in runs]
+    if len(shares[0]) == 1:
+        return None
+    return {
+        "weights": [of_seeds([one[layer] for one in shares]) for layer in range(len(shares[0]))],
+        "gamma": of_seeds([run.gamma for run in runs]),
+        "centre_of_gravity": of_seeds([centre_of_gravity(one) for one in shares]),
+        "divergence": of_seeds([divergence(one) for one in shares]),
+    }
+
+
+def _counts(records: Sequence[Any], targets: Targets, name: str) -> dict[str, Any]:
+    part = targets.parts[name]
+    return {"texts": len(records), "targets": len(part), "left_out": part.left_out}
+
+
+def _left_out(targets: Targets) -> list[str]:
+    words = {"beyond": "lie beyond what the model reads", "no_token": "lie on no token"}
+    return [
+        f"{n:,} targets of {name} {words[why]}: left out"
+        for name, part in targets.parts.items()
+        for why, n in part.left_out.items()
+    ]

@@ -1,0 +1,1 @@
+"""Edge probing, part by part; study/probe.py puts it together."""

@@ -1,0 +1,165 @@
+"""What layer weights and cumulative scores come to: centres, divergences, expected layers, and how sure they are.
+
+    centre of gravity      Σ_l l s_l
+    divergence             KL(s ‖ uniform) = Σ_l s_l ln(s_l (L + 1)),  nats
+    differential score     Δ(l) = score(0 … l) - score(0 … l - 1)
+    expected layer         Σ_{l ≥ 1} l Δ(l) / Σ_{l ≥ 1} Δ(l)
+
+Paper: Tenney et al. (2019b), section 3. The expected layer is theirs, and a second one with max(Δ, 0) in place of Δ:
+where a layer makes the score worse, the published form can leave 1 … L.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from polyseme.core.rng import Random
+from polyseme.study.intervals import draws, limits, measured
+from polyseme.study.significance import over_seeds, seeds_difference
+from polyseme.tasks.metrics.measure import FloatArray, Resampled
+
+__all__ = [
+    "centre_of_gravity",
+    "difference",
+    "differential",
+    "divergence",
+    "expected_layer",
+    "of_seeds",
+    "score",
+    "scores_of_layers",
+]
+
+LEAST_GAIN = 1e-9
+
+
+def centre_of_gravity(shares: Sequence[float]) -> float:
+    """The mean layer, weighted.
+
+    Example:
+        >>> centre_of_gravity([0.25, 0.25, 0.5])
+        1.25
+    """
+    return float(sum(layer * share for layer, share in enumerate(shares)))
+
+
+def divergence(shares: Sequence[float]) -> float:
+    """Kullback and Leibler's divergence of layer weights from uniform ones, nats; 0 = all alike, ln(L + 1) = one alone.
+
+    Example:
+        >>> divergence([0.5, 0.5]), round(divergence([1.0, 0.0]), 4)
+        (0.0, 0.6931)
+    """
+    n = len(shares)
+    return float(sum(share * math.log(share * n) for share in shares if share > 0))
+
+
+def differential(scores: npt.ArrayLike) -> FloatArray:
+    """What each layer adds.  Shapes:  (…, L + 1) -> (…, L)"""
+    return np.diff(np.asarray(scores, np.float64), axis=-1)
+
+
+def expected_layer(scores: npt.ArrayLike, clipped: bool = False) -> FloatArray:
+    """The layer at which a task is solved, on average over what the layers add; NaN where they add nothing.
+
+    Args:
+        scores: of the layers 0 … l, for each l.
+        clipped: layers that make it worse count as 0.
+    Shapes:  (…, L + 1) -> (…)
+
+    Example:
+        >>> float(expected_layer([0.5, 0.7, 0.8])), float(expected_layer([0.5, 0.7, 0.6], clipped=True))
+        (1.3333333333333335, 1.0)
+    """
+    gains = differential(scores)
+    if clipped:
+        gains = np.maximum(gains, 0.0)
+    total = gains.sum(-1)
+    weighted = gains @ np.arange(1.0, gains.shape[-1] + 1)
+    return np.where(total > LEAST_GAIN, weighted / np.where(total > LEAST_GAIN, total, 1.0), np.nan)
+
+
+def of_seeds(values: Sequence[float]) -> dict[str, Any]:
+    """A figure that each seed has once, as reports write it: its mean with Student's interval."""
+    found = over_seeds(values)
+    low, high = (math.nan if found[key] is None else found[key] for key in ("low", "high"))
+    return measured(found["mean"], (low, high), found["n"]) | {"values": [float(v) for v in values]}
+
+
+def score(runs: Sequence[Resampled], rounds: int, seed: int = 0) -> dict[str, Any]:
+    """The mean figure of several seeds, as reports write it.
+
+    The interval draws texts and seeds again; "seeds" has Student's over the seeds alone.
+    """
+    values = [run.value for run in runs]
+    drawn = _drawn([runs], rounds, seed, lambda scores: scores[..., 0])
+    return measured(float(np.mean(values)), limits(drawn), runs[0].n) | {
+        "seeds": over_seeds(values),
+        "values": values,
+    }
+
+
+def difference(
+    first: Sequence[Resampled], second: Sequence[Resampled], rounds: int, seed: int = 0
+) -> dict[str, Any]:
+    """How much better the first is on the same texts: {"value", "low", "high", "n", "p", "above"}.
+
+    "above" is true where all of the interval, texts and seeds drawn again, lies above 0.
+    """
+    found = seeds_difference(first, second, rounds, seed)
+    result = measured(found["value"], (found["low"], found["high"]), first[0].n)
+    return result | {"p": found["p"], "above": bool(found["low"] > 0)}
+
+
+def scores_of_layers(runs: Sequence[Sequence[Resampled]], rounds: int, seed: int = 0) -> dict[str, Any]:
+    """Cumulative and differential scores and expected layers, all from the same draws of texts and seeds.
+
+    Args:
+        runs: for each l the probes of the layers 0 … l, one a seed.
+    """
+    n = runs[0][0].n
+    values = np.array([[run.value for run in some] for some in runs]).T  # (S, L + 1)
+    drawn = _drawn(runs, rounds, seed, lambda scores: scores)  # (R, L + 1)
+    gains, mean = differential(drawn), values.mean(0)
+    found: dict[str, Any] = {
+        "scores": [measured(float(value), limits(drawn[:, layer]), n) for layer, value in enumerate(mean)],
+        "differences": [
+            measured(float(value), limits(gains[:, layer]), n)
+            for layer, value in enumerate(differential(mean))
+        ],
+    }
+    for name, clipped in (("expected_layer", False), ("expected_layer_clipped", True)):
+        of_draws, each = expected_layer(drawn, clipped), expected_layer(values, clipped)
+        seeds = [float(value) for value in each if math.isfinite(value)]
+        found[name] = measured(float(expected_layer(mean, clipped)), limits(of_draws), n) | {
+            "seeds": over_seeds(seeds),
+            "undefined_draws": int((~np.isfinite(of_draws)).sum()),
+        }
+    return found
+
+
+def _drawn(
+    runs: Sequence[Sequence[Resampled]],
+    rounds: int,
+    seed: int,
+    statistic: Callable[[FloatArray], FloatArray],
+) -> FloatArray:
+    """A statistic of the means over seeds, texts and seeds drawn again; a draw of seeds is one for all columns.
+
+    Shapes:  L lists of S figures; statistic: (R, L) -> (R, …)
+    """
+    random = Random(seed, "bootstrap of seeds")
+    parts, done = [], 0
+    for chosen in draws(runs[0][0].examples, rounds, seed):
+        values = np.stack([np.stack([run.values(chosen) for run in some], 1) for some in runs], 1)
+        seeds = values.shape[2]
+        numbers = np.arange(done, done + len(chosen))
+        which = random.integers(seeds, numbers[:, None], np.arange(seeds))  # (R, S)
+        means = np.take_along_axis(values, which[:, None], 2).mean(2)  # (R, L)
+        parts.append(statistic(means))
+        done += len(chosen)
+    return np.concatenate(parts)

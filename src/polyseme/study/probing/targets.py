@@ -1,0 +1,269 @@
+"""From labelled files to numbers: which tokens every span covers, where they are kept, and what is true of it.
+
+records ─► texts, tokenized and cut ─► tokens that lie in spans, numbered in one row after another
+              └─► targets: rows of their spans, labels as zeros and ones
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from polyseme.errors import ConfigError, CorpusError
+from polyseme.study.probing.config import ProbeTask
+from polyseme.text.labelled.edges import edge_task_of, read_edges
+from polyseme.text.labelled.records import EdgeRecord, Problems
+from polyseme.train.examples import some
+
+__all__ = ["PARTS", "Part", "Spans", "Targets", "TokenizedText", "aligned", "read_parts"]
+
+PARTS = ("train", "dev", "test")
+MOST_LABELS = 2_000
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenizedText:
+    """A text as the encoder reads it, and which of its tokens are kept.
+
+    Args:
+        ids: token ids without separators, cut to the model's length.
+        pieces: what each token is in the text.
+        kept: numbers of the tokens that lie in a span.
+        row: where the first of them is kept.
+    """
+
+    ids: list[int]
+    pieces: list[str]
+    kept: IntArray
+    row: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spans:
+    """Rows start … start + length - 1 of what is kept.  Shapes:  start, length: (M,)"""
+
+    start: IntArray
+    length: IntArray
+
+    def rows(self, chosen: IntArray) -> tuple[IntArray, IntArray]:
+        """Rows of some spans one after another, and which of the spans each belongs to.
+
+        Shapes:  chosen: (B,) -> (N,), (N,)
+        """
+        length = self.length[chosen]
+        owner = np.repeat(np.arange(len(chosen)), length)
+        within = np.arange(len(owner)) - np.repeat(np.cumsum(length) - length, length)
+        return self.start[chosen][owner] + within, owner
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The targets of one file.
+
+    Args:
+        first, second: their spans; second None where each target has one.
+        gold: true where a target has a label.
+        types: the text of each target's first span.
+        sentence: the number of the text each belongs to, 0 … sentences - 1.
+        sentences: texts with a target.
+        left_out: how many targets lie "beyond" what the model reads, or on no token ("no_token").
+
+    Shapes:  gold: (M, C).  sentence: (M,)
+    """
+
+    first: Spans
+    second: Spans | None
+    gold: BoolArray
+    types: tuple[str, ...]
+    sentence: IntArray
+    sentences: int
+    left_out: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.gold)
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """Everything that is probed in one task.
+
+    Args:
+        labels: those of all parts.
+        parts: train, dev, test.
+        texts: of all parts, in the order of their rows.
+        rows: tokens that are kept.
+        single: every target has one label.
+    """
+
+    labels: tuple[str, ...]
+    parts: dict[str, Part]
+    texts: list[TokenizedText]
+    rows: int
+    single: bool
+
+
+@dataclass
+class _Found:
+    """Columns of the targets of a part while they are collected."""
+
+    starts: tuple[list[IntArray], list[IntArray]] = field(default_factory=lambda: ([], []))
+    lengths: tuple[list[IntArray], list[IntArray]] = field(default_factory=lambda: ([], []))
+    labels: list[tuple[str, ...]] = field(default_factory=list)
+    types: list[str] = field(default_factory=list)
+    sentence: list[int] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def read_parts(
+    spec: ProbeTask, examples: int | None, problems: Problems
+) -> tuple[str, dict[str, list[EdgeRecord]], list[str]]:
+    """The task, the texts of train, dev and test that have targets, and what a person should know.
+
+    A part without a file is a tenth of the training texts, chosen by their hash: equal texts are on one side.
+
+    Raises:  CorpusError: a file has no target, or too few texts to hold some out.  ConfigError: see `read_edges`.
+    """
+    paths = {"train": spec.train, "dev": spec.dev, "test": spec.test}
+    if "-" in paths.values():
+        raise ConfigError("probing reads labelled files", got="the standard input")
+    task = edge_task_of(spec.train) if spec.task == "auto" else spec.task
+    parts: dict[str, list[EdgeRecord]] = {}
+    for name, path in paths.items():
+        if path is not None:
+            read = read_edges(path, task, column=spec.column, columns=spec.columns, problems=problems)
+            parts[name] = [record for record in read if record.targets]
+            if not parts[name]:
+                raise CorpusError("the file holds no labelled span", where=path, expected=task)
+    notes = []
+    absent = [name for name in ("dev", "test") if name not in parts]
+    for number, name in enumerate(absent):
+        parts[name] = [r for r in parts["train"] if _tenth(r.text) == number]
+    if absent:
+        kept = [r for r in parts["train"] if _tenth(r.text) >= len(absent)]
+        if not kept or not all(parts[name] for name in absent):
+            raise CorpusError(
+                "too few texts to hold some out",
+                got=f"{len(parts['train']):,} texts with targets",
+                where=spec.train,
+                fix="--dev FILE and --test FILE",
+            )
+        notes.append(f"no {' and no '.join(absent)} file: held out of {spec.train}")
+        parts["train"] = kept
+    most = spec.examples if spec.examples is not None else examples
+    return task, {name: some(parts[name], most) for name in PARTS}, notes
+
+
+def _tenth(text: str) -> int:
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % 10
+
+
+def aligned(parts: Mapping[str, Sequence[EdgeRecord]], tokenizer: Any, room: int, where: str = "") -> Targets:
+    """Find the tokens of every span and number those that must be kept.
+
+    A token belongs to a span if they share a character. Targets that reach beyond what the model reads, or lie on no
+    token at all, are left out and counted.
+
+    Args:
+        parts: texts with their targets.
+        room: tokens of a text that are read, without separators.
+        where: the file, for errors.
+    Raises:  CorpusError: nothing to train or test on, fewer than two labels, or far too many; one span in some targets
+             and two in others.
+    """
+    texts: list[TokenizedText] = []
+    found = {name: _Found() for name in parts}
+    rows = 0
+    several = {
+        target.span2 is not None for records in parts.values() for r in records for target in r.targets
+    }
+    if len(several) > 1:
+        raise CorpusError("some targets have one span and others two", where=where, fix="a file for each")
+    pairs = several == {True}
+    for name, records in parts.items():
+        tokens = tokenizer.encode_batch([record.text for record in records])
+        for record, one in zip(records, tokens, strict=True):
+            ids = list(one.ids[:room])
+            kept = _collect(found[name], record, one.offsets, len(ids), rows, pairs)
+            pieces = [record.text[start:end] for start, end in one.offsets[: len(ids)]]
+            texts.append(TokenizedText(ids, pieces, kept, rows))
+            rows += len(kept)
+    for name, one in found.items():
+        if not one.labels:
+            raise CorpusError(
+                f"no target of {name} lies on a token that the model reads",
+                got=", ".join(f"{n:,} {why}" for why, n in one.left_out.items()),
+                where=where,
+            )
+    labels = sorted({label for one in found.values() for some in one.labels for label in some})
+    if not 2 <= len(labels) <= MOST_LABELS:
+        raise CorpusError(
+            "too few labels to probe" if len(labels) < 2 else "nearly every target has a label of its own",
+            got=f"{len(labels):,} labels: {', '.join(labels[:6])}",
+            where=where,
+            fix="--task and --column name what is probed",
+        )
+    number = {label: i for i, label in enumerate(labels)}
+    made = {name: _part(one, number, pairs) for name, one in found.items()}
+    single = all(len(some) == 1 for one in found.values() for some in one.labels)
+    return Targets(tuple(labels), made, texts, rows, single)
+
+
+def _collect(found: _Found, record: EdgeRecord, offsets: Any, read: int, row: int, pairs: bool) -> IntArray:
+    """Add the targets of a text; returns the numbers of the tokens that they cover."""
+    places = np.asarray(offsets, np.int64).reshape(-1, 2)
+    sides = [[target.span1 for target in record.targets]]
+    if pairs:
+        sides.append([target.span2 or (0, 0) for target in record.targets])
+    first, behind = [], []
+    good = np.ones(len(record.targets), bool)
+    for side in sides:
+        spans = np.asarray(side, np.int64)
+        # tokens that end behind the span's start, and those that start before its end
+        first.append(np.searchsorted(places[:, 1], spans[:, 0], side="right"))
+        behind.append(np.searchsorted(places[:, 0], spans[:, 1], side="left"))
+        good &= first[-1] < behind[-1]
+    inside = good & (np.max(behind, axis=0) <= read)
+    found.left_out["no_token"] += int((~good).sum())
+    found.left_out["beyond"] += int((good & ~inside).sum())
+    chosen = np.flatnonzero(inside)
+    covered = np.zeros(read + 1, np.int64)  # +1 where a span begins, -1 behind its end
+    for a, b in zip(first, behind, strict=True):
+        np.add.at(covered, a[chosen], 1)
+        np.add.at(covered, b[chosen], -1)
+    within = np.cumsum(covered)[:read] > 0
+    place = np.asarray(np.cumsum(within) - within + row, np.int64)
+    for which, (a, b) in enumerate(zip(first, behind, strict=True)):
+        found.starts[which].append(place[a[chosen]] if len(place) else a[chosen])
+        found.lengths[which].append(b[chosen] - a[chosen])
+    if len(chosen):
+        sentence = found.sentence[-1] + 1 if found.sentence else 0
+        found.sentence.extend([sentence] * len(chosen))
+    for i in chosen.tolist():
+        target = record.targets[i]
+        found.labels.append(target.labels)
+        found.types.append(record.text[slice(*target.span1)])
+    return np.flatnonzero(within)
+
+
+def _part(found: _Found, number: Mapping[str, int], pairs: bool) -> Part:
+    gold = np.zeros((len(found.labels), len(number)), np.bool_)
+    for row, labels in enumerate(found.labels):
+        gold[row, [number[label] for label in labels]] = True
+    none = np.zeros(0, np.int64)
+    first, second = (
+        Spans(np.concatenate([none, *starts]), np.concatenate([none, *lengths]))
+        for starts, lengths in zip(found.starts, found.lengths, strict=True)
+    )
+    sentence = np.asarray(found.sentence, np.int64)
+    left_out = {why: n for why, n in found.left_out.items() if n}
+    sentences = int(sentence[-1]) + 1 if len(sentence) else 0
+    return Part(first, second if pairs else None, gold, tuple(found.types), sentence, sentences, left_out)

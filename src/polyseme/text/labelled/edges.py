@@ -1,0 +1,291 @@
+"""Labelled spans and pairs of spans of a text: what edge probing asks about.
+
+pos            a word → its part of speech           .conllu (upos; --column xpos), or CoNLL columns
+dependencies   a word and its head → the relation    .conllu; a root has no head and is left out
+chunks, ner    the words of a span → its type        CoNLL columns with BIO or BIOES tags, JSON lines with spans
+relations      two marked spans → the relation       SemEval-2010 task 8: <e1>…</e1> and <e2>…</e2>
+edges          one span or two → labels              JSON lines {"text", "targets": [{"span1", "span2", "label"}]}
+
+The last form is that of the jiant toolkit, in which holders of OntoNotes have its tasks: [first, behind the last) of
+the text's words between white space. Everything becomes offsets of characters.
+
+Source: Tenney et al. (2019a), section 3, for the tasks; Hendrickx et al. (2010) for the relations.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from polyseme.core.config import suggest
+from polyseme.errors import ConfigError
+from polyseme.text.labelled.conllu import conllu_records
+from polyseme.text.labelled.opening import (
+    FIRST,
+    Numbered,
+    name_of,
+    numbered_lines,
+    parse_object,
+    peek,
+    scrub,
+    sound,
+    suffix_of,
+)
+from polyseme.text.labelled.records import Edge, EdgeRecord, Problems, TagRecord
+from polyseme.text.labelled.rows import json_objects
+from polyseme.text.labelled.sequences import tag_records
+from polyseme.text.labelled.tagging import scheme_of, spans
+
+__all__ = ["EDGE_TASKS", "EdgeTask", "edge_task_of", "read_edges"]
+
+EdgeTask = Literal["pos", "dependencies", "chunks", "ner", "relations", "edges"]
+EDGE_TASKS: tuple[EdgeTask, ...] = get_args(EdgeTask)
+
+_EXPECTED = {
+    "pos": "a tag for each word",
+    "dependencies": "CoNLL-U with heads and relations",
+    "chunks": "a tag such as B-NP for each word",
+    "ner": "a tag such as B-PER for each word, or spans",
+    "relations": 'lines such as 1 "The <e1>child</e1> sat in the <e2>cradle</e2>." and below each its relation',
+    "edges": '{"text": "…", "targets": [{"span1": [0, 1], "label": "…"}]} on each line',
+}
+_ARCS = "id head deprel"
+_JSON = (".jsonl", ".ndjson", ".json")
+_WORD = re.compile(r"\S+")
+_NUMBERED = re.compile(r"\s*([0-9]+)\s+(\S.*)", re.DOTALL)
+_MARK = re.compile(r"<(/?)e([12])>")
+Place = tuple[int, int]
+
+
+def edge_task_of(path: Path | str, encoding: str = "auto") -> EdgeTask:
+    """Which task a file holds, by its suffix and its first lines; of .conllu pos.
+
+    Raises:  CorpusError: the file is missing or binary.
+    """
+    head, _ = peek(numbered_lines(path, encoding, Problems()))
+    lines = [line for _, line in head if line and not line.isspace()]
+    first = lines[0] if lines else ""
+    suffix = suffix_of(path)
+    if suffix in _JSON or (not suffix and first.lstrip().startswith(("{", "[{"))):
+        objects = (parse_object(line) for line in lines)
+        return "edges" if any(one is not None and "targets" in one for one in objects) else "ner"
+    if suffix == ".conllu" or (not suffix and (first.startswith("# ") or first.count("\t") == 9)):
+        return "pos"
+    if any("<e1>" in line for line in lines):
+        return "relations"
+    tags = {line.split()[-1] for line in lines if len(line.split()) > 1}
+    if scheme_of(tags) is None:
+        return "pos"
+    return "chunks" if {tag[2:] for tag in tags} & {"NP", "VP"} else "ner"
+
+
+def read_edges(
+    path: Path | str,
+    task: str,
+    *,
+    column: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    encoding: str = "auto",
+    problems: Problems | None = None,
+) -> Iterator[EdgeRecord]:
+    """Read the targets of a task from a file, text by text.
+
+    Args:
+        path: the file, also as .gz or .zst.
+        task: see the head of this file.
+        column: which column has the tags, as for `read_tags`; for pos, chunks and ner.
+        columns: our names of columns to the file's, as for `read_tags`; for pos, chunks and ner.
+        encoding: a name, or "auto" to detect it.
+        problems: receives what was found wrong; such texts or targets are left out.
+
+    Raises:  ConfigError: no such task, or the file's tags are of another kind; CorpusError: the file is missing, empty,
+             binary, or more than half of its first 100 texts are bad.
+    """
+    if task not in EDGE_TASKS:
+        raise ConfigError("no such task of probing", got=task, where="--task", fix=suggest(task, EDGE_TASKS))
+    if (column or columns) and task not in ("pos", "chunks", "ner"):
+        raise ConfigError(f"{task} has its columns by itself", got=column or dict(columns or {}), where=path)
+    problems = Problems() if problems is None else problems
+    lines = numbered_lines(path, encoding, problems)
+    found: Iterator[EdgeRecord | None]
+    if task == "relations":
+        found = _relations(lines, name_of(path), problems)
+    elif task == "edges":
+        found = _json_edges(lines, name_of(path), problems)
+    elif task == "dependencies":
+        found = _dependencies(path, lines, problems)
+    else:
+        tagged = tag_records(path, lines, columns, column, problems, True)
+        found = _words(tagged) if task == "pos" else _typed_spans(tagged, task)
+    return sound(found, path, problems, _EXPECTED[task])
+
+
+def _words(records: Iterator[TagRecord | None]) -> Iterator[EdgeRecord | None]:
+    for record in records:
+        if record is None:
+            yield None
+            continue
+        pairs = zip(record.tokens, record.tags or (), strict=True)
+        targets = tuple(Edge(place, None, (tag,)) for place, tag in pairs)
+        yield EdgeRecord(record.id, record.text, targets, record.where)
+
+
+def _typed_spans(records: Iterator[TagRecord | None], task: str) -> Iterator[EdgeRecord | None]:
+    head, records = peek(records)
+    tags = {tag for record in head if record is not None for tag in record.tags or ()}
+    if tags - {"O"} and scheme_of(tags) is None:
+        first = next(record for record in head if record is not None)
+        raise ConfigError(
+            f"{task} needs tags of spans",
+            got=", ".join(sorted(tags)[:6]),
+            expected="BIO or BIOES tags such as B-NP, I-NP, O",
+            where=first.where,
+            fix="--column N for another column, or --task pos for a tag of each word",
+        )
+    for record in records:
+        if record is None:
+            yield None
+            continue
+        targets = tuple(
+            Edge((record.tokens[start][0], record.tokens[end - 1][1]), None, (kind or "span",))
+            for kind, start, end in spans(record.tags or ())
+        )
+        yield EdgeRecord(record.id, record.text, targets, record.where)
+
+
+def _dependencies(path: Path | str, lines: Numbered, problems: Problems) -> Iterator[EdgeRecord | None]:
+    """Every word with its head; words without a head or whose head is not written have no target."""
+    head, lines = peek(lines, FIRST)
+    words = [line for _, line in head if line and not line.isspace() and not line.startswith("#")]
+    if not words or any(line.count("\t") != 9 for line in words[:1]):
+        raise ConfigError(
+            "dependencies are read from CoNLL-U",
+            got=(words or ["an empty file"])[0][:80],
+            expected="ten columns with tabs between them",
+            where=f"{name_of(path)}:{head[0][0] if head else 1}",
+            fix="--task for what the file holds",
+        )
+    for record in conllu_records(lines, name_of(path), _ARCS, problems, labelled=True):
+        if record is None:
+            yield None
+            continue
+        arcs = [tag.split("\t") for tag in record.tags or ()]
+        places = {arc[0]: place for arc, place in zip(arcs, record.tokens, strict=True)}
+        targets = []
+        for (number, governor, relation), place in zip(arcs, record.tokens, strict=True):
+            if governor == "0":
+                continue
+            if governor in places:
+                targets.append(Edge(place, places[governor], (relation,)))
+            else:
+                problems.add("no_head", record.where, f"word {number}, head {governor}")
+        yield EdgeRecord(record.id, record.text, tuple(targets), record.where)
+
+
+def _relations(lines: Numbered, source: str, problems: Problems) -> Iterator[EdgeRecord | None]:
+    """Blocks of a numbered sentence with marks, its relation, and comments that are not read."""
+    waiting: tuple[str, str, str] | None = None  # id, marked text, where
+    for number, line in lines:
+        if not line or line.isspace() or line.startswith("Comment"):
+            continue
+        where = f"{source}:{number}"
+        begins = _NUMBERED.fullmatch(line)
+        if waiting is not None and begins is None:
+            yield _relation(*waiting, line.strip(), problems)
+            waiting = None
+        elif begins is None:
+            problems.add("bad_marks", where, line)
+            yield None
+        else:
+            if waiting is not None:
+                problems.add("missing_label", waiting[2])
+                yield None
+            waiting = begins[1], begins[2].rstrip(), where
+    if waiting is not None:
+        problems.add("missing_label", waiting[2])
+        yield None
+
+
+def _relation(id: str, marked: str, where: str, label: str, problems: Problems) -> EdgeRecord | None:
+    if len(marked) > 1 and marked[0] == marked[-1] == '"':
+        marked = marked[1:-1]
+    marked = scrub(marked, problems, where)
+    found: dict[str, int] = {}
+    parts: list[str] = []
+    length, at = 0, 0
+    for match in _MARK.finditer(marked):
+        parts.append(marked[at : match.start()])
+        length += match.start() - at
+        at = match.end()
+        key = match[1] + match[2]
+        found[key] = -1 if key in found else length
+    text = "".join([*parts, marked[at:]])
+    places = [_trimmed(text, found.get(n, -1), found.get(f"/{n}", -1)) for n in "12"]
+    if places[0] is None or places[1] is None:
+        problems.add("bad_marks", where, marked)
+        return None
+    return EdgeRecord(id, text, (Edge(places[0], places[1], (label,)),), where)
+
+
+def _trimmed(text: str, start: int, end: int) -> Place | None:
+    """A span without white space at its edges; None where nothing is left."""
+    if start < 0 or not text[start:end].strip():
+        return None
+    inside = text[start:end]
+    return start + len(inside) - len(inside.lstrip()), start + len(inside.rstrip())
+
+
+def _json_edges(lines: Numbered, source: str, problems: Problems) -> Iterator[EdgeRecord | None]:
+    for number, where, record in json_objects(lines, source):
+        if record is None:
+            problems.add("bad_json", where)
+            yield None
+        else:
+            yield _json_record(record, number, where, problems)
+
+
+def _json_record(record: Mapping[str, Any], number: int, where: str, problems: Problems) -> EdgeRecord | None:
+    text, targets = record.get("text"), record.get("targets")
+    if not isinstance(text, str) or not text or text.isspace():
+        problems.add("empty_text", where, repr(text))
+        return None
+    if not isinstance(targets, list):
+        problems.add("missing_field", where, "targets")
+        return None
+    text = scrub(text, problems, where)
+    words = [match.span() for match in _WORD.finditer(text)]
+    found = []
+    for target in targets:
+        edge = _target(target, words, where, problems)
+        if edge is None:
+            return None
+        if isinstance(edge, Edge):
+            found.append(edge)
+    return EdgeRecord(str(record.get("id", number)), text, tuple(found), where)
+
+
+def _target(target: Any, words: Sequence[Place], where: str, problems: Problems) -> Edge | Literal[""] | None:
+    """A target in characters; "" for one outside the text, None for one that is none: both are counted."""
+    given = target.get("label") if isinstance(target, dict) else None
+    labels = [given] if isinstance(given, str) else given
+    if not isinstance(labels, list) or not all(isinstance(one, str) for one in labels):
+        problems.add("missing_label" if given is None else "bad_label", where, repr(target))
+        return None
+    places: list[Place | None] = []
+    for name in ("span1", "span2"):
+        span = target.get(name)
+        if span is None and name == "span2":
+            places.append(None)
+            continue
+        if not isinstance(span, list) or len(span) != 2 or any(type(one) is not int for one in span):
+            problems.add("bad_offsets", where, repr(target))
+            return None
+        if not 0 <= span[0] < span[1] <= len(words):
+            problems.add("span_outside", where, f"{name} {span[0]}:{span[1]} of {len(words)} words")
+            return ""
+        places.append((words[span[0]][0], words[span[1] - 1][1]))
+    first, second = places
+    assert first is not None
+    return Edge(first, second, tuple(dict.fromkeys(labels)))

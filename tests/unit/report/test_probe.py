@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import json
+import string
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polyseme.errors import ConfigError
+from polyseme.report.page import Figure, Page, Table
+from polyseme.report.probe import commands, probe_sections, probe_speaker, probe_text, slug, write_probe
+from polyseme.report.probe_charts import overview_rows, shown
+from polyseme.report.probe_words import CHINESE
+
+
+def measured(value: float | None, reach: float | None = 0.02, **more: Any) -> dict[str, Any]:
+    known = value is not None and reach is not None
+    ends = {"low": value - reach, "high": value + reach} if known else {"low": None, "high": None}  # type: ignore[operator]
+    return {"value": value, **ends, "n": 100, **more}
+
+
+def task(scores: list[float], weights: list[float] | None = None, pairs: bool = False) -> dict[str, Any]:
+    layers = len(scores)
+    weights = weights or [1 / layers] * layers
+    gains = [b - a for a, b in pairwise(scores)]
+    one = layers == 1
+    control = {"score": measured(0.5), "difference": measured(0.3) | {"above": True}}
+    weak = {"score": measured(0.79), "difference": measured(0.01) | {"above": False}}
+    controls = {"layer_0": control, "random_encoder": weak, "random_labels": control}
+    if one:
+        del controls["layer_0"]
+    counts = {"texts": 10, "targets": 1234, "left_out": {}}
+    return {
+        "task": "dependencies" if pairs else "pos",
+        "files": {"train": "a.conllu", "dev": None, "test": "my test.conllu"},
+        "column": "xpos",
+        "spans": 1 + pairs,
+        "labels": ["A", "B"],
+        "counts": {"train": counts, "dev": counts, "test": counts},
+        "metric": "micro_f1",
+        "score": measured(scores[-1]),
+        "accuracy": measured(0.9),
+        "most_frequent": measured(0.2),
+        "mix": None
+        if one
+        else {
+            "weights": [measured(w) for w in weights],
+            "gamma": measured(1.2),
+            "centre_of_gravity": measured(1.25),
+            "divergence": measured(0.123),
+        },
+        "cumulative": None
+        if one
+        else {
+            "scores": [measured(s) for s in scores],
+            "differences": [measured(g) for g in gains],
+            "expected_layer": measured(1.5),
+            "expected_layer_clipped": measured(None),
+        },
+        "controls": controls,
+        "above": {name: one["difference"]["above"] for name, one in controls.items()},
+        "cache": {
+            "texts": 30,
+            "tokens": 400,
+            "layers": layers,
+            "bytes": 123456,
+            "numbers": "float16",
+            "place": "file",
+            "seconds": 1.5,
+        },
+        "training": {"seconds_of_task": 12.0},
+    }
+
+
+def document(layers: int = 3) -> dict[str, Any]:
+    scores = [0.5, 0.7, 0.8][:layers]
+    return {
+        "run": "runs/bert",
+        "model": "bert",
+        "layers": layers,
+        "settings": {"seeds": 3, "projection": 256, "hidden": 256, "examples": 50},
+        "tasks": {"POS": task(scores), "依存 <b>": task(scores, pairs=True)},
+        "notes": ["a note"],
+        "seconds": 20.0,
+        "peak_memory_bytes": 1 << 30,
+    }
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("layers", [1, 3])
+def test_the_whole_page_is_drawn_in_both_languages(lang: str, layers: int) -> None:
+    sections = probe_sections(document(layers), probe_speaker(lang), "bert-")
+    page = Page("t", "", sections, lang)
+    html = page.html()
+    assert "依存 &lt;b&gt;" in html
+    assert "依存 <b>" not in html
+    names = [figure.name for figure in page.figures]
+    assert names == (
+        ["bert-probe-layers", "bert-probe-controls", "bert-probe-POS", "bert-probe-依存-b"]
+        if layers > 1
+        else ["bert-probe-controls"]
+    )
+    for figure in page.figures:
+        json.dumps(figure.chart.to_dict())
+    if lang == "zh":
+        titles = [section.title for section in sections if section.title not in ("POS", "依存 <b>")]
+        assert all(ord(title[0]) > 0x4E00 for title in titles)
+
+
+def test_tables_hold_the_figures_and_mark_what_is_above() -> None:
+    sections = probe_sections(document(), probe_speaker("en"))
+    overview, controls = (
+        next(part for part in section.parts if isinstance(part, Table)) for section in sections[:2]
+    )
+    assert overview.rows[0] == [
+        "POS",
+        "1.25 (1.23 … 1.27)",
+        "0.123 (0.103 … 0.143)",
+        "1.50 (1.48 … 1.52)",
+        "—",
+    ]
+    assert controls.rows[0][:3] == ["POS", "80.0 (78.0 … 82.0)", "50.0 (48.0 … 52.0)"]
+    marked = {controls.head[column] for row, column in controls.strong if row == 0}
+    assert marked == {"gain", "selectivity"}
+    assert (0, 5) not in controls.strong  # the random encoder's
+
+
+def test_charts_leave_out_what_is_not_known() -> None:
+    rows = overview_rows(document(), probe_speaker("en"))
+    assert {row["figure"] for row in rows} == {"centre of gravity", "expected layer"}
+    figures = [
+        p for s in probe_sections(document(), probe_speaker("en")) for p in s.parts if isinstance(p, Figure)
+    ]
+    assert "losses as 0" not in json.dumps(figures[0].chart.to_dict()["data"])
+
+
+def test_text_for_a_terminal() -> None:
+    text = probe_text(document())
+    assert "probing runs/bert (bert, 3 layers)" in text
+    assert "30.00 (28.00 … 32.00) *" in text
+    assert "expected layer 1.50 (1.48 … 1.52); with losses as 0: —" in text
+    assert "one pass over 30 texts" in text
+    assert "centre of gravity" not in probe_text(document(1))
+
+
+def test_commands_can_be_typed() -> None:
+    assert commands(document())[0] == (
+        "polyseme probe runs/bert a.conllu --task pos --test 'my test.conllu' --seeds 3 --examples 50 --column xpos"
+    )
+
+
+def test_small_things() -> None:
+    assert shown({"value": 0.5, "low": None, "high": None}, 1, 100) == "50.0"
+    assert shown(None, 1) == "—"
+    assert slug("a b/c") == "a-b-c"
+    assert slug("//") == "task"
+    with pytest.raises(ConfigError):
+        probe_speaker("de")
+
+
+def test_every_chinese_line_has_the_values_of_its_english_one() -> None:
+    def names(text: str) -> set[str]:
+        return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+    for english, chinese in CHINESE.items():
+        assert names(english) == names(chinese), english
+
+
+def test_files_are_written(tmp_path: Path) -> None:
+    found = document()
+    del found["tasks"]["依存 <b>"]
+    wrote, _ = write_probe(found, tmp_path / "out", "en")
+    assert {path.name for path in wrote} >= {
+        "probe.html",
+        "probe.json",
+        "probe-layers.svg",
+        "probe-POS.png",
+        "probe-controls.svg",
+    }
+    assert all(path.stat().st_size > 500 for path in wrote)
+    assert json.loads((tmp_path / "out" / "probe.json").read_text("utf-8")) == found
