@@ -34,6 +34,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for n in range(20)
             for label in ('["a", "b"]', '"b"', '"c"')
         ),
+        "numbers.tsv": "text\tlabel\na cat\t0\na dog\t1\n",
+        "others.conll": "the\tX\ncat\tY\n\n" * 12,
         "broken.jsonl": '{"text": "a cat", "label": \n{"text\n',
         "objects.jsonl": '{"text": "a cat", "label": {"a": 1}}\n{"text": "a dog", "label": {"b": 1}}\n',
         "plain.conll": "the\ncat\n\nthe\ndog\n",
@@ -83,6 +85,8 @@ BAD = [
     ("classify classify.tsv --dev empty.tsv", "empty"),
     ("classify classify.tsv --dev missing.tsv", "no such file"),
     ("classify classify.tsv --dev lists.jsonl", "several labels"),
+    ("classify classify.tsv --dev numbers.tsv", "none of the labels"),
+    ("tag tag.conll --dev others.conll", "none of the labels"),
     ("clasify classify.tsv", "classify"),
     ("masked_lm classify.tsv", "unknown task"),
     ("classify classify.tsv --set classify.pol=cls", "classify.pool"),

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from contextlib import closing as closed_after
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from polyseme.cli.options import Json, positive, read_columns
+from polyseme.cli.options import Folder, Json, LabelledFile, MaybeOutput, read_columns, use_threads
 from polyseme.cli.output import closing, command, emit, emit_json, say
 
 
 def run(
-    folder: Annotated[Path, Parameter(name="RUN")],
-    file: Annotated[Path, Parameter(name="FILE", allow_leading_hyphen=True)],
+    folder: Folder,
+    file: LabelledFile,
     /,
     *,
     against: Path | None = None,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    output: MaybeOutput = None,
     errors: Path | None = None,
     columns: list[str] | None = None,
     threshold: float | None = None,
@@ -40,17 +37,13 @@ def run(
         json: print one JSON document: {"metric": {"value", "low", "high", "n"}, …}, the main figure first; with
             --against each also has "against" and "difference" {"value", "low", "high", "p", "p_randomisation", "n"}.
     """
-    positive("--threads", threads)
     named = read_columns(columns) if columns else None
 
     from polyseme.cli.progress import open_reporter
     from polyseme.report.evaluation import evaluation_text, write_errors, write_evaluation
     from polyseme.study.evaluate import evaluate
 
-    if threads:
-        import torch
-
-        torch.set_num_threads(threads)
+    use_threads(threads)
     with closed_after(open_reporter()) as reporter:
         found = evaluate(folder, file, named, against, threshold, reporter=reporter)
     if json:

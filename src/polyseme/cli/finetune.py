@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from polyseme.cli.options import Device, Json, positive, read_columns, read_settings
+from polyseme.cli.options import Device, Json, Output, positive, read_columns, read_settings
 from polyseme.cli.output import closing, command, emit, emit_json
 
 _HOW = Group("How to train", sort_key=1)
@@ -22,7 +22,7 @@ def run(
     /,
     *,
     train: Path,
-    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    output: Output,
     dev: Path | None = None,
     feature_based: Annotated[bool, Parameter(group=_HOW, show_default=False)] = False,
     from_scratch: Annotated[bool, Parameter(group=_HOW, show_default=False)] = False,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from polyseme.cli.options import Json, written
+from polyseme.cli.options import Folder, Json, written
 from polyseme.cli.output import closing, command, emit, emit_json
 from polyseme.errors import ConfigError
 
@@ -17,7 +16,7 @@ _CHOICE = Group("How tokens are chosen", sort_key=2)
 
 
 def run(
-    folder: Annotated[Path, Parameter(name="RUN")],
+    folder: Folder,
     prompt: str,
     /,
     *,

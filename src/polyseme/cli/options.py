@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter, Token
@@ -17,6 +18,10 @@ Language = Literal["auto", "en", "zh"]
 Documents = Literal["auto", "blank", "file", "line"]
 Device = Literal["auto", "cpu", "cuda"]
 Json = Annotated[bool, Parameter(name="--json", show_default=False)]
+Folder = Annotated[Path, Parameter(name="RUN")]
+LabelledFile = Annotated[Path, Parameter(name="FILE", allow_leading_hyphen=True)]  # `-` is the standard input
+Output = Annotated[Path, Parameter(name=["--output", "-o"])]
+MaybeOutput = Annotated[Path | None, Parameter(name=["--output", "-o"])]
 
 _UNITS = {"k": 1e3, "m": 1e6, "g": 1e9}
 
@@ -86,6 +91,18 @@ def positive(name: str, value: float | None) -> None:
     """
     if value is not None and not (math.isfinite(value) and value > 0):
         raise ConfigError(f"{name} must be above zero", got=value)
+
+
+def use_threads(threads: int | None) -> None:
+    """Let torch compute with so many threads; with its own number when absent.
+
+    Raises:  ConfigError: not above zero.
+    """
+    positive("--threads", threads)
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
 
 
 def written(text: str) -> str:

@@ -5,12 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import closing as closed_after
-from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from polyseme.cli.options import Json, positive, read_columns
+from polyseme.cli.options import Folder, Json, LabelledFile, MaybeOutput, read_columns, use_threads
 from polyseme.cli.output import closing, command, say
 
 # oneDNN keeps compiled code and buffers for the last 1,024 sizes of matrices that it met, in two caches: on a large
@@ -19,11 +15,11 @@ _SIZES_KEPT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16", "LRU_CACHE_CAPACITY": "1
 
 
 def run(
-    folder: Annotated[Path, Parameter(name="RUN")],
-    file: Annotated[Path, Parameter(name="FILE", allow_leading_hyphen=True)],
+    folder: Folder,
+    file: LabelledFile,
     /,
     *,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    output: MaybeOutput = None,
     columns: list[str] | None = None,
     threshold: float | None = None,
     threads: int | None = None,
@@ -41,7 +37,6 @@ def run(
         threads: processor threads; all cores when absent.
         json: changes nothing: the results are JSON lines.
     """
-    positive("--threads", threads)
     named = read_columns(columns) if columns else None
     for name, value in _SIZES_KEPT.items():  # read when torch first multiplies
         os.environ.setdefault(name, value)
@@ -53,10 +48,7 @@ def run(
     from polyseme.infer.predict_file import predict_file
     from polyseme.text.labelled.records import Problems
 
-    if threads:
-        import torch
-
-        torch.set_num_threads(threads)
+    use_threads(threads)
     predictor = Predictor(load(folder), threshold)
     problems = Problems()
     quiet = output is None and sys.stdout.isatty()  # the results themselves show how far it is

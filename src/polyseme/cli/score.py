@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from polyseme.cli.options import Json, read_columns, written
+from polyseme.cli.options import Folder, Json, read_columns, written
 from polyseme.cli.output import closing, command, emit, emit_json, say
 from polyseme.errors import ConfigError
 
@@ -16,18 +16,19 @@ _CHOICES = Group("Choosing among labels", sort_key=1)
 
 
 def run(
-    folder: Annotated[Path, Parameter(name="RUN")],
+    folder: Folder,
     file: Path,
     /,
     *,
     context: str | None = None,
     end: Annotated[bool, Parameter(show_default=False)] = False,
+    within_word: Annotated[bool, Parameter(show_default=False)] = False,
     last_word: Annotated[bool, Parameter(show_default=False)] = False,
     choices: Annotated[list[str] | None, Parameter(group=_CHOICES)] = None,
     template: Annotated[str | None, Parameter(group=_CHOICES)] = None,
     normalize: Annotated[Literal["sum", "mean", "pmi"] | None, Parameter(group=_CHOICES)] = None,
     neutral: Annotated[str | None, Parameter(group=_CHOICES)] = None,
-    columns: Annotated[str | None, Parameter(group=_CHOICES)] = None,
+    columns: Annotated[list[str] | None, Parameter(group=_CHOICES)] = None,
     field: str = "text",
     encoding: str = "auto",
     json: Json = False,
@@ -44,13 +45,15 @@ def run(
         file: text, a line each, or .jsonl; may be .gz or .zst.
         context: a text that every line goes on: it is given, only the lines are scored.
         end: count the end of the text as a token, too.
+        within_word: hide with every token the rest of its word, which gives it away (masked models; Kauf and Ivanova
+            2023): so minimal pairs are scored by `polyseme pairs`.
         last_word: say how often a decoder, given the rest, writes the last word of a line, as LAMBADA asks.
         choices: labels, "bad,good", or with the file's names for them, "0=bad,1=good"; repeated, one each.
         template: where the text and the label stand: "{text} It was {label}."; {text_b} is the second text of pairs.
         normalize: sum of the log-likelihoods of a label's tokens, their mean, or pmi: less the same without the text;
             sum when absent.
         neutral: what pmi puts in the place of the text; nothing when absent; some take "N/A".
-        columns: which columns of a table are which: text=1,label=2.
+        columns: OURS=THEIRS, repeatable or with commas: text=1,label=2 for a table without a header.
         field: the key of the text in .jsonl.
         encoding: auto, or a name such as utf-8 or gb18030.
         json: print one JSON document: {"kind", "lines": [{"log_likelihood", "tokens", "per_token", "unknown"}],
@@ -60,6 +63,8 @@ def run(
             With --last-word: {"accuracy", "n", "lines": [{"word", "found", "right"}]}.
     """
     if choices is not None:
+        if within_word:
+            raise ConfigError("--within-word does not go with --choices", fix="leave it out")
         _choose(folder, file, choices, template, normalize, neutral, columns, context, end, last_word, json)
         return
     given = {"template": template, "normalize": normalize, "neutral": neutral, "columns": columns}
@@ -67,6 +72,8 @@ def run(
         if value is not None:
             raise ConfigError(f"--{name} belongs to --choices", fix='--choices "bad,good"')
     if last_word:
+        if within_word:
+            raise ConfigError("--within-word does not go with --last-word", fix="leave it out")
         _last_words(folder, file, json)
         return
     from polyseme.infer.load import load
@@ -80,7 +87,7 @@ def run(
     reading = TextConfig.of({"field": field, "encoding": encoding}, "score")
     lines = []
     total, tokens, unknown = 0.0, 0, 0
-    for line, score in score_file(loaded, file, end, context, report, reading):
+    for line, score in score_file(loaded, file, end, context, report, reading, within_word):
         total, tokens, unknown = total + score.log_likelihood, tokens + score.tokens, unknown + score.unknown
         if json:
             lines.append(score.as_dict())
@@ -112,7 +119,7 @@ def _choose(
     template: str | None,
     normalize: Literal["sum", "mean", "pmi"] | None,
     neutral: str | None,
-    columns: str | None,
+    columns: list[str] | None,
     context: str | None,
     end: bool,
     last_word: bool,
@@ -127,7 +134,7 @@ def _choose(
             raise ConfigError(f"{name} does not go with --choices", fix="write the context into the template")
     if neutral is not None and normalize != "pmi":
         raise ConfigError("--neutral belongs to --normalize pmi", got=normalize or "sum")
-    read = read_columns([columns]) if columns is not None else None
+    read = read_columns(columns) if columns else None
     from polyseme.cli.choosing import choose_lines
     from polyseme.infer.load import load
 

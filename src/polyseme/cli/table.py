@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import positive
+from polyseme.cli.options import Output, positive
 from polyseme.cli.output import closing, command, emit, say
 
 
@@ -16,7 +16,7 @@ def run(
     file: Path,
     /,
     *,
-    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    output: Output,
     cells: Path | None = None,
     only_write: Annotated[bool, Parameter(show_default=False)] = False,
     threads: int | None = None,

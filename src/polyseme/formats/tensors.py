@@ -16,7 +16,7 @@ import math
 import mmap
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -110,30 +110,6 @@ def read_folder(folder: Path | str, float32: bool = True) -> dict[str, Tensor]:
         if name not in tensors:
             raise CheckpointError("a tensor that the index names is missing", got=name, where=folder / shard)
     return tensors
-
-
-def check_finite(tensors: Mapping[str, Tensor], where: object) -> None:
-    """Refuse weights that are not numbers: whatever a model computes from them is not, either.
-
-    Args:
-        tensors: by the names that the reader of the error knows.
-        where: their file or folder.
-    Raises:  CheckpointError: a tensor holds NaN or an infinite number; it is named, with the place of the first.
-    """
-    for name, tensor in tensors.items():
-        if not tensor.numel() or not tensor.is_floating_point():
-            continue
-        if all(map(math.isfinite, torch.stack(torch.aminmax(tensor)).tolist())):  # NaN passes through both
-            continue
-        wrong = ~torch.isfinite(tensor)
-        first = wrong.nonzero()[0].tolist()
-        raise CheckpointError(
-            f"tensor {name} holds NaN or infinite numbers",
-            got=f"{int(wrong.sum()):,} of {tensor.numel():,}, the first at {first}: {tensor[tuple(first)].item()}",
-            expected="finite numbers",
-            where=where,
-            fix="fetch the files again, or take an earlier checkpoint: training may have diverged",
-        )
 
 
 def read_json(path: Path | str, limit: int = JSON_LIMIT) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from polyseme.infer.generate import decoder_head, generate
 from polyseme.infer.load import Loaded
 from polyseme.infer.template import Template, shortened
-from polyseme.text.words import is_cjk, token_spans
+from polyseme.text.words import has_cjk, token_spans
 
 __all__ = ["LastWord", "last_words"]
 
@@ -75,20 +75,26 @@ def last_words(loaded: Loaded, texts: Sequence[str]) -> list[LastWord]:
 
 
 def _last(text: str) -> tuple[str, str]:
-    """A text without its last word, and that word."""
-    if text and is_cjk(text[-1]):
-        start, _ = token_spans(text)[-1]
-    else:
-        start = len(text) - len(text.rsplit(maxsplit=1)[-1]) if text else 0
+    """A text without its last word, and that word with the punctuation behind it."""
+    written = text.rsplit(maxsplit=1)[-1] if text else ""
+    start = len(text) - len(written)
+    if has_cjk(written):
+        start += _words(written)[-1][0]
     return text[:start].rstrip(), text[start:]
 
 
 def _first(text: str) -> str:
     """The first word of a text."""
-    if text and is_cjk(text):
-        start, end = token_spans(text)[0]
-        return text[start:end]
-    return text.split(maxsplit=1)[0] if text else ""
+    written = text.split(maxsplit=1)[0] if text else ""
+    if has_cjk(written):
+        start, end = _words(written)[0]
+        return written[start:end]
+    return written
+
+
+def _words(text: str) -> list[tuple[int, int]]:
+    """Where the words of a text are that is written without spaces; punctuation is none."""
+    return [(start, end) for start, end in token_spans(text) if _AROUND.sub("", text[start:end])]
 
 
 def _bare(loaded: Loaded, word: str) -> str:

@@ -2,91 +2,84 @@
 
     causal     log p(s_i | s_<i)          s = [CLS] t₁ … tₙ [SEP], in one pass over the text
     masked     log p(t_i | all others)    t_i replaced by [MASK]: one pass over the text for each of its tokens
+               log p(t_i | all others but the later tokens of its word), these replaced by [MASK], too
     two-way    log p(t_i | t_<i) + log p(t_i | t_>i)    s = [CLS] t₁ … tₙ [SEP], in one pass
 
-A text longer than the model reads: a decoder reads it in windows, each beginning with the second half of what came
-before, as in generation (infer/contexts.py); a masked model sees as many neighbours on both sides as fit; a two-way
-model counts half a window at a time, with a quarter on either side.
+Masked models are the dear ones, so nothing is computed twice or for nothing: texts of equal length stand side by side
+without padding; the last layer, the head and the softmax are computed at hidden tokens alone; and where two texts are
+the same once a token is hidden, as the two of a minimal pair are at the word in which they differ, they are read once
+and both of their tokens looked up.
+
+A text longer than the model reads is read in windows (infer/windows.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from polyseme.core.types import Batch
-from polyseme.infer.contexts import kept
+from polyseme.infer import batching
+from polyseme.infer.batching import by_length
 from polyseme.infer.load import Loaded
-from polyseme.layers.cross_entropy import CHUNK_BYTES
+from polyseme.infer.prepared import prepared
+from polyseme.infer.windows import Part, Window, hidden_windows, left_windows, middle_windows
 
 __all__ = ["Part", "causal", "causal_shared", "log_probabilities", "masked", "two_way"]
 
 TOKENS_PER_BATCH = 8192
+"""Of texts that share their beginning; the others go in the batches of infer/batching.py, which are no larger."""
 
+CHUNK_BYTES = 32 * 2**20
+"""Logits in memory at once. Smaller pieces spend their time on reading the vocabulary's matrix again."""
 
-class Part(NamedTuple):
-    """A text and which of its tokens count: those from `first` on, up to `stop`.
+STRETCH = 2**18
+"""Tokens among which windows that are alike, or equally long, are looked for."""
 
-    Args:
-        ids: [CLS], the tokens, and [SEP] where the end counts.
-        first: index of the first token that counts, at least 1.
-        stop: index after the last token that counts; None = all count.
-    """
-
-    ids: list[int]
-    first: int
-    stop: int | None = None
-
-    @property
-    def counted(self) -> range:
-        """Indices of the tokens that count."""
-        return range(self.first, len(self.ids) if self.stop is None else self.stop)
+_HEAD_ROWS = 4096
+"""Hidden states that wait for the head at most."""
 
 
 def log_probabilities(
-    logits_of: Callable[[Tensor], Tensor], classes: int, hidden: Tensor, labels: Tensor
+    logits_of: Callable[[Tensor], Tensor], classes: int, hidden: Tensor, labels: Tensor, row: Tensor
 ) -> Tensor:
-    """Log-softmax of every row at its label; the logits of a large vocabulary never stand in memory at once.
+    """Log-softmax of hidden states at labels; the logits of a large vocabulary never stand in memory at once.
 
     Args:
         logits_of: hidden states (N, d) -> logits (N, classes).
         classes: size of the vocabulary that is predicted.
-    Shapes:  hidden: (P, d).  labels: (P,) -> (P,) float64
+        row: which hidden state each label belongs to, ascending; one may have several labels.
+    Shapes:  hidden: (P, d).  labels, row: (A,) -> (A,) float64
     """
-    rows = max(1, CHUNK_BYTES // (4 * classes))
+    at_once = max(1, CHUNK_BYTES // (4 * classes))
+    cuts = torch.arange(0, len(hidden) + at_once, at_once)
+    bounds = torch.searchsorted(row, cuts).tolist()
     found = []
-    for start in range(0, len(labels), rows):
-        gold = labels[start : start + rows]
-        logits = logits_of(hidden[start : start + rows]).float()
-        found.append(logits.gather(1, gold[:, None]).squeeze(1) - logits.logsumexp(1))
+    for start, begin, end in zip(cuts.tolist(), bounds, bounds[1:], strict=False):
+        logits = logits_of(hidden[start : start + at_once]).float()
+        here = row[begin:end] - start
+        found.append(logits[here, labels[begin:end]] - logits.logsumexp(1)[here])
     return torch.cat(found).double() if found else hidden.new_zeros(0, dtype=torch.float64)
-
-
-class _Window(NamedTuple):
-    """What is read in one go: `ids`; which of its positions predict; what; of which text."""
-
-    ids: list[int]
-    positions: list[int]
-    labels: list[int]
-    owner: int
 
 
 def causal(loaded: Loaded, head: Any, parts: Sequence[Part]) -> list[float]:
     """Sum of log p over the tokens that count, for every text."""
     most = int(loaded.encoder.max_length)
-    windows = (w for i, part in enumerate(parts) for w in _left_windows(part, most, i))
+    windows = (w for i, part in enumerate(parts) for w in left_windows(part, most, i))
     return _sums(loaded, head, windows, len(parts))
 
 
 def masked(loaded: Loaded, head: Any, parts: Sequence[Part]) -> list[float]:
     """Sum of log p, each token that counts hidden in turn, for every text; the parts have no [SEP] yet.
 
-    Source:  Salazar et al. (2020), equation 1, pseudo-log-likelihood.
+    Source:  Salazar et al. (2020), equation 1, pseudo-log-likelihood; of parts that say where words begin Kauf and
+             Ivanova (2023), section 3, PLL-word-l2r.
     """
-    windows = (w for i, part in enumerate(parts) for w in _hidden_windows(part, loaded, i))
+    windows = (w for i, part in enumerate(parts) for w in hidden_windows(part, loaded, i))
     return _sums(loaded, head, windows, len(parts))
 
 
@@ -97,99 +90,122 @@ def two_way(loaded: Loaded, head: Any, parts: Sequence[Part]) -> list[float]:
 
     Source:  Peters et al. (2018), section 3.1.
     """
-    totals = torch.zeros(len(parts), dtype=torch.float64)
     classes, unknown = len(head.weight), loaded.tokenizer.unk_id
-    for some in _by_length(w for i, part in enumerate(parts) for w in _middle_windows(part, loaded, i)):
-        batch = _batch([w.ids for w in some], loaded.special.pad)
-        hidden = loaded.encoder.encode(batch).last.flatten(0, 1)
-        half, width = hidden.size(1) // 2, batch.ids.size(1)
-        places = torch.tensor([row * width + p for row, w in enumerate(some) for p in w.positions])
-        labels = torch.tensor([label if label < classes else unknown for w in some for label in w.labels])
-        owner = torch.tensor([w.owner for w in some for _ in w.labels])
-        for states in (hidden[places - 1, :half], hidden[places + 1, half:]):
-            totals.index_add_(0, owner, log_probabilities(head, classes, states, labels))
-    return totals.tolist()
+    windows = (w for i, part in enumerate(parts) for w in middle_windows(part, loaded, i))
+    sums, encoder = _Sums(head, classes, len(parts)), prepared(loaded.encoder)
+    for asked in _batches(windows, loaded.special.pad):
+        hidden = encoder.encode(asked.batch).last.flatten(0, 1)
+        half = hidden.size(1) // 2
+        labels = asked.labels.where(asked.labels < classes, unknown)
+        for states in (hidden[asked.places - 1, :half], hidden[asked.places + 1, half:]):
+            sums.add(states, asked._replace(labels=labels))
+    return sums.totals()
 
 
-def _room(loaded: Loaded) -> int:
-    """Tokens that fit between [CLS] and [SEP]."""
-    return int(loaded.encoder.max_length) - 2
+class _Asked(NamedTuple):
+    """A batch, and what is asked of it.
+
+    Args:
+        batch: windows, one a row.
+        places: flat positions that predict.
+        row: which of the places each answer is wanted of, ascending.
+        labels: the tokens whose log p is wanted.
+        owner: of which text.
+    Shapes:  places: (P,).  row, labels, owner: (A,)
+    """
+
+    batch: Batch
+    places: Tensor
+    row: Tensor
+    labels: Tensor
+    owner: Tensor
 
 
-def _middle_windows(part: Part, loaded: Loaded, owner: int) -> Iterator[_Window]:
-    special, room, tokens = loaded.special, _room(loaded), part.ids[1:]
-    step = len(tokens) if len(tokens) <= room else max(1, room // 2)
-    for start in range(0, len(tokens), step):
-        begin = max(0, min(start - (room - step) // 2, len(tokens) - room))
-        window = tokens[begin : begin + room]
-        counted = range(max(start, part.first - 1), min(start + step, part.counted.stop - 1))
-        if counted:
-            yield _Window(
-                [special.cls, *window, special.sep],
-                [i - begin + 1 for i in counted],
-                [tokens[i] for i in counted],
-                owner,
-            )
+class _Sums:
+    """Sums over texts; hidden states wait until there are enough of them for an efficient product with the vocabulary.
+
+    Args:
+        logits_of, classes: as for `log_probabilities`.
+        texts: how many.
+    """
+
+    def __init__(self, logits_of: Callable[[Tensor], Tensor], classes: int, texts: int) -> None:
+        self._logits_of, self._classes = logits_of, classes
+        self._totals = torch.zeros(texts, dtype=torch.float64)
+        self._waiting: list[tuple[Tensor, _Asked]] = []
+        self._rows = 0
+
+    def add(self, hidden: Tensor, asked: _Asked) -> None:
+        """What the model says of a batch.  Shapes: hidden: (P, d)"""
+        self._waiting.append((hidden, asked))
+        self._rows += len(hidden)
+        if self._rows >= _HEAD_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        rows, before = [], 0
+        for hidden, asked in self._waiting:
+            rows.append(asked.row + before)
+            before += len(hidden)
+        if rows:
+            hidden = torch.cat([hidden for hidden, _ in self._waiting])
+            labels = torch.cat([asked.labels for _, asked in self._waiting])
+            owner = torch.cat([asked.owner for _, asked in self._waiting])
+            found = log_probabilities(self._logits_of, self._classes, hidden, labels, torch.cat(rows))
+            self._totals.index_add_(0, owner, found)
+        self._waiting, self._rows = [], 0
+
+    def totals(self) -> list[float]:
+        """The sum of every text."""
+        self._flush()
+        return self._totals.tolist()
 
 
-def _left_windows(part: Part, most: int, owner: int) -> Iterator[_Window]:
-    ids, last = part.ids, part.counted.stop - 1
-    begin, target = 0, 1  # the window's first token, the first token that it predicts
-    while target <= last:
-        end = min(begin + most, last)  # it predicts target … end
-        counted = range(max(target, part.first), end + 1)
-        if counted:
-            window = ids[begin:end]
-            yield _Window(window, [t - 1 - begin for t in counted], [ids[t] for t in counted], owner)
-        target = end + 1
-        begin = target - kept(most)
+def _sums(loaded: Loaded, head: Any, windows: Iterable[Window], texts: int) -> list[float]:
+    sums, encoder = _Sums(head.logits, len(head.weight), texts), prepared(loaded.encoder)
+    for asked in _batches(windows, loaded.special.pad):
+        sums.add(encoder.encode(asked.batch, at=asked.places).at(asked.places), asked)
+    return sums.totals()
 
 
-def _hidden_windows(part: Part, loaded: Loaded, owner: int) -> Iterator[_Window]:
-    special, room = loaded.special, _room(loaded)
-    tokens = part.ids[1:]
-    for i in (c - 1 for c in part.counted):
-        begin = max(0, min(i - room // 2, len(tokens) - room))
-        window = tokens[begin : begin + room]
-        window[i - begin] = special.mask
-        yield _Window([special.cls, *window, special.sep], [i - begin + 1], [tokens[i]], owner)
+def _batches(windows: Iterable[Window], pad: int) -> Iterator[_Asked]:
+    """Windows of equal length in batches; those that are alike are read once."""
+    most = min(TOKENS_PER_BATCH, batching.TOKENS_PER_BATCH)
+    for stretch in _stretches(windows):
+        alike: dict[tuple[tuple[int, ...], tuple[int, ...]], list[Window]] = {}
+        for window in stretch:
+            alike.setdefault((tuple(window.ids), tuple(window.positions)), []).append(window)
+        asked = list(alike.values())
+        for some in by_length([len(group[0].ids) for group in asked], most):
+            yield _asked([asked[i] for i in some], pad)
 
 
-def _sums(loaded: Loaded, head: Any, windows: Iterable[_Window], texts: int) -> list[float]:
-    totals = torch.zeros(texts, dtype=torch.float64)
-    for some in _by_length(windows):
-        batch = _batch([w.ids for w in some], loaded.special.pad)
-        width = batch.ids.size(1)
-        positions = torch.tensor([row * width + p for row, w in enumerate(some) for p in w.positions])
-        labels = torch.tensor([label for w in some for label in w.labels])
-        owner = torch.tensor([w.owner for w in some for _ in w.labels])
-        hidden = loaded.encoder.encode(batch, at=positions).at(positions)
-        totals.index_add_(0, owner, log_probabilities(head.logits, len(head.weight), hidden, labels))
-    return totals.tolist()
+def _asked(groups: Sequence[Sequence[Window]], pad: int) -> _Asked:
+    """One batch of windows; those of a group are alike."""
+    batch = _batch([group[0].ids for group in groups], pad)
+    width = batch.ids.size(1)
+    places = [number * width + p for number, group in enumerate(groups) for p in group[0].positions]
+    answers = [
+        (w.labels[n], w.owner) for group in groups for n in range(len(group[0].positions)) for w in group
+    ]
+    counts = list(chain.from_iterable([len(group)] * len(group[0].positions) for group in groups))
+    row = torch.arange(len(places)).repeat_interleave(torch.tensor(counts))
+    labels, owner = torch.tensor(answers).unbind(1)
+    return _Asked(batch, torch.tensor(places), row, labels, owner)
 
 
-def _by_length(windows: Iterable[_Window]) -> Iterator[list[_Window]]:
-    """Batches of bounded size, of similar lengths as far as a bounded look ahead tells."""
-    waiting: list[_Window] = []
+def _stretches(windows: Iterable[Window]) -> Iterator[list[Window]]:
+    """Windows that are in memory together."""
+    waiting: list[Window] = []
     size = 0
     for window in windows:
         waiting.append(window)
         size += len(window.ids)
-        if size >= 16 * TOKENS_PER_BATCH:
-            yield from _groups(waiting)
+        if size >= STRETCH:
+            yield waiting
             waiting, size = [], 0
-    yield from _groups(waiting)
-
-
-def _groups(windows: list[_Window]) -> Iterator[list[_Window]]:
-    windows.sort(key=lambda window: len(window.ids))
-    start = 0
-    while start < len(windows):
-        end = start + 1
-        while end < len(windows) and len(windows[end].ids) * (end + 1 - start) <= TOKENS_PER_BATCH:
-            end += 1
-        yield windows[start:end]
-        start = end
+    if waiting:
+        yield waiting
 
 
 def _batch(texts: Sequence[Sequence[int]], pad: int) -> Batch:
@@ -292,7 +308,8 @@ def _read_groups(
         rows = torch.tensor([r for r, (part, _) in enumerate(parts) for _ in part.counted])
         columns = torch.tensor([c - 1 - shared for part, shared in parts for c in part.counted])
         labels = torch.tensor([part.ids[c] for part, _ in parts for c in part.counted])
-        found = log_probabilities(head.logits, len(head.weight), hidden[rows, columns], labels)
+        states, each = hidden[rows, columns], torch.arange(len(rows))
+        found = log_probabilities(head.logits, len(head.weight), states, labels, each)
         sums = torch.zeros(len(parts), dtype=torch.float64).index_add_(0, rows, found)
         for (_, group, i), total in zip(now, sums.tolist(), strict=True):
             totals[group.number][i] = total

@@ -20,13 +20,13 @@ from polyseme.data.examples import Example, SpecialTokens
 from polyseme.data.labelled import spelling
 from polyseme.data.loader import to_batch
 from polyseme.data.packing import collate
-from polyseme.errors import CheckpointError, ConfigError, InputError, RunError
+from polyseme.errors import ConfigError, InputError, RunError
 from polyseme.infer.methods import Methods
 from polyseme.layers.int8 import Int8Embedding, in_int8
 from polyseme.objectives.masked_lm import MaskedLMHead
 from polyseme.text.tokenizers import Tokenizer, Tokens
-from polyseme.train.building import build_encoder, build_heads, special_ids
-from polyseme.train.recipe import Recipe, from_dict
+from polyseme.train.building import rebuild, special_ids
+from polyseme.train.recipe import Recipe
 from polyseme.train.run import RunDirectory
 
 Precision = Literal["float32", "int8"]
@@ -158,8 +158,8 @@ def load(path: Path | str) -> Loaded:
 
     Args:
         path: the run directory; other programs' models are imported first, with `polyseme import`.
-    Raises:  RunError: there is no run.  CheckpointError: its files are damaged beyond the checkpoints.
-             InputError: not a path.
+    Raises:  RunError: there is no run.  InputError: not a path.
+             CheckpointError: its files are damaged beyond the checkpoints, or hold weights that are no numbers.
 
     Example:
         model = load("runs/demo")
@@ -169,20 +169,8 @@ def load(path: Path | str) -> Loaded:
     tensors, warning = run.weights()
     if warning:
         warnings.warn(warning, stacklevel=2)
-    recipe = from_dict(run.meta["recipe"])
-    try:
-        tokenizer = Tokenizer.from_file(run.path / "tokenizer.json")
-    except FileNotFoundError:
-        raise CheckpointError("the run's tokenizer is missing", where=run.path / "tokenizer.json") from None
-    special = special_ids(tokenizer)
-    encoder = build_encoder(recipe, tokenizer)
-    heads = build_heads(recipe, encoder, special)
-    parts = {"encoder": encoder, "heads": heads}
-    for name, module in parts.items():
-        mine = {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
-        _load_exactly(module, mine, run.path)
-        module.eval()
-    return Loaded(run, encoder, {n: heads[n] for n in heads}, tokenizer, recipe, special)
+    recipe, tokenizer, encoder, heads = rebuild(run, tensors)
+    return Loaded(run, encoder, {n: heads[n] for n in heads}, tokenizer, recipe, special_ids(tokenizer))
 
 
 def _open(path: Path | str) -> RunDirectory:
@@ -246,21 +234,3 @@ def word_ids(tokenizer: Tokenizer, word: str) -> list[int]:
 def encode_text(loaded: Loaded, text: str, special: bool = False) -> Tokens:
     """Tokens of a text; with `special`, a written [MASK] is the special token."""
     return loaded.tokenizer.encode(text, special=special)
-
-
-def _load_exactly(module: nn.Module, tensors: dict[str, torch.Tensor], where: Path) -> None:
-    own = dict(module.named_parameters())
-    for name in [*own, *tensors]:
-        if name not in tensors or name not in own:
-            kind = "missing" if name in own else "unknown"
-            raise CheckpointError(f"a {kind} tensor", got=name, where=where)
-        if own[name].shape != tensors[name].shape:
-            raise CheckpointError(
-                f"tensor {name} has another shape",
-                got=tuple(tensors[name].shape),
-                expected=tuple(own[name].shape),
-                where=where,
-            )
-    with torch.no_grad():
-        for name, parameter in own.items():
-            parameter.copy_(tensors[name])

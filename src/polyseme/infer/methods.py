@@ -195,6 +195,7 @@ class Methods(ZeroShot):
         context: str | None = None,
         per_token: bool = False,
         end: bool = False,
+        within_word: bool = False,
     ) -> Any:
         """How probable texts are: log-likelihoods in nats; of masked models pseudo-log-likelihoods.
 
@@ -203,6 +204,7 @@ class Methods(ZeroShot):
             context: a text that each goes on: it is given, only they are scored.
             per_token: divide by the number of tokens; NaN for a text without tokens, which has no mean.
             end: count the end of the text as a token, too (decoders).
+            within_word: hide with a token the rest of its word (masked models); see `polyseme.score`.
         Shapes:  N texts -> (N,) float64; one text -> float
         Raises:  InputError: not text.  ConfigError: the run gives texts no probability.
         """
@@ -210,9 +212,9 @@ class Methods(ZeroShot):
 
         some, single = texts_of(texts)
         if context is None:
-            found = score(self._loaded, some, end)
+            found = score(self._loaded, some, end, within_word)
         else:
-            found = score_continuations(self._loaded, context, some, end)
+            found = score_continuations(self._loaded, context, some, end, within_word)
         sums = np.array([one.log_likelihood for one in found], np.float64)
         if per_token:
             counts = np.array([one.tokens for one in found], np.float64)

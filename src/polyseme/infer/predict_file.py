@@ -12,9 +12,11 @@ from typing import Any, TextIO
 
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.data.store import sync_folder
-from polyseme.errors import StorageError
+from polyseme.errors import ConfigError
 from polyseme.infer.predict import Predictor
 from polyseme.text.labelled.records import Problems
+from polyseme.text.sources import STDIN
+from polyseme.train.run import saving
 
 __all__ = ["predict_file", "told"]
 
@@ -37,7 +39,8 @@ def predict_file(
         problems: counts the rows that cannot be used.
         reporter: told how far it is.
     Returns the number of records.
-    Raises:  CorpusError, ConfigError: as the file's reader says.  StorageError: the disk refuses.
+    Raises:  CorpusError, ConfigError: as the file's reader says, or the output is the file itself.
+             StorageError: the disk refuses.
 
     Example:
         predict_file(Predictor(load("runs/sentiment")), "reviews.txt", Path("said.jsonl"))
@@ -47,25 +50,22 @@ def predict_file(
     said = told(predictor.predict(records), reporter)
     if not isinstance(output, Path):
         return _write(said, output)
+    if output.exists() and Path(path) != STDIN and Path(path).exists() and output.samefile(path):
+        raise ConfigError("the predictions would replace the texts", where=output, fix="another -o")
     temporary = output.with_name(f".{output.name}.partial")
-    try:
+    with saving(output):
         output.parent.mkdir(parents=True, exist_ok=True)
-        file = temporary.open("w", encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise _refused(error, output) from error
-    try:
-        with file:
-            n = _write(said, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(output)
-        sync_folder(output.parent)
-    except BaseException as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise _refused(error, output) from error
-        raise
+        try:
+            with temporary.open("w", encoding="utf-8", newline="\n") as file:
+                n = _write(said, file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(output)
+            sync_folder(output.parent)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
     return n
 
 
@@ -96,12 +96,3 @@ def _write(said: Iterable[dict[str, Any]], file: TextIO) -> int:
         file.write(json.dumps(one, ensure_ascii=False, allow_nan=False) + "\n")
         n += 1
     return n
-
-
-def _refused(error: OSError, output: Path) -> StorageError:
-    return StorageError(
-        "could not write the predictions",
-        got=error.strerror or str(error),
-        where=output,
-        fix="another place with -o",
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import torch
 from torch import nn
 
 from polyseme.layers.packed import Precision, prepare
@@ -27,5 +28,6 @@ def prepared(encoder: Any, precision: Precision = "float32") -> Any:
     known = _PREPARED.setdefault(encoder, {})
     found = known.get(precision)
     if found is None or found[0] != mark:
-        found = known[precision] = (mark, prepare(encoder, precision))
+        with torch.inference_mode(False):  # what is kept serves other callers, too
+            found = known[precision] = (mark, prepare(encoder, precision))
     return found[1]

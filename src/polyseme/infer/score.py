@@ -2,7 +2,7 @@
 
 Decoders give log-likelihoods, masked models pseudo-log-likelihoods, ELMo's language model the sum of its directions;
 infer/likelihood.py says what these are. All are sums in nats. Figures of models with different vocabularies may be
-compared by text, not by token.
+compared by text, not by token. Within one call texts of the same tokens have the same score, to the bit.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from polyseme.text.clean import DirtReport, clean
 from polyseme.text.corpus import TextConfig
 from polyseme.text.joining import gap
 from polyseme.text.sources import read_lines
-from polyseme.text.tokenizers import ABSENT
+from polyseme.text.tokenizers import ABSENT, Tokens
 from polyseme.train.card import has_neighbours
 
-__all__ = ["Score", "kind_of", "score", "score_continuations", "score_file"]
+__all__ = ["Score", "kind_of", "score", "score_continuations", "score_file", "score_tokens"]
 
 Kind = Literal["log-likelihood", "pseudo-log-likelihood", "two-way log-likelihood"]
 
@@ -91,11 +91,15 @@ def kind_of(loaded: Loaded) -> Kind:
 
 @overload
 def score(  # type: ignore[overload-overlap]  # a string is an iterable of strings, too
-    loaded: Loaded, texts: str, end: bool = False
+    loaded: Loaded, texts: str, end: bool = False, within_word: bool = False
 ) -> Score: ...
 @overload
-def score(loaded: Loaded, texts: Iterable[str], end: bool = False) -> list[Score]: ...
-def score(loaded: Loaded, texts: str | Iterable[str], end: bool = False) -> Score | list[Score]:
+def score(
+    loaded: Loaded, texts: Iterable[str], end: bool = False, within_word: bool = False
+) -> list[Score]: ...
+def score(
+    loaded: Loaded, texts: str | Iterable[str], end: bool = False, within_word: bool = False
+) -> Score | list[Score]:
     """The log-likelihood of every text, its beginning given; of masked models the pseudo-log-likelihood.
 
     Of ELMo's two-way language model it is the sum of both directions: every token counts once and is predicted twice.
@@ -105,31 +109,45 @@ def score(loaded: Loaded, texts: str | Iterable[str], end: bool = False) -> Scor
         texts: one or several, any strings, in which "[MASK]" is these letters, not the token; one without tokens gets
             0 tokens and 0 nats.
         end: count the end of the text as a token, too (decoders).
+        within_word: hide with a token the rest of its word, which gives it away (masked models): a word is then
+            predicted from left to right, and rare words of many tokens are no longer held for probable ones.
     Returns a `Score` for one text, a list for several, in their order.
-    Raises:  InputError: not text.  ConfigError: the run gives texts no probability, or cannot tell how probable it is
-             that they end.
-    Source:  Salazar et al. (2020) for masked models.
+    Raises:  InputError: not text.  ConfigError: the run gives texts no probability, or an option is not for it.
+    Source:  Salazar et al. (2020) for masked models; Kauf and Ivanova (2023), PLL-word-l2r, for `within_word`.
 
     Example:
         score(load("runs/gpt"), "It was late.").log_likelihood
     """
     check_loaded(loaded)
     some, single = texts_of(texts)
-    encoded = [tokens.ids for tokens in loaded.tokenizer.encode_batch(some)]
-    found = _scores(loaded, encoded, [0] * len(encoded), end, shared=False)
+    found = score_tokens(loaded, loaded.tokenizer.encode_batch(some), end, within_word)
     return found[0] if single else found
+
+
+def score_tokens(
+    loaded: Loaded, encoded: Sequence[Tokens], end: bool = False, within_word: bool = False
+) -> list[Score]:
+    """`score` of texts that have been encoded; their offsets are not read.
+
+    Raises:  ConfigError: as for `score`.
+    """
+    return _scores(loaded, encoded, [0] * len(encoded), end, within_word, shared=False)
 
 
 @overload
 def score_continuations(  # type: ignore[overload-overlap]
-    loaded: Loaded, context: str, continuations: str, end: bool = False
+    loaded: Loaded, context: str, continuations: str, end: bool = False, within_word: bool = False
 ) -> Score: ...
 @overload
 def score_continuations(
-    loaded: Loaded, context: str, continuations: Iterable[str], end: bool = False
+    loaded: Loaded, context: str, continuations: Iterable[str], end: bool = False, within_word: bool = False
 ) -> list[Score]: ...
 def score_continuations(
-    loaded: Loaded, context: str, continuations: str | Iterable[str], end: bool = False
+    loaded: Loaded,
+    context: str,
+    continuations: str | Iterable[str],
+    end: bool = False,
+    within_word: bool = False,
 ) -> Score | list[Score]:
     """The log-likelihood of every continuation, given the context; `per_token` is normalised by length.
 
@@ -137,7 +155,7 @@ def score_continuations(
     once. Tokens that begin within the context are not counted, even where they reach into the continuation.
 
     Args:
-        loaded, end: as for `score`.
+        loaded, end, within_word: as for `score`.
         context: what is given; may be "".
         continuations: texts that go on from it, one or several.
     Returns a `Score` for one continuation, a list for several, in their order.
@@ -154,7 +172,7 @@ def score_continuations(
     encoded = loaded.tokenizer.encode_batch([context + text for text in some])
     given = len(context.rstrip())
     firsts = [sum(begin < given for begin, _ in tokens.offsets) for tokens in encoded]
-    found = _scores(loaded, [tokens.ids for tokens in encoded], firsts, end, shared=True)
+    found = _scores(loaded, encoded, firsts, end, within_word, shared=True)
     return found[0] if single else found
 
 
@@ -165,11 +183,12 @@ def score_file(
     context: str | None = None,
     report: DirtReport | None = None,
     reading: TextConfig | None = None,
+    within_word: bool = False,
 ) -> Iterator[tuple[str, Score]]:
     """Every line of a file with its score; memory does not grow with the file.
 
     Args:
-        loaded, end: as for `score`.
+        loaded, end, within_word: as for `score`.
         file: one text per line, or per record of a .jsonl file (.gz and .zst too); it is cleaned by the rules of the
             corpus reader.
         context: a text that every line goes on; a space between them is added where the language has one.
@@ -182,38 +201,60 @@ def score_file(
     lines = read_lines(file, reading or TextConfig(), report)
     while chunk := [clean(line, report).replace("\n", " ") for line in islice(lines, LINES_AT_ONCE)]:
         if context is None:
-            scores = score(loaded, chunk, end)
+            scores = score(loaded, chunk, end, within_word)
         else:
             parts = [gap(context, line, context.count('"') % 2 == 1) + line for line in chunk]
-            scores = score_continuations(loaded, context, parts, end)
+            scores = score_continuations(loaded, context, parts, end, within_word)
         yield from zip(chunk, scores, strict=True)
 
 
 @torch.inference_mode()
 def _scores(
-    loaded: Loaded, encoded: Sequence[list[int]], firsts: Sequence[int], end: bool, shared: bool
+    loaded: Loaded,
+    encoded: Sequence[Tokens],
+    firsts: Sequence[int],
+    end: bool,
+    within_word: bool,
+    shared: bool,
 ) -> list[Score]:
     """Scores of texts from their token `firsts` on; those without such a token get 0."""
-    kind, special = kind_of(loaded), loaded.special
-    if end and kind != "log-likelihood":
-        raise ConfigError(
-            "only decoders say how probable it is that a text ends",
-            got=f"end with {loaded.recipe.architecture}",
-            fix="leave --end out, or score with a decoder such as gpt",
-        )
-    if end and special.sep == ABSENT:
-        raise ConfigError("the run's vocabulary has no token for the end of a text", where=loaded.run.path)
+    special = loaded.special
+    _check(loaded, end, within_word)
     tail = [special.sep] if end else []
     lead = lead_of(loaded)
     firsts = [max(first, 0 if lead else 1) for first in firsts]  # the very first token has nothing before it
-    counted = [i for i, ids in enumerate(encoded) if len(ids) > firsts[i]]
-    parts = [Part([*lead, *encoded[i], *tail], firsts[i] + len(lead)) for i in counted]
-    (sums,) = log_likelihoods(loaded, [parts], shared)
-    scores = [Score(0.0, 0)] * len(encoded)
-    for i, part, total in zip(counted, parts, sums, strict=True):
+    parts: dict[tuple[Any, ...], Part] = {}
+    asked: list[tuple[Any, ...]] = []
+    for tokens, first in zip(encoded, firsts, strict=True):
+        starts = tuple(tokens.word_starts) if within_word else None
+        asked.append((tuple(tokens.ids), first, starts))
+        if len(tokens) > first:
+            parts.setdefault(asked[-1], Part([*lead, *tokens.ids, *tail], first + len(lead), None, starts))
+    (sums,) = log_likelihoods(loaded, [list(parts.values())], shared)
+    found = {}
+    for (key, part), total in zip(parts.items(), sums, strict=True):
         own = part.ids[part.first :]
-        scores[i] = Score(total, len(own), own.count(loaded.tokenizer.unk_id))
-    return scores
+        found[key] = Score(total, len(own), own.count(loaded.tokenizer.unk_id))
+    return [found.get(key, Score(0.0, 0)) for key in asked]
+
+
+def _check(loaded: Loaded, end: bool, within_word: bool) -> None:
+    """Raises:  ConfigError: the run gives texts no probability, or an option is not for it."""
+    kind, architecture = kind_of(loaded), loaded.recipe.architecture
+    if end and kind != "log-likelihood":
+        raise ConfigError(
+            "only decoders say how probable it is that a text ends",
+            got=f"end with {architecture}",
+            fix="leave --end out, or score with a decoder such as gpt",
+        )
+    if end and loaded.special.sep == ABSENT:
+        raise ConfigError("the run's vocabulary has no token for the end of a text", where=loaded.run.path)
+    if within_word and kind != "pseudo-log-likelihood":
+        raise ConfigError(
+            "only masked models hide the rest of a word",
+            got=f"within_word with {architecture}",
+            fix="leave --within-word out: what predicts from one side has not seen it",
+        )
 
 
 def lead_of(loaded: Loaded) -> tuple[int, ...]:

@@ -3,7 +3,8 @@
     s(x, y) = start[y_1] + Σ_t scores[t, y_t] + Σ_t transition[y_{t-1}, y_t] + end[y_T]
     -log p(y | x) = log Σ_y' exp s(x, y') - s(x, y)
 
-The sum over all sequences is the forward recursion, the best sequence Viterbi's.
+The sum over all sequences is the forward recursion, the best sequence Viterbi's; how probable a tag is at a place, all
+sequences that have it there taken together, is the forward and the backward recursion.
 
 Source:  Lafferty, McCallum and Pereira (2001), section 3; Lample et al. (2016), section 2.2, equations 1 and 2.
 Departures: start and end are vectors of their own rather than two more tags.
@@ -11,7 +12,8 @@ Departures: start and end are vectors of their own rather than two more tags.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +22,7 @@ from torch import Tensor, nn
 
 from polyseme.errors import ConfigError
 
-__all__ = ["LinearChainCRF", "viterbi"]
+__all__ = ["LinearChainCRF", "marginals", "viterbi"]
 
 _FLOOR = -1e4
 """Scores below count as this: e^-10000 is 0 in every precision, and no difference of infinities arises."""
@@ -28,6 +30,8 @@ _CELLS = 2**21
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+Limits = npt.NDArray[np.bool_] | FloatArray
+"""True where allowed; or scores to add, -inf where forbidden."""
 
 
 class LinearChainCRF(nn.Module):
@@ -113,18 +117,53 @@ class LinearChainCRF(nn.Module):
         return mask
 
 
+class _Together(NamedTuple):
+    """Sequences that are gone through together, the longest first, so that those still going are the first rows.
+
+    Args:
+        numbers: which they are.
+        lengths: tokens of each.
+        offsets: the row of `flat` with each one's first token.
+        flat: scores of all tokens.
+    Shapes:  numbers, lengths, offsets: (N,).  flat: (Σ lengths, K)
+    """
+
+    numbers: list[int]
+    lengths: IntArray
+    offsets: IntArray
+    flat: FloatArray
+
+    def going(self, t: int) -> int:
+        """How many have a token t."""
+        return int(np.searchsorted(-self.lengths, -t, side="left"))
+
+
+def _together(scores: Sequence[npt.NDArray[np.floating]], k: int) -> Iterator[_Together]:
+    """Sequences that have a token, as many at once as fit in memory."""
+    order = sorted((number for number, row in enumerate(scores) if len(row)), key=lambda i: -len(scores[i]))
+    size = max(1, _CELLS // (k * k))
+    for begin in range(0, len(order), size):
+        numbers = order[begin : begin + size]
+        lengths = np.array([len(scores[number]) for number in numbers])
+        flat = np.concatenate([scores[number] for number in numbers]).astype(np.float64)
+        yield _Together(numbers, lengths, np.cumsum(lengths) - lengths, flat)
+
+
+def _as_scores(start: Limits, transition: Limits, end: Limits) -> tuple[FloatArray, ...]:
+    parts = (start, transition, end)
+    return tuple(
+        np.where(p, 0.0, -np.inf) if p.dtype == np.bool_ else np.asarray(p, np.float64) for p in parts
+    )
+
+
 def viterbi(
-    scores: Sequence[npt.NDArray[np.floating]],
-    start: npt.NDArray[np.bool_] | FloatArray,
-    transition: npt.NDArray[np.bool_] | FloatArray,
-    end: npt.NDArray[np.bool_] | FloatArray,
+    scores: Sequence[npt.NDArray[np.floating]], start: Limits, transition: Limits, end: Limits
 ) -> list[IntArray]:
     """The best tag sequence of every sequence of scores: constrained decoding without learned parameters.
 
         best[t, k] = scores[t, k] + max_j (best[t-1, j] + transition[j, k])
 
-    Sequences of all lengths go through together, the longest first, so that at every step the ones still going are
-    the first rows. Of equal sequences the one with the lower tags at the end is taken.
+    Of equal sequences the one with the lower tags at the end is taken.
 
     Args:
         scores: logits or log-probabilities, one array a sequence; lengths may differ and be 0.
@@ -133,33 +172,64 @@ def viterbi(
 
     Source:  Viterbi (1967). Departures: where the constraints allow no sequence at all, any one is returned.
     """
-    first, step, last = (
-        np.where(part, 0.0, -np.inf) if part.dtype == np.bool_ else part for part in (start, transition, end)
-    )
+    first, step, last = _as_scores(start, transition, end)
     k = len(first)
     paths = [np.zeros(0, np.int64) for _ in scores]
-    order = sorted((number for number, row in enumerate(scores) if len(row)), key=lambda i: -len(scores[i]))
-    size = max(1, _CELLS // (k * k))
-    for begin in range(0, len(order), size):
-        batch = order[begin : begin + size]
-        lengths = np.array([len(scores[number]) for number in batch])
-        total, flat = int(lengths[0]), np.concatenate([scores[number] for number in batch])
-        offsets = np.cumsum(lengths) - lengths
-        best = first + flat[offsets].astype(np.float64)
-        came = np.zeros((total, len(batch), k), np.int64)
+    for some in _together(scores, k):
+        total, rows = int(some.lengths[0]), len(some.numbers)
+        best = first + some.flat[some.offsets]
+        came = np.zeros((total, rows, k), np.int64)
         for t in range(1, total):
-            going = int(np.searchsorted(-lengths, -t, side="left"))  # rows longer than t
+            going = some.going(t)
             ways = best[:going, None, :] + step.T  # (rows, after, before)
             came[t, :going] = ways.argmax(2)
             best[:going] = (
-                np.take_along_axis(ways, came[t, :going, :, None], 2)[..., 0] + flat[offsets[:going] + t]
+                np.take_along_axis(ways, came[t, :going, :, None], 2)[..., 0]
+                + some.flat[some.offsets[:going] + t]
             )
         tag = (best + last).argmax(1)
-        path = np.zeros((len(batch), total), np.int64)
+        path = np.zeros((rows, total), np.int64)
         for t in range(total - 1, -1, -1):
-            going = int(np.searchsorted(-lengths, -t, side="left"))
+            going = some.going(t)
             path[:going, t] = tag[:going]
             tag[:going] = came[t, np.arange(going), tag[:going]]
-        for number, row, length in zip(batch, path, lengths, strict=True):
+        for number, row, length in zip(some.numbers, path, some.lengths, strict=True):
             paths[number] = row[:length].copy()
     return paths
+
+
+def marginals(
+    scores: Sequence[npt.NDArray[np.floating]], start: Limits, transition: Limits, end: Limits
+) -> list[FloatArray]:
+    """How probable every tag is at every place of every sequence.
+
+        α[t, k] = scores[t, k] + log Σ_j exp(α[t-1, j] + transition[j, k]),     α[0] = start + scores[0]
+        β[t, j] = log Σ_k exp(transition[j, k] + scores[t+1, k] + β[t+1, k]),   β[T-1] = end
+        p(y_t = k | x) = exp(α[t, k] + β[t, k] - log Σ_y exp s(x, y))
+
+    Args:
+        scores, start, transition, end: as for `viterbi`.
+    Shapes:  as for `viterbi` -> each (T_i, K), rows sum to 1, or to 0 where the constraints allow no sequence at all
+
+    Source:  Lafferty, McCallum and Pereira (2001), section 3.
+    """
+    first, step, last = _as_scores(start, transition, end)
+    k = len(first)
+    found = [np.zeros((0, k)) for _ in scores]
+    for some in _together(scores, k):
+        flat, offsets = some.flat, some.offsets
+        alpha, beta = np.empty(flat.shape), np.empty(flat.shape)
+        alpha[offsets], beta[offsets + some.lengths - 1] = first + flat[offsets], last
+        for t in range(1, int(some.lengths[0])):
+            at = offsets[: some.going(t)] + t
+            alpha[at] = np.logaddexp.reduce(alpha[at - 1, :, None] + step, axis=1) + flat[at]
+        for t in range(int(some.lengths[0]) - 2, -1, -1):
+            at = offsets[: some.going(t + 1)] + t
+            beta[at] = np.logaddexp.reduce(step + (flat[at + 1] + beta[at + 1])[:, None, :], axis=2)
+        both = alpha + beta
+        most = both.max(1, keepdims=True)
+        p = np.exp(both - np.where(np.isfinite(most), most, 0.0))
+        p /= np.maximum(p.sum(1, keepdims=True), np.finfo(np.float64).tiny)
+        for number, offset, length in zip(some.numbers, offsets, some.lengths, strict=True):
+            found[number] = p[offset : offset + length]
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from polyseme.report.figures import count, duration
+from polyseme.report.figures import count, duration, measure
 
 if TYPE_CHECKING:
     from polyseme.train.run import RunDirectory
@@ -55,8 +55,8 @@ def summary_text(summary: Mapping[str, Any]) -> str:
     spread = ((summary.get("seeds") or {}).get("dev")) or {}
     for name, value in (summary["dev"] or {}).items():
         over = spread.get(name)
-        seeds = f"   seeds {over['mean']:.4f} ± {over['deviation']:.4f}" if over else ""
-        lines.append(f"  dev {name:<24}{value:.4f}{seeds}")
+        seeds = f"   seeds {measure(over['mean'])} ± {measure(over['deviation'])}" if over else ""
+        lines.append(f"  dev {name:<24}{measure(value)}{seeds}")
     if summary["mix"]:
         lines += ["layer mix", *mix_lines(summary["mix"])]
     return "\n".join(lines)

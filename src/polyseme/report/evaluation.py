@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyseme.core.config import to_json
-from polyseme.report.figures import columns
+from polyseme.report.figures import columns, measure
 from polyseme.train.run import saving, write_atomic
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _figures(found: Evaluation) -> list[str]:
         head += ["against", "difference", "95 % interval", "p"]
     rows = [head]
     for name, one in found.figures.items():
-        row = [name, _number(one["value"]), _interval(one), f"{one['n']:,}"]
+        row = [name, measure(one["value"]), _interval(one), f"{one['n']:,}"]
         if found.against:
             row += _compared(one) if "difference" in one else [""] * 4
         rows.append(row)
@@ -60,8 +60,8 @@ def _compared(one: Mapping[str, Any]) -> list[str]:
     difference = one["difference"]
     p = max(difference["p"], difference["p_randomisation"])
     return [
-        _number(one["against"]["value"]),
-        _number(difference["value"], "+"),
+        measure(one["against"]["value"]),
+        measure(difference["value"], "+"),
         _interval(difference, "+"),
         f"{p:.4f}",
     ]
@@ -113,12 +113,8 @@ def write_errors(found: Evaluation, path: Path) -> Path:
     return path
 
 
-def _number(value: float | None, sign: str = "") -> str:
-    return "—" if value is None else f"{value:{sign}.4f}"
-
-
 def _interval(one: Mapping[str, Any], sign: str = "") -> str:
-    return "" if one["low"] is None else f"{one['low']:{sign}.4f} … {one['high']:{sign}.4f}"
+    return "" if one["low"] is None else f"{measure(one['low'], sign)} … {measure(one['high'], sign)}"
 
 
 def _short(label: str) -> str:

@@ -48,6 +48,19 @@ def clock(seconds: float) -> str:
     return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
 
 
+def measure(value: float | None, sign: str = "") -> str:
+    """Write a figure such as accuracy with four decimals; a dash where it is not known.
+
+    Args:
+        sign: "+" writes the sign of positive ones, too.
+
+    Example:
+        >>> measure(0.5), measure(0.25, "+"), measure(None)
+        ('0.5000', '+0.2500', '—')
+    """
+    return "—" if value is None else f"{value:{sign}.4f}"
+
+
 def count(number: float) -> str:
     """Write a count: in full up to a million, then in millions, billions.
 

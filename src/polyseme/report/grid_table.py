@@ -166,7 +166,7 @@ def _best(
             continue
         results = [grid.result(Cell(seed, task, row, way)) for seed in grid.config.seeds]  # type: ignore[arg-type]
         dev = [next(iter(r["dev"].values())) for r in results if r is not None]
-        score = float(np.mean(dev))
+        score = -np.inf if None in dev else float(np.mean(dev))
         if best is None or score > best[0]:
             best = score, measures
     return None if best is None else best[1]

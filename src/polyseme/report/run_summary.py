@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from polyseme.report import adaptation
-from polyseme.report.figures import count, duration, size, sparkline
+from polyseme.report.figures import count, duration, measure, size, sparkline
 from polyseme.text.clean import KINDS
 
 if TYPE_CHECKING:
@@ -189,8 +189,10 @@ def _adapted_text(summary: Mapping[str, Any]) -> str:
     spread = (summary.get("seeds") or {}).get("dev") or {}
     for number, (name, value) in enumerate(figures.items()):
         over = spread.get(name)
-        seeds = f"   {len(over['values'])} seeds {over['mean']:.4f} ± {over['deviation']:.4f}" if over else ""
-        rows.append(("dev" if number == 0 else "", f"{name:<24}{value:.4f}{seeds}"))
+        seeds = ""
+        if over:
+            seeds = f"   {len(over['values'])} seeds {measure(over['mean'])} ± {measure(over['deviation'])}"
+        rows.append(("dev" if number == 0 else "", f"{name:<24}{measure(value)}{seeds}"))
     for name, value in (summary["decoding"] or {}).items():
         rows.append((name.replace("_", " "), f"{value:.4f}" if isinstance(value, float) else str(value)))
     if summary["mix"]:

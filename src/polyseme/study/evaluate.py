@@ -203,7 +203,10 @@ def _joint(first: Predictor, second: Predictor) -> Any:
     if not hasattr(a, "labels"):
         return first.task
     labels = tuple(dict.fromkeys((*a.labels, *b.labels)))
-    return type(first.task)(type(a).of({**a.model_dump(), "labels": labels}, first.name))
+    changes: dict[str, Any] = {"labels": labels} | (
+        {"weights": ()} if hasattr(a, "weights") else {}
+    )  # of the loss
+    return type(first.task)(type(a).of({**a.model_dump(), **changes}, first.name))
 
 
 def _details(task: Any, records: Sequence[Any], said: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

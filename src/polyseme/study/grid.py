@@ -29,7 +29,7 @@ from polyseme.errors import ConfigError
 from polyseme.infer.load import load
 from polyseme.infer.predict import Predictor, gold_records
 from polyseme.tasks.metrics.measure import Resampled
-from polyseme.text.labelled.opening import fingerprint
+from polyseme.text.labelled.opening import existing, fingerprint
 from polyseme.text.labelled.records import Problems
 from polyseme.train.examples import FinetuneRequest, some
 from polyseme.train.finetune import finetune
@@ -257,7 +257,8 @@ def open_grid(file: Path, folder: Path) -> Grid:
     Args:
         file: see `GridConfig`.
         folder: where cells are kept.
-    Raises:  ConfigError: an unknown key, a row or a task that is not there.
+    Raises:  ConfigError: an unknown key, a row or a task that is not there.  RunError: a run that is not there.
+             CorpusError: a labelled file that is not there.
     """
     config = GridConfig.of(read_toml(file), file.name)
     rows = {name: RowSpec.of(values, f"{file.name} [rows.{name}]") for name, values in config.rows.items()}
@@ -277,7 +278,13 @@ def open_grid(file: Path, folder: Path) -> Grid:
                     expected=", ".join(f"{name}/{way}" for name, row in rows.items() for way in row.ways),
                     where=file.name,
                 )
-    return Grid(config, rows, tasks, claims, file.parent, folder)
+    grid = Grid(config, rows, tasks, claims, file.parent, folder)
+    for run in dict.fromkeys(grid.request(cell).run for cell in grid.cells()):
+        RunDirectory.open(run)
+    for spec in tasks.values():
+        for path in filter(None, (spec.train, spec.dev, spec.test)):
+            existing(grid.path(path))
+    return grid
 
 
 def run_grid(grid: Grid, reporter: Reporter | None = None) -> list[Cell]:

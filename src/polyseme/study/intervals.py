@@ -20,10 +20,13 @@ IntArray = npt.NDArray[np.int64]
 _Z = 1.959963984540054
 
 
-def wilson(correct: int, n: int) -> tuple[float, float]:
+def wilson(correct: float, n: int) -> tuple[float, float]:
     """The Wilson (1927) interval of a share.
 
         (p + z²/2n ± z √(p(1 - p)/n + z²/4n²)) / (1 + z²/n)
+
+    Args:
+        correct: how many of n; a tie may count one half.
 
     Example:
         >>> [round(limit, 3) for limit in wilson(9, 10)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from polyseme.tasks._scoring import labels_of
+from polyseme.tasks._scoring import labels_of, number_of
 from polyseme.text.labelled.records import QuestionRecord, TagRecord, TextRecord
 
 __all__ = ["confusions", "mistakes"]
@@ -94,7 +94,7 @@ def _distances(
 ) -> list[dict[str, Any]]:
     found = []
     for record, one in zip(records, said, strict=True):
-        gold = float(record.label)  # type: ignore[arg-type]
+        gold = number_of(record)
         found.append(
             {
                 "id": record.id,

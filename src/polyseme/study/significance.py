@@ -85,7 +85,7 @@ def randomisation(first: Resampled, second: Resampled, rounds: int = ROUNDS, see
         bits = random.bits(np.arange(start, min(rounds, start + step))[:, None], np.arange(words))
         swapped = np.unpackbits(bits.astype("<u8").view(np.uint8), axis=1, count=n).view(np.bool_)
         differences = first.mixed(second, swapped) - second.mixed(first, swapped)
-        as_large += int((np.abs(differences) >= seen).sum())
+        as_large += int((~(np.abs(differences) < seen)).sum())  # also where a figure cannot be said
     return (1 + as_large) / (1 + rounds)
 
 
@@ -179,7 +179,7 @@ def _mean(runs: Sequence[Resampled]) -> float:
 
 
 def two_sided(differences: FloatArray) -> float:
-    """The p-value of resampled differences: how often the sign turns, twice; see `paired_bootstrap`."""
+    """How often draws of a difference fall on the other side of zero, twice and smoothed: see `paired_bootstrap`."""
     known = differences[np.isfinite(differences)]
     turns = min(int((known <= 0).sum()), int((known >= 0).sum()))
     return min(1.0, 2 * (1 + turns) / (1 + len(known)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,12 +41,26 @@ def label_of(record: TextRecord) -> str:
     raise CorpusError("one label a text is asked for", got=f"{len(labels)} labels", where=record.where)
 
 
+def number_of(record: TextRecord) -> float:
+    """The label of a record as a number.
+
+    Raises:  CorpusError: it is no finite number.
+    """
+    try:
+        value = float(record.label)  # type: ignore[arg-type]
+        if math.isfinite(value):
+            return value
+    except (TypeError, ValueError):
+        pass
+    raise CorpusError("not a number", got=repr(record.label)[:80], where=record.where)
+
+
 def text_measures(
     kind: str, labels: Sequence[str], records: Sequence[TextRecord], said: Predictions
 ) -> Measures:
     """Figures of one label, several, or a number a text, the main one first."""
     if kind == "number":
-        gold = [float(record.label) for record in records]  # type: ignore[arg-type]
+        gold = [number_of(record) for record in records]
         found: Measures = dict(regression.measures(gold, [one["value"] for one in said]))
         return {"spearman": found.pop("spearman"), **found}
     number = _numbered(labels, records)

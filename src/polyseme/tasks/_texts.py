@@ -29,7 +29,7 @@ from polyseme.errors import ConfigError, CorpusError
 from polyseme.tasks._config import Pool, TaskConfig
 from polyseme.tasks._data import LabelledExamples, TaskData, pieces
 from polyseme.tasks._heads import Features, Transform, example_of, max_of, mean_of, transform_of
-from polyseme.tasks._scoring import labels_of, text_details, text_measures
+from polyseme.tasks._scoring import labels_of, number_of, text_details, text_measures
 from polyseme.tasks.metrics.measure import Resampled
 from polyseme.text.labelled.records import Problems, TextRecord
 from polyseme.text.labelled.tables import read_texts
@@ -190,7 +190,7 @@ class Texts(LabelledExamples):
             )
         if kind == "number":
             for record in records:
-                _number(record)
+                number_of(record)
             return type(config).of({**config.model_dump(), **found}, cls.name)
         counts = Counter(label for record in records for label in labels_of(record))
         labels = config.labels or tuple(sorted(counts, key=_in_order))
@@ -251,7 +251,7 @@ class Texts(LabelledExamples):
         if record.label is None:
             return np.empty(0, np.int64)
         if self.config.kind == "number":
-            return np.array([_number(record)], np.float32)
+            return np.array([number_of(record)], np.float32)
         labels = labels_of(record)
         if self.config.kind == "single" and len(labels) != 1:
             raise CorpusError(
@@ -272,7 +272,7 @@ class Texts(LabelledExamples):
         return TextHead(encoder, self.config)
 
     def loss(self, encoding: Encoding, head: nn.Module, batch: Batch) -> tuple[Tensor, int]:
-        """Sum of the losses over the examples, and their number."""
+        """Sum of the losses over the examples whose labels are known, and their number."""
         positions, gold = batch.targets[self.name]
         logits = head(encoding, batch, positions).float()
         if self.config.kind == "number":
@@ -282,7 +282,7 @@ class Texts(LabelledExamples):
             return losses.mean(1).sum(), len(gold)
         weight = logits.new_tensor(self.config.weights) if self.config.weights else None
         loss = nn.functional.cross_entropy(logits, gold, weight, ignore_index=-1, reduction="sum")
-        return loss, len(gold)
+        return loss, int((gold >= 0).sum())  # of labels that the set does not have there is no loss
 
     def baseline(self, data: TaskData) -> float:
         """The mean loss of predicting from the labels' frequencies in this very data."""
@@ -293,7 +293,7 @@ class Texts(LabelledExamples):
             p = gold.mean(0).clip(1e-6, 1 - 1e-6)
             return float(-(p * np.log(p) + (1 - p) * np.log(1 - p)).mean())
         p = np.bincount(gold[gold >= 0].astype(np.int64), minlength=1) / max(1, (gold >= 0).sum())
-        return float(-(p[p > 0] * np.log(p[p > 0])).sum())
+        return float(-(p[p > 0] * np.log(p[p > 0])).sum()) + 0.0  # not -0
 
     def outputs(self, encoding: Encoding, head: nn.Module, batch: Batch) -> list[FloatArray]:
         """Scores of every example of a batch.  Shapes: -> E × (outputs,)"""
@@ -347,7 +347,7 @@ class Texts(LabelledExamples):
     def wrong(self, record: TextRecord, prediction: Mapping[str, Any]) -> bool:
         """Whether a prediction is not what the record says."""
         if self.config.kind == "number":
-            return abs(float(prediction["value"]) - _number(record)) > 1.0
+            return abs(float(prediction["value"]) - number_of(record)) > 1.0
         if self.config.kind == "several":
             return set(prediction["labels"]) != set(labels_of(record))
         return (prediction["label"],) != labels_of(record)
@@ -376,17 +376,6 @@ def _kind_of(records: Sequence[TextRecord]) -> Literal["single", "several", "num
         except (TypeError, ValueError):
             return "single"
     return "number" if any(value != int(value) for value in values if math.isfinite(value)) else "single"
-
-
-def _number(record: TextRecord) -> float:
-    """Raises:  CorpusError: the label is no finite number."""
-    try:
-        value = float(record.label)  # type: ignore[arg-type]
-        if math.isfinite(value):
-            return value
-    except (TypeError, ValueError):
-        pass
-    raise CorpusError("not a number", got=repr(record.label)[:80], where=record.where)
 
 
 def _in_order(label: str) -> tuple[float, str]:

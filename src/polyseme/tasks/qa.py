@@ -254,7 +254,9 @@ class QA(LabelledExamples):
         differences = [np.inf if (d := p["no_answer_score"]) is None else d for p in predictions]
         answered = [bool(p["best"]["answer"]) for p in predictions]
         threshold, value = metrics.best_threshold(differences, [bool(g) for g in golds], scores, answered)
-        return {"threshold": threshold, "dev_f1": value} if np.isfinite(threshold) else {}
+        if not np.isfinite(threshold):
+            return {}
+        return {"threshold": metrics.clear_of(threshold, differences), "dev_f1": value}
 
     def measures(
         self, records: Sequence[QuestionRecord], predictions: Sequence[Mapping[str, Any]]

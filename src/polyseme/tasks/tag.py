@@ -2,7 +2,7 @@
 
 Paper: Devlin et al. (2019), section 5.3: the class of a word is read from the vector of its first subword.
 
-    p_t = softmax(W v_t + b),   or a linear chain over them (Lample et al. 2016, section 2.2) with crf = true
+    p_t = softmax(W v_t + b),   or with crf = true the marginals of a linear chain (Lample et al. 2016, section 2.2)
 
 The tokens are those of the labelled file, and they are places in the text: which subwords, characters or words an
 encoder reads does not matter. Where an encoder's token covers several of the file's tokens, the later ones read the
@@ -27,7 +27,7 @@ from polyseme.core.types import Batch, Encoding
 from polyseme.data.examples import SpecialTokens
 from polyseme.data.wrapping import Wrapper
 from polyseme.errors import CorpusError
-from polyseme.layers.crf import LinearChainCRF, viterbi
+from polyseme.layers.crf import LinearChainCRF, marginals, viterbi
 from polyseme.tasks._config import TaskConfig
 from polyseme.tasks._data import LabelledExamples, TaskData, pieces, windows
 from polyseme.tasks._heads import TokenScores, by_example, example_of, in_rows
@@ -164,18 +164,21 @@ class Tag(LabelledExamples):
         """Sum of -log p over the tokens, or with a chain over the sentences; and the number of tokens."""
         positions, gold = batch.targets[self.name]
         scores = head(encoding, batch, positions).float()
-        if self.config.crf:
+        known = gold >= 0
+        if not bool(known.all()):  # tags that the set does not have: no probability of theirs is known
+            scores, gold, positions = scores[known], gold[known], positions[known]
+        if self.config.crf and len(gold):
             example, n = example_of(positions, batch.first), len(batch.first)
-            padded, tags = in_rows(scores, example, n), in_rows(gold.clamp_min(0), example, n)
+            padded, tags = in_rows(scores, example, n), in_rows(gold, example, n)
             mask = in_rows(torch.ones_like(gold, dtype=torch.bool), example, n)
             return head.crf(padded, tags, mask), len(gold)  # type: ignore[operator]
-        return nn.functional.cross_entropy(scores, gold, ignore_index=-1, reduction="sum"), len(gold)
+        return nn.functional.cross_entropy(scores, gold, reduction="sum"), len(gold)
 
     def baseline(self, data: TaskData) -> float:
         """The mean loss of predicting from the tags' frequencies in this very data."""
         gold = np.concatenate([g for g in data.gold if len(g)] or [np.zeros(1, np.int64)])
         p = np.bincount(gold[gold >= 0], minlength=1) / max(1, (gold >= 0).sum())
-        return float(-(p[p > 0] * np.log(p[p > 0])).sum())
+        return float(-(p[p > 0] * np.log(p[p > 0])).sum()) + 0.0  # not -0
 
     def outputs(self, encoding: Encoding, head: nn.Module, batch: Batch) -> list[FloatArray]:
         """Scores of the tokens of every example; a chain's transitions are learned with them.  Shapes: -> E × (p, K)"""
@@ -186,15 +189,23 @@ class Tag(LabelledExamples):
     def predictions(
         self, data: TaskData, outputs: Sequence[FloatArray], decoding: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
-        """What is said of every record, JSON-able: tokens with tags and probabilities, and spans."""
+        """What is said of every record, JSON-able: tokens with tags and probabilities, and spans.
+
+        The probability of a token's tag is that of the token by itself, of a chain that of all sequences with this tag
+        there, as the chain weighs them.
+        """
         k = len(self.config.labels)
         scores = [np.zeros((len(record.tokens), k), np.float32) for record in data.records]
         for owner, mine, found in zip(data.owners, data.details, outputs, strict=True):
             scores[owner][mine] = found
-        paths = viterbi(scores, *self._limits(decoding))
+        limits = self._limits(decoding)
+        paths = viterbi(scores, *limits)
+        chances: Sequence[npt.NDArray[np.floating]] = (
+            marginals(scores, *limits) if "crf" in decoding else list(map(_softmax, scores))
+        )
         return [
-            self._prediction(record, path, found)
-            for record, path, found in zip(data.records, paths, scores, strict=True)
+            self._prediction(record, path, p)
+            for record, path, p in zip(data.records, paths, chances, strict=True)
         ]
 
     def _limits(self, decoding: Mapping[str, Any]) -> tuple[Any, Any, Any]:
@@ -210,9 +221,7 @@ class Tag(LabelledExamples):
             end = end + np.asarray(learned["end"])
         return start, transition, end
 
-    def _prediction(self, record: TagRecord, path: IntArray, scores: FloatArray) -> dict[str, Any]:
-        shifted = np.exp(scores - scores.max(1, keepdims=True)) if len(scores) else scores
-        p = shifted / shifted.sum(1, keepdims=True) if len(scores) else scores
+    def _prediction(self, record: TagRecord, path: IntArray, p: npt.NDArray[np.floating]) -> dict[str, Any]:
         tags = [self.config.labels[i] for i in path]
         tokens = [
             {
@@ -264,6 +273,13 @@ class Tag(LabelledExamples):
     def unknown_labels(self, records: Sequence[TagRecord]) -> Counter[str]:
         """Tags of records that the set does not have."""
         return Counter(t for record in records for t in record.tags or () if t not in self._numbers)
+
+
+def _softmax(scores: FloatArray) -> FloatArray:
+    """Probabilities of every token's tags, each token by itself.  Shapes: (N, K) -> (N, K)"""
+    shifted = np.exp(scores - scores.max(1, keepdims=True))
+    result: FloatArray = shifted / shifted.sum(1, keepdims=True)
+    return result
 
 
 def _first_tokens(tokens: Sequence[tuple[int, int]], offsets: IntArray) -> IntArray:

@@ -23,7 +23,6 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -39,6 +38,7 @@ from polyseme.text.clean import replace_surrogates
 from polyseme.text.phrases import Phrases
 from polyseme.text.roles import ROLES, SETTINGS, SPECIAL_TOKENS, read_settings, resolve_roles
 from polyseme.text.tokenizer_config import TokenizerConfig
+from polyseme.text.tokens import Tokens
 from polyseme.text.words import TOKEN_PATTERN, close_gaps, has_cjk, token_spans
 
 __all__ = [
@@ -54,27 +54,6 @@ __all__ = [
 Spelling = Literal["pieces", "bytes", "metaspace", "characters", "words", "spaces"]
 ABSENT = -1
 """The id of a role that no token of a vocabulary has; no text has it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """One encoded text; three lists of equal length.
-
-    Args:
-        ids: token ids.
-        offsets: [start, end) of each token in characters of the text as the user wrote it.
-        word_starts: True where a token begins a pre-token (a word, a number, a punctuation mark, a Chinese
-            character); exact, unlike `Tokenizer.continues`, which knows only the piece.
-
-    A phrase's token covers its words and what stands between them, and begins one word.
-    """
-
-    ids: list[int]
-    offsets: list[tuple[int, int]]
-    word_starts: list[bool]
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
 
 class Tokenizer:
@@ -233,19 +212,7 @@ class Tokenizer:
 
     def _joined(self, tokens: Tokens) -> Tokens:
         """Tokens with the words of phrases joined."""
-        if self.phrases is None or not (found := self.phrases.find(tokens.ids)):
-            return tokens
-        joined, at = Tokens([], [], []), 0
-        for start, end, phrase in [*found, (len(tokens), len(tokens), -1)]:
-            joined.ids.extend(tokens.ids[at:start])
-            joined.offsets.extend(tokens.offsets[at:start])
-            joined.word_starts.extend(tokens.word_starts[at:start])
-            if phrase >= 0:
-                joined.ids.append(phrase)
-                joined.offsets.append((tokens.offsets[start][0], tokens.offsets[end - 1][1]))
-                joined.word_starts.append(tokens.word_starts[start])
-            at = end
-        return joined
+        return tokens if self.phrases is None else tokens.joined(self.phrases.find(tokens.ids))
 
     def _words(self, text: str, backend: hf.Tokenizer) -> Tokens:
         """Tokens of a text with Chinese words, which the library cannot cut."""

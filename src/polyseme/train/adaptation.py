@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,13 +45,20 @@ class Judge:
 
     def figures(
         self, head: nn.Module, device: torch.device
-    ) -> tuple[dict[str, float], dict[str, Any], float]:
-        """The task's figures by name, the main one first; what was tuned for them; the mean loss."""
+    ) -> tuple[dict[str, float | None], dict[str, Any], float]:
+        """The task's figures by name, the main one first; what was tuned for them; the mean loss.
+
+        A figure that cannot be said, such as the correlation of answers that are all alike, is None.
+        """
         outputs, loss = self.outputs(head, device)
         decoding = decoding_of(head) | self.task.tune(self.data, outputs)
         predictions = self.task.predictions(self.data, outputs, decoding)
         measures = self.task.measures(self.data.records, predictions)
-        return {name: float(m.value) for name, m in measures.items()}, decoding, loss
+        return {name: _known(float(m.value)) for name, m in measures.items()}, decoding, loss
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def outputs_of(
@@ -119,8 +127,8 @@ class TaskLearner:
         name = self.judge.task.name
         main = next(iter(figures.values()))
         scores = {f"{name}_loss": loss, f"{name}_baseline": self._baseline}
-        scores |= {f"{name}_{key}": value for key, value in figures.items()}
-        return scores | {"criterion": -main if main == main else loss}
+        scores |= {f"{name}_{key}": value for key, value in figures.items() if value is not None}
+        return scores | {"criterion": loss if main is None else -main}
 
     def weights(self) -> dict[str, Tensor]:
         """Copies of all weights; see `GradientLearner`."""

@@ -17,8 +17,8 @@ from polyseme.data.packing import RowPlan
 from polyseme.data.store import TokenStore
 from polyseme.errors import CheckpointError, ConfigError, CorpusError
 from polyseme.text.tokenizers import ABSENT, Tokenizer
-from polyseme.train.recipe import Recipe
-from polyseme.train.run import RunDirectory
+from polyseme.train.recipe import Recipe, from_dict
+from polyseme.train.run import RunDirectory, check_finite
 
 
 def special_ids(tokenizer: Tokenizer) -> SpecialTokens:
@@ -189,14 +189,53 @@ def heldout_recipe(recipe: Recipe) -> Recipe:
 def put_weights(encoder: Any, run: RunDirectory, reporter: Reporter) -> None:
     """Give an encoder the weights of a run's.
 
-    Raises:  CheckpointError: the run has none, or they are another encoder's.
+    Raises:  CheckpointError: the run has none, they are another encoder's, or they are not all numbers.
     """
     weights, warning = run.weights()
     if warning:
         reporter.note(warning)
     own = {k.removeprefix("encoder."): v for k, v in weights.items() if k.startswith("encoder.")}
+    check_finite(own, run.path)
     try:
         encoder.load_state_dict(own)
     except RuntimeError as error:
         why = str(error).split("\n")[-1].strip()
         raise CheckpointError("weights of another model", got=why, where=run.path) from None
+
+
+def rebuild(run: RunDirectory, weights: Mapping[str, Tensor]) -> tuple[Recipe, Tokenizer, Any, nn.ModuleDict]:
+    """A run's recipe, tokenizer, encoder and heads, with its weights in place and in evaluation mode.
+
+    Args:
+        weights: "encoder.…" and "heads.NAME.…", as `RunDirectory.weights` gives them.
+    Raises:  CheckpointError: the tokenizer is missing; a tensor is missing, unknown, of another shape, or not all
+             numbers.
+    """
+    recipe = from_dict(run.meta["recipe"])
+    try:
+        tokenizer = Tokenizer.from_file(run.path / "tokenizer.json")
+    except FileNotFoundError:
+        raise CheckpointError("the run's tokenizer is missing", where=run.path / "tokenizer.json") from None
+    encoder = build_encoder(recipe, tokenizer)
+    heads = build_heads(recipe, encoder, special_ids(tokenizer))
+    own = {f"encoder.{name}": p for name, p in encoder.named_parameters()}
+    own |= {f"heads.{name}": p for name, p in heads.named_parameters()}
+    for name in [*own, *weights]:
+        if name not in weights or name not in own:
+            raise CheckpointError(
+                f"a{' missing' if name in own else 'n unknown'} tensor", got=name, where=run.path
+            )
+        if own[name].shape != weights[name].shape:
+            raise CheckpointError(
+                f"tensor {name} has another shape",
+                got=tuple(weights[name].shape),
+                expected=tuple(own[name].shape),
+                where=run.path,
+            )
+    check_finite(weights, run.path)
+    with torch.no_grad():
+        for name, parameter in own.items():
+            parameter.copy_(weights[name])
+    encoder.eval()
+    heads.eval()
+    return recipe, tokenizer, encoder, heads

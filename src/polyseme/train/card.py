@@ -89,7 +89,8 @@ def _adapted(meta: dict[str, Any]) -> str:
     """The card of a run that was adapted to a task."""
     adapted, recipe, results = meta["adapted"], meta["recipe"], meta["results"]
     use = use_of(recipe)[1]
-    figures = "\n".join(f"| {name} | {value:.4f} |" for name, value in results["dev"].items())
+    dev = {name: "—" if value is None else f"{value:.4f}" for name, value in results["dev"].items()}
+    figures = "\n".join(f"| {name} | {value} |" for name, value in dev.items())
     start = "random weights" if adapted["from_scratch"] else f"the run `{Path(adapted['from']).name}`"
     how = "frozen, with a learned mix of its layers" if adapted["feature_based"] else "trained as a whole"
     return f"""{head(meta, purpose=f" for {adapted['task']}")}

@@ -47,7 +47,8 @@ class TrainConfig(Config):
         optimizer: "adamw" (Loshchilov and Hutter 2019) or "muon" (Jordan et al. 2024) for the blocks' matrices.
         learning_rate: the peak.
         head_learning_rate: a factor on it for heads.
-        layer_decay: a factor on it for every layer that lies between a layer and the head, the embeddings last.
+        layer_decay: a factor on it for every step down from the head: once for the last layer, twice for the one below
+            it, most often for the embeddings.
         frozen: leave the encoder as it is and train heads alone.
         patience: end after so many evaluations without a better one; None = use the budget up.
         embedding_learning_rate: a factor on it for embedding tables.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,18 +83,16 @@ def read_examples(
     train = labelled(request.train)
     if request.dev is not None:
         return some(train, request.examples), some(labelled(request.dev), request.dev_examples)
-    held = [r for r in train if _held_out(r)]
-    if not held or len(held) == len(train):
-        held = train[:: max(2, int(1 / DEV_SHARE))]
-    chosen = {id(r) for r in held}
-    kept = [r for r in train if id(r) not in chosen]
-    if not kept:
+    held = _chosen(train, _group) or _chosen(train, _key) or _chosen(train, _place)
+    if not held:
         raise CorpusError(
             "too few examples to hold some out",
             got=f"{len(train)} examples",
             where=request.train,
             fix="--dev FILE",
         )
+    chosen = {id(r) for r in held}
+    kept = [r for r in train if id(r) not in chosen]
     return some(kept, request.examples), some(held, request.dev_examples)
 
 
@@ -113,11 +112,52 @@ def _key(record: Any) -> bytes:
     return _hash([getattr(record, name, None) for name in ("text", "text_b", "question", "context")])
 
 
-def _held_out(record: Any) -> bool:
-    """A share of the inputs by their hash: equal inputs are on one side; questions go with their article or passage."""
+def _group(record: Any) -> bytes:
+    """The same of records that stay together: questions go with their article or passage."""
     group = getattr(record, "group", "") or getattr(record, "context", None)
-    key = _hash(group) if group else _key(record)
+    return _hash(group) if group else _key(record)
+
+
+def _place(record: Any) -> bytes:
+    """Of every record another."""
+    return _hash([record.id, record.where])
+
+
+def _held_out(key: bytes) -> bool:
+    """Whether a hash is among the share that is held out, whatever else is in the file."""
     return int.from_bytes(key, "big") / 2**64 < DEV_SHARE
+
+
+def _chosen(records: Sequence[Any], key: Callable[[Any], bytes]) -> list[Any]:
+    """The records to hold out, in their order: those whose hash is in the share, so that equal inputs are on one side.
+
+    Of few records the share may be nearly none: then those with the next hashes go with them. Never are more than twice
+    the share (of equal inputs a quarter of all), or all records of a label, unless nearly each has one of its own.
+    """
+    parts: dict[bytes, list[Any]] = {}
+    for record in records:
+        parts.setdefault(key(record), []).append(record)
+    left = Counter(label for record in records for label in _labels(record))
+    classes = 2 * len(left) <= left.total()
+    wanted = max(1, round(DEV_SHARE * len(records)))
+    held: set[int] = set()
+
+    def hold(part: list[Any]) -> None:
+        gone = Counter(label for record in part for label in _labels(record))
+        most = min(2 * wanted if held else max(2 * wanted, len(records) // 4), len(records) - 1)
+        last = classes and any(left[label] == n for label, n in gone.items())
+        if len(held) + len(part) <= most and not last:
+            held.update(map(id, part))
+            left.subtract(gone)
+
+    ordered = sorted(parts)
+    for one in filter(_held_out, ordered):
+        hold(parts[one])
+    if 2 * len(held) < wanted:
+        for one in ordered:
+            if len(held) < wanted and not _held_out(one):
+                hold(parts[one])
+    return [record for record in records if id(record) in held]
 
 
 def _hash(value: Any) -> bytes:
@@ -127,11 +167,22 @@ def _hash(value: Any) -> bytes:
 def facts_of(
     request: FinetuneRequest, recipe: Recipe, train: Sequence[Any], dev: Sequence[Any], problems: Problems
 ) -> dict[str, Any]:
-    """What run.json says of the files, and what a person is told."""
+    """What run.json says of the files, and what a person is told.
+
+    Raises:  CorpusError: dev has none of the labels that train has.
+    """
     known = {_key(r) for r in train}
     shared = sum(_key(r) in known for r in dev)
     task = registry.tasks.load(request.task).BUILD(recipe.section(request.task))
     unknown = task.unknown_labels(dev)
+    if unknown and unknown.total() == sum(len(_labels(r)) for r in dev):
+        raise CorpusError(
+            "dev has none of the labels that train has",
+            got=", ".join(map(repr, list(unknown)[:5])),
+            expected=", ".join(map(repr, recipe.section(request.task).labels[:5])),
+            where=request.dev or request.train,
+            fix="the same names in both files, or --columns label=COLUMN",
+        )
     notes = list(problems.summary())
     if request.dev is None:
         notes.append(f"no --dev: {len(dev):,} of {len(dev) + len(train):,} examples of --train are held out")
@@ -157,6 +208,12 @@ def facts_of(
         "problems": problems.report(),
         "notes": notes,
     }
+
+
+def _labels(record: Any) -> Sequence[Any]:
+    """A record's labels, or its tags; questions have none."""
+    found = getattr(record, "tags", None) or getattr(record, "label", None)
+    return found if isinstance(found, tuple) else () if found is None else (found,)
 
 
 def _digest(path: str | Path) -> str:

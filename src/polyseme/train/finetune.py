@@ -16,6 +16,7 @@ from functools import partial
 from itertools import count
 from typing import Any
 
+import numpy as np
 import torch
 
 from polyseme.core import registry
@@ -25,6 +26,7 @@ from polyseme.core.types import Batch, Encoding
 from polyseme.core.version import __version__
 from polyseme.data.labelled import ExampleLoader
 from polyseme.errors import RunError
+from polyseme.layers.trained_rows import train_rows
 from polyseme.text.labelled.records import Problems
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.train import card, distributed
@@ -235,6 +237,8 @@ def _build(
         )
     torch.manual_seed(request.seed)
     counts = torch.zeros(0)
+    if not train.frozen:
+        train_rows(encoder, _looked_up(datas[0].examples, tokenizer))
     inner = GradientLearner(encoder, [tasks[0]], train, device, counts, request.seed)
     head = inner.heads[request.task]
     encode = _reader(inner, [head], loaders, device, reporter) if train.frozen else None
@@ -259,6 +263,15 @@ def _build(
         ),
         judge,
     )
+
+
+def _looked_up(examples: Sequence[Any], tokenizer: Tokenizer) -> torch.Tensor:
+    """Every id that training on these examples looks up.  Shapes: -> (n,)"""
+    found = np.zeros(tokenizer.vocab_size, np.bool_)
+    found[list(tokenizer.special_ids)] = True
+    for example in examples:
+        found[example.ids] = True
+    return torch.from_numpy(np.flatnonzero(found))
 
 
 def _reader(

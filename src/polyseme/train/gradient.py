@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from polyseme.core.protocols import Objective
 from polyseme.core.rng import Random
 from polyseme.core.types import Batch, Encoding
+from polyseme.layers.trained_rows import TrainedRows
 from polyseme.train import distributed
 from polyseme.train.config import TrainConfig
 from polyseme.train.guard import UpdateGuard
@@ -61,19 +62,29 @@ class GradientLearner:
         named |= {f"heads.{k}": p for k, p in self.heads.named_parameters()}
         self._parameters = named
         self._trained = {k: p for k, p in named.items() if p.requires_grad and self._learns(k)}
-        self._optimizers = Optimizers(self._trained, config)
+        self._tables = {
+            f"encoder.{name}.weight": module
+            for name, module in encoder.named_modules()
+            if isinstance(module, TrainedRows)
+        }
+        others = {name: module.others for name, module in self._tables.items()}
+        self._optimizers = Optimizers(self._trained, config, others)
         self._known: Callable[[Batch], Encoding] | None = None
         distributed.broadcast(list(named.values()))
 
     @property
     def n_parameters(self) -> int:
         """Numbers of the model, shared ones once."""
-        return sum(p.numel() for p in self._parameters.values())
+        return self._numbers(self._parameters)
 
     @property
     def n_trained(self) -> int:
         """Those of them that are trained."""
-        return sum(p.numel() for p in self._trained.values())
+        return self._numbers(self._trained)
+
+    def _numbers(self, parameters: Mapping[str, Tensor]) -> int:
+        others = sum(t.others.numel() for name, t in self._tables.items() if name in parameters)
+        return others + sum(p.numel() for p in parameters.values())
 
     def _learns(self, name: str) -> bool:
         return not (self.config.frozen and name.startswith("encoder."))
@@ -121,9 +132,7 @@ class GradientLearner:
                 loss.backward()  # type: ignore[no-untyped-call]
         parameters = list(self._trained.values())
         distributed.sum_gradients(parameters)
-        norm = float(
-            nn.utils.clip_grad_norm_(parameters, self.config.clip_norm or float("inf"), foreach=True)
-        )
+        norm = clip(parameters, self.config.clip_norm)
         lr = self.config.learning_rate * learning_rate_factor(self.config, progress)
         if self._guard.admit(norm):
             self._optimizers.step(lr)
@@ -161,13 +170,18 @@ class GradientLearner:
 
     def weights(self) -> dict[str, Tensor]:
         """Copies of all weights on the CPU: "encoder.…" and "heads.NAME.…"."""
-        return {name: p.detach().to("cpu", copy=True) for name, p in self._parameters.items()}
+        found = {name: p.detach() for name, p in self._parameters.items() if name not in self._tables}
+        found |= {name: table.whole() for name, table in self._tables.items()}
+        return {name: found[name].to("cpu", copy=True) for name in self._parameters}
 
     def load_weights(self, tensors: Mapping[str, Tensor]) -> None:
         """Put weights in place; names and shapes must match exactly."""
         with torch.no_grad():
             for name, p in self._parameters.items():
-                p.copy_(tensors[name])
+                if name in self._tables:
+                    self._tables[name].put(tensors[name])
+                else:
+                    p.copy_(tensors[name])
 
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Weights and moments as tensors; counters as JSON."""
@@ -184,6 +198,19 @@ class GradientLearner:
         )
         self.steps = int(extra["steps"])
         self._guard.load_state_dict(extra["guard"])
+
+
+def clip(parameters: Sequence[Tensor], most: float) -> float:
+    """Scale the gradients so that their norm over all parameters is at most so large; 0 = as large as they are.
+
+    torch's `clip_grad_norm_`, which also multiplies by 1 where nothing is to be clipped: a pass over all gradients.
+
+    Returns the norm before.
+    """
+    norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None], foreach=True)
+    if most and not float(norm) + 1e-6 <= most:
+        nn.utils.clip_grads_with_norm_(parameters, most, norm, foreach=True)
+    return float(norm)
 
 
 def compile_blocks(encoder: nn.Module) -> None:

@@ -51,7 +51,7 @@ class Muon(torch.optim.Optimizer):
     The factor 0.2 √max(m, n) gives updates of AdamW's usual size, so one learning rate serves both.
 
     Args:
-        params: matrices; a stacked query-key-value matrix is orthogonalised in three parts.
+        params: matrices, or groups of them; a stacked query-key-value matrix is orthogonalised in three parts.
         stacked: ids of the parameters that are three matrices on top of each other.
         dtype: of the orthogonalisation's products.
     Source:  Jordan et al. (2024); the scale: Liu et al. (2025), "Muon is Scalable for LLM Training", section 2.2.
@@ -59,7 +59,7 @@ class Muon(torch.optim.Optimizer):
 
     def __init__(
         self,
-        params: Iterable[nn.Parameter],
+        params: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
         lr: float,
         weight_decay: float,
         momentum: float = 0.95,
@@ -108,9 +108,16 @@ class Optimizers:
     Args:
         named: parameters by name ("encoder.…", "heads.NAME.…").
         config: section [train], with `precision` resolved.
+        decaying: rows of tables that have no gradient: they decay with the parameter of that name.
     """
 
-    def __init__(self, named: Mapping[str, nn.Parameter], config: TrainConfig) -> None:
+    def __init__(
+        self,
+        named: Mapping[str, nn.Parameter],
+        config: TrainConfig,
+        decaying: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        self._decaying = {id(named[name]): rows for name, rows in (decaying or {}).items() if name in named}
         self._names = {id(p): name for name, p in named.items()}
         depths = _depths(named) if config.layer_decay < 1 else {}
         muon = {
@@ -149,8 +156,12 @@ class Optimizers:
                 id(p) for name, p in muon.items() if "query_key_value" in name and p.size(0) == 3 * p.size(1)
             )
             dtype = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
+            equal: dict[float, list[nn.Parameter]] = defaultdict(list)
+            for name, p in muon.items():
+                equal[config.layer_decay ** depths.get(name, 0)].append(p)
+            blocks = [{"params": ps, "factor": f} for f, ps in equal.items()]
             self._all.append(
-                Muon(muon.values(), config.learning_rate, config.weight_decay, stacked=stacked, dtype=dtype)
+                Muon(blocks, config.learning_rate, config.weight_decay, stacked=stacked, dtype=dtype)
             )
 
     def step(self, learning_rate: float) -> None:
@@ -158,6 +169,10 @@ class Optimizers:
         for optimizer in self._all:
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate * group.get("factor", 1.0)
+                if group["weight_decay"]:
+                    for p in group["params"]:
+                        if id(p) in self._decaying:
+                            self._decaying[id(p)].mul_(1.0 - group["lr"] * group["weight_decay"])
             optimizer.step()
         self.zero_grad()
 

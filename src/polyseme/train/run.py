@@ -16,8 +16,10 @@ either finds the digests right, or knows that a save was cut off and takes the n
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import math
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -25,6 +27,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_safetensors
 from safetensors.torch import save as to_safetensors
@@ -36,10 +39,29 @@ from polyseme.errors import CheckpointError, RunError, StorageError
 
 FORMAT_VERSION = 1
 
+_FULL = "free some space, then the same command again; training goes on with --resume"
+_DENIED = "ask for the right to write there, or name another place"
+_IN_THE_WAY = "name another place: something of another kind has that name, or that of a folder above it"
+_ADVICE = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: "name another disk: this one does not take files of this size",
+    errno.EACCES: _DENIED,
+    errno.EPERM: _DENIED,
+    errno.EROFS: "name another place: this disk can only be read",
+    errno.EISDIR: _IN_THE_WAY,
+    errno.ENOTDIR: _IN_THE_WAY,
+    errno.EEXIST: _IN_THE_WAY,
+    errno.ENOENT: "see whether its folder was moved or removed meanwhile, or name another place",
+    errno.ENAMETOOLONG: "name a shorter path",
+    errno.EMFILE: "close other files of this program, or raise the limit with `ulimit -n`",
+}
+_FAILING = "see whether the disk is well, or name another place; training goes on with --resume"
+
 
 @contextmanager
 def saving(where: Path) -> Iterator[None]:
-    """Turn the system's refusals to write into our error.
+    """Turn the system's refusals to write into our error, with advice that fits the refusal.
 
     Raises:  StorageError: the disk is full, read-only or failing; what was saved before is untouched.
     """
@@ -50,7 +72,7 @@ def saving(where: Path) -> Iterator[None]:
             "could not save",
             got=error.strerror or str(error),
             where=where,
-            fix="free some space, then go on from the last save with --resume",
+            fix=_ADVICE.get(error.errno or 0, _FAILING),
         ) from error
 
 
@@ -94,6 +116,30 @@ def read_tensors(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
         return parse_safetensors(data)
     except SafetensorError as error:
         raise CheckpointError("not a valid safetensors file", got=str(error), where=path) from None
+
+
+def check_finite(tensors: Mapping[str, Tensor], where: object) -> None:
+    """Refuse weights that are not numbers: whatever a model computes from them is not, either.
+
+    Args:
+        tensors: by the names that the reader of the error knows.
+        where: their file or folder.
+    Raises:  CheckpointError: a tensor holds NaN or an infinite number; it is named, with the place of the first.
+    """
+    for name, tensor in tensors.items():
+        if not tensor.numel() or not tensor.is_floating_point():
+            continue
+        if all(map(math.isfinite, torch.stack(torch.aminmax(tensor)).tolist())):  # NaN passes through both
+            continue
+        wrong = ~torch.isfinite(tensor)
+        first = wrong.nonzero()[0].tolist()
+        raise CheckpointError(
+            f"tensor {name} holds NaN or infinite numbers",
+            got=f"{int(wrong.sum()):,} of {tensor.numel():,}, the first at {first}: {tensor[tuple(first)].item()}",
+            expected="finite numbers",
+            where=where,
+            fix="fetch the files again, or take an earlier checkpoint: training may have diverged",
+        )
 
 
 class RunDirectory:

@@ -12,7 +12,7 @@ import numpy as np
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import RunError
 from polyseme.train.finetune import FinetuneRequest, finetune
-from polyseme.train.run import RunDirectory
+from polyseme.train.run import RunDirectory, saving
 
 __all__ = ["finetune_seeds"]
 
@@ -30,9 +30,12 @@ def finetune_seeds(
         request: as for `finetune`.
         seeds: how many.
         reporter: told about progress.
-    Raises:  as `finetune`.
+    Raises:  as `finetune`.  RunError: to resume: the folder was begun with one seed and several are asked for, or the
+             other way round.
     """
     reporter = reporter or NullReporter()
+    if request.resume:
+        _check_alike(request.output, seeds)
     if seeds == 1:
         return finetune(request, reporter)
     folder = request.output
@@ -53,20 +56,45 @@ def finetune_seeds(
     return _published(best, request.output, _summary(runs))
 
 
-def _main(figures: dict[str, float]) -> float:
+def _check_alike(output: Path, seeds: int) -> None:
+    """Raises:  RunError: one seed and several do not go on with each other."""
+    begun = sorted(int(p.name) for p in (output / "seeds").glob("*") if p.name.isdecimal())
+    if begun and seeds == 1:
+        whole = (output / "run.json").exists()  # it is written when all are done
+        raise RunError(
+            "the run was started with several seeds",
+            got="one seed",
+            expected=f"seeds {', '.join(map(str, begun))}" + ("" if whole else ", and those not begun yet"),
+            where=output,
+            fix=f"the same command as before with --seeds {len(begun) if whole else 'N'} and --resume",
+        )
+    if not begun and seeds > 1 and (output / "run.json").exists():
+        raise RunError(
+            "the run was started with one seed",
+            got=f"--seeds {seeds}",
+            where=output,
+            fix="the same command without --seeds goes on with it; several seeds need another -o",
+        )
+
+
+def _main(figures: dict[str, float | None]) -> float:
     value = next(iter(figures.values()))
-    return value if value == value else -np.inf
+    return -np.inf if value is None else value
 
 
 def _summary(runs: list[RunDirectory]) -> dict[str, Any]:
-    """{figure: {"mean", "deviation", "values"}} over the seeds; the deviation is that of a sample."""
+    """{figure: {"mean", "deviation", "values"}} over the seeds; the deviation is that of a sample.
+
+    A value that one seed has not, such as the correlation of answers that are all alike, is None, and so is the mean.
+    """
     every = [run.meta["results"]["dev"] for run in runs]
     found: dict[str, Any] = {"numbers": [int(run.path.name) for run in runs], "dev": {}}
     for name in every[0]:
-        values = [float(figures[name]) for figures in every]
+        values = [figures[name] for figures in every]
+        known = all(value is not None for value in values)
         found["dev"][name] = {
-            "mean": float(np.mean(values)),
-            "deviation": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
+            "mean": float(np.mean(values)) if known else None,
+            "deviation": float(np.std(values, ddof=1)) if known else None,
             "values": values,
         }
     return found
@@ -74,14 +102,15 @@ def _summary(runs: list[RunDirectory]) -> dict[str, Any]:
 
 def _published(best: RunDirectory, output: Path, seeds: dict[str, Any]) -> RunDirectory:
     """Copy the best run to the output folder, run.json last."""
-    for path in best.path.iterdir():
-        if path.name in ("resume", "run.json") or path.name.startswith("."):
-            continue
-        target = output / path.name
-        if path.is_dir():
-            shutil.copytree(path, target, dirs_exist_ok=True)
-        else:
-            shutil.copy2(path, target)
+    with saving(output):
+        for path in best.path.iterdir():
+            if path.name in ("resume", "run.json") or path.name.startswith("."):
+                continue
+            target = output / path.name
+            if path.is_dir():
+                shutil.copytree(path, target, dirs_exist_ok=True)
+            else:
+                shutil.copy2(path, target)
     run = RunDirectory(output, dict(best.meta))
     run.save_meta(seeds=seeds | {"best": int(best.path.name)})
     return run

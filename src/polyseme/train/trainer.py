@@ -8,6 +8,7 @@ The trainer knows the time and the disk; what an update is belongs to the learne
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -18,7 +19,7 @@ from torch import Tensor
 from polyseme.core.protocols import Learner
 from polyseme.core.reporter import Reporter
 from polyseme.core.types import Batch
-from polyseme.errors import CheckpointError, Interrupted
+from polyseme.errors import CheckpointError, Interrupted, TrainingError
 from polyseme.train import checkpoint, distributed
 from polyseme.train.budget import Budget
 from polyseme.train.config import TrainConfig
@@ -120,7 +121,7 @@ class Trainer:
         """Train until the budget is spent; returns the results, which are also in run.json.
 
         Raises:  Interrupted: a signal asked to stop; everything is saved.
-                 TrainingError: gradients stay non-finite.   StorageError: a save failed.
+                 TrainingError: gradients stay non-finite, or held-out figures are.   StorageError: a save failed.
         """
         self._truncate_metrics()
         micro = self.config.batch_size // self.config.rows
@@ -228,6 +229,7 @@ class Trainer:
 
     def _evaluate(self) -> None:
         scores = dict(self.learner.evaluate(self.heldout))
+        self._check_finite(scores)
         self.at.evaluations = int(self._progress() * self.config.evaluations) + 1
         criterion = scores.pop("criterion", None)  # what a task calls best need not be its loss
         total = sum(v for k, v in scores.items() if k.endswith("_loss")) if criterion is None else criterion
@@ -257,6 +259,17 @@ class Trainer:
             }
             self._append(record)
             self.reporter.log(record)
+
+    def _check_finite(self, scores: Mapping[str, float]) -> None:
+        """Raises:  TrainingError: a score is NaN or infinite: the weights have gone astray and will not come back."""
+        for name, value in scores.items():
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"{name} on held-out examples is not a finite number",
+                    got=f"{value} after {self.at.step:,} updates",
+                    where=self.run.path,
+                    fix="a lower train.learning_rate, with another -o; a save from before is as it was",
+                )
 
     def save(self, status: str) -> None:
         """Write a checkpoint, then publish the weights and run.json."""

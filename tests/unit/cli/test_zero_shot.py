@@ -91,8 +91,9 @@ def test_choices_of_a_labelled_table(loaded: Any, tmp_path: Path, capsys: pytest
     assert (document["accuracy"], document["n"]) == (right / 3, 3)
     assert document["choices"] == {"0": "a", "1": "the"}
     bare = write(tmp_path / "bare.tsv", "0\tthe cat", "1\ta good day")
-    assert choose(bare, "--choices", "0=a,1=the", "--columns", "text=2,label=1") == 0
-    assert json.loads(capsys.readouterr().out.splitlines()[1])["label"] == "1"
+    for named in (["--columns", "text=2,label=1"], ["--columns", "text=2", "--columns", "label=1"]):
+        assert choose(bare, "--choices", "0=a,1=the", *named) == 0
+        assert json.loads(capsys.readouterr().out.splitlines()[1])["label"] == "1"
     assert choose(bare, "--choices", "0=a,1=the") == 2
     assert "--columns" in capsys.readouterr().err
 

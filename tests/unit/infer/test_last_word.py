@@ -23,7 +23,13 @@ def test_right_is_what_the_model_goes_on_with(kind: str) -> None:
 
 def test_chinese_words_and_long_texts() -> None:
     assert _last("他住在北京") == ("他住在", "北京")
+    assert _last("他住在北京。") == ("他住在", "北京。")
+    assert _last("他说：“我住在北京！”") == ("他说：“我住在", "北京！”")
+    assert _last("我用Python。") == ("我用", "Python。")
+    assert _last("北京。") == ("", "北京。")
     assert _first("北京，他") == "北京"
+    assert _first("“北京”，他") == "北京"
+    assert _first("Python很好") == "Python"
     assert _last("the cat sat.") == ("the cat", "sat.")
     loaded = make_loaded("gpt", "byte-bpe")
     with pytest.warns(UserWarning, match="1 of 2 texts"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import numpy as np
 import pytest
 
 import polyseme
-from polyseme.errors import InputError, RunError
+from polyseme.errors import CheckpointError, InputError, RunError
+from polyseme.formats.opened import open_run
+from polyseme.train.finetune import FinetuneRequest, finetune
 from trained import make_run
 
 
@@ -35,6 +38,28 @@ def test_a_run_is_pickled_and_copied_by_its_path(run: Path) -> None:
     assert len(data) < 2000
     for other in (pickle.loads(data), copy.deepcopy(model)):
         np.testing.assert_array_equal(other.embed(["the cat"]), model.embed(["the cat"]))
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_no_numbers_are_refused(run: Path, tmp_path: Path, wrong: float) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(run, broken, ignore=shutil.ignore_patterns("resume"))
+    directory = polyseme.RunDirectory.open(broken)
+    weights = directory.weights()[0]
+    name = next(name for name, tensor in weights.items() if tensor.ndim == 2)
+    weights[name][1, 2] = wrong
+    directory.publish(weights)
+    for use in (polyseme.load, open_run):
+        with pytest.raises(CheckpointError, match="NaN or infinite") as caught:
+            use(broken)
+        assert name in str(caught.value)
+        assert "[1, 2]" in str(caught.value.got)
+    labelled = tmp_path / "train.tsv"
+    labelled.write_text("text\tlabel\n" + "the cat\ta\na dog\tb\n" * 10, "utf-8")
+    request = FinetuneRequest(task="classify", run=broken, train=labelled, output=tmp_path / "out")
+    with pytest.raises(CheckpointError, match="NaN or infinite"):
+        finetune(request)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_run_in_int8_stays_so(run: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from polyseme.errors import InputError, StorageError
+from polyseme.errors import ConfigError, InputError, StorageError
 from polyseme.infer.predict import Predictor, records_of
 from polyseme.infer.predict_file import predict_file
 
@@ -92,5 +92,17 @@ def test_an_interrupted_file_leaves_the_old_one(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_our_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", "utf-8")
-    with pytest.raises(StorageError, match="could not write the predictions"):
+    with pytest.raises(StorageError, match="could not save") as caught:
         _file(Counting(1), tmp_path / "file" / "out")
+    assert "something of another kind has that name" in str(caught.value)
+    assert "free some space" not in str(caught.value)
+
+
+def test_the_texts_themselves_are_not_overwritten(tmp_path: Path) -> None:
+    file = tmp_path / "texts"
+    file.write_text("mine", "utf-8")
+    (tmp_path / "link").symlink_to(file)
+    for output in (file, tmp_path / "." / "texts", tmp_path / "link"):
+        with pytest.raises(ConfigError, match="would replace the texts"):
+            predict_file(cast(Predictor, Counting(1)), file, output)
+    assert file.read_text("utf-8") == "mine"

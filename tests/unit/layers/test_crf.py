@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from polyseme.errors import ConfigError
-from polyseme.layers.crf import LinearChainCRF, viterbi
+from polyseme.layers.crf import LinearChainCRF, marginals, viterbi
 
 LENGTHS = [4, 1, 3, 0, 2]
 K = 3
@@ -151,3 +151,39 @@ def test_viterbi_without_any_way_and_without_input() -> None:
     (path,) = viterbi([np.zeros((3, 2), np.float32)], none, np.zeros((2, 2), bool), none)
     assert path.shape == (3,)
     assert viterbi([], none, np.zeros((2, 2), bool), none) == []
+
+
+@pytest.mark.parametrize("learned", [False, True])
+@pytest.mark.parametrize("cells", [1, 2**21])
+@pytest.mark.parametrize("seed", range(4))
+def test_marginals_by_hand(seed: int, cells: int, learned: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("polyseme.layers.crf._CELLS", cells)
+    rng = np.random.default_rng(seed)
+    k = 3
+    limits = constraints(rng, k)
+    if learned:
+        limits = tuple(np.where(part, rng.normal(size=part.shape), -np.inf) for part in limits)  # type: ignore[assignment]
+    start, step, end = (np.where(p, 0.0, -np.inf) if p.dtype == bool else p for p in limits)
+    scores = [rng.normal(scale=3, size=(n, k)).astype(np.float32) for n in (2, 5, 0, 1, 5, 3)]
+    for row, found in zip(scores, marginals(scores, *limits), strict=True):
+        expected = np.zeros((len(row), k))
+        for ways in itertools.product(range(k), repeat=len(row)):
+            if ways:
+                s = start[ways[0]] + end[ways[-1]] + sum(step[a, b] for a, b in itertools.pairwise(ways))
+                expected[np.arange(len(row)), ways] += np.exp(
+                    s + sum(float(row[t, j]) for t, j in enumerate(ways))
+                )
+        if len(row):
+            expected /= expected.sum(1, keepdims=True)
+        np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+def test_marginals_of_scores_far_apart_and_without_any_way() -> None:
+    chain = np.array([[0.0, -np.inf], [-np.inf, 0.0]])
+    free = np.zeros(2)
+    (p,) = marginals([np.array([[2000.0, 0.0], [0.0, 1999.0]])], free, chain, free)
+    np.testing.assert_allclose(p[:, 0], 1 / (1 + np.exp(-1.0)))  # both tokens alike: 2000 against 1999
+    none = np.zeros(2, bool)
+    (p,) = marginals([np.zeros((3, 2), np.float32)], none, np.zeros((2, 2), bool), none)
+    assert p.tolist() == [[0.0, 0.0]] * 3
+    assert marginals([], none, np.zeros((2, 2), bool), none) == []

@@ -19,7 +19,7 @@ from polyseme.study.significance import (
 )
 from polyseme.tasks.metrics.classification import measures
 from polyseme.tasks.metrics.measure import mean_of
-from polyseme.tasks.metrics.regression import RankCorrelation
+from polyseme.tasks.metrics.regression import RankCorrelation, spearman
 
 
 def test_randomisation_against_every_swap() -> None:
@@ -76,6 +76,20 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = compare(*pair, rounds=100)
     monkeypatch.setattr(significance, "CELLS", 3)
     assert compare(*pair, rounds=100) == pytest.approx(whole)
+
+
+def test_rounds_without_a_figure_speak_for_luck() -> None:
+    """Where swaps leave answers that are all alike there is no correlation: no sign that the systems differ."""
+    x, y, z = np.array([1.0, 2.0, 3.0]), np.array([1.0, 1.0, 2.0]), np.array([2.0, 1.0, 1.0])
+    seen = float(spearman(x[None], y[None])[0] - spearman(x[None], z[None])[0])
+    large = []
+    for swaps in itertools.product([False, True], repeat=3):
+        with np.errstate(all="ignore"):
+            a, b = (float(spearman(x[None], np.where(swaps, *sides)[None])[0]) for sides in ((z, y), (y, z)))
+        large.append(not abs(a - b) < abs(seen) - 1e-9)
+    assert all(large)  # half of them have no figure
+    found = randomisation(RankCorrelation("spearman", x, y), RankCorrelation("spearman", x, z), 200)
+    assert found == 1.0
 
 
 def test_mcnemar_as_the_binomial_test() -> None:

@@ -11,9 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapting import WORDS, tokenizer_of
+from polyseme.data.labelled import ExampleLoader
 from polyseme.errors import CorpusError
+from polyseme.study.mistakes import mistakes
 from polyseme.tasks.tag import Tag, TagConfig, _best_window, _first_tokens, _place_within
 from polyseme.text.labelled.records import TagRecord
+from polyseme.train.building import special_ids
+from small import make_encoder
 
 ENCODER = SimpleNamespace(reach="both", max_length=64)
 PIECES = [*WORDS, "Größe", "naïve", "猫公园", "😀", "3.14%", "don't"]
@@ -118,6 +122,47 @@ def test_transitions_decide_where_scores_do_not() -> None:
     (said,) = task.predictions(data, [np.zeros((3, 2), np.float32)], {"crf": crf})
     assert [token["tag"] for token in said["tokens"]] == ["VERB", "NOUN", "VERB"]
     assert "spans" not in said
+
+
+def test_a_chain_says_how_sure_it_is() -> None:
+    """The token by itself says VERB with 0.73; the chain after a sure NOUN makes it a VERB with nearly 1."""
+    task = Tag(TagConfig(labels=("NOUN", "VERB")))
+    record = TagRecord("1", "the old", ((0, 3), (4, 7)), ("NOUN", "NOUN"))
+    data = task.encode([record], tokenizer_of("words"), ENCODER)
+    crf = {"start": [0.0, 0.0], "transition": [[-5.0, 5.0], [0.0, 0.0]], "end": [0.0, 0.0]}
+    scores = np.array([[9.0, 0.0], [0.0, 1.0]], np.float32)
+    (alone,), (chained,) = (task.predictions(data, [scores], decoding) for decoding in ({}, {"crf": crf}))
+    for said, expected in ((alone, 0.731), (chained, 0.99998)):
+        assert [token["tag"] for token in said["tokens"]] == ["NOUN", "VERB"]
+        assert said["tokens"][1]["probability"] == pytest.approx(expected, abs=1e-3)
+        assert mistakes(task, [record], [said])[0]["probability"] == said["tokens"][1]["probability"]
+
+
+@pytest.mark.parametrize("crf", [False, True])
+def test_unknown_tags_have_no_part_in_the_loss(crf: bool) -> None:
+    encoder = make_encoder("bert").eval()
+    task = Tag(TagConfig(labels=("O", "B-X"), crf=crf, dropout=0.0))
+    text, tokens = "the old cat", ((0, 3), (4, 7), (8, 11))
+    known = TagRecord("1", text, tokens, ("O", "B-X", "O"))
+    odd = [TagRecord("2", text, tokens, ("O", "B-Z", "B-Z")), TagRecord("3", text, tokens, ("B-Z",) * 3)]
+    torch.manual_seed(3)
+    head = task.build_head(encoder).eval()
+    tokenizer, found = tokenizer_of("words"), []
+    for records in ([known], [known, *odd], odd[1:]):
+        data = task.encode(records, tokenizer, encoder)
+        task.use(data)
+        batch = ExampleLoader(data.examples, [task], special_ids(tokenizer)).of(range(len(records)))
+        with torch.no_grad():
+            found.append(task.loss(encoder.encode(batch), head, batch))
+    assert [count for _, count in found] == [3, 4, 0]
+    assert found[2][0].item() == 0.0
+    short = TagRecord("2", text, tokens[:1], ("O",))
+    data = task.encode([short], tokenizer, encoder)
+    task.use(data)
+    batch = ExampleLoader(data.examples, [task], special_ids(tokenizer)).of([0])
+    with torch.no_grad():
+        alone = task.loss(encoder.encode(batch), head, batch)[0]
+    assert found[1][0].item() == pytest.approx(found[0][0].item() + alone.item(), rel=1e-4)
 
 
 def test_sentences_without_tokens_and_tags_that_are_unknown() -> None:

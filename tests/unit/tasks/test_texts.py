@@ -138,6 +138,15 @@ def test_unknown_labels_count_as_errors() -> None:
     assert task.details(records, said)["confusion"]["labels"] == ["a", "b", "zzz"]
 
 
+def test_unknown_labels_have_no_part_in_the_loss() -> None:
+    task = Classify(TextsConfig(kind="single", pool="mean", labels=("a", "b")))
+    head = lambda *_: torch.tensor([[0.3, -0.2], [1.0, 0.1], [9.0, 0.0]])  # noqa: E731
+    batch, encoding = batch_of(task, texts("a", "b", "zzz"))
+    loss, count = task.loss(encoding, head, batch)  # type: ignore[arg-type]
+    each = torch.nn.functional.cross_entropy(head()[:2], torch.tensor([0, 1]), reduction="sum")
+    assert (loss.item(), count) == (pytest.approx(each.item()), 2)
+
+
 @pytest.mark.parametrize("label", [(), ("a", "b")])
 def test_lists_of_labels_where_one_is_expected(label: tuple[str, ...]) -> None:
     task = Classify(TextsConfig(kind="single", pool="mean", labels=("a", "b")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from polyseme.errors import CheckpointError, RunError, StorageError
 from polyseme.train import checkpoint, run
 from polyseme.train.checkpoint import Checkpoint, newest, save
-from polyseme.train.run import RunDirectory
+from polyseme.train.run import RunDirectory, saving
 
 
 def at(step: int) -> Checkpoint:
@@ -66,6 +67,29 @@ def test_a_full_disk_keeps_what_was_saved(tmp_path: Path, monkeypatch: pytest.Mo
     found, problems = newest(tmp_path)
     assert found is not None
     assert (found.state["step"], problems) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "free some space"),
+        (errno.EDQUOT, "free some space"),
+        (errno.EACCES, "the right to write"),
+        (errno.EPERM, "the right to write"),
+        (errno.EROFS, "can only be read"),
+        (errno.EISDIR, "of another kind"),
+        (errno.ENOTDIR, "of another kind"),
+        (errno.ENAMETOOLONG, "a shorter path"),
+        (errno.EIO, "whether the disk is well"),
+        (None, "whether the disk is well"),
+    ],
+)
+def test_the_advice_fits_the_refusal(number: int | None, advice: str) -> None:
+    error = OSError("odd") if number is None else OSError(number, os.strerror(number))
+    with pytest.raises(StorageError, match="could not save") as caught, saving(Path("runs/x")):
+        raise error
+    assert advice in str(caught.value.fix)
+    assert ("free some space" in str(caught.value.fix)) == (advice == "free some space")
 
 
 def make_run(folder: Path, **meta: Any) -> RunDirectory:

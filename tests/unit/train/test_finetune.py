@@ -20,7 +20,7 @@ from polyseme.errors import CheckpointError, ConfigError, CorpusError, PolysemeE
 from polyseme.infer.predict import Predictor
 from polyseme.text.labelled.records import Problems, QuestionRecord, TextRecord
 from polyseme.train.config import TrainConfig
-from polyseme.train.examples import FinetuneRequest, _held_out
+from polyseme.train.examples import FinetuneRequest, _group, _held_out
 from polyseme.train.features import KnownLayers, by_length
 from polyseme.train.finetune import finetune
 from polyseme.train.optim import Optimizers, _depths
@@ -67,9 +67,9 @@ def test_held_out_questions_go_with_their_article() -> None:
     ]
     sides: dict[str, set[bool]] = {}
     for record in records:
-        sides.setdefault(record.group or record.context, set()).add(_held_out(record))
+        sides.setdefault(record.group or record.context, set()).add(_held_out(_group(record)))
     assert all(len(side) == 1 for side in sides.values())
-    share = np.mean([_held_out(TextRecord(str(n), f"text {n}")) for n in range(4000)])
+    share = np.mean([_held_out(_group(TextRecord(str(n), f"text {n}"))) for n in range(4000)])
     assert share == pytest.approx(0.1, abs=0.02)
 
 
@@ -163,14 +163,15 @@ def test_the_best_weights_on_dev_are_kept(start: Path, train: Path, tmp_path: Pa
     assert run.meta["results"]["dev"]["accuracy"] == pytest.approx(max(seen))
 
 
+@pytest.mark.parametrize("optimizer_name", ["adamw", "muon"])
 @pytest.mark.parametrize(
     "model", [m for m in MODELS if registry.models.load(m).ENTRY.objectives != ("class_bigram",)]
 )
-def test_layers_near_the_head_learn_faster(model: str, tmp_path: Path) -> None:
+def test_layers_near_the_head_learn_faster(model: str, optimizer_name: Any, tmp_path: Path) -> None:
     loaded = load(start_run(tmp_path / model, model))
     named = {f"encoder.{name}": p for name, p in loaded.encoder.named_parameters()}
     named["heads.classify.weight"] = torch.nn.Parameter(torch.ones(2, 2))
-    config = TrainConfig(layer_decay=0.5, precision="float32")
+    config = TrainConfig(layer_decay=0.5, precision="float32", optimizer=optimizer_name)
     factors = {
         id(p): group["factor"]
         for optimizer in Optimizers(named, config)._all

@@ -1,13 +1,15 @@
+"""Settings of a fine-tune that reach the encoder and the trainer."""
+
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.trained import make_run
 
 from polyseme.train.finetune import FinetuneRequest, finetune
 from polyseme.train.trainer import Trainer
+from trained import make_run
 
 
 def test_dropout_that_is_set_reaches_the_encoder_and_evaluations_are_as_many_as_asked(

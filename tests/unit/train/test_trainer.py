@@ -11,7 +11,7 @@ import torch
 
 from polyseme.core.reporter import NullReporter
 from polyseme.core.types import Batch
-from polyseme.errors import Interrupted
+from polyseme.errors import Interrupted, TrainingError
 from polyseme.train import trainer as module
 from polyseme.train.budget import Budget
 from polyseme.train.config import TrainConfig
@@ -96,6 +96,36 @@ def test_the_best_weights_survive_a_resume(
     assert second.run.meta["published_step"] == 5
 
 
+@pytest.mark.parametrize("stop", [4, 6, 7, 8])
+def test_patience_is_counted_on_after_a_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    straight = make(tmp_path / "straight", Budget(steps=40), evaluations=40, patience=4)
+    straight.train()
+    assert straight.at.step == 9  # best after five, then four that are worse
+    first = make(tmp_path / "stopped", Budget(steps=40), evaluations=40, patience=4)
+
+    class StopAt(module.SignalRequests):
+        @property  # type: ignore[override]
+        def stop(self) -> bool:
+            return first.at.step >= stop
+
+        @stop.setter
+        def stop(self, value: bool) -> None:
+            pass
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "SignalRequests", StopAt)
+        with pytest.raises(Interrupted):
+            first.train()
+    second = make(tmp_path / "stopped", Budget(steps=40), evaluations=40, patience=4)
+    second.resume()
+    assert second.at.stale == max(0, stop - 5)
+    second.train()
+    assert (second.at.step, second.at.evaluations) == (9, straight.at.evaluations)
+    assert published(tmp_path / "stopped") == published(tmp_path / "straight") == 5
+
+
 def test_keep_last(tmp_path: Path) -> None:
     make(tmp_path / "run", Budget(steps=20), keep="last").train()
     assert published(tmp_path / "run") == 20
@@ -128,3 +158,19 @@ def test_other_budgets_are_taken_at_their_word(tmp_path: Path) -> None:
     trainer = make(tmp_path / "run", Budget(epochs=2), most_epochs=0.7)
     trainer.train()
     assert trainer.at.step == 20
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_figures_that_are_no_numbers_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    trainer = make(tmp_path / "run", Budget(steps=20))
+    evaluate = Scripted.evaluate
+
+    def astray(self: Scripted, batches: Any) -> dict[str, float]:
+        return evaluate(self, batches) | ({"x_loss": value} if self.weight > 7 else {})
+
+    monkeypatch.setattr(Scripted, "evaluate", astray)
+    with pytest.raises(TrainingError, match="x_loss on held-out examples is not a finite number") as caught:
+        trainer.train()
+    assert "after 8 updates" in str(caught.value.got)

@@ -23,10 +23,11 @@ from polyseme.formats.huggingface import bert, ernie, gpt, heads, modernbert, qw
 from polyseme.formats.huggingface._config import Family
 from polyseme.formats.huggingface.tokenizer import read_tokenizer, tokenizer_files
 from polyseme.formats.imported import Imported, file_digests
-from polyseme.formats.tensors import check_finite, member, read_folder, read_json
+from polyseme.formats.tensors import member, read_folder, read_json
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.train.building import build_encoder, build_heads, special_ids
 from polyseme.train.recipe import from_dict
+from polyseme.train.run import check_finite
 
 __all__ = ["FAMILIES", "detect", "family_of", "read_model"]
 

@@ -31,7 +31,16 @@ from polyseme.errors import ConfigError, InputError
 from polyseme.tasks.metrics._treebank import treebank_words
 from polyseme.tasks.metrics.measure import Measure, mean_of, share
 
-__all__ = ["Rules", "best_threshold", "measures", "normalised", "score", "segments", "without_punctuation"]
+__all__ = [
+    "Rules",
+    "best_threshold",
+    "clear_of",
+    "measures",
+    "normalised",
+    "score",
+    "segments",
+    "without_punctuation",
+]
 
 Rules = Literal["squad-1.1", "squad-2.0", "cmrc-2018"]
 
@@ -147,6 +156,26 @@ def best_threshold(
     best = int(np.argmax(np.where(reachable, total, -np.inf)))
     threshold = ordered[best - 1] if best else np.nextafter(ordered[0], -np.inf)
     return float(threshold), float(total[best] / len(null))
+
+
+def clear_of(threshold: float, null_scores: npt.ArrayLike) -> float:
+    """A threshold that decides the same, half way between the scores next to it.
+
+    One that is itself a question's score would decide otherwise about that question wherever sums round otherwise:
+    in larger batches, on another processor. Beyond all scores a thousandth of the nearest is the distance.
+
+    Shapes:  null_scores: (N,)
+    """
+    null = np.asarray(null_scores, np.float64)
+    null = null[np.isfinite(null)]
+    below, above = null[null <= threshold], null[null > threshold]
+    if len(below) and len(above):
+        return float((below.max() + above.min()) / 2)
+    if not len(null):
+        return threshold
+    nearest = float(below.max() if len(below) else above.min())
+    away = 1e-3 * max(1.0, abs(nearest))
+    return nearest + away if len(below) else nearest - away
 
 
 def normalised(text: str) -> str:

@@ -24,6 +24,7 @@ __all__ = [
     "Numbered",
     "checked_columns",
     "column_numbers",
+    "existing",
     "fingerprint",
     "follow",
     "name_of",
@@ -65,12 +66,16 @@ def fingerprint(path: Path | str) -> str:
     Raises:  CorpusError: the file cannot be read.
     """
     digest = hashlib.blake2b(digest_size=16)
-    for chunk in read_chunks(_existing(path)):
+    for chunk in read_chunks(existing(path)):
         digest.update(chunk)
     return digest.hexdigest()
 
 
-def _existing(path: Path | str) -> Path:
+def existing(path: Path | str) -> Path:
+    """The path of a file that can be read.
+
+    Raises:  CorpusError: there is none, or it is a folder; it names those that are called alike.
+    """
     path = Path(path)
     if path == STDIN or path.is_file() or path.is_fifo():
         return path
@@ -91,7 +96,7 @@ def _existing(path: Path | str) -> Path:
 
 def _chunks(path: Path | str, encoding: str, problems: Problems) -> Iterator[str]:
     """The text of a file in pieces, its line ends as they are; broken bytes are counted at the end."""
-    path = _existing(path)
+    path = existing(path)
     if encoding != "auto":
         check_name(encoding)
     report = DirtReport()

@@ -32,7 +32,7 @@ from polyseme.text.labelled.opening import (
 from polyseme.text.labelled.records import Label, Problems, TextRecord
 from polyseme.text.labelled.rows import Form, Row, delimited_rows, json_rows, resolve
 
-__all__ = ["read_texts"]
+__all__ = ["read_texts", "rows_of"]
 
 _TEXTS = (
     "text",
@@ -115,12 +115,12 @@ def read_texts(
     problems = Problems() if problems is None else problems
     form = _form(pair, labelled)
     columns = checked_columns(columns, form.known)
-    rows = _rows(path, numbered_lines(path, encoding, problems), form, columns, problems, labelled)
+    rows = rows_of(path, numbered_lines(path, encoding, problems), form, columns, problems, labelled)
     records = (_record(row, labelled, pair, problems) for row in rows)
     return sound(records, path, problems, "rows with " + " and ".join(form.names))
 
 
-def _rows(
+def rows_of(
     path: Path | str,
     lines: Numbered,
     form: Form,
@@ -128,6 +128,10 @@ def _rows(
     problems: Problems,
     labelled: bool,
 ) -> Iterator[Row]:
+    """The rows of a file whose form its suffix tells, or else its first line.
+
+    Raises:  ConfigError: the columns are not there, or not to be told; CorpusError: a broken JSON array.
+    """
     suffix = suffix_of(path)
     if suffix in (".jsonl", ".ndjson", ".json"):
         return json_rows(lines, path, form, columns, problems)

@@ -11,7 +11,7 @@ import pytest
 import official_answers as official
 from polyseme.errors import ConfigError, InputError
 from polyseme.tasks.metrics._treebank import treebank_words
-from polyseme.tasks.metrics.answers import best_threshold, measures, score
+from polyseme.tasks.metrics.answers import best_threshold, clear_of, measures, score
 
 GOLDEN = Path(__file__).resolve().parents[3] / "parity" / "treebank.json"
 
@@ -200,6 +200,9 @@ def test_threshold_is_the_best_of_all(distinct: int) -> None:
             float(not h) if z > threshold else h * s for z, h, s in zip(null, has, scores, strict=True)
         ]
         assert sum(applied) / n == pytest.approx(value)
+        clear = clear_of(threshold, null)
+        assert [z > clear for z in null] == [z > threshold for z in null]
+        assert min(abs(z - clear) for z in null) > 1e-4
 
 
 def test_threshold_of_extremes() -> None:

@@ -1,0 +1,82 @@
+"""`polyseme cka`: how alike the layers of one or two runs see the same text."""
+
+from __future__ import annotations
+
+from contextlib import closing as closed_after
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from polyseme.cli.options import Count, Json, positive
+from polyseme.cli.output import closing, command, emit, emit_json, say
+from polyseme.errors import InputError
+
+
+def run(
+    folder: Annotated[Path, Parameter(name="RUN")],
+    /,
+    *others: Annotated[Path, Parameter(name="[RUN2] FILE")],
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    unit: Literal["words", "texts"] = "words",
+    limit: Count = None,
+    field: str = "text",
+    encoding: str = "auto",
+    lang: Literal["en", "zh"] = "en",
+    threads: int | None = None,
+    json: Json = False,
+) -> None:
+    """Compare every layer of a run with every layer of another, or with its own, on the same text (linear CKA).
+
+    Args:
+        folder: a run of any model.
+        others: a second run, if there is one, and a file of texts: a line each, or .jsonl; may be .gz or .zst.
+        output: a folder for cka.json, cka.html and the chart as .svg and .png.
+        unit: what is compared: words (the mean of a word's tokens; runs may have different tokenizers) or whole texts.
+        limit: so many words or texts at most; 20,000 when absent.
+        field: the key of the text in .jsonl.
+        encoding: auto, or a name such as utf-8 or gb18030.
+        lang: the language of the page.
+        threads: processor threads; all cores when absent.
+        json: print one JSON document: {"runs", "unit", "texts", "units", "cka": a row a layer of RUN, a column a layer
+            of RUN2, each {"value", "low", "high", "n", "plain"}}.
+    """
+    if not 1 <= len(others) <= 2:
+        raise InputError(
+            "one or two runs and a file are needed",
+            got=f"{1 + len(others)} names",
+            fix=command("polyseme", "cka", folder, "RUN2", "FILE"),
+        )
+    positive("--limit", limit)
+    positive("--threads", threads)
+    file = others[-1]
+    from polyseme.cli.progress import open_reporter
+    from polyseme.infer.load import load
+    from polyseme.report.cka import cka_page, cka_text
+    from polyseme.report.study_files import write_study
+    from polyseme.study.cka import LIMIT, cka
+    from polyseme.text.clean import DirtReport
+    from polyseme.text.corpus import TextConfig
+    from polyseme.text.sources import read_lines
+
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+    first, second = load(folder), load(others[0]) if len(others) == 2 else None
+    lines = read_lines(file, TextConfig.of({"field": field, "encoding": encoding}, "cka"), DirtReport())
+    with closed_after(open_reporter()) as reporter:
+        found = cka(
+            first, second, lines, unit=unit, limit=limit or LIMIT, file=file, reporter=reporter
+        ).document()
+    if json:
+        emit_json(found)
+    else:
+        emit(cka_text(found))
+    wrote, note = (
+        write_study("cka", found, cka_page(found, lang), output) if output is not None else ([], None)
+    )
+    if note:
+        say(f"note: {note}")
+    more = ["-o", "layers"] if output is None else ["--unit", "texts"]
+    closing(wrote=wrote, then=[command("polyseme", "cka", folder, *others, *more)])

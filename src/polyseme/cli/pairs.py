@@ -1,0 +1,97 @@
+"""`polyseme pairs`: does a run find the good text of a minimal pair more probable than the bad one?"""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing as closed_after
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from polyseme.cli.options import Json, positive, read_columns
+from polyseme.cli.output import closing, command, emit, emit_json, say
+from polyseme.errors import InputError
+
+# oneDNN keeps compiled code and buffers for the last 1,024 sizes of matrices that it met, in two caches.
+_SIZES_KEPT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64", "LRU_CACHE_CAPACITY": "64"}
+
+
+def run(
+    folder: Annotated[Path, Parameter(name="RUN")],
+    /,
+    *files: Annotated[Path, Parameter(name="FILE", allow_leading_hyphen=True)],
+    scoring: Literal["original", "within-word"] | None = None,
+    against: Path | None = None,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    columns: list[str] | None = None,
+    limit: int | None = None,
+    lang: Literal["en", "zh"] = "en",
+    threads: int | None = None,
+    json: Json = False,
+) -> None:
+    """Say in how many minimal pairs the good text is more probable than the bad one, by phenomenon, with intervals.
+
+    Decoders (gpt, qwen3) are asked for log-likelihoods, masked models (bert, modernbert, ernie) for
+    pseudo-log-likelihoods, elmo for the sum of both directions. A tie counts one half.
+
+    Args:
+        folder: the run folder.
+        files: BLiMP's .jsonl, tables (.tsv, .csv) with columns good and bad and perhaps paradigm and phenomenon, or
+            folders of such; also .gz and .zst; - for the standard input.
+        scoring: of masked models: within-word hides with every token the later ones of its word, which give it away
+            (Kauf and Ivanova 2023); original does not (Salazar et al. 2020). within-word when absent.
+        against: a second run of any such model: the difference is tested on the same pairs (paired bootstrap and
+            randomisation; the larger p is shown).
+        output: a folder for pairs.json, pairs.html, the chart as .svg and .png, and scores.jsonl, all pairs with their
+            scores.
+        columns: OURS=THEIRS, repeatable or with commas: good=1,bad=2 for a table without a header.
+        limit: pairs of a paradigm that are read at most.
+        lang: language of the page's own words: en or zh.
+        threads: processor threads; all cores when absent.
+        json: print one JSON document: {"figures": {"accuracy": {"value", "low", "high", "n"}, "margin", "ties", …},
+            "phenomena": […], "paradigms": […], "errors": […], …}; with --against each also has "against" and
+            "difference" {"value", "low", "high", "p", "p_randomisation", "n"}.
+    """
+    positive("--threads", threads)
+    positive("--limit", limit)
+    if not files:
+        raise InputError(
+            "no file of minimal pairs given", fix=command("polyseme", "pairs", folder, "FILE.jsonl")
+        )
+    named = read_columns(columns) if columns else None
+    for name, value in _SIZES_KEPT.items():  # read when torch first multiplies
+        os.environ.setdefault(name, value)
+
+    from polyseme.cli.progress import open_reporter
+    from polyseme.report.pairs import pairs_page, pairs_text, write_scores
+    from polyseme.study.pairs import pairs
+
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+    with closed_after(open_reporter()) as reporter:
+        found = pairs(folder, files, scoring, named, against, limit, reporter=reporter)
+    document = found.document()
+    if json:
+        emit_json(document)
+    else:
+        emit(pairs_text(document))
+    wrote: list[Path] = []
+    notes = list(found.notes)
+    if output is not None:
+        from polyseme.core.config import to_json
+        from polyseme.train.run import saving, write_atomic
+
+        page = pairs_page(document, lang)
+        wrote = [page.write(output / "pairs.html"), output / "pairs.json"]
+        with saving(wrote[1]):
+            write_atomic(wrote[1], to_json(document).encode())
+        pictures, note = page.write_figures(output)
+        wrote += [*pictures, write_scores(found, output / "scores.jsonl")]
+        notes += [note] if note else []
+    for note in notes:
+        say(f"note: {note}")
+    more = ["-o", "pairs"] if output is None else ["--against", "RUN2"]
+    closing(wrote=wrote, then=[command("polyseme", "pairs", folder, *files, *more)])

@@ -1,0 +1,230 @@
+"""The similarity of layers for people: a heat map, a row a layer of one run, a column a layer of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from polyseme.report.charts import data, ink
+from polyseme.report.figures import columns
+from polyseme.report.language import Speaker, speaker
+from polyseme.report.page import Figure, Page, Part, Section, Table
+
+__all__ = ["CHINESE", "cka_page", "cka_sections", "cka_text"]
+
+_SHADES = ["#F7FBFF", "#C6DBEF", "#6BAED6", "#2171B5", "#08306B"]
+"""One hue from light to dark: read alike with every kind of colour blindness, and in grey."""
+
+_WRITTEN = 14
+"""Layers up to which every cell has its figure written in it."""
+
+
+def cka_text(document: Mapping[str, Any]) -> str:
+    """The matrix, and which layer of the other run each layer is most like."""
+    say = speaker("en", CHINESE)
+    names = _names(document)
+    matrix = document["cka"]
+    head = [f"{names[0]} \\ {names[-1]}", *(str(j) for j in range(len(matrix[0])))]
+    rows = [head, *([str(i), *map(_short, row)] for i, row in enumerate(matrix))]
+    table = _likeness(document, say)
+    lines = columns([table.head, *table.rows], range(1, 5))
+    return "\n\n".join(
+        [
+            _what(document, say),
+            "\n".join(columns(rows, range(1, len(head)))),
+            "\n".join([*lines, table.caption]),
+            *_notes(document, say),
+        ]
+    )
+
+
+def cka_page(document: Mapping[str, Any], lang: str = "en") -> Page:
+    """The whole page of a comparison.
+
+    Raises:  ConfigError: another language.
+    """
+    say = speaker(lang, CHINESE)
+    return Page(say("How alike the layers are"), _what(document, say), cka_sections(document, say), lang)
+
+
+def cka_sections(document: Mapping[str, Any], say: Speaker, prefix: str = "") -> list[Section]:
+    """The comparison as sections of a page.
+
+    Args:
+        document: `Cka.document`.
+        say: speaks the page's language; it must know CHINESE.
+        prefix: stands before the names of the figures' files.
+    """
+    names = _names(document)
+    parts: list[Part] = [
+        Figure(
+            f"{prefix}cka",
+            cka_chart(document, say),
+            say(
+                "Debiased linear CKA: 1 = the same up to rotation and scale, 0 = nothing in common. Layer 0 is the "
+                "embedding layer."
+            ),
+            say("Similarity of the layers of {a} and {b}", a=names[0], b=names[-1]),
+        ),
+        _likeness(document, say),
+        *_notes(document, say),
+    ]
+    return [Section(say("Similarity of layers (CKA)"), parts)]
+
+
+def cka_chart(document: Mapping[str, Any], say: Speaker) -> Any:
+    """A cell for every two layers, shaded by their similarity."""
+    import altair as alt
+
+    names, matrix = _names(document), document["cka"]
+    written = max(len(matrix), len(matrix[0])) <= _WRITTEN
+    cell = 46 if written else 26
+    rows = [
+        {
+            "i": i,
+            "j": j,
+            "cka": None if one["value"] is None else round(one["value"], 4),
+            "shown": _short(one),
+            "low": one["low"],
+            "high": one["high"],
+            "plain": one["plain"],
+        }
+        for i, row in enumerate(matrix)
+        for j, one in enumerate(row)
+    ]
+    axis: dict[str, Any] = {
+        "labelFontSize": 12,
+        "titleFontSize": 13,
+        "titleFontWeight": "normal",
+        "titleLimit": 600,
+        "ticks": False,
+        "domain": False,
+        "grid": False,
+    }
+    layers = say("layers of {run}", run=names[0]), say("layers of {run}", run=names[-1])
+    x = alt.X("j:O", title=layers[1], axis=alt.Axis(orient="bottom", labelAngle=0, **axis))
+    y = alt.Y("i:O", title=layers[0], sort="descending", axis=alt.Axis(**axis))
+    tooltip = [
+        alt.Tooltip("i:O", title=layers[0]),
+        alt.Tooltip("j:O", title=layers[1]),
+        alt.Tooltip("cka:Q", title="CKA", format=".4f"),
+        alt.Tooltip("low:Q", title=say("95 % from"), format=".4f"),
+        alt.Tooltip("high:Q", title=say("to"), format=".4f"),
+        alt.Tooltip("plain:Q", title=say("not debiased"), format=".4f"),
+    ]
+    base = alt.Chart(data(rows)).encode(x=x, y=y)
+    shade = alt.Color(
+        "cka:Q",
+        scale=alt.Scale(domain=[0, 1], range=_SHADES, interpolate="lab", clamp=True),
+        legend=alt.Legend(title="CKA", gradientLength=160, tickCount=5),
+    )
+    parts: list[Any] = [base.mark_rect(stroke="white").encode(color=shade, tooltip=tooltip)]
+    if written:
+        figures = base.mark_text(fontSize=12)
+        parts.append(figures.encode(text="shown:N", color=ink("cka", 0.62), tooltip=tooltip))
+    return (
+        alt.layer(*parts)
+        .properties(width=cell * len(matrix[0]), height=cell * len(matrix), background="white", padding=12)
+        .configure_legend(labelFontSize=12, titleFontSize=13, titleFontWeight="normal")
+        .configure_view(stroke=None, fill="#E8E8E8")
+    )
+
+
+def _likeness(document: Mapping[str, Any], say: Speaker) -> Table:
+    """Which layer every layer of the first run is most like."""
+    alone = len(document["runs"]) == 1
+    names = _names(document)
+    rows = []
+    for i, row in enumerate(document["cka"]):
+        others = [j for j, one in enumerate(row) if one["value"] is not None and not (alone and i == j)]
+        if not others:
+            rows.append([str(i), "—", "—", "", "—"])
+            continue
+        best = max(others, key=lambda j: row[j]["value"])
+        one = row[best]
+        interval = "" if one["low"] is None else f"{one['low']:.3f} … {one['high']:.3f}"
+        rows.append([str(i), str(best), f"{one['value']:.3f}", interval, f"{one['plain']:.3f}"])
+    head = [say("layer"), say("most like"), "CKA", say("95 % interval"), say("not debiased")]
+    caption = (
+        say("The other layer of {a} that each of its layers is most like.", a=names[0])
+        if alone
+        else say("The layer of {b} that each layer of {a} is most like.", a=names[0], b=names[-1])
+    )
+    return Table(head, rows, caption, left=())
+
+
+def _what(document: Mapping[str, Any], say: Speaker) -> str:
+    units = say("words") if document["unit"] == "words" else say("texts")
+    models = " / ".join(
+        f"{name} ({run['model']})" for name, run in zip(_names(document), document["runs"], strict=True)
+    )
+    return say(
+        "{models}: linear CKA between every two layers, on the same {n} {units} of {texts} texts{file}.",
+        models=models,
+        n=f"{document['units']:,}",
+        units=units,
+        texts=f"{document['texts']:,}",
+        file="" if document["file"] is None else f" ({Path(document['file']).name})",
+    )
+
+
+def _notes(document: Mapping[str, Any], say: Speaker) -> list[str]:
+    left = document["left_out"]
+    notes = [
+        say(
+            "Intervals leave out one of {n} blocks of whole texts at a time (95 %, jackknife).",
+            n=document["blocks"],
+        )
+        if document["blocks"] > 1
+        else say("One block of text gives no interval.")
+    ]
+    if left["unknown"] or left["not_read"]:
+        notes.append(
+            say(
+                "Left out: {unknown} words that a run does not know, {cut} that it has not read.",
+                unknown=f"{left['unknown']:,}",
+                cut=f"{left['not_read']:,}",
+            )
+        )
+    return notes
+
+
+def _names(document: Mapping[str, Any]) -> list[str]:
+    names = [Path(run["run"]).name or run["run"] for run in document["runs"]]
+    return [run["run"] for run in document["runs"]] if len(set(names)) < len(names) else names
+
+
+def _short(one: Mapping[str, Any]) -> str:
+    return "—" if one["value"] is None else f"{one['value']:.2f}"
+
+
+CHINESE = {
+    "How alike the layers are": "各层有多相似",
+    "Debiased linear CKA: 1 = the same up to rotation and scale, 0 = nothing in common. Layer 0 is the "
+    "embedding layer.": "去偏的线性 CKA：1 表示除旋转与缩放外相同，0 表示毫无共同之处。第 0 层是嵌入层。",
+    "Similarity of the layers of {a} and {b}": "{a} 与 {b} 各层的相似度",
+    "Similarity of layers (CKA)": "层间相似度（CKA）",
+    "layers of {run}": "{run} 的层",
+    "layer": "层",
+    "95 % from": "95 % 区间下限",
+    "to": "上限",
+    "not debiased": "未去偏",
+    "most like": "最像的层",
+    "The other layer of {a} that each of its layers is most like.": "{a} 的每一层最像自己的哪一个其他层。",
+    "The layer of {b} that each layer of {a} is most like.": "{a} 的每一层最像 {b} 的哪一层。",
+    "95 % interval": "95 % 区间",
+    "words": "个词",
+    "texts": "篇文本",
+    "{models}: linear CKA between every two layers, on the same {n} {units} of {texts} texts{file}.": (
+        "{models}：任意两层之间的线性 CKA，所用为 {texts} 篇文本{file}中相同的 {n} {units}。"
+    ),
+    "Intervals leave out one of {n} blocks of whole texts at a time (95 %, jackknife).": (
+        "区间由刀切法得出：把整篇文本分成 {n} 块，每次去掉一块（95 %）。"
+    ),
+    "One block of text gives no interval.": "只有一块文本，无法给出区间。",
+    "Left out: {unknown} words that a run does not know, {cut} that it has not read.": (
+        "未计入：某个运行不认识的词 {unknown} 个，未读到的词 {cut} 个。"
+    ),
+}
+"""The page's words in Chinese, for `report.language.speaker`."""

@@ -1,0 +1,349 @@
+"""How alike the layers of one or two runs see the same text: linear CKA between every two layers.
+
+    texts ─► each run's hidden states ─► vectors of the same words ─► CKA of layer i of one and layer j of the other
+
+Runs may have different tokenizers and widths: the examples are words, found by their characters alone
+(text/words.py), a word's vector is the mean of the tokens that touch it, and words that one of the runs has not read or
+does not know are left out for both. Vectors of all layers go to temporary files and come back block by block, so that
+memory does not grow with the text. Sparse vectors (onehot, word-classes) stay sparse and exact.
+
+Source:  Kornblith et al. (2019); the estimators and their sources are in study/alignment.py.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from polyseme.core.reporter import NullReporter, Reporter
+from polyseme.errors import InputError
+from polyseme.infer.encode import encode
+from polyseme.infer.inputs import at_least_one, check_loaded, one_of
+from polyseme.infer.load import Loaded
+from polyseme.study.alignment import Dependence, alignment, dependence
+from polyseme.study.word_units import spans_of_words, touched
+from polyseme.train.run import saving
+
+__all__ = ["LIMIT", "Cka", "Unit", "cka"]
+
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+Unit = Literal["words", "texts"]
+
+LIMIT = 20_000
+"""Words or texts that are compared when nobody says otherwise."""
+
+BLOCKS = 20
+"""Blocks of the jackknife at least, where there are as many texts."""
+
+BLOCK_ROWS = 8192
+"""Examples of a block at most, but for the rest of a text."""
+
+_TEXTS_AT_ONCE = 64
+_LEAST = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Cka:
+    """The similarity of every two layers.
+
+    Args:
+        runs: {"run", "model", "layers": how many, with the embedding layer}, one or two.
+        unit: what the examples are.
+        file: where the texts come from.
+        texts, units, blocks: how much was compared, and in how many blocks.
+        left_out: words that were not read, and words that one of the runs does not know.
+        values: a row a layer of the first run, a column a layer of the second, or of the first again; see
+            `alignment.alignment`.
+    """
+
+    runs: tuple[dict[str, Any], ...]
+    unit: Unit
+    file: str | None
+    texts: int
+    units: int
+    blocks: int
+    left_out: dict[str, int]
+    values: list[list[dict[str, Any]]]
+
+    def document(self) -> dict[str, Any]:
+        """Everything as one JSON-able dict."""
+        return {
+            "runs": list(self.runs),
+            "unit": self.unit,
+            "file": self.file,
+            "texts": self.texts,
+            "units": self.units,
+            "blocks": self.blocks,
+            "left_out": self.left_out,
+            "cka": self.values,
+        }
+
+
+def cka(
+    first: Loaded,
+    second: Loaded | None,
+    texts: Iterable[str],
+    *,
+    unit: Unit = "words",
+    limit: int = LIMIT,
+    file: Path | None = None,
+    reporter: Reporter | None = None,
+) -> Cka:
+    """Linear CKA of every layer of a run with every layer of another, or of its own, on the same texts.
+
+    Args:
+        first, second: runs of any models; None = the first alone.
+        texts: read until there are `limit` examples.
+        unit: "words", or "texts": the mean of a text's tokens.
+        limit: examples at most; the last text is read to its end.
+        file: where the texts come from, for the report.
+        reporter: told how far it is.
+    Raises:  InputError: too few words or texts.  ConfigError: no such unit or limit.  StorageError: no room for
+             temporary files.
+
+    Example:
+        cka(load("runs/bert"), load("runs/gpt"), ["a text", "another"]).document()
+    """
+    for loaded in (first, second):
+        if loaded is not None:
+            check_loaded(loaded)
+    one_of("unit", unit, ("words", "texts"))
+    at_least_one("limit", limit)
+    sides = [first] if second is None else [first, second]
+    reporter = reporter or NullReporter()
+    with saving(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory(prefix="polyseme-cka-") as folder:
+        stores = [_Vectors(Path(folder) / str(number), loaded) for number, loaded in enumerate(sides)]
+        counted = _read(sides, stores, texts, unit, limit, reporter)
+        if sum(counted.per_text) < _LEAST:
+            raise InputError(
+                f"too few {unit} to compare",
+                got=f"{sum(counted.per_text)} {unit} that every run reads and knows",
+                expected=f"at least {_LEAST}, and better thousands",
+                where=file,
+            )
+        borders = _borders(counted.per_text)
+        layers = [store.finished(borders) for store in stores]
+        values = _values(layers, reporter)
+    return Cka(
+        runs=tuple(
+            {"run": str(loaded.run.path), "model": str(loaded.recipe.architecture), "layers": len(own)}
+            for loaded, own in zip(sides, layers, strict=True)
+        ),
+        unit=unit,
+        file=None if file is None else str(file),
+        texts=sum(n > 0 for n in counted.per_text),
+        units=sum(counted.per_text),
+        blocks=len(borders) - 1,
+        left_out={"not_read": counted.not_read, "unknown": counted.unknown},
+        values=values,
+    )
+
+
+def _values(layers: Sequence[Sequence[Any]], reporter: Reporter) -> list[list[dict[str, Any]]]:
+    """CKA of every two layers, a row a layer of the first."""
+    own = [[dependence(layer, layer) for layer in side] for side in layers]
+    rows, columns, alone = layers[0], layers[-1], len(layers) == 1
+    total = len(rows) * len(columns)
+    values: list[list[dict[str, Any]]] = []
+    for i, x in enumerate(rows):
+        values.append([])
+        for j, y in enumerate(columns):
+            reporter.stage("comparing layers", i * len(columns) + j, total)
+            if alone and j < i:
+                values[i].append(dict(values[j][i]))
+                continue
+            both: Dependence = own[0][i] if alone and i == j else dependence(x, y)
+            values[i].append(alignment(both, own[0][i], own[-1][j]))
+    return values
+
+
+@dataclass
+class _Counted:
+    """Examples of every text, and the words that are none."""
+
+    per_text: list[int] = field(default_factory=list)
+    not_read: int = 0
+    unknown: int = 0
+
+
+def _read(
+    sides: Sequence[Loaded],
+    stores: Sequence[_Vectors],
+    texts: Iterable[str],
+    unit: Unit,
+    limit: int,
+    reporter: Reporter,
+) -> _Counted:
+    counted, found = _Counted(), 0
+    for window in _windows(texts):
+        if found >= limit:
+            break
+        several = [_encoded(loaded, window) for loaded in sides]
+        for text, *encoded in zip(window, *several, strict=True):
+            if found >= limit:
+                break
+            chosen = _units(text, encoded, sides, unit, counted)
+            n = chosen[0].shape[0] if chosen else 0
+            for store, weights, one in zip(stores, chosen, encoded, strict=False):
+                store.add(weights, one)
+            counted.per_text.append(n)
+            found += n
+        reporter.stage("reading", min(found, limit), limit, f"{found:,} {unit}")
+    return counted
+
+
+def _windows(texts: Iterable[str]) -> Iterator[list[str]]:
+    window: list[str] = []
+    for text in texts:
+        if text.strip():
+            window.append(text)
+        if len(window) == _TEXTS_AT_ONCE:
+            yield window
+            window = []
+    if window:
+        yield window
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Read:
+    """What a run made of a text.  Shapes:  ids: (T,).  offsets: (T, 2).  layers: (L, T, d), None for sparse vectors"""
+
+    ids: IntArray
+    offsets: IntArray
+    layers: npt.NDArray[np.float32] | None
+
+
+def _encoded(loaded: Loaded, texts: list[str]) -> list[_Read]:
+    if hasattr(loaded.encoder, "active"):
+        found = loaded.tokenizer.encode_batch(texts)
+        return [
+            _Read(np.asarray(t.ids, np.int64), np.asarray(t.offsets, np.int64).reshape(-1, 2), None)
+            for t in found
+        ]
+    return [_Read(one.ids, one.offsets, one.layers) for one in encode(loaded, texts)]
+
+
+def _units(
+    text: str, encoded: Sequence[_Read], sides: Sequence[Loaded], unit: Unit, counted: _Counted
+) -> list[Any]:
+    """For each run, how much every token counts in every example of a text; nothing where there is none.
+
+    Shapes:  each (U, T), sparse, rows adding up to one
+    """
+    from scipy.sparse import csr_matrix
+
+    if unit == "texts":
+        if any(not len(one.ids) for one in encoded):
+            counted.not_read += 1
+            return []
+        return [csr_matrix(np.full((1, len(one.ids)), 1.0 / len(one.ids))) for one in encoded]
+    words = spans_of_words(text)
+    read, known = np.ones(len(words), np.bool_), np.ones(len(words), np.bool_)
+    matrices = []
+    for one, loaded in zip(encoded, sides, strict=True):
+        first, end = touched(words, one.offsets)
+        times = end - first
+        token = np.repeat(np.arange(len(one.ids)), times)
+        word = np.arange(len(token)) - np.repeat(np.cumsum(times) - times, times) + np.repeat(first, times)
+        tokens = np.bincount(word, minlength=len(words))
+        read &= (tokens > 0) & (words[:, 1] <= (one.offsets[-1, 1] if len(one.offsets) else 0))
+        if not getattr(loaded.encoder, "open_vocabulary", False):
+            unknown = one.ids[token] == loaded.tokenizer.unk_id
+            known &= np.bincount(word, unknown, minlength=len(words)) == 0
+        share = 1.0 / np.maximum(tokens, 1)[word]
+        matrices.append(csr_matrix((share, (word, token)), (len(words), len(one.ids))))
+    counted.not_read += int((~read).sum())
+    counted.unknown += int((read & ~known).sum())
+    kept = np.flatnonzero(read & known)
+    return [matrix[kept] for matrix in matrices] if len(kept) else []
+
+
+def _borders(per_text: Sequence[int]) -> list[int]:
+    """Where blocks of whole texts begin, and the end: of nearly equal size, BLOCKS of them or more."""
+    ends = np.cumsum(per_text)
+    total = int(ends[-1])
+    wanted = max(BLOCKS, -(-total // BLOCK_ROWS))
+    cuts = np.searchsorted(ends, np.arange(1, wanted) * total / wanted)
+    return sorted({0, *ends[cuts].tolist(), total})
+
+
+class _Vectors:
+    """The vectors of examples, layer by layer: files of float32, or one sparse matrix in memory.
+
+    Args:
+        folder: where the files go.
+        loaded: whose vectors.
+    """
+
+    def __init__(self, folder: Path, loaded: Loaded) -> None:
+        self._folder, self._loaded = folder, loaded
+        self._width = int(loaded.encoder.config.hidden_size)
+        self._sparse = hasattr(loaded.encoder, "active")
+        self._parts: list[Any] = []
+        self._sums: npt.NDArray[np.float64] | None = None
+        self._n = 0
+        folder.mkdir()
+
+    def add(self, weights: Any, one: _Read) -> None:
+        """Keep the examples of a text.  Shapes:  weights: (U, T)"""
+        self._n += weights.shape[0]
+        if one.layers is None:
+            self._parts.append(weights @ self._active(one.ids))
+            return
+        if self._sums is None:
+            self._sums = np.zeros((len(one.layers), self._width))
+        for number, layer in enumerate(one.layers):
+            vectors = np.asarray(weights @ layer, np.float32)  # (U, d)
+            self._sums[number] += vectors.sum(0, dtype=np.float64)
+            with (self._folder / f"{number}").open("ab") as file:
+                file.write(vectors.tobytes())
+
+    def _active(self, ids: IntArray) -> Any:
+        """The sparse vectors of tokens.  Shapes:  (T,) -> (T, hidden_size)"""
+        from scipy.sparse import csr_matrix
+
+        rows, columns = (part.numpy() for part in self._loaded.encoder.active(torch.from_numpy(ids)))
+        return csr_matrix((np.ones(len(rows)), (rows, columns)), (len(ids), self._width))
+
+    def finished(self, borders: Sequence[int]) -> list[Any]:
+        """The blocks of every layer, for `dependence`."""
+        if self._sparse:
+            from scipy.sparse import vstack
+
+            whole = vstack(self._parts, "csr")
+            whole = whole[:, np.unique(whole.indices)]  # columns without any entry change nothing
+            return [[whole[a:b] for a, b in pairwise(borders)]]
+        assert self._sums is not None
+        shape = (self._n, self._width)
+        return [
+            _Blocks(
+                np.memmap(self._folder / f"{number}", np.float32, "r", shape=shape), total / self._n, borders
+            )
+            for number, total in enumerate(self._sums)
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class _Blocks(Sequence[Any]):
+    """Blocks of a file of vectors, moved so that their mean is 0, each read when it is asked for."""
+
+    vectors: npt.NDArray[np.float32]
+    mean: npt.NDArray[np.float64]
+    borders: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.borders) - 1
+
+    def __getitem__(self, number: Any) -> Any:
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        return self.vectors[self.borders[number] : self.borders[number + 1]] - self.mean

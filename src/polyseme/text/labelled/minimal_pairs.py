@@ -1,0 +1,175 @@
+"""Minimal pairs: two texts that differ in one thing, of which the first is good and the second is not.
+
+.jsonl      BLiMP's form (Warstadt et al. 2020): sentence_good, sentence_bad, UID, linguistics_term, field, pairID
+.tsv .csv   a header with good and bad, perhaps paradigm and phenomenon; or `columns`: names, or numbers from 1
+others      as the above, or a good and a bad text a line with a tab between
+
+A paradigm is a set of pairs that are made alike; a phenomenon has one paradigm or several. Pairs without a paradigm
+have their phenomenon for one, or the name of the file; pairs without a phenomenon have their paradigm for one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from polyseme.errors import CorpusError
+from polyseme.text.labelled.opening import (
+    checked_columns,
+    name_of,
+    numbered_lines,
+    scrub,
+    sound,
+    suffix_of,
+)
+from polyseme.text.labelled.records import Problems
+from polyseme.text.labelled.rows import Form, Row
+from polyseme.text.labelled.tables import rows_of
+from polyseme.text.sources import STDIN, is_description
+
+__all__ = ["MinimalPair", "pair_files", "read_minimal_pairs"]
+
+_FORM = Form(
+    needed=(
+        (
+            {"good": "good", "bad": "bad"},
+            {"good": "sentence_good", "bad": "sentence_bad"},
+            {"good": "good_sentence", "bad": "bad_sentence"},
+            {"good": "grammatical", "bad": "ungrammatical"},
+            {"good": "acceptable", "bad": "unacceptable"},
+        ),
+    ),
+    optional=(
+        ({"paradigm": "paradigm"}, {"paradigm": "uid"}),
+        ({"phenomenon": "phenomenon"}, {"phenomenon": "linguistics_term"}),
+        ({"id": "id"}, {"id": "pairid"}),
+    ),
+)
+_SUFFIXES = (".jsonl", ".ndjson", ".json", ".tsv", ".csv")
+
+
+@dataclass(frozen=True, slots=True)
+class MinimalPair:
+    """A good text and a bad one.
+
+    Args:
+        good, bad: the texts.
+        paradigm: the set of pairs that are made alike to which it belongs.
+        phenomenon: what the paradigm is about.
+        id: the file's own id, else the number of the line.
+        where: FILE:LINE.
+    """
+
+    good: str
+    bad: str
+    paradigm: str
+    phenomenon: str
+    id: str
+    where: str
+
+
+def pair_files(paths: Sequence[Path | str]) -> list[Path]:
+    """The files that are meant: those named, and of a folder its .jsonl, .json, .tsv and .csv, also .gz and .zst.
+
+    Raises:  CorpusError: a folder holds none.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if path == STDIN or not path.is_dir():
+            found.append(path)
+            continue
+        inside = [
+            file
+            for file in sorted(path.rglob("*"))
+            if file.is_file()
+            and suffix_of(file) in _SUFFIXES
+            and not is_description(file.name)
+            and not any(part.startswith(".") for part in file.relative_to(path).parts)
+        ]
+        if not inside:
+            raise CorpusError(
+                "no file of minimal pairs in this folder",
+                expected="files that end in " + ", ".join(_SUFFIXES) + ", perhaps with .gz or .zst",
+                where=path,
+            )
+        found += inside
+    return found
+
+
+def read_minimal_pairs(
+    path: Path | str,
+    *,
+    columns: Mapping[str, str] | None = None,
+    encoding: str = "auto",
+    problems: Problems | None = None,
+) -> Iterator[MinimalPair]:
+    r"""Read a file of minimal pairs, row by row.
+
+    Args:
+        path: the file, also as .gz or .zst; "-" for the standard input.
+        columns: ours to theirs: {"good": "1", "bad": "2", "phenomenon": "3"}, numbers for a file without a header; our
+            names are good, bad, paradigm, phenomenon, id.
+        encoding: a name, or "auto" to detect it.
+        problems: receives what was found wrong; such rows are left out.
+    Raises:  ConfigError: the columns are not there or cannot be told; CorpusError: the file is missing, empty, binary,
+             or more than half of its first 100 rows are bad.
+    Source:  Warstadt et al. (2020), section 3, for the form of the JSON lines.
+    Example:
+        >>> import pathlib, tempfile
+        >>> file = pathlib.Path(tempfile.mkdtemp(), "number.tsv")
+        >>> _ = file.write_text("good\tbad\nthe cat sits\tthe cat sit\n")
+        >>> [(pair.good, pair.bad, pair.paradigm) for pair in read_minimal_pairs(file)]
+        [('the cat sits', 'the cat sit', 'number')]
+    """
+    problems = Problems() if problems is None else problems
+    columns = checked_columns(columns, _FORM.known)
+    lines = numbered_lines(path, encoding, problems)
+    rows = rows_of(path, lines, _FORM, columns, problems, labelled=False)
+    name = _stem(path)
+    return sound((_pair(row, name, problems) for row in rows), path, problems, "rows with good and bad")
+
+
+def _stem(path: Path | str) -> str:
+    """The name of a file without its suffixes."""
+    if Path(path) == STDIN:
+        return name_of(path)
+    plain = Path(path)
+    if plain.suffix.lower() in (".gz", ".zst"):
+        plain = Path(plain.stem)
+    return plain.stem
+
+
+def _pair(row: Row, name: str, problems: Problems) -> MinimalPair | None:
+    """The pair of a row; None, counted, where something is missing."""
+    values = row.values
+    if values is None:
+        return None
+    texts: list[str] = []
+    for side in ("good", "bad"):
+        text = values.get(side)
+        if not isinstance(text, str):
+            problems.add("missing_field", row.where, side)
+            return None
+        if not text or text.isspace():
+            problems.add("empty_text", row.where, side)
+            return None
+        texts.append(scrub(text, problems, row.where))
+    phenomenon = _named(values.get("phenomenon"))
+    paradigm = _named(values.get("paradigm")) or phenomenon or name
+    return MinimalPair(
+        texts[0],
+        texts[1],
+        scrub(paradigm, problems, row.where),
+        scrub(phenomenon or paradigm, problems, row.where),
+        scrub(_named(values.get("id")) or str(row.number), problems, row.where),
+        row.where,
+    )
+
+
+def _named(value: Any) -> str:
+    """What a field calls something; "" where it says nothing."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return ""
+    return str(value).strip()

@@ -1,0 +1,179 @@
+"""Minimal pairs as text, as a page in both languages, and as pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polyseme.errors import ConfigError
+from polyseme.report.figures import width
+from polyseme.report.language import speaker
+from polyseme.report.page import Figure, Table
+from polyseme.report.pairs import CHINESE, pairs_page, pairs_sections, pairs_text
+from polyseme.report.pairs_chart import names_of, pairs_chart
+
+
+def figures(value: float, compared: bool = False, pairs: int = 1000) -> dict[str, Any]:
+    one = {
+        "paradigms": 1,
+        "pairs": pairs,
+        "accuracy": {"value": value, "low": value - 0.03, "high": value + 0.03, "n": pairs},
+        "margin": {"value": 1.5, "low": 1.0, "high": 2.0, "n": pairs},
+        "ties": 3,
+        "unknown": 12,
+    }
+    if compared:
+        one["against"] = {**one["accuracy"], "value": value - 0.1}
+        one["difference"] = {
+            "value": 0.1,
+            "low": -0.01,
+            "high": 0.2,
+            "p": 0.04,
+            "p_randomisation": 0.0625,
+            "n": pairs,
+        }
+    return one
+
+
+def make_document(model: str = "bert", compared: bool = False, shift: float = 0.0) -> dict[str, Any]:
+    names = ["island_effects", "npi_licensing", "anaphor_agreement", "主谓一致"]
+    values = [0.41, 0.77, 0.95, 0.52]
+    rows = [
+        {"phenomenon": name, **figures(value + shift, compared)}
+        for name, value in zip(names, values, strict=True)
+    ]
+    masked = model == "bert"
+    document = {
+        "study": "pairs",
+        "run": f"runs/{model}",
+        "model": model,
+        "kind": "pseudo-log-likelihood" if masked else "log-likelihood",
+        "scoring": "within-word" if masked else None,
+        "files": ["blimp"],
+        "figures": {**figures(0.66 + shift, compared, 4000), "paradigms": 4},
+        "phenomena": rows,
+        "paradigms": [{"paradigm": f"{row['phenomenon']}_1", **row} for row in rows],
+        "same_tokens": 2,
+        "unknown_tokens": 30,
+        "wrong": 1234,
+        "errors": [
+            {
+                "paradigm": "island_effects_1",
+                "phenomenon": "island_effects",
+                "id": "7",
+                "where": "a.jsonl:8",
+                "good": "Who <b>",
+                "bad": "Whom & 谁",
+                "good_score": -9.0,
+                "bad_score": -4.0,
+                "margin": -5.0,
+            }
+        ],
+        "cost": {"texts": 8000, "tokens": 90_000, "seconds": 100.0},
+        "problems": {},
+        "notes": [],
+    }
+    if compared:
+        document["against"] = {
+            "run": "runs/old",
+            "model": model,
+            "kind": document["kind"],
+            "scoring": document["scoring"],
+        }
+    return document
+
+
+SEVERAL = {
+    "study": "pairs",
+    "runs": [make_document(), make_document("gpt", shift=-0.1), make_document("elmo", shift=-0.2)],
+}
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize(
+    "document",
+    [make_document(), make_document(compared=True), SEVERAL, make_document("gpt") | {"errors": []}],
+)
+def test_a_page_in_both_languages(document: dict[str, Any], lang: str) -> None:
+    page = pairs_page(document, lang)
+    html = page.html()
+    assert "Who &lt;b&gt;" in html or not document.get("errors", True)
+    assert ("最小对立体" in html) == (lang == "zh")
+    tables = [part for section in page.sections for part in section.parts if isinstance(part, Table)]
+    assert all(len(row) == len(table.head) for table in tables for row in table.rows)
+    if lang == "zh":
+        assert "accuracy" not in [*tables[0].head]
+
+
+def test_every_chinese_word_is_used() -> None:
+    said: set[str] = set()
+
+    def say(english: str, **values: object) -> str:
+        said.add(english)
+        return speaker("zh", CHINESE)(english, **values)
+
+    for document in (
+        make_document(),
+        make_document(compared=True),
+        SEVERAL,
+        make_document("gpt") | {"errors": []},
+    ):
+        pairs_sections(document, say)
+    two_way = make_document("elmo") | {"kind": "two-way log-likelihood"}
+    pairs_sections(two_way, say)
+    pairs_sections(make_document() | {"scoring": "original"}, say)
+    pairs_page(make_document(), "zh")
+    assert set(CHINESE) - said == {
+        "Minimal pairs",
+        "Which of two texts that differ in one thing is more probable?",
+    }
+
+
+def test_the_chart_has_a_bar_for_every_run_and_the_line_of_chance() -> None:
+    for document, names in (
+        (make_document(), ["bert"]),
+        (make_document(compared=True), ["bert (bert)", "bert (old)"]),
+        (SEVERAL, ["bert", "gpt", "elmo"]),
+    ):
+        spec = pairs_chart(document, speaker("en", CHINESE)).to_dict()
+        rows = spec["layer"][0]["data"]["values"]
+        assert [row["run"] for row in rows if row["phenomenon"].startswith("all")] == names
+        assert len(rows) == 5 * len(names)
+        order = spec["layer"][0]["encoding"]["y"]["scale"]["domain"]
+        assert order == [
+            "all: mean over paradigms",
+            "anaphor agreement",
+            "npi licensing",
+            "主谓一致",
+            "island effects",
+        ]
+        assert spec["layer"][1]["data"]["values"] == [{"at": 0.5}]
+    assert names_of([{"model": "a", "run": "x/r"}, {"model": "a", "run": "y/r"}]) == ["a (x/r)", "a (y/r)"]
+    assert names_of([{"model": "a", "run": "x"}] * 2) == ["1: a", "2: a"]
+
+
+def test_figures_are_written_with_their_prefix(tmp_path: Path) -> None:
+    sections = pairs_sections(make_document(), speaker("en", CHINESE), "first-")
+    names = [part.name for section in sections for part in section.parts if isinstance(part, Figure)]
+    assert names == ["first-pairs"]
+    written, _ = pairs_page(make_document()).write_figures(tmp_path)
+    assert [path.name for path in written] == ["pairs.svg", "pairs.png"]
+    assert all(path.stat().st_size > 5000 for path in written)
+
+
+def test_text_stands_in_columns() -> None:
+    text = pairs_text(make_document(compared=True))
+    lines = [
+        line
+        for line in text.split("\n")
+        if line.startswith(("phenomenon", "island effects ", "主谓一致 ", "all:"))
+    ]
+    assert len({width(line) for line in lines[:4]}) == 1
+    assert "0.0625" in text  # the larger p
+    assert "within-word" in text
+    assert "Whom & 谁  rather than  Who <b>" in text
+    assert pairs_text(SEVERAL).count("surest errors") == 3
+    with pytest.raises(ConfigError, match="language"):
+        pairs_page(make_document(), "de")
