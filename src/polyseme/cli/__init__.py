@@ -50,6 +50,7 @@ VERBS = (
     ("attention", _USE, "Show where the tokens of a text look, and what each attention head does."),
     ("cka", _USE, "Compare the layers of one or two runs by what they make of the same text."),
     ("similarity", _USE, "Correlate word vectors with people's scores of word pairs."),
+    ("senses", _USE, "Say how well a run tells the senses of words apart, and draw their uses."),
     ("pairs", _USE, "Say in how many minimal pairs the good text is the more probable one."),
     ("analogy", _USE, "Answer analogies with word vectors: a is to b as c is to …?"),
 )

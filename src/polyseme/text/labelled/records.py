@@ -19,6 +19,7 @@ Label = str | float | tuple[str, ...]
 
 KINDS: dict[str, str] = {
     "ambiguous_answer": "answers without a start stand at several places: the first one is taken",
+    "ambiguous_word": "words without a start stand at several places of their text: the first one is taken",
     "bad_json": "lines are not a JSON object: skipped",
     "bad_label": "labels are neither a string, a number nor a list of strings: the rows are skipped",
     "bad_marks": "sentences do not mark one <e1>…</e1> and one <e2>…</e2>: skipped",
@@ -33,6 +34,7 @@ KINDS: dict[str, str] = {
     "line_too_long": "lines have more than 64 million characters: skipped",
     "lone_surrogate": "texts hold half a surrogate pair: it became U+FFFD",
     "lost_answer": "answers are nowhere in the text: left out",
+    "lost_word": "words are nowhere in their text: the rows are skipped",
     "lost_question": "questions have only answers that are nowhere in the text: skipped",
     "missing_answer": "questions have no answer and are not marked as unanswerable: skipped",
     "missing_field": "records lack a field: skipped",

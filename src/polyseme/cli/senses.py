@@ -1,0 +1,119 @@
+"""`polyseme senses`: does a run tell the senses of a word apart?"""
+
+from __future__ import annotations
+
+from contextlib import closing as closed_after
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from polyseme.cli.options import Json, positive, read_columns
+from polyseme.cli.output import closing, command, emit, emit_json, say
+from polyseme.errors import ConfigError
+
+
+def run(
+    folder: Annotated[Path, Parameter(name="RUN")],
+    file: Annotated[Path, Parameter(name="FILE")],
+    /,
+    *,
+    against: list[Path] | None = None,
+    word: list[str] | None = None,
+    layer: str | None = None,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    limit: int | None = None,
+    folds: int = 10,
+    map: Literal["pca", "umap", "lda"] = "pca",
+    columns: list[str] | None = None,
+    encoding: str = "auto",
+    lang: Literal["en", "zh"] = "en",
+    seed: int = 0,
+    threads: int | None = None,
+    json: Json = False,
+) -> None:
+    """Measure how well a run tells the senses of words apart, by layer, and draw every use as a point on a map.
+
+    Args:
+        folder: the run folder.
+        file: uses of words with their senses: a folder in the form of CoarseWSD-20, of one word or of several, or a
+            .tsv, .csv or .jsonl with text, sense and either start and end (characters) or word. Without senses, or as
+            running text with --word, the uses are clustered.
+        against: a further run, repeatable: all are measured on the same uses and laid side by side.
+        word: the word to look at, repeatable; all of the file when absent.
+        layer: a layer by number (0 is the embedding layer, -1 the last) or all. Absent: all where uses have senses, the
+            last one where they are clustered.
+        output: a folder for senses.json, senses.html and every chart as .svg and .png.
+        limit: at most so many uses of each word, drawn by hash.
+        folds: of the cross-validation.
+        map: pca; umap where the package umap-learn is installed; lda: the axes that part the senses best, learned from
+            one half of the uses and drawn with the other.
+        columns: OURS=THEIRS, repeatable or with commas: text=sentence,sense=gloss.
+        encoding: auto, or a name such as utf-8 or gb18030.
+        lang: language of the page's own words.
+        seed: of folds, intervals and clusters.
+        threads: processor threads; all cores when absent.
+        json: print one JSON document: {"labelled", "words", "mean", "runs", "differences", …}; figures are {"value",
+            "low", "high", "n"}.
+    """
+    for name, value in (("--threads", threads), ("--limit", limit)):
+        positive(name, value)
+    layers = _layers(layer)
+    named = read_columns(columns) if columns else None
+
+    from polyseme.cli.progress import open_reporter
+    from polyseme.report.senses import senses_text, write_senses
+    from polyseme.study.sense_map import check_map
+    from polyseme.study.senses import senses
+    from polyseme.text.labelled.records import Problems
+    from polyseme.text.labelled.senses import read_uses
+
+    check_map(map)
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+    problems = Problems()
+    uses = read_uses(file, word or (), columns=named, limit=limit, encoding=encoding, problems=problems)
+    with closed_after(open_reporter()) as reporter:
+        found = senses(
+            [folder, *(against or ())],
+            uses,
+            layers=layers,
+            folds=folds,
+            map=map,
+            seed=seed,
+            reporter=reporter,
+        )
+    found = replace(
+        found,
+        file=str(file),
+        problems=problems.report(),
+        notes=[*problems.summary(), *found.notes],
+    )
+    document = found.document()
+    if json:
+        emit_json(document)
+    else:
+        emit(senses_text(document))
+    wrote, note = write_senses(document, output, lang) if output is not None else ([], None)
+    for text in [*found.notes, *([note] if note else [])]:
+        say(f"note: {text}")
+    more = ["-o", "senses"] if output is None else ["--against", "RUN"]
+    closing(wrote=wrote, then=[command("polyseme", "senses", folder, file, *_again(word), *more)])
+
+
+def _again(words: list[str] | None) -> list[str]:
+    return [part for word in words or () for part in ("--word", word)]
+
+
+def _layers(text: str | None) -> int | Literal["all"] | None:
+    if text is None or text == "all":
+        return text  # type: ignore[return-value]  # mypy does not narrow a string to the one that it equals
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigError(
+            "--layer is a number or all", got=text, fix="--layer -1 is the last layer"
+        ) from None

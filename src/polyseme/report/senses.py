@@ -1,0 +1,303 @@
+"""Senses for people: a page of figures and maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from polyseme.report.language import Speaker, speaker
+from polyseme.report.page import Figure, Page, Part, Section, Table
+from polyseme.report.senses_chinese import CHINESE
+from polyseme.report.senses_text import contexts, highest, p_value, senses_text, shown, tabled
+from polyseme.report.study_files import write_study
+
+__all__ = ["senses_page", "senses_sections", "senses_text", "write_senses"]
+
+
+def senses_page(document: Mapping[str, Any], lang: str = "en") -> Page:
+    """The page of a study of senses.
+
+    Args:
+        document: of `Senses`, or the JSON of an earlier one.
+        lang: "en" or "zh".
+    Raises:  ConfigError: another language.
+    """
+    say = speaker(lang, CHINESE)
+    names = ", ".join(run["name"] for run in document["runs"])
+    return Page(
+        say("Senses of words"),
+        f"{names} · {Path(document['file']).name}",
+        senses_sections(document, say),
+        lang,
+    )
+
+
+def senses_sections(document: Mapping[str, Any], say: Speaker, prefix: str = "") -> list[Section]:
+    """The sections of a study of senses: figures, charts, maps.
+
+    Args:
+        document: of `Senses`, or the JSON of an earlier one.
+        say: who says the words; its table must hold those of `CHINESE`.
+        prefix: stands before the names of figures.
+    """
+    return _labelled(document, say, prefix) if document["labelled"] else _unlabelled(document, say, prefix)
+
+
+def _labelled(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Section]:
+    from polyseme.report.senses_charts import best_chart, layers_chart, map_chart, words_chart
+
+    runs, words = document["runs"], document["words"]
+    several = len(words) > 1
+    figures: list[Part] = [
+        say(
+            "Each use of a word gets the sense of the use that is nearest to it among those of other texts, by the "
+            "cosine of their vectors. What is called the best layer was chosen without the uses that it is reported on."
+        ),
+        _best_table(document, say),
+    ]
+    if len(runs) > 1:
+        figures.append(
+            Figure(
+                f"{prefix}senses_runs",
+                best_chart(document, say),
+                say(
+                    "Accuracy at the best layer, with 95 % intervals; dashed: always the most frequent sense. "
+                    "Each chart has its own scale."
+                ),
+                say("Accuracy of every run at its best layer"),
+            )
+        )
+        figures.append(_difference_table(document, say))
+    layers: list[Part] = [
+        Figure(
+            f"{prefix}senses_layers",
+            layers_chart(document, say),
+            say("Accuracy by layer, {what}; bands and bars are 95 % intervals.", what=_what(words, say)),
+            say("Accuracy of the nearest neighbour by layer"),
+        )
+    ]
+    if several:
+        layers.append(
+            Figure(
+                f"{prefix}senses_words",
+                words_chart(document, say),
+                say("The same for every word. Dashed: always the most frequent sense of that word."),
+                say("Accuracy of the nearest neighbour by layer, for every word"),
+            )
+        )
+    layers += [_layer_table(run, say) for run in runs]
+    maps: list[Part] = [
+        say(
+            "Every point is a use of the word; the sentence shows when the pointer rests on it. A representation that "
+            "does not look at the context has one point for all uses."
+        )
+    ]
+    for place, word in enumerate(words):
+        maps.append(
+            Figure(
+                f"{prefix}senses_map_{_slug(word['word'], place)}",
+                map_chart(document, place, say),
+                _map_caption(document, place, say),
+                say("Map of the uses of {word}", word=word["word"]),
+            )
+        )
+    return [
+        Section(say("How well senses are told apart"), figures),
+        Section(say("Layer by layer"), layers),
+        Section(say("Maps of the uses"), maps),
+    ]
+
+
+def _what(words: Sequence[Mapping[str, Any]], say: Speaker) -> str:
+    return say("the mean of {n} words", n=len(words)) if len(words) > 1 else str(words[0]["word"])
+
+
+def _best_table(document: Mapping[str, Any], say: Speaker) -> Table:
+    head = [
+        say("run"),
+        say("word"),
+        say("uses"),
+        say("senses"),
+        say("most frequent sense"),
+        say("nearest neighbour, best layer"),
+        say("over the most frequent"),
+        "p",
+        say("balanced"),
+        say("macro-F1"),
+        say("centroid, best layer"),
+        say("highest layer"),
+    ]
+    rows = []
+    for run in document["runs"]:
+        if len(document["words"]) > 1:
+            rows.append(_mean_row(run, document, say))
+        for word, entry in zip(document["words"], run["words"], strict=True):
+            best = entry["best"]["nearest"]
+            over = best["over_ceiling"]
+            rows.append(
+                [
+                    run["name"],
+                    word["word"],
+                    f"{word['uses']:,}",
+                    str(len(word["senses"])),
+                    shown(word["ceiling"]),
+                    shown(best["accuracy"]),
+                    shown(over, "+"),
+                    p_value(over),
+                    f"{best['balanced_accuracy']['value']:.3f}",
+                    f"{best['macro_f1']['value']:.3f}",
+                    f"{entry['best']['centroid']['accuracy']['value']:.3f}",
+                    highest(best),
+                ]
+            )
+    caption = say(
+        "Most frequent sense: what a representation with one vector a word can reach. Balanced: the mean of the "
+        "senses' own accuracies. Highest layer: chosen on the same uses, so it flatters."
+    )
+    return Table(head, rows, caption, left=(0, 1))
+
+
+def _mean_row(run: Mapping[str, Any], document: Mapping[str, Any], say: Speaker) -> list[str]:
+    best = run["mean"]["best"]
+    over = best["nearest"]["over_ceiling"]
+    uses = sum(word["uses"] for word in document["words"])
+    return [
+        run["name"],
+        say("mean of the words"),
+        f"{uses:,}",
+        "",
+        shown(document["mean"]["ceiling"]),
+        shown(best["nearest"]["accuracy"]),
+        shown(over, "+"),
+        p_value(over),
+        f"{best['nearest']['balanced_accuracy']['value']:.3f}",
+        f"{best['nearest']['macro_f1']['value']:.3f}",
+        f"{best['centroid']['accuracy']['value']:.3f}",
+        highest(best["nearest"]),
+    ]
+
+
+def _difference_table(document: Mapping[str, Any], say: Speaker) -> Table:
+    rows = [
+        [
+            f"{one['first']} - {one['second']}",
+            one["word"] or say("mean of the words"),
+            shown(one, "+"),
+            p_value(one),
+        ]
+        for one in document["differences"]
+    ]
+    caption = say("Differences of nearest-neighbour accuracy at the best layers, paired on the same uses.")
+    return Table([say("runs"), say("word"), say("difference"), "p"], rows, caption, left=(0, 1))
+
+
+def _layer_table(run: Mapping[str, Any], say: Speaker) -> Table:
+    head = [
+        say("layer"),
+        say("nearest neighbour"),
+        say("centroid"),
+        say("balanced"),
+        say("macro-F1"),
+        say("silhouette"),
+    ]
+    rows = [
+        [
+            str(one["layer"]),
+            shown(one["nearest"]["accuracy"]),
+            shown(one["centroid"]["accuracy"]),
+            f"{one['nearest']['balanced_accuracy']['value']:.3f}",
+            f"{one['nearest']['macro_f1']['value']:.3f}",
+            shown(one["silhouette"], "+"),
+        ]
+        for one in run["mean"]["layers"]
+    ]
+    return Table(head, rows, say("{run}: means over the words, by cross-validation.", run=run["name"]))
+
+
+def _map_caption(document: Mapping[str, Any], place: int, say: Speaker) -> str:
+    word = document["words"][place]
+    method = document["runs"][0]["words"][place]["map"]["method"]
+    how = {
+        "pca": say("two principal components"),
+        "umap": "UMAP",
+        "lda": say(
+            "the axes that part the senses best, learned from one half of the uses and drawn with the other"
+        ),
+    }[method]
+    caption = say("{word}: {how}.", word=word["word"], how=how)
+    if len(word["drawn"]) < word["uses"] and method != "lda":
+        caption += " " + say(
+            "{n} of {uses} uses are drawn, chosen by hash.",
+            n=f"{len(word['drawn']):,}",
+            uses=f"{word['uses']:,}",
+        )
+    return caption
+
+
+def _unlabelled(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Section]:
+    from polyseme.report.senses_charts import map_chart
+
+    sections = []
+    for place, word in enumerate(document["words"]):
+        parts: list[Part] = [
+            say(
+                "The uses have no labels: they are clustered by their vectors. The number of groups is a suggestion: "
+                "the one that stands out most from a cloud of one piece with the same spread, or one where none does."
+            ),
+            _suggestion_table(document, place, say),
+            Figure(
+                f"{prefix}senses_map_{_slug(word['word'], place)}",
+                map_chart(document, place, say),
+                _map_caption(document, place, say),
+                say("Map of the uses of {word}", word=word["word"]),
+            ),
+        ]
+        parts += [_group_table(run, run["words"][place], say) for run in document["runs"]]
+        sections.append(Section(word["word"], parts))
+    return sections
+
+
+def _suggestion_table(document: Mapping[str, Any], place: int, say: Speaker) -> Table:
+    rows = []
+    for run in document["runs"]:
+        for one in run["words"][place]["layers"]:
+            rows.append([run["name"], str(one["layer"]), str(one["groups"]), *tabled(one, one["table"])])
+    word = document["words"][place]
+    head = [
+        say("run"),
+        say("layer"),
+        say("groups"),
+        say("silhouette"),
+        say("silhouette of one piece"),
+        "z",
+        say("z to pass"),
+    ]
+    return Table(head, rows, say("{n} uses of {word}", n=f"{word['uses']:,}", word=word["word"]))
+
+
+def _group_table(run: Mapping[str, Any], entry: Mapping[str, Any], say: Speaker) -> Table:
+    rows = [
+        [str(number), f"{group['uses']:,}", ", ".join(group["words"]), "\n".join(contexts(group))]
+        for number, group in enumerate(entry["groups"], 1)
+    ]
+    head = [say("group"), say("uses"), say("words beside it"), say("typical uses")]
+    caption = say("{run}, layer {layer}", run=run["name"], layer=entry["layer"])
+    return Table(head, rows, caption, left=(0, 2, 3))
+
+
+def write_senses(
+    document: Mapping[str, Any], folder: Path, lang: str = "en"
+) -> tuple[list[Path], str | None]:
+    """Write senses.json, senses.html and every chart as .svg and .png.
+
+    Returns the files, and what a person should know of the pictures, if anything.
+    Raises:  StorageError: the disk refuses.  ConfigError: another language than en and zh.
+    """
+    return write_study("senses", document, senses_page(document, lang), folder)
+
+
+def _slug(word: str, place: int) -> str:
+    """A word as part of a file's name."""
+    safe = "".join(c if c.isalnum() else "_" for c in word)[:40].strip("_")
+    return safe or str(place + 1)

@@ -1,0 +1,280 @@
+"""Uses without labels: into how many groups do they fall, and what is typical of each?
+
+    x_i = principal components of the vectors of length one;  k-means for k = 2 … K;  S_k = their mean silhouette
+    z_k = (S_k - mean_b S_k,b) / deviation_b S_k,b,   b = 1 … B draws of N points from one normal distribution with the
+          covariance of x
+    gap_k = S_k - mean_b S_k,b
+
+A silhouette alone cannot say "one": k-means cuts any cloud in two and finds a positive one. So the uses are compared
+with clouds of one piece that are as long and as wide. If max_k z_k is not above 95 % of the draws' own max_k z_k, the
+suggestion is 1; else it is, among the k with z_k above it, the smallest that is no worse than the next one by more than
+the luck of the draws, gap_k ≥ gap_k' - deviation_k'.
+
+The groups are groups of contexts. They are senses where a word's contexts differ more between senses than within them.
+
+Source:  Liu, Hayes, Nobel and Marron (2008) for one normal distribution as the alternative; Tibshirani, Walther and
+Hastie (2001) for the comparison with reference data and the rule of the smallest number; Arthur and Vassilvitskii
+(2007) for the start of k-means.
+Departures: silhouettes (Rousseeuw 1987) of squared distances, which are cosine distances but for the components left
+out, in place of the sum of squares.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from polyseme.core.rng import Random
+from polyseme.text.words import has_cjk, word_spans
+
+__all__ = ["Suggestion", "components", "distinctive", "k_means", "suggest"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+LARGEST = 8
+"""Groups at most."""
+LEAST = 10
+"""Uses below which nothing is suggested."""
+_COMPONENTS = 20
+_DRAWS = 40
+_STARTS = 4
+_ROUNDS = 30
+_PRIOR = 0.5
+_REACH = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Suggestion:
+    """Into how many groups uses fall.
+
+    Args:
+        groups: the suggestion, 1 or more.
+        table: for each number of groups {"groups", "silhouette", "expected", "z"}: the silhouette, that of clouds of
+            one piece, and by how many deviations it is above.
+        threshold: the z that 95 % of clouds of one piece stay below.
+        assigned: the group of each use, 0 = the largest.
+        centres: of the groups, in the coordinates that were clustered.
+        points: these coordinates.
+    Shapes:  assigned: (N,).  centres: (groups, C).  points: (N, C)
+    """
+
+    groups: int
+    table: list[dict[str, Any]]
+    threshold: float | None
+    assigned: IntArray
+    centres: FloatArray
+    points: FloatArray
+
+
+def components(vectors: npt.NDArray[np.floating], most: int) -> tuple[FloatArray, FloatArray]:
+    """Principal components: coordinates, and the share of the variance that each has.
+
+    The sign of an axis is such that its largest coordinate is positive.
+    Shapes:  vectors: (N, D) -> (N, C), (C,), C = min(most, N, D)
+    """
+    x = np.asarray(vectors, np.float64)
+    x = x - x.mean(0)
+    n, d = x.shape
+    if d <= n:
+        values, axes = np.linalg.eigh(x.T @ x)
+        kept = np.argsort(-values, kind="stable")[:most]
+        points = x @ axes[:, kept]
+    else:
+        values, left = np.linalg.eigh(x @ x.T)
+        kept = np.argsort(-values, kind="stable")[:most]
+        points = left[:, kept] * np.sqrt(np.maximum(values[kept], 0.0))
+    values = np.maximum(values, 0.0)
+    total = values.sum()
+    shares = values[kept] / total if total > 1e-9 * n else np.zeros(len(kept))
+    if total <= 1e-9 * n:
+        return np.zeros_like(points), shares
+    columns = np.arange(points.shape[1])
+    points = points * np.where(points[np.abs(points).argmax(0), columns] < 0, -1.0, 1.0)
+    return points, shares
+
+
+def suggest(vectors: npt.NDArray[np.floating], seed: int) -> Suggestion:
+    """Cluster some uses and suggest the number of groups, 1 among the possibilities.
+
+    Args:
+        vectors: of length one.
+        seed: of the starts of k-means and of the draws.
+    Shapes:  vectors: (N, D)
+    """
+    n = len(vectors)
+    points, _ = components(vectors, min(_COMPONENTS, max(2, n // 8)))
+    one = Suggestion(1, [], None, np.zeros(n, np.int64), points.mean(0, keepdims=True), points)
+    spread = points.std(0)
+    if n < LEAST or spread.max(initial=0.0) < 1e-6:
+        return one
+    different = len(np.unique(np.round(points / spread.max(), 4), axis=0))
+    numbers = list(range(2, min(LARGEST, n // 4, different) + 1))
+    if not numbers:
+        return one
+    fits = [k_means(points, k, Random(seed, "clusters of uses"), k) for k in numbers]
+    seen = np.array(
+        [_silhouette(points, assigned, k) for k, (assigned, _) in zip(numbers, fits, strict=True)]
+    )
+    random = Random(seed, "clouds of one piece")
+    expected = np.empty((_DRAWS, len(numbers)))
+    for draw in range(_DRAWS):
+        cloud = _normal(random, draw, points.shape) * spread
+        for place, k in enumerate(numbers):
+            assigned, _ = k_means(cloud, k, random, 1 + draw, k)
+            expected[draw, place] = _silhouette(cloud, assigned, k)
+    middle, deviation = expected.mean(0), np.maximum(expected.std(0, ddof=1), 1e-9)
+    z = (seen - middle) / deviation
+    threshold = float(np.quantile(((expected - middle) / deviation).max(1), 0.95))
+    table = [
+        {"groups": k, "silhouette": float(s), "expected": float(m), "z": float(v)}
+        for k, s, m, v in zip(numbers, seen, middle, z, strict=True)
+    ]
+    if z.max() <= threshold:
+        return Suggestion(1, table, threshold, one.assigned, one.centres, points)
+    passed = np.flatnonzero(z > threshold)
+    gap = seen - middle
+    after = [*passed[1:], passed[-1]]
+    best = next(
+        int(a) for a, b in zip(passed, after, strict=True) if a == b or gap[a] >= gap[b] - deviation[b]
+    )
+    assigned, centres = fits[best]
+    order = np.argsort(-np.bincount(assigned, minlength=numbers[best]), kind="stable")
+    rank = np.argsort(order)
+    return Suggestion(numbers[best], table, threshold, rank[assigned], centres[order], points)
+
+
+def k_means(points: FloatArray, k: int, random: Random, *counters: int) -> tuple[IntArray, FloatArray]:
+    """Lloyd's k-means from several k-means++ starts, the one with the smallest sum of squares.
+
+    Args:
+        random, counters: where the starts are drawn from; the same give the same groups.
+    Shapes:  points: (N, C) -> the group of each (N,), centres (k, C)
+    """
+    squares = np.einsum("nc,nc->n", points, points)
+    best: tuple[float, IntArray, FloatArray] | None = None
+    for start in range(_STARTS):
+        centres = _start(points, squares, k, random.uniform(*counters, start, np.arange(k)))
+        assigned = np.full(len(points), -1, np.int64)
+        for _ in range(_ROUNDS):
+            apart = _distances(points, squares, centres)
+            now = apart.argmin(1)
+            if (now == assigned).all():
+                break
+            assigned = now.astype(np.int64)
+            member = (assigned[:, None] == np.arange(k)).astype(np.float64)
+            count = member.sum(0)
+            centres = (member.T @ points) / np.maximum(count, 1.0)[:, None]
+            if (count == 0).any():  # an empty group takes the point that is furthest from its centre
+                furthest = np.argsort(-apart.min(1), kind="stable")
+                centres[count == 0] = points[furthest[: int((count == 0).sum())]]
+        cost = float(_distances(points, squares, centres).min(1).sum())
+        if best is None or cost < best[0]:
+            best = cost, assigned, centres
+    assert best is not None
+    return best[1], best[2]
+
+
+def _start(points: FloatArray, squares: FloatArray, k: int, luck: FloatArray) -> FloatArray:
+    """The first centres: each the likelier the further (squared) it is from those before."""
+    chosen = [min(len(points) - 1, int(luck[0] * len(points)))]
+    nearest = _distances(points, squares, points[chosen])[:, 0]
+    for number in range(1, k):
+        steps = np.cumsum(np.maximum(nearest, 0.0))
+        place = int(np.searchsorted(steps, luck[number] * steps[-1], side="right"))
+        chosen.append(min(len(points) - 1, place))
+        nearest = np.minimum(nearest, _distances(points, squares, points[chosen[-1:]])[:, 0])
+    return points[chosen]
+
+
+def _distances(points: FloatArray, squares: FloatArray, centres: FloatArray) -> FloatArray:
+    """Squared distances.  Shapes: (N, C), (N,), (k, C) -> (N, k)"""
+    found: FloatArray = squares[:, None] - 2 * points @ centres.T + np.einsum("kc,kc->k", centres, centres)
+    return found
+
+
+def _silhouette(points: FloatArray, assigned: IntArray, k: int) -> float:
+    """The mean silhouette of squared distances, from sums alone.
+
+    mean_j |x - y_j|² = |x|² - 2 x · mean(y) + mean |y|²
+    """
+    squares = np.einsum("nc,nc->n", points, points)
+    member = (assigned[:, None] == np.arange(k)).astype(np.float64)
+    count = member.sum(0)
+    safe = np.maximum(count, 1.0)
+    apart = (
+        squares[:, None] - 2 * points @ ((member.T @ points) / safe[:, None]).T + (squares @ member) / safe
+    )
+    apart[:, count == 0] = np.inf
+    each, own = np.arange(len(points)), count[assigned]
+    a = apart[each, assigned] * own / np.maximum(1.0, own - 1)  # the point itself is no neighbour
+    apart[each, assigned] = np.inf
+    b = apart.min(1)
+    most = np.maximum(a, b)
+    known = (own > 1) & np.isfinite(b) & (most > 0)
+    return float(np.divide(b - a, most, out=np.zeros(len(points)), where=known).mean())
+
+
+def _normal(random: Random, draw: int, shape: tuple[int, ...]) -> FloatArray:
+    """Standard normal numbers by the method of Box and Muller (1958)."""
+    rows, columns = np.arange(shape[0])[:, None], np.arange(shape[1])
+    radius = np.sqrt(-2.0 * np.log1p(-random.uniform(0, draw, rows, columns)))
+    found: FloatArray = radius * np.cos(2 * np.pi * random.uniform(1, draw, rows, columns))
+    return found
+
+
+def distinctive(
+    texts: Sequence[str], places: Sequence[tuple[int, int]], assigned: IntArray, groups: int, top: int = 8
+) -> list[list[str]]:
+    """The words near a use that set each group apart from the others, the most telling first.
+
+        δ_w = log (y_w + α_w) / (n + α - y_w - α_w) of the group - the same of all others;  z_w = δ_w / σ(δ_w)
+
+    with α_w in proportion to how often the word is near any use.
+
+    Args:
+        texts, places: the texts and where the word stands in them.
+        assigned: the group of each.
+        groups: how many.
+        top: words a group at most; only those with z > 1.
+    Source:  Monroe, Colaresi and Quinn (2008), equations 15-23.
+    """
+    counts = [Counter[str]() for _ in range(groups)]
+    for text, place, group in zip(texts, places, assigned, strict=True):
+        counts[int(group)].update(_near(text, place))
+    every = sum(counts, Counter[str]())
+    total = sum(every.values())
+    found = []
+    for one in counts:
+        n, others = sum(one.values()), total - sum(one.values())
+        scores = []
+        for word, y in one.items():
+            prior = _PRIOR * every[word] / max(1, total) * len(every)
+            alpha = _PRIOR * len(every)
+            rest = every[word] - y
+            delta = np.log((y + prior) / (n + alpha - y - prior)) - np.log(
+                (rest + prior) / (others + alpha - rest - prior)
+            )
+            z = delta / np.sqrt(1 / (y + prior) + 1 / (rest + prior))
+            if z > 1.0 and y > 1:
+                scores.append((-float(z), word))
+        found.append([word for _, word in sorted(scores)[:top]])
+    return found
+
+
+def _near(text: str, place: tuple[int, int]) -> set[str]:
+    """The words within some words of a use, itself left out."""
+    start, end = place
+    spans = word_spans(text, "zh" if has_cjk(text) else "en")
+    inside = [i for i, (a, b) in enumerate(spans) if a < end and b > start]
+    if not inside:
+        return set()
+    low, high = max(0, inside[0] - _REACH), inside[-1] + 1 + _REACH
+    near = [*spans[low : inside[0]], *spans[inside[-1] + 1 : high]]
+    form = text[start:end].casefold()
+    return {word for a, b in near if (word := text[a:b].casefold()) != form}

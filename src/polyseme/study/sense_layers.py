@@ -1,0 +1,207 @@
+"""Labelled uses of a word, scored at every layer of a run: cross-validation, a given split, means over words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from polyseme.study.drawn import FIGURES, Drawn, mean
+from polyseme.study.sense_scores import (
+    METHODS,
+    chosen_layers,
+    folds_of,
+    judge,
+    silhouettes,
+    transfer,
+)
+from polyseme.study.sense_words import Word, plain
+from polyseme.study.significance import compare
+from polyseme.tasks.metrics.measure import mean_of
+
+__all__ = ["Layered", "Scored", "ceilings", "differences", "over_words", "score"]
+
+_TESTED = 5_000_000
+"""Uses drawn for one paired test at most; a test has 1,000 to 10,000 rounds."""
+
+
+@dataclass(frozen=True, eq=False)
+class Layered:
+    """The vectors of a word's uses at some layers.
+
+    Args:
+        layers: their numbers.
+        vectors: a layer each, of length one.
+        dots: how many different vectors a layer has where context does not move them; None where it does.
+    Shapes:  vectors: L of (N, D)
+    """
+
+    layers: Sequence[int]
+    vectors: Sequence[npt.NDArray[np.float32]]
+    dots: Sequence[int | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What was found of a word.
+
+    Args:
+        entry: its part of the run's document.
+        curve: figures by layer and method, and the silhouette.
+        best: figures by method with the layer chosen outside each fold.
+        test: the same on the test part by the train part; empty where there is none.
+    """
+
+    entry: dict[str, Any]
+    curve: list[dict[str, dict[str, Drawn]]]
+    best: dict[str, dict[str, Drawn]]
+    test: dict[str, dict[str, Drawn]]
+
+
+def score(word: Word, found: Layered, seed: int) -> Scored:
+    """Nearest neighbours, centroids and silhouettes at every layer, and at the best one, chosen outside each fold."""
+    assert word.draws is not None
+    said = [
+        judge(vectors, word.gold, word.fold, dots == 1)
+        for vectors, dots in zip(found.vectors, found.dots, strict=True)
+    ]
+    layers, curve = [], []
+    for number, vectors, dots, one in zip(found.layers, found.vectors, found.dots, said, strict=True):
+        figures = {method: word.draws.figures(one[method].predicted) for method in METHODS}
+        spread = word.draws.mean(silhouettes(vectors, word.gold))
+        curve.append(figures | {"silhouette": {"silhouette": spread}})
+        layers.append(
+            {"layer": number, "dots": dots}
+            | {method: _documents(figures[method]) for method in METHODS}
+            | {"silhouette": spread.document()}
+        )
+    best: dict[str, dict[str, Drawn]] = {}
+    document: dict[str, Any] = {}
+    for method in METHODS:
+        predicted, places = chosen_layers([one[method] for one in said], word.fold)
+        best[method] = word.draws.figures(predicted)
+        document[method] = _documents(best[method]) | {
+            "layers": {str(found.layers[p]): int((places == p).sum()) for p in sorted(set(places.tolist()))},
+            "over_ceiling": _tested(predicted == word.gold, word.gold == 0, seed),
+            "maximum": _maximum(found.layers, [one[method]["accuracy"] for one in curve]),
+        }
+        if word.by_form is not None:
+            document[method]["over_forms"] = best[method]["accuracy"].over(word.by_form)
+    on_test, test = _on_test(word, found, seed)
+    entry = {"word": word.word, "layers": layers, "best": document, "test": on_test}
+    return Scored(entry, curve, best, test)
+
+
+def _tested(right: Any, baseline: Any, seed: int) -> dict[str, Any]:
+    """The paired difference of a method and of always saying the most frequent sense."""
+    rounds = int(min(10_000, max(1_000, _TESTED // len(right))))
+    found = compare(mean_of("accuracy", right), mean_of("accuracy", baseline), rounds, seed)
+    return {key: None if value != value else value for key, value in found.items()}
+
+
+def _on_test(
+    word: Word, found: Layered, seed: int
+) -> tuple[dict[str, Any] | None, dict[str, dict[str, Drawn]]]:
+    """The given split: what the train part says of the test part, at the layer that is best within the train part."""
+    if word.test is None:
+        return None, {}
+    train, test = word.part("train"), word.part("test")
+    kinds, gold = np.unique(word.gold[train], return_inverse=True)
+    texts = [plain(use.text) for use in word.uses]
+    known = {text for text, own in zip(texts, train, strict=True) if own}
+    fold = folds_of([text for text, own in zip(texts, train, strict=True) if own], gold, 10, seed)
+    layers = list(zip(found.vectors, found.dots, strict=True))
+    within = [judge(vectors[train], gold, fold, dots == 1) for vectors, dots in layers]
+    document: dict[str, Any] = {
+        "train": int(train.sum()),
+        "senses_without_train": len(word.document["senses"]) - len(kinds),
+        "repeated_texts": sum(text in known for text, own in zip(texts, test, strict=True) if own),
+    }
+    test_figures = {}
+    number = int(word.gold.max()) + 1
+    for method in METHODS:
+        place = int(np.argmax([(one[method].predicted == gold).mean() for one in within]))
+        figures = [
+            word.test.figures(
+                transfer(vectors[train], word.gold[train], vectors[test], method, number, dots == 1)
+            )
+            for vectors, dots in layers
+        ]
+        test_figures[method] = figures[place]
+        document[method] = _documents(figures[place]) | {
+            "layer": found.layers[place],
+            "layers": [one["accuracy"].document() for one in figures],
+        }
+    return document, test_figures
+
+
+def _documents(figures: Mapping[str, Drawn]) -> dict[str, Any]:
+    return {name: figure.document() for name, figure in figures.items()}
+
+
+def _maximum(layers: Sequence[int], accuracies: Sequence[Drawn]) -> dict[str, Any]:
+    """The layer with the highest accuracy, chosen on the same uses: it flatters where there are many layers."""
+    place = int(np.argmax([one.value for one in accuracies]))
+    return {"layer": layers[place], "accuracy": accuracies[place].document()}
+
+
+def over_words(words: Sequence[Word], layers: Sequence[int], scored: Sequence[Scored]) -> dict[str, Any]:
+    """Means over words, every word with the same weight; intervals draw uses within each word."""
+    rows, means = [], []
+    for place, number in enumerate(layers):
+        curves = [one.curve[place] for one in scored]
+        figures = {
+            kind: {name: mean([curve[kind][name] for curve in curves]) for name in curves[0][kind]}
+            for kind in (*METHODS, "silhouette")
+        }
+        means.append(figures)
+        rows.append(
+            {"layer": number}
+            | {method: _documents(figures[method]) for method in METHODS}
+            | {"silhouette": figures["silhouette"]["silhouette"].document()}
+        )
+    ceiling = mean([word.ceiling for word in words if word.ceiling is not None])
+    best: dict[str, Any] = {}
+    for method in METHODS:
+        own = {name: mean([one.best[method][name] for one in scored]) for name in FIGURES}
+        best[method] = _documents(own) | {
+            "over_ceiling": own["accuracy"].over(ceiling),
+            "maximum": _maximum(layers, [one[method]["accuracy"] for one in means]),
+        }
+    found: dict[str, Any] = {"layers": rows, "best": best}
+    if all(one.test for one in scored):
+        found["test"] = {
+            method: _documents({name: mean([one.test[method][name] for one in scored]) for name in FIGURES})
+            for method in METHODS
+        }
+    return found
+
+
+def ceilings(words: Sequence[Word]) -> dict[str, Any]:
+    """Means over words of what a static representation can do: one vector a word, or one a form of it."""
+    found = {"ceiling": mean([word.ceiling for word in words if word.ceiling is not None]).document()}
+    if any(word.by_form is not None for word in words):
+        figures = [word.by_form or word.ceiling for word in words]
+        found["by_form"] = mean([one for one in figures if one is not None]).document()
+    return found
+
+
+def differences(
+    names: Sequence[str], scored: Sequence[Sequence[Scored]], words: Sequence[Word]
+) -> list[dict[str, Any]]:
+    """First run - each other one: nearest-neighbour accuracy at the best layer, over words (word "") and by word."""
+    found = []
+    for name, theirs in list(zip(names, scored, strict=True))[1:]:
+        pairs = [
+            (a.best["nearest"]["accuracy"], b.best["nearest"]["accuracy"])
+            for a, b in zip(scored[0], theirs, strict=True)
+        ]
+        between = {"first": names[0], "second": name}
+        whole = mean([a for a, _ in pairs]).over(mean([b for _, b in pairs]))
+        found.append(between | {"word": ""} | whole)
+        for word, (a, b) in zip(words, pairs, strict=True):
+            found.append(between | {"word": word.word} | a.over(b))
+    return found

@@ -1,0 +1,270 @@
+"""Does a representation tell the senses of a word apart? Labelled uses are scored, unlabelled ones clustered.
+
+uses ─► vectors at every layer, one forward pass ─► labelled    nearest neighbour, centroid, silhouette, by layer
+                                                │   unlabelled  number of groups, typical contexts
+                                                └─► map         every use a point on a plane
+
+A static representation has one vector for all uses of a word: it cannot do better than always to say the most frequent
+sense. That is its ceiling, and what the others are measured against. Whether a layer is static is seen in its vectors.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from polyseme.core.reporter import NullReporter, Reporter
+from polyseme.errors import ConfigError, InputError
+from polyseme.infer.encode import Layers
+from polyseme.infer.load import Loaded, load
+from polyseme.study.sense_clusters import Suggestion, distinctive, suggest
+from polyseme.study.sense_layers import Layered, Scored, ceilings, differences, over_words, score
+from polyseme.study.sense_map import MapMethod, check_map, snippet, use_map
+from polyseme.study.sense_words import Word, read_words
+from polyseme.study.uses import dots, unit, use_vectors
+from polyseme.text.labelled.senses import Use
+
+__all__ = ["Senses", "senses"]
+
+RESAMPLES = 1000
+POINTS = 1500
+"""Points of a map at most, and fewer where there are many maps: all of them together have at most `ALL_POINTS`."""
+ALL_POINTS = 20_000
+_FEWEST_POINTS = 150
+_TYPICAL = 5
+
+Run = Loaded | Path | str
+
+
+@dataclass(frozen=True, eq=False)
+class Senses:
+    """What `senses` found.
+
+    Args:
+        labelled: whether the uses have senses.
+        settings: folds, seed, resamples, map, points.
+        words: one each: word, uses, forms, drawn (the uses of the map: before, form, after, sense); labelled also
+            senses, parts, folds, ceiling (always the most frequent sense, Wilson interval) and, where the word has
+            several forms, by_form (the most frequent sense of each form, by cross-validation).
+        runs: one each: run, name, model, reach, static, seconds, words and, labelled, mean.
+        differences: of the first run and each other one, by word and over words (word ""), on the same uses.
+        mean: over words: ceiling, and by_form where there is one.
+        notes: what a person should know.
+        file, problems: where the uses come from and what was wrong there, for who read them from a file.
+    """
+
+    labelled: bool
+    settings: dict[str, Any]
+    words: list[dict[str, Any]]
+    runs: list[dict[str, Any]]
+    differences: list[dict[str, Any]] = field(default_factory=list)
+    mean: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    file: str = ""
+    problems: dict[str, Any] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """Everything, JSON-able; maps can be drawn from it."""
+        return {
+            "file": self.file,
+            "labelled": self.labelled,
+            "settings": self.settings,
+            "words": self.words,
+            "mean": self.mean,
+            "runs": self.runs,
+            "differences": self.differences,
+            "problems": self.problems,
+            "notes": self.notes,
+        }
+
+
+def senses(
+    runs: Run | Sequence[Run],
+    uses: Sequence[Use],
+    *,
+    layers: Layers | None = None,
+    folds: int = 10,
+    map: MapMethod = "pca",
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    reporter: Reporter | None = None,
+) -> Senses:
+    """Measure how well runs tell the senses of words apart, or cluster uses without labels.
+
+    Args:
+        runs: a run or several, in memory or as paths; all are measured on the same uses.
+        uses: what `read_uses` gives: all with a sense, or none.
+        layers: a number, several, or "all"; None = all of labelled uses, the last one of unlabelled ones.
+        folds: of the cross-validation; fewer where there are fewer texts.
+        map: "pca", "umap" where the package umap-learn is installed, or "lda", axes that part the senses; of labelled
+            uses, the layer with the highest nearest-neighbour accuracy is drawn, of unlabelled ones the last that was
+            asked for.
+        resamples: draws of the intervals.
+        seed: of folds, draws and clusters.
+        reporter: told how far it is.
+    Raises:  InputError: no uses, or some with and some without a sense; CorpusError: no word has two senses, or too few
+             uses; ConfigError: no such layer, map or number of folds.  RunError: a path that is no run.
+
+    Example:
+        from polyseme.text.labelled.senses import read_uses
+        found = senses(["runs/bert", "runs/word2vec"], read_uses("bank.tsv"))
+        found.runs[0]["mean"]["best"]["nearest"]["accuracy"]     # {"value", "low", "high", "n"}
+    """
+    reporter = reporter or NullReporter()
+    several: list[Run] = [runs] if isinstance(runs, Loaded | Path | str) else list(runs)
+    labelled = _is_labelled(several, uses)
+    check_map(map, labelled)
+    if folds < 2:
+        raise ConfigError("too few folds", got=folds, expected="at least 2")
+    notes: list[str] = []
+    most = min(POINTS, max(_FEWEST_POINTS, ALL_POINTS // (len(several) * len({use.word for use in uses}))))
+    words = read_words(uses, labelled, folds, resamples, seed, most, map == "lda", notes)
+    asked: Layers = layers if layers is not None else "all" if labelled else -1
+    study = _Study(labelled, asked, map, seed, reporter)
+    found = [study.run(run, words) for run in several]
+    names = _names([run["run"] for run, _ in found])
+    for name, (run, _) in zip(names, found, strict=True):
+        run["name"] = name
+        notes += [f"{name}: {note}" for note in run.pop("notes")]
+    settings = {"folds": folds, "seed": seed, "resamples": resamples, "map": map, "points": most}
+    return Senses(
+        labelled,
+        settings,
+        [word.document for word in words],
+        [run for run, _ in found],
+        differences(names, [scored for _, scored in found], words) if labelled else [],
+        ceilings(words) if labelled else {},
+        notes,
+    )
+
+
+def _is_labelled(runs: Sequence[Run], uses: Sequence[Use]) -> bool:
+    if not runs:
+        raise InputError("no run to look into", fix="name one")
+    if not uses:
+        raise InputError("no uses to look at", expected="what read_uses gives")
+    given = sum(use.sense is not None for use in uses)
+    if 0 < given < len(uses):
+        raise InputError(
+            "some uses have a sense and others none",
+            got=f"{given:,} of {len(uses):,} with one",
+            fix="leave those without one out",
+        )
+    return given > 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Study:
+    """How every run is looked into."""
+
+    labelled: bool
+    layers: Layers
+    map: MapMethod
+    seed: int
+    reporter: Reporter
+
+    def run(self, run: Run, words: Sequence[Word]) -> tuple[dict[str, Any], list[Scored]]:
+        """A run's part of the document, and its figures by word where uses are labelled."""
+        started = time.perf_counter()
+        loaded = run if isinstance(run, Loaded) else load(run)
+        numbers: tuple[int, ...] = ()
+        entries: list[dict[str, Any]] = []
+        scored: list[Scored] = []
+        without = cut = 0
+        for word in words:
+            read = use_vectors(loaded, word.uses, self.layers, self.reporter)
+            without, cut, numbers = without + read.without, cut + read.cut, read.layers
+            found = Layered(
+                numbers,
+                [unit(layer) for layer in read.vectors],
+                [dots(layer, read.tokens) for layer in read.vectors],
+            )
+            self.reporter.stage("comparing uses", len(entries), len(words), word.word)
+            if self.labelled:
+                scored.append(score(word, found, self.seed))
+                entries.append(self._with_map(word, found, scored[-1].entry))
+            else:
+                entries.append(self._cluster(word, found))
+        notes = []
+        if without:
+            notes.append(f"{without:,} uses have no token of their own: their vectors are zeros")
+        if cut:
+            notes.append(f"{cut:,} texts are longer than the model reads: cut to a window around the use")
+        document: dict[str, Any] = {
+            "run": str(loaded.run.path),
+            "name": "",
+            "model": loaded.recipe.architecture,
+            "reach": loaded.encoder.reach,
+            "layers": list(numbers),
+            "static": all(layer["dots"] is not None for entry in entries for layer in entry["layers"]),
+            "seconds": round(time.perf_counter() - started, 3),
+            "words": entries,
+            "notes": notes,
+        }
+        if self.labelled:
+            document["mean"] = over_words(words, numbers, scored)
+        return document, scored
+
+    def _with_map(self, word: Word, found: Layered, entry: dict[str, Any]) -> dict[str, Any]:
+        layer = entry["best"]["nearest"]["maximum"]["layer"]
+        return entry | {"map": self._map(word, found, list(found.layers).index(layer))}
+
+    def _cluster(self, word: Word, found: Layered) -> dict[str, Any]:
+        layers: list[dict[str, Any]] = []
+        last: Suggestion | None = None
+        for number, vectors, kinds in zip(found.layers, found.vectors, found.dots, strict=True):
+            # dots of tokens are no senses: where context moves nothing, there is one group
+            last = suggest(vectors if kinds is None else np.zeros_like(vectors), self.seed)
+            layers.append(
+                {
+                    "layer": number,
+                    "dots": kinds,
+                    "groups": last.groups,
+                    "threshold": last.threshold,
+                    "table": last.table,
+                }
+            )
+        assert last is not None
+        points = self._map(word, found, len(found.layers) - 1)
+        return {
+            "word": word.word,
+            "layers": layers,
+            "layer": found.layers[-1],
+            "groups": self._groups(word, last),
+            "map": points | {"group": last.assigned[word.shown].tolist()},
+        }
+
+    def _groups(self, word: Word, found: Suggestion) -> list[dict[str, Any]]:
+        """Each group: how many uses, those nearest to its centre, and the words that set it apart."""
+        texts = [use.text for use in word.uses]
+        places = [(use.start, use.end) for use in word.uses]
+        words = distinctive(texts, places, found.assigned, found.groups)
+        groups = []
+        for group in range(found.groups):
+            members = np.flatnonzero(found.assigned == group)
+            apart = ((found.points[members] - found.centres[group]) ** 2).sum(1)
+            near: dict[str, dict[str, str]] = {}
+            for i in members[np.argsort(apart, kind="stable")]:
+                near.setdefault(texts[i], {"id": word.uses[i].id, **snippet(word.uses[i])})
+                if len(near) == _TYPICAL:
+                    break
+            groups.append({"uses": len(members), "words": words[group], "typical": list(near.values())})
+        return groups
+
+    def _map(self, word: Word, found: Layered, place: int) -> dict[str, Any]:
+        points = use_map(found.vectors[place], self.map, self.seed, word.gold, word.fold % 2 == 1)
+        for axis in ("x", "y"):
+            points[axis] = [points[axis][i] for i in word.shown]
+        return {"layer": found.layers[place], **points}
+
+
+def _names(paths: Sequence[str]) -> list[str]:
+    """Short names of runs: their folders, or their paths where two folders are called the same."""
+    short = [Path(path).name for path in paths]
+    names = short if len(set(short)) == len(short) else list(paths)
+    return names if len(set(names)) == len(names) else [f"{n} ({i})" for i, n in enumerate(names, 1)]

@@ -1,0 +1,195 @@
+"""Vectors of uses: what every layer makes of one word in its text.
+
+    v_l = mean over the tokens t that overlap [start, end) of h_l,t
+
+One forward pass serves all layers. A text that is longer than the model reads is cut to a window around the use: for a
+model that looks both ways the use stands in its middle, for one that looks to the left at its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from polyseme.core.reporter import NullReporter, Reporter
+from polyseme.infer.batching import by_length
+from polyseme.infer.encode import Layers, layer_numbers
+from polyseme.infer.load import Loaded, words_of
+from polyseme.text.labelled.senses import Use
+
+__all__ = ["UseVectors", "dots", "unit", "use_vectors"]
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+SAME = 1e-4
+"""Two vectors are the same dot if they are no further apart than this share of their length: rounding, not context."""
+_TEXTS = 256
+"""Texts that are tokenized at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class UseVectors:
+    """The vectors of some uses at some layers.
+
+    Args:
+        layers: their numbers; 0 is the embedding layer.
+        vectors: in the order of the uses; zeros where no token overlaps a use.
+        tokens: which uses have the same tokens, as numbers.
+        without: uses that no token overlaps.
+        cut: uses whose text was cut to a window.
+
+    Shapes:  vectors: (L, N, hidden_size) float32.  tokens: (N,)
+    """
+
+    layers: tuple[int, ...]
+    vectors: FloatArray
+    tokens: IntArray
+    without: int
+    cut: int
+
+
+class _Window(NamedTuple):
+    """The tokens around a use that are read, which of them are the use, and whether others were left out."""
+
+    ids: list[int]
+    words: list[str]
+    first: int
+    end: int
+    cut: bool
+
+    @property
+    def spelling(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
+        """The use's tokens; of encoders that read letters, the words that they are, too."""
+        inside = slice(self.first, self.end)
+        return tuple(self.ids[inside]), tuple(self.words[inside])
+
+
+@torch.inference_mode()
+def use_vectors(
+    loaded: Loaded, uses: Sequence[Use], layers: Layers = "all", reporter: Reporter | None = None
+) -> UseVectors:
+    """What every layer of a run makes of every use, by one forward pass.
+
+    Of an encoder with sparse vectors (1-of-N, word classes) only the columns that are not zero everywhere are kept.
+
+    Args:
+        loaded: a run.
+        uses: any number of them; memory is for their vectors and one batch.
+        layers: a number, several, or "all".
+        reporter: told how far it is.
+    Raises:  ConfigError: there is no such layer.
+    """
+    reporter = reporter or NullReporter()
+    numbers = layer_numbers(loaded, layers)
+    windows = _windows(loaded, uses)
+    without = sum(window.first == window.end for window in windows)
+    cut = sum(window.cut for window in windows)
+    kinds: dict[object, int] = {}
+    tokens = np.array([kinds.setdefault(window.spelling, len(kinds)) for window in windows], np.int64)
+    if hasattr(loaded.encoder, "active"):
+        vectors = _sparse(loaded, windows)[None].repeat(len(numbers), 0)
+        return UseVectors(numbers, vectors, tokens, without, cut)
+    room = len(loaded.tokenizer.prefix_ids) + len(loaded.tokenizer.suffix_ids)
+    last = int(loaded.encoder.config.num_hidden_layers)
+    vectors = np.zeros((len(numbers), len(uses), int(loaded.encoder.config.hidden_size)), np.float32)
+    done = 0
+    for some in by_length([max(1, len(window.ids) + room) for window in windows]):
+        batch = loaded.batch([windows[i].ids for i in some], [windows[i].words for i in some])
+        found = loaded.encoder.encode(batch, keep="last" if numbers == (last,) else "all").layers
+        chosen = [windows[i] for i in some]
+        for place, number in enumerate(numbers):
+            hidden = found[number if len(found) > 1 else -1]
+            vectors[place, some] = _means(hidden, chosen, loaded.lead)
+        done += len(some)
+        reporter.stage("reading uses", done, len(uses))
+    return UseVectors(numbers, vectors, tokens, without, cut)
+
+
+def _means(hidden: Tensor, windows: Sequence[_Window], lead: int) -> FloatArray:
+    """The mean of each use's tokens.  Shapes: hidden: (B, T, D) -> (B, D)"""
+    places = [(row, lead + t) for row, window in enumerate(windows) for t in range(window.first, window.end)]
+    sums = torch.zeros(len(windows), hidden.size(-1))
+    if places:
+        rows, columns = torch.tensor(places).T
+        sums.index_add_(0, rows, hidden[rows, columns].float())
+    count = torch.tensor([max(1, window.end - window.first) for window in windows])
+    means: FloatArray = (sums / count[:, None]).numpy()
+    return means
+
+
+def _sparse(loaded: Loaded, windows: Sequence[_Window]) -> FloatArray:
+    """The means of sparse vectors, without the columns that are zero everywhere.  Shapes: -> (N, some columns)"""
+    lengths = [window.end - window.first for window in windows]
+    ids = [i for window in windows for i in window.ids[window.first : window.end]]
+    use = np.repeat(np.arange(len(windows)), lengths)
+    token, column = (part.numpy() for part in loaded.encoder.active(torch.tensor(ids, dtype=torch.long)))
+    _, place = np.unique(column, return_inverse=True)
+    vectors = np.zeros((len(windows), max(1, int(place.max(initial=-1)) + 1)), np.float32)
+    np.add.at(vectors, (use[token], place), 1.0)
+    vectors /= np.maximum(1, lengths)[:, None].astype(np.float32)
+    return vectors
+
+
+def _windows(loaded: Loaded, uses: Sequence[Use]) -> list[_Window]:
+    windows = []
+    for start in range(0, len(uses), _TEXTS):
+        some = uses[start : start + _TEXTS]
+        for use, tokens in zip(some, loaded.tokenizer.encode_batch([u.text for u in some]), strict=True):
+            windows.append(_window(loaded, use, tokens))
+    return windows
+
+
+def _window(loaded: Loaded, use: Use, tokens: Any) -> _Window:
+    inside = [i for i, (a, b) in enumerate(tokens.offsets) if a < use.end and b > use.start]
+    first, end = (inside[0], inside[-1] + 1) if inside else (0, 0)
+    n, room = len(tokens.ids), loaded.room
+    end = min(end, first + room)
+    low = 0
+    if n > room:
+        if loaded.encoder.reach == "left":
+            low = max(0, end - room)
+        else:
+            low = min(max(0, (first + end - room) // 2), n - room)
+    words = []
+    if getattr(loaded.encoder, "open_vocabulary", False):
+        words = words_of(use.text, tokens)[low : low + room]
+    return _Window(tokens.ids[low : low + room], words, first - low, end - low, n > room)
+
+
+def unit(vectors: npt.NDArray[np.floating]) -> FloatArray:
+    """The vectors with length one; a vector of zeros stays.  Shapes: (N, D) -> (N, D)"""
+    norm = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
+    scaled: FloatArray = (vectors / np.maximum(norm, 1e-30)[:, None]).astype(np.float32)
+    return scaled
+
+
+def dots(vectors: FloatArray, tokens: IntArray) -> int | None:
+    """How many different vectors some uses have, if the vector depends on nothing but the use's own tokens.
+
+    A static representation has one dot for each way a word is written and tokenized (bank, Bank, 苹果 in 苹果公司),
+    whatever stands around it. None: context moves the vectors, or no two uses have the same tokens, so that nothing can
+    be told.
+
+    Shapes:  vectors: (N, D).  tokens: (N,) which uses have the same, 0 …
+    """
+    _, first, kind = np.unique(tokens, return_index=True, return_inverse=True)
+    if not _same(vectors, vectors[first][kind]).all() or (len(first) == len(tokens) and len(tokens) > 1):
+        return 1 if len(vectors) and _same(vectors, vectors[:1]).all() else None
+    kinds: list[FloatArray] = []
+    for vector in vectors[first]:
+        if not any(_same(vector[None], one[None])[0] for one in kinds):
+            kinds.append(vector)
+    return len(kinds)
+
+
+def _same(a: FloatArray, b: FloatArray) -> npt.NDArray[np.bool_]:
+    """Which rows are the same dot."""
+    apart = np.linalg.norm(a - b, axis=1)
+    return np.asarray(apart <= SAME * np.linalg.norm(b, axis=1) + 1e-12)

@@ -1,0 +1,402 @@
+"""Uses of words in texts, with the senses that people gave them or without.
+
+a folder        of one word in the form of CoarseWSD-20, or of several such folders: train.data.txt (and test.data.txt)
+                with "target index TAB sentence of tokens" a line, train.gold.txt with a sense's number a line,
+                classes_map.txt with their names in JSON; the index counts tokens between white space from 0
+.tsv .csv       a header with text and, where there are labels, sense; and start, end (characters of the text) or word;
+.jsonl .json    objects with these keys. Optional: id, part (train or test)
+other text      as a corpus for pretraining is given: files, folders, python-docs. Unlabelled: every occurrence of the
+                words that are asked for, in its sentence and those beside it
+
+A word of a table without start and end is searched as a whole word, upper and lower case alike; of several places the
+first is taken and the row counted. Words with Chinese characters are found anywhere, a single character only where the
+segmenter leaves it a word of its own: 水 in 河里的水很深, not in 水平 or 喝水.
+
+Source:  Loureiro, Rezaee, Pilehvar and Camacho-Collados (2021) for the folders.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from polyseme.errors import ConfigError, CorpusError
+from polyseme.text.clean import DirtReport
+from polyseme.text.corpus import Corpus, TextConfig
+from polyseme.text.labelled.opening import (
+    checked_columns,
+    numbered_lines,
+    read_whole,
+    scrub,
+    sound,
+    suffix_of,
+)
+from polyseme.text.labelled.records import Problems
+from polyseme.text.labelled.rows import Form, Row, delimited_rows, json_rows
+from polyseme.text.sentences import sentence_spans
+from polyseme.text.words import has_cjk, word_spans
+
+__all__ = ["Use", "occurrences", "read_uses"]
+
+CONTEXT = 500
+"""Characters of context that a use in running text gets where its own sentence is shorter."""
+LONGEST = 2000
+"""Characters of a sentence in running text that are kept at most, around the use."""
+
+_TABLES, _OBJECTS = (".tsv", ".csv"), (".jsonl", ".ndjson", ".json")
+_TOKEN = re.compile(r"\S+")
+_FORM = Form(
+    (tuple({"text": name} for name in ("text", "sentence", "context", "example", "content")),),
+    (
+        tuple({"sense": name} for name in ("sense", "label", "gloss", "meaning")),
+        tuple({"start": a, "end": b} for a, b in (("start", "end"), ("begin", "end"))),
+        tuple({"word": name} for name in ("word", "target", "lemma")),
+        ({"id": "id"},),
+        ({"part": "part"}, {"part": "split"}),
+    ),
+)
+_PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One occurrence of a word in a text.
+
+    Args:
+        id: the file's own, or where it was found.
+        text: the text around it.
+        start, end: its place, in characters of the text.
+        sense: what people say it means here; None = unlabelled.
+        word: the word whose senses are looked at; the form in the text may be another (banks).
+        part: "train", "test" or "".
+    """
+
+    id: str
+    text: str
+    start: int
+    end: int
+    sense: str | None = None
+    word: str = ""
+    part: str = ""
+
+    @property
+    def form(self) -> str:
+        """The word as it is written here."""
+        return self.text[self.start : self.end]
+
+
+def read_uses(
+    path: Path | str,
+    words: Sequence[str] = (),
+    *,
+    columns: Mapping[str, str] | None = None,
+    limit: int | None = None,
+    encoding: str = "auto",
+    problems: Problems | None = None,
+) -> list[Use]:
+    r"""Read the uses of words from a folder, a table or running text; see the head of this file.
+
+    Args:
+        path: the file or folder.
+        words: whose uses are wanted; none = of all words that the file speaks of. Running text needs one.
+        columns: our names of a table's columns to the file's: {"text": "sentence", "sense": "gloss"}.
+        limit: at most so many uses of each word, drawn by a hash of text and place.
+        encoding: a name, or "auto" to detect it.
+        problems: receives what was found wrong; such rows are left out.
+
+    Raises:  CorpusError: there is no such file, it has not the form that is described above, or a word is nowhere in
+             it; ConfigError: running text and no word, or columns that are not there.
+    Example:
+        >>> import pathlib, tempfile
+        >>> file = pathlib.Path(tempfile.mkdtemp(), "bank.tsv")
+        >>> _ = file.write_text("text\tword\tsense\nthe bank of the Rhine\tbank\triver\n")
+        >>> [(use.form, use.start, use.sense) for use in read_uses(file)]
+        [('bank', 4, 'river')]
+    """
+    problems = Problems() if problems is None else problems
+    path, suffix = Path(path), suffix_of(path)
+    if path.is_dir() and (folders := _word_folders(path)):
+        found = _from_folders(path, folders, words, encoding, problems)
+    elif suffix in _TABLES or suffix in _OBJECTS:
+        found = _from_table(path, suffix, words, columns, encoding, problems)
+    else:
+        found = _from_text(path, words, encoding)
+    wanted = {word.casefold() for word in words}
+    kept = [use for use in found if not wanted or use.word.casefold() in wanted]
+    missing = [word for word in words if all(use.word.casefold() != word.casefold() for use in kept)]
+    if missing or not kept:
+        known = sorted({use.word for use in found})
+        raise CorpusError(
+            f"no use of {missing[0]!r}" if missing else "no use of any word",
+            got=f"uses of {', '.join(known[:12])}" if known else None,
+            where=path,
+            fix="another --word; whole words are searched, upper and lower case alike" if missing else None,
+        )
+    return _drawn(kept, limit)
+
+
+def occurrences(text: str, word: str) -> list[tuple[int, int]]:
+    """Places of a word in a text: whole words, upper and lower case alike; Chinese words as the head of this file says.
+
+    Example:
+        >>> occurrences("Bank by bank, no banker", "bank"), occurrences("河里的水很深，水平高", "水")
+        ([(0, 4), (8, 12)], [(3, 4)])
+    """
+    if not has_cjk(word):
+        pattern = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)
+        return [match.span() for match in pattern.finditer(text)]
+    places = [match.span() for match in re.finditer(re.escape(word), text)]
+    if len(word) > 1 or not places:
+        return places
+    alone = set(word_spans(text, "zh"))
+    return [place for place in places if place in alone]
+
+
+def _drawn(uses: Sequence[Use], limit: int | None) -> list[Use]:
+    """At most so many uses of each word: those with the lowest hashes, in the order of the file."""
+    if limit is None:
+        return list(uses)
+    words: dict[str, list[tuple[bytes, int]]] = {}
+    for number, use in enumerate(uses):
+        key = hashlib.blake2b(f"{use.start} {use.text}".encode("utf-8", "surrogatepass"), digest_size=8)
+        words.setdefault(use.word, []).append((key.digest(), number))
+    kept = sorted(number for keys in words.values() for _, number in sorted(keys)[:limit])
+    return [uses[number] for number in kept]
+
+
+def _word_folders(path: Path) -> list[Path]:
+    """The folders of words that a folder is or holds; none where it is something else."""
+    if any((path / f"{part}.data.txt").is_file() for part in ("train", "test")):
+        return [path]
+    inside = sorted(folder for folder in path.iterdir() if folder.is_dir())
+    return [f for f in inside if any((f / f"{part}.data.txt").is_file() for part in ("train", "test"))]
+
+
+def _from_folders(
+    path: Path, folders: Sequence[Path], words: Sequence[str], encoding: str, problems: Problems
+) -> list[Use]:
+    wanted = {word.casefold() for word in words}
+    some = [folder for folder in folders if not wanted or _word_of(folder).casefold() in wanted]
+    if not some:
+        raise CorpusError(
+            f"no folder of the word {words[0]!r}",
+            got=", ".join(_word_of(folder) for folder in folders),
+            where=path,
+            fix=f"--word {_word_of(folders[0])}",
+        )
+    return [use for folder in some for use in _from_folder(folder, encoding, problems)]
+
+
+def _word_of(folder: Path) -> str:
+    return folder.resolve().name
+
+
+def _from_folder(folder: Path, encoding: str, problems: Problems) -> Iterator[Use]:
+    word = _word_of(folder)
+    names = _sense_names(folder / "classes_map.txt", word, encoding, problems)
+    for part in ("train", "test"):
+        data, gold = folder / f"{part}.data.txt", folder / f"{part}.gold.txt"
+        if not data.is_file():
+            continue
+        lines = [one for one in numbered_lines(data, encoding, problems) if one[1]]
+        numbers = [one for one in numbered_lines(gold, encoding, problems) if one[1]]
+        if len(lines) != len(numbers):
+            raise CorpusError(
+                "sentences and senses do not go together",
+                got=f"{len(lines):,} sentences and {len(numbers):,} senses",
+                where=f"{data} and {gold.name}",
+            )
+        for (at, line), (gold_at, number) in zip(lines, numbers, strict=True):
+            index, tab, text = line.partition("\t")
+            places = [match.span() for match in _TOKEN.finditer(text)]
+            if not (tab and index.strip().isdecimal() and int(index) < len(places)):
+                raise CorpusError(
+                    "not a target and a sentence",
+                    got=line[:80],
+                    expected="the index of a token, from 0, a tab, and tokens with spaces between",
+                    where=f"{data}:{at}",
+                )
+            if number.strip() not in names:
+                raise CorpusError(
+                    "a sense without a name",
+                    got=number[:80],
+                    expected=", ".join(names),
+                    where=f"{gold}:{gold_at}",
+                )
+            start, end = places[int(index)]
+            id, sense = f"{word} {part} {at}", names[number.strip()]
+            yield Use(id, scrub(text, problems, f"{data}:{at}"), start, end, sense, word, part)
+
+
+def _sense_names(file: Path, word: str, encoding: str, problems: Problems) -> dict[str, str]:
+    """The names of senses by number; what they all begin with, the word itself, is left out."""
+    try:
+        names = json.loads(read_whole(file, encoding, problems))
+    except (ValueError, RecursionError) as error:
+        raise CorpusError("broken JSON", got=str(error), where=file) from None
+    if not isinstance(names, dict) or not names or not all(isinstance(v, str) for v in names.values()):
+        raise CorpusError("not a map of senses", expected='{"0": "bank_river", "1": …}', where=file)
+    short = {key: name.removeprefix(f"{word}_").replace("_", " ") for key, name in names.items()}
+    return short if len(set(short.values())) == len(names) else dict(names)
+
+
+def _from_table(
+    path: Path,
+    suffix: str,
+    words: Sequence[str],
+    columns: Mapping[str, str] | None,
+    encoding: str,
+    problems: Problems,
+) -> list[Use]:
+    columns = checked_columns(columns, _FORM.known)
+    lines = numbered_lines(path, encoding, problems)
+    if suffix in _OBJECTS:
+        rows = list(json_rows(lines, path, _FORM, columns, problems))
+    else:
+        rows = list(delimited_rows(lines, path, suffix, _FORM, columns, problems))
+    there = {name for row in rows if row.values for name in row.values}
+    if "sense" in there and not (there & {"start", "word"}) and len(words) != 1:
+        raise ConfigError(
+            "no column says where the word is in its text",
+            got="columns " + ", ".join(sorted(there)),
+            expected="start and end (characters), or word",
+            where=path,
+            fix="--columns word=NAME, or --word WORD where all rows are about one word",
+        )
+    if not (there & {"sense", "start", "word"}) and there and not words:
+        raise _no_word(path)
+    found = (_row_uses(row, words, "sense" in there, problems) for row in rows)
+    expected = "rows with text" + (", sense" if "sense" in there else "") + " and start, end or word"
+    return [use for uses in sound(found, path, problems, expected) for use in uses]
+
+
+def _row_uses(row: Row, words: Sequence[str], labelled: bool, problems: Problems) -> list[Use] | None:
+    """The use of a row, or, without labels and a place, those of the words; None, counted, for a bad row."""
+    values, where = row.values, row.where
+    if values is None:
+        return None
+    text = values.get("text")
+    if not isinstance(text, str) or not text or text.isspace():
+        problems.add("empty_text" if isinstance(text, str) else "missing_field", where, "text")
+        return None
+    text = scrub(text, problems, where)
+    id = str(values.get("id") or where)
+    part = _PARTS.get(str(values.get("part") or "").strip().lower(), "")
+    word = _word(values, words)
+    sense = None
+    if labelled:
+        sense = _sense(values.get("sense"))
+        if sense is None:
+            problems.add("missing_label", where)
+            return None
+    if values.get("start") not in (None, "") or values.get("end") not in (None, ""):
+        place = _place(values, text, where, problems)
+        if place is None:
+            return None
+        start, end = place
+        return [Use(id, text, start, end, sense, word or text[start:end].casefold(), part)]
+    if word:
+        places = occurrences(text, word)
+        if not places:
+            if not labelled and "word" not in values:
+                return []
+            problems.add("lost_word", where, word)
+            return None
+        if labelled or "word" in values:
+            if len(places) > 1:
+                problems.add("ambiguous_word", where, word)
+            return [Use(id, text, *places[0], sense, word, part)]
+    if labelled or not words:
+        problems.add("missing_field", where, "start and end, or word")
+        return None
+    return [
+        replace(use, part=part)
+        for one in words
+        for use in _in_text(text, one, id, "zh" if has_cjk(one) else "en")
+    ]
+
+
+def _word(values: Mapping[str, Any], words: Sequence[str]) -> str:
+    """The word that a row is about; "" where it does not say."""
+    word = values.get("word")
+    if isinstance(word, str) and word.strip():
+        return word.strip()
+    return words[0] if len(words) == 1 else ""
+
+
+def _sense(value: Any) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    return str(value).strip() or None
+
+
+def _place(values: Mapping[str, Any], text: str, where: str, problems: Problems) -> tuple[int, int] | None:
+    """Start and end of a row; None, counted, where they are no place in its text."""
+    try:
+        start, end = (int(str(values.get(name)).strip()) for name in ("start", "end"))
+    except ValueError:
+        problems.add("bad_offsets", where, f"{values.get('start')} {values.get('end')}")
+        return None
+    if not 0 <= start <= end <= len(text):
+        problems.add("span_outside", where, f"{start} … {end}")
+        return None
+    if not text[start:end].strip():
+        problems.add("empty_span", where, f"{start} … {end}")
+        return None
+    return start, end
+
+
+def _no_word(path: Path) -> ConfigError:
+    return ConfigError(
+        "no word is named whose uses to look for",
+        where=path,
+        fix="--word WORD, repeatable, with unlabelled text",
+    )
+
+
+def _from_text(path: Path, words: Sequence[str], encoding: str) -> list[Use]:
+    """Every occurrence in running text; a context that stands there twice is taken once."""
+    if not words:
+        raise _no_word(path)
+    corpus = Corpus([str(path)], TextConfig.of({"encoding": encoding}, "--encoding"))
+    language = corpus.language()
+    found: dict[tuple[str, str, int], Use] = {}
+    for document in corpus.documents(DirtReport()):
+        for word in words:
+            for use in _in_text(document.text, word, f"{document.source} {document.index + 1}", language):
+                found.setdefault((word, use.text, use.start), use)
+    return sorted(found.values(), key=lambda use: words.index(use.word))
+
+
+def _in_text(text: str, word: str, source: str, language: str) -> Iterator[Use]:
+    """The uses of a word in a text: each in its sentence and, where that is short, in those beside it."""
+    places = occurrences(text, word)
+    if not places:
+        return
+    spans = sentence_spans(text, language)
+    at = 0
+    for start, end in places:
+        while at + 1 < len(spans) and spans[at + 1][0] <= start:
+            at += 1
+        low, high = _context(spans, at, start, end)
+        context = text[low:high].replace("\n", " ")
+        yield Use(f"{source}: {start}", context, start - low, end - low, None, word)
+
+
+def _context(spans: Sequence[tuple[int, int]], at: int, start: int, end: int) -> tuple[int, int]:
+    """Where a use's context begins and ends: sentences are added before and behind while there is room."""
+    low, high = (min(spans[at][0], start), max(spans[at][1], end)) if spans else (start, end)
+    first = last = at
+    while True:
+        grown = False
+        if first > 0 and high - spans[first - 1][0] <= CONTEXT:
+            first, low, grown = first - 1, spans[first - 1][0], True
+        if last + 1 < len(spans) and spans[last + 1][1] - low <= CONTEXT:
+            last, high, grown = last + 1, spans[last + 1][1], True
+        if not grown:
+            return max(low, start - LONGEST // 2), min(high, end + LONGEST // 2)

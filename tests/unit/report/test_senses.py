@@ -1,0 +1,96 @@
+"""The pages of senses, drawn in both languages from the document alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polyseme.report.language import speaker
+from polyseme.report.page import Figure, Table
+from polyseme.report.senses import senses_page, senses_sections, senses_text
+from polyseme.report.senses_chinese import CHINESE
+from polyseme.study.senses import senses
+from polyseme.text.labelled.senses import Use
+from polyseme.text.words import has_cjk
+from vector_runs import random_run
+
+
+def uses(word: str, labelled: bool, n: int = 24) -> list[Use]:
+    found = []
+    for i in range(n):
+        text = f"{i} the {word} sat on the mat" if i % 3 else f"{i} the old dog sees the {word}"
+        sense = "<mat>" if i % 3 else "狗"
+        start = text.index(word)
+        found.append(Use(f"{word} {i}", text, start, start + len(word), sense if labelled else None, word))
+    return found
+
+
+@pytest.fixture(scope="module", params=["labelled", "one word", "unlabelled"])
+def document(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("runs")
+    labelled = request.param != "unlabelled"
+    runs = [random_run(folder, "bert")]
+    if request.param != "one word":
+        runs.append(random_run(folder, "word2vec"))
+    some = uses("cat", labelled) + (uses("small", labelled) if request.param == "labelled" else [])
+    how: Any = "lda" if request.param == "one word" else "pca"
+    found: dict[str, Any] = json.loads(
+        json.dumps(senses(runs, some, map=how, resamples=100).document(), allow_nan=False)
+    )
+    return found
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_every_part_is_drawn_in_both_languages(document: dict[str, Any], lang: str) -> None:
+    sections = senses_sections(document, speaker(lang, CHINESE), "first_")
+    figures = [part for section in sections for part in section.parts if isinstance(part, Figure)]
+    names = [figure.name for figure in figures]
+    assert len(set(names)) == len(names) >= 1
+    assert all(name.startswith("first_senses_") for name in names)
+    assert all(figure.chart.to_dict()["config"] for figure in figures)
+    tables = [part for section in sections for part in section.parts if isinstance(part, Table)]
+    assert all(len(row) == len(table.head) for table in tables for row in table.rows)
+    if lang == "zh":
+        assert all(has_cjk(section.title) for section in sections if document["labelled"])
+    html = senses_page({**document, "file": "a/bank.tsv"}, lang).html()
+    assert "<mat>" not in html
+
+
+def test_the_text_for_a_terminal_names_every_run_and_word(document: dict[str, Any]) -> None:
+    text = senses_text(document)
+    for run in document["runs"]:
+        assert run["name"] in text
+    for word in document["words"]:
+        assert word["word"] in text
+
+
+def test_a_map_holds_every_use_with_its_sentence(document: dict[str, Any]) -> None:
+    sections = senses_sections(document, speaker("en", {}), "")
+    figure = next(
+        part
+        for s in sections
+        for part in s.parts
+        if isinstance(part, Figure) and part.name == "senses_map_cat"
+    )
+    drawn = json.dumps(figure.chart.to_dict(), ensure_ascii=False)
+    assert "【cat】 sat on the mat" in drawn
+    assert len(document["words"][0]["drawn"]) == len(document["runs"][0]["words"][0]["map"]["x"])
+
+
+def test_words_of_both_languages_name_the_same_values() -> None:
+    for english, chinese in CHINESE.items():
+        assert set(re.findall(r"\{\w+\}", english)) == set(re.findall(r"\{\w+\}", chinese))
+
+
+def test_pictures_are_written(document: dict[str, Any], tmp_path: Path) -> None:
+    from polyseme.report.senses import write_senses
+
+    if document["labelled"] and len(document["words"]) > 1:
+        pytest.skip("two documents are enough")
+    wrote, _ = write_senses({**document, "file": "bank.tsv"}, tmp_path / "out", "zh")
+    assert {path.suffix for path in wrote} == {".json", ".html", ".svg", ".png"}
+    assert json.loads((tmp_path / "out" / "senses.json").read_text("utf-8"))["words"] == document["words"]

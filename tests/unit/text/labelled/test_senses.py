@@ -1,0 +1,169 @@
+"""Uses of words from folders, tables and running text; what is wrong is counted or refused, with its place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from polyseme.errors import ConfigError, CorpusError
+from polyseme.text.labelled.records import Problems
+from polyseme.text.labelled.senses import Use, occurrences, read_uses
+
+
+def word_folder(folder: Path, word: str, train: str, gold: str, names: dict[str, str]) -> Path:
+    place = folder / word
+    place.mkdir(parents=True)
+    (place / "train.data.txt").write_bytes(train.encode())
+    (place / "train.gold.txt").write_bytes(gold.encode())
+    (place / "classes_map.txt").write_text(json.dumps(names))
+    return place
+
+
+NAMES = {"0": "bank_bank", "1": "bank_bank_(geography)"}
+
+
+def test_a_folder_of_one_word(tmp_path: Path) -> None:
+    folder = word_folder(
+        tmp_path, "bank", "1\tthe bank lends .\n3\ton  the river bank\n", "0\r\n1\r\n", NAMES
+    )
+    (folder / "test.data.txt").write_text("0\tbank notes")
+    (folder / "test.gold.txt").write_text("0")
+    assert read_uses(folder) == [
+        Use("bank train 1", "the bank lends .", 4, 8, "bank", "bank", "train"),
+        Use("bank train 2", "on  the river bank", 14, 18, "bank (geography)", "bank", "train"),
+        Use("bank test 1", "bank notes", 0, 4, "bank", "bank", "test"),
+    ]
+
+
+def test_a_folder_of_words_and_some_of_them(tmp_path: Path) -> None:
+    word_folder(tmp_path, "bank", "0\tbank\n", "0\n", NAMES)
+    word_folder(tmp_path, "bow", "1\ta bow\n", "0\n", {"0": "bow_ship"})
+    (tmp_path / "SOURCE.txt").write_text("where it is from")
+    assert [use.word for use in read_uses(tmp_path)] == ["bank", "bow"]
+    assert [use.sense for use in read_uses(tmp_path, ["BOW"])] == ["ship"]
+    with pytest.raises(CorpusError, match="no folder of the word 'chair'"):
+        read_uses(tmp_path, ["chair"])
+    with pytest.raises(CorpusError, match="no use of 'chair'"):
+        read_uses(tmp_path, ["bow", "chair"])
+
+
+@pytest.mark.parametrize(
+    ("train", "gold", "message"),
+    [
+        ("9\tthe bank\n", "0\n", "train.data.txt:1"),
+        ("1\tthe bank\nx\tthe bank\n", "0\n0\n", "train.data.txt:2"),
+        ("1 the bank\n", "0\n", "train.data.txt:1"),
+        ("1\tthe bank\n", "7\n", "train.gold.txt:1"),
+        ("1\tthe bank\n0\tbank\n", "0\n", "2 sentences and 1 senses"),
+    ],
+)
+def test_a_broken_folder_is_refused_with_the_place(
+    tmp_path: Path, train: str, gold: str, message: str
+) -> None:
+    folder = word_folder(tmp_path, "bank", train, gold, NAMES)
+    with pytest.raises(CorpusError) as caught:
+        read_uses(folder)
+    assert message in str(caught.value)
+
+
+def test_a_table_with_places(tmp_path: Path) -> None:
+    file = tmp_path / "a.tsv"
+    file.write_text("text\tsense\tstart\tend\tpart\nthe Bank\tmoney\t4\t8\ttrain\nbanks\triver\t0\t5\ttest\n")
+    assert [(u.form, u.word, u.sense, u.part) for u in read_uses(file)] == [
+        ("Bank", "bank", "money", "train"),
+        ("banks", "banks", "river", "test"),
+    ]
+    assert {u.word for u in read_uses(file, ["bank"])} == {"bank"}
+
+
+def test_a_table_with_words_takes_the_first_place_and_counts_the_others(tmp_path: Path) -> None:
+    rows = [
+        {"sentence": "a banker at the bank", "target": "bank", "gloss": "money"},
+        {"sentence": "Bank after bank", "target": "bank", "gloss": "money"},
+        {"sentence": "no such word", "target": "bank", "gloss": "money"},
+        {"sentence": "the bank", "target": "bank", "gloss": None},
+        {"sentence": "the bank", "target": "bank", "gloss": 3},
+    ]
+    file = tmp_path / "a.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    problems = Problems()
+    uses = read_uses(file, problems=problems)
+    assert [(u.start, u.sense) for u in uses] == [(16, "money"), (0, "money"), (4, "3")]
+    assert problems.counts == {"ambiguous_word": 1, "lost_word": 1, "missing_label": 1}
+    assert any("a.jsonl:2" in line for line in problems.summary())
+
+
+def test_bad_places_are_counted(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    good = "the bank,s,4,8\n" * 4
+    file.write_text("text,sense,start,end\n" + good + "the bank,s,4,9\nthe bank,s,x,8\nthe bank,s,3,4\n")
+    problems = Problems()
+    assert len(read_uses(file, problems=problems)) == 4
+    assert problems.counts == {"bad_offsets": 1, "empty_span": 1, "span_outside": 1}
+
+
+def test_a_table_that_does_not_say_where_the_word_is(tmp_path: Path) -> None:
+    file = tmp_path / "a.tsv"
+    file.write_text("text\tsense\nthe bank\tmoney\n")
+    with pytest.raises(ConfigError, match="where the word is"):
+        read_uses(file)
+    assert [use.start for use in read_uses(file, ["bank"])] == [4]
+    with pytest.raises(ConfigError, match="no column 'meaning'"):
+        read_uses(file, ["bank"], columns={"sense": "meaning"})
+
+
+def test_a_table_without_senses_gives_every_occurrence(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"text": "a bank and a bank"}\n{"text": "nothing"}\n')
+    uses = read_uses(file, ["bank"])
+    assert [(use.start, use.sense, use.word) for use in uses] == [(2, None, "bank"), (13, None, "bank")]
+    with pytest.raises(ConfigError, match="no word is named"):
+        read_uses(file)
+
+
+def test_running_text_gives_sentences_around_the_word(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    long = "This sentence only fills the page and says nothing of interest to anybody at all. " * 20
+    file.write_text(f"{long}\nHe sat on the\nbank of the river. Banks are closed. {long}")
+    (use,) = read_uses(file, ["bank"])
+    assert use.form == "bank"
+    assert "He sat on the bank of the river. Banks are closed." in use.text
+    assert len(use.text) <= 500
+    with pytest.raises(CorpusError, match="no use of 'shore'"):
+        read_uses(file, ["shore"])
+    with pytest.raises(ConfigError, match="no word is named"):
+        read_uses(file)
+
+
+def test_repeated_contexts_of_running_text_are_one(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.txt").write_text("The bank is closed.")
+    assert len(read_uses(tmp_path, ["bank"])) == 1
+
+
+def test_chinese_words_are_found_in_words_but_characters_only_alone(tmp_path: Path) -> None:
+    assert occurrences("苹果公司卖苹果。", "苹果") == [(0, 2), (5, 7)]
+    assert occurrences("河里的水很深，水平很高", "水") == [(3, 4)]
+    file = tmp_path / "a.txt"
+    file.write_text("我吃了一个苹果。苹果发布了新的手机。\n" * 2, "utf-8")
+    assert [use.form for use in read_uses(file, ["苹果"])] == ["苹果"] * 4
+
+
+def test_a_limit_draws_the_same_uses_whatever_their_order(tmp_path: Path) -> None:
+    lines = [f"number {i} bank\tbank\t{i % 2}\n" for i in range(30)]
+    (tmp_path / "a.tsv").write_text("text\tword\tsense\n" + "".join(lines))
+    (tmp_path / "b.tsv").write_text("text\tword\tsense\n" + "".join(reversed(lines)))
+    first, second = (read_uses(tmp_path / name, limit=7) for name in ("a.tsv", "b.tsv"))
+    assert len(first) == 7
+    assert {use.text for use in first} == {use.text for use in second}
+    assert [int(use.text.split()[1]) for use in first] == sorted(int(use.text.split()[1]) for use in first)
+
+
+def test_coarsewsd_is_read_as_its_readme_says(shared_data: Path) -> None:
+    uses = read_uses(shared_data / "tasks" / "coarsewsd20")
+    assert len({use.word for use in uses}) == 10
+    assert all(use.form == use.word for use in uses)
+    assert {use.sense for use in uses if use.word == "bank"} == {"bank", "bank (geography)"}
+    assert sum(use.part == "test" for use in uses if use.word == "java") == 1929
