@@ -13,7 +13,7 @@ The cache: 12,000 sentences of EWT, every word, all seven layers, in a process o
 bytes and the peak of memory. The goal: every task above its controls with its interval, one pass, bounded memory.
 
 Every task's document is kept in bench/results/probe, so that the bench can be stopped and goes on where it was; --again
-measures anew. The whole takes about half an hour on one core.
+measures anew. The whole takes about forty minutes on one core.
 """
 
 from __future__ import annotations

@@ -5,7 +5,15 @@ from __future__ import annotations
 from contextlib import closing as closed_after
 from pathlib import Path
 
-from polyseme.cli.options import Folder, Json, LabelledFile, MaybeOutput, read_columns, use_threads
+from polyseme.cli.options import (
+    Folder,
+    Json,
+    LabelledFile,
+    MaybeOutput,
+    keep_few_sizes,
+    read_columns,
+    use_threads,
+)
 from polyseme.cli.output import closing, command, emit, emit_json, say
 
 
@@ -38,6 +46,7 @@ def run(
             --against each also has "against" and "difference" {"value", "low", "high", "p", "p_randomisation", "n"}.
     """
     named = read_columns(columns) if columns else None
+    keep_few_sizes()
 
     from polyseme.cli.progress import open_reporter
     from polyseme.report.evaluation import evaluation_text, write_errors, write_evaluation

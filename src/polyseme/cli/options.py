@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -23,6 +24,9 @@ LabelledFile = Annotated[Path, Parameter(name="FILE", allow_leading_hyphen=True)
 Output = Annotated[Path, Parameter(name=["--output", "-o"])]
 MaybeOutput = Annotated[Path | None, Parameter(name=["--output", "-o"])]
 
+# oneDNN keeps compiled code and buffers for the last 1,024 sizes of matrices that it met, in two caches: on a large
+# file that is hundreds of megabytes. Batches of texts hardly ever have the same size again.
+_SIZES_KEPT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16", "LRU_CACHE_CAPACITY": "16"}
 _UNITS = {"k": 1e3, "m": 1e6, "g": 1e9}
 
 
@@ -91,6 +95,12 @@ def positive(name: str, value: float | None) -> None:
     """
     if value is not None and not (math.isfinite(value) and value > 0):
         raise ConfigError(f"{name} must be above zero", got=value)
+
+
+def keep_few_sizes() -> None:
+    """Bound the memory of verbs that read whole files; it must come before torch first multiplies."""
+    for name, value in _SIZES_KEPT.items():
+        os.environ.setdefault(name, value)
 
 
 def use_threads(threads: int | None) -> None:

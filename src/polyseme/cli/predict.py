@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import closing as closed_after
 
-from polyseme.cli.options import Folder, Json, LabelledFile, MaybeOutput, read_columns, use_threads
+from polyseme.cli.options import (
+    Folder,
+    Json,
+    LabelledFile,
+    MaybeOutput,
+    keep_few_sizes,
+    read_columns,
+    use_threads,
+)
 from polyseme.cli.output import closing, command, say
-
-# oneDNN keeps compiled code and buffers for the last 1,024 sizes of matrices that it met, in two caches: on a large
-# file that is hundreds of megabytes. Batches of texts hardly ever have the same size again.
-_SIZES_KEPT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16", "LRU_CACHE_CAPACITY": "16"}
 
 
 def run(
@@ -38,8 +41,7 @@ def run(
         json: changes nothing: the results are JSON lines.
     """
     named = read_columns(columns) if columns else None
-    for name, value in _SIZES_KEPT.items():  # read when torch first multiplies
-        os.environ.setdefault(name, value)
+    keep_few_sizes()
 
     from polyseme.cli.progress import open_reporter
     from polyseme.core.reporter import NullReporter

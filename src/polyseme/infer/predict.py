@@ -34,6 +34,11 @@ GOLD = ("label", "tags", "answers")
 class Predictor:
     """An adapted run, ready to predict.
 
+    Memory does not grow with the records. oneDNN, which multiplies the matrices, keeps what it has compiled for the
+    last 1,024 sizes of batches in a process: some hundred megabytes, after which it keeps no more. Nothing but the
+    environment can bound that, before torch first multiplies, as `polyseme predict` does:
+    ONEDNN_PRIMITIVE_CACHE_CAPACITY=16 LRU_CACHE_CAPACITY=16.
+
     Args:
         loaded: a run that `finetune` made.
         threshold: of questions without an answer, in place of the one that was tuned on dev; with it, a run that always

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from polyseme.core.config import to_json
 from polyseme.report.language import Speaker, speaker
 from polyseme.report.page import Figure, Page, Part, Section, Table
 from polyseme.report.senses_chinese import CHINESE
 from polyseme.report.senses_text import contexts, highest, p_value, senses_text, shown, tabled
-from polyseme.train.run import saving, write_atomic
+from polyseme.report.study_files import write_study
 
 __all__ = ["senses_page", "senses_sections", "senses_text", "write_senses"]
 
@@ -295,13 +294,7 @@ def write_senses(
     Returns the files, and what a person should know of the pictures, if anything.
     Raises:  StorageError: the disk refuses.  ConfigError: another language than en and zh.
     """
-    page = senses_page(document, lang)
-    with saving(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(folder / "senses.json", to_json(document).encode())
-    wrote = [folder / "senses.json", page.write(folder / "senses.html")]
-    pictures, note = page.write_figures(folder)
-    return [*wrote, *pictures], note
+    return write_study("senses", document, senses_page(document, lang), folder)
 
 
 def _slug(word: str, place: int) -> str:

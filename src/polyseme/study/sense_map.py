@@ -7,7 +7,8 @@ lda    the axes on which the senses lie furthest apart for their spread, learned
 
     lda: the largest w of  S_b w = μ ((1 - λ) S_w + λ tr(S_w) / D) w,   S_b, S_w: scatter between and within senses
 
-With two senses there is one such axis; the other one is the first principal component of what it leaves.
+With two senses there is one such axis; the other one is the first principal component of what it leaves. Both are in
+units of the uses' spread.
 
 Source:  Fisher (1936); Friedman (1989) for the shrinkage λ.
 """
@@ -114,9 +115,8 @@ def _discriminant(vectors: FloatArray, senses: IntArray, fit: BoolArray) -> Floa
         _, others = np.linalg.eigh(rest.T @ rest)
         second = others[:, -1] * (-1.0 if others[np.abs(others[:, -1]).argmax(), -1] < 0 else 1.0)
         axes = np.stack([along, second], 1)
-    axes = axes / np.linalg.norm(axes, axis=0)
     found: FloatArray = (vectors - centre) @ axes
-    return found
+    return found / np.maximum(found[fit].std(0), 1e-12)  # type: ignore[no-any-return]
 
 
 def drawn(uses: Sequence[Use], most: int, among: BoolArray | None = None) -> list[int]:

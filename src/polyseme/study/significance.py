@@ -199,7 +199,7 @@ def _mean(runs: Sequence[Resampled]) -> float:
 
 
 def two_sided(differences: FloatArray) -> float:
-    """The p-value of resampled differences: how often the sign turns, twice; see `paired_bootstrap`."""
+    """How often draws of a difference fall on the other side of zero, twice and smoothed: see `paired_bootstrap`."""
     known = differences[np.isfinite(differences)]
     turns = min(int((known <= 0).sum()), int((known >= 0).sum()))
     return min(1.0, 2 * (1 + turns) / (1 + len(known)))

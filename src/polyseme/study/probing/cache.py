@@ -39,8 +39,8 @@ from polyseme.train.run import saving
 __all__ = ["Active", "ActiveColumns", "LayerCache", "States", "cached"]
 
 IntArray = npt.NDArray[np.int64]
-HELD = 256 << 20
-"""Bytes of a mapped file that are read before its pages are let go."""
+HELD = 16 << 20
+"""Bytes of a mapped file that are read before its pages are let go; the system maps up to ten times as many."""
 
 
 class Active(NamedTuple):
