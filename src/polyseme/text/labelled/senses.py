@@ -21,13 +21,12 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from polyseme.errors import ConfigError, CorpusError
-from polyseme.text.clean import DirtReport
-from polyseme.text.corpus import Corpus, TextConfig
+from polyseme.text.labelled.occurrences import Use, in_text, no_word, occurrences, uses_in_text
 from polyseme.text.labelled.opening import (
     checked_columns,
     numbered_lines,
@@ -38,15 +37,9 @@ from polyseme.text.labelled.opening import (
 )
 from polyseme.text.labelled.records import Problems
 from polyseme.text.labelled.rows import Form, Row, delimited_rows, json_rows
-from polyseme.text.sentences import sentence_spans
-from polyseme.text.words import has_cjk, word_spans
+from polyseme.text.words import has_cjk
 
 __all__ = ["Use", "occurrences", "read_uses"]
-
-CONTEXT = 500
-"""Characters of context that a use in running text gets where its own sentence is shorter."""
-LONGEST = 2000
-"""Characters of a sentence in running text that are kept at most, around the use."""
 
 _TABLES, _OBJECTS = (".tsv", ".csv"), (".jsonl", ".ndjson", ".json")
 _TOKEN = re.compile(r"\S+")
@@ -61,33 +54,6 @@ _FORM = Form(
     ),
 )
 _PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """One occurrence of a word in a text.
-
-    Args:
-        id: the file's own, or where it was found.
-        text: the text around it.
-        start, end: its place, in characters of the text.
-        sense: what people say it means here; None = unlabelled.
-        word: the word whose senses are looked at; the form in the text may be another (banks).
-        part: "train", "test" or "".
-    """
-
-    id: str
-    text: str
-    start: int
-    end: int
-    sense: str | None = None
-    word: str = ""
-    part: str = ""
-
-    @property
-    def form(self) -> str:
-        """The word as it is written here."""
-        return self.text[self.start : self.end]
 
 
 def read_uses(
@@ -125,7 +91,7 @@ def read_uses(
     elif suffix in _TABLES or suffix in _OBJECTS:
         found = _from_table(path, suffix, words, columns, encoding, problems)
     else:
-        found = _from_text(path, words, encoding)
+        found = uses_in_text(path, words, encoding)
     wanted = {word.casefold() for word in words}
     kept = [use for use in found if not wanted or use.word.casefold() in wanted]
     missing = [word for word in words if all(use.word.casefold() != word.casefold() for use in kept)]
@@ -138,23 +104,6 @@ def read_uses(
             fix="another --word; whole words are searched, upper and lower case alike" if missing else None,
         )
     return _drawn(kept, limit)
-
-
-def occurrences(text: str, word: str) -> list[tuple[int, int]]:
-    """Places of a word in a text: whole words, upper and lower case alike; Chinese words as the head of this file says.
-
-    Example:
-        >>> occurrences("Bank by bank, no banker", "bank"), occurrences("河里的水很深，水平高", "水")
-        ([(0, 4), (8, 12)], [(3, 4)])
-    """
-    if not has_cjk(word):
-        pattern = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)
-        return [match.span() for match in pattern.finditer(text)]
-    places = [match.span() for match in re.finditer(re.escape(word), text)]
-    if len(word) > 1 or not places:
-        return places
-    alone = set(word_spans(text, "zh"))
-    return [place for place in places if place in alone]
 
 
 def _drawn(uses: Sequence[Use], limit: int | None) -> list[Use]:
@@ -269,7 +218,7 @@ def _from_table(
             fix="--columns word=NAME, or --word WORD where all rows are about one word",
         )
     if not (there & {"sense", "start", "word"}) and there and not words:
-        raise _no_word(path)
+        raise no_word(path)
     found = (_row_uses(row, words, "sense" in there, problems) for row in rows)
     expected = "rows with text" + (", sense" if "sense" in there else "") + " and start, end or word"
     return [use for uses in sound(found, path, problems, expected) for use in uses]
@@ -317,7 +266,7 @@ def _row_uses(row: Row, words: Sequence[str], labelled: bool, problems: Problems
     return [
         replace(use, part=part)
         for one in words
-        for use in _in_text(text, one, id, "zh" if has_cjk(one) else "en")
+        for use in in_text(text, one, id, "zh" if has_cjk(one) else "en")
     ]
 
 
@@ -349,54 +298,3 @@ def _place(values: Mapping[str, Any], text: str, where: str, problems: Problems)
         problems.add("empty_span", where, f"{start} … {end}")
         return None
     return start, end
-
-
-def _no_word(path: Path) -> ConfigError:
-    return ConfigError(
-        "no word is named whose uses to look for",
-        where=path,
-        fix="--word WORD, repeatable, with unlabelled text",
-    )
-
-
-def _from_text(path: Path, words: Sequence[str], encoding: str) -> list[Use]:
-    """Every occurrence in running text; a context that stands there twice is taken once."""
-    if not words:
-        raise _no_word(path)
-    corpus = Corpus([str(path)], TextConfig.of({"encoding": encoding}, "--encoding"))
-    language = corpus.language()
-    found: dict[tuple[str, str, int], Use] = {}
-    for document in corpus.documents(DirtReport()):
-        for word in words:
-            for use in _in_text(document.text, word, f"{document.source} {document.index + 1}", language):
-                found.setdefault((word, use.text, use.start), use)
-    return sorted(found.values(), key=lambda use: words.index(use.word))
-
-
-def _in_text(text: str, word: str, source: str, language: str) -> Iterator[Use]:
-    """The uses of a word in a text: each in its sentence and, where that is short, in those beside it."""
-    places = occurrences(text, word)
-    if not places:
-        return
-    spans = sentence_spans(text, language)
-    at = 0
-    for start, end in places:
-        while at + 1 < len(spans) and spans[at + 1][0] <= start:
-            at += 1
-        low, high = _context(spans, at, start, end)
-        context = text[low:high].replace("\n", " ")
-        yield Use(f"{source}: {start}", context, start - low, end - low, None, word)
-
-
-def _context(spans: Sequence[tuple[int, int]], at: int, start: int, end: int) -> tuple[int, int]:
-    """Where a use's context begins and ends: sentences are added before and behind while there is room."""
-    low, high = (min(spans[at][0], start), max(spans[at][1], end)) if spans else (start, end)
-    first = last = at
-    while True:
-        grown = False
-        if first > 0 and high - spans[first - 1][0] <= CONTEXT:
-            first, low, grown = first - 1, spans[first - 1][0], True
-        if last + 1 < len(spans) and spans[last + 1][1] - low <= CONTEXT:
-            last, high, grown = last + 1, spans[last + 1][1], True
-        if not grown:
-            return max(low, start - LONGEST // 2), min(high, end + LONGEST // 2)
