@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyseme.core.config import to_json
 from polyseme.report.figures import columns, measure
+from polyseme.report.study_files import write_json_lines
 from polyseme.train.run import saving, write_atomic
 
 if TYPE_CHECKING:
@@ -106,11 +106,7 @@ def write_errors(found: Evaluation, path: Path) -> Path:
 
     Raises:  StorageError: the disk refuses.
     """
-    with saving(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    lines = (json.dumps(one, ensure_ascii=False, allow_nan=False) + "\n" for one in found.errors)
-    write_atomic(path, "".join(lines).encode())
-    return path
+    return write_json_lines(found.errors, path)
 
 
 def _interval(one: Mapping[str, Any], sign: str = "") -> str:

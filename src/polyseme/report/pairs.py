@@ -6,7 +6,6 @@ together: {"runs": [document, document …]}, measured on the same pairs.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from polyseme.report.figures import columns, duration
 from polyseme.report.language import Speaker, speaker
 from polyseme.report.page import Figure, Page, Part, Section, Table
 from polyseme.report.pairs_chart import names_of, pairs_chart, runs_of, shown
-from polyseme.train.run import saving, write_atomic
+from polyseme.report.study_files import write_json_lines
 
 if TYPE_CHECKING:
     from polyseme.study.pairs import Pairs
@@ -275,11 +274,7 @@ def write_scores(found: Pairs, path: Path) -> Path:
 
     Raises:  StorageError: the disk refuses.
     """
-    with saving(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    lines = (json.dumps(one, ensure_ascii=False, allow_nan=False) + "\n" for one in found.pairs)
-    write_atomic(path, "".join(lines).encode())
-    return path
+    return write_json_lines(found.pairs, path)
 
 
 def _number(value: float | None, sign: str = "") -> str:

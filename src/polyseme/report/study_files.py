@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from polyseme.report.page import Figure, Page
 from polyseme.text.words import has_cjk
 from polyseme.train.run import saving, write_atomic
 
-__all__ = ["write_pictures", "write_study"]
+__all__ = ["write_json_lines", "write_pictures", "write_study"]
 
 
 def write_study(
@@ -43,3 +43,15 @@ def write_pictures(figure: Figure, paths: Sequence[Path]) -> tuple[list[Path], s
         written = save(figure.chart, paths)
     drawn = json.dumps(figure.chart.to_dict(), ensure_ascii=False)
     return written, boxes_for([drawn] if has_cjk(drawn) else [], written)
+
+
+def write_json_lines(records: Iterable[Any], path: Path) -> Path:
+    """Write records as JSON lines, in order.
+
+    Raises:  StorageError: the disk refuses.
+    """
+    with saving(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    lines = (json.dumps(one, ensure_ascii=False, allow_nan=False) + "\n" for one in records)
+    write_atomic(path, "".join(lines).encode())
+    return path

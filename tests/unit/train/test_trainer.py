@@ -65,6 +65,24 @@ def published(folder: Path) -> float:
     return float(read_tensors(folder / "model.safetensors")["w"])
 
 
+def train_until(trainer: Any, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train until a signal asks to stop at a step."""
+
+    class StopAt(module.SignalRequests):
+        @property  # type: ignore[override]
+        def stop(self) -> bool:
+            return bool(trainer.at.step >= step)
+
+        @stop.setter
+        def stop(self, value: bool) -> None:
+            pass
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "SignalRequests", StopAt)
+        with pytest.raises(Interrupted):
+            trainer.train()
+
+
 @pytest.mark.parametrize("stop", [1, 4, 5, 6, 12])
 def test_the_best_weights_survive_a_resume(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
@@ -75,19 +93,7 @@ def test_the_best_weights_survive_a_resume(
 
     first = make(tmp_path / "stopped", budget)
 
-    class StopAt(module.SignalRequests):
-        @property  # type: ignore[override]
-        def stop(self) -> bool:
-            return first.at.step >= stop
-
-        @stop.setter
-        def stop(self, value: bool) -> None:
-            pass
-
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "SignalRequests", StopAt)
-        with pytest.raises(Interrupted):
-            first.train()
+    train_until(first, stop, monkeypatch)
     second = make(tmp_path / "stopped", budget)
     second.resume()
     assert second.at.step == stop
@@ -105,19 +111,7 @@ def test_patience_is_counted_on_after_a_resume(
     assert straight.at.step == 9  # best after five, then four that are worse
     first = make(tmp_path / "stopped", Budget(steps=40), evaluations=40, patience=4)
 
-    class StopAt(module.SignalRequests):
-        @property  # type: ignore[override]
-        def stop(self) -> bool:
-            return first.at.step >= stop
-
-        @stop.setter
-        def stop(self, value: bool) -> None:
-            pass
-
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "SignalRequests", StopAt)
-        with pytest.raises(Interrupted):
-            first.train()
+    train_until(first, stop, monkeypatch)
     second = make(tmp_path / "stopped", Budget(steps=40), evaluations=40, patience=4)
     second.resume()
     assert second.at.stale == max(0, stop - 5)

@@ -25,7 +25,7 @@ from polyseme.text.labelled.opening import (
     suffix_of,
 )
 from polyseme.text.labelled.records import Problems
-from polyseme.text.labelled.rows import Form, Row
+from polyseme.text.labelled.rows import Form, Row, texts_in
 from polyseme.text.labelled.tables import rows_of
 from polyseme.text.sources import STDIN, is_description
 
@@ -146,16 +146,9 @@ def _pair(row: Row, name: str, problems: Problems) -> MinimalPair | None:
     values = row.values
     if values is None:
         return None
-    texts: list[str] = []
-    for side in ("good", "bad"):
-        text = values.get(side)
-        if not isinstance(text, str):
-            problems.add("missing_field", row.where, side)
-            return None
-        if not text or text.isspace():
-            problems.add("empty_text", row.where, side)
-            return None
-        texts.append(scrub(text, problems, row.where))
+    texts = texts_in(row, ("good", "bad"), problems)
+    if texts is None:
+        return None
     phenomenon = _named(values.get("phenomenon"))
     paradigm = _named(values.get("paradigm")) or phenomenon or name
     return MinimalPair(

@@ -18,10 +18,28 @@ from pathlib import Path
 from typing import Any
 
 from polyseme.errors import ConfigError, CorpusError
-from polyseme.text.labelled.opening import Numbered, column_numbers, follow, name_of, parse_object, peek
+from polyseme.text.labelled.opening import (
+    Numbered,
+    column_numbers,
+    follow,
+    name_of,
+    parse_object,
+    peek,
+    scrub,
+)
 from polyseme.text.labelled.records import Problems
 
-__all__ = ["Form", "Reading", "Row", "delimited", "delimited_rows", "json_objects", "json_rows", "resolve"]
+__all__ = [
+    "Form",
+    "Reading",
+    "Row",
+    "delimited",
+    "delimited_rows",
+    "json_objects",
+    "json_rows",
+    "resolve",
+    "texts_in",
+]
 
 Reading = Mapping[str, str]
 
@@ -58,6 +76,23 @@ class Row:
     number: int
     where: str
     values: dict[str, Any] | None
+
+
+def texts_in(row: Row, names: Sequence[str], problems: Problems) -> list[str] | None:
+    """The texts of some columns of a row; None, counted, where one is missing or empty, or the row is bad."""
+    if row.values is None:
+        return None
+    texts: list[str] = []
+    for name in names:
+        text = row.values.get(name)
+        if not isinstance(text, str):
+            problems.add("missing_field", row.where, name)
+            return None
+        if not text or text.isspace():
+            problems.add("empty_text", row.where, name)
+            return None
+        texts.append(scrub(text, problems, row.where))
+    return texts
 
 
 def _plain(name: str) -> str:

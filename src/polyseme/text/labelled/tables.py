@@ -30,7 +30,7 @@ from polyseme.text.labelled.opening import (
     suffix_of,
 )
 from polyseme.text.labelled.records import Label, Problems, TextRecord
-from polyseme.text.labelled.rows import Form, Row, delimited_rows, json_rows, resolve
+from polyseme.text.labelled.rows import Form, Row, delimited_rows, json_rows, resolve, texts_in
 
 __all__ = ["read_texts", "rows_of"]
 
@@ -177,16 +177,9 @@ def _record(row: Row, labelled: bool, pair: bool, problems: Problems) -> TextRec
     values = row.values
     if values is None:
         return None
-    texts: list[str] = []
-    for name in ("text", "text_b") if pair else ("text",):
-        text = values.get(name)
-        if not isinstance(text, str):
-            problems.add("missing_field", row.where, name)
-            return None
-        if not text or text.isspace():
-            problems.add("empty_text", row.where, name)
-            return None
-        texts.append(scrub(text, problems, row.where))
+    texts = texts_in(row, ("text", "text_b") if pair else ("text",), problems)
+    if texts is None:
+        return None
     label = None
     if labelled:
         value = values.get("label")
