@@ -26,6 +26,7 @@ def run(
     limit: int | None = None,
     folds: int = 10,
     map: Literal["pca", "umap", "lda"] = "pca",
+    of: Literal["word", "text", "both"] = "word",
     columns: list[str] | None = None,
     encoding: str = "auto",
     lang: Literal["en", "zh"] = "en",
@@ -49,6 +50,7 @@ def run(
         folds: of the cross-validation.
         map: pca; umap where the package umap-learn is installed; lda: the axes that part the senses best, learned from
             one half of the uses and drawn with the other.
+        of: what a use's vector is of: the word's own tokens, all tokens of its text, or both side by side.
         columns: OURS=THEIRS, repeatable or with commas: text=sentence,sense=gloss.
         encoding: auto, or a name such as utf-8 or gb18030.
         lang: language of the page's own words.
@@ -83,6 +85,7 @@ def run(
             layers=layers,
             folds=folds,
             map=map,
+            of=of,
             seed=seed,
             reporter=reporter,
         )

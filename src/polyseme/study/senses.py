@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from polyseme.study.sense_clusters import Suggestion, distinctive, suggest
 from polyseme.study.sense_layers import Layered, Scored, ceilings, differences, over_words, score
 from polyseme.study.sense_map import MapMethod, check_map, snippet, use_map
 from polyseme.study.sense_words import Word, read_words
-from polyseme.study.uses import dots, unit, use_vectors
+from polyseme.study.uses import Of, dots, unit, use_vectors
 from polyseme.text.labelled.senses import Use
 
 __all__ = ["Senses", "senses"]
@@ -37,6 +37,10 @@ POINTS = 1500
 ALL_POINTS = 20_000
 _FEWEST_POINTS = 150
 _TYPICAL = 5
+_OF = {
+    "text": "a use's vector is that of its whole text, the mean of all its tokens",
+    "both": "a use's vector is its word's own and its whole text's side by side, each of length one",
+}
 
 Run = Loaded | Path | str
 
@@ -47,7 +51,7 @@ class Senses:
 
     Args:
         labelled: whether the uses have senses.
-        settings: folds, seed, resamples, map, points.
+        settings: folds, seed, resamples, map, points, of.
         words: one each: word, uses, forms, drawn (the uses of the map: before, form, after, sense); labelled also
             senses, parts, folds, ceiling (always the most frequent sense, Wilson interval) and, where the word has
             several forms, by_form (the most frequent sense of each form, by cross-validation).
@@ -90,6 +94,7 @@ def senses(
     layers: Layers | None = None,
     folds: int = 10,
     map: MapMethod = "pca",
+    of: Of = "word",
     resamples: int = RESAMPLES,
     seed: int = 0,
     reporter: Reporter | None = None,
@@ -104,11 +109,13 @@ def senses(
         map: "pca", "umap" where the package umap-learn is installed, or "lda", axes that part the senses; of labelled
             uses, the layer with the highest nearest-neighbour accuracy is drawn, of unlabelled ones the last that was
             asked for.
+        of: what a use's vector is of: the word's own tokens, all tokens of its text, or both side by side. A static
+            run's ceiling holds for the word alone: the mean of a text's vectors differs with the text.
         resamples: draws of the intervals.
         seed: of folds, draws and clusters.
         reporter: told how far it is.
     Raises:  InputError: no uses, or some with and some without a sense; CorpusError: no word has two senses, or too few
-             uses; ConfigError: no such layer, map or number of folds.  RunError: a path that is no run.
+             uses; ConfigError: no such layer, map, vectors or number of folds.  RunError: a path that is no run.
 
     Example:
         from polyseme.text.labelled.senses import read_uses
@@ -119,19 +126,21 @@ def senses(
     several: list[Run] = [runs] if isinstance(runs, Loaded | Path | str) else list(runs)
     labelled = _is_labelled(several, uses)
     check_map(map, labelled)
+    if of not in get_args(Of):
+        raise ConfigError("no such vectors", got=of, expected=", ".join(get_args(Of)))
     if folds < 2:
         raise ConfigError("too few folds", got=folds, expected="at least 2")
-    notes: list[str] = []
+    notes = [_OF[of]] if of in _OF else []
     most = min(POINTS, max(_FEWEST_POINTS, ALL_POINTS // (len(several) * len({use.word for use in uses}))))
     words = read_words(uses, labelled, folds, resamples, seed, most, map == "lda", notes)
     asked: Layers = layers if layers is not None else "all" if labelled else -1
-    study = _Study(labelled, asked, map, seed, reporter)
+    study = _Study(labelled, asked, map, of, seed, reporter)
     found = [study.run(run, words) for run in several]
     names = _names([run["run"] for run, _ in found])
     for name, (run, _) in zip(names, found, strict=True):
         run["name"] = name
         notes += [f"{name}: {note}" for note in run.pop("notes")]
-    settings = {"folds": folds, "seed": seed, "resamples": resamples, "map": map, "points": most}
+    settings = {"folds": folds, "seed": seed, "resamples": resamples, "map": map, "points": most, "of": of}
     return Senses(
         labelled,
         settings,
@@ -165,6 +174,7 @@ class _Study:
     labelled: bool
     layers: Layers
     map: MapMethod
+    of: Of
     seed: int
     reporter: Reporter
 
@@ -177,7 +187,7 @@ class _Study:
         scored: list[Scored] = []
         without = cut = 0
         for word in words:
-            read = use_vectors(loaded, word.uses, self.layers, self.reporter)
+            read = use_vectors(loaded, word.uses, self.layers, self.reporter, self.of)
             without, cut, numbers = without + read.without, cut + read.cut, read.layers
             found = Layered(
                 numbers,
@@ -191,8 +201,8 @@ class _Study:
             else:
                 entries.append(self._cluster(word, found))
         notes = []
-        if without:
-            notes.append(f"{without:,} uses have no token of their own: their vectors are zeros")
+        if without and self.of != "text":
+            notes.append(f"{without:,} uses have no token of their own: their own vectors are zeros")
         if cut:
             notes.append(f"{cut:,} texts are longer than the model reads: cut to a window around the use")
         document: dict[str, Any] = {

@@ -1,6 +1,8 @@
 """Vectors of uses: what every layer makes of one word in its text.
 
-    v_l = mean over the tokens t that overlap [start, end) of h_l,t
+    word    v_l = mean over the tokens t that overlap [start, end) of h_l,t
+    text    v_l = mean over all tokens t of the text of h_l,t
+    both    v_l = word / |word| ⊕ text / |text|
 
 One forward pass serves all layers. A text that is longer than the model reads is cut to a window around the use: for a
 model that looks both ways the use stands in its middle, for one that looks to the left at its end.
@@ -10,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +25,9 @@ from polyseme.infer.encode import Layers, layer_numbers
 from polyseme.infer.load import Loaded, words_of
 from polyseme.text.labelled.senses import Use
 
-__all__ = ["UseVectors", "dots", "unit", "use_vectors"]
+__all__ = ["Of", "UseVectors", "dots", "unit", "use_vectors"]
+
+Of = Literal["word", "text", "both"]
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -45,7 +49,7 @@ class UseVectors:
         without: uses that no token overlaps.
         cut: uses whose text was cut to a window.
 
-    Shapes:  vectors: (L, N, hidden_size) float32.  tokens: (N,)
+    Shapes:  vectors: (L, N, hidden_size) float32, of both (L, N, 2 · hidden_size).  tokens: (N,)
     """
 
     layers: tuple[int, ...]
@@ -70,10 +74,18 @@ class _Window(NamedTuple):
         inside = slice(self.first, self.end)
         return tuple(self.ids[inside]), tuple(self.words[inside])
 
+    def span(self, of: str) -> tuple[int, int]:
+        """The tokens that count for the vector of the word or of the text."""
+        return (self.first, self.end) if of == "word" else (0, len(self.ids))
+
 
 @torch.inference_mode()
 def use_vectors(
-    loaded: Loaded, uses: Sequence[Use], layers: Layers = "all", reporter: Reporter | None = None
+    loaded: Loaded,
+    uses: Sequence[Use],
+    layers: Layers = "all",
+    reporter: Reporter | None = None,
+    of: Of = "word",
 ) -> UseVectors:
     """What every layer of a run makes of every use, by one forward pass.
 
@@ -84,6 +96,7 @@ def use_vectors(
         uses: any number of them; memory is for their vectors and one batch.
         layers: a number, several, or "all".
         reporter: told how far it is.
+        of: what the vectors are of: the word, its text, or both side by side, each of length one.
     Raises:  ConfigError: there is no such layer.
     """
     reporter = reporter or NullReporter()
@@ -94,11 +107,13 @@ def use_vectors(
     kinds: dict[object, int] = {}
     tokens = np.array([kinds.setdefault(window.spelling, len(kinds)) for window in windows], np.int64)
     if hasattr(loaded.encoder, "active"):
-        vectors = _sparse(loaded, windows)[None].repeat(len(numbers), 0)
+        parts = [_sparse(loaded, windows, part) for part in _parts(of)]
+        vectors = _beside(parts)[None].repeat(len(numbers), 0)
         return UseVectors(numbers, vectors, tokens, without, cut)
     room = len(loaded.tokenizer.prefix_ids) + len(loaded.tokenizer.suffix_ids)
     last = int(loaded.encoder.config.num_hidden_layers)
-    vectors = np.zeros((len(numbers), len(uses), int(loaded.encoder.config.hidden_size)), np.float32)
+    width = int(loaded.encoder.config.hidden_size) * len(_parts(of))
+    vectors = np.zeros((len(numbers), len(uses), width), np.float32)
     done = 0
     for some in by_length([max(1, len(window.ids) + room) for window in windows]):
         batch = loaded.batch([windows[i].ids for i in some], [windows[i].words for i in some])
@@ -106,28 +121,39 @@ def use_vectors(
         chosen = [windows[i] for i in some]
         for place, number in enumerate(numbers):
             hidden = found[number if len(found) > 1 else -1]
-            vectors[place, some] = _means(hidden, chosen, loaded.lead)
+            vectors[place, some] = _beside([_means(hidden, chosen, loaded.lead, part) for part in _parts(of)])
         done += len(some)
         reporter.stage("reading uses", done, len(uses))
     return UseVectors(numbers, vectors, tokens, without, cut)
 
 
-def _means(hidden: Tensor, windows: Sequence[_Window], lead: int) -> FloatArray:
-    """The mean of each use's tokens.  Shapes: hidden: (B, T, D) -> (B, D)"""
-    places = [(row, lead + t) for row, window in enumerate(windows) for t in range(window.first, window.end)]
+def _parts(of: Of) -> tuple[str, ...]:
+    return ("word", "text") if of == "both" else (of,)
+
+
+def _beside(parts: Sequence[FloatArray]) -> FloatArray:
+    """One part as it is; several side by side, each of length one."""
+    return parts[0] if len(parts) == 1 else np.concatenate([unit(part) for part in parts], 1)
+
+
+def _means(hidden: Tensor, windows: Sequence[_Window], lead: int, of: str) -> FloatArray:
+    """The mean of each use's tokens, or of its text's.  Shapes: hidden: (B, T, D) -> (B, D)"""
+    spans = [window.span(of) for window in windows]
+    places = [(row, lead + t) for row, span in enumerate(spans) for t in range(*span)]
     sums = torch.zeros(len(windows), hidden.size(-1))
     if places:
         rows, columns = torch.tensor(places).T
         sums.index_add_(0, rows, hidden[rows, columns].float())
-    count = torch.tensor([max(1, window.end - window.first) for window in windows])
+    count = torch.tensor([max(1, end - first) for first, end in spans])
     means: FloatArray = (sums / count[:, None]).numpy()
     return means
 
 
-def _sparse(loaded: Loaded, windows: Sequence[_Window]) -> FloatArray:
+def _sparse(loaded: Loaded, windows: Sequence[_Window], of: str) -> FloatArray:
     """The means of sparse vectors, without the columns that are zero everywhere.  Shapes: -> (N, some columns)"""
-    lengths = [window.end - window.first for window in windows]
-    ids = [i for window in windows for i in window.ids[window.first : window.end]]
+    spans = [window.span(of) for window in windows]
+    lengths = [end - first for first, end in spans]
+    ids = [i for window, span in zip(windows, spans, strict=True) for i in window.ids[slice(*span)]]
     use = np.repeat(np.arange(len(windows)), lengths)
     token, column = (part.numpy() for part in loaded.encoder.active(torch.tensor(ids, dtype=torch.long)))
     _, place = np.unique(column, return_inverse=True)

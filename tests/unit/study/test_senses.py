@@ -270,6 +270,31 @@ def test_a_use_without_a_token_is_told(tmp_path: Path) -> None:
     assert not found.vectors.any()
 
 
+def test_vectors_of_texts_and_of_both_are_means_of_the_same_tokens(tmp_path: Path) -> None:
+    loaded = random_run(tmp_path, "bert")
+    uses = uses_of_cat(6)
+    word, text, both = (use_vectors(loaded, uses, of=of).vectors for of in ("word", "text", "both"))
+    for i, use in enumerate(uses):
+        encoded = loaded.encode(use.text)
+        own = [t for t, (a, b) in enumerate(encoded.offsets) if a < b]
+        assert text[:, i] == pytest.approx(encoded.layers[:, own].mean(1), abs=1e-5)
+    for place in range(len(both)):
+        parts = [unit(word[place]), unit(text[place])]
+        assert both[place] == pytest.approx(np.concatenate(parts, 1), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["onehot", "word2vec"])
+def test_the_text_of_a_static_run_tells_its_uses_apart(name: str, tmp_path: Path) -> None:
+    loaded = random_run(tmp_path, name)
+    found = senses(loaded, uses_of_cat(), of="text", resamples=200)
+    assert not found.runs[0]["static"]
+    assert found.runs[0]["words"][0]["best"]["nearest"]["accuracy"]["value"] == 1.0
+    assert found.settings["of"] == "text"
+    assert any("whole text" in note for note in found.notes)
+    both = use_vectors(loaded, uses_of_cat(6), of="both").vectors[0]
+    assert np.linalg.norm(both, axis=1) == pytest.approx(2**0.5, abs=1e-6)
+
+
 # --- groups ---------------------------------------------------------------------------------------
 
 
@@ -371,6 +396,8 @@ def test_what_cannot_be_answered_is_refused(tmp_path: Path) -> None:
         senses(loaded, uses, layers=4)
     with pytest.raises(ConfigError, match="too few folds"):
         senses(loaded, uses, folds=1)
+    with pytest.raises(ConfigError, match="no such vectors"):
+        senses(loaded, uses, of="sentence")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="no such map"):
         check_map("tsne")
 
