@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from browser import browser, find_browser
@@ -91,6 +92,50 @@ def test_pairs_are_tested_on_the_same_pairs(folder: Path, document: dict[str, An
     for name in ("value", "low", "high"):
         assert kept[name] == pytest.approx(expected[name])
     assert kept["p"] == pytest.approx(max(expected["p"], expected["p_randomisation"]))
+
+
+def test_senses_are_tested_on_the_same_uses(folder: Path, document: dict[str, Any]) -> None:
+    """The difference from kept answers is that of the study with both runs at hand."""
+    from polyseme.study.senses import senses
+    from polyseme.text.labelled.senses import read_uses
+
+    standings = document["studies"][1]["standings"]
+    (best,) = (run for run, row in standings.items() if row["best"])
+    uses = read_uses(folder / "uses.tsv")
+    for other in set(standings) - {best}:
+        found = senses([folder / best, folder / other], uses, folds=3).differences
+        whole = next(one for one in found if one["word"] == "")
+        kept = standings[other]["difference"]
+        assert kept["value"] == pytest.approx(whole["value"])
+        assert kept["low"] == pytest.approx(whole["low"], abs=0.05)
+        assert kept["high"] == pytest.approx(whole["high"], abs=0.05)
+        assert standings[other]["below"] == (kept["p_holm"] < 0.05)
+
+
+def test_probes_are_tested_on_the_same_texts(document: dict[str, Any]) -> None:
+    probe = document["studies"][0]
+    (best,) = (run for run, row in probe["standings"].items() if row["best"])
+    for run, row in probe["standings"].items():
+        (task,) = probe["documents"][run]["tasks"].values()
+        hits, said, gold = np.array(task["by_text"], float).sum(1).T
+        assert row["values"] == pytest.approx(2 * hits / (said + gold))
+        if run != best:
+            ours = probe["standings"][best]["value"]
+            assert row["difference"]["value"] == pytest.approx(ours - row["value"])
+            assert row["difference"]["p"] <= row["difference"]["p_holm"]
+
+
+def test_probes_of_other_labels_are_not_tested(document: dict[str, Any]) -> None:
+    from polyseme.study._standings import probe_standings
+
+    documents = json.loads(json.dumps(document["studies"][0]["documents"]))
+    (best,) = (run for run, row in document["studies"][0]["standings"].items() if row["best"])
+    (task,) = documents[best]["tasks"].values()
+    for seed in task["by_text"]:
+        seed[0][2] += 1  # a label that the other runs did not read
+    found = probe_standings(documents)
+    assert {run: row["difference"] for run, row in found.items()} == dict.fromkeys(documents)
+    assert not any(row["below"] for row in found.values())
 
 
 class _Reader(HTMLParser):

@@ -32,7 +32,7 @@ def overview_section(document: Mapping[str, Any], say: Speaker) -> Section:
     columns = main_columns(document, say)
     if columns:
         main = _main(document, columns, say)
-        parts += [main.table(_rule(columns, say)), *main.notes()]
+        parts += [main.table(_rule(say)), *main.notes()]
     return Section(say("Overview"), parts)
 
 
@@ -99,7 +99,7 @@ def main_columns(document: Mapping[str, Any], say: Speaker) -> list[Column]:
         head, name = f"{task['name']}\n{task['metric']}", str(task["name"])
         if task["name"] in several or task["way"] != "frozen":
             head, name = f"{head}\n{way}", f"{name} ({way})"
-        found.append(Column(name, head, task["metric"], task["rows"], task["absent"], tested=True))
+        found.append(Column(name, head, task["metric"], task["rows"], task["absent"]))
     for study in document["studies"]:
         found += columns_of(study, say)
     return found
@@ -120,26 +120,22 @@ def _main(document: Mapping[str, Any], columns: Sequence[Column], say: Speaker) 
             if difference:
                 by = number(abs(difference["value"] or 0.0), column.metric)
                 hint = say("{d} from the best, p = {p}", d=by, p=written_p(difference["p_holm"]))
-            cells.add(figure(found, column.metric), strong=column.is_best(name), hint=hint)
+            cells.add(figure(found, column.metric), strong=bool(found["best"]), hint=hint)
     return cells
 
 
-def _rule(columns: Sequence[Column], say: Speaker) -> str:
+def _rule(say: Speaker) -> str:
     """How the table of main figures is to be read."""
-    said = [say("In percent, with 95 % intervals below; in bold the best of a column.")]
-    if any(column.tested for column in columns):
-        said.append(
+    return " ".join(
+        [
+            say("In percent, with 95 % intervals below; in bold the best of a column."),
             say(
                 "* surely below the best: p < 0.05 in a paired bootstrap over the same test examples and the seeds, "
                 "with Holm's correction over the runs of a column. Intervals that overlap may differ all the same: "
                 "most of an interval is the luck of the examples, which all runs share."
-            )
-        )
-    if any(not column.tested for column in columns):
-        said.append(
-            say("Columns of probes and senses have intervals, but are not tested against each other.")
-        )
-    return " ".join(said)
+            ),
+        ]
+    )
 
 
 WAYS = {

@@ -108,14 +108,14 @@ def _probes(studies: Sequence[Mapping[str, Any]], names: Sequence[str], say: Spe
 
 
 def _probe(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> list[Part]:
-    heads = ["Run", "Micro-F1", "Layer 0 alone", "Random encoder", "Random labels", "Most frequent"]
-    heads += ["Centre of gravity", "Expected layer", "Divergence"]
+    heads = ["Run", "Micro-F1", "Best less this", "p", "Layer 0 alone", "Random encoder", "Random labels"]
+    heads += ["Most frequent", "Centre of gravity", "Expected layer", "Divergence"]
     cells = Cells([say(head) for head in heads])
     for name, document in study["documents"].items():
         task = probe_of(document)
         controls, mix, added = task["controls"], task["mix"], task["cumulative"]
         cells.row(name)
-        cells.add(_value(task["score"]))
+        _add_standing(cells, study["standings"][name])
         for control in ("layer_0", "random_encoder", "random_labels"):
             one = controls.get(control)
             if one is None:
@@ -215,17 +215,19 @@ def _sense_figures(
     """The accuracy of every run and word at its best layer, and the same as charts."""
     words = merged["words"]
     every = say("mean of the words")
-    cells = Cells([say("Run"), every, say("Over the ceiling"), *(word["word"] for word in words)])
+    heads = [say("Run"), every, say("Best less this"), "p", say("Over the ceiling")]
+    cells = Cells([*heads, *(word["word"] for word in words)])
     cells.row(say("always the most frequent sense"))
     cells.add(_value(merged["mean"]["ceiling"]))
-    cells.add("")
+    for _ in range(3):
+        cells.add("")
     for word in words:
         cells.add(_value(word["ceiling"]))
     rows = []
     for run in merged["runs"]:
         best = run["mean"]["best"]["nearest"]
         cells.row(run["name"])
-        cells.add(_value(best["accuracy"]))
+        _add_standing(cells, study["standings"][run["name"]])
         over = best["over_ceiling"]
         cells.add(f"{number(over['value'], '', '+')}\n{interval(over, '', '+')}".rstrip())
         rows.append({"run": run["name"], "label": every, **_percent(best["accuracy"])})
@@ -294,11 +296,7 @@ def _pairs(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> Sect
     for name, document in documents.items():
         standing = study["standings"][name]
         cells.row(name)
-        cells.add(
-            _value(standing).replace("\n", " *\n", 1) if standing["below"] else _value(standing),
-            standing["best"],
-        )
-        _add_test(cells, standing["difference"])
+        _add_standing(cells, standing)
         rows.append({"run": name, "label": total, **_percent(standing)})
         figures = {one["phenomenon"]: one["accuracy"] for one in document["phenomena"]}
         for phenomenon in phenomena:
@@ -327,9 +325,12 @@ def _pairs(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> Sect
     return Section(say("Minimal pairs"), [*parts, cells.table(said), *cells.notes()])
 
 
-def _add_test(cells: Cells, difference: Mapping[str, Any] | None) -> None:
+def _add_standing(cells: Cells, standing: Mapping[str, Any]) -> None:
+    """A figure with its mark, and its test against the best one."""
     from polyseme.report._compare_cells import written_p
 
+    value, difference = _value(standing), standing["difference"]
+    cells.add(value.replace("\n", " *\n", 1) if standing["below"] else value, standing["best"])
     if difference is None:
         cells.add("")
         cells.add("")

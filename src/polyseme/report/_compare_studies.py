@@ -22,9 +22,8 @@ class Column:
         name: what the notes call it.
         head: as the table has it; lines after the first are set small.
         metric: decides how figures are written.
-        rows: {run: {"value", "low", "high" …}}.
+        rows: {run: {"value", "low", "high", "best", "difference", "below" …}}.
         absent: {run: reason}.
-        tested: whether rows say which are surely below the best.
     """
 
     name: str
@@ -32,35 +31,19 @@ class Column:
     metric: str
     rows: Mapping[str, Mapping[str, Any]]
     absent: Mapping[str, Mapping[str, str]]
-    tested: bool = False
-
-    def is_best(self, run: str) -> bool:
-        """Whether a run has the highest figure, or says that it is the best."""
-        if self.tested:
-            return bool(self.rows[run]["best"])
-        known = [row["value"] for row in self.rows.values() if row["value"] is not None]
-        return bool(known) and self.rows[run]["value"] == max(known)
 
 
 def columns_of(study: Mapping[str, Any], say: Speaker) -> list[Column]:
     """The main figures of a study: none of unlabelled senses, which are not right or wrong."""
-    documents, absent = study["documents"], study["absent"]
     if study["kind"] == "pairs":
-        name = say("Minimal pairs")
-        return [
-            Column(name, f"{name}\n{say('accuracy')}", "accuracy", study["standings"], absent, tested=True)
-        ]
-    if study["kind"] == "probe":
-        name = title_of(study)
-        rows = {run: probe_of(document)["score"] for run, document in documents.items()}
-        return [Column(name, f"{name}\n{say('probe, micro-F1')}", "micro_f1", rows, absent)]
-    if not all(document["labelled"] for document in documents.values()):
+        name, metric, measured = say("Minimal pairs"), "accuracy", say("accuracy")
+    elif study["kind"] == "probe":
+        name, metric, measured = title_of(study), "micro_f1", say("probe, micro-F1")
+    elif all(document["labelled"] for document in study["documents"].values()):
+        name, metric, measured = say("Senses"), "accuracy", say("nearest neighbour, best layer")
+    else:
         return []
-    name = say("Senses")
-    rows = {
-        run: document["runs"][0]["mean"]["best"]["nearest"]["accuracy"] for run, document in documents.items()
-    }
-    return [Column(name, f"{name}\n{say('nearest neighbour, best layer')}", "accuracy", rows, absent)]
+    return [Column(name, f"{name}\n{measured}", metric, study["standings"], study["absent"])]
 
 
 def title_of(study: Mapping[str, Any]) -> str:

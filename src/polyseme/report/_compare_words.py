@@ -57,9 +57,6 @@ CHINESE = {
         "* 表示显著低于最佳：在相同测试样例与随机种子上做配对自助法检验，p < 0.05，并对该列各模型作 Holm 校正。"
         "区间重叠也可能有显著差异：区间大多来自样例的偶然性，而各模型共用同样的样例。"
     ),
-    "Columns of probes and senses have intervals, but are not tested against each other.": (
-        "探针与词义各列有置信区间，但模型之间未作检验。"
-    ),
     "{d} from the best, p = {p}": "与最佳相差 {d}，p = {p}",
     # curves
     "How they learned": "训练过程",

@@ -165,14 +165,14 @@ def _inside(path: Path) -> list[Path]:
 STUDIES = {
     "probe": Study(
         "probe",
-        1,
+        2,
         True,
         lambda spec, base: [base / name for name in (spec.train, spec.dev, spec.test) if name],
         _probe,
         lambda loaded: None,
     ),
     "senses": Study(
-        "senses", 1, False, lambda spec, base: _inside(base / spec.file), _senses, lambda loaded: None
+        "senses", 2, False, lambda spec, base: _inside(base / spec.file), _senses, lambda loaded: None
     ),
     "pairs": Study(
         "pairs",

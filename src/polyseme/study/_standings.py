@@ -12,10 +12,11 @@ import numpy as np
 from polyseme.study.grid import Cell, Grid, Way
 from polyseme.study.intervals import FloatArray, measured, seeds_interval
 from polyseme.study.paradigms import Paradigms
+from polyseme.study.probing.training import micro_f1
 from polyseme.study.significance import holm, seeds_difference
 from polyseme.tasks.metrics.measure import Resampled
 
-__all__ = ["LEVEL", "ROUNDS", "marked", "pairs_standings", "standings"]
+__all__ = ["LEVEL", "ROUNDS", "STUDY_STANDINGS", "marked", "standings"]
 
 ROUNDS = 2000
 """Draws for every interval and every test."""
@@ -93,11 +94,13 @@ def _row(measures: list[Resampled], results: list[dict[str, Any]]) -> dict[str, 
     }
 
 
-def _rank(rows: dict[str, dict[str, Any]], less: Callable[[str, str], dict[str, Any]], sign: int = 1) -> None:
+def _rank(
+    rows: dict[str, dict[str, Any]], less: Callable[[str, str], dict[str, Any] | None], sign: int = 1
+) -> None:
     """Add "best", "difference" and "below" to rows.
 
     Args:
-        less: (best run, other run) -> their difference {"value", "low", "high", "p", "n"}.
+        less: (best run, other run) -> their difference {"value", "low", "high", "p", "n"}; None: it cannot be told.
         sign: -1 where lower is better.
     """
     known = [row for row in rows if rows[row]["value"] is not None]
@@ -107,9 +110,8 @@ def _rank(rows: dict[str, dict[str, Any]], less: Callable[[str, str], dict[str, 
         return
     best = max(known, key=lambda row: sign * float(rows[row]["value"]))
     rows[best]["best"] = True
-    others = [row for row in known if row != best]
-    tests = [less(best, row) for row in others]
-    for row, test, p in zip(others, tests, holm([test["p"] for test in tests]), strict=True):
+    tests = {row: test for row in known if row != best and (test := less(best, row)) is not None}
+    for (row, test), p in zip(tests.items(), holm([test["p"] for test in tests.values()]), strict=True):
         interval = test["low"], test["high"]
         difference = measured(test["value"], interval, test["n"]) | {"p": test["p"], "p_holm": p}
         rows[row]["difference"] = difference
@@ -124,8 +126,64 @@ def pairs_standings(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, dic
     Args:
         documents: of runs on the same files, each with "right", see `_comparing_pieces`.
     """
-    rows = {run: {**document["figures"]["accuracy"]} for run, document in documents.items()}
-    answers = {run: [_digits(one) for one in document["right"]] for run, document in documents.items()}
+    figures = {run: document["figures"]["accuracy"] for run, document in documents.items()}
+    answers = {run: [_digits(one) / 2 for one in document["right"]] for run, document in documents.items()}
+    return _means_over_groups(figures, answers)
+
+
+def senses_standings(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """How runs stand in senses: nearest neighbours at the best layer, the mean over words; as `pairs_standings`.
+
+    The same uses of each word are drawn for both runs. Nothing where uses have no senses.
+
+    Args:
+        documents: of runs on the same uses.
+    """
+    if not all(document["labelled"] for document in documents.values()):
+        return {}
+    runs = {name: document["runs"][0] for name, document in documents.items()}
+    figures = {name: run["mean"]["best"]["nearest"]["accuracy"] for name, run in runs.items()}
+    answers = {
+        name: [_digits(word["best"]["nearest"]["right"]) for word in run["words"]]
+        for name, run in runs.items()
+    }
+    return _means_over_groups(figures, answers)
+
+
+def probe_standings(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """How runs stand in a probe: micro-F1; as `standings`, texts and seeds drawn again.
+
+    A run is not tested where it read other test labels than the best one, because some lay beyond its longest text.
+
+    Args:
+        documents: of runs on the same files.
+    """
+    tasks = {run: next(iter(document["tasks"].values())) for run, document in documents.items()}
+    rows = {run: {**task["score"]} for run, task in tasks.items()}
+    counts = {
+        run: np.asarray(task["by_text"], np.float64) for run, task in tasks.items()
+    }  # (seeds, texts, 3)
+
+    def less(best: str, run: str) -> dict[str, Any] | None:
+        if not np.array_equal(counts[best][0, :, 2], counts[run][0, :, 2]):
+            return None
+        first, second = ([micro_f1(one) for one in counts[name]] for name in (best, run))
+        return seeds_difference(first, second, ROUNDS)
+
+    _rank(rows, less)
+    return rows
+
+
+def _means_over_groups(
+    figures: Mapping[str, Mapping[str, Any]], answers: Mapping[str, list[FloatArray]]
+) -> dict[str, dict[str, Any]]:
+    """Means over paradigms or words, each with the same weight, tested by drawing within each.
+
+    Args:
+        figures: of every run.
+        answers: of every run and group, how right each answer is: 0 … 1.
+    """
+    rows = {run: {**figure} for run, figure in figures.items()}
 
     def less(best: str, run: str) -> dict[str, Any]:
         starts = np.cumsum([0, *map(len, answers[best])])
@@ -141,10 +199,14 @@ def pairs_standings(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, dic
 
 
 def _digits(text: str) -> FloatArray:
-    """Pairs that were judged rightly as 1, ties as one half."""
-    return (np.frombuffer(text.encode(), np.uint8) - ord("0")) / 2
+    """Digits as numbers."""
+    return (np.frombuffer(text.encode(), np.uint8) - ord("0")).astype(np.float64)
 
 
 def marked(difference: Mapping[str, Any]) -> bool:
     """Whether a difference is said to be more than luck."""
     return bool(difference["p_holm"] < LEVEL)
+
+
+STUDY_STANDINGS = {"pairs": pairs_standings, "senses": senses_standings, "probe": probe_standings}
+"""How runs stand in a study, by its kind."""

@@ -23,7 +23,7 @@ from polyseme.core import registry
 from polyseme.core.config import Config, read_toml
 from polyseme.errors import ConfigError, RunError
 from polyseme.study._comparing_pieces import ANY, STUDIES, PairsSpec, ProbeSpec, SensesSpec, Study
-from polyseme.study._standings import pairs_standings, standings
+from polyseme.study._standings import STUDY_STANDINGS, standings
 from polyseme.study.grid import WAYS, Grid, GridConfig, RowSpec, TaskSpec
 from polyseme.study.kept import Kept
 from polyseme.study.probing.config import ProbeConfig
@@ -125,8 +125,8 @@ class Comparison:
 
         runs: {name: {"path", "model", "language"}}.  tasks: see `_standings.standings`, one a task and way.
         studies: [{"name", "kind", "spec", "documents": {run: …}, "seconds": {run: …}, "absent": {run: reason}}];
-        a document is what the study's own --json prints; of pairs also "standings". Reasons: {"code", "text"}, see
-        `ABSENT`.
+        a document is what the study's own --json prints, and more; "standings" are as in a task's rows. Reasons:
+        {"code", "text"}, see `ABSENT`.
         """
         return {
             "settings": {
@@ -166,8 +166,7 @@ class Comparison:
             else:
                 found["documents"][row] = piece["found"]
                 found["seconds"][row] = piece["seconds"]
-        if study.kind == "pairs":
-            found["standings"] = pairs_standings(found["documents"])
+        found["standings"] = STUDY_STANDINGS[study.kind](found["documents"])
         return {"name": name, "kind": study.kind, "spec": spec.model_dump(mode="json"), **found}
 
     def _why_not(self, task: str, way: str) -> dict[str, dict[str, str]]:

@@ -67,10 +67,11 @@ class Probing:
     def document(self) -> dict[str, Any]:
         """Everything, JSON-able; figures are {"value", "low", "high", "n"} and more.
 
-        Each task has "task", "files", "spans", "labels", "counts", "score" (micro-F1), "accuracy", "most_frequent",
-        "mix" {"weights", "gamma", "centre_of_gravity", "divergence"} and "cumulative" {"scores", "differences",
-        "expected_layer", "expected_layer_clipped"}, None for one layer; "controls" {"layer_0", "random_encoder",
-        "random_labels"}, each with "score" and "difference", "above" all of them; "cache", "training".
+        Each task has "task", "files", "spans", "labels", "counts", "score" (micro-F1), "by_text" (of each seed and test
+        text: labels said rightly, said, and right), "accuracy", "most_frequent", "mix" {"weights", "gamma",
+        "centre_of_gravity", "divergence"} and "cumulative" {"scores", "differences", "expected_layer",
+        "expected_layer_clipped"}, None for one layer; "controls" {"layer_0", "random_encoder", "random_labels"}, each
+        with "score" and "difference", "above" all of them; "cache", "training".
         """
         return {
             "run": self.run,
@@ -256,6 +257,7 @@ class _Task:
         return {
             "metric": "micro_f1",
             "score": score([run.f1 for run in runs.full], rounds),
+            "by_text": [run.f1.counts.astype(int).tolist() for run in runs.full],
             "accuracy": score(accuracies, rounds) if accuracies else None,
             "most_frequent": score([most_frequent(train.gold, test)], rounds),
             "mix": _mix(runs.full),

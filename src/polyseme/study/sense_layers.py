@@ -86,6 +86,7 @@ def score(word: Word, found: Layered, seed: int) -> Scored:
         document[method] = _documents(best[method]) | {
             "layers": {str(found.layers[p]): int((places == p).sum()) for p in sorted(set(places.tolist()))},
             "over_ceiling": _tested(predicted == word.gold, word.gold == 0, seed),
+            "right": "".join("01"[int(one)] for one in predicted == word.gold),
             "maximum": _maximum(found.layers, [one[method]["accuracy"] for one in curve]),
         }
         if word.by_form is not None:

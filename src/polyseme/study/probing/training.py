@@ -28,7 +28,7 @@ from polyseme.study.probing.model import EdgeProbe, Side
 from polyseme.study.probing.targets import BoolArray, IntArray, Part
 from polyseme.tasks.metrics.measure import FloatArray, Measure, ratio, share
 
-__all__ = ["Trained", "most_frequent", "train_probe"]
+__all__ = ["Trained", "micro_f1", "most_frequent", "train_probe"]
 
 JUDGED = 1024
 """Targets that are judged at once."""
@@ -176,7 +176,18 @@ class _Judged:
         f1 = np.stack([by_text(self.hits), by_text(self.said), by_text(self.gold)], 1)
         accuracy = np.stack([by_text(self.right), by_text(np.ones(len(part)))], 1)
         n = len(part)
-        return Measure("micro_f1", f1, _micro_f1, n), Measure("accuracy", accuracy, share, n)
+        return micro_f1(f1, n), Measure("accuracy", accuracy, share, n)
+
+
+def micro_f1(by_text: FloatArray, n: int = -1) -> Measure:
+    """Micro-F1 = 2 Σ hits / (Σ said + Σ gold), texts as the unit that is drawn.
+
+    Args:
+        by_text: of every text how many labels were said rightly, were said, and are right.
+        n: what the figure counts, for reports; -1: the texts.
+    Shapes:  by_text: (N, 3)
+    """
+    return Measure("micro_f1", by_text, _micro_f1, n)
 
 
 def _micro_f1(sums: FloatArray) -> FloatArray:
