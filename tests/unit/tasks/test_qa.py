@@ -185,5 +185,8 @@ def test_what_is_learned_from_the_training_file() -> None:
     assert QA.learn(QAConfig(), [ours, replace(ours, answers=())], ENCODER).unanswerable is True
     assert QA.learn(QAConfig(), [ours], ENCODER).rules == "squad-2.0"
     assert QA.learn(QAConfig(), [chinese], ENCODER).rules == "cmrc-2018"
+    assert QA.learn(QAConfig(), [ours], ENCODER).answer_length == 30
+    assert QA.learn(QAConfig(), [chinese], ENCODER).answer_length == 60
+    assert QA.learn(QAConfig(answer_length=9), [chinese], ENCODER).answer_length == 9
     with pytest.raises(CorpusError, match="no question has an answer"):
         QA.learn(QAConfig(), [replace(ours, answers=())], ENCODER)
