@@ -263,7 +263,7 @@ def _json_record(record: Mapping[str, Any], number: int, where: str, problems: P
             return None
         if isinstance(edge, Edge):
             found.append(edge)
-    return EdgeRecord(str(record.get("id", number)), text, tuple(found), where)
+    return EdgeRecord(scrub(str(record.get("id", number)), problems, where), text, tuple(found), where)
 
 
 def _target(target: Any, words: Sequence[Place], where: str, problems: Problems) -> Edge | Literal[""] | None:
@@ -288,4 +288,4 @@ def _target(target: Any, words: Sequence[Place], where: str, problems: Problems)
         places.append((words[span[0]][0], words[span[1] - 1][1]))
     first, second = places
     assert first is not None
-    return Edge(first, second, tuple(dict.fromkeys(labels)))
+    return Edge(first, second, tuple(dict.fromkeys(scrub(label, problems, where) for label in labels)))

@@ -204,6 +204,16 @@ def test_bad_edges_are_counted_with_their_place(tmp_path: Path, target: object, 
     assert problems.report()[kind]["examples"][0]["where"] == f"{path}:2"
 
 
+def test_halves_of_surrogate_pairs_stand_nowhere(tmp_path: Path) -> None:
+    target = {"span1": [0, 1], "label": ["x\ud800", "y"]}
+    path = write(tmp_path / "a.jsonl", json.dumps({"id": "\udfff", "text": "a \ud800", "targets": [target]}))
+    (record,) = read_edges(path, "edges")
+    assert (record.id, record.text, record.targets[0].labels) == ("\ufffd", "a \ufffd", ("x\ufffd", "y"))
+    tagged = write(tmp_path / "b.jsonl", json.dumps({"tokens": ["a", "b"], "tags": ["X\ud800", "Y"]}))
+    (record,) = read_edges(tagged, "pos")
+    assert [target.labels for target in record.targets] == [("X\ufffd",), ("Y",)]
+
+
 def test_a_task_that_is_none_and_columns_where_there_are_none(tmp_path: Path) -> None:
     path = write(tmp_path / "a.conllu", CONLLU)
     with pytest.raises(ConfigError, match="no such task"):
