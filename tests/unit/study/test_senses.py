@@ -428,6 +428,14 @@ def test_axes_that_part_senses_are_learned_from_other_uses_than_those_drawn(tmp_
         check_map("lda", labelled=False)
 
 
+def test_axes_that_part_senses_need_two_of_them_in_the_half_they_are_learned_from() -> None:
+    vectors = unit(np.random.default_rng(0).normal(size=(12, 6)))
+    gold = np.array([0] * 11 + [1])
+    fit = np.arange(12) % 2 == 0
+    assert use_map(vectors, "lda", 0, gold, fit) == use_map(vectors, "pca", 0)
+    assert use_map(vectors, "lda", 0, gold, ~fit)["method"] == "lda"
+
+
 def test_maps_draw_the_same_uses_and_show_them() -> None:
     uses = uses_of_cat()
     assert drawn(uses, 100) == list(range(24))
