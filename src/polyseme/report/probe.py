@@ -268,7 +268,7 @@ def write_probe(document: Mapping[str, Any], folder: Path, lang: str = "en") -> 
     say = probe_speaker(lang)
     with saving(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    write_atomic(folder / "probe.json", to_json(document).encode())
+    write_atomic(folder / "probe.json", to_json(document).encode("utf-8", "backslashreplace"))
     name = Path(document["run"]).name
     lead = say(
         "What the frozen layers of {name} ({model}) know of spans of a text.",

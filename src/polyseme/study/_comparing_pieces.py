@@ -106,7 +106,9 @@ class Study:
     def fingerprints(self, spec: Any, base: Path) -> list[str]:
         """Hashes of everything that is read."""
         return [
-            hashlib.blake2b(f"{path.name}\n{fingerprint(path)}".encode(), digest_size=16).hexdigest()
+            hashlib.blake2b(
+                f"{path.name}\n{fingerprint(path)}".encode("utf-8", "surrogatepass"), digest_size=16
+            ).hexdigest()
             for path in self.files(spec, base)
         ]
 

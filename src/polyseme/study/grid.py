@@ -32,7 +32,7 @@ from polyseme.text.labelled.opening import existing, fingerprint
 from polyseme.text.labelled.records import Problems
 from polyseme.train.examples import FinetuneRequest, some
 from polyseme.train.finetune import finetune
-from polyseme.train.run import RunDirectory, write_atomic
+from polyseme.train.run import RunDirectory, saving, write_atomic
 
 __all__ = ["WAYS", "Cell", "Grid", "GridConfig", "open_grid", "run_grid"]
 
@@ -181,10 +181,11 @@ class Grid:
         if not path.is_file():
             return None
         try:
-            found: dict[str, Any] = json.loads(path.read_bytes())
+            found = json.loads(path.read_bytes())
         except ValueError:
             return None
-        return found if found.get("asked") == json.loads(json.dumps(self._asked(cell))) else None
+        whole = isinstance(found, dict) and found.get("asked") == json.loads(json.dumps(self._asked(cell)))
+        return found if whole else None
 
     def measure(self, cell: Cell) -> Resampled | None:
         """The cell's figure on the test examples, with what intervals need."""
@@ -307,7 +308,8 @@ def run_grid(grid: Grid, reporter: Reporter | None = None) -> list[Cell]:
     Raises:  as `finetune`; cells that were done stay.
     """
     reporter = reporter or NullReporter()
-    grid.folder.mkdir(parents=True, exist_ok=True)
+    with saving(grid.folder):
+        grid.folder.mkdir(parents=True, exist_ok=True)
     cells, others = grid.cells(), []
     for number, cell in enumerate(cells):
         if grid.result(cell) is not None:

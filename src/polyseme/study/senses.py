@@ -27,6 +27,7 @@ from polyseme.study.sense_layers import Layered, Scored, ceilings, differences, 
 from polyseme.study.sense_map import MapMethod, check_map, snippet, use_map
 from polyseme.study.sense_words import Word, read_words
 from polyseme.study.uses import Of, dots, unit, use_vectors
+from polyseme.text.clean import replace_surrogates
 from polyseme.text.labelled.senses import Use
 
 __all__ = ["Senses", "senses"]
@@ -206,7 +207,7 @@ class _Study:
         if cut:
             notes.append(f"{cut:,} texts are longer than the model reads: cut to a window around the use")
         document: dict[str, Any] = {
-            "run": str(loaded.run.path),
+            "run": replace_surrogates(str(loaded.run.path)),
             "name": "",
             "model": loaded.recipe.architecture,
             "reach": loaded.encoder.reach,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,11 @@ def test_names_are_as_short_as_they_can_be() -> None:
     assert names_of(paths)["b/gpt"] == Path("b/gpt")
     with pytest.raises(ConfigError, match="given twice"):
         names_of([Path("a/bert"), Path("a/../a/bert")])
+    alien = [
+        Path(os.fsdecode(b"a/\xc4\xe3")),
+        Path(os.fsdecode(b"a/\xba\xc3")),
+    ]  # no UTF-8: names of another system
+    assert list(names_of(alien)) == ["\ufffd\ufffd", "\ufffd\ufffd'"]
 
 
 def test_pieces_are_kept_by_what_they_depend_on(tmp_path: Path) -> None:
@@ -61,6 +67,8 @@ def test_pieces_are_kept_by_what_they_depend_on(tmp_path: Path) -> None:
         assert kept.get(asked | other) is None
     kept.path(asked).write_text(kept.path(asked).read_text()[:-9])
     assert kept.get(asked) is None  # cut off: made again
+    kept.path(asked).write_text("[]")
+    assert kept.get(asked) is None
 
 
 def test_only_one_holds_a_piece(tmp_path: Path) -> None:
