@@ -230,8 +230,8 @@ def _relation(id: str, marked: str, where: str, label: str, problems: Problems) 
 
 
 def _trimmed(text: str, start: int, end: int) -> Place | None:
-    """A span without white space at its edges; None where nothing is left."""
-    if start < 0 or not text[start:end].strip():
+    """A span without white space at its edges; None where a mark is not there, or nothing is left."""
+    if min(start, end) < 0 or not text[start:end].strip():
         return None
     inside = text[start:end]
     return start + len(inside) - len(inside.lstrip()), start + len(inside.rstrip())

@@ -146,6 +146,8 @@ def test_relations_of_semeval(tmp_path: Path) -> None:
         ('9\t"No <e1>mark</e1> of the second"\nOther\n', "bad_marks"),
         ('9\t"Two <e1>a</e1> <e1>b</e1> <e2>c</e2>"\nOther\n', "bad_marks"),
         ('9\t"<e1></e1> empty <e2>c</e2>"\nOther\n', "bad_marks"),
+        ('9\t"An <e1>open mark and <e2>c</e2> behind it"\nOther\n', "bad_marks"),
+        ('9\t"<e1>a</e1> ends</e1> twice <e2>c</e2> here"\nOther\n', "bad_marks"),
         ("without a number\n", "bad_marks"),
         ('9\t"<e1>a</e1> <e2>c</e2>"\n', "missing_label"),
     ],
