@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,9 @@ def senses_sections(document: Mapping[str, Any], say: Speaker, prefix: str = "")
         say: who says the words; its table must hold those of `CHINESE`.
         prefix: stands before the names of figures.
     """
-    return _labelled(document, say, prefix) if document["labelled"] else _unlabelled(document, say, prefix)
+    sections = (_labelled if document["labelled"] else _unlabelled)(document, say, prefix)
+    sections[0] = replace(sections[0], parts=[*sections[0].parts, *document["notes"]])
+    return sections
 
 
 def _labelled(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Section]:

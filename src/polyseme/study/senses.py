@@ -186,10 +186,11 @@ class _Study:
         numbers: tuple[int, ...] = ()
         entries: list[dict[str, Any]] = []
         scored: list[Scored] = []
-        without = cut = 0
+        without = unknown = cut = 0
         for word in words:
             read = use_vectors(loaded, word.uses, self.layers, self.reporter, self.of)
-            without, cut, numbers = without + read.without, cut + read.cut, read.layers
+            without, unknown, cut = without + read.without, unknown + read.unknown, cut + read.cut
+            numbers = read.layers
             found = Layered(
                 numbers,
                 [unit(layer) for layer in read.vectors],
@@ -204,6 +205,8 @@ class _Study:
         notes = []
         if without and self.of != "text":
             notes.append(f"{without:,} uses have no token of their own: their own vectors are zeros")
+        if unknown and self.of != "text":
+            notes.append(f"{unknown:,} uses are unknown to the run, or a part of them: [UNK] stands for it")
         if cut:
             notes.append(f"{cut:,} texts are longer than the model reads: cut to a window around the use")
         document: dict[str, Any] = {

@@ -89,6 +89,11 @@ def test_words_of_both_languages_name_the_same_values() -> None:
         assert set(re.findall(r"\{\w+\}", english)) == set(re.findall(r"\{\w+\}", chinese))
 
 
+def test_notes_stand_on_the_page(document: dict[str, Any]) -> None:
+    html = senses_page({**document, "notes": ["3 rows <b> were skipped"]}, "zh").html()
+    assert "<p>3 rows &lt;b&gt; were skipped</p>" in html
+
+
 def test_typical_uses_stay_in_sight() -> None:
     one = {"before": "…" + "汉" * 60, "form": "银行", "after": "字" * 60 + "…"}
     two = {"before": "…" + "a" * 60, "form": "bank", "after": "b"}

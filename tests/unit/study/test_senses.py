@@ -295,6 +295,15 @@ def test_the_text_of_a_static_run_tells_its_uses_apart(name: str, tmp_path: Path
     assert np.linalg.norm(both, axis=1) == pytest.approx(2**0.5, abs=1e-6)
 
 
+def test_uses_that_are_unknown_to_the_run_are_told(tmp_path: Path) -> None:
+    uses = [Use(str(i), f"{i} a zebra", 4, 9, "ab"[i % 2], "zebra") for i in range(8)]
+    for name, unknown in (("word2vec", 8), ("elmo", 0)):  # ELMo reads the letters
+        study = senses(random_run(tmp_path, name), [*uses, *uses_of_cat()], resamples=50)
+        assert any(
+            "unknown to the run" in note and f" {unknown} uses" in note for note in study.notes
+        ) == bool(unknown)
+
+
 # --- groups ---------------------------------------------------------------------------------------
 
 

@@ -239,7 +239,7 @@ def _row_uses(row: Row, words: Sequence[str], labelled: bool, problems: Problems
         problems.add("empty_text" if isinstance(text, str) else "missing_field", where, "text")
         return None
     text = scrub(text, problems, where)
-    id = scrub(str(values.get("id") or where), problems, where)
+    id = scrub(str(values["id"]), problems, where) if values.get("id") else where
     part = _PARTS.get(str(values.get("part") or "").strip().lower(), "")
     word = scrub(_word(values, words), problems, where)
     sense = None
