@@ -204,6 +204,7 @@ class _Task:
             "task": task,
             "files": {name: getattr(self._spec, name) for name in PARTS},
             "column": self._spec.column,
+            "examples": self._spec.examples if self._spec.examples is not None else config.examples,
             "spans": 1 if targets.parts["train"].second is None else 2,
             "labels": list(targets.labels),
             "counts": {name: _counts(records[name], targets, name) for name in PARTS},

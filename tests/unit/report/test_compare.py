@@ -9,6 +9,7 @@ import pytest
 from polyseme.report._compare_cells import Cells, figure, interval, number, written_p
 from polyseme.report._compare_facts import finetune_command, pretrain_command
 from polyseme.report._compare_sections import FEWEST, POINTS, joined
+from polyseme.report._compare_studies import study_commands
 from polyseme.report._compare_words import CHINESE
 from polyseme.report.page import Page, Section, Table
 from polyseme.report.senses_chinese import CHINESE as SENSES
@@ -118,3 +119,22 @@ def test_maps_of_many_runs_have_few_points(n: int) -> None:
     assert math.isclose(
         sum(len(one["drawn"]) for one in documents["run 0"]["words"]), 9 * n
     )  # theirs stay whole
+
+
+def test_a_study_by_itself_asks_what_the_comparison_asked() -> None:
+    spec = {"files": ["p.tsv"], "columns": {}, "scoring": "original", "limit": 9}
+    found = {
+        "bert": {"scoring": "original"},
+        "gpt": {"scoring": None},
+        "modernbert": {"scoring": "within-word"},
+    }
+    study = {"name": "pairs", "kind": "pairs", "spec": spec, "documents": found}
+    document = {
+        "settings": {"file": "in/a.toml", "seeds": [1]},
+        "runs": {name: {"path": f"runs/{name}"} for name in found},
+    }
+    assert study_commands(study, document) == [
+        "polyseme pairs runs/bert in/p.tsv --limit 9 --scoring original -o pairs-1",
+        "polyseme pairs runs/gpt in/p.tsv --limit 9 -o pairs-2",
+        "polyseme pairs runs/modernbert in/p.tsv --limit 9 -o pairs-3",
+    ]
