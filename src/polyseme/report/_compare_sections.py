@@ -310,6 +310,12 @@ def _pairs(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> Sect
             "counts one half; chance is 50. Decoders give log-likelihoods, masked models "
             "pseudo-log-likelihoods (within words from left to right), ELMo the sum of both directions."
         )
+        if study["spec"]["scoring"] == "within-word"
+        else say(
+            "Two texts differ in one thing: in how many pairs is the good one more probable to the run? A tie "
+            "counts one half; chance is 50. Decoders give log-likelihoods, masked models "
+            "pseudo-log-likelihoods, ELMo the sum of both directions."
+        )
     ]
     if rows:
         labels = [total, *(shown[name] for name in phenomena)]

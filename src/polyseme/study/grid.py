@@ -21,7 +21,7 @@ import torch
 from pydantic import Field
 
 from polyseme.core import registry
-from polyseme.core.config import Config, read_toml, to_json
+from polyseme.core.config import Config, read_toml, suggest, to_json
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import ConfigError
 from polyseme.infer.load import load
@@ -188,7 +188,10 @@ class Grid:
         return found if whole else None
 
     def measure(self, cell: Cell) -> Resampled | None:
-        """The cell's figure on the test examples, with what intervals need."""
+        """The cell's figure on the test examples, with what intervals need.
+
+        Raises:  ConfigError: the task has no such figure.
+        """
         result = self.result(cell)
         if result is None:
             return None
@@ -196,7 +199,11 @@ class Grid:
         module = registry.tasks.load(spec.task)
         task = module.BUILD(module.CONFIG.of(result["config"], cell.name))
         measures = task.measures(self.records(cell.task), [_expanded(p) for p in result["predictions"]])
-        found: Resampled = measures[spec.metric or next(iter(measures))]
+        name = spec.metric or next(iter(measures))
+        if name not in measures:
+            where = f"[tasks.{cell.task}] metric"
+            raise ConfigError("no such figure", got=name, where=where, fix=suggest(name, measures))
+        found: Resampled = measures[name]
         return found
 
     def records(self, name: str) -> list[Any]:

@@ -8,9 +8,10 @@ import pytest
 
 from polyseme.report._compare_cells import Cells, figure, interval, number, written_p
 from polyseme.report._compare_facts import finetune_command, pretrain_command
-from polyseme.report._compare_sections import FEWEST, POINTS, joined
+from polyseme.report._compare_sections import FEWEST, POINTS, joined, study_sections
 from polyseme.report._compare_studies import study_commands
 from polyseme.report._compare_words import CHINESE
+from polyseme.report.compare import compare_speaker
 from polyseme.report.page import Page, Section, Table
 from polyseme.report.senses_chinese import CHINESE as SENSES
 from polyseme.train.recipe import resolve
@@ -138,3 +139,21 @@ def test_a_study_by_itself_asks_what_the_comparison_asked() -> None:
         "polyseme pairs runs/gpt in/p.tsv --limit 9 -o pairs-2",
         "polyseme pairs runs/modernbert in/p.tsv --limit 9 -o pairs-3",
     ]
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_pairs_say_how_masked_models_were_asked(lang: str) -> None:
+    say = compare_speaker(lang)
+    said = []
+    for scoring in ("within-word", "original"):
+        study = {
+            "name": "pairs",
+            "kind": "pairs",
+            "spec": {"scoring": scoring},
+            "documents": {},
+            "absent": {},
+        }
+        (section,) = study_sections({"runs": {}, "studies": [study]}, say)
+        said.append(section.parts[0])
+    word = "within words" if lang == "en" else "词内从左到右"
+    assert [word in str(one) for one in said] == [True, False]

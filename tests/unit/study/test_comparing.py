@@ -9,6 +9,7 @@ import pytest
 
 from adapting import start_run, write_examples
 from polyseme.errors import ConfigError, RunError
+from polyseme.study.compare_runs import compare_runs
 from polyseme.study.comparing import learns, names_of, open_comparison
 from polyseme.study.intervals import seeds_interval
 from polyseme.study.kept import Kept, file_name, held
@@ -111,6 +112,23 @@ def test_runs_are_used_for_their_language(folder: Path) -> None:
     assert found["studies"][0]["absent"]["bert"]["code"] == "language"
     assert comparison.left() == 6
     meta.write_text(json.dumps(known))
+
+
+def test_a_figure_that_a_task_has_not_is_named(folder: Path, tmp_path: Path) -> None:
+    file = folder / "figure.toml"
+    task = (
+        '[tasks.a]\ntask = "classify"\ntrain = "mood.tsv"\ndev = "mood.tsv"\ntest = "mood.tsv"\nepochs = 1\n'
+    )
+    file.write_text(f'seeds = [1]\n{task}metric = "acuracy"\n')
+    comparison = open_comparison([folder / "bert"], file, tmp_path / "cells")
+    assert compare_runs(comparison) == 0
+    with pytest.raises(ConfigError, match="no such figure") as caught:
+        comparison.document()
+    assert "did you mean accuracy" in str(caught.value)
+    file.write_text(file.read_text().replace("acuracy", "accuracy"))
+    again = open_comparison([folder / "bert"], file, tmp_path / "cells")
+    assert again.left() == 0
+    assert again.document()["tasks"][0]["metric"] == "accuracy"
 
 
 def test_what_gradients_can_train(folder: Path) -> None:
