@@ -271,7 +271,8 @@ def _panel(
         return {"shorthand": f"{name}{number}:Q", "scale": scale, "axis": None}
 
     x, y = alt.X(**axis("x", xs)), alt.Y(**axis("y", ys))
-    tooltip = [alt.Tooltip("context:N", title=" "), alt.Tooltip("sense:N", title=" ")]
+    # blank titles of different lengths: of two that are alike only the first is shown
+    tooltip = [alt.Tooltip("context:N", title=" "), alt.Tooltip("sense:N", title="  ")]
     shown = [COLOURS[i] if i < len(COLOURS) else "#999999" for i in range(len(labels))]
     shapes = [SHAPES[i % len(SHAPES)] for i in range(len(labels))]
     legend = alt.Legend(**_LEGEND)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hovering import shown_on_hover
 from polyseme.errors import StorageError
 from polyseme.report.language import speaker
 from polyseme.report.page import Figure, Table
@@ -82,6 +83,11 @@ def test_a_map_holds_every_use_with_its_sentence(document: dict[str, Any]) -> No
     drawn = json.dumps(figure.chart.to_dict(), ensure_ascii=False)
     assert "【cat】 sat on the mat" in drawn
     assert len(document["words"][0]["drawn"]) == len(document["runs"][0]["words"][0]["map"]["x"])
+    shown = shown_on_hover(figure.chart)
+    assert shown
+    for one in shown:  # a line of the same title as another would be left out
+        assert 'datum["context"]' in one
+        assert 'datum["sense"]' in one
 
 
 def test_words_of_both_languages_name_the_same_values() -> None:

@@ -60,7 +60,10 @@ def occurrences(text: str, word: str) -> list[tuple[int, int]]:
     """
     before = "" if is_cjk(word) else f"(?<!{LETTER})"
     behind = "" if is_cjk(word[-1:]) else f"(?!{LETTER})"
-    pattern = re.compile(f"{before}{re.escape(word)}{behind}", re.IGNORECASE)
+    cased = (
+        re.NOFLAG if word.upper() == word.lower() else re.IGNORECASE
+    )  # slow, and of no use to Chinese characters
+    pattern = re.compile(f"{before}{re.escape(word)}{behind}", cased)
     places = [match.span() for match in pattern.finditer(text)]
     if len(word) > 1 or not is_cjk(word) or not places:
         return places
