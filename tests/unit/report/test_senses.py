@@ -14,6 +14,7 @@ from polyseme.errors import StorageError
 from polyseme.report.language import speaker
 from polyseme.report.page import Figure, Table
 from polyseme.report.senses import senses_page, senses_sections, senses_text
+from polyseme.report.senses_charts import looks
 from polyseme.report.senses_chinese import CHINESE
 from polyseme.report.senses_text import contexts
 from polyseme.report.study_files import check_file, check_folder
@@ -98,6 +99,11 @@ def test_words_of_both_languages_name_the_same_values() -> None:
 def test_notes_stand_on_the_page(document: dict[str, Any]) -> None:
     html = senses_page({**document, "notes": ["3 rows <b> were skipped"]}, "zh").html()
     assert "<p>3 rows &lt;b&gt; were skipped</p>" in html
+
+
+def test_many_runs_look_different() -> None:
+    assert len(set(zip(*looks(9), strict=True))) == 9
+    assert len(set(zip(*looks(49), strict=True))) == 49
 
 
 def test_typical_uses_stay_in_sight() -> None:
