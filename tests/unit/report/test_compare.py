@@ -8,11 +8,11 @@ import pytest
 
 from polyseme.report._compare_cells import Cells, figure, interval, number, written_p
 from polyseme.report._compare_facts import finetune_command, pretrain_command
-from polyseme.report._compare_sections import FEWEST, POINTS, joined, study_sections
+from polyseme.report._compare_sections import FEWEST, POINTS, joined, study_sections, told
 from polyseme.report._compare_studies import study_commands
 from polyseme.report._compare_words import CHINESE
 from polyseme.report.compare import compare_speaker
-from polyseme.report.page import Page, Section, Table
+from polyseme.report.page import Markup, Page, Section, Table
 from polyseme.report.senses_chinese import CHINESE as SENSES
 from polyseme.train.recipe import resolve
 
@@ -157,3 +157,20 @@ def test_pairs_say_how_masked_models_were_asked(lang: str) -> None:
         said.append(section.parts[0])
     word = "within words" if lang == "en" else "词内从左到右"
     assert [word in str(one) for one in said] == [True, False]
+
+
+def test_what_the_studies_tell_stands_on_the_page_once() -> None:
+    notes = {
+        "bert": ["<2> rows", "bert: 3 texts are cut"],
+        "gpt": ["<2> rows", "4 unknown"],
+        "elmo": ["<2> rows"],
+    }
+    study = {"documents": {name: {"notes": some} for name, some in notes.items()}}
+    (part,) = told(study)
+    assert isinstance(part, Markup)
+    assert re.findall("<li>(.*?)</li>", part.html) == [
+        "&lt;2&gt; rows",
+        "bert: 3 texts are cut",
+        "gpt: 4 unknown",
+    ]
+    assert told({"documents": {"bert": {"notes": []}}}) == []
