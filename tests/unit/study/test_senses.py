@@ -133,6 +133,16 @@ def test_figures_are_those_of_scikit_learn_and_draws_are_paired() -> None:
     assert whole.value == pytest.approx((figures["accuracy"].value + figures["macro_f1"].value) / 2)
 
 
+@pytest.mark.parametrize("said", [0, 1])
+def test_all_right_and_all_wrong_are_not_certain(said: int) -> None:
+    gold = np.zeros(12, np.int64)
+    found = Uses(gold, 2, 100, 0, "uses").figures(np.full(12, said))["accuracy"]
+    low, high = wilson(12 * (1 - said), 12)
+    assert found.document() == {"value": 1.0 - said, "low": low, "high": high, "n": 12}
+    assert mean([found]).document() == found.document()
+    assert found.over(found)["value"] == 0.0
+
+
 def test_silhouettes_are_those_of_scikit_learn() -> None:
     vectors, gold, _ = example()
     assert silhouettes(vectors, gold) == pytest.approx(
