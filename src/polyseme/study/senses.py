@@ -147,7 +147,7 @@ def senses(
         settings,
         [word.document for word in words],
         [run for run, _ in found],
-        differences(names, [scored for _, scored in found], words) if labelled else [],
+        differences(names, [scored for _, scored in found], words, seed) if labelled else [],
         ceilings(words) if labelled else {},
         notes,
     )
@@ -221,7 +221,7 @@ class _Study:
             "notes": notes,
         }
         if self.labelled:
-            document["mean"] = over_words(words, numbers, scored)
+            document["mean"] = over_words(words, numbers, scored, self.seed)
         return document, scored
 
     def _with_map(self, word: Word, found: Layered, entry: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from polyseme.infer.load import Loaded
 from polyseme.study.drawn import Uses, mean
 from polyseme.study.intervals import wilson
 from polyseme.study.sense_clusters import components, distinctive, k_means, suggest
+from polyseme.study.sense_layers import randomised
 from polyseme.study.sense_map import check_map, drawn, snippet, use_map
 from polyseme.study.sense_scores import chosen_layers, folds_of, judge, majority, silhouettes, transfer
 from polyseme.study.senses import senses
@@ -232,7 +233,18 @@ def test_contextual_runs_beat_the_ceiling_and_are_compared_in_pairs(tmp_path: Pa
         ("bert", "onehot", "cat"),
     ]
     assert over[0]["value"] == pytest.approx(1 - 16 / 24)
+    assert over[0]["p_randomisation"] == over[1]["p_randomisation"] < 0.05
+    mean_over = bert["mean"]["best"]["nearest"]["over_ceiling"]
+    assert mean_over["p_randomisation"] == over[0]["p_randomisation"]
     assert senses(runs, uses_of_cat(), resamples=200).document()["runs"][0]["words"] == bert["words"]
+
+
+def test_few_uses_prove_little() -> None:
+    """Four of four against none of four: one sign in eight is as lopsided, whatever draws of them say."""
+    right, wrong = np.ones(4, bool), np.zeros(4, bool)
+    assert randomised([(right, wrong)], 0)["p_randomisation"] == pytest.approx(2 / 2**4, abs=0.02)
+    assert randomised([(right, wrong)] * 2, 0)["p_randomisation"] == pytest.approx(2 / 2**8, abs=0.005)
+    assert randomised([(right, right)], 0)["p_randomisation"] == 1.0
 
 
 def test_every_layer_is_its_own_encoding(tmp_path: Path) -> None:
