@@ -83,3 +83,7 @@ def test_mistakes_are_told(
     assert main(["probe", str(run), str(treebank), "--task", "chunks"]) == 2
     assert "bank.conllu:1" in capsys.readouterr().err
     assert main(["probe", str(run), str(treebank), "--seeds", "0"]) == 2
+    for cache in ("nan", "inf", "-1"):
+        capsys.readouterr()
+        assert main(["probe", str(run), str(treebank), "--cache", cache]) == 2
+        assert "--cache is a number of GiB" in capsys.readouterr().err

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,3 +74,20 @@ def test_misuse_is_explained(
 def test_a_file_that_is_not_there(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["senses", str(run), str(tmp_path / "none.tsv")]) == 2
     assert "no such file" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes")
+def test_names_that_are_no_text(
+    run: Path, labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder and a file that were named in another encoding: figures, page and pictures are written all the same."""
+    folder, file = (tmp_path / os.fsdecode(name) for name in (b"\xc4\xe3", b"\xba\xc3.tsv"))
+    folder.symlink_to(run)
+    file.write_bytes(labelled.read_bytes())
+    out = tmp_path / "senses"
+    assert main(["senses", str(folder), str(file), "--layer", "-1", "-o", str(out)]) == 0
+    assert "surrogate" not in capsys.readouterr().err
+    page = (out / "senses.html").read_text("utf-8")
+    assert "\ufffd\ufffd" in page
+    assert json.loads((out / "senses.json").read_text("utf-8"))["file"] == str(file)
+    assert (out / "senses_map_object.png").stat().st_size > 1000

@@ -67,10 +67,13 @@ def run(
         raise InputError("no text to look at", fix=command("polyseme", "attention", folder, "TEXT"))
     from polyseme.infer.load import load
     from polyseme.report.attention import attention_text
+    from polyseme.report.study_files import check_file, check_folder
     from polyseme.study.attended import MAX_LENGTH
     from polyseme.study.attention import attention
     from polyseme.text.clean import replace_surrogates
 
+    if output is not None:
+        (check_file if output.suffix.lower() in (".html", ".svg", ".png") else check_folder)(output)
     shown: Text | None = None
     if text is not None:
         one = replace_surrogates(text)

@@ -53,12 +53,14 @@ def run(
     from polyseme.cli.progress import open_reporter
     from polyseme.infer.load import load
     from polyseme.report.cka import cka_page, cka_text
-    from polyseme.report.study_files import write_study
+    from polyseme.report.study_files import check_folder, write_study
     from polyseme.study.cka import LIMIT, cka
     from polyseme.text.clean import DirtReport
     from polyseme.text.corpus import TextConfig
     from polyseme.text.sources import read_lines
 
+    if output is not None:
+        check_folder(output)
     if threads:
         import torch
 

@@ -46,9 +46,14 @@ def run(
     positive("--processes", processes)
     from polyseme.cli.progress import open_reporter
     from polyseme.report.compare import compare_document, compare_page, compare_text
+    from polyseme.report.study_files import check_file, check_folder
     from polyseme.study.compare_runs import compare_runs
     from polyseme.study.comparing import open_comparison
 
+    check_file(output)
+    for folder in (cells, figures):
+        if folder is not None:
+            check_folder(folder)
     comparison = open_comparison(folders, tasks, cells or output.with_name(output.name + ".cells"), threads)
     elsewhere = comparison.left() if only_write else 0
     if not only_write:

@@ -65,8 +65,11 @@ def run(
 
     from polyseme.cli.progress import open_reporter
     from polyseme.report.pairs import pairs_page, pairs_text, write_scores
+    from polyseme.report.study_files import check_folder
     from polyseme.study.pairs import pairs
 
+    if output is not None:
+        check_folder(output)
     if threads:
         import torch
 
@@ -87,7 +90,7 @@ def run(
         page = pairs_page(document, lang)
         wrote = [page.write(output / "pairs.html"), output / "pairs.json"]
         with saving(wrote[1]):
-            write_atomic(wrote[1], to_json(document).encode())
+            write_atomic(wrote[1], to_json(document).encode("utf-8", "backslashreplace"))
         pictures, note = page.write_figures(output)
         wrote += [*pictures, write_scores(found, output / "scores.jsonl")]
         notes += [note] if note else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import closing as closed_after
 from pathlib import Path
 from typing import Annotated, Literal
@@ -65,6 +66,8 @@ def run(
     """
     if not files:
         raise InputError("no labelled file given", fix=command("polyseme", "probe", folder, "FILE"))
+    if cache is not None and not (math.isfinite(cache) and cache >= 0):
+        raise ConfigError("--cache is a number of GiB", got=cache, expected="0 or more")
     options = {
         "examples": examples,
         "max_length": max_length,
@@ -82,6 +85,7 @@ def run(
 
     from polyseme.cli.progress import open_reporter
     from polyseme.report.probe import probe_text, write_probe
+    from polyseme.report.study_files import check_folder
     from polyseme.study.probe import ProbeConfig, probe
     from polyseme.study.probing.config import read_probes, tasks_of_files
 
@@ -95,6 +99,8 @@ def run(
     else:
         tasks = tasks_of_files(files, task, dev, test, column)
         config = ProbeConfig.of(asked, "polyseme probe")
+    if output is not None:
+        check_folder(output)
     if threads:
         import torch
 

@@ -75,15 +75,16 @@ def parse_value(text: str) -> Any:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file.
+    """Read a TOML file, with or without a byte order mark.
 
-    Raises:  ConfigError: it is missing or not valid TOML.
+    Raises:  ConfigError: it is missing, a folder, or not valid TOML.
     """
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError("no such file", where=path) from None
+    except IsADirectoryError:
+        raise ConfigError("a folder instead of a TOML file", where=path) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError("not a valid TOML file", got=str(error), where=path) from None
 

@@ -12,7 +12,7 @@ from polyseme.report._compare_studies import probe_of, title_of
 from polyseme.report.language import Speaker
 from polyseme.report.page import Figure, Markup, Part, Section
 
-__all__ = ["study_sections"]
+__all__ = ["study_sections", "told"]
 
 POINTS = 12_000
 """Points of all maps together at most, and `FEWEST` of one."""
@@ -51,6 +51,19 @@ def _lacking(cells: Cells, study: Mapping[str, Any], names: Sequence[str], what:
             cells.lack(reason(study["absent"][name], say), what)
             for _ in range(len(cells.head) - 2):
                 cells.add("")
+
+
+def told(study: Mapping[str, Any]) -> list[Part]:
+    """What the study of each run says that a person should know: once what all say, else with the runs' names."""
+    runs: dict[str, list[str]] = {}
+    for name, document in study["documents"].items():
+        for note in document["notes"]:
+            runs.setdefault(note.removeprefix(f"{name}: "), []).append(name)
+    lines = [
+        escape(note if len(some) == len(study["documents"]) else f"{', '.join(some)}: {note}")
+        for note, some in runs.items()
+    ]
+    return [Markup(f'<ul class="notes">{"".join(f"<li>{one}</li>" for one in lines)}</ul>')] if lines else []
 
 
 def _probes(studies: Sequence[Mapping[str, Any]], names: Sequence[str], say: Speaker) -> Section:
@@ -146,7 +159,7 @@ def _probe(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> list
             train=f"{counts['train']['targets']:,}",
             test=f"{counts['test']['targets']:,}",
         )
-    return [Markup(f"<h3>{escape(title_of(study))}</h3>"), cells.table(said), *cells.notes()]
+    return [Markup(f"<h3>{escape(title_of(study))}</h3>"), cells.table(said), *cells.notes(), *told(study)]
 
 
 def _senses(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> Section:
@@ -172,7 +185,7 @@ def _senses(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> Sec
     ]
     notes = Cells(["", ""])
     _lacking(notes, study, names, say("Senses"), say)
-    parts += notes.notes()
+    parts += [*notes.notes(), *told(study)]
     from polyseme.report.senses_charts import map_chart
 
     parts.append(Markup(f"<h3>{escape(say('Maps of the uses'))}</h3>"))
@@ -310,6 +323,12 @@ def _pairs(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> Sect
             "counts one half; chance is 50. Decoders give log-likelihoods, masked models "
             "pseudo-log-likelihoods (within words from left to right), ELMo the sum of both directions."
         )
+        if study["spec"]["scoring"] == "within-word"
+        else say(
+            "Two texts differ in one thing: in how many pairs is the good one more probable to the run? A tie "
+            "counts one half; chance is 50. Decoders give log-likelihoods, masked models "
+            "pseudo-log-likelihoods, ELMo the sum of both directions."
+        )
     ]
     if rows:
         labels = [total, *(shown[name] for name in phenomena)]
@@ -322,7 +341,7 @@ def _pairs(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> Sect
         "the same pairs; p is the larger one of bootstrap and randomisation, after Holm's correction; * p < 0.05.",
         n=f"{n:,}",
     )
-    return Section(say("Minimal pairs"), [*parts, cells.table(said), *cells.notes()])
+    return Section(say("Minimal pairs"), [*parts, cells.table(said), *cells.notes(), *told(study)])
 
 
 def _add_standing(cells: Cells, standing: Mapping[str, Any]) -> None:

@@ -67,11 +67,17 @@ def study_commands(study: Mapping[str, Any], document: Mapping[str, Any]) -> lis
     return [
         line(
             *commands[study["kind"]](study["spec"], document["runs"][run]["path"], base, seeds),
+            *_scoring(found),
             "-o",
             f"{number}-{place}",
         )
-        for place, run in enumerate(study["documents"], 1)
+        for place, (run, found) in enumerate(study["documents"].items(), 1)
     ]
+
+
+def _scoring(found: Mapping[str, Any]) -> list[object]:
+    """How a masked model was asked about pairs, where it is not the way that needs no word."""
+    return ["--scoring", "original"] if found.get("scoring") == "original" else []
 
 
 def _file(base: Path, name: str) -> str:

@@ -183,6 +183,12 @@ CHINESE = {
         "两个文本只有一处不同：模型在多少对中认为好的文本概率更高？相等计半分，随机水平为 50。"
         "解码器给出对数似然，遮盖模型给出伪对数似然（词内从左到右），ELMo 为两个方向之和。"
     ),
+    "Two texts differ in one thing: in how many pairs is the good one more probable to the run? A tie counts one "
+    "half; chance is 50. Decoders give log-likelihoods, masked models pseudo-log-likelihoods, ELMo the sum of both "
+    "directions.": (
+        "两个文本只有一处不同：模型在多少对中认为好的文本概率更高？相等计半分，随机水平为 50。"
+        "解码器给出对数似然，遮盖模型给出伪对数似然，ELMo 为两个方向之和。"
+    ),
     "Accuracy by phenomenon with 95 % intervals; grey: chance.": (
         "各语言现象的准确率与 95% 置信区间；灰线为随机水平。"
     ),

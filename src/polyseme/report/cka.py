@@ -105,9 +105,9 @@ def cka_chart(document: Mapping[str, Any], say: Speaker) -> Any:
     layers = say("layers of {run}", run=names[0]), say("layers of {run}", run=names[-1])
     x = alt.X("j:O", title=layers[1], axis=alt.Axis(orient="bottom", labelAngle=0, **axis))
     y = alt.Y("i:O", title=layers[0], sort="descending", axis=alt.Axis(**axis))
-    tooltip = [
-        alt.Tooltip("i:O", title=layers[0]),
-        alt.Tooltip("j:O", title=layers[1]),
+    tooltip = [  # of two titles that are alike only the first would be shown
+        alt.Tooltip("i:O", title=f"{layers[0]} ↑"),
+        alt.Tooltip("j:O", title=f"{layers[1]} →"),
         alt.Tooltip("cka:Q", title="CKA", format=".4f"),
         alt.Tooltip("low:Q", title=say("95 % from"), format=".4f"),
         alt.Tooltip("high:Q", title=say("to"), format=".4f"),

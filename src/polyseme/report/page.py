@@ -20,6 +20,7 @@ from typing import Any
 
 from polyseme.core.version import __version__
 from polyseme.report.charts import boxes_for, save
+from polyseme.text.clean import replace_surrogates
 from polyseme.text.words import has_cjk
 from polyseme.train.run import saving, write_atomic
 
@@ -120,8 +121,8 @@ class Page:
         return [part for section in self.sections for part in section.parts if isinstance(part, Figure)]
 
     def html(self) -> str:
-        """The page as one document."""
-        return _PAGE.format(
+        """The page as one document; U+FFFD stands for what is no character, as in a path of other bytes."""
+        whole = _PAGE.format(
             lang=self.lang,
             title=_escaped(self.title),
             policy=_POLICY,
@@ -132,6 +133,7 @@ class Page:
             body="\n".join(_section(number, section) for number, section in enumerate(self.sections, 1)),
             foot=f"polyseme {__version__}",
         )
+        return replace_surrogates(whole)
 
     def write(self, path: Path) -> Path:
         """Write the page into a file.

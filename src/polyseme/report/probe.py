@@ -14,6 +14,7 @@ from polyseme.report.language import Speaker, speaker
 from polyseme.report.page import Commands, Figure, Page, Part, Section, Table
 from polyseme.report.probe_charts import controls_chart, layers_chart, shown, task_chart
 from polyseme.report.probe_words import CHINESE
+from polyseme.study.probing.config import ProbeConfig
 from polyseme.train.run import saving, write_atomic
 
 __all__ = ["probe_sections", "probe_speaker", "probe_text", "write_probe"]
@@ -240,15 +241,19 @@ def _how(document: Mapping[str, Any], say: Speaker) -> Section:
 def commands(document: Mapping[str, Any]) -> list[str]:
     """What to type to do it again."""
     lines = []
-    s = document["settings"]
+    s, usual = document["settings"], ProbeConfig()
     for task in document["tasks"].values():
         words = ["polyseme", "probe", document["run"], task["files"]["train"], "--task", task["task"]]
         for part in ("dev", "test"):
             if task["files"][part]:
                 words += [f"--{part}", task["files"][part]]
         words += ["--seeds", str(s["seeds"])]
-        if s["examples"]:
-            words += ["--examples", str(s["examples"])]
+        for name in ("seed", "epochs", "max_length"):
+            if (value := s.get(name, getattr(usual, name))) != getattr(usual, name):
+                words += [f"--{name.replace('_', '-')}", str(value)]
+        words += [f"--no-{name}" for name in ("controls", "cumulative") if not s.get(name, True)]
+        if examples := task.get("examples", s["examples"]):
+            words += ["--examples", str(examples)]
         words += ["--column", task["column"]] if task["column"] else []
         lines.append(shlex.join(words))
     return lines
@@ -268,7 +273,7 @@ def write_probe(document: Mapping[str, Any], folder: Path, lang: str = "en") -> 
     say = probe_speaker(lang)
     with saving(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    write_atomic(folder / "probe.json", to_json(document).encode())
+    write_atomic(folder / "probe.json", to_json(document).encode("utf-8", "backslashreplace"))
     name = Path(document["run"]).name
     lead = say(
         "What the frozen layers of {name} ({model}) know of spans of a text.",

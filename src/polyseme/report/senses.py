@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,9 @@ def senses_sections(document: Mapping[str, Any], say: Speaker, prefix: str = "")
         say: who says the words; its table must hold those of `CHINESE`.
         prefix: stands before the names of figures.
     """
-    return _labelled(document, say, prefix) if document["labelled"] else _unlabelled(document, say, prefix)
+    sections = (_labelled if document["labelled"] else _unlabelled)(document, say, prefix)
+    sections[0] = replace(sections[0], parts=[*sections[0].parts, *document["notes"]])
+    return sections
 
 
 def _labelled(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Section]:
@@ -93,10 +96,11 @@ def _labelled(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Se
             "does not look at the context has one point for all uses."
         )
     ]
+    slugs = _slugs(words)
     for place, word in enumerate(words):
         maps.append(
             Figure(
-                f"{prefix}senses_map_{_slug(word['word'], place)}",
+                f"{prefix}senses_map_{slugs[place]}",
                 map_chart(document, place, say),
                 _map_caption(document, place, say),
                 say("Map of the uses of {word}", word=word["word"]),
@@ -238,7 +242,7 @@ def _map_caption(document: Mapping[str, Any], place: int, say: Speaker) -> str:
 def _unlabelled(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Section]:
     from polyseme.report.senses_charts import map_chart
 
-    sections = []
+    sections, slugs = [], _slugs(document["words"])
     for place, word in enumerate(document["words"]):
         parts: list[Part] = [
             say(
@@ -247,7 +251,7 @@ def _unlabelled(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[
             ),
             _suggestion_table(document, place, say),
             Figure(
-                f"{prefix}senses_map_{_slug(word['word'], place)}",
+                f"{prefix}senses_map_{slugs[place]}",
                 map_chart(document, place, say),
                 _map_caption(document, place, say),
                 say("Map of the uses of {word}", word=word["word"]),
@@ -297,7 +301,12 @@ def write_senses(
     return write_study("senses", document, senses_page(document, lang), folder)
 
 
-def _slug(word: str, place: int) -> str:
-    """A word as part of a file's name."""
-    safe = "".join(c if c.isalnum() else "_" for c in word)[:40].strip("_")
-    return safe or str(place + 1)
+def _slugs(words: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The words as parts of files' names, no two alike, not even to a system that takes A for a."""
+    slugs: list[str] = []
+    for place, one in enumerate(words, 1):
+        safe = "".join(c if c.isalnum() else "_" for c in one["word"])[:40].strip("_") or str(place)
+        while safe.casefold() in (slug.casefold() for slug in slugs):
+            safe += f"_{place}"
+        slugs.append(safe)
+    return slugs

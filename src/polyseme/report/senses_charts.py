@@ -8,7 +8,7 @@ from typing import Any
 from polyseme.report.charts import data
 from polyseme.report.language import Speaker
 
-__all__ = ["COLOURS", "best_chart", "layers_chart", "map_chart", "words_chart"]
+__all__ = ["COLOURS", "best_chart", "layers_chart", "looks", "map_chart", "words_chart"]
 
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D"]
 """Okabe and Ito's palette: told apart with every common kind of colour blindness. Shapes tell the same again."""
@@ -24,6 +24,12 @@ _LEGEND: dict[str, Any] = {
     "symbolSize": 90,
     "symbolOpacity": 1,
 }
+
+
+def looks(n: int) -> tuple[list[str], list[str]]:
+    """Colours and shapes of n runs: beyond seven, the colours come again with other shapes."""
+    rounds = [divmod(i, len(COLOURS)) for i in range(n)]
+    return [COLOURS[i] for _, i in rounds], [SHAPES[(i + turn) % len(SHAPES)] for turn, i in rounds]
 
 
 def layers_chart(document: Mapping[str, Any], say: Speaker) -> Any:
@@ -102,8 +108,9 @@ def _lines(
         "axis": alt.Axis(format=".2f", tickCount=6 if written else 4, **_AXIS),
     }
     y, y_low = alt.Y("value:Q", **upright), alt.Y("low:Q", **upright)
-    scale = alt.Scale(domain=list(names), range=[COLOURS[i % len(COLOURS)] for i in range(len(names))])
-    shapes = alt.Scale(domain=list(names), range=[SHAPES[i % len(SHAPES)] for i in range(len(names))])
+    colours, marks = looks(len(names))
+    scale = alt.Scale(domain=list(names), range=colours)
+    shapes = alt.Scale(domain=list(names), range=marks)
     shown = alt.Legend(**_LEGEND) if legend else None
     colour = alt.Color("run:N", scale=scale, sort=list(names), legend=shown)
     shape = alt.Shape("run:N", scale=shapes, sort=list(names), legend=shown)
@@ -271,7 +278,8 @@ def _panel(
         return {"shorthand": f"{name}{number}:Q", "scale": scale, "axis": None}
 
     x, y = alt.X(**axis("x", xs)), alt.Y(**axis("y", ys))
-    tooltip = [alt.Tooltip("context:N", title=" "), alt.Tooltip("sense:N", title=" ")]
+    # blank titles of different lengths: of two that are alike only the first is shown
+    tooltip = [alt.Tooltip("context:N", title=" "), alt.Tooltip("sense:N", title="  ")]
     shown = [COLOURS[i] if i < len(COLOURS) else "#999999" for i in range(len(labels))]
     shapes = [SHAPES[i % len(SHAPES)] for i in range(len(labels))]
     legend = alt.Legend(**_LEGEND)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from polyseme.report.figures import columns
+from polyseme.report.figures import columns, width
 
 __all__ = ["contexts", "highest", "p_value", "senses_text", "shown", "tabled"]
 
 _LISTED = 3
 """Typical contexts of a group that are shown."""
+_BESIDE = 64
+"""Columns on each side of a use in them."""
 
 
 def senses_text(document: Mapping[str, Any]) -> str:
@@ -180,5 +182,16 @@ def tabled(layer: Mapping[str, Any], table: Sequence[Mapping[str, Any]]) -> list
 
 
 def contexts(group: Mapping[str, Any]) -> list[str]:
-    """Typical uses of a group, the word marked."""
-    return [f"{one['before']}【{one['form']}】{one['after']}" for one in group["typical"][:_LISTED]]
+    """Typical uses of a group, the word marked and in sight: Chinese characters beside it take two columns each."""
+    return [
+        f"{_cut(one['before'][::-1])[::-1]}【{one['form']}】{_cut(one['after'])}"
+        for one in group["typical"][:_LISTED]
+    ]
+
+
+def _cut(text: str) -> str:
+    """As much of a text as fits into the columns beside a use."""
+    if width(text) <= _BESIDE:
+        return text
+    end = next(i for i in range(len(text)) if width(text[: i + 1]) >= _BESIDE)
+    return text[:end].rstrip("…") + "…"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,33 @@ from polyseme.report.page import Figure, Page
 from polyseme.text.words import has_cjk
 from polyseme.train.run import saving, write_atomic
 
-__all__ = ["write_json_lines", "write_pictures", "write_study"]
+__all__ = ["check_file", "check_folder", "write_json_lines", "write_pictures", "write_study"]
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that could not be written into, before the work that is to be written there; makes nothing.
+
+    Raises:  StorageError: something else is there or above it, or it is not allowed.
+    """
+    with saving(folder):
+        place = folder.absolute()
+        while not place.exists():
+            place = place.parent
+        if not place.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def check_file(path: Path) -> None:
+    """The same for a file.
+
+    Raises:  StorageError: as for a folder, or there is a folder of its name.
+    """
+    with saving(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    check_folder(path.parent)
 
 
 def write_study(
@@ -28,7 +56,7 @@ def write_study(
         folder.mkdir(parents=True, exist_ok=True)
     written = [folder / f"{name}.html", folder / f"{name}.json"]
     page.write(written[0])
-    write_atomic(written[1], to_json(document).encode("utf-8", "surrogatepass"))
+    write_atomic(written[1], to_json(document).encode("utf-8", "backslashreplace"))
     charts, note = page.write_figures(folder)
     return [*written, *charts], note
 
@@ -53,5 +81,5 @@ def write_json_lines(records: Iterable[Any], path: Path) -> Path:
     with saving(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     lines = (json.dumps(one, ensure_ascii=False, allow_nan=False) + "\n" for one in records)
-    write_atomic(path, "".join(lines).encode())
+    write_atomic(path, "".join(lines).encode("utf-8", "backslashreplace"))
     return path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from polyseme.study.probe import ProbeConfig, ProbeTask, probe
 from polyseme.study.senses import senses
 from polyseme.text.labelled.minimal_pairs import pair_files
 from polyseme.text.labelled.opening import fingerprint
+from polyseme.text.labelled.records import Problems
 from polyseme.text.labelled.senses import read_uses
 
 __all__ = ["STUDIES", "PairsSpec", "ProbeSpec", "SensesSpec", "Study"]
@@ -106,7 +107,9 @@ class Study:
     def fingerprints(self, spec: Any, base: Path) -> list[str]:
         """Hashes of everything that is read."""
         return [
-            hashlib.blake2b(f"{path.name}\n{fingerprint(path)}".encode(), digest_size=16).hexdigest()
+            hashlib.blake2b(
+                f"{path.name}\n{fingerprint(path)}".encode("utf-8", "surrogatepass"), digest_size=16
+            ).hexdigest()
             for path in self.files(spec, base)
         ]
 
@@ -123,8 +126,11 @@ def _probe(
 def _senses(
     loaded: Any, spec: SensesSpec, base: Path, seeds: Sequence[int], reporter: Reporter
 ) -> dict[str, Any]:
-    uses = read_uses(base / spec.file, spec.words, columns=spec.columns or None, limit=spec.limit)
-    return senses(loaded, uses, folds=spec.folds, map=spec.map, reporter=reporter).document()
+    problems, columns = Problems(), spec.columns or None
+    uses = read_uses(base / spec.file, spec.words, columns=columns, limit=spec.limit, problems=problems)
+    found = senses(loaded, uses, folds=spec.folds, map=spec.map, reporter=reporter)
+    notes = [*problems.summary(), *found.notes]
+    return replace(found, problems=problems.report(), notes=notes).document()
 
 
 def _pairs(

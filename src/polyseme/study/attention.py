@@ -37,6 +37,7 @@ from polyseme.study.head_measures import (
     figures_of_heads,
     head_sums,
 )
+from polyseme.text.clean import replace_surrogates
 
 __all__ = ["Attention", "attention", "strongest"]
 
@@ -143,7 +144,7 @@ def attention(
     _check_number("layer", layer, n_layers)
     _check_number("head", head, n_heads)
     if text is None and not many:
-        raise InputError("no text to look at", fix="polyseme attention RUN TEXT")
+        raise InputError("no text to look at", where=file, fix="polyseme attention RUN TEXT")
     shown = None
     errors: list[tuple[float, float]] = []
     if text is not None:
@@ -166,7 +167,7 @@ def attention(
         raise InputError("no text to look at", got="nothing but empty texts", where=file)
     names = [name for name in MEASURES if pair or name not in PAIR_MEASURES]
     return Attention(
-        run=str(loaded.run.path),
+        run=replace_surrogates(str(loaded.run.path)),
         model=str(loaded.recipe.architecture),
         n_layers=n_layers,
         n_heads=n_heads,

@@ -30,6 +30,7 @@ from polyseme.infer.inputs import at_least_one, check_loaded, one_of
 from polyseme.infer.load import Loaded
 from polyseme.study.alignment import Dependence, alignment, dependence
 from polyseme.study.word_units import spans_of_words, touched
+from polyseme.text.clean import replace_surrogates
 from polyseme.train.run import saving
 
 __all__ = ["LIMIT", "Cka", "Unit", "cka"]
@@ -135,7 +136,11 @@ def cka(
         values = _values(layers, reporter)
     return Cka(
         runs=tuple(
-            {"run": str(loaded.run.path), "model": str(loaded.recipe.architecture), "layers": len(own)}
+            {
+                "run": replace_surrogates(str(loaded.run.path)),
+                "model": str(loaded.recipe.architecture),
+                "layers": len(own),
+            }
             for loaded, own in zip(sides, layers, strict=True)
         ),
         unit=unit,

@@ -27,6 +27,7 @@ from polyseme.study._standings import STUDY_STANDINGS, standings
 from polyseme.study.grid import WAYS, Grid, GridConfig, RowSpec, TaskSpec
 from polyseme.study.kept import Kept
 from polyseme.study.probing.config import ProbeConfig
+from polyseme.text.clean import replace_surrogates
 from polyseme.train.run import RunDirectory
 
 __all__ = ["ABSENT", "CompareConfig", "Comparison", "Piece", "names_of", "open_comparison"]
@@ -131,7 +132,7 @@ class Comparison:
         return {
             "settings": {
                 "file": str(self.file),
-                "toml": self.file.read_text("utf-8"),
+                "toml": self.file.read_text("utf-8-sig"),
                 **{
                     k: getattr(self.config, k)
                     for k in ("examples", "dev_examples", "test_examples", "threads")
@@ -267,13 +268,16 @@ def names_of(folders: Sequence[Path]) -> dict[str, Path]:
     if len(set(whole)) < len(whole):
         twice = next(path for path in whole if whole.count(path) > 1)
         raise ConfigError("the same run is given twice", got=twice, fix="name it once")
-    names = {}
+    names: dict[str, Path] = {}
     for folder, path in zip(folders, whole, strict=True):
         others = [other.parts for other in whole if other != path]
         length = next(
             n for n in range(1, len(path.parts) + 1) if path.parts[-n:] not in [o[-n:] for o in others]
         )
-        names["/".join(part.strip("/") for part in path.parts[-length:])] = Path(folder)
+        name = replace_surrogates("/".join(part.strip("/") for part in path.parts[-length:]))
+        while name in names:  # two that differ in what no writing can show
+            name += "'"
+        names[name] = Path(folder)
     return names
 
 

@@ -9,13 +9,13 @@ different words are independent, so the mean over words is a bootstrap that draw
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from polyseme.study.intervals import FloatArray, IntArray, draws, limits, measured
+from polyseme.study.intervals import FloatArray, IntArray, draws, limits, measured, wilson
 from polyseme.study.significance import two_sided
 from polyseme.tasks.metrics.measure import times_drawn
 
@@ -28,16 +28,19 @@ FIGURES = ("accuracy", "balanced_accuracy", "macro_f1")
 class Drawn:
     """A figure and its values under draws.
 
+    Args:
+        interval: its limits where all draws are alike and say nothing: of a share of 0 or 1, Wilson's.
     Shapes:  draws: (R,)
     """
 
     value: float
     draws: FloatArray
     n: int
+    interval: tuple[float, float] | None = None
 
     def document(self) -> dict[str, Any]:
         """{"value", "low", "high", "n"}: the middle 95 % of the draws."""
-        return measured(self.value, limits(self.draws), self.n)
+        return measured(self.value, self.interval or limits(self.draws), self.n)
 
     def over(self, other: Drawn) -> dict[str, Any]:
         """The paired difference self - other: {"value", "low", "high", "p", "n"}; see `paired_bootstrap`."""
@@ -48,6 +51,8 @@ class Drawn:
 
 def mean(figures: Sequence[Drawn]) -> Drawn:
     """The mean of figures of several words, each word with the same weight."""
+    if len(figures) == 1:
+        return figures[0]
     return Drawn(
         float(np.mean([one.value for one in figures])),
         np.mean([one.draws for one in figures], axis=0),
@@ -108,6 +113,10 @@ class Uses:
         recall = np.divide(hit, gold, out=np.zeros_like(hit), where=present)
         f1 = np.divide(2 * hit, gold + said_sums, out=np.zeros_like(hit), where=named)
         values = (hit.sum(1) / self.n, recall.sum(1) / present.sum(1), f1.sum(1) / named.sum(1))
-        return {
+        found = {
             name: Drawn(float(one[0]), one[1:], self.n) for name, one in zip(FIGURES, values, strict=True)
         }
+        if (all_or_none := found["accuracy"]).value in (0.0, 1.0):
+            limits_ = wilson(all_or_none.value * self.n, self.n)
+            found["accuracy"] = replace(all_or_none, interval=limits_)
+        return found

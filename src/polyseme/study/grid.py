@@ -21,7 +21,7 @@ import torch
 from pydantic import Field
 
 from polyseme.core import registry
-from polyseme.core.config import Config, read_toml, to_json
+from polyseme.core.config import Config, read_toml, suggest, to_json
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import ConfigError
 from polyseme.infer.load import load
@@ -32,7 +32,7 @@ from polyseme.text.labelled.opening import existing, fingerprint
 from polyseme.text.labelled.records import Problems
 from polyseme.train.examples import FinetuneRequest, some
 from polyseme.train.finetune import finetune
-from polyseme.train.run import RunDirectory, write_atomic
+from polyseme.train.run import RunDirectory, saving, write_atomic
 
 __all__ = ["WAYS", "Cell", "Grid", "GridConfig", "open_grid", "run_grid"]
 
@@ -181,13 +181,17 @@ class Grid:
         if not path.is_file():
             return None
         try:
-            found: dict[str, Any] = json.loads(path.read_bytes())
+            found = json.loads(path.read_bytes())
         except ValueError:
             return None
-        return found if found.get("asked") == json.loads(json.dumps(self._asked(cell))) else None
+        whole = isinstance(found, dict) and found.get("asked") == json.loads(json.dumps(self._asked(cell)))
+        return found if whole else None
 
     def measure(self, cell: Cell) -> Resampled | None:
-        """The cell's figure on the test examples, with what intervals need."""
+        """The cell's figure on the test examples, with what intervals need.
+
+        Raises:  ConfigError: the task has no such figure.
+        """
         result = self.result(cell)
         if result is None:
             return None
@@ -195,7 +199,11 @@ class Grid:
         module = registry.tasks.load(spec.task)
         task = module.BUILD(module.CONFIG.of(result["config"], cell.name))
         measures = task.measures(self.records(cell.task), [_expanded(p) for p in result["predictions"]])
-        found: Resampled = measures[spec.metric or next(iter(measures))]
+        name = spec.metric or next(iter(measures))
+        if name not in measures:
+            where = f"[tasks.{cell.task}] metric"
+            raise ConfigError("no such figure", got=name, where=where, fix=suggest(name, measures))
+        found: Resampled = measures[name]
         return found
 
     def records(self, name: str) -> list[Any]:
@@ -307,7 +315,8 @@ def run_grid(grid: Grid, reporter: Reporter | None = None) -> list[Cell]:
     Raises:  as `finetune`; cells that were done stay.
     """
     reporter = reporter or NullReporter()
-    grid.folder.mkdir(parents=True, exist_ok=True)
+    with saving(grid.folder):
+        grid.folder.mkdir(parents=True, exist_ok=True)
     cells, others = grid.cells(), []
     for number, cell in enumerate(cells):
         if grid.result(cell) is not None:

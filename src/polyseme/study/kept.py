@@ -43,10 +43,11 @@ class Kept:
     def get(self, asked: Mapping[str, Any]) -> dict[str, Any] | None:
         """A piece; None where it has not been made, or the file is damaged."""
         try:
-            found: dict[str, Any] = json.loads(self.path(asked).read_bytes())
+            found = json.loads(self.path(asked).read_bytes())
         except (OSError, ValueError):
             return None
-        return found if found.get("asked") == json.loads(json.dumps(asked)) else None
+        whole = isinstance(found, dict) and found.get("asked") == json.loads(json.dumps(asked))
+        return found if whole else None
 
     def put(self, asked: Mapping[str, Any], found: Mapping[str, Any]) -> None:
         """Keep a piece.
@@ -55,7 +56,7 @@ class Kept:
         """
         with saving(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(self.path(asked), to_json({"asked": asked, **found}).encode())
+        write_atomic(self.path(asked), to_json({"asked": asked, **found}).encode("utf-8", "backslashreplace"))
 
     @contextmanager
     def held(self, asked: Mapping[str, Any]) -> Iterator[bool]:

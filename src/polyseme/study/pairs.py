@@ -31,6 +31,7 @@ from polyseme.infer.load import Loaded, load
 from polyseme.infer.score import Score, kind_of, score_tokens
 from polyseme.study.intervals import FloatArray, IntArray
 from polyseme.study.paradigms import RESAMPLES, Paradigms
+from polyseme.text.clean import replace_surrogates
 from polyseme.text.labelled.minimal_pairs import MinimalPair, pair_files, read_minimal_pairs
 from polyseme.text.labelled.opening import name_of
 from polyseme.text.labelled.records import Problems
@@ -265,7 +266,7 @@ def _scored(loaded: Loaded, read: Sequence[MinimalPair], scoring: Scoring, repor
         reporter.stage(name, done, total, f"{len(scores):,} of {len(different):,} texts, {rate:,.0f}/s")
     return _Scored(
         {
-            "run": str(loaded.run.path),
+            "run": replace_surrogates(str(loaded.run.path)),
             "model": loaded.recipe.architecture,
             "kind": kind,
             "scoring": scoring if masked else None,

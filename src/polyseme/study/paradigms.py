@@ -80,14 +80,18 @@ class Paradigms:
         return found
 
     def _accuracy(self, run: int, members: Sequence[int], drawn: FloatArray | None) -> dict[str, Any]:
-        """Wilson's interval of one paradigm, the bootstrap's of a mean over several."""
+        """Wilson's interval of one paradigm, the bootstrap's of a mean over several.
+
+        Where no draw differs from another, as of paradigms of one pair each, it is Wilson's of all pairs together.
+        """
         right = [self._right[run][m] for m in members]
         n = sum(map(len, right))
         if len(right) == 1:
             return measured(_mean(right), wilson(float(right[0].sum()), n), n)
         if drawn is None:  # the second run's are the first's less the difference: the same draws
             drawn = self._second(members)
-        return measured(_mean(right), limits(drawn), n)
+        low, high = limits(drawn)
+        return measured(_mean(right), (low, high) if low < high else wilson(_mean(right) * n, n), n)
 
     def _second(self, members: Sequence[int]) -> FloatArray:
         less = self._less[: len(self._drawn), members]

@@ -36,6 +36,7 @@ from polyseme.study.probing.numbers import (
 )
 from polyseme.study.probing.targets import PARTS, BoolArray, Targets, aligned, read_parts
 from polyseme.study.probing.training import Trained, most_frequent, train_probe
+from polyseme.text.clean import replace_surrogates
 from polyseme.text.labelled.records import Problems
 from polyseme.train.memory import peak_memory_bytes
 
@@ -119,7 +120,7 @@ def probe(
         found[name] = one.study()
         notes += [f"{name}: {note}" for note in one.notes]
     return Probing(
-        run=str(loaded.run.path),
+        run=replace_surrogates(str(loaded.run.path)),
         model=loaded.recipe.architecture,
         layers=layers,
         settings=config.model_dump(),
@@ -203,6 +204,7 @@ class _Task:
             "task": task,
             "files": {name: getattr(self._spec, name) for name in PARTS},
             "column": self._spec.column,
+            "examples": self._spec.examples if self._spec.examples is not None else config.examples,
             "spans": 1 if targets.parts["train"].second is None else 2,
             "labels": list(targets.labels),
             "counts": {name: _counts(records[name], targets, name) for name in PARTS},

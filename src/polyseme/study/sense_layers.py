@@ -19,10 +19,10 @@ from polyseme.study.sense_scores import (
     transfer,
 )
 from polyseme.study.sense_words import Word, plain
-from polyseme.study.significance import compare
-from polyseme.tasks.metrics.measure import mean_of
+from polyseme.study.significance import compare, randomisation
+from polyseme.tasks.metrics.measure import FloatArray, Measure, mean_of
 
-__all__ = ["Layered", "Scored", "ceilings", "differences", "over_words", "score"]
+__all__ = ["Layered", "Scored", "ceilings", "differences", "over_words", "randomised", "score"]
 
 _TESTED = 5_000_000
 """Uses drawn for one paired test at most; a test has 1,000 to 10,000 rounds."""
@@ -52,12 +52,14 @@ class Scored:
         entry: its part of the run's document.
         curve: figures by layer and method, and the silhouette.
         best: figures by method with the layer chosen outside each fold.
+        right: which uses these get right, by method.
         test: the same on the test part by the train part; empty where there is none.
     """
 
     entry: dict[str, Any]
     curve: list[dict[str, dict[str, Drawn]]]
     best: dict[str, dict[str, Drawn]]
+    right: dict[str, npt.NDArray[np.bool_]]
     test: dict[str, dict[str, Drawn]]
 
 
@@ -79,21 +81,23 @@ def score(word: Word, found: Layered, seed: int) -> Scored:
             | {"silhouette": spread.document()}
         )
     best: dict[str, dict[str, Drawn]] = {}
+    right: dict[str, npt.NDArray[np.bool_]] = {}
     document: dict[str, Any] = {}
     for method in METHODS:
         predicted, places = chosen_layers([one[method] for one in said], word.fold)
+        right[method] = predicted == word.gold
         best[method] = word.draws.figures(predicted)
         document[method] = _documents(best[method]) | {
             "layers": {str(found.layers[p]): int((places == p).sum()) for p in sorted(set(places.tolist()))},
-            "over_ceiling": _tested(predicted == word.gold, word.gold == 0, seed),
-            "right": "".join("01"[int(one)] for one in predicted == word.gold),
+            "over_ceiling": _tested(right[method], word.gold == 0, seed),
+            "right": "".join("01"[int(one)] for one in right[method]),
             "maximum": _maximum(found.layers, [one[method]["accuracy"] for one in curve]),
         }
         if word.by_form is not None:
             document[method]["over_forms"] = best[method]["accuracy"].over(word.by_form)
     on_test, test = _on_test(word, found, seed)
     entry = {"word": word.word, "layers": layers, "best": document, "test": on_test}
-    return Scored(entry, curve, best, test)
+    return Scored(entry, curve, best, right, test)
 
 
 def _tested(right: Any, baseline: Any, seed: int) -> dict[str, Any]:
@@ -101,6 +105,26 @@ def _tested(right: Any, baseline: Any, seed: int) -> dict[str, Any]:
     rounds = int(min(10_000, max(1_000, _TESTED // len(right))))
     found = compare(mean_of("accuracy", right), mean_of("accuracy", baseline), rounds, seed)
     return {key: None if value != value else value for key, value in found.items()}
+
+
+def randomised(
+    words: Sequence[tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]], seed: int
+) -> dict[str, float]:
+    """{"p_randomisation"} of the difference of two sides that is the mean over words, each with the same weight.
+
+    Draws of few uses hardly ever turn the sign of a difference, however much of it is luck; swapping answers does.
+    """
+    n = sum(len(first) for first, _ in words)
+    first, second = (
+        Measure("accuracy", np.concatenate([pair[side] / len(pair[side]) for pair in words])[:, None], _sum)
+        for side in (0, 1)
+    )
+    rounds = int(min(10_000, max(1_000, _TESTED // n)))
+    return {"p_randomisation": randomisation(first, second, rounds, seed)}
+
+
+def _sum(sums: FloatArray) -> FloatArray:
+    return sums[..., 0]
 
 
 def _on_test(
@@ -149,7 +173,9 @@ def _maximum(layers: Sequence[int], accuracies: Sequence[Drawn]) -> dict[str, An
     return {"layer": layers[place], "accuracy": accuracies[place].document()}
 
 
-def over_words(words: Sequence[Word], layers: Sequence[int], scored: Sequence[Scored]) -> dict[str, Any]:
+def over_words(
+    words: Sequence[Word], layers: Sequence[int], scored: Sequence[Scored], seed: int
+) -> dict[str, Any]:
     """Means over words, every word with the same weight; intervals draw uses within each word."""
     rows, means = [], []
     for place, number in enumerate(layers):
@@ -169,7 +195,10 @@ def over_words(words: Sequence[Word], layers: Sequence[int], scored: Sequence[Sc
     for method in METHODS:
         own = {name: mean([one.best[method][name] for one in scored]) for name in FIGURES}
         best[method] = _documents(own) | {
-            "over_ceiling": own["accuracy"].over(ceiling),
+            "over_ceiling": own["accuracy"].over(ceiling)
+            | randomised(
+                [(one.right[method], word.gold == 0) for word, one in zip(words, scored, strict=True)], seed
+            ),
             "maximum": _maximum(layers, [one[method]["accuracy"] for one in means]),
         }
     found: dict[str, Any] = {"layers": rows, "best": best}
@@ -191,7 +220,7 @@ def ceilings(words: Sequence[Word]) -> dict[str, Any]:
 
 
 def differences(
-    names: Sequence[str], scored: Sequence[Sequence[Scored]], words: Sequence[Word]
+    names: Sequence[str], scored: Sequence[Sequence[Scored]], words: Sequence[Word], seed: int
 ) -> list[dict[str, Any]]:
     """First run - each other one: nearest-neighbour accuracy at the best layer, over words (word "") and by word."""
     found = []
@@ -200,9 +229,10 @@ def differences(
             (a.best["nearest"]["accuracy"], b.best["nearest"]["accuracy"])
             for a, b in zip(scored[0], theirs, strict=True)
         ]
+        right = [(a.right["nearest"], b.right["nearest"]) for a, b in zip(scored[0], theirs, strict=True)]
         between = {"first": names[0], "second": name}
         whole = mean([a for a, _ in pairs]).over(mean([b for _, b in pairs]))
-        found.append(between | {"word": ""} | whole)
-        for word, (a, b) in zip(words, pairs, strict=True):
-            found.append(between | {"word": word.word} | a.over(b))
+        found.append(between | {"word": ""} | whole | randomised(right, seed))
+        for word, (a, b), both in zip(words, pairs, right, strict=True):
+            found.append(between | {"word": word.word} | a.over(b) | randomised([both], seed))
     return found

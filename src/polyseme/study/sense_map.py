@@ -66,6 +66,8 @@ def use_map(
 ) -> dict[str, Any]:
     """Coordinates of uses: {"method", "x", "y", "explained"}, the last the share of the variance, of pca alone.
 
+    Where there are too few uses for the method, or the half that axes are learned from has one sense, it is pca.
+
     Args:
         vectors: of length one.
         method: see the head of this file.
@@ -79,7 +81,7 @@ def use_map(
         points = np.asarray(
             umap.UMAP(n_components=2, metric="cosine", random_state=seed, n_jobs=1).fit_transform(vectors)
         )
-    elif method == "lda" and senses is not None and fit is not None:
+    elif method == "lda" and senses is not None and fit is not None and len(np.unique(senses[fit])) > 1:
         points = _discriminant(np.asarray(vectors, np.float64), senses, fit)
     else:
         method = "pca"

@@ -27,6 +27,7 @@ from polyseme.study.sense_layers import Layered, Scored, ceilings, differences, 
 from polyseme.study.sense_map import MapMethod, check_map, snippet, use_map
 from polyseme.study.sense_words import Word, read_words
 from polyseme.study.uses import Of, dots, unit, use_vectors
+from polyseme.text.clean import replace_surrogates
 from polyseme.text.labelled.senses import Use
 
 __all__ = ["Senses", "senses"]
@@ -146,7 +147,7 @@ def senses(
         settings,
         [word.document for word in words],
         [run for run, _ in found],
-        differences(names, [scored for _, scored in found], words) if labelled else [],
+        differences(names, [scored for _, scored in found], words, seed) if labelled else [],
         ceilings(words) if labelled else {},
         notes,
     )
@@ -185,10 +186,11 @@ class _Study:
         numbers: tuple[int, ...] = ()
         entries: list[dict[str, Any]] = []
         scored: list[Scored] = []
-        without = cut = 0
+        without = unknown = cut = 0
         for word in words:
             read = use_vectors(loaded, word.uses, self.layers, self.reporter, self.of)
-            without, cut, numbers = without + read.without, cut + read.cut, read.layers
+            without, unknown, cut = without + read.without, unknown + read.unknown, cut + read.cut
+            numbers = read.layers
             found = Layered(
                 numbers,
                 [unit(layer) for layer in read.vectors],
@@ -203,10 +205,12 @@ class _Study:
         notes = []
         if without and self.of != "text":
             notes.append(f"{without:,} uses have no token of their own: their own vectors are zeros")
+        if unknown and self.of != "text":
+            notes.append(f"{unknown:,} uses are unknown to the run, or a part of them: [UNK] stands for it")
         if cut:
             notes.append(f"{cut:,} texts are longer than the model reads: cut to a window around the use")
         document: dict[str, Any] = {
-            "run": str(loaded.run.path),
+            "run": replace_surrogates(str(loaded.run.path)),
             "name": "",
             "model": loaded.recipe.architecture,
             "reach": loaded.encoder.reach,
@@ -217,7 +221,7 @@ class _Study:
             "notes": notes,
         }
         if self.labelled:
-            document["mean"] = over_words(words, numbers, scored)
+            document["mean"] = over_words(words, numbers, scored, self.seed)
         return document, scored
 
     def _with_map(self, word: Word, found: Layered, entry: dict[str, Any]) -> dict[str, Any]:

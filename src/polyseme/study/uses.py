@@ -47,6 +47,7 @@ class UseVectors:
         vectors: in the order of the uses; zeros where no token overlaps a use.
         tokens: which uses have the same tokens, as numbers.
         without: uses that no token overlaps.
+        unknown: uses with a token that is [UNK], of an encoder that does not read letters.
         cut: uses whose text was cut to a window.
 
     Shapes:  vectors: (L, N, hidden_size) float32, of both (L, N, 2 · hidden_size).  tokens: (N,)
@@ -56,6 +57,7 @@ class UseVectors:
     vectors: FloatArray
     tokens: IntArray
     without: int
+    unknown: int
     cut: int
 
 
@@ -103,13 +105,16 @@ def use_vectors(
     numbers = layer_numbers(loaded, layers)
     windows = _windows(loaded, uses)
     without = sum(window.first == window.end for window in windows)
+    unknown = 0
+    if not getattr(loaded.encoder, "open_vocabulary", False):
+        unknown = sum(loaded.tokenizer.unk_id in window.spelling[0] for window in windows)
     cut = sum(window.cut for window in windows)
     kinds: dict[object, int] = {}
     tokens = np.array([kinds.setdefault(window.spelling, len(kinds)) for window in windows], np.int64)
     if hasattr(loaded.encoder, "active"):
         parts = [_sparse(loaded, windows, part) for part in _parts(of)]
         vectors = _beside(parts)[None].repeat(len(numbers), 0)
-        return UseVectors(numbers, vectors, tokens, without, cut)
+        return UseVectors(numbers, vectors, tokens, without, unknown, cut)
     room = len(loaded.tokenizer.prefix_ids) + len(loaded.tokenizer.suffix_ids)
     last = int(loaded.encoder.config.num_hidden_layers)
     width = int(loaded.encoder.config.hidden_size) * len(_parts(of))
@@ -124,7 +129,7 @@ def use_vectors(
             vectors[place, some] = _beside([_means(hidden, chosen, loaded.lead, part) for part in _parts(of)])
         done += len(some)
         reporter.stage("reading uses", done, len(uses))
-    return UseVectors(numbers, vectors, tokens, without, cut)
+    return UseVectors(numbers, vectors, tokens, without, unknown, cut)
 
 
 def _parts(of: Of) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 __all__ = [
+    "LETTER",
     "TOKEN_PATTERN",
     "cjk_share",
     "close_gaps",
@@ -20,6 +21,8 @@ _CJK = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff
 _CJK_CHARACTER = re.compile(f"[{_CJK}]")
 _CJK_GAP = re.compile(f"(?<=[{_CJK}]) (?=[{_CJK}])")
 _CJK_RUN = re.compile(f"[{_CJK}]+")
+LETTER = rf"[^\W{_CJK}]"
+"""A pattern: one letter, digit or low line that is no Chinese character."""
 # Letters, digits and marks; an apostrophe or a hyphen joins only between letters: don't, well-known.
 _WORD = re.compile(rf"(?:(?![{_CJK}])[^\W_])(?:(?![{_CJK}])[^\W_]|[\u0300-\u036f]|['’-](?=[^\W\d_]))*")
 _WORD_OR_CJK = re.compile(rf"(?P<cjk>[{_CJK}]+)|{_WORD.pattern}")

@@ -74,6 +74,14 @@ def test_missing_and_broken_toml(tmp_path: Path) -> None:
     broken.write_text("a = = 1")
     with pytest.raises(ConfigError, match="not a valid TOML file"):
         read_toml(broken)
+    with pytest.raises(ConfigError, match="a folder instead of a TOML file"):
+        read_toml(tmp_path)
+
+
+def test_a_byte_order_mark_may_stand_before_toml(tmp_path: Path) -> None:
+    file = tmp_path / "windows.toml"
+    file.write_bytes("\ufeffa = 1\r\n[\"词\"]\r\nb = 'x'\r\n".encode())
+    assert read_toml(file) == {"a": 1, "词": {"b": "x"}}
 
 
 def test_json_keeps_chinese_readable_and_refuses_nan() -> None:

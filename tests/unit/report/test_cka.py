@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hovering import shown_on_hover
 from polyseme import cli
 from polyseme.report.cka import CHINESE, cka_page, cka_text
 from vector_runs import TEXTS, random_run
@@ -37,6 +38,13 @@ def test_the_whole_page_is_drawn_in_both_languages(lang: str, changes: dict[str,
     page = cka_page(document_of(**changes), lang)
     assert page.html().startswith("<!doctype html>")
     json.dumps([figure.chart.to_dict() for figure in page.figures])
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_the_pointer_shows_both_layers_of_a_cell(alone: bool) -> None:
+    (figure,) = cka_page(document_of(alone)).figures
+    (shown,) = shown_on_hover(figure.chart)
+    assert all(f'datum["{name}"]' in shown for name in ("i", "j", "cka", "low", "high", "plain"))
 
 
 def test_every_word_of_the_code_has_a_chinese_one_and_the_other_way_round() -> None:

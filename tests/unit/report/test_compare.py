@@ -8,9 +8,11 @@ import pytest
 
 from polyseme.report._compare_cells import Cells, figure, interval, number, written_p
 from polyseme.report._compare_facts import finetune_command, pretrain_command
-from polyseme.report._compare_sections import FEWEST, POINTS, joined
+from polyseme.report._compare_sections import FEWEST, POINTS, joined, study_sections, told
+from polyseme.report._compare_studies import study_commands
 from polyseme.report._compare_words import CHINESE
-from polyseme.report.page import Page, Section, Table
+from polyseme.report.compare import compare_speaker
+from polyseme.report.page import Markup, Page, Section, Table
 from polyseme.report.senses_chinese import CHINESE as SENSES
 from polyseme.train.recipe import resolve
 
@@ -118,3 +120,57 @@ def test_maps_of_many_runs_have_few_points(n: int) -> None:
     assert math.isclose(
         sum(len(one["drawn"]) for one in documents["run 0"]["words"]), 9 * n
     )  # theirs stay whole
+
+
+def test_a_study_by_itself_asks_what_the_comparison_asked() -> None:
+    spec = {"files": ["p.tsv"], "columns": {}, "scoring": "original", "limit": 9}
+    found = {
+        "bert": {"scoring": "original"},
+        "gpt": {"scoring": None},
+        "modernbert": {"scoring": "within-word"},
+    }
+    study = {"name": "pairs", "kind": "pairs", "spec": spec, "documents": found}
+    document = {
+        "settings": {"file": "in/a.toml", "seeds": [1]},
+        "runs": {name: {"path": f"runs/{name}"} for name in found},
+    }
+    assert study_commands(study, document) == [
+        "polyseme pairs runs/bert in/p.tsv --limit 9 --scoring original -o pairs-1",
+        "polyseme pairs runs/gpt in/p.tsv --limit 9 -o pairs-2",
+        "polyseme pairs runs/modernbert in/p.tsv --limit 9 -o pairs-3",
+    ]
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_pairs_say_how_masked_models_were_asked(lang: str) -> None:
+    say = compare_speaker(lang)
+    said = []
+    for scoring in ("within-word", "original"):
+        study = {
+            "name": "pairs",
+            "kind": "pairs",
+            "spec": {"scoring": scoring},
+            "documents": {},
+            "absent": {},
+        }
+        (section,) = study_sections({"runs": {}, "studies": [study]}, say)
+        said.append(section.parts[0])
+    word = "within words" if lang == "en" else "词内从左到右"
+    assert [word in str(one) for one in said] == [True, False]
+
+
+def test_what_the_studies_tell_stands_on_the_page_once() -> None:
+    notes = {
+        "bert": ["<2> rows", "bert: 3 texts are cut"],
+        "gpt": ["<2> rows", "4 unknown"],
+        "elmo": ["<2> rows"],
+    }
+    study = {"documents": {name: {"notes": some} for name, some in notes.items()}}
+    (part,) = told(study)
+    assert isinstance(part, Markup)
+    assert re.findall("<li>(.*?)</li>", part.html) == [
+        "&lt;2&gt; rows",
+        "bert: 3 texts are cut",
+        "gpt: 4 unknown",
+    ]
+    assert told({"documents": {"bert": {"notes": []}}}) == []

@@ -149,6 +149,13 @@ def test_commands_can_be_typed() -> None:
     assert commands(document())[0] == (
         "polyseme probe runs/bert a.conllu --task pos --test 'my test.conllu' --seeds 3 --examples 50 --column xpos"
     )
+    asked = document()
+    asked["settings"] |= {"seed": 7, "epochs": 2, "max_length": 64, "controls": False, "cumulative": False}
+    asked["tasks"]["POS"] |= {"examples": 9, "column": None}
+    assert commands(asked)[0] == (
+        "polyseme probe runs/bert a.conllu --task pos --test 'my test.conllu' --seeds 3 --seed 7 --epochs 2 "
+        "--max-length 64 --no-controls --no-cumulative --examples 9"
+    )
 
 
 def test_small_things() -> None:

@@ -9,10 +9,15 @@ from typing import Any
 
 import pytest
 
+from hovering import shown_on_hover
+from polyseme.errors import StorageError
 from polyseme.report.language import speaker
 from polyseme.report.page import Figure, Table
 from polyseme.report.senses import senses_page, senses_sections, senses_text
+from polyseme.report.senses_charts import looks
 from polyseme.report.senses_chinese import CHINESE
+from polyseme.report.senses_text import contexts
+from polyseme.report.study_files import check_file, check_folder
 from polyseme.study.senses import senses
 from polyseme.text.labelled.senses import Use
 from polyseme.text.words import has_cjk
@@ -79,11 +84,61 @@ def test_a_map_holds_every_use_with_its_sentence(document: dict[str, Any]) -> No
     drawn = json.dumps(figure.chart.to_dict(), ensure_ascii=False)
     assert "【cat】 sat on the mat" in drawn
     assert len(document["words"][0]["drawn"]) == len(document["runs"][0]["words"][0]["map"]["x"])
+    shown = shown_on_hover(figure.chart)
+    assert shown
+    for one in shown:  # a line of the same title as another would be left out
+        assert 'datum["context"]' in one
+        assert 'datum["sense"]' in one
 
 
 def test_words_of_both_languages_name_the_same_values() -> None:
     for english, chinese in CHINESE.items():
         assert set(re.findall(r"\{\w+\}", english)) == set(re.findall(r"\{\w+\}", chinese))
+
+
+def test_notes_stand_on_the_page(document: dict[str, Any]) -> None:
+    html = senses_page({**document, "notes": ["3 rows <b> were skipped"]}, "zh").html()
+    assert "<p>3 rows &lt;b&gt; were skipped</p>" in html
+
+
+def test_many_runs_look_different() -> None:
+    assert len(set(zip(*looks(9), strict=True))) == 9
+    assert len(set(zip(*looks(49), strict=True))) == 49
+
+
+def test_typical_uses_stay_in_sight() -> None:
+    one = {"before": "…" + "汉" * 60, "form": "银行", "after": "字" * 60 + "…"}
+    two = {"before": "…" + "a" * 60, "form": "bank", "after": "b"}
+    shown = contexts({"typical": [one, two]})
+    assert shown[0] == "…" + "汉" * 31 + "【银行】" + "字" * 31 + "…"
+    assert shown[1] == two["before"] + "【bank】b"
+
+
+def test_no_two_words_have_one_picture(document: dict[str, Any]) -> None:
+    names = ["c", "c++", "C#", "c_2", "…", "c_4", "银行"]
+    words = [{**document["words"][0], "word": name} for name in names]
+    runs = [
+        {**run, "words": [{**run["words"][0], "word": name} for name in names]} for run in document["runs"]
+    ]
+    sections = senses_sections({**document, "words": words, "runs": runs}, speaker("en", CHINESE))
+    figures = [part.name for section in sections for part in section.parts if isinstance(part, Figure)]
+    maps = [name.removeprefix("senses_map_") for name in figures if name.startswith("senses_map_")]
+    assert len({name.casefold() for name in maps}) == len(names)
+    assert (maps[0], maps[-1]) == ("c", "银行")
+
+
+def test_places_that_cannot_be_written_are_refused_before_the_work(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("x")
+    for folder in (file, file / "below" / "it"):
+        with pytest.raises(StorageError, match="could not save"):
+            check_folder(folder)
+    with pytest.raises(StorageError):
+        check_file(tmp_path)
+    check_folder(tmp_path / "new" / "one.html")
+    check_file(tmp_path / "new" / "page.html")
+    check_file(file)
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_pictures_are_written(document: dict[str, Any], tmp_path: Path) -> None:

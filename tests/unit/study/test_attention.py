@@ -206,6 +206,13 @@ def test_what_is_refused(arguments: dict[str, Any], error: type[Exception]) -> N
         attention(loaded_of("bert"), **arguments)
 
 
+@pytest.mark.parametrize("many", [[], [" "]])
+def test_a_file_without_texts_is_named(many: list[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        attention(loaded_of("bert"), None, many, file=Path("blank.txt"))
+    assert caught.value.where == Path("blank.txt")
+
+
 @pytest.mark.parametrize("arguments", [{"top": 0}, {"above": 1.0}, {"above": -0.1}])
 def test_documents_refuse(arguments: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from adapting import start_run, write_examples
 from polyseme.errors import ConfigError, RunError
+from polyseme.study.compare_runs import compare_runs
 from polyseme.study.comparing import learns, names_of, open_comparison
 from polyseme.study.intervals import seeds_interval
 from polyseme.study.kept import Kept, file_name, held
@@ -49,6 +51,11 @@ def test_names_are_as_short_as_they_can_be() -> None:
     assert names_of(paths)["b/gpt"] == Path("b/gpt")
     with pytest.raises(ConfigError, match="given twice"):
         names_of([Path("a/bert"), Path("a/../a/bert")])
+    alien = [
+        Path(os.fsdecode(b"a/\xc4\xe3")),
+        Path(os.fsdecode(b"a/\xba\xc3")),
+    ]  # no UTF-8: names of another system
+    assert list(names_of(alien)) == ["\ufffd\ufffd", "\ufffd\ufffd'"]
 
 
 def test_pieces_are_kept_by_what_they_depend_on(tmp_path: Path) -> None:
@@ -61,6 +68,8 @@ def test_pieces_are_kept_by_what_they_depend_on(tmp_path: Path) -> None:
         assert kept.get(asked | other) is None
     kept.path(asked).write_text(kept.path(asked).read_text()[:-9])
     assert kept.get(asked) is None  # cut off: made again
+    kept.path(asked).write_text("[]")
+    assert kept.get(asked) is None
 
 
 def test_only_one_holds_a_piece(tmp_path: Path) -> None:
@@ -103,6 +112,23 @@ def test_runs_are_used_for_their_language(folder: Path) -> None:
     assert found["studies"][0]["absent"]["bert"]["code"] == "language"
     assert comparison.left() == 6
     meta.write_text(json.dumps(known))
+
+
+def test_a_figure_that_a_task_has_not_is_named(folder: Path, tmp_path: Path) -> None:
+    file = folder / "figure.toml"
+    task = (
+        '[tasks.a]\ntask = "classify"\ntrain = "mood.tsv"\ndev = "mood.tsv"\ntest = "mood.tsv"\nepochs = 1\n'
+    )
+    file.write_text(f'seeds = [1]\n{task}metric = "acuracy"\n')
+    comparison = open_comparison([folder / "bert"], file, tmp_path / "cells")
+    assert compare_runs(comparison) == 0
+    with pytest.raises(ConfigError, match="no such figure") as caught:
+        comparison.document()
+    assert "did you mean accuracy" in str(caught.value)
+    file.write_text(file.read_text().replace("acuracy", "accuracy"))
+    again = open_comparison([folder / "bert"], file, tmp_path / "cells")
+    assert again.left() == 0
+    assert again.document()["tasks"][0]["metric"] == "accuracy"
 
 
 def test_what_gradients_can_train(folder: Path) -> None:

@@ -93,6 +93,14 @@ def test_the_interval_is_that_of_a_stratified_bootstrap(tmp_path: Path) -> None:
     assert total["high"] - total["low"] == pytest.approx(2 * 1.96 * variance**0.5, rel=0.08)
 
 
+@pytest.mark.usefixtures("shorter_is_better")
+def test_paradigms_of_one_pair_do_not_make_certain(tmp_path: Path) -> None:
+    rows = [("the", "the cat", "p", "x"), ("the cat", "the", "q", "x")]
+    found = pairs(make_loaded("gpt", "words"), [write(tmp_path, "a.jsonl", rows)])
+    total = found.figures["accuracy"]
+    assert (total["value"], (total["low"], total["high"])) == (0.5, wilson(1, 2))
+
+
 def test_two_runs_are_compared_on_the_same_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def known(loaded: Loaded, encoded: Sequence[Tokens], within_word: bool) -> list[Score]:
         sign = -1.0 if loaded.recipe.architecture == "gpt" else 1.0

@@ -16,6 +16,7 @@ from polyseme.infer.load import Loaded
 from polyseme.study.drawn import Uses, mean
 from polyseme.study.intervals import wilson
 from polyseme.study.sense_clusters import components, distinctive, k_means, suggest
+from polyseme.study.sense_layers import randomised
 from polyseme.study.sense_map import check_map, drawn, snippet, use_map
 from polyseme.study.sense_scores import chosen_layers, folds_of, judge, majority, silhouettes, transfer
 from polyseme.study.senses import senses
@@ -133,6 +134,16 @@ def test_figures_are_those_of_scikit_learn_and_draws_are_paired() -> None:
     assert whole.value == pytest.approx((figures["accuracy"].value + figures["macro_f1"].value) / 2)
 
 
+@pytest.mark.parametrize("said", [0, 1])
+def test_all_right_and_all_wrong_are_not_certain(said: int) -> None:
+    gold = np.zeros(12, np.int64)
+    found = Uses(gold, 2, 100, 0, "uses").figures(np.full(12, said))["accuracy"]
+    low, high = wilson(12 * (1 - said), 12)
+    assert found.document() == {"value": 1.0 - said, "low": low, "high": high, "n": 12}
+    assert mean([found]).document() == found.document()
+    assert found.over(found)["value"] == 0.0
+
+
 def test_silhouettes_are_those_of_scikit_learn() -> None:
     vectors, gold, _ = example()
     assert silhouettes(vectors, gold) == pytest.approx(
@@ -222,7 +233,18 @@ def test_contextual_runs_beat_the_ceiling_and_are_compared_in_pairs(tmp_path: Pa
         ("bert", "onehot", "cat"),
     ]
     assert over[0]["value"] == pytest.approx(1 - 16 / 24)
+    assert over[0]["p_randomisation"] == over[1]["p_randomisation"] < 0.05
+    mean_over = bert["mean"]["best"]["nearest"]["over_ceiling"]
+    assert mean_over["p_randomisation"] == over[0]["p_randomisation"]
     assert senses(runs, uses_of_cat(), resamples=200).document()["runs"][0]["words"] == bert["words"]
+
+
+def test_few_uses_prove_little() -> None:
+    """Four of four against none of four: one sign in eight is as lopsided, whatever draws of them say."""
+    right, wrong = np.ones(4, bool), np.zeros(4, bool)
+    assert randomised([(right, wrong)], 0)["p_randomisation"] == pytest.approx(2 / 2**4, abs=0.02)
+    assert randomised([(right, wrong)] * 2, 0)["p_randomisation"] == pytest.approx(2 / 2**8, abs=0.005)
+    assert randomised([(right, right)], 0)["p_randomisation"] == 1.0
 
 
 def test_every_layer_is_its_own_encoding(tmp_path: Path) -> None:
@@ -293,6 +315,15 @@ def test_the_text_of_a_static_run_tells_its_uses_apart(name: str, tmp_path: Path
     assert any("whole text" in note for note in found.notes)
     both = use_vectors(loaded, uses_of_cat(6), of="both").vectors[0]
     assert np.linalg.norm(both, axis=1) == pytest.approx(2**0.5, abs=1e-6)
+
+
+def test_uses_that_are_unknown_to_the_run_are_told(tmp_path: Path) -> None:
+    uses = [Use(str(i), f"{i} a zebra", 4, 9, "ab"[i % 2], "zebra") for i in range(8)]
+    for name, unknown in (("word2vec", 8), ("elmo", 0)):  # ELMo reads the letters
+        study = senses(random_run(tmp_path, name), [*uses, *uses_of_cat()], resamples=50)
+        assert any(
+            "unknown to the run" in note and f" {unknown} uses" in note for note in study.notes
+        ) == bool(unknown)
 
 
 # --- groups ---------------------------------------------------------------------------------------
@@ -426,6 +457,14 @@ def test_axes_that_part_senses_are_learned_from_other_uses_than_those_drawn(tmp_
     assert len(study.runs[0]["words"][0]["map"]["x"]) == len(study.words[0]["drawn"])
     with pytest.raises(ConfigError, match="without senses"):
         check_map("lda", labelled=False)
+
+
+def test_axes_that_part_senses_need_two_of_them_in_the_half_they_are_learned_from() -> None:
+    vectors = unit(np.random.default_rng(0).normal(size=(12, 6)))
+    gold = np.array([0] * 11 + [1])
+    fit = np.arange(12) % 2 == 0
+    assert use_map(vectors, "lda", 0, gold, fit) == use_map(vectors, "pca", 0)
+    assert use_map(vectors, "lda", 0, gold, ~fit)["method"] == "lda"
 
 
 def test_maps_draw_the_same_uses_and_show_them() -> None:

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from polyseme.core.config import Config, read_toml
 from polyseme.errors import ConfigError
+from polyseme.text.clean import replace_surrogates
 
 __all__ = ["ProbeConfig", "ProbeTask", "read_probes", "tasks_of_files"]
 
@@ -129,7 +130,7 @@ def tasks_of_files(
         )
     tasks: dict[str, ProbeTask] = {}
     for file in files:
-        name = file.stem if len(files) > 1 or task == "auto" else task
+        name = replace_surrogates(file.stem) if len(files) > 1 or task == "auto" else task
         while name in tasks:
             name += "'"
         tasks[name] = ProbeTask(

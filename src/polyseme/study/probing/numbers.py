@@ -93,11 +93,11 @@ def of_seeds(values: Sequence[float]) -> dict[str, Any]:
 def score(runs: Sequence[Resampled], rounds: int, seed: int = 0) -> dict[str, Any]:
     """The mean figure of several seeds, as reports write it.
 
-    The interval draws texts and seeds again; "seeds" has Student's over the seeds alone.
+    The interval draws texts and seeds again, of more than one text; "seeds" has Student's over the seeds alone.
     """
     values = [run.value for run in runs]
     drawn = _drawn([runs], rounds, seed, lambda scores: scores[..., 0])
-    return measured(float(np.mean(values)), limits(drawn), runs[0].n) | {
+    return measured(float(np.mean(values)), _limits(drawn, runs[0]), runs[0].n) | {
         "seeds": over_seeds(values),
         "values": values,
     }
@@ -111,6 +111,8 @@ def difference(
     "above" is true where all of the interval, texts and seeds drawn again, lies above 0.
     """
     found = seeds_difference(first, second, rounds, seed)
+    if first[0].examples < 2:
+        return measured(found["value"], (math.nan, math.nan), first[0].n) | {"p": 1.0, "above": False}
     result = measured(found["value"], (found["low"], found["high"]), first[0].n)
     return result | {"p": found["p"], "above": bool(found["low"] > 0)}
 
@@ -126,16 +128,19 @@ def scores_of_layers(runs: Sequence[Sequence[Resampled]], rounds: int, seed: int
     drawn = _drawn(runs, rounds, seed, lambda scores: scores)  # (R, L + 1)
     gains, mean = differential(drawn), values.mean(0)
     found: dict[str, Any] = {
-        "scores": [measured(float(value), limits(drawn[:, layer]), n) for layer, value in enumerate(mean)],
+        "scores": [
+            measured(float(value), _limits(drawn[:, layer], runs[0][0]), n)
+            for layer, value in enumerate(mean)
+        ],
         "differences": [
-            measured(float(value), limits(gains[:, layer]), n)
+            measured(float(value), _limits(gains[:, layer], runs[0][0]), n)
             for layer, value in enumerate(differential(mean))
         ],
     }
     for name, clipped in (("expected_layer", False), ("expected_layer_clipped", True)):
         of_draws, each = expected_layer(drawn, clipped), expected_layer(values, clipped)
         seeds = [float(value) for value in each if math.isfinite(value)]
-        found[name] = measured(float(expected_layer(mean, clipped)), limits(of_draws), n) | {
+        found[name] = measured(float(expected_layer(mean, clipped)), _limits(of_draws, runs[0][0]), n) | {
             "seeds": over_seeds(seeds),
             "undefined_draws": int((~np.isfinite(of_draws)).sum()),
         }
@@ -163,3 +168,8 @@ def _drawn(
         parts.append(statistic(means))
         done += len(chosen)
     return np.concatenate(parts)
+
+
+def _limits(drawn: FloatArray, run: Resampled) -> tuple[float, float]:
+    """The middle 95 % of draws of texts; of one text there is nothing to draw."""
+    return limits(drawn) if run.examples > 1 else (math.nan, math.nan)

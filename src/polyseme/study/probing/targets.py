@@ -141,7 +141,8 @@ def read_parts(
             read = read_edges(path, task, column=spec.column, columns=spec.columns, problems=problems)
             parts[name] = [record for record in read if record.targets]
             if not parts[name]:
-                raise CorpusError("the file holds no labelled span", where=path, expected=task)
+                got = "; ".join(problems.summary()) or None
+                raise CorpusError("the file holds no labelled span", got=got, where=path, expected=task)
     notes = []
     absent = [name for name in ("dev", "test") if name not in parts]
     for number, name in enumerate(absent):

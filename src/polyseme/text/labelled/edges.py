@@ -230,8 +230,8 @@ def _relation(id: str, marked: str, where: str, label: str, problems: Problems) 
 
 
 def _trimmed(text: str, start: int, end: int) -> Place | None:
-    """A span without white space at its edges; None where nothing is left."""
-    if start < 0 or not text[start:end].strip():
+    """A span without white space at its edges; None where a mark is not there, or nothing is left."""
+    if min(start, end) < 0 or not text[start:end].strip():
         return None
     inside = text[start:end]
     return start + len(inside) - len(inside.lstrip()), start + len(inside.rstrip())
@@ -263,7 +263,7 @@ def _json_record(record: Mapping[str, Any], number: int, where: str, problems: P
             return None
         if isinstance(edge, Edge):
             found.append(edge)
-    return EdgeRecord(str(record.get("id", number)), text, tuple(found), where)
+    return EdgeRecord(scrub(str(record.get("id", number)), problems, where), text, tuple(found), where)
 
 
 def _target(target: Any, words: Sequence[Place], where: str, problems: Problems) -> Edge | Literal[""] | None:
@@ -288,4 +288,4 @@ def _target(target: Any, words: Sequence[Place], where: str, problems: Problems)
         places.append((words[span[0]][0], words[span[1] - 1][1]))
     first, second = places
     assert first is not None
-    return Edge(first, second, tuple(dict.fromkeys(labels)))
+    return Edge(first, second, tuple(dict.fromkeys(scrub(label, problems, where) for label in labels)))

@@ -73,6 +73,7 @@ class MinimalPair:
 def pair_files(paths: Sequence[Path | str]) -> list[Path]:
     """The files that are meant: those named, and of a folder its .jsonl, .json, .tsv and .csv, also .gz and .zst.
 
+    A file that is named twice, or by itself and by its folder, is read once: its pairs are no more than they are.
     Raises:  CorpusError: a folder holds none.
     """
     found: list[Path] = []
@@ -95,7 +96,10 @@ def pair_files(paths: Sequence[Path | str]) -> list[Path]:
                 where=path,
             )
         found += inside
-    return found
+    once: dict[Path, Path] = {}
+    for file in found:
+        once.setdefault(file if file == STDIN else file.resolve(), file)
+    return list(once.values())
 
 
 def read_minimal_pairs(

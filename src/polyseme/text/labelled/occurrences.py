@@ -11,7 +11,7 @@ from polyseme.errors import ConfigError
 from polyseme.text.clean import DirtReport
 from polyseme.text.corpus import Corpus, TextConfig
 from polyseme.text.sentences import sentence_spans
-from polyseme.text.words import has_cjk, word_spans
+from polyseme.text.words import LETTER, is_cjk, word_spans
 
 __all__ = ["Use", "in_text", "no_word", "occurrences", "uses_in_text"]
 
@@ -49,18 +49,23 @@ class Use:
 
 
 def occurrences(text: str, word: str) -> list[tuple[int, int]]:
-    """Places of a word in a text: whole words, upper and lower case alike; Chinese words anywhere, but a single
-    character only where the segmenter leaves it a word of its own.
+    """Places of a word in a text: whole words, upper and lower case alike, Chinese characters may stand beside them;
+    Chinese words anywhere, but a single character only where the segmenter leaves it a word of its own.
 
     Example:
         >>> occurrences("Bank by bank, no banker", "bank"), occurrences("河里的水很深，水平高", "水")
         ([(0, 4), (8, 12)], [(3, 4)])
+        >>> occurrences("用Java写，不是JavaScript", "java")
+        [(1, 5)]
     """
-    if not has_cjk(word):
-        pattern = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)
-        return [match.span() for match in pattern.finditer(text)]
-    places = [match.span() for match in re.finditer(re.escape(word), text)]
-    if len(word) > 1 or not places:
+    before = "" if is_cjk(word) else f"(?<!{LETTER})"
+    behind = "" if is_cjk(word[-1:]) else f"(?!{LETTER})"
+    cased = (
+        re.NOFLAG if word.upper() == word.lower() else re.IGNORECASE
+    )  # slow, and of no use to Chinese characters
+    pattern = re.compile(f"{before}{re.escape(word)}{behind}", cased)
+    places = [match.span() for match in pattern.finditer(text)]
+    if len(word) > 1 or not is_cjk(word) or not places:
         return places
     alone = set(word_spans(text, "zh"))
     return [place for place in places if place in alone]

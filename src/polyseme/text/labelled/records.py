@@ -43,6 +43,7 @@ KINDS: dict[str, str] = {
     "no_answer_word": "contexts end with the word that stands for no answer: cut off",
     "no_head": "words have a head that has no place of its own in the text: left out",
     "no_surface": "words have no place of their own in the text: left out",
+    "other_word": "places hold another word than the one that is asked for: left out",
     "overlapping_span": "spans overlap a longer or earlier one: left out",
     "repeated_id": "questions have an id that came before: numbered",
     "span_outside": "spans reach outside the text: left out",

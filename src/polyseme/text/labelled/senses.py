@@ -12,6 +12,9 @@ A word of a table without start and end is searched as a whole word, upper and l
 first is taken and the row counted. Words with Chinese characters are found anywhere, a single character only where the
 segmenter leaves it a word of its own: 水 in 河里的水很深, not in 水平 or 喝水.
 
+Places without a word are of the word that they hold. Where one word is asked for they may hold other forms of it
+(banks), those that begin alike; the others are of other words, left out and counted.
+
 Source:  Loureiro, Rezaee, Pilehvar and Camacho-Collados (2021) for the folders.
 """
 
@@ -37,7 +40,7 @@ from polyseme.text.labelled.opening import (
 )
 from polyseme.text.labelled.records import Problems
 from polyseme.text.labelled.rows import Form, Row, delimited_rows, json_rows
-from polyseme.text.words import has_cjk
+from polyseme.text.words import cjk_share, has_cjk
 
 __all__ = ["Use", "occurrences", "read_uses"]
 
@@ -76,7 +79,7 @@ def read_uses(
         problems: receives what was found wrong; such rows are left out.
 
     Raises:  CorpusError: there is no such file, it has not the form that is described above, or a word is nowhere in
-             it; ConfigError: running text and no word, or columns that are not there.
+             it; ConfigError: a word of no letter, running text and no word, or columns that are not there.
     Example:
         >>> import pathlib, tempfile
         >>> file = pathlib.Path(tempfile.mkdtemp(), "bank.tsv")
@@ -85,6 +88,8 @@ def read_uses(
         [('bank', 4, 'river')]
     """
     problems = Problems() if problems is None else problems
+    if not all(word.strip() for word in words):
+        raise ConfigError("an empty word", got=list(words), where="--word")
     path, suffix = Path(path), suffix_of(path)
     if path.is_dir() and (folders := _word_folders(path)):
         found = _from_folders(path, folders, words, encoding, problems)
@@ -178,7 +183,7 @@ def _from_folder(folder: Path, encoding: str, problems: Problems) -> Iterator[Us
                     where=f"{gold}:{gold_at}",
                 )
             start, end = places[int(index)]
-            id, sense = f"{word} {part} {at}", names[number.strip()]
+            id, sense = f"{word} {part} {at}", scrub(names[number.strip()], problems, f"{gold}:{gold_at}")
             yield Use(id, scrub(text, problems, f"{data}:{at}"), start, end, sense, word, part)
 
 
@@ -234,21 +239,25 @@ def _row_uses(row: Row, words: Sequence[str], labelled: bool, problems: Problems
         problems.add("empty_text" if isinstance(text, str) else "missing_field", where, "text")
         return None
     text = scrub(text, problems, where)
-    id = str(values.get("id") or where)
+    id = scrub(str(values["id"]), problems, where) if values.get("id") else where
     part = _PARTS.get(str(values.get("part") or "").strip().lower(), "")
-    word = _word(values, words)
+    word = scrub(_word(values, words), problems, where)
     sense = None
     if labelled:
         sense = _sense(values.get("sense"))
         if sense is None:
             problems.add("missing_label", where)
             return None
+        sense = scrub(sense, problems, where)
     if values.get("start") not in (None, "") or values.get("end") not in (None, ""):
         place = _place(values, text, where, problems)
         if place is None:
             return None
-        start, end = place
-        return [Use(id, text, start, end, sense, word or text[start:end].casefold(), part)]
+        form = text[slice(*place)].casefold()
+        if not values.get("word") and word and not _alike(form, word.casefold()):
+            problems.add("other_word", where, form)
+            return []
+        return [Use(id, text, *place, sense, word or form, part)]
     if word:
         places = occurrences(text, word)
         if not places:
@@ -266,7 +275,7 @@ def _row_uses(row: Row, words: Sequence[str], labelled: bool, problems: Problems
     return [
         replace(use, part=part)
         for one in words
-        for use in in_text(text, one, id, "zh" if has_cjk(one) else "en")
+        for use in in_text(text, one, id, "zh" if has_cjk(one) or cjk_share(text) > 0.2 else "en")
     ]
 
 
@@ -276,6 +285,11 @@ def _word(values: Mapping[str, Any], words: Sequence[str]) -> str:
     if isinstance(word, str) and word.strip():
         return word.strip()
     return words[0] if len(words) == 1 else ""
+
+
+def _alike(form: str, word: str) -> bool:
+    """Whether what stands at a place may be a form of a word: they begin alike, or one holds the other."""
+    return form[:3] == word[:3] or form in word or word in form
 
 
 def _sense(value: Any) -> str | None:

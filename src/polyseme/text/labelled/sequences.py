@@ -258,7 +258,10 @@ def _json_record(
         if tags is None or not isinstance(tags, list) or len(tags) != len(words):
             problems.add("missing_label" if tags is None else "bad_offsets", where, repr(tags))
             return None
-        names = [one if isinstance(one, str) else str(one) if isinstance(one, int) else "" for one in tags]
+        names = [
+            scrub(one, problems, where) if isinstance(one, str) else str(one) if isinstance(one, int) else ""
+            for one in tags
+        ]
         if labelled and (bad := [name for name in names if _is_bad(name)]):
             problems.add("bad_tag", where, bad[0])
             return None

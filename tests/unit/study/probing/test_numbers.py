@@ -84,6 +84,23 @@ def test_differences_are_above_where_they_are() -> None:
     }
 
 
+def test_one_text_has_no_interval_and_nothing_is_above_by_it() -> None:
+    right, wrong = ([mean_of("accuracy", [share]) for share in shares] for shares in ((1.0, 1.0), (0.0, 0.0)))
+    assert score(right, 100) | {"seeds": 0} == {
+        "value": 1.0,
+        "low": None,
+        "high": None,
+        "n": 1,
+        "seeds": 0,
+        "values": [1.0, 1.0],
+    }
+    found = difference(right, wrong, 100)
+    assert (found["value"], found["low"], found["p"], found["above"]) == (1.0, None, 1.0, False)
+    layers = scores_of_layers([wrong, right], 100)
+    assert [one["low"] for one in layers["scores"]] == [None, None]
+    assert (layers["expected_layer"]["value"], layers["expected_layer"]["high"]) == (1.0, None)
+
+
 def test_scores_of_layers_agree_with_the_single_figures() -> None:
     rng = np.random.default_rng(3)
     luck = rng.random((2, 400))

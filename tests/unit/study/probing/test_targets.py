@@ -104,6 +104,14 @@ def test_parts_without_a_file_are_held_out_and_equal_texts_stay_together(tmp_pat
     assert 1 <= min(map(len, again.values())) <= max(map(len, again.values())) == 5
 
 
+def test_a_file_without_a_span_says_what_was_wrong_with_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "a b", "targets": [{"span1": [0, 9], "label": "x"}]}\n')
+    with pytest.raises(CorpusError, match="no labelled span") as caught:
+        read_parts(ProbeTask(task="edges", train=str(path)), None, Problems())
+    assert "reach outside the text" in str(caught.value)
+
+
 def test_files_are_named_and_a_toml_file_says_everything(tmp_path: Path) -> None:
     named = tasks_of_files([Path("x/a.conllu"), Path("y/a.conllu")], "pos", None, None, "xpos")
     assert list(named) == ["a", "a'"]

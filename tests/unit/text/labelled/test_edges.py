@@ -146,6 +146,8 @@ def test_relations_of_semeval(tmp_path: Path) -> None:
         ('9\t"No <e1>mark</e1> of the second"\nOther\n', "bad_marks"),
         ('9\t"Two <e1>a</e1> <e1>b</e1> <e2>c</e2>"\nOther\n', "bad_marks"),
         ('9\t"<e1></e1> empty <e2>c</e2>"\nOther\n', "bad_marks"),
+        ('9\t"An <e1>open mark and <e2>c</e2> behind it"\nOther\n', "bad_marks"),
+        ('9\t"<e1>a</e1> ends</e1> twice <e2>c</e2> here"\nOther\n', "bad_marks"),
         ("without a number\n", "bad_marks"),
         ('9\t"<e1>a</e1> <e2>c</e2>"\n', "missing_label"),
     ],
@@ -202,6 +204,16 @@ def test_bad_edges_are_counted_with_their_place(tmp_path: Path, target: object, 
     assert len(list(read_edges(path, "edges", problems=problems))) == kept
     assert problems.counts == {kind: 1}
     assert problems.report()[kind]["examples"][0]["where"] == f"{path}:2"
+
+
+def test_halves_of_surrogate_pairs_stand_nowhere(tmp_path: Path) -> None:
+    target = {"span1": [0, 1], "label": ["x\ud800", "y"]}
+    path = write(tmp_path / "a.jsonl", json.dumps({"id": "\udfff", "text": "a \ud800", "targets": [target]}))
+    (record,) = read_edges(path, "edges")
+    assert (record.id, record.text, record.targets[0].labels) == ("\ufffd", "a \ufffd", ("x\ufffd", "y"))
+    tagged = write(tmp_path / "b.jsonl", json.dumps({"tokens": ["a", "b"], "tags": ["X\ud800", "Y"]}))
+    (record,) = read_edges(tagged, "pos")
+    assert [target.labels for target in record.targets] == [("X\ufffd",), ("Y",)]
 
 
 def test_a_task_that_is_none_and_columns_where_there_are_none(tmp_path: Path) -> None:

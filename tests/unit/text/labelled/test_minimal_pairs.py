@@ -88,6 +88,14 @@ def test_folders_give_their_files(tmp_path: Path) -> None:
         pair_files([empty])
 
 
+def test_a_file_that_is_named_twice_is_read_once(tmp_path: Path) -> None:
+    for name in ("a.tsv", "b.tsv"):
+        _write(tmp_path, name, "x")
+    a, b = tmp_path / "a.tsv", tmp_path / "b.tsv"
+    assert pair_files([b, tmp_path, tmp_path / "x" / ".." / "b.tsv", b]) == [b, a]
+    assert pair_files([Path("-"), Path("-")]) == [Path("-")]
+
+
 def test_blimp_itself(shared_data: Path) -> None:
     files = pair_files([shared_data / "tasks" / "blimp"])
     problems = Problems()

@@ -123,6 +123,16 @@ def test_a_table_without_senses_gives_every_occurrence(tmp_path: Path) -> None:
         read_uses(file)
 
 
+def test_rows_without_senses_are_cut_into_the_sentences_of_their_language(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    long = "这一句话只是用来占满地方的，什么也没有说。" * 40
+    file.write_text(json.dumps({"text": f"{long}我们用Java写程序。{long}"}), "utf-8")
+    (use,) = read_uses(file, ["Java"])
+    assert use.form == "Java"
+    assert "我们用Java写程序。" in use.text
+    assert len(use.text) <= 500
+
+
 def test_running_text_gives_sentences_around_the_word(tmp_path: Path) -> None:
     file = tmp_path / "a.txt"
     long = "This sentence only fills the page and says nothing of interest to anybody at all. " * 20
@@ -149,6 +159,57 @@ def test_chinese_words_are_found_in_words_but_characters_only_alone(tmp_path: Pa
     file = tmp_path / "a.txt"
     file.write_text("我吃了一个苹果。苹果发布了新的手机。\n" * 2, "utf-8")
     assert [use.form for use in read_uses(file, ["苹果"])] == ["苹果"] * 4
+
+
+def test_latin_words_are_found_beside_chinese_characters(tmp_path: Path) -> None:
+    assert occurrences("用Java写，不用JavaScript，也不用_java", "java") == [(1, 5)]
+    assert occurrences("看NBA股，买A股和a股", "A股") == [(7, 9), (10, 12)]
+    file = tmp_path / "a.tsv"
+    file.write_text("text\tword\tsense\n我们用Java写程序\tJava\tcode\n", "utf-8")
+    assert [(use.start, use.form) for use in read_uses(file)] == [(3, "Java")]
+
+
+@pytest.mark.parametrize("word", ["", " "])
+def test_an_empty_word_is_refused(tmp_path: Path, word: str) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text("The bank is closed. It was open.")
+    with pytest.raises(ConfigError, match="an empty word"):
+        read_uses(file, [word])
+
+
+def test_places_of_other_words_are_not_taken_for_the_one_that_is_asked_for(tmp_path: Path) -> None:
+    rows = [("the bank", 4, 8, "money"), ("banks", 0, 5, "river"), ("to java", 3, 7, "island")]
+    file = tmp_path / "a.jsonl"
+    file.write_text(
+        "".join(
+            json.dumps(dict(zip(("text", "start", "end", "sense"), row, strict=True))) + "\n" for row in rows
+        )
+    )
+    problems = Problems()
+    uses = read_uses(file, ["bank"], problems=problems)
+    assert [(use.word, use.form) for use in uses] == [("bank", "bank"), ("bank", "banks")]
+    assert problems.counts == {"other_word": 1}
+    assert [use.word for use in read_uses(file)] == ["bank", "banks", "java"]
+    named = tmp_path / "b.jsonl"
+    named.write_text(json.dumps({"text": "she went", "word": "go", "start": 4, "end": 8, "sense": "move"}))
+    assert [(use.word, use.form) for use in read_uses(named, ["go"])] == [("go", "went")]
+
+
+def test_halves_of_surrogate_pairs_stand_nowhere(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    row = {
+        "text": "the bank \ud800",
+        "start": 4,
+        "end": 8,
+        "word": "b\ud800",
+        "sense": "s\udfff",
+        "id": "\ud801",
+    }
+    file.write_text(json.dumps(row))
+    problems = Problems()
+    (use,) = read_uses(file, problems=problems)
+    assert (use.text, use.word, use.sense, use.id) == ("the bank \ufffd", "b\ufffd", "s\ufffd", "\ufffd")
+    assert problems.counts == {"lone_surrogate": 4}
 
 
 def test_a_limit_draws_the_same_uses_whatever_their_order(tmp_path: Path) -> None:
