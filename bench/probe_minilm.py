@@ -92,7 +92,7 @@ def study(name: str, options: argparse.Namespace) -> dict[str, Any]:
     }
     if not trial:
         RESULTS.mkdir(parents=True, exist_ok=True)
-        path.write_text(to_json(found), "utf-8")
+        path.write_text(to_json(found).replace(str(DATA), "../shared/data/tasks"), "utf-8")
     return found
 
 
