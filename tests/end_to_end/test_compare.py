@@ -138,6 +138,19 @@ def test_probes_of_other_labels_are_not_tested(document: dict[str, Any]) -> None
     assert not any(row["below"] for row in found.values())
 
 
+def test_probes_of_one_text_are_not_tested(document: dict[str, Any]) -> None:
+    from polyseme.study._standings import probe_standings
+
+    documents = json.loads(json.dumps(document["studies"][0]["documents"]))
+    for one in documents.values():
+        (task,) = one["tasks"].values()
+        task["by_text"] = [
+            [[0, 1, 1]] if one is documents["onehot"] else [[1, 1, 1]] for _ in task["by_text"]
+        ]
+    found = probe_standings(documents)
+    assert {run: row["difference"] for run, row in found.items()} == dict.fromkeys(documents)
+
+
 class _Reader(HTMLParser):
     """Elements, attributes that name other places, and the text outside of scripts and styles."""
 

@@ -153,19 +153,20 @@ def senses_standings(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, di
 def probe_standings(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """How runs stand in a probe: micro-F1; as `standings`, texts and seeds drawn again.
 
-    A run is not tested where it read other test labels than the best one, because some lay beyond its longest text.
+    A run is not tested where it read other test labels than the best one, because some lay beyond its longest text;
+    no run is where there is one test text, of which nothing can be drawn.
 
     Args:
         documents: of runs on the same files.
     """
     tasks = {run: next(iter(document["tasks"].values())) for run, document in documents.items()}
     rows = {run: {**task["score"]} for run, task in tasks.items()}
-    counts = {
-        run: np.asarray(task["by_text"], np.float64) for run, task in tasks.items()
-    }  # (seeds, texts, 3)
+    # by run: (seeds, texts, 3)
+    counts = {run: np.asarray(task["by_text"], np.float64) for run, task in tasks.items()}
 
     def less(best: str, run: str) -> dict[str, Any] | None:
-        if not np.array_equal(counts[best][0, :, 2], counts[run][0, :, 2]):
+        gold = [counts[one][0, :, 2] for one in (best, run)]
+        if len(gold[0]) < 2 or not np.array_equal(*gold):
             return None
         first, second = ([micro_f1(one) for one in counts[name]] for name in (best, run))
         return seeds_difference(first, second, ROUNDS)
