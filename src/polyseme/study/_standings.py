@@ -165,8 +165,8 @@ def probe_standings(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, dic
     counts = {run: np.asarray(task["by_text"], np.float64) for run, task in tasks.items()}
 
     def less(best: str, run: str) -> dict[str, Any] | None:
-        gold = [counts[one][0, :, 2] for one in (best, run)]
-        if len(gold[0]) < 2 or not np.array_equal(*gold):
+        wanted, read = (counts[one][0, :, 2] for one in (best, run))
+        if len(wanted) < 2 or not np.array_equal(wanted, read):
             return None
         first, second = ([micro_f1(one) for one in counts[name]] for name in (best, run))
         return seeds_difference(first, second, ROUNDS)
