@@ -235,13 +235,17 @@ class Trainer:
         total = sum(v for k, v in scores.items() if k.endswith("_loss")) if criterion is None else criterion
         names = [k.removesuffix("_loss") for k in scores if k.endswith("_loss")]
         main = names[0]
+        before = self.results.get("heldout_loss", math.inf)
+        # a figure of zero (no entity found yet) says nothing: while it lasts, a falling loss is progress
+        waking = criterion == 0.0 and scores[f"{main}_loss"] < before
         self.results |= {
             "heldout_loss": scores[f"{main}_loss"],
             "unigram_loss": scores[f"{main}_baseline"],
             "heldout": scores,
         }
         if self.at.best_loss is None or total <= self.at.best_loss:
-            self.at.stale = 0 if self.at.best_loss is None or total < self.at.best_loss else self.at.stale + 1
+            better = self.at.best_loss is None or total < self.at.best_loss
+            self.at.stale = 0 if better or waking else self.at.stale + 1
             self.at.best_loss, self.at.best_step = total, self.at.step
             self._best = self.learner.weights()
         else:

@@ -120,6 +120,29 @@ def test_patience_is_counted_on_after_a_resume(
     assert published(tmp_path / "stopped") == published(tmp_path / "straight") == 5
 
 
+class Waking(Scripted):
+    """Its figure is zero until update 12 and 0.1 from then on; its loss falls until update `lowest`."""
+
+    lowest = 30
+
+    def evaluate(self, batches: Any) -> dict[str, float]:
+        figure = 0.1 if self.weight >= 12 else 0.0
+        return {"x_loss": abs(self.weight - self.lowest), "x_baseline": 9.0, "criterion": -figure}
+
+
+@pytest.mark.parametrize(("lowest", "end"), [(30, 15), (6, 9)])
+def test_patience_waits_while_nothing_is_found_and_the_loss_falls(
+    tmp_path: Path, lowest: int, end: int
+) -> None:
+    trainer = make(tmp_path / "run", Budget(steps=40), evaluations=40, patience=3)
+    trainer.learner = Waking()
+    trainer.learner.lowest = lowest
+    trainer.train()
+    assert trainer.at.step == end  # three after the first find, or after the lowest loss without any
+    assert trainer.at.best_loss == (-0.1 if lowest == 30 else 0.0)
+    assert published(tmp_path / "run") == end  # of equal ones the last
+
+
 def test_keep_last(tmp_path: Path) -> None:
     make(tmp_path / "run", Budget(steps=20), keep="last").train()
     assert published(tmp_path / "run") == 20
