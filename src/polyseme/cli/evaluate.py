@@ -43,7 +43,8 @@ def run(
         threshold: of questions without an answer, in place of the one that was tuned on dev; a higher one answers more.
         threads: processor threads; all cores when absent.
         json: print one JSON document: {"metric": {"value", "low", "high", "n"}, …}, the main figure first; with
-            --against each also has "against" and "difference" {"value", "low", "high", "p", "p_randomisation", "n"}.
+            --against each also has "against" and "difference" {"value", "low", "high", "p", "p_randomisation", "n"},
+            of an accuracy with "mcnemar" {"only_first", "only_second", "p"}.
     """
     named = read_columns(columns) if columns else None
     keep_few_sizes()

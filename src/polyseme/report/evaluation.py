@@ -53,7 +53,14 @@ def _figures(found: Evaluation) -> list[str]:
         if found.against:
             row += _compared(one) if "difference" in one else [""] * 4
         rows.append(row)
-    return columns(rows, [1, 2, 3, 4, 5, 6, 7])
+    lines = columns(rows, [1, 2, 3, 4, 5, 6, 7])
+    test = found.figures.get("accuracy", {}).get("difference", {}).get("mcnemar")
+    if test:
+        first, second = f"{test['only_first']:,}", f"{test['only_second']:,}"
+        lines.append(
+            f"only the first is right on {first}, only the second on {second} (McNemar p {test['p']:.4f})"
+        )
+    return lines
 
 
 def _compared(one: Mapping[str, Any]) -> list[str]:

@@ -21,7 +21,8 @@ from polyseme.infer.predict import Predictor, gold_records
 from polyseme.infer.predict_file import told
 from polyseme.study.intervals import bootstrap_interval, measured
 from polyseme.study.mistakes import confusions, mistakes
-from polyseme.study.significance import ROUNDS, compare
+from polyseme.study.significance import ROUNDS, compare, mcnemar
+from polyseme.tasks._scoring import label_of, probability_measures
 from polyseme.tasks.metrics.measure import Resampled
 from polyseme.text.labelled.opening import name_of
 from polyseme.text.labelled.records import Problems
@@ -43,7 +44,8 @@ class Evaluation:
         task: registry key.
         run, file: what was measured on what; `against` the second run.
         figures: {"metric": {"value", "low", "high", "n"}}, the main one first; with a second run each also has
-            "against" (the same of the second run) and "difference" (see `significance.compare`).
+            "against" (the same of the second run) and "difference" (see `significance.compare`); with one label an
+            example, the accuracy's difference has "mcnemar" (see `significance.mcnemar`).
         per_class: a row a label: label, precision, recall, f1, support, predicted.
         confusion: {"labels", "counts"}: [gold][predicted], where one of the labels is predicted.
         confusions: the most frequent ones: gold, predicted, count.
@@ -132,12 +134,17 @@ def evaluate(
     measures = _measures(task, records, said)
     figures = _figures(measures, resamples, seed)
     if second is not None:
-        other = _measures(task, records, list(told(second.predict(records), reporter, len(records))))
+        answers = list(told(second.predict(records), reporter, len(records)))
+        other = _measures(task, records, answers)
         theirs = _figures(other, resamples, seed)
         rounds = _rounds(resamples, len(records))
         for name in (name for name in figures if name in theirs):
             figures[name]["against"] = theirs[name]
             figures[name]["difference"] = _plain(compare(measures[name], other[name], rounds, seed))
+        if _one_label(task):
+            figures["accuracy"]["difference"]["mcnemar"] = mcnemar(
+                _right(records, said), _right(records, answers)
+            )
     details = _details(task, records, said)
     unknown = dict(first.task.unknown_labels(records).most_common())
     return Evaluation(
@@ -162,12 +169,23 @@ def evaluate(
 def _measures(task: Any, records: Sequence[Any], said: Sequence[Mapping[str, Any]]) -> dict[str, Resampled]:
     """The task's; with questions that have no answer also what answering all of them, and none, would give."""
     found: dict[str, Resampled] = dict(task.measures(records, said))
+    if _one_label(task):
+        found |= probability_measures(task.config.labels, records, said)
     if task.name == "qa" and any(not record.answers for record in records):
         best = [p.get("best", p)["answer"] for p in said]
         for name, answers in (("answer_all", best), ("answer_none", [""] * len(said))):
             trivial = task.measures(records, [{"answer": answer} for answer in answers])
             found |= {f"{name}_{key}": trivial[key] for key in ("f1", "exact_match")}
     return found
+
+
+def _one_label(task: Any) -> bool:
+    """Whether every example has one label with its probability."""
+    return getattr(task.config, "kind", "") == "single"
+
+
+def _right(records: Sequence[Any], said: Sequence[Mapping[str, Any]]) -> list[bool]:
+    return [one["label"] == label_of(record) for record, one in zip(records, said, strict=True)]
 
 
 def _figures(measures: Mapping[str, Resampled], resamples: int, seed: int) -> dict[str, dict[str, Any]]:

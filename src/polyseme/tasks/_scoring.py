@@ -72,6 +72,21 @@ def text_measures(
     return dict(classification.measures(gold_numbers, predicted, len(number)))
 
 
+def probability_measures(labels: Sequence[str], records: Sequence[TextRecord], said: Predictions) -> Measures:
+    """How good the probabilities of one label a text are: log_loss (nats) and calibration_error.
+
+    Labels that were not learned, or that another run has not learned, have probability 0.
+    """
+    number = _numbered(labels, records)
+    probabilities = np.array([[one["probabilities"].get(name, 0.0) for name in number] for one in said])
+    gold = [number[label_of(record)] for record in records]
+    found = (
+        classification.log_loss(gold, probabilities),
+        classification.calibration_error(gold, probabilities),
+    )
+    return {measure.name: measure for measure in found}
+
+
 def text_details(
     kind: str, labels: Sequence[str], records: Sequence[TextRecord], said: Predictions
 ) -> dict[str, Any]:

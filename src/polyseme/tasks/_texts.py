@@ -285,15 +285,21 @@ class Texts(LabelledExamples):
         return loss, int((gold >= 0).sum())  # of labels that the set does not have there is no loss
 
     def baseline(self, data: TaskData) -> float:
-        """The mean loss of predicting from the labels' frequencies in this very data."""
+        """The mean loss of predicting from the labels' frequencies in this very data.
+
+        of weighted classes:  Σ_k w_k n_k (-log q_k) / Σ_k n_k,  q_k = w_k n_k / Σ_j w_j n_j, which is the lowest
+        """
         gold = np.concatenate([g for g in data.gold if len(g)] or [np.zeros(1, np.float32)])
         if self.config.kind == "number":
             return float(gold.var())
         if self.config.kind == "several":
             p = gold.mean(0).clip(1e-6, 1 - 1e-6)
             return float(-(p * np.log(p) + (1 - p) * np.log(1 - p)).mean())
-        p = np.bincount(gold[gold >= 0].astype(np.int64), minlength=1) / max(1, (gold >= 0).sum())
-        return float(-(p[p > 0] * np.log(p[p > 0])).sum()) + 0.0  # not -0
+        labels = self.config.labels
+        p = np.bincount(gold[gold >= 0].astype(np.int64), minlength=len(labels)) / max(1, (gold >= 0).sum())
+        p = p * np.array(self.config.weights) if self.config.weights else p
+        p = p[p > 0]
+        return float(-(p * np.log(p / p.sum())).sum()) + 0.0  # not -0
 
     def outputs(self, encoding: Encoding, head: nn.Module, batch: Batch) -> list[FloatArray]:
         """Scores of every example of a batch.  Shapes: -> E × (outputs,)"""

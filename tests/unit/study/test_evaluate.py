@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from adapting import adapt, start_run, write_examples
 from polyseme.errors import CorpusError
+from polyseme.report.evaluation import evaluation_text
 from polyseme.study.evaluate import evaluate
+from polyseme.study.significance import mcnemar
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +33,34 @@ def test_runs_with_class_weights_and_other_labels_are_compared(start: Path, tmp_
         assert {row["label"] for row in found.per_class} == {"good", "bad", "neither"}
         alone = evaluate(other, third).figures["accuracy"]
         assert found.figures["accuracy"]["against"] == alone
+
+
+def test_probabilities_are_judged_and_right_answers_are_paired(start: Path, tmp_path: Path) -> None:
+    file = write_examples(tmp_path / "train", "classify", 40)
+    runs = [
+        adapt("classify", start, file, tmp_path / f"{epochs}", epochs=epochs, seed=epochs).path
+        for epochs in (1, 3)
+    ]
+    gold = [line.split("\t")[1] for line in file.read_text("utf-8").splitlines()[1:]]
+    found, other = evaluate(runs[0], file, against=runs[1]), evaluate(runs[1], file)
+    for one in (found, other):
+        p = [said["probabilities"][label] for said, label in zip(one.predictions, gold, strict=True)]
+        assert one.figures["log_loss"]["value"] == pytest.approx(-np.log(p).mean())
+        confidence = np.array([said["probability"] for said in one.predictions])
+        right = np.array([said["label"] == label for said, label in zip(one.predictions, gold, strict=True)])
+        bins = np.ceil(confidence * 15)
+        gaps = [abs((right - confidence)[bins == b].sum()) for b in np.unique(bins)]
+        assert one.figures["calibration_error"]["value"] == pytest.approx(sum(gaps) / len(gold))
+    a, b = (
+        [said["label"] == label for said, label in zip(one.predictions, gold, strict=True)]
+        for one in (found, other)
+    )
+    test = found.figures["accuracy"]["difference"]["mcnemar"]
+    assert test["only_first"] == sum(x and not y for x, y in zip(a, b, strict=True))
+    assert test["only_second"] == sum(y and not x for x, y in zip(a, b, strict=True))
+    assert test["p"] == mcnemar(a, b)["p"]
+    assert f"(McNemar p {test['p']:.4f})" in evaluation_text(found)
+    assert "McNemar" not in evaluation_text(other)
 
 
 def test_a_run_of_numbers_wants_numbers(start: Path, tmp_path: Path) -> None:

@@ -202,3 +202,19 @@ def test_configurations_that_contradict_themselves() -> None:
     for values in ({"labels": ["a", "a"]}, {"weights": [-1.0, 1.0]}, {"max_length": 1}, {"dropout": 1.0}):
         with pytest.raises(ConfigError):
             TextsConfig.of(values, "[classify]")
+
+
+@pytest.mark.parametrize(("balanced", "expected"), [("none", 0.5623351446), ("balanced", np.log(2))])
+def test_the_baseline_is_the_least_loss_of_a_constant(balanced: str, expected: float) -> None:
+    """Labels of equal weight leave ln 2 to one who always says one half; of others three to one."""
+    config = learned(*"aaab", class_weights=balanced)
+    task, records = Classify(config), texts(*"aaab")
+    batch, encoding = batch_of(task, records)
+    baseline = task.baseline(task.encode(records, tokenizer_of("words"), BERT))
+    assert baseline == pytest.approx(expected)
+    losses = []
+    for chance in np.linspace(0.01, 0.99, 99):
+        logits = torch.tensor(np.log([chance, 1 - chance])).float().expand(4, 2)
+        loss, n = task.loss(encoding, lambda *_, said=logits: said, batch)  # type: ignore[arg-type]
+        losses.append(float(loss) / n)
+    assert min(losses) == pytest.approx(expected, abs=1e-3)
