@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Json, positive
+from polyseme.cli.options import Json, keep_few_sizes, positive
 from polyseme.cli.output import closing, command, emit, emit_json, say
 
 
@@ -44,6 +44,8 @@ def run(
     """
     positive("--threads", threads)
     positive("--processes", processes)
+    keep_few_sizes()
+
     from polyseme.cli.progress import open_reporter
     from polyseme.report.compare import compare_document, compare_page, compare_text
     from polyseme.report.study_files import check_file, check_folder

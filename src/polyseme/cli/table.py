@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Output, positive
+from polyseme.cli.options import Output, keep_few_sizes, positive
 from polyseme.cli.output import closing, command, emit, say
 
 
@@ -33,6 +33,8 @@ def run(
         threads: processor threads of a cell; the file's when absent.
     """
     positive("--threads", threads)
+    keep_few_sizes()
+
     from polyseme.cli.progress import open_reporter
     from polyseme.report.grid_table import markdown
     from polyseme.study.grid import open_grid, run_grid

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from polyseme.core.memory import give_back
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import PolysemeError
 from polyseme.infer.load import load
@@ -51,6 +52,7 @@ def _work(comparison: Comparison, reporter: Reporter) -> int:
             elif comparison.kept.get(piece.asked) is None:
                 reporter.note(f"{number} of {len(pieces)}: {piece.name} of {piece.run}")
                 comparison.kept.put(piece.asked, _done(comparison, piece, reporter))
+                give_back()
     return elsewhere
 
 

@@ -22,6 +22,7 @@ from pydantic import Field
 
 from polyseme.core import registry
 from polyseme.core.config import Config, read_toml, suggest, to_json
+from polyseme.core.memory import give_back
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import ConfigError
 from polyseme.infer.load import load
@@ -327,6 +328,7 @@ def run_grid(grid: Grid, reporter: Reporter | None = None) -> list[Cell]:
             elif grid.result(cell) is None:
                 reporter.note(f"{number + 1} of {len(cells)}: {cell.name}")
                 write_atomic(grid.folder / f"{cell.name}.json", to_json(_done(grid, cell)).encode())
+                give_back()
     return others
 
 

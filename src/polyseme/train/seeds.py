@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from polyseme.core.memory import give_back
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import RunError
 from polyseme.train.finetune import FinetuneRequest, finetune
@@ -52,6 +53,7 @@ def finetune_seeds(
         mine = replace(request, seed=seed, output=folder, resume=begun)
         reporter.note(f"seed {seed}: {len(runs) + 1} of {seeds}")
         runs.append(finetune(mine, reporter))
+        give_back()
     best = max(runs, key=lambda run: _main(run.meta["results"]["dev"]))
     return _published(best, request.output, _summary(runs))
 
