@@ -36,7 +36,7 @@ train = "train.tsv"
 dev = "train.tsv"
 test = "test.tsv"
 epochs = { frozen = 3, whole = 2 }
-settings = { "train.evaluations" = 1, "classify.dropout" = 0.0 }
+settings = { "train.evaluations" = 1, whole = { "classify.dropout" = 0.0, "classify.pool" = "max" } }
 
 [[claims]]
 text = "whole over frozen"
@@ -69,6 +69,10 @@ def cells(folder: Path) -> dict[str, dict[str, Any]]:
     }
 
 
+def cell_pool(found: dict[str, dict[str, Any]], name: str) -> str:
+    return str(found[name]["config"]["pool"])
+
+
 def test_every_cell_is_a_fine_tune_and_its_evaluation(folder: Path, tmp_path: Path) -> None:
     found = cells(folder)
     ways = [("bert", way) for way in ("frozen", "whole", "whole-scratch")] + [("counts", "frozen")]
@@ -79,7 +83,10 @@ def test_every_cell_is_a_fine_tune_and_its_evaluation(folder: Path, tmp_path: Pa
     run = adapt(
         "classify", folder / "runs" / "bert", folder / "train.tsv", tmp_path / "run",
         from_scratch=True, epochs=2, batch_size=32, learning_rate=0.01, examples=24, dev_examples=1000, seed=2,
+        settings={"classify.pool": "max"},
     )  # fmt: skip
+    assert cell_pool(found, "moods.bert.whole.1") == "max"
+    assert cell_pool(found, "moods.bert.frozen.1") == cell_pool(found, "moods.counts.frozen.1") == "mean"
     cell = found["moods.bert.whole-scratch.2"]
     assert cell["dev"] == run.meta["results"]["dev"]
     assert cell["examples"] == 24

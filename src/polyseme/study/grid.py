@@ -49,7 +49,8 @@ class TaskSpec(Config):
         language: which run of a row is used.
         train, dev, test: labelled files; without dev a tenth of train is held out.
         columns: our names of columns to the files'.
-        max_length, epochs, settings: as for `finetune`, by way where they are tables {frozen = …, whole = …}.
+        max_length, settings: as for `finetune`; settings = {"qa.overlap" = 64, whole = {…}} are by way, too.
+        epochs: as for `finetune`, by way where it is a table {frozen = …, whole = …}.
         metric: the figure that is shown; None = the task's main one.
         ways: of a row's ways only these; None = all of them.
         examples, dev_examples, test_examples: at most so many; None = the grid's.
@@ -80,6 +81,13 @@ class TaskSpec(Config):
             return self.epochs.get(way.removesuffix("-scratch"))
         return self.epochs
 
+    def settings_of(self, way: Way) -> dict[str, Any]:
+        """Settings of recipes, for a way."""
+        by_way = {name: self.settings.get(name) for name in ("frozen", "whole")}
+        every = {k: v for k, v in self.settings.items() if not isinstance(by_way.get(k), dict)}
+        mine = by_way[way.removesuffix("-scratch")]
+        return every | (mine if isinstance(mine, dict) else {})
+
 
 class RowSpec(Config):
     """[rows.NAME]: the run for each language, and the ways in which it is used.
@@ -87,7 +95,7 @@ class RowSpec(Config):
     Args:
         runs: run folders by language.
         ways: how it is used.
-        settings: as for `finetune`, by way: {whole = {"train.learning_rate" = 5e-4}}.
+        settings: as for `finetune`, by way: {all = {…}, whole = {"train.learning_rate" = 5e-4}}.
     """
 
     runs: dict[str, str]
@@ -237,7 +245,7 @@ class Grid:
             examples=spec.examples or self.config.examples,
             dev_examples=spec.dev_examples or self.config.dev_examples,
             settings={
-                **spec.settings,
+                **spec.settings_of(cell.way),
                 **row.settings.get("all", {}),
                 **row.settings.get(cell.way.removesuffix("-scratch"), {}),
             },
