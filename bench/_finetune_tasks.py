@@ -60,8 +60,8 @@ class Case:
 
 # Equal for both sides. What is cut keeps the bench to about an hour on two cores: SNIPS to its first 6,000 training
 # utterances of 13,084 (the file is shuffled), SICK's test set to 1,500 pairs of 4,927, new_wiki to 1,600 training
-# questions of 5,494, evenly from their articles: answers begin to be found after about a hundred updates, and three
-# hundred are needed to compare what was learned. new_wiki_short has only passages of at most 600 characters (776 on
+# questions of 5,494, evenly from their articles: answers begin to be found after about a hundred updates, and twice as
+# many compare what was learned. new_wiki_short has only passages of at most 600 characters (776 on
 # average).
 CASES = (
     Case("sst2", "classify", 2e-4, 3, seeds=3, goal=0.88, columns={"text": "1", "label": "2"}),
@@ -87,7 +87,7 @@ CASES = (
         "new_wiki",
         "qa",
         2e-4,
-        3,
+        2,
         batch_size=16,
         max_length=384,
         train_examples=1600,
