@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,53 @@ def test_the_table_says_what_the_cells_say(folder: Path) -> None:
     assert "## Layer mixes" in text
 
 
+def test_a_claim_about_the_best_names_it_and_may_be_about_its_own_random_start(folder: Path) -> None:
+    twin = """
+[rows.twin]
+runs = { en = "runs/bert" }
+ways = ["whole"]
+settings = { all = { "train.warmup" = 0.0 }, whole = { "train.learning_rate" = 0.01 } }
+scratch = "bert"
+
+[tasks.moods]"""
+    claims = """
+[[claims]]
+text = "twin over its random start"
+first = ["twin/whole"]
+second = ["scratch"]
+
+[[claims]]
+text = "best over its random start"
+first = ["bert/whole", "twin/whole"]
+second = ["scratch"]
+
+[[claims]]
+text = "best over static"
+first = ["bert/frozen", "bert/whole"]
+second = ["counts/frozen"]
+"""
+    file, kept = folder / "twin.toml", folder / "twin.cells"
+    file.write_text(GRID.replace("\n[tasks.moods]", twin) + claims, "utf-8")
+    shutil.copytree(folder / "table.md.cells", kept)
+    for seed in (1, 2):  # the same run with the same settings: what was done for one row holds for the other
+        shutil.copy(kept / f"moods.bert.whole.{seed}.json", kept / f"moods.twin.whole.{seed}.json")
+    output = folder / "twin.md"
+    assert main(["table", str(file), "-o", str(output), "--cells", str(kept), "--only-write"]) == 0
+    text = output.read_text("utf-8")
+    assert text.startswith("10 of 10 cells are done")
+    figures = dict(re.findall(r"^\| ([^|]+) \| ([+-]\S+) \|", text, re.MULTILINE))
+    worth = figures["bert, trained as a whole"]
+    assert figures["twin, trained as a whole"] == figures["twin over its random start"] == worth
+    assert figures["best over its random start"] == f"{worth}<br>bert/whole"  # of equal ones the first
+    dev = {
+        way: np.mean(
+            [next(iter(cells(folder)[f"moods.bert.{way}.{seed}"]["dev"].values())) for seed in (1, 2)]
+        )
+        for way in ("frozen", "whole")
+    }
+    assert figures["best over static"].endswith(f"<br>bert/{max(dev, key=lambda way: dev[way])}")
+
+
 def test_what_is_done_is_not_done_again_unless_it_is_asked_otherwise(folder: Path) -> None:
     kept = folder / "table.md.cells"
     before = {path: path.stat().st_mtime_ns for path in kept.glob("*.json")}
@@ -180,6 +228,17 @@ def test_stopped_in_the_middle_it_goes_on(
         ('task = "classify"', 'task = "clasify"', "clasify"),
         ('"counts/frozen"]', '"counts/whole"]', "bert/whole-scratch, counts/frozen"),
         ('"runs/onehot"', '"runs/none"', "runs/none"),
+        (
+            'first = ["bert/whole"]\nsecond = ["bert/frozen", "counts/frozen"]',
+            'first = ["bert/frozen"]\nsecond = ["scratch"]',
+            "frozen-scratch",
+        ),
+        ('["bert/frozen", "counts/frozen"]', "[]", "second"),
+        (
+            'runs = { en = "runs/onehot" }',
+            'runs = { en = "runs/onehot" }\nscratch = "brt"',
+            "did you mean bert",
+        ),
         ('test = "test.tsv"', 'test = "tset.tsv"', "did you mean test.tsv"),
         ('ways = ["frozen", "whole", "whole-scratch"]', 'ways = ["thawed"]', "ways"),
         ("epochs = { frozen", "epoch = { frozen", "did you mean epochs"),

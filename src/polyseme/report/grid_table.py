@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from polyseme.study.grid import WAYS, Cell, Grid, Way
+from polyseme.study.grid import SCRATCH, WAYS, Cell, Grid, Way
 from polyseme.study.intervals import seeds_interval
 from polyseme.study.significance import seeds_difference
 from polyseme.tasks.metrics.measure import Resampled
@@ -82,19 +82,19 @@ def _worth(grid: Grid, found: dict[tuple[str, str, Way], list[Resampled]]) -> st
     lines = []
     for way in ("frozen", "whole"):
         for row, spec in grid.rows.items():
-            if not {way, f"{way}-scratch"} <= set(spec.ways):
+            random = grid.scratch(row, way) if way in spec.ways else None
+            if random is None:
                 continue
-            shown = []
-            for task in grid.tasks:
-                a, b = found.get((task, row, way)), found.get((task, row, f"{way}-scratch"))  # type: ignore[arg-type]
-                shown.append(_difference(a, b)[1])
+            shown = [
+                _difference(found.get((task, row, way)), found.get((task, *random)))[1] for task in grid.tasks
+            ]
             lines.append(f"| {row}, {_WAY[way]} | " + " | ".join(shown) + " |")
     if not lines:
         return ""
     head = [
         "## What pretraining is worth",
         "",
-        "The same model less its own random start, points; * = the interval excludes zero.",
+        "The same model less its random start, points; * = the interval excludes zero.",
         "",
     ]
     return "\n".join(
@@ -118,7 +118,7 @@ def _claims(grid: Grid, found: dict[tuple[str, str, Way], list[Resampled]]) -> s
     head = [
         "## What holds",
         "",
-        "Differences in points; of several rows the best on dev counts; * = the interval excludes zero.",
+        "Differences in points; of several rows the best on dev counts, and is named; * = the interval excludes zero.",
         "",
     ]
     lines = ["| | " + " | ".join(grid.tasks) + " | holds |", "|---|" + "---|" * (len(grid.tasks) + 1)]
@@ -128,9 +128,20 @@ def _claims(grid: Grid, found: dict[tuple[str, str, Way], list[Resampled]]) -> s
             if claim.tasks is not None and task not in claim.tasks:
                 shown.append("")
                 continue
-            sides = [_best(grid, found, task, side) for side in (claim.first, claim.second)]
-            difference, text = _difference(*sides)
-            shown.append(text)
+            first = _best(grid, found, task, [_side(side) for side in claim.first])
+            if claim.second == [SCRATCH]:
+                second = None if first is None else grid.scratch(*first)
+            else:
+                second = _best(grid, found, task, [_side(side) for side in claim.second])
+            difference, text = _difference(
+                *(found.get((task, *side)) if side else None for side in (first, second))
+            )
+            chosen = [
+                "/".join(side)
+                for side, of in ((first, claim.first), (second, claim.second))
+                if side is not None and len(of) > 1
+            ]
+            shown.append("<br>".join([text, *chosen]) if difference else "")
             if difference is not None:
                 tried += 1
                 ups += difference["low"] > 0
@@ -143,21 +154,28 @@ def _claims(grid: Grid, found: dict[tuple[str, str, Way], list[Resampled]]) -> s
     return "\n".join([*head, *lines])
 
 
+def _side(name: str) -> tuple[str, Way]:
+    """Row and way of "ROW/WAY"."""
+    row, _, way = name.partition("/")
+    return row, way  # type: ignore[return-value]
+
+
 def _best(
-    grid: Grid, found: dict[tuple[str, str, Way], list[Resampled]], task: str, sides: Sequence[str]
-) -> list[Resampled] | None:
-    """The measures of the side that is best on dev."""
-    best: tuple[float, list[Resampled]] | None = None
+    grid: Grid,
+    found: dict[tuple[str, str, Way], list[Resampled]],
+    task: str,
+    sides: Sequence[tuple[str, Way]],
+) -> tuple[str, Way] | None:
+    """The side that is best on dev, of those that are done."""
+    best: tuple[float, tuple[str, Way]] | None = None
     for side in sides:
-        row, _, way = side.partition("/")
-        measures = found.get((task, row, way))  # type: ignore[arg-type]
-        if not measures:
+        if not found.get((task, *side)):
             continue
-        results = [grid.result(Cell(seed, task, row, way)) for seed in grid.config.seeds]  # type: ignore[arg-type]
+        results = [grid.result(Cell(seed, task, *side)) for seed in grid.config.seeds]
         dev = [next(iter(r["dev"].values())) for r in results if r is not None]
         score = -np.inf if None in dev else float(np.mean(dev))
         if best is None or score > best[0]:
-            best = score, measures
+            best = score, side
     return None if best is None else best[1]
 
 

@@ -35,10 +35,11 @@ from polyseme.train.examples import FinetuneRequest, some
 from polyseme.train.finetune import finetune
 from polyseme.train.run import RunDirectory, saving, write_atomic
 
-__all__ = ["WAYS", "Cell", "Grid", "GridConfig", "open_grid", "run_grid"]
+__all__ = ["SCRATCH", "WAYS", "Cell", "Grid", "GridConfig", "open_grid", "run_grid"]
 
 Way = Literal["frozen", "whole", "frozen-scratch", "whole-scratch"]
 WAYS: tuple[Way, ...] = ("frozen", "whole", "frozen-scratch", "whole-scratch")
+SCRATCH = "scratch"
 
 
 class TaskSpec(Config):
@@ -95,20 +96,29 @@ class RowSpec(Config):
     Args:
         runs: run folders by language.
         ways: how it is used.
+        scratch: the row whose random starts are this one's, too (ernie is bert with other lessons); None = its own.
         settings: as for `finetune`, by way: {all = {…}, whole = {"train.learning_rate" = 5e-4}}.
     """
 
     runs: dict[str, str]
     ways: tuple[Way, ...] = ("frozen",)
+    scratch: str | None = None
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
 class ClaimSpec(Config):
-    """[[claims]]: a sentence, and the two sides "ROW/WAY" whose difference it is about; the best of several counts."""
+    """[[claims]]: a sentence, and the two sides whose difference it is about.
+
+    Args:
+        text: the sentence.
+        first: "ROW/WAY"; of several the best on dev counts.
+        second: the same, or ["scratch"]: the random start of the one that counts on the first side.
+        tasks: only these; None = all.
+    """
 
     text: str
-    first: list[str]
-    second: list[str]
+    first: list[str] = Field(min_length=1)
+    second: list[str] = Field(min_length=1)
     tasks: list[str] | None = None
 
 
@@ -183,6 +193,13 @@ class Grid:
             for way in spec.ways
             if self.tasks[task].language in spec.runs and self.tasks[task].uses(way)
         ]
+
+    def scratch(self, row: str, way: Way) -> tuple[str, Way] | None:
+        """Row and way of the random start that a row is compared with; None where the grid has none."""
+        other = self.rows[row].scratch or row
+        random: Way = "frozen-scratch" if way == "frozen" else "whole-scratch"
+        found = not way.endswith("scratch") and other in self.rows and random in self.rows[other].ways
+        return (other, random) if found else None
 
     def result(self, cell: Cell) -> dict[str, Any] | None:
         """What was found in a cell; None where it has not been done as it is specified now."""
@@ -298,23 +315,45 @@ def open_grid(file: Path, folder: Path) -> Grid:
     claims = [ClaimSpec.of(values, f"{file.name} [[claims]]") for values in config.claims]
     for spec in tasks.values():
         registry.tasks.load(spec.task)
-    for claim in claims:
-        for side in (*claim.first, *claim.second):
-            row, _, way = side.partition("/")
-            if row not in rows or way not in rows[row].ways:
-                raise ConfigError(
-                    "a claim about a row or way that is not there",
-                    got=side,
-                    expected=", ".join(f"{name}/{way}" for name, row in rows.items() for way in row.ways),
-                    where=file.name,
-                )
     grid = Grid(config, rows, tasks, claims, file.parent, folder)
+    _sound(grid, file.name)
     for run in dict.fromkeys(grid.request(cell).run for cell in grid.cells()):
         RunDirectory.open(run)
     for spec in tasks.values():
         for path in filter(None, (spec.train, spec.dev, spec.test)):
             existing(grid.path(path))
     return grid
+
+
+def _sound(grid: Grid, file: str) -> None:
+    """Whether rows and claims speak of what is there."""
+    for name, spec in grid.rows.items():
+        if spec.scratch is not None and spec.scratch not in grid.rows:
+            raise ConfigError(
+                "no such row",
+                got=spec.scratch,
+                where=f"{file} [rows.{name}] scratch",
+                fix=suggest(spec.scratch, grid.rows),
+            )
+    there = [f"{name}/{way}" for name, spec in grid.rows.items() for way in spec.ways]
+    for claim in grid.claims:
+        own = claim.second == [SCRATCH]
+        for side in claim.first if own else (*claim.first, *claim.second):
+            row, _, way = side.partition("/")
+            if side not in there:
+                raise ConfigError(
+                    "a claim about a row or way that is not there",
+                    got=side,
+                    expected=", ".join(there),
+                    where=file,
+                )
+            if own and grid.scratch(row, way) is None:  # type: ignore[arg-type]
+                raise ConfigError(
+                    "a claim about a random start that is not there",
+                    got=side,
+                    expected=f"a row that has the way {way.removesuffix('-scratch')}-scratch, too",
+                    where=file,
+                )
 
 
 def run_grid(grid: Grid, reporter: Reporter | None = None) -> list[Cell]:
