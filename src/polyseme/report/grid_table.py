@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from polyseme.study.grid import SCRATCH, WAYS, Cell, Grid, Way
+from polyseme.study.grid import Cell, Grid
+from polyseme.study.grid_spec import SCRATCH, WAYS, Way
 from polyseme.study.intervals import seeds_interval
 from polyseme.study.significance import seeds_difference
 from polyseme.tasks.metrics.measure import Resampled

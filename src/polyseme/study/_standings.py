@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from polyseme.study.grid import Cell, Grid, Way
+from polyseme.study.grid import Cell, Grid
+from polyseme.study.grid_spec import Way
 from polyseme.study.intervals import FloatArray, measured, seeds_interval
 from polyseme.study.paradigms import Paradigms
 from polyseme.study.probing.training import micro_f1

@@ -24,7 +24,8 @@ from polyseme.core.config import Config, read_toml
 from polyseme.errors import ConfigError, RunError
 from polyseme.study._comparing_pieces import ANY, STUDIES, PairsSpec, ProbeSpec, SensesSpec, Study
 from polyseme.study._standings import STUDY_STANDINGS, standings
-from polyseme.study.grid import WAYS, Grid, GridConfig, RowSpec, TaskSpec
+from polyseme.study.grid import Grid
+from polyseme.study.grid_spec import WAYS, GridConfig, RowSpec, TaskSpec
 from polyseme.study.kept import Kept
 from polyseme.study.probing.config import ProbeConfig
 from polyseme.text.clean import replace_surrogates
