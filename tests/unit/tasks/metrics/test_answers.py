@@ -175,6 +175,19 @@ def test_parts_with_and_without_an_answer() -> None:
     assert measures([], [])["f1"].n == 0
 
 
+@pytest.mark.parametrize("rules", RULES)
+@pytest.mark.parametrize("answerable", [0, 1, 3])
+def test_predictions_that_are_all_empty(rules: str, answerable: int) -> None:
+    golds = [["Paris"]] * answerable + [[]] * (3 - answerable)
+    found = measures([""] * 3, golds, rules)  # type: ignore[arg-type]
+    assert found["f1"].value == found["exact_match"].value == pytest.approx((3 - answerable) / 3)
+    shares = {"has_answer_f1": (0.0, answerable), "no_answer_accuracy": (1.0, 3 - answerable)}
+    for name, (value, n) in shares.items():
+        if n and name in found:
+            assert (found[name].value, found[name].n) == (value, n)
+    assert best_threshold([1.0] * 3, [bool(g) for g in golds], [0.0] * 3)[1] == (3 - answerable) / 3
+
+
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ConfigError, match="rules"):
         score("a", ["a"], "squad")  # type: ignore[arg-type]
