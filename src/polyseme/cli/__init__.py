@@ -1,17 +1,20 @@
 """The command line: one small file per verb, imported only when its verb is typed.
 
-Exit codes: 0 done, 1 failed, 2 misused, 130 interrupted after saving. `--debug` (or POLYSEME_DEBUG=1) shows the
-traceback of an error that otherwise prints its message only.
+Exit codes: 0 done, 1 failed, 2 misused, 130 interrupted after saving. After any verb `--debug` (or POLYSEME_DEBUG=1)
+shows the traceback of an error that otherwise prints its message only, and `-q` keeps progress and notes back.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from polyseme.cli import output
+from polyseme.cli.words import Shape, Typed, misused, nearest_option, understood
 from polyseme.errors import PolysemeError
 
 if TYPE_CHECKING:
@@ -56,6 +59,11 @@ VERBS = (
     ("compare", _USE, "Compare runs on tasks, probes, senses and pairs, in one page."),
 )
 
+_EPILOGUE = (
+    "`polyseme VERB --help` explains a verb. After any verb, `-q` or `--quiet` prints results and errors alone, and "
+    "`--debug` shows tracebacks."
+)
+
 
 def build_app() -> App:
     """Build the application; verbs stay unimported until one is chosen."""
@@ -67,7 +75,7 @@ def build_app() -> App:
         name="polyseme",
         help="Train representations of text on your own text, compare them and look inside.",
         help_format="plaintext",  # the other formats load a parser that takes a fifth of the time
-        help_epilogue="`polyseme VERB --help` explains a verb. `--debug` after any verb shows tracebacks.",
+        help_epilogue=_EPILOGUE,
         version=__version__,
         default_parameter=Parameter(negative=""),
         suppress_keyboard_interrupt=False,
@@ -90,10 +98,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns the exit code.
     """
     words = [*(sys.argv[1:] if arguments is None else arguments)]  # `list` is a verb's module here
-    options = words[: words.index("--")] if "--" in words else words
-    debug = "--debug" in options or os.environ.get("POLYSEME_DEBUG", "") not in ("", "0")
-    if "--debug" in options:
-        words.remove("--debug")
+    words, debug = _switched(words, "--debug")
+    debug = debug or os.environ.get("POLYSEME_DEBUG", "") not in ("", "0")
+    words, quiet = _switched(words, "-q", "--quiet", "--silent")
+    output.be_quiet(quiet)
     if not debug:
         warnings.showwarning = _note
     for stream in (sys.stdout, sys.stderr):
@@ -101,8 +109,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     from cyclopts import CycloptsError
 
+    typed: Typed | None = None
     try:
-        build_app()(words)
+        app = build_app()
+        read = understood(words, app)
+        if isinstance(read, Typed):
+            typed, words = read, read.words()
+            for note in typed.notes:
+                output.say(f"note: {note}")
+        else:
+            words = read
+            _explain_verb(app, words)
+        app(words)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader of our output has seen enough. Python would complain again when it flushes at exit.
@@ -110,8 +128,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (PolysemeError, CycloptsError, OSError, KeyboardInterrupt) as error:
         if debug:
             raise
-        return _explain(error)
+        return _explain(error, typed)
     return 0
+
+
+def _switched(words: Sequence[str], *names: str) -> tuple[list[str], bool]:
+    """The words without a switch that every verb takes, and whether it was there."""
+    end = words.index("--") if "--" in words else len(words)
+    kept = [word for word in words[:end] if word not in names]
+    return [*kept, *words[end:]], len(kept) < end
+
+
+def _explain_verb(app: App, words: Sequence[str]) -> None:
+    """Give the help of a verb its line of usage and its example."""
+    if len(words) == 2 and words[1] == "--help":
+        verb = app[words[0]]
+        verb.usage = Shape.of(app, words[0]).usage
+        example = importlib.import_module(f"polyseme.cli.{words[0]}").EXAMPLE
+        verb.help_epilogue = f"Example:\n{example}\n\n{_EPILOGUE}"
 
 
 def _note(
@@ -123,18 +157,20 @@ def _note(
     line: str | None = None,
 ) -> None:
     """Print a warning as a person wants to read it; stands in for `warnings.showwarning`."""
+    if output.is_quiet():
+        return
     if not issubclass(category, DeprecationWarning | PendingDeprecationWarning | FutureWarning):
         print(f"note: {message}", file=sys.stderr)
 
 
-def _explain(error: BaseException) -> int:
+def _explain(error: BaseException, typed: Typed | None) -> int:
     """Print an error as a person wants to read it and return its exit code."""
     from cyclopts import CycloptsError
 
     if isinstance(error, PolysemeError):
         code, text = error.exit_code, str(error)
     elif isinstance(error, CycloptsError):
-        code, text = 2, _misuse(error)
+        code, text = 2, _misuse(error, typed)
     elif isinstance(error, KeyboardInterrupt):
         code, text = 130, "interrupted"
     else:
@@ -143,7 +179,18 @@ def _explain(error: BaseException) -> int:
     return code
 
 
-def _misuse(error: CycloptsError) -> str:
-    verb = " ".join(error.command_chain or ())
-    lines = str(error).strip().split("\n")
-    return "\n".join([*lines, f"  {'try:':<10}polyseme {verb + ' ' if verb else ''}--help"])
+def _misuse(error: CycloptsError, typed: Typed | None) -> str:
+    """What was misused, and a command to type: the one that was typed, mended, where that can be told."""
+    from cyclopts import MissingArgumentError, UnknownOptionError
+
+    text, fix, see = str(error).strip(), "polyseme --help", None
+    if typed is not None:
+        fix = f"polyseme {typed.shape.verb} --help"
+        missing, whole = misused(typed)
+        unknown = nearest_option(typed)
+        if isinstance(error, UnknownOptionError) and unknown is not None:
+            text, fix, see = f"{typed.shape.verb} has no option {unknown[0]}", unknown[1], fix
+        elif isinstance(error, MissingArgumentError) and missing:
+            text, fix, see = f"{typed.shape.verb} needs {' and '.join(missing)}", whole, fix
+    lines = [text, f"  {'try:':<10}{fix}"]
+    return "\n".join([*lines, f"  {'see:':<10}{see}"] if see not in (None, fix) else lines)

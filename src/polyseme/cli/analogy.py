@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Json
+from polyseme.cli.options import Json, Threads, use_threads
 from polyseme.cli.output import closing, command, emit, emit_json, neighbours_command
+
+EXAMPLE = "polyseme analogy runs/word2vec questions-words.txt"
 
 
 def run(
@@ -16,6 +18,7 @@ def run(
     file: Annotated[Path, Parameter(name="FILE")],
     /,
     *,
+    threads: Threads = None,
     json: Json = False,
 ) -> None:
     """Answer analogies with word vectors: accuracy by section with 95 % Wilson intervals.
@@ -25,6 +28,7 @@ def run(
         file: four words a line, sections begin with ": NAME" (the form of questions-words.txt).
         json: print one JSON document: {"file", "sections": {NAME: scores}, "total": scores}.
     """
+    use_threads(threads)
     from polyseme.infer.load import load
     from polyseme.study.analogy import analogy
 

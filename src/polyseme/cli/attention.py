@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Json, positive
+from polyseme.cli.options import Json, PageLanguage, Threads, positive, use_threads
 from polyseme.cli.output import closing, command, emit, emit_json, say
 from polyseme.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from polyseme.study.attended import Text
 
+EXAMPLE = 'polyseme attention runs/mine "The weather was good." -o attention'
 _TEXTS = 1000
 _SHOWN = 120
 """Characters of a text up to which the next command repeats it."""
@@ -35,7 +36,8 @@ def run(
     above: float = 0.005,
     full: Annotated[bool, Parameter(show_default=False)] = False,
     max_length: int | None = None,
-    lang: Literal["en", "zh"] = "en",
+    lang: PageLanguage = "en",
+    threads: Threads = None,
     json: Json = False,
 ) -> None:
     """Show where the tokens of a text or a pair look, and measure what each head does.
@@ -65,6 +67,7 @@ def run(
         raise ConfigError("--pairs is about a file", fix="--file FILE --pairs, or two texts")
     if text is None and file is None:
         raise InputError("no text to look at", fix=command("polyseme", "attention", folder, "TEXT"))
+    use_threads(threads)
     from polyseme.infer.load import load
     from polyseme.report.attention import attention_text
     from polyseme.report.study_files import check_file, check_folder

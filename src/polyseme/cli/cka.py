@@ -8,9 +8,11 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Count, Json, positive
+from polyseme.cli.options import Count, Json, PageLanguage, positive
 from polyseme.cli.output import closing, command, emit, emit_json, say
 from polyseme.errors import InputError
+
+EXAMPLE = "polyseme cka runs/mine runs/gpt my-texts/000.txt -o layers"
 
 
 def run(
@@ -22,7 +24,7 @@ def run(
     limit: Count = None,
     field: str = "text",
     encoding: str = "auto",
-    lang: Literal["en", "zh"] = "en",
+    lang: PageLanguage = "en",
     threads: int | None = None,
     json: Json = False,
 ) -> None:

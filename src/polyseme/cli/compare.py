@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from contextlib import closing as closed_after
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Json, keep_few_sizes, positive
+from polyseme.cli.options import Json, PageLanguage, keep_few_sizes, positive
 from polyseme.cli.output import closing, command, emit, emit_json, say
+
+EXAMPLE = "polyseme compare runs/mine runs/gpt --tasks compared.toml -o report.html"
 
 
 def run(
@@ -18,7 +20,7 @@ def run(
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     cells: Path | None = None,
     figures: Path | None = None,
-    lang: Literal["en", "zh"] = "en",
+    lang: PageLanguage = "en",
     only_write: Annotated[bool, Parameter(show_default=False)] = False,
     processes: int = 1,
     threads: int | None = None,
@@ -62,7 +64,7 @@ def run(
         with closed_after(open_reporter()) as reporter:
             elsewhere = compare_runs(comparison, reporter, processes)
     again = ["polyseme", "compare", *folders, "--tasks", tasks, "-o", output]
-    again += ["--lang", lang] if lang != "en" else []
+    again += ["--report-lang", lang] if lang != "en" else []
     again += ["--cells", cells] if cells is not None else []
     document = compare_document(comparison, command(*again), _machine())
     page = compare_page(document, lang)

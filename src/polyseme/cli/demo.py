@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Json, positive
+from polyseme.cli.options import Json, Threads, positive
 from polyseme.cli.output import closing, command, emit, emit_json, say
 from polyseme.errors import CorpusError, PolysemeError
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from polyseme.text.corpus import Corpus
     from polyseme.text.tokenizers import Tokenizer
 
+EXAMPLE = "polyseme demo -o runs/demo --minutes 3"
 CORPUS = "python-docs"
 _MARKER = "demo.json"  # written by the demo only: a folder that holds it is the demo's to replace
 _N_EXAMPLES, _TOP = 12, 3
@@ -36,6 +37,7 @@ def run(
     model: str = "modernbert",
     minutes: float = 2.8,
     seed: int = 1,
+    threads: Threads = None,
     json: Json = False,
 ) -> None:
     """Pretrain on text that Python brings along for about three minutes and show what was learned.
@@ -48,6 +50,7 @@ def run(
         json: print what was learned as one JSON document.
     """
     positive("--minutes", minutes)
+    positive("--threads", threads)
     from polyseme.cli.progress import open_reporter
     from polyseme.infer.load import load
     from polyseme.report.loss_chart import write_loss_chart
@@ -60,7 +63,12 @@ def run(
         shutil.rmtree(output)
     say(f"Training {model} for {minutes:g} minutes on CPython's own documentation, from nothing.")
     request = PretrainRequest(
-        model=model, corpus=[CORPUS], output=output, budget=Budget(minutes=minutes), seed=seed
+        model=model,
+        corpus=[CORPUS],
+        output=output,
+        budget=Budget(minutes=minutes),
+        seed=seed,
+        threads=threads,
     )
     fresh = not output.exists()
     try:

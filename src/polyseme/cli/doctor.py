@@ -11,6 +11,7 @@ from polyseme.cli.options import Json
 from polyseme.cli.output import closing, emit, emit_json
 from polyseme.report.figures import size
 
+EXAMPLE = "polyseme doctor"
 _LITTLE_MEMORY = 4e9
 _LITTLE_DISK = 2e9
 _SLOW_GFLOPS = 30.0

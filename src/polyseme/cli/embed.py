@@ -8,9 +8,11 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Json
+from polyseme.cli.options import Json, Threads, text_or_file, use_threads
 from polyseme.cli.output import closing, emit, emit_json, say
 from polyseme.errors import ConfigError
+
+EXAMPLE = "polyseme embed runs/mine lines.txt -o lines.npy"
 
 
 def run(
@@ -29,13 +31,14 @@ def run(
     field: str = "text",
     encoding: str = "auto",
     resume: Annotated[bool, Parameter(show_default=False)] = False,
+    threads: Threads = None,
     json: Json = False,
 ) -> None:
     """Turn every line of a file into a vector; row i of the array belongs to line i.
 
     Args:
         folder: the run folder.
-        file: text, a line each, or .jsonl; may be .gz or .zst.
+        file: text, a line each, or .jsonl; may be .gz or .zst; or a text by itself.
         output: the NumPy file (.npy) to write; .parquet for a table of line and vector; for sparse vectors (onehot,
             word-classes) also a sparse matrix (.npz). It is there when it is complete.
         pool: how tokens become one vector: mean, cls (the first token), max, last; words keeps one vector a word.
@@ -51,6 +54,7 @@ def run(
         resume: go on with an output that was interrupted.
         json: print what was written as one JSON document.
     """
+    use_threads(threads)
     from polyseme.cli.progress import open_reporter
     from polyseme.infer.embed import Pooling
     from polyseme.infer.embed_file import embed_file
@@ -62,9 +66,9 @@ def run(
     if int8 and precision == "bfloat16":
         raise ConfigError("two precisions", got="--int8 --precision bfloat16", fix="one of them")
     reading = TextConfig.of({"field": field, "encoding": encoding}, "embed")
-    with closed_after(open_reporter()) as reporter:
+    with text_or_file(file) as path, closed_after(open_reporter()) as reporter:
         written = embed_file(
-            loaded, file, output, way, _layer(layer), "int8" if int8 else precision, resume, reporter, reading
+            loaded, path, output, way, _layer(layer), "int8" if int8 else precision, resume, reporter, reading
         )
     dirt = written["dirt"]["counts"]
     if json:

@@ -16,6 +16,8 @@ from polyseme.cli.options import (
 )
 from polyseme.cli.output import closing, command, emit, emit_json, say
 
+EXAMPLE = "polyseme evaluate runs/sentiment test.tsv -o evaluation"
+
 
 def run(
     folder: Folder,

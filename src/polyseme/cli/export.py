@@ -8,8 +8,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Json
+from polyseme.cli.options import Json, Threads, use_threads
 from polyseme.cli.output import closing, command, emit, emit_json, say
+
+EXAMPLE = "polyseme export runs/mine huggingface exported"
 
 
 def run(
@@ -18,6 +20,7 @@ def run(
     output: Path,
     /,
     *,
+    threads: Threads = None,
     json: Json = False,
 ) -> None:
     """Write a run in the format of another program.
@@ -28,6 +31,7 @@ def run(
         output: the folder or file to write.
         json: print one JSON document: {"format", "path", "files", "notes"}; notes say what differs from the run.
     """
+    use_threads(threads)
     from polyseme.cli.progress import open_reporter
     from polyseme.formats.registry import export_model
 

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Json, positive
+from polyseme.cli.options import Json, Threads, positive, use_threads
 from polyseme.cli.output import closing, command, emit, emit_json
 
+EXAMPLE = 'polyseme fill runs/mine "The weather was [MASK] that day."'
 _BAR_WIDTH = 20
 
 
@@ -20,6 +21,7 @@ def run(
     /,
     *,
     top: int = 5,
+    threads: Threads = None,
     json: Json = False,
 ) -> None:
     """Complete a text at its [MASK]s.
@@ -31,6 +33,7 @@ def run(
         json: print one JSON document: [{"position", "candidates": [{"token", "probability", "sequence"}]}].
     """
     positive("--top", top)
+    use_threads(threads)
     from polyseme.infer.fill import fill
     from polyseme.infer.load import load
 

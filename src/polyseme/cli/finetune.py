@@ -11,6 +11,7 @@ from cyclopts import Group, Parameter
 from polyseme.cli.options import Device, Json, Output, positive, read_columns, read_settings
 from polyseme.cli.output import closing, command, emit, emit_json
 
+EXAMPLE = "polyseme finetune classify runs/mine --train train.tsv --dev dev.tsv -o runs/sentiment"
 _HOW = Group("How to train", sort_key=1)
 _FILES = Group("How to read the files", sort_key=2)
 _MACHINE = Group("The machine", sort_key=3)
@@ -18,7 +19,7 @@ _MACHINE = Group("The machine", sort_key=3)
 
 def run(
     task: str,
-    start: Path,
+    start: Annotated[Path, Parameter(name="RUN")],
     /,
     *,
     train: Path,
@@ -43,7 +44,7 @@ def run(
     """Adapt a run to a task with labelled files and keep the result in a run folder of its own.
 
     Args:
-        task: classify, pair, tag or qa.
+        task: classify, pair, tag or qa; also by other names, such as sentiment, nli, ner or squad.
         start: a pretrained or imported run.
         train: labelled examples: .tsv, .csv, .jsonl; CoNLL columns or .conllu for tag; SQuAD JSON for qa; all also .gz.
         output: the run folder to write.

@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from polyseme.cli.options import Folder, Json, written
+from polyseme.cli.options import Folder, Json, Threads, use_threads, written
 from polyseme.cli.output import closing, command, emit, emit_json
 from polyseme.errors import ConfigError
 
+EXAMPLE = 'polyseme generate runs/gpt "It was" --max-new-tokens 40'
 _TASK = Group("Tasks without training", sort_key=1)
 _CHOICE = Group("How tokens are chosen", sort_key=2)
 
@@ -37,6 +38,7 @@ def run(
     beams: Annotated[int, Parameter(group=_CHOICE)] = 1,
     length_penalty: Annotated[float, Parameter(group=_CHOICE)] = 1.0,
     seed: Annotated[int, Parameter(group=_CHOICE)] = 0,
+    threads: Threads = None,
     json: Json = False,
 ) -> None:
     """Continue a text; it is printed as it comes.
@@ -66,6 +68,7 @@ def run(
         json: print one JSON document: {"text", "tokens": [{"token", "probability"}], "finish": stop, length or end};
             with --task also "prompt" and "generated", of which "text" is the part that counts.
     """
+    use_threads(threads)
     from polyseme.infer.load import load
 
     given = {

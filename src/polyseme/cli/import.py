@@ -8,8 +8,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Json
+from polyseme.cli.options import Json, Threads, use_threads
 from polyseme.cli.output import closing, command, emit, emit_json, say, use_command
+
+EXAMPLE = "polyseme import downloaded-model -o runs/theirs"
 
 
 def run(
@@ -19,6 +21,7 @@ def run(
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     format: str | None = None,
     task: str | None = None,
+    threads: Threads = None,
     json: Json = False,
 ) -> None:
     """Take in a model of another program; the run can be used, trained on (pretrain --init) and exported again.
@@ -32,6 +35,7 @@ def run(
         task: classify or pair: whether a head for texts reads one text or two, where the source does not say.
         json: print one JSON document: {"model", "path", "parameters", "vocab_size", "objectives", "imported"}.
     """
+    use_threads(threads)
     from polyseme.cli.progress import open_reporter
     from polyseme.formats.registry import import_model
 

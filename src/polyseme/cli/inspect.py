@@ -14,6 +14,8 @@ from polyseme.errors import ConfigError
 if TYPE_CHECKING:
     from polyseme.train.run import RunDirectory
 
+EXAMPLE = "polyseme inspect runs/mine --chart loss.svg"
+
 
 def run(
     *folders: Annotated[Path, Parameter(name="RUN")],

@@ -8,6 +8,7 @@ from typing import Literal
 from polyseme.cli.options import Json
 from polyseme.cli.output import closing, emit, emit_json, say
 
+EXAMPLE = "polyseme list models"
 Kind = Literal["models", "objectives", "tasks", "recipes", "corpora", "formats"]
 
 _HOUSE = Path(__file__).resolve().parent.parent

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Json
+from polyseme.cli.options import Json, Threads, use_threads
 from polyseme.cli.output import closing, command, emit, emit_json, say
 from polyseme.report.figures import width
 
+EXAMPLE = 'polyseme mask ernie "Harry Potter is a series of novels."'
 _MARKS = {"entity": ("⟦", "⟧"), "phrase": ("⟨", "⟩"), "basic": ("‹", "›")}
 _OUTCOMES = {"masked": "hidden", "random": "replaced", "kept": "kept as it is"}
 
@@ -22,6 +23,7 @@ def run(
     *,
     seed: int = 1,
     lexicon: list[str] | None = None,
+    threads: Threads = None,
     json: Json = False,
 ) -> None:
     """Show what a model's objective would hide in a text, and why.
@@ -33,6 +35,7 @@ def run(
         lexicon: files or folders of words, phrases and entities, repeatable.
         json: print one JSON document: {"text", "seed", "lines": [{"model", "stage", "masked", "units", …}]}.
     """
+    use_threads(threads)
     from polyseme.infer.mask import mask
 
     shown = mask(model, text, seed, lexicon or [])

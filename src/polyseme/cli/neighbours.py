@@ -7,8 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Json, positive
+from polyseme.cli.options import Json, Threads, positive, use_threads
 from polyseme.cli.output import closing, command, emit, emit_json, use_command
+
+EXAMPLE = "polyseme neighbours runs/mine good --top 5"
 
 
 def run(
@@ -18,6 +20,7 @@ def run(
     *,
     context: str | None = None,
     top: int = 10,
+    threads: Threads = None,
     json: Json = False,
 ) -> None:
     """List the words nearest to a word by the cosine of their vectors, or the other words of its class.
@@ -30,6 +33,7 @@ def run(
         json: print one JSON document: [{"word", "similarity"}].
     """
     positive("--top", top)
+    use_threads(threads)
     from polyseme.infer.load import load
     from polyseme.infer.neighbours import neighbours
 

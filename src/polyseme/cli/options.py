@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter, Token
 
+from polyseme.cli.output import say
 from polyseme.errors import ConfigError
 
 if TYPE_CHECKING:
     from polyseme.train.budget import Budget
 
 Language = Literal["auto", "en", "zh"]
+PageLanguage = Annotated[Literal["en", "zh"], Parameter(name="--report-lang")]  # --lang is the text's
+Threads = Annotated[int | None, Parameter(name="--threads", help="processor threads; all cores when absent.")]
 Documents = Literal["auto", "blank", "file", "line"]
 Device = Literal["auto", "cpu", "cuda"]
 Json = Annotated[bool, Parameter(name="--json", show_default=False)]
@@ -27,6 +33,9 @@ MaybeOutput = Annotated[Path | None, Parameter(name=["--output", "-o"])]
 # oneDNN keeps compiled code and buffers for the last 1,024 sizes of matrices that it met, in two caches: on a large
 # file that is hundreds of megabytes. Batches of texts hardly ever have the same size again.
 _SIZES_KEPT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16", "LRU_CACHE_CAPACITY": "16"}
+# Names of files end in letters behind a dot, or begin at a folder; texts have several words, or Chinese characters.
+_PATH = re.compile(r"\.[A-Za-z]\w{0,7}$|^(\.{0,2}/|~|-$)", re.ASCII)
+_SEVERAL_WORDS = re.compile(r"\s|!|[\u3400-\u9fff]")
 _UNITS = {"k": 1e3, "m": 1e6, "g": 1e9}
 
 
@@ -145,3 +154,32 @@ def read_columns(pairs: Sequence[str]) -> dict[str, str]:
             )
         columns[ours] = theirs
     return columns
+
+
+def is_text(file: Path) -> bool:
+    """Whether what stands in the place of a file is a text itself: no such file, and nothing that looks like a path.
+
+    Example:
+        >>> is_text(Path("it was a good day")), is_text(Path("my reviews.txt")), is_text(Path("./reviews"))
+        (True, False, False)
+    """
+    word = str(file)
+    if _PATH.search(word) or not _SEVERAL_WORDS.search(word):
+        return False
+    try:
+        return not file.exists()
+    except OSError:  # too long for a name
+        return True
+
+
+@contextmanager
+def text_or_file(file: Path) -> Iterator[Path]:
+    """The file, or one that holds for a moment the text that was typed in its place, as one line."""
+    if not is_text(file):
+        yield file
+        return
+    say("note: there is no such file: it is read as a text by itself")
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "typed-text.txt"
+        path.write_text(" ".join(str(file).split("\n")) + "\n", "utf-8", "replace")
+        yield path

@@ -8,10 +8,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+_quiet = False
+
+
+def be_quiet(quiet: bool) -> None:
+    """Keep back what is not a result or an error, from now on; as `-q` asks."""
+    global _quiet  # noqa: PLW0603  # one process, one command
+    _quiet = quiet
+
+
+def is_quiet() -> bool:
+    """Whether results and errors alone are wanted."""
+    return _quiet
+
 
 def say(text: str = "") -> None:
-    """Tell the person something that is not a result (stderr)."""
-    print(text, file=sys.stderr, flush=True)
+    """Tell the person something that is not a result (stderr), unless results alone are wanted."""
+    if not _quiet:
+        print(text, file=sys.stderr, flush=True)
 
 
 def emit(text: str) -> None:

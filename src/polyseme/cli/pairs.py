@@ -9,9 +9,11 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Json, positive, read_columns
+from polyseme.cli.options import Json, PageLanguage, positive, read_columns
 from polyseme.cli.output import closing, command, emit, emit_json, say
 from polyseme.errors import InputError
+
+EXAMPLE = "polyseme pairs runs/mine pairs.jsonl -o pairs"
 
 # oneDNN keeps compiled code and buffers for the last 1,024 sizes of matrices that it met, in two caches.
 _SIZES_KEPT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64", "LRU_CACHE_CAPACITY": "64"}
@@ -26,7 +28,7 @@ def run(
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     columns: list[str] | None = None,
     limit: int | None = None,
-    lang: Literal["en", "zh"] = "en",
+    lang: PageLanguage = "en",
     threads: int | None = None,
     json: Json = False,
 ) -> None:

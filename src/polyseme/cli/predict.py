@@ -12,9 +12,12 @@ from polyseme.cli.options import (
     MaybeOutput,
     keep_few_sizes,
     read_columns,
+    text_or_file,
     use_threads,
 )
 from polyseme.cli.output import closing, command, say
+
+EXAMPLE = "polyseme predict runs/sentiment reviews.txt -o predicted.jsonl"
 
 
 def run(
@@ -33,7 +36,7 @@ def run(
     Args:
         folder: a run that `polyseme finetune` made.
         file: as for training, with or without labels, or plain text: a text a line (for pairs, with a tab between);
-            also .gz and .zst; - for the standard input.
+            also .gz and .zst; - for the standard input; or a text by itself.
         output: a file to write, there when it is complete; the standard output when absent.
         columns: OURS=THEIRS, repeatable or with commas; as in training when absent.
         threshold: of questions without an answer, in place of the one that was tuned on dev; a higher one answers more.
@@ -54,8 +57,9 @@ def run(
     predictor = Predictor(load(folder), threshold)
     problems = Problems()
     quiet = output is None and sys.stdout.isatty()  # the results themselves show how far it is
-    with closed_after(NullReporter() if quiet else open_reporter()) as reporter:
-        n = predict_file(predictor, file, output or sys.stdout, named, problems, reporter)
+    reporting = closed_after(NullReporter() if quiet else open_reporter())
+    with text_or_file(file) as path, reporting as reporter:
+        n = predict_file(predictor, path, output or sys.stdout, named, problems, reporter)
     for line in problems.summary():
         say(f"note: {line}")
     say(f"{predictor.name}: {n:,} predicted")

@@ -16,6 +16,8 @@ from polyseme.errors import ConfigError
 if TYPE_CHECKING:
     from polyseme.text.tokenizers import Tokenizer, TokenizerConfig
 
+EXAMPLE = "polyseme prepare my-texts -o store"
+
 
 def run(
     *corpus: str,

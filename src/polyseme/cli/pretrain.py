@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing as closed_after
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
 
@@ -21,6 +21,7 @@ from polyseme.cli.options import (
 from polyseme.cli.output import closing, command, emit, emit_json, neighbours_command, use_command
 from polyseme.errors import ConfigError
 
+EXAMPLE = "polyseme pretrain modernbert my-texts -o runs/mine --minutes 10"
 _BUDGET = Group("Budget, one of these (10 minutes when none is given)", sort_key=1)
 _HOW = Group("How to train", sort_key=2)
 _TEXT = Group("How to read the text", sort_key=3)
@@ -39,6 +40,8 @@ def run(
     tokens: Annotated[Count, Parameter(group=_BUDGET)] = None,
     steps: Annotated[Count, Parameter(group=_BUDGET)] = None,
     recipe: Annotated[str | None, Parameter(group=_HOW)] = None,
+    learning_rate: Annotated[float | None, Parameter(group=_HOW)] = None,
+    batch_size: Annotated[int | None, Parameter(group=_HOW)] = None,
     settings: Annotated[list[str] | None, Parameter(name="--set", group=_HOW)] = None,
     seed: Annotated[int, Parameter(group=_HOW)] = 1,
     tokenizer: Annotated[str | None, Parameter(group=_HOW)] = None,
@@ -65,6 +68,8 @@ def run(
         tokens: stop after so many tokens: 5000000, 5e6 or 5M.
         steps: stop after so many updates.
         recipe: name of a recipe (see `polyseme list recipes`) or a .toml file.
+        learning_rate: the peak; the recipe's when absent. The same as --set train.learning_rate=….
+        batch_size: rows of an update; the recipe's when absent. The same as --set train.batch_size=….
         settings: key=value over the recipe, repeatable: hidden_size=256, train.learning_rate=1e-3.
         seed: number behind every random choice.
         tokenizer: a run or a tokenizer.json whose vocabulary to share.
@@ -82,7 +87,11 @@ def run(
     """
     budget = read_budget(minutes, epochs, tokens, steps, default_minutes=_DEFAULT_MINUTES)
     positive("--threads", threads)
+    positive("--learning-rate", learning_rate)
+    positive("--batch-size", batch_size)
     read = read_settings(settings or [])
+    for key, value in (("learning_rate", learning_rate), ("batch_size", batch_size)):
+        _put(read, f"train.{key}", value)
     if not corpus:
         raise ConfigError(
             "no corpus given",
@@ -129,3 +138,19 @@ def run(
             command("polyseme", "inspect", done.path),
         ],
     )
+
+
+def _put(settings: dict[str, Any], key: str, value: float | None) -> None:
+    """Put the value of an option under its key.
+
+    Raises:  ConfigError: --set gives it another one.
+    """
+    if value is None:
+        return
+    option = "--" + key.partition(".")[2].replace("_", "-")
+    if settings.setdefault(key, value) != value:
+        raise ConfigError(
+            f"{option} and --set {key} say different things",
+            got=f"{value:g} and {settings[key]}",
+            fix="leave one of them out",
+        )

@@ -9,10 +9,11 @@ from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from polyseme.cli.options import Json, positive
+from polyseme.cli.options import Json, PageLanguage, positive
 from polyseme.cli.output import closing, command, emit, emit_json, say
 from polyseme.errors import ConfigError, InputError
 
+EXAMPLE = "polyseme probe runs/mine entities.conll -o probes"
 _HOW = Group("How to probe", sort_key=1)
 _FILES = Group("How to read the files", sort_key=2)
 
@@ -36,7 +37,7 @@ def run(
     cumulative: Annotated[bool | None, Parameter(group=_HOW, negative="--no-cumulative")] = None,
     cache: Annotated[float | None, Parameter(group=_HOW)] = None,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
-    lang: Literal["en", "zh"] = "en",
+    lang: PageLanguage = "en",
     threads: int | None = None,
     json: Json = False,
 ) -> None:

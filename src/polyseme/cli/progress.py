@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
+from polyseme.cli.output import is_quiet
+from polyseme.core.reporter import NullReporter
 from polyseme.report.figures import clock, count, duration, sparkline
 
 if TYPE_CHECKING:
@@ -293,7 +295,9 @@ def _plain(text: str) -> str:
 
 
 def open_reporter() -> Reporter:
-    """Choose the display: live where stderr is a terminal that can redraw, lines elsewhere."""
+    """Choose the display: live where stderr is a terminal that can redraw, lines elsewhere, none with `-q`."""
+    if is_quiet():
+        return NullReporter()
     if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         return PlainReporter()
     from rich.console import Console

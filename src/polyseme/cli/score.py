@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from polyseme.cli.options import Folder, Json, read_columns, written
+from polyseme.cli.options import Folder, Json, Threads, read_columns, text_or_file, use_threads, written
 from polyseme.cli.output import closing, command, emit, emit_json, say
 from polyseme.errors import ConfigError
 
+EXAMPLE = "polyseme score runs/gpt lines.txt"
 _CHOICES = Group("Choosing among labels", sort_key=1)
 
 
@@ -31,6 +32,7 @@ def run(
     columns: Annotated[list[str] | None, Parameter(group=_CHOICES)] = None,
     field: str = "text",
     encoding: str = "auto",
+    threads: Threads = None,
     json: Json = False,
 ) -> None:
     """Say how probable every line of a file is: its log-likelihood in nats, tokens, nats per token, and the line.
@@ -42,7 +44,7 @@ def run(
 
     Args:
         folder: the run folder.
-        file: text, a line each, or .jsonl; may be .gz or .zst.
+        file: text, a line each, or .jsonl; may be .gz or .zst; or a text by itself.
         context: a text that every line goes on: it is given, only the lines are scored.
         end: count the end of the text as a token, too.
         within_word: hide with every token the rest of its word, which gives it away (masked models; Kauf and Ivanova
@@ -62,6 +64,7 @@ def run(
             has labels, "accuracy", "n" and "majority"; without --json each of the lines is printed as one of JSON.
             With --last-word: {"accuracy", "n", "lines": [{"word", "found", "right"}]}.
     """
+    use_threads(threads)
     if choices is not None:
         if within_word:
             raise ConfigError("--within-word does not go with --choices", fix="leave it out")
@@ -87,12 +90,17 @@ def run(
     reading = TextConfig.of({"field": field, "encoding": encoding}, "score")
     lines = []
     total, tokens, unknown = 0.0, 0, 0
-    for line, score in score_file(loaded, file, end, context, report, reading, within_word):
-        total, tokens, unknown = total + score.log_likelihood, tokens + score.tokens, unknown + score.unknown
-        if json:
-            lines.append(score.as_dict())
-        else:
-            emit(f"{score.log_likelihood:.3f}\t{score.tokens}\t{score.per_token:.3f}\t{line}")
+    with text_or_file(file) as path:
+        for line, score in score_file(loaded, path, end, context, report, reading, within_word):
+            total, tokens, unknown = (
+                total + score.log_likelihood,
+                tokens + score.tokens,
+                unknown + score.unknown,
+            )
+            if json:
+                lines.append(score.as_dict())
+            else:
+                emit(f"{score.log_likelihood:.3f}\t{score.tokens}\t{score.per_token:.3f}\t{line}")
     whole = Score(total, tokens, unknown)
     predictions_per_token = 2 if kind.startswith("two-way") else 1
     found: dict[str, Any] = whole.as_dict()

@@ -9,9 +9,11 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Json, positive, read_columns
+from polyseme.cli.options import Json, PageLanguage, positive, read_columns
 from polyseme.cli.output import closing, command, emit, emit_json, say
 from polyseme.errors import ConfigError
+
+EXAMPLE = "polyseme senses runs/mine uses.tsv -o senses"
 
 
 def run(
@@ -29,7 +31,7 @@ def run(
     of: Literal["word", "text", "both"] = "word",
     columns: list[str] | None = None,
     encoding: str = "auto",
-    lang: Literal["en", "zh"] = "en",
+    lang: PageLanguage = "en",
     seed: int = 0,
     threads: int | None = None,
     json: Json = False,

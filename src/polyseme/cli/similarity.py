@@ -7,15 +7,18 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Json
+from polyseme.cli.options import Json, Threads, use_threads
 from polyseme.cli.output import closing, command, emit, emit_json, neighbours_command, use_command
 from polyseme.errors import InputError
+
+EXAMPLE = "polyseme similarity runs/word2vec similar-words.tsv"
 
 
 def run(
     folder: Annotated[Path, Parameter(name="RUN")],
     /,
     *files: Annotated[Path, Parameter(name="FILE")],
+    threads: Threads = None,
     json: Json = False,
 ) -> None:
     """Correlate the cosines of word vectors with people's similarity scores (Spearman, 95 % bootstrap interval).
@@ -28,6 +31,7 @@ def run(
     """
     if not files:
         raise InputError("no file of word pairs given", fix=command("polyseme", "similarity", folder, "FILE"))
+    use_threads(threads)
     from polyseme.infer.load import load
     from polyseme.study.similarity import similarity
 

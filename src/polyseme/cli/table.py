@@ -11,6 +11,8 @@ from cyclopts import Parameter
 from polyseme.cli.options import Output, keep_few_sizes, positive
 from polyseme.cli.output import closing, command, emit, say
 
+EXAMPLE = "polyseme table tasks.toml -o table.md"
+
 
 def run(
     file: Path,

@@ -15,8 +15,11 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
+from polyseme.core import synonyms
 from polyseme.core.config import suggest
 from polyseme.errors import ConfigError
+
+_SYNONYMS = {"models": synonyms.MODELS, "tasks": synonyms.TASKS}
 
 
 class Registry:
@@ -66,7 +69,9 @@ class Registry:
         plugins = self._plugins
         if key in plugins:
             return importlib.import_module(plugins[key].partition(":")[0])
-        raise ConfigError(f"unknown {self.kind.removesuffix('s')} {name!r}", fix=suggest(key, self.names()))
+        ours = _SYNONYMS.get(self.kind, {}).get(synonyms.spelled(name))
+        fix = f"did you mean {ours.partition(' ')[0]}?" if ours else suggest(key, self.names())
+        raise ConfigError(f"unknown {self.kind.removesuffix('s')} {name!r}", fix=fix)
 
 
 models = Registry("models")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from typing import Any
 
 import torch
 
+from polyseme.core.synonyms import MASKS
 from polyseme.errors import ConfigError, InputError
 from polyseme.infer.inputs import at_least_one, check_loaded, one_text
 from polyseme.infer.load import Loaded, encode_text, words_of
@@ -20,10 +23,10 @@ def fill(loaded: Loaded, text: str, top: int = 5) -> list[dict[str, Any]]:
 
     Args:
         loaded: a run trained with masked_lm or knowledge_masking.
-        text: holds at least one [MASK].
+        text: holds at least one [MASK]; where it has none, <mask>, [mask] and ___ are read as such, with a warning.
         top: candidates per mask.
-    Returns, per mask, {"position": character offset, "candidates": [{"token", "probability", "sequence"}]}; in
-    "sequence" the other masks stay as they are.
+    Returns, per mask, {"position": character offset in the text as it is read, "candidates": [{"token", "probability",
+    "sequence"}]}; in "sequence" the other masks stay as they are.
     Raises:  InputError: not text, no [MASK], or the text is longer than the model reads.
              ConfigError: the run has no masked-LM head, or top is no count.
     """
@@ -37,6 +40,7 @@ def fill(loaded: Loaded, text: str, top: int = 5) -> list[dict[str, Any]]:
             expected="a tokenizer with a mask token",
             where=loaded.run.path,
         )
+    text = _with_masks(text, loaded.tokenizer.token(loaded.tokenizer.mask_id))
     tokens = encode_text(loaded, text, special=True)
     places = [i for i, token in enumerate(tokens.ids) if token == loaded.special.mask]
     if not places:
@@ -70,3 +74,13 @@ def fill(loaded: Loaded, text: str, top: int = 5) -> list[dict[str, Any]]:
             )
         results.append({"position": start, "candidates": candidates})
     return results
+
+
+def _with_masks(text: str, mask: str) -> str:
+    """A text without the run's own mask, with it in place of those of other vocabularies."""
+    if mask in text:
+        return text
+    others = sorted(set(re.findall(MASKS, text, re.IGNORECASE)))
+    if others:
+        warnings.warn(f"{' and '.join(others)} is read as {mask}", stacklevel=3)
+    return re.sub(MASKS, lambda _: mask, text, flags=re.IGNORECASE)

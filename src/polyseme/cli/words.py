@@ -1,0 +1,496 @@
+"""What a person typed, read as it was meant: other names for verbs, options, models and tasks, texts that begin with a
+dash, arguments in another order.
+
+The command line knows one name for everything; here the other names that people bring along (core/synonyms.py) become
+ours before it is parsed. What is read in another way than it was typed is said; what could mean two things is
+refused, with the whole command to type instead.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from polyseme.core import synonyms
+from polyseme.core.synonyms import spelled
+from polyseme.errors import ConfigError, RunError
+
+if TYPE_CHECKING:
+    from cyclopts import App
+
+# An option as people write it. "- he said" and "-5 degrees" are texts.
+_OPTION = re.compile(r"--?[A-Za-z][\w-]*(=.*)?", re.DOTALL | re.ASCII)
+_HELP, _VERSION = ("help", "-help", "--hlep", "-?", "/?"), ("-V", "-version", "version")
+_RUNS = Path("runs")
+_LONGEST_NAME = 255
+# Where to write when nobody said it; a run is called after its model or task.
+_PLACES = {
+    "pretrain": "runs/{}",
+    "finetune": "runs/{}",
+    "prepare": "store",
+    "import": "runs/imported",
+    "embed": "vectors.npy",
+    "compare": "report.html",
+    "table": "table.md",
+}
+
+
+@dataclass
+class Shape:
+    """What a verb takes.
+
+    Args:
+        verb: its name.
+        options: every spelling of every option, with how many words follow it: 0 or 1.
+        required: the options that must be there, first spelling.
+        positions: labels of the arguments in order; the last may stand for several.
+        needed: how many of the arguments must be there.
+        several: whether the last stands for several.
+    """
+
+    verb: str
+    options: dict[str, int] = field(default_factory=dict)
+    required: list[str] = field(default_factory=list)
+    positions: list[str] = field(default_factory=list)
+    needed: int = 0
+    several: bool = False
+
+    @classmethod
+    def of(cls, app: App, verb: str) -> Shape:
+        """Ask a verb's signature."""
+        shape = cls(verb, {"--help": 0, "-h": 0})
+        for argument in app[verb].assemble_argument_collection():
+            kind = argument.field_info.kind
+            if kind in (kind.POSITIONAL_ONLY, kind.VAR_POSITIONAL):
+                shape.positions.append(argument.name)
+                shape.several = kind == kind.VAR_POSITIONAL
+                shape.needed += argument.required
+                continue
+            flag = argument.token_count()[0] == 0
+            for name in argument.names:
+                shape.options[name] = 0 if flag or name.startswith(("--no-", "--empty-")) else 1
+            if argument.required:
+                shape.required.append(argument.name)
+        return shape
+
+    @property
+    def usage(self) -> str:
+        """The line of usage, with every argument's name."""
+        names = [name if i < self.needed else f"[{name}]" for i, name in enumerate(self.positions)]
+        if self.several:  # "[RUN2] FILE" says by itself how many
+            names[-1] = self.positions[-1] + ("" if " " in self.positions[-1] else "...")
+        options = [f"{name} {name.removeprefix('--').upper()}" for name in self.required]
+        return f"Usage: polyseme {' '.join([self.verb, *names, *options])} [OPTIONS]"
+
+
+@dataclass
+class Typed:
+    """A command in its parts.
+
+    Args:
+        shape: what its verb takes.
+        options: name and value, None where there is none.
+        arguments: the rest.
+        notes: what was read in another way than it was typed.
+    """
+
+    shape: Shape
+    options: list[tuple[str, str | None]] = field(default_factory=list)
+    arguments: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def words(self) -> list[str]:
+        """The command for the parser: options first, so that nothing behind "--" is taken for one."""
+        options = [word for name, value in self.options for word in _written(name, value)]
+        dash = any(word.startswith("-") for word in self.arguments)
+        return [self.shape.verb, *options, *(["--"] if dash else []), *self.arguments]
+
+    def command(self, *more: str, arguments: Sequence[str] | None = None) -> str:
+        """The whole command as it could have been typed, for a shell."""
+        options = [
+            word for name, value in self.options for word in ([name] if value is None else [name, value])
+        ]
+        words = [*(self.arguments if arguments is None else arguments), *options, *more]
+        if any(word.startswith("-") for word in self.arguments):
+            words = [*options, *more, "--", *(self.arguments if arguments is None else arguments)]
+        return shlex.join(["polyseme", self.shape.verb, *words])
+
+
+def understood(words: Sequence[str], app: App) -> Typed | list[str]:
+    """Read a command as it was meant; a list of words where there is nothing to read, as in `polyseme --help`.
+
+    Args:
+        words: what follows `polyseme`.
+        app: the application; only the verb that is typed is imported.
+    Raises:  ConfigError, RunError: a verb, a model or a task that is none, or a run that is another; the error has the
+                                    whole command to type instead.
+    """
+    words = [*words]
+    if not words or words[0] in ("-h", "--help", "--version"):
+        return words
+    if words[0] in _VERSION:
+        return ["--version"]
+    if words[0] in _HELP:
+        return [_verb(words[1], [words[1], "--help"], app), "--help"] if words[1:] else ["--help"]
+    verb = _verb(words[0], words, app)
+    typed = _parts(Shape.of(app, verb), [_at_home(word) for word in words[1:]])
+    if any(name in ("--help", "-h") for name, _ in typed.options):
+        return [verb, "--help"]
+    _in_order(typed)
+    _named(typed)
+    return typed
+
+
+def misused(typed: Typed) -> tuple[list[str], str]:
+    """What a command lacks, and the whole command: what was typed, and a capital word for what is missing."""
+    shape, arguments = typed.shape, [*typed.arguments]
+    missing: list[str] = []
+    if len(arguments) < shape.needed:
+        kind = _KINDS.get(shape.positions[0])
+        if arguments and kind is not None and not kind(arguments[0]) and not Path(arguments[0]).exists():
+            missing.append(shape.positions[0])
+            arguments.insert(0, _stand_in(shape.positions[0]))
+        for label in shape.positions[len(arguments) : shape.needed]:
+            missing.append(label)
+            arguments.append(_stand_in(label))
+    if shape.several and len(arguments) == shape.needed:
+        missing.append(shape.positions[-1])
+        arguments.append(_stand_in(shape.positions[-1].split()[-1]))
+    given = {name for name, _ in typed.options}
+    more: list[str] = []
+    for name in shape.required:
+        if name in given or (name == "--output" and "-o" in given):
+            continue
+        missing.append(name)
+        more += ["-o", _place(shape.verb, arguments)] if name == "--output" else [name, _stand_in(name)]
+    return missing, typed.command(*more, arguments=arguments)
+
+
+def nearest_option(typed: Typed) -> tuple[str, str] | None:
+    """The first option that the verb lacks and the whole command with its nearest, or with it as a text."""
+    for place, (name, value) in enumerate(typed.options):
+        if name in typed.shape.options:
+            continue
+        near = difflib.get_close_matches(name, typed.shape.options, n=1, cutoff=0.75)
+        others = [*typed.options[:place], *typed.options[place + 1 :]]
+        if near:
+            options = [*typed.options[:place], (near[0], value), *typed.options[place + 1 :]]
+            return name, Typed(typed.shape, options, typed.arguments).command()
+        if not name.startswith("--") and len(typed.arguments) < typed.shape.needed:
+            return name, Typed(typed.shape, others, [*typed.arguments, name]).command()
+        return name, f"polyseme {typed.shape.verb} --help"
+    return None
+
+
+# ---- verbs
+
+
+def _verb(word: str, words: Sequence[str], app: App) -> str:
+    """Raises:  ConfigError: no such verb."""
+    verbs = [name for name in app if not name.startswith("-")]
+    if word in verbs:
+        return word
+    name = spelled(word.lstrip("-") if word.startswith("-") else word)
+    rest = [*words[1:]]
+    found = name if name in verbs else synonyms.VERBS.get(name)
+    if found == "pretrain" and rest and _is_task(rest[0]):
+        found = "finetune"
+    if found == "list" and name in ("models", "tasks"):
+        rest = [name]
+    if found is None:
+        near = difflib.get_close_matches(name, [*verbs, *synonyms.VERBS], n=1, cutoff=0.6)
+        found = synonyms.VERBS.get(near[0], near[0]) if near else None
+    if found is None:
+        options = ", ".join(verbs)
+        raise ConfigError(f"unknown verb {word!r}", expected=options, fix="polyseme --help")
+    raise ConfigError(
+        f"unknown verb {word!r}",
+        expected=f"perhaps {found}",
+        fix=shlex.join(["polyseme", found, *rest]),
+    )
+
+
+# ---- options
+
+
+def _parts(shape: Shape, words: Sequence[str]) -> Typed:
+    """Part a command into options and arguments, each option under the verb's own name for it."""
+    typed = Typed(shape)
+    ahead = iter(enumerate(words))
+    for place, word in ahead:
+        if word == "--":
+            typed.arguments += words[place + 1 :]
+            break
+        if not _OPTION.fullmatch(word):
+            typed.arguments.append(word)
+            continue
+        name, equals, value = word.partition("=")
+        target, prefix = _option(shape, name)
+        follows = words[place + 1] if place + 1 < len(words) else None
+        if target.partition("=")[1]:  # --device=cpu
+            own, _, given = target.partition("=")
+            typed.notes.append(f"{name} is read as {own} {given}")
+            typed.options.append((own, given))
+            continue
+        if not equals and shape.options.get(target) == 1 and _is_value(shape, follows):
+            value, equals = str(follows), "="
+            next(ahead)
+        if equals and shape.options.get(target) == 0:  # a switch takes no value
+            typed.options.append((word, None))
+            continue
+        if prefix:
+            typed.notes.append(f"{name} is read as --set {prefix}{value}")
+        elif target != name and spelled(name) != target:
+            typed.notes.append(f"{name} is read as {target}")
+        typed.options.append((target, prefix + value if equals else None))
+    return typed
+
+
+def _option(shape: Shape, name: str) -> tuple[str, str]:
+    """A verb's own name for an option, and what comes before its value: "key=" for --set."""
+    if name in shape.options:
+        return name, ""
+    key = "--" + spelled(name.lstrip("-"))
+    if key in shape.options:
+        return key, ""
+    for other in synonyms.OPTIONS.get(key, ()):
+        if other.endswith("="):
+            general = other.startswith("train.")
+            if "--set" in shape.options and (
+                shape.verb == "pretrain" or (general and shape.verb == "finetune")
+            ):
+                return "--set", other
+        elif other.partition("=")[0] in shape.options:
+            return other, ""
+    return name, ""
+
+
+def _is_value(shape: Shape, word: str | None) -> bool:
+    """Whether a word is the value of the option before it, not an option itself."""
+    if word is None or word == "--":
+        return False
+    name = word.partition("=")[0]
+    return not (_OPTION.fullmatch(word) and (word.startswith("--") or name in shape.options))
+
+
+def _written(name: str, value: str | None) -> list[str]:
+    if value is None:
+        return [name]
+    return [f"{name}={value}"] if value.startswith("-") else [name, value]
+
+
+def _at_home(word: str) -> str:
+    """A word with the ~ that the shell left, as in --init=~/runs/x, where that is a place."""
+    name, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
+    if not value.startswith("~") or Path(value).exists():
+        return word
+    path = os.path.expanduser(value)
+    return name + equals + path if Path(path).exists() or Path(path).parent.exists() else word
+
+
+# ---- arguments: which, in which order, under which name
+
+
+def _is_run(word: str) -> bool:
+    return (Path(word) / "run.json").is_file()
+
+
+def _is_task(word: str) -> bool:
+    from polyseme.core.registry import tasks
+
+    return spelled(word) in (*tasks.names(), *synonyms.TASKS)
+
+
+def _is_model(word: str) -> bool:
+    from polyseme.core.registry import models
+
+    return spelled(word) in (*models.names(), *synonyms.MODELS) and not Path(word).exists()
+
+
+def _is_model_or_run(word: str) -> bool:
+    return _is_model(word) or _is_run(word)
+
+
+_KINDS: dict[str, Callable[[str], bool]] = {"RUN": _is_run, "TASK": _is_task, "MODEL": _is_model}
+
+
+def _in_order(typed: Typed) -> None:
+    """Bring what a verb takes first to the front: `fill TEXT RUN`, `pretrain CORPUS MODEL`."""
+    shape, arguments = typed.shape, typed.arguments
+    kind = _KINDS.get(shape.positions[0]) if len(shape.positions) > 1 else None
+    if kind is None or not arguments or kind(arguments[0]):
+        return
+    if shape.verb == "mask":  # reads runs as well as models
+        kind = _is_model_or_run
+        if kind(arguments[0]):
+            return
+    first = [word for word in arguments if kind(word)]
+    if not first or (len(first) > 1 and shape.positions[0] != "RUN"):
+        return
+    typed.arguments = first + [word for word in arguments if not kind(word)]
+    command = shlex.join(["polyseme", shape.verb, *typed.arguments])
+    typed.notes.append(f"{shape.positions[0]} comes first: read as {command}")
+
+
+def _named(typed: Typed) -> None:
+    """Give models, tasks, formats and runs their names here.
+
+    Raises:  ConfigError: no such model or task.  RunError: a run of another name may be meant.
+    """
+    readers = {"MODEL": _model, "TASK": _task, "FORMAT": _format, "RUN": _run, "TEXT": _text, "PROMPT": _text}
+    for place, label in enumerate(typed.shape.positions):
+        if label in readers and place < len(typed.arguments):
+            readers[label](typed, place)
+
+
+def _model(typed: Typed, place: int) -> None:
+    from polyseme.core.registry import models
+
+    word, names = typed.arguments[place], models.names()
+    name = spelled(word)
+    if name in names or (typed.shape.verb == "mask" and Path(word).exists()):
+        typed.arguments[place] = name if name in names else word
+        return
+    if name in synonyms.MODELS:
+        ours, *options = shlex.split(synonyms.MODELS[name])
+        typed.arguments[place] = ours
+        given = {option for option, _ in typed.options}
+        if options and options[0] not in given and options[0] in typed.shape.options:
+            typed.options.append((options[0], options[1]))
+        shown = " ".join([ours, *options])
+        typed.notes.append(f"{word} is read as {shown}; it is trained from nothing")
+        return
+    nearest = _nearest_model(name, names)
+    raise ConfigError(
+        f"unknown model {word!r}",
+        expected=f"{', '.join(names)}: trained from nothing; weights of others come in with `polyseme import`",
+        fix=typed.command(arguments=_with(typed, place, nearest)) if nearest else "polyseme list models",
+    )
+
+
+def _nearest_model(name: str, names: Sequence[str]) -> str | None:
+    """The model of nearly that name, or the one that is most like another program's."""
+    near = difflib.get_close_matches(name, [*names, *synonyms.MODELS], n=1, cutoff=0.75)
+    if near:
+        return synonyms.MODELS.get(near[0], near[0]).partition(" ")[0]
+    parts = re.findall("[a-z]+", name)
+    for theirs, ours in synonyms.KIN.items():
+        if any(part == theirs or (len(theirs) > 3 and theirs in part) for part in parts):
+            return ours
+    return None
+
+
+def _task(typed: Typed, place: int) -> None:
+    from polyseme.core.registry import tasks
+
+    word, names = typed.arguments[place], tasks.names()
+    name = spelled(word)
+    if name in names:
+        typed.arguments[place] = name
+    elif name in synonyms.TASKS:
+        typed.arguments[place] = synonyms.TASKS[name]
+        typed.notes.append(f"{word} is a task of the kind {synonyms.TASKS[name]}")
+    else:
+        near = difflib.get_close_matches(name, [*names, *synonyms.TASKS], n=1, cutoff=0.6)
+        raise ConfigError(
+            f"unknown task {word!r}",
+            expected=", ".join(names),
+            fix=typed.command(arguments=_with(typed, place, synonyms.TASKS.get(near[0], near[0])))
+            if near
+            else "polyseme list tasks",
+        )
+
+
+def _format(typed: Typed, place: int) -> None:
+    word = typed.arguments[place]
+    if ours := synonyms.FORMATS.get(spelled(word)):
+        typed.arguments[place] = ours
+        typed.notes.append(f"{word} is read as {ours}")
+
+
+def _text(typed: Typed, place: int) -> None:
+    word = typed.arguments[place]
+    if len(word) < _LONGEST_NAME and Path(word).suffix and Path(word).is_file():
+        typed.notes.append(f"{word} is read as a text, although there is a file of this name")
+
+
+def _run(typed: Typed, place: int) -> None:
+    """Raises:  RunError: no such folder, but one with nearly that name; or a folder of runs."""
+    word = typed.arguments[place]
+    path = Path(word)
+    if _is_run(word):
+        return
+    if (
+        path.is_file()
+        and _is_run(str(path.parent))
+        and path.suffix in (".json", ".jsonl", ".safetensors", ".md")
+    ):
+        typed.arguments[place] = str(path.parent)
+        typed.notes.append(f"{word} is a file of the run {path.parent}")
+        return
+    if path.is_dir():
+        inside = [*_runs_in(path)]
+        if inside and not any((path / name).exists() for name in ("config.json", "run.json")):
+            raise RunError(
+                "a folder of runs, not a run",
+                got=", ".join(run.name for run in inside[:8]),
+                where=word,
+                fix=typed.command(arguments=_with(typed, place, str(inside[0]))),
+            )
+        return
+    if path.exists():
+        return
+    known = {str(run): run for folder in (path.parent, _RUNS) for run in _runs_in(folder)}
+    names = {run.name: run for run in known.values()}
+    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.7)
+    if near:
+        run = names[near[0]]
+        raise RunError(
+            "not a run",
+            got="no such folder",
+            where=word,
+            fix=typed.command(arguments=_with(typed, place, str(run))),
+        )
+
+
+def _with(typed: Typed, place: int, word: str) -> list[str]:
+    return [*typed.arguments[:place], word, *typed.arguments[place + 1 :]]
+
+
+def _runs_in(folder: Path) -> Iterator[Path]:
+    """The runs of a folder, the newest first."""
+    try:
+        runs = [(mark.stat().st_mtime, mark.parent) for mark in folder.glob("*/run.json")]
+    except OSError:
+        return
+    yield from (run for _, run in sorted(runs, reverse=True))
+
+
+def _stand_in(name: str) -> str:
+    """What stands in a hint for something that is missing: a word that works, or a capital one to replace."""
+    works = {
+        "MODEL": "modernbert",
+        "CORPUS": "python-docs",
+        "TASK": "classify",
+        "FORMAT": "huggingface",
+        "KIND": "models",
+        "--tasks": "FILE.toml",
+    }
+    return works.get(name, "FILE" if name.startswith("--") else name)
+
+
+def _place(verb: str, arguments: Iterable[str]) -> str:
+    """A place to write to that is free."""
+    first = next(iter(arguments), "mine")
+    place = _PLACES.get(verb, "OUTPUT").format(first if re.fullmatch(r"[\w-]+", first) else "mine")
+    stem, dot, ending = place.partition(".")
+    free, number = place, 2
+    while Path(free).exists():
+        free, number = f"{stem}-{number}{dot}{ending}", number + 1
+    return free
