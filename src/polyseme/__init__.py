@@ -4,7 +4,8 @@ The names below are the public ones; everything else may change without notice. 
 a name loads its module, and torch with it, when it is first used.
 
     import polyseme
-    model = polyseme.load("runs/demo")     # a trained run with methods: embed, encode, fill, generate, score …
+    polyseme.pretrain("modernbert", "my-texts", output="runs/mine", minutes=10)
+    model = polyseme.load("runs/mine")     # a trained run with methods: embed, encode, fill, generate, score …
     model.embed(["a text", "another"])     # NumPy arrays
 """
 
@@ -17,6 +18,7 @@ from polyseme.core.version import __version__
 from polyseme.errors import PolysemeError
 
 if TYPE_CHECKING:
+    from polyseme.calls import finetune, pretrain
     from polyseme.core.reporter import Reporter
     from polyseme.data.prepare import prepare
     from polyseme.formats.registry import export_model, import_model
@@ -33,8 +35,8 @@ if TYPE_CHECKING:
     from polyseme.text.corpus import Corpus, TextConfig
     from polyseme.text.tokenizers import Tokenizer, TokenizerConfig
     from polyseme.train.budget import Budget
-    from polyseme.train.finetune import FinetuneRequest, finetune
-    from polyseme.train.pretrain import PretrainRequest, pretrain
+    from polyseme.train.finetune import FinetuneRequest
+    from polyseme.train.pretrain import PretrainRequest
     from polyseme.train.run import RunDirectory
 
 __all__ = [
@@ -89,14 +91,14 @@ _HOMES = {
     "evaluate": "polyseme.study.evaluate",
     "export_model": "polyseme.formats.registry",
     "fill": "polyseme.infer.fill",
-    "finetune": "polyseme.train.finetune",
+    "finetune": "polyseme.calls",
     "generate": "polyseme.infer.generate",
     "generate_stream": "polyseme.infer.generate",
     "import_model": "polyseme.formats.registry",
     "load": "polyseme.infer.load",
     "neighbours": "polyseme.infer.neighbours",
     "prepare": "polyseme.data.prepare",
-    "pretrain": "polyseme.train.pretrain",
+    "pretrain": "polyseme.calls",
     "score": "polyseme.infer.score",
     "score_continuations": "polyseme.infer.score",
 }

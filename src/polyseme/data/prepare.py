@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from polyseme.core.paths import PathLike, Paths, path_of
 from polyseme.data.new_folder import new_folder
 from polyseme.data.store import SPLITS, PreparedCorpus, StoreWriter, write_meta
 from polyseme.data.workers import available_cores, encode_batches
@@ -52,12 +53,12 @@ Listener = Callable[[Progress], None]
 
 
 def prepare(
-    sources: Sequence[str],
-    folder: Path,
+    sources: Paths,
+    folder: PathLike,
     *,
     text: TextConfig,
     tokenizer: TokenizerConfig | Tokenizer,
-    valid_files: Sequence[str] = (),
+    valid_files: Paths = (),
     workers: int | None = None,
     minimum_valid_tokens: int = MINIMUM_VALID_TOKENS,
     progress: Listener | None = None,
@@ -65,7 +66,7 @@ def prepare(
     """Read, clean, split and tokenize a corpus into a store.
 
     Args:
-        sources: files, folders, patterns or built-in names.
+        sources: files, folders, patterns or built-in names, or one of them.
         folder: the store to make; absent or empty.
         text: how to read; its valid_share of the documents is held out, and at least one of several.
         tokenizer: a trained one, or how to train one on the training documents.
@@ -89,7 +90,7 @@ def prepare(
     total = corpus.estimated_bytes() + (heldout.estimated_bytes() if heldout else 0)
     if workers is None:
         workers = available_cores() if total > _SMALL else 1
-    with new_folder(Path(folder)) as temporary:
+    with new_folder(path_of(folder)) as temporary:
         if isinstance(tokenizer, TokenizerConfig):
             config, trained = tokenizer, _train(corpus, heldout, tokenizer, listen)
         else:

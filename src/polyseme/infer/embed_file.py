@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from polyseme.core.paths import PathLike, path_of
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import ConfigError, CorpusError, Interrupted, RunError
 from polyseme.infer import embed as embedding
@@ -32,8 +33,8 @@ COMMIT_EVERY_S = 2.0
 
 def embed_file(
     loaded: Loaded,
-    file: Path,
-    output: Path,
+    file: PathLike,
+    output: PathLike,
     pool: Pool | Pooling | None = None,
     layer: Layer = None,
     precision: Precision = "float32",
@@ -63,7 +64,7 @@ def embed_file(
              Interrupted: by Ctrl-C; what was made is kept.
     """
     embedder = Embedder(loaded, pool, layer, precision)
-    output, file, reading = Path(output), Path(file), reading or TextConfig()
+    output, file, reading = path_of(output), path_of(file), reading or TextConfig()
     _check_output(output, embedder.sparse, resume)
     report = DirtReport()
     if output.suffix == ".npz":

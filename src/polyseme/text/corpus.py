@@ -20,6 +20,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from polyseme.core.config import Config
+from polyseme.core.paths import Paths, names_of
 from polyseme.core.rng import Random
 from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.builtin import BUILTINS
@@ -123,7 +124,7 @@ class Corpus:
     """Text that the user named.
 
     Args:
-        sources: files, folders, patterns or built-in names (see sources.py).
+        sources: files, folders, patterns or built-in names (see sources.py), or one of them.
         config: how to read them.
 
     Raises:  CorpusError: something named is missing, binary or empty.
@@ -133,11 +134,12 @@ class Corpus:
         'python-docs: topic assert'
     """
 
-    def __init__(self, sources: Sequence[str], config: TextConfig | None = None) -> None:
+    def __init__(self, sources: Paths, config: TextConfig | None = None) -> None:
         self.config = config or TextConfig()
+        sources = names_of(sources, "the corpus")
         self._found = DirtReport()
         self.files: tuple[SourceFile, ...] = tuple(find_sources(sources, self._found, self.config.encoding))
-        self._sources = [str(source) for source in sources]
+        self._sources = sources
         self._language: Literal["en", "zh"] | None = None
 
     def signature(self) -> list[list[Any]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from polyseme.core import registry
+from polyseme.core.paths import path_of
 from polyseme.core.rng import Random
 from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.labelled.records import Problems
@@ -29,7 +30,7 @@ class FinetuneRequest:
         task: registry key: classify, pair, tag, qa.
         run: the pretrained or imported run.
         train, dev: labelled files; without dev a share of train is held out.
-        output: the run directory to make.
+        output: the run directory to make. All paths may be strings.
         feature_based: freeze the encoder; learn the layer mix and a small head.
         from_scratch: random weights in place of the run's, to see what pretraining is worth.
         epochs, batch_size, learning_rate, max_length: None = what suits the run and the files.
@@ -61,6 +62,11 @@ class FinetuneRequest:
     resume: bool = False
     threads: int | None = None
     device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("run", "train", "dev", "output"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, path_of(getattr(self, name), name))
 
 
 def read_examples(

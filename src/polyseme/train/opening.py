@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from polyseme.core.paths import names_of, path_of
 from polyseme.core.version import __version__
 from polyseme.errors import RunError
 from polyseme.text.lexicon import Entry, lexicon_fingerprint
@@ -31,8 +32,8 @@ class PretrainRequest:
 
     Args:
         model: registry key of the model.
-        corpus: files, folders, globs, built-in names, or one prepared store.
-        output: the run directory to make.
+        corpus: files, folders, globs, built-in names, or one prepared store; a single one need not be in a list.
+        output: the run directory to make. All paths may be strings.
         budget: when to end.
         recipe: a recipe's name or TOML file; None = the model's own.
         settings: from --set.
@@ -60,6 +61,14 @@ class PretrainRequest:
     resume: bool = False
     threads: int | None = None
     device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("corpus", "valid", "lexicon"):
+            object.__setattr__(self, name, names_of(getattr(self, name), name))
+        object.__setattr__(self, "output", path_of(self.output, "output"))
+        for name in ("tokenizer", "init", "recipe"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, names_of(getattr(self, name), name)[0])
 
 
 def as_asked(request: PretrainRequest, recipe: Recipe, lexicon: Sequence[Entry]) -> dict[str, Any]:

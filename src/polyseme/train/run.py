@@ -34,6 +34,7 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from polyseme.core.config import to_json
+from polyseme.core.paths import path_of
 from polyseme.data.store import sync_folder
 from polyseme.errors import CheckpointError, RunError, StorageError
 
@@ -160,7 +161,7 @@ class RunDirectory:
         Raises:  RunError: there is no run, or a newer polyseme wrote it.
                  CheckpointError: run.json is damaged.
         """
-        path = Path(path)
+        path = path_of(path)
         file = path / "run.json"
         if not file.is_file():
             raise RunError(
