@@ -1,7 +1,7 @@
 """The two long calls as people write them in Python: plain arguments or a request, with progress where it is seen.
 
-    run = polyseme.pretrain("modernbert", "my-texts", output="runs/mine", minutes=10)
-    run = polyseme.finetune("classify", "runs/mine", train="train.tsv", output="runs/sentiment")
+run = polyseme.pretrain("modernbert", "my-texts", output="runs/mine", minutes=10)
+run = polyseme.finetune("classify", "runs/mine", train="train.tsv", output="runs/sentiment")
 """
 
 from __future__ import annotations
@@ -81,7 +81,9 @@ def pretrain(
         _nothing_else("pretrain", options)
         return pretraining.pretrain(first, _shown(second or reporter, quiet))
     if second is None:
-        raise ConfigError("no corpus given", expected='pretrain("modernbert", "my-texts", output="runs/mine")')
+        raise ConfigError(
+            "no corpus given", expected='pretrain("modernbert", "my-texts", output="runs/mine")'
+        )
     budget = {name: options.pop(name) for name in _BUDGET if options.get(name) is not None}
     given = options.setdefault("budget", None)
     if given is None or budget:

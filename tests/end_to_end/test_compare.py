@@ -243,7 +243,7 @@ def test_what_is_kept_is_not_computed_again(
     changed = folder / "changed.html"
     shutil.copytree(folder / "report.html.cells", folder / "changed.html.cells")
     runs, file = [str(again / "bert"), str(again / "gpt")], str(folder / "compared.toml")
-    assert main(["compare", *runs, "--tasks", file, "-o", str(changed), "--lang", "zh"]) == 0
+    assert main(["compare", *runs, "--tasks", file, "-o", str(changed), "--report-lang", "zh"]) == 0
     assert sorted(adapted) == ["bert"] * 6 + ["gpt"] * 6
     assert studied == [("probes.animals", "bert"), ("senses", "bert"), ("pairs", "bert")]
     assert "表示方法对比" in changed.read_text("utf-8")

@@ -40,7 +40,7 @@ def test_pairs(run: Path, files: Path, tmp_path: Path, capsys: pytest.CaptureFix
     original = stdout_json(capsys, "pairs", run, files / "agreement.jsonl", "--scoring", "original", "--json")
     assert original["scoring"] == "original"
     out = tmp_path / "out"
-    words = ["pairs", run, files, "--against", run, "--limit", "3", "-o", out, "--lang", "zh"]
+    words = ["pairs", run, files, "--against", run, "--limit", "3", "-o", out, "--report-lang", "zh"]
     assert main([str(word) for word in words]) == 0
     printed = capsys.readouterr()
     assert "all: mean over paradigms" in printed.out

@@ -45,7 +45,7 @@ def test_probe_writes_a_page_with_its_charts(
 ) -> None:
     out = tmp_path / "probes"
     words = ["probe", str(run), str(treebank), "--test", str(treebank), "--epochs", "2", "--seeds", "2"]
-    assert main([*words, "--task", "dependencies", "-o", str(out), "--lang", "zh"]) == 0
+    assert main([*words, "--task", "dependencies", "-o", str(out), "--report-lang", "zh"]) == 0
     said = capsys.readouterr()
     assert "centre of gravity" in said.out
     assert str(out / "probe.html") in said.err

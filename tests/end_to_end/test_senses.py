@@ -27,7 +27,7 @@ def labelled(tmp_path: Path) -> Path:
 
 def test_labelled_uses(run: Path, labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "senses"
-    assert main(["senses", str(run), str(labelled), "-o", str(out), "--json", "--lang", "zh"]) == 0
+    assert main(["senses", str(run), str(labelled), "-o", str(out), "--json", "--report-lang", "zh"]) == 0
     printed = capsys.readouterr()
     document = json.loads(printed.out)
     assert document == json.loads((out / "senses.json").read_text("utf-8"))

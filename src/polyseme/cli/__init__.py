@@ -69,7 +69,7 @@ def build_app() -> App:
     """Build the application; verbs stay unimported until one is chosen."""
     from cyclopts import App, Group, Parameter
 
-    from polyseme import __version__
+    from polyseme.core.version import __version__
 
     app = App(
         name="polyseme",
@@ -145,7 +145,7 @@ def _explain_verb(app: App, words: Sequence[str]) -> None:
         verb = app[words[0]]
         verb.usage = Shape.of(app, words[0]).usage
         example = importlib.import_module(f"polyseme.cli.{words[0]}").EXAMPLE
-        verb.help_epilogue = f"Example:\n{example}\n\n{_EPILOGUE}"
+        verb.help_epilogue = f"Example:\n  {example}\n\n{_EPILOGUE}"
 
 
 def _note(

@@ -35,8 +35,8 @@ def gather() -> dict[str, Any]:
     """Read and measure everything that the verb shows."""
     import torch
 
-    from polyseme import __version__
     from polyseme.cli import machine
+    from polyseme.core.version import __version__
     from polyseme.train.precision import fast_cpu_bfloat16
 
     facts: dict[str, Any] = {

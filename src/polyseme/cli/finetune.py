@@ -11,7 +11,7 @@ from cyclopts import Group, Parameter
 from polyseme.cli.options import Device, Json, Output, positive, read_columns, read_settings
 from polyseme.cli.output import closing, command, emit, emit_json
 
-EXAMPLE = "polyseme finetune classify runs/mine --train train.tsv --dev dev.tsv -o runs/sentiment"
+EXAMPLE = "polyseme finetune classify runs/mine --train train.tsv -o runs/sentiment"
 _HOW = Group("How to train", sort_key=1)
 _FILES = Group("How to read the files", sort_key=2)
 _MACHINE = Group("The machine", sort_key=3)

@@ -90,8 +90,8 @@ def run(
     positive("--learning-rate", learning_rate)
     positive("--batch-size", batch_size)
     read = read_settings(settings or [])
-    for key, value in (("learning_rate", learning_rate), ("batch_size", batch_size)):
-        _put(read, f"train.{key}", value)
+    for key, number in (("learning_rate", learning_rate), ("batch_size", batch_size)):
+        _put(read, f"train.{key}", number)
     if not corpus:
         raise ConfigError(
             "no corpus given",

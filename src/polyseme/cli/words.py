@@ -39,6 +39,8 @@ _PLACES = {
     "compare": "report.html",
     "table": "table.md",
 }
+# What --output is called in the line of usage.
+_WRITES = {"pretrain": "RUN", "finetune": "RUN", "import": "RUN", "prepare": "STORE"}
 
 
 @dataclass
@@ -85,7 +87,10 @@ class Shape:
         names = [name if i < self.needed else f"[{name}]" for i, name in enumerate(self.positions)]
         if self.several:  # "[RUN2] FILE" says by itself how many
             names[-1] = self.positions[-1] + ("" if " " in self.positions[-1] else "...")
-        options = [f"{name} {name.removeprefix('--').upper()}" for name in self.required]
+        options = [
+            f"-o {_WRITES.get(self.verb, 'FILE')}" if name == "--output" else f"{name} FILE"
+            for name in self.required
+        ]
         return f"Usage: polyseme {' '.join([self.verb, *names, *options])} [OPTIONS]"
 
 
@@ -95,12 +100,14 @@ class Typed:
 
     Args:
         shape: what its verb takes.
+        raw: what was typed after the verb.
         options: name and value, None where there is none.
         arguments: the rest.
         notes: what was read in another way than it was typed.
     """
 
     shape: Shape
+    raw: Sequence[str] = ()
     options: list[tuple[str, str | None]] = field(default_factory=list)
     arguments: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -174,16 +181,16 @@ def misused(typed: Typed) -> tuple[list[str], str]:
 
 def nearest_option(typed: Typed) -> tuple[str, str] | None:
     """The first option that the verb lacks and the whole command with its nearest, or with it as a text."""
-    for place, (name, value) in enumerate(typed.options):
+    verb = ["polyseme", typed.shape.verb]
+    for name, _ in typed.options:
         if name in typed.shape.options:
             continue
-        near = difflib.get_close_matches(name, typed.shape.options, n=1, cutoff=0.75)
-        others = [*typed.options[:place], *typed.options[place + 1 :]]
-        if near:
-            options = [*typed.options[:place], (near[0], value), *typed.options[place + 1 :]]
-            return name, Typed(typed.shape, options, typed.arguments).command()
+        place = next(i for i, word in enumerate(typed.raw) if word.partition("=")[0] == name)
+        before, after = typed.raw[:place], typed.raw[place + 1 :]
+        if near := difflib.get_close_matches(name, typed.shape.options, n=1, cutoff=0.75):
+            return name, shlex.join([*verb, *before, near[0] + typed.raw[place][len(name) :], *after])
         if not name.startswith("--") and len(typed.arguments) < typed.shape.needed:
-            return name, Typed(typed.shape, others, [*typed.arguments, name]).command()
+            return name, shlex.join([*verb, "--", *before, *after, name])
         return name, f"polyseme {typed.shape.verb} --help"
     return None
 
@@ -221,7 +228,7 @@ def _verb(word: str, words: Sequence[str], app: App) -> str:
 
 def _parts(shape: Shape, words: Sequence[str]) -> Typed:
     """Part a command into options and arguments, each option under the verb's own name for it."""
-    typed = Typed(shape)
+    typed = Typed(shape, words)
     ahead = iter(enumerate(words))
     for place, word in ahead:
         if word == "--":

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polyseme.core.paths import PathLike, Paths, path_of
+from polyseme.core.paths import PathLike, Paths, names_of, path_of
 from polyseme.data.new_folder import new_folder
 from polyseme.data.store import SPLITS, PreparedCorpus, StoreWriter, write_meta
 from polyseme.data.workers import available_cores, encode_batches
@@ -83,6 +83,7 @@ def prepare(
     """
     if workers is not None and workers < 1:
         raise ConfigError("workers must be at least 1", got=workers)
+    sources, valid_files = names_of(sources), names_of(valid_files)
     started = time.perf_counter()
     listen = progress or _ignore
     corpus = Corpus(sources, text.model_copy(update={"valid_share": 0.0}) if valid_files else text)

@@ -77,7 +77,7 @@ def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = [str(random_run(tmp_path, name).run.path) for name in ("bert", "word2vec")]
     file = tmp_path / "texts.txt"
     file.write_text("\n".join(text for text in TEXTS * 3 if text.isascii()), "utf-8")
-    assert cli.main(["cka", *runs, str(file), "-o", str(tmp_path / "out"), "--lang", "zh"]) == 0
+    assert cli.main(["cka", *runs, str(file), "-o", str(tmp_path / "out"), "--report-lang", "zh"]) == 0
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"cka.json", "cka.html", "cka.svg", "cka.png"}
     assert "The layer of word2vec that each layer of bert is most like." in capsys.readouterr().out
