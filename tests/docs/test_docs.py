@@ -33,6 +33,7 @@ TINY = {"hidden_size": 64, "num_hidden_layers": 2, "train.batch_size": 4, "train
 _FENCE = re.compile(r"^```(?P<info>\S[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 _CLI_BUDGET = re.compile(r"--(minutes|epochs|tokens|steps) \S+")
 _PYTHON_BUDGET = re.compile(r"Budget\([^)]*\)")
+_PLAIN_BUDGET = re.compile(r"(?<=, )minutes=\d+(?=\))")
 
 pytestmark = pytest.mark.docs
 
@@ -58,7 +59,9 @@ class Block:
     def script(self) -> str:
         """The Python script, with the budget to test with."""
         if "steps" in self.options:
-            return _PYTHON_BUDGET.sub(f"Budget(steps={self.options['steps']}), settings={TINY}", self.body)
+            steps = f"steps={self.options['steps']}"
+            plain = _PLAIN_BUDGET.sub(f"{steps}, settings={TINY}", self.body)
+            return _PYTHON_BUDGET.sub(f"Budget({steps}), settings={TINY}", plain)
         return self.body
 
 

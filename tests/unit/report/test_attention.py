@@ -166,7 +166,10 @@ def run(tmp_path: Path) -> Path:
 
 def test_the_verb_writes_what_it_names(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "out"
-    assert cli.main(["attention", str(run), "the cat", "on the mat", "-o", str(folder), "--report-lang", "zh"]) == 0
+    assert (
+        cli.main(["attention", str(run), "the cat", "on the mat", "-o", str(folder), "--report-lang", "zh"])
+        == 0
+    )
     names = {"attention.json", "attention.html", "heads.svg", "heads.png", "head.svg", "head.png"}
     assert {path.name for path in folder.iterdir()} == names
     assert "注意力" in (folder / "attention.html").read_text("utf-8")

@@ -1,0 +1,102 @@
+"""Commands read as they were meant: the parts that need no run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from polyseme.cli import build_app
+from polyseme.cli.options import is_text
+from polyseme.cli.words import Shape, Typed, understood
+from polyseme.core import synonyms
+from polyseme.core.registry import models, tasks
+
+
+def read(*words: str) -> list[str]:
+    typed = understood(words, build_app())
+    return typed.words() if isinstance(typed, Typed) else typed
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["fill", "r", "- a"], ["fill", "--", "r", "- a"]),
+        (["fill", "r", "--top", "3", "-5 degrees"], ["fill", "--top", "3", "--", "r", "-5 degrees"]),
+        (["fill", "r", "t", "--top=3"], ["fill", "--top", "3", "r", "t"]),
+        (["embed", "r", "f", "--layer", "-1", "-o", "v"], ["embed", "--layer=-1", "-o", "v", "r", "f"]),
+        (["score", "r", "f", "--context", "- so"], ["score", "--context=- so", "r", "f"]),
+        (["score", "r", "f", "--context", "--end"], ["score", "--context", "--end", "r", "f"]),
+        (
+            ["generate", "r", "p", "--stop", "a", "--stop", "-b"],
+            ["generate", "--stop", "a", "--stop=-b", "r", "p"],
+        ),
+        (["fill", "--", "r", "--top"], ["fill", "--", "r", "--top"]),
+        (["predict", "r", "-"], ["predict", "--", "r", "-"]),
+        (["fill", "r", "t", "--JSON"], ["fill", "--json", "r", "t"]),
+        (["fill", "r", "t", "-json"], ["fill", "--json", "r", "t"]),
+        (["embed", "r", "f", "-o", "v", "--no-normalize"], ["embed", "-o", "v", "--no-normalize", "r", "f"]),
+        (["pretrain", "bert", "c", "--set", "a=-1"], ["pretrain", "--set", "a=-1", "bert", "c"]),
+        (["fill", "r", ""], ["fill", "r", ""]),
+    ],
+)
+def test_options_and_texts_are_told_apart(words: list[str], meant: list[str]) -> None:
+    assert read(*words) == meant
+
+
+def test_every_synonym_leads_to_something_that_exists() -> None:
+    app = build_app()
+    verbs = [verb for verb in app if not verb.startswith("-")]
+    assert set(synonyms.VERBS.values()) <= set(verbs)
+    assert not set(synonyms.VERBS) & set(verbs)
+    assert {name.partition(" ")[0] for name in synonyms.MODELS.values()} <= set(models.names())
+    assert set(synonyms.KIN.values()) <= set(models.names())
+    assert set(synonyms.TASKS.values()) == set(tasks.names())
+    options = {name for verb in verbs for name in Shape.of(app, verb).options}
+    for targets in synonyms.OPTIONS.values():
+        assert {target.partition("=")[0] for target in targets if target.startswith("--")} <= options
+    for table in (synonyms.VERBS, synonyms.TASKS, synonyms.MODELS, synonyms.FORMATS):
+        assert all(synonyms.spelled(name) == name for name in table)
+
+
+def test_settings_that_options_stand_for_exist() -> None:
+    from polyseme.train.recipe import resolve
+
+    keys = {target for targets in synonyms.OPTIONS.values() for target in targets if target.endswith("=")}
+    values = {"hidden_size=": 32, "tokenizer.vocab_size=": 600, "data.sequence_length=": 64}
+    shares = {"train.weight_decay=": 0.1, "train.warmup=": 0.1, "masked_lm.rate=": 0.2}
+    resolve("bert", None, {key.rstrip("="): (values | shares).get(key, 2) for key in keys})
+
+
+@pytest.mark.parametrize("verb", [verb for verb in build_app() if not verb.startswith("-")])
+def test_a_verb_that_computes_takes_threads(verb: str) -> None:
+    options = Shape.of(build_app(), verb).options
+    without = {"doctor", "list", "inspect"}
+    assert ("--threads" in options or "--workers" in options) == (verb not in without)
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("it was a good day", True),
+        ("He went to the park/zoo.", True),
+        ("很好", True),
+        ("Great!", True),
+        ("-", False),
+        ("reviews", False),
+        ("reviews.txt", False),
+        ("my reviews.tsv.gz", False),
+        ("../my reviews", False),
+        ("/data/my reviews", False),
+        ("~/my reviews", False),
+        ("评论.txt", False),
+        ("a " * 3000, True),
+    ],
+)
+def test_texts_and_paths_are_told_apart(word: str, expected: bool) -> None:
+    assert is_text(Path(word)) == expected
+
+
+def test_a_file_with_a_space_in_its_name_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "my reviews").write_text("a")
+    assert not is_text(tmp_path / "my reviews")
