@@ -83,6 +83,28 @@ READ = [
     ("predict lines.txt runs/sent", "RUN comes first"),
     ("export huggingface runs/bert out", "RUN comes first"),
     ("export runs/bert hf out", "hf is read as huggingface"),
+    (f"pretrain --model bert --corpus my-texts -o out {PRETRAIN}", "read as polyseme pretrain bert my-texts"),
+    (
+        "finetune --task classify --run runs/bert --train train.tsv -o out --epochs 1",
+        "finetune classify runs/bert",
+    ),
+    ("fill --model runs/bert --text 'a [MASK] is'", "arguments have no names here"),
+    ("predict --run runs/sent --text 'a good day'", "arguments have no names here"),
+    ("embed runs/bert --input lines.txt -o out.npy", "arguments have no names here"),
+    (f"pretrain bert my-texts -oout {PRETRAIN}", ""),
+    (f"pretrain bert my-texts -o out {PRETRAIN} hidden_dropout_prob=0.2", "as --set hidden_dropout_prob=0.2"),
+    (f"pretrain bert my-texts -o out {PRETRAIN} --train.weight_decay 0.1", "--set train.weight_decay=0.1"),
+    (f"pretrain bert my-texts -o out {PRETRAIN} --device CPU --lang EN", ""),
+    (f"pretrain bert my-texts -o out {PRETRAIN} --documents paragraphs", "is read as blank"),
+    (f"fill runs/bert {FILL} —top 3", "—top is read as --top"),
+    (f"fill runs/bert {FILL} -top 3", "-top is read as --top"),
+    ("fill runs/bert '天气很［mask］'", "［mask］ is read as [MASK]"),
+    ("fill runs/bert 'a [blank] is'", "[blank] is read as [MASK]"),
+    ("embed runs/bert lines.txt -o out.npy --pool avg --layer last", "--layer last is read as -1"),
+    ("attention runs/bert 'a class' --report-lang chinese", "is read as zh"),
+    ("list model", "KIND model is read as models"),
+    ("fill help", ""),
+    ("--help fill", ""),
 ]
 
 # what is typed, and the command that the error has for it
@@ -139,6 +161,19 @@ REFUSED = [
     ("predict runs/sent", "predict runs/sent FILE"),
     ("inspect", "inspect RUN"),
     ("list", "list models"),
+    ("fill runs/bert a [MASK] is", f"fill runs/bert {FILL}"),
+    ("fill runs/bert “a [MASK] is”", f"fill runs/bert {FILL}"),
+    ("attention runs/bert a text of words", "attention runs/bert 'a text of words'"),
+    (
+        "generate runs/gpt It was a dark --max-new-tokens 2",
+        "generate runs/gpt 'It was a dark' --max-new-tokens 2",
+    ),
+    (f"pretrain bert my-texts out {PRETRAIN}", f"pretrain bert my-texts {PRETRAIN} -o out"),
+    ("embed runs/bert lines.txt out.npy", "embed runs/bert lines.txt -o out.npy"),
+    ("finetune classify runs/bert train.tsv out", "finetune classify runs/bert --train train.tsv -o out"),
+    ("list models --jsn", "list models --json"),
+    ("list models tasks", "list models"),
+    (f"--threads 1 fill runs/bert {FILL}", f"fill runs/bert {FILL} --threads 1"),
 ]
 CAPITALS = {
     "RUN": "runs/bert",

@@ -181,7 +181,7 @@ def _explain(error: BaseException, typed: Typed | None) -> int:
 
 def _misuse(error: CycloptsError, typed: Typed | None) -> str:
     """What was misused, and a command to type: the one that was typed, mended, where that can be told."""
-    from cyclopts import MissingArgumentError, UnknownOptionError
+    from cyclopts import MissingArgumentError, UnknownOptionError, UnusedCliTokensError
 
     text, fix, see = str(error).strip(), "polyseme --help", None
     if typed is not None:
@@ -192,5 +192,9 @@ def _misuse(error: CycloptsError, typed: Typed | None) -> str:
             text, fix, see = f"{typed.shape.verb} has no option {unknown[0]}", unknown[1], fix
         elif isinstance(error, MissingArgumentError) and missing:
             text, fix, see = f"{typed.shape.verb} needs {' and '.join(missing)}", whole, fix
+        elif isinstance(error, UnusedCliTokensError):
+            most = len(typed.shape.positions)
+            text = f"{typed.shape.verb} has no place for {', '.join(typed.arguments[most:])}"
+            fix, see = typed.command(arguments=typed.arguments[:most]), fix
     lines = [text, f"  {'try:':<10}{fix}"]
     return "\n".join([*lines, f"  {'see:':<10}{see}"] if see not in (None, fix) else lines)

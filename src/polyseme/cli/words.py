@@ -25,8 +25,12 @@ if TYPE_CHECKING:
     from cyclopts import App
 
 # An option as people write it. "- he said" and "-5 degrees" are texts.
-_OPTION = re.compile(r"--?[A-Za-z][\w-]*(=.*)?", re.DOTALL | re.ASCII)
-_HELP, _VERSION = ("help", "-help", "--hlep", "-?", "/?"), ("-V", "-version", "version")
+_OPTION = re.compile(r"--?[A-Za-z][\w.-]*(=.*)?", re.DOTALL | re.ASCII)
+_DASHES = "–—−"  # what word processors make of dashes
+_SETTING = re.compile(r"[A-Za-z_][\w.]*=.+", re.DOTALL)
+_WORDY = ("TEXT", "TEXT_B", "PROMPT", "WORD")
+_HELP = ("--help", "-h", "help", "-help", "--hlep", "-?", "/?")
+_VERSION = ("--version", "-V", "-v", "-version", "version")
 _RUNS = Path("runs")
 _LONGEST_NAME = 255
 # Where to write when nobody said it; a run is called after its model or task.
@@ -139,16 +143,16 @@ def understood(words: Sequence[str], app: App) -> Typed | list[str]:
                                     whole command to type instead.
     """
     words = [*words]
-    if not words or words[0] in ("-h", "--help", "--version"):
-        return words
-    if words[0] in _VERSION:
-        return ["--version"]
+    if not words or words[0] in _VERSION:
+        return ["--version"] if words else []
     if words[0] in _HELP:
-        return [_verb(words[1], [words[1], "--help"], app), "--help"] if words[1:] else ["--help"]
+        about = [word for word in words[1:] if word not in _HELP]
+        return [_verb(about[0], [about[0], "--help"], app), "--help"] if about else ["--help"]
     verb = _verb(words[0], words, app)
     typed = _parts(Shape.of(app, verb), [_at_home(word) for word in words[1:]])
-    if any(name in ("--help", "-h") for name, _ in typed.options):
+    if any(name in ("--help", "-h") for name, _ in typed.options) or typed.arguments == ["help"]:
         return [verb, "--help"]
+    _quoted(typed)
     _in_order(typed)
     _named(typed)
     return typed
@@ -175,7 +179,13 @@ def misused(typed: Typed) -> tuple[list[str], str]:
         if name in given or (name == "--output" and "-o" in given):
             continue
         missing.append(name)
-        more += ["-o", _place(shape.verb, arguments)] if name == "--output" else [name, _stand_in(name)]
+        over = len(arguments) > (shape.needed + 1 if shape.several else len(shape.positions))
+        if name == "--output":  # perhaps it is there, without its name
+            last = over and not Path(arguments[-1]).exists() and not set(arguments[-1]) & set("*?[")
+            more += ["-o", arguments.pop() if last else _place(shape.verb, arguments)]
+        else:
+            last = over and not shape.several and Path(arguments[shape.needed]).is_file()
+            more += [name, arguments.pop(shape.needed) if last else _stand_in(name)]
     return missing, typed.command(*more, arguments=arguments)
 
 
@@ -213,6 +223,9 @@ def _verb(word: str, words: Sequence[str], app: App) -> str:
     if found is None:
         near = difflib.get_close_matches(name, [*verbs, *synonyms.VERBS], n=1, cutoff=0.6)
         found = synonyms.VERBS.get(near[0], near[0]) if near else None
+    if found is None and (later := next((i for i, other in enumerate(words) if other in verbs), None)):
+        fix = shlex.join(["polyseme", *words[later:], *words[:later]])
+        raise ConfigError(f"{word} comes before the verb", fix=fix)
     if found is None:
         options = ", ".join(verbs)
         raise ConfigError(f"unknown verb {word!r}", expected=options, fix="polyseme --help")
@@ -229,13 +242,25 @@ def _verb(word: str, words: Sequence[str], app: App) -> str:
 def _parts(shape: Shape, words: Sequence[str]) -> Typed:
     """Part a command into options and arguments, each option under the verb's own name for it."""
     typed = Typed(shape, words)
+    named: dict[str, list[str]] = {}
     ahead = iter(enumerate(words))
     for place, word in ahead:
+        if (dashed := _dashed(shape, word)) != word:
+            typed.notes.append(f"{word} is read as {dashed}")
+            word = dashed
         if word == "--":
             typed.arguments += words[place + 1 :]
             break
+        if word[:2] in shape.options and len(word) > 2 and not re.search(r"[\s=]", word):  # -oruns/x
+            typed.options.append((word[:2], word[2:]))
+            continue
         if not _OPTION.fullmatch(word):
-            typed.arguments.append(word)
+            set_before = typed.options and typed.options[-1][0] in ("--set", "--columns")
+            if set_before and _SETTING.fullmatch(word) and place and _SETTING.fullmatch(words[place - 1]):
+                typed.options.append((typed.options[-1][0], word))
+                typed.notes.append(f"{word} is read as {typed.options[-1][0]} {word}")
+            else:
+                typed.arguments.append(word)
             continue
         name, equals, value = word.partition("=")
         target, prefix = _option(shape, name)
@@ -245,9 +270,13 @@ def _parts(shape: Shape, words: Sequence[str]) -> Typed:
             typed.notes.append(f"{name} is read as {own} {given}")
             typed.options.append((own, given))
             continue
-        if not equals and shape.options.get(target) == 1 and _is_value(shape, follows):
+        takes_value = shape.options.get(target) == 1 or target in shape.positions
+        if not equals and takes_value and _is_value(shape, follows):
             value, equals = str(follows), "="
             next(ahead)
+        if target in shape.positions:
+            named.setdefault(target, []).append(value)
+            continue
         if equals and shape.options.get(target) == 0:  # a switch takes no value
             typed.options.append((word, None))
             continue
@@ -255,8 +284,58 @@ def _parts(shape: Shape, words: Sequence[str]) -> Typed:
             typed.notes.append(f"{name} is read as --set {prefix}{value}")
         elif target != name and spelled(name) != target:
             typed.notes.append(f"{name} is read as {target}")
+        if equals and target in synonyms.VALUES:
+            value = _value(typed, target, value)
         typed.options.append((target, prefix + value if equals else None))
+    _placed(typed, named)
     return typed
+
+
+def _dashed(shape: Shape, word: str) -> str:
+    """A word with proper dashes, if it then is an option of the verb."""
+    if word[:1] not in _DASHES or not word:
+        return word
+    option = "--" + word.lstrip(_DASHES + "-")
+    known = _OPTION.fullmatch(option) and _option(shape, option.partition("=")[0])[0] in shape.options
+    return option if known else word
+
+
+def _value(typed: Typed, name: str, value: str) -> str:
+    """The value of an option, or an argument, under its name here."""
+    word = spelled(value)
+    ours = synonyms.VALUES[name].get(word, word)
+    if ours != word:
+        typed.notes.append(f"{name} {value} is read as {ours}")
+    return ours
+
+
+def _placed(typed: Typed, named: dict[str, list[str]]) -> None:
+    """Put arguments that were given by name, as in --model bert, into their places."""
+    if not named:
+        return
+    rest = iter([*typed.arguments])
+    placed: list[str] = []
+    for label in typed.shape.positions:
+        placed += named.get(label) or [word for word in [next(rest, None)] if word is not None]
+    typed.arguments = [*placed, *rest]
+    command = shlex.join(["polyseme", typed.shape.verb, *typed.arguments])
+    typed.notes.append(f"arguments have no names here: read as {command}")
+
+
+def _quoted(typed: Typed) -> None:
+    """Raises:  ConfigError: more words than the verb takes, whose last argument is a text."""
+    shape, arguments = typed.shape, typed.arguments
+    wordy = bool(shape.positions) and shape.positions[-1] in _WORDY
+    known = all(name in shape.options for name, _ in typed.options)  # else a word may be an option's value
+    if shape.several or not wordy or not known or len(arguments) <= len(shape.positions):
+        return
+    first = next(i for i, label in enumerate(shape.positions) if label in _WORDY)
+    text = " ".join(arguments[first:]).strip("“”‘’\"'")
+    raise ConfigError(
+        "a text of several words needs quotes",
+        got=f"{len(arguments) - first} words",
+        fix=typed.command(arguments=[*arguments[:first], text]),
+    )
 
 
 def _option(shape: Shape, name: str) -> tuple[str, str]:
@@ -266,6 +345,8 @@ def _option(shape: Shape, name: str) -> tuple[str, str]:
     key = "--" + spelled(name.lstrip("-"))
     if key in shape.options:
         return key, ""
+    if "." in name and "--set" in shape.options:  # --train.learning_rate
+        return "--set", f"{name.lstrip('-')}="
     for other in synonyms.OPTIONS.get(key, ()):
         if other.endswith("="):
             general = other.startswith("train.")
@@ -273,7 +354,7 @@ def _option(shape: Shape, name: str) -> tuple[str, str]:
                 shape.verb == "pretrain" or (general and shape.verb == "finetune")
             ):
                 return "--set", other
-        elif other.partition("=")[0] in shape.options:
+        elif other.partition("=")[0] in shape.options or other in shape.positions:
             return other, ""
     return name, ""
 
@@ -350,7 +431,8 @@ def _named(typed: Typed) -> None:
 
     Raises:  ConfigError: no such model or task.  RunError: a run of another name may be meant.
     """
-    readers = {"MODEL": _model, "TASK": _task, "FORMAT": _format, "RUN": _run, "TEXT": _text, "PROMPT": _text}
+    readers = {"MODEL": _model, "TASK": _task, "FORMAT": _format, "RUN": _run, "KIND": _kind}
+    readers |= dict.fromkeys(_WORDY, _text)
     for place, label in enumerate(typed.shape.positions):
         if label in readers and place < len(typed.arguments):
             readers[label](typed, place)
@@ -419,6 +501,10 @@ def _format(typed: Typed, place: int) -> None:
     if ours := synonyms.FORMATS.get(spelled(word)):
         typed.arguments[place] = ours
         typed.notes.append(f"{word} is read as {ours}")
+
+
+def _kind(typed: Typed, place: int) -> None:
+    typed.arguments[place] = _value(typed, "KIND", typed.arguments[place])
 
 
 def _text(typed: Typed, place: int) -> None:

@@ -79,7 +79,7 @@ VERBS: dict[str, str] = {
 }
 
 # What an option of another name may be here: the first that the verb has. "key=" stands for `--set key=VALUE`,
-# "--option=value" for an option that is written without a value elsewhere.
+# "--option=value" for an option that is written without a value elsewhere, capitals for an argument without a name.
 OPTIONS: dict[str, tuple[str, ...]] = {
     "--lr": ("--learning-rate",),
     "--alpha": ("--learning-rate",),
@@ -116,9 +116,9 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "--output-path": ("--output",),
     "--save-dir": ("--output",),
     "--save-path": ("--output",),
-    "--train-file": ("--train",),
-    "--train-data": ("--train",),
-    "--training-data": ("--train",),
+    "--train-file": ("--train", "CORPUS"),
+    "--train-data": ("--train", "CORPUS"),
+    "--training-data": ("--train", "CORPUS"),
     "--validation": ("--dev", "--valid"),
     "--validation-file": ("--dev", "--valid"),
     "--val": ("--dev", "--valid"),
@@ -171,8 +171,26 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "--text-field": ("--field",),
     "--text-key": ("--field",),
     "--init-from": ("--init",),
-    "--model-name-or-path": ("--init",),
-    "--checkpoint": ("--init",),
+    "--model-name-or-path": ("--init", "RUN"),
+    "--checkpoint": ("--init", "RUN"),
+    "--model": ("MODEL", "RUN"),
+    "--model-path": ("RUN",),
+    "--run": ("RUN",),
+    "--corpus": ("CORPUS",),
+    "--data": ("CORPUS", "FILE"),
+    "--data-dir": ("CORPUS",),
+    "--train": ("CORPUS",),
+    "--dataset": ("CORPUS", "FILE"),
+    "--input": ("CORPUS", "FILE", "TEXT", "PROMPT"),
+    "--input-file": ("CORPUS", "FILE"),
+    "--file": ("FILE", "CORPUS"),
+    "--test": ("FILE",),
+    "--text": ("TEXT", "PROMPT", "FILE"),
+    "--sentence": ("TEXT", "PROMPT", "FILE"),
+    "--prompt": ("PROMPT", "TEXT"),
+    "--word": ("WORD",),
+    "--task": ("TASK",),
+    "--format": ("FORMAT",),
     "--resume-from-checkpoint": ("--resume",),
     "--continue": ("--resume",),
     "--vocab": ("--tokenizer",),
@@ -195,6 +213,49 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "--warmup": ("train.warmup=",),
     "--warmup-ratio": ("train.warmup=",),
     "--mlm-probability": ("masked_lm.rate=",),
+}
+
+_LANGUAGES = {
+    "english": "en",
+    "en-us": "en",
+    "eng": "en",
+    "chinese": "zh",
+    "cn": "zh",
+    "zh-cn": "zh",
+    "中文": "zh",
+}
+
+# Other words for the values of options (and of one argument, KIND); these values are all in small letters.
+VALUES: dict[str, dict[str, str]] = {
+    "--device": {"gpu": "cuda", "cuda:0": "cuda"},
+    "--lang": _LANGUAGES,
+    "--report-lang": _LANGUAGES,
+    "--pool": {"average": "mean", "avg": "mean", "[cls]": "cls", "first": "cls", "word": "words"},
+    "--layer": {"last": "-1", "first": "0"},
+    "--documents": {"paragraph": "blank", "paragraphs": "blank", "files": "file", "lines": "line"},
+    "--kind": {
+        "bpe": "byte-bpe",
+        "sentencepiece": "unigram",
+        "character": "characters",
+        "char": "characters",
+        "word": "words",
+        "whitespace": "spaces",
+    },
+    "--task": {
+        "qa": "answer",
+        "question-answering": "answer",
+        "summarize": "summary",
+        "summarization": "summary",
+        "translation": "translate",
+    },
+    "KIND": {
+        "model": "models",
+        "objective": "objectives",
+        "task": "tasks",
+        "recipe": "recipes",
+        "corpus": "corpora",
+        "format": "formats",
+    },
 }
 
 TASKS: dict[str, str] = {
@@ -327,7 +388,10 @@ FORMATS: dict[str, str] = {
 }
 
 # What other vocabularies and people call the token that hides a word, as a regular expression; case does not matter.
-MASKS = r"\[\s*mask\s*\]|<\s*mask\s*>|\{\s*mask\s*\}|<\|mask\|>|(?<!_)_{3,}(?!_)"
+MASKS = (
+    r"[\[［【]\s*(?:mask|blank)\s*[\]］】]|[<＜]\s*(?:mask|blank)\s*[>＞]|\{\s*mask\s*\}|<\|mask\|>"
+    r"|(?<!_)_{3,}(?!_)|＿{2,}"
+)
 
 
 def spelled(word: str) -> str:
