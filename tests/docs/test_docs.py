@@ -33,7 +33,7 @@ TINY = {"hidden_size": 64, "num_hidden_layers": 2, "train.batch_size": 4, "train
 _FENCE = re.compile(r"^```(?P<info>\S[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 _CLI_BUDGET = re.compile(r"--(minutes|epochs|tokens|steps) \S+")
 _PYTHON_BUDGET = re.compile(r"Budget\([^)]*\)")
-_PLAIN_BUDGET = re.compile(r"(?<=, )minutes=\d+(?=\))")
+_PLAIN_BUDGET = re.compile(r"(?<=, )minutes=\d+(?=[,)])")
 
 pytestmark = pytest.mark.docs
 

@@ -15,7 +15,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from polyseme.core import synonyms
 from polyseme.core.synonyms import spelled
@@ -78,7 +78,7 @@ class Shape:
                 shape.several = kind == kind.VAR_POSITIONAL
                 shape.needed += argument.required
                 continue
-            flag = argument.token_count()[0] == 0
+            flag = argument.token_count()[0] == 0 or bool in (argument.hint, *get_args(argument.hint))
             for name in argument.names:
                 shape.options[name] = 0 if flag or name.startswith(("--no-", "--empty-")) else 1
             if argument.required:
@@ -164,7 +164,7 @@ def misused(typed: Typed) -> tuple[list[str], str]:
     missing: list[str] = []
     if len(arguments) < shape.needed:
         kind = _KINDS.get(shape.positions[0])
-        if arguments and kind is not None and not kind(arguments[0]) and not Path(arguments[0]).exists():
+        if arguments and kind is not None and not kind(arguments[0]) and not _exists(arguments[0]):
             missing.append(shape.positions[0])
             arguments.insert(0, _stand_in(shape.positions[0]))
         for label in shape.positions[len(arguments) : shape.needed]:
@@ -181,10 +181,10 @@ def misused(typed: Typed) -> tuple[list[str], str]:
         missing.append(name)
         over = len(arguments) > (shape.needed + 1 if shape.several else len(shape.positions))
         if name == "--output":  # perhaps it is there, without its name
-            last = over and not Path(arguments[-1]).exists() and not set(arguments[-1]) & set("*?[")
+            last = over and not _exists(arguments[-1]) and not set(arguments[-1]) & set("*?[")
             more += ["-o", arguments.pop() if last else _place(shape.verb, arguments)]
         else:
-            last = over and not shape.several and Path(arguments[shape.needed]).is_file()
+            last = over and not shape.several and os.path.isfile(arguments[shape.needed])
             more += [name, arguments.pop(shape.needed) if last else _stand_in(name)]
     return missing, typed.command(*more, arguments=arguments)
 
@@ -251,12 +251,13 @@ def _parts(shape: Shape, words: Sequence[str]) -> Typed:
         if word == "--":
             typed.arguments += words[place + 1 :]
             break
-        if word[:2] in shape.options and len(word) > 2 and not re.search(r"[\s=]", word):  # -oruns/x
+        if _attached(shape, word):  # -oruns/x
             typed.options.append((word[:2], word[2:]))
             continue
         if not _OPTION.fullmatch(word):
             set_before = typed.options and typed.options[-1][0] in ("--set", "--columns")
-            if set_before and _SETTING.fullmatch(word) and place and _SETTING.fullmatch(words[place - 1]):
+            pair = _SETTING.fullmatch(word) and place and _SETTING.fullmatch(words[place - 1])
+            if set_before and pair and not _exists(word):
                 typed.options.append((typed.options[-1][0], word))
                 typed.notes.append(f"{word} is read as {typed.options[-1][0]} {word}")
             else:
@@ -289,6 +290,14 @@ def _parts(shape: Shape, words: Sequence[str]) -> Typed:
         typed.options.append((target, prefix + value if equals else None))
     _placed(typed, named)
     return typed
+
+
+def _attached(shape: Shape, word: str) -> bool:
+    """Whether a word is a short option with its value behind it."""
+    if word[:2] not in shape.options or len(word) < 3 or re.search(r"[\s=]", word):
+        return False
+    target, _ = _option(shape, word)
+    return target not in shape.options and target not in shape.positions
 
 
 def _dashed(shape: Shape, word: str) -> str:
@@ -376,17 +385,22 @@ def _written(name: str, value: str | None) -> list[str]:
 def _at_home(word: str) -> str:
     """A word with the ~ that the shell left, as in --init=~/runs/x, where that is a place."""
     name, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
-    if not value.startswith("~") or Path(value).exists():
+    if not value.startswith("~") or _exists(value):
         return word
     path = os.path.expanduser(value)
-    return name + equals + path if Path(path).exists() or Path(path).parent.exists() else word
+    return name + equals + path if _exists(path) or _exists(os.path.dirname(path)) else word
 
 
 # ---- arguments: which, in which order, under which name
 
 
+def _exists(word: str) -> bool:
+    """Whether there is such a path; a text may be too long for one, which pathlib takes for an error."""
+    return os.path.exists(word)
+
+
 def _is_run(word: str) -> bool:
-    return (Path(word) / "run.json").is_file()
+    return os.path.isfile(os.path.join(word, "run.json"))
 
 
 def _is_task(word: str) -> bool:
@@ -398,7 +412,7 @@ def _is_task(word: str) -> bool:
 def _is_model(word: str) -> bool:
     from polyseme.core.registry import models
 
-    return spelled(word) in (*models.names(), *synonyms.MODELS) and not Path(word).exists()
+    return spelled(word) in (*models.names(), *synonyms.MODELS)
 
 
 def _is_model_or_run(word: str) -> bool:
@@ -412,16 +426,15 @@ def _in_order(typed: Typed) -> None:
     """Bring what a verb takes first to the front: `fill TEXT RUN`, `pretrain CORPUS MODEL`."""
     shape, arguments = typed.shape, typed.arguments
     kind = _KINDS.get(shape.positions[0]) if len(shape.positions) > 1 else None
-    if kind is None or not arguments or kind(arguments[0]):
-        return
     if shape.verb == "mask":  # reads runs as well as models
         kind = _is_model_or_run
-        if kind(arguments[0]):
-            return
-    first = [word for word in arguments if kind(word)]
+    if kind is None or not arguments or kind(arguments[0]):
+        return
+    # A folder of texts may have the name of a model.
+    first = [word for word in arguments if kind(word) and (_is_run(word) or not _exists(word))]
     if not first or (len(first) > 1 and shape.positions[0] != "RUN"):
         return
-    typed.arguments = first + [word for word in arguments if not kind(word)]
+    typed.arguments = first + [word for word in arguments if word not in first]
     command = shlex.join(["polyseme", shape.verb, *typed.arguments])
     typed.notes.append(f"{shape.positions[0]} comes first: read as {command}")
 
@@ -443,7 +456,7 @@ def _model(typed: Typed, place: int) -> None:
 
     word, names = typed.arguments[place], models.names()
     name = spelled(word)
-    if name in names or (typed.shape.verb == "mask" and Path(word).exists()):
+    if name in names or (typed.shape.verb == "mask" and _exists(word)):
         typed.arguments[place] = name if name in names else word
         return
     if name in synonyms.MODELS:
@@ -509,16 +522,16 @@ def _kind(typed: Typed, place: int) -> None:
 
 def _text(typed: Typed, place: int) -> None:
     word = typed.arguments[place]
-    if len(word) < _LONGEST_NAME and Path(word).suffix and Path(word).is_file():
+    if os.path.isfile(word) and Path(word).suffix:
         typed.notes.append(f"{word} is read as a text, although there is a file of this name")
 
 
 def _run(typed: Typed, place: int) -> None:
     """Raises:  RunError: no such folder, but one with nearly that name; or a folder of runs."""
     word = typed.arguments[place]
-    path = Path(word)
-    if _is_run(word):
+    if _is_run(word) or len(os.path.basename(word)) > _LONGEST_NAME:
         return
+    path = Path(word)
     if (
         path.is_file()
         and _is_run(str(path.parent))

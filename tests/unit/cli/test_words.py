@@ -38,10 +38,28 @@ def read(*words: str) -> list[str]:
         (["embed", "r", "f", "-o", "v", "--no-normalize"], ["embed", "-o", "v", "--no-normalize", "r", "f"]),
         (["pretrain", "bert", "c", "--set", "a=-1"], ["pretrain", "--set", "a=-1", "bert", "c"]),
         (["fill", "r", ""], ["fill", "r", ""]),
+        (["embed", "r", "--normalize", "f", "-o", "v"], ["embed", "--normalize", "-o", "v", "r", "f"]),
+        (
+            ["probe", "r", "--controls", "f", "--no-cumulative"],
+            ["probe", "--controls", "--no-cumulative", "r", "f"],
+        ),
+        (["embed", "r", "f", "-ov.npy"], ["embed", "-o", "v.npy", "r", "f"]),
+        (["embed", "r", "f", "-output", "v"], ["embed", "--output", "v", "r", "f"]),
+        (["fill", "r" * 5000, "t" * 5000], ["fill", "r" * 5000, "t" * 5000]),
+        (["generate", "~" + "t" * 5000, "p"], ["generate", "~" + "t" * 5000, "p"]),
     ],
 )
 def test_options_and_texts_are_told_apart(words: list[str], meant: list[str]) -> None:
     assert read(*words) == meant
+
+
+def test_a_folder_with_the_name_of_a_model_is_a_corpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bert").mkdir()
+    assert read("pretrain", "bert", "gpt") == ["pretrain", "bert", "gpt"]
+    assert read("pretrain", "gpt", "bert") == ["pretrain", "gpt", "bert"]
 
 
 def test_every_synonym_leads_to_something_that_exists() -> None:
