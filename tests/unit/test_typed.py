@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from typed import Proposal, Watch, check, proposals
 
 from polyseme import cli
 from polyseme.errors import ConfigError
+from typed import Proposal, Watch, check, proposals
 
 
 @pytest.mark.parametrize(
