@@ -15,7 +15,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import time
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -205,7 +204,7 @@ class Said:
     folder: Path
     line: str
     what: str | None  # the error; None for `next:`
-    when: float  # seconds of the clock that files carry
+    files: dict[str, tuple[int, int]]  # of the runs that it speaks of
 
 
 class Watch:
@@ -262,7 +261,7 @@ class Watch:
         patch.setattr(PolysemeError, "__init__", make)
 
     def _note(self, line: str, what: str | None) -> None:
-        self.said.append(Said(self.words, Path.cwd(), line, what, time.time()))
+        self.said.append(Said(self.words, Path.cwd(), line, what, _files([*self.words, *line.split()])))
 
     # -- what happens after it -----------------------------------------------------------------------------------
 
@@ -314,8 +313,10 @@ class Watch:
             os.chdir(
                 here if said.folder == place else said.folder
             )  # what is written does not lie in the checkout
-            if any(_changed(Path(said.folder, word), said.when) for word in proposal.words):
+            if _files([*said.words, *said.line.split()]) != said.files and said.what is None:
                 continue  # the test damaged the run after it was proposed
+            if _played(said):
+                continue
             self.seen.add(key)
             words: list[str] | None = list(proposal.words)
             if proposal.open:
@@ -325,8 +326,6 @@ class Watch:
                     continue
             elif not proposal.whole:
                 words = self._added(said.words, proposal)
-            if _played(said):
-                continue
             self._run(words, said)
 
     def _run(self, words: list[str], said: Said) -> None:
@@ -434,9 +433,11 @@ def _a_word(run: Path) -> str:
     return next(word for word in words if word.isalpha() and word_ids(loaded.tokenizer, word))
 
 
-def _changed(run: Path, when: float) -> bool:
-    """Whether a file of a run is younger than the line that proposed it."""
-    return run.is_dir() and any(file.stat().st_mtime > when for file in run.glob("*.*") if file.is_file())
+def _files(words: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Size and time of the files of the runs among some words: tests damage runs after a command."""
+    runs = {Path(word).absolute() for word in words if Path(word, "run.json").is_file()}
+    files = [file for run in runs for file in run.rglob("*") if file.is_file()]
+    return {str(file): (file.stat().st_size, file.stat().st_mtime_ns) for file in files}
 
 
 def _take_out(words: list[str], where: Any, n: int) -> None:

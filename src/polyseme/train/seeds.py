@@ -68,9 +68,7 @@ def _check_alike(output: Path, seeds: int) -> None:
             got="one seed",
             expected=f"seeds {', '.join(map(str, begun))}" + ("" if whole else ", and those not begun yet"),
             where=output,
-            fix=f"the same command with --seeds {len(begun)}"
-            if whole
-            else "the number of --seeds that it was started with",
+            fix=f"the same command as before with --seeds {len(begun) if whole else 'N'} and --resume",
         )
     if not begun and seeds > 1 and (output / "run.json").exists():
         raise RunError(
