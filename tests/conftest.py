@@ -1,4 +1,4 @@
-"""What all tests share: where optional data lies."""
+"""What all tests share: where optional data lies, and that what we propose to type is typed."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import os
 # Set before torch is imported; the processes that tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from typed import Watch
 
 SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
@@ -31,3 +34,18 @@ def real_weights() -> Path:
     if spec is None or spec.origin is None:
         pytest.skip("the package with real weights is not installed")
     return Path(spec.origin).parent / "model"
+
+
+@pytest.fixture(scope="session")
+def _watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
+    with pytest.MonkeyPatch.context() as patch:
+        watch = Watch(tmp_path_factory.mktemp("typed"))
+        watch.install(patch)
+        yield watch
+
+
+@pytest.fixture(autouse=True)
+def _proposals_are_typed(_watch: Watch) -> Iterator[None]:
+    """Type every `try:` and `next:` line of a test after it (tests/typed.py)."""
+    yield
+    _watch.type_all()

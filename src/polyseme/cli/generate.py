@@ -112,7 +112,7 @@ def _pair(text: str) -> tuple[str, str]:
         raise ConfigError(
             "an example must be a sentence and its translation",
             got=text,
-            fix='--example "good day = bonne journée"',
+            fix='write it like --example "good day = bonne journée"',
         )
     return left.strip(), right.strip()
 

@@ -19,9 +19,9 @@ _NEXT = {
     "models": "polyseme pretrain modernbert my-texts -o runs/mine --minutes 10",
     "objectives": "polyseme list models",
     "tasks": "polyseme finetune classify RUN --train FILE -o RUN2",
-    "recipes": "polyseme pretrain modernbert my-texts -o runs/mine --recipe NAME",
+    "recipes": "polyseme pretrain modernbert CORPUS -o RUN --recipe NAME",
     "corpora": "polyseme pretrain modernbert python-docs -o runs/first --minutes 3",
-    "formats": "polyseme import FOLDER -o runs/theirs",
+    "formats": "polyseme import FOLDER -o RUN",
 }
 
 

@@ -32,7 +32,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
         raise RunError(
             "the output folder already holds something",
             where=folder,
-            fix="another -o FOLDER, or delete this one first",
+            fix="name another folder, or delete this one first",
         )
     prefix = f".{folder.name}.partial-{platform.node()}-"
     temporary = folder.parent / f"{prefix}{os.getpid()}"

@@ -65,7 +65,7 @@ class Dialogue(ExampleLabel):
                 "the dialogue objective needs dialogues of several turns",
                 got=f"{len(sizes)} document(s) in one split, of at most {sizes.max(initial=0)} turn(s)",
                 expected="a dialogue a document and a turn a line",
-                fix="--recipe ernie-dialogue reads blank lines between dialogues and a turn on each line",
+                fix="part dialogues by blank lines, a turn on each line, and take the recipe ernie-dialogue",
             )
         return DialogueTurns(store, length, self._special, self._random, self.config.turns)
 

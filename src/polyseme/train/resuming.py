@@ -46,7 +46,7 @@ def check_same_request(run: RunDirectory, asked: Mapping[str, Any], fingerprint:
             got=new,
             expected=old,
             where=run.path / "run.json",
-            fix="the same command as before with --resume added, or another -o",
+            fix="leave the change out to go on with it, or name another -o",
         )
 
 

@@ -198,7 +198,7 @@ class RunDirectory:
             raise RunError(
                 "the output folder holds another run",
                 where=path,
-                fix="--resume to go on with it, --init to train a new one from it, or another -o",
+                fix="--resume to go on with it, or another -o",
             )
         leftovers = [p for p in path.iterdir() if not p.name.startswith(".")] if path.is_dir() else []
         if path.is_file() or leftovers:
