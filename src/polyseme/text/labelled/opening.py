@@ -100,7 +100,11 @@ def _chunks(path: Path | str, encoding: str, problems: Problems) -> Iterator[str
     if encoding != "auto":
         check_name(encoding)
     report = DirtReport()
-    yield from read_text(SourceFile(path, 0, 0, named=True), encoding, report, unify=False) or ()
+    read = problems.file(name_of(path))
+    for chunk in read_text(SourceFile(path, 0, 0, named=True), encoding, report, unify=False) or ():
+        found = next((kind for kind in report.counts if kind.startswith("encoding_")), "")
+        read.encoding = found.removeprefix("encoding_") if encoding == "auto" else found and encoding
+        yield chunk
     if broken := report.counts["broken_bytes"]:
         problems.add("broken_bytes", report.examples["broken_bytes"], n=broken)
 
@@ -218,6 +222,11 @@ def sound(records: Iterator[T | None], path: Path | str, problems: Problems, exp
             where=name_of(path),
             fix="check the form of the file and --columns",
         )
+    read = problems.file(name_of(path))
+    read.rows = read.left_out = 0  # a file may be read again
     for record in records:
-        if record is not None:
+        if record is None:
+            read.left_out += 1
+        else:
+            read.rows += 1
             yield record

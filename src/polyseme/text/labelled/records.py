@@ -12,7 +12,17 @@ from typing import Any
 
 from polyseme.text.clean import replace_surrogates
 
-__all__ = ["KINDS", "Edge", "EdgeRecord", "Label", "Problems", "QuestionRecord", "TagRecord", "TextRecord"]
+__all__ = [
+    "KINDS",
+    "Edge",
+    "EdgeRecord",
+    "Label",
+    "Problems",
+    "QuestionRecord",
+    "ReadFile",
+    "TagRecord",
+    "TextRecord",
+]
 
 Label = str | float | tuple[str, ...]
 """A class; a value; or several classes, possibly none."""
@@ -153,8 +163,44 @@ class EdgeRecord:
     where: str = ""
 
 
+@dataclass(slots=True)
+class ReadFile:
+    """How a file was read: what a person is told of it in one line.
+
+    Args:
+        form: what it was taken for, such as "semicolons between fields, quoted cells" or "CoNLL columns, tag = 4".
+        encoding: its name where it is not UTF-8.
+        rows: rows, sentences or questions that were read.
+        left_out: those that were left out.
+    """
+
+    form: str = ""
+    encoding: str = ""
+    rows: int = 0
+    left_out: int = 0
+
+    def described(self, rows: str = "rows", kind: str = "") -> str:
+        """One line without the file's name.
+
+        Args:
+            rows: what the records are called.
+            kind: what their labels are, such as "2 classes: bad, good" or "BIO tags of 4 kinds".
+
+        Example:
+            >>> ReadFile("tabs between fields", "gb18030", 60, 1).described(kind="2 classes: bad, good")
+            'tabs between fields, gb18030; 2 classes: bad, good; 60 rows read, 1 left out'
+        """
+        form = ", ".join(part for part in (self.form, self.encoding) if part)
+        return "; ".join(
+            part for part in (form, kind, f"{self.rows:,} {rows} read, {self.left_out:,} left out") if part
+        )
+
+
 class Problems:
     """Counts of what was found wrong, by kind (see `KINDS`), with the first five places of each.
+
+    Attributes:
+        files: how each file was read, by its name.
 
     Example:
         >>> problems = Problems()
@@ -166,6 +212,11 @@ class Problems:
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._examples: dict[str, list[dict[str, str]]] = {}
+        self.files: dict[str, ReadFile] = {}
+
+    def file(self, name: str) -> ReadFile:
+        """How a file was read, to be filled in by who reads it; its name is `opening.name_of(path)`."""
+        return self.files.setdefault(name, ReadFile())
 
     @property
     def counts(self) -> dict[str, int]:
