@@ -1,10 +1,10 @@
 r"""What parts the fields of a table, and what its quotes mean: said by the user, else seen in the file.
 
-separator   what `--separator` says; Excel's first line `sep=;`; the one that makes the first line a header of the wanted
-            columns; the one that gives every line the same number of fields; what the suffix means
-quotes      beside commas, semicolons and bars a field in double quotes may hold separators, line ends and doubled quotes
-            (RFC 4180). Beside tabs both habits are common: pandas and Excel quote, the corpora of GLUE do not. Quotes
-            that only a writer of quoted fields makes speak for them, quotes that it never makes speak against.
+separator   what `--separator` says; Excel's first line `sep=;`; the one that makes the first line a header of the
+            wanted columns; the one that gives every line the same number of fields; what the suffix means
+quotes      beside commas, semicolons and bars a field in double quotes may hold separators, line ends and doubled
+            quotes (RFC 4180). Beside tabs both habits are common: pandas and Excel quote, the corpora of GLUE do not.
+            Quotes that only a writer of quoted fields makes speak for them, quotes that it never makes against.
 comments    lines above the header that begin with #
 
 A quote that is never closed makes its own row bad, and no other one: reading goes on in the next line.
@@ -21,13 +21,25 @@ from functools import cache
 from polyseme.errors import ConfigError
 from polyseme.text.labelled.opening import Numbered, peek
 
-__all__ = ["SEPARATORS", "Dialect", "dialect_of", "fields_of", "read_separator", "table_rows"]
+__all__ = [
+    "SEPARATORS",
+    "Dialect",
+    "dialect_of",
+    "fields_of",
+    "read_separator",
+    "table_rows",
+    "unusual_separator",
+]
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 """Those that are recognised, with their names."""
-_NAMES = {
-    **{name: mark for mark, name in SEPARATORS.items()},
-    **{"pipe": "|", "tabs": "\t", "\\t": "\t", "tsv": "\t", "csv": ",", "space": " ", "colon": ":"},
+_NAMES = {name: mark for mark, name in SEPARATORS.items()} | {
+    "pipe": "|",
+    "\\t": "\t",
+    "tsv": "\t",
+    "csv": ",",
+    "space": " ",
+    "colon": ":",
 }
 _SAMPLE = 2000
 """Lines by which a dialect is told."""
@@ -35,7 +47,7 @@ _LONGEST = 64_000_000
 """Characters of a quoted field; one that is longer was never closed."""
 _FEW = 64
 """Different values up to which a column counts as one of classes."""
-_EXCEL = re.compile(r'"?sep=(\\t|.)"?', re.IGNORECASE | re.DOTALL)
+_EXCEL = re.compile(r'\ufeff?"?sep=(\\t|.)"?[,;\s]*', re.IGNORECASE | re.DOTALL)
 _CLOSED = re.compile(r'[ ]*+"((?:[^"]++|"")*+)"[ ]*')
 _ESCAPED = re.compile(r'[ ]*+"((?:[^"\\]++|\\.|"")*+)"[ ]*', re.DOTALL)
 _QUOTES = re.compile(r'"+')
@@ -107,7 +119,7 @@ def dialect_of(
     """
     said, skipped = None, 0
     start = next((n for n, line in enumerate(lines) if line and not line.isspace()), 0)
-    if lines and (match := _EXCEL.fullmatch(lines[start].lstrip("\ufeff").rstrip(",;\t "))):
+    if lines and (match := _EXCEL.fullmatch(lines[start])):
         said, skipped = read_separator(match[1]), start + 1
     if given != "auto":
         said = given
@@ -119,11 +131,11 @@ def dialect_of(
         return Dialect(candidates[0], default != "\t", skipped)
     separator = _separator(rows, candidates, fits, needed)
     width = len(fields_of(rows[0], separator)) if not needed else _usual(rows, separator)[0]
-    if said is None and width == 1 and not needed and not _row_names(rows, separator):
-        separator = ""
-    elif said is None and needed == 1 and _usual(rows, separator)[1] < 0.9:
-        separator = ""
-    quoted = separator != "\t" if separator or default != "\t" else False
+    if said is None:
+        one = width == 1 and not needed and not _row_names(rows, separator)
+        if one or (needed == 1 and _usual(rows, separator)[1] < 0.9):
+            separator = ""
+    quoted = separator != "\t" if separator else default != "\t"
     if separator == "\t" and quotes:
         quoted = _quoting(rows, separator, width)
     return Dialect(separator, quoted, skipped, quotes)
@@ -171,6 +183,16 @@ def _separator(
         return sum(count == width for count in counts) / len(counts) if width > 1 else 0.0
 
     return max(candidates, key=suits)
+
+
+def unusual_separator(lines: Sequence[str]) -> str | None:
+    """A mark that parts all first lines into the same number of fields, as `^` or `~` do; for the hint of an error."""
+    rows = [line for line in lines[:100] if line and not line.isspace()]
+    for mark in dict.fromkeys(c for c in rows[0] if not c.isalnum() and c not in "\"' _-.") if rows else ():
+        n = rows[0].count(mark)
+        if len(rows) > 1 and sum(line.count(mark) == n for line in rows) >= 0.9 * len(rows):
+            return mark * n if mark * n in rows[0] else mark
+    return None
 
 
 def _usual(rows: Sequence[str], separator: str) -> tuple[int, float]:

@@ -206,7 +206,9 @@ def checked_columns(columns: Columns | None, known: Iterable[str]) -> dict[str, 
         if ours not in known:
             raise ConfigError(f"unknown column {ours!r}", where="--columns", fix=suggest(ours, known))
         if not theirs:
-            raise ConfigError(f"no column is named for {ours!r}", where="--columns", fix=f"{ours}=NAME")
+            raise ConfigError(
+                f"no column is named for {ours!r}", where="--columns", fix=f"--columns {ours}=NAME"
+            )
     numbers = [theirs.isdecimal() for theirs in columns.values()]
     if any(numbers) and not all(numbers):
         raise ConfigError(
@@ -256,7 +258,7 @@ def sound(records: Iterator[T | None], path: Path | str, problems: Problems, exp
             got=f"{bad} of {len(head)} bad; " + "; ".join(new.summary()) if head else "an empty file",
             expected=expected,
             where=name_of(path),
-            fix="check the form of the file and --columns",
+            fix="check the form of the file and the names of its columns",
         )
     read = problems.file(name_of(path))
     read.rows = read.left_out = 0  # a file may be read again

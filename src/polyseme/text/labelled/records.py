@@ -239,6 +239,11 @@ class Problems:
             short = got if len(got) <= _SHOWN else got[: _SHOWN - 1] + "…"
             examples.append({"where": replace_surrogates(where), "got": replace_surrogates(short)})
 
+    def forget(self, kind: str) -> None:
+        """Take back what was counted of a kind: it was no problem after all, or is counted as another."""
+        self._counts.pop(kind, None)
+        self._examples.pop(kind, None)
+
     def report(self) -> dict[str, dict[str, Any]]:
         """A JSON-able copy: {kind: {"count", "examples": [{"where", "got"}]}}."""
         return {

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from polyseme.text.labelled.dialects import (
     fields_of,
     sample_of,
     table_rows,
+    unusual_separator,
 )
 from polyseme.text.labelled.guesses import columns_option, guess, is_header
 from polyseme.text.labelled.opening import (
@@ -313,12 +315,12 @@ def _places(
         raise _better(error, form, names, rows, columns, lines, separator) from None
     exact = set(columns.values())
     for ours, theirs in reading.items():
-        alike = [name for name in names if _plain(name) == _plain(theirs)]
-        if len(alike) > 1 and (theirs not in exact or names.count(theirs) > 1):
-            first = alike.index(theirs)
+        same = [name for name in names if _plain(name) == _plain(theirs)]
+        if len(same) > 1 and (theirs not in exact or names.count(theirs) > 1):
+            first = same.index(theirs)
             wanted = {name: reading[name] for name in form.names if name in reading}
             raise ConfigError(
-                f"{len(alike)} columns are called {theirs!r}",
+                f"{len(same)} columns are called {theirs!r}",
                 got="columns " + _shown(header),
                 expected=f"{theirs}.0 for the first of them, {theirs}.1 for the second",
                 where=where,
@@ -342,6 +344,9 @@ def _better(
             if mark != separator and fits(form, fields_of(lines[0], mark), columns):
                 error.fix = f"--separator {name}"
                 return error
+    elif len(names) == 1 and (other := unusual_separator(lines)):
+        error.fix = f"--separator {SEPARATORS.get(other) or shlex.quote(other)}"
+        return error
     if columns:
         return error
     places = guess(form.names, [f"column {n}" for n in range(len(names))], [*rows, names], {})
@@ -375,12 +380,6 @@ def json_rows(
 
     Raises:  ConfigError: the fields are not there, or not to be told; CorpusError: a broken array.
     """
-    if column_numbers(columns) is not None:
-        raise ConfigError(
-            "columns by number in a file of JSON objects",
-            where="--columns",
-            fix="name the keys: text=KEY,label=KEY",
-        )
     source = name_of(path)
     first, lines = peek(lines, 1)
     array = bool(first) and first[0][1].lstrip().startswith("[")
@@ -398,6 +397,8 @@ def json_rows(
             problems.add("bad_json", where)
             yield Row(0, where, None)
         return
+    if column_numbers(columns) is not None:
+        raise _numbers_of_keys(form, keys, [value for _, _, value in head if value], source)
     reading = _keys(form, keys, [value for _, _, value in head if value], columns, source)
     for number, where, value in objects:
         if value is None:
@@ -430,6 +431,17 @@ def _keys(
         if places is not None:
             error.fix = columns_option({ours: list(inner)[place] for ours, place in places.items()})
         raise
+
+
+def _numbers_of_keys(
+    form: Form, keys: Mapping[str, None], objects: Sequence[Mapping[str, Any]], source: str
+) -> ConfigError:
+    """The error for columns by number in a file whose columns have names."""
+    try:
+        fix = columns_option(_keys(form, keys, objects, {}, source))
+    except ConfigError as error:
+        fix = error.fix or ""
+    return ConfigError("columns by number in a file of JSON objects", where=source, fix=fix)
 
 
 def _leaves(value: Mapping[str, Any], above: str = "", depth: int = 3) -> Iterator[str]:

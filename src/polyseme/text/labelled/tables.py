@@ -5,10 +5,10 @@
 .txt, others    as .tsv if the first line is such a header or columns are given; as JSON lines if it begins with "{";
                 else, unlabelled, a text a line (a pair: two texts with a tab between)
 
-A label has one form, whatever the file: an integer "3" (also of 3.0), a truth value "true" or "false" (also of True and
-TRUE), a list several classes (also as JSON or as Python prints it, in a field of a table), a JSON number with a fraction
-a value, all else the class of that name. With pairs "-" is no label: so the corpora of inference mark pairs on which the
-annotators did not agree.
+A label has one form, whatever the file: an integer "3" (also of 3.0), a truth value "true" or "false" (also of True
+and TRUE), a list several classes (also as JSON or as Python prints it, in a field of a table), a JSON number with a
+fraction a value, all else the class of that name. With pairs "-" is no label: so the corpora of inference mark pairs on
+which the annotators did not agree.
 
 Programs write nan, NULL, #N/A … for what is missing: as a label or a text they are left out and counted. None, NA, N/A,
 - and ? may be meant: they are kept and counted.
@@ -283,7 +283,8 @@ def _label(value: Any, known: Collection[str] = ()) -> Label | None:
         if whole := _WHOLE.fullmatch(name):
             return whole[1]
         if name.startswith("[") and _LIST.fullmatch(name):
-            return _label(_list(name), known) or name
+            inner = _label(_list(name), known)
+            return name if inner is None else inner
         return _TRUTH.get(name, name)
     if isinstance(value, int):
         return str(value) if abs(value) < 1 << 63 else None
