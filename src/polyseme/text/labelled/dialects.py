@@ -225,10 +225,8 @@ def _quoting(rows: Sequence[str], separator: str, width: int) -> bool:
         for column, field in enumerate(line.split(separator)):
             if not field:
                 continue
-            if len(field) > 1 and field[0] == field[-1] == '"':
-                runs = [len(run) for run in _QUOTES.findall(field[1:-1])]
-                speaks_for += bool(runs) and not any(n % 2 for n in runs)
-                against += any(n % 2 for n in runs)
+            if match := _CLOSED.fullmatch(field):
+                speaks_for += '""' in match[1]
                 enclosed[column] += 1
                 continue
             if at:  # a header need not be quoted

@@ -59,7 +59,7 @@ KINDS: dict[str, str] = {
     "moved_answer": "answers are not at their place in the text: found again elsewhere",
     "no_answer_word": "contexts end with the word that stands for no answer: cut off",
     "no_head": "words have a head that has no place of its own in the text: left out",
-    "not_a_number": "labels are no numbers where all others are: the rows are skipped",
+    "not_a_number": "labels are not a number, as the others are: the rows are skipped",
     "no_surface": "words have no place of their own in the text: left out",
     "other_word": "places hold another word than the one that is asked for: left out",
     "overlapping_span": "spans overlap a longer or earlier one: left out",
