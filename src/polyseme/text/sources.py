@@ -231,7 +231,7 @@ def _not_text(path: Path, head: bytes) -> CorpusError:
             "not a text file: it is a table in the form Parquet",
             expected=expected,
             where=path,
-            fix="write it as .csv or .jsonl first",
+            fix="give it the suffix .parquet where labelled files are read; write it as .jsonl elsewhere",
         )
     encoding = None if is_binary(head) else likely(head)
     return CorpusError(

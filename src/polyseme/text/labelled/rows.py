@@ -14,6 +14,8 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from polyseme.text.labelled.guesses import columns_option, guess, is_header
 from polyseme.text.labelled.opening import (
     Numbered,
     column_numbers,
+    existing,
     follow,
     name_of,
     parse_object,
@@ -46,6 +49,7 @@ __all__ = [
     "delimited_rows",
     "json_objects",
     "json_rows",
+    "parquet_rows",
     "resolve",
     "texts_in",
 ]
@@ -408,6 +412,43 @@ def json_rows(
             yield Row(number, where, {ours: follow(value, theirs) for ours, theirs in reading.items()})
 
 
+def parquet_rows(
+    path: Path | str, form: Form, columns: Mapping[str, str], problems: Problems
+) -> Iterator[Row]:
+    """The rows of a table in the form Parquet, as of pandas and Hugging Face's datasets.
+
+    Raises:  ConfigError: the columns are not there or not to be told, or the library is not installed;
+             CorpusError: the file is damaged.
+    """
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError:
+        raise ConfigError(
+            "pyarrow is not installed, which reads .parquet", fix="pip install 'polyseme[parquet]'"
+        ) from None
+    source = name_of(path)
+    problems.file(source).form = "a Parquet table"
+    try:
+        file = parquet.ParquetFile(existing(path))
+        batches = file.iter_batches(batch_size=1024)
+        first = next(batches, None)
+    except (pa.ArrowException, OSError) as error:
+        raise CorpusError("not a table in the form Parquet", got=str(error)[:200], where=source) from None
+    head = [] if first is None else first.to_pylist()
+    keys = dict.fromkeys(file.schema_arrow.names)
+    if column_numbers(columns) is not None:
+        raise _numbers_of_keys(form, keys, head[:100], source)
+    reading = _keys(form, keys, head[:100], columns, source)
+    number = 0
+    for rows in chain([head], (batch.to_pylist() for batch in batches)):
+        for value in rows:
+            number += 1
+            values = {ours: follow(value, theirs) for ours, theirs in reading.items()}
+            dated = {k: v.isoformat() if isinstance(v, date) else v for k, v in values.items()}
+            yield Row(number, f"{source}: row {number}", dated)
+
+
 def _keys(
     form: Form,
     keys: Mapping[str, None],
@@ -427,6 +468,7 @@ def _keys(
             inner.update(dict.fromkeys(_leaves(value)))
         rows = [["" if (v := follow(value, key)) is None else str(v) for key in inner] for value in objects]
         known = {ours: theirs for ours, theirs in columns.items() if theirs in inner}
+        known = {name: name for name in form.names if name in inner} | known
         places = guess(form.names, list(inner), rows, known)
         if places is not None:
             error.fix = columns_option({ours: list(inner)[place] for ours, place in places.items()})

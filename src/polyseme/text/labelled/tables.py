@@ -2,6 +2,7 @@
 
 .tsv .csv       a header with text[, text_b] and label, or `columns`: their names, or numbers from 1 without a header
 .jsonl .json    an object a line (or an array of objects) with these keys
+.parquet        a table with these columns
 .txt, others    as .tsv if the first line is such a header or columns are given; as JSON lines if it begins with "{";
                 else, unlabelled, a text a line (a pair: two texts with a tab between)
 
@@ -37,7 +38,7 @@ from polyseme.text.labelled.opening import (
     suffix_of,
 )
 from polyseme.text.labelled.records import Label, Problems, TextRecord
-from polyseme.text.labelled.rows import Form, Row, delimited_rows, fits, json_rows, texts_in
+from polyseme.text.labelled.rows import Form, Row, delimited_rows, fits, json_rows, parquet_rows, texts_in
 
 __all__ = ["as_number", "read_texts", "rows_of"]
 
@@ -176,6 +177,8 @@ def rows_of(
     suffix = suffix_of(path)
     if suffix in (".jsonl", ".ndjson", ".json"):
         return json_rows(lines, path, form, columns, problems)
+    if suffix == ".parquet":
+        return parquet_rows(path, form, columns, problems)
     if suffix in (".tsv", ".csv"):
         return delimited_rows(lines, path, suffix, form, columns, problems, separator)
     head, lines = peek(lines, 20)

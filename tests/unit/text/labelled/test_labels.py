@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import shlex
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from polyseme.cli.options import read_columns
-from polyseme.errors import ConfigError
+from polyseme.errors import ConfigError, CorpusError
 from polyseme.tasks._texts import TextsConfig, _kind_of
 from polyseme.tasks.classify import BUILD
 from polyseme.text.labelled.opening import ReadOptions
@@ -52,6 +53,32 @@ def test_two_readers_never_disagree(tmp_path: Path, in_table: str, in_json: obje
     (tmp_path / "a.json").write_text(json.dumps(rows), "utf-8")
     found = [labels(tmp_path / f"a.{form}") for form in ("csv", "tsv", "jsonl", "json")]
     assert found == [[expected, "other"]] * 4
+
+
+def test_a_parquet_table_has_the_same_labels(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    columns = {
+        "flag": [True, None, False],
+        "float": [1.0, float("nan"), 0.0],
+        "day": [datetime.date(2024, 1, 31), None, datetime.date(2024, 2, 1)],
+        "name": ["01", None, "1"],
+        "several": [["x", "y"], None, []],
+    }
+    expected = [["true", "false"], ["1", "0"], ["2024-01-31", "2024-02-01"], ["01", "1"], [("x", "y"), ()]]
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pa.table({"text": ["a", "b", "c"], **columns}), path)
+    for name, wanted in zip(columns, expected, strict=True):
+        problems = Problems()
+        assert labels(path, columns={"label": name}, problems=problems) == wanted
+        assert sum(problems.counts.values()) == problems.files[str(path)].left_out == 1
+    with pytest.raises(ConfigError) as caught:
+        labels(path, columns={"text": "1", "label": "5"})
+    assert str(caught.value.fix).startswith("--columns text=text,label=")
+    path.write_bytes(b"PAR1" + bytes(20))
+    with pytest.raises(CorpusError, match="not a table"):
+        labels(path)
 
 
 def test_labels_that_were_learned_stay_as_they_are(tmp_path: Path) -> None:
