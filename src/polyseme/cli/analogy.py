@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Json, Threads, use_threads
+from polyseme.cli.options import Encoding, Json, Separator, Threads, read_options, use_threads
 from polyseme.cli.output import closing, command, emit, emit_json, neighbours_command
 
 EXAMPLE = "polyseme analogy runs/word2vec questions-words.txt"
@@ -19,6 +19,8 @@ def run(
     /,
     *,
     threads: Threads = None,
+    separator: Separator = "auto",
+    encoding: Encoding = "auto",
     json: Json = False,
 ) -> None:
     """Answer analogies with word vectors: accuracy by section with 95 % Wilson intervals.
@@ -29,11 +31,12 @@ def run(
         json: print one JSON document: {"file", "sections": {NAME: scores}, "total": scores}.
     """
     use_threads(threads)
+    reading = read_options(None, separator, encoding)
     from polyseme.infer.load import load
     from polyseme.study.analogy import analogy
 
     loaded = load(folder)
-    found = analogy(loaded, file)
+    found = analogy(loaded, file, encoding=reading.encoding, separator=reading.separator)
     if json:
         emit_json(found)
     else:

@@ -7,12 +7,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Json, PageLanguage, Threads, positive, use_threads
+from polyseme.cli.options import (
+    Encoding,
+    Json,
+    PageLanguage,
+    Separator,
+    Threads,
+    positive,
+    read_options,
+    use_threads,
+)
 from polyseme.cli.output import closing, command, emit, emit_json, say
 from polyseme.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from polyseme.study.attended import Text
+    from polyseme.text.labelled.opening import ReadOptions
 
 EXAMPLE = 'polyseme attention runs/mine "The weather was good." -o attention'
 _TEXTS = 1000
@@ -38,6 +48,8 @@ def run(
     max_length: int | None = None,
     lang: PageLanguage = "en",
     threads: Threads = None,
+    separator: Separator = "auto",
+    encoding: Encoding = "auto",
     json: Json = False,
 ) -> None:
     """Show where the tokens of a text or a pair look, and measure what each head does.
@@ -68,6 +80,7 @@ def run(
     if text is None and file is None:
         raise InputError("no text to look at", fix=command("polyseme", "attention", folder, "TEXT"))
     use_threads(threads)
+    reading = read_options(None, separator, encoding)
     from polyseme.infer.load import load
     from polyseme.report.attention import attention_text
     from polyseme.report.study_files import check_file, check_folder
@@ -81,7 +94,7 @@ def run(
     if text is not None:
         one = replace_surrogates(text)
         shown = one if text_b is None else (one, replace_surrogates(text_b))
-    many = [] if file is None else _texts(file, pairs, limit)
+    many = [] if file is None else _texts(file, pairs, limit, reading)
     loaded = load(folder)
     found = attention(
         loaded, shown, many, layer=layer, head=head, max_length=max_length or MAX_LENGTH, file=file
@@ -101,7 +114,7 @@ def run(
     closing(wrote=wrote, then=[command("polyseme", "attention", folder, *texts, *more)])
 
 
-def _texts(file: Path, pairs: bool, limit: int) -> list[Text]:
+def _texts(file: Path, pairs: bool, limit: int, reading: ReadOptions) -> list[Text]:
     """The first texts of a file."""
     from itertools import islice
 
@@ -111,11 +124,16 @@ def _texts(file: Path, pairs: bool, limit: int) -> list[Text]:
     from polyseme.text.sources import read_lines
 
     if pairs:
-        records = islice(read_texts(file, pair=True, labelled=False), limit)
+        records = islice(
+            read_texts(
+                file, pair=True, labelled=False, encoding=reading.encoding, separator=reading.separator
+            ),
+            limit,
+        )
         return [(record.text, record.text_b or "") for record in records]
-    return list(
-        islice((line for line in read_lines(file, TextConfig(), DirtReport()) if line.strip()), limit)
-    )
+    config = TextConfig.of({"encoding": reading.encoding}, "attention")
+    lines = (line for line in read_lines(file, config, DirtReport()) if line.strip())
+    return list(islice(lines, limit))
 
 
 def _write(document: dict[str, Any], output: Path, lang: str) -> tuple[list[Path], list[str]]:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Json, Threads, text_or_file, use_threads
+from polyseme.cli.options import Encoding, Json, Threads, text_or_file, use_threads
 from polyseme.cli.output import closing, emit, emit_json, say
 from polyseme.errors import ConfigError
 
@@ -29,7 +29,7 @@ def run(
     precision: Literal["float32", "bfloat16", "int8"] = "float32",
     int8: Annotated[bool, Parameter(show_default=False)] = False,
     field: str = "text",
-    encoding: str = "auto",
+    encoding: Encoding = "auto",
     resume: Annotated[bool, Parameter(show_default=False)] = False,
     threads: Threads = None,
     json: Json = False,
@@ -50,7 +50,6 @@ def run(
         precision: of the linear layers; bfloat16 and int8 are faster on CPUs that have them, and less exact.
         int8: the same as --precision int8.
         field: the key of the text in .jsonl.
-        encoding: auto, or a name such as utf-8 or gb18030.
         resume: go on with an output that was interrupted.
         json: print what was written as one JSON document.
     """

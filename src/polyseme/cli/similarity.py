@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Json, Threads, use_threads
+from polyseme.cli.options import Encoding, Json, Separator, Threads, read_options, use_threads
 from polyseme.cli.output import closing, command, emit, emit_json, neighbours_command, use_command
 from polyseme.errors import InputError
 
@@ -19,6 +19,8 @@ def run(
     /,
     *files: Annotated[Path, Parameter(name="FILE")],
     threads: Threads = None,
+    separator: Separator = "auto",
+    encoding: Encoding = "auto",
     json: Json = False,
 ) -> None:
     """Correlate the cosines of word vectors with people's similarity scores (Spearman, 95 % bootstrap interval).
@@ -32,11 +34,14 @@ def run(
     if not files:
         raise InputError("no file of word pairs given", fix=command("polyseme", "similarity", folder, "FILE"))
     use_threads(threads)
+    reading = read_options(None, separator, encoding)
     from polyseme.infer.load import load
     from polyseme.study.similarity import similarity
 
     loaded = load(folder)
-    found = [similarity(loaded, file) for file in files]
+    found = [
+        similarity(loaded, file, encoding=reading.encoding, separator=reading.separator) for file in files
+    ]
     if json:
         emit_json(found)
     else:

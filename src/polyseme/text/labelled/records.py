@@ -12,7 +12,17 @@ from typing import Any
 
 from polyseme.text.clean import replace_surrogates
 
-__all__ = ["KINDS", "Edge", "EdgeRecord", "Label", "Problems", "QuestionRecord", "TagRecord", "TextRecord"]
+__all__ = [
+    "KINDS",
+    "Edge",
+    "EdgeRecord",
+    "Label",
+    "Problems",
+    "QuestionRecord",
+    "ReadFile",
+    "TagRecord",
+    "TextRecord",
+]
 
 Label = str | float | tuple[str, ...]
 """A class; a value; or several classes, possibly none."""
@@ -24,13 +34,18 @@ KINDS: dict[str, str] = {
     "bad_label": "labels are neither a string, a number nor a list of strings: the rows are skipped",
     "bad_marks": "sentences do not mark one <e1>…</e1> and one <e2>…</e2>: skipped",
     "bad_offsets": "spans or tokens do not have the form that is wanted: the records are skipped",
-    "bad_quotes": "rows have a quote that is never closed, or a stray CR: skipped",
+    "bad_quotes": "rows have a quote that is never closed: skipped, the lines after them are read",
     "bad_tag": "tags have no legal form: the sentences are skipped",
     "blank_token": "tokens are nothing but white space: left out",
     "broken_bytes": "bytes are wrong in the file's encoding: each became U+FFFD",
+    "comment": "lines begin with #, above the header or with too few fields: taken for comments",
+    "doubtful_label": "labels are None, NA, N/A, - or ?: kept as classes; take the rows out where nothing is meant",
+    "doubtful_text": "texts are None, NA, N/A, - or ?: kept; take the rows out where nothing is meant",
     "empty_span": "spans are empty or cover only white space: left out",
     "empty_text": "texts are empty: the rows are skipped",
+    "header_row": "first lines name the columns, though they are given by number: left out",
     "impossible_with_answers": "questions are marked as unanswerable but have answers: taken as unanswerable",
+    "cr_lines": "files end their lines with CR alone, as old Macs wrote them: split there",
     "line_too_long": "lines have more than 64 million characters: skipped",
     "lone_surrogate": "texts hold half a surrogate pair: it became U+FFFD",
     "lost_answer": "answers are nowhere in the text: left out",
@@ -39,9 +54,12 @@ KINDS: dict[str, str] = {
     "missing_answer": "questions have no answer and are not marked as unanswerable: skipped",
     "missing_field": "records lack a field: skipped",
     "missing_label": "rows have no label: skipped",
+    "missing_label_mark": "labels are nan, NULL or the like, which programs write for nothing: the rows are skipped",
+    "missing_text_mark": "texts are nan, NULL or the like, which programs write for nothing: the rows are skipped",
     "moved_answer": "answers are not at their place in the text: found again elsewhere",
     "no_answer_word": "contexts end with the word that stands for no answer: cut off",
     "no_head": "words have a head that has no place of its own in the text: left out",
+    "not_a_number": "labels are not a number, as the others are: the rows are skipped",
     "no_surface": "words have no place of their own in the text: left out",
     "other_word": "places hold another word than the one that is asked for: left out",
     "overlapping_span": "spans overlap a longer or earlier one: left out",
@@ -153,8 +171,44 @@ class EdgeRecord:
     where: str = ""
 
 
+@dataclass(slots=True)
+class ReadFile:
+    """How a file was read: what a person is told of it in one line.
+
+    Args:
+        form: what it was taken for, such as "semicolons between fields, quoted cells" or "CoNLL columns, tag = 4".
+        encoding: its name where it is not UTF-8.
+        rows: rows, sentences or questions that were read.
+        left_out: those that were left out.
+    """
+
+    form: str = ""
+    encoding: str = ""
+    rows: int = 0
+    left_out: int = 0
+
+    def described(self, rows: str = "rows", kind: str = "") -> str:
+        """One line without the file's name.
+
+        Args:
+            rows: what the records are called.
+            kind: what their labels are, such as "2 classes: bad, good" or "BIO tags of 4 kinds".
+
+        Example:
+            >>> ReadFile("tabs between fields", "gb18030", 60, 1).described(kind="2 classes: bad, good")
+            'tabs between fields, gb18030; 2 classes: bad, good; 60 rows read, 1 left out'
+        """
+        form = ", ".join(part for part in (self.form, self.encoding) if part)
+        return "; ".join(
+            part for part in (form, kind, f"{self.rows:,} {rows} read, {self.left_out:,} left out") if part
+        )
+
+
 class Problems:
     """Counts of what was found wrong, by kind (see `KINDS`), with the first five places of each.
+
+    Attributes:
+        files: how each file was read, by its name.
 
     Example:
         >>> problems = Problems()
@@ -166,6 +220,11 @@ class Problems:
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._examples: dict[str, list[dict[str, str]]] = {}
+        self.files: dict[str, ReadFile] = {}
+
+    def file(self, name: str) -> ReadFile:
+        """How a file was read, to be filled in by who reads it; its name is `opening.name_of(path)`."""
+        return self.files.setdefault(name, ReadFile())
 
     @property
     def counts(self) -> dict[str, int]:
@@ -179,6 +238,11 @@ class Problems:
         if len(examples) < _EXAMPLES:
             short = got if len(got) <= _SHOWN else got[: _SHOWN - 1] + "…"
             examples.append({"where": replace_surrogates(where), "got": replace_surrogates(short)})
+
+    def forget(self, kind: str) -> None:
+        """Take back what was counted of a kind: it was no problem after all, or is counted as another."""
+        self._counts.pop(kind, None)
+        self._examples.pop(kind, None)
 
     def report(self) -> dict[str, dict[str, Any]]:
         """A JSON-able copy: {kind: {"count", "examples": [{"where", "got"}]}}."""
