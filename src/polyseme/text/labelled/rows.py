@@ -11,23 +11,16 @@ names in common use, where exactly one reading of them is possible.
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from polyseme.errors import ConfigError, CorpusError
-from polyseme.text.labelled.opening import (
-    Numbered,
-    column_numbers,
-    follow,
-    name_of,
-    parse_object,
-    peek,
-    scrub,
-)
+from polyseme.text.labelled.exports import Target, own_rows
+from polyseme.text.labelled.opening import Numbered, column_numbers, follow, name_of, peek, scrub
 from polyseme.text.labelled.records import Problems
+from polyseme.text.labelled.values import json_values
 
 __all__ = [
     "Form",
@@ -42,6 +35,11 @@ __all__ = [
 ]
 
 Reading = Mapping[str, str]
+_TARGETS: dict[frozenset[str], Target] = {
+    frozenset({"text"}): "classify",
+    frozenset({"text", "text_b"}): "pair",
+}
+"""The tasks whose files annotation tools export, by the columns of their texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +258,13 @@ def json_rows(
             fix="name the keys: text=KEY,label=KEY",
         )
     source = name_of(path)
-    objects = json_objects(lines, source)
+    values = json_values(lines, source)
+    target = _TARGETS.get(frozenset(form.names) - {"label"})
+    objects = (
+        own_rows(values, path, target, columns, "label" in form.names, problems)
+        if target is not None
+        else ((number, where, one if isinstance(one, dict) else None) for number, where, one in values)
+    )
     head, objects = peek(objects)
     keys: dict[str, None] = {}
     for _, _, value in head:
@@ -284,26 +288,5 @@ def json_rows(
 
 def json_objects(lines: Numbered, source: str) -> Iterator[tuple[int, str, dict[str, Any] | None]]:
     """Number, place and value of each object; None where a line holds something else."""
-    first = True
-    for number, line in lines:
-        if not line or line.isspace():
-            continue
-        if first and line.lstrip().startswith("["):
-            yield from _array("\n".join([line, *(rest for _, rest in lines)]), number, source)
-            return
-        first = False
-        yield number, f"{source}:{number}", parse_object(line)
-
-
-def _array(text: str, number: int, source: str) -> Iterator[tuple[int, str, dict[str, Any] | None]]:
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise CorpusError(
-            "broken JSON",
-            got=str(error),
-            where=f"{source}:{number}",
-            fix="write one object a line, or one array",
-        ) from None
-    for n, value in enumerate(values, 1):
-        yield n, f"{source}: record {n}", value if isinstance(value, dict) else None
+    for number, where, value in json_values(lines, source):
+        yield number, where, value if isinstance(value, dict) else None
