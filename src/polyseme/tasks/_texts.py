@@ -207,6 +207,12 @@ class Texts(LabelledExamples):
                 fix="--columns label=COLUMN names the column of the labels; "
                 f"--set {cls.name}.kind=number where they are numbers",
             )
+        if len(records) >= 10 and 2 * len(labels) > len(records) and sum(map(len, labels)) > 30 * len(labels):
+            raise CorpusError(
+                "the labels are texts of their own",
+                got=f"{len(labels):,} labels of {len(records):,} examples, such as {labels[0][:60]!r}",
+                fix="name the column of the classes with --columns; texts that answer texts (seq2seq) are no classes",
+            )
         if config.class_weights == "balanced":
             total = sum(counts.values())
             found["weights"] = tuple(total / (len(labels) * max(1, counts[label])) for label in labels)
@@ -372,9 +378,12 @@ class Texts(LabelledExamples):
 
 
 def _kind_of(records: Sequence[TextRecord]) -> Literal["single", "several", "number"]:
-    """Lists mean several labels; numbers with a fraction mean a number; everything else is a name."""
+    """Lists mean several labels, but for lists of one each; numbers with a fraction mean a number; all else is a name.
+
+    Annotation tools export a list also where a text has one class.
+    """
     if any(isinstance(record.label, tuple) for record in records):
-        return "several"
+        return "single" if all(len(labels_of(record)) == 1 for record in records) else "several"
     values = []
     for record in records:
         try:

@@ -35,7 +35,9 @@ def arrow_files(path: Path) -> list[Path]:
     files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
     if files:
         return files
-    parts = sorted(part for part in path.iterdir() if is_arrow_folder(part))
+    parts = sorted(
+        (part for part in path.iterdir() if is_arrow_folder(part)), key=lambda one: one.name != "train"
+    )
     raise CorpusError(
         "a data set of several parts" if parts else "a data set without its .arrow files",
         got=", ".join(part.name for part in parts) or None,

@@ -52,7 +52,7 @@ def brat_lines(path: Path, problems: Problems, text_of: dict[Path, str]) -> Iter
         text_of: what is in each of `brat_files`.
     """
     number = 0
-    texts = {file for file in path.glob("*.txt")} if path.is_dir() else set()
+    texts = set(path.glob("*.txt")) if path.is_dir() else set()
     for lonely in sorted(texts - set(text_of)):
         problems.add("not_annotated", str(lonely))
     for annotation in (file for file in text_of if file.suffix == ".ann"):

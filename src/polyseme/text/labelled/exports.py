@@ -15,6 +15,7 @@ of these forms passes through.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,7 @@ class _Asked:
         return ConfigError(
             f"the labels of this file are {what}",
             where=name_of(self.path),
-            fix=f"polyseme finetune {task} RUN --train {self.path} -o RUN2",
+            fix=f"polyseme finetune {task} RUN --train {shlex.quote(str(self.path))} -o RUN2",
         )
 
 
@@ -281,9 +282,8 @@ def _of_answers(
     classes = {name: _classes(values) for name, values in some.items()}
     classes = {name: said for name, said in classes.items() if said is not None}
     if asked.target == "tag":
-        if classes and not spans and not any(is_spans(values) for values in answers.values()):
-            if all(not values for name, values in answers.items() if name not in classes):
-                raise asked.other_task("classes of whole texts", "classify")
+        if classes and not spans and all(not v for name, v in answers.items() if name not in classes):
+            raise asked.other_task("classes of whole texts", "classify")
         return asked.row(**texts, spans=spans)
     if spans and not classes:
         raise asked.other_task("spans", "tag")
@@ -369,6 +369,7 @@ def _prodigy(values: Values, asked: _Asked) -> Objects:
     labels = {value["label"] for value in objects if isinstance(value.get("label"), str)}
     only = next(iter(labels)) if len(labels) == 1 else None
     single = all(len(_accepted(value) or "") == 1 for value in objects if value.get("answer") == "accept")
+    people: dict[Any, Any] = {}
     for number, where, value in rows:
         if not isinstance(value, dict) or not asked.labelled:
             yield number, where, value if isinstance(value, dict) else None
@@ -377,7 +378,13 @@ def _prodigy(values: Values, asked: _Asked) -> Objects:
         binary = asked.target != "tag" and only is not None and "options" not in value
         if answer != "accept" and not (answer == "reject" and binary):
             asked.problems.add("rejected" if answer == "reject" else "ignored", where)
+        elif _came_before(value, people):
+            asked.problems.add("several_annotations", where)
         elif asked.target == "tag":
+            if value.get("relations"):
+                asked.problems.add("relations", where, n=len(value["relations"]))
+            if value.get("_is_binary") is True or value.get("_view_id") == "ner":
+                asked.problems.add("binary_spans", where)
             if "options" in value or ("spans" not in value and "label" in value):
                 raise asked.other_task("classes of whole texts", "classify")
             yield number, where, {"spans": []} | value
@@ -392,6 +399,12 @@ def _prodigy(values: Values, asked: _Asked) -> Objects:
             raise asked.other_task("spans", "tag")
         else:
             yield number, where, value
+
+
+def _came_before(value: Mapping[str, Any], people: dict[Any, Any]) -> bool:
+    """Whether another person has annotated the same text for the same question."""
+    task, person = value.get("_task_hash"), value.get("_annotator_id", value.get("_session_id"))
+    return task is not None and person is not None and people.setdefault(task, person) != person
 
 
 def _accepted(value: Mapping[str, Any]) -> list[Any] | None:

@@ -56,9 +56,13 @@ def suffix_of(path: Path | str) -> str:
     """
     path = Path(path)
     suffix = Path(path.stem if path.suffix.lower() in (".gz", ".zst") else path.name).suffix.lower()
-    return (
-        ".jsonl" if suffix in _AS_JSON or path.is_dir() else suffix
-    )  # whatever they hold comes as JSON lines
+    # What these hold comes as JSON lines.
+    return ".jsonl" if suffix in _AS_JSON or _is_whole_folder(path) else suffix
+
+
+def _is_whole_folder(path: Path) -> bool:
+    """Whether a folder as a whole is a labelled file."""
+    return path.is_dir() and (brat.is_brat_folder(path) or arrow.is_arrow_folder(path))
 
 
 def name_of(path: Path | str) -> str:
@@ -98,7 +102,7 @@ def existing(path: Path | str) -> Path:
     if path == STDIN or path.is_file() or path.is_fifo():
         return path
     if path.is_dir():
-        if brat.is_brat_folder(path) or arrow.is_arrow_folder(path):
+        if _is_whole_folder(path):
             return path
         raise CorpusError("a folder instead of a file", where=path, fix="name one labelled file")
     if path.exists():
@@ -156,7 +160,7 @@ def _as_json_lines(path: Path | str, encoding: str, problems: Problems) -> Numbe
             "spaCy's binary format",
             expected='a JSON line for each document: {"text", "spans"}, which doc.to_json() gives in spaCy',
             where=existing(path),
-            fix="in Python, read it with spacy.tokens.DocBin and write doc.to_json() of each document as a line of a .jsonl",
+            fix="read it with spacy.tokens.DocBin and write doc.to_json() of each document as a line of a .jsonl",
         )
     if path.suffix.lower() in arrow.SUFFIXES or (path.is_dir() and arrow.is_arrow_folder(path)):
         problems.file(name_of(path)).form = "a data set of Hugging Face"

@@ -35,6 +35,7 @@ from polyseme.text.labelled.opening import (
     follow,
     name_of,
     numbered_lines,
+    parse_object,
     peek,
     scrub,
     sound,
@@ -107,7 +108,10 @@ def tag_records(
     source = name_of(path)
     head, lines = peek(lines)
     first = next((line for _, line in head if line and not line.isspace()), "")
-    if suffix in (".jsonl", ".ndjson", ".json") or (not suffix and first.lstrip().startswith(("{", "[{"))):
+    records = first.lstrip().startswith(("{", "[{"))
+    if suffix in (".jsonl", ".ndjson", ".json") or (
+        records and (not suffix or parse_object(first) is not None)
+    ):
         if column is not None:
             raise ConfigError("a column of JSON lines", where="--column", fix="--columns tags=KEY")
         columns = checked_columns(columns, _JSON_NAMES)
@@ -115,11 +119,12 @@ def tag_records(
         records = _json_records(rows, source, columns, problems, labelled)
         return in_our_spelling(records, problems) if labelled else records
     columns = checked_columns(columns, _TABLE_NAMES)
-    if column is None and is_token_table([line for _, line in head], suffix, columns):
+    if column is None and is_token_table([line for _, line in head], suffix, columns or {}):
         rows = table_values(lines, source, suffix, columns, labelled)
         problems.file(source).form = "a table of sentences"
         records = _json_records(rows, source, {}, problems, labelled, bad="too_few_fields")
         return in_our_spelling(records, problems) if labelled else records
+    columns = checked_columns(columns, ("token", "tag"))
     if suffix == ".conllu" or _is_conllu([line for _, line in head], suffix):
         problems.file(source).form = f"CoNLL-U, {column or 'upos'}"
         if columns:
@@ -266,6 +271,10 @@ def _json_records(
 ) -> Iterator[TagRecord | None]:
     """Sentences of records; None for one that was counted as bad."""
     head, rows = peek(rows)
+    read = problems.file(source)
+    if not read.form:
+        tokens = any(record and follow(record, columns.get("tokens", "tokens")) for _, _, record in head)
+        read.form = "JSON, " + ("tokens and tags" if tokens else "texts and spans")
     _check_keys([record for _, _, record in head if record is not None], source, columns, labelled)
     for number, where, record in rows:
         if record is None:

@@ -24,6 +24,7 @@ from polyseme.text.labelled.opening import (
     column_numbers,
     name_of,
     numbered_lines,
+    parse_object,
     peek,
     scrub,
     sound,
@@ -210,7 +211,8 @@ def _label(value: Any) -> Label | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return value.strip()
+        several = parse_object(value) if value.startswith('{"choices"') else None  # Label Studio's .csv
+        return value.strip() if several is None else _label(several.get("choices"))
     if isinstance(value, int):
         return str(value) if abs(value) < 1 << 63 else None
     if isinstance(value, float):

@@ -2,7 +2,7 @@
 
     B_PER, B:PER     another sign between letter and kind          PER-B, PER_B   the letter last (LAC)
     b-per, o         small letters                                 0, _, -, *     for O
-    (PER* *) (LOC)   brackets of CoNLL-2005 and CoNLL-2012         IOB1           I- begins a span, B- only after another
+    (PER* *) (LOC)   brackets of CoNLL-2005 and CoNLL-2012         IOB1           I- begins a span, B- after another
 
 What a file means shows in all of its tags, so all of its sentences are held. Nothing is changed where a reading is
 not certain; numbers, and single tags that are of no scheme, are counted: with them all tags are plain classes.

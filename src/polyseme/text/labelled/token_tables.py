@@ -14,7 +14,7 @@ from itertools import chain
 from typing import Any
 
 from polyseme.errors import ConfigError
-from polyseme.text.labelled.opening import Numbered
+from polyseme.text.labelled.opening import Numbered, peek
 from polyseme.text.labelled.rows import delimited
 
 __all__ = ["MARK", "is_token_table", "table_values"]
@@ -84,7 +84,8 @@ def table_values(
             where=f"{source}:{number}",
             fix=f"--columns token={typed.get('token', left[0])},tag={typed.get('tag', left[-1])}",
         )
-    if "sentence" in places or ("token" in places and not _whole(header, places)):
+    head, rows = peek(rows, 1)
+    if not _is_sentence(head[0][1] if head else None, places):
         yield from _by_token(rows, source, places, labelled)
         return
     at = places.get("text", places.get("token", 0))
@@ -96,9 +97,15 @@ def table_values(
             yield number, where, _sentence(fields[at], fields[places["tag"]] if labelled else None)
 
 
-def _whole(header: Sequence[str], places: Mapping[str, int]) -> bool:
-    """Whether rows are sentences: their column is called tokens or words, and there is no number of sentences."""
-    return "text" in places and places["text"] != places.get("token")
+def _is_sentence(row: Sequence[str] | None, places: Mapping[str, int]) -> bool:
+    """Whether the rows are sentences: they have a text and no word, or lists of tags, or as many tags as words."""
+    if row is None or len(row) <= max(places.values()):
+        return "text" in places and "token" not in places
+    text = row[places.get("text", places.get("token", 0))]
+    tags = row[places["tag"]] if "tag" in places else ""
+    if MARK in text or _json(tags) is not None or len(text.split()) == len(tags.split()) > 1:
+        return True
+    return "text" in places and not {"token", "sentence"} & set(places)
 
 
 def _by_token(
