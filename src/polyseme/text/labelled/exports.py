@@ -62,6 +62,14 @@ class _Asked:
         """A record under the names by which the reader will look for them."""
         return {self.columns.get(name, name): value for name, value in ours.items() if value is not None}
 
+    def holds_spans_only(self, record: Any) -> bool:
+        """Whether a record has spans where a class is looked for, or has no class at all."""
+        if not isinstance(record, dict):
+            return False
+        label = next((one for name in ("label", "labels") if (one := record.get(name)) is not None), None)
+        spans = [record.get(name) for name in ("spans", "entities")] if label is None else [label]
+        return "label" not in self.columns and any(map(is_spans, spans))
+
     def other_task(self, what: str, task: str) -> ConfigError:
         return ConfigError(
             f"the labels of this file are {what}",
@@ -96,6 +104,8 @@ def own_rows(
     )
     if name:
         problems.file(name_of(path)).form = f"{name} export"
+    elif target != "tag" and labelled and any(map(asked.holds_spans_only, seen)):
+        raise asked.other_task("spans", "tag")
     rows = read(values, asked)
     return _counted(rows, asked) if name and target == "tag" and labelled else rows
 
@@ -271,9 +281,14 @@ def _of_answers(
     data: Mapping[str, Any], answers: Mapping[str, list[Any]], id: Any, where: str, asked: _Asked
 ) -> dict[str, Any]:
     """A record of a task's data and of what an annotator answered to each tag of the configuration."""
-    texts: dict[str, Any] = {"id": id, "text": _text_of(data, answers, asked)}
-    if asked.target == "pair":
-        texts["text_b"] = _second_text(data, texts["text"], asked)
+    texts: dict[str, Any] = {"id": id}
+    strings = [one for one in data.values() if isinstance(one, str)]
+    if asked.target == "pair" and len(strings) == 2 and "text" not in asked.columns:
+        texts |= dict(zip(("text", "text_b"), strings, strict=True))
+    else:
+        texts["text"] = _text_of(data, answers, asked)
+        if asked.target == "pair":
+            texts["text_b"] = _second_text(data, texts["text"], asked)
     if not asked.labelled:
         return asked.row(**texts)
     wanted = asked.columns.get("spans" if asked.target == "tag" else "label")

@@ -23,6 +23,7 @@ __all__ = ["Marked", "is_spans", "marked_spans", "placed"]
 Marked = tuple[str, int, int, str]
 """(kind, start, end, the text that the file gives for it or ""), in the unit of the file."""
 
+Turn = Callable[[int, int], tuple[int, int]]
 _PLACES = (
     ("start", "end"),
     ("start_offset", "end_offset"),
@@ -158,14 +159,19 @@ def placed(text: str, marked: Sequence[Marked], problems: Problems, where: str) 
     return found
 
 
-def _units(text: str) -> Iterator[tuple[str, Callable[[int, int], tuple[int, int]]]]:
+def _units(text: str) -> Iterator[tuple[str, Turn]]:
     """The units in which offsets may count, the likely ones first, with what turns them into characters."""
     yield "", lambda start, end: (start, end)
     if not text.isascii():
-        for name, width in (("utf16_offsets", _utf16), ("byte_offsets", _utf8)):
-            places = {at: i for i, at in enumerate(accumulate(map(width, text), initial=0))}
-            yield name, lambda start, end, places=places: (places.get(start, -1), places.get(end, -1))
+        yield "utf16_offsets", _turned(text, _utf16)
+        yield "byte_offsets", _turned(text, _utf8)
     yield "inclusive_ends", lambda start, end: (start, end + 1)
+
+
+def _turned(text: str, width: Callable[[str], int]) -> Turn:
+    """From places in units of which a character may take several; -1 within a character."""
+    places = {at: i for i, at in enumerate(accumulate(map(width, text), initial=0))}
+    return lambda start, end: (places.get(start, -1), places.get(end, -1))
 
 
 def _utf16(character: str) -> int:

@@ -118,14 +118,8 @@ class _Reader:
                 )
                 return
             _check_nested(some, self.source)
-            rows = json_rows(
-                lines,
-                self.path,
-                form,
-                columns or _guess(some, form, self.labelled, self.source),
-                self.problems,
-            )
-            yield from map(self._row, rows)
+            named = columns or _guess(some, form, self.labelled, self.source)
+            yield from map(self._row, json_rows(lines, self.path, form, named, self.problems))
             return
         text = read_whole(self.path, encoding, self.problems)
         if not text or text.isspace():

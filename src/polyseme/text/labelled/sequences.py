@@ -17,6 +17,7 @@ Chinese characters and marks, cut further where a span begins or ends.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,7 @@ from polyseme.text.labelled.opening import (
     suffix_of,
 )
 from polyseme.text.labelled.records import Problems, TagRecord
-from polyseme.text.labelled.tag_spelling import in_our_spelling
-from polyseme.text.labelled.tagging import scheme_of
+from polyseme.text.labelled.tag_spelling import are_tags, in_our_spelling
 from polyseme.text.labelled.token_tables import is_token_table, table_values
 from polyseme.text.labelled.values import json_values
 
@@ -108,9 +108,9 @@ def tag_records(
     source = name_of(path)
     head, lines = peek(lines)
     first = next((line for _, line in head if line and not line.isspace()), "")
-    records = first.lstrip().startswith(("{", "[{"))
+    is_json = first.lstrip().startswith(("{", "[{"))
     if suffix in (".jsonl", ".ndjson", ".json") or (
-        records and (not suffix or parse_object(first) is not None)
+        is_json and (not suffix or parse_object(first) is not None)
     ):
         if column is not None:
             raise ConfigError("a column of JSON lines", where="--column", fix="--columns tags=KEY")
@@ -165,7 +165,7 @@ def _has_columns(lines: Sequence[str]) -> bool:
         return False
     if len(rows[0]) > 1:
         alike = len({len(row) for row in rows}) == 1
-        tagged = scheme_of(row[-1] for row in rows) is not None
+        tagged = layout.open_ended or are_tags(row[-1] for row in rows)
         return alike and (tagged or "\t" in tokens[0])
     several = any(line.strip() == "" for line in lines[:-1]) and len(rows) > 1
     return several and all(len(row) == 1 and is_one_token(row[0]) for row in rows)
@@ -294,6 +294,20 @@ def _check_keys(
         names = (columns[name],) if name in columns else _JSON_NAMES[name]
         return any(follow(record, one) is not None for record in records for one in names)
 
+    classes = [
+        value
+        for record in records
+        for name in ((columns["spans"],) if "spans" in columns else ("label", "labels"))
+        if (value := record.get(name)) is not None
+    ]
+    spans = any(is_spans(record.get(name)) for record in records for name in _JSON_NAMES["spans"])
+    if labelled and classes and not spans and not there("tokens") and all(map(_is_class, classes)):
+        raise ConfigError(
+            "the labels of this file are classes of whole texts",
+            got=repr(classes[0])[:80],
+            where=source,
+            fix=f"polyseme finetune classify RUN --train {shlex.quote(source)} -o RUN2",
+        )
     if not records or (
         (there("tokens") or there("text")) and (not labelled or there("tags") or there("spans"))
     ):
@@ -311,6 +325,13 @@ def _check_keys(
         if typed
         else "a file with spans or tags of its sentences; classes of whole texts are for the task classify",
     )
+
+
+def _is_class(value: Any) -> bool:
+    """Whether a label is a class, or a list of classes."""
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(one, str) for one in value)
+    return isinstance(value, str | int | float)
 
 
 def _guess(records: Sequence[Mapping[str, Any]], keys: Sequence[str], labelled: bool) -> dict[str, str]:

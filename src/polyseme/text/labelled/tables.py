@@ -211,8 +211,8 @@ def _label(value: Any) -> Label | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        several = parse_object(value) if value.startswith('{"choices"') else None  # Label Studio's .csv
-        return value.strip() if several is None else _label(several.get("choices"))
+        choices = parse_object(value) if value.startswith('{"choices"') else None  # Label Studio's .csv
+        return value.strip() if choices is None else _label(choices.get("choices"))
     if isinstance(value, int):
         return str(value) if abs(value) < 1 << 63 else None
     if isinstance(value, float):

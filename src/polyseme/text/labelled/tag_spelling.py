@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from polyseme.text.labelled.records import Problems, TagRecord
 from polyseme.text.labelled.tagging import scheme_of, spans, tags_of
 
-__all__ = ["in_our_spelling", "looks_tagged"]
+__all__ = ["are_tags", "in_our_spelling", "looks_tagged"]
 
 _OURS = re.compile(r"[BIESMLU]-.+", re.DOTALL)
 _PREFIX = re.compile(r"([BIESMLUbiesmlu])[-_:/](.+)", re.DOTALL)
@@ -34,6 +34,12 @@ def looks_tagged(tag: str) -> bool:
     return tag == "O" or any(form.fullmatch(tag) for form in (_OURS, _PREFIX, _SUFFIX))
 
 
+def are_tags(column: Iterable[str]) -> bool:
+    """Whether the fields of a column are tags of a scheme, in any spelling."""
+    inside = set(column) - {"O", *_OUTSIDE}
+    return bool(inside) and (scheme_of(inside) is not None or all(map(looks_tagged, inside)))
+
+
 def in_our_spelling(records: Spelled, problems: Problems) -> Spelled:
     """The records with their tags in our spelling; what was changed, or could not be, is counted in `problems`."""
     held = list(records)
@@ -43,8 +49,7 @@ def in_our_spelling(records: Spelled, problems: Problems) -> Spelled:
         if _bracketed(counts):
             problems.add("tag_spelling", first, next(tag for tag in counts if "(" in tag), n=counts.total())
             held = [record and replace(record, tags=_from_brackets(record.tags or ())) for record in held]
-        elif (turn := _turn(counts)) is not None:
-            changed = {tag: turn(tag) for tag in counts}
+        elif (changed := _turn(counts)) is not None:
             for kind, some in (
                 ("tag_spelling", [tag for tag in counts if changed[tag] != tag and changed[tag] != "O"]),
                 ("outside_mark", [tag for tag in counts if changed[tag] != tag and changed[tag] == "O"]),
@@ -84,7 +89,7 @@ def _from_brackets(tags: Sequence[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _turn(counts: Counter[str]) -> Callable[[str], str] | None:
+def _turn(counts: Counter[str]) -> dict[str, str] | None:
     """What turns all tags of a file into our spelling; None where there is no certain way."""
     outside = {"O", *([] if "O" in counts else [one for one in _OUTSIDE if one in counts][:1])}
     inside = [tag for tag in counts if tag not in outside]
@@ -94,7 +99,7 @@ def _turn(counts: Counter[str]) -> Callable[[str], str] | None:
             continue
         turned = {tag: f"{m[letter].upper()}-{m[kind]}" for tag, m in matches.items() if m}
         if len(set(turned.values())) == len(turned) and {one[0] for one in turned.values()} & {"B", "S", "U"}:
-            return lambda tag, turned=turned: turned.get(tag, "O")
+            return {tag: turned.get(tag, "O") for tag in counts}
     return None
 
 

@@ -9,13 +9,15 @@ text,label                    Label Studio's CSV: spans as JSON
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
 from polyseme.errors import ConfigError
-from polyseme.text.labelled.opening import Numbered, peek
+from polyseme.text.labelled.opening import Numbered, column_numbers, peek
 from polyseme.text.labelled.rows import delimited
+from polyseme.text.labelled.tag_spelling import looks_tagged
 
 __all__ = ["MARK", "is_token_table", "table_values"]
 
@@ -35,14 +37,12 @@ def is_token_table(lines: Sequence[str], suffix: str, columns: Mapping[str, str]
     first = next((line for line in lines if line and not line.isspace()), "")
     if MARK in first or any(MARK in line and "\t" in line for line in lines):
         return True
-    if any(theirs.isdecimal() for theirs in columns.values()):
+    if suffix == ".csv" and "," in first:
+        return True
+    if any(theirs.isdecimal() for theirs in columns.values()) or "\t" not in first:
         return False
-    comma = suffix == ".csv"
-    if not comma and "\t" not in first:
-        return False
-    _, header = next(delimited(iter([(1, first)]), ".csv" if comma else ".tsv"), (1, None))
-    there = _places(header or [], {})
-    return bool(columns) or ({"token", "text"} & set(there) != set() and ("tag" in there or comma))
+    there = _places(first.split("\t"), {})
+    return bool(columns) or ({"token", "text"} & set(there) != set() and "tag" in there)
 
 
 def _places(header: Sequence[str], columns: Mapping[str, str]) -> dict[str, int]:
@@ -70,19 +70,20 @@ def table_values(
     number, header = next(rows, (1, None))
     if header is None:
         return
-    places = _places(header, columns)
-    if any(MARK in field for field in header):
+    numbers = column_numbers(columns)
+    places = _places(header, columns) if numbers is None else numbers
+    if numbers is not None and max(numbers.values()) < len(header):
+        rows = chain([(number, header)], rows)
+    elif any(MARK in field for field in header):
         places, rows = {"text": 0, "tag": 1}, chain([(number, header)], rows)
-    unknown = [theirs for ours, theirs in columns.items() if ours not in places]
+    unknown = [theirs for ours, theirs in columns.items() if places.get(ours, len(header)) >= len(header)]
     if unknown or not {"token", "text"} & set(places) or (labelled and "tag" not in places):
-        typed = {ours: header[places[ours]] for ours in ("token", "tag") if ours in places}
-        left = [name for name in header if name not in typed.values()] or ["NAME"]
         raise ConfigError(
             f"no column {unknown[0]!r}" if unknown else "no column of words, or none of their tags",
             got="columns " + ", ".join(header)[:200],
             expected="a token and its tag in each row, and the number of its sentence; or a text and its tags",
             where=f"{source}:{number}",
-            fix=f"--columns token={typed.get('token', left[0])},tag={typed.get('tag', left[-1])}",
+            fix=_typed(header, next(rows, (0, None))[1] or []),
         )
     head, rows = peek(rows, 1)
     if not _is_sentence(head[0][1] if head else None, places):
@@ -95,6 +96,20 @@ def table_values(
             yield number, where, None
         else:
             yield number, where, _sentence(fields[at], fields[places["tag"]] if labelled else None)
+
+
+def _typed(header: Sequence[str], row: Sequence[str]) -> str:
+    """The `--columns` that the first two rows suggest; numbers where the first is no header."""
+    fields = row if len(row) == len(header) else header
+    tag = next((i for i in reversed(range(len(fields))) if looks_tagged(fields[i].strip())), len(fields) - 1)
+    others = [i for i in range(len(fields)) if i != tag]
+    words = [i for i in others if not fields[i].strip().isdecimal()] or others or [tag]
+    counts = [i for i in others if fields[i].strip().isdecimal() and i != words[0]]
+    found = {"token": words[0], "tag": tag} | ({"sentence": counts[0]} if counts else {})
+    bare = any(looks_tagged(field.strip()) for field in header)
+    return "--columns " + shlex.quote(
+        ",".join(f"{ours}={place + 1 if bare else header[place]}" for ours, place in found.items())
+    )
 
 
 def _is_sentence(row: Sequence[str] | None, places: Mapping[str, int]) -> bool:
