@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Json
+from polyseme.cli.options import Encoding, Json, Separator, read_options
 from polyseme.cli.output import closing, command, emit, emit_json, neighbours_command
 
 
@@ -16,6 +16,8 @@ def run(
     file: Annotated[Path, Parameter(name="FILE")],
     /,
     *,
+    separator: Separator = "auto",
+    encoding: Encoding = "auto",
     json: Json = False,
 ) -> None:
     """Answer analogies with word vectors: accuracy by section with 95 % Wilson intervals.
@@ -25,11 +27,12 @@ def run(
         file: four words a line, sections begin with ": NAME" (the form of questions-words.txt).
         json: print one JSON document: {"file", "sections": {NAME: scores}, "total": scores}.
     """
+    reading = read_options(None, separator, encoding)
     from polyseme.infer.load import load
     from polyseme.study.analogy import analogy
 
     loaded = load(folder)
-    found = analogy(loaded, file)
+    found = analogy(loaded, file, encoding=reading.encoding, separator=reading.separator)
     if json:
         emit_json(found)
     else:

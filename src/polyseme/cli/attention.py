@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Json, positive
+from polyseme.cli.options import Encoding, Json, Separator, positive, read_options
 from polyseme.cli.output import closing, command, emit, emit_json, say
 from polyseme.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from polyseme.study.attended import Text
+    from polyseme.text.labelled.opening import ReadOptions
 
 _TEXTS = 1000
 _SHOWN = 120
@@ -35,6 +36,8 @@ def run(
     above: float = 0.005,
     full: Annotated[bool, Parameter(show_default=False)] = False,
     max_length: int | None = None,
+    separator: Separator = "auto",
+    encoding: Encoding = "auto",
     lang: Literal["en", "zh"] = "en",
     json: Json = False,
 ) -> None:
@@ -65,6 +68,7 @@ def run(
         raise ConfigError("--pairs is about a file", fix="--file FILE --pairs, or two texts")
     if text is None and file is None:
         raise InputError("no text to look at", fix=command("polyseme", "attention", folder, "TEXT"))
+    reading = read_options(None, separator, encoding)
     from polyseme.infer.load import load
     from polyseme.report.attention import attention_text
     from polyseme.report.study_files import check_file, check_folder
@@ -78,7 +82,7 @@ def run(
     if text is not None:
         one = replace_surrogates(text)
         shown = one if text_b is None else (one, replace_surrogates(text_b))
-    many = [] if file is None else _texts(file, pairs, limit)
+    many = [] if file is None else _texts(file, pairs, limit, reading)
     loaded = load(folder)
     found = attention(
         loaded, shown, many, layer=layer, head=head, max_length=max_length or MAX_LENGTH, file=file
@@ -98,7 +102,7 @@ def run(
     closing(wrote=wrote, then=[command("polyseme", "attention", folder, *texts, *more)])
 
 
-def _texts(file: Path, pairs: bool, limit: int) -> list[Text]:
+def _texts(file: Path, pairs: bool, limit: int, reading: ReadOptions) -> list[Text]:
     """The first texts of a file."""
     from itertools import islice
 
@@ -108,11 +112,16 @@ def _texts(file: Path, pairs: bool, limit: int) -> list[Text]:
     from polyseme.text.sources import read_lines
 
     if pairs:
-        records = islice(read_texts(file, pair=True, labelled=False), limit)
+        records = islice(
+            read_texts(
+                file, pair=True, labelled=False, encoding=reading.encoding, separator=reading.separator
+            ),
+            limit,
+        )
         return [(record.text, record.text_b or "") for record in records]
-    return list(
-        islice((line for line in read_lines(file, TextConfig(), DirtReport()) if line.strip()), limit)
-    )
+    config = TextConfig.of({"encoding": reading.encoding}, "attention")
+    lines = (line for line in read_lines(file, config, DirtReport()) if line.strip())
+    return list(islice(lines, limit))
 
 
 def _write(document: dict[str, Any], output: Path, lang: str) -> tuple[list[Path], list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_module
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from polyseme.errors import ConfigError, InputError
 if TYPE_CHECKING:
     from polyseme.infer.choose import Normalize
     from polyseme.infer.load import Loaded
+    from polyseme.text.labelled.opening import ReadOptions
     from polyseme.text.labelled.records import Problems, TextRecord
 
 TEXTS_AT_ONCE = 256
@@ -46,7 +48,7 @@ def choose_lines(
     template: str,
     normalize: Normalize,
     neutral: str,
-    columns: dict[str, str] | None,
+    how: ReadOptions,
     json: bool,
 ) -> None:
     """Print every text's choice and probabilities; where texts are labelled, say how many are right.
@@ -55,11 +57,12 @@ def choose_lines(
              CorpusError: the file cannot be read.
     """
     from polyseme.infer.choose import Chooser
+    from polyseme.text.labelled.opening import name_of
 
     choices = read_choices(given)
     labels = list(choices)
     chooser = Chooser(loaded, list(choices.values()), template, normalize, neutral)
-    records, problems = _records(file, chooser.paired, columns)
+    records, problems = _records(file, chooser.paired, how, labels)
     lines: list[dict[str, Any]] = []
     right: Counter[str] = Counter()
     gold: Counter[str] = Counter()
@@ -83,6 +86,7 @@ def choose_lines(
                 emit(json_module.dumps(line, ensure_ascii=False))
         count += len(chunk)
     _tell(count, gold, right)
+    say(f"read {name_of(file)}: {problems.file(name_of(file)).described()}")
     for sentence in problems.summary():
         say(f"note: {sentence}")
     if json:
@@ -129,7 +133,9 @@ def _label(record: TextRecord, labels: Sequence[str]) -> str | None:
     )
 
 
-def _records(file: Path, pair: bool, columns: dict[str, str] | None) -> tuple[Iterator[TextRecord], Problems]:
+def _records(
+    file: Path, pair: bool, how: ReadOptions, labels: Sequence[str]
+) -> tuple[Iterator[TextRecord], Problems]:
     """The texts of a file, with their labels where it has them, and what was found wrong.
 
     Raises:  ConfigError: its columns cannot be told.  CorpusError: it cannot be read.
@@ -137,11 +143,20 @@ def _records(file: Path, pair: bool, columns: dict[str, str] | None) -> tuple[It
     from polyseme.text.labelled.records import Problems
     from polyseme.text.labelled.tables import read_texts
 
-    named = columns is not None and "label" in columns
+    named = "label" in how.columns
+    read = partial(
+        read_texts,
+        file,
+        pair=pair,
+        columns=how.columns,
+        encoding=how.encoding,
+        separator=how.separator,
+        known=labels,
+    )
     again = not file.is_fifo()  # a pipe is read once only
     problems = Problems()
     if named or again:
-        records = read_texts(file, pair=pair, columns=columns, problems=problems)
+        records = read(problems=problems)
         try:
             first = next(records, None)
         except ConfigError as error:
@@ -151,7 +166,7 @@ def _records(file: Path, pair: bool, columns: dict[str, str] | None) -> tuple[It
         else:
             return chain([] if first is None else [first], records), problems
     problems = Problems()
-    records = read_texts(file, pair=pair, columns=columns, problems=problems, labelled=False)
+    records = read(problems=problems, labelled=False)
     try:
         first = next(records, None)
     except ConfigError:

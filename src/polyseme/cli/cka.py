@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Count, Json, positive
+from polyseme.cli.options import Count, Encoding, Json, positive
 from polyseme.cli.output import closing, command, emit, emit_json, say
 from polyseme.errors import InputError
 
@@ -21,7 +21,7 @@ def run(
     unit: Literal["words", "texts"] = "words",
     limit: Count = None,
     field: str = "text",
-    encoding: str = "auto",
+    encoding: Encoding = "auto",
     lang: Literal["en", "zh"] = "en",
     threads: int | None = None,
     json: Json = False,
@@ -35,7 +35,6 @@ def run(
         unit: what is compared: words (the mean of a word's tokens; runs may have different tokenizers) or whole texts.
         limit: so many words or texts at most; 20,000 when absent.
         field: the key of the text in .jsonl.
-        encoding: auto, or a name such as utf-8 or gb18030.
         lang: the language of the page.
         threads: processor threads; all cores when absent.
         json: print one JSON document: {"runs", "unit", "texts", "units", "cka": a row a layer of RUN, a column a layer

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Json, keep_few_sizes, positive
+from polyseme.cli.options import Encoding, Json, Separator, keep_few_sizes, positive, read_options
 from polyseme.cli.output import closing, command, emit, emit_json, say
 
 
@@ -22,6 +22,8 @@ def run(
     only_write: Annotated[bool, Parameter(show_default=False)] = False,
     processes: int = 1,
     threads: int | None = None,
+    separator: Separator = "auto",
+    encoding: Encoding = "auto",
     json: Json = False,
 ) -> None:
     """Compare runs on tasks, probes, senses and minimal pairs, and write one page of everything, costs among it.
@@ -44,6 +46,7 @@ def run(
     """
     positive("--threads", threads)
     positive("--processes", processes)
+    read = read_options(None, separator, encoding).said
     keep_few_sizes()
 
     from polyseme.cli.progress import open_reporter
@@ -56,7 +59,8 @@ def run(
     for folder in (cells, figures):
         if folder is not None:
             check_folder(folder)
-    comparison = open_comparison(folders, tasks, cells or output.with_name(output.name + ".cells"), threads)
+    kept = cells or output.with_name(output.name + ".cells")
+    comparison = open_comparison(folders, tasks, kept, threads, read)
     elsewhere = comparison.left() if only_write else 0
     if not only_write:
         with closed_after(open_reporter()) as reporter:
@@ -64,6 +68,7 @@ def run(
     again = ["polyseme", "compare", *folders, "--tasks", tasks, "-o", output]
     again += ["--lang", lang] if lang != "en" else []
     again += ["--cells", cells] if cells is not None else []
+    again += [part for name, value in read.items() for part in (f"--{name}", value)]
     document = compare_document(comparison, command(*again), _machine())
     page = compare_page(document, lang)
     wrote: list[Path] = [page.write(output), comparison.kept.folder]

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Json
+from polyseme.cli.options import Encoding, Json
 from polyseme.cli.output import closing, emit, emit_json, say
 from polyseme.errors import ConfigError
 
@@ -27,7 +27,7 @@ def run(
     precision: Literal["float32", "bfloat16", "int8"] = "float32",
     int8: Annotated[bool, Parameter(show_default=False)] = False,
     field: str = "text",
-    encoding: str = "auto",
+    encoding: Encoding = "auto",
     resume: Annotated[bool, Parameter(show_default=False)] = False,
     json: Json = False,
 ) -> None:
@@ -47,7 +47,6 @@ def run(
         precision: of the linear layers; bfloat16 and int8 are faster on CPUs that have them, and less exact.
         int8: the same as --precision int8.
         field: the key of the text in .jsonl.
-        encoding: auto, or a name such as utf-8 or gb18030.
         resume: go on with an output that was interrupted.
         json: print what was written as one JSON document.
     """

@@ -6,12 +6,15 @@ from contextlib import closing as closed_after
 from pathlib import Path
 
 from polyseme.cli.options import (
+    ColumnNames,
+    Encoding,
     Folder,
     Json,
     LabelledFile,
     MaybeOutput,
+    Separator,
     keep_few_sizes,
-    read_columns,
+    read_options,
     use_threads,
 )
 from polyseme.cli.output import closing, command, emit, emit_json, say
@@ -25,7 +28,9 @@ def run(
     against: Path | None = None,
     output: MaybeOutput = None,
     errors: Path | None = None,
-    columns: list[str] | None = None,
+    columns: ColumnNames = None,
+    separator: Separator = "auto",
+    encoding: Encoding = "auto",
     threshold: float | None = None,
     threads: int | None = None,
     json: Json = False,
@@ -46,7 +51,8 @@ def run(
             --against each also has "against" and "difference" {"value", "low", "high", "p", "p_randomisation", "n"},
             of an accuracy with "mcnemar" {"only_first", "only_second", "p"}.
     """
-    named = read_columns(columns) if columns else None
+    reading = read_options(columns, separator, encoding)
+    named = reading.columns or None
     keep_few_sizes()
 
     from polyseme.cli.progress import open_reporter
@@ -55,7 +61,17 @@ def run(
 
     use_threads(threads)
     with closed_after(open_reporter()) as reporter:
-        found = evaluate(folder, file, named, against, threshold, reporter=reporter)
+        found = evaluate(
+            folder,
+            file,
+            named,
+            against,
+            threshold,
+            reporter=reporter,
+            encoding=reading.encoding,
+            separator=reading.separator,
+        )
+    say(found.read)
     if json:
         emit_json(found.figures)
     else:

@@ -8,11 +8,20 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from polyseme.cli.options import Device, Json, Output, positive, read_columns, read_settings
+from polyseme.cli.options import (
+    ColumnNames,
+    Device,
+    Encoding,
+    Json,
+    Output,
+    Separator,
+    positive,
+    read_options,
+    read_settings,
+)
 from polyseme.cli.output import closing, command, emit, emit_json
 
 _HOW = Group("How to train", sort_key=1)
-_FILES = Group("How to read the files", sort_key=2)
 _MACHINE = Group("The machine", sort_key=3)
 
 
@@ -35,7 +44,9 @@ def run(
     seed: Annotated[int, Parameter(group=_HOW)] = 1,
     seeds: Annotated[int, Parameter(group=_HOW)] = 1,
     resume: Annotated[bool, Parameter(group=_HOW, show_default=False)] = False,
-    columns: Annotated[list[str] | None, Parameter(group=_FILES)] = None,
+    columns: ColumnNames = None,
+    separator: Separator = "auto",
+    encoding: Encoding = "auto",
     threads: Annotated[int | None, Parameter(group=_MACHINE)] = None,
     device: Annotated[Device, Parameter(group=_MACHINE)] = "auto",
     json: Json = False,
@@ -75,7 +86,7 @@ def run(
     ):
         positive(name, value)
     read = read_settings(settings or [])
-    named = read_columns(columns or [])
+    reading = read_options(columns, separator, encoding)
 
     from polyseme.cli.progress import open_reporter
     from polyseme.report.adaptation import summarize, summary_text
@@ -96,7 +107,9 @@ def run(
         max_length=max_length,
         examples=examples,
         settings=read,
-        columns=named,
+        columns=dict(reading.columns),
+        encoding=reading.encoding,
+        separator=reading.separator,
         seed=seed,
         resume=resume,
         threads=threads,

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import Parameter, Token
+from cyclopts import Group, Parameter, Token
 
 from polyseme.errors import ConfigError
 
 if TYPE_CHECKING:
+    from polyseme.text.labelled.opening import ReadOptions
     from polyseme.train.budget import Budget
 
 Language = Literal["auto", "en", "zh"]
@@ -24,9 +26,28 @@ LabelledFile = Annotated[Path, Parameter(name="FILE", allow_leading_hyphen=True)
 Output = Annotated[Path, Parameter(name=["--output", "-o"])]
 MaybeOutput = Annotated[Path | None, Parameter(name=["--output", "-o"])]
 
+# How files are read: the same three options on every verb that reads labelled files or files of lines.
+READING = Group("How to read the files", sort_key=2)
+ColumnNames = Annotated[list[str] | None, Parameter(name="--columns", group=READING)]
+Separator = Annotated[
+    str,
+    Parameter(
+        name="--separator",
+        group=READING,
+        help="what stands between the fields of tables: ; or , or tab or | or another; auto: as the file shows.",
+    ),
+]
+Encoding = Annotated[
+    str,
+    Parameter(
+        name="--encoding", group=READING, help="of the files: auto, or a name such as utf-8 or gb18030."
+    ),
+]
+
 # oneDNN keeps compiled code and buffers for the last 1,024 sizes of matrices that it met, in two caches: on a large
 # file that is hundreds of megabytes. Batches of texts hardly ever have the same size again.
 _SIZES_KEPT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16", "LRU_CACHE_CAPACITY": "16"}
+_NEXT_COLUMN = re.compile(r",(?=\s*\w*\s*=|\s*$)")
 _UNITS = {"k": 1e3, "m": 1e6, "g": 1e9}
 
 
@@ -125,17 +146,33 @@ def written(text: str) -> str:
     return text.replace("\\n", "\n").replace("\\t", "\t")
 
 
+def read_options(columns: Sequence[str] | None, separator: str, encoding: str) -> ReadOptions:
+    """Read `--columns`, `--separator` and `--encoding`.
+
+    Raises:  ConfigError: an item of columns without a name, no separator, or an unknown encoding.
+    """
+    from polyseme.text.encodings import check_name
+    from polyseme.text.labelled.dialects import read_separator
+    from polyseme.text.labelled.opening import ReadOptions
+
+    if encoding != "auto":
+        check_name(encoding)
+    return ReadOptions(read_columns(columns or []), encoding, read_separator(separator))
+
+
 def read_columns(pairs: Sequence[str]) -> dict[str, str]:
-    """Read `--columns ours=theirs` options, repeated or joined with commas.
+    """Read `--columns ours=theirs` options, repeated or joined with commas; THEIRS may hold commas itself.
 
     Raises:  ConfigError: an item without a name or an equals sign.
 
     Example:
         >>> read_columns(["text=sentence,label=gold", "id=key"])
         {'text': 'sentence', 'label': 'gold', 'id': 'key'}
+        >>> read_columns(["text=Review, long,label=Stars"])
+        {'text': 'Review, long', 'label': 'Stars'}
     """
     columns: dict[str, str] = {}
-    for pair in (part for item in pairs for part in item.split(",")):
+    for pair in (part for item in pairs for part in _NEXT_COLUMN.split(item)):
         ours, equals, theirs = (part.strip() for part in pair.partition("="))
         if not (equals and ours and theirs):
             raise ConfigError(

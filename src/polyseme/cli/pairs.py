@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Json, positive, read_columns
+from polyseme.cli.options import ColumnNames, Encoding, Json, Separator, positive, read_options
 from polyseme.cli.output import closing, command, emit, emit_json, say
 from polyseme.errors import InputError
 
@@ -24,7 +24,9 @@ def run(
     scoring: Literal["original", "within-word"] | None = None,
     against: Path | None = None,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
-    columns: list[str] | None = None,
+    columns: ColumnNames = None,
+    separator: Separator = "auto",
+    encoding: Encoding = "auto",
     limit: int | None = None,
     lang: Literal["en", "zh"] = "en",
     threads: int | None = None,
@@ -59,7 +61,7 @@ def run(
         raise InputError(
             "no file of minimal pairs given", fix=command("polyseme", "pairs", folder, "FILE.jsonl")
         )
-    named = read_columns(columns) if columns else None
+    reading = read_options(columns, separator, encoding)
     for name, value in _SIZES_KEPT.items():  # read when torch first multiplies
         os.environ.setdefault(name, value)
 
@@ -75,7 +77,17 @@ def run(
 
         torch.set_num_threads(threads)
     with closed_after(open_reporter()) as reporter:
-        found = pairs(folder, files, scoring, named, against, limit, reporter=reporter)
+        found = pairs(
+            folder,
+            files,
+            scoring,
+            reading.columns or None,
+            against,
+            limit,
+            reporter=reporter,
+            encoding=reading.encoding,
+            separator=reading.separator,
+        )
     document = found.document()
     if json:
         emit_json(document)

@@ -6,12 +6,15 @@ import sys
 from contextlib import closing as closed_after
 
 from polyseme.cli.options import (
+    ColumnNames,
+    Encoding,
     Folder,
     Json,
     LabelledFile,
     MaybeOutput,
+    Separator,
     keep_few_sizes,
-    read_columns,
+    read_options,
     use_threads,
 )
 from polyseme.cli.output import closing, command, say
@@ -23,7 +26,9 @@ def run(
     /,
     *,
     output: MaybeOutput = None,
-    columns: list[str] | None = None,
+    columns: ColumnNames = None,
+    separator: Separator = "auto",
+    encoding: Encoding = "auto",
     threshold: float | None = None,
     threads: int | None = None,
     json: Json = False,
@@ -40,7 +45,8 @@ def run(
         threads: processor threads; all cores when absent.
         json: changes nothing: the results are JSON lines.
     """
-    named = read_columns(columns) if columns else None
+    reading = read_options(columns, separator, encoding)
+    named = reading.columns or None
     keep_few_sizes()
 
     from polyseme.cli.progress import open_reporter
@@ -48,6 +54,7 @@ def run(
     from polyseme.infer.load import load
     from polyseme.infer.predict import Predictor
     from polyseme.infer.predict_file import predict_file
+    from polyseme.text.labelled.opening import name_of
     from polyseme.text.labelled.records import Problems
 
     use_threads(threads)
@@ -55,7 +62,17 @@ def run(
     problems = Problems()
     quiet = output is None and sys.stdout.isatty()  # the results themselves show how far it is
     with closed_after(NullReporter() if quiet else open_reporter()) as reporter:
-        n = predict_file(predictor, file, output or sys.stdout, named, problems, reporter)
+        n = predict_file(
+            predictor,
+            file,
+            output or sys.stdout,
+            named,
+            problems,
+            reporter,
+            encoding=reading.encoding,
+            separator=reading.separator,
+        )
+    say(f"read {name_of(file)}: {problems.file(name_of(file)).described()}")
     for line in problems.summary():
         say(f"note: {line}")
     say(f"{predictor.name}: {n:,} predicted")

@@ -9,12 +9,11 @@ from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from polyseme.cli.options import Json, positive
+from polyseme.cli.options import READING, Encoding, Json, positive, read_options
 from polyseme.cli.output import closing, command, emit, emit_json, say
 from polyseme.errors import ConfigError, InputError
 
 _HOW = Group("How to probe", sort_key=1)
-_FILES = Group("How to read the files", sort_key=2)
 
 
 def run(
@@ -22,13 +21,15 @@ def run(
     /,
     *files: Annotated[Path, Parameter(name="FILE")],
     task: Annotated[
-        Literal["auto", "pos", "dependencies", "chunks", "ner", "relations", "edges"], Parameter(group=_FILES)
+        Literal["auto", "pos", "dependencies", "chunks", "ner", "relations", "edges"],
+        Parameter(group=READING),
     ] = "auto",
-    dev: Annotated[Path | None, Parameter(group=_FILES)] = None,
-    test: Annotated[Path | None, Parameter(group=_FILES)] = None,
-    column: Annotated[str | None, Parameter(group=_FILES)] = None,
-    examples: Annotated[int | None, Parameter(group=_FILES)] = None,
-    max_length: Annotated[int | None, Parameter(group=_FILES)] = None,
+    dev: Annotated[Path | None, Parameter(group=READING)] = None,
+    test: Annotated[Path | None, Parameter(group=READING)] = None,
+    column: Annotated[str | None, Parameter(group=READING)] = None,
+    encoding: Encoding = "auto",
+    examples: Annotated[int | None, Parameter(group=READING)] = None,
+    max_length: Annotated[int | None, Parameter(group=READING)] = None,
     seeds: Annotated[int | None, Parameter(group=_HOW)] = None,
     seed: Annotated[int | None, Parameter(group=_HOW)] = None,
     epochs: Annotated[int | None, Parameter(group=_HOW)] = None,
@@ -81,6 +82,7 @@ def run(
     for name in ("examples", "max_length", "seeds", "epochs"):
         positive(f"--{name.replace('_', '-')}", options[name])
     positive("--threads", threads)
+    encoding = read_options(None, "auto", encoding).encoding
     asked = {name: value for name, value in options.items() if value is not None}
 
     from polyseme.cli.progress import open_reporter
@@ -90,14 +92,14 @@ def run(
     from polyseme.study.probing.config import read_probes, tasks_of_files
 
     if files[0].suffix.lower() == ".toml":
-        if len(files) > 1 or task != "auto" or dev or test or column:
+        if len(files) > 1 or task != "auto" or dev or test or column or encoding != "auto":
             raise ConfigError(
                 "a .toml file says by itself what is probed",
-                got="other files, or --task, --dev, --test or --column beside it",
+                got="other files, or --task, --dev, --test, --column or --encoding beside it",
             )
         tasks, config = read_probes(files[0], asked)
     else:
-        tasks = tasks_of_files(files, task, dev, test, column)
+        tasks = tasks_of_files(files, task, dev, test, column, encoding)
         config = ProbeConfig.of(asked, "polyseme probe")
     if output is not None:
         check_folder(output)

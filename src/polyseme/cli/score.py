@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from polyseme.cli.options import Folder, Json, read_columns, written
+from polyseme.cli.options import ColumnNames, Encoding, Folder, Json, Separator, read_options, written
 from polyseme.cli.output import closing, command, emit, emit_json, say
 from polyseme.errors import ConfigError
+
+if TYPE_CHECKING:
+    from polyseme.text.labelled.opening import ReadOptions
 
 _CHOICES = Group("Choosing among labels", sort_key=1)
 
@@ -28,9 +31,10 @@ def run(
     template: Annotated[str | None, Parameter(group=_CHOICES)] = None,
     normalize: Annotated[Literal["sum", "mean", "pmi"] | None, Parameter(group=_CHOICES)] = None,
     neutral: Annotated[str | None, Parameter(group=_CHOICES)] = None,
-    columns: Annotated[list[str] | None, Parameter(group=_CHOICES)] = None,
+    columns: ColumnNames = None,
+    separator: Separator = "auto",
     field: str = "text",
-    encoding: str = "auto",
+    encoding: Encoding = "auto",
     json: Json = False,
 ) -> None:
     """Say how probable every line of a file is: its log-likelihood in nats, tokens, nats per token, and the line.
@@ -55,7 +59,6 @@ def run(
         neutral: what pmi puts in the place of the text; nothing when absent; some take "N/A".
         columns: OURS=THEIRS, repeatable or with commas: text=1,label=2 for a table without a header.
         field: the key of the text in .jsonl.
-        encoding: auto, or a name such as utf-8 or gb18030.
         json: print one JSON document: {"kind", "lines": [{"log_likelihood", "tokens", "per_token", "unknown"}],
             "total"}; a total over no tokens has null for "per_token" and "perplexity". With --choices:
             {"choices", "template", "normalize", "lines": [{"id", "text", "choice", "probabilities"}]} and, if the file
@@ -65,16 +68,23 @@ def run(
     if choices is not None:
         if within_word:
             raise ConfigError("--within-word does not go with --choices", fix="leave it out")
-        _choose(folder, file, choices, template, normalize, neutral, columns, context, end, last_word, json)
+        how = read_options(columns, separator, encoding)
+        _choose(folder, file, choices, template, normalize, neutral, how, context, end, last_word, json)
         return
-    given = {"template": template, "normalize": normalize, "neutral": neutral, "columns": columns}
+    given: dict[str, Any] = {
+        "template": template,
+        "normalize": normalize,
+        "neutral": neutral,
+        "columns": columns,
+    }
+    given["separator"] = None if separator == "auto" else separator
     for name, value in given.items():
         if value is not None:
             raise ConfigError(f"--{name} belongs to --choices", fix='--choices "bad,good"')
     if last_word:
         if within_word:
             raise ConfigError("--within-word does not go with --last-word", fix="leave it out")
-        _last_words(folder, file, json)
+        _last_words(folder, file, json, field, encoding)
         return
     from polyseme.infer.load import load
     from polyseme.infer.score import Score, kind_of, score_file
@@ -119,7 +129,7 @@ def _choose(
     template: str | None,
     normalize: Literal["sum", "mean", "pmi"] | None,
     neutral: str | None,
-    columns: list[str] | None,
+    how: ReadOptions,
     context: str | None,
     end: bool,
     last_word: bool,
@@ -134,16 +144,15 @@ def _choose(
             raise ConfigError(f"{name} does not go with --choices", fix="write the context into the template")
     if neutral is not None and normalize != "pmi":
         raise ConfigError("--neutral belongs to --normalize pmi", got=normalize or "sum")
-    read = read_columns(columns) if columns else None
     from polyseme.cli.choosing import choose_lines
     from polyseme.infer.load import load
 
     loaded, form = load(folder), written(template)
-    choose_lines(loaded, file, choices, form, normalize or "sum", neutral or "", read, json)
+    choose_lines(loaded, file, choices, form, normalize or "sum", neutral or "", how, json)
     closing(then=[command("polyseme", "finetune", "classify", folder, "--train", "FILE", "-o", "RUN2")])
 
 
-def _last_words(folder: Path, file: Path, json: bool) -> None:
+def _last_words(folder: Path, file: Path, json: bool, field: str, encoding: str) -> None:
     """Say how often the last word of a line is found."""
     from itertools import islice
 
@@ -154,7 +163,7 @@ def _last_words(folder: Path, file: Path, json: bool) -> None:
     from polyseme.text.sources import read_lines
 
     loaded, report = load(folder), DirtReport()
-    texts = read_lines(file, TextConfig(), report)
+    texts = read_lines(file, TextConfig.of({"field": field, "encoding": encoding}, "score"), report)
     lines: list[dict[str, Any]] = []
     right = n = 0
     while chunk := [clean(line, report).replace("\n", " ") for line in islice(texts, 256)]:

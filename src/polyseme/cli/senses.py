@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Json, positive, read_columns
+from polyseme.cli.options import ColumnNames, Encoding, Json, Separator, positive, read_options
 from polyseme.cli.output import closing, command, emit, emit_json, say
 from polyseme.errors import ConfigError
 
@@ -27,8 +27,9 @@ def run(
     folds: int = 10,
     map: Literal["pca", "umap", "lda"] = "pca",
     of: Literal["word", "text", "both"] = "word",
-    columns: list[str] | None = None,
-    encoding: str = "auto",
+    columns: ColumnNames = None,
+    separator: Separator = "auto",
+    encoding: Encoding = "auto",
     lang: Literal["en", "zh"] = "en",
     seed: int = 0,
     threads: int | None = None,
@@ -52,7 +53,6 @@ def run(
             one half of the uses and drawn with the other.
         of: what a use's vector is of: the word's own tokens, all tokens of its text, or both side by side.
         columns: OURS=THEIRS, repeatable or with commas: text=sentence,sense=gloss.
-        encoding: auto, or a name such as utf-8 or gb18030.
         lang: language of the page's own words.
         seed: of folds, intervals and clusters.
         threads: processor threads; all cores when absent.
@@ -62,7 +62,7 @@ def run(
     for name, value in (("--threads", threads), ("--limit", limit)):
         positive(name, value)
     layers = _layers(layer)
-    named = read_columns(columns) if columns else None
+    reading = read_options(columns, separator, encoding)
 
     from polyseme.cli.progress import open_reporter
     from polyseme.report.senses import senses_text, write_senses
@@ -80,7 +80,15 @@ def run(
 
         torch.set_num_threads(threads)
     problems = Problems()
-    uses = read_uses(file, word or (), columns=named, limit=limit, encoding=encoding, problems=problems)
+    uses = read_uses(
+        file,
+        word or (),
+        columns=reading.columns or None,
+        limit=limit,
+        encoding=reading.encoding,
+        separator=reading.separator,
+        problems=problems,
+    )
     with closed_after(open_reporter()) as reporter:
         found = senses(
             [folder, *(against or ())],

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Json
+from polyseme.cli.options import Encoding, Json, Separator, read_options
 from polyseme.cli.output import closing, command, emit, emit_json, neighbours_command, use_command
 from polyseme.errors import InputError
 
@@ -16,6 +16,8 @@ def run(
     folder: Annotated[Path, Parameter(name="RUN")],
     /,
     *files: Annotated[Path, Parameter(name="FILE")],
+    separator: Separator = "auto",
+    encoding: Encoding = "auto",
     json: Json = False,
 ) -> None:
     """Correlate the cosines of word vectors with people's similarity scores (Spearman, 95 % bootstrap interval).
@@ -28,11 +30,14 @@ def run(
     """
     if not files:
         raise InputError("no file of word pairs given", fix=command("polyseme", "similarity", folder, "FILE"))
+    reading = read_options(None, separator, encoding)
     from polyseme.infer.load import load
     from polyseme.study.similarity import similarity
 
     loaded = load(folder)
-    found = [similarity(loaded, file) for file in files]
+    found = [
+        similarity(loaded, file, encoding=reading.encoding, separator=reading.separator) for file in files
+    ]
     if json:
         emit_json(found)
     else:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Output, keep_few_sizes, positive
+from polyseme.cli.options import Encoding, Output, Separator, keep_few_sizes, positive, read_options
 from polyseme.cli.output import closing, command, emit, say
 
 
@@ -20,6 +20,8 @@ def run(
     cells: Path | None = None,
     only_write: Annotated[bool, Parameter(show_default=False)] = False,
     threads: int | None = None,
+    separator: Separator = "auto",
+    encoding: Encoding = "auto",
 ) -> None:
     """Adapt many runs to many tasks under one protocol and write one table of them.
 
@@ -33,6 +35,7 @@ def run(
         threads: processor threads of a cell; the file's when absent.
     """
     positive("--threads", threads)
+    reading = read_options(None, separator, encoding)
     keep_few_sizes()
 
     from polyseme.cli.progress import open_reporter
@@ -40,7 +43,7 @@ def run(
     from polyseme.study.grid import open_grid, run_grid
     from polyseme.train.run import write_atomic
 
-    grid = open_grid(file, cells or output.with_name(output.name + ".cells"))
+    grid = open_grid(file, cells or output.with_name(output.name + ".cells"), reading.said)
     if threads:
         grid.config = grid.config.model_copy(update={"threads": threads})
     held = []

@@ -136,9 +136,14 @@ class Task(Objective, Protocol):
 
     @classmethod
     def read(
-        cls, path: Any, config: Any, columns: Mapping[str, str], problems: Any, labelled: bool = True
+        cls, path: Any, config: Any, columns: Any, problems: Any, labelled: bool = True
     ) -> Iterator[Any]:
-        """Records of a file, one by one; what is wrong is counted in `problems`."""
+        """Records of a file, one by one; what is wrong is counted in `problems`.
+
+        Args:
+            columns: our names of columns to the file's, or `text.labelled.opening.ReadOptions` with them, an encoding
+                and a separator.
+        """
         ...
 
     @classmethod
@@ -170,6 +175,10 @@ class Task(Objective, Protocol):
     ) -> list[dict[str, Any]]:
         """What is said of every record, JSON-able, with probabilities and character offsets."""
         ...
+
+    # A task whose training file may hold labels of another kind than most also has the class method
+    # `of_one_kind(config, records, problems) -> (config, records)`, and one that can say in a few words what the labels
+    # of records are has `described(records) -> str`.
 
     def measures(self, records: Sequence[Any], predictions: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         """Figures by name, the main one first, each of which can be resampled (tasks/metrics/measure.py)."""

@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from polyseme.errors import PolysemeError
+from polyseme.text.labelled.dialects import SEPARATORS, fields_of
 from polyseme.text.labelled.opening import numbered_lines, suffix_of
 from polyseme.text.labelled.records import Problems
 from polyseme.text.sources import STDIN
@@ -18,7 +19,13 @@ _TABLES = (".tsv", ".csv")
 _ROWS = (".jsonl", ".ndjson", ".json")
 
 
-def inherited(trained: Mapping[str, str], path: Path | str, labelled: bool) -> dict[str, str]:
+def inherited(
+    trained: Mapping[str, str],
+    path: Path | str,
+    labelled: bool,
+    encoding: str = "auto",
+    separator: str = "auto",
+) -> dict[str, str]:
     """The columns of training, less those that a file of another form cannot have.
 
     Numbers mean a table, names a table or JSON; CoNLL-U and SQuAD's JSON have fixed ones. A file that may be plain
@@ -28,6 +35,7 @@ def inherited(trained: Mapping[str, str], path: Path | str, labelled: bool) -> d
         trained: our names to the training file's.
         path: the file to read.
         labelled: whether labels are read; without them, their columns need not be there.
+        encoding, separator: of the file; "auto" = as it shows.
     """
     columns = {ours: theirs for ours, theirs in trained.items() if labelled or ours not in GOLD}
     numbers = any(theirs.isdecimal() for theirs in columns.values())
@@ -40,16 +48,19 @@ def inherited(trained: Mapping[str, str], path: Path | str, labelled: bool) -> d
         return {} if numbers or ({"question", "context"} & set(columns) and suffix == ".json") else columns
     if Path(path) == STDIN:
         return {}
-    first = _first_line(path).split("\t")
-    fits = len(first) > 1 if numbers else set(columns.values()) <= set(first)
-    return columns if fits else {}
+    first = _first_line(path, encoding)
+    if numbers:
+        return columns if separator != "auto" or "\t" in first else {}
+    marks = SEPARATORS if separator == "auto" else (separator,)
+    there = any(set(columns.values()) <= set(fields_of(first, mark)) for mark in marks)
+    return columns if there else {}
 
 
-def _first_line(path: Path | str) -> str:
+def _first_line(path: Path | str, encoding: str) -> str:
     """The first line of a regular file; "" where it cannot be read: who reads it in earnest says why."""
     if not Path(path).is_file():
         return ""
     try:
-        return next((line for _, line in islice(numbered_lines(path, "auto", Problems()), 1)), "")
+        return next((line for _, line in islice(numbered_lines(path, encoding, Problems()), 1)), "")
     except PolysemeError:
         return ""

@@ -20,6 +20,7 @@ from polyseme.infer.load import Loaded
 from polyseme.infer.prepared import prepared
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.labelled.located import tokens_of
+from polyseme.text.labelled.opening import ReadOptions
 from polyseme.text.labelled.records import Problems, QuestionRecord, TagRecord, TextRecord
 from polyseme.train.adaptation import decoding_of, outputs_of
 from polyseme.train.gradient import read_layers
@@ -69,6 +70,9 @@ class Predictor:
         columns: Mapping[str, str] | None = None,
         problems: Problems | None = None,
         labelled: bool = True,
+        *,
+        encoding: str = "auto",
+        separator: str = "auto",
     ) -> Iterator[Any]:
         """Records of a file, one by one; `-` is the standard input.
 
@@ -77,10 +81,14 @@ class Predictor:
                 can have them.
             problems: counts what is wrong.
             labelled: records without a label are of no use.
+            encoding: of the file; "auto" to detect it.
+            separator: what stands between the fields of a table; "auto" = as the file shows.
         """
         trained = self.loaded.run.meta.get("adapted", {}).get("columns", {})
-        asked = inherited(trained, path, labelled) if columns is None else columns
-        return self.task.read(path, self.config, asked, problems or Problems(), labelled)  # type: ignore[no-any-return]
+        asked = inherited(trained, path, labelled, encoding, separator) if columns is None else columns
+        reading = ReadOptions(asked, encoding, separator)
+        problems = Problems() if problems is None else problems
+        return self.task.read(path, self.config, reading, problems, labelled)  # type: ignore[no-any-return]
 
     def predict(self, records: Iterable[Any]) -> Iterator[dict[str, Any]]:
         """What the run says of every record, in their order; memory is that of a thousand of them."""
@@ -177,5 +185,7 @@ def gold_records(records: Iterable[Any], path: Path | str) -> list[Any]:
     """
     found = [r for r in records if any(getattr(r, name, None) is not None for name in GOLD)]
     if not found:
-        raise CorpusError("the file holds no labelled example", where=path, fix="--columns label=COLUMN")
+        raise CorpusError(
+            "the file holds no labelled example", where=path, fix="name the column of the labels"
+        )
     return found

@@ -28,6 +28,9 @@ def predict_file(
     columns: Mapping[str, str] | None = None,
     problems: Problems | None = None,
     reporter: Reporter | None = None,
+    *,
+    encoding: str = "auto",
+    separator: str = "auto",
 ) -> int:
     """Write a JSON object a record, in the file's order.
 
@@ -38,6 +41,7 @@ def predict_file(
         columns: see `Predictor.read`.
         problems: counts the rows that cannot be used.
         reporter: told how far it is.
+        encoding, separator: see `Predictor.read`.
     Returns the number of records.
     Raises:  CorpusError, ConfigError: as the file's reader says, or the output is the file itself.
              StorageError: the disk refuses.
@@ -46,7 +50,7 @@ def predict_file(
         predict_file(Predictor(load("runs/sentiment")), "reviews.txt", Path("said.jsonl"))
     """
     reporter = reporter or NullReporter()
-    records = predictor.read(path, columns, problems, labelled=False)
+    records = predictor.read(path, columns, problems, labelled=False, encoding=encoding, separator=separator)
     said = told(predictor.predict(records), reporter)
     if not isinstance(output, Path):
         return _write(said, output)

@@ -17,6 +17,7 @@ from polyseme.infer.score import kind_of
 from polyseme.study.pairs import Scoring, pairs
 from polyseme.study.probe import ProbeConfig, ProbeTask, probe
 from polyseme.study.senses import senses
+from polyseme.text.labelled.dialects import read_separator
 from polyseme.text.labelled.minimal_pairs import pair_files
 from polyseme.text.labelled.opening import fingerprint
 from polyseme.text.labelled.records import Problems
@@ -47,6 +48,7 @@ class SensesSpec(Config):
         file: a file or folder of words in contexts, see text/labelled/senses.py.
         words: only these; empty = all of the file.
         columns: our names of columns to the file's.
+        encoding, separator: of the file; "auto" = as it shows.
         limit: so many uses of a word at most; None = all.
         folds: of the cross-validation.
         map: how maps are drawn.
@@ -56,6 +58,8 @@ class SensesSpec(Config):
     file: str
     words: tuple[str, ...] = ()
     columns: dict[str, str] = Field(default_factory=dict)
+    encoding: str = "auto"
+    separator: str = "auto"
     limit: int | None = Field(None, ge=4)
     folds: int = Field(10, ge=2)
     map: Literal["pca", "umap"] = "pca"
@@ -68,6 +72,7 @@ class PairsSpec(Config):
     Args:
         files: minimal pairs, or folders of such, see text/labelled/minimal_pairs.py.
         columns: our names of columns to the files'.
+        encoding, separator: of the files; "auto" = as they show.
         scoring: of masked models, see `pairs`; the others have one way.
         limit: so many pairs of a paradigm at most; None = all.
         language: only runs trained on it are asked.
@@ -75,6 +80,8 @@ class PairsSpec(Config):
 
     files: tuple[str, ...] = Field(min_length=1)
     columns: dict[str, str] = Field(default_factory=dict)
+    encoding: str = "auto"
+    separator: str = "auto"
     scoring: Scoring = "within-word"
     limit: int | None = Field(None, ge=1)
     language: str = ANY
@@ -127,7 +134,15 @@ def _senses(
     loaded: Any, spec: SensesSpec, base: Path, seeds: Sequence[int], reporter: Reporter
 ) -> dict[str, Any]:
     problems, columns = Problems(), spec.columns or None
-    uses = read_uses(base / spec.file, spec.words, columns=columns, limit=spec.limit, problems=problems)
+    uses = read_uses(
+        base / spec.file,
+        spec.words,
+        columns=columns,
+        limit=spec.limit,
+        encoding=spec.encoding,
+        separator=read_separator(spec.separator),
+        problems=problems,
+    )
     found = senses(loaded, uses, folds=spec.folds, map=spec.map, reporter=reporter)
     notes = [*problems.summary(), *found.notes]
     return replace(found, problems=problems.report(), notes=notes).document()
@@ -139,7 +154,16 @@ def _pairs(
     """The document, and "right" of every paradigm: a digit a pair, 2 where the good text wins, 1 for a tie."""
     scoring = spec.scoring if kind_of(loaded) == "pseudo-log-likelihood" else None
     files = [base / name for name in spec.files]
-    found = pairs(loaded, files, scoring, spec.columns or None, limit=spec.limit, reporter=reporter)
+    found = pairs(
+        loaded,
+        files,
+        scoring,
+        spec.columns or None,
+        limit=spec.limit,
+        reporter=reporter,
+        encoding=spec.encoding,
+        separator=read_separator(spec.separator),
+    )
     right: dict[tuple[str, str], str] = {(row["paradigm"], row["phenomenon"]): "" for row in found.paradigms}
     for pair in found.pairs:
         won = (pair["margin"] > 0) + (pair["margin"] >= 0)

@@ -32,15 +32,21 @@ _CHUNK = 1 << 23
 Question = tuple[str, str, str, str]
 
 
-def read_questions(file: Path) -> dict[str, list[Question]]:
+def read_questions(file: Path, encoding: str = "auto", separator: str = "auto") -> dict[str, list[Question]]:
     """Questions by section: four words a line, sections begin with ": NAME".
+
+    Args:
+        encoding: of the file; "auto" to detect it.
+        separator: what stands between words; "auto" = white space.
 
     Raises:  CorpusError: the file is missing or binary.  InputError: a line is not of that form.
     """
     sections: dict[str, list[Question]] = {}
     current = sections.setdefault("all", [])
-    for number, line in enumerate(read_lines(file, TextConfig(), DirtReport()), 1):
-        words = line.split()
+    for number, line in enumerate(
+        read_lines(file, TextConfig.of({"encoding": encoding}, "analogy"), DirtReport()), 1
+    ):
+        words = [word.strip() for word in line.split(None if separator == "auto" else separator)]
         if not words or words[0].startswith("#"):
             continue
         if words[0].startswith(":"):
@@ -59,9 +65,11 @@ def read_questions(file: Path) -> dict[str, list[Question]]:
 
 
 @torch.no_grad()
-def analogy(loaded: Loaded, file: Path) -> dict[str, Any]:
+def analogy(loaded: Loaded, file: Path, *, encoding: str = "auto", separator: str = "auto") -> dict[str, Any]:
     """Accuracy of a run's static vectors on analogies.
 
+    Args:
+        encoding, separator: see `read_questions`.
     Returns {"file", "sections": {name: scores}, "total": scores}, where scores are {"questions", "covered", "cos_add",
     "cos_mul"}, the accuracies with Wilson intervals over the covered questions.
     Raises:  CorpusError, InputError: see `read_questions`.
@@ -69,7 +77,7 @@ def analogy(loaded: Loaded, file: Path) -> dict[str, Any]:
     hidden = loaded.special.special | loaded.tokenizer.continues
     answers = torch.from_numpy(~hidden)
     sections, correct, totals = {}, np.zeros(2, np.int64), np.zeros(2, np.int64)
-    for name, questions in read_questions(file).items():
+    for name, questions in read_questions(file, encoding, separator).items():
         ids = [found for q in questions if (found := _ids(loaded, q)) is not None]
         right = _count(loaded.word_vectors, answers, torch.tensor(ids, dtype=torch.long).reshape(-1, 4))
         sections[name] = _scores(len(questions), len(ids), right)

@@ -89,7 +89,13 @@ def _helpers(comparison: Comparison, n: int) -> Iterator[list[Any]]:
     """Processes that share the work; whatever they leave, this process does itself."""
     context = multiprocessing.get_context("spawn")
     folders = [str(run.path) for run in comparison.runs.values()]
-    arguments = (folders, comparison.file, comparison.kept.folder, comparison.config.threads)
+    arguments = (
+        folders,
+        comparison.file,
+        comparison.kept.folder,
+        comparison.config.threads,
+        dict(comparison.reading),
+    )
     helpers = [context.Process(target=_help, args=arguments, daemon=False) for _ in range(n)]
     for helper in helpers:
         helper.start()
@@ -101,6 +107,6 @@ def _helpers(comparison: Comparison, n: int) -> Iterator[list[Any]]:
         raise
 
 
-def _help(folders: Sequence[str], file: Path, cells: Path, threads: int) -> None:
+def _help(folders: Sequence[str], file: Path, cells: Path, threads: int, reading: dict[str, str]) -> None:
     with suppress(PolysemeError, KeyboardInterrupt):  # who began does the piece again and says what is wrong
-        _work(open_comparison(folders, file, cells, threads), NullReporter())
+        _work(open_comparison(folders, file, cells, threads, reading), NullReporter())

@@ -12,7 +12,7 @@ measured again, and several processes share the work. What a run cannot do is ke
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,7 @@ class Comparison:
         grid: the tasks' part.
         sections: the others, by name: "probes.pos", "senses", "pairs".
         kept: where pieces are.
+        reading: encoding and separator of the sections that do not say their own.
     """
 
     file: Path
@@ -97,6 +98,7 @@ class Comparison:
     grid: Grid
     sections: Mapping[str, tuple[Study, Spec]]
     kept: Kept
+    reading: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def fingerprints(self) -> dict[str, list[str]]:
@@ -189,7 +191,11 @@ class Comparison:
             "version": study.version,
             "run": run.meta.get("files"),
             "files": self.fingerprints[name],
-            "spec": spec.model_dump(mode="json", exclude={"language"}),
+            "spec": {
+                key: value
+                for key, value in spec.model_dump(mode="json", exclude={"language"}).items()
+                if key not in ("encoding", "separator") or value != "auto"
+            },
             "seeds": list(self.config.seeds) if study.seeded else [],
         }
 
@@ -220,7 +226,11 @@ def fits(run: RunDirectory, wanted: str) -> bool:
 
 
 def open_comparison(
-    folders: Sequence[Path | str], file: Path, cells: Path, threads: int | None = None
+    folders: Sequence[Path | str],
+    file: Path,
+    cells: Path,
+    threads: int | None = None,
+    reading: Mapping[str, str] | None = None,
 ) -> Comparison:
     """Read the runs and the TOML file.
 
@@ -229,6 +239,7 @@ def open_comparison(
         file: see `CompareConfig`.
         cells: where finished pieces are kept.
         threads: in place of the file's.
+        reading: encoding and separator of the sections that do not say their own.
     Raises:  ConfigError: an unknown key (the nearest is suggested), nothing to compare.
              RunError: no run, one that has no weights yet, or the same one twice.
     """
@@ -241,14 +252,16 @@ def open_comparison(
             raise RunError(
                 "the run has no weights yet", where=run.path, fix="leave it out, or let it train on"
             )
-    tasks = {name: _task(name, values, file.name) for name, values in config.tasks.items()}
+    reading = dict(reading or {})
+    tasks = {name: _task(name, {**reading, **values}, file.name) for name, values in config.tasks.items()}
     return Comparison(
         file,
         config,
         runs,
         _grid(config, runs, tasks, file.parent, cells),
-        _sections(config, file),
+        _sections(config, file, reading),
         Kept(cells),
+        reading,
     )
 
 
@@ -288,16 +301,20 @@ def _task(name: str, values: Mapping[str, Any], where: str) -> TaskSpec:
     return spec
 
 
-def _sections(config: CompareConfig, file: Path) -> dict[str, tuple[Study, Spec]]:
+def _sections(config: CompareConfig, file: Path, reading: Mapping[str, str]) -> dict[str, tuple[Study, Spec]]:
     found: dict[str, tuple[Study, Spec]] = {}
     for name, values in config.probes.items():
-        spec = ProbeSpec.of(values, f"{file.name} [probes.{name}]")
+        encoding = {key: value for key, value in reading.items() if key == "encoding"}
+        spec = ProbeSpec.of({**encoding, **values}, f"{file.name} [probes.{name}]")
         ProbeConfig.of(spec.settings, f"{file.name} [probes.{name}] settings")
         found[f"probes.{name}"] = STUDIES["probe"], spec
     if config.senses is not None:
-        found["senses"] = STUDIES["senses"], SensesSpec.of(config.senses, f"{file.name} [senses]")
+        found["senses"] = (
+            STUDIES["senses"],
+            SensesSpec.of({**reading, **config.senses}, f"{file.name} [senses]"),
+        )
     if config.pairs is not None:
-        found["pairs"] = STUDIES["pairs"], PairsSpec.of(config.pairs, f"{file.name} [pairs]")
+        found["pairs"] = STUDIES["pairs"], PairsSpec.of({**reading, **config.pairs}, f"{file.name} [pairs]")
     return found
 
 

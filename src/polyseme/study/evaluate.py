@@ -26,6 +26,7 @@ from polyseme.tasks._scoring import label_of, probability_measures
 from polyseme.tasks.metrics.measure import Resampled
 from polyseme.text.labelled.opening import name_of
 from polyseme.text.labelled.records import Problems
+from polyseme.train.examples import task_described
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -56,6 +57,7 @@ class Evaluation:
         unknown_labels: labels of the file that the run has not learned, with their numbers.
         problems: what was wrong with the file.
         notes: what a person should know.
+        read: one line on how the file was read: its form, the kind of its labels, rows read and left out.
     """
 
     task: str
@@ -73,6 +75,7 @@ class Evaluation:
     problems: dict[str, Any]
     notes: list[str]
     against: str | None = None
+    read: str = ""
 
     def document(self) -> dict[str, Any]:
         """Everything but the predictions and the errors themselves, JSON-able."""
@@ -90,6 +93,7 @@ class Evaluation:
             "confusion": self.confusion,
             "confusions": self.confusions,
             "problems": self.problems,
+            "read": self.read,
             "notes": self.notes,
         }
 
@@ -103,6 +107,9 @@ def evaluate(
     resamples: int = RESAMPLES,
     seed: int = 0,
     reporter: Reporter | None = None,
+    *,
+    encoding: str = "auto",
+    separator: str = "auto",
 ) -> Evaluation:
     """Measure an adapted run on a labelled file.
 
@@ -116,6 +123,8 @@ def evaluate(
         resamples: draws of the intervals; paired tests take ten times as many.
         seed: of the draws.
         reporter: told how far it is.
+        encoding: of the file; "auto" to detect it.
+        separator: what stands between the fields of a table; "auto" = as the file shows.
     Raises:  ConfigError: a run was not adapted to a task, or the two to different ones; CorpusError: the file holds no
              labelled example, or its labels are not of the kind that the run gives.
 
@@ -129,7 +138,7 @@ def evaluate(
     if against is not None:
         second = Predictor(against if isinstance(against, Loaded) else load(against))
     task = first.task if second is None else _joint(first, second)
-    records = gold_records(first.read(file, columns, problems), file)
+    records = gold_records(first.read(file, columns, problems, encoding=encoding, separator=separator), file)
     said = list(told(first.predict(records), reporter, len(records)))
     measures = _measures(task, records, said)
     figures = _figures(measures, resamples, seed)
@@ -161,6 +170,7 @@ def evaluate(
         threshold=_threshold(first),
         unknown_labels=unknown,
         problems=problems.report(),
+        read=task_described(first.task, file, records, problems),
         notes=[*problems.summary(), *_notes(unknown, len(records))],
         against=str(second.loaded.run.path) if second is not None else None,
     )

@@ -139,7 +139,7 @@ class Grid:
                 name,
             )
             path = self.path(spec.test)
-            every = gold_records(module.BUILD.read(path, config, spec.columns, Problems()), path)
+            every = gold_records(module.BUILD.read(path, config, spec.reading, Problems()), path)
             self._records[name] = some(every, spec.test_examples or self.config.test_examples)
         return self._records[name]
 
@@ -164,6 +164,8 @@ class Grid:
                 **row.settings.get(cell.way.removesuffix("-scratch"), {}),
             },
             columns=spec.columns,
+            encoding=spec.encoding,
+            separator=spec.reading.separator,
             seed=cell.seed,
             threads=self.config.threads,
         )
@@ -187,6 +189,7 @@ class Grid:
             "files": [self._fingerprint(p) if p else None for p in (spec.train, spec.dev, spec.test)],
             "task": [request.task, request.columns, request.settings, request.max_length, request.epochs],
             "way": cell.way,
+            **request.reading.said,
             "examples": [
                 request.examples,
                 request.dev_examples,
@@ -195,19 +198,21 @@ class Grid:
         }
 
 
-def open_grid(file: Path, folder: Path) -> Grid:
+def open_grid(file: Path, folder: Path, reading: Mapping[str, str] | None = None) -> Grid:
     """Read a grid's TOML file.
 
     Args:
         file: see `GridConfig`.
         folder: where cells are kept.
+        reading: encoding and separator of the tasks that do not say their own.
     Raises:  ConfigError: an unknown key, a row or a task that is not there.  RunError: a run that is not there.
              CorpusError: a labelled file that is not there.
     """
     config = GridConfig.of(read_toml(file), file.name)
     rows = {name: RowSpec.of(values, f"{file.name} [rows.{name}]") for name, values in config.rows.items()}
     tasks = {
-        name: TaskSpec.of(values, f"{file.name} [tasks.{name}]") for name, values in config.tasks.items()
+        name: TaskSpec.of({**(reading or {}), **values}, f"{file.name} [tasks.{name}]")
+        for name, values in config.tasks.items()
     }
     claims = [ClaimSpec.of(values, f"{file.name} [[claims]]") for values in config.claims]
     for spec in tasks.values():

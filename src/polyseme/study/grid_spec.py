@@ -7,6 +7,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from polyseme.core.config import Config
+from polyseme.text.labelled.dialects import read_separator
+from polyseme.text.labelled.opening import ReadOptions
 
 __all__ = ["SCRATCH", "WAYS", "ClaimSpec", "GridConfig", "RowSpec", "TaskSpec", "Way"]
 
@@ -23,6 +25,7 @@ class TaskSpec(Config):
         language: which run of a row is used.
         train, dev, test: labelled files; without dev a tenth of train is held out.
         columns: our names of columns to the files'.
+        encoding, separator: of the files; "auto" = as they show.
         max_length, settings: as for `finetune`; settings = {"qa.overlap" = 64, whole = {…}} are by way, too.
         epochs: as for `finetune`, by way where it is a table {frozen = …, whole = …}.
         metric: the figure that is shown; None = the task's main one.
@@ -36,6 +39,8 @@ class TaskSpec(Config):
     dev: str | None = None
     test: str
     columns: dict[str, str] = Field(default_factory=dict)
+    encoding: str = "auto"
+    separator: str = "auto"
     max_length: int | None = None
     epochs: float | dict[str, float] | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
@@ -44,6 +49,11 @@ class TaskSpec(Config):
     examples: int | None = None
     dev_examples: int | None = None
     test_examples: int | None = None
+
+    @property
+    def reading(self) -> ReadOptions:
+        """How the files are read."""
+        return ReadOptions(self.columns, self.encoding, read_separator(self.separator))
 
     def uses(self, way: Way) -> bool:
         """Whether rows are used in a way."""

@@ -33,7 +33,7 @@ from polyseme.study.intervals import FloatArray, IntArray
 from polyseme.study.paradigms import RESAMPLES, Paradigms
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.labelled.minimal_pairs import MinimalPair, pair_files, read_minimal_pairs
-from polyseme.text.labelled.opening import name_of
+from polyseme.text.labelled.opening import ReadOptions, name_of
 from polyseme.text.labelled.records import Problems
 from polyseme.text.tokenizers import Tokens
 
@@ -116,6 +116,9 @@ def pairs(
     resamples: int = RESAMPLES,
     seed: int = 0,
     reporter: Reporter | None = None,
+    *,
+    encoding: str = "auto",
+    separator: str = "auto",
 ) -> Pairs:
     """Compare the probabilities that a run gives to the two texts of minimal pairs.
 
@@ -129,6 +132,8 @@ def pairs(
         resamples: draws of the intervals; paired tests take up to ten times as many.
         seed: of the draws.
         reporter: told how far it is.
+        encoding: of the files; "auto" to detect it.
+        separator: what stands between the fields of tables; "auto" = as the files show.
     Raises:  ConfigError: a run gives texts no probability, `scoring` without a masked model, columns that are not
              there; CorpusError: a file holds no minimal pair.
 
@@ -151,7 +156,7 @@ def pairs(
     names = [str(file) for file in pair_files([*files])]
     if not names:
         raise CorpusError("no file of minimal pairs is named", fix="polyseme pairs RUN FILE...")
-    read = _read(names, columns, limit, problems)
+    read = _read(names, ReadOptions(columns or {}, encoding, separator), limit, problems)
     scored = [_scored(loaded, read, scoring or "within-word", reporter) for loaded in runs]
     first = scored[0]
     groups = _paradigms(read)
@@ -193,13 +198,20 @@ def pairs(
 
 
 def _read(
-    names: Sequence[str], columns: Mapping[str, str] | None, limit: int | None, problems: Problems
+    names: Sequence[str], asked: ReadOptions, limit: int | None, problems: Problems
 ) -> list[MinimalPair]:
     """The pairs of all files, at most `limit` of a paradigm."""
     found: list[MinimalPair] = []
     taken: dict[tuple[str, str], int] = {}
     for name in names:
-        for pair in read_minimal_pairs(name, columns=columns, problems=problems):
+        read = read_minimal_pairs(
+            name,
+            columns=asked.columns,
+            encoding=asked.encoding,
+            separator=asked.separator,
+            problems=problems,
+        )
+        for pair in read:
             key = (pair.paradigm, pair.phenomenon)
             taken[key] = taken.get(key, 0) + 1
             if limit is None or taken[key] <= limit:

@@ -34,18 +34,26 @@ class Pair(NamedTuple):
     score: float
 
 
-def read_pairs(file: Path) -> list[Pair]:
-    """Pairs of a file: two words and a score a line, between tabs, commas or spaces; a head line may come first.
+def read_pairs(file: Path, encoding: str = "auto", separator: str = "auto") -> list[Pair]:
+    """Pairs of a file: two words and a score a line, a head line perhaps above them.
+
+    Args:
+        encoding: of the file; "auto" to detect it.
+        separator: what stands between words; "auto" = the first of tab ; , | and space that a line has.
 
     Raises:  CorpusError: the file is missing or binary.  InputError: a line is not of that form.
     """
     pairs: list[Pair] = []
-    for number, line in enumerate(read_lines(file, TextConfig(), DirtReport()), 1):
+    reading = TextConfig.of({"encoding": encoding}, "similarity")
+    for number, line in enumerate(read_lines(file, reading, DirtReport()), 1):
         line = line.strip()
         if not line or line.startswith("#"):
             continue
         fields = [
-            f.strip().strip('"') for f in line.split("\t" if "\t" in line else "," if "," in line else None)
+            f.strip().strip('"')
+            for f in line.split(
+                separator if separator != "auto" else next((mark for mark in "\t;,|" if mark in line), None)
+            )
         ]
         score = next((value for field in fields[2:] if (value := _number(field)) is not None), None)
         if score is not None and fields[0] and fields[1]:
@@ -54,7 +62,7 @@ def read_pairs(file: Path) -> list[Pair]:
             raise InputError(
                 "not a pair of words with a score",
                 got=line[:80],
-                expected="two words and a number, between tabs, commas or spaces",
+                expected="two words and a number, between tabs, commas, semicolons or spaces",
                 where=f"{file}:{number}",
             )
     if len(pairs) < LEAST_PAIRS:
@@ -62,14 +70,18 @@ def read_pairs(file: Path) -> list[Pair]:
     return pairs
 
 
-def similarity(loaded: Loaded, file: Path) -> dict[str, Any]:
+def similarity(
+    loaded: Loaded, file: Path, *, encoding: str = "auto", separator: str = "auto"
+) -> dict[str, Any]:
     """Spearman's correlation of a run's cosines with people's scores.
 
+    Args:
+        encoding, separator: see `read_pairs`.
     Returns {"file", "spearman": {"value", "low", "high", "n"}, "pairs", "covered", "unknown": words}; the interval is a
     bootstrap over the pairs that are covered, None where there are fewer than three.
     Raises:  CorpusError, InputError: see `read_pairs`.
     """
-    pairs = read_pairs(file)
+    pairs = read_pairs(file, encoding, separator)
     vectors: dict[str, torch.Tensor | None] = {}
     for word in (word for pair in pairs for word in pair[:2]):
         if word not in vectors:

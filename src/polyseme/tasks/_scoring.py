@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from polyseme.errors import CorpusError
 from polyseme.tasks.metrics import classification, regression, spans
 from polyseme.tasks.metrics.measure import Resampled
 from polyseme.text.labelled.records import TagRecord, TextRecord
+from polyseme.text.labelled.tables import as_number
 from polyseme.text.labelled.tagging import Scheme
 
 Predictions = Sequence[Mapping[str, Any]]
@@ -27,7 +27,7 @@ def labels_of(record: TextRecord) -> tuple[str, ...]:
         return ()
     if isinstance(label, tuple):
         return label
-    return (label if isinstance(label, str) else f"{label:g}",)
+    return (label if isinstance(label, str) else f"{label:g}" if label == int(label) else repr(label),)
 
 
 def label_of(record: TextRecord) -> str:
@@ -46,12 +46,9 @@ def number_of(record: TextRecord) -> float:
 
     Raises:  CorpusError: it is no finite number.
     """
-    try:
-        value = float(record.label)  # type: ignore[arg-type]
-        if math.isfinite(value):
-            return value
-    except (TypeError, ValueError):
-        pass
+    value = as_number(record.label)
+    if value is not None:
+        return value
     raise CorpusError("not a number", got=repr(record.label)[:80], where=record.where)
 
 

@@ -31,8 +31,9 @@ from polyseme.tasks._data import LabelledExamples, TaskData, pieces
 from polyseme.tasks._heads import Features, Transform, example_of, max_of, mean_of, transform_of
 from polyseme.tasks._scoring import labels_of, number_of, text_details, text_measures
 from polyseme.tasks.metrics.measure import Resampled
+from polyseme.text.labelled.opening import ReadOptions
 from polyseme.text.labelled.records import Problems, TextRecord
-from polyseme.text.labelled.tables import read_texts
+from polyseme.text.labelled.tables import as_number, read_texts
 
 Kind = Literal["auto", "single", "several", "number"]
 FloatArray = npt.NDArray[np.float32]
@@ -157,18 +158,69 @@ class Texts(LabelledExamples):
         cls,
         path: Path | str,
         config: TextsConfig,
-        columns: Mapping[str, str],
+        columns: Mapping[str, str] | ReadOptions,
         problems: Problems,
         labelled: bool = True,
     ) -> Iterator[TextRecord]:
-        """Records of a file, one by one."""
-        for record in read_texts(path, pair=cls.pair, columns=columns, problems=problems, labelled=labelled):
+        """Records of a file, one by one; labels that were learned are taken as they stand."""
+        asked = ReadOptions.of(columns)
+        for record in read_texts(
+            path,
+            pair=cls.pair,
+            columns=asked.columns,
+            encoding=asked.encoding,
+            separator=asked.separator,
+            problems=problems,
+            labelled=labelled,
+            known=config.labels,
+            numbers=config.kind == "number",
+        ):
             if config.separator and isinstance(record.label, str):
                 parts = tuple(part.strip() for part in record.label.split(config.separator))
                 record = TextRecord(
                     record.id, record.text, record.text_b, tuple(filter(None, parts)), record.where
                 )
             yield record
+
+    @classmethod
+    def of_one_kind(
+        cls, config: TextsConfig, records: list[TextRecord], problems: Problems
+    ) -> tuple[TextsConfig, list[TextRecord]]:
+        """The configuration with the kind of label that the training records have, and those that are of it.
+
+        Among numbers a few labels that are none do not make classes of all: they are left out and counted.
+        """
+        kind = config.kind if config.kind != "auto" else _kind_of(records)
+        config = config.model_copy(update={"kind": kind})
+        if kind != "number":
+            return config, records
+        problems.forget("doubtful_label")
+        kept = []
+        for record in records:
+            if as_number(record.label) is None:
+                problems.add("not_a_number", record.where, str(record.label))
+            else:
+                kept.append(record)
+        return config, kept
+
+    def described(self, records: Sequence[TextRecord]) -> str:
+        """What the labels of records are, for the line that says how a file was read.
+
+        Example:
+            >>> from polyseme.tasks.classify import BUILD, CONFIG
+            >>> BUILD(CONFIG(kind="single", labels=("bad", "good"))).described(
+            ...     [TextRecord("1", "x", label="good")]
+            ... )
+            '1 class: good'
+        """
+        if self.config.kind == "number":
+            values = [number_of(record) for record in records]
+            return f"numbers from {min(values):g} to {max(values):g} (regression)" if values else "numbers"
+        names = sorted({label for record in records for label in labels_of(record)}, key=_in_order)
+        shown = ", ".join(name if len(name) <= 30 else name[:29] + "…" for name in names[:6])
+        what = "class" if len(names) == 1 else "classes"
+        several = ", several a text" if self.config.kind == "several" else ""
+        return f"{len(names):,} {what}{several}: {shown}" + (", …" if len(names) > 6 else "")
 
     @classmethod
     def learn(cls, config: TextsConfig, records: Sequence[TextRecord], encoder: Any) -> TextsConfig:
@@ -198,14 +250,15 @@ class Texts(LabelledExamples):
             raise CorpusError(
                 "a classifier needs at least two labels" if kind == "single" else "no text has a label",
                 got=f"{len(records):,} examples, all of them {labels[0]!r}" if labels else "no label",
-                fix="other --train, or --columns label=COLUMN",
+                fix="a training file with several labels, or another column for them",
             )
         if len(labels) > MOST_LABELS or (len(labels) > 50 and len(labels) > len(records) // 2):
             raise CorpusError(
                 "nearly every example has a label of its own",
                 got=f"{len(labels):,} labels of {len(records):,} examples, such as {labels[0][:60]!r}",
-                fix="--columns label=COLUMN names the column of the labels; "
-                f"--set {cls.name}.kind=number where they are numbers",
+                fix=f"--set {cls.name}.kind=number"
+                if all(as_number(label) is not None for label in labels)
+                else "name the column that holds the labels",
             )
         if len(records) >= 10 and 2 * len(labels) > len(records) and sum(map(len, labels)) > 30 * len(labels):
             raise CorpusError(
@@ -378,19 +431,23 @@ class Texts(LabelledExamples):
 
 
 def _kind_of(records: Sequence[TextRecord]) -> Literal["single", "several", "number"]:
-    """Lists mean several labels, but for lists of one each; numbers with a fraction mean a number; all else is a name.
+    """Lists mean several labels; numbers with a fraction mean a number; everything else is a name.
 
-    Annotation tools export a list also where a text has one class.
+    Lists of one label each are names, too: annotation tools export a text's one class so.
+    A few odd labels decide nothing: one, or one in twenty, may be no number, and as many may have a fraction.
     """
-    if any(isinstance(record.label, tuple) for record in records):
-        return "single" if all(len(labels_of(record)) == 1 for record in records) else "several"
-    values = []
-    for record in records:
-        try:
-            values.append(float(record.label))  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            return "single"
-    return "number" if any(value != int(value) for value in values if math.isfinite(value)) else "single"
+    few = max(len(records) >= 5, len(records) / 20)
+    lists = [record.label for record in records if isinstance(record.label, tuple)]
+    if len(lists) == len(records) and all(len(label) == 1 for label in lists):
+        return "single"
+    if 20 * len(lists) > len(records) or any(len(label) > 1 for label in lists):
+        return "several"
+    numbers = [as_number(record.label) for record in records]
+    values = [value for value in numbers if value is not None]
+    fractions = sum(value != int(value) for value in values)
+    if len(records) - len(values) > few:
+        return "single"
+    return "number" if fractions > few or 2 * fractions >= len(values) > 0 else "single"
 
 
 def _in_order(label: str) -> tuple[float, str]:

@@ -34,6 +34,7 @@ from polyseme.tasks._data import LabelledExamples, Piece, TaskData, pieces, wind
 from polyseme.tasks._heads import TokenScores, by_example, example_of, in_rows
 from polyseme.tasks.metrics import answers as metrics
 from polyseme.tasks.metrics.measure import Resampled
+from polyseme.text.labelled.opening import ReadOptions
 from polyseme.text.labelled.questions import read_questions
 from polyseme.text.labelled.records import Problems, QuestionRecord
 from polyseme.text.words import has_cjk
@@ -102,14 +103,26 @@ class QA(LabelledExamples):
         cls,
         path: Path | str,
         config: QAConfig,
-        columns: Mapping[str, str],
+        columns: Mapping[str, str] | ReadOptions,
         problems: Problems,
         labelled: bool = True,
     ) -> Iterator[QuestionRecord]:
         """Records of a file, one by one."""
+        asked = ReadOptions.of(columns)
         return read_questions(
-            path, columns=columns, problems=problems, labelled=labelled, no_answer=config.no_answer
+            path,
+            columns=asked.columns,
+            encoding=asked.encoding,
+            separator=asked.separator,
+            problems=problems,
+            labelled=labelled,
+            no_answer=config.no_answer,
         )
+
+    def described(self, records: Sequence[QuestionRecord]) -> str:
+        """What the answers of records are, for the line that says how a file was read."""
+        none = sum(record.answers == () for record in records)
+        return f"{len(records):,} questions, {none:,} of them without an answer" if none else ""
 
     @classmethod
     def learn(cls, config: QAConfig, records: Sequence[QuestionRecord], encoder: Any) -> QAConfig:

@@ -33,6 +33,7 @@ from polyseme.tasks._data import LabelledExamples, TaskData, pieces, windows
 from polyseme.tasks._heads import TokenScores, by_example, example_of, in_rows
 from polyseme.tasks._scoring import tag_details, tag_measures
 from polyseme.tasks.metrics.measure import Resampled
+from polyseme.text.labelled.opening import ReadOptions
 from polyseme.text.labelled.records import Problems, TagRecord
 from polyseme.text.labelled.sequences import read_tags
 from polyseme.text.labelled.tagging import allowed, scheme_of, spans
@@ -107,13 +108,30 @@ class Tag(LabelledExamples):
         cls,
         path: Path | str,
         config: TagConfig,
-        columns: Mapping[str, str],
+        columns: Mapping[str, str] | ReadOptions,
         problems: Problems,
         labelled: bool = True,
     ) -> Iterator[TagRecord]:
         """Records of a file, one by one; where no tags are wanted, the file needs no column of them."""
         column = config.column if labelled else None
-        return read_tags(path, columns=columns, column=column, problems=problems, labelled=labelled)
+        asked = ReadOptions.of(columns)
+        return read_tags(
+            path,
+            columns=asked.columns,
+            column=column,
+            encoding=asked.encoding,
+            separator=asked.separator,
+            problems=problems,
+            labelled=labelled,
+        )
+
+    def described(self, records: Sequence[TagRecord]) -> str:
+        """What the tags of records are, for the line that says how a file was read."""
+        tags = {tag for record in records for tag in record.tags or ()}
+        scheme = scheme_of(tags)
+        kinds = sorted({tag.partition("-")[2] for tag in tags if "-" in tag}) if scheme else sorted(tags)
+        what = f"{scheme} tags of {len(kinds):,} kinds" if scheme else f"{len(kinds):,} plain tags"
+        return f"{what}: {', '.join(kinds[:6])}" + (", …" if len(kinds) > 6 else "")
 
     @classmethod
     def learn(cls, config: TagConfig, records: Sequence[TagRecord], encoder: Any) -> TagConfig:

@@ -12,11 +12,11 @@ from typing import Any
 from polyseme.core import registry
 from polyseme.core.rng import Random
 from polyseme.errors import ConfigError, CorpusError
-from polyseme.text.labelled.opening import files_of
+from polyseme.text.labelled.opening import ReadOptions, files_of, name_of
 from polyseme.text.labelled.records import Problems
 from polyseme.train.recipe import Recipe
 
-__all__ = ["FinetuneRequest", "facts_of", "read_examples", "some"]
+__all__ = ["FinetuneRequest", "facts_of", "read_examples", "some", "task_described"]
 
 DEV_SHARE = 0.1
 """Of the training examples, what is held out where no dev file is given."""
@@ -37,6 +37,8 @@ class FinetuneRequest:
         examples, dev_examples: use so many of each file at most, chosen once and for all by chance; None = all.
         settings: from --set.
         columns: our names of columns to those of the files.
+        encoding: of the files; "auto" to detect it.
+        separator: what stands between the fields of tables; "auto" = as the files show.
         seed: decides the head's first weights, order and dropout.
         resume: go on with `output`.
         threads: CPU threads; None = torch's choice.
@@ -58,10 +60,17 @@ class FinetuneRequest:
     dev_examples: int | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     columns: dict[str, str] = field(default_factory=dict)
+    encoding: str = "auto"
+    separator: str = "auto"
     seed: int = 1
     resume: bool = False
     threads: int | None = None
     device: str = "auto"
+
+    @property
+    def reading(self) -> ReadOptions:
+        """How the files are read."""
+        return ReadOptions(self.columns, self.encoding, self.separator)
 
 
 def read_examples(
@@ -73,17 +82,24 @@ def read_examples(
     """
     task, config = registry.tasks.load(request.task).BUILD, recipe.section(request.task)
 
-    def labelled(path: str | Path) -> list[Any]:
+    def labelled(path: str | Path, config: Any) -> list[Any]:
         if str(path) == "-":
             raise ConfigError("labelled examples are read from files", got="the standard input")
-        records = [r for r in task.read(path, config, request.columns, problems) if _has_label(r)]
+        records = [r for r in task.read(path, config, request.reading, problems) if _has_label(r)]
         if not records:
-            raise CorpusError("the file holds no labelled example", where=path, fix="--columns label=COLUMN")
+            raise CorpusError(
+                "the file holds no labelled example", where=path, fix="name the column of the labels"
+            )
         return records
 
-    train = labelled(request.train)
+    train = labelled(request.train, config)
+    if hasattr(task, "of_one_kind"):
+        n = len(train)
+        config, train = task.of_one_kind(config, train, problems)
+        read = problems.file(name_of(request.train))
+        read.rows, read.left_out = read.rows - n + len(train), read.left_out + n - len(train)
     if request.dev is not None:
-        return some(train, request.examples), some(labelled(request.dev), request.dev_examples)
+        return some(train, request.examples), some(labelled(request.dev, config), request.dev_examples)
     held = _chosen(train, _group) or _chosen(train, _key) or _chosen(train, _place)
     if not held:
         raise CorpusError(
@@ -182,9 +198,12 @@ def facts_of(
             got=", ".join(map(repr, list(unknown)[:5])),
             expected=", ".join(map(repr, recipe.section(request.task).labels[:5])),
             where=request.dev or request.train,
-            fix="the same names in both files, or --columns label=COLUMN",
+            fix="the same names of labels in both files",
         )
-    notes = list(problems.summary())
+    read = {"train": task_described(task, request.train, train if request.dev else [*train, *dev], problems)}
+    if request.dev is not None:
+        read["dev"] = task_described(task, request.dev, dev, problems)
+    notes = [*read.values(), *problems.summary()]
     if request.dev is None:
         notes.append(f"no --dev: {len(dev):,} of {len(dev) + len(train):,} examples of --train are held out")
     if shared:
@@ -206,9 +225,23 @@ def facts_of(
             "unknown_labels": dict(unknown),
         },
         "columns": dict(request.columns),
+        **request.reading.said,
+        "read": read,
         "problems": problems.report(),
         "notes": notes,
     }
+
+
+def task_described(task: Any, path: str | Path, records: Sequence[Any], problems: Problems) -> str:
+    """One line on how a file was read: its form, the kind of its labels, rows read and left out.
+
+    Args:
+        task: with what it learned.
+        records: of the file.
+        problems: that were counted while it was read.
+    """
+    kind = task.described(records) if records and hasattr(task, "described") else ""
+    return f"read {name_of(path)}: {problems.file(name_of(path)).described(kind=kind)}"
 
 
 def _labels(record: Any) -> Sequence[Any]:

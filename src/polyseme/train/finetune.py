@@ -172,6 +172,7 @@ def _open(
         "train": facts["train"]["sha256"],
         "dev": facts["dev"]["sha256"],
         "columns": facts["columns"],
+        **request.reading.said,
         "examples": [request.examples, request.dev_examples],
     }
     if request.resume:

@@ -23,7 +23,7 @@ class ProbeTask(Config):
     Args:
         task: pos, dependencies, chunks, ner, relations, edges; "auto" = as the training file shows.
         train, dev, test: labelled files; what is absent is held out of train, a tenth of its texts each.
-        column, columns: see `read_edges`.
+        column, columns, encoding: see `read_edges`.
         examples: at most so many texts of each file; None = as the study says.
     """
 
@@ -33,6 +33,7 @@ class ProbeTask(Config):
     test: str | None = None
     column: str | None = None
     columns: dict[str, str] = Field(default_factory=dict)
+    encoding: str = "auto"
     examples: int | None = Field(None, ge=1)
 
 
@@ -116,7 +117,12 @@ def _beside(path: Path, file: Any) -> Any:
 
 
 def tasks_of_files(
-    files: Sequence[Path], task: str, dev: Path | None, test: Path | None, column: str | None
+    files: Sequence[Path],
+    task: str,
+    dev: Path | None,
+    test: Path | None,
+    column: str | None,
+    encoding: str = "auto",
 ) -> dict[str, ProbeTask]:
     """A task of each file, named as its file where there are several.
 
@@ -139,5 +145,6 @@ def tasks_of_files(
             dev=None if dev is None else str(dev),
             test=None if test is None else str(test),
             column=column,
+            encoding=encoding,
         )
     return tasks

@@ -134,11 +134,18 @@ def read_parts(
     paths = {"train": spec.train, "dev": spec.dev, "test": spec.test}
     if "-" in paths.values():
         raise ConfigError("probing reads labelled files", got="the standard input")
-    task = edge_task_of(spec.train) if spec.task == "auto" else spec.task
+    task = edge_task_of(spec.train, spec.encoding) if spec.task == "auto" else spec.task
     parts: dict[str, list[EdgeRecord]] = {}
     for name, path in paths.items():
         if path is not None:
-            read = read_edges(path, task, column=spec.column, columns=spec.columns, problems=problems)
+            read = read_edges(
+                path,
+                task,
+                column=spec.column,
+                columns=spec.columns,
+                encoding=spec.encoding,
+                problems=problems,
+            )
             parts[name] = [record for record in read if record.targets]
             if not parts[name]:
                 got = "; ".join(problems.summary()) or None

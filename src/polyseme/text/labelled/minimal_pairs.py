@@ -108,6 +108,7 @@ def read_minimal_pairs(
     columns: Mapping[str, str] | None = None,
     encoding: str = "auto",
     problems: Problems | None = None,
+    separator: str = "auto",
 ) -> Iterator[MinimalPair]:
     r"""Read a file of minimal pairs, row by row.
 
@@ -117,6 +118,7 @@ def read_minimal_pairs(
             names are good, bad, paradigm, phenomenon, id.
         encoding: a name, or "auto" to detect it.
         problems: receives what was found wrong; such rows are left out.
+        separator: what stands between the fields of a table; "auto" = as the file shows.
     Raises:  ConfigError: the columns are not there or cannot be told; CorpusError: the file is missing, empty, binary,
              or more than half of its first 100 rows are bad.
     Source:  Warstadt et al. (2020), section 3, for the form of the JSON lines.
@@ -130,7 +132,7 @@ def read_minimal_pairs(
     problems = Problems() if problems is None else problems
     columns = checked_columns(columns, _FORM.known)
     lines = numbered_lines(path, encoding, problems)
-    rows = rows_of(path, lines, _FORM, columns, problems, labelled=False)
+    rows = rows_of(path, lines, _FORM, columns, problems, labelled=False, separator=separator)
     name = _stem(path)
     return sound((_pair(row, name, problems) for row in rows), path, problems, "rows with good and bad")
 

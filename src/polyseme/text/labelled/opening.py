@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ from polyseme.text.split import lines as split_lines
 __all__ = [
     "Columns",
     "Numbered",
+    "ReadOptions",
     "checked_columns",
     "column_numbers",
     "existing",
@@ -40,6 +42,34 @@ __all__ = [
 ]
 
 Columns = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How a person says that files are to be read; one value from the command line to the readers.
+
+    Args:
+        columns: our names of columns to the file's.
+        encoding: a name, or "auto" to detect it.
+        separator: what stands between the fields of tables, or "auto" to see it in the file.
+    """
+
+    columns: Columns = field(default_factory=dict)
+    encoding: str = "auto"
+    separator: str = "auto"
+
+    @classmethod
+    def of(cls, columns: Columns | ReadOptions | None) -> ReadOptions:
+        """The options that columns alone make, or those that are given."""
+        return columns if isinstance(columns, ReadOptions) else cls(dict(columns or {}))
+
+    @property
+    def said(self) -> dict[str, str]:
+        """Encoding and separator where they are given, for what is recorded of a run."""
+        both = {"encoding": self.encoding, "separator": self.separator}
+        return {name: value for name, value in both.items() if value != "auto"}
+
+
 Numbered = Iterator[tuple[int, str]]
 T = TypeVar("T")
 _AS_JSON = (".ann", ".spacy", *arrow.SUFFIXES)
@@ -136,6 +166,8 @@ def _chunks(path: Path | str, encoding: str, problems: Problems) -> Iterator[str
 def numbered_lines(path: Path | str, encoding: str, problems: Problems) -> Numbered:
     r"""The lines of a file from number 1, split at \n and \r\n and nowhere else, without their ends.
 
+    A file that has \r and no \n in its first megabyte is one of an old Mac: there lines end at \r.
+
     Raises:  CorpusError: there is no such file, or it is not text; ConfigError: an unknown encoding.
     """
     if (
@@ -145,7 +177,11 @@ def numbered_lines(path: Path | str, encoding: str, problems: Problems) -> Numbe
     ):
         yield from some
         return
-    for number, line in enumerate(split_lines(_chunks(path, encoding, problems)), 1):
+    first, chunks = peek(_chunks(path, encoding, problems), 1)
+    if first and "\r" in first[0].rstrip("\r") and "\n" not in first[0]:
+        problems.add("cr_lines", name_of(path))
+        chunks = (chunk.replace("\r", "\n") for chunk in chunks)
+    for number, line in enumerate(split_lines(chunks), 1):
         if line is None:
             problems.add("line_too_long", f"{name_of(path)}:{number}")
         else:
@@ -221,7 +257,9 @@ def checked_columns(columns: Columns | None, known: Iterable[str]) -> dict[str, 
         if ours not in known:
             raise ConfigError(f"unknown column {ours!r}", where="--columns", fix=suggest(ours, known))
         if not theirs:
-            raise ConfigError(f"no column is named for {ours!r}", where="--columns", fix=f"{ours}=NAME")
+            raise ConfigError(
+                f"no column is named for {ours!r}", where="--columns", fix=f"--columns {ours}=NAME"
+            )
     numbers = [theirs.isdecimal() for theirs in columns.values()]
     if any(numbers) and not all(numbers):
         raise ConfigError(
@@ -273,7 +311,7 @@ def sound(records: Iterator[T | None], path: Path | str, problems: Problems, exp
             else "; ".join(new.summary()) or "an empty file",
             expected=expected,
             where=name_of(path),
-            fix="check the form of the file and --columns",
+            fix="check the form of the file and the names of its columns",
         )
     read = problems.file(name_of(path))
     read.rows = read.left_out = 0  # a file may be read again

@@ -67,6 +67,7 @@ def read_questions(
     problems: Problems | None = None,
     labelled: bool = True,
     no_answer: str = "",
+    separator: str = "auto",
 ) -> Iterator[QuestionRecord]:
     """Read a file of questions, one by one; SQuAD's JSON is one value, so that file is held in memory.
 
@@ -78,12 +79,13 @@ def read_questions(
         labelled: questions must have answers or be marked as unanswerable; else no answers are read.
         no_answer: a word that stands as the answer where there is none, and at the end of contexts, where it is cut
             off; ANSWERNOTFOUND and CANNOTANSWER are known.
+        separator: what stands between the fields of a table; "auto" = as the file shows.
 
     Raises:  ConfigError: the columns are not there or cannot be told; CorpusError: the file is missing, empty, binary,
              broken JSON, or more than half of its first 100 questions are bad.
     """
     problems = Problems() if problems is None else problems
-    reader = _Reader(path, problems, labelled, no_answer)
+    reader = _Reader(path, problems, labelled, no_answer, separator)
     form = _LABELLED if labelled else _UNLABELLED
     columns = checked_columns(columns, form.known)
     records = reader.records(form, columns, encoding)
@@ -93,7 +95,10 @@ def read_questions(
 class _Reader:
     """Reads one file; holds the ids that came, to keep them apart."""
 
-    def __init__(self, path: Path | str, problems: Problems, labelled: bool, no_answer: str) -> None:
+    def __init__(
+        self, path: Path | str, problems: Problems, labelled: bool, no_answer: str, separator: str = "auto"
+    ) -> None:
+        self.separator = separator
         self.path, self.source, self.problems = path, name_of(path), problems
         self.labelled, self.no_answer = labelled, no_answer
         self.marks = (no_answer,) if no_answer else _MARKS
@@ -105,7 +110,8 @@ class _Reader:
         suffix = suffix_of(self.path)
         if suffix in (".csv", ".tsv"):
             lines = numbered_lines(self.path, encoding, self.problems)
-            yield from map(self._row, delimited_rows(lines, self.path, suffix, form, columns, self.problems))
+            table = delimited_rows(lines, self.path, suffix, form, columns, self.problems, self.separator)
+            yield from map(self._row, table)
             return
         if suffix in (".jsonl", ".ndjson"):
             lines = numbered_lines(self.path, encoding, self.problems)

@@ -34,18 +34,23 @@ KINDS: dict[str, str] = {
     "bad_label": "labels are neither a string, a number nor a list of strings: the rows are skipped",
     "bad_marks": "sentences do not mark one <e1>…</e1> and one <e2>…</e2>: skipped",
     "bad_offsets": "spans or tokens do not have the form that is wanted: the records are skipped",
-    "bad_quotes": "rows have a quote that is never closed, or a stray CR: skipped",
+    "bad_quotes": "rows have a quote that is never closed: skipped, the lines after them are read",
     "bad_tag": "tags have no legal form: the sentences are skipped",
+    "binary_spans": "texts were asked for one span only: their other tokens are read as O",
     "blank_token": "tokens are nothing but white space: left out",
     "broken_bytes": "bytes are wrong in the file's encoding: each became U+FFFD",
-    "binary_spans": "texts were asked for one span only: their other tokens are read as O",
     "byte_offsets": "texts count their offsets in bytes of UTF-8: turned into characters",
     "cancelled": "texts have only annotations that were cancelled: left out",
+    "comment": "lines begin with #, above the header or with too few fields: taken for comments",
     "comment_line": "lines that begin with # before a sentence are comments: not read",
+    "cr_lines": "files end their lines with CR alone, as old Macs wrote them: split there",
     "differing_annotations": "texts are annotated differently by several people: the ground truth or the first is read",
+    "doubtful_label": "labels are None, NA, N/A, - or ?: kept as classes; take the rows out where nothing is meant",
+    "doubtful_text": "texts are None, NA, N/A, - or ?: kept; take the rows out where nothing is meant",
     "empty_span": "spans are empty or cover only white space: left out",
     "empty_text": "texts are empty: the rows are skipped",
     "gap_in_span": "spans have a gap, which tags cannot write down: left out",
+    "header_row": "first lines name the columns, though they are given by number: left out",
     "ignored": "texts were ignored by their annotator: left out",
     "impossible_with_answers": "questions are marked as unanswerable but have answers: taken as unanswerable",
     "inclusive_ends": "texts count the last character as the end of a span: one added",
@@ -53,18 +58,21 @@ KINDS: dict[str, str] = {
     "line_too_long": "lines have more than 64 million characters: skipped",
     "lone_surrogate": "texts hold half a surrogate pair: it became U+FFFD",
     "lost_answer": "answers are nowhere in the text: left out",
+    "lost_question": "questions have only answers that are nowhere in the text: skipped",
     "lost_span": "spans hold a text that is nowhere in theirs: left out",
     "lost_word": "words are nowhere in their text: the rows are skipped",
-    "lost_question": "questions have only answers that are nowhere in the text: skipped",
     "missing_answer": "questions have no answer and are not marked as unanswerable: skipped",
     "missing_field": "records lack a field: skipped",
     "missing_label": "rows have no label: skipped",
+    "missing_label_mark": "labels are nan, NULL or the like, which programs write for nothing: the rows are skipped",
+    "missing_text_mark": "texts are nan, NULL or the like, which programs write for nothing: the rows are skipped",
     "moved_answer": "answers are not at their place in the text: found again elsewhere",
     "moved_span": "spans are not at their place in the text: found again elsewhere",
     "no_answer_word": "contexts end with the word that stands for no answer: cut off",
     "no_head": "words have a head that has no place of its own in the text: left out",
     "no_span": "texts have no span: all of their tokens are read as O",
     "no_surface": "words have no place of their own in the text: left out",
+    "not_a_number": "labels are no numbers where all others are: the rows are skipped",
     "not_annotated": "texts have no annotation: left out",
     "not_the_only_label": "texts were rejected for the only label: read as a class of their own",
     "numbered_tags": "tags are numbers without names (dataset_info.json has them): plain classes, no entity F1",
@@ -253,6 +261,11 @@ class Problems:
         if len(examples) < _EXAMPLES:
             short = got if len(got) <= _SHOWN else got[: _SHOWN - 1] + "…"
             examples.append({"where": replace_surrogates(where), "got": replace_surrogates(short)})
+
+    def forget(self, kind: str) -> None:
+        """Take back what was counted of a kind: it was no problem after all, or is counted as another."""
+        self._counts.pop(kind, None)
+        self._examples.pop(kind, None)
 
     def report(self) -> dict[str, dict[str, Any]]:
         """A JSON-able copy: {kind: {"count", "examples": [{"where", "got"}]}}."""

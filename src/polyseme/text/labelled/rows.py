@@ -1,7 +1,6 @@
 """Rows of tables and JSON lines, with their columns under our names.
 
-.tsv      fields are parted by tabs; quotes mean themselves
-.csv      RFC 4180: a field in double quotes may hold commas, line ends and doubled quotes
+tables    .tsv, .csv and others: what parts their fields and what quotes mean is told by the file, see dialects.py
 JSON      one object a line, or one array of objects
 
 Which column is which: what `--columns` says; else a header (or the keys of the objects) that bears our names; else
@@ -10,15 +9,33 @@ names in common use, where exactly one reading of them is possible.
 
 from __future__ import annotations
 
-import csv
+import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polyseme.errors import ConfigError, CorpusError
+from polyseme.errors import ConfigError
+from polyseme.text.labelled.dialects import (
+    SEPARATORS,
+    are_row_names,
+    dialect_of,
+    fields_of,
+    sample_of,
+    table_rows,
+    unusual_separator,
+)
 from polyseme.text.labelled.exports import Target, own_rows
-from polyseme.text.labelled.opening import Numbered, column_numbers, follow, name_of, peek, scrub
+from polyseme.text.labelled.guesses import columns_option, guess, is_header
+from polyseme.text.labelled.opening import (
+    Numbered,
+    column_numbers,
+    follow,
+    name_of,
+    peek,
+    scrub,
+)
 from polyseme.text.labelled.records import Problems
 from polyseme.text.labelled.values import json_values
 
@@ -26,7 +43,6 @@ __all__ = [
     "Form",
     "Reading",
     "Row",
-    "delimited",
     "delimited_rows",
     "json_objects",
     "json_rows",
@@ -61,6 +77,11 @@ class Form:
         """Our names of the columns that a file must have."""
         return [name for readings in self.needed for name in readings[0]]
 
+    def names_of(self, ours: str) -> set[str]:
+        """The names that a column goes by."""
+        readings = (one for some in (*self.needed, *self.optional) for one in some)
+        return {reading[ours] for reading in readings if ours in reading} | {ours}
+
     @property
     def known(self) -> list[str]:
         """Our names of all columns."""
@@ -69,11 +90,15 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: its place, and what it has under our names; `values` is None for a row that was counted as bad."""
+    """One row: its place, and what it has under our names; `values` is None for a row that was counted as bad.
+
+    `plain`: it is a line of plain text, in which no program has written marks.
+    """
 
     number: int
     where: str
     values: dict[str, Any] | None
+    plain: bool = False
 
 
 def texts_in(row: Row, names: Sequence[str], problems: Problems) -> list[str] | None:
@@ -95,11 +120,21 @@ def texts_in(row: Row, names: Sequence[str], problems: Problems) -> list[str] | 
 
 def _plain(name: str) -> str:
     """A column's name without differences that do not matter."""
-    return name.strip().strip('"').strip().lower().replace(" ", "_").replace("-", "_")
+    name = name.strip("\ufeff \t").strip('"').strip()
+    return name.lower().replace(" ", "_").replace("-", "_")
 
 
-def resolve(form: Form, there: Sequence[str], columns: Mapping[str, str], where: str) -> dict[str, str]:
+def resolve(
+    form: Form,
+    there: Sequence[str],
+    columns: Mapping[str, str],
+    where: str,
+    rows: Sequence[Sequence[str]] = (),
+) -> dict[str, str]:
     """Which of the columns that are there bears which of our names.
+
+    Args:
+        rows: fields of some rows, from which an error guesses what is meant.
 
     Raises:  ConfigError: a column is missing, or several could be meant.
     """
@@ -110,7 +145,7 @@ def resolve(form: Form, there: Sequence[str], columns: Mapping[str, str], where:
     for ours, theirs in columns.items():
         name = theirs if theirs in there else plain.get(_plain(theirs), "")
         if theirs not in there and _plain(theirs) not in plain:
-            raise _no_reading(form, there, {}, where, f"no column {theirs!r}")
+            raise _no_reading(form, there, {}, where, f"no column {theirs!r}", rows)
         found[ours] = name
     for needed, readings in [(True, one) for one in form.needed] + [(False, one) for one in form.optional]:
         given = {ours for ours in readings[0] if ours in found}
@@ -126,22 +161,33 @@ def resolve(form: Form, there: Sequence[str], columns: Mapping[str, str], where:
             ours = " and ".join(readings[0])
             several = ", ".join("+".join(one.values()) for one in fits)
             what = f"several columns could be {ours}: {several}" if fits else f"no column for {ours}"
-            raise _no_reading(form, there, found, where, what)
+            raise _no_reading(form, there, found, where, what, rows)
         if fits:
             found.update(fits[0])
     return found
 
 
 def _no_reading(
-    form: Form, there: Sequence[str], found: Mapping[str, str], where: str, what: str
+    form: Form,
+    there: Sequence[str],
+    found: Mapping[str, str],
+    where: str,
+    what: str,
+    rows: Sequence[Sequence[str]] = (),
 ) -> ConfigError:
-    typed = ",".join(f"{name}={found.get(name, '…')}" for name in form.names)
+    """The error for columns that are not told; its `try:` names those that are probably meant."""
+    places = guess(form.names, there, rows or [there], found)
+    if places is None:
+        fix = f"a file with a column for each of {', '.join(form.names)}"
+    else:
+        optional = {ours: theirs for ours, theirs in found.items() if ours not in form.names}
+        fix = columns_option({ours: there[place] for ours, place in places.items()} | optional)
     return ConfigError(
         what,
         got="columns " + _shown(there),
-        expected=", ".join(form.names),
+        expected=", ".join(form.names) + (f" ({form.hint})" if form.hint else ""),
         where=where,
-        fix=f"--columns {typed}" + (f"; {form.hint}" if form.hint else ""),
+        fix=fix,
     )
 
 
@@ -151,97 +197,185 @@ def _shown(names: Sequence[str]) -> str:
     return ", ".join([*short, *["…"] * (len(names) > 20)])
 
 
-def delimited(lines: Numbered, suffix: str) -> Iterator[tuple[int, list[str] | None]]:
-    """The fields of each line of a table that is not blank; None where the quotes of a .csv do not come out."""
-    if suffix != ".csv":
-        for number, line in lines:
-            if line and not line.isspace():
-                yield number, line.split("\t")
-        return
-    at, quotes, ended = 0, 0, False
-
-    def feed() -> Iterator[str]:
-        nonlocal at, quotes, ended
-        for number, line in lines:
-            at = number
-            quotes += line.count('"')
-            yield line + "\n"
-        ended = True
-
-    reader = csv.reader(feed())
-    while True:
-        start, quotes = at + 1, 0
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error:
-            yield start, None
-            continue
-        if ended and quotes % 2:  # the last quote is still open
-            yield start, None
-        elif any(field and not field.isspace() for field in row):
-            yield start, row
-
-
 def delimited_rows(
-    lines: Numbered, path: Path | str, suffix: str, form: Form, columns: Mapping[str, str], problems: Problems
+    lines: Numbered,
+    path: Path | str,
+    suffix: str,
+    form: Form,
+    columns: Mapping[str, str],
+    problems: Problems,
+    separator: str = "auto",
 ) -> Iterator[Row]:
     """The rows of a table below its header, or all of them where columns are numbers.
+
+    Args:
+        suffix: of the file: .csv means commas where nothing tells more, all others tabs.
+        separator: what stands between fields; "auto" = as the file shows.
 
     Raises:  ConfigError: the columns are not there, or not to be told.
     """
     source = name_of(path)
-    rows = delimited(lines, suffix)
     places = column_numbers(columns)
-    width = 0
+    if places is not None and (missing := [name for name in form.names if name not in places]):
+        typed = ",".join(f"{name}={columns.get(name, 'NUMBER')}" for name in form.names)
+        raise ConfigError(
+            f"no column is named for {missing[0]!r}", where="--columns", fix=f"--columns {typed}"
+        )
+    needed = 0 if places is None else 1 + max(places[name] for name in form.names)
+    sample, lines = sample_of(lines)
+    dialect = dialect_of(
+        sample, "," if suffix == ".csv" else "\t", lambda names: fits(form, names, columns), needed, separator
+    )
+    problems.file(source).form = str(dialect)
+    for _ in range(dialect.skipped):
+        number, line = next(lines)
+        if line.startswith("#"):
+            problems.add("comment", f"{source}:{number}", line)
+    rows = table_rows(lines, dialect)
     if places is not None:
-        if missing := [name for name in form.names if name not in places]:
-            typed = ",".join(f"{name}={columns.get(name, 'NUMBER')}" for name in form.names)
-            raise ConfigError(
-                f"no column is named for {missing[0]!r}", where="--columns", fix=f"--columns {typed}"
-            )
+        head, rows = peek(rows)
+        width = _width([fields for _, fields, _ in head if fields], needed)
+        if head and _names_columns(form, places, head[0][1]):
+            problems.add("header_row", f"{source}:{head[0][0]}", head[0][2])
+            next(rows)
     else:
-        number, header = next(rows, (1, []))
-        if header is None:
-            raise CorpusError("the header's quotes do not come out", where=f"{source}:{number}")
-        if not header:
+        first = next(rows, None)
+        if first is None:
             return
-        try:
-            reading = resolve(form, header, columns, f"{source}:{number}")
-        except ConfigError as error:
-            if not columns and len(header) == len(form.names):
-                error.fix = f"{_numbered(form, header)} if this is a row of data: {' | '.join(header)[:200]}"
-            raise
-        places = {ours: header.index(theirs) for ours, theirs in reading.items()}
+        number, fields, line = first
+        header = (
+            fields
+            if fields is not None
+            else [name.strip('"') for name in line.split(dialect.separator or None)]
+        )
+        head, rows = peek(rows)
+        below = [fields for _, fields, _ in head if fields]
+        places = _places(
+            form, header, below, columns, f"{source}:{number}", sample[dialect.skipped :], separator
+        )
         width = len(header)
+        if are_row_names(below, width + 1):  # as R's write.table writes them
+            places = {ours: place + 1 for ours, place in places.items()}
+            width += 1
     last = max(place for ours, place in places.items() if ours in form.names)
-    for number, fields in rows:
+    for number, fields, line in rows:
         where = f"{source}:{number}"
-        if fields is None:
-            problems.add("bad_quotes", where)
-            yield Row(number, where, None)
-        elif len(fields) <= last:
-            problems.add("too_few_fields", where, " | ".join(fields))
-            yield Row(number, where, None)
-        elif width and any(fields[width:]):
-            problems.add("too_many_fields", where, " | ".join(fields))
-            yield Row(number, where, None)
+        bad = (
+            "bad_quotes"
+            if fields is None
+            else ("comment" if line.startswith("#") else "too_few_fields")
+            if len(fields) <= last
+            else "too_many_fields"
+            if width and any(fields[width:])
+            else None
+        )
+        if bad is not None or fields is None:
+            problems.add(bad or "", where, " | ".join(fields) if fields is not None else line)
+            if bad != "comment":
+                yield Row(number, where, None)
         else:
             values = {ours: fields[place] for ours, place in places.items() if place < len(fields)}
             yield Row(number, where, values)
 
 
-def _numbered(form: Form, row: Sequence[str]) -> str:
-    """The `--columns` for a file without a header; the label is the shortest field."""
-    names = form.names
-    if "label" in names:
-        label = min(range(len(row)), key=lambda i: len(row[i]))
-        texts = iter([i for i in range(len(row)) if i != label])
-        places = [label if name == "label" else next(texts) for name in names]
-    else:
-        places = list(range(len(names)))
-    return "--columns " + ",".join(f"{name}={place + 1}" for name, place in zip(names, places, strict=True))
+def fits(form: Form, names: Sequence[str], columns: Mapping[str, str]) -> bool:
+    """Whether names are a header of the wanted columns."""
+    numbered = {theirs: match[1] for theirs in columns.values() if (match := _ONE_OF.fullmatch(theirs))}
+    asked = {
+        ours: theirs if theirs in names else numbered.get(theirs, theirs) for ours, theirs in columns.items()
+    }
+    try:
+        resolve(form, names, asked, "")
+    except ConfigError:
+        return False
+    return True
+
+
+_ONE_OF = re.compile(r"(.+)\.(\d{1,3})")
+"""The second of two columns of one name is NAME.1, as pandas calls it, the first NAME.0."""
+
+
+def _places(
+    form: Form,
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    columns: Mapping[str, str],
+    where: str,
+    lines: Sequence[str],
+    separator: str,
+) -> dict[str, int]:
+    """Where the columns are.
+
+    Raises:  ConfigError: they are not there or not to be told; two bear the same name.
+    """
+    names = list(header)
+    for theirs in columns.values():
+        if (match := _ONE_OF.fullmatch(theirs)) and theirs not in names:
+            alike = [place for place, name in enumerate(header) if _plain(name) == _plain(match[1])]
+            if int(match[2]) < len(alike):
+                names[alike[int(match[2])]] = theirs
+    try:
+        reading = resolve(form, names, columns, where, rows)
+    except ConfigError as error:
+        raise _better(error, form, names, rows, columns, lines, separator) from None
+    exact = set(columns.values())
+    for ours, theirs in reading.items():
+        same = [name for name in names if _plain(name) == _plain(theirs)]
+        if len(same) > 1 and (theirs not in exact or names.count(theirs) > 1):
+            first = same.index(theirs)
+            wanted = {name: reading[name] for name in form.names if name in reading}
+            raise ConfigError(
+                f"{len(same)} columns are called {theirs!r}",
+                got="columns " + _shown(header),
+                expected=f"{theirs}.0 for the first of them, {theirs}.1 for the second",
+                where=where,
+                fix=columns_option({**wanted, ours: f"{theirs}.{first}"}),
+            )
+    return {ours: names.index(theirs) for ours, theirs in reading.items()}
+
+
+def _better(
+    error: ConfigError,
+    form: Form,
+    names: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    columns: Mapping[str, str],
+    lines: Sequence[str],
+    separator: str,
+) -> ConfigError:
+    """The error with a hint that suits: another separator, or numbers where the first line is a row of data."""
+    if separator != "auto":
+        for mark, name in SEPARATORS.items():
+            if mark != separator and fits(form, fields_of(lines[0], mark), columns):
+                error.fix = f"--separator {name}"
+                return error
+    elif len(names) == 1 and (other := unusual_separator(lines)):
+        error.fix = f"--separator {SEPARATORS.get(other) or shlex.quote(other)}"
+        return error
+    if columns:
+        return error
+    places = guess(form.names, [f"column {n}" for n in range(len(names))], [*rows, names], {})
+    if places is not None and not is_header(names, rows, places):
+        error.got = f"{' | '.join(names)[:200]}, which looks like a row of data"
+        error.fix = columns_option({ours: str(place + 1) for ours, place in places.items()})
+    return error
+
+
+def _width(rows: Sequence[Sequence[str]], needed: int) -> int:
+    """Fields of nearly all rows of a table without a header; 0 = they differ."""
+    widths = [len(row) for row in rows]
+    for width in sorted(set(widths)):
+        if width >= needed and widths.count(width) >= 0.9 * len(widths):
+            return width
+    return 0
+
+
+def _names_columns(form: Form, places: Mapping[str, int], first: Sequence[str] | None) -> bool:
+    """Whether the first row of a table is a header although columns are numbers."""
+    wanted = [ours for ours in form.names if ours in places]
+    return first is not None and all(
+        places[ours] < len(first) and _plain(first[places[ours]]) in form.names_of(ours) for ours in wanted
+    )
 
 
 def json_rows(
@@ -251,13 +385,10 @@ def json_rows(
 
     Raises:  ConfigError: the fields are not there, or not to be told; CorpusError: a broken array.
     """
-    if column_numbers(columns) is not None:
-        raise ConfigError(
-            "columns by number in a file of JSON objects",
-            where="--columns",
-            fix="name the keys: text=KEY,label=KEY",
-        )
     source = name_of(path)
+    first, lines = peek(lines, 1)
+    array = bool(first) and first[0][1].lstrip().startswith("[")
+    problems.file(source).form = "a JSON array" if array else "JSON lines"
     values = json_values(lines, source)
     target = _TARGETS.get(frozenset(form.names) - {"label"})
     objects = (
@@ -277,13 +408,61 @@ def json_rows(
             problems.add("bad_json", where)
             yield Row(0, where, None)
         return
-    reading = resolve(form, list(keys), columns, source)
+    if column_numbers(columns) is not None:
+        raise _numbers_of_keys(form, keys, [value for _, _, value in head if value], source)
+    reading = _keys(form, keys, [value for _, _, value in head if value], columns, source)
     for number, where, value in objects:
         if value is None:
             problems.add("bad_json", where)
             yield Row(number, where, None)
         else:
             yield Row(number, where, {ours: follow(value, theirs) for ours, theirs in reading.items()})
+
+
+def _keys(
+    form: Form,
+    keys: Mapping[str, None],
+    objects: Sequence[Mapping[str, Any]],
+    columns: Mapping[str, str],
+    source: str,
+) -> dict[str, str]:
+    """Which key bears which of our names.
+
+    Raises:  ConfigError: they are not there or not to be told; it proposes those of inner objects, too.
+    """
+    try:
+        return resolve(form, list(keys), columns, source)
+    except ConfigError as error:
+        inner: dict[str, None] = {}
+        for value in objects:
+            inner.update(dict.fromkeys(_leaves(value)))
+        rows = [["" if (v := follow(value, key)) is None else str(v) for key in inner] for value in objects]
+        known = {ours: theirs for ours, theirs in columns.items() if theirs in inner}
+        places = guess(form.names, list(inner), rows, known)
+        if places is not None:
+            error.fix = columns_option({ours: list(inner)[place] for ours, place in places.items()})
+        raise
+
+
+def _numbers_of_keys(
+    form: Form, keys: Mapping[str, None], objects: Sequence[Mapping[str, Any]], source: str
+) -> ConfigError:
+    """The error for columns by number in a file whose columns have names."""
+    try:
+        fix = columns_option(_keys(form, keys, objects, {}, source))
+    except ConfigError as error:
+        fix = error.fix or ""
+    return ConfigError("columns by number in a file of JSON objects", where=source, fix=fix)
+
+
+def _leaves(value: Mapping[str, Any], above: str = "", depth: int = 3) -> Iterator[str]:
+    """Paths to what an object and its inner objects hold, but objects."""
+    for key, inner in value.items():
+        path = f"{above}{key}"
+        if isinstance(inner, dict) and depth:
+            yield from _leaves(inner, f"{path}.", depth - 1)
+        else:
+            yield path
 
 
 def json_objects(lines: Numbered, source: str) -> Iterator[tuple[int, str, dict[str, Any] | None]]:

@@ -67,6 +67,7 @@ def read_uses(
     limit: int | None = None,
     encoding: str = "auto",
     problems: Problems | None = None,
+    separator: str = "auto",
 ) -> list[Use]:
     r"""Read the uses of words from a folder, a table or running text; see the head of this file.
 
@@ -77,6 +78,7 @@ def read_uses(
         limit: at most so many uses of each word, drawn by a hash of text and place.
         encoding: a name, or "auto" to detect it.
         problems: receives what was found wrong; such rows are left out.
+        separator: what stands between the fields of a table; "auto" = as the file shows.
 
     Raises:  CorpusError: there is no such file, it has not the form that is described above, or a word is nowhere in
              it; ConfigError: a word of no letter, running text and no word, or columns that are not there.
@@ -94,7 +96,7 @@ def read_uses(
     if path.is_dir() and (folders := _word_folders(path)):
         found = _from_folders(path, folders, words, encoding, problems)
     elif suffix in _TABLES or suffix in _OBJECTS:
-        found = _from_table(path, suffix, words, columns, encoding, problems)
+        found = _from_table(path, suffix, words, columns, encoding, problems, separator)
     else:
         found = uses_in_text(path, words, encoding)
     wanted = {word.casefold() for word in words}
@@ -206,13 +208,14 @@ def _from_table(
     columns: Mapping[str, str] | None,
     encoding: str,
     problems: Problems,
+    separator: str,
 ) -> list[Use]:
     columns = checked_columns(columns, _FORM.known)
     lines = numbered_lines(path, encoding, problems)
     if suffix in _OBJECTS:
         rows = list(json_rows(lines, path, _FORM, columns, problems))
     else:
-        rows = list(delimited_rows(lines, path, suffix, _FORM, columns, problems))
+        rows = list(delimited_rows(lines, path, suffix, _FORM, columns, problems, separator))
     there = {name for row in rows if row.values for name in row.values}
     if "sense" in there and not (there & {"start", "word"}) and len(words) != 1:
         raise ConfigError(

@@ -65,6 +65,7 @@ def read_tags(
     columns: Mapping[str, str] | None = None,
     column: str | None = None,
     encoding: str = "auto",
+    separator: str = "auto",
     problems: Problems | None = None,
     labelled: bool = True,
 ) -> Iterator[TagRecord]:
@@ -77,6 +78,7 @@ def read_tags(
         column: which column has the tags: of CoNLL columns a number from 1, of CoNLL-U upos (the default), xpos,
             deprel, feats or a key of MISC.
         encoding: a name, or "auto" to detect it.
+        separator: of tables, what stands between fields; "auto" = as the file shows.
         problems: receives what was found wrong; such sentences are left out.
         labelled: tokens must have tags; else the file may have one column only, or be plain text, a sentence a line.
 
@@ -88,7 +90,7 @@ def read_tags(
         path = Path(path).with_suffix(".ann")  # brat's text
     lines = numbered_lines(path, encoding, problems)
     return sound(
-        tag_records(path, lines, columns, column, problems, labelled),
+        tag_records(path, lines, columns, column, problems, labelled, separator),
         path,
         problems,
         "a tag for each token",
@@ -102,6 +104,7 @@ def tag_records(
     column: str | None,
     problems: Problems,
     labelled: bool,
+    separator: str = "auto",
 ) -> Iterator[TagRecord | None]:
     """Records of lines that were opened already; None for one that was counted as bad. See `read_tags`."""
     suffix = suffix_of(path)
@@ -120,8 +123,7 @@ def tag_records(
         return in_our_spelling(records, problems) if labelled else records
     columns = checked_columns(columns, _TABLE_NAMES)
     if column is None and is_token_table([line for _, line in head], suffix, columns or {}):
-        rows = table_values(lines, source, suffix, columns, labelled)
-        problems.file(source).form = "a table of sentences"
+        rows = table_values(lines, source, suffix, columns, labelled, problems, separator)
         records = _json_records(rows, source, {}, problems, labelled, bad="too_few_fields")
         return in_our_spelling(records, problems) if labelled else records
     columns = checked_columns(columns, ("token", "tag"))

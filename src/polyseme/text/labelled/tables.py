@@ -5,19 +5,26 @@
 .txt, others    as .tsv if the first line is such a header or columns are given; as JSON lines if it begins with "{";
                 else, unlabelled, a text a line (a pair: two texts with a tab between)
 
-Labels of tables are strings. In JSON a string is a class, a list of strings several classes, an integer or a
-boolean the class of that name, and a number with a fraction a value. With pairs "-" is no label: so the corpora of
-inference mark pairs on which the annotators did not agree.
+A label has one form, whatever the file: an integer "3" (also of 3.0), a truth value "true" or "false" (also of True
+and TRUE), a list several classes (also as JSON or as Python prints it, in a field of a table), a JSON number with a
+fraction a value, all else the class of that name. With pairs "-" is no label: so the corpora of inference mark pairs on
+which the annotators did not agree.
+
+Programs write nan, NULL, #N/A … for what is missing: as a label or a text they are left out and counted. None, NA, N/A,
+- and ? may be meant: they are kept and counted.
 """
 
 from __future__ import annotations
 
+import ast
+import json
 import math
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from polyseme.errors import ConfigError
+from polyseme.text.labelled.dialects import SEPARATORS, fields_of
 from polyseme.text.labelled.opening import (
     Numbered,
     checked_columns,
@@ -31,9 +38,9 @@ from polyseme.text.labelled.opening import (
     suffix_of,
 )
 from polyseme.text.labelled.records import Label, Problems, TextRecord
-from polyseme.text.labelled.rows import Form, Row, delimited_rows, json_rows, resolve, texts_in
+from polyseme.text.labelled.rows import Form, Row, delimited_rows, fits, json_rows, texts_in
 
-__all__ = ["read_texts", "rows_of"]
+__all__ = ["as_number", "read_texts", "rows_of"]
 
 _TEXTS = (
     "text",
@@ -69,6 +76,31 @@ _LABELS = (
     "category",
 )
 _ID = (tuple({"id": name} for name in ("id",)),)
+_MISSING = frozenset(
+    (
+        "nan",
+        "-nan",
+        "<na>",
+        "#na",
+        "#n/a",
+        "#n/a n/a",
+        "nat",
+        "null",
+        "\\n",
+        "#null!",
+        "#value!",
+        "#ref!",
+        "#name?",
+        "#div/0!",
+    )
+)
+"""What pandas, databases and Excel write where there is nothing, in lower case."""
+_DOUBTFUL = frozenset(("none", "na", "n/a", "-", "--", "?"))
+"""What may be meant, or stand for nothing."""
+_WHOLE = re.compile(r"([+-]?[0-9]+)\.0+")
+_TRUTH = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"}
+_ITEM = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?[0-9]+)"""
+_LIST = re.compile(rf"\[\s*(?:{_ITEM}(?:\s*,\s*{_ITEM})*)?\s*,?\s*\]", re.DOTALL)
 
 
 def _form(pair: bool, labelled: bool) -> Form:
@@ -92,6 +124,9 @@ def read_texts(
     encoding: str = "auto",
     problems: Problems | None = None,
     labelled: bool = True,
+    separator: str = "auto",
+    known: Collection[str] = (),
+    numbers: bool = False,
 ) -> Iterator[TextRecord]:
     r"""Read a file of texts or pairs, row by row.
 
@@ -103,6 +138,9 @@ def read_texts(
         encoding: a name, or "auto" to detect it.
         problems: receives what was found wrong; such rows are left out.
         labelled: rows must have a label; else no label is read.
+        separator: what stands between the fields of a table; "auto" = as the file shows.
+        known: labels that are taken as they stand, whatever they look like.
+        numbers: labels must be numbers.
 
     Raises:  ConfigError: the columns are not there or cannot be told; CorpusError: the file is missing, empty, binary,
              or more than half of its first 100 rows are bad.
@@ -116,8 +154,10 @@ def read_texts(
     problems = Problems() if problems is None else problems
     form = _form(pair, labelled)
     columns = checked_columns(columns, form.known)
-    rows = rows_of(path, numbered_lines(path, encoding, problems), form, columns, problems, labelled)
-    records = (_record(row, labelled, pair, problems) for row in rows)
+    lines = numbered_lines(path, encoding, problems)
+    rows = rows_of(path, lines, form, columns, problems, labelled, separator)
+    known = frozenset(known)
+    records = (_record(row, labelled, pair, problems, known, numbers) for row in rows)
     return sound(records, path, problems, "rows with " + " and ".join(form.names))
 
 
@@ -128,6 +168,7 @@ def rows_of(
     columns: Mapping[str, str],
     problems: Problems,
     labelled: bool,
+    separator: str = "auto",
 ) -> Iterator[Row]:
     """The rows of a file whose form its suffix tells, or else its first line.
 
@@ -137,25 +178,26 @@ def rows_of(
     if suffix in (".jsonl", ".ndjson", ".json"):
         return json_rows(lines, path, form, columns, problems)
     if suffix in (".tsv", ".csv"):
-        return delimited_rows(lines, path, suffix, form, columns, problems)
-    head, lines = peek(lines, 1)
+        return delimited_rows(lines, path, suffix, form, columns, problems, separator)
+    head, lines = peek(lines, 20)
     first = head[0][1] if head else ""
     if first.lstrip().startswith(("{", "[{")) and column_numbers(columns) is None:
         return json_rows(lines, path, form, columns, problems)
-    if labelled or columns or _is_header(first, form):
-        return delimited_rows(lines, path, ".tsv", form, columns, problems)
+    if labelled or columns or separator != "auto" or _is_table([line for _, line in head], form):
+        return delimited_rows(lines, path, ".tsv", form, columns, problems, separator)
+    problems.file(name_of(path)).form = "plain text"
     return _plain_rows(lines, path, form, problems)
 
 
-def _is_header(line: str, form: Form) -> bool:
-    """Whether a line of a file that may be plain text names the columns of a table."""
-    if "\t" not in line:
-        return False
-    try:
-        resolve(form, line.split("\t"), {}, "")
-    except ConfigError:
-        return False
-    return True
+def _is_table(lines: list[str], form: Form) -> bool:
+    """Whether the first lines of a file that may be plain text are a table with a header."""
+    for mark in ("\t", *SEPARATORS):
+        names = fields_of(lines[0], mark) if lines else []
+        if len(names) < 2 or not fits(form, names, {}):
+            continue
+        if mark == "\t" or all(len(fields_of(line, mark)) == len(names) for line in lines if line.strip()):
+            return True
+    return False
 
 
 def _plain_rows(lines: Numbered, path: Path | str, form: Form, problems: Problems) -> Iterator[Row]:
@@ -165,15 +207,17 @@ def _plain_rows(lines: Numbered, path: Path | str, form: Form, problems: Problem
             continue
         where = f"{name_of(path)}:{number}"
         if form.names == ["text"]:
-            yield Row(number, where, {"text": line})
+            yield Row(number, where, {"text": line}, plain=True)
         elif line.count("\t") == 1:
-            yield Row(number, where, dict(zip(form.names, line.split("\t"), strict=True)))
+            yield Row(number, where, dict(zip(form.names, line.split("\t"), strict=True)), plain=True)
         else:
             problems.add("too_many_fields" if "\t" in line else "too_few_fields", where, line)
             yield Row(number, where, None)
 
 
-def _record(row: Row, labelled: bool, pair: bool, problems: Problems) -> TextRecord | None:
+def _record(
+    row: Row, labelled: bool, pair: bool, problems: Problems, known: frozenset[str], numbers: bool
+) -> TextRecord | None:
     """The record of a row; None, counted, where something is missing."""
     values = row.values
     if values is None:
@@ -181,15 +225,33 @@ def _record(row: Row, labelled: bool, pair: bool, problems: Problems) -> TextRec
     texts = texts_in(row, ("text", "text_b") if pair else ("text",), problems)
     if texts is None:
         return None
+    if not row.plain:
+        for text in texts:
+            mark = text.strip().casefold()
+            if mark in _MISSING:
+                problems.add("missing_text_mark", row.where, text)
+                return None
+            if mark in _DOUBTFUL:
+                problems.add("doubtful_text", row.where, text)
     label = None
     if labelled:
         value = values.get("label")
         if value is None or (isinstance(value, str) and value.strip() in (("", "-") if pair else ("",))):
             problems.add("missing_label", row.where, value or "")
             return None
-        label = _label(value)
+        if value not in known if isinstance(value, str) else value != value:  # JSON's NaN
+            mark = str(value).strip().casefold()
+            if mark in _MISSING:
+                problems.add("missing_label_mark", row.where, str(value))
+                return None
+            if mark in _DOUBTFUL and not numbers:
+                problems.add("doubtful_label", row.where, str(value))
+        label = _label(value, known)
         if label is None:
             problems.add("bad_label", row.where, repr(value))
+            return None
+        if numbers and as_number(label) is None:
+            problems.add("not_a_number", row.where, str(value))
             return None
         if isinstance(label, str):
             label = scrub(label, problems, row.where)
@@ -206,19 +268,69 @@ def _record(row: Row, labelled: bool, pair: bool, problems: Problems) -> TextRec
     )
 
 
-def _label(value: Any) -> Label | None:
-    """A label from a field of a table or of a JSON object; None where it is none."""
+def _label(value: Any, known: Collection[str] = ()) -> Label | None:
+    """A label from a field of a table or of a JSON object; None where it is none.
+
+    Example:
+        >>> [_label(v) for v in ("3.0", 3, 3.0, "True", True, "01", 2.5, "2.5", ["b", 1], "['b', 1]", "[?]")]
+        ['3', '3', '3', 'true', 'true', '01', 2.5, '2.5', ('b', '1'), ('b', '1'), '[?]']
+    """
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
         choices = parse_object(value) if value.startswith('{"choices"') else None  # Label Studio's .csv
-        return value.strip() if choices is None else _label(choices.get("choices"))
+        if choices is not None:
+            return _label(choices.get("choices"), known)
+        name = value.strip()
+        if name in known:
+            return name
+        if whole := _WHOLE.fullmatch(name):
+            return whole[1]
+        if name.startswith("[") and _LIST.fullmatch(name):
+            inner = _label(_list(name), known)
+            return name if inner is None else inner
+        return _TRUTH.get(name, name)
     if isinstance(value, int):
         return str(value) if abs(value) < 1 << 63 else None
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        if not math.isfinite(value):
+            return None
+        return str(int(value)) if value.is_integer() and abs(value) < 1 << 53 else value
     if isinstance(value, list):
-        several = [_label(item) for item in value]
+        several = [_label(item, known) for item in value]
         if all(isinstance(one, str) and one for one in several):
             return tuple(dict.fromkeys(str(one) for one in several))
     return None
+
+
+def _list(text: str) -> Any:
+    """A list of strings and integers as JSON or Python writes it; None where it is neither."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    try:
+        return ast.literal_eval(text)  # strings and integers alone: nothing is run
+    except (ValueError, SyntaxError):
+        return None
+
+
+def as_number(label: Label | None) -> float | None:
+    """A label as a number, also with a decimal comma; None where it is none.
+
+    Example:
+        >>> as_number("4,25"), as_number(2.5), as_number("good"), as_number("nan")
+        (4.25, 2.5, None, None)
+    """
+    if isinstance(label, tuple) or label is None:
+        return None
+    if isinstance(label, str) and _DECIMAL_COMMA.fullmatch(label):
+        label = label.replace(",", ".")
+    try:
+        value = float(label)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")

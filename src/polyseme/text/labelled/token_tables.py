@@ -15,8 +15,9 @@ from itertools import chain
 from typing import Any
 
 from polyseme.errors import ConfigError
+from polyseme.text.labelled.dialects import SEPARATORS, dialect_of, sample_of, table_rows
 from polyseme.text.labelled.opening import Numbered, column_numbers, peek
-from polyseme.text.labelled.rows import delimited
+from polyseme.text.labelled.records import Problems
 from polyseme.text.labelled.tag_spelling import looks_tagged
 
 __all__ = ["MARK", "is_token_table", "table_values"]
@@ -30,6 +31,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "sentence": ("sentence_#", "sentence_id", "sentence_no", "sentence_number", "sent_id", "sentence_idx"),
 }
 Rows = Iterator[tuple[int, str, dict[str, Any] | None]]
+Fields = Iterator[tuple[int, list[str] | None]]
 
 
 def is_token_table(lines: Sequence[str], suffix: str, columns: Mapping[str, str]) -> bool:
@@ -37,7 +39,7 @@ def is_token_table(lines: Sequence[str], suffix: str, columns: Mapping[str, str]
     first = next((line for line in lines if line and not line.isspace()), "")
     if MARK in first or any(MARK in line and "\t" in line for line in lines):
         return True
-    if suffix == ".csv" and "," in first:
+    if suffix == ".csv" and any(mark in first for mark in SEPARATORS):
         return True
     if any(theirs.isdecimal() for theirs in columns.values()) or "\t" not in first:
         return False
@@ -60,17 +62,35 @@ def _places(header: Sequence[str], columns: Mapping[str, str]) -> dict[str, int]
 
 
 def table_values(
-    lines: Numbered, source: str, suffix: str, columns: Mapping[str, str], labelled: bool
+    lines: Numbered,
+    source: str,
+    suffix: str,
+    columns: Mapping[str, str],
+    labelled: bool,
+    problems: Problems,
+    separator: str = "auto",
 ) -> Rows:
     """A record {"tokens", "tags"} or {"text", "spans"} for each sentence; None where a row has too few fields.
 
+    Args:
+        columns: ours to theirs, or numbers from 1 where there is no header: "token", "tag", "sentence" (its number).
+        separator: what stands between fields; "auto" = as the file shows.
+
     Raises:  ConfigError: there is no column of words or texts, or none of tags.
     """
-    rows = delimited(lines, ".csv" if suffix == ".csv" else ".tsv")
+    numbers = column_numbers(columns)
+    needed = 1 + max(numbers.values()) if numbers else 0
+    sample, lines = sample_of(lines)
+    dialect = dialect_of(
+        sample, "," if suffix == ".csv" else "\t", lambda names: _fits(names, columns), needed, separator
+    )
+    for _ in range(dialect.skipped):
+        next(lines)
+    problems.file(source).form = f"a table of tokens and tags, {dialect}"
+    rows: Fields = ((number, fields) for number, fields, _ in table_rows(lines, dialect))
     number, header = next(rows, (1, None))
     if header is None:
         return
-    numbers = column_numbers(columns)
     places = _places(header, columns) if numbers is None else numbers
     if numbers is not None and max(numbers.values()) < len(header):
         rows = chain([(number, header)], rows)
@@ -112,6 +132,11 @@ def _typed(header: Sequence[str], row: Sequence[str]) -> str:
     )
 
 
+def _fits(names: Sequence[str], columns: Mapping[str, str]) -> bool:
+    """Whether fields are a header with a column of words or texts."""
+    return bool({"token", "text"} & set(_places(names, columns)))
+
+
 def _is_sentence(row: Sequence[str] | None, places: Mapping[str, int]) -> bool:
     """Whether the rows are sentences: they have a text and no word, or lists of tags, or as many tags as words."""
     if row is None or len(row) <= max(places.values()):
@@ -123,9 +148,7 @@ def _is_sentence(row: Sequence[str] | None, places: Mapping[str, int]) -> bool:
     return "text" in places and not {"token", "sentence"} & set(places)
 
 
-def _by_token(
-    rows: Iterator[tuple[int, list[str] | None]], source: str, places: Mapping[str, int], labelled: bool
-) -> Rows:
+def _by_token(rows: Fields, source: str, places: Mapping[str, int], labelled: bool) -> Rows:
     at, tag_at, id_at = places.get("token", places.get("text", 0)), places.get("tag"), places.get("sentence")
     words: list[str] = []
     tags: list[str] = []

@@ -67,8 +67,9 @@ def test_a_csv_has_quoted_commas_quotes_and_line_ends(tmp_path: Path) -> None:
 def test_a_quote_that_is_never_closed_is_counted(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", "text,label\none,x\ntwo,x\nthree,y\n" + '"four,x\nfive,y\n')
     problems = Problems()
-    assert brief(path, problems=problems) == [("one", "x"), ("two", "x"), ("three", "y")]
-    assert problems.report() == {"bad_quotes": {"count": 1, "examples": [{"where": f"{path}:5", "got": ""}]}}
+    assert brief(path, problems=problems) == [("one", "x"), ("two", "x"), ("three", "y"), ("five", "y")]
+    examples = [{"where": f"{path}:5", "got": '"four,x'}]
+    assert problems.report() == {"bad_quotes": {"count": 1, "examples": examples}}
 
 
 def test_numbers_of_columns_mean_no_header(tmp_path: Path) -> None:
@@ -161,10 +162,11 @@ def test_bad_json_rows_are_counted_by_kind(tmp_path: Path) -> None:
     assert len(brief(path, problems=problems)) == 12
     assert problems.counts == {
         "bad_json": 2,
-        "bad_label": 3,
+        "bad_label": 2,
         "empty_text": 1,
         "missing_field": 2,
         "missing_label": 2,
+        "missing_label_mark": 1,
     }
 
 

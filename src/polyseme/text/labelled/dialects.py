@@ -1,0 +1,420 @@
+r"""What parts the fields of a table, and what its quotes mean: said by the user, else seen in the file.
+
+separator   what `--separator` says; Excel's first line `sep=;`; the one that makes the first line a header of the
+            wanted columns; the one that gives every line the same number of fields; what the suffix means
+quotes      beside commas, semicolons and bars a field in double quotes may hold separators, line ends and doubled
+            quotes (RFC 4180). Beside tabs both habits are common: pandas and Excel quote, the corpora of GLUE do not.
+            Quotes that only a writer of quoted fields makes speak for them, quotes that it never makes against.
+comments    lines above the header that begin with #
+
+A quote that is never closed makes its own row bad, and no other one: reading goes on in the next line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from polyseme.errors import ConfigError
+from polyseme.text.labelled.opening import Numbered, peek
+
+__all__ = [
+    "SEPARATORS",
+    "Dialect",
+    "dialect_of",
+    "fields_of",
+    "read_separator",
+    "table_rows",
+    "unusual_separator",
+]
+
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+"""Those that are recognised, with their names."""
+_NAMES = {name: mark for mark, name in SEPARATORS.items()} | {
+    "pipe": "|",
+    "\\t": "\t",
+    "tsv": "\t",
+    "csv": ",",
+    "space": " ",
+    "colon": ":",
+}
+_SAMPLE = 2000
+"""Lines by which a dialect is told."""
+_LONGEST = 64_000_000
+"""Characters of a quoted field; one that is longer was never closed."""
+_FEW = 64
+"""Different values up to which a column counts as one of classes."""
+_EXCEL = re.compile(r'\ufeff?"?sep=(\\t|.)"?[,;\s]*', re.IGNORECASE | re.DOTALL)
+_CLOSED = re.compile(r'[ ]*+"((?:[^"]++|"")*+)"[ ]*')
+_ESCAPED = re.compile(r'[ ]*+"((?:[^"\\]++|\\.|"")*+)"[ ]*', re.DOTALL)
+_QUOTES = re.compile(r'"+')
+
+Row = tuple[int, list[str] | None, str]
+"""The number of a row's first line, its fields (None: a quote is not closed), and that line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How the lines of a table are read.
+
+    Args:
+        separator: what stands between fields; "" = each line is one field.
+        quoted: fields may be quoted.
+        skipped: lines above the header that are none of it: comments, Excel's `sep=`.
+        quotes: the file has double quotes at all.
+    """
+
+    separator: str
+    quoted: bool
+    skipped: int = 0
+    quotes: bool = False
+
+    def __str__(self) -> str:
+        if not self.separator:
+            form = "one column"
+        elif self.separator in SEPARATORS:
+            form = f"{SEPARATORS[self.separator]}s between fields"
+        else:
+            form = f"{self.separator!r} between fields"
+        if not self.quotes:
+            return form
+        return form + (", quoted fields" if self.quoted else ", quotes are ordinary characters")
+
+
+def read_separator(text: str) -> str:
+    r"""The separator that a person means; "auto" = it is to be found out.
+
+    Raises:  ConfigError: nothing, a quote or a line end.
+
+    Example:
+        >>> [read_separator(name) for name in (";", "tab", r"\t", "comma", "::", "auto")]
+        [';', '\t', '\t', ',', '::', 'auto']
+    """
+    separator = _NAMES.get(text.strip().lower(), text)
+    if not separator or set(separator) & set('"\r\n'):
+        raise ConfigError(
+            "no separator of fields", got=text, expected="; or , or tab or | or another", where="--separator"
+        )
+    return separator
+
+
+def dialect_of(
+    lines: Sequence[str],
+    default: str,
+    fits: Callable[[Sequence[str]], bool],
+    needed: int = 0,
+    given: str = "auto",
+) -> Dialect:
+    """The dialect of a table by its first lines.
+
+    Args:
+        lines: from the first one on.
+        default: the separator that the file's suffix means.
+        fits: whether fields are a header of the wanted columns.
+        needed: fields that a row must have, where columns are numbers and there is no header.
+        given: the separator that the user named.
+    """
+    said, skipped = None, 0
+    start = next((n for n, line in enumerate(lines) if line and not line.isspace()), 0)
+    if lines and (match := _EXCEL.fullmatch(lines[start])):
+        said, skipped = read_separator(match[1]), start + 1
+    if given != "auto":
+        said = given
+    candidates = [said] if said else list(dict.fromkeys([default, *SEPARATORS]))
+    skipped += _comments(lines[skipped:], candidates, fits, needed)
+    rows = [line for line in lines[skipped:] if line and not line.isspace()]
+    quotes = any('"' in line for line in rows)
+    if not rows:
+        return Dialect(candidates[0], default != "\t", skipped)
+    separator = _separator(rows, candidates, fits, needed)
+    width = len(fields_of(rows[0], separator)) if not needed else _usual(rows, separator)[0]
+    if said is None:
+        one = width == 1 and not needed and not _row_names(rows, separator)
+        if one or (needed == 1 and _usual(rows, separator)[1] < 0.9):
+            separator = ""
+    quoted = separator != "\t" if separator else default != "\t"
+    if separator == "\t" and quotes:
+        quoted = _quoting(rows, separator, width)
+    return Dialect(separator, quoted, skipped, quotes)
+
+
+def _comments(
+    lines: Sequence[str], candidates: Sequence[str], fits: Callable[[Sequence[str]], bool], needed: int
+) -> int:
+    """How many lines above the table are comments."""
+    first = next((n for n, line in enumerate(lines) if line and not line.isspace()), 0)
+    after = next((n for n, line in enumerate(lines) if n >= first and not line.startswith("#")), 0)
+    if after <= first or not lines[after:]:
+        return 0
+    for separator in candidates:
+        top, below = fields_of(lines[first], separator), fields_of(lines[after], separator)
+        if needed:
+            if len(top) >= needed or len(below) < needed:
+                continue
+            return after
+        if fits(top):
+            return 0
+        if fits(below):
+            return after
+    counts = [(len(fields_of(lines[first], s)), len(fields_of(lines[after], s))) for s in candidates]
+    return after if not needed and any(below > 1 and top != below for top, below in counts) else 0
+
+
+def _separator(
+    rows: Sequence[str], candidates: Sequence[str], fits: Callable[[Sequence[str]], bool], needed: int
+) -> str:
+    """The separator that suits the first lines best; of equal ones the first."""
+    if len(candidates) == 1:
+        return candidates[0]
+    if not needed:
+        fitting = [s for s in candidates if fits(fields_of(rows[0], s))]
+        if fitting:
+            return fitting[0]
+
+    def suits(separator: str) -> float:
+        if needed:
+            width, share = _usual(rows, separator)
+            return share if width >= max(needed, 2) else 0.0
+        width = len(fields_of(rows[0], separator))
+        counts = [len(fields_of(line, separator)) for line in rows[:200]]
+        return sum(count == width for count in counts) / len(counts) if width > 1 else 0.0
+
+    return max(candidates, key=suits)
+
+
+def unusual_separator(lines: Sequence[str]) -> str | None:
+    """A mark that parts all first lines into the same number of fields, as `^` or `~` do; for the hint of an error."""
+    rows = [line for line in lines[:100] if line and not line.isspace()]
+    for mark in dict.fromkeys(c for c in rows[0] if not c.isalnum() and c not in "\"' _-.") if rows else ():
+        n = rows[0].count(mark)
+        if len(rows) > 1 and sum(line.count(mark) == n for line in rows) >= 0.9 * len(rows):
+            return mark * n if mark * n in rows[0] else mark
+    return None
+
+
+def _usual(rows: Sequence[str], separator: str) -> tuple[int, float]:
+    """The most frequent number of fields, and the share of the lines that have it."""
+    counts = Counter(len(fields_of(line, separator)) for line in rows[:200])
+    width, times = counts.most_common(1)[0]
+    return width, times / counts.total()
+
+
+def _row_names(rows: Sequence[str], separator: str) -> bool:
+    """Whether all rows have a number more than the header has names, as R's write.table writes them."""
+    width = len(fields_of(rows[0], separator)) + 1
+    return are_row_names([fields_of(line, separator) for line in rows[1:100]], width)
+
+
+def are_row_names(rows: Sequence[Sequence[str]], width: int) -> bool:
+    """Whether the first fields of rows are numbers that all differ, and each row has so many fields."""
+    names = [row[0].strip('"') for row in rows if row]
+    alike = bool(rows) and all(len(row) == width for row in rows)
+    return alike and len(set(names)) == len(names) and all(name.isdecimal() for name in names)
+
+
+def _quoting(rows: Sequence[str], separator: str, width: int) -> bool:
+    """Whether the quotes of a table, beside tabs, are those of quoted fields."""
+    speaks_for, against, at = 0, 0, 0
+    enclosed: Counter[int] = Counter()
+    bare: set[int] = set()
+    while at < len(rows):
+        line, taken = rows[at], 1
+        for column, field in enumerate(line.split(separator)):
+            if not field:
+                continue
+            if len(field) > 1 and field[0] == field[-1] == '"':
+                runs = [len(run) for run in _QUOTES.findall(field[1:-1])]
+                speaks_for += bool(runs) and not any(n % 2 for n in runs)
+                against += any(n % 2 for n in runs)
+                enclosed[column] += 1
+                continue
+            if at:  # a header need not be quoted
+                bare.add(column)
+            if not field.startswith('"'):
+                against += '"' in field and not field.endswith('"')
+            elif line.count(separator) + 1 == width:
+                against += 1
+            elif lines := _whole(rows[at : at + 200], separator, width):
+                speaks_for, taken = speaks_for + 1, lines
+                break
+            else:
+                against += 1
+        at += taken
+    columns = any(n > 1 and column not in bare for column, n in enclosed.items())
+    return (speaks_for > against) or (columns and not against)
+
+
+def _whole(lines: Sequence[str], separator: str, width: int) -> int:
+    """How many lines a row with a field over several lines, or with separators in it, takes; 0: there is none."""
+    row = next(table_rows(iter(enumerate(lines)), Dialect(separator, True)), None)
+    if row is None or row[1] is None or len(row[1]) != width:
+        return 0
+    text = ""
+    for n, line in enumerate(lines, 1):
+        text = f"{text}\n{line}" if n > 1 else line
+        if _scanned(text, separator) == row[1]:
+            return n
+    return 0
+
+
+def fields_of(line: str, separator: str) -> list[str]:
+    """The fields of a single line; quotes that do not come out are ordinary characters."""
+    if not separator:
+        return [line]
+    if '"' not in line:
+        return line.split(separator)
+    return _scanned(line, separator) or line.split(separator)
+
+
+def _scanned(text: str, separator: str) -> list[str] | None:
+    """The fields of a row; None where a quoted one is still open at the end."""
+    fields: list[str] = []
+    at = 0
+    while True:
+        end = -1
+        if text.startswith('"', at) or (text.startswith(" ", at) and text[at:].lstrip(" ").startswith('"')):
+            match = _CLOSED.match(text, at)
+            if match is None and text.startswith('"', at):
+                return None
+            if match is not None and _ends(text, match.end(), separator):
+                fields.append(match[1].replace('""', '"'))
+                end = match.end()
+            elif (match := _ESCAPED.match(text, at)) is not None and _ends(text, match.end(), separator):
+                fields.append(re.sub(r'\\([\\"])|"(")', r"\1\2", match[1]))  # as Spark and MySQL write them
+                end = match.end()
+        if end < 0:  # no quoted field: quotes are ordinary characters
+            end = text.find(separator, at) if separator else -1
+            end = len(text) if end < 0 else end
+            fields.append(text[at:end])
+        if end == len(text):
+            return fields
+        at = end + len(separator)
+
+
+def _ends(text: str, at: int, separator: str) -> bool:
+    """Whether a field ends at a place."""
+    return at == len(text) or (bool(separator) and text.startswith(separator, at))
+
+
+@cache
+def _end_of_field(separator: str) -> re.Pattern[str]:
+    return re.compile(r" *(?:$|" + re.escape(separator) + ")" if separator else r" *$")
+
+
+def _closes(line: str, separator: str) -> bool | None:
+    """Whether the first quote of a line that is not doubled can close a field; None where there is no such quote."""
+    for match in _QUOTES.finditer(line):
+        if len(match[0]) % 2 == 0:
+            continue
+        if _end_of_field(separator).match(line, match.end()):
+            return True
+        if len(match[0]) == 1 and line.endswith("\\", 0, match.start()):
+            continue
+        return False
+    return None
+
+
+def table_rows(lines: Numbered, dialect: Dialect) -> Iterator[Row]:
+    """The rows of a table that are not blank."""
+    separator = dialect.separator
+    if not dialect.quoted:
+        for number, line in lines:
+            if line and not line.isspace():
+                yield number, line.split(separator) if separator else [line], line
+        return
+    waiting: deque[tuple[int, str]] = deque()
+    seen = _Seen()
+    while True:
+        following = waiting.popleft() if waiting else next(lines, None)
+        if following is None:
+            return
+        number, line = following
+        if not line or line.isspace():
+            continue
+        if '"' not in line:
+            fields: list[str] | None = line.split(separator) if separator else [line]
+        else:
+            fields = _scanned(line, separator)
+            if fields is None:
+                fields, more = _over_lines(line, lines, waiting, separator, seen)
+                if fields is None:
+                    waiting.extendleft(reversed(more))
+        if fields is None:
+            yield number, None, line
+        elif any(field and not field.isspace() for field in fields):
+            seen.add(fields)
+            yield number, fields, line
+
+
+def _over_lines(
+    line: str, lines: Numbered, waiting: deque[tuple[int, str]], separator: str, seen: _Seen
+) -> tuple[list[str] | None, list[tuple[int, str]]]:
+    """The fields of a row whose quoted field goes on in the next lines, and these; None where it is never closed."""
+    more: list[tuple[int, str]] = []
+    size = len(line)
+    while size < _LONGEST:
+        following = waiting.popleft() if waiting else next(lines, None)
+        if following is None:
+            break
+        more.append(following)
+        size += len(following[1])
+        if '"' not in following[1]:
+            continue
+        closes = _closes(following[1], separator)
+        if closes is None:
+            continue
+        if not closes:
+            break
+        whole = [line, *(text for _, text in more)]
+        fields = _scanned("\n".join(whole), separator)
+        if fields is None:  # the next field is open
+            continue
+        return None if seen.are_rows(whole, separator, len(fields)) else fields, more
+    return None, more
+
+
+class _Seen:
+    """What the columns of a table hold: tells a field of several lines from rows after a stray quote."""
+
+    def __init__(self) -> None:
+        self._rows = 0
+        self._width = 0
+        self._values: list[set[str] | None] = []
+
+    def add(self, fields: Sequence[str]) -> None:
+        """Look at a row."""
+        if self._rows >= 1000:
+            return
+        if not self._rows:
+            self._width, self._values = len(fields), [set() for _ in fields]
+        self._rows += 1
+        for values, (column, field) in zip(self._values, enumerate(fields), strict=False):
+            if values is not None and self._rows > 1:
+                values.add(field)
+                if len(values) > _FEW:
+                    self._values[column] = None
+
+    def are_rows(self, lines: Sequence[str], separator: str, width: int) -> bool:
+        """Whether each of the lines is a row by itself: as wide as the first row, with classes that came before."""
+        parts = (
+            [[field.strip('" ') for field in line.split(separator)] for line in lines] if separator else []
+        )
+        if not parts or any(len(part) != self._width for part in parts):
+            return False
+        if width != self._width:
+            return True
+        classes = [
+            (column, values)
+            for column, values in enumerate(self._values)
+            if values is not None and 2 * len(values) < self._rows
+        ]
+        return bool(classes) and all(part[c] in values for part in parts for c, values in classes)
+
+
+def sample_of(lines: Numbered) -> tuple[list[str], Numbered]:
+    """The lines by which a dialect is told, and all of them."""
+    head, lines = peek(lines, _SAMPLE)
+    return [line for _, line in head], lines
