@@ -203,12 +203,14 @@ class ReadFile:
         encoding: its name where it is not UTF-8.
         rows: rows, sentences or questions that were read.
         left_out: those that were left out.
+        not_accepted: of a tool's export, texts that nobody annotated, or that their annotators did not accept.
     """
 
     form: str = ""
     encoding: str = ""
     rows: int = 0
     left_out: int = 0
+    not_accepted: int = 0
 
     def described(self, rows: str = "rows", kind: str = "") -> str:
         """One line without the file's name.
@@ -223,7 +225,13 @@ class ReadFile:
         """
         form = ", ".join(part for part in (self.form, self.encoding) if part)
         return "; ".join(
-            part for part in (form, kind, f"{self.rows:,} {rows} read, {self.left_out:,} left out") if part
+            part
+            for part in (
+                form,
+                kind,
+                f"{self.rows:,} {rows} read, {self.left_out + self.not_accepted:,} left out",
+            )
+            if part
         )
 
 
