@@ -4,6 +4,7 @@
     Label Studio    JSON: [{"data": {…}, "annotations": [{"result": [{"value": …}], "was_cancelled"}]}], and JSON-MIN
     Prodigy         "answer": accept, reject or ignore; "options" and "accept" of choices; "label" of one class
     spaCy           ["text", {"entities", "cats"}], {"text", "cats"}, documents with "paragraphs" (version 2)
+    SpERT, GLiNER   {"tokens", "entities"}, {"tokenized_text", "ner"}: spans that count tokens
     dataturks       {"content", "annotation"};   Rasa {"rasa_nlu_data": {"common_examples"}}
     UIE             {"content", "prompt", "result_list"}, a row a kind of span;   UTC {"text_a", "choices", "labels"}
 
@@ -23,7 +24,7 @@ from typing import Any, Literal
 
 from polyseme.errors import ConfigError
 from polyseme.text.labelled.class_names import class_names, named
-from polyseme.text.labelled.marked import is_spans
+from polyseme.text.labelled.marked import is_spans, marked_spans
 from polyseme.text.labelled.opening import follow, name_of, peek
 from polyseme.text.labelled.records import Problems
 from polyseme.text.labelled.values import Values
@@ -62,6 +63,11 @@ class _Asked:
         """A record under the names by which the reader will look for them."""
         return {self.columns.get(name, name): value for name, value in ours.items() if value is not None}
 
+    def leave_out(self, kind: str, where: str) -> None:
+        """Count a text that is no fault of the file, but not to be learned from."""
+        self.problems.add(kind, where)
+        self.problems.file(name_of(self.path)).not_accepted += 1
+
     def holds_spans_only(self, record: Any) -> bool:
         """Whether a record has spans where a class is looked for, or has no class at all."""
         if not isinstance(record, dict):
@@ -97,6 +103,7 @@ def own_rows(
     Raises:  ConfigError: the labels are for another task, or several things could be meant.
     """
     asked = _Asked(path, target, columns, labelled, problems)
+    problems.file(name_of(path)).not_accepted = 0
     head, values = peek(_unwrapped(values, path))
     seen = [value for _, _, value in head if value is not None]
     name, read = next(
@@ -123,6 +130,8 @@ def _unwrapped(values: Values, path: Path | str) -> Values:
     """The records of a file that holds one object around all of them."""
     head, values = peek(values, 2)
     if len(head) == 1 and isinstance(head[0][2], dict):
+        if (rows := _by_column(head[0][2])) is not None:
+            return iter([(n, f"{name_of(path)}: record {n}", row) for n, row in enumerate(rows, 1)])
         for name in _CONTAINERS:
             inside = follow(head[0][2], name)
             if isinstance(inside, list) and inside and (name != "annotations" or _is_pair(inside[0])):
@@ -131,6 +140,17 @@ def _unwrapped(values: Values, path: Path | str) -> Values:
                     [(n, f"{source}: record {n}", one) for n, one in enumerate(inside, 1) if one is not None]
                 )
     return values
+
+
+def _by_column(value: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """The rows of a table that pandas' to_json wrote: {"text": {"0": …}}, or {"columns", "data"}."""
+    columns, data = value.get("columns"), value.get("data")
+    if isinstance(columns, list) and isinstance(data, list) and all(isinstance(row, list) for row in data):
+        return [dict(zip(map(str, columns), row, strict=False)) for row in data]
+    parts = list(value.values())
+    if not parts or not all(isinstance(one, dict) and one and all(map(str.isdecimal, one)) for one in parts):
+        return None
+    return [{name: one.get(key) for name, one in value.items()} for key in parts[0]]
 
 
 def _as_it_is(values: Values, asked: _Asked) -> Objects:
@@ -167,7 +187,7 @@ def _doccano(values: Values, asked: _Asked) -> Objects:
         if asked.labelled and is_spans(labels):
             raise asked.other_task("spans", "tag")
         if asked.labelled and not labels and isinstance(labels, list):
-            asked.problems.add("not_annotated", where)
+            asked.leave_out("not_annotated", where)
             continue
         chosen = [str(one.get("label")) if isinstance(one, dict) else one for one in labels or ()]
         row = {key: one for key, one in value.items() if key not in names}
@@ -216,7 +236,7 @@ def _chosen(given: Sequence[Any], where: str, asked: _Asked) -> list[Any] | None
     annotations = [one for one in given if isinstance(one, dict)]
     done = [one for one in annotations if not (one.get("was_cancelled") or one.get("skipped"))]
     if not done:
-        asked.problems.add("cancelled" if annotations else "not_annotated", where)
+        asked.leave_out("cancelled" if annotations else "not_annotated", where)
         return None
     if len(done) > 1:
         same = len({_said(one) for one in done}) == 1
@@ -234,11 +254,10 @@ def _said(annotation: Mapping[str, Any]) -> str:
 
 
 def _is_min(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and "annotator" in value
-        and ("lead_time" in value or "annotation_id" in value)
-    )
+    if not isinstance(value, dict) or "annotator" not in value:
+        return False
+    said = [one[0] for one in value.values() if isinstance(one, list) and one and isinstance(one[0], dict)]
+    return "lead_time" in value or "annotation_id" in value or any("labels" in one for one in said)
 
 
 def _label_studio_min(values: Values, asked: _Asked) -> Objects:
@@ -250,7 +269,7 @@ def _label_studio_min(values: Values, asked: _Asked) -> Objects:
             continue
         id = value.get("id")
         if id is not None and str(id) in seen and asked.labelled:
-            asked.problems.add("several_annotations", where)
+            asked.leave_out("several_annotations", where)
             continue
         seen.add(str(id))
         rest = {key: one for key, one in value.items() if key not in _ABOUT}
@@ -392,9 +411,9 @@ def _prodigy(values: Values, asked: _Asked) -> Objects:
         answer = value.get("answer", "accept")
         binary = asked.target != "tag" and only is not None and "options" not in value
         if answer != "accept" and not (answer == "reject" and binary):
-            asked.problems.add("rejected" if answer == "reject" else "ignored", where)
+            asked.leave_out("rejected" if answer == "reject" else "ignored", where)
         elif _came_before(value, people):
-            asked.problems.add("several_annotations", where)
+            asked.leave_out("several_annotations", where)
         elif asked.target == "tag":
             if value.get("relations"):
                 asked.problems.add("relations", where, n=len(value["relations"]))
@@ -443,7 +462,7 @@ def _is_pair(value: Any) -> bool:
 def _spacy_pairs(values: Values, asked: _Asked) -> Objects:
     for number, where, value in values:
         if value is None:  # spaCy's annotators write null for a text that was skipped
-            asked.problems.add("not_annotated", where)
+            asked.leave_out("not_annotated", where)
         elif not _is_pair(value):
             yield number, where, None
         else:
@@ -544,7 +563,7 @@ def _dataturks(values: Values, asked: _Asked) -> Objects:
             continue
         said, text = value.get("annotation"), value.get("content")
         if said is None and asked.labelled:
-            asked.problems.add("not_annotated", where)
+            asked.leave_out("not_annotated", where)
         elif isinstance(said, dict):
             if asked.target == "tag" and asked.labelled:
                 raise asked.other_task("classes of whole texts", "classify")
@@ -625,6 +644,39 @@ def _utc(values: Values, asked: _Asked) -> Objects:
         yield number, where, row | (asked.row(text_b=text_b) if asked.target == "pair" else {})
 
 
+def _has_token_spans(value: Any) -> bool:
+    if not isinstance(value, dict) or isinstance(value.get("text"), str):
+        return False
+    words, spans = value.get("tokenized_text", value.get("tokens")), value.get("ner", value.get("entities"))
+    return (
+        isinstance(words, list)
+        and isinstance(spans, list)
+        and "tags" not in value
+        and "ner_tags" not in value
+    )
+
+
+def _token_spans(values: Values, asked: _Asked) -> Objects:
+    """SpERT's and GLiNER's: spans count tokens; GLiNER's ends are inclusive."""
+    for number, where, value in values:
+        spans = marked_spans(value.get("ner", value.get("entities"))) if _has_token_spans(value) else None
+        if spans is None:
+            yield number, where, None
+            continue
+        words = value.get("tokenized_text", value.get("tokens"))
+        more = 1 if "tokenized_text" in value else 0
+        tags = ["O"] * len(words)
+        for kind, start, end, _ in sorted(spans, key=lambda span: (span[1] - span[2], span[1])):
+            end += more
+            if not 0 <= start < end <= len(words):
+                asked.problems.add("span_outside", where, f"{kind} {start}:{end} of {len(words)} tokens")
+            elif set(tags[start:end]) != {"O"}:
+                asked.problems.add("overlapping_span", where, f"{kind} {start}:{end}")
+            else:
+                tags[start:end] = [f"B-{kind}", *[f"I-{kind}"] * (end - start - 1)]
+        yield number, where, asked.row(id=value.get("id"), tokens=words, tags=tags)
+
+
 def _is_row(value: Any) -> bool:
     return (
         isinstance(value, list)
@@ -673,5 +725,6 @@ _FORMS: tuple[tuple[str, Callable[[Any], bool], _Read], ...] = (
     ("UTC", _is_utc, _utc),
     ("dataturks", _is_dataturks, _dataturks),
     ("Rasa", _is_rasa, _rasa),
+    ("token spans", _has_token_spans, _token_spans),
     ("simpletransformers", _is_row, _bare_rows),
 )

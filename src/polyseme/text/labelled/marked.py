@@ -30,6 +30,7 @@ _PLACES = (
     ("startOffset", "endOffset"),
     ("start_char", "end_char"),
     ("start_idx", "end_idx"),
+    ("start_pos", "end_pos"),
     ("begin", "end"),
     ("from", "to"),
 )
@@ -38,6 +39,7 @@ _KINDS = (
     "labels",
     "hypertextlabels",
     "type",
+    "label_type",
     "entity_type",
     "entity_group",
     "category",

@@ -224,15 +224,8 @@ class ReadFile:
             'tabs between fields, gb18030; 2 classes: bad, good; 60 rows read, 1 left out'
         """
         form = ", ".join(part for part in (self.form, self.encoding) if part)
-        return "; ".join(
-            part
-            for part in (
-                form,
-                kind,
-                f"{self.rows:,} {rows} read, {self.left_out + self.not_accepted:,} left out",
-            )
-            if part
-        )
+        counts = f"{self.rows:,} {rows} read, {self.left_out + self.not_accepted:,} left out"
+        return "; ".join(part for part in (form, kind, counts) if part)
 
 
 class Problems:

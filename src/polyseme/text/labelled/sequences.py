@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from polyseme.errors import ConfigError
+from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.labelled.columns_of import Layout, fields_of, is_docstart, layout_of
 from polyseme.text.labelled.conllu import conllu_records
 from polyseme.text.labelled.exports import own_rows
@@ -43,7 +43,7 @@ from polyseme.text.labelled.opening import (
     suffix_of,
 )
 from polyseme.text.labelled.records import Problems, TagRecord
-from polyseme.text.labelled.tag_spelling import are_tags, in_our_spelling
+from polyseme.text.labelled.tag_spelling import are_tags, in_our_spelling, looks_tagged
 from polyseme.text.labelled.token_tables import is_token_table, table_values
 from polyseme.text.labelled.values import json_values
 
@@ -51,7 +51,7 @@ __all__ = ["read_tags", "tag_records"]
 
 _HALF = re.compile("[BIESMLUWO]-|-.*[^-]")  # but -LRB- is a part of speech
 _JSON_NAMES = {
-    "text": ("text", "sentence"),
+    "text": ("text", "sentence", "originalText"),
     "tokens": ("tokens", "words"),
     "tags": ("tags", "ner_tags", "labels"),
     "spans": ("spans", "entities", "label", "labels", "ents", "annotations"),
@@ -121,6 +121,13 @@ def tag_records(
         rows = own_rows(json_values(lines, source), path, "tag", columns, labelled, problems)
         records = _json_records(rows, source, columns, problems, labelled)
         return in_our_spelling(records, problems) if labelled else records
+    if first.startswith("#FORMAT=WebAnno"):
+        raise CorpusError(
+            "WebAnno's own tables, which INCEpTION exports",
+            got=first[:80],
+            where=source,
+            fix="export the project once more, as CoNLL 2002",
+        )
     columns = checked_columns(columns, _TABLE_NAMES)
     if column is None and is_token_table([line for _, line in head], suffix, columns or {}):
         rows = table_values(lines, source, suffix, columns, labelled, problems, separator)
@@ -303,7 +310,10 @@ def _check_keys(
         if (value := record.get(name)) is not None
     ]
     spans = any(is_spans(record.get(name)) for record in records for name in _JSON_NAMES["spans"])
-    if labelled and classes and not spans and not there("tokens") and all(map(_is_class, classes)):
+    tagged = any(
+        _tokens_of_tags(record.get("text"), record.get("labels", record.get("label"))) for record in records
+    )
+    if labelled and classes and not (spans or tagged or there("tokens")) and all(map(_is_class, classes)):
         raise ConfigError(
             "the labels of this file are classes of whole texts",
             got=repr(classes[0])[:80],
@@ -329,6 +339,17 @@ def _check_keys(
     )
 
 
+def _tokens_of_tags(text: Any, tags: Any) -> list[str] | None:
+    """The tokens of a text that has a tag for each of its characters, or of its words; None where it has not."""
+    if not isinstance(tags, list) or not tags or not all(isinstance(one, str) for one in tags):
+        return None
+    if isinstance(text, list):
+        return text if len(text) == len(tags) else None
+    if not isinstance(text, str) or not any(map(looks_tagged, tags)):
+        return None
+    return next((some for some in (list(text), text.split()) if len(some) == len(tags)), None)
+
+
 def _is_class(value: Any) -> bool:
     """Whether a label is a class, or a list of classes."""
     if isinstance(value, list):
@@ -346,8 +367,11 @@ def _guess(records: Sequence[Mapping[str, Any]], keys: Sequence[str], labelled: 
             if key not in but and 2 * sum(fits(record.get(key)) for record in records) > len(records)
         ]
 
+    nested = [key for key in _paths(records[0]) if "." in key]
+    inner = {key: [follow(record, key) for record in records] for key in nested}
+    deep = [key for key, some in inner.items() if 2 * sum(map(is_spans, some)) > len(records)]
     lists = most(lambda value: isinstance(value, list) and bool(value))
-    spans = most(is_spans)
+    spans = [*most(is_spans), *deep]
     tokens = [
         k for k in lists if k not in spans and _all_strings(records, k) and _alike_long(records, k, lists)
     ]
@@ -360,6 +384,14 @@ def _guess(records: Sequence[Mapping[str, Any]], keys: Sequence[str], labelled: 
     if not text or (labelled and not spans):
         return {}
     return {"text": text} | ({"spans": spans[0]} if labelled else {})
+
+
+def _paths(value: Mapping[str, Any], above: str = "", depth: int = 3) -> Iterator[str]:
+    """Paths to what a record holds, such as "job.annotations.entities"."""
+    for key, inner in value.items():
+        yield f"{above}{key}"
+        if isinstance(inner, dict) and depth:
+            yield from _paths(inner, f"{above}{key}.", depth - 1)
 
 
 def _all_strings(records: Sequence[Mapping[str, Any]], key: str) -> bool:
@@ -398,6 +430,10 @@ def _json_record(
         # What Prodigy and spaCy say of each token; the spans are in characters.
         written = [one.get("text", one.get("orth")) for one in words]
         words = None if text is not None else written
+    tags = value("tags")
+    if words is None and (parts := _tokens_of_tags(text, tags if tags is not None else value("spans"))):
+        words, tags = parts, tags if tags is not None else value("spans")
+        text = text if isinstance(text, str) else None
     if text is not None and (not isinstance(text, str) or not text or text.isspace()):
         problems.add("empty_text", where, repr(text))
         return None
@@ -407,7 +443,7 @@ def _json_record(
             problems.add("bad_offsets", where, repr(words))
             return None
         words = [scrub(one, problems, where) for one in words]
-        tags = value("tags") if labelled else [""] * len(words)
+        tags = tags if labelled else [""] * len(words)
         if tags is None or not isinstance(tags, list) or len(tags) != len(words):
             problems.add("missing_label" if tags is None else "bad_offsets", where, repr(tags))
             return None

@@ -21,6 +21,7 @@ SPANS = [
     [(0, 9, "PER"), (15, 23, "LOC")],
 ]
 BOTH = list(zip(TEXTS, SPANS, strict=True))
+MOODS = list(zip(TEXTS, "aba", strict=True))
 NAMES = [("PER", "Otto Brandt"), ("LOC", "Grayford")]
 
 
@@ -74,6 +75,7 @@ DOCUMENT = {
     "orth": ["Otto", "Brandt", "moved", "to", "Grayford", "."],
     "ner": ["B-PER", "L-PER", "O", "O", "U-LOC", "O"],
 }
+TOKENS = list(zip(*DOCUMENT.values(), strict=True))
 TAGGED: dict[str, str] = {
     "doccano-entities.jsonl": lines(
         [
@@ -107,7 +109,7 @@ TAGGED: dict[str, str] = {
             {
                 "id": 0,
                 "paragraphs": [
-                    {"sentences": [{"tokens": [dict(zip(DOCUMENT, one, strict=True)) for one in zip(*DOCUMENT.values(), strict=True)]}]}
+                    {"sentences": [{"tokens": [dict(zip(DOCUMENT, one, strict=True)) for one in TOKENS]}]}
                 ],
             }
         ]
@@ -139,7 +141,7 @@ TAGGED: dict[str, str] = {
             for a, b, k in s
         ]
     ),
-    "simpletransformers.json": json.dumps([[0, *one] for one in zip(*DOCUMENT.values(), strict=True)]),
+    "simpletransformers.json": json.dumps([[0, *one] for one in TOKENS]),
 }  # fmt: skip
 
 
@@ -161,24 +163,25 @@ def test_texts_of_every_tool_without_labels(tmp_path: Path, name: str) -> None:
     assert first.tags is None
 
 
+CLASSIFY, TAG = (f"polyseme finetune {task} RUN --train PATH -o RUN2" for task in ("classify", "tag"))
 CLASSIFIED: dict[str, str] = {
-    "doccano.jsonl": lines([{"text": t, "label": [k], "Comments": []} for t, k in zip(TEXTS, "aba", strict=True)]),
+    "doccano.jsonl": lines([{"text": t, "label": [k], "Comments": []} for t, k in MOODS]),
     "label-studio.json": json.dumps(
-        [task(choices(k)) | {"data": {"text": t}} for t, k in zip(TEXTS, "aba", strict=True)]
+        [task(choices(k)) | {"data": {"text": t}} for t, k in MOODS]
     ),
     "label-studio-min.json": json.dumps(
         [{"id": i, "text": t, "topic": "aba"[i], "annotator": 1, "lead_time": 1.0} for i, t in enumerate(TEXTS)]
     ),
     "prodigy-choice.jsonl": lines(
-        [prodigy(t, "accept", options=[{"id": "a"}, {"id": "b"}], accept=[k]) for t, k in zip(TEXTS, "aba", strict=True)]
+        [prodigy(t, "accept", options=[{"id": "a"}, {"id": "b"}], accept=[k]) for t, k in MOODS]
     ),
-    "spacy-cats.jsonl": lines([{"text": t, "cats": {"a": k == "a", "b": k == "b"}} for t, k in zip(TEXTS, "aba", strict=True)]),
-    "spacy-pairs.json": json.dumps([[t, {"cats": {"a": float(k == "a"), "b": float(k == "b")}}] for t, k in zip(TEXTS, "aba", strict=True)]),
+    "spacy-cats.jsonl": lines([{"text": t, "cats": {"a": k == "a", "b": k == "b"}} for t, k in MOODS]),
+    "spacy-pairs.json": json.dumps([[t, {"cats": {"a": float(k == "a"), "b": float(k == "b")}}] for t, k in MOODS]),
     "rasa.json": json.dumps(
-        {"rasa_nlu_data": {"common_examples": [{"text": t, "intent": k, "entities": []} for t, k in zip(TEXTS, "aba", strict=True)]}}
+        {"rasa_nlu_data": {"common_examples": [{"text": t, "intent": k, "entities": []} for t, k in MOODS]}}
     ),
-    "utc.txt": lines([{"text_a": t, "text_b": "", "choices": ["a", "b"], "labels": ["ab".index(k)]} for t, k in zip(TEXTS, "aba", strict=True)]),
-    "simpletransformers.json": json.dumps([[t, k] for t, k in zip(TEXTS, "aba", strict=True)]),
+    "utc.txt": lines([{"text_a": t, "text_b": "", "choices": ["a", "b"], "labels": ["ab".index(k)]} for t, k in MOODS]),
+    "simpletransformers.json": json.dumps([[t, k] for t, k in MOODS]),
 }  # fmt: skip
 
 
@@ -265,12 +268,12 @@ def test_a_span_whose_text_is_nowhere_is_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("reader", "rows", "fix"),
     [
-        (read_texts, [{"text": "a", "label": [[0, 1, "P"]], "Comments": []}], "polyseme finetune tag RUN --train PATH -o RUN2"),
-        (read_texts, [{"text": "a", "entities": [[0, 1, "P"]]}], "polyseme finetune tag RUN --train PATH -o RUN2"),
-        (read_tags, [{"text": "a", "label": "pos"}], "polyseme finetune classify RUN --train PATH -o RUN2"),
-        (read_tags, [{"text": "a", "label": ["pos"], "Comments": []}], "polyseme finetune classify RUN --train PATH -o RUN2"),
-        (read_tags, [task(choices("pos")) | {"data": {"text": "a"}}], "polyseme finetune classify RUN --train PATH -o RUN2"),
-        (read_texts, [task(choices("pos") + choices("x", tag="topic")) | {"data": {"text": "a"}}], "--columns label=sentiment"),
+        (read_texts, [{"text": "a", "label": [[0, 1, "P"]], "Comments": []}], TAG),
+        (read_texts, [{"text": "a", "entities": [[0, 1, "P"]]}], TAG),
+        (read_tags, [{"text": "a", "label": "pos"}], CLASSIFY),
+        (read_tags, [{"text": "a", "label": ["pos"], "Comments": []}], CLASSIFY),
+        (read_tags, [task(choices("pos")) | {"data": {"text": "a"}}], CLASSIFY),
+        (read_texts, [task([*choices("pos"), *choices("x", tag="b")]) | {"data": {"text": "a"}}], "--columns label=b"),
         (read_texts, [task(choices("pos")) | {"data": {"left": "a", "right": "b"}}], "--columns text=left"),
         (read_tags, [{"doc": "ab", "ents": [[0, 1, "P"]]}], "--columns text=doc,spans=ents"),
         (read_tags, [{"toks": ["a", "b"], "gold": ["O", "O"]}], "--columns tokens=toks,tags=gold"),

@@ -298,7 +298,7 @@ FORMS: dict[str, str] = {
     "article.json": json.dumps({"title": "t", "paragraphs": [{"context": PASSAGE, "qas": QAS}]}),
     "articles.jsonl": json.dumps({"title": "t", "paragraphs": [{"context": PASSAGE, "qas": QAS}]}) + "\n",
     "flat.json": json.dumps(
-        {"data": [{"paragraphs": [{"context": PASSAGE, "qas": [{"id": "1", "question": "Where?", "answer": "Paris"}]}]}]}
+        {"data": [{"paragraphs": [{"context": PASSAGE, "qas": [{"id": 1, "question": "Where?", "answer": "Paris"}]}]}]}
     ),
     "datasets.jsonl": json.dumps(
         {"id": "1", "context": PASSAGE, "question": "Where?", "answers": {"text": ["Paris"], "answer_start": [10]}}

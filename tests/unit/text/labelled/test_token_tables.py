@@ -34,7 +34,7 @@ def numbered(number: str, rest: str = "") -> str:
         ("paddlenlp.txt", ("\x02".join(WORDS) + "\t" + "\x02".join(TAGS) + "\n") * 2),
         ("spaces.tsv", "text_a\tlabel\n" + (" ".join(WORDS) + "\t" + " ".join(TAGS) + "\n") * 2),
         ("lists.csv", "Sentence #,Sentence,Tag\n" + ('1,"{}","{}"\n'.format(" ".join(WORDS), list(TAGS))) * 2),
-        ("spans.csv", "text,id,label,annotator\n" + ('"Otto left , Hilltown",1,"{}",1\n'.format(SPANS.replace('"', '""'))) * 2),
+        ("spans.csv", "text,id,label\n" + ('"Otto left , Hilltown",1,"{}"\n'.format(SPANS.replace('"', '""'))) * 2),
     ],
 )  # fmt: skip
 def test_sentences_of_tables(tmp_path: Path, name: str, text: str) -> None:
