@@ -14,6 +14,7 @@ from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.data.store import sync_folder
 from polyseme.errors import ConfigError
 from polyseme.infer.predict import Predictor
+from polyseme.text.labelled.opening import ReadOptions
 from polyseme.text.labelled.records import Problems
 from polyseme.text.sources import STDIN
 from polyseme.train.run import saving
@@ -50,7 +51,8 @@ def predict_file(
         predict_file(Predictor(load("runs/sentiment")), "reviews.txt", Path("said.jsonl"))
     """
     reporter = reporter or NullReporter()
-    records = predictor.read(path, columns, problems, labelled=False, encoding=encoding, separator=separator)
+    reading = ReadOptions(encoding=encoding, separator=separator).said
+    records = predictor.read(path, columns, problems, labelled=False, **reading)
     said = told(predictor.predict(records), reporter)
     if not isinstance(output, Path):
         return _write(said, output)

@@ -153,6 +153,8 @@ def finetune_command(task: Mapping[str, Any], run: str, seed: int, output: str) 
         words += [] if value is None else [option, value]
     if spec["columns"]:
         words += ["--columns", ",".join(f"{ours}={theirs}" for ours, theirs in spec["columns"].items())]
+    for option in ("separator", "encoding"):
+        words += [f"--{option}", spec[option]] if spec.get(option, "auto") != "auto" else []
     for key, value in spec["settings"].items():
         words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
     return line(*words, "--seed", seed, "-o", output)

@@ -445,9 +445,21 @@ def _kind_of(records: Sequence[TextRecord]) -> Literal["single", "several", "num
     numbers = [as_number(record.label) for record in records]
     values = [value for value in numbers if value is not None]
     fractions = sum(value != int(value) for value in values)
-    if len(records) - len(values) > few:
+    odd = sum(
+        value is None and not _is_float(record.label) for value, record in zip(numbers, records, strict=True)
+    )
+    if odd > few:
         return "single"
     return "number" if fractions > few or 2 * fractions >= len(values) > 0 else "single"
+
+
+def _is_float(label: Any) -> bool:
+    """Whether a label is written as a number, infinite ones and nan among them."""
+    try:
+        float(label)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _in_order(label: str) -> tuple[float, str]:

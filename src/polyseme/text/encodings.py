@@ -18,7 +18,16 @@ from polyseme.core.config import suggest
 from polyseme.errors import ConfigError
 from polyseme.text.clean import DirtReport, unify_line_ends
 
-__all__ = ["HEAD", "check_name", "decode_stream", "detect", "display_name", "first_beyond_ascii", "is_binary"]
+__all__ = [
+    "HEAD",
+    "check_name",
+    "decode_stream",
+    "detect",
+    "display_name",
+    "first_beyond_ascii",
+    "is_binary",
+    "likely",
+]
 
 HEAD = 1 << 16  # bytes that `detect` looks at
 _NAMES = ("auto", "utf-8", "utf-16", "utf-16-le", "utf-16-be", "gb18030", "gbk", "big5", "latin-1", "cp1252")
@@ -113,6 +122,42 @@ def detect(head: bytes) -> tuple[str, int] | None:
     if controls <= 0.001 and _latin_score(head) >= 0.8:
         return "cp1252", 0
     return ("utf-8", 0) if controls < 0.1 and broken <= 0.02 * len(head) + 2 else None
+
+
+_SCRIPTS = (
+    ("shift-jis", r"[\u3040-\u30ff\u4e00-\u9fff\u3001\u3002]", r"[\u3040-\u30ff]"),
+    ("euc-jp", r"[\u3040-\u30ff\u4e00-\u9fff\u3001\u3002]", r"[\u3040-\u30ff]"),
+    ("euc-kr", r"[\uac00-\ud7a3]", r"[\uac00-\ud7a3]"),
+    ("cp1251", r"[\u0400-\u04ff«»—–„“”№]", r"[\u0430-\u044f]"),
+    ("koi8-r", r"[\u0400-\u04ff]", r"[\u0430-\u044f]"),
+    ("cp1253", r"[\u0370-\u03ff]", r"[\u03ac-\u03ce]"),
+    ("cp1255", r"[\u0590-\u05ff]", r"[\u05d0-\u05ea]"),
+    ("cp1256", r"[\u0600-\u06ff]", r"[\u0620-\u064a]"),
+    ("tis-620", r"[\u0e00-\u0e7f]", r"[\u0e31\u0e34-\u0e3a\u0e47-\u0e4e]"),
+    ("cp1250", r"[\u00c0-\u017f„”–…]", r"[\u00e0-\u017f]"),
+)
+
+
+def likely(head: bytes) -> str | None:
+    """An encoding that `detect` does not know and that is worth trying, for the hint of an error.
+
+    It is the one in which most of what is beyond ASCII is of one script, and most of that is common in it. Latin
+    letters beyond ASCII stand beside those of ASCII, letters of other scripts do not.
+    """
+
+    def share(codec: str, script: str, common: str) -> float:
+        text = _decode(head, codec)
+        beyond = [c for c in text if c > "\x7f"]
+        beside = len(re.findall(r"[a-z](?=[^\x00-\x7f])|(?<=[^\x00-\x7f])[a-z]", text, re.IGNORECASE))
+        latin = codec == "cp1250"
+        if not beyond or len(re.findall(script, text)) < 0.9 * len(beyond):
+            return 0.0
+        if (beside < 0.2 * len(beyond)) if latin else (beside > 0.2 * len(beyond)):
+            return 0.0
+        return len(re.findall(common, text)) / len(beyond)
+
+    score, best = max((share(*one), -place) for place, one in enumerate(_SCRIPTS))
+    return _SCRIPTS[-best][0] if score >= 0.15 else None
 
 
 def _controls(data: bytes) -> float:

@@ -36,6 +36,7 @@ from polyseme.text.encodings import (
     display_name,
     first_beyond_ascii,
     is_binary,
+    likely,
 )
 
 __all__ = [
@@ -193,17 +194,51 @@ def _named(path: Path, encoding: str) -> SourceFile:
         raise CorpusError("neither a file nor a folder", where=path, fix="name a regular file")
     head = next(read_chunks(path, HEAD), b"")
     if is_binary(head) or (encoding == "auto" and detect(head) is None):
-        raise _not_text(path)
+        raise _not_text(path, head)
     return _stat(path, named=True)
 
 
-def _not_text(path: Path) -> CorpusError:
+_OFFICE = (b"[Content_Types].xml", b"application/vnd.oasis", b"xl/workbook", b"word/document", b"_rels/.rels")
+_ARCHIVES = {
+    b"PK": "a zip archive",
+    b"BZh": "compressed by bzip2",
+    b"\xfd7zXZ": "compressed by xz",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"Rar!": "a rar archive",
+}
+
+
+def _not_text(path: Path, head: bytes) -> CorpusError:
     """The error for a named file that is not text."""
+    expected = "text in UTF-8, UTF-16, GB18030, Big5 or Latin-1, plain or as .gz or .zst"
+    if head.startswith(b"\xd0\xcf\x11\xe0") or (head.startswith(b"PK") and any(o in head for o in _OFFICE)):
+        return CorpusError(
+            "not a text file: it is one of Excel or another office program",
+            expected=expected,
+            where=path,
+            fix="save the sheet in that program as CSV UTF-8, or the text as plain text",
+        )
+    for magic, name in _ARCHIVES.items():
+        if head.startswith(magic):
+            return CorpusError(
+                f"not a text file: it is {name}",
+                expected=expected,
+                where=path,
+                fix="unpack it first, and name the file that is in it",
+            )
+    if head.startswith(b"PAR1"):
+        return CorpusError(
+            "not a text file: it is a table in the form Parquet",
+            expected=expected,
+            where=path,
+            fix="give it the suffix .parquet where labelled files are read; write it as .jsonl elsewhere",
+        )
+    encoding = None if is_binary(head) else likely(head)
     return CorpusError(
         "not a text file, or text in an encoding that is not recognised",
-        expected="text in UTF-8, UTF-16, GB18030, Big5 or Latin-1, plain or as .gz or .zst",
+        expected=expected,
         where=path,
-        fix="unpack archives first; name another encoding with --encoding",
+        fix=f"--encoding {encoding}" if encoding else "save it as UTF-8 text first",
     )
 
 
@@ -263,7 +298,7 @@ def read_text(
         found = found if found and found[0].startswith(codec) else (codec, 0)
     if found is None:
         if file.named:
-            raise _not_text(file.path)
+            raise _not_text(file.path, first)
         report.add("skipped_binary", 1, source)
         return None
     codec, mark = found

@@ -70,7 +70,7 @@ def arrow_lines(path: Path) -> Iterator[tuple[int, str]]:
         for batch in table.to_batches(max_chunksize=1000):
             for row in batch.to_pylist():
                 number += 1
-                yield number, json.dumps(named(row, names), ensure_ascii=False, default=str)
+                yield number, json.dumps(named(row, names), ensure_ascii=False, default=_written)
 
 
 def _stream(pa: Any, ipc: Any, file: Path) -> Any:
@@ -81,6 +81,11 @@ def _stream(pa: Any, ipc: Any, file: Path) -> Any:
         except pa.ArrowInvalid:
             source.seek(0)
             return ipc.open_file(source).read_all()
+
+
+def _written(value: Any) -> str:
+    """A value that JSON does not have, such as a date, as text."""
+    return str(value.isoformat()) if hasattr(value, "isoformat") else str(value)
 
 
 def _features(metadata: dict[bytes, bytes]) -> Any:

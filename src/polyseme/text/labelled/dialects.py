@@ -50,6 +50,7 @@ _FEW = 64
 _EXCEL = re.compile(r'\ufeff?"?sep=(\\t|.)"?[,;\s]*', re.IGNORECASE | re.DOTALL)
 _CLOSED = re.compile(r'[ ]*+"((?:[^"]++|"")*+)"[ ]*')
 _ESCAPED = re.compile(r'[ ]*+"((?:[^"\\]++|\\.|"")*+)"[ ]*', re.DOTALL)
+_OPENED = re.compile(r'[ ]*+"')
 _QUOTES = re.compile(r'"+')
 
 Row = tuple[int, list[str] | None, str]
@@ -131,11 +132,11 @@ def dialect_of(
         return Dialect(candidates[0], default != "\t", skipped)
     separator = _separator(rows, candidates, fits, needed)
     width = len(fields_of(rows[0], separator)) if not needed else _usual(rows, separator)[0]
-    if said is None:
+    if said is None and separator != "\t":  # a text may hold commas, but hardly tabs
         one = width == 1 and not needed and not _row_names(rows, separator)
         if one or (needed == 1 and _usual(rows, separator)[1] < 0.9):
             separator = ""
-    quoted = separator != "\t" if separator else default != "\t"
+    quoted = separator not in ("\t", " ")
     if separator == "\t" and quotes:
         quoted = _quoting(rows, separator, width)
     return Dialect(separator, quoted, skipped, quotes)
@@ -225,10 +226,8 @@ def _quoting(rows: Sequence[str], separator: str, width: int) -> bool:
         for column, field in enumerate(line.split(separator)):
             if not field:
                 continue
-            if len(field) > 1 and field[0] == field[-1] == '"':
-                runs = [len(run) for run in _QUOTES.findall(field[1:-1])]
-                speaks_for += bool(runs) and not any(n % 2 for n in runs)
-                against += any(n % 2 for n in runs)
+            if match := _CLOSED.fullmatch(field):
+                speaks_for += '""' in match[1]
                 enclosed[column] += 1
                 continue
             if at:  # a header need not be quoted
@@ -275,7 +274,7 @@ def _scanned(text: str, separator: str) -> list[str] | None:
     at = 0
     while True:
         end = -1
-        if text.startswith('"', at) or (text.startswith(" ", at) and text[at:].lstrip(" ").startswith('"')):
+        if _OPENED.match(text, at):
             match = _CLOSED.match(text, at)
             if match is None and text.startswith('"', at):
                 return None

@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 from polyseme.errors import ConfigError
 from polyseme.text.labelled.class_names import class_names, named
+from polyseme.text.labelled.guesses import columns_option
 from polyseme.text.labelled.marked import is_spans, marked_spans
 from polyseme.text.labelled.opening import follow, name_of, peek
 from polyseme.text.labelled.records import Problems
@@ -351,7 +352,7 @@ def _text_of(
                 f"no text {name!r} in the data of the tasks",
                 got="keys " + ", ".join(data),
                 where=name_of(asked.path),
-                fix=f"--columns text={next(iter(texts), 'KEY')}",
+                fix=columns_option({"text": next(iter(texts), "KEY")}),
             )
         return texts[name]
     if len(texts) == 1 and at_least == 1:
@@ -381,7 +382,7 @@ def _several(ours: str, names: Sequence[str], asked: _Asked) -> ConfigError:
         f"several things could be the {ours}",
         got=", ".join(names),
         where=name_of(asked.path),
-        fix=f"--columns {ours}={names[0] if names else 'NAME'}",
+        fix=columns_option({ours: names[0] if names else "NAME"}),
     )
 
 

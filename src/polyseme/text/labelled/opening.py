@@ -199,7 +199,8 @@ def _as_json_lines(path: Path | str, encoding: str, problems: Problems) -> Numbe
             fix="read it with spacy.tokens.DocBin and write doc.to_json() of each document as a line of a .jsonl",
         )
     if path.suffix.lower() in arrow.SUFFIXES or (path.is_dir() and arrow.is_arrow_folder(path)):
-        problems.file(name_of(path)).form = "a data set of Hugging Face"
+        parquet = path.suffix.lower() == ".parquet"
+        problems.file(name_of(path)).form = "a Parquet table" if parquet else "a data set of Hugging Face"
         return arrow.arrow_lines(existing(path))
     if path.suffix.lower() == ".ann" or path.is_dir():
         texts = {file: "".join(_chunks(file, encoding, problems)) for file in files_of(path)}

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from polyseme.errors import ConfigError, CorpusError
+from polyseme.text.labelled.guesses import columns_option
 from polyseme.text.labelled.opening import (
     FIRST,
     checked_columns,
@@ -346,10 +347,8 @@ def _guess(records: Sequence[Mapping[str, Any]], form: Form, labelled: bool, sou
             > len(some)
         ]
         if len(asked) == 1 and longest and longest not in asked and (len(parts) == 1 or not labelled):
-            typed = f"--columns question={asked[0]},context={longest}" + (
-                f",answer={parts[0]}" if labelled else ""
-            )
-            error.fix = typed
+            named = {"question": asked[0], "context": longest} | ({"answer": parts[0]} if labelled else {})
+            error.fix = columns_option(named)
         raise
 
 

@@ -72,7 +72,7 @@ KINDS: dict[str, str] = {
     "no_head": "words have a head that has no place of its own in the text: left out",
     "no_span": "texts have no span: all of their tokens are read as O",
     "no_surface": "words have no place of their own in the text: left out",
-    "not_a_number": "labels are no numbers where all others are: the rows are skipped",
+    "not_a_number": "labels are not a number, as the others are: the rows are skipped",
     "not_annotated": "texts have no annotation: left out",
     "not_the_only_label": "texts were rejected for the only label: read as a class of their own",
     "numbered_tags": "tags are numbers without names (dataset_info.json has them): plain classes, no entity F1",

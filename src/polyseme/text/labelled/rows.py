@@ -181,7 +181,7 @@ def _no_reading(
         fix = f"a file with a column for each of {', '.join(form.names)}"
     else:
         optional = {ours: theirs for ours, theirs in found.items() if ours not in form.names}
-        fix = columns_option({ours: there[place] for ours, place in places.items()} | optional)
+        fix = columns_option({ours: _one_of(there, place) for ours, place in places.items()} | optional)
     return ConfigError(
         what,
         got="columns " + _shown(there),
@@ -189,6 +189,12 @@ def _no_reading(
         where=where,
         fix=fix,
     )
+
+
+def _one_of(names: Sequence[str], place: int) -> str:
+    """How the column at a place is typed; one of several of the same name has its number behind it."""
+    name = names[place]
+    return name if names.count(name) == 1 else f"{name}.{names[:place].count(name)}"
 
 
 def _shown(names: Sequence[str]) -> str:
@@ -373,8 +379,13 @@ def _width(rows: Sequence[Sequence[str]], needed: int) -> int:
 def _names_columns(form: Form, places: Mapping[str, int], first: Sequence[str] | None) -> bool:
     """Whether the first row of a table is a header although columns are numbers."""
     wanted = [ours for ours in form.names if ours in places]
-    return first is not None and all(
-        places[ours] < len(first) and _plain(first[places[ours]]) in form.names_of(ours) for ours in wanted
+    return (
+        first is not None
+        and len(first) > 1
+        and all(
+            places[ours] < len(first) and _plain(first[places[ours]]) in form.names_of(ours)
+            for ours in wanted
+        )
     )
 
 
@@ -438,6 +449,7 @@ def _keys(
             inner.update(dict.fromkeys(_leaves(value)))
         rows = [["" if (v := follow(value, key)) is None else str(v) for key in inner] for value in objects]
         known = {ours: theirs for ours, theirs in columns.items() if theirs in inner}
+        known = {name: name for name in form.names if name in inner} | known
         places = guess(form.names, list(inner), rows, known)
         if places is not None:
             error.fix = columns_option({ours: list(inner)[place] for ours, place in places.items()})

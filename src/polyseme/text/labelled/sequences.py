@@ -26,6 +26,7 @@ from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.labelled.columns_of import Layout, fields_of, is_docstart, layout_of
 from polyseme.text.labelled.conllu import conllu_records
 from polyseme.text.labelled.exports import own_rows
+from polyseme.text.labelled.guesses import columns_option
 from polyseme.text.labelled.located import is_one_token, join_words, locate, tagged_tokens, tokens_of
 from polyseme.text.labelled.marked import is_spans, marked_spans, placed
 from polyseme.text.labelled.opening import (
@@ -143,7 +144,10 @@ def tag_records(
         return conllu_records(lines, source, column or "upos", problems, labelled)
     if columns and column_numbers(columns) is None:
         raise ConfigError(
-            "columns of a file without a header are numbers", where="--columns", fix="--columns token=1,tag=2"
+            "columns of a file without a header are numbers",
+            got=",".join(f"{ours}={theirs}" for ours, theirs in columns.items()),
+            where=source,
+            fix=f"--columns token=1,tag={max(2, layout_of([line for _, line in head], {}).width)}",
         )
     if column is not None:
         if not column.isdecimal() or column == "0":
@@ -228,7 +232,7 @@ def _column_records(
                     got=line[:200],
                     expected="a token and its tag on each line, a blank line between sentences",
                     where=where,
-                    fix=f"--columns token=1,tag={width} with the numbers of the columns, from 1"
+                    fix=f"--columns token=1,tag={width}"
                     if width > 1
                     else "write the tag behind each token, or .jsonl with tokens and tags",
                 )
@@ -333,7 +337,7 @@ def _check_keys(
         got="keys " + ", ".join(keys)[:300],
         expected='{"text", "spans": [{"start", "end", "label"}]} or {"tokens", "tags"}',
         where=source,
-        fix="--columns " + ",".join(f"{ours}={theirs}" for ours, theirs in typed.items())
+        fix=columns_option(typed)
         if typed
         else "a file with spans or tags of its sentences; classes of whole texts are for the task classify",
     )

@@ -2,6 +2,7 @@
 
 .tsv .csv       a header with text[, text_b] and label, or `columns`: their names, or numbers from 1 without a header
 .jsonl .json    an object a line (or an array of objects) with these keys
+.parquet        a table with these columns
 .txt, others    as .tsv if the first line is such a header or columns are given; as JSON lines if it begins with "{";
                 else, unlabelled, a text a line (a pair: two texts with a tab between)
 

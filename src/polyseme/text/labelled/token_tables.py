@@ -9,13 +9,13 @@ text,label                    Label Studio's CSV: spans as JSON
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
 from polyseme.errors import ConfigError
 from polyseme.text.labelled.dialects import SEPARATORS, dialect_of, sample_of, table_rows
+from polyseme.text.labelled.guesses import columns_option
 from polyseme.text.labelled.opening import Numbered, column_numbers, peek
 from polyseme.text.labelled.records import Problems
 from polyseme.text.labelled.tag_spelling import looks_tagged
@@ -127,9 +127,7 @@ def _typed(header: Sequence[str], row: Sequence[str]) -> str:
     counts = [i for i in others if fields[i].strip().isdecimal() and i != words[0]]
     found = {"token": words[0], "tag": tag} | ({"sentence": counts[0]} if counts else {})
     bare = any(looks_tagged(field.strip()) for field in header)
-    return "--columns " + shlex.quote(
-        ",".join(f"{ours}={place + 1 if bare else header[place]}" for ours, place in found.items())
-    )
+    return columns_option({ours: str(place + 1) if bare else header[place] for ours, place in found.items()})
 
 
 def _fits(names: Sequence[str], columns: Mapping[str, str]) -> bool:

@@ -39,7 +39,8 @@ def saved(tmp_path: Path) -> Any:
 def test_data_sets_are_read_with_their_names(saved: Path, name: str) -> None:
     problems = Problems()
     assert [record.tags for record in read_tags(saved / name, problems=problems)] == [TAGS, TAGS]
-    assert problems.files[str(saved / name)].form == "a data set of Hugging Face"
+    form = problems.files[str(saved / name)].form
+    assert form == ("a Parquet table" if name == "a.parquet" else "a data set of Hugging Face")
 
 
 def test_a_data_set_of_several_parts_names_them(saved: Path) -> None:
