@@ -65,7 +65,8 @@ def arrow_lines(path: Path) -> Iterator[tuple[int, str]]:
         try:
             table = parquet.read_table(file) if file.suffix == ".parquet" else _stream(pa, ipc, file)
         except (OSError, pa.ArrowException) as error:
-            raise CorpusError("the data set cannot be read", got=str(error)[:200], where=file) from None
+            what = f"not a table in the form {'Parquet' if file.suffix == '.parquet' else 'Arrow'}"
+            raise CorpusError(what, got=str(error)[:200], where=file) from None
         names = class_names(file) | names_in(_features(table.schema.metadata or {}))
         for batch in table.to_batches(max_chunksize=1000):
             for row in batch.to_pylist():

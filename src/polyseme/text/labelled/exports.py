@@ -73,9 +73,9 @@ class _Asked:
         """Whether a record has spans where a class is looked for, or has no class at all."""
         if not isinstance(record, dict):
             return False
-        label = next((one for name in ("label", "labels") if (one := record.get(name)) is not None), None)
-        spans = [record.get(name) for name in ("spans", "entities")] if label is None else [label]
-        return "label" not in self.columns and any(map(is_spans, spans))
+        plain = [key for key, one in record.items() if isinstance(one, str | int | float) and key != "id"]
+        spans = [record.get(name) for name in ("spans", "entities", "label", "labels")]
+        return "label" not in self.columns and len(plain) <= 1 and any(map(is_spans, spans))
 
     def other_task(self, what: str, task: str) -> ConfigError:
         return ConfigError(
@@ -262,9 +262,14 @@ def _is_min(value: Any) -> bool:
 
 
 def _label_studio_min(values: Values, asked: _Asked) -> Objects:
-    """JSON-MIN: a row an annotation, what was said under the names of the configuration's tags."""
+    """JSON-MIN: a row an annotation, what was said under the names of the configuration's tags.
+
+    Spans and several choices are lists and objects; one choice is a string, as the data are.
+    """
+    rows = list(values)
+    spanned = any(is_spans(one) for _, _, row in rows if isinstance(row, dict) for one in row.values())
     seen: set[str] = set()
-    for number, where, value in values:
+    for number, where, value in rows:
         if not isinstance(value, dict):
             yield number, where, None
             continue
@@ -273,28 +278,34 @@ def _label_studio_min(values: Values, asked: _Asked) -> Objects:
             asked.leave_out("several_annotations", where)
             continue
         seen.add(str(id))
-        rest = {key: one for key, one in value.items() if key not in _ABOUT}
         answers = {
-            key: one if isinstance(one, list) else [one if isinstance(one, dict) else {"choices": [one]}]
-            for key, one in rest.items()
-            if key in (asked.columns.get("label"), asked.columns.get("spans")) or not isinstance(one, str)
+            key: one if isinstance(one, list) else [one] for key, one in value.items() if _is_answer(one)
         }
-        data = {key: one for key, one in rest.items() if key not in answers}
-        if asked.labelled and not answers and asked.target != "tag":  # one choice is a plain string
-            asked.problems.file(name_of(asked.path)).form = "Label Studio export"
-            text = _text_of(data, answers, asked, at_least=2)
-            others = [key for key in data if data[key] is not text]
-            name = asked.columns.get("label") or (others[0] if len(others) == 1 else "")
-            label = next(
-                (data[key] for key in (name, "label", "sentiment", "class", "choice") if key in data), None
-            )
-            if label is None:
-                raise _several("label", others, asked)
-            yield number, where, asked.row(text=text, label=label, id=id)
+        data = {key: one for key, one in value.items() if key not in answers and key not in _ABOUT}
+        if answers or not asked.labelled or (spanned and asked.target == "tag"):
+            yield number, where, _of_answers(data, answers, id, where, asked)
             continue
-        if asked.labelled and not answers:
+        name = asked.columns.get("label", "")
+        strings = {key: one for key, one in data.items() if isinstance(one, str) and key != name}
+        text = _text_of(strings, answers, asked)
+        others = [key for key in strings if strings[key] is not text]
+        names = (name,) if name else ("label", "sentiment", "class", "choice", *others[: len(others) == 1])
+        label = next((data[key] for key in names if key in data), None)
+        if label is None and others:
+            raise _several("label", others, asked)
+        if label is None:
+            asked.leave_out("not_annotated", where)
+        elif asked.target == "tag":
             raise asked.other_task("classes of whole texts", "classify")
-        yield number, where, _of_answers(data, answers, id, where, asked)
+        else:
+            yield number, where, asked.row(text=text, label=label, id=id)
+
+
+def _is_answer(value: Any) -> bool:
+    """Whether a value of JSON-MIN is what an annotator said rather than a text or number of the data."""
+    return isinstance(value, dict) or (
+        isinstance(value, list) and all(isinstance(one, dict) for one in value)
+    )
 
 
 def _of_answers(
@@ -341,9 +352,7 @@ def _classes(values: Sequence[Any]) -> Any:
     return None if not said else said[0] if len(said) == 1 else [str(one) for one in said]
 
 
-def _text_of(
-    data: Mapping[str, Any], answers: Mapping[str, list[Any]], asked: _Asked, at_least: int = 1
-) -> str | None:
+def _text_of(data: Mapping[str, Any], answers: Mapping[str, list[Any]], asked: _Asked) -> str | None:
     """The text of a task: what is named, the only one, the one that the spans are cut from, or a common name."""
     texts = {key: one for key, one in data.items() if isinstance(one, str)}
     if (name := asked.columns.get("text")) is not None:
@@ -355,7 +364,7 @@ def _text_of(
                 fix=columns_option({"text": next(iter(texts), "KEY")}),
             )
         return texts[name]
-    if len(texts) == 1 and at_least == 1:
+    if len(texts) == 1:
         return next(iter(texts.values()))
     words = [
         str(one.get("text") or "") for values in answers.values() for one in values if isinstance(one, dict)

@@ -227,6 +227,24 @@ def test_annotations_of_label_studio_that_count(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_a_number_of_the_data_is_no_answer_of_label_studio(tmp_path: Path) -> None:
+    rows = [
+        {"id": i, "text": text, "year": 1999, "sentiment": "ab"[i % 2], "annotator": 1, "lead_time": 1.0}
+        for i, text in enumerate(TEXTS)
+    ]
+    rows.append({"id": 9, "text": "nobody knows", "year": 1999, "annotator": 1, "lead_time": 1.0})
+    problems = Problems()
+    found = list(read_texts(write(tmp_path, "a.json", json.dumps(rows)), problems=problems))
+    assert [(record.text, record.label) for record in found] == list(zip(TEXTS, "aba", strict=True))
+    assert problems.counts == {"not_annotated": 1}
+
+
+def test_a_class_beside_spans_is_the_class(tmp_path: Path) -> None:
+    rows = [{"text": t, "entities": s, "sentiment": k} for (t, s), k in zip(BOTH, "aba", strict=True)]
+    found = list(read_texts(write(tmp_path, "a.jsonl", lines(rows))))
+    assert [record.label for record in found] == ["a", "b", "a"]
+
+
 def test_a_binary_question_of_prodigy_has_two_classes(tmp_path: Path) -> None:
     rows = [
         {"text": t, "label": "SPAM", "_task_hash": 1, "answer": answer}
