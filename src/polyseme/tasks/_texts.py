@@ -264,7 +264,7 @@ class Texts(LabelledExamples):
             raise CorpusError(
                 "the labels are texts of their own",
                 got=f"{len(labels):,} labels of {len(records):,} examples, such as {labels[0][:60]!r}",
-                fix="name the column of the classes with --columns; texts that answer texts (seq2seq) are no classes",
+                fix="name the column that holds the classes; texts that answer texts (seq2seq) are no classes",
             )
         if config.class_weights == "balanced":
             total = sum(counts.values())

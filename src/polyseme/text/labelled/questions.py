@@ -317,7 +317,7 @@ def _check_nested(records: Sequence[Mapping[str, Any]], source: str) -> None:
 
 
 def _guess(records: Sequence[Mapping[str, Any]], form: Form, labelled: bool, source: str) -> dict[str, str]:
-    """No columns where their names tell which is which; else an error that says, by what they hold, what to type.
+    """No columns; where names do not tell which is which but what they hold does, an error that says what to type.
 
     Raises:  ConfigError: the columns cannot be told by their names.
     """
@@ -349,7 +349,8 @@ def _guess(records: Sequence[Mapping[str, Any]], form: Form, labelled: bool, sou
         if len(asked) == 1 and longest and longest not in asked and (len(parts) == 1 or not labelled):
             named = {"question": asked[0], "context": longest} | ({"answer": parts[0]} if labelled else {})
             error.fix = columns_option(named)
-        raise
+            raise
+        return {}  # who reads the rows says what is missing
 
 
 def _is_object(line: str) -> bool:

@@ -98,7 +98,9 @@ def _turn(counts: Counter[str]) -> dict[str, str] | None:
         if not matches or not all(matches.values()):
             continue
         turned = {tag: f"{m[letter].upper()}-{m[kind]}" for tag, m in matches.items() if m}
-        if len(set(turned.values())) == len(turned) and {one[0] for one in turned.values()} & {"B", "S", "U"}:
+        letters = {one[0] for one in turned.values()}
+        certain = letters >= {"B", "I"} or letters >= {"B", "E"} or bool(outside & set(counts))
+        if certain and letters & {"B", "S", "U"} and len(set(turned.values())) == len(turned):
             return {tag: turned.get(tag, "O") for tag in counts}
     return None
 

@@ -125,3 +125,11 @@ def test_tags_without_a_scheme_are_told(tmp_path: Path, tags: tuple[str, ...], k
     (record,) = read_tags(path, problems=problems)
     assert (record.tags, scheme_of(record.tags or ())) == (tags, None)
     assert list(problems.counts) == [kind]
+
+
+def test_parts_of_speech_that_look_like_a_spelling_stay(tmp_path: Path) -> None:
+    path = tmp_path / "a.conll"
+    path.write_text("dogs NN_S\nrun VB_S\n\ncats NN_S\n", "utf-8")
+    problems = Problems()
+    assert [record.tags for record in read_tags(path, problems=problems)] == [("NN_S", "VB_S"), ("NN_S",)]
+    assert not problems.counts
