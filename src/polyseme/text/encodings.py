@@ -119,7 +119,7 @@ def detect(head: bytes) -> tuple[str, int] | None:
     score, best = max((_chinese_score(head, name), name) for name in _CHINESE)
     if score >= 0.1:
         return best, 0
-    if controls <= 0.001 and _latin_score(head) >= 0.8:
+    if controls <= 0.001 and _latin_score(head) >= 0.8 and not _of_another_script(head):
         return "cp1252", 0
     return ("utf-8", 0) if controls < 0.1 and broken <= 0.02 * len(head) + 2 else None
 
@@ -136,6 +136,12 @@ _SCRIPTS = (
     ("tis-620", r"[\u0e00-\u0e7f]", r"[\u0e31\u0e34-\u0e3a\u0e47-\u0e4e]"),
     ("cp1250", r"[\u00c0-\u017f„”–…]", r"[\u00e0-\u017f]"),
 )
+
+
+def _of_another_script(head: bytes) -> bool:
+    """Whether much of a text reads as Cyrillic, Greek or the like, whose letters do not stand beside those of ASCII."""
+    high = _HIGH.findall(head)
+    return len(high) >= 20 and len(set(high)) >= 8 and likely(head) not in (None, "cp1250")
 
 
 def likely(head: bytes) -> str | None:

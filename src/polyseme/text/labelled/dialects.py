@@ -268,22 +268,29 @@ def fields_of(line: str, separator: str) -> list[str]:
     return _scanned(line, separator) or line.split(separator)
 
 
-def _scanned(text: str, separator: str) -> list[str] | None:
-    """The fields of a row; None where a quoted one is still open at the end."""
+def _scanned(text: str, separator: str, escaped: bool = False) -> list[str] | None:
+    """The fields of a row; None where a quoted one is still open at the end.
+
+    Args:
+        escaped: a quote may be closed by the second of two after a backslash.
+    """
     fields: list[str] = []
     at = 0
     while True:
         end = -1
         if _OPENED.match(text, at):
             match = _CLOSED.match(text, at)
-            if match is None and text.startswith('"', at):
+            closed = match is not None and _ends(text, match.end(), separator)
+            other = None if closed else _ESCAPED.match(text, at)
+            by_backslash = other is not None and _ends(text, other.end(), separator)
+            if match is None and text.startswith('"', at) and not (escaped and by_backslash):
                 return None
-            if match is not None and _ends(text, match.end(), separator):
+            if match is not None and closed:
                 fields.append(match[1].replace('""', '"'))
                 end = match.end()
-            elif (match := _ESCAPED.match(text, at)) is not None and _ends(text, match.end(), separator):
-                fields.append(re.sub(r'\\([\\"])|"(")', r"\1\2", match[1]))  # as Spark and MySQL write them
-                end = match.end()
+            elif other is not None and by_backslash:
+                fields.append(re.sub(r'\\([\\"])|"(")', r"\1\2", other[1]))  # as Spark and MySQL write them
+                end = other.end()
         if end < 0:  # no quoted field: quotes are ordinary characters
             end = text.find(separator, at) if separator else -1
             end = len(text) if end < 0 else end
@@ -341,6 +348,7 @@ def table_rows(lines: Numbered, dialect: Dialect) -> Iterator[Row]:
                 fields, more = _over_lines(line, lines, waiting, separator, seen)
                 if fields is None:
                     waiting.extendleft(reversed(more))
+                    fields = _scanned(line, separator, escaped=True)
         if fields is None:
             yield number, None, line
         elif any(field and not field.isspace() for field in fields):

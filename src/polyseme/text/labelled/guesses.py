@@ -14,8 +14,11 @@ _TEXT_WORDS = re.compile(
     re.IGNORECASE,
 )
 _LABEL_WORDS = re.compile(
-    r"label|class|rating|sentiment|categor|stars|score|target|polarity|gold|toxic|intent|标签|类|情感|评分|星",
+    r"label|class|^is_|spam|rating|sentiment|categor|stars|score|target|polarity|gold|toxic|intent|标签|类|情感|评分|星",
     re.IGNORECASE,
+)
+_ID_WORDS = re.compile(
+    r"(.*[_ -])?[a-z]?id\d*|idx|nr|no|number|date|time(stamp)?|user(name)?|url", re.IGNORECASE
 )
 _NO_COLUMN = re.compile(r"|unnamed: ?\d+|index|#", re.IGNORECASE)
 _PLAIN = re.compile(r"[\w@%+=:,./-]+")
@@ -75,28 +78,25 @@ def guess(
         values = columns[place]
         different = len(set(values))
         named = _LABEL_WORDS.search(names[place]) is not None
-        return not named, different < 2 or (different == len(values) > 2), different
+        id = _ID_WORDS.fullmatch(names[place].strip()) is not None
+        return not named, id or different < 2 or (different == len(values) > 2), different
 
     rest = sorted((place for place in free if place not in longest), key=is_class)
     places |= zip([ours for ours in missing if ours in _CLASSES], rest, strict=False)
     return {ours: places[ours] for ours in wanted}
 
 
-def is_header(
-    first: Sequence[str], rows: Sequence[Sequence[str]], places: Mapping[str, int], unnamed: bool = False
-) -> bool:
-    """Whether a first line is names of columns rather than a row as those below it.
-
-    Args:
-        unnamed: what to say where nothing tells.
-    """
-    if not rows or any(_is_number(field) for field in first):
+def is_header(first: Sequence[str], rows: Sequence[Sequence[str]], places: Mapping[str, int]) -> bool:
+    """Whether a first line is names of columns rather than a row as those below it."""
+    if any(_is_number(field) for field in first):
         return False
+    if not rows:
+        return True
     for place, field in enumerate(first):
         values = [row[place] for row in rows if place < len(row)]
         if values and sum(map(_is_number, values)) > 0.9 * len(values):
             return True
-        if field in values and len(set(values)) < len(values):
+        if field.strip() and field in values and len(set(values)) < len(values):
             return False
     texts = [place for ours, place in places.items() if ours not in _CLASSES]
     for place in texts:
@@ -106,7 +106,7 @@ def is_header(
             return True
         if 2 * len(first[place]) <= mean:
             return True
-    return unnamed
+    return False
 
 
 def _is_number(text: str) -> bool:

@@ -174,6 +174,12 @@ EN = "a fine day out,{0}\ntoo long and dull,{1}\ngood bread here,{0}\nbad soup,{
             None,
             "0",
         ),
+        (
+            "v1,v2,,,\nham,Go until jurong point,,,\nspam,Free entry in a comp,,,\nham,Ok lar,,,\n",
+            None,
+            "ham",
+        ),
+        ("id,qid1,Satz,is_duplicate\n7,1,What is it about?,0\n8,3,How does it go?,1\n", None, "0"),
         ("text,text,label\na,b,x\nc,d,y\n", "--columns text=text.0,label=label", "x"),
         ("text,label,label\na,x,y\nc,y,x\n", "--columns text=text,label=label.0", "x"),
     ],
