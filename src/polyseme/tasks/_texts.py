@@ -260,6 +260,12 @@ class Texts(LabelledExamples):
                 if all(as_number(label) is not None for label in labels)
                 else "name the column that holds the labels",
             )
+        if len(records) >= 10 and 2 * len(labels) > len(records) and sum(map(len, labels)) > 30 * len(labels):
+            raise CorpusError(
+                "the labels are texts of their own",
+                got=f"{len(labels):,} labels of {len(records):,} examples, such as {labels[0][:60]!r}",
+                fix="name the column that holds the classes; texts that answer texts (seq2seq) are no classes",
+            )
         if config.class_weights == "balanced":
             total = sum(counts.values())
             found["weights"] = tuple(total / (len(labels) * max(1, counts[label])) for label in labels)
@@ -427,10 +433,13 @@ class Texts(LabelledExamples):
 def _kind_of(records: Sequence[TextRecord]) -> Literal["single", "several", "number"]:
     """Lists mean several labels; numbers with a fraction mean a number; everything else is a name.
 
+    Lists of one label each are names, too: annotation tools export a text's one class so.
     A few odd labels decide nothing: one, or one in twenty, may be no number, and as many may have a fraction.
     """
     few = max(len(records) >= 5, len(records) / 20)
     lists = [record.label for record in records if isinstance(record.label, tuple)]
+    if len(lists) == len(records) and all(len(label) == 1 for label in lists):
+        return "single"
     if 20 * len(lists) > len(records) or any(len(label) > 1 for label in lists):
         return "several"
     numbers = [as_number(record.label) for record in records]

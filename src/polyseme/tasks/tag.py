@@ -120,6 +120,7 @@ class Tag(LabelledExamples):
             columns=asked.columns,
             column=column,
             encoding=asked.encoding,
+            separator=asked.separator,
             problems=problems,
             labelled=labelled,
         )

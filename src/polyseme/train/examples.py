@@ -13,7 +13,7 @@ from polyseme.core import registry
 from polyseme.core.paths import path_of
 from polyseme.core.rng import Random
 from polyseme.errors import ConfigError, CorpusError
-from polyseme.text.labelled.opening import ReadOptions, name_of
+from polyseme.text.labelled.opening import ReadOptions, files_of, name_of
 from polyseme.text.labelled.records import Problems
 from polyseme.train.recipe import Recipe
 
@@ -257,5 +257,9 @@ def _labels(record: Any) -> Sequence[Any]:
 
 
 def _digest(path: str | Path) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    for part in files_of(path):
+        with part.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()

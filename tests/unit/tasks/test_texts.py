@@ -63,7 +63,7 @@ def test_labels_are_found(labels: Any, kind: str, names: tuple[str, ...]) -> Non
         (tuple(f"text {n}" for n in range(80)), {}, "label of its own"),
         (("a", "b"), {"weights": (1.0, 2.0, 3.0)}, "3 weights for 2 labels"),
         (("a", "b"), {"pool": "pair"}, "joins two texts"),
-        ((("a",), ("b",)), {"class_weights": "balanced"}, "one label each"),
+        ((("a", "b"), ("b",)), {"class_weights": "balanced"}, "one label each"),
         (("1.5", "2.5"), {"class_weights": "balanced"}, "one label each"),
     ],
 )

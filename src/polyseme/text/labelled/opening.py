@@ -16,6 +16,7 @@ from polyseme.core.config import suggest
 from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.clean import DirtReport, replace_surrogates
 from polyseme.text.encodings import check_name
+from polyseme.text.labelled import arrow, brat
 from polyseme.text.labelled.records import Problems
 from polyseme.text.sources import STDIN, SourceFile, read_chunks, read_text
 from polyseme.text.split import lines as split_lines
@@ -27,6 +28,7 @@ __all__ = [
     "checked_columns",
     "column_numbers",
     "existing",
+    "files_of",
     "fingerprint",
     "follow",
     "name_of",
@@ -70,6 +72,7 @@ class ReadOptions:
 
 Numbered = Iterator[tuple[int, str]]
 T = TypeVar("T")
+_AS_JSON = (".ann", ".spacy", *arrow.SUFFIXES)
 FIRST = 100
 """Rows that decide whether a file has the form that was expected."""
 
@@ -82,7 +85,14 @@ def suffix_of(path: Path | str) -> str:
         ('.tsv', '')
     """
     path = Path(path)
-    return Path(path.stem if path.suffix.lower() in (".gz", ".zst") else path.name).suffix.lower()
+    suffix = Path(path.stem if path.suffix.lower() in (".gz", ".zst") else path.name).suffix.lower()
+    # What these hold comes as JSON lines.
+    return ".jsonl" if suffix in _AS_JSON or _is_whole_folder(path) else suffix
+
+
+def _is_whole_folder(path: Path) -> bool:
+    """Whether a folder as a whole is a labelled file."""
+    return path.is_dir() and (brat.is_brat_folder(path) or arrow.is_arrow_folder(path))
 
 
 def name_of(path: Path | str) -> str:
@@ -96,20 +106,34 @@ def fingerprint(path: Path | str) -> str:
     Raises:  CorpusError: the file cannot be read.
     """
     digest = hashlib.blake2b(digest_size=16)
-    for chunk in read_chunks(existing(path)):
-        digest.update(chunk)
+    for file in files_of(path):
+        for chunk in read_chunks(file):
+            digest.update(chunk)
     return digest.hexdigest()
 
 
-def existing(path: Path | str) -> Path:
-    """The path of a file that can be read.
+def files_of(path: Path | str) -> list[Path]:
+    """The files that a labelled file consists of: itself; of brat its text too; of a folder all that are read.
 
-    Raises:  CorpusError: there is none, or it is a folder; it names those that are called alike.
+    Raises:  CorpusError: it cannot be read.
+    """
+    path = existing(path)
+    if path.is_dir() or path.suffix.lower() == ".ann":
+        return brat.brat_files(path) if not arrow.is_arrow_folder(path) else arrow.arrow_files(path)
+    return [path]
+
+
+def existing(path: Path | str) -> Path:
+    """The path of a file that can be read, or of a folder of brat's or of a data set.
+
+    Raises:  CorpusError: there is none, or it is another folder; it names those that are called alike.
     """
     path = Path(path)
     if path == STDIN or path.is_file() or path.is_fifo():
         return path
     if path.is_dir():
+        if _is_whole_folder(path):
+            return path
         raise CorpusError("a folder instead of a file", where=path, fix="name one labelled file")
     if path.exists():
         raise CorpusError("neither a file nor a pipe", where=path, fix="name one labelled file")
@@ -146,6 +170,13 @@ def numbered_lines(path: Path | str, encoding: str, problems: Problems) -> Numbe
 
     Raises:  CorpusError: there is no such file, or it is not text; ConfigError: an unknown encoding.
     """
+    if (
+        Path(path) != STDIN
+        and suffix_of(path) == ".jsonl"
+        and (some := _as_json_lines(path, encoding, problems))
+    ):
+        yield from some
+        return
     first, chunks = peek(_chunks(path, encoding, problems), 1)
     if first and "\r" in first[0].rstrip("\r") and "\n" not in first[0]:
         problems.add("cr_lines", name_of(path))
@@ -155,6 +186,27 @@ def numbered_lines(path: Path | str, encoding: str, problems: Problems) -> Numbe
             problems.add("line_too_long", f"{name_of(path)}:{number}")
         else:
             yield number, line.removesuffix("\r")
+
+
+def _as_json_lines(path: Path | str, encoding: str, problems: Problems) -> Numbered | None:
+    """JSON lines of what is not text itself, or several files; None for a plain file."""
+    path = Path(path)
+    if path.suffix.lower() == ".spacy":
+        raise CorpusError(
+            "spaCy's binary format",
+            expected='a JSON line for each document: {"text", "spans"}, which doc.to_json() gives in spaCy',
+            where=existing(path),
+            fix="read it with spacy.tokens.DocBin and write doc.to_json() of each document as a line of a .jsonl",
+        )
+    if path.suffix.lower() in arrow.SUFFIXES or (path.is_dir() and arrow.is_arrow_folder(path)):
+        parquet = path.suffix.lower() == ".parquet"
+        problems.file(name_of(path)).form = "a Parquet table" if parquet else "a data set of Hugging Face"
+        return arrow.arrow_lines(existing(path))
+    if path.suffix.lower() == ".ann" or path.is_dir():
+        texts = {file: "".join(_chunks(file, encoding, problems)) for file in files_of(path)}
+        problems.file(name_of(path)).form = "brat's annotation"
+        return brat.brat_lines(path, problems, texts)
+    return None
 
 
 def read_whole(path: Path | str, encoding: str, problems: Problems) -> str:
@@ -245,7 +297,7 @@ def sound(records: Iterator[T | None], path: Path | str, problems: Problems, exp
     before = problems.counts
     head, records = peek(records)
     bad = sum(record is None for record in head)
-    if 2 * bad > len(head) or not head:
+    if 2 * bad > len(head) or not head:  # what a tool's annotators left out is not among the head
         new = Problems()
         for kind, entry in problems.report().items():
             count = entry["count"] - before.get(kind, 0)
@@ -255,7 +307,9 @@ def sound(records: Iterator[T | None], path: Path | str, problems: Problems, exp
         what = "more than half of the first rows cannot be used" if head else "no labelled text in this file"
         raise CorpusError(
             what,
-            got=f"{bad} of {len(head)} bad; " + "; ".join(new.summary()) if head else "an empty file",
+            got=f"{bad} of {len(head)} bad; " + "; ".join(new.summary())
+            if head
+            else "; ".join(new.summary()) or "an empty file",
             expected=expected,
             where=name_of(path),
             fix="check the form of the file and the names of its columns",

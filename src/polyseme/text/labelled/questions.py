@@ -1,6 +1,8 @@
 """Questions, texts, and the places of the answers, from SQuAD's JSON and from rows.
 
-.json            SQuAD 1.1 and 2.0, CMRC 2018: data → paragraphs (context) → qas (id, question, answers, is_impossible)
+.json .jsonl     SQuAD 1.1 and 2.0, CMRC 2018: data → paragraphs (context) → qas (id, question, answers, is_impossible);
+                 also without the outer levels: a list, or a line each, of articles or of {"context", "qas"}
+                 (simpletransformers, MRQA, the first CMRC with context_text and query_text)
 .jsonl .csv .tsv rows with question, context and answer, optionally start, id and group; in JSON also
                  answers = {"text": […], "answer_start": […]}, a list of {"text", "answer_start"}, or a list of strings
 
@@ -16,26 +18,31 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from polyseme.errors import ConfigError, CorpusError
+from polyseme.text.labelled.guesses import columns_option
 from polyseme.text.labelled.opening import (
+    FIRST,
     checked_columns,
     name_of,
     numbered_lines,
+    parse_object,
+    peek,
     read_whole,
     scrub,
     sound,
     suffix_of,
 )
 from polyseme.text.labelled.records import Problems, QuestionRecord
-from polyseme.text.labelled.rows import Form, Row, delimited_rows, json_rows
+from polyseme.text.labelled.rows import Form, Row, delimited_rows, json_rows, resolve
 
 __all__ = ["read_questions"]
 
+_CONTEXT_KEYS = ("context", "context_text", "passage", "paragraph", "text")
 _MARKS = ("ANSWERNOTFOUND", "CANNOTANSWER")
 _QUESTION = tuple({"question": name} for name in ("question", "query"))
 _CONTEXT = tuple({"context": name} for name in ("context", "review", "passage", "paragraph"))
@@ -109,7 +116,17 @@ class _Reader:
             return
         if suffix in (".jsonl", ".ndjson"):
             lines = numbered_lines(self.path, encoding, self.problems)
-            yield from map(self._row, json_rows(lines, self.path, form, columns, self.problems))
+            head, lines = peek(lines)
+            some = [one for _, line in head if (one := parse_object(line)) is not None]
+            if any(map(_is_article, some)):
+                self._fixed(columns)
+                yield from self._articles(
+                    [parse_object(line) for _, line in lines if line and not line.isspace()]
+                )
+                return
+            _check_nested(some, self.source)
+            named = columns or _guess(some, form, self.labelled, self.source)
+            yield from map(self._row, json_rows(lines, self.path, form, named, self.problems))
             return
         text = read_whole(self.path, encoding, self.problems)
         if not text or text.isspace():
@@ -125,12 +142,11 @@ class _Reader:
                     expected="SQuAD's JSON, or rows as .jsonl, .csv or .tsv",
                     where=self.source,
                 ) from None
-        articles = value.get("data") if isinstance(value, dict) else value
-        if isinstance(articles, list) and any(
-            isinstance(one, dict) and "paragraphs" in one for one in articles
-        ):
-            if columns:
-                raise ConfigError("SQuAD's JSON has fixed keys", where="--columns", fix="leave --columns out")
+        articles = value.get("data", value) if isinstance(value, dict) else value
+        if isinstance(articles, dict) and _is_article(articles):
+            articles = [articles]
+        if isinstance(articles, list) and any(_is_article(one) for one in articles):
+            self._fixed(columns)
             yield from self._articles(articles)
         else:
             rows = enumerate((line.removesuffix("\r") for line in text.split("\n")), 1)
@@ -138,26 +154,48 @@ class _Reader:
                 rows = enumerate([json.dumps(articles)], 1)
             elif value is not None:
                 rows = enumerate([json.dumps(value)], 1)
-            yield from map(self._row, json_rows(rows, self.path, form, columns, self.problems))
+            if isinstance(articles, list):
+                some = [one for one in articles[:FIRST] if isinstance(one, dict)]
+            else:
+                some = [one for line in text.split("\n")[:FIRST] if (one := parse_object(line)) is not None]
+            if any(map(_is_article, some)):
+                self._fixed(columns)
+                yield from self._articles([parse_object(line) for line in text.split("\n") if line.strip()])
+                return
+            _check_nested(some, self.source)
+            named = columns or _guess(some, form, self.labelled, self.source)
+            yield from map(self._row, json_rows(rows, self.path, form, named, self.problems))
+
+    def _fixed(self, columns: Mapping[str, str]) -> None:
+        if columns:
+            raise ConfigError("SQuAD's JSON has fixed keys", where="--columns", fix="leave --columns out")
+        self.problems.file(self.source).form = "SQuAD's JSON"
 
     def _articles(self, articles: list[Any]) -> Iterator[QuestionRecord | None]:
+        """Questions of articles, {"title", "paragraphs": [{"context", "qas"}]}, or of such paragraphs alone."""
         for number, article in enumerate(articles, 1):
-            if not isinstance(article, dict):
+            if isinstance(article, dict) and set(article) == {"header"}:  # MRQA's first line
+                continue
+            if not _is_article(article):
                 self.problems.add("missing_field", f"{self.source}: article {number}", "paragraphs")
                 yield None
                 continue
             title = article.get("title")
-            group = title if isinstance(title, str) and title else f"article {number}"
-            for paragraph in _objects(article.get("paragraphs")):
+            group = title if isinstance(title, str) and title else ""
+            paragraphs = article.get("paragraphs", article)
+            for paragraph in _objects(paragraphs if isinstance(paragraphs, list) else [paragraphs]):
+                context = _first_of(paragraph, _CONTEXT_KEYS)
                 for qa in _objects(paragraph.get("qas")):
-                    yield self._squad(qa, paragraph.get("context"), group)
+                    yield self._squad(qa, context, group or f"article {number}")
 
     def _squad(self, qa: Mapping[str, Any], context: Any, group: str) -> QuestionRecord | None:
-        id = qa.get("id")
+        id = _first_of(qa, ("id", "qid", "query_id", "question_id"))
         id = str(id) if isinstance(id, str | int) and str(id) else f"question {sum(self.ids.values()) + 1}"
         where = f"{self.source}: question {scrub(id, self.problems, self.source)}"
-        answers = _answers(qa.get("answers"), None)
-        return self._record(id, qa.get("question"), context, answers, qa.get("is_impossible"), group, where)
+        found = _first_of(qa, ("detected_answers", "answers", "answer", "answer_text"))
+        answers = _answers(found, qa.get("answer_start", qa.get("start")))
+        question = _first_of(qa, ("question", "query_text", "query"))
+        return self._record(id, question, context, answers, qa.get("is_impossible"), group, where)
 
     def _row(self, row: Row) -> QuestionRecord | None:
         values = row.values
@@ -249,6 +287,72 @@ class _Reader:
         return tuple(found)
 
 
+def _is_article(value: Any) -> bool:
+    """Whether a value holds paragraphs, or is one with its questions."""
+    return isinstance(value, dict) and (isinstance(value.get("qas"), list) or "paragraphs" in value)
+
+
+def _first_of(record: Mapping[str, Any], keys: Sequence[str]) -> Any:
+    return next((record[key] for key in keys if record.get(key) is not None), None)
+
+
+def _check_nested(records: Sequence[Mapping[str, Any]], source: str) -> None:
+    """Raise where questions lie inside of the records under keys that are not SQuAD's.
+
+    Raises:  ConfigError: with the keys that are there.
+    """
+    for record in records:
+        for key, value in record.items():
+            inside = value[0] if isinstance(value, list) and value else None
+            if isinstance(inside, dict) and any(isinstance(one, str) for one in inside.values()):
+                if key.startswith("answer") or not re.search("qa|quest|quer", key):
+                    continue
+                raise ConfigError(
+                    f"questions inside of the records, under {key!r}, in a form that is not known",
+                    got=f"keys {', '.join(record)}; in {key}: {', '.join(inside)}",
+                    expected='{"context", "qas": [{"question", "answers": [{"text", "answer_start"}]}]}',
+                    where=source,
+                    fix="rename these keys, or write a row with question, context and answer for each question",
+                )
+
+
+def _guess(records: Sequence[Mapping[str, Any]], form: Form, labelled: bool, source: str) -> dict[str, str]:
+    """No columns; where names do not tell which is which but what they hold does, an error that says what to type.
+
+    Raises:  ConfigError: the columns cannot be told by their names.
+    """
+    keys = list(dict.fromkeys(key for record in records for key in record))
+    try:
+        if keys:
+            resolve(form, keys, {}, source)
+        return {}
+    except ConfigError as error:
+        texts = {key: [record[key] for record in records if isinstance(record.get(key), str)] for key in keys}
+        texts = {key: some for key, some in texts.items() if 2 * len(some) > len(records)}
+        asked = [
+            key
+            for key, some in texts.items()
+            if 2 * sum(one.rstrip().endswith(("?", "？")) for one in some) > len(some)
+        ]
+        longest = max(texts, key=lambda key: sum(map(len, texts[key])), default="")
+        parts = [
+            key
+            for key, some in texts.items()
+            if key not in (longest, *asked)
+            and 2
+            * sum(
+                bool(one) and one in str(record.get(longest))
+                for one, record in zip(some, records, strict=False)
+            )
+            > len(some)
+        ]
+        if len(asked) == 1 and longest and longest not in asked and (len(parts) == 1 or not labelled):
+            named = {"question": asked[0], "context": longest} | ({"answer": parts[0]} if labelled else {})
+            error.fix = columns_option(named)
+            raise
+        return {}  # who reads the rows says what is missing
+
+
 def _is_object(line: str) -> bool:
     try:
         return isinstance(json.loads(line), dict)
@@ -272,7 +376,7 @@ def _answers(value: Any, start: Any) -> list[Raw] | None:
         texts = [one.get("text") if isinstance(one, dict) else one for one in value]
         several = start if isinstance(start, list) else [start] * len(value)
         starts = [
-            one.get("answer_start") if isinstance(one, dict) else its
+            one.get("answer_start", _char_start(one)) if isinstance(one, dict) else its
             for one, its in zip_longest(value, several[: len(value)])
         ]
     elif isinstance(value, str) and (value.strip() or _number(start) == -1):
@@ -285,6 +389,14 @@ def _answers(value: Any, start: Any) -> list[Raw] | None:
         if isinstance(text, str)
     ]
     return answers if answers or not texts else None
+
+
+def _char_start(answer: Mapping[str, Any]) -> Any:
+    """The first character of MRQA's "char_spans"; else what other tools call the start."""
+    spans = answer.get("char_spans")
+    if isinstance(spans, list) and spans and isinstance(spans[0], list) and spans[0]:
+        return spans[0][0]
+    return _first_of(answer, ("start", "answer_begin", "start_offset"))
 
 
 def _number(start: Any) -> int | None:

@@ -36,38 +36,61 @@ KINDS: dict[str, str] = {
     "bad_offsets": "spans or tokens do not have the form that is wanted: the records are skipped",
     "bad_quotes": "rows have a quote that is never closed: skipped, the lines after them are read",
     "bad_tag": "tags have no legal form: the sentences are skipped",
+    "binary_spans": "texts were asked for one span only: their other tokens are read as O",
     "blank_token": "tokens are nothing but white space: left out",
     "broken_bytes": "bytes are wrong in the file's encoding: each became U+FFFD",
+    "byte_offsets": "texts count their offsets in bytes of UTF-8: turned into characters",
+    "cancelled": "texts have only annotations that were cancelled: left out",
     "comment": "lines begin with #, above the header or with too few fields: taken for comments",
+    "comment_line": "lines that begin with # before a sentence are comments: not read",
+    "cr_lines": "files end their lines with CR alone, as old Macs wrote them: split there",
+    "differing_annotations": "texts are annotated differently by several people: the ground truth or the first is read",
     "doubtful_label": "labels are None, NA, N/A, - or ?: kept as classes; take the rows out where nothing is meant",
     "doubtful_text": "texts are None, NA, N/A, - or ?: kept; take the rows out where nothing is meant",
     "empty_span": "spans are empty or cover only white space: left out",
     "empty_text": "texts are empty: the rows are skipped",
+    "gap_in_span": "spans have a gap, which tags cannot write down: left out",
     "header_row": "first lines name the columns, though they are given by number: left out",
+    "ignored": "texts were ignored by their annotator: left out",
     "impossible_with_answers": "questions are marked as unanswerable but have answers: taken as unanswerable",
-    "cr_lines": "files end their lines with CR alone, as old Macs wrote them: split there",
+    "inclusive_ends": "texts count the last character as the end of a span: one added",
+    "iob1_tags": "spans begin with I-, as in IOB1: read as B- (BIO)",
     "line_too_long": "lines have more than 64 million characters: skipped",
     "lone_surrogate": "texts hold half a surrogate pair: it became U+FFFD",
     "lost_answer": "answers are nowhere in the text: left out",
-    "lost_word": "words are nowhere in their text: the rows are skipped",
     "lost_question": "questions have only answers that are nowhere in the text: skipped",
+    "lost_span": "spans hold a text that is nowhere in theirs: left out",
+    "lost_word": "words are nowhere in their text: the rows are skipped",
     "missing_answer": "questions have no answer and are not marked as unanswerable: skipped",
     "missing_field": "records lack a field: skipped",
     "missing_label": "rows have no label: skipped",
     "missing_label_mark": "labels are nan, NULL or the like, which programs write for nothing: the rows are skipped",
     "missing_text_mark": "texts are nan, NULL or the like, which programs write for nothing: the rows are skipped",
     "moved_answer": "answers are not at their place in the text: found again elsewhere",
+    "moved_span": "spans are not at their place in the text: found again elsewhere",
     "no_answer_word": "contexts end with the word that stands for no answer: cut off",
     "no_head": "words have a head that has no place of its own in the text: left out",
-    "not_a_number": "labels are not a number, as the others are: the rows are skipped",
+    "no_span": "texts have no span: all of their tokens are read as O",
     "no_surface": "words have no place of their own in the text: left out",
+    "not_a_number": "labels are not a number, as the others are: the rows are skipped",
+    "not_annotated": "texts have no annotation: left out",
+    "not_the_only_label": "texts were rejected for the only label: read as a class of their own",
+    "numbered_tags": "tags are numbers without names (dataset_info.json has them): plain classes, no entity F1",
+    "odd_tags": "tags are of no scheme, unlike the others: so all are read as plain classes, without entity F1",
     "other_word": "places hold another word than the one that is asked for: left out",
+    "outside_mark": "tags that mean no span are read as O",
     "overlapping_span": "spans overlap a longer or earlier one: left out",
+    "rejected": "texts were rejected by their annotator: left out",
+    "relations": "relations or events between spans: not read",
     "repeated_id": "questions have an id that came before: numbered",
+    "second_tags": "sentences have a second column of tags, of nested spans: the first is read",
+    "several_annotations": "texts are annotated several times: the ground truth or the first is read",
     "span_outside": "spans reach outside the text: left out",
+    "tag_spelling": "tags are spelt in another way: read as B-KIND, I-KIND, O",
     "text_mismatch": "sentences whose text is not that of their words: joined anew from the words",
     "too_few_fields": "lines have too few fields: skipped, in tagged files with their sentence",
     "too_many_fields": "lines have more fields than the first one: skipped, in tagged files with their sentence",
+    "utf16_offsets": "texts count their offsets in UTF-16 units, an emoji as two: turned into characters",
 }
 
 _EXAMPLES = 5
@@ -180,12 +203,14 @@ class ReadFile:
         encoding: its name where it is not UTF-8.
         rows: rows, sentences or questions that were read.
         left_out: those that were left out.
+        not_accepted: of a tool's export, texts that nobody annotated, or that their annotators did not accept.
     """
 
     form: str = ""
     encoding: str = ""
     rows: int = 0
     left_out: int = 0
+    not_accepted: int = 0
 
     def described(self, rows: str = "rows", kind: str = "") -> str:
         """One line without the file's name.
@@ -199,9 +224,8 @@ class ReadFile:
             'tabs between fields, gb18030; 2 classes: bad, good; 60 rows read, 1 left out'
         """
         form = ", ".join(part for part in (self.form, self.encoding) if part)
-        return "; ".join(
-            part for part in (form, kind, f"{self.rows:,} {rows} read, {self.left_out:,} left out") if part
-        )
+        counts = f"{self.rows:,} {rows} read, {self.left_out + self.not_accepted:,} left out"
+        return "; ".join(part for part in (form, kind, counts) if part)
 
 
 class Problems:

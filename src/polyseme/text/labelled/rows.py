@@ -9,17 +9,14 @@ names in common use, where exactly one reading of them is possible.
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from polyseme.errors import ConfigError, CorpusError
+from polyseme.errors import ConfigError
 from polyseme.text.labelled.dialects import (
     SEPARATORS,
     are_row_names,
@@ -29,18 +26,18 @@ from polyseme.text.labelled.dialects import (
     table_rows,
     unusual_separator,
 )
+from polyseme.text.labelled.exports import Target, own_rows
 from polyseme.text.labelled.guesses import columns_option, guess, is_header
 from polyseme.text.labelled.opening import (
     Numbered,
     column_numbers,
-    existing,
     follow,
     name_of,
-    parse_object,
     peek,
     scrub,
 )
 from polyseme.text.labelled.records import Problems
+from polyseme.text.labelled.values import json_values
 
 __all__ = [
     "Form",
@@ -49,12 +46,16 @@ __all__ = [
     "delimited_rows",
     "json_objects",
     "json_rows",
-    "parquet_rows",
     "resolve",
     "texts_in",
 ]
 
 Reading = Mapping[str, str]
+_TARGETS: dict[frozenset[str], Target] = {
+    frozenset({"text"}): "classify",
+    frozenset({"text", "text_b"}): "pair",
+}
+"""The tasks whose files annotation tools export, by the columns of their texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,7 +400,13 @@ def json_rows(
     first, lines = peek(lines, 1)
     array = bool(first) and first[0][1].lstrip().startswith("[")
     problems.file(source).form = "a JSON array" if array else "JSON lines"
-    objects = json_objects(lines, source)
+    values = json_values(lines, source)
+    target = _TARGETS.get(frozenset(form.names) - {"label"})
+    objects = (
+        own_rows(values, path, target, columns, "label" in form.names, problems)
+        if target is not None
+        else ((number, where, one if isinstance(one, dict) else None) for number, where, one in values)
+    )
     head, objects = peek(objects)
     keys: dict[str, None] = {}
     for _, _, value in head:
@@ -421,43 +428,6 @@ def json_rows(
             yield Row(number, where, None)
         else:
             yield Row(number, where, {ours: follow(value, theirs) for ours, theirs in reading.items()})
-
-
-def parquet_rows(
-    path: Path | str, form: Form, columns: Mapping[str, str], problems: Problems
-) -> Iterator[Row]:
-    """The rows of a table in the form Parquet, as of pandas and Hugging Face's datasets.
-
-    Raises:  ConfigError: the columns are not there or not to be told, or the library is not installed;
-             CorpusError: the file is damaged.
-    """
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError:
-        raise ConfigError(
-            "pyarrow is not installed, which reads .parquet", fix="pip install 'polyseme[parquet]'"
-        ) from None
-    source = name_of(path)
-    problems.file(source).form = "a Parquet table"
-    try:
-        file = parquet.ParquetFile(existing(path))
-        batches = file.iter_batches(batch_size=1024)
-        first = next(batches, None)
-    except (pa.ArrowException, OSError) as error:
-        raise CorpusError("not a table in the form Parquet", got=str(error)[:200], where=source) from None
-    head = [] if first is None else first.to_pylist()
-    keys = dict.fromkeys(file.schema_arrow.names)
-    if column_numbers(columns) is not None:
-        raise _numbers_of_keys(form, keys, head[:100], source)
-    reading = _keys(form, keys, head[:100], columns, source)
-    number = 0
-    for rows in chain([head], (batch.to_pylist() for batch in batches)):
-        for value in rows:
-            number += 1
-            values = {ours: follow(value, theirs) for ours, theirs in reading.items()}
-            dated = {k: v.isoformat() if isinstance(v, date) else v for k, v in values.items()}
-            yield Row(number, f"{source}: row {number}", dated)
 
 
 def _keys(
@@ -509,26 +479,5 @@ def _leaves(value: Mapping[str, Any], above: str = "", depth: int = 3) -> Iterat
 
 def json_objects(lines: Numbered, source: str) -> Iterator[tuple[int, str, dict[str, Any] | None]]:
     """Number, place and value of each object; None where a line holds something else."""
-    first = True
-    for number, line in lines:
-        if not line or line.isspace():
-            continue
-        if first and line.lstrip().startswith("["):
-            yield from _array("\n".join([line, *(rest for _, rest in lines)]), number, source)
-            return
-        first = False
-        yield number, f"{source}:{number}", parse_object(line)
-
-
-def _array(text: str, number: int, source: str) -> Iterator[tuple[int, str, dict[str, Any] | None]]:
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise CorpusError(
-            "broken JSON",
-            got=str(error),
-            where=f"{source}:{number}",
-            fix="write one object a line, or one array",
-        ) from None
-    for n, value in enumerate(values, 1):
-        yield n, f"{source}: record {n}", value if isinstance(value, dict) else None
+    for number, where, value in json_values(lines, source):
+        yield number, where, value if isinstance(value, dict) else None

@@ -1,11 +1,14 @@
-"""Sentences and a tag for each of their tokens, from CoNLL columns, CoNLL-U and JSON lines.
+"""Sentences and a tag for each of their tokens, from CoNLL columns, CoNLL-U, JSON lines and tables.
 
 .conllu          the column or MISC key that `column` names; multiword ranges and empty nodes are no words
 .jsonl .json     {"text", "spans": [{"start", "end", "label"}]} with character offsets, `end` exclusive;
                  {"tokens", "tags"}, with or without "text";
                  CLUENER's {"text", "label": {kind: {words: [[first, last], …]}}}
+                 and what annotation tools export: see `exports`, `marked`, `brat`, `arrow`
+.csv, headers    a row a token with the number of its sentence, or a row a sentence: see `token_tables`
 others           a token a line, its fields parted by tabs (if the first line has one) or spaces: the token first, the
-                 tag last; a blank line between sentences; -DOCSTART- lines are skipped
+                 tag last; a blank line between sentences; -DOCSTART- lines and comments are skipped: see
+                 `columns_of`; tags in another spelling become ours: see `tag_spelling`
 
 The text of columns is joined anew: see `located.space_between`. Spans become BIO tags of tokens: words, single
 Chinese characters and marks, cut further where a span begins or ends.
@@ -14,39 +17,47 @@ Chinese characters and marks, cut further where a span begins or ends.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from polyseme.errors import ConfigError
+from polyseme.errors import ConfigError, CorpusError
+from polyseme.text.labelled.columns_of import Layout, fields_of, is_docstart, layout_of
 from polyseme.text.labelled.conllu import conllu_records
+from polyseme.text.labelled.exports import own_rows
+from polyseme.text.labelled.guesses import columns_option
 from polyseme.text.labelled.located import is_one_token, join_words, locate, tagged_tokens, tokens_of
+from polyseme.text.labelled.marked import is_spans, marked_spans, placed
 from polyseme.text.labelled.opening import (
     Columns,
     Numbered,
     checked_columns,
     column_numbers,
+    follow,
     name_of,
     numbered_lines,
+    parse_object,
     peek,
     scrub,
     sound,
     suffix_of,
 )
 from polyseme.text.labelled.records import Problems, TagRecord
-from polyseme.text.labelled.rows import json_objects
-from polyseme.text.labelled.tagging import Span, scheme_of
+from polyseme.text.labelled.tag_spelling import are_tags, in_our_spelling, looks_tagged
+from polyseme.text.labelled.token_tables import is_token_table, table_values
+from polyseme.text.labelled.values import json_values
 
 __all__ = ["read_tags", "tag_records"]
 
-_FIELDS = re.compile("[ \t]+")
 _HALF = re.compile("[BIESMLUWO]-|-.*[^-]")  # but -LRB- is a part of speech
 _JSON_NAMES = {
-    "text": ("text", "sentence"),
+    "text": ("text", "sentence", "originalText"),
     "tokens": ("tokens", "words"),
     "tags": ("tags", "ner_tags", "labels"),
-    "spans": ("spans", "entities", "label"),
+    "spans": ("spans", "entities", "label", "labels", "ents", "annotations"),
 }
+_TABLE_NAMES = ("token", "tag", "text", "sentence")
 
 
 def read_tags(
@@ -55,6 +66,7 @@ def read_tags(
     columns: Mapping[str, str] | None = None,
     column: str | None = None,
     encoding: str = "auto",
+    separator: str = "auto",
     problems: Problems | None = None,
     labelled: bool = True,
 ) -> Iterator[TagRecord]:
@@ -67,6 +79,7 @@ def read_tags(
         column: which column has the tags: of CoNLL columns a number from 1, of CoNLL-U upos (the default), xpos,
             deprel, feats or a key of MISC.
         encoding: a name, or "auto" to detect it.
+        separator: of tables, what stands between fields; "auto" = as the file shows.
         problems: receives what was found wrong; such sentences are left out.
         labelled: tokens must have tags; else the file may have one column only, or be plain text, a sentence a line.
 
@@ -74,9 +87,11 @@ def read_tags(
              its first 100 sentences are bad.
     """
     problems = Problems() if problems is None else problems
+    if labelled and Path(path).suffix.lower() == ".txt" and Path(path).with_suffix(".ann").is_file():
+        path = Path(path).with_suffix(".ann")  # brat's text
     lines = numbered_lines(path, encoding, problems)
     return sound(
-        tag_records(path, lines, columns, column, problems, labelled),
+        tag_records(path, lines, columns, column, problems, labelled, separator),
         path,
         problems,
         "a tag for each token",
@@ -90,18 +105,38 @@ def tag_records(
     column: str | None,
     problems: Problems,
     labelled: bool,
+    separator: str = "auto",
 ) -> Iterator[TagRecord | None]:
     """Records of lines that were opened already; None for one that was counted as bad. See `read_tags`."""
     suffix = suffix_of(path)
     source = name_of(path)
     head, lines = peek(lines)
     first = next((line for _, line in head if line and not line.isspace()), "")
-    if suffix in (".jsonl", ".ndjson", ".json") or (not suffix and first.lstrip().startswith(("{", "[{"))):
+    is_json = first.lstrip().startswith(("{", "[{"))
+    if suffix in (".jsonl", ".ndjson", ".json") or (
+        is_json and (not suffix or parse_object(first) is not None)
+    ):
         if column is not None:
             raise ConfigError("a column of JSON lines", where="--column", fix="--columns tags=KEY")
-        return _json_records(lines, source, checked_columns(columns, _JSON_NAMES), problems, labelled)
+        columns = checked_columns(columns, _JSON_NAMES)
+        rows = own_rows(json_values(lines, source), path, "tag", columns, labelled, problems)
+        records = _json_records(rows, source, columns, problems, labelled)
+        return in_our_spelling(records, problems) if labelled else records
+    if first.startswith("#FORMAT=WebAnno"):
+        raise CorpusError(
+            "WebAnno's own tables, which INCEpTION exports",
+            got=first[:80],
+            where=source,
+            fix="export the project once more, as CoNLL 2002",
+        )
+    columns = checked_columns(columns, _TABLE_NAMES)
+    if column is None and is_token_table([line for _, line in head], suffix, columns or {}):
+        rows = table_values(lines, source, suffix, columns, labelled, problems, separator)
+        records = _json_records(rows, source, {}, problems, labelled, bad="too_few_fields")
+        return in_our_spelling(records, problems) if labelled else records
     columns = checked_columns(columns, ("token", "tag"))
-    if suffix == ".conllu" or (not suffix and (first.startswith("# ") or first.count("\t") == 9)):
+    if suffix == ".conllu" or _is_conllu([line for _, line in head], suffix):
+        problems.file(source).form = f"CoNLL-U, {column or 'upos'}"
         if columns:
             raise ConfigError(
                 "CoNLL-U has fixed columns", where="--columns", fix="--column upos|xpos|deprel|feats|KEY"
@@ -109,7 +144,10 @@ def tag_records(
         return conllu_records(lines, source, column or "upos", problems, labelled)
     if columns and column_numbers(columns) is None:
         raise ConfigError(
-            "columns of a file without a header are numbers", where="--columns", fix="--columns token=1,tag=2"
+            "columns of a file without a header are numbers",
+            got=",".join(f"{ours}={theirs}" for ours, theirs in columns.items()),
+            where=source,
+            fix=f"--columns token=1,tag={max(2, layout_of([line for _, line in head], {}).width)}",
         )
     if column is not None:
         if not column.isdecimal() or column == "0":
@@ -117,31 +155,33 @@ def tag_records(
         columns = {"tag": column, **columns}
     if not labelled and not columns and not _has_columns([line for _, line in head]):
         return _plain_records(lines, source, problems)
-    return _column_records(lines, source, column_numbers(columns) or {}, problems, labelled)
+    places = column_numbers(columns) or {}
+    layout = layout_of([line for _, line in head], places)
+    records = _column_records(lines, source, layout, places, problems, labelled)
+    return in_our_spelling(records, problems) if labelled else records
+
+
+def _is_conllu(lines: Sequence[str], suffix: str) -> bool:
+    """Whether a file of another name is CoNLL-U: ten columns, of which the first counts the words."""
+    rows = [line for line in lines if line and not line.isspace() and not line.startswith("#")]
+    ten = bool(rows) and all(row.count("\t") == 9 for row in rows)
+    return ten and (not suffix or rows[0][:1].isdecimal())
 
 
 def _has_columns(lines: Sequence[str]) -> bool:
     """Whether the lines of a file without tags are tokens rather than sentences."""
-    tokens = [line for line in lines if line.strip(" \t") and not _is_docstart(line)]
-    rows = [_fields(line, "\t" in tokens[0]) for line in tokens]
+    layout = layout_of(lines, {})
+    tokens = [line for line in lines if line.strip(" \t") and not is_docstart(line)]
+    tokens = [line for line in tokens if not layout.is_comment(line, False)] if layout.width > 1 else tokens
+    rows = [fields_of(line, "\t" in tokens[0]) for line in tokens]
     if not rows:
         return False
     if len(rows[0]) > 1:
         alike = len({len(row) for row in rows}) == 1
-        tagged = scheme_of(row[-1] for row in rows) is not None
+        tagged = layout.open_ended or are_tags(row[-1] for row in rows)
         return alike and (tagged or "\t" in tokens[0])
     several = any(line.strip() == "" for line in lines[:-1]) and len(rows) > 1
     return several and all(len(row) == 1 and is_one_token(row[0]) for row in rows)
-
-
-def _fields(line: str, tabs: bool) -> list[str]:
-    """The fields of a line, parted by tabs, or by tabs and spaces."""
-    line = line.strip(" \t")
-    return [field.strip(" ") for field in line.split("\t")] if tabs else _FIELDS.split(line)
-
-
-def _is_docstart(line: str) -> bool:
-    return line.startswith("-DOCSTART-")
 
 
 def _plain_records(lines: Numbered, source: str, problems: Problems) -> Iterator[TagRecord | None]:
@@ -153,42 +193,59 @@ def _plain_records(lines: Numbered, source: str, problems: Problems) -> Iterator
 
 
 def _column_records(
-    lines: Numbered, source: str, places: Mapping[str, int], problems: Problems, labelled: bool
+    lines: Numbered,
+    source: str,
+    layout: Layout,
+    places: Mapping[str, int],
+    problems: Problems,
+    labelled: bool,
 ) -> Iterator[TagRecord | None]:
     """Sentences of CoNLL columns; None for one with a bad line, counted."""
-    token_at, tag_at = places.get("token", 0), places.get("tag")
-    width, tabs, start, good = 0, False, 0, True
+    width, tabs, token_at, tag_at = layout.width, layout.tabs, layout.token, layout.tag
+    start, good, checked = 0, True, False
     words: list[str] = []
     tags: list[str] = []
+
+    def sentence() -> TagRecord | None:
+        if good and labelled and layout.second is not None:
+            problems.add("second_tags", f"{source}:{start}", f"column {layout.second + 1}")
+        return _sentence(words, tags if labelled else None, start, source, problems) if good else None
+
     for number, line in lines:
         where = f"{source}:{number}"
-        if not line or not line.strip(" \t") or _is_docstart(line):
+        if not line or not line.strip(" \t") or is_docstart(line):
             if start:
-                yield _sentence(words, tags if labelled else None, start, source, problems) if good else None
+                yield sentence()
             words, tags, start, good = [], [], 0, True
             continue
-        tabs = "\t" in line if not width else tabs
-        fields = _fields(line, tabs)
+        if width > 1 and layout.is_comment(line, inside=bool(start)):
+            problems.add("comment_line", where, line)
+            continue
+        fields = fields_of(line, tabs)
         start = start or number
-        if not width:
-            width = len(fields)
-            last = max(token_at, tag_at or 0 if labelled else 0)
-            if last >= width or (labelled and tag_at is None and width < 2):
+        if not checked:
+            checked = True
+            last = max(token_at, tag_at if labelled or "tag" in places else 0)
+            if last >= width or (labelled and "tag" not in places and width < 2):
                 raise ConfigError(
                     f"no column {last + 1}" if last >= width else "no column of tags: one field a line",
                     got=line[:200],
                     expected="a token and its tag on each line, a blank line between sentences",
                     where=where,
-                    fix="--columns token=1,tag=2 with the numbers of the columns, from 1",
+                    fix=f"--columns token=1,tag={width}"
+                    if width > 1
+                    else "write the tag behind each token, or .jsonl with tokens and tags",
                 )
-            tag_at = width - 1 if tag_at is None or not labelled else tag_at
+            if labelled:
+                what = f"CoNLL columns, token = column {token_at + 1}, tag = column {tag_at + 1}"
+                problems.file(source).form = what
         if len(fields) == width - 1 and line[0] in " \t":  # the token is a space
             problems.add("blank_token", where, line)
-        elif len(fields) != width:
+        elif len(fields) != width and not (layout.open_ended and len(fields) > width):
             problems.add("too_few_fields" if len(fields) < width else "too_many_fields", where, line)
             good = False
         else:
-            word, tag = fields[token_at], fields[-1 if tag_at is None else tag_at]
+            word, tag = fields[token_at], fields[tag_at if labelled or tag_at < len(fields) else -1]
             if not word or word.isspace():
                 problems.add("blank_token", where, line)
                 continue
@@ -198,7 +255,7 @@ def _column_records(
             words.append(scrub(word, problems, where))
             tags.append(tag)
     if start:
-        yield _sentence(words, tags if labelled else None, start, source, problems) if good else None
+        yield sentence()
 
 
 def _is_bad(tag: str) -> bool:
@@ -218,12 +275,140 @@ def _sentence(
 
 
 def _json_records(
-    lines: Numbered, source: str, columns: Mapping[str, str], problems: Problems, labelled: bool
+    rows: Iterator[tuple[int, str, dict[str, Any] | None]],
+    source: str,
+    columns: Mapping[str, str],
+    problems: Problems,
+    labelled: bool,
+    bad: str = "bad_json",
 ) -> Iterator[TagRecord | None]:
-    for number, where, record in json_objects(lines, source):
+    """Sentences of records; None for one that was counted as bad."""
+    head, rows = peek(rows)
+    read = problems.file(source)
+    if not read.form:
+        tokens = any(record and follow(record, columns.get("tokens", "tokens")) for _, _, record in head)
+        read.form = "JSON, " + ("tokens and tags" if tokens else "texts and spans")
+    _check_keys([record for _, _, record in head if record is not None], source, columns, labelled)
+    for number, where, record in rows:
         if record is None:
-            problems.add("bad_json", where)
+            problems.add(bad, where)
         yield None if record is None else _json_record(record, number, where, columns, problems, labelled)
+
+
+def _check_keys(
+    records: Sequence[Mapping[str, Any]], source: str, columns: Mapping[str, str], labelled: bool
+) -> None:
+    """Raise where none of the records has what is needed under the names that are looked for.
+
+    Raises:  ConfigError: with the keys that are there, and those that may be meant.
+    """
+
+    def there(name: str) -> bool:
+        names = (columns[name],) if name in columns else _JSON_NAMES[name]
+        return any(follow(record, one) is not None for record in records for one in names)
+
+    classes = [
+        value
+        for record in records
+        for name in ((columns["spans"],) if "spans" in columns else ("label", "labels"))
+        if (value := record.get(name)) is not None
+    ]
+    spans = any(is_spans(record.get(name)) for record in records for name in _JSON_NAMES["spans"])
+    tagged = any(
+        _tokens_of_tags(record.get("text"), record.get("labels", record.get("label"))) for record in records
+    )
+    if labelled and classes and not (spans or tagged or there("tokens")) and all(map(_is_class, classes)):
+        raise ConfigError(
+            "the labels of this file are classes of whole texts",
+            got=repr(classes[0])[:80],
+            where=source,
+            fix=f"polyseme finetune classify RUN --train {shlex.quote(source)} -o RUN2",
+        )
+    if not records or (
+        (there("tokens") or there("text")) and (not labelled or there("tags") or there("spans"))
+    ):
+        return
+    keys = list(dict.fromkeys(key for record in records for key in record))
+    if not keys:
+        return
+    typed = _guess(records, keys, labelled)
+    raise ConfigError(
+        "no text with spans, and no tokens with tags, under the names that are known",
+        got="keys " + ", ".join(keys)[:300],
+        expected='{"text", "spans": [{"start", "end", "label"}]} or {"tokens", "tags"}',
+        where=source,
+        fix=columns_option(typed)
+        if typed
+        else "a file with spans or tags of its sentences; classes of whole texts are for the task classify",
+    )
+
+
+def _tokens_of_tags(text: Any, tags: Any) -> list[str] | None:
+    """The tokens of a text that has a tag for each of its characters, or of its words; None where it has not."""
+    if not isinstance(tags, list) or not tags or not all(isinstance(one, str) for one in tags):
+        return None
+    if isinstance(text, list):
+        return text if len(text) == len(tags) else None
+    if not isinstance(text, str) or not any(map(looks_tagged, tags)):
+        return None
+    return next((some for some in (list(text), text.split()) if len(some) == len(tags)), None)
+
+
+def _is_class(value: Any) -> bool:
+    """Whether a label is a class, or a list of classes."""
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(one, str) for one in value)
+    return isinstance(value, str | int | float)
+
+
+def _guess(records: Sequence[Mapping[str, Any]], keys: Sequence[str], labelled: bool) -> dict[str, str]:
+    """Which keys may be meant, by their values; nothing where that is not clear."""
+
+    def most(fits: Callable[[Any], bool], but: Sequence[str] = ()) -> list[str]:
+        return [
+            key
+            for key in keys
+            if key not in but and 2 * sum(fits(record.get(key)) for record in records) > len(records)
+        ]
+
+    nested = [key for key in _paths(records[0]) if "." in key]
+    inner = {key: [follow(record, key) for record in records] for key in nested}
+    deep = [key for key, some in inner.items() if 2 * sum(map(is_spans, some)) > len(records)]
+    lists = most(lambda value: isinstance(value, list) and bool(value))
+    spans = [*most(is_spans), *deep]
+    tokens = [
+        k for k in lists if k not in spans and _all_strings(records, k) and _alike_long(records, k, lists)
+    ]
+    texts = most(lambda value: isinstance(value, str) and bool(value))
+    text = max(texts, key=lambda key: sum(len(str(record.get(key))) for record in records), default="")
+    if len(tokens) > 1 or (tokens and not labelled):
+        words = max(tokens, key=lambda key: len({one for record in records for one in record.get(key) or ()}))
+        tags = [key for key in tokens if key != words]
+        return {"tokens": words} | ({"tags": tags[0]} if labelled else {})
+    if not text or (labelled and not spans):
+        return {}
+    return {"text": text} | ({"spans": spans[0]} if labelled else {})
+
+
+def _paths(value: Mapping[str, Any], above: str = "", depth: int = 3) -> Iterator[str]:
+    """Paths to what a record holds, such as "job.annotations.entities"."""
+    for key, inner in value.items():
+        yield f"{above}{key}"
+        if isinstance(inner, dict) and depth:
+            yield from _paths(inner, f"{above}{key}.", depth - 1)
+
+
+def _all_strings(records: Sequence[Mapping[str, Any]], key: str) -> bool:
+    return all(isinstance(one, str) for record in records for one in record.get(key) or ())
+
+
+def _alike_long(records: Sequence[Mapping[str, Any]], key: str, keys: Sequence[str]) -> bool:
+    """Whether another list is as long as this one in every record."""
+    lengths = [
+        [len(record[name]) for record in records if isinstance(record.get(name), list)] for name in keys
+    ]
+    own = [len(record[key]) for record in records if isinstance(record.get(key), list)]
+    return lengths.count(own) > 1
 
 
 def _json_record(
@@ -236,7 +421,7 @@ def _json_record(
 ) -> TagRecord | None:
     def value(name: str) -> Any:
         names = (columns[name],) if name in columns else _JSON_NAMES[name]
-        return next((record[one] for one in names if record.get(one) is not None), None)
+        return next((found for one in names if (found := follow(record, one)) is not None), None)
 
     id = record.get("id")
     id = (
@@ -245,6 +430,14 @@ def _json_record(
         else str(number)
     )
     text, words = value("text"), value("tokens")
+    if isinstance(words, list) and words and all(isinstance(one, dict) for one in words):
+        # What Prodigy and spaCy say of each token; the spans are in characters.
+        written = [one.get("text", one.get("orth")) for one in words]
+        words = None if text is not None else written
+    tags = value("tags")
+    if words is None and (parts := _tokens_of_tags(text, tags if tags is not None else value("spans"))):
+        words, tags = parts, tags if tags is not None else value("spans")
+        text = text if isinstance(text, str) else None
     if text is not None and (not isinstance(text, str) or not text or text.isspace()):
         problems.add("empty_text", where, repr(text))
         return None
@@ -254,7 +447,7 @@ def _json_record(
             problems.add("bad_offsets", where, repr(words))
             return None
         words = [scrub(one, problems, where) for one in words]
-        tags = value("tags") if labelled else [""] * len(words)
+        tags = tags if labelled else [""] * len(words)
         if tags is None or not isinstance(tags, list) or len(tags) != len(words):
             problems.add("missing_label" if tags is None else "bad_offsets", where, repr(tags))
             return None
@@ -287,45 +480,10 @@ def _json_record(
     if given is None:
         problems.add("missing_label", where)
         return None
-    marked = _nested_spans(given) if isinstance(given, dict) else _flat_spans(given)
+    marked = marked_spans(given)
     if marked is None:
         problems.add("bad_offsets", where, repr(given))
         return None
-    marked = [(scrub(kind, problems, where), start, end) for kind, start, end in marked]
-    tokens, bio = tagged_tokens(text, marked, problems, where)
+    found = [(scrub(kind, problems, where), a, b) for kind, a, b in placed(text, marked, problems, where)]
+    tokens, bio = tagged_tokens(text, found, problems, where)
     return TagRecord(id, text, tokens, bio, where)
-
-
-def _flat_spans(given: Any) -> list[Span] | None:
-    """Spans as {"start", "end", "label"} or [start, end, label]; None where one has another form."""
-    found: list[Span] = []
-    for one in given if isinstance(given, list) else [None]:
-        if isinstance(one, dict):
-            kind = next((one[name] for name in ("label", "type", "entity") if name in one), None)
-            start, end = one.get("start"), one.get("end")
-        elif isinstance(one, list) and len(one) == 3:
-            start, end, kind = one
-        else:
-            return None
-        if type(start) is not int or type(end) is not int or not isinstance(kind, str) or not kind:
-            return None
-        found.append((kind, start, end))
-    return found
-
-
-def _nested_spans(given: Mapping[str, Any]) -> list[Span] | None:
-    """Spans as CLUENER has them: {kind: {words: [[first, last], …]}}; None where one has another form."""
-    found: list[Span] = []
-    for kind, by_words in given.items():
-        if not isinstance(by_words, dict):
-            return None
-        for places in by_words.values():
-            for place in places if isinstance(places, list) else [None]:
-                if (
-                    not isinstance(place, list)
-                    or len(place) != 2
-                    or any(type(one) is not int for one in place)
-                ):
-                    return None
-                found.append((kind, place[0], place[1] + 1))
-    return found

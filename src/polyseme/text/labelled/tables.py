@@ -32,13 +32,14 @@ from polyseme.text.labelled.opening import (
     column_numbers,
     name_of,
     numbered_lines,
+    parse_object,
     peek,
     scrub,
     sound,
     suffix_of,
 )
 from polyseme.text.labelled.records import Label, Problems, TextRecord
-from polyseme.text.labelled.rows import Form, Row, delimited_rows, fits, json_rows, parquet_rows, texts_in
+from polyseme.text.labelled.rows import Form, Row, delimited_rows, fits, json_rows, texts_in
 
 __all__ = ["as_number", "read_texts", "rows_of"]
 
@@ -177,8 +178,6 @@ def rows_of(
     suffix = suffix_of(path)
     if suffix in (".jsonl", ".ndjson", ".json"):
         return json_rows(lines, path, form, columns, problems)
-    if suffix == ".parquet":
-        return parquet_rows(path, form, columns, problems)
     if suffix in (".tsv", ".csv"):
         return delimited_rows(lines, path, suffix, form, columns, problems, separator)
     head, lines = peek(lines, 20)
@@ -280,6 +279,9 @@ def _label(value: Any, known: Collection[str] = ()) -> Label | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
+        choices = parse_object(value) if value.startswith('{"choices"') else None  # Label Studio's .csv
+        if choices is not None:
+            return _label(choices.get("choices"), known)
         name = value.strip()
         if name in known:
             return name

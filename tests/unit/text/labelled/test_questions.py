@@ -259,3 +259,78 @@ def assert_in_place(records: list[QuestionRecord]) -> None:
         for text, start in record.answers or ():
             assert text
             assert record.context[start : start + len(text)] == text
+
+
+PASSAGE = "Ada is in Paris."
+QAS = [
+    {
+        "id": "1",
+        "question": "Where?",
+        "answers": [{"text": "Paris", "answer_start": 10}],
+        "is_impossible": False,
+    }
+]
+FORMS: dict[str, str] = {
+    "simpletransformers.json": json.dumps([{"context": PASSAGE, "qas": QAS}]),
+    "simpletransformers.jsonl": json.dumps({"context": PASSAGE, "qas": QAS}) + "\n",
+    "cmrc.json": json.dumps(
+        [
+            {
+                "context_id": "T", "context_text": PASSAGE, "title": "t",
+                "qas": [{"query_id": "1", "query_text": "Where?", "answers": ["Paris"]}],
+            }
+        ]
+    ),
+    "mrqa.jsonl": json.dumps({"header": {"dataset": "x"}})
+    + "\n"
+    + json.dumps(
+        {
+            "context": PASSAGE,
+            "qas": [
+                {
+                    "qid": "1", "question": "Where?", "answers": ["Paris"],
+                    "detected_answers": [{"text": "Paris", "char_spans": [[10, 14]]}],
+                }
+            ],
+        }
+    )
+    + "\n",
+    "article.json": json.dumps({"title": "t", "paragraphs": [{"context": PASSAGE, "qas": QAS}]}),
+    "articles.jsonl": json.dumps({"title": "t", "paragraphs": [{"context": PASSAGE, "qas": QAS}]}) + "\n",
+    "flat.json": json.dumps(
+        {"data": [{"paragraphs": [{"context": PASSAGE, "qas": [{"id": 1, "question": "Where?", "answer": "Paris"}]}]}]}
+    ),
+    "datasets.jsonl": json.dumps(
+        {"id": "1", "context": PASSAGE, "question": "Where?", "answers": {"text": ["Paris"], "answer_start": [10]}}
+    )
+    + "\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_every_level_of_squads_form(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text(FORMS[name], "utf-8")
+    problems = Problems()
+    (record,) = read_questions(path, problems=problems)
+    assert (record.id, record.question, record.context) == ("1", "Where?", PASSAGE)
+    assert record.answers == (("Paris", 10),)
+    assert not problems.counts
+
+
+def test_other_keys_are_proposed_by_what_they_hold(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([{"passage_text": PASSAGE, "q": "Where?", "a": "Paris"}]), "utf-8")
+    with pytest.raises(ConfigError) as caught:
+        list(read_questions(path))
+    assert caught.value.fix == "--columns question=q,context=passage_text,answer=a"
+    columns = {"question": "q", "context": "passage_text", "answer": "a"}
+    assert [record.answers for record in read_questions(path, columns=columns)] == [(("Paris", 10),)]
+
+
+def test_questions_inside_of_rows_under_other_keys_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([{"passage": PASSAGE, "questions": [{"q": "Where?", "a": "Paris"}]}]), "utf-8")
+    with pytest.raises(ConfigError, match="under 'questions'") as caught:
+        list(read_questions(path))
+    assert "in questions: q, a" in str(caught.value)

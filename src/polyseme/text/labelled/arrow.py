@@ -1,0 +1,96 @@
+"""Data sets of Hugging Face: .parquet, .arrow, and the folder that `save_to_disk` writes, read through pyarrow.
+
+Numbers of classes get the names that the data set gives them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from polyseme.errors import ConfigError, CorpusError
+from polyseme.text.labelled.class_names import class_names, named, names_in
+
+__all__ = ["SUFFIXES", "arrow_files", "arrow_lines", "is_arrow_folder"]
+
+SUFFIXES = (".arrow", ".parquet")
+
+
+def is_arrow_folder(path: Path) -> bool:
+    """Whether a folder is a saved data set, or one with several parts."""
+    return path.is_dir() and any(
+        (path / name).is_file() for name in ("dataset_info.json", "dataset_dict.json")
+    )
+
+
+def arrow_files(path: Path) -> list[Path]:
+    """The files of a data set, in order.
+
+    Raises:  CorpusError: the folder holds several data sets (train, test), or none.
+    """
+    if not path.is_dir():
+        return [path]
+    files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
+    if files:
+        return files
+    parts = sorted(
+        (part for part in path.iterdir() if is_arrow_folder(part)), key=lambda one: one.name != "train"
+    )
+    raise CorpusError(
+        "a data set of several parts" if parts else "a data set without its .arrow files",
+        got=", ".join(part.name for part in parts) or None,
+        where=path,
+        fix=f"name one part: {parts[0]}" if parts else "copy the whole folder",
+    )
+
+
+def arrow_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """A JSON line for each row.
+
+    Raises:  ConfigError: pyarrow is not installed.  CorpusError: a file is broken.
+    """
+    try:
+        import pyarrow as pa
+        from pyarrow import ipc, parquet
+    except ImportError:
+        raise ConfigError(
+            "pyarrow is not installed, which reads .arrow and .parquet",
+            where=path,
+            fix="pip install 'polyseme[parquet]', or save the rows as .jsonl",
+        ) from None
+    number = 0
+    for file in arrow_files(path):
+        try:
+            table = parquet.read_table(file) if file.suffix == ".parquet" else _stream(pa, ipc, file)
+        except (OSError, pa.ArrowException) as error:
+            what = f"not a table in the form {'Parquet' if file.suffix == '.parquet' else 'Arrow'}"
+            raise CorpusError(what, got=str(error)[:200], where=file) from None
+        names = class_names(file) | names_in(_features(table.schema.metadata or {}))
+        for batch in table.to_batches(max_chunksize=1000):
+            for row in batch.to_pylist():
+                number += 1
+                yield number, json.dumps(named(row, names), ensure_ascii=False, default=_written)
+
+
+def _stream(pa: Any, ipc: Any, file: Path) -> Any:
+    """A table of either of Arrow's two forms; datasets writes streams."""
+    with pa.memory_map(str(file)) as source:
+        try:
+            return ipc.open_stream(source).read_all()
+        except pa.ArrowInvalid:
+            source.seek(0)
+            return ipc.open_file(source).read_all()
+
+
+def _written(value: Any) -> str:
+    """A value that JSON does not have, such as a date, as text."""
+    return str(value.isoformat()) if hasattr(value, "isoformat") else str(value)
+
+
+def _features(metadata: dict[bytes, bytes]) -> Any:
+    try:
+        return json.loads(metadata[b"huggingface"])["info"]["features"]
+    except (KeyError, TypeError, ValueError):
+        return None

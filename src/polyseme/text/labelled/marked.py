@@ -1,0 +1,200 @@
+"""Character spans as tools write them: under which keys, and in which unit their offsets count.
+
+    {"start", "end", "label"}              Prodigy, spaCy; {"start_offset", …} doccano; {"labels": […]} Label Studio
+    [start, end, label]                    doccano, spaCy
+    {"label": […], "points": [{"start", "end", "text"}]}   dataturks
+    {kind: {words: [[first, last], …]}}    CLUENER; the end is inclusive
+
+Where a span says which text it holds, that decides the unit: Python's characters, UTF-16 units (what is written in
+JavaScript, which counts an emoji as two), bytes of UTF-8, or characters with an inclusive end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Any
+
+from polyseme.text.labelled.records import Problems
+from polyseme.text.labelled.tagging import Span
+
+__all__ = ["Marked", "is_spans", "marked_spans", "placed"]
+
+Marked = tuple[str, int, int, str]
+"""(kind, start, end, the text that the file gives for it or ""), in the unit of the file."""
+
+Turn = Callable[[int, int], tuple[int, int]]
+_PLACES = (
+    ("start", "end"),
+    ("start_offset", "end_offset"),
+    ("startOffset", "endOffset"),
+    ("start_char", "end_char"),
+    ("start_idx", "end_idx"),
+    ("start_pos", "end_pos"),
+    ("begin", "end"),
+    ("from", "to"),
+)
+_KINDS = (
+    "label",
+    "labels",
+    "hypertextlabels",
+    "type",
+    "label_type",
+    "entity_type",
+    "entity_group",
+    "category",
+    "tag",
+    "class",
+    "entity",
+)
+_SURFACES = ("text", "surface", "mention", "word", "entity")
+
+
+def marked_spans(given: Any) -> list[Marked] | None:
+    """The spans of a record in any of the forms above; None where one has no such form."""
+    if isinstance(given, dict):
+        return _nested(given)
+    if not isinstance(given, list):
+        return None
+    found: list[Marked] = []
+    for one in given:
+        some = _of_object(one) if isinstance(one, dict) else _of_list(one) if isinstance(one, list) else None
+        if some is None:
+            return None
+        found += some
+    return found
+
+
+def is_spans(value: Any) -> bool:
+    """Whether a value is a list of at least one span."""
+    return isinstance(value, list) and bool(value) and marked_spans(value) is not None
+
+
+def _of_list(one: Sequence[Any]) -> list[Marked] | None:
+    if len(one) != 3:
+        return None
+    start, end, kind = one if type(one[0]) is int else (one[1], one[2], one[0])
+    if type(start) is not int or type(end) is not int or not isinstance(kind, str) or not kind:
+        return None
+    return [(kind, start, end, "")]
+
+
+def _of_object(one: Mapping[str, Any]) -> list[Marked] | None:
+    kinds, name = _kinds(one)
+    points = one.get("points")
+    parts = [point for point in points if isinstance(point, dict)] if isinstance(points, list) else [one]
+    found: list[Marked] = []
+    for part in parts:
+        start, end = _place(part)
+        if start is None or end is None:
+            return None
+        surface = next((part[key] for key in _SURFACES if key != name and isinstance(part.get(key), str)), "")
+        found += [(kind, start, end, surface) for kind in kinds]
+    return found or None
+
+
+def _kinds(one: Mapping[str, Any]) -> tuple[list[str], str]:
+    """The kinds of a span, of which Label Studio allows several, and the key that has them."""
+    for name in _KINDS:
+        value = one.get(name)
+        if isinstance(value, str) and value:
+            return [value], name
+        if isinstance(value, int) and not isinstance(
+            value, bool
+        ):  # doccano before 1.5 wrote the label's number
+            return [str(value)], name
+        if isinstance(value, list) and value and all(isinstance(each, str) and each for each in value):
+            return list(value), name
+    return [], ""
+
+
+def _place(one: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    whole = one.get("globalOffsets")  # of Label Studio's hypertext, where start is a path in the document
+    one = whole if isinstance(whole, dict) else one
+    for first, last in _PLACES:
+        start, end = one.get(first), one.get(last)
+        if type(start) is int and type(end) is int:
+            return start, end
+    start, length = one.get("offset"), one.get("length")
+    return (start, start + length) if type(start) is int and type(length) is int else (None, None)
+
+
+def _nested(given: Mapping[str, Any]) -> list[Marked] | None:
+    """CLUENER's, with the end made exclusive."""
+    found: list[Marked] = []
+    for kind, by_words in given.items():
+        if not isinstance(by_words, dict):
+            return None
+        for places in by_words.values():
+            for place in places if isinstance(places, list) else [None]:
+                if (
+                    not isinstance(place, list)
+                    or len(place) != 2
+                    or any(type(one) is not int for one in place)
+                ):
+                    return None
+                found.append((kind, place[0], place[1] + 1, ""))
+    return found
+
+
+def placed(text: str, marked: Sequence[Marked], problems: Problems, where: str) -> list[Span]:
+    """The spans in characters of the text.
+
+    Spans that say which text they hold must hold it: in characters, else all of them in another unit; else each is
+    searched, nearest to its place, and left out where its text is nowhere. All but the first case is counted.
+    """
+    given = [one for one in marked if one[3].strip()]
+    for unit, turn in _units(text):
+        if all(_alike(_cut(text, turn(start, end)), surface) for _, start, end, surface in given):
+            if unit:
+                problems.add(unit, where, given[0][3])
+            return [(kind, *turn(start, end)) for kind, start, end, _ in marked]
+    found: list[Span] = []
+    for kind, start, end, surface in marked:
+        if not surface.strip() or _alike(_cut(text, (start, end)), surface):
+            found.append((kind, start, end))
+            continue
+        at = _nearest(text, surface.strip(), start)
+        problems.add("lost_span" if at < 0 else "moved_span", where, f"{kind} {surface}")
+        if at >= 0:
+            found.append((kind, at, at + len(surface.strip())))
+    return found
+
+
+def _units(text: str) -> Iterator[tuple[str, Turn]]:
+    """The units in which offsets may count, the likely ones first, with what turns them into characters."""
+    yield "", lambda start, end: (start, end)
+    if not text.isascii():
+        yield "utf16_offsets", _turned(text, _utf16)
+        yield "byte_offsets", _turned(text, _utf8)
+    yield "inclusive_ends", lambda start, end: (start, end + 1)
+
+
+def _turned(text: str, width: Callable[[str], int]) -> Turn:
+    """From places in units of which a character may take several; -1 within a character."""
+    places = {at: i for i, at in enumerate(accumulate(map(width, text), initial=0))}
+    return lambda start, end: (places.get(start, -1), places.get(end, -1))
+
+
+def _utf16(character: str) -> int:
+    return 2 if character > "\uffff" else 1
+
+
+def _utf8(character: str) -> int:
+    return len(character.encode("utf-8", "surrogatepass"))
+
+
+def _cut(text: str, place: tuple[int, int]) -> str:
+    return text[place[0] : place[1]] if 0 <= place[0] <= place[1] <= len(text) else ""
+
+
+def _alike(a: str, b: str) -> bool:
+    """Whether two texts are the same but for white space and capitals: tools trim and lower what they show."""
+    return a == b or "".join(a.split()).casefold() == "".join(b.split()).casefold()
+
+
+def _nearest(text: str, surface: str, near: int) -> int:
+    """Where a text stands nearest to a place; -1 where it does not."""
+    near = max(near, 0)
+    places = [at for at in (text.rfind(surface, 0, near + len(surface)), text.find(surface, near)) if at >= 0]
+    return min(places, key=lambda at: abs(at - near)) if places else -1
