@@ -52,6 +52,7 @@ def run(
         json: print what was written as one JSON document.
     """
     from polyseme.cli.progress import open_reporter
+    from polyseme.infer.cut import cut_note
     from polyseme.infer.embed import Pooling
     from polyseme.infer.embed_file import embed_file
     from polyseme.infer.load import load
@@ -73,6 +74,8 @@ def run(
         emit(
             f"{written['lines']:,} lines, {written['vectors']:,} vectors of {written['hidden_size']} numbers"
         )
+    if written["cut"]:
+        say("note: " + cut_note(written["cut"], written["lines"], written["room"]))
     if dirt:
         say("cleaned: " + ", ".join(f"{kind} {number:,}" for kind, number in dirt.items()))
     read = {

@@ -92,7 +92,8 @@ def run(
         if json:
             lines.append(score.as_dict())
         else:
-            emit(f"{score.log_likelihood:.3f}\t{score.tokens}\t{score.per_token:.3f}\t{line}")
+            row = line.replace("\n", " ")  # a text of a record may have several lines; here it has one
+            emit(f"{score.log_likelihood:.3f}\t{score.tokens}\t{score.per_token:.3f}\t{row}")
     whole = Score(total, tokens, unknown)
     predictions_per_token = 2 if kind.startswith("two-way") else 1
     found: dict[str, Any] = whole.as_dict()
@@ -149,7 +150,7 @@ def _last_words(folder: Path, file: Path, json: bool) -> None:
 
     from polyseme.infer.last_word import last_words
     from polyseme.infer.load import load
-    from polyseme.text.clean import DirtReport, clean
+    from polyseme.text.clean import DirtReport
     from polyseme.text.corpus import TextConfig
     from polyseme.text.sources import read_lines
 
@@ -157,7 +158,7 @@ def _last_words(folder: Path, file: Path, json: bool) -> None:
     texts = read_lines(file, TextConfig(), report)
     lines: list[dict[str, Any]] = []
     right = n = 0
-    while chunk := [clean(line, report).replace("\n", " ") for line in islice(texts, 256)]:
+    while chunk := list(islice(texts, 256)):
         for one in last_words(loaded, chunk):
             n, right = n + bool(one.word), right + one.right
             if json:

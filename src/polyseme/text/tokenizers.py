@@ -148,6 +148,11 @@ class Tokenizer:
         return self._model == "WordLevel" and not self._by_character
 
     @property
+    def piece_prefix(self) -> str:
+        """What WordPiece writes before a piece that goes on a word: "##"; "" in other vocabularies."""
+        return self._prefix
+
+    @property
     def spelling(self) -> Spelling:
         """How tokens spell text, for text/joining.py: "metaspace" writes a space as ▁, "words" leaves spaces out."""
         if self._has_byte_level:

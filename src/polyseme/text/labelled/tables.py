@@ -160,9 +160,10 @@ def _is_header(line: str, form: Form) -> bool:
 def _plain_rows(lines: Numbered, path: Path | str, form: Form, problems: Problems) -> Iterator[Row]:
     """A text a line; of a pair, two with a tab between."""
     for number, line in lines:
-        if not line or line.isspace():
-            continue
         where = f"{name_of(path)}:{number}"
+        if not line or line.isspace():
+            problems.add("empty_text", where, "")
+            continue
         if form.names == ["text"]:
             yield Row(number, where, {"text": line})
         elif line.count("\t") == 1:
