@@ -21,6 +21,9 @@ from polyseme.layers.packed import PackedLinear
 from small import GRADIENT_MODELS
 from vector_runs import TEXTS, random_run
 
+# long texts are among those of every test here
+pytestmark = pytest.mark.filterwarnings("ignore:.* longer than the .* tokens that are read")
+
 
 @pytest.fixture(scope="module", params=GRADIENT_MODELS)
 def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Loaded:

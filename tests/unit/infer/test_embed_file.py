@@ -25,6 +25,9 @@ from polyseme.infer.load import Loaded
 from polyseme.infer.vector_file import VectorFile
 from vector_runs import TEXTS, random_run
 
+# long texts are among those of every test here
+pytestmark = pytest.mark.filterwarnings("ignore:.* longer than the .* tokens that are read")
+
 LINES = [*TEXTS, *reversed(TEXTS), *TEXTS[3:]]
 
 
