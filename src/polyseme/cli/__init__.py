@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from polyseme.cli import streams
 from polyseme.errors import PolysemeError
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words.remove("--debug")
     if not debug:
         warnings.showwarning = _note
+    streams.open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -104,9 +106,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         build_app()(words)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader of our output has seen enough. Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of our output has seen enough
+        streams.discard_output()
+    except SystemExit as stop:
+        if not streams.was_broken_pipe(stop):
+            raise
+        streams.discard_output()
     except (PolysemeError, CycloptsError, OSError, KeyboardInterrupt) as error:
         if debug:
             raise
@@ -139,7 +144,11 @@ def _explain(error: BaseException) -> int:
         code, text = 130, "interrupted"
     else:
         code, text = 1, f"the system refused: {error}"
-    print(f"{'' if code == 130 else 'error: '}{text}", file=sys.stderr)
+    try:
+        print(f"{'' if code == 130 else 'error: '}{text}", file=sys.stderr, flush=True)
+    except OSError:  # nobody reads it
+        pass
+    streams.discard_output()  # what could not be written, to a full disk say, would fail again at exit
     return code
 
 

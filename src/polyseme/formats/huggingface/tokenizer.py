@@ -20,6 +20,7 @@ import tokenizers as hf
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from polyseme.errors import CheckpointError, ConfigError, PolysemeError
+from polyseme.formats.refused import refuse
 from polyseme.formats.tensors import TOKENIZER_LIMIT, member, read_json
 from polyseme.text.roles import SETTINGS, resolve_roles
 from polyseme.text.tokenizers import Tokenizer, from_library
@@ -130,6 +131,7 @@ def _lines(path: Path) -> list[str]:
         raise CheckpointError(
             "a vocabulary is too large", expected=f"at most {TOKENIZER_LIMIT:,} bytes", where=path
         )
+    refuse(path, by_name=False)
     try:
         lines = path.read_text("utf-8").split("\n")
     except UnicodeDecodeError:
