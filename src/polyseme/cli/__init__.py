@@ -10,6 +10,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 from polyseme.cli import streams
@@ -144,10 +145,8 @@ def _explain(error: BaseException) -> int:
         code, text = 130, "interrupted"
     else:
         code, text = 1, f"the system refused: {error}"
-    try:
+    with suppress(OSError):  # nobody reads it
         print(f"{'' if code == 130 else 'error: '}{text}", file=sys.stderr, flush=True)
-    except OSError:  # nobody reads it
-        pass
     streams.discard_output()  # what could not be written, to a full disk say, would fail again at exit
     return code
 

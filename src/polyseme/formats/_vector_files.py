@@ -102,7 +102,7 @@ def read(path: Path, reporter: Reporter, encoding: str = "utf-8") -> WordVectors
                 )
             table = _Table(path, width, size // len(first) + 1, encoding)
             _read_text(stream, table, None, first, progress)
-            words, vectors = table.finished()
+            words, _ = table.finished()
             if all(map(_DECIMAL.fullmatch, words)):  # a table of vectors alone, such as the projector's
                 raise CheckpointError(
                     "there are numbers where words should be",

@@ -54,9 +54,9 @@ def _fetched(name: str, output: Path) -> str:
 
 
 def models_inside(folder: Path) -> Path | None:
-    """The one folder within another that holds a model, as snapshots/REVISION in a hub's cache does; None: none, several.
+    """The one folder within another that holds a model, as snapshots/REVISION in a hub's cache does.
 
-    It is looked for a few levels down.
+    It is looked for a few levels down. None = there is none, or several.
     """
     found: list[Path] = []
     level = [folder] if folder.is_dir() else []

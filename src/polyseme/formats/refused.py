@@ -68,7 +68,9 @@ FASTTEXT = Kind(
     "the .vec file beside it; or, with gensim: "
     "load_facebook_vectors('{file}').save_word2vec_format('NEW.bin', binary=True)",
 )
-FASTTEXT_QUANTISED = Kind(FASTTEXT.name, FASTTEXT.why, "the .vec file that was written with it before it was quantised")
+FASTTEXT_QUANTISED = Kind(
+    FASTTEXT.name, FASTTEXT.why, "the .vec file that was written with it before it was quantised"
+)
 POINTER = Kind(
     "a pointer of git-lfs",
     "the file itself was not fetched, only the note where it lies",

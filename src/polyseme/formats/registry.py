@@ -150,7 +150,9 @@ def import_model(
     assert entry.read is not None
     if encoding is not None and not entry.encoded:
         raise ConfigError(
-            "an encoding is for files of word vectors", got=f"{encoding} with {entry.name}", fix="leave it out"
+            "an encoding is for files of word vectors",
+            got=f"{encoding} with {entry.name}",
+            fix="leave it out",
         )
     imported = entry.call(entry.read, path, reporter=reporter, encoding=encoding)
     return write_run(imported if task is None else as_task(imported, task), target)

@@ -161,7 +161,9 @@ def _kept(named: Mapping[str, Any], file: Path) -> tuple[dict[str, Any], list[st
             "wants one, write it before your texts"
         )
     if kept["similarity_fn_name"] not in (None, "cosine"):
-        notes.append(f"similarity_fn_name {measure!r} is kept for the way back; similarity gives cosines here")
+        notes.append(
+            f"similarity_fn_name {measure!r} is kept for the way back; similarity gives cosines here"
+        )
     more = [key for key in named if key not in _NAMED and named[key] not in (None, False, {}, [])]
     if more:
         notes.append(f"not known and left out: {', '.join(more)} of {file.name}"[:300])
@@ -344,7 +346,9 @@ def write_model(run: Path, output: Path) -> Written:
             (folder / "2_Normalize").mkdir()
         for name, document in documents.items():
             (folder / name).write_text(to_json(document), "utf-8")
-        card = _card(opened.recipe.architecture, min(width, truncate or width), length, pool, normalize, notes)
+        card = _card(
+            opened.recipe.architecture, min(width, truncate or width), length, pool, normalize, notes
+        )
         (folder / "README.md").write_text(card, "utf-8")
     return Written(output, [*files, *documents], notes)
 

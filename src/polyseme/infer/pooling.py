@@ -72,7 +72,9 @@ class Pooling:
         if own.max_length is not None:
             own = replace(own, max_length=min(own.max_length, loaded.room + sum(edges_of(loaded))))
         asked = {name: value for name, value in changes.items() if value is not None}
-        if own.truncate_dim is not None and "normalize" in asked:  # who asks for length one means what comes out
+        if (
+            own.truncate_dim is not None and "normalize" in asked
+        ):  # who asks for length one means what comes out
             asked.setdefault("renormalize", asked["normalize"])
         chosen = replace(own, **asked)
         chosen.check(loaded)

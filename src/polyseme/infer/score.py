@@ -153,8 +153,8 @@ def score_continuations(
     """The log-likelihood of every continuation, given the context; `per_token` is normalised by length.
 
     `context + continuation` is read as one text, so spaces between them are the caller's. What the texts share is read
-    once. Every character of a continuation counts: where the vocabulary has one token for the end of the context and the
-    beginning of the continuation, both are tokenized apart (text/borders.py).
+    once. Every character of a continuation counts: where the vocabulary has one token for the end of the context and
+    the beginning of the continuation, both are tokenized apart (text/borders.py).
 
     Args:
         loaded, end, within_word: as for `score`.
@@ -232,7 +232,9 @@ def _scores(
         first = max(first, 0 if before else 1)  # the very first token has nothing before it
         asked.append((tuple(tokens.ids), first, starts))
         if len(tokens) > first:
-            parts.setdefault(asked[-1], Part([*before, *tokens.ids, *tail], first + len(before), None, starts))
+            parts.setdefault(
+                asked[-1], Part([*before, *tokens.ids, *tail], first + len(before), None, starts)
+            )
     (sums,) = log_likelihoods(loaded, [list(parts.values())], shared)
     found = {}
     for (key, part), total in zip(parts.items(), sums, strict=True):

@@ -28,7 +28,15 @@ from polyseme.text.tokenizers import Tokenizer, from_library
 __all__ = ["read_tokenizer", "tokenizer_files"]
 
 ADDED = "added_tokens.json"
-FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", SETTINGS, "special_tokens_map.json", ADDED)
+FILES = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    SETTINGS,
+    "special_tokens_map.json",
+    ADDED,
+)
 MOST_TOKENS = 1 << 22
 
 _QWEN_PATTERN = (
