@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from polyseme.cli.options import Json
-from polyseme.cli.output import closing, emit, emit_json, say
+from polyseme.cli.output import closing, emit, emit_json, say, say_dirt
 from polyseme.errors import ConfigError
 
 
@@ -76,8 +76,7 @@ def run(
         )
     if written["cut"]:
         say("note: " + cut_note(written["cut"], written["lines"], written["room"]))
-    if dirt:
-        say("cleaned: " + ", ".join(f"{kind} {number:,}" for kind, number in dirt.items()))
+    say_dirt(dirt)
     read = {
         ".npz": f"import scipy.sparse; print(scipy.sparse.load_npz('{output}').shape)",
         ".npy": f"import numpy; print(numpy.load('{output}').shape)",

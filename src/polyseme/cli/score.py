@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Group, Parameter
 
 from polyseme.cli.options import Folder, Json, read_columns, written
-from polyseme.cli.output import closing, command, emit, emit_json, say
+from polyseme.cli.output import closing, command, emit, emit_json, say, say_dirt
 from polyseme.errors import ConfigError
 
 _CHOICES = Group("Choosing among labels", sort_key=1)
@@ -108,8 +108,7 @@ def run(
         emit_json({"kind": kind, "lines": lines, "total": found})
     if unknown:
         say(f"note: {unknown:,} tokens are unknown to the vocabulary; what they stand for was not scored")
-    if report.counts:
-        say("cleaned: " + ", ".join(f"{kind} {number:,}" for kind, number in report.counts.items()))
+    say_dirt(report.counts)
     closing(then=[command("polyseme", "score", folder, file, "--json")])
 
 
@@ -168,4 +167,5 @@ def _last_words(folder: Path, file: Path, json: bool) -> None:
     say(f"{right:,} of {n:,} last words found" + (f": accuracy {right / n:.3f}" if n else ""))
     if json:
         emit_json({"accuracy": right / n if n else None, "n": n, "lines": lines})
+    say_dirt(report.counts)
     closing(then=[command("polyseme", "generate", folder, "PROMPT")])
