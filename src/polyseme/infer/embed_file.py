@@ -91,7 +91,7 @@ def _fill(
     """Add the vectors of every line that is not in the file yet."""
     digest = hashlib.blake2b(digest_size=16)
     made = str(target.remembered.get("text"))  # digest of the lines whose vectors are there
-    embedder.cut = int(target.remembered.get("cut", 0))
+    embedder.cut = cut = int(target.remembered.get("cut", 0))  # of the lines whose vectors are there
     done, passed, read, total = target.lines, 0, 0, None  # passed: lines that were read again
     begun = committed = time.monotonic()
     try:
@@ -107,17 +107,17 @@ def _fill(
                     raise _changed(file)
                 continue
             target.append(*_rows(embedder, window))
-            made = digest.hexdigest()
+            made, cut = digest.hexdigest(), embedder.cut
             pace = (target.lines - done) / (time.monotonic() - begun)
             reporter.stage("embedding", read, total, f"{target.lines:,} lines, {pace:,.0f} a second")
             if time.monotonic() - committed > COMMIT_EVERY_S:
-                target.commit({"text": made, "cut": embedder.cut})
+                target.commit({"text": made, "cut": cut})
                 committed = time.monotonic()
         if passed < done:
             raise _changed(file)
-        target.commit({"text": made, "cut": embedder.cut})
+        target.commit({"text": made, "cut": cut})
     except KeyboardInterrupt:
-        target.commit({"text": made, "cut": embedder.cut})
+        target.commit({"text": made, "cut": cut})
         raise Interrupted(
             "interrupted",
             got=f"{target.lines:,} lines are kept",
