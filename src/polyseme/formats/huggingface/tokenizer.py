@@ -252,7 +252,8 @@ def _declare(backend: hf.Tokenizer, folder: Path, settings: Mapping[str, Any]) -
     values = more.values() if isinstance(more, Mapping) else more if isinstance(more, list) else ()
     names = [value.get("content") if isinstance(value, Mapping) else value for value in values]
     declared = {token.content for token in backend.get_added_tokens_decoder().values() if token.special}
-    if missing := [name for name in names if isinstance(name, str) and name and name not in declared]:
+    known = [name for name in names if isinstance(name, str) and backend.token_to_id(name) is not None]
+    if missing := [name for name in known if name not in declared]:
         backend.add_special_tokens(missing)
 
 
