@@ -154,8 +154,8 @@ def score_continuations(
 
     `context + continuation` is read as one text, so spaces between them are the caller's. What the texts share is read
     once. Every character of a continuation counts: where the vocabulary has one token for the end of the context and
-    the beginning of the continuation, both are tokenized apart (text/borders.py). After an empty context a decoder whose
-    texts begin with no token goes on from its token for the beginning of a text, if it has one.
+    the beginning of the continuation, both are tokenized apart (text/borders.py). After an empty context a decoder
+    whose texts begin with no token goes on from its token for the beginning of a text, if it has one.
 
     Args:
         loaded, end, within_word: as for `score`.
