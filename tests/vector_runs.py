@@ -27,10 +27,13 @@ TEXTS = [
 ]
 
 
-def random_run(folder: Path, name: str, embedding: dict[str, Any] | None = None) -> Loaded:
-    """A loaded run of a model with random weights."""
-    kind = "words" if name in ("elmo", "word2vec", "onehot") else "wordpiece"
-    config = TokenizerConfig(kind=kind, vocab_size=None if kind == "words" else 160, min_count=1)
+def random_run(
+    folder: Path, name: str, embedding: dict[str, Any] | None = None, tokenizer: Any = None
+) -> Loaded:
+    """A loaded run of a model with random weights; `tokenizer` is a kind."""
+    kind = tokenizer or ("words" if name in ("elmo", "word2vec", "onehot") else "wordpiece")
+    size = {"words": None, "byte-bpe": 330}.get(kind, 160)
+    config = TokenizerConfig(kind=kind, vocab_size=size, min_count=1)
     tokenizer = train_tokenizer([t for t in TEXTS if t] * 5, config, 10_000)
     entry = registry.models.load(name).ENTRY
     sizes = {**SMALL, "vocab_size": tokenizer.vocab_size}

@@ -154,7 +154,8 @@ class Embedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
     @property
     def _n_features_out(self) -> int:
-        return int(_run(self.path).encoder.config.hidden_size)
+        loaded = _run(self.path)
+        return Pooling.of(loaded, pool=self.pool).width(int(loaded.encoder.config.hidden_size))
 
     def _texts(self, X: Any, reset: bool) -> list[str]:
         """The texts of X; its number of columns and their name are remembered, or compared with those of `fit`."""

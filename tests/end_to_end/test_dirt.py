@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import zstandard
 
+import polyseme
 from polyseme.cli import main
 from polyseme.text.clean import KINDS
 
@@ -94,12 +95,16 @@ def test_every_kind_is_counted_by_pretrain(
     assert all(number > 0 for number in counts.values())
 
     lines = tmp_path / "lines.txt"
-    texts = ["a\x00b", "x\u2028y", "é" * 3, "e\u0301", "", "\ufeffstart", "中文 mixed", "a\r"]
+    texts = ["a\x00b", "x\u2028y", "é" * 3, "e\u0301", "", "\ufeffstart", "中文 mixed", "a\rb", "a\r"]
     lines.write_bytes("\n".join(texts).encode() + b"\nbroken \xff byte")
     assert main(["embed", str(run), str(lines), "-o", str(tmp_path / "v.npy")]) == 0
     vectors = np.load(tmp_path / "v.npy")
-    assert vectors.shape == (9, 32)
+    assert vectors.shape == (10, 32)
     assert np.isfinite(vectors).all()
+    alone = polyseme.load(run).embed(
+        [*texts[:-1], "a", "broken \ufffd byte"]
+    )  # lines are taken as they stand
+    np.testing.assert_allclose(vectors, alone, atol=1e-5)
     said = capsys.readouterr().err
-    for kind in ("nul", "line_separator", "broken_bytes", "not_nfc"):
-        assert kind in said
+    assert "broken_bytes 1" in said
+    assert "1 lone carriage returns stand inside lines" in said

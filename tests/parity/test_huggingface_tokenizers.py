@@ -112,6 +112,25 @@ def test_vocab_txt_alone(tmp_path: Path) -> None:
     compare(read_tokenizer(folder, {"model_type": "bert"}), folder, strings())
 
 
+@pytest.mark.parametrize("how", ["additional_special_tokens", "added_tokens.json"])
+def test_tokens_that_are_declared_beside_vocab_txt(how: str, tmp_path: Path) -> None:
+    folder = bert_folder(tmp_path / "bert")
+    words = (folder / "vocab.txt").read_text("utf-8").split("\n")[:-1]
+    if how == "added_tokens.json":
+        (folder / how).write_text(json.dumps({"[QRY]": len(words), "<ent>": len(words) + 1}))
+        more: dict[str, Any] = {"additional_special_tokens": ["[QRY]", "<ent>"]}
+    else:
+        (folder / "vocab.txt").write_text("\n".join([*words, "[QRY]", "<ent>"]) + "\n", "utf-8")
+        more = {how: ["[QRY]", "<ent>"]}
+    settings = {"tokenizer_class": "BertTokenizer", **more}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    ours = read_tokenizer(folder, {"model_type": "bert"})
+    assert ours.added == ("[QRY]", "<ent>")
+    compare(ours, folder, ["[QRY] the cat", "a<ent>b [QRY][QRY]", "[qry] plain", *strings()[:40]])
+    ours.save(tmp_path / "tokenizer.json")
+    assert Tokenizer.from_file(tmp_path / "tokenizer.json").encode("[QRY]").ids == [len(words)]
+
+
 @pytest.mark.parametrize("prefix", [False, True])
 @pytest.mark.parametrize("kind", ["gpt2", "qwen3"])
 def test_vocab_json_and_merges_txt(kind: str, prefix: bool, tmp_path: Path) -> None:

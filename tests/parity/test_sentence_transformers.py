@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from vector_runs import TEXTS, random_run
 
 sentence_transformers = pytest.importorskip("sentence_transformers")
 
+# long texts are among those of every test here
+pytestmark = pytest.mark.filterwarnings("ignore:.* longer than the .* tokens that are read")
+
 ENCODERS = ["bert", "ernie", "modernbert", "gpt"]
 ODD = [
     "\U0001f600 the cat",
@@ -32,6 +36,7 @@ ODD = [
 ]
 ALL = [*TEXTS, *ODD]
 MODELS = "sentence_transformers.models."
+PROMPT_FILE = "config_sentence_transformers.json"
 
 
 def theirs(folder: Path, texts: list[str] = ALL) -> Any:
@@ -199,3 +204,90 @@ def test_the_real_thing(real_weights: Path, tmp_path: Path, capsys: pytest.Captu
     }  # fmt: skip
     texts = [*ALL, "word " * 600, "天地玄黄宇宙洪荒" * 60]
     np.testing.assert_allclose(theirs(real_weights, texts), np.stack(embed(load(run), texts)), atol=1e-5)
+
+
+def changed(folder: Path, out: Path, name: str, **fields: Any) -> Path:
+    shutil.copytree(folder, out)
+    settings = json.loads((out / name).read_text())
+    (out / name).write_text(json.dumps(settings | fields))
+    return out
+
+
+PROMPTS = {
+    "truncate_dim": 8,
+    "prompts": {"query": "query: ", "document": ""},
+    "similarity_fn_name": "dot",
+}
+
+
+@pytest.mark.parametrize("dimensions", [1, 8, 10_000])
+def test_truncated_vectors_are_theirs(dimensions: int, folder: Path, tmp_path: Path) -> None:
+    there = changed(folder, tmp_path / "st", PROMPT_FILE, truncate_dim=dimensions)
+    imported = load(import_model(there, tmp_path / "run").path)
+    np.testing.assert_allclose(theirs(there), np.stack(embed(imported, ALL)), atol=1e-5)
+
+
+def test_what_changes_no_vector_is_kept_for_the_way_back(folder: Path, tmp_path: Path) -> None:
+    there = changed(folder, tmp_path / "st", PROMPT_FILE, **PROMPTS)
+    pooling = json.loads((there / "1_Pooling/config.json").read_text()) | {"include_prompt": False}
+    (there / "1_Pooling/config.json").write_text(json.dumps(pooling))
+    run = import_model(there, tmp_path / "run")
+    notes = " ".join(run.meta["imported"]["notes"])
+    assert "query 'query: '" in notes
+    assert "similarity_fn_name 'dot'" in notes
+    export_model(run.path, "sentence-transformers", tmp_path / "back")
+    named = json.loads((tmp_path / "back" / PROMPT_FILE).read_text())
+    assert named == {**PROMPTS, "default_prompt_name": None}
+    assert json.loads((tmp_path / "back/1_Pooling/config.json").read_text())["include_prompt"] is False
+    np.testing.assert_allclose(theirs(tmp_path / "back"), np.stack(embed(load(run.path), ALL)), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "message"),
+    [
+        (
+            PROMPT_FILE,
+            {"prompts": {"q": "query: "}, "default_prompt_name": "q"},
+            "a prompt before every text",
+        ),
+        (PROMPT_FILE, {"default_prompt_name": "q"}, "a prompt before every text"),
+        (PROMPT_FILE, {"truncate_dim": 0}, "truncate_dim 0"),
+        (PROMPT_FILE, {"truncate_dim": "8"}, "truncate_dim '8'"),
+        (PROMPT_FILE, {"prompts": {"q": 3}}, "prompts are not texts"),
+        ("sentence_bert_config.json", {"query_length": 32}, "query_length 32"),
+    ],
+)
+def test_a_setting_that_changes_vectors_is_refused(
+    name: str, fields: dict[str, Any], message: str, folder: Path, tmp_path: Path
+) -> None:
+    there = changed(folder, tmp_path / "st", name, **fields)
+    with pytest.raises((ConfigError, CheckpointError)) as caught:
+        import_model(there, tmp_path / "run")
+    assert message in str(caught.value)
+
+
+def test_an_empty_default_prompt_changes_nothing(folder: Path, tmp_path: Path) -> None:
+    fields = {"prompts": {"document": ""}, "default_prompt_name": "document"}
+    there = changed(folder, tmp_path / "st", PROMPT_FILE, **fields)
+    imported = load(import_model(there, tmp_path / "run").path)
+    np.testing.assert_allclose(theirs(there), np.stack(embed(imported, ALL)), atol=1e-5)
+
+
+def test_tokens_that_people_added_are_tokens_in_texts(folder: Path, tmp_path: Path) -> None:
+    added = ["[QRY]", "<ent>", "[unused7]", "<|x|>"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = sentence_transformers.SentenceTransformer(str(folder), device="cpu")
+        model[0].tokenizer.add_tokens(added, special_tokens=True)
+        model[0].tokenizer.add_tokens(["plainword"])
+        model[0].auto_model.resize_token_embeddings(len(model[0].tokenizer))
+        model.save(str(tmp_path / "st"))
+    run = import_model(tmp_path / "st", tmp_path / "run")
+    loaded = load(run.path)
+    texts = ["[QRY] the cat", "a <ent>mat</ent> [unused7]", "x<|x|>y [QRY][QRY]", "plainword", "[qry]"]
+    np.testing.assert_allclose(theirs(tmp_path / "st", texts), loaded.embed(texts), atol=1e-5)
+    assert loaded.encode("[QRY] the cat").tokens[0] == "[QRY]"
+    assert "[MASK]" not in loaded.encode("[MASK] the [SEP]").tokens  # as decided: these stay letters
+    assert any("[QRY] <ent> [unused7] <|x|>" in note for note in run.meta["imported"]["notes"])
+    export_model(run.path, "sentence-transformers", tmp_path / "back")
+    np.testing.assert_allclose(theirs(tmp_path / "back", texts), loaded.embed(texts), atol=1e-5)

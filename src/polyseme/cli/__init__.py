@@ -11,9 +11,10 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
-from polyseme.cli import output
+from polyseme.cli import output, streams
 from polyseme.cli.words import Shape, Typed, misused, nearest_option, understood
 from polyseme.errors import PolysemeError
 
@@ -104,6 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     output.be_quiet(quiet)
     if not debug:
         warnings.showwarning = _note
+    streams.open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -122,9 +124,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _explain_verb(app, words)
         app(words)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader of our output has seen enough. Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of our output has seen enough
+        streams.discard_output()
+    except SystemExit as stop:
+        if not streams.was_broken_pipe(stop):
+            raise
+        streams.discard_output()
     except (PolysemeError, CycloptsError, OSError, KeyboardInterrupt) as error:
         if debug:
             raise
@@ -175,7 +180,9 @@ def _explain(error: BaseException, typed: Typed | None) -> int:
         code, text = 130, "interrupted"
     else:
         code, text = 1, f"the system refused: {error}"
-    print(f"{'' if code == 130 else 'error: '}{text}", file=sys.stderr)
+    with suppress(OSError):  # nobody reads it
+        print(f"{'' if code == 130 else 'error: '}{text}", file=sys.stderr, flush=True)
+    streams.discard_output()  # what could not be written, to a full disk say, would fail again at exit
     return code
 
 

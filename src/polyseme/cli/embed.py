@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from polyseme.cli.options import Encoding, Json, Threads, text_or_file, use_threads
-from polyseme.cli.output import closing, emit, emit_json, say
+from polyseme.cli.output import closing, emit, emit_json, say, say_dirt
 from polyseme.errors import ConfigError
 
 EXAMPLE = "polyseme embed runs/mine lines.txt -o lines.npy"
@@ -55,6 +55,7 @@ def run(
     """
     use_threads(threads)
     from polyseme.cli.progress import open_reporter
+    from polyseme.infer.cut import cut_note
     from polyseme.infer.embed import Pooling
     from polyseme.infer.embed_file import embed_file
     from polyseme.infer.load import load
@@ -76,8 +77,9 @@ def run(
         emit(
             f"{written['lines']:,} lines, {written['vectors']:,} vectors of {written['hidden_size']} numbers"
         )
-    if dirt:
-        say("cleaned: " + ", ".join(f"{kind} {number:,}" for kind, number in dirt.items()))
+    if written["cut"]:
+        say("note: " + cut_note(written["cut"], written["lines"], written["room"]))
+    say_dirt(dirt)
     read = {
         ".npz": f"import scipy.sparse; print(scipy.sparse.load_npz('{output}').shape)",
         ".npy": f"import numpy; print(numpy.load('{output}').shape)",

@@ -59,7 +59,7 @@ def run(
         target: the language to translate into.
         template: another prompt for the task, with {text} and, for answers, {question}; backslash-n is a line end.
         temperature: 0 takes the most probable token, below 1 plays safe, above 1 dares; 0.8 when absent.
-        top_k: choose among so many of the most probable tokens only.
+        top_k: choose among so many of the most probable tokens only; 0 or absent, all.
         top_p: choose among the most probable tokens that together have this probability; 0.95 when absent.
         repetition_penalty: above 1, tokens that have occurred are less likely to come again.
         beams: above 1, follow so many continuations and print the most probable one; nothing is random then.

@@ -15,13 +15,14 @@ EXAMPLE = "polyseme import downloaded-model -o runs/theirs"
 
 
 def run(
-    source: Path,
+    source: str,
     /,
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     format: str | None = None,
     task: str | None = None,
     threads: Threads = None,
+    encoding: str | None = None,
     json: Json = False,
 ) -> None:
     """Take in a model of another program; the run can be used, trained on (pretrain --init) and exported again.
@@ -32,6 +33,7 @@ def run(
         source: a folder or file: transformers, sentence-transformers, word vectors.
         output: the run folder to write.
         format: what the source is, where it does not show: see polyseme list formats.
+        encoding: of the words in a file of word vectors, such as gb18030; UTF-8 when absent.
         task: classify or pair: whether a head for texts reads one text or two, where the source does not say.
         json: print one JSON document: {"model", "path", "parameters", "vocab_size", "objectives", "imported"}.
     """
@@ -40,7 +42,7 @@ def run(
     from polyseme.formats.registry import import_model
 
     with closed_after(open_reporter()) as reporter:
-        run = import_model(source, output, format, reporter, task)
+        run = import_model(source, output, format, reporter, task, encoding)
     recipe, imported = run.meta["recipe"], run.meta["imported"]
     if json:
         emit_json(
@@ -57,8 +59,9 @@ def run(
     else:
         heads = ", ".join(recipe["objectives"]) or "the encoder alone"
         emit(f"{run.meta['model']}, {run.meta['parameters']:,} parameters: {heads}")
-    for name in imported.get("left_out", []):
-        say(f"left out: {name}, of a head that polyseme does not have")
+    if left := imported.get("left_out", []):
+        shown = ", ".join(left[:6]) + (" …" if len(left) > 6 else "")
+        say(f"left out: {len(left):,} tensor(s) of a head that polyseme does not have: {shown}")
     for note in imported.get("notes", []):
         say(f"note: {note}")
     closing(wrote=[output], then=[use_command(recipe, output), command("polyseme", "inspect", output)])

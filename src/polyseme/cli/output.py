@@ -40,6 +40,15 @@ def emit_json(document: Any) -> None:
     sys.stdout.write(to_json(document))
 
 
+def say_dirt(counts: Mapping[str, int]) -> None:
+    """Tell what was found in a file whose lines are taken as they stand."""
+    counts = dict(counts)
+    if inside := counts.pop("cr_inside", 0):
+        say(f"note: {inside:,} lone carriage returns stand inside lines: lines end at \\n or \\r\\n alone")
+    if counts:
+        say("cleaned: " + ", ".join(f"{kind} {number:,}" for kind, number in counts.items()))
+
+
 def command(*words: object) -> str:
     """Write a command so that it can be pasted into a shell.
 

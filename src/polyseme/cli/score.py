@@ -20,7 +20,7 @@ from polyseme.cli.options import (
     use_threads,
     written,
 )
-from polyseme.cli.output import closing, command, emit, emit_json, say
+from polyseme.cli.output import closing, command, emit, emit_json, say, say_dirt
 from polyseme.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -121,7 +121,8 @@ def run(
             if json:
                 lines.append(score.as_dict())
             else:
-                emit(f"{score.log_likelihood:.3f}\t{score.tokens}\t{score.per_token:.3f}\t{line}")
+                row = line.replace("\n", " ")  # a text of a record may have several lines; here it has one
+                emit(f"{score.log_likelihood:.3f}\t{score.tokens}\t{score.per_token:.3f}\t{row}")
     whole = Score(total, tokens, unknown)
     predictions_per_token = 2 if kind.startswith("two-way") else 1
     found: dict[str, Any] = whole.as_dict()
@@ -136,8 +137,7 @@ def run(
         emit_json({"kind": kind, "lines": lines, "total": found})
     if unknown:
         say(f"note: {unknown:,} tokens are unknown to the vocabulary; what they stand for was not scored")
-    if report.counts:
-        say("cleaned: " + ", ".join(f"{kind} {number:,}" for kind, number in report.counts.items()))
+    say_dirt(report.counts)
     closing(then=[command("polyseme", "score", folder, file, "--json")])
 
 
@@ -177,7 +177,7 @@ def _last_words(folder: Path, file: Path, json: bool, field: str, encoding: str)
 
     from polyseme.infer.last_word import last_words
     from polyseme.infer.load import load
-    from polyseme.text.clean import DirtReport, clean
+    from polyseme.text.clean import DirtReport
     from polyseme.text.corpus import TextConfig
     from polyseme.text.sources import read_lines
 
@@ -185,7 +185,7 @@ def _last_words(folder: Path, file: Path, json: bool, field: str, encoding: str)
     texts = read_lines(file, TextConfig.of({"field": field, "encoding": encoding}, "score"), report)
     lines: list[dict[str, Any]] = []
     right = n = 0
-    while chunk := [clean(line, report).replace("\n", " ") for line in islice(texts, 256)]:
+    while chunk := list(islice(texts, 256)):
         for one in last_words(loaded, chunk):
             n, right = n + bool(one.word), right + one.right
             if json:
@@ -195,4 +195,5 @@ def _last_words(folder: Path, file: Path, json: bool, field: str, encoding: str)
     say(f"{right:,} of {n:,} last words found" + (f": accuracy {right / n:.3f}" if n else ""))
     if json:
         emit_json({"accuracy": right / n if n else None, "n": n, "lines": lines})
+    say_dirt(report.counts)
     closing(then=[command("polyseme", "generate", folder, "PROMPT")])

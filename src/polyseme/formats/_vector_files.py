@@ -20,11 +20,13 @@ from polyseme.core.reporter import Reporter
 from polyseme.errors import CheckpointError
 from polyseme.formats._decimals import parse
 from polyseme.formats.refused import refuse
+from polyseme.text.encodings import detect
 from polyseme.text.tokenizers import SPECIAL_TOKENS
 
 FloatArray = npt.NDArray[np.float32]
 
 _BLOCK = 1 << 22
+_FEW_UNDECODED = 0.01  # share of words that are no text and are left out; more are another encoding
 _LINE_LIMIT = 1 << 22
 _WORD_LIMIT = 1 << 11
 _WIDEST = 1 << 16
@@ -46,6 +48,8 @@ class WordVectors:
         words: in the order of the file.
         table: the special tokens' vectors, then the words'.
         repeated: entries that were left out as their word had been there before.
+        undecoded: places of entries that were left out as their word is no text.
+        spaced: words that held spaces.
     Shapes:  table: (5 + words, dimensions)
     """
 
@@ -53,6 +57,8 @@ class WordVectors:
     words: list[str]
     table: FloatArray
     repeated: int
+    undecoded: tuple[str, ...] = ()
+    spaced: int = 0
 
 
 def begins_like_vectors(path: Path) -> bool:
@@ -65,7 +71,7 @@ def begins_like_vectors(path: Path) -> bool:
     return _HEADER.fullmatch(first) is not None or _width_of_line(first) >= 2
 
 
-def read(path: Path, reporter: Reporter) -> WordVectors:
+def read(path: Path, reporter: Reporter, encoding: str = "utf-8") -> WordVectors:
     """See `word_vectors.read_word_vectors`."""
     if not path.is_file():
         raise CheckpointError("not a file" if path.exists() else "no such file", where=path)
@@ -94,9 +100,9 @@ def read(path: Path, reporter: Reporter) -> WordVectors:
                     expected=f"at most {_WIDEST:,}",
                     where=path,
                 )
-            table = _Table(path, width, size // len(first) + 1)
+            table = _Table(path, width, size // len(first) + 1, encoding)
             _read_text(stream, table, None, first, progress)
-            words, vectors, repeated = table.finished()
+            words, _ = table.finished()
             if all(map(_DECIMAL.fullmatch, words)):  # a table of vectors alone, such as the projector's
                 raise CheckpointError(
                     "there are numbers where words should be",
@@ -104,12 +110,18 @@ def read(path: Path, reporter: Reporter) -> WordVectors:
                     expected="a word and its vector on every line",
                     where=path,
                 )
-            return WordVectors("GloVe text", words, vectors, repeated)
+            return table.contents("GloVe text")
         count, width = int(header[1]), int(header[2])
         start = stream.read(_WORD_LIMIT + 4 * min(width, 64))
         text = _is_text(start)
         zipped = _is_gzip(path)
         room = size * _DEFLATE_RATIO if zipped else size
+        if not count and not start.strip():
+            raise CheckpointError(
+                "the file holds no words",
+                got=f"{count} vectors of {width:,} numbers in the first line, and nothing after it",
+                where=path,
+            )
         if not 1 <= width <= _WIDEST or count < 1 or count * ((2 if text else 4) * width + 1) > room:
             raise CheckpointError(
                 "the first line promises what the file cannot hold",
@@ -117,16 +129,18 @@ def read(path: Path, reporter: Reporter) -> WordVectors:
                 expected=f"what fits into {size:,} bytes",
                 where=path,
             )
-        table = _Table(path, width, min(count, _UNKNOWN_ROWS) if zipped else count)
+        table = _Table(path, width, min(count, _UNKNOWN_ROWS) if zipped else count, encoding)
         (_read_text if text else _read_binary)(stream, table, count, start, progress)
-        return WordVectors("word2vec text" if text else "word2vec binary", *table.finished())
+        return table.contents("word2vec text" if text else "word2vec binary")
 
 
 class _Table:
     """Words and vectors as they come; the special tokens are there before them."""
 
-    def __init__(self, path: Path, width: int, expected: int) -> None:
-        self.path, self.width, self._repeated = path, width, 0
+    def __init__(self, path: Path, width: int, expected: int, encoding: str) -> None:
+        self.path, self.width, self._encoding = path, width, encoding
+        self._repeated, self.spaced = 0, 0
+        self._undecoded: list[tuple[str, bytes]] = []
         self._numbers = np.zeros(
             (_SPECIAL + expected) * width, np.float32
         )  # pages are taken when they are written
@@ -144,9 +158,11 @@ class _Table:
         kept = np.ones(len(words), np.bool_)
         for i, word in enumerate(words):
             try:
-                entry = word.decode()
-            except UnicodeDecodeError:
-                raise self._wrong("a word is not UTF-8", word, place(i)) from None
+                entry = word.decode(self._encoding)
+            except UnicodeDecodeError:  # programs that count bytes cut words within a character
+                self._undecoded.append((place(i), word))
+                kept[i] = False
+                continue
             if not entry:
                 raise self._wrong("a word is empty", word, place(i))
             size = len(index)
@@ -164,13 +180,35 @@ class _Table:
     def _wrong(self, what: str, word: bytes, where: str) -> CheckpointError:
         return CheckpointError(what, got=f"the entry {word[:60].decode('utf-8', 'replace')!r}", where=where)
 
-    def finished(self) -> tuple[list[str], FloatArray, int]:
-        """Words, table and the number of repeated entries."""
+    def finished(self) -> tuple[list[str], FloatArray]:
+        """Words and table.
+
+        Raises:  CheckpointError: there are none, or more than a few are no text in the file's encoding.
+        """
         words = list(self._index)[_SPECIAL:]
+        if len(self._undecoded) > _FEW_UNDECODED * (len(words) + len(self._undecoded)):
+            raise self._another_encoding()
         if not words:
             raise CheckpointError("there are no vectors", where=self.path)
         used = self._numbers[: len(self._index) * self.width]
-        return words, used.reshape(-1, self.width), self._repeated
+        return words, used.reshape(-1, self.width)
+
+    def contents(self, kind: str) -> WordVectors:
+        """All that was read."""
+        places = tuple(place for place, _ in self._undecoded)
+        return WordVectors(kind, *self.finished(), self._repeated, places, self.spaced)
+
+    def _another_encoding(self) -> CheckpointError:
+        place, word = self._undecoded[0]
+        name = "UTF-8" if self._encoding == "utf-8" else self._encoding
+        found = detect(b" ".join(word for _, word in self._undecoded[:1000]))
+        other = found[0] if found and found[0] not in (self._encoding, "utf-8") else "gb18030"
+        return CheckpointError(
+            f"a word is not {name}",
+            got=f"the entry {word[:60].decode('utf-8', 'replace')!r}, and {len(self._undecoded) - 1:,} others",
+            where=place,
+            fix=f"--encoding {'big5' if other == 'cp950' else other}",
+        )
 
 
 def _read_text(
@@ -199,24 +237,28 @@ def _read_text(
             continue
         done += len(lines)
         if count is not None and done > count:
-            raise _another_count(table.path, count, "more")
-        words, numbers = _parsed(lines, table.width, place)
+            raise _too_many(f"{table.path}:{count + 2}", count)
+        words, numbers, spaced = _parsed(lines, table.width, place)
+        table.spaced += spaced
         table.add(words, numbers, place)
         progress()
     if count is not None and done != count:
         raise _another_count(table.path, count, f"{done:,}")
 
 
-def _parsed(lines: list[bytes], width: int, place: Callable[[int], str]) -> tuple[list[bytes], FloatArray]:
-    """The words and the numbers of some lines.
+def _parsed(
+    lines: list[bytes], width: int, place: Callable[[int], str]
+) -> tuple[list[bytes], FloatArray, int]:
+    """The words and the numbers of some lines, and how many of the words held spaces.
 
     Shapes:  -> words: N, numbers: (N, width)
     """
-    words, fields = [], []
+    words, fields, spaced = [], [], 0
     for i, line in enumerate(lines):
         word, _, rest = line.rstrip(_WHITE).partition(b" ")
         if rest.count(b" ") != width - 1:
             word, rest = _with_spaces(line, width, place(i))
+            spaced += len(line.split()) > width + 1
         words.append(word)
         fields.append(rest)
     numbers = parse(b" ".join(fields), len(lines) * width)
@@ -231,7 +273,7 @@ def _parsed(lines: list[bytes], width: int, place: Callable[[int], str]) -> tupl
                     where=place(i),
                 )
         numbers = np.concatenate([cast("FloatArray", _numbers(field)) for field in fields])
-    return words, numbers.reshape(-1, width)
+    return words, numbers.reshape(-1, width), spaced
 
 
 def _with_spaces(line: bytes, width: int, where: str) -> tuple[bytes, bytes]:
@@ -291,16 +333,26 @@ def _read_binary(
                 raise _another_count(table.path, count, f"{done:,}")
             data, at = data[at:] + block, 0
     if (data[at:] + stream.read(_WORD_LIMIT)).strip(_WHITE):
-        raise _another_count(table.path, count, "more")
+        raise _too_many(f"{table.path}, entry {count + 1:,}", count)
 
 
 def _another_count(path: Path, count: int, got: str) -> CheckpointError:
     return CheckpointError(
-        "the file holds another number of vectors than its first line says",
+        "the file holds fewer vectors than its first line says",
         got=got,
         expected=f"{count:,}",
         where=path,
-        fix="fetch the file again: it may have been cut off",
+        fix="fetch the file again: it was cut off, or its first line is wrong",
+    )
+
+
+def _too_many(where: str, count: int) -> CheckpointError:
+    return CheckpointError(
+        "the file holds more vectors than its first line says",
+        got="one more at least, here",
+        expected=f"{count:,}",
+        where=where,
+        fix="correct the number in the first line, or, in a text file, delete that line",
     )
 
 

@@ -1,7 +1,8 @@
 """Files that are not read, told by their content or their name, each with the way to convert it.
 
 A pickle is a program: whoever opens it runs it. polyseme opens none, under whatever name it comes. Other formats of
-weights are recognised so that the error can say what to do.
+weights, and what is fetched in place of a file (a pointer of git-lfs, a web page), are recognised so that the error can
+say what it is and what to do.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from polyseme.errors import CheckpointError
 _HEAD = 1024
 _LEVELDB_MAGIC = bytes.fromhex("57fb808b247547db")
 _TAR_MAGIC = slice(257, 262)
+_FASTTEXT_MAGIC = bytes.fromhex("ba164f2f")
+_GZIP_MAGIC = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +38,18 @@ class Kind:
     fix: str
 
 
-_TRANSFORMERS = (
-    "where you trust the file, with transformers: "
-    "AutoModel.from_pretrained('{folder}').save_pretrained('NEW') writes safetensors"
-)
 PICKLE = Kind(
     "a pickle",
     "opening a pickle runs whatever program it holds",
-    _TRANSFORMERS
-    + "; or safetensors.torch.save_file(torch.load('{file}', weights_only=True), 'NEW.safetensors')",
+    "where you trust the file: "
+    "safetensors.torch.save_file(torch.load('{file}', weights_only=True), 'NEW.safetensors')",
+)
+PICKLE_OF_A_MODEL = Kind(
+    PICKLE.name,
+    PICKLE.why,
+    "where you trust the file, with transformers: "
+    "AutoModel.from_pretrained('{folder}').save_pretrained('NEW') writes safetensors; "
+    "or safetensors.torch.save_file(torch.load('{file}', weights_only=True), 'NEW.safetensors')",
 )
 GENSIM = Kind(
     "a pickle of gensim",
@@ -50,10 +57,43 @@ GENSIM = Kind(
     "where you trust the file, with gensim: KeyedVectors.load('{file}').save_word2vec_format('NEW.bin', binary=True); "
     "of a whole model, its .wv",
 )
+GENSIM_PART = Kind(
+    "a part of what gensim saved",
+    "its words are in the file of the same name without .vectors.npy",
+    "with gensim: KeyedVectors.load of that file, then save_word2vec_format('NEW.bin', binary=True)",
+)
+FASTTEXT = Kind(
+    "a fastText model",
+    "only its vectors of words are read, as text or as word2vec's binary file",
+    "the .vec file beside it; or, with gensim: "
+    "load_facebook_vectors('{file}').save_word2vec_format('NEW.bin', binary=True)",
+)
+FASTTEXT_QUANTISED = Kind(
+    FASTTEXT.name, FASTTEXT.why, "the .vec file that was written with it before it was quantised"
+)
+POINTER = Kind(
+    "a pointer of git-lfs",
+    "the file itself was not fetched, only the note where it lies",
+    "`git lfs pull` in {folder} fetches it; or fetch the model anew with `hf download`",
+)
+WEB_PAGE = Kind(
+    "a web page", "it was saved in place of the file", "fetch the file itself: the link that downloads it"
+)
+EMPTY = Kind("an empty file", "there is nothing in it", "fetch it again")
+ADAPTER = Kind(
+    "an adapter",
+    "it changes a model that is not in it",
+    "with peft: AutoPeftModel.from_pretrained('{folder}').merge_and_unload().save_pretrained('NEW')",
+)
 HDF5 = Kind(
     "an HDF5 file",
     "only safetensors are read",
     "with transformers 4: AutoModel.from_pretrained('{folder}', from_tf=True).save_pretrained('NEW')",
+)
+ELMO = Kind(
+    "a file of ELMo's weights",
+    HDF5.why,
+    "another model; polyseme pretrain elmo CORPUS -o RUN trains one",
 )
 TENSORFLOW = Kind("a TensorFlow checkpoint", HDF5.why, HDF5.fix)
 FLAX = Kind("a Flax checkpoint", HDF5.why, HDF5.fix.replace("from_tf", "from_flax"))
@@ -66,15 +106,15 @@ ONNX = Kind("an ONNX file", "it can be written but not read", "import the model 
 ARCHIVE = Kind("an archive", "only plain files are read", "unpack it and name what it held")
 NUMPY = Kind(
     "a NumPy file",
-    HDF5.why,
-    "safetensors.numpy.save_file({{'name': numpy.load('{file}', allow_pickle=False)}}, 'NEW.safetensors')",
+    "it holds numbers, and neither words nor a model",
+    "a text file with a word and its vector on every line",
 )
 
-WEIGHTS = (PICKLE, GENSIM, HDF5, TENSORFLOW, FLAX, GGUF, ONNX)
-"""Kinds that hold a whole model."""
+WEIGHTS = (PICKLE, PICKLE_OF_A_MODEL, GENSIM, FASTTEXT, POINTER, HDF5, ELMO, TENSORFLOW, FLAX, GGUF, ONNX)
+"""Kinds that hold a whole model, or stand for one."""
 
 _SUFFIXES = {
-    **dict.fromkeys((".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".mar"), PICKLE),
+    **dict.fromkeys((".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".mar"), PICKLE),
     **dict.fromkeys((".h5", ".hdf5", ".keras"), HDF5),
     **dict.fromkeys((".npy", ".npz"), NUMPY),
     ".msgpack": FLAX,
@@ -99,7 +139,13 @@ def kind_of(path: Path, by_name: bool = True) -> Kind | None:
             tail = file.read(8)
     except OSError:
         head, size, tail = b"", 0, b""
-    return _by_content(path, head, size, tail) or (_by_name(path) if by_name else None)
+    if not size and path.is_file():
+        return EMPTY
+    found = _by_content(path, head, size, tail) or (_by_name(path) if by_name else None)
+    beside = (path.parent / "config.json").is_file()
+    if found is HDF5 and ("elmo" in path.name.lower() or path.suffix.lower() == ".hdf5") and not beside:
+        return ELMO
+    return PICKLE_OF_A_MODEL if found is PICKLE and beside else found
 
 
 def refuse(path: Path, by_name: bool = True) -> None:
@@ -123,18 +169,45 @@ def refusal(path: Path, kind: Kind) -> CheckpointError:
 def _by_content(path: Path, head: bytes, size: int, tail: bytes) -> Kind | None:
     if len(head) > 8 and head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] <= size - 8:
         return None  # safetensors, whose length may begin like a pickle
+    if head.startswith(_GZIP_MAGIC):
+        return _zipped(head)
+    if head.startswith(_FASTTEXT_MAGIC):
+        return FASTTEXT_QUANTISED if path.suffix.lower() == ".ftz" else FASTTEXT
+    if head.startswith(b"version https://git-lfs.github.com/spec/"):
+        return POINTER
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:14].lower().startswith((b"<!doctype html", b"<html", b"<?xml")):
+        return WEB_PAGE
+    if head.startswith((b"7z\xbc\xaf\x27", b"Rar!", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")):
+        return ARCHIVE
     if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return GENSIM if b"gensim" in head else PICKLE
     if head[:4] == b"PK\x03\x04":
+        if path.suffix.lower() in (".npz", ".keras"):
+            return _by_name(path)
         return PICKLE if _holds_a_pickle(path) else ARCHIVE
     if head[_TAR_MAGIC] == b"ustar":
         return PICKLE if b"pickle" in head[:100] or path.suffix in _SUFFIXES else ARCHIVE
+    if head.startswith(b"\x93NUMPY") and _by_name(path) is GENSIM_PART:
+        return GENSIM_PART
     for magic, kind in ((b"\x89HDF\r\n\x1a\n", HDF5), (b"GGUF", GGUF), (b"\x93NUMPY", NUMPY)):
         if head.startswith(magic):
             return kind
     if tail == _LEVELDB_MAGIC:
         return TENSORFLOW
     return _written_in_letters(head, tail)
+
+
+def _zipped(head: bytes) -> Kind | None:
+    """What the beginning of a gzipped file is; plain text and vectors are read gzipped as they are."""
+    try:
+        inner = zlib.decompressobj(31).decompress(head, _HEAD)
+    except zlib.error:
+        return None  # the reader says what is broken
+    if not inner:
+        return EMPTY if len(head) < _HEAD else None
+    if inner.startswith(_FASTTEXT_MAGIC):
+        return FASTTEXT
+    return ARCHIVE if inner[_TAR_MAGIC] == b"ustar" else None
 
 
 _GLOBAL = re.compile(rb"c[A-Za-z_][\w.]*\n[A-Za-z_][\w.]*\n")
@@ -156,6 +229,10 @@ def _holds_a_pickle(path: Path) -> bool:
 
 def _by_name(path: Path) -> Kind | None:
     name = path.name.lower()
+    if name.startswith("pytorch_model") and name.endswith(".bin"):
+        return PICKLE
+    if name.endswith(".npy") and re.search(r"\.(wv|vectors|vectors_ngrams|syn1neg|syn0|syn1)\.", name):
+        return GENSIM_PART
     if ".ckpt." in name or ".data-0" in name or name.endswith(".pb"):
         return TENSORFLOW
     return _SUFFIXES.get(path.suffix.lower())

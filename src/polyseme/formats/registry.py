@@ -6,7 +6,7 @@ An entry names its functions as "module:function", so that listing the formats i
     read(path: Path) -> Imported                             a foreign model in our terms
     write(run: Path, output: Path) -> Written                a run in theirs
 
-read and write of an entry that `reports` take a `reporter` as well.
+read and write of an entry that `reports` take a `reporter` as well, read of one that is `encoded` an `encoding`.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Format:
         summary: a sentence for `polyseme list formats`.
         detect, read, write: "module:function" in polyseme.formats, see above; None = it is not read, or not written.
         reports: whether read and write tell a reporter how far they are.
+        encoded: whether read takes the encoding of text.
     """
 
     name: str
@@ -46,11 +47,15 @@ class Format:
     read: str | None = None
     write: str | None = None
     reports: bool = False
+    encoded: bool = False
 
-    def call(self, function: str, *arguments: Any, reporter: Reporter | None = None) -> Any:
+    def call(
+        self, function: str, *arguments: Any, reporter: Reporter | None = None, encoding: str | None = None
+    ) -> Any:
         """Call one of the entry's functions."""
         module, _, name = function.partition(":")
-        told = {"reporter": reporter} if self.reports and reporter is not None else {}
+        told: dict[str, Any] = {"reporter": reporter} if self.reports and reporter is not None else {}
+        told |= {"encoding": encoding} if encoding is not None else {}
         return getattr(importlib.import_module(f"polyseme.formats.{module}"), name)(*arguments, **told)
 
 
@@ -91,6 +96,7 @@ FORMATS: tuple[Format, ...] = (
         read="word_vectors:import_word_vectors",
         write="static:export_word2vec",
         reports=True,
+        encoded=True,
     ),
     Format(
         "projector",
@@ -114,6 +120,7 @@ def import_model(
     format: str | None = None,
     reporter: Reporter | None = None,
     task: str | None = None,
+    encoding: str | None = None,
 ) -> RunDirectory:
     """Read a model of another program and write it as a run.
 
@@ -123,23 +130,31 @@ def import_model(
         format: an entry's name; None = what the source looks like.
         reporter: told of the progress of large files.
         task: what a head that came along is for: classify (one text) or pair (two); None = as the source shows.
+        encoding: of the words in a file of word vectors; None = UTF-8.
     Raises:  ConfigError: an unknown format, settings of the model that polyseme cannot honour, or no head for the task.
              CheckpointError: damaged files; missing, unknown or misshapen tensors; a pickle or another kind that is not
              read.  RunError: there is no such source, or the output holds something.  InputError: not a path.
     Example:
         import_model("all-MiniLM-L6-v2", "runs/minilm")
     """
+    from polyseme.formats.elsewhere import not_here
     from polyseme.formats.imported import as_task, write_run
 
     path, target = _path(source, "source"), _path(output, "output")
     if not path.exists():
-        raise RunError("there is nothing to import", got="no such folder or file", where=source)
+        raise not_here(os.fspath(source), target)
     if (path / "run.json").is_file():
         raise RunError("this is a run already", where=source, fix=f"polyseme inspect {source}")
     _check_free(target)
     entry = _named(format, "read") if format is not None else _detected(path)
     assert entry.read is not None
-    imported = entry.call(entry.read, path, reporter=reporter)
+    if encoding is not None and not entry.encoded:
+        raise ConfigError(
+            "an encoding is for files of word vectors",
+            got=f"{encoding} with {entry.name}",
+            fix="leave it out",
+        )
+    imported = entry.call(entry.read, path, reporter=reporter, encoding=encoding)
     return write_run(imported if task is None else as_task(imported, task), target)
 
 
@@ -184,7 +199,8 @@ def _named(name: str, needed: str) -> Format:
 
 
 def _detected(path: Path) -> Format:
-    from polyseme.formats.refused import WEIGHTS, kind_of, refusal, refuse
+    from polyseme.formats.elsewhere import models_inside
+    from polyseme.formats.refused import ADAPTER, WEIGHTS, kind_of, refusal, refuse
 
     for entry in FORMATS:
         if entry.read is not None and entry.detect is not None and entry.call(entry.detect, path):
@@ -198,6 +214,16 @@ def _detected(path: Path) -> Format:
                 expected="the folder that holds config.json, the weights and the tokenizer's files",
                 fix=f"polyseme {shlex.join(['import', str(path.parent), '-o', 'RUN'])}",
             )
+    if (path / "adapter_config.json").is_file():
+        raise refusal(path / "adapter_config.json", ADAPTER)
+    if (inside := models_inside(path)) is not None:
+        raise ConfigError(
+            "the model lies deeper",
+            got="a folder without config.json",
+            expected=f"{inside}, which has one",
+            where=path,
+            fix=f"polyseme {shlex.join(['import', str(inside), '-o', 'RUN'])}",
+        )
     for file in sorted(path.iterdir()) if path.is_dir() else ():
         if file.is_file() and (kind := kind_of(file)) in WEIGHTS:
             raise refusal(file, kind)

@@ -4,9 +4,12 @@
     config.json …                the encoder and its tokenizer (formats/huggingface)
     sentence_bert_config.json    max_seq_length: tokens that are read of a text; do_lower_case
     1_Pooling/config.json        cls, mean, max or lasttoken; [CLS] and [SEP] count as tokens
+    config_sentence_transformers.json    truncate_dim: numbers of a vector that are kept
 
 Another module, two poolings side by side, weighted means and default prompts are refused by name: without them the
-vectors would be others. What is honoured stands in the run's `embedding` (infer/pooling.py), which embed uses.
+vectors would be others. What is honoured stands in the run's `embedding` (infer/pooling.py), which embed uses. Prompts
+that are used only where they are asked for, and the name of the measure of similarity, change no vector: they are kept
+for the way back, and the import says so.
 """
 
 from __future__ import annotations
@@ -45,6 +48,25 @@ _FLAGS = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
+_SETTINGS = (
+    "max_seq_length",
+    "do_lower_case",
+    "transformer_task",
+    "processing_kwargs",
+    "modality_config",
+    "module_output_name",
+    "unpad_inputs",
+)
+_NAMED = (
+    "__version__",
+    "model_type",
+    "prompts",
+    "default_prompt_name",
+    "similarity_fn_name",
+    "truncate_dim",
+)
+KEPT = "sentence_transformers"
+"""Where run.json keeps, beside what was imported, what only the way back needs."""
 _KNOWN = "Transformer, Pooling, Normalize, in this order"
 _PREFIX = "sentence_transformers.models."
 
@@ -70,22 +92,31 @@ def read_model(path: Path) -> Imported:
     if task != "feature-extraction" or settings.get("processing_kwargs"):
         name = "processing_kwargs" if task == "feature-extraction" else f"transformer_task {task!r}"
         raise ConfigError(f"{name} cannot be honoured", where=inside / SETTINGS)
-    prompts = read_json(member(path, PROMPTS)) if (path / PROMPTS).is_file() else {}
-    if prompts.get("default_prompt_name") is not None:
+    unknown = [key for key in settings if key not in _SETTINGS and settings[key] not in (None, False, {}, [])]
+    if unknown:
         raise ConfigError(
-            "a prompt before every text cannot be honoured",
-            got=f"default_prompt_name {prompts['default_prompt_name']!r}",
-            where=path / PROMPTS,
+            "a setting that is not known cannot be honoured",
+            got=f"{unknown[0]} {settings[unknown[0]]!r}"[:200],
+            expected=", ".join(_SETTINGS),
+            where=inside / SETTINGS,
         )
+    named = read_json(member(path, PROMPTS)) if (path / PROMPTS).is_file() else {}
+    kept, notes = _kept(named, path / PROMPTS)
+    pooling = read_json(member(folders["Pooling"], "config.json"))
+    if pooling.get("include_prompt") is False:
+        kept["include_prompt"] = False
     lower = settings.get("do_lower_case") is True
     embedding = {
         "pool": _pool(folders["Pooling"], imported),
         "normalize": "Normalize" in folders,
         "max_length": _max_length(settings, inside),
         "separators": True,
+        **_truncated(named, path / PROMPTS),
     }
     files = [
-        p for p in (path / MODULES, inside / SETTINGS, folders["Pooling"] / "config.json") if p.is_file()
+        p
+        for p in (path / MODULES, path / PROMPTS, inside / SETTINGS, folders["Pooling"] / "config.json")
+        if p.is_file()
     ]
     digests = {str(p.relative_to(path)): file_digests(p.parent, [p.name])[p.name] for p in files}
     source = {
@@ -93,9 +124,60 @@ def read_model(path: Path) -> Imported:
         "kind": "sentence-transformers",
         "path": str(path),
         "files": {**imported.source["files"], **digests},
+        **({"notes": [*imported.source.get("notes", []), *notes]} if notes else {}),
+        **({KEPT: kept} if kept else {}),
     }
     tokenizer = _lowering(imported.tokenizer) if lower else imported.tokenizer
     return replace(imported, tokenizer=tokenizer, source=source, embedding=embedding)
+
+
+def _kept(named: Mapping[str, Any], file: Path) -> tuple[dict[str, Any], list[str]]:
+    """What changes no vector but is wanted on the way back, and what a person should know of it.
+
+    Raises:  ConfigError: a prompt stands before every text.  CheckpointError: prompts that are none.
+    """
+    prompts = named.get("prompts") or {}
+    if not isinstance(prompts, dict) or not all(isinstance(text, str | None) for text in prompts.values()):
+        raise CheckpointError("prompts are not texts by name", got=str(prompts)[:200], where=file)
+    default = named.get("default_prompt_name")
+    if default is not None and prompts.get(str(default)) != "":
+        raise ConfigError(
+            "a prompt before every text cannot be honoured",
+            got=f"default_prompt_name {default!r}: {prompts.get(str(default))!r}"[:200],
+            where=file,
+            fix="write null for default_prompt_name there, import, and put the prompt before the texts yourself",
+        )
+    measure = named.get("similarity_fn_name")
+    kept = {
+        "prompts": prompts or None,
+        "default_prompt_name": default,
+        "similarity_fn_name": measure if isinstance(measure, str) else None,
+    }
+    notes = []
+    if used := {name: text for name, text in prompts.items() if text}:
+        shown = ", ".join(f"{name} {text!r}" for name, text in used.items())
+        notes.append(
+            f"prompts are kept for the way back and not put before texts, as there: {shown[:300]}; where the model "
+            "wants one, write it before your texts"
+        )
+    if kept["similarity_fn_name"] not in (None, "cosine"):
+        notes.append(
+            f"similarity_fn_name {measure!r} is kept for the way back; similarity gives cosines here"
+        )
+    more = [key for key in named if key not in _NAMED and named[key] not in (None, False, {}, [])]
+    if more:
+        notes.append(f"not known and left out: {', '.join(more)} of {file.name}"[:300])
+    return {key: value for key, value in kept.items() if value is not None}, notes
+
+
+def _truncated(named: Mapping[str, Any], file: Path) -> dict[str, int]:
+    """How many numbers of a vector are kept, where that is said."""
+    n = named.get("truncate_dim")
+    if n is None:
+        return {}
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise ConfigError("no such number of dimensions", got=f"truncate_dim {n!r}"[:100], where=file)
+    return {"truncate_dim": n}
 
 
 def _modules(path: Path) -> dict[str, Path]:
@@ -223,6 +305,8 @@ def write_model(run: Path, output: Path) -> Written:
     pool, normalize = own.get("pool", "mean"), bool(own.get("normalize", False))
     if pool not in _THEIRS:
         raise ConfigError("this pooling has no form there", got=pool, expected=", ".join(_THEIRS), where=run)
+    kept = (opened.run.meta.get("imported") or {}).get(KEPT) or {}
+    truncate = own.get("truncate_dim")
     longest = int(opened.encoder.max_length)
     length = min(own.get("max_length") or longest, longest)
     width = int(opened.encoder.config.hidden_size)
@@ -243,18 +327,28 @@ def write_model(run: Path, output: Path) -> Written:
         pooling = {"word_embedding_dimension": width} | {
             flag: mode == _THEIRS[pool] for flag, mode in _FLAGS.items()
         }
+        if "include_prompt" in kept:
+            pooling["include_prompt"] = kept["include_prompt"]
+        named = {
+            "similarity_fn_name": kept.get("similarity_fn_name", "cosine"),
+            "prompts": kept.get("prompts", {}),
+            "default_prompt_name": kept.get("default_prompt_name"),
+            **({} if truncate is None else {"truncate_dim": truncate}),
+        }
         documents: dict[str, Any] = {
             MODULES: modules[: 3 if normalize else 2],
             SETTINGS: {"max_seq_length": length, "do_lower_case": False},
             "1_Pooling/config.json": pooling,
-            PROMPTS: {"similarity_fn_name": "cosine", "prompts": {}, "default_prompt_name": None},
+            PROMPTS: named,
         }
         (folder / "1_Pooling").mkdir()
         if normalize:
             (folder / "2_Normalize").mkdir()
         for name, document in documents.items():
             (folder / name).write_text(to_json(document), "utf-8")
-        card = _card(opened.recipe.architecture, width, length, pool, normalize, notes)
+        card = _card(
+            opened.recipe.architecture, min(width, truncate or width), length, pool, normalize, notes
+        )
         (folder / "README.md").write_text(card, "utf-8")
     return Written(output, [*files, *documents], notes)
 

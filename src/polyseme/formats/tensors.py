@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from polyseme.errors import CheckpointError
-from polyseme.formats.refused import kind_of, refusal, refuse
+from polyseme.formats.refused import ADAPTER, kind_of, refusal, refuse
 
 JSON_LIMIT = 1 << 20
 """Bytes of a config.json."""
@@ -97,6 +97,13 @@ def read_folder(folder: Path | str, float32: bool = True) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for shard in dict.fromkeys(shard_of.values()):
         place = member(folder, shard)
+        if not place.exists():
+            raise CheckpointError(
+                "a shard that the index names is not there",
+                got=f"a link to {place.readlink()}" if place.is_symlink() else None,
+                where=place,
+                fix="fetch that file too: the weights are in all of them",
+            )
         for name, tensor in read_safetensors(place, float32).items():
             if shard_of.get(name) != shard:
                 raise CheckpointError(
@@ -127,6 +134,7 @@ def read_json(path: Path | str, limit: int = JSON_LIMIT) -> dict[str, Any]:
         raise CheckpointError(
             "a JSON file is too large", got=f"{size:,} bytes", expected=f"at most {limit:,}", where=path
         )
+    refuse(path, by_name=False)
     with _opened(path) as file:
         return parse_json(file.read(limit + 1), path)
 
@@ -313,6 +321,24 @@ def _no_weights(folder: Path) -> CheckpointError:
     """What to say of a folder without safetensors: the other weights in it, if there are any."""
     if not folder.is_dir():
         return CheckpointError("not a folder" if folder.exists() else "no such folder", where=folder)
+    if (folder / "adapter_config.json").is_file():
+        return refusal(folder / "adapter_config.json", ADAPTER)
+    for name in ("model.safetensors", "model.safetensors.index.json"):
+        if (folder / name).is_symlink():
+            return CheckpointError(
+                "a link leads to a file that is not there",
+                got=(folder / name).readlink(),
+                where=folder / name,
+                fix="fetch the model again: its weights are missing",
+            )
+    if shards := sorted(folder.glob("model-*-of-*.safetensors")):
+        return CheckpointError(
+            "the index of the shards is not there",
+            got=f"{len(shards)} shards, such as {shards[0].name}",
+            expected="model.safetensors.index.json beside them",
+            where=folder,
+            fix="fetch that file too",
+        )
     for path in sorted(folder.iterdir()):
         if (
             path.is_file()

@@ -20,6 +20,7 @@ import torch
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.formats._vector_files import WordVectors, begins_like_vectors, read
 from polyseme.formats.imported import Imported, file_digests
+from polyseme.text.encodings import check_name
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.training import from_words
 from polyseme.text.words import TOKEN_PATTERN
@@ -36,28 +37,35 @@ def detect(path: Path) -> bool:
     return path.is_file() and begins_like_vectors(path)
 
 
-def read_word_vectors(path: Path | str, reporter: Reporter | None = None) -> WordVectors:
+def read_word_vectors(
+    path: Path | str, reporter: Reporter | None = None, encoding: str | None = None
+) -> WordVectors:
     """Read a file of word vectors; beside the result, memory does not grow with the file.
 
     Args:
         path: the file; what it is shows in its content.
         reporter: told of the progress.
+        encoding: of the words; None = UTF-8.
     Raises:  CheckpointError: it is no such file, is cut off, holds more or fewer vectors than it says, a line of
-        another length, a number that is infinite or none, or a word that is not UTF-8; it names the place.
+        another length, a number that is infinite or none, or more than a few words that are not in the encoding; it
+        names the place.  ConfigError: no such encoding.
     """
-    return read(Path(path), reporter or NullReporter())
+    return read(Path(path), reporter or NullReporter(), check_name(encoding or "utf-8"))
 
 
-def import_word_vectors(path: Path | str, reporter: Reporter | None = None) -> Imported:
+def import_word_vectors(
+    path: Path | str, reporter: Reporter | None = None, encoding: str | None = None
+) -> Imported:
     """Read a file of word vectors as a `word2vec` model.
 
     Args:
         path: the file; what it is shows in its content.
         reporter: told of the progress.
-    Raises:  CheckpointError: see `read_word_vectors`.
+        encoding: of the words; None = UTF-8.
+    Raises:  CheckpointError, ConfigError: see `read_word_vectors`.
     """
     path = Path(path)
-    found = read_word_vectors(path, reporter)
+    found = read_word_vectors(path, reporter, encoding)
     rows, width = found.table.shape
     return Imported(
         architecture="word2vec",
@@ -71,8 +79,24 @@ def import_word_vectors(path: Path | str, reporter: Reporter | None = None) -> I
             "files": file_digests(path.parent, [path.name]),
             "words": len(found.words),
             "repeated": found.repeated,
+            **({"notes": notes} if (notes := _notes(found)) else {}),
         },
     )
+
+
+def _notes(found: WordVectors) -> list[str]:
+    """What was left out or written in another way."""
+    notes = []
+    if found.repeated:
+        notes.append(f"{found.repeated:,} entries were left out: the same word had come before")
+    if found.undecoded:
+        notes.append(
+            f"{len(found.undecoded):,} entries were left out: their words are no text in the file's encoding "
+            f"({', '.join(found.undecoded[:3])}{' …' if len(found.undecoded) > 3 else ''})"
+        )
+    if found.spaced:
+        notes.append(f"{found.spaced:,} words held spaces, which became _")
+    return notes
 
 
 def tokenizer_of(words: Sequence[str]) -> Tokenizer:

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from polyseme.errors import ConfigError
 from polyseme.infer.batching import by_length
+from polyseme.infer.cut import warn_of_cut
 from polyseme.infer.inputs import check_loaded, texts_of
 from polyseme.infer.load import Loaded, words_of
 from polyseme.infer.pooling import FloatArray, Pool, Pooling, edges_of
 from polyseme.infer.prepared import prepared
-from polyseme.infer.sparse import sparse_vectors
+from polyseme.infer.sparse import sparse_rows, sparse_vectors
 from polyseme.layers.packed import Precision
 from polyseme.text.tokenizers import Tokens
 
@@ -51,7 +52,7 @@ def embed(
     layer: Layer = None,
     precision: Precision = "float32",
 ) -> FloatArray | list[FloatArray]:
-    """Vectors of texts; what is longer than the model reads is cut.
+    """Vectors of texts; what is longer than the model reads is cut, which a warning counts.
 
     An empty text gives zeros, unless [CLS] and [SEP] count (`Pooling`).
 
@@ -85,6 +86,8 @@ class Embedder:
         pooling: the way that was chosen.
         hidden_size: numbers of a vector.
         sparse: whether the vectors are mostly zeros and `sparse_vectors` gives the rest.
+        room: tokens of a text that are read, without separators.
+        cut: texts so far whose ends were not read, as they are longer.
     Raises:  ConfigError: as for `embed`.
     """
 
@@ -104,21 +107,32 @@ class Embedder:
         else:
             self.pooling = Pooling.of(loaded, pool=pool)
         self.loaded, self.layer, self.precision = loaded, layer, precision
-        self.hidden_size = int(loaded.encoder.config.hidden_size)
+        self.hidden_size = self.pooling.width(int(loaded.encoder.config.hidden_size))
         self.sparse = hasattr(loaded.encoder, "active")
         self._encoder = loaded.encoder if plain else prepared(loaded.encoder, precision)
-        self._room = self.pooling.room(loaded)
+        self.room = self.pooling.room(loaded)
+        self.cut = 0
         self._edges = edges_of(loaded)
         self._spells = bool(getattr(loaded.encoder, "open_vocabulary", False))
 
     def vectors(self, texts: Iterable[str]) -> list[FloatArray]:
         """Vectors of texts: (hidden_size,) each, or (words, hidden_size) for pool words; one string is one text.
 
+        Texts that are longer than what is read are counted in a warning.
+
         Raises:  InputError: not text.
         """
         texts, _ = texts_of(texts)
+        before = self.cut
+        found = self.read(texts)
+        warn_of_cut(self.cut - before, len(texts), self.room, stacklevel=4)
+        return found
+
+    def read(self, texts: Sequence[str]) -> list[FloatArray]:
+        """`vectors` of a list of strings, without the warning: what is cut is counted in `cut` alone."""
         if self.sparse:
-            whole, counts = sparse_vectors(self.loaded, texts, self.pooling)
+            whole, counts, cut = sparse_rows(self.loaded, texts, self.pooling)
+            self.cut += cut
             ends = np.cumsum(counts)
             rows = [whole[end - n : end].toarray() for n, end in zip(counts, ends.tolist(), strict=True)]
             return rows if self.pooling.pool == "words" else [row[0] for row in rows]
@@ -140,11 +154,14 @@ class Embedder:
 
     def _tokens(self, texts: Sequence[str]) -> list[Tokens]:
         """Tokens of texts, cut; without offsets and word starts where nobody reads them."""
-        room = self._room
+        room = self.room
         if self._spells or self.pooling.pool == "words":
             found = self.loaded.tokenizer.encode_batch(texts)
+            self.cut += sum(len(t) > room for t in found)
             return [Tokens(t.ids[:room], t.offsets[:room], t.word_starts[:room]) for t in found]
-        return [Tokens(ids[:room], [], []) for ids in self.loaded.tokenizer.encode_ids(texts)]
+        each = self.loaded.tokenizer.encode_ids(texts)
+        self.cut += sum(len(ids) > room for ids in each)
+        return [Tokens(ids[:room], [], []) for ids in each]
 
     @torch.inference_mode()
     def _batch(self, tokens: Sequence[Tokens], words: Sequence[Sequence[str]] | None) -> Iterable[FloatArray]:

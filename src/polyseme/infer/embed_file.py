@@ -17,10 +17,10 @@ from polyseme.infer import embed as embedding
 from polyseme.infer.embed import Embedder, Layer, Pool, Pooling
 from polyseme.infer.load import Loaded
 from polyseme.infer.pooling import FloatArray
-from polyseme.infer.sparse import sparse_vectors
+from polyseme.infer.sparse import sparse_rows
 from polyseme.infer.vector_file import NUMBERS_AT_ONCE, VectorFile, check_parquet
 from polyseme.layers.packed import Precision
-from polyseme.text.clean import DirtReport, clean
+from polyseme.text.clean import DirtReport
 from polyseme.text.corpus import TextConfig
 from polyseme.text.sources import SourceFile, estimated_bytes, read_lines
 from polyseme.train.run import saving
@@ -49,14 +49,15 @@ def embed_file(
 
     Args:
         loaded, pool, layer, precision: as for `embed`.
-        file: one text per line, or per record of a .jsonl file (.gz and .zst too); it is cleaned by the rules of the
-            corpus reader.
+        file: one text per line, or per record of a .jsonl file (.gz and .zst too). Lines end at LF or CRLF and are
+            taken as they stand, like texts in a list: nothing is cleaned.
         output: the .npy file to write; .parquet for a table with the columns line (from 0) and vector, and word where
             there is a vector a word; .npz for a sparse matrix (scipy's CSR), where the encoder's vectors are sparse.
         resume: go on with what was interrupted; the file then ends equal to one that was not.
         reporter: told how far it is.
         reading: its `encoding`, and the `field` of records; None = found out, and "text".
-    Returns {"lines", "vectors", "hidden_size", "dirt": counts by kind}.
+    Returns {"lines", "vectors", "hidden_size", "cut": lines whose ends were not read, "room": tokens of a line that
+    are read, "dirt": counts by kind}.
     Shapes:  -> (lines, hidden_size), or (words, hidden_size) and offsets (lines + 1,)
     Raises:  CorpusError: the file is missing or binary, or not the one that was begun with.
              RunError: an unfinished file is there, or a folder has the output's name.  StorageError: the disk refuses.
@@ -91,6 +92,7 @@ def _fill(
     """Add the vectors of every line that is not in the file yet."""
     digest = hashlib.blake2b(digest_size=16)
     made = str(target.remembered.get("text"))  # digest of the lines whose vectors are there
+    embedder.cut = cut = int(target.remembered.get("cut", 0))  # of the lines whose vectors are there
     done, passed, read, total = target.lines, 0, 0, None  # passed: lines that were read again
     begun = committed = time.monotonic()
     try:
@@ -106,17 +108,17 @@ def _fill(
                     raise _changed(file)
                 continue
             target.append(*_rows(embedder, window))
-            made = digest.hexdigest()
+            made, cut = digest.hexdigest(), embedder.cut
             pace = (target.lines - done) / (time.monotonic() - begun)
             reporter.stage("embedding", read, total, f"{target.lines:,} lines, {pace:,.0f} a second")
             if time.monotonic() - committed > COMMIT_EVERY_S:
-                target.commit({"text": made})
+                target.commit({"text": made, "cut": cut})
                 committed = time.monotonic()
         if passed < done:
             raise _changed(file)
-        target.commit({"text": made})
+        target.commit({"text": made, "cut": cut})
     except KeyboardInterrupt:
-        target.commit({"text": made})
+        target.commit({"text": made, "cut": cut})
         raise Interrupted(
             "interrupted",
             got=f"{target.lines:,} lines are kept",
@@ -134,11 +136,10 @@ def _changed(file: Path) -> CorpusError:
 
 
 def _windows(file: Path, reading: TextConfig, report: DirtReport) -> Iterator[list[str]]:
-    """Cleaned lines, as many at once as are embedded together; the same for the same file."""
+    """Lines, as many at once as are embedded together; the same for the same file."""
     window: list[str] = []
     characters = 0
     for line in read_lines(file, reading, report):
-        line = clean(line, report).replace("\n", " ")
         if window and characters + len(line) > embedding.CHARACTERS_AT_ONCE:
             yield window
             window, characters = [], 0
@@ -154,10 +155,11 @@ def _windows(file: Path, reading: TextConfig, report: DirtReport) -> Iterator[li
 def _rows(embedder: Embedder, lines: list[str]) -> tuple[Iterable[FloatArray], list[int]]:
     """Vectors of lines, one below the other in blocks, and how many each has."""
     if embedder.sparse:
-        whole, counts = sparse_vectors(embedder.loaded, lines, embedder.pooling)
+        whole, counts, cut = sparse_rows(embedder.loaded, lines, embedder.pooling)
+        embedder.cut += cut
         step = max(1, NUMBERS_AT_ONCE // embedder.hidden_size)
         return (whole[i : i + step].toarray() for i in range(0, whole.shape[0], step)), counts
-    vectors = embedder.vectors(lines)
+    vectors = embedder.read(lines)
     if embedder.pooling.pool == "words":
         return vectors, [len(v) for v in vectors]
     return [np.stack(vectors)], [1] * len(lines)
@@ -196,8 +198,14 @@ def _check_output(output: Path, sparse: bool, resume: bool) -> None:
 
 
 def _summary(lines: int, vectors: int, embedder: Embedder, report: DirtReport) -> dict[str, Any]:
-    width = embedder.hidden_size
-    return {"lines": lines, "vectors": vectors, "hidden_size": width, "dirt": report.as_dict()}
+    return {
+        "lines": lines,
+        "vectors": vectors,
+        "hidden_size": embedder.hidden_size,
+        "cut": embedder.cut,
+        "room": embedder.room,
+        "dirt": report.as_dict(),
+    }
 
 
 def _write_sparse(embedder: Embedder, windows: Iterator[list[str]], output: Path) -> tuple[int, int]:
@@ -207,7 +215,8 @@ def _write_sparse(embedder: Embedder, windows: Iterator[list[str]], output: Path
     parts: list[Any] = []
     lines = 0
     for window in windows:
-        part, counts = sparse_vectors(embedder.loaded, window, embedder.pooling)
+        part, counts, cut = sparse_rows(embedder.loaded, window, embedder.pooling)
+        embedder.cut += cut
         parts.append((part, counts))
         lines += len(window)
     matrices = [part for part, _ in parts]

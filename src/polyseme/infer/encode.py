@@ -12,6 +12,7 @@ import torch
 
 from polyseme.errors import ConfigError
 from polyseme.infer.batching import by_length
+from polyseme.infer.cut import warn_of_cut
 from polyseme.infer.inputs import check_loaded, texts_of
 from polyseme.infer.load import Loaded, words_of
 from polyseme.infer.pooling import edges_of
@@ -79,7 +80,7 @@ def encode(
 def encode(
     loaded: Loaded, texts: str | Iterable[str], layers: Layers = "all", separators: bool = False
 ) -> EncodedText | list[EncodedText]:
-    """Hidden states of every token of every text; what is longer than the model reads is cut.
+    """Hidden states of every token of every text; what is longer than the model reads is cut, which a warning counts.
 
     Args:
         loaded: a run.
@@ -104,6 +105,7 @@ def _encode(loaded: Loaded, texts: Sequence[str], layers: Layers, separators: bo
     last = loaded.encoder.config.num_hidden_layers
     tokens = loaded.tokenizer.encode_batch(texts)
     ids = [t.ids[: loaded.room] for t in tokens]
+    warn_of_cut(sum(len(t) > loaded.room for t in tokens), len(texts), loaded.room, stacklevel=5)
     results: dict[int, EncodedText] = {}
     before, behind = edges_of(loaded)
     for some in by_length([max(1, len(i) + before + behind) for i in ids]):

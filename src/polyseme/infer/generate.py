@@ -14,7 +14,7 @@ from typing import Any, Self, overload
 
 import numpy as np
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
 from polyseme.core.config import Config
@@ -46,15 +46,15 @@ class GenerationConfig(Config):
         max_new_tokens: longest continuation.
         temperature: 0 takes the most probable token (greedy), as does less than a millionth; below 1 sharpens, above 1
             flattens.
-        top_k: sample from so many of the most probable tokens only.
-        top_p: sample from the most probable tokens that together have this probability; 1 keeps all.
+        top_k: sample from so many of the most probable tokens only; None or 0 keeps all.
+        top_p: sample from the most probable tokens that together have this probability; None or 1 keeps all.
         repetition_penalty: above 1 makes tokens of the prompt and of the continuation less likely to come again.
         beams: above 1, beam search: follow so many continuations and give the most probable; nothing is sampled;
             at most 256.
         length_penalty: beam search ranks by log-probability / length^length_penalty.
         results: continuations per prompt: the best of the beams, or samples of their own; at most 256.
         seed: of the random choices.
-        stop: strings that end the text; they are not part of it.
+        stop: a string, or several, that end the text; they are not part of it.
     """
 
     max_new_tokens: int = Field(128, ge=1)
@@ -68,17 +68,54 @@ class GenerationConfig(Config):
     seed: int = 0
     stop: tuple[str, ...] = ()
 
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _several(cls, stop: Any) -> Any:
+        if stop is None or isinstance(stop, str):
+            return () if stop is None else (stop,)
+        if not isinstance(stop, list | tuple) or not all(isinstance(text, str) for text in stop):
+            raise ConfigError("stop must be a string, or a list of strings", got=repr(stop)[:100])
+        return stop
+
+    @field_validator("top_k", mode="before")
+    @classmethod
+    def _all(cls, top_k: Any) -> Any:
+        return None if type(top_k) is int and top_k == 0 else top_k  # other libraries' word for all
+
+    @field_validator("top_p", mode="before")
+    @classmethod
+    def _whole(cls, top_p: Any) -> Any:
+        return 1.0 if top_p is None else top_p
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
         sampled = sorted({"temperature", "top_k", "top_p"} & self.model_fields_set)
+        sampled = [n for n in sampled if not (n != "temperature" and getattr(self, n) in (None, 1.0))]
         if self.beams > 1 and sampled:
-            raise ValueError(f"beams=1 with {sampled[0]}: beam search does not sample")
+            raise ConfigError(
+                f"beam search does not sample: {sampled[0]} has no place in it",
+                got=f"beams {self.beams}, {sampled[0]} {getattr(self, sampled[0])}",
+                fix=f"leave {sampled[0]} out, or the beams",
+            )
         if self.beams > 1 and self.results > self.beams:
-            raise ValueError(f"at most {self.beams} results of {self.beams} beams")
+            raise ConfigError(
+                "there are more results than beams",
+                got=f"results {self.results}, beams {self.beams}",
+                expected=f"at most {self.beams} results",
+                fix=f"--beams {self.results}",
+            )
         if self.beams == 1 and self.temperature == 0 and self.results > 1:
-            raise ValueError("a temperature above 0 or several beams for several results")
+            raise ConfigError(
+                "at temperature 0 there is one result: the most probable token every time",
+                got=f"results {self.results}, temperature 0",
+                fix="a temperature above 0; or several beams, which take no temperature",
+            )
         if not all(self.stop):
-            raise ValueError("stop strings that are not empty")
+            raise ConfigError(
+                "a stop string must not be empty: every text would end at once",
+                got=f"stop {list(self.stop)!r}"[:100],
+                fix="leave stop out, or name the string",
+            )
         return self
 
 

@@ -40,6 +40,9 @@ class Pooling:
         normalize: make every vector of length one; a vector of zeros stays.
         max_length: read so many tokens of a text, [CLS] and [SEP] among them; None = as many as the model can.
         separators: count [CLS] and [SEP] as tokens of the text.
+        truncate_dim: keep so many numbers of a vector, the first ones, as sentence-transformers does of models that
+            were trained for it; None = all. It comes after `normalize`; vectors of words keep all.
+        renormalize: make what was kept of a vector of length one.
 
     Example:
         Pooling.of(loaded, normalize=True)      # the run's own way, but vectors of length one
@@ -49,6 +52,8 @@ class Pooling:
     normalize: bool = False
     max_length: int | None = None
     separators: bool = False
+    truncate_dim: int | None = None
+    renormalize: bool = False
 
     @classmethod
     def of(cls, loaded: Loaded, **changes: Any) -> Pooling:
@@ -66,7 +71,12 @@ class Pooling:
             ) from None
         if own.max_length is not None:
             own = replace(own, max_length=min(own.max_length, loaded.room + sum(edges_of(loaded))))
-        chosen = replace(own, **{name: value for name, value in changes.items() if value is not None})
+        asked = {name: value for name, value in changes.items() if value is not None}
+        if (
+            own.truncate_dim is not None and "normalize" in asked
+        ):  # who asks for length one means what comes out
+            asked.setdefault("renormalize", asked["normalize"])
+        chosen = replace(own, **asked)
         chosen.check(loaded)
         return chosen
 
@@ -86,6 +96,10 @@ class Pooling:
                 expected=", ".join(p for p in get_args(Pool) if p != "cls"),
                 fix="--pool mean",
             )
+        if self.truncate_dim is not None and self.truncate_dim < 1:
+            raise ConfigError("truncate_dim must be above zero", got=self.truncate_dim)
+        if self.truncate_dim is not None and hasattr(loaded.encoder, "active"):
+            raise ConfigError("sparse vectors are not truncated", got=f"truncate_dim {self.truncate_dim}")
         edges = sum(edges_of(loaded))
         longest = loaded.room + edges
         if self.max_length is not None and not edges < self.max_length <= longest:
@@ -100,6 +114,12 @@ class Pooling:
         if self.max_length is None:
             return loaded.room
         return min(loaded.room, self.max_length - sum(edges_of(loaded)))
+
+    def width(self, hidden_size: int) -> int:
+        """Numbers of a vector."""
+        if self.truncate_dim is None or self.pool == "words":
+            return hidden_size
+        return min(self.truncate_dim, hidden_size)
 
     def as_dict(self) -> dict[str, Any]:
         """What run.json remembers."""
@@ -165,12 +185,19 @@ class Pooling:
         return self.scaled((sums / torch.bincount(word)[:, None]).numpy())
 
     def scaled(self, vectors: FloatArray) -> FloatArray:
-        """The vectors with length one, where that is asked for."""
-        if not self.normalize:
-            return vectors
-        norm = np.linalg.norm(vectors, axis=-1, keepdims=True)
-        result: FloatArray = vectors / np.maximum(norm, 1e-12)
-        return result
+        """The vectors with length one and cut, where that is asked for."""
+        if self.normalize:
+            vectors = _of_length_one(vectors)
+        if self.truncate_dim is not None and self.pool != "words":
+            vectors = vectors[..., : self.truncate_dim]
+            return _of_length_one(vectors) if self.renormalize else vectors
+        return vectors
+
+
+def _of_length_one(vectors: FloatArray) -> FloatArray:
+    norm = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    result: FloatArray = vectors / np.maximum(norm, 1e-12)
+    return result
 
 
 def edges_of(loaded: Loaded) -> Edges:

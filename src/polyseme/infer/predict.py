@@ -13,8 +13,10 @@ import torch
 
 from polyseme.core import registry
 from polyseme.data.labelled import ExampleLoader
+from polyseme.data.wrapping import Wrapper
 from polyseme.errors import ConfigError, CorpusError, InputError
 from polyseme.infer.columns import inherited
+from polyseme.infer.cut import warn_of_cut
 from polyseme.infer.inputs import texts_of
 from polyseme.infer.load import Loaded
 from polyseme.infer.prepared import prepared
@@ -28,6 +30,8 @@ from polyseme.train.gradient import read_layers
 __all__ = ["Predictor"]
 
 RECORDS_AT_ONCE = 1024
+CUTTING = ("classify", "pair")
+"""Tasks that leave out the ends of long texts; the others read them in windows."""
 GOLD = ("label", "tags", "answers")
 """The fields in which records say what a task should."""
 
@@ -44,6 +48,8 @@ class Predictor:
         loaded: a run that `finetune` made.
         threshold: of questions without an answer, in place of the one that was tuned on dev; with it, a run that always
             answers (one that was imported, say) may say that there is none.
+    Attributes:
+        cut: texts so far whose ends were not read, as they are longer than `max_length` or than the model reads.
     Raises:  ConfigError: the run was not adapted to a task.
 
     Example:
@@ -60,6 +66,7 @@ class Predictor:
         self.config = recipe.section(self.name)
         self.task = registry.tasks.load(self.name).BUILD(self.config, loaded.special, 0)
         self.head: Any = loaded.heads[self.name]
+        self.cut = 0
         self.decoding: dict[str, Any] = {**loaded.run.meta.get("decoding", {}), **decoding_of(self.head)}
         if threshold is not None:
             self.decoding["threshold"] = threshold
@@ -91,10 +98,18 @@ class Predictor:
         return self.task.read(path, self.config, reading, problems, labelled)  # type: ignore[no-any-return]
 
     def predict(self, records: Iterable[Any]) -> Iterator[dict[str, Any]]:
-        """What the run says of every record, in their order; memory is that of a thousand of them."""
-        source = iter(records)
+        """What the run says of every record, in their order; memory is that of a thousand of them.
+
+        Texts that are longer than what is read are counted in a warning at the end.
+        """
+        source, before, n = iter(records), self.cut, 0
         while some := list(islice(source, RECORDS_AT_ONCE)):
+            n += len(some)
             yield from self.predict_all(some)
+        if cut := self.cut - before:
+            longest = min(self.config.max_length, int(self.loaded.encoder.max_length))
+            added = Wrapper.of(self.loaded.tokenizer).added(self.name == "pair")
+            warn_of_cut(cut, n, max(1, longest - added), stacklevel=2)
 
     @torch.inference_mode()
     def predict_all(self, records: Sequence[Any]) -> list[dict[str, Any]]:
@@ -103,6 +118,8 @@ class Predictor:
         records = [_without_gold(record) for record in records]
         data = self.task.encode(records, loaded.tokenizer, loaded.encoder)
         self.task.use(data)
+        if self.name in CUTTING:
+            self.cut += len(data.cut)
         spelled = data.unknown if getattr(loaded.encoder, "open_vocabulary", False) else None
         loader = ExampleLoader(
             data.examples, [self.task], loaded.special, None, spelled, loaded.tokenizer.vocab_size

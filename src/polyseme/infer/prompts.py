@@ -205,7 +205,8 @@ def _options(loaded: Loaded, form: _Form, template: Template, given: Mapping[str
     if given.get("beams", 1) != 1:
         for name in ("temperature", "top_k", "top_p"):
             settings.pop(name, None)
-    stop = dict.fromkeys([*settings.get("stop", ()), *given.get("stop", ())])
+    more = given.get("stop") or ()
+    stop = dict.fromkeys([*settings.get("stop", ()), *([more] if isinstance(more, str) else more)])
     if marker := template.before("question").rpartition("\n")[2].strip():
         stop[marker] = (
             None  # the model goes on with a question of its own; some vocabularies have no line ends

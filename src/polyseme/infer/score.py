@@ -19,7 +19,8 @@ from polyseme.errors import ConfigError
 from polyseme.infer.inputs import check_loaded, one_text, texts_of
 from polyseme.infer.likelihood import Part, causal, causal_shared, masked, two_way
 from polyseme.infer.load import Loaded
-from polyseme.text.clean import DirtReport, clean
+from polyseme.text.borders import encode_after
+from polyseme.text.clean import DirtReport
 from polyseme.text.corpus import TextConfig
 from polyseme.text.joining import gap
 from polyseme.text.sources import read_lines
@@ -152,7 +153,9 @@ def score_continuations(
     """The log-likelihood of every continuation, given the context; `per_token` is normalised by length.
 
     `context + continuation` is read as one text, so spaces between them are the caller's. What the texts share is read
-    once. Tokens that begin within the context are not counted, even where they reach into the continuation.
+    once. Every character of a continuation counts: where the vocabulary has one token for the end of the context and
+    the beginning of the continuation, both are tokenized apart (text/borders.py). After an empty context a decoder
+    whose texts begin with no token goes on from its token for the beginning of a text, if it has one.
 
     Args:
         loaded, end, within_word: as for `score`.
@@ -169,9 +172,8 @@ def score_continuations(
     check_loaded(loaded)
     context = one_text(context, "context")
     some, single = texts_of(continuations, "continuations")
-    encoded = loaded.tokenizer.encode_batch([context + text for text in some])
-    given = len(context.rstrip())
-    firsts = [sum(begin < given for begin, _ in tokens.offsets) for tokens in encoded]
+    parted = encode_after(loaded.tokenizer, context, some)
+    encoded, firsts = [tokens for tokens, _ in parted], [first for _, first in parted]
     found = _scores(loaded, encoded, firsts, end, within_word, shared=True)
     return found[0] if single else found
 
@@ -189,8 +191,8 @@ def score_file(
 
     Args:
         loaded, end, within_word: as for `score`.
-        file: one text per line, or per record of a .jsonl file (.gz and .zst too); it is cleaned by the rules of the
-            corpus reader.
+        file: one text per line, or per record of a .jsonl file (.gz and .zst too). Lines end at LF or CRLF and are
+            taken as they stand, like texts in a list: nothing is cleaned.
         context: a text that every line goes on; a space between them is added where the language has one.
         report: counts what was cleaned.
         reading: its `encoding`, and the `field` of records; None = found out, and "text".
@@ -199,7 +201,7 @@ def score_file(
     kind_of(loaded)
     report = report or DirtReport()
     lines = read_lines(file, reading or TextConfig(), report)
-    while chunk := [clean(line, report).replace("\n", " ") for line in islice(lines, LINES_AT_ONCE)]:
+    while chunk := list(islice(lines, LINES_AT_ONCE)):
         if context is None:
             scores = score(loaded, chunk, end, within_word)
         else:
@@ -222,20 +224,32 @@ def _scores(
     _check(loaded, end, within_word)
     tail = [special.sep] if end else []
     lead = lead_of(loaded)
-    firsts = [max(first, 0 if lead else 1) for first in firsts]  # the very first token has nothing before it
+    begin = () if lead or not shared else _beginning(loaded)
     parts: dict[tuple[Any, ...], Part] = {}
     asked: list[tuple[Any, ...]] = []
     for tokens, first in zip(encoded, firsts, strict=True):
         starts = tuple(tokens.word_starts) if within_word else None
+        before = lead or (begin if first == 0 else ())
+        first = max(first, 0 if before else 1)  # the very first token has nothing before it
         asked.append((tuple(tokens.ids), first, starts))
         if len(tokens) > first:
-            parts.setdefault(asked[-1], Part([*lead, *tokens.ids, *tail], first + len(lead), None, starts))
+            parts.setdefault(
+                asked[-1], Part([*before, *tokens.ids, *tail], first + len(before), None, starts)
+            )
     (sums,) = log_likelihoods(loaded, [list(parts.values())], shared)
     found = {}
     for (key, part), total in zip(parts.items(), sums, strict=True):
         own = part.ids[part.first :]
         found[key] = Score(total, len(own), own.count(loaded.tokenizer.unk_id))
     return [found.get(key, Score(0.0, 0)) for key in asked]
+
+
+def _beginning(loaded: Loaded) -> tuple[int, ...]:
+    """What a text goes on from that has nothing before it, where texts begin with no token; () where there is none."""
+    try:
+        return tuple(loaded.tokenizer.opening([]))
+    except ConfigError:
+        return ()
 
 
 def _check(loaded: Loaded, end: bool, within_word: bool) -> None:

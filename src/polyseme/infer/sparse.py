@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
+from polyseme.infer.cut import warn_of_cut
 from polyseme.infer.inputs import texts_of
 from polyseme.infer.load import Loaded
 from polyseme.infer.pooling import Pool, Pooling
 
-__all__ = ["sparse_vectors"]
+__all__ = ["sparse_rows", "sparse_vectors"]
 
 
 def sparse_vectors(
@@ -24,12 +25,21 @@ def sparse_vectors(
     Shapes:  -> (N, hidden_size), or (words, hidden_size) for pool="words"
     Raises:  InputError: not text.  ConfigError: the pool says nothing here.
     """
-    from scipy.sparse import csr_matrix
-
     way = pool if isinstance(pool, Pooling) else Pooling(pool)
     way.check(loaded)
+    some, _ = texts_of(texts)
+    whole, counts, cut = sparse_rows(loaded, some, way)
+    warn_of_cut(cut, len(some), way.room(loaded))
+    return whole, counts
+
+
+def sparse_rows(loaded: Loaded, texts: Sequence[str], way: Pooling) -> tuple[Any, list[int], int]:
+    """The same, and how many of the texts are longer than what is read."""
+    from scipy.sparse import csr_matrix
+
     room = way.room(loaded)
-    tokens = loaded.tokenizer.encode_batch(texts_of(texts)[0])
+    tokens = loaded.tokenizer.encode_batch(texts)
+    cut = sum(len(t) > room for t in tokens)
     rows = [t.ids[:room] for t in tokens]
     words = [t.word_starts[:room] for t in tokens]
     if way.separators and way.pool != "words":
@@ -56,4 +66,4 @@ def sparse_vectors(
     if way.normalize:
         norm = np.sqrt(np.asarray(whole.multiply(whole).sum(axis=1)).ravel())
         whole = csr_matrix(whole.multiply((1.0 / np.maximum(norm, 1e-12))[:, None]))
-    return whole.astype(np.float32), counts
+    return whole.astype(np.float32), counts, cut

@@ -31,6 +31,7 @@ KINDS: dict[str, str] = {
     "broken_bytes": "bytes that are wrong in the file's encoding (each became U+FFFD)",
     "crlf": "CRLF line ends (became LF)",
     "cr": "lone CR line ends (became LF)",
+    "cr_inside": "lone CR inside lines, where rows are counted (kept: lines end at LF or CRLF)",
     "line_separator": "VT, FF, NEL, U+2028 or U+2029 (became LF)",
     "nul": "NUL characters (removed)",
     "control": "other control characters (removed)",

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from polyseme.errors import ConfigError
 
-__all__ = ["ROLES", "SPECIAL_TOKENS", "Roles", "read_settings", "resolve_roles"]
+__all__ = ["ROLES", "SPECIAL_TOKENS", "Roles", "is_reserved", "read_settings", "resolve_roles"]
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 ROLES = ("pad", "unk", "cls", "sep", "mask")
@@ -109,6 +109,12 @@ def resolve_roles(
             more = [_content(end, ENDS, where) for end in _list(settings.get(ENDS), ENDS, where)]
             ends = [*found[:1], *by_id, *(end for end in more if end is not None)]
     return Roles(tokens, tuple(dict.fromkeys(ends)))
+
+
+def is_reserved(token: str, roles: Roles) -> bool:
+    """Whether a token has a role, or is known as one that has: in a text it is its letters."""
+    known = {name for names in _KNOWN.values() for name in names}
+    return token in known or token in roles.tokens.values() or token in roles.ends
 
 
 def read_settings(file: Path) -> dict[str, Any] | None:

@@ -310,7 +310,11 @@ def read_text(
 
 
 def read_lines(path: Path, config: TextConfig, report: DirtReport) -> Iterator[str]:
-    """The texts of a file, one a line or one a record: exactly as many as it has, those without text as "".
+    r"""The texts of a file, one a line or one a record: exactly as many as it has, those without text as "".
+
+    Lines end at LF or CRLF and nowhere else, and are given as they stand: row i of what is made of them belongs to line
+    i, as every other program counts lines, and a line is the same text as in a list of texts. What cleaning would do to
+    a corpus (text/clean.py) would change or move them; a CR elsewhere is counted.
 
     Raises:  CorpusError: there is no such file, it is not text, or there are records and none has text in the field.
     """
@@ -320,9 +324,14 @@ def read_lines(path: Path, config: TextConfig, report: DirtReport) -> Iterator[s
         raise CorpusError("a folder, where a file is needed", where=path, fix="one of its files")
     source = str(path)
     records, good, bad = is_records(path), False, ""
-    chunks = read_text(_named(path, config.encoding), config.encoding, report)
+    file = _named(path, config.encoding)
+    chunks = read_text(file, config.encoding, report, unify=False)
     for number, line in enumerate(lines(chunks or ()), 1):
         place = f"{source}, line {number}"
+        if line is not None and "\r" in line:
+            line = line.removesuffix("\r")
+            if not records and "\r" in line:
+                report.add("cr_inside", line.count("\r"), place)
         if line is None:
             report.add("record_too_long", 1, place)
             yield ""

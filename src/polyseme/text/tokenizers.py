@@ -12,8 +12,9 @@ words stand side by side (text/phrases.py). Only `Tokenizer` joins them: other l
 tokenizer.json give the words one by one and never such an entry.
 
 [PAD] [UNK] [CLS] [SEP] [MASK] are ids 0 … 4 for every kind that is trained here; imported ones have others, and not all
-of them (text/roles.py). Text never turns into a special token by accident: `[MASK]` typed in a corpus is the letters,
-unless `special=True` is asked for (fill does).
+of them (text/roles.py). Text never turns into one of these by accident: `[MASK]` typed in a corpus is the letters,
+unless `special=True` is asked for (fill does). Tokens that people added to an imported vocabulary, such as `[QRY]`, are
+there to be written into texts: they are tokens wherever they stand, as in the library they come from.
 """
 
 from __future__ import annotations
@@ -36,7 +37,14 @@ from polyseme.errors import ConfigError, InputError
 from polyseme.text.characters import BYTE_OF, cover_marks, joins
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.phrases import Phrases
-from polyseme.text.roles import ROLES, SETTINGS, SPECIAL_TOKENS, read_settings, resolve_roles
+from polyseme.text.roles import (
+    ROLES,
+    SETTINGS,
+    SPECIAL_TOKENS,
+    is_reserved,
+    read_settings,
+    resolve_roles,
+)
 from polyseme.text.tokenizer_config import TokenizerConfig
 from polyseme.text.tokens import Tokens
 from polyseme.text.words import TOKEN_PATTERN, close_gaps, has_cjk, token_spans
@@ -66,6 +74,7 @@ class Tokenizer:
         pad_id, unk_id, cls_id, sep_id, mask_id: ids of the tokens that have these roles; ABSENT where none has. Without
             padding, pad_id is that of any token: nothing reads it.
         special_ids: all of those that there are.
+        added: special tokens besides these, which somebody added: tokens wherever they stand in a text.
         end_ids: ids that end a generated text: sep_id and, in some imported models, others.
         prefix_ids, suffix_ids: what is put around a text that an encoder reads ([CLS] … [SEP], or nothing), as the
             tokenizer.json says. A decoder reads the prefix alone; see `opening`.
@@ -83,11 +92,7 @@ class Tokenizer:
 
     def _load(self, text: str, settings: Mapping[str, Any] | None = None, where: object = None) -> None:
         self._json = text  # kept as it is: the library's writer does not give back the same floats
-        self._special, self._plain = hf.Tokenizer.from_str(text), hf.Tokenizer.from_str(text)
-        for backend in (self._special, self._plain):
-            backend.no_padding()
-            backend.no_truncation()
-        self._plain.encode_special_tokens = True  # i.e. encode the letters of "[MASK]", not the token
+        self._special = hf.Tokenizer.from_str(text)
         spec = json.loads(text)
         model = spec["model"]
         steps = {name: step for name, step in spec.items() if name not in ("model", "added_tokens")}
@@ -114,6 +119,16 @@ class Tokenizer:
         self.end_ids = tuple(vocabulary[token] for token in self.roles.ends)
         if self.pad_id == ABSENT:
             self.pad_id = max(self.sep_id, self.cls_id, 0)
+        self.added = tuple(
+            token["content"]
+            for token in spec.get("added_tokens") or ()
+            if token["special"] and not is_reserved(token["content"], self.roles)
+        )
+        self._plain = hf.Tokenizer.from_str(_with_plain(spec, self.added) if self.added else text)
+        for backend in (self._special, self._plain):
+            backend.no_padding()
+            backend.no_truncation()
+        self._plain.encode_special_tokens = True  # i.e. encode the letters of "[MASK]", not the token
         self.prefix_ids, self.suffix_ids = self._wrapping()
 
     def _wrapping(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -146,6 +161,11 @@ class Tokenizer:
     def is_word_level(self) -> bool:
         """Whether every token is a whole word or mark (kinds words and spaces)."""
         return self._model == "WordLevel" and not self._by_character
+
+    @property
+    def piece_prefix(self) -> str:
+        """What WordPiece writes before a piece that goes on a word: "##"; "" in other vocabularies."""
+        return self._prefix
 
     @property
     def spelling(self) -> Spelling:
@@ -350,6 +370,12 @@ class Tokenizer:
             text = raw.decode("utf-8", "ignore")
             return joins(text[0]) if text else not 0xE3 <= raw[0] < 0xF0
         return joins(token[0])
+
+
+def _with_plain(spec: Mapping[str, Any], added: Sequence[str]) -> str:
+    """A tokenizer.json in which these tokens are none of the special ones, which are letters in a text."""
+    tokens = [t | {"special": t["special"] and t["content"] not in added} for t in spec["added_tokens"]]
+    return json.dumps({**spec, "added_tokens": tokens}, ensure_ascii=False)
 
 
 def _check_several(texts: Sequence[str]) -> None:

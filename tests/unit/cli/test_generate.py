@@ -67,7 +67,7 @@ def test_options_reach_the_generator(capsys: pytest.CaptureFixture[str]) -> None
     [
         (["--max-new-tokens", "0"], "max_new_tokens"),
         (["--beams", "2", "--top-k", "3"], "beam search does not sample"),
-        (["--stop", ""], "stop strings that are not empty"),
+        (["--stop", ""], "a stop string must not be empty"),
     ],
 )
 def test_misuse(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+import json
 import pickle
+import re
+import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from exported import run_of
-from polyseme.errors import CheckpointError, ConfigError, InputError, RunError, StorageError
+from polyseme.errors import (
+    CheckpointError,
+    ConfigError,
+    InputError,
+    PolysemeError,
+    RunError,
+    StorageError,
+)
 from polyseme.formats.registry import export_model, import_model
 
 
@@ -105,3 +117,111 @@ def test_what_is_no_path_is_refused(run: Path, given: Any, tmp_path: Path) -> No
             call()
     with pytest.raises(ConfigError, match="unknown format"):
         export_model(run, given, tmp_path / "v")
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 400\n"
+FASTTEXT = bytes.fromhex("ba164f2f0c000000") + b"\0" * 64
+
+
+def tar(name: str) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
+        archive.addfile(tarfile.TarInfo(name))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("cc.en.300.bin", FASTTEXT, "a fastText model is not read(.|\\n)*load_facebook_vectors"),
+        ("cc.en.300.bin.gz", gzip.compress(FASTTEXT), "a fastText model is not read"),
+        ("lid.176.ftz", FASTTEXT, "a fastText model is not read(.|\\n)*quantised"),
+        ("a.vec", POINTER, "a pointer of git-lfs(.|\\n)*git lfs pull"),
+        ("a.safetensors", POINTER, "a pointer of git-lfs"),
+        ("a.vec", b"", "an empty file"),
+        ("a.bin", b"", "an empty file"),
+        ("a.vec.gz", gzip.compress(b""), "an empty file"),
+        ("a.vec", b"<!DOCTYPE html>\n<html>", "a web page"),
+        ("a.tar.gz", tar("a.txt"), "an archive is not read"),
+        ("a.vec.zst", b"\x28\xb5\x2f\xfd and so on", "an archive is not read"),
+        ("elmo_weights.hdf5", b"\x89HDF\r\n\x1a\n and so on", "ELMo's weights"),
+        ("a.gguf", b"GGUF and so on", "a GGUF file"),
+        ("kv.vectors.npy", b"\x93NUMPY and so on", "a part of what gensim saved"),
+        ("bert_model.ckpt.index", b"x", "a TensorFlow checkpoint"),
+        ("odd.bin", b"neither this nor that", "not a model in a format that is read"),
+    ],
+)
+def test_an_error_names_the_true_cause(name: str, data: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(PolysemeError) as caught:
+        import_model(tmp_path / name, tmp_path / "run")
+    assert re.search(message, str(caught.value))
+
+
+@pytest.mark.parametrize("name", ["config.json", "vocab.txt", "tokenizer.json", "model.safetensors"])
+def test_a_pointer_in_place_of_any_file_is_told(name: str, tmp_path: Path) -> None:
+    run = run_of("bert", tmp_path / "bert")
+    export_model(run, "huggingface", tmp_path / "model")
+    if name == "vocab.txt":
+        (tmp_path / "model" / "tokenizer.json").unlink()
+    (tmp_path / "model" / name).write_bytes(POINTER)
+    with pytest.raises(CheckpointError, match="a pointer of git-lfs") as caught:
+        import_model(tmp_path / "model", tmp_path / "run")
+    assert caught.value.where == tmp_path / "model" / name
+
+
+@pytest.mark.parametrize(
+    ("source", "fix"),
+    [
+        (
+            "bert-base-uncased",
+            "hf download bert-base-uncased --local-dir bert-base-uncased && polyseme import ",
+        ),
+        (
+            "google-bert/bert-base-chinese",
+            "hf download google-bert/bert-base-chinese --local-dir bert-base-chinese",
+        ),
+        ("https://huggingface.co/a/b", "hf download a/b --local-dir b && polyseme import b -o "),
+        ("https://huggingface.co/a/b/resolve/main/model.safetensors", "hf download a/b --local-dir b"),
+        ("https://example.org/a.zip", "download it, and name the file here"),
+    ],
+)
+def test_a_model_elsewhere_is_fetched_first(source: str, fix: str, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="there is nothing to import") as caught:
+        import_model(source, tmp_path / "run")
+    assert str(caught.value.fix).startswith(fix)
+    assert caught.value.where == source
+
+
+def test_a_name_that_is_mistyped_or_lies_deeper(run: Path, tmp_path: Path) -> None:
+    inside = tmp_path / "models--a--b" / "snapshots" / "abc"
+    inside.mkdir(parents=True)
+    (inside / "config.json").write_text("{}")
+    with pytest.raises(ConfigError, match="lies deeper") as deeper:
+        import_model(tmp_path / "models--a--b", tmp_path / "run")
+    assert deeper.value.fix == f"polyseme import {inside} -o RUN"
+    with pytest.raises(RunError) as caught:
+        import_model(tmp_path / "models--a-b", tmp_path / "run")
+    assert f"polyseme import {tmp_path / 'models--a--b'} -o" in str(caught.value.fix)
+
+
+def test_adapters_and_shards_are_told(tmp_path: Path) -> None:
+    for name in ("peft", "shard", "noindex", "broken"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text('{"model_type": "bert"}')
+    (tmp_path / "peft" / "adapter_config.json").write_text("{}")
+    index = {"weight_map": {"a": "model-00001-of-00002.safetensors"}}
+    (tmp_path / "shard" / "model.safetensors.index.json").write_text(json.dumps(index))
+    (tmp_path / "noindex" / "model-00001-of-00002.safetensors").write_bytes(b"x")
+    (tmp_path / "broken" / "model.safetensors").symlink_to("gone")
+    for name, message in {
+        "peft": "an adapter is not read",
+        "shard": "a shard that the index names is not there",
+        "noindex": "the index of the shards is not there",
+        "broken": "a link leads to a file that is not there",
+    }.items():
+        with pytest.raises(CheckpointError, match=message):
+            import_model(tmp_path / name, tmp_path / "run")
+    (tmp_path / "peft" / "config.json").unlink()
+    with pytest.raises(CheckpointError, match="an adapter is not read"):
+        import_model(tmp_path / "peft", tmp_path / "run")

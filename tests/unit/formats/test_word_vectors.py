@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from polyseme.cli import main
 from polyseme.errors import CheckpointError
 from polyseme.formats import _vector_files
 from polyseme.formats._decimals import parse, parse_plain
@@ -208,3 +210,43 @@ def test_vectors_have_a_largest_width_with_and_without_a_first_line(tmp_path: Pa
         (tmp_path / "v.txt").write_text(header + "the" + " 1" * wide + "\n")
         with pytest.raises(CheckpointError):
             read_word_vectors(tmp_path / "v.txt")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"0 4\n", "the file holds no words"),
+        (b"3 2\na 1 2\nb 3 4\nc 5 6\nd 7 8\n", "more vectors(.|\\n)*a.vec:5"),
+        (b"3 2\na 1 2\nb 3 4\n", "fewer vectors"),
+        (b"1 1\na \0\0\x80?b \0\0\x80?", "more vectors(.|\\n)*entry 2"),
+        ("2 2\n中 1 2\nx 3 4\n".encode("gb18030"), "is not UTF-8(.|\\n)*a.vec:2(.|\\n)*--encoding gb18030"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place(data: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.vec").write_bytes(data)
+    with pytest.raises(CheckpointError) as caught:
+        import_model(tmp_path / "a.vec", tmp_path / "run", "word2vec")
+    assert re.search(message, str(caught.value))
+
+
+def test_words_in_another_encoding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.vec").write_bytes("2 2\n中国 1 2\n好 3 4\n".encode("gb18030"))
+    command = ["import", str(tmp_path / "a.vec"), "-o", str(tmp_path / "run")]
+    assert main(command) == 1
+    assert "--encoding gb18030" in capsys.readouterr().err
+    assert main([*command, "--encoding", "gb18030"]) == 0
+    assert load(tmp_path / "run").tokenizer.id("中国") is not None
+
+
+def test_what_is_left_out_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [f"w{i} {i} 1".encode() for i in range(300)]
+    lines[7] = b"w1 9 9"  # a word that is there twice
+    lines[8] = "中".encode()[:2] + b" 1 2"  # cut within a character
+    lines[9] = b"new york 1 2"
+    (tmp_path / "a.vec").write_bytes(b"300 2\n" + b"\n".join(lines) + b"\n")
+    assert main(["import", str(tmp_path / "a.vec"), "-o", str(tmp_path / "run")]) == 0
+    err = capsys.readouterr().err
+    assert "note: 1 entries were left out: the same word had come before" in err
+    assert f"({tmp_path / 'a.vec'}:10)" in err
+    assert "note: 1 words held spaces, which became _" in err
+    assert load(tmp_path / "run").tokenizer.vocab_size == 5 + 298

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +22,9 @@ from polyseme.infer.prepared import prepared
 from polyseme.layers.packed import PackedLinear
 from small import GRADIENT_MODELS
 from vector_runs import TEXTS, random_run
+
+# long texts are among those of every test here
+pytestmark = pytest.mark.filterwarnings("ignore:.* longer than the .* tokens that are read")
 
 
 @pytest.fixture(scope="module", params=GRADIENT_MODELS)
@@ -122,6 +127,40 @@ def test_what_the_pools_mean(bert: Loaded) -> None:
     assert not embed(bert, [""], "mean")[0].any()
     assert not embed(bert, [""], "last")[0].any()
     assert embed(bert, [""], Pooling("mean", separators=True))[0].any()
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("pool", ["mean", "words"])
+def test_texts_that_are_cut_are_counted_in_one_warning(pool: Any, tmp_path: Path) -> None:
+    loaded = random_run(tmp_path, "bert")
+    texts = ["the cat " * 500, "short", "on the mat " * 500]
+    what = f"2 of 3 texts are longer than the {loaded.room} tokens that are read: their ends were not read"
+    calls = (
+        lambda: loaded.embed(texts, pool=pool),
+        lambda: embed(loaded, texts, pool),
+        lambda: Embedder(loaded, pool).vectors(texts),
+        lambda: loaded.encode(texts),
+    )
+    for call in calls:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            call()
+        assert [str(one.message) for one in caught] == [what]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loaded.embed(["short", "the cat"], pool=pool)
+
+
+def test_vectors_keep_their_first_numbers(tmp_path: Path) -> None:
+    own = {"pool": "mean", "normalize": True, "separators": True}
+    whole = random_run(tmp_path / "a", "bert", own)
+    cut = random_run(tmp_path / "b", "bert", {**own, "truncate_dim": 5})
+    texts = ["the cat sat", "on the mat"]
+    np.testing.assert_allclose(cut.embed(texts), whole.embed(texts)[:, :5], atol=1e-6)
+    assert cut.embed([]).shape == (0, 5)
+    one = cut.embed(texts, pool=Pooling.of(cut, normalize=True))  # who asks for length one gets it
+    np.testing.assert_allclose(np.linalg.norm(one, axis=1), 1.0, atol=1e-6)
+    assert cut.embed(texts, pool="words")[0].shape[1] == whole.encoder.config.hidden_size
 
 
 def test_a_run_remembers_its_way(tmp_path: Path, bert: Loaded) -> None:

@@ -25,6 +25,9 @@ from polyseme.infer.load import Loaded
 from polyseme.infer.vector_file import VectorFile
 from vector_runs import TEXTS, random_run
 
+# long texts are among those of every test here
+pytestmark = pytest.mark.filterwarnings("ignore:.* longer than the .* tokens that are read")
+
 LINES = [*TEXTS, *reversed(TEXTS), *TEXTS[3:]]
 
 
@@ -186,16 +189,70 @@ def test_memory_does_not_grow_with_the_file(
     bert: Loaded, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     largest = 0
-    whole = embedding.Embedder.vectors
+    whole = embedding.Embedder.read
 
-    def vectors(self: Any, texts: Any) -> Any:
+    def read(self: Any, texts: Any) -> Any:
         nonlocal largest
         largest = max(largest, len(texts))
         return whole(self, texts)
 
-    monkeypatch.setattr(embedding.Embedder, "vectors", vectors)
+    monkeypatch.setattr(embedding.Embedder, "read", read)
     embed_file(bert, lines, tmp_path / "v.npy")
     assert largest == 4
+
+
+ODD_LINES = [
+    "first line",
+    "second\rline",
+    "",
+    "  lead and trail \u3000",
+    "word\u2028word",
+    "a\x0bb\x0cc\x85d\x1ce",
+    "x\x07y\x00z",
+    "e\u0301cole",
+    "in\ufeffside",
+    "last",
+]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("kind", ["wordpiece", "byte-bpe"])
+def test_a_line_is_the_text_of_a_list_and_row_i_is_line_i(kind: str, end: str, tmp_path: Path) -> None:
+    loaded = random_run(tmp_path, "bert", tokenizer=kind)
+    (tmp_path / "a.txt").write_bytes(end.join(ODD_LINES).encode())
+    written = embed_file(loaded, tmp_path / "a.txt", tmp_path / "v.npy")
+    assert written["lines"] == len(ODD_LINES)
+    assert written["dirt"]["counts"] == {"cr_inside": 1}
+    np.testing.assert_allclose(np.load(tmp_path / "v.npy"), np.stack(embed(loaded, ODD_LINES)), atol=1e-5)
+    records = [json.dumps({"text": text}) for text in ODD_LINES]
+    (tmp_path / "a.jsonl").write_bytes(end.join(records).encode())
+    embed_file(loaded, tmp_path / "a.jsonl", tmp_path / "r.npy")
+    np.testing.assert_allclose(np.load(tmp_path / "r.npy"), np.load(tmp_path / "v.npy"), atol=1e-5)
+
+
+@pytest.mark.parametrize("pool", ["mean", "words"])
+def test_what_is_cut_is_counted(
+    pool: str, bert: Loaded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.txt").write_text("the cat " * 500 + "\nshort\n" + "on the mat " * 500 + "\n")
+    command = ["embed", str(bert.run.path), str(tmp_path / "a.txt"), "-o", str(tmp_path / "v.npy")]
+    assert main([*command, "--pool", pool, "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["cut"] == 2
+    assert f"note: 2 of 3 texts are longer than the {bert.room:,} tokens that are read" in printed.err
+
+
+def test_what_is_cut_is_counted_over_an_interruption(
+    bert: Loaded, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines.write_text("".join("the cat " * n + "\n" for n in (50, 1) * 7))
+    whole = embed_file(bert, lines, tmp_path / "whole.npy")
+    assert whole["cut"] == 7
+    with monkeypatch.context() as patched:
+        patched.setattr(VectorFile, "append", stopping_after(2, KeyboardInterrupt))
+        with pytest.raises(Interrupted):
+            embed_file(bert, lines, tmp_path / "v.npy")
+    assert embed_file(bert, lines, tmp_path / "v.npy", resume=True)["cut"] == whole["cut"]
 
 
 def test_the_command(bert: Loaded, lines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

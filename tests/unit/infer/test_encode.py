@@ -15,6 +15,9 @@ from polyseme.infer.embed import embed
 from polyseme.infer.encode import encode
 from polyseme.infer.load import words_of
 
+# long texts are among those of every test here
+pytestmark = pytest.mark.filterwarnings("ignore:.* longer than the .* tokens that are read")
+
 TEXTS = ["the cat sat", "", "北京 and é", "on the mat and a good day " * 9, "a", "the zzz sat on a mat"]
 
 WORD_LEVEL = ("elmo", "onehot", "word2vec", "word-classes")

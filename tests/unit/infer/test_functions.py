@@ -21,6 +21,9 @@ from polyseme.infer.neighbours import neighbours
 from polyseme.infer.score import score, score_continuations
 from polyseme.infer.sparse import sparse_vectors
 
+# long texts are among those of every test here
+pytestmark = pytest.mark.filterwarnings("ignore:.* longer than the .* tokens that are read")
+
 TEXT = "the cat sat"
 WRONG = [None, b"text", 3, {"a"}, [["a"]], ["a", None], np.array(TEXT)]
 

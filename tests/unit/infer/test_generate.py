@@ -213,8 +213,13 @@ def _decoder(kind: str) -> Loaded:
         ({"beams": 99999}, "less than or equal to 256"),
         ({"results": 257}, "less than or equal to 256"),
         ({"beams": 2, "results": 3}, "at most 2 results"),
-        ({"temperature": 0, "results": 2}, "several results"),
-        ({"stop": ("",)}, "not empty"),
+        ({"beams": 2, "results": 3}, "--beams 3"),
+        ({"temperature": 0, "results": 2}, "results 2, temperature 0"),
+        ({"stop": ("",)}, "stop string must not be empty"),
+        ({"stop": ""}, "stop string must not be empty"),
+        ({"stop": 3}, "stop must be a string, or a list of strings"),
+        ({"stop": [3]}, "stop must be a string, or a list of strings"),
+        ({"top_k": -1}, "top_k"),
         ({"top_q": 0.5}, "unknown key 'top_q'"),
         ({"top_p": 0.0}, "top_p"),
         ({"temperature": -1}, "temperature"),
@@ -228,6 +233,18 @@ def test_bad_options_are_refused(loaded: Loaded, options: dict[str, Any], messag
     with pytest.raises(ConfigError) as error:
         generate(loaded, "the", **options)
     assert message in str(error.value)
+
+
+def test_options_mean_what_they_mean_elsewhere(loaded: Loaded) -> None:
+    plain = generate(loaded, "the", max_new_tokens=12, top_p=1.0).text
+    assert generate(loaded, "the", max_new_tokens=12, top_p=None, top_k=0).text == plain
+    stop = plain.strip()[2]
+    ended = generate(loaded, "the", max_new_tokens=12, top_p=1.0, stop=stop)
+    assert ended.finish == "stop"
+    assert ended.text == generate(loaded, "the", max_new_tokens=12, top_p=1.0, stop=[stop]).text
+    assert generate(loaded, "the", max_new_tokens=12, top_p=1.0, stop=None).text == plain
+    beams = generate(loaded, "the", max_new_tokens=4, beams=2)
+    assert generate(loaded, "the", max_new_tokens=4, beams=2, top_k=0, top_p=1).text == beams.text
 
 
 def test_next_to_no_temperature_is_greedy(loaded: Loaded) -> None:

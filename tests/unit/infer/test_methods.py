@@ -17,6 +17,9 @@ from polyseme.infer.methods import cosines
 from polyseme.infer.neighbours import neighbours
 from polyseme.infer.score import score, score_continuations
 
+# long texts are among those of every test here
+pytestmark = pytest.mark.filterwarnings("ignore:.* longer than the .* tokens that are read")
+
 TEXTS = ["the cat sat", "", "北京 and é", "on the mat and a good day " * 9]
 
 

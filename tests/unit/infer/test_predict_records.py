@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from polyseme import load
 from polyseme.errors import ConfigError
 from polyseme.infer import predict
 from polyseme.infer.predict import Predictor
+from polyseme.text.labelled.records import Problems
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +69,38 @@ def test_records_are_read_as_they_are_asked_for(start: Path, tmp_path: Path) -> 
     for _ in range(3):
         next(found)
     assert taken == predict.RECORDS_AT_ONCE
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_texts_that_are_cut_are_counted_in_one_warning(
+    start: Path, task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_examples(tmp_path / "a", task, 12)
+    loaded = load(adapt(task, start, file, tmp_path / "run").path)
+    monkeypatch.setattr(predict, "RECORDS_AT_ONCE", 2)
+    long = "the cat sat on the mat " * 200
+    texts: list[Any] = ["short", long, "the cat", long]
+    if task in ("pair", "qa"):
+        texts = [("the cat", text) for text in texts]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        loaded.predict(texts)
+    cut = [str(one.message) for one in caught if "not read" in str(one.message)]
+    if task in ("classify", "pair"):
+        assert len(cut) == 1
+        assert cut[0].startswith("2 of 4 texts are longer than the ")
+    else:  # read in windows
+        assert cut == []
+
+
+def test_blank_lines_of_plain_text_are_counted(start: Path, tmp_path: Path) -> None:
+    file = write_examples(tmp_path / "a", "classify")
+    predictor = Predictor(load(adapt("classify", start, file, tmp_path / "run").path))
+    (tmp_path / "lines.txt").write_bytes(b"the cat\n\n  a\rb \nlast")
+    problems = Problems()
+    said = list(predictor.predict(predictor.read(tmp_path / "lines.txt", None, problems, labelled=False)))
+    assert [(one["id"], one["text"]) for one in said] == [("1", "the cat"), ("3", "  a\rb "), ("4", "last")]
+    assert problems.counts == {"empty_text": 1}
 
 
 def test_a_run_without_a_task(start: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -169,15 +170,43 @@ def test_continuations_of_a_masked_model_count_their_own_tokens_only() -> None:
 def test_a_file_line_by_line(tmp_path: Path) -> None:
     loaded = make_loaded()
     file = tmp_path / "lines.txt"
-    file.write_bytes("the cat  \r\n\r\nthe\x00 mat\nzzz☃\n".encode())
+    file.write_bytes("the cat  \r\n\r\nthe\x00 ma\rt\nzzz☃\n".encode())
     report = DirtReport()
     found = list(score_file(loaded, file, report=report))
-    assert [line for line, _ in found] == ["the cat", "", "the mat", "zzz☃"]
-    assert [s for _, s in found] == score(loaded, ["the cat", "", "the mat", "zzz☃"])
+    lines = ["the cat  ", "", "the\x00 ma\rt", "zzz☃"]  # as they stand
+    assert [line for line, _ in found] == lines
+    assert [s for _, s in found] == score(loaded, lines)
     assert found[3][1].unknown > 0
-    assert report.counts["nul"] == 1
+    assert report.counts == {"cr_inside": 1}
     with_context = [s for _, s in score_file(loaded, file, context="on")]
-    assert with_context[0] == score_continuations(loaded, "on", [" the cat"])[0]
+    assert with_context == score_continuations(loaded, "on", [f" {line}" if line else "" for line in lines])
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "byte-bpe", "unigram", "words"])
+@pytest.mark.parametrize("model", ["gpt", "bert"])
+def test_no_continuation_is_free(model: str, kind: str) -> None:
+    loaded = make_loaded(model, kind)
+    for context, texts in (("北京欢", ["迎", "你"]), ("the ca", ["t", "r"]), ("", ["the", "北京"])):
+        for one in score_continuations(loaded, context, texts):
+            assert one.tokens > 0
+            assert one.log_likelihood < 0
+        assert np.isfinite(loaded.score(texts, context=context, per_token=True)).all()
+
+
+def test_continuations_of_one_context_are_compared_on_the_same_tokens() -> None:
+    loaded = make_loaded("gpt", "byte-bpe")
+    context, text = "北京欢", "迎"  # one token holds the end of the one and all of the other
+    tokenizer = loaded.tokenizer
+    assert any(begin < 3 < end for begin, end in tokenizer.encode(context + text).offsets)
+    given, more = tokenizer.encode(context).ids, tokenizer.encode(text).ids
+    ids, total = [loaded.special.cls, *given], 0.0
+    with torch.no_grad():
+        for token in more:
+            hidden = loaded.encoder.decode(torch.tensor([ids]), loaded.encoder.new_cache(1, len(ids)))[0, -1]
+            total += float(torch.log_softmax(loaded.heads["causal_lm"].logits(hidden).double(), 0)[token])
+            ids.append(token)
+    found = score_continuations(loaded, context, text)
+    assert (found.tokens, found.log_likelihood) == (len(more), pytest.approx(total, abs=1e-3))
 
 
 @pytest.mark.skipif("elmo" not in registry.models.names(), reason="no two-way language model")

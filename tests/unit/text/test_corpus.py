@@ -364,12 +364,17 @@ def test_documents_come_out_before_the_file_is_read(tmp_path: Path, monkeypatch:
 
 
 def test_read_lines_keeps_every_line(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_bytes(f"one\r\n\r\n{LANGUAGE}\u2028x\nlast".encode())
+    (tmp_path / "a.txt").write_bytes(f"one\r\n\r\n{LANGUAGE}\u2028x\rx\nlast".encode())
     (tmp_path / "b.jsonl").write_text('{"text": "one"}\n{"no": 1}\n{"text": "two"}\n')
     report = DirtReport()
-    assert list(read_lines(tmp_path / "a.txt", config(), report)) == ["one", "", f"{LANGUAGE}\u2028x", "last"]
+    assert list(read_lines(tmp_path / "a.txt", config(), report)) == [
+        "one",
+        "",
+        f"{LANGUAGE}\u2028x\rx",
+        "last",
+    ]
     assert list(read_lines(tmp_path / "b.jsonl", config(), report)) == ["one", "", "two"]
-    assert report.counts == {"crlf": 2, "no_field": 1}
+    assert report.counts == {"cr_inside": 1, "no_field": 1}
     with pytest.raises(CorpusError):
         list(read_lines(tmp_path / "none.txt", config(), report))
 

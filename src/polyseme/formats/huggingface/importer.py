@@ -100,11 +100,20 @@ def read_model(path: Path) -> Imported:
             "files": file_digests(path, ["config.json", *tokenizer_files(path), *files]),
             "architectures": config.get("architectures"),
             "left_out": left,
-            **({"notes": found.notes} if found is not None else {}),
+            **({"notes": notes} if (notes := _notes(tokenizer, found)) else {}),
         },
         sections=sections,
         decoding=found.decoding if found is not None else {},
     )
+
+
+def _notes(tokenizer: Tokenizer, found: Any) -> list[str]:
+    """What a person should know of the import."""
+    notes = list(found.notes) if found is not None else []
+    if tokenizer.added:
+        shown = " ".join(tokenizer.added[:8]) + (" …" if len(tokenizer.added) > 8 else "")
+        notes.append(f"{len(tokenizer.added):,} added tokens are tokens wherever a text has them: {shown}")
+    return notes
 
 
 def family_of(config: Mapping[str, Any], path: Path) -> Family:

@@ -20,13 +20,23 @@ import tokenizers as hf
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from polyseme.errors import CheckpointError, ConfigError, PolysemeError
+from polyseme.formats.refused import refuse
 from polyseme.formats.tensors import TOKENIZER_LIMIT, member, read_json
 from polyseme.text.roles import SETTINGS, resolve_roles
 from polyseme.text.tokenizers import Tokenizer, from_library
 
 __all__ = ["read_tokenizer", "tokenizer_files"]
 
-FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", SETTINGS, "special_tokens_map.json")
+ADDED = "added_tokens.json"
+FILES = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    SETTINGS,
+    "special_tokens_map.json",
+    ADDED,
+)
 MOST_TOKENS = 1 << 22
 
 _QWEN_PATTERN = (
@@ -74,6 +84,7 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
             where=folder,
         )
     backend = _backend(spec, where)
+    _declare(backend, folder, settings)
     ids = {f"{role}_token_id": config.get(f"{role}_token_id") for role in ("pad", "bos", "eos", "cls", "sep")}
     known = {key: _inside(value, backend) for key, value in ids.items()}
     try:
@@ -128,6 +139,7 @@ def _lines(path: Path) -> list[str]:
         raise CheckpointError(
             "a vocabulary is too large", expected=f"at most {TOKENIZER_LIMIT:,} bytes", where=path
         )
+    refuse(path, by_name=False)
     try:
         lines = path.read_text("utf-8").split("\n")
     except UnicodeDecodeError:
@@ -157,6 +169,7 @@ def _wordpiece(lines: list[str], settings: Mapping[str, Any], where: Path) -> hf
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     backend.decoder = decoders.WordPiece(prefix="##")
     backend.add_special_tokens(list(dict.fromkeys(names.values())))
+    _add_tokens(backend, settings, where)
     cls, sep = names["cls"], names["sep"]
     backend.post_processor = processors.TemplateProcessing(
         single=f"{cls} $A {sep}",
@@ -217,6 +230,31 @@ def _byte_bpe(
     names = resolve_roles(backend.token_to_id, backend.id_to_token, settings, where).tokens
     backend.add_special_tokens(list(dict.fromkeys(names.values())))
     return backend
+
+
+def _declare(backend: hf.Tokenizer, folder: Path, settings: Mapping[str, Any]) -> None:
+    """Tokens that were added beside the tokenizer's own file, as transformers adds them to it."""
+    beside = folder / ADDED
+    entries = read_json(member(folder, ADDED), TOKENIZER_LIMIT) if beside.is_file() else {}
+    for token, id in sorted(entries.items(), key=lambda item: str(item[1]).zfill(20)):
+        if type(id) is not int:
+            raise CheckpointError("not an added token", got=f"{token!r}: {id!r}"[:200], where=beside)
+        if backend.token_to_id(token) is None:
+            backend.add_tokens([token])
+        if backend.token_to_id(token) != id:
+            raise CheckpointError(
+                "an added token has another id than the vocabulary gives it",
+                got=f"{token!r}: {id}"[:200],
+                expected=backend.token_to_id(token),
+                where=beside,
+            )
+    more = settings.get("additional_special_tokens") or settings.get("extra_special_tokens") or ()
+    values = more.values() if isinstance(more, Mapping) else more if isinstance(more, list) else ()
+    names = [value.get("content") if isinstance(value, Mapping) else value for value in values]
+    declared = {token.content for token in backend.get_added_tokens_decoder().values() if token.special}
+    known = [name for name in names if isinstance(name, str) and backend.token_to_id(name) is not None]
+    if missing := [name for name in known if name not in declared]:
+        backend.add_special_tokens(missing)
 
 
 def _add_tokens(backend: hf.Tokenizer, settings: Mapping[str, Any], where: Path) -> None:

@@ -186,8 +186,10 @@ def _has_columns(lines: Sequence[str]) -> bool:
 
 def _plain_records(lines: Numbered, source: str, problems: Problems) -> Iterator[TagRecord | None]:
     for number, line in lines:
-        if line and not line.isspace():
-            where = f"{source}:{number}"
+        where = f"{source}:{number}"
+        if not line or line.isspace():
+            problems.add("empty_text", where, "")
+        else:
             text = scrub(line, problems, where)
             yield TagRecord(str(number), text, tuple(tokens_of(text)), None, where)
 

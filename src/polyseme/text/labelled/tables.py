@@ -204,9 +204,10 @@ def _is_table(lines: list[str], form: Form) -> bool:
 def _plain_rows(lines: Numbered, path: Path | str, form: Form, problems: Problems) -> Iterator[Row]:
     """A text a line; of a pair, two with a tab between."""
     for number, line in lines:
-        if not line or line.isspace():
-            continue
         where = f"{name_of(path)}:{number}"
+        if not line or line.isspace():
+            problems.add("empty_text", where, "")
+            continue
         if form.names == ["text"]:
             yield Row(number, where, {"text": line}, plain=True)
         elif line.count("\t") == 1:
