@@ -6,13 +6,15 @@ traceback of an error that otherwise prints its message only.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from polyseme.errors import PolysemeError
+from polyseme.core.ranks import declared
+from polyseme.errors import PolysemeError, UsageError
 
 if TYPE_CHECKING:
     from cyclopts import App, CycloptsError
@@ -55,6 +57,13 @@ VERBS = (
     ("analogy", _USE, "Answer analogies with word vectors: a is to b as c is to …?"),
     ("compare", _USE, "Compare runs on tasks, probes, senses and pairs, in one page."),
 )
+_ALONE = (
+    "demo",
+    "finetune",
+    "table",
+    "prepare",
+    "compare",
+)  # work that several ranks would all do, in one folder
 
 
 def build_app() -> App:
@@ -99,9 +108,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    from polyseme.train.signals import SignalRequests
+
+    with SignalRequests(at_once=True) as signals:  # first of all: schedulers send signals when they like
+        try:
+            return _run(words, debug)
+        except BaseException as error:
+            # a library that was being imported may have turned the interruption into an error of its own
+            if debug or not (signals.stop and isinstance(error, Exception | KeyboardInterrupt)):
+                raise
+            return _explain(KeyboardInterrupt(), words)
+
+
+def _run(words: list[str], debug: bool) -> int:
     from cyclopts import CycloptsError
 
     try:
+        if words and words[0] in _ALONE and declared()[1] > 1:
+            raise UsageError(
+                f"{words[0]} is done by one process",
+                got=f"{declared()[1]} ranks",
+                fix="the same command without torchrun",
+            )
         build_app()(words)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -110,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (PolysemeError, CycloptsError, OSError, KeyboardInterrupt) as error:
         if debug:
             raise
-        return _explain(error)
+        return _explain(error, words)
     return 0
 
 
@@ -127,7 +155,7 @@ def _note(
         print(f"note: {message}", file=sys.stderr)
 
 
-def _explain(error: BaseException) -> int:
+def _explain(error: BaseException, words: Sequence[str] = ()) -> int:
     """Print an error as a person wants to read it and return its exit code."""
     from cyclopts import CycloptsError
 
@@ -137,9 +165,16 @@ def _explain(error: BaseException) -> int:
         code, text = 2, _misuse(error)
     elif isinstance(error, KeyboardInterrupt):
         code, text = 130, "interrupted"
+        if words and words[0] in (*_ALONE, "pretrain"):
+            text += f"\n  {'try:':<10}the same command again"
     else:
         code, text = 1, f"the system refused: {error}"
-    print(f"{'' if code == 130 else 'error: '}{text}", file=sys.stderr)
+    asked_by_all = code == 2 and words and words[0] in (*_ALONE, "pretrain")
+    if not (
+        asked_by_all and declared()[0] > 0
+    ):  # of several ranks that were asked for the same the first says it
+        with contextlib.suppress(OSError):  # the terminal may have gone
+            print(f"{'' if code == 130 else 'error: '}{text}", file=sys.stderr, flush=True)
     return code
 
 
