@@ -14,6 +14,12 @@ def declared() -> tuple[int, int]:
     return (rank, size) if 0 <= rank < size else (0, 1)
 
 
+def job() -> str | None:
+    """The name of the torchrun command that started this process; None where there is none, or it has no name."""
+    name = os.environ.get("TORCHELASTIC_RUN_ID", "")
+    return name if name not in ("", "none") else None
+
+
 def restarted() -> bool:
     """Whether torchrun started this process in the place of one that died (--max-restarts)."""
-    return declared()[1] > 1 and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") not in ("", "0")
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "").strip("0") != ""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,7 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from itertools import count
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import torch
 import torch.distributed as dist
@@ -38,7 +40,6 @@ _START_S = (
 )
 _BEAT_S = 2.0
 _SAME_S = 5.0  # for another rank to say that it met the same error
-_starts = count()
 
 
 def patience() -> float:
@@ -138,10 +139,20 @@ class _Group:
         names = " and ".join(map(str, ranks)) or "?"
         return TrainingError(
             f"rank {names} of {self.size} is lost",
-            got=got.partition("\n")[0],
+            got=_plain(got),
             expected=f"an answer within {self.patience:g} seconds (POLYSEME_RANK_TIMEOUT)",
             fix="the same command with --resume goes on from the last save; --max-restarts 3 lets torchrun do that",
         )
+
+
+def _plain(message: str) -> str:
+    """The first sentence of what gloo or NCCL says, without the place in its sources.
+
+    Example:
+        >>> _plain("[/pytorch/gloo/tcp/pair.cc:553] Connection closed by peer [::1]:80. This is typically …")
+        'Connection closed by peer [::1]:80'
+    """
+    return re.sub(r"^\[[^\]]*\]\s*", "", message.partition("\n")[0]).partition(". ")[0]
 
 
 class _Watch:
@@ -190,8 +201,13 @@ def start(device: torch.device) -> torch.device:
     """
     if dist.is_initialized():
         if _here.group is None and dist.get_world_size() > 1:
-            store = dist.PrefixStore(f"polyseme/{next(_starts)}", dist.distributed_c10d._get_default_store())
-            _here.group, _here.ours = _Group(store, dist.get_rank(), dist.get_world_size()), False
+            store, rank, size = (
+                dist.distributed_c10d._get_default_store(),
+                dist.get_rank(),
+                dist.get_world_size(),
+            )
+            name, _here.ours = _agreed_name(store, rank, size), False
+            _here.group = _Group(dist.PrefixStore(f"polyseme/{name}", store), rank, size)
     elif declared()[1] > 1:
         limit = timedelta(seconds=patience())
         if device.type == "cuda":
@@ -199,12 +215,11 @@ def start(device: torch.device) -> torch.device:
             torch.cuda.set_device(device)
         try:
             store, rank, size = next(iter(rendezvous("env://")))
-            number, _here.ours = next(_starts), True  # a process may join and leave several times
-            _here.group = _Group(dist.PrefixStore(f"polyseme/{number}", store), rank, size)
-            meet()
+            name, _here.ours = _agreed_name(store, rank, size), True
+            _here.group = _Group(dist.PrefixStore(f"polyseme/{name}", store), rank, size)
             dist.init_process_group(
                 "nccl" if device.type == "cuda" else "gloo",
-                store=dist.PrefixStore(f"group/{number}", store),
+                store=dist.PrefixStore(f"group/{name}", store),
                 rank=rank,
                 world_size=size,
                 timeout=limit,
@@ -218,6 +233,36 @@ def start(device: torch.device) -> torch.device:
                 fix="see whether the network lets the machines of --nnodes talk, and that all were started",
             ) from None
     return device
+
+
+def _agreed_name(store: Any, rank: int, size: int) -> str:
+    """A name that all ranks have for this start alone: torchrun keeps its store, and what is in it, over restarts.
+
+    Rank 0 offers a new name; the others answer with one of their own, by which they know that they are meant.
+
+    Raises:  RuntimeError: not all ranks came.
+    """
+    mine, end, key = uuid4().hex, time.monotonic() + _START_S, "polyseme/offer"
+
+    def read(name: str) -> str | None:
+        return store.get(name).decode() if store.check([name]) else None
+
+    answers: dict[str, str | None] = {str(r): None for r in range(1, size)}
+    if rank == 0:
+        store.set(key, mine)
+    while time.monotonic() < end:
+        offer = mine if rank == 0 else read(key)
+        if rank == 0:
+            answers = {r: read(f"polyseme/{mine}/{r}") for r in answers}
+            if None not in answers.values():
+                store.set(f"polyseme/{mine}/go", json.dumps(answers))
+                return mine
+        elif offer is not None:
+            store.set(f"polyseme/{offer}/{rank}", mine)
+            if json.loads(read(f"polyseme/{offer}/go") or "{}").get(str(rank)) == mine:
+                return offer
+        time.sleep(0.02)
+    raise RuntimeError(f"not all {size} ranks came within {_START_S:g} seconds")
 
 
 def stop() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from polyseme.core.ranks import job, restarted
 from polyseme.core.reporter import Reporter
 from polyseme.core.version import __version__
 from polyseme.data.store import is_store
@@ -88,14 +89,18 @@ def opened_run(
              the text is another one.
     """
     text = recipe.section("text")
-    meta = {"model": request.model, "status": "preparing", "asked": asked}
+    meta: dict[str, Any] = {"model": request.model, "status": "preparing", "asked": asked}
+    if job() is not None:
+        meta["job"] = job()
 
     def check(run: RunDirectory) -> None:
         check_same_request(run, asked, lambda: corpus_fingerprint(request.corpus, text))
 
     with ExitStack() as held:
         resumed = distributed.first(
-            lambda: begin_or_go_on(request.output, request.resume, meta, check, reporter, held)
+            lambda: begin_or_go_on(
+                request.output, request.resume or _started_again(request.output), meta, check, reporter, held
+            )
         )
         run = RunDirectory.open(request.output)
         if distributed.rank() == 0:
@@ -150,6 +155,16 @@ def begin_or_go_on(
     RunDirectory.create(path, {**meta, "versions": versions})
     held.enter_context(only_one_trains(path))
     return False
+
+
+def _started_again(path: Path) -> bool:
+    """Whether torchrun starts the same command again, after a rank was lost on this machine or on another one."""
+    if restarted():
+        return True
+    try:
+        return job() is not None and RunDirectory.open(path).meta.get("job") == job()
+    except PolysemeError:
+        return False
 
 
 def _has_begun(run: RunDirectory) -> bool:

@@ -10,14 +10,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import Any
 
 import torch
 
-from polyseme.core.ranks import restarted
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.core.types import Batch
 from polyseme.data.loader import Loader, heldout_batches
@@ -103,8 +101,6 @@ def _pretrain(
     check_lexicon_is_used(recipe, request.lexicon)
     lexicon = read_lexicon(request.lexicon)
     asked = as_asked(request, recipe, lexicon)
-    if restarted():  # torchrun's own way of going on
-        request = replace(request, resume=True)
     with opened_run(request, recipe, asked, reporter) as (run, resumed):
         with forgotten_if_it_fails(run, resumed):
             corpus = open_or_prepare(request, recipe, run, reporter)
