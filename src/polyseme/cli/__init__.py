@@ -6,6 +6,7 @@ traceback of an error that otherwise prints its message only.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import sys
@@ -98,6 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns the exit code.
     """
+    if arguments is None:
+        _read_words_as_utf8()
     words = [*(sys.argv[1:] if arguments is None else arguments)]  # `list` is a verb's module here
     options = words[: words.index("--")] if "--" in words else words
     debug = "--debug" in options or os.environ.get("POLYSEME_DEBUG", "") not in ("", "0")
@@ -105,9 +108,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words.remove("--debug")
     if not debug:
         warnings.showwarning = _note
+    codecs.register_error("polyseme", _escape)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors="polyseme")
     from polyseme.train.signals import SignalRequests
 
     with SignalRequests(at_once=True) as signals:  # first of all: schedulers send signals when they like
@@ -118,6 +122,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if debug or not (signals.stop and isinstance(error, Exception | KeyboardInterrupt)):
                 raise
             return _explain(KeyboardInterrupt(), words)
+
+
+def _read_words_as_utf8() -> None:
+    """Start Python again in its UTF-8 mode where the locale knows ASCII only: LC_ALL=C with PYTHONUTF8=0.
+
+    There the words that were typed are bytes to Python, and no file with a name in Chinese can be opened.
+    """
+    ascii_only = codecs.lookup(sys.getfilesystemencoding()).name == "ascii"
+    if ascii_only and not sys.flags.utf8_mode and sys.executable:
+        os.environ["PYTHONUTF8"] = "1"  # for the processes that this one starts
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    """Stand in for characters that a stream cannot hold, in a way that leaves JSON what it is."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    codes = (int.from_bytes(units[i : i + 2]) for i in range(0, len(units), 2))
+    return "".join(f"\\u{code:04x}" for code in codes), error.end
 
 
 def _run(words: list[str], debug: bool) -> int:

@@ -255,7 +255,7 @@ def write_model(run: Path, output: Path) -> Written:
         for name, document in documents.items():
             (folder / name).write_text(to_json(document), "utf-8")
         card = _card(opened.recipe.architecture, width, length, pool, normalize, notes)
-        (folder / "README.md").write_text(card, "utf-8")
+        (folder / "README.md").write_text(card, "utf-8", "backslashreplace")
     return Written(output, [*files, *documents], notes)
 
 
