@@ -155,7 +155,8 @@ def _run(words: list[str], debug: bool) -> int:
                 fix="the same command without torchrun",
             )
         build_app()(words)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
         # The reader of our output has seen enough. Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,10 @@ from typing import Any
 
 def say(text: str = "") -> None:
     """Tell the person something that is not a result (stderr)."""
-    print(text, file=sys.stderr, flush=True)
+    if sys.stderr is None:  # print would turn to stdout
+        return
+    with contextlib.suppress(OSError):  # who watched has closed the terminal; what was done is done
+        print(text, file=sys.stderr, flush=True)
 
 
 def emit(text: str) -> None:

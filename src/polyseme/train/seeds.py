@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,13 @@ def finetune_seeds(
             where=request.output,
             fix="--resume to go on with it, or another -o",
         )
-    with interruptible(folder):
-        return _each(request, seeds, reporter)
+    try:
+        with interruptible(folder):
+            return _each(request, seeds, reporter)
+    finally:
+        for empty in (*(folder / "seeds").glob("*"), folder / "seeds", folder):
+            with suppress(OSError):  # it holds something: as it should
+                empty.rmdir()
 
 
 def _holds_something(folder: Path) -> bool:
