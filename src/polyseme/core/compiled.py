@@ -48,18 +48,19 @@ def compiled(**options: Any) -> Callable[[Any], Any]:
         if not hasattr(dispatcher, "enable_caching"):  # NUMBA_DISABLE_JIT=1: the plain function
             return dispatcher
         with _one_at_a_time:
-            chosen = numba.config.CACHE_DIR
+            config: Any = numba.config  # its names are made when it is loaded
+            chosen = config.CACHE_DIR
             place = cache_place(os.path.dirname(function.__code__.co_filename), chosen)
             if place is None:
                 return dispatcher
             try:
-                numba.config.CACHE_DIR = place
+                config.CACHE_DIR = place
                 dispatcher.enable_caching()
                 dispatcher._cache = _Forgiving(dispatcher._cache)
             except Exception:  # a place that numba cannot use after all: do without
                 return numba.njit(**options)(function)
             finally:
-                numba.config.CACHE_DIR = chosen
+                config.CACHE_DIR = chosen
         return dispatcher
 
     return decorate
@@ -69,7 +70,8 @@ def compiles() -> bool:
     """Whether numba compiles; NUMBA_DISABLE_JIT=1, which debuggers need, leaves plain Python and no `intrinsic`."""
     import numba
 
-    return not numba.config.DISABLE_JIT
+    config: Any = numba.config
+    return not config.DISABLE_JIT
 
 
 @lru_cache

@@ -63,7 +63,8 @@ _POWERS = np.array([float(f"1e{i}") for i in range(_EXACT + 1)])
 
 @functools.cache
 def _kernel() -> Callable[..., Any]:
-    return compiled(nogil=True, boundscheck=False)(_parse)
+    kernel: Callable[..., Any] = compiled(nogil=True, boundscheck=False)(_parse)
+    return kernel
 
 
 def _parse(

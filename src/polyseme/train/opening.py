@@ -104,7 +104,7 @@ def opened_run(
         )
         run = RunDirectory.open(request.output)
         if distributed.rank() == 0:
-            _note_ranks(run, request, reporter)
+            _note_ranks(run, reporter)
         yield run, resumed
 
 
@@ -181,7 +181,7 @@ def never_began(path: Path) -> bool:
         return False
 
 
-def _note_ranks(run: RunDirectory, request: PretrainRequest, reporter: Reporter) -> None:
+def _note_ranks(run: RunDirectory, reporter: Reporter) -> None:
     """Say when a run goes on with another number of processes, and keep the number."""
     before, now = run.meta.get("ranks", run.meta["asked"].get("ranks", 1)), distributed.size()
     if before == now and (now == 1 or "ranks" in run.meta):

@@ -84,6 +84,18 @@ def interruptible(output: Path, fix: str = "the same command with --resume") -> 
             raise Interrupted("interrupted; what was saved before is kept", where=output, fix=fix) from None
 
 
+@contextmanager
+def goes_on_by(fix: str, where: Path) -> Iterator[None]:
+    """Work that trains for a command that has no --resume: an interruption says how that command goes on.
+
+    Raises:  Interrupted: as the work does, in other words.
+    """
+    try:
+        yield
+    except Interrupted:
+        raise Interrupted("interrupted; what is done is kept", where=where, fix=fix) from None
+
+
 def check(requests: SignalRequests) -> None:
     """Raises:  KeyboardInterrupt: a request to end was lost in a library that catches everything."""
     if requests.stop:
