@@ -58,13 +58,8 @@ VERBS = (
     ("analogy", _USE, "Answer analogies with word vectors: a is to b as c is to …?"),
     ("compare", _USE, "Compare runs on tasks, probes, senses and pairs, in one page."),
 )
-_ALONE = (
-    "demo",
-    "finetune",
-    "table",
-    "prepare",
-    "compare",
-)  # work that several ranks would all do, in one folder
+# work that several ranks would all do, in one folder
+_ALONE = ("demo", "finetune", "table", "prepare", "compare")
 
 
 def build_app() -> App:
@@ -194,10 +189,9 @@ def _explain(error: BaseException, words: Sequence[str] = ()) -> int:
             text += f"\n  {'try:':<10}the same command again"
     else:
         code, text = 1, f"the system refused: {error}"
-    asked_by_all = code == 2 and words and words[0] in (*_ALONE, "pretrain")
-    if not (
-        asked_by_all and declared()[0] > 0
-    ):  # of several ranks that were asked for the same the first says it
+    # of several ranks that were asked for the same the first says what is wrong with it
+    silent = code == 2 and words and words[0] in (*_ALONE, "pretrain") and declared()[0] > 0
+    if not silent and sys.stderr is not None:
         with contextlib.suppress(OSError):  # the terminal may have gone
             print(f"{'' if code == 130 else 'error: '}{text}", file=sys.stderr, flush=True)
     return code

@@ -194,6 +194,11 @@ class _Here:
 _here = _Here()
 
 
+def _part(name: str, store: Any) -> Any:
+    """The keys of a store that begin with a name."""
+    return dist.PrefixStore(name, store)  # type: ignore[attr-defined]  # torch's stubs do not name it
+
+
 def start(device: torch.device) -> torch.device:
     """Join the group that torchrun describes in the environment, if any; returns this rank's device.
 
@@ -207,7 +212,7 @@ def start(device: torch.device) -> torch.device:
                 dist.get_world_size(),
             )
             name, _here.ours = _agreed_name(store, rank, size), False
-            _here.group = _Group(dist.PrefixStore(f"polyseme/{name}", store), rank, size)
+            _here.group = _Group(_part(f"polyseme/{name}", store), rank, size)
     elif declared()[1] > 1:
         limit = timedelta(seconds=patience())
         if device.type == "cuda":
@@ -216,10 +221,10 @@ def start(device: torch.device) -> torch.device:
         try:
             store, rank, size = next(iter(rendezvous("env://")))
             name, _here.ours = _agreed_name(store, rank, size), True
-            _here.group = _Group(dist.PrefixStore(f"polyseme/{name}", store), rank, size)
+            _here.group = _Group(_part(f"polyseme/{name}", store), rank, size)
             dist.init_process_group(
                 "nccl" if device.type == "cuda" else "gloo",
-                store=dist.PrefixStore(f"group/{name}", store),
+                store=_part(f"group/{name}", store),
                 rank=rank,
                 world_size=size,
                 timeout=limit,
