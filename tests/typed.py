@@ -207,6 +207,24 @@ class Said:
     files: dict[str, tuple[int, int]]  # of the runs that it speaks of
 
 
+class _Watched:
+    """The application of the command line, which tells what is typed."""
+
+    def __init__(self, app: Any, watch: Watch) -> None:
+        self._app, self._watch = app, watch
+
+    def __call__(self, words: Sequence[str], **options: Any) -> Any:
+        if not self._watch.typing:
+            self._watch.words = tuple(words)
+        return self._app(words, **options)
+
+    def __getitem__(self, verb: str) -> Any:
+        return self._app[verb]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._app, name)
+
+
 class Watch:
     """Collects what is proposed while a test runs, and types it afterwards."""
 
@@ -226,19 +244,12 @@ class Watch:
         built, explained, said, made = cli.build_app, cli._explain, output.say, PolysemeError.__init__
 
         def build() -> Any:
-            app = built()
+            return _Watched(built(), self)
 
-            def call(words: Sequence[str], **options: Any) -> Any:
-                if not self.typing:
-                    self.words = tuple(words)
-                return app(words, **options)
-
-            return call
-
-        def explain(error: BaseException) -> int:
+        def explain(error: BaseException, *rest: Any) -> int:
             if not self.typing and isinstance(error, PolysemeError) and error.fix:
                 self._note(error.fix, error.what)
-            return explained(error)
+            return explained(error, *rest)
 
         after = ""
 
@@ -332,9 +343,9 @@ class Watch:
         errors: list[BaseException] = []
         explained = cli._explain
 
-        def explain(error: BaseException) -> int:
+        def explain(error: BaseException, *rest: Any) -> int:
             errors.append(error)
-            return explained(error)
+            return explained(error, *rest)
 
         cli._explain = explain
         try:

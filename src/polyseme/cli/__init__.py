@@ -6,6 +6,7 @@ shows the traceback of an error that otherwise prints its message only, and `-q`
 
 from __future__ import annotations
 
+import codecs
 import importlib
 import os
 import sys
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from polyseme.cli import output, streams
 from polyseme.cli.words import Shape, Typed, misused, nearest_option, understood
-from polyseme.errors import PolysemeError
+from polyseme.core.ranks import declared
+from polyseme.errors import PolysemeError, UsageError
 
 if TYPE_CHECKING:
     from cyclopts import App, CycloptsError
@@ -59,6 +61,8 @@ VERBS = (
     ("analogy", _USE, "Answer analogies with word vectors: a is to b as c is to …?"),
     ("compare", _USE, "Compare runs on tasks, probes, senses and pairs, in one page."),
 )
+# work that several ranks would all do, in one folder
+_ALONE = ("demo", "finetune", "table", "prepare", "compare")
 
 _EPILOGUE = (
     "`polyseme VERB --help` explains a verb. After any verb, `-q` or `--quiet` prints results and errors alone, and "
@@ -98,6 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns the exit code.
     """
+    if arguments is None:
+        _read_words_as_utf8()
     words = [*(sys.argv[1:] if arguments is None else arguments)]  # `list` is a verb's module here
     words, debug = _switched(words, "--debug")
     debug = debug or os.environ.get("POLYSEME_DEBUG", "") not in ("", "0")
@@ -106,9 +112,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not debug:
         warnings.showwarning = _note
     streams.open_closed_streams()
+    codecs.register_error("polyseme", _escape)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors="polyseme")
+    from polyseme.train.signals import SignalRequests
+
+    with SignalRequests(at_once=True) as signals:  # first of all: schedulers send signals when they like
+        try:
+            return _run(words, debug)
+        except BaseException as error:
+            # a library that was being imported may have turned the interruption into an error of its own
+            if debug or not (signals.stop and isinstance(error, Exception | KeyboardInterrupt)):
+                raise
+            return _explain(KeyboardInterrupt(), words)
+
+
+def _read_words_as_utf8() -> None:
+    """Start Python again in its UTF-8 mode where the locale knows ASCII only: LC_ALL=C with PYTHONUTF8=0.
+
+    There the words that were typed are bytes to Python, and no file with a name in Chinese can be opened.
+    """
+    ascii_only = codecs.lookup(sys.getfilesystemencoding()).name == "ascii"
+    if ascii_only and not sys.flags.utf8_mode and sys.executable:
+        os.environ["PYTHONUTF8"] = "1"  # for the processes that this one starts
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    """Stand in for characters that a stream cannot hold, in a way that leaves JSON what it is."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    codes = (int.from_bytes(units[i : i + 2]) for i in range(0, len(units), 2))
+    return "".join(f"\\u{code:04x}" for code in codes), error.end
+
+
+def _run(words: list[str], debug: bool) -> int:
     from cyclopts import CycloptsError
 
     typed: Typed | None = None
@@ -122,6 +162,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             words = read
             _explain_verb(app, words)
+        if words and words[0] in _ALONE and declared()[1] > 1:
+            raise UsageError(
+                f"{words[0]} is done by one process",
+                got=f"{declared()[1]} ranks",
+                fix="the same command without torchrun",
+            )
         app(words)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of our output has seen enough
@@ -133,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (PolysemeError, CycloptsError, OSError, KeyboardInterrupt) as error:
         if debug:
             raise
-        return _explain(error, typed)
+        return _explain(error, words, typed)
     return 0
 
 
@@ -168,7 +214,7 @@ def _note(
         print(f"note: {message}", file=sys.stderr)
 
 
-def _explain(error: BaseException, typed: Typed | None) -> int:
+def _explain(error: BaseException, words: Sequence[str] = (), typed: Typed | None = None) -> int:
     """Print an error as a person wants to read it and return its exit code."""
     from cyclopts import CycloptsError
 
@@ -178,10 +224,14 @@ def _explain(error: BaseException, typed: Typed | None) -> int:
         code, text = 2, _misuse(error, typed)
     elif isinstance(error, KeyboardInterrupt):
         code, text = 130, "interrupted"
+        if words and words[0] in (*_ALONE, "pretrain"):
+            text += f"\n  {'try:':<10}the same command again"
     else:
         code, text = 1, f"the system refused: {error}"
-    with suppress(OSError):  # nobody reads it
-        print(f"{'' if code == 130 else 'error: '}{text}", file=sys.stderr, flush=True)
+    # of several ranks that were asked for the same the first says what is wrong with it
+    if not (code == 2 and words and words[0] in (*_ALONE, "pretrain") and declared()[0] > 0):
+        with suppress(OSError):  # nobody reads it: the terminal may have gone
+            print(f"{'' if code == 130 else 'error: '}{text}", file=sys.stderr, flush=True)
     streams.discard_output()  # what could not be written, to a full disk say, would fail again at exit
     return code
 

@@ -58,6 +58,7 @@ def run(
     from polyseme.text.corpus import Corpus, TextConfig
     from polyseme.train.budget import Budget
     from polyseme.train.pretrain import PretrainRequest, pretrain
+    from polyseme.train.signals import goes_on_by
 
     if (output / _MARKER).is_file():
         shutil.rmtree(output)
@@ -72,7 +73,10 @@ def run(
     )
     fresh = not output.exists()
     try:
-        with closed_after(open_reporter()) as reporter:
+        with (
+            goes_on_by("the same command begins again", output),
+            closed_after(open_reporter()) as reporter,
+        ):
             done = pretrain(request, reporter)
     finally:
         if fresh and output.is_dir():

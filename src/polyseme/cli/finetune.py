@@ -70,7 +70,7 @@ def run(
         settings: key=value, repeatable: train.layer_decay=0.9, tag.crf=true, classify.class_weights=balanced.
         seed: number behind every random choice.
         seeds: train so many times, with seed, seed + 1, …; the best on dev is kept, mean and spread are reported.
-        resume: go on exactly where it stopped.
+        resume: go on exactly where it stopped; begin where there is nothing yet.
         columns: OURS=THEIRS, repeatable or with commas: text=sentence,label=gold; numbers mean a file without a header.
         threads: processor threads; all cores when absent.
         device: auto, cpu or cuda.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,9 @@ def is_quiet() -> bool:
 
 def say(text: str = "") -> None:
     """Tell the person something that is not a result (stderr), unless results alone are wanted."""
-    if not _quiet:
+    if _quiet:
+        return
+    with contextlib.suppress(OSError):  # who watched has closed the terminal; what was done is done
         print(text, file=sys.stderr, flush=True)
 
 

@@ -63,6 +63,7 @@ def run(
     from polyseme.data.prepare import prepare
     from polyseme.report.run_summary import corpus_text
     from polyseme.text.corpus import TextConfig
+    from polyseme.train.signals import interruptible
 
     text = TextConfig.of(
         {
@@ -75,7 +76,8 @@ def run(
         },
         "the options of prepare",
     )
-    with closed_after(open_reporter()) as reporter:
+    again = "the same command again: a store is whole or absent"
+    with interruptible(output, again), closed_after(open_reporter()) as reporter:
         store = prepare(
             list(corpus),
             output,

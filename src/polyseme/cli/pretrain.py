@@ -19,6 +19,7 @@ from polyseme.cli.options import (
     read_settings,
 )
 from polyseme.cli.output import closing, command, emit, emit_json, neighbours_command, use_command
+from polyseme.core.ranks import declared
 from polyseme.errors import ConfigError
 
 EXAMPLE = "polyseme pretrain modernbert my-texts -o runs/mine --minutes 10"
@@ -74,7 +75,7 @@ def run(
         seed: number behind every random choice.
         tokenizer: a run or a tokenizer.json whose vocabulary to share.
         init: a run whose weights to start from.
-        resume: go on with the run exactly where it stopped.
+        resume: go on with the run exactly where it stopped; begin where there is nothing yet.
         valid: held-out text, repeatable; without it a share of the documents, chosen by hash, is held out.
         lexicon: files or folders of words, phrases and entities, repeatable; ernie hides them as wholes.
         lang: language of the text: auto, en or zh; auto when absent.
@@ -125,6 +126,8 @@ def run(
     )
     with closed_after(open_reporter()) as reporter:
         done = pretrain(request, reporter)
+    if declared()[0] > 0:  # of several ranks the first one says it
+        return
     summary = summarize(done)
     if json:
         emit_json(summary)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from polyseme.cli.output import is_quiet
 from polyseme.core.reporter import NullReporter
@@ -67,6 +68,33 @@ def verdict(below: float) -> str:
     return f"{abs(below):.2f} nats {'below' if below > 0 else 'above'} the unigram baseline"
 
 
+class Lasting:
+    """A stream that never fails: who watched has closed the terminal or the pipe, and the work goes on.
+
+    Args:
+        stream: where the words go; None where the process was started without it.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write if somebody reads."""
+        with contextlib.suppress(OSError, ValueError):  # ValueError: it was closed
+            if self._stream is not None:
+                self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Pass on what was written, if somebody reads."""
+        with contextlib.suppress(OSError, ValueError):
+            if self._stream is not None:
+                self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 class PlainReporter:
     """Lines for a log file: at every change of stage, every evaluation, and about every ten seconds between.
 
@@ -82,7 +110,7 @@ class PlainReporter:
         now: Callable[[], float] = time.monotonic,
         every: float = _LINE_EVERY_S,
     ) -> None:
-        self._stream = sys.stderr if stream is None else stream
+        self._stream = Lasting(sys.stderr) if stream is None else stream
         self._now, self._every = now, every
         self._start = self._stage_start = self._said = now()
         self._stage: str | None = None
@@ -302,4 +330,4 @@ def open_reporter() -> Reporter:
         return PlainReporter()
     from rich.console import Console
 
-    return TerminalReporter(Console(stderr=True))
+    return TerminalReporter(Console(file=cast("TextIO", Lasting(sys.stderr))))

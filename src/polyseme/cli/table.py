@@ -53,7 +53,7 @@ def run(
         with closed_after(open_reporter()) as reporter:
             held = run_grid(grid, reporter)
     text = markdown(grid)
-    write_atomic(output, text.encode())
+    write_atomic(output, text.encode("utf-8", "backslashreplace"))
     emit(text)
     if held:
         say(f"{len(held)} cells are being done by another process: write the table again when it is ready")

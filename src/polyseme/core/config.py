@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from polyseme.errors import ConfigError
 
+_LONE = re.compile("[\\ud800-\\udfff]")
 MOST_NAMED = 12
 """Options that an error lists; the others are only counted."""
 
@@ -91,4 +93,13 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def to_json(value: Any) -> str:
     """Write JSON the one way that we use everywhere: UTF-8, two spaces, sorted as given, final newline."""
-    return json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+    return escaped(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)) + "\n"
+
+
+def escaped(text: str) -> str:
+    """JSON that can be written as UTF-8 whatever file names are in it.
+
+    For bytes of a name that are not UTF-8 Python has lone surrogates, which UTF-8 cannot hold. JSON can, as escapes,
+    and whoever reads it has the name again.
+    """
+    return _LONE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
+
+from polyseme.core.compiled import compiled
 
 BASIC, PHRASE, ENTITY = 0, 1, 2
 NO_UNIT = -1
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def _step(state: int, token: int, edge_start: Any, edge_token: Any, edge_to: Any, fail: Any) -> int:
     """The state after one more token."""
     while True:
@@ -33,7 +34,7 @@ def _step(state: int, token: int, edge_start: Any, edge_token: Any, edge_to: Any
         state = fail[state]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def find_units(
     ids: Any,
     word_starts: Any,
@@ -128,7 +129,7 @@ def find_units(
             start = end
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def choose_units(unit: Any, kind: Any, quota: Any, weights: Any, order: Any, coin: Any, chosen: Any) -> None:
     """Choose whole units of every row; see `KnowledgeMasking`.
 

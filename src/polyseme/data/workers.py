@@ -12,10 +12,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
@@ -73,6 +74,25 @@ def encode_batches(
             yield done, future.result()
 
 
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """Let a process that is started here never see signals that ask to save or to stop.
+
+    Schedulers send them to all processes of a job; this process answers for its workers, and ends them. What is blocked
+    here stays blocked in the worker from its first moment on.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(
+        signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1}
+    )
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class _Pool:
     """Worker processes, each served by one thread at a time."""
 
@@ -88,13 +108,14 @@ class _Pool:
         self._processes: list[subprocess.Popen[bytes]] = []
         try:
             for _ in range(workers):
-                process = subprocess.Popen(
-                    [sys.executable, "-P", "-c", _START, str(tokenizer_file), language, sentences],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    env=environment,
-                    start_new_session=True,  # Ctrl-C is for this process, which then stops them
-                )
+                with _signals_held():
+                    process = subprocess.Popen(
+                        [sys.executable, "-P", "-c", _START, str(tokenizer_file), language, sentences],
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        env=environment,
+                        start_new_session=True,  # Ctrl-C is for this process, which then stops them
+                    )
                 self._processes.append(process)
                 self._idle.put(process)
         except BaseException:

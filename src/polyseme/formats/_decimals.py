@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from polyseme.core.compiled import compiled
+
 FloatArray = npt.NDArray[np.float32]
 
 SMALL = 1 << 16
@@ -61,9 +63,8 @@ _POWERS = np.array([float(f"1e{i}") for i in range(_EXACT + 1)])
 
 @functools.cache
 def _kernel() -> Callable[..., Any]:
-    import numba
-
-    return numba.njit(cache=True, nogil=True, boundscheck=False)(_parse)
+    kernel: Callable[..., Any] = compiled(nogil=True, boundscheck=False)(_parse)
+    return kernel
 
 
 def _parse(

@@ -133,7 +133,7 @@ def write_run(imported: Imported, output: Path) -> RunDirectory:
         run = RunDirectory.create(folder, meta)
         imported.tokenizer.save(folder / "tokenizer.json")
         run.publish(tensors, status="imported")
-        write_atomic(folder / "README.md", card_text(run.meta).encode())
+        write_atomic(folder / "README.md", card_text(run.meta).encode("utf-8", "backslashreplace"))
     return RunDirectory.open(output)
 
 

@@ -349,7 +349,7 @@ def write_model(run: Path, output: Path) -> Written:
         card = _card(
             opened.recipe.architecture, min(width, truncate or width), length, pool, normalize, notes
         )
-        (folder / "README.md").write_text(card, "utf-8")
+        (folder / "README.md").write_text(card, "utf-8", "backslashreplace")
     return Written(output, [*files, *documents], notes)
 
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+from polyseme.core.config import escaped
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.data.store import sync_folder
 from polyseme.errors import ConfigError
@@ -99,6 +100,6 @@ def told(
 def _write(said: Iterable[dict[str, Any]], file: TextIO) -> int:
     n = 0
     for one in said:
-        file.write(json.dumps(one, ensure_ascii=False, allow_nan=False) + "\n")
+        file.write(escaped(json.dumps(one, ensure_ascii=False, allow_nan=False)) + "\n")
         n += 1
     return n

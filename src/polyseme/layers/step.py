@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from polyseme.core.compiled import compiles
 from polyseme.layers.cache import KeyValueCache
 from polyseme.layers.int8 import Int8Embedding, Int8Linear
 from polyseme.layers.team import team
@@ -102,7 +103,7 @@ class Step:
     @staticmethod
     def serves(encoder: Any, head: Any) -> bool:
         """Whether it can take the place of `decode` and `logits`: on CPUs, with weights of one kind."""
-        if not hasattr(encoder, "step_parts") or encoder.training:
+        if not hasattr(encoder, "step_parts") or encoder.training or not compiles():
             return False
         weights = [_weight(head.matrix)]
         for block in encoder.step_parts().blocks:

@@ -18,6 +18,7 @@ import math
 import numpy as np
 from numba import carray, njit
 
+from polyseme.core.compiled import compiled
 from polyseme.layers._compiled import LINE, PART, as_float, count_up, meet, pointer
 from polyseme.layers._tiles import LANES, WIDE, make_tile
 
@@ -319,7 +320,7 @@ def _product_all(like, parts, rows, threads, work, x, y, h, gates, gated, activa
         first = count_up(work, stretch)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def step(
     like, table, sizes, eps, rows, counters, threads, normed, query, scores, h, qkv, mixed, wide, gates, sums, logits,
     cos, sin, start,

@@ -18,9 +18,10 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from polyseme.core.compiled import compiled
 
 SCALE = float(1 << 24)
 """Units in a nat."""
@@ -82,7 +83,7 @@ def values(largest: int) -> Values:
 
 
 def kernel(function: Any) -> Any:
-    return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    return compiled(nogil=True, error_model="numpy")(function)
 
 
 @kernel

@@ -13,6 +13,9 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+from polyseme.core.compiled import compiles
+
+_COMPILED = compiles()
 _LINE = 16  # float32 of a cache line
 
 
@@ -35,6 +38,8 @@ def _prefetch(typing_context: Any, table: Any, offset: Any) -> Any:
 @njit(inline="always")
 def prefetch_row(table, row):  # type: ignore[no-untyped-def]
     """Fetch a row of a contiguous float32 table.  Shapes: table: (rows, width), width a multiple of 16"""
+    if not _COMPILED:
+        return
     first = np.int64(row) * table.shape[1]
     for offset in range(0, table.shape[1], _LINE):
         _prefetch(table, first + offset)  # type: ignore[call-arg]

@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from polyseme.core.compiled import compiled
+
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
@@ -23,7 +25,7 @@ _S11, _S27, _S30, _S31, _S32 = (np.uint64(n) for n in (11, 27, 30, 31, 32))
 _LOW_24 = np.uint64((1 << 24) - 1)
 _UNIT_53, _UNIT_24 = 1.0 / (1 << 53), np.float32(1.0 / (1 << 24))
 
-OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
 
 class Words(NamedTuple):
@@ -56,7 +58,7 @@ def _below(bits, n):  # type: ignore[no-untyped-def]
     return np.int64(((bits >> _S32) * np.uint64(n)) >> _S32)
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def keep_words(tokens, start, end, bounds, keep, key, kept, place, line):  # type: ignore[no-untyped-def]
     """Subsample tokens start … end-1: each stays with probability keep[token].
 
@@ -80,7 +82,7 @@ def keep_words(tokens, start, end, bounds, keep, key, kept, place, line):  # typ
     return n
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def draw(  # type: ignore[no-untyped-def]
     kept, place, line, first, last, n, window, dynamic, mean, key, negatives, chance, alias,
     path_at, path, code, contexts, context_at, targets, labels, target_at, gradient_at,

@@ -25,8 +25,9 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from polyseme.core.compiled import compiled
 from polyseme.objectives._prefetch import prefetch_row
 from polyseme.objectives._word2vec_draw import OPTIONS, draw
 
@@ -47,7 +48,7 @@ _FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
 def make_score(width: int) -> Any:
     """The first half of a block, compiled for tables of this width."""
 
-    @njit(fastmath=_FAST, **OPTIONS)
+    @compiled(fastmath=_FAST, **OPTIONS)
     def score(  # type: ignore[no-untyped-def]
         inputs, outputs, contexts, context_at, targets, labels, target_at, gradient_at, mean, first, last, hidden,
         gradients, likelihood, losses,
@@ -136,7 +137,7 @@ def make_score(width: int) -> Any:
 def make_apply(width: int) -> Any:
     """The second half of a block, compiled for so many dimensions."""
 
-    @njit(fastmath=_FAST, **OPTIONS)
+    @compiled(fastmath=_FAST, **OPTIONS)
     def apply(  # type: ignore[no-untyped-def]
         inputs, outputs, contexts, context_at, targets, target_at, gradient_at, mean, divide, first, last, low,
         rate, gradients, old, change,
@@ -233,7 +234,7 @@ def drivers(width: int) -> Drivers:
     score, apply, apply_slice = make_score(width), make_apply(width), make_apply(width // SLICES)
     slice_width = width // SLICES
 
-    @njit(**OPTIONS)
+    @compiled(**OPTIONS)
     def alone(  # type: ignore[no-untyped-def]
         inputs, outputs, words, first, last, block, sampling, mean, divide, rate, ids, floats, hidden, old, change,
     ):  # fmt: skip
@@ -313,7 +314,7 @@ def drivers(width: int) -> Drivers:
                 n_pairs += pairs[p]
         return loss, n_examples, n_pairs
 
-    return Drivers(alone, njit(parallel=True, **OPTIONS)(together), njit(**OPTIONS)(together))
+    return Drivers(alone, compiled(parallel=True, **OPTIONS)(together), compiled(**OPTIONS)(together))
 
 
 def width_of(hidden_size: int, deterministic: bool) -> int:

@@ -6,6 +6,8 @@ One Vega-Lite specification, drawn by altair, serves every format: .svg and .png
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyseme.errors import ConfigError
+from polyseme.text.clean import replace_surrogates
 from polyseme.text.words import has_cjk
 
 if TYPE_CHECKING:
@@ -46,6 +49,7 @@ def save(chart: Any, paths: Sequence[Path]) -> list[Path]:
     Raises:  ConfigError: another ending than those of `FORMATS`.
     """
     check_formats(paths)
+    chart = _drawable(chart)
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix.lower() == ".html":
@@ -55,6 +59,13 @@ def save(chart: Any, paths: Sequence[Path]) -> list[Path]:
         else:
             chart.save(path, format="svg")
     return list(paths)
+
+
+def _drawable(chart: Any) -> Any:
+    """A chart without the lone surrogates of file names that are not UTF-8: the drawing library refuses them."""
+    written = json.dumps(chart.to_dict(), ensure_ascii=False)
+    clean = replace_surrogates(written)
+    return chart if clean == written else type(chart).from_dict(json.loads(clean))
 
 
 def data(rows: Sequence[Mapping[str, Any]]) -> alt.Data:
@@ -92,5 +103,6 @@ def _draws_chinese() -> bool:
     return any(
         _CJK_FONT.search(file.name.replace("-", ""))
         for folder in folders
-        for file in Path(folder).expanduser().rglob("*.*")
+        # os.path: where nobody knows the home, Path raises
+        for file in Path(os.path.expanduser(folder)).rglob("*.*")
     )

@@ -142,7 +142,7 @@ class Page:
         """
         with saving(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, self.html().encode())
+            write_atomic(path, self.html().encode("utf-8", "backslashreplace"))
         return path
 
     def write_figures(self, folder: Path) -> tuple[list[Path], str | None]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from polyseme.core.config import to_json
+from polyseme.core.config import escaped, to_json
 from polyseme.report.charts import boxes_for, save
 from polyseme.report.page import Figure, Page
 from polyseme.text.words import has_cjk
@@ -80,6 +80,6 @@ def write_json_lines(records: Iterable[Any], path: Path) -> Path:
     """
     with saving(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    lines = (json.dumps(one, ensure_ascii=False, allow_nan=False) + "\n" for one in records)
+    lines = (escaped(json.dumps(one, ensure_ascii=False, allow_nan=False)) + "\n" for one in records)
     write_atomic(path, "".join(lines).encode("utf-8", "backslashreplace"))
     return path

@@ -34,6 +34,7 @@ from polyseme.text.labelled.records import Problems
 from polyseme.train.examples import FinetuneRequest, some
 from polyseme.train.finetune import finetune
 from polyseme.train.run import RunDirectory, saving, write_atomic
+from polyseme.train.signals import goes_on_by
 
 __all__ = ["Cell", "Grid", "open_grid", "run_grid"]
 
@@ -276,7 +277,9 @@ def run_grid(grid: Grid, reporter: Reporter | None = None) -> list[Cell]:
                 others.append(cell)
             elif grid.result(cell) is None:
                 reporter.note(f"{number + 1} of {len(cells)}: {cell.name}")
-                write_atomic(grid.folder / f"{cell.name}.json", to_json(_done(grid, cell)).encode())
+                with goes_on_by("the same command goes on", grid.folder):
+                    done = _done(grid, cell)
+                write_atomic(grid.folder / f"{cell.name}.json", to_json(done).encode())
                 give_back()
     return others
 

@@ -63,8 +63,8 @@ _GZIP, _ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _DESCRIPTION = re.compile(
     r"(licen[cs]e|readme)([._-].*)?|(copying|notice)(\.(txt|md))?|source\.txt(\.gz|\.zst)?", re.IGNORECASE
 )
-_TEXT_SUFFIX = re.compile(r".*\.(txt|jsonl)(\.gz|\.zst)?", re.IGNORECASE)
-_RECORDS = re.compile(r".*\.(jsonl|ndjson|json)(\.gz|\.zst)?", re.IGNORECASE)
+_TEXT_SUFFIX = re.compile(r".*\.(txt|jsonl)(\.gz|\.zst)?", re.IGNORECASE | re.DOTALL)
+_RECORDS = re.compile(r".*\.(jsonl|ndjson|json)(\.gz|\.zst)?", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

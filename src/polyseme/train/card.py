@@ -45,7 +45,7 @@ tags:
 
 def write(run: RunDirectory) -> None:
     """Write README.md from run.json."""
-    write_atomic(run.path / "README.md", text(run.meta).encode())
+    write_atomic(run.path / "README.md", text(run.meta).encode("utf-8", "backslashreplace"))
 
 
 def text(meta: dict[str, Any]) -> str:

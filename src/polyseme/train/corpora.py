@@ -84,33 +84,48 @@ def open_or_prepare(
             )
         return _noted(corpus, run, reporter)
     folder = run.path / "store"
-    if distributed.rank() == 0 and not _is_whole(folder, reporter):
-        if tokenizer is None and (run.path / "tokenizer.json").is_file():
-            tokenizer = Tokenizer.from_file(run.path / "tokenizer.json")
-
-        def show(progress: Progress) -> None:
-            reporter.stage(progress.stage, progress.done_bytes, progress.total_bytes)
-
-        made = prepare(
-            request.corpus,
-            folder,
-            text=recipe.section("text"),
-            tokenizer=tokenizer or recipe.section("tokenizer"),
-            valid_files=request.valid,
-            progress=show,
-        )
-        for line in dirt_lines(made.meta):
-            reporter.note(line)
-        before = run.meta.get("corpus", {}).get("fingerprint")
-        if before is not None and before != made.meta["fingerprint"]:
-            raise CheckpointError(
-                "the corpus is not the one that the run was trained on",
-                got=f"fingerprint {made.meta['fingerprint']}",
-                expected=before,
-                fix=f"--init {run.path} -o NEW to train on with other text",
-            )
-    distributed.barrier()
+    distributed.first(lambda: _make(request, recipe, run, folder, tokenizer, reporter))
     return _noted(PreparedCorpus.open(folder), run, reporter)
+
+
+def _make(
+    request: PretrainRequest,
+    recipe: Recipe,
+    run: RunDirectory,
+    folder: Path,
+    tokenizer: Tokenizer | None,
+    reporter: Reporter,
+) -> None:
+    """Prepare the text into `folder` unless that is done.
+
+    Raises:  as `open_or_prepare`.   CheckpointError: the text is not the one that the run was trained on.
+    """
+    if _is_whole(folder, reporter):
+        return
+    if tokenizer is None and (run.path / "tokenizer.json").is_file():
+        tokenizer = Tokenizer.from_file(run.path / "tokenizer.json")
+
+    def show(progress: Progress) -> None:
+        reporter.stage(progress.stage, progress.done_bytes, progress.total_bytes)
+
+    made = prepare(
+        request.corpus,
+        folder,
+        text=recipe.section("text"),
+        tokenizer=tokenizer or recipe.section("tokenizer"),
+        valid_files=request.valid,
+        progress=show,
+    )
+    for line in dirt_lines(made.meta):
+        reporter.note(line)
+    before = run.meta.get("corpus", {}).get("fingerprint")
+    if before is not None and before != made.meta["fingerprint"]:
+        raise CheckpointError(
+            "the corpus is not the one that the run was trained on",
+            got=f"fingerprint {made.meta['fingerprint']}",
+            expected=before,
+            fix=f"--init {run.path} -o NEW to train on with other text",
+        )
 
 
 def unknown_note(corpus: PreparedCorpus) -> str | None:

@@ -1,29 +1,335 @@
-"""Several ranks under torchrun: sums of numbers and gradients. With one rank everything here is free."""
+"""Several ranks under torchrun: sums of numbers and gradients, work of rank 0 alone, and what happens when one is lost.
+
+With one rank everything here is free. Two ways of waiting for each other:
+
+    collectives     sums in an update; a rank that does not come within `patience` seconds is lost
+    first, meet     around work of any length, by keys in the store that torchrun keeps: each rank beats there every few
+                    seconds, and one that stopped beating for `patience` seconds is lost
+
+Whatever goes wrong is shown once: by the rank where it happened, or by the first of those that are left.
+"""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Sequence
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from itertools import count
+from typing import Any, TypeVar
+from uuid import uuid4
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
+
+from polyseme.core.ranks import declared
+from polyseme.errors import ConfigError, PolysemeError, TrainingError
+
+T = TypeVar("T")
+
+PATIENCE_S = 120.0
+"""Seconds after which a rank that says nothing counts as lost; POLYSEME_RANK_TIMEOUT names others."""
+_START_S = (
+    1800.0  # until a rank is heard of for the first time: its machine may have to load torch over a network
+)
+_BEAT_S = 2.0
+_SAME_S = 5.0  # for another rank to say that it met the same error
+
+
+def patience() -> float:
+    """Seconds after which a silent rank is lost.
+
+    Raises:  ConfigError: POLYSEME_RANK_TIMEOUT is not a number of seconds.
+    """
+    text = os.environ.get("POLYSEME_RANK_TIMEOUT", "")
+    try:
+        seconds = float(text) if text else PATIENCE_S
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 1e6:
+        raise ConfigError(
+            "POLYSEME_RANK_TIMEOUT is not a number of seconds", got=text, expected="such as 120"
+        )
+    return seconds
+
+
+class _Group:
+    """What this process knows of the others.
+
+    Args:
+        store: keys that all ranks see.
+        rank, size: this one, and how many.
+    """
+
+    def __init__(self, store: Any, rank: int, size: int) -> None:
+        self.store, self.rank, self.size, self.patience = store, rank, size, patience()
+        self._calls = {"first": count(), "meet": count()}
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread.start()
+
+    def _beat(self) -> None:
+        for number in count():
+            with suppress(RuntimeError):  # the store is gone: whoever waits sees that for itself
+                self.store.set(f"beat/{self.rank}", str(number))
+            if self._over.wait(_BEAT_S):
+                return
+
+    def close(self) -> None:
+        """Stop beating."""
+        self._over.set()
+        self._thread.join()
+
+    def key(self, kind: str) -> str:
+        """A name for the next call of this kind, the same on all ranks, which make the same calls."""
+        return f"{kind}/{next(self._calls[kind])}"
+
+    def get(self, key: str) -> str | None:
+        """What a rank wrote there, if it has."""
+        return self.store.get(key).decode() if self.store.check([key]) else None
+
+    def wait(self, key: str, rank: int) -> str:
+        """What a rank writes there, however long it works before.
+
+        Raises:  TrainingError: it is lost.   SystemExit: it has ended with an error, which it has shown.
+        """
+        watch, pause, looked = _Watch(self, [rank]), 0.005, 0.0
+        try:
+            while (value := self.get(key)) is None:
+                if (now := time.monotonic()) - looked > 1.0:
+                    looked = now
+                    if self.get(f"left/{rank}") is not None and self.get(key) is None:
+                        raise SystemExit(self.code(rank))
+                    if watch.silent():
+                        raise self.lost([rank], "it says nothing any more")
+                time.sleep(pause)
+                pause = min(0.25, 1.5 * pause)
+        except RuntimeError as error:  # the store went with the process that kept it
+            raise self.lost([rank], str(error)) from None
+        return value
+
+    def code(self, rank: int) -> int:
+        """The exit code of a rank that left."""
+        return int(json.loads(self.get(f"left/{rank}") or "{}").get("code", 1))
+
+    def gone(self) -> tuple[list[int], list[int]]:
+        """Ranks that ended with an error, which they show, and ranks that are lost; takes a few seconds."""
+        others = [r for r in range(self.size) if r != self.rank]
+        watch = _Watch(self, others)
+        end = time.monotonic() + 3 * _BEAT_S
+        left: list[int] = []
+        with suppress(RuntimeError):
+            while time.monotonic() < end and not left:
+                watch.silent()
+                time.sleep(0.1)
+                left = [r for r in others if json.loads(self.get(f"left/{r}") or "{}").get("shown")]
+        return left, [r for r in watch.never_moved() if r not in left]
+
+    def lost(self, ranks: Sequence[int], got: str) -> BaseException:
+        """The error of the first rank that is left; the others end without a word."""
+        speaker = min(r for r in range(self.size) if r not in ranks)
+        if self.rank != speaker:
+            return SystemExit(1)
+        names = " and ".join(map(str, ranks)) or "?"
+        return TrainingError(
+            f"rank {names} of {self.size} is lost",
+            got=_plain(got),
+            expected=f"an answer within {self.patience:g} seconds (POLYSEME_RANK_TIMEOUT)",
+            fix="the same command with --resume goes on from the last save; --max-restarts 3 lets torchrun do that",
+        )
+
+
+def _plain(message: str) -> str:
+    """The first sentence of what gloo or NCCL says, without the place in its sources.
+
+    Example:
+        >>> _plain("[/pytorch/gloo/tcp/pair.cc:553] Connection closed by peer [::1]:80. This is typically …")
+        'Connection closed by peer [::1]:80'
+    """
+    return re.sub(r"^\[[^\]]*\]\s*", "", message.partition("\n")[0]).partition(". ")[0]
+
+
+class _Watch:
+    """Which of some ranks still beat."""
+
+    def __init__(self, group: _Group, ranks: Sequence[int]) -> None:
+        self._group, self._begun = group, time.monotonic()
+        self._seen: dict[int, tuple[str | None, float]] = dict.fromkeys(ranks, (None, self._begun))
+        self._first: dict[int, str | None] = {r: group.get(f"beat/{r}") for r in ranks}
+        self._moved: set[int] = set()
+
+    def silent(self) -> list[int]:
+        """Look again; gives the ranks that have been silent for too long."""
+        now = time.monotonic()
+        for rank, (beat, _) in self._seen.items():
+            heard = self._group.get(f"beat/{rank}")
+            if heard != self._first[rank]:
+                self._moved.add(rank)
+            if heard != beat:
+                self._seen[rank] = heard, now
+        return [
+            rank
+            for rank, (beat, since) in self._seen.items()
+            if now - since > (_START_S if beat is None else self._group.patience)
+        ]
+
+    def never_moved(self) -> list[int]:
+        """The ranks that have not beaten since the watch began."""
+        return [rank for rank in self._seen if rank not in self._moved]
+
+
+class _Here:
+    """The group that this process is in."""
+
+    group: _Group | None = None
+    ours = False  # whether the process group is ours to end, or the caller's
+
+
+_here = _Here()
+
+
+def _part(name: str, store: Any) -> Any:
+    """The keys of a store that begin with a name."""
+    return dist.PrefixStore(name, store)  # type: ignore[attr-defined]  # torch's stubs do not name it
 
 
 def start(device: torch.device) -> torch.device:
-    """Join the group that torchrun describes in the environment, if any; returns this rank's device."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+    """Join the group that torchrun describes in the environment, if any; returns this rank's device.
+
+    Raises:  TrainingError: the others cannot be reached.
+    """
+    if dist.is_initialized():
+        if _here.group is None and dist.get_world_size() > 1:
+            store, rank, size = (
+                dist.distributed_c10d._get_default_store(),
+                dist.get_rank(),
+                dist.get_world_size(),
+            )
+            name, _here.ours = _agreed_name(store, rank, size), False
+            _here.group = _Group(_part(f"polyseme/{name}", store), rank, size)
+    elif declared()[1] > 1:
+        limit = timedelta(seconds=patience())
         if device.type == "cuda":
             device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
             torch.cuda.set_device(device)
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        try:
+            store, rank, size = next(iter(rendezvous("env://")))
+            name, _here.ours = _agreed_name(store, rank, size), True
+            _here.group = _Group(_part(f"polyseme/{name}", store), rank, size)
+            dist.init_process_group(
+                "nccl" if device.type == "cuda" else "gloo",
+                store=_part(f"group/{name}", store),
+                rank=rank,
+                world_size=size,
+                timeout=limit,
+            )
+        except (RuntimeError, ValueError, OSError) as error:
+            _close()
+            raise TrainingError(
+                "the ranks cannot reach each other",
+                got=str(error).partition("\n")[0],
+                where=f"{os.environ.get('MASTER_ADDR', '?')}:{os.environ.get('MASTER_PORT', '?')}",
+                fix="see whether the network lets the machines of --nnodes talk, and that all were started",
+            ) from None
     return device
 
 
+def _agreed_name(store: Any, rank: int, size: int) -> str:
+    """A name that all ranks have for this start alone: torchrun keeps its store, and what is in it, over restarts.
+
+    Rank 0 offers a new name; the others answer with one of their own, by which they know that they are meant.
+
+    Raises:  RuntimeError: not all ranks came.
+    """
+    mine, end, key = uuid4().hex, time.monotonic() + _START_S, "polyseme/offer"
+
+    def read(name: str) -> str | None:
+        return store.get(name).decode() if store.check([name]) else None
+
+    answers: dict[str, str | None] = {str(r): None for r in range(1, size)}
+    if rank == 0:
+        store.set(key, mine)
+    while time.monotonic() < end:
+        offer = mine if rank == 0 else read(key)
+        if rank == 0:
+            answers = {r: read(f"polyseme/{mine}/{r}") for r in answers}
+            if None not in answers.values():
+                store.set(f"polyseme/{mine}/go", json.dumps(answers))
+                return mine
+        elif offer is not None:
+            store.set(f"polyseme/{offer}/{rank}", mine)
+            if json.loads(read(f"polyseme/{offer}/go") or "{}").get(str(rank)) == mine:
+                return offer
+        time.sleep(0.02)
+    raise RuntimeError(f"not all {size} ranks came within {_START_S:g} seconds")
+
+
 def stop() -> None:
-    """Leave the group."""
+    """Leave the group, when all ranks have come here."""
     if dist.is_initialized():
+        barrier()
+    _close()
+
+
+def _close() -> None:
+    if _here.ours and dist.is_initialized():
         dist.destroy_process_group()
+    _here.ours = False
+    if _here.group is not None:
+        _here.group.close()
+        _here.group = None
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[torch.device]:
+    """Be in the group for a while. An error that all ranks meet is raised by rank 0, and ends the others silently.
+
+    Raises:  as `start`.   SystemExit: the error is shown by another rank.
+    """
+    device = start(device)
+    try:
+        yield device
+        stop()
+    except BaseException as error:
+        if _here.group is None:
+            raise
+        raise _once(_here.group, error) from error.__cause__
+    finally:
+        _close()
+
+
+def _once(group: _Group, error: BaseException) -> BaseException:
+    """Tell the others of an error; gives it back, or the end without a word where rank 0 shows the same."""
+    what = error.what if isinstance(error, PolysemeError) else str(error)
+    shown = not isinstance(error, SystemExit)
+    with suppress(RuntimeError):
+        group.store.set(
+            f"left/{group.rank}", json.dumps({"code": _code(error), "what": what, "shown": shown})
+        )
+        if group.rank == 0 or not isinstance(error, PolysemeError | KeyboardInterrupt):
+            return error
+        end = time.monotonic() + _SAME_S
+        while time.monotonic() < end:
+            said = group.get("left/0")
+            if said is not None and json.loads(said)["what"] == what:
+                return SystemExit(_code(error))
+            time.sleep(0.05)
+    if not isinstance(error, PolysemeError):
+        return error
+    where = f"rank {group.rank} of {group.size}" + (f", {error.where}" if error.where is not None else "")
+    return TrainingError(what, got=error.got, expected=error.expected, where=where, fix=error.fix)
+
+
+def _code(error: BaseException) -> int:
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    return 130 if isinstance(error, KeyboardInterrupt) else getattr(error, "exit_code", 1)
 
 
 def rank() -> int:
@@ -36,10 +342,62 @@ def size() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
+def first(work: Callable[[], T]) -> T:
+    """Let rank 0 do something, however long it takes, and give all ranks what it returns, which must be JSON.
+
+    Raises:  as `work` on rank 0; there alone.   SystemExit: on the others then.   TrainingError: rank 0 is lost.
+    """
+    if _here.group is None:
+        return work()
+    key = _here.group.key("first")
+    if _here.group.rank == 0:
+        try:
+            result = work()
+        except BaseException as error:
+            with suppress(RuntimeError):
+                _here.group.store.set(key, json.dumps({"failed": _code(error)}))
+            raise
+        _here.group.store.set(key, json.dumps({"result": result}))
+        return result
+    answer: dict[str, Any] = json.loads(_here.group.wait(key, 0))
+    if "failed" in answer:
+        raise SystemExit(answer["failed"])
+    return answer["result"]  # type: ignore[no-any-return]
+
+
+def meet() -> None:
+    """Wait for all ranks, however far they are apart.
+
+    Raises:  TrainingError: one is lost.
+    """
+    if _here.group is None:
+        return
+    key = _here.group.key("meet")
+    _here.group.store.set(f"{key}/{_here.group.rank}", "here")
+    for other in range(_here.group.size):
+        if other != _here.group.rank:
+            _here.group.wait(f"{key}/{other}", other)
+
+
+@contextmanager
+def _collective() -> Iterator[None]:
+    """Raises:  TrainingError: a rank is lost.   SystemExit: one ended with an error, which it has shown."""
+    try:
+        yield
+    except RuntimeError as error:
+        if _here.group is None:
+            raise
+        left, lost = _here.group.gone()
+        if left:
+            raise SystemExit(_here.group.code(left[0])) from None
+        raise _here.group.lost(lost, str(error)) from None
+
+
 def barrier() -> None:
-    """Wait for all ranks."""
+    """Wait for all ranks, which are about equally far."""
     if dist.is_initialized():
-        dist.barrier()
+        with _collective():
+            dist.barrier()
 
 
 def _device() -> torch.device:
@@ -55,8 +413,9 @@ def sum_numbers(values: Sequence[float]) -> list[float]:
     if size() == 1:
         return list(values)
     total = torch.tensor(values, dtype=torch.float64, device=_device())
-    dist.all_reduce(total)
-    return [float(v) for v in total]
+    with _collective():
+        dist.all_reduce(total)
+        return [float(v) for v in total]
 
 
 def from_first(value: float) -> float:
@@ -64,8 +423,9 @@ def from_first(value: float) -> float:
     if size() == 1:
         return value
     shared = torch.tensor([value], dtype=torch.float64, device=_device())
-    dist.broadcast(shared, 0)
-    return float(shared)
+    with _collective():
+        dist.broadcast(shared, 0)
+        return float(shared)
 
 
 def sum_gradients(parameters: Sequence[Tensor]) -> None:
@@ -76,14 +436,17 @@ def sum_gradients(parameters: Sequence[Tensor]) -> None:
         if p.grad is None:
             p.grad = torch.zeros_like(p)
     flat = torch.cat([p.grad.reshape(-1) for p in parameters if p.grad is not None])
-    dist.all_reduce(flat)
+    with _collective():
+        dist.all_reduce(flat)
     for p, part in zip(parameters, torch.split(flat, [p.numel() for p in parameters]), strict=True):
         assert p.grad is not None
         p.grad.copy_(part.view_as(p))
 
 
 def broadcast(parameters: Sequence[Tensor]) -> None:
-    """Give every rank the parameters of rank 0."""
+    """Give every rank the parameters of rank 0, once all have made theirs."""
     if size() > 1:
-        for p in parameters:
-            dist.broadcast(p.detach(), 0)
+        meet()
+        with _collective():
+            for p in parameters:
+                dist.broadcast(p.detach(), 0)

@@ -8,10 +8,9 @@ run directory ◄─ checkpoints, weights, results ◄─ trainer ◄─ learner
 from __future__ import annotations
 
 import math
-import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from itertools import count
 from typing import Any
@@ -20,10 +19,10 @@ import numpy as np
 import torch
 
 from polyseme.core import registry
+from polyseme.core.ranks import declared
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.core.rng import Random
 from polyseme.core.types import Batch, Encoding
-from polyseme.core.version import __version__
 from polyseme.data.labelled import ExampleLoader
 from polyseme.errors import RunError
 from polyseme.layers.trained_rows import train_rows
@@ -36,11 +35,12 @@ from polyseme.train.building import build_encoder, put_weights, special_ids
 from polyseme.train.examples import FinetuneRequest, facts_of, read_examples
 from polyseme.train.features import KnownLayers
 from polyseme.train.gradient import GradientLearner, read_layers
-from polyseme.train.opening import forgotten_if_it_fails, only_one_trains
+from polyseme.train.opening import begin_or_go_on, forgotten_if_it_fails
 from polyseme.train.precision import resolve_device, resolve_precision
 from polyseme.train.recipe import Recipe, adapted, from_dict
 from polyseme.train.resuming import check_same_request
 from polyseme.train.run import RunDirectory
+from polyseme.train.signals import check, interruptible
 from polyseme.train.trainer import Trainer
 
 __all__ = ["FinetuneRequest", "finetune"]
@@ -64,7 +64,8 @@ def finetune(request: FinetuneRequest, reporter: Reporter | None = None) -> RunD
         run = finetune(FinetuneRequest(task="classify", run="runs/bert", train="train.tsv", dev="dev.tsv",
                                        output=Path("runs/sentiment")))
     """
-    with closing(reporter or NullReporter()) as reporter:
+    _one_process()
+    with interruptible(request.output) as requests, closing(reporter or NullReporter()) as reporter:
         device = resolve_device(request.device)
         if request.threads:
             torch.set_num_threads(request.threads)
@@ -93,19 +94,31 @@ def finetune(request: FinetuneRequest, reporter: Reporter | None = None) -> RunD
             encoder = build_encoder(recipe, tokenizer)
         else:
             put_weights(encoder, start, reporter)
-        run = _open(request, recipe, start, facts)
-        if request.resume and run.meta["status"] == "finished" and "dev" in run.meta["results"]:
-            return run
-        began = time.perf_counter()
-        with forgotten_if_it_fails(run, request.resume):
-            trainer, judge = _build(request, recipe, run, encoder, tokenizer, (train, dev), device, reporter)
-        trainer.at.seconds += time.perf_counter() - began
-        if request.resume:
-            trainer.resume()
-        with only_one_trains(run):
+        with _opened(request, recipe, start, facts, reporter) as (run, resumed):
+            if resumed and run.meta["status"] == "finished" and "dev" in run.meta["results"]:
+                return run
+            began = time.perf_counter()
+            with forgotten_if_it_fails(run, resumed):
+                trainer, judge = _build(
+                    request, recipe, run, encoder, tokenizer, (train, dev), device, reporter
+                )
+                check(requests)
+            trainer.at.seconds += time.perf_counter() - began
+            if resumed:
+                trainer.resume()
             trainer.train()
-        _finish(run, trainer.learner, judge, device)
-        return run
+            _finish(run, trainer.learner, judge, device)
+            return run
+
+
+def _one_process() -> None:
+    """Raises:  RunError: torchrun started several."""
+    if declared()[1] > 1:
+        raise RunError(
+            "finetune is done by one process",
+            got=f"{declared()[1]} ranks",
+            fix="the same command without torchrun",
+        )
 
 
 def _recipe(request: FinetuneRequest, base: Recipe, encoder: Any) -> Recipe:
@@ -157,10 +170,15 @@ def _epochs(request: FinetuneRequest, recipe: Recipe, n: int) -> float:
     return float(max(least, min(most, math.ceil(updates * train.batch_size / max(1, n)))))
 
 
-def _open(
-    request: FinetuneRequest, recipe: Recipe, start: RunDirectory, facts: Mapping[str, Any]
-) -> RunDirectory:
-    """A new run directory, or, to resume, the one there is.
+@contextmanager
+def _opened(
+    request: FinetuneRequest,
+    recipe: Recipe,
+    start: RunDirectory,
+    facts: Mapping[str, Any],
+    reporter: Reporter,
+) -> Iterator[tuple[RunDirectory, bool]]:
+    """A run directory, held by this process alone, and whether it is gone on with rather than new.
 
     Raises:  RunError: the folder holds something already; to resume: the request or a file is another one.
     """
@@ -175,38 +193,34 @@ def _open(
         **request.reading.said,
         "examples": [request.examples, request.dev_examples],
     }
-    if request.resume:
-        run = RunDirectory.open(request.output)
+    meta = {
+        "model": start.meta["model"],
+        "status": "training",
+        "asked": asked,
+        "recipe": recipe.as_dict(),
+        "adapted": {
+            "task": request.task,
+            "from": str(start.path),
+            "from_scratch": request.from_scratch,
+            "feature_based": request.feature_based,
+            **facts,
+        },
+        **{k: start.meta[k] for k in ("embedding",) if k in start.meta},
+    }
+
+    def same(run: RunDirectory) -> None:
         if "adapted" not in run.meta:
             raise RunError(
                 "not a run that finetune began", where=request.output, fix="polyseme pretrain … --resume"
             )
         check_same_request(run, asked)
-        return run
-    run = RunDirectory.create(
-        request.output,
-        {
-            "model": start.meta["model"],
-            "status": "training",
-            "asked": asked,
-            "recipe": recipe.as_dict(),
-            "adapted": {
-                "task": request.task,
-                "from": str(start.path),
-                "from_scratch": request.from_scratch,
-                "feature_based": request.feature_based,
-                **facts,
-            },
-            "versions": {
-                "polyseme": __version__,
-                "torch": torch.__version__,
-                "python": platform.python_version(),
-            },
-            **{k: start.meta[k] for k in ("embedding",) if k in start.meta},
-        },
-    )
-    Tokenizer.from_file(start.path / "tokenizer.json").save(run.path / "tokenizer.json")
-    return run
+
+    with ExitStack() as held:
+        resumed = begin_or_go_on(request.output, request.resume, meta, same, reporter, held)
+        run = RunDirectory.open(request.output)
+        if not (run.path / "tokenizer.json").is_file():
+            Tokenizer.from_file(start.path / "tokenizer.json").save(run.path / "tokenizer.json")
+        yield run, resumed
 
 
 def _build(

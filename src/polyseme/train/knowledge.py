@@ -46,7 +46,8 @@ def learn_or_load(
 
     Raises:  CheckpointError: what the run holds is gone and cannot be learned again.
     """
-    if distributed.rank() == 0:
+
+    def learn() -> None:
         for name, module in readers(recipe).items():
             known = run.meta.get("knowledge", {}).get(name)
             if known is not None and _digest(run, name) == known["sha256"]:
@@ -61,7 +62,8 @@ def learn_or_load(
             reporter.note(knowledge.summary())
             entry = {name: {"sha256": sha256, **knowledge.report()}}
             run.save_meta(knowledge=run.meta.get("knowledge", {}) | entry)
-    distributed.barrier()
+
+    distributed.first(learn)
     return {
         name: module.PARSE((run.path / f"{name}.tsv").read_bytes(), corpus.tokenizer)
         for name, module in readers(recipe).items()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from itertools import count
 from typing import Any
@@ -42,13 +42,13 @@ from polyseme.train.opening import (
     PretrainRequest,
     as_asked,
     forgotten_if_it_fails,
-    only_one_trains,
-    open_run,
+    opened_run,
 )
 from polyseme.train.precision import resolve_device, resolve_precision
 from polyseme.train.recipe import Recipe, from_dict, resolve
 from polyseme.train.run import RunDirectory
 from polyseme.train.schedule import learning_rate_factor
+from polyseme.train.signals import SignalRequests, check, interruptible
 from polyseme.train.trainer import Trainer
 
 __all__ = ["PretrainRequest", "build_trainer", "pretrain"]
@@ -71,8 +71,19 @@ def pretrain(request: PretrainRequest, reporter: Reporter | None = None) -> RunD
         run = pretrain(PretrainRequest(model="modernbert", corpus=["texts/"], output=Path("runs/first"),
                                        budget=Budget(minutes=10)))
     """
-    reporter = reporter or NullReporter()
-    device = distributed.start(resolve_device(request.device))
+    with (
+        interruptible(request.output) as requests,
+        closing(reporter or NullReporter()) as reporter,
+        distributed.joined(resolve_device(request.device)) as device,
+    ):
+        if distributed.rank() > 0:
+            reporter = NullReporter()
+        return _pretrain(request, reporter, device, requests)
+
+
+def _pretrain(
+    request: PretrainRequest, reporter: Reporter, device: torch.device, requests: SignalRequests
+) -> RunDirectory:
     if request.threads:
         torch.set_num_threads(request.threads)
     recipe = resolve(request.model, request.recipe, request.settings)
@@ -80,30 +91,33 @@ def pretrain(request: PretrainRequest, reporter: Reporter | None = None) -> RunD
     if start is not None:
         recipe = _model_of(start, recipe, request)
     _check_lengths(recipe)
+    if distributed.size() > 1 and corpus_learner(recipe) is not None:
+        raise ConfigError(
+            f"{recipe.architecture} is learned by one process",
+            got=f"{distributed.size()} ranks",
+            fix="the same command without torchrun",
+        )
     check_objectives(recipe, fresh=start is None)
     check_lexicon_is_used(recipe, request.lexicon)
     lexicon = read_lexicon(request.lexicon)
     asked = as_asked(request, recipe, lexicon)
-    try:
-        run = open_run(request, recipe, asked)
-        with forgotten_if_it_fails(run, request.resume):
+    with opened_run(request, recipe, asked, reporter) as (run, resumed):
+        with forgotten_if_it_fails(run, resumed):
             corpus = open_or_prepare(request, recipe, run, reporter)
             recipe = _resolved(run, recipe, corpus, device, keep_size=start is not None)
             knowledge = learn_or_load(recipe, run, corpus, lexicon, reporter)
             trainer = build_trainer(request, recipe, run, corpus, knowledge, start, device, reporter)
-        if request.resume:
+            check(requests)
+        if resumed:
             trainer.resume()
-        with only_one_trains(run), _out_of_memory_explained():
+        with _out_of_memory_explained():
+            distributed.meet()
             results = trainer.train()
-        if distributed.rank() == 0:
-            card.write(run)
+        distributed.first(lambda: card.write(run))
         reporter.note(
             f"held-out loss {results['heldout_loss']:.3f} nats, from word frequency alone {results['unigram_loss']:.3f}"
         )
-        return run
-    finally:
-        distributed.stop()
-        reporter.close()
+        return RunDirectory.open(run.path)
 
 
 def build_trainer(
@@ -176,14 +190,7 @@ def _build_corpus_trainer(
     start: RunDirectory | None,
     reporter: Reporter,
 ) -> Trainer:
-    """The same for a learner that reads the token store itself.
-
-    Raises:  ConfigError: several ranks.
-    """
-    if distributed.size() > 1:
-        raise ConfigError(
-            f"{recipe.architecture} is learned by one process", got=f"{distributed.size()} ranks"
-        )
+    """The same for a learner that reads the token store itself."""
     began = time.perf_counter()
     train, name = recipe.section("train"), recipe.objectives[0]
     torch.manual_seed(request.seed)
@@ -297,10 +304,12 @@ def _resolved(
         known = {}
     fields = type(recipe.section("model")).model_fields
     recipe = recipe.with_model(**{name: value for name, value in known.items() if name in fields})
-    train = recipe.section("train")
+    asked = recipe.section("train").precision
+    # rank 0 measures for all: an average of updates in two number formats is neither
+    precision = distributed.first(lambda: resolve_precision(asked, device))
     if distributed.rank() == 0:
         run.save_meta(corpus=corpus.meta)
-    return recipe.with_section("train", precision=resolve_precision(train.precision, device))
+    return recipe.with_section("train", precision=precision)
 
 
 def _check_lengths(recipe: Recipe) -> None:

@@ -38,6 +38,7 @@ def check_same_request(run: RunDirectory, asked: Mapping[str, Any], fingerprint:
                 fix=f"--init {run.path} -o NEW trains on with the text as it is now",
             )
     before["valid"], now["valid"] = (_without_times(d.get("valid")) for d in (before, now))
+    before.pop("ranks", None)  # older runs: any number of processes may go on
     before.pop("corpus", None)
     now.pop("corpus", None)
     for key, old, new in _differences(before, now):

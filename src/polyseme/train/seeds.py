@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from polyseme.core.memory import give_back
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import RunError
 from polyseme.train.finetune import FinetuneRequest, finetune
+from polyseme.train.opening import never_began
 from polyseme.train.run import RunDirectory, saving
+from polyseme.train.signals import interruptible
 
 __all__ = ["finetune_seeds"]
 
@@ -40,12 +43,29 @@ def finetune_seeds(
     if seeds == 1:
         return finetune(request, reporter)
     folder = request.output
-    if folder.is_file() or (not request.resume and folder.is_dir() and any(folder.iterdir())):
+    if folder.is_file() or (not request.resume and folder.is_dir() and _holds_something(folder)):
         raise RunError(
             "the output folder is not empty",
             where=request.output,
             fix="--resume to go on with it, or another -o",
         )
+    try:
+        with interruptible(folder):
+            return _each(request, seeds, reporter)
+    finally:
+        for empty in (*(folder / "seeds").glob("*"), folder / "seeds", folder):
+            with suppress(OSError):  # it holds something: as it should
+                empty.rmdir()
+
+
+def _holds_something(folder: Path) -> bool:
+    """Whether there is more than what a process left that was ended before its first save."""
+    others = [p for p in folder.iterdir() if p.name != "seeds"]
+    runs = (folder / "seeds").iterdir() if (folder / "seeds").is_dir() else []
+    return bool(others) or not all(never_began(run) or not any(run.iterdir()) for run in runs if run.is_dir())
+
+
+def _each(request: FinetuneRequest, seeds: int, reporter: Reporter) -> RunDirectory:
     runs: list[RunDirectory] = []
     for seed in range(request.seed, request.seed + seeds):
         folder = request.output / "seeds" / str(seed)

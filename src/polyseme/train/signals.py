@@ -1,32 +1,52 @@
-"""Signals as requests: stop after the current update (SIGINT, SIGTERM), or save now and go on (SIGUSR1)."""
+"""Signals as requests: end (SIGINT, SIGTERM, SIGHUP), or save now and go on (SIGUSR1)."""
 
 from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from polyseme.errors import Interrupted
+
 
 class SignalRequests:
-    """While open, signals set flags instead of interrupting; a second SIGINT or SIGTERM interrupts at once.
+    """While open, signals are requests, and SIGUSR1 never ends the process.
+
+    A request to end is made once, however often the system sends it: schedulers and torchrun send SIGTERM twice. A
+    person who types Ctrl-C again means it: a second SIGINT interrupts at once. SIGHUP that was ignored before, as nohup
+    does, stays ignored.
+
+    Args:
+        at_once: a request to end raises KeyboardInterrupt: while there is nothing in memory that is worth saving.
 
     Attributes:
         stop: save and end the run.
         save: save and go on; whoever does so sets it back.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: bool = False) -> None:
         self.stop = False
         self.save = False
+        self._at_once = at_once
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            wanted = {signal.SIGINT: self._on_stop, signal.SIGTERM: self._on_stop}
-            if hasattr(signal, "SIGUSR1"):
-                wanted[signal.SIGUSR1] = self._on_save
-            self._before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
+        if threading.current_thread() is not threading.main_thread():
+            return self
+        handlers = {"SIGINT": self._on_stop, "SIGTERM": self._on_stop, "SIGHUP": self._on_stop}
+        handlers["SIGUSR1"] = self._on_save
+        for name, handler in handlers.items():
+            number = getattr(signal, name, None)
+            before = None if number is None else signal.getsignal(number)
+            # None: a handler of another language, which Python could not put back
+            if number is None or before is None or (name == "SIGHUP" and before == signal.SIG_IGN):
+                continue
+            self._before[number] = before
+            signal.signal(number, handler)
         return self
 
     def __exit__(
@@ -36,9 +56,47 @@ class SignalRequests:
             signal.signal(number, handler)
 
     def _on_stop(self, number: int, frame: FrameType | None) -> None:
-        if self.stop:
+        again, self.stop = self.stop, True
+        if number == signal.SIGINT if again else self._at_once:
             raise KeyboardInterrupt
-        self.stop = True
 
     def _on_save(self, number: int, frame: FrameType | None) -> None:
         self.save = True
+
+
+@contextmanager
+def interruptible(output: Path, fix: str = "the same command with --resume") -> Iterator[SignalRequests]:
+    """Work that a signal ends at once, until `SignalRequests` are opened inside.
+
+    Args:
+        output: what is being made.
+        fix: how to go on.
+    Raises:  Interrupted: a signal asked to stop, whatever else came of it.
+    """
+    with SignalRequests(at_once=True) as requests:
+        try:
+            yield requests
+        except BaseException as error:
+            # a library may have turned the interruption into an error of its own
+            cut_off = isinstance(error, KeyboardInterrupt) or (requests.stop and isinstance(error, Exception))
+            if isinstance(error, Interrupted) or not cut_off:
+                raise
+            raise Interrupted("interrupted; what was saved before is kept", where=output, fix=fix) from None
+
+
+@contextmanager
+def goes_on_by(fix: str, where: Path) -> Iterator[None]:
+    """Work that trains for a command that has no --resume: an interruption says how that command goes on.
+
+    Raises:  Interrupted: as the work does, in other words.
+    """
+    try:
+        yield
+    except Interrupted:
+        raise Interrupted("interrupted; what is done is kept", where=where, fix=fix) from None
+
+
+def check(requests: SignalRequests) -> None:
+    """Raises:  KeyboardInterrupt: a request to end was lost in a library that catches everything."""
+    if requests.stop:
+        raise KeyboardInterrupt

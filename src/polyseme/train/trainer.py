@@ -11,7 +11,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from torch import Tensor
@@ -95,6 +95,8 @@ class Trainer:
         self.results: dict[str, Any] = {}
         self._best: dict[str, Tensor] | None = None
         self._first = distributed.rank() == 0
+        self._rows_per_step = config.batch_size * distributed.size()
+        self._began = replace(self.at)
 
     def resume(self) -> None:
         """Go back to the newest whole checkpoint, if there is one."""
@@ -124,6 +126,7 @@ class Trainer:
                  TrainingError: gradients stay non-finite, or held-out figures are.   StorageError: a save failed.
         """
         self._truncate_metrics()
+        self._began = replace(self.at)
         micro = self.config.batch_size // self.config.rows
         clock = _Clock(self.at.seconds)
         self._saved_at = self.at.seconds
@@ -140,7 +143,7 @@ class Trainer:
                 metrics = dict(self.learner.step(taken, self._progress()))
                 tokens = int(distributed.sum_numbers([sum(b.n_tokens for b in taken)])[0])
                 self.at.step += 1
-                self.at.row += self.config.batch_size * distributed.size()
+                self.at.row += self._rows_per_step
                 self.at.tokens += tokens
                 self.at.seconds = distributed.from_first(clock.seconds())
                 evaluating = self.at.evaluating
@@ -173,7 +176,7 @@ class Trainer:
             step=self.at.step,
             tokens=self.at.tokens,
             seconds=self.at.seconds,
-            steps_per_epoch=self.steps_per_epoch,
+            steps_per_epoch=self._steps_per_epoch(),
         )
         return max(spent, self._passes())
 
@@ -185,7 +188,14 @@ class Trainer:
         if not self.budget.is_time or self.config.most_epochs is None:
             return 0.0
         passes = Budget(epochs=self.config.most_epochs)
-        return passes.progress(step=self.at.step, tokens=0, seconds=0.0, steps_per_epoch=self.steps_per_epoch)
+        return passes.progress(
+            step=self.at.step, tokens=0, seconds=0.0, steps_per_epoch=self._steps_per_epoch()
+        )
+
+    def _steps_per_epoch(self) -> float:
+        """Updates of an epoch as large as those made so far: with another number of ranks they were others."""
+        made = self.at.row / self._rows_per_step
+        return self.steps_per_epoch * (self.at.step / made if made else 1.0)
 
     def _evaluation_is_due(self) -> bool:
         progress = self._progress()
@@ -202,7 +212,7 @@ class Trainer:
         """Progress when a row comes up: known in advance, and so the same after a resume, but for a time budget."""
         if self.budget.is_time:
             return self._progress()
-        step = row / (self.config.batch_size * distributed.size())
+        step = self._began.step + (row - self._began.row) / self._rows_per_step
         tokens = int(row * self.tokens_per_row)
         return self.budget.progress(
             step=int(step), tokens=tokens, seconds=0.0, steps_per_epoch=self.steps_per_epoch
@@ -287,28 +297,29 @@ class Trainer:
             "best_step": self.at.best_step,
             "best_loss": self.at.best_loss,
         }
-        if self._first:
-            tensors, extra = self.learner.state_dict()
-            current = {k: v for k, v in tensors.items() if k.startswith(("encoder.", "heads."))}
-            best = self._best if self._best is not None and self.at.best_step != self.at.step else None
-            state = {
-                "step": self.at.step,
-                "learner": extra,
-                "counters": asdict(self.at),
-                "results": self.results,
-            }
-            checkpoint.save(self.run.path / "resume", checkpoint.Checkpoint(tensors, best, state))
-            use_best = self.config.keep == "best" and best is not None
-            published = best if use_best and best is not None else current
-            files = getattr(self.learner, "files", None)
-            self.run.publish(
-                published,
-                files(published) if files is not None else None,
-                status=status,
-                results=self.results,
-                published_step=self.at.best_step if use_best else self.at.step,
-            )
-        distributed.barrier()
+        distributed.first(lambda: self._write(status))
+
+    def _write(self, status: str) -> None:
+        tensors, extra = self.learner.state_dict()
+        current = {k: v for k, v in tensors.items() if k.startswith(("encoder.", "heads."))}
+        best = self._best if self._best is not None and self.at.best_step != self.at.step else None
+        state = {
+            "step": self.at.step,
+            "learner": extra,
+            "counters": asdict(self.at),
+            "results": self.results,
+        }
+        checkpoint.save(self.run.path / "resume", checkpoint.Checkpoint(tensors, best, state))
+        use_best = self.config.keep == "best" and best is not None
+        published = best if use_best and best is not None else current
+        files = getattr(self.learner, "files", None)
+        self.run.publish(
+            published,
+            files(published) if files is not None else None,
+            status=status,
+            results=self.results,
+            published_step=self.at.best_step if use_best else self.at.step,
+        )
 
     def _append(self, record: Mapping[str, float | int | str]) -> None:
         line = json.dumps(record).encode() + b"\n"

@@ -98,7 +98,9 @@ def model_files(opened: Opened, folder: Path, tasks: bool = True) -> tuple[list[
     for name, document in documents.items():
         (folder / name).write_text(to_json(document), "utf-8")
     notes += _differences(tokenizer, decoder and task is None)
-    (folder / "README.md").write_text(_card(opened, config["architectures"][0], notes, task), "utf-8")
+    (folder / "README.md").write_text(
+        _card(opened, config["architectures"][0], notes, task), "utf-8", "backslashreplace"
+    )
     return ["model.safetensors", "tokenizer.json", *documents, "README.md"], notes
 
 

@@ -1,0 +1,124 @@
+"""Several ranks as a person starts them: `torchrun --nproc_per_node 2 $(which polyseme) pretrain …`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from .conftest import tiny
+
+LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+OF_TORCHRUN = re.compile(r"^[WE]\d{4} |^\*{5}|^Setting OMP|^$")
+
+
+@pytest.fixture(scope="module")
+def store(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The corpus, prepared: what is looked at here comes after that."""
+    from polyseme.cli import main
+
+    folder = tmp_path_factory.mktemp("stores") / "store"
+    settings = ["--set", "text.valid_share=0.15", "--vocab-size", "700"]
+    assert main(["prepare", str(corpus), "-o", str(folder), *settings]) == 0
+    return folder
+
+
+def launched(*words: object, restarts: int = 0) -> subprocess.Popen[str]:
+    """Start polyseme under torchrun, from its script as it is installed."""
+    script = Path(sys.executable).with_name("polyseme")
+    start = [str(script)] if script.exists() else ["-m", "polyseme"]
+    return subprocess.Popen(
+        [*LAUNCH, "--max-restarts", str(restarts), *start, *map(str, words)],
+        env=os.environ | {"POLYSEME_RANK_TIMEOUT": "20"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def pretrain(corpus: Path, run: Path, *more: object, steps: int = 4) -> list[object]:
+    options = tiny(hidden_size=16, intermediate_size=16, num_hidden_layers=1)
+    return ["pretrain", "bert", corpus, "-o", run, "--steps", steps, "--threads", 1, *options, *more]
+
+
+def ours(errors: str) -> list[str]:
+    """The lines that polyseme wrote, without what torchrun says of a process that failed."""
+    head = errors.partition("Traceback (most recent call last)")[0]
+    return [line for line in head.split("\n") if not OF_TORCHRUN.match(line)]
+
+
+def pid_of(launcher: subprocess.Popen[str], rank: int) -> int:
+    for entry in Path("/proc").iterdir():
+        try:
+            status = (entry / "status").read_text("utf-8")
+            environment = (entry / "environ").read_bytes().split(b"\0")
+        except (OSError, ValueError):
+            continue
+        if f"PPid:\t{launcher.pid}\n" in status and b"RANK=%d" % rank in environment:
+            return int(entry.name)
+    raise AssertionError("no such rank")
+
+
+def test_two_ranks_end_well_with_one_display_and_another_number_goes_on(store: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = launched(*pretrain(store, run, "--json"))
+    output, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors
+    assert json.loads(output)["steps"] == 4  # one document: one rank wrote it
+    lines = ours(errors)
+    assert sum("training …" in line for line in lines) == 1
+    assert sum(line.startswith("wrote:") for line in lines) == 1
+    meta = json.loads((run / "run.json").read_bytes())
+    assert meta["status"] == "finished"
+    assert (meta["ranks"], "ranks" in meta["asked"]) == (2, False)
+    assert (run / "README.md").is_file()
+
+    # a run of two ranks that was stopped goes on with one
+    state = sorted((run / "resume").glob("step-*"))[-1]
+    assert json.loads((state / "state.json").read_bytes())["counters"]["row"] == 4 * 2 * 8
+    again = subprocess.run(
+        [sys.executable, "-m", "polyseme", *map(str, pretrain(store, run, "--resume"))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert again.returncode == 0, again.stderr
+    assert "going on from step 4" in again.stderr
+    assert "trained by 2 processes so far, by 1 from here on" in again.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc to find the ranks")
+def test_a_killed_rank_is_started_again_and_training_goes_on(store: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = launched(*pretrain(store, run, "--set", "train.save_minutes=1e-6", steps=20), restarts=1)
+    deadline = time.monotonic() + 200
+    while not list((run / "resume").glob("step-*")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+    os.kill(pid_of(process, 0), signal.SIGKILL)
+    _, errors = process.communicate(timeout=250)
+    assert process.returncode == 0, errors
+    assert "going on from step" in errors
+    assert sum(line.startswith("wrote:") for line in errors.split("\n")) == 1
+    assert json.loads((run / "run.json").read_bytes())["results"]["steps"] == 20
+
+
+def test_an_error_is_shown_once(tmp_path: Path) -> None:
+    """Rank 0 meets it while the other waits for the text: no traceback of a broken connection."""
+    (tmp_path / "tiny.txt").write_text("one line only\n", "utf-8")
+    process = launched(*pretrain(tmp_path / "tiny.txt", tmp_path / "run"))
+    _, errors = process.communicate(timeout=200)
+    lines = ours(errors)
+    assert [line for line in lines if line.startswith("error") or "gloo" in line] == [
+        "error: the text is a single document, so that none can be held out"
+    ]
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,141 @@
+"""What several ranks say to each other when something goes wrong, in threads that share a store."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch.distributed as dist
+
+from polyseme.core import ranks
+from polyseme.errors import ConfigError, InputError, TrainingError
+from polyseme.train import distributed
+
+
+def new_store() -> Any:
+    return dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+
+
+def in_threads(size: int, work: Callable[[Any, int], Any]) -> list[Any]:
+    """What each rank's work returned, or the exception that it raised."""
+    store, answers = new_store(), [None] * size
+
+    def one(rank: int) -> None:
+        try:
+            answers[rank] = work(store, rank)
+        except BaseException as error:
+            answers[rank] = error
+
+    threads = [threading.Thread(target=one, args=(rank,)) for rank in range(size)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    return answers
+
+
+def test_ranks_agree_on_a_new_name_though_the_store_remembers_an_old_start() -> None:
+    together = threading.Barrier(3)  # between two starts there is a training, which all end together
+
+    def work(store: Any, rank: int) -> list[str]:
+        names = []
+        for _ in range(3):
+            names.append(distributed._agreed_name(store, rank, 3))
+            together.wait(30)
+        return names
+
+    first, *others = in_threads(3, work)
+    assert len(set(first)) == 3
+    assert others == [first, first]
+
+
+def test_a_silent_rank_is_lost_and_the_first_of_the_others_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POLYSEME_RANK_TIMEOUT", "1")
+    monkeypatch.setattr(distributed, "_BEAT_S", 0.1)
+
+    def work(store: Any, rank: int) -> None:
+        group = distributed._Group(store, rank, 3)
+        try:
+            if rank == 0:
+                time.sleep(0.3)  # then it dies
+            else:
+                group.wait("first/0", 0)
+        finally:
+            group.close()
+
+    _, speaker, other = in_threads(3, work)
+    assert isinstance(speaker, TrainingError)
+    assert "rank 0 of 3 is lost" in str(speaker)
+    assert "--resume" in str(speaker)
+    assert isinstance(other, SystemExit)
+
+
+def test_work_of_any_length_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POLYSEME_RANK_TIMEOUT", "1")
+    monkeypatch.setattr(distributed, "_BEAT_S", 0.1)
+
+    def work(store: Any, rank: int) -> str | None:
+        group = distributed._Group(store, rank, 2)
+        try:
+            if rank == 1:
+                return group.wait("first/0", 0)
+            time.sleep(2.5)  # more than a silent rank may
+            store.set("first/0", "done")
+            time.sleep(1)
+            return None
+        finally:
+            group.close()
+
+    assert in_threads(2, work)[1] == "done"
+
+
+def test_an_error_is_raised_by_rank_0_and_ends_the_others_silently(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "_SAME_S", 1.0)
+
+    def work(store: Any, rank: int) -> BaseException:
+        group = distributed._Group(store, rank, 3)
+        try:
+            error = InputError("the same" if rank < 2 else "another", where="line 3")
+            return distributed._once(group, error)
+        finally:
+            group.close()
+
+    first, same, another = in_threads(3, work)
+    assert isinstance(first, InputError)
+    assert isinstance(same, SystemExit)
+    assert same.code == 2
+    assert isinstance(another, TrainingError)
+    assert (another.what, another.where) == ("another", "rank 2 of 3, line 3")
+
+
+def test_whoever_waits_for_a_rank_that_failed_ends_with_its_code() -> None:
+    store = new_store()
+    group = distributed._Group(store, 1, 2)
+    store.set("left/0", json.dumps({"code": 130, "what": "", "shown": True}))
+    with pytest.raises(SystemExit) as ended:
+        group.wait("first/0", 0)
+    group.close()
+    assert ended.value.code == 130
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "0", "nan"])
+def test_a_time_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("POLYSEME_RANK_TIMEOUT", text)
+    with pytest.raises(ConfigError):
+        distributed.patience()
+
+
+def test_what_the_environment_declares(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "WORLD_SIZE", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT"):
+        monkeypatch.delenv(name, raising=False)
+    assert (ranks.declared(), ranks.restarted(), ranks.job()) == ((0, 1), False, None)
+    monkeypatch.setenv("WORLD_SIZE", "4")  # alone it says nothing: some schedulers set it
+    assert ranks.declared() == (0, 1)
+    monkeypatch.setenv("RANK", "3")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "10")
+    assert (ranks.declared(), ranks.restarted(), ranks.job()) == ((3, 4), True, None)
