@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from polyseme.train.budget import Budget
 
 Language = Literal["auto", "en", "zh"]
-Documents = Literal["auto", "blank", "file", "line"]
+Documents = Literal["auto", "blank", "file", "line", "heading"]
 Device = Literal["auto", "cpu", "cuda"]
 Json = Annotated[bool, Parameter(name="--json", show_default=False)]
 Folder = Annotated[Path, Parameter(name="RUN")]

@@ -25,6 +25,7 @@ from polyseme.text.corpus import Corpus, Document, Fingerprint, TextConfig
 from polyseme.text.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
 
 MINIMUM_VALID_TOKENS = 500
+"""Of fewer held-out tokens a figure is noise."""
 
 _BATCH = 1 << 18  # characters
 _SMALL = 5_000_000  # bytes of text below which starting other processes costs more than it saves
@@ -71,10 +72,10 @@ def prepare(
         tokenizer: a trained one, or how to train one on the training documents.
         valid_files: held-out text of its own; then all of `sources` trains, but for documents that are in it, too.
         workers: processes that tokenize; None: as many as cores, or none besides this one for a small corpus.
-        minimum_valid_tokens: fewer held-out tokens are refused.
+        minimum_valid_tokens: of fewer held-out tokens it is kept that figures on them mean nothing.
         progress: called several times a megabyte.
 
-    Raises:  CorpusError: no text, or too little for a training and a held-out part; name other text.
+    Raises:  CorpusError: no text, or all of it is held out; name other text.
              RunError: the folder holds something already.
              StorageError: no space; nothing is left behind.
     Example:
@@ -85,7 +86,8 @@ def prepare(
     started = time.perf_counter()
     listen = progress or _ignore
     corpus = Corpus(sources, text.model_copy(update={"valid_share": 0.0}) if valid_files else text)
-    heldout = Corpus(valid_files, text) if valid_files else None
+    # held-out text is cut as the training text is, whatever its own look is like
+    heldout = Corpus(valid_files, text.model_copy(update={"documents": corpus.rule()})) if valid_files else None
     total = corpus.estimated_bytes() + (heldout.estimated_bytes() if heldout else 0)
     if workers is None:
         workers = available_cores() if total > _SMALL else 1
@@ -109,7 +111,7 @@ def prepare(
                 (train if split == "train" else valid).add_documents(*encoded)
                 documents, tokens = train.n_documents + valid.n_documents, train.n_tokens + valid.n_tokens
                 listen(Progress("tokenizing", min(done, total), total, documents, tokens))
-            _check_sizes(train, valid, minimum_valid_tokens, sources, valid_files)
+            _check_sizes(train, valid, sources)
         meta = {
             "fingerprint": reader.fingerprint.value,
             "sources": [str(source) for source in sources],
@@ -119,12 +121,15 @@ def prepare(
             "valid_fingerprint": reader.valid_fingerprint.value if heldout else None,
             "language": corpus.language(),
             "text": text.model_dump(mode="json"),
+            "reading": corpus.reading(),
+            "valid_reading": heldout.reading() if heldout else [],
             "tokenizer": {
                 "config": config.model_dump(mode="json") if config else None,
                 "fingerprint": trained.fingerprint,
                 "vocab_size": trained.vocab_size,
             },
             "dirt": reader.dirt.as_dict(),
+            "heldout_suffices": valid.n_tokens >= minimum_valid_tokens,
             "splits": {
                 "train": _counts(train, reader.characters["train"], trained.unk_id),
                 "valid": _counts(valid, reader.characters["valid"], trained.unk_id),
@@ -194,34 +199,13 @@ def _train(corpus: Corpus, heldout: Corpus | None, config: TokenizerConfig, list
     return train_tokenizer(watched(samples), config, corpus.estimated_bytes())
 
 
-def _check_sizes(
-    train: StoreWriter, valid: StoreWriter, minimum: int, sources: Sequence[str], valid_files: Sequence[str]
-) -> None:
+def _check_sizes(train: StoreWriter, valid: StoreWriter, sources: Sequence[str]) -> None:
     if not train.n_tokens:
         raise CorpusError(
             "no text is left to train on",
             got=f"{valid.n_documents} documents, all of them held out" if valid.n_documents else "no tokens",
             where=", ".join(map(str, sources)),
-            fix="more text, or --set text.documents=blank or line for more and smaller documents",
-        )
-    if not valid.n_documents and train.n_documents == 1 and not valid_files:
-        raise CorpusError(
-            "the text is a single document, so that none can be held out",
-            got=f"one document of {train.n_tokens} tokens",
-            expected="two documents or more",
-            where=", ".join(map(str, sources)),
-            fix="--set text.documents=blank if blank lines part it, or line if line ends do; "
-            "--valid FILE with other text; or more files",
-        )
-    if valid.n_tokens < minimum:
-        raise CorpusError(
-            "the held-out part is too small",
-            got=f"{valid.n_tokens} tokens in {valid.n_documents} of {train.n_documents + valid.n_documents} documents",
-            expected=f"at least {minimum} tokens",
-            where=", ".join(map(str, valid_files or sources)),
-            fix="more text in --valid"
-            if valid_files
-            else "--valid FILE with text of its own, a larger --set text.valid_share=0.2, or more text",
+            fix="--set text.valid_share=0.05" if valid.n_documents else "name files with text",
         )
 
 
