@@ -23,12 +23,14 @@ from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.clean import DirtReport
 from polyseme.text.corpus import Corpus, Document, Fingerprint, TextConfig
 from polyseme.text.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
+from polyseme.text.unknown import UnknownShare
 
 MINIMUM_VALID_TOKENS = 500
 """Of fewer held-out tokens a figure is noise."""
 
 _BATCH = 1 << 18  # characters
 _SMALL = 5_000_000  # bytes of text below which starting other processes costs more than it saves
+_FEW_BYTES = 400_000  # of text, in which even usual words are rare
 _SAMPLE_SEED = 0
 
 
@@ -61,6 +63,7 @@ def prepare(
     valid_files: Sequence[str] = (),
     workers: int | None = None,
     minimum_valid_tokens: int = MINIMUM_VALID_TOKENS,
+    lower_min_count: bool = False,
     progress: Listener | None = None,
 ) -> PreparedCorpus:
     """Read, clean, split and tokenize a corpus into a store.
@@ -73,6 +76,8 @@ def prepare(
         valid_files: held-out text of its own; then all of `sources` trains, but for documents that are in it, too.
         workers: processes that tokenize; None: as many as cores, or none besides this one for a small corpus.
         minimum_valid_tokens: of fewer held-out tokens it is kept that figures on them mean nothing.
+        lower_min_count: of a small text keep rarer words than the tokenizer's min_count asks for, where else more
+            than a fifth of its tokens would be unknown; that is said in "notes" of store.json.
         progress: called several times a megabyte.
 
     Raises:  CorpusError: no text, or all of it is held out; name other text.
@@ -87,13 +92,21 @@ def prepare(
     listen = progress or _ignore
     corpus = Corpus(sources, text.model_copy(update={"valid_share": 0.0}) if valid_files else text)
     # held-out text is cut as the training text is, whatever its own look is like
-    heldout = Corpus(valid_files, text.model_copy(update={"documents": corpus.rule()})) if valid_files else None
+    heldout = (
+        Corpus(valid_files, text.model_copy(update={"documents": corpus.rule()})) if valid_files else None
+    )
     total = corpus.estimated_bytes() + (heldout.estimated_bytes() if heldout else 0)
     if workers is None:
         workers = available_cores() if total > _SMALL else 1
+    notes: list[str] = []
     with new_folder(Path(folder)) as temporary:
         if isinstance(tokenizer, TokenizerConfig):
-            config, trained = tokenizer, _train(corpus, heldout, tokenizer, listen)
+            config, trained = _train(corpus, heldout, tokenizer, listen, lower_min_count)
+            if config != tokenizer:
+                notes.append(
+                    f"the text is small: words that occur {_times(config.min_count)} are in the vocabulary, where"
+                    f" {tokenizer.min_count} is usual; --set tokenizer.min_count={tokenizer.min_count} keeps to that"
+                )
         else:
             config, trained = None, tokenizer
         trained.save(temporary / "tokenizer.json")
@@ -129,6 +142,7 @@ def prepare(
                 "vocab_size": trained.vocab_size,
             },
             "dirt": reader.dirt.as_dict(),
+            "notes": notes,
             "heldout_suffices": valid.n_tokens >= minimum_valid_tokens,
             "splits": {
                 "train": _counts(train, reader.characters["train"], trained.unk_id),
@@ -183,7 +197,10 @@ class _Reader:
                 yield "valid" if self._corpus.is_heldout(document.key) else "train", document
 
 
-def _train(corpus: Corpus, heldout: Corpus | None, config: TokenizerConfig, listen: Listener) -> Tokenizer:
+def _train(
+    corpus: Corpus, heldout: Corpus | None, config: TokenizerConfig, listen: Listener, lower_min_count: bool
+) -> tuple[TokenizerConfig, Tokenizer]:
+    """The tokenizer, and how it was trained at last."""
     total = min(config.sample_bytes, corpus.estimated_bytes())
 
     def watched(texts: Iterable[str]) -> Iterator[str]:
@@ -195,8 +212,26 @@ def _train(corpus: Corpus, heldout: Corpus | None, config: TokenizerConfig, list
 
     listen(Progress("tokenizer", 0, total))
     keys = None if heldout is None else {document.key for document in heldout.documents(DirtReport())}
-    samples = corpus.samples(config.sample_bytes, _SAMPLE_SEED, keys)
-    return train_tokenizer(watched(samples), config, corpus.estimated_bytes())
+    sample: Iterable[str] = corpus.samples(config.sample_bytes, _SAMPLE_SEED, keys)
+    lower = lower_min_count and config.kind in ("words", "spaces") and total <= _FEW_BYTES
+    if lower:
+        sample = list(sample)
+    trained = train_tokenizer(watched(sample), config, corpus.estimated_bytes())
+    while lower and config.min_count > 1 and _knows_little(trained, sample):
+        config = config.model_copy(update={"min_count": config.min_count // 2})
+        trained = train_tokenizer(iter(sample), config, corpus.estimated_bytes())
+    return config, trained
+
+
+def _knows_little(tokenizer: Tokenizer, sample: Iterable[str]) -> bool:
+    met = UnknownShare()
+    for ids in tokenizer.encode_ids(list(sample)):
+        met.add(ids, tokenizer.unk_id)
+    return met.is_many
+
+
+def _times(n: int) -> str:
+    return "once" if n == 1 else f"{n} times"
 
 
 def _check_sizes(train: StoreWriter, valid: StoreWriter, sources: Sequence[str]) -> None:

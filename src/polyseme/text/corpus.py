@@ -26,6 +26,7 @@ from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.builtin import BUILTINS
 from polyseme.text.clean import DirtReport, clean
 from polyseme.text.dedupe import Deduplicator
+from polyseme.text.document_rule import choose_mode
 from polyseme.text.encodings import check_name
 from polyseme.text.records import record_pieces, table_pieces
 from polyseme.text.sources import (
@@ -38,7 +39,6 @@ from polyseme.text.sources import (
     read_text,
     suffix_of,
 )
-from polyseme.text.document_rule import choose_mode
 from polyseme.text.split import Mode, Piece, split
 from polyseme.text.words import cjk_share
 

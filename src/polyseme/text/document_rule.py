@@ -86,7 +86,9 @@ def choose_mode(text: str, of_many: bool = False) -> Mode:
         return "line"
     if len(blocks) < 2:
         return "file"
-    apart = across.is_low(_SURE if short else _DEVIATIONS) and (within.mean <= 0.1 or across.mean < 0.6 * within.mean)
+    apart = across.is_low(_SURE if short else _DEVIATIONS) and (
+        within.mean <= 0.1 or across.mean < 0.6 * within.mean
+    )
     if wrapped:
         apart = apart and within.mean > 0.15
     return "blank" if apart or _are_chapters(blocks, len(head), across, short) else "file"
@@ -126,21 +128,21 @@ def _has_articles(head: str) -> bool:
     return not head[: first.start()].strip() or _SUBHEADING.search(head) is not None
 
 
-def _are_lines(
-    blocks: Sequence[Sequence[str]], wrapped: bool, within: Cohesion, across: Cohesion
-) -> bool:
+def _are_lines(blocks: Sequence[Sequence[str]], wrapped: bool, within: Cohesion, across: Cohesion) -> bool:
     """Whether each line is a document; a few blank lines among very many lines part nothing."""
     n = sum(map(len, blocks))
     if wrapped or n < _LISTED * len(blocks):
         return False
     if len(blocks) == 1 and n >= FEWEST_LONG_LINES and sum(map(len, blocks[0])) >= LONG * n:
         return True
-    return within.n >= FEWEST_LINES and within.is_low(_DEVIATIONS) and (across.n < 2 or across.mean <= INDEPENDENT)
+    return (
+        within.n >= FEWEST_LINES
+        and within.is_low(_DEVIATIONS)
+        and (across.n < 2 or across.mean <= INDEPENDENT)
+    )
 
 
-def _are_chapters(
-    blocks: Sequence[Sequence[str]], size: int, across: Cohesion, short: bool
-) -> bool:
+def _are_chapters(blocks: Sequence[Sequence[str]], size: int, across: Cohesion, short: bool) -> bool:
     """Whether blocks are long; those of a short file must not hold together, as the paragraphs of a speech do."""
     one = short or (size <= 2 * LIMIT and across.n >= 8 and across.mean > 0.15)
     return not one and sum(len(line) for block in blocks for line in block) >= LONG * len(blocks)

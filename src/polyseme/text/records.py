@@ -374,7 +374,9 @@ def _rows(
     fed = feed()
     head = next(fed, "")
     delimiter = "\t" if suffix == ".tsv" else max(",;\t|", key=head.count)
-    csv.field_size_limit(max(csv.field_size_limit(), MAX_RECORD))  # of the process; nothing relies on a lower one
+    csv.field_size_limit(
+        max(csv.field_size_limit(), MAX_RECORD)
+    )  # of the process; nothing relies on a lower one
     reader = csv.reader(chain([head], fed), delimiter=delimiter, strict=True)
     while True:
         start = at + 1
@@ -391,5 +393,3 @@ def _rows(
             ) from None
         if any(value.strip() for value in row):
             yield start if start > 1 else 1, row
-
-

@@ -75,7 +75,21 @@ _RECORDS = (".jsonl", ".ndjson", ".json")
 _TABLES = (".csv", ".tsv")
 MARKUP = (".html", ".htm", ".xhtml", ".xml")
 _ARCHIVES = (".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".tbz", ".txz")
-_PAPERS = (".pdf", ".doc", ".docx", ".odt", ".rtf", ".epub", ".mobi", ".pages", ".ppt", ".pptx", ".xls", ".xlsx", ".ps")
+_PAPERS = (
+    ".pdf",
+    ".doc",
+    ".docx",
+    ".odt",
+    ".rtf",
+    ".epub",
+    ".mobi",
+    ".pages",
+    ".ppt",
+    ".pptx",
+    ".xls",
+    ".xlsx",
+    ".ps",
+)
 _ARROW = (".parquet", ".arrow", ".feather", ".bin", ".npy", ".npz", ".pkl", ".pickle", ".sqlite", ".db")
 
 
@@ -151,11 +165,13 @@ def skipped_suffixes(suffixes: Mapping[str, Sequence[Any]]) -> list[str]:
     Args:
         suffixes: suffix -> (how many, the path of the first), as `DirtReport.suffixes`.
     """
-    return [
-        f"left out: {n:,} {suffix or 'files without a suffix'}{' files' if suffix and n > 1 else ' file' if suffix else ''}"
-        f" ({first}{' …' if n > 1 else ''}): {advice_on(suffix, str(first))}"
-        for suffix, (n, first) in sorted(suffixes.items())
-    ]
+    found = []
+    for suffix, (n, first) in sorted(suffixes.items()):
+        kind = (
+            f"{n:,} {suffix} file{'s' * (n > 1)}" if suffix else f"{n:,} file{'s' * (n > 1)} without a suffix"
+        )
+        found.append(f"left out: {kind} ({first}{' …' if n > 1 else ''}): {advice_on(suffix, str(first))}")
+    return found
 
 
 def find_sources(
@@ -319,7 +335,8 @@ def _not_text(path: Path, archive: bool = False) -> CorpusError:
     suffix = ".tar" if archive else suffix_of(path)
     known = suffix in (*_ARCHIVES, *_PAPERS, *_ARROW)
     return CorpusError(
-        "not a text file" + (f" but {suffix}" if known else ", or text in an encoding that is not recognised"),
+        "not a text file"
+        + (f" but {suffix}" if known else ", or text in an encoding that is not recognised"),
         expected="text in UTF-8, UTF-16, GB18030, Big5 or Latin-1, plain or as .gz or .zst",
         where=path,
         fix=advice_on(suffix, str(path)) if known else "name its encoding, as --encoding koi8-r",

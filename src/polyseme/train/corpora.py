@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any
 from polyseme.core.reporter import Reporter
 from polyseme.data.prepare import Progress, prepare
 from polyseme.data.store import PreparedCorpus, is_store
-from polyseme.errors import CheckpointError, ConfigError
+from polyseme.errors import CheckpointError, ConfigError, CorpusError
+from polyseme.text.clean import KINDS
 from polyseme.text.corpus import Corpus, DirtReport, Fingerprint, TextConfig
+from polyseme.text.document_rule import reading_lines
+from polyseme.text.sources import skipped_suffixes
 from polyseme.text.tokenizers import Tokenizer
+from polyseme.text.unknown import UnknownShare
 from polyseme.train import distributed
-from polyseme.train.recipe import Recipe
+from polyseme.train.recipe import Recipe, resolve
 from polyseme.train.run import RunDirectory
 
 if TYPE_CHECKING:
     from polyseme.train.opening import PretrainRequest
-
-MANY_UNKNOWN = 0.2
-"""Share of the training text's tokens above which it is said that they are [UNK]."""
 
 
 def corpus_signature(sources: Sequence[str], config: TextConfig) -> Any:
@@ -71,7 +72,7 @@ def open_or_prepare(
     Where much of it is unknown to the vocabulary that is said, and kept in run.json's "notes".
 
     Raises:  ConfigError: a given store was made with another vocabulary than --tokenizer or --init.
-             CorpusError: the text is missing, empty, binary or too small.
+             CorpusError: the text is missing, empty or binary, or the vocabulary knows nothing of it.
     """
     tokenizer = shared_tokenizer(request)
     if len(request.corpus) == 1 and is_store(request.corpus[0]):
@@ -97,6 +98,7 @@ def open_or_prepare(
             text=recipe.section("text"),
             tokenizer=tokenizer or recipe.section("tokenizer"),
             valid_files=request.valid,
+            lower_min_count=not _asks_for_min_count(request, recipe),
             progress=show,
         )
         for line in dirt_lines(made.meta):
@@ -113,35 +115,77 @@ def open_or_prepare(
     return _noted(PreparedCorpus.open(folder), run, reporter)
 
 
+def _asks_for_min_count(request: PretrainRequest, recipe: Recipe) -> bool:
+    """Whether the user chose how often a word must occur."""
+    usual = resolve(request.model).section("tokenizer").min_count
+    return bool(recipe.section("tokenizer").min_count != usual) or "tokenizer.min_count" in request.settings
+
+
 def unknown_note(corpus: PreparedCorpus) -> str | None:
     """How much of the training text is [UNK] and what helps, where that is more than `MANY_UNKNOWN`."""
-    unknown, total = int(corpus.train.counts[corpus.tokenizer.unk_id]), corpus.train.n_tokens
-    if unknown <= MANY_UNKNOWN * total:
+    met = _unknown(corpus)
+    if not met.is_many:
         return None
+    return f"{met.says(_TRAINING)}: {_cure(corpus)}"
+
+
+_TRAINING = "the training text's"
+
+
+def _unknown(corpus: PreparedCorpus) -> UnknownShare:
+    unknown = corpus.tokenizer.unk_id
+    return UnknownShare(corpus.train.n_tokens, int(corpus.train.counts[unknown]) if unknown >= 0 else 0)
+
+
+def _cure(corpus: PreparedCorpus) -> str:
     config = corpus.meta["tokenizer"]["config"]
     if config is None:
-        cure = "without --tokenizer and --init a vocabulary is made from this text"
-    elif config["kind"] not in ("words", "spaces"):
-        cure = "--set tokenizer.kind=byte-bpe knows every text; a larger tokenizer.vocab_size may do"
-    elif config["min_count"] > 1:
-        cure = f"--set tokenizer.min_count={config['min_count'] // 2} keeps rarer words, more text makes them less rare"
-    else:
-        cure = "a larger tokenizer.vocab_size or tokenizer.sample_bytes, or --set tokenizer.kind=wordpiece"
-    return f"{unknown / total:.0%} of the training text's tokens are unknown ([UNK]): {cure}"
+        return "without --tokenizer and --init a vocabulary is made from this text"
+    if config["kind"] not in ("words", "spaces"):
+        return "--set tokenizer.kind=byte-bpe knows every text; a larger tokenizer.vocab_size may do"
+    if config["min_count"] > 1:
+        return f"--set tokenizer.min_count={config['min_count'] // 2} keeps rarer words, more text makes them less rare"
+    return "a larger tokenizer.vocab_size or tokenizer.sample_bytes, or --set tokenizer.kind=wordpiece"
 
 
 def _noted(corpus: PreparedCorpus, run: RunDirectory, reporter: Reporter) -> PreparedCorpus:
-    note = unknown_note(corpus)
-    if note is not None and note not in run.meta.get("notes", []) and distributed.rank() == 0:
-        reporter.note(note)
-        run.save_meta(notes=[*run.meta.get("notes", []), note])
+    """Say, and keep in run.json's "notes", what a reader of the figures has to know.
+
+    Raises:  CorpusError: the vocabulary knows nothing of the training text.
+    """
+    met = _unknown(corpus)
+    if met.tokens and met.unknown == met.tokens:
+        raise CorpusError(
+            "the vocabulary knows nothing of the training text",
+            got=f"{met.says(_TRAINING)}, all {met.tokens:,}",
+            where=", ".join(map(str, corpus.meta["sources"])),
+            fix=_cure(corpus),
+        )
+    known = [*corpus.meta.get("notes", []), *filter(None, [unknown_note(corpus)])]
+    new = [note for note in known if note not in run.meta.get("notes", [])]
+    if new and distributed.rank() == 0:
+        for note in new:
+            reporter.note(note)
+        run.save_meta(notes=[*run.meta.get("notes", []), *new])
     return corpus
 
 
 def dirt_lines(meta: dict[str, Any]) -> list[str]:
-    """One line per kind of dirt, for people."""
-    counts = meta.get("dirt", {}).get("counts", {})
-    return [f"{kind}: {number:,}" for kind, number in sorted(counts.items(), key=lambda item: -item[1])]
+    """How the sources were read, what was left out and what to do about it, and a line per kind of dirt; for people."""
+    dirt = meta.get("dirt", {})
+    counts = sorted(dirt.get("counts", {}).items(), key=lambda item: -item[1])
+    held = [f"held out: {line}" for line in reading_lines(meta.get("valid_reading", []))]
+    return [
+        *reading_lines(meta.get("reading", [])),
+        *held,
+        *skipped_suffixes(dirt.get("suffixes", {})),
+        *(
+            f"{number:,} {KINDS.get(kind, kind)}" + (f": {example}" if example else "")
+            for kind, number in counts
+            if not (kind == "skipped_suffix" and dirt.get("suffixes"))
+            for example in [dirt.get("examples", {}).get(kind, "")]
+        ),
+    ]
 
 
 def _is_whole(folder: Path, reporter: Reporter) -> bool:

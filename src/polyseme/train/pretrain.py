@@ -18,7 +18,7 @@ import torch
 
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.core.types import Batch
-from polyseme.data.loader import Loader, heldout_batches
+from polyseme.data.loader import Loader
 from polyseme.data.store import PreparedCorpus
 from polyseme.errors import ConfigError, TrainingError
 from polyseme.text.lexicon import read_lexicon
@@ -30,13 +30,13 @@ from polyseme.train.building import (
     build_objectives,
     check_objectives,
     corpus_learner,
-    heldout_recipe,
     special_ids,
     unigram_counts,
 )
 from polyseme.train.cooccurrence import cooccurrence_embeddings, start_embedding
 from polyseme.train.corpora import open_or_prepare
 from polyseme.train.gradient import GradientLearner
+from polyseme.train.judging import batches_to_judge, judged_by, keep_judged, possible
 from polyseme.train.knowledge import check_lexicon_is_used, learn_or_load
 from polyseme.train.opening import (
     PretrainRequest,
@@ -49,11 +49,9 @@ from polyseme.train.precision import resolve_device, resolve_precision
 from polyseme.train.recipe import Recipe, from_dict, resolve
 from polyseme.train.run import RunDirectory
 from polyseme.train.schedule import learning_rate_factor
-from polyseme.train.trainer import Trainer
+from polyseme.train.trainer import Trainer, above_word_frequency
 
 __all__ = ["PretrainRequest", "build_trainer", "pretrain"]
-
-HELDOUT_SEED = 0
 
 
 def pretrain(request: PretrainRequest, reporter: Reporter | None = None) -> RunDirectory:
@@ -89,6 +87,7 @@ def pretrain(request: PretrainRequest, reporter: Reporter | None = None) -> RunD
         with forgotten_if_it_fails(run, request.resume):
             corpus = open_or_prepare(request, recipe, run, reporter)
             recipe = _resolved(run, recipe, corpus, device, keep_size=start is not None)
+            recipe = _trainable(recipe, request, run, corpus, reporter)
             knowledge = learn_or_load(recipe, run, corpus, lexicon, reporter)
             trainer = build_trainer(request, recipe, run, corpus, knowledge, start, device, reporter)
         if request.resume:
@@ -97,9 +96,7 @@ def pretrain(request: PretrainRequest, reporter: Reporter | None = None) -> RunD
             results = trainer.train()
         if distributed.rank() == 0:
             card.write(run)
-        reporter.note(
-            f"held-out loss {results['heldout_loss']:.3f} nats, from word frequency alone {results['unigram_loss']:.3f}"
-        )
+        _say_how_it_ended(run, results, reporter)
         return run
     finally:
         distributed.stop()
@@ -122,7 +119,7 @@ def build_trainer(
     data, train = recipe.section("data"), recipe.section("train")
     special = special_ids(corpus.tokenizer)
     loader = build_loader(corpus.train, recipe, special, request.seed, knowledge)
-    judge = build_loader(corpus.valid, heldout_recipe(recipe), special, HELDOUT_SEED)
+    heldout, judged = batches_to_judge(corpus, recipe, small=request.budget.is_time)
 
     began = time.perf_counter()
     torch.manual_seed(request.seed)
@@ -154,10 +151,11 @@ def build_trainer(
         learner.load_weights({**learner.weights(), **weights})
 
     _ready_to_train(run, recipe, corpus, learner.n_parameters)
+    keep_judged(run, judged, reporter)
     return Trainer(
         learner,
         partial(_stream, loader, train.rows, data.workers, device),
-        heldout_batches(judge, train.rows, train.heldout_tokens, data.row),
+        heldout,
         run,
         request.budget,
         train,
@@ -165,6 +163,8 @@ def build_trainer(
         tokens_per_row=loader.plan.tokens_per_row,
         reporter=reporter,
         startup_seconds=time.perf_counter() - began,
+        meaningless=judged.meaningless,
+        cuts_heldout=True,
     )
 
 
@@ -187,16 +187,19 @@ def _build_corpus_trainer(
     began = time.perf_counter()
     train, name = recipe.section("train"), recipe.objectives[0]
     torch.manual_seed(request.seed)
-    learner = corpus_learner(recipe)(  # type: ignore[misc]
-        build_encoder(recipe, corpus.tokenizer),
-        recipe.section(name),
-        train=corpus.train,
-        valid=corpus.valid,
-        tokenizer=corpus.tokenizer,
-        seed=request.seed,
-        learning_rate=lambda progress: train.learning_rate * learning_rate_factor(train, progress),
-        heldout_tokens=train.heldout_tokens,
-        threads=torch.get_num_threads(),
+    learner, judged = judged_by(
+        corpus,
+        lambda heldout: corpus_learner(recipe)(  # type: ignore[misc]
+            build_encoder(recipe, corpus.tokenizer),
+            recipe.section(name),
+            train=corpus.train,
+            valid=heldout,
+            tokenizer=corpus.tokenizer,
+            seed=request.seed,
+            learning_rate=lambda progress: train.learning_rate * learning_rate_factor(train, progress),
+            heldout_tokens=train.heldout_tokens,
+            threads=torch.get_num_threads(),
+        ),
     )
     if start is not None:
         weights, warning = start.weights()
@@ -204,6 +207,7 @@ def _build_corpus_trainer(
             reporter.note(warning)
         learner.load_weights(weights)
     _ready_to_train(run, recipe, corpus, learner.n_parameters)
+    keep_judged(run, judged, reporter)
     return Trainer(
         learner,
         lambda row, progress: learner.stream(row // train.batch_size, progress),
@@ -215,7 +219,37 @@ def _build_corpus_trainer(
         tokens_per_row=learner.tokens_per_step / train.batch_size,
         reporter=reporter,
         startup_seconds=time.perf_counter() - began,
+        meaningless=judged.meaningless,
     )
+
+
+def _trainable(
+    recipe: Recipe, request: PretrainRequest, run: RunDirectory, corpus: PreparedCorpus, reporter: Reporter
+) -> Recipe:
+    """The recipe without objectives for which the text has no example, where the user did not ask for them.
+
+    Raises:  CorpusError: an objective that was asked for, or the only one, has no example.
+    """
+    if "recipe" in run.meta or corpus_learner(recipe) is not None:
+        return recipe
+    asked = request.recipe is not None or "objectives" in request.settings
+    recipe, notes = possible(recipe, corpus, asked)
+    if notes and distributed.rank() == 0:
+        for note in notes:
+            reporter.note(note)
+        run.save_meta(notes=[*run.meta.get("notes", []), *notes])
+    return recipe
+
+
+def _say_how_it_ended(run: RunDirectory, results: dict[str, Any], reporter: Reporter) -> None:
+    """Say the loss beside that of word frequency; a run that ends above it has learned nothing yet, which is kept."""
+    loss, frequency = results["heldout_loss"], results["unigram_loss"]
+    where = "training" if run.meta.get("judged_on", {}).get("text") == "training" else "held-out"
+    reporter.note(f"{where} loss {loss:.3f} nats, from word frequency alone {frequency:.3f}")
+    warning = above_word_frequency(results)
+    if warning is not None and warning not in run.meta.get("notes", []) and distributed.rank() == 0:
+        reporter.note(warning)
+        run.save_meta(notes=[*run.meta.get("notes", []), warning])
 
 
 def _ready_to_train(run: RunDirectory, recipe: Recipe, corpus: PreparedCorpus, n_parameters: int) -> None:
