@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from polyseme.errors import PolysemeError
+from polyseme.text.unknown import MET
 
 if TYPE_CHECKING:
     from cyclopts import App, CycloptsError
@@ -102,16 +103,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from cyclopts import CycloptsError
 
     try:
+        MET.clear()
         build_app()(words)
         sys.stdout.flush()
+        _say_what_is_unknown(words)
     except BrokenPipeError:
         # The reader of our output has seen enough. Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (PolysemeError, CycloptsError, OSError, KeyboardInterrupt) as error:
         if debug:
             raise
-        return _explain(error)
+        code = _explain(error)
+        _say_what_is_unknown(words)  # which may be why
+        return code
     return 0
+
+
+_SAY_IT_THEMSELVES = ("pretrain", "prepare", "demo")
+
+
+def _say_what_is_unknown(words: Sequence[str]) -> None:
+    """Say how much of what a verb read its run's vocabulary does not know, where that is much."""
+    for file, met in MET.items():
+        if met.is_many and words[0] not in _SAY_IT_THEMSELVES:
+            share, run = met.says("the text's"), os.path.dirname(file) or "."
+            print(
+                f"note: {share}, that of {run}: its figures for such text mean little, unless it reads letters as elmo"
+                " does; a vocabulary made from such text knows it, and one of tokenizer.kind=byte-bpe every text",
+                file=sys.stderr,
+            )
 
 
 def _note(

@@ -39,7 +39,7 @@ from polyseme.text.phrases import Phrases
 from polyseme.text.roles import ROLES, SETTINGS, SPECIAL_TOKENS, read_settings, resolve_roles
 from polyseme.text.tokenizer_config import TokenizerConfig
 from polyseme.text.tokens import Tokens
-from polyseme.text.unknown import UnknownShare
+from polyseme.text.unknown import MET, UnknownShare
 from polyseme.text.words import TOKEN_PATTERN, close_gaps, has_cjk, token_spans
 
 __all__ = [
@@ -178,6 +178,7 @@ class Tokenizer:
             raise ConfigError(
                 "not a tokenizer.json that the tokenizers library reads", got=str(error)[:200], where=path
             ) from None
+        tokenizer.met = MET.setdefault(str(path), tokenizer.met)
         return tokenizer
 
     def save(self, path: Path | str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["MANY_UNKNOWN", "UnknownShare"]
+__all__ = ["MANY_UNKNOWN", "MET", "UnknownShare"]
 
 MANY_UNKNOWN = 0.2
 """Share of a text's tokens above which it is said that they are [UNK]."""
@@ -48,3 +48,7 @@ class UnknownShare:
         if percent == "100%" and self.unknown < self.tokens:
             percent = "more than 99%"
         return f"{percent} of {whose} tokens are unknown to the vocabulary ([UNK])"
+
+
+MET: dict[str, UnknownShare] = {}
+"""What each vocabulary that was read from a file met in this process, by the file's path: the command line says it."""

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import platform
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyseme.core.reporter import Reporter
+from polyseme.data.notes import TRAINING, dirt_lines, unknown_note, unknown_share
 from polyseme.data.prepare import Progress, prepare
 from polyseme.data.store import PreparedCorpus, is_store
 from polyseme.errors import CheckpointError, ConfigError, CorpusError
-from polyseme.text.clean import KINDS
 from polyseme.text.corpus import Corpus, DirtReport, Fingerprint, TextConfig
-from polyseme.text.document_rule import reading_lines
-from polyseme.text.sources import skipped_suffixes
 from polyseme.text.tokenizers import Tokenizer
-from polyseme.text.unknown import UnknownShare
 from polyseme.train import distributed
 from polyseme.train.recipe import Recipe, resolve
 from polyseme.train.run import RunDirectory
@@ -83,7 +81,7 @@ def open_or_prepare(
                 where=request.corpus[0],
                 fix="polyseme prepare TEXT --tokenizer … -o STORE",
             )
-        return _noted(corpus, run, reporter)
+        return _noted(corpus, request, run, reporter)
     folder = run.path / "store"
     if distributed.rank() == 0 and not _is_whole(folder, reporter):
         if tokenizer is None and (run.path / "tokenizer.json").is_file():
@@ -112,7 +110,7 @@ def open_or_prepare(
                 fix=f"--init {run.path} -o NEW to train on with other text",
             )
     distributed.barrier()
-    return _noted(PreparedCorpus.open(folder), run, reporter)
+    return _noted(PreparedCorpus.open(folder), request, run, reporter)
 
 
 def _asks_for_min_count(request: PretrainRequest, recipe: Recipe) -> bool:
@@ -121,45 +119,20 @@ def _asks_for_min_count(request: PretrainRequest, recipe: Recipe) -> bool:
     return bool(recipe.section("tokenizer").min_count != usual) or "tokenizer.min_count" in request.settings
 
 
-def unknown_note(corpus: PreparedCorpus) -> str | None:
-    """How much of the training text is [UNK] and what helps, where that is more than `MANY_UNKNOWN`."""
-    met = _unknown(corpus)
-    if not met.is_many:
-        return None
-    return f"{met.says(_TRAINING)}: {_cure(corpus)}"
-
-
-_TRAINING = "the training text's"
-
-
-def _unknown(corpus: PreparedCorpus) -> UnknownShare:
-    unknown = corpus.tokenizer.unk_id
-    return UnknownShare(corpus.train.n_tokens, int(corpus.train.counts[unknown]) if unknown >= 0 else 0)
-
-
-def _cure(corpus: PreparedCorpus) -> str:
-    config = corpus.meta["tokenizer"]["config"]
-    if config is None:
-        return "without --tokenizer and --init a vocabulary is made from this text"
-    if config["kind"] not in ("words", "spaces"):
-        return "--set tokenizer.kind=byte-bpe knows every text; a larger tokenizer.vocab_size may do"
-    if config["min_count"] > 1:
-        return f"--set tokenizer.min_count={config['min_count'] // 2} keeps rarer words, more text makes them less rare"
-    return "a larger tokenizer.vocab_size or tokenizer.sample_bytes, or --set tokenizer.kind=wordpiece"
-
-
-def _noted(corpus: PreparedCorpus, run: RunDirectory, reporter: Reporter) -> PreparedCorpus:
+def _noted(
+    corpus: PreparedCorpus, request: PretrainRequest, run: RunDirectory, reporter: Reporter
+) -> PreparedCorpus:
     """Say, and keep in run.json's "notes", what a reader of the figures has to know.
 
     Raises:  CorpusError: the vocabulary knows nothing of the training text.
     """
-    met = _unknown(corpus)
+    met = unknown_share(corpus)
     if met.tokens and met.unknown == met.tokens:
         raise CorpusError(
             "the vocabulary knows nothing of the training text",
-            got=f"{met.says(_TRAINING)}, all {met.tokens:,}",
+            got=f"{met.says(TRAINING)}, all {met.tokens:,}",
             where=", ".join(map(str, corpus.meta["sources"])),
-            fix=_cure(corpus),
+            fix=_anew(request, corpus),
         )
     known = [*corpus.meta.get("notes", []), *filter(None, [unknown_note(corpus)])]
     new = [note for note in known if note not in run.meta.get("notes", [])]
@@ -170,22 +143,11 @@ def _noted(corpus: PreparedCorpus, run: RunDirectory, reporter: Reporter) -> Pre
     return corpus
 
 
-def dirt_lines(meta: dict[str, Any]) -> list[str]:
-    """How the sources were read, what was left out and what to do about it, and a line per kind of dirt; for people."""
-    dirt = meta.get("dirt", {})
-    counts = sorted(dirt.get("counts", {}).items(), key=lambda item: -item[1])
-    held = [f"held out: {line}" for line in reading_lines(meta.get("valid_reading", []))]
-    return [
-        *reading_lines(meta.get("reading", [])),
-        *held,
-        *skipped_suffixes(dirt.get("suffixes", {})),
-        *(
-            f"{number:,} {KINDS.get(kind, kind)}" + (f": {example}" if example else "")
-            for kind, number in counts
-            if not (kind == "skipped_suffix" and dirt.get("suffixes"))
-            for example in [dirt.get("examples", {}).get(kind, "")]
-        ),
-    ]
+def _anew(request: PretrainRequest, corpus: PreparedCorpus) -> str:
+    """The command that makes a vocabulary from this text."""
+    documents = corpus.meta["text"]["documents"]
+    options = [] if documents == "auto" else ["--documents", documents]
+    return shlex.join(["polyseme", "pretrain", request.model, *corpus.meta["sources"], *options, "-o", "NEW"])
 
 
 def _is_whole(folder: Path, reporter: Reporter) -> bool:

@@ -49,7 +49,8 @@ from polyseme.train.precision import resolve_device, resolve_precision
 from polyseme.train.recipe import Recipe, from_dict, resolve
 from polyseme.train.run import RunDirectory
 from polyseme.train.schedule import learning_rate_factor
-from polyseme.train.trainer import Trainer, above_word_frequency
+from polyseme.train.standing import above_word_frequency
+from polyseme.train.trainer import Trainer
 
 __all__ = ["PretrainRequest", "build_trainer", "pretrain"]
 

@@ -33,9 +33,6 @@ EVALUATION_SHARE = 0.05
 ONE_EVALUATION = 0.015
 """Of a budget in minutes, what each of them may take; held-out text is cut to what fits. All take less than a tenth."""
 
-SAME = 0.005
-"""Nats above word frequency that are still the same."""
-
 
 @dataclass(slots=True)
 class Counters:
@@ -378,17 +375,6 @@ class Trainer:
         if self._first:
             with (self.run.path / "metrics.jsonl").open("ab") as file:
                 file.truncate(self.at.metrics_bytes)
-
-
-def above_word_frequency(results: Mapping[str, Any]) -> str | None:
-    """What to say of a run that predicts worse than word frequency alone; None of others."""
-    loss, frequency = results.get("heldout_loss"), results.get("unigram_loss")
-    if loss is None or frequency is None or loss <= frequency + SAME:
-        return None
-    return (
-        f"the run ended {loss - frequency:.3f} nats above word frequency: it has learned less than how often each word"
-        f" occurs, after {results.get('steps', 0):,} updates; a longer budget or a smaller model helps"
-    )
 
 
 class _Clock:
