@@ -62,6 +62,8 @@ _SHOWN = 8  # sources that are named
 
 _WORD = re.compile(r"[^\W\d_]+")
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]+")
+_END = re.compile("[.!?…。！？][\"'”’」』)）]*\\s*$")
+_INSIDE = re.compile("[.!?][\"'”’)]*\\s+\\S|[。！？…][”’」』）]*\\S")
 _SUBHEADING = re.compile(r"^[ \t]*(?:= ?){2,}[^=\n]+(?: ?=){2,}[ \t]*$", re.MULTILINE)
 
 
@@ -161,7 +163,7 @@ class Cohesion(NamedTuple):
 
     def is_low(self, deviations: float) -> bool:
         """Whether there are enough pairs to say that neighbours have nothing to do with each other."""
-        return self.n > 0 and self.mean + deviations / math.sqrt(self.n) < INDEPENDENT
+        return self.n > 0 and max(0.0, self.mean) + deviations / math.sqrt(self.n) < INDEPENDENT
 
     @classmethod
     def of(cls, blocks: Sequence[Sequence[str]]) -> tuple[Cohesion, Cohesion]:
@@ -201,7 +203,7 @@ class Cohesion(NamedTuple):
             return cls(0.0, 0)
         mean = sum(values) / len(values)
         deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / len(values))
-        return cls(mean / deviation if deviation else 0.0, len(values))
+        return cls(mean / deviation, len(values)) if deviation else cls(0.0, 0)  # all alike: nothing can be said
 
 
 def _words(line: str) -> set[str]:
@@ -216,15 +218,17 @@ def _words(line: str) -> set[str]:
 
 
 def _is_wrapped(blocks: Sequence[Sequence[str]]) -> bool:
-    """Whether lines end where the next word had no room."""
+    """Whether lines end where the next word had no room, and sentences within them rather than with them."""
     pairs = [pair for block in blocks for pair in pairwise(block)][:3000]
     if len(pairs) < 3:
         return False
     widths = sorted(len(line.rstrip()) for block in blocks for line in block)
     width = widths[int(0.98 * (len(widths) - 1))]
-    full = 0
+    full = ends = inside = 0
     for line, following in pairs:
         bare = following.lstrip()
         first = 1 if _UNSPACED.match(bare) else len(bare.split(None, 1)[0])
         full += len(line.rstrip()) + 1 + first >= width - 1
-    return full >= _WRAPPED * len(pairs)
+        ends += _END.search(line) is not None
+        inside += _INSIDE.search(line) is not None
+    return full >= _WRAPPED * len(pairs) and ends <= 0.4 * len(pairs) and inside > 0

@@ -135,7 +135,7 @@ def _up_to(chunks: Iterator[str], size: int) -> tuple[str, Iterator[str]]:
 
 def _lines(chunks: Iterable[str], field: str, source: str) -> Iterator[_Record]:
     """A record a line; a single one may hold all records of the file."""
-    held: _Record | None = None
+    held: list[_Record] = []  # the first record, and blank lines after it
     some = False
     for number, line in enumerate(lines(chunks), 1):
         place = f"{source}, line {number}"
@@ -146,16 +146,18 @@ def _lines(chunks: Iterable[str], field: str, source: str) -> Iterator[_Record]:
         else:
             record = _Record(number, place, _parse(line))
             if not some and isinstance(record.value, dict):
-                some, held = True, record
+                some, held = True, [record]
                 continue
             some = True
-        if held is not None and not record.blank:
-            yield held
-            held = None
+        if held and record.blank:
+            held.append(record)
+            continue
+        yield from held
+        held = []
         yield record
-    if held is not None:
-        inner = list(_whole(held.value, field, source))
-        yield from [held] if len(inner) == 1 and not inner[0].listed else inner
+    if held:
+        inner = list(_whole(held[0].value, field, source))
+        yield from held if len(inner) == 1 and not inner[0].listed else inner
 
 
 def _whole(value: dict[str, Any], field: str, source: str) -> Iterator[_Record]:

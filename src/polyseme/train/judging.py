@@ -21,7 +21,7 @@ from polyseme.train.run import RunDirectory
 
 T = TypeVar("T")
 HELDOUT_SEED = 0
-PIECE = 1024
+PIECE = 512
 """Tokens of a batch where evaluations have to fit into a budget in minutes."""
 
 
