@@ -203,7 +203,9 @@ class Cohesion(NamedTuple):
             return cls(0.0, 0)
         mean = sum(values) / len(values)
         deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / len(values))
-        return cls(mean / deviation, len(values)) if deviation else cls(0.0, 0)  # all alike: nothing can be said
+        return (
+            cls(mean / deviation, len(values)) if deviation else cls(0.0, 0)
+        )  # all alike: nothing can be said
 
 
 def _words(line: str) -> set[str]:

@@ -54,6 +54,9 @@ from polyseme.train.trainer import Trainer
 
 __all__ = ["PretrainRequest", "build_trainer", "pretrain"]
 
+FEW_WORDS = 2_000
+"""Tokens of a text that is so small that its words are all frequent."""
+
 
 def pretrain(request: PretrainRequest, reporter: Reporter | None = None) -> RunDirectory:
     """Train a model on raw text.
@@ -231,15 +234,33 @@ def _trainable(
 
     Raises:  CorpusError: an objective that was asked for, or the only one, has no example.
     """
-    if "recipe" in run.meta or corpus_learner(recipe) is not None:
+    if "recipe" in run.meta:
         return recipe
     asked = request.recipe is not None or "objectives" in request.settings
-    recipe, notes = possible(recipe, corpus, asked)
+    if corpus_learner(recipe) is None:
+        recipe, notes = possible(recipe, corpus, asked)
+    else:
+        recipe, notes = _for_few_words(recipe, request, corpus)
     if notes and distributed.rank() == 0:
         for note in notes:
             reporter.note(note)
         run.save_meta(notes=[*run.meta.get("notes", []), *notes])
     return recipe
+
+
+def _for_few_words(
+    recipe: Recipe, request: PretrainRequest, corpus: PreparedCorpus
+) -> tuple[Recipe, list[str]]:
+    """word2vec leaves out frequent words; in a few sentences every word is frequent, and there it keeps them."""
+    asked = request.recipe is not None or "context_window.sample" in request.settings
+    if recipe.objectives != ["context_window"] or asked or corpus.train.n_tokens >= FEW_WORDS:
+        return recipe, []
+    usual = recipe.section("context_window").sample
+    note = (
+        "the text is small, and each of its words frequent: none is left out by its frequency"
+        f" (context_window.sample=0; --set context_window.sample={usual:g} is usual)"
+    )
+    return recipe.with_section("context_window", sample=0.0), [note] if usual else []
 
 
 def _say_how_it_ended(run: RunDirectory, results: dict[str, Any], reporter: Reporter) -> None:

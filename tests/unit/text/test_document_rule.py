@@ -13,7 +13,9 @@ from polyseme.text.clean import DirtReport
 from polyseme.text.corpus import Corpus, TextConfig
 from polyseme.text.document_rule import Cohesion, choose_mode, reading_lines
 
-ENGLISH = [f"{a}{b}{c}" for a in "bdfgklmnprst" for b in ("a", "e", "io", "u") for c in ("l", "nt", "rd", "sh", "m")]
+ENGLISH = [
+    f"{a}{b}{c}" for a in "bdfgklmnprst" for b in ("a", "e", "io", "u") for c in ("l", "nt", "rd", "sh", "m")
+]
 CHINESE = [chr(0x4E00 + 3 * i) + chr(0x6000 + 7 * i) for i in range(240)]
 
 

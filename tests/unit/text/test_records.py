@@ -16,7 +16,7 @@ from polyseme.text.clean import DirtReport
 from polyseme.text.corpus import Corpus, TextConfig
 from polyseme.text.sources import read_lines
 
-TEXTS = ["The first, \"quoted\" text.", "第二篇文章。\nIt has two lines.", "A third [one], {here}."]
+TEXTS = ['The first, "quoted" text.', "第二篇文章。\nIt has two lines.", "A third [one], {here}."]
 RECORDS = [{"id": i, "text": text, "tags": ["a", "b"]} for i, text in enumerate(TEXTS)]
 
 
@@ -70,7 +70,9 @@ def test_an_array_is_not_held_as_a_whole(tmp_path: Path) -> None:
 
 
 def test_what_an_array_holds_beside_texts_is_counted(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text(json.dumps([{"text": "One."}, 3, None, {"body": "x"}, {"text": 4}, {"text": ""}]))
+    (tmp_path / "a.json").write_text(
+        json.dumps([{"text": "One."}, 3, None, {"body": "x"}, {"text": 4}, {"text": ""}])
+    )
     texts, report = read(tmp_path / "a.json")
     assert texts == ["One."]
     assert report.counts == {"not_json": 2, "no_field": 1, "field_not_text": 1, "empty_document": 1}

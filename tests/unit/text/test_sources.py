@@ -73,7 +73,12 @@ def test_links_are_followed_once_and_what_is_no_file_is_counted(tmp_path: Path) 
     os.mkfifo(corpus / "pipe.txt")
     texts, report = read(corpus)
     assert sorted(texts) == ["One.", "Two."]
-    assert report.counts == {"skipped_again": 2, "skipped_dangling": 2, "skipped_special": 1, "named_twice": 1}
+    assert report.counts == {
+        "skipped_again": 2,
+        "skipped_dangling": 2,
+        "skipped_special": 1,
+        "named_twice": 1,
+    }
     with pytest.raises(CorpusError, match="leads nowhere"):
         read(corpus / "dangling.txt")
     with pytest.raises(CorpusError, match="neither a file nor a folder"):
@@ -101,7 +106,12 @@ def test_archives_and_papers_that_are_named_say_what_to_do(tmp_path: Path) -> No
             member = tarfile.TarInfo("a.txt")
             member.size = 4
             archive.addfile(member, io.BytesIO(b"One."))
-    for name, advice in (("a.docx", "to a .txt file"), ("b.pdf", "to a .txt file"), ("c.tar", "unpack"), ("d.tar.gz", "unpack")):
+    for name, advice in (
+        ("a.docx", "to a .txt file"),
+        ("b.pdf", "to a .txt file"),
+        ("c.tar", "unpack"),
+        ("d.tar.gz", "unpack"),
+    ):
         with pytest.raises(CorpusError, match="not a text file") as caught:
             read(tmp_path / name)
         assert advice in str(caught.value.fix)

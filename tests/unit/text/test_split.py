@@ -33,7 +33,12 @@ def test_auto_takes_long_blocks_for_documents_and_short_ones_for_paragraphs() ->
 @pytest.mark.parametrize("mode", ["blank", "line", "file", "heading"])
 def test_chunks_make_no_difference(mode: Mode) -> None:
     text = (
-        "".join(f"{'word ' * (i % 70)}\n" + "\n" * (i % 3) + f" = Title {i} = \n" * (i % 90 == 0) for i in range(3000)) + "x" * 3 * LIMIT + "\n\nend"
+        "".join(
+            f"{'word ' * (i % 70)}\n" + "\n" * (i % 3) + f" = Title {i} = \n" * (i % 90 == 0)
+            for i in range(3000)
+        )
+        + "x" * 3 * LIMIT
+        + "\n\nend"
     )
     whole = list(split([text], mode))
     for size in (997, 40_000, 100_001):

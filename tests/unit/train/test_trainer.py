@@ -248,7 +248,9 @@ def test_evaluations_take_a_tenth_of_the_minutes_at_most(
     if each < 20:
         assert each * sum(map(len, learner.judged)) <= 0.1 * 150
     assert trainer.at.step >= (135 if each < 20 else 85)
-    assert clock[0] <= 150 + 1 + max(each, module.ONE_EVALUATION * 150)  # the last evaluation comes at the end
+    assert clock[0] <= 150 + 1 + max(
+        each, module.ONE_EVALUATION * 150
+    )  # the last evaluation comes at the end
     assert quick == (len(evaluations[0]) == 64) == (not told.notes)
     assert trainer.results.get("heldout_share") == (None if quick else len(evaluations[0]) / 64)
 
