@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from polyseme import Budget, PretrainRequest, RunDirectory, pretrain
+from polyseme.cli import main
 from polyseme.core import registry
 from polyseme.core.reporter import NullReporter
 from polyseme.errors import CorpusError
@@ -179,6 +180,32 @@ def test_held_out_text_that_is_all_unknown(tmp_path: Path, english: Path) -> Non
     )  # fmt: skip
     assert run.meta["judged_on"]["text"] == "training"
     assert any("are unknown to the vocabulary" in note for note in notes)
+
+
+@pytest.mark.parametrize("verb", ["embed", "score", "fill", "cka", "finetune"])
+def test_verbs_say_what_a_run_does_not_know(
+    tmp_path: Path, english: Path, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    for script, known in (("Chinese", False), ("English", True)):
+        text = "the king rules the land" if known else SCRIPTS[script]
+        file, table = tmp_path / f"{script}.txt", tmp_path / f"{script}.tsv"
+        file.write_text("\n".join([text] * 12), "utf-8")
+        table.write_text("text\tlabel\n" + "".join(f"{text}\t{'ab'[i % 2]}\n" for i in range(12)), "utf-8")
+        out = str(tmp_path / f"{script}.out.npy")
+        words = {
+            "embed": ["embed", str(english), str(file), "-o", out],
+            "score": ["score", str(english), str(file)],
+            "fill": ["fill", str(english), f"{text} [MASK]"],
+            "cka": ["cka", str(english), str(file)],
+            "finetune": [
+                *("finetune", "classify", str(english), "--train", str(table), "--dev", str(table)),
+                *("-o", out, "--epochs", "1", "--batch-size", "4"),
+            ],
+        }[verb]
+        assert main(words) in (0, 2)
+        said = capsys.readouterr().err
+        assert ("of the text's tokens are unknown to the vocabulary ([UNK])" in said) != known, said
+        assert "Traceback" not in said
 
 
 def test_bytes_know_every_script(tmp_path: Path) -> None:
