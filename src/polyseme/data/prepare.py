@@ -251,7 +251,7 @@ def _counts(writer: StoreWriter, characters: int, unknown: int) -> dict[str, Any
         "words": writer.n_words,
         "tokens": writer.n_tokens,
         "characters": characters,
-        "unknown": int(writer.counts[unknown]),
+        "unknown": int(writer.counts[unknown]) if unknown >= 0 else 0,  # some vocabularies have no such token
     }
 
 

@@ -32,12 +32,14 @@ class Judged(NamedTuple):
         text: "held-out" or "training".
         documents, tokens: how much of it there is.
         meaningless: its figures say nothing about other text.
+        left_out: objectives for which it has no example, though the training text has.
     """
 
     text: str
     documents: int
     tokens: int
     meaningless: bool
+    left_out: tuple[str, ...] = ()
 
     @property
     def note(self) -> str | None:
@@ -90,7 +92,7 @@ def batches_to_judge(corpus: PreparedCorpus, recipe: Recipe, small: bool) -> tup
     special, data, train = special_ids(corpus.tokenizer), recipe.section("data"), recipe.section("train")
     rows = min(train.rows, max(1, PIECE // data.row)) if small else train.rows
 
-    def make(store: TokenStore) -> list[Batch]:
+    def make(store: TokenStore) -> tuple[list[Batch], tuple[str, ...]]:
         judge = heldout_recipe(recipe)
         missing = impossible(judge, store, special)
         if missing and len(missing) < len(judge.objectives):
@@ -104,20 +106,28 @@ def batches_to_judge(corpus: PreparedCorpus, recipe: Recipe, small: bool) -> tup
                 got=f"{store.n_tokens:,} tokens, none of them known to the vocabulary",
                 fix="text that the vocabulary knows, or a vocabulary made from this text",
             )
-        return batches
+        return batches, tuple(missing)
 
-    return judged_by(corpus, make)
+    (batches, left_out), judged = judged_by(corpus, make)
+    return batches, judged._replace(left_out=left_out)
 
 
 def keep_judged(run: RunDirectory, judged: Judged, reporter: Reporter) -> None:
     """Write into run.json on what the run is judged, and say what has to be known about it."""
     if distributed.rank() > 0:
         return
-    changes: dict[str, Any] = {"judged_on": judged._asdict()}
+    changes: dict[str, Any] = {"judged_on": judged._asdict() | {"left_out": [*judged.left_out]}}
     notes = run.meta.get("notes", [])
-    if judged.note is not None and judged.note not in notes:
-        reporter.note(judged.note)
-        changes["notes"] = [*notes, judged.note]
+    said = [
+        f"{name} is not judged: the held-out text of {judged.documents} document(s) has no example;"
+        " --set text.valid_share=0.2 holds out more"
+        for name in judged.left_out
+    ]
+    new = [note for note in [*said, *filter(None, [judged.note])] if note not in notes]
+    for note in new:
+        reporter.note(note)
+    if new:
+        changes["notes"] = [*notes, *new]
     run.save_meta(**changes)
 
 

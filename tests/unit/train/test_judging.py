@@ -125,6 +125,19 @@ def test_an_objective_without_examples_is_left_out_unless_it_was_asked_for(tmp_p
         train(tmp_path / "asked", "bert", LESSON, settings=settings)
 
 
+def test_an_objective_that_held_out_text_cannot_judge_is_said(tmp_path: Path) -> None:
+    """Two long documents train on pairs of sentences; the one that is held out has none."""
+    texts = ["\n".join(f"w{(i * 7 + j) % 60} x{j % 40} y." for j in range(300)) for i in range(3)]
+    settings = {"text.documents": "blank", "objectives": "masked_lm,next_sentence"}
+    run, notes = train(tmp_path, "bert", "\n\n".join(texts), settings=settings)
+    assert run.meta["judged_on"] | {"tokens": 0} == {
+        "text": "held-out", "documents": 1, "tokens": 0, "meaningless": False, "left_out": ["next_sentence"]
+    }  # fmt: skip
+    assert any(note.startswith("next_sentence is not judged") for note in notes)
+    assert "next_sentence_loss" not in run.meta["results"]["heldout"]
+    assert run.meta["recipe"]["objectives"] == ["masked_lm", "next_sentence"]
+
+
 def test_rare_words_of_a_small_text_are_kept(tmp_path: Path) -> None:
     run, notes = train(tmp_path, "word2vec", LESSON)
     assert run.meta["corpus"]["tokenizer"]["config"]["min_count"] == 2
