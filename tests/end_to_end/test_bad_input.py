@@ -29,7 +29,6 @@ def refused(capsys: pytest.CaptureFixture[str], *words: object, code: int = 2) -
         ("empty.txt", "empty"),
         ("spaces.txt", ""),
         ("picture.txt", "not a text file"),
-        ("short.txt", "--valid"),
         ("folder", "no text files"),
     ],
 )
@@ -39,7 +38,6 @@ def test_corpora_that_cannot_be_used(
     (tmp_path / "empty.txt").write_bytes(b"")
     (tmp_path / "spaces.txt").write_bytes(b" \n\n \n" * 10)
     (tmp_path / "picture.txt").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20)
-    (tmp_path / "short.txt").write_text("only a few words here\n", "utf-8")
     (tmp_path / "folder").mkdir()
     run = tmp_path / "run"
     said = refused(capsys, "pretrain", "bert", tmp_path / corpus_name, "-o", run, "--steps", "2", *tiny())

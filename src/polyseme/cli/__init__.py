@@ -19,6 +19,7 @@ from polyseme.cli import output, streams
 from polyseme.cli.words import Shape, Typed, misused, nearest_option, understood
 from polyseme.core.ranks import declared
 from polyseme.errors import PolysemeError, UsageError
+from polyseme.text.unknown import MET
 
 if TYPE_CHECKING:
     from cyclopts import App, CycloptsError
@@ -168,8 +169,10 @@ def _run(words: list[str], debug: bool) -> int:
                 got=f"{declared()[1]} ranks",
                 fix="the same command without torchrun",
             )
+        MET.clear()
         app(words)
         sys.stdout.flush()
+        _say_what_is_unknown(words)
     except BrokenPipeError:  # the reader of our output has seen enough
         streams.discard_output()
     except SystemExit as stop:
@@ -179,7 +182,9 @@ def _run(words: list[str], debug: bool) -> int:
     except (PolysemeError, CycloptsError, OSError, KeyboardInterrupt) as error:
         if debug:
             raise
-        return _explain(error, words, typed)
+        code = _explain(error, words, typed)
+        _say_what_is_unknown(words)  # which may be why
+        return code
     return 0
 
 
@@ -197,6 +202,20 @@ def _explain_verb(app: App, words: Sequence[str]) -> None:
         verb.usage = Shape.of(app, words[0]).usage
         example = importlib.import_module(f"polyseme.cli.{words[0]}").EXAMPLE
         verb.help_epilogue = f"Example:\n  {example}\n\n{_EPILOGUE}"
+
+
+_SAY_IT_THEMSELVES = ("pretrain", "prepare", "demo")
+
+
+def _say_what_is_unknown(words: Sequence[str]) -> None:
+    """Say how much of what a verb read its run's vocabulary does not know, where that is much."""
+    for file, met in MET.items():
+        if met.is_many and words[0] not in _SAY_IT_THEMSELVES:
+            share, run = met.says("the text's"), os.path.dirname(file) or "."
+            output.say(
+                f"note: {share}, that of {run}: its figures for such text mean little, unless it reads letters as elmo"
+                " does; a vocabulary made from such text knows it, and one of tokenizer.kind=byte-bpe every text"
+            )
 
 
 def _note(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Language = Literal["auto", "en", "zh"]
 PageLanguage = Annotated[Literal["en", "zh"], Parameter(name="--report-lang")]  # --lang is the text's
 Threads = Annotated[int | None, Parameter(name="--threads", help="processor threads; all cores when absent.")]
-Documents = Literal["auto", "blank", "file", "line"]
+Documents = Literal["auto", "blank", "file", "line", "heading"]
 Device = Literal["auto", "cpu", "cuda"]
 Json = Annotated[bool, Parameter(name="--json", show_default=False)]
 Folder = Annotated[Path, Parameter(name="RUN")]

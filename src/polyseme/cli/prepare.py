@@ -47,7 +47,7 @@ def run(
         lang: language of the text: auto, en or zh.
         encoding: auto, or a name such as utf-8 or gb18030.
         field: the key of the text in .jsonl.
-        documents: how documents are told apart: by blank lines, by file, by line, or auto.
+        documents: how documents are told apart: by blank lines, by file, by line, by headings like = Title =, or auto.
         deduplicate: remove documents seen before: none, exact or near.
         settings: key=value as for pretrain, repeatable: text.valid_share=0.1, tokenizer.lowercase=false.
         workers: processes; all cores when absent.
@@ -60,6 +60,7 @@ def run(
         raise ConfigError("no corpus given", fix=f"polyseme prepare python-docs -o {output}")
 
     from polyseme.cli.progress import open_reporter
+    from polyseme.data.notes import said_about
     from polyseme.data.prepare import prepare
     from polyseme.report.run_summary import corpus_text
     from polyseme.text.corpus import TextConfig
@@ -87,6 +88,8 @@ def run(
             workers=workers,
             progress=lambda at: reporter.stage(at.stage, at.done_bytes, at.total_bytes),
         )
+        for line in said_about(store):
+            reporter.note(line)
     if json:
         emit_json(store.meta)
     else:

@@ -81,7 +81,7 @@ def run(
         lang: language of the text: auto, en or zh; auto when absent.
         encoding: a name such as utf-8 or gb18030; found out when absent.
         field: the key of the text in .jsonl; text when absent.
-        documents: how documents are told apart: by blank lines, by file, by line; found out when absent.
+        documents: how documents are told apart: by blank lines, by file, by line, by headings; found out when absent.
         threads: processor threads; all cores when absent.
         device: auto, cpu or cuda.
         json: print the run's summary as one JSON document.

@@ -24,11 +24,14 @@ from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.clean import DirtReport
 from polyseme.text.corpus import Corpus, Document, Fingerprint, TextConfig
 from polyseme.text.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
+from polyseme.text.unknown import UnknownShare
 
 MINIMUM_VALID_TOKENS = 500
+"""Of fewer held-out tokens a figure is noise."""
 
 _BATCH = 1 << 18  # characters
 _SMALL = 5_000_000  # bytes of text below which starting other processes costs more than it saves
+_FEW_BYTES = 400_000  # of text, in which even usual words are rare
 _SAMPLE_SEED = 0
 
 
@@ -61,6 +64,7 @@ def prepare(
     valid_files: Paths = (),
     workers: int | None = None,
     minimum_valid_tokens: int = MINIMUM_VALID_TOKENS,
+    lower_min_count: bool = False,
     progress: Listener | None = None,
 ) -> PreparedCorpus:
     """Read, clean, split and tokenize a corpus into a store.
@@ -72,10 +76,12 @@ def prepare(
         tokenizer: a trained one, or how to train one on the training documents.
         valid_files: held-out text of its own; then all of `sources` trains, but for documents that are in it, too.
         workers: processes that tokenize; None: as many as cores, or none besides this one for a small corpus.
-        minimum_valid_tokens: fewer held-out tokens are refused.
+        minimum_valid_tokens: of fewer held-out tokens it is kept that figures on them mean nothing.
+        lower_min_count: of a small text keep rarer words than the tokenizer's min_count asks for, where else more
+            than a fifth of its tokens would be unknown; that is said in "notes" of store.json.
         progress: called several times a megabyte.
 
-    Raises:  CorpusError: no text, or too little for a training and a held-out part; name other text.
+    Raises:  CorpusError: no text, or all of it is held out; name other text.
              RunError: the folder holds something already.
              StorageError: no space; nothing is left behind.
     Example:
@@ -87,13 +93,22 @@ def prepare(
     started = time.perf_counter()
     listen = progress or _ignore
     corpus = Corpus(sources, text.model_copy(update={"valid_share": 0.0}) if valid_files else text)
-    heldout = Corpus(valid_files, text) if valid_files else None
+    # held-out text is cut as the training text is, whatever its own look is like
+    heldout = (
+        Corpus(valid_files, text.model_copy(update={"documents": corpus.rule()})) if valid_files else None
+    )
     total = corpus.estimated_bytes() + (heldout.estimated_bytes() if heldout else 0)
     if workers is None:
         workers = available_cores() if total > _SMALL else 1
+    notes: list[str] = []
     with new_folder(path_of(folder)) as temporary:
         if isinstance(tokenizer, TokenizerConfig):
-            config, trained = tokenizer, _train(corpus, heldout, tokenizer, listen)
+            config, trained = _train(corpus, heldout, tokenizer, listen, lower_min_count)
+            if config != tokenizer:
+                notes.append(
+                    f"the text is small: words that occur {_times(config.min_count)} are in the vocabulary, where"
+                    f" {tokenizer.min_count} is usual; --set tokenizer.min_count={tokenizer.min_count} keeps to that"
+                )
         else:
             config, trained = None, tokenizer
         trained.save(temporary / "tokenizer.json")
@@ -111,7 +126,7 @@ def prepare(
                 (train if split == "train" else valid).add_documents(*encoded)
                 documents, tokens = train.n_documents + valid.n_documents, train.n_tokens + valid.n_tokens
                 listen(Progress("tokenizing", min(done, total), total, documents, tokens))
-            _check_sizes(train, valid, minimum_valid_tokens, sources, valid_files)
+            _check_sizes(train, valid, sources)
         meta = {
             "fingerprint": reader.fingerprint.value,
             "sources": [str(source) for source in sources],
@@ -121,12 +136,16 @@ def prepare(
             "valid_fingerprint": reader.valid_fingerprint.value if heldout else None,
             "language": corpus.language(),
             "text": text.model_dump(mode="json"),
+            "reading": corpus.reading(),
+            "valid_reading": heldout.reading() if heldout else [],
             "tokenizer": {
                 "config": config.model_dump(mode="json") if config else None,
                 "fingerprint": trained.fingerprint,
                 "vocab_size": trained.vocab_size,
             },
             "dirt": reader.dirt.as_dict(),
+            "notes": notes,
+            "heldout_suffices": valid.n_tokens >= minimum_valid_tokens,
             "splits": {
                 "train": _counts(train, reader.characters["train"], trained.unk_id),
                 "valid": _counts(valid, reader.characters["valid"], trained.unk_id),
@@ -180,7 +199,10 @@ class _Reader:
                 yield "valid" if self._corpus.is_heldout(document.key) else "train", document
 
 
-def _train(corpus: Corpus, heldout: Corpus | None, config: TokenizerConfig, listen: Listener) -> Tokenizer:
+def _train(
+    corpus: Corpus, heldout: Corpus | None, config: TokenizerConfig, listen: Listener, lower_min_count: bool
+) -> tuple[TokenizerConfig, Tokenizer]:
+    """The tokenizer, and how it was trained at last."""
     total = min(config.sample_bytes, corpus.estimated_bytes())
 
     def watched(texts: Iterable[str]) -> Iterator[str]:
@@ -192,38 +214,35 @@ def _train(corpus: Corpus, heldout: Corpus | None, config: TokenizerConfig, list
 
     listen(Progress("tokenizer", 0, total))
     keys = None if heldout is None else {document.key for document in heldout.documents(DirtReport())}
-    samples = corpus.samples(config.sample_bytes, _SAMPLE_SEED, keys)
-    return train_tokenizer(watched(samples), config, corpus.estimated_bytes())
+    sample: Iterable[str] = corpus.samples(config.sample_bytes, _SAMPLE_SEED, keys)
+    lower = lower_min_count and config.kind in ("words", "spaces") and total <= _FEW_BYTES
+    if lower:
+        sample = list(sample)
+    trained = train_tokenizer(watched(sample), config, corpus.estimated_bytes())
+    while lower and config.min_count > 1 and _knows_little(trained, sample):
+        config = config.model_copy(update={"min_count": config.min_count // 2})
+        trained = train_tokenizer(iter(sample), config, corpus.estimated_bytes())
+    return config, trained
 
 
-def _check_sizes(
-    train: StoreWriter, valid: StoreWriter, minimum: int, sources: Sequence[str], valid_files: Sequence[str]
-) -> None:
+def _knows_little(tokenizer: Tokenizer, sample: Iterable[str]) -> bool:
+    met = UnknownShare()
+    for ids in tokenizer.encode_ids(list(sample)):
+        met.add(ids, tokenizer.unk_id)
+    return met.is_many
+
+
+def _times(n: int) -> str:
+    return "once" if n == 1 else f"{n} times"
+
+
+def _check_sizes(train: StoreWriter, valid: StoreWriter, sources: Sequence[str]) -> None:
     if not train.n_tokens:
         raise CorpusError(
             "no text is left to train on",
             got=f"{valid.n_documents} documents, all of them held out" if valid.n_documents else "no tokens",
             where=", ".join(map(str, sources)),
-            fix="more text, or --set text.documents=blank or line for more and smaller documents",
-        )
-    if not valid.n_documents and train.n_documents == 1 and not valid_files:
-        raise CorpusError(
-            "the text is a single document, so that none can be held out",
-            got=f"one document of {train.n_tokens} tokens",
-            expected="two documents or more",
-            where=", ".join(map(str, sources)),
-            fix="--set text.documents=blank if blank lines part it, or line if line ends do; "
-            "--valid FILE with other text; or more files",
-        )
-    if valid.n_tokens < minimum:
-        raise CorpusError(
-            "the held-out part is too small",
-            got=f"{valid.n_tokens} tokens in {valid.n_documents} of {train.n_documents + valid.n_documents} documents",
-            expected=f"at least {minimum} tokens",
-            where=", ".join(map(str, valid_files or sources)),
-            fix="more text in --valid"
-            if valid_files
-            else "--valid FILE with text of its own, a larger --set text.valid_share=0.2, or more text",
+            fix="--set text.valid_share=0.05" if valid.n_documents else "name files with text",
         )
 
 
@@ -234,7 +253,7 @@ def _counts(writer: StoreWriter, characters: int, unknown: int) -> dict[str, Any
         "words": writer.n_words,
         "tokens": writer.n_tokens,
         "characters": characters,
-        "unknown": int(writer.counts[unknown]),
+        "unknown": int(writer.counts[unknown]) if unknown >= 0 else 0,  # some vocabularies have no such token
     }
 
 

@@ -232,6 +232,11 @@ class PreparedCorpus:
         """The tokenizer that made the tokens."""
         return Tokenizer.from_file(self.folder / "tokenizer.json")
 
+    @property
+    def heldout_suffices(self) -> bool:
+        """Whether there is so much held-out text that a figure on it means something."""
+        return bool(self.meta.get("heldout_suffices", True))  # older stores were refused otherwise
+
     @classmethod
     def open(cls, folder: Path) -> PreparedCorpus:
         """Open a store after checking that it is whole.

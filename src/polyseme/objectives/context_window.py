@@ -148,10 +148,16 @@ class ContextWindowLearner:
         self.tokens_per_step = train.n_tokens / self.steps_per_epoch
 
         heldout = _bounds(valid, config.boundary)
-        self._sample = heldout_windows(
-            valid, heldout, self._keep, config.window, config.dynamic_window,
-            min(HELDOUT_WORDS, heldout_tokens), HELDOUT_SEED,
-        )  # fmt: skip
+        for keep in (
+            self._keep,
+            (counts > 0).astype(np.float32),
+        ):  # of a few words subsampling may leave none
+            self._sample = heldout_windows(
+                valid, heldout, keep, config.window, config.dynamic_window,
+                min(HELDOUT_WORDS, heldout_tokens), HELDOUT_SEED,
+            )  # fmt: skip
+            if len(self._sample.words):
+                break
         if not len(self._sample.words):
             raise CorpusError(
                 "no word of the held-out text has another one that the vocabulary knows in its window",

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from polyseme.report import adaptation
 from polyseme.report.figures import count, duration, measure, size, sparkline
 from polyseme.text.clean import KINDS
+from polyseme.text.document_rule import reading_lines
+from polyseme.train.standing import above_word_frequency
 
 if TYPE_CHECKING:
     from polyseme.train.run import RunDirectory
@@ -49,7 +51,9 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
 
     Returns a JSON-able dict with at least model, parameters, vocab_size, status, progress, tokens_seen, steps,
     seconds, tokens_per_second, peak_memory_bytes, heldout_loss, unigram_loss (nats per predicted token, same text),
-    heldout (all scores), corpus {documents, words, fingerprint, dirt …}, vocabulary {kind, min_count, unknown_share},
+    heldout (all scores), judged_on {text: "held-out" or "training", documents, tokens, meaningless: the figures say
+    nothing about other text}, above_word_frequency (whether the loss is), corpus {documents, words, fingerprint, dirt,
+    reading …}, vocabulary {kind, min_count, unknown_share},
     notes (what was said about the corpus) and losses (held-out, in order); where the model predicts the next token
     also perplexity = exp(heldout_loss), and of causal_lm bits_per_character, by which runs with different vocabularies
     compare. What is not known is None. Of a run that was adapted to a task also what `adaptation.summarize` gives.
@@ -75,6 +79,9 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
     summary["budget"] = (meta.get("asked") or {}).get("budget")
     summary["corpus"] = corpus_figures(meta.get("corpus") or {})
     summary["vocabulary"] = vocabulary_figures(meta.get("corpus") or {})
+    summary["judged_on"] = meta.get("judged_on")
+    known = summary["heldout_loss"] is not None and summary["unigram_loss"] is not None
+    summary["above_word_frequency"] = above_word_frequency(summary) is not None if known else None
     summary["notes"] = list(meta.get("notes") or [])
     if "imported" in meta:
         summary["imported"] = meta["imported"]
@@ -114,7 +121,7 @@ def corpus_figures(meta: Mapping[str, Any]) -> dict[str, Any]:
     """Pick the figures of a prepared corpus out of its store.json.
 
     Returns language, fingerprint, documents, words, characters and tokens (held-out ones included), the same four
-    for each split, and dirt {kind: how often}. What is not known is None.
+    for each split, dirt {kind: how often} and reading, as `Corpus.reading` gives it. What is not known is None.
     """
     splits: Mapping[str, Mapping[str, Any]] = meta.get("splits") or {}
     figures: dict[str, Any] = {"language": meta.get("language"), "fingerprint": meta.get("fingerprint")}
@@ -125,6 +132,7 @@ def corpus_figures(meta: Mapping[str, Any]) -> dict[str, Any]:
         split: {name: values[name] for name in _COUNTED if name in values} for split, values in splits.items()
     }
     figures["dirt"] = (meta.get("dirt") or {}).get("counts", {})
+    figures["reading"] = list(meta.get("reading") or [])
     return figures
 
 
@@ -238,8 +246,11 @@ def _corpus_rows(corpus: Mapping[str, Any]) -> list[tuple[str, str]]:
     parts += [f"{count(corpus[name])} {name}" for name in _COUNTED if corpus[name] is not None]
     rows = [("corpus", ", ".join(parts))] if parts else []
     heldout = corpus["splits"].get("valid", {})
+    for number, line in enumerate(reading_lines(corpus["reading"])):
+        rows.append(("read" if number == 0 else "", line))
     if heldout:
-        rows.append(("held out", ", ".join(f"{count(number)} {name}" for name, number in heldout.items())))
+        figures = ", ".join(f"{count(number)} {name}" for name, number in heldout.items())
+        rows.append(("held out", figures if any(heldout.values()) else "nothing"))
     for number, (kind, times) in enumerate(corpus["dirt"].items()):
         rows.append(
             ("cleaned" if number == 0 else "", f"{times:>9,}  {KINDS.get(kind, kind.replace('_', ' '))}")
@@ -269,7 +280,10 @@ def _loss_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     if unigram is not None:
         side = "below" if heldout <= unigram else "above"
         text += f", {abs(unigram - heldout):.3f} {side} the unigram baseline {unigram:.3f}"
-    rows = [("held-out loss", text)]
+    judged = summary.get("judged_on") or {}
+    if judged.get("meaningless"):
+        text += ", which says nothing about other text"
+    rows = [("training loss" if judged.get("text") == "training" else "held-out loss", text)]
     if summary["vocabulary"]["kind"] in WORD_KINDS:
         rows.append(
             ("", "to be compared with runs of the same vocabulary alone (pretrain … --tokenizer RUN)")

@@ -54,6 +54,12 @@ KINDS: dict[str, str] = {
     "skipped_suffix": "files in folders that are not .txt or .jsonl (skipped)",
     "skipped_hidden": "hidden files and folders (skipped)",
     "skipped_binary": "binary files in folders (skipped)",
+    "skipped_dangling": "links in folders that lead nowhere (skipped)",
+    "skipped_again": "folders that a link leads to a second time (skipped)",
+    "skipped_special": "pipes, sockets and devices in folders (skipped)",
+    "skipped_unreadable": "files and folders in folders that may not be read (skipped)",
+    "markup": "files in HTML or XML (their tags are read as text)",
+    "unknown_mark": "<unk>, which a corpus has in place of a rare word (read as these letters)",
     "named_twice": "files that were named twice (read once)",
     "encoding_utf-16": "files in UTF-16 (converted)",
     "encoding_utf-32": "files in UTF-32 (converted)",
@@ -70,11 +76,13 @@ class DirtReport:
     Args:
         counts: how often each kind was met.
         examples: where each kind was met first: "FILE, character N"; for records "FILE, line N".
+        suffixes: of the files that were skipped for their suffix, how many have each, and the first of them.
     """
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.examples: dict[str, str] = {}
+        self.suffixes: dict[str, tuple[int, str]] = {}
 
     def add(self, kind: str, n: int = 1, place: str = "") -> None:
         """Count `n` more of a kind; the first place of each kind is kept."""
@@ -82,14 +90,32 @@ class DirtReport:
         if place:
             self.examples.setdefault(kind, place)
 
+    def skip_suffix(self, suffix: str, path: str) -> None:
+        """Count a file that is left out because of its suffix."""
+        self.add("skipped_suffix", 1, path)
+        n, first = self.suffixes.get(suffix, (0, path))
+        self.suffixes[suffix] = n + 1, first
+
     def as_dict(self) -> dict[str, Any]:
-        """A JSON-able copy: {"counts": {kind: n}, "examples": {kind: place}}."""
-        return {"counts": dict(sorted(self.counts.items())), "examples": dict(sorted(self.examples.items()))}
+        """A JSON-able copy: {"counts": {kind: n}, "examples": {kind: place}, "suffixes": {suffix: [n, place]}}.
+
+        Suffixes are there where a file was skipped for its suffix.
+        """
+        written = {
+            "counts": dict(sorted(self.counts.items())),
+            "examples": dict(sorted(self.examples.items())),
+        }
+        if self.suffixes:
+            written["suffixes"] = {suffix: list(found) for suffix, found in sorted(self.suffixes.items())}
+        return written
 
     def merge(self, other: DirtReport) -> None:
         """Add another report's counts; our own examples win."""
         self.counts.update(other.counts)
         self.examples = other.examples | self.examples
+        for suffix, (n, first) in other.suffixes.items():
+            before, own = self.suffixes.get(suffix, (0, first))
+            self.suffixes[suffix] = before + n, own
 
 
 _TO_NEWLINE = "\x0b\x0c\x85\u2028\u2029"

@@ -11,11 +11,12 @@ documents, the document with the lowest one is held out; it stays so until anoth
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 from pydantic import Field, field_validator
 
@@ -26,15 +27,28 @@ from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.builtin import BUILTINS
 from polyseme.text.clean import DirtReport, clean
 from polyseme.text.dedupe import Deduplicator
+from polyseme.text.document_rule import choose_mode
 from polyseme.text.encodings import check_name
-from polyseme.text.records import record_pieces
-from polyseme.text.sources import SourceFile, estimated_bytes, find_sources, is_records, read_text
-from polyseme.text.split import Piece, choose_mode, split
+from polyseme.text.records import record_pieces, table_pieces
+from polyseme.text.sources import (
+    MARKUP,
+    SourceFile,
+    estimated_bytes,
+    find_sources,
+    is_records,
+    is_table,
+    read_text,
+    suffix_of,
+)
+from polyseme.text.split import Mode, Piece, split
 from polyseme.text.words import cjk_share
 
 __all__ = ["Corpus", "DirtReport", "Document", "Fingerprint", "SourceFile", "TextConfig", "is_heldout"]
 
 Unit = Literal["character", "line"]
+Rule = Literal["blank", "file", "line", "heading", "record", "row", "built-in"]
+MANY_FILES = 5
+"""Files of a corpus from which on a short one is more likely an article than a collection of them."""
 _CHINESE_SHARE = 0.2  # of the letters: with more the corpus counts as Chinese
 
 
@@ -42,7 +56,7 @@ class TextConfig(Config):
     """How text is read.
 
     Args:
-        documents: what parts documents in .txt files (see split.py).
+        documents: what parts documents in .txt files (see split.py and, for auto, document_rule.py).
         encoding: of all files, or "auto" to detect it file by file.
         sentences: "auto" finds where they end (sentences.py); "line" = each line is one, such as a turn of a dialogue.
         field: of the records in .jsonl files, which holds the text; "messages.message" goes into lists and joins lines.
@@ -52,7 +66,7 @@ class TextConfig(Config):
         language: "en", "zh", or "auto" to tell by the share of Chinese characters.
     """
 
-    documents: Literal["auto", "blank", "file", "line"] = "auto"
+    documents: Literal["auto", "blank", "file", "line", "heading"] = "auto"
     sentences: Literal["auto", "line"] = "auto"
     encoding: str = "auto"
     field: str = "text"
@@ -80,12 +94,14 @@ class Document:
         text: never empty.
         source: file name, or "python-docs: NAME".
         index: its number within the source, from 0.
+        origin: the file, or the name of the built-in corpus.
         key: 64-bit hash of the text: decides the split, finds duplicates, makes the fingerprint.
     """
 
     text: str
     source: str
     index: int
+    origin: str = field(default="", repr=False, compare=False)
     key: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -141,6 +157,8 @@ class Corpus:
         self.files: tuple[SourceFile, ...] = tuple(find_sources(sources, self._found, self.config.encoding))
         self._sources = sources
         self._language: Literal["en", "zh"] | None = None
+        self._rules: dict[str, Rule] = {}
+        self._kept: Counter[str] = Counter()  # documents of every file, in the newest pass over all
 
     def signature(self) -> list[list[Any]]:
         """JSON-able [path, size, mtime_ns] of every file: equal as long as no file was touched."""
@@ -158,12 +176,14 @@ class Corpus:
         report.merge(self._found)
         memory = Deduplicator(self.config.deduplicate)
         n = 0
+        self._kept.clear()
         for document in self._read(self.files, report):
             again = memory.seen(document.key, document.text)
             if again is not None:
                 report.add(again, 1, f"{document.source}, document {document.index}")
             else:
                 n += 1
+                self._kept[document.origin] += 1
                 yield document
         if not n:
             raise CorpusError(
@@ -238,35 +258,91 @@ class Corpus:
             self._language = "zh" if cjk_share(text) > _CHINESE_SHARE else "en"
         return self._language
 
+    def reading(self) -> list[dict[str, Any]]:
+        """How what the user named was read, after `documents` has given all: a JSON-able entry per source and rule.
+
+        source: as it was named.  rule: "blank", "line", "file", "heading"; "record", "row" or "built-in".
+        found: the rule was not asked for but found out.  files, documents: how many.
+        """
+        taken: dict[tuple[str, str], list[int]] = {}
+        for file in self.files:
+            name = str(file.path)
+            if self._kept[name]:
+                numbers = taken.setdefault((file.origin, self._rules[name]), [0, 0])
+                numbers[0] += 1
+                numbers[1] += self._kept[name]
+        asked = self.config.documents != "auto"
+        return [
+            {
+                "source": source,
+                "rule": rule,
+                "found": rule in get_args(Mode) and not asked,
+                "files": files,
+                "documents": documents,
+            }
+            for (source, rule), (files, documents) in taken.items()
+        ]
+
+    def rule(self) -> Literal["auto", "blank", "file", "line", "heading"]:
+        """What parts documents in most of the text of .txt files; "auto" where there are none."""
+        if self.config.documents != "auto":
+            return self.config.documents
+        sizes: Counter[Mode] = Counter()
+        for file in self.files:
+            if file.builtin or is_records(file.path) or is_table(file.path):
+                continue
+            chunks = read_text(file, self.config.encoding, DirtReport())
+            if chunks is not None:
+                sizes[self._mode(str(file.path), next(chunks, ""))] += max(1, file.size)
+        return sizes.most_common(1)[0][0] if sizes else "auto"
+
     def _read(self, files: Sequence[SourceFile], report: DirtReport) -> Iterator[Document]:
         for file in files:
+            source = str(file.path)
             if file.builtin:
-                yield from self._builtin(str(file.path), report)
+                self._rules[source] = "built-in"
+                yield from self._builtin(source, report)
                 continue
             chunks = read_text(file, self.config.encoding, report)
             if chunks is None:
                 continue
             records = is_records(file.path)
-            source = str(file.path)
             if records:
+                self._rules[source] = "record"
                 pieces = record_pieces(chunks, self.config.field, report, source)
+            elif is_table(file.path):
+                self._rules[source] = "row"
+                pieces = table_pieces(chunks, self.config.field, report, source, suffix_of(file.path))
             else:
-                pieces = self._pieces(chunks)
-            yield from self._finish(pieces, source, report, "line" if records else "character")
+                if suffix_of(file.path) in MARKUP:
+                    report.add("markup", 1, source)
+                pieces = self._pieces(chunks, source)
+            unit: Unit = "character"
+            if records or is_table(file.path):
+                unit = "line"
+            yield from self._finish(pieces, source, source, report, unit)
 
     def _builtin(self, name: str, report: DirtReport) -> Iterator[Document]:
         for title, text in BUILTINS[name]():
-            yield from self._finish(split([text], "file"), f"{name}: {title}", report, "character")
+            yield from self._finish(split([text], "file"), f"{name}: {title}", name, report, "character")
 
-    def _pieces(self, chunks: Iterator[str]) -> Iterator[Piece]:
+    def _mode(self, source: str, head: str) -> Mode:
+        """The rule of a file, by its beginning where none is asked for."""
+        if self.config.documents != "auto":
+            return self.config.documents
+        if source not in self._rules:
+            self._rules[source] = choose_mode(head, of_many=len(self.files) >= MANY_FILES)
+        return cast(Mode, self._rules[source])
+
+    def _pieces(self, chunks: Iterator[str], source: str) -> Iterator[Piece]:
         first = next(chunks, "")
-        mode = choose_mode(first) if self.config.documents == "auto" else self.config.documents
+        mode = self._rules[source] = self._mode(source, first)
         pieces = split(chain([first], chunks), mode)
         yield next(pieces, Piece("", 0, False))  # an empty file is an empty document
         yield from pieces
 
     def _finish(
-        self, pieces: Iterator[Piece], source: str, report: DirtReport, unit: Unit
+        self, pieces: Iterator[Piece], source: str, origin: str, report: DirtReport, unit: Unit
     ) -> Iterator[Document]:
         index = 0
         for piece in pieces:
@@ -277,7 +353,10 @@ class Corpus:
                 piece.text, report, normalize=normalize, source=source, offset=piece.offset, unit=unit
             )
             if text:
-                yield Document(text, source, index)
+                marks = text.count("<unk>")
+                if marks:
+                    report.add("unknown_mark", marks, f"{source}, {unit} {piece.offset}")
+                yield Document(text, source, index, origin)
                 index += 1
             else:
                 report.add("empty_document", 1, f"{source}, {unit} {piece.offset}")

@@ -1,9 +1,10 @@
 """Which files a corpus consists of, and reading their bytes.
 
-a file      read whatever its name, if it is text; .jsonl (and .json of one record a line) give records
-a folder    its .txt and .jsonl files, each also .gz or .zst, in all sub-folders, in sorted order. Files named
-            LICENSE*, README*, COPYING, NOTICE or SOURCE.txt describe the data and are skipped, as are
-            hidden files, other suffixes and binary files; each is counted in the report
+a file      read whatever its name, if it is text; .jsonl, .ndjson and .json give records, .csv and .tsv a column
+a folder    its .txt, .text, .jsonl and .ndjson files, each also .gz or .zst, in all sub-folders, in sorted order; links
+            are followed, once. Files named LICENSE*, README*, COPYING, NOTICE or SOURCE.txt describe the data and are
+            skipped, as are hidden files, other suffixes, binary files, links that lead nowhere and what is no file or
+            may not be read; each is counted in the report, by suffix where that is why
 a pattern   with * ? or [ ]: the files that match, of any suffix; binary ones and descriptions are skipped
 a name      a built-in corpus: python-docs
 """
@@ -16,18 +17,19 @@ import gzip
 import io
 import os
 import re
+import stat
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from polyseme.errors import CorpusError
 from polyseme.text.builtin import BUILTINS
-from polyseme.text.clean import DirtReport
+from polyseme.text.clean import KINDS, DirtReport
 from polyseme.text.encodings import (
     HEAD,
     check_name,
@@ -46,11 +48,14 @@ __all__ = [
     "find_sources",
     "is_description",
     "is_records",
+    "is_table",
     "read_chunks",
     "read_lines",
     "read_text",
+    "skipped_suffixes",
+    "suffix_of",
 ]
-from polyseme.text.records import no_text, text_of
+from polyseme.text.records import record_texts
 from polyseme.text.split import lines
 
 if TYPE_CHECKING:
@@ -59,12 +64,34 @@ if TYPE_CHECKING:
 CHUNK = 1 << 20
 STDIN = Path("-")
 """Reads the standard input."""
+_TAR = slice(257, 262)  # where a tar archive says that it is one
 _GZIP, _ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _DESCRIPTION = re.compile(
     r"(licen[cs]e|readme)([._-].*)?|(copying|notice)(\.(txt|md))?|source\.txt(\.gz|\.zst)?", re.IGNORECASE
 )
-_TEXT_SUFFIX = re.compile(r".*\.(txt|jsonl)(\.gz|\.zst)?", re.IGNORECASE | re.DOTALL)
-_RECORDS = re.compile(r".*\.(jsonl|ndjson|json)(\.gz|\.zst)?", re.IGNORECASE | re.DOTALL)
+_COMPRESSED = (".gz", ".zst")
+_TEXTS = (".txt", ".text", ".jsonl", ".ndjson")
+"""Suffixes of the files that are read of a folder."""
+_RECORDS = (".jsonl", ".ndjson", ".json")
+_TABLES = (".csv", ".tsv")
+MARKUP = (".html", ".htm", ".xhtml", ".xml")
+_ARCHIVES = (".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".tbz", ".txz")
+_PAPERS = (
+    ".pdf",
+    ".doc",
+    ".docx",
+    ".odt",
+    ".rtf",
+    ".epub",
+    ".mobi",
+    ".pages",
+    ".ppt",
+    ".pptx",
+    ".xls",
+    ".xlsx",
+    ".ps",
+)
+_ARROW = (".parquet", ".arrow", ".feather", ".bin", ".npy", ".npz", ".pkl", ".pickle", ".sqlite", ".db")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +104,7 @@ class SourceFile:
         mtime_ns: time of the last change.
         named: the user named it, so that not being able to read it is an error rather than a skip.
         builtin: it is a built-in corpus.
+        origin: what the user named: the file, its folder or a pattern.
     """
 
     path: Path
@@ -84,6 +112,7 @@ class SourceFile:
     mtime_ns: int
     named: bool = False
     builtin: bool = False
+    origin: str = ""
 
 
 def is_description(name: str) -> bool:
@@ -91,9 +120,59 @@ def is_description(name: str) -> bool:
     return _DESCRIPTION.fullmatch(name) is not None
 
 
+def suffix_of(path: str | os.PathLike[str]) -> str:
+    """The suffix that tells what a file holds, in lower case, without .gz or .zst; "" for none."""
+    name = os.path.basename(os.fspath(path)).lower()
+    stem, last = os.path.splitext(name)
+    return os.path.splitext(stem)[1] if last in _COMPRESSED else last
+
+
 def is_records(path: Path) -> bool:
-    """Whether the file's name says that it holds one JSON record a line."""
-    return _RECORDS.fullmatch(path.name) is not None
+    """Whether the file's name says that it holds JSON records."""
+    return suffix_of(path) in _RECORDS
+
+
+def is_table(path: Path) -> bool:
+    """Whether the file's name says that it holds a table."""
+    return suffix_of(path) in _TABLES
+
+
+def advice_on(suffix: str, example: str) -> str:
+    """What to do with a file of a suffix that is not read of a folder.
+
+    Args:
+        example: the path of one.
+    """
+    if suffix in _ARCHIVES:
+        return "unpack it first"
+    if suffix in _PAPERS:
+        return "write its text to a .txt file first"
+    if suffix in _ARROW:
+        return "write its texts to a .jsonl or .txt file first"
+    if suffix in MARKUP:
+        return "write its text to a .txt file first; a file that is named is read with its tags"
+    pattern = os.path.join(glob.escape(os.path.dirname(example)), "*" + (os.path.splitext(example)[1] or ""))
+    if not suffix:
+        pattern = example
+    elif os.path.splitext(example)[1].lower() in _COMPRESSED:
+        pattern = os.path.join(glob.escape(os.path.dirname(example)), f"*{suffix}.*")
+    column = ", with --field and the column of the texts" if suffix in _TABLES else ""
+    return f"name the files themselves to read them, as {pattern}{column}"
+
+
+def skipped_suffixes(suffixes: Mapping[str, Sequence[Any]]) -> list[str]:
+    """A line for each suffix of files that were left out: how many, which, and what to do.
+
+    Args:
+        suffixes: suffix -> (how many, the path of the first), as `DirtReport.suffixes`.
+    """
+    found = []
+    for suffix, (n, first) in sorted(suffixes.items()):
+        kind = (
+            f"{n:,} {suffix} file{'s' * (n > 1)}" if suffix else f"{n:,} file{'s' * (n > 1)} without a suffix"
+        )
+        found.append(f"left out: {kind} ({first}{' …' if n > 1 else ''}): {advice_on(suffix, str(first))}")
+    return found
 
 
 def find_sources(
@@ -111,15 +190,9 @@ def find_sources(
         source = os.fspath(name)
         files = list(_resolve(source, report, encoding))
         if not files:
-            skipped = {k: n for k, n in report.counts.items() if k.startswith("skipped")}
-            raise CorpusError(
-                "no text files here",
-                got=", ".join(f"{n} {k.replace('_', ' ')}" for k, n in skipped.items()) or "nothing",
-                expected=".txt or .jsonl files, each also .gz or .zst",
-                where=source,
-                fix="name the files themselves if they are text under other suffixes",
-            )
+            raise _no_files(source, report)
         for file in files:
+            file = replace(file, origin=source)
             key = str(file.path) if file.builtin else os.path.realpath(file.path)
             if key in found:
                 report.add("named_twice", 1, str(file.path))
@@ -135,12 +208,34 @@ def find_sources(
     return list(found.values())
 
 
+def _no_files(source: str, report: DirtReport) -> CorpusError:
+    """The error for a folder or a pattern of which nothing is read."""
+    skipped = {k: n for k, n in report.counts.items() if k.startswith("skipped") and k != "skipped_suffix"}
+    kinds = [f"{n} {suffix or 'without a suffix'}" for suffix, (n, _) in sorted(report.suffixes.items())]
+    kinds += [f"{n} {KINDS.get(kind, kind)}" for kind, n in skipped.items()]
+    fix = "name a folder, a pattern or files that hold text"
+    if report.suffixes:
+        suffix, (_, first) = max(report.suffixes.items(), key=lambda item: item[1][0])
+        fix = advice_on(suffix, first)
+    return CorpusError(
+        "no text files here",
+        got=", ".join(kinds) or "nothing",
+        expected=".txt, .text, .jsonl or .ndjson files, each also .gz or .zst",
+        where=source,
+        fix=fix,
+    )
+
+
 def _resolve(source: str, report: DirtReport, encoding: str) -> Iterator[SourceFile]:
     path = Path(source)
     if path.is_dir():
         yield from _walk(path, report)
     elif path.exists():
         yield _named(path, encoding)
+    elif path.is_symlink():
+        raise CorpusError(
+            "the link leads nowhere", got=os.readlink(path), where=source, fix="name the file that is meant"
+        )
     elif source in BUILTINS:
         yield SourceFile(Path(source), 0, 0, named=True, builtin=True)
     elif glob.has_magic(source):
@@ -149,8 +244,8 @@ def _resolve(source: str, report: DirtReport, encoding: str) -> Iterator[SourceF
                 yield from _walk(Path(match), report)
             elif _DESCRIPTION.fullmatch(os.path.basename(match)):
                 report.add("skipped_description", 1, match)
-            else:
-                yield _stat(Path(match), named=False)
+            elif (file := _regular(match, report)) is not None:
+                yield file
     else:
         siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         near = difflib.get_close_matches(path.name, [*siblings, *BUILTINS], n=3)
@@ -161,24 +256,55 @@ def _resolve(source: str, report: DirtReport, encoding: str) -> Iterator[SourceF
         )
 
 
-def _walk(folder: Path, report: DirtReport) -> Iterator[SourceFile]:
-    def refuse(error: OSError) -> None:
-        raise CorpusError("cannot read a folder", got=error.strerror, where=error.filename)
+def _walk(folder: Path, report: DirtReport, seen: set[str] | None = None) -> Iterator[SourceFile]:
+    """The files of a folder and then of its sub-folders; each folder once, whatever links lead to it."""
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        if seen is None:
+            raise CorpusError("cannot read a folder", got=error.strerror, where=folder) from None
+        report.add("skipped_unreadable", 1, str(folder))
+        return
+    seen = {os.path.realpath(folder)} if seen is None else seen
+    folders: list[Path] = []
+    for name in names:
+        path = str(folder / name)
+        if name.startswith("."):
+            report.add("skipped_hidden", 1, path)
+        elif os.path.isdir(path):
+            folders.append(Path(path))
+        elif _DESCRIPTION.fullmatch(name):
+            report.add("skipped_description", 1, path)
+        elif (file := _regular(path, report)) is None:
+            continue
+        elif suffix_of(name) not in _TEXTS:
+            report.skip_suffix(suffix_of(name), path)
+        else:
+            yield file
+    for inner in folders:
+        real = os.path.realpath(inner)
+        if real in seen:
+            report.add("skipped_again", 1, str(inner))
+        else:
+            seen.add(real)
+            yield from _walk(inner, report, seen)
 
-    for place, folders, files in os.walk(folder, onerror=refuse):
-        for hidden in [name for name in folders if name.startswith(".")]:
-            report.add("skipped_hidden", 1, os.path.join(place, hidden))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            path = Path(place, name)
-            if name.startswith("."):
-                report.add("skipped_hidden", 1, str(path))
-            elif _DESCRIPTION.fullmatch(name):
-                report.add("skipped_description", 1, str(path))
-            elif _TEXT_SUFFIX.fullmatch(name) is None:
-                report.add("skipped_suffix", 1, str(path))
-            else:
-                yield _stat(path, named=False)
+
+def _regular(path: str, report: DirtReport) -> SourceFile | None:
+    """A file that was found and not named; None, counted, where it is no file or may not be read."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        dangling = os.path.islink(path) and not os.path.exists(path)
+        report.add("skipped_dangling" if dangling else "skipped_unreadable", 1, path)
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        report.add("skipped_special", 1, path)
+    elif not os.access(path, os.R_OK):
+        report.add("skipped_unreadable", 1, path)
+    else:
+        return SourceFile(Path(path), status.st_size, status.st_mtime_ns)
+    return None
 
 
 def _stat(path: Path, named: bool) -> SourceFile:
@@ -191,15 +317,20 @@ def _stat(path: Path, named: bool) -> SourceFile:
 
 def _named(path: Path, encoding: str) -> SourceFile:
     if not path.is_file():
-        raise CorpusError("neither a file nor a folder", where=path, fix="name a regular file")
+        raise CorpusError(
+            "neither a file nor a folder",
+            got="a pipe" if path.is_fifo() else "a socket or a device",
+            where=path,
+            fix="write the text to a file first, which is read several times",
+        )
     head = next(read_chunks(path, HEAD), b"")
-    if is_binary(head) or (encoding == "auto" and detect(head) is None):
+    if head[_TAR].startswith(b"ustar") or is_binary(head) or (encoding == "auto" and detect(head) is None):
         raise _not_text(path, head)
     return _stat(path, named=True)
 
 
 _OFFICE = (b"[Content_Types].xml", b"application/vnd.oasis", b"xl/workbook", b"word/document", b"_rels/.rels")
-_ARCHIVES = {
+_MAGIC = {
     b"PK": "a zip archive",
     b"BZh": "compressed by bzip2",
     b"\xfd7zXZ": "compressed by xz",
@@ -210,35 +341,37 @@ _ARCHIVES = {
 
 def _not_text(path: Path, head: bytes) -> CorpusError:
     """The error for a named file that is not text."""
-    expected = "text in UTF-8, UTF-16, GB18030, Big5 or Latin-1, plain or as .gz or .zst"
-    if head.startswith(b"\xd0\xcf\x11\xe0") or (head.startswith(b"PK") and any(o in head for o in _OFFICE)):
-        return CorpusError(
-            "not a text file: it is one of Excel or another office program",
-            expected=expected,
-            where=path,
-            fix="save the sheet in that program as CSV UTF-8, or the text as plain text",
-        )
-    for magic, name in _ARCHIVES.items():
-        if head.startswith(magic):
-            return CorpusError(
-                f"not a text file: it is {name}",
-                expected=expected,
-                where=path,
-                fix="unpack it first, and name the file that is in it",
-            )
-    if head.startswith(b"PAR1"):
-        return CorpusError(
-            "not a text file: it is a table in the form Parquet",
-            expected=expected,
-            where=path,
-            fix="give it the suffix .parquet where labelled files are read; write it as .jsonl elsewhere",
-        )
-    encoding = None if is_binary(head) else likely(head)
+    what, fix = _kind_of_binary(path, head)
     return CorpusError(
-        "not a text file, or text in an encoding that is not recognised",
-        expected=expected,
+        f"not a text file{what}",
+        expected="text in UTF-8, UTF-16, GB18030, Big5 or Latin-1, plain or as .gz or .zst",
         where=path,
-        fix=f"--encoding {encoding}" if encoding else "save it as UTF-8 text first",
+        fix=fix,
+    )
+
+
+def _kind_of_binary(path: Path, head: bytes) -> tuple[str, str]:
+    """What a file is that is not text, for the error, and what to do with it."""
+    if head.startswith(b"\xd0\xcf\x11\xe0") or (head.startswith(b"PK") and any(o in head for o in _OFFICE)):
+        return (
+            ": it is one of Excel or another office program",
+            "save the sheet in that program as CSV UTF-8, or the text as plain text",
+        )
+    name = next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
+    if name is not None or head[_TAR].startswith(b"ustar"):
+        return f": it is {name or 'a tar archive'}", "unpack it first, and name the file that is in it"
+    if head.startswith(b"PAR1"):
+        return (
+            ": it is a table in the form Parquet",
+            "give it the suffix .parquet where labelled files are read; write it as .jsonl elsewhere",
+        )
+    suffix = suffix_of(path)
+    if suffix in (*_ARCHIVES, *_PAPERS, *_ARROW):
+        return f" but {suffix}", advice_on(suffix, str(path))
+    encoding = None if is_binary(head) else likely(head)
+    return (
+        ", or text in an encoding that is not recognised",
+        f"--encoding {encoding}" if encoding else "save it as UTF-8 text first",
     )
 
 
@@ -323,27 +456,23 @@ def read_lines(path: Path, config: TextConfig, report: DirtReport) -> Iterator[s
     if path.is_dir():
         raise CorpusError("a folder, where a file is needed", where=path, fix="one of its files")
     source = str(path)
-    records, good, bad = is_records(path), False, ""
-    file = _named(path, config.encoding)
-    chunks = read_text(file, config.encoding, report, unify=False)
-    for number, line in enumerate(lines(chunks or ()), 1):
+    chunks = read_text(_named(path, config.encoding), config.encoding, report, unify=False) or iter(())
+    if is_records(path):
+        for _, text, blank in record_texts(chunks, config.field, report, source):
+            if blank:
+                report.add("not_json", 1, source)
+            yield text or ""
+        return
+    for number, line in enumerate(lines(chunks), 1):
         place = f"{source}, line {number}"
-        if line is not None and "\r" in line:
-            line = line.removesuffix("\r")
-            if not records and "\r" in line:
-                report.add("cr_inside", line.count("\r"), place)
         if line is None:
             report.add("record_too_long", 1, place)
             yield ""
-        elif records:
-            text = text_of(line, config.field, report, place)
-            good = good or text is not None
-            bad = bad or line.strip()
-            yield text or ""
-        else:
-            yield line
-    if bad and not good:
-        raise no_text(bad, config.field, source)
+            continue
+        line = line.removesuffix("\r")
+        if "\r" in line:
+            report.add("cr_inside", line.count("\r"), place)
+        yield line
 
 
 def _decompress(raw: IO[bytes], size: int) -> Iterator[bytes]:

@@ -3,8 +3,8 @@
     blank    blank lines part documents
     line     each line is a document
     file     a file is one document
-    auto     blank, if the blocks between blank lines are long (on average 1,000 characters or more at the
-             beginning of the file): chapters, articles; else file: there blank lines part mere paragraphs
+    heading  lines like ` = Title = ` begin documents, as in WikiText; ` = = Section = = ` do not
+    auto     one of these, by what the file holds: document_rule.py
 
 A document of more than 32,000 characters is cut into parts, each a document of its own: at the last blank line
 of its second half, else at a line end, a sentence end, a space, or right there. This bounds memory whatever
@@ -19,13 +19,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["LIMIT", "Mode", "Piece", "choose_mode", "lines", "split"]
+__all__ = ["BLANK", "HEADING", "LIMIT", "MAX_RECORD", "Mode", "Piece", "lines", "split"]
 
-Mode = Literal["blank", "file", "line"]
+Mode = Literal["blank", "file", "line", "heading"]
 LIMIT = 32_000  # characters of the longest document
-_BLANK = re.compile(r"\n(?:[ \t\u3000]*\n)+")
+BLANK = re.compile(r"\n(?:[ \t\u3000]*\n)+")
+HEADING = re.compile(r"\n(?=[ \t]*= (?! ?=)[^\n]*[^=\s] =[ \t]*\n)")
 _LINE = re.compile(r"\n")
-_MAX_RECORD = 64_000_000
+MAX_RECORD = 64_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +44,9 @@ class Piece:
     cut: bool
 
 
-def choose_mode(head: str) -> Mode:
-    """Resolve "auto" from the beginning of a file (the first 256 KB)."""
-    blocks = [len(block) for block in _BLANK.split(head[: 1 << 18]) if block.strip()]
-    return "blank" if len(blocks) > 1 and sum(blocks) >= 1000 * len(blocks) else "file"
-
-
 def split(chunks: Iterable[str], mode: Mode) -> Iterator[Piece]:
     """Cut a stream into documents; how the stream is chunked makes no difference."""
-    separator = {"blank": _BLANK, "line": _LINE, "file": None}[mode]
+    separator = {"blank": BLANK, "line": _LINE, "heading": HEADING, "file": None}[mode]
     buffer, offset, cut = "", 0, False
     for chunk in chunks:
         buffer += chunk
@@ -98,17 +93,17 @@ def lines(chunks: Iterable[str]) -> Iterator[str | None]:
     for chunk in chunks:
         first, *rest = chunk.split("\n")
         for line in rest:
-            if size + len(first) > _MAX_RECORD:
+            if size + len(first) > MAX_RECORD:
                 yield None
             else:
                 yield "".join([*parts, first])
             parts, size, first = [], 0, line
         size += len(first)
-        if size <= _MAX_RECORD:
+        if size <= MAX_RECORD:
             parts.append(first)
         else:
             parts = []
-    if size > _MAX_RECORD:
+    if size > MAX_RECORD:
         yield None
     elif size:
         yield "".join(parts)

@@ -47,6 +47,7 @@ from polyseme.text.roles import (
 )
 from polyseme.text.tokenizer_config import TokenizerConfig
 from polyseme.text.tokens import Tokens
+from polyseme.text.unknown import MET, UnknownShare
 from polyseme.text.words import TOKEN_PATTERN, close_gaps, has_cjk, token_spans
 
 __all__ = [
@@ -75,6 +76,7 @@ class Tokenizer:
             padding, pad_id is that of any token: nothing reads it.
         special_ids: all of those that there are.
         added: special tokens besides these, which somebody added: tokens wherever they stand in a text.
+        met: how many tokens texts were given so far, and how many of them are unknown.
         end_ids: ids that end a generated text: sep_id and, in some imported models, others.
         prefix_ids, suffix_ids: what is put around a text that an encoder reads ([CLS] … [SEP], or nothing), as the
             tokenizer.json says. A decoder reads the prefix alone; see `opening`.
@@ -91,6 +93,7 @@ class Tokenizer:
         self._load(backend.to_str(), settings)
 
     def _load(self, text: str, settings: Mapping[str, Any] | None = None, where: object = None) -> None:
+        self.met = UnknownShare()
         self._json = text  # kept as it is: the library's writer does not give back the same floats
         self._special = hf.Tokenizer.from_str(text)
         spec = json.loads(text)
@@ -195,6 +198,7 @@ class Tokenizer:
             raise ConfigError(
                 "not a tokenizer.json that the tokenizers library reads", got=str(error)[:200], where=path
             ) from None
+        tokenizer.met = MET.setdefault(str(path), tokenizer.met)
         return tokenizer
 
     def save(self, path: Path | str) -> None:
@@ -223,7 +227,9 @@ class Tokenizer:
             text: as the user wrote it.
             special: read "[MASK]" and the other special tokens in the text as such.
         """
-        return self._joined(self._encode(text, self._special if special else self._plain))
+        tokens = self._joined(self._encode(text, self._special if special else self._plain))
+        self.met.add(tokens.ids, self.unk_id)
+        return tokens
 
     def _encode(self, text: str, backend: hf.Tokenizer) -> Tokens:
         if self._cuts_chinese and has_cjk(text):
@@ -257,6 +263,8 @@ class Tokenizer:
             clean = list(map(replace_surrogates, texts))
             encodings = self._plain.encode_batch(clean, add_special_tokens=False)
             tokens = [self._tokens(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
+        for one in tokens:
+            self.met.add(one.ids, self.unk_id)
         return list(map(self._joined, tokens)) if phrases and self.phrases else tokens
 
     def encode_ids(self, texts: Sequence[str], phrases: bool = True) -> list[list[int]]:
@@ -270,6 +278,8 @@ class Tokenizer:
         else:
             clean = list(map(replace_surrogates, texts))
             ids = [e.ids for e in self._plain.encode_batch_fast(clean, add_special_tokens=False)]
+        for one in ids:
+            self.met.add(one, self.unk_id)
         if not phrases or self.phrases is None:
             return ids
         lengths = np.fromiter(map(len, ids), np.int64, len(ids))
@@ -288,7 +298,7 @@ class Tokenizer:
         ways = [f" {word}", word]
         if self.phrases is not None:
             ways.append(word.replace("_", " "))
-        found = [ids for way in ways if (ids := self.encode(way).ids)]
+        found = [ids for way in ways if (ids := self._joined(self._encode(way, self._plain)).ids)]
         return min(found, key=lambda ids: (self.unk_id in ids, len(ids)), default=[])
 
     def _tokens(self, text: str, encoding: hf.Encoding) -> Tokens:

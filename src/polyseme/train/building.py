@@ -164,6 +164,18 @@ def build_loader(
     return Loader(source, plan, objectives, data.row, special)
 
 
+def impossible(recipe: Recipe, store: TokenStore, special: SpecialTokens) -> dict[str, CorpusError]:
+    """The objectives that find no example in a split, and why."""
+    found = {}
+    for objective in build_objectives(recipe, special, 0):
+        if objective.draws:
+            try:
+                objective.examples(store, recipe.section("data").sequence_length)
+            except CorpusError as error:
+                found[objective.name] = error
+    return found
+
+
 def _check_roles(objectives: Sequence[Any], special: SpecialTokens) -> None:
     """Raises:  ConfigError: an imported vocabulary has no token for the beginning, the end, or what is hidden."""
     needed = {"cls": special.cls, "sep": special.sep}

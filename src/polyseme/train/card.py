@@ -67,9 +67,7 @@ Pretrained with polyseme {meta["versions"]["polyseme"]} on {splits["train"]["doc
 {results["steps"]:,} updates, {results["tokens_seen"]:,} tokens seen in {results["seconds"] / 60:.1f} minutes
 ({results["tokens_per_second"]:,.0f} tokens/s), precision {recipe["train"]["precision"]}.
 
-## Held-out text
-
-{splits["valid"]["documents"]:,} documents that were not trained on; losses in nats per prediction.
+## {_judged_on(meta)}
 `baseline` is the loss of predicting from frequency alone.
 
 | measure | value |
@@ -83,6 +81,24 @@ polyseme {use}
 {neighbours}polyseme inspect RUN
 ```
 """
+
+
+def _judged_on(meta: Mapping[str, Any]) -> str:
+    """The title above the losses and what they are of; figures that mean nothing say so."""
+    judged = meta.get("judged_on") or {}
+    documents = meta["corpus"]["splits"]["valid"]["documents"]
+    if judged.get("text") == "training":
+        return """Training text
+
+No text was held out: these losses are of the text that was trained on, and mean nothing for other text."""
+    held = f"""Held-out text
+
+{documents:,} documents that were not trained on; losses in nats per prediction."""
+    if judged.get("meaningless"):
+        held += (
+            f"\nWith {judged['tokens']:,} tokens they are too few: the figures mean nothing for other text."
+        )
+    return held
 
 
 def _adapted(meta: dict[str, Any]) -> str:

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import platform
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyseme.core.reporter import Reporter
+from polyseme.data.notes import TRAINING, dirt_lines, unknown_note, unknown_share
 from polyseme.data.prepare import Progress, prepare
 from polyseme.data.store import PreparedCorpus, is_store
-from polyseme.errors import CheckpointError, ConfigError
+from polyseme.errors import CheckpointError, ConfigError, CorpusError
 from polyseme.text.corpus import Corpus, DirtReport, Fingerprint, TextConfig
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.train import distributed
-from polyseme.train.recipe import Recipe
+from polyseme.train.recipe import Recipe, resolve
 from polyseme.train.run import RunDirectory
 
 if TYPE_CHECKING:
     from polyseme.train.opening import PretrainRequest
-
-MANY_UNKNOWN = 0.2
-"""Share of the training text's tokens above which it is said that they are [UNK]."""
 
 
 def corpus_signature(sources: Sequence[str], config: TextConfig) -> Any:
@@ -71,7 +70,7 @@ def open_or_prepare(
     Where much of it is unknown to the vocabulary that is said, and kept in run.json's "notes".
 
     Raises:  ConfigError: a given store was made with another vocabulary than --tokenizer or --init.
-             CorpusError: the text is missing, empty, binary or too small.
+             CorpusError: the text is missing, empty or binary, or the vocabulary knows nothing of it.
     """
     tokenizer = shared_tokenizer(request)
     if len(request.corpus) == 1 and is_store(request.corpus[0]):
@@ -82,10 +81,10 @@ def open_or_prepare(
                 where=request.corpus[0],
                 fix="polyseme prepare TEXT --tokenizer … -o STORE",
             )
-        return _noted(corpus, run, reporter)
+        return _noted(corpus, request, run, reporter)
     folder = run.path / "store"
     distributed.first(lambda: _make(request, recipe, run, folder, tokenizer, reporter))
-    return _noted(PreparedCorpus.open(folder), run, reporter)
+    return _noted(PreparedCorpus.open(folder), request, run, reporter)
 
 
 def _make(
@@ -114,6 +113,7 @@ def _make(
         text=recipe.section("text"),
         tokenizer=tokenizer or recipe.section("tokenizer"),
         valid_files=request.valid,
+        lower_min_count=not _asks_for_min_count(request, recipe),
         progress=show,
     )
     for line in dirt_lines(made.meta):
@@ -128,35 +128,41 @@ def _make(
         )
 
 
-def unknown_note(corpus: PreparedCorpus) -> str | None:
-    """How much of the training text is [UNK] and what helps, where that is more than `MANY_UNKNOWN`."""
-    unknown, total = int(corpus.train.counts[corpus.tokenizer.unk_id]), corpus.train.n_tokens
-    if unknown <= MANY_UNKNOWN * total:
-        return None
-    config = corpus.meta["tokenizer"]["config"]
-    if config is None:
-        cure = "without --tokenizer and --init a vocabulary is made from this text"
-    elif config["kind"] not in ("words", "spaces"):
-        cure = "--set tokenizer.kind=byte-bpe knows every text; a larger tokenizer.vocab_size may do"
-    elif config["min_count"] > 1:
-        cure = f"--set tokenizer.min_count={config['min_count'] // 2} keeps rarer words, more text makes them less rare"
-    else:
-        cure = "a larger tokenizer.vocab_size or tokenizer.sample_bytes, or --set tokenizer.kind=wordpiece"
-    return f"{unknown / total:.0%} of the training text's tokens are unknown ([UNK]): {cure}"
+def _asks_for_min_count(request: PretrainRequest, recipe: Recipe) -> bool:
+    """Whether the user chose how often a word must occur."""
+    usual = resolve(request.model).section("tokenizer").min_count
+    return bool(recipe.section("tokenizer").min_count != usual) or "tokenizer.min_count" in request.settings
 
 
-def _noted(corpus: PreparedCorpus, run: RunDirectory, reporter: Reporter) -> PreparedCorpus:
-    note = unknown_note(corpus)
-    if note is not None and note not in run.meta.get("notes", []) and distributed.rank() == 0:
-        reporter.note(note)
-        run.save_meta(notes=[*run.meta.get("notes", []), note])
+def _noted(
+    corpus: PreparedCorpus, request: PretrainRequest, run: RunDirectory, reporter: Reporter
+) -> PreparedCorpus:
+    """Say, and keep in run.json's "notes", what a reader of the figures has to know.
+
+    Raises:  CorpusError: the vocabulary knows nothing of the training text.
+    """
+    met = unknown_share(corpus)
+    if met.tokens and met.unknown == met.tokens:
+        raise CorpusError(
+            "the vocabulary knows nothing of the training text",
+            got=f"{met.says(TRAINING)}, all {met.tokens:,}",
+            where=", ".join(map(str, corpus.meta["sources"])),
+            fix=_anew(request, corpus),
+        )
+    known = [*corpus.meta.get("notes", []), *filter(None, [unknown_note(corpus)])]
+    new = [note for note in known if note not in run.meta.get("notes", [])]
+    if new and distributed.rank() == 0:
+        for note in new:
+            reporter.note(note)
+        run.save_meta(notes=[*run.meta.get("notes", []), *new])
     return corpus
 
 
-def dirt_lines(meta: dict[str, Any]) -> list[str]:
-    """One line per kind of dirt, for people."""
-    counts = meta.get("dirt", {}).get("counts", {})
-    return [f"{kind}: {number:,}" for kind, number in sorted(counts.items(), key=lambda item: -item[1])]
+def _anew(request: PretrainRequest, corpus: PreparedCorpus) -> str:
+    """The command that makes a vocabulary from this text."""
+    documents = corpus.meta["text"]["documents"]
+    options = [] if documents == "auto" else ["--documents", documents]
+    return shlex.join(["polyseme", "pretrain", request.model, *corpus.meta["sources"], *options, "-o", "NEW"])
 
 
 def _is_whole(folder: Path, reporter: Reporter) -> bool:

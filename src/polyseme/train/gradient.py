@@ -156,7 +156,8 @@ class GradientLearner:
             with self._autocast():
                 encoding = self.encoding(batch)
                 for objective in self.objectives:
-                    if not len(batch.targets[objective.name].labels):
+                    # held-out text may be too little for one of them
+                    if objective.name not in batch.targets or not len(batch.targets[objective.name].labels):
                         continue
                     scores = objective.score(encoding, self.heads[objective.name], batch)
                     scores["baseline"] = objective.baseline(batch, self._counts)

@@ -18,7 +18,7 @@ import torch
 
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.core.types import Batch
-from polyseme.data.loader import Loader, heldout_batches
+from polyseme.data.loader import Loader
 from polyseme.data.store import PreparedCorpus
 from polyseme.errors import ConfigError, TrainingError
 from polyseme.text.lexicon import read_lexicon
@@ -30,13 +30,13 @@ from polyseme.train.building import (
     build_objectives,
     check_objectives,
     corpus_learner,
-    heldout_recipe,
     special_ids,
     unigram_counts,
 )
 from polyseme.train.cooccurrence import cooccurrence_embeddings, start_embedding
 from polyseme.train.corpora import open_or_prepare
 from polyseme.train.gradient import GradientLearner
+from polyseme.train.judging import batches_to_judge, judged_by, keep_judged, possible
 from polyseme.train.knowledge import check_lexicon_is_used, learn_or_load
 from polyseme.train.opening import (
     PretrainRequest,
@@ -49,11 +49,13 @@ from polyseme.train.recipe import Recipe, from_dict, resolve
 from polyseme.train.run import RunDirectory
 from polyseme.train.schedule import learning_rate_factor
 from polyseme.train.signals import SignalRequests, check, interruptible
+from polyseme.train.standing import above_word_frequency
 from polyseme.train.trainer import Trainer
 
 __all__ = ["PretrainRequest", "build_trainer", "pretrain"]
 
-HELDOUT_SEED = 0
+FEW_WORDS = 2_000
+"""Tokens of a text that is so small that its words are all frequent."""
 
 
 def pretrain(request: PretrainRequest, reporter: Reporter | None = None) -> RunDirectory:
@@ -105,6 +107,7 @@ def _pretrain(
         with forgotten_if_it_fails(run, resumed):
             corpus = open_or_prepare(request, recipe, run, reporter)
             recipe = _resolved(run, recipe, corpus, device, keep_size=start is not None)
+            recipe = _trainable(recipe, request, run, corpus, reporter)
             knowledge = learn_or_load(recipe, run, corpus, lexicon, reporter)
             trainer = build_trainer(request, recipe, run, corpus, knowledge, start, device, reporter)
             check(requests)
@@ -114,9 +117,7 @@ def _pretrain(
             distributed.meet()
             results = trainer.train()
         distributed.first(lambda: card.write(run))
-        reporter.note(
-            f"held-out loss {results['heldout_loss']:.3f} nats, from word frequency alone {results['unigram_loss']:.3f}"
-        )
+        _say_how_it_ended(run, results, reporter)
         return RunDirectory.open(run.path)
 
 
@@ -136,7 +137,7 @@ def build_trainer(
     data, train = recipe.section("data"), recipe.section("train")
     special = special_ids(corpus.tokenizer)
     loader = build_loader(corpus.train, recipe, special, request.seed, knowledge)
-    judge = build_loader(corpus.valid, heldout_recipe(recipe), special, HELDOUT_SEED)
+    heldout, judged = batches_to_judge(corpus, recipe, small=request.budget.is_time)
 
     began = time.perf_counter()
     torch.manual_seed(request.seed)
@@ -168,10 +169,11 @@ def build_trainer(
         learner.load_weights({**learner.weights(), **weights})
 
     _ready_to_train(run, recipe, corpus, learner.n_parameters)
+    keep_judged(run, judged, reporter)
     return Trainer(
         learner,
         partial(_stream, loader, train.rows, data.workers, device),
-        heldout_batches(judge, train.rows, train.heldout_tokens, data.row),
+        heldout,
         run,
         request.budget,
         train,
@@ -179,6 +181,8 @@ def build_trainer(
         tokens_per_row=loader.plan.tokens_per_row,
         reporter=reporter,
         startup_seconds=time.perf_counter() - began,
+        meaningless=judged.meaningless,
+        cuts_heldout=True,
     )
 
 
@@ -194,16 +198,19 @@ def _build_corpus_trainer(
     began = time.perf_counter()
     train, name = recipe.section("train"), recipe.objectives[0]
     torch.manual_seed(request.seed)
-    learner = corpus_learner(recipe)(  # type: ignore[misc]
-        build_encoder(recipe, corpus.tokenizer),
-        recipe.section(name),
-        train=corpus.train,
-        valid=corpus.valid,
-        tokenizer=corpus.tokenizer,
-        seed=request.seed,
-        learning_rate=lambda progress: train.learning_rate * learning_rate_factor(train, progress),
-        heldout_tokens=train.heldout_tokens,
-        threads=torch.get_num_threads(),
+    learner, judged = judged_by(
+        corpus,
+        lambda heldout: corpus_learner(recipe)(  # type: ignore[misc]
+            build_encoder(recipe, corpus.tokenizer),
+            recipe.section(name),
+            train=corpus.train,
+            valid=heldout,
+            tokenizer=corpus.tokenizer,
+            seed=request.seed,
+            learning_rate=lambda progress: train.learning_rate * learning_rate_factor(train, progress),
+            heldout_tokens=train.heldout_tokens,
+            threads=torch.get_num_threads(),
+        ),
     )
     if start is not None:
         weights, warning = start.weights()
@@ -211,6 +218,7 @@ def _build_corpus_trainer(
             reporter.note(warning)
         learner.load_weights(weights)
     _ready_to_train(run, recipe, corpus, learner.n_parameters)
+    keep_judged(run, judged, reporter)
     return Trainer(
         learner,
         lambda row, progress: learner.stream(row // train.batch_size, progress),
@@ -222,7 +230,55 @@ def _build_corpus_trainer(
         tokens_per_row=learner.tokens_per_step / train.batch_size,
         reporter=reporter,
         startup_seconds=time.perf_counter() - began,
+        meaningless=judged.meaningless,
     )
+
+
+def _trainable(
+    recipe: Recipe, request: PretrainRequest, run: RunDirectory, corpus: PreparedCorpus, reporter: Reporter
+) -> Recipe:
+    """The recipe without objectives for which the text has no example, where the user did not ask for them.
+
+    Raises:  CorpusError: an objective that was asked for, or the only one, has no example.
+    """
+    if "recipe" in run.meta:
+        return recipe
+    asked = request.recipe is not None or "objectives" in request.settings
+    if corpus_learner(recipe) is None:
+        recipe, notes = possible(recipe, corpus, asked)
+    else:
+        recipe, notes = _for_few_words(recipe, request, corpus)
+    if notes and distributed.rank() == 0:
+        for note in notes:
+            reporter.note(note)
+        run.save_meta(notes=[*run.meta.get("notes", []), *notes])
+    return recipe
+
+
+def _for_few_words(
+    recipe: Recipe, request: PretrainRequest, corpus: PreparedCorpus
+) -> tuple[Recipe, list[str]]:
+    """word2vec leaves out frequent words; in a few sentences every word is frequent, and there it keeps them."""
+    asked = request.recipe is not None or "context_window.sample" in request.settings
+    if recipe.objectives != ["context_window"] or asked or corpus.train.n_tokens >= FEW_WORDS:
+        return recipe, []
+    usual = recipe.section("context_window").sample
+    note = (
+        "the text is small, and each of its words frequent: none is left out by its frequency"
+        f" (context_window.sample=0; --set context_window.sample={usual:g} is usual)"
+    )
+    return recipe.with_section("context_window", sample=0.0), [note] if usual else []
+
+
+def _say_how_it_ended(run: RunDirectory, results: dict[str, Any], reporter: Reporter) -> None:
+    """Say the loss beside that of word frequency; a run that ends above it has learned nothing yet, which is kept."""
+    loss, frequency = results["heldout_loss"], results["unigram_loss"]
+    where = "training" if run.meta.get("judged_on", {}).get("text") == "training" else "held-out"
+    reporter.note(f"{where} loss {loss:.3f} nats, from word frequency alone {frequency:.3f}")
+    warning = above_word_frequency(results)
+    if warning is not None and warning not in run.meta.get("notes", []) and distributed.rank() == 0:
+        reporter.note(warning)
+        run.save_meta(notes=[*run.meta.get("notes", []), warning])
 
 
 def _ready_to_train(run: RunDirectory, recipe: Recipe, corpus: PreparedCorpus, n_parameters: int) -> None:

@@ -63,6 +63,11 @@ class Recipe:
         changed = type(config).of({**config.model_dump(), **changes}, f"[{name}]")
         return Recipe(self.architecture, self.objectives, {**self._sections, name: changed})
 
+    def without(self, *objectives: str) -> Recipe:
+        """The same recipe with fewer objectives."""
+        sections = {name: config for name, config in self._sections.items() if name not in objectives}
+        return Recipe(self.architecture, [o for o in self.objectives if o not in objectives], sections)
+
     def as_dict(self) -> dict[str, Any]:
         """JSON-able, complete: `from_dict` gives it back."""
         return {

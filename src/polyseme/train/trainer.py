@@ -19,7 +19,7 @@ from torch import Tensor
 from polyseme.core.protocols import Learner
 from polyseme.core.reporter import Reporter
 from polyseme.core.types import Batch
-from polyseme.errors import CheckpointError, Interrupted, TrainingError
+from polyseme.errors import CheckpointError, CorpusError, Interrupted, TrainingError
 from polyseme.train import checkpoint, distributed
 from polyseme.train.budget import Budget
 from polyseme.train.config import TrainConfig
@@ -28,7 +28,10 @@ from polyseme.train.run import RunDirectory
 from polyseme.train.signals import SignalRequests
 
 EVALUATION_SHARE = 0.05
-"""Of a budget in minutes, what evaluations before the last may take."""
+"""Of a budget in minutes, what evaluations between the first and the last may take."""
+
+ONE_EVALUATION = 0.015
+"""Of a budget in minutes, what each of them may take; held-out text is cut to what fits. All take less than a tenth."""
 
 
 @dataclass(slots=True)
@@ -42,6 +45,7 @@ class Counters:
         seconds: wall-clock time of training, over all sittings.
         evaluations: held-out evaluations made or passed over.
         evaluating: seconds of them.
+        judged: held-out batches of an evaluation, spread evenly over all; None = all.
         metrics_bytes: length of metrics.jsonl.
         best_loss, best_step: the lowest held-out loss (of tasks: criterion) so far and where it was.
         stale: evaluations since then.
@@ -53,6 +57,7 @@ class Counters:
     seconds: float = 0.0
     evaluations: int = 0
     evaluating: float = 0.0
+    judged: int | None = None
     metrics_bytes: int = 0
     best_loss: float | None = None
     best_step: int = 0
@@ -73,6 +78,8 @@ class Trainer:
         tokens_per_row: tokens of a row on average, padding excluded.
         reporter: told about progress.
         startup_seconds: what making the start took; part of the training time.
+        meaningless: the held-out figures say nothing, so that they choose no weights.
+        cuts_heldout: some of the batches may stand for all, where a budget in minutes does not allow more.
     """
 
     def __init__(
@@ -87,7 +94,10 @@ class Trainer:
         tokens_per_row: float,
         reporter: Reporter,
         startup_seconds: float = 0.0,
+        meaningless: bool = False,
+        cuts_heldout: bool = False,
     ) -> None:
+        self.meaningless, self.cuts_heldout = meaningless, cuts_heldout
         self.learner, self.stream, self.heldout, self.run = learner, stream, heldout, run
         self.budget, self.config, self.reporter = budget, config, reporter
         self.steps_per_epoch, self.tokens_per_row = steps_per_epoch, tokens_per_row
@@ -134,7 +144,10 @@ class Trainer:
             if self.at.step == 0 and self.at.evaluations == 0:
                 if getattr(self.learner, "judged_at_start", True):
                     self.reporter.stage("evaluating", 0, None)
+                    self._fit_evaluations()
                     self._evaluate()
+                    if self.budget.is_time:
+                        self.at.evaluating += distributed.from_first(clock.seconds()) - self.at.seconds
                 else:
                     self.at.evaluations = 1
             while self._progress() < 1.0:
@@ -208,6 +221,39 @@ class Trainer:
         # a budget in minutes is for training: on slow machines evaluations are fewer
         return not self.budget.is_time or self.at.evaluating <= EVALUATION_SHARE * self.at.seconds
 
+    def _fit_evaluations(self) -> None:
+        """Cut the held-out text of all evaluations of this run to what a budget in minutes can afford.
+
+        How long it takes is measured on its first batch; the second time, where the first one was slow, as a first time
+        may be.
+        """
+        n = len(self.heldout)
+        if not (self.budget.is_time and self.cuts_heldout) or self.at.judged is not None or n < 2:
+            return
+        assert self.budget.minutes is not None
+        room = ONE_EVALUATION * 60 * self.budget.minutes
+        seconds = math.inf
+        for _ in range(2):
+            started = time.perf_counter()
+            self.learner.evaluate(self.heldout[:1])
+            seconds = min(seconds, time.perf_counter() - started)
+            if seconds * n <= room:
+                break
+        fits = max(1, min(n, int(room / max(seconds, 1e-9))))
+        self.at.judged = int(distributed.from_first(float(fits)))
+        if self.at.judged < n:
+            self.reporter.note(
+                f"{self.at.judged} of {n} parts of the held-out text are judged, the same in every evaluation of this"
+                f" run: all of them would take {seconds * n:.0f} s each time, of {60 * self.budget.minutes:.0f} s"
+            )
+
+    def _judged(self) -> list[Batch]:
+        """The held-out batches of every evaluation: all, or some spread evenly."""
+        n, some = len(self.heldout), self.at.judged
+        if some is None or some >= n:
+            return self.heldout
+        return [self.heldout[i * n // some] for i in range(some)]
+
     def _progress_at(self, row: int) -> float:
         """Progress when a row comes up: known in advance, and so the same after a resume, but for a time budget."""
         if self.budget.is_time:
@@ -238,12 +284,18 @@ class Trainer:
         return {k: v for k, v in self.results.items() if k in ("heldout_loss", "unigram_loss")}
 
     def _evaluate(self) -> None:
-        scores = dict(self.learner.evaluate(self.heldout))
+        scores = dict(self.learner.evaluate(self._judged()))
         self._check_finite(scores)
         self.at.evaluations = int(self._progress() * self.config.evaluations) + 1
         criterion = scores.pop("criterion", None)  # what a task calls best need not be its loss
         total = sum(v for k, v in scores.items() if k.endswith("_loss")) if criterion is None else criterion
         names = [k.removesuffix("_loss") for k in scores if k.endswith("_loss")]
+        if not names:
+            raise CorpusError(
+                "nothing of the held-out text can be predicted",
+                where=self.run.path,
+                fix="other held-out text, or a vocabulary made from this text",
+            )
         main = names[0]
         before = self.results.get("heldout_loss", math.inf)
         # a figure of zero (no entity found yet) says nothing: while it lasts, a falling loss is progress
@@ -253,7 +305,9 @@ class Trainer:
             "unigram_loss": scores[f"{main}_baseline"],
             "heldout": scores,
         }
-        if self.at.best_loss is None or total <= self.at.best_loss:
+        if len(self._judged()) < len(self.heldout):
+            self.results["heldout_share"] = len(self._judged()) / len(self.heldout)
+        if self.at.best_loss is None or self.meaningless or total <= self.at.best_loss:
             better = self.at.best_loss is None or total < self.at.best_loss
             self.at.stale = 0 if better or waking else self.at.stale + 1
             self.at.best_loss, self.at.best_step = total, self.at.step

@@ -162,29 +162,36 @@ def test_held_out_files(tmp_path: Path, source: str, tokenizer: Tokenizer) -> No
 
 
 @pytest.mark.parametrize(
-    ("text", "config", "message", "advice"),
+    ("text", "config", "valid"),
     [
-        ("A single short document.", {}, "single document", "text.documents=blank"),
-        ("A single short document.", {"valid_share": 0.0}, "single document", "--valid"),
-        (f"{ENGLISH[0]}\n\n{ENGLISH[1]}", {"valid_share": 0.001}, "held-out part is too small", "--valid"),
-        ("\n\n".join(ENGLISH), {"valid_share": 0.0}, "held-out part is too small", "valid_share"),
-        ("\n\n".join(ENGLISH[:30]), {"valid_share": 0.2}, "held-out part is too small", "more text"),
-        ("One.\n\nTwo.", {"valid_share": 0.999999}, "no text is left to train on", "more text"),
+        ("A single short document.", {}, 0),
+        ("A single short document.", {"valid_share": 0.0}, 0),
+        (f"{ENGLISH[0]}\n\n{ENGLISH[1]}", {"valid_share": 0.001}, 1),
+        ("\n\n".join(ENGLISH), {"valid_share": 0.0}, 0),
+        ("three small words", {}, 0),
     ],
 )
-def test_too_little_text(
-    tmp_path: Path, tokenizer: Tokenizer, text: str, config: dict[str, Any], message: str, advice: str
+def test_a_little_text_is_enough(
+    tmp_path: Path, tokenizer: Tokenizer, text: str, config: dict[str, Any], valid: int
 ) -> None:
+    """What is held out is too little for a figure, which is kept, and nothing is refused."""
     source = tmp_path / "text.txt"
     source.write_text(text, "utf-8")
-    with pytest.raises(CorpusError, match=message) as caught:
-        prepare(
-            [str(source)],
-            tmp_path / "store",
-            text=TextConfig(documents="blank", **config),
-            tokenizer=tokenizer,
-        )
-    assert advice in str(caught.value.fix)
+    store = prepare(
+        [str(source)], tmp_path / "store", text=TextConfig(documents="blank", **config), tokenizer=tokenizer
+    )
+    assert store.valid.n_documents == valid
+    assert store.train.n_documents == len(text.split("\n\n")) - valid
+    assert not store.meta["heldout_suffices"]
+
+
+def test_all_of_a_text_is_held_out(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    source = tmp_path / "text.txt"
+    source.write_text("One.\n\nTwo.", "utf-8")
+    text = TextConfig(documents="blank", valid_share=0.999999)
+    with pytest.raises(CorpusError, match="no text is left to train on") as caught:
+        prepare([str(source)], tmp_path / "store", text=text, tokenizer=tokenizer)
+    assert caught.value.fix == "--set text.valid_share=0.05"
     assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]
 
 
@@ -208,18 +215,11 @@ def test_a_few_documents_are_enough(tmp_path: Path, documents: str) -> None:
 def test_held_out_files_that_are_too_small(tmp_path: Path, source: str, tokenizer: Tokenizer) -> None:
     valid = tmp_path / "valid.txt"
     valid.write_text("Short.")
-    with pytest.raises(CorpusError, match="--valid") as caught:
-        prepare([source], tmp_path / "store", text=BLOCKS, tokenizer=tokenizer, valid_files=[str(valid)])
-    assert caught.value.where == str(valid)
-    few = prepare(
-        [source],
-        tmp_path / "store",
-        text=BLOCKS,
-        tokenizer=tokenizer,
-        valid_files=[str(valid)],
-        minimum_valid_tokens=1,
-    )
+    few = prepare([source], tmp_path / "store", text=BLOCKS, tokenizer=tokenizer, valid_files=[str(valid)])
     assert few.valid.n_documents == 1
+    assert not few.meta["heldout_suffices"]
+    enough = prepare([source], tmp_path / "other", text=BLOCKS, tokenizer=tokenizer)
+    assert enough.meta["heldout_suffices"]
 
 
 def test_what_cannot_be_prepared(tmp_path: Path, source: str, tokenizer: Tokenizer) -> None:

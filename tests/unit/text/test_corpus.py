@@ -137,11 +137,8 @@ def test_records(tmp_path: Path) -> None:
 
 def test_records_without_the_field_are_an_error_that_names_the_fields(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"sentence": "x", "id": 1}\n')
-    with pytest.raises(CorpusError, match=r"'text'(.|\n)*sentence, id(.|\n)*--field"):
+    with pytest.raises(CorpusError, match=r"'text'(.|\n)*sentence(.|\n)*--field sentence"):
         read(tmp_path)
-    (tmp_path / "b.json").write_text('[{"text": "x"}]')
-    with pytest.raises(CorpusError, match="JSON lines"):
-        read(tmp_path / "b.json")
 
 
 def test_duplicates_are_removed_and_counted(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from itertools import islice
 
 import pytest
 
-from polyseme.text.split import LIMIT, Mode, choose_mode, lines, split
+from polyseme.text.document_rule import choose_mode
+from polyseme.text.split import LIMIT, Mode, lines, split
 
 
 def texts(text: str, mode: Mode, size: int = 10**9) -> list[str]:
@@ -29,10 +30,15 @@ def test_auto_takes_long_blocks_for_documents_and_short_ones_for_paragraphs() ->
     assert choose_mode("") == "file"
 
 
-@pytest.mark.parametrize("mode", ["blank", "line", "file"])
+@pytest.mark.parametrize("mode", ["blank", "line", "file", "heading"])
 def test_chunks_make_no_difference(mode: Mode) -> None:
     text = (
-        "".join(f"{'word ' * (i % 70)}\n" + "\n" * (i % 3) for i in range(3000)) + "x" * 3 * LIMIT + "\n\nend"
+        "".join(
+            f"{'word ' * (i % 70)}\n" + "\n" * (i % 3) + f" = Title {i} = \n" * (i % 90 == 0)
+            for i in range(3000)
+        )
+        + "x" * 3 * LIMIT
+        + "\n\nend"
     )
     whole = list(split([text], mode))
     for size in (997, 40_000, 100_001):
@@ -72,5 +78,5 @@ def test_lines_are_split_at_line_feeds_alone() -> None:
 
 
 def test_a_line_too_long_to_hold_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("polyseme.text.split._MAX_RECORD", 10)
+    monkeypatch.setattr("polyseme.text.split.MAX_RECORD", 10)
     assert list(lines(["aaaa", "bbbbbbb", "c\nd\n", "eeeeeeeeeee"])) == [None, "d", None]

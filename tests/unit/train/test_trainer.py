@@ -11,11 +11,12 @@ import torch
 
 from polyseme.core.reporter import NullReporter
 from polyseme.core.types import Batch
-from polyseme.errors import Interrupted, TrainingError
+from polyseme.errors import CorpusError, Interrupted, TrainingError
 from polyseme.train import trainer as module
 from polyseme.train.budget import Budget
 from polyseme.train.config import TrainConfig
 from polyseme.train.run import RunDirectory, read_tensors
+from polyseme.train.standing import above_word_frequency
 from polyseme.train.trainer import Trainer
 
 NOTHING = torch.zeros(1, 4, dtype=torch.long)
@@ -191,3 +192,107 @@ def test_figures_that_are_no_numbers_end_the_run(
     with pytest.raises(TrainingError, match="x_loss on held-out examples is not a finite number") as caught:
         trainer.train()
     assert "after 8 updates" in str(caught.value.got)
+
+
+# Evaluations within a budget in minutes
+
+
+class Slow(Scripted):
+    """An update takes a second of a clock of its own, a held-out batch `each`."""
+
+    def __init__(self, clock: list[float], each: float) -> None:
+        super().__init__()
+        self.clock, self.each = clock, each
+        self.judged: list[list[Any]] = []
+
+    def step(self, batches: Any, progress: float) -> dict[str, float]:
+        self.clock[0] += 1.0
+        return super().step(batches, progress)
+
+    def evaluate(self, batches: Any) -> dict[str, float]:
+        self.clock[0] += self.each * len(batches)
+        self.judged.append(list(batches))
+        return {"x_loss": 20.0 / (1.0 + self.weight), "x_baseline": 9.0}
+
+
+class Told(NullReporter):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def slow(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, budget: Budget, each: float, cuts: bool = True, n: int = 32
+) -> tuple[Trainer, Slow, list[float], Told]:
+    clock, told = [0.0], Told()
+    monkeypatch.setattr(module.time, "perf_counter", lambda: clock[0])
+    trainer = make(folder, budget)
+    learner = trainer.learner = Slow(clock, each)
+    trainer.heldout, trainer.cuts_heldout, trainer.reporter = [f"part {i}" for i in range(n)], cuts, told
+    return trainer, learner, clock, told
+
+
+@pytest.mark.parametrize("each", [0.001, 0.1, 1.92, 20.0])
+def test_evaluations_take_a_tenth_of_the_minutes_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, each: float
+) -> None:
+    """64 parts of 1.92 s are those of a first evaluation that took 2:03 of 2:30; one of 20 s cannot be cut further."""
+    trainer, learner, clock, told = slow(tmp_path / "run", monkeypatch, Budget(minutes=2.5), each, n=64)
+    trainer.train()
+    quick = 64 * each <= module.ONE_EVALUATION * 150
+    evaluations = learner.judged[1 if quick else 2 :]  # after those that measure how long a part takes
+    assert len(evaluations) >= 2
+    assert all(batches == evaluations[0] for batches in evaluations)  # the figures of a run can be compared
+    if each < 20:
+        assert each * sum(map(len, learner.judged)) <= 0.1 * 150
+    assert trainer.at.step >= (135 if each < 20 else 85)
+    assert clock[0] <= 150 + 1 + max(
+        each, module.ONE_EVALUATION * 150
+    )  # the last evaluation comes at the end
+    assert quick == (len(evaluations[0]) == 64) == (not told.notes)
+    assert trainer.results.get("heldout_share") == (None if quick else len(evaluations[0]) / 64)
+
+
+def test_parts_are_spread_over_the_held_out_text_and_kept_for_a_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer, learner, _, _ = slow(tmp_path / "run", monkeypatch, Budget(minutes=2.5), 0.5)
+    train_until(trainer, 5, monkeypatch)
+    assert learner.judged[-1] == ["part 0", "part 8", "part 16", "part 24"]
+    again, other, _, _ = slow(tmp_path / "run", monkeypatch, Budget(minutes=2.5), 0.001)
+    again.resume()
+    again.train()
+    assert other.judged[-1] == learner.judged[-1]
+
+
+@pytest.mark.parametrize(("budget", "cuts"), [(Budget(steps=20), True), (Budget(minutes=2.5), False)])
+def test_other_evaluations_are_of_all_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: Budget, cuts: bool
+) -> None:
+    trainer, learner, _, _ = slow(tmp_path / "run", monkeypatch, budget, 1.0, cuts)
+    trainer.train()
+    assert {len(batches) for batches in learner.judged} == {32}
+
+
+def test_figures_that_mean_nothing_choose_no_weights(tmp_path: Path) -> None:
+    trainer = make(tmp_path / "run", Budget(steps=20))
+    trainer.meaningless = True
+    trainer.train()
+    assert published(tmp_path / "run") == trainer.run.meta["published_step"] == 20
+
+
+def test_nothing_to_predict_is_an_error_of_ours(tmp_path: Path) -> None:
+    trainer = make(tmp_path / "run", Budget(steps=2))
+    trainer.learner.evaluate = lambda batches: {}
+    with pytest.raises(CorpusError, match="nothing of the held-out text"):
+        trainer.train()
+
+
+def test_a_run_above_word_frequency_is_told() -> None:
+    results = {"heldout_loss": 7.5, "unigram_loss": 7.1, "steps": 1}
+    assert "0.400 nats above word frequency" in (above_word_frequency(results) or "")
+    assert above_word_frequency(results | {"heldout_loss": 7.101}) is None  # of 1-of-N both are the same
+    assert above_word_frequency(results | {"heldout_loss": 6.0}) is None
+    assert above_word_frequency({}) is None
