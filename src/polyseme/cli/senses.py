@@ -27,6 +27,7 @@ def run(
     folds: int = 10,
     map: Literal["pca", "umap", "lda"] = "pca",
     of: Literal["word", "text", "both"] = "word",
+    balance: bool = False,
     columns: list[str] | None = None,
     encoding: str = "auto",
     lang: Literal["en", "zh"] = "en",
@@ -51,10 +52,12 @@ def run(
         map: pca; umap where the package umap-learn is installed; lda: the axes that part the senses best, learned from
             one half of the uses and drawn with the other.
         of: what a use's vector is of: the word's own tokens, all tokens of its text, or both side by side.
+        balance: draw equally many uses of every sense of a word, as many as its rarest one has; --limit then holds for
+            all senses of a word together.
         columns: OURS=THEIRS, repeatable or with commas: text=sentence,sense=gloss.
         encoding: auto, or a name such as utf-8 or gb18030.
         lang: language of the page's own words.
-        seed: of folds, intervals and clusters.
+        seed: of folds, intervals, clusters and --balance.
         threads: processor threads; all cores when absent.
         json: print one JSON document: {"labelled", "words", "mean", "runs", "differences", …}; figures are {"value",
             "low", "high", "n"}.
@@ -80,7 +83,8 @@ def run(
 
         torch.set_num_threads(threads)
     problems = Problems()
-    uses = read_uses(file, word or (), columns=named, limit=limit, encoding=encoding, problems=problems)
+    most = None if balance else limit
+    uses = read_uses(file, word or (), columns=named, limit=most, encoding=encoding, problems=problems)
     with closed_after(open_reporter()) as reporter:
         found = senses(
             [folder, *(against or ())],
@@ -89,6 +93,8 @@ def run(
             folds=folds,
             map=map,
             of=of,
+            balance=balance,
+            limit=limit,
             seed=seed,
             reporter=reporter,
         )
@@ -110,8 +116,9 @@ def run(
     closing(wrote=wrote, then=[command("polyseme", "senses", folder, file, *_again(word), *more)])
 
 
-def _again(words: list[str] | None) -> list[str]:
-    return [part for word in words or () for part in ("--word", word)]
+def _again(words: list[str] | None, balance: bool) -> list[str]:
+    named = [part for word in words or () for part in ("--word", word)]
+    return named + ["--balance"] * balance
 
 
 def _layers(text: str | None) -> int | Literal["all"] | None:

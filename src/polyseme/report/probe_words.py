@@ -55,7 +55,7 @@ CHINESE = {
     "in a file": "临时文件",
     "in memory": "内存",
     "kept as": "保存方式",
-    "layer (0 = embeddings)": "层（0 = 词嵌入层）",
+    "layer (0 = embeddings)": "层（0 = 嵌入层）",
     "layer 0 alone": "仅第 0 层",
     "micro-F1, %": "微平均 F1，%",
     "most frequent label": "最常见标签",

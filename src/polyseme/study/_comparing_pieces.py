@@ -48,6 +48,7 @@ class SensesSpec(Config):
         words: only these; empty = all of the file.
         columns: our names of columns to the file's.
         limit: so many uses of a word at most; None = all.
+        balance: equally many uses of every sense of a word.
         folds: of the cross-validation.
         map: how maps are drawn.
         language: only runs trained on it are looked at.
@@ -57,6 +58,7 @@ class SensesSpec(Config):
     words: tuple[str, ...] = ()
     columns: dict[str, str] = Field(default_factory=dict)
     limit: int | None = Field(None, ge=4)
+    balance: bool = False
     folds: int = Field(10, ge=2)
     map: Literal["pca", "umap"] = "pca"
     language: str = ANY
@@ -127,8 +129,17 @@ def _senses(
     loaded: Any, spec: SensesSpec, base: Path, seeds: Sequence[int], reporter: Reporter
 ) -> dict[str, Any]:
     problems, columns = Problems(), spec.columns or None
-    uses = read_uses(base / spec.file, spec.words, columns=columns, limit=spec.limit, problems=problems)
-    found = senses(loaded, uses, folds=spec.folds, map=spec.map, reporter=reporter)
+    limit = None if spec.balance else spec.limit
+    uses = read_uses(base / spec.file, spec.words, columns=columns, limit=limit, problems=problems)
+    found = senses(
+        loaded,
+        uses,
+        folds=spec.folds,
+        map=spec.map,
+        balance=spec.balance,
+        limit=spec.limit,
+        reporter=reporter,
+    )
     notes = [*problems.summary(), *found.notes]
     return replace(found, problems=problems.report(), notes=notes).document()
 
@@ -178,7 +189,7 @@ STUDIES = {
         lambda loaded: None,
     ),
     "senses": Study(
-        "senses", 2, False, lambda spec, base: _inside(base / spec.file), _senses, lambda loaded: None
+        "senses", 3, False, lambda spec, base: _inside(base / spec.file), _senses, lambda loaded: None
     ),
     "pairs": Study(
         "pairs",

@@ -135,7 +135,8 @@ def pairs_standings(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, dic
 def senses_standings(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """How runs stand in senses: nearest neighbours at the best layer, the mean over words; as `pairs_standings`.
 
-    The same uses of each word are drawn for both runs. Nothing where uses have no senses.
+    The same uses of each word are drawn for both runs. Where one sense has nearly all uses of a word, it is balanced
+    accuracy: a right answer counts by how rare its sense is. Nothing where uses have no senses.
 
     Args:
         documents: of runs on the same uses.
@@ -143,12 +144,28 @@ def senses_standings(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, di
     if not all(document["labelled"] for document in documents.values()):
         return {}
     runs = {name: document["runs"][0] for name, document in documents.items()}
-    figures = {name: run["mean"]["best"]["nearest"]["accuracy"] for name, run in runs.items()}
+    first = next(iter(documents.values()))
+    balanced = first["mean"].get("headline", "accuracy") != "accuracy"
+    figures = {
+        name: run["mean"]["best"]["nearest"]["balanced_accuracy" if balanced else "accuracy"]
+        for name, run in runs.items()
+    }
+    worth = [_worth(word) if balanced else 1.0 for word in first["words"]]
     answers = {
-        name: [_digits(word["best"]["nearest"]["right"]) for word in run["words"]]
+        name: [
+            _digits(word["best"]["nearest"]["right"]) * times
+            for word, times in zip(run["words"], worth, strict=True)
+        ]
         for name, run in runs.items()
     }
     return _means_over_groups(figures, answers)
+
+
+def _worth(word: Mapping[str, Any]) -> FloatArray:
+    """How much a right answer to each use adds to balanced accuracy, times the number of uses."""
+    gold = np.asarray(word["gold"])
+    uses = np.bincount(gold)
+    return np.asarray(len(gold) / (len(uses) * uses[gold]), np.float64)
 
 
 def probe_standings(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
