@@ -11,6 +11,7 @@ from polyseme.report._compare_charts import dots, lines, mixes
 from polyseme.report._compare_studies import probe_of, title_of
 from polyseme.report.language import Speaker
 from polyseme.report.page import Figure, Markup, Part, Section
+from polyseme.study.probing.numbers import told as told_of_layers
 
 __all__ = ["study_sections", "told"]
 
@@ -85,14 +86,16 @@ def _probes(studies: Sequence[Mapping[str, Any]], names: Sequence[str], say: Spe
         }
         for study in studies
         for name in names
-        if name in study["documents"] and (mix := probe_of(study["documents"][name])["mix"])
+        if name in study["documents"] and told_of_layers(probe_of(study["documents"][name]))
+        if (mix := probe_of(study["documents"][name])["mix"])
         for layer, one in enumerate(mix["weights"])
     ]
     if weights:
         tasks = list(dict.fromkeys(row["task"] for row in weights))
         chart = mixes(weights, names, tasks, say("layer (0 = embeddings)"), say("share"))
         said = say(
-            "What share of each layer the probes read (mean over seeds); runs with one layer have no choice."
+            "What share of each layer the probes read (mean over seeds); runs with one layer have no choice, and "
+            "probes that are not above the most frequent label read nothing."
         )
         parts += [Figure("probe-mixes", chart, said, say("Heat maps of layer weights by probe, one a run"))]
     rising = [
@@ -138,9 +141,12 @@ def _probe(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> list
             above = f"\n{say('surely lower')}" if one["difference"]["above"] else ""
             cells.add(f"{number(one['score']['value'])}{above}")
         cells.add(number(task["most_frequent"]["value"]))
-        if mix is None:
+        if mix is None or not told_of_layers(task):
+            one = mix is None
             for _ in range(3):
-                cells.lack(say("the model has one layer"))
+                cells.lack(
+                    say("the model has one layer") if one else say("not above the most frequent label")
+                )
             continue
         cells.add(_value(mix["centre_of_gravity"], 1, 2))
         expected = added and added["expected_layer"]

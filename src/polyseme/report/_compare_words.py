@@ -138,9 +138,11 @@ CHINESE = {
     "labels: what a probe learns by heart.": (
         "训练目标 {train} 个，评测目标 {test} 个。随机编码器：同一模型、随机权重；随机标签：探针靠死记能学到的程度。"
     ),
-    "What share of each layer the probes read (mean over seeds); runs with one layer have no choice.": (
-        "探针对各层的读取权重（各种子平均）；只有一层的模型没有选择。"
+    "What share of each layer the probes read (mean over seeds); runs with one layer have no choice, and probes that "
+    "are not above the most frequent label read nothing.": (
+        "探针对各层的读取权重（各种子平均）；只有一层的模型没有选择；不高于最常见标签的探针什么也没有读到。"
     ),
+    "not above the most frequent label": "不高于最常见标签",
     "Heat maps of layer weights by probe, one a run": "各模型按探针的层权重热图",
     "Score with layers 0 to l: where the line rises, the layer adds what the probe looks for.": (
         "使用第 0 层至第 l 层的得分：折线上升处，该层增加了探针所需的信息。"

@@ -182,7 +182,7 @@ def _inside(path: Path) -> list[Path]:
 STUDIES = {
     "probe": Study(
         "probe",
-        2,
+        3,
         True,
         lambda spec, base: [base / name for name in (spec.train, spec.dev, spec.test) if name],
         _probe,
