@@ -372,7 +372,9 @@ def _add_standing(cells: Cells, standing: Mapping[str, Any]) -> None:
     from polyseme.report._compare_cells import written_p
 
     value, difference = _value(standing), standing["difference"]
-    cells.add(value.replace("\n", " *\n", 1) if standing["below"] else value, standing["best"])
+    cells.add(
+        value.replace("\n", " *\n", 1) if standing["below"] else value, bool(standing.get("stands_out"))
+    )
     if difference is None:
         cells.add("")
         cells.add("")

@@ -48,8 +48,8 @@ CHINESE = {
         "损失：留出文本上每个被预测词元的奈特数；括号内为只按词频预测的损失。只有词表相同、预测对象相同"
         "（被遮盖的词元、下一个词元、邻近的词）的模型之间才能比较损失；下表的数值在所有模型之间可比。"
     ),
-    "In percent, with 95 % intervals below; in bold the best of a column.": (
-        "单位为百分之一，下方小字为 95% 区间；粗体为该列最佳。"
+    "In percent, with 95 % intervals below; in bold what surely is the best of a column and above chance.": (
+        "单位为百分之一，下方小字为 95% 区间；粗体为该列中确实最佳且高于随机水平者。"
     ),
     "* surely below the best: p < 0.05 in a paired bootstrap over the same test examples and the seeds, with Holm's "
     "correction over the runs of a column. Intervals that overlap may differ all the same: most of an interval "
@@ -112,8 +112,8 @@ CHINESE = {
     "Which layers the tasks read": "各任务读取的层",
     "What share of each layer a task learned to read while the run stayed frozen (softmax of the scalar mix, "
     "mean over seeds).": "模型冻结时，任务学到的各层权重（标量加权的 softmax，各种子平均）。",
-    "Not shown, since they have one layer or were not used frozen: {names}.": (
-        "只有一层或未以冻结方式使用、因而未画出的：{names}。"
+    "Not shown, since they have one layer, were not used frozen or are not above chance: {names}.": (
+        "只有一层、未以冻结方式使用或不高于随机水平、因而未画出的：{names}。"
     ),
     "Heat maps of layer weights by task, one a run": "各模型按任务的层权重热图",
     # probes
@@ -142,6 +142,7 @@ CHINESE = {
     "are not above the most frequent label read nothing.": (
         "探针对各层的读取权重（各种子平均）；只有一层的模型没有选择；不高于最常见标签的探针什么也没有读到。"
     ),
+    "Without any knowledge of the text: {value}.": "完全不看文本时：{value}。",
     "not above the most frequent label": "不高于最常见标签",
     "Heat maps of layer weights by probe, one a run": "各模型按探针的层权重热图",
     "Score with layers 0 to l: where the line rises, the layer adds what the probe looks for.": (

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from polyseme.study.best import above
 from polyseme.study.grid import Cell, Grid
 from polyseme.study.grid_spec import SCRATCH, WAYS, Way
 from polyseme.study.intervals import seeds_interval
@@ -188,10 +189,17 @@ def _mixes(grid: Grid, cells: Sequence[Cell]) -> str:
             continue
         shown = []
         for task in grid.tasks:
-            result = next(
-                (r for s in grid.config.seeds if (r := grid.result(Cell(s, task, row, "frozen")))), None
+            cell, result = next(
+                (
+                    (cell, r)
+                    for s in grid.config.seeds
+                    if (r := grid.result(cell := Cell(s, task, row, "frozen")))
+                ),
+                (None, None),
             )
             mix = (result or {}).get("mix")
+            if cell is not None and (measure := grid.measure(cell)) is not None:
+                mix = mix if above(measure.value, grid.chance(cell), measure.name) else None
             shown.append(" ".join(f"{100 * w:.0f}" for w in mix["weights"]) if mix else "")
         if any(len(text.split()) > 1 for text in shown):
             lines.append(f"| {row} | " + " | ".join(shown) + " |")
@@ -200,7 +208,8 @@ def _mixes(grid: Grid, cells: Sequence[Cell]) -> str:
     head = [
         "## Layer mixes",
         "",
-        "What share of each layer a task learned to read, embeddings first, percent (first seed).",
+        "What share of each layer a task learned to read, embeddings first, percent (first seed); nothing of "
+        "heads that are not above chance.",
         "",
     ]
     return "\n".join(

@@ -15,6 +15,7 @@ from polyseme.report.language import Speaker, speaker
 from polyseme.report.page import Figure, Page, Part, Section, Table
 from polyseme.report.pairs_chart import names_of, pairs_chart, runs_of, shown
 from polyseme.report.study_files import write_json_lines
+from polyseme.study.best import highest_apart
 
 if TYPE_CHECKING:
     from polyseme.study.pairs import Pairs
@@ -54,6 +55,9 @@ CHINESE = {
     "{pairs} pairs have words that the run does not know.": "有 {pairs} 个句对含有模型词表之外的词。",
     "{same} pairs are the same tokens to the run.": "有 {same} 个句对的两句在模型看来是相同的词元序列。",
     "all: mean over paradigms": "总体：各范式的平均",
+    "Bold: above chance, and the interval lies above those of all others.": (
+        "粗体：高于随机水平，且区间高于所有其他模型的区间。"
+    ),
     "accuracy": "准确率",
     _CAPTION: (
         "好句概率更高的句对所占比例，按语言现象内各范式取平均；横线为 95% 区间"
@@ -179,15 +183,16 @@ def _paradigms(runs: Sequence[Mapping[str, Any]], names: Sequence[str], say: Spe
         for number, (paradigm, phenomenon) in enumerate(key):
             found = [one.get((paradigm, phenomenon)) for one in by_name]
             values = [None if one is None else one["accuracy"]["value"] for one in found]
-            best = max(value for value in values if value is not None)
+            best = highest_apart([None if one is None else one["accuracy"] for one in found], 0.5)
+            if best is not None:
+                strong.add((number, 2 + best))
             for column, one in enumerate(found, 2):
                 if one is not None:
                     hints[number, column] = _interval(one["accuracy"])
-                    if one["accuracy"]["value"] == best:
-                        strong.add((number, column))
             pairs = f"{first['paradigms'][number]['pairs']:,}"
             rows.append([shown(paradigm), shown(phenomenon), *map(_number, values), pairs])
-        return [Table([*left, *names, say("pairs")], rows, "", (0, 1), frozenset(strong), hints)]
+        caption = say("Bold: above chance, and the interval lies above those of all others.")
+        return [Table([*left, *names, say("pairs")], rows, caption, (0, 1), frozenset(strong), hints)]
     compared = "against" in first
     head = [*left, say("accuracy"), say("interval")]
     if compared:
