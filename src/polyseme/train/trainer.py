@@ -23,6 +23,7 @@ from polyseme.errors import CheckpointError, Interrupted, TrainingError
 from polyseme.train import checkpoint, distributed
 from polyseme.train.budget import Budget
 from polyseme.train.config import TrainConfig
+from polyseme.train.heldout import heldout_figures
 from polyseme.train.memory import peak_memory_bytes
 from polyseme.train.run import RunDirectory
 from polyseme.train.signals import SignalRequests
@@ -243,6 +244,8 @@ class Trainer:
             "unigram_loss": scores[f"{main}_baseline"],
             "heldout": scores,
         }
+        if blocks := getattr(self.learner, "heldout_blocks", None):
+            self.results |= heldout_figures(blocks, getattr(self.learner, "of_examples", ()))
         if self.at.best_loss is None or total <= self.at.best_loss:
             better = self.at.best_loss is None or total < self.at.best_loss
             self.at.stale = 0 if better or waking else self.at.stale + 1

@@ -101,12 +101,14 @@ def test_what_no_knowledge_gives() -> None:
 def test_what_no_knowledge_gives_of_tags_and_answers() -> None:
     tag = registry.tasks.load("tag")
     tagger = tag.BUILD(tag.CONFIG.of({"labels": ["N", "V"]}, "t"))
-    tagged = TagRecord(id="", text="a b c", tokens=((0, 1), (2, 3), (4, 5)), tags=("N", "V", "N"), where="f:1")
+    tagged = TagRecord(
+        id="", text="a b c", tokens=((0, 1), (2, 3), (4, 5)), tags=("N", "V", "N"), where="f:1"
+    )
     assert chance_of(tagger, [tagged], "accuracy") == pytest.approx(2 / 3)
     qa = registry.tasks.load("qa")
     reader = qa.BUILD(qa.CONFIG.of({"unanswerable": True}, "t"))
     asked = [
-        QuestionRecord(id="1", question="q", context="a b", answers=(("a", 0),), where="f:1"),
-        QuestionRecord(id="2", question="q", context="a b", answers=(), where="f:1"),
+        QuestionRecord(id="1", question="q", context="red house", answers=(("red", 0),), where="f:1"),
+        QuestionRecord(id="2", question="q", context="red house", answers=(), where="f:1"),
     ]
     assert chance_of(reader, asked, "f1") == 0.5
