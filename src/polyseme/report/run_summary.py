@@ -198,13 +198,18 @@ def _adapted_text(summary: Mapping[str, Any]) -> str:
         seeds = ""
         if over:
             seeds = f"   {len(over['values'])} seeds {measure(over['mean'])} ± {measure(over['deviation'])}"
-        rows.append(("dev" if number == 0 else "", f"{name:<24}{measure(value)}{seeds}"))
+        figure = adaptation.dev_figure(summary, name, value)
+        rows.append(("dev" if number == 0 else "", f"{name:<24}{figure}{seeds}"))
+    if (note := adaptation.useless(summary)) is not None:
+        rows.append(("", note))
     for name, value in (summary["decoding"] or {}).items():
         rows.append((name.replace("_", " "), f"{value:.4f}" if isinstance(value, float) else str(value)))
     if summary["mix"]:
         rows += [
             ("layer mix" if number == 0 else "", line.strip())
-            for number, line in enumerate(adaptation.mix_lines(summary["mix"]))
+            for number, line in enumerate(
+                adaptation.mix_lines(summary["mix"], (summary.get("seeds") or {}).get("mix"))
+            )
         ]
     return _table(rows)
 

@@ -85,6 +85,11 @@ class GradientLearner:
         """Those of them that are trained."""
         return self._numbers(self._trained)
 
+    @property
+    def fixed(self) -> frozenset[str]:
+        """Weights that never change, those of a frozen encoder: whoever goes on has them already."""
+        return frozenset(name for name in self._parameters if not self._learns(name))
+
     def _numbers(self, parameters: Mapping[str, Tensor]) -> int:
         others = sum(t.others.numel() for name, t in self._tables.items() if name in parameters)
         return others + sum(p.numel() for p in parameters.values())
@@ -181,9 +186,11 @@ class GradientLearner:
         return {name: found[name].to("cpu", copy=True) for name in self._parameters}
 
     def load_weights(self, tensors: Mapping[str, Tensor]) -> None:
-        """Put weights in place; names and shapes must match exactly."""
+        """Put weights in place; names and shapes must match exactly, but those that never change may be absent."""
         with torch.no_grad():
             for name, p in self._parameters.items():
+                if name in self.fixed and name not in tensors:
+                    continue
                 if name in self._tables:
                     self._tables[name].put(tensors[name])
                 else:

@@ -116,6 +116,8 @@ class Trainer:
         self._best = found.best
         if found.best is None and self.at.best_step == self.at.step:  # the current weights are the best
             self._best = {k: v for k, v in found.tensors.items() if k.startswith(("encoder.", "heads."))}
+        if self._best is not None:  # those of a frozen encoder are no part of a checkpoint
+            self._best = {k: v for k, v in self.learner.weights().items() if k in self._fixed()} | self._best
         self.reporter.note(f"going on from step {self.at.step:,}")
 
     def train(self) -> dict[str, Any]:
@@ -300,7 +302,12 @@ class Trainer:
                 "counters": asdict(self.at),
                 "results": self.results,
             }
-            checkpoint.save(self.run.path / "resume", checkpoint.Checkpoint(tensors, best, state))
+            moving, best_moving = (
+                None if one is None else {k: v for k, v in one.items() if k not in self._fixed()}
+                for one in (tensors, best)
+            )
+            assert moving is not None
+            checkpoint.save(self.run.path / "resume", checkpoint.Checkpoint(moving, best_moving, state))
             use_best = self.config.keep == "best" and best is not None
             published = best if use_best and best is not None else current
             files = getattr(self.learner, "files", None)
@@ -312,6 +319,11 @@ class Trainer:
                 published_step=self.at.best_step if use_best else self.at.step,
             )
         distributed.barrier()
+
+    def _fixed(self) -> frozenset[str]:
+        """Weights that training never changes."""
+        found: frozenset[str] = getattr(self.learner, "fixed", frozenset())
+        return found
 
     def _append(self, record: Mapping[str, float | int | str]) -> None:
         line = json.dumps(record).encode() + b"\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from polyseme.core.rng import Random
 from polyseme.tasks.metrics.measure import CELLS, Resampled
 
-__all__ = ["bootstrap_interval", "draws", "limits", "measured", "wilson"]
+__all__ = ["bootstrap_interval", "draws", "limits", "measured", "over_seeds", "wilson"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -77,3 +77,27 @@ def measured(value: float, interval: tuple[float, float], n: int) -> dict[str, A
     """A figure as every report writes it; what cannot be said is None."""
     low, high = (limit if math.isfinite(limit) else None for limit in interval)
     return {"value": value if math.isfinite(value) else None, "low": low, "high": high, "n": n}
+
+
+def over_seeds(values: Sequence[float]) -> dict[str, Any]:
+    """The mean of several seeds with Student's interval: {"mean", "deviation", "low", "high", "n"}.
+
+        mean ± t_{0.975, n-1} · deviation / √n
+
+    The deviation is the sample's (n - 1 below the line). What one seed alone cannot say is None.
+
+    Example:
+        >>> {key: round(value, 3) for key, value in over_seeds([0.8, 0.9, 1.0]).items()}
+        {'mean': 0.9, 'deviation': 0.1, 'low': 0.652, 'high': 1.148, 'n': 3}
+
+    Source:  Student (1908).
+    """
+    n = len(values)
+    if n < 2:
+        mean = float(values[0]) if n else None
+        return {"mean": mean, "deviation": None, "low": None, "high": None, "n": n}
+    from scipy.stats import t
+
+    mean, deviation = float(np.mean(values)), float(np.std(values, ddof=1))
+    reach = float(t.ppf(0.975, n - 1)) * deviation / math.sqrt(n)
+    return {"mean": mean, "deviation": deviation, "low": mean - reach, "high": mean + reach, "n": n}
