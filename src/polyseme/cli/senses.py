@@ -113,7 +113,7 @@ def run(
     for text in [*found.notes, *([note] if note else [])]:
         say(f"note: {text}")
     more = ["-o", "senses"] if output is None else ["--against", "RUN"]
-    closing(wrote=wrote, then=[command("polyseme", "senses", folder, file, *_again(word), *more)])
+    closing(wrote=wrote, then=[command("polyseme", "senses", folder, file, *_again(word, balance), *more)])
 
 
 def _again(words: list[str] | None, balance: bool) -> list[str]:

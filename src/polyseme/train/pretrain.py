@@ -221,7 +221,9 @@ def _build_corpus_trainer(
 def _ready_to_train(run: RunDirectory, recipe: Recipe, corpus: PreparedCorpus, n_parameters: int) -> None:
     if distributed.rank() == 0 and run.meta.get("status") == "preparing":
         corpus.tokenizer.save(run.path / "tokenizer.json")
-        run.save_meta(status="training", recipe=recipe.as_dict(), parameters=n_parameters)
+        # a store that was given stays where it is: whoever asks for counts of words looks there
+        where = {} if corpus.folder == run.path / "store" else {"store": str(corpus.folder.resolve())}
+        run.save_meta(status="training", recipe=recipe.as_dict(), parameters=n_parameters, **where)
 
 
 def _stream(
