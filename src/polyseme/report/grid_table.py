@@ -189,17 +189,13 @@ def _mixes(grid: Grid, cells: Sequence[Cell]) -> str:
             continue
         shown = []
         for task in grid.tasks:
-            cell, result = next(
-                (
-                    (cell, r)
-                    for s in grid.config.seeds
-                    if (r := grid.result(cell := Cell(s, task, row, "frozen")))
-                ),
-                (None, None),
-            )
-            mix = (result or {}).get("mix")
-            if cell is not None and (measure := grid.measure(cell)) is not None:
-                mix = mix if above(measure.value, grid.chance(cell), measure.name) else None
+            mix = None
+            for cell in (Cell(seed, task, row, "frozen") for seed in grid.config.seeds):
+                result, measure = grid.result(cell), grid.measure(cell)
+                if result is not None and measure is not None:
+                    known = above(measure.value, grid.chance(cell), measure.name)
+                    mix = result.get("mix") if known else None
+                    break
             shown.append(" ".join(f"{100 * w:.0f}" for w in mix["weights"]) if mix else "")
         if any(len(text.split()) > 1 for text in shown):
             lines.append(f"| {row} | " + " | ".join(shown) + " |")

@@ -260,7 +260,7 @@ class _Task:
         accuracies = [run.accuracy for run in runs.full if run.accuracy is not None]
         controls = self._controls(rounds)
         baseline = most_frequent(train.gold, test)
-        found = {
+        found: dict[str, Any] = {
             "metric": "micro_f1",
             "score": score([run.f1 for run in runs.full], rounds),
             "by_text": [run.f1.counts.astype(int).tolist() for run in runs.full],

@@ -171,9 +171,10 @@ def withheld(mix: dict[str, Any] | None, cumulative: dict[str, Any] | None) -> N
     for part in (mix, cumulative):
         for name in ("centre_of_gravity", "divergence", "expected_layer", "expected_layer_clipped"):
             if part is not None and name in part:
-                nothing = dict.fromkeys(("value", "low", "high")) | {"n": part[name]["n"]}
-                more = {"values": []} if "values" in part[name] else {"seeds": over_seeds([])}
-                part[name] = nothing | more
+                more: dict[str, Any] = {"seeds": over_seeds([])}
+                if "values" in part[name]:
+                    more = {"values": []}
+                part[name] = {"value": None, "low": None, "high": None, "n": part[name]["n"]} | more
 
 
 def _drawn(
