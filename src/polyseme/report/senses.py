@@ -153,10 +153,10 @@ def _best_table(document: Mapping[str, Any], say: Speaker) -> Table:
         if len(document["words"]) > 1:
             uses = sum(word["uses"] for word in document["words"])
             row = [run["name"], say("mean of the words"), f"{uses:,}", ""]
-            rows.append(row + _best_row(run["mean"]["best"], document["mean"]["ceiling"], say))
+            rows.append(row + _best_row(run["mean"]["best"], document["mean"]["ceiling"], run, say))
         for word, entry in zip(document["words"], run["words"], strict=True):
             row = [run["name"], word["word"], f"{word['uses']:,}", str(len(word["senses"]))]
-            rows.append(row + _best_row(entry["best"], word["ceiling"], say))
+            rows.append(row + _best_row(entry["best"], word["ceiling"], run, say))
     caption = say(
         "Most frequent sense: what a representation with one vector a word can reach. Figure: balanced accuracy, "
         "the mean of the senses' own accuracies, where one sense has more than 80 % of the uses, else accuracy. "
@@ -165,7 +165,9 @@ def _best_table(document: Mapping[str, Any], say: Speaker) -> Table:
     return Table(head, rows, caption, left=(0, 1, 4))
 
 
-def _best_row(best: Mapping[str, Any], ceiling: Mapping[str, Any], say: Speaker) -> list[str]:
+def _best_row(
+    best: Mapping[str, Any], ceiling: Mapping[str, Any], run: Mapping[str, Any], say: Speaker
+) -> list[str]:
     """What is said of a word, or of the mean, at its best layer."""
     nearest, main = best["nearest"], headline(best["nearest"])
     return [
@@ -178,7 +180,7 @@ def _best_row(best: Mapping[str, Any], ceiling: Mapping[str, Any], say: Speaker)
         f"{nearest['balanced_accuracy']['value']:.3f}",
         f"{nearest['macro_f1']['value']:.3f}",
         f"{headline(best['centroid'])['value']:.3f}",
-        highest(nearest),
+        highest(nearest, run),
     ]
 
 

@@ -44,9 +44,11 @@ def _labelled_text(document: Mapping[str, Any]) -> list[list[str]]:
             ]
         ]
         for word, entry in zip(document["words"], run["words"], strict=True):
-            rows.append([word["word"], f"{word['uses']:,}", str(len(word["senses"])), *_best(entry["best"])])
+            rows.append(
+                [word["word"], f"{word['uses']:,}", str(len(word["senses"])), *_best(entry["best"], run)]
+            )
         if len(document["words"]) > 1:
-            rows.append(["mean", "", "", *_best(run["mean"]["best"])])
+            rows.append(["mean", "", "", *_best(run["mean"]["best"], run)])
         static = ": a word has the same vector in every use" if run["static"] else ""
         head = f"{run['name']} ({run['model']}){static}"
         parts.append([head, *columns(rows, [1, 2, 4, 8, 9, 10, 11])])
@@ -74,7 +76,7 @@ def _labelled_text(document: Mapping[str, Any]) -> list[list[str]]:
     return parts
 
 
-def _best(best: Mapping[str, Any]) -> list[str]:
+def _best(best: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
     """What is said of a word, or of the mean, at its best layer."""
     nearest, main = best["nearest"], headline(best["nearest"])
     return [
@@ -86,7 +88,7 @@ def _best(best: Mapping[str, Any]) -> list[str]:
         f"{nearest['accuracy']['value']:.3f}",
         f"{nearest['macro_f1']['value']:.3f}",
         f"{headline(best['centroid'])['value']:.3f}",
-        highest(nearest),
+        highest(nearest, run),
     ]
 
 
@@ -170,8 +172,10 @@ def p_value(one: Mapping[str, Any]) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def highest(best: Mapping[str, Any]) -> str:
-    """The highest figure of any layer, and that layer."""
+def highest(best: Mapping[str, Any], run: Mapping[str, Any]) -> str:
+    """The highest figure of any layer, and that layer; a dash where there is one layer, which is no highest of any."""
+    if len(run["layers"]) < 2:
+        return "—"
     maximum = headline(best)["maximum"]
     return f"{maximum['value']:.3f} @ {maximum['layer']}"
 

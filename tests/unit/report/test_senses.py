@@ -16,7 +16,7 @@ from polyseme.report.page import Figure, Table
 from polyseme.report.senses import senses_page, senses_sections, senses_text
 from polyseme.report.senses_charts import looks, map_chart, numbered
 from polyseme.report.senses_chinese import CHINESE
-from polyseme.report.senses_text import contexts
+from polyseme.report.senses_text import contexts, highest
 from polyseme.report.study_files import check_file, check_folder
 from polyseme.study.senses import senses
 from polyseme.text.labelled.senses import Use
@@ -166,6 +166,14 @@ def test_points_of_a_static_run_are_numbered_and_told(document: dict[str, Any]) 
         assert point.senses == [(0, 16), (1, 8)]
         html = senses_page({**document, "file": "a"}, "en").html()
         assert "word2vec: the uses of cat that lie on each point." in html
+
+
+def test_the_only_layer_is_not_the_highest(document: dict[str, Any]) -> None:
+    if not document["labelled"] or len(document["runs"]) == 1:
+        pytest.skip("no static run")
+    bert, static = document["runs"]
+    assert highest(bert["words"][0]["best"]["nearest"], bert).startswith("1.000 @ ")
+    assert highest(static["words"][0]["best"]["nearest"], static) == "—"
 
 
 def test_two_forms_are_two_points() -> None:
