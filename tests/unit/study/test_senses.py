@@ -474,6 +474,21 @@ def test_balanced_accuracy_is_the_headline_where_one_sense_has_nearly_all_uses(t
     assert best["headline"]["over"] == best["over_ceiling"]
 
 
+def test_a_comparison_stands_by_balanced_accuracy_too(tmp_path: Path) -> None:
+    """From kept answers the same difference as with both runs at hand; chance is the most frequent sense's."""
+    from polyseme.study._standings import senses_standings
+
+    runs = {name: random_run(tmp_path, name) for name in ("bert", "word2vec")}
+    documents = {name: senses(run, skewed_uses(), resamples=200).document() for name, run in runs.items()}
+    rows = senses_standings(documents)
+    assert (rows["bert"]["value"], rows["word2vec"]["value"]) == (1.0, 0.5)
+    assert rows["word2vec"]["difference"]["value"] == pytest.approx(0.5)
+    assert rows["bert"]["best"]
+    assert rows["bert"]["stands_out"] == rows["word2vec"]["below"]
+    alone = senses_standings({"word2vec": documents["word2vec"]})
+    assert (alone["word2vec"]["best"], alone["word2vec"]["stands_out"]) == (True, False)
+
+
 def test_the_randomisation_of_balanced_accuracy_counts_senses_alike() -> None:
     """Worth: right answers to a sense with k of n uses add n / (senses · k), the mean of recalls."""
     gold = np.array([0] * 8 + [1] * 2)
