@@ -110,7 +110,7 @@ def _summary(runs: list[RunDirectory]) -> dict[str, Any]:
 def _over(values: Sequence[float | None]) -> dict[str, Any]:
     known = [value for value in values if value is not None]
     if len(known) < len(values):
-        return dict.fromkeys(("mean", "deviation", "low", "high")) | {"values": list(values)}
+        return {"mean": None, "deviation": None, "values": list(values)}
     one = over_seeds(known)
     return {key: one[key] for key in ("mean", "deviation", "low", "high")} | {"values": list(values)}
 
