@@ -39,6 +39,7 @@ VERBS = (
     ("table", _TRAIN, "Adapt many runs to many tasks and write one table of them."),
     ("prepare", _TRAIN, "Only tokenize text into a store that pretrain accepts as a corpus."),
     ("inspect", _TRAIN, "Say what a run is, what it was trained on, how it went and where it is now."),
+    ("tidy", _TRAIN, "Free what only resuming needs: checkpoints with the optimiser's state."),
     ("import", _USE, "Take in a model of another program."),
     ("export", _USE, "Write a run in the format of another program."),
     ("predict", _USE, "Say what an adapted run makes of every text of a file: labels, tags, answers."),

@@ -57,6 +57,7 @@ def choose_lines(
              CorpusError: the file cannot be read.
     """
     from polyseme.infer.choose import Chooser
+    from polyseme.tasks.metrics.intervals import wilson
     from polyseme.text.labelled.opening import name_of
 
     choices = read_choices(given)
@@ -97,17 +98,21 @@ def choose_lines(
             "lines": lines,
         }
         if n := gold.total():
-            document |= {"accuracy": right.total() / n, "n": n}
+            low, high = wilson(right.total(), n)
+            document |= {"accuracy": right.total() / n, "low": low, "high": high, "n": n}
             document["majority"] = max(gold.values()) / n
         emit_json(document)
 
 
 def _tell(count: int, gold: Counter[str], right: Counter[str]) -> None:
-    """Say how it went (stderr)."""
+    """Say how it went, with Wilson's 95 % interval (stderr)."""
     if n := gold.total():
+        from polyseme.tasks.metrics.intervals import wilson
+
         most, times = gold.most_common(1)[0]
+        low, high = wilson(right.total(), n)
         say(
-            f"{right.total():,} of {n:,} right: accuracy {right.total() / n:.3f}; "
+            f"{right.total():,} of {n:,} right: accuracy {right.total() / n:.3f} ({low:.3f} … {high:.3f}); "
             f"always {most!r} would be {times / n:.3f}"
         )
     else:

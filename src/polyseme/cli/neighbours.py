@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from polyseme.cli.options import Json, Threads, positive, use_threads
-from polyseme.cli.output import closing, command, emit, emit_json, use_command
+from polyseme.cli.output import closing, command, emit, emit_json, say, use_command
 
 EXAMPLE = "polyseme neighbours runs/mine good --top 5"
 
@@ -30,12 +30,13 @@ def run(
         word: a word of the vocabulary; elmo also reads others, by their letters.
         context: a sentence that holds the word: compare its vector there rather than the word's own.
         top: how many neighbours to show.
-        json: print one JSON document: [{"word", "similarity"}].
+        json: print one JSON document: [{"word", "similarity", "count"}]; the count is that of the training text.
     """
     positive("--top", top)
     use_threads(threads)
     from polyseme.infer.load import load
-    from polyseme.infer.neighbours import neighbours
+    from polyseme.infer.neighbours import count_of, neighbours
+    from polyseme.infer.word_counts import RARE
 
     loaded = load(folder)
     found = neighbours(loaded, word, context, top)
@@ -43,8 +44,17 @@ def run(
         emit_json(found)
     else:
         for entry in found:
-            more = f"  {entry['count']:,} times, class {entry['path']}" if "path" in entry else ""
-            emit(f"{entry['similarity']:6.3f}  {entry['word']}{more}")
+            times = (
+                f"{entry['count']:,} {'time' if entry['count'] == 1 else 'times'}" if "count" in entry else ""
+            )
+            path = f", class {entry['path']}" if "path" in entry else ""
+            rare = ", rare" if "count" in entry and entry["count"] < RARE else ""
+            emit(f"{entry['similarity']:6.3f}  {entry['word']}{'  ' if times else ''}{times}{path}{rare}")
+    own = count_of(loaded, word)
+    if own is not None and own < RARE:
+        say(f"note: {word} occurs {own:,} times in the training text: its vector says little")
+    if any(entry.get("count", RARE) < RARE for entry in found):
+        say(f"note: rare: fewer than {RARE} times in the training text, too few for a vector to be trusted")
     if context is None and loaded.fills_masks:
         closing(then=[command("polyseme", "neighbours", folder, word, "--context", f"… {word} …")])
     else:

@@ -75,8 +75,9 @@ def run(
         json: print one JSON document: {"kind", "lines": [{"log_likelihood", "tokens", "per_token", "unknown"}],
             "total"}; a total over no tokens has null for "per_token" and "perplexity". With --choices:
             {"choices", "template", "normalize", "lines": [{"id", "text", "choice", "probabilities"}]} and, if the file
-            has labels, "accuracy", "n" and "majority"; without --json each of the lines is printed as one of JSON.
-            With --last-word: {"accuracy", "n", "lines": [{"word", "found", "right"}]}.
+            has labels, "accuracy", "low" and "high" (its 95 % interval), "n" and "majority"; without --json each of the
+            lines is printed as one of JSON.
+            With --last-word: {"accuracy", "low", "high", "n", "lines": [{"word", "found", "right"}]}.
     """
     use_threads(threads)
     if choices is not None:
@@ -177,6 +178,7 @@ def _last_words(folder: Path, file: Path, json: bool, field: str, encoding: str)
 
     from polyseme.infer.last_word import last_words
     from polyseme.infer.load import load
+    from polyseme.tasks.metrics.intervals import wilson
     from polyseme.text.clean import DirtReport
     from polyseme.text.corpus import TextConfig
     from polyseme.text.sources import read_lines
@@ -192,8 +194,11 @@ def _last_words(folder: Path, file: Path, json: bool, field: str, encoding: str)
                 lines.append(one._asdict())
             else:
                 emit(f"{'right' if one.right else 'wrong'}\t{one.word}\t{one.found}")
-    say(f"{right:,} of {n:,} last words found" + (f": accuracy {right / n:.3f}" if n else ""))
+    low, high = wilson(right, n) if n else (None, None)
+    accuracy = f": accuracy {right / n:.3f} ({low:.3f} … {high:.3f})" if n else ""
+    say(f"{right:,} of {n:,} last words found{accuracy}")
     if json:
-        emit_json({"accuracy": right / n if n else None, "n": n, "lines": lines})
+        figure = {"accuracy": right / n if n else None, "low": low, "high": high, "n": n}
+        emit_json({**figure, "lines": lines})
     say_dirt(report.counts)
     closing(then=[command("polyseme", "generate", folder, "PROMPT")])

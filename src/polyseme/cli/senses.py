@@ -41,6 +41,7 @@ def run(
     columns: ColumnNames = None,
     separator: Separator = "auto",
     encoding: Encoding = "auto",
+    balance: bool = False,
     seed: int = 0,
     threads: int | None = None,
     json: Json = False,
@@ -62,9 +63,11 @@ def run(
         map: pca; umap where the package umap-learn is installed; lda: the axes that part the senses best, learned from
             one half of the uses and drawn with the other.
         of: what a use's vector is of: the word's own tokens, all tokens of its text, or both side by side.
+        balance: draw equally many uses of every sense of a word, as many as its rarest one has; --limit then holds for
+            all senses of a word together.
         columns: OURS=THEIRS, repeatable or with commas: text=sentence,sense=gloss.
         lang: language of the page's own words.
-        seed: of folds, intervals and clusters.
+        seed: of folds, intervals, clusters and --balance.
         threads: processor threads; all cores when absent.
         json: print one JSON document: {"labelled", "words", "mean", "runs", "differences", …}; figures are {"value",
             "low", "high", "n"}.
@@ -94,7 +97,7 @@ def run(
         file,
         word or (),
         columns=reading.columns or None,
-        limit=limit,
+        limit=None if balance else limit,
         encoding=reading.encoding,
         separator=reading.separator,
         problems=problems,
@@ -107,6 +110,8 @@ def run(
             folds=folds,
             map=map,
             of=of,
+            balance=balance,
+            limit=limit,
             seed=seed,
             reporter=reporter,
         )
@@ -125,11 +130,12 @@ def run(
     for text in [*found.notes, *([note] if note else [])]:
         say(f"note: {text}")
     more = ["-o", "senses"] if output is None else ["--against", "RUN"]
-    closing(wrote=wrote, then=[command("polyseme", "senses", folder, file, *_again(word), *more)])
+    closing(wrote=wrote, then=[command("polyseme", "senses", folder, file, *_again(word, balance), *more)])
 
 
-def _again(words: list[str] | None) -> list[str]:
-    return [part for word in words or () for part in ("--word", word)]
+def _again(words: list[str] | None, balance: bool) -> list[str]:
+    named = [part for word in words or () for part in ("--word", word)]
+    return named + ["--balance"] * balance
 
 
 def _layers(text: str | None) -> int | Literal["all"] | None:

@@ -19,13 +19,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from polyseme.data.pieces import CHINESE, BoolArray, Encoded, PieceTable, piece_splitter
+from polyseme.data.pieces import BoolArray, Encoded, PieceTable, piece_splitter
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.sentences import line_spans, sentence_spans
 from polyseme.text.tokenizers import Tokenizer
-from polyseme.text.words import cjk_share
+from polyseme.text.words import IDEOGRAPH_RANGES, IDEOGRAPHS, cjk_share
 
-_CHINESE = re.compile(f"[{CHINESE}]")
+_CHINESE = re.compile(f"[{IDEOGRAPHS}]")
 _CHINESE_SHARE = 0.1  # of the letters at its beginning: with more a document counts as Chinese
 _BEGINNING = 4000  # characters
 
@@ -191,4 +191,7 @@ def _codes(text: str) -> npt.NDArray[np.uint32]:
 
 def _is_chinese(text: str) -> BoolArray:
     codes = _codes(text)
-    return ((codes >= 0x3400) & (codes <= 0x4DBF)) | ((codes >= 0x4E00) & (codes <= 0x9FFF))
+    found: BoolArray = np.zeros(len(codes), np.bool_)
+    for first, last in IDEOGRAPH_RANGES:
+        found |= (codes >= first) & (codes <= last)
+    return found

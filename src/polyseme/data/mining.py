@@ -23,12 +23,12 @@ from polyseme.data.store import TokenStore
 from polyseme.data.units import BoolArray, IntArray, Pattern, Units, counted, sentence_blocks, single_units
 from polyseme.text.lexicon import Entry
 from polyseme.text.tokenizers import Tokenizer
+from polyseme.text.words import IDEOGRAPHS
 
 NAME_TAGS = {"nr": "person", "ns": "place", "nt": "organisation", "nz": "other name"}
 LONGEST = 32  # tokens of a pattern
-_CJK = "\u3400-\u4dbf\u4e00-\u9fff"
-_GAP = re.compile(f"(?<=[{_CJK}]) (?=[{_CJK}])")
-_NAME = re.compile(f"[{_CJK}]{{2,}}")
+_GAP = re.compile(f"(?<=[{IDEOGRAPHS}]) (?=[{IDEOGRAPHS}])")
+_NAME = re.compile(f"[{IDEOGRAPHS}]{{2,}}")
 _NAME_SHARE = 0.5  # of a word's occurrences that must be tagged as a name
 _MOST_TOKENS = 20_000_000  # of a corpus from which phrases are mined
 _BLOCK = 1 << 22  # tokens looked at together

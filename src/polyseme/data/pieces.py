@@ -18,17 +18,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from polyseme.text.words import IDEOGRAPHS
+
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-CHINESE = "\u3400-\u4dbf\u4e00-\u9fff"
 # ASCII punctuation without < = >, which combining marks can melt with.
 _PUNCTUATION = r"!-/:;?@\[-`{-~"
 _SPACE = " \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\t\n\r"
 _ALL_SPACE = _SPACE + "\x0b\x0c\x85"  # BERT's pipeline deletes these three; the others separate words at them
 _CONTROL = re.compile("[\x0b\x0c\x1c-\x1f\x85]")
 _BERT_WORDS = re.compile(f"[^{_SPACE}]+")
-_BERT_PARTS = re.compile(f"[{_PUNCTUATION}{CHINESE}]|[^{_SPACE}{_PUNCTUATION}{CHINESE}]+|[{_SPACE}]+")
+_BERT_PARTS = re.compile(f"[{_PUNCTUATION}{IDEOGRAPHS}]|[^{_SPACE}{_PUNCTUATION}{IDEOGRAPHS}]+|[{_SPACE}]+")
 _LOCAL_NORMALIZERS = {"NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents"}
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from polyseme.errors import InputError
 from polyseme.infer.inputs import at_least_one, check_loaded, one_text
 from polyseme.infer.load import Loaded, word_ids, words_of
+from polyseme.infer.word_counts import word_counts
 
 
 @torch.no_grad()
@@ -28,8 +29,8 @@ def neighbours(loaded: Loaded, word: str, context: str | None = None, top: int =
         word: a word or phrase (new york, new_york); of several pieces, their mean is taken.
         context: a text that holds the word.
         top: how many.
-    Returns [{"word", "similarity"}], best first, the word itself and mere pieces left out; for word classes also
-    "count" and "path".
+    Returns [{"word", "similarity", "count"}], best first, the word itself and mere pieces left out. "count" is how
+    often it occurs in the training text, and absent where that is not there any more; for word classes also "path".
     Raises:  InputError: not text; the word is not in the context, or not in the vocabulary of an encoder that reads no
                  letters.  ConfigError: a context is given and the run has no masked-LM head, or top is no count.
     """
@@ -54,14 +55,22 @@ def neighbours(loaded: Loaded, word: str, context: str | None = None, top: int =
     hidden = loaded.special.special | loaded.tokenizer.continues
     similarity[torch.from_numpy(np.flatnonzero(hidden))] = -2.0
     similarity[torch.tensor(ids, dtype=torch.long)] = -2.0
-    found: dict[str, float] = {}
+    counts = word_counts(loaded)
+    found: dict[str, dict[str, Any]] = {}
     for i in similarity.argsort(descending=True).tolist():
         shown = loaded.tokenizer.display(i).strip()
         if similarity[i] <= -2.0 or len(found) == top:
             break
         if shown.casefold() != word.casefold():
-            found.setdefault(shown, float(similarity[i]))
-    return [{"word": shown, "similarity": value} for shown, value in found.items()]
+            known = {} if counts is None else {"count": int(counts[i])}
+            found.setdefault(shown, {"word": shown, "similarity": float(similarity[i]), **known})
+    return list(found.values())
+
+
+def count_of(loaded: Loaded, word: str) -> int | None:
+    """How often a word occurs in the training text; None where it is not known, or the word is several pieces."""
+    counts, ids = word_counts(loaded), word_ids(loaded.tokenizer, word)
+    return None if counts is None or len(ids) != 1 else int(counts[ids[0]])
 
 
 def _near(loaded: Loaded, word: str) -> str:

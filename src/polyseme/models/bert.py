@@ -161,14 +161,18 @@ class Bert(nn.Module):
         with torch.no_grad():
             self.word_embeddings.weight[self.config.pad_token_id].zero_()
 
+    def embed(self, batch: Batch) -> Tensor:
+        """The sum of embeddings, before its norm.  Shapes: batch of (B, T) -> (B, T, hidden_size)"""
+        h: Tensor = self.word_embeddings(batch.ids) + self.position_embeddings(batch.position)
+        return h + self.token_type_embeddings(batch.type)  # type: ignore[no-any-return]
+
     def encode(
         self, batch: Batch, keep: Keep = "last", attentions: bool = False, at: Tensor | None = None
     ) -> Encoding:
         """Hidden states of a batch; see `Encoder`."""
         mask = example_mask(batch)
         probabilities: list[Tensor] | None = [] if attentions else None
-        h = self.word_embeddings(batch.ids) + self.position_embeddings(batch.position)
-        h = self.dropout(self.embedding_norm(h + self.token_type_embeddings(batch.type)))
+        h = self.dropout(self.embedding_norm(self.embed(batch)))  # (B, T, d)
         if at is not None and keep == "last" and not attentions:
             needed = Needed.of(at, batch.ids.shape)
             for block in self.blocks[:-1]:

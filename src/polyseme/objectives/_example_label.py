@@ -22,6 +22,9 @@ class ExampleLabel:
     """
 
     name: str
+    of_examples = (
+        True  # what is counted is examples, which are independent of each other, and no tokens of one text
+    )
 
     def prepare(self, rows: Rows) -> tuple[IntArray, IntArray, IntArray]:
         """The labels that the examples carry.  Shapes: -> ids: (B, T) unchanged, positions, labels: (P,)"""

@@ -35,6 +35,7 @@ from polyseme.core.protocols import Span
 from polyseme.data.store import TokenStore
 from polyseme.errors import CorpusError
 from polyseme.objectives._bigram_counts import BigramCounts
+from polyseme.objectives._blocks import block_sums
 from polyseme.objectives._class_model import NONE, ClassBigramHead
 from polyseme.objectives._class_plan import Task, finishing, full_plan, plan_from_classes
 from polyseme.objectives.masked_lm import log_unigram
@@ -284,6 +285,7 @@ class ClassBigramLearner:
         bounds = np.asarray(self._valid.sentences)[np.asarray(self._valid.documents)]
         history = np.where(np.isin(positions, bounds), self.encoder.config.num_classes, history)
         loss = -self.head(torch.from_numpy(history.astype(np.int64)), words)
+        self.heldout_blocks = {"class_bigram_loss": block_sums(loss)}
         return {
             "class_bigram_loss": float(loss.mean()),
             "class_bigram_baseline": float(

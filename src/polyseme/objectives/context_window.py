@@ -35,6 +35,7 @@ from polyseme.core.protocols import Span
 from polyseme.core.rng import Random
 from polyseme.data.store import TokenStore
 from polyseme.errors import CorpusError, TrainingError
+from polyseme.objectives._blocks import block_sums
 from polyseme.objectives._huffman import huffman
 from polyseme.objectives._word2vec_heldout import (
     heldout_windows,
@@ -252,6 +253,7 @@ class ContextWindowLearner:
         losses = (mean_losses if cbow else pair_losses)(sample, inputs, reading)
         predicted = sample.words if cbow else np.repeat(sample.words, np.diff(sample.start))
         baseline = -self._log_unigram[torch.from_numpy(predicted)].double()
+        self.heldout_blocks = {f"{NAME}_loss": block_sums(losses)}
         return {f"{NAME}_loss": float(losses.mean()), f"{NAME}_baseline": float(baseline.mean())}
 
     def weights(self) -> dict[str, Tensor]:

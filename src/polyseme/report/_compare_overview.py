@@ -120,7 +120,7 @@ def _main(document: Mapping[str, Any], columns: Sequence[Column], say: Speaker) 
             if difference:
                 by = number(abs(difference["value"] or 0.0), column.metric)
                 hint = say("{d} from the best, p = {p}", d=by, p=written_p(difference["p_holm"]))
-            cells.add(figure(found, column.metric), strong=bool(found["best"]), hint=hint)
+            cells.add(figure(found, column.metric), strong=bool(found.get("stands_out")), hint=hint)
     return cells
 
 
@@ -128,7 +128,9 @@ def _rule(say: Speaker) -> str:
     """How the table of main figures is to be read."""
     return " ".join(
         [
-            say("In percent, with 95 % intervals below; in bold the best of a column."),
+            say(
+                "In percent, with 95 % intervals below; in bold what surely is the best of a column and above chance."
+            ),
             say(
                 "* surely below the best: p < 0.05 in a paired bootstrap over the same test examples and the seeds, "
                 "with Holm's correction over the runs of a column. Intervals that overlap may differ all the same: "

@@ -11,6 +11,7 @@ from polyseme.report._compare_charts import dots, lines, mixes
 from polyseme.report._compare_studies import probe_of, title_of
 from polyseme.report.language import Speaker
 from polyseme.report.page import Figure, Markup, Part, Section
+from polyseme.study.probing.numbers import told as told_of_layers
 
 __all__ = ["study_sections", "told"]
 
@@ -85,14 +86,16 @@ def _probes(studies: Sequence[Mapping[str, Any]], names: Sequence[str], say: Spe
         }
         for study in studies
         for name in names
-        if name in study["documents"] and (mix := probe_of(study["documents"][name])["mix"])
+        if name in study["documents"] and told_of_layers(probe_of(study["documents"][name]))
+        if (mix := probe_of(study["documents"][name])["mix"])
         for layer, one in enumerate(mix["weights"])
     ]
     if weights:
         tasks = list(dict.fromkeys(row["task"] for row in weights))
         chart = mixes(weights, names, tasks, say("layer (0 = embeddings)"), say("share"))
         said = say(
-            "What share of each layer the probes read (mean over seeds); runs with one layer have no choice."
+            "What share of each layer the probes read (mean over seeds); runs with one layer have no choice, and "
+            "probes that are not above the most frequent label read nothing."
         )
         parts += [Figure("probe-mixes", chart, said, say("Heat maps of layer weights by probe, one a run"))]
     rising = [
@@ -138,9 +141,12 @@ def _probe(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> list
             above = f"\n{say('surely lower')}" if one["difference"]["above"] else ""
             cells.add(f"{number(one['score']['value'])}{above}")
         cells.add(number(task["most_frequent"]["value"]))
-        if mix is None:
+        if mix is None or not told_of_layers(task):
+            one = mix is None
             for _ in range(3):
-                cells.lack(say("the model has one layer"))
+                cells.lack(
+                    say("the model has one layer") if one else say("not above the most frequent label")
+                )
             continue
         cells.add(_value(mix["centre_of_gravity"], 1, 2))
         expected = added and added["expected_layer"]
@@ -225,58 +231,75 @@ def _some(value: Any, chosen: Sequence[int]) -> Any:
 def _sense_figures(
     merged: Mapping[str, Any], study: Mapping[str, Any], names: Sequence[str], say: Speaker
 ) -> tuple[Any, list[Part]]:
-    """The accuracy of every run and word at its best layer, and the same as charts."""
-    words = merged["words"]
+    """The headline figure of every run and word at its best layer, and the same as charts."""
+    from polyseme.report.senses_text import FIGURES, headline
+
+    words, mean = merged["words"], merged["mean"]
+    main = mean.get("headline", "accuracy")
+    named = {word["word"]: word.get("headline", "accuracy") for word in words}
     every = say("mean of the words")
     heads = [say("Run"), every, say("Best less this"), "p", say("Over the ceiling")]
-    cells = Cells([*heads, *(word["word"] for word in words)])
+    titles = {every: every, **{word: word for word in named}}
+    for title, figure in ((every, main), *named.items()):
+        if figure != "accuracy":  # each sense with the same weight, since one has nearly all uses
+            titles[title] = f"{title}\n{say(FIGURES[figure])}"
+    heads[1] = titles[every]
+    cells = Cells([*heads, *(titles[word["word"]] for word in words)])
+
+    def ceiling(found: Mapping[str, Any], figure: str) -> Mapping[str, Any]:
+        return found if figure == "accuracy" else {"value": found[figure], "low": None, "high": None}
+
     cells.row(say("always the most frequent sense"))
-    cells.add(_value(merged["mean"]["ceiling"]))
+    cells.add(_value(ceiling(mean["ceiling"], main)))
     for _ in range(3):
         cells.add("")
     for word in words:
-        cells.add(_value(word["ceiling"]))
+        cells.add(_value(ceiling(word["ceiling"], named[word["word"]])))
     rows = []
     for run in merged["runs"]:
-        best = run["mean"]["best"]["nearest"]
+        best = headline(run["mean"]["best"]["nearest"])
         cells.row(run["name"])
         _add_standing(cells, study["standings"][run["name"]])
-        over = best["over_ceiling"]
+        over = best["over"]
         cells.add(f"{number(over['value'], '', '+')}\n{interval(over, '', '+')}".rstrip())
-        rows.append({"run": run["name"], "label": every, **_percent(best["accuracy"])})
+        rows.append({"run": run["name"], "label": every, **_percent(best)})
         for entry in run["words"]:
-            accuracy = entry["best"]["nearest"]["accuracy"]
-            cells.add(_value(accuracy))
-            rows.append({"run": run["name"], "label": entry["word"], **_percent(accuracy)})
-    ceiling = 100 * merged["mean"]["ceiling"]["value"]
+            figure = headline(entry["best"]["nearest"])
+            cells.add(_value(figure))
+            rows.append({"run": run["name"], "label": entry["word"], **_percent(figure)})
+    rule = 100 * ceiling(mean["ceiling"], main)["value"]
     by_layer = [
-        {"run": run["name"], "layer": one["layer"], **_percent(one["nearest"]["accuracy"])}
+        {"run": run["name"], "layer": one["layer"], **_percent(one["nearest"][main])}
         for run in merged["runs"]
         for one in run["mean"]["layers"]
     ]
-    marks = {every: ceiling}
-    marks |= {word["word"]: 100 * word["ceiling"]["value"] for word in words}
+    marks = {every: rule}
+    marks |= {word["word"]: 100 * ceiling(word["ceiling"], named[word["word"]])["value"] for word in words}
+    axis = say("accuracy, %") if main == "accuracy" else say("balanced accuracy, %")
     labels = [every, *(word["word"] for word in words)]
     said = say(
-        "Accuracy of the nearest neighbour at the best layer, with 95 % intervals; grey: the static ceiling."
+        "The nearest neighbours' figure at the best layer, with 95 % intervals; grey: the static ceiling."
     )
     charts: list[Part] = [
-        Figure("senses", dots(rows, names, say("accuracy, %"), labels, marks), said, said),
+        Figure("senses", dots(rows, names, say("figure, %"), labels, marks), said, said),
         Figure(
             "senses-layers",
             lines(
                 by_layer,
                 names,
                 ("layer", say("layer (0 = embeddings)")),
-                ("value", say("accuracy, %")),
-                rule=ceiling,
+                ("value", axis),
+                rule=rule,
             ),
             say("The same layer by layer, mean of the words."),
-            say("Accuracy of the nearest neighbour by layer"),
+            say("The nearest neighbours' figure by layer"),
         ),
     ]
     table = cells.table(
-        say("Nearest-neighbour accuracy at the best layer, percent, by word; intervals draw the uses again.")
+        say(
+            "The nearest neighbours' accuracy at the best layer, percent, by word; balanced accuracy where one sense "
+            "has more than 80 % of the uses. Intervals draw the uses again."
+        )
     )
     return table, charts
 
@@ -349,7 +372,9 @@ def _add_standing(cells: Cells, standing: Mapping[str, Any]) -> None:
     from polyseme.report._compare_cells import written_p
 
     value, difference = _value(standing), standing["difference"]
-    cells.add(value.replace("\n", " *\n", 1) if standing["below"] else value, standing["best"])
+    cells.add(
+        value.replace("\n", " *\n", 1) if standing["below"] else value, bool(standing.get("stands_out"))
+    )
     if difference is None:
         cells.add("")
         cells.add("")

@@ -41,6 +41,9 @@ def columns_of(study: Mapping[str, Any], say: Speaker) -> list[Column]:
         name, metric, measured = title_of(study), "micro_f1", say("probe, micro-F1")
     elif all(document["labelled"] for document in study["documents"].values()):
         name, metric, measured = say("Senses"), "accuracy", say("nearest neighbour, best layer")
+        means = [document["mean"].get("headline", "accuracy") for document in study["documents"].values()]
+        if "balanced_accuracy" in means:
+            measured = say("nearest neighbour, balanced accuracy")
     else:
         return []
     return [Column(name, f"{name}\n{measured}", metric, study["standings"], study["absent"])]
@@ -116,6 +119,7 @@ def _senses(spec: Mapping[str, Any], run: str, base: Path, seeds: list[int]) -> 
     words += ["--limit", spec["limit"]] if spec["limit"] is not None else []
     words += ["--folds", spec["folds"]] if spec["folds"] != 10 else []
     words += ["--map", spec["map"]] if spec["map"] != "pca" else []
+    words += ["--balance"] if spec.get("balance") else []
     return [*words, *_columns(spec)]
 
 

@@ -12,6 +12,7 @@ from polyseme.report._compare_overview import WAYS
 from polyseme.report.figures import count, duration
 from polyseme.report.language import Speaker
 from polyseme.report.page import Figure, Markup, Part, Section
+from polyseme.study.best import above
 
 __all__ = ["tasks_section"]
 
@@ -63,7 +64,7 @@ def _task(ways: Sequence[Mapping[str, Any]], names: Sequence[str], file: str, sa
                 for _ in range(len(cells.head) - 3):
                     cells.add("")
                 continue
-            cells.add(figure(found, metric), strong=found["best"])
+            cells.add(figure(found, metric), strong=bool(found.get("stands_out")))
             cells.add(" ".join(number(value, metric) for value in found["values"]))
             _add_difference(cells, found, metric)
             cells.add(count(found["trained_parameters"]))
@@ -76,6 +77,8 @@ def _task(ways: Sequence[Mapping[str, Any]], names: Sequence[str], file: str, sa
         learned=f"{learned:,}",
         n=f"{n:,}",
     )
+    if (chance := first.get("chance")) is not None:
+        caption += " " + say("Without any knowledge of the text: {value}.", value=number(chance, metric))
     return [*parts, cells.table(caption), *cells.notes()]
 
 
@@ -127,6 +130,7 @@ def _mixes(tasks: Sequence[Mapping[str, Any]], names: Sequence[str], say: Speake
         if task["way"] == "frozen"
         for name in names
         if (found := task["rows"].get(name)) and found["mix"] and len(found["mix"]["weights"]) > 1
+        if above(found["value"], task.get("chance"), task["metric"])
         for layer, weight in enumerate(found["mix"]["weights"])
     ]
     if not rows:
@@ -145,7 +149,8 @@ def _mixes(tasks: Sequence[Mapping[str, Any]], names: Sequence[str], say: Speake
     )
     if static:
         said += " " + say(
-            "Not shown, since they have one layer or were not used frozen: {names}.", names=", ".join(static)
+            "Not shown, since they have one layer, were not used frozen or are not above chance: {names}.",
+            names=", ".join(static),
         )
     return [
         Markup(f"<h3>{escape(say('Which layers the tasks read'))}</h3>"),

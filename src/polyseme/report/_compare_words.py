@@ -10,7 +10,7 @@ CHINESE = {
     "{n} runs ({models}) on the same texts, tasks and questions, by one protocol.": (
         "{n} 个模型（{models}），同样的文本、任务与问题，统一的评测方式。"
     ),
-    "Run": "模型",
+    "Run": "运行",
     "accuracy": "准确率",
     "accuracy, %": "准确率，%",
     "layer (0 = embeddings)": "层（0 = 嵌入层）",
@@ -48,8 +48,8 @@ CHINESE = {
         "损失：留出文本上每个被预测词元的奈特数；括号内为只按词频预测的损失。只有词表相同、预测对象相同"
         "（被遮盖的词元、下一个词元、邻近的词）的模型之间才能比较损失；下表的数值在所有模型之间可比。"
     ),
-    "In percent, with 95 % intervals below; in bold the best of a column.": (
-        "单位为百分之一，下方小字为 95% 置信区间；粗体为该列最佳。"
+    "In percent, with 95 % intervals below; in bold what surely is the best of a column and above chance.": (
+        "单位为百分之一，下方小字为 95% 区间；粗体为该列中确实最佳且高于随机水平者。"
     ),
     "* surely below the best: p < 0.05 in a paired bootstrap over the same test examples and the seeds, with Holm's "
     "correction over the runs of a column. Intervals that overlap may differ all the same: most of an interval "
@@ -96,7 +96,7 @@ CHINESE = {
     "Every run is adapted to every task with the same examples, once a seed ({seeds}), and judged on the same test "
     "examples. Figures are means over the seeds; intervals draw the seeds and the test examples again.": (
         "每个模型用同样的样例适配每个任务，每个随机种子（{seeds}）一次，并在同样的测试样例上评测。"
-        "数值为各种子的平均；置信区间对种子和测试样例都重抽样。"
+        "数值为各种子的平均；区间对种子和测试样例都重抽样。"
     ),
     "With fewer than three seeds the luck of a seed is hardly in the intervals: they are too narrow.": (
         "种子少于三个时，区间几乎不含种子的偶然性，因此偏窄。"
@@ -107,13 +107,13 @@ CHINESE = {
         "p 已按同一方式内各模型作 Holm 校正；* 为 p < 0.05。"
     ),
     "{task}: {metric} with 95 % intervals; * surely below the best.": (
-        "{task}：{metric} 与 95% 置信区间；* 为显著低于最佳。"
+        "{task}：{metric} 与 95% 区间；* 为显著低于最佳。"
     ),
     "Which layers the tasks read": "各任务读取的层",
     "What share of each layer a task learned to read while the run stayed frozen (softmax of the scalar mix, "
     "mean over seeds).": "模型冻结时，任务学到的各层权重（标量加权的 softmax，各种子平均）。",
-    "Not shown, since they have one layer or were not used frozen: {names}.": (
-        "只有一层或未以冻结方式使用、因而未画出的：{names}。"
+    "Not shown, since they have one layer, were not used frozen or are not above chance: {names}.": (
+        "只有一层、未以冻结方式使用或不高于随机水平、因而未画出的：{names}。"
     ),
     "Heat maps of layer weights by task, one a run": "各模型按任务的层权重热图",
     # probes
@@ -138,37 +138,44 @@ CHINESE = {
     "labels: what a probe learns by heart.": (
         "训练目标 {train} 个，评测目标 {test} 个。随机编码器：同一模型、随机权重；随机标签：探针靠死记能学到的程度。"
     ),
-    "What share of each layer the probes read (mean over seeds); runs with one layer have no choice.": (
-        "探针对各层的读取权重（各种子平均）；只有一层的模型没有选择。"
+    "What share of each layer the probes read (mean over seeds); runs with one layer have no choice, and probes that "
+    "are not above the most frequent label read nothing.": (
+        "探针对各层的读取权重（各种子平均）；只有一层的模型没有选择；不高于最常见标签的探针什么也没有读到。"
     ),
+    "Without any knowledge of the text: {value}.": "完全不看文本时：{value}。",
+    "not above the most frequent label": "不高于最常见标签",
     "Heat maps of layer weights by probe, one a run": "各模型按探针的层权重热图",
     "Score with layers 0 to l: where the line rises, the layer adds what the probe looks for.": (
         "使用第 0 层至第 l 层的得分：折线上升处，该层增加了探针所需的信息。"
     ),
     # senses
-    "Senses": "词义",
+    "Senses": "义项",
     "Senses of words": "词的义项",
     "nearest neighbour, best layer": "最近邻（最佳层）",
     "mean of the words": "各词平均",
     "Over the ceiling": "超过上限",
-    "always the most frequent sense": "总选最常见词义",
+    "always the most frequent sense": "总选最常见义项",
     "Every use of a word gets the sense of the use nearest to it, those in the same text left out; the layer is "
     "chosen without the uses it is judged on. A model that does not look at the context has one vector for all "
     "uses: it cannot pass the share of the most frequent sense, the grey line.": (
-        "每个用例取与其最近的用例（同一文本除外）的词义；选层时不使用被评测的用例。"
-        "不看上下文的模型对所有用例只有一个向量，因此不可能超过最常见词义的占比，即灰线。"
+        "每个用例取与其最近的用例（同一文本除外）的义项；选层时不使用被评测的用例。"
+        "不看上下文的模型对所有用例只有一个向量，因此不可能超过最常见义项的占比，即灰线。"
     ),
     "The uses have no labels: they are clustered, and the number of groups is suggested.": (
         "用例没有标注：对其聚类，并给出建议的组数。"
     ),
-    "Accuracy of the nearest neighbour at the best layer, with 95 % intervals; grey: the static ceiling.": (
-        "最佳层的最近邻准确率与 95% 置信区间；灰线为静态表示的上限。"
+    "The nearest neighbours' figure at the best layer, with 95 % intervals; grey: the static ceiling.": (
+        "最佳层的最近邻指标与 95 % 区间；灰线为静态表示的上限。"
     ),
     "The same layer by layer, mean of the words.": "同上，逐层，各词平均。",
-    "Accuracy of the nearest neighbour by layer": "各层最近邻准确率",
-    "Nearest-neighbour accuracy at the best layer, percent, by word; intervals draw the uses again.": (
-        "最佳层的最近邻准确率（百分比），按词；置信区间对用例重抽样。"
+    "The nearest neighbours' figure by layer": "各层最近邻指标",
+    "The nearest neighbours' accuracy at the best layer, percent, by word; balanced accuracy where one sense has more "
+    "than 80 % of the uses. Intervals draw the uses again.": (
+        "最佳层的最近邻准确率（百分比），按词；某一义项占用例的 80 % 以上时为均衡准确率。区间对用例重抽样。"
     ),
+    "figure, %": "指标，%",
+    "balanced accuracy, %": "均衡准确率，%",
+    "nearest neighbour, balanced accuracy": "最近邻，均衡准确率",
     "Groups of uses that are suggested, last layer.": "建议的用例组数，最后一层。",
     "Maps of the uses": "用例图",
     "{word}: every use is a point, with its sentence on hover; a panel a run.": (
@@ -190,11 +197,11 @@ CHINESE = {
         "解码器给出对数似然，遮盖模型给出伪对数似然，ELMo 为两个方向之和。"
     ),
     "Accuracy by phenomenon with 95 % intervals; grey: chance.": (
-        "各语言现象的准确率与 95% 置信区间；灰线为随机水平。"
+        "各语言现象的准确率与 95% 区间；灰线为随机水平。"
     ),
     "{n} pairs; intervals draw the pairs of each paradigm again. The difference from the best is tested on the same "
     "pairs; p is the larger one of bootstrap and randomisation, after Holm's correction; * p < 0.05.": (
-        "{n} 个句对；置信区间在各范式内对句对重抽样。与最佳的差异在相同句对上检验；"
+        "{n} 个句对；区间在各范式内对句对重抽样。与最佳的差异在相同句对上检验；"
         "p 取自助法与随机化检验中较大者，并作 Holm 校正；* 为 p < 0.05。"
     ),
     # costs
@@ -227,7 +234,7 @@ CHINESE = {
     "The other studies by themselves:": "单独做其他各项：",
     "Versions and machine": "版本与机器",
     "What": "项目",
-    "Value": "值",
+    "Value": "数值",
     "System": "系统",
     "Processor": "处理器",
     "Cores": "核数",

@@ -155,7 +155,7 @@ def _likeness(document: Mapping[str, Any], say: Speaker) -> Table:
 
 
 def _what(document: Mapping[str, Any], say: Speaker) -> str:
-    units = say("words") if document["unit"] == "words" else say("texts")
+    units = say("words") if document["unit"] == "words" else say("whole texts")
     models = " / ".join(
         f"{name} ({run['model']})" for name, run in zip(_names(document), document["runs"], strict=True)
     )
@@ -215,7 +215,7 @@ CHINESE = {
     "The layer of {b} that each layer of {a} is most like.": "{a} 的每一层最像 {b} 的哪一层。",
     "95 % interval": "95 % 区间",
     "words": "个词",
-    "texts": "篇文本",
+    "whole texts": "篇整篇文本",
     "{models}: linear CKA between every two layers, on the same {n} {units} of {texts} texts{file}.": (
         "{models}：任意两层之间的线性 CKA，所用为 {texts} 篇文本{file}中相同的 {n} {units}。"
     ),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from polyseme.study.best import above
 from polyseme.study.grid import Cell, Grid
 from polyseme.study.grid_spec import SCRATCH, WAYS, Way
 from polyseme.study.intervals import seeds_interval
@@ -188,10 +189,13 @@ def _mixes(grid: Grid, cells: Sequence[Cell]) -> str:
             continue
         shown = []
         for task in grid.tasks:
-            result = next(
-                (r for s in grid.config.seeds if (r := grid.result(Cell(s, task, row, "frozen")))), None
-            )
-            mix = (result or {}).get("mix")
+            mix = None
+            for cell in (Cell(seed, task, row, "frozen") for seed in grid.config.seeds):
+                result, measure = grid.result(cell), grid.measure(cell)
+                if result is not None and measure is not None:
+                    known = above(measure.value, grid.chance(cell), measure.name)
+                    mix = result.get("mix") if known else None
+                    break
             shown.append(" ".join(f"{100 * w:.0f}" for w in mix["weights"]) if mix else "")
         if any(len(text.split()) > 1 for text in shown):
             lines.append(f"| {row} | " + " | ".join(shown) + " |")
@@ -200,7 +204,8 @@ def _mixes(grid: Grid, cells: Sequence[Cell]) -> str:
     head = [
         "## Layer mixes",
         "",
-        "What share of each layer a task learned to read, embeddings first, percent (first seed).",
+        "What share of each layer a task learned to read, embeddings first, percent (first seed); nothing of "
+        "heads that are not above chance.",
         "",
     ]
     return "\n".join(

@@ -15,6 +15,7 @@ from polyseme.report.language import Speaker, speaker
 from polyseme.report.page import Figure, Page, Part, Section, Table
 from polyseme.report.pairs_chart import names_of, pairs_chart, runs_of, shown
 from polyseme.report.study_files import write_json_lines
+from polyseme.study.best import highest_apart
 
 if TYPE_CHECKING:
     from polyseme.study.pairs import Pairs
@@ -33,7 +34,7 @@ _CAPTION = (
 CHINESE = {
     "Minimal pairs": "最小对立体",
     "Which of two texts that differ in one thing is more probable?": "两个仅有一处不同的句子，哪一个的概率更高？",
-    "Accuracy by phenomenon": "各语言现象的正确率",
+    "Accuracy by phenomenon": "各语言现象的准确率",
     "Paradigms": "各范式",
     "Most confident errors": "最有把握的错误",
     "Most confident errors of {name}": "{name} 最有把握的错误",
@@ -44,23 +45,26 @@ CHINESE = {
     "within-word": "词内从左到右",
     _RIGHT: (
         "{name} 在 {pairs} 个句对中认为好句概率更高的比例为 {value}（{paradigms} 个范式的平均，"
-        "95% 置信区间 {low} … {high}）；随机猜测为 0.5，概率相等时计半分（共 {ties} 对）。"
+        "95% 区间 {low} … {high}）；随机猜测为 0.5，概率相等时计半分（共 {ties} 对）。"
     ),
     "Score: {kind}.": "分数：{kind}。",
     "Score: {kind}, {scoring}.": "分数：{kind}（{scoring}）。",
     "Against {name}: accuracy {value}, difference {difference} ({low} … {high}, p = {p}).": (
-        "与 {name} 相比：其正确率为 {value}，差为 {difference}（{low} … {high}，p = {p}）。"
+        "与 {name} 相比：其准确率为 {value}，差为 {difference}（{low} … {high}，p = {p}）。"
     ),
     "{pairs} pairs have words that the run does not know.": "有 {pairs} 个句对含有模型词表之外的词。",
     "{same} pairs are the same tokens to the run.": "有 {same} 个句对的两句在模型看来是相同的词元序列。",
     "all: mean over paradigms": "总体：各范式的平均",
-    "accuracy": "正确率",
+    "Bold: above chance, and the interval lies above those of all others.": (
+        "粗体：高于随机水平，且区间高于所有其他模型的区间。"
+    ),
+    "accuracy": "准确率",
     _CAPTION: (
-        "好句概率更高的句对所占比例，按语言现象内各范式取平均；横线为 95% 置信区间"
+        "好句概率更高的句对所占比例，按语言现象内各范式取平均；横线为 95% 区间"
         "（在范式内对句对重抽样；只有一个范式时用 Wilson 区间），虚线为随机水平。"
     ),
     "Bars of accuracy for {n} phenomena; the mean over all paradigms is {value}.": (
-        "{n} 个语言现象正确率的条形图；全部范式的平均为 {value}。"
+        "{n} 个语言现象准确率的条形图；全部范式的平均为 {value}。"
     ),
     "paradigm": "范式",
     "phenomenon": "语言现象",
@@ -179,15 +183,16 @@ def _paradigms(runs: Sequence[Mapping[str, Any]], names: Sequence[str], say: Spe
         for number, (paradigm, phenomenon) in enumerate(key):
             found = [one.get((paradigm, phenomenon)) for one in by_name]
             values = [None if one is None else one["accuracy"]["value"] for one in found]
-            best = max(value for value in values if value is not None)
+            best = highest_apart([None if one is None else one["accuracy"] for one in found], 0.5)
+            if best is not None:
+                strong.add((number, 2 + best))
             for column, one in enumerate(found, 2):
                 if one is not None:
                     hints[number, column] = _interval(one["accuracy"])
-                    if one["accuracy"]["value"] == best:
-                        strong.add((number, column))
             pairs = f"{first['paradigms'][number]['pairs']:,}"
             rows.append([shown(paradigm), shown(phenomenon), *map(_number, values), pairs])
-        return [Table([*left, *names, say("pairs")], rows, "", (0, 1), frozenset(strong), hints)]
+        caption = say("Bold: above chance, and the interval lies above those of all others.")
+        return [Table([*left, *names, say("pairs")], rows, caption, (0, 1), frozenset(strong), hints)]
     compared = "against" in first
     head = [*left, say("accuracy"), say("interval")]
     if compared:

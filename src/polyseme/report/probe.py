@@ -12,9 +12,10 @@ from polyseme.core.config import to_json
 from polyseme.report.figures import columns, duration, size
 from polyseme.report.language import Speaker, speaker
 from polyseme.report.page import Commands, Figure, Page, Part, Section, Table
-from polyseme.report.probe_charts import controls_chart, layers_chart, shown, task_chart
+from polyseme.report.probe_charts import controls_chart, layers_chart, overview_rows, shown, task_chart
 from polyseme.report.probe_words import CHINESE
 from polyseme.study.probing.config import ProbeConfig
+from polyseme.study.probing.numbers import told
 from polyseme.train.run import saving, write_atomic
 
 __all__ = ["probe_sections", "probe_speaker", "probe_text", "write_probe"]
@@ -50,6 +51,9 @@ def _layer_lines(task: Mapping[str, Any], say: Speaker) -> list[str]:
     lines = []
     if task["accuracy"]:
         lines.append(f"accuracy of the most probable label: {shown(task['accuracy'], 2, 100)} %")
+    if task["mix"] and not told(task):
+        lines.append("not above the most frequent label: no centre of gravity, no expected layer")
+        return lines
     if task["mix"]:
         weights = " ".join(f"{one['value']:.3f}" for one in task["mix"]["weights"])
         lines.append(f"layer weights: {weights}")
@@ -124,6 +128,11 @@ def _overview(document: Mapping[str, Any], say: Speaker, prefix: str) -> Section
         "95 % intervals: of centres and divergences over {seeds} seeds, of expected layers over test texts and seeds.",
         seeds=document["settings"]["seeds"],
     )
+    if not all(told(task) for task in document["tasks"].values()):
+        caption += " " + say("—: the probe is not above always saying the most frequent label.")
+    table = Table(head, rows, caption)
+    if not overview_rows(document, say):
+        return Section(title, [table])
     figure = Figure(
         f"{prefix}probe-layers",
         layers_chart(document, say),
@@ -132,7 +141,7 @@ def _overview(document: Mapping[str, Any], say: Speaker, prefix: str) -> Section
         ),
         say("Centre of gravity and expected layer of each task"),
     )
-    return Section(title, [figure, Table(head, rows, caption)])
+    return Section(title, [figure, table])
 
 
 def _against(document: Mapping[str, Any], say: Speaker, prefix: str) -> Section:
@@ -148,13 +157,13 @@ def _against(document: Mapping[str, Any], say: Speaker, prefix: str) -> Section:
         for key in present:
             one = task["controls"].get(key)
             row.append(shown(one["score"] if one else None, 1, 100))
-            if one and one["difference"]["above"]:
+            if one and one["difference"]["above"] and told(task):
                 strong.add((len(rows), len(row)))
             row.append(shown(one["difference"] if one else None, 1, 100))
         rows.append([*row, shown(task["most_frequent"], 1, 100)])
     caption = say(
         "Micro-F1 in percent, differences in points on the same test texts, with 95 % intervals (texts and seeds drawn "
-        "again); bold: the whole interval is above 0."
+        "again); bold: the whole interval is above 0, and the probe above the most frequent label."
     )
     figure = Figure(
         f"{prefix}probe-controls",
@@ -179,12 +188,18 @@ def _of_task(name: str, task: Mapping[str, Any], say: Speaker, file: str) -> Sec
         parts.append(
             say("Accuracy of the most probable label: {value} %.", value=shown(task["accuracy"], 1, 100))
         )
+    if not told(task):
+        parts.append(
+            say("The probe is not above always saying the most frequent label: its layers tell nothing.")
+        )
     if task["mix"]:
         parts.append(
             Figure(
                 file,
                 task_chart(name, task, say),
-                say(
+                say("Dashed: equal weights. Thin lines: 95 % intervals.")
+                if not told(task)
+                else say(
                     "Dashed: equal weights. Coloured upright lines: the centre of gravity and the expected layer. "
                     "Thin lines: 95 % intervals."
                 ),

@@ -75,7 +75,9 @@ def _weights(mix: Mapping[str, Any], say: Speaker) -> Any:
     bars = alt.Chart(data(rows)).mark_bar(size=_bar(len(rows)), color=_SKY).encode(x=x, y=y, tooltip=_TIP)
     uniform = alt.Chart(data([{"value": 1 / len(rows)}])).mark_rule(strokeDash=[5, 4], color=_GREY)
     centre = mix["centre_of_gravity"]
-    title = say("Mixing weights: centre of gravity {value}", value=shown(centre, 2))
+    title = say("Mixing weights")
+    if centre["value"] is not None:
+        title = say("Mixing weights: centre of gravity {value}", value=shown(centre, 2))
     return _panel(
         [bars, uniform.encode(y="value:Q"), *_limits(rows, x), *_at(centre, _ORANGE)], title, len(rows)
     )
@@ -106,7 +108,9 @@ def _differences(cumulative: Mapping[str, Any], say: Speaker) -> Any:
     bars = alt.Chart(data(rows)).mark_bar(size=_bar(n), color=_PURPLE).encode(x=x, y=y, tooltip=_TIP)
     zero = alt.Chart(data([{"value": 0}])).mark_rule(color=_GREY).encode(y="value:Q")
     expected = cumulative["expected_layer"]
-    title = say("What layer l adds: expected layer {value}", value=shown(expected, 2))
+    title = say("What layer l adds")
+    if expected["value"] is not None:
+        title = say("What layer l adds: expected layer {value}", value=shown(expected, 2))
     return _panel([bars, zero, *_limits(rows, x), *_at(expected, _BLUE)], title, n)
 
 

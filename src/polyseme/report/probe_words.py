@@ -21,10 +21,18 @@ CHINESE = {
     "How it was done": "方法",
     "In which layers it is": "知识在哪些层",
     "Layer weights and scores of {name}": "{name} 的各层权重与得分",
+    "Dashed: equal weights. Thin lines: 95 % intervals.": "虚线：各层权重相等。细线：95% 区间。",
     "Micro-F1 in percent, differences in points on the same test texts, with 95 % intervals (texts and seeds drawn "
-    "again); bold: the whole interval is above 0.": (
-        "微平均 F1（%）；差值为同一批测试文本上的百分点；均附 95% 区间（对文本与种子重抽样）；粗体：整个区间大于 0。"
+    "again); bold: the whole interval is above 0, and the probe above the most frequent label.": (
+        "微平均 F1（%）；差值为同一批测试文本上的百分点；均附 95% 区间（对文本与种子重抽样）；"
+        "粗体：整个区间大于 0，且探针高于最常见标签。"
     ),
+    "Mixing weights": "混合权重",
+    "The probe is not above always saying the most frequent label: its layers tell nothing.": (
+        "探针不高于总是猜最常见标签：它的各层权重说明不了什么。"
+    ),
+    "What layer l adds": "第 l 层带来的增益",
+    "—: the probe is not above always saying the most frequent label.": "—：探针不高于总是猜最常见标签。",
     "Mixing weights: centre of gravity {value}": "混合权重：重心 {value}",
     "Probes of all layers against what layer 0, a random encoder and random labels give.": (
         "使用全部层的探针，与仅第 0 层、随机编码器、随机标签对比。"
@@ -55,7 +63,7 @@ CHINESE = {
     "in a file": "临时文件",
     "in memory": "内存",
     "kept as": "保存方式",
-    "layer (0 = embeddings)": "层（0 = 词嵌入层）",
+    "layer (0 = embeddings)": "层（0 = 嵌入层）",
     "layer 0 alone": "仅第 0 层",
     "micro-F1, %": "微平均 F1，%",
     "most frequent label": "最常见标签",

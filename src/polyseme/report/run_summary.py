@@ -51,9 +51,10 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
 
     Returns a JSON-able dict with at least model, parameters, vocab_size, status, progress, tokens_seen, steps,
     seconds, tokens_per_second, peak_memory_bytes, heldout_loss, unigram_loss (nats per predicted token, same text),
-    heldout (all scores), judged_on {text: "held-out" or "training", documents, tokens, meaningless: the figures say
-    nothing about other text}, above_word_frequency (whether the loss is), corpus {documents, words, fingerprint, dirt,
-    reading …}, vocabulary {kind, min_count, unknown_share},
+    heldout_interval {low, high, blocks, method}, heldout_accuracy {objective: {value, low, high, n}}, heldout (all
+    scores), judged_on {text: "held-out" or "training", documents, tokens, meaningless: the figures say nothing about
+    other text}, above_word_frequency (whether the loss is), corpus {documents, words, fingerprint, dirt, reading …},
+    vocabulary {kind, min_count, unknown_share},
     notes (what was said about the corpus) and losses (held-out, in order); where the model predicts the next token
     also perplexity = exp(heldout_loss), and of causal_lm bits_per_character, by which runs with different vocabularies
     compare. What is not known is None. Of a run that was adapted to a task also what `adaptation.summarize` gives.
@@ -76,6 +77,11 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
         values = [last.get(_FROM_METRICS.get(name, "")), results.get(name)]
         summary[name] = next((v for v in (values if newer else reversed(values)) if v is not None), None)
     summary["heldout"] = results.get("heldout") or {}
+    newest = summary["heldout_loss"] == results.get(
+        "heldout_loss"
+    )  # not of a run that has gone on since its save
+    summary["heldout_interval"] = results.get("heldout_interval") if newest else None
+    summary["heldout_accuracy"] = results.get("heldout_accuracy") or {}
     summary["budget"] = (meta.get("asked") or {}).get("budget")
     summary["corpus"] = corpus_figures(meta.get("corpus") or {})
     summary["vocabulary"] = vocabulary_figures(meta.get("corpus") or {})
@@ -200,13 +206,18 @@ def _adapted_text(summary: Mapping[str, Any]) -> str:
         seeds = ""
         if over:
             seeds = f"   {len(over['values'])} seeds {measure(over['mean'])} ± {measure(over['deviation'])}"
-        rows.append(("dev" if number == 0 else "", f"{name:<24}{measure(value)}{seeds}"))
+        figure = adaptation.dev_figure(summary, name, value)
+        rows.append(("dev" if number == 0 else "", f"{name:<24}{figure}{seeds}"))
+    if (note := adaptation.useless(summary)) is not None:
+        rows.append(("", note))
     for name, value in (summary["decoding"] or {}).items():
         rows.append((name.replace("_", " "), f"{value:.4f}" if isinstance(value, float) else str(value)))
     if summary["mix"]:
         rows += [
             ("layer mix" if number == 0 else "", line.strip())
-            for number, line in enumerate(adaptation.mix_lines(summary["mix"]))
+            for number, line in enumerate(
+                adaptation.mix_lines(summary["mix"], (summary.get("seeds") or {}).get("mix"))
+            )
         ]
     return _table(rows)
 
@@ -276,7 +287,7 @@ def _loss_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     heldout, unigram = summary["heldout_loss"], summary["unigram_loss"]
     if heldout is None:
         return []
-    text = f"{heldout:.3f} nats per predicted token"
+    text = f"{heldout:.3f}{_between(summary.get('heldout_interval'), 3)} nats per predicted token"
     if unigram is not None:
         side = "below" if heldout <= unigram else "above"
         text += f", {abs(unigram - heldout):.3f} {side} the unigram baseline {unigram:.3f}"
@@ -291,11 +302,27 @@ def _loss_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     losses = [loss for loss in summary["losses"] if math.isfinite(loss)]
     if len(losses) > 2:
         rows.append(("", f"{sparkline(losses, 40)}  {losses[0]:.2f} → {losses[-1]:.2f}"))
+    for name in ("next_sentence", "dialogue"):
+        if found := (summary.get("heldout_accuracy") or {}).get(name):
+            value = f"{found['value']:.3f}{_between(found, 3)}"
+            rows.append(
+                (
+                    name.replace("_", " "),
+                    f"{value} of {found['n']:,} held-out pairs are right, half by chance",
+                )
+            )
     if summary.get("perplexity") is not None:
         bits = summary.get("bits_per_character")
         per_character = f", {bits:.3f} bits per character" if bits is not None else ""
         rows.append(("perplexity", f"{summary['perplexity']:.1f}{per_character}"))
     return rows
+
+
+def _between(found: Mapping[str, Any] | None, digits: int) -> str:
+    """An interval behind its figure; "" where there is none."""
+    if not found or found.get("low") is None or found.get("high") is None:
+        return ""
+    return f" ({found['low']:.{digits}f} … {found['high']:.{digits}f})"
 
 
 def _table(rows: Sequence[tuple[str, str]]) -> str:

@@ -10,7 +10,16 @@ from typing import Any
 from polyseme.report.language import Speaker, speaker
 from polyseme.report.page import Figure, Page, Part, Section, Table
 from polyseme.report.senses_chinese import CHINESE
-from polyseme.report.senses_text import contexts, highest, p_value, senses_text, shown, tabled
+from polyseme.report.senses_text import (
+    FIGURES,
+    contexts,
+    headline,
+    highest,
+    p_value,
+    senses_text,
+    shown,
+    tabled,
+)
 from polyseme.report.study_files import write_study
 
 __all__ = ["senses_page", "senses_sections", "senses_text", "write_senses"]
@@ -65,10 +74,10 @@ def _labelled(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Se
                 f"{prefix}senses_runs",
                 best_chart(document, say),
                 say(
-                    "Accuracy at the best layer, with 95 % intervals; dashed: always the most frequent sense. "
-                    "Each chart has its own scale."
+                    "The figure of each word at the best layer, with 95 % intervals; dashed: always the most frequent "
+                    "sense. Each chart has its own scale."
                 ),
-                say("Accuracy of every run at its best layer"),
+                say("The figure of every run at its best layer"),
             )
         )
         figures.append(_difference_table(document, say))
@@ -76,8 +85,12 @@ def _labelled(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Se
         Figure(
             f"{prefix}senses_layers",
             layers_chart(document, say),
-            say("Accuracy by layer, {what}; bands and bars are 95 % intervals.", what=_what(words, say)),
-            say("Accuracy of the nearest neighbour by layer"),
+            say(
+                "{figure} by layer, {what}; bands and bars are 95 % intervals.",
+                figure=say(FIGURES[document["mean"].get("headline", "accuracy")]).capitalize(),
+                what=_what(words, say),
+            ),
+            say("The nearest neighbours' figure by layer"),
         )
     ]
     if several:
@@ -86,14 +99,14 @@ def _labelled(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Se
                 f"{prefix}senses_words",
                 words_chart(document, say),
                 say("The same for every word. Dashed: always the most frequent sense of that word."),
-                say("Accuracy of the nearest neighbour by layer, for every word"),
+                say("The nearest neighbours' figure by layer, for every word"),
             )
         )
     layers += [_layer_table(run, say) for run in runs]
     maps: list[Part] = [
         say(
             "Every point is a use of the word; the sentence shows when the pointer rests on it. A representation that "
-            "does not look at the context has one point for all uses."
+            "does not look at the context has one point for all uses that are written alike: such points are numbered."
         )
     ]
     slugs = _slugs(words)
@@ -106,6 +119,7 @@ def _labelled(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Se
                 say("Map of the uses of {word}", word=word["word"]),
             )
         )
+        maps += [table for run in document["runs"] if (table := _dots_table(run, word, place, say))]
     return [
         Section(say("How well senses are told apart"), figures),
         Section(say("Layer by layer"), layers),
@@ -123,11 +137,13 @@ def _best_table(document: Mapping[str, Any], say: Speaker) -> Table:
         say("word"),
         say("uses"),
         say("senses"),
+        say("figure"),
         say("most frequent sense"),
         say("nearest neighbour, best layer"),
         say("over the most frequent"),
         "p",
-        say("balanced"),
+        say("accuracy"),
+        say("balanced accuracy"),
         say("macro-F1"),
         say("centroid, best layer"),
         say("highest layer"),
@@ -135,50 +151,36 @@ def _best_table(document: Mapping[str, Any], say: Speaker) -> Table:
     rows = []
     for run in document["runs"]:
         if len(document["words"]) > 1:
-            rows.append(_mean_row(run, document, say))
+            uses = sum(word["uses"] for word in document["words"])
+            row = [run["name"], say("mean of the words"), f"{uses:,}", ""]
+            rows.append(row + _best_row(run["mean"]["best"], document["mean"]["ceiling"], run, say))
         for word, entry in zip(document["words"], run["words"], strict=True):
-            best = entry["best"]["nearest"]
-            over = best["over_ceiling"]
-            rows.append(
-                [
-                    run["name"],
-                    word["word"],
-                    f"{word['uses']:,}",
-                    str(len(word["senses"])),
-                    shown(word["ceiling"]),
-                    shown(best["accuracy"]),
-                    shown(over, "+"),
-                    p_value(over),
-                    f"{best['balanced_accuracy']['value']:.3f}",
-                    f"{best['macro_f1']['value']:.3f}",
-                    f"{entry['best']['centroid']['accuracy']['value']:.3f}",
-                    highest(best),
-                ]
-            )
+            row = [run["name"], word["word"], f"{word['uses']:,}", str(len(word["senses"]))]
+            rows.append(row + _best_row(entry["best"], word["ceiling"], run, say))
     caption = say(
-        "Most frequent sense: what a representation with one vector a word can reach. Balanced: the mean of the "
-        "senses' own accuracies. Highest layer: chosen on the same uses, so it flatters."
+        "Most frequent sense: what a representation with one vector a word can reach. Figure: balanced accuracy, "
+        "the mean of the senses' own accuracies, where one sense has more than 80 % of the uses, else accuracy. "
+        "Highest layer: chosen on the same uses, so it flatters."
     )
-    return Table(head, rows, caption, left=(0, 1))
+    return Table(head, rows, caption, left=(0, 1, 4))
 
 
-def _mean_row(run: Mapping[str, Any], document: Mapping[str, Any], say: Speaker) -> list[str]:
-    best = run["mean"]["best"]
-    over = best["nearest"]["over_ceiling"]
-    uses = sum(word["uses"] for word in document["words"])
+def _best_row(
+    best: Mapping[str, Any], ceiling: Mapping[str, Any], run: Mapping[str, Any], say: Speaker
+) -> list[str]:
+    """What is said of a word, or of the mean, at its best layer."""
+    nearest, main = best["nearest"], headline(best["nearest"])
     return [
-        run["name"],
-        say("mean of the words"),
-        f"{uses:,}",
-        "",
-        shown(document["mean"]["ceiling"]),
-        shown(best["nearest"]["accuracy"]),
-        shown(over, "+"),
-        p_value(over),
-        f"{best['nearest']['balanced_accuracy']['value']:.3f}",
-        f"{best['nearest']['macro_f1']['value']:.3f}",
-        f"{best['centroid']['accuracy']['value']:.3f}",
-        highest(best["nearest"]),
+        say(FIGURES[main["figure"]]),
+        shown(ceiling) if main["figure"] == "accuracy" else f"{main['ceiling']:.3f}",
+        shown(main),
+        shown(main["over"], "+"),
+        p_value(main["over"]),
+        f"{nearest['accuracy']['value']:.3f}",
+        f"{nearest['balanced_accuracy']['value']:.3f}",
+        f"{nearest['macro_f1']['value']:.3f}",
+        f"{headline(best['centroid'])['value']:.3f}",
+        highest(nearest, run),
     ]
 
 
@@ -187,13 +189,18 @@ def _difference_table(document: Mapping[str, Any], say: Speaker) -> Table:
         [
             f"{one['first']} - {one['second']}",
             one["word"] or say("mean of the words"),
+            say(FIGURES[one.get("figure", "accuracy")]),
             shown(one, "+"),
             p_value(one),
         ]
         for one in document["differences"]
     ]
-    caption = say("Differences of nearest-neighbour accuracy at the best layers, paired on the same uses.")
-    return Table([say("runs"), say("word"), say("difference"), "p"], rows, caption, left=(0, 1))
+    caption = say(
+        "Differences of the nearest neighbours' figure at the best layers, paired on the same uses."
+    )
+    return Table(
+        [say("runs"), say("word"), say("figure"), say("difference"), "p"], rows, caption, left=(0, 1, 2)
+    )
 
 
 def _layer_table(run: Mapping[str, Any], say: Speaker) -> Table:
@@ -201,7 +208,7 @@ def _layer_table(run: Mapping[str, Any], say: Speaker) -> Table:
         say("layer"),
         say("nearest neighbour"),
         say("centroid"),
-        say("balanced"),
+        say("balanced accuracy"),
         say("macro-F1"),
         say("silhouette"),
     ]
@@ -237,6 +244,27 @@ def _map_caption(document: Mapping[str, Any], place: int, say: Speaker) -> str:
             uses=f"{word['uses']:,}",
         )
     return caption
+
+
+def _dots_table(run: Mapping[str, Any], word: Mapping[str, Any], place: int, say: Speaker) -> Table | None:
+    """Which uses lie on each numbered point of a map; None where context moves the points."""
+    from polyseme.report.senses_charts import numbered
+
+    points = numbered(run["words"][place], word["drawn"])
+    if not points:
+        return None
+    rows = [
+        [
+            str(point.number),
+            f"{len(point.uses):,}",
+            ", ".join(f"{form} {n:,}" for form, n in point.forms),
+            ", ".join(f"{word['senses'][sense]['sense']} {n:,}" for sense, n in point.senses),
+        ]
+        for point in points
+    ]
+    head = [say("point"), say("uses"), say("written"), say("senses")]
+    caption = say("{run}: the uses of {word} that lie on each point.", run=run["name"], word=word["word"])
+    return Table(head, rows, caption, left=(0, 2, 3))
 
 
 def _unlabelled(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Section]:

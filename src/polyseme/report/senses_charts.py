@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from polyseme.report.charts import data
 from polyseme.report.language import Speaker
+from polyseme.report.senses_text import FIGURES, headline
 
-__all__ = ["COLOURS", "best_chart", "layers_chart", "looks", "map_chart", "words_chart"]
+__all__ = ["COLOURS", "Dot", "best_chart", "layers_chart", "looks", "map_chart", "numbered", "words_chart"]
 
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D"]
 """Okabe and Ito's palette: told apart with every common kind of colour blindness. Shapes tell the same again."""
@@ -33,18 +35,26 @@ def looks(n: int) -> tuple[list[str], list[str]]:
 
 
 def layers_chart(document: Mapping[str, Any], say: Speaker) -> Any:
-    """Nearest-neighbour accuracy over layers, the mean of all words: a line a run, a band its interval.
+    """The nearest neighbours' figure over layers, the mean of all words: a line a run, a band its interval.
 
     The ceiling of static representations is dashed. A run with one layer is a point with a bar.
     """
+    figure = document["mean"].get("headline", "accuracy")
     rows = [
         row
         for run in document["runs"]
-        for row in _curve(run["name"], run["mean"]["layers"], document["words"][0]["word"])
+        for row in _curve(run["name"], run["mean"]["layers"], document["words"][0]["word"], figure)
     ]
-    ceiling = document["mean"]["ceiling"]["value"]
+    ceiling = _ceiling(document["mean"]["ceiling"], figure)
     names = [run["name"] for run in document["runs"]]
-    return _styled(_lines(rows, names, ceiling, say, 560, 320, len(names) > 1, True))
+    title = say("{figure} of the nearest neighbour", figure=say(FIGURES[figure]))
+    return _styled(_lines(rows, names, ceiling, say, 560, 320, len(names) > 1, title))
+
+
+def _ceiling(found: Mapping[str, Any], figure: str) -> float:
+    """What always saying the most frequent sense gives of a figure."""
+    value = found["value"] if figure == "accuracy" else found[figure]
+    return float(value)
 
 
 def words_chart(document: Mapping[str, Any], say: Speaker) -> Any:
@@ -58,24 +68,33 @@ def words_chart(document: Mapping[str, Any], say: Speaker) -> Any:
         rows = [
             row
             for run in document["runs"]
-            for row in _curve(run["name"], run["words"][place]["layers"], word["word"])
+            for row in _curve(run["name"], run["words"][place]["layers"], word["word"], _figure(word))
         ]
-        every += [row["low"] for row in rows] + [word["ceiling"]["value"]]
+        every += [row["low"] for row in rows] + [_ceiling(word["ceiling"], _figure(word))]
         panels.append((word, rows))
     low = max(0.0, min(every) - 0.03)
-    charts = [
-        _lines(rows, names, word["ceiling"]["value"], say, 230, 150, len(names) > 1, False, low).properties(
-            title=word["word"]
-        )
-        for word, rows in panels
-    ]
+    charts = []
+    for word, rows in panels:
+        ceiling = _ceiling(word["ceiling"], _figure(word))
+        chart = _lines(rows, names, ceiling, say, 230, 150, len(names) > 1, "", low)
+        charts.append(chart.properties(title=_titled(word, say)))
     return _styled(alt.concat(*charts, columns=3, spacing=24), 14)
 
 
-def _curve(name: str, layers: Sequence[Mapping[str, Any]], word: str) -> list[dict[str, Any]]:
+def _figure(word: Mapping[str, Any]) -> str:
+    return str(word.get("headline", "accuracy"))
+
+
+def _titled(word: Mapping[str, Any], say: Speaker) -> str:
+    """A word, and its figure where that is not accuracy."""
+    figure = _figure(word)
+    return str(word["word"]) if figure == "accuracy" else f"{word['word']}, {say(FIGURES[figure])}"
+
+
+def _curve(name: str, layers: Sequence[Mapping[str, Any]], word: str, figure: str) -> list[dict[str, Any]]:
     rows = []
     for one in layers:
-        accuracy = one["nearest"]["accuracy"]
+        accuracy = one["nearest"][figure]
         row = {"run": name, "word": word, "layer": one["layer"], "only": len(layers) == 1}
         rows.append(row | {key: round(accuracy[key], 5) for key in ("value", "low", "high")})
     return rows
@@ -89,7 +108,7 @@ def _lines(
     wide: int,
     high: int,
     legend: bool,
-    written: bool,
+    written: str,
     low: float | None = None,
 ) -> Any:
     import altair as alt
@@ -103,7 +122,7 @@ def _lines(
         axis=alt.Axis(values=layers, format="d", labelOverlap=True, grid=False, **_AXIS),
     )
     upright: dict[str, Any] = {
-        "title": say("accuracy of the nearest neighbour") if written else None,
+        "title": written or None,
         "scale": alt.Scale(domain=[floor, 1.0], nice=False),
         "axis": alt.Axis(format=".2f", tickCount=6 if written else 4, **_AXIS),
     }
@@ -150,12 +169,17 @@ def _lines(
 
 
 def best_chart(document: Mapping[str, Any], say: Speaker) -> Any:
-    """Nearest-neighbour accuracy of every run at its best layer, over words and by word, with intervals."""
+    """The nearest neighbours' figure of every run at its best layer, over words and by word, with intervals."""
     import altair as alt
 
     names = [run["name"] for run in document["runs"]]
-    places = [("", document["mean"]["ceiling"]["value"])] if len(document["words"]) > 1 else []
-    places += [(word["word"], word["ceiling"]["value"]) for word in document["words"]]
+    mean, figure = document["mean"], document["mean"].get("headline", "accuracy")
+    titles = {"": say("mean of the words")}
+    if figure != "accuracy":
+        titles[""] += f", {say(FIGURES[figure])}"
+    titles |= {word["word"]: _titled(word, say) for word in document["words"]}
+    places = [("", _ceiling(mean["ceiling"], figure))] if len(document["words"]) > 1 else []
+    places += [(word["word"], _ceiling(word["ceiling"], _figure(word))) for word in document["words"]]
     rows, rules = [], []
     for word, ceiling in places:
         rules.append({"word": word, "value": ceiling})
@@ -165,7 +189,7 @@ def best_chart(document: Mapping[str, Any], say: Speaker) -> Any:
                 if word
                 else run["mean"]["best"]
             )
-            one = best["nearest"]["accuracy"]
+            one = headline(best["nearest"])
             rows.append(
                 {"word": word, "run": run["name"], **{k: round(one[k], 5) for k in ("value", "low", "high")}}
             )
@@ -188,9 +212,7 @@ def best_chart(document: Mapping[str, Any], say: Speaker) -> Any:
         bars = base.mark_rule(strokeWidth=3, color=COLOURS[0]).encode(x=low, x2="high:Q")
         points = base.mark_point(filled=True, size=80, opacity=1, color=COLOURS[0]).encode(x=x)
         charts.append(
-            alt.layer(rule, bars, points).properties(
-                title=word or say("mean of the words"), width=210, height=26 * len(names)
-            )
+            alt.layer(rule, bars, points).properties(title=titles[word], width=210, height=26 * len(names))
         )
     return _styled(alt.concat(*charts, columns=3, spacing=24), 14)
 
@@ -213,7 +235,7 @@ def map_chart(document: Mapping[str, Any], place: int, say: Speaker) -> Any:
         total = [one["uses"] for one in word["senses"]]
         labels = [f"{one['sense']} ({n:,})" for one, n in zip(word["senses"], total, strict=True)]
         panels = [
-            _panel(run, run["words"][place], number, labels, size, say, None)
+            _panel(run, run["words"][place], number, labels, size, say, None, word)
             for number, run in enumerate(runs)
         ]
         rows = _points(word["drawn"], [run["words"][place]["map"] for run in runs])
@@ -232,7 +254,7 @@ def map_chart(document: Mapping[str, Any], place: int, say: Speaker) -> Any:
         rows = _points(word["drawn"], [one["words"][place]["map"] for one in runs])
         for row, group in zip(rows, entry["map"]["group"], strict=True):
             row["sense"] = labels[group]
-        panels.append(_panel(run, entry, number, labels, size, say, rows))
+        panels.append(_panel(run, entry, number, labels, size, say, rows, word))
     whole = alt.concat(*panels, columns=3, spacing=20).resolve_scale(color="independent", shape="independent")
     return _styled(whole, 14)
 
@@ -248,6 +270,47 @@ def _points(drawn: Sequence[Mapping[str, Any]], maps: Sequence[Mapping[str, Any]
     ]
 
 
+class Dot(NamedTuple):
+    """A point of a map on which several uses lie.
+
+    Args:
+        number: from 1, by how many uses.
+        x, y: where it lies.
+        uses: numbers of the drawn uses.
+        forms, senses: how these are written, and their senses' numbers, with how many uses; most first.
+    """
+
+    number: int
+    x: float
+    y: float
+    uses: list[int]
+    forms: list[tuple[str, int]]
+    senses: list[tuple[int, int]]
+
+
+def numbered(entry: Mapping[str, Any], drawn: Sequence[Mapping[str, Any]]) -> list[Dot]:
+    """The points of a run's map of a word on which its uses lie; none where context moves every use."""
+    found = entry["map"]
+    layer = next(one for one in entry["layers"] if one["layer"] == found["layer"])
+    if layer["dots"] is None or not drawn:
+        return []
+    xs, ys = found["x"], found["y"]
+    near = 1e-3 * max(max(xs) - min(xs), max(ys) - min(ys), 1e-6)
+    places: list[list[int]] = []
+    for use, (x, y) in enumerate(zip(xs, ys, strict=True)):
+        same = next((one for one in places if max(abs(x - xs[one[0]]), abs(y - ys[one[0]])) < near), None)
+        if same is None:
+            places.append([use])
+        else:
+            same.append(use)
+    points = []
+    for number, uses in enumerate(sorted(places, key=lambda uses: (-len(uses), uses[0])), 1):
+        forms = Counter(drawn[use]["form"] for use in uses).most_common()
+        senses = Counter(drawn[use]["sense"] for use in uses if "sense" in drawn[use]).most_common()
+        points.append(Dot(number, xs[uses[0]], ys[uses[0]], uses, forms, senses))
+    return points
+
+
 def _panel(
     run: Mapping[str, Any],
     entry: Mapping[str, Any],
@@ -256,6 +319,7 @@ def _panel(
     size: int,
     say: Speaker,
     rows: Sequence[Mapping[str, Any]] | None,
+    word: Mapping[str, Any],
 ) -> Any:
     """One run's map of one word; without rows it takes the data of the whole chart."""
     import altair as alt
@@ -266,11 +330,18 @@ def _panel(
     layer = next(one for one in entry["layers"] if one["layer"] == found["layer"])
     title, more = say("{run}, layer {layer}", run=run["name"], layer=found["layer"]), ""
     if layer["dots"] == 1:
-        half, more = 1.0, say("one dot: all uses have the same vector")
+        half, more = 1.0, say("one point: all {n} uses have the same vector", n=f"{word['uses']:,}")
     elif layer["dots"] is not None:
-        more = say("{n} dots, whatever stands around them", n=layer["dots"])
+        more = say(
+            "{n} points for {uses} uses, whatever stands around them",
+            n=layer["dots"],
+            uses=f"{word['uses']:,}",
+        )
     elif "nearest" in layer:
-        more = say("nearest neighbour {value}", value=f"{layer['nearest']['accuracy']['value']:.3f}")
+        figure = headline(entry["best"]["nearest"])["figure"]
+        more = say("nearest neighbour {value}", value=f"{layer['nearest'][figure]['value']:.3f}")
+        if figure != "accuracy":
+            more += f", {say(FIGURES[figure])}"
 
     def axis(name: str, values: Sequence[float]) -> dict[str, Any]:
         middle = (max(values) + min(values)) / 2
@@ -297,10 +368,18 @@ def _panel(
         "strokeWidth": 0,
     }
     points = base.mark_point(**mark).encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip)
-    if layer["dots"] == 1:  # whatever the senses are, there is one place for all of them
-        dot = alt.Chart(data([{f"x{number}": xs[0], f"y{number}": ys[0]}])).encode(x=x, y=y)
+    if layer["dots"] is not None:  # whatever the senses are, all uses of a form have one place
+        places = [
+            {f"x{number}": dot.x, f"y{number}": dot.y, "number": str(dot.number), "uses": len(dot.uses)}
+            for dot in numbered(entry, word["drawn"])
+        ]
+        dot = alt.Chart(data(places)).encode(x=x, y=y)
         points = alt.layer(
-            points, dot.mark_point(filled=True, size=260, color=_GREY, opacity=1, tooltip=None)
+            points,
+            dot.mark_point(filled=True, size=420, color=_GREY, opacity=1, tooltip=None),
+            dot.mark_text(color="white", fontSize=13, fontWeight="bold", tooltip=None).encode(
+                text="number:N"
+            ),
         )
     return points.properties(
         width=size,

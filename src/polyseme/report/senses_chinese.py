@@ -13,21 +13,27 @@ CHINESE = {
     "cosine of their vectors. What is called the best layer was chosen without the uses that it is reported on.": (
         "每个用例取其他文本中与它最近（向量余弦最大）的用例的义项。“最佳层”的选择没有用到报告成绩的那些用例。"
     ),
-    "Accuracy at the best layer, with 95 % intervals; dashed: always the most frequent sense. "
+    "The figure of each word at the best layer, with 95 % intervals; dashed: always the most frequent sense. "
     "Each chart has its own scale.": (
-        "最佳层的准确率和 95 % 区间；虚线：总是猜最常见的义项。每幅图有自己的刻度。"
+        "各词在最佳层的指标和 95 % 区间；虚线：总是猜最常见的义项。每幅图有自己的刻度。"
     ),
-    "Accuracy of every run at its best layer": "各运行在最佳层的准确率",
-    "Accuracy by layer, {what}; bands and bars are 95 % intervals.": "各层准确率，{what}；色带和竖线是 95 % 区间。",
-    "Accuracy of the nearest neighbour by layer": "各层最近邻准确率",
+    "The figure of every run at its best layer": "各运行在最佳层的指标",
+    "{figure} by layer, {what}; bands and bars are 95 % intervals.": "各层{figure}，{what}；色带和竖线是 95 % 区间。",
+    "The nearest neighbours' figure by layer": "各层最近邻指标",
     "The same for every word. Dashed: always the most frequent sense of that word.": (
         "每个词的同样曲线。虚线：总是猜该词最常见的义项。"
     ),
-    "Accuracy of the nearest neighbour by layer, for every word": "每个词各层的最近邻准确率",
+    "The nearest neighbours' figure by layer, for every word": "每个词各层的最近邻指标",
     "Every point is a use of the word; the sentence shows when the pointer rests on it. A representation that "
-    "does not look at the context has one point for all uses.": (
-        "每个点是该词的一个用例；指针停在上面时显示句子。不看上下文的表示，所有用例只有一个点。"
+    "does not look at the context has one point for all uses that are written alike: such points are numbered.": (
+        "每个点是该词的一个用例；指针停在上面时显示句子。不看上下文的表示，写法相同的用例都在同一个点上；这样的点有编号。"
     ),
+    "figure": "指标",
+    "accuracy": "准确率",
+    "balanced accuracy": "均衡准确率",
+    "point": "点",
+    "written": "写法",
+    "{run}: the uses of {word} that lie on each point.": "{run}：“{word}”的用例各在哪个点上。",
     "Map of the uses of {word}": "“{word}”的用例图",
     "the mean of {n} words": "{n} 个词的平均",
     "run": "运行",
@@ -38,18 +44,19 @@ CHINESE = {
     "most frequent sense": "最常见义项",
     "nearest neighbour, best layer": "最近邻（最佳层）",
     "over the most frequent": "高出最常见义项",
-    "balanced": "均衡准确率",
     "macro-F1": "宏平均 F1",
     "centroid, best layer": "质心（最佳层）",
     "highest layer": "最高的层",
-    "Most frequent sense: what a representation with one vector a word can reach. Balanced: the mean of the senses' "
-    "own accuracies. Highest layer: chosen on the same uses, so it flatters.": (
-        "最常见义项：每个词只有一个向量的表示所能达到的上限。均衡准确率：各义项准确率的平均。最高的层：在同一批用例上选出，因此偏高。"
+    "Most frequent sense: what a representation with one vector a word can reach. Figure: balanced accuracy, the mean "
+    "of the senses' own accuracies, where one sense has more than 80 % of the uses, else accuracy. Highest layer: "
+    "chosen on the same uses, so it flatters.": (
+        "最常见义项：每个词只有一个向量的表示所能达到的上限。指标：某一义项占用例的 80 % 以上时用均衡准确率"
+        "（各义项准确率的平均），否则用准确率。最高的层：在同一批用例上选出，因此偏高。"
     ),
     "mean of the words": "各词平均",
     "difference": "差",
-    "Differences of nearest-neighbour accuracy at the best layers, paired on the same uses.": (
-        "最佳层最近邻准确率之差，在同一批用例上配对。"
+    "Differences of the nearest neighbours' figure at the best layers, paired on the same uses.": (
+        "最佳层最近邻指标之差，在同一批用例上配对。"
     ),
     "layer": "层",
     "nearest neighbour": "最近邻",
@@ -75,10 +82,10 @@ CHINESE = {
     "typical uses": "典型用例",
     "{run}, layer {layer}": "{run}，第 {layer} 层",
     "layer (0 = embeddings)": "层（0 = 嵌入层）",
-    "accuracy of the nearest neighbour": "最近邻准确率",
+    "{figure} of the nearest neighbour": "最近邻{figure}",
     "always the most frequent sense: {value}": "总是最常见的义项：{value}",
     "group {n} ({uses})": "第 {n} 组（{uses}）",
-    "one dot: all uses have the same vector": "一个点：所有用例的向量相同",
-    "{n} dots, whatever stands around them": "{n} 个点，与上下文无关",
+    "one point: all {n} uses have the same vector": "一个点：全部 {n} 个用例的向量相同",
+    "{n} points for {uses} uses, whatever stands around them": "{uses} 个用例只有 {n} 个点，与上下文无关",
     "nearest neighbour {value}": "最近邻 {value}",
 }

@@ -1,1 +1,1 @@
-"""Looking inside trained models (a later version)."""
+"""Looking inside trained models: senses, probes, attention, minimal pairs, similarity, comparisons, with intervals."""

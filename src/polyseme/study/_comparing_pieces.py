@@ -50,6 +50,7 @@ class SensesSpec(Config):
         columns: our names of columns to the file's.
         encoding, separator: of the file; "auto" = as it shows.
         limit: so many uses of a word at most; None = all.
+        balance: equally many uses of every sense of a word.
         folds: of the cross-validation.
         map: how maps are drawn.
         language: only runs trained on it are looked at.
@@ -61,6 +62,7 @@ class SensesSpec(Config):
     encoding: str = "auto"
     separator: str = "auto"
     limit: int | None = Field(None, ge=4)
+    balance: bool = False
     folds: int = Field(10, ge=2)
     map: Literal["pca", "umap"] = "pca"
     language: str = ANY
@@ -138,12 +140,20 @@ def _senses(
         base / spec.file,
         spec.words,
         columns=columns,
-        limit=spec.limit,
+        limit=None if spec.balance else spec.limit,
         encoding=spec.encoding,
         separator=read_separator(spec.separator),
         problems=problems,
     )
-    found = senses(loaded, uses, folds=spec.folds, map=spec.map, reporter=reporter)
+    found = senses(
+        loaded,
+        uses,
+        folds=spec.folds,
+        map=spec.map,
+        balance=spec.balance,
+        limit=spec.limit,
+        reporter=reporter,
+    )
     notes = [*problems.summary(), *found.notes]
     return replace(found, problems=problems.report(), notes=notes).document()
 
@@ -195,14 +205,14 @@ def _inside(path: Path) -> list[Path]:
 STUDIES = {
     "probe": Study(
         "probe",
-        2,
+        3,
         True,
         lambda spec, base: [base / name for name in (spec.train, spec.dev, spec.test) if name],
         _probe,
         lambda loaded: None,
     ),
     "senses": Study(
-        "senses", 2, False, lambda spec, base: _inside(base / spec.file), _senses, lambda loaded: None
+        "senses", 3, False, lambda spec, base: _inside(base / spec.file), _senses, lambda loaded: None
     ),
     "pairs": Study(
         "pairs",

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from polyseme.study.best import LOWER_IS_BETTER, stands_out
 from polyseme.study.grid import Cell, Grid
 from polyseme.study.grid_spec import Way
 from polyseme.study.intervals import FloatArray, measured, seeds_interval
@@ -25,8 +26,6 @@ ROUNDS = 2000
 LEVEL = 0.05
 """A run is marked where its p-value, Holm's correction made, is below this."""
 
-LOWER_IS_BETTER = ("loss", "mean_squared_error", "mean_absolute_error")
-
 
 def standings(grid: Grid, task: str, way: Way, why_not: Mapping[str, dict[str, str]]) -> dict[str, Any]:
     """One task in one way, JSON-able.
@@ -36,10 +35,11 @@ def standings(grid: Grid, task: str, way: Way, why_not: Mapping[str, dict[str, s
 
     Args:
         why_not: {run: reason} of those that are not used.
-    Returns {"name", "way", "metric", "spec", "files", "examples": of train, dev, test, "rows", "absent"}; rows:
-        {run: {"value", "low", "high", "n", "seeds", "values", "best", "difference", "below", "mix", "seconds",
-        "trained_parameters"}}; the difference is the best run's less this one's: {"value", "low", "high", "n", "p",
-        "p_holm"}.
+    Returns {"name", "way", "metric", "chance", "spec", "files", "examples": of train, dev, test, "rows", "absent"};
+        rows: {run: {"value", "low", "high", "n", "seeds", "values", "best", "stands_out", "difference", "below", "mix",
+        "seconds", "trained_parameters"}}; "best" has the highest value, whether or not it `stands_out` (see best.py);
+        the difference is the best run's less this one's: {"value", "low", "high", "n", "p", "p_holm"}. "chance" is what
+        the figure is without knowledge of the text.
     """
     spec = grid.tasks[task]
     every: dict[str, dict[int, Resampled]] = {}
@@ -55,16 +55,20 @@ def standings(grid: Grid, task: str, way: Way, why_not: Mapping[str, dict[str, s
             results.setdefault(row, []).append(result)
     rows = {row: _row(list(some.values()), results[row]) for row, some in every.items()}
     metric = next((next(iter(some.values())).name for some in every.values()), spec.metric or "")
+    cells = [Cell(seed, task, row, way) for row in rows for seed in every[row]]
+    chance = next((value for cell in cells if (value := grid.chance(cell)) is not None), None)
     _rank(
         rows,
         lambda best, row: seeds_difference([*every[best].values()], [*every[row].values()], ROUNDS),
-        -1 if metric in LOWER_IS_BETTER else 1,
+        metric,
+        dict.fromkeys(rows, chance),
     )
     not_done = {"code": "not done", "detail": "", "text": "not done yet: the same command goes on"}
     return {
         "name": task,
         "way": way,
         "metric": metric,
+        "chance": chance,
         "spec": spec.model_dump(mode="json"),
         "files": {
             part: os.path.normpath(grid.path(name))
@@ -96,19 +100,24 @@ def _row(measures: list[Resampled], results: list[dict[str, Any]]) -> dict[str, 
 
 
 def _rank(
-    rows: dict[str, dict[str, Any]], less: Callable[[str, str], dict[str, Any] | None], sign: int = 1
+    rows: dict[str, dict[str, Any]],
+    less: Callable[[str, str], dict[str, Any] | None],
+    metric: str = "",
+    chance: Mapping[str, float | None] | None = None,
 ) -> None:
-    """Add "best", "difference" and "below" to rows.
+    """Add "best", "stands_out", "difference" and "below" to rows.
 
     Args:
         less: (best run, other run) -> their difference {"value", "low", "high", "p", "n"}; None: it cannot be told.
-        sign: -1 where lower is better.
+        metric: what the figure is called; of some lower is better.
+        chance: of each run, what no knowledge gives.
     """
     known = [row for row in rows if rows[row]["value"] is not None]
     for found in rows.values():
-        found.update(best=False, difference=None, below=False)
+        found.update(best=False, stands_out=False, difference=None, below=False)
     if not known:
         return
+    sign = -1 if metric in LOWER_IS_BETTER else 1
     best = max(known, key=lambda row: sign * float(rows[row]["value"]))
     rows[best]["best"] = True
     tests = {row: test for row in known if row != best and (test := less(best, row)) is not None}
@@ -117,6 +126,8 @@ def _rank(
         difference = measured(test["value"], interval, test["n"]) | {"p": test["p"], "p_holm": p}
         rows[row]["difference"] = difference
         rows[row]["below"] = marked(difference)
+    below = [rows[row]["below"] for row in known if row != best]
+    rows[best]["stands_out"] = stands_out(rows[best]["value"], below, (chance or {}).get(best), metric)
 
 
 def pairs_standings(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -129,13 +140,14 @@ def pairs_standings(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, dic
     """
     figures = {run: document["figures"]["accuracy"] for run, document in documents.items()}
     answers = {run: [_digits(one) / 2 for one in document["right"]] for run, document in documents.items()}
-    return _means_over_groups(figures, answers)
+    return _means_over_groups(figures, answers, dict.fromkeys(figures, 0.5))
 
 
 def senses_standings(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """How runs stand in senses: nearest neighbours at the best layer, the mean over words; as `pairs_standings`.
 
-    The same uses of each word are drawn for both runs. Nothing where uses have no senses.
+    The same uses of each word are drawn for both runs. Where one sense has nearly all uses of a word, it is balanced
+    accuracy: a right answer counts by how rare its sense is. Nothing where uses have no senses.
 
     Args:
         documents: of runs on the same uses.
@@ -143,12 +155,29 @@ def senses_standings(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, di
     if not all(document["labelled"] for document in documents.values()):
         return {}
     runs = {name: document["runs"][0] for name, document in documents.items()}
-    figures = {name: run["mean"]["best"]["nearest"]["accuracy"] for name, run in runs.items()}
-    answers = {
-        name: [_digits(word["best"]["nearest"]["right"]) for word in run["words"]]
+    first = next(iter(documents.values()))
+    balanced = first["mean"].get("headline", "accuracy") != "accuracy"
+    figures = {
+        name: run["mean"]["best"]["nearest"]["balanced_accuracy" if balanced else "accuracy"]
         for name, run in runs.items()
     }
-    return _means_over_groups(figures, answers)
+    worth = [_worth(word) if balanced else 1.0 for word in first["words"]]
+    answers = {
+        name: [
+            _digits(word["best"]["nearest"]["right"]) * times
+            for word, times in zip(run["words"], worth, strict=True)
+        ]
+        for name, run in runs.items()
+    }
+    ceilings = {name: run["mean"]["best"]["nearest"]["headline"]["ceiling"] for name, run in runs.items()}
+    return _means_over_groups(figures, answers, ceilings)
+
+
+def _worth(word: Mapping[str, Any]) -> FloatArray:
+    """How much a right answer to each use adds to balanced accuracy, times the number of uses."""
+    gold = np.asarray(word["gold"])
+    uses = np.bincount(gold)
+    return np.asarray(len(gold) / (len(uses) * uses[gold]), np.float64)
 
 
 def probe_standings(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -172,18 +201,21 @@ def probe_standings(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, dic
         first, second = ([micro_f1(one) for one in counts[name]] for name in (best, run))
         return seeds_difference(first, second, ROUNDS)
 
-    _rank(rows, less)
+    _rank(rows, less, chance={run: task["most_frequent"]["value"] for run, task in tasks.items()})
     return rows
 
 
 def _means_over_groups(
-    figures: Mapping[str, Mapping[str, Any]], answers: Mapping[str, list[FloatArray]]
+    figures: Mapping[str, Mapping[str, Any]],
+    answers: Mapping[str, list[FloatArray]],
+    chance: Mapping[str, float | None],
 ) -> dict[str, dict[str, Any]]:
     """Means over paradigms or words, each with the same weight, tested by drawing within each.
 
     Args:
         figures: of every run.
         answers: of every run and group, how right each answer is: 0 … 1.
+        chance: of every run, what no knowledge gives.
     """
     rows = {run: {**figure} for run, figure in figures.items()}
 
@@ -196,7 +228,7 @@ def _means_over_groups(
         found: dict[str, Any] = table.row(range(len(groups)))["difference"]
         return found | {"p": max(found["p"], found["p_randomisation"])}
 
-    _rank(rows, less)
+    _rank(rows, less, chance=chance)
     return rows
 
 

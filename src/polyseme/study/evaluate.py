@@ -171,7 +171,7 @@ def evaluate(
         unknown_labels=unknown,
         problems=problems.report(),
         read=task_described(first.task, file, records, problems),
-        notes=[*problems.summary(), *_notes(unknown, len(records))],
+        notes=[*problems.summary(), *_notes(unknown, len(records)), *_absent(measures)],
         against=str(second.loaded.run.path) if second is not None else None,
     )
 
@@ -201,9 +201,20 @@ def _right(records: Sequence[Any], said: Sequence[Mapping[str, Any]]) -> list[bo
 def _figures(measures: Mapping[str, Resampled], resamples: int, seed: int) -> dict[str, dict[str, Any]]:
     with np.errstate(invalid="ignore", divide="ignore"):
         return {
-            name: measured(m.value, bootstrap_interval(m, resamples, seed), m.n)
+            name: _nothing()
+            if _empty(name, m)
+            else measured(m.value, bootstrap_interval(m, resamples, seed), m.n)
             for name, m in measures.items()
         }
+
+
+def _empty(name: str, measure: Resampled) -> bool:
+    """Whether a figure counts things of which the file has none; precision counts what was said."""
+    return measure.n == 0 and name != "precision"
+
+
+def _nothing() -> dict[str, Any]:
+    return {"value": None, "low": None, "high": None, "n": 0}
 
 
 def _rounds(resamples: int, n: int) -> int:
@@ -251,6 +262,11 @@ def _threshold(predictor: Predictor) -> float | None:
     if predictor.name != "qa" or not predictor.config.unanswerable:
         return None
     return float(predictor.decoding.get("threshold", 0.0))
+
+
+def _absent(measures: Mapping[str, Resampled]) -> list[str]:
+    absent = [name for name, measure in measures.items() if _empty(name, measure)]
+    return [f"the file has nothing that {', '.join(absent)} could count: not known"] if absent else []
 
 
 def _notes(unknown: Mapping[str, int], n: int) -> list[str]:

@@ -28,6 +28,7 @@ from polyseme.infer.load import load
 from polyseme.infer.predict import Predictor, gold_records
 from polyseme.study.grid_spec import SCRATCH, ClaimSpec, GridConfig, RowSpec, TaskSpec, Way
 from polyseme.study.kept import file_name, held
+from polyseme.tasks._chance import chance_of
 from polyseme.tasks.metrics.measure import Resampled
 from polyseme.text.labelled.opening import existing, fingerprint
 from polyseme.text.labelled.records import Problems
@@ -119,9 +120,7 @@ class Grid:
         result = self.result(cell)
         if result is None:
             return None
-        spec = self.tasks[cell.task]
-        module = registry.tasks.load(spec.task)
-        task = module.BUILD(module.CONFIG.of(result["config"], cell.name))
+        spec, task = self.tasks[cell.task], self._task(cell, result)
         measures = task.measures(self.records(cell.task), [_expanded(p) for p in result["predictions"]])
         name = spec.metric or next(iter(measures))
         if name not in measures:
@@ -129,6 +128,17 @@ class Grid:
             raise ConfigError("no such figure", got=name, where=where, fix=suggest(name, measures))
         found: Resampled = measures[name]
         return found
+
+    def _task(self, cell: Cell, result: Mapping[str, Any]) -> Any:
+        module = registry.tasks.load(self.tasks[cell.task].task)
+        return module.BUILD(module.CONFIG.of(result["config"], cell.name))
+
+    def chance(self, cell: Cell) -> float | None:
+        """What the cell's figure is without any knowledge of the text; None where it is not done, or not known."""
+        result, measure = self.result(cell), self.measure(cell)
+        if result is None or measure is None:
+            return None
+        return chance_of(self._task(cell, result), self.records(cell.task), measure.name)
 
     def records(self, name: str) -> list[Any]:
         """The test examples of a task."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from polyseme.core.rng import Random
-from polyseme.tasks.metrics.measure import CELLS, Resampled
+from polyseme.tasks.metrics.intervals import bootstrap_interval, draws, limits, measured, wilson
+from polyseme.tasks.metrics.measure import Resampled
 from polyseme.tasks.metrics.regression import spearman
 
 __all__ = [
@@ -26,27 +25,6 @@ __all__ = [
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-_Z = 1.959963984540054
-
-
-def wilson(correct: float, n: int) -> tuple[float, float]:
-    """The Wilson (1927) interval of a share.
-
-        (p + z²/2n ± z √(p(1 - p)/n + z²/4n²)) / (1 + z²/n)
-
-    Args:
-        correct: how many of n; a tie may count one half.
-
-    Example:
-        >>> [round(limit, 3) for limit in wilson(9, 10)]
-        [0.596, 0.982]
-    """
-    if n == 0:
-        return 0.0, 1.0
-    p, share = correct / n, _Z**2 / n
-    middle = p + share / 2
-    reach = math.sqrt(p * (1 - p) * share + share**2 / 4)
-    return max(0.0, (middle - reach) / (1 + share)), min(1.0, (middle + reach) / (1 + share))
 
 
 def bootstrap(
@@ -68,17 +46,6 @@ def bootstrap(
     return limits(values)
 
 
-def bootstrap_interval(measure: Resampled, resamples: int = 1000, seed: int = 0) -> tuple[float, float]:
-    """The percentile bootstrap interval (Efron 1979) of a figure, its examples drawn with replacement.
-
-    NaN where there are no examples; draws for which the figure is undefined are left out.
-    """
-    if not measure.examples:
-        return float("nan"), float("nan")
-    chosen = draws(measure.examples, resamples, seed)
-    return limits(np.concatenate([measure.values(block) for block in chosen]))
-
-
 def seeds_interval(measures: Sequence[Resampled], rounds: int = 1000) -> tuple[float, float]:
     """The middle 95 % of the mean over seeds, seeds and examples both drawn again.
 
@@ -94,32 +61,3 @@ def seeds_interval(measures: Sequence[Resampled], rounds: int = 1000) -> tuple[f
         drawn = random.integers(len(measures), size=each.shape)
         values.append(np.take_along_axis(each, drawn, 0).mean(0))
     return limits(np.concatenate(values))
-
-
-def draws(n: int, rounds: int, seed: int, stream: str = "bootstrap of examples") -> Iterator[IntArray]:
-    """Numbers of n examples drawn with replacement, n a round, in blocks of rounds that fit in memory.
-
-    Each 64-bit random number gives two draws: floor(32 bits · n / 2³²), the second for every other example.
-    Shapes:  yields (R, n), R adding up to rounds
-    """
-    random = Random(seed, stream)
-    pairs = np.arange((n + 1) // 2)
-    step = max(1, CELLS // n)
-    for start in range(0, rounds, step):
-        bits = random.bits(np.arange(start, min(rounds, start + step))[:, None], pairs)
-        halves = np.concatenate([bits >> np.uint64(32), bits & np.uint64(0xFFFFFFFF)], axis=1)[:, :n]
-        yield ((halves * np.uint64(n)) >> np.uint64(32)).astype(np.int64)
-
-
-def limits(values: FloatArray) -> tuple[float, float]:
-    """The middle 95 % of some values; NaN where none is finite."""
-    if not np.isfinite(values).any():
-        return float("nan"), float("nan")
-    low, high = np.nanpercentile(values, [2.5, 97.5])
-    return float(low), float(high)
-
-
-def measured(value: float, interval: tuple[float, float], n: int) -> dict[str, Any]:
-    """A figure as every report writes it; what cannot be said is None."""
-    low, high = (limit if math.isfinite(limit) else None for limit in interval)
-    return {"value": value if math.isfinite(value) else None, "low": low, "high": high, "n": n}

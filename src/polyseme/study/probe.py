@@ -33,6 +33,8 @@ from polyseme.study.probing.numbers import (
     of_seeds,
     score,
     scores_of_layers,
+    told,
+    withheld,
 )
 from polyseme.study.probing.targets import PARTS, BoolArray, Targets, aligned, read_parts
 from polyseme.study.probing.training import Trained, most_frequent, train_probe
@@ -69,7 +71,8 @@ class Probing:
         """Everything, JSON-able; figures are {"value", "low", "high", "n"} and more.
 
         Each task has "task", "files", "spans", "labels", "counts", "score" (micro-F1), "by_text" (of each seed and test
-        text: labels said rightly, said, and right), "accuracy", "most_frequent", "mix" {"weights", "gamma",
+        text: labels said rightly, said, and right), "accuracy", "most_frequent", "over_most_frequent" (the paired
+        difference; where it is not above 0, what the layers come to is None), "mix" {"weights", "gamma",
         "centre_of_gravity", "divergence"} and "cumulative" {"scores", "differences", "expected_layer",
         "expected_layer_clipped"}, None for one layer; "controls" {"layer_0", "random_encoder", "random_labels"}, each
         with "score" and "difference", "above" all of them; "cache", "training".
@@ -256,12 +259,14 @@ class _Task:
         train, test = targets.parts["train"], targets.parts["test"]
         accuracies = [run.accuracy for run in runs.full if run.accuracy is not None]
         controls = self._controls(rounds)
-        return {
+        baseline = most_frequent(train.gold, test)
+        found: dict[str, Any] = {
             "metric": "micro_f1",
             "score": score([run.f1 for run in runs.full], rounds),
             "by_text": [run.f1.counts.astype(int).tolist() for run in runs.full],
             "accuracy": score(accuracies, rounds) if accuracies else None,
-            "most_frequent": score([most_frequent(train.gold, test)], rounds),
+            "most_frequent": score([baseline], rounds),
+            "over_most_frequent": difference([run.f1 for run in runs.full], [baseline], rounds),
             "mix": _mix(runs.full),
             "cumulative": (
                 scores_of_layers([[run.f1 for run in some] for some in runs.upto], rounds)
@@ -271,6 +276,21 @@ class _Task:
             "controls": controls,
             "above": {name: one["difference"]["above"] for name, one in controls.items()},
         }
+        if not told(found):
+            withheld(found["mix"], found["cumulative"])
+        self._say_baseline(found)
+        return found
+
+    def _say_baseline(self, found: dict[str, Any]) -> None:
+        """A note where the probe is not, or not surely, above always saying the most frequent label."""
+        of, least = (f"{100 * found[key]['value']:.1f} %" for key in ("score", "most_frequent"))
+        sides = f"({of}) {{}} always saying the most frequent label ({least})"
+        if not told(found):
+            layers = ": no layer is named" if found["mix"] else ""
+            self.notes.append(f"the probe {sides.format('is not above')}{layers}")
+        elif not found["over_most_frequent"]["above"]:
+            layers = ": what it says of layers may be luck" if found["mix"] else ""
+            self.notes.append(f"the probe {sides.format('is not surely above')}{layers}")
 
     def _controls(self, rounds: int) -> dict[str, Any]:
         """Scores of the controls, and how far above them the probe of all layers is on the same texts."""

@@ -18,11 +18,11 @@ from polyseme.study.sense_scores import (
     silhouettes,
     transfer,
 )
-from polyseme.study.sense_words import Word, plain
+from polyseme.study.sense_words import Figure, Word, plain
 from polyseme.study.significance import compare, randomisation
 from polyseme.tasks.metrics.measure import FloatArray, Measure, mean_of
 
-__all__ = ["Layered", "Scored", "ceilings", "differences", "over_words", "randomised", "score"]
+__all__ = ["Layered", "Scored", "ceilings", "differences", "figure_of", "over_words", "randomised", "score"]
 
 _TESTED = 5_000_000
 """Uses drawn for one paired test at most; a test has 1,000 to 10,000 rounds."""
@@ -93,11 +93,46 @@ def score(word: Word, found: Layered, seed: int) -> Scored:
             "right": "".join("01"[int(one)] for one in right[method]),
             "maximum": _maximum(found.layers, [one[method]["accuracy"] for one in curve]),
         }
+        document[method]["headline"] = _headline(
+            word.figure,
+            best[method],
+            word.ceiling_of(word.figure),
+            document[method]["over_ceiling"],
+            [(right[method], word)],
+            _maximum(found.layers, [one[method][word.figure] for one in curve], "value"),
+            seed,
+        )
         if word.by_form is not None:
             document[method]["over_forms"] = best[method]["accuracy"].over(word.by_form)
     on_test, test = _on_test(word, found, seed)
     entry = {"word": word.word, "layers": layers, "best": document, "test": on_test}
     return Scored(entry, curve, best, right, test)
+
+
+def _headline(
+    figure: Figure,
+    best: Mapping[str, Drawn],
+    ceiling: Drawn,
+    over_accuracy: dict[str, Any],
+    right: Sequence[tuple[npt.NDArray[np.bool_], Word]],
+    maximum: dict[str, Any],
+    seed: int,
+) -> dict[str, Any]:
+    """The figure that says most, beside what always saying the most frequent sense gives of it.
+
+    {"figure", "value", "low", "high", "n", "ceiling", "over": its paired difference, "maximum": {"layer", "value"}}
+    """
+    over = over_accuracy
+    if figure != "accuracy":
+        sides = [(one * (worth := word.worth(figure)), (word.gold == 0) * worth) for one, word in right]
+        over = best[figure].over(ceiling) | randomised(sides, seed)
+    return {
+        "figure": figure,
+        **best[figure].document(),
+        "ceiling": ceiling.value,
+        "over": over,
+        "maximum": maximum,
+    }
 
 
 def _tested(right: Any, baseline: Any, seed: int) -> dict[str, Any]:
@@ -107,9 +142,7 @@ def _tested(right: Any, baseline: Any, seed: int) -> dict[str, Any]:
     return {key: None if value != value else value for key, value in found.items()}
 
 
-def randomised(
-    words: Sequence[tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]], seed: int
-) -> dict[str, float]:
+def randomised(words: Sequence[tuple[npt.NDArray[Any], npt.NDArray[Any]]], seed: int) -> dict[str, float]:
     """{"p_randomisation"} of the difference of two sides that is the mean over words, each with the same weight.
 
     Draws of few uses hardly ever turn the sign of a difference, however much of it is luck; swapping answers does.
@@ -167,10 +200,11 @@ def _documents(figures: Mapping[str, Drawn]) -> dict[str, Any]:
     return {name: figure.document() for name, figure in figures.items()}
 
 
-def _maximum(layers: Sequence[int], accuracies: Sequence[Drawn]) -> dict[str, Any]:
-    """The layer with the highest accuracy, chosen on the same uses: it flatters where there are many layers."""
-    place = int(np.argmax([one.value for one in accuracies]))
-    return {"layer": layers[place], "accuracy": accuracies[place].document()}
+def _maximum(layers: Sequence[int], figures: Sequence[Drawn], name: str = "accuracy") -> dict[str, Any]:
+    """The layer with the highest figure, chosen on the same uses: it flatters where there are many layers."""
+    place = int(np.argmax([one.value for one in figures]))
+    best = figures[place]
+    return {"layer": layers[place], name: best.document() if name == "accuracy" else best.value}
 
 
 def over_words(
@@ -201,6 +235,16 @@ def over_words(
             ),
             "maximum": _maximum(layers, [one[method]["accuracy"] for one in means]),
         }
+        figure = figure_of(words)
+        best[method]["headline"] = _headline(
+            figure,
+            own,
+            mean([word.ceiling_of(figure) for word in words]),
+            best[method]["over_ceiling"],
+            [(one.right[method], word) for one, word in zip(scored, words, strict=True)],
+            _maximum(layers, [one[method][figure] for one in means], "value"),
+            seed,
+        )
     found: dict[str, Any] = {"layers": rows, "best": best}
     if all(one.test for one in scored):
         found["test"] = {
@@ -210,9 +254,18 @@ def over_words(
     return found
 
 
+def figure_of(words: Sequence[Word]) -> Figure:
+    """The figure of a mean over words: balanced accuracy where one of them needs it."""
+    return "balanced_accuracy" if any(word.figure == "balanced_accuracy" for word in words) else "accuracy"
+
+
 def ceilings(words: Sequence[Word]) -> dict[str, Any]:
     """Means over words of what a static representation can do: one vector a word, or one a form of it."""
-    found = {"ceiling": mean([word.ceiling for word in words if word.ceiling is not None]).document()}
+    found: dict[str, Any] = {"ceiling": mean([word.ceiling_of("accuracy") for word in words]).document()}
+    found["ceiling"]["balanced_accuracy"] = mean(
+        [word.ceiling_of("balanced_accuracy") for word in words]
+    ).value
+    found["headline"] = figure_of(words)
     if any(word.by_form is not None for word in words):
         figures = [word.by_form or word.ceiling for word in words]
         found["by_form"] = mean([one for one in figures if one is not None]).document()
@@ -222,17 +275,23 @@ def ceilings(words: Sequence[Word]) -> dict[str, Any]:
 def differences(
     names: Sequence[str], scored: Sequence[Sequence[Scored]], words: Sequence[Word], seed: int
 ) -> list[dict[str, Any]]:
-    """First run - each other one: nearest-neighbour accuracy at the best layer, over words (word "") and by word."""
+    """First run - each other one: the headline figure of nearest neighbours at the best layer, over words (word "") and
+    by word."""
     found = []
-    for name, theirs in list(zip(names, scored, strict=True))[1:]:
-        pairs = [
-            (a.best["nearest"]["accuracy"], b.best["nearest"]["accuracy"])
-            for a, b in zip(scored[0], theirs, strict=True)
+    both_words = figure_of(words)
+
+    def less(figure: Figure, ours: Sequence[Scored], others: Sequence[Scored], some: Sequence[Word]) -> Any:
+        first, second = (mean([one.best["nearest"][figure] for one in side]) for side in (ours, others))
+        right = [
+            tuple(one.right["nearest"] * word.worth(figure) for one in pair)
+            for *pair, word in zip(ours, others, some, strict=True)
         ]
-        right = [(a.right["nearest"], b.right["nearest"]) for a, b in zip(scored[0], theirs, strict=True)]
+        sides = [(pair[0], pair[1]) for pair in right]
+        return {"figure": figure} | first.over(second) | randomised(sides, seed)
+
+    for name, theirs in list(zip(names, scored, strict=True))[1:]:
         between = {"first": names[0], "second": name}
-        whole = mean([a for a, _ in pairs]).over(mean([b for _, b in pairs]))
-        found.append(between | {"word": ""} | whole | randomised(right, seed))
-        for word, (a, b), both in zip(words, pairs, right, strict=True):
-            found.append(between | {"word": word.word} | a.over(b) | randomised([both], seed))
+        found.append(between | {"word": ""} | less(both_words, scored[0], theirs, words))
+        for word, a, b in zip(words, scored[0], theirs, strict=True):
+            found.append(between | {"word": word.word} | less(word.figure, [a], [b], [word]))
     return found

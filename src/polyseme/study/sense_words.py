@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from polyseme.errors import CorpusError
+from polyseme.core.rng import Random
+from polyseme.errors import ConfigError, CorpusError
 from polyseme.study.drawn import Drawn, Uses
-from polyseme.study.intervals import IntArray, measured, wilson
+from polyseme.study.intervals import FloatArray, IntArray, measured, wilson
 from polyseme.study.sense_clusters import LEAST
 from polyseme.study.sense_map import drawn, snippet
 from polyseme.study.sense_scores import folds_of, majority
 from polyseme.text.labelled.senses import Use
 
-__all__ = ["Word", "plain", "read_words"]
+__all__ = ["Figure", "Word", "balanced", "headline", "plain", "read_words"]
 
+Figure = Literal["accuracy", "balanced_accuracy"]
+
+SKEWED = 0.8
+"""Where one sense has more than this share of a word's uses, accuracy says little: always saying it is nearly right."""
 CLUSTERED = 1000
 """Unlabelled uses of a word that are clustered at most."""
 _FORMS = 8
@@ -38,12 +43,70 @@ class Word:
     fold: IntArray
     draws: Uses | None = None
     ceiling: Drawn | None = None
+    balanced_ceiling: Drawn | None = None
     by_form: Drawn | None = None
     test: Uses | None = None
+
+    @property
+    def figure(self) -> Figure:
+        """The figure that says most: balanced accuracy where one sense has nearly all uses."""
+        return headline(self.document)
+
+    def ceiling_of(self, figure: Figure) -> Drawn:
+        """What always saying the most frequent sense gives."""
+        found = self.ceiling if figure == "accuracy" else self.balanced_ceiling
+        assert found is not None
+        return found
+
+    def worth(self, figure: Figure) -> FloatArray:
+        """What a right answer to each use adds to the figure, times the number of uses.  Shapes: -> (N,)"""
+        n = np.bincount(self.gold)
+        if figure == "accuracy":
+            return np.ones(len(self.gold))
+        return np.asarray(len(self.gold) / (len(n) * n[self.gold]), np.float64)
 
     def part(self, name: str) -> npt.NDArray[np.bool_]:
         """Which uses are of a part.  Shapes: -> (N,)"""
         return np.array([use.part == name for use in self.uses], bool)
+
+
+def headline(word: Mapping[str, Any]) -> Figure:
+    """The figure that says most of a word's document: its senses and how many uses they have."""
+    most, total = word["senses"][0]["uses"], sum(one["uses"] for one in word["senses"])
+    return "balanced_accuracy" if most > SKEWED * total else "accuracy"
+
+
+def balanced(
+    uses: Sequence[Use], seed: int = 0, limit: int | None = None
+) -> tuple[list[Use], dict[str, dict[str, int]]]:
+    """Equally many uses of every sense of a word, drawn by the seed, in the order of the file.
+
+    Args:
+        uses: with their senses.
+        seed: of the draws.
+        limit: at most so many uses of a word; None = as many as its rarest sense allows.
+    Returns the uses that are kept, and of each word {"each": uses of a sense, "senses": how many, "left_out": uses}.
+    Raises:  ConfigError: uses have no senses.
+    """
+    if any(use.sense is None for use in uses):
+        raise ConfigError(
+            "nothing to balance: the uses have no senses", expected="a file with a column of senses"
+        )
+    places: dict[str, dict[str, list[int]]] = {}
+    for number, use in enumerate(uses):
+        places.setdefault(use.word, {}).setdefault(use.sense or "", []).append(number)
+    kept: list[int] = []
+    counts: dict[str, dict[str, int]] = {}
+    for word, senses in places.items():
+        each = min(map(len, senses.values()))
+        if limit is not None:
+            each = max(1, min(each, limit // len(senses)))
+        for sense, numbers in senses.items():
+            order = Random(seed, f"equal numbers of {word}, {sense}").permutation(len(numbers))
+            kept += [numbers[int(place)] for place in order[:each]]
+        left = sum(map(len, senses.values())) - each * len(senses)
+        counts[word] = {"each": each, "senses": len(senses), "left_out": left}
+    return [uses[number] for number in sorted(kept)], counts
 
 
 def plain(text: str) -> str:
@@ -139,6 +202,7 @@ def _labelled(
         "ceiling": measured(counted[names[0]] / len(uses), wilson(counted[names[0]], len(uses)), len(uses))
         | {"balanced_accuracy": 1 / len(names), "macro_f1": ceiling["macro_f1"].value},
     }
+    document["headline"] = headline(document)
     by_form = None
     if forms.max(initial=0) > 0:
         by_form = draws.figures(majority(forms, gold, fold))["accuracy"]
@@ -147,4 +211,16 @@ def _labelled(
     split = is_test.any() and len({plain(use.text) for use in uses if use.part == "train"}) > 1
     stream = f"test uses of {word}"
     test = Uses(gold[is_test], len(names), resamples, seed, stream) if split else None
-    return Word(word, uses, shown, document, gold, fold, draws, ceiling["accuracy"], by_form, test)
+    return Word(
+        word,
+        uses,
+        shown,
+        document,
+        gold,
+        fold,
+        draws,
+        ceiling["accuracy"],
+        ceiling["balanced_accuracy"],
+        by_form,
+        test,
+    )

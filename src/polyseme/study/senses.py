@@ -11,6 +11,7 @@ sense. That is its ceiling, and what the others are measured against. Whether a 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,7 @@ from polyseme.infer.load import Loaded, load
 from polyseme.study.sense_clusters import Suggestion, distinctive, suggest
 from polyseme.study.sense_layers import Layered, Scored, ceilings, differences, over_words, score
 from polyseme.study.sense_map import MapMethod, check_map, snippet, use_map
-from polyseme.study.sense_words import Word, read_words
+from polyseme.study.sense_words import Word, balanced, read_words
 from polyseme.study.uses import Of, dots, unit, use_vectors
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.labelled.senses import Use
@@ -38,6 +39,8 @@ POINTS = 1500
 ALL_POINTS = 20_000
 _FEWEST_POINTS = 150
 _TYPICAL = 5
+_LONGER = 4
+"""Longer words that are named, of those that hold uses of a static run."""
 _OF = {
     "text": "a use's vector is that of its whole text, the mean of all its tokens",
     "both": "a use's vector is its word's own and its whole text's side by side, each of length one",
@@ -55,8 +58,12 @@ class Senses:
         settings: folds, seed, resamples, map, points, of.
         words: one each: word, uses, forms, drawn (the uses of the map: before, form, after, sense); labelled also
             senses, parts, folds, ceiling (always the most frequent sense, Wilson interval) and, where the word has
-            several forms, by_form (the most frequent sense of each form, by cross-validation).
-        runs: one each: run, name, model, reach, static, seconds, words and, labelled, mean.
+            several forms, by_form (the most frequent sense of each form, by cross-validation). `headline` names the
+            figure that says most: "balanced_accuracy" where one sense has more than 80 % of the uses, else "accuracy";
+            if there is such a word, `gold` has the sense of each use.
+        runs: one each: run, name, model, reach, static, seconds, words and, labelled, mean. The best layer of each word
+            and of the mean has "headline": {"figure", "value", "low", "high", "n", "ceiling", "over", "maximum"}. A
+            static run's words may have "within": {longer word that holds uses: how many}.
         differences: of the first run and each other one, by word and over words (word ""), on the same uses.
         mean: over words: ceiling, and by_form where there is one.
         notes: what a person should know.
@@ -96,6 +103,8 @@ def senses(
     folds: int = 10,
     map: MapMethod = "pca",
     of: Of = "word",
+    balance: bool = False,
+    limit: int | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
     reporter: Reporter | None = None,
@@ -112,6 +121,8 @@ def senses(
             asked for.
         of: what a use's vector is of: the word's own tokens, all tokens of its text, or both side by side. A static
             run's ceiling holds for the word alone: the mean of a text's vectors differs with the text.
+        balance: draw equally many uses of every sense of a word, as many as its rarest one has.
+        limit: so many uses of a word at most, where they are balanced; `read_uses` limits others.
         resamples: draws of the intervals.
         seed: of folds, draws and clusters.
         reporter: told how far it is.
@@ -132,8 +143,15 @@ def senses(
     if folds < 2:
         raise ConfigError("too few folds", got=folds, expected="at least 2")
     notes = [_OF[of]] if of in _OF else []
+    if balance:
+        uses, counts = balanced(uses, seed, limit)
+        notes += [_drawn_equally(word, one) for word, one in counts.items()]
     most = min(POINTS, max(_FEWEST_POINTS, ALL_POINTS // (len(several) * len({use.word for use in uses}))))
     words = read_words(uses, labelled, folds, resamples, seed, most, map == "lda", notes)
+    if labelled and any(word.figure != "accuracy" for word in words):
+        notes += [_skewed(word) for word in words if word.figure != "accuracy"]
+        for word in words:  # whoever compares runs by balanced accuracy must know which use counts how much
+            word.document["gold"] = word.gold.tolist()
     asked: Layers = layers if layers is not None else "all" if labelled else -1
     study = _Study(labelled, asked, map, of, seed, reporter)
     found = [study.run(run, words) for run in several]
@@ -142,6 +160,7 @@ def senses(
         run["name"] = name
         notes += [f"{name}: {note}" for note in run.pop("notes")]
     settings = {"folds": folds, "seed": seed, "resamples": resamples, "map": map, "points": most, "of": of}
+    settings["balance"] = balance
     return Senses(
         labelled,
         settings,
@@ -187,9 +206,12 @@ class _Study:
         entries: list[dict[str, Any]] = []
         scored: list[Scored] = []
         without = unknown = cut = 0
+        notes: list[str] = []
         for word in words:
             read = use_vectors(loaded, word.uses, self.layers, self.reporter, self.of)
             without, unknown, cut = without + read.without, unknown + read.unknown, cut + read.cut
+            if read.within and self.of != "text":
+                notes.append(_within(word, read.within))
             numbers = read.layers
             found = Layered(
                 numbers,
@@ -200,9 +222,13 @@ class _Study:
             if self.labelled:
                 scored.append(score(word, found, self.seed))
                 entries.append(self._with_map(word, found, scored[-1].entry))
+                static = all(dots is not None for dots in found.dots)
+                if static and word.by_form is not None and any((dots or 0) > 1 for dots in found.dots):
+                    notes.append(_forms(word))
             else:
                 entries.append(self._cluster(word, found))
-        notes = []
+            if read.within and self.of != "text":
+                entries[-1]["within"] = dict(read.within.most_common())
         if without and self.of != "text":
             notes.append(f"{without:,} uses have no token of their own: their own vectors are zeros")
         if unknown and self.of != "text":
@@ -225,7 +251,7 @@ class _Study:
         return document, scored
 
     def _with_map(self, word: Word, found: Layered, entry: dict[str, Any]) -> dict[str, Any]:
-        layer = entry["best"]["nearest"]["maximum"]["layer"]
+        layer = entry["best"]["nearest"]["headline"]["maximum"]["layer"]
         return entry | {"map": self._map(word, found, list(found.layers).index(layer))}
 
     def _cluster(self, word: Word, found: Layered) -> dict[str, Any]:
@@ -275,6 +301,43 @@ class _Study:
         for axis in ("x", "y"):
             points[axis] = [points[axis][i] for i in word.shown]
         return {"layer": found.layers[place], **points}
+
+
+def _drawn_equally(word: str, counts: dict[str, int]) -> str:
+    return (
+        f"{word}: {counts['each']:,} uses of each of {counts['senses']} senses are drawn by the seed, "
+        f"{counts['left_out']:,} are left out"
+    )
+
+
+def _skewed(word: Word) -> str:
+    """Why a word's headline is not accuracy."""
+    most = word.document["senses"][0]
+    share = 100 * most["uses"] / len(word.uses)
+    return (
+        f"{word.word}: {share:.1f} % of the uses have one sense ({most['sense']}): balanced accuracy is what "
+        "counts, each sense with the same weight; --balance draws equally many uses of each"
+    )
+
+
+def _forms(word: Word) -> str:
+    """What a static run can know of a word that is written in several ways."""
+    assert word.by_form is not None
+    named = ", ".join(f"{one['form']} {one['uses']:,}" for one in word.document["forms"])
+    return (
+        f"{word.word} is written in several ways ({named}), each with a vector of its own: always the most frequent "
+        f"sense of each is right in {word.by_form.value:.3f} of the uses, and no static vector can do better"
+    )
+
+
+def _within(word: Word, longer: Counter[str]) -> str:
+    """What is said of uses that a static run knows only as a part of longer words."""
+    named = ", ".join(f"{text} {n:,}" for text, n in longer.most_common(_LONGER))
+    more = f" and {len(longer) - _LONGER:,} others" if len(longer) > _LONGER else ""
+    return (
+        f"{word.word}: {longer.total():,} of {len(word.uses):,} uses stand inside a longer word of the run ({named}"
+        f"{more}): they have the vector of {word.word} by itself, since a static vector knows no context"
+    )
 
 
 def _names(paths: Sequence[str]) -> list[str]:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from polyseme.core.rng import Random
 from polyseme.errors import InputError
 from polyseme.study.intervals import FloatArray, draws, limits
+from polyseme.tasks.metrics.intervals import over_seeds
 from polyseme.tasks.metrics.measure import CELLS, Resampled
 
 __all__ = [
@@ -126,30 +127,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (m - k) * p_values[place]))
         adjusted[place] = largest
     return adjusted
-
-
-def over_seeds(values: Sequence[float]) -> dict[str, Any]:
-    """The mean of several seeds with Student's interval: {"mean", "deviation", "low", "high", "n"}.
-
-        mean ± t_{0.975, n-1} · deviation / √n
-
-    The deviation is the sample's (n - 1 below the line). What one seed alone cannot say is None.
-
-    Example:
-        >>> {key: round(value, 3) for key, value in over_seeds([0.8, 0.9, 1.0]).items()}
-        {'mean': 0.9, 'deviation': 0.1, 'low': 0.652, 'high': 1.148, 'n': 3}
-
-    Source:  Student (1908).
-    """
-    n = len(values)
-    if n < 2:
-        mean = float(values[0]) if n else None
-        return {"mean": mean, "deviation": None, "low": None, "high": None, "n": n}
-    from scipy.stats import t
-
-    mean, deviation = float(np.mean(values)), float(np.std(values, ddof=1))
-    reach = float(t.ppf(0.975, n - 1)) * deviation / math.sqrt(n)
-    return {"mean": mean, "deviation": deviation, "low": mean - reach, "high": mean + reach, "n": n}
 
 
 def seeds_difference(

@@ -6,12 +6,16 @@
 
 One forward pass serves all layers. A text that is longer than the model reads is cut to a window around the use: for a
 model that looks both ways the use stands in its middle, for one that looks to the left at its end.
+
+A static representation has one vector for a word as it is written, its own: 苹果 has it in 苹果公司, too, though the
+segmenter makes one word of that. The longer word's vector would tell of the context what a static vector cannot know.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -49,6 +53,8 @@ class UseVectors:
         without: uses that no token overlaps.
         unknown: uses with a token that is [UNK], of an encoder that does not read letters.
         cut: uses whose text was cut to a window.
+        within: longer words of the run that hold a use, and how many uses; of a static run alone, which takes the use's
+            own vector there.
 
     Shapes:  vectors: (L, N, hidden_size) float32, of both (L, N, 2 · hidden_size).  tokens: (N,)
     """
@@ -59,6 +65,7 @@ class UseVectors:
     without: int
     unknown: int
     cut: int
+    within: Counter[str] = field(default_factory=Counter)
 
 
 class _Window(NamedTuple):
@@ -69,6 +76,8 @@ class _Window(NamedTuple):
     first: int
     end: int
     cut: bool
+    held: str = ""
+    """What the use's tokens cover of the text."""
 
     @property
     def spelling(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
@@ -104,21 +113,40 @@ def use_vectors(
     reporter = reporter or NullReporter()
     numbers = layer_numbers(loaded, layers)
     windows = _windows(loaded, uses)
-    without = sum(window.first == window.end for window in windows)
+    own, within = _own_entries(loaded, uses, windows) if loaded.encoder.reach == "none" else (windows, None)
+    without = sum(window.first == window.end for window in own)
     unknown = 0
     if not getattr(loaded.encoder, "open_vocabulary", False):
-        unknown = sum(loaded.tokenizer.unk_id in window.spelling[0] for window in windows)
+        unknown = sum(loaded.tokenizer.unk_id in window.spelling[0] for window in own)
     cut = sum(window.cut for window in windows)
     kinds: dict[object, int] = {}
-    tokens = np.array([kinds.setdefault(window.spelling, len(kinds)) for window in windows], np.int64)
+    tokens = np.array([kinds.setdefault(window.spelling, len(kinds)) for window in own], np.int64)
     if hasattr(loaded.encoder, "active"):
-        parts = [_sparse(loaded, windows, part) for part in _parts(of)]
+        parts = [_sparse(loaded, own if part == "word" else windows, part) for part in _parts(of)]
         vectors = _beside(parts)[None].repeat(len(numbers), 0)
-        return UseVectors(numbers, vectors, tokens, without, unknown, cut)
+    elif within is not None:
+        each = [
+            _dense(loaded, own if part == "word" else windows, numbers, (part,), reporter)
+            for part in _parts(of)
+        ]
+        vectors = np.stack([_beside(layer) for layer in zip(*each, strict=True)])
+    else:
+        vectors = _dense(loaded, windows, numbers, _parts(of), reporter)
+    return UseVectors(numbers, vectors, tokens, without, unknown, cut, within or Counter())
+
+
+def _dense(
+    loaded: Loaded,
+    windows: Sequence[_Window],
+    numbers: tuple[int, ...],
+    parts: tuple[str, ...],
+    reporter: Reporter,
+) -> FloatArray:
+    """The vectors of uses at some layers, their parts side by side.  Shapes: -> (L, N, parts · hidden_size)"""
     room = len(loaded.tokenizer.prefix_ids) + len(loaded.tokenizer.suffix_ids)
     last = int(loaded.encoder.config.num_hidden_layers)
-    width = int(loaded.encoder.config.hidden_size) * len(_parts(of))
-    vectors = np.zeros((len(numbers), len(uses), width), np.float32)
+    width = int(loaded.encoder.config.hidden_size) * len(parts)
+    vectors = np.zeros((len(numbers), len(windows), width), np.float32)
     done = 0
     for some in by_length([max(1, len(window.ids) + room) for window in windows]):
         batch = loaded.batch([windows[i].ids for i in some], [windows[i].words for i in some])
@@ -126,10 +154,40 @@ def use_vectors(
         chosen = [windows[i] for i in some]
         for place, number in enumerate(numbers):
             hidden = found[number if len(found) > 1 else -1]
-            vectors[place, some] = _beside([_means(hidden, chosen, loaded.lead, part) for part in _parts(of)])
+            vectors[place, some] = _beside([_means(hidden, chosen, loaded.lead, part) for part in parts])
         done += len(some)
-        reporter.stage("reading uses", done, len(uses))
-    return UseVectors(numbers, vectors, tokens, without, unknown, cut)
+        reporter.stage("reading uses", done, len(windows))
+    return vectors
+
+
+def _own_entries(
+    loaded: Loaded, uses: Sequence[Use], windows: Sequence[_Window]
+) -> tuple[list[_Window], Counter[str]]:
+    """The tokens of every use by itself, whatever longer word it stands in, and these longer words.
+
+    They are those that the run most often makes of exactly this form in these texts, so that a tokenizer that marks
+    the space before a word keeps its mark; of a form that stands nowhere alone, those of the form as a text.
+    """
+    alone: dict[str, Counter[tuple[int, ...]]] = {}
+    within: Counter[str] = Counter()
+    for use, window in zip(uses, windows, strict=True):
+        seen = alone.setdefault(use.form, Counter())
+        held = window.held.strip()
+        if held == use.form.strip():
+            seen[window.spelling[0]] += 1
+        elif use.form.strip() in held:
+            within[held] += 1
+    entries = {
+        form: min(seen, key=lambda ids: (-seen[ids], ids))
+        if seen
+        else tuple(loaded.tokenizer.encode(form).ids)
+        for form, seen in alone.items()
+    }
+    own = []
+    for use in uses:
+        ids = list(entries[use.form])
+        own.append(_Window(ids, [], 0, len(ids), False))
+    return own, within
 
 
 def _parts(of: Of) -> tuple[str, ...]:
@@ -191,7 +249,8 @@ def _window(loaded: Loaded, use: Use, tokens: Any) -> _Window:
     words = []
     if getattr(loaded.encoder, "open_vocabulary", False):
         words = words_of(use.text, tokens)[low : low + room]
-    return _Window(tokens.ids[low : low + room], words, first - low, end - low, n > room)
+    held = use.text[tokens.offsets[first][0] : tokens.offsets[end - 1][1]] if inside else ""
+    return _Window(tokens.ids[low : low + room], words, first - low, end - low, n > room, held)
 
 
 def unit(vectors: npt.NDArray[np.floating]) -> FloatArray:
@@ -204,9 +263,8 @@ def unit(vectors: npt.NDArray[np.floating]) -> FloatArray:
 def dots(vectors: FloatArray, tokens: IntArray) -> int | None:
     """How many different vectors some uses have, if the vector depends on nothing but the use's own tokens.
 
-    A static representation has one dot for each way a word is written and tokenized (bank, Bank, 苹果 in 苹果公司),
-    whatever stands around it. None: context moves the vectors, or no two uses have the same tokens, so that nothing can
-    be told.
+    A static representation has one dot for each way a word is written (bank, Bank), whatever stands around it. None:
+    context moves the vectors, or no two uses have the same tokens, so that nothing can be told.
 
     Shapes:  vectors: (N, D).  tokens: (N,) which uses have the same, 0 …
     """

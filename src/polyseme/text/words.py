@@ -6,6 +6,8 @@ import re
 import unicodedata
 
 __all__ = [
+    "IDEOGRAPHS",
+    "IDEOGRAPH_RANGES",
     "LETTER",
     "TOKEN_PATTERN",
     "cjk_share",
@@ -17,7 +19,12 @@ __all__ = [
     "word_spans",
 ]
 
-_CJK = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+IDEOGRAPH_RANGES = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF))
+"""Han ideographs that every tokenizer cuts apart and no normaliser changes: nearly all of modern text."""
+IDEOGRAPHS = "".join(f"{chr(first)}-{chr(last)}" for first, last in IDEOGRAPH_RANGES)
+"""The same inside a pattern's brackets."""
+# With 々, 〇, those for compatibility and the rare ones of the planes beyond: what a reader calls a Chinese character.
+_CJK = f"\u3005\u3007{IDEOGRAPHS}\uf900-\ufaff\U00020000-\U0003ffff"
 _CJK_CHARACTER = re.compile(f"[{_CJK}]")
 _CJK_GAP = re.compile(f"(?<=[{_CJK}]) (?=[{_CJK}])")
 _CJK_RUN = re.compile(f"[{_CJK}]+")

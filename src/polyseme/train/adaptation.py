@@ -14,6 +14,9 @@ from torch import Tensor, nn
 
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.labelled import ExampleLoader
+from polyseme.tasks._chance import chance_of
+from polyseme.tasks.metrics.intervals import bootstrap_interval, measured
+from polyseme.tasks.metrics.measure import Resampled
 from polyseme.train.features import TOKENS_PER_BATCH, by_length
 from polyseme.train.gradient import GradientLearner
 
@@ -50,11 +53,34 @@ class Judge:
 
         A figure that cannot be said, such as the correlation of answers that are all alike, is None.
         """
+        measures, decoding, loss = self.measures(head, device)
+        return {name: _known(float(m.value)) for name, m in measures.items()}, decoding, loss
+
+    def measures(
+        self, head: nn.Module, device: torch.device
+    ) -> tuple[dict[str, Resampled], dict[str, Any], float]:
+        """The same with what intervals need in place of the figures."""
         outputs, loss = self.outputs(head, device)
         decoding = decoding_of(head) | self.task.tune(self.data, outputs)
         predictions = self.task.predictions(self.data, outputs, decoding)
-        measures = self.task.measures(self.data.records, predictions)
-        return {name: _known(float(m.value)) for name, m in measures.items()}, decoding, loss
+        return self.task.measures(self.data.records, predictions), decoding, loss
+
+    def final(self, head: nn.Module, device: torch.device) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What results say of the weights that were kept, and what was tuned for them.
+
+        {"dev": figures and loss, "dev_intervals": {figure: {"low", "high", "n"}} (95 %, the examples drawn again),
+        "dev_chance": {main figure: what it is without any knowledge of the text}}
+        """
+        measures, decoding, loss = self.measures(head, device)
+        figures = {name: _known(float(m.value)) for name, m in measures.items()}
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found = {
+                name: measured(float(m.value), bootstrap_interval(m), m.n) for name, m in measures.items()
+            }
+        intervals = {name: {key: one[key] for key in ("low", "high", "n")} for name, one in found.items()}
+        main = next(iter(measures))
+        chance = {main: chance_of(self.task, self.data.records, main)}
+        return {"dev": figures | {"loss": loss}, "dev_intervals": intervals, "dev_chance": chance}, decoding
 
 
 def _known(value: float) -> float | None:
@@ -112,6 +138,7 @@ class TaskLearner:
     def __init__(self, inner: GradientLearner, judge: Judge) -> None:
         self.inner, self.judge = inner, judge
         self.head = inner.heads[judge.task.name]
+        self.fixed = inner.fixed
         self._baseline = float(judge.task.baseline(judge.data))
 
     def step(self, batches: Sequence[Batch], progress: float) -> Mapping[str, float]:

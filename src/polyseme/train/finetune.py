@@ -316,8 +316,8 @@ def _finish(run: RunDirectory, learner: Any, judge: Judge, device: torch.device)
     weights, _ = run.weights()
     learner.inner.load_weights(weights)
     learner.inner.encoder.eval()
-    figures, decoding, loss = judge.figures(learner.head, device)
-    results = run.meta["results"] | {"dev": figures | {"loss": loss}}
+    figures, decoding = judge.final(learner.head, device)
+    results = run.meta["results"] | figures
     mix = getattr(learner.head.features, "mix", None)
     if mix is not None:
         results["mix"] = {"weights": mix.shares, "gamma": float(mix.gamma.detach())}

@@ -22,6 +22,7 @@ from polyseme.layers.trained_rows import TrainedRows
 from polyseme.train import distributed
 from polyseme.train.config import TrainConfig
 from polyseme.train.guard import UpdateGuard
+from polyseme.train.heldout import Blocks
 from polyseme.train.optim import Optimizers
 from polyseme.train.schedule import learning_rate_factor
 
@@ -54,6 +55,8 @@ class GradientLearner:
         self.heads.to(device)
         self._counts = counts
         self._dropout = Random(seed, "dropout")
+        self.heldout_blocks: Blocks = {}  # of the last evaluation
+        self.of_examples = [o.name for o in objectives if getattr(o, "of_examples", False)]
         self.steps = 0
         self._guard = UpdateGuard(config.spike_factor)
         if config.compile:
@@ -81,6 +84,11 @@ class GradientLearner:
     def n_trained(self) -> int:
         """Those of them that are trained."""
         return self._numbers(self._trained)
+
+    @property
+    def fixed(self) -> frozenset[str]:
+        """Weights that never change, those of a frozen encoder: whoever goes on has them already."""
+        return frozenset(name for name in self._parameters if not self._learns(name))
 
     def _numbers(self, parameters: Mapping[str, Tensor]) -> int:
         others = sum(t.others.numel() for name, t in self._tables.items() if name in parameters)
@@ -147,10 +155,11 @@ class GradientLearner:
 
     @torch.no_grad()
     def evaluate(self, batches: Sequence[Batch]) -> dict[str, float]:
-        """Held-out metrics of every objective: NAME_loss, NAME_accuracy and the baseline NAME_unigram."""
+        """Held-out metrics of every objective: NAME_loss, NAME_accuracy, and NAME_baseline, the loss of no context."""
         self.encoder.eval()
         self.heads.eval()
         sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+        blocks: dict[str, list[tuple[float, float]]] = defaultdict(list)
         for batch in batches:
             batch = batch.to(self.device)
             with self._autocast():
@@ -165,6 +174,8 @@ class GradientLearner:
                         entry = sums[f"{objective.name}_{kind}"]
                         entry[0] += value
                         entry[1] += count
+                        blocks[f"{objective.name}_{kind}"].append((value, count))
+        self.heldout_blocks = dict(blocks)
         self.encoder.train()
         self.heads.train()
         return {name: total / count for name, (total, count) in sums.items() if count}
@@ -176,9 +187,11 @@ class GradientLearner:
         return {name: found[name].to("cpu", copy=True) for name in self._parameters}
 
     def load_weights(self, tensors: Mapping[str, Tensor]) -> None:
-        """Put weights in place; names and shapes must match exactly."""
+        """Put weights in place; names and shapes must match exactly, but those that never change may be absent."""
         with torch.no_grad():
             for name, p in self._parameters.items():
+                if name in self.fixed and name not in tensors:
+                    continue
                 if name in self._tables:
                     self._tables[name].put(tensors[name])
                 else:

@@ -284,7 +284,9 @@ def _say_how_it_ended(run: RunDirectory, results: dict[str, Any], reporter: Repo
 def _ready_to_train(run: RunDirectory, recipe: Recipe, corpus: PreparedCorpus, n_parameters: int) -> None:
     if distributed.rank() == 0 and run.meta.get("status") == "preparing":
         corpus.tokenizer.save(run.path / "tokenizer.json")
-        run.save_meta(status="training", recipe=recipe.as_dict(), parameters=n_parameters)
+        # a store that was given stays where it is: whoever asks for counts of words looks there
+        where = {} if corpus.folder == run.path / "store" else {"store": str(corpus.folder.resolve())}
+        run.save_meta(status="training", recipe=recipe.as_dict(), parameters=n_parameters, **where)
 
 
 def _stream(

@@ -255,26 +255,31 @@ class RunDirectory:
         """
         from polyseme.train.checkpoint import newest
 
-        try:
-            files = self.meta.get("files")
-            if not files:
-                raise CheckpointError("the run has no weights yet", where=self.path)
-            result = {}
-            for name, sha256 in files.items():
-                part = name.removesuffix(".safetensors").replace("/", ".")
-                part = "encoder" if part == "model" else part
+        files = self.meta.get("files") or {}
+        error = None if files else CheckpointError("the run has no weights yet", where=self.path)
+        result: dict[str, Tensor] = {}
+        lost: list[str] = []
+        for name, sha256 in files.items():
+            part = name.removesuffix(".safetensors").replace("/", ".")
+            part = "encoder" if part == "model" else part
+            try:
                 for key, tensor in read_tensors(self.path / name, sha256).items():
                     result[f"{part}.{key}"] = tensor
+            except CheckpointError as broken:
+                error = error or broken
+                lost.append(f"{part}.")
+        if error is None:
             return result, None
-        except CheckpointError as error:
-            found, _ = newest(self.path / "resume")
-            if found is None:
-                raise
-            weights = {k: v for k, v in found.tensors.items() if k.startswith(("encoder.", "heads."))}
-            return (
-                weights,
-                f"{error.what} ({error.where}); using the checkpoint of step {found.state['step']:,}",
-            )
+        found, _ = newest(self.path / "resume")
+        if found is None:
+            raise error
+        weights = {k: v for k, v in found.tensors.items() if k.startswith(("encoder.", "heads."))}
+        if not all(any(key.startswith(part) for key in weights) for part in lost):
+            raise error  # a checkpoint of a frozen encoder's head does not hold the encoder
+        return (
+            result | weights,
+            f"{error.what} ({error.where}); using the checkpoint of step {found.state['step']:,}",
+        )
 
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl; a last line that was cut off is left out."""

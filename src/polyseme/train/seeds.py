@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from polyseme.core.memory import give_back
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import RunError
+from polyseme.tasks.metrics.intervals import over_seeds
 from polyseme.train.finetune import FinetuneRequest, finetune
 from polyseme.train.opening import never_began
 from polyseme.train.run import RunDirectory, saving
@@ -105,7 +107,8 @@ def _main(figures: dict[str, float | None]) -> float:
 
 
 def _summary(runs: list[RunDirectory]) -> dict[str, Any]:
-    """{figure: {"mean", "deviation", "values"}} over the seeds; the deviation is that of a sample.
+    """{figure: {"mean", "deviation", "low", "high", "values"}} over the seeds; the deviation is that of a sample, the
+    interval Student's. The same of the weights of layers and of γ under "mix", where they were learned.
 
     A value that one seed has not, such as the correlation of answers that are all alike, is None, and so is the mean.
     """
@@ -113,13 +116,23 @@ def _summary(runs: list[RunDirectory]) -> dict[str, Any]:
     found: dict[str, Any] = {"numbers": [int(run.path.name) for run in runs], "dev": {}}
     for name in every[0]:
         values = [figures[name] for figures in every]
-        known = all(value is not None for value in values)
-        found["dev"][name] = {
-            "mean": float(np.mean(values)) if known else None,
-            "deviation": float(np.std(values, ddof=1)) if known else None,
-            "values": values,
+        found["dev"][name] = _over(values)
+    mixes = [run.meta["results"].get("mix") for run in runs]
+    if all(mixes):
+        layers = zip(*(mix["weights"] for mix in mixes), strict=True)
+        found["mix"] = {
+            "weights": [_over(weights) for weights in layers],
+            "gamma": _over([mix["gamma"] for mix in mixes]),
         }
     return found
+
+
+def _over(values: Sequence[float | None]) -> dict[str, Any]:
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return {"mean": None, "deviation": None, "values": list(values)}
+    one = over_seeds(known)
+    return {key: one[key] for key in ("mean", "deviation", "low", "high")} | {"values": list(values)}
 
 
 def _published(best: RunDirectory, output: Path, seeds: dict[str, Any]) -> RunDirectory:

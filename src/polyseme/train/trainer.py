@@ -23,6 +23,7 @@ from polyseme.errors import CheckpointError, CorpusError, Interrupted, TrainingE
 from polyseme.train import checkpoint, distributed
 from polyseme.train.budget import Budget
 from polyseme.train.config import TrainConfig
+from polyseme.train.heldout import heldout_figures
 from polyseme.train.memory import peak_memory_bytes
 from polyseme.train.run import RunDirectory
 from polyseme.train.signals import SignalRequests
@@ -127,6 +128,8 @@ class Trainer:
         self._best = found.best
         if found.best is None and self.at.best_step == self.at.step:  # the current weights are the best
             self._best = {k: v for k, v in found.tensors.items() if k.startswith(("encoder.", "heads."))}
+        if self._best is not None:  # those of a frozen encoder are no part of a checkpoint
+            self._best = {k: v for k, v in self.learner.weights().items() if k in self._fixed()} | self._best
         self.reporter.note(f"going on from step {self.at.step:,}")
 
     def train(self) -> dict[str, Any]:
@@ -305,6 +308,8 @@ class Trainer:
             "unigram_loss": scores[f"{main}_baseline"],
             "heldout": scores,
         }
+        if blocks := getattr(self.learner, "heldout_blocks", None):
+            self.results |= heldout_figures(blocks, getattr(self.learner, "of_examples", ()))
         if len(self._judged()) < len(self.heldout):
             self.results["heldout_share"] = len(self._judged()) / len(self.heldout)
         if self.at.best_loss is None or self.meaningless or total <= self.at.best_loss:
@@ -363,7 +368,12 @@ class Trainer:
             "counters": asdict(self.at),
             "results": self.results,
         }
-        checkpoint.save(self.run.path / "resume", checkpoint.Checkpoint(tensors, best, state))
+        moving, best_moving = (
+            None if one is None else {k: v for k, v in one.items() if k not in self._fixed()}
+            for one in (tensors, best)
+        )
+        assert moving is not None
+        checkpoint.save(self.run.path / "resume", checkpoint.Checkpoint(moving, best_moving, state))
         use_best = self.config.keep == "best" and best is not None
         published = best if use_best and best is not None else current
         files = getattr(self.learner, "files", None)
@@ -374,6 +384,11 @@ class Trainer:
             results=self.results,
             published_step=self.at.best_step if use_best else self.at.step,
         )
+
+    def _fixed(self) -> frozenset[str]:
+        """Weights that training never changes."""
+        found: frozenset[str] = getattr(self.learner, "fixed", frozenset())
+        return found
 
     def _append(self, record: Mapping[str, float | int | str]) -> None:
         line = json.dumps(record).encode() + b"\n"

@@ -16,6 +16,7 @@ from polyseme.cli.choosing import read_choices
 from polyseme.errors import ConfigError
 from polyseme.infer import load as load_module
 from polyseme.infer.prompts import reply
+from polyseme.tasks.metrics.intervals import wilson
 
 TEMPLATE = "{text} on {label} mat."
 
@@ -83,11 +84,14 @@ def test_choices_of_a_labelled_table(loaded: Any, tmp_path: Path, capsys: pytest
         assert list(line["probabilities"].values()) == pytest.approx(row, abs=1e-6)
         assert line["choice"] == "01"[row.index(max(row))]
     right = sum(line["choice"] == line["label"] for line in lines)
-    assert f"{right} of 3 right: accuracy {right / 3:.3f}; always '1' would be 0.667" in err
+    low, high = wilson(right, 3)
+    accuracy = f"accuracy {right / 3:.3f} ({low:.3f} … {high:.3f})"
+    assert f"{right} of 3 right: {accuracy}; always '1' would be 0.667" in err
     assert "1 texts are empty" in err
     assert choose(file, "--choices", "0=a,1=the", "--json") == 0
     document = json.loads(capsys.readouterr().out)
     assert document["lines"] == lines
+    assert (document["low"], document["high"]) == pytest.approx((low, high))
     assert (document["accuracy"], document["n"]) == (right / 3, 3)
     assert document["choices"] == {"0": "a", "1": "the"}
     bare = write(tmp_path / "bare.tsv", "0\tthe cat", "1\ta good day")
@@ -169,6 +173,8 @@ def test_last_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(document["lines"]) == 3
     assert document["lines"][0]["word"] == "sat"
     assert "of 1 last words found" in err
+    assert (document["low"], document["high"]) == pytest.approx(wilson(document["accuracy"], 1))
+    assert f"({document['low']:.3f} … {document['high']:.3f})" in err
 
 
 def test_choices_as_typed() -> None:

@@ -13,6 +13,7 @@ from polyseme.report.page import Figure, Page, Table
 from polyseme.report.probe import commands, probe_sections, probe_speaker, probe_text, slug, write_probe
 from polyseme.report.probe_charts import overview_rows, shown
 from polyseme.report.probe_words import CHINESE
+from polyseme.study.probing.numbers import withheld
 
 
 def measured(value: float | None, reach: float | None = 0.02, **more: Any) -> dict[str, Any]:
@@ -125,6 +126,35 @@ def test_tables_hold_the_figures_and_mark_what_is_above() -> None:
     marked = {controls.head[column] for row, column in controls.strong if row == 0}
     assert marked == {"gain", "selectivity"}
     assert (0, 5) not in controls.strong  # the random encoder's
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_probe_below_its_baseline_names_no_layer(lang: str) -> None:
+    """What it says of layers is withheld everywhere: text, tables, charts, and no gain is bold."""
+    found = document()
+    for one in found["tasks"].values():
+        one["most_frequent"] = measured(0.85)  # above the probe's 0.8
+        withheld(one["mix"], one["cumulative"])
+    say = probe_speaker(lang)
+    sections = probe_sections(found, say)
+    overview, against = (
+        next(part for part in section.parts if isinstance(part, Table)) for section in sections[:2]
+    )
+    assert overview.rows[0] == ["POS", "—", "—", "—", "—"]
+    assert say("—: the probe is not above always saying the most frequent label.") in overview.caption
+    assert against.strong == frozenset()
+    assert overview_rows(found, say) == []
+    page = Page("t", "", sections, lang)
+    assert [figure.name for figure in page.figures] == ["probe-controls", "probe-POS", "probe-依存-b"]
+    drawn = json.dumps([figure.chart.to_dict() for figure in page.figures], ensure_ascii=False)
+    assert say("Mixing weights") in drawn
+    assert say("Mixing weights: centre of gravity {value}", value="—") not in drawn
+    assert "1.25" not in drawn  # the centre of gravity, no mark of it either
+    assert "its layers tell nothing" in page.html() or "说明不了什么" in page.html()
+    text = probe_text(found)
+    assert "not above the most frequent label: no centre of gravity, no expected layer" in text
+    assert "expected layer 1.5" not in text
+    assert "centre of gravity 1.25" not in text
 
 
 def test_charts_leave_out_what_is_not_known() -> None:

@@ -14,9 +14,9 @@ from polyseme.errors import StorageError
 from polyseme.report.language import speaker
 from polyseme.report.page import Figure, Table
 from polyseme.report.senses import senses_page, senses_sections, senses_text
-from polyseme.report.senses_charts import looks
+from polyseme.report.senses_charts import looks, map_chart, numbered
 from polyseme.report.senses_chinese import CHINESE
-from polyseme.report.senses_text import contexts
+from polyseme.report.senses_text import contexts, highest
 from polyseme.report.study_files import check_file, check_folder
 from polyseme.study.senses import senses
 from polyseme.text.labelled.senses import Use
@@ -149,3 +149,36 @@ def test_pictures_are_written(document: dict[str, Any], tmp_path: Path) -> None:
     wrote, _ = write_senses({**document, "file": "bank.tsv"}, tmp_path / "out", "zh")
     assert {path.suffix for path in wrote} == {".json", ".html", ".svg", ".png"}
     assert json.loads((tmp_path / "out" / "senses.json").read_text("utf-8"))["words"] == document["words"]
+
+
+def test_points_of_a_static_run_are_numbered_and_told(document: dict[str, Any]) -> None:
+    """Which uses lie on each point, and how many: 24 uses on one dot look like one use."""
+    if len(document["runs"]) == 1:
+        pytest.skip("no static run")
+    entry, word = document["runs"][1]["words"][0], document["words"][0]
+    (point,) = numbered(entry, word["drawn"])
+    assert (point.number, point.uses, point.forms) == (1, list(range(24)), [("cat", 24)])
+    assert numbered(document["runs"][0]["words"][0], word["drawn"]) == []
+    drawn = json.dumps(map_chart(document, 0, speaker("en", {})).to_dict(), ensure_ascii=False)
+    assert "one point: all 24 uses have the same vector" in drawn
+    assert '"text": {"field": "number"' in drawn
+    if document["labelled"]:
+        assert point.senses == [(0, 16), (1, 8)]
+        html = senses_page({**document, "file": "a"}, "en").html()
+        assert "word2vec: the uses of cat that lie on each point." in html
+
+
+def test_the_only_layer_is_not_the_highest(document: dict[str, Any]) -> None:
+    if not document["labelled"] or len(document["runs"]) == 1:
+        pytest.skip("no static run")
+    bert, static = document["runs"]
+    assert highest(bert["words"][0]["best"]["nearest"], bert).startswith("1.000 @ ")
+    assert highest(static["words"][0]["best"]["nearest"], static) == "—"
+
+
+def test_two_forms_are_two_points() -> None:
+    drawn = [{"form": form, "sense": i % 2} for i, form in enumerate(["cat"] * 5 + ["Cat"] * 2)]
+    spread = {"layer": 0, "x": [0.5, 0.50001, 0.5, 0.5, 0.5, -0.9, -0.9], "y": [0.0] * 7}
+    entry = {"map": spread, "layers": [{"layer": 0, "dots": 2}]}
+    points = numbered(entry, drawn)
+    assert [(p.number, len(p.uses), p.forms) for p in points] == [(1, 5, [("cat", 5)]), (2, 2, [("Cat", 2)])]

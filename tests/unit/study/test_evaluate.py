@@ -78,3 +78,19 @@ def test_a_run_of_numbers_wants_numbers(start: Path, tmp_path: Path) -> None:
     test.write_text("text\tlabel\nthe cat\t1.5\na dog\tgood\nthe bird\tbad\n", "utf-8")
     with pytest.raises(CorpusError, match="not a number"):
         evaluate(run, test)
+
+
+def test_f1_of_no_gold_is_not_known() -> None:
+    """Nothing to find and nothing found: that is no F1 of 0, which looks like a bad tagger."""
+    from polyseme.study.evaluate import _absent, _figures
+    from polyseme.tasks.metrics import spans
+
+    nothing = spans.measures([["O", "O"], ["O"]], [["O", "O"], ["O"]])
+    figures = _figures(nothing, 50, 0)
+    assert figures["f1"] == figures["recall"] == {"value": None, "low": None, "high": None, "n": 0}
+    assert figures["token_accuracy"]["value"] == 1.0
+    (note,) = _absent(nothing)
+    assert "f1" in note
+    some = _figures(spans.measures([["B-X", "O"]], [["O", "O"]]), 50, 0)
+    assert some["f1"]["value"] == 0.0
+    assert _absent(spans.measures([["B-X", "O"]], [["O", "O"]])) == []

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from polyseme.study import intervals
 from polyseme.study.intervals import bootstrap, bootstrap_interval, draws, spearman
+from polyseme.tasks.metrics import intervals
 from polyseme.tasks.metrics.classification import measures
 from polyseme.tasks.metrics.measure import mean_of
 from polyseme.tasks.metrics.regression import RankCorrelation

@@ -12,6 +12,7 @@ from polyseme.errors import ConfigError
 from polyseme.infer.load import load
 from polyseme.study.probe import ProbeConfig, ProbeTask, probe
 from polyseme.study.probing.controls import random_encoder
+from polyseme.study.probing.numbers import told
 
 QUICK = ProbeConfig(projection=8, hidden=8, batch_size=16, epochs=2, seeds=2, resamples=50)
 DETERMINERS, ADJECTIVES, NOUNS = (
@@ -52,9 +53,11 @@ def test_a_study_says_everything(tmp_path: Path) -> None:
     assert pos["labels"] == ["ADJ", "DET", "NOUN", "VERB"]
     assert arcs["counts"]["test"] == {"texts": 60, "targets": 180, "left_out": {}}
     for task in (pos, arcs):
+        assert told(task) == (task["over_most_frequent"]["value"] > 0)
+        assert told(task) == (task["mix"]["centre_of_gravity"]["value"] is not None)
         assert len(task["mix"]["weights"]) == found["layers"] == 3
         assert sum(one["value"] for one in task["mix"]["weights"]) == pytest.approx(1.0)
-        assert 0 <= task["mix"]["centre_of_gravity"]["value"] <= 2
+        assert 0 <= (task["mix"]["centre_of_gravity"]["value"] or 0) <= 2
         assert len(task["cumulative"]["scores"]) == 3
         assert len(task["cumulative"]["differences"]) == 2
         assert set(task["controls"]) == set(task["above"]) == {"layer_0", "random_encoder", "random_labels"}
@@ -70,6 +73,31 @@ def test_a_study_says_everything(tmp_path: Path) -> None:
         assert task["training"]["cumulative"]["probes"] == 4
     assert pos["most_frequent"]["value"] == pytest.approx(0.25)
     assert any("no dev and no test file" in note for note in found["notes"])
+
+
+def test_a_probe_that_learned_nothing_names_no_layer(tmp_path: Path) -> None:
+    """Labels that nothing foretells: a probe says hardly any, and always the most frequent is better."""
+    rng = np.random.default_rng(1)
+    lines = []
+    for _ in range(60):
+        kinds = rng.choice(["ADV", "DET", "NOUN", "VERB"], 4, p=[0.4, 0.2, 0.2, 0.2])
+        words = rng.choice(["cat", "dog", "old", "small", "the", "river"], 4)
+        for i, (word, kind) in enumerate(zip(words, kinds, strict=True), 1):
+            lines.append(f"{i}\t{word}\t_\t{kind}\t_\t_\t0\troot\t_\t_")
+        lines.append("")
+    (tmp_path / "a.conllu").write_text("\n".join(lines) + "\n", "utf-8")
+    found = probe(start_run(tmp_path / "run"), {"POS": ProbeTask(train=str(tmp_path / "a.conllu"))}, QUICK)
+    document = found.document()
+    json.dumps(document, allow_nan=False)
+    pos = document["tasks"]["POS"]
+    assert not told(pos)
+    assert pos["over_most_frequent"]["value"] < 0
+    mix, cumulative = pos["mix"], pos["cumulative"]
+    for one in (mix["centre_of_gravity"], cumulative["expected_layer"], cumulative["expected_layer_clipped"]):
+        assert (one["value"], one["low"], one["high"]) == (None, None, None)
+    assert cumulative["expected_layer"]["seeds"]["n"] == 0
+    assert len(mix["weights"]) == 3  # what was measured stays
+    assert any("is not above always saying the most frequent label" in note for note in document["notes"])
 
 
 def test_a_study_is_a_function_of_its_seed(tmp_path: Path) -> None:

@@ -12,16 +12,21 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, silhouette_sample
 
 from polyseme.core.rng import Random
 from polyseme.errors import ConfigError, CorpusError, InputError
-from polyseme.infer.load import Loaded
+from polyseme.infer.load import Loaded, load
 from polyseme.study.drawn import Uses, mean
 from polyseme.study.intervals import wilson
 from polyseme.study.sense_clusters import components, distinctive, k_means, suggest
 from polyseme.study.sense_layers import randomised
 from polyseme.study.sense_map import check_map, drawn, snippet, use_map
 from polyseme.study.sense_scores import chosen_layers, folds_of, judge, majority, silhouettes, transfer
+from polyseme.study.sense_words import Word, balanced
 from polyseme.study.senses import senses
 from polyseme.study.uses import dots, unit, use_vectors
 from polyseme.text.labelled.senses import Use
+from polyseme.text.tokenizers import TokenizerConfig, train_tokenizer
+from polyseme.train.building import build_encoder
+from polyseme.train.recipe import from_dict
+from polyseme.train.run import RunDirectory
 from vector_runs import random_run
 
 
@@ -324,6 +329,191 @@ def test_uses_that_are_unknown_to_the_run_are_told(tmp_path: Path) -> None:
         assert any(
             "unknown to the run" in note and f" {unknown} uses" in note for note in study.notes
         ) == bool(unknown)
+
+
+# --- one vector a word of static runs --------------------------------------------------------------
+
+
+APPLES = [
+    "苹果公司发布手机",
+    "苹果很甜",
+    "他吃苹果",
+    "苹果手机很贵",
+    "买苹果",
+    "甜苹果",
+    "苹果公司很大",
+    "红苹果",
+]
+
+
+def a_static_run(folder: Path, name: str, texts: list[str], **tokenizer: Any) -> Loaded:
+    """A run of a static model with random vectors, whose tokenizer was learned from texts."""
+    config = TokenizerConfig(kind="words", vocab_size=None, min_count=1, **tokenizer)
+    trained = train_tokenizer(texts * 5, config, 10_000)
+    fields = {"vocab_size": trained.vocab_size} | ({"hidden_size": 16} if name == "word2vec" else {})
+    recipe = from_dict({"architecture": name, "objectives": [], "model": fields})
+    torch.manual_seed(0)
+    encoder = build_encoder(recipe, trained)
+    for parameter in encoder.parameters():
+        parameter.data.add_(torch.randn(parameter.shape))
+    run = RunDirectory.create(
+        folder / name, {"model": name, "status": "finished", "recipe": recipe.as_dict()}
+    )
+    trained.save(run.path / "tokenizer.json")
+    run.publish({f"encoder.{k}": p.detach() for k, p in encoder.named_parameters()})
+    return load(run.path)
+
+
+def uses_in(texts: list[str], word: str, sense: Any) -> list[Use]:
+    """A use a text, numbered so that none is repeated."""
+    found = []
+    for i, text in enumerate(texts):
+        at = text.index(word)
+        found.append(Use(str(i), text, at, at + len(word), sense(text), word))
+    return found
+
+
+@pytest.mark.parametrize("name", ["word2vec", "onehot"])
+def test_a_longer_word_of_the_segmenter_tells_a_static_run_nothing(name: str, tmp_path: Path) -> None:
+    """苹果公司 is one word to the segmenter: its vector for 苹果 would know the sense, which no static one can."""
+    texts = [f"{text}{i}" for i in range(3) for text in APPLES]
+    loaded = a_static_run(tmp_path, name, texts)
+    longer = [t for t in texts if "苹果" not in {t[a:b] for a, b in loaded.tokenizer.encode(t).offsets}]
+    assert 0 < len(longer) < len(texts)  # the segmenter makes longer words of some of them
+    uses = uses_in(texts, "苹果", lambda text: "company" if text in longer else "fruit")
+    found = senses(loaded, uses, resamples=100)
+    (entry,), (word,) = found.runs[0]["words"], found.words
+    assert found.runs[0]["static"]
+    assert entry["layers"][0]["dots"] == 1
+    best = entry["best"]["nearest"]
+    assert best["accuracy"]["value"] == word["ceiling"]["value"]
+    assert sum(entry["within"].values()) == len(longer)
+    assert any(
+        f"{len(longer)} of {len(texts)} uses stand inside a longer word" in note for note in found.notes
+    )
+    read = use_vectors(loaded, uses)
+    own = loaded.encode("苹果").layers[-1].mean(0)
+    if name == "word2vec":
+        assert read.vectors[0] == pytest.approx(np.tile(own, (len(uses), 1)), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("texts", "word"),
+    [
+        (["he lives in New York now", "York is old", "the old York", "New York is big"], "York"),
+        (["a well-known man", "he is known", "known to all", "well-known in town"], "known"),
+        (["the bank's door", "the bank is here", "a bank", "its bank's name"], "bank"),
+        (["中国人民银行很大", "他去银行", "银行关门", "中国银行在这里"], "银行"),
+    ],
+)
+def test_words_inside_others_have_one_vector_each(texts: list[str], word: str, tmp_path: Path) -> None:
+    """Phrases, hyphens, possessives, compounds: of whatever the tokenizer makes one token."""
+    more = [f"{i} {text}" for i in range(6) for text in texts]
+    loaded = a_static_run(tmp_path, "word2vec", more, phrases=1)
+    uses = uses_in(more, word, lambda text: "ab"[more.index(text) % 2])
+    assert dots(use_vectors(loaded, uses).vectors[0], np.zeros(len(uses), np.int64)) == 1
+
+
+@pytest.mark.parametrize("name", ["bert", "elmo"])
+def test_contextual_runs_read_the_tokens_of_the_text(name: str, tmp_path: Path) -> None:
+    loaded = random_run(tmp_path, name)
+    read = use_vectors(loaded, uses_of_cat(8))
+    assert not read.within
+    assert dots(read.vectors[-1], read.tokens) is None
+
+
+def test_a_static_run_whose_word_has_two_forms_is_told_of_both(tmp_path: Path) -> None:
+    uses = [Use(str(i), f"{i} the {form}", len(str(i)) + 5, len(str(i)) + 8, form, "cat") for i in range(20)
+            for form in ["cat" if i % 2 else "dog"]]  # fmt: skip
+    found = senses(random_run(tmp_path, "word2vec"), uses, resamples=50)
+    assert any(
+        "written in several ways (dog 10, cat 10)" in n or "(cat 10, dog 10)" in n for n in found.notes
+    )
+
+
+# --- senses of which one has nearly all uses -------------------------------------------------------
+
+
+def skewed_uses(common: int = 44, rare: int = 6) -> list[Use]:
+    found = []
+    for i in range(common + rare):
+        text, sense = (
+            (f"{i} the cat sat on the mat", "mat") if i < common else (f"{i} old dog sees the cat", "dog")
+        )
+        start = text.index("cat")
+        found.append(Use(str(i), text, start, start + 3, sense, "cat"))
+    return found
+
+
+def test_balanced_accuracy_is_the_headline_where_one_sense_has_nearly_all_uses(tmp_path: Path) -> None:
+    runs = [random_run(tmp_path, "bert"), random_run(tmp_path, "word2vec")]
+    found = senses(runs, skewed_uses(), resamples=400)
+    (word,) = found.words
+    assert word["headline"] == found.mean["headline"] == "balanced_accuracy"
+    assert word["gold"] == [0] * 44 + [1] * 6
+    bert, static = (run["words"][0]["best"]["nearest"]["headline"] for run in found.runs)
+    assert (bert["figure"], bert["value"], bert["ceiling"]) == ("balanced_accuracy", 1.0, 0.5)
+    assert bert["over"]["value"] == pytest.approx(0.5)
+    # six right signs in a row: 2 / 2⁶ of the swaps are as lopsided, the weights of both senses being exact
+    assert bert["over"]["p_randomisation"] == pytest.approx(2 / 2**6, abs=0.02)
+    assert (static["value"], static["over"]["value"]) == (0.5, 0.0)
+    assert static["over"]["p_randomisation"] == 1.0
+    assert [(one["word"], one["figure"]) for one in found.differences] == [
+        ("", "balanced_accuracy"),
+        ("cat", "balanced_accuracy"),
+    ]
+    assert found.differences[1]["value"] == pytest.approx(0.5)
+    assert any(
+        "88.0 % of the uses have one sense (mat)" in note and "--balance" in note for note in found.notes
+    )
+    even = senses(runs[0], uses_of_cat(), resamples=50)
+    assert even.words[0]["headline"] == "accuracy"
+    assert "gold" not in even.words[0]
+    best = even.runs[0]["words"][0]["best"]["nearest"]
+    assert best["headline"]["value"] == best["accuracy"]["value"]
+    assert best["headline"]["over"] == best["over_ceiling"]
+
+
+def test_a_comparison_stands_by_balanced_accuracy_too(tmp_path: Path) -> None:
+    """From kept answers the same difference as with both runs at hand; chance is the most frequent sense's."""
+    from polyseme.study._standings import senses_standings
+
+    runs = {name: random_run(tmp_path, name) for name in ("bert", "word2vec")}
+    documents = {name: senses(run, skewed_uses(), resamples=200).document() for name, run in runs.items()}
+    rows = senses_standings(documents)
+    assert (rows["bert"]["value"], rows["word2vec"]["value"]) == (1.0, 0.5)
+    assert rows["word2vec"]["difference"]["value"] == pytest.approx(0.5)
+    assert rows["bert"]["best"]
+    assert rows["bert"]["stands_out"] == rows["word2vec"]["below"]
+    alone = senses_standings({"word2vec": documents["word2vec"]})
+    assert (alone["word2vec"]["best"], alone["word2vec"]["stands_out"]) == (True, False)
+
+
+def test_the_randomisation_of_balanced_accuracy_counts_senses_alike() -> None:
+    """Worth: right answers to a sense with k of n uses add n / (senses · k), the mean of recalls."""
+    gold = np.array([0] * 8 + [1] * 2)
+    right = np.array([1] * 6 + [0] * 2 + [1, 0], bool)
+    word = Word("w", [], [], {"senses": [{"sense": "a", "uses": 8}, {"sense": "b", "uses": 2}]}, gold, gold)
+    assert (right * word.worth("balanced_accuracy")).mean() == pytest.approx((6 / 8 + 1 / 2) / 2)
+    assert (right * word.worth("accuracy")).mean() == pytest.approx(0.7)
+
+
+def test_balance_draws_equal_numbers_by_the_seed(tmp_path: Path) -> None:
+    uses = [*skewed_uses(), *uses_of_cat(0)]
+    kept, counts = balanced(uses, seed=3)
+    assert counts == {"cat": {"each": 6, "senses": 2, "left_out": 38}}
+    assert [sum(use.sense == sense for use in kept) for sense in ("mat", "dog")] == [6, 6]
+    assert kept == balanced(uses, seed=3)[0]
+    assert kept != balanced(uses, seed=4)[0]
+    assert [uses.index(use) for use in kept] == sorted(uses.index(use) for use in kept)
+    assert len(balanced(uses, limit=7)[0]) == 6
+    found = senses(random_run(tmp_path, "word2vec"), uses, balance=True, resamples=50)
+    assert found.words[0]["headline"] == "accuracy"
+    assert found.words[0]["ceiling"]["value"] == 0.5
+    assert found.settings["balance"] is True
+    assert any("6 uses of each of 2 senses are drawn by the seed, 38 are left out" in n for n in found.notes)
+    with pytest.raises(ConfigError, match="no senses"):
+        balanced([Use("1", "a cat", 2, 5, None, "cat")])
 
 
 # --- groups ---------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -367,3 +368,79 @@ def test_finetune_takes_the_request_alone(start: Path, train: Path, tmp_path: Pa
                                    epochs=0.5))  # fmt: skip
     assert run.meta["results"]["dev"]["loss"] > 0
     assert run.meta["adapted"]["task"] == "classify"
+
+
+def test_a_frozen_run_resumes_without_the_encoder_in_its_checkpoint(
+    start: Path, train: Path, tmp_path: Path
+) -> None:
+    """Bit by bit the same run from a checkpoint that holds the head alone, and the encoder is in model.safetensors."""
+    from polyseme.train import checkpoint
+
+    asked: dict[str, Any] = {
+        "task": "classify", "run": start, "train": train, "dev": train, "feature_based": True, "epochs": 4,
+        "batch_size": 8, "settings": {"train.save_minutes": 1e-6, "train.evaluations": 4, "train.patience": 100},
+    }  # fmt: skip
+    whole = finetune(FinetuneRequest(**asked, output=tmp_path / "whole"))
+    kept = checkpoint.load(max((whole.path / "resume").glob("step-*")))
+    assert not any(name.startswith("encoder.") for name in kept.tensors)
+    assert any(name.startswith("optimizer.") for name in kept.tensors)
+    assert kept.best is None or not any(name.startswith("encoder.") for name in kept.best)
+    saved = sum(f.stat().st_size for f in (whole.path / "resume").rglob("*") if f.is_file())
+    assert saved < (whole.path / "model.safetensors").stat().st_size
+    assert any(name.startswith("encoder.") for name in weights(whole))
+
+    half = finetune(FinetuneRequest(**asked, output=tmp_path / "half"))
+    for folder in sorted((half.path / "resume").glob("step-*"))[1:]:
+        shutil.rmtree(folder)  # as if it had been killed after the save before the last
+    half.save_meta(status="training", results={k: v for k, v in half.meta["results"].items() if k != "dev"})
+    again = finetune(FinetuneRequest(**asked, output=tmp_path / "half", resume=True))
+    ours, theirs = weights(again), weights(whole)
+    assert set(ours) == set(theirs)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    for name in ("model.safetensors", "heads/classify.safetensors"):
+        assert (again.path / name).read_bytes() == (whole.path / name).read_bytes()
+    assert again.meta["results"]["dev"] == whole.meta["results"]["dev"]
+
+    (again.path / "heads" / "classify.safetensors").write_bytes(b"cut")
+    found, warning = RunDirectory.open(again.path).weights()
+    assert warning is not None
+    assert set(found) == set(ours)  # the head from the checkpoint, the encoder from its file
+    (again.path / "model.safetensors").write_bytes(b"cut")
+    with pytest.raises(CheckpointError):
+        RunDirectory.open(again.path).weights()
+
+
+def test_figures_on_dev_have_intervals_and_what_no_knowledge_gives(
+    start: Path, train: Path, tmp_path: Path
+) -> None:
+    from polyseme.report.adaptation import summarize, summary_text
+
+    run = adapt("classify", start, train, tmp_path / "run", epochs=1, feature_based=True)
+    results = run.meta["results"]
+    for name, value in results["dev"].items():
+        if name != "loss":
+            found = results["dev_intervals"][name]
+            assert found["low"] <= value <= found["high"]
+            assert found["n"] > 0
+    (main,) = results["dev_chance"]
+    assert main == next(iter(results["dev"]))
+    summary = summarize(run)
+    assert f"{results['dev_intervals'][main]['low']:.4f} …" in summary_text(summary)
+    bad = summary | {"dev_chance": {main: 1.0}}
+    assert "which no knowledge of the text gives: the layer mix is luck" in summary_text(bad)
+    assert "is luck" not in summary_text(summary | {"dev_chance": {main: -1.0}})
+
+
+def test_layer_mixes_over_seeds_have_intervals(start: Path, train: Path, tmp_path: Path) -> None:
+    from polyseme.report.adaptation import summarize, summary_text
+
+    asked = FinetuneRequest(task="classify", run=start, train=train, dev=train, epochs=1, output=tmp_path / "run",
+                            feature_based=True, settings={"train.evaluations": 1})  # fmt: skip
+    seeds = finetune_seeds(asked, 2).meta["seeds"]
+    layers = seeds["mix"]["weights"]
+    assert sum(one["mean"] for one in layers) == pytest.approx(1.0)
+    assert all(one["low"] <= one["mean"] <= one["high"] and len(one["values"]) == 2 for one in layers)
+    assert seeds["dev"]["accuracy"]["low"] <= seeds["dev"]["accuracy"]["mean"]
+    text = summary_text(summarize(RunDirectory.open(tmp_path / "run")))
+    assert f"({layers[0]['low']:.3f} … {layers[0]['high']:.3f})" in text
+    assert "means of 2 seeds" in text

@@ -5,6 +5,9 @@
     differential score     Δ(l) = score(0 … l) - score(0 … l - 1)
     expected layer         Σ_{l ≥ 1} l Δ(l) / Σ_{l ≥ 1} Δ(l)
 
+A probe that is no better than always saying the most frequent label has learned nothing from any layer: what its
+weights and scores come to is then withheld, however sharp it looks.
+
 Paper: Tenney et al. (2019b), section 3. The expected layer is theirs, and a second one with max(Δ, 0) in place of Δ:
 where a layer makes the score worse, the published form can leave 1 … L.
 """
@@ -12,7 +15,7 @@ where a layer makes the score worse, the published form can leave 1 … L.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +35,8 @@ __all__ = [
     "of_seeds",
     "score",
     "scores_of_layers",
+    "told",
+    "withheld",
 ]
 
 LEAST_GAIN = 1e-9
@@ -145,6 +150,31 @@ def scores_of_layers(runs: Sequence[Sequence[Resampled]], rounds: int, seed: int
             "undefined_draws": int((~np.isfinite(of_draws)).sum()),
         }
     return found
+
+
+def told(task: Mapping[str, Any]) -> bool:
+    """Whether a probe tells of layers: its score is above that of always saying the most frequent label.
+
+    Args:
+        task: of a probing study's document.
+    """
+    score, least = task["score"]["value"], task["most_frequent"]["value"]
+    return score is not None and (least is None or score > least)
+
+
+def withheld(mix: dict[str, Any] | None, cumulative: dict[str, Any] | None) -> None:
+    """Take out what the layers of a probe that learned nothing come to; weights and scores stay as they were measured.
+
+    Args:
+        mix, cumulative: of its document; changed in place.
+    """
+    for part in (mix, cumulative):
+        for name in ("centre_of_gravity", "divergence", "expected_layer", "expected_layer_clipped"):
+            if part is not None and name in part:
+                more: dict[str, Any] = {"seeds": over_seeds([])}
+                if "values" in part[name]:
+                    more = {"values": []}
+                part[name] = {"value": None, "low": None, "high": None, "n": part[name]["n"]} | more
 
 
 def _drawn(

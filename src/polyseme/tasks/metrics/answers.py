@@ -48,6 +48,7 @@ _ASCII_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(?:an?|the)\b")
 # The list of the rules also has an ellipsis of two characters, which no single character equals.
 _CMRC_PUNCTUATION = str.maketrans("", "", "-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』")
+# CMRC 2018's own script means these and no others by Chinese characters; see text/words.py for ours
 _CMRC_SEGMENT = re.compile("[\u4e00-\u9fa5]|[^\u4e00-\u9fa5]+")
 
 
