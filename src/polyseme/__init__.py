@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from polyseme.core import cores
 from polyseme.core.version import __version__
 from polyseme.errors import PolysemeError
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from polyseme.train.finetune import FinetuneRequest, finetune
     from polyseme.train.pretrain import PretrainRequest, pretrain
     from polyseme.train.run import RunDirectory
+
+cores.calm()  # before torch, which reads its settings when it is loaded
 
 __all__ = [
     "Budget",

@@ -41,6 +41,7 @@ from polyseme.train.precision import resolve_device, resolve_precision
 from polyseme.train.recipe import Recipe, adapted, from_dict
 from polyseme.train.resuming import check_same_request
 from polyseme.train.run import RunDirectory
+from polyseme.train.threads import use_threads
 from polyseme.train.trainer import Trainer
 
 __all__ = ["FinetuneRequest", "finetune"]
@@ -66,8 +67,7 @@ def finetune(request: FinetuneRequest, reporter: Reporter | None = None) -> RunD
     """
     with closing(reporter or NullReporter()) as reporter:
         device = resolve_device(request.device)
-        if request.threads:
-            torch.set_num_threads(request.threads)
+        use_threads(request.threads)
         registry.tasks.load(request.task)
         start = RunDirectory.open(request.run)
         tokenizer = Tokenizer.from_file(start.path / "tokenizer.json")

@@ -49,6 +49,7 @@ from polyseme.train.precision import resolve_device, resolve_precision
 from polyseme.train.recipe import Recipe, from_dict, resolve
 from polyseme.train.run import RunDirectory
 from polyseme.train.schedule import learning_rate_factor
+from polyseme.train.threads import pace_of, use_threads
 from polyseme.train.trainer import Trainer
 
 __all__ = ["PretrainRequest", "build_trainer", "pretrain"]
@@ -73,8 +74,7 @@ def pretrain(request: PretrainRequest, reporter: Reporter | None = None) -> RunD
     """
     reporter = reporter or NullReporter()
     device = distributed.start(resolve_device(request.device))
-    if request.threads:
-        torch.set_num_threads(request.threads)
+    use_threads(request.threads)
     recipe = resolve(request.model, request.recipe, request.settings)
     start = RunDirectory.open(request.init) if request.init else None
     if start is not None:
@@ -165,6 +165,7 @@ def build_trainer(
         tokens_per_row=loader.plan.tokens_per_row,
         reporter=reporter,
         startup_seconds=time.perf_counter() - began,
+        pace=pace_of(request.threads, request.budget, device, reporter),
     )
 
 

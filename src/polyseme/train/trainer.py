@@ -11,11 +11,13 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from torch import Tensor
 
+from polyseme.core.pace import Pace
 from polyseme.core.protocols import Learner
 from polyseme.core.reporter import Reporter
 from polyseme.core.types import Batch
@@ -73,6 +75,7 @@ class Trainer:
         tokens_per_row: tokens of a row on average, padding excluded.
         reporter: told about progress.
         startup_seconds: what making the start took; part of the training time.
+        pace: chooses the number of threads, where it may.
     """
 
     def __init__(
@@ -87,10 +90,12 @@ class Trainer:
         tokens_per_row: float,
         reporter: Reporter,
         startup_seconds: float = 0.0,
+        pace: Pace | None = None,
     ) -> None:
         self.learner, self.stream, self.heldout, self.run = learner, stream, heldout, run
         self.budget, self.config, self.reporter = budget, config, reporter
         self.steps_per_epoch, self.tokens_per_row = steps_per_epoch, tokens_per_row
+        self.pace = pace or Pace(1, lambda threads: None)
         self.at = Counters(seconds=distributed.from_first(startup_seconds))
         self.results: dict[str, Any] = {}
         self._best: dict[str, Tensor] | None = None
@@ -127,7 +132,11 @@ class Trainer:
         micro = self.config.batch_size // self.config.rows
         clock = _Clock(self.at.seconds)
         self._saved_at = self.at.seconds
-        with SignalRequests() as signals, _Closing(self.stream(self.at.row, self._progress_at)) as batches:
+        with (
+            SignalRequests() as signals,
+            closing(self.pace),
+            _Closing(self.stream(self.at.row, self._progress_at)) as batches,
+        ):
             if self.at.step == 0 and self.at.evaluations == 0:
                 if getattr(self.learner, "judged_at_start", True):
                     self.reporter.stage("evaluating", 0, None)
@@ -143,8 +152,9 @@ class Trainer:
                 self.at.row += self.config.batch_size * distributed.size()
                 self.at.tokens += tokens
                 self.at.seconds = distributed.from_first(clock.seconds())
-                evaluating = self.at.evaluating
-                self._log(metrics | {"tokens_per_second": tokens / (time.perf_counter() - started)})
+                evaluating, took = self.at.evaluating, time.perf_counter() - started
+                self._log(metrics | {"tokens_per_second": tokens / took})
+                self.pace.step(tokens, took)
                 if self._evaluation_is_due():
                     self._evaluate()
                     self.at.evaluating += distributed.from_first(clock.seconds()) - self.at.seconds

@@ -1,0 +1,143 @@
+"""How many threads work best just now: fewer while other programs use the cores, all of them when they are free.
+
+Threads that share out a piece of work wait for the slowest. Where one of them must share its core, all are as slow as it,
+and fewer threads, each with a core, are faster. How many cores are free is not known, so it is tried: only while the
+threads wait for cores (the kernel counts that) or have become slow, and what is measured decides.
+
+    at n threads:  short of cores? ── try fewer ──► faster: stay, look further │ not: back, and wait longer before the next
+                   below the most? ── try more  ──►           "
+
+A machine that is free has no trials and so pays nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+__all__ = ["Pace", "waited_seconds"]
+
+WINDOW_S, WINDOW_STEPS = 0.4, 2
+"""A rate is that of so many seconds and steps, at least."""
+WAITING = 0.15
+"""Seconds a second that all threads together wait for a core, above which they are short of cores."""
+SLOW = 0.75
+"""Share of the best rate with so many threads below which something is in the way."""
+BETTER = 1.03
+"""What another number of threads must bring to be kept."""
+HOLD_S, LONGEST_HOLD_S = 2.0, 20.0
+"""Seconds before the next trial: at first, and after trials that brought nothing."""
+
+_TASKS = Path("/proc/self/task")
+
+
+class Pace:
+    """Chooses the number of threads of work that comes in steps of about one size.
+
+    Args:
+        most: threads when all cores are free.
+        use: makes the next steps use so many.
+        kept: told when fewer have proved faster.
+        clock, waited: seconds, and what all threads have waited for cores so far (None where it is not known).
+    """
+
+    def __init__(
+        self,
+        most: int,
+        use: Callable[[int], None],
+        kept: Callable[[int], None] = lambda threads: None,
+        clock: Callable[[], float] = time.perf_counter,
+        waited: Callable[[], float | None] | None = None,
+    ) -> None:
+        self.most, self.threads = most, most
+        self._use, self._kept, self._clock, self._waited = use, kept, clock, waited or waited_seconds
+        self._best: dict[int, float] = {}
+        self._trial: tuple[int, float] | None = None  # threads and rate before it
+        self._hold = {-1: HOLD_S, 1: HOLD_S}  # of trials with fewer and with more
+        self._next = {-1: 0.0, 1: 0.0}  # when
+        self._stride = 1
+        self._open_window(warm=False)
+
+    def step(self, amount: float, seconds: float) -> None:
+        """A step is done: so much work in so many seconds."""
+        if self.most == 1:
+            return
+        if self._warm:  # the first step with another number prepares for it
+            self._open_window(warm=False)
+            return
+        self._amount += amount
+        self._seconds += seconds
+        self._steps += 1
+        if self._seconds < WINDOW_S or self._steps < WINDOW_STEPS:
+            return
+        now, waited = self._clock(), self._waited()
+        idle = now - self._began - self._seconds  # something else came between: waiting says nothing of the steps
+        if idle > 0.5 * self._seconds:
+            self._open_window(warm=False)
+            return
+        share = None if waited is None or self._waited_before is None else waited - self._waited_before
+        self._decide(self._amount / self._seconds, None if share is None else share / (now - self._began), now)
+
+    def _decide(self, rate: float, waiting: float | None, now: float) -> None:
+        if self._trial is not None:
+            self._judge(rate, now)
+            return
+        best = self._best[self.threads] = max(rate, self._best.get(self.threads, 0.0))
+        short = rate < SLOW * best or (waiting is not None and waiting > WAITING)
+        if short and self.threads > 1 and now >= self._next[-1]:
+            self._try(-1, rate)
+        elif self.threads < self.most and now >= self._next[1]:
+            self._try(1, rate)
+        else:
+            self._open_window(warm=False)
+
+    def _try(self, way: int, rate: float) -> None:
+        self._trial = self.threads, rate
+        self._change(min(self.most, max(1, self.threads + way * self._stride)))
+
+    def _judge(self, rate: float, now: float) -> None:
+        assert self._trial is not None
+        (before, rate_before), self._trial = self._trial, None
+        way = 1 if self.threads > before else -1
+        # more threads that are as good are kept: it is how one gets back to all of them
+        if rate > rate_before * (BETTER if way < 0 else 1.0):
+            self._best.setdefault(self.threads, rate)
+            self._hold[way], self._next[way], self._next[-way] = HOLD_S, now, now + HOLD_S
+            if way < 0:
+                self._kept(self.threads)
+            self._stride *= 2  # with many cores: one fewer, two fewer, four …
+            self._open_window(warm=False)
+            return
+        self._next[way] = now + self._hold[way]
+        self._hold[way] = min(LONGEST_HOLD_S, 2 * self._hold[way])
+        self._stride = 1
+        self._change(before)
+
+    def _change(self, threads: int) -> None:
+        self.threads = threads
+        self._use(threads)
+        self._open_window(warm=True)
+
+    def _open_window(self, warm: bool) -> None:
+        self._warm = warm
+        self._amount, self._seconds, self._steps = 0.0, 0.0, 0
+        self._began, self._waited_before = self._clock(), self._waited()
+
+    def close(self) -> None:
+        """Back to all threads."""
+        if self.threads != self.most:
+            self.threads = self.most
+            self._use(self.most)
+
+
+def waited_seconds() -> float | None:
+    """What the threads of this process have waited for cores so far, together; None where the kernel does not say."""
+    total, counted = 0, False
+    with suppress(OSError):
+        for task in _TASKS.iterdir():
+            with suppress(OSError, ValueError, IndexError):  # a thread that has just ended
+                total += int((task / "schedstat").read_bytes().split()[1])  # ns: running, waiting; turns
+                counted = True
+    return total / 1e9 if counted else None
