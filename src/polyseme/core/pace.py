@@ -39,7 +39,7 @@ class Pace:
     Args:
         most: threads when all cores are free.
         use: makes the next steps use so many.
-        kept: told when fewer have proved faster.
+        kept: told when another number has proved better.
         clock, waited: seconds, and what all threads have waited for cores so far (None where it is not known).
     """
 
@@ -57,8 +57,13 @@ class Pace:
         self._trial: tuple[int, float] | None = None  # threads and rate before it
         self._hold = {-1: HOLD_S, 1: HOLD_S}  # of trials with fewer and with more
         self._next = {-1: 0.0, 1: 0.0}  # when
-        self._stride = 1
+        self._stride = {-1: 1, 1: 1}
         self._open_window(warm=False)
+
+    def start_at(self, threads: int) -> None:
+        """Begin with fewer, which were best a moment ago."""
+        self._next[1] = self._clock() + HOLD_S
+        self._change(threads)
 
     def step(self, amount: float, seconds: float) -> None:
         """A step is done: so much work in so many seconds."""
@@ -95,7 +100,7 @@ class Pace:
 
     def _try(self, way: int, rate: float) -> None:
         self._trial = self.threads, rate
-        self._change(min(self.most, max(1, self.threads + way * self._stride)))
+        self._change(min(self.most, max(1, self.threads + way * self._stride[way])))
 
     def _judge(self, rate: float, now: float) -> None:
         assert self._trial is not None
@@ -105,14 +110,14 @@ class Pace:
         if rate > rate_before * (BETTER if way < 0 else 1.0):
             self._best.setdefault(self.threads, rate)
             self._hold[way], self._next[way], self._next[-way] = HOLD_S, now, now + HOLD_S
-            if way < 0:
-                self._kept(self.threads)
-            self._stride *= 2  # with many cores: one fewer, two fewer, four …
+            self._stride[-way] = 1
+            self._kept(self.threads)
             self._open_window(warm=False)
             return
         self._next[way] = now + self._hold[way]
         self._hold[way] = min(LONGEST_HOLD_S, 2 * self._hold[way])
-        self._stride = 1
+        # a few fewer may bring nothing where many fewer do: one thread without a core is as bad as five
+        self._stride[way] = 2 * self._stride[way] if 2 * self._stride[way] < self.most else 1
         self._change(before)
 
     def _change(self, threads: int) -> None:
