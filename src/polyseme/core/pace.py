@@ -5,24 +5,27 @@ and fewer threads, each with a core, are faster. How many cores are free is not 
 threads wait for cores (the kernel counts that) or have become slow, and what is measured decides.
 
     at n threads:  short of cores? ── try fewer ──► faster: stay, look further │ not: back, and wait longer before the next
-                   below the most? ── try more  ──►           "
+                   below the most? ── try more  ──►           "                   (but at once where cores have become idle)
 
 A machine that is free has no trials and so pays nothing.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["Pace", "waited_seconds"]
+__all__ = ["Pace", "idle_seconds", "waited_seconds"]
 
 WINDOW_S, WINDOW_STEPS = 0.4, 2
 """A rate is that of so many seconds and steps, at least."""
 WAITING = 0.15
 """Seconds a second that all threads together wait for a core, above which they are short of cores."""
+IDLE = 0.5
+"""Idle cores from which more threads are tried at once."""
 SLOW = 0.75
 """Share of the best rate with so many threads below which something is in the way."""
 BETTER = 1.03
@@ -30,7 +33,7 @@ BETTER = 1.03
 HOLD_S, LONGEST_HOLD_S = 2.0, 20.0
 """Seconds before the next trial: at first, and after trials that brought nothing."""
 
-_TASKS = Path("/proc/self/task")
+_TASKS, _STAT = Path("/proc/self/task"), Path("/proc/stat")
 
 
 class Pace:
@@ -40,7 +43,8 @@ class Pace:
         most: threads when all cores are free.
         use: makes the next steps use so many.
         kept: told when another number has proved better.
-        clock, waited: seconds, and what all threads have waited for cores so far (None where it is not known).
+        clock, waited, idle: seconds; what all threads have waited for cores so far, and what the cores have been
+            idle (None where it is not known).
     """
 
     def __init__(
@@ -50,9 +54,12 @@ class Pace:
         kept: Callable[[int], None] = lambda threads: None,
         clock: Callable[[], float] = time.perf_counter,
         waited: Callable[[], float | None] | None = None,
+        idle: Callable[[], float | None] | None = None,
     ) -> None:
         self.most, self.threads = most, most
-        self._use, self._kept, self._clock, self._waited = use, kept, clock, waited or waited_seconds
+        self._use, self._kept, self._clock = use, kept, clock
+        self._waited, self._idle = waited or waited_seconds, idle or idle_seconds
+        self._idle_in_vain = False  # more threads were tried with cores idle
         self._best: dict[int, float] = {}
         self._trial: tuple[int, float] | None = None  # threads and rate before it
         self._hold = {-1: HOLD_S, 1: HOLD_S}  # of trials with fewer and with more
@@ -77,23 +84,28 @@ class Pace:
         self._steps += 1
         if self._seconds < WINDOW_S or self._steps < WINDOW_STEPS:
             return
-        now, waited = self._clock(), self._waited()
-        idle = now - self._began - self._seconds  # something else came between: waiting says nothing of the steps
-        if idle > 0.5 * self._seconds:
+        now = self._clock()
+        wall = now - self._began
+        if wall > 1.5 * self._seconds:  # something else came between: waiting says nothing of the steps
             self._open_window(warm=False)
             return
-        share = None if waited is None or self._waited_before is None else waited - self._waited_before
-        self._decide(self._amount / self._seconds, None if share is None else share / (now - self._began), now)
+        waiting, idle = (
+            0.0 if before is None or after is None else (after - before) / wall
+            for before, after in ((self._before[0], self._waited()), (self._before[1], self._idle()))
+        )
+        self._decide(self._amount / self._seconds, waiting, idle > IDLE, now)
 
-    def _decide(self, rate: float, waiting: float | None, now: float) -> None:
+    def _decide(self, rate: float, waiting: float, idle: bool, now: float) -> None:
         if self._trial is not None:
             self._judge(rate, now)
             return
         best = self._best[self.threads] = max(rate, self._best.get(self.threads, 0.0))
-        short = rate < SLOW * best or (waiting is not None and waiting > WAITING)
+        short = waiting > WAITING or rate < SLOW * best
+        self._idle_in_vain &= idle
         if short and self.threads > 1 and now >= self._next[-1]:
             self._try(-1, rate)
-        elif self.threads < self.most and now >= self._next[1]:
+        elif self.threads < self.most and (now >= self._next[1] or (idle and not self._idle_in_vain)):
+            self._idle_in_vain = idle
             self._try(1, rate)
         else:
             self._open_window(warm=False)
@@ -110,7 +122,7 @@ class Pace:
         if rate > rate_before * (BETTER if way < 0 else 1.0):
             self._best.setdefault(self.threads, rate)
             self._hold[way], self._next[way], self._next[-way] = HOLD_S, now, now + HOLD_S
-            self._stride[-way] = 1
+            self._stride[-way], self._idle_in_vain = 1, False
             self._kept(self.threads)
             self._open_window(warm=False)
             return
@@ -128,7 +140,7 @@ class Pace:
     def _open_window(self, warm: bool) -> None:
         self._warm = warm
         self._amount, self._seconds, self._steps = 0.0, 0.0, 0
-        self._began, self._waited_before = self._clock(), self._waited()
+        self._began, self._before = self._clock(), (self._waited(), self._idle())
 
     def close(self) -> None:
         """Back to all threads."""
@@ -146,3 +158,14 @@ def waited_seconds() -> float | None:
                 total += int((task / "schedstat").read_bytes().split()[1])  # ns: running, waiting; turns
                 counted = True
     return total / 1e9 if counted else None
+
+
+def idle_seconds() -> float | None:
+    """What the cores that this process may run on have been idle so far, together; None where the kernel does not say."""
+    try:
+        mine = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+        lines = [line.split() for line in _STAT.read_text("ascii").split("\n")]
+        ticks = [int(line[4]) for line in lines if line and line[0] in mine]  # user, nice, system, idle …
+        return sum(ticks) / os.sysconf("SC_CLK_TCK") if ticks else None
+    except (OSError, ValueError, IndexError, AttributeError):
+        return None

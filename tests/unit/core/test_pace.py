@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,13 +16,19 @@ class Machine:
     """Runs steps of one size; `rate(threads)` is how many a second, `waiting(threads)` seconds waited a second."""
 
     def __init__(self, most: int, known: bool = True) -> None:
-        self.now, self.waited, self.threads = 100.0, 0.0, most
+        self.now, self.waited, self.idled, self.threads = 100.0, 0.0, 0.0, most
         self.rate: Callable[[int], float] = float
         self.waiting: Callable[[int], float] = lambda threads: 0.0
+        self.idle: Callable[[int], float] = lambda threads: 0.0
         self.used: list[int] = []
         self.kept: list[int] = []
         self.pace = Pace(
-            most, self._use, self.kept.append, lambda: self.now, (lambda: self.waited) if known else (lambda: None)
+            most,
+            self._use,
+            self.kept.append,
+            lambda: self.now,
+            lambda: self.waited if known else None,
+            lambda: self.idled if known else None,
         )
 
     def _use(self, threads: int) -> None:
@@ -35,6 +42,7 @@ class Machine:
             took = 0.1 / self.rate(self.threads)
             self.now += took
             self.waited += took * self.waiting(self.threads)
+            self.idled += took * self.idle(self.threads)
             steps += 1
             self.pace.step(1.0, took)
         return 0.1 * steps / (self.now - begin)
@@ -63,6 +71,26 @@ def test_fewer_threads_beside_another_program_and_all_of_them_after_it(known: bo
     assert machine.threads == 2
     assert machine.run(30) == pytest.approx(2, rel=0.01)
     assert 1 in machine.kept
+
+
+def test_cores_that_become_idle_are_used_at_once() -> None:
+    machine = Machine(2)
+    machine.busy(1)
+    machine.run(120)  # the trials of more threads have become rare
+    assert machine.threads == 1
+    machine.busy(2)
+    machine.idle = lambda threads: 2.0 - threads
+    machine.run(2)
+    assert machine.threads == 2
+
+
+def test_idle_cores_that_do_not_help_are_not_tried_again_and_again() -> None:
+    """A quota: the cores are idle, but not for this process."""
+    machine = Machine(2)
+    machine.busy(1)
+    machine.idle = lambda threads: 1.0
+    machine.run(60)
+    assert machine.run(300) > 0.95
 
 
 @pytest.mark.parametrize("free", [1, 3, 5, 11, 15])
@@ -131,6 +159,17 @@ def test_waiting_is_counted_where_the_kernel_says() -> None:
     assert waited is None or waited >= 0
 
 
+def test_idle_cores_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    stat = tmp_path / "stat"
+    stat.write_text("cpu  9 9 9 900 9\ncpu0 1 0 1 100 5\ncpu1 1 0 1 300 5\ncpu10 1 0 1 500 5\nintr 7\n")
+    monkeypatch.setattr(pace, "_STAT", stat)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {1, 10}, raising=False)
+    monkeypatch.setattr(os, "sysconf", lambda name: 100)
+    assert pace.idle_seconds() == 8.0
+
+
 def test_no_proc_no_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(pace, "_TASKS", tmp_path / "none")
+    monkeypatch.setattr(pace, "_STAT", tmp_path / "none")
     assert pace.waited_seconds() is None
+    assert pace.idle_seconds() is None
