@@ -121,17 +121,17 @@ def work(what: str, side: str, folder: Path, model: str) -> None:
 
     settings = {"train.heldout_tokens": 500}
     if what == "training":
-        turns: Turns | None = None
+        gate: Turns | None = None
 
         class Gate(NullReporter):
             tokens = 0
 
             def log(self, record: Any) -> None:
-                nonlocal turns
+                nonlocal gate
                 if "loss" not in record:
                     return
-                turns = turns or Turns(sys.stdin, answers)
-                turns.done(record["tokens"] - self.tokens, torch.get_num_threads())
+                gate = gate or Turns(sys.stdin, answers)
+                gate.done(record["tokens"] - self.tokens, torch.get_num_threads())
                 self.tokens = record["tokens"]
 
         polyseme.pretrain(
@@ -152,21 +152,17 @@ def work(what: str, side: str, folder: Path, model: str) -> None:
             )
         )  # fmt: skip
     loaded = polyseme.load(folder / "gpt")
-    steps = 0
-    logits = Step.logits
+    polyseme.generate(loaded, "The function returns", max_new_tokens=8)
+    turns, logits = Turns(sys.stdin, answers), Step.logits
 
     def counted(self: Step, ids: torch.Tensor) -> torch.Tensor:
-        nonlocal steps
-        steps += 1
-        return logits(self, ids)
+        found = logits(self, ids)
+        turns.done(1, self._team.size)
+        return found
 
     Step.logits = counted  # type: ignore[method-assign]
-    polyseme.generate(loaded, "The function returns", max_new_tokens=8)
-    turns = Turns(sys.stdin, answers)
     while True:
-        before = steps
-        polyseme.generate(loaded, "The function returns", max_new_tokens=50)
-        turns.done(steps - before, torch.get_num_threads())
+        polyseme.generate(loaded, "The function returns", max_new_tokens=100)
 
 
 def measure(

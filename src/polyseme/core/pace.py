@@ -20,16 +20,16 @@ from pathlib import Path
 
 __all__ = ["Pace", "idle_seconds", "waited_seconds"]
 
-WINDOW_S, WINDOW_STEPS = 0.4, 2
-"""A rate is that of so many seconds and steps, at least."""
+WINDOW_S, WINDOW_STEPS = 1.0, 2
+"""A rate is that of so many seconds and steps, at least: on a busy machine shorter ones are chance."""
 WAITING = 0.15
 """Seconds a second that all threads together wait for a core, above which they are short of cores."""
 IDLE = 0.5
 """Idle cores from which more threads are tried at once."""
 SLOW = 0.75
 """Share of the best rate with so many threads below which something is in the way."""
-BETTER = 1.03
-"""What another number of threads must bring to be kept."""
+FEWER, MORE = 1.1, 0.97
+"""What another number of threads must bring to be kept. In doubt it is more: the system shares its time among threads."""
 HOLD_S, LONGEST_HOLD_S = 2.0, 20.0
 """Seconds before the next trial: at first, and after trials that brought nothing."""
 
@@ -118,8 +118,7 @@ class Pace:
         assert self._trial is not None
         (before, rate_before), self._trial = self._trial, None
         way = 1 if self.threads > before else -1
-        # more threads that are as good are kept: it is how one gets back to all of them
-        if rate > rate_before * (BETTER if way < 0 else 1.0):
+        if rate > rate_before * (FEWER if way < 0 else MORE):
             self._best.setdefault(self.threads, rate)
             self._hold[way], self._next[way], self._next[-way] = HOLD_S, now, now + HOLD_S
             self._stride[-way], self._idle_in_vain = 1, False

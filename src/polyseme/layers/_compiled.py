@@ -84,7 +84,9 @@ def meet(counters, threads):
         if _look(counters + LINE) != 0:
             return False
         looks += 1
-        if looks > _PATIENCE + _POLITE:  # whom it waits for has no core: it must not take one from others, or from it
+        if (
+            looks > _PATIENCE + _POLITE
+        ):  # whom it waits for has no core: it must not take one from others, or from it
             _sleep(np.uint32(_NAP_US))
         elif looks > _PATIENCE:
             _yield_processor()

@@ -34,7 +34,9 @@ def pace_of(threads: int | None, budget: Budget, device: torch.device, reporter:
     def kept(number: int) -> None:
         nonlocal told
         if not told and number < most:
-            reporter.note(f"other programs use the cores: {number} of {most} threads for now, more when they are free")
+            reporter.note(
+                f"other programs use the cores: {number} of {most} threads for now, more when they are free"
+            )
             told = True
 
     return Pace(most, torch.set_num_threads, kept)

@@ -36,7 +36,15 @@ def _quota(machine: pytest.MonkeyPatch, quota: float) -> None:
 
 @pytest.mark.parametrize(
     ("quota", "usable", "threads"),
-    [(None, 8, 8), (0.5, 0.5, 1), (1.0, 1, 1), (1.5, 1.5, 2), (2.9, 2.9, 3), (16.0, 8, 8), (3.0000000001, 3, 3)],
+    [
+        (None, 8, 8),
+        (0.5, 0.5, 1),
+        (1.0, 1, 1),
+        (1.5, 1.5, 2),
+        (2.9, 2.9, 3),
+        (16.0, 8, 8),
+        (3.0000000001, 3, 3),
+    ],
 )
 def test_quotas(machine: pytest.MonkeyPatch, quota: float | None, usable: float, threads: int) -> None:
     machine.setattr(cores, "cores_of_quota", lambda: quota)

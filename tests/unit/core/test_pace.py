@@ -80,7 +80,7 @@ def test_cores_that_become_idle_are_used_at_once() -> None:
     assert machine.threads == 1
     machine.busy(2)
     machine.idle = lambda threads: 2.0 - threads
-    machine.run(2)
+    machine.run(3)
     assert machine.threads == 2
 
 
@@ -114,7 +114,7 @@ def test_threads_that_wait_but_are_faster_stay() -> None:
 
 def test_a_difference_within_the_noise_changes_nothing() -> None:
     machine = Machine(2)
-    machine.rate = lambda threads: {1: 1.02, 2: 1.0}[threads]
+    machine.rate = lambda threads: {1: 1.05, 2: 1.0}[threads]
     machine.waiting = lambda threads: 1.0
     machine.run(60)
     assert machine.kept == []
@@ -159,7 +159,9 @@ def test_waiting_is_counted_where_the_kernel_says() -> None:
     assert waited is None or waited >= 0
 
 
-def test_idle_cores_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_idle_cores_are_those_that_the_process_may_use(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     stat = tmp_path / "stat"
     stat.write_text("cpu  9 9 9 900 9\ncpu0 1 0 1 100 5\ncpu1 1 0 1 300 5\ncpu10 1 0 1 500 5\nintr 7\n")
     monkeypatch.setattr(pace, "_STAT", stat)

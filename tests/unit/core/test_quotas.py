@@ -17,7 +17,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _write(root: Path, groups: str, files: Mapping[str, str]) -> None:
-    for name, text in {"proc/self/cgroup": groups, **{f"sys/fs/cgroup/{k}": v for k, v in files.items()}}.items():
+    for name, text in {
+        "proc/self/cgroup": groups,
+        **{f"sys/fs/cgroup/{k}": v for k, v in files.items()},
+    }.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
 
@@ -43,7 +46,9 @@ DOCKER_1 = "12:memory:/docker/4f\n5:cpu,cpuacct:/docker/4f\n1:name=systemd:/dock
             2.0,
             id="version 2: the smallest on the way up (systemd's CPUQuota of a slice)",
         ),
-        pytest.param("0::/../../a\n", {"cpu.max": "100000 100000\n"}, 1.0, id="version 2: a path that leads out"),
+        pytest.param(
+            "0::/../../a\n", {"cpu.max": "100000 100000\n"}, 1.0, id="version 2: a path that leads out"
+        ),
         pytest.param(
             DOCKER_1,
             {"cpu,cpuacct/cpu.cfs_quota_us": "250000\n", "cpu,cpuacct/cpu.cfs_period_us": "100000\n"},
