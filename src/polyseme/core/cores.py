@@ -13,7 +13,7 @@ from pathlib import Path
 
 from polyseme.core.quotas import cores_of_quota
 
-__all__ = ["OWN", "calm", "chosen_by_user", "default_threads", "usable_cores"]
+__all__ = ["OWN", "calm", "default_threads", "threads_are_chosen", "usable_cores"]
 
 SPINS = 1000
 """Looks of a thread of libgomp (GNU's OpenMP, torch's on Linux) at whether there is work, before it sleeps: some
@@ -26,6 +26,7 @@ _JOBS = {  # systems for jobs that say how many cores one has: a variable that o
     "LSB_JOBID": "LSB_DJOB_NUMPROC",
 }
 _SIBLINGS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # torch takes the second where there is no first
 _WAITING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 
 OWN: dict[str, str] = {}
@@ -53,9 +54,9 @@ def default_threads() -> int:
     return max(1, math.ceil(usable_cores() - 1e-6))
 
 
-def chosen_by_user(name: str) -> bool:
-    """Whether a variable of the environment is set, and not by `calm`."""
-    return bool(os.environ.get(name)) and os.environ.get(name) != OWN.get(name)
+def threads_are_chosen() -> bool:
+    """Whether a user has said by the environment how many threads torch is to have."""
+    return any(os.environ.get(name) and os.environ[name] != OWN.get(name) for name in _THREADS)
 
 
 def calm(environment: MutableMapping[str, str] = os.environ) -> None:
@@ -67,7 +68,7 @@ def calm(environment: MutableMapping[str, str] = os.environ) -> None:
         return
     if not any(environment.get(name) for name in _WAITING):
         OWN["GOMP_SPINCOUNT"] = environment["GOMP_SPINCOUNT"] = str(SPINS)
-    if not environment.get("OMP_NUM_THREADS") and default_threads() < _affinity():
+    if not any(environment.get(name) for name in _THREADS) and default_threads() < _affinity():
         # torch's own number is that of whole cores: never more, where two threads of a processor share one
         OWN["OMP_NUM_THREADS"] = environment["OMP_NUM_THREADS"] = str(min(default_threads(), _whole_cores()))
 

@@ -1,11 +1,11 @@
 """How many threads work best just now: fewer while other programs use the cores, all of them when they are free.
 
-Threads that share out a piece of work wait for the slowest. Where one of them must share its core, all are as slow as it,
-and fewer threads, each with a core, are faster. How many cores are free is not known, so it is tried: only while the
-threads wait for cores (the kernel counts that) or have become slow, and what is measured decides.
+Threads that share out a piece of work wait for the slowest. Where one of them must share its core, all are as slow as
+it, and fewer threads, each with a core, are faster. How many cores are free is not known, so it is tried: only while
+the threads wait for cores (the kernel counts that) or have become slow, and what is measured decides.
 
-    at n threads:  short of cores? ── try fewer ──► faster: stay, look further │ not: back, and wait longer before the next
-                   below the most? ── try more  ──►           "                   (but at once where cores have become idle)
+    at n threads:  short of cores?   ── try fewer ──► better: stay, look further │ not: back, the next trial is later
+                   less than at most ── try more  ──►   "                        (at once where cores have become idle)
 
 A machine that is free has no trials and so pays nothing.
 """
@@ -29,7 +29,7 @@ IDLE = 0.5
 SLOW = 0.75
 """Share of the best rate with so many threads below which something is in the way."""
 FEWER, MORE = 1.1, 0.97
-"""What another number of threads must bring to be kept. In doubt it is more: the system shares its time among threads."""
+"""What another number of threads must bring to be kept; in doubt more: a system shares its time out among threads."""
 HOLD_S, LONGEST_HOLD_S = 2.0, 20.0
 """Seconds before the next trial: at first, and after trials that brought nothing."""
 
@@ -86,7 +86,7 @@ class Pace:
             return
         now = self._clock()
         wall = now - self._began
-        if wall > 1.5 * self._seconds:  # something else came between: waiting says nothing of the steps
+        if wall > 3 * self._seconds:  # something else came between: waiting says nothing of the steps
             self._open_window(warm=False)
             return
         waiting, idle = (
@@ -149,7 +149,7 @@ class Pace:
 
 
 def waited_seconds() -> float | None:
-    """What the threads of this process have waited for cores so far, together; None where the kernel does not say."""
+    """What the threads of this process have waited for cores so far, together; None likewise."""
     total, counted = 0, False
     with suppress(OSError):
         for task in _TASKS.iterdir():
@@ -160,7 +160,7 @@ def waited_seconds() -> float | None:
 
 
 def idle_seconds() -> float | None:
-    """What the cores that this process may run on have been idle so far, together; None where the kernel does not say."""
+    """What the cores of this process have been idle so far, together; None where the kernel does not say."""
     try:
         mine = {f"cpu{number}" for number in os.sched_getaffinity(0)}
         lines = [line.split() for line in _STAT.read_text("ascii").split("\n")]

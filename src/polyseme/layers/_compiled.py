@@ -84,9 +84,8 @@ def meet(counters, threads):
         if _look(counters + LINE) != 0:
             return False
         looks += 1
-        if (
-            looks > _PATIENCE + _POLITE
-        ):  # whom it waits for has no core: it must not take one from others, or from it
+        # whom it waits for has no core now: a thread that goes on looking may be the one that holds it
+        if looks > _PATIENCE + _POLITE:
             _sleep(np.uint32(_NAP_US))
         elif looks > _PATIENCE:
             _yield_processor()

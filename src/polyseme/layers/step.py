@@ -158,7 +158,7 @@ class Step:
 
         began = time.perf_counter()
         self._team.run(work, self._give_up)
-        self._pace.step(rows, time.perf_counter() - began)
+        self._pace.step(1, time.perf_counter() - began)
         cache.advance(1)
         return self._out
 

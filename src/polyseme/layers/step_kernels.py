@@ -9,7 +9,7 @@ products and sums are float32. What is computed is what `decode` of the models c
 arguments.
 
 Every number is computed by one thread in an order that does not depend on how many there are. A thread that waits for
-long sleeps (`meet`): others use its core.
+long sleeps (`meet`), and others use its core.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from polyseme.core.cores import chosen_by_user, default_threads
+from polyseme.core.cores import default_threads, threads_are_chosen
 from polyseme.core.pace import Pace
 from polyseme.core.reporter import Reporter
 from polyseme.train import distributed
@@ -15,7 +15,7 @@ def use_threads(threads: int | None) -> None:
     """Let torch compute with so many threads; without a number, with at most one for every core that may be used."""
     if threads:
         torch.set_num_threads(threads)
-    elif not chosen_by_user("OMP_NUM_THREADS") and torch.get_num_threads() > default_threads():
+    elif not threads_are_chosen() and torch.get_num_threads() > default_threads():
         torch.set_num_threads(default_threads())
 
 
@@ -25,9 +25,9 @@ def pace_of(threads: int | None, budget: Budget, device: torch.device, reporter:
     Sums are cut into as many parts as there are threads, which changes how they are rounded: only a budget of minutes,
     whose updates depend on the clock anyway, leaves the choice free. All others give the same bits again.
     """
-    if threads or not budget.is_time or device.type != "cpu" or distributed.size() > 1:
+    if threads or threads_are_chosen():
         return None
-    if chosen_by_user("OMP_NUM_THREADS"):
+    if not budget.is_time or device.type != "cpu" or distributed.size() > 1:
         return None
     most, told = torch.get_num_threads(), False
 

@@ -12,7 +12,7 @@ import pytest
 from polyseme.core import cores
 
 VARIABLES = (
-    "GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS", "OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY",
+    "GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY",
     "KMP_AFFINITY", *cores._JOBS, *cores._JOBS.values(),
 )  # fmt: skip
 
@@ -111,9 +111,16 @@ def test_a_quota_bounds_the_threads(machine: pytest.MonkeyPatch) -> None:
     environment: dict[str, str] = {}
     cores.calm(environment)
     assert environment["OMP_NUM_THREADS"] == "2"
-    environment = {"OMP_NUM_THREADS": "6"}
+
+
+@pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "MKL_NUM_THREADS"])
+def test_a_users_number_of_threads_stays(machine: pytest.MonkeyPatch, name: str) -> None:
+    _quota(machine, 1.5)
+    environment = {name: "6", "GOMP_SPINCOUNT": "1"}
     cores.calm(environment)
-    assert environment["OMP_NUM_THREADS"] == "6", "a user's own number stays"
+    assert environment == {name: "6", "GOMP_SPINCOUNT": "1"}
+    machine.setenv(name, "6")
+    assert cores.threads_are_chosen()
 
 
 def test_hardware_threads_are_not_cores(machine: pytest.MonkeyPatch) -> None:
@@ -137,9 +144,9 @@ def test_own_settings_are_not_a_users(machine: pytest.MonkeyPatch) -> None:
     cores.calm()
     try:
         assert os.environ["OMP_NUM_THREADS"] == "2"
-        assert not cores.chosen_by_user("OMP_NUM_THREADS")
+        assert not cores.threads_are_chosen()
         os.environ["OMP_NUM_THREADS"] = "4"
-        assert cores.chosen_by_user("OMP_NUM_THREADS")
+        assert cores.threads_are_chosen()
     finally:
         for name in ("OMP_NUM_THREADS", "GOMP_SPINCOUNT"):
             os.environ.pop(name, None)
