@@ -12,8 +12,8 @@ import pytest
 from polyseme.core import cores
 
 VARIABLES = (
-    "GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY",
-    "KMP_AFFINITY", *cores._JOBS, *cores._JOBS.values(),
+    "GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_PROC_BIND", "OMP_PLACES",
+    "GOMP_CPU_AFFINITY", "KMP_AFFINITY", *cores._JOBS, *cores._JOBS.values(),
 )  # fmt: skip
 
 
