@@ -28,7 +28,7 @@ LOADS = (0, 1, 2, 6)
 NAMES = {0: "quiet", 1: "one busy process", 2: "two busy processes"}
 ROUNDS = 2
 LEAD_S = {"training": 2.0, "generation": 1.0}
-SECONDS = {"training": 8.0, "generation": 4.0}
+SECONDS = {"training": 8.0, "generation": 3.0}
 SIDES = ("ours", "before")
 BARS = {0: 0.97, 1: 0.45, 2: 0.30, 6: 0.20}  # of the quiet rate; quiet: of the rate before
 DECODER = {"hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 6, "num_attention_heads": 8}
@@ -219,7 +219,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="turns of each (default: %(default)s)")
     parser.add_argument("--model", default="modernbert", help="what is trained (default: %(default)s)")
     parser.add_argument("--only", choices=tuple(SECONDS), help="training or generation alone")
-    parser.add_argument("--seconds", type=float, help="of a turn that are counted (default: 8 and 4)")
+    parser.add_argument("--seconds", type=float, help="of a turn that are counted (default: 8 and 3)")
     parser.add_argument("--spins", help="GOMP_SPINCOUNT of ours, to try others")
     parser.add_argument("--worker", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
