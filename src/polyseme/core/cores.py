@@ -13,7 +13,7 @@ from pathlib import Path
 
 from polyseme.core.quotas import cores_of_quota
 
-__all__ = ["OWN", "calm", "default_threads", "threads_are_chosen", "usable_cores"]
+__all__ = ["OWN", "calm", "default_threads", "threads_are_bound", "threads_are_chosen", "usable_cores"]
 
 SPINS = 1000
 """Looks of a thread of libgomp (GNU's OpenMP, torch's on Linux) at whether there is work, before it sleeps: some
@@ -78,7 +78,7 @@ def _affinity() -> int:
     if hasattr(os, "sched_getaffinity"):
         now = len(os.sched_getaffinity(0))
         # OpenMP, once it is loaded, binds this very thread to a single core where a user asks for bound threads
-        return max(now, _AT_START) if _bound() else now
+        return max(now, _AT_START) if threads_are_bound() else now
     return os.cpu_count() or 1
 
 
@@ -95,7 +95,8 @@ def _whole_cores() -> int:
     return len(whole)
 
 
-def _bound() -> bool:
+def threads_are_bound() -> bool:
+    """Whether a user has asked OpenMP to bind its threads to cores."""
     names = ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY")
     return any(os.environ.get(name, "false").lower() not in ("", "false") for name in names)
 

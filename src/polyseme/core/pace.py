@@ -18,12 +18,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["Pace", "idle_seconds", "waited_seconds"]
+from polyseme.core.cores import threads_are_bound
+
+__all__ = ["Pace", "core_seconds", "waited_seconds"]
 
 WINDOW_S, WINDOW_STEPS = 1.0, 2
 """A rate is that of so many seconds and steps, at least: on a busy machine shorter ones are chance."""
 WAITING = 0.15
 """Seconds a second that all threads together wait for a core, above which they are short of cores."""
+OTHERS = 0.2
+"""Cores that other programs use, below which nothing is tried: threads that sleep and wake wait a little anyway."""
 IDLE = 0.5
 """Idle cores from which more threads are tried at once."""
 SLOW = 0.75
@@ -43,8 +47,8 @@ class Pace:
         most: threads when all cores are free.
         use: makes the next steps use so many.
         kept: told when another number has proved better.
-        clock, waited, idle: seconds; what all threads have waited for cores so far, and what the cores have been
-            idle (None where it is not known).
+        clock, waited, cores: seconds; what all threads have waited for cores so far; what the cores have been idle
+            and used by others (None where it is not known).
     """
 
     def __init__(
@@ -54,11 +58,11 @@ class Pace:
         kept: Callable[[int], None] = lambda threads: None,
         clock: Callable[[], float] = time.perf_counter,
         waited: Callable[[], float | None] | None = None,
-        idle: Callable[[], float | None] | None = None,
+        cores: Callable[[], tuple[float, float] | None] | None = None,
     ) -> None:
         self.most, self.threads = most, most
         self._use, self._kept, self._clock = use, kept, clock
-        self._waited, self._idle = waited or waited_seconds, idle or idle_seconds
+        self._waited, self._cores = waited or waited_seconds, cores or core_seconds
         self._idle_in_vain = False  # more threads were tried with cores idle
         self._best: dict[int, float] = {}
         self._trial: tuple[int, float] | None = None  # threads and rate before it
@@ -89,18 +93,23 @@ class Pace:
         if wall > 3 * self._seconds:  # something else came between: waiting says nothing of the steps
             self._open_window(warm=False)
             return
-        waiting, idle = (
-            0.0 if before is None or after is None else (after - before) / wall
-            for before, after in ((self._before[0], self._waited()), (self._before[1], self._idle()))
-        )
-        self._decide(self._amount / self._seconds, waiting, idle > IDLE, now)
+        (waited_before, cores_before), waited, cores = self._before, self._waited(), self._cores()
+        waiting, idle, others = False, False, True
+        if waited_before is not None and waited is not None:
+            waiting = (waited - waited_before) / wall > WAITING
+        if cores_before is not None and cores is not None:
+            idle, others = (
+                (cores[0] - cores_before[0]) / wall > IDLE,
+                (cores[1] - cores_before[1]) / wall > OTHERS,
+            )
+        self._decide(self._amount / self._seconds, waiting, idle, others, now)
 
-    def _decide(self, rate: float, waiting: float, idle: bool, now: float) -> None:
+    def _decide(self, rate: float, waiting: bool, idle: bool, others: bool, now: float) -> None:
         if self._trial is not None:
             self._judge(rate, now)
             return
         best = self._best[self.threads] = max(rate, self._best.get(self.threads, 0.0))
-        short = waiting > WAITING or rate < SLOW * best
+        short = others and (waiting or rate < SLOW * best)
         self._idle_in_vain &= idle
         if short and self.threads > 1 and now >= self._next[-1]:
             self._try(-1, rate)
@@ -139,7 +148,7 @@ class Pace:
     def _open_window(self, warm: bool) -> None:
         self._warm = warm
         self._amount, self._seconds, self._steps = 0.0, 0.0, 0
-        self._began, self._before = self._clock(), (self._waited(), self._idle())
+        self._began, self._before = self._clock(), (self._waited(), self._cores())
 
     def close(self) -> None:
         """Back to all threads."""
@@ -159,12 +168,17 @@ def waited_seconds() -> float | None:
     return total / 1e9 if counted else None
 
 
-def idle_seconds() -> float | None:
-    """What the cores of this process have been idle so far, together; None where the kernel does not say."""
+def core_seconds() -> tuple[float, float] | None:
+    """What the cores of this process have been idle, and what others have used of them; None likewise."""
+    if threads_are_bound():  # this thread knows one core only
+        return None
     try:
         mine = {f"cpu{number}" for number in os.sched_getaffinity(0)}
-        lines = [line.split() for line in _STAT.read_text("ascii").split("\n")]
-        ticks = [int(line[4]) for line in lines if line and line[0] in mine]  # user, nice, system, idle …
-        return sum(ticks) / os.sysconf("SC_CLK_TCK") if ticks else None
+        lines = (line.split() for line in _STAT.read_text("ascii").split("\n"))
+        # user, nice, system, idle, waiting for disks, two kinds of interrupts, taken by the host
+        ticks = [[int(word) for word in line[1:9]] for line in lines if line and line[0] in mine]
+        tick = 1 / os.sysconf("SC_CLK_TCK")
+        idle = sum(t[3] + t[4] for t in ticks) * tick
+        return (idle, sum(map(sum, ticks)) * tick - idle - time.process_time()) if ticks else None
     except (OSError, ValueError, IndexError, AttributeError):
         return None

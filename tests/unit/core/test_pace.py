@@ -20,6 +20,7 @@ class Machine:
         self.rate: Callable[[int], float] = float
         self.waiting: Callable[[int], float] = lambda threads: 0.0
         self.idle: Callable[[int], float] = lambda threads: 0.0
+        self.others, self.used_by_others = 0.0, 0.0
         self.used: list[int] = []
         self.kept: list[int] = []
         self.pace = Pace(
@@ -28,7 +29,7 @@ class Machine:
             self.kept.append,
             lambda: self.now,
             lambda: self.waited if known else None,
-            lambda: self.idled if known else None,
+            lambda: (self.idled, self.used_by_others) if known else None,
         )
 
     def _use(self, threads: int) -> None:
@@ -43,6 +44,7 @@ class Machine:
             self.now += took
             self.waited += took * self.waiting(self.threads)
             self.idled += took * self.idle(self.threads)
+            self.used_by_others += took * self.others
             steps += 1
             self.pace.step(1.0, took)
         return 0.1 * steps / (self.now - begin)
@@ -51,11 +53,23 @@ class Machine:
         """All threads are as slow as the slowest, which shares its core where there are more of them than cores."""
         self.rate = lambda threads: threads if threads <= cores else threads / 3
         self.waiting = lambda threads: max(0.0, 0.5 * (threads - cores))
+        self.others = 1.0
 
 
 def test_a_free_machine_has_no_trials() -> None:
     machine = Machine(8)
     machine.run(100)
+    assert machine.used == []
+
+
+def test_threads_that_wait_where_nobody_else_is_are_left_alone() -> None:
+    """Threads that sleep and are woken hundreds of times an update wait a little each time."""
+    machine = Machine(2)
+    machine.run(5)
+    machine.waiting, machine.others = lambda threads: 0.5, 0.1
+    machine.run(60)
+    machine.rate = lambda threads: 0.5 * threads  # a processor that became hot
+    machine.run(60)
     assert machine.used == []
 
 
@@ -107,7 +121,7 @@ def test_threads_that_wait_but_are_faster_stay() -> None:
     """Beside several programs two threads get more of the cores than one."""
     machine = Machine(2)
     machine.rate = lambda threads: {1: 0.6, 2: 1.0}[threads]
-    machine.waiting = lambda threads: 1.0
+    machine.waiting, machine.others = lambda threads: 1.0, 1.0
     assert machine.run(300) > 0.97, "what trials cost"
     assert machine.kept == []
 
@@ -115,7 +129,7 @@ def test_threads_that_wait_but_are_faster_stay() -> None:
 def test_a_difference_within_the_noise_changes_nothing() -> None:
     machine = Machine(2)
     machine.rate = lambda threads: {1: 1.05, 2: 1.0}[threads]
-    machine.waiting = lambda threads: 1.0
+    machine.waiting, machine.others = lambda threads: 1.0, 1.0
     machine.run(60)
     assert machine.kept == []
 
@@ -159,19 +173,25 @@ def test_waiting_is_counted_where_the_kernel_says() -> None:
     assert waited is None or waited >= 0
 
 
-def test_idle_cores_are_those_that_the_process_may_use(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_cores_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     stat = tmp_path / "stat"
-    stat.write_text("cpu  9 9 9 900 9\ncpu0 1 0 1 100 5\ncpu1 1 0 1 300 5\ncpu10 1 0 1 500 5\nintr 7\n")
+    stat.write_text(
+        "cpu  9 9 9 900 9 0 0 0 0 0\ncpu0 1 0 1 100 5 0 0 0 0 0\ncpu1 100 10 20 300 5 1 2 67 50 0\n"
+        "cpu10 700 0 0 500 5 0 0 0 0 0\nintr 7\n"
+    )
+    for name in ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(pace, "_STAT", stat)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {1, 10}, raising=False)
     monkeypatch.setattr(os, "sysconf", lambda name: 100)
-    assert pace.idle_seconds() == 8.0
+    monkeypatch.setattr(pace.time, "process_time", lambda: 6.0)
+    assert pace.core_seconds() == pytest.approx((8.1, 3.0))
+    monkeypatch.setenv("OMP_PROC_BIND", "true")
+    assert pace.core_seconds() is None
 
 
 def test_no_proc_no_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(pace, "_TASKS", tmp_path / "none")
     monkeypatch.setattr(pace, "_STAT", tmp_path / "none")
     assert pace.waited_seconds() is None
-    assert pace.idle_seconds() is None
+    assert pace.core_seconds() is None
