@@ -14,6 +14,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from polyseme.core import cores
 from polyseme.core.version import __version__
 from polyseme.errors import PolysemeError
 
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from polyseme.train.finetune import FinetuneRequest
     from polyseme.train.pretrain import PretrainRequest
     from polyseme.train.run import RunDirectory
+
+cores.calm()  # before torch, which reads its settings when it is loaded
 
 __all__ = [
     "Budget",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Mapping
 from pathlib import Path
@@ -69,10 +70,11 @@ def advice(facts: Mapping[str, Any]) -> list[str]:
         lines.append("Training uses bfloat16, which this processor computes natively.")
     else:
         lines.append("Training uses float32: this processor has no fast bfloat16.")
-    if processor["threads"] > processor["usable_cores"]:
+    whole = max(1, math.ceil(processor["usable_cores"]))
+    if processor["threads"] > whole:
         lines.append(
             f"torch would start {processor['threads']} threads on {processor['usable_cores']:g} usable cores: "
-            f"--threads {max(1, int(processor['usable_cores']))} is faster."
+            f"--threads {whole} is faster."
         )
     if "AVX" not in processor["vector_instructions"].upper() and platform.machine() in ("x86_64", "AMD64"):
         lines.append("No AVX2: matrix products are slow; choose small models (--set hidden_size=128).")

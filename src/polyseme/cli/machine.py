@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from polyseme.core.cores import usable_cores
+from polyseme.core.quotas import memory_limit
+
 _GEMM_SIZE = 2048
 _READ_BYTES = 512 * 1024 * 1024
 _MEASURE_S = 1.5
-_CGROUP = Path("/sys/fs/cgroup")
 
 
 def processor_facts() -> dict[str, Any]:
@@ -23,19 +25,10 @@ def processor_facts() -> dict[str, Any]:
     return {
         "name": _processor_name(),
         "cores": os.cpu_count(),
-        "usable_cores": usable_cores(),
+        "usable_cores": round(usable_cores(), 2),
         "threads": torch.get_num_threads(),
         "vector_instructions": torch.backends.cpu.get_cpu_capability(),
     }
-
-
-def usable_cores() -> float:
-    """Cores this process may use: its affinity, and a container's share where there is one."""
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    words = _read(_CGROUP / "cpu.max").split()
-    if len(words) == 2 and words[0].isdigit():
-        return min(float(affinity), round(int(words[0]) / int(words[1]), 1))
-    return float(affinity)
 
 
 def memory_facts() -> dict[str, int | None]:
@@ -48,11 +41,11 @@ def memory_facts() -> dict[str, int | None]:
     total = fields.get("MemTotal")
     if total is None and hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limit = _read(_CGROUP / "memory.max").strip()
+    limit = memory_limit()
     return {
         "total_bytes": total,
         "available_bytes": fields.get("MemAvailable"),
-        "limit_bytes": int(limit) if limit.isdigit() else None,
+        "limit_bytes": limit if limit is None or total is None or limit < total else None,
     }
 
 

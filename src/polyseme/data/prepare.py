@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from polyseme.core.cores import default_threads
 from polyseme.core.paths import PathLike, Paths, names_of, path_of
 from polyseme.data.new_folder import new_folder
 from polyseme.data.store import SPLITS, PreparedCorpus, StoreWriter, write_meta
-from polyseme.data.workers import available_cores, encode_batches
+from polyseme.data.workers import encode_batches
 from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.clean import DirtReport
 from polyseme.text.corpus import Corpus, Document, Fingerprint, TextConfig
@@ -99,7 +100,7 @@ def prepare(
     )
     total = corpus.estimated_bytes() + (heldout.estimated_bytes() if heldout else 0)
     if workers is None:
-        workers = available_cores() if total > _SMALL else 1
+        workers = default_threads() if total > _SMALL else 1
     notes: list[str] = []
     with new_folder(path_of(folder)) as temporary:
         if isinstance(tokenizer, TokenizerConfig):

@@ -33,13 +33,6 @@ _DTYPES = ("<u4", "<u1", "<i4", "<i4")  # of the fields of EncodedDocuments
 _START = "import sys; from polyseme.data.workers import serve; serve(*sys.argv[1:])"
 
 
-def available_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def encode_batches(
     batches: Iterable[tuple[T, Sequence[str]]],
     tokenizer_file: Path,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core.cgutils import get_or_insert_function
@@ -17,11 +18,14 @@ from numba.extending import intrinsic
 __all__ = ["LINE", "PART", "as_float", "count_up", "meet", "pointer"]
 
 LINE = 64  # bytes of a cache line: counters that different threads write stand that far apart
-_PATIENCE = 4000  # looks at a counter before the thread lets others run
+_PATIENCE = 4000  # looks at a counter before the thread lets others run: a tenth of a millisecond or two
+_POLITE = 20  # times that it only lets others run before it sleeps
+_NAP_US = 50
 _INTEL = platform.machine() in ("x86_64", "AMD64")
 # what `step` is made of is never called from Python, so it needs no way in from there
 PART: Any = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 _yield_processor = types.ExternalFunction("sched_yield", types.int32())
+_sleep = types.ExternalFunction("usleep", types.int32(types.uint32))
 
 
 @intrinsic
@@ -80,6 +84,9 @@ def meet(counters, threads):
         if _look(counters + LINE) != 0:
             return False
         looks += 1
-        if looks > _PATIENCE:
+        # whom it waits for has no core now: a thread that goes on looking may be the one that holds it
+        if looks > _PATIENCE + _POLITE:
+            _sleep(np.uint32(_NAP_US))
+        elif looks > _PATIENCE:
             _yield_processor()
     return True

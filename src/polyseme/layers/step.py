@@ -11,6 +11,7 @@ nothing is copied or packed. layers/step_kernels.py has the arithmetic.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -19,9 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from polyseme.core.compiled import compiles
+from polyseme.core.pace import Pace
 from polyseme.layers.cache import KeyValueCache
 from polyseme.layers.int8 import Int8Embedding, Int8Linear
-from polyseme.layers.team import team
+from polyseme.layers.team import Team, usual_team
 
 _LINE, _COUNTERS, _MEETINGS = (
     8,
@@ -31,6 +33,8 @@ _LINE, _COUNTERS, _MEETINGS = (
 
 MOST_ROWS = 16
 """With more rows a step is bound by arithmetic, and torch's products are at least as good."""
+
+_LATELY_S = 5.0
 
 
 class BlockParts(NamedTuple):
@@ -86,12 +90,19 @@ class Step:
         encoder: a decoder with `step_parts` and `embed`.
         head: its causal_lm head.
         cache: of the rows that are continued, filled by `decode` so far; it is added to.
+        team: the threads to start with; fewer while the cores are used by others, which changes no number.
     """
 
-    def __init__(self, encoder: Any, head: Any, cache: KeyValueCache) -> None:
+    _lately = 0, 0.0  # how many threads were best, and until when that counts: most texts are short
+
+    def __init__(self, encoder: Any, head: Any, cache: KeyValueCache, team: Team | None = None) -> None:
         self._encoder, self._cache = encoder, cache
         self._parts: StepParts = encoder.step_parts()
-        self._matrix, self._team = _weight(head.matrix), team()
+        self._matrix, self._team = _weight(head.matrix), team or usual_team()
+        self._pace = Pace(self._team.size, self._use, self._keep)
+        threads, until = Step._lately
+        if time.perf_counter() < until and threads < self._pace.most:
+            self._pace.start_at(threads)
         self._like = self._matrix[:0].numpy().reshape(-1)
         self._kept: list[Tensor] = []  # the table holds addresses, which keep nothing alive
         self._table = np.array(
@@ -146,14 +157,23 @@ class Step:
                 start,
             )  # fmt: skip
 
+        began = time.perf_counter()
         self._team.run(work, self._give_up)
+        self._pace.step(1, time.perf_counter() - began)
         cache.advance(1)
         return self._out
 
     @property
     def threads(self) -> int:
-        """How many threads take part."""
-        return self._team.size
+        """How many threads take part when the cores are free."""
+        return self._pace.most
+
+    def _use(self, threads: int) -> None:
+        self._team = usual_team(threads)
+
+    @staticmethod
+    def _keep(threads: int) -> None:
+        Step._lately = threads, time.perf_counter() + _LATELY_S
 
     def _give_up(self) -> None:
         self._counters[1, 0] = 1
@@ -174,7 +194,7 @@ class Step:
                 np.zeros(p.head_size, np.float32),
                 np.zeros(self._cache.capacity, np.float32),
             )
-            for _ in range(self._team.size)
+            for _ in range(self._pace.most)
         ]
         self._out = torch.from_numpy(logits[:rows])
         sizes = (

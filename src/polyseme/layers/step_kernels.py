@@ -8,7 +8,8 @@ matrix as they go. A row is read once, for all rows of the batch. Weights may be
 products and sums are float32. What is computed is what `decode` of the models computes; layers/step.py prepares the
 arguments.
 
-Every number is computed by one thread in an order that does not depend on how many there are.
+Every number is computed by one thread in an order that does not depend on how many there are. A thread that waits for
+long sleeps (`meet`), and others use its core.
 """
 
 from __future__ import annotations

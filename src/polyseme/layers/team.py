@@ -15,6 +15,8 @@ from functools import lru_cache
 
 import torch
 
+from polyseme.core.cores import default_threads
+
 MOST = 16
 """Largest team: a few threads read as fast as the memory gives, and more only wait for each other."""
 
@@ -68,10 +70,11 @@ def torch_alone() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def team() -> Team:
-    """The team of this process: as many threads as torch uses and the process may run on, at most MOST."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return _team(max(1, min(torch.get_num_threads(), available, MOST)), os.getpid())
+def usual_team(threads: int | None = None) -> Team:
+    """A team of this process: of so many, or as many as torch uses and the process may use cores, at most MOST."""
+    if threads is None:
+        threads = min(torch.get_num_threads(), default_threads(), MOST)
+    return _team(max(1, threads), os.getpid())
 
 
 @lru_cache

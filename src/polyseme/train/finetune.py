@@ -41,6 +41,7 @@ from polyseme.train.recipe import Recipe, adapted, from_dict
 from polyseme.train.resuming import check_same_request
 from polyseme.train.run import RunDirectory
 from polyseme.train.signals import check, interruptible
+from polyseme.train.threads import use_threads
 from polyseme.train.trainer import Trainer
 
 __all__ = ["FinetuneRequest", "finetune"]
@@ -67,8 +68,7 @@ def finetune(request: FinetuneRequest, reporter: Reporter | None = None) -> RunD
     _one_process()
     with interruptible(request.output) as requests, closing(reporter or NullReporter()) as reporter:
         device = resolve_device(request.device)
-        if request.threads:
-            torch.set_num_threads(request.threads)
+        use_threads(request.threads)
         registry.tasks.load(request.task)
         start = RunDirectory.open(request.run)
         tokenizer = Tokenizer.from_file(start.path / "tokenizer.json")

@@ -50,6 +50,7 @@ from polyseme.train.run import RunDirectory
 from polyseme.train.schedule import learning_rate_factor
 from polyseme.train.signals import SignalRequests, check, interruptible
 from polyseme.train.standing import above_word_frequency
+from polyseme.train.threads import pace_of, use_threads
 from polyseme.train.trainer import Trainer
 
 __all__ = ["PretrainRequest", "build_trainer", "pretrain"]
@@ -86,8 +87,7 @@ def pretrain(request: PretrainRequest, reporter: Reporter | None = None) -> RunD
 def _pretrain(
     request: PretrainRequest, reporter: Reporter, device: torch.device, requests: SignalRequests
 ) -> RunDirectory:
-    if request.threads:
-        torch.set_num_threads(request.threads)
+    use_threads(request.threads)
     recipe = resolve(request.model, request.recipe, request.settings)
     start = RunDirectory.open(request.init) if request.init else None
     if start is not None:
@@ -183,6 +183,7 @@ def build_trainer(
         startup_seconds=time.perf_counter() - began,
         meaningless=judged.meaningless,
         cuts_heldout=True,
+        pace=pace_of(request.threads, request.budget, device, reporter),
     )
 
 

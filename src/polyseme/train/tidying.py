@@ -56,7 +56,7 @@ def tidy(*folders: Path | str, unfinished: bool = False) -> list[Tidied]:
 
 
 def _check(run: RunDirectory, unfinished: bool) -> None:
-    with only_one_trains(run):
+    with only_one_trains(run.path):
         pass
     if not (run.path / "resume").exists():
         return
@@ -85,7 +85,7 @@ def _check(run: RunDirectory, unfinished: bool) -> None:
 
 def _tidied(run: RunDirectory) -> Tidied:
     resume = run.path / "resume"
-    with only_one_trains(run), saving(run.path):
+    with only_one_trains(run.path), saving(run.path):
         files = [path for path in resume.rglob("*") if path.is_file() and not path.is_symlink()]
         freed = sum(path.stat().st_size for path in files)
         if resume.is_symlink():  # whoever put the checkpoints elsewhere sees to them

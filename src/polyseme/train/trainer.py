@@ -11,11 +11,13 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from torch import Tensor
 
+from polyseme.core.pace import Pace
 from polyseme.core.protocols import Learner
 from polyseme.core.reporter import Reporter
 from polyseme.core.types import Batch
@@ -81,6 +83,7 @@ class Trainer:
         startup_seconds: what making the start took; part of the training time.
         meaningless: the held-out figures say nothing, so that they choose no weights.
         cuts_heldout: some of the batches may stand for all, where a budget in minutes does not allow more.
+        pace: chooses the number of threads, where it may.
     """
 
     def __init__(
@@ -97,11 +100,13 @@ class Trainer:
         startup_seconds: float = 0.0,
         meaningless: bool = False,
         cuts_heldout: bool = False,
+        pace: Pace | None = None,
     ) -> None:
         self.meaningless, self.cuts_heldout = meaningless, cuts_heldout
         self.learner, self.stream, self.heldout, self.run = learner, stream, heldout, run
         self.budget, self.config, self.reporter = budget, config, reporter
         self.steps_per_epoch, self.tokens_per_row = steps_per_epoch, tokens_per_row
+        self.pace = pace or Pace(1, lambda threads: None)
         self.at = Counters(seconds=distributed.from_first(startup_seconds))
         self.results: dict[str, Any] = {}
         self._best: dict[str, Tensor] | None = None
@@ -143,7 +148,11 @@ class Trainer:
         micro = self.config.batch_size // self.config.rows
         clock = _Clock(self.at.seconds)
         self._saved_at = self.at.seconds
-        with SignalRequests() as signals, _Closing(self.stream(self.at.row, self._progress_at)) as batches:
+        with (
+            SignalRequests() as signals,
+            closing(self.pace),
+            _Closing(self.stream(self.at.row, self._progress_at)) as batches,
+        ):
             if self.at.step == 0 and self.at.evaluations == 0:
                 if getattr(self.learner, "judged_at_start", True):
                     self.reporter.stage("evaluating", 0, None)
@@ -162,8 +171,9 @@ class Trainer:
                 self.at.row += self._rows_per_step
                 self.at.tokens += tokens
                 self.at.seconds = distributed.from_first(clock.seconds())
-                evaluating = self.at.evaluating
-                self._log(metrics | {"tokens_per_second": tokens / (time.perf_counter() - started)})
+                evaluating, took = self.at.evaluating, time.perf_counter() - started
+                self._log(metrics | {"tokens_per_second": tokens / took})
+                self.pace.step(tokens, took)
                 if self._evaluation_is_due():
                     self._evaluate()
                     self.at.evaluating += distributed.from_first(clock.seconds()) - self.at.seconds

@@ -12,6 +12,7 @@ import pytest
 
 from polyseme import cli
 from polyseme.cli import doctor, machine
+from polyseme.core import quotas
 
 FACTS: dict[str, Any] = {
     "polyseme": "0.1.0",
@@ -85,17 +86,18 @@ def test_json_is_measured_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert 0 < facts["processor"]["usable_cores"] <= (os.cpu_count() or 1)
 
 
-def test_a_containers_share_of_cores_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_CGROUP", tmp_path)
-    whole = machine.usable_cores()
-    (tmp_path / "cpu.max").write_text("50000 100000\n")
-    assert machine.usable_cores() == 0.5
-    (tmp_path / "cpu.max").write_text("max 100000\n")
-    assert machine.usable_cores() == whole
-
-
-def test_a_containers_share_of_memory_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_CGROUP", tmp_path)
+def test_limits_of_a_container_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quotas, "_ROOT", tmp_path)
     assert machine.memory_facts()["limit_bytes"] is None
-    (tmp_path / "memory.max").write_text("123456\n")
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("0::/\n")
+    (tmp_path / "sys/fs/cgroup").mkdir(parents=True)
+    (tmp_path / "sys/fs/cgroup/cpu.max").write_text("50000 100000\n")
+    (tmp_path / "sys/fs/cgroup/memory.max").write_text("123456\n")
     assert machine.memory_facts()["limit_bytes"] == 123_456
+    assert machine.processor_facts()["usable_cores"] == 0.5
+
+
+def test_a_thread_for_a_part_of_a_core_is_not_too_many() -> None:
+    facts = _changed(processor__usable_cores=1.5)
+    assert "--threads" not in " ".join(doctor.advice(facts))

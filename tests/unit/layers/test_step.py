@@ -80,19 +80,48 @@ def test_the_number_of_threads_changes_no_bit(model: str) -> None:
     with torch.inference_mode():
         for threads in (1, 2, 5):
             cache = encoder.new_cache(5, 20)
-            step = Step(encoder, head, cache)
-            step._team = Team(threads)
+            step = Step(encoder, head, cache, Team(threads))
             found.append(torch.stack([step.logits(torch.full((5,), 7 + t)).clone() for t in range(12)]))
     assert torch.equal(found[0], found[1])
     assert torch.equal(found[0], found[2])
+
+
+def test_threads_that_come_and_go_change_no_bit() -> None:
+    """As they do while other programs use the cores."""
+    encoder, head = make("gpt", False, vocab_size=211, hidden_size=64)
+
+    def go_on(sizes: tuple[int, ...]) -> torch.Tensor:
+        with torch.inference_mode():
+            step, found = Step(encoder, head, encoder.new_cache(2, 20), Team(3)), []
+            for t, size in enumerate(sizes):
+                step._use(size)
+                found.append(step.logits(torch.full((2,), 7 + t)).clone())
+                assert step.threads == 3
+            return torch.stack(found)
+
+    assert torch.equal(go_on((3, 3, 3, 3, 3, 3)), go_on((3, 1, 2, 1, 3, 2)))
+
+
+def test_the_next_text_begins_with_the_threads_that_were_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Step, "_lately", (0, 0.0))
+    encoder, head = make("gpt", False)
+
+    def size() -> int:
+        return Step(encoder, head, encoder.new_cache(1, 8), Team(3))._team.size
+
+    assert size() == 3
+    Step._keep(2)
+    assert size() == 2
+    Step._lately = 2, 0.0  # long ago
+    assert size() == 3
 
 
 def test_a_team_that_cannot_start_gives_up() -> None:
     """Members that wait for one that never comes are released, and the error is passed on."""
     encoder, head = make("gpt", False)
     with torch.inference_mode():
-        step = Step(encoder, head, encoder.new_cache(1, 8))
-        step._team = team = Team(3)
+        team = Team(3)
+        step = Step(encoder, head, encoder.new_cache(1, 8), team)
         submit = team._pool.submit  # type: ignore[union-attr]
 
         def refuse(work: Any, member: int) -> Any:
@@ -113,8 +142,7 @@ def test_callers_on_several_threads_take_turns() -> None:
 
     def go_on(seed: int) -> None:
         with torch.inference_mode():
-            step = Step(encoder, head, encoder.new_cache(1, 40))
-            step._team = team
+            step = Step(encoder, head, encoder.new_cache(1, 40), team)
             found[seed] = [int(step.logits(torch.tensor([5 + (seed + t) % 50])).argmax()) for t in range(30)]
 
     for seed in (1, 2):

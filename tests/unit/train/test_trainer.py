@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from polyseme.core.pace import Pace
 from polyseme.core.reporter import NullReporter
 from polyseme.core.types import Batch
 from polyseme.errors import CorpusError, Interrupted, TrainingError
@@ -192,6 +193,26 @@ def test_figures_that_are_no_numbers_end_the_run(
     with pytest.raises(TrainingError, match="x_loss on held-out examples is not a finite number") as caught:
         trainer.train()
     assert "after 8 updates" in str(caught.value.got)
+
+
+def test_every_update_is_told_to_the_pace_and_the_end_gives_threads_back(tmp_path: Path) -> None:
+    used: list[int] = []
+
+    class Counted(Pace):
+        steps = 0
+
+        def step(self, amount: float, seconds: float) -> None:
+            assert amount > 0
+            assert seconds > 0
+            self.steps += 1
+            if self.steps == 3:
+                self._change(1)
+
+    trainer = make(tmp_path / "run", Budget(steps=7))
+    trainer.pace = pace = Counted(2, used.append)
+    trainer.train()
+    assert pace.steps == 7
+    assert used == [1, 2]
 
 
 # Evaluations within a budget in minutes

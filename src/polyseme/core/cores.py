@@ -1,0 +1,104 @@
+"""How many cores this process may use, and threads that leave them to others while they have nothing to do.
+
+Imported first of all by `import polyseme`, and so without torch: its OpenMP reads its settings when it is loaded.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import MutableMapping
+from pathlib import Path
+
+from polyseme.core.quotas import cores_of_quota
+
+__all__ = ["OWN", "calm", "default_threads", "threads_are_bound", "threads_are_chosen", "usable_cores"]
+
+SPINS = 1000
+"""Looks of a thread of libgomp (GNU's OpenMP, torch's on Linux) at whether there is work, before it sleeps: some
+microseconds. Without a setting it is 300,000, milliseconds in which nobody else can use the core."""
+
+_JOBS = {  # systems for jobs that say how many cores one has: a variable that only a job has, and the number's
+    "SLURM_JOB_ID": "SLURM_CPUS_PER_TASK",
+    "PBS_JOBID": "NCPUS",
+    "JOB_ID": "NSLOTS",  # Grid Engine
+    "LSB_JOBID": "LSB_DJOB_NUMPROC",
+}
+_SIBLINGS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # torch takes the second where there is no first
+_WAITING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+
+OWN: dict[str, str] = {}
+"""Variables of the environment that are polyseme's and not a user's."""
+
+
+def usable_cores() -> float:
+    """Cores that this process may use, which need not be whole.
+
+    The smallest of: those it may run on (taskset, cpusets), the quota of its container or service, those of its job.
+    """
+    cores = float(_affinity())
+    quota = cores_of_quota()
+    if quota is not None:
+        cores = min(cores, quota)
+    for job, name in _JOBS.items():
+        value = os.environ.get(name, "")
+        if job in os.environ and value.isascii() and value.isdigit() and int(value) > 0:
+            cores = min(cores, float(value))
+    return cores
+
+
+def default_threads() -> int:
+    """Threads for `usable_cores`: a part of a core is worth a thread."""
+    return max(1, math.ceil(usable_cores() - 1e-6))
+
+
+def threads_are_chosen() -> bool:
+    """Whether a user has said by the environment how many threads torch is to have."""
+    return any(os.environ.get(name) and os.environ[name] != OWN.get(name) for name in _THREADS)
+
+
+def calm(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Set what torch's threads are to do, for a torch that is loaded later. A user's own settings stay.
+
+    They wait without holding a core, and there are no more of them than cores may be used.
+    """
+    if "torch" in sys.modules:  # it has read its settings
+        return
+    if not any(environment.get(name) for name in _WAITING):
+        OWN["GOMP_SPINCOUNT"] = environment["GOMP_SPINCOUNT"] = str(SPINS)
+    if not any(environment.get(name) for name in _THREADS) and default_threads() < _affinity():
+        # torch's own number is that of whole cores: never more, where two threads of a processor share one
+        OWN["OMP_NUM_THREADS"] = environment["OMP_NUM_THREADS"] = str(min(default_threads(), _whole_cores()))
+
+
+def _affinity() -> int:
+    """Cores that the process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        now = len(os.sched_getaffinity(0))
+        # OpenMP, once it is loaded, binds this very thread to a single core where a user asks for bound threads
+        return max(now, _AT_START) if threads_are_bound() else now
+    return os.cpu_count() or 1
+
+
+def _whole_cores() -> int:
+    """Cores among those that the process may run on; the hardware threads of a core count once."""
+    if not hasattr(os, "sched_getaffinity"):
+        return _affinity()
+    whole = set()
+    for number in os.sched_getaffinity(0):
+        try:
+            whole.add(Path(_SIBLINGS.format(number)).read_text("ascii"))
+        except (OSError, ValueError):
+            return _affinity()
+    return len(whole)
+
+
+def threads_are_bound() -> bool:
+    """Whether a user has asked OpenMP to bind its threads to cores."""
+    names = ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY")
+    return any(os.environ.get(name, "false").lower() not in ("", "false") for name in names)
+
+
+_AT_START = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
