@@ -11,6 +11,8 @@ from polyseme.cli.options import Json
 from polyseme.cli.output import closing, command, emit, emit_json
 from polyseme.errors import ConfigError
 
+EXAMPLE = "polyseme tidy runs/mine"
+
 
 def run(
     *folders: Annotated[Path, Parameter(name="RUN")], unfinished: bool = False, json: Json = False
