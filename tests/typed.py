@@ -221,6 +221,9 @@ class _Watched:
     def __getitem__(self, verb: str) -> Any:
         return self._app[verb]
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._app)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._app, name)
 
