@@ -8,7 +8,7 @@ import pytest
 
 from polyseme import cli
 from polyseme.errors import ConfigError
-from typed import Proposal, Watch, check, proposals
+from typed import Proposal, Watch, arguments_of, check, proposals
 
 
 @pytest.mark.parametrize(
@@ -61,20 +61,21 @@ def test_a_hint_that_does_not_help_fails(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         watch = Watch(tmp_path)
         watch.install(patch)
-        tried: list[list[str]] = []
+        arguments_of("pretrain")  # of the real one
+        tried: list[int | None] = []
 
-        def app(words: list[str]) -> None:
-            tried.append(words)
-            if "--seed" not in words:
-                raise ConfigError("no seed", fix="--threads 2" if "bert" in words else "--seed 2")
+        def run(model: str, *corpus: str, steps: int = 1, threads: int = 1, seed: int | None = None) -> None:
+            tried.append(seed)
+            if seed is None:
+                raise ConfigError("no seed", fix="--threads 2" if model == "bert" else "--seed 2")
+
+        patch.setattr("polyseme.cli.pretrain.run", run)
 
         def refused(model: str) -> None:
-            patch.setattr(cli, "build_app", lambda: app)
-            watch.words = ("pretrain", model, "text", "--steps", "1")
-            assert cli.main(list(watch.words)) == 2
+            assert cli.main(["pretrain", model, "text", "--steps", "1"]) == 2
             watch.type_all()
 
         refused("gpt")
-        assert tried[-1] == ["pretrain", "gpt", "text", "--steps", "1", "--seed", "2"]
+        assert tried == [None, 2]
         with pytest.raises(AssertionError, match="--threads 2"):
             refused("bert")
