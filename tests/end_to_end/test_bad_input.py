@@ -59,7 +59,6 @@ def test_corpora_that_cannot_be_used(
         (["pretrain", "bert", "-o", "RUN", "--steps", "4"], "corpus"),
         (["pretrain", "bert", "CORPUS", "-o", "RUN", "--steps", "2", "--tokenizer", "nowhere"], "tokenizer"),
         (["pretrain", "bert", "CORPUS", "-o", "RUN", "--steps", "2", "--init", "nowhere"], "not a run"),
-        (["pretrain", "bert", "CORPUS", "-o", "RUN", "--resume"], "not a run"),
         (["fill", "nowhere", "a [MASK]"], "not a run"),
         (["list", "modells"], "models"),
         (["pretrian", "bert"], "pretrain"),
