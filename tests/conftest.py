@@ -37,7 +37,7 @@ def real_weights() -> Path:
 
 
 @pytest.fixture(scope="session")
-def _watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
+def watch_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
     with pytest.MonkeyPatch.context() as patch:
         watch = Watch(tmp_path_factory.mktemp("typed"))
         watch.install(patch)
@@ -45,7 +45,7 @@ def _watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
 
 
 @pytest.fixture(autouse=True)
-def _proposals_are_typed(_watch: Watch) -> Iterator[None]:
+def _proposals_are_typed(watch_of_all: Watch) -> Iterator[None]:
     """Type every `try:` and `next:` line of a test after it (tests/typed.py)."""
     yield
-    _watch.type_all()
+    watch_of_all.type_all()

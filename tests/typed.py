@@ -64,6 +64,7 @@ _PROSE |= {
     "the",
     "a",
 }
+_OTHERS = {"hf", "pip", "git", "iconv", "torchrun", "python"}
 _BUDGETS = {"--minutes", "--epochs", "--tokens", "--steps"}
 _SLOW = {"demo", "doctor"}  # minutes of training and measuring, whatever is typed
 
@@ -118,7 +119,11 @@ def proposals(hint: str, verb: str | None) -> list[Proposal]:
     at = 0
     while at < len(tokens):
         token = tokens[at][0].lstrip("`(")
-        if token.startswith("--") or token in ("-o", "-q"):
+        if token in _OTHERS:  # another program's command, which is not ours to type
+            while at < len(tokens) and not tokens[at][0].endswith((",", ";", ":")) and tokens[at][0] != "&&":
+                at += 1
+            at += 1
+        elif token.startswith("--") or token in ("-o", "-q"):
             before = [bare for bare, _ in map(_bare, (word for word, _ in tokens[max(at - 2, 0) : at]))]
             known = arguments_of(verb) if verb else all_options()
             if before[-1:] == ["leave"] and _bare(tokens[at + 1][0])[0] == "out":
@@ -153,6 +158,9 @@ def _options(
     words: list[str] = []
     while at < len(tokens):
         token, ended = _bare(tokens[at][0])
+        if token == "and" and words and at + 1 < len(tokens) and tokens[at + 1][0].startswith("--"):
+            at += 1
+            continue
         if not token.startswith("-"):
             break
         name, equals, _ = token.partition("=")

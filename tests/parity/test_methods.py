@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import tokenizers as hf
 import torch
 import transformers
@@ -34,6 +35,7 @@ def gpt2(folder: Path) -> None:
     transformers.GPT2LMHeadModel(config).eval().save_pretrained(folder)
 
 
+@pytest.mark.filterwarnings("ignore:.*longer than the .* tokens that are read")
 def test_states_of_a_decoder_that_reads_texts_as_they_are(tmp_path: Path) -> None:
     gpt2(tmp_path / "theirs")
     import_model(tmp_path / "theirs", tmp_path / "run")

@@ -57,9 +57,9 @@ def test_what_is_not_there_fails(hint: str, says: str) -> None:
         check(hint)
 
 
-def test_a_hint_that_does_not_help_fails(tmp_path: Path, _watch: Watch) -> None:
+def test_a_hint_that_does_not_help_fails(tmp_path: Path, watch_of_all: Watch) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_watch, "typing", True)  # the watch over this very test looks away
+        patch.setattr(watch_of_all, "typing", True)  # the watch over this very test looks away
         watch = Watch(tmp_path)
         watch.install(patch)
         arguments_of("pretrain")  # of the real one

@@ -54,7 +54,7 @@ Encoding = Annotated[
 _SIZES_KEPT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16", "LRU_CACHE_CAPACITY": "16"}
 # Names of files end in letters behind a dot, or begin at a folder; texts have several words, or Chinese characters.
 _PATH = re.compile(r"\.[A-Za-z]\w{0,7}$|^(\.{0,2}/|~|-$)", re.ASCII)
-_SEVERAL_WORDS = re.compile(r"\s|!|[\u3400-\u9fff]")
+_SEVERAL_WORDS = re.compile(r"\s|!")
 _NEXT_COLUMN = re.compile(r",(?=\s*\w*\s*=|\s*$)")
 _UNITS = {"k": 1e3, "m": 1e6, "g": 1e9}
 
@@ -199,8 +199,10 @@ def is_text(file: Path) -> bool:
         >>> is_text(Path("it was a good day")), is_text(Path("my reviews.txt")), is_text(Path("./reviews"))
         (True, False, False)
     """
+    from polyseme.text.words import has_cjk
+
     word = str(file)
-    if _PATH.search(word) or not _SEVERAL_WORDS.search(word):
+    if _PATH.search(word) or not (_SEVERAL_WORDS.search(word) or has_cjk(word)):
         return False
     try:
         return not file.exists()

@@ -95,17 +95,21 @@ def encode(
     """
     check_loaded(loaded)
     some, single = texts_of(texts)
-    found = _encode(loaded, some, layers, separators)
+    found, cut = encode_cut(loaded, some, layers, separators)
+    warn_of_cut(cut, len(some), loaded.room)
     return found[0] if single else found
 
 
 @torch.inference_mode()
-def _encode(loaded: Loaded, texts: Sequence[str], layers: Layers, separators: bool) -> list[EncodedText]:
+def encode_cut(
+    loaded: Loaded, texts: Sequence[str], layers: Layers = "all", separators: bool = False
+) -> tuple[list[EncodedText], int]:
+    """As `encode`, without a warning; also how many texts were cut."""
     numbers = layer_numbers(loaded, layers)
     last = loaded.encoder.config.num_hidden_layers
     tokens = loaded.tokenizer.encode_batch(texts)
     ids = [t.ids[: loaded.room] for t in tokens]
-    warn_of_cut(sum(len(t) > loaded.room for t in tokens), len(texts), loaded.room, stacklevel=5)
+    cut = sum(len(t) > loaded.room for t in tokens)
     results: dict[int, EncodedText] = {}
     before, behind = edges_of(loaded)
     for some in by_length([max(1, len(i) + before + behind) for i in ids]):
@@ -134,7 +138,7 @@ def _encode(loaded: Loaded, texts: Sequence[str], layers: Layers, separators: bo
                 inner.copy(),  # not a view that keeps the whole batch
                 numbers,
             )
-    return [results[i] for i in range(len(texts))]
+    return [results[i] for i in range(len(texts))], cut
 
 
 def layer_numbers(loaded: Loaded, layers: Any) -> tuple[int, ...]:

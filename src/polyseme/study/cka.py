@@ -25,7 +25,7 @@ import torch
 
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import InputError
-from polyseme.infer.encode import encode
+from polyseme.infer.encode import encode_cut
 from polyseme.infer.inputs import at_least_one, check_loaded, one_of
 from polyseme.infer.load import Loaded
 from polyseme.study.alignment import Dependence, alignment, dependence
@@ -234,7 +234,7 @@ def _encoded(loaded: Loaded, texts: list[str]) -> list[_Read]:
             _Read(np.asarray(t.ids, np.int64), np.asarray(t.offsets, np.int64).reshape(-1, 2), None)
             for t in found
         ]
-    return [_Read(one.ids, one.offsets, one.layers) for one in encode(loaded, texts)]
+    return [_Read(one.ids, one.offsets, one.layers) for one in encode_cut(loaded, texts)[0]]
 
 
 def _units(

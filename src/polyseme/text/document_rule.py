@@ -29,6 +29,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from polyseme.text.split import BLANK, HEADING, LIMIT, Mode
+from polyseme.text.words import IDEOGRAPHS
 
 __all__ = ["Cohesion", "choose_mode", "reading_lines"]
 
@@ -61,7 +62,7 @@ _OTHERWISE = {
 _SHOWN = 8  # sources that are named
 
 _WORD = re.compile(r"[^\W\d_]+")
-_UNSPACED = re.compile("[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]+")
+_UNSPACED = re.compile(f"[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff{IDEOGRAPHS}]+")
 _END = re.compile("[.!?…。！？][\"'”’」』)）]*\\s*$")
 _INSIDE = re.compile("[.!?][\"'”’)]*\\s+\\S|[。！？…][”’」』）]*\\S")
 _SUBHEADING = re.compile(r"^[ \t]*(?:= ?){2,}[^=\n]+(?: ?=){2,}[ \t]*$", re.MULTILINE)

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from polyseme.core.config import suggest
 from polyseme.errors import ConfigError
 from polyseme.text.clean import DirtReport, unify_line_ends
+from polyseme.text.words import IDEOGRAPHS
 
 __all__ = [
     "HEAD",
@@ -125,8 +126,8 @@ def detect(head: bytes) -> tuple[str, int] | None:
 
 
 _SCRIPTS = (
-    ("shift-jis", r"[\u3040-\u30ff\u4e00-\u9fff\u3001\u3002]", r"[\u3040-\u30ff]"),
-    ("euc-jp", r"[\u3040-\u30ff\u4e00-\u9fff\u3001\u3002]", r"[\u3040-\u30ff]"),
+    ("shift-jis", rf"[\u3040-\u30ff{IDEOGRAPHS}\u3001\u3002]", r"[\u3040-\u30ff]"),
+    ("euc-jp", rf"[\u3040-\u30ff{IDEOGRAPHS}\u3001\u3002]", r"[\u3040-\u30ff]"),
     ("euc-kr", r"[\uac00-\ud7a3]", r"[\uac00-\ud7a3]"),
     ("cp1251", r"[\u0400-\u04ff«»—–„“”№]", r"[\u0430-\u044f]"),
     ("koi8-r", r"[\u0400-\u04ff]", r"[\u0430-\u044f]"),

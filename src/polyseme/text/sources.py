@@ -355,7 +355,7 @@ def _kind_of_binary(path: Path, head: bytes) -> tuple[str, str]:
     if head.startswith(b"\xd0\xcf\x11\xe0") or (head.startswith(b"PK") and any(o in head for o in _OFFICE)):
         return (
             ": it is one of Excel or another office program",
-            "save the sheet in that program as CSV UTF-8, or the text as plain text",
+            "save the sheet in that program as CSV UTF-8, or write the text to a .txt file",
         )
     name = next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
     if name is not None or head[_TAR].startswith(b"ustar"):

@@ -141,7 +141,7 @@ class _Group:
             f"rank {names} of {self.size} is lost",
             got=_plain(got),
             expected=f"an answer within {self.patience:g} seconds (POLYSEME_RANK_TIMEOUT)",
-            fix="the same command with --resume goes on from the last save; --max-restarts 3 lets torchrun do that",
+            fix="the same command with --resume goes on; torchrun --max-restarts 3 does so by itself",
         )
 
 

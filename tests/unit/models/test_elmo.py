@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from polyseme.infer.neighbours import neighbours
 from polyseme.models.elmo import ElmoConfig
 from polyseme.objectives.bidirectional_lm import BidirectionalLM, BidirectionalLMConfig
 from polyseme.text.tokenizers import TokenizerConfig, train_tokenizer
+from polyseme.train.run import RunDirectory
 from small import VOCABULARY, make_encoder
 
 SPECIAL = special_tokens(VOCABULARY, 0, 2, 3, 4, [0, 1, 2, 3, 4])
@@ -134,14 +136,14 @@ def test_a_word_outside_the_vocabulary_has_a_vector_of_its_own(
 
 
 @pytest.mark.parametrize("input", ["characters", "both", "words"])
-def test_neighbours_of_a_word_that_is_not_in_the_vocabulary(input: str) -> None:
+def test_neighbours_of_a_word_that_is_not_in_the_vocabulary(input: str, tmp_path: Path) -> None:
     tokenizer = train_tokenizer(["the elephant sat on 北京天气"] * 9, TokenizerConfig(kind="words"), 0)
     size = tokenizer.vocab_size
     encoder = make_encoder("elmo", input=input, vocab_size=size, max_characters=7).eval()
     encoder.read_vocabulary([tokenizer.token(i) for i in range(size)])
     special = special_tokens(size, *(tokenizer.special_ids[i] for i in (0, 2, 3, 4)), [0, 1, 2, 3, 4])
     nothing: Any = None
-    loaded = Loaded(nothing, encoder, {}, tokenizer, nothing, special)
+    loaded = Loaded(RunDirectory(tmp_path, {}), encoder, {}, tokenizer, nothing, special)
     known = neighbours(loaded, "elephant", top=3)
     if input == "words":
         with pytest.raises(InputError, match="not in the vocabulary"):

@@ -55,7 +55,7 @@ def test_checkpoints_go_and_all_else_stays(
 def test_nothing_is_removed_while_one_is_trained(files: tuple[Path, Path], tmp_path: Path) -> None:
     free, busy = (adapt("classify", *files, tmp_path / name, epochs=1) for name in ("free", "busy"))
     held = bytes_of(free.path)
-    with only_one_trains(busy), pytest.raises(RunError, match="another process is training"):
+    with only_one_trains(busy.path), pytest.raises(RunError, match="another process is training"):
         tidy(free.path, busy.path)
     assert bytes_of(free.path) == held > 0
     assert [one.files > 0 for one in tidy(free.path, busy.path)] == [True, True]
