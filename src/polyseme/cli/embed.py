@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Encoding, Json, Threads, text_or_file, use_threads
+from polyseme.cli.options import Encoding, Json, TextOrFile, Threads, text_or_file, use_threads
 from polyseme.cli.output import closing, emit, emit_json, say, say_dirt
 from polyseme.errors import ConfigError
 
@@ -17,7 +17,7 @@ EXAMPLE = "polyseme embed runs/mine lines.txt -o lines.npy"
 
 def run(
     folder: Annotated[Path, Parameter(name="RUN")],
-    file: Path,
+    file: TextOrFile,
     /,
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],

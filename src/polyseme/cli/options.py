@@ -68,6 +68,23 @@ def _read_count(_: object, tokens: Sequence[Token]) -> int:
         raise ValueError("write a whole number like 5000000, 5e6 or 5M") from None
 
 
+class _TypedPath(type(Path())):  # type: ignore[misc]  # the class of paths on this system
+    """A path that keeps the word it was made of: of a text in its place no character may be lost, as // would be."""
+
+    typed: str | None = None
+
+    def __str__(self) -> str:
+        return self.typed if self.typed is not None else super().__str__()
+
+
+def _read_file(_: object, tokens: Sequence[Token]) -> Path:
+    path = _TypedPath(tokens[0].value)
+    path.typed = tokens[0].value
+    return path
+
+
+# A file, or a text by itself.
+TextOrFile = Annotated[Path, Parameter(name="FILE", allow_leading_hyphen=True, converter=_read_file)]
 # A whole number as people write large ones: 5000000, 5_000_000, 5e6 or 5M.
 Count = Annotated[int | None, Parameter(converter=_read_count)]
 

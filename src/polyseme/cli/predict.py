@@ -10,9 +10,9 @@ from polyseme.cli.options import (
     Encoding,
     Folder,
     Json,
-    LabelledFile,
     MaybeOutput,
     Separator,
+    TextOrFile,
     keep_few_sizes,
     read_options,
     text_or_file,
@@ -25,7 +25,7 @@ EXAMPLE = "polyseme predict runs/sentiment reviews.txt -o predicted.jsonl"
 
 def run(
     folder: Folder,
-    file: LabelledFile,
+    file: TextOrFile,
     /,
     *,
     output: MaybeOutput = None,

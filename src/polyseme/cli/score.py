@@ -14,6 +14,7 @@ from polyseme.cli.options import (
     Folder,
     Json,
     Separator,
+    TextOrFile,
     Threads,
     read_options,
     text_or_file,
@@ -32,7 +33,7 @@ _CHOICES = Group("Choosing among labels", sort_key=1)
 
 def run(
     folder: Folder,
-    file: Path,
+    file: TextOrFile,
     /,
     *,
     context: str | None = None,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cyclopts import Token
 
 from polyseme.cli import build_app
-from polyseme.cli.options import is_text
+from polyseme.cli.options import _read_file, is_text, text_or_file
 from polyseme.cli.words import Shape, Typed, understood
 from polyseme.core import synonyms
 from polyseme.core.registry import models, tasks
@@ -118,3 +119,9 @@ def test_texts_and_paths_are_told_apart(word: str, expected: bool) -> None:
 def test_a_file_with_a_space_in_its_name_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "my reviews").write_text("a")
     assert not is_text(tmp_path / "my reviews")
+
+
+def test_a_text_in_place_of_a_file_keeps_every_character() -> None:
+    """A path loses one of two slashes."""
+    with text_or_file(_read_file(None, [Token(value="see http://x.org//a now")])) as path:
+        assert path.read_text("utf-8") == "see http://x.org//a now\n"
