@@ -100,7 +100,7 @@ def arguments_of(verb: str) -> dict[str, tuple[int, bool]]:
         for name in argument.names:
             if name.startswith("-"):
                 found[name] = (0 if argument.hint is bool or count == 0 else count, several)
-    return found
+    return found | dict.fromkeys(("--help", "-h", "--quiet", "-q", "--debug"), (0, False))
 
 
 @cache
@@ -133,8 +133,11 @@ def proposals(hint: str, verb: str | None) -> list[Proposal]:
                 at += 2
                 continue
             words, at = _options(tokens, at, known, hint)
-            found.append(Proposal(tuple(words), whole=False, instead=before == ["it", "like"]))
-        elif token == "polyseme" and at + 1 < len(tokens) and re.match(r"[a-z-]+\W?$", tokens[at + 1][0]):
+            instead = before == ["it", "like"] or words[0] == "--columns"
+            found.append(Proposal(tuple(words), whole=False, instead=instead))
+        elif (
+            token == "polyseme" and at + 1 < len(tokens) and re.match(r"[a-z][a-z-]*\W?$", tokens[at + 1][0])
+        ):
             words, at = _command(tokens, at + 1, hint)
             if words:
                 found.append(Proposal(tuple(words), whole=True))
@@ -193,7 +196,10 @@ def _command(tokens: Sequence[tuple[str, int]], at: int, hint: str) -> tuple[lis
         token, closes = _bare(tokens[at][0])
         if token in _PROSE or not token:
             break
-        if token.startswith("-") and len(token) > 1:
+        if token == "--":
+            words += [_bare(word)[0] for word, _ in tokens[at:]]
+            return words, len(tokens)
+        if re.match(r"--?[A-Za-z]", token) and " " not in token:
             more, at = _options(tokens, at, arguments_of(verb), hint)
             words += more
             ended = _bare(tokens[at - 1][0])[1]
@@ -252,7 +258,13 @@ class Watch:
 
     def install(self, patch: Any) -> None:
         """Watch errors, refused command lines and closing lines from now on."""
-        built, explained, said, made = cli.build_app, cli._explain, output.say, PolysemeError.__init__
+        built, run, explained = cli.build_app, cli._run, cli._explain
+        said, made = output.say, PolysemeError.__init__
+
+        def start(words: list[str], debug: bool) -> int:
+            if not self.typing:
+                self.words = tuple(words)
+            return run(words, debug)
 
         def build() -> Any:
             return _Watched(built(), self)
@@ -278,6 +290,7 @@ class Watch:
                 self.hints.append(error.fix)
 
         patch.setattr(cli, "build_app", build)
+        patch.setattr(cli, "_run", start)
         patch.setattr(cli, "_explain", explain)
         patch.setattr(output, "say", say)
         patch.setattr(PolysemeError, "__init__", make)
@@ -317,24 +330,19 @@ class Watch:
         return []
 
     def _type(self, said: Said, place: Path) -> None:
-        if (
-            not said.words
-            or said.words[0] in _SLOW
-            or said.words[0] not in {verb for verb, _, _ in cli.VERBS}
-        ):
+        if not said.words or said.words[0] in _SLOW or not said.folder.is_dir():
             return
-        verb = said.words[0]
-        if not said.folder.is_dir():
-            return
+        verb = said.words[0] if said.words[0] in {name for name, _, _ in cli.VERBS} else None
         for proposal in proposals(said.line, verb):
             key = (verb, said.words[1:2] if verb in ("pretrain", "finetune") else (), _shape(proposal.words))
             if key in self.seen or (proposal.whole and proposal.words[0] in _SLOW):
                 continue
-            here = self.folder / "here"
-            here.mkdir(exist_ok=True)
-            os.chdir(
-                here if said.folder == place else said.folder
-            )  # what is written does not lie in the checkout
+            if not proposal.whole and verb is None:
+                continue
+            here = self.folder / f"here{self._count}"
+            self._count += 1
+            here.mkdir()
+            os.chdir(here if said.folder == place else said.folder)  # nothing is written into the checkout
             if _files([*said.words, *said.line.split()]) != said.files and said.what is None:
                 continue  # the test damaged the run after it was proposed
             if _played(said):
@@ -414,7 +422,8 @@ class Watch:
         ]
         if not given and said.words[0] in ("evaluate", "predict"):
             given = list(said.words[2:3])
-        runs = [word for word in (*words[1:], *said.words[1:]) if Path(word, "run.json").is_file()]
+        named = [word for word in (*words[1:], *said.words[1:]) if len(word) < 200]
+        runs = [word for word in named if Path(word, "run.json").is_file()]
         self._count += 1
         new = str(self.folder / f"new{self._count}")
         places = {
@@ -436,6 +445,9 @@ class Watch:
             if words[-2:-1] == ["--against"]:
                 places["RUN2"] = runs[0]
         filled = [places.get(word.removesuffix("..."), word) for word in words]
+        for at, word in enumerate(words[:-1]):
+            if word in ("-o", "--output") and _PLACE.search(words[at + 1]):
+                filled[at + 1] = new + Path(words[at + 1]).suffix
         missing = "RUN" in filled or "NAME" in filled or "FOLDER" in words
         return None if missing else filled
 
@@ -457,7 +469,8 @@ def _a_word(run: Path) -> str:
 
 def _files(words: Sequence[str]) -> dict[str, tuple[int, int]]:
     """Size and time of the files of the runs among some words: tests damage runs after a command."""
-    runs = {Path(word).absolute() for word in words if Path(word, "run.json").is_file()}
+    short = [word for word in words if len(word) < 200]  # texts are no names
+    runs = {Path(word).absolute() for word in short if Path(word, "run.json").is_file()}
     files = [file for run in runs for file in run.rglob("*") if file.is_file()]
     return {str(file): (file.stat().st_size, file.stat().st_mtime_ns) for file in files}
 

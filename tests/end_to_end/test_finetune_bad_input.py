@@ -103,7 +103,6 @@ BAD = [
     ("classify classify.tsv --learning-rate -1", "above zero"),
     ("classify classify.tsv --max-length 1", "max_length"),
     ("classify classify.tsv --batch-size 5 --set train.micro_batch_size=2", "multiple"),
-    ("classify classify.tsv --resume", "not a run"),
     ("pair classify.tsv", "text_b"),
     ("tag plain.conll", ""),
     ("tag o.conll", "at least two tags"),

@@ -33,7 +33,7 @@ LINES = ("embed", "cka", "probe", "pretrain", "prepare")
 @pytest.mark.parametrize("verb", [verb for verb, _, _ in VERBS])
 def test_every_verb_that_reads_such_files_has_the_options(verb: str) -> None:
     names = inspect.signature(importlib.import_module(f"polyseme.cli.{verb}").run).parameters
-    assert ("encoding" in names) == (verb in TABLES + LINES)
+    assert ("encoding" in names) == (verb in (*TABLES, *LINES, "import"))
     assert ("separator" in names) == (verb in TABLES)
 
 

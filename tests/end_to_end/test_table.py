@@ -16,6 +16,7 @@ from adapting import adapt, start_run, write_examples
 from polyseme.cli import main
 from polyseme.errors import Interrupted
 from polyseme.study import grid as module
+from polyseme.study.best import above
 from polyseme.study.grid import Cell, open_grid
 
 GRID = """
@@ -121,7 +122,12 @@ def test_the_table_says_what_the_cells_say(folder: Path) -> None:
         means["bert", "whole"] - means["bert", "whole-scratch"], abs=0.051
     )
     assert re.search(r"\| whole over frozen \| .* \| yes \d, no \d, open \d \|", text)
-    assert "## Layer mixes" in text
+    mixed = grid.result(Cell(1, "moods", "bert", "frozen")), grid.measure(Cell(1, "moods", "bert", "frozen"))
+    assert mixed[0] is not None
+    assert mixed[1] is not None
+    assert mixed[0]["mix"]["weights"]
+    knows = above(mixed[1].value, grid.chance(Cell(1, "moods", "bert", "frozen")), mixed[1].name)
+    assert ("## Layer mixes" in text) == knows  # the mix of a head that learned nothing is luck
 
 
 def test_a_claim_about_the_best_names_it_and_may_be_about_its_own_random_start(folder: Path) -> None:

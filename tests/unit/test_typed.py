@@ -18,7 +18,7 @@ from typed import Proposal, Watch, arguments_of, check, proposals
         (
             "--columns text=内容,label=标签",
             "finetune",
-            [Proposal(("--columns", "text=内容,label=标签"), whole=False)],
+            [Proposal(("--columns", "text=内容,label=标签"), whole=False, instead=True)],
         ),
         (
             "--from english --to french",

@@ -105,7 +105,7 @@ def run(
         then=[
             command("polyseme", "fill", output, "Return a [MASK] of the object."),
             command("polyseme", "inspect", output),
-            "polyseme pretrain modernbert YOUR-FOLDER -o runs/mine --minutes 10",
+            "polyseme pretrain modernbert YOUR-FOLDER -o RUN --minutes 10",
         ],
     )
 

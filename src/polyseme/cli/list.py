@@ -16,11 +16,11 @@ _HOUSE = Path(__file__).resolve().parent.parent
 _CORPORA = {"python-docs": "CPython's own documentation, in every installation: about 2 MB of English."}
 
 _NEXT = {
-    "models": "polyseme pretrain modernbert my-texts -o runs/mine --minutes 10",
+    "models": "polyseme pretrain modernbert CORPUS -o RUN --minutes 10",
     "objectives": "polyseme list models",
     "tasks": "polyseme finetune classify RUN --train FILE -o RUN2",
     "recipes": "polyseme pretrain modernbert CORPUS -o RUN --recipe NAME",
-    "corpora": "polyseme pretrain modernbert python-docs -o runs/first --minutes 3",
+    "corpora": "polyseme pretrain modernbert python-docs -o RUN --minutes 3",
     "formats": "polyseme import FOLDER -o RUN",
 }
 

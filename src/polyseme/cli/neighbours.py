@@ -56,6 +56,7 @@ def run(
     if any(entry.get("count", RARE) < RARE for entry in found):
         say(f"note: rare: fewer than {RARE} times in the training text, too few for a vector to be trusted")
     if context is None and loaded.fills_masks:
-        closing(then=[command("polyseme", "neighbours", folder, word, "--context", f"… {word} …")])
+        typed = ["--", word] if word.startswith("-") else [word]
+        closing(then=[command("polyseme", "neighbours", folder, "--context", f"… {word} …", *typed)])
     else:
         closing(then=[use_command(loaded.run.meta["recipe"], folder)])

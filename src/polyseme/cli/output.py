@@ -59,7 +59,11 @@ def command(*words: object) -> str:
         >>> command("polyseme", "fill", "my run", "It is [MASK].")
         "polyseme fill 'my run' 'It is [MASK].'"
     """
-    return shlex.join(str(word) for word in words)
+    typed = [str(word) for word in words]
+    for at, word in enumerate(words):
+        if isinstance(word, Path) and typed[at].startswith("-"):
+            typed[at] = f"./{word}"  # it would be read as an option
+    return shlex.join(typed)
 
 
 def use_command(recipe: Mapping[str, Any], folder: Path) -> str:

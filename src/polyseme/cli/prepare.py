@@ -96,7 +96,7 @@ def run(
         emit(corpus_text(store.meta))
     closing(
         wrote=[output],
-        then=[command("polyseme", "pretrain", "modernbert", output, "-o", "runs/mine", "--minutes", 10)],
+        then=[command("polyseme", "pretrain", "modernbert", output, "-o", "RUN", "--minutes", 10)],
     )
 
 

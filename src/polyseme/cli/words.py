@@ -232,8 +232,16 @@ def _verb(word: str, words: Sequence[str], app: App) -> str:
     raise ConfigError(
         f"unknown verb {word!r}",
         expected=f"perhaps {found}",
-        fix=shlex.join(["polyseme", found, *rest]),
+        fix=_whole(found, rest, app),
     )
+
+
+def _whole(verb: str, rest: Sequence[str], app: App) -> str:
+    """A command under its right verb, with capital words for what is missing."""
+    try:
+        return misused(_parts(Shape.of(app, verb), rest))[1]
+    except PolysemeError:  # more than the verb is wrong
+        return shlex.join(["polyseme", verb, *rest])
 
 
 # ---- options

@@ -62,7 +62,8 @@ def neighbours(loaded: Loaded, word: str, context: str | None = None, top: int =
         if similarity[i] <= -2.0 or len(found) == top:
             break
         if shown.casefold() != word.casefold():
-            known = {} if counts is None else {"count": int(counts[i])}
+            # an imported table may have more rows than there are tokens
+            known = {} if counts is None or i >= len(counts) else {"count": int(counts[i])}
             found.setdefault(shown, {"word": shown, "similarity": float(similarity[i]), **known})
     return list(found.values())
 
