@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, get_args
 
 from polyseme.core import synonyms
 from polyseme.core.synonyms import spelled
-from polyseme.errors import ConfigError, RunError
+from polyseme.errors import ConfigError, PolysemeError, RunError
 
 if TYPE_CHECKING:
     from cyclopts import App
