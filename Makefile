@@ -21,7 +21,7 @@ demo: $(VENV)/.installed  ## pretrain a model on text that Python brings along, 
 	$(BIN)/polyseme demo -o runs/demo
 
 test: $(VENV)/.installed-dev  ## all tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n logical --dist loadfile $(ARGS)
 
 check: $(VENV)/.installed-dev  ## style, types and the floors of the house
 	$(BIN)/ruff check .
