@@ -42,7 +42,6 @@ def pretrain(
 def pretrain(
     model: str,
     corpus: Paths,
-    /,
     *,
     output: PathLike,
     reporter: Reporter | None = None,
@@ -52,7 +51,7 @@ def pretrain(
 
 
 def pretrain(
-    first: PretrainRequest | str,
+    first: PretrainRequest | str | None = None,
     second: Any = None,
     /,
     *,
@@ -80,23 +79,28 @@ def pretrain(
     if isinstance(first, PretrainRequest):
         _nothing_else("pretrain", options)
         return pretraining.pretrain(first, _shown(second or reporter, quiet))
-    if second is None:
+    model, corpus = options.pop("model", first), options.pop("corpus", second)
+    if model is None or corpus is None:
         raise ConfigError(
-            "no corpus given", expected='pretrain("modernbert", "my-texts", output="runs/mine")'
+            "no model given" if model is None else "no corpus given",
+            expected='pretrain("modernbert", "my-texts", output="runs/mine")',
         )
-    budget = {name: options.pop(name) for name in _BUDGET if options.get(name) is not None}
+    for name in (*_BUDGET, *_TRAIN):  # None says nothing, as in a request
+        if name in options and options[name] is None:
+            del options[name]
+    budget = {name: options.pop(name) for name in _BUDGET if name in options}
     given = options.setdefault("budget", None)
     if given is None or budget:
         options["budget"] = Budget(**budget or {"minutes": _DEFAULT_MINUTES})
     if given is not None and budget:
         raise ConfigError("two budgets", got=f"{given} and {', '.join(budget)}", fix="one of them")
-    settings = {f"train.{name}": options.pop(name) for name in _TRAIN if options.get(name) is not None}
+    settings = {f"train.{name}": options.pop(name) for name in _TRAIN if name in options}
     options["settings"] = settings | dict(options.get("settings") or {})
     for name, value in settings.items():
         if options["settings"][name] != value:
             raise ConfigError(f"{name} is given twice", got=f"{value} and {options['settings'][name]}")
-    _check("pretrain", {"model": first, "corpus": second, **options}, PretrainRequest, (*_BUDGET, *_TRAIN))
-    request = PretrainRequest(model=first, corpus=second, **options)
+    _check("pretrain", {"model": model, "corpus": corpus, **options}, PretrainRequest, (*_BUDGET, *_TRAIN))
+    request = PretrainRequest(model=model, corpus=corpus, **options)
     return pretraining.pretrain(request, _shown(reporter, quiet))
 
 
@@ -110,7 +114,6 @@ def finetune(
 def finetune(
     task: str,
     run: PathLike,
-    /,
     *,
     train: PathLike,
     output: PathLike,
@@ -121,7 +124,7 @@ def finetune(
 
 
 def finetune(
-    first: FinetuneRequest | str,
+    first: FinetuneRequest | str | None = None,
     second: Any = None,
     /,
     *,
@@ -148,10 +151,12 @@ def finetune(
     if isinstance(first, FinetuneRequest):
         _nothing_else("finetune", options)
         return finetuning.finetune(first, _shown(second or reporter, quiet))
-    if second is None:
-        raise ConfigError("no run given", expected='finetune("classify", "runs/mine", train=…, output=…)')
-    _check("finetune", {"task": first, "run": second, **options}, FinetuneRequest)
-    return finetuning.finetune(FinetuneRequest(task=first, run=second, **options), _shown(reporter, quiet))
+    task, run = options.pop("task", first), options.pop("run", second)
+    if task is None or run is None:
+        what = "no task given" if task is None else "no run given"
+        raise ConfigError(what, expected='finetune("classify", "runs/mine", train=…, output=…)')
+    _check("finetune", {"task": task, "run": run, **options}, FinetuneRequest)
+    return finetuning.finetune(FinetuneRequest(task=task, run=run, **options), _shown(reporter, quiet))
 
 
 def _shown(reporter: Reporter | None, quiet: bool) -> Reporter:

@@ -269,9 +269,14 @@ def test_quiet_leaves_results_alone(newcomer: Path, capsys: pytest.CaptureFixtur
         assert main(words) == 0
         out, err = capsys.readouterr()
         assert out
-        assert err == ""
+        # that a text stands where a file was expected may be a mistake, which nobody else would tell
+        assert err == (
+            "note: there is no such file: it is read as a text by itself\n" if words[0] == "predict" else ""
+        )
     assert main(["fill", "runs/nothing-like-it", "a [MASK]", "-q"]) == 2
     assert capsys.readouterr().err.startswith("error: ")
+    assert main(["fill", "runs/bert", "--json=1"]) == 2  # a switch with a value: no traceback
+    assert "fill needs TEXT" in capsys.readouterr().err
     assert main(["fill", "runs/bert", "a [MASK] is"]) == 0
     assert "next:" in capsys.readouterr().err  # the next command is not quiet
 

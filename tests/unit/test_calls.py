@@ -133,3 +133,14 @@ def test_progress_is_shown_where_somebody_looks_on(
         "PlainReporter",
     ]
     assert asked[3][1] is asked[4][1] is mine
+
+
+def test_names_of_arguments_may_be_written_and_none_says_nothing(asked: list[tuple[Any, Any]]) -> None:
+    polyseme.pretrain(
+        model="bert", corpus="my.txt", output="x", minutes=None, steps=1, learning_rate=None, quiet=True
+    )
+    polyseme.finetune(task="classify", run="runs/x", train="train.tsv", output="y", quiet=True)
+    (first, _), (second, _) = asked
+    assert (first.model, first.corpus, first.budget) == ("bert", ["my.txt"], polyseme.Budget(steps=1))
+    assert first.settings == {}
+    assert (second.task, second.run) == ("classify", Path("runs/x"))

@@ -53,7 +53,7 @@ Encoding = Annotated[
 # file that is hundreds of megabytes. Batches of texts hardly ever have the same size again.
 _SIZES_KEPT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16", "LRU_CACHE_CAPACITY": "16"}
 # Names of files end in letters behind a dot, or begin at a folder; texts have several words, or Chinese characters.
-_PATH = re.compile(r"\.[A-Za-z]\w{0,7}$|^(\.{0,2}/|~|-$)", re.ASCII)
+_PATH = re.compile(r"\.(?=\w*[A-Za-z])\w{1,8}$|^(\.{0,2}/|~|-$)", re.ASCII)
 _SEVERAL_WORDS = re.compile(r"\s|!")
 _NEXT_COLUMN = re.compile(r",(?=\s*\w*\s*=|\s*$)")
 _UNITS = {"k": 1e3, "m": 1e6, "g": 1e9}
@@ -215,13 +215,18 @@ def is_text(file: Path) -> bool:
     Example:
         >>> is_text(Path("it was a good day")), is_text(Path("my reviews.txt")), is_text(Path("./reviews"))
         (True, False, False)
+
+    A slash makes a path of what has no blank, or begins with a folder that is there.
     """
     from polyseme.text.words import has_cjk
 
     word = str(file)
     if _PATH.search(word) or not (_SEVERAL_WORDS.search(word) or has_cjk(word)):
         return False
+    top, *below = re.split(r"[/\\]", word)
     try:
+        if below and (not re.search(r"\s", word) or Path(top).exists()):
+            return False
         return not file.exists()
     except OSError:  # too long for a name
         return True
@@ -233,7 +238,7 @@ def text_or_file(file: Path) -> Iterator[Path]:
     if not is_text(file):
         yield file
         return
-    say("note: there is no such file: it is read as a text by itself")
+    say("note: there is no such file: it is read as a text by itself", always=True)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "typed-text.txt"
         path.write_text(" ".join(str(file).split("\n")) + "\n", "utf-8", "replace")

@@ -23,9 +23,13 @@ def is_quiet() -> bool:
     return _quiet
 
 
-def say(text: str = "") -> None:
-    """Tell the person something that is not a result (stderr), unless results alone are wanted."""
-    if _quiet:
+def say(text: str = "", *, always: bool = False) -> None:
+    """Tell the person something that is not a result (stderr), unless results alone are wanted.
+
+    Args:
+        always: also then: what was typed is read as something else than it may have been meant.
+    """
+    if _quiet and not always:
         return
     with contextlib.suppress(OSError):  # who watched has closed the terminal; what was done is done
         print(text, file=sys.stderr, flush=True)

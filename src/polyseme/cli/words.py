@@ -192,7 +192,9 @@ def misused(typed: Typed) -> tuple[list[str], str]:
 def nearest_option(typed: Typed) -> tuple[str, str] | None:
     """The first option that the verb lacks and the whole command with its nearest, or with it as a text."""
     verb = ["polyseme", typed.shape.verb]
-    for name, _ in typed.options:
+    for name in (
+        whole.partition("=")[0] for whole, _ in typed.options
+    ):  # a switch may have a value: --json=true
         if name in typed.shape.options:
             continue
         place = next(i for i, word in enumerate(typed.raw) if word.partition("=")[0] == name)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from polyseme.core.quotas import cores_of_quota
 
-__all__ = ["OWN", "calm", "default_threads", "threads_are_bound", "threads_are_chosen", "usable_cores"]
+__all__ = ["calm", "default_threads", "threads_are_bound", "threads_are_chosen", "usable_cores"]
 
 SPINS = 1000
 """Looks of a thread of libgomp (GNU's OpenMP, torch's on Linux) at whether there is work, before it sleeps: some
@@ -29,8 +29,7 @@ _SIBLINGS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # torch takes the second where there is no first
 _WAITING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 
-OWN: dict[str, str] = {}
-"""Variables of the environment that are polyseme's and not a user's."""
+_SET = "POLYSEME_SET"  # the variables that `calm` has set, with their values: processes started later inherit them all
 
 
 def usable_cores() -> float:
@@ -56,7 +55,8 @@ def default_threads() -> int:
 
 def threads_are_chosen() -> bool:
     """Whether a user has said by the environment how many threads torch is to have."""
-    return any(os.environ.get(name) and os.environ[name] != OWN.get(name) for name in _THREADS)
+    ours = os.environ.get(_SET, "").split(",")
+    return any(os.environ.get(name) and f"{name}={os.environ[name]}" not in ours for name in _THREADS)
 
 
 def calm(environment: MutableMapping[str, str] = os.environ) -> None:
@@ -67,10 +67,15 @@ def calm(environment: MutableMapping[str, str] = os.environ) -> None:
     if "torch" in sys.modules:  # it has read its settings
         return
     if not any(environment.get(name) for name in _WAITING):
-        OWN["GOMP_SPINCOUNT"] = environment["GOMP_SPINCOUNT"] = str(SPINS)
+        _set(environment, "GOMP_SPINCOUNT", SPINS)
     if not any(environment.get(name) for name in _THREADS) and default_threads() < _affinity():
         # torch's own number is that of whole cores: never more, where two threads of a processor share one
-        OWN["OMP_NUM_THREADS"] = environment["OMP_NUM_THREADS"] = str(min(default_threads(), _whole_cores()))
+        _set(environment, "OMP_NUM_THREADS", min(default_threads(), _whole_cores()))
+
+
+def _set(environment: MutableMapping[str, str], name: str, value: int) -> None:
+    environment[name] = str(value)
+    environment[_SET] = ",".join(filter(None, [environment.get(_SET), f"{name}={value}"]))
 
 
 def _affinity() -> int:

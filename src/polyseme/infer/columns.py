@@ -16,7 +16,7 @@ __all__ = ["inherited"]
 
 GOLD = ("label", "tag", "tags", "spans", "answer", "start")
 _TABLES = (".tsv", ".csv")
-_ROWS = (".jsonl", ".ndjson", ".json", ".parquet")
+_ROWS = (".jsonl", ".ndjson", ".json")
 
 
 def inherited(

@@ -109,6 +109,9 @@ def test_a_verb_that_computes_takes_threads(verb: str) -> None:
         ("/data/my reviews", False),
         ("~/my reviews", False),
         ("评论.txt", False),
+        ("数据/评论", False),
+        ("runs/mine data.7z", False),
+        ("很好，真的 / 不错", True),
         ("a " * 3000, True),
     ],
 )
@@ -119,6 +122,15 @@ def test_texts_and_paths_are_told_apart(word: str, expected: bool) -> None:
 def test_a_file_with_a_space_in_its_name_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "my reviews").write_text("a")
     assert not is_text(tmp_path / "my reviews")
+
+
+def test_a_slash_behind_a_folder_that_is_there_makes_a_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert is_text(Path("my data/of reviews"))
+    (tmp_path / "my data").mkdir()
+    assert not is_text(Path("my data/of reviews"))
 
 
 def test_a_text_in_place_of_a_file_keeps_every_character() -> None:

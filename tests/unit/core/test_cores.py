@@ -13,7 +13,7 @@ from polyseme.core import cores
 
 VARIABLES = (
     "GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_PROC_BIND", "OMP_PLACES",
-    "GOMP_CPU_AFFINITY", "KMP_AFFINITY", *cores._JOBS, *cores._JOBS.values(),
+    "GOMP_CPU_AFFINITY", "KMP_AFFINITY", "POLYSEME_SET", *cores._JOBS, *cores._JOBS.values(),
 )  # fmt: skip
 
 
@@ -25,7 +25,6 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
     monkeypatch.setattr(cores, "_whole_cores", lambda: 8)
     monkeypatch.setattr(cores, "cores_of_quota", lambda: None)
-    monkeypatch.setattr(cores, "OWN", {})
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     return monkeypatch
 
@@ -145,10 +144,13 @@ def test_own_settings_are_not_a_users(machine: pytest.MonkeyPatch) -> None:
     try:
         assert os.environ["OMP_NUM_THREADS"] == "2"
         assert not cores.threads_are_chosen()
+        told = "import polyseme.core.cores as cores; print(cores.threads_are_chosen())"
+        child = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+        assert child.stdout == "False\n"  # which inherits what was set
         os.environ["OMP_NUM_THREADS"] = "4"
         assert cores.threads_are_chosen()
     finally:
-        for name in ("OMP_NUM_THREADS", "GOMP_SPINCOUNT"):
+        for name in ("OMP_NUM_THREADS", "GOMP_SPINCOUNT", "POLYSEME_SET"):
             os.environ.pop(name, None)
 
 
