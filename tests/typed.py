@@ -119,8 +119,8 @@ def proposals(hint: str, verb: str | None) -> list[Proposal]:
     at = 0
     while at < len(tokens):
         token = tokens[at][0].lstrip("`(")
-        if token in _OTHERS:  # another program's command, which is not ours to type
-            while at < len(tokens) and not tokens[at][0].endswith((",", ";", ":")) and tokens[at][0] != "&&":
+        if token in _OTHERS:  # another program's command, and what can be typed after it has done its work
+            while at < len(tokens) and not tokens[at][0].endswith((",", ";", ":")):
                 at += 1
             at += 1
         elif token.startswith("--") or token in ("-o", "-q"):
@@ -164,7 +164,7 @@ def _options(
         if token == "and" and words and at + 1 < len(tokens) and tokens[at + 1][0].startswith("--"):
             at += 1
             continue
-        if not token.startswith("-"):
+        if not token.startswith("-") or token == "--":
             break
         name, equals, _ = token.partition("=")
         assert name in known, f"no option {name}: {hint!r}"
@@ -422,6 +422,7 @@ class Watch:
         ]
         if not given and said.words[0] in ("evaluate", "predict"):
             given = list(said.words[2:3])
+        given = [word for word in given if len(word) < 200 and Path(word).is_file()]
         named = [word for word in (*words[1:], *said.words[1:]) if len(word) < 200]
         runs = [word for word in named if Path(word, "run.json").is_file()]
         self._count += 1

@@ -241,9 +241,11 @@ def _verb(word: str, words: Sequence[str], app: App) -> str:
 def _whole(verb: str, rest: Sequence[str], app: App) -> str:
     """A command under its right verb, with capital words for what is missing."""
     try:
-        return misused(_parts(Shape.of(app, verb), rest))[1]
+        if not {"--help", "-h"} & {*rest}:
+            return misused(_parts(Shape.of(app, verb), rest))[1]
     except PolysemeError:  # more than the verb is wrong
-        return shlex.join(["polyseme", verb, *rest])
+        pass
+    return shlex.join(["polyseme", verb, *rest])
 
 
 # ---- options

@@ -95,7 +95,7 @@ def test_a_system_without_affinity(machine: pytest.MonkeyPatch) -> None:
 def test_waiting_threads_sleep_soon(machine: pytest.MonkeyPatch) -> None:
     environment: dict[str, str] = {}
     cores.calm(environment)
-    assert environment == {"GOMP_SPINCOUNT": "1000"}
+    assert environment == {"GOMP_SPINCOUNT": "1000", "POLYSEME_SET": "GOMP_SPINCOUNT=1000"}
 
 
 @pytest.mark.parametrize("name", ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY"])
