@@ -186,6 +186,8 @@ def _check(call: str, given: Mapping[str, Any], request: type, more: tuple[str, 
             ours = [o.strip("-=").replace("-", "_") for o in OPTIONS.get("--" + spelled(name), ())]
             near = next((option for option in ours if option in names), None)
             fix = f"did you mean {near}?" if near else suggest(name, names)
+            if near is None and not fix.startswith("did"):
+                fix = f'settings={{"{name}": {given[name]!r}}} for a key of the model or its training; else {fix}'
             raise ConfigError(f"{call} has no argument {name!r}", fix=fix)
     for name in ("output", "train"):
         if name in known and name not in given:

@@ -63,7 +63,10 @@ def _read_count(_: object, tokens: Sequence[Token]) -> int:
     text = tokens[0].value.strip().lower().replace("_", "")
     scale = _UNITS.get(text[-1:], 1.0)
     try:
-        return int(float(text[:-1] if scale != 1 else text) * scale)
+        value = float(text[:-1] if scale != 1 else text) * scale
+        if value != int(value):
+            raise ValueError
+        return int(value)
     except (ValueError, OverflowError):
         raise ValueError("write a whole number like 5000000, 5e6 or 5M") from None
 

@@ -54,6 +54,7 @@ class Shape:
     Args:
         verb: its name.
         options: every spelling of every option, with how many words follow it: 0 or 1.
+        integers: the options whose value is an integer.
         required: the options that must be there, first spelling.
         positions: labels of the arguments in order; the last may stand for several.
         needed: how many of the arguments must be there.
@@ -62,6 +63,7 @@ class Shape:
 
     verb: str
     options: dict[str, int] = field(default_factory=dict)
+    integers: set[str] = field(default_factory=set)
     required: list[str] = field(default_factory=list)
     positions: list[str] = field(default_factory=list)
     needed: int = 0
@@ -81,6 +83,8 @@ class Shape:
             flag = argument.token_count()[0] == 0 or bool in (argument.hint, *get_args(argument.hint))
             for name in argument.names:
                 shape.options[name] = 0 if flag or name.startswith(("--no-", "--empty-")) else 1
+            if {argument.hint, *get_args(argument.hint)} - {type(None)} == {int}:
+                shape.integers |= {*argument.names}
             if argument.required:
                 shape.required.append(argument.name)
         return shape
@@ -152,6 +156,7 @@ def understood(words: Sequence[str], app: App) -> Typed | list[str]:
     typed = _parts(Shape.of(app, verb), [_at_home(word) for word in words[1:]])
     if any(name in ("--help", "-h") for name, _ in typed.options) or typed.arguments == ["help"]:
         return [verb, "--help"]
+    _whole_numbers(typed)
     _quoted(typed)
     _in_order(typed)
     _named(typed)
@@ -170,6 +175,10 @@ def misused(typed: Typed) -> tuple[list[str], str]:
         for label in shape.positions[len(arguments) : shape.needed]:
             missing.append(label)
             arguments.append(_stand_in(label))
+    if shape.positions[1:2] == ["FORMAT"] and len(typed.arguments) == 2 and "FORMAT" not in missing:
+        there = spelled(arguments[1]) in _formats()
+        if not there:  # what is missing is the format, not the place to write to
+            missing, arguments = ["FORMAT"], [arguments[0], _stand_in("FORMAT"), arguments[1]]
     if shape.several and len(arguments) == shape.needed:
         missing.append(shape.positions[-1])
         arguments.append(_stand_in(shape.positions[-1].split()[-1]))
@@ -207,6 +216,13 @@ def nearest_option(typed: Typed) -> tuple[str, str] | None:
     return None
 
 
+def _whole_numbers(typed: Typed) -> None:
+    """Raises:  ConfigError: 2.7 where an integer is meant, which would be read as 2."""
+    for name, value in typed.options:
+        if name in typed.shape.integers and re.fullmatch(r"[+-]?\d*\.\d*[1-9]\d*", value or ""):
+            raise ConfigError(f"{name} takes an integer", got=value, fix=f"{name} {int(float(value or 0))}")
+
+
 # ---- verbs
 
 
@@ -220,6 +236,10 @@ def _verb(word: str, words: Sequence[str], app: App) -> str:
     found = name if name in verbs else synonyms.VERBS.get(name)
     if found == "pretrain" and rest and _is_task(rest[0]):
         found = "finetune"
+    if _is_task(name) and any(word.partition("=")[0] == "--train" for word in rest):
+        found, rest = "finetune", [name, *rest]
+    if found is None and _is_model(name):
+        found, rest = "pretrain", [name, *rest]
     if found == "list" and name in ("models", "tasks"):
         rest = [name]
     if found is None:
@@ -484,8 +504,17 @@ def _model(typed: Typed, place: int) -> None:
     raise ConfigError(
         f"unknown model {word!r}",
         expected=f"{', '.join(names)}: trained from nothing; weights of others come in with `polyseme import`",
-        fix=typed.command(arguments=_with(typed, place, nearest)) if nearest else "polyseme list models",
+        fix=_with_a_model(typed, place, nearest),
     )
+
+
+def _with_a_model(typed: Typed, place: int, nearest: str | None) -> str:
+    """The command with a model: the one that was nearly named, or one in front of a corpus that is there."""
+    if nearest is not None:
+        return typed.command(arguments=_with(typed, place, nearest))
+    if _exists(typed.arguments[place]):
+        return typed.command(arguments=[_stand_in("MODEL"), *typed.arguments])
+    return "polyseme list models"
 
 
 def _nearest_model(name: str, names: Sequence[str]) -> str | None:
@@ -526,6 +555,12 @@ def _format(typed: Typed, place: int) -> None:
     if ours := synonyms.FORMATS.get(spelled(word)):
         typed.arguments[place] = ours
         typed.notes.append(f"{word} is read as {ours}")
+
+
+def _formats() -> set[str]:
+    from polyseme.formats.registry import FORMATS
+
+    return {entry.name for entry in FORMATS} | {*synonyms.FORMATS}
 
 
 def _kind(typed: Typed, place: int) -> None:

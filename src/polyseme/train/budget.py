@@ -34,6 +34,8 @@ class Budget:
                 expected="one of --minutes, --epochs, --tokens, --steps",
             )
         ((name, value),) = given.items()
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ConfigError(f"the budget --{name} must be a number", got=repr(value))
         if not (math.isfinite(value) and value > 0):
             raise ConfigError(f"the budget --{name} must be above zero", got=value)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from polyseme.core import registry
 from polyseme.core.config import Config, read_toml, suggest
+from polyseme.core.synonyms import OPTIONS
 from polyseme.errors import ConfigError
 from polyseme.text.corpus import TextConfig
 from polyseme.text.tokenizers import TokenizerConfig
@@ -175,11 +176,20 @@ def _set(values: dict[str, Any], architecture: str, key: str, value: Any) -> Non
         nearest = suggest(key, options)
         if nearest.startswith("one of"):  # too many to list: perhaps the right key without its section
             homes = sorted(o for o in options if o.endswith(f".{name}"))
-            nearest = (
-                f"did you mean {' or '.join(homes)}?" if homes else "polyseme inspect RUN shows every key"
-            )
+            nearest = f"did you mean {' or '.join(homes)}?" if homes else _known_elsewhere(key, model_fields)
         raise ConfigError(f"unknown key {key!r}", where="--set", fix=nearest)
     values.setdefault(section, {})[name] = value
+
+
+def _known_elsewhere(key: str, model_fields: Mapping[str, Any]) -> str:
+    """What a key of another program is called here, or the keys that the model has."""
+    for option in OPTIONS.get("--" + key.replace("_", "-"), ()):
+        name = option.strip("-=").replace("-", "_")
+        if name in model_fields or "." in name:
+            return f"did you mean {name}?"
+        if name in ("learning_rate", "batch_size"):
+            return f"did you mean train.{name}?"
+    return "keys of the model: " + ", ".join(sorted(model_fields))
 
 
 def _build(values: dict[str, Any], where: str, bare: bool = False) -> Recipe:

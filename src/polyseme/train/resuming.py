@@ -47,8 +47,15 @@ def check_same_request(run: RunDirectory, asked: Mapping[str, Any], fingerprint:
             got=new,
             expected=old,
             where=run.path / "run.json",
-            fix="leave the change out to go on with it, or name another -o",
+            fix=_as_before(key, old, before.get("recipe") or {}),
         )
+
+
+def _as_before(key: str, old: Any, recipe: Mapping[str, Any]) -> str:
+    """What to type to go on: where a setting is another one, perhaps because it was left out, with its old value."""
+    if key.partition(".")[0] in recipe and isinstance(old, bool | int | float | str) and str(old):
+        return f"--set {key}={str(old).lower() if isinstance(old, bool) else old}, or name another -o"
+    return "leave the change out to go on with it, or name another -o"
 
 
 def _differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:

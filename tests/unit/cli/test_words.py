@@ -8,10 +8,11 @@ import pytest
 from cyclopts import Token
 
 from polyseme.cli import build_app
-from polyseme.cli.options import _read_file, is_text, text_or_file
-from polyseme.cli.words import Shape, Typed, understood
+from polyseme.cli.options import _read_count, _read_file, is_text, text_or_file
+from polyseme.cli.words import Shape, Typed, misused, understood
 from polyseme.core import synonyms
 from polyseme.core.registry import models, tasks
+from polyseme.errors import ConfigError
 
 
 def read(*words: str) -> list[str]:
@@ -137,3 +138,30 @@ def test_a_text_in_place_of_a_file_keeps_every_character() -> None:
     """A path loses one of two slashes."""
     with text_or_file(_read_file(None, [Token(value="see http://x.org//a now")])) as path:
         assert path.read_text("utf-8") == "see http://x.org//a now\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "fix"),
+    [
+        ("fill RUN TEXT --top 2.7", "--top 2"),
+        ("classify RUN --train a.tsv -o X", "polyseme finetune classify RUN --train a.tsv -o X"),
+        ("skipgram a.txt -o X", "polyseme pretrain skipgram a.txt -o X"),
+        ("pretrain . -o X", "polyseme pretrain modernbert . -o X"),
+    ],
+)
+def test_what_is_proposed_instead(words: str, fix: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        understood(words.split(), build_app())
+    assert caught.value.fix == fix
+
+
+def test_a_format_that_was_forgotten() -> None:
+    typed = understood(["export", "RUN", "out2"], build_app())
+    assert isinstance(typed, Typed)
+    assert misused(typed) == (["FORMAT"], "polyseme export RUN huggingface out2")
+
+
+@pytest.mark.parametrize("value", ["1.5", "0.5", "2.7k5"])
+def test_counts_are_integers(value: str) -> None:
+    with pytest.raises(ValueError, match="whole number"):
+        _read_count(None, [Token(value=value)])
