@@ -148,11 +148,15 @@ def proposals(hint: str, verb: str | None) -> list[Proposal]:
 
 def _bare(token: str) -> tuple[str, bool]:
     """A token without the sign that ends a phrase, and whether there was one."""
+    if token == ".":  # the folder where one is
+        return token, False
     bare = token.lstrip("`(")
     ended = False
     while bare.endswith(_ENDS) and not bare.endswith("..."):
         bare, ended = bare[:-1], True
-    return (shlex.split(bare)[0] if bare[:1] in "'\"" or "'" in bare or '"' in bare else bare), ended
+    return (
+        shlex.split(bare)[0] if bare.startswith(("'", '"')) or "'" in bare or '"' in bare else bare
+    ), ended
 
 
 def _options(
@@ -306,7 +310,7 @@ class Watch:
         Raises:  AssertionError: something does not work; all of it in one message.
         """
         said, hints = self.said, self.hints
-        self.said, self.hints = [], []
+        self.said, self.hints, self.words = [], [], ()
         faults = []
         self.typing = True
         place = Path.cwd()

@@ -155,10 +155,13 @@ def test_what_is_proposed_instead(words: str, fix: str) -> None:
     assert caught.value.fix == fix
 
 
-def test_a_format_that_was_forgotten() -> None:
-    typed = understood(["export", "RUN", "out2"], build_app())
+def test_a_format_that_was_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "run.json").write_text("{}", "utf-8")
+    typed = understood(["export", "mine", "out2"], build_app())
     assert isinstance(typed, Typed)
-    assert misused(typed) == (["FORMAT"], "polyseme export RUN huggingface out2")
+    assert misused(typed) == (["FORMAT"], "polyseme export mine huggingface out2")
 
 
 @pytest.mark.parametrize("value", ["1.5", "0.5", "2.7k5"])
