@@ -236,6 +236,12 @@ class Slow(Scripted):
         return {"x_loss": 20.0 / (1.0 + self.weight), "x_baseline": 9.0}
 
 
+class Part(str):
+    """A held-out batch."""
+
+    n_tokens = 512
+
+
 class Told(NullReporter):
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -251,7 +257,7 @@ def slow(
     monkeypatch.setattr(module.time, "perf_counter", lambda: clock[0])
     trainer = make(folder, budget)
     learner = trainer.learner = Slow(clock, each)
-    trainer.heldout, trainer.cuts_heldout, trainer.reporter = [f"part {i}" for i in range(n)], cuts, told
+    trainer.heldout, trainer.cuts_heldout, trainer.reporter = [Part(f"part {i}") for i in range(n)], cuts, told
     return trainer, learner, clock, told
 
 
