@@ -250,7 +250,7 @@ def _explain(error: BaseException, words: Sequence[str] = (), typed: Typed | Non
             text += f"\n  {'try:':<10}the same command again"
     else:
         code, text = 1, f"the system refused: {error}"
-    # what is wrong with the command itself is said once a machine; errors of the work are sorted by `distributed.joined`
+    # what is wrong with the command itself is said once a machine; of other errors `distributed.joined` sees to that
     if not (code == 2 and is_spoken_for()):
         with suppress(OSError):  # nobody reads it: the terminal may have gone
             print(f"{'' if code == 130 else 'error: '}{text}", file=sys.stderr, flush=True)

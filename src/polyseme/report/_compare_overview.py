@@ -77,7 +77,9 @@ def _runs(document: Mapping[str, Any], say: Speaker) -> Cells:
         else:
             part = part_judged(facts.get("judged_on"))
             frequency = f"\n({unigram:.3f})" if unigram is not None else ""
-            cells.add(f"{loss:.3f}{frequency}" + ("\n" + say("of {part} of the text", part=part) if part else ""))
+            cells.add(
+                f"{loss:.3f}{frequency}" + ("\n" + say("of {part} of the text", part=part) if part else "")
+            )
     return cells
 
 

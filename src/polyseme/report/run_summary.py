@@ -53,11 +53,12 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
     seconds, tokens_per_second, peak_memory_bytes, heldout_loss, unigram_loss (nats per predicted token, same text),
     heldout_interval {low, high, blocks, method}, heldout_accuracy {objective: {value, low, high, n}}, heldout (all
     scores), judged_on {text: "held-out" or "training", documents, tokens, meaningless: the figures say nothing about
-    other text; where they are of a part of it also share, parts, judged_tokens}, above_word_frequency (whether the loss is), corpus {documents, words, fingerprint, dirt, reading …},
-    vocabulary {kind, min_count, unknown_share},
+    other text; where they are of a part of it also share, parts, judged_tokens}, above_word_frequency (whether the
+    loss is), corpus {documents, words, fingerprint, dirt, reading …}, vocabulary {kind, min_count, unknown_share},
     notes (what was said about the corpus) and losses (held-out, in order); where the model predicts the next token
     also perplexity = exp(heldout_loss), and of causal_lm that was judged on all held-out text bits_per_character, by
-    which runs with different vocabularies compare. What is not known is None. Of a run that was adapted to a task also what `adaptation.summarize` gives.
+    which runs with different vocabularies compare. What is not known is None. Of a run that was adapted to a task
+    also what `adaptation.summarize` gives.
     """
     meta, records = run.meta, run.metrics()
     results: Mapping[str, Any] = meta.get("results") or {}
@@ -305,7 +306,7 @@ def _loss_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     if judged.get("meaningless"):
         text += ", which says nothing about other text"
     if (part := part_judged(judged)) is not None:
-        text += f"; of {part} of the held-out text"
+        text += f"; of {part} of the {judged.get('text', 'held-out')} text"
     rows = [("training loss" if judged.get("text") == "training" else "held-out loss", text)]
     if summary["vocabulary"]["kind"] in WORD_KINDS:
         rows.append(

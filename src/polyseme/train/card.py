@@ -93,9 +93,10 @@ def _judged_on(meta: Mapping[str, Any]) -> str:
 
 No text was held out: these losses are of the text that was trained on, and mean nothing for other text."""
     part = part_judged(judged)
+    of = f", of {part} of that text" if part else ""
     held = f"""Held-out text
 
-{documents:,} documents that were not trained on; losses in nats per prediction{f", of {part} of that text" if part else ""}."""
+{documents:,} documents that were not trained on; losses in nats per prediction{of}."""
     if judged.get("meaningless"):
         held += (
             f"\nWith {judged['tokens']:,} tokens they are too few: the figures mean nothing for other text."

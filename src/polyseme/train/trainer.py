@@ -300,13 +300,14 @@ class Trainer:
                 self._note_share(seconds, room)
             return False
         self.reporter.stage("evaluating", 0, None)
-        now, load = self.at.step, getattr(self.learner, "load_weights", None)
-        best = self._best if self.config.keep == "best" and self.at.best_step != now else None
-        current = self.learner.weights() if best is not None and load is not None else None
-        if current is not None:
+        best = self._best if self.config.keep == "best" and self.at.best_step != self.at.step else None
+        load: Any = getattr(self.learner, "load_weights", None)
+        if best is None or load is None:
+            scores = dict(self.learner.evaluate(self.heldout))
+        else:
+            current = self.learner.weights()
             load(best)
-        scores = dict(self.learner.evaluate(self.heldout))
-        if current is not None:
+            scores = dict(self.learner.evaluate(self.heldout))
             load(current)
         self._check_finite(scores)
         scores.pop("criterion", None)
@@ -424,7 +425,8 @@ class Trainer:
             "heldout": scores,
         }
         if blocks := getattr(self.learner, "heldout_blocks", None):
-            self.results |= heldout_figures(blocks, getattr(self.learner, "of_examples", ()))
+            documents = self.run.meta.get("judged_on", {}).get("documents")
+            self.results |= heldout_figures(blocks, getattr(self.learner, "of_examples", ()), documents)
 
     def _check_finite(self, scores: Mapping[str, float]) -> None:
         """Raises:  TrainingError: a score is NaN or infinite: the weights have gone astray and will not come back."""
