@@ -275,7 +275,7 @@ class Trainer:
             self._keep_share()
             self.reporter.note(
                 f"{self.at.judged} of {n} parts of the held-out text are judged while it trains, always the same: all"
-                f" of them would take {seconds * n:.0f} s each time, of {60 * self.budget.minutes:.0f} s"
+                f" of them would take {seconds * n:.1f} s each time, of {60 * self.budget.minutes:.0f} s"
             )
 
     def _judged(self) -> list[Batch]:
@@ -334,7 +334,7 @@ class Trainer:
         """Keep in run.json why its figures are of a part."""
         note = (
             f"the held-out figures are of {self.at.judged} of {len(self.heldout)} parts of the held-out text: all of"
-            f" them would have taken {seconds:.0f} s more, of which the budget allows {room:.0f} s"
+            f" them would have taken {seconds:.1f} s more, of which the budget allows {room:.1f} s"
         )
         self.reporter.note(note)
         notes = self.run.meta.get("notes", [])
