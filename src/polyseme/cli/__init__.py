@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from polyseme.cli import output, streams
 from polyseme.cli.words import Shape, Typed, misused, nearest_option, understood
-from polyseme.core.ranks import declared
+from polyseme.core.ranks import declared, is_spoken_for
 from polyseme.errors import PolysemeError, UsageError
 from polyseme.text.unknown import MET
 
@@ -63,8 +63,10 @@ VERBS = (
     ("analogy", _USE, "Answer analogies with word vectors: a is to b as c is to …?"),
     ("compare", _USE, "Compare runs on tasks, probes, senses and pairs, in one page."),
 )
-# work that several ranks would all do, in one folder
-_ALONE = ("demo", "finetune", "table", "prepare", "compare")
+# the others are work that every rank would do once more, in the same place
+_BY_SEVERAL = ("pretrain", "inspect", "list", "doctor")
+# verbs whose work is kept when it is interrupted
+_GOES_ON = ("demo", "finetune", "table", "prepare", "compare", "pretrain")
 
 _EPILOGUE = (
     "`polyseme VERB --help` explains a verb. After any verb, `-q` or `--quiet` prints results and errors alone, and "
@@ -164,7 +166,7 @@ def _run(words: list[str], debug: bool) -> int:
         else:
             words = read
             _explain_verb(app, words)
-        if words and words[0] in _ALONE and declared()[1] > 1:
+        if typed is not None and words[0] not in _BY_SEVERAL and declared()[1] > 1:
             raise UsageError(
                 f"{words[0]} is done by one process",
                 got=f"{declared()[1]} ranks",
@@ -244,12 +246,12 @@ def _explain(error: BaseException, words: Sequence[str] = (), typed: Typed | Non
         code, text = 2, _misuse(error, typed)
     elif isinstance(error, KeyboardInterrupt):
         code, text = 130, "interrupted"
-        if words and words[0] in (*_ALONE, "pretrain"):
+        if words and words[0] in _GOES_ON:
             text += f"\n  {'try:':<10}the same command again"
     else:
         code, text = 1, f"the system refused: {error}"
-    # of several ranks that were asked for the same the first says what is wrong with it
-    if not (code == 2 and words and words[0] in (*_ALONE, "pretrain") and declared()[0] > 0):
+    # what is wrong with the command itself is said once a machine; of other errors `distributed.joined` sees to that
+    if not (code == 2 and is_spoken_for()):
         with suppress(OSError):  # nobody reads it: the terminal may have gone
             print(f"{'' if code == 130 else 'error: '}{text}", file=sys.stderr, flush=True)
     streams.discard_output()  # what could not be written, to a full disk say, would fail again at exit

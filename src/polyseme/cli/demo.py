@@ -74,7 +74,11 @@ def run(
     fresh = not output.exists()
     try:
         with (
-            goes_on_by("the same command begins again", output),
+            goes_on_by(
+                "the same command begins again, in place of what is there",
+                output,
+                kept="what was saved stays until the same command is given again",
+            ),
             closed_after(open_reporter()) as reporter,
         ):
             done = pretrain(request, reporter)

@@ -14,6 +14,11 @@ def declared() -> tuple[int, int]:
     return (rank, size) if 0 <= rank < size else (0, 1)
 
 
+def is_spoken_for() -> bool:
+    """Whether another rank of the same command runs on this machine and says what is wrong with the command itself."""
+    return declared()[1] > 1 and os.environ.get("LOCAL_RANK", "0").strip("0") != ""
+
+
 def job() -> str | None:
     """The name of the torchrun command that started this process; None where there is none, or it has no name."""
     name = os.environ.get("TORCHELASTIC_RUN_ID", "")

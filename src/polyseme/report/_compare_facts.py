@@ -32,6 +32,7 @@ _KEPT = (
     "budget",
     "vocabulary",
     "imported",
+    "judged_on",
 )
 
 

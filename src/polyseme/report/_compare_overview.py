@@ -12,6 +12,7 @@ from polyseme.report._compare_studies import Column, columns_of
 from polyseme.report.figures import count, duration, size
 from polyseme.report.language import Speaker
 from polyseme.report.page import Figure, Part, Section
+from polyseme.train.standing import part_judged
 
 __all__ = ["costs_section", "curves_section", "main_columns", "overview_section"]
 
@@ -74,7 +75,11 @@ def _runs(document: Mapping[str, Any], say: Speaker) -> Cells:
         if loss is None:
             cells.lack(why)
         else:
-            cells.add(f"{loss:.3f}" + (f"\n({unigram:.3f})" if unigram is not None else ""))
+            part = part_judged(facts.get("judged_on"))
+            frequency = f"\n({unigram:.3f})" if unigram is not None else ""
+            cells.add(
+                f"{loss:.3f}{frequency}" + ("\n" + say("of {part} of the text", part=part) if part else "")
+            )
     return cells
 
 

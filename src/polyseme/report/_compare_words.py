@@ -40,6 +40,7 @@ CHINESE = {
     "Peak memory": "峰值内存",
     "Tokens/s": "词元/秒",
     "Held-out loss": "留出集损失",
+    "of {part} of the text": "基于 {part} 的留出文本",
     "no objective": "无训练目标",
     "{n} words": "{n} 词",
     "Loss: nats per predicted token of held-out text; in brackets the loss of predicting from word frequency "

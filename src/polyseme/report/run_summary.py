@@ -10,7 +10,7 @@ from polyseme.report import adaptation
 from polyseme.report.figures import count, duration, measure, size, sparkline
 from polyseme.text.clean import KINDS
 from polyseme.text.document_rule import reading_lines
-from polyseme.train.standing import above_word_frequency
+from polyseme.train.standing import above_word_frequency, part_judged
 
 if TYPE_CHECKING:
     from polyseme.train.run import RunDirectory
@@ -53,11 +53,12 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
     seconds, tokens_per_second, peak_memory_bytes, heldout_loss, unigram_loss (nats per predicted token, same text),
     heldout_interval {low, high, blocks, method}, heldout_accuracy {objective: {value, low, high, n}}, heldout (all
     scores), judged_on {text: "held-out" or "training", documents, tokens, meaningless: the figures say nothing about
-    other text}, above_word_frequency (whether the loss is), corpus {documents, words, fingerprint, dirt, reading …},
-    vocabulary {kind, min_count, unknown_share},
+    other text; where they are of a part of it also share, parts, judged_tokens}, above_word_frequency (whether the
+    loss is), corpus {documents, words, fingerprint, dirt, reading …}, vocabulary {kind, min_count, unknown_share},
     notes (what was said about the corpus) and losses (held-out, in order); where the model predicts the next token
-    also perplexity = exp(heldout_loss), and of causal_lm bits_per_character, by which runs with different vocabularies
-    compare. What is not known is None. Of a run that was adapted to a task also what `adaptation.summarize` gives.
+    also perplexity = exp(heldout_loss), and of causal_lm that was judged on all held-out text bits_per_character, by
+    which runs with different vocabularies compare. What is not known is None. Of a run that was adapted to a task
+    also what `adaptation.summarize` gives.
     """
     meta, records = run.meta, run.metrics()
     results: Mapping[str, Any] = meta.get("results") or {}
@@ -85,13 +86,15 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
     summary["budget"] = (meta.get("asked") or {}).get("budget")
     summary["corpus"] = corpus_figures(meta.get("corpus") or {})
     summary["vocabulary"] = vocabulary_figures(meta.get("corpus") or {})
-    summary["judged_on"] = meta.get("judged_on")
+    summary["judged_on"] = _judged_on(meta, results)
     known = summary["heldout_loss"] is not None and summary["unigram_loss"] is not None
     summary["above_word_frequency"] = above_word_frequency(summary) is not None if known else None
     summary["notes"] = list(meta.get("notes") or [])
     if "imported" in meta:
         summary["imported"] = meta["imported"]
     summary |= _language_model_figures(meta, results, summary["heldout_loss"], summary["corpus"])
+    if part_judged(summary["judged_on"]):  # its characters were not counted
+        summary.pop("bits_per_character", None)
     summary["losses"] = [
         record["heldout_loss"] for record in records if record.get("heldout_loss") is not None
     ]
@@ -99,6 +102,14 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
         summary |= {key: value for key, value in adaptation.summarize(run).items() if key not in summary}
         summary["notes"] = [*summary["notes"], *meta["adapted"]["notes"]]
     return summary
+
+
+def _judged_on(meta: Mapping[str, Any], results: Mapping[str, Any]) -> dict[str, Any] | None:
+    """On what a run was judged; older ones kept the share of the text among their results only."""
+    judged: dict[str, Any] | None = meta.get("judged_on")
+    if judged is not None and "heldout_share" in results:
+        judged = {"share": results["heldout_share"]} | judged
+    return judged
 
 
 def _language_model_figures(
@@ -294,6 +305,8 @@ def _loss_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     judged = summary.get("judged_on") or {}
     if judged.get("meaningless"):
         text += ", which says nothing about other text"
+    if (part := part_judged(judged)) is not None:
+        text += f"; of {part} of the {judged.get('text', 'held-out')} text"
     rows = [("training loss" if judged.get("text") == "training" else "held-out loss", text)]
     if summary["vocabulary"]["kind"] in WORD_KINDS:
         rows.append(

@@ -8,6 +8,7 @@ from typing import Any
 
 from polyseme.core import registry
 from polyseme.train.run import RunDirectory, write_atomic
+from polyseme.train.standing import part_judged
 
 
 def use_of(recipe: Mapping[str, Any]) -> tuple[str, str]:
@@ -91,9 +92,11 @@ def _judged_on(meta: Mapping[str, Any]) -> str:
         return """Training text
 
 No text was held out: these losses are of the text that was trained on, and mean nothing for other text."""
+    part = part_judged(judged)
+    of = f", of {part} of that text" if part else ""
     held = f"""Held-out text
 
-{documents:,} documents that were not trained on; losses in nats per prediction."""
+{documents:,} documents that were not trained on; losses in nats per prediction{of}."""
     if judged.get("meaningless"):
         held += (
             f"\nWith {judged['tokens']:,} tokens they are too few: the figures mean nothing for other text."

@@ -199,10 +199,13 @@ def _part(name: str, store: Any) -> Any:
     return dist.PrefixStore(name, store)  # type: ignore[attr-defined]  # torch's stubs do not name it
 
 
-def start(device: torch.device) -> torch.device:
+def start(device: torch.device, refusal: PolysemeError | None = None) -> torch.device:
     """Join the group that torchrun describes in the environment, if any; returns this rank's device.
 
-    Raises:  TrainingError: the others cannot be reached.
+    Args:
+        device: what this rank computes on.
+        refusal: why this rank cannot take part; raised as soon as the others can hear of it.
+    Raises:  TrainingError: the others cannot be reached.   SystemExit: another rank refused, and says so.
     """
     if dist.is_initialized():
         if _here.group is None and dist.get_world_size() > 1:
@@ -222,6 +225,9 @@ def start(device: torch.device) -> torch.device:
             store, rank, size = next(iter(rendezvous("env://")))
             name, _here.ours = _agreed_name(store, rank, size), True
             _here.group = _Group(_part(f"polyseme/{name}", store), rank, size)
+            if refusal is not None:
+                raise refusal
+            meet()  # a rank that refuses would let the others wait in the next line
             dist.init_process_group(
                 "nccl" if device.type == "cuda" else "gloo",
                 store=_part(f"group/{name}", store),
@@ -231,12 +237,16 @@ def start(device: torch.device) -> torch.device:
             )
         except (RuntimeError, ValueError, OSError) as error:
             _close()
+            if refusal is not None:
+                raise refusal from None
             raise TrainingError(
                 "the ranks cannot reach each other",
                 got=str(error).partition("\n")[0],
                 where=f"{os.environ.get('MASTER_ADDR', '?')}:{os.environ.get('MASTER_PORT', '?')}",
                 fix="see whether the network lets the machines of --nnodes talk, and that all were started",
             ) from None
+    if refusal is not None:
+        raise refusal
     return device
 
 
@@ -287,13 +297,20 @@ def _close() -> None:
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[torch.device]:
+def joined(choose: Callable[[], torch.device]) -> Iterator[torch.device]:
     """Be in the group for a while. An error that all ranks meet is raised by rank 0, and ends the others silently.
 
-    Raises:  as `start`.   SystemExit: the error is shown by another rank.
+    Args:
+        choose: gives the device; where it cannot, the ranks meet all the same, to say so once.
+    Raises:  as `start` and `choose`.   SystemExit: the error is shown by another rank.
     """
-    device = start(device)
+    refusal: PolysemeError | None = None
     try:
+        device = choose()
+    except PolysemeError as error:
+        device, refusal = torch.device("cpu"), error
+    try:
+        device = start(device, refusal)
         yield device
         stop()
     except BaseException as error:
@@ -317,8 +334,10 @@ def _once(group: _Group, error: BaseException) -> BaseException:
         end = time.monotonic() + _SAME_S
         while time.monotonic() < end:
             said = group.get("left/0")
-            if said is not None and json.loads(said)["what"] == what:
-                return SystemExit(_code(error))
+            if said is not None:
+                if json.loads(said)["what"] == what:
+                    return SystemExit(_code(error))
+                break  # it left because of this one, which has to be said before torchrun ends the others
             time.sleep(0.05)
     if not isinstance(error, PolysemeError):
         return error

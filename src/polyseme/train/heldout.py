@@ -5,7 +5,8 @@
     interval: loss ± t_{0.975, B - 1} · deviation
 
 Tokens of one text are not independent of each other, so what is drawn is a block of text and no token: B blocks, s_b
-nats, n_b predictions. Accuracies of whole examples, such as of next sentences, have Wilson's interval.
+nats, n_b predictions. Blocks of a few documents are of one topic each, and differ less than other text would: there
+is no interval then. Accuracies of whole examples, such as of next sentences, have Wilson's interval.
 
 Source:  Cochran (1977), section 6.3, for the deviation of a ratio of sums; Student (1908); Wilson (1927).
 """
@@ -22,6 +23,9 @@ __all__ = ["Blocks", "heldout_figures", "loss_interval"]
 
 Blocks = Mapping[str, Sequence[tuple[float, float]]]
 """Sums and counts of every block, by figure: NAME_loss, NAME_accuracy."""
+
+FEWEST_DOCUMENTS = 5
+"""Held-out documents from which on blocks of them have an interval."""
 
 
 def loss_interval(blocks: Sequence[tuple[float, float]]) -> dict[str, Any] | None:
@@ -48,7 +52,9 @@ def loss_interval(blocks: Sequence[tuple[float, float]]) -> dict[str, Any] | Non
     }
 
 
-def heldout_figures(blocks: Blocks, examples: Sequence[str] = ()) -> dict[str, Any]:
+def heldout_figures(
+    blocks: Blocks, examples: Sequence[str] = (), documents: int | None = None
+) -> dict[str, Any]:
     """What results say of an evaluation beside its scores.
 
     {"heldout_interval": of the first loss, "heldout_accuracy": {NAME: {"value", "low", "high", "n"}}}
@@ -56,9 +62,11 @@ def heldout_figures(blocks: Blocks, examples: Sequence[str] = ()) -> dict[str, A
     Args:
         blocks: of the evaluation.
         examples: objectives that count whole examples: their accuracies have Wilson's interval, others that of blocks.
+        documents: that the blocks come from; None = not known. Few have no interval.
     """
     main = next((sums for name, sums in blocks.items() if name.endswith("_loss")), [])
     accuracies = {}
+    enough = documents is None or documents >= FEWEST_DOCUMENTS
     for name, sums in blocks.items():
         right, count = (sum(one[side] for one in sums) for side in (0, 1))
         if not name.endswith("_accuracy") or not count:
@@ -67,7 +75,7 @@ def heldout_figures(blocks: Blocks, examples: Sequence[str] = ()) -> dict[str, A
         if name in examples:
             between = wilson(right, int(count))
         else:
-            found = loss_interval(sums)
+            found = loss_interval(sums) if enough else None
             between = (max(0.0, found["low"]), min(1.0, found["high"])) if found else (math.nan, math.nan)
         accuracies[name] = measured(right / count, between, int(count))
-    return {"heldout_interval": loss_interval(main), "heldout_accuracy": accuracies}
+    return {"heldout_interval": loss_interval(main) if enough else None, "heldout_accuracy": accuracies}

@@ -18,7 +18,7 @@ from polyseme.core.ranks import job, restarted
 from polyseme.core.reporter import Reporter
 from polyseme.core.version import __version__
 from polyseme.data.store import is_store
-from polyseme.errors import PolysemeError, RunError
+from polyseme.errors import ConfigError, CorpusError, PolysemeError, RunError
 from polyseme.text.lexicon import Entry, lexicon_fingerprint
 from polyseme.train import checkpoint, distributed
 from polyseme.train.budget import Budget
@@ -233,13 +233,13 @@ def only_one_trains(path: Path) -> Iterator[bool]:
 def forgotten_if_it_fails(run: RunDirectory, resumed: bool) -> Iterator[None]:
     """A run that cannot start leaves nothing behind, so that the corrected command just works.
 
-    After an interruption a whole store stays, since the same command goes on with it.
+    A whole store stays, since the same command goes on with it, unless it is the request or the text that is wrong.
     """
     try:
         yield
     except BaseException as error:
-        asked_to_stop = isinstance(error, KeyboardInterrupt) and is_store(run.path / "store")
-        if not resumed and not asked_to_stop and distributed.rank() == 0:
+        keeps = is_store(run.path / "store") and not isinstance(error, ConfigError | CorpusError)
+        if not resumed and not keeps and distributed.rank() == 0:
             _forget(run)
         raise
 

@@ -49,7 +49,7 @@ from polyseme.train.recipe import Recipe, from_dict, resolve
 from polyseme.train.run import RunDirectory
 from polyseme.train.schedule import learning_rate_factor
 from polyseme.train.signals import SignalRequests, check, interruptible
-from polyseme.train.standing import above_word_frequency
+from polyseme.train.standing import above_word_frequency, part_judged
 from polyseme.train.threads import pace_of, use_threads
 from polyseme.train.trainer import Trainer
 
@@ -77,7 +77,7 @@ def pretrain(request: PretrainRequest, reporter: Reporter | None = None) -> RunD
     with (
         interruptible(request.output) as requests,
         closing(reporter or NullReporter()) as reporter,
-        distributed.joined(resolve_device(request.device)) as device,
+        distributed.joined(lambda: resolve_device(request.device)) as device,
     ):
         if distributed.rank() > 0:
             reporter = NullReporter()
@@ -274,8 +274,11 @@ def _for_few_words(
 def _say_how_it_ended(run: RunDirectory, results: dict[str, Any], reporter: Reporter) -> None:
     """Say the loss beside that of word frequency; a run that ends above it has learned nothing yet, which is kept."""
     loss, frequency = results["heldout_loss"], results["unigram_loss"]
-    where = "training" if run.meta.get("judged_on", {}).get("text") == "training" else "held-out"
-    reporter.note(f"{where} loss {loss:.3f} nats, from word frequency alone {frequency:.3f}")
+    judged = run.meta.get("judged_on", {})
+    where = "training" if judged.get("text") == "training" else "held-out"
+    part = part_judged(judged)
+    of = f" of {part} of the {where} text" if part else ""
+    reporter.note(f"{where} loss{of} {loss:.3f} nats, from word frequency alone {frequency:.3f}")
     warning = above_word_frequency(results)
     if warning is not None and warning not in run.meta.get("notes", []) and distributed.rank() == 0:
         reporter.note(warning)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +13,8 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from polyseme.errors import Interrupted
+
+_NEW_S = 1.0  # after which a signal is no echo of the one before
 
 
 class SignalRequests:
@@ -21,7 +25,8 @@ class SignalRequests:
     does, stays ignored.
 
     Args:
-        at_once: a request to end raises KeyboardInterrupt: while there is nothing in memory that is worth saving.
+        at_once: a request to end raises KeyboardInterrupt: while there is nothing in memory that is worth saving. One
+            that comes a second or more after another is a new one: a library may have swallowed the first.
 
     Attributes:
         stop: save and end the run.
@@ -32,6 +37,7 @@ class SignalRequests:
         self.stop = False
         self.save = False
         self._at_once = at_once
+        self._raised_at = -math.inf
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -57,7 +63,9 @@ class SignalRequests:
 
     def _on_stop(self, number: int, frame: FrameType | None) -> None:
         again, self.stop = self.stop, True
-        if number == signal.SIGINT if again else self._at_once:
+        now = time.monotonic()
+        if (again and number == signal.SIGINT) or (self._at_once and now - self._raised_at >= _NEW_S):
+            self._raised_at = now
             raise KeyboardInterrupt
 
     def _on_save(self, number: int, frame: FrameType | None) -> None:
@@ -85,15 +93,19 @@ def interruptible(output: Path, fix: str = "the same command with --resume") -> 
 
 
 @contextmanager
-def goes_on_by(fix: str, where: Path) -> Iterator[None]:
+def goes_on_by(fix: str, where: Path, kept: str = "what is done is kept") -> Iterator[None]:
     """Work that trains for a command that has no --resume: an interruption says how that command goes on.
 
+    Args:
+        fix: how it goes on.
+        where: its folder.
+        kept: what becomes of what was done.
     Raises:  Interrupted: as the work does, in other words.
     """
     try:
         yield
     except Interrupted:
-        raise Interrupted("interrupted; what is done is kept", where=where, fix=fix) from None
+        raise Interrupted(f"interrupted; {kept}", where=where, fix=fix) from None
 
 
 def check(requests: SignalRequests) -> None:

@@ -36,6 +36,11 @@ EVALUATION_SHARE = 0.05
 ONE_EVALUATION = 0.015
 """Of a budget in minutes, what each of them may take; held-out text is cut to what fits. All take less than a tenth."""
 
+WHOLE_EVALUATION = 0.1
+"""Of a budget in minutes, what may be added at the end to judge the weights on the held-out text that was cut off."""
+
+_OF_A_PART = ("share", "parts", "judged_tokens")
+
 
 @dataclass(slots=True)
 class Counters:
@@ -113,6 +118,7 @@ class Trainer:
         self._first = distributed.rank() == 0
         self._rows_per_step = config.batch_size * distributed.size()
         self._began = replace(self.at)
+        self._part_seconds = math.inf  # what a held-out batch took in the newest evaluation
 
     def resume(self) -> None:
         """Go back to the newest whole checkpoint, if there is one."""
@@ -148,6 +154,8 @@ class Trainer:
         micro = self.config.batch_size // self.config.rows
         clock = _Clock(self.at.seconds)
         self._saved_at = self.at.seconds
+        if "heldout_share" in self.results:
+            self._keep_share()  # run.json was opened anew
         with (
             SignalRequests() as signals,
             closing(self.pace),
@@ -193,6 +201,9 @@ class Trainer:
             if self._passes() >= 1.0:
                 self.reporter.note(f"the text was read {self.config.most_epochs:g} times (train.most_epochs)")
             self.save("finished")
+            if "heldout_share" in self.results and self._judge_all():
+                self.at.seconds = distributed.from_first(clock.seconds())
+                self.save("finished")
         return self.results
 
     def _progress(self) -> float:
@@ -218,10 +229,16 @@ class Trainer:
             step=self.at.step, tokens=0, seconds=0.0, steps_per_epoch=self._steps_per_epoch()
         )
 
-    def _steps_per_epoch(self) -> float:
-        """Updates of an epoch as large as those made so far: with another number of ranks they were others."""
-        made = self.at.row / self._rows_per_step
-        return self.steps_per_epoch * (self.at.step / made if made else 1.0)
+    def _steps_per_epoch(self, more: int = 0, since: Counters | None = None) -> float:
+        """Updates of an epoch as large as those made so far: with another number of ranks they were others.
+
+        Args:
+            more: updates that will have been made since then.
+            since: where the run was; None = where it is now.
+        """
+        since = self.at if since is None else since
+        made = since.row / self._rows_per_step + more
+        return self.steps_per_epoch * ((since.step + more) / made if made else 1.0)
 
     def _evaluation_is_due(self) -> bool:
         progress = self._progress()
@@ -255,9 +272,10 @@ class Trainer:
         fits = max(1, min(n, int(room / max(seconds, 1e-9))))
         self.at.judged = int(distributed.from_first(float(fits)))
         if self.at.judged < n:
+            self._keep_share()
             self.reporter.note(
-                f"{self.at.judged} of {n} parts of the held-out text are judged, the same in every evaluation of this"
-                f" run: all of them would take {seconds * n:.0f} s each time, of {60 * self.budget.minutes:.0f} s"
+                f"{self.at.judged} of {n} parts of the held-out text are judged while it trains, always the same: all"
+                f" of them would take {seconds * n:.1f} s each time, of {60 * self.budget.minutes:.0f} s"
             )
 
     def _judged(self) -> list[Batch]:
@@ -267,14 +285,73 @@ class Trainer:
             return self.heldout
         return [self.heldout[i * n // some] for i in range(some)]
 
+    def _judge_all(self) -> bool:
+        """Judge the weights that are published on all of the held-out text, where that fits into what may be added.
+
+        It chooses nothing: losses of other parts than those of the evaluations before cannot be compared with theirs.
+
+        Returns whether it did; otherwise run.json says of how much of the text its figures are.
+        """
+        assert self.budget.minutes is not None
+        n, room = len(self.heldout), WHOLE_EVALUATION * 60 * self.budget.minutes
+        seconds = distributed.from_first(self._part_seconds * n)
+        if seconds > room:
+            if math.isfinite(seconds):  # not of a run that had ended before
+                self._note_share(seconds, room)
+            return False
+        self.reporter.stage("evaluating", 0, None)
+        best = self._best if self.config.keep == "best" and self.at.best_step != self.at.step else None
+        load: Any = getattr(self.learner, "load_weights", None)
+        if best is None or load is None:
+            scores = dict(self.learner.evaluate(self.heldout))
+        else:
+            current = self.learner.weights()
+            load(best)
+            scores = dict(self.learner.evaluate(self.heldout))
+            load(current)
+        self._check_finite(scores)
+        scores.pop("criterion", None)
+        self._take(scores)
+        del self.results["heldout_share"]
+        if self._first:
+            judged = self.run.meta.get("judged_on", {})
+            self.run.save_meta(judged_on={k: v for k, v in judged.items() if k not in _OF_A_PART})
+        return True
+
+    def _keep_share(self) -> None:
+        """Write into run.json of how much of the held-out text the figures are."""
+        if not self._first:
+            return
+        parts = self._judged()
+        share = {
+            "share": len(parts) / len(self.heldout),
+            "parts": len(parts),
+            "judged_tokens": sum(part.n_tokens for part in parts),
+        }
+        self.run.save_meta(judged_on={**self.run.meta.get("judged_on", {}), **share})
+
+    def _note_share(self, seconds: float, room: float) -> None:
+        """Keep in run.json why its figures are of a part."""
+        note = (
+            f"the held-out figures are of {self.at.judged} of {len(self.heldout)} parts of the held-out text: all of"
+            f" them would have taken {seconds:.1f} s more, of which the budget allows {room:.1f} s"
+        )
+        self.reporter.note(note)
+        notes = self.run.meta.get("notes", [])
+        if self._first and note not in notes:
+            self.run.save_meta(notes=[*notes, note])
+
     def _progress_at(self, row: int) -> float:
         """Progress when a row comes up: known in advance, and so the same after a resume, but for a time budget."""
         if self.budget.is_time:
             return self._progress()
-        step = self._began.step + (row - self._began.row) / self._rows_per_step
+        more = (row - self._began.row) // self._rows_per_step
         tokens = int(row * self.tokens_per_row)
         return self.budget.progress(
-            step=int(step), tokens=tokens, seconds=0.0, steps_per_epoch=self.steps_per_epoch
+            step=self._began.step + more,
+            tokens=tokens,
+            seconds=0.0,
+            steps_per_epoch=self._steps_per_epoch(more, self._began),
         )
 
     def _log(self, metrics: dict[str, float]) -> None:
@@ -297,7 +374,9 @@ class Trainer:
         return {k: v for k, v in self.results.items() if k in ("heldout_loss", "unigram_loss")}
 
     def _evaluate(self) -> None:
+        started = time.perf_counter()
         scores = dict(self.learner.evaluate(self._judged()))
+        self._part_seconds = (time.perf_counter() - started) / max(1, len(self._judged()))
         self._check_finite(scores)
         self.at.evaluations = int(self._progress() * self.config.evaluations) + 1
         criterion = scores.pop("criterion", None)  # what a task calls best need not be its loss
@@ -313,13 +392,7 @@ class Trainer:
         before = self.results.get("heldout_loss", math.inf)
         # a figure of zero (no entity found yet) says nothing: while it lasts, a falling loss is progress
         waking = criterion == 0.0 and scores[f"{main}_loss"] < before
-        self.results |= {
-            "heldout_loss": scores[f"{main}_loss"],
-            "unigram_loss": scores[f"{main}_baseline"],
-            "heldout": scores,
-        }
-        if blocks := getattr(self.learner, "heldout_blocks", None):
-            self.results |= heldout_figures(blocks, getattr(self.learner, "of_examples", ()))
+        self._take(scores)
         if len(self._judged()) < len(self.heldout):
             self.results["heldout_share"] = len(self._judged()) / len(self.heldout)
         if self.at.best_loss is None or self.meaningless or total <= self.at.best_loss:
@@ -342,6 +415,18 @@ class Trainer:
             }
             self._append(record)
             self.reporter.log(record)
+
+    def _take(self, scores: dict[str, float]) -> None:
+        """Make scores of an evaluation the run's results."""
+        main = next(k.removesuffix("_loss") for k in scores if k.endswith("_loss"))
+        self.results |= {
+            "heldout_loss": scores[f"{main}_loss"],
+            "unigram_loss": scores[f"{main}_baseline"],
+            "heldout": scores,
+        }
+        if blocks := getattr(self.learner, "heldout_blocks", None):
+            documents = self.run.meta.get("judged_on", {}).get("documents")
+            self.results |= heldout_figures(blocks, getattr(self.learner, "of_examples", ()), documents)
 
     def _check_finite(self, scores: Mapping[str, float]) -> None:
         """Raises:  TrainingError: a score is NaN or infinite: the weights have gone astray and will not come back."""

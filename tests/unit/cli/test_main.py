@@ -173,3 +173,37 @@ def test_unencodable_output_is_escaped_instead_of_failing() -> None:
     done = _run("list", "词", PYTHONIOENCODING="ascii")
     assert done.returncode == 2
     assert "\\u8bcd" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [["embed", "run", "file", "-o", "x.npy"], ["probe", "run", "file"], ["senses", "run", "file"]]
+)
+@pytest.mark.parametrize("rank", [0, 1])
+def test_several_ranks_do_not_do_the_same_work_in_the_same_place(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], rank: int
+) -> None:
+    monkeypatch.setenv("RANK", str(rank))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    assert cli.main(words) == 2
+    assert f"{words[0]} is done by one process" in capsys.readouterr().err
+    monkeypatch.setenv("LOCAL_RANK", str(rank))  # of torchrun: one of them says it
+    assert cli.main(words) == 2
+    assert ("is done by one process" in capsys.readouterr().err) == (rank == 0)
+    assert cli.main([words[0], "--help"]) == 0
+
+
+def test_what_one_rank_alone_meets_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name in ("MASTER_ADDR", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    words = ["pretrain", "bert", "python-docs", "-o", str(tmp_path / "run"), "--device", "cuda"]
+    assert cli.main(words) == 2
+    assert "no GPU that torch can use" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -8,6 +8,7 @@ import pytest
 
 from polyseme.report._compare_cells import Cells, figure, interval, number, written_p
 from polyseme.report._compare_facts import finetune_command, pretrain_command
+from polyseme.report._compare_overview import _runs
 from polyseme.report._compare_sections import FEWEST, POINTS, joined, study_sections, told
 from polyseme.report._compare_studies import study_commands
 from polyseme.report._compare_words import CHINESE
@@ -56,6 +57,18 @@ def test_cells_of_a_page_have_a_first_line_and_small_print() -> None:
     assert "f1<br><small>micro</small>" in text
     assert 'title="&quot;x&quot;"' in text
     assert "a&lt;b" in text
+
+
+@pytest.mark.parametrize(("lang", "says"), [("en", "of 57 % of the text"), ("zh", "57 % 的留出文本")])
+def test_a_loss_of_a_part_of_the_held_out_text_says_so(lang: str, says: str) -> None:
+    facts: dict[str, Any] = {"model": "gpt", "objectives": ["causal_lm"], "sources": ["a.txt"]}
+    facts |= {"corpus": {"words": None, "language": "en"}, "heldout_loss": 4.5, "unigram_loss": 6.0}
+    runs = {"part": {"facts": facts | {"judged_on": {"share": 4 / 7}}}, "whole": {"facts": facts}}
+    table = _runs({"runs": runs}, compare_speaker(lang)).table()
+    part, whole = (row[-1] for row in table.rows)
+    assert whole == "4.500\n(6.000)"
+    assert part.startswith(whole)
+    assert says in part
 
 
 def _meta(**settings: Any) -> dict[str, Any]:

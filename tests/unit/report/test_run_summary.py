@@ -137,6 +137,21 @@ def test_a_language_model_has_a_perplexity(tmp_path: Path, objective: str) -> No
         assert "148.4, 1.551 bits per character" in summary_text(summary)
 
 
+def test_figures_of_a_part_of_the_held_out_text_say_so(tmp_path: Path) -> None:
+    run = _run(tmp_path, results=RESULTS, last_step=20, status="finished")
+    run.meta["recipe"]["objectives"] = ["causal_lm"]
+    run.meta["judged_on"] = {"text": "held-out", "documents": 9, "tokens": 645, "meaningless": False}
+    assert "% of the held-out text" not in summary_text(summarize(run))
+    run.meta["judged_on"]["share"] = 4 / 7
+    summary = summarize(run)
+    assert "bits_per_character" not in summary  # the characters of a part are not counted
+    assert "; of 57 % of the held-out text" in summary_text(summary)
+    # runs of before kept it among their results alone
+    del run.meta["judged_on"]["share"]
+    run.meta["results"] = run.meta["results"] | {"heldout_share": 0.0625}
+    assert "; of 6 % of the held-out text" in summary_text(summarize(run))
+
+
 def test_the_text_for_people(tmp_path: Path) -> None:
     text = summary_text(summarize(_run(tmp_path, results=RESULTS, last_step=20, status="finished")))
     for words in (

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 import torch.distributed as dist
 
 from polyseme.core import ranks
@@ -110,6 +111,49 @@ def test_an_error_is_raised_by_rank_0_and_ends_the_others_silently(monkeypatch: 
     assert same.code == 2
     assert isinstance(another, TrainingError)
     assert (another.what, another.where) == ("another", "rank 2 of 3, line 3")
+
+
+def refuse() -> torch.device:
+    raise ConfigError(
+        "no GPU that torch can use", got="--device cuda", fix="--device cpu, or polyseme doctor"
+    )
+
+
+def test_a_device_that_one_rank_lacks_is_said_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else is there: no address to meet at."""
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    with pytest.raises(ConfigError, match="no GPU"), distributed.joined(refuse):
+        pass
+    monkeypatch.delenv("RANK")
+    with pytest.raises(ConfigError, match="no GPU"), distributed.joined(refuse):
+        pass
+
+
+def test_the_others_end_at_once_when_a_rank_has_left() -> None:
+    """It says its error as soon as rank 0 has left for it, and waits no longer for the same error there."""
+
+    def work(store: Any, rank: int) -> Any:
+        group = distributed._Group(store, rank, 2)
+        try:
+            if rank == 1:
+                began = time.monotonic()
+                found = distributed._once(group, ConfigError("no GPU that torch can use"))
+                return found, time.monotonic() - began
+            try:
+                group.wait("meet/0/1", 1)
+            except SystemExit as error:
+                return distributed._once(group, error)
+        finally:
+            group.close()
+
+    ended, (said, seconds) = in_threads(2, work)
+    assert isinstance(ended, SystemExit)
+    assert ended.code == 2
+    assert isinstance(said, TrainingError)
+    assert (said.what, said.where) == ("no GPU that torch can use", "rank 1 of 2")
+    assert seconds < distributed._SAME_S
 
 
 def test_whoever_waits_for_a_rank_that_failed_ends_with_its_code() -> None:

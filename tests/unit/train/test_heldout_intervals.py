@@ -72,3 +72,12 @@ def test_blocks_of_tokens_add_up() -> None:
     assert math.fsum(total for total, _ in blocks) == 500500.0
     assert sum(count for _, count in blocks) == 1000
     assert len(block_sums(losses[:3])) == 3
+
+
+@pytest.mark.parametrize(("documents", "known"), [(None, True), (1, False), (4, False), (5, True)])
+def test_blocks_of_a_few_documents_have_no_interval(documents: int | None, known: bool) -> None:
+    blocks = {"x_loss": [(30.0, 10.0), (20.0, 10.0)], "x_accuracy": [(3.0, 10.0), (5.0, 10.0)]}
+    found = heldout_figures(blocks, documents=documents)
+    assert (found["heldout_interval"] is not None) == known
+    assert found["heldout_accuracy"]["x"]["value"] == 0.4
+    assert (found["heldout_accuracy"]["x"]["low"] is not None) == known

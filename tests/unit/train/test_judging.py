@@ -14,6 +14,7 @@ from polyseme.core.reporter import NullReporter
 from polyseme.errors import CorpusError
 from polyseme.report.run_summary import summarize, summary_text
 from polyseme.text.unknown import UnknownShare
+from polyseme.train import card
 
 LESSON = """the cat sat on the mat
 the dog sat on the rug
@@ -236,3 +237,11 @@ def test_the_share_in_words() -> None:
     assert met.is_many
     met = UnknownShare(10_000, 9_999)
     assert met.says("the text's").startswith("more than 99%")
+
+
+def test_the_card_says_of_how_much_of_the_text_the_losses_are(tmp_path: Path) -> None:
+    text = "\n".join(LESSON.split("\n")[i % 10] + f" {i}" for i in range(600))
+    run, _ = train(tmp_path, "onehot", text, settings={"text.documents": "line", "text.valid_share": 0.2})
+    assert "% of that text" not in card.text(run.meta)
+    run.meta["judged_on"]["share"] = 4 / 7
+    assert "losses in nats per prediction, of 57 % of that text." in card.text(run.meta)

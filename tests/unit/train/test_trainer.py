@@ -236,6 +236,12 @@ class Slow(Scripted):
         return {"x_loss": 20.0 / (1.0 + self.weight), "x_baseline": 9.0}
 
 
+class Part(str):
+    """A held-out batch."""
+
+    n_tokens = 512
+
+
 class Told(NullReporter):
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -251,7 +257,11 @@ def slow(
     monkeypatch.setattr(module.time, "perf_counter", lambda: clock[0])
     trainer = make(folder, budget)
     learner = trainer.learner = Slow(clock, each)
-    trainer.heldout, trainer.cuts_heldout, trainer.reporter = [f"part {i}" for i in range(n)], cuts, told
+    trainer.heldout, trainer.cuts_heldout, trainer.reporter = (
+        [Part(f"part {i}") for i in range(n)],
+        cuts,
+        told,
+    )
     return trainer, learner, clock, told
 
 
@@ -264,16 +274,22 @@ def test_evaluations_take_a_tenth_of_the_minutes_at_most(
     trainer.train()
     quick = 64 * each <= module.ONE_EVALUATION * 150
     evaluations = learner.judged[1 if quick else 2 :]  # after those that measure how long a part takes
+    whole = not quick and 64 * each <= module.WHOLE_EVALUATION * 150
+    if whole:
+        assert len(evaluations.pop()) == 64  # what is published is judged on all parts where that fits
     assert len(evaluations) >= 2
     assert all(batches == evaluations[0] for batches in evaluations)  # the figures of a run can be compared
     if each < 20:
-        assert each * sum(map(len, learner.judged)) <= 0.1 * 150
+        assert each * sum(map(len, learner.judged)) <= (0.1 + module.WHOLE_EVALUATION * whole) * 150
     assert trainer.at.step >= (135 if each < 20 else 85)
-    assert clock[0] <= 150 + 1 + max(
-        each, module.ONE_EVALUATION * 150
-    )  # the last evaluation comes at the end
+    assert clock[0] <= 150 + 1 + max(each, module.ONE_EVALUATION * 150) + (64 * each if whole else 0)
     assert quick == (len(evaluations[0]) == 64) == (not told.notes)
-    assert trainer.results.get("heldout_share") == (None if quick else len(evaluations[0]) / 64)
+    share = None if quick or whole else len(evaluations[0]) / 64
+    assert trainer.results.get("heldout_share") == share
+    kept = RunDirectory.open(tmp_path / "run").meta
+    assert kept["results"].get("heldout_share") == share
+    assert kept.get("judged_on", {}).get("share") == share
+    assert any("parts of the held-out text" in note for note in kept.get("notes", [])) == (share is not None)
 
 
 def test_parts_are_spread_over_the_held_out_text_and_kept_for_a_resume(
@@ -285,7 +301,73 @@ def test_parts_are_spread_over_the_held_out_text_and_kept_for_a_resume(
     again, other, _, _ = slow(tmp_path / "run", monkeypatch, Budget(minutes=2.5), 0.001)
     again.resume()
     again.train()
-    assert other.judged[-1] == learner.judged[-1]
+    assert other.judged[-2] == learner.judged[-1]
+    assert len(other.judged[-1]) == 32  # the last one is of all parts, as it fits
+
+
+class Falling(Slow):
+    """Parts of it fall until ten updates were made and rise from there; all of it has other losses."""
+
+    loads = 0
+
+    def evaluate(self, batches: Any) -> dict[str, float]:
+        super().evaluate(batches)
+        self.heldout_blocks = {"x_loss": [(self.weight, 1.0)] * len(batches)}
+        loss = abs(self.weight - 40) if len(batches) < 32 else 1000.0 + self.weight
+        return {"x_loss": loss, "x_baseline": 9.0 if len(batches) < 32 else 7.0}
+
+    def load_weights(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        self.loads += 1
+        self.weight = float(tensors["encoder.w"])
+
+
+def test_parts_choose_the_weights_and_all_of_the_text_judges_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer, slow_one, clock, _ = slow(tmp_path / "run", monkeypatch, Budget(minutes=2.5), 0.4)
+    learner = trainer.learner = Falling(clock, slow_one.each)
+    results = trainer.train()
+    best = published(tmp_path / "run")
+    assert abs(best - 40) < 20
+    assert results["best_loss"] == abs(best - 40)  # of the parts
+    assert results["heldout_loss"] == 1000.0 + best  # of all of the text, by the weights that are published
+    assert results["unigram_loss"] == 7.0
+    assert results["heldout_interval"]["blocks"] == 32
+    assert learner.loads == 2
+    assert learner.weight == trainer.at.step  # the run would go on with its newest weights
+    assert all(
+        record.get("heldout_loss", 0) < 1000 for record in trainer.run.metrics()
+    )  # one curve, one text
+
+    again, judge, _, told = slow(tmp_path / "run", monkeypatch, Budget(minutes=2.5), 0.4)
+    again.resume()
+    assert again.train()["heldout_loss"] == 1000.0 + best
+    assert (judge.judged, told.notes) == ([], [f"going on from step {trainer.at.step}"])
+
+
+def test_a_part_is_named_as_long_as_figures_are_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer, *_ = slow(tmp_path / "run", monkeypatch, Budget(minutes=2.5), 0.5)
+    train_until(trainer, 5, monkeypatch)
+    share = {"share": 4 / 32, "parts": 4, "judged_tokens": 4 * 512}
+    assert RunDirectory.open(tmp_path / "run").meta["judged_on"] == share
+    again, *_ = slow(tmp_path / "run", monkeypatch, Budget(minutes=2.5), 0.5)
+    again.run.save_meta(judged_on={"text": "held-out"})  # as whoever opens a run writes it anew
+    again.resume()
+    train_until(again, 6, monkeypatch)
+    assert RunDirectory.open(tmp_path / "run").meta["judged_on"] == {"text": "held-out"} | share
+
+
+def test_progress_ahead_is_that_of_updates_of_several_sizes(tmp_path: Path) -> None:
+    """After 10 updates by two ranks one rank makes those of half the rows."""
+    trainer = make(tmp_path / "run", Budget(epochs=4.0))  # of 10 updates of 2 rows
+    trainer.at.step, trainer.at.row = 10, 40
+    trainer._began = module.replace(trainer.at)
+    for more in range(12):
+        ahead = trainer._progress_at(40 + 2 * more)
+        trainer.at.step, trainer.at.row = 10 + more, 40 + 2 * more
+        assert ahead == trainer._progress()
 
 
 @pytest.mark.parametrize(("budget", "cuts"), [(Budget(steps=20), True), (Budget(minutes=2.5), False)])
