@@ -29,6 +29,7 @@ Label = str | float | tuple[str, ...]
 
 KINDS: dict[str, str] = {
     "ambiguous_answer": "answers without a start stand at several places: the first one is taken",
+    "ambiguous_number": "labels such as 1,000 may be thousands or decimals: the rows are skipped; write 1000 or 1.000",
     "ambiguous_word": "words without a start stand at several places of their text: the first one is taken",
     "bad_json": "lines are not a JSON object: skipped",
     "bad_label": "labels are neither a string, a number nor a list of strings: the rows are skipped",
@@ -43,6 +44,8 @@ KINDS: dict[str, str] = {
     "cancelled": "texts have only annotations that were cancelled: left out",
     "comment": "lines begin with #, above the header or with too few fields: taken for comments",
     "comment_line": "lines that begin with # before a sentence are comments: not read",
+    "comma_numbers": "labels are numbers with a comma, taken for names: kind=number reads decimals, "
+    "separator=, several classes (settings of the task)",
     "cr_lines": "files end their lines with CR alone, as old Macs wrote them: split there",
     "differing_annotations": "texts are annotated differently by several people: the ground truth or the first is read",
     "doubtful_label": "labels are None, NA, N/A, - or ?: kept as classes; take the rows out where nothing is meant",
