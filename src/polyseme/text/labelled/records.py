@@ -50,6 +50,7 @@ KINDS: dict[str, str] = {
     "differing_annotations": "texts are annotated differently by several people: the ground truth or the first is read",
     "doubtful_label": "labels are None, NA, N/A, - or ?: kept as classes; take the rows out where nothing is meant",
     "doubtful_text": "texts are None, NA, N/A, - or ?: kept; take the rows out where nothing is meant",
+    "empty_row": "rows have nothing in any field: left out",
     "empty_span": "spans are empty or cover only white space: left out",
     "empty_text": "texts are empty: the rows are skipped",
     "gap_in_span": "spans have a gap, which tags cannot write down: left out",
@@ -206,7 +207,8 @@ class ReadFile:
         encoding: its name where it is not UTF-8.
         rows: rows, sentences or questions that were read.
         left_out: those that were left out.
-        not_accepted: of a tool's export, texts that nobody annotated, or that their annotators did not accept.
+        not_accepted: what is left out and is no fault: of a tool's export texts that nobody annotated, or that their
+            annotators did not accept; of a table rows of empty fields.
     """
 
     form: str = ""
