@@ -253,7 +253,9 @@ def _check_sizes(
             if not train.n_documents
             else "no tokens",
             where=where,
-            fix="other text in --valid" if not train.n_documents else "name files with text",
+            fix="leave --valid out, or name other text there"
+            if not train.n_documents
+            else "name files with text",
         )
     raise CorpusError(
         "no text is left to train on",

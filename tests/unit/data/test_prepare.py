@@ -206,7 +206,7 @@ def test_all_of_a_text_is_in_the_held_out_files(tmp_path: Path, tokenizer: Token
             tokenizer=tokenizer,
             valid_files=[str(tmp_path / "valid.txt")],
         )
-    assert caught.value.fix == "other text in --valid"
+    assert caught.value.fix == "leave --valid out, or name other text there"
     assert str(caught.value.got).endswith("valid.txt")
 
 
