@@ -145,6 +145,14 @@ def test_an_option_that_would_do_nothing_is_refused(
     assert f"try:      leave {option} out" in capsys.readouterr().err
 
 
+def test_a_file_that_is_missing_is_told_as_such(
+    start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = ["--train", str(tmp_path / "my file of texts"), "--separator", ";", "-o", str(tmp_path / "run")]
+    assert main(["finetune", "classify", str(start), *train]) == 2
+    assert "error: no such file" in capsys.readouterr().err
+
+
 def test_tables_beside_json_have_their_separator(
     start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -205,19 +205,22 @@ def typed_options(reading: ReadOptions) -> list[str]:
     return words
 
 
-def refuse_unused(reading: ReadOptions, files: Sequence[Path | None], *, tables: bool = True) -> None:
+def refuse_unused(
+    reading: ReadOptions, files: Sequence[Path | None], *, tables: bool = True, texts: bool = False
+) -> None:
     """Refuse `--separator` where no table is read, and `--encoding` where no file is.
 
     Args:
         reading: as it is asked for.
-        files: what is read; None and a text in the place of a file are no files.
+        files: what is read; None is no file.
         tables: whether files are read as tables at all.
+        texts: whether a text may stand in the place of a file; then it is none.
 
     Raises:  ConfigError: an option would do nothing.
     """
     from polyseme.text.labelled.opening import name_of
 
-    there = [file for file in files if file is not None and not is_text(file)]
+    there = [file for file in files if file is not None and not (texts and is_text(file))]
     if reading.separator != "auto" and not (tables and any(map(_may_be_table, there))):
         raise ConfigError(
             "--separator is about the fields of tables, and no table is read",

@@ -50,7 +50,7 @@ def run(
         json: changes nothing: the results are JSON lines.
     """
     reading = read_options(columns, separator, encoding)
-    refuse_unused(reading, [file])
+    refuse_unused(reading, [file], texts=True)
     named = reading.columns or None
     keep_few_sizes()
 

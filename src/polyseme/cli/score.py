@@ -100,7 +100,7 @@ def run(
         if value is not None:
             raise ConfigError(f"--{name} belongs to --choices", fix='--choices "bad,good"')
     reading_options = read_options(None, separator, encoding)
-    refuse_unused(reading_options, [file], tables=False)
+    refuse_unused(reading_options, [file], tables=False, texts=True)
     if last_word:
         if within_word:
             raise ConfigError("--within-word does not go with --last-word", fix="leave it out")
