@@ -425,8 +425,8 @@ class Watch:
             said.words[at + 1] for at, word in enumerate(said.words[:-1]) if word in ("--dev", "--train")
         ]
         if not given and said.words[0] in ("evaluate", "predict"):
-            given = list(said.words[2:3])
-        given = [word for word in given if len(word) < 200 and Path(word).is_file()]
+            there = [word for word in said.words[2:] if len(word) < 200]  # options may stand first
+            given = [word for word in there if Path(word).is_file()][:1]
         named = [word for word in (*words[1:], *said.words[1:]) if len(word) < 200]
         runs = [word for word in named if Path(word, "run.json").is_file()]
         self._count += 1

@@ -15,6 +15,8 @@ from polyseme.cli.options import (
     Threads,
     positive,
     read_options,
+    refuse_unused,
+    typed_options,
     use_threads,
 )
 from polyseme.cli.output import closing, command, emit, emit_json, say
@@ -81,6 +83,7 @@ def run(
         raise InputError("no text to look at", fix=command("polyseme", "attention", folder, "TEXT"))
     use_threads(threads)
     reading = read_options(None, separator, encoding)
+    refuse_unused(reading, [file], tables=pairs)
     from polyseme.infer.load import load
     from polyseme.report.attention import attention_text
     from polyseme.report.study_files import check_file, check_folder
@@ -111,7 +114,15 @@ def run(
         "TEXT"
     ]
     more = ["-o", "attention"] if output is None else ["--layer", "1", "--head", "1"]
-    closing(wrote=wrote, then=[command("polyseme", "attention", folder, *texts, *more)])
+    closing(
+        wrote=wrote,
+        then=[command("polyseme", "attention", folder, *texts, *_again(file, pairs, reading), *more)],
+    )
+
+
+def _again(file: Path | None, pairs: bool, reading: ReadOptions) -> list[object]:
+    """What the next command repeats of the file."""
+    return [] if file is None else ["--file", file, *["--pairs"] * pairs, *typed_options(reading)]
 
 
 def _texts(file: Path, pairs: bool, limit: int, reading: ReadOptions) -> list[Text]:

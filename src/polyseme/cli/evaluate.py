@@ -15,6 +15,8 @@ from polyseme.cli.options import (
     Separator,
     keep_few_sizes,
     read_options,
+    refuse_unused,
+    typed_options,
     use_threads,
 )
 from polyseme.cli.output import closing, command, emit, emit_json, say
@@ -54,6 +56,7 @@ def run(
             of an accuracy with "mcnemar" {"only_first", "only_second", "p"}.
     """
     reading = read_options(columns, separator, encoding)
+    refuse_unused(reading, [file])
     named = reading.columns or None
     keep_few_sizes()
 
@@ -84,4 +87,4 @@ def run(
     for note in [*found.notes, *notes]:
         say(f"note: {note}")
     more = ["-o", "evaluation"] if output is None else ["--against", "RUN"]
-    closing(wrote=wrote, then=[command("polyseme", "evaluate", folder, file, *more)])
+    closing(wrote=wrote, then=[command("polyseme", "evaluate", folder, file, *typed_options(reading), *more)])

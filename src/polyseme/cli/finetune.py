@@ -18,6 +18,7 @@ from polyseme.cli.options import (
     positive,
     read_options,
     read_settings,
+    refuse_unused,
 )
 from polyseme.cli.output import closing, command, emit, emit_json
 
@@ -88,6 +89,7 @@ def run(
         positive(name, value)
     read = read_settings(settings or [])
     reading = read_options(columns, separator, encoding)
+    refuse_unused(reading, [train, dev])
 
     from polyseme.cli.progress import open_reporter
     from polyseme.report.adaptation import summarize, summary_text

@@ -188,6 +188,71 @@ def read_options(columns: Sequence[str] | None, separator: str, encoding: str) -
     return ReadOptions(read_columns(columns or []), encoding, read_separator(separator))
 
 
+def typed_options(reading: ReadOptions) -> list[str]:
+    """What to type for the same reading in the next command; nothing for what is "auto".
+
+    Example:
+        >>> from polyseme.text.labelled.opening import ReadOptions
+        >>> typed_options(ReadOptions({"text": "1", "label": "2"}, "gb18030", ";"))
+        ['--columns', 'text=1,label=2', '--separator', 'semicolon', '--encoding', 'gb18030']
+    """
+    from polyseme.text.labelled.dialects import SEPARATORS
+
+    words: list[str] = []
+    if reading.columns:
+        words += ["--columns", ",".join(f"{ours}={theirs}" for ours, theirs in reading.columns.items())]
+    if reading.separator != "auto":
+        words += ["--separator", {**SEPARATORS, " ": "space"}.get(reading.separator, reading.separator)]
+    if reading.encoding != "auto":
+        words += ["--encoding", reading.encoding]
+    return words
+
+
+def refuse_unused(
+    reading: ReadOptions, files: Sequence[Path | None], *, tables: bool = True, texts: bool = False
+) -> None:
+    """Refuse `--separator` where no table is read, and `--encoding` where no file is.
+
+    Args:
+        reading: as it is asked for.
+        files: what is read; None is no file.
+        tables: whether files are read as tables at all.
+        texts: whether a text may stand in the place of a file; then it is none.
+
+    Raises:  ConfigError: an option would do nothing.
+    """
+    from polyseme.text.labelled.opening import name_of
+
+    there = [file for file in files if file is not None and not (texts and is_text(file))]
+    if reading.separator != "auto" and not (tables and any(map(_may_be_table, there))):
+        raise ConfigError(
+            "--separator is about the fields of tables, and no table is read",
+            got=", ".join(map(name_of, there[:3])) or "a text, and no file",
+            fix="leave --separator out",
+        )
+    if reading.encoding != "auto" and not there:
+        raise ConfigError(
+            "--encoding is about files, and none is read", got="a text", fix="leave --encoding out"
+        )
+
+
+def _may_be_table(file: Path) -> bool:
+    """Whether a file may have fields with a separator between, by its suffix; else by how it begins."""
+    from polyseme.text.labelled.opening import suffix_of
+
+    if file.is_dir():
+        return suffix_of(file) != ".jsonl"  # a folder of a data set; in others there may be tables
+    if suffix_of(file) in (".jsonl", ".ndjson", ".json", ".conllu"):
+        return False
+    if suffix_of(file) in (".tsv", ".csv") or not file.is_file():
+        return True
+    try:
+        with file.open("rb") as opened:
+            return not opened.read(1000).lstrip().startswith((b"{", b"[{"))
+    except OSError:  # who reads it in earnest says why
+        return True
+
+
 def read_columns(pairs: Sequence[str]) -> dict[str, str]:
     """Read `--columns ours=theirs` options, repeated or joined with commas; THEIRS may hold commas itself.
 

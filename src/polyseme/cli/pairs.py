@@ -17,6 +17,8 @@ from polyseme.cli.options import (
     Separator,
     positive,
     read_options,
+    refuse_unused,
+    typed_options,
 )
 from polyseme.cli.output import closing, command, emit, emit_json, say
 from polyseme.errors import InputError
@@ -72,6 +74,7 @@ def run(
             "no file of minimal pairs given", fix=command("polyseme", "pairs", folder, "FILE.jsonl")
         )
     reading = read_options(columns, separator, encoding)
+    refuse_unused(reading, files)
     for name, value in _SIZES_KEPT.items():  # read when torch first multiplies
         os.environ.setdefault(name, value)
 
@@ -119,4 +122,4 @@ def run(
     for note in notes:
         say(f"note: {note}")
     more = ["-o", "pairs"] if output is None else ["--against", "RUN2"]
-    closing(wrote=wrote, then=[command("polyseme", "pairs", folder, *files, *more)])
+    closing(wrote=wrote, then=[command("polyseme", "pairs", folder, *files, *typed_options(reading), *more)])

@@ -15,6 +15,7 @@ from polyseme.cli.options import (
     TextOrFile,
     keep_few_sizes,
     read_options,
+    refuse_unused,
     text_or_file,
     use_threads,
 )
@@ -49,6 +50,7 @@ def run(
         json: changes nothing: the results are JSON lines.
     """
     reading = read_options(columns, separator, encoding)
+    refuse_unused(reading, [file], texts=True)
     named = reading.columns or None
     keep_few_sizes()
 

@@ -17,7 +17,9 @@ from polyseme.cli.options import (
     TextOrFile,
     Threads,
     read_options,
+    refuse_unused,
     text_or_file,
+    typed_options,
     use_threads,
     written,
 )
@@ -85,6 +87,7 @@ def run(
         if within_word:
             raise ConfigError("--within-word does not go with --choices", fix="leave it out")
         how = read_options(columns, separator, encoding)
+        refuse_unused(how, [file])
         _choose(folder, file, choices, template, normalize, neutral, how, context, end, last_word, json)
         return
     given: dict[str, Any] = {
@@ -93,10 +96,11 @@ def run(
         "neutral": neutral,
         "columns": columns,
     }
-    given["separator"] = None if separator == "auto" else separator
     for name, value in given.items():
         if value is not None:
             raise ConfigError(f"--{name} belongs to --choices", fix='--choices "bad,good"')
+    reading_options = read_options(None, separator, encoding)
+    refuse_unused(reading_options, [file], tables=False, texts=True)
     if last_word:
         if within_word:
             raise ConfigError("--within-word does not go with --last-word", fix="leave it out")
@@ -140,7 +144,8 @@ def run(
     if unknown:
         say(f"note: {unknown:,} tokens are unknown to the vocabulary; what they stand for was not scored")
     say_dirt(report.counts)
-    closing(then=[command("polyseme", "score", folder, file, "--json")])
+    again = ["--field", field] * (field != "text") + typed_options(reading_options)
+    closing(then=[command("polyseme", "score", folder, file, *again, "--json")])
 
 
 def _choose(
@@ -170,7 +175,8 @@ def _choose(
 
     loaded, form = load(folder), written(template)
     choose_lines(loaded, file, choices, form, normalize or "sum", neutral or "", how, json)
-    closing(then=[command("polyseme", "finetune", "classify", folder, "--train", "FILE", "-o", "RUN2")])
+    train = ["--train", "FILE", *typed_options(how)]
+    closing(then=[command("polyseme", "finetune", "classify", folder, *train, "-o", "RUN2")])
 
 
 def _last_words(folder: Path, file: Path, json: bool, field: str, encoding: str) -> None:

@@ -17,6 +17,8 @@ from polyseme.cli.options import (
     Separator,
     positive,
     read_options,
+    refuse_unused,
+    typed_options,
 )
 from polyseme.cli.output import closing, command, emit, emit_json, say
 from polyseme.errors import ConfigError
@@ -76,6 +78,7 @@ def run(
         positive(name, value)
     layers = _layers(layer)
     reading = read_options(columns, separator, encoding)
+    refuse_unused(reading, [file], tables=not file.is_dir())
 
     from polyseme.cli.progress import open_reporter
     from polyseme.report.senses import senses_text, write_senses
@@ -130,7 +133,8 @@ def run(
     for text in [*found.notes, *([note] if note else [])]:
         say(f"note: {text}")
     more = ["-o", "senses"] if output is None else ["--against", "RUN"]
-    closing(wrote=wrote, then=[command("polyseme", "senses", folder, file, *_again(word, balance), *more)])
+    again = [*_again(word, balance), *typed_options(reading)]
+    closing(wrote=wrote, then=[command("polyseme", "senses", folder, file, *again, *more)])
 
 
 def _again(words: list[str] | None, balance: bool) -> list[str]:

@@ -127,7 +127,7 @@ def prepare(
                 (train if split == "train" else valid).add_documents(*encoded)
                 documents, tokens = train.n_documents + valid.n_documents, train.n_tokens + valid.n_tokens
                 listen(Progress("tokenizing", min(done, total), total, documents, tokens))
-            _check_sizes(train, valid, sources)
+            _check_sizes(train, valid, sources, valid_files)
         meta = {
             "fingerprint": reader.fingerprint.value,
             "sources": [str(source) for source in sources],
@@ -216,7 +216,10 @@ def _train(
     listen(Progress("tokenizer", 0, total))
     keys = None if heldout is None else {document.key for document in heldout.documents(DirtReport())}
     sample: Iterable[str] = corpus.samples(config.sample_bytes, _SAMPLE_SEED, keys)
-    lower = lower_min_count and config.kind in ("words", "spaces") and total <= _FEW_BYTES
+    lower = lower_min_count and config.kind in ("words", "spaces")
+    lower = (
+        lower and corpus.estimated_bytes() <= _FEW_BYTES
+    )  # the text's own size, whatever share of it is read here
     if lower:
         sample = list(sample)
     trained = train_tokenizer(watched(sample), config, corpus.estimated_bytes())
@@ -237,14 +240,29 @@ def _times(n: int) -> str:
     return "once" if n == 1 else f"{n} times"
 
 
-def _check_sizes(train: StoreWriter, valid: StoreWriter, sources: Sequence[str]) -> None:
-    if not train.n_tokens:
+def _check_sizes(
+    train: StoreWriter, valid: StoreWriter, sources: Sequence[str], valid_files: Sequence[str]
+) -> None:
+    if train.n_tokens:
+        return
+    where = ", ".join(map(str, sources))
+    if valid_files:
         raise CorpusError(
             "no text is left to train on",
-            got=f"{valid.n_documents} documents, all of them held out" if valid.n_documents else "no tokens",
-            where=", ".join(map(str, sources)),
-            fix="--set text.valid_share=0.05" if valid.n_documents else "name files with text",
+            got=f"all of the text is also in {', '.join(valid_files)}"
+            if not train.n_documents
+            else "no tokens",
+            where=where,
+            fix="leave --valid out, or name other text there"
+            if not train.n_documents
+            else "name files with text",
         )
+    raise CorpusError(
+        "no text is left to train on",
+        got=f"{valid.n_documents} documents, all of them held out" if valid.n_documents else "no tokens",
+        where=where,
+        fix="--set text.valid_share=0.05" if valid.n_documents else "name files with text",
+    )
 
 
 def _counts(writer: StoreWriter, characters: int, unknown: int) -> dict[str, Any]:

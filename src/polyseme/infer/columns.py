@@ -1,22 +1,86 @@
-"""Which columns a file is read by, where nobody names them: those of training, as far as the file can have them."""
+"""How a file is read where nobody says it: as in training, as far as the file can be read so.
+
+columns      those of training
+separator    that of training, where it parts the file's first line
+encoding     that of training, but for a file in UTF-8
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from polyseme.errors import PolysemeError
+from polyseme.text.encodings import detect
 from polyseme.text.labelled.dialects import SEPARATORS, fields_of
-from polyseme.text.labelled.opening import numbered_lines, suffix_of
+from polyseme.text.labelled.opening import ReadOptions, numbered_lines, suffix_of
 from polyseme.text.labelled.records import Problems
-from polyseme.text.sources import STDIN
+from polyseme.text.sources import STDIN, read_chunks
 
-__all__ = ["inherited"]
+__all__ = ["inherited", "inherited_options"]
 
 GOLD = ("label", "tag", "tags", "spans", "answer", "start")
 _TABLES = (".tsv", ".csv")
 _ROWS = (".jsonl", ".ndjson", ".json")
+
+
+def inherited_options(
+    adapted: Mapping[str, Any],
+    path: Path | str,
+    labelled: bool,
+    columns: Mapping[str, str] | None,
+    asked: ReadOptions,
+) -> ReadOptions:
+    """How a file is read: as it is asked for, else as the training file was.
+
+    Args:
+        adapted: what run.json says of the training files: "columns", "separator", "encoding".
+        path: the file to read.
+        labelled: whether labels are read.
+        columns: our names of columns to the file's; None = those of training.
+        asked: for its encoding and separator; "auto" = those of training.
+    """
+    trained = adapted.get("columns", {})
+    encoding, separator = asked.encoding, asked.separator
+    if encoding == "auto" and "encoding" in adapted and not _is_unicode(path):
+        encoding = adapted["encoding"]
+    if separator == "auto" and "separator" in adapted:
+        known = trained if columns is None else columns
+        separator = _separator(adapted["separator"], known, path, labelled, encoding)
+    if columns is None:
+        columns = inherited(trained, path, labelled, encoding, separator)
+    return ReadOptions(columns, encoding, separator)
+
+
+def _is_unicode(path: Path | str) -> bool:
+    """Whether a file shows its encoding: it is in UTF-8, or a mark says what it is in; a pipe is not asked."""
+    if not Path(path).is_file() or suffix_of(path) == ".parquet":
+        return True
+    try:
+        found = detect(next(read_chunks(Path(path)), b""))
+    except PolysemeError:  # who reads it in earnest says why
+        return True
+    return found is not None and (found[0] in ("utf-8", "ascii") or found[1] > 0)
+
+
+def _separator(
+    trained: str, columns: Mapping[str, str], path: Path | str, labelled: bool, encoding: str
+) -> str:
+    """The separator of training where the file's first line has it, else "auto"."""
+    suffix = suffix_of(path)
+    if suffix in (*_ROWS, ".conllu"):
+        return "auto"
+    if Path(path) == STDIN:
+        return trained if labelled else "auto"
+    fields = [field.strip() for field in fields_of(_first_line(path, encoding), trained)]
+    if len(fields) < 2 or fields[0].startswith(("{", "[")):
+        return "auto"
+    if suffix in _TABLES or labelled:
+        return trained
+    wanted = {theirs for ours, theirs in columns.items() if ours not in GOLD}  # else it may be plain text
+    return trained if (wanted or {"text"}) <= set(fields) or any(map(str.isdecimal, wanted)) else "auto"
 
 
 def inherited(
@@ -57,10 +121,11 @@ def inherited(
 
 
 def _first_line(path: Path | str, encoding: str) -> str:
-    """The first line of a regular file; "" where it cannot be read: who reads it in earnest says why."""
+    """The first line of a regular file that is no comment; "" where it cannot be read: its reader says why."""
     if not Path(path).is_file():
         return ""
     try:
-        return next((line for _, line in islice(numbered_lines(path, encoding, Problems()), 1)), "")
+        first = islice(numbered_lines(path, encoding, Problems()), 100)
+        return next((line for _, line in first if line and not line.startswith("#")), "")
     except PolysemeError:
         return ""

@@ -15,7 +15,7 @@ from polyseme.core import registry
 from polyseme.data.labelled import ExampleLoader
 from polyseme.data.wrapping import Wrapper
 from polyseme.errors import ConfigError, CorpusError, InputError
-from polyseme.infer.columns import inherited
+from polyseme.infer.columns import inherited_options
 from polyseme.infer.cut import warn_of_cut
 from polyseme.infer.inputs import texts_of
 from polyseme.infer.load import Loaded
@@ -88,12 +88,13 @@ class Predictor:
                 can have them.
             problems: counts what is wrong.
             labelled: records without a label are of no use.
-            encoding: of the file; "auto" to detect it.
-            separator: what stands between the fields of a table; "auto" = as the file shows.
+            encoding: of the file; "auto" = in training, unless the file is in UTF-8; else it is detected.
+            separator: what stands between the fields of a table; "auto" = as in training where the file's first line
+                has it, else as the file shows.
         """
-        trained = self.loaded.run.meta.get("adapted", {}).get("columns", {})
-        asked = inherited(trained, path, labelled, encoding, separator) if columns is None else columns
-        reading = ReadOptions(asked, encoding, separator)
+        adapted = self.loaded.run.meta.get("adapted", {})
+        asked = ReadOptions(encoding=encoding, separator=separator)
+        reading = inherited_options(adapted, path, labelled, columns, asked)
         problems = Problems() if problems is None else problems
         return self.task.read(path, self.config, reading, problems, labelled)  # type: ignore[no-any-return]
 

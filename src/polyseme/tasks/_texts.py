@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -33,7 +34,7 @@ from polyseme.tasks._scoring import labels_of, number_of, text_details, text_mea
 from polyseme.tasks.metrics.measure import Resampled
 from polyseme.text.labelled.opening import ReadOptions
 from polyseme.text.labelled.records import Problems, TextRecord
-from polyseme.text.labelled.tables import as_number, read_texts
+from polyseme.text.labelled.tables import as_number, has_decimal_comma, may_be_thousands, read_texts
 
 Kind = Literal["auto", "single", "several", "number"]
 FloatArray = npt.NDArray[np.float32]
@@ -188,17 +189,30 @@ class Texts(LabelledExamples):
     ) -> tuple[TextsConfig, list[TextRecord]]:
         """The configuration with the kind of label that the training records have, and those that are of it.
 
-        Among numbers a few labels that are none do not make classes of all: they are left out and counted.
+        Among numbers a few labels that are none do not make classes of all: they are left out and counted. A comma is
+        one of decimals where numbers are asked for, or where semicolons part the fields.
         """
-        kind = config.kind if config.kind != "auto" else _kind_of(records)
+        asked, kind = config.kind == "number", config.kind
+        if kind == "auto":
+            kind = _kind_of(records)
+            if any(file.form.startswith("semicolons") for file in problems.files.values()):
+                pointed = _with_points(records)
+                if _kind_of(pointed) == "number":
+                    kind, records = "number", pointed
+            for record in records if kind == "single" else ():
+                if has_decimal_comma(record.label) and record.label not in config.labels:
+                    problems.add("comma_numbers", record.where, str(record.label))
         config = config.model_copy(update={"kind": kind})
         if kind != "number":
             return config, records
         problems.forget("doubtful_label")
         kept = []
         for record in records:
-            if as_number(record.label) is None:
-                problems.add("not_a_number", record.where, str(record.label))
+            if as_number(record.label, commas=asked) is None:
+                thousands = may_be_thousands(record.label)
+                problems.add(
+                    "ambiguous_number" if thousands else "not_a_number", record.where, str(record.label)
+                )
             else:
                 kept.append(record)
         return config, kept
@@ -442,7 +456,7 @@ def _kind_of(records: Sequence[TextRecord]) -> Literal["single", "several", "num
         return "single"
     if 20 * len(lists) > len(records) or any(len(label) > 1 for label in lists):
         return "several"
-    numbers = [as_number(record.label) for record in records]
+    numbers = [as_number(record.label, commas=False) for record in records]  # "0,1" may be two classes
     values = [value for value in numbers if value is not None]
     fractions = sum(value != int(value) for value in values)
     odd = sum(
@@ -451,6 +465,19 @@ def _kind_of(records: Sequence[TextRecord]) -> Literal["single", "several", "num
     if odd > few:
         return "single"
     return "number" if fractions > few or 2 * fractions >= len(values) > 0 else "single"
+
+
+def _with_points(records: list[TextRecord]) -> list[TextRecord]:
+    """Records with a point for every decimal comma of their labels; as they are where one may be something else."""
+    with_commas = [r.label for r in records if isinstance(r.label, str) and "," in r.label]
+    if not all(has_decimal_comma(label) and not may_be_thousands(label) for label in with_commas):
+        return records
+    return [
+        replace(record, label=record.label.replace(",", "."))
+        if isinstance(record.label, str) and "," in record.label
+        else record
+        for record in records
+    ]
 
 
 def _is_float(label: Any) -> bool:

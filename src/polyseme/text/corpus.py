@@ -29,7 +29,7 @@ from polyseme.text.clean import DirtReport, clean
 from polyseme.text.dedupe import Deduplicator
 from polyseme.text.document_rule import choose_mode
 from polyseme.text.encodings import check_name
-from polyseme.text.records import record_pieces, table_pieces
+from polyseme.text.records import record_pieces
 from polyseme.text.sources import (
     MARKUP,
     SourceFile,
@@ -41,6 +41,7 @@ from polyseme.text.sources import (
     suffix_of,
 )
 from polyseme.text.split import Mode, Piece, split
+from polyseme.text.tables import table_pieces
 from polyseme.text.words import cjk_share
 
 __all__ = ["Corpus", "DirtReport", "Document", "Fingerprint", "SourceFile", "TextConfig", "is_heldout"]

@@ -1,16 +1,14 @@
-"""The text fields of records: JSON lines, JSON arrays, and tables.
+"""The text fields of records: JSON lines and JSON arrays; those of tables are in tables.py.
 
     JSON lines      an object on each line
     an array        of objects, or of strings, which are the texts; on one line or many
     an object       that fills the file: a list of records within it (data, rows …), or columns {"text": [ … ]}
-    .csv, .tsv      a header that names the field, and a record a row
 
-Which of the first three it is, the text says and not the file's name.
+Which of the three it is, the text says and not the file's name.
 """
 
 from __future__ import annotations
 
-import csv
 import difflib
 import json
 import re
@@ -22,7 +20,7 @@ from polyseme.errors import CorpusError
 from polyseme.text.clean import DirtReport
 from polyseme.text.split import MAX_RECORD, Piece, lines, split
 
-__all__ = ["record_pieces", "record_texts", "table_pieces"]
+__all__ = ["likely_field", "pieces_of", "record_pieces", "record_texts", "typed_field"]
 
 _GAP = re.compile(r"[\s,]*")
 _LISTS = ("data", "rows", "records", "items", "examples", "documents", "texts")
@@ -80,10 +78,11 @@ def record_pieces(chunks: Iterable[str], field: str, report: DirtReport, source:
     """
     for number, text, blank in record_texts(chunks, field, report, source):
         if text is not None and not blank:
-            yield from _pieces(text, number)
+            yield from pieces_of(text, number)
 
 
-def _pieces(text: str, number: int) -> Iterator[Piece]:
+def pieces_of(text: str, number: int) -> Iterator[Piece]:
+    """The text of a record as one piece, or more of a very long one; `number` is their offset."""
     if not text or text.isspace():
         yield Piece("", number, False)  # an empty document, which the reader counts
     for piece in split([text], "file"):
@@ -297,7 +296,7 @@ def _no_text(record: object, field: str, source: str) -> CorpusError:
     fields = list(record) if isinstance(record, dict) else []
     texts = _texts(record) if fields else {}
     if texts:
-        fix = f"--field {_typed(_likely(field, texts))}"
+        fix = f"--field {typed_field(likely_field(field, texts))}"
     elif fields:
         fix = "name a file whose records hold text"
     else:
@@ -318,80 +317,12 @@ def _parse(line: str) -> object:
         return None
 
 
-def table_pieces(
-    chunks: Iterable[str], field: str, report: DirtReport, source: str, suffix: str
-) -> Iterator[Piece]:
-    """One piece a row of a .csv or .tsv, from the column that the header calls `field`; offsets are lines.
-
-    Raises:  CorpusError: there is no such column, or a quote is never closed.
-    """
-    rows = _rows(chunks, report, source, suffix)
-    _, header = next(rows, (1, []))
-    names = [name.strip() for name in header]
-    if field not in names:
-        _, row = next(rows, (2, []))
-        sizes = {name: len(value) for name, value in zip(names, row, strict=False) if name}
-        fix = "leave the table out, or write its texts to a .txt file"
-        if sizes:
-            fix = f"--field {_typed(_likely(field, sizes))}"
-        raise CorpusError(
-            f"no column {field!r} in the table",
-            got="columns " + ", ".join(names[:10]) if names else "an empty file",
-            expected="a header that names the column of the texts",
-            where=source,
-            fix=fix,
-        )
-    place = names.index(field)
-    for number, row in rows:
-        if len(row) <= place:
-            report.add("no_field", 1, f"{source}, line {number}")
-        else:
-            yield from _pieces(row[place], number)
-
-
-def _likely(field: str, sizes: Mapping[str, int]) -> str:
+def likely_field(field: str, sizes: Mapping[str, int]) -> str:
     """Of the fields that hold text, the one that is called alike, or else the longest."""
     near = difflib.get_close_matches(field, sizes, n=1)
     return near[0] if near else max(sizes, key=lambda name: sizes[name])
 
 
-def _typed(name: str) -> str:
+def typed_field(name: str) -> str:
+    """How the name of a field is typed behind --field."""
     return name if re.fullmatch(r"[\w.-]+", name) else "'" + name.replace("'", "'\\''") + "'"
-
-
-def _rows(
-    chunks: Iterable[str], report: DirtReport, source: str, suffix: str
-) -> Iterator[tuple[int, list[str]]]:
-    at = 0
-
-    def feed() -> Iterator[str]:
-        nonlocal at
-        for number, line in enumerate(lines(chunks), 1):
-            at = number
-            if line is None:
-                report.add("record_too_long", 1, f"{source}, line {number}")
-            else:
-                yield line + "\n"
-
-    fed = feed()
-    head = next(fed, "")
-    delimiter = "\t" if suffix == ".tsv" else max(",;\t|", key=head.count)
-    csv.field_size_limit(
-        max(csv.field_size_limit(), MAX_RECORD)
-    )  # of the process; nothing relies on a lower one
-    reader = csv.reader(chain([head], fed), delimiter=delimiter, strict=True)
-    while True:
-        start = at + 1
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise CorpusError(
-                "a quote of the table does not come out",
-                got=str(error),
-                where=f"{source}, line {max(1, start)}",
-                fix="write the table again with every quote within a field doubled",
-            ) from None
-        if any(value.strip() for value in row):
-            yield start if start > 1 else 1, row

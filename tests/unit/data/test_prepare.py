@@ -195,6 +195,42 @@ def test_all_of_a_text_is_held_out(tmp_path: Path, tokenizer: Tokenizer) -> None
     assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]
 
 
+def test_all_of_a_text_is_in_the_held_out_files(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    for name in ("text.txt", "valid.txt"):
+        (tmp_path / name).write_text("One.\n\nTwo.\n\nThree.", "utf-8")
+    with pytest.raises(CorpusError, match="no text is left to train on") as caught:
+        prepare(
+            [str(tmp_path / "text.txt")],
+            tmp_path / "store",
+            text=TextConfig(documents="blank"),
+            tokenizer=tokenizer,
+            valid_files=[str(tmp_path / "valid.txt")],
+        )
+    assert caught.value.fix == "leave --valid out, or name other text there"
+    assert str(caught.value.got).endswith("valid.txt")
+
+
+@pytest.mark.parametrize(("words", "small"), [(3_000, True), (60_000, False)])
+def test_a_small_sample_of_a_large_text_is_no_small_text(tmp_path: Path, words: int, small: bool) -> None:
+    """Words are rare in a small text, which keeps them; of a large one the vocabulary may be learned from a part."""
+    source = tmp_path / "text.txt"
+    rare = [np.base_repr(n + 10**6, 26).translate(_LETTERS) for n in range(words)]
+    source.write_text("\n\n".join(" ".join(rare[n : n + 10]) for n in range(0, words, 5)), "utf-8")
+    assert (source.stat().st_size < 400_000) is small
+    store = prepare(
+        [str(source)],
+        tmp_path / "store",
+        text=TextConfig(documents="blank"),
+        tokenizer=TokenizerConfig(kind="words", min_count=4, sample_bytes=20_000),
+        lower_min_count=True,
+    )
+    assert bool(store.meta["notes"]) is small
+    assert (store.meta["tokenizer"]["config"]["min_count"] < 4) is small
+
+
+_LETTERS = str.maketrans("0123456789ABCDEFGHIJKLMNOP", "abcdefghijklmnopqrstuvwxyz")
+
+
 @pytest.mark.parametrize("documents", ["file", "blank"])
 def test_a_few_documents_are_enough(tmp_path: Path, documents: str) -> None:
     """Three files, or one file that is cut into parts: one is held out, whatever the hashes say."""

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from polyseme.infer.columns import inherited
+from polyseme.infer.columns import inherited, inherited_options
+from polyseme.text.labelled.opening import ReadOptions
 
 NUMBERS = {"text": "1", "label": "2"}
 NAMES = {"text": "sentence", "label": "gold"}
@@ -44,3 +45,39 @@ def test_a_text_file_is_a_table_if_its_first_line_fits(tmp_path: Path) -> None:
     assert inherited(NUMBERS, table, False) == {"text": "1"}
     assert inherited(NAMES, plain, False) == {}
     assert inherited(NUMBERS, plain, False) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "trained", "labelled", "expected"),
+    [
+        ("a.csv", b"text^label\na^b\n", {"separator": "^"}, True, ("auto", "^")),
+        ("a.csv", b"# of 2024\ntext^label\na^b\n", {"separator": "^"}, False, ("auto", "^")),
+        ("a.tsv", b"text\tlabel\na\tb\n", {"separator": "^"}, True, ("auto", "auto")),
+        ("a.jsonl", b'{"text": "a^b"}\n', {"separator": "^"}, True, ("auto", "auto")),
+        ("a.txt", b'{"text": "a^b"}\n', {"separator": "^"}, True, ("auto", "auto")),
+        ("a.txt", b"good, but long\n", {"separator": ","}, False, ("auto", "auto")),
+        ("a.txt", b"id,text\n1,good\n", {"separator": ","}, False, ("auto", ",")),
+        ("-", b"", {"separator": "^"}, True, ("auto", "^")),
+        ("-", b"", {"separator": "^"}, False, ("auto", "auto")),
+        ("a.csv", "text,label\nдень,да\n".encode("cp1251"), {"encoding": "cp1251"}, True, ("cp1251", "auto")),
+        ("a.csv", "text,label\nдень,да\n".encode(), {"encoding": "cp1251"}, True, ("auto", "auto")),
+        ("a.csv", "text,label\nday,yes\n".encode("utf-16"), {"encoding": "cp1251"}, True, ("auto", "auto")),
+        ("a.csv", b"text,label\nday,yes\n", {"encoding": "utf-16"}, True, ("auto", "auto")),
+    ],
+)
+def test_separator_and_encoding_of_training_where_the_file_can_have_them(
+    tmp_path: Path,
+    name: str,
+    data: bytes,
+    trained: dict[str, str],
+    labelled: bool,
+    expected: tuple[str, str],
+) -> None:
+    path = Path(name)
+    if name != "-":
+        path = tmp_path / name
+        path.write_bytes(data)
+    found = inherited_options(trained, path, labelled, None, ReadOptions())
+    assert (found.encoding, found.separator) == expected
+    asked = inherited_options(trained, path, labelled, None, ReadOptions(encoding="gb18030", separator=";"))
+    assert (asked.encoding, asked.separator) == ("gb18030", ";")

@@ -141,6 +141,43 @@ def test_a_table_without_the_column_and_one_with_an_open_quote(tmp_path: Path) -
     assert caught.value.fix == "--field review"
     assert read(tmp_path / "a.csv", field="review")[0] == ["This was very good."]
     (tmp_path / "b.csv").write_text('text\nfine\n"open, and never closed\nmore\n')
-    with pytest.raises(CorpusError, match="quote") as caught:
-        read(tmp_path / "b.csv")
-    assert str(caught.value.where).endswith("b.csv, line 3")
+    texts, report = read(tmp_path / "b.csv")
+    assert (texts, report.counts["bad_quotes"]) == (["fine", "more"], 1)
+    assert report.examples["bad_quotes"].endswith("b.csv, line 3")
+    (tmp_path / "c.csv").write_text('text,label\n"open, and never closed\n')
+    with pytest.raises(CorpusError, match="no row of the table") as caught:
+        read(tmp_path / "c.csv")
+    assert str(caught.value.where).endswith("c.csv, line 2")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "texts", "counts"),
+    [
+        (
+            "a.tsv",
+            'text\tlabel\n"a fine day\t1\nsecond row\t0\nthird row\t1\nit was good"\t0\nlast\t1\n',
+            ['"a fine day', "second row", "third row", 'it was good"', "last"],
+            {},
+        ),
+        (
+            "a.csv",
+            'text,label\n"a fine day,1\nsecond row,0\nthird row,1\nlast,1\n',
+            ["second row", "third row", "last"],
+            {"bad_quotes": 1},
+        ),
+        ("a.csv", "label,text\n1,good, but long\n0,short\n", ["short"], {"too_many_fields": 1}),
+        ("a.csv", 'text,label\none,1\n,\n"",""\ntwo,0\n', ["one", "two"], {"empty_row": 2}),
+        ("a.tsv", "text\tlabel\none\t1\n\t\n\ntwo\t0\n", ["one", "two"], {"empty_row": 1}),
+        ("a.csv", "# of 2024\nlabel,text\n1,one\n0\n", ["one"], {"comment": 1, "no_field": 1}),
+        ("a.csv", "sep=;\nlabel;text\n1;one, and more\n", ["one, and more"], {}),
+        ("a.tsv", "text;label\none;1\ntwo;0\n", ["one", "two"], {}),
+        ("a.csv", "text\none, and more\ntwo\n", ["one, and more", "two"], {}),
+    ],
+)
+def test_no_row_of_a_table_is_lost_in_silence(
+    tmp_path: Path, name: str, text: str, texts: list[str], counts: dict[str, int]
+) -> None:
+    (tmp_path / name).write_text(text)
+    found, report = read(tmp_path / name)
+    assert found == texts
+    assert dict(report.counts) == counts

@@ -323,13 +323,22 @@ def _closes(line: str, separator: str) -> bool | None:
     return None
 
 
-def table_rows(lines: Numbered, dialect: Dialect) -> Iterator[Row]:
-    """The rows of a table that are not blank."""
+def table_rows(
+    lines: Numbered, dialect: Dialect, tell_empty: Callable[[int, str], object] | None = None
+) -> Iterator[Row]:
+    """The rows of a table that are not blank.
+
+    Args:
+        tell_empty: told of each row whose fields are all empty, which is left out: its number and line.
+    """
     separator = dialect.separator
+    tell = tell_empty or _ignore
     if not dialect.quoted:
         for number, line in lines:
             if line and not line.isspace():
                 yield number, line.split(separator) if separator else [line], line
+            elif separator == "\t" and separator in line:
+                tell(number, line)
         return
     waiting: deque[tuple[int, str]] = deque()
     seen = _Seen()
@@ -339,6 +348,8 @@ def table_rows(lines: Numbered, dialect: Dialect) -> Iterator[Row]:
             return
         number, line = following
         if not line or line.isspace():
+            if separator == "\t" and separator in line:
+                tell(number, line)
             continue
         if '"' not in line:
             fields: list[str] | None = line.split(separator) if separator else [line]
@@ -354,6 +365,12 @@ def table_rows(lines: Numbered, dialect: Dialect) -> Iterator[Row]:
         elif any(field and not field.isspace() for field in fields):
             seen.add(fields)
             yield number, fields, line
+        else:
+            tell(number, line)
+
+
+def _ignore(number: int, line: str) -> None:
+    """Rows of empty fields stand for blank lines, as between the sentences of a table of tokens."""
 
 
 def _over_lines(

@@ -135,11 +135,9 @@ def _unwrapped(values: Values, path: Path | str) -> Values:
             return iter([(n, f"{name_of(path)}: record {n}", row) for n, row in enumerate(rows, 1)])
         for name in _CONTAINERS:
             inside = follow(head[0][2], name)
-            if isinstance(inside, list) and inside and (name != "annotations" or _is_pair(inside[0])):
+            if isinstance(inside, list) and inside and (name != "annotations" or any(map(_is_pair, inside))):
                 source = name_of(path)
-                return iter(
-                    [(n, f"{source}: record {n}", one) for n, one in enumerate(inside, 1) if one is not None]
-                )
+                return iter([(n, f"{source}: record {n}", one) for n, one in enumerate(inside, 1)])
     return values
 
 

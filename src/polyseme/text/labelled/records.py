@@ -29,6 +29,7 @@ Label = str | float | tuple[str, ...]
 
 KINDS: dict[str, str] = {
     "ambiguous_answer": "answers without a start stand at several places: the first one is taken",
+    "ambiguous_number": "labels such as 1,000 may be thousands or decimals: the rows are skipped; write 1000 or 1.000",
     "ambiguous_word": "words without a start stand at several places of their text: the first one is taken",
     "bad_json": "lines are not a JSON object: skipped",
     "bad_label": "labels are neither a string, a number nor a list of strings: the rows are skipped",
@@ -43,10 +44,13 @@ KINDS: dict[str, str] = {
     "cancelled": "texts have only annotations that were cancelled: left out",
     "comment": "lines begin with #, above the header or with too few fields: taken for comments",
     "comment_line": "lines that begin with # before a sentence are comments: not read",
+    "comma_numbers": "labels are numbers with a comma, taken for names: kind=number reads decimals, "
+    "separator=, several classes (settings of the task)",
     "cr_lines": "files end their lines with CR alone, as old Macs wrote them: split there",
     "differing_annotations": "texts are annotated differently by several people: the ground truth or the first is read",
     "doubtful_label": "labels are None, NA, N/A, - or ?: kept as classes; take the rows out where nothing is meant",
     "doubtful_text": "texts are None, NA, N/A, - or ?: kept; take the rows out where nothing is meant",
+    "empty_row": "rows have nothing in any field: left out",
     "empty_span": "spans are empty or cover only white space: left out",
     "empty_text": "texts are empty: the rows are skipped",
     "gap_in_span": "spans have a gap, which tags cannot write down: left out",
@@ -203,7 +207,8 @@ class ReadFile:
         encoding: its name where it is not UTF-8.
         rows: rows, sentences or questions that were read.
         left_out: those that were left out.
-        not_accepted: of a tool's export, texts that nobody annotated, or that their annotators did not accept.
+        not_accepted: what is left out and is no fault: of a tool's export texts that nobody annotated, or that their
+            annotators did not accept; of a table rows of empty fields.
     """
 
     form: str = ""

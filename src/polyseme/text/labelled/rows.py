@@ -237,7 +237,14 @@ def delimited_rows(
         number, line = next(lines)
         if line.startswith("#"):
             problems.add("comment", f"{source}:{number}", line)
-    rows = table_rows(lines, dialect)
+    read = problems.file(source)
+    read.not_accepted = 0  # a file may be read again
+
+    def tell_empty(number: int, line: str) -> None:
+        problems.add("empty_row", f"{source}:{number}", line)
+        read.not_accepted += 1
+
+    rows = table_rows(lines, dialect, tell_empty)
     if places is not None:
         head, rows = peek(rows)
         width = _width([fields for _, fields, _ in head if fields], needed)

@@ -41,7 +41,7 @@ from polyseme.text.labelled.opening import (
 from polyseme.text.labelled.records import Label, Problems, TextRecord
 from polyseme.text.labelled.rows import Form, Row, delimited_rows, fits, json_rows, texts_in
 
-__all__ = ["as_number", "read_texts", "rows_of"]
+__all__ = ["as_number", "has_decimal_comma", "may_be_thousands", "read_texts", "rows_of"]
 
 _TEXTS = (
     "text",
@@ -253,7 +253,9 @@ def _record(
             problems.add("bad_label", row.where, repr(value))
             return None
         if numbers and as_number(label) is None:
-            problems.add("not_a_number", row.where, str(value))
+            problems.add(
+                "ambiguous_number" if may_be_thousands(label) else "not_a_number", row.where, str(value)
+            )
             return None
         if isinstance(label, str):
             label = scrub(label, problems, row.where)
@@ -317,16 +319,19 @@ def _list(text: str) -> Any:
         return None
 
 
-def as_number(label: Label | None) -> float | None:
-    """A label as a number, also with a decimal comma; None where it is none.
+def as_number(label: Label | None, *, commas: bool = True) -> float | None:
+    """A label as a number; None where it is none.
+
+    Args:
+        commas: a comma is one of decimals, unless it may as well part thousands (`may_be_thousands`).
 
     Example:
-        >>> as_number("4,25"), as_number(2.5), as_number("good"), as_number("nan")
-        (4.25, 2.5, None, None)
+        >>> as_number("4,25"), as_number("1,000"), as_number(2.5), as_number("good"), as_number("nan")
+        (4.25, None, 2.5, None, None)
     """
     if isinstance(label, tuple) or label is None:
         return None
-    if isinstance(label, str) and _DECIMAL_COMMA.fullmatch(label):
+    if commas and isinstance(label, str) and _DECIMAL_COMMA.fullmatch(label) and not may_be_thousands(label):
         label = label.replace(",", ".")
     try:
         value = float(label)
@@ -335,4 +340,20 @@ def as_number(label: Label | None) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def has_decimal_comma(label: Label | None) -> bool:
+    """Whether a label is two integers with a comma between: a decimal number, thousands, or two classes."""
+    return isinstance(label, str) and _DECIMAL_COMMA.fullmatch(label) is not None
+
+
+def may_be_thousands(label: Label | None) -> bool:
+    """Whether nobody can tell if the comma of a label parts thousands or decimals.
+
+    Example:
+        >>> [may_be_thousands(label) for label in ("1,000", "12,345", "0,125", "1,00", "1234,567")]
+        [True, True, False, False, False]
+    """
+    return isinstance(label, str) and _THOUSANDS.fullmatch(label) is not None
+
+
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
+_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")

@@ -314,3 +314,25 @@ def test_a_file_around_all_records_and_a_broken_one(tmp_path: Path) -> None:
     broken = write(tmp_path, "b.json", '[{"text": "a",\n "spans": []},\n')
     with pytest.raises(CorpusError, match="broken JSON"):
         list(read_tags(broken))
+
+
+@pytest.mark.parametrize("nulls", [[0], [1], [2], [0, 3]])
+def test_nulls_among_the_annotations_of_a_file_are_counted(tmp_path: Path, nulls: list[int]) -> None:
+    values: list[Any] = [PAIRS[0], PAIRS[1]]
+    for at in nulls:
+        values.insert(at, None)
+    path, problems = (
+        write(tmp_path, "a.json", json.dumps({"classes": ["PER"], "annotations": values})),
+        Problems(),
+    )
+    assert len(list(read_tags(path, problems=problems))) == 2
+    assert problems.counts == {"not_annotated": len(nulls)}
+    assert f"2 rows read, {len(nulls)} left out" in problems.file(str(path)).described()
+
+
+def test_nulls_among_the_rows_of_a_file_are_counted(tmp_path: Path) -> None:
+    rows = [{"text": "a", "label": "x"}, None, {"text": "b", "label": "y"}]
+    problems = Problems()
+    records = list(read_texts(write(tmp_path, "a.json", json.dumps({"data": rows})), problems=problems))
+    assert len(records) == 2
+    assert problems.counts == {"bad_json": 1}

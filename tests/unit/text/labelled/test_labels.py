@@ -15,7 +15,7 @@ from polyseme.tasks._texts import TextsConfig, _kind_of
 from polyseme.tasks.classify import BUILD
 from polyseme.text.labelled.opening import ReadOptions
 from polyseme.text.labelled.records import Problems, TextRecord
-from polyseme.text.labelled.tables import read_texts
+from polyseme.text.labelled.tables import as_number, read_texts
 
 
 def labels(path: Path, **options: object) -> list[object]:
@@ -125,7 +125,9 @@ def records(*values: object) -> list[TextRecord]:
     ("values", "kind"),
     [
         (["1.5", "2", "3.25", "4"] * 5, "number"),
-        (["4,25", "3,5", "1", "2,75"], "number"),
+        (["4,25", "3,5", "1", "2,75"], "single"),
+        (["0,1", "2", "1,3"] * 5, "single"),
+        (["1,000", "2,500", "12,000"] * 5, "single"),
         ([0.5, "1", 2.5] * 4, "number"),
         (["1", "2", "3", "4", "5"] * 4 + ["4.5"], "single"),
         (["1.5", "2.5", "3.5"] * 10 + ["N/A"], "number"),
@@ -226,3 +228,39 @@ def test_how_files_are_read_is_one_value() -> None:
     assert ReadOptions.of({"text": "a"}) == ReadOptions({"text": "a"})
     assert ReadOptions.of(None).said == {}
     assert asked.said == {"separator": ";"}
+
+
+def of_file(path: Path, text: str, **settings: object) -> tuple[str, list[object], dict[str, int]]:
+    """The kind of a file's labels, the labels that are kept, and what was counted."""
+    path.write_text(text, "utf-8")
+    problems, config = Problems(), TextsConfig.of(settings, "classify")
+    read = list(BUILD.read(path, config, {}, problems))
+    found, kept = BUILD.of_one_kind(config, read, problems)
+    learned = BUILD.learn(TextsConfig.of({**settings, "pool": "mean"}, "classify"), kept, None)
+    assert learned.kind == found.kind
+    return found.kind, [record.label for record in kept], problems.counts
+
+
+def test_joined_class_numbers_are_no_regression(tmp_path: Path) -> None:
+    text = "text\tlabel\na\t0,1\nb\t2\nc\t1,3\n"
+    assert of_file(tmp_path / "a.tsv", text) == ("single", ["0,1", "2", "1,3"], {"comma_numbers": 2})
+    found = of_file(tmp_path / "a.tsv", text, separator=",")
+    assert found == ("several", [("0", "1"), ("2",), ("1", "3")], {})
+
+
+def test_a_decimal_comma_is_read_where_it_is_asked_for_or_usual(tmp_path: Path) -> None:
+    rows = [f"row{n};{n},5" for n in range(6)]
+    kind, kept, counts = of_file(tmp_path / "a.csv", "text;label\n" + "\n".join(rows) + "\n")
+    assert (kind, kept, counts) == ("number", [f"{n}.5" for n in range(6)], {})
+    tabs = "text\tlabel\n" + "\n".join(rows).replace(";", "\t") + "\n"
+    assert of_file(tmp_path / "a.tsv", tabs)[0] == "single"
+    kind, kept, counts = of_file(tmp_path / "a.tsv", tabs, kind="number")
+    assert (kind, [as_number(label) for label in kept]) == ("number", [n + 0.5 for n in range(6)])
+
+
+def test_thousands_become_no_decimals(tmp_path: Path) -> None:
+    text = "text\tlabel\na\t1,000\nb\t2,5\nc\t3.25\nd\t0,125\ne\t7\n"
+    kind, kept, counts = of_file(tmp_path / "a.tsv", text, kind="number")
+    assert (kind, kept, counts) == ("number", ["2,5", "3.25", "0,125", "7"], {"ambiguous_number": 1})
+    semicolons = "text;label\na;1,000\nb;2,500\nc;3,25\n"
+    assert of_file(tmp_path / "a.csv", semicolons)[0] == "single"

@@ -202,6 +202,25 @@ def test_rows_with_too_few_and_too_many_fields_are_counted(tmp_path: Path) -> No
     assert problems.summary()[0].startswith("1 lines have too few fields")
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "empty"),
+    [
+        ("a.csv", 'text,label\na,x\n,\n"",""\n\nb,y\n', [3, 4]),
+        ("a.csv", "text;label\na;x\n;\nb;y\n;;\n", [3, 5]),
+        ("a.tsv", "text\tlabel\na\tx\n\t\nb\ty\n", [3]),
+        ("a.tsv", 'text\tlabel\n"a\n""b"""\tx\n\t\n"b"\ty\n', [4]),
+        ("a.csv", "text,label\na,x\nb,y\n" + ",\n" * 200, list(range(4, 204))),
+    ],
+)
+def test_rows_of_empty_fields_are_counted(tmp_path: Path, name: str, text: str, empty: list[int]) -> None:
+    path, problems = write(tmp_path, name, text), Problems()
+    assert len(list(read_texts(path, problems=problems))) == 2
+    assert problems.counts == {"empty_row": len(empty)}
+    places = [one["where"] for one in problems.report()["empty_row"]["examples"]]
+    assert places == [f"{path}:{number}" for number in empty[:5]]
+    assert f"2 rows read, {len(empty)} left out" in problems.file(str(path)).described()
+
+
 def test_mostly_bad_rows_are_an_error(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "text\tlabel\ngood\tx\n" + "bad\t\n" * 3)
     with pytest.raises(CorpusError) as caught:
