@@ -57,8 +57,9 @@ def guess(
         if place not in places.values() and not _NO_COLUMN.fullmatch(name.strip())
     ]
     columns = {place: [row[place] for row in rows if place < len(row)] for place in free}
-    if len(rows) > 1:  # a column that says the same everywhere is neither text nor class
-        free = [place for place in free if len(set(columns[place])) > 1]
+    same = [place for place in free if len(rows) > 1 and len(set(columns[place])) < 2]
+    if same:  # a column that says the same everywhere is neither text nor class
+        free = [place for place in free if place not in same]
     missing = [ours for ours in wanted if ours not in places]
     texts = [ours for ours in missing if ours not in _CLASSES]
     if len(free) < len(missing):
@@ -77,15 +78,20 @@ def guess(
         longest.sort()
     places |= zip(texts, longest, strict=True)
 
+    def is_named(place: int) -> bool:
+        return _LABEL_WORDS.search(names[place]) is not None
+
     def is_class(place: int) -> tuple[bool, bool, int]:
         values = columns[place]
         different = len(set(values))
-        named = _LABEL_WORDS.search(names[place]) is not None
         id = _ID_WORDS.fullmatch(names[place].strip()) is not None
-        return not named, id or different < 2 or (different == len(values) > 2), different
+        return not is_named(place), id or different < 2 or (different == len(values) > 2), different
 
     rest = sorted((place for place in free if place not in longest), key=is_class)
-    places |= zip([ours for ours in missing if ours in _CLASSES], rest, strict=False)
+    classes = [ours for ours in missing if ours in _CLASSES]
+    if classes and any(map(is_named, same)) and not is_named(rest[0]):
+        return None  # the rows seem to be sorted by their class
+    places |= zip(classes, rest, strict=False)
     return {ours: places[ours] for ours in wanted}
 
 

@@ -379,3 +379,11 @@ def test_joined_labels_are_told(tmp_path: Path) -> None:
     problems = Problems()
     assert [record.label for record in read_texts(path, problems=problems)] == ["pos#long", "C#"]
     assert problems.counts == {"joined_label": 1}
+
+
+def test_rows_that_are_sorted_by_class_do_not_make_a_label_of_another_column(tmp_path: Path) -> None:
+    rows = "".join(f"{n}\ta day of {n} hours\tpos\n" for n in range(150)) + "150\ta bad day\tneg\n"
+    path = write(tmp_path, "a.tsv", "place\treview\tpolarity\n" + rows)
+    with pytest.raises(ConfigError) as caught:
+        list(read_texts(path))
+    assert caught.value.fix == "a file with a column for each of text, label"
