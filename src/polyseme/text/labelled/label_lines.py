@@ -47,6 +47,8 @@ def label_lines(lines: Numbered) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _parts(line: str) -> tuple[list[str], str] | None:
     """The labels of a line and its text; None where it has no label."""
+    if _MARK not in line:
+        return None
     if match := _HEAD.match(line):
         text = line[match.end() :]
     elif match := _END.search(line):

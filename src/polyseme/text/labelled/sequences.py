@@ -138,9 +138,16 @@ def tag_records(
             fix="export the project once more, as CoNLL 2002",
         )
     if suffix == ".conllu" or _is_conllu([line for _, line in head], suffix):
-        named = checked_columns(columns, ("tag",))
+        named = checked_columns(columns, ("token", "tag"))
         option = "--columns tag=" if named else option
         column = named.get("tag") or column or "upos"
+        if named.get("token", "2").lower() not in ("2", "form"):
+            raise ConfigError(
+                "the words of CoNLL-U are its second column",
+                got=f"token={named['token']}",
+                where="--columns",
+                fix=columns_option({"tag": column}),
+            )
         problems.file(source).form = f"CoNLL-U, {column}"
         return conllu_records(lines, source, column, problems, labelled, option)
     columns = checked_columns(columns, _TABLE_NAMES)

@@ -224,7 +224,7 @@ def test_without_labels_columns_and_plain_text_are_told_apart(tmp_path: Path) ->
         ("a.jsonl", "{}\n", {}, "more than half"),
         ("a.jsonl", "{}\n", {"column": "2"}, "a column of JSON lines"),
         ("a.conllu", CONLLU, {"columns": {"tag": "11"}}, "--columns tag=upos"),
-        ("a.conllu", CONLLU, {"columns": {"token": "2"}}, "unknown column 'token'"),
+        ("a.conllu", CONLLU, {"columns": {"token": "3"}}, "--columns tag=upos"),
         ("a.conllu", CONLLU, {"column": "11"}, "ten columns"),
         ("a.conllu", "Ada O\n", {}, "more than half"),
     ],
