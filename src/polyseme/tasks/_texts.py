@@ -181,6 +181,7 @@ class Texts(LabelledExamples):
                 record = TextRecord(
                     record.id, record.text, record.text_b, tuple(filter(None, parts)), record.where
                 )
+                problems.forget("joined_label")
             yield record
 
     @classmethod

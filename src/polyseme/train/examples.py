@@ -200,11 +200,15 @@ def facts_of(
     unknown = task.unknown_labels(dev)
     if unknown and unknown.total() == sum(len(_labels(r)) for r in dev):
         raise CorpusError(
-            "dev has none of the labels that train has",
+            "dev has none of the labels that train has"
+            if request.dev
+            else "the examples that were held out have none of the labels of the others",
             got=", ".join(map(repr, list(unknown)[:5])),
             expected=", ".join(map(repr, recipe.section(request.task).labels[:5])),
             where=request.dev or request.train,
-            fix="the same names of labels in both files",
+            fix="the same names of labels in both files"
+            if request.dev
+            else "more examples of each label, or --dev FILE",
         )
     read = {"train": task_described(task, request.train, train if request.dev else [*train, *dev], problems)}
     if request.dev is not None:

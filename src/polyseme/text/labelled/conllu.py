@@ -9,8 +9,10 @@ Source: universaldependencies.org, the CoNLL-U format.
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Iterator, Sequence
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from polyseme.core.config import suggest
@@ -55,17 +57,23 @@ class _Sentence:
 
 
 def conllu_records(
-    lines: Numbered, source: str, column: str, problems: Problems, labelled: bool
+    lines: Numbered,
+    source: str,
+    column: str,
+    problems: Problems,
+    labelled: bool,
+    option: str = "--column ",
 ) -> Iterator[TagRecord | None]:
     """Sentences of CoNLL-U; None for one that was counted as bad.
 
     Args:
         column: upos, xpos, deprel, feats, the number of a column, or a key of MISC, where words without it are O; or
             several names with spaces between them, such as "id head deprel": their fields are joined by tabs.
+        option: how the column is typed, for an error.
 
     Raises:  ConfigError: none of the first 100 sentences has this column or key.
     """
-    places = _places(column)
+    places = _places(column, option)
     keys: dict[str, int] = {}
     sentences = 0
     now = _Sentence()
@@ -80,32 +88,42 @@ def conllu_records(
             yield _record(now, source, problems, labelled)
             now = _Sentence()
             if sentences == FIRST and labelled:
-                _check(places, column, keys, source)
+                _check(places, column, keys, source, option)
     if now.start:
         sentences += 1
         yield _record(now, source, problems, labelled)
     if 0 < sentences < FIRST and labelled:
-        _check(places, column, keys, source)
+        _check(places, column, keys, source, option)
 
 
-def _places(column: str) -> tuple[int, ...]:
+def _places(column: str, option: str) -> tuple[int, ...]:
     """Numbers of the columns from 0; none where a key of MISC is meant."""
     names = column.lower().split()
     if len(names) > 1 and all(name == "id" or name in _COLUMNS for name in names):
         return tuple(_COLUMNS.get(name, 0) for name in names)
     place = int(column) - 1 if column.isdecimal() else _COLUMNS.get(column.lower())
     if place is not None and not 0 < place < 10:
-        raise ConfigError("CoNLL-U has ten columns", got=column, where="--column", fix=suggest("", _COLUMNS))
+        raise ConfigError(
+            "CoNLL-U has ten columns", got=column, where=option.partition(" ")[0], fix=f"{option}upos"
+        )
     return () if place is None else (place,)
 
 
-def _check(places: tuple[int, ...], column: str, keys: dict[str, int], source: str) -> None:
+def _check(places: tuple[int, ...], column: str, keys: dict[str, int], source: str, option: str) -> None:
     if not places and column.lower() not in keys:
         raise ConfigError(
             f"no word has {column} in MISC",
             where=source,
-            fix=suggest(column, ["upos", "xpos", "deprel", "feats", *keys]),
+            expected=suggest(column, ["upos", "xpos", "deprel", "feats", *keys]),
+            fix=option + shlex.quote(_nearest(column, keys)),
         )
+
+
+def _nearest(column: str, keys: Iterable[str]) -> str:
+    """The column or key that a mistyped name is nearest to; without a near one a key that is there, else upos."""
+    keys = [key for key in keys if key != "spaceafter"]
+    near = difflib.get_close_matches(column.lower(), ["upos", "xpos", "deprel", "feats", *keys], n=1)
+    return near[0] if near else keys[0] if keys else "upos"
 
 
 def _comment(now: _Sentence, line: str) -> None:

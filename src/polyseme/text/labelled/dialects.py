@@ -50,6 +50,8 @@ _FEW = 64
 _EXCEL = re.compile(r'\ufeff?"?sep=(\\t|.)"?[,;\s]*', re.IGNORECASE | re.DOTALL)
 _CLOSED = re.compile(r'[ ]*+"((?:[^"]++|"")*+)"[ ]*')
 _ESCAPED = re.compile(r'[ ]*+"((?:[^"\\]++|\\.|"")*+)"[ ]*', re.DOTALL)
+_BACKSLASHED = re.compile(r'[ ]*+"(?:[^"\\]++|\\.)*+"[ ]*', re.DOTALL)
+"""A quoted field in which every quote has a backslash."""
 _OPENED = re.compile(r'[ ]*+"')
 _QUOTES = re.compile(r'"+')
 
@@ -228,6 +230,9 @@ def _quoting(rows: Sequence[str], separator: str, width: int) -> bool:
                 continue
             if match := _CLOSED.fullmatch(field):
                 speaks_for += '""' in match[1]
+                enclosed[column] += 1
+                continue
+            if _BACKSLASHED.fullmatch(field):
                 enclosed[column] += 1
                 continue
             if at:  # a header need not be quoted

@@ -14,12 +14,13 @@ _TEXT_WORDS = re.compile(
     re.IGNORECASE,
 )
 _LABEL_WORDS = re.compile(
-    r"label|class|^is_|spam|rating|sentiment|categor|stars|score|target|polarity|gold|toxic|intent|标签|类|情感|评分|星",
+    r"label|class|^is_|spam|rating|sentiment|categor|stars|score|target|polarity|gold|toxic|intent|annotation$|标签|类|情感|评分|星",
     re.IGNORECASE,
 )
 _ID_WORDS = re.compile(
     r"(.*[_ -])?[a-z]?id\d*|idx|nr|no|number|date|time(stamp)?|user(name)?|url", re.IGNORECASE
 )
+_DATE = re.compile(r"\s*\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d\S*)?\s*$")
 _NO_COLUMN = re.compile(r"|unnamed: ?\d+|index|#", re.IGNORECASE)
 _PLAIN = re.compile(r"[\w@%+=:,./-]+")
 
@@ -41,7 +42,7 @@ def guess(
     """Places of the columns that are probably meant; None where there are too few.
 
     The texts are the longest columns that are no numbers, in the order of the file; the class is one with few values,
-    that is no mere number of the row.
+    that is no mere number of the row. Neither says the same in all rows.
 
     Args:
         wanted: our names.
@@ -56,6 +57,9 @@ def guess(
         if place not in places.values() and not _NO_COLUMN.fullmatch(name.strip())
     ]
     columns = {place: [row[place] for row in rows if place < len(row)] for place in free}
+    same = [place for place in free if len(rows) > 1 and len(set(columns[place])) < 2]
+    if same:  # a column that says the same everywhere is neither text nor class
+        free = [place for place in free if place not in same]
     missing = [ours for ours in wanted if ours not in places]
     texts = [ours for ours in missing if ours not in _CLASSES]
     if len(free) < len(missing):
@@ -64,8 +68,8 @@ def guess(
     def length(place: int) -> float:
         values = columns[place]
         mean = sum(map(len, values)) / max(1, len(values))
-        numbers = sum(map(_is_number, values)) > len(values) / 2
-        return -1.0 if numbers else mean * (3 if _TEXT_WORDS.search(names[place]) else 1)
+        numbers = sum(_is_number(value) or _DATE.match(value) is not None for value in values)
+        return -1.0 if numbers > len(values) / 2 else mean * (3 if _TEXT_WORDS.search(names[place]) else 1)
 
     longest = sorted(free, key=length, reverse=True)[: len(texts)]
     if texts == ["question", "context", "answer"]:
@@ -74,15 +78,20 @@ def guess(
         longest.sort()
     places |= zip(texts, longest, strict=True)
 
+    def is_named(place: int) -> bool:
+        return _LABEL_WORDS.search(names[place]) is not None
+
     def is_class(place: int) -> tuple[bool, bool, int]:
         values = columns[place]
         different = len(set(values))
-        named = _LABEL_WORDS.search(names[place]) is not None
         id = _ID_WORDS.fullmatch(names[place].strip()) is not None
-        return not named, id or different < 2 or (different == len(values) > 2), different
+        return not is_named(place), id or different < 2 or (different == len(values) > 2), different
 
     rest = sorted((place for place in free if place not in longest), key=is_class)
-    places |= zip([ours for ours in missing if ours in _CLASSES], rest, strict=False)
+    classes = [ours for ours in missing if ours in _CLASSES]
+    if classes and any(map(is_named, same)) and not is_named(rest[0]):
+        return None  # the rows seem to be sorted by their class
+    places |= zip(classes, rest, strict=False)
     return {ours: places[ours] for ours in wanted}
 
 

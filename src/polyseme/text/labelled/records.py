@@ -59,6 +59,7 @@ KINDS: dict[str, str] = {
     "impossible_with_answers": "questions are marked as unanswerable but have answers: taken as unanswerable",
     "inclusive_ends": "texts count the last character as the end of a span: one added",
     "iob1_tags": "spans begin with I-, as in IOB1: read as B- (BIO)",
+    "joined_label": "labels have # inside, as doccano joins several: one class each (classify.separator parts them)",
     "line_too_long": "lines have more than 64 million characters: skipped",
     "lone_surrogate": "texts hold half a surrogate pair: it became U+FFFD",
     "lost_answer": "answers are nowhere in the text: left out",
@@ -87,6 +88,7 @@ KINDS: dict[str, str] = {
     "rejected": "texts were rejected by their annotator: left out",
     "relations": "relations or events between spans: not read",
     "repeated_id": "questions have an id that came before: numbered",
+    "sentence_numbers": "sentences begin with a number of their own, such as 19980101-01-001-001: left out",
     "second_tags": "sentences have a second column of tags, of nested spans: the first is read",
     "several_annotations": "texts are annotated several times: the ground truth or the first is read",
     "span_outside": "spans reach outside the text: left out",
@@ -95,6 +97,7 @@ KINDS: dict[str, str] = {
     "too_few_fields": "lines have too few fields: skipped, in tagged files with their sentence",
     "too_many_fields": "lines have more fields than the first one: skipped, in tagged files with their sentence",
     "utf16_offsets": "texts count their offsets in UTF-16 units, an emoji as two: turned into characters",
+    "word_brackets": "brackets join words to a name, as [中央/n 人民/n]nt: not read, the words keep their tags",
 }
 
 _EXAMPLES = 5

@@ -1,10 +1,12 @@
 """Sentences and a tag for each of their tokens, from CoNLL columns, CoNLL-U, JSON lines and tables.
 
-.conllu          the column or MISC key that `column` names; multiword ranges and empty nodes are no words
+.conllu          the column or MISC key that `columns` (tag=xpos) or `column` names; multiword ranges and empty nodes
+                 are no words
 .jsonl .json     {"text", "spans": [{"start", "end", "label"}]} with character offsets, `end` exclusive;
                  {"tokens", "tags"}, with or without "text";
                  CLUENER's {"text", "label": {kind: {words: [[first, last], …]}}}
                  and what annotation tools export: see `exports`, `marked`, `brat`, `arrow`
+word/tag         a sentence a line, every word with its tag: see `tagged_lines`
 .csv, headers    a row a token with the number of its sentence, or a row a sentence: see `token_tables`
 others           a token a line, its fields parted by tabs (if the first line has one) or spaces: the token first, the
                  tag last; a blank line between sentences; -DOCSTART- lines and comments are skipped: see
@@ -45,6 +47,7 @@ from polyseme.text.labelled.opening import (
 )
 from polyseme.text.labelled.records import Problems, TagRecord
 from polyseme.text.labelled.tag_spelling import are_tags, in_our_spelling, looks_tagged
+from polyseme.text.labelled.tagged_lines import inline_tag, tag_mark, tagged_lines
 from polyseme.text.labelled.token_tables import is_token_table, table_values
 from polyseme.text.labelled.values import json_values
 
@@ -75,7 +78,7 @@ def read_tags(
     Args:
         path: the file, also as .gz or .zst; "-" for the standard input.
         columns: of CoNLL columns, numbers from 1: {"token": "1", "tag": "4"}; of JSON lines, the keys of "text",
-            "tokens", "tags" and "spans".
+            "tokens", "tags" and "spans"; of CoNLL-U {"tag": …}, as `column`.
         column: which column has the tags: of CoNLL columns a number from 1, of CoNLL-U upos (the default), xpos,
             deprel, feats or a key of MISC.
         encoding: a name, or "auto" to detect it.
@@ -91,7 +94,7 @@ def read_tags(
         path = Path(path).with_suffix(".ann")  # brat's text
     lines = numbered_lines(path, encoding, problems)
     return sound(
-        tag_records(path, lines, columns, column, problems, labelled, separator),
+        tag_records(path, lines, columns, column, problems, labelled, separator, "--columns tag="),
         path,
         problems,
         "a tag for each token",
@@ -106,8 +109,13 @@ def tag_records(
     problems: Problems,
     labelled: bool,
     separator: str = "auto",
+    option: str = "--column ",
 ) -> Iterator[TagRecord | None]:
-    """Records of lines that were opened already; None for one that was counted as bad. See `read_tags`."""
+    """Records of lines that were opened already; None for one that was counted as bad. See `read_tags`.
+
+    Args:
+        option: how a column of tags is typed, for errors.
+    """
     suffix = suffix_of(path)
     source = name_of(path)
     head, lines = peek(lines)
@@ -129,19 +137,39 @@ def tag_records(
             where=source,
             fix="export the project once more, as CoNLL 2002",
         )
+    if suffix == ".conllu" or _is_conllu([line for _, line in head], suffix):
+        named = checked_columns(columns, ("token", "tag"))
+        option = "--columns tag=" if named else option
+        column = named.get("tag") or column or "upos"
+        if named.get("token", "2").lower() not in ("2", "form"):
+            raise ConfigError(
+                "the words of CoNLL-U are its second column",
+                got=f"token={named['token']}",
+                where="--columns",
+                fix=columns_option({"tag": column}),
+            )
+        problems.file(source).form = f"CoNLL-U, {column}"
+        return conllu_records(lines, source, column, problems, labelled, option)
     columns = checked_columns(columns, _TABLE_NAMES)
     if column is None and is_token_table([line for _, line in head], suffix, columns or {}):
         rows = table_values(lines, source, suffix, columns, labelled, problems, separator)
         records = _json_records(rows, source, {}, problems, labelled, bad="too_few_fields")
         return in_our_spelling(records, problems) if labelled else records
     columns = checked_columns(columns, ("token", "tag"))
-    if suffix == ".conllu" or _is_conllu([line for _, line in head], suffix):
-        problems.file(source).form = f"CoNLL-U, {column or 'upos'}"
-        if columns:
-            raise ConfigError(
-                "CoNLL-U has fixed columns", where="--columns", fix="--column upos|xpos|deprel|feats|KEY"
-            )
-        return conllu_records(lines, source, column or "upos", problems, labelled)
+    mark = None if columns or column else tag_mark([line for _, line in head], labelled)
+    if mark is not None:
+        problems.file(source).form = f"word{mark}tag on a line"
+        records = _line_records(lines, source, mark, problems, labelled)
+        return in_our_spelling(records, problems) if labelled else records
+    markup = inline_tag([line for _, line in head]) if labelled and not columns and not column else None
+    if markup is not None:
+        raise CorpusError(
+            "tags are markup inside the text, which is not read",
+            got=markup[:80],
+            expected="a token and its tag on each line, word/tag on a line, or .jsonl with text and spans",
+            where=source,
+            fix="export the file once more, in one of these forms",
+        )
     if columns and column_numbers(columns) is None:
         raise ConfigError(
             "columns of a file without a header are numbers",
@@ -151,7 +179,9 @@ def tag_records(
         )
     if column is not None:
         if not column.isdecimal() or column == "0":
-            raise ConfigError("columns are numbers from 1", got=column, where="--column", fix="--column 2")
+            raise ConfigError(
+                "columns are numbers from 1", got=column, where=option.partition(" ")[0], fix=f"{option}2"
+            )
         columns = {"tag": column, **columns}
     if not labelled and not columns and not _has_columns([line for _, line in head]):
         return _plain_records(lines, source, problems)
@@ -159,6 +189,21 @@ def tag_records(
     layout = layout_of([line for _, line in head], places)
     records = _column_records(lines, source, layout, places, problems, labelled)
     return in_our_spelling(records, problems) if labelled else records
+
+
+def _line_records(
+    lines: Numbered, source: str, mark: str, problems: Problems, labelled: bool
+) -> Iterator[TagRecord | None]:
+    """Sentences with word/tag on a line; None, counted, for one with a word without a tag."""
+    for number, words, tags in tagged_lines(lines, source, mark, problems):
+        where = f"{source}:{number}"
+        bad = next((word for word, tag in zip(words, tags, strict=True) if labelled and _is_bad(tag)), None)
+        if bad is not None:
+            problems.add("bad_tag", where, bad)
+            yield None
+            continue
+        words = [scrub(word, problems, where) for word in words]
+        yield _sentence(words, tags if labelled else None, number, source, problems)
 
 
 def _is_conllu(lines: Sequence[str], suffix: str) -> bool:

@@ -3,6 +3,7 @@
 .tsv .csv       a header with text[, text_b] and label, or `columns`: their names, or numbers from 1 without a header
 .jsonl .json    an object a line (or an array of objects) with these keys
 .parquet        a table with these columns
+__label__       lines of fastText: labels and a text, see label_lines.py
 .txt, others    as .tsv if the first line is such a header or columns are given; as JSON lines if it begins with "{";
                 else, unlabelled, a text a line (a pair: two texts with a tab between)
 
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from polyseme.text.labelled.dialects import SEPARATORS, fields_of
+from polyseme.text.labelled.label_lines import are_label_lines, label_lines
 from polyseme.text.labelled.opening import (
     Numbered,
     checked_columns,
@@ -101,6 +103,7 @@ _DOUBTFUL = frozenset(("none", "na", "n/a", "-", "--", "?"))
 _WHOLE = re.compile(r"([+-]?[0-9]+)\.0+")
 _TRUTH = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"}
 _ITEM = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?[0-9]+)"""
+_JOINED = re.compile(r"[^\s#]+(?:#[^\s#]+)+")
 _LIST = re.compile(rf"\[\s*(?:{_ITEM}(?:\s*,\s*{_ITEM})*)?\s*,?\s*\]", re.DOTALL)
 
 
@@ -178,6 +181,12 @@ def rows_of(
     suffix = suffix_of(path)
     if suffix in (".jsonl", ".ndjson", ".json"):
         return json_rows(lines, path, form, columns, problems)
+    if set(form.names) - {"label"} == {"text"} and not columns and separator == "auto":
+        head, lines = peek(lines)
+        if are_label_lines([line for _, line in head]):
+            problems.file(name_of(path)).form = "fastText lines"
+            source = name_of(path)
+            return (Row(number, f"{source}:{number}", values) for number, values in label_lines(lines))
     if suffix in (".tsv", ".csv"):
         return delimited_rows(lines, path, suffix, form, columns, problems, separator)
     head, lines = peek(lines, 20)
@@ -258,6 +267,8 @@ def _record(
             )
             return None
         if isinstance(label, str):
+            if label not in known and _JOINED.fullmatch(label):
+                problems.add("joined_label", row.where, label)
             label = scrub(label, problems, row.where)
         elif isinstance(label, tuple):
             label = tuple(scrub(one, problems, row.where) for one in label)

@@ -278,3 +278,10 @@ def test_what_is_no_text_is_called_by_its_name(tmp_path: Path, name: str, data: 
         read(tmp_path, data, name)
     assert message in str(caught.value)
     assert "--encoding" not in str(caught.value)
+
+
+def test_columns_quoted_from_top_to_bottom_may_hold_quotes_after_a_backslash(tmp_path: Path) -> None:
+    rows = ['"0_8"\t1\t"It is \\"good\\" <br />"', '"1_8"\t0\t"bad"', '"2_8"\t0\t"\\"dull\\" and \\"long\\""']
+    found, problems, form = read(tmp_path, "id\tsentiment\treview\n" + "\n".join(rows) + "\n", "a.tsv")
+    assert found == [('It is "good" <br />', "1"), ("bad", "0"), ('"dull" and "long"', "0")]
+    assert (problems.counts, form) == ({}, "tabs between fields, quoted fields")

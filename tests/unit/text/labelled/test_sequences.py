@@ -223,7 +223,8 @@ def test_without_labels_columns_and_plain_text_are_told_apart(tmp_path: Path) ->
         ("a.txt", "It rains.\nIt is very wet outside.\nWe go.\n", {}, "more than half"),
         ("a.jsonl", "{}\n", {}, "more than half"),
         ("a.jsonl", "{}\n", {"column": "2"}, "a column of JSON lines"),
-        ("a.conllu", CONLLU, {"columns": {"tag": "4"}}, "fixed columns"),
+        ("a.conllu", CONLLU, {"columns": {"tag": "11"}}, "--columns tag=upos"),
+        ("a.conllu", CONLLU, {"columns": {"token": "3"}}, "--columns tag=upos"),
         ("a.conllu", CONLLU, {"column": "11"}, "ten columns"),
         ("a.conllu", "Ada O\n", {}, "more than half"),
     ],
@@ -297,3 +298,19 @@ def assert_in_order(records: list[TagRecord]) -> None:
             assert at <= start < end <= len(record.text)
             assert not record.text[start:end].isspace()
             at = end
+
+
+def test_columns_name_the_tags_of_conllu(tmp_path: Path) -> None:
+    bare = (
+        "1\tAda\tAda\tPROPN\tNNP\t_\t2\tnsubj\t_\tNER=B-PER\n2\tsmiles\tsmile\tVERB\tVBZ\t_\t0\troot\t_\t_\n"
+    )
+    for name in ("a.conllu", "a.tsv"):  # without comments a table at first sight
+        path = write(tmp_path, name, bare)
+        problems = Problems()
+        assert next(read_tags(path, columns={"tag": "xpos"}, problems=problems)).tags == ("NNP", "VBZ")
+        assert problems.files[str(path)].form == "CoNLL-U, xpos"
+        assert next(read_tags(path, columns={"tag": "NER"})).tags == ("B-PER", "O")
+        assert next(read_tags(path, columns={"tag": "NER"}, labelled=False)).words == ["Ada", "smiles"]
+    with pytest.raises(ConfigError) as caught:
+        list(read_tags(path, columns={"tag": "NRE"}))
+    assert caught.value.fix == "--columns tag=ner"

@@ -354,3 +354,55 @@ def test_real_files(shared_data: Path) -> None:
         kept = sum(1 for _ in read_texts(tasks / f"ocnli/{name}.json", pair=True, problems=problems))
         assert kept + problems.counts["missing_label"] - before == n
     assert problems.counts == {"missing_label": 71}  # "-": no majority
+
+
+def test_the_columns_of_a_ground_truth_manifest_are_proposed(tmp_path: Path) -> None:
+    rows = [
+        {
+            "source": text,
+            "my-job": number,
+            "my-job-metadata": {
+                "class-name": name,
+                "confidence": 0.9,
+                "job-name": "labeling-job/my-job",
+                "human-annotated": "yes",
+                "creation-date": f"2020-01-0{day}T00:00:00.123456",
+                "type": "groundtruth/text-classification",
+            },
+        }
+        for day, (text, number, name) in enumerate(
+            [("good", 0, "pos"), ("so bad", 1, "neg"), ("ok", 0, "pos")], 1
+        )
+    ]
+    path = write(tmp_path, "a.manifest", "".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(ConfigError) as caught:
+        list(read_texts(path))
+    assert caught.value.fix == "--columns text=source,label=my-job-metadata.class-name"
+    columns = {"text": "source", "label": "my-job-metadata.class-name"}
+    assert brief(path, columns=columns)[0] == ("good", "pos")
+
+
+def test_a_column_that_says_the_same_everywhere_is_no_label(tmp_path: Path) -> None:
+    rows = [
+        {"text": text, "prediction": None, "annotation": name, "multi_label": False, "status": "Validated"}
+        for text, name in [("a good day", "pos"), ("a bad day", "neg"), ("fine", "pos")]
+    ]
+    path = write(tmp_path, "argilla.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(ConfigError) as caught:
+        list(read_texts(path))
+    assert caught.value.fix == "--columns text=text,label=annotation"
+
+
+def test_joined_labels_are_told(tmp_path: Path) -> None:
+    path = write(tmp_path, "doccano.csv", "id,text,label\n1,a fine day,pos#long\n2,dull,C#\n")
+    problems = Problems()
+    assert [record.label for record in read_texts(path, problems=problems)] == ["pos#long", "C#"]
+    assert problems.counts == {"joined_label": 1}
+
+
+def test_rows_that_are_sorted_by_class_do_not_make_a_label_of_another_column(tmp_path: Path) -> None:
+    rows = "".join(f"{n}\ta day of {n} hours\tpos\n" for n in range(150)) + "150\ta bad day\tneg\n"
+    path = write(tmp_path, "a.tsv", "place\treview\tpolarity\n" + rows)
+    with pytest.raises(ConfigError) as caught:
+        list(read_texts(path))
+    assert caught.value.fix == "a file with a column for each of text, label"
