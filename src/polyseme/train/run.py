@@ -168,8 +168,7 @@ class RunDirectory:
                 "not a run",
                 got="a folder without run.json" if path.is_dir() else "no such folder",
                 where=path,
-                fix="the folder that was given to `polyseme pretrain … -o`; a model of another program comes in with "
-                "`polyseme import SOURCE -o RUN`",
+                fix="the folder that was given to `polyseme pretrain … -o`",
             )
         try:
             meta = json.loads(file.read_bytes())
