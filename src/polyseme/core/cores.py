@@ -15,7 +15,7 @@ from polyseme.core.quotas import cores_of_quota
 
 __all__ = ["calm", "default_threads", "threads_are_bound", "threads_are_chosen", "usable_cores"]
 
-SPINS = 1000
+SPINS = 20_000
 """Looks of a thread of libgomp (GNU's OpenMP, torch's on Linux) at whether there is work, before it sleeps: some
 microseconds. Without a setting it is 300,000, milliseconds in which nobody else can use the core."""
 
