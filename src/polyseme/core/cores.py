@@ -13,11 +13,12 @@ from pathlib import Path
 
 from polyseme.core.quotas import cores_of_quota
 
-__all__ = ["calm", "default_threads", "threads_are_bound", "threads_are_chosen", "usable_cores"]
+__all__ = ["affinity", "calm", "default_threads", "threads_are_bound", "threads_are_chosen", "usable_cores"]
 
-SPINS = 20_000
-"""Looks of a thread of libgomp (GNU's OpenMP, torch's on Linux) at whether there is work, before it sleeps: some
-microseconds. Without a setting it is 300,000, milliseconds in which nobody else can use the core."""
+SPINS = 100_000
+"""Looks of a thread of libgomp (GNU's OpenMP, torch's on Linux) at whether there is work, before it sleeps.
+Without a setting it is 300,000, milliseconds in which nobody else can use the core; fewer cost speed on a free machine.
+`sharing` makes it a hundred while other programs use the cores."""
 
 _JOBS = {  # systems for jobs that say how many cores one has: a variable that only a job has, and the number's
     "SLURM_JOB_ID": "SLURM_CPUS_PER_TASK",
@@ -37,7 +38,7 @@ def usable_cores() -> float:
 
     The smallest of: those it may run on (taskset, cpusets), the quota of its container or service, those of its job.
     """
-    cores = float(_affinity())
+    cores = float(affinity())
     quota = cores_of_quota()
     if quota is not None:
         cores = min(cores, quota)
@@ -68,7 +69,7 @@ def calm(environment: MutableMapping[str, str] = os.environ) -> None:
         return
     if not any(environment.get(name) for name in _WAITING):
         _set(environment, "GOMP_SPINCOUNT", SPINS)
-    if not any(environment.get(name) for name in _THREADS) and default_threads() < _affinity():
+    if not any(environment.get(name) for name in _THREADS) and default_threads() < affinity():
         # torch's own number is that of whole cores: never more, where two threads of a processor share one
         _set(environment, "OMP_NUM_THREADS", min(default_threads(), _whole_cores()))
 
@@ -78,7 +79,7 @@ def _set(environment: MutableMapping[str, str], name: str, value: int) -> None:
     environment[_SET] = ",".join(filter(None, [environment.get(_SET), f"{name}={value}"]))
 
 
-def _affinity() -> int:
+def affinity() -> int:
     """Cores that the process may run on."""
     if hasattr(os, "sched_getaffinity"):
         now = len(os.sched_getaffinity(0))
@@ -90,13 +91,13 @@ def _affinity() -> int:
 def _whole_cores() -> int:
     """Cores among those that the process may run on; the hardware threads of a core count once."""
     if not hasattr(os, "sched_getaffinity"):
-        return _affinity()
+        return affinity()
     whole = set()
     for number in os.sched_getaffinity(0):
         try:
             whole.add(Path(_SIBLINGS.format(number)).read_text("ascii"))
         except (OSError, ValueError):
-            return _affinity()
+            return affinity()
     return len(whole)
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from polyseme.core.pace import Pace
 from polyseme.core.protocols import Learner
 from polyseme.core.reporter import Reporter
+from polyseme.core.sharing import Sharing
 from polyseme.core.types import Batch
 from polyseme.errors import CheckpointError, CorpusError, Interrupted, TrainingError
 from polyseme.train import checkpoint, distributed
@@ -158,6 +159,7 @@ class Trainer:
             self._keep_share()  # run.json was opened anew
         with (
             SignalRequests() as signals,
+            Sharing(),
             closing(self.pace),
             _Closing(self.stream(self.at.row, self._progress_at)) as batches,
         ):

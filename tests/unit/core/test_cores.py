@@ -95,7 +95,7 @@ def test_a_system_without_affinity(machine: pytest.MonkeyPatch) -> None:
 def test_waiting_threads_sleep_soon(machine: pytest.MonkeyPatch) -> None:
     environment: dict[str, str] = {}
     cores.calm(environment)
-    assert environment == {"GOMP_SPINCOUNT": "20000", "POLYSEME_SET": "GOMP_SPINCOUNT=20000"}
+    assert environment == {"GOMP_SPINCOUNT": "100000", "POLYSEME_SET": "GOMP_SPINCOUNT=100000"}
 
 
 @pytest.mark.parametrize("name", ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY"])
@@ -169,6 +169,6 @@ def test_importing_the_package_sets_it_before_torch() -> None:
         found: list[str | None] = json.loads(done.stdout)
         return found
 
-    assert started(OMP_NUM_THREADS="3") == ["20000", "3"]
+    assert started(OMP_NUM_THREADS="3") == ["100000", "3"]
     assert started(OMP_NUM_THREADS="1", GOMP_SPINCOUNT="7") == ["7", "1"]
     assert started(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive") == [None, "1"]
