@@ -38,6 +38,10 @@ READ = [
     (f"pretrain BERT my-texts -o out {PRETRAIN}", ""),
     (f"pretrain gpt2 my-texts -o out {PRETRAIN}", "gpt2 is read as gpt; it is trained from nothing"),
     (
+        "pretrain word2vec my-texts -o out --epochs 1 --window 3 --min-count 1 --negative 4 --vector-size 8",
+        "--window is read as --set context_window.window=3",
+    ),
+    (
         "pretrain skipgram my-texts -o out --steps 1 --set text.valid_share=0.2",
         "skipgram is read as word2vec",
     ),

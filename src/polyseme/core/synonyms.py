@@ -215,6 +215,11 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "--warmup": ("train.warmup=",),
     "--warmup-ratio": ("train.warmup=",),
     "--mlm-probability": ("masked_lm.rate=",),
+    "--min-count": ("tokenizer.min_count=",),
+    "--mincount": ("tokenizer.min_count=",),
+    "--window": ("context_window.window=",),
+    "--negative": ("context_window.negatives=",),
+    "--sample": ("context_window.sample=",),
 }
 
 _LANGUAGES = {
