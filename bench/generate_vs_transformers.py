@@ -32,7 +32,8 @@ from polyseme.infer.generate import GenerationConfig, _Work
 from polyseme.infer.load import Loaded
 from polyseme.models.gpt import Gpt, GptConfig
 from polyseme.objectives.causal_lm import CausalLMHead
-from polyseme.text.tokenizers import TokenizerConfig, train_tokenizer
+from polyseme.text.config import TokenizerConfig
+from polyseme.text.tokenizers import train_tokenizer
 from polyseme.train.building import special_ids
 
 NEW, ROUNDS = 64, 5

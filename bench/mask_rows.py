@@ -47,9 +47,8 @@ def main() -> None:
     from polyseme.data.prepare import prepare
     from polyseme.objectives.knowledge_masking import KnowledgeMasking, KnowledgeMaskingConfig, read_corpus
     from polyseme.objectives.masked_lm import MaskedLM, MaskedLMConfig
-    from polyseme.text.corpus import TextConfig
+    from polyseme.text.config import TextConfig, TokenizerConfig
     from polyseme.text.lexicon import read_lexicon
-    from polyseme.text.tokenizers import TokenizerConfig
 
     warnings.simplefilter("ignore")
     text, words = SHARED / "text" / "zh" / "lctt_tech", SHARED / "lexicon" / "zh_thuocl"

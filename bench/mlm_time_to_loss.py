@@ -47,7 +47,7 @@ def best_peers(only_finished: bool) -> list[dict[str, Any]]:
 def store(novels: _novels.Novels) -> Path:
     """Prepare the novels for polyseme once, with the tokenizer that the peers use."""
     from polyseme.data.prepare import prepare
-    from polyseme.text.corpus import TextConfig
+    from polyseme.text.config import TextConfig
     from polyseme.text.tokenizers import Tokenizer
 
     folder = _novels.CACHE / "store"

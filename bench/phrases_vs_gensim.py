@@ -25,9 +25,10 @@ os.environ.setdefault("RAYON_NUM_THREADS", "1")  # of the tokenizers library
 
 from gensim.models.phrases import Phrases as GensimPhrases
 
-from polyseme.text.corpus import Corpus, TextConfig
-from polyseme.text.phrases import WordStream, learn_phrases
-from polyseme.text.tokenizers import TokenizerConfig, train_tokenizer
+from polyseme.text.config import TextConfig, TokenizerConfig
+from polyseme.text.corpus import Corpus
+from polyseme.text.phrases import Discounted, WordStream, learn_phrases
+from polyseme.text.tokenizers import train_tokenizer
 from polyseme.text.words import TOKEN_PATTERN
 
 NOVELS = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "text" / "en" / "novels"
@@ -93,7 +94,7 @@ def main() -> None:
         stream = WordStream(("\n\n".join(" ".join(s) for s in sentences),), str.split)
         known = [word for word, n in stream.counts.items() if n >= DELTA]
         ids, total = stream.of(known)
-        found = learn_phrases(ids, total, 2, THRESHOLD, DELTA)
+        found = learn_phrases(ids, total, 2, Discounted(THRESHOLD, DELTA))
         return {" ".join(known[i - 1] for i in phrase) for phrase in found}
 
     def encode(phrases: bool) -> int:

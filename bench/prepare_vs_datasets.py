@@ -35,13 +35,15 @@ FILE_BYTES = 8_000_000
 
 def source_documents() -> Iterator[str]:
     """Documents of the corpora, over and over."""
-    from polyseme.text.corpus import Corpus, DirtReport, TextConfig
+    from polyseme.text.clean import CleaningReport
+    from polyseme.text.config import TextConfig
+    from polyseme.text.corpus import Corpus
 
     folders = [SHARED / "en", SHARED / "zh"]
     sources = [str(folder) for folder in folders if folder.is_dir()] or ["python-docs"]
     corpus = Corpus(sources, TextConfig())
     for _ in count():
-        for document in corpus.documents(DirtReport()):
+        for document in corpus.documents(CleaningReport()):
             yield document.text
 
 
@@ -71,7 +73,7 @@ def make_text(folder: Path, total: int) -> int:
 def ours(work: Path) -> dict[str, Any]:
     """Prepare with polyseme."""
     from polyseme.data.prepare import prepare
-    from polyseme.text.corpus import TextConfig
+    from polyseme.text.config import TextConfig
     from polyseme.text.tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(work / "tokenizer.json")
@@ -155,8 +157,9 @@ def main() -> None:
         (Path(folder) / f"{side}.json").write_text(json.dumps(result))
         return
 
-    from polyseme.text.corpus import Corpus, TextConfig
-    from polyseme.text.tokenizers import TokenizerConfig, train_tokenizer
+    from polyseme.text.config import TextConfig, TokenizerConfig
+    from polyseme.text.corpus import Corpus
+    from polyseme.text.tokenizers import train_tokenizer
 
     with tempfile.TemporaryDirectory(prefix="prepare-bench-") as name:
         work = Path(name)

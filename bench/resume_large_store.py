@@ -25,7 +25,8 @@ DOCUMENT, SENTENCE = 1_000, 20
 def make_store(folder: Path, tokens: int) -> None:
     """Write a store of random tokens with a tokenizer of made-up words."""
     from polyseme.data.store import StoreWriter, write_meta
-    from polyseme.text.tokenizers import TokenizerConfig, train_tokenizer
+    from polyseme.text.config import TokenizerConfig
+    from polyseme.text.tokenizers import train_tokenizer
 
     random = np.random.default_rng(0)
     text = (" ".join(f"w{i}" for i in random.integers(0, 20_000, 50)) for _ in range(4_000))

@@ -29,8 +29,7 @@ from polyseme.models.word2vec import Word2Vec, Word2VecConfig
 from polyseme.objectives.context_window import ContextWindowConfig, ContextWindowLearner
 from polyseme.study.intervals import spearman
 from polyseme.study.similarity import read_pairs
-from polyseme.text.corpus import TextConfig
-from polyseme.text.tokenizers import TokenizerConfig
+from polyseme.text.config import TextConfig, TokenizerConfig
 
 BENCH = Path(__file__).resolve().parent
 CACHE = BENCH / ".cache"

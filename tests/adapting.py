@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from polyseme.core import registry
-from polyseme.text.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
+from polyseme.text.config import TokenizerConfig
+from polyseme.text.tokenizers import Tokenizer, train_tokenizer
 from polyseme.train.building import build_encoder
 from polyseme.train.finetune import FinetuneRequest, finetune
 from polyseme.train.recipe import from_dict

@@ -11,7 +11,8 @@ import torch
 from polyseme.infer.load import Loaded
 from polyseme.objectives.causal_lm import CausalLMHead
 from polyseme.objectives.masked_lm import MaskedLMHead
-from polyseme.text.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
+from polyseme.text.config import TokenizerConfig
+from polyseme.text.tokenizers import Tokenizer, train_tokenizer
 from polyseme.train.building import special_ids
 from small import make_encoder, make_objectives
 

@@ -9,7 +9,8 @@ import torch
 
 from polyseme.core import registry
 from polyseme.infer.load import Loaded, load
-from polyseme.text.tokenizers import TokenizerConfig, train_tokenizer
+from polyseme.text.config import TokenizerConfig
+from polyseme.text.tokenizers import train_tokenizer
 from polyseme.train.building import build_encoder
 from polyseme.train.recipe import from_dict
 from polyseme.train.run import RunDirectory

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from polyseme.infer.predict import Predictor
     from polyseme.infer.score import score, score_continuations
     from polyseme.study.evaluate import evaluate
-    from polyseme.text.corpus import Corpus, TextConfig
-    from polyseme.text.tokenizers import Tokenizer, TokenizerConfig
+    from polyseme.text.config import TextConfig, TokenizerConfig
+    from polyseme.text.corpus import Corpus
+    from polyseme.text.tokenizers import Tokenizer
     from polyseme.train.budget import Budget
     from polyseme.train.finetune import FinetuneRequest
     from polyseme.train.pretrain import PretrainRequest

@@ -14,7 +14,8 @@ from safetensors.torch import save as serialise
 
 from polyseme.core import registry
 from polyseme.data.store import TokenStore
-from polyseme.text.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
+from polyseme.text.config import TokenizerConfig
+from polyseme.text.tokenizers import Tokenizer, train_tokenizer
 from small import VOCABULARY, is_gradient, make_encoder
 
 MODELS = [name for name in registry.models.names() if not is_gradient(name)]

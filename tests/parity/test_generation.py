@@ -19,7 +19,8 @@ from parity.test_decoders import QWEN, pair
 from polyseme.infer import sampling
 from polyseme.infer.generate import GenerationConfig, _Work
 from polyseme.infer.load import Loaded
-from polyseme.text.tokenizers import TokenizerConfig, train_tokenizer
+from polyseme.text.config import TokenizerConfig
+from polyseme.text.tokenizers import train_tokenizer
 from polyseme.train.building import special_ids
 
 transformers = pytest.importorskip("transformers")

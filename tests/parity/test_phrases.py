@@ -7,7 +7,7 @@ from pydoc_data.topics import topics
 import numpy as np
 import pytest
 
-from polyseme.text.phrases import Phrases, WordStream, learn_phrases
+from polyseme.text.phrases import Discounted, Phrases, WordStream, learn_phrases
 from polyseme.text.words import token_spans
 
 
@@ -22,7 +22,7 @@ def test_gensim(threshold: float, delta: int) -> None:
     stream = WordStream((" ".join(words) for words in sentences), str.split)
     known = sorted(stream.counts)
     ids, total = _ids(sentences, known)
-    ours = learn_phrases(ids, total, 1, threshold, float(delta))
+    ours = learn_phrases(ids, total, 1, Discounted(threshold, float(delta)))
 
     peer = GensimPhrases(
         sentences, min_count=delta, threshold=1e-9, delimiter=" ", connector_words=frozenset()

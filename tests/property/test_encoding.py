@@ -17,7 +17,8 @@ from tokenizers import models, normalizers, pre_tokenizers, trainers
 
 from polyseme.data.encoding import DocumentEncoder
 from polyseme.data.pieces import PieceTable, piece_splitter
-from polyseme.text.tokenizers import SPECIAL_TOKENS, Tokenizer, TokenizerConfig, train_tokenizer
+from polyseme.text.config import TokenizerConfig
+from polyseme.text.tokenizers import SPECIAL_TOKENS, Tokenizer, train_tokenizer
 
 TEXTS = [
     "The quick brown fox didn't jump over 13 lazy dogs. Łódź, naïve! a<b>=c",

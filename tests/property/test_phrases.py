@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polyseme.data.encoding import DocumentEncoder
-from polyseme.text.phrases import Phrases, learn_phrases
-from polyseme.text.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
+from polyseme.text.config import TokenizerConfig
+from polyseme.text.phrases import Discounted, Phrases, learn_phrases
+from polyseme.text.tokenizers import Tokenizer, train_tokenizer
 
 SAMPLE = [
     "New York Times, New York. San Francisco! the new hat of York and the times of Francisco in San",
@@ -123,7 +124,7 @@ def test_the_first_pass_is_the_formula(text: list[int], threshold: float, delta:
     pairs = [p for p in pairwise(text) if 0 not in p]
     expected = {p: (pairs.count(p) - delta) / (text.count(p[0]) * text.count(p[1])) * n for p in set(pairs)}
     expected = {p: score for p, score in expected.items() if score > threshold}
-    got = learn_phrases(words, n, 1, threshold, delta)
+    got = learn_phrases(words, n, 1, Discounted(threshold, delta))
     near = {p for p, score in expected.items() if abs(score - threshold) < 1e-9}
     assert set(got) - near == set(expected) - near
     assert all(got[p] == pytest.approx(expected[p]) for p in set(got) & set(expected))

@@ -8,7 +8,7 @@ import unicodedata
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polyseme.text.clean import DirtReport, clean
+from polyseme.text.clean import CleaningReport, clean
 from polyseme.text.encodings import decode_stream, detect
 from polyseme.text.sentences import sentence_spans
 from polyseme.text.split import split
@@ -36,15 +36,15 @@ DIRT = st.sampled_from(
     ]
 )
 ANY = st.lists(st.one_of(st.text(st.characters(), max_size=10), DIRT), max_size=30).map("".join)
-CLEAN = ANY.map(lambda text: clean(text, DirtReport()))
+CLEAN = ANY.map(lambda text: clean(text, CleaningReport()))
 
 
 @settings(deadline=None)
 @given(ANY)
 def test_cleaning(text: str) -> None:
-    report = DirtReport()
+    report = CleaningReport()
     once = clean(text, report)
-    again = DirtReport()
+    again = CleaningReport()
     assert clean(once, again) == once
     assert not again.counts
     assert once.encode().decode() == once
@@ -87,7 +87,7 @@ def test_words_hold_every_letter_once(text: str, language: str) -> None:
 @settings(deadline=None)
 @given(CLEAN, st.integers(1, 9), st.sampled_from(["utf-8", "utf-16-le", "gb18030"]))
 def test_decoding_in_pieces(text: str, size: int, codec: str) -> None:
-    data, report = text.encode(codec), DirtReport()
+    data, report = text.encode(codec), CleaningReport()
     assert (
         "".join(decode_stream((data[i : i + size] for i in range(0, len(data), size)), codec, report, "f"))
         == text
@@ -100,7 +100,7 @@ def test_any_bytes_are_detected_or_refused(data: bytes) -> None:
     found = detect(data)
     if found is not None:
         codec, mark = found
-        "".join(decode_stream([data[mark:]], codec, DirtReport(), "f")).encode()
+        "".join(decode_stream([data[mark:]], codec, CleaningReport(), "f")).encode()
 
 
 @given(CLEAN)

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polyseme.text.clean import replace_surrogates
-from polyseme.text.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
+from polyseme.text.config import TokenizerConfig
+from polyseme.text.tokenizers import Tokenizer, train_tokenizer
 
 KINDS = ("wordpiece", "byte-bpe", "unigram", "characters")
 TEXTS = [

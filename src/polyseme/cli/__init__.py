@@ -19,7 +19,7 @@ from polyseme.cli import output, streams
 from polyseme.cli.words import Shape, Typed, misused, nearest_option, understood
 from polyseme.core.ranks import declared, is_spoken_for
 from polyseme.errors import PolysemeError, UsageError
-from polyseme.text.unknown import MET
+from polyseme.text.tokens import MET
 
 if TYPE_CHECKING:
     from cyclopts import App, CycloptsError

@@ -129,8 +129,8 @@ def _texts(file: Path, pairs: bool, limit: int, reading: ReadOptions) -> list[Te
     """The first texts of a file."""
     from itertools import islice
 
-    from polyseme.text.clean import DirtReport
-    from polyseme.text.corpus import TextConfig
+    from polyseme.text.clean import CleaningReport
+    from polyseme.text.config import TextConfig
     from polyseme.text.labelled.tables import read_texts
     from polyseme.text.sources import read_lines
 
@@ -143,7 +143,7 @@ def _texts(file: Path, pairs: bool, limit: int, reading: ReadOptions) -> list[Te
         )
         return [(record.text, record.text_b or "") for record in records]
     config = TextConfig.of({"encoding": reading.encoding}, "attention")
-    lines = (line for line in read_lines(file, config, DirtReport()) if line.strip())
+    lines = (line for line in read_lines(file, config, CleaningReport()) if line.strip())
     return list(islice(lines, limit))
 
 

@@ -56,8 +56,8 @@ def run(
     from polyseme.report.cka import cka_page, cka_text
     from polyseme.report.study_files import check_folder, write_study
     from polyseme.study.cka import LIMIT, cka
-    from polyseme.text.clean import DirtReport
-    from polyseme.text.corpus import TextConfig
+    from polyseme.text.clean import CleaningReport
+    from polyseme.text.config import TextConfig
     from polyseme.text.sources import read_lines
 
     if output is not None:
@@ -67,7 +67,7 @@ def run(
 
         torch.set_num_threads(threads)
     first, second = load(folder), load(others[0]) if len(others) == 2 else None
-    lines = read_lines(file, TextConfig.of({"field": field, "encoding": encoding}, "cka"), DirtReport())
+    lines = read_lines(file, TextConfig.of({"field": field, "encoding": encoding}, "cka"), CleaningReport())
     with closed_after(open_reporter()) as reporter:
         found = cka(
             first, second, lines, unit=unit, limit=limit or LIMIT, file=file, reporter=reporter

@@ -55,7 +55,8 @@ def run(
     from polyseme.infer.load import load
     from polyseme.report.loss_chart import write_loss_chart
     from polyseme.report.run_summary import summarize, summary_text
-    from polyseme.text.corpus import Corpus, TextConfig
+    from polyseme.text.config import TextConfig
+    from polyseme.text.corpus import Corpus
     from polyseme.train.budget import Budget
     from polyseme.train.pretrain import PretrainRequest, pretrain
     from polyseme.train.signals import goes_on_by
@@ -168,9 +169,9 @@ def _masked_words(tokenizer: Tokenizer, corpus: Corpus, seed: int) -> list[tuple
 
 
 def _documents(corpus: Corpus, *, heldout: bool) -> Iterator[str]:
-    from polyseme.text.clean import DirtReport
+    from polyseme.text.clean import CleaningReport
 
-    for document in corpus.documents(DirtReport()):
+    for document in corpus.documents(CleaningReport()):
         if corpus.is_heldout(document.key) == heldout:
             yield document.text
 

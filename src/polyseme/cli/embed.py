@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from polyseme.cli.options import Encoding, Json, TextOrFile, Threads, text_or_file, use_threads
-from polyseme.cli.output import closing, emit, emit_json, say, say_dirt
+from polyseme.cli.output import closing, emit, emit_json, say, say_cleaned
 from polyseme.errors import ConfigError
 
 EXAMPLE = "polyseme embed runs/mine lines.txt -o lines.npy"
@@ -59,7 +59,7 @@ def run(
     from polyseme.infer.embed import Pooling
     from polyseme.infer.embed_file import embed_file
     from polyseme.infer.load import load
-    from polyseme.text.corpus import TextConfig
+    from polyseme.text.config import TextConfig
 
     loaded = load(folder)
     way = Pooling.of(loaded, pool=pool, normalize=normalize, separators=separators, max_length=max_length)
@@ -70,7 +70,7 @@ def run(
         written = embed_file(
             loaded, path, output, way, _layer(layer), "int8" if int8 else precision, resume, reporter, reading
         )
-    dirt = written["dirt"]["counts"]
+    cleaned = written["dirt"]["counts"]
     if json:
         emit_json(written)
     else:
@@ -79,7 +79,7 @@ def run(
         )
     if written["cut"]:
         say("note: " + cut_note(written["cut"], written["lines"], written["room"]))
-    say_dirt(dirt)
+    say_cleaned(cleaned)
     read = {
         ".npz": f"import scipy.sparse; print(scipy.sparse.load_npz('{output}').shape)",
         ".npy": f"import numpy; print(numpy.load('{output}').shape)",

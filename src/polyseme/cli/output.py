@@ -47,7 +47,7 @@ def emit_json(document: Any) -> None:
     sys.stdout.write(to_json(document))
 
 
-def say_dirt(counts: Mapping[str, int]) -> None:
+def say_cleaned(counts: Mapping[str, int]) -> None:
     """Tell what was found in a file whose lines are taken as they stand."""
     counts = dict(counts)
     if inside := counts.pop("cr_inside", 0):

@@ -14,7 +14,8 @@ from polyseme.cli.output import closing, command, emit, emit_json
 from polyseme.errors import ConfigError
 
 if TYPE_CHECKING:
-    from polyseme.text.tokenizers import Tokenizer, TokenizerConfig
+    from polyseme.text.config import TokenizerConfig
+    from polyseme.text.tokenizers import Tokenizer
 
 EXAMPLE = "polyseme prepare my-texts -o store"
 
@@ -63,7 +64,7 @@ def run(
     from polyseme.data.notes import said_about
     from polyseme.data.prepare import prepare
     from polyseme.report.run_summary import corpus_text
-    from polyseme.text.corpus import TextConfig
+    from polyseme.text.config import TextConfig
     from polyseme.train.signals import interruptible
 
     text = TextConfig.of(
@@ -118,7 +119,8 @@ def _tokenizer(
     source: str | None, kind: str, vocab_size: int | None, more: dict[str, Any]
 ) -> Tokenizer | TokenizerConfig:
     """Load the tokenizer that was named, or configure one to learn."""
-    from polyseme.text.tokenizers import Tokenizer, TokenizerConfig
+    from polyseme.text.config import TokenizerConfig
+    from polyseme.text.tokenizers import Tokenizer
 
     if source is None:
         values: dict[str, Any] = {"kind": kind}

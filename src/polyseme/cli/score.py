@@ -23,7 +23,7 @@ from polyseme.cli.options import (
     use_threads,
     written,
 )
-from polyseme.cli.output import closing, command, emit, emit_json, say, say_dirt
+from polyseme.cli.output import closing, command, emit, emit_json, say, say_cleaned
 from polyseme.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -108,12 +108,12 @@ def run(
         return
     from polyseme.infer.load import load
     from polyseme.infer.score import Score, kind_of, score_file
-    from polyseme.text.clean import DirtReport
-    from polyseme.text.corpus import TextConfig
+    from polyseme.text.clean import CleaningReport
+    from polyseme.text.config import TextConfig
 
     loaded = load(folder)
     kind = kind_of(loaded)
-    report = DirtReport()
+    report = CleaningReport()
     reading = TextConfig.of({"field": field, "encoding": encoding}, "score")
     lines = []
     total, tokens, unknown = 0.0, 0, 0
@@ -143,7 +143,7 @@ def run(
         emit_json({"kind": kind, "lines": lines, "total": found})
     if unknown:
         say(f"note: {unknown:,} tokens are unknown to the vocabulary; what they stand for was not scored")
-    say_dirt(report.counts)
+    say_cleaned(report.counts)
     again = ["--field", field] * (field != "text") + typed_options(reading_options)
     closing(then=[command("polyseme", "score", folder, file, *again, "--json")])
 
@@ -186,11 +186,11 @@ def _last_words(folder: Path, file: Path, json: bool, field: str, encoding: str)
     from polyseme.infer.last_word import last_words
     from polyseme.infer.load import load
     from polyseme.tasks.metrics.intervals import wilson
-    from polyseme.text.clean import DirtReport
-    from polyseme.text.corpus import TextConfig
+    from polyseme.text.clean import CleaningReport
+    from polyseme.text.config import TextConfig
     from polyseme.text.sources import read_lines
 
-    loaded, report = load(folder), DirtReport()
+    loaded, report = load(folder), CleaningReport()
     texts = read_lines(file, TextConfig.of({"field": field, "encoding": encoding}, "score"), report)
     lines: list[dict[str, Any]] = []
     right = n = 0
@@ -207,5 +207,5 @@ def _last_words(folder: Path, file: Path, json: bool, field: str, encoding: str)
     if json:
         figure = {"accuracy": right / n if n else None, "low": low, "high": high, "n": n}
         emit_json({**figure, "lines": lines})
-    say_dirt(report.counts)
+    say_cleaned(report.counts)
     closing(then=[command("polyseme", "generate", folder, "PROMPT")])

@@ -1,12 +1,7 @@
 """Learning units from a corpus: names that the segmenter tags, capitalised names, and collocations.
 
 Collocations are pairs of neighbouring words that occur together more often than chance would have it, by normalised
-pointwise mutual information (Bouma 2009):
-
-    npmi(x, y) = ln( p(x y) / (p(x) p(y)) ) / -ln p(x y),   -1 … 1
-
-Pairs above the threshold become one word and are counted again with their neighbours (Mikolov et al. 2013, section
-4), so that `passes` passes give phrases of up to 2^passes words. Phrases do not cross punctuation or sentences.
+pointwise mutual information, and pairs of these: see text/phrases.py. They do not cross punctuation or sentences.
 """
 
 from __future__ import annotations
@@ -22,12 +17,12 @@ import numpy.typing as npt
 from polyseme.data.store import TokenStore
 from polyseme.data.units import BoolArray, IntArray, Pattern, Units, counted, sentence_blocks, single_units
 from polyseme.text.lexicon import Entry
+from polyseme.text.phrases import NormalisedPmi, learn_phrases
 from polyseme.text.tokenizers import Tokenizer
-from polyseme.text.words import IDEOGRAPHS
+from polyseme.text.words import IDEOGRAPHS, close_gaps
 
 NAME_TAGS = {"nr": "person", "ns": "place", "nt": "organisation", "nz": "other name"}
 LONGEST = 32  # tokens of a pattern
-_GAP = re.compile(f"(?<=[{IDEOGRAPHS}]) (?=[{IDEOGRAPHS}])")
 _NAME = re.compile(f"[{IDEOGRAPHS}]{{2,}}")
 _NAME_SHARE = 0.5  # of a word's occurrences that must be tagged as a name
 _MOST_TOKENS = 20_000_000  # of a corpus from which phrases are mined
@@ -221,45 +216,25 @@ def collocations(
     shown = [tokenizer.display(i) for i in range(tokenizer.vocab_size)]
     wordlike = np.array([any(map(str.isalpha, s)) for s in shown], np.bool_) & ordinary
     blocks = list(word_blocks(store, ordinary, wordlike))
-    hashes = [_hash_words(block) for block in blocks]
-    sizes = np.cumsum([0, *map(len, hashes)])
-    types, words = np.unique(np.concatenate([*hashes, np.empty(0, np.uint64)]), return_inverse=True)
-    joined = np.concatenate([*(b.joined for b in blocks), np.empty(0, np.bool_)])
-    n_types, n_words = len(types), max(1, len(words))
-    first = np.arange(len(words))  # of each phrase in the making, its words first … last
-    last = first.copy()
-    found: dict[tuple[int, ...], int] = {}
-    for _ in range(mining.passes):
-        if len(words) < 2:
-            break
-        pairs = words[:-1] * n_types + words[1:]
-        adjacent = joined[1:]
-        kinds, inverse, counts = np.unique(pairs[adjacent], return_inverse=True, return_counts=True)
-        unigram = np.bincount(words, minlength=n_types) / n_words
-        p = counts / n_words
-        npmi = np.log(p / (unigram[kinds // n_types] * unigram[kinds % n_types])) / -np.log(p)
-        good = (counts >= mining.min_count) & (npmi >= mining.min_npmi)
-        merge = np.zeros(len(words) - 1, np.bool_)
-        merge[adjacent] = good[inverse]
-        at = _leftmost(merge)  # pairs that do not overlap
-        new_types, named = np.unique(pairs[at], return_inverse=True)
-        words, last = words.copy(), last.copy()
-        words[at], last[at] = n_types + named, last[at + 1]
-        keep = np.ones(len(words), np.bool_)
-        keep[at + 1] = False
-        words, first, last, joined = words[keep], first[keep], last[keep], joined[keep]
-        seen = set()
-        for place in np.flatnonzero(words >= n_types).tolist():
-            if words[place] not in seen:
-                seen.add(words[place])
-                block = int(np.searchsorted(sizes, first[place], side="right")) - 1
-                b = blocks[block]
-                ids = b.ids[b.starts[first[place] - sizes[block]] : b.ends[last[place] - sizes[block]]]
-                found[tuple(ids.tolist())] = 0
-        n_types += len(new_types)
+    sizes = np.cumsum([0, *(len(block.starts) for block in blocks)])
+    hashes = np.concatenate([*map(_hash_words, blocks), np.empty(0, np.uint64)])
+    _, place, words = np.unique(hashes, return_index=True, return_inverse=True)
+    joined = np.concatenate([*(block.joined for block in blocks), np.empty(0, np.bool_)])
+    text = np.insert(words + 1, np.flatnonzero(~joined), 0)
+    score = NormalisedPmi(mining.min_npmi, mining.min_count, max(1, len(words)))
+    learned = learn_phrases(text, len(words), mining.passes, score, joined_only=True)
+
+    def tokens(word: int) -> list[int]:
+        at = int(place[word - 1])
+        number = int(np.searchsorted(sizes, at, side="right")) - 1
+        block, at = blocks[number], at - int(sizes[number])
+        ids: list[int] = block.ids[block.starts[at] : block.ends[at]].tolist()
+        return ids
+
+    phrases = {tuple(token for word in phrase for token in tokens(word)) for phrase in learned}
     return [
-        Pattern(_GAP.sub("", tokenizer.decode(ids)).strip(), "phrase", "mined", "", ids)
-        for ids in sorted(found)
+        Pattern(close_gaps(tokenizer.decode(ids)).strip(), "phrase", "mined", "", ids)
+        for ids in sorted(phrases)
         if len(ids) <= LONGEST
     ]
 
@@ -276,12 +251,3 @@ def _hash_words(block: WordBlock) -> npt.NDArray[np.uint64]:
             ) * _PRIME
             value[some] ^= value[some] >> np.uint64(29)
     return value
-
-
-def _leftmost(merge: BoolArray) -> IntArray:
-    """Of runs of overlapping pairs, every second one from the left: (W - 1,) -> places"""
-    places = np.flatnonzero(merge)
-    begins = np.append(True, np.diff(places) > 1) if len(places) else np.empty(0, np.bool_)
-    start = places[begins][np.cumsum(begins) - 1] if len(places) else places
-    chosen: IntArray = places[(places - start) % 2 == 0]
-    return chosen

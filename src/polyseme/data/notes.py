@@ -8,9 +8,9 @@ from polyseme.data.store import PreparedCorpus
 from polyseme.text.clean import KINDS
 from polyseme.text.document_rule import reading_lines
 from polyseme.text.sources import skipped_suffixes
-from polyseme.text.unknown import UnknownShare
+from polyseme.text.tokens import UnknownShare
 
-__all__ = ["TRAINING", "cure", "dirt_lines", "said_about", "unknown_note", "unknown_share"]
+__all__ = ["TRAINING", "cleaning_lines", "cure", "said_about", "unknown_note", "unknown_share"]
 
 TRAINING = "the training text's"
 
@@ -19,27 +19,27 @@ def said_about(store: PreparedCorpus) -> list[str]:
     """All that a person has to know about a store that was just made."""
     held = f"held out are {store.valid.n_tokens:,} tokens: too few for figures that mean anything"
     return [
-        *dirt_lines(store.meta),
+        *cleaning_lines(store.meta),
         *store.meta.get("notes", []),
         *filter(None, [unknown_note(store)]),
         *([] if store.heldout_suffices else [held]),
     ]
 
 
-def dirt_lines(meta: dict[str, Any]) -> list[str]:
-    """How the sources were read, what was left out and what to do about it, and a line per kind of dirt; for people."""
-    dirt = meta.get("dirt", {})
-    counts = sorted(dirt.get("counts", {}).items(), key=lambda item: -item[1])
+def cleaning_lines(meta: dict[str, Any]) -> list[str]:
+    """How the sources were read, what was left out and what to do about it, and what was cleaned; for people."""
+    cleaned = meta.get("dirt", {})
+    counts = sorted(cleaned.get("counts", {}).items(), key=lambda item: -item[1])
     held = [f"held out: {line}" for line in reading_lines(meta.get("valid_reading", []))]
     return [
         *reading_lines(meta.get("reading", [])),
         *held,
-        *skipped_suffixes(dirt.get("suffixes", {})),
+        *skipped_suffixes(cleaned.get("suffixes", {})),
         *(
             f"{number:,} {KINDS.get(kind, kind)}" + (f": {example}" if example else "")
             for kind, number in counts
-            if not (kind == "skipped_suffix" and dirt.get("suffixes"))
-            for example in [dirt.get("examples", {}).get(kind, "")]
+            if not (kind == "skipped_suffix" and cleaned.get("suffixes"))
+            for example in [cleaned.get("examples", {}).get(kind, "")]
         ),
     ]
 

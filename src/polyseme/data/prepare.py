@@ -2,7 +2,7 @@
 
     sources ──read, decode, clean──► documents ──by hash──► train | valid ──batches──► workers: sentences, tokens,
                                                                                      word starts
-    store.json ◄── counts, dirt, fingerprint ◄──────────── two StoreWriters ◄──in order──┘
+    store.json ◄── counts, cleaning report, fingerprint ◄──────────── two StoreWriters ◄──in order──┘
 
 The store is the same whatever the number of workers, and is complete or absent (`new_folder`).
 """
@@ -22,10 +22,11 @@ from polyseme.data.new_folder import new_folder
 from polyseme.data.store import SPLITS, PreparedCorpus, StoreWriter, write_meta
 from polyseme.data.workers import encode_batches
 from polyseme.errors import ConfigError, CorpusError
-from polyseme.text.clean import DirtReport
-from polyseme.text.corpus import Corpus, Document, Fingerprint, TextConfig
-from polyseme.text.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
-from polyseme.text.unknown import UnknownShare
+from polyseme.text.clean import CleaningReport
+from polyseme.text.config import TextConfig, TokenizerConfig
+from polyseme.text.corpus import Corpus, Document, Fingerprint
+from polyseme.text.tokenizers import Tokenizer, train_tokenizer
+from polyseme.text.tokens import UnknownShare
 
 MINIMUM_VALID_TOKENS = 500
 """Of fewer held-out tokens a figure is noise."""
@@ -144,7 +145,7 @@ def prepare(
                 "fingerprint": trained.fingerprint,
                 "vocab_size": trained.vocab_size,
             },
-            "dirt": reader.dirt.as_dict(),
+            "dirt": reader.cleaned.as_dict(),
             "notes": notes,
             "heldout_suffices": valid.n_tokens >= minimum_valid_tokens,
             "splits": {
@@ -162,7 +163,7 @@ class _Reader:
 
     def __init__(self, corpus: Corpus, heldout: Corpus | None) -> None:
         self._corpus, self._heldout = corpus, heldout
-        self.dirt = DirtReport()
+        self.cleaned = CleaningReport()
         self.fingerprint = Fingerprint()  # of all documents of the corpus
         self.valid_fingerprint = Fingerprint()  # of the held-out files, where there are any
         self.characters = dict.fromkeys(SPLITS, 0)
@@ -188,14 +189,14 @@ class _Reader:
     def _documents(self) -> Iterator[tuple[str, Document]]:
         keys: set[int] = set()
         if self._heldout is not None:
-            for document in self._heldout.documents(self.dirt):
+            for document in self._heldout.documents(self.cleaned):
                 keys.add(document.key)
                 self.valid_fingerprint.add(document.key, len(document.text))
                 yield "valid", document
-        for document in self._corpus.documents(self.dirt):
+        for document in self._corpus.documents(self.cleaned):
             self.fingerprint.add(document.key, len(document.text))
             if document.key in keys:  # the held-out files may lie in a folder that trains
-                self.dirt.add("held_out", 1, f"{document.source}, document {document.index}")
+                self.cleaned.add("held_out", 1, f"{document.source}, document {document.index}")
             else:
                 yield "valid" if self._corpus.is_heldout(document.key) else "train", document
 
@@ -214,7 +215,7 @@ def _train(
             yield text
 
     listen(Progress("tokenizer", 0, total))
-    keys = None if heldout is None else {document.key for document in heldout.documents(DirtReport())}
+    keys = None if heldout is None else {document.key for document in heldout.documents(CleaningReport())}
     sample: Iterable[str] = corpus.samples(config.sample_bytes, _SAMPLE_SEED, keys)
     lower = lower_min_count and config.kind in ("words", "spaces")
     lower = (

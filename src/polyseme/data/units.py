@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from polyseme.data import automaton
 from polyseme.data.store import TokenStore
 from polyseme.errors import CheckpointError
+from polyseme.text import automaton
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.words import is_cjk
 

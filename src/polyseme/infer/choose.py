@@ -31,7 +31,7 @@ from polyseme.infer.likelihood import Part
 from polyseme.infer.load import Loaded
 from polyseme.infer.score import kind_of, lead_of, log_likelihoods
 from polyseme.infer.template import Filled, Template, shortened
-from polyseme.text.tokenizers import Tokens
+from polyseme.text.tokens import Tokens
 
 __all__ = ["Chooser", "Normalize"]
 

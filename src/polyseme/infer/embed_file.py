@@ -20,8 +20,8 @@ from polyseme.infer.pooling import FloatArray
 from polyseme.infer.sparse import sparse_rows
 from polyseme.infer.vector_file import NUMBERS_AT_ONCE, VectorFile, check_parquet
 from polyseme.layers.packed import Precision
-from polyseme.text.clean import DirtReport
-from polyseme.text.corpus import TextConfig
+from polyseme.text.clean import CleaningReport
+from polyseme.text.config import TextConfig
 from polyseme.text.sources import SourceFile, estimated_bytes, read_lines
 from polyseme.train.run import saving
 
@@ -67,7 +67,7 @@ def embed_file(
     embedder = Embedder(loaded, pool, layer, precision)
     output, file, reading = path_of(output), path_of(file), reading or TextConfig()
     _check_output(output, embedder.sparse, resume)
-    report = DirtReport()
+    report = CleaningReport()
     if output.suffix == ".npz":
         lines, vectors = _write_sparse(embedder, _windows(file, reading, report), output)
         return _summary(lines, vectors, embedder, report)
@@ -135,7 +135,7 @@ def _changed(file: Path) -> CorpusError:
     )
 
 
-def _windows(file: Path, reading: TextConfig, report: DirtReport) -> Iterator[list[str]]:
+def _windows(file: Path, reading: TextConfig, report: CleaningReport) -> Iterator[list[str]]:
     """Lines, as many at once as are embedded together; the same for the same file."""
     window: list[str] = []
     characters = 0
@@ -197,7 +197,7 @@ def _check_output(output: Path, sparse: bool, resume: bool) -> None:
         output.parent.mkdir(parents=True, exist_ok=True)
 
 
-def _summary(lines: int, vectors: int, embedder: Embedder, report: DirtReport) -> dict[str, Any]:
+def _summary(lines: int, vectors: int, embedder: Embedder, report: CleaningReport) -> dict[str, Any]:
     return {
         "lines": lines,
         "vectors": vectors,

@@ -24,7 +24,8 @@ from polyseme.errors import ConfigError, InputError, RunError
 from polyseme.infer.methods import Methods
 from polyseme.layers.int8 import Int8Embedding, in_int8
 from polyseme.objectives.masked_lm import MaskedLMHead
-from polyseme.text.tokenizers import Tokenizer, Tokens
+from polyseme.text.tokenizers import Tokenizer
+from polyseme.text.tokens import Tokens
 from polyseme.train.building import rebuild, special_ids
 from polyseme.train.recipe import Recipe
 from polyseme.train.run import RunDirectory

@@ -20,11 +20,12 @@ from polyseme.infer.inputs import check_loaded, one_text, texts_of
 from polyseme.infer.likelihood import Part, causal, causal_shared, masked, two_way
 from polyseme.infer.load import Loaded
 from polyseme.text.borders import encode_after
-from polyseme.text.clean import DirtReport
-from polyseme.text.corpus import TextConfig
+from polyseme.text.clean import CleaningReport
+from polyseme.text.config import TextConfig
 from polyseme.text.joining import gap
 from polyseme.text.sources import read_lines
-from polyseme.text.tokenizers import ABSENT, Tokens
+from polyseme.text.tokenizers import ABSENT
+from polyseme.text.tokens import Tokens
 from polyseme.train.card import has_neighbours
 
 __all__ = ["Score", "kind_of", "score", "score_continuations", "score_file", "score_tokens"]
@@ -183,7 +184,7 @@ def score_file(
     file: Path,
     end: bool = False,
     context: str | None = None,
-    report: DirtReport | None = None,
+    report: CleaningReport | None = None,
     reading: TextConfig | None = None,
     within_word: bool = False,
 ) -> Iterator[tuple[str, Score]]:
@@ -199,7 +200,7 @@ def score_file(
     Raises:  ConfigError: as for `score`.  CorpusError: the file is missing or binary.
     """
     kind_of(loaded)
-    report = report or DirtReport()
+    report = report or CleaningReport()
     lines = read_lines(file, reading or TextConfig(), report)
     while chunk := list(islice(lines, LINES_AT_ONCE)):
         if context is None:

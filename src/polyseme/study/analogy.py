@@ -21,8 +21,8 @@ from torch import Tensor
 from polyseme.errors import InputError
 from polyseme.infer.load import Loaded, word_ids
 from polyseme.study.intervals import measured, wilson
-from polyseme.text.clean import DirtReport
-from polyseme.text.corpus import TextConfig
+from polyseme.text.clean import CleaningReport
+from polyseme.text.config import TextConfig
 from polyseme.text.sources import read_lines
 
 EPSILON = 1e-3
@@ -44,7 +44,7 @@ def read_questions(file: Path, encoding: str = "auto", separator: str = "auto") 
     sections: dict[str, list[Question]] = {}
     current = sections.setdefault("all", [])
     for number, line in enumerate(
-        read_lines(file, TextConfig.of({"encoding": encoding}, "analogy"), DirtReport()), 1
+        read_lines(file, TextConfig.of({"encoding": encoding}, "analogy"), CleaningReport()), 1
     ):
         words = [word.strip() for word in line.split(None if separator == "auto" else separator)]
         if not words or words[0].startswith("#"):

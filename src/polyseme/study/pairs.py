@@ -35,7 +35,7 @@ from polyseme.text.clean import replace_surrogates
 from polyseme.text.labelled.minimal_pairs import MinimalPair, pair_files, read_minimal_pairs
 from polyseme.text.labelled.opening import ReadOptions, name_of
 from polyseme.text.labelled.records import Problems
-from polyseme.text.tokenizers import Tokens
+from polyseme.text.tokens import Tokens
 
 __all__ = ["Pairs", "Scoring", "pairs"]
 

@@ -19,8 +19,8 @@ from polyseme.errors import InputError
 from polyseme.infer.load import Loaded, word_ids
 from polyseme.study.intervals import bootstrap, measured
 from polyseme.tasks.metrics.regression import spearman
-from polyseme.text.clean import DirtReport
-from polyseme.text.corpus import TextConfig
+from polyseme.text.clean import CleaningReport
+from polyseme.text.config import TextConfig
 from polyseme.text.sources import read_lines
 
 LEAST_PAIRS = 3
@@ -45,7 +45,7 @@ def read_pairs(file: Path, encoding: str = "auto", separator: str = "auto") -> l
     """
     pairs: list[Pair] = []
     reading = TextConfig.of({"encoding": encoding}, "similarity")
-    for number, line in enumerate(read_lines(file, reading, DirtReport()), 1):
+    for number, line in enumerate(read_lines(file, reading, CleaningReport()), 1):
         line = line.strip()
         if not line or line.startswith("#"):
             continue

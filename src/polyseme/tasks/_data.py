@@ -13,7 +13,8 @@ from polyseme.data.examples import Example
 from polyseme.data.labelled import Unknown
 from polyseme.data.packing import Rows
 from polyseme.data.wrapping import Wrapped
-from polyseme.text.tokenizers import Tokenizer, Tokens
+from polyseme.text.tokenizers import Tokenizer
+from polyseme.text.tokens import Tokens
 
 IntArray = npt.NDArray[np.int64]
 

@@ -24,7 +24,7 @@ import unicodedata
 from collections import Counter
 from typing import Any, Literal
 
-__all__ = ["KINDS", "DirtReport", "clean", "replace_surrogates", "unify_line_ends"]
+__all__ = ["KINDS", "CleaningReport", "clean", "replace_surrogates", "unify_line_ends"]
 
 KINDS: dict[str, str] = {
     "bom": "files that begin with a byte order mark (removed)",
@@ -74,7 +74,7 @@ KINDS: dict[str, str] = {
 }
 
 
-class DirtReport:
+class CleaningReport:
     """What was found and changed in a corpus, by kind (see `KINDS`).
 
     Args:
@@ -113,7 +113,7 @@ class DirtReport:
             written["suffixes"] = {suffix: list(found) for suffix, found in sorted(self.suffixes.items())}
         return written
 
-    def merge(self, other: DirtReport) -> None:
+    def merge(self, other: CleaningReport) -> None:
         """Add another report's counts; our own examples win."""
         self.counts.update(other.counts)
         self.examples = other.examples | self.examples
@@ -139,7 +139,7 @@ _SPACES = " \t\xa0\u3000"
 
 def clean(
     text: str,
-    report: DirtReport,
+    report: CleaningReport,
     *,
     normalize: Literal["NFC", "NFKC", "none"] = "NFC",
     source: str = "",
@@ -155,7 +155,7 @@ def clean(
         source, offset, unit: where the document begins, for the report's examples.
 
     Example:
-        >>> report = DirtReport()
+        >>> report = CleaningReport()
         >>> clean("one\r\ntwo\x00 ", report), dict(report.counts)
         ('one\ntwo', {'crlf': 1, 'nul': 1})
     """
@@ -184,7 +184,7 @@ def clean(
 
 
 def unify_line_ends(
-    text: str, report: DirtReport, source: str = "", offset: int = 0, unit: str = "character"
+    text: str, report: CleaningReport, source: str = "", offset: int = 0, unit: str = "character"
 ) -> str:
     """Turn CRLF and lone CR into LF and count them."""
     pairs = text.count("\r\n")

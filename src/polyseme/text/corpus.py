@@ -18,17 +18,14 @@ from functools import cached_property
 from itertools import chain
 from typing import Any, Literal, cast, get_args
 
-from pydantic import Field, field_validator
-
-from polyseme.core.config import Config
 from polyseme.core.paths import Paths, names_of
 from polyseme.core.rng import Random
-from polyseme.errors import ConfigError, CorpusError
+from polyseme.errors import CorpusError
 from polyseme.text.builtin import BUILTINS
-from polyseme.text.clean import DirtReport, clean
+from polyseme.text.clean import CleaningReport, clean
+from polyseme.text.config import TextConfig
 from polyseme.text.dedupe import Deduplicator
 from polyseme.text.document_rule import choose_mode
-from polyseme.text.encodings import check_name
 from polyseme.text.records import record_pieces
 from polyseme.text.sources import (
     MARKUP,
@@ -44,47 +41,13 @@ from polyseme.text.split import Mode, Piece, split
 from polyseme.text.tables import table_pieces
 from polyseme.text.words import cjk_share
 
-__all__ = ["Corpus", "DirtReport", "Document", "Fingerprint", "SourceFile", "TextConfig", "is_heldout"]
+__all__ = ["Corpus", "Document", "Fingerprint", "is_heldout"]
 
 Unit = Literal["character", "line"]
 Rule = Literal["blank", "file", "line", "heading", "record", "row", "built-in"]
 MANY_FILES = 5
 """Files of a corpus from which on a short one is more likely an article than a collection of them."""
 _CHINESE_SHARE = 0.2  # of the letters: with more the corpus counts as Chinese
-
-
-class TextConfig(Config):
-    """How text is read.
-
-    Args:
-        documents: what parts documents in .txt files (see split.py and, for auto, document_rule.py).
-        encoding: of all files, or "auto" to detect it file by file.
-        sentences: "auto" finds where they end (sentences.py); "line" = each line is one, such as a turn of a dialogue.
-        field: of the records in .jsonl files, which holds the text; "messages.message" goes into lists and joins lines.
-        normalize: Unicode normal form.
-        deduplicate: remove documents that were seen before (see dedupe.py).
-        valid_share: share of the documents that are held out, chosen by hash; at least one of several, unless it is 0.
-        language: "en", "zh", or "auto" to tell by the share of Chinese characters.
-    """
-
-    documents: Literal["auto", "blank", "file", "line", "heading"] = "auto"
-    sentences: Literal["auto", "line"] = "auto"
-    encoding: str = "auto"
-    field: str = "text"
-    normalize: Literal["NFC", "NFKC", "none"] = "NFC"
-    deduplicate: Literal["none", "exact", "near"] = "none"
-    valid_share: float = Field(default=0.05, ge=0.0, lt=1.0)
-    language: Literal["auto", "en", "zh"] = "auto"
-
-    @field_validator("encoding")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        if name != "auto":
-            try:
-                check_name(name)
-            except ConfigError as error:
-                raise ValueError(f"a known encoding; {error.fix}") from None
-        return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +110,14 @@ class Corpus:
     Raises:  CorpusError: something named is missing, binary or empty.
     Example:
         >>> corpus = Corpus(["python-docs"], TextConfig())
-        >>> next(corpus.documents(DirtReport())).source
+        >>> next(corpus.documents(CleaningReport())).source
         'python-docs: topic assert'
     """
 
     def __init__(self, sources: Paths, config: TextConfig | None = None) -> None:
         self.config = config or TextConfig()
         sources = names_of(sources, "the corpus")
-        self._found = DirtReport()
+        self._found = CleaningReport()
         self.files: tuple[SourceFile, ...] = tuple(find_sources(sources, self._found, self.config.encoding))
         self._sources = sources
         self._language: Literal["en", "zh"] | None = None
@@ -169,7 +132,7 @@ class Corpus:
         """About how many bytes of text there are, decompressed; for progress and vocabulary sizes."""
         return sum(map(estimated_bytes, self.files))
 
-    def documents(self, report: DirtReport) -> Iterator[Document]:
+    def documents(self, report: CleaningReport) -> Iterator[Document]:
         """All documents in a fixed order, cleaned, without duplicates; `report` counts what was changed.
 
         Raises:  CorpusError: a file is damaged, or there is no text in all of them.
@@ -211,7 +174,7 @@ class Corpus:
         if self.config.valid_share == 0:
             return None
         lowest, several = None, False
-        for document in self.documents(DirtReport()):
+        for document in self.documents(CleaningReport()):
             if is_heldout(document.key, self.config.valid_share):
                 return None
             several = several or lowest not in (None, document.key)
@@ -239,7 +202,7 @@ class Corpus:
         for file, size in zip(self.files, sizes, strict=True):
             left += share * size
             keep = max(share, 0.125) if size > 1_000_000 else share
-            for document in self._read([file], DirtReport()):
+            for document in self._read([file], CleaningReport()):
                 if share == 1.0:
                     yield document
                 elif left <= 0:
@@ -292,12 +255,12 @@ class Corpus:
         for file in self.files:
             if file.builtin or is_records(file.path) or is_table(file.path):
                 continue
-            chunks = read_text(file, self.config.encoding, DirtReport())
+            chunks = read_text(file, self.config.encoding, CleaningReport())
             if chunks is not None:
                 sizes[self._mode(str(file.path), next(chunks, ""))] += max(1, file.size)
         return sizes.most_common(1)[0][0] if sizes else "auto"
 
-    def _read(self, files: Sequence[SourceFile], report: DirtReport) -> Iterator[Document]:
+    def _read(self, files: Sequence[SourceFile], report: CleaningReport) -> Iterator[Document]:
         for file in files:
             source = str(file.path)
             if file.builtin:
@@ -323,7 +286,7 @@ class Corpus:
                 unit = "line"
             yield from self._finish(pieces, source, source, report, unit)
 
-    def _builtin(self, name: str, report: DirtReport) -> Iterator[Document]:
+    def _builtin(self, name: str, report: CleaningReport) -> Iterator[Document]:
         for title, text in BUILTINS[name]():
             yield from self._finish(split([text], "file"), f"{name}: {title}", name, report, "character")
 
@@ -343,7 +306,7 @@ class Corpus:
         yield from pieces
 
     def _finish(
-        self, pieces: Iterator[Piece], source: str, origin: str, report: DirtReport, unit: Unit
+        self, pieces: Iterator[Piece], source: str, origin: str, report: CleaningReport, unit: Unit
     ) -> Iterator[Document]:
         index = 0
         for piece in pieces:

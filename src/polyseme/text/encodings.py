@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 
 from polyseme.core.config import suggest
 from polyseme.errors import ConfigError
-from polyseme.text.clean import DirtReport, unify_line_ends
+from polyseme.text.clean import CleaningReport, unify_line_ends
 from polyseme.text.words import IDEOGRAPHS
 
 __all__ = [
@@ -219,7 +219,7 @@ codecs.register_error("polyseme-replace", _replace)
 
 
 def decode_stream(
-    chunks: Iterable[bytes], codec: str, report: DirtReport, source: str, unify: bool = True
+    chunks: Iterable[bytes], codec: str, report: CleaningReport, source: str, unify: bool = True
 ) -> Iterator[str]:
     """Decode a stream and, unless told not to, unify its line ends; broken bytes become U+FFFD and are counted.
 

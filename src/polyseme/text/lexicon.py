@@ -24,7 +24,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from polyseme.core.config import suggest
 from polyseme.errors import CorpusError
-from polyseme.text.clean import DirtReport, replace_surrogates
+from polyseme.text.clean import CleaningReport, replace_surrogates
 from polyseme.text.sources import find_sources, is_description, read_text
 
 __all__ = ["Entry", "lexicon_fingerprint", "read_lexicon"]
@@ -103,7 +103,7 @@ def _files(paths: Sequence[str | os.PathLike[str]]) -> Iterator[Path]:
 
 
 def _entries(path: Path) -> Iterator[Entry]:
-    report = DirtReport()
+    report = CleaningReport()
     (file,) = find_sources([path], report)
     text = "".join(read_text(file, "auto", report) or ())
     if _JSON.fullmatch(path.name) is None:

@@ -1,8 +1,10 @@
-"""Phrases: words that stand side by side far more often than by chance become one token.
+"""Phrases: words that stand side by side far more often than by chance are found in a text, and become one token.
 
     score(a, b) = (count(a b) - δ) / (count(a) · count(b)) · N        a b is a phrase where score > threshold
+    npmi(a, b) = ln(p(a b) / (p(a) p(b))) / -ln p(a b),  -1 … 1       or where npmi and count(a b) are high enough
 
-N is the number of words of the text and δ keeps pairs of rare words out. Every pass treats the phrases of the passes
+N is the number of words of the text and δ keeps pairs of rare words out. The first score makes phrases of word-level
+vocabularies, the second the units that ERNIE masks (data/mining.py). Every pass treats the phrases of the passes
 before as words, so `new york times` forms in the second; 2^passes is the most words of a phrase.
 
 A phrase is an entry of a word-level vocabulary: its words with a space between them, `new york`. No word has a space,
@@ -11,8 +13,9 @@ so an entry with one is a phrase for certain, and a tokenizer.json needs nothing
 Source: Mikolov, Sutskever, Chen, Corrado and Dean (2013), "Distributed representations of words and phrases and their
 compositionality", section 4 and equation 6, and the released program word2phrase (threshold 100, δ = 5, the factor N,
 which the equation leaves out). The threshold halves from pass to pass, as in the script released with it (200, then
-100). Departures: punctuation marks are not counted and nothing joins across them; text is encoded by the
-longest phrase first, left to right, not pass by pass.
+100). Bouma (2009), "Normalized (pointwise) mutual information in collocation extraction", for the other score.
+Departures: punctuation marks are not counted and nothing joins across them; text is encoded by the longest phrase
+first, left to right, not pass by pass.
 """
 
 from __future__ import annotations
@@ -20,15 +23,26 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Phrases", "WordStream", "is_word", "learn_phrases", "phrase_vocabulary", "scores"]
+from polyseme.text import automaton
+
+__all__ = [
+    "Discounted",
+    "NormalisedPmi",
+    "Phrases",
+    "WordStream",
+    "is_word",
+    "learn_phrases",
+    "phrase_vocabulary",
+]
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.float64]
 Words = npt.NDArray[np.integer[Any]]
 
 _BLOCK = 1 << 22  # words whose pairs are counted together
@@ -66,32 +80,24 @@ class Phrases:
     """
 
     def __init__(self, words: Sequence[tuple[int, ...]], ids: Sequence[int], vocab_size: int) -> None:
-        # A tree of the words: an edge leads from a node by a word to a node; node 0 is the root.
-        self._edges: dict[tuple[int, int], int] = {}
-        phrase_at = [-1]
-        for phrase, number in zip(words, ids, strict=True):
-            node = 0
-            for word in phrase:
-                node = self._edges.setdefault((node, word), len(phrase_at))
-                if node == len(phrase_at):
-                    phrase_at.append(-1)
-            phrase_at[node] = number
-        self._phrase_at = phrase_at
+        tree = automaton.build(words)
+        state = np.repeat(np.arange(len(tree.fail)), np.diff(tree.edge_start))
+        self._edges = dict(
+            zip(
+                zip(state.tolist(), tree.edge_token.tolist(), strict=True), tree.edge_to.tolist(), strict=True
+            )
+        )
+        self._phrase = np.array([*ids, -1], np.int64)[tree.out]
+        self._phrase_at: list[int] = self._phrase.tolist()
         self.longest = max(map(len, words), default=0)
-        # The same as arrays: nodes by first word, and sorted keys of the other edges.
+        # The same as arrays: states by first word, and sorted keys of all edges.
         self._size = vocab_size
-        self._phrase = np.array(phrase_at, np.int64)
+        self._keys, self._targets = state * vocab_size + tree.edge_token, tree.edge_to.astype(np.int64)
+        inner = int(tree.edge_start[1])
         self._from_root = np.zeros(vocab_size, np.int64)
+        self._from_root[tree.edge_token[:inner]] = tree.edge_to[:inner]
         self._goes_on = np.zeros(vocab_size, np.bool_)
-        inner = []
-        for (node, word), target in self._edges.items():
-            if node:
-                inner.append((node * vocab_size + word, target))
-                self._goes_on[word] = True
-            else:
-                self._from_root[word] = target
-        edges = np.array(sorted(inner), np.int64).reshape(-1, 2)
-        self._keys, self._targets = edges[:, 0].copy(), edges[:, 1].copy()
+        self._goes_on[tree.edge_token[inner:]] = True
 
     @classmethod
     def of_vocabulary(cls, vocabulary: Mapping[str, int]) -> Phrases | None:
@@ -188,23 +194,72 @@ def _leftmost(start: IntArray, end: IntArray) -> BoolArray:
     return kept
 
 
-def scores(pair: Any, first: Any, second: Any, total: float, delta: float) -> Any:
-    """score(a, b) = (count(a b) - δ) / (count(a) · count(b)) · N, of numbers or arrays.
+class Score(Protocol):
+    """Which pairs of words are phrases; `number` counts the passes from 0."""
+
+    def possible(self, counts: IntArray, total: int, number: int) -> BoolArray:
+        """Of every word by its count, whether a pair with it can be a phrase."""
+
+    def of(
+        self, pair: IntArray, first: IntArray, second: IntArray, total: int, number: int
+    ) -> tuple[FloatArray, BoolArray]:
+        """The scores of pairs by count(a b), count(a) and count(b), and which of the pairs are phrases."""
+
+
+class Discounted(NamedTuple):
+    """score(a, b) = (count(a b) - δ) / (count(a) · count(b)) · N > threshold; that halves from pass to pass.
 
     Args:
-        pair, first, second: count(a b), count(a), count(b).
-        total: N, the number of words.
-        delta: δ, the discount.
-    Source: Mikolov et al. (2013), equation 6, times N as in word2phrase.
-    Example:
-        >>> float(scores(25, 50, 40, 10_000, 5))
-        100.0
+        threshold: of the first pass.
+        delta: δ.
+    Source:  Mikolov et al. (2013), equation 6, times N as in word2phrase.
     """
-    return (pair - delta) / (np.float64(first) * second) * total
+
+    threshold: float
+    delta: float
+
+    def possible(self, counts: IntArray, total: int, number: int) -> BoolArray:
+        """A pair is no more frequent than its rarer word, so its score is below N / count of the other."""
+        possible: BoolArray = counts * (self.threshold / 2**number) < total
+        return possible
+
+    def of(
+        self, pair: IntArray, first: IntArray, second: IntArray, total: int, number: int
+    ) -> tuple[FloatArray, BoolArray]:
+        """See `Score`; N is without the words that were joined before."""
+        value = (pair - self.delta) / (first.astype(np.float64) * second) * total
+        return value, value > self.threshold / 2**number
+
+
+class NormalisedPmi(NamedTuple):
+    """npmi(a, b) ≥ least of the pairs that occur often enough.
+
+    Args:
+        least: -1 … 1.
+        min_count: occurrences that a pair needs.
+        n_words: N of all passes.
+    Source:  Bouma (2009).
+    """
+
+    least: float
+    min_count: int
+    n_words: int
+
+    def possible(self, counts: IntArray, total: int, number: int) -> BoolArray:
+        """A pair is no more frequent than its rarer word."""
+        return counts >= self.min_count
+
+    def of(
+        self, pair: IntArray, first: IntArray, second: IntArray, total: int, number: int
+    ) -> tuple[FloatArray, BoolArray]:
+        """See `Score`."""
+        p = pair / self.n_words
+        value = np.log(p / ((first / self.n_words) * (second / self.n_words))) / -np.log(p)
+        return value, (pair >= self.min_count) & (value >= self.least)
 
 
 def learn_phrases(
-    words: Words, n_words: int, passes: int, threshold: float, delta: float
+    words: Words, n_words: int, passes: int, score: Score, joined_only: bool = False
 ) -> dict[tuple[int, ...], float]:
     """Phrases of a text as the ids of their words, each with its score in the pass that found it.
 
@@ -214,36 +269,36 @@ def learn_phrases(
         words: the text, one word after the other; 0 stands where nothing may join.
         n_words: N of the first pass, with the words that are too rare to have an id.
         passes: 2^passes is the most words of a phrase.
-        threshold: of the score in the first pass; it halves from pass to pass.
-        delta: δ of the score.
+        score: which pairs are phrases.
+        joined_only: without phrases whose words always went to another one, before or behind them.
     Shapes:  words: (N,)
     """
     spelled: list[tuple[int, ...]] = [(i,) for i in range(int(words.max(initial=0)) + 1)]
     found: dict[tuple[int, ...], float] = {}
     total = n_words
     for number in range(passes):
-        least = threshold / 2**number
         counts = _occurrences(words, len(spelled))
-        # A pair is no more frequent than its rarer word, so its score is below N / count of the other.
-        possible = counts * least < total
+        possible = score.possible(counts, total, number)
         possible[0] = False
         keys, times = _count_pairs(words, possible)
         first, second = keys // len(counts), keys % len(counts)
-        value = scores(times, counts[first], counts[second], total, delta)
-        good = value > least
+        value, good = score.of(times, counts[first], counts[second], total, number)
         keys, first, second, value = keys[good], first[good], second[good], value[good]
         if not len(keys):
             break
         names = {phrase: i for i, phrase in enumerate(spelled)}
         numbers = np.empty(len(keys), np.int64)
-        for i, (a, b, s) in enumerate(zip(first.tolist(), second.tolist(), value.tolist(), strict=True)):
+        for i, (a, b) in enumerate(zip(first.tolist(), second.tolist(), strict=True)):
             phrase = spelled[a] + spelled[b]  # (a b) c and a (b c) are one
             numbers[i] = names.setdefault(phrase, len(spelled))
             if numbers[i] == len(spelled):
                 spelled.append(phrase)
-            found.setdefault(phrase, s)
         words, joined = _join_pairs(words, keys, numbers, len(counts))
-        total -= joined
+        total -= len(joined)
+        there = set(joined.tolist()) if joined_only else set(numbers.tolist())
+        for phrase_number, s in zip(numbers.tolist(), value.tolist(), strict=True):
+            if phrase_number in there:
+                found.setdefault(spelled[phrase_number], s)
     return found
 
 
@@ -275,8 +330,8 @@ def _count_pairs(words: Words, possible: BoolArray) -> tuple[IntArray, IntArray]
     return keys, times
 
 
-def _join_pairs(words: Words, keys: IntArray, numbers: IntArray, size: int) -> tuple[Words, int]:
-    """Replace the pairs of words with these keys by these numbers, from left to right; and how many were."""
+def _join_pairs(words: Words, keys: IntArray, numbers: IntArray, size: int) -> tuple[Words, IntArray]:
+    """Replace the pairs of words with these keys by these numbers, from left to right; and the numbers put there."""
     found = []
     for start in range(0, len(words) - 1, _BLOCK):
         part = words[start : start + _BLOCK + 1].astype(np.int64)
@@ -292,7 +347,7 @@ def _join_pairs(words: Words, keys: IntArray, numbers: IntArray, size: int) -> t
     taken = in_run % 2 == 0
     joined = words.copy()
     joined[at[taken]] = number[taken]
-    return np.delete(joined, at[taken] + 1), int(taken.sum())
+    return np.delete(joined, at[taken] + 1), number[taken]
 
 
 class WordStream:
@@ -357,11 +412,11 @@ def phrase_vocabulary(
         stream: the sample.
         words: those that may have an entry.
         room: entries at most.
-        passes, threshold, delta: see `learn_phrases`.
+        passes, threshold, delta: see `learn_phrases` and `Discounted`.
         min_count: a phrase must occur so often.
     """
     text, total = stream.of(words)
-    found = sorted(learn_phrases(text, total, passes, threshold, delta))
+    found = sorted(learn_phrases(text, total, passes, Discounted(threshold, delta)))
     entries = ["", *words]
 
     def count(phrases: list[tuple[int, ...]]) -> npt.NDArray[np.int64]:

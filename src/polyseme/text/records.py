@@ -17,7 +17,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from polyseme.errors import CorpusError
-from polyseme.text.clean import DirtReport
+from polyseme.text.clean import CleaningReport
 from polyseme.text.split import MAX_RECORD, Piece, lines, split
 
 __all__ = ["likely_field", "pieces_of", "record_pieces", "record_texts", "typed_field"]
@@ -46,7 +46,7 @@ class _Record(NamedTuple):
 
 
 def record_texts(
-    chunks: Iterable[str], field: str, report: DirtReport, source: str
+    chunks: Iterable[str], field: str, report: CleaningReport, source: str
 ) -> Iterator[tuple[int, str | None, bool]]:
     """Of every record: its number, its text (None, counted, where there is none), and whether it is a blank line.
 
@@ -69,7 +69,7 @@ def record_texts(
         raise _no_text(bad.value, field, source)
 
 
-def record_pieces(chunks: Iterable[str], field: str, report: DirtReport, source: str) -> Iterator[Piece]:
+def record_pieces(chunks: Iterable[str], field: str, report: CleaningReport, source: str) -> Iterator[Piece]:
     """One piece a record (more of a very long one); offsets are numbers of lines or of an array's items, from 1.
 
     A record that is not a JSON object, lacks the field, or holds no string in it is dropped and counted.
@@ -243,7 +243,7 @@ def _broken(source: str, number: int, why: str) -> CorpusError:
     )
 
 
-def _text_in(record: object, field: str, report: DirtReport, place: str) -> str | None:
+def _text_in(record: object, field: str, report: CleaningReport, place: str) -> str | None:
     """The text in a field of one record; None, counted, where there is none.
 
     A path such as "messages.message" goes down into objects and through lists; several texts become lines.

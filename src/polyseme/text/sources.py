@@ -25,11 +25,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, Any, cast
 
 from polyseme.errors import CorpusError
 from polyseme.text.builtin import BUILTINS
-from polyseme.text.clean import KINDS, DirtReport
+from polyseme.text.clean import KINDS, CleaningReport
+from polyseme.text.config import TextConfig
 from polyseme.text.encodings import (
     HEAD,
     check_name,
@@ -40,6 +41,8 @@ from polyseme.text.encodings import (
     is_binary,
     likely,
 )
+from polyseme.text.records import record_texts
+from polyseme.text.split import lines
 
 __all__ = [
     "STDIN",
@@ -55,11 +58,6 @@ __all__ = [
     "skipped_suffixes",
     "suffix_of",
 ]
-from polyseme.text.records import record_texts
-from polyseme.text.split import lines
-
-if TYPE_CHECKING:
-    from polyseme.text.corpus import TextConfig
 
 CHUNK = 1 << 20
 STDIN = Path("-")
@@ -164,7 +162,7 @@ def skipped_suffixes(suffixes: Mapping[str, Sequence[Any]]) -> list[str]:
     """A line for each suffix of files that were left out: how many, which, and what to do.
 
     Args:
-        suffixes: suffix -> (how many, the path of the first), as `DirtReport.suffixes`.
+        suffixes: suffix -> (how many, the path of the first), as `CleaningReport.suffixes`.
     """
     found = []
     for suffix, (n, first) in sorted(suffixes.items()):
@@ -176,7 +174,7 @@ def skipped_suffixes(suffixes: Mapping[str, Sequence[Any]]) -> list[str]:
 
 
 def find_sources(
-    sources: Sequence[str | os.PathLike[str]], report: DirtReport, encoding: str = "auto"
+    sources: Sequence[str | os.PathLike[str]], report: CleaningReport, encoding: str = "auto"
 ) -> list[SourceFile]:
     """Resolve what the user named to files, without reading them, except that a named binary file is refused.
 
@@ -208,7 +206,7 @@ def find_sources(
     return list(found.values())
 
 
-def _no_files(source: str, report: DirtReport) -> CorpusError:
+def _no_files(source: str, report: CleaningReport) -> CorpusError:
     """The error for a folder or a pattern of which nothing is read."""
     skipped = {k: n for k, n in report.counts.items() if k.startswith("skipped") and k != "skipped_suffix"}
     kinds = [f"{n} {suffix or 'without a suffix'}" for suffix, (n, _) in sorted(report.suffixes.items())]
@@ -226,7 +224,7 @@ def _no_files(source: str, report: DirtReport) -> CorpusError:
     )
 
 
-def _resolve(source: str, report: DirtReport, encoding: str) -> Iterator[SourceFile]:
+def _resolve(source: str, report: CleaningReport, encoding: str) -> Iterator[SourceFile]:
     path = Path(source)
     if path.is_dir():
         yield from _walk(path, report)
@@ -256,7 +254,7 @@ def _resolve(source: str, report: DirtReport, encoding: str) -> Iterator[SourceF
         )
 
 
-def _walk(folder: Path, report: DirtReport, seen: set[str] | None = None) -> Iterator[SourceFile]:
+def _walk(folder: Path, report: CleaningReport, seen: set[str] | None = None) -> Iterator[SourceFile]:
     """The files of a folder and then of its sub-folders; each folder once, whatever links lead to it."""
     try:
         names = sorted(os.listdir(folder))
@@ -290,7 +288,7 @@ def _walk(folder: Path, report: DirtReport, seen: set[str] | None = None) -> Ite
             yield from _walk(inner, report, seen)
 
 
-def _regular(path: str, report: DirtReport) -> SourceFile | None:
+def _regular(path: str, report: CleaningReport) -> SourceFile | None:
     """A file that was found and not named; None, counted, where it is no file or may not be read."""
     try:
         status = os.stat(path)
@@ -408,7 +406,7 @@ def _standard_input() -> Iterator[IO[bytes]]:
 
 
 def read_text(
-    file: SourceFile, encoding: str, report: DirtReport, unify: bool = True
+    file: SourceFile, encoding: str, report: CleaningReport, unify: bool = True
 ) -> Iterator[str] | None:
     """The text of a file in pieces of about a megabyte, with LF line ends; None if it is skipped as binary.
 
@@ -442,7 +440,7 @@ def read_text(
     return decode_stream(chain([first[mark:]], chunks), codec, report, source, unify)
 
 
-def read_lines(path: Path, config: TextConfig, report: DirtReport) -> Iterator[str]:
+def read_lines(path: Path, config: TextConfig, report: CleaningReport) -> Iterator[str]:
     r"""The texts of a file, one a line or one a record: exactly as many as it has, those without text as "".
 
     Lines end at LF or CRLF and nowhere else, and are given as they stand: row i of what is made of them belongs to line

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from polyseme.errors import CorpusError
-from polyseme.text.clean import DirtReport
+from polyseme.text.clean import CleaningReport
 from polyseme.text.labelled.dialects import are_row_names, dialect_of, sample_of, table_rows
 from polyseme.text.labelled.opening import peek
 from polyseme.text.records import likely_field, pieces_of, typed_field
@@ -19,7 +19,7 @@ __all__ = ["table_pieces"]
 
 
 def table_pieces(
-    chunks: Iterable[str], field: str, report: DirtReport, source: str, suffix: str
+    chunks: Iterable[str], field: str, report: CleaningReport, source: str, suffix: str
 ) -> Iterator[Piece]:
     """One piece a row of a .csv or .tsv, from the column that the header calls `field`; offsets are lines.
 
@@ -87,7 +87,7 @@ def table_pieces(
 _BAD = ("bad_quotes", "no_field", "too_many_fields")
 
 
-def _numbered(chunks: Iterable[str], report: DirtReport, source: str) -> Iterator[tuple[int, str]]:
+def _numbered(chunks: Iterable[str], report: CleaningReport, source: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(lines(chunks), 1):
         if line is None:
             report.add("record_too_long", 1, f"{source}, line {number}")

@@ -34,8 +34,8 @@ import tokenizers as hf
 
 from polyseme.core.config import to_json
 from polyseme.errors import ConfigError, InputError
-from polyseme.text.characters import BYTE_OF, cover_marks, joins
 from polyseme.text.clean import replace_surrogates
+from polyseme.text.config import TokenizerConfig
 from polyseme.text.phrases import Phrases
 from polyseme.text.roles import (
     ROLES,
@@ -45,9 +45,7 @@ from polyseme.text.roles import (
     read_settings,
     resolve_roles,
 )
-from polyseme.text.tokenizer_config import TokenizerConfig
-from polyseme.text.tokens import Tokens
-from polyseme.text.unknown import MET, UnknownShare
+from polyseme.text.tokens import BYTE_OF, MET, Tokens, UnknownShare, cover_marks, joins
 from polyseme.text.words import TOKEN_PATTERN, close_gaps, has_cjk, token_spans
 
 __all__ = [
@@ -55,8 +53,6 @@ __all__ = [
     "SPECIAL_TOKENS",
     "Spelling",
     "Tokenizer",
-    "TokenizerConfig",
-    "Tokens",
     "train_tokenizer",
 ]
 

@@ -1,11 +1,17 @@
-"""What a tokenizer makes of one text."""
+"""What a tokenizer makes of a text: tokens and their places, which characters go on a word, how much is unknown."""
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Tokens"]
+from polyseme.text.words import is_cjk
+
+__all__ = ["BYTE_OF", "MANY_UNKNOWN", "MET", "Tokens", "UnknownShare", "cover_marks", "joins"]
+
+MANY_UNKNOWN = 0.2
+"""Share of a text's tokens above which it is said that they are [UNK]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +58,73 @@ class Tokens:
                 joined.word_starts.append(self.word_starts[start])
             at = end
         return joined
+
+
+def joins(character: str) -> bool:
+    """Whether a character can go on a word: a letter, digit or mark that is not Chinese."""
+    first = character[:1] or " "
+    return (first.isalnum() and not is_cjk(first)) or unicodedata.combining(first) > 0
+
+
+def cover_marks(text: str, offsets: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Extend each token over the combining marks that NFC melted into its last character."""
+    covered = []
+    following = [start for start, _ in offsets[1:]] + [len(text)]
+    for (start, end), limit in zip(offsets, following, strict=True):
+        while start < end < limit and unicodedata.combining(text[end]):
+            end += 1
+        covered.append((start, end))
+    return covered
+
+
+def _byte_characters() -> dict[str, int]:
+    """GPT-2's printable stand-ins for the 256 bytes, reversed."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(b): b for b in printable} | {chr(256 + i): b for i, b in enumerate(others)}
+
+
+BYTE_OF = _byte_characters()
+
+
+@dataclass(slots=True)
+class UnknownShare:
+    """Tokens that were met, and how many of them are [UNK].
+
+    Args:
+        tokens: all of them.
+        unknown: those of the text that have no token of their own.
+    """
+
+    tokens: int = 0
+    unknown: int = 0
+
+    def add(self, ids: Sequence[int], unknown_id: int) -> None:
+        """Count a text's tokens."""
+        self.tokens += len(ids)
+        self.unknown += ids.count(unknown_id)
+
+    @property
+    def share(self) -> float:
+        """Of the tokens, 0 … 1; 0 without any."""
+        return self.unknown / self.tokens if self.tokens else 0.0
+
+    @property
+    def is_many(self) -> bool:
+        """Whether a reader has to know."""
+        return self.share > MANY_UNKNOWN
+
+    def says(self, whose: str) -> str:
+        """The share in words, which a person reads.
+
+        Args:
+            whose: "the text's", "the training text's".
+        """
+        percent = f"{self.share:.0%}"
+        if percent == "100%" and self.unknown < self.tokens:
+            percent = "more than 99%"
+        return f"{percent} of {whose} tokens are unknown to the vocabulary ([UNK])"
+
+
+MET: dict[str, UnknownShare] = {}
+"""What each vocabulary that was read from a file met in this process, by the file's path: the command line says it."""

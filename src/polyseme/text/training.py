@@ -11,8 +11,9 @@ import tokenizers as hf
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from polyseme.errors import CorpusError
+from polyseme.text.config import TokenizerConfig
 from polyseme.text.phrases import WordStream, phrase_vocabulary
-from polyseme.text.tokenizers import SPECIAL_TOKENS, TokenizerConfig
+from polyseme.text.tokenizers import SPECIAL_TOKENS
 from polyseme.text.words import TOKEN_PATTERN, is_cjk, token_spans
 
 __all__ = ["default_vocab_size", "from_words", "train"]

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyseme.core.reporter import Reporter
-from polyseme.data.notes import TRAINING, dirt_lines, unknown_note, unknown_share
+from polyseme.data.notes import TRAINING, cleaning_lines, unknown_note, unknown_share
 from polyseme.data.prepare import Progress, prepare
 from polyseme.data.store import PreparedCorpus, is_store
 from polyseme.errors import CheckpointError, ConfigError, CorpusError
-from polyseme.text.corpus import Corpus, DirtReport, Fingerprint, TextConfig
+from polyseme.text.clean import CleaningReport
+from polyseme.text.config import TextConfig
+from polyseme.text.corpus import Corpus, Fingerprint
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.train import distributed
 from polyseme.train.recipe import Recipe, resolve
@@ -34,7 +36,7 @@ def corpus_signature(sources: Sequence[str], config: TextConfig) -> Any:
 
 def corpus_fingerprint(sources: Sequence[str], config: TextConfig) -> str:
     """The fingerprint of all documents, which reads the whole corpus."""
-    fingerprint, report = Fingerprint(), DirtReport()
+    fingerprint, report = Fingerprint(), CleaningReport()
     for document in Corpus(sources, config).documents(report):
         fingerprint.add(document.key, len(document.text))
     return fingerprint.value
@@ -116,7 +118,7 @@ def _make(
         lower_min_count=not _asks_for_min_count(request, recipe),
         progress=show,
     )
-    for line in dirt_lines(made.meta):
+    for line in cleaning_lines(made.meta):
         reporter.note(line)
     before = run.meta.get("corpus", {}).get("fingerprint")
     if before is not None and before != made.meta["fingerprint"]:

@@ -15,8 +15,7 @@ from polyseme.core import registry
 from polyseme.core.config import Config, read_toml, suggest
 from polyseme.core.synonyms import OPTIONS
 from polyseme.errors import ConfigError
-from polyseme.text.corpus import TextConfig
-from polyseme.text.tokenizers import TokenizerConfig
+from polyseme.text.config import TextConfig, TokenizerConfig
 from polyseme.train.config import DataConfig, TrainConfig
 
 FOLDER = Path(__file__).resolve().parent.parent / "recipes"

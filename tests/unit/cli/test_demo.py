@@ -12,8 +12,9 @@ from polyseme import cli
 from polyseme.cli import demo
 from polyseme.cli.fill import fill_text
 from polyseme.errors import TrainingError
-from polyseme.text.clean import DirtReport
-from polyseme.text.corpus import Corpus, TextConfig, is_heldout
+from polyseme.text.clean import CleaningReport
+from polyseme.text.config import TextConfig
+from polyseme.text.corpus import Corpus, is_heldout
 
 
 class Words:
@@ -36,7 +37,9 @@ def corpus() -> Corpus:
 def test_masked_words_come_from_heldout_sentences_alone(corpus: Corpus) -> None:
     found = demo._masked_words(Words("object", "string", "value", "return"), corpus, 1)  # type: ignore[arg-type]
     assert 1 <= len(found) <= 12
-    heldout = [d.text for d in corpus.documents(DirtReport()) if is_heldout(d.key, corpus.config.valid_share)]
+    heldout = [
+        d.text for d in corpus.documents(CleaningReport()) if is_heldout(d.key, corpus.config.valid_share)
+    ]
     folded = [" ".join(text.split()) for text in heldout]
     for sentence, start, end in found:
         assert sentence[start:end] in {"object", "string", "value", "return"}

@@ -12,8 +12,9 @@ from polyseme.data.mining import Mining, learn_units
 from polyseme.data.store import StoreWriter, TokenStore
 from polyseme.data.units import Pattern, Units
 from polyseme.errors import CheckpointError
+from polyseme.text.config import TokenizerConfig
 from polyseme.text.lexicon import Entry
-from polyseme.text.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
+from polyseme.text.tokenizers import Tokenizer, train_tokenizer
 
 PLACES = ("river", "house", "garden", "street", "market", "church")
 PEOPLE = ("he", "she", "it", "they", "we")

@@ -18,9 +18,11 @@ from polyseme.data.encoding import DocumentEncoder
 from polyseme.data.prepare import Progress, prepare
 from polyseme.data.store import PreparedCorpus, TokenStore
 from polyseme.errors import ConfigError, CorpusError, PolysemeError, RunError
-from polyseme.text.corpus import Corpus, DirtReport, TextConfig, is_heldout
+from polyseme.text.clean import CleaningReport
+from polyseme.text.config import TextConfig, TokenizerConfig
+from polyseme.text.corpus import Corpus, is_heldout
 from polyseme.text.sentences import sentence_spans
-from polyseme.text.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
+from polyseme.text.tokenizers import Tokenizer, train_tokenizer
 
 ENGLISH = [
     f"Dr. Smith met {n} lions near Łódź. They didn't quarrel!\nIt was the year {n * n}." for n in range(300)
@@ -60,7 +62,7 @@ def files_of(store: PreparedCorpus) -> dict[str, bytes]:
 def test_the_store_holds_the_text(tmp_path: Path, source: str, tokenizer: Tokenizer) -> None:
     store = prepare([source], tmp_path / "store", text=BLOCKS, tokenizer=tokenizer)
     expected: dict[str, list[list[str]]] = {"train": [], "valid": []}
-    for document in Corpus([source], BLOCKS).documents(DirtReport()):
+    for document in Corpus([source], BLOCKS).documents(CleaningReport()):
         language = "zh" if "我" in document.text else "en"
         spans = sentence_spans(document.text, language)
         ids = tokenizer.encode_ids([document.text[a:b] for a, b in spans])
@@ -241,7 +243,7 @@ def test_a_few_documents_are_enough(tmp_path: Path, documents: str) -> None:
         (tmp_path / "long.txt").write_text("\n".join(ENGLISH * 3), "utf-8")
     text = TextConfig(documents=documents, valid_share=1e-9)
     made = prepare([str(tmp_path)], tmp_path / "store", text=text, tokenizer=TokenizerConfig(vocab_size=300))
-    keys = {d.key: d.text for d in Corpus([str(tmp_path)], text).documents(DirtReport())}
+    keys = {d.key: d.text for d in Corpus([str(tmp_path)], text).documents(CleaningReport())}
     assert len(keys) > 1
     assert (made.valid.n_documents, made.train.n_documents) == (1, len(keys) - 1)
     characters = made.meta["splits"]["valid"]["characters"]

@@ -23,7 +23,8 @@ from polyseme.data.store import (
     write_meta,
 )
 from polyseme.errors import CheckpointError, RunError, StorageError
-from polyseme.text.tokenizers import TokenizerConfig, train_tokenizer
+from polyseme.text.config import TokenizerConfig
+from polyseme.text.tokenizers import train_tokenizer
 
 FILES = ["tokenizer.json"] + [
     f"{split}/{name}.bin"

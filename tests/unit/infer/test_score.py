@@ -15,7 +15,7 @@ from polyseme.errors import ConfigError
 from polyseme.infer import likelihood
 from polyseme.infer.load import Loaded
 from polyseme.infer.score import score, score_continuations, score_file
-from polyseme.text.clean import DirtReport
+from polyseme.text.clean import CleaningReport
 from small import make_objectives
 
 LINES = ["the cat sat", "", "北京", "on the mat and a good day " * 9, "a", "the cat sat on a mat"]
@@ -171,7 +171,7 @@ def test_a_file_line_by_line(tmp_path: Path) -> None:
     loaded = make_loaded()
     file = tmp_path / "lines.txt"
     file.write_bytes("the cat  \r\n\r\nthe\x00 ma\rt\nzzz☃\n".encode())
-    report = DirtReport()
+    report = CleaningReport()
     found = list(score_file(loaded, file, report=report))
     lines = ["the cat  ", "", "the\x00 ma\rt", "zzz☃"]  # as they stand
     assert [line for line, _ in found] == lines

@@ -17,7 +17,8 @@ from polyseme.infer.load import Loaded, words_of
 from polyseme.infer.neighbours import neighbours
 from polyseme.models.elmo import ElmoConfig
 from polyseme.objectives.bidirectional_lm import BidirectionalLM, BidirectionalLMConfig
-from polyseme.text.tokenizers import TokenizerConfig, train_tokenizer
+from polyseme.text.config import TokenizerConfig
+from polyseme.text.tokenizers import train_tokenizer
 from polyseme.train.run import RunDirectory
 from small import VOCABULARY, make_encoder
 

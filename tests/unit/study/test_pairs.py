@@ -18,7 +18,7 @@ from polyseme.infer.score import Score, score
 from polyseme.study import pairs as study
 from polyseme.study.intervals import wilson
 from polyseme.study.pairs import pairs
-from polyseme.text.tokenizers import Tokens
+from polyseme.text.tokens import Tokens
 
 GOOD = ["the cat sat", "a good day", "one mat", "the mat and the cat", "two cat", "zzz mat", "a good day"]
 BAD = ["the cat cat", "a day", "one day", "the cat and the mat", "two two two", "xxx mat", "a good day"]

@@ -22,8 +22,9 @@ from polyseme.study.sense_scores import chosen_layers, folds_of, judge, majority
 from polyseme.study.sense_words import Word, balanced
 from polyseme.study.senses import senses
 from polyseme.study.uses import dots, unit, use_vectors
+from polyseme.text.config import TokenizerConfig
 from polyseme.text.labelled.senses import Use
-from polyseme.text.tokenizers import TokenizerConfig, train_tokenizer
+from polyseme.text.tokenizers import train_tokenizer
 from polyseme.train.building import build_encoder
 from polyseme.train.recipe import from_dict
 from polyseme.train.run import RunDirectory

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from polyseme.text.clean import KINDS, DirtReport, clean
+from polyseme.text.clean import KINDS, CleaningReport, clean
 
 CASES = [
     ("a\r\nb\r\n", "a\nb", {"crlf": 2}),
@@ -25,7 +25,7 @@ CASES = [
 
 @pytest.mark.parametrize(("dirty", "expected", "counts"), CASES)
 def test_each_rule(dirty: str, expected: str, counts: dict[str, int]) -> None:
-    report = DirtReport()
+    report = CleaningReport()
     assert clean(dirty, report) == expected
     assert dict(report.counts) == counts
     assert set(counts) <= set(KINDS)
@@ -35,13 +35,13 @@ def test_each_rule(dirty: str, expected: str, counts: dict[str, int]) -> None:
     "text", ["plain", "tab\there\nand line", "caf\xe9 – “x” 中文，😀 \xa0x", "e\u200b\u00ad\ufffd"]
 )
 def test_clean_text_is_returned_as_it_is_and_counts_nothing(text: str) -> None:
-    report = DirtReport()
+    report = CleaningReport()
     assert clean(text, report) is text
     assert not report.counts
 
 
 def test_normal_forms() -> None:
-    report = DirtReport()
+    report = CleaningReport()
     assert clean("ﬁ e\u0301", report, normalize="none") == "ﬁ e\u0301"
     assert not report.counts
     assert clean("ﬁ１", report, normalize="NFKC") == "fi1"
@@ -49,7 +49,7 @@ def test_normal_forms() -> None:
 
 
 def test_the_report_keeps_the_first_place_of_each_kind() -> None:
-    report = DirtReport()
+    report = CleaningReport()
     clean("abc\x00\x00", report, source="one.txt", offset=100)
     clean("\x00", report, source="two.txt")
     clean("x\x07", report, source="r.jsonl", offset=7, unit="line")
@@ -60,7 +60,7 @@ def test_the_report_keeps_the_first_place_of_each_kind() -> None:
 
 
 def test_reports_merge() -> None:
-    one, two = DirtReport(), DirtReport()
+    one, two = CleaningReport(), CleaningReport()
     one.add("nul", 2, "a")
     two.add("nul", 1, "b")
     two.add("cr", 1, "c")
@@ -69,4 +69,4 @@ def test_reports_merge() -> None:
 
 
 def test_long_runs_of_spaces_take_linear_time() -> None:
-    assert clean("a" + " " * 32_000 + "b", DirtReport()).endswith("b")
+    assert clean("a" + " " * 32_000 + "b", CleaningReport()).endswith("b")

@@ -13,8 +13,9 @@ import pytest
 import zstandard
 
 from polyseme.errors import ConfigError, CorpusError
-from polyseme.text.clean import KINDS
-from polyseme.text.corpus import Corpus, DirtReport, Document, Fingerprint, TextConfig, is_heldout
+from polyseme.text.clean import KINDS, CleaningReport
+from polyseme.text.config import TextConfig
+from polyseme.text.corpus import Corpus, Document, Fingerprint, is_heldout
 from polyseme.text.sources import read_lines
 
 FOX = "The quick brown fox jumps over the lazy dog."
@@ -25,8 +26,8 @@ def config(**values: object) -> TextConfig:
     return TextConfig.of(values, "test")
 
 
-def read(*sources: object, **values: object) -> tuple[list[str], DirtReport]:
-    report = DirtReport()
+def read(*sources: object, **values: object) -> tuple[list[str], CleaningReport]:
+    report = CleaningReport()
     corpus = Corpus([str(source) for source in sources], config(**values))
     texts = [document.text for document in corpus.documents(report)]
     assert set(report.counts) <= set(KINDS)
@@ -111,7 +112,7 @@ def test_document_modes(tmp_path: Path) -> None:
 
 def test_long_documents_are_cut_and_counted(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text((FOX + "\n") * 2000)
-    report = DirtReport()
+    report = CleaningReport()
     documents = list(Corpus([str(tmp_path)], config()).documents(report))
     assert report.counts == {"cut_document": 1}
     assert [d.index for d in documents] == [0, 1, 2]
@@ -246,13 +247,13 @@ def test_the_split_is_stable_when_the_corpus_grows(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("\n".join(f"{FOX} {i}" for i in range(2000)))
     before = {
         d.text: is_heldout(d.key, 0.05)
-        for d in Corpus([str(tmp_path)], config(documents="line")).documents(DirtReport())
+        for d in Corpus([str(tmp_path)], config(documents="line")).documents(CleaningReport())
     }
     assert 60 <= sum(before.values()) <= 140
     (tmp_path / "0.txt").write_text("\n".join(f"{i} {FOX}" for i in range(500)))
     after = {
         d.text: is_heldout(d.key, 0.05)
-        for d in Corpus([str(tmp_path)], config(documents="line")).documents(DirtReport())
+        for d in Corpus([str(tmp_path)], config(documents="line")).documents(CleaningReport())
     }
     assert before.items() <= after.items()
     assert not is_heldout(0, 0.0)
@@ -276,7 +277,7 @@ def test_of_a_few_documents_the_one_with_the_lowest_key_is_held_out(tmp_path: Pa
         (tmp_path / "a.txt").write_text("\n".join(texts))
         corpus = Corpus([str(tmp_path)], config(documents="line", valid_share=share))
         samples = set(corpus.samples(10**6, 1))
-        held = [d.text for d in corpus.documents(DirtReport()) if corpus.is_heldout(d.key)]
+        held = [d.text for d in corpus.documents(CleaningReport()) if corpus.is_heldout(d.key)]
         assert samples == set(texts) - set(held)  # the tokenizer is trained on the others
         return held
 
@@ -334,7 +335,7 @@ def test_memory_does_not_grow_with_one_endless_line(tmp_path: Path) -> None:
         for _ in range(40):
             file.write(b"word " * 200_000)  # 40 MB in one line
     tracemalloc.start()
-    n = sum(len(document.text) + 1 for document in Corpus([str(path)], config()).documents(DirtReport()))
+    n = sum(len(document.text) + 1 for document in Corpus([str(path)], config()).documents(CleaningReport()))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert n == 40_000_000
@@ -353,7 +354,7 @@ def test_documents_come_out_before_the_file_is_read(tmp_path: Path, monkeypatch:
     (tmp_path / "a.txt").write_text(FOX)
     monkeypatch.setattr("polyseme.text.sources.read_chunks", chunks)
     corpus = Corpus([str(tmp_path)], config())
-    assert len(next(corpus.documents(DirtReport())).text) > 10_000
+    assert len(next(corpus.documents(CleaningReport())).text) > 10_000
     assert read_so_far <= 3
 
 
@@ -363,7 +364,7 @@ def test_documents_come_out_before_the_file_is_read(tmp_path: Path, monkeypatch:
 def test_read_lines_keeps_every_line(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(f"one\r\n\r\n{LANGUAGE}\u2028x\rx\nlast".encode())
     (tmp_path / "b.jsonl").write_text('{"text": "one"}\n{"no": 1}\n{"text": "two"}\n')
-    report = DirtReport()
+    report = CleaningReport()
     assert list(read_lines(tmp_path / "a.txt", config(), report)) == [
         "one",
         "",

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from polyseme.text.clean import DirtReport
-from polyseme.text.corpus import Corpus, TextConfig
+from polyseme.text.clean import CleaningReport
+from polyseme.text.config import TextConfig
+from polyseme.text.corpus import Corpus
 from polyseme.text.document_rule import Cohesion, choose_mode, reading_lines
 
 ENGLISH = [
@@ -147,7 +148,7 @@ def test_reviews_are_read_as_reviews_and_it_is_said(tmp_path: Path) -> None:
     (tmp_path / "more.jsonl").write_text('{"text": "One."}\n{"text": "Two."}\n')
     named = str(tmp_path / "reviews.txt")
     corpus = Corpus([named, str(tmp_path)], TextConfig())
-    found = list(corpus.documents(DirtReport()))
+    found = list(corpus.documents(CleaningReport()))
     parts = sum(d.source.endswith("book.txt") for d in found)
     assert sum(d.source == named for d in found) == 300
     assert corpus.reading() == [
@@ -163,7 +164,7 @@ def test_reviews_are_read_as_reviews_and_it_is_said(tmp_path: Path) -> None:
     assert "--documents blank" in second
     assert "--documents" not in third
     asked = Corpus([named], TextConfig(documents="line"))
-    assert len(list(asked.documents(DirtReport()))) == 300
+    assert len(list(asked.documents(CleaningReport()))) == 300
     assert asked.reading()[0]["found"] is False
     assert "--documents" not in reading_lines(asked.reading())[0]
 

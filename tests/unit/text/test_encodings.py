@@ -8,7 +8,7 @@ import zlib
 import pytest
 
 from polyseme.errors import ConfigError
-from polyseme.text.clean import DirtReport
+from polyseme.text.clean import CleaningReport
 from polyseme.text.encodings import check_name, decode_stream, detect
 
 ENGLISH = "It was a bright cold day in April, and the clocks were striking thirteen. " * 3
@@ -90,7 +90,7 @@ def test_an_unknown_name_suggests_the_near_one() -> None:
 def test_streams_keep_characters_and_line_ends_whole(size: int) -> None:
     text = "天\r\n地\r玄\n黄😀\r\r\n" * 3
     for codec in ("utf-8", "utf-16-le", "gb18030"):
-        data, report = text.encode(codec), DirtReport()
+        data, report = text.encode(codec), CleaningReport()
         chunks = (data[i : i + size] for i in range(0, len(data), size))
         assert "".join(decode_stream(chunks, codec, report, "f")) == text.replace("\r\n", "\n").replace(
             "\r", "\n"
@@ -99,7 +99,7 @@ def test_streams_keep_characters_and_line_ends_whole(size: int) -> None:
 
 
 def test_broken_bytes_are_replaced_counted_and_placed() -> None:
-    report = DirtReport()
+    report = CleaningReport()
     data = "已有\ufffd的".encode() + b"ab\xffcd\xe4\xb8" + "完".encode() + b"\xe4"
     assert (
         "".join(decode_stream([data[:9], data[9:]], "utf-8", report, "f"))

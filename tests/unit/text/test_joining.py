@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from decoding import TEXTS, make_tokenizer
+from polyseme.text.config import TokenizerConfig
 from polyseme.text.joining import Joiner, gap
-from polyseme.text.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
+from polyseme.text.tokenizers import Tokenizer, train_tokenizer
 
 
 def joined(tokenizer: Tokenizer, ids: list[int], before: str = "") -> str:

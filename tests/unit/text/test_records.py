@@ -12,16 +12,17 @@ import pytest
 import zstandard
 
 from polyseme.errors import CorpusError
-from polyseme.text.clean import DirtReport
-from polyseme.text.corpus import Corpus, TextConfig
+from polyseme.text.clean import CleaningReport
+from polyseme.text.config import TextConfig
+from polyseme.text.corpus import Corpus
 from polyseme.text.sources import read_lines
 
 TEXTS = ['The first, "quoted" text.', "第二篇文章。\nIt has two lines.", "A third [one], {here}."]
 RECORDS = [{"id": i, "text": text, "tags": ["a", "b"]} for i, text in enumerate(TEXTS)]
 
 
-def read(path: Path, **changes: Any) -> tuple[list[str], DirtReport]:
-    report = DirtReport()
+def read(path: Path, **changes: Any) -> tuple[list[str], CleaningReport]:
+    report = CleaningReport()
     documents = Corpus([str(path)], TextConfig(**changes)).documents(report)
     return [document.text for document in documents], report
 
@@ -111,9 +112,9 @@ def test_the_field_that_is_meant_can_be_typed(tmp_path: Path, record: dict[str, 
 
 def test_lines_for_vectors_are_the_records(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(FORMS["pretty array"])
-    assert list(read_lines(tmp_path / "a.json", TextConfig(), DirtReport())) == TEXTS
+    assert list(read_lines(tmp_path / "a.json", TextConfig(), CleaningReport())) == TEXTS
     (tmp_path / "b.jsonl").write_text('{"text": "one"}\n\n{"text": 3}\n{"text": "two"}\n')
-    report = DirtReport()
+    report = CleaningReport()
     assert list(read_lines(tmp_path / "b.jsonl", TextConfig(), report)) == ["one", "", "", "two"]
     assert report.counts == {"not_json": 1, "field_not_text": 1}
 
@@ -130,7 +131,7 @@ def test_a_column_of_a_table(tmp_path: Path, name: str, delimiter: str) -> None:
     assert read(tmp_path / name)[0] == TEXTS
     assert read(tmp_path / name, field="label")[0] == ["good"] * 3
     corpus = Corpus([str(tmp_path / name)], TextConfig())
-    list(corpus.documents(DirtReport()))
+    list(corpus.documents(CleaningReport()))
     assert corpus.reading()[0]["rule"] == "row"
 
 

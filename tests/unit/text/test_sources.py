@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from polyseme.errors import CorpusError
-from polyseme.text.clean import DirtReport
-from polyseme.text.corpus import Corpus, TextConfig
+from polyseme.text.clean import CleaningReport
+from polyseme.text.config import TextConfig
+from polyseme.text.corpus import Corpus
 from polyseme.text.sources import skipped_suffixes
 
 
-def read(*sources: object) -> tuple[list[str], DirtReport]:
-    report = DirtReport()
+def read(*sources: object) -> tuple[list[str], CleaningReport]:
+    report = CleaningReport()
     documents = Corpus([str(source) for source in sources], TextConfig()).documents(report)
     return [document.text for document in documents], report
 

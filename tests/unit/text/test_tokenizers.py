@@ -14,7 +14,8 @@ import pytest
 import tokenizers as hf
 
 from polyseme.errors import ConfigError, CorpusError
-from polyseme.text.tokenizers import SPECIAL_TOKENS, Tokenizer, TokenizerConfig, train_tokenizer
+from polyseme.text.config import TokenizerConfig
+from polyseme.text.tokenizers import SPECIAL_TOKENS, Tokenizer, train_tokenizer
 from polyseme.text.training import default_vocab_size
 
 TEXTS = [

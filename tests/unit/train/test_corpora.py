@@ -11,8 +11,8 @@ import pytest
 from polyseme.core.reporter import NullReporter
 from polyseme.data.prepare import prepare
 from polyseme.data.store import PreparedCorpus
-from polyseme.text.corpus import TextConfig
-from polyseme.text.tokenizers import Tokenizer, TokenizerConfig
+from polyseme.text.config import TextConfig, TokenizerConfig
+from polyseme.text.tokenizers import Tokenizer
 from polyseme.train.budget import Budget
 from polyseme.train.corpora import open_or_prepare, unknown_note
 from polyseme.train.pretrain import PretrainRequest

@@ -13,7 +13,7 @@ from polyseme.core import registry
 from polyseme.core.reporter import NullReporter
 from polyseme.errors import CorpusError
 from polyseme.report.run_summary import summarize, summary_text
-from polyseme.text.unknown import UnknownShare
+from polyseme.text.tokens import UnknownShare
 from polyseme.train import card
 
 LESSON = """the cat sat on the mat

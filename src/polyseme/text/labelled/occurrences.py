@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polyseme.errors import ConfigError
-from polyseme.text.clean import DirtReport
-from polyseme.text.corpus import Corpus, TextConfig
+from polyseme.text.clean import CleaningReport
+from polyseme.text.config import TextConfig
+from polyseme.text.corpus import Corpus
 from polyseme.text.sentences import sentence_spans
 from polyseme.text.words import LETTER, is_cjk, word_spans
 
@@ -90,7 +91,7 @@ def uses_in_text(path: Path, words: Sequence[str], encoding: str) -> list[Use]:
     corpus = Corpus([str(path)], TextConfig.of({"encoding": encoding}, "--encoding"))
     language = corpus.language()
     found: dict[tuple[str, str, int], Use] = {}
-    for document in corpus.documents(DirtReport()):
+    for document in corpus.documents(CleaningReport()):
         for word in words:
             for use in in_text(document.text, word, f"{document.source} {document.index + 1}", language):
                 found.setdefault((word, use.text, use.start), use)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from polyseme.core.config import suggest
 from polyseme.errors import ConfigError, CorpusError
-from polyseme.text.clean import DirtReport, replace_surrogates
+from polyseme.text.clean import CleaningReport, replace_surrogates
 from polyseme.text.encodings import check_name
 from polyseme.text.labelled import arrow, brat
 from polyseme.text.labelled.records import Problems
@@ -153,7 +153,7 @@ def _chunks(path: Path | str, encoding: str, problems: Problems) -> Iterator[str
     path = existing(path)
     if encoding != "auto":
         check_name(encoding)
-    report = DirtReport()
+    report = CleaningReport()
     read = problems.file(name_of(path))
     for chunk in read_text(SourceFile(path, 0, 0, named=True), encoding, report, unify=False) or ():
         found = next((kind for kind in report.counts if kind.startswith("encoding_")), "")

@@ -1,14 +1,51 @@
-"""How to train a tokenizer: kind, sizes, phrases."""
+"""How text is read, and how a tokenizer is trained."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from polyseme.core.config import Config
+from polyseme.errors import ConfigError
+from polyseme.text.encodings import check_name
 
-__all__ = ["TokenizerConfig"]
+__all__ = ["TextConfig", "TokenizerConfig"]
+
+
+class TextConfig(Config):
+    """How text is read.
+
+    Args:
+        documents: what parts documents in .txt files (see split.py and, for auto, document_rule.py).
+        encoding: of all files, or "auto" to detect it file by file.
+        sentences: "auto" finds where they end (sentences.py); "line" = each line is one, such as a turn of a dialogue.
+        field: of the records in .jsonl files, which holds the text; "messages.message" goes into lists and joins lines.
+        normalize: Unicode normal form.
+        deduplicate: remove documents that were seen before (see dedupe.py).
+        valid_share: share of the documents that are held out, chosen by hash; at least one of several, unless it is 0.
+        language: "en", "zh", or "auto" to tell by the share of Chinese characters.
+    """
+
+    documents: Literal["auto", "blank", "file", "line", "heading"] = "auto"
+    sentences: Literal["auto", "line"] = "auto"
+    encoding: str = "auto"
+    field: str = "text"
+    normalize: Literal["NFC", "NFKC", "none"] = "NFC"
+    deduplicate: Literal["none", "exact", "near"] = "none"
+    valid_share: float = Field(default=0.05, ge=0.0, lt=1.0)
+    language: Literal["auto", "en", "zh"] = "auto"
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name != "auto":
+            try:
+                check_name(name)
+            except ConfigError as error:
+                raise ValueError(f"a known encoding; {error.fix}") from None
+        return name
+
 
 _MINIMUM = {"wordpiece": 64, "byte-bpe": 320, "unigram": 64, "characters": 16, "words": 16, "spaces": 16}
 
