@@ -144,7 +144,7 @@ def work(what: str, side: str, folder: Path, model: str) -> None:
             Gate(),
         )  # fmt: skip
         return
-    from polyseme.layers.step import Step
+    from polyseme.kernels.step import Step
 
     if not (folder / "gpt").exists():
         polyseme.pretrain(

@@ -174,7 +174,7 @@ def step_flops(classes: float) -> float:
 
 def sampled_classes() -> float:
     """Distinct classes of a sample, on average."""
-    from polyseme.layers.sampled_softmax import log_uniform
+    from polyseme.layers.cross_entropy import log_uniform
 
     draws = np.random.default_rng(0).random((8, SAMPLES))
     return float(np.mean([len(log_uniform(row, VOCABULARY - 4)[0]) for row in draws]))

@@ -1,4 +1,4 @@
-"""What data/unit_kernels.py computes, said once more in plain Python."""
+"""What kernels/units.py computes, said once more in plain Python."""
 
 from __future__ import annotations
 

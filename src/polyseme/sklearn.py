@@ -25,7 +25,7 @@ from polyseme.infer.load import Loaded, load
 from polyseme.infer.methods import OneVector
 from polyseme.infer.pooling import Pooling
 from polyseme.infer.sparse import sparse_vectors
-from polyseme.layers.packed import Precision
+from polyseme.kernels.packed import Precision
 
 try:
     from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin

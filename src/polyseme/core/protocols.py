@@ -70,10 +70,6 @@ class Encoder(Protocol):
     # An encoder whose vectors are sparse, with ones in a few columns, also has `active(ids) -> (rows, columns)`: the
     # ones of ids (N,), so that texts can be turned into sparse matrices without their dense form.
     #
-    # A module of an encoder that passes the output of a linear layer through an activation and nowhere else may say so
-    # with `joined = (("intermediate", "act"),)`, names of its attributes: prepared for fast use (layers/packed.py) the
-    # two are one operation.
-    #
     # An encoder for which cosine says nothing also has `neighbours(id, top) -> [(id, {"similarity": …, …})]`: its own
     # answer to which words belong with a word, best first.
 

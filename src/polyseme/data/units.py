@@ -108,7 +108,7 @@ class Units:
             deepest: look for units up to BASIC, PHRASE or ENTITY.
         Shapes:  (B, T) each
         """
-        from polyseme.data.unit_kernels import find_units
+        from polyseme.kernels.units import find_units
 
         unit = np.empty(ids.shape, np.int64)
         found = Found(unit, np.empty(ids.shape, np.int8), np.empty(ids.shape, np.int32))

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from polyseme.data.examples import SpecialTokens
-from polyseme.layers.step import MOST_ROWS, Step
-from polyseme.layers.team import torch_alone
+from polyseme.kernels.step import MOST_ROWS, Step
+from polyseme.kernels.team import torch_alone
 
 __all__ = ["Contexts", "kept"]
 

@@ -17,7 +17,7 @@ from polyseme.infer.load import Loaded, words_of
 from polyseme.infer.pooling import FloatArray, Pool, Pooling, edges_of
 from polyseme.infer.prepared import prepared
 from polyseme.infer.sparse import sparse_rows, sparse_vectors
-from polyseme.layers.packed import Precision
+from polyseme.kernels.packed import Precision
 from polyseme.text.tokens import Tokens
 
 __all__ = ["Embedder", "Layer", "Pool", "Pooling", "embed", "sparse_vectors"]

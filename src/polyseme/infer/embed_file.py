@@ -19,7 +19,7 @@ from polyseme.infer.load import Loaded
 from polyseme.infer.pooling import FloatArray
 from polyseme.infer.sparse import sparse_rows
 from polyseme.infer.vector_file import NUMBERS_AT_ONCE, VectorFile, check_parquet
-from polyseme.layers.packed import Precision
+from polyseme.kernels.packed import Precision
 from polyseme.text.clean import CleaningReport
 from polyseme.text.config import TextConfig
 from polyseme.text.sources import SourceFile, estimated_bytes, read_lines

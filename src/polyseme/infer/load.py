@@ -22,7 +22,7 @@ from polyseme.data.loader import to_batch
 from polyseme.data.packing import collate
 from polyseme.errors import ConfigError, InputError, RunError
 from polyseme.infer.methods import Methods
-from polyseme.layers.int8 import Int8Embedding, in_int8
+from polyseme.kernels.int8 import Int8Embedding, in_int8
 from polyseme.objectives.masked_lm import MaskedLMHead
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.tokens import Tokens

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from polyseme.infer.encode import EncodedText, Layers
     from polyseme.infer.generate import Generation, TextStream
     from polyseme.infer.load import Loaded
-    from polyseme.layers.packed import Precision
+    from polyseme.kernels.packed import Precision
 
 __all__ = ["Methods", "OneVector", "cosines"]
 
@@ -107,7 +107,7 @@ class Methods(ZeroShot):
         Raises:  InputError: not text.  ConfigError: no such layer or precision, or a pool that means nothing here.
         """
         from polyseme.infer.embed import Embedder
-        from polyseme.layers.packed import Precision
+        from polyseme.kernels.packed import Precision
 
         one_of("precision", precision, get_args(Precision))
         some, single = texts_of(texts)

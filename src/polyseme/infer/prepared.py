@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
-from polyseme.layers.packed import Precision, prepare
+from polyseme.kernels.packed import Precision, prepare
 
 __all__ = ["prepared"]
 

@@ -1,4 +1,4 @@
-"""Activations by the names that config.json uses."""
+"""Activations by the names that config.json uses, and a linear layer with one behind it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from polyseme.core.config import suggest
 from polyseme.errors import ConfigError
@@ -31,16 +31,19 @@ def activation(name: str) -> Callable[[Tensor], Tensor]:
     return _ACTIVATIONS[name]
 
 
-_JOINED = {
-    "gelu": ("gelu", "none"),
-    "gelu_new": ("gelu", "tanh"),
-    "gelu_pytorch_tanh": ("gelu", "tanh"),
-    "relu": ("relu", ""),
-}
+class ActivatedLinear(nn.Linear):
+    """A linear layer whose output goes through an activation and nowhere else: act(W x + b).
 
+    Prepared for use without gradients (kernels/packed.py) the two are one operation.
 
-def joinable(function: Callable[[Tensor], Tensor]) -> tuple[str, str] | None:
-    """What oneDNN calls this function where it can compute it right behind a product: (name, algorithm), or None."""
-    return next(
-        (_JOINED[name] for name, known in _ACTIVATIONS.items() if known is function and name in _JOINED), None
-    )
+    Args:
+        activation: its name in config.json.
+    Shapes:  (…, in_features) -> (…, out_features)
+    """
+
+    def __init__(self, in_features: int, out_features: int, activation: str) -> None:
+        super().__init__(in_features, out_features)
+        self.activation, self.act = activation, _ACTIVATIONS[activation]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(super().forward(x))

@@ -5,14 +5,14 @@ The masks here are the only thing that keeps packed examples apart.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from polyseme.core.types import Batch
-from polyseme.layers.dropout import attend_dropped, can_drop
+from polyseme.kernels import attention as kernel
+from polyseme.kernels.twins import faster, on_cpus
+from polyseme.layers.dropout import drawn, drop
 
 
 def example_mask(batch: Batch) -> Tensor | None:
@@ -72,11 +72,11 @@ def attend(
     if dropout == 0.0 and q.device.type == "cpu" and _computes_in_bfloat16(q):
         return attend_plain(q, k, v, mask, causal)[0]
     k, v = _for_every_query_head(q, k), _for_every_query_head(q, v)
-    if dropout > 0.0 and can_drop(q):
+    if dropout > 0.0 and kernel.can_drop(q):
         if causal:
             before = torch.ones(q.size(2), k.size(2), dtype=torch.bool).tril()
             mask = before.expand(q.size(0), 1, -1, -1)
-        return attend_dropped(q, k, v, mask, dropout)
+        return attend_dropped(q, k, v, mask, *drawn((*q.shape[:-1], k.size(-2)), dropout))
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, is_causal=causal)
 
 
@@ -110,6 +110,23 @@ def attend_plain(
     return probabilities @ v, probabilities
 
 
+@faster(kernel.attend_dropped, kernel.can_drop)
+def attend_dropped(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropped: Tensor, scale: float
+) -> Tensor:
+    """Attention in which some of the probabilities are dropped.
+
+        out = (softmax(q kᵀ / √D + mask) ∘ keep / (1 - p)) v
+
+    Shapes:  q: (B, H, Q, D).  k, v: (B, H, T, D).  mask: (B, 1, Q, T) boolean.  dropped: (B, H, Q, T)
+             -> (B, H, Q, D)
+    """
+    scores = q @ k.transpose(-1, -2) / q.size(-1) ** 0.5
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    return drop.plain(torch.softmax(scores, dim=-1), dropped, scale) @ v
+
+
 def rotary_table(position: Tensor, head_size: int, theta: float) -> tuple[Tensor, Tensor]:
     """Cosines and sines of position × frequency, for `rotate`.
 
@@ -127,7 +144,8 @@ def rotary_table(position: Tensor, head_size: int, theta: float) -> tuple[Tensor
     )
 
 
-def rotate_plain(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+@faster(kernel.rotate, on_cpus)
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Turn each pair (xᵢ, xᵢ₊D/2) by its position's angle, so that products depend on distances.
 
     Shapes:  x: (B, T, 2, H, D), queries and keys at once.  cos, sin: (B, T, 1, 1, D) -> the same shape as x
@@ -135,35 +153,3 @@ def rotate_plain(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """
     first, second = x.chunk(2, dim=-1)
     return x * cos.to(x.dtype) + torch.cat([second, first], dim=-1) * sin.to(x.dtype)
-
-
-class _Rotate(torch.autograd.Function):
-    """The same in three passes; the gradient is turned back by the same angle."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        ctx.save_for_backward(cos, sin)
-        return _turn(x, cos, sin)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        cos, sin = ctx.saved_tensors
-        return _turn(grads[0], cos, -sin), None, None
-
-
-def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    half = x.size(-1) // 2
-    turned = x * cos
-    turned[..., :half].addcmul_(x[..., half:], sin[..., :half])
-    turned[..., half:].addcmul_(x[..., :half], sin[..., half:])
-    return turned
-
-
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """`rotate_plain`, with a backward pass of its own on CPUs.
-
-    Shapes:  x: (B, T, 2, H, D), queries and keys at once.  cos, sin: (B, T, 1, 1, D) -> the same shape as x
-    """
-    if x.device.type == "cpu" and not torch.compiler.is_exporting():
-        return _Rotate.apply(x, cos.to(x.dtype), sin.to(x.dtype))  # type: ignore[no-any-return, no-untyped-call]
-    return rotate_plain(x, cos, sin)

@@ -24,10 +24,10 @@ from torch.nn.functional import linear
 from polyseme.core.config import Config
 from polyseme.core.protocols import HeadStyle, ModelEntry
 from polyseme.core.types import Batch, Encoding, Keep, Reach
-from polyseme.layers.activation import activation
+from polyseme.kernels.needed import Needed
+from polyseme.layers.activation import ActivatedLinear, activation
 from polyseme.layers.attention import attend, attend_plain, example_mask
 from polyseme.layers.dropout import Dropout
-from polyseme.layers.needed import Needed
 
 
 class BertConfig(Config):
@@ -69,8 +69,6 @@ class BertBlock(nn.Module):
     Shapes:  h: (B, T, hidden_size), mask: (B, 1, T, T) -> (B, T, hidden_size)
     """
 
-    joined = (("intermediate", "act"),)
-
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
         d = config.hidden_size
@@ -79,10 +77,9 @@ class BertBlock(nn.Module):
         self.query_key_value = nn.Linear(d, 3 * d)
         self.attention_output = nn.Linear(d, d)
         self.attention_norm = nn.LayerNorm(d, eps=config.layer_norm_eps)
-        self.intermediate = nn.Linear(d, config.intermediate_size)
+        self.intermediate = ActivatedLinear(d, config.intermediate_size, config.hidden_act)
         self.output = nn.Linear(config.intermediate_size, d)
         self.output_norm = nn.LayerNorm(d, eps=config.layer_norm_eps)
-        self.act = activation(config.hidden_act)
         self.dropout = Dropout(config.hidden_dropout_prob)
 
     def forward(
@@ -109,7 +106,7 @@ class BertBlock(nn.Module):
             probabilities.append(weights)
         mixed = mixed.transpose(1, 2).reshape(h.shape)
         h = self.attention_norm(h + self.dropout(self.attention_output(mixed)))
-        return self.output_norm(h + self.dropout(self.output(self.act(self.intermediate(h)))))  # type: ignore[no-any-return]
+        return self.output_norm(h + self.dropout(self.output(self.intermediate(h))))  # type: ignore[no-any-return]
 
 
 class BertPooler(nn.Module):

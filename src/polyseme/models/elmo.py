@@ -25,7 +25,7 @@ from polyseme.core.config import Config
 from polyseme.core.protocols import HeadStyle, ModelEntry
 from polyseme.core.types import Batch, Encoding, Keep, Reach
 from polyseme.layers.charcnn import CharacterCNN, Spelling, table_of
-from polyseme.layers.recurrent import ProjectedLSTM, starts, turn
+from polyseme.layers.lstm import ProjectedLSTM, starts, turn
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "<pad>", "<unk>", "<s>", "</s>", "<mask>")
 UNKNOWN = ("[UNK]", "<unk>")

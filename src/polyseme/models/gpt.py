@@ -23,11 +23,10 @@ from torch import Tensor, nn
 from polyseme.core.config import Config
 from polyseme.core.protocols import HeadStyle, ModelEntry
 from polyseme.core.types import Batch, Encoding, Keep, Reach
-from polyseme.layers.activation import activation
+from polyseme.layers.activation import ActivatedLinear, activation
 from polyseme.layers.attention import attend, attend_plain, causal_mask
 from polyseme.layers.cache import KeyValueCache
 from polyseme.layers.dropout import Dropout
-from polyseme.layers.step import BlockParts, StepParts
 
 
 class GptConfig(Config):
@@ -64,8 +63,6 @@ class GptBlock(nn.Module):
     Shapes:  h: (B, T, hidden_size), mask: (B, 1, T, T) or None for plain causal order -> (B, T, hidden_size)
     """
 
-    joined = (("intermediate", "act"),)
-
     def __init__(self, config: GptConfig, layer: int) -> None:
         super().__init__()
         d = config.hidden_size
@@ -75,9 +72,8 @@ class GptBlock(nn.Module):
         self.query_key_value = nn.Linear(d, 3 * d)
         self.attention_output = nn.Linear(d, d)
         self.feedforward_norm = nn.LayerNorm(d, eps=config.layer_norm_eps)
-        self.intermediate = nn.Linear(d, config.intermediate_size)
+        self.intermediate = ActivatedLinear(d, config.intermediate_size, config.hidden_act)
         self.output = nn.Linear(config.intermediate_size, d)
-        self.act = activation(config.hidden_act)
         self.dropout = Dropout(config.hidden_dropout_prob)
 
     def forward(
@@ -99,7 +95,7 @@ class GptBlock(nn.Module):
             mixed, weights = attend_plain(q, k, v, mask, causal)
             probabilities.append(weights)
         h = h + self.dropout(self.attention_output(mixed.transpose(1, 2).reshape(b, t, d)))
-        return h + self.dropout(self.output(self.act(self.intermediate(self.feedforward_norm(h)))))  # type: ignore[no-any-return]
+        return h + self.dropout(self.output(self.intermediate(self.feedforward_norm(h))))  # type: ignore[no-any-return]
 
 
 class Gpt(nn.Module):
@@ -110,6 +106,7 @@ class Gpt(nn.Module):
     """
 
     reach: Reach = "left"
+    pre_norm_decoder = True  # of the form whose decoding kernels/step.py has compiled
 
     def __init__(self, config: GptConfig) -> None:
         super().__init__()
@@ -185,26 +182,6 @@ class Gpt(nn.Module):
             h = block(h, mask, causal, cache=cache)
         cache.advance(ids.size(1))
         return self.final_norm(h)  # type: ignore[no-any-return]
-
-    def step_parts(self) -> StepParts:
-        """What `decode` reads, for its fast form."""
-        c = self.config
-        blocks = [
-            BlockParts(
-                attention_norm=block.attention_norm,
-                query_key_value=block.query_key_value,
-                attention_output=block.attention_output,
-                feedforward_norm=block.feedforward_norm,
-                intermediate=block.intermediate,
-                output=block.output,
-            )
-            for block in self.blocks
-            if isinstance(block, GptBlock)
-        ]
-        heads, size = c.num_attention_heads, c.hidden_size // c.num_attention_heads
-        return StepParts(
-            blocks, self.final_norm, heads, heads, size, c.intermediate_size, c.hidden_act, c.layer_norm_eps
-        )
 
     def token_embedding(self) -> nn.Embedding:
         """The input embedding, which is also the output layer's weight."""

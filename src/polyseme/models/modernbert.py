@@ -25,10 +25,10 @@ from torch.nn.functional import linear
 from polyseme.core.config import Config
 from polyseme.core.protocols import HeadStyle, ModelEntry
 from polyseme.core.types import Batch, Encoding, Keep, Reach
+from polyseme.kernels.needed import Needed
 from polyseme.layers.activation import activation
 from polyseme.layers.attention import attend, attend_plain, example_mask, rotary_table, rotate, window_mask
 from polyseme.layers.dropout import Dropout
-from polyseme.layers.needed import Needed
 
 
 class ModernBertConfig(Config):

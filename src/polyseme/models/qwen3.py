@@ -29,7 +29,6 @@ from polyseme.layers.activation import activation
 from polyseme.layers.attention import attend, attend_plain, causal_mask, rotary_table, rotate
 from polyseme.layers.cache import KeyValueCache
 from polyseme.layers.norm import RMSNorm, rms_norm
-from polyseme.layers.step import BlockParts, StepParts
 
 
 class Qwen3Config(Config):
@@ -141,6 +140,7 @@ class Qwen3(nn.Module):
     """
 
     reach: Reach = "left"
+    pre_norm_decoder = True  # of the form whose decoding kernels/step.py has compiled
 
     def __init__(self, config: Qwen3Config) -> None:
         super().__init__()
@@ -219,28 +219,6 @@ class Qwen3(nn.Module):
             h = block(h, mask, causal, rotary, cache=cache)
         cache.advance(ids.size(1))
         return self.final_norm(h)  # type: ignore[no-any-return]
-
-    def step_parts(self) -> StepParts:
-        """What `decode` reads, for its fast form."""
-        c = self.config
-        blocks = [
-            BlockParts(
-                attention_norm=block.attention_norm,
-                query_key_value=block.query_key_value,
-                attention_output=block.attention_output,
-                feedforward_norm=block.feedforward_norm,
-                intermediate=block.input_and_gate,
-                output=block.output,
-                query_norm=block.query_norm,
-                key_norm=block.key_norm,
-            )
-            for block in self.blocks
-            if isinstance(block, Qwen3Block)
-        ]
-        return StepParts(
-            blocks, self.final_norm, c.num_attention_heads, c.num_key_value_heads, c.head_size, c.intermediate_size,
-            c.hidden_act, c.rms_norm_eps, gated=True,
-        )  # fmt: skip
 
     def token_embedding(self) -> nn.Embedding:
         """The input embedding, which is also the output layer's weight where they are tied."""

@@ -28,8 +28,7 @@ from polyseme.core.types import Batch, Encoding
 from polyseme.data.examples import SpecialTokens
 from polyseme.data.packing import Rows
 from polyseme.errors import ConfigError
-from polyseme.layers.cross_entropy import cross_entropy_sum
-from polyseme.layers.sampled_softmax import log_uniform, sampled_cross_entropy_sum
+from polyseme.layers.cross_entropy import cross_entropy_sum, log_uniform, sampled_cross_entropy_sum
 
 IntArray = npt.NDArray[np.int64]
 

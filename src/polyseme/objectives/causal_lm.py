@@ -23,7 +23,8 @@ from polyseme.data.examples import NO_LABEL, NextTokenWindows, SpecialTokens
 from polyseme.data.packing import Rows
 from polyseme.data.store import TokenStore
 from polyseme.errors import ConfigError
-from polyseme.layers.cross_entropy import CHUNK_BYTES, cross_entropy_sum
+from polyseme.kernels.cross_entropy import CHUNK_BYTES
+from polyseme.layers.cross_entropy import cross_entropy_sum
 from polyseme.objectives.masked_lm import log_unigram
 
 IntArray = npt.NDArray[np.int64]

@@ -140,7 +140,7 @@ class KnowledgeMasking:
 
         Shapes:  -> (B, T)
         """
-        from polyseme.data.unit_kernels import choose_units
+        from polyseme.kernels.units import choose_units
 
         b, t = rows.ids.shape
         text = rows.maskable.sum(1)

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from polyseme.core.types import Batch, Encoding
 from polyseme.layers.activation import activation
+from polyseme.layers.lstm import ProjectedLSTM, starts, turn
 from polyseme.layers.mix import ScalarMix
-from polyseme.layers.recurrent import ProjectedLSTM, starts, turn
 from polyseme.tasks._config import TaskConfig
 
 Reads = Literal["at", "last", "all", "none"]

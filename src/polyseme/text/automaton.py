@@ -4,7 +4,7 @@
     fail(s)      the longest proper suffix of s's prefix that is itself a prefix
     out(s)       the pattern that ends here, or -1;   next_out(s): the nearest state along fail that has one, or 0
 
-Only its tables are here, as arrays: data/unit_kernels.py runs it; text/phrases.py reads the tree of its edges.
+Only its tables are here, as arrays: kernels/units.py runs it; text/phrases.py reads the tree of its edges.
 """
 
 from __future__ import annotations

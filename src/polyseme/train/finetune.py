@@ -25,7 +25,7 @@ from polyseme.core.rng import Random
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.labelled import ExampleLoader
 from polyseme.errors import RunError
-from polyseme.layers.trained_rows import train_rows
+from polyseme.kernels.trained_rows import train_rows
 from polyseme.text.labelled.records import Problems
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.train import card, distributed

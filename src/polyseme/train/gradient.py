@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from polyseme.core.protocols import Objective
 from polyseme.core.rng import Random
 from polyseme.core.types import Batch, Encoding
-from polyseme.layers.trained_rows import TrainedRows
+from polyseme.kernels.trained_rows import TrainedRows
 from polyseme.train import distributed
 from polyseme.train.config import TrainConfig
 from polyseme.train.guard import UpdateGuard

@@ -19,7 +19,7 @@ from polyseme.formats.imported import Imported, write_run
 from polyseme.formats.registry import export_model
 from polyseme.infer.load import load
 from polyseme.infer.predict import Predictor
-from polyseme.layers.recurrent import lstm_plain, lstm_scanned
+from polyseme.layers.lstm import lstm, lstm_scanned
 from polyseme.text.labelled.records import TextRecord
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.training import from_words
@@ -183,4 +183,4 @@ def test_the_recurrence_as_one_operation_is_the_plain_one() -> None:
             return lstm_scanned(x, begins, *weights, 0.4, 0.3)
 
     program = torch.export.export(Recurrence(), (x, begins))
-    assert torch.allclose(program.module()(x, begins), lstm_plain(x, begins, *weights, 0.4, 0.3), atol=1e-6)
+    assert torch.allclose(program.module()(x, begins), lstm.plain(x, begins, *weights, 0.4, 0.3), atol=1e-6)

@@ -19,7 +19,7 @@ from polyseme.infer.batching import by_length
 from polyseme.infer.embed import Embedder, Pooling, embed
 from polyseme.infer.load import Loaded
 from polyseme.infer.prepared import prepared
-from polyseme.layers.packed import PackedLinear
+from polyseme.kernels.packed import PackedLinear
 from small import GRADIENT_MODELS
 from vector_runs import TEXTS, random_run
 

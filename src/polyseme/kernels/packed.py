@@ -4,9 +4,9 @@
     Bfloat16Linear  the same in bfloat16
     Int8Linear      y ≈ W x + b, W as whole numbers of 8 bits with a scale per output, x with one scale
 
-They stand in for an nn.Linear of the same weights (`prepare`): they keep its `weight` and `bias` for those who
-read them, and have no gradient. `F.linear` reorders the weights at every call; at the widths of small encoders that
-is a large part of the time (docs/LOG.md).
+They stand in for an nn.Linear of the same weights, or one with its activation (`prepare`): they keep its `weight` and
+`bias` for those who read them, and have no gradient. `F.linear` reorders the weights at every call; at the widths of
+small encoders that is a large part of the time (docs/LOG.md).
 
 Source: Dettmers et al. (2022), section 2.1, for whole numbers with a scale per row (there without a zero point).
 """
@@ -20,7 +20,6 @@ import torch
 from torch import Tensor, nn
 
 from polyseme.errors import ConfigError
-from polyseme.layers.activation import joinable
 
 __all__ = ["Bfloat16Linear", "Int8Linear", "PackedLinear", "Precision", "can_pack", "prepare"]
 
@@ -40,27 +39,51 @@ def can_pack(tensor: Tensor) -> bool:
     )
 
 
-class PackedLinear(nn.Module):
+_FUSED = {
+    "gelu": ("gelu", "none"),
+    "gelu_new": ("gelu", "tanh"),
+    "gelu_pytorch_tanh": ("gelu", "tanh"),
+    "relu": ("relu", ""),
+}
+"""What oneDNN calls the activations that it computes right behind a product: (name, algorithm)."""
+
+
+class _Prepared(nn.Module):
+    """The weights of a linear layer, shared, and what follows it: fused with the product, or after it."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.weight, self.bias = linear.weight, linear.bias
+        fused = _FUSED.get(getattr(linear, "activation", ""))
+        self._name, self._algorithm = fused or ("none", "")
+        self._then = None if fused else getattr(linear, "act", None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not x.numel():
+            return x.new_zeros(*x.shape[:-1], len(self.weight))
+        y = self._product(x)
+        return y if self._then is None else self._then(y)
+
+    def _product(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class PackedLinear(_Prepared):
     """An nn.Linear, and the activation behind it, as one product with weights that are laid out once.
 
         y = act(W x + b)
 
     Args:
         linear: whose weights; they are shared, and the packed copy stays as it is when they change.
-        then: what follows: (name, algorithm) of oneDNN's, from `joinable`; None = nothing.
     Shapes:  (…, in) -> (…, out)
     """
 
-    def __init__(self, linear: nn.Linear, then: tuple[str, str] | None = None) -> None:
-        super().__init__()
-        self.weight, self.bias = linear.weight, linear.bias
-        self._name, self._algorithm = then or ("none", "")
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__(linear)
         with torch.no_grad():
             self._packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), ROWS)
 
-    def forward(self, x: Tensor) -> Tensor:
-        if not x.numel():
-            return x.new_zeros(*x.shape[:-1], len(self.weight))
+    def _product(self, x: Tensor) -> Tensor:
         return torch.ops.mkldnn._linear_pointwise(  # type: ignore[no-any-return]
             x, self._packed, self.bias, self._name, [], self._algorithm
         )
@@ -72,24 +95,22 @@ class Bfloat16Linear(PackedLinear):
     Shapes:  (…, in) -> (…, out), of the input's type
     """
 
-    def __init__(self, linear: nn.Linear, then: tuple[str, str] | None = None) -> None:
-        super().__init__(linear, then)
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__(linear)
         with torch.no_grad():
             weight = linear.weight.detach().bfloat16()
             self._packed = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)
             bias: Tensor | None = linear.bias  # torch's type leaves out that there may be none
             self._bias = None if bias is None else bias.detach().bfloat16()
 
-    def forward(self, x: Tensor) -> Tensor:
-        if not x.numel():
-            return x.new_zeros(*x.shape[:-1], len(self.weight))
+    def _product(self, x: Tensor) -> Tensor:
         y = torch.ops.mkldnn._linear_pointwise(
             x.bfloat16(), self._packed, self._bias, self._name, [], self._algorithm
         )
         return y.to(x.dtype)  # type: ignore[no-any-return]
 
 
-class Int8Linear(nn.Module):
+class Int8Linear(_Prepared):
     """An nn.Linear in whole numbers of 8 bits, both sides: weights once, inputs while they are computed.
 
         y = s_x s_w (W₈ (x₈ - z)) + b,    W₈ = round(W / s_w),    x₈ = round(x / s_x) + z
@@ -99,14 +120,11 @@ class Int8Linear(nn.Module):
 
     Args:
         linear: whose weights; they are shared, and the 8-bit copy stays as it is when they change.
-        then: what follows, as for `PackedLinear`.
     Shapes:  (…, in) -> (…, out)
     """
 
-    def __init__(self, linear: nn.Linear, then: tuple[str, str] | None = None) -> None:
-        super().__init__()
-        self.weight, self.bias = linear.weight, linear.bias
-        self._name, self._algorithm = then or ("none", "")
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__(linear)
         weight = linear.weight.detach().float()
         self._scale = weight.abs().amax(1).clamp_min_(1e-12) / 127
         self._zero = torch.zeros(len(weight), dtype=torch.long)
@@ -117,10 +135,7 @@ class Int8Linear(nn.Module):
         # without VNNI pairs of products are summed in 16 bits, which 8 of the input would leave
         self._levels = 255 if torch.cpu._is_vnni_supported() else 127
 
-    def forward(self, x: Tensor) -> Tensor:
-        shape = (*x.shape[:-1], len(self.weight))
-        if not x.numel():
-            return x.new_zeros(shape)
+    def _product(self, x: Tensor) -> Tensor:
         rows = x.reshape(-1, x.size(-1)).float()
         low, high = (float(end) for end in torch.aminmax(rows))
         low, high = min(low, 0.0), max(high, 0.0)  # zero is exact
@@ -143,14 +158,11 @@ class Int8Linear(nn.Module):
             [],
             self._algorithm,
         )
-        return y.view(shape).to(x.dtype)  # type: ignore[no-any-return]
+        return y.view(*x.shape[:-1], len(self.weight)).to(x.dtype)  # type: ignore[no-any-return]
 
 
 def prepare(module: nn.Module, precision: Precision = "float32") -> nn.Module:
     """A twin of a module whose linear layers are packed; everything else, weights too, is shared.
-
-    A module in it that passes the output of a linear layer through an activation, and nothing else, may say so:
-    `joined = (("intermediate", "act"),)`, names of its attributes. Both then become one product.
 
     Args:
         module: in evaluation mode; it is not changed.
@@ -158,12 +170,12 @@ def prepare(module: nn.Module, precision: Precision = "float32") -> nn.Module:
     Returns the module itself where there is nothing to gain.
     Raises:  ConfigError: this build of torch has no kernels for that precision.
     """
-    some = next((m.weight for m in module.modules() if type(m) is nn.Linear), None)
-    if some is None or not can_pack(some):
-        if some is not None and precision != "float32":
+    first = next((m.weight for m in module.modules() if isinstance(m, nn.Linear)), None)
+    if first is None or not can_pack(first):
+        if first is not None and precision != "float32":
             raise ConfigError(
                 f"no {precision} products here",
-                got=f"torch {torch.__version__} on {some.device.type}, weights of {some.dtype}",
+                got=f"torch {torch.__version__} on {first.device.type}, weights of {first.dtype}",
                 fix="leave the precision out: float32",
             )
         return module
@@ -175,19 +187,10 @@ def prepare(module: nn.Module, precision: Precision = "float32") -> nn.Module:
     memo: dict[int, Any] = {id(t): t for t in (*module.parameters(), *module.buffers())}
     twin = copy.deepcopy(module, memo)
     for owner in list(twin.modules()):
-        joined = dict(getattr(owner, "joined", ()))
         for name, child in list(owner.named_children()):
-            if type(child) is not nn.Linear:
-                continue
-            then = joinable(getattr(owner, joined[name])) if name in joined else None
-            setattr(owner, name, make(child, then))
-            if then is not None:
-                setattr(owner, joined[name], _same)
+            if isinstance(child, nn.Linear):
+                setattr(owner, name, make(child))
     return twin
 
 
 _KINDS = {"float32": PackedLinear, "bfloat16": Bfloat16Linear, "int8": Int8Linear}
-
-
-def _same(x: Tensor) -> Tensor:
-    return x

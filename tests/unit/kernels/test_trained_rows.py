@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from polyseme.layers.trained_rows import TrainedRows, train_rows
+from polyseme.kernels.trained_rows import TrainedRows, train_rows
 from polyseme.train.config import TrainConfig
 from polyseme.train.optim import Optimizers
 

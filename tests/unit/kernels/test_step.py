@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from polyseme.layers.int8 import Int8Embedding, in_int8
-from polyseme.layers.step import MOST_ROWS, Step
-from polyseme.layers.team import Team
+from polyseme.kernels.int8 import Int8Embedding, in_int8
+from polyseme.kernels.step import MOST_ROWS, Step
+from polyseme.kernels.team import Team
 from polyseme.objectives.causal_lm import CausalLMHead
 from small import VOCABULARY, make_encoder
 

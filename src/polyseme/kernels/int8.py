@@ -54,14 +54,16 @@ class _Rounded(nn.Module):
 
 
 class Int8Linear(_Rounded):
-    """`nn.Linear` with rounded weights.  Shapes: (…, K) -> (…, N)"""
+    """`nn.Linear`, or one with its activation, with rounded weights.  Shapes: (…, K) -> (…, N)"""
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__(linear.weight)
         self.in_features, self.out_features, self.bias = linear.in_features, linear.out_features, linear.bias
+        self.act = getattr(linear, "act", None)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight, self.bias)
+        y = F.linear(x, self.weight, self.bias)
+        return y if self.act is None else self.act(y)
 
 
 class Int8Embedding(_Rounded):
@@ -88,7 +90,7 @@ def in_int8(modules: T, embeddings: Iterable[nn.Embedding]) -> T:
         memo[id(embedding)] = Int8Embedding(embedding)
     for module in _modules(modules):
         memo |= {id(p): p for p in module.parameters(recurse=False)}
-        if type(module) is nn.Linear:
+        if isinstance(module, nn.Linear):
             memo[id(module)] = Int8Linear(module)
     return copy.deepcopy(modules, memo)
 

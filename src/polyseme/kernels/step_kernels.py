@@ -5,7 +5,7 @@ At one token a row the weights are read once a step and little is done with each
 reading them, if nothing else stands in the way. Here nothing does: every thread of a team runs `step` from the first
 layer to the last; they meet where one needs what another wrote (five times a layer) and take stretches of rows of each
 matrix as they go. A row is read once, for all rows of the batch. Weights may be float32 or int8 with one scale a row;
-products and sums are float32. What is computed is what `decode` of the models computes; layers/step.py prepares the
+products and sums are float32. What is computed is what `decode` of the models computes; kernels/step.py prepares the
 arguments.
 
 Every number is computed by one thread in an order that does not depend on how many there are. A thread that waits for
@@ -20,8 +20,8 @@ import numpy as np
 from numba import carray, njit
 
 from polyseme.core.compiled import compiled
-from polyseme.layers._compiled import LINE, PART, as_float, count_up, meet, pointer
-from polyseme.layers._tiles import LANES, WIDE, make_tile
+from polyseme.kernels._compiled import LINE, PART, as_float, count_up, meet, pointer
+from polyseme.kernels._tiles import LANES, WIDE, make_tile
 
 FIELDS = (
     "attention_norm", "attention_norm_bias", "query_key_value", "query_key_value_scale", "query_key_value_bias",

@@ -1,35 +1,32 @@
 """The fast form of `decode` for one new token a row: what a model is made of, handed to compiled code.
 
-A decoder of the usual kind (pre-norm, causal attention over a key-value cache, one feed-forward part, gated or not)
-says by `step_parts` where its weights are; `Step` then computes what
+For a decoder of the usual kind (pre-norm, causal attention over a key-value cache, one feed-forward part, gated or
+not), which says so by `pre_norm_decoder = True`, `Step` computes what
 
     head.logits(encoder.decode(ids, cache))
 
 computes, within float32's rounding, in the time that reading the weights takes. The weights are read where they lie:
-nothing is copied or packed. layers/step_kernels.py has the arithmetic.
+nothing is copied or packed. kernels/step_kernels.py has the arithmetic.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from polyseme.core.compiled import compiles
 from polyseme.core.pace import Pace
-from polyseme.layers.cache import KeyValueCache
-from polyseme.layers.int8 import Int8Embedding, Int8Linear
-from polyseme.layers.team import Team, usual_team
+from polyseme.kernels.int8 import Int8Embedding, Int8Linear
+from polyseme.kernels.team import Team, usual_team
 
-_LINE, _COUNTERS, _MEETINGS = (
-    8,
-    2,
-    6,
-)  # see step_kernels: numbers of a cache line, counters at the head, and per layer
+# see step_kernels: numbers of a cache line, counters at the head, and per layer
+_LINE, _COUNTERS, _MEETINGS = 8, 2, 6
 
 MOST_ROWS = 16
 """With more rows a step is bound by arithmetic, and torch's products are at least as good."""
@@ -83,11 +80,56 @@ class StepParts(NamedTuple):
     gated: bool = False
 
 
+def parts_of(encoder: Any) -> StepParts:
+    """Where the weights of a decoder are, by the names that config.json and the blocks of models/ have for them."""
+    c = encoder.config
+    gated = hasattr(encoder.blocks[0], "input_and_gate")
+    blocks = [
+        BlockParts(
+            attention_norm=block.attention_norm,
+            query_key_value=block.query_key_value,
+            attention_output=block.attention_output,
+            feedforward_norm=block.feedforward_norm,
+            intermediate=block.input_and_gate if gated else block.intermediate,
+            output=block.output,
+            query_norm=getattr(block, "query_norm", None),
+            key_norm=getattr(block, "key_norm", None),
+        )
+        for block in encoder.blocks
+    ]
+    heads = c.num_attention_heads
+    return StepParts(
+        blocks, encoder.final_norm, heads, getattr(c, "num_key_value_heads", heads),
+        blocks[0].attention_output.in_features // heads, c.intermediate_size, c.hidden_act, encoder.head_style.norm_eps,
+        gated,
+    )  # fmt: skip
+
+
+class Cache(Protocol):
+    """What a step asks of a key-value cache (layers/cache.py)."""
+
+    capacity: int
+    length: int
+    start: Tensor | None
+
+    def positions(self, n_new: int) -> Tensor:
+        """Places of the next tokens in their own sequences.  Shapes: -> (R, n_new)"""
+        ...
+
+    def addresses(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Where each layer's keys and values begin in memory."""
+        ...
+
+    def advance(self, n_new: int) -> None:
+        """End a pass over so many new tokens."""
+        ...
+
+
 class Step:
     """Logits of the next token, one new token a row.
 
     Args:
-        encoder: a decoder with `step_parts` and `embed`.
+        encoder: a decoder with `pre_norm_decoder` and `embed`; see `parts_of`.
         head: its causal_lm head.
         cache: of the rows that are continued, filled by `decode` so far; it is added to.
         team: the threads to start with; fewer while the cores are used by others, which changes no number.
@@ -95,9 +137,9 @@ class Step:
 
     _lately = 0, 0.0  # how many threads were best, and until when that counts: most texts are short
 
-    def __init__(self, encoder: Any, head: Any, cache: KeyValueCache, team: Team | None = None) -> None:
+    def __init__(self, encoder: Any, head: Any, cache: Cache, team: Team | None = None) -> None:
         self._encoder, self._cache = encoder, cache
-        self._parts: StepParts = encoder.step_parts()
+        self._parts = parts_of(encoder)
         self._matrix, self._team = _weight(head.matrix), team or usual_team()
         self._pace = Pace(self._team.size, self._use, self._keep)
         threads, until = Step._lately
@@ -114,10 +156,10 @@ class Step:
     @staticmethod
     def serves(encoder: Any, head: Any) -> bool:
         """Whether it can take the place of `decode` and `logits`: on CPUs, with weights of one kind."""
-        if not hasattr(encoder, "step_parts") or encoder.training or not compiles():
+        if not getattr(encoder, "pre_norm_decoder", False) or encoder.training or not compiles():
             return False
         weights = [_weight(head.matrix)]
-        for block in encoder.step_parts().blocks:
+        for block in parts_of(encoder).blocks:
             linear = (block.query_key_value, block.attention_output, block.intermediate, block.output)
             weights += [_weight(module) for module in linear]
         others = [p for p in encoder.parameters() if p.ndim == 1]
@@ -133,7 +175,7 @@ class Step:
 
         Shapes:  ids: (R,) -> (R, V) float32, which the next call overwrites
         """
-        from polyseme.layers import step_kernels
+        from polyseme.kernels import step_kernels
 
         cache, rows = self._cache, len(ids)
         h, angles = self._encoder.embed(ids[:, None], cache.positions(1))
@@ -180,7 +222,7 @@ class Step:
 
     def _set_aside(self, rows: int) -> None:
         """Room for what a step computes, and what does not change from step to step."""
-        from polyseme.layers.step_kernels import ACTIVATIONS, GROUP
+        from polyseme.kernels.step_kernels import ACTIVATIONS, GROUP
 
         p, (vocabulary, width) = self._parts, self._matrix.shape
         room = -(-rows // GROUP) * GROUP
@@ -223,7 +265,7 @@ class Step:
         ]  # fmt: skip
 
     def _last(self, norm: nn.Module, matrix: nn.Module) -> list[int]:
-        from polyseme.layers.step_kernels import FIELDS
+        from polyseme.kernels.step_kernels import FIELDS
 
         row = [*self._norm(norm), *self._linear(matrix)]
         return row + [0] * (len(FIELDS) - len(row))

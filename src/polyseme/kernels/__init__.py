@@ -1,0 +1,11 @@
+"""The fast twins of what is written plainly elsewhere, each under the name of its plain form.
+
+    attention, cross_entropy, dropout, lstm, rms_norm    gradients written out, for CPUs: layers/ has the equations
+    step        the next token of a decoder, compiled: `decode` of the models has the plain form
+    packed, int8    linear layers prepared for use without gradients
+    needed      a last layer only where its output is read
+    trained_rows    an embedding table of which only the rows that occur are trained
+    brown, word2vec, units    compiled loops: objectives/brown.py, objectives/word2vec.py and data/units.py explain them
+
+Everything here gives what its plain form gives, and tests/parity/test_kernels.py holds each pair side by side.
+"""
