@@ -61,7 +61,7 @@ def numbered(words: list[str]) -> tuple[np.ndarray, dict[str, int]]:
 
 def cluster(words: list[str], n_classes: int, passes: int) -> dict[str, float]:
     """From words to classes and a tree; seconds of every part."""
-    from polyseme.objectives._clustering import Clustering, bigrams_of
+    from polyseme.objectives.brown import Clustering, bigrams_of
 
     marks = [time.perf_counter()]
     ids, number = numbered(words)
@@ -86,7 +86,7 @@ def cluster(words: list[str], n_classes: int, passes: int) -> dict[str, float]:
 
 def reference(ids: np.ndarray, number: dict[str, int]) -> tuple[float, float]:
     """The peer's mutual information, from its paths by our formula, and its seconds."""
-    from polyseme.objectives._clustering import average_mutual_information
+    from polyseme.objectives.brown import average_mutual_information
 
     with gzip.open(REFERENCE / "paths.gz", "rt", encoding="utf-8") as file:
         path_of = {word: bits for bits, word, _ in (line.rstrip("\n").split("\t") for line in file)}

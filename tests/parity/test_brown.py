@@ -1,17 +1,15 @@
-"""Brown clustering kernel by kernel against the algorithm written out on dense tables of floats."""
+"""Brown clustering kernel by kernel against the algorithm written out."""
 
 from __future__ import annotations
-
-import itertools
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polyseme.objectives import _brown
-from polyseme.objectives._clustering import Clustering, average_mutual_information, bigrams_of
-from polyseme.objectives._information import NEVER, SCALE
+from polyseme.kernels import brown as kernels
+from polyseme.kernels.brown import NEVER, SCALE
+from polyseme.objectives.brown import Clustering, PlainClustering, average_mutual_information, bigrams_of
 
 
 def zipf(n: int, n_words: int, seed: int) -> np.ndarray:
@@ -30,43 +28,11 @@ def clustering_of(text: np.ndarray, n_classes: int) -> Clustering:
     return Clustering(bigrams_of(first, second, counts, n_words), min(n_classes, n_words))
 
 
-class Plain:
-    """The bounded-window algorithm as one would write it down: sets of words, every merge tried, floats.
-
-    While words are missing, the quality is Σ over the bigrams of words that are there of n log(n / (l r)), with the
-    margins l and r of the whole text.
-    """
-
-    def __init__(self, text: np.ndarray, n_classes: int) -> None:
-        n_words = int(text.max()) + 1
-        self.n = np.zeros((n_words, n_words))
-        np.add.at(self.n, (text[:-1], text[1:]), 1)
-        self.left, self.right = self.n.sum(1), self.n.sum(0)
-        self.slots: list[list[int] | None] = [None] * (n_classes + 1)
-        self.n_classes = n_classes
-
-    def quality(self, classes: list[list[int]]) -> float:
-        total = 0.0
-        for a, b in itertools.product(classes, classes):
-            n = self.n[np.ix_(a, b)].sum()
-            if n:
-                total += n * np.log(n / (self.left[a].sum() * self.right[b].sum()))
-        return total
-
-    def changes(self) -> dict[tuple[int, int], float]:
-        live = {i: words for i, words in enumerate(self.slots) if words is not None}
-        before = self.quality(list(live.values()))
-        return {
-            (a, b): self.quality([live[a] + live[b], *(w for i, w in live.items() if i not in (a, b))])
-            - before
-            for a, b in itertools.combinations(live, 2)
-        }
-
-    def insert(self, word: int) -> None:
-        self.slots[self.slots.index(None)] = [word]
-
-    def merge(self, a: int, b: int) -> None:
-        self.slots[a], self.slots[b] = self.slots[a] + self.slots[b], None  # type: ignore[operator]
+def written_out(text: np.ndarray, n_classes: int) -> PlainClustering:
+    n_words = int(text.max()) + 1
+    bigrams = np.zeros((n_words, n_words))
+    np.add.at(bigrams, (text[:-1], text[1:]), 1)
+    return PlainClustering(bigrams, n_classes)
 
 
 @pytest.mark.parametrize(
@@ -75,14 +41,14 @@ class Plain:
 def test_every_merge_is_the_best_one(n: int, n_words: int, n_classes: int) -> None:
     """D of every pair at every step, and so every merge, of the words and of the tree."""
     text = zipf(n, n_words, n)
-    fast, plain = clustering_of(text, n_classes), Plain(text, min(n_classes, int(text.max()) + 1))
+    fast, plain = clustering_of(text, n_classes), written_out(text, min(n_classes, int(text.max()) + 1))
 
     def check() -> dict[tuple[int, int], float]:
         expected = plain.changes()
         for (a, b), value in expected.items():
             assert fast.tables.d[a, b] / SCALE == pytest.approx(value, abs=1e-4)
             assert fast.tables.d[a, b] == fast.tables.d[b, a]
-            assert fast.tables.d[a, b] == _brown.merge_change(a, b, fast.tables, fast._values)
+            assert fast.tables.d[a, b] == kernels.merge_change(a, b, fast.tables, fast._values)
         assert (fast.tables.d > NEVER // 2).sum() == 2 * len(expected)
         return expected
 
@@ -110,6 +76,9 @@ def test_every_merge_is_the_best_one(n: int, n_words: int, n_classes: int) -> No
         assert expected[a, b] == pytest.approx(max(expected.values()), abs=1e-4)
         plain.merge(a, b)
     assert len(again.merge_down(100)) == again.n_classes - 1
+    whole = written_out(text, fast.n_classes)
+    assert len(whole.run()) == fast.n_classes - 1
+    assert sorted(word for words in whole.slots for word in words or []) == list(range(fast.n_words))
 
 
 @pytest.mark.parametrize("n_classes", [12, 40, 90])
@@ -125,7 +94,7 @@ def test_many_words_at_once_are_the_same_as_one_by_one(n_classes: int) -> None:
         ((staying, leaving),) = single.insert(word, word + 1).tolist()
         assert merged[word - n_classes].tolist() == [staying, leaving]
         if word % 20 == 0:  # and what it finds is the first of the largest
-            _brown.insert_and_merge(
+            kernels.insert_and_merge(
                 word,
                 word + 1,
                 False,
@@ -135,7 +104,7 @@ def test_many_words_at_once_are_the_same_as_one_by_one(n_classes: int) -> None:
                 before._values,
                 merged[:0],
             )
-            assert tuple(sorted((staying, leaving))) == tuple(_brown.best_pair(before.tables.d))
+            assert tuple(sorted((staying, leaving))) == tuple(kernels.best_pair(before.tables.d))
     assert np.array_equal(together.tables.d, single.tables.d)
     assert np.array_equal(together.slot_of, single.slot_of)
 
@@ -144,7 +113,7 @@ def test_numbers_beyond_the_tables_are_computed(monkeypatch: pytest.MonkeyPatch)
     """Large counts take another way to f and log; both give the same numbers."""
     text = zipf(3000, 60, 3)
     looked_up = clustering_of(text, 8)
-    monkeypatch.setattr("polyseme.objectives._information.KNOWN", 50)
+    monkeypatch.setattr("polyseme.kernels.brown.KNOWN", 50)
     computed = clustering_of(text, 8)
     assert len(computed._values.f) < len(looked_up._values.f)
     for clustering in (looked_up, computed):

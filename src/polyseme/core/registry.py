@@ -1,8 +1,8 @@
 """A new model, objective or task is one new file: its file name is its key.
 
-A registry lists the modules of one room without importing them (so `polyseme list` never imports torch) and
-imports one when it is asked for. Files whose names start with an underscore are not entries. Third parties add
-entries through entry points of the group `polyseme.KIND`.
+A registry lists the modules of one room without importing them (so `polyseme list` never imports torch) and imports
+one when it is asked for. Files without a line `ENTRY = …` (or `CONFIG = …`) are no entries. Third parties add entries
+through entry points of the group `polyseme.KIND`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import re
 from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -20,6 +21,7 @@ from polyseme.core.config import suggest
 from polyseme.errors import ConfigError
 
 _SYNONYMS = {"models": synonyms.MODELS, "tasks": synonyms.TASKS}
+_REGISTERS = re.compile(r"^(ENTRY|CONFIG) = ", re.MULTILINE)
 
 
 class Registry:
@@ -33,12 +35,13 @@ class Registry:
         self.kind = kind
         self.package = f"polyseme.{kind}"
 
+    @cached_property
     def _files(self) -> dict[str, Path]:
         folder = Path(__file__).resolve().parent.parent / self.kind
         return {
             path.stem.replace("_", "-"): path
             for path in sorted(folder.glob("*.py"))
-            if not path.stem.startswith("_")
+            if _REGISTERS.search(path.read_text("utf-8"))
         }
 
     @cached_property
@@ -47,11 +50,11 @@ class Registry:
 
     def names(self) -> list[str]:
         """Keys in alphabetical order, ours and third parties'."""
-        return sorted({*self._files(), *self._plugins})
+        return sorted({*self._files, *self._plugins})
 
     def summary(self, name: str) -> str:
         """First sentence of the entry's module docstring, read without importing it."""
-        path = self._files().get(name)
+        path = self._files.get(name)
         if path is None:
             spec = importlib.util.find_spec(self._plugins[name].partition(":")[0])
             path = Path(spec.origin) if spec and spec.origin else None
@@ -64,7 +67,7 @@ class Registry:
         Raises:  ConfigError: no such key; it suggests the nearest one.
         """
         key = name.replace("_", "-")
-        if key in self._files():
+        if key in self._files:
             return importlib.import_module(f"{self.package}.{key.replace('-', '_')}")
         plugins = self._plugins
         if key in plugins:

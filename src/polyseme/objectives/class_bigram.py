@@ -11,40 +11,46 @@ merge loses least is merged. On request exchange (Kneser and Ney 1993; Martin et
 while that gains. At last the classes are merged down to one, which makes a binary tree of them. Bigrams do not
 cross documents; [UNK] is a word like the others.
 
-    count ─► insert and merge ─► (exchange, passes) ─► (compare all pairs) ─► tree           class_plan.py's tasks
+    count ─► insert and merge ─► (exchange, passes) ─► (compare all pairs) ─► tree           see Task
 
 Where the budget ends first, the words that are not in yet, the rarest, are put one by one into the class where the
 mutual information gains most, without any merge; the tree is made all the same. Every word always has a path.
 
-How p is smoothed: _class_model.py.
+p(c | c') is smoothed by absolute discounting (Ney, Essen and Kneser 1994), the mass going to the classes' unigrams;
+p(w | c) likewise, the mass going evenly to the words of the class.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from polyseme.core.config import Config
 from polyseme.core.protocols import Span
 from polyseme.data.store import TokenStore
 from polyseme.errors import CorpusError
-from polyseme.objectives._bigram_counts import BigramCounts
-from polyseme.objectives._blocks import block_sums
-from polyseme.objectives._class_model import NONE, ClassBigramHead
-from polyseme.objectives._class_plan import Task, finishing, full_plan, plan_from_classes
 from polyseme.objectives.masked_lm import log_unigram
-from polyseme.objectives.unigram import heldout_tokens
+from polyseme.objectives.unigram import block_sums, heldout_tokens
 
 if TYPE_CHECKING:
-    from polyseme.objectives._clustering import Clustering
+    from polyseme.objectives.brown import Clustering
 
 IntArray = npt.NDArray[np.int64]
+Kind = Literal["count", "insert", "rest", "exchange", "compare", "tree"]
+
+NONE = -1
+"""The class of what has none, and the parent of the tree's root."""
+SPAN = 1 << 21
+"""Tokens counted in a step."""
+
+WORK = 3e8
+"""Nanoseconds of a step, by estimates below that were measured on one AVX2 core."""
 PACE = 15
 """Steps by whose median the pace of a run is judged."""
 
@@ -54,11 +60,211 @@ class ClassBigramConfig(Config):
 
     Args:
         exchange_passes: how often every word may move to a better class after Brown's algorithm; 0 = the paper's
-        classes.
-            A pass in which no word moves is the last.
+            classes. A pass in which no word moves is the last.
     """
 
     exchange_passes: int = Field(0, ge=0)
+
+
+class ClassBigramHead(nn.Module):
+    """Class bigrams of the training text, and the smoothed model that follows from them and the encoder's counts.
+
+    Shapes:  bigrams: (C + 1, C), the last row for beginnings of documents
+    """
+
+    def __init__(self, encoder: Any) -> None:
+        super().__init__()
+        c = encoder.config.num_classes
+        self.bigrams = nn.Parameter(torch.zeros(c + 1, c, dtype=torch.int64), requires_grad=False)
+        self.encoder = [encoder]  # in a list, so that it is not part of this module
+
+    def forward(self, history: Tensor, words: Tensor) -> Tensor:
+        """Log p(word | the class before), nats; C stands for the beginning of a document.
+
+        Shapes: (N,), (N,) -> (N,)
+        """
+        transition, emission = self.tables()
+        return transition[history, self.encoder[0].classes.long()[words]] + emission[words]
+
+    def tables(self) -> tuple[Tensor, Tensor]:
+        """Log p(c | c') and log p(w | c(w)), -inf for words without a class.  Shapes: -> (C + 1, C), (vocab_size,)"""
+        classes, counts = self.encoder[0].classes.long(), self.encoder[0].counts.double()
+        c = self.bigrams.size(1)
+        has = classes != NONE
+        members = torch.bincount(classes[has], minlength=c).double()
+        size = torch.zeros(c, dtype=torch.float64).index_add_(0, classes[has], counts[has])
+        seen = torch.bincount(classes[has & (counts > 0)], minlength=c).double()
+        used = (members > 0).double()
+        unigram = (size + used) / (size + used).sum()
+
+        n = self.bigrams.double()
+        total, kinds, discount = n.sum(1, keepdim=True), (n > 0).sum(1, keepdim=True), _discount(self.bigrams)
+        left = torch.where(total > 0, discount * kinds / total.clamp(min=1), 1.0)
+        transition = (n - discount).clamp(min=0) / total.clamp(min=1) + left * unigram
+
+        discount = _discount(counts[has])
+        left = torch.where(size > 0, discount * seen / size.clamp(min=1), 1.0) / members.clamp(min=1)
+        of = classes.clamp(min=0)
+        emission = (counts - discount).clamp(min=0) / size.clamp(min=1)[of] + left[of]
+        return transition.log(), torch.where(has, emission, 0.0).log()
+
+
+def _discount(counts: Tensor) -> float:
+    """n₁ / (n₁ + 2 n₂), within 0.1 … 0.9 (Ney, Essen and Kneser 1994, equation 26)."""
+    once, twice = float((counts == 1).sum()), float((counts == 2).sum())
+    return min(0.9, max(0.1, once / max(1.0, once + 2 * twice)))
+
+
+class Task(NamedTuple):
+    """One step: a piece of a phase, about a third of a second of work.
+
+    count     bigrams of the training text                       tokens start … end-1
+    insert    a word becomes a class; past the first C, a merge  words
+    rest      a word joins the best class, without a merge       words (in a plan cut short)
+    exchange  a word may move to a better class                  words
+    compare   D of all pairs, written out                        slots (after rest and exchange, which do not keep it)
+    tree      the best merge                                     merges
+    """
+
+    kind: Kind
+    start: int
+    end: int
+
+
+def full_plan(n_tokens: int, frequencies: IntArray, n_classes: int, passes: int) -> list[Task]:
+    """Everything, when there are no classes yet.
+
+    Args:
+        frequencies: of the words, in falling order.
+        n_classes: C, at most the number of words.
+        passes: of exchange.
+    """
+    work = _insert_work(frequencies, n_classes)
+    return [
+        *_counting(n_tokens),
+        *_pieces("insert", 0, work),
+        *_exchanging(frequencies, n_classes, passes),
+        *(_comparing(n_classes) if passes else []),
+        *_merging_down(n_classes),
+    ]
+
+
+def plan_from_classes(n_tokens: int, frequencies: IntArray, n_classes: int, passes: int) -> list[Task]:
+    """Everything, when there are classes to start from: exchange at least once, and a new tree."""
+    return [
+        *_counting(n_tokens),
+        *_exchanging(frequencies, n_classes, max(1, passes)),
+        *_comparing(n_classes),
+        *_merging_down(n_classes),
+    ]
+
+
+def finishing(tasks: Sequence[Task], done: int, frequencies: IntArray, n_classes: int) -> list[Task]:
+    """The shortest way to a class and a path for every word when `done` tasks of a plan are done."""
+    before, after = tasks[:done], list(tasks[done:])
+    if not any(task.kind in ("count", "insert", "rest", "exchange") for task in after):
+        return after
+    inserts = any(task.kind == "insert" for task in tasks)
+    position = max(
+        (t.end for t in before if t.kind in ("insert", "rest")), default=0 if inserts else len(frequencies)
+    )
+    rest = _rest_work(frequencies, n_classes)
+    found: list[Task] = []
+    if position < n_classes:
+        found += _pieces("insert", position, _insert_work(frequencies, n_classes)[position:n_classes])
+        position = n_classes
+    found += _pieces("rest", position, rest[position:])
+    stale = not inserts or any(t.kind in ("rest", "exchange") for t in [*before, *found])
+    return [*found, *(_comparing(n_classes) if stale else []), *_merging_down(n_classes)]
+
+
+def _counting(n_tokens: int) -> list[Task]:
+    return [Task("count", start, min(start + SPAN, n_tokens)) for start in range(0, max(1, n_tokens), SPAN)]
+
+
+def _exchanging(frequencies: IntArray, n_classes: int, passes: int) -> list[Task]:
+    return _pieces("exchange", 0, _rest_work(frequencies, n_classes)) * passes
+
+
+def _comparing(n_classes: int) -> list[Task]:
+    return _pieces("compare", 0, 10.0 * n_classes * np.arange(n_classes + 1))
+
+
+def _merging_down(n_classes: int) -> list[Task]:
+    return _pieces("tree", 0, np.full(n_classes - 1, 10.0 * n_classes**2))
+
+
+def _insert_work(frequencies: IntArray, n_classes: int) -> npt.NDArray[Any]:
+    """A frequent word has all classes for neighbours; for every word the best pair is sought."""
+    work: npt.NDArray[Any] = (
+        np.minimum(30.0 * n_classes * frequencies, 5.0 * n_classes**2) + 1.5 * n_classes**2 + 10_000
+    )
+    return work
+
+
+def _rest_work(frequencies: IntArray, n_classes: int) -> npt.NDArray[Any]:
+    work: npt.NDArray[Any] = (
+        np.minimum(6.0 * n_classes * frequencies, n_classes**2) + 50.0 * n_classes + 4.0 * frequencies
+    )
+    return work
+
+
+def _pieces(kind: Kind, first: int, work: npt.NDArray[Any]) -> list[Task]:
+    """Consecutive pieces of about equal work."""
+    if not len(work):
+        return []
+    piece = (np.cumsum(work) // WORK).astype(np.int64)
+    begins = first + np.flatnonzero(np.diff(piece, prepend=-1))
+    ends = np.append(begins[1:], first + len(work))
+    return [Task(kind, int(begin), int(end)) for begin, end in zip(begins, ends, strict=True)]
+
+
+class BigramCounts:
+    """The bigrams of a text within documents; a stretch's first word follows the last one of the stretch before it.
+
+    Args:
+        store: the text.
+
+    Attributes:
+        starts: first tokens of documents, in order.
+        keys, numbers: the different bigrams, as first * vocab_size + second, in order, and how often each occurs.
+
+    Shapes:  starts: (documents with text,).  keys, numbers: (different bigrams,)
+    """
+
+    def __init__(self, store: TokenStore) -> None:
+        self._tokens, self._size = store.tokens, store.vocab_size
+        bounds = np.asarray(store.sentences)[np.asarray(store.documents)]
+        self.starts: IntArray = np.unique(bounds[:-1][np.diff(bounds) > 0])
+        self.keys: IntArray = np.zeros(0, np.int64)
+        self.numbers: IntArray = np.zeros(0, np.int64)
+
+    def clear(self) -> None:
+        """Forget what was counted."""
+        self.keys, self.numbers = np.zeros(0, np.int64), np.zeros(0, np.int64)
+
+    def restore(self, keys: IntArray, numbers: IntArray) -> None:
+        """Go on from what was counted before."""
+        self.keys, self.numbers = keys.copy(), numbers.copy()
+
+    def add(self, start: int, end: int) -> None:
+        """Count the bigrams whose second word is one of tokens start … end-1."""
+        before = max(0, start - 1)
+        ids = self._tokens[before:end].astype(np.int64)
+        inner = np.ones(len(ids), np.bool_)
+        first = self.starts[np.searchsorted(self.starts, before) :]
+        inner[first[first < end] - before] = False
+        keys = np.sort((ids[:-1] * self._size + ids[1:])[inner[1:]])
+        begins = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])) if len(keys) else keys
+        numbers = np.diff(np.append(begins, len(keys)))
+        keys = np.concatenate([self.keys, keys[begins]])
+        self.keys, where = np.unique(keys, return_inverse=True)
+        weights = np.concatenate([self.numbers, numbers])
+        self.numbers = np.bincount(where, weights, minlength=len(self.keys)).astype(np.int64)
+
+    def words(self) -> tuple[IntArray, IntArray]:
+        """The first and the second word of each different bigram."""
+        return np.divmod(self.keys, self._size)
 
 
 def _on_a_line(word: str) -> str:
@@ -188,7 +394,7 @@ class ClassBigramLearner:
         """The clustering, begun from the counts where it has not been yet."""
         if self._clustering is not None:
             return self._clustering
-        from polyseme.objectives._clustering import Clustering, bigrams_of
+        from polyseme.objectives.brown import Clustering, bigrams_of
 
         rank = np.full(len(self._counts), -1, np.int64)
         rank[self._words] = np.arange(len(self._words))
@@ -232,7 +438,7 @@ class ClassBigramLearner:
     def _result(self, slot_of: npt.NDArray[np.int32], merged: list[list[int]]) -> dict[str, Tensor]:
         """Classes numbered in the order of their paths, words that the text does not have included."""
         c = int(self.encoder.config.num_classes)
-        from polyseme.objectives._clustering import tree_of
+        from polyseme.objectives.brown import tree_of
 
         leaf, tree = tree_of(slot_of, merged, c)
         paths = self.encoder.paths_of(torch.from_numpy(tree))
@@ -275,7 +481,7 @@ class ClassBigramLearner:
 
         class_bigram_left_out: words that were (or, if the run ended now, would be) put in without a merge.
         """
-        from polyseme.objectives._clustering import average_mutual_information
+        from polyseme.objectives.brown import average_mutual_information
 
         self._show(self.weights())
         positions = heldout_tokens(self._valid, self._heldout_tokens)

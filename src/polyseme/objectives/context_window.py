@@ -35,16 +35,18 @@ from polyseme.core.protocols import Span
 from polyseme.core.rng import Random
 from polyseme.data.store import TokenStore
 from polyseme.errors import CorpusError, TrainingError
-from polyseme.objectives._blocks import block_sums
-from polyseme.objectives._huffman import huffman
-from polyseme.objectives._word2vec_heldout import (
+from polyseme.objectives.masked_lm import log_unigram
+from polyseme.objectives.unigram import block_sums
+from polyseme.objectives.word2vec import (
+    alias_table,
     heldout_windows,
+    huffman,
+    keep_probability,
     mean_losses,
     negative_reading,
     pair_losses,
     tree_reading,
 )
-from polyseme.objectives.masked_lm import log_unigram
 
 NAME = "context_window"
 HELDOUT_SEED = 0
@@ -199,14 +201,13 @@ class ContextWindowLearner:
         return {"loss": loss / max(predictions, 1), "lr": rate, "predictions": float(predictions)}
 
     def _learn(self, span: Span, rate: float) -> npt.NDArray[np.float64]:
-        from polyseme.objectives import _word2vec_draw as drawing
-        from polyseme.objectives import _word2vec_kernels as kernels
+        from polyseme.kernels import word2vec as kernels
 
         config, cbow = self._config, self._config.method == "cbow"
         epoch = self._taken // (len(self._cuts) - 1)
-        words = drawing.Words.empty(span.n_tokens)
+        words = kernels.Words.empty(span.n_tokens)
         key = np.uint64(self._random.bits(0, epoch))
-        n = drawing.keep_words(self._tokens, span.start, span.end, self._bounds, self._keep, key, *words)
+        n = kernels.keep_words(self._tokens, span.start, span.end, self._bounds, self._keep, key, *words)
         path = self._paths or huffman(np.zeros(0, np.int64))
         negatives = config.negatives if config.output == "negative" else 0
         sampling = (
@@ -280,7 +281,7 @@ class ContextWindowLearner:
 
     def _padded(self, table: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """The table with zero columns up to the width of the kernels, its rows at the beginning of cache lines."""
-        from polyseme.objectives import _word2vec_kernels as kernels
+        from polyseme.kernels import word2vec as kernels
 
         width = kernels.width_of(table.shape[1], self._config.deterministic)
         room = np.zeros(len(table) * width + kernels.LANES, np.float32)
@@ -288,43 +289,6 @@ class ContextWindowLearner:
         padded = room[shift : shift + len(table) * width].reshape(len(table), width)
         padded[:, : table.shape[1]] = table
         return padded
-
-
-def keep_probability(counts: npt.NDArray[np.int64], sample: float) -> npt.NDArray[np.float32]:
-    """The probability that a word stays: min(1, √(t / f) + t / f); 0 for words that do not occur.
-
-    Source:  the authors' program; Mikolov et al. (2013b), section 2.3, has √(t / f) alone.
-    Shapes:  counts: (V,) -> (V,)
-    """
-    occurs = counts > 0
-    if sample == 0:
-        return occurs.astype(np.float32)
-    ratio = sample * counts.sum() / np.maximum(counts, 1)
-    keep: npt.NDArray[np.float32] = (np.minimum(1.0, np.sqrt(ratio) + ratio) * occurs).astype(np.float32)
-    return keep
-
-
-def alias_table(q: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
-    """Draw from a distribution in two look-ups: i uniform; with probability chance[i] it is i, else alias[i].
-
-    Source:  Walker (1977); Vose (1991).
-    Shapes:  q: (V,), summing to 1 -> chance, alias: (V,)
-    """
-    scaled = (q * len(q)).tolist()
-    alias = np.arange(len(q), dtype=np.int32)
-    small = [i for i, share in enumerate(scaled) if share < 1]
-    large = [i for i, share in enumerate(scaled) if share >= 1]
-    chance = np.ones(len(q), np.float32)
-    while small and large:
-        i, j = small.pop(), large[-1]
-        chance[i], alias[i] = scaled[i], j
-        scaled[j] -= 1.0 - scaled[i]
-        if scaled[j] < 1:
-            small.append(large.pop())
-    for i in small:  # rounding left these a hair below 1; a word that is never drawn must stay so
-        if q[i] == 0:
-            chance[i], alias[i] = 0.0, int(np.argmax(q))
-    return chance, alias
 
 
 def _bounds(store: TokenStore, boundary: str) -> npt.NDArray[np.int64]:

@@ -23,8 +23,7 @@ from polyseme.data.dialogues import DialogueTurns
 from polyseme.data.examples import SpecialTokens
 from polyseme.data.store import TokenStore
 from polyseme.errors import CorpusError
-from polyseme.objectives._example_label import ExampleLabel
-from polyseme.objectives.next_sentence import NextSentenceHead, check_reads_ahead
+from polyseme.objectives.next_sentence import ExampleLabel, NextSentenceHead, check_reads_ahead
 
 
 class DialogueConfig(Config):

@@ -31,8 +31,13 @@ from polyseme.data.mining import Mining, learn_units
 from polyseme.data.packing import Rows
 from polyseme.data.store import TokenStore
 from polyseme.data.units import BASIC, ENTITY, KINDS, PHRASE, Found, Units
-from polyseme.objectives._hidden_tokens import HiddenTokens
-from polyseme.objectives.masked_lm import MaskedLM, MaskedLMConfig, MaskedLMHead, check_sees_both_sides
+from polyseme.objectives.masked_lm import (
+    HiddenTokens,
+    MaskedLM,
+    MaskedLMConfig,
+    MaskedLMHead,
+    check_sees_both_sides,
+)
 from polyseme.text.lexicon import Entry
 from polyseme.text.tokenizers import Tokenizer
 

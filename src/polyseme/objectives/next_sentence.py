@@ -7,16 +7,57 @@ Paper: Devlin et al. (2019), section 3.1, task 2.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor, nn
 
 from polyseme.core.config import Config
 from polyseme.core.rng import Random
-from polyseme.data.examples import SentencePairs, SpecialTokens
+from polyseme.core.types import Batch, Encoding
+from polyseme.data.examples import NO_LABEL, SentencePairs, SpecialTokens
+from polyseme.data.packing import Rows
 from polyseme.data.store import TokenStore
 from polyseme.errors import ConfigError, CorpusError
-from polyseme.objectives._example_label import ExampleLabel
+
+IntArray = npt.NDArray[np.int64]
+
+
+class ExampleLabel:
+    """An objective that reads an example's label, 0 or 1, from the vector of its first token.
+
+    The examples carry their labels; half of them are 1 by construction.
+    """
+
+    name: str
+    # what is counted is examples, which are independent of each other, and no tokens of one text
+    of_examples = True
+
+    def prepare(self, rows: Rows) -> tuple[IntArray, IntArray, IntArray]:
+        """The labels that the examples carry.  Shapes: -> ids: (B, T) unchanged, positions, labels: (P,)"""
+        known = rows.labels != NO_LABEL
+        return rows.ids, rows.first[known], rows.labels[known]
+
+    def loss(self, encoding: Encoding, head: nn.Module, batch: Batch) -> tuple[Tensor, int]:
+        """Sum of -log p(label) over the examples, in nats, and their number."""
+        positions, labels = batch.targets[self.name]
+        logits = head(encoding.at(positions)).float()
+        return nn.functional.cross_entropy(logits, labels, reduction="sum"), len(labels)
+
+    def score(self, encoding: Encoding, head: nn.Module, batch: Batch) -> dict[str, tuple[float, int]]:
+        """Held-out sums: {"loss": (nats, n), "accuracy": (correct, n)}."""
+        positions, labels = batch.targets[self.name]
+        logits = head(encoding.at(positions)).float()
+        loss = nn.functional.cross_entropy(logits, labels, reduction="sum")
+        correct = (logits.argmax(1) == labels).sum()
+        return {"loss": (float(loss), len(labels)), "accuracy": (float(correct), len(labels))}
+
+    def baseline(self, batch: Batch, counts: Tensor) -> tuple[float, int]:
+        """A coin toss: nats, and number of examples."""
+        n = len(batch.targets[self.name].labels)
+        return n * math.log(2), n
 
 
 class NextSentenceConfig(Config):

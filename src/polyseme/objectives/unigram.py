@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +22,9 @@ from polyseme.objectives.masked_lm import log_unigram
 
 SPAN = 1 << 20
 """Tokens counted in a step."""
+
+BLOCKS = 40
+"""Enough that a loss's interval is hardly wider than with more, few enough that each holds tokens of several texts."""
 
 
 class UnigramConfig(Config):
@@ -110,6 +114,17 @@ def heldout_tokens(store: TokenStore, most: int, block: int = 256) -> np.ndarray
     n_blocks = max(1, most // block)
     starts = np.linspace(0, store.n_tokens - min(block, most), n_blocks).astype(np.int64)
     return np.unique((starts[:, None] + np.arange(min(block, most))).ravel())
+
+
+def block_sums(losses: npt.ArrayLike) -> list[tuple[float, float]]:
+    """Sum and number of each block of text, of learners that compute held-out losses token by token.
+
+    Args:
+        losses: of the held-out tokens in the order of the text.
+    Shapes:  losses: (N,)
+    """
+    values = np.asarray(losses, np.float64)
+    return [(float(part.sum()), len(part)) for part in np.array_split(values, BLOCKS) if len(part)]
 
 
 CONFIG = UnigramConfig

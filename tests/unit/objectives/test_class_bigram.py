@@ -13,9 +13,8 @@ import torch
 from polyseme import Budget, PretrainRequest, RunDirectory, load, neighbours, pretrain
 from polyseme.core import registry
 from polyseme.errors import ConfigError, Interrupted
-from polyseme.objectives import _class_plan
-from polyseme.objectives._class_model import ClassBigramHead
-from polyseme.objectives._class_plan import Task, finishing, full_plan, plan_from_classes
+from polyseme.objectives import class_bigram
+from polyseme.objectives.class_bigram import ClassBigramHead, Task, finishing, full_plan, plan_from_classes
 
 SETTINGS = {
     "num_classes": 12,
@@ -55,8 +54,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many steps even for a small text."""
-    monkeypatch.setattr(_class_plan, "WORK", 2e5)
-    monkeypatch.setattr(_class_plan, "SPAN", 2000)
+    monkeypatch.setattr(class_bigram, "WORK", 2e5)
+    monkeypatch.setattr(class_bigram, "SPAN", 2000)
 
 
 def train(corpus: Path, output: Path, budget: Budget, **more: Any) -> RunDirectory:
@@ -76,8 +75,8 @@ def train(corpus: Path, output: Path, budget: Budget, **more: Any) -> RunDirecto
 @pytest.fixture(scope="module")
 def finished(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_class_plan, "WORK", 2e5)
-        patch.setattr(_class_plan, "SPAN", 2000)
+        patch.setattr(class_bigram, "WORK", 2e5)
+        patch.setattr(class_bigram, "SPAN", 2000)
         return train(corpus, tmp_path_factory.mktemp("run") / "run", Budget(epochs=1))
 
 

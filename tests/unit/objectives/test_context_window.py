@@ -19,9 +19,8 @@ from polyseme.core.protocols import Span
 from polyseme.data.store import StoreWriter, TokenStore
 from polyseme.errors import CorpusError, TrainingError
 from polyseme.models.word2vec import Word2Vec, Word2VecConfig
-from polyseme.objectives._huffman import huffman
-from polyseme.objectives._word2vec_heldout import negative_reading, tree_reading
 from polyseme.objectives.context_window import ContextWindowConfig, ContextWindowLearner
+from polyseme.objectives.word2vec import huffman, negative_reading, tree_reading
 
 TOPICS, WORDS = 6, 12
 V = 5 + TOPICS * WORDS

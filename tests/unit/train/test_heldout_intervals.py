@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy import stats
 
-from polyseme.objectives._blocks import BLOCKS, block_sums
+from polyseme.objectives.unigram import BLOCKS, block_sums
 from polyseme.tasks.metrics.intervals import wilson
 from polyseme.train.heldout import heldout_figures, loss_interval
 

@@ -9,11 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from polyseme.objectives import _word2vec_draw as drawing
-from polyseme.objectives import _word2vec_kernels as kernels
-from polyseme.objectives._huffman import huffman
-from polyseme.objectives._word2vec_plain import update
-from polyseme.objectives.context_window import alias_table, keep_probability
+from polyseme.kernels import word2vec as kernels
+from polyseme.objectives.word2vec import alias_table, huffman, keep_probability, update
 
 V, D, WINDOW, NEGATIVES = 40, 24, 3, 4
 COUNTS = np.maximum(1, (400 / np.arange(1, V + 1)).astype(np.int64))
@@ -28,10 +25,10 @@ def tables(width: int, dtype: Any = np.float32) -> tuple[np.ndarray, np.ndarray]
     return made[0], made[1]
 
 
-def words(n: int, sentence: int = 9) -> drawing.Words:
+def words(n: int, sentence: int = 9) -> kernels.Words:
     random = np.random.default_rng(2)
     kept = random.choice(V, n, p=COUNTS / COUNTS.sum()).astype(np.int32)
-    return drawing.Words(kept, np.arange(n), np.arange(n) // sentence)
+    return kernels.Words(kept, np.arange(n), np.arange(n) // sentence)
 
 
 def sampling(hierarchical: bool) -> tuple[Any, ...]:
@@ -39,7 +36,7 @@ def sampling(hierarchical: bool) -> tuple[Any, ...]:
     return WINDOW, True, np.uint64(77), 0 if hierarchical else NEGATIVES, CHANCE, ALIAS, *path
 
 
-def examples(made: drawing.Words, hierarchical: bool) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def examples(made: kernels.Words, hierarchical: bool) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """What `draw` makes of all words: (contexts, targets, labels) of each example."""
     n = len(made.kept)
     longest = 40
@@ -47,7 +44,7 @@ def examples(made: drawing.Words, hierarchical: bool) -> list[tuple[np.ndarray, 
     labels = np.empty(longest * n, np.int8)
     context_at, target_at, gradient_at = (np.empty(n + 1, np.int64) for _ in range(3))
     window, dynamic, key, *rest = sampling(hierarchical)
-    count, _ = drawing.draw(
+    count, _ = kernels.draw(
         *made, 0, n, n, window, dynamic, False, key, *rest, contexts, context_at, targets, labels, target_at,
         gradient_at,
     )  # fmt: skip
@@ -186,9 +183,9 @@ def test_subsampling_keeps_each_word_at_its_rate() -> None:
     np.testing.assert_allclose(keep[:2], np.sqrt(ratio) + ratio, rtol=1e-6)
     assert keep[2:].tolist() == [1, 0]
     tokens = np.repeat(np.arange(4, dtype=np.uint16), [50_000, 5_000, 200, 100])
-    made = drawing.Words.empty(len(tokens))
+    made = kernels.Words.empty(len(tokens))
     bounds = np.array([0, 50_000, len(tokens)])
-    n = drawing.keep_words(tokens, 0, len(tokens), bounds, keep, np.uint64(9), *made)
+    n = kernels.keep_words(tokens, 0, len(tokens), bounds, keep, np.uint64(9), *made)
     found = np.bincount(made.kept[:n], minlength=4)
     deviation = np.sqrt(counts * keep * (1 - keep))
     assert (np.abs(found - counts * keep) <= 4 * deviation).all()
@@ -201,9 +198,9 @@ def test_what_is_drawn_does_not_depend_on_where_a_step_begins() -> None:
     tokens = np.tile(np.arange(V, dtype=np.uint16), 50)
     keep = np.full(V, 0.5, np.float32)
     bounds = np.arange(0, len(tokens) + 1, 10)
-    whole, part = drawing.Words.empty(len(tokens)), drawing.Words.empty(len(tokens))
-    n = drawing.keep_words(tokens, 0, len(tokens), bounds, keep, np.uint64(9), *whole)
-    m = drawing.keep_words(tokens, 990, len(tokens), bounds, keep, np.uint64(9), *part)
+    whole, part = kernels.Words.empty(len(tokens)), kernels.Words.empty(len(tokens))
+    n = kernels.keep_words(tokens, 0, len(tokens), bounds, keep, np.uint64(9), *whole)
+    m = kernels.keep_words(tokens, 990, len(tokens), bounds, keep, np.uint64(9), *part)
     assert (part.place[:m] == whole.place[n - m : n]).all()
 
 

@@ -1,15 +1,20 @@
-"""What words learn from each other in word2vec, compiled.
+"""word2vec, compiled: which words meet, and what they learn from each other (objectives/word2vec.py has one update).
+
+    tokens ──keep_words──► kept words ──draw──► examples ──score──► gradients ──apply──► the tables
+
+Random choices are pure functions of (key, position in the text): they depend neither on threads nor on where a
+step begins.
 
 An example is a word with the C words of its window (rows of `inputs`) and J rows of `outputs`: the word and its
 negatives, or the nodes of its path in the Huffman tree. All C·J products of an example share its rows, so that they are
 read once and written once (Ji et al. 2016). A block of examples is first scored (all logits, from the tables as they
 are), then applied (the updates, one example after the other).
 
-    learn_alone      one thread, its own stretch of the text, blocks of a few examples. Several threads run it side by
-                     side on the same tables without locks (Niu et al. 2011), each update being sparse
-    learn_together   all threads on one block: each scores some of the examples, then each updates some of the
-                     dimensions. No two threads touch the same number, and every number sees the same operations in
-                     the same order: the result does not depend on how many threads there are
+    alone       one thread, its own stretch of the text, blocks of a few examples. Several threads run it side by side
+                on the same tables without locks (Niu et al. 2011), each update being sparse
+    together    all threads on one block: each scores some of the examples, then each updates some of the dimensions.
+                No two threads touch the same number, and every number sees the same operations in the same order:
+                the result does not depend on how many threads there are
 
 Shapes:  inputs, outputs: (rows, width); hidden_size dimensions, then zeros up to a multiple of LANES.
          contexts: (ΣC,), context_at: (N + 1,).  targets, labels: (ΣJ,), target_at: (N + 1,).
@@ -21,20 +26,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numba
 import numpy as np
-from numba import prange
+import numpy.typing as npt
+from llvmlite import ir
+from numba import njit, prange, types
+from numba.extending import intrinsic
 
-from polyseme.core.compiled import compiled
-from polyseme.objectives._prefetch import prefetch_row
-from polyseme.objectives._word2vec_draw import OPTIONS, draw
+from polyseme.core.compiled import compiled, compiles
 
 LANES = 16
 """Floats of a cache line and of the widest vector register."""
 SLICES = 4
-"""Into how many slices of dimensions `learn_together` cuts the tables."""
+"""Into how many slices of dimensions `together` cuts the tables."""
 PARTS = 8
 """Into how many runs of examples it cuts a block."""
 ALONE, DRAWN, TOGETHER = 8, 64, 64
@@ -43,6 +49,154 @@ ALONE, DRAWN, TOGETHER = 8, 64, 64
 _LOGIT_LIMIT = np.float32(20.0)
 # Sums may be reordered and fused; infinities and NaNs keep their meaning, so that a diverged run is seen.
 _FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
+_COMPILED = compiles()
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2 = np.uint64(0x94D049BB133111EB)
+_S11, _S27, _S30, _S31, _S32 = (np.uint64(n) for n in (11, 27, 30, 31, 32))
+_LOW_24 = np.uint64((1 << 24) - 1)
+_UNIT_53, _UNIT_24 = 1.0 / (1 << 53), np.float32(1.0 / (1 << 24))
+
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+
+
+class Words(NamedTuple):
+    """Words that subsampling left: their ids, where they stood, and in which sentence (or document).
+
+    Shapes:  kept, place, line: (N,)
+    """
+
+    kept: npt.NDArray[np.int32]
+    place: npt.NDArray[np.int64]
+    line: npt.NDArray[np.int64]
+
+    @classmethod
+    def empty(cls, n: int) -> Self:
+        """Room for n words."""
+        return cls(np.empty(n, np.int32), np.empty(n, np.int64), np.empty(n, np.int64))
+
+
+@njit(inline="always")
+def _mix(state):  # type: ignore[no-untyped-def]
+    """The finaliser of SplitMix64 (Steele, Lea and Flood 2014), as in core/rng."""
+    state = (state ^ (state >> _S30)) * _MIX_1
+    state = (state ^ (state >> _S27)) * _MIX_2
+    return state ^ (state >> _S31)
+
+
+@njit(inline="always")
+def _below(bits, n):  # type: ignore[no-untyped-def]
+    """A whole number in [0, n) from the upper half of 64 random bits."""
+    return np.int64(((bits >> _S32) * np.uint64(n)) >> _S32)
+
+
+@compiled(**OPTIONS)
+def keep_words(tokens, start, end, bounds, keep, key, kept, place, line):  # type: ignore[no-untyped-def]
+    """Subsample tokens start … end-1: each stays with probability keep[token].
+
+    Args:
+        bounds: offsets of the sentences or documents that windows must not leave.
+        kept, place, line: filled with the words that stay, where they stood, and in which sentence.
+    Returns how many stay.
+    """
+    n = 0
+    s = np.searchsorted(bounds, start, side="right") - 1
+    for t in range(start, end):
+        while t >= bounds[s + 1]:
+            s += 1
+        chance = keep[tokens[t]]
+        if chance <= 0:
+            continue
+        if chance < 1 and np.float64(_mix(key + np.uint64(t) * _GOLDEN) >> _S11) * _UNIT_53 >= chance:
+            continue
+        kept[n], place[n], line[n] = tokens[t], t, s
+        n += 1
+    return n
+
+
+@compiled(**OPTIONS)
+def draw(  # type: ignore[no-untyped-def]
+    kept, place, line, first, last, n, window, dynamic, mean, key, negatives, chance, alias,
+    path_at, path, code, contexts, context_at, targets, labels, target_at, gradient_at,
+):  # fmt: skip
+    """Windows and outputs of the kept words first … last-1, of n.
+
+    Args:
+        window, dynamic: longest reach to each side; dynamic: drawn from 1 … window for each word.
+        mean: the window counts as one input (CBOW).
+        negatives: how many rows of `outputs` are drawn by (chance, alias); 0: those of the word's path.
+    Returns (examples, pairs of a word and its context).
+    """
+    examples, pairs = 0, 0
+    context_at[0] = target_at[0] = gradient_at[0] = 0
+    for i in range(first, last):
+        bits = _mix(key + np.uint64(place[i]) * _GOLDEN)
+        reach = 1 + _below(bits, window) if dynamic else window
+        c = context_at[examples]
+        for j in range(max(0, i - reach), min(n, i + reach + 1)):
+            if j != i and line[j] == line[i]:
+                contexts[c] = kept[j]
+                c += 1
+        count = c - context_at[examples]
+        if count == 0:
+            continue
+        t = target_at[examples]
+        word = kept[i]
+        if negatives > 0:
+            targets[t], labels[t] = word, 1
+            t += 1
+            for _ in range(negatives):
+                bits += _GOLDEN
+                random = _mix(bits)
+                other = _below(random, len(chance))
+                if np.float32(random & _LOW_24) * _UNIT_24 >= chance[other]:
+                    other = alias[other]
+                if other != word:  # the word itself is no negative
+                    targets[t], labels[t] = other, 0
+                    t += 1
+        else:
+            for node in range(path_at[word], path_at[word + 1]):
+                targets[t], labels[t] = path[node], code[node]
+                t += 1
+        outputs = t - target_at[examples]
+        examples += 1
+        pairs += count
+        context_at[examples], target_at[examples] = c, t
+        gradient_at[examples] = gradient_at[examples - 1] + (outputs if mean else count * outputs)
+    return examples, pairs
+
+
+@intrinsic
+def _prefetch(typing_context: Any, table: Any, offset: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        byte = ir.IntType(8).as_pointer()
+        address = builder.bitcast(builder.gep(array.data, [arguments[1]]), byte)
+        number = ir.IntType(32)
+        hint = builder.module.declare_intrinsic(
+            "llvm.prefetch", [byte], ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        )
+        builder.call(hint, [address, number(1), number(3), number(1)])  # for writing, to keep, data
+        return context.get_dummy_value()
+
+    return types.void(table, types.intp), generate
+
+
+@njit(inline="always")
+def prefetch_row(table, row):  # type: ignore[no-untyped-def]
+    """Ask the processor for a row of a contiguous float32 table before it is needed; a hint, which changes no result.
+
+    Most of the time of sparse updates goes into waiting for rows that are in no near cache. Which rows come next is
+    known, so they can be on their way while the ones before are worked on.
+
+    Shapes:  table: (rows, width), width a multiple of 16
+    """
+    if not _COMPILED:
+        return
+    first = np.int64(row) * table.shape[1]
+    for offset in range(0, table.shape[1], LANES):
+        _prefetch(table, first + offset)  # type: ignore[call-arg]
 
 
 def make_score(width: int) -> Any:

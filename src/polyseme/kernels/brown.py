@@ -1,6 +1,19 @@
-"""Numba kernels of Brown clustering: insert a word, find the best merge, merge.
+"""Word classes, compiled: insert a word, find the best merge, merge, and move a word to where it serves best.
 
-Merging classes a and b changes N · AMI (_information.py) by
+objectives/brown.py has the algorithm as the paper writes it. What is maximised is the average mutual information of
+adjacent classes. Over N bigrams, with n_ij the number of bigrams from class i to class j, l_i and r_j the bigrams whose
+first or second word is of a class, and f(x) = x log x,
+
+    N · AMI = Σ_ij f(n_ij) - Σ_i s_i log l_i - Σ_j t_j log r_j + f(N),      s_i = Σ_j n_ij,  t_j = Σ_i n_ij
+
+Once every word has a class, s = l and t = r. Before that n counts only bigrams between words that have one, while l
+and r count all (Liang 2005).
+
+f and log are kept as whole numbers of 2⁻²⁴: sums of them are exact, so what the kernels keep up to date is the same
+number as the formula written out, whatever the order, and a resumed run makes the same choices
+(docs/decisions/0010-whole-numbers.md).
+
+Merging classes a and b changes N · AMI by
 
     D_ab = Σ_{j≠a,b} g(n_aj, n_bj) + Σ_{i≠a,b} g(n_ia, n_ib) - h(s, l) - h(t, r)
          + f(n_aa + n_ab + n_ba + n_bb) - f(n_aa) - f(n_ab) - f(n_ba) - f(n_bb)
@@ -15,11 +28,112 @@ Pairs whose slots are equal or dead have D = NEVER.
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from polyseme.objectives._information import NEVER, f, g_, kernel, log_, neighbours
+from polyseme.core.compiled import compiled
+
+SCALE = float(1 << 24)
+"""Units in a nat."""
+
+NEVER = np.int64(-(1 << 62))
+"""D of pairs that do not exist."""
+
+KNOWN = 1 << 20
+"""Values of f and log that are looked up rather than computed."""
+
+Array = npt.NDArray[Any]
+
+
+class Bigrams(NamedTuple):
+    """Bigrams of words, which are numbered by frequency, most frequent first: rows of successors and of predecessors.
+
+    Shapes:  pointers: (W + 1,).  ids, counts: (number of different bigrams,).  left, right: (W,), how often a word is
+        first and second in a bigram
+    """
+
+    after_pointers: Array
+    after_ids: Array
+    after_counts: Array
+    before_pointers: Array
+    before_ids: Array
+    before_counts: Array
+    left: Array
+    right: Array
+
+
+class Tables(NamedTuple):
+    """What is known about the classes, one to a slot; a dead slot has counts of zero and D = NEVER.
+
+    Shapes:  n: (K, K), nt its transpose.  seen: (2, K) s and t.  margin: (2, K) l and r.  pair_log: (2, K, K)
+        log(l_a + l_b) and log(r_a + r_b).  live: (K,).  d: (K, K)
+    """
+
+    n: Array
+    nt: Array
+    seen: Array
+    margin: Array
+    pair_log: Array
+    live: Array
+    d: Array
+
+
+class Values(NamedTuple):
+    """f(0), f(1), … and log 1, log 1, log 2, … in units."""
+
+    f: Array
+    log: Array
+
+
+def values(largest: int) -> Values:
+    """The values that arguments up to `largest` need, as far as they are looked up."""
+    x = np.maximum(np.arange(min(largest, KNOWN) + 1, dtype=np.float64), 1.0)
+    log = np.log(x)
+    return Values(np.rint(x * log * SCALE).astype(np.int64), np.rint(log * SCALE).astype(np.int64))
+
+
+def kernel(function: Any) -> Any:
+    """Compile a function of this file."""
+    return compiled(nogil=True, error_model="numpy")(function)
+
+
+@kernel
+def f(x: Any, known: Any) -> Any:
+    """X log x in units."""
+    if x < known.size:
+        return known[x]
+    return np.int64(np.rint(x * math.log(x) * SCALE))
+
+
+@kernel
+def log_(x: Any, known: Any) -> Any:
+    """Log x in units."""
+    if x < known.size:
+        return known[x]
+    return np.int64(np.rint(math.log(x) * SCALE))
+
+
+@kernel
+def g_(x: Any, y: Any, known: Any) -> Any:
+    """G of the head of this file."""
+    return f(x + y, known) - f(x, known) - f(y, known)
+
+
+@kernel
+def neighbours(word: Any, pointers: Any, ids: Any, counts: Any, slot_of: Any, into: Any) -> Any:
+    """Bigrams of a word with the classes of the words on one side; returns those with itself."""
+    own = np.int64(0)
+    into[:] = 0
+    for p in range(pointers[word], pointers[word + 1]):
+        other = ids[p]
+        if other == word:
+            own += counts[p]
+        elif slot_of[other] >= 0:
+            into[slot_of[other]] += counts[p]
+    return own
 
 
 @kernel
@@ -324,3 +438,91 @@ def merge_down(merged: Any, tables: Any, v: Any) -> None:
         a, b = best_pair(tables.d)
         _merge(a, b, tables, v)
         row[0], row[1] = a, b
+
+
+@kernel
+def exchange(start: Any, end: Any, slack: Any, slot_of: Any, sizes: Any, g: Any, tables: Any, v: Any) -> Any:
+    """Move each of the words start … end-1 to the class where N · AMI is largest; returns how many moved.
+
+    A word that has no class is put into one. One that has moves only where that gains more than `slack` units, and
+    never out of a class that would be empty. D and pair_log are not kept.
+
+    Shapes:  slot_of: (W,).  sizes: (K,) words of every class
+    Source:  Kneser and Ney (1993); Martin, Liermann and Ney (1998), section 3. Departure: a word is looked at once per
+        call, in the order of frequency.
+    """
+    n, nt, seen, margin = tables.n, tables.nt, tables.seen, tables.margin
+    size = len(n)
+    moved = 0
+    gain = np.empty(size, np.int64)
+    after, before = np.empty(size, np.int64), np.empty(size, np.int64)
+    for word in range(start, end):
+        old = slot_of[word]
+        if old >= 0 and sizes[old] == 1:
+            continue
+        own = neighbours(word, g.after_pointers, g.after_ids, g.after_counts, slot_of, after)
+        neighbours(word, g.before_pointers, g.before_ids, g.before_counts, slot_of, before)
+        left, right = g.left[word], g.right[word]
+        if old >= 0:
+            _move(old, -1, after, before, own, left, right, tables)
+            sizes[old] -= 1
+        gain[:] = 0
+        for j in range(size):
+            if after[j] != 0:
+                _gain(after[j], nt[j], gain, j, v.f)
+            if before[j] != 0:
+                _gain(before[j], n[j], gain, j, v.f)
+        first, second = after.sum() + own, before.sum() + own
+        best, top = old, NEVER
+        for c in range(size):
+            if sizes[c] == 0 and c != old:
+                continue
+            gain[c] += f(n[c, c] + after[c] + before[c] + own, v.f) - f(n[c, c], v.f)
+            if old >= 0:  # every word has a class: s = l and t = r
+                gain[c] -= f(margin[0, c] + left, v.f) - f(margin[0, c], v.f)
+                gain[c] -= f(margin[1, c] + right, v.f) - f(margin[1, c], v.f)
+            else:
+                more, less = log_(margin[0, c] + left, v.log), log_(margin[0, c], v.log)
+                gain[c] -= (seen[0, c] + first + before[c]) * more - (seen[0, c] + before[c]) * less
+                more, less = log_(margin[1, c] + right, v.log), log_(margin[1, c], v.log)
+                gain[c] -= (seen[1, c] + second + after[c]) * more - (seen[1, c] + after[c]) * less
+            if gain[c] > top:
+                best, top = c, gain[c]
+        if old >= 0 and top - gain[old] <= slack:
+            best = old
+        _move(best, 1, after, before, own, left, right, tables)
+        sizes[best] += 1
+        slot_of[word] = best
+        moved += best != old
+    return moved
+
+
+@kernel
+def _gain(x: Any, row: Any, into: Any, skip: Any, known: Any) -> None:
+    """Add f(row + x) - f(row) to every class but one."""
+    left_out = into[skip]
+    for c in range(len(row)):
+        into[c] += f(row[c] + x, known) - f(row[c], known)
+    into[skip] = left_out
+
+
+@kernel
+def _move(c: Any, sign: Any, after: Any, before: Any, own: Any, left: Any, right: Any, tables: Any) -> None:
+    """Add a word's bigrams to class c, or with sign -1 take them away."""
+    n, nt, seen, margin = tables.n, tables.nt, tables.seen, tables.margin
+    for j in range(len(n)):
+        n[c, j] += sign * after[j]
+        nt[j, c] += sign * after[j]
+        seen[0, c] += sign * after[j]
+        seen[1, j] += sign * after[j]
+    for j in range(len(n)):
+        n[j, c] += sign * before[j]
+        nt[c, j] += sign * before[j]
+        seen[0, j] += sign * before[j]
+        seen[1, c] += sign * before[j]
+    n[c, c] += sign * own
+    nt[c, c] += sign * own
+    seen[0, c] += sign * own
+    seen[1, c] += sign * own
+    margin[0, c] += sign * left
+    margin[1, c] += sign * right

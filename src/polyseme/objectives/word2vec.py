@@ -1,4 +1,8 @@
-"""How well word2vec predicts held-out words, read as one normalised distribution.
+"""word2vec: one update as the papers have it, what it draws from, and how it is scored on held-out words.
+
+Training runs compiled (kernels/word2vec.py), which is tested against `update`.
+
+How well word2vec predicts held-out words, read as one normalised distribution.
 
     negative sampling     p(w | c) ∝ q(w) exp(u_w · v_c) / keep(w)
     hierarchical softmax  p(w | c) ∝ Π_{n on the path of w} σ(± u_n · v_c) / keep(w)
@@ -23,10 +27,140 @@ from torch import Tensor, nn
 
 from polyseme.core.rng import Random
 from polyseme.data.store import TokenStore
-from polyseme.objectives._huffman import Paths
 
+IntArray = npt.NDArray[np.int64]
 _CHUNK = 1 << 22
 """Logits that stand in memory at once."""
+
+
+def update(
+    inputs: npt.NDArray[np.floating],
+    outputs: npt.NDArray[np.floating],
+    contexts: npt.NDArray[np.integer],
+    targets: npt.NDArray[np.integer],
+    labels: npt.NDArray[np.integer],
+    rate: float,
+    *,
+    mean: bool = False,
+    divide: bool = False,
+) -> float:
+    """Learn from one example, in place; returns its loss in nats.
+
+        h = V[contexts], or their mean
+        loss = -Σ log σ(±U h);   G = labels - σ(U h)
+        U[targets] += rate Gᵀ h;  V[contexts] += rate G U   (mean: to each context, divided by C if `divide`)
+
+    Args:
+        inputs, outputs: the tables V and U.
+        contexts: rows of `inputs`; the same word may stand there twice, and learns twice.
+        targets, labels: rows of `outputs` and whether they are to be predicted.
+        mean: CBOW; else skip-gram.
+    Shapes:  inputs: (V, d), outputs: (V, d), contexts: (C,), targets, labels: (J,)
+    """
+    v, u = inputs[contexts], outputs[targets]  # (C, d), (J, d)
+    h = v.mean(0, keepdims=True) if mean else v
+    logits = h @ u.T  # (C or 1, J)
+    gradient = labels - 1.0 / (1.0 + np.exp(-logits))
+    change = gradient @ u  # (C or 1, d)
+    if mean:
+        change = np.broadcast_to(change / len(contexts) if divide else change, v.shape)
+    np.add.at(outputs, targets, (rate * gradient.T @ h).astype(outputs.dtype))
+    np.add.at(inputs, contexts, (rate * change).astype(inputs.dtype))
+    return float(np.logaddexp(0.0, np.where(labels > 0, -logits, logits)).sum())
+
+
+class Paths(NamedTuple):
+    """The way from the root to every word: inner nodes passed, and the branch taken at each (1 or 0).
+
+    Shapes:  start: (V + 1,) offsets.  node: (Σ lengths,) 0 = root.  branch: (Σ lengths,)
+    """
+
+    start: IntArray
+    node: npt.NDArray[np.int32]
+    branch: npt.NDArray[np.int8]
+
+
+def huffman(counts: IntArray) -> Paths:
+    """Paths of all words that occur; the others have none.
+
+    Frequent words have short paths: Σ_w count(w) · length(w) is the smallest of all binary trees. Two queues, one of
+    words and one of nodes made so far, are both in ascending order of their counts, so that the two smallest are at
+    their heads. Ties go to words, and among words to the larger id.
+
+    Args:
+        counts: how often each word occurs.
+    Shapes:  counts: (V,)
+    Source:  Huffman (1952); Mikolov et al. (2013b), section 2.1.
+    """
+    words = np.flatnonzero(counts > 0)
+    n = len(words)
+    if n < 2:  # nothing to decide
+        return Paths(np.zeros(len(counts) + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int8))
+    words = words[np.lexsort((-words, counts[words]))]
+    weight = np.concatenate([counts[words], np.zeros(n - 1, np.int64)]).tolist()
+    parent, branch = np.zeros(2 * n - 1, np.int64), np.zeros(2 * n - 1, np.int8)
+    leaf, made = 0, n
+    for new in range(n, 2 * n - 1):
+        for side in (1, 0):  # the rarer one takes branch 1
+            if leaf < n and (made >= new or weight[leaf] <= weight[made]):
+                smallest, leaf = leaf, leaf + 1
+            else:
+                smallest, made = made, made + 1
+            weight[new] += weight[smallest]
+            parent[smallest], branch[smallest] = new, side
+    # From the root, which was made last, down: children come after their parents in this order.
+    length = np.zeros(2 * n - 1, np.int64)
+    for node in range(2 * n - 3, -1, -1):
+        length[node] = length[parent[node]] + 1
+    lengths = np.zeros(len(counts), np.int64)
+    lengths[words] = length[:n]
+    start = np.concatenate([[0], np.cumsum(lengths)])
+    nodes, branches = np.zeros(start[-1], np.int32), np.zeros(start[-1], np.int8)
+    at, end = np.arange(n), start[words + 1]
+    for step in range(1, int(length[:n].max()) + 1):  # all words climb together
+        climbing = length[:n] >= step
+        place, current = end[climbing] - step, at[climbing]
+        nodes[place] = 2 * n - 2 - parent[current]
+        branches[place] = branch[current]
+        at[climbing] = parent[current]
+    return Paths(start, nodes, branches)
+
+
+def keep_probability(counts: npt.NDArray[np.int64], sample: float) -> npt.NDArray[np.float32]:
+    """The probability that a word stays: min(1, √(t / f) + t / f); 0 for words that do not occur.
+
+    Source:  the authors' program; Mikolov et al. (2013b), section 2.3, has √(t / f) alone.
+    Shapes:  counts: (V,) -> (V,)
+    """
+    occurs = counts > 0
+    if sample == 0:
+        return occurs.astype(np.float32)
+    ratio = sample * counts.sum() / np.maximum(counts, 1)
+    keep: npt.NDArray[np.float32] = (np.minimum(1.0, np.sqrt(ratio) + ratio) * occurs).astype(np.float32)
+    return keep
+
+
+def alias_table(q: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+    """Draw from a distribution in two look-ups: i uniform; with probability chance[i] it is i, else alias[i].
+
+    Source:  Walker (1977); Vose (1991).
+    Shapes:  q: (V,), summing to 1 -> chance, alias: (V,)
+    """
+    scaled = (q * len(q)).tolist()
+    alias = np.arange(len(q), dtype=np.int32)
+    small = [i for i, share in enumerate(scaled) if share < 1]
+    large = [i for i, share in enumerate(scaled) if share >= 1]
+    chance = np.ones(len(q), np.float32)
+    while small and large:
+        i, j = small.pop(), large[-1]
+        chance[i], alias[i] = scaled[i], j
+        scaled[j] -= 1.0 - scaled[i]
+        if scaled[j] < 1:
+            small.append(large.pop())
+    for i in small:  # rounding left these a hair below 1; a word that is never drawn must stay so
+        if q[i] == 0:
+            chance[i], alias[i] = 0.0, int(np.argmax(q))
+    return chance, alias
 
 
 class HeldoutWindows(NamedTuple):

@@ -1,10 +1,15 @@
-"""A clustering of words on its way: bigrams, classes so far, and the moves of Brown and of exchange on them.
+"""Brown clustering: words by frequency become classes, and the pair whose merge loses least is merged.
 
 words by frequency ──insert and merge──► C classes ──(exchange)──► ──merge down──► a binary tree over them
+
+`PlainClustering` is the algorithm as the paper has it; `Clustering` makes the same merges, compiled (kernels/brown.py).
+
+Papers: Brown, Della Pietra, deSouza, Lai and Mercer (1992), section 3; Liang (2005), section 3 and appendix A.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
@@ -12,11 +17,80 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from polyseme.objectives import _brown, _exchange
-from polyseme.objectives._information import NEVER, Bigrams, Tables, values
+from polyseme.kernels import brown as kernels
+from polyseme.kernels.brown import NEVER, Bigrams, Tables, values
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
+
+
+class PlainClustering:
+    """The algorithm as one would write it down: every merge is tried, and all is counted again for each.
+
+    While words are missing, the quality of the classes that there are is
+
+        Σ_ij n_ij log(n_ij / (l_i r_j)),
+
+    with n_ij the bigrams from class i to class j, and the margins l and r of the whole text. Once every word has a
+    class this is N times the average mutual information, less a constant.
+
+    Args:
+        bigrams: how often word i is followed by word j; words are numbered by frequency, most frequent first.
+        n_classes: C; there is one slot more, for the word that is being put in.
+    Attributes:
+        slots: the words of every class, None where a slot is free.
+    Shapes:  bigrams: (W, W)
+    Source:  Brown et al. (1992), section 3.
+    """
+
+    def __init__(self, bigrams: npt.NDArray[Any], n_classes: int) -> None:
+        self.n, self.n_classes = bigrams.astype(np.float64), n_classes
+        self.left, self.right = self.n.sum(1), self.n.sum(0)
+        self.slots: list[list[int] | None] = [None] * (n_classes + 1)
+
+    def run(self) -> list[tuple[int, int]]:
+        """Put every word in, then merge down to one class; returns the merges of the second part: a binary tree."""
+        for word in range(len(self.n)):
+            self.insert(word)
+            if word >= self.n_classes:
+                self.merge(*self.best_pair())
+        tree = []
+        while sum(words is not None for words in self.slots) > 1:
+            tree.append(self.best_pair())
+            self.merge(*tree[-1])
+        return tree
+
+    def insert(self, word: int) -> None:
+        """Make a class of one word."""
+        self.slots[self.slots.index(None)] = [word]
+
+    def best_pair(self) -> tuple[int, int]:
+        """The pair of classes whose merge loses least."""
+        changes = self.changes()
+        return max(changes, key=changes.__getitem__)
+
+    def merge(self, a: int, b: int) -> None:
+        """Put the words of class b into class a."""
+        self.slots[a], self.slots[b] = [*(self.slots[a] or ()), *(self.slots[b] or ())], None
+
+    def changes(self) -> dict[tuple[int, int], float]:
+        """What the quality would change by, for each merge of two classes a < b."""
+        live = {slot: words for slot, words in enumerate(self.slots) if words is not None}
+        before = self.quality(list(live.values()))
+        return {
+            (a, b): self.quality([live[a] + live[b], *(w for c, w in live.items() if c not in (a, b))])
+            - before
+            for a, b in itertools.combinations(live, 2)
+        }
+
+    def quality(self, classes: Sequence[Sequence[int]]) -> float:
+        """The formula above."""
+        total = 0.0
+        for a, b in itertools.product(classes, classes):
+            n = self.n[np.ix_(a, b)].sum()
+            if n:
+                total += float(n * np.log(n / (self.left[a].sum() * self.right[b].sum())))
+        return total
 
 
 def average_mutual_information(bigrams: npt.NDArray[Any]) -> float:
@@ -77,7 +151,7 @@ def tree_of(
 
 
 class Clustering:
-    """Words in classes, or not yet.
+    """`PlainClustering`, fast: words in classes, or not yet; it also moves single words (exchange).
 
     Args:
         bigrams: of words 0 … W - 1, most frequent first.
@@ -136,7 +210,7 @@ class Clustering:
                 t.pair_log[side] = log[pairs]
             else:
                 for slot in range(size):
-                    _brown.margins(slot, t, self._values)
+                    kernels.margins(slot, t, self._values)
         if d is not None:
             t.d[:] = d
 
@@ -149,7 +223,7 @@ class Clustering:
         merged = np.empty((end - first, 2), np.int64)
         for begin, stop, merging in ((start, first, False), (first, end, True)):
             if stop > begin:
-                _brown.insert_and_merge(
+                kernels.insert_and_merge(
                     begin, stop, merging, self.slot_of, self.bigrams, self.tables, self._values, merged
                 )
         return merged
@@ -160,21 +234,18 @@ class Clustering:
         D is not kept: `compare_all` makes it again.
         """
         sizes = np.bincount(self.slot_of[self.slot_of >= 0], minlength=self.n_classes + 1)
-        slack = (
-            8 * self.n_classes + 16
-        )  # a unit for every term that is rounded: a move never lowers the true value
+        # a unit for every term that is rounded: a move never lowers the true value
+        slack = 8 * self.n_classes + 16
         return int(
-            _exchange.exchange(
-                start, end, slack, self.slot_of, sizes, self.bigrams, self.tables, self._values
-            )
+            kernels.exchange(start, end, slack, self.slot_of, sizes, self.bigrams, self.tables, self._values)
         )
 
     def compare_all(self, start: int, end: int) -> None:
         """Make D anew, rows start … end-1 of the slots."""
         if start == 0:
             for a in range(self.n_classes + 1):
-                _brown.margins(a, self.tables, self._values)
-        _brown.all_changes(start, end, self.tables, self._values)
+                kernels.margins(a, self.tables, self._values)
+        kernels.all_changes(start, end, self.tables, self._values)
 
     def merge_down(self, times: int) -> npt.NDArray[np.int64]:
         """The best merge, so many times if there are classes enough.
@@ -182,7 +253,7 @@ class Clustering:
         Shapes:  -> (times, 2), the slot that stays first
         """
         merged = np.empty((max(0, min(times, self.n_live - 1)), 2), np.int64)
-        _brown.merge_down(merged, self.tables, self._values)
+        kernels.merge_down(merged, self.tables, self._values)
         return merged
 
     @property
