@@ -20,9 +20,9 @@ import numpy as np
 import scipy.stats
 import sklearn.metrics
 
-from polyseme.study.intervals import bootstrap_interval, draws
-from polyseme.study.significance import randomisation
+from polyseme.study.stats import randomisation
 from polyseme.tasks.metrics import classification, regression, spans
+from polyseme.tasks.metrics.intervals import bootstrap_interval, draws
 from polyseme.tasks.metrics.measure import mean_of
 
 N, CLASSES = 5000, 77

@@ -10,8 +10,7 @@ import numpy as np
 from polyseme.study.best import above
 from polyseme.study.grid import Cell, Grid
 from polyseme.study.grid_spec import SCRATCH, WAYS, Way
-from polyseme.study.intervals import seeds_interval
-from polyseme.study.significance import seeds_difference
+from polyseme.study.stats import seeds_difference, seeds_interval
 from polyseme.tasks.metrics.measure import Resampled
 
 __all__ = ["figures", "markdown"]

@@ -12,11 +12,10 @@ import numpy as np
 from polyseme.study.best import LOWER_IS_BETTER, stands_out
 from polyseme.study.grid import Cell, Grid
 from polyseme.study.grid_spec import Way
-from polyseme.study.intervals import FloatArray, measured, seeds_interval
-from polyseme.study.paradigms import Paradigms
 from polyseme.study.probing.training import micro_f1
-from polyseme.study.significance import holm, seeds_difference
-from polyseme.tasks.metrics.measure import Resampled
+from polyseme.study.stats import Paradigms, holm, seeds_difference, seeds_interval
+from polyseme.tasks.metrics.intervals import measured
+from polyseme.tasks.metrics.measure import FloatArray, Resampled
 
 __all__ = ["LEVEL", "ROUNDS", "STUDY_STANDINGS", "marked", "standings"]
 
@@ -31,7 +30,7 @@ def standings(grid: Grid, task: str, way: Way, why_not: Mapping[str, dict[str, s
     """One task in one way, JSON-able.
 
     Every run is tested against the best one, on the same draws of the same test examples and of the seeds
-    (`significance.seeds_difference`); Holm's correction is over the runs of this task and way.
+    (`stats.seeds_difference`); Holm's correction is over the runs of this task and way.
 
     Args:
         why_not: {run: reason} of those that are not used.

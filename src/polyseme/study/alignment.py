@@ -30,13 +30,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from polyseme.study.intervals import measured
+from polyseme.study.stats import jackknife_interval
+from polyseme.tasks.metrics.intervals import measured
+from polyseme.tasks.metrics.measure import FloatArray
 
 __all__ = ["Dependence", "alignment", "dependence"]
-
-FloatArray = npt.NDArray[np.float64]
 
 KEPT_NUMBERS = 2**26
 """Numbers of the blocks' products that are kept (512 MB); of more, each is computed twice."""
@@ -113,7 +112,7 @@ def alignment(xy: Dependence, xx: Dependence, yy: Dependence) -> dict[str, Any]:
     plain = _cka(xy.plain, xx.plain, yy.plain)
     debiased = _cka(xy.debiased, xx.debiased, yy.debiased)
     n = int(xy.n[0])
-    interval = _jackknife(debiased, xy.n)
+    interval = jackknife_interval(debiased, xy.n)
     return measured(float(debiased[0]), interval, n) | {
         "plain": float(plain[0]) if math.isfinite(plain[0]) else None
     }
@@ -123,26 +122,6 @@ def _cka(xy: FloatArray, xx: FloatArray, yy: FloatArray) -> FloatArray:
     with np.errstate(divide="ignore", invalid="ignore"):
         below = np.sqrt(np.where((xx > 0) & (yy > 0), xx * yy, np.nan))
         return np.asarray(np.clip(xy / below, -1.0, 1.0))
-
-
-def _jackknife(values: FloatArray, n: FloatArray) -> tuple[float, float]:
-    """Student's interval of the delete-a-block jackknife; blocks may have different sizes.
-
-        h_b = n / n_b,   pseudo-value p_b = h_b θ - (h_b - 1) θ_(b),   variance = Σ (p_b - p̄)² / (h_b - 1) / B
-
-    Shapes:  values, n: (1 + B,), all blocks first
-    """
-    blocks = len(values) - 1
-    if blocks < 2 or not np.isfinite(values).all():
-        return math.nan, math.nan
-    from scipy.stats import t
-
-    h = n[0] / (n[0] - n[1:])
-    pseudo = h * values[0] - (h - 1) * values[1:]
-    centre = blocks * values[0] - ((1 - 1 / h) * values[1:]).sum()
-    variance = float(((pseudo - centre) ** 2 / (h - 1)).sum() / blocks)
-    reach = float(t.ppf(0.975, blocks - 1)) * math.sqrt(variance)
-    return max(-1.0, float(values[0]) - reach), min(1.0, float(values[0]) + reach)
 
 
 def _products(x: Sequence[Any], y: Sequence[Any]) -> Iterator[Any]:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from polyseme.errors import InputError
 from polyseme.infer.load import Loaded, word_ids
-from polyseme.study.intervals import measured, wilson
+from polyseme.tasks.metrics.intervals import measured, wilson
 from polyseme.text.clean import CleaningReport
 from polyseme.text.config import TextConfig
 from polyseme.text.sources import read_lines

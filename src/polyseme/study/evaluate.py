@@ -19,10 +19,10 @@ from polyseme.errors import ConfigError
 from polyseme.infer.load import Loaded, load
 from polyseme.infer.predict import Predictor, gold_records
 from polyseme.infer.predict_file import told
-from polyseme.study.intervals import bootstrap_interval, measured
 from polyseme.study.mistakes import confusions, mistakes
-from polyseme.study.significance import ROUNDS, compare, mcnemar
+from polyseme.study.stats import ROUNDS, compare, mcnemar
 from polyseme.tasks._scoring import label_of, probability_measures
+from polyseme.tasks.metrics.intervals import bootstrap_interval, measured
 from polyseme.tasks.metrics.measure import Resampled
 from polyseme.text.labelled.opening import name_of
 from polyseme.text.labelled.records import Problems
@@ -45,7 +45,7 @@ class Evaluation:
         task: registry key.
         run, file: what was measured on what; `against` the second run.
         figures: {"metric": {"value", "low", "high", "n"}}, the main one first; with a second run each also has
-            "against" (the same of the second run) and "difference" (see `significance.compare`); with one label an
+            "against" (the same of the second run) and "difference" (see `stats.compare`); with one label an
             example, the accuracy's difference has "mcnemar" (see `significance.mcnemar`).
         per_class: a row a label: label, precision, recall, f1, support, predicted.
         confusion: {"labels", "counts"}: [gold][predicted], where one of the labels is predicted.

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from polyseme.study.intervals import draws, measured
+from polyseme.tasks.metrics.intervals import bootstrap, measured
 from polyseme.tasks.metrics.measure import ratio, times_drawn
 
 __all__ = [
@@ -166,13 +166,14 @@ def figures_of_heads(
     if n > 1 and resamples:
         shape = (-1, n_layers, n_heads, len(kept))
         flat, flat_below = above.reshape(n, -1), below.reshape(n, -1)
-        parts = []
-        for chosen in draws(n, resamples, seed, "bootstrap of heads"):
+
+        def drawn(chosen: IntArray) -> npt.NDArray[np.float32]:
             times = times_drawn(chosen, n)
-            drawn = (times @ flat_below).reshape(-1, n_layers, 1, len(kept))
-            drawn = np.where(drawn > 0, drawn, np.nan)
-            parts.append(((times @ flat).reshape(shape) / drawn).astype(np.float32))
-        together = np.concatenate(parts)
+            counts = (times @ flat_below).reshape(-1, n_layers, 1, len(kept))
+            counts = np.where(counts > 0, counts, np.nan)
+            return ((times @ flat).reshape(shape) / counts).astype(np.float32)
+
+        together = bootstrap(drawn, n, resamples, seed, "bootstrap of heads")
         known = np.isfinite(together).any(0)
         limits = np.nanpercentile(np.where(known, together, 0.0), [2.5, 97.5], axis=0)
         low, high = (np.where(known, limit, np.nan) for limit in limits)

@@ -29,8 +29,8 @@ from polyseme.errors import ConfigError, CorpusError
 from polyseme.infer.inputs import at_least_one, one_of
 from polyseme.infer.load import Loaded, load
 from polyseme.infer.score import Score, kind_of, score_tokens
-from polyseme.study.intervals import FloatArray, IntArray
-from polyseme.study.paradigms import RESAMPLES, Paradigms
+from polyseme.study.stats import RESAMPLES, Paradigms
+from polyseme.tasks.metrics.measure import FloatArray, IntArray
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.labelled.minimal_pairs import MinimalPair, pair_files, read_minimal_pairs
 from polyseme.text.labelled.opening import ReadOptions, name_of

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from polyseme.study.drawn import FIGURES, Drawn, mean
 from polyseme.study.sense_scores import (
     METHODS,
     chosen_layers,
@@ -19,8 +18,8 @@ from polyseme.study.sense_scores import (
     transfer,
 )
 from polyseme.study.sense_words import Figure, Word, plain
-from polyseme.study.significance import compare, randomisation
-from polyseme.tasks.metrics.measure import FloatArray, Measure, mean_of
+from polyseme.study.stats import FIGURES, Drawn, compare, mean, randomisation, sum_of
+from polyseme.tasks.metrics.measure import Measure, mean_of
 
 __all__ = ["Layered", "Scored", "ceilings", "differences", "figure_of", "over_words", "randomised", "score"]
 
@@ -149,15 +148,11 @@ def randomised(words: Sequence[tuple[npt.NDArray[Any], npt.NDArray[Any]]], seed:
     """
     n = sum(len(first) for first, _ in words)
     first, second = (
-        Measure("accuracy", np.concatenate([pair[side] / len(pair[side]) for pair in words])[:, None], _sum)
+        Measure("accuracy", np.concatenate([pair[side] / len(pair[side]) for pair in words])[:, None], sum_of)
         for side in (0, 1)
     )
     rounds = int(min(10_000, max(1_000, _TESTED // n)))
     return {"p_randomisation": randomisation(first, second, rounds, seed)}
-
-
-def _sum(sums: FloatArray) -> FloatArray:
-    return sums[..., 0]
 
 
 def _on_test(

@@ -12,11 +12,12 @@ import numpy.typing as npt
 
 from polyseme.core.rng import Random
 from polyseme.errors import ConfigError, CorpusError
-from polyseme.study.drawn import Drawn, Uses
-from polyseme.study.intervals import FloatArray, IntArray, measured, wilson
 from polyseme.study.sense_clusters import LEAST
 from polyseme.study.sense_map import drawn, snippet
 from polyseme.study.sense_scores import folds_of, majority
+from polyseme.study.stats import Drawn, Uses
+from polyseme.tasks.metrics.intervals import measured, wilson
+from polyseme.tasks.metrics.measure import FloatArray, IntArray
 from polyseme.text.labelled.senses import Use
 
 __all__ = ["Figure", "Word", "balanced", "headline", "plain", "read_words"]

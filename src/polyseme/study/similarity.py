@@ -17,7 +17,8 @@ from torch import nn
 
 from polyseme.errors import InputError
 from polyseme.infer.load import Loaded, word_ids
-from polyseme.study.intervals import bootstrap, measured
+from polyseme.study.stats import interval_of_pairs
+from polyseme.tasks.metrics.intervals import measured
 from polyseme.tasks.metrics.regression import spearman
 from polyseme.text.clean import CleaningReport
 from polyseme.text.config import TextConfig
@@ -95,7 +96,7 @@ def similarity(
     x, y = np.asarray(scores), np.asarray(cosines)
     enough = len(x) >= LEAST_PAIRS
     value = float(spearman(x[None], y[None])[0]) if enough else float("nan")
-    interval = bootstrap(spearman, x, y) if enough else (float("nan"), float("nan"))
+    interval = interval_of_pairs(spearman, x, y) if enough else (float("nan"), float("nan"))
     return {
         "file": str(file),
         "spearman": measured(value, interval, len(x)),

@@ -10,7 +10,7 @@ import pytest
 from polyseme.core import registry
 from polyseme.study._standings import _rank
 from polyseme.study.best import above, highest_apart, stands_out
-from polyseme.study.significance import seeds_difference
+from polyseme.study.stats import seeds_difference
 from polyseme.tasks._chance import chance_of
 from polyseme.tasks.metrics.measure import mean_of
 from polyseme.text.labelled.records import QuestionRecord, TagRecord, TextRecord

@@ -11,9 +11,8 @@ from adapting import start_run, write_examples
 from polyseme.errors import ConfigError, RunError
 from polyseme.study.compare_runs import compare_runs
 from polyseme.study.comparing import learns, names_of, open_comparison
-from polyseme.study.intervals import seeds_interval
 from polyseme.study.kept import Kept, file_name, held
-from polyseme.study.significance import holm
+from polyseme.study.stats import holm, seeds_interval
 from polyseme.tasks.metrics.measure import mean_of
 from polyseme.train.run import RunDirectory
 

@@ -11,7 +11,7 @@ from adapting import adapt, start_run, write_examples
 from polyseme.errors import CorpusError
 from polyseme.report.evaluation import evaluation_text
 from polyseme.study.evaluate import evaluate
-from polyseme.study.significance import mcnemar
+from polyseme.study.stats import mcnemar
 
 
 @pytest.fixture(scope="module")

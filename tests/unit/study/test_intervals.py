@@ -5,11 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from polyseme.study.intervals import bootstrap, bootstrap_interval, draws, spearman
+from polyseme.study.stats import interval_of_pairs
 from polyseme.tasks.metrics import intervals
 from polyseme.tasks.metrics.classification import measures
+from polyseme.tasks.metrics.intervals import bootstrap_interval, draws
 from polyseme.tasks.metrics.measure import mean_of
-from polyseme.tasks.metrics.regression import RankCorrelation
+from polyseme.tasks.metrics.regression import RankCorrelation, spearman
 
 
 def test_mean_against_the_normal_interval() -> None:
@@ -25,7 +26,7 @@ def test_ranks_as_the_plain_bootstrap() -> None:
     x = rng.normal(size=300).round(1)
     y = x + rng.normal(size=300)
     fast = bootstrap_interval(RankCorrelation("spearman", x, y), 4000)
-    assert fast == pytest.approx(bootstrap(spearman, x, y, 4000), abs=0.01)
+    assert fast == pytest.approx(interval_of_pairs(spearman, x, y, 4000), abs=0.01)
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 1000])

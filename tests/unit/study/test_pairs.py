@@ -16,8 +16,8 @@ from polyseme.infer import batching, likelihood
 from polyseme.infer.load import Loaded
 from polyseme.infer.score import Score, score
 from polyseme.study import pairs as study
-from polyseme.study.intervals import wilson
 from polyseme.study.pairs import pairs
+from polyseme.tasks.metrics.intervals import wilson
 from polyseme.text.tokens import Tokens
 
 GOOD = ["the cat sat", "a good day", "one mat", "the mat and the cat", "two cat", "zzz mat", "a good day"]

@@ -16,8 +16,10 @@ from polyseme.cli.analogy import analogy_text
 from polyseme.cli.similarity import similarity_text
 from polyseme.errors import CorpusError, InputError
 from polyseme.study.analogy import analogy, read_questions
-from polyseme.study.intervals import bootstrap, spearman, wilson
 from polyseme.study.similarity import read_pairs, similarity, word_vector
+from polyseme.study.stats import interval_of_pairs
+from polyseme.tasks.metrics.intervals import wilson
+from polyseme.tasks.metrics.regression import spearman
 
 WORDS = ["[PAD]", "[UNK]", "king", "queen", "man", "woman", "apple", "pear"]
 #           royal female fruit
@@ -140,7 +142,7 @@ def test_intervals_hold_what_they_say() -> None:
     for _ in range(60):  # a correlation of 0.6 between normals has Spearman's 0.582
         x = random.normal(size=150)
         y = 0.6 * x + 0.8 * random.normal(size=150)
-        low, high = bootstrap(spearman, x, y, resamples=200)
+        low, high = interval_of_pairs(spearman, x, y, resamples=200)
         inside += low <= 0.582 <= high
     assert 50 <= inside <= 60
 

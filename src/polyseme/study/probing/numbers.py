@@ -15,15 +15,14 @@ where a layer makes the score worse, the published form can leave 1 … L.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from polyseme.core.rng import Random
-from polyseme.study.intervals import draws, limits, measured
-from polyseme.study.significance import over_seeds, seeds_difference
+from polyseme.study.stats import mean_of_drawn_seeds, seeds_difference, values_of
+from polyseme.tasks.metrics.intervals import bootstrap, limits, measured, over_seeds
 from polyseme.tasks.metrics.measure import FloatArray, Resampled
 
 __all__ = [
@@ -101,7 +100,7 @@ def score(runs: Sequence[Resampled], rounds: int, seed: int = 0) -> dict[str, An
     The interval draws texts and seeds again, of more than one text; "seeds" has Student's over the seeds alone.
     """
     values = [run.value for run in runs]
-    drawn = _drawn([runs], rounds, seed, lambda scores: scores[..., 0])
+    drawn = _drawn([runs], rounds, seed)[:, 0]
     return measured(float(np.mean(values)), _limits(drawn, runs[0]), runs[0].n) | {
         "seeds": over_seeds(values),
         "values": values,
@@ -130,7 +129,7 @@ def scores_of_layers(runs: Sequence[Sequence[Resampled]], rounds: int, seed: int
     """
     n = runs[0][0].n
     values = np.array([[run.value for run in some] for some in runs]).T  # (S, L + 1)
-    drawn = _drawn(runs, rounds, seed, lambda scores: scores)  # (R, L + 1)
+    drawn = _drawn(runs, rounds, seed)  # (R, L + 1)
     gains, mean = differential(drawn), values.mean(0)
     found: dict[str, Any] = {
         "scores": [
@@ -177,27 +176,18 @@ def withheld(mix: dict[str, Any] | None, cumulative: dict[str, Any] | None) -> N
                 part[name] = {"value": None, "low": None, "high": None, "n": part[name]["n"]} | more
 
 
-def _drawn(
-    runs: Sequence[Sequence[Resampled]],
-    rounds: int,
-    seed: int,
-    statistic: Callable[[FloatArray], FloatArray],
-) -> FloatArray:
-    """A statistic of the means over seeds, texts and seeds drawn again; a draw of seeds is one for all columns.
+def _drawn(runs: Sequence[Sequence[Resampled]], rounds: int, seed: int) -> FloatArray:
+    """Means over seeds, texts and seeds drawn again; a draw of seeds is one for all columns.
 
-    Shapes:  L lists of S figures; statistic: (R, L) -> (R, …)
+    Shapes:  L lists of S figures -> (R, L)
     """
-    random = Random(seed, "bootstrap of seeds")
-    parts, done = [], 0
-    for chosen in draws(runs[0][0].examples, rounds, seed):
-        values = np.stack([np.stack([run.values(chosen) for run in some], 1) for some in runs], 1)
-        seeds = values.shape[2]
-        numbers = np.arange(done, done + len(chosen))
-        which = random.integers(seeds, numbers[:, None], np.arange(seeds))  # (R, S)
-        means = np.take_along_axis(values, which[:, None], 2).mean(2)  # (R, L)
-        parts.append(statistic(means))
-        done += len(chosen)
-    return np.concatenate(parts)
+    values = bootstrap(
+        lambda chosen: np.stack([values_of(column)(chosen) for column in runs], 1),
+        runs[0][0].examples,
+        rounds,
+        seed,
+    )
+    return mean_of_drawn_seeds(values, seed)
 
 
 def _limits(drawn: FloatArray, run: Resampled) -> tuple[float, float]:

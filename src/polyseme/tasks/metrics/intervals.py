@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from polyseme.core.rng import Random
 from polyseme.tasks.metrics.measure import CELLS, Resampled
 
-__all__ = ["bootstrap_interval", "draws", "limits", "measured", "over_seeds", "wilson"]
+__all__ = ["bootstrap", "bootstrap_interval", "draws", "limits", "measured", "over_seeds", "wilson"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -46,8 +46,24 @@ def bootstrap_interval(measure: Resampled, resamples: int = 1000, seed: int = 0)
     """
     if not measure.examples:
         return float("nan"), float("nan")
-    chosen = draws(measure.examples, resamples, seed)
-    return limits(np.concatenate([measure.values(block) for block in chosen]))
+    return limits(bootstrap(measure.values, measure.examples, resamples, seed))
+
+
+def bootstrap(
+    statistic: Callable[[IntArray], npt.NDArray[Any]],
+    n: int,
+    rounds: int,
+    seed: int = 0,
+    stream: str = "bootstrap of examples",
+) -> npt.NDArray[Any]:
+    """A statistic of n examples that are drawn with replacement, in every round: what every interval here is made of.
+
+    Args:
+        statistic: of the numbers of the examples that are drawn, (R, n) -> (R, …).
+        stream: figures are paired where n, seed and stream are the same.
+    Shapes:  -> (rounds, …)
+    """
+    return np.concatenate([statistic(chosen) for chosen in draws(n, rounds, seed, stream)])
 
 
 def draws(n: int, rounds: int, seed: int, stream: str = "bootstrap of examples") -> Iterator[IntArray]:

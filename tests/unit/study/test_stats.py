@@ -8,16 +8,10 @@ import pytest
 import scipy.stats
 
 from polyseme.errors import InputError
-from polyseme.study import significance
-from polyseme.study.significance import (
-    compare,
-    mcnemar,
-    over_seeds,
-    paired_bootstrap,
-    randomisation,
-    seeds_difference,
-)
+from polyseme.study import stats
+from polyseme.study.stats import compare, mcnemar, paired_bootstrap, randomisation, seeds_difference
 from polyseme.tasks.metrics.classification import measures
+from polyseme.tasks.metrics.intervals import over_seeds
 from polyseme.tasks.metrics.measure import mean_of
 from polyseme.tasks.metrics.regression import RankCorrelation, spearman
 
@@ -74,7 +68,7 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y, z = rng.normal(size=(3, 70)).round(1)
     pair = RankCorrelation("spearman", x, y), RankCorrelation("spearman", x, z)
     whole = compare(*pair, rounds=100)
-    monkeypatch.setattr(significance, "CELLS", 3)
+    monkeypatch.setattr(stats, "CELLS", 3)
     assert compare(*pair, rounds=100) == pytest.approx(whole)
 
 
