@@ -212,7 +212,7 @@ def test_only_the_sample_is_read() -> None:
 @pytest.mark.parametrize("kind", ["wordpiece", "byte-bpe", "characters"])
 def test_training_again_in_another_process_gives_the_same_bytes(kind: str) -> None:
     program = (
-        "import json, sys; from polyseme.text.tokenizers import *;"
+        "import json, sys; from polyseme.text.tokenizers import *; from polyseme.text.config import TokenizerConfig;"
         "texts, kind = json.load(sys.stdin);"
         "print(train_tokenizer(texts, TokenizerConfig(kind=kind, vocab_size=400), 0).fingerprint)"
     )
