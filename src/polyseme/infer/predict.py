@@ -21,9 +21,9 @@ from polyseme.infer.inputs import texts_of
 from polyseme.infer.load import Loaded
 from polyseme.infer.prepared import prepared
 from polyseme.text.clean import replace_surrogates
-from polyseme.text.labelled.located import tokens_of
 from polyseme.text.labelled.opening import ReadOptions
 from polyseme.text.labelled.records import Problems, QuestionRecord, TagRecord, TextRecord
+from polyseme.text.labelled.spans import tokens_of
 from polyseme.train.adaptation import decoding_of, outputs_of
 from polyseme.train.gradient import read_layers
 

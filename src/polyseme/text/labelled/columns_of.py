@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from polyseme.text.labelled.tag_spelling import looks_tagged
+from polyseme.text.labelled.tagging import looks_tagged
 
 __all__ = ["Layout", "fields_of", "is_docstart", "layout_of"]
 

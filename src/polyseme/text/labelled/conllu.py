@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 
 from polyseme.core.config import suggest
 from polyseme.errors import ConfigError
-from polyseme.text.labelled.located import Offsets, join_words, locate
 from polyseme.text.labelled.opening import FIRST, Numbered, scrub
 from polyseme.text.labelled.records import Problems, TagRecord
+from polyseme.text.labelled.spans import Offsets, join_words, locate
 
 __all__ = ["conllu_records"]
 

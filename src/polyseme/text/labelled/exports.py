@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from polyseme.errors import ConfigError
-from polyseme.text.labelled.class_names import class_names, named
+from polyseme.text.labelled.datasets import class_names, named
 from polyseme.text.labelled.guesses import columns_option
-from polyseme.text.labelled.marked import is_spans, marked_spans
 from polyseme.text.labelled.opening import follow, name_of, peek
 from polyseme.text.labelled.records import Problems
+from polyseme.text.labelled.spans import is_spans, marked_spans
 from polyseme.text.labelled.values import Values
 
 __all__ = ["Target", "own_rows"]

@@ -16,7 +16,7 @@ from polyseme.core.config import suggest
 from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.clean import CleaningReport, replace_surrogates
 from polyseme.text.encodings import check_name
-from polyseme.text.labelled import arrow, brat
+from polyseme.text.labelled import brat, datasets
 from polyseme.text.labelled.records import Problems
 from polyseme.text.sources import STDIN, SourceFile, read_chunks, read_text
 from polyseme.text.split import lines as split_lines
@@ -72,7 +72,7 @@ class ReadOptions:
 
 Numbered = Iterator[tuple[int, str]]
 T = TypeVar("T")
-_AS_JSON = (".ann", ".spacy", *arrow.SUFFIXES)
+_AS_JSON = (".ann", ".spacy", *datasets.SUFFIXES)
 FIRST = 100
 """Rows that decide whether a file has the form that was expected."""
 
@@ -92,7 +92,7 @@ def suffix_of(path: Path | str) -> str:
 
 def _is_whole_folder(path: Path) -> bool:
     """Whether a folder as a whole is a labelled file."""
-    return path.is_dir() and (brat.is_brat_folder(path) or arrow.is_arrow_folder(path))
+    return path.is_dir() and (brat.is_brat_folder(path) or datasets.is_arrow_folder(path))
 
 
 def name_of(path: Path | str) -> str:
@@ -119,7 +119,7 @@ def files_of(path: Path | str) -> list[Path]:
     """
     path = existing(path)
     if path.is_dir() or path.suffix.lower() == ".ann":
-        return brat.brat_files(path) if not arrow.is_arrow_folder(path) else arrow.arrow_files(path)
+        return brat.brat_files(path) if not datasets.is_arrow_folder(path) else datasets.arrow_files(path)
     return [path]
 
 
@@ -198,10 +198,10 @@ def _as_json_lines(path: Path | str, encoding: str, problems: Problems) -> Numbe
             where=existing(path),
             fix="read it with spacy.tokens.DocBin and write doc.to_json() of each document as a line of a .jsonl",
         )
-    if path.suffix.lower() in arrow.SUFFIXES or (path.is_dir() and arrow.is_arrow_folder(path)):
+    if path.suffix.lower() in datasets.SUFFIXES or (path.is_dir() and datasets.is_arrow_folder(path)):
         parquet = path.suffix.lower() == ".parquet"
         problems.file(name_of(path)).form = "a Parquet table" if parquet else "a data set of Hugging Face"
-        return arrow.arrow_lines(existing(path))
+        return datasets.arrow_lines(existing(path))
     if path.suffix.lower() == ".ann" or path.is_dir():
         texts = {file: "".join(_chunks(file, encoding, problems)) for file in files_of(path)}
         problems.file(name_of(path)).form = "brat's annotation"

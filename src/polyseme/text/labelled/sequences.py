@@ -5,14 +5,14 @@
 .jsonl .json     {"text", "spans": [{"start", "end", "label"}]} with character offsets, `end` exclusive;
                  {"tokens", "tags"}, with or without "text";
                  CLUENER's {"text", "label": {kind: {words: [[first, last], …]}}}
-                 and what annotation tools export: see `exports`, `marked`, `brat`, `arrow`
+                 and what annotation tools export: see `exports`, `spans`, `brat`, `datasets`
 word/tag         a sentence a line, every word with its tag: see `tagged_lines`
 .csv, headers    a row a token with the number of its sentence, or a row a sentence: see `token_tables`
 others           a token a line, its fields parted by tabs (if the first line has one) or spaces: the token first, the
                  tag last; a blank line between sentences; -DOCSTART- lines and comments are skipped: see
-                 `columns_of`; tags in another spelling become ours: see `tag_spelling`
+                 `columns_of`; tags in another spelling become ours: see `tagging`
 
-The text of columns is joined anew: see `located.space_between`. Spans become BIO tags of tokens: words, single
+The text of columns is joined anew: see `spans.space_between`. Spans become BIO tags of tokens: words, single
 Chinese characters and marks, cut further where a span begins or ends.
 """
 
@@ -29,8 +29,6 @@ from polyseme.text.labelled.columns_of import Layout, fields_of, is_docstart, la
 from polyseme.text.labelled.conllu import conllu_records
 from polyseme.text.labelled.exports import own_rows
 from polyseme.text.labelled.guesses import columns_option
-from polyseme.text.labelled.located import is_one_token, join_words, locate, tagged_tokens, tokens_of
-from polyseme.text.labelled.marked import is_spans, marked_spans, placed
 from polyseme.text.labelled.opening import (
     Columns,
     Numbered,
@@ -46,8 +44,18 @@ from polyseme.text.labelled.opening import (
     suffix_of,
 )
 from polyseme.text.labelled.records import Problems, TagRecord
-from polyseme.text.labelled.tag_spelling import are_tags, in_our_spelling, looks_tagged
+from polyseme.text.labelled.spans import (
+    is_one_token,
+    is_spans,
+    join_words,
+    locate,
+    marked_spans,
+    placed,
+    tagged_tokens,
+    tokens_of,
+)
 from polyseme.text.labelled.tagged_lines import inline_tag, tag_mark, tagged_lines
+from polyseme.text.labelled.tagging import are_tags, in_our_spelling, looks_tagged
 from polyseme.text.labelled.token_tables import is_token_table, table_values
 from polyseme.text.labelled.values import json_values
 

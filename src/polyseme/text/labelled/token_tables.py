@@ -18,7 +18,7 @@ from polyseme.text.labelled.dialects import SEPARATORS, dialect_of, sample_of, t
 from polyseme.text.labelled.guesses import columns_option
 from polyseme.text.labelled.opening import Numbered, column_numbers, peek
 from polyseme.text.labelled.records import Problems
-from polyseme.text.labelled.tag_spelling import looks_tagged
+from polyseme.text.labelled.tagging import looks_tagged
 
 __all__ = ["MARK", "is_token_table", "table_values"]
 

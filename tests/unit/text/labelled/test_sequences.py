@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from polyseme.errors import ConfigError, CorpusError
-from polyseme.text.labelled.located import space_between, tagged_tokens, tokens_of
 from polyseme.text.labelled.records import Problems, TagRecord
 from polyseme.text.labelled.sequences import read_tags
+from polyseme.text.labelled.spans import space_between, tagged_tokens, tokens_of
 from polyseme.text.labelled.tagging import scheme_of, spans
 
 
