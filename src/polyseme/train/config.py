@@ -67,7 +67,7 @@ class TrainConfig(Config):
         most_epochs: a budget in minutes ends when the text has been read so often; None = it is used up.
         save_minutes: time between checkpoints.
         keep: which weights model.safetensors holds: the "best" on held-out text, or the "last".
-        tensorboard: also write TensorBoard event files (needs the extra `tensorboard`).
+        tensorboard: also write TensorBoard event files to RUN/tensorboard (needs the extra `tensorboard`).
     """
 
     batch_size: int = Field(32, ge=1)

@@ -245,7 +245,7 @@ def forgotten_if_it_fails(run: RunDirectory, resumed: bool) -> Iterator[None]:
 
 
 def _forget(run: RunDirectory) -> None:
-    for folder in ("store", "resume"):
+    for folder in ("store", "resume", "tensorboard"):
         shutil.rmtree(run.path / folder, ignore_errors=True)
     knowledge = [f"{name}.tsv" for name in run.meta.get("knowledge", {})]
     for name in (*knowledge, "tokenizer.json", "metrics.jsonl", "run.json", ".lock"):

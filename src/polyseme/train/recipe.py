@@ -17,6 +17,7 @@ from polyseme.core.synonyms import OPTIONS
 from polyseme.errors import ConfigError
 from polyseme.text.config import TextConfig, TokenizerConfig
 from polyseme.train.config import DataConfig, TrainConfig
+from polyseme.train.tensorboard import check_tensorboard
 
 FOLDER = Path(__file__).resolve().parent.parent / "recipes"
 
@@ -108,7 +109,7 @@ def resolve(
         )
     for key, value in (settings or {}).items():
         _set(values, architecture, key, value)
-    return _build(values, str(path.name))
+    return _can_run(_build(values, str(path.name)))
 
 
 def adapted(start: Recipe, task: str, sections: Mapping[str, Any], settings: Mapping[str, Any]) -> Recipe:
@@ -138,7 +139,14 @@ def adapted(start: Recipe, task: str, sections: Mapping[str, Any], settings: Map
             raise ConfigError(
                 f"the run fixes {key}", got=value, expected=model.get(key), where="--set", fix="leave it out"
             )
-    return _build(values, "--set")
+    return _can_run(_build(values, "--set"))
+
+
+def _can_run(recipe: Recipe) -> Recipe:
+    """Raises:  ConfigError: a library that the recipe asks for is not installed."""
+    if recipe.section("train").tensorboard:
+        check_tensorboard()
+    return recipe
 
 
 def recipe_names() -> list[str]:

@@ -11,7 +11,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -30,6 +30,7 @@ from polyseme.train.heldout import heldout_figures
 from polyseme.train.memory import peak_memory_bytes
 from polyseme.train.run import RunDirectory
 from polyseme.train.signals import SignalRequests
+from polyseme.train.tensorboard import EventFiles
 
 EVALUATION_SHARE = 0.05
 """Of a budget in minutes, what evaluations between the first and the last may take."""
@@ -117,6 +118,7 @@ class Trainer:
         self.results: dict[str, Any] = {}
         self._best: dict[str, Tensor] | None = None
         self._first = distributed.rank() == 0
+        self._events: EventFiles | None = None
         self._rows_per_step = config.batch_size * distributed.size()
         self._began = replace(self.at)
         self._part_seconds = math.inf  # what a held-out batch took in the newest evaluation
@@ -161,6 +163,9 @@ class Trainer:
             SignalRequests() as signals,
             Sharing(),
             closing(self.pace),
+            EventFiles(self.run.path, self.at.step)
+            if self.config.tensorboard and self._first
+            else nullcontext() as self._events,
             _Closing(self.stream(self.at.row, self._progress_at)) as batches,
         ):
             if self.at.step == 0 and self.at.evaluations == 0:
@@ -492,6 +497,8 @@ class Trainer:
         with (self.run.path / "metrics.jsonl").open("ab") as file:
             file.write(line)
         self.at.metrics_bytes += len(line)
+        if self._events is not None:
+            self._events.write(record)
 
     def _truncate_metrics(self) -> None:
         """Forget the lines of updates that were made after the checkpoint and will be made again."""
