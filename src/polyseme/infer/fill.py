@@ -14,8 +14,6 @@ from polyseme.infer.inputs import at_least_one, check_loaded, one_text
 from polyseme.infer.load import Loaded, encode_text, words_of
 from polyseme.text.tokenizers import ABSENT
 
-MASK = "[MASK]"
-
 
 @torch.no_grad()
 def fill(loaded: Loaded, text: str, top: int = 5) -> list[dict[str, Any]]:
