@@ -20,8 +20,10 @@ dev: $(VENV)/.installed-dev  ## the same with the tools for tests and checks
 demo: $(VENV)/.installed  ## pretrain a model on text that Python brings along, about three minutes, and look at it
 	$(BIN)/polyseme demo -o runs/demo
 
+# In the order of their folders, not the files with most tests first: the long ones (docs, end_to_end) come early, so that
+# the last minute is not one file on one core.
 test: $(VENV)/.installed-dev  ## all tests
-	$(BIN)/python -m pytest -n logical --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.installed-dev  ## style, types and the floors of the house
 	$(BIN)/ruff check .

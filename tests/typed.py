@@ -280,13 +280,13 @@ class Watch:
 
         after = ""
 
-        def say(text: str = "") -> None:
+        def say(text: str = "", **how: Any) -> None:
             nonlocal after
             label = text[:7].strip() or after
             if not self.typing and label == "next:":
                 self._note(text[7:], None)
             after = label if label in ("wrote:", "next:") else ""
-            said(text)
+            said(text, **how)
 
         def make(error: PolysemeError, *arguments: Any, **fields: Any) -> None:
             made(error, *arguments, **fields)
@@ -446,7 +446,7 @@ class Watch:
                 "LABELLED": given[0] if given else str(labelled),
             }
         if runs:
-            places |= {"RUN": runs[0], "WORD": _a_word(Path(runs[0]))}
+            places |= {"RUN": runs[0], "WORD": _a_word(Path(runs[0]).resolve())}
             if words[-2:-1] == ["--against"]:
                 places["RUN2"] = runs[0]
         filled = [places.get(word.removesuffix("..."), word) for word in words]

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-KILLS = int(os.environ.get("POLYSEME_KILLS", "4"))
-STEPS = 30
+KILLS = int(os.environ.get("POLYSEME_KILLS", "3"))
+STEPS = 24
 SETTINGS = {
     "hidden_size": 64,
     "num_hidden_layers": 2,

@@ -99,7 +99,7 @@ def test_two_ranks_end_well_with_one_display_and_another_number_goes_on(store: P
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc to find the ranks")
 def test_a_killed_rank_is_started_again_and_training_goes_on(store: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    process = launched(*pretrain(store, run, "--set", "train.save_minutes=1e-6", steps=20), restarts=1)
+    process = launched(*pretrain(store, run, "--set", "train.save_minutes=1e-6", steps=10), restarts=1)
     deadline = time.monotonic() + 200
     while not list((run / "resume").glob("step-*")):
         assert time.monotonic() < deadline
@@ -110,7 +110,7 @@ def test_a_killed_rank_is_started_again_and_training_goes_on(store: Path, tmp_pa
     assert process.returncode == 0, errors
     assert "going on from step" in errors
     assert sum(line.startswith("wrote:") for line in errors.split("\n")) == 1
-    assert json.loads((run / "run.json").read_bytes())["results"]["steps"] == 20
+    assert json.loads((run / "run.json").read_bytes())["results"]["steps"] == 10
 
 
 def test_an_error_is_shown_once(tmp_path: Path) -> None:

@@ -119,7 +119,8 @@ def test_a_request_to_stop_before_training_leaves_nothing_that_is_refused(
 def test_the_other_verbs_end_the_same_way(corpus: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     prepare = ["prepare", str(corpus), "-o", str(store), "--set", "text.valid_share=0.15", "--workers", "2"]
-    result = run(prepare, "tokenizing", "SIGHUP")
+    heard = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # also where the tests run under nohup
+    result = run(prepare, "tokenizing", "SIGHUP", before=heard)
     assert (result.returncode, list(tmp_path.iterdir())) == (130, []), result.stderr
     assert "the same command again" in result.stderr
     assert main(prepare) == 0
