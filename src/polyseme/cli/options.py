@@ -238,13 +238,13 @@ def refuse_unused(
 
 def _may_be_table(file: Path) -> bool:
     """Whether a file may have fields with a separator between, by its suffix; else by how it begins."""
-    from polyseme.text.labelled.opening import suffix_of
+    from polyseme.text.labelled.opening import form_suffix
 
     if file.is_dir():
-        return suffix_of(file) != ".jsonl"  # a folder of a data set; in others there may be tables
-    if suffix_of(file) in (".jsonl", ".ndjson", ".json", ".conllu"):
+        return form_suffix(file) != ".jsonl"  # a folder of a data set; in others there may be tables
+    if form_suffix(file) in (".jsonl", ".ndjson", ".json", ".conllu"):
         return False
-    if suffix_of(file) in (".tsv", ".csv") or not file.is_file():
+    if form_suffix(file) in (".tsv", ".csv") or not file.is_file():
         return True
     try:
         with file.open("rb") as opened:

@@ -15,7 +15,7 @@ from typing import Any
 from polyseme.errors import PolysemeError
 from polyseme.text.encodings import detect
 from polyseme.text.labelled.dialects import SEPARATORS, fields_of
-from polyseme.text.labelled.opening import ReadOptions, numbered_lines, suffix_of
+from polyseme.text.labelled.opening import ReadOptions, form_suffix, numbered_lines
 from polyseme.text.labelled.records import Problems
 from polyseme.text.sources import STDIN, read_chunks
 
@@ -56,7 +56,7 @@ def inherited_options(
 
 def _is_unicode(path: Path | str) -> bool:
     """Whether a file shows its encoding: it is in UTF-8, or a mark says what it is in; a pipe is not asked."""
-    if not Path(path).is_file() or suffix_of(path) == ".parquet":
+    if not Path(path).is_file() or form_suffix(path) == ".parquet":
         return True
     try:
         found = detect(next(read_chunks(Path(path)), b""))
@@ -69,7 +69,7 @@ def _separator(
     trained: str, columns: Mapping[str, str], path: Path | str, labelled: bool, encoding: str
 ) -> str:
     """The separator of training where the file's first line has it, else "auto"."""
-    suffix = suffix_of(path)
+    suffix = form_suffix(path)
     if suffix in (*_ROWS, ".conllu"):
         return "auto"
     if Path(path) == STDIN:
@@ -103,7 +103,7 @@ def inherited(
     """
     columns = {ours: theirs for ours, theirs in trained.items() if labelled or ours not in GOLD}
     numbers = any(theirs.isdecimal() for theirs in columns.values())
-    suffix = suffix_of(path)
+    suffix = form_suffix(path)
     if not columns or suffix == ".conllu":
         return {}
     if suffix in _TABLES or (labelled and suffix not in _ROWS):

@@ -45,7 +45,9 @@ from polyseme.text.records import record_texts
 from polyseme.text.split import lines
 
 __all__ = [
+    "RECORDS",
     "STDIN",
+    "TABLES",
     "SourceFile",
     "estimated_bytes",
     "find_sources",
@@ -70,8 +72,8 @@ _DESCRIPTION = re.compile(
 _COMPRESSED = (".gz", ".zst")
 _TEXTS = (".txt", ".text", ".jsonl", ".ndjson")
 """Suffixes of the files that are read of a folder."""
-_RECORDS = (".jsonl", ".ndjson", ".json")
-_TABLES = (".csv", ".tsv")
+RECORDS = (".jsonl", ".ndjson", ".json")
+TABLES = (".csv", ".tsv")
 MARKUP = (".html", ".htm", ".xhtml", ".xml")
 _ARCHIVES = (".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".tbz", ".txz")
 _PAPERS = (
@@ -127,12 +129,12 @@ def suffix_of(path: str | os.PathLike[str]) -> str:
 
 def is_records(path: Path) -> bool:
     """Whether the file's name says that it holds JSON records."""
-    return suffix_of(path) in _RECORDS
+    return suffix_of(path) in RECORDS
 
 
 def is_table(path: Path) -> bool:
     """Whether the file's name says that it holds a table."""
-    return suffix_of(path) in _TABLES
+    return suffix_of(path) in TABLES
 
 
 def advice_on(suffix: str, example: str) -> str:
@@ -154,7 +156,7 @@ def advice_on(suffix: str, example: str) -> str:
         pattern = example
     elif os.path.splitext(example)[1].lower() in _COMPRESSED:
         pattern = os.path.join(glob.escape(os.path.dirname(example)), f"*{suffix}.*")
-    column = ", with --field and the column of the texts" if suffix in _TABLES else ""
+    column = ", with --field and the column of the texts" if suffix in TABLES else ""
     return f"name the files themselves to read them, as {pattern}{column}"
 
 

@@ -25,18 +25,20 @@ from polyseme.text.labelled.conllu import conllu_records
 from polyseme.text.labelled.opening import (
     FIRST,
     Numbered,
+    form_suffix,
     name_of,
     numbered_lines,
     parse_object,
     peek,
     scrub,
     sound,
-    suffix_of,
 )
 from polyseme.text.labelled.records import Edge, EdgeRecord, Problems, TagRecord
 from polyseme.text.labelled.rows import json_objects
 from polyseme.text.labelled.sequences import tag_records
 from polyseme.text.labelled.tagging import scheme_of, spans
+from polyseme.text.labelled.values import json_values
+from polyseme.text.sources import RECORDS
 
 __all__ = ["EDGE_TASKS", "EdgeTask", "edge_task_of", "read_edges"]
 
@@ -52,7 +54,6 @@ _EXPECTED = {
     "edges": '{"text": "…", "targets": [{"span1": [0, 1], "label": "…"}]} on each line',
 }
 _ARCS = "id head deprel"
-_JSON = (".jsonl", ".ndjson", ".json")
 _WORD = re.compile(r"\S+")
 _NUMBERED = re.compile(r"\s*([0-9]+)\s+(\S.*)", re.DOTALL)
 _MARK = re.compile(r"<(/?)e([12])>")
@@ -67,8 +68,8 @@ def edge_task_of(path: Path | str, encoding: str = "auto") -> EdgeTask:
     head, _ = peek(numbered_lines(path, encoding, Problems()))
     lines = [line for _, line in head if line and not line.isspace()]
     first = lines[0] if lines else ""
-    suffix = suffix_of(path)
-    if suffix in _JSON or (not suffix and first.lstrip().startswith(("{", "[{"))):
+    suffix = form_suffix(path)
+    if suffix in RECORDS or (not suffix and first.lstrip().startswith(("{", "[{"))):
         objects = (parse_object(line) for line in lines)
         return "edges" if any(one is not None and "targets" in one for one in objects) else "ner"
     if suffix == ".conllu" or (not suffix and (first.startswith("# ") or first.count("\t") == 9)):
@@ -238,7 +239,7 @@ def _trimmed(text: str, start: int, end: int) -> Place | None:
 
 
 def _json_edges(lines: Numbered, source: str, problems: Problems) -> Iterator[EdgeRecord | None]:
-    for number, where, record in json_objects(lines, source):
+    for number, where, record in json_objects(json_values(lines, source)):
         if record is None:
             problems.add("bad_json", where)
             yield None

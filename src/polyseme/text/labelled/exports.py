@@ -8,8 +8,8 @@
     dataturks       {"content", "annotation"};   Rasa {"rasa_nlu_data": {"common_examples"}}
     UIE             {"content", "prompt", "result_list"}, a row a kind of span;   UTC {"text_a", "choices", "labels"}
 
-Each form is recognised by its keys in the first hundred values, and is read to the end as what it is. What the
-annotators rejected, skipped or never saw is left out and counted; it is no fault of the file. A file that has none
+Each form (`_FORMS`) is recognised by its keys in the first hundred values, and is read to the end as what it is. What
+the annotators rejected, skipped or never saw is left out and counted; it is no fault of the file. A file that has none
 of these forms passes through.
 """
 
@@ -49,6 +49,9 @@ _TEXT = ("text", "sentence", "review", "content", "comment", "document", "body",
 _ABOUT = ("id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time")
 """What Label Studio's JSON-MIN says about a row."""
 
+_LEFT_OUT: dict[str, Any] = {}
+"""In place of a record that was left out."""
+
 
 @dataclass(frozen=True)
 class _Asked:
@@ -64,10 +67,11 @@ class _Asked:
         """A record under the names by which the reader will look for them."""
         return {self.columns.get(name, name): value for name, value in ours.items() if value is not None}
 
-    def leave_out(self, kind: str, where: str) -> None:
-        """Count a text that is no fault of the file, but not to be learned from."""
+    def leave_out(self, kind: str, where: str) -> dict[str, Any]:
+        """Count a text that is no fault of the file, but not to be learned from; gives `_LEFT_OUT`."""
         self.problems.add(kind, where)
         self.problems.file(name_of(self.path)).not_accepted += 1
+        return _LEFT_OUT
 
     def holds_spans_only(self, record: Any) -> bool:
         """Whether a record has spans where a class is looked for, or has no class at all."""
@@ -83,6 +87,9 @@ class _Asked:
             where=name_of(self.path),
             fix=f"polyseme finetune {task} RUN --train {shlex.quote(str(self.path))} -o RUN2",
         )
+
+
+_Read = Callable[[Values, _Asked], Objects]
 
 
 def own_rows(
@@ -159,6 +166,33 @@ def _as_it_is(values: Values, asked: _Asked) -> Objects:
         yield number, where, named(record, names) if record is not None and names else record
 
 
+def _each(record: Callable[[Any, str, _Asked], dict[str, Any] | None]) -> _Read:
+    """Reads a file value by value; what is no object is bad, but for pairs and null, which the record judges."""
+
+    def read(values: Values, asked: _Asked) -> Objects:
+        for number, where, value in values:
+            row = record(value, where, asked) if isinstance(value, dict | list | None) else None
+            if row is not _LEFT_OUT:
+                yield number, where, row
+
+    return read
+
+
+def _of_objects(record: Callable[[Any, str, _Asked], dict[str, Any] | None]) -> _Read:
+    """Reads a file of objects, one by one."""
+    return _each(lambda value, where, asked: record(value, where, asked) if isinstance(value, dict) else None)
+
+
+def _has(value: Any, **types: type) -> bool:
+    """Whether a value is an object with these keys, which hold values of these types."""
+    return isinstance(value, dict) and all(isinstance(value.get(key), one) for key, one in types.items())
+
+
+def _names(value: Any, *keys: str) -> bool:
+    """Whether a value is an object with these keys, whatever they hold."""
+    return isinstance(value, dict) and all(key in value for key in keys)
+
+
 # --- doccano -------------------------------------------------------------------------------------------------------
 
 
@@ -168,66 +202,49 @@ def _is_doccano(value: Any) -> bool:
     return "Comments" in value or "annotation_approver" in value
 
 
-def _doccano(values: Values, asked: _Asked) -> Objects:
-    for number, where, value in values:
-        if not isinstance(value, dict):
-            yield number, where, None
-            continue
-        text = value.get("text") or value.get("data")
-        names = ("entities", "label", "labels", "annotations")
-        labels = next((value[name] for name in names if isinstance(value.get(name), list)), None)
-        if asked.labelled and value.get("relations"):
-            asked.problems.add("relations", where, n=len(value["relations"]))
-        if asked.target == "tag":
-            if asked.labelled and labels and not is_spans(labels):
-                raise asked.other_task("classes of whole texts, or texts", "classify")
-            yield number, where, value | asked.row(text=text, spans=labels)
-            continue
-        if asked.labelled and is_spans(labels):
-            raise asked.other_task("spans", "tag")
-        if asked.labelled and not labels and isinstance(labels, list):
-            asked.leave_out("not_annotated", where)
-            continue
-        chosen = [str(one.get("label")) if isinstance(one, dict) else one for one in labels or ()]
-        row = {key: one for key, one in value.items() if key not in names}
-        yield (
-            number,
-            where,
-            row | asked.row(text=text, label=chosen if labels is not None else value.get("label")),
-        )
+def _doccano(value: dict[str, Any], where: str, asked: _Asked) -> dict[str, Any]:
+    text = value.get("text") or value.get("data")
+    names = ("entities", "label", "labels", "annotations")
+    labels = next((value[name] for name in names if isinstance(value.get(name), list)), None)
+    if asked.labelled and value.get("relations"):
+        asked.problems.add("relations", where, n=len(value["relations"]))
+    if asked.target == "tag":
+        if asked.labelled and labels and not is_spans(labels):
+            raise asked.other_task("classes of whole texts, or texts", "classify")
+        return value | asked.row(text=text, spans=labels)
+    if asked.labelled and is_spans(labels):
+        raise asked.other_task("spans", "tag")
+    if asked.labelled and not labels and isinstance(labels, list):
+        return asked.leave_out("not_annotated", where)
+    chosen = [str(label.get("label")) if isinstance(label, dict) else label for label in labels or ()]
+    row = {key: kept for key, kept in value.items() if key not in names}
+    return row | asked.row(text=text, label=chosen if labels is not None else value.get("label"))
 
 
 # --- Label Studio --------------------------------------------------------------------------------------------------
 
 
 def _is_label_studio(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and isinstance(value.get("data"), dict)
-        and any(isinstance(value.get(name), list) for name in ("annotations", "completions"))
-    )
+    return _has(value, data=dict) and (_has(value, annotations=list) or _has(value, completions=list))
 
 
-def _label_studio(values: Values, asked: _Asked) -> Objects:
+def _label_studio(value: Any, where: str, asked: _Asked) -> dict[str, Any] | None:
     """The full JSON: tasks, each with the annotations of one person or of several."""
-    for number, where, value in values:
-        if not _is_label_studio(value):
-            yield number, where, None
-            continue
-        given = value.get("annotations") or value.get("completions") or []
-        result = _chosen(given, where, asked) if asked.labelled else []
-        if result is None:
-            continue
-        relations = sum(one.get("type") == "relation" for one in result)
-        if relations:
-            asked.problems.add("relations", where, n=relations)
-        regions = [one for one in result if isinstance(one.get("value"), dict)]
-        answers: dict[str, list[Any]] = {}
-        for one in regions:
-            answers.setdefault(str(one.get("from_name", "label")), []).append(
-                one["value"] | {"type": one.get("type")}
-            )
-        yield number, where, _of_answers(value["data"], answers, value.get("id"), where, asked)
+    if not _is_label_studio(value):
+        return None
+    given = value.get("annotations") or value.get("completions") or []
+    result = _chosen(given, where, asked) if asked.labelled else []
+    if result is None:
+        return _LEFT_OUT
+    relations = sum(region.get("type") == "relation" for region in result)
+    if relations:
+        asked.problems.add("relations", where, n=relations)
+    answers: dict[str, list[Any]] = {}
+    for region in result:
+        if isinstance(region.get("value"), dict):
+            tag = str(region.get("from_name", "label"))
+            answers.setdefault(tag, []).append(region["value"] | {"type": region.get("type")})
+    return _of_answers(value["data"], answers, value.get("id"), where, asked)
 
 
 def _chosen(given: Sequence[Any], where: str, asked: _Asked) -> list[Any] | None:
@@ -467,32 +484,16 @@ def _is_pair(value: Any) -> bool:
     )
 
 
-def _spacy_pairs(values: Values, asked: _Asked) -> Objects:
-    for number, where, value in values:
-        if value is None:  # spaCy's annotators write null for a text that was skipped
-            asked.leave_out("not_annotated", where)
-        elif not _is_pair(value):
-            yield number, where, None
-        else:
-            row = {"text": value[0], **value[1]}
-            yield number, where, _with_cats(row, asked) if "cats" in row else _own_spans(row, asked)
+def _spacy_pair(value: Any, where: str, asked: _Asked) -> dict[str, Any] | None:
+    if value is None:  # spaCy's annotators write null for a text that was skipped
+        return asked.leave_out("not_annotated", where)
+    if not _is_pair(value):
+        return None
+    row = {"text": value[0], **value[1]}
+    return _with_cats(row, where, asked) if "cats" in row else _own_spans(row, asked)
 
 
-def _has_cats(value: Any) -> bool:
-    return (
-        isinstance(value, dict) and isinstance(value.get("text"), str) and isinstance(value.get("cats"), dict)
-    )
-
-
-def _spacy_cats(values: Values, asked: _Asked) -> Objects:
-    for number, where, value in values:
-        if not isinstance(value, dict):
-            yield number, where, None
-        else:
-            yield number, where, _with_cats(value, asked)
-
-
-def _with_cats(row: dict[str, Any], asked: _Asked) -> dict[str, Any]:
+def _with_cats(row: dict[str, Any], where: str, asked: _Asked) -> dict[str, Any]:
     cats = row.get("cats")
     if asked.target == "tag" or not isinstance(cats, dict) or not cats:
         return _own_spans(row, asked)
@@ -507,17 +508,6 @@ def _own_spans(row: dict[str, Any], asked: _Asked) -> dict[str, Any]:
     if isinstance(given, dict):  # of spans by their group: {"sc": [[0, 4, "PER"]]}
         given = [one for group in given.values() if isinstance(group, list) for one in group]
     return asked.row(id=row.get("id"), text=row["text"], spans=given, label=row.get("label"))
-
-
-def _is_to_json(value: Any) -> bool:
-    return (
-        isinstance(value, dict) and isinstance(value.get("text"), str) and isinstance(value.get("ents"), list)
-    )
-
-
-def _spacy_to_json(values: Values, asked: _Asked) -> Objects:
-    for number, where, value in values:
-        yield number, where, _with_cats(value, asked) if isinstance(value, dict) else None
 
 
 def _is_spacy_document(value: Any) -> bool:
@@ -554,54 +544,31 @@ def _spacy_documents(values: Values, asked: _Asked) -> Objects:
             }
             if asked.labelled and not cats:
                 raise asked.other_task("tags of tokens", "tag")
-            yield number, where, _with_cats({"text": raw, "cats": cats}, asked)
+            yield number, where, _with_cats({"text": raw, "cats": cats}, where, asked)
 
 
 # --- other tools ---------------------------------------------------------------------------------------------------
 
 
-def _is_dataturks(value: Any) -> bool:
-    return isinstance(value, dict) and "content" in value and "annotation" in value
+def _dataturks(value: dict[str, Any], where: str, asked: _Asked) -> dict[str, Any]:
+    said, text = value.get("annotation"), value.get("content")
+    if said is None and asked.labelled:
+        return asked.leave_out("not_annotated", where)
+    if isinstance(said, dict):
+        if asked.target == "tag" and asked.labelled:
+            raise asked.other_task("classes of whole texts", "classify")
+        return asked.row(text=text, label=said.get("labels"))
+    if asked.target != "tag" and asked.labelled:
+        raise asked.other_task("spans", "tag")
+    return asked.row(text=text, spans=said)
 
 
-def _dataturks(values: Values, asked: _Asked) -> Objects:
-    for number, where, value in values:
-        if not isinstance(value, dict):
-            yield number, where, None
-            continue
-        said, text = value.get("annotation"), value.get("content")
-        if said is None and asked.labelled:
-            asked.leave_out("not_annotated", where)
-        elif isinstance(said, dict):
-            if asked.target == "tag" and asked.labelled:
-                raise asked.other_task("classes of whole texts", "classify")
-            yield number, where, asked.row(text=text, label=said.get("labels"))
-        else:
-            if asked.target != "tag" and asked.labelled:
-                raise asked.other_task("spans", "tag")
-            yield number, where, asked.row(text=text, spans=said)
-
-
-def _is_rasa(value: Any) -> bool:
-    return isinstance(value, dict) and "intent" in value and isinstance(value.get("entities"), list)
-
-
-def _rasa(values: Values, asked: _Asked) -> Objects:
-    for number, where, value in values:
-        if not isinstance(value, dict):
-            yield number, where, None
-        else:
-            yield (
-                number,
-                where,
-                asked.row(
-                    text=value.get("text"), spans=value.get("entities") or [], label=value.get("intent")
-                ),
-            )
+def _rasa(value: dict[str, Any], where: str, asked: _Asked) -> dict[str, Any]:
+    return asked.row(text=value.get("text"), spans=value.get("entities") or [], label=value.get("intent"))
 
 
 def _is_uie(value: Any) -> bool:
-    return isinstance(value, dict) and "content" in value and "prompt" in value and "result_list" in value
+    return _names(value, "content", "prompt", "result_list")
 
 
 def _uie(values: Values, asked: _Asked) -> Objects:
@@ -635,21 +602,12 @@ def _uie(values: Values, asked: _Asked) -> Objects:
         )
 
 
-def _is_utc(value: Any) -> bool:
-    return isinstance(value, dict) and "text_a" in value and isinstance(value.get("choices"), list)
-
-
-def _utc(values: Values, asked: _Asked) -> Objects:
-    for number, where, value in values:
-        if not isinstance(value, dict):
-            yield number, where, None
-            continue
-        choices, labels = value.get("choices") or [], value.get("labels", value.get("label"))
-        places = labels if isinstance(labels, list) else [labels]
-        said = [str(choices[i]) for i in places if type(i) is int and 0 <= i < len(choices)]
-        text_b = value.get("text_b") or None
-        row = asked.row(text=value.get("text_a"), label=said[0] if len(said) == 1 else said or None)
-        yield number, where, row | (asked.row(text_b=text_b) if asked.target == "pair" else {})
+def _utc(value: dict[str, Any], where: str, asked: _Asked) -> dict[str, Any]:
+    choices, labels = value.get("choices") or [], value.get("labels", value.get("label"))
+    places = labels if isinstance(labels, list) else [labels]
+    said = [str(choices[i]) for i in places if type(i) is int and 0 <= i < len(choices)]
+    row = asked.row(text=value.get("text_a"), label=said[0] if len(said) == 1 else said or None)
+    return row | (asked.row(text_b=value.get("text_b") or None) if asked.target == "pair" else {})
 
 
 def _has_token_spans(value: Any) -> bool:
@@ -664,25 +622,23 @@ def _has_token_spans(value: Any) -> bool:
     )
 
 
-def _token_spans(values: Values, asked: _Asked) -> Objects:
+def _token_spans(value: Any, where: str, asked: _Asked) -> dict[str, Any] | None:
     """SpERT's and GLiNER's: spans count tokens; GLiNER's ends are inclusive."""
-    for number, where, value in values:
-        spans = marked_spans(value.get("ner", value.get("entities"))) if _has_token_spans(value) else None
-        if spans is None:
-            yield number, where, None
-            continue
-        words = value.get("tokenized_text", value.get("tokens"))
-        more = 1 if "tokenized_text" in value else 0
-        tags = ["O"] * len(words)
-        for kind, start, end, _ in sorted(spans, key=lambda span: (span[1] - span[2], span[1])):
-            end += more
-            if not 0 <= start < end <= len(words):
-                asked.problems.add("span_outside", where, f"{kind} {start}:{end} of {len(words)} tokens")
-            elif set(tags[start:end]) != {"O"}:
-                asked.problems.add("overlapping_span", where, f"{kind} {start}:{end}")
-            else:
-                tags[start:end] = [f"B-{kind}", *[f"I-{kind}"] * (end - start - 1)]
-        yield number, where, asked.row(id=value.get("id"), tokens=words, tags=tags)
+    spans = marked_spans(value.get("ner", value.get("entities"))) if _has_token_spans(value) else None
+    if spans is None:
+        return None
+    words = value.get("tokenized_text", value.get("tokens"))
+    more = 1 if "tokenized_text" in value else 0
+    tags = ["O"] * len(words)
+    for kind, start, end, _ in sorted(spans, key=lambda span: (span[1] - span[2], span[1])):
+        end += more
+        if not 0 <= start < end <= len(words):
+            asked.problems.add("span_outside", where, f"{kind} {start}:{end} of {len(words)} tokens")
+        elif set(tags[start:end]) != {"O"}:
+            asked.problems.add("overlapping_span", where, f"{kind} {start}:{end}")
+        else:
+            tags[start:end] = [f"B-{kind}", *[f"I-{kind}"] * (end - start - 1)]
+    return asked.row(id=value.get("id"), tokens=words, tags=tags)
 
 
 def _is_row(value: Any) -> bool:
@@ -719,20 +675,20 @@ def _bare_rows(values: Values, asked: _Asked) -> Objects:
         yield now[1], now[2], asked.row(tokens=words, tags=tags)
 
 
-_Read = Callable[[Values, _Asked], Objects]
 _FORMS: tuple[tuple[str, Callable[[Any], bool], _Read], ...] = (
-    ("Label Studio", _is_label_studio, _label_studio),
+    ("Label Studio", _is_label_studio, _each(_label_studio)),
     ("Label Studio", _is_min, _label_studio_min),
     ("Prodigy", _is_prodigy, _prodigy),
-    ("doccano", _is_doccano, _doccano),
-    ("spaCy", _is_pair, _spacy_pairs),
+    ("doccano", _is_doccano, _of_objects(_doccano)),
+    ("spaCy", _is_pair, _each(_spacy_pair)),
     ("spaCy", _is_spacy_document, _spacy_documents),
-    ("spaCy", _is_to_json, _spacy_to_json),
-    ("spaCy", _has_cats, _spacy_cats),
+    ("spaCy", lambda value: _has(value, text=str, ents=list), _of_objects(_with_cats)),
+    ("spaCy", lambda value: _has(value, text=str, cats=dict), _of_objects(_with_cats)),
     ("UIE", _is_uie, _uie),
-    ("UTC", _is_utc, _utc),
-    ("dataturks", _is_dataturks, _dataturks),
-    ("Rasa", _is_rasa, _rasa),
-    ("token spans", _has_token_spans, _token_spans),
+    ("UTC", lambda value: _names(value, "text_a") and _has(value, choices=list), _of_objects(_utc)),
+    ("dataturks", lambda value: _names(value, "content", "annotation"), _of_objects(_dataturks)),
+    ("Rasa", lambda value: _names(value, "intent") and _has(value, entities=list), _of_objects(_rasa)),
+    ("token spans", _has_token_spans, _each(_token_spans)),
     ("simpletransformers", _is_row, _bare_rows),
 )
+"""Name, what tells the form by one value, and its reader; the first that fits is taken."""

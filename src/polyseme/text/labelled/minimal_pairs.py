@@ -18,16 +18,16 @@ from typing import Any
 from polyseme.errors import CorpusError
 from polyseme.text.labelled.opening import (
     checked_columns,
+    form_suffix,
     name_of,
     numbered_lines,
     scrub,
     sound,
-    suffix_of,
 )
 from polyseme.text.labelled.records import Problems
 from polyseme.text.labelled.rows import Form, Row, texts_in
 from polyseme.text.labelled.tables import rows_of
-from polyseme.text.sources import STDIN, is_description
+from polyseme.text.sources import RECORDS, STDIN, is_description
 
 __all__ = ["MinimalPair", "pair_files", "read_minimal_pairs"]
 
@@ -47,7 +47,7 @@ _FORM = Form(
         ({"id": "id"}, {"id": "pairid"}),
     ),
 )
-_SUFFIXES = (".jsonl", ".ndjson", ".json", ".tsv", ".csv")
+_SUFFIXES = (*RECORDS, ".tsv", ".csv")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def pair_files(paths: Sequence[Path | str]) -> list[Path]:
             file
             for file in sorted(path.rglob("*"))
             if file.is_file()
-            and suffix_of(file) in _SUFFIXES
+            and form_suffix(file) in _SUFFIXES
             and not is_description(file.name)
             and not any(part.startswith(".") for part in file.relative_to(path).parts)
         ]

@@ -18,7 +18,7 @@ from polyseme.text.clean import CleaningReport, replace_surrogates
 from polyseme.text.encodings import check_name
 from polyseme.text.labelled import brat, datasets
 from polyseme.text.labelled.records import Problems
-from polyseme.text.sources import STDIN, SourceFile, read_chunks, read_text
+from polyseme.text.sources import STDIN, SourceFile, read_chunks, read_text, suffix_of
 from polyseme.text.split import lines as split_lines
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "files_of",
     "fingerprint",
     "follow",
+    "form_suffix",
     "name_of",
     "numbered_lines",
     "parse_object",
@@ -38,7 +39,6 @@ __all__ = [
     "read_whole",
     "scrub",
     "sound",
-    "suffix_of",
 ]
 
 Columns = Mapping[str, str]
@@ -77,17 +77,16 @@ FIRST = 100
 """Rows that decide whether a file has the form that was expected."""
 
 
-def suffix_of(path: Path | str) -> str:
-    """The suffix that tells the form of a file, in lower case, without .gz or .zst; "" for the standard input.
+def form_suffix(path: Path | str) -> str:
+    """The suffix that tells the form of a labelled file; that of JSON lines for what is read as such.
 
     Example:
-        >>> suffix_of("a/b.TSV.gz"), suffix_of("-")
+        >>> form_suffix("a/b.TSV.gz"), form_suffix("-")
         ('.tsv', '')
     """
-    path = Path(path)
-    suffix = Path(path.stem if path.suffix.lower() in (".gz", ".zst") else path.name).suffix.lower()
+    suffix = suffix_of(path)
     # What these hold comes as JSON lines.
-    return ".jsonl" if suffix in _AS_JSON or _is_whole_folder(path) else suffix
+    return ".jsonl" if suffix in _AS_JSON or _is_whole_folder(Path(path)) else suffix
 
 
 def _is_whole_folder(path: Path) -> bool:
@@ -172,7 +171,7 @@ def numbered_lines(path: Path | str, encoding: str, problems: Problems) -> Numbe
     """
     if (
         Path(path) != STDIN
-        and suffix_of(path) == ".jsonl"
+        and form_suffix(path) == ".jsonl"
         and (some := _as_json_lines(path, encoding, problems))
     ):
         yield from some

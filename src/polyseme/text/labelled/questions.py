@@ -28,6 +28,7 @@ from polyseme.text.labelled.guesses import columns_option
 from polyseme.text.labelled.opening import (
     FIRST,
     checked_columns,
+    form_suffix,
     name_of,
     numbered_lines,
     parse_object,
@@ -35,10 +36,10 @@ from polyseme.text.labelled.opening import (
     read_whole,
     scrub,
     sound,
-    suffix_of,
 )
 from polyseme.text.labelled.records import Problems, QuestionRecord
 from polyseme.text.labelled.rows import Form, Row, delimited_rows, json_rows, resolve
+from polyseme.text.labelled.spans import nearest
 
 __all__ = ["read_questions"]
 
@@ -108,7 +109,7 @@ class _Reader:
     def records(
         self, form: Form, columns: Mapping[str, str], encoding: str
     ) -> Iterator[QuestionRecord | None]:
-        suffix = suffix_of(self.path)
+        suffix = form_suffix(self.path)
         if suffix in (".csv", ".tsv"):
             lines = numbered_lines(self.path, encoding, self.problems)
             table = delimited_rows(lines, self.path, suffix, form, columns, self.problems, self.separator)
@@ -135,7 +136,7 @@ class _Reader:
             value = json.loads(text)
         except (ValueError, RecursionError) as error:
             value = None
-            if "\n" not in text.strip() or not _is_object(text.strip().split("\n", 1)[0]):
+            if "\n" not in text.strip() or parse_object(text.strip().split("\n", 1)[0]) is None:
                 raise CorpusError(
                     "not JSON",
                     got=str(error),
@@ -353,13 +354,6 @@ def _guess(records: Sequence[Mapping[str, Any]], form: Form, labelled: bool, sou
         return {}  # who reads the rows says what is missing
 
 
-def _is_object(line: str) -> bool:
-    try:
-        return isinstance(json.loads(line), dict)
-    except (ValueError, RecursionError):
-        return False
-
-
 def _objects(values: Any) -> Iterator[Mapping[str, Any]]:
     return (one for one in values if isinstance(one, dict)) if isinstance(values, list) else iter(())
 
@@ -419,7 +413,8 @@ def _place(
         return text, start
     words = text.split()
     near = max(start or 0, 0)
-    found = _nearest(context, text.strip(), near) if words else None
+    at = nearest(context, text.strip(), near) if words else -1
+    found = (text.strip(), at) if at >= 0 else None
     if found is None and words:
         found = _spaced(context, words, near) or _squeezed(context, "".join(words), near)
     if found is None:
@@ -430,13 +425,6 @@ def _place(
     elif context.find(found[0], found[1] + 1) >= 0:
         problems.add("ambiguous_answer", where, text)
     return found
-
-
-def _nearest(context: str, text: str, near: int) -> tuple[str, int] | None:
-    """Where a text stands nearest to a place."""
-    before, after = context.rfind(text, 0, near + len(text)), context.find(text, near)
-    places = [place for place in (before, after) if place >= 0]
-    return (text, min(places, key=lambda place: (abs(place - near), place))) if places else None
 
 
 def _spaced(context: str, words: list[str], near: int) -> tuple[str, int] | None:

@@ -37,7 +37,7 @@ from polyseme.text.labelled.opening import (
     scrub,
 )
 from polyseme.text.labelled.records import Problems
-from polyseme.text.labelled.values import json_values
+from polyseme.text.labelled.values import Values, json_values
 
 __all__ = [
     "Form",
@@ -412,7 +412,7 @@ def json_rows(
     objects = (
         own_rows(values, path, target, columns, "label" in form.names, problems)
         if target is not None
-        else ((number, where, one if isinstance(one, dict) else None) for number, where, one in values)
+        else json_objects(values)
     )
     head, objects = peek(objects)
     keys: dict[str, None] = {}
@@ -484,7 +484,7 @@ def _leaves(value: Mapping[str, Any], above: str = "", depth: int = 3) -> Iterat
             yield path
 
 
-def json_objects(lines: Numbered, source: str) -> Iterator[tuple[int, str, dict[str, Any] | None]]:
-    """Number, place and value of each object; None where a line holds something else."""
-    for number, where, value in json_values(lines, source):
+def json_objects(values: Values) -> Iterator[tuple[int, str, dict[str, Any] | None]]:
+    """Number, place and value of each object; None where there is something else."""
+    for number, where, value in values:
         yield number, where, value if isinstance(value, dict) else None

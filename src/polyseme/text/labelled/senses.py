@@ -34,15 +34,16 @@ from polyseme.text.config import TextConfig
 from polyseme.text.corpus import Corpus
 from polyseme.text.labelled.opening import (
     checked_columns,
+    form_suffix,
     numbered_lines,
     read_whole,
     scrub,
     sound,
-    suffix_of,
 )
 from polyseme.text.labelled.records import Problems
 from polyseme.text.labelled.rows import Form, Row, delimited_rows, json_rows
 from polyseme.text.sentences import sentence_spans
+from polyseme.text.sources import RECORDS, TABLES
 from polyseme.text.words import LETTER, cjk_share, has_cjk, is_cjk, word_spans
 
 __all__ = ["Use", "in_text", "no_word", "occurrences", "read_uses", "uses_in_text"]
@@ -158,7 +159,6 @@ def _context(spans: Sequence[tuple[int, int]], at: int, start: int, end: int) ->
             return max(low, start - LONGEST // 2), min(high, end + LONGEST // 2)
 
 
-_TABLES, _OBJECTS = (".tsv", ".csv"), (".jsonl", ".ndjson", ".json")
 _TOKEN = re.compile(r"\S+")
 _FORM = Form(
     (tuple({"text": name} for name in ("text", "sentence", "context", "example", "content")),),
@@ -206,10 +206,10 @@ def read_uses(
     problems = Problems() if problems is None else problems
     if not all(word.strip() for word in words):
         raise ConfigError("an empty word", got=list(words), where="--word")
-    path, suffix = Path(path), suffix_of(path)
+    path, suffix = Path(path), form_suffix(path)
     if path.is_dir() and (folders := _word_folders(path)):
         found = _from_folders(path, folders, words, encoding, problems)
-    elif suffix in _TABLES or suffix in _OBJECTS:
+    elif suffix in TABLES or suffix in RECORDS:
         found = _from_table(path, suffix, words, columns, encoding, problems, separator)
     else:
         found = uses_in_text(path, words, encoding)
@@ -326,7 +326,7 @@ def _from_table(
 ) -> list[Use]:
     columns = checked_columns(columns, _FORM.known)
     lines = numbered_lines(path, encoding, problems)
-    if suffix in _OBJECTS:
+    if suffix in RECORDS:
         rows = list(json_rows(lines, path, _FORM, columns, problems))
     else:
         rows = list(delimited_rows(lines, path, suffix, _FORM, columns, problems, separator))

@@ -35,13 +35,13 @@ from polyseme.text.labelled.opening import (
     checked_columns,
     column_numbers,
     follow,
+    form_suffix,
     name_of,
     numbered_lines,
     parse_object,
     peek,
     scrub,
     sound,
-    suffix_of,
 )
 from polyseme.text.labelled.records import Problems, TagRecord
 from polyseme.text.labelled.spans import (
@@ -58,6 +58,7 @@ from polyseme.text.labelled.tagged_lines import inline_tag, tag_mark, tagged_lin
 from polyseme.text.labelled.tagging import are_tags, in_our_spelling, looks_tagged
 from polyseme.text.labelled.token_tables import is_token_table, table_values
 from polyseme.text.labelled.values import json_values
+from polyseme.text.sources import RECORDS
 
 __all__ = ["read_tags", "tag_records"]
 
@@ -124,14 +125,12 @@ def tag_records(
     Args:
         option: how a column of tags is typed, for errors.
     """
-    suffix = suffix_of(path)
+    suffix = form_suffix(path)
     source = name_of(path)
     head, lines = peek(lines)
     first = next((line for _, line in head if line and not line.isspace()), "")
     is_json = first.lstrip().startswith(("{", "[{"))
-    if suffix in (".jsonl", ".ndjson", ".json") or (
-        is_json and (not suffix or parse_object(first) is not None)
-    ):
+    if suffix in RECORDS or (is_json and (not suffix or parse_object(first) is not None)):
         if column is not None:
             raise ConfigError("a column of JSON lines", where="--column", fix="--columns tags=KEY")
         columns = checked_columns(columns, _JSON_NAMES)

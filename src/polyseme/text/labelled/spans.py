@@ -31,6 +31,7 @@ __all__ = [
     "join_words",
     "locate",
     "marked_spans",
+    "nearest",
     "placed",
     "space_between",
     "tagged_tokens",
@@ -307,7 +308,7 @@ def placed(text: str, marked: Sequence[Marked], problems: Problems, where: str) 
         if not surface.strip() or _alike(_cut(text, (start, end)), surface):
             found.append((kind, start, end))
             continue
-        at = _nearest(text, surface.strip(), start)
+        at = nearest(text, surface.strip(), start)
         problems.add("lost_span" if at < 0 else "moved_span", where, f"{kind} {surface}")
         if at >= 0:
             found.append((kind, at, at + len(surface.strip())))
@@ -346,7 +347,7 @@ def _alike(a: str, b: str) -> bool:
     return a == b or "".join(a.split()).casefold() == "".join(b.split()).casefold()
 
 
-def _nearest(text: str, surface: str, near: int) -> int:
+def nearest(text: str, surface: str, near: int) -> int:
     """Where a text stands nearest to a place; -1 where it does not."""
     near = max(near, 0)
     places = [at for at in (text.rfind(surface, 0, near + len(surface)), text.find(surface, near)) if at >= 0]

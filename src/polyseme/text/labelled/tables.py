@@ -40,16 +40,17 @@ from polyseme.text.labelled.opening import (
     Numbered,
     checked_columns,
     column_numbers,
+    form_suffix,
     name_of,
     numbered_lines,
     parse_object,
     peek,
     scrub,
     sound,
-    suffix_of,
 )
 from polyseme.text.labelled.records import Label, Problems, TextRecord
 from polyseme.text.labelled.rows import Form, Row, delimited_rows, fits, json_rows, texts_in
+from polyseme.text.sources import RECORDS
 
 __all__ = [
     "are_label_lines",
@@ -234,8 +235,8 @@ def rows_of(
 
     Raises:  ConfigError: the columns are not there, or not to be told; CorpusError: a broken JSON array.
     """
-    suffix = suffix_of(path)
-    if suffix in (".jsonl", ".ndjson", ".json"):
+    suffix = form_suffix(path)
+    if suffix in RECORDS:
         return json_rows(lines, path, form, columns, problems)
     if set(form.names) - {"label"} == {"text"} and not columns and separator == "auto":
         head, lines = peek(lines)

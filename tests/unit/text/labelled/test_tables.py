@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from polyseme.errors import ConfigError, CorpusError
-from polyseme.text.labelled.opening import fingerprint, suffix_of
+from polyseme.text.labelled.opening import fingerprint, form_suffix
 from polyseme.text.labelled.records import Problems, TextRecord
 from polyseme.text.labelled.tables import read_texts
 
@@ -313,7 +313,7 @@ def test_files_that_cannot_be_read_are_our_errors(tmp_path: Path) -> None:
 
 
 def test_suffixes() -> None:
-    assert [suffix_of(name) for name in ("a.TSV", "a.json.gz", "b.x.zst", "-", "seq")] == [
+    assert [form_suffix(name) for name in ("a.TSV", "a.json.gz", "b.x.zst", "-", "seq")] == [
         ".tsv",
         ".json",
         ".x",
