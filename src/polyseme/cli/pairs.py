@@ -110,12 +110,11 @@ def run(
     notes = list(found.notes)
     if output is not None:
         from polyseme.core.config import to_json
-        from polyseme.train.run import saving, write_atomic
+        from polyseme.core.files import write_atomic
 
         page = pairs_page(document, lang)
         wrote = [page.write(output / "pairs.html"), output / "pairs.json"]
-        with saving(wrote[1]):
-            write_atomic(wrote[1], to_json(document).encode("utf-8", "backslashreplace"))
+        write_atomic(wrote[1], to_json(document).encode("utf-8", "backslashreplace"))
         pictures, note = page.write_figures(output)
         wrote += [*pictures, write_scores(found, output / "scores.jsonl")]
         notes += [note] if note else []

@@ -41,9 +41,9 @@ def run(
     keep_few_sizes()
 
     from polyseme.cli.progress import open_reporter
+    from polyseme.core.files import write_atomic
     from polyseme.report.grid_table import markdown
     from polyseme.study.grid import open_grid, run_grid
-    from polyseme.train.run import write_atomic
 
     grid = open_grid(file, cells or output.with_name(output.name + ".cells"), reading.said)
     if threads:

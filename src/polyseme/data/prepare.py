@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from polyseme.core.cores import default_threads
+from polyseme.core.files import new_folder
 from polyseme.core.paths import PathLike, Paths, names_of, path_of
-from polyseme.data.new_folder import new_folder
 from polyseme.data.store import SPLITS, PreparedCorpus, StoreWriter, write_meta
 from polyseme.data.workers import encode_batches
 from polyseme.errors import ConfigError, CorpusError

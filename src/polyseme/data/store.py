@@ -31,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from polyseme.core.config import to_json
+from polyseme.core.files import sync, sync_folder
 from polyseme.errors import CheckpointError, RunError
 from polyseme.text.tokenizers import Tokenizer
 
@@ -130,8 +131,7 @@ class StoreWriter:
         """Write the counts, and wait until everything is on the disk."""
         self._write("counts", self._counts.astype("<i8", copy=False))
         for file in self._files.values():
-            file.flush()
-            os.fsync(file.fileno())
+            sync(file)
             file.close()
         sync_folder(self.folder)
 
@@ -287,16 +287,6 @@ def write_meta(folder: Path, meta: dict[str, Any]) -> None:
         with (folder / name).open("rb") as written:
             os.fsync(written.fileno())
     sync_folder(folder)
-
-
-def sync_folder(folder: Path) -> None:
-    """Put a folder's list of files on the disk (not every system lets a folder be opened; those need no sync)."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _map(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:

@@ -7,7 +7,6 @@ run that `polyseme.load`, `embed`, `fill`, `pretrain --init` … take like one t
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -17,14 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from polyseme.core.files import new_folder, sha256_of, write_atomic
 from polyseme.core.version import __version__
-from polyseme.data.new_folder import new_folder
 from polyseme.errors import CheckpointError, ConfigError
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.train import card
 from polyseme.train.building import build_encoder, build_heads, special_ids
 from polyseme.train.recipe import Recipe, from_dict
-from polyseme.train.run import RunDirectory, write_atomic
+from polyseme.train.run import RunDirectory
 
 __all__ = ["Imported", "as_task", "file_digests", "write_run"]
 
@@ -169,11 +168,7 @@ def check_tensors(imported: Imported, recipe: Recipe) -> None:
 
 def file_digests(folder: Path, names: list[str]) -> dict[str, str]:
     """SHA-256 of files, for `Imported.source`; memory does not grow with their size."""
-    digests = {}
-    for name in names:
-        with (folder / name).open("rb") as file:
-            digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return digests
+    return {name: sha256_of(folder / name) for name in names}
 
 
 def card_text(meta: Mapping[str, Any]) -> str:

@@ -27,9 +27,9 @@ import tokenizers as hf
 import torch
 from torch import Tensor, nn
 
+from polyseme.core.files import new_folder
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.core.types import Batch, Encoding
-from polyseme.data.new_folder import new_folder
 from polyseme.errors import CheckpointError, ConfigError
 from polyseme.formats._dense_heads import (
     check_exportable,

@@ -23,8 +23,8 @@ from typing import Any
 import tokenizers as hf
 
 from polyseme.core.config import to_json
+from polyseme.core.files import new_folder, saving
 from polyseme.core.version import __version__
-from polyseme.data.new_folder import new_folder
 from polyseme.errors import CheckpointError, ConfigError
 from polyseme.formats.huggingface.exporter import model_files
 from polyseme.formats.huggingface.importer import read_model as read_transformer
@@ -33,7 +33,6 @@ from polyseme.formats.opened import open_run
 from polyseme.formats.registry import Written
 from polyseme.formats.tensors import JSON_LIMIT, member, parse_json, read_json
 from polyseme.text.tokenizers import Tokenizer
-from polyseme.train.run import saving
 
 __all__ = ["detect", "read_model", "write_model"]
 

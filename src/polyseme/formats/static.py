@@ -8,10 +8,9 @@ and so are bytes that are no character. As these files separate by spaces, new y
 from __future__ import annotations
 
 import gzip
-import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -19,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from polyseme.core.files import make_folder, new_file, new_folder
 from polyseme.core.reporter import NullReporter, Reporter
-from polyseme.data.new_folder import new_folder
-from polyseme.errors import ConfigError, RunError, StorageError
+from polyseme.errors import ConfigError, RunError
 from polyseme.formats.opened import Opened, open_run
 from polyseme.formats.registry import Written
 from polyseme.text.tokenizers import Tokenizer
@@ -163,20 +162,10 @@ def _new_file(path: Path) -> Iterator[BinaryIO]:
 
     Raises:  StorageError: the disk refuses.
     """
-    temporary = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            if path.suffix == ".gz":
-                with gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=6, mtime=0) as zipped:
-                    yield cast("BinaryIO", zipped)
-            else:
-                yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise StorageError("could not write the vectors", got=error.strerror, where=path) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+    make_folder(path.parent)
+    with new_file(path) as file:
+        if path.suffix == ".gz":
+            with gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=6, mtime=0) as zipped:
+                yield cast("BinaryIO", zipped)
+        else:
+            yield file

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from polyseme.core.files import make_folder, new_file
 from polyseme.core.paths import PathLike, path_of
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import ConfigError, CorpusError, Interrupted, RunError
@@ -23,7 +24,6 @@ from polyseme.kernels.packed import Precision
 from polyseme.text.clean import CleaningReport
 from polyseme.text.config import TextConfig
 from polyseme.text.sources import SourceFile, estimated_bytes, read_lines
-from polyseme.train.run import saving
 
 __all__ = ["embed_file"]
 
@@ -193,8 +193,7 @@ def _check_output(output: Path, sparse: bool, resume: bool) -> None:
         check_parquet()
     if output.is_dir():
         raise RunError("the output is a folder", where=output, expected="the name of a file")
-    with saving(output):
-        output.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(output.parent)
 
 
 def _summary(lines: int, vectors: int, embedder: Embedder, report: CleaningReport) -> dict[str, Any]:
@@ -221,13 +220,10 @@ def _write_sparse(embedder: Embedder, windows: Iterator[list[str]], output: Path
         lines += len(window)
     matrices = [part for part, _ in parts]
     whole = vstack(matrices, "csr") if matrices else csr_matrix((0, embedder.hidden_size), dtype=np.float32)
-    temporary = output.with_name(f"{output.name}.partial")
-    with saving(output):
-        with temporary.open("wb") as target:
-            save_npz(target, whole)
-        if embedder.pooling.pool == "words":
-            counts = [n for _, some in parts for n in some]
-            with output.with_suffix(".offsets.npy").open("wb") as target:
-                np.save(target, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
-        temporary.replace(output)
+    if embedder.pooling.pool == "words":
+        counts = [n for _, some in parts for n in some]
+        with new_file(output.with_suffix(".offsets.npy")) as target:
+            np.save(target, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+    with new_file(output) as target:
+        save_npz(target, whole)
     return lines, int(whole.shape[0])

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 from polyseme.core.config import escaped
+from polyseme.core.files import make_folder, new_file
 from polyseme.core.reporter import NullReporter, Reporter
-from polyseme.data.store import sync_folder
 from polyseme.errors import ConfigError
 from polyseme.infer.predict import Predictor
 from polyseme.text.labelled.opening import ReadOptions
 from polyseme.text.labelled.records import Problems
 from polyseme.text.sources import STDIN
-from polyseme.train.run import saving
 
 __all__ = ["predict_file", "told"]
 
@@ -56,24 +53,12 @@ def predict_file(
     records = predictor.read(path, columns, problems, labelled=False, **reading)
     said = told(predictor.predict(records), reporter)
     if not isinstance(output, Path):
-        return _write(said, output)
+        return _write(said, output.write)
     if output.exists() and Path(path) != STDIN and Path(path).exists() and output.samefile(path):
         raise ConfigError("the predictions would replace the texts", where=output, fix="another -o")
-    temporary = output.with_name(f".{output.name}.partial")
-    with saving(output):
-        output.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("w", encoding="utf-8", newline="\n") as file:
-                n = _write(said, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(output)
-            sync_folder(output.parent)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
-    return n
+    make_folder(output.parent)
+    with new_file(output) as file:
+        return _write(said, lambda line: file.write(line.encode()))
 
 
 def told(
@@ -97,9 +82,9 @@ def told(
     reporter.stage("predicting", n, n or total, rate())
 
 
-def _write(said: Iterable[dict[str, Any]], file: TextIO) -> int:
+def _write(said: Iterable[dict[str, Any]], write: Callable[[str], object]) -> int:
     n = 0
     for one in said:
-        file.write(escaped(json.dumps(one, ensure_ascii=False, allow_nan=False)) + "\n")
+        write(escaped(json.dumps(one, ensure_ascii=False, allow_nan=False)) + "\n")
         n += 1
     return n

@@ -20,10 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from polyseme.core.config import to_json
-from polyseme.data.store import sync_folder
+from polyseme.core.files import new_file, saving, sync, sync_folder, write_atomic
 from polyseme.errors import CheckpointError, ConfigError, RunError
 from polyseme.infer.pooling import FloatArray
-from polyseme.train.run import saving, write_atomic
 
 __all__ = ["VectorFile", "check_parquet"]
 
@@ -144,8 +143,7 @@ class VectorFile:
         }
         with saving(self.output):
             for file in filter(None, (self._file, self._index)):
-                file.flush()
-                os.fsync(file.fileno())
+                sync(file)
         write_atomic(self.state, to_json(state).encode())
 
     def finish(self) -> None:
@@ -175,8 +173,7 @@ class VectorFile:
     def _complete(self, file: BinaryIO, head: bytes) -> None:
         file.seek(0)
         file.write(head)
-        file.flush()
-        os.fsync(file.fileno())
+        sync(file)
         file.close()
 
     def _write_parquet(self) -> None:
@@ -188,16 +185,12 @@ class VectorFile:
         names = ["line", "word", "vector"] if self.words else ["line", "vector"]
         kinds = [pa.int64(), pa.int64(), vector] if self.words else [pa.int64(), vector]
         schema = pa.schema(list(zip(names, kinds, strict=True)))
-        temporary = self.output.with_name(f"{self.output.name}.partial.table")
-        with temporary.open("wb") as file, parquet.ParquetWriter(file, schema) as writer:
+        with new_file(self.output) as file, parquet.ParquetWriter(file, schema) as writer:
             for start, rows in self._blocks():
                 columns = [pa.array(column) for column in self._places(start, start + len(rows))]
                 flat = pa.array(np.asarray(rows).ravel(), pa.float32())
                 vectors = pa.FixedSizeListArray.from_arrays(flat, self.width)
                 writer.write_table(pa.table([*columns, vectors], schema=schema))
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(self.output)
 
     def _blocks(self) -> Iterator[tuple[int, FloatArray]]:
         """The rows of the partial file, some at a time."""

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyseme.core.config import to_json
+from polyseme.core.files import make_folder, write_atomic
 from polyseme.report.figures import columns, measure
 from polyseme.report.study_files import write_json_lines
-from polyseme.train.run import saving, write_atomic
 
 if TYPE_CHECKING:
     from polyseme.study.evaluate import Evaluation
@@ -95,8 +95,7 @@ def write_evaluation(found: Evaluation, folder: Path) -> tuple[list[Path], list[
     Returns the files, and what a person should know of them.
     Raises:  StorageError: the disk refuses.
     """
-    with saving(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_atomic(folder / "evaluation.json", to_json(found.document()).encode())
     wrote = [folder / "evaluation.json", write_errors(found, folder / "errors.jsonl")]
     if found.confusion is None:

@@ -18,11 +18,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from polyseme.core.files import make_folder, saving, write_atomic
 from polyseme.core.version import __version__
 from polyseme.report.charts import boxes_for, save
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.words import has_cjk
-from polyseme.train.run import saving, write_atomic
 
 __all__ = ["Commands", "Figure", "Markup", "Page", "Part", "Section", "Table"]
 
@@ -140,9 +140,8 @@ class Page:
 
         Raises:  StorageError: it cannot be written.
         """
-        with saving(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, self.html().encode("utf-8", "backslashreplace"))
+        make_folder(path.parent)
+        write_atomic(path, self.html().encode("utf-8", "backslashreplace"))
         return path
 
     def write_figures(self, folder: Path) -> tuple[list[Path], str | None]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from polyseme.core.config import to_json
+from polyseme.core.files import make_folder, write_atomic
 from polyseme.report.figures import columns, duration, size
 from polyseme.report.language import Speaker, speaker
 from polyseme.report.page import Commands, Figure, Page, Part, Section, Table
@@ -16,7 +17,6 @@ from polyseme.report.probe_charts import controls_chart, layers_chart, overview_
 from polyseme.report.probe_words import CHINESE
 from polyseme.study.probing.config import ProbeConfig
 from polyseme.study.probing.numbers import told
-from polyseme.train.run import saving, write_atomic
 
 __all__ = ["probe_sections", "probe_speaker", "probe_text", "write_probe"]
 
@@ -286,8 +286,7 @@ def write_probe(document: Mapping[str, Any], folder: Path, lang: str = "en") -> 
     Raises:  ConfigError: no such language.  StorageError: the disk refuses.
     """
     say = probe_speaker(lang)
-    with saving(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_atomic(folder / "probe.json", to_json(document).encode("utf-8", "backslashreplace"))
     name = Path(document["run"]).name
     lead = say(

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from polyseme.core.config import escaped, to_json
+from polyseme.core.files import make_folder, saving, write_atomic
 from polyseme.report.charts import boxes_for, save
 from polyseme.report.page import Figure, Page
 from polyseme.text.words import has_cjk
-from polyseme.train.run import saving, write_atomic
 
 __all__ = ["check_file", "check_folder", "write_json_lines", "write_pictures", "write_study"]
 
@@ -52,8 +52,7 @@ def write_study(
     Returns the files, and what a person should know of the pictures, if anything.
     Raises:  StorageError: they cannot be written.
     """
-    with saving(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     written = [folder / f"{name}.html", folder / f"{name}.json"]
     page.write(written[0])
     write_atomic(written[1], to_json(document).encode("utf-8", "backslashreplace"))
@@ -78,8 +77,7 @@ def write_json_lines(records: Iterable[Any], path: Path) -> Path:
 
     Raises:  StorageError: the disk refuses.
     """
-    with saving(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     lines = (escaped(json.dumps(one, ensure_ascii=False, allow_nan=False)) + "\n" for one in records)
     write_atomic(path, "".join(lines).encode("utf-8", "backslashreplace"))
     return path

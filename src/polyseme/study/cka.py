@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from polyseme.core.files import saving
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import InputError
 from polyseme.infer.encode import encode_cut
@@ -31,7 +32,6 @@ from polyseme.infer.load import Loaded
 from polyseme.study.alignment import Dependence, alignment, dependence
 from polyseme.study.word_units import spans_of_words, touched
 from polyseme.text.clean import replace_surrogates
-from polyseme.train.run import saving
 
 __all__ = ["LIMIT", "Cka", "Unit", "cka"]
 

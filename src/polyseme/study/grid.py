@@ -21,6 +21,7 @@ import torch
 
 from polyseme.core import registry
 from polyseme.core.config import read_toml, suggest, to_json
+from polyseme.core.files import make_folder, write_atomic
 from polyseme.core.memory import give_back
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import ConfigError
@@ -34,7 +35,7 @@ from polyseme.text.labelled.opening import existing, fingerprint
 from polyseme.text.labelled.records import Problems
 from polyseme.train.examples import FinetuneRequest, some
 from polyseme.train.finetune import finetune
-from polyseme.train.run import RunDirectory, saving, write_atomic
+from polyseme.train.run import RunDirectory
 from polyseme.train.signals import goes_on_by
 
 __all__ = ["Cell", "Grid", "open_grid", "run_grid"]
@@ -276,8 +277,7 @@ def run_grid(grid: Grid, reporter: Reporter | None = None) -> list[Cell]:
     Raises:  as `finetune`; cells that were done stay.
     """
     reporter = reporter or NullReporter()
-    with saving(grid.folder):
-        grid.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(grid.folder)
     cells, others = grid.cells(), []
     for number, cell in enumerate(cells):
         if grid.result(cell) is not None:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from polyseme.core.config import to_json
-from polyseme.train.run import saving, write_atomic
+from polyseme.core.files import locked, make_folder, write_atomic
 
 __all__ = ["Kept", "file_name", "held"]
 
@@ -54,15 +53,13 @@ class Kept:
 
         Raises:  StorageError: the disk refuses.
         """
-        with saving(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         write_atomic(self.path(asked), to_json({"asked": asked, **found}).encode("utf-8", "backslashreplace"))
 
     @contextmanager
     def held(self, asked: Mapping[str, Any]) -> Iterator[bool]:
         """Whether this process may make a piece now; another one may be at it."""
-        with saving(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         path = self.path(asked)
         with held(path.with_name(f".{path.stem}.lock")) as mine:
             yield mine
@@ -81,16 +78,7 @@ def file_name(name: str) -> str:
 @contextmanager
 def held(path: Path) -> Iterator[bool]:
     """Whether this process holds what a lock file stands for; another one may."""
-    if os.name != "posix":
-        yield True
-        return
-    import fcntl
-
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-            return
-        yield True
-    path.unlink(missing_ok=True)
+    with locked(path) as mine:  # where the system cannot tell, two may make the same piece: the same twice
+        yield mine is not False
+    if mine is not False:
+        path.unlink(missing_ok=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from polyseme.core import registry
-from polyseme.train.run import RunDirectory, write_atomic
+from polyseme.core.files import write_atomic
+from polyseme.train.run import RunDirectory
 from polyseme.train.standing import part_judged
 
 

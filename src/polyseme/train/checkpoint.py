@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,9 +24,8 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from polyseme.core.config import to_json
-from polyseme.data.store import sync_folder
+from polyseme.core.files import saving, sync, sync_folder
 from polyseme.errors import CheckpointError
-from polyseme.train.run import saving
 
 KEPT = 2
 
@@ -127,5 +125,4 @@ def _steps(folder: Path) -> list[Path]:
 def _write(path: Path, data: bytes) -> None:
     with path.open("wb") as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+        sync(file)

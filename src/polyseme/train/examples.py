@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from polyseme.core import registry
+from polyseme.core.files import sha256_of
 from polyseme.core.paths import path_of
 from polyseme.core.rng import Random
 from polyseme.errors import ConfigError, CorpusError
@@ -226,11 +227,15 @@ def facts_of(
             f"dev has {len(unknown):,} labels that train does not have and that count as errors: {most}"
         )
     return {
-        "train": {"path": str(request.train), "examples": len(train), "sha256": _digest(request.train)},
+        "train": {
+            "path": str(request.train),
+            "examples": len(train),
+            "sha256": sha256_of(*files_of(request.train)),
+        },
         "dev": {
             "path": str(request.dev or request.train),
             "examples": len(dev),
-            "sha256": _digest(request.dev or request.train),
+            "sha256": sha256_of(*files_of(request.dev or request.train)),
             "also_in_train": shared,
             "unknown_labels": dict(unknown),
         },
@@ -258,12 +263,3 @@ def _labels(record: Any) -> Sequence[Any]:
     """A record's labels, or its tags; questions have none."""
     found = getattr(record, "tags", None) or getattr(record, "label", None)
     return found if isinstance(found, tuple) else () if found is None else (found,)
-
-
-def _digest(path: str | Path) -> str:
-    digest = hashlib.sha256()
-    for part in files_of(path):
-        with part.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from polyseme.core import registry
+from polyseme.core.files import sha256_of, write_atomic
 from polyseme.core.reporter import Reporter
 from polyseme.data.store import PreparedCorpus
 from polyseme.errors import CheckpointError, ConfigError
@@ -18,7 +19,7 @@ from polyseme.text.lexicon import Entry
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.train import distributed
 from polyseme.train.recipe import Recipe
-from polyseme.train.run import RunDirectory, write_atomic
+from polyseme.train.run import RunDirectory
 
 
 def readers(recipe: Recipe) -> dict[str, Any]:
@@ -85,7 +86,7 @@ def load_knowledge(recipe: Recipe, run: RunDirectory, tokenizer: Tokenizer) -> d
 
 def _digest(run: RunDirectory, name: str) -> str:
     file = run.path / f"{name}.tsv"
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "none"
+    return sha256_of(file) if file.is_file() else "none"
 
 
 def _lost(run: RunDirectory, name: str) -> CheckpointError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 
 import torch
 
+from polyseme.core.files import locked
 from polyseme.core.paths import names_of, path_of
 from polyseme.core.ranks import job, restarted
 from polyseme.core.reporter import Reporter
@@ -26,7 +26,7 @@ from polyseme.train.corpora import corpus_fingerprint, corpus_signature
 from polyseme.train.precision import resolve_device
 from polyseme.train.recipe import Recipe
 from polyseme.train.resuming import check_same_request
-from polyseme.train.run import RunDirectory, saving
+from polyseme.train.run import RunDirectory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,24 +209,10 @@ def only_one_trains(path: Path) -> Iterator[bool]:
 
     Raises:  RunError: another process is training this run.
     """
-    if os.name != "posix":
-        yield False
-        return
-    import fcntl
-
-    with saving(path):
-        file = (path / ".lock").open("w", encoding="utf-8")
-    with file:
-        lockable = True
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(
-                "another process is training this run", where=path, fix="wait for it, or end it"
-            ) from None
-        except OSError:  # file systems of clusters without locks
-            lockable = False
-        yield lockable
+    with locked(path / ".lock") as held:
+        if held is False:
+            raise RunError("another process is training this run", where=path, fix="wait for it, or end it")
+        yield held is True
 
 
 @contextmanager

@@ -16,14 +16,11 @@ either finds the digests right, or knows that a save was cut off and takes the n
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import math
-import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,68 +31,12 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from polyseme.core.config import to_json
+from polyseme.core.files import make_folder, write_atomic
 from polyseme.core.paths import path_of
-from polyseme.data.store import sync_folder
-from polyseme.errors import CheckpointError, RunError, StorageError
+from polyseme.errors import CheckpointError, RunError
+from polyseme.train.checkpoint import newest
 
 FORMAT_VERSION = 1
-
-_FULL = "free some space, then the same command again; training goes on with --resume"
-_DENIED = "ask for the right to write there, or name another place"
-_IN_THE_WAY = "name another place: something of another kind has that name, or that of a folder above it"
-_ADVICE = {
-    errno.ENOSPC: _FULL,
-    errno.EDQUOT: _FULL,
-    errno.EFBIG: "name another disk: this one does not take files of this size",
-    errno.EACCES: _DENIED,
-    errno.EPERM: _DENIED,
-    errno.EROFS: "name another place: this disk can only be read",
-    errno.EISDIR: _IN_THE_WAY,
-    errno.ENOTDIR: _IN_THE_WAY,
-    errno.EEXIST: _IN_THE_WAY,
-    errno.ENOENT: "see whether its folder was moved or removed meanwhile, or name another place",
-    errno.ENAMETOOLONG: "name a shorter path",
-    errno.EMFILE: "close other files of this program, or raise the limit with `ulimit -n`",
-}
-_FAILING = "see whether the disk is well, or name another place; training goes on with --resume"
-
-
-@contextmanager
-def saving(where: Path) -> Iterator[None]:
-    """Turn the system's refusals to write into our error, with advice that fits the refusal.
-
-    Raises:  StorageError: the disk is full, read-only or failing; what was saved before is untouched.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(
-            "could not save",
-            got=error.strerror or str(error),
-            where=where,
-            fix=_ADVICE.get(error.errno or 0, _FAILING),
-        ) from error
-
-
-def write_atomic(path: Path, data: bytes) -> str:
-    """Write a file beside its place, put it on the disk, then rename it.
-
-    Returns the SHA-256 of the data.
-    Raises:  StorageError: the disk refuses; the old file is untouched.
-    """
-    temporary = path.with_name(f".{path.name}.partial")
-    with saving(path):
-        try:
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-            sync_folder(path.parent)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
-    return hashlib.sha256(data).hexdigest()
 
 
 def read_tensors(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
@@ -208,8 +149,7 @@ class RunDirectory:
                 where=path,
                 fix="another -o",
             )
-        with saving(path):
-            path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
         run = cls(path, {"format_version": FORMAT_VERSION, **meta})
         run.save_meta()
         return run
@@ -238,8 +178,7 @@ class RunDirectory:
             else:
                 head, _, rest = rest.partition(".")
                 files[f"heads/{head}.safetensors"][rest] = tensor
-        with saving(self.path):
-            (self.path / "heads").mkdir(exist_ok=True)
+        make_folder(self.path / "heads")
         digests = {
             name: write_atomic(self.path / name, to_safetensors(tensors, {"format": "pt"}))
             for name, tensors in files.items()
@@ -253,8 +192,6 @@ class RunDirectory:
 
         Raises:  CheckpointError: neither the weights nor any checkpoint are whole.
         """
-        from polyseme.train.checkpoint import newest
-
         files = self.meta.get("files") or {}
         error = None if files else CheckpointError("the run has no weights yet", where=self.path)
         result: dict[str, Tensor] = {}

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from polyseme.core.files import saving
 from polyseme.core.memory import give_back
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import RunError
 from polyseme.tasks.metrics.intervals import over_seeds
 from polyseme.train.finetune import FinetuneRequest, finetune
 from polyseme.train.opening import never_began
-from polyseme.train.run import RunDirectory, saving
+from polyseme.train.run import RunDirectory
 from polyseme.train.signals import interruptible
 
 __all__ = ["finetune_seeds"]

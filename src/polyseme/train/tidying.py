@@ -10,9 +10,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from polyseme.core.files import saving
 from polyseme.errors import RunError
 from polyseme.train.opening import only_one_trains
-from polyseme.train.run import RunDirectory, saving
+from polyseme.train.run import RunDirectory
 
 __all__ = ["Tidied", "tidy"]
 

@@ -1,11 +1,7 @@
 from __future__ import annotations
 
-import errno
 import json
 import os
-import platform
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,7 +9,6 @@ import numpy as np
 import pytest
 
 from polyseme.data import store
-from polyseme.data.new_folder import new_folder
 from polyseme.data.store import (
     PreparedCorpus,
     StoreWriter,
@@ -22,7 +17,7 @@ from polyseme.data.store import (
     is_store,
     write_meta,
 )
-from polyseme.errors import CheckpointError, RunError, StorageError
+from polyseme.errors import CheckpointError, RunError
 from polyseme.text.config import TokenizerConfig
 from polyseme.text.tokenizers import train_tokenizer
 
@@ -156,95 +151,3 @@ def test_opening_does_not_read_large_files(tmp_path: Path) -> None:
         file.seek(-1, os.SEEK_END)
         file.write(b"\1")
     assert digest(path) != before
-
-
-def test_new_folder_appears_whole(tmp_path: Path) -> None:
-    folder = tmp_path / "deep" / "store"
-    with new_folder(folder) as temporary:
-        assert temporary.parent == folder.parent
-        assert not folder.exists()
-        (temporary / "file").write_text("x")
-    assert [path.name for path in folder.parent.iterdir()] == ["store"]
-    assert (folder / "file").read_text() == "x"
-
-
-def fail_within(folder: Path, error: BaseException) -> None:
-    with new_folder(folder) as temporary:
-        (temporary / "file").write_text("x")
-        raise error
-
-
-@pytest.mark.parametrize(
-    "error", [KeyboardInterrupt(), ValueError(), OSError(errno.EIO, "a source cannot be read")]
-)
-def test_new_folder_vanishes_with_a_failure(tmp_path: Path, error: BaseException) -> None:
-    with pytest.raises(type(error)):
-        fail_within(tmp_path / "store", error)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_new_folder_keeps_what_is_there(tmp_path: Path) -> None:
-    (tmp_path / "store").mkdir()
-    with new_folder(tmp_path / "store") as temporary:
-        (temporary / "file").write_text("x")
-    with pytest.raises(RunError, match="already holds"), new_folder(tmp_path / "store"):
-        pass
-    assert (tmp_path / "store" / "file").read_text() == "x"
-
-
-def test_new_folder_removes_what_a_killed_process_left(tmp_path: Path) -> None:
-    dead = subprocess.run(
-        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
-    )
-    prefix = f".store.partial-{platform.node()}-"
-    stale = tmp_path / f"{prefix}{int(dead.stdout)}"
-    alive = tmp_path / f"{prefix}{os.getppid()}"
-    stale.mkdir()
-    alive.mkdir()
-    with new_folder(tmp_path / "store"):
-        assert not stale.exists()
-    assert alive.exists()
-
-
-def test_a_full_disk(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="disk is full") as caught:
-        fail_within(tmp_path / "store", OSError(errno.ENOSPC, "No space left on device"))
-    assert "-o" in str(caught.value)
-    assert "MB free" in str(caught.value)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_disk_that_may_not_be_written(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="refuses to write"):
-        fail_within(tmp_path / "store", PermissionError(errno.EACCES, "denied", str(tmp_path / "store")))
-
-
-def test_errors_of_other_places_pass_through(tmp_path: Path) -> None:
-    with pytest.raises(PermissionError):
-        fail_within(tmp_path / "store", PermissionError(errno.EACCES, "denied", "/elsewhere/corpus.txt"))
-
-
-def test_a_disk_that_fills_while_the_buffers_are_flushed(tmp_path: Path) -> None:
-    code = f"""
-import resource, signal
-from pathlib import Path
-import numpy as np
-from polyseme.data.store import StoreWriter
-from polyseme.data.new_folder import new_folder
-from polyseme.errors import StorageError
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-try:
-    with new_folder(Path({str(tmp_path / "store")!r})) as temporary, StoreWriter(temporary / "train", 64) as writer:
-        n = 2000
-        writer.add_documents(np.full(n, 5), np.ones(n, np.uint8), np.array([n]), np.array([1]))
-except StorageError as error:
-    print(error)
-"""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    )  # fmt: skip
-    assert "disk is full" in done.stdout
-    assert done.stderr == ""
-    assert list(tmp_path.iterdir()) == []

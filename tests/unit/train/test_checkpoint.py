@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import torch
 from polyseme.errors import CheckpointError, RunError, StorageError
 from polyseme.train import checkpoint, run
 from polyseme.train.checkpoint import Checkpoint, newest, save
-from polyseme.train.run import RunDirectory, saving
+from polyseme.train.run import RunDirectory
 
 
 def at(step: int) -> Checkpoint:
@@ -69,29 +68,6 @@ def test_a_full_disk_keeps_what_was_saved(tmp_path: Path, monkeypatch: pytest.Mo
     assert (found.state["step"], problems) == (1, [])
 
 
-@pytest.mark.parametrize(
-    ("number", "advice"),
-    [
-        (errno.ENOSPC, "free some space"),
-        (errno.EDQUOT, "free some space"),
-        (errno.EACCES, "the right to write"),
-        (errno.EPERM, "the right to write"),
-        (errno.EROFS, "can only be read"),
-        (errno.EISDIR, "of another kind"),
-        (errno.ENOTDIR, "of another kind"),
-        (errno.ENAMETOOLONG, "a shorter path"),
-        (errno.EIO, "whether the disk is well"),
-        (None, "whether the disk is well"),
-    ],
-)
-def test_the_advice_fits_the_refusal(number: int | None, advice: str) -> None:
-    error = OSError("odd") if number is None else OSError(number, os.strerror(number))
-    with pytest.raises(StorageError, match="could not save") as caught, saving(Path("runs/x")):
-        raise error
-    assert advice in str(caught.value.fix)
-    assert ("free some space" in str(caught.value.fix)) == (advice == "free some space")
-
-
 def make_run(folder: Path, **meta: Any) -> RunDirectory:
     return RunDirectory.create(folder, {"model": "bert", **meta})
 
@@ -136,19 +112,3 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     made.save_meta(format_version=run.FORMAT_VERSION + 1)
     with pytest.raises(RunError, match="newer"):
         RunDirectory.open(tmp_path / "run")
-
-
-def test_write_atomic_leaves_the_old_file_when_the_disk_is_full(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "x.json"
-    run.write_atomic(file, b"old")
-
-    def refuse(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(run.os, "fsync", refuse)
-    with pytest.raises(StorageError):
-        run.write_atomic(file, b"new")
-    assert file.read_bytes() == b"old"
-    assert [p.name for p in tmp_path.iterdir()] == ["x.json"]

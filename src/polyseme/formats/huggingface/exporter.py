@@ -20,8 +20,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from polyseme.core.config import to_json
+from polyseme.core.files import new_folder, saving
 from polyseme.core.version import __version__
-from polyseme.data.new_folder import new_folder
 from polyseme.errors import ConfigError
 from polyseme.formats.huggingface import heads
 from polyseme.formats.huggingface._config import MASKS, PAIRS, Family
@@ -31,7 +31,6 @@ from polyseme.formats.registry import Written
 from polyseme.text.roles import ROLES
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.train import card
-from polyseme.train.run import saving
 
 __all__ = ["model_files", "write_model"]
 

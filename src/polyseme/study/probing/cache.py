@@ -26,6 +26,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from polyseme.core.files import saving
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.infer.batching import by_length
 from polyseme.infer.load import Loaded
@@ -34,7 +35,6 @@ from polyseme.layers.mix import EPSILON
 from polyseme.study.probing.config import Stored
 from polyseme.study.probing.targets import TokenizedText
 from polyseme.train.memory import peak_memory_bytes
-from polyseme.train.run import saving
 
 __all__ = ["Active", "ActiveColumns", "LayerCache", "States", "cached"]
 
