@@ -61,8 +61,7 @@ def run(
         raise ConfigError("no corpus given", fix=f"polyseme prepare python-docs -o {output}")
 
     from polyseme.cli.progress import open_reporter
-    from polyseme.data.notes import said_about
-    from polyseme.data.prepare import prepare
+    from polyseme.data.prepare import prepare, said_about
     from polyseme.report.run_summary import corpus_text
     from polyseme.text.config import TextConfig
     from polyseme.train.signals import interruptible

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyseme.core.reporter import Reporter
-from polyseme.data.notes import TRAINING, cleaning_lines, unknown_note, unknown_share
-from polyseme.data.prepare import Progress, prepare
+from polyseme.data.prepare import TRAINING, Progress, cleaning_lines, prepare, unknown_note, unknown_share
 from polyseme.data.store import PreparedCorpus, is_store
 from polyseme.errors import CheckpointError, ConfigError, CorpusError
 from polyseme.text.clean import CleaningReport

@@ -26,6 +26,7 @@ from polyseme.text.labelled.opening import (
     FIRST,
     Numbered,
     form_suffix,
+    json_values,
     name_of,
     numbered_lines,
     parse_object,
@@ -37,7 +38,6 @@ from polyseme.text.labelled.records import Edge, EdgeRecord, Problems, TagRecord
 from polyseme.text.labelled.rows import json_objects
 from polyseme.text.labelled.sequences import tag_records
 from polyseme.text.labelled.tagging import scheme_of, spans
-from polyseme.text.labelled.values import json_values
 from polyseme.text.sources import RECORDS
 
 __all__ = ["EDGE_TASKS", "EdgeTask", "edge_task_of", "read_edges"]

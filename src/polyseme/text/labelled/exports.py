@@ -25,10 +25,9 @@ from typing import Any, Literal
 from polyseme.errors import ConfigError
 from polyseme.text.labelled.datasets import class_names, named
 from polyseme.text.labelled.guesses import columns_option
-from polyseme.text.labelled.opening import follow, name_of, peek
+from polyseme.text.labelled.opening import Values, follow, is_pair, name_of, peek
 from polyseme.text.labelled.records import Problems
 from polyseme.text.labelled.spans import is_spans, marked_spans
-from polyseme.text.labelled.values import Values
 
 __all__ = ["Target", "own_rows"]
 
@@ -142,7 +141,7 @@ def _unwrapped(values: Values, path: Path | str) -> Values:
             return iter([(n, f"{name_of(path)}: record {n}", row) for n, row in enumerate(rows, 1)])
         for name in _CONTAINERS:
             inside = follow(head[0][2], name)
-            if isinstance(inside, list) and inside and (name != "annotations" or any(map(_is_pair, inside))):
+            if isinstance(inside, list) and inside and (name != "annotations" or any(map(is_pair, inside))):
                 source = name_of(path)
                 return iter([(n, f"{source}: record {n}", one) for n, one in enumerate(inside, 1)])
     return values
@@ -475,19 +474,10 @@ def _accepted(value: Mapping[str, Any]) -> list[Any] | None:
 # --- spaCy ---------------------------------------------------------------------------------------------------------
 
 
-def _is_pair(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) == 2
-        and isinstance(value[0], str)
-        and isinstance(value[1], dict)
-    )
-
-
 def _spacy_pair(value: Any, where: str, asked: _Asked) -> dict[str, Any] | None:
     if value is None:  # spaCy's annotators write null for a text that was skipped
         return asked.leave_out("not_annotated", where)
-    if not _is_pair(value):
+    if not is_pair(value):
         return None
     row = {"text": value[0], **value[1]}
     return _with_cats(row, where, asked) if "cats" in row else _own_spans(row, asked)
@@ -680,7 +670,7 @@ _FORMS: tuple[tuple[str, Callable[[Any], bool], _Read], ...] = (
     ("Label Studio", _is_min, _label_studio_min),
     ("Prodigy", _is_prodigy, _prodigy),
     ("doccano", _is_doccano, _of_objects(_doccano)),
-    ("spaCy", _is_pair, _each(_spacy_pair)),
+    ("spaCy", is_pair, _each(_spacy_pair)),
     ("spaCy", _is_spacy_document, _spacy_documents),
     ("spaCy", lambda value: _has(value, text=str, ents=list), _of_objects(_with_cats)),
     ("spaCy", lambda value: _has(value, text=str, cats=dict), _of_objects(_with_cats)),

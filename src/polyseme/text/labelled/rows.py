@@ -30,14 +30,15 @@ from polyseme.text.labelled.exports import Target, own_rows
 from polyseme.text.labelled.guesses import columns_option, guess, is_header
 from polyseme.text.labelled.opening import (
     Numbered,
+    Values,
     column_numbers,
     follow,
+    json_values,
     name_of,
     peek,
     scrub,
 )
 from polyseme.text.labelled.records import Problems
-from polyseme.text.labelled.values import Values, json_values
 
 __all__ = [
     "Form",

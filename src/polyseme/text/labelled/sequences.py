@@ -6,11 +6,11 @@
                  {"tokens", "tags"}, with or without "text";
                  CLUENER's {"text", "label": {kind: {words: [[first, last], …]}}}
                  and what annotation tools export: see `exports`, `spans`, `brat`, `datasets`
-word/tag         a sentence a line, every word with its tag: see `tagged_lines`
+word/tag         a sentence a line, every word with its tag: see `token_lines`
 .csv, headers    a row a token with the number of its sentence, or a row a sentence: see `token_tables`
 others           a token a line, its fields parted by tabs (if the first line has one) or spaces: the token first, the
                  tag last; a blank line between sentences; -DOCSTART- lines and comments are skipped: see
-                 `columns_of`; tags in another spelling become ours: see `tagging`
+                 `token_lines`; tags in another spelling become ours: see `tagging`
 
 The text of columns is joined anew: see `spans.space_between`. Spans become BIO tags of tokens: words, single
 Chinese characters and marks, cut further where a span begins or ends.
@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 from polyseme.errors import ConfigError, CorpusError
-from polyseme.text.labelled.columns_of import Layout, fields_of, is_docstart, layout_of
 from polyseme.text.labelled.conllu import conllu_records
 from polyseme.text.labelled.exports import own_rows
 from polyseme.text.labelled.guesses import columns_option
@@ -36,6 +35,7 @@ from polyseme.text.labelled.opening import (
     column_numbers,
     follow,
     form_suffix,
+    json_values,
     name_of,
     numbered_lines,
     parse_object,
@@ -54,10 +54,17 @@ from polyseme.text.labelled.spans import (
     tagged_tokens,
     tokens_of,
 )
-from polyseme.text.labelled.tagged_lines import inline_tag, tag_mark, tagged_lines
 from polyseme.text.labelled.tagging import are_tags, in_our_spelling, looks_tagged
+from polyseme.text.labelled.token_lines import (
+    Layout,
+    fields_of,
+    inline_tag,
+    is_docstart,
+    layout_of,
+    tag_mark,
+    tagged_lines,
+)
 from polyseme.text.labelled.token_tables import is_token_table, table_values
-from polyseme.text.labelled.values import json_values
 from polyseme.text.sources import RECORDS
 
 __all__ = ["read_tags", "tag_records"]
