@@ -14,9 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from stand_in import SHARED_DATA, write_stand_in
 from typed import Watch
-
-SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 
 @pytest.fixture
@@ -25,6 +24,14 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("no shared data beside the checkout")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def any_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same folder where it is there; else small generated data of the same forms (tests/stand_in.py)."""
+    if SHARED_DATA.is_dir():
+        return SHARED_DATA
+    return write_stand_in(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture

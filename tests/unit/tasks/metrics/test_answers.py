@@ -115,13 +115,13 @@ def test_a_thousand_predictions_with_unanswerable_questions() -> None:
 
 
 @pytest.mark.parametrize("rules", ["squad-1.1", "squad-2.0"])
-def test_a_thousand_predictions_in_english(rules: str, shared_data: Path) -> None:
-    file = shared_data / "tasks" / "squad_shifts" / "new_wiki_v1.0.json.gz"
+def test_a_thousand_predictions_in_english(rules: str, any_data: Path) -> None:
+    file = any_data / "tasks" / "squad_shifts" / "new_wiki_v1.0.json.gz"
     check(rules, questions_of(json.loads(gzip.decompress(file.read_bytes()))))
 
 
-def test_a_thousand_predictions_in_chinese(shared_data: Path) -> None:
-    file = shared_data / "tasks" / "cmrc2018" / "cmrc2018_trial.json"
+def test_a_thousand_predictions_in_chinese(any_data: Path) -> None:
+    file = any_data / "tasks" / "cmrc2018" / "cmrc2018_trial.json"
     check("cmrc-2018", questions_of(json.loads(file.read_text("utf-8"))))
 
 
