@@ -103,12 +103,12 @@ class Prepared:
     def _parts(self) -> tuple[Any, Any, Any]:
         loaded, kind = load(start()), registry.tasks.load(self.case.task)
         asked = {"max_length": self.case.max_length, "dropout": self.case.dropout}
-        config = kind.CONFIG.of(asked, self.case.task)
+        config = kind.config.of(asked, self.case.task)
         train, judged = (
-            [r for r in kind.BUILD.read(path, config, self.case.columns, Problems()) if _labelled(r)]
+            [r for r in kind.build.read(path, config, self.case.columns, Problems()) if _labelled(r)]
             for path in (self.files.train, self.files.judged)
         )
-        task = kind.BUILD(kind.BUILD.learn(config, train, loaded.encoder), loaded.special, 0)
+        task = kind.build(kind.build.learn(config, train, loaded.encoder), loaded.special, 0)
         encoded = [task.encode(part, loaded.tokenizer, loaded.encoder) for part in (train, judged)]
         return task, *encoded
 

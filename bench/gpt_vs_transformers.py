@@ -128,7 +128,7 @@ def learner_of(model: str, data: Shakespeare, seed: int, settings: dict[str, Any
     config = recipe.with_model(vocab_size=data.vocabulary).section("model")
     special = special_tokens(data.vocabulary, 0, 2, 3, 4, list(range(FIRST)))
     torch.manual_seed(seed)
-    encoder = registry.models.load(model).ENTRY.build(config)
+    encoder = registry.models.load(model).build(config)
     counts = torch.bincount(data.train[:, 1:].reshape(-1), minlength=data.vocabulary)
     objectives = build_objectives(recipe, special, seed)
     return GradientLearner(encoder, objectives, recipe.section("train"), torch.device("cpu"), counts, seed)

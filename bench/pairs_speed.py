@@ -64,7 +64,7 @@ def build(name: str, texts: list[str], hidden: int, layers: int) -> Loaded:
     kind: Any = "words" if name == "elmo" else "byte-bpe" if name in ("gpt", "qwen3") else "wordpiece"
     sample = [line for text in lines for line in text.split("\n") if line][:20_000] + texts
     tokenizer = train_tokenizer(sample, TokenizerConfig(kind=kind, vocab_size=8000), 10**7)
-    entry = registry.models.load(name).ENTRY
+    entry = registry.models.load(name)
     sizes = {
         "vocab_size": tokenizer.vocab_size,
         "hidden_size": hidden,

@@ -44,7 +44,7 @@ def kind_of(model: str) -> str:
 def start_run(folder: Path, model: str = "bert", kind: Any = None, **changes: Any) -> Path:
     """A run of a model with random weights; it has learned nothing."""
     tokenizer = tokenizer_of(kind or kind_of(model))
-    fields = registry.models.load(model).ENTRY.config.model_fields
+    fields = registry.models.load(model).config.model_fields
     sizes = {**SMALL, "vocab_size": tokenizer.vocab_size, "num_classes": 24, **changes}
     recipe = from_dict(
         {

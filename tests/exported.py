@@ -33,7 +33,7 @@ def run_of(name: str, folder: Path, **changes: Any) -> Path:
     for key, tensor in tensors.items():  # biases and norms, which start alike, too
         if tensor.ndim == 1:
             tensors[key] = tensor + 0.1 * torch.randn(tensor.shape, generator=generator)
-    config = registry.models.load(name).ENTRY.config
+    config = registry.models.load(name).config
     model = {k: v for k, v in {**SMALL, **sizes}.items() if k in config.model_fields}
     recipe = from_dict({"architecture": name, "objectives": objectives, "model": model})
     run = RunDirectory.create(folder, {"model": name, "recipe": recipe.as_dict()})

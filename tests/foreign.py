@@ -61,7 +61,7 @@ def random_imported(
         sections: of the recipe, for objectives and tasks that cannot do with their defaults.
     """
     tokenizer = small_tokenizer(kind)
-    fields = registry.models.load(name).ENTRY.config.model_fields
+    fields = registry.models.load(name).config.model_fields
     sizes = {**SIZES, "vocab_size": tokenizer.vocab_size, **changes}
     model = {key: value for key, value in sizes.items() if key in fields}
     described = {"architecture": name, "objectives": objectives, "model": model}

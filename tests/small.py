@@ -31,7 +31,7 @@ SMALL = {
 
 
 def make_encoder(name: str, **changes: Any) -> Any:
-    entry = registry.models.load(name).ENTRY
+    entry = registry.models.load(name)
     fields = {k: v for k, v in {**SMALL, **changes}.items() if k in entry.config.model_fields}
     torch.manual_seed(0)
     encoder = entry.build(entry.config(**fields))
@@ -42,13 +42,13 @@ def make_encoder(name: str, **changes: Any) -> Any:
 
 def is_gradient(name: str) -> bool:
     """Whether a model is learned by gradient descent; the others bring learners of their own."""
-    objectives = registry.models.load(name).ENTRY.objectives
-    return all(hasattr(registry.objectives.load(o), "BUILD") for o in objectives)
+    objectives = registry.models.load(name).objectives
+    return all(registry.objectives.load(o).build is not None for o in objectives)
 
 
 def objectives_of(name: str) -> tuple[str, ...]:
     """Everything that a model is tested with."""
-    objectives = registry.models.load(name).ENTRY.objectives
+    objectives = registry.models.load(name).objectives
     return ("masked_lm", "next_sentence") if "masked_lm" in objectives else objectives
 
 
@@ -64,8 +64,8 @@ def make_objectives(names: tuple[str, ...], special: SpecialTokens, **config: An
     made = []
     for name in names:
         module = registry.objectives.load(name)
-        fields = {k: v for k, v in config.items() if k in module.CONFIG.model_fields}
-        made.append(module.BUILD(module.CONFIG(**fields), special, seed=3))
+        fields = {k: v for k, v in config.items() if k in module.config.model_fields}
+        made.append(module.build(module.config(**fields), special, seed=3))
     return made
 
 

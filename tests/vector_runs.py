@@ -36,7 +36,7 @@ def random_run(
     size = {"words": None, "byte-bpe": 330}.get(kind, 160)
     config = TokenizerConfig(kind=kind, vocab_size=size, min_count=1)
     tokenizer = train_tokenizer([t for t in TEXTS if t] * 5, config, 10_000)
-    entry = registry.models.load(name).ENTRY
+    entry = registry.models.load(name)
     sizes = {**SMALL, "vocab_size": tokenizer.vocab_size}
     fields = {k: v for k, v in sizes.items() if k in entry.config.model_fields}
     recipe = from_dict({"architecture": name, "objectives": [], "model": fields})

@@ -35,13 +35,13 @@ def make(
 ) -> Callable[[], Any]:
     """A fresh learner for the same text and seed at every call."""
     name = request.param
-    objective = registry.objectives.load(registry.models.load(name).ENTRY.objectives[0])
+    objective = registry.objectives.load(registry.models.load(name).objectives[0])
     train, valid = make_store([[9, 8, 7]] * 40, 1), make_store([[9, 8, 7]] * 4, 2)
 
     def learner() -> Any:
-        return objective.LEARNER(
+        return objective.learner(
             make_encoder(name, num_classes=8),
-            objective.CONFIG(),
+            objective.config(),
             train=train,
             valid=valid,
             tokenizer=tokenizer,

@@ -54,10 +54,10 @@ class Adapted:
 
     def __init__(self, model: Loaded, name: str, file: Path, way: str) -> None:
         module = registry.tasks.load(name)
-        config = module.CONFIG(dropout=0.0, initializer_range=0.5, **WAYS[way])
-        records = list(module.BUILD.read(file, config, {}, Problems()))
-        config = module.BUILD.learn(config, records, model.encoder)
-        self.task = module.BUILD(config, model.special, 0)
+        config = module.config(dropout=0.0, initializer_range=0.5, **WAYS[way])
+        records = list(module.build.read(file, config, {}, Problems()))
+        config = module.build.learn(config, records, model.encoder)
+        self.task = module.build(config, model.special, 0)
         self.data = self.task.encode(records, model.tokenizer, model.encoder)
         self.task.use(self.data)
         train = TrainConfig(precision="float32", frozen=way in ("frozen", "lstm"), weight_decay=0.0)

@@ -56,9 +56,9 @@ def entries_of(kind: Kind) -> list[tuple[str, str]]:
         from polyseme.text.builtin import BUILTINS
 
         return [(name, _CORPORA.get(name, "")) for name in sorted(BUILTINS)]
-    from polyseme.core.registry import Registry
+    from polyseme.core import registry
 
-    entries = Registry(kind)
+    entries = {"models": registry.models, "objectives": registry.objectives, "tasks": registry.tasks}[kind]
     return [(name, entries.summary(name)) for name in entries.names()]
 
 

@@ -106,27 +106,13 @@ class Objective(Protocol):
 
     # An objective that predicts tokens which are not in the text, such as its ends, also has
     # `counts(store: TokenStore) -> (vocab_size,)`: how often each entry is to be predicted, for heads and baselines.
-    #
-    # An objective's file registers it as BUILD(config, special, seed) and its configuration as CONFIG. It may add
-    #
-    #     CHECK      (encoder) -> None; raises ConfigError where such an encoder can never be trained with it, judged by
-    #                what its class says (reach, two_way). Called with the class before any work, by build_head with
-    #                the encoder
-    #     JUDGED     values of CONFIG under which every run is judged on held-out text, however it is trained
-    #     READ       (config, store, tokenizer, lexicon) -> knowledge: what it must learn from the training text
-    #                beforehand. Knowledge has as_bytes(), which the run keeps as OBJECTIVE.tsv, report(), JSON-able,
-    #                and summary(), a line for people
-    #     PARSE      (bytes, tokenizer) -> the same knowledge
-    #
-    # and then has `use(knowledge)`, called once before it prepares a batch.
 
 
 class Task(Objective, Protocol):
     """An objective whose labels come from people: it also reads files, decodes what its head says, and names figures.
 
-    A file in tasks/ registers one as BUILD(config, special, seed) and its configuration as CONFIG; its section of a
-    recipe holds what was learned about the labels, so that a run needs no file to be used. Records are those of
-    text/labelled. Its head says in `reads` what it needs of an encoder: the last layer "at" the targets, the whole
+    Its section of a recipe holds what was learned about the labels, so that a run needs no file to be used. Records are
+    those of text/labelled. Its head says in `reads` what it needs of an encoder: the last layer "at" the targets, the whole
     "last" layer, "all" layers, or "none".
     """
 
@@ -220,13 +206,8 @@ class Span(NamedTuple):
 class CorpusLearner(Protocol):
     """A learner without gradients that reads the token store itself: counts, kernels, merges.
 
-    An objective's file registers one as LEARNER in place of BUILD; called as
-
-        LEARNER(encoder, config, train=TokenStore, valid=TokenStore, tokenizer=Tokenizer, seed=int,
-                learning_rate=progress -> rate, heldout_tokens=int, threads=int)
-
-    and, where it has weights beside the encoder's, a HEAD(encoder) -> torch.nn.Module that can hold them. The same
-    trainer drives it: clock, budget, evaluations, checkpoints, resume, signals.
+    The same trainer drives it: clock, budget, evaluations, checkpoints, resume, signals. `ObjectiveEntry` says how it is
+    called.
 
     Attributes:
         steps_per_epoch: steps that read the training text once.
@@ -270,17 +251,3 @@ class CorpusLearner(Protocol):
 
     # A learner whose result has a text form also has `files(weights) -> dict[str, bytes]`: what to write into the run
     # folder beside these weights, by file name; a pure function of them.
-
-
-class ModelEntry(NamedTuple):
-    """What a file in models/ registers under its name.
-
-    Args:
-        config: its configuration class.
-        build: configuration -> encoder (a torch.nn.Module that satisfies `Encoder`).
-        objectives: what it is pretrained with where a recipe does not say; the main one first.
-    """
-
-    config: type[Config]
-    build: Any
-    objectives: tuple[str, ...] = ("masked_lm",)

@@ -356,12 +356,12 @@ class _Work:
 
 
 def decoder_head(loaded: Loaded) -> Any:
-    """The causal_lm head of a run whose encoder can decode token by token.
+    """The head for the next token of a run whose encoder can decode token by token.
 
     Raises:  ConfigError: it has none; says what the run can do.
     """
-    if "causal_lm" in loaded.heads and hasattr(loaded.encoder, "decode"):
-        return loaded.heads["causal_lm"]
+    if "next" in loaded.predicting and hasattr(loaded.encoder, "decode"):
+        return loaded.predicting["next"]
     other = "polyseme fill RUN 'text with [MASK]', or " if loaded.fills_masks else ""
     raise ConfigError(
         "this run cannot generate text",

@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from polyseme.core import registry
+from polyseme.core.entries import Predicts
 from polyseme.core.types import Batch
 from polyseme.data.examples import Example, SpecialTokens
 from polyseme.data.labelled import spelling
@@ -23,7 +25,6 @@ from polyseme.data.packing import collate
 from polyseme.errors import ConfigError, InputError, RunError
 from polyseme.infer.methods import Methods
 from polyseme.kernels.int8 import Int8Embedding, in_int8
-from polyseme.objectives.masked_lm import MaskedLMHead
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.tokens import Tokens
 from polyseme.train.building import rebuild, special_ids
@@ -125,20 +126,25 @@ class Loaded(Methods):
         encoder, heads = in_int8((self.encoder, self.heads), embeddings)
         return replace(self, encoder=encoder, heads=heads)
 
-    @property
-    def fills_masks(self) -> bool:
-        """Whether the run has a masked-LM head."""
-        return any(isinstance(head, MaskedLMHead) for head in self.heads.values())
+    @cached_property
+    def predicting(self) -> dict[Predicts, Any]:
+        """The heads that give tokens probabilities, by which tokens they predict; see `ObjectiveEntry`."""
+        known = {name: registry.learned(name).predicts for name in self.heads}
+        return {predicts: self.heads[name] for name, predicts in reversed(known.items()) if predicts is not None}
 
     @property
-    def masked_lm_head(self) -> MaskedLMHead:
+    def fills_masks(self) -> bool:
+        """Whether the run has a head that predicts hidden tokens."""
+        return "masked" in self.predicting
+
+    @property
+    def masked_lm_head(self) -> Any:
         """The head that fills masks, whichever objective trained it.
 
         Raises:  ConfigError: the run has none.
         """
-        for head in self.heads.values():
-            if isinstance(head, MaskedLMHead):
-                return head
+        if "masked" in self.predicting:
+            return self.predicting["masked"]
         raise ConfigError(
             "the run was not trained to fill masks",
             got=f"{self.recipe.architecture}, trained with {', '.join(self.recipe.objectives)}",

@@ -135,10 +135,10 @@ def _maskers(model: str | Path, text: str, seed: int, entries: Sequence[Entry]) 
         recipe = resolve(str(model))
         tokenizer = train_tokenizer([text, text], TokenizerConfig(vocab_size=_MOST_WORDS), 0)
         knowledge = {}
-        for name, module in readers(recipe).items():
+        for name, reader in readers(recipe).items():
             config = recipe.section(name)
             config = type(config).of({**config.model_dump(), "min_name_count": 1}, name)
-            knowledge[name] = module.READ(
+            knowledge[name] = reader.read(
                 config, _store(text_tokens(text, tokenizer), tokenizer), tokenizer, entries
             )
         if knowledge:

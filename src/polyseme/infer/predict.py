@@ -64,7 +64,7 @@ class Predictor:
         if threshold is not None and self.name == "qa":
             recipe = recipe.with_section("qa", unanswerable=True)
         self.config = recipe.section(self.name)
-        self.task = registry.tasks.load(self.name).BUILD(self.config, loaded.special, 0)
+        self.task = registry.tasks.load(self.name).build(self.config, loaded.special, 0)
         self.head: Any = loaded.heads[self.name]
         self.cut = 0
         self.decoding: dict[str, Any] = {**loaded.run.meta.get("decoding", {}), **decoding_of(self.head)}
@@ -138,7 +138,7 @@ def task_of(loaded: Loaded) -> str:
     Raises:  ConfigError: to none.
     """
     for name in loaded.recipe.objectives:
-        if name in registry.tasks.names():
+        if name in registry.tasks:
             return name
     raise ConfigError(
         "the run was not adapted to a task",

@@ -15,6 +15,7 @@ from typing import Any, Literal, overload
 
 import torch
 
+from polyseme.core.entries import Predicts
 from polyseme.errors import ConfigError
 from polyseme.infer.inputs import check_loaded, one_text, texts_of
 from polyseme.infer.likelihood import Part, causal, causal_shared, masked, two_way
@@ -34,7 +35,12 @@ Kind = Literal["log-likelihood", "pseudo-log-likelihood", "two-way log-likelihoo
 
 LINES_AT_ONCE = 1024
 
-_MASKED = ("masked_lm", "knowledge_masking")
+_KINDS: dict[Predicts, Kind] = {
+    "next": "log-likelihood",
+    "masked": "pseudo-log-likelihood",
+    "both": "two-way log-likelihood",
+}
+"""What a run's scores are, by what its heads predict; the first that it has counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +77,9 @@ def kind_of(loaded: Loaded) -> Kind:
 
     Raises:  ConfigError: it gives texts no probability; says what it can do.
     """
-    if "causal_lm" in loaded.heads:
-        return "log-likelihood"
-    if any(name in loaded.heads for name in _MASKED):
-        return "pseudo-log-likelihood"
-    if "bidirectional_lm" in loaded.heads:
-        return "two-way log-likelihood"
+    for predicts, kind in _KINDS.items():
+        if predicts in loaded.predicting:
+            return kind
     raise ConfigError(
         "this run gives texts no probability",
         got=f"{loaded.recipe.architecture}, trained with {', '.join(loaded.recipe.objectives)}",
@@ -289,13 +292,13 @@ def log_likelihoods(
     """
     kind = kind_of(loaded)
     if kind == "log-likelihood" and shared and hasattr(loaded.encoder, "decode"):
-        return causal_shared(loaded, loaded.heads["causal_lm"], groups)
+        return causal_shared(loaded, loaded.predicting["next"], groups)
     parts = [part for group in groups for part in group]
     if kind == "log-likelihood":
-        sums = causal(loaded, loaded.heads["causal_lm"], parts)
+        sums = causal(loaded, loaded.predicting["next"], parts)
     elif kind == "two-way log-likelihood":
-        sums = two_way(loaded, loaded.heads["bidirectional_lm"], parts)
+        sums = two_way(loaded, loaded.predicting["both"], parts)
     else:
-        sums = masked(loaded, next(loaded.heads[n] for n in _MASKED if n in loaded.heads), parts)
+        sums = masked(loaded, loaded.predicting["masked"], parts)
     one_by_one = iter(sums)
     return [[next(one_by_one) for _ in group] for group in groups]

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from polyseme.core.config import Config
-from polyseme.core.protocols import HeadStyle, ModelEntry
+from polyseme.core.entries import ModelEntry
+from polyseme.core.protocols import HeadStyle
 from polyseme.core.types import Batch, Encoding, Keep, Reach
 from polyseme.kernels.needed import Needed
 from polyseme.layers.activation import ActivatedLinear, activation

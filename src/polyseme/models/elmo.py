@@ -22,7 +22,8 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from polyseme.core.config import Config
-from polyseme.core.protocols import HeadStyle, ModelEntry
+from polyseme.core.entries import ModelEntry
+from polyseme.core.protocols import HeadStyle
 from polyseme.core.types import Batch, Encoding, Keep, Reach
 from polyseme.layers.charcnn import CharacterCNN, Spelling, table_of
 from polyseme.layers.lstm import ProjectedLSTM, starts, turn
@@ -218,4 +219,4 @@ class Elmo(nn.Module):
         return
 
 
-ENTRY = ModelEntry(config=ElmoConfig, build=Elmo, objectives=("bidirectional_lm",))
+ENTRY = ModelEntry(config=ElmoConfig, build=Elmo, objectives=("bidirectional_lm",), why_no_attention="its LSTMs pass on one state from word to word")

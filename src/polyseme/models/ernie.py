@@ -18,7 +18,7 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor, nn
 
-from polyseme.core.protocols import ModelEntry
+from polyseme.core.entries import ModelEntry
 from polyseme.core.types import Batch
 from polyseme.models.bert import Bert, BertConfig
 

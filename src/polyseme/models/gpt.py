@@ -21,7 +21,8 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from polyseme.core.config import Config
-from polyseme.core.protocols import HeadStyle, ModelEntry
+from polyseme.core.entries import ModelEntry
+from polyseme.core.protocols import HeadStyle
 from polyseme.core.types import Batch, Encoding, Keep, Reach
 from polyseme.layers.activation import ActivatedLinear, activation
 from polyseme.layers.attention import attend, attend_plain, causal_mask

@@ -17,7 +17,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from polyseme.core.config import Config
-from polyseme.core.protocols import HeadStyle, ModelEntry
+from polyseme.core.entries import ModelEntry
+from polyseme.core.protocols import HeadStyle
 from polyseme.core.types import Batch, Encoding, Keep, Reach
 from polyseme.errors import ConfigError
 
@@ -99,4 +100,4 @@ class OneHot(nn.Module):
         """None: it has no vector of a text of its own."""
 
 
-ENTRY = ModelEntry(config=OneHotConfig, build=OneHot, objectives=("unigram",))
+ENTRY = ModelEntry(config=OneHotConfig, build=OneHot, objectives=("unigram",), why_no_attention="a word has one vector, whatever stands beside it")

@@ -16,7 +16,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from polyseme.core.config import Config
-from polyseme.core.protocols import HeadStyle, ModelEntry
+from polyseme.core.entries import ModelEntry
+from polyseme.core.protocols import HeadStyle
 from polyseme.core.types import Batch, Encoding, Keep, Reach
 
 
@@ -80,4 +81,4 @@ class Word2Vec(nn.Module):
         return
 
 
-ENTRY = ModelEntry(config=Word2VecConfig, build=Word2Vec, objectives=("context_window",))
+ENTRY = ModelEntry(config=Word2VecConfig, build=Word2Vec, objectives=("context_window",), why_no_attention="a word has one vector, whatever stands beside it")

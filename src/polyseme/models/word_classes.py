@@ -22,7 +22,8 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from polyseme.core.config import Config
-from polyseme.core.protocols import HeadStyle, ModelEntry
+from polyseme.core.entries import ModelEntry
+from polyseme.core.protocols import HeadStyle
 from polyseme.core.types import Batch, Encoding, Keep, Reach
 from polyseme.errors import InputError
 
@@ -165,4 +166,4 @@ def _whole(values: Tensor) -> nn.Parameter:
     return nn.Parameter(values, requires_grad=False)
 
 
-ENTRY = ModelEntry(config=WordClassesConfig, build=WordClasses, objectives=("class_bigram",))
+ENTRY = ModelEntry(config=WordClassesConfig, build=WordClasses, objectives=("class_bigram",), why_no_attention="a word has one class, whatever stands beside it")

@@ -23,6 +23,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from polyseme.core.config import Config
+from polyseme.core.entries import ObjectiveEntry
 from polyseme.core.rng import Random
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.examples import SpecialTokens
@@ -211,6 +212,6 @@ def _log_frequencies(counts: Tensor, never: Tensor) -> Tensor:
     return (smoothed / smoothed.sum()).log().float()
 
 
-CONFIG = BidirectionalLMConfig
-BUILD = BidirectionalLM
-CHECK = check_is_two_way
+ENTRY = ObjectiveEntry(
+    config=BidirectionalLMConfig, build=BidirectionalLM, check=check_is_two_way, predicts="both"
+)

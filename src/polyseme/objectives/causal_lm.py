@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from polyseme.core.config import Config
+from polyseme.core.entries import ObjectiveEntry
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.examples import NO_LABEL, NextTokenWindows, SpecialTokens
 from polyseme.data.packing import Rows
@@ -163,7 +164,6 @@ def _states(encoding: Encoding, positions: Tensor) -> Tensor:
     return encoding.at(positions)
 
 
-CONFIG = CausalLMConfig
-USE = ("text-generation", 'generate RUN "It was"')
-BUILD = CausalLM
-CHECK = check_sees_the_left_side
+ENTRY = ObjectiveEntry(
+    config=CausalLMConfig, build=CausalLM, check=check_sees_the_left_side, predicts="next"
+)

@@ -32,6 +32,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from polyseme.core.config import Config
+from polyseme.core.entries import ObjectiveEntry
 from polyseme.core.protocols import Span
 from polyseme.data.store import TokenStore
 from polyseme.errors import CorpusError
@@ -562,6 +563,4 @@ class ClassBigramLearner:
             self._ready().restore(tensors["state.slot_of"].numpy(), tensors["state.d"].numpy(), self._merged)
 
 
-CONFIG = ClassBigramConfig
-LEARNER = ClassBigramLearner
-HEAD = ClassBigramHead
+ENTRY = ObjectiveEntry(config=ClassBigramConfig, learner=ClassBigramLearner, head=ClassBigramHead)

@@ -31,6 +31,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from polyseme.core.config import Config
+from polyseme.core.entries import ObjectiveEntry
 from polyseme.core.protocols import Span
 from polyseme.core.rng import Random
 from polyseme.data.store import TokenStore
@@ -304,6 +305,6 @@ def _cuts(sentences: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.unique(np.concatenate([[0], sentences[np.searchsorted(sentences, wanted)], [n]]))
 
 
-CONFIG = ContextWindowConfig
-LEARNER = ContextWindowLearner
-HEAD = OutputVectors
+ENTRY = ObjectiveEntry(
+    config=ContextWindowConfig, learner=ContextWindowLearner, head=OutputVectors, few_words={"sample": 0.0}
+)

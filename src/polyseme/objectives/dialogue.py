@@ -18,6 +18,7 @@ import numpy as np
 from torch import Tensor
 
 from polyseme.core.config import Config
+from polyseme.core.entries import ObjectiveEntry
 from polyseme.core.rng import Random
 from polyseme.data.dialogues import DialogueTurns
 from polyseme.data.examples import SpecialTokens
@@ -77,6 +78,6 @@ class Dialogue(ExampleLabel):
         return NextSentenceHead(encoder)
 
 
-CONFIG = DialogueConfig
-BUILD = Dialogue
-CHECK = partial(check_reads_ahead, name="dialogue")
+ENTRY = ObjectiveEntry(
+    config=DialogueConfig, build=Dialogue, check=partial(check_reads_ahead, name="dialogue")
+)

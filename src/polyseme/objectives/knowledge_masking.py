@@ -24,6 +24,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from polyseme.core.config import Config
+from polyseme.core.entries import ObjectiveEntry
 from polyseme.core.rng import Random
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.examples import SpecialTokens
@@ -194,10 +195,12 @@ def read_corpus(
     return learn_units(store, tokenizer, lexicon, mining)
 
 
-USE = ("fill-mask", 'fill RUN "… [MASK] …"')
-CONFIG = KnowledgeMaskingConfig
-BUILD = KnowledgeMasking
-CHECK = partial(check_sees_both_sides, name="knowledge_masking")
-READ = read_corpus
-PARSE = Units.from_bytes
-JUDGED = {"rate": 0.15, "unit": "token", "mask_share": 0.8, "random_share": 0.1}
+ENTRY = ObjectiveEntry(
+    config=KnowledgeMaskingConfig,
+    build=KnowledgeMasking,
+    check=partial(check_sees_both_sides, name="knowledge_masking"),
+    judged={"rate": 0.15, "unit": "token", "mask_share": 0.8, "random_share": 0.1},
+    read=read_corpus,
+    parse=Units.from_bytes,
+    predicts="masked",
+)

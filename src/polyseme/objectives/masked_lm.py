@@ -21,6 +21,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from polyseme.core.config import Config
+from polyseme.core.entries import ObjectiveEntry
 from polyseme.core.rng import Random
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.examples import SpecialTokens
@@ -281,8 +282,10 @@ def log_unigram(counts: Tensor) -> Tensor:
     return (smoothed / smoothed.sum()).log().float()
 
 
-CONFIG = MaskedLMConfig
-USE = ("fill-mask", 'fill RUN "… [MASK] …"')
-BUILD = MaskedLM
-CHECK = check_sees_both_sides
-JUDGED = {"rate": 0.15, "final_rate": None, "unit": "token", "mask_share": 0.8, "random_share": 0.1}
+ENTRY = ObjectiveEntry(
+    config=MaskedLMConfig,
+    build=MaskedLM,
+    check=check_sees_both_sides,
+    judged={"rate": 0.15, "final_rate": None, "unit": "token", "mask_share": 0.8, "random_share": 0.1},
+    predicts="masked",
+)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from torch import Tensor, nn
 
 from polyseme.core.config import Config
+from polyseme.core.entries import ObjectiveEntry
 from polyseme.core.rng import Random
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.examples import NO_LABEL, SentencePairs, SpecialTokens
@@ -144,6 +145,4 @@ def check_reads_ahead(encoder: Any, name: str = "next_sentence") -> None:
         )
 
 
-CONFIG = NextSentenceConfig
-BUILD = NextSentence
-CHECK = check_reads_ahead
+ENTRY = ObjectiveEntry(config=NextSentenceConfig, build=NextSentence, check=check_reads_ahead)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from polyseme.core.config import Config
+from polyseme.core.entries import ObjectiveEntry
 from polyseme.core.protocols import Span
 from polyseme.data.store import TokenStore
 from polyseme.objectives.masked_lm import log_unigram
@@ -127,6 +128,4 @@ def block_sums(losses: npt.ArrayLike) -> list[tuple[float, float]]:
     return [(float(part.sum()), len(part)) for part in np.array_split(values, BLOCKS) if len(part)]
 
 
-CONFIG = UnigramConfig
-LEARNER = UnigramLearner
-HEAD = UnigramHead
+ENTRY = ObjectiveEntry(config=UnigramConfig, learner=UnigramLearner, head=UnigramHead, neighbours=False)

@@ -207,12 +207,8 @@ def check_attention(loaded: Loaded) -> None:
 def _none(loaded: Loaded) -> ConfigError:
     """What to say of a model without attention: which models have it, and what shows more of this one."""
     model = str(loaded.recipe.architecture)
-    why = {
-        "elmo": "elmo has no attention: its LSTMs pass on one state from word to word",
-        "word2vec": "word2vec has no attention: a word has one vector, whatever stands beside it",
-        "word-classes": "word-classes have no attention: a word has one class, whatever stands beside it",
-        "onehot": "onehot has no attention: a word has one vector, whatever stands beside it",
-    }.get(model, f"{model} has no attention")
+    instead_of_it = registry.models.load(model).why_no_attention
+    why = f"{model} has no attention" + (f": {instead_of_it}" if instead_of_it else "")
     having = [name for name in registry.models.names() if _attends(name)]
     run = _beside(loaded.run.path, having)
     use = "polyseme senses RUN FILE, polyseme probe RUN FILE" if loaded.encoder.reach != "none" else ""
@@ -229,7 +225,7 @@ def _none(loaded: Loaded) -> ConfigError:
 
 
 def _attends(name: str) -> bool:
-    return "num_attention_heads" in registry.models.load(name).ENTRY.config.model_fields
+    return "num_attention_heads" in registry.models.load(name).config.model_fields
 
 
 def _beside(path: Path, having: Sequence[str]) -> Path | None:

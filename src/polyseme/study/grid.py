@@ -131,8 +131,8 @@ class Grid:
         return found
 
     def _task(self, cell: Cell, result: Mapping[str, Any]) -> Any:
-        module = registry.tasks.load(self.tasks[cell.task].task)
-        return module.BUILD(module.CONFIG.of(result["config"], cell.name))
+        entry = registry.tasks.load(self.tasks[cell.task].task)
+        return entry.build(entry.config.of(result["config"], cell.name))
 
     def chance(self, cell: Cell) -> float | None:
         """What the cell's figure is without any knowledge of the text; None where it is not done, or not known."""
@@ -145,13 +145,13 @@ class Grid:
         """The test examples of a task."""
         if name not in self._records:
             spec = self.tasks[name]
-            module = registry.tasks.load(spec.task)
-            config = module.CONFIG.of(
+            entry = registry.tasks.load(spec.task)
+            config = entry.config.of(
                 {k.partition(".")[2]: v for k, v in spec.settings.items() if k.startswith(f"{spec.task}.")},
                 name,
             )
             path = self.path(spec.test)
-            every = gold_records(module.BUILD.read(path, config, spec.reading, Problems()), path)
+            every = gold_records(entry.build.read(path, config, spec.reading, Problems()), path)
             self._records[name] = some(every, spec.test_examples or self.config.test_examples)
         return self._records[name]
 

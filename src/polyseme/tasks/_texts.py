@@ -222,8 +222,8 @@ class Texts(LabelledExamples):
         """What the labels of records are, for the line that says how a file was read.
 
         Example:
-            >>> from polyseme.tasks.classify import BUILD, CONFIG
-            >>> BUILD(CONFIG(kind="single", labels=("bad", "good"))).described(
+            >>> from polyseme.tasks.classify import ENTRY
+            >>> ENTRY.build(ENTRY.config(kind="single", labels=("bad", "good"))).described(
             ...     [TextRecord("1", "x", label="good")]
             ... )
             '1 class: good'

@@ -10,6 +10,7 @@ What s is for encoders without a [CLS] of their own, and how several labels and 
 from __future__ import annotations
 
 from polyseme.tasks._texts import Texts, TextsConfig
+from polyseme.core.entries import TaskEntry
 
 
 class Classify(Texts):
@@ -19,6 +20,4 @@ class Classify(Texts):
     pair = False
 
 
-CONFIG = TextsConfig
-BUILD = Classify
-USE = ("text-classification", "predict RUN FILE")
+ENTRY = TaskEntry(config=TextsConfig, build=Classify)

@@ -11,6 +11,7 @@ A and B (Conneau et al. 2017, section 3.1), with one hidden layer: tasks/_texts.
 from __future__ import annotations
 
 from polyseme.tasks._texts import Texts, TextsConfig
+from polyseme.core.entries import TaskEntry
 
 
 class Pair(Texts):
@@ -20,6 +21,4 @@ class Pair(Texts):
     pair = True
 
 
-CONFIG = TextsConfig
-BUILD = Pair
-USE = ("text-classification", "predict RUN FILE")
+ENTRY = TaskEntry(config=TextsConfig, build=Pair, records="pair")

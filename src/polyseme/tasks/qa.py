@@ -26,6 +26,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from polyseme.core.types import Batch, Encoding
+from polyseme.core.entries import TaskEntry
 from polyseme.data.examples import SpecialTokens
 from polyseme.data.wrapping import Wrapper
 from polyseme.errors import CorpusError
@@ -334,6 +335,4 @@ def _tokens_of(record: QuestionRecord, context: Piece) -> tuple[int, int] | None
     return first, max(first, last)
 
 
-CONFIG = QAConfig
-BUILD = QA
-USE = ("question-answering", "predict RUN FILE")
+ENTRY = TaskEntry(config=QAConfig, build=QA, records="question", tag="question-answering")

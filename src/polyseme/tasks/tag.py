@@ -24,6 +24,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from polyseme.core.types import Batch, Encoding
+from polyseme.core.entries import TaskEntry
 from polyseme.data.examples import SpecialTokens
 from polyseme.data.wrapping import Wrapper
 from polyseme.errors import CorpusError
@@ -343,6 +344,4 @@ def _anything(config: TagConfig) -> tuple[Any, Any, Any]:
     return np.ones(k, np.bool_), np.ones((k, k), np.bool_), np.ones(k, np.bool_)
 
 
-CONFIG = TagConfig
-BUILD = Tag
-USE = ("token-classification", "predict RUN FILE")
+ENTRY = TaskEntry(config=TagConfig, build=Tag, records="tags", tag="token-classification")

@@ -29,7 +29,7 @@ def special_ids(tokenizer: Tokenizer) -> SpecialTokens:
 
 def build_encoder(recipe: Recipe, tokenizer: Tokenizer) -> Any:
     """The recipe's encoder with fresh weights; one that wants to know how its tokens are spelled is told."""
-    encoder = registry.models.load(recipe.architecture).ENTRY.build(recipe.section("model"))
+    encoder = registry.models.load(recipe.architecture).build(recipe.section("model"))
     if hasattr(encoder, "read_vocabulary"):
         encoder.read_vocabulary([tokenizer.token(i) for i in range(tokenizer.vocab_size)])
     return encoder
@@ -40,21 +40,21 @@ def corpus_learner(recipe: Recipe) -> Any | None:
 
     Raises:  ConfigError: such an objective is combined with another, or with a model that it is not made for.
     """
-    found = [name for name in recipe.objectives if hasattr(registry.learned(name), "LEARNER")]
+    found = [name for name in recipe.objectives if registry.learned(name).learner is not None]
     if found and len(recipe.objectives) > 1:
         raise ConfigError(
             f"{found[0]} is learned alone",
             got=", ".join(recipe.objectives),
             fix=f"--set objectives={found[0]}",
         )
-    own = registry.models.load(recipe.architecture).ENTRY.objectives
+    own = registry.models.load(recipe.architecture).objectives
     if found and found[0] not in own:
         raise ConfigError(
             f"{found[0]} cannot train {recipe.architecture}",
             expected=f"an objective for {recipe.architecture}",
             fix=f"--set objectives={','.join(own)}",
         )
-    return registry.objectives.load(found[0]).LEARNER if found else None
+    return registry.objectives.load(found[0]).learner if found else None
 
 
 def check_objectives(recipe: Recipe, fresh: bool = True) -> None:
@@ -66,16 +66,16 @@ def check_objectives(recipe: Recipe, fresh: bool = True) -> None:
     """
     if corpus_learner(recipe) is not None:
         return
-    encoder = registry.models.load(recipe.architecture).ENTRY.build
-    modules = {name: registry.learned(name) for name in recipe.objectives}
-    for module in modules.values():
-        if hasattr(module, "CHECK") and hasattr(encoder, "reach"):  # it need not be a class
-            module.CHECK(encoder)
+    encoder = registry.models.load(recipe.architecture).build
+    entries = {name: registry.learned(name) for name in recipe.objectives}
+    for entry in entries.values():
+        if entry.check is not None and hasattr(encoder, "reach"):  # it need not be a class
+            entry.check(encoder)
     for role, what in (
         ("draws", "need examples of different kinds"),
         ("hides", "hide tokens from each other"),
     ):
-        several = [name for name, module in modules.items() if getattr(module.BUILD, role, False)]
+        several = [name for name, entry in entries.items() if getattr(entry.build, role, False)]
         if len(several) > 1:
             others = [name for name in recipe.objectives if name not in several[1:]]
             raise ConfigError(
@@ -89,12 +89,13 @@ def check_objectives(recipe: Recipe, fresh: bool = True) -> None:
 
 def _check_can_start_as_bigram_model(recipe: Recipe) -> None:
     first = recipe.objectives[0]
+    decodes = registry.learned(first).predicts == "next"
     tied = getattr(recipe.section("model"), "tie_word_embeddings", True)
-    if first != "causal_lm" or tied:
+    if not decodes or tied:
         raise ConfigError(
             "only a decoder with an output layer of its own can start as a bigram model",
             got=f"{recipe.architecture} trained with {first}"
-            + (", its output layer tied to its embeddings" if first == "causal_lm" else ""),
+            + (", its output layer tied to its embeddings" if decodes else ""),
             fix="--set tie_word_embeddings=false where the model has it, or --set train.embedding_start=cooccurrence",
         )
 
@@ -107,11 +108,11 @@ def build_objectives(
     Args:
         knowledge: what objectives have learned from the corpus beforehand (train/knowledge.py), by their names.
     """
-    modules = {name: registry.learned(name) for name in recipe.objectives}
+    entries = {name: registry.learned(name) for name in recipe.objectives}
     objectives = [
-        module.BUILD(recipe.section(name), special, seed)
-        for name, module in modules.items()
-        if hasattr(module, "BUILD")
+        entry.build(recipe.section(name), special, seed)
+        for name, entry in entries.items()
+        if entry.build is not None
     ]
     for objective in objectives:
         if knowledge and objective.name in knowledge:
@@ -132,9 +133,9 @@ def build_heads(recipe: Recipe, encoder: Any, special: SpecialTokens) -> nn.Modu
     """The heads of every objective, to load weights into."""
     heads = nn.ModuleDict({o.name: o.build_head(encoder) for o in build_objectives(recipe, special, 0)})
     for name in recipe.objectives:
-        module = registry.learned(name)
-        if hasattr(module, "HEAD"):
-            heads[name] = module.HEAD(encoder)
+        entry = registry.learned(name)
+        if entry.head is not None:
+            heads[name] = entry.head(encoder)
     return heads
 
 
@@ -193,7 +194,7 @@ def _check_roles(objectives: Sequence[Any], special: SpecialTokens) -> None:
 def heldout_recipe(recipe: Recipe) -> Recipe:
     """The recipe under which every run is judged: 15 % of single tokens, 80/10/10, whatever it trains with."""
     for name in recipe.objectives:
-        judged = getattr(registry.learned(name), "JUDGED", {})
+        judged = registry.learned(name).judged
         recipe = recipe.with_section(name, **judged) if judged else recipe
     return recipe
 

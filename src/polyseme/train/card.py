@@ -7,26 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from polyseme.core import registry
+from polyseme.core.entries import VECTORS
 from polyseme.core.files import write_atomic
 from polyseme.train.run import RunDirectory
 from polyseme.train.standing import part_judged
 
 
 def use_of(recipe: Mapping[str, Any]) -> tuple[str, str]:
-    """The pipeline tag of model hubs for what a recipe trains, and the command that shows it.
-
-    An objective's file may name both as USE; without it a model is good for its vectors.
-    """
-    for name in recipe["objectives"]:
-        use: tuple[str, str] | None = getattr(registry.learned(name), "USE", None)
-        if use is not None:
-            return use
-    return "feature-extraction", "embed RUN FILE -o vectors.npy"
+    """The pipeline tag of model hubs for what a recipe trains, and the command that shows it."""
+    uses = [registry.learned(name).use for name in recipe["objectives"]] or [VECTORS]
+    return next((use for use in uses if use != VECTORS), VECTORS)
 
 
 def has_neighbours(recipe: Mapping[str, Any]) -> bool:
     """Whether words of a run lie nearer to some words than to others: not where words were only counted."""
-    return list(recipe["objectives"]) != ["unigram"]
+    return not recipe["objectives"] or any(registry.learned(name).neighbours for name in recipe["objectives"])
 
 
 def head(meta: Mapping[str, Any], language: str | None = None, purpose: str = "") -> str:

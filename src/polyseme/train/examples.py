@@ -87,7 +87,7 @@ def read_examples(
 
     Raises:  CorpusError: a file holds no labelled record.  ConfigError: it is no file.
     """
-    task, config = registry.tasks.load(request.task).BUILD, recipe.section(request.task)
+    task, config = registry.tasks.load(request.task).build, recipe.section(request.task)
 
     def labelled(path: str | Path, config: Any) -> list[Any]:
         if str(path) == "-":
@@ -197,7 +197,7 @@ def facts_of(
     """
     known = {_key(r) for r in train}
     shared = sum(_key(r) in known for r in dev)
-    task = registry.tasks.load(request.task).BUILD(recipe.section(request.task))
+    task = registry.tasks.load(request.task).build(recipe.section(request.task))
     unknown = task.unknown_labels(dev)
     if unknown and unknown.total() == sum(len(_labels(r)) for r in dev):
         raise CorpusError(

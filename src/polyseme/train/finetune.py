@@ -79,7 +79,7 @@ def finetune(request: FinetuneRequest, reporter: Reporter | None = None) -> RunD
             encoder = build_encoder(recipe, tokenizer)
         problems = Problems()
         train, dev = read_examples(request, recipe, problems)
-        task_class = registry.tasks.load(request.task).BUILD
+        task_class = registry.tasks.load(request.task).build
         learned = task_class.learn(recipe.section(request.task), train, encoder)
         recipe = recipe.with_section(request.task, **learned.model_dump())
         recipe = _with_evaluations(recipe, request, len(train), len(dev))
@@ -238,7 +238,7 @@ def _build(
     reporter.stage("preparing", 0, None)
     loaders, datas, tasks = [], [], []
     for part, random in zip(records, (Random(request.seed, "order"), None), strict=True):
-        task = registry.tasks.load(request.task).BUILD(recipe.section(request.task), special, request.seed)
+        task = registry.tasks.load(request.task).build(recipe.section(request.task), special, request.seed)
         data = task.encode(part, tokenizer, encoder)
         task.use(data)
         spelled = data.unknown if getattr(encoder, "open_vocabulary", False) else None

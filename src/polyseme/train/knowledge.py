@@ -23,9 +23,9 @@ from polyseme.train.run import RunDirectory
 
 
 def readers(recipe: Recipe) -> dict[str, Any]:
-    """The modules of those of a recipe's objectives that read the corpus beforehand."""
-    modules = {name: registry.objectives.load(name) for name in recipe.objectives}
-    return {name: module for name, module in modules.items() if hasattr(module, "READ")}
+    """The entries of those of a recipe's objectives that read the corpus beforehand."""
+    entries = {name: registry.learned(name) for name in recipe.objectives}
+    return {name: entry for name, entry in entries.items() if entry.read is not None}
 
 
 def check_lexicon_is_used(recipe: Recipe, lexicon: Sequence[object]) -> None:
@@ -49,25 +49,25 @@ def learn_or_load(
     """
 
     def learn() -> None:
-        for name, module in readers(recipe).items():
+        for name, reader in readers(recipe).items():
             known = run.meta.get("knowledge", {}).get(name)
             if known is not None and _digest(run, name) == known["sha256"]:
                 continue
             reporter.stage("reading", 0, None)
-            knowledge = module.READ(recipe.section(name), corpus.train, corpus.tokenizer, lexicon)
+            knowledge = reader.read(recipe.section(name), corpus.train, corpus.tokenizer, lexicon)
             data = knowledge.as_bytes()
             sha256 = hashlib.sha256(data).hexdigest()
             if known is not None and sha256 != known["sha256"]:
                 raise _lost(run, name)
             write_atomic(run.path / f"{name}.tsv", data)
             reporter.note(knowledge.summary())
-            entry = {name: {"sha256": sha256, **knowledge.report()}}
-            run.save_meta(knowledge=run.meta.get("knowledge", {}) | entry)
+            kept = {name: {"sha256": sha256, **knowledge.report()}}
+            run.save_meta(knowledge=run.meta.get("knowledge", {}) | kept)
 
     distributed.first(learn)
     return {
-        name: module.PARSE((run.path / f"{name}.tsv").read_bytes(), corpus.tokenizer)
-        for name, module in readers(recipe).items()
+        name: reader.parse((run.path / f"{name}.tsv").read_bytes(), corpus.tokenizer)
+        for name, reader in readers(recipe).items()
     }
 
 
@@ -77,10 +77,10 @@ def load_knowledge(recipe: Recipe, run: RunDirectory, tokenizer: Tokenizer) -> d
     Raises:  CheckpointError: it is gone or altered.
     """
     knowledge = {}
-    for name, module in readers(recipe).items():
+    for name, reader in readers(recipe).items():
         if _digest(run, name) != run.meta.get("knowledge", {}).get(name, {}).get("sha256"):
             raise _lost(run, name)
-        knowledge[name] = module.PARSE((run.path / f"{name}.tsv").read_bytes(), tokenizer)
+        knowledge[name] = reader.parse((run.path / f"{name}.tsv").read_bytes(), tokenizer)
     return knowledge
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from polyseme.core import registry
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.core.types import Batch
 from polyseme.data.loader import Loader
@@ -260,15 +261,20 @@ def _for_few_words(
     recipe: Recipe, request: PretrainRequest, corpus: PreparedCorpus
 ) -> tuple[Recipe, list[str]]:
     """word2vec leaves out frequent words; in a few sentences every word is frequent, and there it keeps them."""
-    asked = request.recipe is not None or "context_window.sample" in request.settings
-    if recipe.objectives != ["context_window"] or asked or corpus.train.n_tokens >= FEW_WORDS:
+    (name,) = recipe.objectives
+    changes = {
+        key: (usual, value)
+        for key, value in registry.learned(name).few_words.items()
+        if (usual := getattr(recipe.section(name), key)) != value
+    }
+    asked = request.recipe is not None or any(f"{name}.{key}" in request.settings for key in changes)
+    if not changes or asked or corpus.train.n_tokens >= FEW_WORDS:
         return recipe, []
-    usual = recipe.section("context_window").sample
-    note = (
-        "the text is small, and each of its words frequent: none is left out by its frequency"
-        f" (context_window.sample=0; --set context_window.sample={usual:g} is usual)"
+    said = "; ".join(
+        f"{name}.{key}={few:g}; --set {name}.{key}={usual:g} is usual" for key, (usual, few) in changes.items()
     )
-    return recipe.with_section("context_window", sample=0.0), [note] if usual else []
+    note = f"the text is small, and each of its words frequent: none is left out by its frequency ({said})"
+    return recipe.with_section(name, **{key: few for key, (_, few) in changes.items()}), [note]
 
 
 def _say_how_it_ended(run: RunDirectory, results: dict[str, Any], reporter: Reporter) -> None:

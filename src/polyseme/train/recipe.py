@@ -96,9 +96,8 @@ def resolve(
     Raises:  ConfigError: an unknown model, recipe, section or key (the nearest is suggested), or a bad value.
     """
     architecture = architecture.replace("_", "-")
-    registry.models.load(architecture)
-    path = _find(recipe or architecture)
-    values = read_toml(path)
+    path = _file_of(architecture) if recipe is None else _find(recipe)
+    values = {} if path is None else read_toml(path)
     if values.setdefault("architecture", architecture) != architecture:
         raise ConfigError(
             "the recipe is for another model",
@@ -109,7 +108,7 @@ def resolve(
         )
     for key, value in (settings or {}).items():
         _set(values, architecture, key, value)
-    return _can_run(_build(values, str(path.name)))
+    return _can_run(_build(values, "the defaults" if path is None else path.name))
 
 
 def adapted(start: Recipe, task: str, sections: Mapping[str, Any], settings: Mapping[str, Any]) -> Recipe:
@@ -154,6 +153,12 @@ def recipe_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
+def _file_of(architecture: str) -> Path | None:
+    """The recipe that a model is pretrained with where no other is named; None: the defaults."""
+    ours, theirs = FOLDER / f"{architecture}.toml", registry.models.load(architecture).recipe
+    return theirs or (ours if ours.is_file() else None)
+
+
 def _find(recipe: str) -> Path:
     ours = FOLDER / f"{recipe}.toml"
     if ours.is_file():
@@ -164,7 +169,7 @@ def _find(recipe: str) -> Path:
 
 
 def _set(values: dict[str, Any], architecture: str, key: str, value: Any) -> None:
-    model_fields = registry.models.load(architecture).ENTRY.config.model_fields
+    model_fields = registry.models.load(architecture).config.model_fields
     section, dot, name = key.partition(".")
     if not dot and section == "objectives":
         values["objectives"] = value.split(",") if isinstance(value, str) else value
@@ -175,7 +180,7 @@ def _set(values: dict[str, Any], architecture: str, key: str, value: Any) -> Non
         section, name = "model", key
     known = {"model": model_fields, **{s: c.model_fields for s, c in SECTIONS.items()}}
     known |= {
-        o.replace("-", "_"): registry.learned(o).CONFIG.model_fields
+        o.replace("-", "_"): registry.learned(o).config.model_fields
         for o in [*registry.objectives.names(), *values.get("objectives", [])]
     }
     if section not in known or name not in known[section]:
@@ -202,7 +207,7 @@ def _known_elsewhere(key: str, model_fields: Mapping[str, Any]) -> str:
 def _build(values: dict[str, Any], where: str, bare: bool = False) -> Recipe:
     values = dict(values)
     architecture = values.pop("architecture")
-    entry = registry.models.load(architecture).ENTRY
+    entry = registry.models.load(architecture)
     objectives = values.pop("objectives", list(entry.objectives))
     if not isinstance(objectives, list) or not (objectives or bare):
         raise ConfigError("objectives must be a list of names", got=objectives, where=where)
@@ -210,7 +215,7 @@ def _build(values: dict[str, Any], where: str, bare: bool = False) -> Recipe:
     if len(set(objectives)) < len(objectives):
         raise ConfigError("an objective is named twice", got=objectives, where=where)
     classes: dict[str, type[Config]] = {"model": entry.config, **SECTIONS}
-    classes |= {name: registry.learned(name).CONFIG for name in objectives}
+    classes |= {name: registry.learned(name).config for name in objectives}
     every = {name.replace("-", "_") for name in (*registry.objectives.names(), *registry.tasks.names())}
     sections = {
         name: config.of(values.pop(name, {}), f"{where} [{name}]") for name, config in classes.items()

@@ -138,7 +138,7 @@ def test_an_lstm_in_a_head_is_refused(tmp_path: Path) -> None:
 
 
 def test_all_neural_models_are_tested() -> None:
-    dense = {n for n in registry.models.names() if not hasattr(registry.models.load(n).ENTRY.build, "active")}
+    dense = {n for n in registry.models.names() if not hasattr(registry.models.load(n).build, "active")}
     assert dense == set(OUTPUTS)
 
 

@@ -101,7 +101,7 @@ def test_a_mean_is_the_bag_of_words(loaded: Loaded) -> None:
 
 
 def test_every_two_words_are_equally_far_apart() -> None:
-    entry = registry.models.load("onehot").ENTRY
+    entry = registry.models.load("onehot")
     table = entry.build(entry.config(vocab_size=20)).token_embedding().weight
     distances = torch.cdist(table, table)
     assert torch.allclose(distances[~torch.eye(20, dtype=torch.bool)], torch.tensor(2.0).sqrt())
@@ -159,7 +159,7 @@ def test_losses(loaded: Loaded) -> None:
 
 
 def test_a_large_identity_is_refused() -> None:
-    entry = registry.models.load("onehot").ENTRY
+    entry = registry.models.load("onehot")
     with pytest.raises(ConfigError, match="identity"):
         entry.build(entry.config(vocab_size=100_000)).token_embedding()
 

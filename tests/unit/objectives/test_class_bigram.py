@@ -176,7 +176,7 @@ def test_the_held_out_model_sums_to_one(finished: RunDirectory) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_any_counts_give_probabilities(seed: int) -> None:
     """Classes without words, words and classes never seen, histories never seen."""
-    entry = registry.models.load("word-classes").ENTRY
+    entry = registry.models.load("word-classes")
     encoder = entry.build(entry.config(vocab_size=30, num_classes=7))
     generator = torch.Generator().manual_seed(seed)
     encoder.classes.copy_(torch.randint(-1, 5, (30,), generator=generator))

@@ -13,7 +13,7 @@ from polyseme.text.labelled.records import QuestionRecord, TagRecord, TextRecord
 
 def _task(name: str, **config: Any) -> Any:
     module = registry.tasks.load(name)
-    return module.BUILD(module.CONFIG(**config))
+    return module.build(module.config(**config))
 
 
 def test_of_one_label() -> None:

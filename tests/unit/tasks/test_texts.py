@@ -184,7 +184,7 @@ def test_long_texts_are_cut_to_what_the_model_reads(pair: bool, most: int) -> No
 @pytest.mark.parametrize("name", ["classify", "pair"])
 def test_texts_without_any_token_have_a_vector(model: str, name: str) -> None:
     encoder = make_encoder(model).eval()
-    task_class = registry.tasks.load(name).BUILD
+    task_class = registry.tasks.load(name).build
     record = TextRecord("1", "\u200b", "\u200b" if name == "pair" else None, "a")
     config = task_class.learn(TextsConfig(), [record, replace(record, label="b")], encoder)
     task, tokenizer = task_class(config), tokenizer_of("words")

@@ -115,7 +115,7 @@ def test_nothing_is_done_before_objectives_are_checked(tmp_path: Path) -> None:
 def test_corpus_learners_for_models_that_they_are_not_made_for(model: str, objective: str) -> None:
     with pytest.raises(ConfigError) as error:
         corpus_learner(resolve(model, settings={"objectives": objective}))
-    own = registry.models.load(model).ENTRY.objectives
+    own = registry.models.load(model).objectives
     assert error.value.fix == f"--set objectives={','.join(own)}"
     assert corpus_learner(resolve("word2vec")) is not None
     assert corpus_learner(resolve("bert")) is None

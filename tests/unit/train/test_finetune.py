@@ -166,7 +166,7 @@ def test_the_best_weights_on_dev_are_kept(start: Path, train: Path, tmp_path: Pa
 
 @pytest.mark.parametrize("optimizer_name", ["adamw", "muon"])
 @pytest.mark.parametrize(
-    "model", [m for m in MODELS if registry.models.load(m).ENTRY.objectives != ("class_bigram",)]
+    "model", [m for m in MODELS if registry.models.load(m).objectives != ("class_bigram",)]
 )
 def test_layers_near_the_head_learn_faster(model: str, optimizer_name: Any, tmp_path: Path) -> None:
     loaded = load(start_run(tmp_path / model, model))
@@ -200,8 +200,8 @@ def test_known_layers_are_the_encoders_own(model: str, reads: str, tmp_path: Pat
     loaded = load(start_run(tmp_path / model, model))
     module = registry.tasks.load("classify")
     file = write_examples(tmp_path / "a", "classify", 12)
-    config = module.CONFIG(labels=("bad", "good"), kind="single", pool="mean")
-    task = module.BUILD(config)
+    config = module.config(labels=("bad", "good"), kind="single", pool="mean")
+    task = module.build(config)
     records = list(task.read(file, config, {}, Problems()))
     records[3] = TextRecord("x", "an unheard zebra word")  # letters of words outside the vocabulary count too
     data = task.encode(records, loaded.tokenizer, loaded.encoder)
@@ -332,7 +332,7 @@ def test_every_setting_with_every_value_works_or_is_refused_by_us(
     start: Path, train: Path, tmp_path: Path
 ) -> None:
     """Odd values are refused before anything is made, or train."""
-    fields = {f"classify.{name}" for name in registry.tasks.load("classify").CONFIG.model_fields}
+    fields = {f"classify.{name}" for name in registry.tasks.load("classify").config.model_fields}
     cases = [(key, value) for key in sorted(fields) for value in VALUES]
     random = np.random.default_rng(5)
     refused = 0

@@ -52,7 +52,7 @@ def train(
 ) -> tuple[RunDirectory, list[str]]:
     """A tiny run on a text."""
     (folder / "text.txt").write_text(text, "utf-8")
-    fields = registry.models.load(model).ENTRY.config.model_fields
+    fields = registry.models.load(model).config.model_fields
     settings = {name: value for name, value in SIZES.items() if name in fields}
     if model not in ("onehot", "word-classes", "word2vec"):
         settings |= {"train.batch_size": 4, "data.sequence_length": 32, "train.precision": "float32"}
