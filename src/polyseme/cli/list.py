@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from polyseme.cli.options import Json
 from polyseme.cli.output import closing, emit, emit_json, say
@@ -58,7 +58,7 @@ def entries_of(kind: Kind) -> list[tuple[str, str]]:
         return [(name, _CORPORA.get(name, "")) for name in sorted(BUILTINS)]
     from polyseme.core import registry
 
-    entries = {"models": registry.models, "objectives": registry.objectives, "tasks": registry.tasks}[kind]
+    entries: registry.Registry[Any] = getattr(registry, kind)
     return [(name, entries.summary(name)) for name in entries.names()]
 
 

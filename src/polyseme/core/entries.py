@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from polyseme.core.config import Config
 
 Predicts = Literal["masked", "next", "both"]
-"""Which tokens a head gives probabilities of: hidden ones from both sides, the next one from the left, or every one from
-its left and from its right (ELMo)."""
+"""Which tokens a head gives probabilities of: hidden ones from both sides, the next one from the left, or every one
+from its left and from its right (ELMo)."""
 
 Records = Literal["text", "pair", "tags", "question"]
 """What an example of a task is; text/labelled/records.py has their classes."""

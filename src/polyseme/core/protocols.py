@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from polyseme.core.config import Config
     from polyseme.core.types import Batch, Encoding, Keep, Reach
 
 
@@ -112,8 +111,8 @@ class Task(Objective, Protocol):
     """An objective whose labels come from people: it also reads files, decodes what its head says, and names figures.
 
     Its section of a recipe holds what was learned about the labels, so that a run needs no file to be used. Records are
-    those of text/labelled. Its head says in `reads` what it needs of an encoder: the last layer "at" the targets, the whole
-    "last" layer, "all" layers, or "none".
+    those of text/labelled. Its head says in `reads` what it needs of an encoder: the last layer "at" the targets, the
+    whole "last" layer, "all" layers, or "none".
     """
 
     @classmethod
@@ -206,8 +205,8 @@ class Span(NamedTuple):
 class CorpusLearner(Protocol):
     """A learner without gradients that reads the token store itself: counts, kernels, merges.
 
-    The same trainer drives it: clock, budget, evaluations, checkpoints, resume, signals. `ObjectiveEntry` says how it is
-    called.
+    The same trainer drives it: clock, budget, evaluations, checkpoints, resume, signals. `ObjectiveEntry` says
+    how it is called.
 
     Attributes:
         steps_per_epoch: steps that read the training text once.

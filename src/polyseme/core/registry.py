@@ -21,7 +21,7 @@ from polyseme.core.config import suggest
 from polyseme.core.entries import ModelEntry, ObjectiveEntry, TaskEntry
 from polyseme.errors import ConfigError
 
-Entry = TypeVar("Entry", ModelEntry, ObjectiveEntry, TaskEntry)
+Entry = TypeVar("Entry")
 
 _SYNONYMS = {"models": synonyms.MODELS, "tasks": synonyms.TASKS}
 _REGISTERS = re.compile(r"^ENTRY = ", re.MULTILINE)
@@ -36,7 +36,8 @@ class Registry(Generic[Entry]):
     """
 
     def __init__(self, kind: str, entry: type[Entry]) -> None:
-        self.kind, self._entry = kind, entry
+        self.kind = kind
+        self._entry = entry
         self.package = f"polyseme.{kind}"
 
     @cached_property

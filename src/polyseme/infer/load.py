@@ -130,7 +130,9 @@ class Loaded(Methods):
     def predicting(self) -> dict[Predicts, Any]:
         """The heads that give tokens probabilities, by which tokens they predict; see `ObjectiveEntry`."""
         known = {name: registry.learned(name).predicts for name in self.heads}
-        return {predicts: self.heads[name] for name, predicts in reversed(known.items()) if predicts is not None}
+        return {
+            predicts: self.heads[name] for name, predicts in reversed(known.items()) if predicts is not None
+        }
 
     @property
     def fills_masks(self) -> bool:

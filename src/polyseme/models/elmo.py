@@ -219,4 +219,9 @@ class Elmo(nn.Module):
         return
 
 
-ENTRY = ModelEntry(config=ElmoConfig, build=Elmo, objectives=("bidirectional_lm",), why_no_attention="its LSTMs pass on one state from word to word")
+ENTRY = ModelEntry(
+    config=ElmoConfig,
+    build=Elmo,
+    objectives=("bidirectional_lm",),
+    why_no_attention="its LSTMs pass on one state from word to word",
+)

@@ -100,4 +100,9 @@ class OneHot(nn.Module):
         """None: it has no vector of a text of its own."""
 
 
-ENTRY = ModelEntry(config=OneHotConfig, build=OneHot, objectives=("unigram",), why_no_attention="a word has one vector, whatever stands beside it")
+ENTRY = ModelEntry(
+    config=OneHotConfig,
+    build=OneHot,
+    objectives=("unigram",),
+    why_no_attention="a word has one vector, whatever stands beside it",
+)

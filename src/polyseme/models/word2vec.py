@@ -81,4 +81,9 @@ class Word2Vec(nn.Module):
         return
 
 
-ENTRY = ModelEntry(config=Word2VecConfig, build=Word2Vec, objectives=("context_window",), why_no_attention="a word has one vector, whatever stands beside it")
+ENTRY = ModelEntry(
+    config=Word2VecConfig,
+    build=Word2Vec,
+    objectives=("context_window",),
+    why_no_attention="a word has one vector, whatever stands beside it",
+)

@@ -166,4 +166,9 @@ def _whole(values: Tensor) -> nn.Parameter:
     return nn.Parameter(values, requires_grad=False)
 
 
-ENTRY = ModelEntry(config=WordClassesConfig, build=WordClasses, objectives=("class_bigram",), why_no_attention="a word has one class, whatever stands beside it")
+ENTRY = ModelEntry(
+    config=WordClassesConfig,
+    build=WordClasses,
+    objectives=("class_bigram",),
+    why_no_attention="a word has one class, whatever stands beside it",
+)

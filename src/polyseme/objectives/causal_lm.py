@@ -164,6 +164,4 @@ def _states(encoding: Encoding, positions: Tensor) -> Tensor:
     return encoding.at(positions)
 
 
-ENTRY = ObjectiveEntry(
-    config=CausalLMConfig, build=CausalLM, check=check_sees_the_left_side, predicts="next"
-)
+ENTRY = ObjectiveEntry(config=CausalLMConfig, build=CausalLM, check=check_sees_the_left_side, predicts="next")

@@ -9,8 +9,8 @@ What s is for encoders without a [CLS] of their own, and how several labels and 
 
 from __future__ import annotations
 
-from polyseme.tasks._texts import Texts, TextsConfig
 from polyseme.core.entries import TaskEntry
+from polyseme.tasks._texts import Texts, TextsConfig
 
 
 class Classify(Texts):

@@ -10,8 +10,8 @@ A and B (Conneau et al. 2017, section 3.1), with one hidden layer: tasks/_texts.
 
 from __future__ import annotations
 
-from polyseme.tasks._texts import Texts, TextsConfig
 from polyseme.core.entries import TaskEntry
+from polyseme.tasks._texts import Texts, TextsConfig
 
 
 class Pair(Texts):

@@ -271,7 +271,8 @@ def _for_few_words(
     if not changes or asked or corpus.train.n_tokens >= FEW_WORDS:
         return recipe, []
     said = "; ".join(
-        f"{name}.{key}={few:g}; --set {name}.{key}={usual:g} is usual" for key, (usual, few) in changes.items()
+        f"{name}.{key}={few:g}; --set {name}.{key}={usual:g} is usual"
+        for key, (usual, few) in changes.items()
     )
     note = f"the text is small, and each of its words frequent: none is left out by its frequency ({said})"
     return recipe.with_section(name, **{key: few for key, (_, few) in changes.items()}), [note]

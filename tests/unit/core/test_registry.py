@@ -18,7 +18,7 @@ def test_models_are_their_files() -> None:
 
 @pytest.mark.parametrize("kind", ["models", "objectives", "tasks"])
 def test_every_entry_has_a_summary_of_one_line(kind: str) -> None:
-    entries = registry.Registry(kind)
+    entries = getattr(registry, kind)
     for name in entries.names():
         summary = entries.summary(name)
         assert summary

@@ -276,7 +276,7 @@ def find_head(
                 return None  # several numbers at once
             if not known:
                 notes.append(_guessed(task))
-    checked = registry.tasks.load(task).config.of(section, f"{where} [{task}]")
+    checked: Any = registry.tasks.load(task).config.of(section, f"{where} [{task}]")
     place = _stored_places(ours, len(checked.labels)) if known and task == "tag" else None
     return Found(task, checked.model_dump(mode="json"), place, _decoding(ours if known else {}), notes)
 
