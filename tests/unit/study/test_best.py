@@ -82,17 +82,17 @@ def text(label: Any) -> TextRecord:
 
 def test_what_no_knowledge_gives() -> None:
     classify = registry.tasks.load("classify")
-    single = classify.ENTRY.build(classify.ENTRY.config.of({"labels": ["a", "b"]}, "t"))
+    single = classify.build(classify.config.of({"labels": ["a", "b"]}, "t"))
     records = [text("a"), text("b"), text("b"), text("b")]
     assert chance_of(single, records, "accuracy") == 0.75
     assert chance_of(single, records, "macro_f1") == pytest.approx((0 + 2 * 3 / 7) / 2)
     assert chance_of(single, records, "no such figure") is None
     assert chance_of(single, [], "accuracy") is None
-    number = classify.ENTRY.build(classify.ENTRY.config.of({"kind": "number", "labels": []}, "t"))
+    number = classify.build(classify.config.of({"kind": "number", "labels": []}, "t"))
     values = [text(1.0), text(2.0), text(6.0)]
     assert chance_of(number, values, "spearman") == 0.0  # constant answers have no correlation
     assert chance_of(number, values, "mean_squared_error") == pytest.approx((4 + 1 + 9) / 3)
-    several = classify.ENTRY.build(classify.ENTRY.config.of({"kind": "several", "labels": ["a", "b"]}, "t"))
+    several = classify.build(classify.config.of({"kind": "several", "labels": ["a", "b"]}, "t"))
     assert chance_of(several, [text(("a",)), text(("a",)), text(("a", "b"))], "micro_f1") == pytest.approx(
         6 / 7
     )
@@ -100,13 +100,13 @@ def test_what_no_knowledge_gives() -> None:
 
 def test_what_no_knowledge_gives_of_tags_and_answers() -> None:
     tag = registry.tasks.load("tag")
-    tagger = tag.ENTRY.build(tag.ENTRY.config.of({"labels": ["N", "V"]}, "t"))
+    tagger = tag.build(tag.config.of({"labels": ["N", "V"]}, "t"))
     tagged = TagRecord(
         id="", text="a b c", tokens=((0, 1), (2, 3), (4, 5)), tags=("N", "V", "N"), where="f:1"
     )
     assert chance_of(tagger, [tagged], "accuracy") == pytest.approx(2 / 3)
     qa = registry.tasks.load("qa")
-    reader = qa.ENTRY.build(qa.ENTRY.config.of({"unanswerable": True}, "t"))
+    reader = qa.build(qa.config.of({"unanswerable": True}, "t"))
     asked = [
         QuestionRecord(id="1", question="q", context="red house", answers=(("red", 0),), where="f:1"),
         QuestionRecord(id="2", question="q", context="red house", answers=(), where="f:1"),

@@ -55,8 +55,18 @@ _OF_PAIRS = ("entail", "contradict", "duplicate", "paraphrase")
 
 
 def task_of(objectives: Sequence[str]) -> str | None:
-    """The task among what a run was trained with."""
-    return next((name for name in objectives if name in TASKS), None)
+    """The task among what a run was trained with.
+
+    Raises:  ConfigError: transformers has no class for it, as it is a third party's.
+    """
+    task = next((name for name in objectives if name in registry.tasks), None)
+    if task is not None and task not in TASKS:
+        raise ConfigError(
+            f"transformers has no class for the task {task}",
+            expected=", ".join(TASKS),
+            fix="polyseme predict RUN FILE",
+        )
+    return task
 
 
 def class_of(family: Family, task: str) -> str:
