@@ -27,6 +27,7 @@ from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.labelled.guesses import columns_option
 from polyseme.text.labelled.opening import (
     FIRST,
+    Numbered,
     checked_columns,
     form_suffix,
     name_of,
@@ -116,18 +117,7 @@ class _Reader:
             yield from map(self._row, table)
             return
         if suffix in (".jsonl", ".ndjson"):
-            lines = numbered_lines(self.path, encoding, self.problems)
-            head, lines = peek(lines)
-            some = [one for _, line in head if (one := parse_object(line)) is not None]
-            if any(map(_is_article, some)):
-                self._fixed(columns)
-                yield from self._articles(
-                    [parse_object(line) for _, line in lines if line and not line.isspace()]
-                )
-                return
-            _check_nested(some, self.source)
-            named = columns or _guess(some, form, self.labelled, self.source)
-            yield from map(self._row, json_rows(lines, self.path, form, named, self.problems))
+            yield from self._lines(numbered_lines(self.path, encoding, self.problems), form, columns)
             return
         text = read_whole(self.path, encoding, self.problems)
         if not text or text.isspace():
@@ -135,37 +125,52 @@ class _Reader:
         try:
             value = json.loads(text)
         except (ValueError, RecursionError) as error:
-            value = None
-            if "\n" not in text.strip() or parse_object(text.strip().split("\n", 1)[0]) is None:
+            first, several, _ = text.strip().partition("\n")
+            if not several or parse_object(first) is None:
                 raise CorpusError(
                     "not JSON",
                     got=str(error),
                     expected="SQuAD's JSON, or rows as .jsonl, .csv or .tsv",
                     where=self.source,
                 ) from None
+            lines = enumerate((line.removesuffix("\r") for line in text.split("\n")), 1)
+            yield from self._lines(lines, form, columns)
+            return
         articles = value.get("data", value) if isinstance(value, dict) else value
         if isinstance(articles, dict) and _is_article(articles):
             articles = [articles]
-        if isinstance(articles, list) and any(_is_article(one) for one in articles):
+        if isinstance(articles, list) and any(map(_is_article, articles)):
             self._fixed(columns)
             yield from self._articles(articles)
+            return
+        rows = articles if isinstance(articles, list) else [value]
+        objects = [row for row in rows[:FIRST] if isinstance(row, dict)]
+        whole = json.dumps(rows if isinstance(articles, list) else value)
+        yield from self._rows(enumerate([whole], 1), objects, form, columns)
+
+    def _lines(
+        self, lines: Numbered, form: Form, columns: Mapping[str, str]
+    ) -> Iterator[QuestionRecord | None]:
+        """Questions of JSON lines: articles, or rows."""
+        head, lines = peek(lines)
+        objects = [record for _, line in head if (record := parse_object(line)) is not None]
+        if any(map(_is_article, objects)):
+            self._fixed(columns)
+            yield from self._articles([parse_object(line) for _, line in lines if line.strip()])
         else:
-            rows = enumerate((line.removesuffix("\r") for line in text.split("\n")), 1)
-            if isinstance(value, dict) and isinstance(articles, list):  # {"data": [rows]}
-                rows = enumerate([json.dumps(articles)], 1)
-            elif value is not None:
-                rows = enumerate([json.dumps(value)], 1)
-            if isinstance(articles, list):
-                some = [one for one in articles[:FIRST] if isinstance(one, dict)]
-            else:
-                some = [one for line in text.split("\n")[:FIRST] if (one := parse_object(line)) is not None]
-            if any(map(_is_article, some)):
-                self._fixed(columns)
-                yield from self._articles([parse_object(line) for line in text.split("\n") if line.strip()])
-                return
-            _check_nested(some, self.source)
-            named = columns or _guess(some, form, self.labelled, self.source)
-            yield from map(self._row, json_rows(rows, self.path, form, named, self.problems))
+            yield from self._rows(lines, objects, form, columns)
+
+    def _rows(
+        self,
+        lines: Numbered,
+        objects: Sequence[Mapping[str, Any]],
+        form: Form,
+        columns: Mapping[str, str],
+    ) -> Iterator[QuestionRecord | None]:
+        """Questions of rows, of which `objects` are the first."""
+        _check_nested(objects, self.source)
+        named = columns or _guess(objects, form, self.labelled, self.source)
+        yield from map(self._row, json_rows(lines, self.path, form, named, self.problems))
 
     def _fixed(self, columns: Mapping[str, str]) -> None:
         if columns:
