@@ -30,8 +30,8 @@ from polyseme.train.gradient import read_layers
 __all__ = ["Predictor"]
 
 RECORDS_AT_ONCE = 1024
-CUTTING = ("classify", "pair")
-"""Tasks that leave out the ends of long texts; the others read them in windows."""
+CUTTING = ("text", "pair")
+"""Kinds of records whose ends are left out where texts are long; the others are read in windows."""
 GOLD = ("label", "tags", "answers")
 """The fields in which records say what a task should."""
 
@@ -60,11 +60,12 @@ class Predictor:
     def __init__(self, loaded: Loaded, threshold: float | None = None) -> None:
         self.loaded = loaded
         self.name = task_of(loaded)
+        self.entry = registry.tasks.load(self.name)
         recipe = loaded.recipe
-        if threshold is not None and self.name == "qa":
-            recipe = recipe.with_section("qa", unanswerable=True)
+        if threshold is not None and self.entry.records == "question":
+            recipe = recipe.with_section(self.name, unanswerable=True)
         self.config = recipe.section(self.name)
-        self.task = registry.tasks.load(self.name).build(self.config, loaded.special, 0)
+        self.task = self.entry.build(self.config, loaded.special, 0)
         self.head: Any = loaded.heads[self.name]
         self.cut = 0
         self.decoding: dict[str, Any] = {**loaded.run.meta.get("decoding", {}), **decoding_of(self.head)}
@@ -109,7 +110,7 @@ class Predictor:
             yield from self.predict_all(some)
         if cut := self.cut - before:
             longest = min(self.config.max_length, int(self.loaded.encoder.max_length))
-            added = Wrapper.of(self.loaded.tokenizer).added(self.name == "pair")
+            added = Wrapper.of(self.loaded.tokenizer).added(self.entry.records == "pair")
             warn_of_cut(cut, n, max(1, longest - added), stacklevel=2)
 
     @torch.inference_mode()
@@ -119,7 +120,7 @@ class Predictor:
         records = [_without_gold(record) for record in records]
         data = self.task.encode(records, loaded.tokenizer, loaded.encoder)
         self.task.use(data)
-        if self.name in CUTTING:
+        if self.entry.records in CUTTING:
             self.cut += len(data.cut)
         spelled = data.unknown if getattr(loaded.encoder, "open_vocabulary", False) else None
         loader = ExampleLoader(
@@ -161,14 +162,15 @@ def records_of(task: str, given: Any) -> tuple[list[Any], bool]:
         >>> records[0].text_b, single
         ('An animal moves.', True)
     """
-    if task in ("pair", "qa"):
+    kind = registry.tasks.load(task).records
+    if kind in ("pair", "question"):
         some, single = _twos(task, given)
-        if task == "pair":
+        if kind == "pair":
             return [TextRecord(str(n), a, b) for n, (a, b) in enumerate(some, 1)], single
         return [QuestionRecord(str(n), a, b, None) for n, (a, b) in enumerate(some, 1)], single
     texts, single = texts_of(given)
     texts = [replace_surrogates(text) for text in texts]
-    if task == "tag":
+    if kind == "tags":
         return [TagRecord(str(n), text, tuple(tokens_of(text))) for n, text in enumerate(texts, 1)], single
     return [TextRecord(str(n), text) for n, text in enumerate(texts, 1)], single
 
@@ -176,7 +178,7 @@ def records_of(task: str, given: Any) -> tuple[list[Any], bool]:
 def _twos(task: str, given: Any) -> tuple[list[tuple[str, str]], bool]:
     """Raises:  InputError: neither a tuple of two texts nor several of them."""
     single = isinstance(given, tuple) and len(given) == 2 and all(isinstance(text, str) for text in given)
-    wanted = "(question, context)" if task == "qa" else "(text, text)"
+    wanted = "(question, context)" if registry.tasks.load(task).records == "question" else "(text, text)"
     some = [given] if single else given
     if isinstance(some, str | bytes | Mapping) or not isinstance(some, Iterable):
         raise InputError(f"{task} reads tuples {wanted}", got=type(given).__name__)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from polyseme.core import registry
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import ConfigError
 from polyseme.infer.load import Loaded, load
@@ -181,12 +182,17 @@ def _measures(task: Any, records: Sequence[Any], said: Sequence[Mapping[str, Any
     found: dict[str, Resampled] = dict(task.measures(records, said))
     if _one_label(task):
         found |= probability_measures(task.config.labels, records, said)
-    if task.name == "qa" and any(not record.answers for record in records):
+    if _asks(task) and any(not record.answers for record in records):
         best = [p.get("best", p)["answer"] for p in said]
         for name, answers in (("answer_all", best), ("answer_none", [""] * len(said))):
             trivial = task.measures(records, [{"answer": answer} for answer in answers])
             found |= {f"{name}_{key}": trivial[key] for key in ("f1", "exact_match")}
     return found
+
+
+def _asks(task: Any) -> bool:
+    """Whether its examples are questions."""
+    return registry.tasks.load(task.name).records == "question"
 
 
 def _one_label(task: Any) -> bool:
@@ -250,7 +256,7 @@ def _joint(first: Predictor, second: Predictor) -> Any:
 
 def _details(task: Any, records: Sequence[Any], said: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The task's tables; of questions, whether there is an answer against whether one was given."""
-    if task.name != "qa" or all(record.answers for record in records):
+    if not _asks(task) or all(record.answers for record in records):
         return dict(task.details(records, said))
     counts = [[0, 0], [0, 0]]
     for record, one in zip(records, said, strict=True):
@@ -259,7 +265,7 @@ def _details(task: Any, records: Sequence[Any], said: Sequence[Mapping[str, Any]
 
 
 def _threshold(predictor: Predictor) -> float | None:
-    if predictor.name != "qa" or not predictor.config.unanswerable:
+    if predictor.entry.records != "question" or not predictor.config.unanswerable:
         return None
     return float(predictor.decoding.get("threshold", 0.0))
 

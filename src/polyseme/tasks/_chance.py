@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from polyseme.core import registry
 from polyseme.tasks._scoring import label_of, labels_of, number_of
 
 
@@ -37,9 +38,10 @@ def chance_of(task: Any, records: Sequence[Any], metric: str) -> float | None:
 
 def _constant(task: Any, records: Sequence[Any]) -> list[dict[str, Any]] | None:
     """The same prediction for every record, the one that is right most often."""
-    if task.name == "qa":
+    kind_of_records = registry.tasks.load(task.name).records
+    if kind_of_records == "question":
         return [{"answer": ""} for _ in records]
-    if task.name == "tag":
+    if kind_of_records == "tags":
         gold = [record.tags or () for record in records]
         most = _most([tag for tags in gold for tag in tags])
         return [{"tokens": [{"tag": most} for _ in one]} for one in gold]
