@@ -60,17 +60,77 @@ class Encoder(Protocol):
         """The family's own map from [CLS] vectors to sentence vectors, or None."""
         ...
 
+    # Of a torch.nn.Module, what its users call.
+
+    training: bool
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """All weights."""
+        ...
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """All weights with their names."""
+        ...
+
+    def children(self) -> Iterator[nn.Module]:
+        """Its parts."""
+        ...
+
+    def modules(self) -> Iterator[nn.Module]:
+        """Itself and all its parts."""
+        ...
+
+    def named_modules(self) -> Iterator[tuple[str, nn.Module]]:
+        """Itself and all its parts with their names."""
+        ...
+
+    def train(self, mode: bool = True) -> Any:
+        """Compute as in training, with dropout."""
+        ...
+
+    def eval(self) -> Any:
+        """Compute without dropout."""
+        ...
+
+    def to(self, device: Any) -> Any:
+        """Move to a device."""
+        ...
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> Any:
+        """Put weights in place."""
+        ...
+
     # An encoder that must know how its tokens are spelled also has `read_vocabulary(tokens: Sequence[str])`; it is
     # called once, before weights are loaded, with the vocabulary's entries in the order of their ids.
     #
     # An encoder whose hidden states are two halves, one that has seen the left side only and one that has seen the
     # right side only, also has `two_way = True`.
     #
-    # An encoder whose vectors are sparse, with ones in a few columns, also has `active(ids) -> (rows, columns)`: the
-    # ones of ids (N,), so that texts can be turned into sparse matrices without their dense form.
-    #
     # An encoder for which cosine says nothing also has `neighbours(id, top) -> [(id, {"similarity": …, …})]`: its own
     # answer to which words belong with a word, best first.
+
+
+class SparseEncoder(Encoder, Protocol):
+    """An encoder whose vectors are zeros with ones in a few columns: texts become sparse matrices."""
+
+    def active(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Where the ones are.  Shapes:  ids: (N,) -> rows, columns: (number of ones,)"""
+        ...
+
+
+class DecodingEncoder(Encoder, Protocol):
+    """An encoder that reads to the left, and goes on from what it has read."""
+
+    def new_cache(self, rows: int, capacity: int, start: Tensor | None = None) -> Any:
+        """Room for `rows` sequences of at most `capacity` tokens; `start`: each row's first real slot."""
+        ...
+
+    def decode(self, ids: Tensor, cache: Any) -> Tensor:
+        """Last-layer states of new tokens, which are added to the cache.
+
+        Shapes:  ids: (B, T_new) -> (B, T_new, hidden_size)
+        """
+        ...
 
 
 class Objective(Protocol):
@@ -87,7 +147,7 @@ class Objective(Protocol):
     draws: bool
     config: Any
 
-    def build_head(self, encoder: Any, counts: Tensor | None = None) -> nn.Module:
+    def build_head(self, encoder: Encoder, counts: Tensor | None = None) -> nn.Module:
         """A fresh head for this encoder; `counts` are the training text's unigram counts, (vocab_size,)."""
         ...
 
@@ -128,14 +188,14 @@ class Task(Objective, Protocol):
         ...
 
     @classmethod
-    def learn(cls, config: Any, records: Sequence[Any], encoder: Any) -> Any:
+    def learn(cls, config: Any, records: Sequence[Any], encoder: Encoder) -> Any:
         """The configuration with what training records and encoder decide: labels, pooling.
 
         Raises:  CorpusError: nothing can be learned from them.
         """
         ...
 
-    def encode(self, records: Sequence[Any], tokenizer: Any, encoder: Any) -> Any:
+    def encode(self, records: Sequence[Any], tokenizer: Any, encoder: Encoder) -> Any:
         """Examples of records, one each or several windows, with what the head should say."""
         ...
 

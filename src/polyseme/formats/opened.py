@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
+from polyseme.core.protocols import Encoder
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.train.building import rebuild
 from polyseme.train.recipe import Recipe
@@ -31,7 +31,7 @@ class Opened:
     run: RunDirectory
     recipe: Recipe
     tokenizer: Tokenizer
-    encoder: Any
+    encoder: Encoder
     heads: nn.ModuleDict
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from polyseme.core.protocols import DecodingEncoder
 from polyseme.data.examples import SpecialTokens
 from polyseme.kernels.step import MOST_ROWS, Step
 from polyseme.kernels.team import torch_alone
@@ -40,7 +41,12 @@ class Contexts:
     """
 
     def __init__(
-        self, encoder: Any, head: Any, special: SpecialTokens, windows: Sequence[Sequence[int]], steps: int
+        self,
+        encoder: DecodingEncoder,
+        head: Any,
+        special: SpecialTokens,
+        windows: Sequence[Sequence[int]],
+        steps: int,
     ) -> None:
         self._encoder, self._head, self._special = encoder, head, special
         self._max_length = int(encoder.max_length)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Self, overload
+from typing import Any, Self, cast, overload
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
 from polyseme.core.config import Config
+from polyseme.core.protocols import DecodingEncoder
 from polyseme.core.rng import Random
 from polyseme.errors import ConfigError
 from polyseme.infer import sampling
@@ -243,7 +244,8 @@ class _Work:
     def _contexts(self, prompts: Sequence[Prompt]) -> Contexts:
         windows = [prompt.window for prompt in prompts]
         steps = self.config.max_new_tokens - 1
-        return Contexts(self.loaded.encoder, self._head, self.loaded.special, windows, steps)
+        encoder = cast(DecodingEncoder, self.loaded.encoder)
+        return Contexts(encoder, self._head, self.loaded.special, windows, steps)
 
     def _row(self, prompt: Prompt) -> Continuation:
         return Continuation(prompt, self.loaded.tokenizer, self.config.stop)

@@ -17,11 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
+from polyseme.core.protocols import DecodingEncoder
 from polyseme.core.types import Batch
 from polyseme.infer import batching
 from polyseme.infer.batching import by_length
@@ -293,8 +294,9 @@ def _read_groups(
     for row, group in enumerate(some):
         beginning = groups[group.number][group.members[0]].ids[: group.shared]
         ids[row, width - group.shared :] = torch.tensor(beginning)
-    cache = loaded.encoder.new_cache(len(some), longest, start if bool(start.any()) else None)
-    loaded.encoder.decode(ids, cache)
+    encoder = cast(DecodingEncoder, loaded.encoder)
+    cache = encoder.new_cache(len(some), longest, start if bool(start.any()) else None)
+    encoder.decode(ids, cache)
     members = [(row, group, i) for row, group in enumerate(some) for i in group.members]
     # a group that fills a batch by itself is read in turns; several groups fit by construction
     rows_at_once = max(1, TOKENS_PER_BATCH // longest) if len(some) == 1 else len(members)
@@ -304,7 +306,7 @@ def _read_groups(
         cache.reorder(torch.tensor([row for row, _, _ in now]))
         parts = [(groups[group.number][i], group.shared) for _, group, i in now]
         tails, _ = _padded([part.ids[shared:-1] for part, shared in parts], loaded.special.pad)
-        hidden = loaded.encoder.decode(tails, cache)
+        hidden = encoder.decode(tails, cache)
         rows = torch.tensor([r for r, (part, _) in enumerate(parts) for _ in part.counted])
         columns = torch.tensor([c - 1 - shared for part, shared in parts for c in part.counted])
         labels = torch.tensor([part.ids[c] for part, _ in parts for c in part.counted])

@@ -17,6 +17,7 @@ from torch import nn
 
 from polyseme.core import registry
 from polyseme.core.entries import Predicts
+from polyseme.core.protocols import Encoder
 from polyseme.core.types import Batch
 from polyseme.data.examples import Example, SpecialTokens
 from polyseme.data.labelled import spelling
@@ -50,7 +51,7 @@ class Loaded(Methods):
     """
 
     run: RunDirectory
-    encoder: Any
+    encoder: Encoder
     heads: dict[str, nn.Module]
     tokenizer: Tokenizer
     recipe: Recipe

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
+from polyseme.core.protocols import SparseEncoder
 from polyseme.infer.cut import warn_of_cut
 from polyseme.infer.inputs import texts_of
 from polyseme.infer.load import Loaded
@@ -58,7 +59,9 @@ def sparse_rows(loaded: Loaded, texts: Sequence[str], way: Pooling) -> tuple[Any
         counts = [sum(w[1:]) + 1 if w else 0 for w in words]
     n_rows, width = sum(counts), loaded.encoder.config.hidden_size
     share = np.ones(len(ids)) if way.pool == "max" else 1.0 / np.bincount(row, minlength=n_rows)[row]
-    token, column = (part.numpy() for part in loaded.encoder.active(torch.from_numpy(ids)))
+    token, column = (
+        part.numpy() for part in cast(SparseEncoder, loaded.encoder).active(torch.from_numpy(ids))
+    )
     whole = csr_matrix((share[token], (row[token], column)), (n_rows, width))  # what meets is added
     whole.sum_duplicates()
     if way.pool == "max":

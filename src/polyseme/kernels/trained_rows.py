@@ -10,11 +10,11 @@ small encoder: docs/LOG.md has what it is worth.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from polyseme.core.protocols import Encoder
 
 __all__ = ["TrainedRows", "train_rows"]
 
@@ -72,7 +72,7 @@ class TrainedRows(nn.Module):
         self.others.copy_(rows[len(self.weight) :])
 
 
-def train_rows(encoder: Any, used: Tensor) -> bool:
+def train_rows(encoder: Encoder, used: Tensor) -> bool:
     """Put `TrainedRows` in place of an encoder's table of input embeddings.
 
     Not where the table is no plain one, is not trained, or ids beyond it are spelled by letters.

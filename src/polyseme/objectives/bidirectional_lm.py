@@ -14,7 +14,7 @@ full softmax.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from polyseme.core.config import Config
 from polyseme.core.entries import ObjectiveEntry
+from polyseme.core.protocols import Encoder
 from polyseme.core.rng import Random
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.examples import SpecialTokens
@@ -61,7 +62,7 @@ class BidirectionalLMHead(nn.Module):
     order: Tensor
 
     def __init__(
-        self, encoder: Any, config: BidirectionalLMConfig, never: Tensor, counts: Tensor | None
+        self, encoder: Encoder, config: BidirectionalLMConfig, never: Tensor, counts: Tensor | None
     ) -> None:
         super().__init__()
         classes, width = len(never), encoder.config.hidden_size // 2
@@ -131,7 +132,7 @@ class BidirectionalLM:
         labels[labels >= self._classes] = self._unknown
         return rows.ids, np.concatenate([places - 1, places + 1]), np.concatenate([labels, labels])
 
-    def build_head(self, encoder: Any, counts: Tensor | None = None) -> BidirectionalLMHead:
+    def build_head(self, encoder: Encoder, counts: Tensor | None = None) -> BidirectionalLMHead:
         """A fresh head; `counts` are the training text's unigram counts, (vocab_size,).
 
         Raises:  ConfigError: the model's vectors have seen the words that they should predict.
@@ -194,7 +195,7 @@ class BidirectionalLM:
         return folded
 
 
-def check_is_two_way(encoder: Any) -> None:
+def check_is_two_way(encoder: Encoder) -> None:
     """Raises:  ConfigError: the encoder has no two halves that see one side each."""
     if not getattr(encoder, "two_way", False):
         other = {"left": "causal_lm", "both": "masked_lm"}.get(encoder.reach)

@@ -10,8 +10,6 @@ logits of a large vocabulary never stand in memory at once: layers/cross_entropy
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -19,6 +17,7 @@ from torch import Tensor, nn
 
 from polyseme.core.config import Config
 from polyseme.core.entries import ObjectiveEntry
+from polyseme.core.protocols import Encoder
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.examples import NO_LABEL, NextTokenWindows, SpecialTokens
 from polyseme.data.packing import Rows
@@ -41,7 +40,7 @@ class CausalLMHead(nn.Module):
     Shapes:  (…, hidden_size) -> (…, vocab_size)
     """
 
-    def __init__(self, encoder: Any) -> None:
+    def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         config = encoder.config
         self.tied = [encoder.token_embedding()]  # in a list, so that it is not a second owner of the weight
@@ -111,7 +110,7 @@ class CausalLM:
         positions = np.flatnonzero((rows.segment.ravel() != 0) & (flat != NO_LABEL))
         return rows.ids, positions, flat[positions]
 
-    def build_head(self, encoder: Any, counts: Tensor | None = None) -> CausalLMHead:
+    def build_head(self, encoder: Encoder, counts: Tensor | None = None) -> CausalLMHead:
         """A fresh head; the counts do not matter, as the family's output layers have no bias.
 
         Raises:  ConfigError: the model sees what it should predict.
@@ -144,7 +143,7 @@ class CausalLM:
         return float(-log_unigram(counts)[labels].double().sum()), len(labels)
 
 
-def check_sees_the_left_side(encoder: Any) -> None:
+def check_sees_the_left_side(encoder: Encoder) -> None:
     """Raises:  ConfigError: the encoder sees what it should predict, or nothing."""
     if encoder.reach != "left":
         other = "masked_lm" if encoder.reach == "both" and not getattr(encoder, "two_way", False) else None

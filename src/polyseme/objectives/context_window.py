@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from polyseme.core.config import Config
 from polyseme.core.entries import ObjectiveEntry
-from polyseme.core.protocols import Span
+from polyseme.core.protocols import Encoder, Span
 from polyseme.core.rng import Random
 from polyseme.data.store import TokenStore
 from polyseme.errors import CorpusError, TrainingError
@@ -48,6 +48,7 @@ from polyseme.objectives.word2vec import (
     pair_losses,
     tree_reading,
 )
+from polyseme.text.tokenizers import Tokenizer
 
 NAME = "context_window"
 HELDOUT_SEED = 0
@@ -91,7 +92,7 @@ class OutputVectors(nn.Module):
     Shapes:  weight: (vocab_size, hidden_size); a tree fills one row less than it has words
     """
 
-    def __init__(self, encoder: Any) -> None:
+    def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(encoder.config.vocab_size, encoder.config.hidden_size))
 
@@ -113,12 +114,12 @@ class ContextWindowLearner:
 
     def __init__(
         self,
-        encoder: Any,
+        encoder: Encoder,
         config: ContextWindowConfig,
         *,
         train: TokenStore,
         valid: TokenStore,
-        tokenizer: Any,
+        tokenizer: Tokenizer,
         seed: int,
         learning_rate: Callable[[float], float],
         heldout_tokens: int,

@@ -12,13 +12,14 @@ beside it: objectives = ["knowledge_masking", "dialogue"].
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from torch import Tensor
 
 from polyseme.core.config import Config
 from polyseme.core.entries import ObjectiveEntry
+from polyseme.core.protocols import Encoder
 from polyseme.core.rng import Random
 from polyseme.data.dialogues import DialogueTurns
 from polyseme.data.examples import SpecialTokens
@@ -69,7 +70,7 @@ class Dialogue(ExampleLabel):
             )
         return DialogueTurns(store, length, self._special, self._random, self.config.turns)
 
-    def build_head(self, encoder: Any, counts: Tensor | None = None) -> NextSentenceHead:
+    def build_head(self, encoder: Encoder, counts: Tensor | None = None) -> NextSentenceHead:
         """A fresh head of two classes; the counts do not matter.
 
         Raises:  ConfigError: the model's [CLS] has not read the turns.

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from polyseme.core.config import Config
 from polyseme.core.entries import ObjectiveEntry
+from polyseme.core.protocols import Encoder
 from polyseme.core.rng import Random
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.examples import SpecialTokens
@@ -170,7 +171,7 @@ class KnowledgeMasking:
         positions = np.flatnonzero(self.choose(rows, found))
         return self._hidden.hide(rows, positions, found.unit.ravel()[positions])
 
-    def build_head(self, encoder: Any, counts: Tensor | None = None) -> MaskedLMHead:
+    def build_head(self, encoder: Encoder, counts: Tensor | None = None) -> MaskedLMHead:
         """A fresh head, BERT's; `counts` are the training text's unigram counts, (vocab_size,)."""
         return self._tokens.build_head(encoder, counts)
 

@@ -12,7 +12,7 @@ its vocabulary-sized product are computed only at chosen positions.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from polyseme.core.config import Config
 from polyseme.core.entries import ObjectiveEntry
+from polyseme.core.protocols import Encoder
 from polyseme.core.rng import Random
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.examples import SpecialTokens
@@ -152,7 +153,7 @@ class MaskedLMHead(nn.Module):
     Shapes:  (P, hidden_size) -> (P, hidden_size)
     """
 
-    def __init__(self, encoder: Any) -> None:
+    def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         style, d = encoder.head_style, encoder.config.hidden_size
         self.dense = nn.Linear(d, d, bias=style.dense_bias)
@@ -220,7 +221,7 @@ class MaskedLM:
             chosen = _choose_units(rows, quota, self._random, self.config)
         return self._hidden.hide(rows, np.flatnonzero(chosen))
 
-    def build_head(self, encoder: Any, counts: Tensor | None = None) -> MaskedLMHead:
+    def build_head(self, encoder: Encoder, counts: Tensor | None = None) -> MaskedLMHead:
         """A fresh head; `counts` are the training text's unigram counts, (vocab_size,), for bias="unigram".
 
         Raises:  ConfigError: the model sees nothing around a mask, or its embeddings cannot be the output layer.
@@ -256,7 +257,7 @@ class MaskedLM:
         return float(-log_unigram(counts)[labels].double().sum()), len(labels)
 
 
-def check_sees_both_sides(encoder: Any, name: str = "masked_lm") -> None:
+def check_sees_both_sides(encoder: Encoder, name: str = "masked_lm") -> None:
     """Raises:  ConfigError: no vector of the encoder has seen both sides of a token."""
     if encoder.reach == "none":
         raise cannot_train(name, "a model that sees nothing around a mask")

@@ -8,7 +8,6 @@ Paper: Devlin et al. (2019), section 3.1, task 2.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from polyseme.core.config import Config
 from polyseme.core.entries import ObjectiveEntry
+from polyseme.core.protocols import Encoder
 from polyseme.core.rng import Random
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.examples import NO_LABEL, SentencePairs, SpecialTokens
@@ -71,7 +71,7 @@ class NextSentenceHead(nn.Module):
     Shapes:  (E, hidden_size) -> (E, 2)
     """
 
-    def __init__(self, encoder: Any) -> None:
+    def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         d, std = encoder.config.hidden_size, encoder.config.initializer_range
         theirs = encoder.pooler()
@@ -85,6 +85,7 @@ class NextSentenceHead(nn.Module):
 
     def forward(self, first: Tensor) -> Tensor:
         pool = self.family_pooler[0] if self.pooler is None else self.pooler
+        assert pool is not None
         return self.classifier(pool(first))  # type: ignore[no-any-return]
 
 
@@ -126,7 +127,7 @@ class NextSentence(ExampleLabel):
             )
         return pairs
 
-    def build_head(self, encoder: Any, counts: Tensor | None = None) -> NextSentenceHead:
+    def build_head(self, encoder: Encoder, counts: Tensor | None = None) -> NextSentenceHead:
         """A fresh head; the counts do not matter.
 
         Raises:  ConfigError: the model's [CLS] has not read the pair.
@@ -135,7 +136,7 @@ class NextSentence(ExampleLabel):
         return NextSentenceHead(encoder)
 
 
-def check_reads_ahead(encoder: Any, name: str = "next_sentence") -> None:
+def check_reads_ahead(encoder: Encoder, name: str = "next_sentence") -> None:
     """Raises:  ConfigError: the vector of an example's first token, from which is judged, cannot see the others."""
     if encoder.reach not in ("both", "right"):
         raise ConfigError(

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from polyseme.core.config import Config
 from polyseme.core.entries import ObjectiveEntry
-from polyseme.core.protocols import Span
+from polyseme.core.protocols import Encoder, Span
 from polyseme.data.store import TokenStore
 from polyseme.objectives.masked_lm import log_unigram
 
@@ -35,7 +35,7 @@ class UnigramConfig(Config):
 class UnigramHead(nn.Module):
     """Counts of the vocabulary.  Shapes:  counts: (vocab_size,)"""
 
-    def __init__(self, encoder: Any) -> None:
+    def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         counts = torch.zeros(encoder.config.vocab_size, dtype=torch.int64)
         self.counts = nn.Parameter(counts, requires_grad=False)
@@ -49,7 +49,7 @@ class UnigramLearner:
     """Counts the training text once; see `CorpusLearner`."""
 
     def __init__(
-        self, encoder: Any, config: UnigramConfig, *, train: TokenStore, valid: TokenStore,
+        self, encoder: Encoder, config: UnigramConfig, *, train: TokenStore, valid: TokenStore,
         heldout_tokens: int, **_: Any,
     ) -> None:  # fmt: skip
         self.head = UnigramHead(encoder)

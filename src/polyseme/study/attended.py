@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from polyseme.core import registry
+from polyseme.core.protocols import Encoder
 from polyseme.data.examples import Example
 from polyseme.data.loader import to_batch
 from polyseme.data.packing import collate
@@ -142,7 +143,7 @@ def _example(
     return Example(wrapped.ids, wrapped.type, np.ones(n, np.bool_)), made
 
 
-def visible_pairs(encoder: Any, n: int) -> BoolArray:
+def visible_pairs(encoder: Encoder, n: int) -> BoolArray:
     """Which of n tokens each may attend to in every layer, by what the encoder says of itself.
 
     Shapes:  -> (num_hidden_layers, n, n), [l, i, j]: token i may attend to token j
@@ -157,7 +158,7 @@ def visible_pairs(encoder: Any, n: int) -> BoolArray:
     return np.stack(layers)
 
 
-def _window(encoder: Any) -> int | None:
+def _window(encoder: Encoder) -> int | None:
     """How many positions to either side the local layers see; None where all layers see everything."""
     config = encoder.config
     return config.local_attention // 2 if hasattr(config, "is_global") else None

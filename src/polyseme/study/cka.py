@@ -17,13 +17,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from polyseme.core.files import saving
+from polyseme.core.protocols import SparseEncoder
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import InputError
 from polyseme.infer.encode import encode_cut
@@ -316,7 +317,8 @@ class _Vectors:
         """The sparse vectors of tokens.  Shapes:  (T,) -> (T, hidden_size)"""
         from scipy.sparse import csr_matrix
 
-        rows, columns = (part.numpy() for part in self._loaded.encoder.active(torch.from_numpy(ids)))
+        encoder = cast(SparseEncoder, self._loaded.encoder)
+        rows, columns = (part.numpy() for part in encoder.active(torch.from_numpy(ids)))
         return csr_matrix((np.ones(len(rows)), (rows, columns)), (len(ids), self._width))
 
     def finished(self, borders: Sequence[int]) -> list[Any]:

@@ -16,13 +16,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from polyseme.core.protocols import SparseEncoder
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.infer.batching import by_length
 from polyseme.infer.encode import Layers, layer_numbers
@@ -218,7 +219,8 @@ def _sparse(loaded: Loaded, windows: Sequence[_Window], of: str) -> FloatArray:
     lengths = [end - first for first, end in spans]
     ids = [i for window, span in zip(windows, spans, strict=True) for i in window.ids[slice(*span)]]
     use = np.repeat(np.arange(len(windows)), lengths)
-    token, column = (part.numpy() for part in loaded.encoder.active(torch.tensor(ids, dtype=torch.long)))
+    encoder = cast(SparseEncoder, loaded.encoder)
+    token, column = (part.numpy() for part in encoder.active(torch.tensor(ids, dtype=torch.long)))
     _, place = np.unique(column, return_inverse=True)
     vectors = np.zeros((len(windows), max(1, int(place.max(initial=-1)) + 1)), np.float32)
     np.add.at(vectors, (use[token], place), 1.0)

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from polyseme.core import registry
+from polyseme.core.protocols import Task
 from polyseme.tasks._scoring import label_of, labels_of, number_of
 
 
-def chance_of(task: Any, records: Sequence[Any], metric: str) -> float | None:
+def chance_of(task: Task, records: Sequence[Any], metric: str) -> float | None:
     """What a task's figure is without any knowledge of the text: always the most frequent label, tag or mean number.
 
     Questions are left without an answer. A correlation, which constant answers have not, is 0; None where the figure
@@ -36,7 +37,7 @@ def chance_of(task: Any, records: Sequence[Any], metric: str) -> float | None:
     return 0.0 if metric in ("spearman", "pearson", "matthews") else None
 
 
-def _constant(task: Any, records: Sequence[Any]) -> list[dict[str, Any]] | None:
+def _constant(task: Task, records: Sequence[Any]) -> list[dict[str, Any]] | None:
     """The same prediction for every record, the one that is right most often."""
     kind_of_records = registry.tasks.load(task.name).records
     if kind_of_records == "question":

@@ -7,13 +7,14 @@ Source: Devlin et al. (2019), section 4, for whole encoders; Peters et al. (2018
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from polyseme.core.protocols import Encoder, SparseEncoder
 from polyseme.core.types import Batch, Encoding
 from polyseme.layers.activation import activation
 from polyseme.layers.lstm import ProjectedLSTM, starts, turn
@@ -41,7 +42,7 @@ class Features(nn.Module):
     """
 
     def __init__(
-        self, encoder: Any, config: TaskConfig, outputs: int | None = None, dropout: float = 0.0
+        self, encoder: Encoder, config: TaskConfig, outputs: int | None = None, dropout: float = 0.0
     ) -> None:
         super().__init__()
         self._encoder = [encoder]  # in a list: it owns its weights itself
@@ -82,7 +83,7 @@ class Features(nn.Module):
         """The sum of the learned rows where a sparse vector has ones.  Shapes: (…) -> (…, size)"""
         assert self.table is not None
         known = ids.clamp_max(self._encoder[0].config.vocab_size - 1).reshape(-1)
-        rows, columns = self._encoder[0].active(known)
+        rows, columns = cast(SparseEncoder, self._encoder[0]).active(known)
         summed = self.table.weight.new_zeros(len(known), self.table.embedding_dim)
         return summed.index_add(0, rows, self.table(columns)).view(*ids.shape, -1)
 
@@ -97,7 +98,7 @@ class Features(nn.Module):
 class Transform(nn.Module):
     """What a family's classifiers have before their output layer: norm(act(W h)).  Shapes: (…, d) -> (…, d)"""
 
-    def __init__(self, encoder: Any) -> None:
+    def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         style, d = encoder.head_style, encoder.config.hidden_size
         self.dense = nn.Linear(d, d, bias=style.dense_bias)
@@ -111,7 +112,7 @@ class Transform(nn.Module):
         return self.norm(self.act(self.dense(h)))  # type: ignore[no-any-return]
 
 
-def transform_of(encoder: Any, config: TaskConfig) -> Transform | None:
+def transform_of(encoder: Encoder, config: TaskConfig) -> Transform | None:
     """The family's transform where the whole encoder is fine-tuned and it has one."""
     plain = not config.mix and not config.lstm and not config.hidden
     return Transform(encoder) if plain and encoder.head_style.classifier_transform else None
@@ -129,7 +130,7 @@ class TokenScores(nn.Module):
     Shapes:  encoding of (B, T), positions: (P,) -> (P, outputs)
     """
 
-    def __init__(self, encoder: Any, config: TaskConfig, outputs: int) -> None:
+    def __init__(self, encoder: Encoder, config: TaskConfig, outputs: int) -> None:
         super().__init__()
         self.transform = transform_of(encoder, config)
         late = bool(config.hidden) or self.transform is not None  # as in the families' own classifiers

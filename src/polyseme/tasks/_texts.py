@@ -23,6 +23,7 @@ import torch
 from pydantic import model_validator
 from torch import Tensor, nn
 
+from polyseme.core.protocols import Encoder
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.examples import SpecialTokens
 from polyseme.data.wrapping import Wrapper, shares
@@ -35,6 +36,7 @@ from polyseme.tasks.metrics.measure import Resampled
 from polyseme.text.labelled.opening import ReadOptions
 from polyseme.text.labelled.records import Problems, TextRecord
 from polyseme.text.labelled.tables import as_number, has_decimal_comma, may_be_thousands, read_texts
+from polyseme.text.tokenizers import Tokenizer
 
 Kind = Literal["auto", "single", "several", "number"]
 FloatArray = npt.NDArray[np.float32]
@@ -84,7 +86,7 @@ class TextHead(nn.Module):
     Shapes:  encoding of (B, T), positions: (P,) -> (E, outputs)
     """
 
-    def __init__(self, encoder: Any, config: TextsConfig) -> None:
+    def __init__(self, encoder: Encoder, config: TextsConfig) -> None:
         super().__init__()
         self.pool = config.pool
         hidden = config.hidden if config.hidden is not None else PAIR_HIDDEN * (config.pool == "pair")
@@ -238,7 +240,7 @@ class Texts(LabelledExamples):
         return f"{len(names):,} {what}{several}: {shown}" + (", …" if len(names) > 6 else "")
 
     @classmethod
-    def learn(cls, config: TextsConfig, records: Sequence[TextRecord], encoder: Any) -> TextsConfig:
+    def learn(cls, config: TextsConfig, records: Sequence[TextRecord], encoder: Encoder) -> TextsConfig:
         """The configuration with what the training records and the encoder decide.
 
         Raises:  CorpusError: one label only, far too many, or no numbers where there should be.
@@ -287,7 +289,7 @@ class Texts(LabelledExamples):
         return type(config).of({**config.model_dump(), **found, "labels": labels}, cls.name)
 
     @classmethod
-    def _pool_of(cls, encoder: Any, config: TextsConfig) -> Pool:
+    def _pool_of(cls, encoder: Encoder, config: TextsConfig) -> Pool:
         whole = not config.mix and not config.lstm and encoder.reach != "none"
         if cls.pair and (not whole or getattr(encoder, "two_way", False)):
             return "pair"
@@ -297,7 +299,7 @@ class Texts(LabelledExamples):
             return "last"
         return "cls" if encoder.pooler() is not None else "mean"
 
-    def encode(self, records: Sequence[TextRecord], tokenizer: Any, encoder: Any) -> TaskData:
+    def encode(self, records: Sequence[TextRecord], tokenizer: Tokenizer, encoder: Encoder) -> TaskData:
         """Examples of records."""
         data, wrapper = TaskData(records), Wrapper.of(tokenizer)
         length = min(self.config.max_length, encoder.max_length)
@@ -341,7 +343,7 @@ class Texts(LabelledExamples):
         hot[0, known] = 1.0
         return hot
 
-    def build_head(self, encoder: Any, counts: Tensor | None = None) -> TextHead:
+    def build_head(self, encoder: Encoder, counts: Tensor | None = None) -> TextHead:
         """A fresh head."""
         return TextHead(encoder, self.config)
 

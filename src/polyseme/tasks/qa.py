@@ -26,6 +26,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from polyseme.core.entries import TaskEntry
+from polyseme.core.protocols import Encoder
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.examples import SpecialTokens
 from polyseme.data.wrapping import Wrapper
@@ -38,6 +39,7 @@ from polyseme.tasks.metrics.measure import Resampled
 from polyseme.text.labelled.opening import ReadOptions
 from polyseme.text.labelled.questions import read_questions
 from polyseme.text.labelled.records import Problems, QuestionRecord
+from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.words import has_cjk
 
 IntArray = npt.NDArray[np.int64]
@@ -76,7 +78,7 @@ class QAHead(TokenScores):
     Shapes:  encoding of (B, T), positions: (P,) -> (P, 2)
     """
 
-    def __init__(self, encoder: Any, config: QAConfig) -> None:
+    def __init__(self, encoder: Encoder, config: QAConfig) -> None:
         super().__init__(encoder, config, 2)
 
     def forward(self, encoding: Encoding, batch: Batch, positions: Tensor) -> Tensor:
@@ -126,7 +128,7 @@ class QA(LabelledExamples):
         return f"{len(records):,} questions, {none:,} of them without an answer" if none else ""
 
     @classmethod
-    def learn(cls, config: QAConfig, records: Sequence[QuestionRecord], encoder: Any) -> QAConfig:
+    def learn(cls, config: QAConfig, records: Sequence[QuestionRecord], encoder: Encoder) -> QAConfig:
         """The configuration with what the training records show.
 
         Raises:  CorpusError: no question has an answer.
@@ -143,7 +145,7 @@ class QA(LabelledExamples):
         }
         return config.of({**config.model_dump(), **found}, cls.name)
 
-    def encode(self, records: Sequence[QuestionRecord], tokenizer: Any, encoder: Any) -> TaskData:
+    def encode(self, records: Sequence[QuestionRecord], tokenizer: Tokenizer, encoder: Encoder) -> TaskData:
         """Examples of records: windows of passages."""
         data, wrapper = TaskData(records), Wrapper.of(tokenizer)
         length = min(self.config.max_length, encoder.max_length)
@@ -185,7 +187,7 @@ class QA(LabelledExamples):
         """Tokens that windows of `room` tokens share: more would make their number explode."""
         return min(self.config.overlap, max(room // 2, min(self._longest, room) - 1))
 
-    def build_head(self, encoder: Any, counts: Tensor | None = None) -> QAHead:
+    def build_head(self, encoder: Encoder, counts: Tensor | None = None) -> QAHead:
         """A fresh head."""
         return QAHead(encoder, self.config)
 

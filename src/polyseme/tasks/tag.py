@@ -24,6 +24,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from polyseme.core.entries import TaskEntry
+from polyseme.core.protocols import Encoder
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.examples import SpecialTokens
 from polyseme.data.wrapping import Wrapper
@@ -38,6 +39,7 @@ from polyseme.text.labelled.opening import ReadOptions
 from polyseme.text.labelled.records import Problems, TagRecord
 from polyseme.text.labelled.sequences import read_tags
 from polyseme.text.labelled.tagging import allowed, scheme_of, spans
+from polyseme.text.tokenizers import Tokenizer
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
@@ -75,7 +77,7 @@ class TagHead(TokenScores):
     Shapes:  encoding of (B, T), positions: (P,) -> (P, K)
     """
 
-    def __init__(self, encoder: Any, config: TagConfig) -> None:
+    def __init__(self, encoder: Encoder, config: TagConfig) -> None:
         k = len(config.labels)
         super().__init__(encoder, config, k)
         self.place = nn.Embedding(PLACES, k)  # of a token within the encoder's token; the first adds nothing
@@ -135,7 +137,7 @@ class Tag(LabelledExamples):
         return f"{what}: {', '.join(kinds[:6])}" + (", …" if len(kinds) > 6 else "")
 
     @classmethod
-    def learn(cls, config: TagConfig, records: Sequence[TagRecord], encoder: Any) -> TagConfig:
+    def learn(cls, config: TagConfig, records: Sequence[TagRecord], encoder: Encoder) -> TagConfig:
         """The configuration with the tags of the training records.
 
         Raises:  CorpusError: there is one tag only.
@@ -150,7 +152,7 @@ class Tag(LabelledExamples):
             )
         return config.of({**config.model_dump(), "labels": labels}, cls.name)
 
-    def encode(self, records: Sequence[TagRecord], tokenizer: Any, encoder: Any) -> TaskData:
+    def encode(self, records: Sequence[TagRecord], tokenizer: Tokenizer, encoder: Encoder) -> TaskData:
         """Examples of records: windows where a sentence is long."""
         data, wrapper = TaskData(records), Wrapper.of(tokenizer)
         room = max(1, min(self.config.max_length, encoder.max_length) - wrapper.added(False))
@@ -175,7 +177,7 @@ class Tag(LabelledExamples):
                 data.add(number, wrapped, [part], there, gold, mine)
         return data
 
-    def build_head(self, encoder: Any, counts: Tensor | None = None) -> TagHead:
+    def build_head(self, encoder: Encoder, counts: Tensor | None = None) -> TagHead:
         """A fresh head."""
         return TagHead(encoder, self.config)
 

@@ -18,6 +18,7 @@ from functools import cached_property
 from itertools import chain
 from typing import Any, Literal, cast, get_args
 
+from polyseme.core.files import suffix_of
 from polyseme.core.paths import Paths, names_of
 from polyseme.core.rng import Random
 from polyseme.errors import CorpusError
@@ -35,7 +36,6 @@ from polyseme.text.sources import (
     is_records,
     is_table,
     read_text,
-    suffix_of,
 )
 from polyseme.text.split import Mode, Piece, split
 from polyseme.text.tables import table_pieces

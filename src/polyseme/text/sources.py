@@ -27,6 +27,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, Any, cast
 
+from polyseme.core.files import COMPRESSED, suffix_of
 from polyseme.errors import CorpusError
 from polyseme.text.builtin import BUILTINS
 from polyseme.text.clean import KINDS, CleaningReport
@@ -58,7 +59,6 @@ __all__ = [
     "read_lines",
     "read_text",
     "skipped_suffixes",
-    "suffix_of",
 ]
 
 CHUNK = 1 << 20
@@ -69,7 +69,6 @@ _GZIP, _ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _DESCRIPTION = re.compile(
     r"(licen[cs]e|readme)([._-].*)?|(copying|notice)(\.(txt|md))?|source\.txt(\.gz|\.zst)?", re.IGNORECASE
 )
-_COMPRESSED = (".gz", ".zst")
 _TEXTS = (".txt", ".text", ".jsonl", ".ndjson")
 """Suffixes of the files that are read of a folder."""
 RECORDS = (".jsonl", ".ndjson", ".json")
@@ -120,13 +119,6 @@ def is_description(name: str) -> bool:
     return _DESCRIPTION.fullmatch(name) is not None
 
 
-def suffix_of(path: str | os.PathLike[str]) -> str:
-    """The suffix that tells what a file holds, in lower case, without .gz or .zst; "" for none."""
-    name = os.path.basename(os.fspath(path)).lower()
-    stem, last = os.path.splitext(name)
-    return os.path.splitext(stem)[1] if last in _COMPRESSED else last
-
-
 def is_records(path: Path) -> bool:
     """Whether the file's name says that it holds JSON records."""
     return suffix_of(path) in RECORDS
@@ -154,7 +146,7 @@ def advice_on(suffix: str, example: str) -> str:
     pattern = os.path.join(glob.escape(os.path.dirname(example)), "*" + (os.path.splitext(example)[1] or ""))
     if not suffix:
         pattern = example
-    elif os.path.splitext(example)[1].lower() in _COMPRESSED:
+    elif os.path.splitext(example)[1].lower() in COMPRESSED:
         pattern = os.path.join(glob.escape(os.path.dirname(example)), f"*{suffix}.*")
     column = ", with --field and the column of the texts" if suffix in TABLES else ""
     return f"name the files themselves to read them, as {pattern}{column}"

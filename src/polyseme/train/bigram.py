@@ -15,11 +15,10 @@ docs/LOG.md. Needs an output layer of its own: tie_word_embeddings = false.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
+from polyseme.core.protocols import Encoder
 from polyseme.core.types import Batch
 from polyseme.data.store import TokenStore
 from polyseme.errors import ConfigError
@@ -31,7 +30,7 @@ SPREAD = 10.0
 """How much larger embeddings start than at random: what fresh blocks add to them then hardly disturbs the bigrams."""
 
 
-def start_as_bigram_model(encoder: Any, head: nn.Module, store: TokenStore, deviation: float) -> None:
+def start_as_bigram_model(encoder: Encoder, head: nn.Module, store: TokenStore, deviation: float) -> None:
     """Write the constant coordinate into the embedding table, enlarge it, and fit the output layer.
 
     Args:
@@ -79,7 +78,7 @@ def bigram_output(states: Tensor, tokens: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _states_alone(encoder: Any, size: int) -> Tensor:
+def _states_alone(encoder: Encoder, size: int) -> Tensor:
     """The last-layer state of every token as a text of its own: (V, d)"""
     encoder.eval()
     parts = []

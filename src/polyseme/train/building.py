@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from polyseme.core import registry
+from polyseme.core.protocols import Encoder
 from polyseme.core.reporter import Reporter
 from polyseme.core.rng import Random
 from polyseme.data.examples import DocumentChunks, ExampleSource, SpecialTokens
@@ -129,7 +130,7 @@ def unigram_counts(objectives: Sequence[Any], store: TokenStore) -> Tensor:
     return torch.from_numpy(own[0] if own else store.counts.copy())
 
 
-def build_heads(recipe: Recipe, encoder: Any, special: SpecialTokens) -> nn.ModuleDict:
+def build_heads(recipe: Recipe, encoder: Encoder, special: SpecialTokens) -> nn.ModuleDict:
     """The heads of every objective, to load weights into."""
     heads = nn.ModuleDict({o.name: o.build_head(encoder) for o in build_objectives(recipe, special, 0)})
     for name in recipe.objectives:
@@ -199,7 +200,7 @@ def heldout_recipe(recipe: Recipe) -> Recipe:
     return recipe
 
 
-def put_weights(encoder: Any, run: RunDirectory, reporter: Reporter) -> None:
+def put_weights(encoder: Encoder, run: RunDirectory, reporter: Reporter) -> None:
     """Give an encoder the weights of a run's.
 
     Raises:  CheckpointError: the run has none, they are another encoder's, or they are not all numbers.

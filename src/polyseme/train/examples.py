@@ -12,6 +12,7 @@ from typing import Any
 from polyseme.core import registry
 from polyseme.core.files import sha256_of
 from polyseme.core.paths import path_of
+from polyseme.core.protocols import Task
 from polyseme.core.rng import Random
 from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.labelled.opening import ReadOptions, files_of, name_of
@@ -247,7 +248,7 @@ def facts_of(
     }
 
 
-def task_described(task: Any, path: str | Path, records: Sequence[Any], problems: Problems) -> str:
+def task_described(task: Task, path: str | Path, records: Sequence[Any], problems: Problems) -> str:
     """One line on how a file was read: its form, the kind of its labels, rows read and left out.
 
     Args:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from polyseme.core.protocols import Encoder
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.labelled import ExampleLoader
 from polyseme.train.gradient import read_layers
@@ -30,7 +31,7 @@ class KnownLayers:
     """
 
     def __init__(
-        self, encoder: Any, heads: Iterable[nn.Module], loader: ExampleLoader, device: torch.device
+        self, encoder: Encoder, heads: Iterable[nn.Module], loader: ExampleLoader, device: torch.device
     ) -> None:
         starts = np.concatenate([[0], np.cumsum(loader.lengths)])
         self._starts = torch.from_numpy(starts[:-1]).to(device)
@@ -47,7 +48,7 @@ class KnownLayers:
                     self._layers[k][places] = layer.reshape(-1, layer.size(-1))[inside]
 
     @staticmethod
-    def size(encoder: Any, heads: Sequence[nn.Module], loader: ExampleLoader) -> int:
+    def size(encoder: Encoder, heads: Sequence[nn.Module], loader: ExampleLoader) -> int:
         """Bytes that it would take."""
         every = any(getattr(head, "reads", "at") == "all" for head in heads)
         layers = encoder.config.num_hidden_layers + 1 if every else 1

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from polyseme.core import registry
+from polyseme.core.protocols import Encoder
 from polyseme.core.ranks import declared
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.core.rng import Random
@@ -121,7 +122,7 @@ def _one_process() -> None:
         )
 
 
-def _recipe(request: FinetuneRequest, base: Recipe, encoder: Any) -> Recipe:
+def _recipe(request: FinetuneRequest, base: Recipe, encoder: Encoder) -> Recipe:
     """The task's recipe with defaults that suit the encoder and how it is used."""
     width = int(encoder.config.hidden_size)
     static = encoder.reach == "none"
@@ -227,7 +228,7 @@ def _build(
     request: FinetuneRequest,
     recipe: Recipe,
     run: RunDirectory,
-    encoder: Any,
+    encoder: Encoder,
     tokenizer: Tokenizer,
     records: tuple[Sequence[Any], Sequence[Any]],
     device: torch.device,

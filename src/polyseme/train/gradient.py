@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from polyseme.core.protocols import Objective
+from polyseme.core.protocols import Encoder, Objective
 from polyseme.core.rng import Random
 from polyseme.core.types import Batch, Encoding
 from polyseme.kernels.trained_rows import TrainedRows
@@ -42,7 +42,7 @@ class GradientLearner:
 
     def __init__(
         self,
-        encoder: Any,
+        encoder: Encoder,
         objectives: Sequence[Objective],
         config: TrainConfig,
         device: torch.device,
@@ -60,7 +60,7 @@ class GradientLearner:
         self.steps = 0
         self._guard = UpdateGuard(config.spike_factor)
         if config.compile:
-            compile_blocks(encoder)
+            compile_blocks(self.encoder)
         named = {f"encoder.{k}": p for k, p in encoder.named_parameters()}
         named |= {f"heads.{k}": p for k, p in self.heads.named_parameters()}
         self._parameters = named
@@ -227,7 +227,7 @@ def clip(parameters: Sequence[Tensor], most: float) -> float:
     return float(norm)
 
 
-def compile_blocks(encoder: nn.Module) -> None:
+def compile_blocks(encoder: Encoder) -> None:
     """Compile each repeated layer by itself: all share one graph, and what varies between batches stays outside."""
     for child in encoder.children():
         if isinstance(child, nn.ModuleList):
@@ -235,14 +235,14 @@ def compile_blocks(encoder: nn.Module) -> None:
                 block.compile()
 
 
-def read_layers(encoder: Any, heads: Iterable[nn.Module], batch: Batch) -> Encoding:
+def read_layers(encoder: Encoder, heads: Iterable[nn.Module], batch: Batch) -> Encoding:
     """The hidden states that heads read: the last layer at the targets, unless a head says that it `reads` more."""
     wanted = {getattr(head, "reads", "at") for head in heads}
     if wanted == {"none"}:
         return Encoding(())
     if "all" in wanted or "last" in wanted:
-        return encoder.encode(batch, keep="all" if "all" in wanted else "last")  # type: ignore[no-any-return]
-    return encoder.encode(batch, at=_needed(batch))  # type: ignore[no-any-return]
+        return encoder.encode(batch, keep="all" if "all" in wanted else "last")
+    return encoder.encode(batch, at=_needed(batch))
 
 
 def _needed(batch: Batch) -> Tensor:

@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 from polyseme.core.files import saving
+from polyseme.core.protocols import SparseEncoder
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.infer.batching import by_length
 from polyseme.infer.load import Loaded
@@ -172,7 +173,7 @@ class ActiveColumns:
 
     layers = 1
 
-    def __init__(self, encoder: Any, ids: IntArray) -> None:
+    def __init__(self, encoder: SparseEncoder, ids: IntArray) -> None:
         self.width = int(encoder.config.hidden_size)
         owner, columns = encoder.active(torch.from_numpy(ids))
         self._columns = columns.numpy()
@@ -219,7 +220,7 @@ def cached(
     began = time.perf_counter()
     if hasattr(loaded.encoder, "active"):
         ids = [text.ids[i] for text in texts for i in text.kept]
-        sparse = ActiveColumns(loaded.encoder, np.asarray(ids, np.int64))
+        sparse = ActiveColumns(cast(SparseEncoder, loaded.encoder), np.asarray(ids, np.int64))
         sparse.facts |= {"texts": len(texts), "passes": 1, "seconds": time.perf_counter() - began}
         sparse.facts["peak_memory_bytes"] = peak_memory_bytes()
         yield sparse

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from polyseme.core.config import suggest
+from polyseme.core.files import suffix_of
 from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.clean import CleaningReport, replace_surrogates
 from polyseme.text.encodings import check_name
 from polyseme.text.labelled import brat, datasets
 from polyseme.text.labelled.records import Problems
-from polyseme.text.sources import STDIN, SourceFile, read_chunks, read_text, suffix_of
+from polyseme.text.sources import STDIN, SourceFile, read_chunks, read_text
 from polyseme.text.split import lines as split_lines
 
 __all__ = [
