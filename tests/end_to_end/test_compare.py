@@ -18,7 +18,7 @@ from browser import browser, find_browser
 from compared import NAMES, make_runs, write_files
 from polyseme.cli import main
 from polyseme.report.compare import compare_page
-from polyseme.study import compare_runs as work
+from polyseme.study import compare as work
 from polyseme.study import grid
 from trained import make_run
 
@@ -45,7 +45,7 @@ def _compare(folder: Path, *more: str, runs: tuple[str, ...] = NAMES) -> int:
 def document(folder: Path) -> dict[str, Any]:
     """What --json prints."""
     from polyseme.report.compare import compare_document
-    from polyseme.study.comparing import open_comparison
+    from polyseme.study.compare import open_comparison
 
     runs = [folder / name for name in NAMES]
     comparison = open_comparison(runs, folder / "compared.toml", folder / "report.html.cells")
@@ -126,7 +126,7 @@ def test_probes_are_tested_on_the_same_texts(document: dict[str, Any]) -> None:
 
 
 def test_probes_of_other_labels_are_not_tested(document: dict[str, Any]) -> None:
-    from polyseme.study._standings import probe_standings
+    from polyseme.study.standings import probe_standings
 
     documents = json.loads(json.dumps(document["studies"][0]["documents"]))
     (best,) = (run for run, row in document["studies"][0]["standings"].items() if row["best"])
@@ -139,7 +139,7 @@ def test_probes_of_other_labels_are_not_tested(document: dict[str, Any]) -> None
 
 
 def test_probes_of_one_text_are_not_tested(document: dict[str, Any]) -> None:
-    from polyseme.study._standings import probe_standings
+    from polyseme.study.standings import probe_standings
 
     documents = json.loads(json.dumps(document["studies"][0]["documents"]))
     for one in documents.values():
@@ -231,7 +231,7 @@ def test_what_is_kept_is_not_computed_again(
     monkeypatch.setattr(
         grid, "finetune", lambda request: adapted.append(Path(request.run).name) or finetune(request)
     )
-    monkeypatch.setattr(work, "_done", lambda c, p, r: studied.append((p.name, p.run)) or done(c, p, r))
+    monkeypatch.setattr(work, "_done", lambda c, s, r, to: studied.append((s, r)) or done(c, s, r, to))
     assert _compare(folder) == 0
     assert (adapted, studied) == ([], [])
     assert "good <b>or</b> bad" in capsys.readouterr().out

@@ -17,7 +17,6 @@ TABLES = (
         "finetune",
         "predict",
         "evaluate",
-        "table",
         "compare",
         "pairs",
         "senses",

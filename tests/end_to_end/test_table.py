@@ -1,9 +1,10 @@
-"""`polyseme table`: every cell is one fine-tune and its evaluation; done once, stopped and gone on with at will."""
+"""`polyseme compare -o TABLE.md`: every cell is one fine-tune and its evaluation; done once."""
 
 from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from adapting import adapt, start_run, write_examples
 from polyseme.cli import main
 from polyseme.errors import Interrupted
 from polyseme.study import grid as module
-from polyseme.study.best import above
-from polyseme.study.grid import Cell, open_grid
+from polyseme.study.compare import open_comparison
+from polyseme.study.grid import Cell, Grid
+from polyseme.study.standings import above
 
 GRID = """
 seeds = [1, 2]
@@ -60,8 +62,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def open_grid(file: Path, cells: Path) -> Grid:
+    return open_comparison([], file, cells).grid
+
+
 def table(folder: Path, *more: str) -> int:
-    return main(["table", str(folder / "grid.toml"), "-o", str(folder / "table.md"), *more])
+    return main(["compare", "--tasks", str(folder / "grid.toml"), "-o", str(folder / "table.md"), *more])
 
 
 def cells(folder: Path) -> dict[str, dict[str, Any]]:
@@ -161,7 +167,9 @@ second = ["counts/frozen"]
     for seed in (1, 2):  # the same run with the same settings: what was done for one row holds for the other
         shutil.copy(kept / f"moods.bert.whole.{seed}.json", kept / f"moods.twin.whole.{seed}.json")
     output = folder / "twin.md"
-    assert main(["table", str(file), "-o", str(output), "--cells", str(kept), "--only-write"]) == 0
+    assert (
+        main(["compare", "--tasks", str(file), "-o", str(output), "--cells", str(kept), "--only-write"]) == 0
+    )
     text = output.read_text("utf-8")
     assert text.startswith("10 of 10 cells are done")
     figures = dict(re.findall(r"^\| ([^|]+) \| ([+-]\S+) \|", text, re.MULTILINE))
@@ -220,7 +228,7 @@ def test_stopped_in_the_middle_it_goes_on(
         assert table(folder, "--cells", str(kept)) == 0
         out, err = capsys.readouterr()
         assert out.startswith("7 of 8 cells are done")
-        assert "1 cells are being done by another process" in err
+        assert "1 pieces are not done yet, or another process is at them" in err
     assert table(folder, "--cells", str(kept)) == 0
     assert capsys.readouterr().out.startswith("8 of 8 cells are done")
     mine = {path.name: json.loads(path.read_bytes())["predictions"] for path in kept.glob("*.json")}
@@ -256,8 +264,20 @@ def test_mistakes_in_the_file_are_told_before_anything_is_done(
     assert old in GRID
     bad = folder / "bad.toml"
     bad.write_text(GRID.replace(old, new), "utf-8")
-    assert main(["table", str(bad), "-o", str(folder / "bad.md")]) == 2
+    assert main(["compare", "--tasks", str(bad), "-o", str(folder / "bad.md")]) == 2
     said = capsys.readouterr().err
     assert says in said, said
     assert not (folder / "bad.md").exists()
     assert not list((folder / "bad.md.cells").glob("*.json"))
+
+
+def test_the_old_verb_says_what_to_type(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, output = folder / "grid.toml", folder / "table.md"
+    assert main(["table", str(file), "-o", str(output), "--only-write"]) == 2
+    says = capsys.readouterr().err
+    assert f"try:      polyseme compare -o {output} --only-write --tasks {file}" in says, says
+    assert main(shlex.split(says.partition("try:")[2].splitlines()[0])[1:]) == 0
+    assert main(["compare", "--tasks", str(file), "-o", str(output.with_suffix(".html"))]) == 2
+    assert f"-o {output}" in capsys.readouterr().err
+    assert main(["compare", str(folder / "runs" / "bert"), "--tasks", str(file), "-o", str(output)]) == 2
+    assert "[rows]" in capsys.readouterr().err

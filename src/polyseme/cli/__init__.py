@@ -36,7 +36,6 @@ VERBS = (
     ("list", _START, "List models, objectives, tasks, recipes, corpora or formats."),
     ("pretrain", _TRAIN, "Train a model on raw text."),
     ("finetune", _TRAIN, "Adapt a run to a task with labelled files: classify, pair, tag, qa."),
-    ("table", _TRAIN, "Adapt many runs to many tasks and write one table of them."),
     ("prepare", _TRAIN, "Only tokenize text into a store that pretrain accepts as a corpus."),
     ("inspect", _TRAIN, "Say what a run is, what it was trained on, how it went and where it is now."),
     ("tidy", _TRAIN, "Free what only resuming needs: checkpoints with the optimiser's state."),
@@ -61,12 +60,12 @@ VERBS = (
     ("senses", _USE, "Say how well a run tells the senses of words apart, and draw their uses."),
     ("pairs", _USE, "Say in how many minimal pairs the good text is the more probable one."),
     ("analogy", _USE, "Answer analogies with word vectors: a is to b as c is to …?"),
-    ("compare", _USE, "Compare runs on tasks, probes, senses and pairs, in one page."),
+    ("compare", _USE, "Compare runs on tasks, probes, senses and pairs, in one page or table."),
 )
 # the others are work that every rank would do once more, in the same place
 _BY_SEVERAL = ("pretrain", "inspect", "list", "doctor")
 # verbs whose work is kept when it is interrupted
-_GOES_ON = ("demo", "finetune", "table", "prepare", "compare", "pretrain")
+_GOES_ON = ("demo", "finetune", "prepare", "compare", "pretrain")
 
 _EPILOGUE = (
     "`polyseme VERB --help` explains a verb. After any verb, `-q` or `--quiet` prints results and errors alone, and "

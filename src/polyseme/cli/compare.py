@@ -1,4 +1,4 @@
-"""`polyseme compare`: any runs side by side in one page."""
+"""`polyseme compare`: any runs side by side, in one page or one table."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from polyseme.cli.options import (
     read_options,
 )
 from polyseme.cli.output import closing, command, emit, emit_json, say
+from polyseme.errors import ConfigError
 
 EXAMPLE = "polyseme compare runs/mine runs/gpt --tasks compared.toml -o report.html"
 
@@ -38,17 +39,22 @@ def run(
 ) -> None:
     """Compare runs on tasks, probes, senses and minimal pairs, and write one page of everything, costs among it.
 
+    An OUTPUT that ends in .md is one table of Markdown instead: means over seeds with intervals, what pretraining is
+    worth against random weights, and what holds of [[claims]]. A file with [rows.NAME] says itself which runs are
+    compared, and in which ways; then no RUN is named.
+
     What is done is kept: the work may be stopped at any time, and the same command goes on. A run that was trained
     again, or a file that changed, is measured again.
 
     Args:
-        folders: the runs, of any models; each is used for what is in its language.
-        tasks: a .toml file with [tasks.NAME], [probes.NAME], [senses] and [pairs], all optional; see the guide.
-        output: the page to write, one .html file that needs no network.
+        folders: the runs, of any models; each is used for what is in its language. None where the file has [rows].
+        tasks: a .toml file with [tasks.NAME], [probes.NAME], [senses], [pairs], [rows.NAME] and [[claims]], all
+            optional; see the guide.
+        output: the page to write, one .html file that needs no network; or a table, .md.
         cells: the folder of what is done; OUTPUT.cells when absent.
         figures: a folder for every chart as .svg and .png.
         lang: language of the page's own words: en or zh.
-        only_write: write the page of what is done and do no more.
+        only_write: write the page or table of what is done and do no more.
         processes: so many share the work; each loads its own models.
         threads: processor threads of each; the file's when absent.
         json: print one JSON document: {"runs", "tasks", "studies", "settings", "command", "versions", "machine"};
@@ -60,10 +66,11 @@ def run(
     keep_few_sizes()
 
     from polyseme.cli.progress import open_reporter
+    from polyseme.core.files import write_atomic
     from polyseme.report.compare import compare_document, compare_page, compare_text
+    from polyseme.report.grid_table import markdown
     from polyseme.report.study_files import check_file, check_folder
-    from polyseme.study.compare_runs import compare_runs
-    from polyseme.study.comparing import open_comparison
+    from polyseme.study.compare import compare_runs, open_comparison
 
     check_file(output)
     for folder in (cells, figures):
@@ -71,6 +78,15 @@ def run(
             check_folder(folder)
     kept = cells or output.with_name(output.name + ".cells")
     comparison = open_comparison(folders, tasks, kept, threads, read)
+    as_table = output.suffix.lower() == ".md"
+    if (comparison.config.rows or comparison.config.claims) and (not as_table or figures is not None):
+        table = ["polyseme", "compare", *folders, "--tasks", tasks, "-o", output.with_suffix(".md")]
+        raise ConfigError(
+            "[rows] and [[claims]] make a table, not a page",
+            got=output if figures is None else f"--figures {figures}",
+            where=tasks,
+            fix=command(*table),
+        )
     elsewhere = comparison.left() if only_write else 0
     if not only_write:
         with closed_after(open_reporter()) as reporter:
@@ -80,16 +96,20 @@ def run(
     again += ["--cells", cells] if cells is not None else []
     again += [part for name, value in read.items() for part in (f"--{name}", value)]
     document = compare_document(comparison, command(*again), _machine())
-    page = compare_page(document, lang)
-    wrote: list[Path] = [page.write(output), comparison.kept.folder]
+    text = markdown(comparison) if as_table else compare_text(document)
+    if as_table:
+        write_atomic(output, text.encode("utf-8", "backslashreplace"))
+    else:
+        compare_page(document, lang).write(output)
+    wrote: list[Path] = [output, comparison.cache.folder]
     note = None
     if figures is not None:
-        charts, note = page.write_figures(figures)
+        charts, note = compare_page(document, lang).write_figures(figures)
         wrote += charts
     if json:
         emit_json(document)
     else:
-        emit(compare_text(document))
+        emit(text)
     if elsewhere:
         say(
             f"note: {elsewhere} pieces are not done yet, or another process is at them: the same command goes on"

@@ -41,7 +41,6 @@ _PLACES = {
     "import": "runs/imported",
     "embed": "vectors.npy",
     "compare": "report.html",
-    "table": "table.md",
 }
 # What --output is called in the line of usage.
 _WRITES = {"pretrain": "RUN", "finetune": "RUN", "import": "RUN", "prepare": "STORE"}
@@ -232,6 +231,12 @@ def _verb(word: str, words: Sequence[str], app: App) -> str:
     if word in verbs:
         return word
     name = spelled(word.lstrip("-") if word.startswith("-") else word)
+    if name == "table":
+        raise ConfigError(
+            "`table` is a part of compare now",
+            expected="compare -o TABLE.md",
+            fix=_as_comparison(words[1:], app),
+        )
     rest = [*words[1:]]
     found = name if name in verbs else synonyms.VERBS.get(name)
     if found == "pretrain" and rest and _is_task(rest[0]):
@@ -256,6 +261,18 @@ def _verb(word: str, words: Sequence[str], app: App) -> str:
         expected=f"perhaps {found}",
         fix=_whole(found, rest, app),
     )
+
+
+def _as_comparison(rest: Sequence[str], app: App) -> str:
+    """`table FILE -o TABLE.md` as a comparison of the rows of the file."""
+    compare = Shape.of(app, "compare")
+    if {"--help", "-h"} & {*rest}:
+        return "polyseme compare --help"
+    typed = _parts(compare, rest)
+    given = {name for name, _ in typed.options}
+    file = ["--tasks", *typed.arguments[:1]] if typed.arguments else ["--tasks", "FILE.toml"]
+    place = [] if {"-o", "--output"} & given else ["-o", "table.md"]
+    return typed.command(*([] if "--tasks" in given else file), *place, arguments=[])
 
 
 def _whole(verb: str, rest: Sequence[str], app: App) -> str:

@@ -133,7 +133,7 @@ def finetune_command(task: Mapping[str, Any], run: str, seed: int, output: str) 
     """The `polyseme finetune` of one cell.
 
     Args:
-        task: as `study._standings.standings` writes it.
+        task: as `study.standings.standings` writes it.
         run: the run's folder.
     """
     spec, way = task["spec"], task["way"]

@@ -12,7 +12,7 @@ from polyseme.report._compare_overview import WAYS
 from polyseme.report.figures import count, duration
 from polyseme.report.language import Speaker
 from polyseme.report.page import Figure, Markup, Part, Section
-from polyseme.study.best import above
+from polyseme.study.standings import above
 
 __all__ = ["tasks_section"]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from polyseme.report.figures import count, duration, measure
-from polyseme.study.best import above
+from polyseme.study.standings import above
 
 if TYPE_CHECKING:
     from polyseme.train.run import RunDirectory

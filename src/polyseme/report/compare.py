@@ -26,7 +26,7 @@ from polyseme.report.page import Page
 from polyseme.report.senses_chinese import CHINESE as SENSES
 
 if TYPE_CHECKING:
-    from polyseme.study.comparing import Comparison
+    from polyseme.study.compare import Comparison
 
 __all__ = ["compare_document", "compare_page", "compare_speaker", "compare_text"]
 

@@ -1,15 +1,15 @@
-"""A grid as Markdown: figures with intervals, what pretraining is worth, and what holds of what was claimed."""
+"""A comparison as Markdown: figures with intervals, what pretraining is worth, and what holds of what was claimed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from polyseme.study.best import above
-from polyseme.study.grid import Cell, Grid
-from polyseme.study.grid_spec import SCRATCH, WAYS, Way
+from polyseme.study.compare import Comparison
+from polyseme.study.grid import SCRATCH, WAYS, Cell, Grid, Way
+from polyseme.study.standings import above
 from polyseme.study.stats import seeds_difference, seeds_interval
 from polyseme.tasks.metrics.measure import Resampled
 
@@ -34,12 +34,15 @@ def figures(grid: Grid) -> dict[tuple[str, str, Way], list[Resampled]]:
     return found
 
 
-def markdown(grid: Grid) -> str:
-    """The whole report."""
+def markdown(comparison: Comparison) -> str:
+    """The whole table."""
+    grid = comparison.grid
     found = figures(grid)
     cells = grid.cells()
     done = sum(len(some) for some in found.values())
-    parts = [_head(grid, done, len(cells)), _table(grid, found), _worth(grid, found), _claims(grid, found)]
+    parts = [_head(grid, done, len(cells))] if grid.tasks else []
+    parts += [_table(grid, found), _worth(grid, found), _claims(grid, found)] if grid.tasks else []
+    parts += [_study(comparison.study(name)) for name in comparison.sections]
     parts += [_mixes(grid, cells), _costs(grid, cells)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -60,7 +63,7 @@ def _table(grid: Grid, found: dict[tuple[str, str, Way], list[Resampled]]) -> st
     head = "| | " + " | ".join(f"{t}<br>{m}" for t, m in zip(tasks, metrics, strict=True)) + " |"
     lines = [head, "|---|" + "---|" * len(tasks)]
     for way in WAYS:
-        rows = [row for row, spec in grid.rows.items() if way in spec.ways]
+        rows = [row for row, spec in grid.rows.items() if way in spec.ways] if grid.has(way) else []
         if rows:
             lines.append(f"| **{_WAY[way]}** |" + " |" * len(tasks))
         for row in rows:
@@ -78,13 +81,24 @@ def _shown(measures: list[Resampled] | None) -> str:
     return f"{100 * mean:.1f}{seeds}<br>{100 * low:.1f}–{100 * high:.1f}"
 
 
+def _study(study: Mapping[str, Any]) -> str:
+    """How runs stand in a study beside the tasks."""
+    lines = [f"## {study['name']}", "", "Percent; * = surely below the best.", "", "| | |", "|---|---|"]
+    for run, row in study["standings"].items():
+        limits = [row[limit] for limit in ("value", "low", "high")]
+        value, low, high = ("–" if limit is None else f"{100 * limit:.1f}" for limit in limits)
+        lines.append(f"| {run} | {value}{'*' if row['below'] else ''}<br>{low}–{high} |")
+    lines += [f"| {run} | {reason['text']} |" for run, reason in study["absent"].items()]
+    return "\n".join(lines)
+
+
 def _worth(grid: Grid, found: dict[tuple[str, str, Way], list[Resampled]]) -> str:
     """Pretrained less random weights."""
     lines = []
     for way in ("frozen", "whole"):
         for row, spec in grid.rows.items():
             random = grid.scratch(row, way) if way in spec.ways else None
-            if random is None:
+            if random is None or not grid.has(random[1]):
                 continue
             shown = [
                 _difference(found.get((task, row, way)), found.get((task, *random)))[1] for task in grid.tasks

@@ -15,7 +15,7 @@ from polyseme.report.language import Speaker, speaker
 from polyseme.report.page import Figure, Page, Part, Section, Table
 from polyseme.report.pairs_chart import names_of, pairs_chart, runs_of, shown
 from polyseme.report.study_files import write_json_lines
-from polyseme.study.best import highest_apart
+from polyseme.study.standings import highest_apart
 
 if TYPE_CHECKING:
     from polyseme.study.pairs import Pairs

@@ -1,4 +1,4 @@
-"""Many runs on many tasks under one protocol: every cell is one adaptation, judged on the same test examples.
+"""Runs adapted to tasks under one protocol: every cell is one adaptation, judged on the same test examples.
 
     rows (models, pretrained on the same text for the same minutes) × tasks × ways × seeds
 
@@ -10,35 +10,153 @@ it. What the test examples were answered is kept, so that figures and intervals 
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from pydantic import Field
 
 from polyseme.core import registry
-from polyseme.core.config import read_toml, suggest, to_json
-from polyseme.core.files import make_folder, write_atomic
-from polyseme.core.memory import give_back
-from polyseme.core.reporter import NullReporter, Reporter
+from polyseme.core.config import Config, suggest
+from polyseme.core.reporter import Reporter
 from polyseme.errors import ConfigError
 from polyseme.infer.load import load
 from polyseme.infer.predict import Predictor, gold_records
-from polyseme.study.grid_spec import SCRATCH, ClaimSpec, GridConfig, RowSpec, TaskSpec, Way
-from polyseme.study.kept import file_name, held
+from polyseme.study.results import Piece, ResultCache, file_name
 from polyseme.tasks._chance import chance_of
 from polyseme.tasks.metrics.measure import Resampled
-from polyseme.text.labelled.opening import existing, fingerprint
+from polyseme.text.labelled.dialects import read_separator
+from polyseme.text.labelled.opening import ReadOptions, existing, fingerprint
 from polyseme.text.labelled.records import Problems
 from polyseme.train.examples import FinetuneRequest, some
 from polyseme.train.finetune import finetune
 from polyseme.train.run import RunDirectory
 from polyseme.train.signals import goes_on_by
 
-__all__ = ["Cell", "Grid", "open_grid", "run_grid"]
+__all__ = [
+    "SCRATCH",
+    "WAYS",
+    "Cell",
+    "ClaimSpec",
+    "Grid",
+    "Protocol",
+    "RowSpec",
+    "TaskSpec",
+    "Way",
+    "check_grid",
+]
+
+Way = Literal["frozen", "whole", "frozen-scratch", "whole-scratch"]
+WAYS: tuple[Way, ...] = ("frozen", "whole", "frozen-scratch", "whole-scratch")
+SCRATCH = "scratch"
+
+
+class TaskSpec(Config):
+    """[tasks.NAME] of a comparison's file.
+
+    Args:
+        task: registry key.
+        language: which run of a row is used.
+        train, dev, test: labelled files; without dev a tenth of train is held out.
+        columns: our names of columns to the files'.
+        encoding, separator: of the files; "auto" = as they show.
+        max_length, settings: as for `finetune`; settings = {"qa.overlap" = 64, whole = {…}} are by way, too.
+        epochs: as for `finetune`, by way where it is a table {frozen = …, whole = …}.
+        metric: the figure that is shown; None = the task's main one.
+        ways: of a row's ways only these; None = all of them.
+        examples, dev_examples, test_examples: at most so many; None = the comparison's.
+    """
+
+    task: str
+    language: str = "en"
+    train: str
+    dev: str | None = None
+    test: str
+    columns: dict[str, str] = Field(default_factory=dict)
+    encoding: str = "auto"
+    separator: str = "auto"
+    max_length: int | None = None
+    epochs: float | dict[str, float] | None = None
+    settings: dict[str, Any] = Field(default_factory=dict)
+    metric: str | None = None
+    ways: tuple[Way, ...] | None = None
+    examples: int | None = None
+    dev_examples: int | None = None
+    test_examples: int | None = None
+
+    @property
+    def reading(self) -> ReadOptions:
+        """How the files are read."""
+        return ReadOptions(self.columns, self.encoding, read_separator(self.separator))
+
+    def uses(self, way: Way) -> bool:
+        """Whether rows are used in a way."""
+        return self.ways is None or way in self.ways
+
+    def epochs_of(self, way: Way) -> float | None:
+        """Passes over the training examples, for a way."""
+        if isinstance(self.epochs, dict):
+            return self.epochs.get(way.removesuffix("-scratch"))
+        return self.epochs
+
+    def settings_of(self, way: Way) -> dict[str, Any]:
+        """Settings of recipes, for a way."""
+        by_way = {name: self.settings.get(name) for name in ("frozen", "whole")}
+        every = {k: v for k, v in self.settings.items() if not isinstance(by_way.get(k), dict)}
+        mine = by_way[way.removesuffix("-scratch")]
+        return every | (mine if isinstance(mine, dict) else {})
+
+
+class RowSpec(Config):
+    """[rows.NAME]: the run for each language, and the ways in which it is used.
+
+    Args:
+        runs: run folders by language.
+        ways: how it is used.
+        scratch: the row whose random starts are this one's, too (ernie is bert with other lessons); None = its own.
+        settings: as for `finetune`, by way: {all = {…}, whole = {"train.learning_rate" = 5e-4}}.
+    """
+
+    runs: dict[str, str]
+    ways: tuple[Way, ...] = ("frozen",)
+    scratch: str | None = None
+    settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+class ClaimSpec(Config):
+    """[[claims]]: a sentence, and the two sides whose difference it is about.
+
+    Args:
+        text: the sentence.
+        first: "ROW/WAY"; of several the best on dev counts.
+        second: the same, or ["scratch"]: the random start of the one that counts on the first side.
+        tasks: only these; None = all.
+    """
+
+    text: str
+    first: list[str] = Field(min_length=1)
+    second: list[str] = Field(min_length=1)
+    tasks: list[str] | None = None
+
+
+class Protocol(Config):
+    """What all cells have in common.
+
+    Args:
+        seeds: of heads, order and dropout.
+        examples, dev_examples, test_examples: of each task's file at most so many.
+        threads: of one piece of work.
+    """
+
+    seeds: tuple[int, ...] = Field((1, 2, 3), min_length=1)
+    examples: int = Field(4000, ge=1)
+    dev_examples: int = Field(1000, ge=1)
+    test_examples: int = Field(3000, ge=1)
+    threads: int = Field(1, ge=1)
 
 
 @dataclass(frozen=True, order=True)
@@ -64,22 +182,22 @@ class Grid:
     """A grid's specification and what is done of it.
 
     Args:
-        config, rows, tasks, claims: the TOML file.
+        config, rows, tasks, claims: what the TOML file says.
         base: the folder of the TOML file; paths are relative to it.
-        folder: where cells are kept.
+        cache: where results are kept.
     """
 
     def __init__(
         self,
-        config: GridConfig,
+        config: Protocol,
         rows: Mapping[str, RowSpec],
         tasks: Mapping[str, TaskSpec],
         claims: Sequence[ClaimSpec],
         base: Path,
-        folder: Path,
+        cache: ResultCache,
     ) -> None:
         self.config, self.rows, self.tasks, self.claims = config, rows, tasks, claims
-        self.base, self.folder = base, folder
+        self.base, self.cache = base, cache
         self._records: dict[str, list[Any]] = {}
         self._fingerprints: dict[Path, str] = {}
 
@@ -94,6 +212,12 @@ class Grid:
             if self.tasks[task].language in spec.runs and self.tasks[task].uses(way)
         ]
 
+    def has(self, way: Way) -> bool:
+        """Whether some row is used in a way, for some task."""
+        return any(way in row.ways for row in self.rows.values()) and any(
+            task.uses(way) for task in self.tasks.values()
+        )
+
     def scratch(self, row: str, way: Way) -> tuple[str, Way] | None:
         """Row and way of the random start that a row is compared with; None where the grid has none."""
         other = self.rows[row].scratch or row
@@ -103,15 +227,14 @@ class Grid:
 
     def result(self, cell: Cell) -> dict[str, Any] | None:
         """What was found in a cell; None where it has not been done as it is specified now."""
-        path = self.folder / f"{cell.name}.json"
-        if not path.is_file():
-            return None
-        try:
-            found = json.loads(path.read_bytes())
-        except ValueError:
-            return None
-        whole = isinstance(found, dict) and found.get("asked") == json.loads(json.dumps(self._asked(cell)))
-        return found if whole else None
+        return self.cache.get(self._asked(cell), cell.name)
+
+    def pieces(self) -> list[Piece]:
+        """The work of all cells."""
+        return [
+            Piece(self._asked(cell), cell.name, partial(_done, self, cell), cell.name)
+            for cell in self.cells()
+        ]
 
     def measure(self, cell: Cell) -> Resampled | None:
         """The cell's figure on the test examples, with what intervals need.
@@ -163,7 +286,7 @@ class Grid:
             run=self.path(row.runs[spec.language]),
             train=self.path(spec.train),
             dev=None if spec.dev is None else self.path(spec.dev),
-            output=self.folder / "work" / cell.name,
+            output=self.cache.folder / "work" / cell.name,
             feature_based=cell.way.startswith("frozen"),
             from_scratch=cell.way.endswith("scratch"),
             epochs=spec.epochs_of(cell.way),
@@ -210,37 +333,12 @@ class Grid:
         }
 
 
-def open_grid(file: Path, folder: Path, reading: Mapping[str, str] | None = None) -> Grid:
-    """Read a grid's TOML file.
+def check_grid(grid: Grid, file: str) -> None:
+    """Whether rows and claims speak of what is there.
 
-    Args:
-        file: see `GridConfig`.
-        folder: where cells are kept.
-        reading: encoding and separator of the tasks that do not say their own.
-    Raises:  ConfigError: an unknown key, a row or a task that is not there.  RunError: a run that is not there.
+    Raises:  ConfigError: a row or a way that is not there.  RunError: a run that is not there.
              CorpusError: a labelled file that is not there.
     """
-    config = GridConfig.of(read_toml(file), file.name)
-    rows = {name: RowSpec.of(values, f"{file.name} [rows.{name}]") for name, values in config.rows.items()}
-    tasks = {
-        name: TaskSpec.of({**(reading or {}), **values}, f"{file.name} [tasks.{name}]")
-        for name, values in config.tasks.items()
-    }
-    claims = [ClaimSpec.of(values, f"{file.name} [[claims]]") for values in config.claims]
-    for spec in tasks.values():
-        registry.tasks.load(spec.task)
-    grid = Grid(config, rows, tasks, claims, file.parent, folder)
-    _sound(grid, file.name)
-    for run in dict.fromkeys(grid.request(cell).run for cell in grid.cells()):
-        RunDirectory.open(run)
-    for spec in tasks.values():
-        for path in filter(None, (spec.train, spec.dev, spec.test)):
-            existing(grid.path(path))
-    return grid
-
-
-def _sound(grid: Grid, file: str) -> None:
-    """Whether rows and claims speak of what is there."""
     for name, spec in grid.rows.items():
         if spec.scratch is not None and spec.scratch not in grid.rows:
             raise ConfigError(
@@ -268,45 +366,26 @@ def _sound(grid: Grid, file: str) -> None:
                     expected=f"a row that has the way {way.removesuffix('-scratch')}-scratch, too",
                     where=file,
                 )
+    for run in dict.fromkeys(grid.request(cell).run for cell in grid.cells()):
+        RunDirectory.open(run)
+    for task in grid.tasks.values():
+        for path in filter(None, (task.train, task.dev, task.test)):
+            existing(grid.path(path))
 
 
-def run_grid(grid: Grid, reporter: Reporter | None = None) -> list[Cell]:
-    """Do what is not done yet.
-
-    Returns the cells that another process holds now.
-    Raises:  as `finetune`; cells that were done stay.
-    """
-    reporter = reporter or NullReporter()
-    make_folder(grid.folder)
-    cells, others = grid.cells(), []
-    for number, cell in enumerate(cells):
-        if grid.result(cell) is not None:
-            continue
-        with held(grid.folder / f".{cell.name}.lock") as mine:
-            if not mine:
-                others.append(cell)
-            elif grid.result(cell) is None:
-                reporter.note(f"{number + 1} of {len(cells)}: {cell.name}")
-                with goes_on_by("the same command goes on", grid.folder):
-                    done = _done(grid, cell)
-                write_atomic(grid.folder / f"{cell.name}.json", to_json(done).encode())
-                give_back()
-    return others
-
-
-def _done(grid: Grid, cell: Cell) -> dict[str, Any]:
+def _done(grid: Grid, cell: Cell, reporter: Reporter) -> dict[str, Any]:
     """Train and judge one cell."""
     request = grid.request(cell)
     shutil.rmtree(request.output, ignore_errors=True)
     try:
-        run = finetune(request)
+        with goes_on_by("the same command goes on", grid.cache.folder):
+            run = finetune(request)
         torch.set_num_threads(grid.config.threads)
         predictor = Predictor(load(run.path))
         predictions = list(predictor.predict(grid.records(cell.task)))
         results = run.meta["results"]
         return {
             "cell": cell.name,
-            "asked": grid._asked(cell),
             "dev": results["dev"],
             "mix": results.get("mix"),
             "steps": results["steps"],

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from polyseme.core import registry
-from polyseme.study._standings import _rank
-from polyseme.study.best import above, highest_apart, stands_out
+from polyseme.study.standings import _rank, above, highest_apart, stands_out
 from polyseme.study.stats import seeds_difference
 from polyseme.tasks._chance import chance_of
 from polyseme.tasks.metrics.measure import mean_of

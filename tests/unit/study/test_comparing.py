@@ -9,9 +9,8 @@ import pytest
 
 from adapting import start_run, write_examples
 from polyseme.errors import ConfigError, RunError
-from polyseme.study.compare_runs import compare_runs
-from polyseme.study.comparing import learns, names_of, open_comparison
-from polyseme.study.kept import Kept, file_name, held
+from polyseme.study.compare import compare_runs, learns, names_of, open_comparison
+from polyseme.study.results import ResultCache, file_name, held
 from polyseme.study.stats import holm, seeds_interval
 from polyseme.tasks.metrics.measure import mean_of
 from polyseme.train.run import RunDirectory
@@ -58,7 +57,7 @@ def test_names_are_as_short_as_they_can_be() -> None:
 
 
 def test_pieces_are_kept_by_what_they_depend_on(tmp_path: Path) -> None:
-    kept = Kept(tmp_path / "cells")
+    kept = ResultCache(tmp_path / "cells")
     asked = {"kind": "senses", "run": {"model": "a1"}, "files": ("f",)}
     assert kept.get(asked) is None
     kept.put(asked, {"found": {"x": 1.5}})
@@ -100,7 +99,7 @@ def test_runs_are_used_for_their_language(folder: Path) -> None:
     comparison = open_comparison([folder / "bert", folder / "onehot"], file, folder / "cells")
     cells = {(cell.task, cell.row) for cell in comparison.grid.cells()}
     assert cells == {("b", "bert"), ("c", "bert"), ("a", "onehot"), ("b", "onehot"), ("c", "onehot")}
-    assert [piece.run for piece in comparison.pieces()] == ["onehot"]
+    assert [piece.title for piece in comparison.pieces()] == ["pairs of onehot"]
     found = comparison.document()
     assert found["tasks"][0]["absent"]["bert"] == {
         "code": "language",

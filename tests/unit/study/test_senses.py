@@ -477,7 +477,7 @@ def test_balanced_accuracy_is_the_headline_where_one_sense_has_nearly_all_uses(t
 
 def test_a_comparison_stands_by_balanced_accuracy_too(tmp_path: Path) -> None:
     """From kept answers the same difference as with both runs at hand; chance is the most frequent sense's."""
-    from polyseme.study._standings import senses_standings
+    from polyseme.study.standings import senses_standings
 
     runs = {name: random_run(tmp_path, name) for name in ("bert", "word2vec")}
     documents = {name: senses(run, skewed_uses(), resamples=200).document() for name, run in runs.items()}

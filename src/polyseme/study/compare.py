@@ -11,71 +11,53 @@ measured again, and several processes share the work. What a run cannot do is ke
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import multiprocessing
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import Field
 
 from polyseme.core import registry
-from polyseme.core.config import Config, read_toml
-from polyseme.errors import ConfigError, RunError
-from polyseme.study._comparing_pieces import ANY, STUDIES, PairsSpec, ProbeSpec, SensesSpec, Study
-from polyseme.study._standings import STUDY_STANDINGS, standings
-from polyseme.study.grid import Grid
-from polyseme.study.grid_spec import WAYS, GridConfig, RowSpec, TaskSpec
-from polyseme.study.kept import Kept
+from polyseme.core.config import read_toml
+from polyseme.core.reporter import NullReporter, Reporter
+from polyseme.errors import ConfigError, PolysemeError, RunError
+from polyseme.infer.load import load
+from polyseme.study.grid import WAYS, ClaimSpec, Grid, Protocol, RowSpec, TaskSpec, check_grid
 from polyseme.study.probing.config import ProbeConfig
+from polyseme.study.results import Piece, ResultCache
+from polyseme.study.sections import ANY, STUDIES, PairsSpec, ProbeSpec, SensesSpec, Study
+from polyseme.study.standings import STUDY_STANDINGS, standings
 from polyseme.text.clean import replace_surrogates
 from polyseme.train.run import RunDirectory
 
-__all__ = ["ABSENT", "CompareConfig", "Comparison", "Piece", "names_of", "open_comparison"]
+__all__ = ["ABSENT", "CompareConfig", "Comparison", "compare_runs", "names_of", "open_comparison"]
 
 
-class CompareConfig(Config):
+class CompareConfig(Protocol):
     """The TOML file of a comparison; every section may be left out, paths are relative to the file.
 
     Args:
-        seeds: of heads, order and dropout.
-        examples, dev_examples, test_examples: of each task's file at most so many.
-        threads: of one piece of work.
         tasks, probes: by name.
         senses, pairs: one of each.
+        rows: by name, in place of runs: see `RowSpec`; then there are only tasks.
+        claims: see `ClaimSpec`.
     """
 
-    seeds: tuple[int, ...] = Field((1, 2, 3), min_length=1)
-    examples: int = Field(4000, ge=1)
-    dev_examples: int = Field(1000, ge=1)
-    test_examples: int = Field(3000, ge=1)
-    threads: int = Field(1, ge=1)
     tasks: dict[str, dict[str, Any]] = Field(default_factory=dict)
     probes: dict[str, dict[str, Any]] = Field(default_factory=dict)
     senses: dict[str, Any] | None = None
     pairs: dict[str, Any] | None = None
+    rows: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    claims: list[dict[str, Any]] = Field(default_factory=list)
 
 
 Spec = ProbeSpec | SensesSpec | PairsSpec
-
-
-@dataclass(frozen=True)
-class Piece:
-    """One study of one run.
-
-    Args:
-        study: what is done.
-        name: the section's, "probes.pos".
-        run: the row's.
-        spec: the section.
-        asked: all that it depends on, JSON-able.
-    """
-
-    study: Study
-    name: str
-    run: str
-    spec: Spec
-    asked: Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +70,7 @@ class Comparison:
         runs: by the rows' names, in order.
         grid: the tasks' part.
         sections: the others, by name: "probes.pos", "senses", "pairs".
-        kept: where pieces are.
+        cache: where results are kept.
         reading: encoding and separator of the sections that do not say their own.
     """
 
@@ -97,7 +79,7 @@ class Comparison:
     runs: Mapping[str, RunDirectory]
     grid: Grid
     sections: Mapping[str, tuple[Study, Spec]]
-    kept: Kept
+    cache: ResultCache
     reading: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
@@ -113,21 +95,21 @@ class Comparison:
     def pieces(self) -> list[Piece]:
         """All studies of all runs that read their language."""
         return [
-            Piece(study, name, row, spec, self._asked(name, run))
-            for name, (study, spec) in self.sections.items()
+            Piece(self._asked(name, run), f"{name} of {row}", partial(_done, self, name, row))
+            for name, (_, spec) in self.sections.items()
             for row, run in self.runs.items()
             if fits(run, spec.language)
         ]
 
     def left(self) -> int:
         """How many cells and pieces are to be done yet."""
-        cells = sum(self.grid.result(cell) is None for cell in self.grid.cells())
-        return cells + sum(self.kept.get(piece.asked) is None for piece in self.pieces())
+        pieces = [*self.grid.pieces(), *self.pieces()]
+        return sum(self.cache.get(piece.asked, piece.name) is None for piece in pieces)
 
     def document(self) -> dict[str, Any]:
         """What was found, JSON-able: {"settings", "runs", "tasks", "studies"}.
 
-        runs: {name: {"path", "model", "language"}}.  tasks: see `_standings.standings`, one a task and way.
+        runs: {name: {"path", "model", "language"}}.  tasks: see `standings.standings`, one a task and way.
         studies: [{"name", "kind", "spec", "documents": {run: …}, "seconds": {run: …}, "absent": {run: reason}}];
         a document is what the study's own --json prints, and more; "standings" are as in a task's rows. Reasons:
         {"code", "text"}, see `ABSENT`.
@@ -150,19 +132,20 @@ class Comparison:
                 standings(self.grid, task, way, self._why_not(task, way))
                 for task, spec in self.grid.tasks.items()
                 for way in WAYS
-                if spec.uses(way)
+                if spec.uses(way) and (not self.config.rows or self.grid.has(way))
             ],
-            "studies": [self._study(name) for name in self.sections],
+            "studies": [self.study(name) for name in self.sections],
         }
 
-    def _study(self, name: str) -> dict[str, Any]:
+    def study(self, name: str) -> dict[str, Any]:
+        """The document's part of one section beside the tasks."""
         study, spec = self.sections[name]
         found: dict[str, Any] = {"documents": {}, "seconds": {}, "absent": {}}
         for row, run in self.runs.items():
             if not fits(run, spec.language):
                 found["absent"][row] = absent("language", f"{language(run)}, not {spec.language}")
                 continue
-            piece = self.kept.get(self._asked(name, run))
+            piece = self.cache.get(self._asked(name, run))
             if piece is None:
                 found["absent"][row] = absent("not done")
             elif piece["found"] is None:
@@ -177,11 +160,14 @@ class Comparison:
         """Rows that a task is not done with in a way, and why."""
         wanted = self.grid.tasks[task].language
         reasons = {}
-        for name, run in self.runs.items():
-            if not fits(run, wanted):
-                reasons[name] = absent("language", f"{language(run)}, not {wanted}")
-            elif way not in self.grid.rows[name].ways:
-                reasons[name] = absent("nothing to train")
+        for name, row in self.grid.rows.items():
+            run = self.runs.get(name)
+            if wanted not in row.runs:
+                reasons[name] = (
+                    absent("language", f"{language(run)}, not {wanted}") if run else absent("no run")
+                )
+            elif way not in row.ways:
+                reasons[name] = absent("nothing to train" if run else "not asked")
         return reasons
 
     def _asked(self, name: str, run: RunDirectory) -> dict[str, Any]:
@@ -203,6 +189,8 @@ class Comparison:
 ABSENT = {
     "language": "the run was trained on text of another language: {detail}",
     "nothing to train": "nothing in this model can be trained by gradients, so there is no training as a whole",
+    "no run": "the row has no run for texts of this language",
+    "not asked": "the row is not used in this way",
     "no probability": "this model gives texts no probability",
     "not done": "not done yet: the same command goes on",
 }
@@ -240,29 +228,58 @@ def open_comparison(
         cells: where finished pieces are kept.
         threads: in place of the file's.
         reading: encoding and separator of the sections that do not say their own.
-    Raises:  ConfigError: an unknown key (the nearest is suggested), nothing to compare.
+    Raises:  ConfigError: an unknown key (the nearest is suggested), nothing to compare, a row or way that is not there.
+             CorpusError: a labelled file that is not there.
              RunError: no run, one that has no weights yet, or the same one twice.
     """
     config = CompareConfig.of(read_toml(file), file.name)
     if threads is not None:
         config = config.model_copy(update={"threads": threads})
-    runs = {name: RunDirectory.open(path) for name, path in names_of([Path(f) for f in folders]).items()}
-    for run in runs.values():
-        if not run.meta.get("files"):
-            raise RunError(
-                "the run has no weights yet", where=run.path, fix="leave it out, or let it train on"
-            )
     reading = dict(reading or {})
-    tasks = {name: _task(name, {**reading, **values}, file.name) for name, values in config.tasks.items()}
-    return Comparison(
-        file,
-        config,
-        runs,
-        _grid(config, runs, tasks, file.parent, cells),
-        _sections(config, file, reading),
-        Kept(cells),
-        reading,
-    )
+    usual = {} if config.rows else {"language": ANY, "ways": ("frozen",)}
+    tasks = {
+        name: TaskSpec.of({**usual, **reading, **values}, f"{file.name} [tasks.{name}]")
+        for name, values in config.tasks.items()
+    }
+    for spec in tasks.values():
+        registry.tasks.load(spec.task)
+    if config.rows:
+        _only_rows(config, folders, file)
+        runs: dict[str, RunDirectory] = {}
+        rows = {
+            name: RowSpec.of(values, f"{file.name} [rows.{name}]") for name, values in config.rows.items()
+        }
+    else:
+        runs = {name: RunDirectory.open(path) for name, path in names_of([Path(f) for f in folders]).items()}
+        for run in runs.values():
+            if not run.meta.get("files"):
+                raise RunError(
+                    "the run has no weights yet", where=run.path, fix="leave it out, or let it train on"
+                )
+        rows = _rows(runs, tasks)
+    claims = [ClaimSpec.of(values, f"{file.name} [[claims]]") for values in config.claims]
+    cache = ResultCache(cells)
+    grid = Grid(config, rows, tasks, claims, file.parent, cache)
+    check_grid(grid, file.name)
+    return Comparison(file, config, runs, grid, _sections(config, file, reading), cache, reading)
+
+
+def _only_rows(config: CompareConfig, folders: Sequence[Path | str], file: Path) -> None:
+    """Rows of the file stand in place of runs of the command, and are used for tasks only."""
+    if folders:
+        raise ConfigError(
+            "the file has [rows], and runs are named, too",
+            got=", ".join(map(str, folders)),
+            where=file,
+            fix="leave the runs out of the command, or [rows] out of the file",
+        )
+    if config.probes or config.senses is not None or config.pairs is not None:
+        raise ConfigError(
+            "[rows] are for tasks",
+            got="probes, senses or pairs beside them",
+            where=file,
+            fix="leave [rows] out of the file and name the runs in the command",
+        )
 
 
 def names_of(folders: Sequence[Path]) -> dict[str, Path]:
@@ -295,12 +312,6 @@ def names_of(folders: Sequence[Path]) -> dict[str, Path]:
     return names
 
 
-def _task(name: str, values: Mapping[str, Any], where: str) -> TaskSpec:
-    spec = TaskSpec.of({"language": ANY, "ways": ("frozen",), **values}, f"{where} [tasks.{name}]")
-    registry.tasks.load(spec.task)
-    return spec
-
-
 def _sections(config: CompareConfig, file: Path, reading: Mapping[str, str]) -> dict[str, tuple[Study, Spec]]:
     found: dict[str, tuple[Study, Spec]] = {}
     for name, values in config.probes.items():
@@ -318,23 +329,16 @@ def _sections(config: CompareConfig, file: Path, reading: Mapping[str, str]) -> 
     return found
 
 
-def _grid(
-    config: CompareConfig,
-    runs: Mapping[str, RunDirectory],
-    tasks: Mapping[str, TaskSpec],
-    base: Path,
-    cells: Path,
-) -> Grid:
-    """The tasks' part: a row a run, used for the tasks of its language in the ways that it can be."""
-    settings = config.model_dump(include={"seeds", "examples", "dev_examples", "test_examples", "threads"})
+def _rows(runs: Mapping[str, RunDirectory], tasks: Mapping[str, TaskSpec]) -> dict[str, RowSpec]:
+    """A row a run, used for the tasks of its language in the ways that it can be."""
     languages = {spec.language for spec in tasks.values()}
     rows = {}
     for name, run in runs.items():
         whole = any(spec.uses("whole") or spec.uses("whole-scratch") for spec in tasks.values())
         ways = WAYS if whole and learns(run) else tuple(way for way in WAYS if not way.startswith("whole"))
-        mine = {one: str(run.path.resolve()) for one in languages if fits(run, one)}
+        mine = {language: str(run.path.resolve()) for language in languages if fits(run, language)}
         rows[name] = RowSpec(runs=mine, ways=ways)
-    return Grid(GridConfig(rows={}, tasks={}, **settings), rows, tasks, [], base, cells)
+    return rows
 
 
 def learns(run: RunDirectory) -> bool:
@@ -345,3 +349,83 @@ def learns(run: RunDirectory) -> bool:
 
     tokenizer = Tokenizer.from_file(run.path / "tokenizer.json")
     return any(p.requires_grad for p in build_encoder(from_dict(run.meta["recipe"]), tokenizer).parameters())
+
+
+def compare_runs(comparison: Comparison, reporter: Reporter | None = None, processes: int = 1) -> int:
+    """Do what is not done yet.
+
+    Args:
+        comparison: what to do.
+        reporter: told about progress.
+        processes: how many share the work; each loads its own models.
+    Returns how many pieces another command is at now; the rest is done.
+    Raises:  as `finetune` and the studies where files are wrong; what was done stays. That a run cannot do something is
+             kept as its reason.
+    """
+    reporter = reporter or NullReporter()
+    with _helpers(comparison, min(processes, comparison.left()) - 1) as helpers:
+        elsewhere = _work(comparison, reporter)
+        for helper in helpers:
+            helper.join()
+    return _work(comparison, reporter) if elsewhere else 0
+
+
+def _work(comparison: Comparison, reporter: Reporter) -> int:
+    cache = comparison.cache
+    return cache.fill(comparison.grid.pieces(), reporter) + cache.fill(comparison.pieces(), reporter)
+
+
+def _done(comparison: Comparison, section: str, row: str, reporter: Reporter) -> dict[str, Any]:
+    """One study of one run: {"of", "found", "refused", "seconds"}."""
+    torch.set_num_threads(comparison.config.threads)
+    began = time.perf_counter()
+    study, spec = comparison.sections[section]
+    loaded = load(comparison.runs[row].path)
+    refused = study.refuses(loaded)
+    found = None
+    if refused is None:
+        base, seeds = comparison.file.parent, comparison.config.seeds
+        found = study.make(loaded, spec, base, seeds, _Quiet(reporter))
+    seconds = round(time.perf_counter() - began, 3)
+    return {"of": [section, row], "found": found, "refused": refused, "seconds": seconds}
+
+
+class _Quiet(NullReporter):
+    """Passes stages and notes on, and stays open when a study is through with it."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.reporter = reporter
+
+    def stage(self, name: str, done: float, total: float | None, detail: str = "") -> None:
+        self.reporter.stage(name, done, total, detail)
+
+    def note(self, text: str) -> None:
+        self.reporter.note(text)
+
+
+@contextmanager
+def _helpers(comparison: Comparison, n: int) -> Iterator[list[Any]]:
+    """Processes that share the work; whatever they leave, this process does itself."""
+    context = multiprocessing.get_context("spawn")
+    folders = [str(run.path) for run in comparison.runs.values()]
+    arguments = (
+        folders,
+        comparison.file,
+        comparison.cache.folder,
+        comparison.config.threads,
+        dict(comparison.reading),
+    )
+    helpers = [context.Process(target=_help, args=arguments, daemon=False) for _ in range(n)]
+    for helper in helpers:
+        helper.start()
+    try:
+        yield helpers
+    except BaseException:
+        for helper in helpers:
+            helper.terminate()
+        raise
+
+
+def _help(folders: Sequence[str], file: Path, cells: Path, threads: int, reading: dict[str, str]) -> None:
+    with suppress(PolysemeError, KeyboardInterrupt):  # who began does the piece again and says what is wrong
+        _work(open_comparison(folders, file, cells, threads, reading), NullReporter())

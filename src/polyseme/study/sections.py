@@ -103,7 +103,7 @@ class Study:
         seeded: whether the comparison's seeds count.
         files: the files that a section names.
         make: does it.
-        refuses: the code of the reason why a run cannot; None where it can. See `comparing.ABSENT`.
+        refuses: the code of the reason why a run cannot; None where it can. See `compare.ABSENT`.
     """
 
     kind: str

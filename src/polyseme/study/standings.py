@@ -1,29 +1,97 @@
-"""How runs stand in one task: figures with intervals, which is best, and which are surely below it."""
+"""How runs stand in one task: figures with intervals, which is best, and which are surely below it.
+
+One rule for every table, chart and page says which figure may be called the best: it stands out where there are others
+to beat, it is above what no knowledge gives, and every other one is surely below it. The only value, a value at or
+below chance, and one of several that may be alike by luck are not set in bold.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from polyseme.study.best import LOWER_IS_BETTER, stands_out
-from polyseme.study.grid import Cell, Grid
-from polyseme.study.grid_spec import Way
+from polyseme.study.grid import Cell, Grid, Way
 from polyseme.study.probing.training import micro_f1
 from polyseme.study.stats import Paradigms, holm, seeds_difference, seeds_interval
 from polyseme.tasks.metrics.intervals import measured
 from polyseme.tasks.metrics.measure import FloatArray, Resampled
 
-__all__ = ["LEVEL", "ROUNDS", "STUDY_STANDINGS", "marked", "standings"]
+__all__ = [
+    "LEVEL",
+    "LOWER_IS_BETTER",
+    "ROUNDS",
+    "STUDY_STANDINGS",
+    "above",
+    "highest_apart",
+    "marked",
+    "standings",
+    "stands_out",
+]
 
 ROUNDS = 2000
 """Draws for every interval and every test."""
 
 LEVEL = 0.05
 """A run is marked where its p-value, Holm's correction made, is below this."""
+
+
+LOWER_IS_BETTER = ("loss", "mean_squared_error", "mean_absolute_error")
+
+
+def above(value: float | None, chance: float | None, metric: str = "") -> bool:
+    """Whether a figure is better than what no knowledge gives, where that is known.
+
+    Example:
+        >>> above(0.6, 0.5), above(0.5, 0.5), above(0.6, None), above(0.6, 0.5, "mean_squared_error")
+        (True, False, True, False)
+    """
+    sign = -1 if metric in LOWER_IS_BETTER else 1
+    return value is not None and (chance is None or sign * (value - chance) > 0)
+
+
+def stands_out(value: float | None, below: Sequence[bool], chance: float | None, metric: str = "") -> bool:
+    """Whether a figure may be called the best.
+
+    Args:
+        value: the highest one.
+        below: of each other one, whether it is surely below.
+        chance: what no knowledge gives; None = not known.
+        metric: what it is called; of some lower is better.
+
+    Example:
+        >>> stands_out(0.9, [True, True], 0.5), stands_out(0.9, [], 0.5), stands_out(0.4, [True], 0.5)
+        (True, False, False)
+    """
+    return bool(below) and all(below) and above(value, chance, metric)
+
+
+def highest_apart(figures: Sequence[Mapping[str, Any] | None], chance: float | None) -> int | None:
+    """Which of some figures stands out, where nothing but their intervals is known; None: none does.
+
+    Args:
+        figures: {"value", "low", "high"} each; None where there is none.
+
+    Example:
+        >>> two = [{"value": 0.9, "low": 0.8, "high": 1.0}, {"value": 0.6, "low": 0.5, "high": 0.7}]
+        >>> highest_apart(two, 0.5), highest_apart(two[:1], 0.5), highest_apart(two, 0.95)
+        (0, None, None)
+    """
+    known = [i for i, one in enumerate(figures) if one is not None and one["value"] is not None]
+    if not known:
+        return None
+    values = {i: figures[i] for i in known}
+    best = max(known, key=lambda i: values[i]["value"])  # type: ignore[index]
+    low = values[best]["low"]  # type: ignore[index]
+    below = [
+        low is not None and (high := values[i]["high"]) is not None and high < low  # type: ignore[index]
+        for i in known
+        if i != best
+    ]
+    return best if stands_out(values[best]["value"], below, chance) else None  # type: ignore[index]
 
 
 def standings(grid: Grid, task: str, way: Way, why_not: Mapping[str, dict[str, str]]) -> dict[str, Any]:
@@ -36,7 +104,7 @@ def standings(grid: Grid, task: str, way: Way, why_not: Mapping[str, dict[str, s
         why_not: {run: reason} of those that are not used.
     Returns {"name", "way", "metric", "chance", "spec", "files", "examples": of train, dev, test, "rows", "absent"};
         rows: {run: {"value", "low", "high", "n", "seeds", "values", "best", "stands_out", "difference", "below", "mix",
-        "seconds", "trained_parameters"}}; "best" has the highest value, whether or not it `stands_out` (see best.py);
+        "seconds", "trained_parameters"}}; "best" has the highest value, whether or not it `stands_out`;
         the difference is the best run's less this one's: {"value", "low", "high", "n", "p", "p_holm"}. "chance" is what
         the figure is without knowledge of the text.
     """
@@ -135,7 +203,7 @@ def pairs_standings(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, dic
     The same pairs of each paradigm are drawn for both runs; p is the larger one of bootstrap's and randomisation's.
 
     Args:
-        documents: of runs on the same files, each with "right", see `_comparing_pieces`.
+        documents: of runs on the same files, each with "right", see `sections.py`.
     """
     figures = {run: document["figures"]["accuracy"] for run, document in documents.items()}
     answers = {run: [_digits(one) / 2 for one in document["right"]] for run, document in documents.items()}
