@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from polyseme.kernels.packed import is_linear
+
 T = TypeVar("T")
 
 
@@ -90,7 +92,7 @@ def in_int8(modules: T, embeddings: Iterable[nn.Embedding]) -> T:
         memo[id(embedding)] = Int8Embedding(embedding)
     for module in _modules(modules):
         memo |= {id(p): p for p in module.parameters(recurse=False)}
-        if isinstance(module, nn.Linear):
+        if is_linear(module):
             memo[id(module)] = Int8Linear(module)
     return copy.deepcopy(modules, memo)
 

@@ -14,7 +14,7 @@ Source: Dettmers et al. (2022), section 2.1, for whole numbers with a scale per 
 from __future__ import annotations
 
 import copy
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -188,9 +188,16 @@ def prepare(module: nn.Module, precision: Precision = "float32") -> nn.Module:
     twin = copy.deepcopy(module, memo)
     for owner in list(twin.modules()):
         for name, child in list(owner.named_children()):
-            if isinstance(child, nn.Linear):
+            if is_linear(child):
                 setattr(owner, name, make(child))
     return twin
+
+
+def is_linear(module: nn.Module) -> TypeGuard[nn.Linear]:
+    """Whether a module is W x + b, or that with an activation: a class of somebody else's may compute another thing."""
+    return type(module) is nn.Linear or (
+        isinstance(module, nn.Linear) and isinstance(getattr(module, "activation", None), str)
+    )
 
 
 _KINDS = {"float32": PackedLinear, "bfloat16": Bfloat16Linear, "int8": Int8Linear}

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from polyseme.kernels.int8 import in_int8
 from polyseme.kernels.packed import Bfloat16Linear, Int8Linear, PackedLinear, prepare
 from polyseme.layers.activation import ActivatedLinear
 from small import GRADIENT_MODELS, make_encoder
@@ -60,3 +61,16 @@ def test_every_encoder_can_be_prepared(name: str) -> None:
     linears = [m for m in twin.modules() if isinstance(m, nn.Linear)]
     assert not linears
     assert {id(p) for p in twin.parameters()} == {id(p) for p in encoder.parameters()}
+
+
+def test_a_linear_layer_of_another_kind_keeps_its_own_computation() -> None:
+    class Doubled(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return 2 * super().forward(x)
+
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(8, 8), Doubled(8, 8)).requires_grad_(False).eval()
+    x = torch.randn(5, 8)
+    torch.testing.assert_close(prepare(module)(x), module(x), atol=1e-5, rtol=1e-5)
+    rounded = in_int8(module, [])(x)
+    assert (rounded - module(x)).norm() <= 0.05 * module(x).norm()
