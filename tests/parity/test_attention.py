@@ -11,7 +11,7 @@ import torch
 from exported import run_of
 from polyseme.formats.registry import export_model
 from polyseme.infer.load import load
-from polyseme.study.attended import attend
+from polyseme.study.attention import attend
 
 transformers = pytest.importorskip("transformers")
 

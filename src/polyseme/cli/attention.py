@@ -23,7 +23,7 @@ from polyseme.cli.output import closing, command, emit, emit_json, say
 from polyseme.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
-    from polyseme.study.attended import Text
+    from polyseme.study.attention import Text
     from polyseme.text.labelled.opening import ReadOptions
 
 EXAMPLE = 'polyseme attention runs/mine "The weather was good." -o attention'
@@ -87,8 +87,7 @@ def run(
     from polyseme.infer.load import load
     from polyseme.report.attention import attention_text
     from polyseme.report.study_files import check_file, check_folder
-    from polyseme.study.attended import MAX_LENGTH
-    from polyseme.study.attention import attention
+    from polyseme.study.attention import MAX_LENGTH, attention
     from polyseme.text.clean import replace_surrogates
 
     if output is not None:

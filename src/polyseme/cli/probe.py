@@ -90,7 +90,7 @@ def run(
     from polyseme.report.probe import probe_text, write_probe
     from polyseme.report.study_files import check_folder
     from polyseme.study.probe import ProbeConfig, probe
-    from polyseme.study.probing.config import read_probes, tasks_of_files
+    from polyseme.study.probing.targets import read_probes, tasks_of_files
 
     if files[0].suffix.lower() == ".toml":
         if len(files) > 1 or task != "auto" or dev or test or column or encoding != "auto":

@@ -83,7 +83,7 @@ def run(
     from polyseme.cli.progress import open_reporter
     from polyseme.report.senses import senses_text, write_senses
     from polyseme.report.study_files import check_folder
-    from polyseme.study.sense_map import check_map
+    from polyseme.study.sense_clusters import check_map
     from polyseme.study.senses import senses
     from polyseme.text.labelled.records import Problems
     from polyseme.text.labelled.senses import read_uses

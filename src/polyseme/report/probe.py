@@ -15,8 +15,8 @@ from polyseme.report.language import Speaker, speaker
 from polyseme.report.page import Commands, Figure, Page, Part, Section, Table
 from polyseme.report.probe_charts import controls_chart, layers_chart, overview_rows, shown, task_chart
 from polyseme.report.probe_words import CHINESE
-from polyseme.study.probing.config import ProbeConfig
 from polyseme.study.probing.numbers import told
+from polyseme.study.probing.targets import ProbeConfig
 
 __all__ = ["probe_sections", "probe_speaker", "probe_text", "write_probe"]
 

@@ -29,7 +29,7 @@ from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import ConfigError, PolysemeError, RunError
 from polyseme.infer.load import load
 from polyseme.study.grid import WAYS, ClaimSpec, Grid, Protocol, RowSpec, TaskSpec, check_grid
-from polyseme.study.probing.config import ProbeConfig
+from polyseme.study.probing.targets import ProbeConfig
 from polyseme.study.results import Piece, ResultCache
 from polyseme.study.sections import ANY, STUDIES, PairsSpec, ProbeSpec, SensesSpec, Study
 from polyseme.study.standings import STUDY_STANDINGS, standings

@@ -24,8 +24,6 @@ from polyseme.infer.load import Loaded, load
 from polyseme.infer.pooling import edges_of
 from polyseme.infer.prepared import prepared
 from polyseme.study.probing.cache import States, cached
-from polyseme.study.probing.config import ProbeConfig, ProbeTask
-from polyseme.study.probing.controls import random_encoder, random_labels
 from polyseme.study.probing.numbers import (
     centre_of_gravity,
     difference,
@@ -36,8 +34,17 @@ from polyseme.study.probing.numbers import (
     told,
     withheld,
 )
-from polyseme.study.probing.targets import PARTS, BoolArray, Targets, aligned, read_parts
-from polyseme.study.probing.training import Trained, most_frequent, train_probe
+from polyseme.study.probing.targets import (
+    PARTS,
+    BoolArray,
+    ProbeConfig,
+    ProbeTask,
+    Targets,
+    aligned,
+    random_labels,
+    read_parts,
+)
+from polyseme.study.probing.training import Trained, most_frequent, random_encoder, train_probe
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.labelled.records import Problems
 from polyseme.train.memory import peak_memory_bytes

@@ -23,10 +23,26 @@ from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import ConfigError, InputError
 from polyseme.infer.encode import Layers
 from polyseme.infer.load import Loaded, load
-from polyseme.study.sense_clusters import Suggestion, distinctive, suggest
-from polyseme.study.sense_layers import Layered, Scored, ceilings, differences, over_words, score
-from polyseme.study.sense_map import MapMethod, check_map, snippet, use_map
-from polyseme.study.sense_words import Word, balanced, read_words
+from polyseme.study.sense_clusters import (
+    MapMethod,
+    Suggestion,
+    check_map,
+    distinctive,
+    snippet,
+    suggest,
+    use_map,
+)
+from polyseme.study.sense_words import (
+    Layered,
+    Scored,
+    Word,
+    balanced,
+    ceilings,
+    differences,
+    over_words,
+    read_words,
+    score,
+)
 from polyseme.study.uses import Of, dots, unit, use_vectors
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.labelled.senses import Use

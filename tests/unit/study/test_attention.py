@@ -10,9 +10,8 @@ import pytest
 
 from decoding import make_loaded
 from polyseme.errors import CheckpointError, ConfigError, InputError
-from polyseme.study import attended
-from polyseme.study.attended import attend, checked, visible_pairs
-from polyseme.study.attention import attention, strongest
+from polyseme.study import attention as attended
+from polyseme.study.attention import attend, attention, checked, strongest, visible_pairs
 from polyseme.study.word_units import spans_of_words, touched
 
 TEXT = "the cat sat on the mat, and it's a good day. 北京欢迎你"

@@ -11,8 +11,7 @@ import pytest
 from polyseme.errors import ConfigError, InputError
 from polyseme.infer.encode import encode
 from polyseme.study import cka as module
-from polyseme.study.alignment import alignment, dependence
-from polyseme.study.cka import cka
+from polyseme.study.cka import alignment, cka, dependence
 from polyseme.study.word_units import spans_of_words
 from vector_runs import random_run
 

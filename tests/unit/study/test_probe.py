@@ -11,8 +11,8 @@ from adapting import start_run
 from polyseme.errors import ConfigError
 from polyseme.infer.load import load
 from polyseme.study.probe import ProbeConfig, ProbeTask, probe
-from polyseme.study.probing.controls import random_encoder
 from polyseme.study.probing.numbers import told
+from polyseme.study.probing.training import random_encoder
 
 QUICK = ProbeConfig(projection=8, hidden=8, batch_size=16, epochs=2, seeds=2, resamples=50)
 DETERMINERS, ADJECTIVES, NOUNS = (

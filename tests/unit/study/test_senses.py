@@ -13,11 +13,18 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, silhouette_sample
 from polyseme.core.rng import Random
 from polyseme.errors import ConfigError, CorpusError, InputError
 from polyseme.infer.load import Loaded, load
-from polyseme.study.sense_clusters import components, distinctive, k_means, suggest
-from polyseme.study.sense_layers import randomised
-from polyseme.study.sense_map import check_map, drawn, snippet, use_map
+from polyseme.study.sense_clusters import (
+    check_map,
+    components,
+    distinctive,
+    drawn,
+    k_means,
+    snippet,
+    suggest,
+    use_map,
+)
 from polyseme.study.sense_scores import chosen_layers, folds_of, judge, majority, silhouettes, transfer
-from polyseme.study.sense_words import Word, balanced
+from polyseme.study.sense_words import Word, balanced, randomised
 from polyseme.study.senses import senses
 from polyseme.study.stats import Uses, mean
 from polyseme.study.uses import dots, unit, use_vectors

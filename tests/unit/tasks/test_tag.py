@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from adapting import WORDS, tokenizer_of
 from polyseme.data.labelled import ExampleLoader
 from polyseme.errors import CorpusError
-from polyseme.study.mistakes import mistakes
+from polyseme.study.evaluate import mistakes
 from polyseme.tasks.tag import Tag, TagConfig, _best_window, _first_tokens, _place_within
 from polyseme.text.labelled.records import TagRecord
 from polyseme.train.building import special_ids

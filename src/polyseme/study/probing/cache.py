@@ -33,8 +33,7 @@ from polyseme.infer.batching import by_length
 from polyseme.infer.load import Loaded
 from polyseme.infer.pooling import edges_of
 from polyseme.layers.mix import EPSILON
-from polyseme.study.probing.config import Stored
-from polyseme.study.probing.targets import TokenizedText
+from polyseme.study.probing.targets import Stored, TokenizedText
 from polyseme.train.memory import peak_memory_bytes
 
 __all__ = ["Active", "ActiveColumns", "LayerCache", "States", "cached"]

@@ -1,20 +1,29 @@
-"""Learning one probe on kept hidden states, and what it is worth on test.
+"""The edge probe: from frozen hidden states of one span or two to its labels; how it learns and is judged.
 
-    Adam, the rate falling to 0 in a straight line; binary cross-entropy of every label; the weights that are best on
-    dev are kept. First weights, order and dropout are functions of the seed.
+    h_t = γ Σ_l s_l h_l,t            s = softmax(w): a token's layers, mixed
+    z_t = P h_t + b                  projected, for each side of a pair by its own P
+    r   = Σ_t softmax_t(v · z_t) z_t     self-attentive pooling over the tokens of a span
+    y   = σ(W₂ drop(norm(tanh(W₁ [r₁ ; r₂] + b₁))) + b₂)     a probability for each label by itself
 
-The main figure is the paper's: a label is said where its probability is at least ½, and micro-F1 counts all labels of
-all targets. Where every target has one label there is also the accuracy of the most probable one.
+    Adam, the rate falling to 0 linearly; binary cross-entropy of every label; the weights that are best on dev are
+    kept. First weights, order and dropout are functions of the seed.
 
-Paper: Tenney et al. (2019a). Departures: batches of targets of any sentences in place of batches of sentences, a higher
-rate for fewer updates, and one ten times as high for the layer weights, which else would hardly leave the mean.
+The main figure is the paper's: a label is predicted where its probability is at least ½, and micro-F1 counts all labels
+of all targets. Where every target has one label there is also the accuracy of the most probable one. A control is the
+same probe of an encoder with random weights: what the architecture and the tokenizer alone give.
+
+Paper: Tenney et al. (2019a), the probing model and its appendix; the mix Peters et al. (2018), equation 1; the pooling
+Lee et al. (2017); Zhang and Bowman (2018) for the random encoder. Departures: the layers of each token are normed
+before they are mixed, so that weights of layers of different scale can be compared (Fayyaz et al. 2021 show that else
+they cannot); batches of targets of any sentences in place of batches of sentences; a higher rate for fewer updates, and
+one ten times as high for the layer weights, which else would hardly leave the mean.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,13 +31,141 @@ import torch
 from torch import Tensor, nn
 
 from polyseme.core.rng import Random
-from polyseme.study.probing.cache import ActiveColumns, States
-from polyseme.study.probing.config import ProbeConfig
-from polyseme.study.probing.model import EdgeProbe, Side
-from polyseme.study.probing.targets import BoolArray, IntArray, Part
+from polyseme.infer.load import Loaded
+from polyseme.layers.dropout import Dropout
+from polyseme.layers.mix import ScalarMix
+from polyseme.study.probing.cache import Active, ActiveColumns, States
+from polyseme.study.probing.targets import BoolArray, IntArray, Part, ProbeConfig
 from polyseme.tasks.metrics.measure import FloatArray, Measure, ratio, share
+from polyseme.train.building import build_encoder
 
-__all__ = ["Trained", "micro_f1", "most_frequent", "train_probe"]
+__all__ = [
+    "EdgeProbe",
+    "Side",
+    "Trained",
+    "attentive_pooling",
+    "micro_f1",
+    "mixed_rows",
+    "most_frequent",
+    "random_encoder",
+    "train_probe",
+]
+
+
+class Side(NamedTuple):
+    """The tokens of one side of a batch of targets.
+
+    Args:
+        states: hidden states of the tokens of all spans, one after another.
+        owner: which target each belongs to.
+        targets: how many there are.
+
+    Shapes:  states: (N, layers, width), or Active for N tokens.  owner: (N,)
+    """
+
+    states: Tensor | Active
+    owner: Tensor
+    targets: int
+
+
+class EdgeProbe(nn.Module):
+    """A probe of one task; see the head of this file.
+
+    Args:
+        layers, width: of the states.
+        labels: how many there are.
+        sides: 1 span or 2.
+        config: sizes and dropout.
+        sparse: the states are `Active`: the projection of a vector of zeros and ones is a sum of columns.
+    Shapes:  sides of B targets -> logits (B, labels)
+    """
+
+    def __init__(
+        self, layers: int, width: int, labels: int, sides: int, config: ProbeConfig, sparse: bool = False
+    ) -> None:
+        super().__init__()
+        self.mix = None if sparse or layers == 1 else ScalarMix(layers)
+        size = config.projection
+        self.projections = nn.ModuleList(
+            _Columns(width, size) if sparse else nn.Linear(width, size) for _ in range(sides)
+        )
+        self.scores = nn.ModuleList(nn.Linear(size, 1, bias=False) for _ in range(sides))
+        self.hidden = nn.Linear(sides * size, config.hidden)
+        self.norm = nn.LayerNorm(config.hidden)
+        self.dropout = Dropout(config.dropout)
+        self.classifier = nn.Linear(config.hidden, labels)
+
+    def forward(self, *sides: Side) -> Tensor:
+        pooled = []
+        for side, projection, score in zip(sides, self.projections, self.scores, strict=True):
+            z = projection(self._mixed(side.states))  # (N, projection)
+            pooled.append(attentive_pooling(z, score(z)[:, 0], side.owner, side.targets))
+        hidden = self.norm(torch.tanh(self.hidden(torch.cat(pooled, 1))))  # (B, hidden)
+        logits: Tensor = self.classifier(self.dropout(hidden))
+        return logits
+
+    def _mixed(self, states: Tensor | Active) -> Tensor | Active:
+        if isinstance(states, Active):
+            return states
+        return states[:, 0] if self.mix is None else mixed_rows(self.mix, states)
+
+    @property
+    def shares(self) -> list[float]:
+        """The weight of each layer; [1.0] where there is one."""
+        return [1.0] if self.mix is None else self.mix.shares
+
+
+class _Columns(nn.Module):
+    """W x + b for vectors x of zeros and ones: the sum of the columns of W where x is one.
+
+    Shapes:  Active for N vectors -> (N, size)
+    """
+
+    def __init__(self, width: int, size: int) -> None:
+        super().__init__()
+        limit = size**-0.5  # a few columns are added, however many there are
+        self.weight = nn.Parameter(torch.empty(width, size).uniform_(-limit, limit))
+        self.bias = nn.Parameter(torch.zeros(size))
+
+    def forward(self, active: Active) -> Tensor:
+        sums = nn.functional.embedding_bag(active.columns, self.weight, active.starts, mode="sum")
+        return sums + self.bias
+
+
+def mixed_rows(mix: ScalarMix, states: Tensor) -> Tensor:
+    """What `mix` gives for states that lie token by token, as one product; no gradient of the states is made.
+
+    Shapes:  states: (N, layers, width) -> (N, width)
+    """
+    shares = mix.gamma * torch.softmax(mix.weights, dim=0)
+    return torch.matmul(shares, states)
+
+
+def attentive_pooling(z: Tensor, scores: Tensor, owner: Tensor, targets: int) -> Tensor:
+    """The mean of each target's tokens, weighted by the softmax of their scores.
+
+        r = Σ_t softmax_t(score_t) z_t
+
+    Shapes:  z: (N, d).  scores, owner: (N,) -> (targets, d); every target has a token
+    """
+    if len(z) == targets:  # one token each: the softmax of one score is 1
+        return z
+    top = scores.detach().new_full((targets,), -torch.inf).scatter_reduce(0, owner, scores.detach(), "amax")
+    weights = torch.exp(scores - top[owner])
+    sums = torch.zeros(targets).index_add(0, owner, weights)
+    shares = weights / sums[owner]
+    return z.new_zeros(targets, z.size(1)).index_add(0, owner, shares[:, None] * z)
+
+
+def random_encoder(loaded: Loaded, seed: int) -> Loaded | None:
+    """The run with fresh weights; None where the encoder learns none, as in a 1-of-N encoding."""
+    if not any(True for _ in loaded.encoder.parameters()):
+        return None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(Random(seed, "random encoder").bits(0)) % 2**63)
+        encoder = build_encoder(loaded.recipe, loaded.tokenizer)
+    return replace(loaded, encoder=encoder.eval(), heads={})
+
 
 JUDGED = 1024
 """Targets that are judged at once."""

@@ -7,8 +7,15 @@ import pytest
 
 from adapting import tokenizer_of
 from polyseme.errors import ConfigError, CorpusError
-from polyseme.study.probing.config import ProbeConfig, ProbeTask, read_probes, tasks_of_files
-from polyseme.study.probing.targets import Spans, aligned, read_parts
+from polyseme.study.probing.targets import (
+    ProbeConfig,
+    ProbeTask,
+    Spans,
+    aligned,
+    read_parts,
+    read_probes,
+    tasks_of_files,
+)
 from polyseme.text.labelled.records import Edge, EdgeRecord, Problems
 
 

@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from polyseme.study.probing.config import ProbeConfig
-from polyseme.study.probing.controls import random_labels
 from polyseme.study.probing.numbers import centre_of_gravity, expected_layer
-from polyseme.study.probing.targets import IntArray, Part, Spans
+from polyseme.study.probing.targets import IntArray, Part, ProbeConfig, Spans, random_labels
 from polyseme.study.probing.training import most_frequent, train_probe
 
 LAYERS, WIDTH, LABELS, PLANTED = 4, 12, 3, 2

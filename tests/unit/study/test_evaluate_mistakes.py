@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from polyseme.core import registry
-from polyseme.study.mistakes import confusions, mistakes
+from polyseme.study.evaluate import confusions, mistakes
 from polyseme.text.labelled.records import QuestionRecord, TagRecord, TextRecord
 
 

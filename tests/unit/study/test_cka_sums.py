@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from polyseme.study import alignment as module
-from polyseme.study.alignment import alignment, dependence
+from polyseme.study import cka as module
+from polyseme.study.cka import alignment, dependence
 
 
 def blocks(x: Any, borders: tuple[int, ...] = (0, 17, 30, 64, 80)) -> list[Any]:

@@ -4,8 +4,8 @@ import torch
 
 from polyseme.layers.mix import ScalarMix
 from polyseme.study.probing.cache import Active
-from polyseme.study.probing.config import ProbeConfig
-from polyseme.study.probing.model import EdgeProbe, Side, attentive_pooling, mixed_rows
+from polyseme.study.probing.targets import ProbeConfig
+from polyseme.study.probing.training import EdgeProbe, Side, attentive_pooling, mixed_rows
 
 SMALL = ProbeConfig(projection=6, hidden=5, dropout=0.0)
 
