@@ -53,7 +53,7 @@ def run(
     file = others[-1]
     from polyseme.cli.progress import open_reporter
     from polyseme.infer.load import load
-    from polyseme.report.cka import cka_page, cka_text
+    from polyseme.report.cka import cka_page
     from polyseme.report.study_files import check_folder, write_study
     from polyseme.study.cka import LIMIT, cka
     from polyseme.text.clean import CleaningReport
@@ -75,7 +75,7 @@ def run(
     if json:
         emit_json(found)
     else:
-        emit(cka_text(found))
+        emit(cka_page(found).text())
     wrote, note = (
         write_study("cka", found, cka_page(found, lang), output) if output is not None else ([], None)
     )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from typing import Any
 
 from polyseme.report.language import Speaker
-from polyseme.report.page import Markup, Table
+from polyseme.report.parts import Notes, Table
 
 __all__ = ["MISSING", "Cells", "figure", "interval", "number", "percent_like", "reason", "written_p"]
 
@@ -130,15 +129,11 @@ class Cells:
             list(self.head), self.rows, caption, tuple(self.left), frozenset(self.strong), dict(self.hints)
         )
 
-    def notes(self) -> list[Markup]:
+    def notes(self) -> list[Notes]:
         """Why figures are missing, a line a reason and what it is about; nothing where none is."""
         if not self.missing:
             return []
         runs: dict[tuple[str, str], list[str]] = {}
         for (run, why), columns in self.missing.items():
             runs.setdefault((", ".join(columns), why), []).append(run)
-        lines = [
-            f"<li><b>{escape(', '.join(some))}</b> {MISSING} {escape(what)}: {escape(why)}</li>"
-            for (what, why), some in runs.items()
-        ]
-        return [Markup(f'<ul class="notes">{"".join(lines)}</ul>')]
+        return [Notes([(", ".join(names), f"{what}: {why}") for (what, why), names in runs.items()])]

@@ -11,13 +11,13 @@ from polyseme.report._compare_charts import curves
 from polyseme.report._compare_studies import Column, columns_of
 from polyseme.report.figures import count, duration, size
 from polyseme.report.language import Speaker
-from polyseme.report.page import Figure, Part, Section
+from polyseme.report.parts import Figure, Heading, Part
 from polyseme.train.standing import part_judged
 
 __all__ = ["costs_section", "curves_section", "main_columns", "overview_section"]
 
 
-def overview_section(document: Mapping[str, Any], say: Speaker) -> Section:
+def overview_section(document: Mapping[str, Any], say: Speaker) -> list[Part]:
     """Two tables: what the runs are, and the main figure of everything that was measured."""
     runs = _runs(document, say)
     parts: list[Part] = [
@@ -34,7 +34,7 @@ def overview_section(document: Mapping[str, Any], say: Speaker) -> Section:
     if columns:
         main = _main(document, columns, say)
         parts += [main.table(_rule(say)), *main.notes()]
-    return Section(say("Overview"), parts)
+    return [Heading(say("Overview")), *parts]
 
 
 def _runs(document: Mapping[str, Any], say: Speaker) -> Cells:
@@ -153,7 +153,7 @@ WAYS = {
 }
 
 
-def curves_section(document: Mapping[str, Any], say: Speaker) -> list[Section]:
+def curves_section(document: Mapping[str, Any], say: Speaker) -> list[Part]:
     """Held-out losses over minutes and over tokens; nothing where no run has any."""
     names = list(document["runs"])
     points = [row for name in names for row in _points_of(name, document["runs"][name]["facts"])]
@@ -214,7 +214,7 @@ def curves_section(document: Mapping[str, Any], say: Speaker) -> list[Section]:
     without = [name for name in names if not document["runs"][name]["facts"]["curve"]]
     if without:
         parts.append(say("No losses were recorded for: {names}.", names=", ".join(without)))
-    return [Section(say("How they learned"), parts)]
+    return [Heading(say("How they learned")), *parts]
 
 
 def _points_of(name: str, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -234,7 +234,7 @@ def _points_of(name: str, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def costs_section(document: Mapping[str, Any], say: Speaker) -> Section:
+def costs_section(document: Mapping[str, Any], say: Speaker) -> list[Part]:
     """What everything took."""
     kinds = list(dict.fromkeys(study["kind"] for study in document["studies"]))
     names = {"probe": "Probing", "senses": "Senses", "pairs": "Pairs"}
@@ -267,4 +267,4 @@ def costs_section(document: Mapping[str, Any], say: Speaker) -> Section:
         "seeds together, on {threads} thread(s); what was kept from an earlier call counts with the time it took then.",
         threads=document["settings"]["threads"],
     )
-    return Section(say("Costs"), [cells.table(caption), *cells.notes()])
+    return [Heading(say("Costs")), cells.table(caption), *cells.notes()]

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 from typing import Any
 
 from polyseme.report._compare_facts import finetune_command
 from polyseme.report._compare_studies import study_commands
 from polyseme.report.figures import size
 from polyseme.report.language import Speaker
-from polyseme.report.page import Commands, Markup, Part, Section, Table
+from polyseme.report.parts import Commands, Heading, Part, Table
 
 __all__ = ["reproduce_section"]
 
 
-def reproduce_section(document: Mapping[str, Any], say: Speaker) -> Section:
+def reproduce_section(document: Mapping[str, Any], say: Speaker) -> list[Part]:
     """How to get the same page, and each figure by itself."""
     settings = document["settings"]
     parts: list[Part] = [say("This page, from the runs as they are; what is kept is not computed again:")]
@@ -34,8 +33,8 @@ def reproduce_section(document: Mapping[str, Any], say: Speaker) -> Section:
     if unknown:
         parts.append(say("How these were made is not known: {names}.", names=", ".join(unknown)))
     parts += _by_hand(document, say)
-    parts += [Markup(f"<h3>{escape(say('Versions and machine'))}</h3>"), _machine(document, say)]
-    return Section(say("How to get the same figures"), parts)
+    parts += [Heading(say("Versions and machine"), 3), _machine(document, say)]
+    return [Heading(say("How to get the same figures")), *parts]
 
 
 def _by_hand(document: Mapping[str, Any], say: Speaker) -> list[Part]:

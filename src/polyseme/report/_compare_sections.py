@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 from polyseme.report._compare_cells import Cells, interval, number, reason
 from polyseme.report._compare_charts import dots, lines, mixes
 from polyseme.report._compare_studies import probe_of, title_of
 from polyseme.report.language import Speaker
-from polyseme.report.page import Figure, Markup, Part, Section
+from polyseme.report.parts import Figure, Heading, Notes, Part
 from polyseme.study.probing.numbers import told as told_of_layers
 
 __all__ = ["study_sections", "told"]
@@ -20,18 +19,18 @@ POINTS = 12_000
 FEWEST = 120
 
 
-def study_sections(document: Mapping[str, Any], say: Speaker) -> list[Section]:
+def study_sections(document: Mapping[str, Any], say: Speaker) -> list[Part]:
     """A section of probes, one of senses, one of pairs: those that there are."""
     names = list(document["runs"])
     by_kind: dict[str, list[Mapping[str, Any]]] = {}
     for study in document["studies"]:
         by_kind.setdefault(study["kind"], []).append(study)
-    found = []
-    if "probe" in by_kind:
-        found.append(_probes(by_kind["probe"], names, say))
-    found += [_senses(study, names, say) for study in by_kind.get("senses", [])]
-    found += [_pairs(study, names, say) for study in by_kind.get("pairs", [])]
-    return found
+    parts = _probes(by_kind["probe"], names, say) if "probe" in by_kind else []
+    for study in by_kind.get("senses", []):
+        parts += _senses(study, names, say)
+    for study in by_kind.get("pairs", []):
+        parts += _pairs(study, names, say)
+    return parts
 
 
 def _value(found: Mapping[str, Any] | None, times: float = 100, digits: int = 1) -> str:
@@ -61,13 +60,13 @@ def told(study: Mapping[str, Any]) -> list[Part]:
         for note in document["notes"]:
             runs.setdefault(note.removeprefix(f"{name}: "), []).append(name)
     lines = [
-        escape(note if len(some) == len(study["documents"]) else f"{', '.join(some)}: {note}")
-        for note, some in runs.items()
+        note if len(names) == len(study["documents"]) else (", ".join(names), note)
+        for note, names in runs.items()
     ]
-    return [Markup(f'<ul class="notes">{"".join(f"<li>{one}</li>" for one in lines)}</ul>')] if lines else []
+    return [Notes(lines)]
 
 
-def _probes(studies: Sequence[Mapping[str, Any]], names: Sequence[str], say: Speaker) -> Section:
+def _probes(studies: Sequence[Mapping[str, Any]], names: Sequence[str], say: Speaker) -> list[Part]:
     parts: list[Part] = [
         say(
             "A small classifier learns to read a property of words or pairs of words from the frozen layers. "
@@ -120,7 +119,7 @@ def _probes(studies: Sequence[Mapping[str, Any]], names: Sequence[str], say: Spe
         )
         said = say("Score with layers 0 to l: where the line rises, the layer adds what the probe looks for.")
         parts.append(Figure("probe-layers", chart, said, said))
-    return Section(say("Probes"), parts)
+    return [Heading(say("Probes")), *parts]
 
 
 def _probe(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> list[Part]:
@@ -165,16 +164,16 @@ def _probe(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> list
             train=f"{counts['train']['targets']:,}",
             test=f"{counts['test']['targets']:,}",
         )
-    return [Markup(f"<h3>{escape(title_of(study))}</h3>"), cells.table(said), *cells.notes(), *told(study)]
+    return [Heading(title_of(study), 3), cells.table(said), *cells.notes(), *told(study)]
 
 
-def _senses(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> Section:
+def _senses(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> list[Part]:
     title = say("Senses of words")
     documents = study["documents"]
     if not documents:
         cells = Cells([say("Run"), say("accuracy")])
         _lacking(cells, study, names, say("Senses"), say)
-        return Section(title, [cells.table(), *cells.notes()])
+        return [Heading(title), cells.table(), *cells.notes()]
     merged = joined(documents)
     labelled = merged["labelled"]
     cells, chart = (_sense_figures if labelled else _sense_groups)(merged, study, names, say)
@@ -194,13 +193,13 @@ def _senses(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> Sec
     parts += [*notes.notes(), *told(study)]
     from polyseme.report.senses_charts import map_chart
 
-    parts.append(Markup(f"<h3>{escape(say('Maps of the uses'))}</h3>"))
+    parts.append(Heading(say("Maps of the uses"), 3))
     for place, word in enumerate(merged["words"]):
         said = say(
             "{word}: every use is a point, with its sentence on hover; a panel a run.", word=word["word"]
         )
         parts.append(Figure(f"senses-map-{place + 1}", map_chart(merged, place, say), said, said))
-    return Section(title, parts)
+    return [Heading(title), *parts]
 
 
 def joined(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -320,7 +319,7 @@ def _sense_groups(
     return cells.table(say("Groups of uses that are suggested, last layer.")), []
 
 
-def _pairs(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> Section:
+def _pairs(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> list[Part]:
     documents = study["documents"]
     total = say("all: mean over paradigms")
     phenomena = list(
@@ -364,7 +363,7 @@ def _pairs(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> Sect
         "the same pairs; p is the larger one of bootstrap and randomisation, after Holm's correction; * p < 0.05.",
         n=f"{n:,}",
     )
-    return Section(say("Minimal pairs"), [*parts, cells.table(said), *cells.notes(), *told(study)])
+    return [Heading(say("Minimal pairs")), *parts, cells.table(said), *cells.notes(), *told(study)]
 
 
 def _add_standing(cells: Cells, standing: Mapping[str, Any]) -> None:

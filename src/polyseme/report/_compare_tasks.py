@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 from polyseme.report._compare_cells import Cells, figure, interval, number, percent_like, reason, written_p
@@ -11,13 +10,13 @@ from polyseme.report._compare_charts import bars, mixes
 from polyseme.report._compare_overview import WAYS
 from polyseme.report.figures import count, duration
 from polyseme.report.language import Speaker
-from polyseme.report.page import Figure, Markup, Part, Section
+from polyseme.report.parts import Figure, Heading, Part
 from polyseme.study.standings import above
 
 __all__ = ["tasks_section"]
 
 
-def tasks_section(document: Mapping[str, Any], say: Speaker) -> list[Section]:
+def tasks_section(document: Mapping[str, Any], say: Speaker) -> list[Part]:
     """Nothing where there are no tasks."""
     tasks = document["tasks"]
     if not tasks:
@@ -40,13 +39,13 @@ def tasks_section(document: Mapping[str, Any], say: Speaker) -> list[Section]:
     for number_, name in enumerate(dict.fromkeys(task["name"] for task in tasks), 1):
         parts += _task([task for task in tasks if task["name"] == name], names, f"task-{number_}", say)
     parts += _mixes(tasks, names, say)
-    return [Section(say("Tasks"), parts)]
+    return [Heading(say("Tasks")), *parts]
 
 
 def _task(ways: Sequence[Mapping[str, Any]], names: Sequence[str], file: str, say: Speaker) -> list[Part]:
     first = ways[0]
     metric = first["metric"]
-    parts: list[Part] = [Markup(f"<h3>{escape(first['name'])}</h3>")]
+    parts: list[Part] = [Heading(first["name"], 3)]
     if any(way["rows"] for way in ways):
         parts.append(_bars(ways, names, file, say))
     heads = ["Run", "Way", "Seeds", "Best less this", "p", "Trained parameters", "Time"]
@@ -153,6 +152,6 @@ def _mixes(tasks: Sequence[Mapping[str, Any]], names: Sequence[str], say: Speake
             names=", ".join(static),
         )
     return [
-        Markup(f"<h3>{escape(say('Which layers the tasks read'))}</h3>"),
+        Heading(say("Which layers the tasks read"), 3),
         Figure("mixes", chart, said, say("Heat maps of layer weights by task, one a run")),
     ]

@@ -10,9 +10,10 @@ from polyseme.report.figures import columns
 from polyseme.report.head_charts import head_chart, measures_chart
 from polyseme.report.head_view import head_view, label
 from polyseme.report.language import Speaker, speaker
-from polyseme.report.page import Figure, Page, Part, Section, Table
+from polyseme.report.page import Page
+from polyseme.report.parts import Figure, Heading, Part, Table
 
-__all__ = ["CHINESE", "attention_figures", "attention_page", "attention_sections", "attention_text"]
+__all__ = ["CHINESE", "attention_figures", "attention_page", "attention_parts", "attention_text"]
 
 NAMES = {
     "previous": "to the previous token",
@@ -89,18 +90,18 @@ def attention_page(document: Mapping[str, Any], lang: str = "en") -> Page:
         "A share says how much of a token's new vector comes from another token. It does not say why the model answers "
         "as it does."
     )
-    return Page(title, lead, attention_sections(document, say), lang)
+    return Page(title, lead, attention_parts(document, say), lang)
 
 
-def attention_sections(document: Mapping[str, Any], say: Speaker, prefix: str = "") -> list[Section]:
-    """What the heads do, as sections of a page.
+def attention_parts(document: Mapping[str, Any], say: Speaker, prefix: str = "") -> list[Part]:
+    """What the heads do, as parts of a page.
 
     Args:
         document: `Attention.document`.
         say: speaks the page's language; it must know CHINESE.
         prefix: stands before the names of the figures' files.
     """
-    sections = []
+    parts: list[Part] = []
     if document["view"] is not None:
         figures = [
             {
@@ -110,29 +111,25 @@ def attention_sections(document: Mapping[str, Any], say: Speaker, prefix: str = 
             }
             for one in document["figures"]
         ]
-        parts: list[Part] = [head_view(document, figures, say, prefix), *_shown(document, say)]
-        sections.append(Section(say("Where the tokens look"), parts))
+        parts.append(Heading(say("Where the tokens look")))
+        parts += [head_view(document, figures, say, prefix), *_shown(document, say)]
     shares = {key: say(NAMES[key]) for key in _keys(document) if key not in ("entropy", "distance")}
     drawn = {key: name for key, name in shares.items() if any(one[key]["n"] for one in document["figures"])}
-    sections.append(
-        Section(
-            say("What the heads do"),
-            [
-                *_what(document, say),
-                Figure(
-                    f"{prefix}heads",
-                    measures_chart(document, drawn, say),
-                    say(
-                        "Mean share of the attention of a text's tokens, and the entropy of their attention as a part "
-                        "of that of a uniform one (1 = looks everywhere alike)."
-                    ),
-                    say("What every head of {run} looks at", run=_name(document)),
-                ),
-                _most(document, say),
-            ],
-        )
-    )
-    return sections
+    return [
+        *parts,
+        Heading(say("What the heads do")),
+        *_what(document, say),
+        Figure(
+            f"{prefix}heads",
+            measures_chart(document, drawn, say),
+            say(
+                "Mean share of the attention of a text's tokens, and the entropy of their attention as a part "
+                "of that of a uniform one (1 = looks everywhere alike)."
+            ),
+            say("What every head of {run} looks at", run=_name(document)),
+        ),
+        _most(document, say),
+    ]
 
 
 def attention_figures(document: Mapping[str, Any], say: Speaker, prefix: str = "") -> list[Figure]:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from polyseme.report.charts import data, ink
-from polyseme.report.figures import columns
 from polyseme.report.language import Speaker, speaker
-from polyseme.report.page import Figure, Page, Part, Section, Table
+from polyseme.report.page import Page
+from polyseme.report.parts import Either, Figure, Heading, Part, Table
 
-__all__ = ["CHINESE", "cka_page", "cka_sections", "cka_text"]
+__all__ = ["CHINESE", "cka_page", "cka_parts"]
 
 _SHADES = ["#F7FBFF", "#C6DBEF", "#6BAED6", "#2171B5", "#08306B"]
 """One hue from light to dark: read alike with every kind of colour blindness, and in grey."""
@@ -20,36 +20,17 @@ _WRITTEN = 14
 """Layers up to which every cell has its figure written in it."""
 
 
-def cka_text(document: Mapping[str, Any]) -> str:
-    """The matrix, and which layer of the other run each layer is most like."""
-    say = speaker("en", CHINESE)
-    names = _names(document)
-    matrix = document["cka"]
-    head = [f"{names[0]} \\ {names[-1]}", *(str(j) for j in range(len(matrix[0])))]
-    rows = [head, *([str(i), *map(_short, row)] for i, row in enumerate(matrix))]
-    table = _likeness(document, say)
-    lines = columns([table.head, *table.rows], range(1, 5))
-    return "\n\n".join(
-        [
-            _what(document, say),
-            "\n".join(columns(rows, range(1, len(head)))),
-            "\n".join([*lines, table.caption]),
-            *_notes(document, say),
-        ]
-    )
-
-
 def cka_page(document: Mapping[str, Any], lang: str = "en") -> Page:
     """The whole page of a comparison.
 
     Raises:  ConfigError: another language.
     """
     say = speaker(lang, CHINESE)
-    return Page(say("How alike the layers are"), _what(document, say), cka_sections(document, say), lang)
+    return Page(say("How alike the layers are"), _what(document, say), cka_parts(document, say), lang)
 
 
-def cka_sections(document: Mapping[str, Any], say: Speaker, prefix: str = "") -> list[Section]:
-    """The comparison as sections of a page.
+def cka_parts(document: Mapping[str, Any], say: Speaker, prefix: str = "") -> list[Part]:
+    """The comparison as parts of a page.
 
     Args:
         document: `Cka.document`.
@@ -57,20 +38,28 @@ def cka_sections(document: Mapping[str, Any], say: Speaker, prefix: str = "") ->
         prefix: stands before the names of the figures' files.
     """
     names = _names(document)
-    parts: list[Part] = [
-        Figure(
-            f"{prefix}cka",
-            cka_chart(document, say),
-            say(
-                "Debiased linear CKA: 1 = the same up to rotation and scale, 0 = nothing in common. Layer 0 is the "
-                "embedding layer."
-            ),
-            say("Similarity of the layers of {a} and {b}", a=names[0], b=names[-1]),
+    figure = Figure(
+        f"{prefix}cka",
+        cka_chart(document, say),
+        say(
+            "Debiased linear CKA: 1 = the same up to rotation and scale, 0 = nothing in common. Layer 0 is the "
+            "embedding layer."
         ),
+        say("Similarity of the layers of {a} and {b}", a=names[0], b=names[-1]),
+    )
+    return [
+        Heading(say("Similarity of layers (CKA)")),
+        Either(page=[figure], terminal=[_matrix(document)]),
         _likeness(document, say),
         *_notes(document, say),
     ]
-    return [Section(say("Similarity of layers (CKA)"), parts)]
+
+
+def _matrix(document: Mapping[str, Any]) -> Table:
+    """What the chart shades, as figures: a row a layer of the first run."""
+    names, matrix = _names(document), document["cka"]
+    head = [f"{names[0]} \\ {names[-1]}", *map(str, range(len(matrix[0])))]
+    return Table(head, [[str(i), *map(_short, row)] for i, row in enumerate(matrix)])
 
 
 def cka_chart(document: Mapping[str, Any], say: Speaker) -> Any:

@@ -77,12 +77,12 @@ def compare_page(document: Mapping[str, Any], lang: str = "en") -> Page:
             models=models,
         ),
         [
-            overview_section(document, say),
+            *overview_section(document, say),
             *curves_section(document, say),
             *tasks_section(document, say),
             *study_sections(document, say),
-            costs_section(document, say),
-            reproduce_section(document, say),
+            *costs_section(document, say),
+            *reproduce_section(document, say),
         ],
         lang,
     )

@@ -1,6 +1,6 @@
 """One self-contained HTML page: text, tables and charts that open anywhere and ask nothing of a network.
 
-    page ─► sections ─► paragraphs, tables, charts, commands
+The parts are those of report/parts.py; report/terminal.py shows the same ones as text.
 
 The drawing library stands in the page once, however many charts there are, and a content security policy forbids every
 request. Wide tables and charts scroll inside their own frame, so a page reads on a telephone. The same charts are
@@ -13,115 +13,57 @@ import html
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from polyseme.core.files import make_folder, saving, write_atomic
 from polyseme.core.version import __version__
+from polyseme.report import terminal
 from polyseme.report.charts import boxes_for, save
+from polyseme.report.parts import Commands, Figure, Heading, Notes, Part, Table, View, figures_of
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.words import has_cjk
 
-__all__ = ["Commands", "Figure", "Markup", "Page", "Part", "Section", "Table"]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table of texts.
-
-    Args:
-        head: names of the columns.
-        rows: cells as they are shown; equally many as `head`. Lines after a cell's first are set small.
-        caption: stands below it.
-        left: numbers of the columns of words; the others are figures and set to the right.
-        strong: (row, column) of cells whose first line is set in bold.
-        hints: (row, column) -> what is shown when the pointer rests there.
-    """
-
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    caption: str = ""
-    left: Sequence[int] = (0,)
-    strong: frozenset[tuple[int, int]] = frozenset()
-    hints: dict[tuple[int, int], str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A chart.
-
-    Args:
-        name: of its files, without an ending; one of a kind in its page.
-        chart: altair's.
-        caption: stands below it.
-        describes: what a person who cannot see it is told.
-    """
-
-    name: str
-    chart: Any
-    caption: str = ""
-    describes: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Commands:
-    """Lines to paste into a shell."""
-
-    lines: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Markup:
-    """HTML that is put in as it stands; what comes from users must have been escaped."""
-
-    html: str
-
-
-Part = str | Table | Figure | Commands | Markup
-"""A string is a paragraph."""
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A heading and what stands below it.
-
-    Args:
-        title: the heading; "" for none.
-        parts: in order.
-    """
-
-    title: str
-    parts: Sequence[Part]
+__all__ = ["Page"]
 
 
 @dataclass(frozen=True)
 class Page:
-    """A page of sections.
+    """A title and parts, shown as a page and as text.
 
     Args:
         title: the heading and the name of the tab.
         lead: a paragraph below it; "" for none.
-        sections: in order; with more than three there is a table of contents.
+        parts: in order; with more than three sections there is a table of contents.
         lang: "en" or "zh", the language of the page's own words.
 
     Example:
-        Page("Senses", "What it knows.", [Section("Layers", [Figure("layers", chart)])]).write(Path("senses.html"))
+        Page("Senses", "What it knows.", [Heading("Layers"), Figure("layers", chart)]).write(Path("senses.html"))
     """
 
     title: str
     lead: str
-    sections: Sequence[Section]
+    parts: Sequence[Part]
     lang: str = "en"
 
     @property
     def figures(self) -> list[Figure]:
         """All charts, in order."""
-        return [part for section in self.sections for part in section.parts if isinstance(part, Figure)]
+        return list(figures_of(self.parts))
+
+    def text(self, columns: int | None = None) -> str:
+        """Lead and parts for a terminal.
+
+        Args:
+            columns: of the terminal; None = those that it has, 80 where there is none.
+        """
+        return terminal.text([self.lead, *self.parts], columns)
 
     def html(self) -> str:
         """The page as one document; U+FFFD stands for what is no character, as in a path of other bytes."""
+        titles = [part.text for part in self.parts if isinstance(part, Heading) and part.level == 2]
         whole = _PAGE.format(
             lang=self.lang,
             title=_escaped(self.title),
@@ -129,8 +71,8 @@ class Page:
             style=_STYLE,
             library=f"<script>{_library()}</script>" if self.figures else "",
             lead=f'<p class="lead">{_escaped(self.lead)}</p>' if self.lead else "",
-            contents=self._contents(),
-            body="\n".join(_section(number, section) for number, section in enumerate(self.sections, 1)),
+            contents=_contents(titles),
+            body="\n".join(_body(self.parts)),
             foot=f"polyseme {__version__}",
         )
         return replace_surrogates(whole)
@@ -157,34 +99,55 @@ class Page:
         drawn = json.dumps([figure.chart.to_dict() for figure in self.figures], ensure_ascii=False)
         return written, boxes_for([drawn] if has_cjk(drawn) else [], written)
 
-    def _contents(self) -> str:
-        titled = [(n, section.title) for n, section in enumerate(self.sections, 1) if section.title]
-        if len(titled) <= 3:
-            return ""
-        links = "".join(f'<li><a href="#s{n}">{_escaped(title)}</a></li>' for n, title in titled)
-        return f"<nav><ul>{links}</ul></nav>"
+
+def _contents(titles: Sequence[str]) -> str:
+    if len(titles) <= 3:
+        return ""
+    links = "".join(f'<li><a href="#s{n}">{_escaped(title)}</a></li>' for n, title in enumerate(titles, 1))
+    return f"<nav><ul>{links}</ul></nav>"
 
 
-def _section(number: int, section: Section) -> str:
-    title = f"<h2>{_escaped(section.title)}</h2>" if section.title else ""
-    body = "\n".join(
-        _part(f"f{number}-{place}", part) for place, part in enumerate(section.parts, 1) if part != ""
-    )
-    return f'<section id="s{number}">{title}\n{body}\n</section>'
+def _body(parts: Sequence[Part]) -> Iterator[str]:
+    """The parts as sections: each heading of level 2 begins one."""
+    number = 0
+    yield '<section id="s0">'
+    for place, part in enumerate(parts, 1):
+        if isinstance(part, Heading) and part.level == 2:
+            number += 1
+            yield f'</section>\n<section id="s{number}">'
+        yield from _part(f"f{place}", part)
+    yield "</section>"
 
 
-def _part(name: str, part: Part) -> str:
+def _part(name: str, part: Part) -> Iterator[str]:
     if isinstance(part, str):
-        return f"<p>{_escaped(part)}</p>"
-    if isinstance(part, Markup):
-        return part.html
-    if isinstance(part, Commands):
-        return f"<pre><code>{_escaped(chr(10).join(part.lines))}</code></pre>"
-    if isinstance(part, Table):
-        return "".join(_table(part))
-    label = _escaped(part.describes or part.caption or part.name)
-    caption = f"<figcaption>{_escaped(part.caption)}</figcaption>" if part.caption else ""
-    spec = _in_script(json.dumps(_spec(part.chart), ensure_ascii=False))
+        yield f"<p>{_escaped(part)}</p>" if part else ""
+    elif isinstance(part, Heading):
+        yield f"<h{part.level}>{_escaped(part.text)}</h{part.level}>"
+    elif isinstance(part, Table):
+        yield "".join(_table(part))
+    elif isinstance(part, Figure):
+        yield _figure(name, part)
+    elif isinstance(part, View):
+        yield part.html
+    elif isinstance(part, Commands):
+        yield f"<pre><code>{_escaped(chr(10).join(part.lines))}</code></pre>"
+    elif isinstance(part, Notes):
+        yield f'<ul class="notes">{"".join(map(_note, part.lines))}</ul>' if part.lines else ""
+    else:
+        for place, one in enumerate(part.page, 1):
+            yield from _part(f"{name}-{place}", one)
+
+
+def _note(note: str | tuple[str, str]) -> str:
+    about, said = ("", note) if isinstance(note, str) else note
+    return f"<li>{f'<b>{_escaped(about)}</b>: ' if about else ''}{_escaped(said)}</li>"
+
+
+def _figure(name: str, figure: Figure) -> str:
+    label = _escaped(figure.describes or figure.caption or figure.name)
+    caption = f"<figcaption>{_escaped(figure.caption)}</figcaption>" if figure.caption else ""
+    spec = _in_script(json.dumps(_spec(figure.chart), ensure_ascii=False))
     return (
         f'<figure><div class="wide" tabindex="0" role="img" aria-label="{label}"><div id="{name}"></div></div>{caption}'
         f'</figure>\n<script>vegaEmbed("#{name}",{spec},{{mode:"vega-lite",actions:false,renderer:"svg",'
@@ -202,10 +165,14 @@ def _spec(chart: Any) -> dict[str, Any]:
 def _table(table: Table) -> Iterator[str]:
     left = set(table.left)
     side = ["" if column in left else ' class="n"' for column in range(len(table.head))]
-    yield '<div class="wide" tabindex="0"><table><thead><tr>'
-    for column, text in enumerate(table.head):
-        yield f'<th scope="col"{side[column]}>{_lines(text)}</th>'
-    yield "</tr></thead><tbody>"
+    yield '<div class="wide" tabindex="0"><table>'
+    if any(table.head):
+        heads = (
+            f'<th scope="col"{where}>{_lines(text)}</th>'
+            for where, text in zip(side, table.head, strict=True)
+        )
+        yield f"<thead><tr>{''.join(heads)}</tr></thead>"
+    yield "<tbody>"
     for row, cells in enumerate(table.rows):
         yield "<tr>"
         for column, text in enumerate(cells):

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from polyseme.report.figures import columns, duration
 from polyseme.report.language import Speaker, speaker
-from polyseme.report.page import Figure, Page, Part, Section, Table
+from polyseme.report.page import Page
 from polyseme.report.pairs_chart import names_of, pairs_chart, runs_of, shown
+from polyseme.report.parts import Figure, Heading, Part, Table
 from polyseme.report.study_files import write_json_lines
 from polyseme.study.standings import highest_apart
 
 if TYPE_CHECKING:
     from polyseme.study.pairs import Pairs
 
-__all__ = ["CHINESE", "pairs_page", "pairs_sections", "pairs_text", "write_scores"]
+__all__ = ["CHINESE", "pairs_page", "pairs_parts", "pairs_text", "write_scores"]
 
 _RIGHT = (
     "{name} finds the good text more probable in {value} of {pairs} pairs, as a mean over {paradigms} paradigms (95 % "
@@ -95,13 +96,13 @@ def pairs_page(document: Mapping[str, Any], lang: str = "en") -> Page:
     return Page(
         say("Minimal pairs"),
         say("Which of two texts that differ in one thing is more probable?"),
-        pairs_sections(document, say),
+        pairs_parts(document, say),
         lang,
     )
 
 
-def pairs_sections(document: Mapping[str, Any], say: Speaker, prefix: str = "") -> list[Section]:
-    """Sections of a page: accuracy by phenomenon, by paradigm, and errors.
+def pairs_parts(document: Mapping[str, Any], say: Speaker, prefix: str = "") -> list[Part]:
+    """The parts: accuracy by phenomenon, by paradigm, and errors.
 
     Args:
         document: of `Pairs`, or {"runs": [several]}.
@@ -119,15 +120,16 @@ def pairs_sections(document: Mapping[str, Any], say: Speaker, prefix: str = "") 
         say("Bars of accuracy for {n} phenomena; the mean over all paradigms is {value}.", n=n, value=value),
     )
     return [
-        Section(
-            say("Accuracy by phenomenon"),
-            [
-                *(text for one, name in zip(runs, names, strict=True) for text in _said(one, name, say)),
-                figure,
-            ],
+        Heading(say("Accuracy by phenomenon")),
+        *(text for one, name in zip(runs, names, strict=True) for text in _said(one, name, say)),
+        figure,
+        Heading(say("Paradigms")),
+        *_paradigms(runs, names, say),
+        *(
+            part
+            for one, name in zip(runs, names, strict=True)
+            for part in _errors(one, name if len(runs) > 1 else None, say)
         ),
-        Section(say("Paradigms"), _paradigms(runs, names, say)),
-        *(_errors(one, name if len(runs) > 1 else None, say) for one, name in zip(runs, names, strict=True)),
     ]
 
 
@@ -214,19 +216,19 @@ def _paradigms(runs: Sequence[Mapping[str, Any]], names: Sequence[str], say: Spe
     return [Table(head, rows, caption, (0, 1))]
 
 
-def _errors(one: Mapping[str, Any], name: str | None, say: Speaker) -> Section:
+def _errors(one: Mapping[str, Any], name: str | None, say: Speaker) -> list[Part]:
     title = (
         say("Most confident errors") if name is None else say("Most confident errors of {name}", name=name)
     )
     if not one["errors"]:
-        return Section(title, [say("There are none.")])
+        return [Heading(title), say("There are none.")]
     rows = [
         [error["good"], error["bad"], f"{error['margin']:+.2f}", shown(error["paradigm"])]
         for error in one["errors"][:_ERRORS]
     ]
     head = [say("good"), say("bad"), say("margin"), say("paradigm")]
     lead = say("{n} pairs were decided wrongly; these are the surest.", n=f"{one['wrong']:,}")
-    return Section(title, [lead, Table(head, rows, "", (0, 1, 3))])
+    return [Heading(title), lead, Table(head, rows, "", (0, 1, 3))]
 
 
 def pairs_text(document: Mapping[str, Any]) -> str:

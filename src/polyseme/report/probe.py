@@ -12,13 +12,14 @@ from polyseme.core.config import to_json
 from polyseme.core.files import make_folder, write_atomic
 from polyseme.report.figures import columns, duration, size
 from polyseme.report.language import Speaker, speaker
-from polyseme.report.page import Commands, Figure, Page, Part, Section, Table
+from polyseme.report.page import Page
+from polyseme.report.parts import Commands, Figure, Heading, Part, Table
 from polyseme.report.probe_charts import controls_chart, layers_chart, overview_rows, shown, task_chart
 from polyseme.report.probe_words import CHINESE
 from polyseme.study.probing.numbers import told
 from polyseme.study.probing.targets import ProbeConfig
 
-__all__ = ["probe_sections", "probe_speaker", "probe_text", "write_probe"]
+__all__ = ["probe_parts", "probe_speaker", "probe_text", "write_probe"]
 
 CONTROLS = ("layer_0", "random_encoder", "random_labels")
 _TITLES = {
@@ -82,29 +83,29 @@ def _gain(difference: Mapping[str, Any]) -> str:
     return shown(difference, 2, 100) + (" *" if difference["above"] else "")
 
 
-def probe_sections(document: Mapping[str, Any], say: Speaker, prefix: str = "") -> list[Section]:
-    """The study as sections of a page, from its document alone.
+def probe_parts(document: Mapping[str, Any], say: Speaker, prefix: str = "") -> list[Part]:
+    """The study as parts of a page, from its document alone.
 
     Args:
         document: of `Probing`, perhaps read again from a file.
         say: from `probe_speaker`, or one that has its words.
         prefix: stands before the names of figures.
     """
-    sections = [_overview(document, say, prefix), _against(document, say, prefix)]
+    parts = [*_overview(document, say, prefix), *_against(document, say, prefix)]
     files = {f"{prefix}probe-layers", f"{prefix}probe-controls"}
     for name, task in document["tasks"].items():
         file = f"{prefix}probe-{slug(name)}"
         while file in files:
             file += "-2"
         files.add(file)
-        sections.append(_of_task(name, task, say, file))
-    return [*sections, _how(document, say)]
+        parts += _of_task(name, task, say, file)
+    return [*parts, *_how(document, say)]
 
 
-def _overview(document: Mapping[str, Any], say: Speaker, prefix: str) -> Section:
-    title = say("In which layers it is")
+def _overview(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Part]:
+    title = Heading(say("In which layers it is"))
     if document["layers"] == 1:
-        return Section(title, [say("The encoder has one layer: there is nothing to mix.")])
+        return [title, say("The encoder has one layer: there is nothing to mix.")]
     head = [
         say("task"),
         say("centre of gravity"),
@@ -132,7 +133,7 @@ def _overview(document: Mapping[str, Any], say: Speaker, prefix: str) -> Section
         caption += " " + say("—: the probe is not above always saying the most frequent label.")
     table = Table(head, rows, caption)
     if not overview_rows(document, say):
-        return Section(title, [table])
+        return [title, table]
     figure = Figure(
         f"{prefix}probe-layers",
         layers_chart(document, say),
@@ -141,10 +142,10 @@ def _overview(document: Mapping[str, Any], say: Speaker, prefix: str) -> Section
         ),
         say("Centre of gravity and expected layer of each task"),
     )
-    return Section(title, [figure, table])
+    return [title, figure, table]
 
 
-def _against(document: Mapping[str, Any], say: Speaker, prefix: str) -> Section:
+def _against(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Part]:
     present = [key for key in CONTROLS if any(key in t["controls"] for t in document["tasks"].values())]
     head = [say("task"), say("all layers, %")]
     for key in present:
@@ -171,10 +172,10 @@ def _against(document: Mapping[str, Any], say: Speaker, prefix: str) -> Section:
         say("Probes of all layers against what layer 0, a random encoder and random labels give."),
         say("Score of each task and of its controls"),
     )
-    return Section(say("Against controls"), [figure, Table(head, rows, caption, strong=frozenset(strong))])
+    return [Heading(say("Against controls")), figure, Table(head, rows, caption, strong=frozenset(strong))]
 
 
-def _of_task(name: str, task: Mapping[str, Any], say: Speaker, file: str) -> Section:
+def _of_task(name: str, task: Mapping[str, Any], say: Speaker, file: str) -> list[Part]:
     counts = task["counts"]
     what = say(
         "{task}: {labels} labels of {spans}; {train} targets to learn from, {dev} to choose by, {test} to judge by.",
@@ -183,7 +184,7 @@ def _of_task(name: str, task: Mapping[str, Any], say: Speaker, file: str) -> Sec
         spans=say("pairs of spans") if task["spans"] == 2 else say("spans"),
         **{part: f"{counts[part]['targets']:,}" for part in ("train", "dev", "test")},
     )
-    parts: list[Part] = [what]
+    parts: list[Part] = [Heading(name), what]
     if task["accuracy"]:
         parts.append(
             say("Accuracy of the most probable label: {value} %.", value=shown(task["accuracy"], 1, 100))
@@ -206,10 +207,10 @@ def _of_task(name: str, task: Mapping[str, Any], say: Speaker, file: str) -> Sec
                 say("Layer weights and scores of {name}", name=name),
             )
         )
-    return Section(name, parts)
+    return parts
 
 
-def _how(document: Mapping[str, Any], say: Speaker) -> Section:
+def _how(document: Mapping[str, Any], say: Speaker) -> list[Part]:
     s = document["settings"]
     text = say(
         "The encoder is frozen. Each token's layers are normed and mixed, projected to {projection} numbers, pooled "
@@ -250,7 +251,7 @@ def _how(document: Mapping[str, Any], say: Speaker) -> Section:
         memory=size(document["peak_memory_bytes"]),
     )
     parts: list[Part] = [text, Table(head, rows, caption, left=(0, 3)), Commands(commands(document))]
-    return Section(say("How it was done"), [*parts, *document["notes"]])
+    return [Heading(say("How it was done")), *parts, *document["notes"]]
 
 
 def commands(document: Mapping[str, Any]) -> list[str]:
@@ -294,7 +295,7 @@ def write_probe(document: Mapping[str, Any], folder: Path, lang: str = "en") -> 
         name=name,
         model=document["model"],
     )
-    page = Page(say("Probing {name}", name=name), lead, probe_sections(document, say), lang)
+    page = Page(say("Probing {name}", name=name), lead, probe_parts(document, say), lang)
     html = page.write(folder / "probe.html")
     pictures, note = page.write_figures(folder)
     return [html, folder / "probe.json", *pictures], [note] if note else []

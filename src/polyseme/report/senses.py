@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from polyseme.report.language import Speaker, speaker
-from polyseme.report.page import Figure, Page, Part, Section, Table
+from polyseme.report.page import Page
+from polyseme.report.parts import Figure, Heading, Part, Table
 from polyseme.report.senses_chinese import CHINESE
 from polyseme.report.senses_text import (
     FIGURES,
@@ -22,7 +22,7 @@ from polyseme.report.senses_text import (
 )
 from polyseme.report.study_files import write_study
 
-__all__ = ["senses_page", "senses_sections", "senses_text", "write_senses"]
+__all__ = ["senses_page", "senses_parts", "senses_text", "write_senses"]
 
 
 def senses_page(document: Mapping[str, Any], lang: str = "en") -> Page:
@@ -38,25 +38,23 @@ def senses_page(document: Mapping[str, Any], lang: str = "en") -> Page:
     return Page(
         say("Senses of words"),
         f"{names} · {Path(document['file']).name}",
-        senses_sections(document, say),
+        senses_parts(document, say),
         lang,
     )
 
 
-def senses_sections(document: Mapping[str, Any], say: Speaker, prefix: str = "") -> list[Section]:
-    """The sections of a study of senses: figures, charts, maps.
+def senses_parts(document: Mapping[str, Any], say: Speaker, prefix: str = "") -> list[Part]:
+    """The parts of a study of senses: figures, charts, maps.
 
     Args:
         document: of `Senses`, or the JSON of an earlier one.
         say: who says the words; its table must hold those of `CHINESE`.
         prefix: stands before the names of figures.
     """
-    sections = (_labelled if document["labelled"] else _unlabelled)(document, say, prefix)
-    sections[0] = replace(sections[0], parts=[*sections[0].parts, *document["notes"]])
-    return sections
+    return (_labelled if document["labelled"] else _unlabelled)(document, say, prefix)
 
 
-def _labelled(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Section]:
+def _labelled(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Part]:
     from polyseme.report.senses_charts import best_chart, layers_chart, map_chart, words_chart
 
     runs, words = document["runs"], document["words"]
@@ -121,9 +119,13 @@ def _labelled(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Se
         )
         maps += [table for run in document["runs"] if (table := _dots_table(run, word, place, say))]
     return [
-        Section(say("How well senses are told apart"), figures),
-        Section(say("Layer by layer"), layers),
-        Section(say("Maps of the uses"), maps),
+        Heading(say("How well senses are told apart")),
+        *figures,
+        *document["notes"],
+        Heading(say("Layer by layer")),
+        *layers,
+        Heading(say("Maps of the uses")),
+        *maps,
     ]
 
 
@@ -267,12 +269,14 @@ def _dots_table(run: Mapping[str, Any], word: Mapping[str, Any], place: int, say
     return Table(head, rows, caption, left=(0, 2, 3))
 
 
-def _unlabelled(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Section]:
+def _unlabelled(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Part]:
     from polyseme.report.senses_charts import map_chart
 
-    sections, slugs = [], _slugs(document["words"])
+    parts: list[Part] = []
+    slugs = _slugs(document["words"])
     for place, word in enumerate(document["words"]):
-        parts: list[Part] = [
+        parts += [
+            Heading(word["word"]),
             say(
                 "The uses have no labels: they are clustered by their vectors. The number of groups is a suggestion: "
                 "the one that stands out most from a cloud of one piece with the same spread, or one where none does."
@@ -286,8 +290,8 @@ def _unlabelled(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[
             ),
         ]
         parts += [_group_table(run, run["words"][place], say) for run in document["runs"]]
-        sections.append(Section(word["word"], parts))
-    return sections
+        parts += document["notes"] if place == 0 else []
+    return parts
 
 
 def _suggestion_table(document: Mapping[str, Any], place: int, say: Speaker) -> Table:

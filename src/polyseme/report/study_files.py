@@ -12,7 +12,8 @@ from typing import Any
 from polyseme.core.config import escaped, to_json
 from polyseme.core.files import make_folder, saving, write_atomic
 from polyseme.report.charts import boxes_for, save
-from polyseme.report.page import Figure, Page
+from polyseme.report.page import Page
+from polyseme.report.parts import Figure
 from polyseme.text.words import has_cjk
 
 __all__ = ["check_file", "check_folder", "write_json_lines", "write_pictures", "write_study"]

@@ -18,12 +18,12 @@ from polyseme.report.attention import (
     NAMES,
     attention_figures,
     attention_page,
-    attention_sections,
+    attention_parts,
     attention_text,
 )
 from polyseme.report.head_view import head_view, label
 from polyseme.report.language import speaker
-from polyseme.report.page import Markup
+from polyseme.report.parts import View
 from polyseme.study.attention import attention
 from vector_runs import random_run
 
@@ -98,11 +98,7 @@ def test_what_users_wrote_is_escaped_everywhere() -> None:
         token["token"] = EVIL
     document["view"]["texts"] = [EVIL, EVIL]
     document["measured"]["file"] = EVIL
-    (view,) = [
-        part
-        for part in attention_sections(document, speaker("en", CHINESE))[0].parts
-        if isinstance(part, Markup)
-    ]
+    (view,) = [part for part in attention_parts(document, speaker("en", CHINESE)) if isinstance(part, View)]
     parsed = _Tags()
     parsed.feed(view.html)
     assert "img" not in parsed.tags

@@ -11,7 +11,7 @@ import pytest
 
 from hovering import shown_on_hover
 from polyseme import cli
-from polyseme.report.cka import CHINESE, cka_page, cka_text
+from polyseme.report.cka import CHINESE, cka_page
 from vector_runs import TEXTS, random_run
 
 
@@ -58,17 +58,17 @@ def test_every_word_of_the_code_has_a_chinese_one_and_the_other_way_round() -> N
 
 
 def test_the_text_names_the_most_similar_layer() -> None:
-    text = cka_text(document_of())
+    text = cka_page(document_of()).text()
     lines = [line.split() for line in text.split("\n")]
     assert ["0", "0.90", "0.30", "-0.01"] in lines
     assert ["1", "2", "0.600", "0.580", "…", "0.620", "0.900"] in lines
-    own = [line.split() for line in cka_text(document_of(alone=True)).split("\n")]
+    own = [line.split() for line in cka_page(document_of(alone=True)).text().split("\n")]
     assert ["0", "1", "0.400", "0.380", "…", "0.420", "0.900"] in own  # itself is left out
 
 
 def test_runs_of_one_name_are_told_apart() -> None:
     runs = [{"run": "a/run", "model": "bert", "layers": 2}, {"run": "b/run", "model": "gpt", "layers": 3}]
-    text = cka_text(document_of(runs=runs))
+    text = cka_page(document_of(runs=runs)).text()
     assert "a/run" in text
     assert "b/run" in text
 

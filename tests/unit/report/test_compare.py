@@ -13,7 +13,8 @@ from polyseme.report._compare_sections import FEWEST, POINTS, joined, study_sect
 from polyseme.report._compare_studies import study_commands
 from polyseme.report._compare_words import CHINESE
 from polyseme.report.compare import compare_speaker
-from polyseme.report.page import Markup, Page, Section, Table
+from polyseme.report.page import Page
+from polyseme.report.parts import Notes, Table
 from polyseme.report.senses_chinese import CHINESE as SENSES
 from polyseme.train.recipe import resolve
 
@@ -44,7 +45,11 @@ def test_missing_figures_say_why() -> None:
     assert table.rows == [["gpt <1>", "–", "–"], ["elmo", "–", "–"]]
     assert table.hints == {(row, column): "cannot & will not" for row in (0, 1) for column in (1, 2)}
     (note,) = cells.notes()
-    assert "<li><b>gpt &lt;1&gt;, elmo</b> – a, b (whole): cannot &amp; will not</li>" in note.html
+    assert note.lines == [("gpt <1>, elmo", "a, b (whole): cannot & will not")]
+    assert (
+        "<li><b>gpt &lt;1&gt;, elmo</b>: a, b (whole): cannot &amp; will not</li>"
+        in Page("", "", [note]).html()
+    )
     assert Cells(["run"]).notes() == []
 
 
@@ -52,7 +57,7 @@ def test_cells_of_a_page_have_a_first_line_and_small_print() -> None:
     table = Table(
         ["run", "f1\nmicro"], [["a<b", "1.0\n0.9–1.1"]], strong=frozenset({(0, 1)}), hints={(0, 1): '"x"'}
     )
-    text = Page("t", "", [Section("s", [table])]).html()
+    text = Page("t", "", [table]).html()
     assert "<b>1.0</b><br><small>0.9–1.1</small>" in text
     assert "f1<br><small>micro</small>" in text
     assert 'title="&quot;x&quot;"' in text
@@ -166,8 +171,8 @@ def test_pairs_say_how_masked_models_were_asked(lang: str) -> None:
             "documents": {},
             "absent": {},
         }
-        (section,) = study_sections({"runs": {}, "studies": [study]}, say)
-        said.append(section.parts[0])
+        _, paragraph, *_ = study_sections({"runs": {}, "studies": [study]}, say)
+        said.append(paragraph)
     word = "within words" if lang == "en" else "词内从左到右"
     assert [word in str(one) for one in said] == [True, False]
 
@@ -180,10 +185,5 @@ def test_what_the_studies_tell_stands_on_the_page_once() -> None:
     }
     study = {"documents": {name: {"notes": some} for name, some in notes.items()}}
     (part,) = told(study)
-    assert isinstance(part, Markup)
-    assert re.findall("<li>(.*?)</li>", part.html) == [
-        "&lt;2&gt; rows",
-        "bert: 3 texts are cut",
-        "gpt: 4 unknown",
-    ]
-    assert told({"documents": {"bert": {"notes": []}}}) == []
+    assert part == Notes(["<2> rows", ("bert", "3 texts are cut"), ("gpt", "4 unknown")])
+    assert told({"documents": {"bert": {"notes": []}}}) == [Notes([])]

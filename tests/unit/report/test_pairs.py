@@ -10,9 +10,9 @@ import pytest
 from polyseme.errors import ConfigError
 from polyseme.report.figures import width
 from polyseme.report.language import speaker
-from polyseme.report.page import Figure, Table
-from polyseme.report.pairs import CHINESE, pairs_page, pairs_sections, pairs_text
+from polyseme.report.pairs import CHINESE, pairs_page, pairs_parts, pairs_text
 from polyseme.report.pairs_chart import names_of, pairs_chart
+from polyseme.report.parts import Figure, Table
 
 
 def figures(value: float, compared: bool = False, pairs: int = 1000) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def test_a_page_in_both_languages(document: dict[str, Any], lang: str) -> None:
     html = page.html()
     assert "Who &lt;b&gt;" in html or not document.get("errors", True)
     assert ("最小对立体" in html) == (lang == "zh")
-    tables = [part for section in page.sections for part in section.parts if isinstance(part, Table)]
+    tables = [part for part in page.parts if isinstance(part, Table)]
     assert all(len(row) == len(table.head) for table in tables for row in table.rows)
     if lang == "zh":
         assert "accuracy" not in [*tables[0].head]
@@ -120,10 +120,10 @@ def test_every_chinese_word_is_used() -> None:
         SEVERAL,
         make_document("gpt") | {"errors": []},
     ):
-        pairs_sections(document, say)
+        pairs_parts(document, say)
     two_way = make_document("elmo") | {"kind": "two-way log-likelihood"}
-    pairs_sections(two_way, say)
-    pairs_sections(make_document() | {"scoring": "original"}, say)
+    pairs_parts(two_way, say)
+    pairs_parts(make_document() | {"scoring": "original"}, say)
     pairs_page(make_document(), "zh")
     assert set(CHINESE) - said == {
         "Minimal pairs",
@@ -155,8 +155,8 @@ def test_the_chart_has_a_bar_for_every_run_and_the_line_of_chance() -> None:
 
 
 def test_figures_are_written_with_their_prefix(tmp_path: Path) -> None:
-    sections = pairs_sections(make_document(), speaker("en", CHINESE), "first-")
-    names = [part.name for section in sections for part in section.parts if isinstance(part, Figure)]
+    parts = pairs_parts(make_document(), speaker("en", CHINESE), "first-")
+    names = [part.name for part in parts if isinstance(part, Figure)]
     assert names == ["first-pairs"]
     written, _ = pairs_page(make_document()).write_figures(tmp_path)
     assert [path.name for path in written] == ["pairs.svg", "pairs.png"]

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from polyseme.errors import ConfigError
-from polyseme.report.page import Figure, Page, Table
-from polyseme.report.probe import commands, probe_sections, probe_speaker, probe_text, slug, write_probe
+from polyseme.report.page import Page
+from polyseme.report.parts import Figure, Heading, Table
+from polyseme.report.probe import commands, probe_parts, probe_speaker, probe_text, slug, write_probe
 from polyseme.report.probe_charts import overview_rows, shown
 from polyseme.report.probe_words import CHINESE
 from polyseme.study.probing.numbers import withheld
@@ -92,8 +93,8 @@ def document(layers: int = 3) -> dict[str, Any]:
 @pytest.mark.parametrize("lang", ["en", "zh"])
 @pytest.mark.parametrize("layers", [1, 3])
 def test_the_whole_page_is_drawn_in_both_languages(lang: str, layers: int) -> None:
-    sections = probe_sections(document(layers), probe_speaker(lang), "bert-")
-    page = Page("t", "", sections, lang)
+    parts = probe_parts(document(layers), probe_speaker(lang), "bert-")
+    page = Page("t", "", parts, lang)
     html = page.html()
     assert "依存 &lt;b&gt;" in html
     assert "依存 <b>" not in html
@@ -106,15 +107,14 @@ def test_the_whole_page_is_drawn_in_both_languages(lang: str, layers: int) -> No
     for figure in page.figures:
         json.dumps(figure.chart.to_dict())
     if lang == "zh":
-        titles = [section.title for section in sections if section.title not in ("POS", "依存 <b>")]
+        titles = [part.text for part in parts if isinstance(part, Heading)]
+        titles = [title for title in titles if title not in ("POS", "依存 <b>")]
         assert all(ord(title[0]) > 0x4E00 for title in titles)
 
 
 def test_tables_hold_the_figures_and_mark_what_is_above() -> None:
-    sections = probe_sections(document(), probe_speaker("en"))
-    overview, controls = (
-        next(part for part in section.parts if isinstance(part, Table)) for section in sections[:2]
-    )
+    parts = probe_parts(document(), probe_speaker("en"))
+    overview, controls, *_ = (part for part in parts if isinstance(part, Table))
     assert overview.rows[0] == [
         "POS",
         "1.25 (1.23 … 1.27)",
@@ -136,15 +136,13 @@ def test_a_probe_below_its_baseline_names_no_layer(lang: str) -> None:
         one["most_frequent"] = measured(0.85)  # above the probe's 0.8
         withheld(one["mix"], one["cumulative"])
     say = probe_speaker(lang)
-    sections = probe_sections(found, say)
-    overview, against = (
-        next(part for part in section.parts if isinstance(part, Table)) for section in sections[:2]
-    )
+    parts = probe_parts(found, say)
+    overview, against, *_ = (part for part in parts if isinstance(part, Table))
     assert overview.rows[0] == ["POS", "—", "—", "—", "—"]
     assert say("—: the probe is not above always saying the most frequent label.") in overview.caption
     assert against.strong == frozenset()
     assert overview_rows(found, say) == []
-    page = Page("t", "", sections, lang)
+    page = Page("t", "", parts, lang)
     assert [figure.name for figure in page.figures] == ["probe-controls", "probe-POS", "probe-依存-b"]
     drawn = json.dumps([figure.chart.to_dict() for figure in page.figures], ensure_ascii=False)
     assert say("Mixing weights") in drawn
@@ -160,9 +158,7 @@ def test_a_probe_below_its_baseline_names_no_layer(lang: str) -> None:
 def test_charts_leave_out_what_is_not_known() -> None:
     rows = overview_rows(document(), probe_speaker("en"))
     assert {row["figure"] for row in rows} == {"centre of gravity", "expected layer"}
-    figures = [
-        p for s in probe_sections(document(), probe_speaker("en")) for p in s.parts if isinstance(p, Figure)
-    ]
+    figures = [part for part in probe_parts(document(), probe_speaker("en")) if isinstance(part, Figure)]
     assert "losses as 0" not in json.dumps(figures[0].chart.to_dict()["data"])
 
 

@@ -12,8 +12,8 @@ import pytest
 from hovering import shown_on_hover
 from polyseme.errors import StorageError
 from polyseme.report.language import speaker
-from polyseme.report.page import Figure, Table
-from polyseme.report.senses import senses_page, senses_sections, senses_text
+from polyseme.report.parts import Figure, Heading, Table
+from polyseme.report.senses import senses_page, senses_parts, senses_text
 from polyseme.report.senses_charts import looks, map_chart, numbered
 from polyseme.report.senses_chinese import CHINESE
 from polyseme.report.senses_text import contexts, highest
@@ -51,16 +51,17 @@ def document(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_every_part_is_drawn_in_both_languages(document: dict[str, Any], lang: str) -> None:
-    sections = senses_sections(document, speaker(lang, CHINESE), "first_")
-    figures = [part for section in sections for part in section.parts if isinstance(part, Figure)]
+    parts = senses_parts(document, speaker(lang, CHINESE), "first_")
+    figures = [part for part in parts if isinstance(part, Figure)]
     names = [figure.name for figure in figures]
     assert len(set(names)) == len(names) >= 1
     assert all(name.startswith("first_senses_") for name in names)
     assert all(figure.chart.to_dict()["config"] for figure in figures)
-    tables = [part for section in sections for part in section.parts if isinstance(part, Table)]
+    tables = [part for part in parts if isinstance(part, Table)]
     assert all(len(row) == len(table.head) for table in tables for row in table.rows)
     if lang == "zh":
-        assert all(has_cjk(section.title) for section in sections if document["labelled"])
+        titles = [part.text for part in parts if isinstance(part, Heading)]
+        assert all(map(has_cjk, titles)) or not document["labelled"]
     html = senses_page({**document, "file": "a/bank.tsv"}, lang).html()
     assert "<mat>" not in html
 
@@ -74,13 +75,8 @@ def test_the_text_for_a_terminal_names_every_run_and_word(document: dict[str, An
 
 
 def test_a_map_holds_every_use_with_its_sentence(document: dict[str, Any]) -> None:
-    sections = senses_sections(document, speaker("en", {}), "")
-    figure = next(
-        part
-        for s in sections
-        for part in s.parts
-        if isinstance(part, Figure) and part.name == "senses_map_cat"
-    )
+    parts = senses_parts(document, speaker("en", {}), "")
+    figure = next(part for part in parts if isinstance(part, Figure) and part.name == "senses_map_cat")
     drawn = json.dumps(figure.chart.to_dict(), ensure_ascii=False)
     assert "【cat】 sat on the mat" in drawn
     assert len(document["words"][0]["drawn"]) == len(document["runs"][0]["words"][0]["map"]["x"])
@@ -120,8 +116,8 @@ def test_no_two_words_have_one_picture(document: dict[str, Any]) -> None:
     runs = [
         {**run, "words": [{**run["words"][0], "word": name} for name in names]} for run in document["runs"]
     ]
-    sections = senses_sections({**document, "words": words, "runs": runs}, speaker("en", CHINESE))
-    figures = [part.name for section in sections for part in section.parts if isinstance(part, Figure)]
+    parts = senses_parts({**document, "words": words, "runs": runs}, speaker("en", CHINESE))
+    figures = [part.name for part in parts if isinstance(part, Figure)]
     maps = [name.removeprefix("senses_map_") for name in figures if name.startswith("senses_map_")]
     assert len({name.casefold() for name in maps}) == len(names)
     assert (maps[0], maps[-1]) == ("c", "银行")
