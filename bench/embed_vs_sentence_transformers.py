@@ -36,7 +36,7 @@ from scipy.stats import spearmanr
 
 from polyseme.formats.registry import import_model
 from polyseme.infer.embed import Embedder
-from polyseme.infer.load import Loaded, load
+from polyseme.infer.model import Model, load
 
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 MIXED_TEXTS = 1000
@@ -122,7 +122,7 @@ def spearman(embedder: Embedder) -> float:
     return float(np.mean(found))
 
 
-def hidden_states(loaded: Loaded, peer: Any, texts: list[str]) -> float:
+def hidden_states(loaded: Model, peer: Any, texts: list[str]) -> float:
     """Largest difference of any hidden state, all layers, texts one by one, from transformers'."""
     largest = 0.0
     with torch.inference_mode():
@@ -154,7 +154,7 @@ def main() -> int:
     from sentence_transformers import SentenceTransformer
 
     with tempfile.TemporaryDirectory() as folder:
-        loaded: Loaded = load(import_model(MODEL_DIR, Path(folder) / "run").path)
+        loaded: Model = load(import_model(MODEL_DIR, Path(folder) / "run").path)
     peer = SentenceTransformer(str(MODEL_DIR), device="cpu")
 
     def theirs(texts: list[str]) -> np.ndarray:

@@ -52,7 +52,7 @@ from polyseme.core.rng import Random
 from polyseme.core.version import __version__
 from polyseme.data.labelled import ExampleLoader
 from polyseme.formats.registry import import_model
-from polyseme.infer.load import load
+from polyseme.infer.model import load
 from polyseme.text.labelled.records import Problems
 from polyseme.train.config import TrainConfig
 from polyseme.train.finetune import FinetuneRequest, finetune

@@ -29,7 +29,7 @@ import transformers
 from polyseme.formats.huggingface import gpt as gpt_format
 from polyseme.infer.continuation import Prompt
 from polyseme.infer.generate import GenerationConfig, _Work
-from polyseme.infer.load import Loaded
+from polyseme.infer.model import Model
 from polyseme.models.gpt import Gpt, GptConfig
 from polyseme.objectives.causal_lm import CausalLMHead
 from polyseme.text.config import TokenizerConfig
@@ -41,7 +41,7 @@ CASES = {"batch=1": [32], "batch=8": [32] * 8, "batch=8 of 4 to 32 tokens": [4, 
 END = 3
 
 
-def pair() -> tuple[Loaded, Any]:
+def pair() -> tuple[Model, Any]:
     """Both sides with the same weights; the end-of-text token is never the most probable one."""
     torch.manual_seed(0)
     config = GptConfig(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
@@ -64,10 +64,10 @@ def pair() -> tuple[Loaded, Any]:
     )
     recipe: Any = SimpleNamespace(architecture="gpt", objectives=("causal_lm",))
     run: Any = SimpleNamespace(path=Path("bench"), meta={})
-    return Loaded(run, encoder, {"causal_lm": head}, tokenizer, recipe, special_ids(tokenizer)), theirs
+    return Model(run, encoder, {"causal_lm": head}, tokenizer, recipe, special_ids(tokenizer)), theirs
 
 
-def our_tokens(loaded: Loaded, prompts: list[list[int]], new: int) -> list[list[int]]:
+def our_tokens(loaded: Model, prompts: list[list[int]], new: int) -> list[list[int]]:
     """Greedy continuations by polyseme."""
     work = _Work(loaded, GenerationConfig(max_new_tokens=new, temperature=0))
     rows = work.run([Prompt("", [2, *prompt]) for prompt in prompts])
@@ -90,7 +90,7 @@ def their_tokens(theirs: Any, prompts: list[list[int]], new: int) -> list[list[i
     return [row[width:].tolist() for row in out]
 
 
-def weight_bytes(loaded: Loaded) -> int:
+def weight_bytes(loaded: Model) -> int:
     """What a step reads of the matrices; of the positions it reads a row."""
     modules = loaded.encoder.modules()
     kinds = [getattr(m, "rounded", getattr(m, "weight", None)) for m in modules]

@@ -28,7 +28,7 @@ from typing import Any
 import torch
 
 from polyseme.core import registry
-from polyseme.infer.load import Loaded
+from polyseme.infer.model import Model
 from polyseme.infer.score import score
 from polyseme.objectives.bidirectional_lm import BidirectionalLM, BidirectionalLMConfig
 from polyseme.objectives.causal_lm import CausalLMHead
@@ -57,7 +57,7 @@ def texts_of(number: int) -> list[str]:
     return found
 
 
-def build(name: str, texts: list[str], hidden: int, layers: int) -> Loaded:
+def build(name: str, texts: list[str], hidden: int, layers: int) -> Model:
     """A run in memory with random weights."""
     novels = sorted((DATA / "text" / "en" / "novels").glob("*.gz"))[:3]
     lines = [gzip.decompress(path.read_bytes()).decode("utf-8", "replace") for path in novels]
@@ -94,11 +94,11 @@ def build(name: str, texts: list[str], hidden: int, layers: int) -> Loaded:
         heads = {"masked_lm": MaskedLMHead(encoder).eval()}
     recipe: Any = SimpleNamespace(architecture=name, objectives=tuple(heads))
     run: Any = SimpleNamespace(path=Path(name), meta={})
-    return Loaded(run, encoder, heads, tokenizer, recipe, special)
+    return Model(run, encoder, heads, tokenizer, recipe, special)
 
 
 @torch.inference_mode()
-def plain(loaded: Loaded, text: str) -> float:
+def plain(loaded: Model, text: str) -> float:
     """One text: every masked copy of it in one batch, all positions, the whole softmax."""
     tokens, special = loaded.tokenizer.encode(text), loaded.special
     n = len(tokens.ids)

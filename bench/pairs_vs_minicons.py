@@ -32,7 +32,7 @@ from typing import Any
 import torch
 
 from polyseme import Budget, PretrainRequest, export_model, pretrain
-from polyseme.infer.load import Loaded, load
+from polyseme.infer.model import Model, load
 from polyseme.infer.score import score
 from polyseme.text.labelled.minimal_pairs import pair_files, read_minimal_pairs
 
@@ -78,7 +78,7 @@ def total(scores: torch.Tensor) -> float:
     return float(scores.sum(0))
 
 
-def ours(loaded: Loaded, texts: list[str], within: bool) -> list[float]:
+def ours(loaded: Model, texts: list[str], within: bool) -> list[float]:
     return [one.log_likelihood for one in score(loaded, texts, within_word=within)]
 
 

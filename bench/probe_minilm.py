@@ -100,7 +100,7 @@ def measure_cache(sentences: int) -> dict[str, Any]:
     """One pass over the sentences, every word kept, within the usual budget; then one reading of everything."""
     import numpy as np
 
-    from polyseme.infer.load import load
+    from polyseme.infer.model import load
     from polyseme.infer.prepared import prepared
     from polyseme.study.probe import ProbeConfig
     from polyseme.study.probing.cache import cached

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from polyseme.infer.load import Loaded
+from polyseme.infer.model import Model
 from polyseme.objectives.causal_lm import CausalLMHead
 from polyseme.objectives.masked_lm import MaskedLMHead
 from polyseme.text.config import TokenizerConfig
@@ -24,7 +24,7 @@ def make_tokenizer(kind: str = "wordpiece") -> Tokenizer:
     return train_tokenizer(TEXTS, TokenizerConfig(kind=kind, vocab_size=SIZES[kind], min_count=1), 0)  # type: ignore[arg-type]
 
 
-def make_loaded(model: str = "gpt", kind: str = "wordpiece", **changes: Any) -> Loaded:
+def make_loaded(model: str = "gpt", kind: str = "wordpiece", **changes: Any) -> Model:
     tokenizer = make_tokenizer(kind)
     encoder = make_encoder(model, **{"vocab_size": tokenizer.vocab_size, **changes}).eval()
     causal = encoder.reach == "left"
@@ -35,6 +35,6 @@ def make_loaded(model: str = "gpt", kind: str = "wordpiece", **changes: Any) -> 
         heads = {"bidirectional_lm": objective.build_head(encoder)}
     recipe: Any = SimpleNamespace(architecture=model, objectives=tuple(heads))
     run: Any = SimpleNamespace(path=Path("runs/test"), meta={})
-    return Loaded(
+    return Model(
         run, encoder, {n: h.eval() for n, h in heads.items()}, tokenizer, recipe, special_ids(tokenizer)
     )

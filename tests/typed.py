@@ -25,7 +25,7 @@ from typing import Any
 from polyseme import cli
 from polyseme.cli import output
 from polyseme.errors import PolysemeError
-from polyseme.infer.load import word_ids
+from polyseme.infer.loaded import word_ids
 
 _BUILD = cli.build_app
 ROOT = Path(__file__).resolve().parent.parent

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from polyseme.core import registry
-from polyseme.infer.load import Loaded, load
+from polyseme.infer.model import Model, load
 from polyseme.text.config import TokenizerConfig
 from polyseme.text.tokenizers import train_tokenizer
 from polyseme.train.building import build_encoder
@@ -30,7 +30,7 @@ TEXTS = [
 
 def random_run(
     folder: Path, name: str, embedding: dict[str, Any] | None = None, tokenizer: Any = None
-) -> Loaded:
+) -> Model:
     """A loaded run of a model with random weights; `tokenizer` is a kind."""
     kind = tokenizer or ("words" if name in ("elmo", "word2vec", "onehot") else "wordpiece")
     size = {"words": None, "byte-bpe": 330}.get(kind, 160)

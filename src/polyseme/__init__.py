@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from polyseme.infer.encode import EncodedText, encode
     from polyseme.infer.fill import fill
     from polyseme.infer.generate import generate, generate_stream
-    from polyseme.infer.load import Loaded, load
+    from polyseme.infer.model import Model, load
     from polyseme.infer.neighbours import neighbours
     from polyseme.infer.predict import Predictor
     from polyseme.infer.score import score, score_continuations
@@ -48,7 +48,7 @@ __all__ = [
     "Corpus",
     "EncodedText",
     "FinetuneRequest",
-    "Loaded",
+    "Model",
     "PolysemeError",
     "Predictor",
     "PretrainRequest",
@@ -81,7 +81,7 @@ _HOMES = {
     "Corpus": "polyseme.text.corpus",
     "EncodedText": "polyseme.infer.encode",
     "FinetuneRequest": "polyseme.train.finetune",
-    "Loaded": "polyseme.infer.load",
+    "Model": "polyseme.infer.model",
     "Predictor": "polyseme.infer.predict",
     "PretrainRequest": "polyseme.train.pretrain",
     "Reporter": "polyseme.core.reporter",
@@ -99,7 +99,7 @@ _HOMES = {
     "generate": "polyseme.infer.generate",
     "generate_stream": "polyseme.infer.generate",
     "import_model": "polyseme.formats.registry",
-    "load": "polyseme.infer.load",
+    "load": "polyseme.infer.model",
     "neighbours": "polyseme.infer.neighbours",
     "prepare": "polyseme.data.prepare",
     "pretrain": "polyseme.calls",

@@ -15,7 +15,7 @@ import numpy as np
 from polyseme.errors import ConfigError
 from polyseme.formats.static import static_vectors
 from polyseme.infer.inputs import check_loaded
-from polyseme.infer.load import Loaded
+from polyseme.infer.loaded import Loaded
 
 __all__ = ["to_keyed_vectors"]
 

@@ -21,9 +21,9 @@ import numpy as np
 from polyseme.errors import ConfigError, InputError
 from polyseme.infer import embed as embedding
 from polyseme.infer.inputs import one_of, texts_of
-from polyseme.infer.load import Loaded, load
-from polyseme.infer.methods import OneVector
-from polyseme.infer.pooling import Pooling
+from polyseme.infer.loaded import Loaded
+from polyseme.infer.model import load
+from polyseme.infer.pooling import OneVector, Pooling
 from polyseme.infer.sparse import sparse_vectors
 from polyseme.kernels.packed import Precision
 

@@ -14,7 +14,7 @@ from adapting import MODELS, TASKS, adapt, start_run, write_examples
 from polyseme import load
 from polyseme.core import registry
 from polyseme.data.labelled import ExampleLoader
-from polyseme.infer.load import Loaded
+from polyseme.infer.model import Model
 from polyseme.infer.predict import Predictor, gold_records
 from polyseme.text.labelled.records import Problems
 from polyseme.train.adaptation import outputs_of
@@ -52,7 +52,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 class Adapted:
     """A fresh task on a run, in memory, with weights that are not near zero."""
 
-    def __init__(self, model: Loaded, name: str, file: Path, way: str) -> None:
+    def __init__(self, model: Model, name: str, file: Path, way: str) -> None:
         module = registry.tasks.load(name)
         config = module.config(dropout=0.0, initializer_range=0.5, **WAYS[way])
         records = list(module.build.read(file, config, {}, Problems()))

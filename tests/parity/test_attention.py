@@ -10,7 +10,7 @@ import torch
 
 from exported import run_of
 from polyseme.formats.registry import export_model
-from polyseme.infer.load import load
+from polyseme.infer.model import load
 from polyseme.study.attention import attend
 
 transformers = pytest.importorskip("transformers")

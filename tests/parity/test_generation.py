@@ -18,7 +18,7 @@ import torch
 from parity.test_decoders import QWEN, pair
 from polyseme.infer import sampling
 from polyseme.infer.generate import GenerationConfig, _Work
-from polyseme.infer.load import Loaded
+from polyseme.infer.model import Model
 from polyseme.text.config import TokenizerConfig
 from polyseme.text.tokenizers import train_tokenizer
 from polyseme.train.building import special_ids
@@ -29,7 +29,7 @@ WORDS = " ".join(f"w{i:02}" for i in range(55))
 NEW = 14
 
 
-def models(name: str) -> tuple[Loaded, Any]:
+def models(name: str) -> tuple[Model, Any]:
     """Our run and transformers' model with the same weights and 60 tokens."""
     encoder, head, theirs = pair(name, {} if name == "gpt" else QWEN[2])
     with torch.no_grad():
@@ -39,7 +39,7 @@ def models(name: str) -> tuple[Loaded, Any]:
     assert tokenizer.vocab_size == 60
     recipe: Any = SimpleNamespace(architecture=name, objectives=("causal_lm",))
     run: Any = SimpleNamespace(path=Path("run"), meta={})
-    return Loaded(run, encoder, {"causal_lm": head}, tokenizer, recipe, special_ids(tokenizer)), theirs
+    return Model(run, encoder, {"causal_lm": head}, tokenizer, recipe, special_ids(tokenizer)), theirs
 
 
 PROMPTS = [[7, 9, 33], [20], [11, 12, 13, 14, 15, 40, 41], [55, 56]]
@@ -60,7 +60,7 @@ def their_tokens(theirs: Any, prompt: list[int], **options: Any) -> list[list[in
     return [row[: row.index(3)] if 3 in row else [t for t in row if t] for row in rows]
 
 
-def our_tokens(loaded: Loaded, prompts: list[list[int]], **options: Any) -> list[list[list[int]]]:
+def our_tokens(loaded: Model, prompts: list[list[int]], **options: Any) -> list[list[list[int]]]:
     work = _Work(loaded, GenerationConfig(max_new_tokens=NEW, **options))
     names = [" ".join(loaded.tokenizer.token(i) for i in prompt) for prompt in prompts]
     found = work.run([work.prompt(name) for name in names])

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from polyseme.formats.registry import export_model
-from polyseme.infer.load import load
+from polyseme.infer.model import load
 from polyseme.infer.score import score
 from trained import make_run
 

@@ -15,7 +15,7 @@ from polyseme.cli import main
 from polyseme.errors import CheckpointError, ConfigError
 from polyseme.formats.registry import export_model, import_model
 from polyseme.infer.embed import Pooling, embed
-from polyseme.infer.load import load
+from polyseme.infer.model import load
 from small import is_gradient
 from vector_runs import TEXTS, random_run
 

@@ -11,7 +11,7 @@ import torch
 from polyseme.formats.imported import Imported, write_run
 from polyseme.formats.static import export_word2vec
 from polyseme.formats.word_vectors import import_word_vectors, tokenizer_of
-from polyseme.infer.load import load
+from polyseme.infer.model import load
 from polyseme.infer.neighbours import neighbours
 
 gensim = pytest.importorskip("gensim.models")

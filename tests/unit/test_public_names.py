@@ -14,7 +14,7 @@ PUBLIC = [
     "Corpus",
     "EncodedText",
     "FinetuneRequest",
-    "Loaded",
+    "Model",
     "PolysemeError",
     "Predictor",
     "PretrainRequest",

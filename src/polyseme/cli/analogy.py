@@ -32,7 +32,7 @@ def run(
     """
     use_threads(threads)
     reading = read_options(None, separator, encoding)
-    from polyseme.infer.load import load
+    from polyseme.infer.model import load
     from polyseme.study.analogy import analogy
 
     loaded = load(folder)

@@ -84,7 +84,7 @@ def run(
     use_threads(threads)
     reading = read_options(None, separator, encoding)
     refuse_unused(reading, [file], tables=pairs)
-    from polyseme.infer.load import load
+    from polyseme.infer.model import load
     from polyseme.report.attention import attention_text
     from polyseme.report.study_files import check_file, check_folder
     from polyseme.study.attention import MAX_LENGTH, attention

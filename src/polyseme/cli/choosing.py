@@ -15,7 +15,7 @@ from polyseme.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from polyseme.infer.choose import Normalize
-    from polyseme.infer.load import Loaded
+    from polyseme.infer.loaded import Loaded
     from polyseme.text.labelled.opening import ReadOptions
     from polyseme.text.labelled.records import Problems, TextRecord
 

@@ -52,7 +52,7 @@ def run(
     positive("--threads", threads)
     file = others[-1]
     from polyseme.cli.progress import open_reporter
-    from polyseme.infer.load import load
+    from polyseme.infer.model import load
     from polyseme.report.cka import cka_page
     from polyseme.report.study_files import check_folder, write_study
     from polyseme.study.cka import LIMIT, cka

@@ -17,7 +17,7 @@ from polyseme.cli.output import closing, command, emit, emit_json, say
 from polyseme.errors import CorpusError, PolysemeError
 
 if TYPE_CHECKING:
-    from polyseme.infer.load import Loaded
+    from polyseme.infer.loaded import Loaded
     from polyseme.text.corpus import Corpus
     from polyseme.text.tokenizers import Tokenizer
 
@@ -52,7 +52,7 @@ def run(
     positive("--minutes", minutes)
     positive("--threads", threads)
     from polyseme.cli.progress import open_reporter
-    from polyseme.infer.load import load
+    from polyseme.infer.model import load
     from polyseme.report.loss_chart import write_loss_chart
     from polyseme.report.run_summary import summarize, summary_text
     from polyseme.text.config import TextConfig

@@ -58,7 +58,7 @@ def run(
     from polyseme.infer.cut import cut_note
     from polyseme.infer.embed import Pooling
     from polyseme.infer.embed_file import embed_file
-    from polyseme.infer.load import load
+    from polyseme.infer.model import load
     from polyseme.text.config import TextConfig
 
     loaded = load(folder)

@@ -35,7 +35,7 @@ def run(
     positive("--top", top)
     use_threads(threads)
     from polyseme.infer.fill import fill
-    from polyseme.infer.load import load
+    from polyseme.infer.model import load
 
     masks = fill(load(folder), text, top)
     if json:

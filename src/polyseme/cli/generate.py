@@ -69,7 +69,7 @@ def run(
             with --task also "prompt" and "generated", of which "text" is the part that counts.
     """
     use_threads(threads)
-    from polyseme.infer.load import load
+    from polyseme.infer.model import load
 
     given = {
         "max_new_tokens": max_new_tokens,

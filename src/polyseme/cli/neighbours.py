@@ -34,7 +34,7 @@ def run(
     """
     positive("--top", top)
     use_threads(threads)
-    from polyseme.infer.load import load
+    from polyseme.infer.model import load
     from polyseme.infer.neighbours import count_of, neighbours
     from polyseme.infer.word_counts import RARE
 

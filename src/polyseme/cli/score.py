@@ -106,7 +106,7 @@ def run(
             raise ConfigError("--within-word does not go with --last-word", fix="leave it out")
         _last_words(folder, file, json, field, encoding)
         return
-    from polyseme.infer.load import load
+    from polyseme.infer.model import load
     from polyseme.infer.score import Score, kind_of, score_file
     from polyseme.text.clean import CleaningReport
     from polyseme.text.config import TextConfig
@@ -171,7 +171,7 @@ def _choose(
     if neutral is not None and normalize != "pmi":
         raise ConfigError("--neutral belongs to --normalize pmi", got=normalize or "sum")
     from polyseme.cli.choosing import choose_lines
-    from polyseme.infer.load import load
+    from polyseme.infer.model import load
 
     loaded, form = load(folder), written(template)
     choose_lines(loaded, file, choices, form, normalize or "sum", neutral or "", how, json)
@@ -184,7 +184,7 @@ def _last_words(folder: Path, file: Path, json: bool, field: str, encoding: str)
     from itertools import islice
 
     from polyseme.infer.last_word import last_words
-    from polyseme.infer.load import load
+    from polyseme.infer.model import load
     from polyseme.tasks.metrics.intervals import wilson
     from polyseme.text.clean import CleaningReport
     from polyseme.text.config import TextConfig

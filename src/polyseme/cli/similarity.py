@@ -35,7 +35,7 @@ def run(
         raise InputError("no file of word pairs given", fix=command("polyseme", "similarity", folder, "FILE"))
     use_threads(threads)
     reading = read_options(None, separator, encoding)
-    from polyseme.infer.load import load
+    from polyseme.infer.model import load
     from polyseme.study.similarity import similarity
 
     loaded = load(folder)

@@ -28,7 +28,7 @@ import numpy.typing as npt
 from polyseme.errors import ConfigError, InputError
 from polyseme.infer.inputs import one_of
 from polyseme.infer.likelihood import Part
-from polyseme.infer.load import Loaded
+from polyseme.infer.loaded import Loaded
 from polyseme.infer.score import kind_of, lead_of, log_likelihoods
 from polyseme.infer.template import Filled, Template, shortened
 from polyseme.text.tokens import Tokens

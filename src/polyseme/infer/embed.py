@@ -13,7 +13,7 @@ from polyseme.errors import ConfigError
 from polyseme.infer.batching import by_length
 from polyseme.infer.cut import warn_of_cut
 from polyseme.infer.inputs import check_loaded, texts_of
-from polyseme.infer.load import Loaded, words_of
+from polyseme.infer.loaded import Loaded, words_of
 from polyseme.infer.pooling import FloatArray, Pool, Pooling, edges_of
 from polyseme.infer.prepared import prepared
 from polyseme.infer.sparse import sparse_rows, sparse_vectors

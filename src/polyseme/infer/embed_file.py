@@ -16,7 +16,7 @@ from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import ConfigError, CorpusError, Interrupted, RunError
 from polyseme.infer import embed as embedding
 from polyseme.infer.embed import Embedder, Layer, Pool, Pooling
-from polyseme.infer.load import Loaded
+from polyseme.infer.loaded import Loaded
 from polyseme.infer.pooling import FloatArray
 from polyseme.infer.sparse import sparse_rows
 from polyseme.infer.vector_file import NUMBERS_AT_ONCE, VectorFile, check_parquet

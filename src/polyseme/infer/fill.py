@@ -4,33 +4,46 @@ from __future__ import annotations
 
 import re
 import warnings
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, overload
 
 import torch
 
 from polyseme.core.synonyms import MASKS
 from polyseme.errors import ConfigError, InputError
-from polyseme.infer.inputs import at_least_one, check_loaded, one_text
-from polyseme.infer.load import Loaded, encode_text, words_of
+from polyseme.infer.inputs import at_least_one, check_loaded, texts_of
+from polyseme.infer.loaded import Loaded, words_of
 from polyseme.text.tokenizers import ABSENT
 
 
-@torch.no_grad()
-def fill(loaded: Loaded, text: str, top: int = 5) -> list[dict[str, Any]]:
-    """The likeliest tokens at every [MASK] of a text, each mask on its own.
+@overload
+def fill(loaded: Loaded, texts: str, top: int = 5) -> list[dict[str, Any]]: ...  # type: ignore[overload-overlap]
+@overload
+def fill(loaded: Loaded, texts: Iterable[str], top: int = 5) -> list[list[dict[str, Any]]]: ...
+def fill(
+    loaded: Loaded, texts: str | Iterable[str], top: int = 5
+) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
+    """The likeliest tokens at every [MASK] of texts, each mask on its own.
 
     Args:
         loaded: a run trained with masked_lm or knowledge_masking.
-        text: holds at least one [MASK]; where it has none, <mask>, [mask] and ___ are read as such, with a warning.
+        texts: one or several, each with at least one [MASK]; where it has none, <mask>, [mask] and ___ are read as
+            such, with a warning.
         top: candidates per mask.
-    Returns, per mask, {"position": character offset in the text as it is read, "candidates": [{"token", "probability",
-    "sequence"}]}; in "sequence" the other masks stay as they are.
-    Raises:  InputError: not text, no [MASK], or the text is longer than the model reads.
+    Returns, for a text, a list with, per mask, {"position": character offset in the text as it is read, "candidates":
+    [{"token", "probability", "sequence"}]}; in "sequence" the other masks stay as they are.
+    Raises:  InputError: not text, no [MASK], or a text is longer than the model reads.
              ConfigError: the run has no masked-LM head, or top is no count.
     """
     check_loaded(loaded)
-    text = one_text(text)
+    several, single = texts_of(texts)
     at_least_one("top", top)
+    answers = [_fill(loaded, text, top) for text in several]
+    return answers[0] if single else answers
+
+
+@torch.no_grad()
+def _fill(loaded: Loaded, text: str, top: int) -> list[dict[str, Any]]:
     head = loaded.masked_lm_head
     if loaded.tokenizer.mask_id == ABSENT:
         raise ConfigError(
@@ -39,7 +52,7 @@ def fill(loaded: Loaded, text: str, top: int = 5) -> list[dict[str, Any]]:
             where=loaded.run.path,
         )
     text = _with_masks(text, loaded.tokenizer.token(loaded.tokenizer.mask_id))
-    tokens = encode_text(loaded, text, special=True)
+    tokens = loaded.tokenizer.encode(text, special=True)
     places = [i for i, token in enumerate(tokens.ids) if token == loaded.special.mask]
     if not places:
         mask = loaded.tokenizer.token(loaded.tokenizer.mask_id)
@@ -80,5 +93,5 @@ def _with_masks(text: str, mask: str) -> str:
         return text
     others = sorted(set(re.findall(MASKS, text, re.IGNORECASE)))
     if others:
-        warnings.warn(f"{' and '.join(others)} is read as {mask}", stacklevel=3)
+        warnings.warn(f"{' and '.join(others)} is read as {mask}", stacklevel=4)
     return re.sub(MASKS, lambda _: mask, text, flags=re.IGNORECASE)

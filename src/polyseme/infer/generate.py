@@ -26,7 +26,7 @@ from polyseme.infer.beams import beam_search
 from polyseme.infer.contexts import Contexts
 from polyseme.infer.continuation import Continuation, Generation, Prompt, Token
 from polyseme.infer.inputs import check_loaded, one_text, texts_of
-from polyseme.infer.load import Loaded
+from polyseme.infer.loaded import Loaded
 
 __all__ = ["Generation", "GenerationConfig", "TextStream", "Token", "generate", "generate_stream"]
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from polyseme.infer.generate import decoder_head, generate
-from polyseme.infer.load import Loaded
+from polyseme.infer.loaded import Loaded
 from polyseme.infer.template import Template, shortened
 from polyseme.text.words import has_cjk, token_spans
 

@@ -26,7 +26,7 @@ from polyseme.core.protocols import DecodingEncoder
 from polyseme.core.types import Batch
 from polyseme.infer import batching
 from polyseme.infer.batching import by_length
-from polyseme.infer.load import Loaded
+from polyseme.infer.loaded import Loaded
 from polyseme.infer.prepared import prepared
 from polyseme.infer.windows import Part, Window, hidden_windows, left_windows, middle_windows
 

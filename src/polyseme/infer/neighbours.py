@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, overload
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from polyseme.errors import InputError
-from polyseme.infer.inputs import at_least_one, check_loaded, one_text
-from polyseme.infer.load import Loaded, word_ids, words_of
+from polyseme.infer.inputs import at_least_one, check_loaded, one_text, texts_of
+from polyseme.infer.loaded import Loaded, word_ids, words_of
 from polyseme.infer.word_counts import word_counts
 
 
-@torch.no_grad()
-def neighbours(loaded: Loaded, word: str, context: str | None = None, top: int = 10) -> list[dict[str, Any]]:
-    """The words nearest to a word by cosine.
+@overload
+def neighbours(  # type: ignore[overload-overlap]
+    loaded: Loaded, words: str, context: str | None = None, top: int = 10
+) -> list[dict[str, Any]]: ...
+@overload
+def neighbours(
+    loaded: Loaded, words: Iterable[str], context: str | None = None, top: int = 10
+) -> list[list[dict[str, Any]]]: ...
+def neighbours(
+    loaded: Loaded, words: str | Iterable[str], context: str | None = None, top: int = 10
+) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
+    """The words nearest to words by cosine.
 
     Without a context, by the input embeddings. With one, the word's hidden state in that sentence is compared, through
     the masked-LM head, with the output embeddings: the words that could stand there in that sense. An encoder with an
@@ -26,18 +36,25 @@ def neighbours(loaded: Loaded, word: str, context: str | None = None, top: int =
 
     Args:
         loaded: a run.
-        word: a word or phrase (new york, new_york); of several pieces, their mean is taken.
+        words: one or several; each a word or phrase (new york, new_york): of several pieces, their mean is taken.
         context: a text that holds the word.
         top: how many.
-    Returns [{"word", "similarity", "count"}], best first, the word itself and mere pieces left out. "count" is how
-    often it occurs in the training text, and absent where that is not there any more; for word classes also "path".
+    Returns, for a word, [{"word", "similarity", "count"}], best first, the word itself and mere pieces left out.
+    "count" is how often it occurs in the training text, and absent where that is not there any more; for word classes
+    also "path".
     Raises:  InputError: not text; the word is not in the context, or not in the vocabulary of an encoder that reads no
                  letters.  ConfigError: a context is given and the run has no masked-LM head, or top is no count.
     """
     check_loaded(loaded)
-    word = one_text(word, "word")
+    several, single = texts_of(words, "words")
     context = None if context is None else one_text(context, "context")
     at_least_one("top", top)
+    answers = [_neighbours(loaded, word, context, top) for word in several]
+    return answers[0] if single else answers
+
+
+@torch.no_grad()
+def _neighbours(loaded: Loaded, word: str, context: str | None, top: int) -> list[dict[str, Any]]:
     ids = word_ids(loaded.tokenizer, word)
     reads = context is None and getattr(loaded.encoder, "open_vocabulary", False) and word.strip()
     if not ids and not reads:

@@ -21,11 +21,12 @@ import torch
 from torch import Tensor
 
 from polyseme.errors import CheckpointError, ConfigError
-from polyseme.infer.load import Loaded
+from polyseme.infer.loaded import Loaded
 
-__all__ = ["Edges", "FloatArray", "Pool", "Pooling", "edges_of"]
+__all__ = ["Edges", "FloatArray", "OneVector", "Pool", "Pooling", "edges_of"]
 
 Pool = Literal["mean", "cls", "max", "last", "words"]
+OneVector = Literal["mean", "cls", "max", "last"]
 FloatArray = npt.NDArray[np.float32]
 Edges = tuple[int, int]
 """How many separators stand before and behind a text."""

@@ -18,7 +18,7 @@ from polyseme.errors import ConfigError, CorpusError, InputError
 from polyseme.infer.columns import inherited_options
 from polyseme.infer.cut import warn_of_cut
 from polyseme.infer.inputs import texts_of
-from polyseme.infer.load import Loaded
+from polyseme.infer.loaded import Loaded
 from polyseme.infer.prepared import prepared
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.labelled.opening import ReadOptions

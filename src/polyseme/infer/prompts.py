@@ -22,7 +22,7 @@ from polyseme.errors import ConfigError
 from polyseme.infer.continuation import Generation
 from polyseme.infer.generate import GenerationConfig, decoder_head, generate
 from polyseme.infer.inputs import one_of
-from polyseme.infer.load import Loaded
+from polyseme.infer.loaded import Loaded
 from polyseme.infer.template import Template, shortened
 from polyseme.text.sentences import sentence_spans
 from polyseme.text.words import has_cjk

@@ -19,7 +19,7 @@ from polyseme.core.entries import Predicts
 from polyseme.errors import ConfigError
 from polyseme.infer.inputs import check_loaded, one_text, texts_of
 from polyseme.infer.likelihood import Part, causal, causal_shared, masked, two_way
-from polyseme.infer.load import Loaded
+from polyseme.infer.loaded import Loaded
 from polyseme.text.borders import encode_after
 from polyseme.text.clean import CleaningReport
 from polyseme.text.config import TextConfig

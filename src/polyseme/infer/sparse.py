@@ -11,7 +11,7 @@ import torch
 from polyseme.core.protocols import SparseEncoder
 from polyseme.infer.cut import warn_of_cut
 from polyseme.infer.inputs import texts_of
-from polyseme.infer.load import Loaded
+from polyseme.infer.loaded import Loaded
 from polyseme.infer.pooling import Pool, Pooling
 
 __all__ = ["sparse_rows", "sparse_vectors"]

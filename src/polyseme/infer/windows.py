@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from polyseme.infer.contexts import kept
-from polyseme.infer.load import Loaded
+from polyseme.infer.loaded import Loaded
 
 __all__ = ["Part", "Window", "hidden_windows", "left_windows", "middle_windows"]
 

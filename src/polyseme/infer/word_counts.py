@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from polyseme.infer.load import Loaded
+from polyseme.infer.loaded import Loaded
 
 __all__ = ["RARE", "word_counts"]
 

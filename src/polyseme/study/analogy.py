@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from polyseme.errors import InputError
-from polyseme.infer.load import Loaded, word_ids
+from polyseme.infer.loaded import Loaded, word_ids
 from polyseme.tasks.metrics.intervals import measured, wilson
 from polyseme.text.clean import CleaningReport
 from polyseme.text.config import TextConfig

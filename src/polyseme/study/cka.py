@@ -50,7 +50,7 @@ from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import InputError
 from polyseme.infer.encode import encode_cut
 from polyseme.infer.inputs import at_least_one, check_loaded, one_of
-from polyseme.infer.load import Loaded
+from polyseme.infer.loaded import Loaded
 from polyseme.study.stats import jackknife_interval
 from polyseme.study.word_units import spans_of_words, touched
 from polyseme.tasks.metrics.intervals import measured

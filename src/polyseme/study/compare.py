@@ -27,7 +27,7 @@ from polyseme.core import registry
 from polyseme.core.config import read_toml
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import ConfigError, PolysemeError, RunError
-from polyseme.infer.load import load
+from polyseme.infer.model import load
 from polyseme.study.grid import WAYS, ClaimSpec, Grid, Protocol, RowSpec, TaskSpec, check_grid
 from polyseme.study.probing.targets import ProbeConfig
 from polyseme.study.results import Piece, ResultCache

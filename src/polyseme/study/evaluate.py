@@ -17,7 +17,8 @@ import numpy as np
 from polyseme.core import registry
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import ConfigError
-from polyseme.infer.load import Loaded, load
+from polyseme.infer.loaded import Loaded
+from polyseme.infer.model import load
 from polyseme.infer.predict import Predictor, gold_records
 from polyseme.infer.predict_file import told
 from polyseme.study.stats import ROUNDS, compare, mcnemar

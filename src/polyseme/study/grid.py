@@ -24,7 +24,7 @@ from polyseme.core import registry
 from polyseme.core.config import Config, suggest
 from polyseme.core.reporter import Reporter
 from polyseme.errors import ConfigError
-from polyseme.infer.load import load
+from polyseme.infer.model import load
 from polyseme.infer.predict import Predictor, gold_records
 from polyseme.study.results import Piece, ResultCache, file_name
 from polyseme.tasks._chance import chance_of

@@ -27,7 +27,8 @@ import numpy as np
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import ConfigError, CorpusError
 from polyseme.infer.inputs import at_least_one, one_of
-from polyseme.infer.load import Loaded, load
+from polyseme.infer.loaded import Loaded
+from polyseme.infer.model import load
 from polyseme.infer.score import Score, kind_of, score_tokens
 from polyseme.study.stats import RESAMPLES, Paradigms
 from polyseme.tasks.metrics.measure import FloatArray, IntArray

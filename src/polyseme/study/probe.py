@@ -20,7 +20,8 @@ from typing import Any
 
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import ConfigError
-from polyseme.infer.load import Loaded, load
+from polyseme.infer.loaded import Loaded
+from polyseme.infer.model import load
 from polyseme.infer.pooling import edges_of
 from polyseme.infer.prepared import prepared
 from polyseme.study.probing.cache import States, cached

@@ -22,7 +22,8 @@ import numpy as np
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import ConfigError, InputError
 from polyseme.infer.encode import Layers
-from polyseme.infer.load import Loaded, load
+from polyseme.infer.loaded import Loaded
+from polyseme.infer.model import load
 from polyseme.study.sense_clusters import (
     MapMethod,
     Suggestion,

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from polyseme.errors import InputError
-from polyseme.infer.load import Loaded, word_ids
+from polyseme.infer.loaded import Loaded, word_ids
 from polyseme.study.stats import interval_of_pairs
 from polyseme.tasks.metrics.intervals import measured
 from polyseme.tasks.metrics.regression import spearman

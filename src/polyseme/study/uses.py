@@ -27,7 +27,7 @@ from polyseme.core.protocols import SparseEncoder
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.infer.batching import by_length
 from polyseme.infer.encode import Layers, layer_numbers
-from polyseme.infer.load import Loaded, words_of
+from polyseme.infer.loaded import Loaded, words_of
 from polyseme.text.labelled.senses import Use
 
 __all__ = ["Of", "UseVectors", "dots", "unit", "use_vectors"]

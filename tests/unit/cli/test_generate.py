@@ -9,7 +9,7 @@ import pytest
 
 from decoding import make_loaded
 from polyseme.cli import main
-from polyseme.infer import load as load_module
+from polyseme.infer import model as load_module
 from polyseme.infer.generate import generate
 
 

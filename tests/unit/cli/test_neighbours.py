@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from polyseme.cli import main
-from polyseme.infer.load import load
+from polyseme.infer.model import load
 from polyseme.infer.word_counts import RARE, word_counts
 
 OFTEN, SELDOM = ["cat", "dog", "mat"], ["zebra", "koala"]

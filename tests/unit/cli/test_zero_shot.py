@@ -14,7 +14,7 @@ from decoding import make_loaded
 from polyseme.cli import main
 from polyseme.cli.choosing import read_choices
 from polyseme.errors import ConfigError
-from polyseme.infer import load as load_module
+from polyseme.infer import model as load_module
 from polyseme.infer.prompts import reply
 from polyseme.tasks.metrics.intervals import wilson
 

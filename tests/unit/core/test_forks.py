@@ -34,7 +34,7 @@ sys.exit(1 if status else 0)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.parametrize("imports", ["import polyseme.infer.load", "import polyseme; polyseme.load"])
+@pytest.mark.parametrize("imports", ["import polyseme.infer.model", "import polyseme; polyseme.load"])
 def test_a_forked_process_computes_with_one_thread(imports: str) -> None:
     environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
     done = subprocess.run(

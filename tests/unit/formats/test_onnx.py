@@ -17,7 +17,7 @@ from polyseme.errors import CheckpointError, ConfigError
 from polyseme.formats import onnx
 from polyseme.formats.imported import Imported, write_run
 from polyseme.formats.registry import export_model
-from polyseme.infer.load import load
+from polyseme.infer.model import load
 from polyseme.infer.predict import Predictor
 from polyseme.layers.lstm import lstm, lstm_scanned
 from polyseme.text.labelled.records import TextRecord

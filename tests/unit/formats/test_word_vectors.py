@@ -19,7 +19,7 @@ from polyseme.formats.registry import export_model, import_model
 from polyseme.formats.static import export_word2vec
 from polyseme.formats.word_vectors import detect, import_word_vectors, read_word_vectors
 from polyseme.infer.embed import embed
-from polyseme.infer.load import load
+from polyseme.infer.model import load
 from polyseme.infer.neighbours import neighbours
 
 WORDS = ["the", ",", "new", "york", "good", "fine", "bad", "new_york", "u.s.", "don't", "naïve", "12"]

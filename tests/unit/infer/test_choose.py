@@ -10,7 +10,7 @@ from decoding import make_loaded
 from polyseme.errors import ConfigError, InputError
 from polyseme.infer import likelihood
 from polyseme.infer.choose import Chooser
-from polyseme.infer.load import Loaded
+from polyseme.infer.model import Model
 from polyseme.infer.score import score
 
 TEMPLATE = "{text} on a {label} mat."
@@ -24,7 +24,7 @@ def softmax(rows: Any) -> Any:
     return e / e.sum(1, keepdims=True)
 
 
-def whole_scores(loaded: Loaded, template: str, texts: list[str], choices: list[str]) -> Any:
+def whole_scores(loaded: Model, template: str, texts: list[str], choices: list[str]) -> Any:
     """Log-likelihood of the whole of every filled template, each by itself."""
     rows = [[template.format(text=text, label=choice) for choice in choices] for text in texts]
     return np.array([[score(loaded, [one])[0].log_likelihood for one in row] for row in rows])

@@ -17,7 +17,7 @@ from polyseme.infer import batching
 from polyseme.infer import embed as embedding
 from polyseme.infer.batching import by_length
 from polyseme.infer.embed import Embedder, Pooling, embed
-from polyseme.infer.load import Loaded
+from polyseme.infer.model import Model
 from polyseme.infer.prepared import prepared
 from polyseme.kernels.packed import PackedLinear
 from small import GRADIENT_MODELS
@@ -28,21 +28,21 @@ pytestmark = pytest.mark.filterwarnings("ignore:.* longer than the .* tokens tha
 
 
 @pytest.fixture(scope="module", params=GRADIENT_MODELS)
-def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Model:
     return random_run(tmp_path_factory.mktemp("runs"), request.param)
 
 
 @pytest.fixture(scope="module")
-def bert(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Model:
     return random_run(tmp_path_factory.mktemp("runs"), "bert")
 
 
-def ways(loaded: Loaded) -> list[Pooling]:
+def ways(loaded: Model) -> list[Pooling]:
     pools = ["mean", "max", "last", "words", *(["cls"] if loaded.encoder.reach == "both" else [])]
     return [Pooling(pool, separators=separators) for pool in pools for separators in (False, True)]  # type: ignore[arg-type]
 
 
-def test_the_fast_way_is_the_plain_one(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fast_way_is_the_plain_one(loaded: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batching, "TOKENS_PER_BATCH", 40)
     monkeypatch.setattr(embedding, "TEXTS_AT_ONCE", 5)  # windows
     for way in ways(loaded):
@@ -54,7 +54,7 @@ def test_the_fast_way_is_the_plain_one(loaded: Loaded, monkeypatch: pytest.Monke
             np.testing.assert_allclose(a, b, atol=2e-5)
 
 
-def test_every_layer(loaded: Loaded) -> None:
+def test_every_layer(loaded: Model) -> None:
     layers = loaded.encoder.config.num_hidden_layers
     for layer in (0, 1, -1, layers, "mix"):
         fast = np.stack(embed(loaded, TEXTS, "mean", layer))  # type: ignore[arg-type]
@@ -65,7 +65,7 @@ def test_every_layer(loaded: Loaded) -> None:
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "int8"])
-def test_other_precisions_are_near(loaded: Loaded, precision: str) -> None:
+def test_other_precisions_are_near(loaded: Model, precision: str) -> None:
     texts = [t for t in TEXTS if t]
     exact = np.stack(embed(loaded, texts))
     near = np.stack(embed(loaded, texts, precision=precision))  # type: ignore[arg-type]
@@ -75,7 +75,7 @@ def test_other_precisions_are_near(loaded: Loaded, precision: str) -> None:
         assert not np.array_equal(exact, near)
 
 
-def test_a_run_in_int8_embeds(loaded: Loaded) -> None:
+def test_a_run_in_int8_embeds(loaded: Model) -> None:
     """Its weights are rounded already; the linear layers that are left are packed as ever."""
     rounded = loaded.prepared("int8")
     texts = [text for text in TEXTS if len(loaded.tokenizer.encode(text))]
@@ -84,7 +84,7 @@ def test_a_run_in_int8_embeds(loaded: Loaded) -> None:
     assert (cosine > 0.99).all()
 
 
-def test_the_prepared_encoder_follows_the_weights(bert: Loaded) -> None:
+def test_the_prepared_encoder_follows_the_weights(bert: Model) -> None:
     first = prepared(bert.encoder)
     assert prepared(bert.encoder) is first
     assert isinstance(first.blocks[0].intermediate, PackedLinear)
@@ -103,7 +103,7 @@ def test_the_prepared_encoder_follows_the_weights(bert: Loaded) -> None:
     np.testing.assert_array_equal(embed(bert, ["the cat"])[0], before)
 
 
-def test_what_the_pools_mean(bert: Loaded) -> None:
+def test_what_the_pools_mean(bert: Model) -> None:
     text = "the dog sat"
     ids = bert.tokenizer.encode(text).ids
     with torch.inference_mode():
@@ -163,7 +163,7 @@ def test_vectors_keep_their_first_numbers(tmp_path: Path) -> None:
     assert cut.embed(texts, pool="words")[0].shape[1] == whole.encoder.config.hidden_size
 
 
-def test_a_run_remembers_its_way(tmp_path: Path, bert: Loaded) -> None:
+def test_a_run_remembers_its_way(tmp_path: Path, bert: Model) -> None:
     own = {"pool": "max", "normalize": True, "max_length": 6, "separators": True}
     loaded = random_run(tmp_path, "bert", own)
     assert Pooling.of(loaded) == Pooling("max", True, 6, True)

@@ -21,7 +21,7 @@ from polyseme.infer import embed as embedding
 from polyseme.infer import embed_file as module
 from polyseme.infer.embed import Pooling, embed
 from polyseme.infer.embed_file import embed_file
-from polyseme.infer.load import Loaded
+from polyseme.infer.model import Model
 from polyseme.infer.vector_file import VectorFile
 from vector_runs import TEXTS, random_run
 
@@ -32,7 +32,7 @@ LINES = [*TEXTS, *reversed(TEXTS), *TEXTS[3:]]
 
 
 @pytest.fixture(scope="module")
-def bert(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Model:
     return random_run(tmp_path_factory.mktemp("runs"), "bert")
 
 
@@ -61,7 +61,7 @@ def stopping_after(windows: int, error: type[BaseException]) -> Callable[..., An
     return append
 
 
-def test_lines_are_rows(bert: Loaded, lines: Path, tmp_path: Path) -> None:
+def test_lines_are_rows(bert: Model, lines: Path, tmp_path: Path) -> None:
     written = embed_file(bert, lines, tmp_path / "v.npy")
     found = np.load(tmp_path / "v.npy")
     assert written["lines"] == written["vectors"] == len(LINES)
@@ -74,7 +74,7 @@ def test_lines_are_rows(bert: Loaded, lines: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["npy", "parquet"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
 def test_what_was_interrupted_ends_bit_equal(
-    bert: Loaded,
+    bert: Model,
     lines: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -104,7 +104,7 @@ def test_what_was_interrupted_ends_bit_equal(
 
 
 def test_a_kill_leaves_something_to_go_on_from(
-    bert: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bert: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "many.txt"
     file.write_text("\n".join(f"{text} {i}" for i in range(300) for text in TEXTS) + "\n", "utf-8")
@@ -130,7 +130,7 @@ def test_a_kill_leaves_something_to_go_on_from(
 
 
 def test_another_making_is_refused(
-    bert: Loaded, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bert: Model, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "v.npy"
     with monkeypatch.context() as patch:
@@ -155,7 +155,7 @@ def test_another_making_is_refused(
         embed_file(bert, lines, output, resume=True)
 
 
-def test_a_table(bert: Loaded, lines: Path, tmp_path: Path) -> None:
+def test_a_table(bert: Model, lines: Path, tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     embed_file(bert, lines, tmp_path / "v.parquet")
     table = parquet.read_table(tmp_path / "v.parquet")
@@ -168,7 +168,7 @@ def test_a_table(bert: Loaded, lines: Path, tmp_path: Path) -> None:
     assert list(zip(words["line"].to_pylist(), words["word"].to_pylist(), strict=True)) == places
 
 
-def test_an_empty_file(bert: Loaded, tmp_path: Path) -> None:
+def test_an_empty_file(bert: Model, tmp_path: Path) -> None:
     (tmp_path / "none.txt").write_text("")
     for name, pool in (("v.npy", "mean"), ("w.npy", "words"), ("v.parquet", "mean")):
         if name.endswith("parquet"):
@@ -179,14 +179,14 @@ def test_an_empty_file(bert: Loaded, tmp_path: Path) -> None:
     assert np.load(tmp_path / "w.offsets.npy").tolist() == [0]
 
 
-def test_kinds_of_output(bert: Loaded, lines: Path, tmp_path: Path) -> None:
+def test_kinds_of_output(bert: Model, lines: Path, tmp_path: Path) -> None:
     for name, what in (("v.txt", "unknown kind"), ("v.npz", "only sparse")):
         with pytest.raises(ConfigError, match=what):
             embed_file(bert, lines, tmp_path / name)
 
 
 def test_memory_does_not_grow_with_the_file(
-    bert: Loaded, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bert: Model, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     largest = 0
     whole = embedding.Embedder.read
@@ -232,7 +232,7 @@ def test_a_line_is_the_text_of_a_list_and_row_i_is_line_i(kind: str, end: str, t
 
 @pytest.mark.parametrize("pool", ["mean", "words"])
 def test_what_is_cut_is_counted(
-    pool: str, bert: Loaded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    pool: str, bert: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "a.txt").write_text("the cat " * 500 + "\nshort\n" + "on the mat " * 500 + "\n")
     command = ["embed", str(bert.run.path), str(tmp_path / "a.txt"), "-o", str(tmp_path / "v.npy")]
@@ -243,7 +243,7 @@ def test_what_is_cut_is_counted(
 
 
 def test_what_is_cut_is_counted_over_an_interruption(
-    bert: Loaded, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bert: Model, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines.write_text("".join("the cat " * n + "\n" for n in (50, 1) * 7))
     whole = embed_file(bert, lines, tmp_path / "whole.npy")
@@ -255,7 +255,7 @@ def test_what_is_cut_is_counted_over_an_interruption(
     assert embed_file(bert, lines, tmp_path / "v.npy", resume=True)["cut"] == whole["cut"]
 
 
-def test_the_command(bert: Loaded, lines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(bert: Model, lines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "v.npy"
     options = ["--pool", "max", "--normalize", "--separators", "--max-length", "9", "--resume", "--json"]
     assert main(["embed", str(bert.run.path), str(lines), "-o", str(output), *options]) == 0
@@ -268,7 +268,7 @@ def test_the_command(bert: Loaded, lines: Path, tmp_path: Path, capsys: pytest.C
     assert main(["embed", str(bert.run.path), str(lines), "-o", str(output), "--max-length", "2"]) == 2
 
 
-def test_records_and_encodings(bert: Loaded, tmp_path: Path) -> None:
+def test_records_and_encodings(bert: Model, tmp_path: Path) -> None:
     texts = ["the cat sat", "on the mat", "a café"]
     rows = [json.dumps({"id": str(i), "sentence": text}) for i, text in enumerate(texts)]
     (tmp_path / "a.jsonl").write_text("\n".join(rows))
@@ -285,7 +285,7 @@ def test_records_and_encodings(bert: Loaded, tmp_path: Path) -> None:
 
 
 def test_outputs_that_cannot_be_are_refused_before_anything_is_computed(
-    bert: Loaded, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bert: Model, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(embedding.Embedder, "vectors", None)
     (tmp_path / "folder.npy").mkdir()
@@ -298,13 +298,13 @@ def test_outputs_that_cannot_be_are_refused_before_anything_is_computed(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.npy", lines.name]
 
 
-def test_the_folder_of_the_output_is_made(bert: Loaded, lines: Path, tmp_path: Path) -> None:
+def test_the_folder_of_the_output_is_made(bert: Model, lines: Path, tmp_path: Path) -> None:
     embed_file(bert, lines, tmp_path / "new" / "v.npy", "words")
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["v.npy", "v.offsets.npy"]
 
 
 def test_what_fails_before_anything_counts_leaves_nothing(
-    bert: Loaded, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bert: Model, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(VectorFile, "append", stopping_after(0, ValueError))
     with pytest.raises(ValueError):

@@ -13,7 +13,7 @@ from polyseme.infer import batching
 from polyseme.infer import encode as encoding
 from polyseme.infer.embed import embed
 from polyseme.infer.encode import encode
-from polyseme.infer.load import words_of
+from polyseme.infer.loaded import words_of
 
 # long texts are among those of every test here
 pytestmark = pytest.mark.filterwarnings("ignore:.* longer than the .* tokens that are read")

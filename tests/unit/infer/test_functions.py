@@ -16,7 +16,7 @@ from polyseme.infer.encode import encode
 from polyseme.infer.fill import fill
 from polyseme.infer.generate import generate, generate_stream
 from polyseme.infer.inputs import one_text
-from polyseme.infer.load import Loaded
+from polyseme.infer.model import Model
 from polyseme.infer.neighbours import neighbours
 from polyseme.infer.score import score, score_continuations
 from polyseme.infer.sparse import sparse_vectors
@@ -29,17 +29,17 @@ WRONG = [None, b"text", 3, {"a"}, [["a"]], ["a", None], np.array(TEXT)]
 
 
 @pytest.fixture(scope="module")
-def bert() -> Loaded:
+def bert() -> Model:
     return make_loaded("bert")
 
 
 @pytest.fixture(scope="module")
-def gpt() -> Loaded:
+def gpt() -> Model:
     return make_loaded("gpt")
 
 
 @pytest.mark.parametrize("given", [TEXT, np.str_(TEXT)], ids=["str", "numpy"])
-def test_a_string_is_one_text(bert: Loaded, gpt: Loaded, given: str) -> None:
+def test_a_string_is_one_text(bert: Model, gpt: Model, given: str) -> None:
     np.testing.assert_array_equal(embed(bert, given), embed(bert, [TEXT])[0])
     assert encode(bert, given).ids.tolist() == encode(bert, [TEXT])[0].ids.tolist()
     assert score(gpt, given) == score(gpt, [TEXT])[0]
@@ -50,7 +50,7 @@ def test_a_string_is_one_text(bert: Loaded, gpt: Loaded, given: str) -> None:
     np.testing.assert_array_equal(vector, embed(bert, TEXT))
 
 
-def test_several_may_come_in_any_row(bert: Loaded, gpt: Loaded) -> None:
+def test_several_may_come_in_any_row(bert: Model, gpt: Model) -> None:
     texts = [TEXT, "", "on the mat"]
     for several in (tuple(texts), iter(texts), np.array(texts)):
         assert [one.text for one in encode(bert, several)] == texts
@@ -61,7 +61,7 @@ def test_several_may_come_in_any_row(bert: Loaded, gpt: Loaded) -> None:
 
 
 @pytest.mark.parametrize("given", WRONG, ids=repr)
-def test_what_is_not_text_is_refused_by_every_function(bert: Loaded, gpt: Loaded, given: Any) -> None:
+def test_what_is_not_text_is_refused_by_every_function(bert: Model, gpt: Model, given: Any) -> None:
     calls: list[Callable[[], Any]] = [
         lambda: embed(bert, given),
         lambda: Embedder(bert).vectors(given),
@@ -89,7 +89,7 @@ def test_sparse_vectors_of_a_string_are_one_row() -> None:
     assert counts == [1]
 
 
-def test_a_tokenizer_takes_no_string_for_several(bert: Loaded) -> None:
+def test_a_tokenizer_takes_no_string_for_several(bert: Model) -> None:
     for method in (bert.tokenizer.encode_batch, bert.tokenizer.encode_ids):
         with pytest.raises(InputError, match="several texts are expected"):
             method(TEXT)
@@ -107,7 +107,7 @@ def test_what_is_no_run_is_refused(run: Any) -> None:
 
 
 @pytest.mark.parametrize("top", [0, -1, True, 2.5, "3"])
-def test_counts_are_whole_numbers_above_zero(bert: Loaded, top: Any) -> None:
+def test_counts_are_whole_numbers_above_zero(bert: Model, top: Any) -> None:
     for call in (lambda: fill(bert, "a [MASK]", top), lambda: neighbours(bert, "cat", top=top)):
         with pytest.raises(ConfigError, match="top must be a whole number above zero"):
             call()

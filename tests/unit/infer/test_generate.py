@@ -12,7 +12,7 @@ from decoding import make_loaded
 from polyseme.errors import ConfigError
 from polyseme.infer import generate as module
 from polyseme.infer.generate import generate, generate_stream
-from polyseme.infer.load import Loaded
+from polyseme.infer.model import Model
 from polyseme.infer.score import score_continuations
 
 PROMPTS = ["the", "the cat sat on the mat and", "", "北京 and a good", "on a mat " * 9]
@@ -30,7 +30,7 @@ WAYS: list[dict[str, Any]] = [
 
 
 @pytest.fixture(scope="module")
-def loaded() -> Loaded:
+def loaded() -> Model:
     return make_loaded()
 
 
@@ -49,7 +49,7 @@ def test_a_batch_gives_what_its_prompts_give_alone(model: str, options: dict[str
         assert len(found.others) == options.get("results", 1) - 1
 
 
-def test_many_prompts_are_taken_in_turns(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_prompts_are_taken_in_turns(loaded: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = generate(loaded, PROMPTS * 2, max_new_tokens=9)
     monkeypatch.setattr(module, "ROWS_AT_ONCE", 3)
     turns = generate(loaded, PROMPTS * 2, max_new_tokens=9)
@@ -57,7 +57,7 @@ def test_many_prompts_are_taken_in_turns(loaded: Loaded, monkeypatch: pytest.Mon
     assert generate(loaded, []) == []
 
 
-def test_same_seed_same_text(loaded: Loaded) -> None:
+def test_same_seed_same_text(loaded: Model) -> None:
     first = generate(loaded, "the cat", seed=7, max_new_tokens=30)
     assert generate(loaded, "the cat", seed=7, max_new_tokens=30) == first
     assert generate(loaded, "the cat", seed=8, max_new_tokens=30).text != first.text
@@ -94,7 +94,7 @@ def test_special_tokens_never_come(kind: str) -> None:
 
 
 @pytest.mark.parametrize("stop", ["s", "京", "e", " o", "at", "t t"])
-def test_stop_strings_end_the_text_where_it_would_have_held_them(loaded: Loaded, stop: str) -> None:
+def test_stop_strings_end_the_text_where_it_would_have_held_them(loaded: Model, stop: str) -> None:
     for seed in range(6):
         free = generate(loaded, "the cat", max_new_tokens=40, seed=seed)
         ended = generate(loaded, "the cat", max_new_tokens=40, seed=seed, stop=(stop,))
@@ -126,7 +126,7 @@ def test_probabilities_are_the_models_own(options: dict[str, Any], kind: str) ->
         assert found.log_probability == pytest.approx(score.log_likelihood, abs=1e-3)
 
 
-def test_windows_slide_like_a_fresh_reading_of_the_last_half(loaded: Loaded) -> None:
+def test_windows_slide_like_a_fresh_reading_of_the_last_half(loaded: Model) -> None:
     """Every token, also past the model's positions, is the greedy choice of its own window."""
     found = generate(loaded, "the cat", max_new_tokens=150, temperature=0)
     assert found.finish == "length"
@@ -146,7 +146,7 @@ def test_windows_slide_like_a_fresh_reading_of_the_last_half(loaded: Loaded) -> 
         window.append(by_name[token.token])
 
 
-def test_a_long_prompt_keeps_its_end(loaded: Loaded) -> None:
+def test_a_long_prompt_keeps_its_end(loaded: Model) -> None:
     long = "the mat sat on a good cat and " * 20
     with pytest.warns(UserWarning, match="only its end is used"):
         found = generate(loaded, long, max_new_tokens=5, temperature=0)
@@ -157,7 +157,7 @@ def test_a_long_prompt_keeps_its_end(loaded: Loaded) -> None:
     assert other.text == found.text
 
 
-def test_length_and_end_are_told_apart(loaded: Loaded) -> None:
+def test_length_and_end_are_told_apart(loaded: Model) -> None:
     finishes = {
         generate(loaded, "the", max_new_tokens=60, temperature=1.0, top_p=1.0, seed=s).finish
         for s in range(9)
@@ -167,7 +167,7 @@ def test_length_and_end_are_told_apart(loaded: Loaded) -> None:
     assert len(one.tokens) == 1
 
 
-def test_beams_find_the_most_probable_text_when_nothing_is_cut(loaded: Loaded) -> None:
+def test_beams_find_the_most_probable_text_when_nothing_is_cut(loaded: Model) -> None:
     """With as many beams as there are texts, beam search is exhaustive search."""
     decoder = make_loaded("gpt", "characters")
     vocabulary = decoder.tokenizer.vocab_size
@@ -198,10 +198,10 @@ def test_any_prompt_can_be_continued(prompt: str) -> None:
         found.text.encode()
 
 
-_DECODERS: dict[str, Loaded] = {}
+_DECODERS: dict[str, Model] = {}
 
 
-def _decoder(kind: str) -> Loaded:
+def _decoder(kind: str) -> Model:
     return _DECODERS.setdefault(kind, make_loaded("gpt", kind))
 
 
@@ -229,13 +229,13 @@ def _decoder(kind: str) -> Loaded:
         ({"beams": 2, "length_penalty": math.nan}, "length_penalty"),
     ],
 )
-def test_bad_options_are_refused(loaded: Loaded, options: dict[str, Any], message: str) -> None:
+def test_bad_options_are_refused(loaded: Model, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as error:
         generate(loaded, "the", **options)
     assert message in str(error.value)
 
 
-def test_options_mean_what_they_mean_elsewhere(loaded: Loaded) -> None:
+def test_options_mean_what_they_mean_elsewhere(loaded: Model) -> None:
     plain = generate(loaded, "the", max_new_tokens=12, top_p=1.0).text
     assert generate(loaded, "the", max_new_tokens=12, top_p=None, top_k=0).text == plain
     stop = plain.strip()[2]
@@ -247,7 +247,7 @@ def test_options_mean_what_they_mean_elsewhere(loaded: Loaded) -> None:
     assert generate(loaded, "the", max_new_tokens=4, beams=2, top_k=0, top_p=1).text == beams.text
 
 
-def test_next_to_no_temperature_is_greedy(loaded: Loaded) -> None:
+def test_next_to_no_temperature_is_greedy(loaded: Model) -> None:
     greedy = generate(loaded, "the", max_new_tokens=9, temperature=0).text
     assert all(
         generate(loaded, "the", max_new_tokens=9, temperature=t).text == greedy for t in (1e-300, 1e-40, 1e-9)
@@ -261,7 +261,7 @@ def test_a_run_that_cannot_generate_says_what_it_can() -> None:
     assert "bert, trained with masked_lm" in str(error.value)
 
 
-def test_json_form(loaded: Loaded) -> None:
+def test_json_form(loaded: Model) -> None:
     document = generate(loaded, "the", max_new_tokens=3, temperature=0).as_dict()
     assert list(document) == ["text", "tokens", "finish"]
     assert all(set(t) == {"token", "probability"} for t in document["tokens"])

@@ -12,8 +12,7 @@ from polyseme.errors import ConfigError, InputError
 from polyseme.infer.embed import embed
 from polyseme.infer.fill import fill
 from polyseme.infer.generate import Generation, generate
-from polyseme.infer.load import Loaded
-from polyseme.infer.methods import cosines
+from polyseme.infer.model import Model, cosines
 from polyseme.infer.neighbours import neighbours
 from polyseme.infer.score import score, score_continuations
 
@@ -24,18 +23,18 @@ TEXTS = ["the cat sat", "", "北京 and é", "on the mat and a good day " * 9]
 
 
 @pytest.fixture(scope="module")
-def bert() -> Loaded:
+def bert() -> Model:
     return make_loaded("bert")
 
 
 @pytest.fixture(scope="module")
-def gpt() -> Loaded:
+def gpt() -> Model:
     return make_loaded("gpt")
 
 
 @pytest.mark.parametrize("pool", ["mean", "max", "cls"])
 @pytest.mark.parametrize("layer", [None, 0, -1, "mix"])
-def test_embed_gives_a_row_a_text(bert: Loaded, pool: Any, layer: Any) -> None:
+def test_embed_gives_a_row_a_text(bert: Model, pool: Any, layer: Any) -> None:
     found = bert.embed(TEXTS, pool, layer)
     assert found.shape == (4, 32)
     assert found.dtype == np.float32
@@ -44,7 +43,7 @@ def test_embed_gives_a_row_a_text(bert: Loaded, pool: Any, layer: Any) -> None:
     np.testing.assert_allclose(bert.embed(TEXTS[0], pool, layer), found[0], atol=1e-5)
 
 
-def test_embed_of_words_and_of_nothing(bert: Loaded) -> None:
+def test_embed_of_words_and_of_nothing(bert: Model) -> None:
     per_word = bert.embed(TEXTS, "words")
     assert [len(v) for v in per_word] == [3, 0, 4, bert.room]  # cut there
     assert bert.embed([]).shape == (0, 32)
@@ -53,14 +52,14 @@ def test_embed_of_words_and_of_nothing(bert: Loaded) -> None:
     np.testing.assert_array_equal(bert.embed(TEXTS), bert.embed(np.array(TEXTS)))
 
 
-def test_encode_one_and_several(bert: Loaded) -> None:
+def test_encode_one_and_several(bert: Model) -> None:
     several = bert.encode(TEXTS, layers=[0, -1])
     one = bert.encode(TEXTS[0], layers=[0, -1])
     np.testing.assert_allclose(several[0].layers, one.layers, atol=1e-5)
     assert one.tokens == several[0].tokens
 
 
-def test_similarity_is_the_cosine_of_the_vectors(bert: Loaded) -> None:
+def test_similarity_is_the_cosine_of_the_vectors(bert: Model) -> None:
     a, b = ["the cat sat", "a good day", ""], ["the mat", "北京"]
     whole = bert.similarity(a, b)
     assert whole.shape == (3, 2)
@@ -86,7 +85,7 @@ def test_cosines_of_zeros_are_zero_without_a_warning() -> None:
     np.testing.assert_allclose(cosines(a, a), [[0, 0], [0, 1]], atol=1e-6)
 
 
-def test_fill_one_and_several(bert: Loaded) -> None:
+def test_fill_one_and_several(bert: Model) -> None:
     texts = ["the [MASK] sat", "[MASK] on a [MASK]"]
     assert bert.fill(texts, top=3) == [fill(bert, text, 3) for text in texts]
     assert bert.fill(texts[0]) == fill(bert, texts[0])
@@ -94,7 +93,7 @@ def test_fill_one_and_several(bert: Loaded) -> None:
         bert.fill("the cat")
 
 
-def test_generate_one_several_and_as_a_stream(gpt: Loaded) -> None:
+def test_generate_one_several_and_as_a_stream(gpt: Model) -> None:
     options: dict[str, Any] = {"max_new_tokens": 5, "seed": 3}
     one = gpt.generate("the cat", **options)
     assert isinstance(one, Generation)
@@ -120,7 +119,7 @@ def test_score_is_an_array_of_log_likelihoods(model: str) -> None:
     assert loaded.score([]).shape == (0,)
 
 
-def test_score_of_continuations_and_ends(gpt: Loaded) -> None:
+def test_score_of_continuations_and_ends(gpt: Model) -> None:
     parts = [" sat", " sat on the mat"]
     expected = score_continuations(gpt, "the cat", parts, end=True)
     np.testing.assert_allclose(
@@ -131,7 +130,7 @@ def test_score_of_continuations_and_ends(gpt: Loaded) -> None:
         gpt.score(parts, context=["the cat"])  # type: ignore[arg-type]
 
 
-def test_neighbours_of_one_and_several(bert: Loaded) -> None:
+def test_neighbours_of_one_and_several(bert: Model) -> None:
     assert bert.neighbours("cat", top=3) == neighbours(bert, "cat", top=3)
     assert bert.neighbours(["cat", "mat"]) == [neighbours(bert, "cat"), neighbours(bert, "mat")]
     found = bert.neighbours("cat", context="the cat sat", top=2)
@@ -143,14 +142,14 @@ CALLS = ["encode", "embed", "similarity", "fill", "generate", "generate_stream",
 
 @pytest.mark.parametrize("given", [None, b"cat", 3, ["cat", None], [["cat"]], {"cat": 1}, 2.5], ids=repr)
 @pytest.mark.parametrize("method", CALLS)
-def test_what_is_not_text_is_refused(bert: Loaded, gpt: Loaded, method: str, given: Any) -> None:
+def test_what_is_not_text_is_refused(bert: Model, gpt: Model, method: str, given: Any) -> None:
     loaded = gpt if method.startswith("generate") else bert
     with pytest.raises(InputError, match=r"must be (one string|a string or a list of strings)"):
         getattr(loaded, method)(given)
 
 
 @pytest.mark.parametrize("top", [0, -1, 1.5, True, None, "3"])
-def test_counts_must_be_whole_numbers_above_zero(bert: Loaded, top: Any) -> None:
+def test_counts_must_be_whole_numbers_above_zero(bert: Model, top: Any) -> None:
     for call in (lambda: bert.fill("[MASK]", top=top), lambda: bert.neighbours("cat", top=top)):
         with pytest.raises(ConfigError, match="top must be a whole number above zero"):
             call()
@@ -177,7 +176,7 @@ def test_a_run_says_what_it_is_and_can(model: str, can: str) -> None:
     assert "\n" not in shown
 
 
-def test_runs_are_told_apart_by_identity(bert: Loaded) -> None:
+def test_runs_are_told_apart_by_identity(bert: Model) -> None:
     other = make_loaded("bert")
     assert bert == bert
     assert bert != other
@@ -185,7 +184,7 @@ def test_runs_are_told_apart_by_identity(bert: Loaded) -> None:
 
 
 @pytest.mark.parametrize("pool", ["median", 3, None])
-def test_unknown_pools_are_refused(bert: Loaded, pool: Any) -> None:
+def test_unknown_pools_are_refused(bert: Model, pool: Any) -> None:
     if pool is None:
         np.testing.assert_array_equal(bert.embed(["a cat"], None), bert.embed(["a cat"]))
         return
@@ -203,7 +202,7 @@ def test_cls_is_refused_where_it_has_seen_nothing(model: str) -> None:
     assert loaded.embed(["a cat"], "max").shape == (1, loaded.encoder.config.hidden_size)
 
 
-def test_precision_is_one_that_there_is(bert: Loaded) -> None:
+def test_precision_is_one_that_there_is(bert: Model) -> None:
     np.testing.assert_array_equal(bert.embed(["a cat"], precision="float32"), bert.embed(["a cat"]))
     with pytest.raises(ConfigError, match="no such precision"):
         bert.embed(["a cat"], precision="float64")  # type: ignore[call-overload]
@@ -212,7 +211,7 @@ def test_precision_is_one_that_there_is(bert: Loaded) -> None:
     assert "last" in str(caught.value.expected)
 
 
-def test_a_run_remembers_its_own_way_to_make_vectors(bert: Loaded) -> None:
+def test_a_run_remembers_its_own_way_to_make_vectors(bert: Model) -> None:
     bert.run.meta["embedding"] = {"pool": "cls", "normalize": True}
     try:
         found = bert.embed(TEXTS[2:])
@@ -225,6 +224,6 @@ def test_a_run_remembers_its_own_way_to_make_vectors(bert: Loaded) -> None:
 
 
 @pytest.mark.parametrize("layer", ["last", True, 1.5, 3, -4, [0]])
-def test_layers_that_do_not_exist_are_refused(bert: Loaded, layer: Any) -> None:
+def test_layers_that_do_not_exist_are_refused(bert: Model, layer: Any) -> None:
     with pytest.raises(ConfigError, match="no such layer"):
         bert.embed(["a cat"], layer=layer)

@@ -13,7 +13,7 @@ from polyseme.data.loader import to_batch
 from polyseme.data.packing import collate
 from polyseme.errors import ConfigError
 from polyseme.infer import likelihood
-from polyseme.infer.load import Loaded
+from polyseme.infer.model import Model
 from polyseme.infer.score import score, score_continuations, score_file
 from polyseme.text.clean import CleaningReport
 from small import make_objectives
@@ -21,7 +21,7 @@ from small import make_objectives
 LINES = ["the cat sat", "", "北京", "on the mat and a good day " * 9, "a", "the cat sat on a mat"]
 
 
-def plain(loaded: Loaded, text: str, end: bool = False) -> tuple[float, int]:
+def plain(loaded: Model, text: str, end: bool = False) -> tuple[float, int]:
     """One token at a time, the whole softmax, no batches; texts within the model's length."""
     ids = [loaded.special.cls, *loaded.tokenizer.encode(text).ids, *([loaded.special.sep] if end else [])]
     if len(ids) == 1 or not text:
@@ -34,7 +34,7 @@ def plain(loaded: Loaded, text: str, end: bool = False) -> tuple[float, int]:
     return total, len(ids) - 1
 
 
-def plain_masked(loaded: Loaded, text: str) -> float:
+def plain_masked(loaded: Model, text: str) -> float:
     ids = loaded.tokenizer.encode(text).ids
     total = 0.0
     with torch.no_grad():

@@ -7,7 +7,7 @@ import torch
 
 from decoding import make_loaded
 from polyseme.errors import ConfigError
-from polyseme.infer.load import Loaded
+from polyseme.infer.model import Model
 from polyseme.infer.score import score, score_continuations
 from polyseme.infer.windows import Part, hidden_windows
 
@@ -41,7 +41,7 @@ def test_a_long_word_is_hidden_as_far_as_the_window_goes() -> None:
         assert window.labels == [20 + number]
 
 
-def plain(loaded: Loaded, text: str) -> float:
+def plain(loaded: Model, text: str) -> float:
     """A token at a time, the whole softmax, no batches."""
     tokens = loaded.tokenizer.encode(text)
     total = 0.0

@@ -13,7 +13,8 @@ from polyseme.data.examples import Example
 from polyseme.data.loader import special_tokens, to_batch
 from polyseme.data.packing import collate
 from polyseme.errors import ConfigError, InputError
-from polyseme.infer.load import Loaded, words_of
+from polyseme.infer.loaded import words_of
+from polyseme.infer.model import Model
 from polyseme.infer.neighbours import neighbours
 from polyseme.models.elmo import ElmoConfig
 from polyseme.objectives.bidirectional_lm import BidirectionalLM, BidirectionalLMConfig
@@ -118,7 +119,7 @@ def test_a_word_outside_the_vocabulary_has_a_vector_of_its_own(
         tokenizer.vocab_size, tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id, [0, 1, 2, 3, 4]
     )  # fmt: skip
     nothing: Any = None
-    loaded = Loaded(nothing, encoder, {}, tokenizer, nothing, special)
+    loaded = Model(nothing, encoder, {}, tokenizer, nothing, special)
     known = tokenizer.token(5)
     texts = [f"{known} {word} {known}" for word in words]
     tokens = tokenizer.encode_batch(texts)
@@ -144,7 +145,7 @@ def test_neighbours_of_a_word_that_is_not_in_the_vocabulary(input: str, tmp_path
     encoder.read_vocabulary([tokenizer.token(i) for i in range(size)])
     special = special_tokens(size, *(tokenizer.special_ids[i] for i in (0, 2, 3, 4)), [0, 1, 2, 3, 4])
     nothing: Any = None
-    loaded = Loaded(RunDirectory(tmp_path, {}), encoder, {}, tokenizer, nothing, special)
+    loaded = Model(RunDirectory(tmp_path, {}), encoder, {}, tokenizer, nothing, special)
     known = neighbours(loaded, "elephant", top=3)
     if input == "words":
         with pytest.raises(InputError, match="not in the vocabulary"):

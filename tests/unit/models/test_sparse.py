@@ -17,13 +17,13 @@ from polyseme.core import registry
 from polyseme.errors import ConfigError, InputError
 from polyseme.infer import embed as embedding
 from polyseme.infer import embed_file as files
-from polyseme.infer.load import Loaded
+from polyseme.infer.model import Model
 
 TEXTS = ["the cat sees the dog", "", "a dog", "the zebra", "the the the"]
 
 
 @pytest.fixture(scope="module", params=["onehot", "word-classes"])
-def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Model:
     folder = tmp_path_factory.mktemp("text")
     random = np.random.default_rng(3)
     words = ["the", "a", "cat", "dog", "bird", "sees", "likes", "old", "small", "river"]
@@ -44,13 +44,13 @@ def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return load(run.path)
 
 
-def onehot(loaded: Loaded) -> bool:
+def onehot(loaded: Model) -> bool:
     return loaded.recipe.architecture == "onehot"
 
 
 @pytest.mark.parametrize("pool", ["mean", "max", "words"])
 def test_sparse_vectors_are_the_dense_ones(
-    loaded: Loaded, pool: embedding.Pool, monkeypatch: pytest.MonkeyPatch
+    loaded: Model, pool: embedding.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sparse = embed(loaded, TEXTS, pool)
     with monkeypatch.context() as patch:
@@ -62,7 +62,7 @@ def test_sparse_vectors_are_the_dense_ones(
         np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
-def test_what_stands_before_every_text_says_nothing_about_it(loaded: Loaded, tmp_path: Path) -> None:
+def test_what_stands_before_every_text_says_nothing_about_it(loaded: Model, tmp_path: Path) -> None:
     for call in (embed, embedding.sparse_vectors):
         with pytest.raises(ConfigError, match="says nothing about a text") as caught:
             call(loaded, TEXTS, "cls")
@@ -73,7 +73,7 @@ def test_what_stands_before_every_text_says_nothing_about_it(loaded: Loaded, tmp
 
 @pytest.mark.parametrize("pool", ["mean", "words"])
 def test_files_sparse_and_dense_hold_the_same(
-    loaded: Loaded, pool: embedding.Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    loaded: Model, pool: embedding.Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(embedding, "TEXTS_AT_ONCE", 2)
     monkeypatch.setattr(files, "NUMBERS_AT_ONCE", 20)  # a row or two at a time
@@ -92,7 +92,7 @@ def test_files_sparse_and_dense_hold_the_same(
         assert offsets.tolist() == [0, 5, 5, 7, 9, 12]
 
 
-def test_a_mean_is_the_bag_of_words(loaded: Loaded) -> None:
+def test_a_mean_is_the_bag_of_words(loaded: Model) -> None:
     if not onehot(loaded):
         pytest.skip("1-of-N only")
     vector = embed(loaded, ["the cat sees the dog"])[0]
@@ -107,7 +107,7 @@ def test_every_two_words_are_equally_far_apart() -> None:
     assert torch.allclose(distances[~torch.eye(20, dtype=torch.bool)], torch.tensor(2.0).sqrt())
 
 
-def test_neighbours(loaded: Loaded) -> None:
+def test_neighbours(loaded: Model) -> None:
     if onehot(loaded):
         with pytest.raises(ConfigError, match="equally far apart"):
             neighbours(loaded, "cat")
@@ -139,9 +139,7 @@ def test_neighbours(loaded: Loaded) -> None:
         neighbours(loaded, "cat", context="the cat")
 
 
-def test_what_is_not_sparse_is_no_npz(
-    loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_not_sparse_is_no_npz(loaded: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "lines.txt").write_text("a dog\n")
     monkeypatch.delattr(type(loaded.encoder), "active")
     with pytest.raises(ConfigError, match="sparse"):
@@ -149,7 +147,7 @@ def test_what_is_not_sparse_is_no_npz(
     assert not (tmp_path / "out.npz").exists()
 
 
-def test_losses(loaded: Loaded) -> None:
+def test_losses(loaded: Model) -> None:
     results = loaded.run.meta["results"]
     if onehot(loaded):
         assert results["heldout_loss"] == pytest.approx(results["unigram_loss"], rel=1e-6)

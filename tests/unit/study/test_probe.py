@@ -9,7 +9,7 @@ import torch
 
 from adapting import start_run
 from polyseme.errors import ConfigError
-from polyseme.infer.load import load
+from polyseme.infer.model import load
 from polyseme.study.probe import ProbeConfig, ProbeTask, probe
 from polyseme.study.probing.numbers import told
 from polyseme.study.probing.training import random_encoder

@@ -12,7 +12,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, silhouette_sample
 
 from polyseme.core.rng import Random
 from polyseme.errors import ConfigError, CorpusError, InputError
-from polyseme.infer.load import Loaded, load
+from polyseme.infer.model import Model, load
 from polyseme.study.sense_clusters import (
     check_map,
     components,
@@ -354,7 +354,7 @@ APPLES = [
 ]
 
 
-def a_static_run(folder: Path, name: str, texts: list[str], **tokenizer: Any) -> Loaded:
+def a_static_run(folder: Path, name: str, texts: list[str], **tokenizer: Any) -> Model:
     """A run of a static model with random vectors, whose tokenizer was learned from texts."""
     config = TokenizerConfig(kind="words", vocab_size=None, min_count=1, **tokenizer)
     trained = train_tokenizer(texts * 5, config, 10_000)
@@ -611,7 +611,7 @@ def test_unlabelled_uses_are_clustered(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_answered_is_refused(tmp_path: Path) -> None:
-    loaded: Loaded = random_run(tmp_path, "onehot")
+    loaded: Model = random_run(tmp_path, "onehot")
     uses = uses_of_cat()
     with pytest.raises(InputError, match="no uses"):
         senses(loaded, [])

@@ -10,7 +10,7 @@ import pytest
 from adapting import adapt, start_run, write_examples
 from polyseme.cli import main
 from polyseme.errors import RunError
-from polyseme.infer.load import load
+from polyseme.infer.model import load
 from polyseme.train.opening import only_one_trains
 from polyseme.train.run import RunDirectory
 from polyseme.train.tidying import tidy

@@ -30,7 +30,7 @@ from polyseme.core.files import saving
 from polyseme.core.protocols import SparseEncoder
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.infer.batching import by_length
-from polyseme.infer.load import Loaded
+from polyseme.infer.loaded import Loaded
 from polyseme.infer.pooling import edges_of
 from polyseme.layers.mix import EPSILON
 from polyseme.study.probing.targets import Stored, TokenizedText

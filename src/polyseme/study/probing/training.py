@@ -31,7 +31,7 @@ import torch
 from torch import Tensor, nn
 
 from polyseme.core.rng import Random
-from polyseme.infer.load import Loaded
+from polyseme.infer.loaded import Loaded
 from polyseme.layers.dropout import Dropout
 from polyseme.layers.mix import ScalarMix
 from polyseme.study.probing.cache import Active, ActiveColumns, States

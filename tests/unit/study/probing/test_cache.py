@@ -10,7 +10,7 @@ import torch
 from adapting import MODELS, start_run
 from polyseme.errors import StorageError
 from polyseme.infer.encode import encode
-from polyseme.infer.load import Loaded, load
+from polyseme.infer.model import Model, load
 from polyseme.study.probing.cache import Active, LayerCache, cached
 from polyseme.study.probing.targets import TokenizedText
 
@@ -18,7 +18,7 @@ TEXTS = ["the cat sees a dog", "the old river", "unbelievable day and night", "a
 SPARSE = ("onehot", "word-classes")
 
 
-def tokenized(loaded: Loaded, every: int = 1) -> tuple[list[TokenizedText], int]:
+def tokenized(loaded: Model, every: int = 1) -> tuple[list[TokenizedText], int]:
     """The texts with every n-th token kept, numbered in the order of the texts."""
     texts, row = [], 0
     for text, tokens in zip(TEXTS, loaded.tokenizer.encode_batch(TEXTS), strict=True):

@@ -108,6 +108,21 @@ def test_an_empty_or_absent_folder_is_no_model(tmp_path: Path) -> None:
         assert "import" not in str(caught.value.fix)
 
 
+@pytest.mark.parametrize("name", ["bert-base-uncased", "Qwen/Qwen3-0.6B"])
+def test_a_model_of_a_hub_is_to_be_fetched_and_imported(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunError, match="not a run") as caught:
+        polyseme.load(name)
+    folder = name.rpartition("/")[2]
+    assert f"hf download {name} --local-dir {folder} && polyseme import {folder}" in str(caught.value.fix)
+    for ours in ("runs/demo-1", "demo"):
+        with pytest.raises(RunError, match="not a run") as caught:
+            polyseme.load(ours)
+        assert "import" not in str(caught.value.fix)
+
+
 @pytest.mark.parametrize("path", [None, 3, b"runs/demo", ["runs/demo"]])
 def test_what_is_no_path_is_refused(path: Any) -> None:
     with pytest.raises(InputError, match="path of a run"):

@@ -1,15 +1,11 @@
-"""Open a trained run for use."""
+"""A trained run in memory: what every function of this room takes.  infer/model.py opens one."""
 
 from __future__ import annotations
 
-import os
-import shlex
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -23,12 +19,10 @@ from polyseme.data.examples import Example, SpecialTokens
 from polyseme.data.labelled import spelling
 from polyseme.data.loader import to_batch
 from polyseme.data.packing import collate
-from polyseme.errors import ConfigError, InputError, RunError
-from polyseme.infer.methods import Methods
+from polyseme.errors import ConfigError, InputError
 from polyseme.kernels.int8 import Int8Embedding, in_int8
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.tokens import Tokens
-from polyseme.train.building import rebuild, special_ids
 from polyseme.train.recipe import Recipe
 from polyseme.train.run import RunDirectory
 
@@ -36,10 +30,8 @@ Precision = Literal["float32", "int8"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Loaded(Methods):
-    """A run in memory, in evaluation mode, on the CPU; infer/methods.py says what it can do.
-
-    It is pickled and copied by its path: who unpickles it loads the run again.
+class Loaded:
+    """A run in memory, in evaluation mode, on the CPU.  A `Model` is one with methods.
 
     Args:
         run: where it came from.
@@ -56,9 +48,6 @@ class Loaded(Methods):
     tokenizer: Tokenizer
     recipe: Recipe
     special: SpecialTokens
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _load_again, (str(self.run.path.resolve()), self.run.meta.get("files"), self.precision)
 
     @property
     def precision(self) -> Precision:
@@ -108,7 +97,7 @@ class Loaded(Methods):
             return batch
         return _spelled(batch, texts, words, self.tokenizer, self.lead)
 
-    def prepared(self, precision: Precision = "float32") -> Loaded:
+    def prepared(self, precision: Precision = "float32") -> Self:
         """The run with its weights in another precision; everything else works as before.
 
         Args:
@@ -163,54 +152,6 @@ class Loaded(Methods):
         return nn.functional.normalize(weight, dim=1)
 
 
-def load(path: Path | str) -> Loaded:
-    """Open a run for use.
-
-    Args:
-        path: the run directory; other programs' models are imported first, with `polyseme import`.
-    Raises:  RunError: there is no run.  InputError: not a path.
-             CheckpointError: its files are damaged beyond the checkpoints, or hold weights that are no numbers.
-
-    Example:
-        model = load("runs/demo")
-        model.fill("a list of [MASK]")
-    """
-    run = _open(path)
-    tensors, warning = run.weights()
-    if warning:
-        warnings.warn(warning, stacklevel=2)
-    recipe, tokenizer, encoder, heads = rebuild(run, tensors)
-    return Loaded(run, encoder, {n: heads[n] for n in heads}, tokenizer, recipe, special_ids(tokenizer))
-
-
-def _open(path: Path | str) -> RunDirectory:
-    """The run directory; says how to import a model that is another program's."""
-    if not isinstance(path, str | os.PathLike):
-        raise InputError("the path of a run must be a string or a Path", got=repr(path)[:80])
-    try:
-        return RunDirectory.open(path)
-    except RunError:
-        folder = Path(path)
-        marks = ("config.json", "modules.json", "model.safetensors", "model.safetensors.index.json")
-        foreign = any((folder / mark).is_file() for mark in (*marks, "pytorch_model.bin"))
-        if not (foreign or folder.is_file()) or (folder / "run.json").exists():
-            raise
-        raise RunError(
-            "not a run, but perhaps a model of another program",
-            got="a file" if folder.is_file() else "a folder without run.json",
-            where=path,
-            fix=f"polyseme {shlex.join(['import', str(path), '-o', 'RUN'])}, then load RUN",
-        ) from None
-
-
-def _load_again(path: str, files: dict[str, str] | None, precision: Precision) -> Loaded:
-    """What pickle calls; `files`, the digests of the weights, tells different states of a run apart."""
-    loaded = load(path)
-    if files is not None and loaded.run.meta.get("files") != files:
-        warnings.warn(f"the run at {path} has other weights than when it was pickled", stacklevel=2)
-    return loaded.prepared(precision)
-
-
 def words_of(text: str, tokens: Tokens) -> list[str]:
     """What each token is in the text, for `Loaded.batch`."""
     return [text[start:end] for start, end in tokens.offsets]
@@ -239,8 +180,3 @@ def word_ids(tokenizer: Tokenizer, word: str) -> list[int]:
     """Tokens of a word or phrase that a person typed by itself; an empty list where a part of it is unknown."""
     ids = tokenizer.lookup(word)
     return [] if tokenizer.unk_id in ids else ids
-
-
-def encode_text(loaded: Loaded, text: str, special: bool = False) -> Tokens:
-    """Tokens of a text; with `special`, a written [MASK] is the special token."""
-    return loaded.tokenizer.encode(text, special=special)

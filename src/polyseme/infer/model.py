@@ -1,0 +1,408 @@
+"""A trained run and what it can do, as methods: texts in, NumPy arrays out.  `load` opens one.
+
+The functions of this room do the work, each in its own file. Where a function's first argument is the run and its
+answer is what a method gives, the function is the method. The other methods make arrays of a function's answers. One
+string in gives one result, several give several.
+
+    encode      hidden states of every token       infer/encode.py
+    embed       one vector a text                  infer/embed.py
+    similarity  cosines of texts                   here, of embed's vectors
+    fill        words for [MASK]s                  infer/fill.py
+    generate    continuations                      infer/generate.py
+    score       log-likelihoods                    infer/score.py
+    neighbours  words near a word                  infer/neighbours.py
+    predict     labels, tags, answers              infer/predict.py
+    choose      one of several labels              infer/choose.py
+    summarize, answer, translate                   infer/prompts.py
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, get_args, overload
+
+import numpy as np
+
+from polyseme.errors import InputError, PolysemeError, RunError
+from polyseme.infer import encode as _encode
+from polyseme.infer import fill as _fill
+from polyseme.infer import generate as _generate
+from polyseme.infer import neighbours as _neighbours
+from polyseme.infer.choose import Chooser, Normalize
+from polyseme.infer.embed import Embedder, Layer
+from polyseme.infer.inputs import one_of, texts_of
+from polyseme.infer.loaded import Loaded
+from polyseme.infer.loaded import Precision as WeightPrecision
+from polyseme.infer.pooling import FloatArray, OneVector, Pool, Pooling
+from polyseme.infer.prompts import Task, reply
+from polyseme.infer.score import kind_of, score, score_continuations
+from polyseme.kernels.packed import Precision
+from polyseme.train.building import rebuild, special_ids
+from polyseme.train.card import has_neighbours
+from polyseme.train.run import RunDirectory
+
+__all__ = ["Model", "cosines", "load"]
+
+
+_HUB_NAME = re.compile(r"(?!runs/)[A-Za-z0-9][\w.]*[-/][\w.-]+")
+"""A model's name on a hub, which has a hyphen or an owner; a folder of ours may have none."""
+
+
+class Model(Loaded):
+    """A `Loaded` with methods; see the head of this file.
+
+    It is pickled and copied by its path: who unpickles it loads the run again.
+    """
+
+    encode = _encode.encode
+    fill = _fill.fill
+    generate = _generate.generate
+    generate_stream = _generate.generate_stream
+    neighbours = _neighbours.neighbours
+
+    @overload
+    def embed(
+        self,
+        texts: str | Iterable[str],
+        pool: OneVector | None = None,
+        layer: Layer = None,
+        precision: Precision = "float32",
+    ) -> FloatArray: ...
+    @overload
+    def embed(
+        self,
+        texts: str | Iterable[str],
+        pool: Pool | Pooling | None = None,
+        layer: Layer = None,
+        precision: Precision = "float32",
+    ) -> FloatArray | list[FloatArray]: ...
+    def embed(
+        self,
+        texts: str | Iterable[str],
+        pool: Pool | Pooling | None = None,
+        layer: Layer = None,
+        precision: Precision = "float32",
+    ) -> FloatArray | list[FloatArray]:
+        """Vectors of texts.
+
+        Args:
+            texts: one or several; what is longer than the model reads is cut; an empty text gives zeros.
+            pool: how a text's tokens become one vector: mean, max, cls, last, or words for a vector a word; None = the
+                run's own way, which is the mean unless an imported model says otherwise. A `Pooling` says more.
+            layer: 0 is the embedding layer, -1 the last one, "mix" the mean of all; None = the last one.
+            precision: of the linear layers: float32, bfloat16 or int8.
+        Shapes:  N texts -> (N, hidden_size); one text -> (hidden_size,); pool words: (words, hidden_size) a text
+        Raises:  InputError: not text.  ConfigError: no such layer or precision, or a pool that means nothing here.
+        """
+        one_of("precision", precision, get_args(Precision))
+        some, single = texts_of(texts)
+        embedder = Embedder(self, pool, layer, precision)
+        found = embedder.vectors(some)
+        if single:
+            return found[0]
+        if embedder.pooling.pool == "words":
+            return found
+        return np.stack(found) if found else np.zeros((0, embedder.hidden_size), np.float32)
+
+    def similarity(
+        self,
+        texts: str | Iterable[str],
+        others: str | Iterable[str] | None = None,
+        pool: OneVector | None = None,
+        layer: Layer = None,
+        precision: Precision = "float32",
+    ) -> Any:
+        """Cosines of texts' vectors; 0 where a text has no token.
+
+        Args:
+            texts, others: what to compare with what; without others, the texts among themselves.
+            pool, layer, precision: as for `embed`; pool words gives no vector of a text.
+        Shapes:  N texts, M others -> (N, M); a single text takes its dimension away: two single ones give a float
+        Raises:  InputError, ConfigError: as for `embed`.
+        """
+        some, single = texts_of(texts)
+        more, alone = texts_of(others, "others") if others is not None else (some, single)
+        one_of("pool", pool, (None, *get_args(OneVector)))
+        vectors = self.embed([*some, *more] if others is not None else some, pool, layer, precision)
+        found = cosines(vectors[: len(some)], vectors[-len(more) :] if more else vectors[:0])
+        found = found[0] if single else found
+        found = found[..., 0] if alone else found
+        return found if found.ndim else float(found)
+
+    def score(
+        self,
+        texts: str | Iterable[str],
+        context: str | None = None,
+        per_token: bool = False,
+        end: bool = False,
+        within_word: bool = False,
+    ) -> Any:
+        """How probable texts are: log-likelihoods in nats; of masked models pseudo-log-likelihoods.
+
+        Args:
+            texts: one or several.
+            context: a text that each goes on: it is given, only they are scored.
+            per_token: divide by the number of tokens; NaN for a text without tokens, which has no mean.
+            end: count the end of the text as a token, too (decoders).
+            within_word: hide with a token the rest of its word (masked models); see `polyseme.score`.
+        Shapes:  N texts -> (N,) float64; one text -> float
+        Raises:  InputError: not text.  ConfigError: the run gives texts no probability.
+        """
+        some, single = texts_of(texts)
+        if context is None:
+            found = score(self, some, end, within_word)
+        else:
+            found = score_continuations(self, context, some, end, within_word)
+        sums = np.array([one.log_likelihood for one in found], np.float64)
+        if per_token:
+            counts = np.array([one.tokens for one in found], np.float64)
+            sums = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+        return float(sums[0]) if single else sums
+
+    def predict(self, texts: Any, threshold: float | None = None) -> Any:
+        """What a run that was adapted to a task says of texts.
+
+        Args:
+            texts: one or several; for the task pair tuples of two texts, for qa tuples (question, context): a tuple
+                is one, a list of tuples are several. For tag, words and single Chinese characters are tagged.
+            threshold: of questions without an answer, in place of the one that was tuned on dev.
+        Returns a dict an input: for classify and pair label, probability and probabilities (or labels, or value), for
+        tag tokens and spans with places in the text, for qa the answer with its place and probability.
+        Raises:  InputError: not what the task reads.  ConfigError: the run was not adapted to a task.
+        """
+        from polyseme.infer.predict import Predictor, records_of  # which loads the tasks, too
+
+        predictor = Predictor(self, threshold)
+        records, single = records_of(predictor.name, texts)
+        found = list(predictor.predict(records))
+        return found[0] if single else found
+
+    def choose(
+        self,
+        texts: str | Iterable[str],
+        choices: Sequence[str],
+        template: str,
+        texts_b: str | Iterable[str] | None = None,
+        normalize: Normalize = "sum",
+        neutral: str = "",
+    ) -> Any:
+        """How probable each choice is in its place of a template: classification without training.
+
+        Args:
+            texts: one or several; what is longer than the model reads loses its beginning.
+            choices: words for {label}, two at least.
+            template: such as "{text} It was {label}."; doubled braces stand for themselves.
+            texts_b: second texts, for a template with {text_b}.
+            normalize: "sum" of the log-likelihoods of a choice's tokens, their "mean", or "pmi": the sum less what it
+                is for a text without content.
+            neutral: that text; "" leaves the place empty, others say "N/A".
+        Shapes:  N texts, K choices -> (N, K), rows sum to 1; one text -> (K,)
+        Raises:  InputError: not text, or a choice that the vocabulary does not know.
+                 ConfigError: the template is wrong, or the run gives texts no probability.
+
+        Example:
+            model.choose(["I slept."], ["bad", "good"], "{text} It was {label}.")
+        """
+        some, single = texts_of(texts)
+        more = None if texts_b is None else texts_of(texts_b, "texts_b")[0]
+        chooser = Chooser(self, choices, template, normalize, neutral)
+        found = chooser.probabilities(some, more)
+        return found[0] if single else found
+
+    @overload
+    def summarize(self, texts: str, template: str | None = None, **options: Any) -> str: ...
+    @overload
+    def summarize(self, texts: Iterable[str], template: str | None = None, **options: Any) -> list[str]: ...
+    def summarize(
+        self, texts: str | Iterable[str], template: str | None = None, **options: Any
+    ) -> str | list[str]:
+        r"""What a decoder writes after "TL;DR:": the first three sentences of 100 tokens, sampled with top-k 2.
+
+        Args:
+            texts: one or several; their beginnings are left out where they are too long.
+            template: another prompt than "{text}\nTL;DR:".
+            options: the fields of `GenerationConfig`.
+        Raises:  InputError: not text.  ConfigError: the run cannot generate, or an option is wrong.
+        """
+        return self._reply("summary", texts, template=template, **options)
+
+    @overload
+    def answer(self, texts: str, question: str, template: str | None = None, **options: Any) -> str: ...
+    @overload
+    def answer(
+        self, texts: Iterable[str], question: str, template: str | None = None, **options: Any
+    ) -> list[str]: ...
+    def answer(
+        self, texts: str | Iterable[str], question: str, template: str | None = None, **options: Any
+    ) -> str | list[str]:
+        r"""What a decoder writes after a text, "Q: question" and "A:", to the end of the line; greedy.
+
+        Args:
+            texts: one or several; their beginnings are left out where they are too long, the question never.
+            question: about each of them.
+            template: another prompt than "{text}\n\nQ: {question}\nA:".
+            options: the fields of `GenerationConfig`.
+        Raises:  InputError: not text, or the question alone is too long.
+                 ConfigError: the run cannot generate, or an option is wrong.
+        """
+        return self._reply("answer", texts, question=question, template=template, **options)
+
+    @overload
+    def translate(
+        self,
+        texts: str,
+        examples: Sequence[tuple[str, str]] = (),
+        source: str | None = None,
+        target: str | None = None,
+        **options: Any,
+    ) -> str: ...
+    @overload
+    def translate(
+        self,
+        texts: Iterable[str],
+        examples: Sequence[tuple[str, str]] = (),
+        source: str | None = None,
+        target: str | None = None,
+        **options: Any,
+    ) -> list[str]: ...
+    def translate(
+        self,
+        texts: str | Iterable[str],
+        examples: Sequence[tuple[str, str]] = (),
+        source: str | None = None,
+        target: str | None = None,
+        **options: Any,
+    ) -> str | list[str]:
+        """What a decoder writes after "text =", to the first sentence's end; greedy.
+
+        Args:
+            texts: one or several sentences.
+            examples: pairs of a sentence and its translation, shown before as "sentence = translation".
+            source, target: names of the languages, shown first as one more pair.
+            options: the fields of `GenerationConfig`, and `template`, another prompt than "{text} =".
+        Raises:  InputError: not text.  ConfigError: the run cannot generate, or an option is wrong.
+        """
+        return self._reply("translate", texts, examples=examples, source=source, target=target, **options)
+
+    def _reply(self, task: Task, texts: str | Iterable[str], **options: Any) -> str | list[str]:
+        some, single = texts_of(texts)
+        found = [one.text for one in reply(self, task, some, **options)]
+        return found[0] if single else found
+
+    @property
+    def abilities(self) -> tuple[str, ...]:
+        """The methods that this run has an answer for."""
+        from polyseme.infer.predict import task_of
+
+        def can(question: Any) -> bool:
+            try:
+                question(self)
+            except PolysemeError:
+                return False
+            return True
+
+        found = {
+            "fill": self.fills_masks,
+            "generate": can(_generate.decoder_head),
+            "summarize": can(_generate.decoder_head),
+            "answer": can(_generate.decoder_head),
+            "translate": can(_generate.decoder_head),
+            "score": can(kind_of),
+            "choose": can(kind_of),
+            "neighbours": has_neighbours({"objectives": self.recipe.objectives}),
+            "predict": can(task_of),
+        }
+        return ("encode", "embed", "similarity", *(name for name, has in found.items() if has))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _load_again, (str(self.run.path.resolve()), self.run.meta.get("files"), self.precision)
+
+    def __repr__(self) -> str:
+        config = self.encoder.config
+        rounded = "" if self.precision == "float32" else f", weights in {self.precision}"
+        trained = f" trained with {', '.join(self.recipe.objectives)}" if self.recipe.objectives else ""
+        reads = "" if self.encoder.max_length >= 1 << 30 else f", reads {self.encoder.max_length:,} tokens"
+        return (
+            f"<polyseme run {str(self.run.path)!r}: {self.recipe.architecture}{trained}; "
+            f"{config.num_hidden_layers} layers of {config.hidden_size:,} numbers, "
+            f"{self.tokenizer.vocab_size:,} entries in the vocabulary{reads}{rounded}; "
+            f"can {', '.join(self.abilities)}>"
+        )
+
+
+def load(path: Path | str) -> Model:
+    """Open a run for use.
+
+    Args:
+        path: the run directory; other programs' models are imported first, with `polyseme import`.
+    Raises:  RunError: there is no run.  InputError: not a path.
+             CheckpointError: its files are damaged beyond the checkpoints, or hold weights that are no numbers.
+
+    Example:
+        model = load("runs/demo")
+        model.fill("a list of [MASK]")
+    """
+    run = _open(path)
+    tensors, warning = run.weights()
+    if warning:
+        warnings.warn(warning, stacklevel=2)
+    recipe, tokenizer, encoder, heads = rebuild(run, tensors)
+    return Model(run, encoder, {n: heads[n] for n in heads}, tokenizer, recipe, special_ids(tokenizer))
+
+
+def _open(path: Path | str) -> RunDirectory:
+    """The run directory; says how to import a model that is another program's."""
+    if not isinstance(path, str | os.PathLike):
+        raise InputError("the path of a run must be a string or a Path", got=repr(path)[:80])
+    try:
+        return RunDirectory.open(path)
+    except RunError:
+        folder = Path(path)
+        marks = ("config.json", "modules.json", "model.safetensors", "model.safetensors.index.json")
+        foreign = any((folder / mark).is_file() for mark in (*marks, "pytorch_model.bin"))
+        if (folder / "run.json").exists():
+            raise
+        if foreign or folder.is_file():
+            raise RunError(
+                "not a run, but perhaps a model of another program",
+                got="a file" if folder.is_file() else "a folder without run.json",
+                where=path,
+                fix=f"polyseme {shlex.join(['import', str(path), '-o', 'RUN'])}, then load RUN",
+            ) from None
+        if (
+            not folder.exists()
+            and _HUB_NAME.fullmatch(name := str(path))
+            and not Path(folder.parts[0]).exists()
+        ):
+            raise RunError(
+                "not a run",
+                got="no such folder; if it is a model's name on a hub, it must be fetched and imported first",
+                where=path,
+                fix=f"hf download {name} --local-dir {folder.name} && polyseme import {folder.name} -o RUN, "
+                "then load RUN",
+            ) from None
+        raise
+
+
+def _load_again(path: str, files: dict[str, str] | None, precision: WeightPrecision) -> Model:
+    """What pickle calls; `files`, the digests of the weights, tells different states of a run apart."""
+    loaded = load(path)
+    if files is not None and loaded.run.meta.get("files") != files:
+        warnings.warn(f"the run at {path} has other weights than when it was pickled", stacklevel=2)
+    return loaded.prepared(precision)
+
+
+def cosines(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Cosine of every row of a with every row of b; 0 where one is zero.  Shapes: (N, d), (M, d) -> (N, M)"""
+
+    def unit(rows: FloatArray) -> FloatArray:
+        norm = np.linalg.norm(rows, axis=1, keepdims=True)
+        result: FloatArray = np.divide(rows, norm, out=np.zeros_like(rows), where=norm > 0)
+        return result
+
+    return unit(a) @ unit(b).T
