@@ -39,7 +39,7 @@ _START_S = (
     1800.0  # until a rank is heard of for the first time: its machine may have to load torch over a network
 )
 _BEAT_S = 2.0
-_SAME_S = 5.0  # for another rank to say that it met the same error
+_FIRST_S = 5.0  # for rank 0 to say that it shows an error
 
 
 def patience() -> float:
@@ -298,7 +298,7 @@ def _close() -> None:
 
 @contextmanager
 def joined(choose: Callable[[], torch.device]) -> Iterator[torch.device]:
-    """Be in the group for a while. An error that all ranks meet is raised by rank 0, and ends the others silently.
+    """Be in the group for a while. An error that rank 0 meets too is raised there, and ends the others silently.
 
     Args:
         choose: gives the device; where it cannot, the ranks meet all the same, to say so once.
@@ -322,27 +322,25 @@ def joined(choose: Callable[[], torch.device]) -> Iterator[torch.device]:
 
 
 def _once(group: _Group, error: BaseException) -> BaseException:
-    """Tell the others of an error; gives it back, or the end without a word where rank 0 shows the same."""
-    what = error.what if isinstance(error, PolysemeError) else str(error)
+    """Tell the others of an error; gives it back, or the end without a word where rank 0 shows one.
+
+    Both may show the same error, or one follows from the other: a rank may miss a file that rank 0, which met an error,
+    has removed.
+    """
     shown = not isinstance(error, SystemExit)
     with suppress(RuntimeError):
-        group.store.set(
-            f"left/{group.rank}", json.dumps({"code": _code(error), "what": what, "shown": shown})
-        )
-        if group.rank == 0 or not isinstance(error, PolysemeError | KeyboardInterrupt):
+        group.store.set(f"left/{group.rank}", json.dumps({"code": _code(error), "shown": shown}))
+        if group.rank == 0 or not shown:
             return error
-        end = time.monotonic() + _SAME_S
-        while time.monotonic() < end:
-            said = group.get("left/0")
-            if said is not None:
-                if json.loads(said)["what"] == what:
-                    return SystemExit(_code(error))
-                break  # it left because of this one, which has to be said before torchrun ends the others
+        end = time.monotonic() + _FIRST_S
+        while (said := group.get("left/0")) is None and time.monotonic() < end:
             time.sleep(0.05)
+        if said is not None and json.loads(said)["shown"]:
+            return SystemExit(group.code(0))
     if not isinstance(error, PolysemeError):
         return error
     where = f"rank {group.rank} of {group.size}" + (f", {error.where}" if error.where is not None else "")
-    return TrainingError(what, got=error.got, expected=error.expected, where=where, fix=error.fix)
+    return TrainingError(error.what, got=error.got, expected=error.expected, where=where, fix=error.fix)
 
 
 def _code(error: BaseException) -> int:

@@ -105,13 +105,15 @@ def opened_run(
     def check(run: RunDirectory) -> None:
         check_same_request(run, asked, lambda: corpus_fingerprint(request.corpus, text))
 
+    def begin() -> tuple[bool, dict[str, Any]]:
+        resume = request.resume or _started_again(request.output)
+        resumed = begin_or_go_on(request.output, resume, meta, check, reporter, held)
+        return resumed, RunDirectory.open(request.output).meta
+
     with ExitStack() as held:
-        resumed = distributed.first(
-            lambda: begin_or_go_on(
-                request.output, request.resume or _started_again(request.output), meta, check, reporter, held
-            )
-        )
-        run = RunDirectory.open(request.output)
+        # the other ranks do not read run.json: rank 0 may have met an error meanwhile, and removed it again
+        resumed, known = distributed.first(begin)
+        run = RunDirectory(request.output, known)
         if distributed.rank() == 0:
             _note_ranks(run, reporter)
         yield run, resumed

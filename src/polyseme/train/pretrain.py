@@ -76,9 +76,10 @@ def pretrain(request: PretrainRequest, reporter: Reporter | None = None) -> RunD
                                        budget=Budget(minutes=10)))
     """
     with (
+        # outermost: torchrun ends the ranks that are left by a signal, which is no request once they have ended
+        distributed.joined(lambda: resolve_device(request.device)) as device,
         interruptible(request.output) as requests,
         closing(reporter or NullReporter()) as reporter,
-        distributed.joined(lambda: resolve_device(request.device)) as device,
     ):
         if distributed.rank() > 0:
             reporter = NullReporter()

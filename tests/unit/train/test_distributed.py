@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 
 from polyseme.core import ranks
-from polyseme.errors import ConfigError, InputError, TrainingError
+from polyseme.errors import ConfigError, InputError, RunError, TrainingError
 from polyseme.train import distributed
 
 
@@ -94,23 +94,40 @@ def test_work_of_any_length_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> No
     assert in_threads(2, work)[1] == "done"
 
 
-def test_an_error_is_raised_by_rank_0_and_ends_the_others_silently(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distributed, "_SAME_S", 1.0)
+def test_an_error_that_rank_0_meets_too_ends_the_others_silently() -> None:
+    """Also where theirs is another one: it may follow from that of rank 0, which removes the files of its run."""
 
     def work(store: Any, rank: int) -> BaseException:
-        group = distributed._Group(store, rank, 3)
+        group = distributed._Group(store, rank, 4)
+        errors = [InputError("the same"), InputError("the same"), RunError("not a run"), FileNotFoundError()]
         try:
-            error = InputError("the same" if rank < 2 else "another", where="line 3")
-            return distributed._once(group, error)
+            if rank == 0:
+                time.sleep(0.3)  # it removes them first
+            return distributed._once(group, errors[rank])
         finally:
             group.close()
 
-    first, same, another = in_threads(3, work)
+    first, *others = in_threads(4, work)
     assert isinstance(first, InputError)
-    assert isinstance(same, SystemExit)
-    assert same.code == 2
-    assert isinstance(another, TrainingError)
-    assert (another.what, another.where) == ("another", "rank 2 of 3, line 3")
+    assert [type(other) for other in others] == [SystemExit] * 3
+    assert [other.code for other in others] == [2, 2, 2]
+
+
+def test_an_error_that_rank_0_does_not_meet_is_raised_where_it_is_met(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(distributed, "_FIRST_S", 0.5)
+
+    def work(store: Any, rank: int) -> BaseException | None:
+        group = distributed._Group(store, rank, 2)
+        try:
+            return distributed._once(group, InputError("another", where="line 3")) if rank == 1 else None
+        finally:
+            group.close()
+
+    _, error = in_threads(2, work)
+    assert isinstance(error, TrainingError)
+    assert (error.what, error.where) == ("another", "rank 1 of 2, line 3")
 
 
 def refuse() -> torch.device:
@@ -153,13 +170,13 @@ def test_the_others_end_at_once_when_a_rank_has_left() -> None:
     assert ended.code == 2
     assert isinstance(said, TrainingError)
     assert (said.what, said.where) == ("no GPU that torch can use", "rank 1 of 2")
-    assert seconds < distributed._SAME_S
+    assert seconds < distributed._FIRST_S
 
 
 def test_whoever_waits_for_a_rank_that_failed_ends_with_its_code() -> None:
     store = new_store()
     group = distributed._Group(store, 1, 2)
-    store.set("left/0", json.dumps({"code": 130, "what": "", "shown": True}))
+    store.set("left/0", json.dumps({"code": 130, "shown": True}))
     with pytest.raises(SystemExit) as ended:
         group.wait("first/0", 0)
     group.close()
