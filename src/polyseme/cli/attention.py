@@ -148,12 +148,12 @@ def _texts(file: Path, pairs: bool, limit: int, reading: ReadOptions) -> list[Te
 
 def _write(document: dict[str, Any], output: Path, lang: str) -> tuple[list[Path], list[str]]:
     """Write what the name says; returns the files and what a person should know of them."""
-    from polyseme.report.attention import CHINESE, attention_figures, attention_page
-    from polyseme.report.language import speaker
+    from polyseme.report.attention import attention_figures, attention_page
+    from polyseme.report.language import Speaker
     from polyseme.report.study_files import write_pictures, write_study
 
     ending = output.suffix.lower()
-    pictures = attention_figures(document, speaker(lang, CHINESE))
+    pictures = attention_figures(document, Speaker(lang))
     if ending == ".html":
         return [attention_page(document, lang).write(output)], []
     if ending in (".svg", ".png"):

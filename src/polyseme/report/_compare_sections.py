@@ -53,14 +53,14 @@ def _lacking(cells: Cells, study: Mapping[str, Any], names: Sequence[str], what:
                 cells.add("")
 
 
-def told(study: Mapping[str, Any]) -> list[Part]:
+def told(study: Mapping[str, Any], say: Speaker) -> list[Part]:
     """What the study of each run says that a person should know: once what all say, else with the runs' names."""
     runs: dict[str, list[str]] = {}
     for name, document in study["documents"].items():
         for note in document["notes"]:
             runs.setdefault(note.removeprefix(f"{name}: "), []).append(name)
     lines = [
-        note if len(names) == len(study["documents"]) else (", ".join(names), note)
+        say.note(note) if len(names) == len(study["documents"]) else (", ".join(names), say.note(note))
         for note, names in runs.items()
     ]
     return [Notes(lines)]
@@ -164,7 +164,7 @@ def _probe(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> list
             train=f"{counts['train']['targets']:,}",
             test=f"{counts['test']['targets']:,}",
         )
-    return [Heading(title_of(study), 3), cells.table(said), *cells.notes(), *told(study)]
+    return [Heading(title_of(study), 3), cells.table(said), *cells.notes(), *told(study, say)]
 
 
 def _senses(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> list[Part]:
@@ -190,7 +190,7 @@ def _senses(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> lis
     ]
     notes = Cells(["", ""])
     _lacking(notes, study, names, say("Senses"), say)
-    parts += [*notes.notes(), *told(study)]
+    parts += [*notes.notes(), *told(study, say)]
     from polyseme.report.senses_charts import map_chart
 
     parts.append(Heading(say("Maps of the uses"), 3))
@@ -363,7 +363,7 @@ def _pairs(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> list
         "the same pairs; p is the larger one of bootstrap and randomisation, after Holm's correction; * p < 0.05.",
         n=f"{n:,}",
     )
-    return [Heading(say("Minimal pairs")), *parts, cells.table(said), *cells.notes(), *told(study)]
+    return [Heading(say("Minimal pairs")), *parts, cells.table(said), *cells.notes(), *told(study, say)]
 
 
 def _add_standing(cells: Cells, standing: Mapping[str, Any]) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 from polyseme.report.figures import columns
 from polyseme.report.head_charts import head_chart, measures_chart
 from polyseme.report.head_view import head_view, label
-from polyseme.report.language import Speaker, speaker
+from polyseme.report.language import Speaker
 from polyseme.report.page import Page
 from polyseme.report.parts import Figure, Heading, Part, Table
 
-__all__ = ["CHINESE", "attention_figures", "attention_page", "attention_parts", "attention_text"]
+__all__ = ["attention_figures", "attention_page", "attention_parts", "attention_text"]
 
 NAMES = {
     "previous": "to the previous token",
@@ -56,7 +56,7 @@ _TOKENS = 60
 
 def attention_text(document: Mapping[str, Any]) -> str:
     """Which head does what most, the measures of the heads, and where each token looks by the chosen head."""
-    say = speaker("en", CHINESE)
+    say = Speaker()
     most = _most(document, say)
     parts = ["\n".join(_what(document, say)), "\n".join(columns([most.head, *most.rows], [2, 4]))]
     keys = _keys(document)
@@ -84,7 +84,7 @@ def attention_page(document: Mapping[str, Any], lang: str = "en") -> Page:
 
     Raises:  ConfigError: another language.
     """
-    say = speaker(lang, CHINESE)
+    say = Speaker(lang)
     title = say("Attention of {run}", run=_name(document))
     lead = say(
         "A share says how much of a token's new vector comes from another token. It does not say why the model answers "
@@ -98,7 +98,7 @@ def attention_parts(document: Mapping[str, Any], say: Speaker, prefix: str = "")
 
     Args:
         document: `Attention.document`.
-        say: speaks the page's language; it must know CHINESE.
+        say: speaks the page's language.
         prefix: stands before the names of the figures' files.
     """
     parts: list[Part] = []
@@ -247,69 +247,3 @@ def _number(value: float | None) -> str:
 
 def _name(document: Mapping[str, Any]) -> str:
     return Path(document["run"]).name or str(document["run"])
-
-
-CHINESE = {
-    "to the previous token": "看前一个词元",
-    "to the next token": "看后一个词元",
-    "to itself": "看自己",
-    "to the first token": "看第一个词元",
-    "to separators": "看分隔符",
-    "to the word's other pieces": "看同一个词的其他部分",
-    "to the same word elsewhere": "看别处的同一个词",
-    "from A to B": "从 A 看 B",
-    "from B to A": "从 B 看 A",
-    "entropy (nats)": "熵（奈特）",
-    "entropy / uniform": "熵 / 均匀分布的熵",
-    "distance (tokens)": "距离（词元）",
-    "Attention of {run}": "{run} 的注意力",
-    "A share says how much of a token's new vector comes from another token. It does not say why the model answers "
-    "as it does.": "份额表示一个词元的新向量有多少来自另一个词元，并不说明模型为什么这样回答。",
-    "Where the tokens look": "各词元看向哪里",
-    "What the heads do": "各注意力头做什么",
-    "Mean share of the attention of a text's tokens, and the entropy of their attention as a part "
-    "of that of a uniform one (1 = looks everywhere alike).": (
-        "文本中词元的注意力的平均份额，以及注意力的熵占均匀分布之熵的比例（1 表示看各处一样多）。"
-    ),
-    "What every head of {run} looks at": "{run} 的每个头看向什么",
-    " (least)": "（最小）",
-    "measure": "度量",
-    "most: layer-head": "最大者：层-头",
-    "value": "数值",
-    "95 % interval": "95 % 区间",
-    "95 % from": "95 % 区间下限",
-    "to": "上限",
-    "mean of heads": "各头平均",
-    "{run} ({model}): {layers} layers of {heads} heads; texts: {texts}, tokens: {tokens}{file}.": (
-        "{run}（{model}）：{layers} 层，每层 {heads} 个头；文本 {texts} 篇，词元 {tokens} 个{file}。"
-    ),
-    "Every token looks at itself and at what stands before it; the rest is hidden.": (
-        "每个词元只看自己和它前面的词元，其余被遮住。"
-    ),
-    "The layers {layers} look at {n} tokens to either side at most; what lies beyond is hidden from them.": (
-        "第 {layers} 层最多看左右各 {n} 个词元，更远的被遮住。"
-    ),
-    "{shown} of {all} edges are drawn, those with a share of {above} or more, at most {top} of a token in a "
-    "head: {mass} of all attention.": (
-        "画出 {all} 条边中的 {shown} 条：份额不低于 {above}，每个头每个词元最多 {top} 条，共占全部注意力的 {mass}。"
-    ),
-    "{n} tokens of the text were cut off.": "文本被截去 {n} 个词元。",
-    "layer": "层",
-    "head": "头",
-    "Layer": "层",
-    "Head": "头",
-    "looks …": "看……",
-    "… at": "……被看",
-    "hide shares below": "隐藏小于此值的份额",
-    "token of A": "A 的词元",
-    "token of B": "B 的词元",
-    "separator": "分隔符",
-    "Choose a head in the grid, by clicking or with the arrow keys; darker cells are larger shares. Below, every line "
-    "leads from a token to one that it looks at: thicker and darker is more. Point at a token, or touch it, to see "
-    "its own shares alone; touch it again, or press Escape, to see all.": (
-        "在网格中点击或用方向键选择一个头；颜色越深，份额越大。下方每条线从一个词元连到它看的词元，越粗越深表示份额越大。"
-        "把指针移到词元上或点按它，只看它自己的份额；再点一次或按 Escape 键，恢复全部。"
-    ),
-    "This view needs scripts; the pictures beside the page do not.": "此视图需要脚本；页面旁的图片不需要。",
-}
-"""The page's words in Chinese, for `report.language.speaker`."""

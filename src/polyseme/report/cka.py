@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from polyseme.report.charts import data, ink
-from polyseme.report.language import Speaker, speaker
+from polyseme.report.language import Speaker
 from polyseme.report.page import Page
 from polyseme.report.parts import Either, Figure, Heading, Part, Table
 
-__all__ = ["CHINESE", "cka_page", "cka_parts"]
+__all__ = ["cka_page", "cka_parts"]
 
 _SHADES = ["#F7FBFF", "#C6DBEF", "#6BAED6", "#2171B5", "#08306B"]
 """One hue from light to dark: read alike with every kind of colour blindness, and in grey."""
@@ -25,7 +25,7 @@ def cka_page(document: Mapping[str, Any], lang: str = "en") -> Page:
 
     Raises:  ConfigError: another language.
     """
-    say = speaker(lang, CHINESE)
+    say = Speaker(lang)
     return Page(say("How alike the layers are"), _what(document, say), cka_parts(document, say), lang)
 
 
@@ -34,7 +34,7 @@ def cka_parts(document: Mapping[str, Any], say: Speaker, prefix: str = "") -> li
 
     Args:
         document: `Cka.document`.
-        say: speaks the page's language; it must know CHINESE.
+        say: speaks the page's language.
         prefix: stands before the names of the figures' files.
     """
     names = _names(document)
@@ -186,34 +186,3 @@ def _names(document: Mapping[str, Any]) -> list[str]:
 
 def _short(one: Mapping[str, Any]) -> str:
     return "—" if one["value"] is None else f"{one['value']:.2f}"
-
-
-CHINESE = {
-    "How alike the layers are": "各层有多相似",
-    "Debiased linear CKA: 1 = the same up to rotation and scale, 0 = nothing in common. Layer 0 is the "
-    "embedding layer.": "去偏的线性 CKA：1 表示除旋转与缩放外相同，0 表示毫无共同之处。第 0 层是嵌入层。",
-    "Similarity of the layers of {a} and {b}": "{a} 与 {b} 各层的相似度",
-    "Similarity of layers (CKA)": "层间相似度（CKA）",
-    "layers of {run}": "{run} 的层",
-    "layer": "层",
-    "95 % from": "95 % 区间下限",
-    "to": "上限",
-    "not debiased": "未去偏",
-    "most like": "最像的层",
-    "The other layer of {a} that each of its layers is most like.": "{a} 的每一层最像自己的哪一个其他层。",
-    "The layer of {b} that each layer of {a} is most like.": "{a} 的每一层最像 {b} 的哪一层。",
-    "95 % interval": "95 % 区间",
-    "words": "个词",
-    "whole texts": "篇整篇文本",
-    "{models}: linear CKA between every two layers, on the same {n} {units} of {texts} texts{file}.": (
-        "{models}：任意两层之间的线性 CKA，所用为 {texts} 篇文本{file}中相同的 {n} {units}。"
-    ),
-    "Intervals leave out one of {n} blocks of whole texts at a time (95 %, jackknife).": (
-        "区间由刀切法得出：把整篇文本分成 {n} 块，每次去掉一块（95 %）。"
-    ),
-    "One block of text gives no interval.": "只有一块文本，无法给出区间。",
-    "Left out: {unknown} words that a run does not know, {cut} that it has not read.": (
-        "未计入：某个运行不认识的词 {unknown} 个，未读到的词 {cut} 个。"
-    ),
-}
-"""The page's words in Chinese, for `report.language.speaker`."""

@@ -19,16 +19,14 @@ from polyseme.report._compare_overview import costs_section, curves_section, mai
 from polyseme.report._compare_reproduce import reproduce_section
 from polyseme.report._compare_sections import study_sections
 from polyseme.report._compare_tasks import tasks_section
-from polyseme.report._compare_words import CHINESE
 from polyseme.report.figures import columns
-from polyseme.report.language import Speaker, speaker
+from polyseme.report.language import Speaker
 from polyseme.report.page import Page
-from polyseme.report.senses_chinese import CHINESE as SENSES
 
 if TYPE_CHECKING:
     from polyseme.study.compare import Comparison
 
-__all__ = ["compare_document", "compare_page", "compare_speaker", "compare_text"]
+__all__ = ["compare_document", "compare_page", "compare_text"]
 
 
 def compare_document(
@@ -50,14 +48,6 @@ def compare_document(
     return document | {"command": command, "versions": versions, "machine": dict(machine or {})}
 
 
-def compare_speaker(lang: str) -> Speaker:
-    """Who says the page's words.
-
-    Raises:  ConfigError: no such language.
-    """
-    return speaker(lang, {**SENSES, **CHINESE})
-
-
 def compare_page(document: Mapping[str, Any], lang: str = "en") -> Page:
     """The page.
 
@@ -66,7 +56,7 @@ def compare_page(document: Mapping[str, Any], lang: str = "en") -> Page:
         lang: "en" or "zh".
     Raises:  ConfigError: no such language.
     """
-    say = compare_speaker(lang)
+    say = Speaker(lang)
     runs = document["runs"]
     models = ", ".join(dict.fromkeys(run["model"] for run in runs.values()))
     return Page(
@@ -90,7 +80,7 @@ def compare_page(document: Mapping[str, Any], lang: str = "en") -> Page:
 
 def compare_text(document: Mapping[str, Any]) -> str:
     """The main figures as a table of a terminal."""
-    say = compare_speaker("en")
+    say = Speaker()
     found = main_columns(document, say)
     head = [" ".join(column.head.split("\n")) for column in found]
     lines = []

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyseme.report.figures import columns, duration
-from polyseme.report.language import Speaker, speaker
+from polyseme.report.language import Speaker
 from polyseme.report.page import Page
 from polyseme.report.pairs_chart import names_of, pairs_chart, runs_of, shown
 from polyseme.report.parts import Figure, Heading, Part, Table
@@ -21,7 +21,7 @@ from polyseme.study.standings import highest_apart
 if TYPE_CHECKING:
     from polyseme.study.pairs import Pairs
 
-__all__ = ["CHINESE", "pairs_page", "pairs_parts", "pairs_text", "write_scores"]
+__all__ = ["pairs_page", "pairs_parts", "pairs_text", "write_scores"]
 
 _RIGHT = (
     "{name} finds the good text more probable in {value} of {pairs} pairs, as a mean over {paradigms} paradigms (95 % "
@@ -32,57 +32,6 @@ _CAPTION = (
     "intervals (pairs drawn again within their paradigm; Wilson's for a single paradigm), the dashed line is chance."
 )
 
-CHINESE = {
-    "Minimal pairs": "最小对立体",
-    "Which of two texts that differ in one thing is more probable?": "两个仅有一处不同的句子，哪一个的概率更高？",
-    "Accuracy by phenomenon": "各语言现象的准确率",
-    "Paradigms": "各范式",
-    "Most confident errors": "最有把握的错误",
-    "Most confident errors of {name}": "{name} 最有把握的错误",
-    "log-likelihood": "对数似然",
-    "pseudo-log-likelihood": "伪对数似然",
-    "two-way log-likelihood": "双向对数似然",
-    "original": "原始方式",
-    "within-word": "词内从左到右",
-    _RIGHT: (
-        "{name} 在 {pairs} 个句对中认为好句概率更高的比例为 {value}（{paradigms} 个范式的平均，"
-        "95% 区间 {low} … {high}）；随机猜测为 0.5，概率相等时计半分（共 {ties} 对）。"
-    ),
-    "Score: {kind}.": "分数：{kind}。",
-    "Score: {kind}, {scoring}.": "分数：{kind}（{scoring}）。",
-    "Against {name}: accuracy {value}, difference {difference} ({low} … {high}, p = {p}).": (
-        "与 {name} 相比：其准确率为 {value}，差为 {difference}（{low} … {high}，p = {p}）。"
-    ),
-    "{pairs} pairs have words that the run does not know.": "有 {pairs} 个句对含有模型词表之外的词。",
-    "{same} pairs are the same tokens to the run.": "有 {same} 个句对的两句在模型看来是相同的词元序列。",
-    "all: mean over paradigms": "总体：各范式的平均",
-    "Bold: above chance, and the interval lies above those of all others.": (
-        "粗体：高于随机水平，且区间高于所有其他模型的区间。"
-    ),
-    "accuracy": "准确率",
-    _CAPTION: (
-        "好句概率更高的句对所占比例，按语言现象内各范式取平均；横线为 95% 区间"
-        "（在范式内对句对重抽样；只有一个范式时用 Wilson 区间），虚线为随机水平。"
-    ),
-    "Bars of accuracy for {n} phenomena; the mean over all paradigms is {value}.": (
-        "{n} 个语言现象准确率的条形图；全部范式的平均为 {value}。"
-    ),
-    "paradigm": "范式",
-    "phenomenon": "语言现象",
-    "interval": "区间",
-    "pairs": "句对",
-    "ties": "相等",
-    "margin": "差值（奈特）",
-    "against": "对照",
-    "difference": "差",
-    "Margin: mean of log p(good) - log p(bad), nats.": "差值：log p(好句) - log p(坏句) 的平均，单位奈特。",
-    "p is the larger of two tests, not corrected for their number.": "p 取两种检验中较大者，未作多重比较校正。",
-    "good": "好句",
-    "bad": "坏句",
-    "{n} pairs were decided wrongly; these are the surest.": "共有 {n} 个句对判断错误；下面是最有把握的。",
-    "There are none.": "没有。",
-}
-
 _ERRORS = 20
 """Errors that a page lists of each run."""
 
@@ -92,7 +41,7 @@ def pairs_page(document: Mapping[str, Any], lang: str = "en") -> Page:
 
     Raises:  ConfigError: no such language.
     """
-    say = speaker(lang, CHINESE)
+    say = Speaker(lang)
     return Page(
         say("Minimal pairs"),
         say("Which of two texts that differ in one thing is more probable?"),
@@ -106,7 +55,7 @@ def pairs_parts(document: Mapping[str, Any], say: Speaker, prefix: str = "") -> 
 
     Args:
         document: of `Pairs`, or {"runs": [several]}.
-        say: in the page's language; its table holds `CHINESE`.
+        say: speaks the page's language.
         prefix: of the figures' names.
     """
     runs = runs_of(document)

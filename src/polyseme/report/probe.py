@@ -11,15 +11,14 @@ from typing import Any
 from polyseme.core.config import to_json
 from polyseme.core.files import make_folder, write_atomic
 from polyseme.report.figures import columns, duration, size
-from polyseme.report.language import Speaker, speaker
+from polyseme.report.language import Speaker
 from polyseme.report.page import Page
 from polyseme.report.parts import Commands, Figure, Heading, Part, Table
 from polyseme.report.probe_charts import controls_chart, layers_chart, overview_rows, shown, task_chart
-from polyseme.report.probe_words import CHINESE
 from polyseme.study.probing.numbers import told
 from polyseme.study.probing.targets import ProbeConfig
 
-__all__ = ["probe_parts", "probe_speaker", "probe_text", "write_probe"]
+__all__ = ["probe_parts", "probe_text", "write_probe"]
 
 CONTROLS = ("layer_0", "random_encoder", "random_labels")
 _TITLES = {
@@ -31,7 +30,7 @@ _TITLES = {
 
 def probe_text(document: Mapping[str, Any]) -> str:
     """The study as tables of a terminal."""
-    say = probe_speaker("en")
+    say = Speaker()
     counted = f"{document['layers']} layers" if document["layers"] > 1 else "one layer"
     parts = [f"probing {document['run']} ({document['model']}, {counted})"]
     for name, task in document["tasks"].items():
@@ -88,7 +87,7 @@ def probe_parts(document: Mapping[str, Any], say: Speaker, prefix: str = "") -> 
 
     Args:
         document: of `Probing`, perhaps read again from a file.
-        say: from `probe_speaker`, or one that has its words.
+        say: speaks the page's language.
         prefix: stands before the names of figures.
     """
     parts = [*_overview(document, say, prefix), *_against(document, say, prefix)]
@@ -251,7 +250,7 @@ def _how(document: Mapping[str, Any], say: Speaker) -> list[Part]:
         memory=size(document["peak_memory_bytes"]),
     )
     parts: list[Part] = [text, Table(head, rows, caption, left=(0, 3)), Commands(commands(document))]
-    return [Heading(say("How it was done")), *parts, *document["notes"]]
+    return [Heading(say("How it was done")), *parts, *map(say.note, document["notes"])]
 
 
 def commands(document: Mapping[str, Any]) -> list[str]:
@@ -286,7 +285,7 @@ def write_probe(document: Mapping[str, Any], folder: Path, lang: str = "en") -> 
     Returns the files, and what a person should know of them.
     Raises:  ConfigError: no such language.  StorageError: the disk refuses.
     """
-    say = probe_speaker(lang)
+    say = Speaker(lang)
     make_folder(folder)
     write_atomic(folder / "probe.json", to_json(document).encode("utf-8", "backslashreplace"))
     name = Path(document["run"]).name
@@ -299,11 +298,3 @@ def write_probe(document: Mapping[str, Any], folder: Path, lang: str = "en") -> 
     html = page.write(folder / "probe.html")
     pictures, note = page.write_figures(folder)
     return [html, folder / "probe.json", *pictures], [note] if note else []
-
-
-def probe_speaker(lang: str) -> Speaker:
-    """Who says this report's words.
-
-    Raises:  ConfigError: no such language.
-    """
-    return speaker(lang, CHINESE)

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from polyseme.report.language import Speaker, speaker
+from polyseme.report.language import Speaker
 from polyseme.report.page import Page
 from polyseme.report.parts import Figure, Heading, Part, Table
-from polyseme.report.senses_chinese import CHINESE
 from polyseme.report.senses_text import (
     FIGURES,
     contexts,
@@ -33,7 +32,7 @@ def senses_page(document: Mapping[str, Any], lang: str = "en") -> Page:
         lang: "en" or "zh".
     Raises:  ConfigError: another language.
     """
-    say = speaker(lang, CHINESE)
+    say = Speaker(lang)
     names = ", ".join(run["name"] for run in document["runs"])
     return Page(
         say("Senses of words"),
@@ -48,7 +47,7 @@ def senses_parts(document: Mapping[str, Any], say: Speaker, prefix: str = "") ->
 
     Args:
         document: of `Senses`, or the JSON of an earlier one.
-        say: who says the words; its table must hold those of `CHINESE`.
+        say: speaks the page's language.
         prefix: stands before the names of figures.
     """
     return (_labelled if document["labelled"] else _unlabelled)(document, say, prefix)
@@ -121,7 +120,7 @@ def _labelled(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Pa
     return [
         Heading(say("How well senses are told apart")),
         *figures,
-        *document["notes"],
+        *map(say.note, document["notes"]),
         Heading(say("Layer by layer")),
         *layers,
         Heading(say("Maps of the uses")),
@@ -290,7 +289,7 @@ def _unlabelled(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[
             ),
         ]
         parts += [_group_table(run, run["words"][place], say) for run in document["runs"]]
-        parts += document["notes"] if place == 0 else []
+        parts += map(say.note, document["notes"]) if place == 0 else []
     return parts
 
 

@@ -14,15 +14,13 @@ import pytest
 from decoding import make_loaded
 from polyseme import cli
 from polyseme.report.attention import (
-    CHINESE,
-    NAMES,
     attention_figures,
     attention_page,
     attention_parts,
     attention_text,
 )
 from polyseme.report.head_view import head_view, label
-from polyseme.report.language import speaker
+from polyseme.report.language import Speaker
 from polyseme.report.parts import View
 from polyseme.study.attention import attention
 from vector_runs import random_run
@@ -59,7 +57,7 @@ def test_the_whole_page_is_drawn_in_both_languages(lang: str, model: str) -> Non
         ).document()
         page = attention_page(document, lang)
         assert page.html().startswith("<!doctype html>")
-        for figure in [*page.figures, *attention_figures(document, speaker(lang, CHINESE))]:
+        for figure in [*page.figures, *attention_figures(document, Speaker(lang))]:
             json.dumps(figure.chart.to_dict())
 
 
@@ -73,22 +71,7 @@ def test_a_cut_text_and_a_file_have_words_in_both_languages() -> None:
     assert "a.txt" in attention_text(found.document())
     only = attention(loaded, None, ["a cat", "a mat"], file=Path("a.txt")).document()
     assert "data-view" not in attention_page(only).html()
-    assert attention_figures(only, speaker("en", CHINESE)) == []
-
-
-def test_every_word_of_the_code_has_a_chinese_one_and_the_other_way_round() -> None:
-    from polyseme.report import attention as one
-    from polyseme.report import head_charts, head_view
-
-    code = "".join(
-        Path(str(m.__file__)).read_text("utf-8").partition("CHINESE = {")[0]
-        for m in (one, head_charts, head_view)
-    )
-    joined = re.sub(r'"\s*\n\s*"', "", code)
-    for english, chinese in CHINESE.items():
-        assert f'"{english}"' in joined or f"'{english}'" in joined, english
-        assert set(re.findall(r"{\w+}", english)) == set(re.findall(r"{\w+}", chinese)), english
-    assert set(NAMES.values()) <= set(CHINESE)
+    assert attention_figures(only, Speaker()) == []
 
 
 def test_what_users_wrote_is_escaped_everywhere() -> None:
@@ -98,7 +81,7 @@ def test_what_users_wrote_is_escaped_everywhere() -> None:
         token["token"] = EVIL
     document["view"]["texts"] = [EVIL, EVIL]
     document["measured"]["file"] = EVIL
-    (view,) = [part for part in attention_parts(document, speaker("en", CHINESE)) if isinstance(part, View)]
+    (view,) = [part for part in attention_parts(document, Speaker()) if isinstance(part, View)]
     parsed = _Tags()
     parsed.feed(view.html)
     assert "img" not in parsed.tags
@@ -113,7 +96,7 @@ def test_what_users_wrote_is_escaped_everywhere() -> None:
 
 
 def test_the_view_asks_for_nothing() -> None:
-    view = head_view(document_of(), [{} for _ in range(4)], speaker("en", CHINESE)).html
+    view = head_view(document_of(), [{} for _ in range(4)], Speaker()).html
     assert not re.search(r"https?:|//[a-z]|\bsrc=|\bhref=|import\(|fetch\(|XMLHttpRequest|url\(", view)
     page = attention_page(document_of()).html()
     parsed = _Tags()
@@ -126,7 +109,7 @@ def test_the_view_asks_for_nothing() -> None:
 def test_the_view_holds_every_edge_of_the_document() -> None:
     document = document_of()
     parsed = _Tags()
-    parsed.feed(head_view(document, [{} for _ in range(4)], speaker("en", CHINESE)).html)
+    parsed.feed(head_view(document, [{} for _ in range(4)], Speaker()).html)
     payload = json.loads(dict(parsed.attributes)["data-view"])
     assert len(payload["edges"]) == payload["layers"] * payload["heads"] == 4
     for head, lists in zip(document["view"]["heads"], payload["edges"], strict=True):

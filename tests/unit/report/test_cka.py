@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 
 from hovering import shown_on_hover
 from polyseme import cli
-from polyseme.report.cka import CHINESE, cka_page
+from polyseme.report.cka import cka_page
 from vector_runs import TEXTS, random_run
 
 
@@ -45,16 +44,6 @@ def test_the_pointer_shows_both_layers_of_a_cell(alone: bool) -> None:
     (figure,) = cka_page(document_of(alone)).figures
     (shown,) = shown_on_hover(figure.chart)
     assert all(f'datum["{name}"]' in shown for name in ("i", "j", "cka", "low", "high", "plain"))
-
-
-def test_every_word_of_the_code_has_a_chinese_one_and_the_other_way_round() -> None:
-    from polyseme.report import cka as report
-
-    code = Path(str(report.__file__)).read_text("utf-8").partition("CHINESE = {")[0]
-    joined = re.sub(r'"\s*\n\s*"', "", code)
-    for english, chinese in CHINESE.items():
-        assert f'"{english}"' in joined, english
-        assert set(re.findall(r"{\w+}", english)) == set(re.findall(r"{\w+}", chinese)), english
 
 
 def test_the_text_names_the_most_similar_layer() -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import Any
 
 import pytest
@@ -11,19 +10,10 @@ from polyseme.report._compare_facts import finetune_command, pretrain_command
 from polyseme.report._compare_overview import _runs
 from polyseme.report._compare_sections import FEWEST, POINTS, joined, study_sections, told
 from polyseme.report._compare_studies import study_commands
-from polyseme.report._compare_words import CHINESE
-from polyseme.report.compare import compare_speaker
+from polyseme.report.language import Speaker
 from polyseme.report.page import Page
 from polyseme.report.parts import Notes, Table
-from polyseme.report.senses_chinese import CHINESE as SENSES
 from polyseme.train.recipe import resolve
-
-
-def test_words_of_both_tables_agree() -> None:
-    for english, chinese in CHINESE.items():
-        assert set(re.findall(r"\{\w+\}", english)) == set(re.findall(r"\{\w+\}", chinese)), english
-    both = set(CHINESE) & set(SENSES)
-    assert {word: CHINESE[word] for word in both} == {word: SENSES[word] for word in both}
 
 
 def test_how_figures_are_written() -> None:
@@ -69,7 +59,7 @@ def test_a_loss_of_a_part_of_the_held_out_text_says_so(lang: str, says: str) -> 
     facts: dict[str, Any] = {"model": "gpt", "objectives": ["causal_lm"], "sources": ["a.txt"]}
     facts |= {"corpus": {"words": None, "language": "en"}, "heldout_loss": 4.5, "unigram_loss": 6.0}
     runs = {"part": {"facts": facts | {"judged_on": {"share": 4 / 7}}}, "whole": {"facts": facts}}
-    table = _runs({"runs": runs}, compare_speaker(lang)).table()
+    table = _runs({"runs": runs}, Speaker(lang)).table()
     part, whole = (row[-1] for row in table.rows)
     assert whole == "4.500\n(6.000)"
     assert part.startswith(whole)
@@ -161,7 +151,7 @@ def test_a_study_by_itself_asks_what_the_comparison_asked() -> None:
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_pairs_say_how_masked_models_were_asked(lang: str) -> None:
-    say = compare_speaker(lang)
+    say = Speaker(lang)
     said = []
     for scoring in ("within-word", "original"):
         study = {
@@ -184,6 +174,6 @@ def test_what_the_studies_tell_stands_on_the_page_once() -> None:
         "elmo": ["<2> rows"],
     }
     study = {"documents": {name: {"notes": some} for name, some in notes.items()}}
-    (part,) = told(study)
+    (part,) = told(study, Speaker())
     assert part == Notes(["<2> rows", ("bert", "3 texts are cut"), ("gpt", "4 unknown")])
-    assert told({"documents": {"bert": {"notes": []}}}) == [Notes([])]
+    assert told({"documents": {"bert": {"notes": []}}}, Speaker()) == [Notes([])]

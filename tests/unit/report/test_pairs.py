@@ -9,8 +9,8 @@ import pytest
 
 from polyseme.errors import ConfigError
 from polyseme.report.figures import width
-from polyseme.report.language import speaker
-from polyseme.report.pairs import CHINESE, pairs_page, pairs_parts, pairs_text
+from polyseme.report.language import Speaker
+from polyseme.report.pairs import pairs_page, pairs_parts, pairs_text
 from polyseme.report.pairs_chart import names_of, pairs_chart
 from polyseme.report.parts import Figure, Table
 
@@ -107,37 +107,13 @@ def test_a_page_in_both_languages(document: dict[str, Any], lang: str) -> None:
         assert "accuracy" not in [*tables[0].head]
 
 
-def test_every_chinese_word_is_used() -> None:
-    said: set[str] = set()
-
-    def say(english: str, **values: object) -> str:
-        said.add(english)
-        return speaker("zh", CHINESE)(english, **values)
-
-    for document in (
-        make_document(),
-        make_document(compared=True),
-        SEVERAL,
-        make_document("gpt") | {"errors": []},
-    ):
-        pairs_parts(document, say)
-    two_way = make_document("elmo") | {"kind": "two-way log-likelihood"}
-    pairs_parts(two_way, say)
-    pairs_parts(make_document() | {"scoring": "original"}, say)
-    pairs_page(make_document(), "zh")
-    assert set(CHINESE) - said == {
-        "Minimal pairs",
-        "Which of two texts that differ in one thing is more probable?",
-    }
-
-
 def test_the_chart_has_a_bar_for_every_run_and_the_line_of_chance() -> None:
     for document, names in (
         (make_document(), ["bert"]),
         (make_document(compared=True), ["bert (bert)", "bert (old)"]),
         (SEVERAL, ["bert", "gpt", "elmo"]),
     ):
-        spec = pairs_chart(document, speaker("en", CHINESE)).to_dict()
+        spec = pairs_chart(document, Speaker()).to_dict()
         rows = spec["layer"][0]["data"]["values"]
         assert [row["run"] for row in rows if row["phenomenon"].startswith("all")] == names
         assert len(rows) == 5 * len(names)
@@ -155,7 +131,7 @@ def test_the_chart_has_a_bar_for_every_run_and_the_line_of_chance() -> None:
 
 
 def test_figures_are_written_with_their_prefix(tmp_path: Path) -> None:
-    parts = pairs_parts(make_document(), speaker("en", CHINESE), "first-")
+    parts = pairs_parts(make_document(), Speaker(), "first-")
     names = [part.name for part in parts if isinstance(part, Figure)]
     assert names == ["first-pairs"]
     written, _ = pairs_page(make_document()).write_figures(tmp_path)
