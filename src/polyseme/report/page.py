@@ -22,6 +22,7 @@ from polyseme.core.files import make_folder, saving, write_atomic
 from polyseme.core.version import __version__
 from polyseme.report import terminal
 from polyseme.report.charts import boxes_for, save
+from polyseme.report.figures import width
 from polyseme.report.parts import Commands, Figure, Heading, Notes, Part, Table, View, figures_of
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.words import has_cjk
@@ -69,7 +70,7 @@ class Page:
             title=_escaped(self.title),
             policy=_POLICY,
             style=_STYLE,
-            library=f"<script>{_library()}</script>" if self.figures else "",
+            library=f"<script>{_library()}</script>\n<script>{_DRAW}</script>" if self.figures else "",
             lead=f'<p class="lead">{_escaped(self.lead)}</p>' if self.lead else "",
             contents=_contents(titles),
             body="\n".join(_body(self.parts)),
@@ -147,25 +148,23 @@ def _note(note: str | tuple[str, str]) -> str:
 def _figure(name: str, figure: Figure) -> str:
     label = _escaped(figure.describes or figure.caption or figure.name)
     caption = f"<figcaption>{_escaped(figure.caption)}</figcaption>" if figure.caption else ""
-    spec = _in_script(json.dumps(_spec(figure.chart), ensure_ascii=False))
-    return (
-        f'<figure><div class="wide" tabindex="0" role="img" aria-label="{label}"><div id="{name}"></div></div>{caption}'
-        f'</figure>\n<script>vegaEmbed("#{name}",{spec},{{mode:"vega-lite",actions:false,renderer:"svg",'
-        f"ast:true}});</script>"
-    )
-
-
-def _spec(chart: Any) -> dict[str, Any]:
-    """A chart's specification, without the address of its schema, which nobody asks for here."""
-    spec: dict[str, Any] = chart.to_dict()
+    elastic, chinese = getattr(figure.chart, "elastic", False), getattr(figure.chart, "chinese", False)
+    spec = dict(figure.chart.spec if hasattr(figure.chart, "elastic") else figure.chart.to_dict())
     spec.pop("$schema", None)
-    return spec
+    if elastic:
+        spec["width"] = "container"
+    kind = ' class="elastic"' if elastic else ""
+    written = _in_script(json.dumps(spec, ensure_ascii=False))
+    return (
+        f'<figure{kind}><div class="wide" tabindex="0" role="img" aria-label="{label}"><div id="{name}"></div></div>'
+        f'{caption}</figure>\n<script>draw("{name}",{written},{int(chinese)});</script>'
+    )
 
 
 def _table(table: Table) -> Iterator[str]:
     left = set(table.left)
     side = ["" if column in left else ' class="n"' for column in range(len(table.head))]
-    yield '<div class="wide" tabindex="0"><table>'
+    yield '<div class="table"><div class="wide" tabindex="0"><table>'
     if any(table.head):
         heads = (
             f'<th scope="col"{where}>{_lines(text)}</th>'
@@ -178,11 +177,19 @@ def _table(table: Table) -> Iterator[str]:
         for column, text in enumerate(cells):
             hint = table.hints.get((row, column))
             title = f' title="{_escaped(hint)}"' if hint else ""
-            yield f"<td{side[column]}{title}>{_lines(text, (row, column) in table.strong)}</td>"
+            kind = side[column]
+            if column in left:
+                kind = ' class="long"' if width(text) > _LONG else ""
+            else:  # a figure's interval stands below it
+                text = re.sub(r" (?=\([^()]*\)$)", "\n", text)
+            yield f"<td{kind}{title}>{_lines(text, (row, column) in table.strong)}</td>"
         yield "</tr>"
     yield "</tbody></table></div>"
-    if table.caption:
-        yield f'<p class="caption">{_escaped(table.caption)}</p>'
+    yield f'<p class="caption">{_escaped(table.caption)}</p></div>' if table.caption else "</div>"
+
+
+_LONG = 36
+"""Columns of a terminal beyond which a cell of words is wrapped."""
 
 
 def _lines(text: str, strong: bool = False) -> str:
@@ -220,36 +227,62 @@ _POLICY = "; ".join(
 )
 
 _STYLE = """
-:root{color-scheme:light;--ink:#1f2328;--soft:#59636e;--line:#d8dee4;--paper:#fff;--shade:#f6f8fa;--link:#0550ae}
+:root{color-scheme:light dark;--ink:#1f2328;--soft:#59636e;--line:#d8dee4;--paper:#fff;--shade:#f6f8fa;--link:#0550ae;
+--edge:rgba(31,35,40,.28);--bar:#afb8c1}
+@media (prefers-color-scheme:dark){:root{--ink:#e6edf3;--soft:#9198a1;--line:#3d444d;--paper:#0d1117;--shade:#151b23;
+--link:#58a6ff;--edge:rgba(230,237,243,.3);--bar:#59636e}}
 *{box-sizing:border-box}
 body{margin:0;color:var(--ink);background:var(--paper);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,
 "Noto Sans","PingFang SC","Microsoft YaHei","Noto Sans CJK SC",sans-serif}
-main{max-width:1240px;margin:0 auto;padding:24px 20px 64px}
+main{max-width:1280px;margin:0 auto;padding:24px 20px 64px}
+section{display:flex;flex-wrap:wrap;align-items:flex-start;column-gap:32px}
+section>*{flex:1 0 100%;min-width:0;max-width:100%}
 h1{font-size:1.9rem;line-height:1.2;margin:.4em 0 .3em}
 h2{font-size:1.3rem;margin:2.2em 0 .6em;padding-bottom:.25em;border-bottom:1px solid var(--line)}
 h3{font-size:1.05rem;margin:1.6em 0 .4em}
-p{max-width:46em;margin:.6em 0}
+p,.notes{margin:.6em 0;padding-right:max(0px,100% - 46em);overflow-wrap:anywhere}
 .lead{font-size:1.1rem;color:var(--soft)}
-.caption,figcaption{color:var(--soft);font-size:.9rem;max-width:52em;margin:.3em 0 1.2em}
-figure{display:inline-block;vertical-align:top;max-width:calc(100% - 24px);margin:1em 24px 1em 0}
-figcaption{width:0;min-width:100%}
-.wide{overflow-x:auto;max-width:100%}
-table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums;margin:.6em 0}
-th,td{padding:5px 10px;text-align:left;vertical-align:top;border-bottom:1px solid var(--line);white-space:nowrap}
-th{background:var(--shade);font-weight:600}
+.caption,figcaption{color:var(--soft);font-size:.9rem;padding:0;margin:.5em 0 1.2em}
+.table,figure{flex:0 1 auto;min-width:min(100%,400px);margin:.6em 0}
+.elastic{flex:1 1 480px}
+.caption,figcaption{width:0;min-width:min(100%,52em)}
+/* what scrolls has a shadow at each side where there is more */
+.wide{overflow-x:auto;max-width:100%;background:
+linear-gradient(to right,var(--paper) 40%,transparent) 0 0/48px 100% no-repeat local,
+linear-gradient(to left,var(--paper) 40%,transparent) 100% 0/48px 100% no-repeat local,
+linear-gradient(to right,var(--edge),transparent) 0 0/16px 100% no-repeat scroll,
+linear-gradient(to left,var(--edge),transparent) 100% 0/16px 100% no-repeat scroll}
+.wide::-webkit-scrollbar{height:9px}
+.wide::-webkit-scrollbar-thumb{background:var(--bar);border-radius:5px}
+.elastic .wide>div{display:block;width:100%;min-width:440px}
+table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums}
+th,td{padding:5px 10px;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
+td{white-space:nowrap}
+th{word-break:keep-all;font-weight:600;vertical-align:bottom;border-bottom:2px solid var(--line)}
+.long{white-space:normal;min-width:16em}
 td:first-child,th:first-child{position:sticky;left:0;background:var(--paper)}
-th:first-child{background:var(--shade)}
 .n{text-align:right}
 small{font-size:.82em;color:var(--soft);font-weight:400}
 td[title]{cursor:help;text-decoration:underline dotted var(--line);text-underline-offset:3px}
-.notes{color:var(--soft);font-size:.9rem;max-width:52em;padding-left:1.2em;margin:.2em 0 1.2em}
+.notes{color:var(--soft);font-size:.9rem;padding-left:1.2em;margin-bottom:1.2em}
 pre{background:var(--shade);border:1px solid var(--line);border-radius:6px;padding:12px;overflow-x:auto;
 font-size:.85rem}
 nav ul{list-style:none;padding:0;margin:1em 0;display:flex;flex-wrap:wrap;gap:6px 18px}
 a{color:var(--link)}
 footer{margin-top:48px;color:var(--soft);font-size:.85rem}
 @media (max-width:600px){main{padding:14px 12px 48px}h1{font-size:1.5rem}th,td{padding:4px 8px}
-figure{display:block;max-width:100%;margin-right:0}}
+td:first-child{white-space:normal;max-width:38vw;overflow-wrap:break-word}}
+"""
+
+_DRAW = """
+const dark = matchMedia("(prefers-color-scheme: dark)");
+function draw(name, spec, chinese) {
+  const options = {mode: "vega-lite", actions: false, renderer: "svg", ast: true};
+  const again = () => vegaEmbed("#" + name, spec,
+    {...options, tooltip: {theme: dark.matches ? "dark" : "light"}});
+  dark.addEventListener("change", again);
+  again();
+}
 """
 
 _PAGE = """<!doctype html>
