@@ -1,26 +1,20 @@
-"""The only reader of other people's tensors: every size is checked before any byte of data is touched.
+"""The only reader of other people's tensors and of their JSON; whatever is wrong with a file ends in our error.
 
-A safetensors file is
-
-    8 bytes: n, the length of the header     n bytes: JSON {name: {dtype, shape, data_offsets}}     the data
-
-and is read only when the header and the file agree in everything: n lies within the file, every type is known, every
-shape gives the number of bytes that its offsets span, and the tensors fill the data without a gap or an overlap. The
-data are memory-mapped: opening a file costs what its header costs.
+safetensors itself judges its files: it reads none whose header and data do not agree in everything. The data are
+memory-mapped: opening a file costs what its header costs.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import mmap
 import re
-import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from polyseme.errors import CheckpointError
@@ -30,33 +24,9 @@ JSON_LIMIT = 1 << 20
 """Bytes of a config.json."""
 TOKENIZER_LIMIT = 1 << 26
 """Bytes of a tokenizer.json or of an index of shards."""
-_HEADER_LIMIT = 1 << 24
 _DEPTH = 64
-_NAME_LIMIT = 1024
-_RANK_LIMIT = 8
-_DTYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I16": torch.int16,
-    "I8": torch.int8,
-    "U8": torch.uint8,
-    "BOOL": torch.bool,
-}
+_FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-
-
-class _Stored(NamedTuple):
-    """One entry of a header that has been checked; offsets count from the beginning of the data."""
-
-    name: str
-    dtype: torch.dtype
-    shape: tuple[int, ...]
-    begin: int
-    end: int
 
 
 def read_safetensors(path: Path | str, float32: bool = True) -> dict[str, Tensor]:
@@ -66,16 +36,34 @@ def read_safetensors(path: Path | str, float32: bool = True) -> dict[str, Tensor
         path: the file; its name does not matter.
         float32: turn float16, bfloat16 and float64 into float32; the others are mapped, not copied.
     Returns tensors by name, in the order of the file's bytes.
-    Raises:  CheckpointError: the file is missing, is of another kind (pickles above all), or its header and its size
-        do not agree; it names the file and the tensor.
+    Raises:  CheckpointError: the file is missing, is of another kind (pickles above all), is damaged, or holds floats
+        of 8 bits, which say nothing without their scales.
     """
     path = Path(path)
-    size = _size_of(path)
+    _size_of(path)
     refuse(path, by_name=False)
-    with _opened(path) as file:
-        stored, data = _header(path, file.read, size)
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    return {entry.name: _tensor(mapped, data, entry, float32) for entry in stored}
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.offset_keys()}
+    except OSError as error:
+        raise CheckpointError("a file cannot be read", got=error.strerror or error, where=path) from None
+    except SafetensorError as error:
+        raise CheckpointError(
+            "not a whole safetensors file",
+            got=str(error).removeprefix("Error while deserializing header: ")[:200],
+            expected="a header, and the data that it describes to the byte",
+            where=path,
+            fix="fetch the file again: it was cut off, or is no safetensors file",
+        ) from None
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and tensor.dtype not in _FLOATS:
+            raise CheckpointError(
+                f"tensor {name[:200]!r} has a type that is not read",
+                got=str(tensor.dtype).removeprefix("torch."),
+                expected=", ".join(str(dtype).removeprefix("torch.") for dtype in _FLOATS),
+                where=path,
+            )
+    return {n: t.float() if float32 and t.is_floating_point() else t for n, t in tensors.items()}
 
 
 def read_folder(folder: Path | str, float32: bool = True) -> dict[str, Tensor]:
@@ -216,94 +204,6 @@ def _opened(path: Path) -> Any:
         return path.open("rb")
     except OSError as error:
         raise CheckpointError("a file cannot be read", got=error.strerror, where=path) from None
-
-
-def _header(path: Path, read: Any, size: int) -> tuple[list[_Stored], int]:
-    """The checked entries of a file in the order of their bytes, and where its data begin."""
-    start = read(8)
-    if len(start) < 8:
-        raise CheckpointError("not a safetensors file", got=f"{size} bytes", expected="a header", where=path)
-    (length,) = struct.unpack("<Q", start)
-    if not 2 <= length <= min(_HEADER_LIMIT, size - 8):
-        raise CheckpointError(
-            "the header's length cannot be",
-            got=f"{length:,} bytes",
-            expected=f"at most {_HEADER_LIMIT:,} and within the file of {size:,} bytes",
-            where=path,
-            fix="fetch the file again: it was cut off, or is no safetensors file",
-        )
-    header = parse_json(read(length), path)
-    header.pop("__metadata__", None)
-    stored = [_entry(path, name, fields) for name, fields in header.items()]
-    stored.sort(key=lambda entry: (entry.begin, entry.end))
-    reached, room = 0, size - 8 - length
-    for entry in stored:
-        if entry.begin != reached:
-            raise CheckpointError(
-                f"tensor {entry.name!r} {'overlaps another' if entry.begin < reached else 'leaves a gap before it'}",
-                got=f"it begins at byte {entry.begin:,}",
-                expected=f"byte {reached:,}",
-                where=path,
-            )
-        reached = entry.end
-    if reached != room:
-        raise CheckpointError(
-            "the data are truncated" if reached > room else "there are more data than tensors",
-            got=f"{room:,} bytes",
-            expected=f"{reached:,} bytes for {len(stored):,} tensors",
-            where=path,
-            fix="fetch the file again",
-        )
-    return stored, 8 + length
-
-
-def _entry(path: Path, name: str, fields: Any) -> _Stored:
-    """One entry of a header, every field of it checked."""
-
-    def wrong(what: str, got: object, expected: str) -> CheckpointError:
-        return CheckpointError(
-            f"tensor {name[:200]!r} has {what}", got=str(got)[:200], expected=expected, where=path
-        )
-
-    if not name or len(name) > _NAME_LIMIT or not name.isprintable():
-        raise wrong("a name that cannot be", repr(name), "printable letters")
-    if not isinstance(fields, dict) or set(fields) != {"dtype", "shape", "data_offsets"}:
-        raise wrong("another description", fields, "dtype, shape and data_offsets")
-    kind, shape, offsets = fields["dtype"], fields["shape"], fields["data_offsets"]
-    dtype = _DTYPES.get(kind) if isinstance(kind, str) else None
-    if dtype is None:
-        raise wrong("a type that is not read", kind, ", ".join(_DTYPES))
-    if not _counts(shape) or len(shape) > _RANK_LIMIT or math.prod(max(n, 1) for n in shape) >= 1 << 60:
-        raise wrong("a shape that cannot be", shape, "whole numbers, none negative")
-    if not _counts(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
-        raise wrong("offsets that cannot be", offsets, "[begin, end]")
-    needed = math.prod(shape) * dtype.itemsize
-    if offsets[1] - offsets[0] != needed:
-        raise wrong(
-            "a shape that does not fit its data",
-            f"{offsets[1] - offsets[0]:,} bytes",
-            f"{needed:,} for {kind} {shape}",
-        )
-    return _Stored(name, dtype, tuple(shape), offsets[0], offsets[1])
-
-
-def _counts(value: Any) -> bool:
-    """Whether it is a list of whole numbers, none negative (true and false are none)."""
-    return isinstance(value, list) and all(type(n) is int and n >= 0 for n in value)
-
-
-def _tensor(mapped: mmap.mmap, data: int, entry: _Stored, float32: bool) -> Tensor:
-    if entry.begin == entry.end:
-        tensor = torch.empty(entry.shape, dtype=entry.dtype)
-    else:
-        begin, n = data + entry.begin, math.prod(entry.shape)
-        if begin % entry.dtype.itemsize:  # other programs need not align what they write
-            moved = bytearray(mapped[begin : data + entry.end])
-            tensor = torch.frombuffer(moved, dtype=entry.dtype)
-        else:
-            tensor = torch.frombuffer(mapped, dtype=entry.dtype, count=n, offset=begin)
-        tensor = tensor.view(entry.shape)
-    return tensor.float() if float32 and tensor.is_floating_point() else tensor
 
 
 def _shards(index: dict[str, Any], where: Path) -> dict[str, str]:

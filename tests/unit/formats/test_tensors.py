@@ -52,6 +52,19 @@ def test_tensors_need_not_be_aligned(tmp_path: Path) -> None:
     assert torch.equal(read_safetensors(tmp_path / "f")["numbers"], numbers)
 
 
+def test_what_safetensors_forgives_is_forgiven(tmp_path: Path) -> None:
+    entry = json.dumps({"dtype": "F32", "shape": [2], "data_offsets": [0, 8], "more": 1})
+    header = f'{{"a": {entry}, "a": {entry}}}'.encode()
+    (tmp_path / "f").write_bytes(struct.pack("<Q", len(header)) + header + struct.pack("<2f", 1.0, 2.0))
+    assert read_safetensors(tmp_path / "f")["a"].tolist() == [1.0, 2.0]
+
+
+def test_floats_of_eight_bits_are_refused(tmp_path: Path) -> None:
+    save_file({"a": torch.ones(2).to(torch.float8_e4m3fn)}, tmp_path / "f")
+    with pytest.raises(CheckpointError, match="type that is not read"):
+        read_safetensors(tmp_path / "f")
+
+
 def test_tensors_may_be_changed_and_the_file_stays(tmp_path: Path) -> None:
     rows = 1 << 20
     header = json.dumps({"x": {"dtype": "F32", "shape": [rows], "data_offsets": [0, 4 * rows]}}).encode()
