@@ -137,8 +137,8 @@ def import_model(
     Example:
         import_model("all-MiniLM-L6-v2", "runs/minilm")
     """
-    from polyseme.formats.elsewhere import not_here
     from polyseme.formats.imported import as_task, write_run
+    from polyseme.formats.refused import not_here
 
     path, target = _path(source, "source"), _path(output, "output")
     if not path.exists():
@@ -199,8 +199,7 @@ def _named(name: str, needed: str) -> Format:
 
 
 def _detected(path: Path) -> Format:
-    from polyseme.formats.elsewhere import models_inside
-    from polyseme.formats.refused import ADAPTER, WEIGHTS, kind_of, refusal, refuse
+    from polyseme.formats.refused import ADAPTER, WEIGHTS, kind_of, models_inside, refusal, refuse
 
     for entry in FORMATS:
         if entry.read is not None and entry.detect is not None and entry.call(entry.detect, path):

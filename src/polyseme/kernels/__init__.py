@@ -5,6 +5,7 @@
     packed, int8    linear layers prepared for use without gradients
     needed      a last layer only where its output is read
     trained_rows    an embedding table of which only the rows that occur are trained
+    decimals    written numbers to float32: formats/word_vectors.py
     brown, word2vec, units    compiled loops: objectives/brown.py, objectives/word2vec.py and data/units.py explain them
 
 Everything here gives what its plain form gives, and tests/parity/test_kernels.py holds each pair side by side.

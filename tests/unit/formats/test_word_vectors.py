@@ -12,12 +12,11 @@ import pytest
 
 from polyseme.cli import main
 from polyseme.errors import CheckpointError
-from polyseme.formats import _vector_files
-from polyseme.formats._decimals import parse, parse_plain
+from polyseme.formats import word_vectors
 from polyseme.formats.imported import write_run
 from polyseme.formats.registry import export_model, import_model
 from polyseme.formats.static import export_word2vec
-from polyseme.formats.word_vectors import detect, import_word_vectors, read_word_vectors
+from polyseme.formats.word_vectors import detect, import_word_vectors, parse_decimals, read_word_vectors
 from polyseme.infer.embed import embed
 from polyseme.infer.model import load
 from polyseme.infer.neighbours import neighbours
@@ -63,7 +62,7 @@ FILES = {
 def test_every_form_gives_the_same_words_and_vectors(
     name: str, zipped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_vector_files, "_BLOCK", 100)  # several blocks, cut anywhere
+    monkeypatch.setattr(word_vectors, "_BLOCK", 100)  # several blocks, cut anywhere
     file = tmp_path / "vectors"
     file.write_bytes(gzip.compress(FILES[name]) if zipped else FILES[name])
     assert detect(file)
@@ -160,7 +159,7 @@ def test_numbers_are_read_as_python_reads_them(form: str) -> None:
     numbers = [0.0, -0.0, 1e-45, 3.4e38, *numbers[np.isfinite(numbers)].tolist()]
     text = " ".join(form % number for number in numbers)
     expected = np.array([float(word) for word in text.split()]).astype(np.float32)
-    for found in (parse(text.encode(), len(numbers), small=0), parse_plain(text.encode(), len(numbers))):
+    for found in (form(text.encode(), len(numbers)) for form in (parse_decimals.fast, parse_decimals.plain)):
         assert found is not None
         assert found.tobytes() == expected.tobytes()
 
@@ -185,8 +184,8 @@ def test_numbers_are_read_as_python_reads_them(form: str) -> None:
     ],
 )
 def test_what_is_not_two_numbers_is_none(text: str) -> None:
-    assert parse(text.encode(), 2, small=-1) is None
-    assert parse_plain(text.encode(), 2) is None
+    assert parse_decimals.fast(text.encode(), 2) is None
+    assert parse_decimals.plain(text.encode(), 2) is None
 
 
 @pytest.mark.parametrize("header", ["", "2 3\n"])

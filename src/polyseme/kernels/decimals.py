@@ -2,13 +2,12 @@
 
 A decimal of at most 18 digits is m · 10^e with a whole m. Where m < 2^53 and |e| ≤ 22 both are exact doubles, so that
 one multiplication or division rounds correctly (Clinger 1990, section 3). The rest, a handful in a million, is left to
-Python.
+Python. The plain form: formats/word_vectors.py.
 """
 
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -21,33 +20,17 @@ FloatArray = npt.NDArray[np.float32]
 
 SMALL = 1 << 16
 """Bytes up to which compiling, or only loading what was compiled, takes longer than it saves."""
-_NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _EXACT = 22
 _LARGEST = 1 << 53
 
 
-def parse_plain(text: bytes, count: int) -> FloatArray | None:
-    """The numbers of a text, one space between each two, or None where it is anything else.
-
-    Args:
-        text: digits, with a sign, a point and an exponent where wanted.
-        count: how many there must be.
-    Shapes:  -> (count,)
-    """
-    words = text.split(b" ") if text else []
-    if len(words) != count or not all(map(_NUMBER.fullmatch, words)):
-        return None
-    with np.errstate(over="ignore"):
-        return np.array(list(map(float, words))).astype(np.float32)
+def serves(text: bytes, count: int) -> bool:
+    """Whether the text is long enough."""
+    return len(text) > SMALL
 
 
-def parse(text: bytes, count: int, small: int = SMALL) -> FloatArray | None:
-    """`parse_plain`, compiled where a text has more bytes than are `small`.
-
-    Shapes:  -> (count,)
-    """
-    if len(text) <= small:
-        return parse_plain(text, count)
+def parse_decimals(text: bytes, count: int) -> FloatArray | None:
+    """As formats/word_vectors.py's.  Shapes:  -> (count,)"""
     data = np.frombuffer(text, np.uint8)
     numbers, hard = np.empty(count, np.float32), np.empty((count, 3), np.int64)
     if (n_hard := int(_kernel()(data, numbers, hard, _POWERS))) < 0:
