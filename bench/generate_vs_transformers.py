@@ -56,7 +56,7 @@ def pair() -> tuple[Model, Any]:
     theirs = transformers.GPT2LMHeadModel(
         transformers.GPT2Config(**gpt_format.config_to_theirs(config.model_dump()))
     ).eval()
-    theirs.load_state_dict(gpt_format.to_theirs(tensors, config.num_hidden_layers), strict=False)
+    theirs.load_state_dict(gpt_format.FAMILY.to_theirs(tensors, (), config.model_dump()), strict=False)
     theirs.tie_weights()
     words = " ".join(f"w{i}" for i in range(config.vocab_size - 5))
     tokenizer = train_tokenizer(

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from gensim.models import KeyedVectors
 
-from polyseme.formats.imported import write_run
+from polyseme.formats.runs import write_run
 from polyseme.formats.static import export_word2vec
 from polyseme.formats.word_vectors import import_word_vectors
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from polyseme.core import registry
-from polyseme.formats.imported import Imported, write_run
+from polyseme.formats.runs import Imported, write_run
 from polyseme.text.config import TokenizerConfig
 from polyseme.text.tokenizers import Tokenizer, train_tokenizer
 from polyseme.train.building import build_encoder, build_heads, special_ids

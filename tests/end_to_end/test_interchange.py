@@ -11,7 +11,7 @@ import pytest
 import polyseme
 from foreign import gpt2_like, random_imported
 from polyseme.cli import main
-from polyseme.formats.imported import write_run
+from polyseme.formats.runs import write_run
 
 from .conftest import tiny
 

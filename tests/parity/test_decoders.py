@@ -10,7 +10,7 @@ import torch
 from polyseme.core.types import Batch
 from polyseme.formats.huggingface import gpt as gpt_format
 from polyseme.formats.huggingface import qwen3 as qwen3_format
-from polyseme.formats.huggingface._rename import expand
+from polyseme.formats.huggingface.family import expand
 from polyseme.models.gpt import Gpt, GptConfig
 from polyseme.models.qwen3 import Qwen3, Qwen3Config
 from polyseme.objectives.causal_lm import CausalLMHead
@@ -60,7 +60,7 @@ def pair(name: str, changes: dict[str, Any], **sizes: Any) -> tuple[Any, CausalL
         theirs = transformers.GPT2LMHeadModel(
             transformers.GPT2Config(**gpt_format.config_to_theirs(config.model_dump()))
         )
-        tensors = gpt_format.to_theirs(tensors_of(encoder, head), config.num_hidden_layers)
+        tensors = gpt_format.FAMILY.to_theirs(tensors_of(encoder, head), (), config.model_dump())
         tied = set(gpt_format.TIED)
     else:
         config = Qwen3Config(**{**sizes, **changes})
@@ -70,7 +70,7 @@ def pair(name: str, changes: dict[str, Any], **sizes: Any) -> tuple[Any, CausalL
         theirs = transformers.Qwen3ForCausalLM(
             transformers.Qwen3Config(**qwen3_format.config_to_theirs(config.model_dump()))
         )
-        tensors = qwen3_format.to_theirs(tensors_of(encoder, head), config.model_dump())
+        tensors = qwen3_format.FAMILY.to_theirs(tensors_of(encoder, head), (), config.model_dump())
         tied = set(qwen3_format.TIED) if config.tie_word_embeddings else set()
     missing, unexpected = theirs.load_state_dict(tensors, strict=False)
     assert set(missing) == tied
@@ -112,11 +112,9 @@ def test_small_logits_agree_without_a_scale() -> None:
             for p in encoder.parameters():
                 p.mul_(0.3)
             tensors = tensors_of(encoder, head)
-            if name == "gpt":
-                theirs.load_state_dict(gpt_format.to_theirs(tensors, LAYERS), strict=False)
-            else:
-                config = encoder.config.model_dump()
-                theirs.load_state_dict(qwen3_format.to_theirs(tensors, config), strict=False)
+            family = (gpt_format if name == "gpt" else qwen3_format).FAMILY
+            there = family.to_theirs(tensors, (), encoder.config.model_dump())
+            theirs.load_state_dict(there, strict=False)
             theirs.tie_weights()
             ids = some_ids(2, 40)
             logits = head.logits(encoder.encode(whole_rows(ids)).last)
@@ -168,7 +166,9 @@ def test_greedy_continuation_of_gpt2s_shape() -> None:
     theirs = transformers.GPT2LMHeadModel(
         transformers.GPT2Config(**gpt_format.config_to_theirs(config.model_dump()))
     )
-    theirs.load_state_dict(gpt_format.to_theirs(tensors_of(encoder, head), 12), strict=False)
+    theirs.load_state_dict(
+        gpt_format.FAMILY.to_theirs(tensors_of(encoder, head), (), config.model_dump()), strict=False
+    )
     theirs.tie_weights()
     theirs.eval()
     ids = torch.randint(0, 50257, (1, 24), generator=torch.Generator().manual_seed(3))
@@ -187,7 +187,8 @@ def test_gpt_key_table_runs_both_ways() -> None:
     pairs = list(expand(gpt_format.RULES, LAYERS))
     assert {o for o, _ in pairs} == set(ours)
     assert {t for _, t in pairs} == set(theirs.state_dict()) - set(gpt_format.TIED)
-    back = gpt_format.to_ours(gpt_format.to_theirs(ours, LAYERS), LAYERS)
+    family, config = gpt_format.FAMILY, encoder.config.model_dump()
+    back = family.to_ours(family.to_theirs(ours, (), config), (), config)
     assert all(torch.equal(back[k], ours[k]) for k in ours)
     assert gpt_format.config_to_ours(theirs.config.to_dict()) == encoder.config.model_dump()
 
@@ -196,10 +197,10 @@ def test_gpt_key_table_runs_both_ways() -> None:
 def test_qwen3_key_table_runs_both_ways(changes: dict[str, Any]) -> None:
     encoder, head, theirs = pair("qwen3", changes)
     ours, config = tensors_of(encoder, head), encoder.config.model_dump()
-    there = qwen3_format.to_theirs(ours, config)
+    there = qwen3_format.FAMILY.to_theirs(ours, (), config)
     tied = set(qwen3_format.TIED) if encoder.config.tie_word_embeddings else set()
     assert set(there) == set(theirs.state_dict()) - tied
-    back = qwen3_format.to_ours(theirs.state_dict(), config)
+    back = qwen3_format.FAMILY.to_ours(theirs.state_dict(), (), config)
     assert set(back) == set(ours)
     assert all(torch.equal(back[k], ours[k]) for k in ours)
     imported = qwen3_format.config_to_ours(theirs.config.to_dict())

@@ -9,7 +9,7 @@ import torch
 
 from polyseme.core.types import Batch
 from polyseme.formats.huggingface import ernie as ernie_format
-from polyseme.formats.huggingface._rename import expand, to_ours, to_theirs
+from polyseme.formats.huggingface.family import expand, to_ours, to_theirs
 from polyseme.models.ernie import Ernie, ErnieConfig
 from polyseme.objectives.masked_lm import MaskedLMHead
 from polyseme.objectives.next_sentence import NextSentenceHead

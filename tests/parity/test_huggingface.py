@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 
 import polyseme
 from foreign import HEADS, gpt2_like, random_imported, random_run, small_tokenizer
-from polyseme.formats.imported import write_run
 from polyseme.formats.registry import export_model, import_model
+from polyseme.formats.runs import write_run
 from polyseme.infer.generate import generate
 from polyseme.infer.score import score
 

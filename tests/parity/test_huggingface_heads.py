@@ -16,8 +16,8 @@ import polyseme
 from foreign import gpt2_like, random_imported, small_tokenizer
 from polyseme.data.labelled import ExampleLoader
 from polyseme.errors import CheckpointError, ConfigError
-from polyseme.formats.imported import write_run
 from polyseme.formats.registry import export_model, import_model
+from polyseme.formats.runs import write_run
 from polyseme.infer.predict import Predictor
 from polyseme.text.labelled.records import QuestionRecord, TagRecord, TextRecord
 from polyseme.train.adaptation import outputs_of

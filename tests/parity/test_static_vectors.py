@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from polyseme.formats.imported import Imported, write_run
+from polyseme.formats.runs import Imported, write_run
 from polyseme.formats.static import export_word2vec
 from polyseme.formats.word_vectors import import_word_vectors, tokenizer_of
 from polyseme.infer.model import load

@@ -10,7 +10,7 @@ import torch
 from polyseme.core.types import Batch
 from polyseme.formats.huggingface import bert as bert_format
 from polyseme.formats.huggingface import modernbert as modernbert_format
-from polyseme.formats.huggingface._rename import expand, to_ours, to_theirs
+from polyseme.formats.huggingface.family import expand, to_ours, to_theirs
 from polyseme.models.bert import Bert, BertConfig
 from polyseme.models.modernbert import ModernBert, ModernBertConfig
 from polyseme.objectives.masked_lm import MaskedLMHead

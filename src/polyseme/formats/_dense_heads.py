@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.wrapping import Wrapper
 from polyseme.errors import ConfigError
-from polyseme.formats.opened import Opened
+from polyseme.formats.runs import Opened
 from polyseme.tasks._texts import TextHead
 from polyseme.tasks.qa import QAHead
 from polyseme.tasks.tag import TagHead

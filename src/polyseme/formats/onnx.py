@@ -40,8 +40,8 @@ from polyseme.formats._dense_heads import (
     separators_of,
 )
 from polyseme.formats.huggingface.heads import tokenizer_of
-from polyseme.formats.opened import Opened, open_run
 from polyseme.formats.registry import Written
+from polyseme.formats.runs import Opened, open_run
 from polyseme.layers.charcnn import BEGIN, END, PADDING, UNKNOWN
 from polyseme.models.elmo import Elmo, WordVectors
 from polyseme.objectives.bidirectional_lm import BidirectionalLMHead

@@ -137,8 +137,8 @@ def import_model(
     Example:
         import_model("all-MiniLM-L6-v2", "runs/minilm")
     """
-    from polyseme.formats.imported import as_task, write_run
     from polyseme.formats.refused import not_here
+    from polyseme.formats.runs import as_task, write_run
 
     path, target = _path(source, "source"), _path(output, "output")
     if not path.exists():

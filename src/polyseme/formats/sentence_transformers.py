@@ -28,9 +28,8 @@ from polyseme.core.version import __version__
 from polyseme.errors import CheckpointError, ConfigError
 from polyseme.formats.huggingface.exporter import model_files
 from polyseme.formats.huggingface.importer import read_model as read_transformer
-from polyseme.formats.imported import Imported, file_digests
-from polyseme.formats.opened import open_run
 from polyseme.formats.registry import Written
+from polyseme.formats.runs import Imported, file_digests, open_run
 from polyseme.formats.tensors import JSON_LIMIT, member, parse_json, read_json
 from polyseme.text.tokenizers import Tokenizer
 

@@ -21,8 +21,8 @@ import torch
 from polyseme.core.files import make_folder, new_file, new_folder
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import ConfigError, RunError
-from polyseme.formats.opened import Opened, open_run
 from polyseme.formats.registry import Written
+from polyseme.formats.runs import Opened, open_run
 from polyseme.text.tokenizers import Tokenizer
 
 __all__ = ["export_projector", "export_word2vec", "static_vectors"]

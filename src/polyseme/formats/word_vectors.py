@@ -30,8 +30,8 @@ import torch
 
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import CheckpointError
-from polyseme.formats.imported import Imported, file_digests
 from polyseme.formats.refused import refuse
+from polyseme.formats.runs import Imported, file_digests
 from polyseme.kernels import decimals as kernel
 from polyseme.kernels.twins import faster
 from polyseme.text import encodings

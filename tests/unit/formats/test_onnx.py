@@ -15,8 +15,8 @@ from foreign import random_imported
 from polyseme.core import registry
 from polyseme.errors import CheckpointError, ConfigError
 from polyseme.formats import onnx
-from polyseme.formats.imported import Imported, write_run
 from polyseme.formats.registry import export_model
+from polyseme.formats.runs import Imported, write_run
 from polyseme.infer.model import load
 from polyseme.infer.predict import Predictor
 from polyseme.layers.lstm import lstm, lstm_scanned

@@ -13,8 +13,8 @@ import pytest
 from polyseme.cli import main
 from polyseme.errors import CheckpointError
 from polyseme.formats import word_vectors
-from polyseme.formats.imported import write_run
 from polyseme.formats.registry import export_model, import_model
+from polyseme.formats.runs import write_run
 from polyseme.formats.static import export_word2vec
 from polyseme.formats.word_vectors import detect, import_word_vectors, parse_decimals, read_word_vectors
 from polyseme.infer.embed import embed

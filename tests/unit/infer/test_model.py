@@ -13,7 +13,7 @@ import pytest
 
 import polyseme
 from polyseme.errors import CheckpointError, InputError, RunError
-from polyseme.formats.opened import open_run
+from polyseme.formats.runs import open_run
 from polyseme.train.finetune import FinetuneRequest, finetune
 from trained import make_run
 

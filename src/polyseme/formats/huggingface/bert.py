@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from polyseme.formats.huggingface import _rename
-from polyseme.formats.huggingface._config import MASKS, PAIRS, Family, checked, one_layer, task_rules
-from polyseme.formats.huggingface._rename import Rule
+from polyseme.core.config import Config
+from polyseme.formats.huggingface.family import Family, Rule, checked, one_layer, task_rules, with_heads
 from polyseme.models.bert import BertConfig
 
 ARCHITECTURE = "BertForPreTraining"
@@ -53,18 +52,12 @@ TASKS = one_layer("classifier", "classifier", "qa_outputs")
 """Modules of tasks' heads."""
 
 _NOT_THEIRS = ("add_pooling_layer",)  # they say it by leaving the pooler's tensors out
-REQUIRED: Mapping[str, tuple[Any, ...]] = {"position_embedding_type": ("absolute",)}
+_REQUIRED: Mapping[str, tuple[Any, ...]] = {"position_embedding_type": ("absolute",)}
 
 
 def rules(objectives: Sequence[str] = ()) -> tuple[Rule, ...]:
     """The table for the heads of these objectives: their masked-LM head is ours of any masking objective."""
-    masks = next((name for name in objectives if name in MASKS), MASKS[0])
-    pairs = next((name for name in objectives if name in PAIRS), PAIRS[0])
-    table = _rename.with_heads(RULES, {"masked_lm": masks, "next_sentence": pairs})
-    return (*table, *task_rules(TASKS, objectives))
-
-
-to_theirs, to_ours = _rename.both_ways(rules)
+    return (*with_heads(RULES, objectives), *task_rules(TASKS, objectives))
 
 
 def config_to_theirs(config: dict[str, Any]) -> dict[str, Any]:
@@ -73,13 +66,13 @@ def config_to_theirs(config: dict[str, Any]) -> dict[str, Any]:
     return {"model_type": "bert", "architectures": [ARCHITECTURE], **kept}
 
 
-def config_to_ours(config: dict[str, Any]) -> dict[str, Any]:
+def config_to_ours(config: dict[str, Any], ours: type[Config] = BertConfig) -> dict[str, Any]:
     """Our configuration's fields from config.json; what is absent has the same default in both.
 
     Raises:  ConfigError: a field that cannot be honoured.
     """
-    fields = [name for name in BertConfig.model_fields if name not in _NOT_THEIRS]
-    checked(config, [*fields, "bos_token_id", "eos_token_id", "tie_word_embeddings"], REQUIRED)
+    fields = [name for name in ours.model_fields if name not in _NOT_THEIRS]
+    checked(config, [*fields, "bos_token_id", "eos_token_id", "tie_word_embeddings"], _REQUIRED)
     return {name: config[name] for name in fields if config.get(name) is not None}
 
 
@@ -90,8 +83,6 @@ FAMILY = Family(
     config=BertConfig,
     rules=rules,
     tied=lambda config: TIED,
-    to_theirs=to_theirs,
-    to_ours=to_ours,
     config_to_theirs=config_to_theirs,
     config_to_ours=config_to_ours,
     default_objectives={"masks": "masked_lm", "pairs": "next_sentence"},

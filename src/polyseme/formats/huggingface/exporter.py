@@ -24,10 +24,10 @@ from polyseme.core.files import new_folder, saving
 from polyseme.core.version import __version__
 from polyseme.errors import ConfigError
 from polyseme.formats.huggingface import heads
-from polyseme.formats.huggingface._config import MASKS, PAIRS, Family
+from polyseme.formats.huggingface.family import KINDS, Family
 from polyseme.formats.huggingface.importer import FAMILIES
-from polyseme.formats.opened import Opened, open_run
 from polyseme.formats.registry import Written
+from polyseme.formats.runs import Opened, open_run
 from polyseme.text.roles import ROLES
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.train import card
@@ -126,11 +126,10 @@ def _tensors(
         if task in ("tag", "qa"):  # their classes have no pooler
             of_task = {name: tensor for name, tensor in of_task.items() if ".pooler." not in name}
         return {name: tensor.contiguous().clone() for name, tensor in of_task.items()}, [task], []
-    kinds = {**dict.fromkeys(MASKS, "masks"), **dict.fromkeys(PAIRS, "pairs"), "causal_lm": "causal"}
     kept: list[str] = []
     for name in opened.recipe.objectives:
-        known = kinds.get(name) in family.default_objectives
-        if known and kinds[name] not in [kinds[other] for other in kept]:
+        known = KINDS.get(name) in family.default_objectives
+        if known and KINDS[name] not in [KINDS[other] for other in kept]:
             kept.append(name)
     theirs = family.to_theirs(parts, kept, config)
     there = set(family.to_ours(theirs, kept, config))
@@ -148,8 +147,7 @@ def _config(opened: Opened, family: Family, objectives: Sequence[str], task: str
         ours |= added.pop("polyseme")
         config |= added
     else:
-        kinds = {**dict.fromkeys(MASKS, "masks"), **dict.fromkeys(PAIRS, "pairs"), "causal_lm": "causal"}
-        there = sorted((kinds[name] for name in objectives), key=["masks", "pairs", "causal"].index)
+        there = sorted((KINDS[name] for name in objectives), key=["masks", "pairs", "causal"].index)
         config["architectures"] = [family.classes[tuple(there)]]
     if "tie_word_embeddings" not in config:
         config["tie_word_embeddings"] = True

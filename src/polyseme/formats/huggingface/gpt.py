@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Tensor
-
-from polyseme.formats.huggingface import _rename
-from polyseme.formats.huggingface._config import Family, checked, one_layer, refused, task_rules
-from polyseme.formats.huggingface._rename import Rule
+from polyseme.formats.huggingface.family import (
+    Family,
+    Rule,
+    Tensors,
+    checked,
+    one_layer,
+    refused,
+    task_rules,
+)
 from polyseme.models.gpt import GptConfig
 
 ARCHITECTURE = "GPT2LMHeadModel"
@@ -57,25 +61,13 @@ _NAMES = {
 }
 
 
-def _transpose(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _transposed(tensors: Tensors, objectives: Sequence[str], config: Mapping[str, Any]) -> Tensors:
     return {k: v.t().contiguous() if k.endswith(_TRANSPOSED) else v for k, v in tensors.items()}
 
 
 def rules(objectives: Sequence[str] = ()) -> tuple[Rule, ...]:
     """The table with the heads of those objectives that are tasks."""
     return (*RULES, *task_rules(TASKS, objectives))
-
-
-def to_theirs(
-    tensors: Mapping[str, Tensor], layers: int, objectives: Sequence[str] = ()
-) -> dict[str, Tensor]:
-    """Their tensors from ours."""
-    return _transpose(_rename.to_theirs(tensors, rules(objectives), layers))
-
-
-def to_ours(tensors: Mapping[str, Tensor], layers: int, objectives: Sequence[str] = ()) -> dict[str, Tensor]:
-    """Our tensors from theirs."""
-    return _rename.to_ours(_transpose(tensors), rules(objectives), layers)
 
 
 def config_to_theirs(config: dict[str, Any]) -> dict[str, Any]:
@@ -125,8 +117,8 @@ FAMILY = Family(
     config=GptConfig,
     rules=rules,
     tied=lambda config: TIED,
-    to_theirs=lambda tensors, objectives, config: to_theirs(tensors, config["num_hidden_layers"], objectives),
-    to_ours=lambda tensors, objectives, config: to_ours(tensors, config["num_hidden_layers"], objectives),
+    cut=_transposed,
+    join=_transposed,
     config_to_theirs=config_to_theirs,
     config_to_ours=config_to_ours,
     default_objectives={"causal": "causal_lm"},

@@ -23,8 +23,8 @@ from torch import Tensor
 from polyseme.core import registry
 from polyseme.data.wrapping import Wrapper
 from polyseme.errors import ConfigError
-from polyseme.formats.huggingface._config import TASKS, Family, refused
-from polyseme.formats.opened import Opened
+from polyseme.formats.huggingface.family import TASKS, Family, refused
+from polyseme.formats.runs import Opened
 from polyseme.tasks.tag import PLACES
 from polyseme.text.labelled.tagging import scheme_of
 from polyseme.text.tokenizers import Tokenizer

@@ -11,7 +11,7 @@ the rest   every other tensor must be one that the encoder has, and every one th
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,11 @@ from torch import Tensor
 
 from polyseme.errors import CheckpointError, ConfigError
 from polyseme.formats.huggingface import bert, ernie, gpt, heads, modernbert, qwen3
-from polyseme.formats.huggingface._config import Family
+from polyseme.formats.huggingface.family import KINDS, Family
 from polyseme.formats.huggingface.tokenizer import read_tokenizer, tokenizer_files
-from polyseme.formats.imported import Imported, file_digests
+from polyseme.formats.runs import Imported, check_same, file_digests, shapes_of
 from polyseme.formats.tensors import member, read_folder, read_json
 from polyseme.text.tokenizers import Tokenizer
-from polyseme.train.building import build_encoder, build_heads, special_ids
 from polyseme.train.recipe import from_dict
 from polyseme.train.run import check_finite
 
@@ -83,10 +82,11 @@ def read_model(path: Path) -> Imported:
     objectives = objectives or [*sections]
     expected = _expected(family, model, fields, (objectives, sections), tokenizer, len(stored), path)
     left = sorted(
-        name for name in stored if found is None and name not in expected and _is_left_out(name, family)
+        name for name in stored if found is None and name not in expected and name.startswith(family.heads)
     )
     kept = {name: tensor for name, tensor in stored.items() if name not in left}
-    _check(kept, expected, path)
+    check_same(kept, expected, path)
+    check_finite(kept, path)
     files = [p.name for p in sorted(path.iterdir()) if _DIGESTED.fullmatch(p.name)]
     return Imported(
         architecture=family.architecture,
@@ -217,17 +217,9 @@ def _objectives(
         groups += ["pairs"] if any(name.startswith("cls.seq_relationship.") for name in stored) else []
     ours = config.get("polyseme")
     said = ours.get("objectives") if isinstance(ours, Mapping) else None
-    defaults = [family.default_objectives[group] for group in groups]
-    if isinstance(said, list) and _same_groups(said, groups):
-        return [str(name) for name in said]
-    return defaults
-
-
-def _same_groups(names: Sequence[Any], groups: Sequence[str]) -> bool:
-    """Whether objectives that an export of ours named have the heads that are there."""
-    kinds = {"masked_lm": "masks", "knowledge_masking": "masks", "causal_lm": "causal"}
-    kinds |= {"next_sentence": "pairs", "dialogue": "pairs"}
-    return sorted(str(kinds.get(str(name))) for name in names) == sorted(groups)
+    if isinstance(said, list) and sorted(str(KINDS.get(str(name))) for name in said) == sorted(groups):
+        return [str(name) for name in said]  # an export of ours
+    return [family.default_objectives[group] for group in groups]
 
 
 def _with_pooler(model: dict[str, Any], family: Family, stored: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -244,8 +236,8 @@ def _expected(
     tokenizer: Tokenizer,
     most_layers: int,
     path: Path,
-) -> dict[str, torch.Size]:
-    """Names and shapes of all tensors of theirs that our model would give, without making its weights.
+) -> dict[str, Tensor]:
+    """All tensors of theirs that our model would give, without their numbers.
 
     Args:
         learned: the objectives and tasks, and the sections of the tasks.
@@ -269,40 +261,9 @@ def _expected(
     described = {"architecture": family.architecture, "objectives": objectives, "model": dict(model)}
     recipe = from_dict({**described, **sections})
     try:
-        with torch.device("meta"):
-            encoder = build_encoder(recipe, tokenizer)
-            ours_heads = build_heads(recipe, encoder, special_ids(tokenizer))
+        ours = shapes_of(recipe, tokenizer)
     except (RuntimeError, TypeError, IndexError, OverflowError) as error:
         raise ConfigError(
             "the sizes cannot be", got=str(error).partition("\n")[0][:200], where=path
         ) from None
-    ours: dict[str, Tensor] = {f"encoder.{name}": p for name, p in encoder.named_parameters()}
-    ours |= {f"heads.{name}": p for name, p in ours_heads.named_parameters()}
-    return {name: t.shape for name, t in family.to_theirs(ours, objectives, fields).items()}
-
-
-def _is_left_out(name: str, family: Family) -> bool:
-    return name.startswith(family.heads)
-
-
-def _check(stored: Mapping[str, Tensor], expected: Mapping[str, torch.Size], path: Path) -> None:
-    """Raises:  CheckpointError: a tensor is missing, unknown, of another shape or not finite; named as in the files."""
-    for kind, names in (
-        ("missing", [name for name in expected if name not in stored]),
-        ("unknown", [name for name in stored if name not in expected]),
-    ):
-        if names:
-            raise CheckpointError(
-                f"{len(names)} tensor(s) {kind}",
-                got=", ".join(names[:4]) + (" …" if len(names) > 4 else ""),
-                where=path,
-            )
-    for name, shape in expected.items():
-        if stored[name].shape != shape:
-            raise CheckpointError(
-                f"tensor {name} has another shape",
-                got=tuple(stored[name].shape),
-                expected=tuple(shape),
-                where=path,
-            )
-    check_finite(stored, path)
+    return family.to_theirs(ours, objectives, fields)

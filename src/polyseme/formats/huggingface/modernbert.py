@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from polyseme.formats.huggingface import _rename
-from polyseme.formats.huggingface._config import (
-    MASKS,
+from polyseme.formats.huggingface.family import (
     Family,
+    Rule,
     checked,
     default_rope,
     one_layer,
     refused,
     task_rules,
+    with_heads,
 )
-from polyseme.formats.huggingface._rename import Rule
 from polyseme.models.modernbert import ModernBertConfig
 
 ARCHITECTURE = "ModernBertForMaskedLM"
@@ -54,13 +53,9 @@ _KINDS = {"full_attention": "global_rope_theta", "sliding_attention": "local_rop
 
 def rules(objectives: Sequence[str] = ()) -> tuple[Rule, ...]:
     """The table for the head of these objectives: their masked-LM head is ours of any masking objective."""
-    masks = next((name for name in objectives if name in MASKS), MASKS[0])
     of_tasks = task_rules(TASKS, objectives)  # their transform has the names of the masked-LM head's
     table = RULES if not of_tasks else [rule for rule in RULES if not rule[0].startswith("heads.")]
-    return (*_rename.with_heads(table, {"masked_lm": masks}), *of_tasks)
-
-
-to_theirs, to_ours = _rename.both_ways(rules)
+    return (*with_heads(table, objectives), *of_tasks)
 
 
 def config_to_theirs(config: dict[str, Any]) -> dict[str, Any]:
@@ -115,8 +110,6 @@ FAMILY = Family(
     config=ModernBertConfig,
     rules=rules,
     tied=lambda config: TIED,
-    to_theirs=to_theirs,
-    to_ours=to_ours,
     config_to_theirs=config_to_theirs,
     config_to_ours=config_to_ours,
     default_objectives={"masks": "masked_lm"},

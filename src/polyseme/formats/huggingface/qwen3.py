@@ -11,16 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from polyseme.formats.huggingface import _rename
-from polyseme.formats.huggingface._config import (
+from polyseme.formats.huggingface.family import (
     Family,
+    Rule,
+    Tensors,
     checked,
     default_rope,
     one_layer,
     refused,
     task_rules,
 )
-from polyseme.formats.huggingface._rename import Rule
 from polyseme.models.qwen3 import Qwen3Config
 
 ARCHITECTURE = "Qwen3ForCausalLM"
@@ -71,16 +71,13 @@ def rules(objectives: Sequence[str] = ()) -> tuple[Rule, ...]:
     return (*RULES, *task_rules(TASKS, objectives))
 
 
-def _with_prefix(tensors: Mapping[str, Tensor], old: str, new: str) -> dict[str, Tensor]:
+def _with_prefix(tensors: Tensors, old: str, new: str) -> dict[str, Tensor]:
     return {new + k.removeprefix(old) if k.startswith(old) else k: t for k, t in tensors.items()}
 
 
-def to_theirs(
-    tensors: Mapping[str, Tensor], config: Mapping[str, Any], objectives: Sequence[str] = ()
-) -> dict[str, Tensor]:
-    """Their tensors from ours; `config` is our configuration as a dict."""
+def _cut(tensors: Tensors, objectives: Sequence[str], config: Mapping[str, Any]) -> Tensors:
     result: dict[str, Tensor] = {}
-    for name, tensor in _rename.to_theirs(tensors, rules(objectives), config["num_hidden_layers"]).items():
+    for name, tensor in tensors.items():
         if "qkv_proj" in name:
             parts = torch.split(tensor, _rows(config))
             result |= {name.replace("qkv_proj", p): t for p, t in zip(_PARTS, parts, strict=True)}
@@ -89,10 +86,7 @@ def to_theirs(
     return _with_prefix(result, _PREFIX, _PREFIX_OF_QA) if "qa" in objectives else result
 
 
-def to_ours(
-    tensors: Mapping[str, Tensor], config: Mapping[str, Any], objectives: Sequence[str] = ()
-) -> dict[str, Tensor]:
-    """Our tensors from theirs; `config` is our configuration as a dict."""
+def _join(tensors: Tensors, objectives: Sequence[str], config: Mapping[str, Any]) -> Tensors:
     joined = _with_prefix(tensors, _PREFIX_OF_QA, _PREFIX) if "qa" in objectives else dict(tensors)
     for i in range(config["num_hidden_layers"]):
         names = [f"{_LAYER.format(i=i)}self_attn.{part}.weight" for part in _PARTS]
@@ -100,7 +94,7 @@ def to_ours(
             joined[names[0].replace("q_proj", "qkv_proj")] = torch.cat([joined.pop(name) for name in names])
     if config["tie_word_embeddings"]:
         joined.pop("lm_head.weight", None)
-    return _rename.to_ours(joined, rules(objectives), config["num_hidden_layers"])
+    return joined
 
 
 def config_to_theirs(config: dict[str, Any]) -> dict[str, Any]:
@@ -162,8 +156,8 @@ FAMILY = Family(
     config=Qwen3Config,
     rules=rules,
     tied=_tied,
-    to_theirs=lambda tensors, objectives, config: to_theirs(tensors, config, objectives),
-    to_ours=lambda tensors, objectives, config: to_ours(tensors, config, objectives),
+    cut=_cut,
+    join=_join,
     config_to_theirs=config_to_theirs,
     config_to_ours=config_to_ours,
     default_objectives={"causal": "causal_lm"},

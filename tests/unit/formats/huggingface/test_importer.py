@@ -11,8 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from foreign import random_run, small_tokenizer
 from polyseme.errors import CheckpointError, ConfigError
-from polyseme.formats.huggingface._config import TASKS
-from polyseme.formats.huggingface._rename import expand
+from polyseme.formats.huggingface.family import TASKS, expand
 from polyseme.formats.huggingface.importer import FAMILIES, read_model
 from polyseme.formats.registry import export_model, import_model
 

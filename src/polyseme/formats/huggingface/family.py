@@ -1,23 +1,33 @@
-"""Reading config.json: every field is honoured, known to change nothing that is computed, or refused by name."""
+"""What an architecture is under our names and under transformers': tables of key renames that run in either direction,
+and its config.json, of which every field is honoured, known to change nothing that is computed, or refused by name.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from polyseme.core.config import Config
-from polyseme.errors import ConfigError
-from polyseme.formats.huggingface._rename import Rule
+from polyseme.errors import CheckpointError, ConfigError
 
-__all__ = ["TASKS", "Family", "checked", "default_rope", "refused", "task_rules"]
+Rule = tuple[str, str | tuple[str, ...]]
+"""(ours, theirs): two patterns in which `{i}` stands for a layer number. Where one of our tensors holds several of
+theirs stacked along the first dimension, `theirs` is a tuple."""
+Tensors = Mapping[str, Tensor]
 
-MASKS = ("masked_lm", "knowledge_masking")
-"""Our objectives whose head is their masked-LM head."""
-PAIRS = ("next_sentence", "dialogue")
-"""Our objectives whose head is their next-sentence head."""
+KINDS = {
+    "masked_lm": "masks",
+    "knowledge_masking": "masks",
+    "next_sentence": "pairs",
+    "dialogue": "pairs",
+    "causal_lm": "causal",
+}
+"""Which of their heads our objectives' heads are: masked-LM, next-sentence and language-model heads."""
 TASKS = {
     "classify": "ForSequenceClassification",
     "pair": "ForSequenceClassification",
@@ -27,7 +37,62 @@ TASKS = {
 """Our tasks, and how the names of their classes end."""
 
 
-@dataclass(frozen=True)
+def expand(rules: Sequence[Rule], layers: int) -> Iterator[Rule]:
+    """The rules with every layer number filled in."""
+    for ours, theirs in rules:
+        for i in range(layers) if "{i}" in ours else (0,):
+            parts = theirs if isinstance(theirs, tuple) else (theirs,)
+            filled = tuple(re.sub(r"\{i\}", str(i), part) for part in parts)
+            yield ours.replace("{i}", str(i)), filled if isinstance(theirs, tuple) else filled[0]
+
+
+def with_heads(rules: Sequence[Rule], objectives: Sequence[str]) -> tuple[Rule, ...]:
+    """The same table for the heads of these objectives, of which several have a head of the same kind."""
+    names = {kind: name for name, kind in reversed(KINDS.items())}  # the table's own
+    renamed = {names[KINDS[name]]: name for name in reversed(objectives) if name in KINDS}
+    table: list[Rule] = []
+    for ours, theirs in rules:
+        parts = ours.split(".")
+        if parts[0] == "heads":
+            parts[1] = renamed.get(parts[1], parts[1])
+        table.append((".".join(parts), theirs))
+    return tuple(table)
+
+
+def to_theirs(tensors: Mapping[str, Tensor], rules: Sequence[Rule], layers: int) -> dict[str, Tensor]:
+    """Rename (and split) our tensors; tensors that are absent on our side are left out."""
+    result: dict[str, Tensor] = {}
+    for ours, theirs in expand(rules, layers):
+        if ours not in tensors:
+            continue
+        if isinstance(theirs, tuple):
+            result.update(zip(theirs, tensors[ours].chunk(len(theirs)), strict=True))
+        else:
+            result[theirs] = tensors[ours]
+    return result
+
+
+def to_ours(tensors: Mapping[str, Tensor], rules: Sequence[Rule], layers: int) -> dict[str, Tensor]:
+    """Rename (and stack) their tensors.
+
+    Raises:  CheckpointError: some parts of a stacked tensor are there and others are missing.
+    """
+    result: dict[str, Tensor] = {}
+    for ours, theirs in expand(rules, layers):
+        parts = theirs if isinstance(theirs, tuple) else (theirs,)
+        missing = [part for part in parts if part not in tensors]
+        if missing and len(missing) < len(parts):
+            raise CheckpointError("a tensor is missing", where=missing[0])
+        if not missing:
+            result[ours] = torch.cat([tensors[p] for p in parts]) if len(parts) > 1 else tensors[parts[0]]
+    return result
+
+
+def _same(tensors: Tensors, objectives: Sequence[str], config: Mapping[str, Any]) -> Tensors:
+    return tensors
+
+
+@dataclass(frozen=True, kw_only=True)
 class Family:
     """One architecture under both names.
 
@@ -38,7 +103,8 @@ class Family:
         config: our configuration's class.
         rules: our objectives -> the key table.
         tied: tensors of theirs that are another of theirs under a second name, our configuration given.
-        to_theirs, to_ours: tensors, our objectives and our configuration -> tensors.
+        cut, join: of tensors that the table alone does not translate: what follows it on the way to theirs, and what
+            comes before it on the way to ours; given our objectives and our configuration, too.
         config_to_theirs, config_to_ours: the configuration.
         default_objectives: (masks, pairs or causal) that an imported head gets.
         classes: which of their classes holds which of our heads: ("masks", "pairs", "causal") -> class.
@@ -56,8 +122,8 @@ class Family:
     config: type[Config]
     rules: Callable[[Sequence[str]], Sequence[Rule]]
     tied: Callable[[Mapping[str, Any]], Mapping[str, str]]
-    to_theirs: Callable[[Mapping[str, Tensor], Sequence[str], Mapping[str, Any]], dict[str, Tensor]]
-    to_ours: Callable[[Mapping[str, Tensor], Sequence[str], Mapping[str, Any]], dict[str, Tensor]]
+    cut: Callable[[Tensors, Sequence[str], Mapping[str, Any]], Tensors] = _same
+    join: Callable[[Tensors, Sequence[str], Mapping[str, Any]], Tensors] = _same
     config_to_theirs: Callable[[dict[str, Any]], dict[str, Any]]
     config_to_ours: Callable[[dict[str, Any]], dict[str, Any]]
     default_objectives: Mapping[str, str]
@@ -68,6 +134,20 @@ class Family:
     pooled: bool = False
     inputs: tuple[str, ...] = ("input_ids", "attention_mask")
     heads: tuple[str, ...] = ("classifier.", "qa_outputs.", "score.", "multiple_choice_head.")
+
+    def to_theirs(
+        self, tensors: Tensors, objectives: Sequence[str], config: Mapping[str, Any]
+    ) -> dict[str, Tensor]:
+        """Their tensors from ours; `config` is our configuration as a dict."""
+        renamed = to_theirs(tensors, self.rules(objectives), config["num_hidden_layers"])
+        return dict(self.cut(renamed, objectives, config))
+
+    def to_ours(
+        self, tensors: Tensors, objectives: Sequence[str], config: Mapping[str, Any]
+    ) -> dict[str, Tensor]:
+        """Our tensors from theirs; `config` is our configuration as a dict."""
+        joined = self.join(tensors, objectives, config)
+        return to_ours(joined, self.rules(objectives), config["num_hidden_layers"])
 
 
 def task_rules(tasks: Mapping[str, Mapping[str, str]], objectives: Sequence[str]) -> tuple[Rule, ...]:

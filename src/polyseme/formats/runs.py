@@ -1,8 +1,9 @@
-"""What every importer makes of a foreign model, and the run directory that is written from it.
+"""Between runs and the models of other programs: what every importer makes, and what every exporter is given.
 
-A reader of some format (formats/huggingface, formats/sentence_transformers, formats/word2vec …) translates names and
+A reader of some format (formats/huggingface, formats/sentence_transformers, formats/word_vectors) translates names and
 configuration into an `Imported`; `write_run` checks that its tensors are exactly those that the model has, and writes a
-run that `polyseme.load`, `embed`, `fill`, `pretrain --init` … take like one that was trained here.
+run that `polyseme.load`, `embed`, `fill`, `pretrain --init` … take like one that was trained here. A writer is given an
+`Opened` run.
 """
 
 from __future__ import annotations
@@ -14,18 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from polyseme.core.files import new_folder, sha256_of, write_atomic
+from polyseme.core.protocols import Encoder
 from polyseme.core.version import __version__
 from polyseme.errors import CheckpointError, ConfigError
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.train import card
-from polyseme.train.building import build_encoder, build_heads, special_ids
+from polyseme.train.building import build_encoder, build_heads, rebuild, special_ids
 from polyseme.train.recipe import Recipe, from_dict
 from polyseme.train.run import RunDirectory
 
-__all__ = ["Imported", "as_task", "file_digests", "write_run"]
+__all__ = ["Imported", "Opened", "as_task", "check_same", "file_digests", "open_run", "write_run"]
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def write_run(imported: Imported, output: Path) -> RunDirectory:
              StorageError: the disk refuses.
     """
     recipe = imported.recipe()
-    check_tensors(imported, recipe)
+    check_same(imported.tensors, shapes_of(recipe, imported.tokenizer), imported.source.get("path"))
     tensors = {name: tensor.float().contiguous() for name, tensor in imported.tensors.items()}
     meta = {
         "model": imported.architecture,
@@ -136,33 +138,37 @@ def write_run(imported: Imported, output: Path) -> RunDirectory:
     return RunDirectory.open(output)
 
 
-def check_tensors(imported: Imported, recipe: Recipe) -> None:
-    """Compare names and shapes with those that the model has, without making its weights.
-
-    Raises:  CheckpointError: a tensor is missing, unknown or of another shape.
-    """
+def shapes_of(recipe: Recipe, tokenizer: Tokenizer) -> dict[str, Tensor]:
+    """All tensors of a recipe's encoder and heads, by our names, without their numbers."""
     with torch.device("meta"):
-        encoder = build_encoder(recipe, imported.tokenizer)
-        heads = build_heads(recipe, encoder, special_ids(imported.tokenizer))
-    expected = {f"encoder.{name}": p.shape for name, p in encoder.named_parameters()}
-    expected |= {f"heads.{name}": p.shape for name, p in heads.named_parameters()}
-    for kind, some, others in (
-        ("missing", expected, imported.tensors),
-        ("unknown", imported.tensors, expected),
+        encoder = build_encoder(recipe, tokenizer)
+        heads = build_heads(recipe, encoder, special_ids(tokenizer))
+    expected: dict[str, Tensor] = {f"encoder.{name}": p for name, p in encoder.named_parameters()}
+    return expected | {f"heads.{name}": p for name, p in heads.named_parameters()}
+
+
+def check_same(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: object) -> None:
+    """Compare names and shapes of tensors.
+
+    Raises:  CheckpointError: a tensor is missing, unknown or of another shape; it is named.
+    """
+    for kind, names in (
+        ("missing", [name for name in expected if name not in tensors]),
+        ("unknown", [name for name in tensors if name not in expected]),
     ):
-        if names := [name for name in some if name not in others]:
+        if names:
             raise CheckpointError(
                 f"{len(names)} tensor(s) {kind}",
                 got=", ".join(names[:4]) + (" …" if len(names) > 4 else ""),
-                where=imported.source.get("path"),
+                where=where,
             )
-    for name, shape in expected.items():
-        if imported.tensors[name].shape != shape:
+    for name, tensor in expected.items():
+        if tensors[name].shape != tensor.shape:
             raise CheckpointError(
                 f"tensor {name} has another shape",
-                got=tuple(imported.tensors[name].shape),
-                expected=tuple(shape),
-                where=imported.source.get("path"),
+                got=tuple(tensors[name].shape),
+                expected=tuple(tensor.shape),
+                where=where,
             )
 
 
@@ -191,3 +197,33 @@ polyseme {use}
 polyseme inspect RUN
 ```
 """
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A run in memory, in evaluation mode, float32, on the CPU.
+
+    Args:
+        run: where it came from.
+        recipe: what it is.
+        tokenizer: text to ids.
+        encoder: satisfies `Encoder`.
+        heads: the objectives' heads by name.
+    """
+
+    run: RunDirectory
+    recipe: Recipe
+    tokenizer: Tokenizer
+    encoder: Encoder
+    heads: nn.ModuleDict
+
+
+def open_run(path: Path | str) -> Opened:
+    """Open a run.
+
+    Raises:  RunError: there is no run.  CheckpointError: its files are damaged beyond the checkpoints,
+             or hold weights that are no numbers.
+    """
+    run = RunDirectory.open(path)
+    tensors, _ = run.weights()
+    return Opened(run, *rebuild(run, tensors))
