@@ -100,8 +100,8 @@ def measure_cache(sentences: int) -> dict[str, Any]:
     """One pass over the sentences, every word kept, within the usual budget; then one reading of everything."""
     import numpy as np
 
+    from polyseme.infer.hidden import packed
     from polyseme.infer.model import load
-    from polyseme.infer.prepared import prepared
     from polyseme.study.probe import ProbeConfig
     from polyseme.study.probing.cache import cached
     from polyseme.study.probing.targets import aligned
@@ -112,8 +112,8 @@ def measure_cache(sentences: int) -> dict[str, Any]:
     records = [r for r in read_edges(EWT / "en_ewt-ud-train.conllu", "pos") if r.targets][:sentences]
     targets = aligned({"train": records}, loaded.tokenizer, loaded.room)
     config, before = ProbeConfig(), peak_memory_bytes()
-    packed = replace(loaded, encoder=prepared(loaded.encoder))
-    with cached(packed, targets.texts, targets.rows, config.cache_bytes, config.stored) as states:
+    quick = replace(loaded, encoder=packed(loaded.encoder))
+    with cached(quick, targets.texts, targets.rows, config.cache_bytes, config.stored) as states:
         facts = dict(states.facts)
         order = np.random.default_rng(0).permutation(targets.rows)
         began = time.perf_counter()

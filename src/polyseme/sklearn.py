@@ -20,11 +20,11 @@ import numpy as np
 
 from polyseme.errors import ConfigError, InputError
 from polyseme.infer import embed as embedding
+from polyseme.infer.embed import sparse_vectors
 from polyseme.infer.inputs import one_of, texts_of
 from polyseme.infer.loaded import Loaded
 from polyseme.infer.model import load
 from polyseme.infer.pooling import OneVector, Pooling
-from polyseme.infer.sparse import sparse_vectors
 from polyseme.kernels.packed import Precision
 
 try:

@@ -55,9 +55,9 @@ def run(
     """
     use_threads(threads)
     from polyseme.cli.progress import open_reporter
-    from polyseme.infer.cut import cut_note
     from polyseme.infer.embed import Pooling
     from polyseme.infer.embed_file import embed_file
+    from polyseme.infer.inputs import cut_note
     from polyseme.infer.model import load
     from polyseme.text.config import TextConfig
 

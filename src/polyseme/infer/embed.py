@@ -1,26 +1,27 @@
-"""Texts to vectors, in batches of similar length, by linear layers whose weights were laid out for it."""
+"""Texts to vectors: hidden states by linear layers whose weights were laid out for it, then pooling.
+
+Encoders of zeros and ones (1-of-N, word classes) say which numbers are one; `sparse_vectors` leaves out the zeros.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal, overload
+from typing import Any, Literal, cast, overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from polyseme.core.protocols import SparseEncoder
 from polyseme.errors import ConfigError
-from polyseme.infer.batching import by_length
-from polyseme.infer.cut import warn_of_cut
-from polyseme.infer.inputs import check_loaded, texts_of
+from polyseme.infer.hidden import hidden_states, layer_numbers, packed
+from polyseme.infer.inputs import check_loaded, texts_of, warn_of_cut
 from polyseme.infer.loaded import Loaded, words_of
-from polyseme.infer.pooling import FloatArray, Pool, Pooling, edges_of
-from polyseme.infer.prepared import prepared
-from polyseme.infer.sparse import sparse_rows, sparse_vectors
+from polyseme.infer.pooling import FloatArray, Pool, Pooling
 from polyseme.kernels.packed import Precision
 from polyseme.text.tokens import Tokens
 
-__all__ = ["Embedder", "Layer", "Pool", "Pooling", "embed", "sparse_vectors"]
+__all__ = ["Embedder", "Layer", "Pool", "Pooling", "embed", "sparse_rows", "sparse_vectors"]
 
 Layer = int | Literal["mix"] | None
 
@@ -100,7 +101,7 @@ class Embedder:
         plain: bool = False,
     ) -> None:
         check_loaded(loaded)
-        check_layer(loaded, layer)
+        self._numbers = _numbers(loaded, layer)
         if isinstance(pool, Pooling):
             pool.check(loaded)
             self.pooling = pool
@@ -109,11 +110,9 @@ class Embedder:
         self.loaded, self.layer, self.precision = loaded, layer, precision
         self.hidden_size = self.pooling.width(int(loaded.encoder.config.hidden_size))
         self.sparse = hasattr(loaded.encoder, "active")
-        self._encoder = loaded.encoder if plain else prepared(loaded.encoder, precision)
+        self._encoder = loaded.encoder if plain else packed(loaded.encoder, precision)
         self.room = self.pooling.room(loaded)
         self.cut = 0
-        self._edges = edges_of(loaded)
-        self._spells = bool(getattr(loaded.encoder, "open_vocabulary", False))
 
     def vectors(self, texts: Iterable[str]) -> list[FloatArray]:
         """Vectors of texts: (hidden_size,) each, or (words, hidden_size) for pool words; one string is one text.
@@ -141,46 +140,42 @@ class Embedder:
             results.extend(self._window(some))
         return results
 
+    @torch.inference_mode()
     def _window(self, texts: Sequence[str]) -> list[FloatArray]:
         """Vectors of texts that are sorted and in memory together."""
+        loaded, pooling, edges = self.loaded, self.pooling, self.loaded.edges
         tokens = self._tokens(texts)
-        results: list[FloatArray | None] = [None] * len(texts)
-        for indices in by_length([max(1, len(t) + sum(self._edges)) for t in tokens]):
-            some = [tokens[i] for i in indices]
-            words = [words_of(texts[i], tokens[i]) for i in indices] if self._spells else None
-            for i, vector in zip(indices, self._batch(some, words), strict=True):
+        words = [*map(words_of, texts, tokens)] if loaded.reads_letters else None
+        at_last = self._numbers == (loaded.encoder.config.num_hidden_layers,)
+
+        def at(batch: list[int], width: int) -> Tensor | None:
+            return pooling.positions([len(tokens[i]) for i in batch], edges, width) if at_last else None
+
+        results: list[Any] = [None] * len(texts)
+        ids = [t.ids for t in tokens]
+        for batch, layers in hidden_states(loaded, ids, words, self._numbers, self._encoder, at):
+            states = layers[0] if len(layers) == 1 else torch.stack(layers).mean(0)
+            if pooling.pool == "words":
+                vectors: Iterable[FloatArray] = [
+                    pooling.join_words(row, tokens[i].word_starts, edges[0])
+                    for row, i in zip(states, batch, strict=True)
+                ]
+            else:
+                vectors = pooling.join(states, [len(tokens[i]) for i in batch], edges)
+            for i, vector in zip(batch, vectors, strict=True):
                 results[i] = vector
-        return [r for r in results if r is not None]
+        return results
 
     def _tokens(self, texts: Sequence[str]) -> list[Tokens]:
         """Tokens of texts, cut; without offsets and word starts where nobody reads them."""
         room = self.room
-        if self._spells or self.pooling.pool == "words":
+        if self.loaded.reads_letters or self.pooling.pool == "words":
             found = self.loaded.tokenizer.encode_batch(texts)
             self.cut += sum(len(t) > room for t in found)
             return [Tokens(t.ids[:room], t.offsets[:room], t.word_starts[:room]) for t in found]
         each = self.loaded.tokenizer.encode_ids(texts)
         self.cut += sum(len(ids) > room for ids in each)
         return [Tokens(ids[:room], [], []) for ids in each]
-
-    @torch.inference_mode()
-    def _batch(self, tokens: Sequence[Tokens], words: Sequence[Sequence[str]] | None) -> Iterable[FloatArray]:
-        """Vectors of one batch."""
-        batch = self.loaded.batch([t.ids for t in tokens], words)
-        lengths = [len(t) for t in tokens]
-        last = self.layer in (None, -1, self.loaded.encoder.config.num_hidden_layers)
-        at = self.pooling.positions(lengths, self._edges, batch.ids.size(1)) if last else None
-        encoding = self._encoder.encode(batch, keep="last" if last else "all", at=at)
-        if at is not None:
-            return self.pooling.join(encoding.at(at), lengths, self._edges)
-        hidden = _layer(encoding.layers, None if last else self.layer)
-        if self.pooling.pool == "words":
-            before = self._edges[0]
-            return [
-                self.pooling.join_words(row, t.word_starts, before)
-                for row, t in zip(hidden, tokens, strict=True)
-            ]
-        return self.pooling.join(hidden, lengths, self._edges)
 
 
 def windows(texts: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -197,21 +192,72 @@ def windows(texts: Sequence[str]) -> Iterator[Sequence[str]]:
         start = end
 
 
-def check_layer(loaded: Loaded, layer: Any) -> None:
-    """Refuse a layer that the encoder does not have.
+def _numbers(loaded: Loaded, layer: Any) -> tuple[int, ...]:
+    """The layers that are read for one of them, or for the mean of all.
 
-    Raises:  ConfigError: it does not have it.
+    Raises:  ConfigError: there is no such layer.
     """
     n = loaded.encoder.config.num_hidden_layers + 1
-    if layer is None or (isinstance(layer, str) and layer == "mix"):
-        return
+    if isinstance(layer, str) and layer == "mix":
+        return tuple(range(n))
+    layer = -1 if layer is None else layer
     if isinstance(layer, bool) or not isinstance(layer, int | np.integer) or not -n <= layer < n:
         raise ConfigError(
             "no such layer", got=layer, expected=f"0 … {n - 1}, or -{n} … -1 from the end, or mix"
         )
+    return layer_numbers(loaded, layer)
 
 
-def _layer(layers: tuple[Tensor, ...], layer: Layer) -> Tensor:
-    if layer == "mix":
-        return torch.stack(layers).mean(0)
-    return layers[-1 if layer is None else layer]
+def sparse_vectors(
+    loaded: Loaded, texts: Iterable[str], pool: Pool | Pooling = "mean"
+) -> tuple[Any, list[int]]:
+    """The same vectors as `embed` without the zeros, for encoders that say which numbers are one.
+
+    Returns a scipy CSR matrix, float32, and its rows per text.
+    Shapes:  -> (N, hidden_size), or (words, hidden_size) for pool="words"
+    Raises:  InputError: not text.  ConfigError: the pool says nothing here.
+    """
+    way = pool if isinstance(pool, Pooling) else Pooling(pool)
+    way.check(loaded)
+    some, _ = texts_of(texts)
+    whole, counts, cut = sparse_rows(loaded, some, way)
+    warn_of_cut(cut, len(some), way.room(loaded))
+    return whole, counts
+
+
+def sparse_rows(loaded: Loaded, texts: Sequence[str], way: Pooling) -> tuple[Any, list[int], int]:
+    """The same, and how many of the texts are longer than what is read."""
+    from scipy.sparse import csr_matrix
+
+    room = way.room(loaded)
+    tokens = loaded.tokenizer.encode_batch(texts)
+    cut = sum(len(t) > room for t in tokens)
+    rows = [t.ids[:room] for t in tokens]
+    words = [t.word_starts[:room] for t in tokens]
+    if way.separators and way.pool != "words":
+        before, behind = loaded.tokenizer.prefix_ids, loaded.tokenizer.suffix_ids
+        rows = [[*before, *r, *behind] for r in rows]
+    if way.pool == "last":
+        rows = [r[-1:] for r in rows]
+    ids = np.array([i for r in rows for i in r], np.int64)
+    lengths = np.array([len(r) for r in rows], np.int64)
+    row = np.repeat(np.arange(len(rows)), lengths)  # of the result, for every token
+    counts = [1] * len(rows)
+    if way.pool == "words":
+        starts = np.array([word for w in words for word in w], np.bool_)
+        starts[(np.cumsum(lengths) - lengths)[lengths > 0]] = True
+        row = np.cumsum(starts) - 1
+        counts = [sum(w[1:]) + 1 if w else 0 for w in words]
+    n_rows, width = sum(counts), loaded.encoder.config.hidden_size
+    share = np.ones(len(ids)) if way.pool == "max" else 1.0 / np.bincount(row, minlength=n_rows)[row]
+    token, column = (
+        part.numpy() for part in cast(SparseEncoder, loaded.encoder).active(torch.from_numpy(ids))
+    )
+    whole = csr_matrix((share[token], (row[token], column)), (n_rows, width))  # what meets is added
+    whole.sum_duplicates()
+    if way.pool == "max":
+        whole.data[:] = 1.0
+    if way.normalize:
+        norm = np.sqrt(np.asarray(whole.multiply(whole).sum(axis=1)).ravel())
+        whole = csr_matrix(whole.multiply((1.0 / np.maximum(norm, 1e-12))[:, None]))
+    return whole.astype(np.float32), counts, cut

@@ -15,10 +15,9 @@ from polyseme.core.paths import PathLike, path_of
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import ConfigError, CorpusError, Interrupted, RunError
 from polyseme.infer import embed as embedding
-from polyseme.infer.embed import Embedder, Layer, Pool, Pooling
+from polyseme.infer.embed import Embedder, Layer, Pool, Pooling, sparse_rows
 from polyseme.infer.loaded import Loaded
 from polyseme.infer.pooling import FloatArray
-from polyseme.infer.sparse import sparse_rows
 from polyseme.infer.vector_file import NUMBERS_AT_ONCE, VectorFile, check_parquet
 from polyseme.kernels.packed import Precision
 from polyseme.text.clean import CleaningReport

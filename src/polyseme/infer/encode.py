@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, overload
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from polyseme.errors import ConfigError
-from polyseme.infer.batching import by_length
-from polyseme.infer.cut import warn_of_cut
-from polyseme.infer.inputs import check_loaded, texts_of
+from polyseme.infer.hidden import Layers, hidden_states, layer_numbers
+from polyseme.infer.inputs import check_loaded, texts_of, warn_of_cut
 from polyseme.infer.loaded import Loaded, words_of
-from polyseme.infer.pooling import edges_of
 
-__all__ = ["EncodedText", "Layers", "encode", "layer_numbers"]
-
-Layers = int | Sequence[int] | Literal["all"]
+__all__ = ["EncodedText", "Layers", "encode", "encode_cut"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,21 +102,18 @@ def encode_cut(
 ) -> tuple[list[EncodedText], int]:
     """As `encode`, without a warning; also how many texts were cut."""
     numbers = layer_numbers(loaded, layers)
-    last = loaded.encoder.config.num_hidden_layers
     tokens = loaded.tokenizer.encode_batch(texts)
     ids = [t.ids[: loaded.room] for t in tokens]
-    cut = sum(len(t) > loaded.room for t in tokens)
+    words = None
+    if loaded.reads_letters:
+        words = [words_of(text, t)[: loaded.room] for text, t in zip(texts, tokens, strict=True)]
     results: dict[int, EncodedText] = {}
-    before, behind = edges_of(loaded)
-    for some in by_length([max(1, len(i) + before + behind) for i in ids]):
-        words = [words_of(texts[i], tokens[i])[: len(ids[i])] for i in some]
-        batch = loaded.batch([ids[i] for i in some], words)
-        found = loaded.encoder.encode(batch, keep="last" if numbers == (last,) else "all").layers
-        kept = torch.stack([found[n if len(found) > 1 else -1] for n in numbers], 1).float().numpy()
-        for row, i in enumerate(some):
+    for batch, states in hidden_states(loaded, ids, words, numbers):
+        kept = torch.stack(states, 1).float().numpy()
+        for row, i in enumerate(batch):
             n = len(ids[i])
             places = [*zip(ids[i], tokens[i].offsets, tokens[i].word_starts, strict=False)]
-            inner = kept[row, :, before : before + n]
+            inner = kept[row, :, loaded.lead : loaded.lead + n]
             if separators:
                 end = len(texts[i])
                 places = [
@@ -138,25 +131,4 @@ def encode_cut(
                 inner.copy(),  # not a view that keeps the whole batch
                 numbers,
             )
-    return [results[i] for i in range(len(texts))], cut
-
-
-def layer_numbers(loaded: Loaded, layers: Any) -> tuple[int, ...]:
-    """Layers by number from 0, in the order that was asked for.
-
-    Raises:  ConfigError: there is no such layer.
-    """
-    n = int(loaded.encoder.config.num_hidden_layers) + 1
-    if isinstance(layers, str) and layers == "all":
-        return tuple(range(n))
-    asked = [layers] if isinstance(layers, int | np.integer) else layers
-    whole = isinstance(asked, Sequence | np.ndarray) and not isinstance(asked, str) and len(asked) > 0
-    if not whole or not all(
-        isinstance(i, int | np.integer) and not isinstance(i, bool) and -n <= i < n for i in asked
-    ):
-        raise ConfigError(
-            "no such layer",
-            got=repr(layers),
-            expected=f"0 … {n - 1}, -{n} … -1 from the end, several, or 'all'",
-        )
-    return tuple(int(i) % n for i in asked)
+    return [results[i] for i in range(len(texts))], sum(len(t) > loaded.room for t in tokens)

@@ -1,8 +1,13 @@
-"""What people hand to a run: texts, one or several, a run that was loaded, counts and choices; all else is refused."""
+"""What people hand to a run: texts, one or several, a run that was loaded, counts and choices.
+
+All else is refused. Where texts are longer than what reads them, a warning counts them, so that no end of a text is
+left out in silence.
+"""
 
 from __future__ import annotations
 
 import reprlib
+import warnings
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
@@ -10,7 +15,7 @@ import numpy as np
 
 from polyseme.errors import ConfigError, InputError
 
-__all__ = ["at_least_one", "check_loaded", "one_of", "one_text", "texts_of"]
+__all__ = ["at_least_one", "check_loaded", "cut_note", "one_of", "one_text", "texts_of", "warn_of_cut"]
 
 
 def texts_of(given: object, name: str = "texts") -> tuple[list[str], bool]:
@@ -93,6 +98,28 @@ def one_of(name: str, value: Any, options: Iterable[Any]) -> None:
     known = list(options)
     if not any(value is option or (type(value) is type(option) and value == option) for option in known):
         raise ConfigError(f"no such {name}", got=repr(value), expected=", ".join(map(str, known)))
+
+
+def cut_note(cut: int, texts: int, room: int) -> str:
+    """A sentence on texts whose ends were not read.
+
+    Args:
+        cut: how many.
+        texts: of how many.
+        room: tokens of a text that are read, without separators.
+
+    Example:
+        >>> cut_note(1, 2, 510)
+        '1 of 2 texts is longer than the 510 tokens that are read: its end was not read'
+    """
+    verb, ends = ("is", "its end was") if cut == 1 else ("are", "their ends were")
+    return f"{cut:,} of {texts:,} texts {verb} longer than the {room:,} tokens that are read: {ends} not read"
+
+
+def warn_of_cut(cut: int, texts: int, room: int, stacklevel: int = 3) -> None:
+    """Warn once, with the count, where texts were cut."""
+    if cut:
+        warnings.warn(cut_note(cut, texts, room), stacklevel=stacklevel)
 
 
 def _shown(value: object) -> str:

@@ -24,16 +24,15 @@ from torch import Tensor
 
 from polyseme.core.protocols import DecodingEncoder
 from polyseme.core.types import Batch
-from polyseme.infer import batching
-from polyseme.infer.batching import by_length
+from polyseme.infer import hidden as _hidden
+from polyseme.infer.hidden import by_length, packed
 from polyseme.infer.loaded import Loaded
-from polyseme.infer.prepared import prepared
 from polyseme.infer.windows import Part, Window, hidden_windows, left_windows, middle_windows
 
 __all__ = ["Part", "causal", "causal_shared", "log_probabilities", "masked", "two_way"]
 
 TOKENS_PER_BATCH = 8192
-"""Of texts that share their beginning; the others go in the batches of infer/batching.py, which are no larger."""
+"""Of texts that share their beginning; the others go in the batches of infer/hidden.py, which are no larger."""
 
 CHUNK_BYTES = 32 * 2**20
 """Logits in memory at once. Smaller pieces spend their time on reading the vocabulary's matrix again."""
@@ -93,7 +92,7 @@ def two_way(loaded: Loaded, head: Any, parts: Sequence[Part]) -> list[float]:
     """
     classes, unknown = len(head.weight), loaded.tokenizer.unk_id
     windows = (w for i, part in enumerate(parts) for w in middle_windows(part, loaded, i))
-    sums, encoder = _Sums(head, classes, len(parts)), prepared(loaded.encoder)
+    sums, encoder = _Sums(head, classes, len(parts)), packed(loaded.encoder)
     for asked in _batches(windows, loaded.special.pad):
         hidden = encoder.encode(asked.batch).last.flatten(0, 1)
         half = hidden.size(1) // 2
@@ -163,7 +162,7 @@ class _Sums:
 
 
 def _sums(loaded: Loaded, head: Any, windows: Iterable[Window], texts: int) -> list[float]:
-    sums, encoder = _Sums(head.logits, len(head.weight), texts), prepared(loaded.encoder)
+    sums, encoder = _Sums(head.logits, len(head.weight), texts), packed(loaded.encoder)
     for asked in _batches(windows, loaded.special.pad):
         sums.add(encoder.encode(asked.batch, at=asked.places).at(asked.places), asked)
     return sums.totals()
@@ -171,7 +170,7 @@ def _sums(loaded: Loaded, head: Any, windows: Iterable[Window], texts: int) -> l
 
 def _batches(windows: Iterable[Window], pad: int) -> Iterator[_Asked]:
     """Windows of equal length in batches; those that are alike are read once."""
-    most = min(TOKENS_PER_BATCH, batching.TOKENS_PER_BATCH)
+    most = min(TOKENS_PER_BATCH, _hidden.TOKENS_PER_BATCH)
     for stretch in _stretches(windows):
         alike: dict[tuple[tuple[int, ...], tuple[int, ...]], list[Window]] = {}
         for window in stretch:

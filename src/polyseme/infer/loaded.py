@@ -58,7 +58,12 @@ class Loaded:
     @property
     def room(self) -> int:
         """Longest text in tokens, without separators."""
-        return int(self.encoder.max_length) - self.lead - len(self.tokenizer.suffix_ids)
+        return int(self.encoder.max_length) - sum(self.edges)
+
+    @property
+    def edges(self) -> tuple[int, int]:
+        """How many separators stand before and behind a text."""
+        return self.lead, len(self.tokenizer.suffix_ids)
 
     @property
     def lead(self) -> int:
@@ -93,7 +98,7 @@ class Loaded:
         examples = [[self.example(ids)] for ids in texts]
         longest = max(len(row[0].ids) for row in examples)
         batch = to_batch(collate(examples, longest, self.special), [])
-        if words is None or not getattr(self.encoder, "open_vocabulary", False):
+        if words is None or not self.reads_letters:
             return batch
         return _spelled(batch, texts, words, self.tokenizer, self.lead)
 
@@ -123,6 +128,11 @@ class Loaded:
         return {
             predicts: self.heads[name] for name, predicts in reversed(known.items()) if predicts is not None
         }
+
+    @property
+    def reads_letters(self) -> bool:
+        """Whether the encoder reads the letters of words that are not in the vocabulary."""
+        return bool(getattr(self.encoder, "open_vocabulary", False))
 
     @property
     def fills_masks(self) -> bool:

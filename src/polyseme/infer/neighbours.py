@@ -56,7 +56,7 @@ def neighbours(
 @torch.no_grad()
 def _neighbours(loaded: Loaded, word: str, context: str | None, top: int) -> list[dict[str, Any]]:
     ids = word_ids(loaded.tokenizer, word)
-    reads = context is None and getattr(loaded.encoder, "open_vocabulary", False) and word.strip()
+    reads = context is None and loaded.reads_letters and word.strip()
     if not ids and not reads:
         raise InputError("the word is not in the vocabulary", got=word, fix=_near(loaded, word))
     if context is None and hasattr(loaded.encoder, "neighbours"):

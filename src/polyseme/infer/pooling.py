@@ -23,7 +23,7 @@ from torch import Tensor
 from polyseme.errors import CheckpointError, ConfigError
 from polyseme.infer.loaded import Loaded
 
-__all__ = ["Edges", "FloatArray", "OneVector", "Pool", "Pooling", "edges_of"]
+__all__ = ["Edges", "FloatArray", "OneVector", "Pool", "Pooling"]
 
 Pool = Literal["mean", "cls", "max", "last", "words"]
 OneVector = Literal["mean", "cls", "max", "last"]
@@ -71,7 +71,7 @@ class Pooling:
                 "run.json holds an unknown way to make vectors", got=found, where=loaded.run.path
             ) from None
         if own.max_length is not None:
-            own = replace(own, max_length=min(own.max_length, loaded.room + sum(edges_of(loaded))))
+            own = replace(own, max_length=min(own.max_length, loaded.room + sum(loaded.edges)))
         asked = {name: value for name, value in changes.items() if value is not None}
         if (
             own.truncate_dim is not None and "normalize" in asked
@@ -101,7 +101,7 @@ class Pooling:
             raise ConfigError("truncate_dim must be above zero", got=self.truncate_dim)
         if self.truncate_dim is not None and hasattr(loaded.encoder, "active"):
             raise ConfigError("sparse vectors are not truncated", got=f"truncate_dim {self.truncate_dim}")
-        edges = sum(edges_of(loaded))
+        edges = sum(loaded.edges)
         longest = loaded.room + edges
         if self.max_length is not None and not edges < self.max_length <= longest:
             raise ConfigError(
@@ -114,7 +114,7 @@ class Pooling:
         """Tokens of a text that are read, without separators."""
         if self.max_length is None:
             return loaded.room
-        return min(loaded.room, self.max_length - sum(edges_of(loaded)))
+        return min(loaded.room, self.max_length - sum(loaded.edges))
 
     def width(self, hidden_size: int) -> int:
         """Numbers of a vector."""
@@ -199,8 +199,3 @@ def _of_length_one(vectors: FloatArray) -> FloatArray:
     norm = np.linalg.norm(vectors, axis=-1, keepdims=True)
     result: FloatArray = vectors / np.maximum(norm, 1e-12)
     return result
-
-
-def edges_of(loaded: Loaded) -> Edges:
-    """How many separators a run's texts have before and behind them."""
-    return loaded.lead, len(loaded.tokenizer.suffix_ids)

@@ -16,10 +16,9 @@ from polyseme.data.labelled import ExampleLoader
 from polyseme.data.wrapping import Wrapper
 from polyseme.errors import ConfigError, CorpusError, InputError
 from polyseme.infer.columns import inherited_options
-from polyseme.infer.cut import warn_of_cut
-from polyseme.infer.inputs import texts_of
+from polyseme.infer.hidden import packed
+from polyseme.infer.inputs import texts_of, warn_of_cut
 from polyseme.infer.loaded import Loaded
-from polyseme.infer.prepared import prepared
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.labelled.opening import ReadOptions
 from polyseme.text.labelled.records import Problems, QuestionRecord, TagRecord, TextRecord
@@ -122,11 +121,11 @@ class Predictor:
         self.task.use(data)
         if self.entry.records in CUTTING:
             self.cut += len(data.cut)
-        spelled = data.unknown if getattr(loaded.encoder, "open_vocabulary", False) else None
+        spelled = data.unknown if loaded.reads_letters else None
         loader = ExampleLoader(
             data.examples, [self.task], loaded.special, None, spelled, loaded.tokenizer.vocab_size
         )
-        encoder = prepared(loaded.encoder)
+        encoder = packed(loaded.encoder)
         outputs, _ = outputs_of(
             self.task, loader, partial(read_layers, encoder, [self.head]), self.head, torch.device("cpu")
         )

@@ -25,7 +25,7 @@ from polyseme.data.loader import to_batch
 from polyseme.data.packing import collate
 from polyseme.data.wrapping import Wrapper, shares
 from polyseme.errors import CheckpointError, ConfigError, InputError, RunError
-from polyseme.infer.batching import by_length
+from polyseme.infer.hidden import by_length
 from polyseme.infer.inputs import at_least_one, check_loaded, one_text
 from polyseme.infer.loaded import Loaded
 from polyseme.study.head_measures import (

@@ -285,7 +285,7 @@ def _units(
         word = np.arange(len(token)) - np.repeat(np.cumsum(times) - times, times) + np.repeat(first, times)
         tokens = np.bincount(word, minlength=len(words))
         read &= (tokens > 0) & (words[:, 1] <= (one.offsets[-1, 1] if len(one.offsets) else 0))
-        if not getattr(loaded.encoder, "open_vocabulary", False):
+        if not loaded.reads_letters:
             unknown = one.ids[token] == loaded.tokenizer.unk_id
             known &= np.bincount(word, unknown, minlength=len(words)) == 0
         share = 1.0 / np.maximum(tokens, 1)[word]

@@ -25,8 +25,7 @@ from torch import Tensor
 
 from polyseme.core.protocols import SparseEncoder
 from polyseme.core.reporter import NullReporter, Reporter
-from polyseme.infer.batching import by_length
-from polyseme.infer.encode import Layers, layer_numbers
+from polyseme.infer.hidden import Layers, hidden_states, layer_numbers
 from polyseme.infer.loaded import Loaded, words_of
 from polyseme.text.labelled.senses import Use
 
@@ -117,7 +116,7 @@ def use_vectors(
     own, within = _own_entries(loaded, uses, windows) if loaded.encoder.reach == "none" else (windows, None)
     without = sum(window.first == window.end for window in own)
     unknown = 0
-    if not getattr(loaded.encoder, "open_vocabulary", False):
+    if not loaded.reads_letters:
         unknown = sum(loaded.tokenizer.unk_id in window.spelling[0] for window in own)
     cut = sum(window.cut for window in windows)
     kinds: dict[object, int] = {}
@@ -144,19 +143,15 @@ def _dense(
     reporter: Reporter,
 ) -> FloatArray:
     """The vectors of uses at some layers, their parts side by side.  Shapes: -> (L, N, parts · hidden_size)"""
-    room = len(loaded.tokenizer.prefix_ids) + len(loaded.tokenizer.suffix_ids)
-    last = int(loaded.encoder.config.num_hidden_layers)
     width = int(loaded.encoder.config.hidden_size) * len(parts)
     vectors = np.zeros((len(numbers), len(windows), width), np.float32)
     done = 0
-    for some in by_length([max(1, len(window.ids) + room) for window in windows]):
-        batch = loaded.batch([windows[i].ids for i in some], [windows[i].words for i in some])
-        found = loaded.encoder.encode(batch, keep="last" if numbers == (last,) else "all").layers
-        chosen = [windows[i] for i in some]
-        for place, number in enumerate(numbers):
-            hidden = found[number if len(found) > 1 else -1]
-            vectors[place, some] = _beside([_means(hidden, chosen, loaded.lead, part) for part in parts])
-        done += len(some)
+    ids, words = [window.ids for window in windows], [window.words for window in windows]
+    for batch, states in hidden_states(loaded, ids, words, numbers):
+        chosen = [windows[i] for i in batch]
+        for place, hidden in enumerate(states):
+            vectors[place, batch] = _beside([_means(hidden, chosen, loaded.lead, part) for part in parts])
+        done += len(batch)
         reporter.stage("reading uses", done, len(windows))
     return vectors
 
@@ -249,7 +244,7 @@ def _window(loaded: Loaded, use: Use, tokens: Any) -> _Window:
         else:
             low = min(max(0, (first + end - room) // 2), n - room)
     words = []
-    if getattr(loaded.encoder, "open_vocabulary", False):
+    if loaded.reads_letters:
         words = words_of(use.text, tokens)[low : low + room]
     held = use.text[tokens.offsets[first][0] : tokens.offsets[end - 1][1]] if inside else ""
     return _Window(tokens.ids[low : low + room], words, first - low, end - low, n > room, held)

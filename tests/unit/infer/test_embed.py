@@ -13,12 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyseme.errors import CheckpointError, ConfigError
-from polyseme.infer import batching
 from polyseme.infer import embed as embedding
-from polyseme.infer.batching import by_length
+from polyseme.infer import hidden
 from polyseme.infer.embed import Embedder, Pooling, embed
+from polyseme.infer.hidden import by_length, packed
 from polyseme.infer.model import Model
-from polyseme.infer.prepared import prepared
 from polyseme.kernels.packed import PackedLinear
 from small import GRADIENT_MODELS
 from vector_runs import TEXTS, random_run
@@ -43,7 +42,7 @@ def ways(loaded: Model) -> list[Pooling]:
 
 
 def test_the_fast_way_is_the_plain_one(loaded: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batching, "TOKENS_PER_BATCH", 40)
+    monkeypatch.setattr(hidden, "TOKENS_PER_BATCH", 40)
     monkeypatch.setattr(embedding, "TEXTS_AT_ONCE", 5)  # windows
     for way in ways(loaded):
         fast = Embedder(loaded, way).vectors(TEXTS)
@@ -85,8 +84,8 @@ def test_a_run_in_int8_embeds(loaded: Model) -> None:
 
 
 def test_the_prepared_encoder_follows_the_weights(bert: Model) -> None:
-    first = prepared(bert.encoder)
-    assert prepared(bert.encoder) is first
+    first = packed(bert.encoder)
+    assert packed(bert.encoder) is first
     assert isinstance(first.blocks[0].intermediate, PackedLinear)
     assert isinstance(bert.encoder.blocks[0].intermediate, torch.nn.Linear)
     assert first.word_embeddings.weight is bert.encoder.word_embeddings.weight  # shared, not copied
@@ -94,7 +93,7 @@ def test_the_prepared_encoder_follows_the_weights(bert: Model) -> None:
     before = embed(bert, ["the cat"])[0]
     with torch.no_grad():
         weight.mul_(2.0)
-    assert prepared(bert.encoder) is not first
+    assert packed(bert.encoder) is not first
     np.testing.assert_allclose(
         embed(bert, ["the cat"])[0], Embedder(bert, plain=True).vectors(["the cat"])[0], atol=1e-5
     )
@@ -201,4 +200,4 @@ def test_batches_hold_every_text_once_and_little_padding(lengths: list[int], mos
         tokens = longest * len(batch)
         assert tokens <= most or len(batch) == 1
         padding = tokens - sum(lengths[i] for i in batch)
-        assert padding <= max(batching.WASTE, batching.WASTED_SHARE * tokens)
+        assert padding <= max(hidden.WASTE, hidden.WASTED_SHARE * tokens)

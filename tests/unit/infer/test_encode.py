@@ -9,8 +9,8 @@ import torch
 from decoding import make_loaded
 from polyseme.core import registry
 from polyseme.errors import ConfigError
-from polyseme.infer import batching
 from polyseme.infer import encode as encoding
+from polyseme.infer import hidden
 from polyseme.infer.embed import embed
 from polyseme.infer.encode import encode
 from polyseme.infer.loaded import words_of
@@ -28,7 +28,7 @@ def test_every_model_gives_the_states_of_each_text_alone(model: str, monkeypatch
     loaded = make_loaded(model, "words" if model in WORD_LEVEL else "wordpiece")
     n_layers = loaded.encoder.config.num_hidden_layers + 1
     for size in (8192, 40):
-        monkeypatch.setattr(batching, "TOKENS_PER_BATCH", size)
+        monkeypatch.setattr(hidden, "TOKENS_PER_BATCH", size)
         found = encode(loaded, TEXTS, separators=True)
         for text, one in zip(TEXTS, found, strict=True):
             tokens = loaded.tokenizer.encode(text)

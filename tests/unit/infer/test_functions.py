@@ -11,7 +11,7 @@ import pytest
 from decoding import make_loaded
 from polyseme.errors import ConfigError, InputError
 from polyseme.gensim import to_keyed_vectors
-from polyseme.infer.embed import Embedder, embed
+from polyseme.infer.embed import Embedder, embed, sparse_vectors
 from polyseme.infer.encode import encode
 from polyseme.infer.fill import fill
 from polyseme.infer.generate import generate, generate_stream
@@ -19,7 +19,6 @@ from polyseme.infer.inputs import one_text
 from polyseme.infer.model import Model
 from polyseme.infer.neighbours import neighbours
 from polyseme.infer.score import score, score_continuations
-from polyseme.infer.sparse import sparse_vectors
 
 # long texts are among those of every test here
 pytestmark = pytest.mark.filterwarnings("ignore:.* longer than the .* tokens that are read")

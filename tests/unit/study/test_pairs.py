@@ -12,7 +12,7 @@ import pytest
 
 from decoding import make_loaded
 from polyseme.errors import ConfigError, CorpusError
-from polyseme.infer import batching, likelihood
+from polyseme.infer import hidden, likelihood
 from polyseme.infer.model import Model
 from polyseme.infer.score import Score, score
 from polyseme.study import pairs as study
@@ -137,9 +137,9 @@ def test_many_at_once_are_scored_as_one_by_one(
     file = write(tmp_path, "a.jsonl", rows)
     found = []
     for size in (2048, 20):
-        monkeypatch.setattr(batching, "TOKENS_PER_BATCH", size)
+        monkeypatch.setattr(hidden, "TOKENS_PER_BATCH", size)
         found.append(pairs(loaded, [file]).pairs)
-    monkeypatch.setattr(likelihood, "prepared", lambda encoder: encoder)
+    monkeypatch.setattr(likelihood, "packed", lambda encoder: encoder)
     within = model in ("bert", "modernbert")
     for rows_found in found:
         for one, good, bad in zip(rows_found, GOOD, BAD, strict=True):

@@ -29,9 +29,8 @@ from torch import Tensor
 from polyseme.core.files import saving
 from polyseme.core.protocols import SparseEncoder
 from polyseme.core.reporter import NullReporter, Reporter
-from polyseme.infer.batching import by_length
+from polyseme.infer.hidden import hidden_states
 from polyseme.infer.loaded import Loaded
-from polyseme.infer.pooling import edges_of
 from polyseme.layers.mix import EPSILON
 from polyseme.study.probing.targets import Stored, TokenizedText
 from polyseme.train.memory import peak_memory_bytes
@@ -241,25 +240,22 @@ def _fill(
     cache: LayerCache, loaded: Loaded, texts: Sequence[TokenizedText], normed: bool, reporter: Reporter
 ) -> int:
     """Read every text once; returns how many tokens the encoder read, separators among them."""
-    before, behind = edges_of(loaded)
     texts = [text for text in texts if len(text.kept)]
-    lengths = [len(text.ids) + before + behind for text in texts]
+    lengths = [len(text.ids) + sum(loaded.edges) for text in texts]
     done, total = 0, sum(lengths)
-    for some in by_length(lengths):
-        reporter.stage("encoding", done, total)
-        chosen = [texts[i] for i in some]
-        batch = loaded.batch([text.ids for text in chosen], [text.pieces for text in chosen])
-        found = loaded.encoder.encode(batch, keep="all").layers
-        wide = batch.ids.size(1)
-        places = [row * wide + before + text.kept for row, text in enumerate(chosen)]
+    reporter.stage("encoding", 0, total)
+    ids, pieces = [text.ids for text in texts], [text.pieces for text in texts]
+    for batch, layers in hidden_states(loaded, ids, pieces, tuple(range(cache.layers))):
+        chosen, width = [texts[i] for i in batch], layers[0].size(1)
+        places = [row * width + loaded.lead + text.kept for row, text in enumerate(chosen)]
         index = torch.from_numpy(np.concatenate(places))
-        states = torch.stack([h.reshape(-1, h.size(-1)).index_select(0, index) for h in found], 1).float()
+        states = torch.stack([h.reshape(-1, h.size(-1)).index_select(0, index) for h in layers], 1).float()
         if normed:
             states = torch.nn.functional.layer_norm(states, states.shape[-1:], eps=EPSILON)
         at = 0
         for text in chosen:
             cache.write(text.row, states[at : at + len(text.kept)])
             at += len(text.kept)
-        done += sum(lengths[i] for i in some)
-    reporter.stage("encoding", total, total)
+        done += sum(lengths[i] for i in batch)
+        reporter.stage("encoding", done, total)
     return done
