@@ -100,8 +100,7 @@ def ours(run: Path, corpus: Any, length: int) -> tuple[float, float, int]:
 
     import polyseme
     from polyseme.data.examples import DocumentChunks
-    from polyseme.data.loader import to_batch
-    from polyseme.data.packing import collate
+    from polyseme.data.loader import collate, to_batch
     from polyseme.train.building import build_objectives
     from polyseme.train.precision import fast_cpu_bfloat16
 

@@ -122,8 +122,7 @@ def peer(dtype: torch.dtype) -> Step:
 def ours(dtype: torch.dtype, samples: int) -> Step:
     """One update of polyseme's elmo on the same batches."""
     from polyseme.data.examples import Example, SpecialTokens
-    from polyseme.data.loader import to_batch
-    from polyseme.data.packing import collate
+    from polyseme.data.loader import collate, to_batch
     from polyseme.models.elmo import Elmo, ElmoConfig
     from polyseme.objectives.bidirectional_lm import BidirectionalLM, BidirectionalLMConfig
     from polyseme.train.config import TrainConfig

@@ -11,8 +11,7 @@ import torch
 
 from polyseme.core.types import Batch
 from polyseme.data.examples import Example, SpecialTokens
-from polyseme.data.loader import to_batch
-from polyseme.data.packing import collate
+from polyseme.data.loader import collate, to_batch
 from small import VOCABULARY, make_encoder
 
 

@@ -9,8 +9,7 @@ import torch
 
 from polyseme.core.types import Batch
 from polyseme.data.examples import Example
-from polyseme.data.loader import special_tokens, to_batch
-from polyseme.data.packing import collate
+from polyseme.data.loader import collate, special_tokens, to_batch
 from polyseme.train import distributed
 from small import VOCABULARY, make_encoder, make_learner, make_objectives
 

@@ -15,8 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import models, normalizers, pre_tokenizers, trainers
 
-from polyseme.data.encoding import DocumentEncoder
-from polyseme.data.pieces import PieceTable, piece_splitter
+from polyseme.data.encoding import DocumentEncoder, PieceTable, piece_splitter
 from polyseme.text.config import TokenizerConfig
 from polyseme.text.tokenizers import SPECIAL_TOKENS, Tokenizer, train_tokenizer
 

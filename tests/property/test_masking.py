@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from polyseme.core.rng import Random
 from polyseme.data.examples import Example, SpecialTokens
-from polyseme.data.loader import special_tokens
-from polyseme.data.packing import Rows, collate
+from polyseme.data.loader import Rows, collate, special_tokens
 from polyseme.objectives.masked_lm import MaskedLM, MaskedLMConfig
 
 VOCABULARY = 500

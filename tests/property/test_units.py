@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 import plain_units
 from polyseme.data.examples import Example
-from polyseme.data.loader import special_tokens
-from polyseme.data.packing import Rows, collate
+from polyseme.data.loader import Rows, collate, special_tokens
 from polyseme.data.units import KINDS, Pattern, Units
 from polyseme.objectives.knowledge_masking import KnowledgeMasking, KnowledgeMaskingConfig
 

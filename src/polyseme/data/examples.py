@@ -6,6 +6,7 @@ example itself when it is needed, as a pure function of its number and a counter
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -16,6 +17,12 @@ from polyseme.data.store import TokenStore
 
 IntArray = npt.NDArray[np.int64]
 NO_LABEL = -1
+REAL, FAKE = 0, 1
+"""Labels of `DialogueTurns`."""
+_TRIES = 4
+"""Turns of other dialogues that are drawn until one fits."""
+Stretch = tuple[IntArray, npt.NDArray[np.bool_]]
+"""Tokens of a text, and which of them begin a word."""
 
 
 class SpecialTokens(NamedTuple):
@@ -178,7 +185,7 @@ class SentencePairs:
         """Group `index`, split and paired as the counter says."""
         start, end = int(self._starts[index]), int(self._ends[index])
         if self._lone[index]:
-            return self._join([self._tokens(start, end, self._room)], NO_LABEL)
+            return _joined([self._tokens(start, end, self._room)], self._special, NO_LABEL)
         u = self._random.uniform(counter, index, np.arange(4))
         if end - start >= 2:
             split = start + 1 + int(u[0] * (end - start - 1))
@@ -190,29 +197,39 @@ class SentencePairs:
         room = self._room - len(a[0])
         if u[1] < 0.5:
             stop = int(self._documents[self._document[index] + 1])
-            return self._join([a, self._tokens(split, min(stop, max(end, split + 1)), room)], 0)
+            b = self._tokens(split, min(stop, max(end, split + 1)), room)
+            return _joined([a, b], self._special, 0)
         other = int(u[2] * (len(self._documents) - 2))
         other += other >= self._document[index]
         first, last = int(self._documents[other]), int(self._documents[other + 1])
-        return self._join([a, self._tokens(first + int(u[3] * (last - first)), last, room)], 1)
+        b = self._tokens(first + int(u[3] * (last - first)), last, room)
+        return _joined([a, b], self._special, 1)
 
-    def _tokens(self, first: int, last: int, room: int) -> tuple[IntArray, npt.NDArray[np.bool_]]:
+    def _tokens(self, first: int, last: int, room: int) -> Stretch:
         """Tokens of sentences first … last-1, whole sentences while they fit, at least part of one."""
         begin, stop = int(self._sentences[first]), int(self._sentences[last])
         if stop - begin > room:
             fits = int(np.searchsorted(self._sentences[first : last + 1], begin + room, side="right")) - 1
             stop = int(self._sentences[first + fits]) if fits else begin + room
-        words = np.array(self._store.word_starts[begin:stop], np.bool_)
-        words[:1] = True
-        return np.asarray(self._store.tokens[begin:stop], np.int64), words
+        return _stretch(self._store, begin, stop)
 
-    def _join(self, parts: list[tuple[IntArray, npt.NDArray[np.bool_]]], label: int) -> Example:
-        ids, types, words = [np.array([self._special.cls])], [np.zeros(1, np.int64)], [np.ones(1, np.bool_)]
-        for number, (tokens, starts) in enumerate(parts):
-            ids += [tokens, np.array([self._special.sep])]
-            types.append(np.full(len(tokens) + 1, number, np.int64))
-            words += [starts, np.ones(1, np.bool_)]
-        return Example(np.concatenate(ids), np.concatenate(types), np.concatenate(words), label)
+
+def _stretch(store: TokenStore, begin: int, end: int) -> Stretch:
+    """Tokens begin … end - 1 of a store; the first one begins a word."""
+    words = np.array(store.word_starts[begin:end], np.bool_)
+    words[:1] = True
+    return np.asarray(store.tokens[begin:end], np.int64), words
+
+
+def _joined(parts: Sequence[Stretch], special: SpecialTokens, label: int, first_type: int = 0) -> Example:
+    """[CLS] part [SEP] part [SEP] …, whose types are 0 and 1 in turn; [CLS] is of the first part's type."""
+    ids, words = [np.array([special.cls])], [np.ones(1, np.bool_)]
+    types = [np.full(1, first_type % 2, np.int64)]
+    for number, (tokens, starts) in enumerate(parts):
+        ids += [tokens, np.array([special.sep])]
+        types.append(np.full(len(tokens) + 1, (first_type + number) % 2, np.int64))
+        words += [starts, np.ones(1, np.bool_)]
+    return Example(np.concatenate(ids), np.concatenate(types), np.concatenate(words), label)
 
 
 def _cut_long(sentences: IntArray, documents: IntArray, room: int) -> tuple[IntArray, IntArray]:
@@ -226,3 +243,87 @@ def _cut_long(sentences: IntArray, documents: IntArray, room: int) -> tuple[IntA
     starts = np.repeat(sentences[:-1], pieces) + ordinal * room
     offsets = np.concatenate([[0], ends])
     return np.append(starts, sentences[-1]), offsets[documents]
+
+
+class DialogueTurns:
+    """Windows of two or three successive turns of each dialogue, real or with one of them from elsewhere.
+
+        [CLS] query [SEP] response [SEP] (query [SEP])      type 0 for one speaker's turns, 1 for the other's
+
+    A document of the store is a dialogue and its sentences are the turns, which take turns: `--set text.sentences=line`
+    makes every line a turn.
+
+    A window starts at every turn that has a following one, so a dialogue of n turns gives n - 1 examples. Half of the
+    time, by the counter, one of its turns, not the first of them, is replaced by a random turn of another dialogue.
+    Turns share the room of an example; a turn that is too long keeps its beginning.
+
+    Args:
+        store: the tokens; at least two dialogues.
+        length: longest example, tokens with separators.
+        special: ids of the separators.
+        random: the stream of the random choices.
+        turns: turns of an example at most, 2 or 3.
+    Source:  Sun et al. (2019), section 3.4 (query, response, query). Departure: the first turn is never replaced: the
+        others are to be judged against it.
+    """
+
+    def __init__(
+        self, store: TokenStore, length: int, special: SpecialTokens, random: Random, turns: int
+    ) -> None:
+        self._store, self._special, self._random = store, special, random
+        self._room = length - 1 - turns
+        self._offsets = np.asarray(store.sentences)
+        self._documents = np.asarray(store.documents)
+        sizes = np.diff(self._documents)
+        per_document = np.maximum(sizes - 1, 0)
+        self._document = np.repeat(np.arange(len(sizes)), per_document)
+        ordinal = np.arange(len(self._document)) - np.repeat(
+            np.cumsum(per_document) - per_document, per_document
+        )
+        self._first: IntArray = self._documents[self._document] + ordinal
+        self._last: IntArray = np.minimum(self._first + turns, self._documents[self._document + 1])
+        # a turn from elsewhere may be longer than the one that it replaces
+        slack = int(np.quantile(np.diff(self._offsets), 0.75)) if len(self._offsets) > 1 else 0
+        window = self._offsets[self._last] - self._offsets[self._first]
+        self.lengths: IntArray = np.minimum(window + slack, self._room) + 1 + (self._last - self._first)
+
+    def draw(self, index: int, counter: int) -> Example:
+        """Window `index`, real or corrupted as the counter says."""
+        first, last = int(self._first[index]), int(self._last[index])
+        u = self._random.uniform(counter, index, np.arange(2 + _TRIES))
+        turns = list(range(first, last))
+        room = int(self.lengths[index]) - 1 - len(turns)
+        label = REAL
+        if u[0] < 0.5:
+            label = FAKE
+            place = 1 + int(u[1] * (len(turns) - 1))
+            for chance in u[2:]:  # one that fits, if it is soon found
+                turns[place] = self._elsewhere(int(self._document[index]), chance)
+                if sum(map(self._size, turns)) <= room:
+                    break
+        # who speaks is a matter of the place in the dialogue; a replaced turn takes the place's role
+        role = first - int(self._documents[self._document[index]])
+        share = _shares(list(map(self._size, turns)), room)
+        starts = [int(self._offsets[turn]) for turn in turns]
+        parts = [_stretch(self._store, at, at + size) for at, size in zip(starts, share, strict=True)]
+        return _joined(parts, self._special, label, role)
+
+    def _elsewhere(self, document: int, u: float) -> int:
+        """A turn of any other dialogue, all equally likely."""
+        start, end = int(self._documents[document]), int(self._documents[document + 1])
+        turn = int(u * (len(self._offsets) - 1 - (end - start)))
+        return turn if turn < start else turn + end - start
+
+    def _size(self, turn: int) -> int:
+        return int(self._offsets[turn + 1] - self._offsets[turn])
+
+
+def _shares(sizes: list[int], room: int) -> list[int]:
+    """Tokens that each turn keeps: all where they fit, else the longest are cut to one length."""
+    if sum(sizes) <= room:
+        return sizes
+    left, kept = room, [0] * len(sizes)
+    for rank, turn in enumerate(sorted(range(len(sizes)), key=sizes.__getitem__)):
+        kept[turn] = min(sizes[turn], left // (len(sizes) - rank))
+        left -= kept[turn]
+    return kept

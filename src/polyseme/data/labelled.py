@@ -20,8 +20,7 @@ import torch
 from polyseme.core.rng import Random
 from polyseme.core.types import Batch
 from polyseme.data.examples import Example, SpecialTokens
-from polyseme.data.loader import Preparer, in_background, to_batch
-from polyseme.data.packing import collate, pack
+from polyseme.data.loader import Preparer, collate, in_background, pack, to_batch
 
 IntArray = npt.NDArray[np.int64]
 ATTENTION_DOUBLES = 768

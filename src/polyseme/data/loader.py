@@ -1,19 +1,174 @@
-"""Batches by counter, prepared in the background."""
+"""From examples to batches: rows packed with whole examples, and their order, as pure functions of (seed, counter).
+
+lengths ──pack──► RowPlan ──counter──► examples of a row ──collate──► Rows (numpy) ──objectives──► Batch (tensors)
+
+Batches are prepared in the background, ahead of their use.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from polyseme.core.rng import Random
 from polyseme.core.types import Batch, Targets
-from polyseme.data.examples import NO_LABEL, ExampleSource, SpecialTokens
-from polyseme.data.packing import RowPlan, Rows, collate
+from polyseme.data.examples import NO_LABEL, Example, ExampleSource, SpecialTokens
+
+IntArray = npt.NDArray[np.int64]
+
+
+def pack(lengths: IntArray, row_length: int) -> tuple[IntArray, IntArray]:
+    """Fill rows with whole examples, best fit first.
+
+    Rows of the same make-up are formed together, so the cost is that of sorting, not of one step per example.
+
+    Args:
+        lengths: tokens of every example, 1 … row_length.
+        row_length: tokens of a row.
+    Shapes:  -> offsets: (R + 1,), members: (N,): row r holds examples members[offsets[r] : offsets[r + 1]]
+    Source:  best-fit decreasing (Johnson 1973), over the histogram of lengths.
+    """
+    order = np.argsort(lengths, kind="stable")
+    counts = np.bincount(lengths, minlength=row_length + 1)
+    ends = np.cumsum(counts)  # examples of length l not yet used: order[ends[l] - left[l] : ends[l]]
+    left = counts.tolist()
+    available = sum(1 << length for length, count in enumerate(left) if count)
+    members, sizes = [], []
+    while available:
+        makeup: dict[int, int] = {}
+        room = row_length
+        while True:  # the longest that still fits, of those that are left
+            fitting = available & ((1 << (room + 1)) - 1)
+            while fitting and makeup.get(fitting.bit_length() - 1, 0) >= left[fitting.bit_length() - 1]:
+                fitting ^= 1 << (fitting.bit_length() - 1)
+            if not fitting:
+                break
+            length = fitting.bit_length() - 1
+            makeup[length] = makeup.get(length, 0) + 1
+            room -= length
+        rows = min(left[length] // times for length, times in makeup.items())
+        columns = []
+        for length, times in makeup.items():
+            begin = int(ends[length]) - left[length]
+            columns.append(order[begin : begin + rows * times].reshape(rows, times))
+            left[length] -= rows * times
+            if not left[length]:
+                available ^= 1 << length
+        members.append(np.concatenate(columns, axis=1).ravel())
+        sizes.append(np.full(rows, sum(makeup.values())))
+    flat = np.concatenate(members) if members else np.empty(0, np.int64)
+    per_row = np.concatenate(sizes) if sizes else np.empty(0, np.int64)
+    return np.concatenate([[0], np.cumsum(per_row)]), flat
+
+
+class RowPlan:
+    """Which examples row number `counter` of an endless run holds.
+
+    Every epoch visits every row once, in an order of its own.
+
+    Args:
+        lengths: tokens of every example.
+        row_length: tokens of a row.
+        random: the stream that orders the rows.
+    """
+
+    def __init__(self, lengths: IntArray, row_length: int, random: Random) -> None:
+        self._offsets, self._members = pack(lengths, row_length)
+        self.n_rows = len(self._offsets) - 1
+        self.tokens_per_row = float(lengths.sum()) / max(1, self.n_rows)
+        self._order = lru_cache(maxsize=3)(lambda epoch: random.permutation(self.n_rows, epoch))
+
+    def row(self, counter: int) -> IntArray:
+        """Numbers of the examples in this row."""
+        epoch, place = divmod(counter, self.n_rows)
+        row = self._order(epoch)[place]
+        return self._members[self._offsets[row] : self._offsets[row + 1]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A batch before any objective has touched it.
+
+    Args:
+        ids, segment, position, type: as in `Batch`.
+        word_starts: a token begins a word (or is a separator).
+        maskable: a token of the text, neither special nor padding.
+        first: flat index of every example's first token.
+        labels: the label that each example carries, or NO_LABEL.
+        counters: the row's number in the run; seeds everything random about it.
+        numbers: which example of its data set each example is, or NO_LABEL.
+        progress: share of the budget spent, for schedules.
+
+    Shapes:  (B, T) but first, labels, numbers: (E,) and counters: (B,)
+    """
+
+    ids: IntArray
+    segment: IntArray
+    position: IntArray
+    type: IntArray
+    word_starts: npt.NDArray[np.bool_]
+    maskable: npt.NDArray[np.bool_]
+    first: IntArray
+    labels: IntArray
+    counters: IntArray
+    packed: bool
+    progress: float = 0.0
+    numbers: IntArray | None = None
+
+
+def collate(
+    rows: list[list[Example]],
+    row_length: int,
+    special: SpecialTokens,
+    counters: IntArray | None = None,
+    progress: float = 0.0,
+) -> Rows:
+    """Lay examples side by side into rows of equal length, padded at the end.
+
+    Shapes:  B lists of examples -> arrays of (B, row_length)
+    """
+    shape = (len(rows), row_length)
+    ids = np.full(shape, special.pad, np.int64)
+    segment, position, kind = (np.zeros(shape, np.int64) for _ in range(3))
+    words = np.ones(shape, np.bool_)
+    first, labels, numbers = [], [], []
+    packed = False
+    for b, examples in enumerate(rows):
+        at = 0
+        for number, example in enumerate(examples, start=1):
+            end = at + len(example.ids)
+            ids[b, at:end] = example.ids
+            segment[b, at:end] = number
+            position[b, at:end] = np.arange(end - at)
+            kind[b, at:end] = example.type
+            words[b, at:end] = example.word_starts
+            first.append(b * row_length + at)
+            labels.append(example.label)
+            numbers.append(example.number)
+            at = end
+        packed = packed or at < row_length or len(examples) > 1
+    return Rows(
+        ids=ids,
+        segment=segment,
+        position=position,
+        type=kind,
+        word_starts=words,
+        maskable=(segment != 0) & ~special.special[ids],
+        first=np.asarray(first, np.int64),
+        labels=np.asarray(labels, np.int64) if labels else np.full(0, NO_LABEL, np.int64),
+        counters=np.arange(len(rows)) if counters is None else counters,
+        packed=packed,
+        progress=progress,
+        numbers=np.asarray(numbers, np.int64),
+    )
 
 
 class Preparer(Protocol):
@@ -21,9 +176,7 @@ class Preparer(Protocol):
 
     name: str
 
-    def prepare(
-        self, rows: Rows
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def prepare(self, rows: Rows) -> tuple[IntArray, IntArray, IntArray]:
         """-> ids (B, T), flat positions (P,), labels (P,)"""
         ...
 

@@ -17,8 +17,7 @@ from polyseme.core.protocols import Encoder
 from polyseme.core.types import Batch
 from polyseme.data.examples import Example, SpecialTokens
 from polyseme.data.labelled import spelling
-from polyseme.data.loader import to_batch
-from polyseme.data.packing import collate
+from polyseme.data.loader import collate, to_batch
 from polyseme.errors import ConfigError, InputError
 from polyseme.kernels.int8 import Int8Embedding, in_int8
 from polyseme.text.tokenizers import Tokenizer

@@ -16,8 +16,8 @@ from polyseme.core import registry
 from polyseme.core.config import suggest
 from polyseme.data.encoding import DocumentEncoder
 from polyseme.data.examples import Example, SpecialTokens
+from polyseme.data.loader import Rows, collate
 from polyseme.data.mining import lexicon_patterns
-from polyseme.data.packing import Rows, collate
 from polyseme.data.store import TokenStore
 from polyseme.data.units import BASIC, ENTITY, KINDS, PHRASE, Units
 from polyseme.errors import ConfigError, InputError, RunError

@@ -28,7 +28,7 @@ from polyseme.core.protocols import Encoder
 from polyseme.core.rng import Random
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.examples import SpecialTokens
-from polyseme.data.packing import Rows
+from polyseme.data.loader import Rows
 from polyseme.errors import ConfigError
 from polyseme.layers.cross_entropy import cross_entropy_sum, log_uniform, sampled_cross_entropy_sum
 

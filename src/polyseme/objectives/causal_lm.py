@@ -20,7 +20,7 @@ from polyseme.core.entries import ObjectiveEntry
 from polyseme.core.protocols import Encoder
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.examples import NO_LABEL, NextTokenWindows, SpecialTokens
-from polyseme.data.packing import Rows
+from polyseme.data.loader import Rows
 from polyseme.data.store import TokenStore
 from polyseme.errors import ConfigError
 from polyseme.kernels.cross_entropy import CHUNK_BYTES

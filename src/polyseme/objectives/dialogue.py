@@ -21,8 +21,7 @@ from polyseme.core.config import Config
 from polyseme.core.entries import ObjectiveEntry
 from polyseme.core.protocols import Encoder
 from polyseme.core.rng import Random
-from polyseme.data.dialogues import DialogueTurns
-from polyseme.data.examples import SpecialTokens
+from polyseme.data.examples import DialogueTurns, SpecialTokens
 from polyseme.data.store import TokenStore
 from polyseme.errors import CorpusError
 from polyseme.objectives.next_sentence import ExampleLabel, NextSentenceHead, check_reads_ahead

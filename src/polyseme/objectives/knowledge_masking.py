@@ -29,8 +29,8 @@ from polyseme.core.protocols import Encoder
 from polyseme.core.rng import Random
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.examples import SpecialTokens
+from polyseme.data.loader import Rows
 from polyseme.data.mining import Mining, learn_units
-from polyseme.data.packing import Rows
 from polyseme.data.store import TokenStore
 from polyseme.data.units import BASIC, ENTITY, KINDS, PHRASE, Found, Units
 from polyseme.objectives.masked_lm import (

@@ -19,7 +19,7 @@ from polyseme.core.protocols import Encoder
 from polyseme.core.rng import Random
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.examples import NO_LABEL, SentencePairs, SpecialTokens
-from polyseme.data.packing import Rows
+from polyseme.data.loader import Rows
 from polyseme.data.store import TokenStore
 from polyseme.errors import ConfigError, CorpusError
 

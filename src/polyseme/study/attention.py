@@ -21,8 +21,7 @@ import torch
 from polyseme.core import registry
 from polyseme.core.protocols import Encoder
 from polyseme.data.examples import Example
-from polyseme.data.loader import to_batch
-from polyseme.data.packing import collate
+from polyseme.data.loader import collate, to_batch
 from polyseme.data.wrapping import Wrapper, shares
 from polyseme.errors import CheckpointError, ConfigError, InputError, RunError
 from polyseme.infer.hidden import by_length

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from polyseme.data.examples import Example
 from polyseme.data.labelled import Unknown
-from polyseme.data.packing import Rows
+from polyseme.data.loader import Rows
 from polyseme.data.wrapping import Wrapped
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.tokens import Tokens

@@ -13,8 +13,7 @@ from polyseme.core.protocols import Encoder
 from polyseme.core.reporter import Reporter
 from polyseme.core.rng import Random
 from polyseme.data.examples import DocumentChunks, ExampleSource, SpecialTokens
-from polyseme.data.loader import Loader, special_tokens
-from polyseme.data.packing import RowPlan
+from polyseme.data.loader import Loader, RowPlan, special_tokens
 from polyseme.data.store import TokenStore
 from polyseme.errors import CheckpointError, ConfigError, CorpusError
 from polyseme.text.tokenizers import ABSENT, Tokenizer

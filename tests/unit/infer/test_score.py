@@ -9,8 +9,7 @@ import torch
 
 from decoding import make_loaded
 from polyseme.core import registry
-from polyseme.data.loader import to_batch
-from polyseme.data.packing import collate
+from polyseme.data.loader import collate, to_batch
 from polyseme.errors import ConfigError
 from polyseme.infer import likelihood
 from polyseme.infer.model import Model

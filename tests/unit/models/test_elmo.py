@@ -10,8 +10,7 @@ import torch
 
 from polyseme.core.types import Batch
 from polyseme.data.examples import Example
-from polyseme.data.loader import special_tokens, to_batch
-from polyseme.data.packing import collate
+from polyseme.data.loader import collate, special_tokens, to_batch
 from polyseme.errors import ConfigError, InputError
 from polyseme.infer.loaded import words_of
 from polyseme.infer.model import Model

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from polyseme.data.examples import Example
-from polyseme.data.loader import special_tokens, to_batch
-from polyseme.data.packing import collate
+from polyseme.data.loader import collate, special_tokens, to_batch
 from polyseme.objectives.bidirectional_lm import BidirectionalLM, BidirectionalLMConfig
 from small import VOCABULARY, make_encoder
 
