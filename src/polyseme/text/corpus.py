@@ -27,7 +27,7 @@ from polyseme.text.clean import CleaningReport, clean
 from polyseme.text.config import TextConfig
 from polyseme.text.dedupe import Deduplicator
 from polyseme.text.document_rule import choose_mode
-from polyseme.text.records import record_pieces
+from polyseme.text.records import record_pieces, table_pieces
 from polyseme.text.sources import (
     MARKUP,
     SourceFile,
@@ -38,7 +38,6 @@ from polyseme.text.sources import (
     read_text,
 )
 from polyseme.text.split import Mode, Piece, split
-from polyseme.text.tables import table_pieces
 from polyseme.text.words import cjk_share
 
 __all__ = ["Corpus", "Document", "Fingerprint", "is_heldout"]

@@ -14,7 +14,6 @@ SOURCE.txt.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import unicodedata
@@ -23,16 +22,17 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from polyseme.core.config import suggest
+from polyseme.core.files import suffix_of
 from polyseme.errors import CorpusError
 from polyseme.text.clean import CleaningReport, replace_surrogates
-from polyseme.text.sources import find_sources, is_description, read_text
+from polyseme.text.records import json_values
+from polyseme.text.sources import RECORDS, find_sources, is_description, is_records, read_text
 
 __all__ = ["Entry", "lexicon_fingerprint", "read_lexicon"]
 
 LEVELS = ("word", "phrase", "entity")
 LONGEST = 100  # characters: what is longer is no entry but a mistake
-_SUFFIX = re.compile(r".*\.(txt|tsv|json|jsonl|ndjson)(\.gz|\.zst)?", re.IGNORECASE)
-_JSON = re.compile(r".*\.(json|jsonl|ndjson)(\.gz|\.zst)?", re.IGNORECASE)
+_SUFFIXES = (".txt", ".tsv", *RECORDS)
 _NUMBER = re.compile(r"[\d.,eE+-]*\d[\d.,eE+-]*")
 _WORD_FIELDS = ("word", "name", "text")
 
@@ -86,7 +86,7 @@ def _files(paths: Sequence[str | os.PathLike[str]]) -> Iterator[Path]:
     for name in paths:
         path = Path(name)
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.is_file() and _SUFFIX.fullmatch(p.name))
+            inside = sorted(p for p in path.rglob("*") if p.is_file() and suffix_of(p) in _SUFFIXES)
             files = [p for p in inside if not is_description(p.name) and not p.name.startswith(".")]
             if not files:
                 raise CorpusError("no lexicon here", where=path, expected=".txt, .tsv, .json or .jsonl files")
@@ -105,30 +105,17 @@ def _files(paths: Sequence[str | os.PathLike[str]]) -> Iterator[Path]:
 def _entries(path: Path) -> Iterator[Entry]:
     report = CleaningReport()
     (file,) = find_sources([path], report)
-    text = "".join(read_text(file, "auto", report) or ())
-    if _JSON.fullmatch(path.name) is None:
-        for number, line in enumerate(text.split("\n"), 1):
+    chunks = read_text(file, "auto", report) or iter(())
+    if not is_records(path):
+        for number, line in enumerate("".join(chunks).split("\n"), 1):
             if line.strip() and not line.lstrip().startswith("#"):
                 yield _of_line(line, path, number)
-    elif text.lstrip().startswith("["):
-        try:
-            records = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise CorpusError(
-                "not valid JSON", got=str(error), where=f"{path}, line {getattr(error, 'lineno', 1)}"
-            ) from None
-        for number, record in enumerate(records, 1):
-            yield _of_record(record, path, f"record {number}")
-    else:
-        for number, line in enumerate(text.split("\n"), 1):
-            if line.strip():
-                try:
-                    record = json.loads(line)
-                except (ValueError, RecursionError) as error:
-                    raise CorpusError(
-                        "not valid JSON", got=str(error), where=f"{path}, line {number}"
-                    ) from None
-                yield _of_record(record, path, f"line {number}")
+        return
+    for value in json_values(chunks, str(path)):
+        if value.value is None and not value.blank:
+            raise CorpusError("not valid JSON", where=value.place(str(path)))
+        if not value.blank:
+            yield _of_record(value.value, path, f"{'record' if value.item else 'line'} {value.number}")
 
 
 def _of_line(line: str, path: Path, number: int) -> Entry:

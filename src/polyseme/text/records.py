@@ -1,10 +1,14 @@
-"""The text fields of records: JSON lines and JSON arrays; those of tables are in tables.py.
+"""The texts of files that hold records: a field of JSON objects, a column of tables.
 
     JSON lines      an object on each line
     an array        of objects, or of strings, which are the texts; on one line or many
     an object       that fills the file: a list of records within it (data, rows …), or columns {"text": [ … ]}
 
-Which of the three it is, the text says and not the file's name.
+    .csv .tsv       a header that names the column, a text a row; what parts the fields and what the quotes mean is told
+                    as of labelled tables (labelled/dialects.py)
+
+Which form of JSON it is, the text says and not the file's name. A row that cannot be used is left out and counted; no
+other row is lost with it.
 """
 
 from __future__ import annotations
@@ -12,37 +16,40 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
 from polyseme.errors import CorpusError
 from polyseme.text.clean import CleaningReport
-from polyseme.text.split import MAX_RECORD, Piece, lines, split
+from polyseme.text.labelled.dialects import are_row_names, open_table
+from polyseme.text.split import MAX_RECORD, Numbered, Piece, lines, peek, split
 
-__all__ = ["likely_field", "pieces_of", "record_pieces", "record_texts", "typed_field"]
+__all__ = ["Value", "json_values", "record_pieces", "record_texts", "table_pieces"]
 
 _GAP = re.compile(r"[\s,]*")
 _LISTS = ("data", "rows", "records", "items", "examples", "documents", "texts")
 """Keys under which files keep their list of records; another one is taken where it is the only list."""
 
 
-class _Record(NamedTuple):
-    """One record as it was found.
+class Value(NamedTuple):
+    """One JSON value of a file.
 
     Args:
         number: of its line, from 1; of an array's item.
-        place: for reports.
         value: what it holds; None where a line is no JSON, is empty (`blank`) or too long to hold (`long`).
-        listed: it is an item of a list, where a string is a text.
+        item: it is an item of an array, where a string is a text.
     """
 
     number: int
-    place: str
     value: Any
-    listed: bool = False
+    item: bool = False
     blank: bool = False
     long: bool = False
+
+    def place(self, source: str) -> str:
+        """For reports."""
+        return f"{source}, {'record' if self.item else 'line'} {self.number}"
 
 
 def record_texts(
@@ -56,11 +63,11 @@ def record_texts(
     for record in _records(chunks, field, source):
         text = None
         if record.long:
-            report.add("record_too_long", 1, record.place)
-        elif record.listed and isinstance(record.value, str):
+            report.add("record_too_long", 1, record.place(source))
+        elif record.item and isinstance(record.value, str):
             text = record.value
         elif not record.blank:
-            text = _text_in(record.value, field, report, record.place)
+            text = _text_in(record.value, field, report, record.place(source))
         good = good or text is not None
         if text is None and not record.blank and not record.long and bad is None:
             bad = record
@@ -78,10 +85,10 @@ def record_pieces(chunks: Iterable[str], field: str, report: CleaningReport, sou
     """
     for number, text, blank in record_texts(chunks, field, report, source):
         if text is not None and not blank:
-            yield from pieces_of(text, number)
+            yield from _pieces_of(text, number)
 
 
-def pieces_of(text: str, number: int) -> Iterator[Piece]:
+def _pieces_of(text: str, number: int) -> Iterator[Piece]:
     """The text of a record as one piece, or more of a very long one; `number` is their offset."""
     if not text or text.isspace():
         yield Piece("", number, False)  # an empty document, which the reader counts
@@ -89,25 +96,64 @@ def pieces_of(text: str, number: int) -> Iterator[Piece]:
         yield Piece(piece.text, number, piece.cut)
 
 
-def _records(chunks: Iterable[str], field: str, source: str) -> Iterator[_Record]:
+def json_values(
+    chunks: Iterable[str], source: str, *, list_lines: bool = False, longest: int = MAX_RECORD
+) -> Iterator[Value]:
+    """The JSON values of a file: items of an array, a value a line, or objects that take several lines.
+
+    Args:
+        source: named in errors.
+        list_lines: where the first two lines are a list each, these are values and no arrays.
+        longest: characters of a value, or of a line; a longer line is counted as such.
+    Raises:  CorpusError: an array is broken.
+    """
     chunks = iter(chunks)
     first = next((chunk for chunk in chunks if chunk.strip()), "")
     chunks = chain([first], chunks)
-    if first.lstrip().startswith("["):
+    top = first.lstrip().split("\n", 2)
+    if top[0].startswith("[") and not (list_lines and _are_lists(top[:2])):
         yield from _array(chunks, source)
         return
-    if first.lstrip().startswith("{") and not isinstance(_parse(_first_line(first)), dict):
+    if top[0].startswith("{") and not isinstance(_parse(top[0]), dict):
         # an object over several lines, or lines of which the first is broken
-        begin, rest = _up_to(chunks, MAX_RECORD)
+        begin, rest = _up_to(chunks, longest)
         whole = _parse(begin)
         if isinstance(whole, dict):
-            yield from _whole(whole, field, source)
+            yield Value(1, whole)
             return
         chunks = chain([begin], rest)
         if _begins_with_object(begin):  # several such objects, as jq writes them
             yield from _array(iter(chunks), source, bare=True)
             return
-    yield from _lines(chunks, field, source)
+    for number, line in enumerate(lines(chunks, longest), 1):
+        if line is None:
+            yield Value(number, None, long=True)
+        elif not line or line.isspace():
+            yield Value(number, None, blank=True)
+        else:
+            yield Value(number, _parse(line))
+
+
+def _are_lists(lines: Sequence[str]) -> bool:
+    return len(lines) == 2 and all(isinstance(_parse(line), list) for line in lines)
+
+
+def _records(chunks: Iterable[str], field: str, source: str) -> Iterator[Value]:
+    """The values of a file, or those within the one object that it holds."""
+    values = json_values(chunks, source)
+    head: list[Value] = []
+    for value in values:
+        head.append(value)
+        if sum(not value.blank for value in head) > 1:
+            break
+    full = [value for value in head if not value.blank]
+    if len(full) == 1 and isinstance(full[0].value, dict) and not full[0].item:
+        items = _items(full[0].value, field)
+        if items is not None:
+            yield from (Value(number, item, True) for number, item in enumerate(items, 1))
+            return
+    yield from head
+    yield from values
 
 
 def _begins_with_object(text: str) -> bool:
@@ -118,10 +164,6 @@ def _begins_with_object(text: str) -> bool:
     return isinstance(value, dict) and "\n" in text.lstrip()[:end]
 
 
-def _first_line(text: str) -> str:
-    return text.lstrip().partition("\n")[0]
-
-
 def _up_to(chunks: Iterator[str], size: int) -> tuple[str, Iterator[str]]:
     parts: list[str] = []
     for chunk in chunks:
@@ -130,43 +172,6 @@ def _up_to(chunks: Iterator[str], size: int) -> tuple[str, Iterator[str]]:
         if size < 0:
             break
     return "".join(parts), chunks
-
-
-def _lines(chunks: Iterable[str], field: str, source: str) -> Iterator[_Record]:
-    """A record a line; a single one may hold all records of the file."""
-    held: list[_Record] = []  # the first record, and blank lines after it
-    some = False
-    for number, line in enumerate(lines(chunks), 1):
-        place = f"{source}, line {number}"
-        if line is None:
-            record = _Record(number, place, None, long=True)
-        elif not line or line.isspace():
-            record = _Record(number, place, None, blank=True)
-        else:
-            record = _Record(number, place, _parse(line))
-            if not some and isinstance(record.value, dict):
-                some, held = True, [record]
-                continue
-            some = True
-        if held and record.blank:
-            held.append(record)
-            continue
-        yield from held
-        held = []
-        yield record
-    if held:
-        inner = list(_whole(held[0].value, field, source))
-        yield from held if len(inner) == 1 and not inner[0].listed else inner
-
-
-def _whole(value: dict[str, Any], field: str, source: str) -> Iterator[_Record]:
-    """The records of an object that fills its file; the object itself where it is one."""
-    items = _items(value, field)
-    if items is None:
-        yield _Record(1, f"{source}, record 1", value)
-        return
-    for number, item in enumerate(items, 1):
-        yield _Record(number, f"{source}, record {number}", item, listed=True)
 
 
 def _items(value: dict[str, Any], field: str) -> list[Any] | None:
@@ -187,7 +192,7 @@ def _items(value: dict[str, Any], field: str) -> list[Any] | None:
     return None
 
 
-def _array(chunks: Iterator[str], source: str, bare: bool = False) -> Iterator[_Record]:
+def _array(chunks: Iterator[str], source: str, bare: bool = False) -> Iterator[Value]:
     """The items of an array, or of a file without its brackets (`bare`), one after the other.
 
     Raises:  CorpusError: it is broken; says after how many items.
@@ -230,7 +235,7 @@ def _array(chunks: Iterator[str], source: str, bare: bool = False) -> Iterator[_
             continue
         at = end
         number += 1
-        yield _Record(number, f"{source}, record {number}", value, listed=True)
+        yield Value(number, value, item=True)
 
 
 def _broken(source: str, number: int, why: str) -> CorpusError:
@@ -296,7 +301,7 @@ def _no_text(record: object, field: str, source: str) -> CorpusError:
     fields = list(record) if isinstance(record, dict) else []
     texts = _texts(record) if fields else {}
     if texts:
-        fix = f"--field {typed_field(likely_field(field, texts))}"
+        fix = f"--field {_typed_field(_likely_field(field, texts))}"
     elif fields:
         fix = "name a file whose records hold text"
     else:
@@ -317,12 +322,80 @@ def _parse(line: str) -> object:
         return None
 
 
-def likely_field(field: str, sizes: Mapping[str, int]) -> str:
+def _likely_field(field: str, sizes: Mapping[str, int]) -> str:
     """Of the fields that hold text, the one that is called alike, or else the longest."""
     near = difflib.get_close_matches(field, sizes, n=1)
     return near[0] if near else max(sizes, key=lambda name: sizes[name])
 
 
-def typed_field(name: str) -> str:
+def _typed_field(name: str) -> str:
     """How the name of a field is typed behind --field."""
     return name if re.fullmatch(r"[\w.-]+", name) else "'" + name.replace("'", "'\\''") + "'"
+
+
+def table_pieces(
+    chunks: Iterable[str], field: str, report: CleaningReport, source: str, suffix: str
+) -> Iterator[Piece]:
+    """One piece a row of a .csv or .tsv, from the column that the header calls `field`; offsets are lines.
+
+    Raises:  CorpusError: there is no such column, or no row can be used.
+    """
+
+    def tell(kind: str, number: int, line: str) -> None:
+        report.add(kind, 1, f"{source}, line {number}")
+
+    def numbered() -> Numbered:
+        for number, line in enumerate(lines(chunks), 1):
+            if line is None:
+                tell("record_too_long", number, "")
+            else:
+                yield number, line
+
+    _, rows, _ = open_table(numbered(), suffix, lambda names: field in [name.strip() for name in names], tell)
+    _, header, _ = next(rows, (1, None, ""))
+    names = [name.strip() for name in header or ()]
+    head, rows = peek(rows, 100)
+    below = [fields for _, fields, _ in head if fields]
+    if field not in names:
+        sizes = {
+            name: len(value) for name, value in zip(names, below[0] if below else (), strict=False) if name
+        }
+        fix = "leave the table out, or write its texts to a .txt file"
+        if sizes:
+            fix = f"--field {_typed_field(_likely_field(field, sizes))}"
+        raise CorpusError(
+            f"no column {field!r} in the table",
+            got="columns " + ", ".join(names[:10]) if names else "an empty file",
+            expected="a header that names the column of the texts",
+            where=source,
+            fix=fix,
+        )
+    place, width = names.index(field), len(names)
+    if are_row_names(below, width + 1):  # as R's write.table writes them
+        place, width = place + 1, width + 1
+    used, bad = False, ""
+    for number, fields, _ in rows:
+        if fields is None:
+            kind = "bad_quotes"
+        elif len(fields) <= place:
+            kind = "no_field"
+        elif any(fields[width:]):  # which of the fields is the text nobody can tell
+            kind = "too_many_fields"
+        else:
+            used = True
+            yield from _pieces_of(fields[place], number)
+            continue
+        tell(kind, number, "")
+        bad = bad or f"{source}, line {number}"
+    if bad and not used:
+        raise CorpusError(
+            "no row of the table can be used",
+            got="; ".join(
+                f"{report.counts[kind]:,} {kind.replace('_', ' ')}"
+                for kind in ("bad_quotes", "no_field", "too_many_fields")
+                if report.counts[kind]
+            ),
+            expected="as many fields in each row as the header has, and every quote within a field doubled",
+            where=bad,
+            fix="write the table again, with a csv writer",
+        )

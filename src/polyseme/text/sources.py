@@ -46,6 +46,7 @@ from polyseme.text.records import record_texts
 from polyseme.text.split import lines
 
 __all__ = [
+    "ARROW",
     "RECORDS",
     "STDIN",
     "TABLES",
@@ -72,25 +73,14 @@ _DESCRIPTION = re.compile(
 _TEXTS = (".txt", ".text", ".jsonl", ".ndjson")
 """Suffixes of the files that are read of a folder."""
 RECORDS = (".jsonl", ".ndjson", ".json")
-TABLES = (".csv", ".tsv")
+TABLES = (".tsv", ".csv")
+ARROW = (".arrow", ".parquet")
 MARKUP = (".html", ".htm", ".xhtml", ".xml")
 _ARCHIVES = (".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".tbz", ".txz")
 _PAPERS = (
-    ".pdf",
-    ".doc",
-    ".docx",
-    ".odt",
-    ".rtf",
-    ".epub",
-    ".mobi",
-    ".pages",
-    ".ppt",
-    ".pptx",
-    ".xls",
-    ".xlsx",
-    ".ps",
-)
-_ARROW = (".parquet", ".arrow", ".feather", ".bin", ".npy", ".npz", ".pkl", ".pickle", ".sqlite", ".db")
+    ".pdf", ".doc", ".docx", ".odt", ".rtf", ".epub", ".mobi", ".pages", ".ppt", ".pptx", ".xls", ".xlsx", ".ps",
+)  # fmt: skip
+_BINARY = (*ARROW, ".feather", ".bin", ".npy", ".npz", ".pkl", ".pickle", ".sqlite", ".db")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +129,7 @@ def advice_on(suffix: str, example: str) -> str:
         return "unpack it first"
     if suffix in _PAPERS:
         return "write its text to a .txt file first"
-    if suffix in _ARROW:
+    if suffix in _BINARY:
         return "write its texts to a .jsonl or .txt file first"
     if suffix in MARKUP:
         return "write its text to a .txt file first; a file that is named is read with its tags"
@@ -358,7 +348,7 @@ def _kind_of_binary(path: Path, head: bytes) -> tuple[str, str]:
             "give it the suffix .parquet where labelled files are read; write it as .jsonl elsewhere",
         )
     suffix = suffix_of(path)
-    if suffix in (*_ARCHIVES, *_PAPERS, *_ARROW):
+    if suffix in (*_ARCHIVES, *_PAPERS, *_BINARY):
         return f" but {suffix}", advice_on(suffix, str(path))
     encoding = None if is_binary(head) else likely(head)
     return (

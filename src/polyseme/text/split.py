@@ -17,9 +17,14 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from itertools import chain, islice
+from typing import Literal, TypeVar
 
-__all__ = ["BLANK", "HEADING", "LIMIT", "MAX_RECORD", "Mode", "Piece", "lines", "split"]
+__all__ = ["BLANK", "HEADING", "LIMIT", "MAX_RECORD", "Mode", "Numbered", "Piece", "lines", "peek", "split"]
+
+T = TypeVar("T")
+Numbered = Iterator[tuple[int, str]]
+"""Lines with their numbers, from 1."""
 
 Mode = Literal["blank", "file", "line", "heading"]
 LIMIT = 32_000  # characters of the longest document
@@ -86,24 +91,30 @@ def _cut_point(text: str, start: int) -> int:
     return high
 
 
-def lines(chunks: Iterable[str]) -> Iterator[str | None]:
+def lines(chunks: Iterable[str], longest: int = MAX_RECORD) -> Iterator[str | None]:
     """Lines of a stream, split at LF alone; None stands for a line too long to hold."""
     parts: list[str] = []
     size = 0
     for chunk in chunks:
         first, *rest = chunk.split("\n")
         for line in rest:
-            if size + len(first) > MAX_RECORD:
+            if size + len(first) > longest:
                 yield None
             else:
                 yield "".join([*parts, first])
             parts, size, first = [], 0, line
         size += len(first)
-        if size <= MAX_RECORD:
+        if size <= longest:
             parts.append(first)
         else:
             parts = []
-    if size > MAX_RECORD:
+    if size > longest:
         yield None
     elif size:
         yield "".join(parts)
+
+
+def peek(items: Iterator[T], n: int) -> tuple[list[T], Iterator[T]]:
+    """The first items, and all of them."""
+    head = list(islice(items, n))
+    return head, chain(head, items)

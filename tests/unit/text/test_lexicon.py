@@ -82,7 +82,7 @@ def test_the_fingerprint_is_of_the_entries(tmp_path: Path) -> None:
         ("a.txt", b"one\n---\n", "without a letter", "line 2"),
         ("a.txt", b"one\ntwo\n" + b"word " * 40, "too long", "line 3"),
         ("a.txt", b"one\tplace\tperson\n", "several types", "line 1"),
-        ("a.json", b'[\n{"word": "one"},\n{"word" "two"}]', "not valid JSON", "line 3"),
+        ("a.json", b'[\n{"word": "one"},\n{"word" "two"}]', "array is broken", "record 1"),
         ("a.json", b'[{"word": "one"}, {"idiom": "two"}]', "without a word", "record 2"),
         ("a.jsonl", b'{"word": "one"}\n{"word": \n', "not valid JSON", "line 2"),
     ],

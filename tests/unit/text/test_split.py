@@ -77,6 +77,5 @@ def test_lines_are_split_at_line_feeds_alone() -> None:
     assert list(lines(["a\n"])) == ["a"]
 
 
-def test_a_line_too_long_to_hold_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("polyseme.text.split.MAX_RECORD", 10)
-    assert list(lines(["aaaa", "bbbbbbb", "c\nd\n", "eeeeeeeeeee"])) == [None, "d", None]
+def test_a_line_too_long_to_hold_is_reported() -> None:
+    assert list(lines(["aaaa", "bbbbbbb", "c\nd\n", "eeeeeeeeeee"], longest=10)) == [None, "d", None]

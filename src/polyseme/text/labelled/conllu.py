@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 
 from polyseme.core.config import suggest
 from polyseme.errors import ConfigError
-from polyseme.text.labelled.opening import FIRST, Numbered, scrub
-from polyseme.text.labelled.records import Problems, TagRecord
+from polyseme.text.labelled.opening import FIRST, LabelledFile
+from polyseme.text.labelled.records import TagRecord
 from polyseme.text.labelled.spans import Offsets, join_words, locate
+from polyseme.text.split import Numbered
 
 __all__ = ["conllu_records"]
 
@@ -57,12 +58,7 @@ class _Sentence:
 
 
 def conllu_records(
-    lines: Numbered,
-    source: str,
-    column: str,
-    problems: Problems,
-    labelled: bool,
-    option: str = "--column ",
+    file: LabelledFile, lines: Numbered, column: str, option: str = "--column "
 ) -> Iterator[TagRecord | None]:
     """Sentences of CoNLL-U; None for one that was counted as bad.
 
@@ -82,18 +78,18 @@ def conllu_records(
             _comment(now, line)
         elif line and not line.isspace():
             now.start = now.start or number
-            _word(now, line, f"{source}:{number}", places, column, keys, problems, labelled)
+            _word(file, now, line, file.at(number), places, column, keys)
         elif now.start:
             sentences += 1
-            yield _record(now, source, problems, labelled)
+            yield _record(file, now)
             now = _Sentence()
-            if sentences == FIRST and labelled:
-                _check(places, column, keys, source, option)
+            if sentences == FIRST and file.labelled:
+                _check(places, column, keys, file.name, option)
     if now.start:
         sentences += 1
-        yield _record(now, source, problems, labelled)
-    if 0 < sentences < FIRST and labelled:
-        _check(places, column, keys, source, option)
+        yield _record(file, now)
+    if 0 < sentences < FIRST and file.labelled:
+        _check(places, column, keys, file.name, option)
 
 
 def _places(column: str, option: str) -> tuple[int, ...]:
@@ -135,22 +131,22 @@ def _comment(now: _Sentence, line: str) -> None:
 
 
 def _word(
+    file: LabelledFile,
     now: _Sentence,
     line: str,
     where: str,
     places: tuple[int, ...],
     column: str,
     keys: dict[str, int],
-    problems: Problems,
-    labelled: bool,
 ) -> None:
+    problems = file.problems
     fields = line.split("\t")
     if len(fields) != 10:
         problems.add("too_few_fields" if len(fields) < 10 else "too_many_fields", where, line)
         now.good = False
         return
     misc = dict(part.partition("=")[::2] for part in fields[9].split("|") if "=" in part)
-    form = scrub(fields[1], problems, where)
+    form = file.scrub(fields[1], where)
     glued = misc.get("SpaceAfter") == "No"
     several = _RANGE.fullmatch(fields[0])
     if several is not None:
@@ -180,15 +176,15 @@ def _word(
     else:
         tag = next((value for key, value in misc.items() if key.lower() == column.lower()), "O")
         good = bool(tag)
-    if labelled and not good:
+    if file.labelled and not good:
         problems.add("bad_tag", where, tag)
         now.good = False
     now.words.append(form)
     now.tags.append(tag)
 
 
-def _record(now: _Sentence, source: str, problems: Problems, labelled: bool) -> TagRecord | None:
-    where = f"{source}:{now.start}"
+def _record(file: LabelledFile, now: _Sentence) -> TagRecord | None:
+    where, problems = file.at(now.start), file.problems
     if not now.good or now.within:
         if now.good:
             problems.add("bad_offsets", where, "a multiword token without its words")
@@ -197,7 +193,7 @@ def _record(now: _Sentence, source: str, problems: Problems, labelled: bool) -> 
         problems.add("empty_text", where)
         return None
     forms = [form for form, _, _ in now.surfaces]
-    text = None if now.text is None else scrub(now.text, problems, where)
+    text = None if now.text is None else file.scrub(now.text, where)
     written = None if text is None else locate(forms, text, whole=True)
     if text is None or written is None:
         if text is not None:
@@ -216,7 +212,7 @@ def _record(now: _Sentence, source: str, problems: Problems, labelled: bool) -> 
                 tags.append(now.tags[at + i])
         at += n
     id = now.id or str(now.start)
-    return TagRecord(id, text, tuple(offsets), tuple(tags) if labelled else None, where)
+    return TagRecord(id, text, tuple(offsets), tuple(tags) if file.labelled else None, where)
 
 
 def _within(words: Sequence[str], text: str, place: tuple[int, int]) -> list[tuple[int, int] | None]:

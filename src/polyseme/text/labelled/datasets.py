@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from polyseme.errors import ConfigError, CorpusError
-from polyseme.text.sources import STDIN
+from polyseme.text.sources import ARROW, STDIN
 
-__all__ = ["SUFFIXES", "arrow_files", "arrow_lines", "class_names", "is_arrow_folder", "named", "names_in"]
+__all__ = ["arrow_files", "arrow_lines", "class_names", "is_arrow_folder", "named", "names_in"]
 
 Names = dict[str, list[str]]
 
@@ -70,9 +70,6 @@ def named(record: Mapping[str, Any], names: Names) -> dict[str, Any]:
     return {key: name(value, names[key]) if key in names else value for key, value in record.items()}
 
 
-SUFFIXES = (".arrow", ".parquet")
-
-
 def is_arrow_folder(path: Path) -> bool:
     """Whether a folder is a saved data set, or one with several parts."""
     return path.is_dir() and any(
@@ -87,7 +84,7 @@ def arrow_files(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         return [path]
-    files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
+    files = sorted(file for file in path.iterdir() if file.suffix in ARROW)
     if files:
         return files
     parts = sorted(

@@ -17,17 +17,20 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
+from typing import NamedTuple
 
 from polyseme.errors import ConfigError
-from polyseme.text.labelled.opening import Numbered, peek
+from polyseme.text.split import Numbered, peek
 
 __all__ = [
     "SEPARATORS",
     "Dialect",
-    "dialect_of",
+    "Table",
+    "are_row_names",
     "fields_of",
+    "open_table",
     "read_separator",
-    "table_rows",
     "unusual_separator",
 ]
 
@@ -57,6 +60,8 @@ _QUOTES = re.compile(r'"+')
 
 Row = tuple[int, list[str] | None, str]
 """The number of a row's first line, its fields (None: a quote is not closed), and that line."""
+Tell = Callable[[str, int, str], object]
+"""Takes the kind of a line that is left out, its number and the line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,22 +109,56 @@ def read_separator(text: str) -> str:
     return separator
 
 
-def dialect_of(
+class Table(NamedTuple):
+    """A table that was opened.
+
+    Args:
+        dialect: how it is read.
+        rows: from its header on.
+        top: its first lines, from the header on.
+    """
+
+    dialect: Dialect
+    rows: Iterator[Row]
+    top: Sequence[str]
+
+
+def open_table(
+    lines: Numbered,
+    suffix: str,
+    fits: Callable[[Sequence[str]], bool],
+    tell: Tell,
+    *,
+    needed: int = 0,
+    separator: str = "auto",
+) -> Table:
+    """Tell how a table is read, and leave out what stands above it.
+
+    Args:
+        lines: of the file, from the first one on.
+        suffix: of its name: .csv means commas where nothing tells more, all others tabs.
+        fits: whether fields are a header of the wanted columns.
+        tell: told of comments above the header ("comment") and of rows whose fields are all empty ("empty_row").
+        needed: fields that a row must have, where columns are numbers and there is no header.
+        separator: what the user named, or "auto".
+    """
+    head, lines = peek(lines, _SAMPLE)
+    sample = [line for _, line in head]
+    dialect = _dialect_of(sample, "," if suffix == ".csv" else "\t", fits, needed, separator)
+    for number, line in islice(lines, dialect.skipped):
+        if line.startswith("#"):
+            tell("comment", number, line)
+    return Table(dialect, _rows(lines, dialect, tell), sample[dialect.skipped :])
+
+
+def _dialect_of(
     lines: Sequence[str],
     default: str,
     fits: Callable[[Sequence[str]], bool],
-    needed: int = 0,
-    given: str = "auto",
+    needed: int,
+    given: str,
 ) -> Dialect:
-    """The dialect of a table by its first lines.
-
-    Args:
-        lines: from the first one on.
-        default: the separator that the file's suffix means.
-        fits: whether fields are a header of the wanted columns.
-        needed: fields that a row must have, where columns are numbers and there is no header.
-        given: the separator that the user named.
-    """
+    """The dialect of a table by its first lines; `default` is the separator that its suffix means."""
     said, skipped = None, 0
     start = next((n for n, line in enumerate(lines) if line and not line.isspace()), 0)
     if lines and (match := _EXCEL.fullmatch(lines[start])):
@@ -253,7 +292,7 @@ def _quoting(rows: Sequence[str], separator: str, width: int) -> bool:
 
 def _whole(lines: Sequence[str], separator: str, width: int) -> int:
     """How many lines a row with a field over several lines, or with separators in it, takes; 0: there is none."""
-    row = next(table_rows(iter(enumerate(lines)), Dialect(separator, True)), None)
+    row = next(_rows(iter(enumerate(lines)), Dialect(separator, True), _ignore), None)
     if row is None or row[1] is None or len(row[1]) != width:
         return 0
     text = ""
@@ -328,22 +367,15 @@ def _closes(line: str, separator: str) -> bool | None:
     return None
 
 
-def table_rows(
-    lines: Numbered, dialect: Dialect, tell_empty: Callable[[int, str], object] | None = None
-) -> Iterator[Row]:
-    """The rows of a table that are not blank.
-
-    Args:
-        tell_empty: told of each row whose fields are all empty, which is left out: its number and line.
-    """
+def _rows(lines: Numbered, dialect: Dialect, tell: Tell) -> Iterator[Row]:
+    """The rows of a table that are not blank; `tell` is told of those whose fields are all empty."""
     separator = dialect.separator
-    tell = tell_empty or _ignore
     if not dialect.quoted:
         for number, line in lines:
             if line and not line.isspace():
                 yield number, line.split(separator) if separator else [line], line
             elif separator == "\t" and separator in line:
-                tell(number, line)
+                tell("empty_row", number, line)
         return
     waiting: deque[tuple[int, str]] = deque()
     seen = _Seen()
@@ -354,7 +386,7 @@ def table_rows(
         number, line = following
         if not line or line.isspace():
             if separator == "\t" and separator in line:
-                tell(number, line)
+                tell("empty_row", number, line)
             continue
         if '"' not in line:
             fields: list[str] | None = line.split(separator) if separator else [line]
@@ -371,11 +403,11 @@ def table_rows(
             seen.add(fields)
             yield number, fields, line
         else:
-            tell(number, line)
+            tell("empty_row", number, line)
 
 
-def _ignore(number: int, line: str) -> None:
-    """Rows of empty fields stand for blank lines, as between the sentences of a table of tokens."""
+def _ignore(kind: str, number: int, line: str) -> None:
+    """For a few lines that are looked at to tell a dialect."""
 
 
 def _over_lines(
@@ -441,9 +473,3 @@ class _Seen:
             if values is not None and 2 * len(values) < self._rows
         ]
         return bool(classes) and all(part[c] in values for part in parts for c, values in classes)
-
-
-def sample_of(lines: Numbered) -> tuple[list[str], Numbered]:
-    """The lines by which a dialect is told, and all of them."""
-    head, lines = peek(lines, _SAMPLE)
-    return [line for _, line in head], lines

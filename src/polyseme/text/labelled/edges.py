@@ -24,14 +24,12 @@ from polyseme.errors import ConfigError
 from polyseme.text.labelled.conllu import conllu_records
 from polyseme.text.labelled.opening import (
     FIRST,
-    Numbered,
+    LabelledFile,
     form_suffix,
+    is_json,
     json_values,
-    name_of,
     numbered_lines,
     parse_object,
-    peek,
-    scrub,
     sound,
 )
 from polyseme.text.labelled.records import Edge, EdgeRecord, Problems, TagRecord
@@ -39,6 +37,7 @@ from polyseme.text.labelled.rows import json_objects
 from polyseme.text.labelled.sequences import tag_records
 from polyseme.text.labelled.tagging import scheme_of, spans
 from polyseme.text.sources import RECORDS
+from polyseme.text.split import Numbered, peek
 
 __all__ = ["EDGE_TASKS", "EdgeTask", "edge_task_of", "read_edges"]
 
@@ -65,11 +64,11 @@ def edge_task_of(path: Path | str, encoding: str = "auto") -> EdgeTask:
 
     Raises:  CorpusError: the file is missing or binary.
     """
-    head, _ = peek(numbered_lines(path, encoding, Problems()))
+    head, _ = peek(numbered_lines(path, encoding, Problems()), FIRST)
     lines = [line for _, line in head if line and not line.isspace()]
     first = lines[0] if lines else ""
     suffix = form_suffix(path)
-    if suffix in RECORDS or (not suffix and first.lstrip().startswith(("{", "[{"))):
+    if suffix in RECORDS or (not suffix and is_json(lines)):
         objects = (parse_object(line) for line in lines)
         return "edges" if any(one is not None and "targets" in one for one in objects) else "ner"
     if suffix == ".conllu" or (not suffix and (first.startswith("# ") or first.count("\t") == 9)):
@@ -109,18 +108,19 @@ def read_edges(
     if (column or columns) and task not in ("pos", "chunks", "ner"):
         raise ConfigError(f"{task} has its columns by itself", got=column or dict(columns or {}), where=path)
     problems = Problems() if problems is None else problems
-    lines = numbered_lines(path, encoding, problems)
-    found: Iterator[EdgeRecord | None]
+    file = LabelledFile(path, problems, dict(columns or {}), encoding=encoding, task="tag")
+    lines = file.lines()
+    records: Iterator[EdgeRecord | None]
     if task == "relations":
-        found = _relations(lines, name_of(path), problems)
+        records = _relations(file, lines)
     elif task == "edges":
-        found = _json_edges(lines, name_of(path), problems)
+        records = _json_edges(file, lines)
     elif task == "dependencies":
-        found = _dependencies(path, lines, problems)
+        records = _dependencies(file, lines)
     else:
-        tagged = tag_records(path, lines, columns, column, problems, True)
-        found = _words(tagged) if task == "pos" else _typed_spans(tagged, task)
-    return sound(found, path, problems, _EXPECTED[task])
+        tagged = tag_records(file, lines, column)
+        records = _words(tagged) if task == "pos" else _typed_spans(tagged, task)
+    return sound(records, file, _EXPECTED[task])
 
 
 def _words(records: Iterator[TagRecord | None]) -> Iterator[EdgeRecord | None]:
@@ -134,7 +134,7 @@ def _words(records: Iterator[TagRecord | None]) -> Iterator[EdgeRecord | None]:
 
 
 def _typed_spans(records: Iterator[TagRecord | None], task: str) -> Iterator[EdgeRecord | None]:
-    head, records = peek(records)
+    head, records = peek(records, FIRST)
     tags = {tag for record in head if record is not None for tag in record.tags or ()}
     if tags - {"O"} and scheme_of(tags) is None:
         first = next(record for record in head if record is not None)
@@ -156,7 +156,7 @@ def _typed_spans(records: Iterator[TagRecord | None], task: str) -> Iterator[Edg
         yield EdgeRecord(record.id, record.text, targets, record.where)
 
 
-def _dependencies(path: Path | str, lines: Numbered, problems: Problems) -> Iterator[EdgeRecord | None]:
+def _dependencies(file: LabelledFile, lines: Numbered) -> Iterator[EdgeRecord | None]:
     """Every word with its head; words without a head or whose head is not written have no target."""
     head, lines = peek(lines, FIRST)
     words = [line for _, line in head if line and not line.isspace() and not line.startswith("#")]
@@ -165,10 +165,10 @@ def _dependencies(path: Path | str, lines: Numbered, problems: Problems) -> Iter
             "dependencies are read from CoNLL-U",
             got=(words or ["an empty file"])[0][:80],
             expected="ten columns with tabs between them",
-            where=f"{name_of(path)}:{head[0][0] if head else 1}",
+            where=file.at(head[0][0] if head else 1),
             fix="--task for what the file holds",
         )
-    for record in conllu_records(lines, name_of(path), _ARCS, problems, labelled=True):
+    for record in conllu_records(file, lines, _ARCS):
         if record is None:
             yield None
             continue
@@ -181,38 +181,38 @@ def _dependencies(path: Path | str, lines: Numbered, problems: Problems) -> Iter
             if governor in places:
                 targets.append(Edge(place, places[governor], (relation,)))
             else:
-                problems.add("no_head", record.where, f"word {number}, head {governor}")
+                file.problems.add("no_head", record.where, f"word {number}, head {governor}")
         yield EdgeRecord(record.id, record.text, tuple(targets), record.where)
 
 
-def _relations(lines: Numbered, source: str, problems: Problems) -> Iterator[EdgeRecord | None]:
+def _relations(file: LabelledFile, lines: Numbered) -> Iterator[EdgeRecord | None]:
     """Blocks of a numbered sentence with marks, its relation, and comments that are not read."""
     waiting: tuple[str, str, str] | None = None  # id, marked text, where
     for number, line in lines:
         if not line or line.isspace() or line.startswith("Comment"):
             continue
-        where = f"{source}:{number}"
+        where = file.at(number)
         begins = _NUMBERED.fullmatch(line)
         if waiting is not None and begins is None:
-            yield _relation(*waiting, line.strip(), problems)
+            yield _relation(file, *waiting, line.strip())
             waiting = None
         elif begins is None:
-            problems.add("bad_marks", where, line)
+            file.problems.add("bad_marks", where, line)
             yield None
         else:
             if waiting is not None:
-                problems.add("missing_label", waiting[2])
+                file.problems.add("missing_label", waiting[2])
                 yield None
             waiting = begins[1], begins[2].rstrip(), where
     if waiting is not None:
-        problems.add("missing_label", waiting[2])
+        file.problems.add("missing_label", waiting[2])
         yield None
 
 
-def _relation(id: str, marked: str, where: str, label: str, problems: Problems) -> EdgeRecord | None:
+def _relation(file: LabelledFile, id: str, marked: str, where: str, label: str) -> EdgeRecord | None:
     if len(marked) > 1 and marked[0] == marked[-1] == '"':
         marked = marked[1:-1]
-    marked = scrub(marked, problems, where)
+    marked = file.scrub(marked, where)
     found: dict[str, int] = {}
     parts: list[str] = []
     length, at = 0, 0
@@ -225,7 +225,7 @@ def _relation(id: str, marked: str, where: str, label: str, problems: Problems) 
     text = "".join([*parts, marked[at:]])
     places = [_trimmed(text, found.get(n, -1), found.get(f"/{n}", -1)) for n in "12"]
     if places[0] is None or places[1] is None:
-        problems.add("bad_marks", where, marked)
+        file.problems.add("bad_marks", where, marked)
         return None
     return EdgeRecord(id, text, (Edge(places[0], places[1], (label,)),), where)
 
@@ -238,41 +238,41 @@ def _trimmed(text: str, start: int, end: int) -> Place | None:
     return start + len(inside) - len(inside.lstrip()), start + len(inside.rstrip())
 
 
-def _json_edges(lines: Numbered, source: str, problems: Problems) -> Iterator[EdgeRecord | None]:
-    for number, where, record in json_objects(json_values(lines, source)):
+def _json_edges(file: LabelledFile, lines: Numbered) -> Iterator[EdgeRecord | None]:
+    for number, where, record in json_objects(json_values(lines, file.name)):
         if record is None:
-            problems.add("bad_json", where)
+            file.problems.add("bad_json", where)
             yield None
         else:
-            yield _json_record(record, number, where, problems)
+            yield _json_record(file, record, number, where)
 
 
-def _json_record(record: Mapping[str, Any], number: int, where: str, problems: Problems) -> EdgeRecord | None:
+def _json_record(file: LabelledFile, record: Mapping[str, Any], number: int, where: str) -> EdgeRecord | None:
     text, targets = record.get("text"), record.get("targets")
     if not isinstance(text, str) or not text or text.isspace():
-        problems.add("empty_text", where, repr(text))
+        file.problems.add("empty_text", where, repr(text))
         return None
     if not isinstance(targets, list):
-        problems.add("missing_field", where, "targets")
+        file.problems.add("missing_field", where, "targets")
         return None
-    text = scrub(text, problems, where)
+    text = file.scrub(text, where)
     words = [match.span() for match in _WORD.finditer(text)]
     found = []
     for target in targets:
-        edge = _target(target, words, where, problems)
+        edge = _target(file, target, words, where)
         if edge is None:
             return None
         if isinstance(edge, Edge):
             found.append(edge)
-    return EdgeRecord(scrub(str(record.get("id", number)), problems, where), text, tuple(found), where)
+    return EdgeRecord(file.scrub(str(record.get("id", number)), where), text, tuple(found), where)
 
 
-def _target(target: Any, words: Sequence[Place], where: str, problems: Problems) -> Edge | Literal[""] | None:
+def _target(file: LabelledFile, target: Any, words: Sequence[Place], where: str) -> Edge | Literal[""] | None:
     """A target in characters; "" for one outside the text, None for one that is none: both are counted."""
     given = target.get("label") if isinstance(target, dict) else None
     labels = [given] if isinstance(given, str) else given
     if not isinstance(labels, list) or not all(isinstance(one, str) for one in labels):
-        problems.add("missing_label" if given is None else "bad_label", where, repr(target))
+        file.problems.add("missing_label" if given is None else "bad_label", where, repr(target))
         return None
     places: list[Place | None] = []
     for name in ("span1", "span2"):
@@ -281,12 +281,12 @@ def _target(target: Any, words: Sequence[Place], where: str, problems: Problems)
             places.append(None)
             continue
         if not isinstance(span, list) or len(span) != 2 or any(type(one) is not int for one in span):
-            problems.add("bad_offsets", where, repr(target))
+            file.problems.add("bad_offsets", where, repr(target))
             return None
         if not 0 <= span[0] < span[1] <= len(words):
-            problems.add("span_outside", where, f"{name} {span[0]}:{span[1]} of {len(words)} words")
+            file.problems.add("span_outside", where, f"{name} {span[0]}:{span[1]} of {len(words)} words")
             return ""
         places.append((words[span[0]][0], words[span[1] - 1][1]))
     first, second = places
     assert first is not None
-    return Edge(first, second, tuple(dict.fromkeys(scrub(label, problems, where) for label in labels)))
+    return Edge(first, second, tuple(dict.fromkeys(file.scrub(label, where) for label in labels)))

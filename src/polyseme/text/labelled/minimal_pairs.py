@@ -16,18 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from polyseme.errors import CorpusError
-from polyseme.text.labelled.opening import (
-    checked_columns,
-    form_suffix,
-    name_of,
-    numbered_lines,
-    scrub,
-    sound,
-)
+from polyseme.text.labelled.opening import LabelledFile, checked_columns, form_suffix, name_of, sound
 from polyseme.text.labelled.records import Problems
 from polyseme.text.labelled.rows import Form, Row, texts_in
 from polyseme.text.labelled.tables import rows_of
-from polyseme.text.sources import RECORDS, STDIN, is_description
+from polyseme.text.sources import RECORDS, STDIN, TABLES, is_description
 
 __all__ = ["MinimalPair", "pair_files", "read_minimal_pairs"]
 
@@ -47,7 +40,7 @@ _FORM = Form(
         ({"id": "id"}, {"id": "pairid"}),
     ),
 )
-_SUFFIXES = (*RECORDS, ".tsv", ".csv")
+_SUFFIXES = (*RECORDS, *TABLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +123,9 @@ def read_minimal_pairs(
         [('the cat sits', 'the cat sit', 'number')]
     """
     problems = Problems() if problems is None else problems
-    columns = checked_columns(columns, _FORM.known)
-    lines = numbered_lines(path, encoding, problems)
-    rows = rows_of(path, lines, _FORM, columns, problems, labelled=False, separator=separator)
+    file = LabelledFile(path, problems, checked_columns(columns, _FORM.known), False, separator, encoding)
     name = _stem(path)
-    return sound((_pair(row, name, problems) for row in rows), path, problems, "rows with good and bad")
+    return sound((_pair(file, row, name) for row in rows_of(file, _FORM)), file, "rows with good and bad")
 
 
 def _stem(path: Path | str) -> str:
@@ -147,24 +138,16 @@ def _stem(path: Path | str) -> str:
     return plain.stem
 
 
-def _pair(row: Row, name: str, problems: Problems) -> MinimalPair | None:
+def _pair(file: LabelledFile, row: Row, name: str) -> MinimalPair | None:
     """The pair of a row; None, counted, where something is missing."""
-    values = row.values
-    if values is None:
-        return None
-    texts = texts_in(row, ("good", "bad"), problems)
-    if texts is None:
+    values, texts = row.values, texts_in(file, row, ("good", "bad"))
+    if values is None or texts is None:
         return None
     phenomenon = _named(values.get("phenomenon"))
     paradigm = _named(values.get("paradigm")) or phenomenon or name
-    return MinimalPair(
-        texts[0],
-        texts[1],
-        scrub(paradigm, problems, row.where),
-        scrub(phenomenon or paradigm, problems, row.where),
-        scrub(_named(values.get("id")) or str(row.number), problems, row.where),
-        row.where,
-    )
+    id = _named(values.get("id")) or str(row.number)
+    names = [file.scrub(name, row.where) for name in (paradigm, phenomenon or paradigm, id)]
+    return MinimalPair(texts[0], texts[1], names[0], names[1], names[2], row.where)
 
 
 def _named(value: Any) -> str:

@@ -6,25 +6,29 @@ import difflib
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from polyseme.core.config import suggest
 from polyseme.core.files import suffix_of
 from polyseme.errors import ConfigError, CorpusError
+from polyseme.text import records
 from polyseme.text.clean import CleaningReport, replace_surrogates
 from polyseme.text.encodings import check_name
 from polyseme.text.labelled import brat, datasets
-from polyseme.text.labelled.records import Problems
-from polyseme.text.sources import STDIN, SourceFile, read_chunks, read_text
+from polyseme.text.labelled.records import Problems, ReadFile
+from polyseme.text.sources import ARROW, STDIN, SourceFile, read_chunks, read_text
+from polyseme.text.split import Numbered, peek
 from polyseme.text.split import lines as split_lines
 
 __all__ = [
     "Columns",
-    "Numbered",
+    "LabelledFile",
     "ReadOptions",
     "Values",
     "checked_columns",
@@ -34,15 +38,16 @@ __all__ = [
     "fingerprint",
     "follow",
     "form_suffix",
-    "is_pair",
+    "is_json",
     "json_values",
+    "leaves",
     "name_of",
     "numbered_lines",
     "parse_object",
-    "peek",
     "read_whole",
     "scrub",
     "sound",
+    "whole_values",
 ]
 
 Columns = Mapping[str, str]
@@ -74,9 +79,72 @@ class ReadOptions:
         return {name: value for name, value in both.items() if value != "auto"}
 
 
-Numbered = Iterator[tuple[int, str]]
+@dataclass(frozen=True)
+class LabelledFile:
+    """A labelled file that is read: what is wanted of it, and where what is wrong in it is counted.
+
+    Args:
+        path: the file; "-" for the standard input.
+        problems: receives what was found wrong.
+        columns: our names of columns to the file's.
+        labelled: whether labels are wanted.
+        separator: what stands between the fields of a table; "auto" = as the file shows.
+        encoding: a name, or "auto" to detect it.
+        task: that reads, where annotation tools export files for it.
+    """
+
+    path: Path | str
+    problems: Problems
+    columns: Columns = field(default_factory=dict)
+    labelled: bool = True
+    separator: str = "auto"
+    encoding: str = "auto"
+    task: Literal["", "classify", "pair", "tag"] = ""
+
+    @cached_property
+    def name(self) -> str:
+        """How it is called in reports."""
+        return name_of(self.path)
+
+    @cached_property
+    def suffix(self) -> str:
+        """The suffix that tells its form."""
+        return form_suffix(self.path)
+
+    @cached_property
+    def read(self) -> ReadFile:
+        """What is said of how it was read."""
+        return self.problems.file(self.name)
+
+    def at(self, number: int) -> str:
+        """The place of a line."""
+        return f"{self.name}:{number}"
+
+    def lines(self) -> Numbered:
+        """Its lines; see `numbered_lines`."""
+        return numbered_lines(self.path, self.encoding, self.problems)
+
+    def scrub(self, text: str, where: str) -> str:
+        """See `scrub`."""
+        return scrub(text, self.problems, where)
+
+    def leave_out(self, kind: str, where: str, got: str = "") -> None:
+        """Count what is no fault of the file, but not to be learned from."""
+        self.problems.add(kind, where, got)
+        self.read.not_accepted += 1
+
+    def for_task(self, task: str, what: str, got: str | None = None) -> ConfigError:
+        """The error for labels of another kind, which another task reads."""
+        return ConfigError(
+            f"the labels of this file are {what}",
+            got=got,
+            where=self.name,
+            fix=f"polyseme finetune {task} RUN --train {shlex.quote(str(self.path))} -o RUN2",
+        )
+
+
 T = TypeVar("T")
-_AS_JSON = (".ann", ".spacy", *datasets.SUFFIXES)
+_AS_JSON = (".ann", ".spacy", *ARROW)
 FIRST = 100
 """Rows that decide whether a file has the form that was expected."""
 
@@ -201,7 +269,7 @@ def _as_json_lines(path: Path | str, encoding: str, problems: Problems) -> Numbe
             where=existing(path),
             fix="read it with spacy.tokens.DocBin and write doc.to_json() of each document as a line of a .jsonl",
         )
-    if path.suffix.lower() in datasets.SUFFIXES or (path.is_dir() and datasets.is_arrow_folder(path)):
+    if path.suffix.lower() in ARROW or (path.is_dir() and datasets.is_arrow_folder(path)):
         parquet = path.suffix.lower() == ".parquet"
         problems.file(name_of(path)).form = "a Parquet table" if parquet else "a data set of Hugging Face"
         return datasets.arrow_lines(existing(path))
@@ -217,10 +285,10 @@ def read_whole(path: Path | str, encoding: str, problems: Problems) -> str:
     return "".join(_chunks(path, encoding, problems))
 
 
-def peek(lines: Iterator[T], n: int = FIRST) -> tuple[list[T], Iterator[T]]:
-    """The first items, and all of them."""
-    head = list(islice(lines, n))
-    return head, chain(head, lines)
+def is_json(lines: Sequence[str]) -> bool:
+    """Whether the first of some lines that is not blank begins an object, or an array of them."""
+    first = next((line for line in lines if line and not line.isspace()), "")
+    return first.lstrip().startswith(("{", "[{"))
 
 
 def parse_object(line: str) -> dict[str, Any] | None:
@@ -242,8 +310,20 @@ def follow(record: Mapping[str, Any], field: str) -> Any:
     return value
 
 
+def leaves(value: Mapping[str, Any], above: str = "", depth: int = 3) -> Iterator[str]:
+    """Paths to what an object and its inner objects hold, but objects."""
+    for key, inner in value.items():
+        path = f"{above}{key}"
+        if isinstance(inner, dict) and depth:
+            yield from leaves(inner, f"{path}.", depth - 1)
+        else:
+            yield path
+
+
 def scrub(text: str, problems: Problems, where: str) -> str:
     """Put U+FFFD for halves of surrogate pairs, which no tokenizer takes; the length stays."""
+    if text.isascii():
+        return text
     whole = replace_surrogates(text)
     if whole != text:
         problems.add("lone_surrogate", where)
@@ -289,20 +369,20 @@ def column_numbers(columns: Columns) -> dict[str, int] | None:
     return places
 
 
-def sound(records: Iterator[T | None], path: Path | str, problems: Problems, expected: str) -> Iterator[T]:
-    """The records; None stands for a row that was counted in `problems` and is left out.
+def sound(records: Iterator[T | None], file: LabelledFile, expected: str) -> Iterator[T]:
+    """The records; None stands for a row that was counted in the file's problems and is left out.
 
     Args:
         expected: what a good file looks like, for the error.
 
     Raises:  CorpusError: the file holds no row, or more than half of its first 100 rows are bad.
     """
-    before = problems.counts
-    head, records = peek(records)
+    before = file.problems.counts
+    head, records = peek(records, FIRST)
     bad = sum(record is None for record in head)
     if 2 * bad > len(head) or not head:  # what a tool's annotators left out is not among the head
         new = Problems()
-        for kind, entry in problems.report().items():
+        for kind, entry in file.problems.report().items():
             count = entry["count"] - before.get(kind, 0)
             if count > 0:
                 last = entry["examples"][-1]
@@ -314,16 +394,15 @@ def sound(records: Iterator[T | None], path: Path | str, problems: Problems, exp
             if head
             else "; ".join(new.summary()) or "an empty file",
             expected=expected,
-            where=name_of(path),
+            where=file.name,
             fix="check the form of the file and the names of its columns",
         )
-    read = problems.file(name_of(path))
-    read.rows = read.left_out = 0  # a file may be read again
+    file.read.rows = file.read.left_out = 0  # a file may be read again
     for record in records:
         if record is None:
-            read.left_out += 1
+            file.read.left_out += 1
         else:
-            read.rows += 1
+            file.read.rows += 1
             yield record
 
 
@@ -334,71 +413,19 @@ Values = Iterator[tuple[int, str, Any]]
 def json_values(lines: Numbered, source: str) -> Values:
     """The values of a file, one by one; an array gives its items.
 
-    A file is one value where its first line is none by itself, and where it is an array that stands alone: lists may
-    also come one a line, as spaCy's pairs do.
-
     Raises:  CorpusError: an array that is broken.
     """
-    kept: list[tuple[int, str]] = []
-    for number, line in lines:
-        if line and not line.isspace():
-            kept.append((number, line))
-            break
-    if not kept:
-        return
-    number, first = kept[0]
-    value, error = _parsed(first)
-    if isinstance(value, list):
-        second = next(((n, line) for n, line in lines if line and not line.isspace()), None)
-        if second is None:
-            yield from (
-                _items(value, source) if not is_pair(value) else [(number, f"{source}:{number}", value)]
-            )
-            return
-        kept.append(second)
-        if not isinstance(_parsed(second[1])[0], list):
-            error = "text after the array"
-            value = None
-    elif error and first.lstrip().startswith(("[", "{")):
-        kept += [(n, line) for n, line in lines]
-        whole, reason = _parsed("\n".join(line for _, line in kept))
-        if not reason:
-            yield from (
-                _items(whole, source) if isinstance(whole, list) else [(number, f"{source}:{number}", whole)]
-            )
-            return
-        error = reason
-    if error and first.lstrip().startswith("["):
-        raise CorpusError(
-            "broken JSON",
-            got=error,
-            where=f"{source}:{number}",
-            fix="write one object a line, or one array",
-        )
-    for some in (kept, lines):
-        for n, line in some:
-            if line and not line.isspace():
-                yield n, f"{source}:{n}", _parsed(line)[0]
+    chunks = iter(lambda: "".join(f"{line}\n" for _, line in islice(lines, 1000)), "")
+    return _placed(records.json_values(chunks, source, list_lines=True), source)
 
 
-def _parsed(text: str) -> tuple[Any, str]:
-    """The value, and what is wrong with the text."""
-    try:
-        return json.loads(text), ""
-    except (ValueError, RecursionError) as error:
-        return None, str(error)
+def whole_values(text: str, source: str) -> Values:
+    """The same of all text of a file, whose values may be of any length."""
+    return _placed(records.json_values([text], source, list_lines=True, longest=len(text)), source)
 
 
-def _items(values: list[Any], source: str) -> Values:
-    for n, value in enumerate(values, 1):
-        yield n, f"{source}: record {n}", value
-
-
-def is_pair(value: Any) -> bool:
-    """Whether a value is one record of spaCy, a text and its annotation in a list, and no array of records."""
-    return (
-        isinstance(value, list)
-        and len(value) == 2
-        and isinstance(value[0], str)
-        and isinstance(value[1], dict)
-    )
+def _placed(values: Iterator[records.Value], source: str) -> Values:
+    for value in values:
+        if not value.blank:
+            place = f"{source}: record {value.number}" if value.item else f"{source}:{value.number}"
+            yield value.number, place, value.value

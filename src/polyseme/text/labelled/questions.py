@@ -15,10 +15,10 @@ context and as the answer.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -27,20 +27,19 @@ from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.labelled.guesses import columns_option
 from polyseme.text.labelled.opening import (
     FIRST,
-    Numbered,
+    LabelledFile,
+    Values,
     checked_columns,
-    form_suffix,
-    name_of,
-    numbered_lines,
-    parse_object,
-    peek,
+    json_values,
     read_whole,
-    scrub,
     sound,
+    whole_values,
 )
 from polyseme.text.labelled.records import Problems, QuestionRecord
-from polyseme.text.labelled.rows import Form, Row, delimited_rows, json_rows, resolve
+from polyseme.text.labelled.rows import Form, Row, delimited_rows, id_of, resolve, value_rows
 from polyseme.text.labelled.spans import nearest
+from polyseme.text.sources import TABLES
+from polyseme.text.split import peek
 
 __all__ = ["read_questions"]
 
@@ -88,102 +87,64 @@ def read_questions(
              broken JSON, or more than half of its first 100 questions are bad.
     """
     problems = Problems() if problems is None else problems
-    reader = _Reader(path, problems, labelled, no_answer, separator)
     form = _LABELLED if labelled else _UNLABELLED
-    columns = checked_columns(columns, form.known)
-    records = reader.records(form, columns, encoding)
-    return sound(records, path, problems, "questions, contexts and answers, as in SQuAD's JSON or in rows")
+    file = LabelledFile(path, problems, checked_columns(columns, form.known), labelled, separator, encoding)
+    records = _Reader(file, no_answer).records(form)
+    return sound(records, file, "questions, contexts and answers, as in SQuAD's JSON or in rows")
 
 
 class _Reader:
     """Reads one file; holds the ids that came, to keep them apart."""
 
-    def __init__(
-        self, path: Path | str, problems: Problems, labelled: bool, no_answer: str, separator: str = "auto"
-    ) -> None:
-        self.separator = separator
-        self.path, self.source, self.problems = path, name_of(path), problems
-        self.labelled, self.no_answer = labelled, no_answer
+    def __init__(self, file: LabelledFile, no_answer: str) -> None:
+        self.file, self.problems, self.no_answer = file, file.problems, no_answer
         self.marks = (no_answer,) if no_answer else _MARKS
         self.ids: Counter[str] = Counter()
 
-    def records(
-        self, form: Form, columns: Mapping[str, str], encoding: str
-    ) -> Iterator[QuestionRecord | None]:
-        suffix = form_suffix(self.path)
-        if suffix in (".csv", ".tsv"):
-            lines = numbered_lines(self.path, encoding, self.problems)
-            table = delimited_rows(lines, self.path, suffix, form, columns, self.problems, self.separator)
-            yield from map(self._row, table)
+    def records(self, form: Form) -> Iterator[QuestionRecord | None]:
+        file = self.file
+        if file.suffix in TABLES:
+            yield from map(self._row, delimited_rows(file, file.lines(), form))
             return
-        if suffix in (".jsonl", ".ndjson"):
-            yield from self._lines(numbered_lines(self.path, encoding, self.problems), form, columns)
-            return
-        text = read_whole(self.path, encoding, self.problems)
-        if not text or text.isspace():
-            return
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            first, several, _ = text.strip().partition("\n")
-            if not several or parse_object(first) is None:
-                raise CorpusError(
-                    "not JSON",
-                    got=str(error),
-                    expected="SQuAD's JSON, or rows as .jsonl, .csv or .tsv",
-                    where=self.source,
-                ) from None
-            lines = enumerate((line.removesuffix("\r") for line in text.split("\n")), 1)
-            yield from self._lines(lines, form, columns)
-            return
-        articles = value.get("data", value) if isinstance(value, dict) else value
-        if isinstance(articles, dict) and _is_article(articles):
-            articles = [articles]
-        if isinstance(articles, list) and any(map(_is_article, articles)):
-            self._fixed(columns)
-            yield from self._articles(articles)
-            return
-        rows = articles if isinstance(articles, list) else [value]
-        objects = [row for row in rows[:FIRST] if isinstance(row, dict)]
-        whole = json.dumps(rows if isinstance(articles, list) else value)
-        yield from self._rows(enumerate([whole], 1), objects, form, columns)
-
-    def _lines(
-        self, lines: Numbered, form: Form, columns: Mapping[str, str]
-    ) -> Iterator[QuestionRecord | None]:
-        """Questions of JSON lines: articles, or rows."""
-        head, lines = peek(lines)
-        objects = [record for _, line in head if (record := parse_object(line)) is not None]
+        values = self._values()
+        head, values = peek(values, FIRST)
+        objects = [value for _, _, value in head if isinstance(value, dict)]
         if any(map(_is_article, objects)):
-            self._fixed(columns)
-            yield from self._articles([parse_object(line) for _, line in lines if line.strip()])
-        else:
-            yield from self._rows(lines, objects, form, columns)
+            if file.columns:
+                raise ConfigError("SQuAD's JSON has fixed keys", where="--columns", fix="leave --columns out")
+            file.read.form = "SQuAD's JSON"
+            yield from self._articles(value for _, _, value in values)
+            return
+        _check_nested(objects, file.name)
+        columns = file.columns or _guess(objects, form, file.labelled, file.name)
+        yield from map(self._row, value_rows(replace(file, columns=columns), values, form))
 
-    def _rows(
-        self,
-        lines: Numbered,
-        objects: Sequence[Mapping[str, Any]],
-        form: Form,
-        columns: Mapping[str, str],
-    ) -> Iterator[QuestionRecord | None]:
-        """Questions of rows, of which `objects` are the first."""
-        _check_nested(objects, self.source)
-        named = columns or _guess(objects, form, self.labelled, self.source)
-        yield from map(self._row, json_rows(lines, self.path, form, named, self.problems))
+    def _values(self) -> Values:
+        """Articles or rows, one a line or all of them in one value, which then is held in memory."""
+        file = self.file
+        if file.suffix in (".jsonl", ".ndjson"):
+            return json_values(file.lines(), file.name)
+        text = read_whole(file.path, file.encoding, file.problems)
+        head, values = peek(whole_values(text, file.name), 2)
+        if head and head[0][2] is None:
+            raise CorpusError(
+                "not JSON",
+                got=text.strip()[:80],
+                expected="SQuAD's JSON, or rows as .jsonl, .csv or .tsv",
+                where=file.name,
+            )
+        inside = head[0][2].get("data") if len(head) == 1 and isinstance(head[0][2], dict) else None
+        if not isinstance(inside, list):
+            return values
+        return ((n, f"{file.name}: record {n}", value) for n, value in enumerate(inside, 1))
 
-    def _fixed(self, columns: Mapping[str, str]) -> None:
-        if columns:
-            raise ConfigError("SQuAD's JSON has fixed keys", where="--columns", fix="leave --columns out")
-        self.problems.file(self.source).form = "SQuAD's JSON"
-
-    def _articles(self, articles: list[Any]) -> Iterator[QuestionRecord | None]:
+    def _articles(self, articles: Iterable[Any]) -> Iterator[QuestionRecord | None]:
         """Questions of articles, {"title", "paragraphs": [{"context", "qas"}]}, or of such paragraphs alone."""
         for number, article in enumerate(articles, 1):
             if isinstance(article, dict) and set(article) == {"header"}:  # MRQA's first line
                 continue
             if not _is_article(article):
-                self.problems.add("missing_field", f"{self.source}: article {number}", "paragraphs")
+                self.problems.add("missing_field", f"{self.file.name}: article {number}", "paragraphs")
                 yield None
                 continue
             title = article.get("title")
@@ -197,7 +158,7 @@ class _Reader:
     def _squad(self, qa: Mapping[str, Any], context: Any, group: str) -> QuestionRecord | None:
         id = _first_of(qa, ("id", "qid", "query_id", "question_id"))
         id = str(id) if isinstance(id, str | int) and str(id) else f"question {sum(self.ids.values()) + 1}"
-        where = f"{self.source}: question {scrub(id, self.problems, self.source)}"
+        where = f"{self.file.name}: question {self.file.scrub(id, self.file.name)}"
         found = _first_of(qa, ("detected_answers", "answers", "answer", "answer_text"))
         answers = _answers(found, qa.get("answer_start", qa.get("start")))
         question = _first_of(qa, ("question", "query_text", "query"))
@@ -207,12 +168,10 @@ class _Reader:
         values = row.values
         if values is None:
             return None
-        id, group = values.get("id"), values.get("group")
-        named = isinstance(id, str | int) and not isinstance(id, bool) and str(id).strip()
-        start = values.get("start")
-        answers = _answers(values.get("answer"), start)
+        group = values.get("group")
+        answers = _answers(values.get("answer"), values.get("start"))
         return self._record(
-            str(id) if named else str(row.number),
+            id_of(values, row.number),
             values.get("question"),
             values.get("context"),
             answers,
@@ -238,10 +197,10 @@ class _Reader:
             if not text or text.isspace():
                 self.problems.add("empty_text", where, name)
                 return None
-        question, context = (scrub(text, self.problems, where) for text in (question, context))
+        question, context = (self.file.scrub(text, where) for text in (question, context))
         context, mark = self._without_mark(context, where)
         found: tuple[tuple[str, int], ...] | None = None
-        if self.labelled:
+        if self.file.labelled:
             found = self._found(
                 context, answers, str(impossible).strip().lower() in ("true", "1"), mark, where
             )
@@ -253,7 +212,7 @@ class _Reader:
             numbered = (f"{id}#{n}" for n in range(self.ids[id], 1 << 62))
             id = next(one for one in numbered if one not in self.ids)
             self.ids[id] += 1
-        id, group = (scrub(text, self.problems, where) for text in (id, group))
+        id, group = (self.file.scrub(text, where) for text in (id, group))
         return QuestionRecord(id, question, context, found, group, where)
 
     def _without_mark(self, context: str, where: str) -> tuple[str, str]:
@@ -284,7 +243,7 @@ class _Reader:
         for text, start in answers:
             if text.strip() in marks or start == -1:
                 continue  # one annotator found no answer, another did
-            at = _place(context, scrub(text, self.problems, where), start, self.problems, where)
+            at = _place(context, self.file.scrub(text, where), start, self.problems, where)
             if at is not None:
                 found.append(at)
         if not found:

@@ -13,50 +13,43 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from polyseme.errors import ConfigError
 from polyseme.text.labelled.dialects import (
     SEPARATORS,
     are_row_names,
-    dialect_of,
     fields_of,
-    sample_of,
-    table_rows,
+    open_table,
     unusual_separator,
 )
-from polyseme.text.labelled.exports import Target, own_rows
+from polyseme.text.labelled.exports import own_rows
 from polyseme.text.labelled.guesses import columns_option, guess, is_header
 from polyseme.text.labelled.opening import (
-    Numbered,
+    FIRST,
+    LabelledFile,
     Values,
     column_numbers,
     follow,
     json_values,
-    name_of,
-    peek,
-    scrub,
+    leaves,
 )
-from polyseme.text.labelled.records import Problems
+from polyseme.text.split import Numbered, peek
 
 __all__ = [
     "Form",
-    "Reading",
     "Row",
     "delimited_rows",
+    "id_of",
     "json_objects",
     "json_rows",
+    "plain_name",
     "resolve",
     "texts_in",
+    "value_rows",
 ]
 
 Reading = Mapping[str, str]
-_TARGETS: dict[frozenset[str], Target] = {
-    frozenset({"text"}): "classify",
-    frozenset({"text", "text_b"}): "pair",
-}
-"""The tasks whose files annotation tools export, by the columns of their texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +95,7 @@ class Row:
     plain: bool = False
 
 
-def texts_in(row: Row, names: Sequence[str], problems: Problems) -> list[str] | None:
+def texts_in(file: LabelledFile, row: Row, names: Sequence[str]) -> list[str] | None:
     """The texts of some columns of a row; None, counted, where one is missing or empty, or the row is bad."""
     if row.values is None:
         return None
@@ -110,16 +103,24 @@ def texts_in(row: Row, names: Sequence[str], problems: Problems) -> list[str] | 
     for name in names:
         text = row.values.get(name)
         if not isinstance(text, str):
-            problems.add("missing_field", row.where, name)
+            file.problems.add("missing_field", row.where, name)
             return None
         if not text or text.isspace():
-            problems.add("empty_text", row.where, name)
+            file.problems.add("empty_text", row.where, name)
             return None
-        texts.append(scrub(text, problems, row.where))
+        texts.append(file.scrub(text, row.where))
     return texts
 
 
-def _plain(name: str) -> str:
+def id_of(values: Mapping[str, Any], number: int) -> str:
+    """The id that a record has, else its number."""
+    id = values.get("id")
+    if id is None or isinstance(id, bool) or not isinstance(id, str | int):
+        return str(number)
+    return str(id) if str(id).strip() else str(number)
+
+
+def plain_name(name: str) -> str:
     """A column's name without differences that do not matter."""
     name = name.strip("\ufeff \t").strip('"').strip()
     return name.lower().replace(" ", "_").replace("-", "_")
@@ -141,11 +142,11 @@ def resolve(
     """
     plain: dict[str, str] = {}
     for name in there:
-        plain.setdefault(_plain(name), name)
+        plain.setdefault(plain_name(name), name)
     found: dict[str, str] = {}
     for ours, theirs in columns.items():
-        name = theirs if theirs in there else plain.get(_plain(theirs), "")
-        if theirs not in there and _plain(theirs) not in plain:
+        name = theirs if theirs in there else plain.get(plain_name(theirs), "")
+        if theirs not in there and plain_name(theirs) not in plain:
             raise _no_reading(form, there, {}, where, f"no column {theirs!r}", rows)
         found[ours] = name
     for needed, readings in [(True, one) for one in form.needed] + [(False, one) for one in form.optional]:
@@ -204,24 +205,12 @@ def _shown(names: Sequence[str]) -> str:
     return ", ".join([*short, *["…"] * (len(names) > 20)])
 
 
-def delimited_rows(
-    lines: Numbered,
-    path: Path | str,
-    suffix: str,
-    form: Form,
-    columns: Mapping[str, str],
-    problems: Problems,
-    separator: str = "auto",
-) -> Iterator[Row]:
+def delimited_rows(file: LabelledFile, lines: Numbered, form: Form) -> Iterator[Row]:
     """The rows of a table below its header, or all of them where columns are numbers.
-
-    Args:
-        suffix: of the file: .csv means commas where nothing tells more, all others tabs.
-        separator: what stands between fields; "auto" = as the file shows.
 
     Raises:  ConfigError: the columns are not there, or not to be told.
     """
-    source = name_of(path)
+    columns = file.columns
     places = column_numbers(columns)
     if places is not None and (missing := [name for name in form.names if name not in places]):
         typed = ",".join(f"{name}={columns.get(name, 'NUMBER')}" for name in form.names)
@@ -229,28 +218,28 @@ def delimited_rows(
             f"no column is named for {missing[0]!r}", where="--columns", fix=f"--columns {typed}"
         )
     needed = 0 if places is None else 1 + max(places[name] for name in form.names)
-    sample, lines = sample_of(lines)
-    dialect = dialect_of(
-        sample, "," if suffix == ".csv" else "\t", lambda names: fits(form, names, columns), needed, separator
+    file.read.not_accepted = 0  # a file may be read again
+
+    def tell(kind: str, number: int, line: str) -> None:
+        if kind == "empty_row":
+            file.leave_out(kind, file.at(number), line)
+        else:
+            file.problems.add(kind, file.at(number), line)
+
+    dialect, rows, top = open_table(
+        lines,
+        file.suffix,
+        lambda names: fits(form, names, columns),
+        tell,
+        needed=needed,
+        separator=file.separator,
     )
-    problems.file(source).form = str(dialect)
-    for _ in range(dialect.skipped):
-        number, line = next(lines)
-        if line.startswith("#"):
-            problems.add("comment", f"{source}:{number}", line)
-    read = problems.file(source)
-    read.not_accepted = 0  # a file may be read again
-
-    def tell_empty(number: int, line: str) -> None:
-        problems.add("empty_row", f"{source}:{number}", line)
-        read.not_accepted += 1
-
-    rows = table_rows(lines, dialect, tell_empty)
+    file.read.form = str(dialect)
     if places is not None:
-        head, rows = peek(rows)
+        head, rows = peek(rows, FIRST)
         width = _width([fields for _, fields, _ in head if fields], needed)
         if head and _names_columns(form, places, head[0][1]):
-            problems.add("header_row", f"{source}:{head[0][0]}", head[0][2])
+            file.problems.add("header_row", file.at(head[0][0]), head[0][2])
             next(rows)
     else:
         first = next(rows, None)
@@ -262,34 +251,29 @@ def delimited_rows(
             if fields is not None
             else [name.strip('"') for name in line.split(dialect.separator or None)]
         )
-        head, rows = peek(rows)
+        head, rows = peek(rows, FIRST)
         below = [fields for _, fields, _ in head if fields]
-        places = _places(
-            form, header, below, columns, f"{source}:{number}", sample[dialect.skipped :], separator
-        )
+        places = _places(file, form, header, below, file.at(number), top)
         width = len(header)
         if are_row_names(below, width + 1):  # as R's write.table writes them
             places = {ours: place + 1 for ours, place in places.items()}
             width += 1
     last = max(place for ours, place in places.items() if ours in form.names)
     for number, fields, line in rows:
-        where = f"{source}:{number}"
-        bad = (
-            "bad_quotes"
-            if fields is None
-            else ("comment" if line.startswith("#") else "too_few_fields")
-            if len(fields) <= last
-            else "too_many_fields"
-            if width and any(fields[width:])
-            else None
-        )
-        if bad is not None or fields is None:
-            problems.add(bad or "", where, " | ".join(fields) if fields is not None else line)
-            if bad != "comment":
-                yield Row(number, where, None)
+        where = file.at(number)
+        if fields is None:
+            bad = "bad_quotes"
+        elif len(fields) <= last:
+            bad = "comment" if line.startswith("#") else "too_few_fields"
+        elif width and any(fields[width:]):
+            bad = "too_many_fields"
         else:
             values = {ours: fields[place] for ours, place in places.items() if place < len(fields)}
             yield Row(number, where, values)
+            continue
+        file.problems.add(bad, where, line if fields is None else " | ".join(fields))
+        if bad != "comment":
+            yield Row(number, where, None)
 
 
 def fits(form: Form, names: Sequence[str], columns: Mapping[str, str]) -> bool:
@@ -310,31 +294,30 @@ _ONE_OF = re.compile(r"(.+)\.(\d{1,3})")
 
 
 def _places(
+    file: LabelledFile,
     form: Form,
     header: Sequence[str],
     rows: Sequence[Sequence[str]],
-    columns: Mapping[str, str],
     where: str,
     lines: Sequence[str],
-    separator: str,
 ) -> dict[str, int]:
     """Where the columns are.
 
     Raises:  ConfigError: they are not there or not to be told; two bear the same name.
     """
-    names = list(header)
+    names, columns = list(header), file.columns
     for theirs in columns.values():
         if (match := _ONE_OF.fullmatch(theirs)) and theirs not in names:
-            alike = [place for place, name in enumerate(header) if _plain(name) == _plain(match[1])]
+            alike = [place for place, name in enumerate(header) if plain_name(name) == plain_name(match[1])]
             if int(match[2]) < len(alike):
                 names[alike[int(match[2])]] = theirs
     try:
         reading = resolve(form, names, columns, where, rows)
     except ConfigError as error:
-        raise _better(error, form, names, rows, columns, lines, separator) from None
+        raise _better(error, file, form, names, rows, lines) from None
     exact = set(columns.values())
     for ours, theirs in reading.items():
-        same = [name for name in names if _plain(name) == _plain(theirs)]
+        same = [name for name in names if plain_name(name) == plain_name(theirs)]
         if len(same) > 1 and (theirs not in exact or names.count(theirs) > 1):
             first = same.index(theirs)
             wanted = {name: reading[name] for name in form.names if name in reading}
@@ -350,23 +333,22 @@ def _places(
 
 def _better(
     error: ConfigError,
+    file: LabelledFile,
     form: Form,
     names: Sequence[str],
     rows: Sequence[Sequence[str]],
-    columns: Mapping[str, str],
     lines: Sequence[str],
-    separator: str,
 ) -> ConfigError:
     """The error with a hint that suits: another separator, or numbers where the first line is a row of data."""
-    if separator != "auto":
+    if file.separator != "auto":
         for mark, name in SEPARATORS.items():
-            if mark != separator and fits(form, fields_of(lines[0], mark), columns):
+            if mark != file.separator and fits(form, fields_of(lines[0], mark), file.columns):
                 error.fix = f"--separator {name}"
                 return error
     elif len(names) == 1 and (other := unusual_separator(lines)):
         error.fix = f"--separator {SEPARATORS.get(other) or shlex.quote(other)}"
         return error
-    if columns:
+    if file.columns:
         return error
     places = guess(form.names, [f"column {n}" for n in range(len(names))], [*rows, names], {})
     if places is not None and not is_header(names, rows, places):
@@ -391,31 +373,28 @@ def _names_columns(form: Form, places: Mapping[str, int], first: Sequence[str] |
         first is not None
         and len(first) > 1
         and all(
-            places[ours] < len(first) and _plain(first[places[ours]]) in form.names_of(ours)
+            places[ours] < len(first) and plain_name(first[places[ours]]) in form.names_of(ours)
             for ours in wanted
         )
     )
 
 
-def json_rows(
-    lines: Numbered, path: Path | str, form: Form, columns: Mapping[str, str], problems: Problems
-) -> Iterator[Row]:
-    """The objects of a file, one a line or all in one array.
+def json_rows(file: LabelledFile, lines: Numbered, form: Form) -> Iterator[Row]:
+    """The objects of a file, one a line or all in one array; see `value_rows`."""
+    return value_rows(file, json_values(lines, file.name), form)
+
+
+def value_rows(file: LabelledFile, values: Values, form: Form) -> Iterator[Row]:
+    """The objects among the values of a file.
 
     Raises:  ConfigError: the fields are not there, or not to be told; CorpusError: a broken array.
     """
-    source = name_of(path)
-    first, lines = peek(lines, 1)
-    array = bool(first) and first[0][1].lstrip().startswith("[")
-    problems.file(source).form = "a JSON array" if array else "JSON lines"
-    values = json_values(lines, source)
-    target = _TARGETS.get(frozenset(form.names) - {"label"})
-    objects = (
-        own_rows(values, path, target, columns, "label" in form.names, problems)
-        if target is not None
-        else json_objects(values)
-    )
-    head, objects = peek(objects)
+    columns, problems = file.columns, file.problems
+    first, values = peek(values, 1)
+    array = bool(first) and first[0][1] != file.at(first[0][0])
+    file.read.form = "a JSON array" if array else "JSON lines"
+    objects = own_rows(file, values) if file.task else json_objects(values)
+    head, objects = peek(objects, FIRST)
     keys: dict[str, None] = {}
     for _, _, value in head:
         keys.update(dict.fromkeys(value or ()))
@@ -428,8 +407,8 @@ def json_rows(
             yield Row(0, where, None)
         return
     if column_numbers(columns) is not None:
-        raise _numbers_of_keys(form, keys, [value for _, _, value in head if value], source)
-    reading = _keys(form, keys, [value for _, _, value in head if value], columns, source)
+        raise _numbers_of_keys(form, keys, [value for _, _, value in head if value], file.name)
+    reading = _keys(form, keys, [value for _, _, value in head if value], columns, file.name)
     for number, where, value in objects:
         if value is None:
             problems.add("bad_json", where)
@@ -454,7 +433,7 @@ def _keys(
     except ConfigError as error:
         inner: dict[str, None] = {}
         for value in objects:
-            inner.update(dict.fromkeys(_leaves(value)))
+            inner.update(dict.fromkeys(leaves(value)))
         rows = [["" if (v := follow(value, key)) is None else str(v) for key in inner] for value in objects]
         known = {ours: theirs for ours, theirs in columns.items() if theirs in inner}
         known = {name: name for name in form.names if name in inner} | known
@@ -473,16 +452,6 @@ def _numbers_of_keys(
     except ConfigError as error:
         fix = error.fix or ""
     return ConfigError("columns by number in a file of JSON objects", where=source, fix=fix)
-
-
-def _leaves(value: Mapping[str, Any], above: str = "", depth: int = 3) -> Iterator[str]:
-    """Paths to what an object and its inner objects hold, but objects."""
-    for key, inner in value.items():
-        path = f"{above}{key}"
-        if isinstance(inner, dict) and depth:
-            yield from _leaves(inner, f"{path}.", depth - 1)
-        else:
-            yield path
 
 
 def json_objects(values: Values) -> Iterator[tuple[int, str, dict[str, Any] | None]]:

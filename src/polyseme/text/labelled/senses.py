@@ -33,6 +33,7 @@ from polyseme.text.clean import CleaningReport
 from polyseme.text.config import TextConfig
 from polyseme.text.corpus import Corpus
 from polyseme.text.labelled.opening import (
+    LabelledFile,
     checked_columns,
     form_suffix,
     numbered_lines,
@@ -41,7 +42,7 @@ from polyseme.text.labelled.opening import (
     sound,
 )
 from polyseme.text.labelled.records import Problems
-from polyseme.text.labelled.rows import Form, Row, delimited_rows, json_rows
+from polyseme.text.labelled.rows import Form, Row, delimited_rows, json_rows, texts_in
 from polyseme.text.sentences import sentence_spans
 from polyseme.text.sources import RECORDS, TABLES
 from polyseme.text.words import LETTER, cjk_share, has_cjk, is_cjk, word_spans
@@ -210,7 +211,9 @@ def read_uses(
     if path.is_dir() and (folders := _word_folders(path)):
         found = _from_folders(path, folders, words, encoding, problems)
     elif suffix in TABLES or suffix in RECORDS:
-        found = _from_table(path, suffix, words, columns, encoding, problems, separator)
+        columns = checked_columns(columns, _FORM.known)
+        file = LabelledFile(path, problems, columns, False, separator, encoding, task="classify")
+        found = _from_table(file, words)
     else:
         found = uses_in_text(path, words, encoding)
     wanted = {word.casefold() for word in words}
@@ -315,47 +318,32 @@ def _sense_names(file: Path, word: str, encoding: str, problems: Problems) -> di
     return short if len(set(short.values())) == len(names) else dict(names)
 
 
-def _from_table(
-    path: Path,
-    suffix: str,
-    words: Sequence[str],
-    columns: Mapping[str, str] | None,
-    encoding: str,
-    problems: Problems,
-    separator: str,
-) -> list[Use]:
-    columns = checked_columns(columns, _FORM.known)
-    lines = numbered_lines(path, encoding, problems)
-    if suffix in RECORDS:
-        rows = list(json_rows(lines, path, _FORM, columns, problems))
-    else:
-        rows = list(delimited_rows(lines, path, suffix, _FORM, columns, problems, separator))
+def _from_table(file: LabelledFile, words: Sequence[str]) -> list[Use]:
+    read = json_rows if file.suffix in RECORDS else delimited_rows
+    rows = list(read(file, file.lines(), _FORM))
     there = {name for row in rows if row.values for name in row.values}
     if "sense" in there and not (there & {"start", "word"}) and len(words) != 1:
         raise ConfigError(
             "no column says where the word is in its text",
             got="columns " + ", ".join(sorted(there)),
             expected="start and end (characters), or word",
-            where=path,
+            where=file.path,
             fix="--columns word=NAME, or --word WORD where all rows are about one word",
         )
     if not (there & {"sense", "start", "word"}) and there and not words:
-        raise no_word(path)
-    found = (_row_uses(row, words, "sense" in there, problems) for row in rows)
+        raise no_word(Path(file.path))
+    found = (_row_uses(file, row, words, "sense" in there) for row in rows)
     expected = "rows with text" + (", sense" if "sense" in there else "") + " and start, end or word"
-    return [use for uses in sound(found, path, problems, expected) for use in uses]
+    return [use for uses in sound(found, file, expected) for use in uses]
 
 
-def _row_uses(row: Row, words: Sequence[str], labelled: bool, problems: Problems) -> list[Use] | None:
+def _row_uses(file: LabelledFile, row: Row, words: Sequence[str], labelled: bool) -> list[Use] | None:
     """The use of a row, or, without labels and a place, those of the words; None, counted, for a bad row."""
-    values, where = row.values, row.where
-    if values is None:
+    values, where, problems = row.values, row.where, file.problems
+    texts = texts_in(file, row, ("text",))
+    if values is None or texts is None:
         return None
-    text = values.get("text")
-    if not isinstance(text, str) or not text or text.isspace():
-        problems.add("empty_text" if isinstance(text, str) else "missing_field", where, "text")
-        return None
-    text = scrub(text, problems, where)
+    text = texts[0]
     id = scrub(str(values["id"]), problems, where) if values.get("id") else where
     part = _PARTS.get(str(values.get("part") or "").strip().lower(), "")
     word = scrub(_word(values, words), problems, where)

@@ -189,18 +189,9 @@ _PLACES = (
     ("from", "to"),
 )
 _KINDS = (
-    "label",
-    "labels",
-    "hypertextlabels",
-    "type",
-    "label_type",
-    "entity_type",
-    "entity_group",
-    "category",
-    "tag",
-    "class",
-    "entity",
-)
+    "label", "labels", "hypertextlabels", "type", "label_type", "entity_type", "entity_group", "category",
+    "tag", "class", "entity",
+)  # fmt: skip
 _SURFACES = ("text", "surface", "mention", "word", "entity")
 
 

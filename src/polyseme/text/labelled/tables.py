@@ -37,20 +37,18 @@ from typing import Any
 
 from polyseme.text.labelled.dialects import SEPARATORS, fields_of
 from polyseme.text.labelled.opening import (
-    Numbered,
+    FIRST,
+    LabelledFile,
     checked_columns,
     column_numbers,
-    form_suffix,
-    name_of,
-    numbered_lines,
+    is_json,
     parse_object,
-    peek,
-    scrub,
     sound,
 )
 from polyseme.text.labelled.records import Label, Problems, TextRecord
-from polyseme.text.labelled.rows import Form, Row, delimited_rows, fits, json_rows, texts_in
-from polyseme.text.sources import RECORDS
+from polyseme.text.labelled.rows import Form, Row, delimited_rows, fits, id_of, json_rows, texts_in
+from polyseme.text.sources import RECORDS, TABLES
+from polyseme.text.split import Numbered, peek
 
 __all__ = [
     "are_label_lines",
@@ -77,7 +75,7 @@ def are_label_lines(lines: Sequence[str]) -> bool:
 
 def label_lines(lines: Numbered) -> Iterator[tuple[int, dict[str, Any]]]:
     """The number of each line that is not blank, its text, and its label, a list where it has several."""
-    head, lines = peek(lines)
+    head, lines = peek(lines, FIRST)
     parts = [found for _, line in head if (found := _parts(line))]
     comma = all(_COMMA.match(text) for _, text in parts)
     for number, line in lines:
@@ -103,17 +101,8 @@ def _parts(line: str) -> tuple[list[str], str] | None:
 
 
 _TEXTS = (
-    "text",
-    "sentence",
-    "text_a",
-    "review",
-    "content",
-    "utterance",
-    "comment",
-    "tweet",
-    "document",
-    "query",
-)
+    "text", "sentence", "text_a", "review", "content", "utterance", "comment", "tweet", "document", "query",
+)  # fmt: skip
 _PAIRS = (
     ("text", "text_b"),
     ("text_a", "text_b"),
@@ -125,38 +114,18 @@ _PAIRS = (
     ("question", "sentence"),
 )
 _LABELS = (
-    "label",
-    "labels",
-    "gold_label",
-    "class",
-    "sentiment",
-    "intent",
-    "score",
-    "entailment_judgment",
-    "category",
-)
-_ID = (tuple({"id": name} for name in ("id",)),)
-_MISSING = frozenset(
-    (
-        "nan",
-        "-nan",
-        "<na>",
-        "#na",
-        "#n/a",
-        "#n/a n/a",
-        "nat",
-        "null",
-        "\\n",
-        "#null!",
-        "#value!",
-        "#ref!",
-        "#name?",
-        "#div/0!",
-    )
-)
+    "label", "labels", "gold_label", "class", "sentiment", "intent", "score", "entailment_judgment", "category",
+)  # fmt: skip
+_ID = (({"id": "id"},),)
+_MISSING = frozenset((
+    "nan", "-nan", "<na>", "#na", "#n/a", "#n/a n/a", "nat", "null", "\\n", "#null!", "#value!", "#ref!", "#name?",
+    "#div/0!",
+))  # fmt: skip
 """What pandas, databases and Excel write where there is nothing, in lower case."""
 _DOUBTFUL = frozenset(("none", "na", "n/a", "-", "--", "?"))
 """What may be meant, or stand for nothing."""
+_LONGEST_MARK = 16
+"""Characters at which no mark is that long."""
 _WHOLE = re.compile(r"([+-]?[0-9]+)\.0+")
 _TRUTH = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"}
 _ITEM = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?[0-9]+)"""
@@ -212,48 +181,42 @@ def read_texts(
         >>> [(record.text, record.label) for record in read_texts(file)]
         [('a fine day', 'good')]
     """
-    problems = Problems() if problems is None else problems
     form = _form(pair, labelled)
-    columns = checked_columns(columns, form.known)
-    lines = numbered_lines(path, encoding, problems)
-    rows = rows_of(path, lines, form, columns, problems, labelled, separator)
+    file = LabelledFile(
+        path,
+        Problems() if problems is None else problems,
+        checked_columns(columns, form.known),
+        labelled,
+        separator,
+        encoding,
+        task="pair" if pair else "classify",
+    )
+    rows = rows_of(file, form)
     known = frozenset(known)
-    records = (_record(row, labelled, pair, problems, known, numbers) for row in rows)
-    return sound(records, path, problems, "rows with " + " and ".join(form.names))
+    records = (_record(file, row, pair, known, numbers) for row in rows)
+    return sound(records, file, "rows with " + " and ".join(form.names))
 
 
-def rows_of(
-    path: Path | str,
-    lines: Numbered,
-    form: Form,
-    columns: Mapping[str, str],
-    problems: Problems,
-    labelled: bool,
-    separator: str = "auto",
-) -> Iterator[Row]:
+def rows_of(file: LabelledFile, form: Form) -> Iterator[Row]:
     """The rows of a file whose form its suffix tells, or else its first line.
 
     Raises:  ConfigError: the columns are not there, or not to be told; CorpusError: a broken JSON array.
     """
-    suffix = form_suffix(path)
-    if suffix in RECORDS:
-        return json_rows(lines, path, form, columns, problems)
-    if set(form.names) - {"label"} == {"text"} and not columns and separator == "auto":
-        head, lines = peek(lines)
-        if are_label_lines([line for _, line in head]):
-            problems.file(name_of(path)).form = "fastText lines"
-            source = name_of(path)
-            return (Row(number, f"{source}:{number}", values) for number, values in label_lines(lines))
-    if suffix in (".tsv", ".csv"):
-        return delimited_rows(lines, path, suffix, form, columns, problems, separator)
-    head, lines = peek(lines, 20)
-    first = head[0][1] if head else ""
-    if first.lstrip().startswith(("{", "[{")) and column_numbers(columns) is None:
-        return json_rows(lines, path, form, columns, problems)
-    if labelled or columns or separator != "auto" or _is_table([line for _, line in head], form):
-        return delimited_rows(lines, path, ".tsv", form, columns, problems, separator)
-    problems.file(name_of(path)).form = "plain text"
-    return _plain_rows(lines, path, form, problems)
+    lines = file.lines()
+    if file.suffix in RECORDS:
+        return json_rows(file, lines, form)
+    head, lines = peek(lines, FIRST)
+    first = [line for _, line in head]
+    told = bool(file.columns) or file.separator != "auto"
+    if file.task == "classify" and not told and are_label_lines(first):
+        file.read.form = "fastText lines"
+        return (Row(number, file.at(number), values) for number, values in label_lines(lines))
+    if file.suffix not in TABLES and is_json(first) and column_numbers(file.columns) is None:
+        return json_rows(file, lines, form)
+    if file.suffix in TABLES or told or file.labelled or _is_table(first[:20], form):
+        return delimited_rows(file, lines, form)
+    file.read.form = "plain text"
+    return _plain_rows(file, lines, form)
 
 
 def _is_table(lines: list[str], form: Form) -> bool:
@@ -267,42 +230,40 @@ def _is_table(lines: list[str], form: Form) -> bool:
     return False
 
 
-def _plain_rows(lines: Numbered, path: Path | str, form: Form, problems: Problems) -> Iterator[Row]:
+def _plain_rows(file: LabelledFile, lines: Numbered, form: Form) -> Iterator[Row]:
     """A text a line; of a pair, two with a tab between."""
     for number, line in lines:
-        where = f"{name_of(path)}:{number}"
+        where = file.at(number)
         if not line or line.isspace():
-            problems.add("empty_text", where, "")
+            file.problems.add("empty_text", where, "")
             continue
         if form.names == ["text"]:
             yield Row(number, where, {"text": line}, plain=True)
         elif line.count("\t") == 1:
             yield Row(number, where, dict(zip(form.names, line.split("\t"), strict=True)), plain=True)
         else:
-            problems.add("too_many_fields" if "\t" in line else "too_few_fields", where, line)
+            file.problems.add("too_many_fields" if "\t" in line else "too_few_fields", where, line)
             yield Row(number, where, None)
 
 
 def _record(
-    row: Row, labelled: bool, pair: bool, problems: Problems, known: frozenset[str], numbers: bool
+    file: LabelledFile, row: Row, pair: bool, known: frozenset[str], numbers: bool
 ) -> TextRecord | None:
     """The record of a row; None, counted, where something is missing."""
-    values = row.values
-    if values is None:
-        return None
-    texts = texts_in(row, ("text", "text_b") if pair else ("text",), problems)
-    if texts is None:
+    values, problems = row.values, file.problems
+    texts = texts_in(file, row, ("text", "text_b") if pair else ("text",))
+    if values is None or texts is None:
         return None
     if not row.plain:
         for text in texts:
-            mark = text.strip().casefold()
+            mark = text.strip()[:_LONGEST_MARK].casefold()
             if mark in _MISSING:
                 problems.add("missing_text_mark", row.where, text)
                 return None
             if mark in _DOUBTFUL:
                 problems.add("doubtful_text", row.where, text)
     label = None
-    if labelled:
+    if file.labelled:
         value = values.get("label")
         if value is None or (isinstance(value, str) and value.strip() in (("", "-") if pair else ("",))):
             problems.add("missing_label", row.where, value or "")
@@ -326,13 +287,11 @@ def _record(
         if isinstance(label, str):
             if label not in known and _JOINED.fullmatch(label):
                 problems.add("joined_label", row.where, label)
-            label = scrub(label, problems, row.where)
+            label = file.scrub(label, row.where)
         elif isinstance(label, tuple):
-            label = tuple(scrub(one, problems, row.where) for one in label)
-    id = values.get("id")
-    named = isinstance(id, str | int) and not isinstance(id, bool) and str(id).strip()
+            label = tuple(file.scrub(name, row.where) for name in label)
     return TextRecord(
-        scrub(str(id), problems, row.where) if named else str(row.number),
+        file.scrub(id_of(values, row.number), row.where),
         texts[0],
         texts[1] if pair else None,
         label,

@@ -36,6 +36,7 @@ __all__ = [
     "allowed",
     "are_tags",
     "in_our_spelling",
+    "is_half_tag",
     "looks_tagged",
     "scheme_of",
     "spans",
@@ -180,6 +181,7 @@ def allowed(tags: Sequence[str]) -> tuple[BoolArray, BoolArray, BoolArray]:
 _OURS = re.compile(r"[BIESMLU]-.+", re.DOTALL)
 _PREFIX = re.compile(r"([BIESMLUbiesmlu])[-_:/](.+)", re.DOTALL)
 _SUFFIX = re.compile(r"(.+)[-_:/]([BIESMLU])", re.DOTALL)
+_HALF = re.compile("[BIESMLUWO]-|-.*[^-]")  # but -LRB- is a part of speech
 _BRACKET = re.compile(r"(?:\([^()*]+)*\*?\)*")
 _OUTSIDE = ("o", "0", "_", "-", "*", "OUT", "NONE", "None", "none", "OTHER", "Other", "other")
 
@@ -189,6 +191,11 @@ Spelled = Iterator[TagRecord | None]
 def looks_tagged(tag: str) -> bool:
     """Whether a tag is of a scheme, in any spelling."""
     return tag == "O" or any(form.fullmatch(tag) for form in (_OURS, _PREFIX, _SUFFIX))
+
+
+def is_half_tag(tag: str) -> bool:
+    """Whether a tag is none, or half of one: a letter without its kind or a kind without its letter."""
+    return not tag or tag.isspace() or _HALF.fullmatch(tag) is not None
 
 
 def are_tags(column: Iterable[str]) -> bool:

@@ -24,11 +24,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from polyseme.text.labelled.opening import Numbered
-from polyseme.text.labelled.records import Problems
-from polyseme.text.labelled.tagging import looks_tagged
+from polyseme.errors import ConfigError
+from polyseme.text.labelled.opening import FIRST, LabelledFile
+from polyseme.text.labelled.records import TagRecord
+from polyseme.text.labelled.spans import is_one_token, join_words
+from polyseme.text.labelled.tagging import are_tags, is_half_tag, looks_tagged
+from polyseme.text.split import Numbered, peek
 
-__all__ = ["Layout", "fields_of", "inline_tag", "is_docstart", "layout_of", "tag_mark", "tagged_lines"]
+__all__ = ["column_records", "has_columns", "inline_tag", "layout_of", "line_records", "tag_mark"]
 
 _FIELDS = re.compile("[ \t]+")
 _DOCUMENT = ("#begin document", "#end document")
@@ -69,7 +72,7 @@ class Layout:
             return True
         if inside or not (line[1:2] in ("", " ", "\t") or "=" in line):
             return False
-        fields = fields_of(line, self.tabs)
+        fields = _fields_of(line, self.tabs)
         if len(fields) != self.width:
             return True
         tag = fields[self.tag] if self.tag < len(fields) else ""
@@ -78,13 +81,13 @@ class Layout:
         return all(map(looks_tagged, self.known)) or "=" in line or line.startswith(("# id", "#\thttp"))
 
 
-def fields_of(line: str, tabs: bool) -> list[str]:
+def _fields_of(line: str, tabs: bool) -> list[str]:
     """The fields of a line, parted by tabs, or by tabs and spaces."""
     line = line.strip(" \t")
     return [field.strip(" ") for field in line.split("\t")] if tabs else _FIELDS.split(line)
 
 
-def is_docstart(line: str) -> bool:
+def _is_docstart(line: str) -> bool:
     """Whether a line begins a document and is no token."""
     return line.startswith("-DOCSTART-")
 
@@ -96,12 +99,12 @@ def layout_of(lines: Sequence[str], places: Mapping[str, int]) -> Layout:
         lines: its first lines, blank ones too.
         places: columns from 0 that the user has named, of "token" and "tag".
     """
-    full = [line for line in lines if line.strip(" \t") and not is_docstart(line)]
+    full = [line for line in lines if line.strip(" \t") and not _is_docstart(line)]
     rows = [line for line in full if not line.startswith("#")] or full
     if not rows:
         return Layout(0)
     tabs = "\t" in rows[0]
-    fields = [fields_of(line, tabs) for line in rows]
+    fields = [_fields_of(line, tabs) for line in rows]
     width = len(fields[0])
     token, tag, second, ontonotes = 0, width - 1, None, False
     if any(line.startswith(_DOCUMENT) for line in full) and width > _ONTONOTES["tag"]:
@@ -122,10 +125,10 @@ def _is_numbered(lines: Sequence[str], tabs: bool) -> bool:
     expected: int | None = None
     seen = 0
     for line in lines:
-        if not line.strip(" \t") or is_docstart(line):
+        if not line.strip(" \t") or _is_docstart(line):
             expected = None
         elif not line.startswith("#"):
-            first = fields_of(line, tabs)[0]
+            first = _fields_of(line, tabs)[0]
             if not first.isdecimal() or (int(first) > 1 if expected is None else int(first) != expected):
                 return False
             expected = int(first) + 1
@@ -177,26 +180,128 @@ def inline_tag(lines: Sequence[str]) -> str | None:
     return found[0] if found and (not columns or 2 * len(found) > len(full)) else None
 
 
-def tagged_lines(
-    lines: Numbered, source: str, mark: str, problems: Problems
-) -> Iterator[tuple[int, list[str], list[str]]]:
-    """Number, words and tags of each line that is not blank; the tag of a word without one is ""."""
+def has_columns(lines: Sequence[str]) -> bool:
+    """Whether the lines of a file without tags are tokens rather than sentences."""
+    layout = layout_of(lines, {})
+    tokens = [line for line in lines if line.strip(" \t") and not _is_docstart(line)]
+    tokens = [line for line in tokens if not layout.is_comment(line, False)] if layout.width > 1 else tokens
+    rows = [_fields_of(line, "\t" in tokens[0]) for line in tokens]
+    if not rows:
+        return False
+    if len(rows[0]) > 1:
+        alike = len({len(row) for row in rows}) == 1
+        tagged = layout.open_ended or are_tags(row[-1] for row in rows)
+        return alike and (tagged or "\t" in tokens[0])
+    several = any(line.strip() == "" for line in lines[:-1]) and len(rows) > 1
+    return several and all(len(row) == 1 and is_one_token(row[0]) for row in rows)
+
+
+def column_records(
+    file: LabelledFile, lines: Numbered, places: Mapping[str, int]
+) -> Iterator[TagRecord | None]:
+    """Sentences of CoNLL columns; None for one with a bad line, counted.
+
+    Args:
+        places: columns from 0 that the user has named, of "token" and "tag".
+    """
+    head, lines = peek(lines, FIRST)
+    layout = layout_of([line for _, line in head], places)
+    problems, labelled = file.problems, file.labelled
+    width, tabs, token_at, tag_at = layout.width, layout.tabs, layout.token, layout.tag
+    start, good, checked = 0, True, False
+    words: list[str] = []
+    tags: list[str] = []
+
+    def sentence() -> TagRecord | None:
+        if good and labelled and layout.second is not None:
+            problems.add("second_tags", file.at(start), f"column {layout.second + 1}")
+        return _sentence(file, words, tags, start) if good else None
+
     for number, line in lines:
-        items, where = line.split(), f"{source}:{number}"
-        if items and mark == "/" and _NUMBER.fullmatch(items[0]):
-            problems.add("sentence_numbers", where, items.pop(0))
-            if not items:
+        where = file.at(number)
+        if not line or not line.strip(" \t") or _is_docstart(line):
+            if start:
+                yield sentence()
+            words, tags, start, good = [], [], 0, True
+            continue
+        if width > 1 and layout.is_comment(line, inside=bool(start)):
+            problems.add("comment_line", where, line)
+            continue
+        fields = _fields_of(line, tabs)
+        start = start or number
+        if not checked:
+            checked = True
+            last = max(token_at, tag_at if labelled or "tag" in places else 0)
+            if last >= width or (labelled and "tag" not in places and width < 2):
+                raise ConfigError(
+                    f"no column {last + 1}" if last >= width else "no column of tags: one field a line",
+                    got=line[:200],
+                    expected="a token and its tag on each line, a blank line between sentences",
+                    where=where,
+                    fix=f"--columns token=1,tag={width}"
+                    if width > 1
+                    else "write the tag behind each token, or .jsonl with tokens and tags",
+                )
+            if labelled:
+                what = f"CoNLL columns, token = column {token_at + 1}, tag = column {tag_at + 1}"
+                file.read.form = what
+        if len(fields) == width - 1 and line[0] in " \t":  # the token is a space
+            problems.add("blank_token", where, line)
+        elif len(fields) != width and not (layout.open_ended and len(fields) > width):
+            problems.add("too_few_fields" if len(fields) < width else "too_many_fields", where, line)
+            good = False
+        else:
+            word, tag = fields[token_at], fields[tag_at if labelled or tag_at < len(fields) else -1]
+            if not word or word.isspace():
+                problems.add("blank_token", where, line)
                 continue
-        words: list[str] = []
-        tags: list[str] = []
-        for item in items:
-            word, there, tag = item.rpartition(mark)
-            if mark == "/" and (match := _CLOSED.fullmatch(item)):
-                word, tag = match[1], match[2]
-            if mark == "/" and len(word) > 1 and word.startswith("["):
-                problems.add("word_brackets", where, item)
-                word = word.lstrip("[") or "["
-            words.append(word if there and word else item)
-            tags.append(tag if there and word else "")
-        if items:
-            yield number, words, tags
+            if labelled and is_half_tag(tag):
+                problems.add("bad_tag", where, tag)
+                good = False
+            words.append(file.scrub(word, where))
+            tags.append(tag)
+    if start:
+        yield sentence()
+
+
+def line_records(file: LabelledFile, lines: Numbered, mark: str) -> Iterator[TagRecord | None]:
+    """Sentences with word/tag on a line; None, counted, for one with a word without a tag."""
+    for number, line in lines:
+        where = file.at(number)
+        words, tags = _tagged_words(file, line, mark, where)
+        if not words:
+            continue
+        bad = next((word for word, tag in zip(words, tags, strict=True) if is_half_tag(tag)), None)
+        if file.labelled and bad is not None:
+            file.problems.add("bad_tag", where, bad)
+            yield None
+        else:
+            yield _sentence(file, [file.scrub(word, where) for word in words], tags, number)
+
+
+def _tagged_words(file: LabelledFile, line: str, mark: str, where: str) -> tuple[list[str], list[str]]:
+    """Words and tags of a line; the tag of a word without one is ""."""
+    items = line.split()
+    if items and mark == "/" and _NUMBER.fullmatch(items[0]):
+        file.problems.add("sentence_numbers", where, items.pop(0))
+    words: list[str] = []
+    tags: list[str] = []
+    for item in items:
+        word, there, tag = item.rpartition(mark)
+        if mark == "/" and (match := _CLOSED.fullmatch(item)):
+            word, tag = match[1], match[2]
+        if mark == "/" and len(word) > 1 and word.startswith("["):
+            file.problems.add("word_brackets", where, item)
+            word = word.lstrip("[") or "["
+        words.append(word if there and word else item)
+        tags.append(tag if there and word else "")
+    return words, tags
+
+
+def _sentence(file: LabelledFile, words: Sequence[str], tags: Sequence[str], number: int) -> TagRecord | None:
+    where = file.at(number)
+    if not words:
+        file.problems.add("empty_text", where)
+        return None
+    text, offsets = join_words(words)
+    return TagRecord(str(number), text, offsets, tuple(tags) if file.labelled else None, where)

@@ -14,11 +14,12 @@ from itertools import chain
 from typing import Any
 
 from polyseme.errors import ConfigError
-from polyseme.text.labelled.dialects import SEPARATORS, dialect_of, sample_of, table_rows
+from polyseme.text.labelled.dialects import SEPARATORS, open_table
 from polyseme.text.labelled.guesses import columns_option
-from polyseme.text.labelled.opening import Numbered, column_numbers, peek
-from polyseme.text.labelled.records import Problems
+from polyseme.text.labelled.opening import LabelledFile, column_numbers
+from polyseme.text.labelled.rows import plain_name
 from polyseme.text.labelled.tagging import looks_tagged
+from polyseme.text.split import Numbered, peek
 
 __all__ = ["MARK", "is_token_table", "table_values"]
 
@@ -48,7 +49,7 @@ def is_token_table(lines: Sequence[str], suffix: str, columns: Mapping[str, str]
 
 
 def _places(header: Sequence[str], columns: Mapping[str, str]) -> dict[str, int]:
-    plain = [name.strip().strip('"').lower().replace(" ", "_").replace("-", "_") for name in header]
+    plain = [plain_name(name) for name in header]
     found: dict[str, int] = {}
     for ours, names in _NAMES.items():
         if ours in columns:
@@ -61,33 +62,25 @@ def _places(header: Sequence[str], columns: Mapping[str, str]) -> dict[str, int]
     return found
 
 
-def table_values(
-    lines: Numbered,
-    source: str,
-    suffix: str,
-    columns: Mapping[str, str],
-    labelled: bool,
-    problems: Problems,
-    separator: str = "auto",
-) -> Rows:
+def table_values(file: LabelledFile, lines: Numbered) -> Rows:
     """A record {"tokens", "tags"} or {"text", "spans"} for each sentence; None where a row has too few fields.
 
-    Args:
-        columns: ours to theirs, or numbers from 1 where there is no header: "token", "tag", "sentence" (its number).
-        separator: what stands between fields; "auto" = as the file shows.
+    Columns are "token", "tag", "sentence" (its number), or numbers from 1 where there is no header.
 
     Raises:  ConfigError: there is no column of words or texts, or none of tags.
     """
+    columns, labelled = file.columns, file.labelled
     numbers = column_numbers(columns)
-    needed = 1 + max(numbers.values()) if numbers else 0
-    sample, lines = sample_of(lines)
-    dialect = dialect_of(
-        sample, "," if suffix == ".csv" else "\t", lambda names: _fits(names, columns), needed, separator
+    dialect, table, _ = open_table(
+        lines,
+        file.suffix,
+        lambda names: _fits(names, columns),
+        lambda kind, number, line: None,  # rows of empty fields part sentences, as blank lines do
+        needed=1 + max(numbers.values()) if numbers else 0,
+        separator=file.separator,
     )
-    for _ in range(dialect.skipped):
-        next(lines)
-    problems.file(source).form = f"a table of tokens and tags, {dialect}"
-    rows: Fields = ((number, fields) for number, fields, _ in table_rows(lines, dialect))
+    file.read.form = f"a table of tokens and tags, {dialect}"
+    rows: Fields = ((number, fields) for number, fields, _ in table)
     number, header = next(rows, (1, None))
     if header is None:
         return
@@ -102,16 +95,16 @@ def table_values(
             f"no column {unknown[0]!r}" if unknown else "no column of words, or none of their tags",
             got="columns " + ", ".join(header)[:200],
             expected="a token and its tag in each row, and the number of its sentence; or a text and its tags",
-            where=f"{source}:{number}",
+            where=file.at(number),
             fix=_typed(header, next(rows, (0, None))[1] or []),
         )
     head, rows = peek(rows, 1)
     if not _is_sentence(head[0][1] if head else None, places):
-        yield from _by_token(rows, source, places, labelled)
+        yield from _by_token(file, rows, places)
         return
     at = places.get("text", places.get("token", 0))
     for number, fields in rows:
-        where = f"{source}:{number}"
+        where = file.at(number)
         if fields is None or len(fields) <= max(at, places.get("tag", 0) if labelled else 0):
             yield number, where, None
         else:
@@ -146,7 +139,8 @@ def _is_sentence(row: Sequence[str] | None, places: Mapping[str, int]) -> bool:
     return "text" in places and not {"token", "sentence"} & set(places)
 
 
-def _by_token(rows: Fields, source: str, places: Mapping[str, int], labelled: bool) -> Rows:
+def _by_token(file: LabelledFile, rows: Fields, places: Mapping[str, int]) -> Rows:
+    labelled = file.labelled
     at, tag_at, id_at = places.get("token", places.get("text", 0)), places.get("tag"), places.get("sentence")
     words: list[str] = []
     tags: list[str] = []
@@ -154,11 +148,11 @@ def _by_token(rows: Fields, source: str, places: Mapping[str, int], labelled: bo
 
     def done() -> tuple[int, str, dict[str, Any] | None]:
         row = {"tokens": words, "tags": tags} if labelled else {"tokens": words}
-        return start, f"{source}:{start}", row
+        return start, file.at(start), row
 
     for number, fields in rows:
         if fields is None or len(fields) <= max(at, tag_at if labelled and tag_at is not None else 0):
-            yield number, f"{source}:{number}", None
+            yield number, file.at(number), None
             continue
         now = fields[id_at].strip() if id_at is not None and id_at < len(fields) else ""
         gap = id_at is None and number > last + 1

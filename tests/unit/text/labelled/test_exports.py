@@ -312,7 +312,7 @@ def test_a_file_around_all_records_and_a_broken_one(tmp_path: Path) -> None:
     for name in ("data", "examples"):
         assert len(list(read_tags(write(tmp_path, "a.json", json.dumps({name: rows}, indent=1))))) == 3
     broken = write(tmp_path, "b.json", '[{"text": "a",\n "spans": []},\n')
-    with pytest.raises(CorpusError, match="broken JSON"):
+    with pytest.raises(CorpusError, match="array is broken"):
         list(read_tags(broken))
 
 

@@ -174,7 +174,7 @@ def test_an_array_of_objects_and_paths_into_them(tmp_path: Path) -> None:
     rows = [{"data": {"body": "one"}, "y": "a"}, {"data": {"body": "two"}, "y": "b"}]
     path = write(tmp_path, "a.json", json.dumps(rows, indent=1))
     assert brief(path, columns={"text": "data.body", "label": "y"}) == [("one", "a"), ("two", "b")]
-    with pytest.raises(CorpusError, match="broken JSON"):
+    with pytest.raises(CorpusError, match="array is broken"):
         list(read_texts(write(tmp_path, "b.json", json.dumps(rows)[:-3])))
 
 
