@@ -85,7 +85,7 @@ def study(name: str, options: argparse.Namespace) -> dict[str, Any]:
     if options.examples is not None:
         task = task.model_copy(update={"examples": options.examples})
     config = ProbeConfig(examples=options.examples or 4000, seeds=options.seeds or 3)
-    found = probe(start(), {name: task}, config).document()
+    found = probe(start(), {name: task}, config=config).document()
     found["run"] = "minilm"
     found["tasks"][name]["files"] = {
         part: file and Path(file).name for part, file in found["tasks"][name]["files"].items()

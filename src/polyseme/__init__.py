@@ -21,6 +21,7 @@ from polyseme.errors import PolysemeError
 if TYPE_CHECKING:
     from polyseme.calls import finetune, pretrain
     from polyseme.core.reporter import Reporter
+    from polyseme.core.result import Result
     from polyseme.data.prepare import prepare
     from polyseme.formats.registry import export_model, import_model
     from polyseme.infer.embed import embed
@@ -32,7 +33,12 @@ if TYPE_CHECKING:
     from polyseme.infer.neighbours import neighbours
     from polyseme.infer.predict import Predictor
     from polyseme.infer.score import score, score_continuations
+    from polyseme.study.attention import attention
+    from polyseme.study.cka import cka
     from polyseme.study.evaluate import evaluate
+    from polyseme.study.pairs import pairs
+    from polyseme.study.probe import probe
+    from polyseme.study.senses import senses
     from polyseme.text.config import TextConfig, TokenizerConfig
     from polyseme.text.corpus import Corpus
     from polyseme.text.tokenizers import Tokenizer
@@ -53,11 +59,14 @@ __all__ = [
     "Predictor",
     "PretrainRequest",
     "Reporter",
+    "Result",
     "RunDirectory",
     "TextConfig",
     "Tokenizer",
     "TokenizerConfig",
     "__version__",
+    "attention",
+    "cka",
     "embed",
     "embed_file",
     "encode",
@@ -70,10 +79,13 @@ __all__ = [
     "import_model",
     "load",
     "neighbours",
+    "pairs",
     "prepare",
     "pretrain",
+    "probe",
     "score",
     "score_continuations",
+    "senses",
 ]
 
 _HOMES = {
@@ -85,10 +97,13 @@ _HOMES = {
     "Predictor": "polyseme.infer.predict",
     "PretrainRequest": "polyseme.train.pretrain",
     "Reporter": "polyseme.core.reporter",
+    "Result": "polyseme.core.result",
     "RunDirectory": "polyseme.train.run",
     "TextConfig": "polyseme.text.corpus",
     "Tokenizer": "polyseme.text.tokenizers",
     "TokenizerConfig": "polyseme.text.tokenizers",
+    "attention": "polyseme.study.attention",
+    "cka": "polyseme.study.cka",
     "embed": "polyseme.infer.embed",
     "embed_file": "polyseme.infer.embed_file",
     "encode": "polyseme.infer.encode",
@@ -101,10 +116,13 @@ _HOMES = {
     "import_model": "polyseme.formats.registry",
     "load": "polyseme.infer.model",
     "neighbours": "polyseme.infer.neighbours",
+    "pairs": "polyseme.study.pairs",
     "prepare": "polyseme.data.prepare",
     "pretrain": "polyseme.calls",
+    "probe": "polyseme.study.probe",
     "score": "polyseme.infer.score",
     "score_continuations": "polyseme.infer.score",
+    "senses": "polyseme.study.senses",
 }
 
 

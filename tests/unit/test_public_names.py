@@ -19,11 +19,14 @@ PUBLIC = [
     "Predictor",
     "PretrainRequest",
     "Reporter",
+    "Result",
     "RunDirectory",
     "TextConfig",
     "Tokenizer",
     "TokenizerConfig",
     "__version__",
+    "attention",
+    "cka",
     "embed",
     "embed_file",
     "encode",
@@ -36,10 +39,13 @@ PUBLIC = [
     "import_model",
     "load",
     "neighbours",
+    "pairs",
     "prepare",
     "pretrain",
+    "probe",
     "score",
     "score_continuations",
+    "senses",
 ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -19,15 +19,13 @@ from polyseme.cli.options import (
     typed_options,
     use_threads,
 )
-from polyseme.cli.output import closing, command, emit, emit_json, say
+from polyseme.cli.output import closing, command, show
 from polyseme.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
-    from polyseme.study.attention import Text
     from polyseme.text.labelled.opening import ReadOptions
 
 EXAMPLE = 'polyseme attention runs/mine "The weather was good." -o attention'
-_TEXTS = 1000
 _SHOWN = 120
 """Characters of a text up to which the next command repeats it."""
 
@@ -42,7 +40,7 @@ def run(
     head: int | None = None,
     file: Path | None = None,
     pairs: Annotated[bool, Parameter(show_default=False)] = False,
-    limit: int = _TEXTS,
+    limit: int = 1000,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     top: int | None = None,
     above: float = 0.005,
@@ -84,31 +82,29 @@ def run(
     use_threads(threads)
     reading = read_options(None, separator, encoding)
     refuse_unused(reading, [file], tables=pairs)
-    from polyseme.infer.model import load
-    from polyseme.report.attention import attention_text
     from polyseme.report.study_files import check_file, check_folder
     from polyseme.study.attention import MAX_LENGTH, attention
     from polyseme.text.clean import replace_surrogates
 
     if output is not None:
         (check_file if output.suffix.lower() in (".html", ".svg", ".png") else check_folder)(output)
-    shown: Text | None = None
-    if text is not None:
-        one = replace_surrogates(text)
-        shown = one if text_b is None else (one, replace_surrogates(text_b))
-    many = [] if file is None else _texts(file, pairs, limit, reading)
-    loaded = load(folder)
-    found = attention(
-        loaded, shown, many, layer=layer, head=head, max_length=max_length or MAX_LENGTH, file=file
+    result = attention(
+        folder,
+        None if text is None else replace_surrogates(text),
+        None if text_b is None else replace_surrogates(text_b),
+        layer=layer,
+        head=head,
+        file=file,
+        pairs=pairs,
+        limit=limit,
+        top=top,
+        above=above,
+        full=full,
+        max_length=max_length or MAX_LENGTH,
+        separator=reading.separator,
+        encoding=reading.encoding,
     )
-    document = found.document(top, above, full)
-    if json:
-        emit_json(document)
-    else:
-        emit(attention_text(document))
-    wrote, notes = _write(document, output, lang) if output is not None else ([], [])
-    for note in [*found.notes, *notes]:
-        say(f"note: {note}")
+    wrote = show(result, output, lang, json)
     texts = [part if len(part) <= _SHOWN else "TEXT" for part in (text, text_b) if part is not None] or [
         "TEXT"
     ]
@@ -122,49 +118,3 @@ def run(
 def _again(file: Path | None, pairs: bool, reading: ReadOptions) -> list[object]:
     """What the next command repeats of the file."""
     return [] if file is None else ["--file", file, *["--pairs"] * pairs, *typed_options(reading)]
-
-
-def _texts(file: Path, pairs: bool, limit: int, reading: ReadOptions) -> list[Text]:
-    """The first texts of a file."""
-    from itertools import islice
-
-    from polyseme.text.clean import CleaningReport
-    from polyseme.text.config import TextConfig
-    from polyseme.text.labelled.tables import read_texts
-    from polyseme.text.sources import read_lines
-
-    if pairs:
-        records = islice(
-            read_texts(
-                file, pair=True, labelled=False, encoding=reading.encoding, separator=reading.separator
-            ),
-            limit,
-        )
-        return [(record.text, record.text_b or "") for record in records]
-    config = TextConfig.of({"encoding": reading.encoding}, "attention")
-    lines = (line for line in read_lines(file, config, CleaningReport()) if line.strip())
-    return list(islice(lines, limit))
-
-
-def _write(document: dict[str, Any], output: Path, lang: str) -> tuple[list[Path], list[str]]:
-    """Write what the name says; returns the files and what a person should know of them."""
-    from polyseme.report.attention import attention_figures, attention_page
-    from polyseme.report.language import Speaker
-    from polyseme.report.study_files import write_pictures, write_study
-
-    ending = output.suffix.lower()
-    pictures = attention_figures(document, Speaker(lang))
-    if ending == ".html":
-        return [attention_page(document, lang).write(output)], []
-    if ending in (".svg", ".png"):
-        if not pictures:
-            raise InputError("there is no head to draw without a text", fix="a TEXT, or -o FOLDER")
-        wrote, note = write_pictures(pictures[0], [output])
-        return wrote, [note] if note else []
-    wrote, note = write_study("attention", document, attention_page(document, lang), output)
-    notes = [note] if note else []
-    for figure in pictures:
-        files, note = write_pictures(figure, [output / f"{figure.name}.svg", output / f"{figure.name}.png"])
-        wrote += files
-        notes += [note] if note else []
-    return wrote, notes

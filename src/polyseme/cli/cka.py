@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Count, Encoding, Json, PageLanguage, positive
-from polyseme.cli.output import closing, command, emit, emit_json, say
+from polyseme.cli.options import Count, Encoding, Json, PageLanguage, Threads, positive, use_threads
+from polyseme.cli.output import closing, command, show
 from polyseme.errors import InputError
 
 EXAMPLE = "polyseme cka runs/mine runs/gpt my-texts/000.txt -o layers"
@@ -25,7 +25,7 @@ def run(
     field: str = "text",
     lang: PageLanguage = "en",
     encoding: Encoding = "auto",
-    threads: int | None = None,
+    threads: Threads = None,
     json: Json = False,
 ) -> None:
     """Compare every layer of a run with every layer of another, or with its own, on the same text (linear CKA).
@@ -38,7 +38,6 @@ def run(
         limit: so many words or texts at most; 20,000 when absent.
         field: the key of the text in .jsonl.
         lang: the language of the page.
-        threads: processor threads; all cores when absent.
         json: print one JSON document: {"runs", "unit", "texts", "units", "cka": a row a layer of RUN, a column a layer
             of RUN2, each {"value", "low", "high", "n", "plain"}}.
     """
@@ -49,37 +48,23 @@ def run(
             fix=command("polyseme", "cka", folder, "RUN2", "FILE"),
         )
     positive("--limit", limit)
-    positive("--threads", threads)
-    file = others[-1]
+    use_threads(threads)
     from polyseme.cli.progress import open_reporter
-    from polyseme.infer.model import load
-    from polyseme.report.cka import cka_page
-    from polyseme.report.study_files import check_folder, write_study
+    from polyseme.report.study_files import check_folder
     from polyseme.study.cka import LIMIT, cka
-    from polyseme.text.clean import CleaningReport
-    from polyseme.text.config import TextConfig
-    from polyseme.text.sources import read_lines
 
     if output is not None:
         check_folder(output)
-    if threads:
-        import torch
-
-        torch.set_num_threads(threads)
-    first, second = load(folder), load(others[0]) if len(others) == 2 else None
-    lines = read_lines(file, TextConfig.of({"field": field, "encoding": encoding}, "cka"), CleaningReport())
     with closed_after(open_reporter()) as reporter:
-        found = cka(
-            first, second, lines, unit=unit, limit=limit or LIMIT, file=file, reporter=reporter
-        ).document()
-    if json:
-        emit_json(found)
-    else:
-        emit(cka_page(found).text())
-    wrote, note = (
-        write_study("cka", found, cka_page(found, lang), output) if output is not None else ([], None)
-    )
-    if note:
-        say(f"note: {note}")
+        result = cka(
+            [folder, *others[:-1]],
+            others[-1],
+            unit=unit,
+            limit=limit or LIMIT,
+            field=field,
+            encoding=encoding,
+            reporter=reporter,
+        )
+    wrote = show(result, output, lang, json)
     more = ["-o", "layers"] if output is None else ["--unit", "texts"]
     closing(wrote=wrote, then=[command("polyseme", "cka", folder, *others, *more)])

@@ -7,7 +7,10 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from polyseme.core.result import Result
 
 _quiet = False
 
@@ -45,6 +48,26 @@ def emit_json(document: Any) -> None:
     from polyseme.core.config import to_json
 
     sys.stdout.write(to_json(document))
+
+
+def show(result: Result, output: Path | None = None, lang: str = "en", json: bool = False) -> list[Path]:
+    """Print a result, as text or as JSON, write its files, and tell what a person should know of it.
+
+    Args:
+        output: where its files go; None = nothing is written.
+        lang: of the page.
+    Returns the files.
+    """
+    from polyseme.report import results
+
+    if json:
+        emit_json(result.document())
+    else:
+        emit(results.text_of(result))
+    wrote, notes = results.write(result, output, lang) if output is not None else ([], [])
+    for note in [*result.notes, *notes]:
+        say(f"note: {note}")
+    return wrote
 
 
 def say_cleaned(counts: Mapping[str, int]) -> None:

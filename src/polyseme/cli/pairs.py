@@ -19,8 +19,9 @@ from polyseme.cli.options import (
     read_options,
     refuse_unused,
     typed_options,
+    use_threads,
 )
-from polyseme.cli.output import closing, command, emit, emit_json, say
+from polyseme.cli.output import closing, command, show
 from polyseme.errors import InputError
 
 EXAMPLE = "polyseme pairs runs/mine pairs.jsonl -o pairs"
@@ -79,46 +80,24 @@ def run(
         os.environ.setdefault(name, value)
 
     from polyseme.cli.progress import open_reporter
-    from polyseme.report.pairs import pairs_page, pairs_text, write_scores
     from polyseme.report.study_files import check_folder
     from polyseme.study.pairs import pairs
 
     if output is not None:
         check_folder(output)
-    if threads:
-        import torch
-
-        torch.set_num_threads(threads)
+    use_threads(threads)
     with closed_after(open_reporter()) as reporter:
-        found = pairs(
+        result = pairs(
             folder,
             files,
-            scoring,
-            reading.columns or None,
-            against,
-            limit,
-            reporter=reporter,
-            encoding=reading.encoding,
+            scoring=scoring,
+            against=against,
+            columns=reading.columns,
             separator=reading.separator,
+            encoding=reading.encoding,
+            limit=limit,
+            reporter=reporter,
         )
-    document = found.document()
-    if json:
-        emit_json(document)
-    else:
-        emit(pairs_text(document))
-    wrote: list[Path] = []
-    notes = list(found.notes)
-    if output is not None:
-        from polyseme.core.config import to_json
-        from polyseme.core.files import write_atomic
-
-        page = pairs_page(document, lang)
-        wrote = [page.write(output / "pairs.html"), output / "pairs.json"]
-        write_atomic(wrote[1], to_json(document).encode("utf-8", "backslashreplace"))
-        pictures, note = page.write_figures(output)
-        wrote += [*pictures, write_scores(found, output / "scores.jsonl")]
-        notes += [note] if note else []
-    for note in notes:
-        say(f"note: {note}")
+    wrote = show(result, output, lang, json)
     more = ["-o", "pairs"] if output is None else ["--against", "RUN2"]
     closing(wrote=wrote, then=[command("polyseme", "pairs", folder, *files, *typed_options(reading), *more)])

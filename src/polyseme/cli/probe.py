@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import closing as closed_after
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from polyseme.cli.options import READING, Encoding, Json, PageLanguage, positive, read_options
-from polyseme.cli.output import closing, command, emit, emit_json, say
-from polyseme.errors import ConfigError, InputError
+from polyseme.cli.options import READING, Encoding, Json, PageLanguage, positive, read_options, use_threads
+from polyseme.cli.output import closing, command, show
+from polyseme.errors import InputError
 
 EXAMPLE = "polyseme probe runs/mine entities.conll -o probes"
 _HOW = Group("How to probe", sort_key=1)
@@ -68,54 +67,37 @@ def run(
     """
     if not files:
         raise InputError("no labelled file given", fix=command("polyseme", "probe", folder, "FILE"))
-    if cache is not None and not (math.isfinite(cache) and cache >= 0):
-        raise ConfigError("--cache is a number of GiB", got=cache, expected="0 or more")
-    options = {
-        "examples": examples,
-        "max_length": max_length,
-        "seeds": seeds,
-        "seed": seed,
-        "epochs": epochs,
-        "controls": controls,
-        "cumulative": cumulative,
-        "cache_bytes": None if cache is None else int(cache * (1 << 30)),
-    }
-    for name in ("examples", "max_length", "seeds", "epochs"):
-        positive(f"--{name.replace('_', '-')}", options[name])
-    positive("--threads", threads)
+    counts = {"--examples": examples, "--max-length": max_length, "--seeds": seeds, "--epochs": epochs}
+    for name, value in counts.items():
+        positive(name, value)
     encoding = read_options(None, "auto", encoding).encoding
-    asked = {name: value for name, value in options.items() if value is not None}
 
     from polyseme.cli.progress import open_reporter
-    from polyseme.report.probe import probe_text, write_probe
     from polyseme.report.study_files import check_folder
-    from polyseme.study.probe import ProbeConfig, probe
-    from polyseme.study.probing.targets import read_probes, tasks_of_files
+    from polyseme.study.probe import probe
 
-    if files[0].suffix.lower() == ".toml":
-        if len(files) > 1 or task != "auto" or dev or test or column or encoding != "auto":
-            raise ConfigError(
-                "a .toml file says by itself what is probed",
-                got="other files, or --task, --dev, --test, --column or --encoding beside it",
-            )
-        tasks, config = read_probes(files[0], asked)
-    else:
-        tasks = tasks_of_files(files, task, dev, test, column, encoding)
-        config = ProbeConfig.of(asked, "polyseme probe")
     if output is not None:
         check_folder(output)
-    if threads:
-        import torch
-
-        torch.set_num_threads(threads)
+    use_threads(threads)
     with closed_after(open_reporter()) as reporter:
-        document = probe(folder, tasks, config, reporter).document()
-    if json:
-        emit_json(document)
-    else:
-        emit(probe_text(document))
-    wrote, notes = write_probe(document, output, lang) if output is not None else ([], [])
-    for note in [*document["notes"], *notes]:
-        say(f"note: {note}")
+        result = probe(
+            folder,
+            files,
+            task=task,
+            dev=dev,
+            test=test,
+            column=column,
+            encoding=encoding,
+            examples=examples,
+            max_length=max_length,
+            seeds=seeds,
+            seed=seed,
+            epochs=epochs,
+            controls=controls,
+            cumulative=cumulative,
+            cache=cache,
+            reporter=reporter,
+        )
+    wrote = show(result, output, lang, json)
     again = command("polyseme", "probe", folder, *files, "-o", "probes")
     closing(wrote=wrote, then=[again] if output is None else [])

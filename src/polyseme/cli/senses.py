@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing as closed_after
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,8 +18,9 @@ from polyseme.cli.options import (
     read_options,
     refuse_unused,
     typed_options,
+    use_threads,
 )
-from polyseme.cli.output import closing, command, emit, emit_json, say
+from polyseme.cli.output import closing, command, show
 from polyseme.errors import ConfigError
 
 EXAMPLE = "polyseme senses runs/mine uses.tsv -o senses"
@@ -74,64 +74,37 @@ def run(
         json: print one JSON document: {"labelled", "words", "mean", "runs", "differences", …}; figures are {"value",
             "low", "high", "n"}.
     """
-    for name, value in (("--threads", threads), ("--limit", limit)):
-        positive(name, value)
+    positive("--threads", threads)
+    positive("--limit", limit)
     layers = _layers(layer)
     reading = read_options(columns, separator, encoding)
     refuse_unused(reading, [file], tables=not file.is_dir())
 
     from polyseme.cli.progress import open_reporter
-    from polyseme.report.senses import senses_text, write_senses
     from polyseme.report.study_files import check_folder
-    from polyseme.study.sense_clusters import check_map
     from polyseme.study.senses import senses
-    from polyseme.text.labelled.records import Problems
-    from polyseme.text.labelled.senses import read_uses
 
-    check_map(map)
     if output is not None:
         check_folder(output)
-    if threads:
-        import torch
-
-        torch.set_num_threads(threads)
-    problems = Problems()
-    uses = read_uses(
-        file,
-        word or (),
-        columns=reading.columns or None,
-        limit=None if balance else limit,
-        encoding=reading.encoding,
-        separator=reading.separator,
-        problems=problems,
-    )
+    use_threads(threads)
     with closed_after(open_reporter()) as reporter:
-        found = senses(
+        result = senses(
             [folder, *(against or ())],
-            uses,
-            layers=layers,
+            file,
+            word=word or (),
+            layer=layers,
+            limit=limit,
             folds=folds,
             map=map,
             of=of,
             balance=balance,
-            limit=limit,
+            columns=reading.columns,
+            separator=reading.separator,
+            encoding=reading.encoding,
             seed=seed,
             reporter=reporter,
         )
-    found = replace(
-        found,
-        file=str(file),
-        problems=problems.report(),
-        notes=[*problems.summary(), *found.notes],
-    )
-    document = found.document()
-    if json:
-        emit_json(document)
-    else:
-        emit(senses_text(document))
-    wrote, note = write_senses(document, output, lang) if output is not None else ([], None)
-    for text in [*found.notes, *([note] if note else [])]:
-        say(f"note: {text}")
+    wrote = show(result, output, lang, json)
     more = ["-o", "senses"] if output is None else ["--against", "RUN"]
     again = [*_again(word, balance), *typed_options(reading)]
     closing(wrote=wrote, then=[command("polyseme", "senses", folder, file, *again, *more)])

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from polyseme.errors import InputError
 from polyseme.report.figures import columns
 from polyseme.report.head_charts import head_chart, measures_chart
 from polyseme.report.head_view import head_view, label
 from polyseme.report.language import Speaker
 from polyseme.report.page import Page
 from polyseme.report.parts import Figure, Heading, Part, Table
+from polyseme.report.study_files import write_pictures, write_study
+from polyseme.study.attention import Attention
 
 __all__ = ["attention_figures", "attention_page", "attention_parts", "attention_text"]
 
@@ -247,3 +250,28 @@ def _number(value: float | None) -> str:
 
 def _name(document: Mapping[str, Any]) -> str:
     return Path(document["run"]).name or str(document["run"])
+
+
+def write_attention(result: Attention, output: Path, lang: str = "en") -> tuple[list[Path], list[str]]:
+    """Write what the name says: a page, the head that is shown as a picture, or a folder of everything.
+
+    Returns the files, and what a person should know of them.
+    Raises:  InputError: a picture without a text.  StorageError: the disk refuses.
+    """
+    document, ending = result.document(), output.suffix.lower()
+    page = attention_page(document, lang)
+    pictures = attention_figures(document, Speaker(lang))
+    if ending == ".html":
+        return [page.write(output)], []
+    if ending in (".svg", ".png"):
+        if not pictures:
+            raise InputError("there is no head to draw without a text", fix="a TEXT, or -o FOLDER")
+        wrote, note = write_pictures(pictures[0], [output])
+        return wrote, [note] if note else []
+    wrote, note = write_study("attention", document, page, output)
+    notes = [note] if note else []
+    for figure in pictures:
+        files, note = write_pictures(figure, [output / f"{figure.name}.svg", output / f"{figure.name}.png"])
+        wrote += files
+        notes += [note] if note else []
+    return wrote, notes

@@ -15,13 +15,13 @@ from polyseme.report.language import Speaker
 from polyseme.report.page import Page
 from polyseme.report.pairs_chart import names_of, pairs_chart, runs_of, shown
 from polyseme.report.parts import Figure, Heading, Part, Table
-from polyseme.report.study_files import write_json_lines
+from polyseme.report.study_files import write_json_lines, write_study
 from polyseme.study.standings import highest_apart
 
 if TYPE_CHECKING:
     from polyseme.study.pairs import Pairs
 
-__all__ = ["pairs_page", "pairs_parts", "pairs_text", "write_scores"]
+__all__ = ["pairs_page", "pairs_parts", "pairs_text", "write_pairs"]
 
 _RIGHT = (
     "{name} finds the good text more probable in {value} of {pairs} pairs, as a mean over {paradigms} paradigms (95 % "
@@ -225,12 +225,15 @@ def _table(what: str, named: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
     return "\n".join(columns(rows, range(1, len(rows[0]))))
 
 
-def write_scores(found: Pairs, path: Path) -> Path:
-    """Write every pair with its scores as JSON lines, in order.
+def write_pairs(result: Pairs, folder: Path, lang: str = "en") -> tuple[list[Path], list[str]]:
+    """Write pairs.html, pairs.json, the chart as .svg and .png, and scores.jsonl: a line a pair with both scores.
 
-    Raises:  StorageError: the disk refuses.
+    Returns the files, and what a person should know of them.
+    Raises:  StorageError: the disk refuses.  ConfigError: no such language.
     """
-    return write_json_lines(found.pairs, path)
+    document = result.document()
+    wrote, note = write_study("pairs", document, pairs_page(document, lang), folder)
+    return [*wrote, write_json_lines(result.pairs, folder / "scores.jsonl")], [note] if note else []
 
 
 def _number(value: float | None, sign: str = "") -> str:

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from polyseme.core.config import to_json
-from polyseme.core.files import make_folder, write_atomic
 from polyseme.report.figures import columns, duration, size
 from polyseme.report.language import Speaker
 from polyseme.report.page import Page
@@ -18,7 +16,7 @@ from polyseme.report.probe_charts import controls_chart, layers_chart, overview_
 from polyseme.study.probing.numbers import told
 from polyseme.study.probing.targets import ProbeConfig
 
-__all__ = ["probe_parts", "probe_text", "write_probe"]
+__all__ = ["probe_page", "probe_parts", "probe_text"]
 
 CONTROLS = ("layer_0", "random_encoder", "random_labels")
 _TITLES = {
@@ -279,22 +277,16 @@ def slug(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name).strip("-") or "task"
 
 
-def write_probe(document: Mapping[str, Any], folder: Path, lang: str = "en") -> tuple[list[Path], list[str]]:
-    """Write probe.json, probe.html and every chart as .svg and .png.
+def probe_page(document: Mapping[str, Any], lang: str = "en") -> Page:
+    """The page of a probing study.
 
-    Returns the files, and what a person should know of them.
-    Raises:  ConfigError: no such language.  StorageError: the disk refuses.
+    Raises:  ConfigError: no such language.
     """
     say = Speaker(lang)
-    make_folder(folder)
-    write_atomic(folder / "probe.json", to_json(document).encode("utf-8", "backslashreplace"))
     name = Path(document["run"]).name
     lead = say(
         "What the frozen layers of {name} ({model}) know of spans of a text.",
         name=name,
         model=document["model"],
     )
-    page = Page(say("Probing {name}", name=name), lead, probe_parts(document, say), lang)
-    html = page.write(folder / "probe.html")
-    pictures, note = page.write_figures(folder)
-    return [html, folder / "probe.json", *pictures], [note] if note else []
+    return Page(say("Probing {name}", name=name), lead, probe_parts(document, say), lang)

@@ -19,9 +19,8 @@ from polyseme.report.senses_text import (
     shown,
     tabled,
 )
-from polyseme.report.study_files import write_study
 
-__all__ = ["senses_page", "senses_parts", "senses_text", "write_senses"]
+__all__ = ["senses_page", "senses_parts", "senses_text"]
 
 
 def senses_page(document: Mapping[str, Any], lang: str = "en") -> Page:
@@ -319,17 +318,6 @@ def _group_table(run: Mapping[str, Any], entry: Mapping[str, Any], say: Speaker)
     head = [say("group"), say("uses"), say("words beside it"), say("typical uses")]
     caption = say("{run}, layer {layer}", run=run["name"], layer=entry["layer"])
     return Table(head, rows, caption, left=(0, 2, 3))
-
-
-def write_senses(
-    document: Mapping[str, Any], folder: Path, lang: str = "en"
-) -> tuple[list[Path], str | None]:
-    """Write senses.json, senses.html and every chart as .svg and .png.
-
-    Returns the files, and what a person should know of the pictures, if anything.
-    Raises:  StorageError: the disk refuses.  ConfigError: another language than en and zh.
-    """
-    return write_study("senses", document, senses_page(document, lang), folder)
 
 
 def _slugs(words: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -1,1 +1,52 @@
-"""Looking inside trained models: senses, probes, attention, minimal pairs, similarity, comparisons, with intervals."""
+"""Looking inside trained models, with intervals.
+
+Every study is one function: a run (its path, or in memory) and texts or files go in, with the options of the verb of
+its name, and a `Result` comes out, which report/ shows.
+
+    senses(runs, uses)  probe(run, files)  pairs(run, files)  attention(run, text)  cka(runs, texts)
+    similarity(run, files)  analogy(run, file)  evaluate(run, file)  compare(runs, tasks)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+from polyseme.infer.inputs import check_loaded
+from polyseme.infer.loaded import Loaded
+from polyseme.infer.model import load
+from polyseme.text.encodings import check_name
+from polyseme.text.labelled.dialects import read_separator
+from polyseme.text.labelled.opening import ReadOptions
+from polyseme.train.run import RunDirectory
+
+__all__ = ["Run", "opened", "reading"]
+
+Run: TypeAlias = Loaded | RunDirectory | Path | str
+"""A run in memory, what `pretrain` gave, or the path of one."""
+
+
+def opened(run: Run) -> Loaded:
+    """The run in memory.
+
+    Raises:  RunError: there is no run.  CheckpointError: its files are damaged.  InputError: neither a run nor a path.
+    """
+    if isinstance(run, RunDirectory):
+        return load(run.path)
+    if isinstance(run, Path | str):
+        return load(run)
+    check_loaded(run)
+    return run
+
+
+def reading(
+    columns: Mapping[str, str] | None = None, separator: str = "auto", encoding: str = "auto"
+) -> ReadOptions:
+    """How files are to be read, as the verbs' --columns, --separator and --encoding say it.
+
+    Raises:  ConfigError: no such encoding, or no separator.
+    """
+    if encoding != "auto":
+        check_name(encoding)
+    return ReadOptions(dict(columns or {}), encoding, read_separator(separator))

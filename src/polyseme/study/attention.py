@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,17 @@ import numpy.typing as npt
 import torch
 
 from polyseme.core import registry
+from polyseme.core.paths import PathLike, path_of
 from polyseme.core.protocols import Encoder
+from polyseme.core.result import Result
 from polyseme.data.examples import Example
 from polyseme.data.loader import collate, to_batch
 from polyseme.data.wrapping import Wrapper, shares
 from polyseme.errors import CheckpointError, ConfigError, InputError, RunError
 from polyseme.infer.hidden import by_length
-from polyseme.infer.inputs import at_least_one, check_loaded, one_text
+from polyseme.infer.inputs import at_least_one, one_text
 from polyseme.infer.loaded import Loaded
+from polyseme.study import Run, opened, reading
 from polyseme.study.head_measures import (
     MEASURES,
     PAIR_MEASURES,
@@ -38,7 +42,11 @@ from polyseme.study.head_measures import (
     head_sums,
 )
 from polyseme.study.word_units import spans_of_words, touched
-from polyseme.text.clean import replace_surrogates
+from polyseme.text.clean import CleaningReport, replace_surrogates
+from polyseme.text.config import TextConfig
+from polyseme.text.labelled.opening import ReadOptions
+from polyseme.text.labelled.tables import read_texts
+from polyseme.text.sources import read_lines
 from polyseme.train.run import RunDirectory
 
 __all__ = [
@@ -57,6 +65,12 @@ __all__ = [
 
 Text = str | tuple[str, str]
 """A text, or a pair of them."""
+
+TEXTS = 1000
+"""Texts of a file that are read when nobody says otherwise."""
+
+ABOVE = 0.005
+"""Shares below which an edge is left out when nobody says otherwise."""
 
 MAX_LENGTH = 512
 """Tokens of an example that are read when nobody says otherwise."""
@@ -77,7 +91,7 @@ EDGES = 60_000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Attention:
+class Attention(Result):
     """What the heads of a run do with a text, a pair, or many texts.
 
     Args:
@@ -91,7 +105,10 @@ class Attention:
         chosen: layer and head that are shown first.
         row_error, hidden: how far a row's sum was from one at most, and the largest share of what is hidden.
         notes: what a person should know.
+        top, above, full: what the document lists of the shares, see `attention`.
     """
+
+    kind = "attention"
 
     run: str
     model: str
@@ -107,21 +124,15 @@ class Attention:
     row_error: float
     hidden: float
     notes: tuple[str, ...] = ()
+    top: int | None = None
+    above: float = ABOVE
+    full: bool = False
 
-    def document(self, top: int | None = None, above: float = 0.005, full: bool = False) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
         """Everything as one JSON-able dict.
 
-        Args:
-            top: edges of every token and head, the strongest ones; None = as many as make a document of moderate size,
-                which is all of them for a short text.
-            above: smaller shares are left out.
-            full: write out every share, too, under view.probabilities.
-        Raises:  ConfigError: no such top or above; too much to write out.
+        Raises:  ConfigError: too much to write out.
         """
-        if top is not None:
-            at_least_one("top", top)
-        if not 0 <= above < 1:
-            raise ConfigError("no such share", got=above, expected="0 … 1", where="above")
         return {
             "run": self.run,
             "model": self.model,
@@ -132,47 +143,84 @@ class Attention:
             "figures": self.figures,
             "checks": {"largest_row_error": self.row_error, "largest_hidden_share": self.hidden},
             "chosen": {"layer": self.chosen[0], "head": self.chosen[1]},
-            "view": None if self.view is None else _view(self.view, top, above, full),
+            "view": None if self.view is None else _view(self.view, self.top, self.above, self.full),
             "notes": list(self.notes),
         }
 
+    def headline(self) -> str:
+        """The run and what was measured."""
+        measured = self.file or (" | ".join(self.view.texts) if self.view is not None else "")
+        heads = f"{self.n_layers} layers of {self.n_heads} heads"
+        return f"{Path(self.run).name}, {heads}, {self.n_tokens:,} tokens of {measured}"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row a head: its measures."""
+        return [
+            {name: value["value"] if isinstance(value, dict) else value for name, value in head.items()}
+            for head in self.figures
+        ]
+
 
 def attention(
-    loaded: Loaded,
+    run: Run,
     text: Text | None = None,
-    many: Sequence[Text] = (),
+    text_b: str | None = None,
     *,
     layer: int | None = None,
     head: int | None = None,
+    file: PathLike | Sequence[Text] | None = None,
+    pairs: bool = False,
+    limit: int = TEXTS,
+    top: int | None = None,
+    above: float = ABOVE,
+    full: bool = False,
     max_length: int = MAX_LENGTH,
-    file: Path | None = None,
+    separator: str = "auto",
+    encoding: str = "auto",
     resamples: int = 1000,
     seed: int = 0,
 ) -> Attention:
     """Where the tokens of a text look, and what each head does in it or in many texts.
 
     Args:
-        loaded: a run of a model with attention.
-        text: the text or the pair that is shown.
-        many: texts or pairs that are measured in place of it; intervals are bootstraps over them. Empty ones are left
-            out.
-        layer, head: what is shown first; None = the head that looks most sharply at other words.
+        run: of a model with attention.
+        text, text_b: the text that is shown; two for a pair.
+        layer, head: what is shown first, from 1; None = the head that looks most sharply at other words.
+        file: texts that the heads are measured over in place of it: a file, or themselves; intervals are bootstraps
+            over them. Empty ones are left out.
+        pairs: the file has pairs of texts.
+        limit: read so many texts of the file at most.
+        top: edges of every token and head, the strongest ones; None = as many as make a document of moderate size,
+            which is all of them for a short text.
+        above: smaller shares are left out.
+        full: the document has every share, too, under view.probabilities.
         max_length: tokens of an example that are read, separators among them.
-        file: where `many` come from, for the report.
+        separator, encoding: of the file.
         resamples, seed: of the bootstrap.
-    Raises:  ConfigError: the model has no attention, or no such layer or head; the text is too long to be shown.
-             InputError: no text, or nothing to measure.  CheckpointError: the weights are damaged.
+    Raises:  ConfigError: the model has no attention, or no such layer, head, top or share; the text is too long to be
+             shown.  InputError: no text, or nothing to measure.  CheckpointError: the weights are damaged.
 
     Example:
-        attention(load("runs/bert"), "The bank of the river.").document()
+        attention("runs/bert", "The bank of the river.").document()
     """
-    check_loaded(loaded)
+    if top is not None:
+        at_least_one("top", top)
+    if not 0 <= above < 1:
+        raise ConfigError("no such share", got=above, expected="0 … 1", where="above")
+    if text is not None and text_b is not None:
+        text = (one_text(text), one_text(text_b))
+    path: Path | None = None
+    if isinstance(file, str | Path):
+        path = path_of(file)
+        file = _texts(path, pairs, limit, reading(None, separator, encoding))
+    many = list(file or ())
+    loaded = opened(run)
     check_attention(loaded)
     n_layers, n_heads = loaded.encoder.config.num_hidden_layers, loaded.encoder.config.num_attention_heads
     _check_number("layer", layer, n_layers)
     _check_number("head", head, n_heads)
     if text is None and not many:
-        raise InputError("no text to look at", where=file, fix="polyseme attention RUN TEXT")
+        raise InputError("no text to look at", where=path, fix="polyseme attention RUN TEXT")
     shown = None
     errors: list[tuple[float, float]] = []
     if text is not None:
@@ -192,7 +240,7 @@ def attention(
         n_tokens += int((one.places.text >= 0).sum())
         n_cut += one.cut
     if not n_tokens:
-        raise InputError("no text to look at", got="nothing but empty texts", where=file)
+        raise InputError("no text to look at", got="nothing but empty texts", where=path)
     names = [name for name in MEASURES if pair or name not in PAIR_MEASURES]
     return Attention(
         run=replace_surrogates(str(loaded.run.path)),
@@ -201,7 +249,7 @@ def attention(
         n_heads=n_heads,
         sees=sees(loaded),
         view=shown,
-        file=None if file is None else str(file),
+        file=None if path is None else str(path),
         n_texts=len(sums),
         n_tokens=n_tokens,
         figures=figures_of_heads(sums, tokens, names, resamples, seed),
@@ -209,7 +257,22 @@ def attention(
         row_error=max(error for error, _ in errors),
         hidden=max(hidden for _, hidden in errors),
         notes=tuple(_notes(shown, n_cut, len(many) - len(measured), max_length)),
+        top=top,
+        above=above,
+        full=full,
     )
+
+
+def _texts(file: Path, pairs: bool, limit: int, asked: ReadOptions) -> list[Text]:
+    """The first texts of a file."""
+    if pairs:
+        records = read_texts(
+            file, pair=True, labelled=False, encoding=asked.encoding, separator=asked.separator
+        )
+        return [(record.text, record.text_b or "") for record in islice(records, limit)]
+    config = TextConfig.of({"encoding": asked.encoding}, "attention")
+    lines = (line for line in read_lines(file, config, CleaningReport()) if line.strip())
+    return list(islice(lines, limit))
 
 
 def _chosen(shown: AttendedText | None, layer: int | None, head: int | None) -> tuple[int, int]:

@@ -45,17 +45,23 @@ import numpy.typing as npt
 import torch
 
 from polyseme.core.files import saving
+from polyseme.core.paths import PathLike, path_of
 from polyseme.core.protocols import SparseEncoder
 from polyseme.core.reporter import NullReporter, Reporter
+from polyseme.core.result import Result
 from polyseme.errors import InputError
 from polyseme.infer.encode import encode_cut
-from polyseme.infer.inputs import at_least_one, check_loaded, one_of
+from polyseme.infer.inputs import at_least_one, one_of
 from polyseme.infer.loaded import Loaded
+from polyseme.study import Run, opened
 from polyseme.study.stats import jackknife_interval
 from polyseme.study.word_units import spans_of_words, touched
 from polyseme.tasks.metrics.intervals import measured
 from polyseme.tasks.metrics.measure import FloatArray
-from polyseme.text.clean import replace_surrogates
+from polyseme.text.clean import CleaningReport, replace_surrogates
+from polyseme.text.config import TextConfig
+from polyseme.text.sources import read_lines
+from polyseme.train.run import RunDirectory
 
 __all__ = ["LIMIT", "Cka", "Dependence", "Unit", "alignment", "cka", "dependence"]
 
@@ -76,8 +82,8 @@ _TEXTS_AT_ONCE = 64
 _LEAST = 8
 
 
-@dataclass(frozen=True, eq=False)
-class Cka:
+@dataclass(frozen=True, eq=False, repr=False)
+class Cka(Result):
     """The similarity of every two layers.
 
     Args:
@@ -89,6 +95,9 @@ class Cka:
         values: a row a layer of the first run, a column a layer of the second, or of the first again; see
             `alignment.alignment`.
     """
+
+    kind = "cka"
+    notes = ()
 
     runs: tuple[dict[str, Any], ...]
     unit: Unit
@@ -112,38 +121,57 @@ class Cka:
             "cka": self.values,
         }
 
+    def headline(self) -> str:
+        """The runs and how much was compared."""
+        names = [f"{Path(run['run']).name} ({run['layers']} layers)" for run in self.runs]
+        return f"{' and '.join(names)}, {self.units:,} {self.unit} of {self.texts:,} texts"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for every two layers."""
+        return [
+            {"layer": i, "layer_2": j, **cell}
+            for i, row in enumerate(self.values)
+            for j, cell in enumerate(row)
+        ]
+
 
 def cka(
-    first: Loaded,
-    second: Loaded | None,
-    texts: Iterable[str],
+    runs: Run | Sequence[Run],
+    texts: PathLike | Iterable[str],
     *,
     unit: Unit = "words",
     limit: int = LIMIT,
-    file: Path | None = None,
+    field: str = "text",
+    encoding: str = "auto",
     reporter: Reporter | None = None,
 ) -> Cka:
     """Linear CKA of every layer of a run with every layer of another, or of its own, on the same texts.
 
     Args:
-        first, second: runs of any models; None = the first alone.
-        texts: read until there are `limit` examples.
+        runs: one or two, of any models.
+        texts: the path of a file, a text a line, or .jsonl; or texts themselves. Read until there are `limit` examples.
         unit: "words", or "texts": the mean of a text's tokens.
         limit: examples at most; the last text is read to its end.
-        file: where the texts come from, for the report.
+        field: the key of the text in .jsonl.
+        encoding: of the file; "auto" to detect it.
         reporter: told how far it is.
-    Raises:  InputError: too few words or texts.  ConfigError: no such unit or limit.  StorageError: no room for
-             temporary files.
+    Raises:  InputError: too few words or texts, or no run or more than two.  ConfigError: no such unit or limit.
+             CorpusError: no such file.  StorageError: no room for temporary files.
 
     Example:
-        cka(load("runs/bert"), load("runs/gpt"), ["a text", "another"]).document()
+        cka(["runs/bert", "runs/gpt"], "texts.txt").document()["cka"][0][0]      # {"value", "low", "high", …}
     """
-    for loaded in (first, second):
-        if loaded is not None:
-            check_loaded(loaded)
+    several = [runs] if isinstance(runs, Loaded | RunDirectory | Path | str) else list(runs)
+    if not 1 <= len(several) <= 2:
+        raise InputError("one or two runs are compared", got=f"{len(several)} runs")
     one_of("unit", unit, ("words", "texts"))
     at_least_one("limit", limit)
-    sides = [first] if second is None else [first, second]
+    file: Path | None = None
+    if isinstance(texts, str | Path):
+        file = path_of(texts)
+        config = TextConfig.of({"field": field, "encoding": encoding}, "cka")
+        texts = read_lines(file, config, CleaningReport())
+    sides = [opened(run) for run in several]
     reporter = reporter or NullReporter()
     with saving(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory(prefix="polyseme-cka-") as folder:
         stores = [_Vectors(Path(folder) / str(number), loaded) for number, loaded in enumerate(sides)]

@@ -17,19 +17,21 @@ Departures: ties, which argmax gives to the good text; texts are scored without 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from polyseme.core.paths import Paths, names_of
 from polyseme.core.reporter import NullReporter, Reporter
+from polyseme.core.result import Result
 from polyseme.errors import ConfigError, CorpusError
 from polyseme.infer.inputs import at_least_one, one_of
 from polyseme.infer.loaded import Loaded
-from polyseme.infer.model import load
 from polyseme.infer.score import Score, kind_of, score_tokens
+from polyseme.study import Run, opened, reading
 from polyseme.study.stats import RESAMPLES, Paradigms
 from polyseme.tasks.metrics.measure import FloatArray, IntArray
 from polyseme.text.clean import replace_surrogates
@@ -48,8 +50,8 @@ FEW = 30
 _AT_ONCE = 2048
 
 
-@dataclass(frozen=True, eq=False)
-class Pairs:
+@dataclass(frozen=True, eq=False, repr=False)
+class Pairs(Result):
     """What `pairs` found.
 
     Args:
@@ -67,6 +69,8 @@ class Pairs:
         problems: what was wrong with the files.
         notes: what a person should know.
     """
+
+    kind = "pairs"
 
     run: dict[str, Any]
     against: dict[str, Any] | None
@@ -106,26 +110,54 @@ class Pairs:
             "notes": self.notes,
         }
 
+    def headline(self) -> str:
+        """The run, and in how many pairs the good text is more probable."""
+        all_pairs = self.figures["accuracy"]
+        between = "" if all_pairs["low"] is None else f" ({all_pairs['low']:.3f} … {all_pairs['high']:.3f})"
+        right = f"{all_pairs['value']:.3f}{between} of {self.figures['pairs']:,} pairs right"
+        return f"{Path(self.run['run']).name}, {right}"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row a paradigm; with a second run also the difference of the accuracies."""
+        return [
+            {
+                "paradigm": row["paradigm"],
+                "phenomenon": row["phenomenon"],
+                **{
+                    ("accuracy" if name == "value" else name): row["accuracy"][name]
+                    for name in ("value", "low", "high")
+                },
+                "pairs": row["pairs"],
+                "ties": row["ties"],
+                **(
+                    {f"difference_{n}": v for n, v in row["difference"].items()}
+                    if "difference" in row
+                    else {}
+                ),
+            }
+            for row in self.paradigms
+        ]
+
 
 def pairs(
-    run: Loaded | Path | str,
-    files: Iterable[Path | str],
+    run: Run,
+    files: Paths,
+    *,
     scoring: Scoring | None = None,
+    against: Run | None = None,
     columns: Mapping[str, str] | None = None,
-    against: Loaded | Path | str | None = None,
+    separator: str = "auto",
+    encoding: str = "auto",
     limit: int | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
     reporter: Reporter | None = None,
-    *,
-    encoding: str = "auto",
-    separator: str = "auto",
 ) -> Pairs:
     """Compare the probabilities that a run gives to the two texts of minimal pairs.
 
     Args:
         run: of any model that gives texts a probability: decoders, masked models, elmo.
-        files: of minimal pairs, or folders of such; see text/labelled/minimal_pairs.py.
+        files: one or several of minimal pairs, or folders of such; see text/labelled/minimal_pairs.py.
         scoring: of masked models: "within-word" (None means that), or "original" pseudo-log-likelihoods.
         columns: our names of columns to the files'.
         against: a second run of any such model: the difference of the accuracies is tested on the same pairs.
@@ -146,7 +178,7 @@ def pairs(
     one_of("scoring", scoring, (None, *get_args(Scoring)))
     if limit is not None:
         at_least_one("limit", limit)
-    runs = [one if isinstance(one, Loaded) else load(one) for one in (run, against) if one is not None]
+    runs = [opened(one) for one in (run, against) if one is not None]
     kinds = [kind_of(loaded) for loaded in runs]
     if scoring is not None and "pseudo-log-likelihood" not in kinds:
         raise ConfigError(
@@ -154,10 +186,10 @@ def pairs(
             got=f"{scoring} with {runs[0].recipe.architecture}",
             fix="leave --scoring out",
         )
-    names = [str(file) for file in pair_files([*files])]
+    names = [str(file) for file in pair_files(names_of(files))]
     if not names:
         raise CorpusError("no file of minimal pairs is named", fix="polyseme pairs RUN FILE...")
-    read = _read(names, ReadOptions(columns or {}, encoding, separator), limit, problems)
+    read = _read(names, reading(columns, separator, encoding), limit, problems)
     scored = [_scored(loaded, read, scoring or "within-word", reporter) for loaded in runs]
     first = scored[0]
     groups = _paradigms(read)

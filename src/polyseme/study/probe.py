@@ -12,17 +12,20 @@ representations"; Tenney et al. (2019b), "BERT rediscovers the classical NLP pip
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from polyseme.core.paths import PathLike, Paths, names_of, path_of
 from polyseme.core.reporter import NullReporter, Reporter
-from polyseme.errors import ConfigError
+from polyseme.core.result import Result
+from polyseme.errors import ConfigError, InputError
 from polyseme.infer.hidden import packed
 from polyseme.infer.loaded import Loaded
-from polyseme.infer.model import load
+from polyseme.study import Run, opened, reading
 from polyseme.study.probing.cache import States, cached
 from polyseme.study.probing.numbers import (
     centre_of_gravity,
@@ -43,6 +46,8 @@ from polyseme.study.probing.targets import (
     aligned,
     random_labels,
     read_parts,
+    read_probes,
+    tasks_of_files,
 )
 from polyseme.study.probing.training import Trained, most_frequent, random_encoder, train_probe
 from polyseme.text.clean import replace_surrogates
@@ -52,8 +57,8 @@ from polyseme.train.memory import peak_memory_bytes
 __all__ = ["ProbeConfig", "ProbeTask", "Probing", "probe"]
 
 
-@dataclass(frozen=True, eq=False)
-class Probing:
+@dataclass(frozen=True, eq=False, repr=False)
+class Probing(Result):
     """What `probe` found.
 
     Args:
@@ -64,6 +69,8 @@ class Probing:
         notes: what a person should know.
         seconds, peak_memory_bytes: of the whole study.
     """
+
+    kind = "probe"
 
     run: str
     model: str
@@ -95,10 +102,46 @@ class Probing:
             "peak_memory_bytes": self.peak_memory_bytes,
         }
 
+    def headline(self) -> str:
+        """The run and its layers."""
+        return f"{Path(self.run).name} ({self.model}), {self.layers} layers; micro-F1"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row a task: the score, what always saying the most frequent label scores, and where in the layers it is."""
+        return [
+            {
+                "task": name,
+                **{key: task["score"][key] for key in ("value", "low", "high")},
+                "most_frequent": task["most_frequent"]["value"],
+                "centre_of_gravity": _value(task["mix"], "centre_of_gravity"),
+                "expected_layer": _value(task["cumulative"], "expected_layer"),
+                **{key: control["score"]["value"] for key, control in task["controls"].items()},
+            }
+            for name, task in self.tasks.items()
+        ]
+
+
+def _value(figures: Mapping[str, Any] | None, name: str) -> float | None:
+    return None if figures is None else figures[name]["value"]
+
 
 def probe(
-    run: Loaded | Path | str,
-    tasks: Mapping[str, ProbeTask],
+    run: Run,
+    files: Paths | Mapping[str, ProbeTask],
+    *,
+    task: str = "auto",
+    dev: PathLike | None = None,
+    test: PathLike | None = None,
+    column: str | None = None,
+    encoding: str = "auto",
+    examples: int | None = None,
+    max_length: int | None = None,
+    seeds: int | None = None,
+    seed: int | None = None,
+    epochs: int | None = None,
+    controls: bool | None = None,
+    cumulative: bool | None = None,
+    cache: float | None = None,
     config: ProbeConfig | None = None,
     reporter: Reporter | None = None,
 ) -> Probing:
@@ -106,19 +149,52 @@ def probe(
 
     Args:
         run: any run; its encoder is not changed.
-        tasks: what is probed, by the names that reports give it.
-        config: how.
+        files: labelled files to learn from, a task each; a .toml file with [tasks.NAME]; or tasks by the names that
+            reports give them.
+        task, dev, test, column, encoding: of labelled files, see `ProbeTask`.
+        examples, max_length, seeds, seed, epochs, controls, cumulative: see `ProbeConfig`; None = as it says.
+        cache: GiB of hidden states that may be in memory; beyond, they go into a temporary file.
+        config: how, in one.
         reporter: told how far it is.
     Raises:  ConfigError, CorpusError: a task's files are not what they should be; StorageError: no room for hidden
              states beyond the budget.
 
     Example:
-        found = probe("runs/bert", {"POS": ProbeTask(task="pos", train="train.conllu", test="test.conllu")})
-        found.tasks["POS"]["mix"]["centre_of_gravity"]
+        found = probe("runs/bert", "train.conllu", task="pos", test="test.conllu")
+        found.tasks["pos"]["mix"]["centre_of_gravity"]
     """
     began = time.perf_counter()
-    loaded = run if isinstance(run, Loaded) else load(run)
-    config, reporter = config or ProbeConfig(), reporter or NullReporter()
+    if cache is not None and not (math.isfinite(cache) and cache >= 0):
+        raise ConfigError("--cache is a number of GiB", got=cache, expected="0 or more")
+    options = {
+        "examples": examples,
+        "max_length": max_length,
+        "seeds": seeds,
+        "seed": seed,
+        "epochs": epochs,
+        "controls": controls,
+        "cumulative": cumulative,
+        "cache_bytes": None if cache is None else int(cache * (1 << 30)),
+    }
+    changes = {name: value for name, value in options.items() if value is not None}
+    if isinstance(files, Mapping):
+        tasks = dict(files)
+    else:
+        names = [path_of(name) for name in names_of(files)]
+        if not names:
+            raise InputError("no labelled file given", fix="polyseme probe RUN FILE")
+        if names[0].suffix.lower() == ".toml":
+            if len(names) > 1 or task != "auto" or dev or test or column or encoding != "auto":
+                raise ConfigError(
+                    "a .toml file says by itself what is probed",
+                    got="other files, or --task, --dev, --test, --column or --encoding beside it",
+                )
+            tasks, said = read_probes(names[0], changes)
+            config = config or said
+        else:
+            tasks = tasks_of_files(names, task, dev, test, column, reading(encoding=encoding).encoding)
+    config = ProbeConfig.of({**(config.model_dump() if config else {}), **changes}, "polyseme probe")
+    loaded, reporter = opened(run), reporter or NullReporter()
     layers = int(loaded.encoder.config.num_hidden_layers) + 1
     room = _room(loaded, config)
     found: dict[str, dict[str, Any]] = {}

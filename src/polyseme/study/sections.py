@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,11 +17,8 @@ from polyseme.infer.score import kind_of
 from polyseme.study.pairs import Scoring, pairs
 from polyseme.study.probe import ProbeConfig, ProbeTask, probe
 from polyseme.study.senses import senses
-from polyseme.text.labelled.dialects import read_separator
 from polyseme.text.labelled.minimal_pairs import pair_files
 from polyseme.text.labelled.opening import fingerprint
-from polyseme.text.labelled.records import Problems
-from polyseme.text.labelled.senses import read_uses
 
 __all__ = ["STUDIES", "PairsSpec", "ProbeSpec", "SensesSpec", "Study"]
 
@@ -129,33 +126,26 @@ def _probe(
     files = {part: str(base / name) for part in ("train", "dev", "test") if (name := getattr(spec, part))}
     task = ProbeTask(**{**spec.model_dump(exclude={"language", "settings"}), **files})
     config = {"seeds": len(seeds), "seed": min(seeds), **spec.settings}
-    return probe(loaded, {spec.task: task}, ProbeConfig.of(config, "[probes] settings"), reporter).document()
+    asked = ProbeConfig.of(config, "[probes] settings")
+    return probe(loaded, {spec.task: task}, config=asked, reporter=reporter).document()
 
 
 def _senses(
     loaded: Any, spec: SensesSpec, base: Path, seeds: Sequence[int], reporter: Reporter
 ) -> dict[str, Any]:
-    problems, columns = Problems(), spec.columns or None
-    uses = read_uses(
-        base / spec.file,
-        spec.words,
-        columns=columns,
-        limit=None if spec.balance else spec.limit,
-        encoding=spec.encoding,
-        separator=read_separator(spec.separator),
-        problems=problems,
-    )
-    found = senses(
+    return senses(
         loaded,
-        uses,
+        base / spec.file,
+        word=spec.words,
+        limit=spec.limit,
         folds=spec.folds,
         map=spec.map,
         balance=spec.balance,
-        limit=spec.limit,
+        columns=spec.columns,
+        separator=spec.separator,
+        encoding=spec.encoding,
         reporter=reporter,
-    )
-    notes = [*problems.summary(), *found.notes]
-    return replace(found, problems=problems.report(), notes=notes).document()
+    ).document() | {"file": ""}  # whoever keeps the document names the files
 
 
 def _pairs(
@@ -167,12 +157,12 @@ def _pairs(
     found = pairs(
         loaded,
         files,
-        scoring,
-        spec.columns or None,
+        scoring=scoring,
+        columns=spec.columns,
         limit=spec.limit,
         reporter=reporter,
         encoding=spec.encoding,
-        separator=read_separator(spec.separator),
+        separator=spec.separator,
     )
     right: dict[tuple[str, str], str] = {(row["paradigm"], row["phenomenon"]): "" for row in found.paradigms}
     for pair in found.pairs:

@@ -12,18 +12,20 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 
+from polyseme.core.paths import PathLike, path_of
 from polyseme.core.reporter import NullReporter, Reporter
+from polyseme.core.result import Result
 from polyseme.errors import ConfigError, InputError
 from polyseme.infer.encode import Layers
 from polyseme.infer.loaded import Loaded
-from polyseme.infer.model import load
+from polyseme.study import Run, opened, reading
 from polyseme.study.sense_clusters import (
     MapMethod,
     Suggestion,
@@ -46,7 +48,9 @@ from polyseme.study.sense_words import (
 )
 from polyseme.study.uses import Of, dots, unit, use_vectors
 from polyseme.text.clean import replace_surrogates
-from polyseme.text.labelled.senses import Use
+from polyseme.text.labelled.records import Problems
+from polyseme.text.labelled.senses import Use, read_uses
+from polyseme.train.run import RunDirectory
 
 __all__ = ["Senses", "senses"]
 
@@ -63,11 +67,9 @@ _OF = {
     "both": "a use's vector is its word's own and its whole text's side by side, each of length one",
 }
 
-Run = Loaded | Path | str
 
-
-@dataclass(frozen=True, eq=False)
-class Senses:
+@dataclass(frozen=True, eq=False, repr=False)
+class Senses(Result):
     """What `senses` found.
 
     Args:
@@ -84,8 +86,10 @@ class Senses:
         differences: of the first run and each other one, by word and over words (word ""), on the same uses.
         mean: over words: ceiling, and by_form where there is one.
         notes: what a person should know.
-        file, problems: where the uses come from and what was wrong there, for who read them from a file.
+        file, problems: where the uses come from and what was wrong there, of a file.
     """
+
+    kind = "senses"
 
     labelled: bool
     settings: dict[str, Any]
@@ -111,17 +115,47 @@ class Senses:
             "notes": self.notes,
         }
 
+    def headline(self) -> str:
+        """The words, how many uses, and the runs."""
+        words = ", ".join(f"{word['word']} ({word['uses']:,} uses)" for word in self.words)
+        return f"{words}; {', '.join(run['name'] for run in self.runs)}"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row a run and word, and the mean over words (word "").
+
+        Of labelled uses nearest neighbours at the best layer, and the ceiling of always saying the most frequent sense;
+        of unlabelled ones how many groups.
+        """
+        rows = []
+        for run in self.runs:
+            mean = [run["mean"] | {"word": ""}] if self.labelled and len(run["words"]) > 1 else []
+            for entry in [*run["words"], *mean]:
+                row = {"run": run["name"], "word": entry["word"]}
+                if self.labelled:
+                    best = entry["best"]["nearest"]["headline"]
+                    kept = ("figure", "value", "low", "high", "n", "ceiling")
+                    rows.append(
+                        row | {name: best[name] for name in kept} | {"layer": best["maximum"]["layer"]}
+                    )
+                else:
+                    rows.append(row | {"groups": len(entry["groups"]), "layer": entry["layer"]})
+        return rows
+
 
 def senses(
     runs: Run | Sequence[Run],
-    uses: Sequence[Use],
+    uses: PathLike | Sequence[Use],
     *,
-    layers: Layers | None = None,
+    word: str | Sequence[str] = (),
+    layer: Layers | None = None,
+    limit: int | None = None,
     folds: int = 10,
     map: MapMethod = "pca",
     of: Of = "word",
     balance: bool = False,
-    limit: int | None = None,
+    columns: Mapping[str, str] | None = None,
+    separator: str = "auto",
+    encoding: str = "auto",
     resamples: int = RESAMPLES,
     seed: int = 0,
     reporter: Reporter | None = None,
@@ -129,9 +163,12 @@ def senses(
     """Measure how well runs tell the senses of words apart, or cluster uses without labels.
 
     Args:
-        runs: a run or several, in memory or as paths; all are measured on the same uses.
-        uses: what `read_uses` gives: all with a sense, or none.
-        layers: a number, several, or "all"; None = all of labelled uses, the last one of unlabelled ones.
+        runs: a run or several; all are measured on the same uses.
+        uses: a file or folder of them (see text/labelled/senses.py), or what `read_uses` gives: all with a sense, or
+            none.
+        word: of the file only the uses of this word, or of these.
+        layer: a number, several, or "all"; None = all of labelled uses, the last one of unlabelled ones.
+        limit: so many uses of a word at most.
         folds: of the cross-validation; fewer where there are fewer texts.
         map: "pca", "umap" where the package umap-learn is installed, or "lda", axes that part the senses; of labelled
             uses, the layer with the highest nearest-neighbour accuracy is drawn, of unlabelled ones the last that was
@@ -139,27 +176,41 @@ def senses(
         of: what a use's vector is of: the word's own tokens, all tokens of its text, or both side by side. A static
             run's ceiling holds for the word alone: the mean of a text's vectors differs with the text.
         balance: draw equally many uses of every sense of a word, as many as its rarest one has.
-        limit: so many uses of a word at most, where they are balanced; `read_uses` limits others.
+        columns: our names of columns to the file's.
+        separator, encoding: of the file; "auto" = as it shows.
         resamples: draws of the intervals.
         seed: of folds, draws and clusters.
         reporter: told how far it is.
-    Raises:  InputError: no uses, or some with and some without a sense; CorpusError: no word has two senses, or too few
-             uses; ConfigError: no such layer, map, vectors or number of folds.  RunError: a path that is no run.
+    Raises:  InputError: no uses, or some with and some without a sense; CorpusError: no such file, no word has two
+             senses, or too few uses; ConfigError: no such layer, map, vectors or number of folds.  RunError: a path
+             that is no run.
 
     Example:
-        from polyseme.text.labelled.senses import read_uses
-        found = senses(["runs/bert", "runs/word2vec"], read_uses("bank.tsv"))
+        found = senses(["runs/bert", "runs/word2vec"], "bank.tsv")
         found.runs[0]["mean"]["best"]["nearest"]["accuracy"]     # {"value", "low", "high", "n"}
     """
     reporter = reporter or NullReporter()
-    several: list[Run] = [runs] if isinstance(runs, Loaded | Path | str) else list(runs)
+    several: list[Run] = [runs] if isinstance(runs, Loaded | RunDirectory | Path | str) else list(runs)
+    check_map(map)
+    problems, file = Problems(), ""
+    if isinstance(uses, str | Path):
+        asked_of_file, file = reading(columns, separator, encoding), str(uses)
+        uses = read_uses(
+            path_of(uses),
+            [word] if isinstance(word, str) else list(word),
+            columns=asked_of_file.columns or None,
+            limit=None if balance else limit,
+            encoding=asked_of_file.encoding,
+            separator=asked_of_file.separator,
+            problems=problems,
+        )
     labelled = _is_labelled(several, uses)
     check_map(map, labelled)
     if of not in get_args(Of):
         raise ConfigError("no such vectors", got=of, expected=", ".join(get_args(Of)))
     if folds < 2:
         raise ConfigError("too few folds", got=folds, expected="at least 2")
-    notes = [_OF[of]] if of in _OF else []
+    notes = [*problems.summary(), *([_OF[of]] if of in _OF else [])]
     if balance:
         uses, counts = balanced(uses, seed, limit)
         notes += [_drawn_equally(word, one) for word, one in counts.items()]
@@ -167,9 +218,9 @@ def senses(
     words = read_words(uses, labelled, folds, resamples, seed, most, map == "lda", notes)
     if labelled and any(word.figure != "accuracy" for word in words):
         notes += [_skewed(word) for word in words if word.figure != "accuracy"]
-        for word in words:  # whoever compares runs by balanced accuracy must know which use counts how much
-            word.document["gold"] = word.gold.tolist()
-    asked: Layers = layers if layers is not None else "all" if labelled else -1
+        for one in words:  # whoever compares runs by balanced accuracy must know which use counts how much
+            one.document["gold"] = one.gold.tolist()
+    asked: Layers = layer if layer is not None else "all" if labelled else -1
     study = _Study(labelled, asked, map, of, seed, reporter)
     found = [study.run(run, words) for run in several]
     names = _names([run["run"] for run, _ in found])
@@ -186,6 +237,8 @@ def senses(
         differences(names, [scored for _, scored in found], words, seed) if labelled else [],
         ceilings(words) if labelled else {},
         notes,
+        file,
+        problems.report(),
     )
 
 
@@ -218,7 +271,7 @@ class _Study:
     def run(self, run: Run, words: Sequence[Word]) -> tuple[dict[str, Any], list[Scored]]:
         """A run's part of the document, and its figures by word where uses are labelled."""
         started = time.perf_counter()
-        loaded = run if isinstance(run, Loaded) else load(run)
+        loaded = opened(run)
         numbers: tuple[int, ...] = ()
         entries: list[dict[str, Any]] = []
         scored: list[Scored] = []

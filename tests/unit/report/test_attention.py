@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -63,13 +64,14 @@ def test_the_whole_page_is_drawn_in_both_languages(lang: str, model: str) -> Non
 
 def test_a_cut_text_and_a_file_have_words_in_both_languages() -> None:
     loaded = make_loaded("bert")
-    found = attention(
-        loaded, "the cat sat on the mat", ["a cat", "a mat", "the day"], file=Path("a.txt"), max_length=6
+    found = replace(
+        attention(loaded, "the cat sat on the mat", file=["a cat", "a mat", "the day"], max_length=6),
+        file="a.txt",
     )
     for lang in ("en", "zh"):
         assert "a.txt" in attention_page(found.document(), lang).html()
     assert "a.txt" in attention_text(found.document())
-    only = attention(loaded, None, ["a cat", "a mat"], file=Path("a.txt")).document()
+    only = attention(loaded, file=["a cat", "a mat"]).document()
     assert "data-view" not in attention_page(only).html()
     assert attention_figures(only, Speaker()) == []
 

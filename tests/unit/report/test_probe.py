@@ -11,8 +11,9 @@ from polyseme.errors import ConfigError
 from polyseme.report.language import Speaker
 from polyseme.report.page import Page
 from polyseme.report.parts import Figure, Heading, Table
-from polyseme.report.probe import commands, probe_parts, probe_text, slug, write_probe
+from polyseme.report.probe import commands, probe_page, probe_parts, probe_text, slug
 from polyseme.report.probe_charts import overview_rows, shown
+from polyseme.report.study_files import write_study
 from polyseme.study.probing.numbers import withheld
 
 
@@ -195,7 +196,7 @@ def test_small_things() -> None:
 def test_files_are_written(tmp_path: Path) -> None:
     found = document()
     del found["tasks"]["依存 <b>"]
-    wrote, _ = write_probe(found, tmp_path / "out", "en")
+    wrote, _ = write_study("probe", found, probe_page(found), tmp_path / "out")
     assert {path.name for path in wrote} >= {
         "probe.html",
         "probe.json",

@@ -15,7 +15,7 @@ from polyseme.report.parts import Figure, Heading, Table
 from polyseme.report.senses import senses_page, senses_parts, senses_text
 from polyseme.report.senses_charts import looks, map_chart, numbered
 from polyseme.report.senses_text import contexts, highest
-from polyseme.report.study_files import check_file, check_folder
+from polyseme.report.study_files import check_file, check_folder, write_study
 from polyseme.study.senses import senses
 from polyseme.text.labelled.senses import Use
 from polyseme.text.words import has_cjk
@@ -131,11 +131,10 @@ def test_places_that_cannot_be_written_are_refused_before_the_work(tmp_path: Pat
 
 
 def test_pictures_are_written(document: dict[str, Any], tmp_path: Path) -> None:
-    from polyseme.report.senses import write_senses
-
     if document["labelled"] and len(document["words"]) > 1:
         pytest.skip("two documents are enough")
-    wrote, _ = write_senses({**document, "file": "bank.tsv"}, tmp_path / "out", "zh")
+    document = {**document, "file": "bank.tsv"}
+    wrote, _ = write_study("senses", document, senses_page(document, "zh"), tmp_path / "out")
     assert {path.suffix for path in wrote} == {".json", ".html", ".svg", ".png"}
     assert json.loads((tmp_path / "out" / "senses.json").read_text("utf-8"))["words"] == document["words"]
 

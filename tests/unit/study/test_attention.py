@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,12 +118,12 @@ def test_touched_words() -> None:
 def test_edges_are_the_strongest_and_what_is_left_out_is_said() -> None:
     loaded = loaded_of("bert")
     found = attention(loaded, TEXT)
-    everything = found.document(top=10**6, above=0.0)["view"]
+    everything = replace(found, top=10**6, above=0.0).document()["view"]
     n = len(everything["tokens"])
     assert everything["edges"]["left_out"] == 0
     assert everything["edges"]["shown"] == 4 * n * n
     assert everything["edges"]["share_of_attention"] == pytest.approx(1.0, abs=1e-3)
-    few = found.document(top=2)["view"]
+    few = replace(found, top=2).document()["view"]
     assert few["edges"]["shown"] == 4 * n * 2
     assert few["edges"]["left_out"] == 4 * n * (n - 2)
     assert found.view is not None
@@ -149,7 +150,7 @@ def test_documents_of_long_texts_stay_bounded(monkeypatch: pytest.MonkeyPatch) -
     assert found.document()["view"]["edges"]["shown"] <= 4 * 400 * 3
     monkeypatch.setattr("polyseme.study.attention.FULL_CELLS", 1000)
     with pytest.raises(ConfigError, match="too many shares"):
-        found.document(full=True)
+        replace(found, full=True).document()
     monkeypatch.setattr(attended, "MOST_CELLS", 1000)
     with pytest.raises(ConfigError, match="--max-length"):
         attention(loaded, TEXT)
@@ -158,7 +159,7 @@ def test_documents_of_long_texts_stay_bounded(monkeypatch: pytest.MonkeyPatch) -
 def test_full_matrices_on_request() -> None:
     found = attention(loaded_of("bert"), "the cat")
     assert found.view is not None
-    full = np.array(found.document(full=True)["view"]["probabilities"])
+    full = np.array(replace(found, full=True).document()["view"]["probabilities"])
     np.testing.assert_allclose(full, found.view.probabilities, atol=1e-6)
     assert "probabilities" not in found.document()["view"]
 
@@ -166,7 +167,7 @@ def test_full_matrices_on_request() -> None:
 def test_a_file_is_measured_with_intervals_and_a_text_shown_beside_it() -> None:
     loaded = loaded_of("bert")
     many = [TEXT[i : i + 25] for i in range(12)] + ["", " "]
-    found = attention(loaded, "the cat", many, file=Path("texts.txt")).document()
+    found = attention(loaded, "the cat", file=many).document()
     assert found["measured"]["texts"] == 12
     assert found["view"]["texts"] == ["the cat"]
     assert found["notes"] == ["2 empty texts are left out"]
@@ -174,7 +175,7 @@ def test_a_file_is_measured_with_intervals_and_a_text_shown_beside_it() -> None:
         for name in ("previous", "separators", "relative_entropy"):
             figure = head[name]
             assert figure["low"] <= figure["value"] <= figure["high"]
-    assert attention(loaded, None, many).document()["view"] is None
+    assert attention(loaded, file=many).document()["view"] is None
 
 
 def test_the_head_that_is_shown() -> None:
@@ -193,7 +194,7 @@ def test_the_head_that_is_shown() -> None:
         ({"text": ""}, InputError),
         ({"text": ("a", " ")}, InputError),
         ({"text": None}, InputError),
-        ({"text": None, "many": ["", " "]}, InputError),
+        ({"text": None, "file": ["", " "]}, InputError),
         ({"text": "a", "layer": 0}, ConfigError),
         ({"text": "a", "layer": 3}, ConfigError),
         ({"text": "a", "head": 9}, ConfigError),
@@ -206,16 +207,18 @@ def test_what_is_refused(arguments: dict[str, Any], error: type[Exception]) -> N
 
 
 @pytest.mark.parametrize("many", [[], [" "]])
-def test_a_file_without_texts_is_named(many: list[str]) -> None:
+def test_a_file_without_texts_is_named(tmp_path: Path, many: list[str]) -> None:
+    file = tmp_path / "blank.txt"
+    file.write_text("\n".join(many), "utf-8")
     with pytest.raises(InputError) as caught:
-        attention(loaded_of("bert"), None, many, file=Path("blank.txt"))
-    assert caught.value.where == Path("blank.txt")
+        attention(loaded_of("bert"), file=file)
+    assert caught.value.where == file
 
 
 @pytest.mark.parametrize("arguments", [{"top": 0}, {"above": 1.0}, {"above": -0.1}])
 def test_documents_refuse(arguments: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
-        attention(loaded_of("bert"), "the cat").document(**arguments)
+        attention(loaded_of("bert"), "the cat", **arguments)
 
 
 @pytest.mark.parametrize("model", ["elmo", "word2vec", "onehot"])

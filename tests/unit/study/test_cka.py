@@ -32,7 +32,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_layers_of_one_run(runs: dict[str, Any]) -> None:
-    found = cka(runs["bert"], None, TEXTS, file=Path("texts.txt")).document()
+    found = cka(runs["bert"], TEXTS).document()
     matrix = np.array([[one["value"] for one in row] for row in found["cka"]])
     assert matrix.shape == (3, 3)
     np.testing.assert_allclose(np.diag(matrix), 1.0)
@@ -48,7 +48,7 @@ def test_layers_of_one_run(runs: dict[str, Any]) -> None:
 
 def test_words_of_different_tokenizers_are_compared_as_the_plain_way_would(runs: dict[str, Any]) -> None:
     """Vectors gathered by hand, word by word, give the same figures."""
-    found = cka(runs["bert"], runs["elmo"], TEXTS).document()
+    found = cka([runs["bert"], runs["elmo"]], TEXTS).document()
     vectors: dict[str, list[list[np.ndarray]]] = {"bert": [], "elmo": []}
     for name, rows in vectors.items():
         for one in encode(runs[name], TEXTS):
@@ -67,16 +67,16 @@ def test_words_of_different_tokenizers_are_compared_as_the_plain_way_would(runs:
 
 def test_sparse_runs_stay_sparse(runs: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(runs["onehot"].encoder), "encode", None)  # dense unit vectors are never made
-    found = cka(runs["onehot"], runs["word2vec"], TEXTS).document()
+    found = cka([runs["onehot"], runs["word2vec"]], TEXTS).document()
     assert found["cka"][0][0]["value"] is not None
-    assert cka(runs["onehot"], None, TEXTS).values[0][0]["value"] == pytest.approx(1.0)
+    assert cka(runs["onehot"], TEXTS).values[0][0]["value"] == pytest.approx(1.0)
 
 
 def test_the_size_of_blocks_changes_no_value(runs: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = cka(runs["bert"], runs["gpt"], TEXTS).document()
+    whole = cka([runs["bert"], runs["gpt"]], TEXTS).document()
     monkeypatch.setattr(module, "BLOCKS", 3)
     monkeypatch.setattr(module, "BLOCK_ROWS", 100)
-    few = cka(runs["bert"], runs["gpt"], TEXTS).document()
+    few = cka([runs["bert"], runs["gpt"]], TEXTS).document()
     assert few["blocks"] == 3
     for row, other in zip(whole["cka"], few["cka"], strict=True):
         for one, two in zip(row, other, strict=True):
@@ -84,36 +84,36 @@ def test_the_size_of_blocks_changes_no_value(runs: dict[str, Any], monkeypatch: 
 
 
 def test_whole_texts(runs: dict[str, Any]) -> None:
-    found = cka(runs["bert"], runs["word2vec"], TEXTS, unit="texts").document()
+    found = cka([runs["bert"], runs["word2vec"]], TEXTS, unit="texts").document()
     assert found["units"] == 20
     assert found["unit"] == "texts"
 
 
 def test_words_that_a_run_does_not_know_are_left_out_for_both(runs: dict[str, Any]) -> None:
     texts = [f"{text} zebra" for text in TEXTS if text.isascii()]
-    found = cka(runs["word2vec"], runs["elmo"], texts)
+    found = cka([runs["word2vec"], runs["elmo"]], texts)
     assert found.left_out["unknown"] == len(texts)  # elmo reads letters, word2vec does not know the word
-    assert cka(runs["elmo"], None, texts).left_out["unknown"] == 0
+    assert cka(runs["elmo"], texts).left_out["unknown"] == 0
 
 
 def test_words_beyond_what_a_run_reads_are_left_out(runs: dict[str, Any]) -> None:
     long = " ".join(["the old dog sees the small cat"] * 20)
-    found = cka(runs["bert"], None, [long, long])
+    found = cka(runs["bert"], [long, long])
     assert found.left_out["not_read"] > 0
     assert found.units + found.left_out["not_read"] == 2 * 7 * 20
 
 
 def test_the_limit_ends_the_reading(runs: dict[str, Any]) -> None:
-    found = cka(runs["bert"], None, iter(TEXTS), limit=30)
+    found = cka(runs["bert"], iter(TEXTS), limit=30)
     assert 30 <= found.units < 60
 
 
 def test_what_is_refused(runs: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="too few words"):
-        cka(runs["bert"], None, ["", "the cat"])
+        cka(runs["bert"], ["", "the cat"])
     with pytest.raises(ConfigError):
-        cka(runs["bert"], None, TEXTS, unit="lines")  # type: ignore[arg-type]
+        cka(runs["bert"], TEXTS, unit="lines")  # type: ignore[arg-type]
     with pytest.raises(ConfigError):
-        cka(runs["bert"], None, TEXTS, limit=0)
-    with pytest.raises(InputError, match="not a loaded run"):
-        cka(runs["bert"].run.path, None, TEXTS)
+        cka(runs["bert"], TEXTS, limit=0)
+    with pytest.raises(InputError, match="one or two runs"):
+        cka([], TEXTS)

@@ -171,13 +171,15 @@ def test_scoring_is_for_masked_models(tmp_path: Path) -> None:
     rows = [("the cat", "the mat mat", "p", "x")]
     file = write(tmp_path, "a.jsonl", rows)
     with pytest.raises(ConfigError, match="masked models alone"):
-        pairs(make_loaded("gpt"), [file], "original")
+        pairs(make_loaded("gpt"), [file], scoring="original")
     bert = make_loaded("bert", "characters")
     assert pairs(bert, [file]).run["scoring"] == "within-word"
-    margins = [pairs(bert, [file], scoring).pairs[0]["margin"] for scoring in ("original", "within-word")]
+    margins = [
+        pairs(bert, [file], scoring=scoring).pairs[0]["margin"] for scoring in ("original", "within-word")
+    ]
     assert margins[0] != pytest.approx(margins[1], abs=1e-3)
     with pytest.raises(ConfigError, match="no such scoring"):
-        pairs(bert, [file], "both")  # type: ignore[arg-type]
+        pairs(bert, [file], scoring="both")  # type: ignore[arg-type]
 
 
 def test_limit_and_errors(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def write_treebank(path: Path, n: int = 60) -> Path:
 def test_a_study_says_everything(tmp_path: Path) -> None:
     run, file = start_run(tmp_path / "run"), str(write_treebank(tmp_path / "a.conllu"))
     tasks = {"POS": ProbeTask(train=file), "arcs": ProbeTask(task="dependencies", train=file, test=file)}
-    found = probe(run, tasks, QUICK).document()
+    found = probe(run, tasks, config=QUICK).document()
     json.dumps(found, allow_nan=False)
     assert list(found["tasks"]) == ["POS", "arcs"]
     pos, arcs = found["tasks"].values()
@@ -86,7 +86,9 @@ def test_a_probe_that_learned_nothing_names_no_layer(tmp_path: Path) -> None:
             lines.append(f"{i}\t{word}\t_\t{kind}\t_\t_\t0\troot\t_\t_")
         lines.append("")
     (tmp_path / "a.conllu").write_text("\n".join(lines) + "\n", "utf-8")
-    found = probe(start_run(tmp_path / "run"), {"POS": ProbeTask(train=str(tmp_path / "a.conllu"))}, QUICK)
+    found = probe(
+        start_run(tmp_path / "run"), {"POS": ProbeTask(train=str(tmp_path / "a.conllu"))}, config=QUICK
+    )
     document = found.document()
     json.dumps(document, allow_nan=False)
     pos = document["tasks"]["POS"]
@@ -103,8 +105,8 @@ def test_a_probe_that_learned_nothing_names_no_layer(tmp_path: Path) -> None:
 def test_a_study_is_a_function_of_its_seed(tmp_path: Path) -> None:
     run = load(start_run(tmp_path / "run"))
     task = {"POS": ProbeTask(train=str(write_treebank(tmp_path / "a.conllu")))}
-    first, second = (probe(run, task, QUICK).document()["tasks"]["POS"] for _ in range(2))
-    other = probe(run, task, QUICK.model_copy(update={"seed": 9})).document()["tasks"]["POS"]
+    first, second = (probe(run, task, config=QUICK).document()["tasks"]["POS"] for _ in range(2))
+    other = probe(run, task, config=QUICK.model_copy(update={"seed": 9})).document()["tasks"]["POS"]
     for key in ("score", "mix", "cumulative", "controls"):
         assert first[key] == second[key]
     assert first["mix"] != other["mix"]
@@ -114,14 +116,14 @@ def test_numbers_in_a_file_change_little(tmp_path: Path) -> None:
     run = load(start_run(tmp_path / "run"))
     task = {"POS": ProbeTask(train=str(write_treebank(tmp_path / "a.conllu")))}
     few = QUICK.model_copy(update={"controls": False, "cumulative": False})
-    memory = probe(run, task, few).document()["tasks"]["POS"]
-    file = probe(run, task, few.model_copy(update={"cache_bytes": 0})).document()["tasks"]["POS"]
+    memory = probe(run, task, config=few).document()["tasks"]["POS"]
+    file = probe(run, task, config=few.model_copy(update={"cache_bytes": 0})).document()["tasks"]["POS"]
     exact = few.model_copy(update={"cache_bytes": 0, "stored": "float32"})
     assert (memory["cache"]["place"], file["cache"]["place"]) == ("memory", "file")
     assert file["mix"]["centre_of_gravity"]["value"] == pytest.approx(
         memory["mix"]["centre_of_gravity"]["value"], abs=1e-3
     )
-    assert probe(run, task, exact).document()["tasks"]["POS"]["mix"] == memory["mix"]
+    assert probe(run, task, config=exact).document()["tasks"]["POS"]["mix"] == memory["mix"]
     assert memory["controls"] == {}
     assert memory["cumulative"] is None
 
@@ -131,7 +133,7 @@ def test_static_models_have_a_score_and_nothing_to_mix(tmp_path: Path, model: st
     run = start_run(tmp_path / "run", model)
     task = {"POS": ProbeTask(train=str(write_treebank(tmp_path / "a.conllu")))}
     longer = QUICK.model_copy(update={"epochs": 15, "learning_rate": 0.02, "patience": 15})
-    found = probe(run, task, longer).document()
+    found = probe(run, task, config=longer).document()
     pos = found["tasks"]["POS"]
     assert found["layers"] == 1
     assert pos["mix"] is None
@@ -147,7 +149,7 @@ def test_static_models_have_a_score_and_nothing_to_mix(tmp_path: Path, model: st
 def test_other_families_are_probed_in_all_their_layers(tmp_path: Path, model: str) -> None:
     run = start_run(tmp_path / "run", model)
     task = {"POS": ProbeTask(train=str(write_treebank(tmp_path / "a.conllu", 30)))}
-    found = probe(run, task, QUICK.model_copy(update={"seeds": 1})).document()
+    found = probe(run, task, config=QUICK.model_copy(update={"seeds": 1})).document()
     pos = found["tasks"]["POS"]
     assert len(pos["cumulative"]["scores"]) == found["layers"] == 3
     assert pos["mix"]["centre_of_gravity"]["low"] is None  # one seed says nothing of seeds
@@ -157,13 +159,13 @@ def test_other_families_are_probed_in_all_their_layers(tmp_path: Path, model: st
 def test_long_texts_are_cut_and_counted(tmp_path: Path) -> None:
     run = start_run(tmp_path / "run")
     task = {"POS": ProbeTask(train=str(write_treebank(tmp_path / "a.conllu")))}
-    found = probe(run, task, QUICK.model_copy(update={"max_length": 5, "seeds": 1})).document()
+    found = probe(run, task, config=QUICK.model_copy(update={"max_length": 5, "seeds": 1})).document()
     counts = found["tasks"]["POS"]["counts"]["train"]
     assert counts["left_out"]["beyond"] >= counts["texts"]  # three tokens are read of four words
     assert counts["targets"] + counts["left_out"]["beyond"] == 4 * counts["texts"]
     assert any("lie beyond what the model reads" in note for note in found["notes"])
     with pytest.raises(ConfigError, match="no such length"):
-        probe(run, task, QUICK.model_copy(update={"max_length": 2}))
+        probe(run, task, config=QUICK.model_copy(update={"max_length": 2}))
 
 
 def test_a_random_encoder_has_the_same_shape_and_other_weights(tmp_path: Path) -> None:

@@ -622,7 +622,7 @@ def test_what_cannot_be_answered_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="no word has uses enough"):
         senses(loaded, [use for use in uses if use.sense == "mat"])
     with pytest.raises(ConfigError, match="no such layer"):
-        senses(loaded, uses, layers=4)
+        senses(loaded, uses, layer=4)
     with pytest.raises(ConfigError, match="too few folds"):
         senses(loaded, uses, folds=1)
     with pytest.raises(ConfigError, match="no such vectors"):

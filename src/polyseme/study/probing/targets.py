@@ -23,6 +23,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from polyseme.core.config import Config, read_toml
+from polyseme.core.paths import PathLike
 from polyseme.core.rng import Random
 from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.clean import replace_surrogates
@@ -150,8 +151,8 @@ def _beside(path: Path, file: Any) -> Any:
 def tasks_of_files(
     files: Sequence[Path],
     task: str,
-    dev: Path | None,
-    test: Path | None,
+    dev: PathLike | None,
+    test: PathLike | None,
     column: str | None,
     encoding: str = "auto",
 ) -> dict[str, ProbeTask]:

@@ -1,0 +1,83 @@
+"""Every kind of result as text, as HTML and as files: what verbs print and write, and what results show of themselves.
+
+A kind has a page, `PAGES`; its text is the page's, and -o writes the document, the page and its charts.
+"""
+
+from __future__ import annotations
+
+import html
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from polyseme.core.result import Result
+from polyseme.report.page import Page
+from polyseme.report.study_files import write_study
+
+__all__ = ["html_of", "page_of", "text_of", "write"]
+
+PAGES = {
+    "attention": "attention.attention_page",
+    "cka": "cka.cka_page",
+    "pairs": "pairs.pairs_page",
+    "probe": "probe.probe_page",
+    "senses": "senses.senses_page",
+}
+"""Kind -> what makes its page of a document and a language."""
+TEXTS = {
+    "attention": "attention.attention_text",
+    "pairs": "pairs.pairs_text",
+    "probe": "probe.probe_text",
+    "senses": "senses_text.senses_text",
+}
+"""Kind -> what makes its text of a document, where that is not its page's."""
+WRITERS = {
+    "attention": "attention.write_attention",
+    "pairs": "pairs.write_pairs",
+}
+"""Kind -> what writes a result into a path, in a language, where there is more than the study's three forms of file."""
+
+
+def page_of(result: Result, lang: str = "en") -> Page:
+    """The page of a result.
+
+    Raises:  ConfigError: no such language.
+    """
+    page: Page = _named(PAGES[result.kind])(result.document(), lang)
+    return page
+
+
+def text_of(result: Result) -> str:
+    """What a terminal shows of a result."""
+    if result.kind in TEXTS:
+        return str(_named(TEXTS[result.kind])(result.document()))
+    return page_of(result).text()
+
+
+def html_of(result: Result) -> str:
+    """The page of a result inside another page, such as a notebook: a frame of its own, so that no style leaks."""
+    return (
+        f'<iframe srcdoc="{html.escape(page_of(result).html(), quote=True)}" '
+        'style="width:100%;height:32em;border:0" loading="lazy"></iframe>'
+    )
+
+
+def write(result: Result, path: Path, lang: str = "en") -> tuple[list[Path], list[str]]:
+    """Write a result's files.
+
+    Returns the files, and what a person should know of them.
+    Raises:  StorageError: they cannot be written.  ConfigError: no such language, or nothing is written of this kind.
+    """
+    if result.kind in WRITERS:
+        files, notes = _named(WRITERS[result.kind])(result, path, lang)
+        return list(files), list(notes)
+    files, note = write_study(result.kind, result.document(), page_of(result, lang), path)
+    return files, [note] if note else []
+
+
+def _named(place: str) -> Callable[..., Any]:
+    """A function of this room, imported when it is needed."""
+    module, _, name = place.partition(".")
+    function: Callable[..., Any] = getattr(importlib.import_module(f"polyseme.report.{module}"), name)
+    return function
