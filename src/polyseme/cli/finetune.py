@@ -92,7 +92,7 @@ def run(
     refuse_unused(reading, [train, dev])
 
     from polyseme.cli.progress import open_reporter
-    from polyseme.report.adaptation import summarize, summary_text
+    from polyseme.report.run_summary import adaptation, summarize, summary_text
     from polyseme.train.finetune import FinetuneRequest
     from polyseme.train.seeds import finetune_seeds
 
@@ -120,11 +120,10 @@ def run(
     )
     with closed_after(open_reporter()) as reporter:
         done = finetune_seeds(request, seeds, reporter)
-    summary = summarize(done)
     if json:
-        emit_json(summary)
+        emit_json(adaptation(done))
     else:
-        emit(summary_text(summary))
+        emit(summary_text(summarize(done)))
     closing(
         wrote=[done.path],
         then=[

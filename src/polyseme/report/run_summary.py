@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from polyseme.report import adaptation
 from polyseme.report.figures import count, duration, measure, size, sparkline
+from polyseme.report.parts import Part, Table
+from polyseme.report.terminal import text
+from polyseme.study.standings import above
 from polyseme.text.clean import KINDS
 from polyseme.text.document_rule import reading_lines
 from polyseme.train.standing import above_word_frequency, part_judged
@@ -39,8 +41,12 @@ WORD_KINDS = ("words", "spaces")
 """Kinds of vocabularies whose other words are one token, [UNK]: the more there are, the lower the loss."""
 
 _COUNTED = ("documents", "words", "characters", "tokens")
-_WIDTH = 16
+_BAR = 30
+"""Columns of the longest bar of a mix."""
 _LARGEST_EXPONENT = 700.0
+
+Rows = list[tuple[str, str]]
+"""What a fact is called, and the fact; what is called "" belongs to the one above."""
 
 
 def summarize(run: RunDirectory) -> dict[str, Any]:
@@ -58,7 +64,7 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
     notes (what was said about the corpus) and losses (held-out, in order); where the model predicts the next token
     also perplexity = exp(heldout_loss), and of causal_lm that was judged on all held-out text bits_per_character, by
     which runs with different vocabularies compare. What is not known is None. Of a run that was adapted to a task
-    also what `adaptation.summarize` gives.
+    also what `adaptation` gives.
     """
     meta, records = run.meta, run.metrics()
     results: Mapping[str, Any] = meta.get("results") or {}
@@ -99,9 +105,42 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
         record["heldout_loss"] for record in records if record.get("heldout_loss") is not None
     ]
     if "adapted" in meta:
-        summary |= {key: value for key, value in adaptation.summarize(run).items() if key not in summary}
+        summary |= {key: value for key, value in adaptation(run).items() if key not in summary}
         summary["notes"] = [*summary["notes"], *meta["adapted"]["notes"]]
     return summary
+
+
+def adaptation(run: RunDirectory) -> dict[str, Any]:
+    """Gather what a task was learned from and how well, JSON-able.
+
+    Returns task, path, model, from, feature_based, examples {train, dev}, dev {figure: value}, dev_intervals {figure:
+    {low, high, n}}, dev_chance {main figure: without any knowledge of the text}, seeds, mix (weights of the layers and
+    γ, where they were learned), decoding, steps, seconds, problems and notes.
+    """
+    meta = run.meta
+    adapted, results = meta["adapted"], meta.get("results") or {}
+    return {
+        "task": adapted["task"],
+        "path": str(run.path),
+        "model": meta["model"],
+        "status": meta.get("status"),
+        "from": adapted["from"],
+        "from_scratch": adapted["from_scratch"],
+        "feature_based": adapted["feature_based"],
+        "parameters": meta.get("parameters"),
+        "trained_parameters": meta.get("trained_parameters"),
+        "examples": {part: adapted[part]["examples"] for part in ("train", "dev")},
+        "dev": results.get("dev"),
+        "dev_intervals": results.get("dev_intervals") or {},
+        "dev_chance": results.get("dev_chance") or {},
+        "seeds": meta.get("seeds"),
+        "mix": results.get("mix"),
+        "decoding": {k: v for k, v in meta.get("decoding", {}).items() if k != "crf"},
+        "steps": results.get("steps"),
+        "seconds": results.get("seconds"),
+        "problems": adapted["problems"],
+        "notes": adapted["notes"],
+    }
 
 
 def _judged_on(meta: Mapping[str, Any], results: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -172,68 +211,99 @@ def vocabulary_figures(meta: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def summary_text(summary: Mapping[str, Any]) -> str:
-    """Write a summary for a person, a line a fact; unknown facts are left out."""
-    if "task" in summary:
-        return _adapted_text(summary)
-    rows: list[tuple[str, str]] = [("model", _model(summary))]
+    """Write a summary for a person, a line a fact; unknown facts are left out.
+
+    Args:
+        summary: of `summarize`; of a run that was adapted to a task, the task's figures stand in place of the text's.
+    """
+    rows: Rows = [("model", _model(summary))]
     progress, status = summary["progress"], summary["status"]
     if status is not None:
         share = "" if progress is None or status == "finished" else f", {progress:.0%} of its budget spent"
         rows.append(("status", status + share))
     if (source := summary.get("imported")) is not None:
         rows.append(("imported from", f"{source.get('kind')} {source.get('path')}"))
-    rows += _corpus_rows(summary["corpus"])
-    rows += _vocabulary_rows(summary["vocabulary"])
+    if "task" in summary:
+        rows += _task_rows(summary)
+    else:
+        rows += _corpus_rows(summary["corpus"]) + _vocabulary_rows(summary["vocabulary"])
     rows += [("note", note) for note in summary["notes"]]
     rows += _spent_rows(summary)
-    rows += _loss_rows(summary)
-    return _table(rows)
+    if "task" not in summary:
+        return text([_facts(rows + _loss_rows(summary))])
+    return text([_facts(rows), *_dev_parts(summary), *_mix_parts(summary)])
 
 
-def _adapted_text(summary: Mapping[str, Any]) -> str:
-    """The same for a run that was adapted to a task: the task's figures in place of the text's."""
-    rows = [("model", _model(summary))]
-    progress, status = summary["progress"], summary["status"]
-    if status is not None:
-        share = "" if progress is None or status == "finished" else f", {progress:.0%} of its budget spent"
-        rows.append(("status", status + share))
+def _task_rows(summary: Mapping[str, Any]) -> Rows:
     start = "random weights, the model of " if summary["from_scratch"] else ""
     how = "frozen encoder, learned mix of its layers" if summary["feature_based"] else "trained as a whole"
-    rows += [("task", f"{summary['task']}; {how}"), ("from", f"{start}{summary['from']}")]
-    parts = (("train", "training examples"), ("dev", "dev examples"))
-    for name, (key, what) in zip(("examples", ""), parts, strict=True):
-        rows.append((name, f"{summary['examples'][key]:>9,}  {what}"))
-    rows += [("note", note) for note in summary["notes"]]
-    rows += _spent_rows(summary)
-    figures = dict(summary["dev"] or {})
+    examples = summary["examples"]
+    return [
+        ("task", f"{summary['task']}; {how}: {count(summary['trained_parameters'])} parameters trained"),
+        ("from", f"{start}{summary['from']}"),
+        ("examples", f"{examples['train']:,} to learn from, {examples['dev']:,} of dev"),
+    ]
+
+
+def _dev_parts(summary: Mapping[str, Any]) -> list[Part]:
+    """The figures on dev, those of all seeds, how far a guess would come, and what decoding was chosen there."""
+    figures, spread = dict(summary["dev"] or {}), (summary.get("seeds") or {}).get("dev") or {}
     loss = figures.pop("loss", summary["heldout_loss"])
-    if loss is not None:
-        guess = summary["unigram_loss"]
-        baseline = "" if guess is None else f"; {guess:.4f} without looking at the text"
-        rows.append(("dev loss", f"{loss:.4f}{baseline}"))
-    spread = (summary.get("seeds") or {}).get("dev") or {}
-    for number, (name, value) in enumerate(figures.items()):
-        over = spread.get(name)
-        seeds = ""
-        if over:
-            seeds = f"   {len(over['values'])} seeds {measure(over['mean'])} ± {measure(over['deviation'])}"
-        figure = adaptation.dev_figure(summary, name, value)
-        rows.append(("dev" if number == 0 else "", f"{name:<24}{figure}{seeds}"))
-    if (note := adaptation.useless(summary)) is not None:
-        rows.append(("", note))
+    head = ["dev", "value", "95 % interval"]
+    n = max((len(over["values"]) for over in spread.values()), default=0)
+    head += [f"mean of {n} seeds"] if n else []
+    rows = [["loss", f"{loss:.4f}", ""]] if loss is not None else []
+    for name, value in figures.items():
+        limits = (summary.get("dev_intervals") or {}).get(name) or {"low": None, "high": None}
+        known = value is not None and limits["low"] is not None
+        rows.append(
+            [name, measure(value), f"{measure(limits['low'])} … {measure(limits['high'])}" if known else ""]
+        )
+        if over := spread.get(name):
+            rows[-1].append(f"{measure(over['mean'])} ± {measure(over['deviation'])}")
+    notes: list[Part] = []
+    if loss is not None and summary["unigram_loss"] is not None:
+        notes.append(f"loss without looking at the text: {summary['unigram_loss']:.4f}")
+    if (note := useless(summary)) is not None:
+        notes.append(note)
     for name, value in (summary["decoding"] or {}).items():
-        rows.append((name.replace("_", " "), f"{value:.4f}" if isinstance(value, float) else str(value)))
-    if summary["mix"]:
-        rows += [
-            ("layer mix" if number == 0 else "", line.strip())
-            for number, line in enumerate(
-                adaptation.mix_lines(summary["mix"], (summary.get("seeds") or {}).get("mix"))
-            )
+        notes.append(f"{name.replace('_', ' ')}: {f'{value:.4f}' if isinstance(value, float) else value}")
+    rows = [row + [""] * (len(head) - len(row)) for row in rows]
+    return [Table(head, rows), *notes] if rows else notes
+
+
+def useless(summary: Mapping[str, Any]) -> str | None:
+    """What is said of a head that is not above chance on dev: its layer weights, too, are luck; None of others."""
+    for name, chance in (summary.get("dev_chance") or {}).items():
+        value = (summary["dev"] or {}).get(name)
+        if chance is not None and value is not None and not above(value, chance, name):
+            mix = ": the layer mix is luck" if summary["mix"] else ""
+            return f"not above {measure(chance)}, which no knowledge of the text gives{mix}"
+    return None
+
+
+def _mix_parts(summary: Mapping[str, Any]) -> list[Part]:
+    """The weight of every layer as a bar, and γ; of several seeds the means with Student's intervals over them."""
+    mix, seeds = summary["mix"], (summary.get("seeds") or {}).get("mix")
+    if not mix:
+        return []
+    shares = [{"mean": weight} for weight in mix["weights"]] if seeds is None else seeds["weights"]
+    gamma = {"mean": mix["gamma"]} if seeds is None else seeds["gamma"]
+    most = max(share["mean"] for share in shares)
+    rows = [
+        [
+            str(layer),
+            f"{share['mean']:.3f}{_between(share, 3)}",
+            "█" * max(1, round(_BAR * share["mean"] / most)),
         ]
-    return _table(rows)
+        for layer, share in enumerate(shares)
+    ]
+    rows.append(["γ", f"{gamma['mean']:.3f}{_between(gamma, 3)}", ""])
+    means = "" if seeds is None else f"means of {len(gamma['values'])} seeds"
+    return [Table(["layer", "share in the mix", ""], rows, means, left=(0, 1, 2))]
 
 
-def _spent_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _spent_rows(summary: Mapping[str, Any]) -> Rows:
     """What training took."""
     spent = []
     if summary["seconds"] is not None:
@@ -251,7 +321,7 @@ def _spent_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def corpus_text(meta: Mapping[str, Any]) -> str:
     """Write the figures of a prepared corpus for a person."""
-    return _table(_corpus_rows(corpus_figures(meta)))
+    return text([_facts(_corpus_rows(corpus_figures(meta)))])
 
 
 def _model(summary: Mapping[str, Any]) -> str:
@@ -263,7 +333,7 @@ def _model(summary: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _corpus_rows(corpus: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _corpus_rows(corpus: Mapping[str, Any]) -> Rows:
     parts = [str(corpus["language"])] if corpus["language"] is not None else []
     parts += [f"{count(corpus[name])} {name}" for name in _COUNTED if corpus[name] is not None]
     rows = [("corpus", ", ".join(parts))] if parts else []
@@ -280,7 +350,7 @@ def _corpus_rows(corpus: Mapping[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
-def _vocabulary_rows(vocabulary: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _vocabulary_rows(vocabulary: Mapping[str, Any]) -> Rows:
     """Of words alone: pieces know nearly everything, and their number says the rest."""
     if vocabulary["kind"] not in WORD_KINDS:
         return []
@@ -294,7 +364,7 @@ def _vocabulary_rows(vocabulary: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [("vocabulary", text)]
 
 
-def _loss_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _loss_rows(summary: Mapping[str, Any]) -> Rows:
     heldout, unigram = summary["heldout_loss"], summary["unigram_loss"]
     if heldout is None:
         return []
@@ -338,5 +408,5 @@ def _between(found: Mapping[str, Any] | None, digits: int) -> str:
     return f" ({found['low']:.{digits}f} … {found['high']:.{digits}f})"
 
 
-def _table(rows: Sequence[tuple[str, str]]) -> str:
-    return "\n".join(f"{name:<{_WIDTH}}{text}".rstrip() for name, text in rows)
+def _facts(rows: Rows) -> Table:
+    return Table(("", ""), [list(row) for row in rows], left=(0, 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ def test_the_vocabulary_of_words_is_told(tmp_path: Path, least: int, says: str) 
 def test_notes_are_shown(tmp_path: Path) -> None:
     run = _run(tmp_path, results=RESULTS, last_step=20, status="finished")
     run.meta["notes"] = ["25% of the training text's tokens are unknown"]
-    assert "note            25% of the training" in summary_text(summarize(run))
+    assert re.search("^note +25% of the training", summary_text(summarize(run)), re.MULTILINE)
 
 
 def test_a_run_in_progress_shows_where_it_is_now_not_its_last_save(tmp_path: Path) -> None:
@@ -163,7 +164,7 @@ def test_the_text_for_people(tmp_path: Path) -> None:
         "5.000 nats per predicted token, 1.000 below the unigram baseline 6.000",
         "█",
     ):
-        assert words in text
+        assert " ".join(words.split()) in " ".join(text.split())
 
 
 def test_a_loss_above_the_baseline_is_called_so(tmp_path: Path) -> None:

@@ -413,7 +413,7 @@ def test_a_frozen_run_resumes_without_the_encoder_in_its_checkpoint(
 def test_figures_on_dev_have_intervals_and_what_no_knowledge_gives(
     start: Path, train: Path, tmp_path: Path
 ) -> None:
-    from polyseme.report.adaptation import summarize, summary_text
+    from polyseme.report.run_summary import summarize, summary_text
 
     run = adapt("classify", start, train, tmp_path / "run", epochs=1, feature_based=True)
     results = run.meta["results"]
@@ -432,7 +432,7 @@ def test_figures_on_dev_have_intervals_and_what_no_knowledge_gives(
 
 
 def test_layer_mixes_over_seeds_have_intervals(start: Path, train: Path, tmp_path: Path) -> None:
-    from polyseme.report.adaptation import summarize, summary_text
+    from polyseme.report.run_summary import summarize, summary_text
 
     asked = FinetuneRequest(task="classify", run=start, train=train, dev=train, epochs=1, output=tmp_path / "run",
                             feature_based=True, settings={"train.evaluations": 1})  # fmt: skip

@@ -11,9 +11,7 @@ import pytest
 from adapting import start_run, write_examples
 from polyseme.cli import main
 from polyseme.errors import RunError
-from polyseme.report.adaptation import summarize, summary_text
-from polyseme.report.run_summary import summarize as summarize_run
-from polyseme.report.run_summary import summary_text as run_text
+from polyseme.report.run_summary import summarize, summary_text
 from polyseme.train.examples import FinetuneRequest
 from polyseme.train.seeds import finetune_seeds
 
@@ -85,6 +83,5 @@ def test_a_figure_that_cannot_be_said_is_none(folder: Path, tmp_path: Path, seed
     if seeds > 1:
         assert run.meta["seeds"]["dev"]["spearman"] == {"mean": None, "deviation": None, "values": [None] * 2}
         assert run.meta["seeds"]["dev"]["mean_absolute_error"]["mean"] > 0
-    assert "spearman                —" in summary_text(summarize(run))
-    assert "spearman                —" in run_text(summarize_run(run))
+    assert ["spearman", "—"] in [line.split()[:2] for line in summary_text(summarize(run)).split("\n")]
     assert "| spearman | — |" in (run.path / "README.md").read_text("utf-8")
