@@ -297,7 +297,7 @@ def test_inspect_shows_task_figures_and_mix(
     out = capsys.readouterr().out
     assert "frozen encoder" in out
     assert out.count("█") > 30
-    assert "layer 2" in out
+    assert "\n2      0." in out
     assert "tag, bert" in (tmp_path / "mix.svg").read_text("utf-8")
     assert main(["inspect", str(adapted["qa"]), "--chart", str(tmp_path / "loss.svg")]) == 0
     assert "threshold" in capsys.readouterr().out

@@ -61,7 +61,8 @@ def run(
     keep_few_sizes()
 
     from polyseme.cli.progress import open_reporter
-    from polyseme.report.evaluation import evaluation_text, write_errors, write_evaluation
+    from polyseme.report.evaluation import evaluation_parts, write_errors, write_evaluation
+    from polyseme.report.terminal import text
     from polyseme.study.evaluate import evaluate
 
     use_threads(threads)
@@ -80,7 +81,7 @@ def run(
     if json:
         emit_json(found.figures)
     else:
-        emit(evaluation_text(found))
+        emit(text(evaluation_parts(found)))
     wrote, notes = write_evaluation(found, output) if output is not None else ([], [])
     if errors is not None:
         wrote.append(write_errors(found, errors))

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from polyseme.core.config import to_json
 from polyseme.core.files import make_folder, write_atomic
-from polyseme.report.figures import columns, measure
+from polyseme.report.figures import measure
+from polyseme.report.parts import Part, Table
 from polyseme.report.study_files import write_json_lines
 
 if TYPE_CHECKING:
     from polyseme.study.evaluate import Evaluation
 
-__all__ = ["evaluation_text", "write_errors", "write_evaluation"]
+__all__ = ["evaluation_parts", "write_errors", "write_evaluation"]
 
 _ROWS = 30
 """Labels shown by the text form; evaluation.json has them all."""
@@ -23,70 +24,65 @@ _SHOWN = 40
 """Characters of a label that are shown."""
 
 
-def evaluation_text(found: Evaluation) -> str:
+def evaluation_parts(found: Evaluation) -> list[Part]:
     """Figures with intervals, a table by label, the most frequent confusions."""
     against = f" against {found.against}" if found.against else ""
-    parts = [f"{found.task}: {found.run}{against} on {found.examples:,} examples of {found.file}"]
-    parts.append("\n".join(_figures(found)))
+    parts: list[Part] = [f"{found.task}: {found.run}{against} on {found.examples:,} examples of {found.file}"]
+    parts.append(_figures(found))
     if found.per_class:
-        parts.append("\n".join(_classes(found)))
+        parts.append(_classes(found))
     if found.confusions:
         rows = [
             [f"{one['count']:,}", f"{_short(one['gold'])} taken for {_short(one['predicted'])}"]
             for one in found.confusions
         ]
-        parts.append("\n".join(["most frequent confusions", *(f"  {line}" for line in columns(rows, [0]))]))
+        parts.append(Table(["", "most frequent confusions"], rows, left=(1,)))
     if found.threshold is not None:
         parts.append(
             f"no answer is given where its score is more than {found.threshold:.3f} above the best answer's"
         )
-    return "\n\n".join(parts)
+    return parts
 
 
-def _figures(found: Evaluation) -> list[str]:
-    head = ["", "value", "95 % interval", "n"]
+def _figures(found: Evaluation) -> Table:
+    head = ["", "value (95 % interval)", "n"]
     if found.against:
-        head += ["against", "difference", "95 % interval", "p"]
-    rows = [head]
+        head += ["against", "difference (95 % interval)", "p"]
+    rows = []
     for name, one in found.figures.items():
-        row = [name, measure(one["value"]), _interval(one), f"{one['n']:,}"]
+        row = [name, _measured(one), f"{one['n']:,}"]
         if found.against:
-            row += _compared(one) if "difference" in one else [""] * 4
+            row += _compared(one) if "difference" in one else [""] * 3
         rows.append(row)
-    lines = columns(rows, [1, 2, 3, 4, 5, 6, 7])
     test = found.figures.get("accuracy", {}).get("difference", {}).get("mcnemar")
+    caption = ""
     if test:
         first, second = f"{test['only_first']:,}", f"{test['only_second']:,}"
-        lines.append(
+        caption = (
             f"only the first is right on {first}, only the second on {second} (McNemar p {test['p']:.4f})"
         )
-    return lines
+    return Table(head, rows, caption)
 
 
 def _compared(one: Mapping[str, Any]) -> list[str]:
     difference = one["difference"]
     p = max(difference["p"], difference["p_randomisation"])
-    return [
-        measure(one["against"]["value"]),
-        measure(difference["value"], "+"),
-        _interval(difference, "+"),
-        f"{p:.4f}",
-    ]
+    return [measure(one["against"]["value"]), _measured(difference, "+"), f"{p:.4f}"]
 
 
-def _classes(found: Evaluation) -> list[str]:
-    rows = [["label", "precision", "recall", "f1", "support", "predicted"]]
+def _classes(found: Evaluation) -> Table:
     shown = found.per_class
     if len(shown) > _ROWS:
         shown = sorted(shown, key=lambda one: -one["support"])[:_ROWS]
+    rows = []
     for one in shown:
         figures = [f"{one[key]:.4f}" for key in ("precision", "recall", "f1")]
         unknown = " (not learned)" if one["label"] in found.unknown_labels else ""
         label = _short(one["label"] or "(no name)") + unknown
         rows.append([label, *figures, f"{one['support']:,}", f"{one['predicted']:,}"])
-    lines = columns(rows, [1, 2, 3, 4, 5])
     left = len(found.per_class) - len(shown)
-    return [*lines, f"… and {left:,} rarer labels"] if left else lines
+    head = ["label", "precision", "recall", "f1", "support", "predicted"]
+    return Table(head, rows, f"… and {left:,} rarer labels" if left else "")
 
 
 def write_evaluation(found: Evaluation, folder: Path) -> tuple[list[Path], list[str]]:
@@ -115,8 +111,10 @@ def write_errors(found: Evaluation, path: Path) -> Path:
     return write_json_lines(found.errors, path)
 
 
-def _interval(one: Mapping[str, Any], sign: str = "") -> str:
-    return "" if one["low"] is None else f"{measure(one['low'], sign)} … {measure(one['high'], sign)}"
+def _measured(one: Mapping[str, Any], sign: str = "") -> str:
+    """A figure and its interval."""
+    limits = "" if one["low"] is None else f" ({measure(one['low'], sign)} … {measure(one['high'], sign)})"
+    return measure(one["value"], sign) + limits
 
 
 def _short(label: str) -> str:
