@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from polyseme.formats.registry import export_model, import_model
     from polyseme.infer.embed import embed
     from polyseme.infer.embed_file import embed_file
-    from polyseme.infer.encode import EncodedText, encode
     from polyseme.infer.fill import fill
     from polyseme.infer.generate import generate, generate_stream
+    from polyseme.infer.hidden import EncodedText, encode
     from polyseme.infer.model import Model, load
     from polyseme.infer.neighbours import neighbours
     from polyseme.infer.predict import Predictor
@@ -91,7 +91,7 @@ __all__ = [
 _HOMES = {
     "Budget": "polyseme.train.budget",
     "Corpus": "polyseme.text.corpus",
-    "EncodedText": "polyseme.infer.encode",
+    "EncodedText": "polyseme.infer.hidden",
     "FinetuneRequest": "polyseme.train.finetune",
     "Model": "polyseme.infer.model",
     "Predictor": "polyseme.infer.predict",
@@ -106,7 +106,7 @@ _HOMES = {
     "cka": "polyseme.study.cka",
     "embed": "polyseme.infer.embed",
     "embed_file": "polyseme.infer.embed_file",
-    "encode": "polyseme.infer.encode",
+    "encode": "polyseme.infer.hidden",
     "evaluate": "polyseme.study.evaluate",
     "export_model": "polyseme.formats.registry",
     "fill": "polyseme.infer.fill",

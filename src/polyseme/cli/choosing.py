@@ -14,8 +14,8 @@ from polyseme.cli.output import emit, emit_json, say
 from polyseme.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
-    from polyseme.infer.choose import Normalize
     from polyseme.infer.loaded import Loaded
+    from polyseme.infer.zero_shot import Normalize
     from polyseme.text.labelled.opening import ReadOptions
     from polyseme.text.labelled.records import Problems, TextRecord
 
@@ -56,7 +56,7 @@ def choose_lines(
     Raises:  ConfigError, InputError: as `Chooser`; a label of the file is no choice.
              CorpusError: the file cannot be read.
     """
-    from polyseme.infer.choose import Chooser
+    from polyseme.infer.zero_shot import Chooser
     from polyseme.tasks.metrics.intervals import wilson
     from polyseme.text.labelled.opening import name_of
 

@@ -119,7 +119,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _reply(loaded: Any, task: Any, text: str, options: dict[str, Any], json: bool) -> None:
     """Print what a decoder makes of a task."""
-    from polyseme.infer.prompts import reply
+    from polyseme.infer.zero_shot import reply
 
     (found,) = reply(loaded, task, [text], **options)
     if json:

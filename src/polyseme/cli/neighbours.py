@@ -35,8 +35,7 @@ def run(
     positive("--top", top)
     use_threads(threads)
     from polyseme.infer.model import load
-    from polyseme.infer.neighbours import count_of, neighbours
-    from polyseme.infer.word_counts import RARE
+    from polyseme.infer.neighbours import RARE, count_of, neighbours
 
     loaded = load(folder)
     found = neighbours(loaded, word, context, top)

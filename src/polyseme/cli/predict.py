@@ -57,8 +57,7 @@ def run(
     from polyseme.cli.progress import open_reporter
     from polyseme.core.reporter import NullReporter
     from polyseme.infer.model import load
-    from polyseme.infer.predict import Predictor
-    from polyseme.infer.predict_file import predict_file
+    from polyseme.infer.predict import Predictor, predict_file
     from polyseme.text.labelled.opening import name_of
     from polyseme.text.labelled.records import Problems
 

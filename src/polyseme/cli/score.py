@@ -183,8 +183,8 @@ def _last_words(folder: Path, file: Path, json: bool, field: str, encoding: str)
     """Say how often the last word of a line is found."""
     from itertools import islice
 
-    from polyseme.infer.last_word import last_words
     from polyseme.infer.model import load
+    from polyseme.infer.zero_shot import last_words
     from polyseme.tasks.metrics.intervals import wilson
     from polyseme.text.clean import CleaningReport
     from polyseme.text.config import TextConfig

@@ -1,4 +1,7 @@
-"""A continuation in the making and when it is done: its tokens, its text, why it ended."""
+"""A continuation in the making and when it is done: its tokens, its text, why it ended.
+
+Stop strings are never given out and are found wherever a piece of text happens to end.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from polyseme.infer.stops import StopFinder
 from polyseme.text.joining import Joiner
 from polyseme.text.tokenizers import Tokenizer
 
-__all__ = ["Continuation", "Finish", "Generation", "Prompt", "Token"]
+__all__ = ["Continuation", "Finish", "Generation", "Prompt", "StopFinder", "Token"]
 
 Finish = Literal["stop", "length", "end"]
 
@@ -54,6 +56,47 @@ class Prompt(NamedTuple):
 
     text: str
     window: list[int]
+
+
+class StopFinder:
+    """Passes text on, holding back what may turn out to begin a stop string.
+
+    Args:
+        stops: non-empty strings.
+    Example:
+        >>> finder = StopFinder(["END"])
+        >>> finder.push("the E"), finder.push("X and E"), finder.push("ND of it"), finder.found
+        ('the ', 'EX and ', '', True)
+    """
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = tuple(stops)
+        self._longest = max(map(len, self._stops), default=1)
+        self._held = ""
+        self.found = False
+
+    def push(self, piece: str) -> str:
+        """The text that is now known to stand before any stop string; after one was found, always ""."""
+        if self.found:
+            return ""
+        text = self._held + piece
+        places = [at for at in (text.find(stop) for stop in self._stops) if at >= 0]
+        if places:
+            self.found, self._held = True, ""
+            return text[: min(places)]
+        cut = len(text)
+        for length in range(min(self._longest - 1, len(text)), 0, -1):
+            end = text[-length:]
+            if any(stop.startswith(end) for stop in self._stops):
+                cut = len(text) - length
+                break
+        self._held = text[cut:]
+        return text[:cut]
+
+    def flush(self) -> str:
+        """What was held back, when no more text comes."""
+        held, self._held = self._held, ""
+        return held
 
 
 class Continuation:

@@ -4,7 +4,7 @@ The functions of this room do the work, each in its own file. Where a function's
 answer is what a method gives, the function is the method. The other methods make arrays of a function's answers. One
 string in gives one result, several give several.
 
-    encode      hidden states of every token       infer/encode.py
+    encode      hidden states of every token       infer/hidden.py
     embed       one vector a text                  infer/embed.py
     similarity  cosines of texts                   here, of embed's vectors
     fill        words for [MASK]s                  infer/fill.py
@@ -12,8 +12,8 @@ string in gives one result, several give several.
     score       log-likelihoods                    infer/score.py
     neighbours  words near a word                  infer/neighbours.py
     predict     labels, tags, answers              infer/predict.py
-    choose      one of several labels              infer/choose.py
-    summarize, answer, translate                   infer/prompts.py
+    choose      one of several labels              infer/zero_shot.py
+    summarize, answer, translate                   infer/zero_shot.py
 """
 
 from __future__ import annotations
@@ -29,18 +29,17 @@ from typing import Any, get_args, overload
 import numpy as np
 
 from polyseme.errors import InputError, PolysemeError, RunError
-from polyseme.infer import encode as _encode
 from polyseme.infer import fill as _fill
 from polyseme.infer import generate as _generate
+from polyseme.infer import hidden as _hidden
 from polyseme.infer import neighbours as _neighbours
-from polyseme.infer.choose import Chooser, Normalize
 from polyseme.infer.embed import Embedder, Layer
 from polyseme.infer.inputs import one_of, texts_of
 from polyseme.infer.loaded import Loaded
 from polyseme.infer.loaded import Precision as WeightPrecision
 from polyseme.infer.pooling import FloatArray, OneVector, Pool, Pooling
-from polyseme.infer.prompts import Task, reply
 from polyseme.infer.score import kind_of, score, score_continuations
+from polyseme.infer.zero_shot import Chooser, Normalize, Task, reply
 from polyseme.kernels.packed import Precision
 from polyseme.train.building import rebuild, special_ids
 from polyseme.train.card import has_neighbours
@@ -59,7 +58,7 @@ class Model(Loaded):
     It is pickled and copied by its path: who unpickles it loads the run again.
     """
 
-    encode = _encode.encode
+    encode = _hidden.encode
     fill = _fill.fill
     generate = _generate.generate
     generate_stream = _generate.generate_stream

@@ -1,19 +1,26 @@
-"""Which words lie nearest to a word, by itself or in a sentence."""
+"""Which words lie nearest to a word, by itself or in a sentence, and how often they occur in the training text."""
 
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from polyseme.errors import InputError
 from polyseme.infer.inputs import at_least_one, check_loaded, one_text, texts_of
 from polyseme.infer.loaded import Loaded, word_ids, words_of
-from polyseme.infer.word_counts import word_counts
+
+__all__ = ["RARE", "count_of", "neighbours", "word_counts"]
+
+RARE = 20
+"""Below so many uses a vector says more of the few texts around them than of the word."""
 
 
 @overload
@@ -83,6 +90,25 @@ def _neighbours(loaded: Loaded, word: str, context: str | None, top: int) -> lis
             known = {} if counts is None or i >= len(counts) else {"count": int(counts[i])}
             found.setdefault(shown, {"word": shown, "similarity": float(similarity[i]), **known})
     return list(found.values())
+
+
+def word_counts(loaded: Loaded) -> npt.NDArray[np.int64] | None:
+    """Counts in the training text, of the store that the run keeps or was trained from; None where it is gone.
+
+    Shapes:  -> (vocab_size,)
+    """
+    meta = loaded.run.meta
+    fingerprint = (meta.get("corpus") or {}).get("fingerprint")
+    for folder in (loaded.run.path / "store", Path(str(meta.get("store") or ""))):
+        counts = folder / "train" / "counts.bin"
+        try:
+            known = json.loads((folder / "store.json").read_bytes()).get("fingerprint")
+            found = np.frombuffer(counts.read_bytes(), "<i8").astype(np.int64)
+        except (OSError, ValueError, AttributeError):
+            continue
+        if known == fingerprint is not None and len(found) <= loaded.tokenizer.vocab_size:
+            return np.pad(found, (0, loaded.tokenizer.vocab_size - len(found)))
+    return None
 
 
 def count_of(loaded: Loaded, word: str) -> int | None:

@@ -1,38 +1,67 @@
-"""What an adapted run says of records: labels, tags, answers, with probabilities and places in the text."""
+"""What an adapted run says of records: labels, tags, answers, with probabilities and places in the text.
+
+A file is read as in training where nobody says how, as far as it can be read so:
+
+    columns      those of training
+    separator    that of training, where it parts the file's first line
+    encoding     that of training, but for a file in UTF-8
+
+Memory does not grow with the file.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 
 from polyseme.core import registry
+from polyseme.core.config import escaped
+from polyseme.core.files import make_folder, new_file
+from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.data.labelled import ExampleLoader
 from polyseme.data.wrapping import Wrapper
-from polyseme.errors import ConfigError, CorpusError, InputError
-from polyseme.infer.columns import inherited_options
+from polyseme.errors import ConfigError, CorpusError, InputError, PolysemeError
 from polyseme.infer.hidden import packed
 from polyseme.infer.inputs import texts_of, warn_of_cut
 from polyseme.infer.loaded import Loaded
 from polyseme.text.clean import replace_surrogates
-from polyseme.text.labelled.opening import ReadOptions
+from polyseme.text.encodings import detect
+from polyseme.text.labelled.dialects import SEPARATORS, fields_of
+from polyseme.text.labelled.opening import ReadOptions, form_suffix, numbered_lines
 from polyseme.text.labelled.records import Problems, QuestionRecord, TagRecord, TextRecord
 from polyseme.text.labelled.spans import tokens_of
+from polyseme.text.sources import STDIN, read_chunks
 from polyseme.train.adaptation import decoding_of, outputs_of
 from polyseme.train.gradient import read_layers
 
-__all__ = ["Predictor"]
+__all__ = [
+    "Predictor",
+    "gold_records",
+    "inherited",
+    "inherited_options",
+    "predict_file",
+    "records_of",
+    "task_of",
+    "told",
+]
 
 RECORDS_AT_ONCE = 1024
 CUTTING = ("text", "pair")
 """Kinds of records whose ends are left out where texts are long; the others are read in windows."""
 GOLD = ("label", "tags", "answers")
 """The fields in which records say what a task should."""
+GOLD_COLUMNS = ("label", "tag", "tags", "spans", "answer", "start")
+"""The columns, by our names, in which files do."""
+_TABLES = (".tsv", ".csv")
+_ROWS = (".jsonl", ".ndjson", ".json")
 
 
 class Predictor:
@@ -208,3 +237,180 @@ def gold_records(records: Iterable[Any], path: Path | str) -> list[Any]:
             "the file holds no labelled example", where=path, fix="name the column of the labels"
         )
     return found
+
+
+def predict_file(
+    predictor: Predictor,
+    path: Path | str,
+    output: Path | TextIO,
+    columns: Mapping[str, str] | None = None,
+    problems: Problems | None = None,
+    reporter: Reporter | None = None,
+    *,
+    encoding: str = "auto",
+    separator: str = "auto",
+) -> int:
+    """Write a JSON object a record, in the file's order.
+
+    Args:
+        predictor: of an adapted run.
+        path: the file, with or without labels; "-" for the standard input.
+        output: a file, which is there when it is complete; or an open stream.
+        columns: see `Predictor.read`.
+        problems: counts the rows that cannot be used.
+        reporter: told how far it is.
+        encoding, separator: see `Predictor.read`.
+    Returns the number of records.
+    Raises:  CorpusError, ConfigError: as the file's reader says, or the output is the file itself.
+             StorageError: the disk refuses.
+
+    Example:
+        predict_file(Predictor(load("runs/sentiment")), "reviews.txt", Path("said.jsonl"))
+    """
+    reporter = reporter or NullReporter()
+    reading = ReadOptions(encoding=encoding, separator=separator).said
+    records = predictor.read(path, columns, problems, labelled=False, **reading)
+    said = told(predictor.predict(records), reporter)
+    if not isinstance(output, Path):
+        return _write(said, output.write)
+    if output.exists() and Path(path) != STDIN and Path(path).exists() and output.samefile(path):
+        raise ConfigError("the predictions would replace the texts", where=output, fix="another -o")
+    make_folder(output.parent)
+    with new_file(output) as file:
+        return _write(said, lambda line: file.write(line.encode()))
+
+
+def told(
+    said: Iterable[dict[str, Any]], reporter: Reporter, total: int | None = None
+) -> Iterator[dict[str, Any]]:
+    """Predictions as they come, counted before a reporter.
+
+    Args:
+        total: how many there will be, where that is known.
+    """
+    began, n = time.perf_counter(), 0
+    reporter.stage("predicting", 0, total)
+
+    def rate() -> str:
+        return f"{n:,} examples, {n / max(1e-9, time.perf_counter() - began):,.0f}/s"
+
+    for n, one in enumerate(said, 1):
+        yield one
+        if n % 64 == 0:
+            reporter.stage("predicting", n, total, rate())
+    reporter.stage("predicting", n, n or total, rate())
+
+
+def _write(said: Iterable[dict[str, Any]], write: Callable[[str], object]) -> int:
+    n = 0
+    for one in said:
+        write(escaped(json.dumps(one, ensure_ascii=False, allow_nan=False)) + "\n")
+        n += 1
+    return n
+
+
+def inherited_options(
+    adapted: Mapping[str, Any],
+    path: Path | str,
+    labelled: bool,
+    columns: Mapping[str, str] | None,
+    asked: ReadOptions,
+) -> ReadOptions:
+    """How a file is read: as it is asked for, else as the training file was.
+
+    Args:
+        adapted: what run.json says of the training files: "columns", "separator", "encoding".
+        path: the file to read.
+        labelled: whether labels are read.
+        columns: our names of columns to the file's; None = those of training.
+        asked: for its encoding and separator; "auto" = those of training.
+    """
+    trained = adapted.get("columns", {})
+    encoding, separator = asked.encoding, asked.separator
+    if encoding == "auto" and "encoding" in adapted and not _is_unicode(path):
+        encoding = adapted["encoding"]
+    if separator == "auto" and "separator" in adapted:
+        known = trained if columns is None else columns
+        separator = _separator(adapted["separator"], known, path, labelled, encoding)
+    if columns is None:
+        columns = inherited(trained, path, labelled, encoding, separator)
+    return ReadOptions(columns, encoding, separator)
+
+
+def _is_unicode(path: Path | str) -> bool:
+    """Whether a file shows its encoding: it is in UTF-8, or a mark says what it is in; a pipe is not asked."""
+    if not Path(path).is_file() or form_suffix(path) == ".parquet":
+        return True
+    try:
+        found = detect(next(read_chunks(Path(path)), b""))
+    except PolysemeError:  # who reads it in earnest says why
+        return True
+    return found is not None and (found[0] in ("utf-8", "ascii") or found[1] > 0)
+
+
+def _separator(
+    trained: str, columns: Mapping[str, str], path: Path | str, labelled: bool, encoding: str
+) -> str:
+    """The separator of training where the file's first line has it, else "auto"."""
+    suffix = form_suffix(path)
+    if suffix in (*_ROWS, ".conllu"):
+        return "auto"
+    if Path(path) == STDIN:
+        return trained if labelled else "auto"
+    fields = [field.strip() for field in fields_of(_first_line(path, encoding), trained)]
+    if len(fields) < 2 or fields[0].startswith(("{", "[")):
+        return "auto"
+    if suffix in _TABLES or labelled:
+        return trained
+    wanted = {
+        theirs for ours, theirs in columns.items() if ours not in GOLD_COLUMNS
+    }  # else it may be plain text
+    return trained if (wanted or {"text"}) <= set(fields) or any(map(str.isdecimal, wanted)) else "auto"
+
+
+def inherited(
+    trained: Mapping[str, str],
+    path: Path | str,
+    labelled: bool,
+    encoding: str = "auto",
+    separator: str = "auto",
+) -> dict[str, str]:
+    """The columns of training, less those that a file of another form cannot have.
+
+    Numbers mean a table, names a table or JSON; CoNLL-U and SQuAD's JSON have fixed ones. A file that may be plain
+    text is a table if its first line has all the names, or for numbers a tab. The standard input is not asked.
+
+    Args:
+        trained: our names to the training file's.
+        path: the file to read.
+        labelled: whether labels are read; without them, their columns need not be there.
+        encoding, separator: of the file; "auto" = as it shows.
+    """
+    columns = {ours: theirs for ours, theirs in trained.items() if labelled or ours not in GOLD_COLUMNS}
+    numbers = any(theirs.isdecimal() for theirs in columns.values())
+    suffix = form_suffix(path)
+    if not columns or suffix == ".conllu":
+        return {}
+    if suffix in _TABLES or (labelled and suffix not in _ROWS):
+        return columns
+    if suffix in _ROWS:
+        return {} if numbers or ({"question", "context"} & set(columns) and suffix == ".json") else columns
+    if Path(path) == STDIN:
+        return {}
+    first = _first_line(path, encoding)
+    if numbers:
+        return columns if separator != "auto" or "\t" in first else {}
+    marks = SEPARATORS if separator == "auto" else (separator,)
+    there = any(set(columns.values()) <= set(fields_of(first, mark)) for mark in marks)
+    return columns if there else {}
+
+
+def _first_line(path: Path | str, encoding: str) -> str:
+    """The first line of a regular file that is no comment; "" where it cannot be read: its reader says why."""
+    if not Path(path).is_file():
+        return ""
+    try:
+        first = islice(numbered_lines(path, encoding, Problems()), 100)
+        return next((line for _, line in first if line and not line.startswith("#")), "")
+    except PolysemeError:
+        return ""

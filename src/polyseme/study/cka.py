@@ -50,7 +50,7 @@ from polyseme.core.protocols import SparseEncoder
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.core.result import Result
 from polyseme.errors import InputError
-from polyseme.infer.encode import encode_cut
+from polyseme.infer.hidden import encode_cut
 from polyseme.infer.inputs import at_least_one, one_of
 from polyseme.infer.loaded import Loaded
 from polyseme.study import Run, opened

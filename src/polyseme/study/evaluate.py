@@ -19,8 +19,7 @@ from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import ConfigError
 from polyseme.infer.loaded import Loaded
 from polyseme.infer.model import load
-from polyseme.infer.predict import Predictor, gold_records
-from polyseme.infer.predict_file import told
+from polyseme.infer.predict import Predictor, gold_records, told
 from polyseme.study.stats import ROUNDS, compare, mcnemar
 from polyseme.tasks._scoring import label_of, labels_of, number_of, probability_measures
 from polyseme.tasks.metrics.intervals import bootstrap_interval, measured

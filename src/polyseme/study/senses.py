@@ -23,7 +23,7 @@ from polyseme.core.paths import PathLike, path_of
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.core.result import Result
 from polyseme.errors import ConfigError, InputError
-from polyseme.infer.encode import Layers
+from polyseme.infer.hidden import Layers
 from polyseme.infer.loaded import Loaded
 from polyseme.study import Run, opened, reading
 from polyseme.study.sense_clusters import (

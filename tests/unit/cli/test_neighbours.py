@@ -10,7 +10,7 @@ import pytest
 
 from polyseme.cli import main
 from polyseme.infer.model import load
-from polyseme.infer.word_counts import RARE, word_counts
+from polyseme.infer.neighbours import RARE, word_counts
 
 OFTEN, SELDOM = ["cat", "dog", "mat"], ["zebra", "koala"]
 

@@ -15,7 +15,7 @@ from polyseme.cli import main
 from polyseme.cli.choosing import read_choices
 from polyseme.errors import ConfigError
 from polyseme.infer import model as load_module
-from polyseme.infer.prompts import reply
+from polyseme.infer.zero_shot import reply
 from polyseme.tasks.metrics.intervals import wilson
 
 TEMPLATE = "{text} on {label} mat."

@@ -9,16 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from polyseme.errors import CheckpointError, ConfigError
 from polyseme.infer import embed as embedding
 from polyseme.infer import hidden
 from polyseme.infer.embed import Embedder, Pooling, embed
-from polyseme.infer.hidden import by_length, packed
 from polyseme.infer.model import Model
-from polyseme.kernels.packed import PackedLinear
 from small import GRADIENT_MODELS
 from vector_runs import TEXTS, random_run
 
@@ -81,25 +77,6 @@ def test_a_run_in_int8_embeds(loaded: Model) -> None:
     exact, near = (np.stack(embed(run, texts)) for run in (loaded, rounded))
     cosine = (exact * near).sum(1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(near, axis=1)
     assert (cosine > 0.99).all()
-
-
-def test_the_prepared_encoder_follows_the_weights(bert: Model) -> None:
-    first = packed(bert.encoder)
-    assert packed(bert.encoder) is first
-    assert isinstance(first.blocks[0].intermediate, PackedLinear)
-    assert isinstance(bert.encoder.blocks[0].intermediate, torch.nn.Linear)
-    assert first.word_embeddings.weight is bert.encoder.word_embeddings.weight  # shared, not copied
-    weight = bert.encoder.blocks[0].output.weight
-    before = embed(bert, ["the cat"])[0]
-    with torch.no_grad():
-        weight.mul_(2.0)
-    assert packed(bert.encoder) is not first
-    np.testing.assert_allclose(
-        embed(bert, ["the cat"])[0], Embedder(bert, plain=True).vectors(["the cat"])[0], atol=1e-5
-    )
-    with torch.no_grad():
-        weight.div_(2.0)
-    np.testing.assert_array_equal(embed(bert, ["the cat"])[0], before)
 
 
 def test_what_the_pools_mean(bert: Model) -> None:
@@ -189,15 +166,3 @@ def test_a_run_remembers_its_way(tmp_path: Path, bert: Model) -> None:
 def test_cls_says_nothing_where_it_sees_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="says nothing"):
         embed(random_run(tmp_path, "gpt"), ["a"], "cls")
-
-
-@given(st.lists(st.integers(1, 300), max_size=200), st.integers(1, 2000))
-def test_batches_hold_every_text_once_and_little_padding(lengths: list[int], most: int) -> None:
-    batches = list(by_length(lengths, most))
-    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
-    for batch in batches:
-        longest = max(lengths[i] for i in batch)
-        tokens = longest * len(batch)
-        assert tokens <= most or len(batch) == 1
-        padding = tokens - sum(lengths[i] for i in batch)
-        assert padding <= max(hidden.WASTE, hidden.WASTED_SHARE * tokens)

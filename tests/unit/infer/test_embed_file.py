@@ -20,9 +20,8 @@ from polyseme.errors import CheckpointError, ConfigError, CorpusError, Interrupt
 from polyseme.infer import embed as embedding
 from polyseme.infer import embed_file as module
 from polyseme.infer.embed import Pooling, embed
-from polyseme.infer.embed_file import embed_file
+from polyseme.infer.embed_file import VectorFile, embed_file
 from polyseme.infer.model import Model
-from polyseme.infer.vector_file import VectorFile
 from vector_runs import TEXTS, random_run
 
 # long texts are among those of every test here

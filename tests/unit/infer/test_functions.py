@@ -12,9 +12,9 @@ from decoding import make_loaded
 from polyseme.errors import ConfigError, InputError
 from polyseme.gensim import to_keyed_vectors
 from polyseme.infer.embed import Embedder, embed, sparse_vectors
-from polyseme.infer.encode import encode
 from polyseme.infer.fill import fill
 from polyseme.infer.generate import generate, generate_stream
+from polyseme.infer.hidden import encode
 from polyseme.infer.inputs import one_text
 from polyseme.infer.model import Model
 from polyseme.infer.neighbours import neighbours

@@ -11,8 +11,7 @@ from typing import Any, cast
 import pytest
 
 from polyseme.errors import ConfigError, InputError, StorageError
-from polyseme.infer.predict import Predictor, records_of
-from polyseme.infer.predict_file import predict_file
+from polyseme.infer.predict import Predictor, predict_file, records_of
 
 
 def test_single_and_several_inputs() -> None:

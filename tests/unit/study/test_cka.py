@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from polyseme.errors import ConfigError, InputError
-from polyseme.infer.encode import encode
+from polyseme.infer.hidden import encode
 from polyseme.study import cka as module
 from polyseme.study.cka import alignment, cka, dependence
 from polyseme.study.word_units import spans_of_words

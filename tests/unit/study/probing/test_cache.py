@@ -9,7 +9,7 @@ import torch
 
 from adapting import MODELS, start_run
 from polyseme.errors import StorageError
-from polyseme.infer.encode import encode
+from polyseme.infer.hidden import encode
 from polyseme.infer.model import Model, load
 from polyseme.study.probing.cache import Active, LayerCache, cached
 from polyseme.study.probing.targets import TokenizedText

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyseme.infer.stops import StopFinder
+from polyseme.infer.continuation import StopFinder
 
 SMALL = st.text("ab", min_size=1, max_size=4)
 

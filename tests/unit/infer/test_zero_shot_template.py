@@ -4,7 +4,7 @@ import pytest
 
 from decoding import make_tokenizer
 from polyseme.errors import ConfigError, InputError
-from polyseme.infer.template import Template, shortened
+from polyseme.infer.zero_shot import Template, shortened
 
 KNOWN = ("text", "text_b", "label")
 

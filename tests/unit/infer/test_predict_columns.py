@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from polyseme.infer.columns import inherited, inherited_options
+from polyseme.infer.predict import inherited, inherited_options
 from polyseme.text.labelled.opening import ReadOptions
 
 NUMBERS = {"text": "1", "label": "2"}

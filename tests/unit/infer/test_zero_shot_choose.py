@@ -9,9 +9,9 @@ import torch
 from decoding import make_loaded
 from polyseme.errors import ConfigError, InputError
 from polyseme.infer import likelihood
-from polyseme.infer.choose import Chooser
 from polyseme.infer.model import Model
 from polyseme.infer.score import score
+from polyseme.infer.zero_shot import Chooser
 
 TEMPLATE = "{text} on a {label} mat."
 CHOICES = ["cat", "good day", "one"]

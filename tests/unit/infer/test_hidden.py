@@ -5,15 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from decoding import make_loaded
 from polyseme.core import registry
 from polyseme.errors import ConfigError
-from polyseme.infer import encode as encoding
 from polyseme.infer import hidden
-from polyseme.infer.embed import embed
-from polyseme.infer.encode import encode
+from polyseme.infer.embed import Embedder, embed
+from polyseme.infer.hidden import by_length, encode, packed
 from polyseme.infer.loaded import words_of
+from polyseme.kernels.packed import PackedLinear
 
 # long texts are among those of every test here
 pytestmark = pytest.mark.filterwarnings("ignore:.* longer than the .* tokens that are read")
@@ -70,9 +72,7 @@ def test_without_separators_there_are_the_text_s_own_tokens() -> None:
         (np.array([1, -1]), (1, 2)),
     ],
 )
-def test_layers_are_selected_in_the_order_asked_for(
-    layers: encoding.Layers, numbers: tuple[int, ...]
-) -> None:
+def test_layers_are_selected_in_the_order_asked_for(layers: hidden.Layers, numbers: tuple[int, ...]) -> None:
     loaded = make_loaded("modernbert")
     every, some = encode(loaded, TEXTS), encode(loaded, TEXTS, layers)
     for a, b in zip(every, some, strict=True):
@@ -82,7 +82,7 @@ def test_layers_are_selected_in_the_order_asked_for(
 
 
 @pytest.mark.parametrize("layers", [3, -4, [0, 3], [], "mix", True, [True], 1.0, None, [[0]], {0}])
-def test_layers_that_do_not_exist_are_refused(layers: encoding.Layers) -> None:
+def test_layers_that_do_not_exist_are_refused(layers: hidden.Layers) -> None:
     with pytest.raises(ConfigError, match="no such layer") as caught:
         encode(make_loaded("bert"), ["a"], layers)
     assert "0 … 2" in str(caught.value.expected)
@@ -114,3 +114,35 @@ def test_no_texts_and_lone_surrogates() -> None:
     (one,) = encode(loaded, ["北\ud800京 cat"])
     assert len(one) >= 3
     assert one.text == "北\ud800京 cat"
+
+
+@given(st.lists(st.integers(1, 300), max_size=200), st.integers(1, 2000))
+def test_batches_hold_every_text_once_and_little_padding(lengths: list[int], most: int) -> None:
+    batches = list(by_length(lengths, most))
+    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
+    for batch in batches:
+        longest = max(lengths[i] for i in batch)
+        tokens = longest * len(batch)
+        assert tokens <= most or len(batch) == 1
+        padding = tokens - sum(lengths[i] for i in batch)
+        assert padding <= max(hidden.WASTE, hidden.WASTED_SHARE * tokens)
+
+
+def test_a_packed_encoder_follows_the_weights() -> None:
+    bert = make_loaded("bert")
+    first = packed(bert.encoder)
+    assert packed(bert.encoder) is first
+    assert isinstance(first.blocks[0].intermediate, PackedLinear)
+    assert isinstance(bert.encoder.blocks[0].intermediate, torch.nn.Linear)
+    assert first.word_embeddings.weight is bert.encoder.word_embeddings.weight  # shared, not copied
+    weight = bert.encoder.blocks[0].output.weight
+    before = embed(bert, ["the cat"])[0]
+    with torch.no_grad():
+        weight.mul_(2.0)
+    assert packed(bert.encoder) is not first
+    np.testing.assert_allclose(
+        embed(bert, ["the cat"])[0], Embedder(bert, plain=True).vectors(["the cat"])[0], atol=1e-5
+    )
+    with torch.no_grad():
+        weight.div_(2.0)
+    np.testing.assert_array_equal(embed(bert, ["the cat"])[0], before)

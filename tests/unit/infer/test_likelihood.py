@@ -7,9 +7,9 @@ import torch
 
 from decoding import make_loaded
 from polyseme.errors import ConfigError
+from polyseme.infer.likelihood import Part, hidden_windows
 from polyseme.infer.model import Model
 from polyseme.infer.score import score, score_continuations
-from polyseme.infer.windows import Part, hidden_windows
 
 
 def test_the_rest_of_the_word_is_hidden() -> None:

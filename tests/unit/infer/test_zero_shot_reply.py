@@ -7,7 +7,7 @@ import pytest
 from decoding import make_loaded
 from polyseme.errors import ConfigError, InputError
 from polyseme.infer.generate import generate
-from polyseme.infer.prompts import first_sentences, reply
+from polyseme.infer.zero_shot import first_sentences, reply
 
 TEXT = "the cat sat on the mat"
 

@@ -5,7 +5,7 @@ import pytest
 from decoding import make_loaded
 from polyseme.errors import ConfigError
 from polyseme.infer.generate import generate
-from polyseme.infer.last_word import _first, _last, last_words
+from polyseme.infer.zero_shot import _first, _last, last_words
 
 
 @pytest.mark.parametrize("kind", ["byte-bpe", "wordpiece", "words"])
