@@ -33,7 +33,7 @@ from polyseme.infer.model import Model
 from polyseme.models.gpt import Gpt, GptConfig
 from polyseme.objectives.causal_lm import CausalLMHead
 from polyseme.text.config import TokenizerConfig
-from polyseme.text.tokenizers import train_tokenizer
+from polyseme.text.training import train_tokenizer
 from polyseme.train.building import special_ids
 
 NEW, ROUNDS = 64, 5

@@ -28,7 +28,7 @@ from gensim.models.phrases import Phrases as GensimPhrases
 from polyseme.text.config import TextConfig, TokenizerConfig
 from polyseme.text.corpus import Corpus
 from polyseme.text.phrases import Discounted, WordStream, learn_phrases
-from polyseme.text.tokenizers import train_tokenizer
+from polyseme.text.training import train_tokenizer
 from polyseme.text.words import TOKEN_PATTERN
 
 NOVELS = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "text" / "en" / "novels"

@@ -159,7 +159,7 @@ def main() -> None:
 
     from polyseme.text.config import TextConfig, TokenizerConfig
     from polyseme.text.corpus import Corpus
-    from polyseme.text.tokenizers import train_tokenizer
+    from polyseme.text.training import train_tokenizer
 
     with tempfile.TemporaryDirectory(prefix="prepare-bench-") as name:
         work = Path(name)

@@ -26,7 +26,7 @@ def make_store(folder: Path, tokens: int) -> None:
     """Write a store of random tokens with a tokenizer of made-up words."""
     from polyseme.data.store import StoreWriter, write_meta
     from polyseme.text.config import TokenizerConfig
-    from polyseme.text.tokenizers import train_tokenizer
+    from polyseme.text.training import train_tokenizer
 
     random = np.random.default_rng(0)
     text = (" ".join(f"w{i}" for i in random.integers(0, 20_000, 50)) for _ in range(4_000))

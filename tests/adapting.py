@@ -12,7 +12,8 @@ import torch
 
 from polyseme.core import registry
 from polyseme.text.config import TokenizerConfig
-from polyseme.text.tokenizers import Tokenizer, train_tokenizer
+from polyseme.text.tokenizers import Tokenizer
+from polyseme.text.training import train_tokenizer
 from polyseme.train.building import build_encoder
 from polyseme.train.finetune import FinetuneRequest, finetune
 from polyseme.train.recipe import from_dict

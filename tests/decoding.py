@@ -12,7 +12,8 @@ from polyseme.infer.model import Model
 from polyseme.objectives.causal_lm import CausalLMHead
 from polyseme.objectives.masked_lm import MaskedLMHead
 from polyseme.text.config import TokenizerConfig
-from polyseme.text.tokenizers import Tokenizer, train_tokenizer
+from polyseme.text.tokenizers import Tokenizer
+from polyseme.text.training import train_tokenizer
 from polyseme.train.building import special_ids
 from small import make_encoder, make_objectives
 

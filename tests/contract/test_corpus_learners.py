@@ -15,7 +15,8 @@ from safetensors.torch import save as serialise
 from polyseme.core import registry
 from polyseme.data.store import TokenStore
 from polyseme.text.config import TokenizerConfig
-from polyseme.text.tokenizers import Tokenizer, train_tokenizer
+from polyseme.text.tokenizers import Tokenizer
+from polyseme.text.training import train_tokenizer
 from small import VOCABULARY, is_gradient, make_encoder
 
 MODELS = [name for name in registry.models.names() if not is_gradient(name)]

@@ -17,7 +17,8 @@ from tokenizers import models, normalizers, pre_tokenizers, trainers
 
 from polyseme.data.encoding import DocumentEncoder, PieceTable, piece_splitter
 from polyseme.text.config import TokenizerConfig
-from polyseme.text.tokenizers import SPECIAL_TOKENS, Tokenizer, train_tokenizer
+from polyseme.text.tokenizers import SPECIAL_TOKENS, Tokenizer
+from polyseme.text.training import train_tokenizer
 
 TEXTS = [
     "The quick brown fox didn't jump over 13 lazy dogs. Łódź, naïve! a<b>=c",

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from polyseme.data.encoding import DocumentEncoder
 from polyseme.text.config import TokenizerConfig
 from polyseme.text.phrases import Discounted, Phrases, learn_phrases
-from polyseme.text.tokenizers import Tokenizer, train_tokenizer
+from polyseme.text.tokenizers import Tokenizer
+from polyseme.text.training import train_tokenizer
 
 SAMPLE = [
     "New York Times, New York. San Francisco! the new hat of York and the times of Francisco in San",

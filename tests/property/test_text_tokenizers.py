@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.config import TokenizerConfig
-from polyseme.text.tokenizers import Tokenizer, train_tokenizer
+from polyseme.text.tokenizers import Tokenizer
+from polyseme.text.training import train_tokenizer
 
 KINDS = ("wordpiece", "byte-bpe", "unigram", "characters")
 TEXTS = [

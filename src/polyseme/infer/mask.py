@@ -26,7 +26,8 @@ from polyseme.objectives.masked_lm import MaskedLM
 from polyseme.text.config import TokenizerConfig
 from polyseme.text.lexicon import Entry, read_lexicon
 from polyseme.text.sentences import sentence_spans
-from polyseme.text.tokenizers import Tokenizer, train_tokenizer
+from polyseme.text.tokenizers import Tokenizer
+from polyseme.text.training import train_tokenizer
 from polyseme.text.words import cjk_share, is_cjk
 from polyseme.train.building import build_objectives, special_ids
 from polyseme.train.knowledge import load_knowledge, readers

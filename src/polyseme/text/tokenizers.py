@@ -35,7 +35,6 @@ import tokenizers as hf
 from polyseme.core.config import to_json
 from polyseme.errors import ConfigError, InputError
 from polyseme.text.clean import replace_surrogates
-from polyseme.text.config import TokenizerConfig
 from polyseme.text.phrases import Phrases
 from polyseme.text.roles import (
     ROLES,
@@ -53,7 +52,6 @@ __all__ = [
     "SPECIAL_TOKENS",
     "Spelling",
     "Tokenizer",
-    "train_tokenizer",
 ]
 
 Spelling = Literal["pieces", "bytes", "metaspace", "characters", "words", "spaces"]
@@ -392,22 +390,3 @@ def _check_several(texts: Sequence[str]) -> None:
 def from_library(error: BaseException) -> bool:
     """Whether an error may be the tokenizers library's, which raises bare Exception for bad files, or panics."""
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"
-
-
-def train_tokenizer(texts: Iterable[str], config: TokenizerConfig, corpus_bytes: int) -> Tokenizer:
-    """Train a tokenizer on the first `config.sample_bytes` of the texts.
-
-    Equal texts give equal files, except for unigram, whose trainer in the tokenizers library breaks ties by a
-    hash order that changes from process to process.
-
-    Args:
-        texts: cleaned training text, e.g. `Corpus.samples`.
-        config: kind and sizes.
-        corpus_bytes: size of the whole corpus, from which the vocabulary size follows when it is not given.
-
-    Raises:  CorpusError: there is no text.
-    """
-    from polyseme.text import training  # it needs the classes above
-
-    backend: Any = training.train(texts, config, corpus_bytes)
-    return Tokenizer(backend)

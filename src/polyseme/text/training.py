@@ -13,18 +13,30 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 from polyseme.errors import CorpusError
 from polyseme.text.config import TokenizerConfig
 from polyseme.text.phrases import WordStream, phrase_vocabulary
-from polyseme.text.tokenizers import SPECIAL_TOKENS
+from polyseme.text.roles import SPECIAL_TOKENS
+from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.words import TOKEN_PATTERN, is_cjk, token_spans
 
-__all__ = ["default_vocab_size", "from_words", "train"]
+__all__ = ["default_vocab_size", "from_words", "train_tokenizer"]
 
 _COVERAGE = 0.9995  # share of the characters of the sample that must have a token of their own
 MOST_WORDS = 100_000  # entries of a word-level vocabulary when no size is given
 _UNIGRAM_SAMPLE = 4_000_000  # bytes; its trainer is far slower than the others
 
 
-def train(texts: Iterable[str], config: TokenizerConfig, corpus_bytes: int) -> hf.Tokenizer:
-    """Train the kind that is asked for; see `train_tokenizer`."""
+def train_tokenizer(texts: Iterable[str], config: TokenizerConfig, corpus_bytes: int) -> Tokenizer:
+    """Train a tokenizer on the first `config.sample_bytes` of the texts.
+
+    Equal texts give equal files, except for unigram, whose trainer in the tokenizers library breaks ties by a
+    hash order that changes from process to process.
+
+    Args:
+        texts: cleaned training text, e.g. `Corpus.samples`.
+        config: kind and sizes.
+        corpus_bytes: size of the whole corpus, from which the vocabulary size follows when it is not given.
+
+    Raises:  CorpusError: there is no text.
+    """
     limit = min(config.sample_bytes, _UNIGRAM_SAMPLE) if config.kind == "unigram" else config.sample_bytes
     sample = _take(texts, limit)
     if not sample:
@@ -32,10 +44,10 @@ def train(texts: Iterable[str], config: TokenizerConfig, corpus_bytes: int) -> h
     counts = _count_characters(sample, config.folds_case)
     size = config.vocab_size or default_vocab_size(corpus_bytes, counts)
     if config.kind in ("words", "spaces"):
-        return _finish(_words(sample, config), False)
+        return Tokenizer(_finish(_words(sample, config), False))
     build = {"wordpiece": _wordpiece, "byte-bpe": _byte_bpe, "unigram": _unigram, "characters": _characters}
     backend = build[config.kind](sample, size, counts, config.folds_case)
-    return _finish(backend, config.kind == "byte-bpe")
+    return Tokenizer(_finish(backend, config.kind == "byte-bpe"))
 
 
 def _take(texts: Iterable[str], limit: int) -> list[str]:

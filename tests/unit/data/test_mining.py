@@ -14,7 +14,8 @@ from polyseme.data.units import Pattern, Units
 from polyseme.errors import CheckpointError
 from polyseme.text.config import TokenizerConfig
 from polyseme.text.lexicon import Entry
-from polyseme.text.tokenizers import Tokenizer, train_tokenizer
+from polyseme.text.tokenizers import Tokenizer
+from polyseme.text.training import train_tokenizer
 
 PLACES = ("river", "house", "garden", "street", "market", "church")
 PEOPLE = ("he", "she", "it", "they", "we")

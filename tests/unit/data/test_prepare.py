@@ -22,7 +22,8 @@ from polyseme.text.clean import CleaningReport
 from polyseme.text.config import TextConfig, TokenizerConfig
 from polyseme.text.corpus import Corpus, is_heldout
 from polyseme.text.sentences import sentence_spans
-from polyseme.text.tokenizers import Tokenizer, train_tokenizer
+from polyseme.text.tokenizers import Tokenizer
+from polyseme.text.training import train_tokenizer
 
 ENGLISH = [
     f"Dr. Smith met {n} lions near Łódź. They didn't quarrel!\nIt was the year {n * n}." for n in range(300)

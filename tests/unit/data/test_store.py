@@ -19,7 +19,7 @@ from polyseme.data.store import (
 )
 from polyseme.errors import CheckpointError, RunError
 from polyseme.text.config import TokenizerConfig
-from polyseme.text.tokenizers import train_tokenizer
+from polyseme.text.training import train_tokenizer
 
 FILES = ["tokenizer.json"] + [
     f"{split}/{name}.bin"

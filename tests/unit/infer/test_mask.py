@@ -13,7 +13,7 @@ from polyseme.errors import ConfigError, CorpusError, InputError, RunError
 from polyseme.infer.mask import STAGES, _rows, mask, text_tokens
 from polyseme.objectives.masked_lm import MaskedLM, MaskedLMConfig
 from polyseme.text.config import TokenizerConfig
-from polyseme.text.tokenizers import train_tokenizer
+from polyseme.text.training import train_tokenizer
 
 CHINESE = "哈尔滨是黑龙江的省会，国际冰雪文化名城。李宏毅在北京大学学习 Linux 操作系统。"
 ENGLISH = "Harry Potter is a series of fantasy novels written by British author J. K. Rowling. It is long."

@@ -18,7 +18,7 @@ from polyseme.infer.neighbours import neighbours
 from polyseme.models.elmo import ElmoConfig
 from polyseme.objectives.bidirectional_lm import BidirectionalLM, BidirectionalLMConfig
 from polyseme.text.config import TokenizerConfig
-from polyseme.text.tokenizers import train_tokenizer
+from polyseme.text.training import train_tokenizer
 from polyseme.train.run import RunDirectory
 from small import VOCABULARY, make_encoder
 

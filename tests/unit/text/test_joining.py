@@ -5,7 +5,8 @@ import pytest
 from decoding import TEXTS, make_tokenizer
 from polyseme.text.config import TokenizerConfig
 from polyseme.text.joining import Joiner, gap
-from polyseme.text.tokenizers import Tokenizer, train_tokenizer
+from polyseme.text.tokenizers import Tokenizer
+from polyseme.text.training import train_tokenizer
 
 
 def joined(tokenizer: Tokenizer, ids: list[int], before: str = "") -> str:

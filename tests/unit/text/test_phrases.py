@@ -15,7 +15,8 @@ from polyseme.text import phrases
 from polyseme.text.config import TokenizerConfig
 from polyseme.text.joining import Joiner
 from polyseme.text.phrases import Discounted, Phrases, learn_phrases
-from polyseme.text.tokenizers import Tokenizer, train_tokenizer
+from polyseme.text.tokenizers import Tokenizer
+from polyseme.text.training import train_tokenizer
 
 PLANTED = ["New York", "New York Times", "San Francisco", "自然语言处理"]
 

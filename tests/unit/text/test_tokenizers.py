@@ -15,8 +15,8 @@ import tokenizers as hf
 
 from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.config import TokenizerConfig
-from polyseme.text.tokenizers import SPECIAL_TOKENS, Tokenizer, train_tokenizer
-from polyseme.text.training import default_vocab_size
+from polyseme.text.tokenizers import SPECIAL_TOKENS, Tokenizer
+from polyseme.text.training import default_vocab_size, train_tokenizer
 
 TEXTS = [
     "The [MASK] of the house was unbelievable, said the masked man; [SEP] he didn't believe it.\n\nA new day!",
@@ -212,7 +212,7 @@ def test_only_the_sample_is_read() -> None:
 @pytest.mark.parametrize("kind", ["wordpiece", "byte-bpe", "characters"])
 def test_training_again_in_another_process_gives_the_same_bytes(kind: str) -> None:
     program = (
-        "import json, sys; from polyseme.text.tokenizers import *; from polyseme.text.config import TokenizerConfig;"
+        "import json, sys; from polyseme.text.training import *; from polyseme.text.config import TokenizerConfig;"
         "texts, kind = json.load(sys.stdin);"
         "print(train_tokenizer(texts, TokenizerConfig(kind=kind, vocab_size=400), 0).fingerprint)"
     )
