@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from polyseme.core.arrays import Float64Array, IntArray
+
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 
 Uint64Array = npt.NDArray[np.uint64]
-FloatArray = npt.NDArray[np.float64]
 
 
 def _mix(state: Any) -> Any:
@@ -55,14 +56,14 @@ class Random:
                 state = _mix(state + (value + np.uint64(1)) * _GOLDEN)
         return np.asarray(state)
 
-    def uniform(self, *counters: int | npt.NDArray[np.integer]) -> FloatArray:
+    def uniform(self, *counters: int | npt.NDArray[np.integer]) -> Float64Array:
         """Uniform numbers in [0, 1) for every (broadcast) tuple of counters."""
         return (self.bits(*counters) >> np.uint64(11)).astype(np.float64) * (1.0 / (1 << 53))
 
-    def integers(self, high: int, *counters: int | npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+    def integers(self, high: int, *counters: int | npt.NDArray[np.integer]) -> IntArray:
         """Whole numbers in [0, high) for every (broadcast) tuple of counters."""
         return np.minimum((self.uniform(*counters) * high).astype(np.int64), high - 1)
 
-    def permutation(self, n: int, *counters: int) -> npt.NDArray[np.int64]:
+    def permutation(self, n: int, *counters: int) -> IntArray:
         """A permutation of 0 … n-1."""
         return np.argsort(self.bits(*counters, np.arange(n)), kind="stable")

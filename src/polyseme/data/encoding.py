@@ -28,13 +28,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from polyseme.core.arrays import BoolArray, Int32Array, IntArray
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.sentences import line_spans, sentence_spans
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.words import IDEOGRAPH_RANGES, IDEOGRAPHS, cjk_share
-
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 _CHINESE = re.compile(f"[{IDEOGRAPHS}]")
 _CHINESE_SHARE = 0.1  # of the letters at its beginning: with more a document counts as Chinese
@@ -49,8 +47,8 @@ class EncodedDocuments(NamedTuple):
 
     ids: npt.NDArray[np.uint32]
     word_starts: npt.NDArray[np.uint8]
-    sentence_lengths: npt.NDArray[np.int32]
-    sentences_per_document: npt.NDArray[np.int32]
+    sentence_lengths: Int32Array
+    sentences_per_document: Int32Array
 
 
 class DocumentEncoder:
@@ -190,7 +188,7 @@ def _word_starts(sentences: list[str]) -> BoolArray:
     return starts
 
 
-def _flat(rows: Sequence[Sequence[int]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _flat(rows: Sequence[Sequence[int]]) -> tuple[IntArray, IntArray]:
     """Rows one after the other, and their lengths."""
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
     return np.fromiter(chain.from_iterable(rows), np.int64, int(lengths.sum())), lengths

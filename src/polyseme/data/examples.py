@@ -10,18 +10,17 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from polyseme.core.arrays import BoolArray, IntArray
 from polyseme.core.rng import Random
 from polyseme.data.store import TokenStore
 
-IntArray = npt.NDArray[np.int64]
 NO_LABEL = -1
 REAL, FAKE = 0, 1
 """Labels of `DialogueTurns`."""
 _TRIES = 4
 """Turns of other dialogues that are drawn until one fits."""
-Stretch = tuple[IntArray, npt.NDArray[np.bool_]]
+Stretch = tuple[IntArray, BoolArray]
 """Tokens of a text, and which of them begin a word."""
 
 
@@ -35,7 +34,7 @@ class SpecialTokens(NamedTuple):
     cls: int
     sep: int
     mask: int
-    special: npt.NDArray[np.bool_]
+    special: BoolArray
 
 
 class Example(NamedTuple):
@@ -47,7 +46,7 @@ class Example(NamedTuple):
 
     ids: IntArray
     type: IntArray
-    word_starts: npt.NDArray[np.bool_]
+    word_starts: BoolArray
     label: int = NO_LABEL
     number: int = NO_LABEL
 

@@ -14,15 +14,14 @@ from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from polyseme.core.arrays import IntArray
 from polyseme.core.rng import Random
 from polyseme.core.types import Batch
 from polyseme.data.examples import Example, SpecialTokens
 from polyseme.data.loader import Preparer, collate, in_background, pack, to_batch
 
-IntArray = npt.NDArray[np.int64]
 ATTENTION_DOUBLES = 768
 """Length of a row at which attention about doubles the cost of a token, for encoders 384 wide (docs/LOG.md)."""
 SLACK = 1.03

@@ -15,14 +15,12 @@ from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from polyseme.core.arrays import BoolArray, IntArray
 from polyseme.core.rng import Random
 from polyseme.core.types import Batch, Targets
 from polyseme.data.examples import NO_LABEL, Example, ExampleSource, SpecialTokens
-
-IntArray = npt.NDArray[np.int64]
 
 
 def pack(lengths: IntArray, row_length: int) -> tuple[IntArray, IntArray]:
@@ -114,8 +112,8 @@ class Rows:
     segment: IntArray
     position: IntArray
     type: IntArray
-    word_starts: npt.NDArray[np.bool_]
-    maskable: npt.NDArray[np.bool_]
+    word_starts: BoolArray
+    maskable: BoolArray
     first: IntArray
     labels: IntArray
     counters: IntArray

@@ -14,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from polyseme.core.arrays import BoolArray, IntArray
 from polyseme.data.store import TokenStore
-from polyseme.data.units import BoolArray, IntArray, Pattern, Units, counted, sentence_blocks, single_units
+from polyseme.data.units import Pattern, Units, counted, sentence_blocks, single_units
 from polyseme.text.lexicon import Entry
 from polyseme.text.phrases import NormalisedPmi, learn_phrases
 from polyseme.text.tokenizers import Tokenizer

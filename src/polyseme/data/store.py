@@ -30,6 +30,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 import numpy.typing as npt
 
+from polyseme.core.arrays import IntArray
 from polyseme.core.config import to_json
 from polyseme.core.files import sync, sync_folder
 from polyseme.errors import CheckpointError, RunError
@@ -40,7 +41,6 @@ SPLITS = ("train", "valid")
 
 _BLOCK, _BLOCKS = 1 << 16, 16
 
-IntArray = npt.NDArray[np.int64]
 TokenArray = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 
 

@@ -20,14 +20,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from polyseme.core.arrays import BoolArray, Int32Array, IntArray
 from polyseme.data.store import TokenStore
 from polyseme.errors import CheckpointError
 from polyseme.text import automaton
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.words import is_cjk
-
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 KINDS = ("basic", "phrase", "entity")
 BASIC, PHRASE, ENTITY = range(3)
@@ -64,7 +62,7 @@ class Found(NamedTuple):
 
     unit: IntArray
     kind: npt.NDArray[np.int8]
-    entry: npt.NDArray[np.int32]
+    entry: Int32Array
 
 
 class Units:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from polyseme.core.arrays import IntArray
 from polyseme.text.tokenizers import ABSENT, Tokenizer
 
-IntArray = npt.NDArray[np.int64]
 SEPARATOR = -1
 
 

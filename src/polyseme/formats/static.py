@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from polyseme.core.arrays import Float32Array
 from polyseme.core.files import make_folder, new_file, new_folder
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import ConfigError, RunError
@@ -27,7 +27,6 @@ from polyseme.text.tokenizers import Tokenizer
 
 __all__ = ["export_projector", "export_word2vec", "static_vectors"]
 
-FloatArray = npt.NDArray[np.float32]
 _ROWS = 1 << 11
 _WHITE = re.compile(r"[ \t\r\n\v\f]+")
 
@@ -85,7 +84,7 @@ def _notes(words: list[str], width: int) -> list[str]:
     return [f"{len(words):,} words, {width:,} numbers each; special tokens and word pieces were left out"]
 
 
-def static_vectors(opened: Opened) -> tuple[list[str], FloatArray]:
+def static_vectors(opened: Opened) -> tuple[list[str], Float32Array]:
     """The words of a run and their input embeddings, in the order of their ids.
 
     Shapes:  -> N words, (N, dimensions)
@@ -129,14 +128,14 @@ def _decoded(data: bytes) -> str:
         return ""
 
 
-def _text(words: list[str], vectors: FloatArray) -> bytes:
+def _text(words: list[str], vectors: Float32Array) -> bytes:
     line = " ".join(["%.9g"] * vectors.shape[1])
     return "".join(
         f"{word} {line % tuple(row)}\n" for word, row in zip(words, vectors.tolist(), strict=True)
     ).encode()
 
 
-def _binary(words: list[str], vectors: FloatArray) -> bytes:
+def _binary(words: list[str], vectors: Float32Array) -> bytes:
     rows = vectors.astype("<f4")
     return b"".join(
         b"%b %b\n" % (word.encode(), row.tobytes()) for word, row in zip(words, rows, strict=True)

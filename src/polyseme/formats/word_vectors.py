@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from polyseme.core.arrays import Float32Array
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import CheckpointError
 from polyseme.formats.refused import refuse
@@ -41,7 +41,6 @@ from polyseme.text.words import TOKEN_PATTERN
 
 __all__ = ["WordVectors", "detect", "import_word_vectors", "read_word_vectors", "tokenizer_of"]
 
-FloatArray = npt.NDArray[np.float32]
 
 _BLOCK = 1 << 22
 _FEW_UNDECODED = 0.01  # share of words that are no text and are left out; more are another encoding
@@ -77,7 +76,7 @@ class WordVectors:
 
     kind: str
     words: list[str]
-    table: FloatArray
+    table: Float32Array
     repeated: int
     undecoded: tuple[str, ...] = ()
     spaced: int = 0
@@ -186,7 +185,7 @@ class _Table:
         )  # pages are taken when they are written
         self._index = {token: i for i, token in enumerate(SPECIAL_TOKENS)}
 
-    def add(self, words: list[bytes], vectors: FloatArray, place: Callable[[int], str]) -> None:
+    def add(self, words: list[bytes], vectors: Float32Array, place: Callable[[int], str]) -> None:
         """Append a block; `place` says where in the file its entry i is.
 
         Shapes:  vectors: (len(words), width)
@@ -220,7 +219,7 @@ class _Table:
     def _wrong(self, what: str, word: bytes, where: str) -> CheckpointError:
         return CheckpointError(what, got=f"the entry {word[:60].decode('utf-8', 'replace')!r}", where=where)
 
-    def finished(self) -> tuple[list[str], FloatArray]:
+    def finished(self) -> tuple[list[str], Float32Array]:
         """Words and table.
 
         Raises:  CheckpointError: there are none, or more than a few are no text in the file's encoding.
@@ -288,7 +287,7 @@ def _read_text(
 
 def _parsed(
     lines: list[bytes], width: int, place: Callable[[int], str]
-) -> tuple[list[bytes], FloatArray, int]:
+) -> tuple[list[bytes], Float32Array, int]:
     """The words and the numbers of some lines, and how many of the words held spaces.
 
     Shapes:  -> words: N, numbers: (N, width)
@@ -312,12 +311,12 @@ def _parsed(
                     expected=f"{width:,} numbers after the word",
                     where=place(i),
                 )
-        numbers = np.concatenate([cast("FloatArray", _numbers(field)) for field in fields])
+        numbers = np.concatenate([cast("Float32Array", _numbers(field)) for field in fields])
     return words, numbers.reshape(-1, width), spaced
 
 
 @faster(kernel.parse_decimals, kernel.serves)
-def parse_decimals(text: bytes, count: int) -> FloatArray | None:
+def parse_decimals(text: bytes, count: int) -> Float32Array | None:
     """The numbers of a text, one space between each two, or None where it is anything else.
 
     Args:
@@ -346,12 +345,12 @@ def _with_spaces(line: bytes, width: int, where: str) -> tuple[bytes, bytes]:
     return b"_".join(word), b" ".join(parts[len(word) :])
 
 
-def _numbers(text: bytes) -> FloatArray | None:
+def _numbers(text: bytes) -> Float32Array | None:
     """Numbers with spaces between them, or None where something else is among them."""
     try:
         with warnings.catch_warnings(), np.errstate(over="ignore"):
             warnings.simplefilter("error", DeprecationWarning)
-            return cast("FloatArray", np.fromstring(text, np.float32, sep=" "))
+            return cast("Float32Array", np.fromstring(text, np.float32, sep=" "))
     except (ValueError, DeprecationWarning):
         return None
 

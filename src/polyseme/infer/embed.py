@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from polyseme.core.arrays import Float32Array
 from polyseme.core.protocols import SparseEncoder
 from polyseme.errors import ConfigError
 from polyseme.infer.hidden import hidden_states, layer_numbers, packed
 from polyseme.infer.inputs import check_loaded, texts_of, warn_of_cut
 from polyseme.infer.loaded import Loaded, words_of
-from polyseme.infer.pooling import FloatArray, Pool, Pooling
+from polyseme.infer.pooling import Pool, Pooling
 from polyseme.kernels.packed import Precision
 from polyseme.text.tokens import Tokens
 
@@ -37,7 +38,7 @@ def embed(  # type: ignore[overload-overlap]  # a string is an iterable of strin
     pool: Pool | Pooling | None = None,
     layer: Layer = None,
     precision: Precision = "float32",
-) -> FloatArray: ...
+) -> Float32Array: ...
 @overload
 def embed(
     loaded: Loaded,
@@ -45,14 +46,14 @@ def embed(
     pool: Pool | Pooling | None = None,
     layer: Layer = None,
     precision: Precision = "float32",
-) -> list[FloatArray]: ...
+) -> list[Float32Array]: ...
 def embed(
     loaded: Loaded,
     texts: str | Iterable[str],
     pool: Pool | Pooling | None = None,
     layer: Layer = None,
     precision: Precision = "float32",
-) -> FloatArray | list[FloatArray]:
+) -> Float32Array | list[Float32Array]:
     """Vectors of texts; what is longer than the model reads is cut, which a warning counts.
 
     An empty text gives zeros, unless [CLS] and [SEP] count (`Pooling`).
@@ -114,7 +115,7 @@ class Embedder:
         self.room = self.pooling.room(loaded)
         self.cut = 0
 
-    def vectors(self, texts: Iterable[str]) -> list[FloatArray]:
+    def vectors(self, texts: Iterable[str]) -> list[Float32Array]:
         """Vectors of texts: (hidden_size,) each, or (words, hidden_size) for pool words; one string is one text.
 
         Texts that are longer than what is read are counted in a warning.
@@ -127,7 +128,7 @@ class Embedder:
         warn_of_cut(self.cut - before, len(texts), self.room, stacklevel=4)
         return found
 
-    def read(self, texts: Sequence[str]) -> list[FloatArray]:
+    def read(self, texts: Sequence[str]) -> list[Float32Array]:
         """`vectors` of a list of strings, without the warning: what is cut is counted in `cut` alone."""
         if self.sparse:
             whole, counts, cut = sparse_rows(self.loaded, texts, self.pooling)
@@ -135,13 +136,13 @@ class Embedder:
             ends = np.cumsum(counts)
             rows = [whole[end - n : end].toarray() for n, end in zip(counts, ends.tolist(), strict=True)]
             return rows if self.pooling.pool == "words" else [row[0] for row in rows]
-        results: list[FloatArray] = []
+        results: list[Float32Array] = []
         for some in windows(texts):
             results.extend(self._window(some))
         return results
 
     @torch.inference_mode()
-    def _window(self, texts: Sequence[str]) -> list[FloatArray]:
+    def _window(self, texts: Sequence[str]) -> list[Float32Array]:
         """Vectors of texts that are sorted and in memory together."""
         loaded, pooling, edges = self.loaded, self.pooling, self.loaded.edges
         tokens = self._tokens(texts)
@@ -156,7 +157,7 @@ class Embedder:
         for batch, layers in hidden_states(loaded, ids, words, self._numbers, self._encoder, at):
             states = layers[0] if len(layers) == 1 else torch.stack(layers).mean(0)
             if pooling.pool == "words":
-                vectors: Iterable[FloatArray] = [
+                vectors: Iterable[Float32Array] = [
                     pooling.join_words(row, tokens[i].word_starts, edges[0])
                     for row, i in zip(states, batch, strict=True)
                 ]

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
+from polyseme.core.arrays import Float32Array, IntArray
 from polyseme.core.config import to_json
 from polyseme.core.files import make_folder, new_file, saving, sync, sync_folder, write_atomic
 from polyseme.core.paths import PathLike, path_of
@@ -32,7 +32,7 @@ from polyseme.errors import CheckpointError, ConfigError, CorpusError, Interrupt
 from polyseme.infer import embed as embedding
 from polyseme.infer.embed import Embedder, Layer, sparse_rows
 from polyseme.infer.loaded import Loaded
-from polyseme.infer.pooling import FloatArray, Pool, Pooling
+from polyseme.infer.pooling import Pool, Pooling
 from polyseme.kernels.packed import Precision
 from polyseme.text.clean import CleaningReport
 from polyseme.text.config import TextConfig
@@ -168,7 +168,7 @@ def _windows(file: Path, reading: TextConfig, report: CleaningReport) -> Iterato
         yield window
 
 
-def _rows(embedder: Embedder, lines: list[str]) -> tuple[Iterable[FloatArray], list[int]]:
+def _rows(embedder: Embedder, lines: list[str]) -> tuple[Iterable[Float32Array], list[int]]:
     """Vectors of lines, one below the other in blocks, and how many each has."""
     if embedder.sparse:
         whole, counts, cut = sparse_rows(embedder.loaded, lines, embedder.pooling)
@@ -331,7 +331,7 @@ class VectorFile:
         file.seek(0, os.SEEK_END)
         return file
 
-    def append(self, blocks: Iterable[FloatArray], counts: list[int]) -> None:
+    def append(self, blocks: Iterable[Float32Array], counts: list[int]) -> None:
         """Add the vectors of some lines.
 
         Args:
@@ -407,7 +407,7 @@ class VectorFile:
                 vectors = pa.FixedSizeListArray.from_arrays(flat, self.width)
                 writer.write_table(pa.table([*columns, vectors], schema=schema))
 
-    def _blocks(self) -> Iterator[tuple[int, FloatArray]]:
+    def _blocks(self) -> Iterator[tuple[int, Float32Array]]:
         """The rows of the partial file, some at a time."""
         step = max(1, NUMBERS_AT_ONCE // self.width)
         with self.partial.open("rb") as file:
@@ -416,7 +416,7 @@ class VectorFile:
                 n = min(step, self.vectors - start)
                 yield start, np.fromfile(file, "<f4", n * self.width).reshape(n, self.width)
 
-    def _places(self, start: int, end: int) -> list[npt.NDArray[np.int64]]:
+    def _places(self, start: int, end: int) -> list[IntArray]:
         """Line, and word within it, of rows start … end - 1."""
         rows = np.arange(start, end)
         if not self.words:

@@ -13,10 +13,10 @@ from typing import Any, Literal, overload
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from polyseme.core.arrays import BoolArray, Float32Array, IntArray
 from polyseme.errors import ConfigError
 from polyseme.infer.inputs import check_loaded, texts_of, warn_of_cut
 from polyseme.infer.loaded import Loaded, words_of
@@ -64,10 +64,10 @@ class EncodedText:
 
     text: str
     tokens: tuple[str, ...]
-    ids: npt.NDArray[np.int64]
-    offsets: npt.NDArray[np.int64]
-    word_starts: npt.NDArray[np.bool_]
-    layers: npt.NDArray[np.float32]
+    ids: IntArray
+    offsets: IntArray
+    word_starts: BoolArray
+    layers: Float32Array
     layer_numbers: tuple[int, ...]
 
     def __len__(self) -> int:
@@ -77,14 +77,14 @@ class EncodedText:
         n_layers, n_tokens, width = self.layers.shape
         return f"EncodedText({self.text[:40]!r}: {n_tokens} tokens, {n_layers} layers of {width} numbers)"
 
-    def layer(self, number: int) -> npt.NDArray[np.float32]:
+    def layer(self, number: int) -> Float32Array:
         """The hidden states of one layer by its number; -1 is the last that was asked for.
 
         Shapes:  -> (T, hidden_size)
         Raises:  ConfigError: that layer was not asked for.
         """
         if number in self.layer_numbers:
-            found: npt.NDArray[np.float32] = self.layers[self.layer_numbers.index(number)]
+            found: Float32Array = self.layers[self.layer_numbers.index(number)]
             return found
         if number == -1:
             return self.layer(self.layer_numbers[-1])

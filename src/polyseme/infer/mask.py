@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from polyseme.core import registry
+from polyseme.core.arrays import BoolArray, IntArray
 from polyseme.core.config import suggest
 from polyseme.data.encoding import DocumentEncoder
 from polyseme.data.examples import Example, SpecialTokens
@@ -44,10 +44,10 @@ class TextTokens(NamedTuple):
     Shapes:  ids, word_starts: (n,); offsets: n spans of characters; sentence_lengths: (S,), summing to n
     """
 
-    ids: npt.NDArray[np.int64]
-    word_starts: npt.NDArray[np.bool_]
+    ids: IntArray
+    word_starts: BoolArray
     offsets: list[tuple[int, int]]
-    sentence_lengths: npt.NDArray[np.int64]
+    sentence_lengths: IntArray
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ def _unit(
     text: str,
     tokens: TextTokens,
     rows: Rows,
-    after: npt.NDArray[np.int64],
+    after: IntArray,
     members: list[int],
 ) -> dict[str, Any]:
     start, end = tokens.offsets[members[0]][0], tokens.offsets[members[-1]][1]
@@ -266,7 +266,7 @@ def _why(
 
 
 def _masked_text(
-    tokenizer: Tokenizer, text: str, tokens: TextTokens, after: npt.NDArray[np.int64], chosen: list[int]
+    tokenizer: Tokenizer, text: str, tokens: TextTokens, after: IntArray, chosen: list[int]
 ) -> str:
     """The text with what the model sees at the chosen places."""
     parts, at = [], 0

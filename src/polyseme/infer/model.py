@@ -28,6 +28,7 @@ from typing import Any, get_args, overload
 
 import numpy as np
 
+from polyseme.core.arrays import Float32Array
 from polyseme.errors import InputError, PolysemeError, RunError
 from polyseme.infer import fill as _fill
 from polyseme.infer import generate as _generate
@@ -37,7 +38,7 @@ from polyseme.infer.embed import Embedder, Layer
 from polyseme.infer.inputs import one_of, texts_of
 from polyseme.infer.loaded import Loaded
 from polyseme.infer.loaded import Precision as WeightPrecision
-from polyseme.infer.pooling import FloatArray, OneVector, Pool, Pooling
+from polyseme.infer.pooling import OneVector, Pool, Pooling
 from polyseme.infer.score import kind_of, score, score_continuations
 from polyseme.infer.zero_shot import Chooser, Normalize, Task, reply
 from polyseme.kernels.packed import Precision
@@ -71,7 +72,7 @@ class Model(Loaded):
         pool: OneVector | None = None,
         layer: Layer = None,
         precision: Precision = "float32",
-    ) -> FloatArray: ...
+    ) -> Float32Array: ...
     @overload
     def embed(
         self,
@@ -79,14 +80,14 @@ class Model(Loaded):
         pool: Pool | Pooling | None = None,
         layer: Layer = None,
         precision: Precision = "float32",
-    ) -> FloatArray | list[FloatArray]: ...
+    ) -> Float32Array | list[Float32Array]: ...
     def embed(
         self,
         texts: str | Iterable[str],
         pool: Pool | Pooling | None = None,
         layer: Layer = None,
         precision: Precision = "float32",
-    ) -> FloatArray | list[FloatArray]:
+    ) -> Float32Array | list[Float32Array]:
         """Vectors of texts.
 
         Args:
@@ -396,12 +397,12 @@ def _load_again(path: str, files: dict[str, str] | None, precision: WeightPrecis
     return loaded.prepared(precision)
 
 
-def cosines(a: FloatArray, b: FloatArray) -> FloatArray:
+def cosines(a: Float32Array, b: Float32Array) -> Float32Array:
     """Cosine of every row of a with every row of b; 0 where one is zero.  Shapes: (N, d), (M, d) -> (N, M)"""
 
-    def unit(rows: FloatArray) -> FloatArray:
+    def unit(rows: Float32Array) -> Float32Array:
         norm = np.linalg.norm(rows, axis=1, keepdims=True)
-        result: FloatArray = np.divide(rows, norm, out=np.zeros_like(rows), where=norm > 0)
+        result: Float32Array = np.divide(rows, norm, out=np.zeros_like(rows), where=norm > 0)
         return result
 
     return unit(a) @ unit(b).T

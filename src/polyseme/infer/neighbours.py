@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from polyseme.core.arrays import IntArray
 from polyseme.errors import InputError
 from polyseme.infer.inputs import at_least_one, check_loaded, one_text, texts_of
 from polyseme.infer.loaded import Loaded, word_ids, words_of
@@ -92,7 +92,7 @@ def _neighbours(loaded: Loaded, word: str, context: str | None, top: int) -> lis
     return list(found.values())
 
 
-def word_counts(loaded: Loaded) -> npt.NDArray[np.int64] | None:
+def word_counts(loaded: Loaded) -> IntArray | None:
     """Counts in the training text, of the store that the run keeps or was trained from; None where it is gone.
 
     Shapes:  -> (vocab_size,)

@@ -16,18 +16,17 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from polyseme.core.arrays import Float32Array
 from polyseme.errors import CheckpointError, ConfigError
 from polyseme.infer.loaded import Loaded
 
-__all__ = ["Edges", "FloatArray", "OneVector", "Pool", "Pooling"]
+__all__ = ["Edges", "Float32Array", "OneVector", "Pool", "Pooling"]
 
 Pool = Literal["mean", "cls", "max", "last", "words"]
 OneVector = Literal["mean", "cls", "max", "last"]
-FloatArray = npt.NDArray[np.float32]
 Edges = tuple[int, int]
 """How many separators stand before and behind a text."""
 
@@ -146,7 +145,7 @@ class Pooling:
             return 0
         return max(0, before + n + (behind if self.separators else 0) - 1)
 
-    def join(self, hidden: Tensor, lengths: Sequence[int], edges: Edges) -> FloatArray:
+    def join(self, hidden: Tensor, lengths: Sequence[int], edges: Edges) -> Float32Array:
         """One vector a text from hidden states, for every pool but words.
 
         Shapes:  hidden: (B, T, hidden_size), or (B, hidden_size) at `positions`; B lengths -> (B, hidden_size)
@@ -170,7 +169,7 @@ class Pooling:
             vectors[torch.tensor([n == 0 for n in lengths])] = 0.0
         return self.scaled(vectors.numpy())
 
-    def join_words(self, row: Tensor, word_starts: Sequence[bool], before: int) -> FloatArray:
+    def join_words(self, row: Tensor, word_starts: Sequence[bool], before: int) -> Float32Array:
         """One vector a word from a text's hidden states; [CLS] and [SEP] are no words.
 
         Shapes:  row: (T, hidden_size); n word starts -> (words, hidden_size)
@@ -185,7 +184,7 @@ class Pooling:
         sums = inner.new_zeros((int(word[-1]) + 1, inner.size(1))).index_add_(0, word, inner)
         return self.scaled((sums / torch.bincount(word)[:, None]).numpy())
 
-    def scaled(self, vectors: FloatArray) -> FloatArray:
+    def scaled(self, vectors: Float32Array) -> Float32Array:
         """The vectors with length one and cut, where that is asked for."""
         if self.normalize:
             vectors = _of_length_one(vectors)
@@ -195,7 +194,7 @@ class Pooling:
         return vectors
 
 
-def _of_length_one(vectors: FloatArray) -> FloatArray:
+def _of_length_one(vectors: Float32Array) -> Float32Array:
     norm = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    result: FloatArray = vectors / np.maximum(norm, 1e-12)
+    result: Float32Array = vectors / np.maximum(norm, 1e-12)
     return result

@@ -49,8 +49,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
-import numpy.typing as npt
 
+from polyseme.core.arrays import Float64Array
 from polyseme.errors import ConfigError, InputError
 from polyseme.infer.continuation import Generation
 from polyseme.infer.generate import GenerationConfig, decoder_head, generate
@@ -79,7 +79,6 @@ __all__ = [
 
 Normalize = Literal["sum", "mean", "pmi"]
 Task = Literal["summary", "answer", "translate"]
-FloatArray = npt.NDArray[np.float64]
 
 TEXTS_AT_ONCE = 256
 NEW_TOKENS = 10
@@ -255,7 +254,7 @@ class Chooser:
             raise
         self._room = loaded.room
         self._check_vocabulary()
-        self._neutral: FloatArray | None = None
+        self._neutral: Float64Array | None = None
         if normalize == "pmi":
             self._neutral = self._scores([{"text": neutral, "text_b": neutral}])[0]
 
@@ -264,7 +263,7 @@ class Chooser:
         """Whether the template takes pairs of texts."""
         return "text_b" in self.template.names
 
-    def scores(self, texts: Sequence[str], texts_b: Sequence[str] | None = None) -> FloatArray:
+    def scores(self, texts: Sequence[str], texts_b: Sequence[str] | None = None) -> Float64Array:
         """The score s of every text and choice, normalised as asked, in nats.
 
         Shapes:  N texts, K choices -> (N, K)
@@ -287,16 +286,16 @@ class Chooser:
         scores = np.concatenate(found)
         return scores if self._neutral is None else scores - self._neutral
 
-    def probabilities(self, texts: Sequence[str], texts_b: Sequence[str] | None = None) -> FloatArray:
+    def probabilities(self, texts: Sequence[str], texts_b: Sequence[str] | None = None) -> Float64Array:
         """The share of every choice: (N, K), rows sum to 1."""
         scores = self.scores(texts, texts_b)
         if not len(scores):
             return scores
         shares = np.exp(scores - scores.max(1, keepdims=True))
-        result: FloatArray = shares / shares.sum(1, keepdims=True)
+        result: Float64Array = shares / shares.sum(1, keepdims=True)
         return result
 
-    def _scores(self, rows: Sequence[dict[str, str]]) -> FloatArray:
+    def _scores(self, rows: Sequence[dict[str, str]]) -> Float64Array:
         """Sums or means over the tokens that count."""
         groups = [self._parts(question) for question in self._questions(rows)]
         sums = np.array(log_likelihoods(self._loaded, groups), np.float64)

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from polyseme.core.arrays import Float32Array, Float64Array, IntArray
 from polyseme.core.compiled import compiled
-
-FloatArray = npt.NDArray[np.float32]
 
 SMALL = 1 << 16
 """Bytes up to which compiling, or only loading what was compiled, takes longer than it saves."""
@@ -29,7 +28,7 @@ def serves(text: bytes, count: int) -> bool:
     return len(text) > SMALL
 
 
-def parse_decimals(text: bytes, count: int) -> FloatArray | None:
+def parse_decimals(text: bytes, count: int) -> Float32Array | None:
     """As formats/word_vectors.py's.  Shapes:  -> (count,)"""
     data = np.frombuffer(text, np.uint8)
     numbers, hard = np.empty(count, np.float32), np.empty((count, 3), np.int64)
@@ -52,9 +51,9 @@ def _kernel() -> Callable[..., Any]:
 
 def _parse(
     data: npt.NDArray[np.uint8],
-    numbers: FloatArray,
-    hard: npt.NDArray[np.int64],
-    powers: npt.NDArray[np.float64],
+    numbers: Float32Array,
+    hard: IntArray,
+    powers: Float64Array,
 ) -> int:
     """Fill `numbers`; returns how many are left to Python, (index, start, end) in `hard`, or -1 for bad text."""
     at, end, n_hard = 0, len(data), 0

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from polyseme.core.arrays import IntArray
 from polyseme.core.compiled import compiles
 from polyseme.core.pace import Pace
 from polyseme.kernels.int8 import Int8Embedding, Int8Linear
@@ -116,7 +116,7 @@ class Cache(Protocol):
         """Places of the next tokens in their own sequences.  Shapes: -> (R, n_new)"""
         ...
 
-    def addresses(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def addresses(self) -> tuple[IntArray, IntArray]:
         """Where each layer's keys and values begin in memory."""
         ...
 

@@ -30,11 +30,11 @@ from typing import Any, NamedTuple, Self
 
 import numba
 import numpy as np
-import numpy.typing as npt
 from llvmlite import ir
 from numba import njit, prange, types
 from numba.extending import intrinsic
 
+from polyseme.core.arrays import Int32Array, IntArray
 from polyseme.core.compiled import compiled, compiles
 
 LANES = 16
@@ -67,9 +67,9 @@ class Words(NamedTuple):
     Shapes:  kept, place, line: (N,)
     """
 
-    kept: npt.NDArray[np.int32]
-    place: npt.NDArray[np.int64]
-    line: npt.NDArray[np.int64]
+    kept: Int32Array
+    place: IntArray
+    line: IntArray
 
     @classmethod
     def empty(cls, n: int) -> Self:

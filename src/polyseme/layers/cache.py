@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from polyseme.core.arrays import IntArray
 from polyseme.errors import InputError
 
 
@@ -113,7 +113,7 @@ class KeyValueCache:
         values[:, :, self.length : end] = v
         return keys[:, :, :end], values[:, :, :end]
 
-    def addresses(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def addresses(self) -> tuple[IntArray, IntArray]:
         """Where each layer's keys and values begin in memory, (rows, heads, capacity, head_size) each; for kernels."""
         layer = np.arange(self._keys.size(0)) * (self._keys[0].numel() * self._keys.element_size())
         return self._keys.data_ptr() + layer, self._values.data_ptr() + layer

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from polyseme.core.arrays import BoolArray, Float64Array, IntArray
 from polyseme.errors import ConfigError
 
 __all__ = ["LinearChainCRF", "marginals", "viterbi"]
@@ -28,9 +29,7 @@ _FLOOR = -1e4
 """Scores below count as this: e^-10000 is 0 in every precision, and no difference of infinities arises."""
 _CELLS = 2**21
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-Limits = npt.NDArray[np.bool_] | FloatArray
+Limits = BoolArray | Float64Array
 """True where allowed; or scores to add, -inf where forbidden."""
 
 
@@ -49,7 +48,7 @@ class LinearChainCRF(nn.Module):
     def __init__(
         self,
         num_labels: int,
-        allowed: tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray[np.bool_]] | None = None,
+        allowed: tuple[BoolArray, BoolArray, BoolArray] | None = None,
     ) -> None:
         super().__init__()
         self.start = nn.Parameter(torch.zeros(num_labels))
@@ -131,7 +130,7 @@ class _Together(NamedTuple):
     numbers: list[int]
     lengths: IntArray
     offsets: IntArray
-    flat: FloatArray
+    flat: Float64Array
 
     def going(self, t: int) -> int:
         """How many have a token t."""
@@ -149,7 +148,7 @@ def _together(scores: Sequence[npt.NDArray[np.floating]], k: int) -> Iterator[_T
         yield _Together(numbers, lengths, np.cumsum(lengths) - lengths, flat)
 
 
-def _as_scores(start: Limits, transition: Limits, end: Limits) -> tuple[FloatArray, ...]:
+def _as_scores(start: Limits, transition: Limits, end: Limits) -> tuple[Float64Array, ...]:
     parts = (start, transition, end)
     return tuple(
         np.where(p, 0.0, -np.inf) if p.dtype == np.bool_ else np.asarray(p, np.float64) for p in parts
@@ -200,7 +199,7 @@ def viterbi(
 
 def marginals(
     scores: Sequence[npt.NDArray[np.floating]], start: Limits, transition: Limits, end: Limits
-) -> list[FloatArray]:
+) -> list[Float64Array]:
     """How probable every tag is at every place of every sequence.
 
         α[t, k] = scores[t, k] + log Σ_j exp(α[t-1, j] + transition[j, k]),     α[0] = start + scores[0]

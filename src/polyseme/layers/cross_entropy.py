@@ -15,11 +15,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from polyseme.core.arrays import Float64Array, IntArray
 from polyseme.kernels import cross_entropy as kernel
 from polyseme.kernels.twins import faster
 
@@ -33,9 +33,7 @@ def cross_entropy_sum(hidden: Tensor, weight: Tensor, bias: Tensor | None, label
     return F.cross_entropy(F.linear(hidden, weight, bias).float(), labels, reduction="sum")
 
 
-def log_uniform(
-    uniform: npt.NDArray[np.float64], classes: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def log_uniform(uniform: Float64Array, classes: int) -> tuple[IntArray, Float64Array]:
     """Distinct ranks 0 … classes - 1 from uniform numbers, and how probable it was that each is among them.
 
         P(rank) = log((rank + 2) / (rank + 1)) / log(classes + 1);   q = 1 - (1 - P)^n  for n uniform numbers

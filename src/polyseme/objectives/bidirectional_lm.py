@@ -17,11 +17,11 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from polyseme.core.arrays import IntArray
 from polyseme.core.config import Config
 from polyseme.core.entries import ObjectiveEntry
 from polyseme.core.protocols import Encoder
@@ -31,8 +31,6 @@ from polyseme.data.examples import SpecialTokens
 from polyseme.data.loader import Rows
 from polyseme.errors import ConfigError
 from polyseme.layers.cross_entropy import cross_entropy_sum, log_uniform, sampled_cross_entropy_sum
-
-IntArray = npt.NDArray[np.int64]
 
 
 class BidirectionalLMConfig(Config):

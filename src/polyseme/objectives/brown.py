@@ -17,11 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from polyseme.core.arrays import Float64Array, Int32Array, IntArray
 from polyseme.kernels import brown as kernels
 from polyseme.kernels.brown import NEVER, Bigrams, Tables, values
-
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
 
 
 class PlainClustering:
@@ -103,7 +101,7 @@ def average_mutual_information(bigrams: npt.NDArray[Any]) -> float:
     """
     n = bigrams.astype(np.float64)
 
-    def entropy_like(x: FloatArray) -> float:
+    def entropy_like(x: Float64Array) -> float:
         return float((x * np.log(np.maximum(x, 1.0))).sum())
 
     total = n.sum()
@@ -119,7 +117,7 @@ def bigrams_of(first: IntArray, second: IntArray, counts: IntArray, n_words: int
     Shapes:  first, second, counts: (number of different bigrams,), words numbered by frequency
     """
 
-    def rows(of: IntArray, other: IntArray) -> tuple[IntArray, npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    def rows(of: IntArray, other: IntArray) -> tuple[IntArray, Int32Array, Int32Array]:
         order = np.lexsort((other, of))
         pointers = np.concatenate([[0], np.cumsum(np.bincount(of, minlength=n_words))])
         return pointers, other[order].astype(np.int32), counts[order].astype(np.int32)
@@ -131,8 +129,8 @@ def bigrams_of(first: IntArray, second: IntArray, counts: IntArray, n_words: int
 
 
 def tree_of(
-    slot_of: npt.NDArray[np.int32], merged: Sequence[Sequence[int]], n_classes: int
-) -> tuple[dict[int, int], npt.NDArray[np.int32]]:
+    slot_of: Int32Array, merged: Sequence[Sequence[int]], n_classes: int
+) -> tuple[dict[int, int], Int32Array]:
     """The classes of slots, numbered in the order of the slots, and the tree that merges make of them.
 
     Args:
@@ -183,7 +181,7 @@ class Clustering:
         return other
 
     def restore(
-        self, slot_of: npt.NDArray[np.int32], d: IntArray | None = None, merged: Sequence[Sequence[int]] = ()
+        self, slot_of: Int32Array, d: IntArray | None = None, merged: Sequence[Sequence[int]] = ()
     ) -> None:
         """Take classes over, of which some have been merged down; everything else but D follows from them."""
         self.slot_of[:] = slot_of
@@ -214,7 +212,7 @@ class Clustering:
         if d is not None:
             t.d[:] = d
 
-    def insert(self, start: int, end: int) -> npt.NDArray[np.int64]:
+    def insert(self, start: int, end: int) -> IntArray:
         """Put words start … end-1 in; those after the first C are followed by the best merge each.
 
         Shapes:  -> (end - max(start, C), 2), the merges, the slot that stays first
@@ -247,7 +245,7 @@ class Clustering:
                 kernels.margins(a, self.tables, self._values)
         kernels.all_changes(start, end, self.tables, self._values)
 
-    def merge_down(self, times: int) -> npt.NDArray[np.int64]:
+    def merge_down(self, times: int) -> IntArray:
         """The best merge, so many times if there are classes enough.
 
         Shapes:  -> (times, 2), the slot that stays first

@@ -11,10 +11,10 @@ logits of a large vocabulary never stand in memory at once: layers/cross_entropy
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from polyseme.core.arrays import IntArray
 from polyseme.core.config import Config
 from polyseme.core.entries import ObjectiveEntry
 from polyseme.core.protocols import Encoder
@@ -26,8 +26,6 @@ from polyseme.errors import ConfigError
 from polyseme.kernels.cross_entropy import CHUNK_BYTES
 from polyseme.layers.cross_entropy import cross_entropy_sum
 from polyseme.objectives.masked_lm import log_unigram
-
-IntArray = npt.NDArray[np.int64]
 
 
 class CausalLMConfig(Config):
@@ -88,7 +86,7 @@ class CausalLM:
         """Stretches of documents from a store, each with the token that follows it."""
         return NextTokenWindows(store, length, self._special)
 
-    def counts(self, store: TokenStore) -> npt.NDArray[np.int64]:
+    def counts(self, store: TokenStore) -> IntArray:
         """How often each token is to be predicted: as it occurs, and [SEP] once a document."""
         counts = np.array(store.counts)
         counts[self._special.sep] += store.n_documents

@@ -31,6 +31,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from polyseme.core.arrays import Int32Array, IntArray
 from polyseme.core.config import Config
 from polyseme.core.entries import ObjectiveEntry
 from polyseme.core.protocols import Span
@@ -42,7 +43,6 @@ from polyseme.objectives.unigram import block_sums, heldout_tokens
 if TYPE_CHECKING:
     from polyseme.objectives.brown import Clustering
 
-IntArray = npt.NDArray[np.int64]
 Kind = Literal["count", "insert", "rest", "exchange", "compare", "tree"]
 
 NONE = -1
@@ -306,7 +306,7 @@ class ClassBigramLearner:
         self._counts = counts
         self._special = [i for i in tokenizer.special_ids if i != tokenizer.unk_id]
         self._bigrams = BigramCounts(train)
-        self._given: npt.NDArray[np.int32] | None = None
+        self._given: Int32Array | None = None
         self._clustering: Clustering | None = None
         self._merged: list[list[int]] = []
         self._moved = 0
@@ -436,7 +436,7 @@ class ClassBigramLearner:
             self._whole = self._done, found
         return {name: tensor.clone() for name, tensor in self._whole[1].items()}
 
-    def _result(self, slot_of: npt.NDArray[np.int32], merged: list[list[int]]) -> dict[str, Tensor]:
+    def _result(self, slot_of: Int32Array, merged: list[list[int]]) -> dict[str, Tensor]:
         """Classes numbered in the order of their paths, words that the text does not have included."""
         c = int(self.encoder.config.num_classes)
         from polyseme.objectives.brown import tree_of

@@ -25,11 +25,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from polyseme.core.arrays import Float32Array, Float64Array, IntArray
 from polyseme.core.config import Config
 from polyseme.core.entries import ObjectiveEntry
 from polyseme.core.protocols import Encoder, Span
@@ -202,7 +202,7 @@ class ContextWindowLearner:
             )
         return {"loss": loss / max(predictions, 1), "lr": rate, "predictions": float(predictions)}
 
-    def _learn(self, span: Span, rate: float) -> npt.NDArray[np.float64]:
+    def _learn(self, span: Span, rate: float) -> Float64Array:
         from polyseme.kernels import word2vec as kernels
 
         config, cbow = self._config, self._config.method == "cbow"
@@ -281,7 +281,7 @@ class ContextWindowLearner:
         self.load_weights(tensors)
         self._taken = int(extra["taken"])
 
-    def _padded(self, table: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def _padded(self, table: Float32Array) -> Float32Array:
         """The table with zero columns up to the width of the kernels, its rows at the beginning of cache lines."""
         from polyseme.kernels import word2vec as kernels
 
@@ -293,12 +293,12 @@ class ContextWindowLearner:
         return padded
 
 
-def _bounds(store: TokenStore, boundary: str) -> npt.NDArray[np.int64]:
+def _bounds(store: TokenStore, boundary: str) -> IntArray:
     sentences = np.asarray(store.sentences)
     return sentences if boundary == "sentence" else sentences[np.asarray(store.documents)]
 
 
-def _cuts(sentences: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _cuts(sentences: IntArray) -> IntArray:
     """Offsets of the spans: ends of sentences, a twentieth of the text apart but neither tiny nor large."""
     n = int(sentences[-1])
     size = min(_LARGEST_STEP, max(_LEAST_STEP, n // _STEPS_PER_EPOCH))

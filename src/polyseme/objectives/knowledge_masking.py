@@ -19,10 +19,10 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from polyseme.core.arrays import BoolArray, Float64Array, IntArray
 from polyseme.core.config import Config
 from polyseme.core.entries import ObjectiveEntry
 from polyseme.core.protocols import Encoder
@@ -42,9 +42,6 @@ from polyseme.objectives.masked_lm import (
 )
 from polyseme.text.lexicon import Entry
 from polyseme.text.tokenizers import Tokenizer
-
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 
 class KnowledgeMaskingConfig(Config):
@@ -125,7 +122,7 @@ class KnowledgeMasking:
         piece = np.where(rows.maskable, rows.segment, 0)
         return self.units.find(rows.ids, rows.word_starts, piece, self.config.deepest_at(rows.progress))
 
-    def weights(self, progress: float) -> npt.NDArray[np.float64]:
+    def weights(self, progress: float) -> Float64Array:
         """How much more often than others tokens of each kind are hidden: the wanted share over that of the text.
 
         Shapes:  -> (3,)

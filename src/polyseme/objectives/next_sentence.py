@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-import numpy.typing as npt
 from torch import Tensor, nn
 
+from polyseme.core.arrays import IntArray
 from polyseme.core.config import Config
 from polyseme.core.entries import ObjectiveEntry
 from polyseme.core.protocols import Encoder
@@ -22,8 +21,6 @@ from polyseme.data.examples import NO_LABEL, SentencePairs, SpecialTokens
 from polyseme.data.loader import Rows
 from polyseme.data.store import TokenStore
 from polyseme.errors import ConfigError, CorpusError
-
-IntArray = npt.NDArray[np.int64]
 
 
 class ExampleLabel:

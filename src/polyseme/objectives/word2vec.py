@@ -25,10 +25,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from polyseme.core.arrays import Float32Array, Float64Array, Int32Array, IntArray
 from polyseme.core.rng import Random
 from polyseme.data.store import TokenStore
 
-IntArray = npt.NDArray[np.int64]
 _CHUNK = 1 << 22
 """Logits that stand in memory at once."""
 
@@ -76,7 +76,7 @@ class Paths(NamedTuple):
     """
 
     start: IntArray
-    node: npt.NDArray[np.int32]
+    node: Int32Array
     branch: npt.NDArray[np.int8]
 
 
@@ -126,7 +126,7 @@ def huffman(counts: IntArray) -> Paths:
     return Paths(start, nodes, branches)
 
 
-def keep_probability(counts: npt.NDArray[np.int64], sample: float) -> npt.NDArray[np.float32]:
+def keep_probability(counts: IntArray, sample: float) -> Float32Array:
     """The probability that a word stays: min(1, √(t / f) + t / f); 0 for words that do not occur.
 
     Source:  the authors' program; Mikolov et al. (2013b), section 2.3, has √(t / f) alone.
@@ -136,11 +136,11 @@ def keep_probability(counts: npt.NDArray[np.int64], sample: float) -> npt.NDArra
     if sample == 0:
         return occurs.astype(np.float32)
     ratio = sample * counts.sum() / np.maximum(counts, 1)
-    keep: npt.NDArray[np.float32] = (np.minimum(1.0, np.sqrt(ratio) + ratio) * occurs).astype(np.float32)
+    keep: Float32Array = (np.minimum(1.0, np.sqrt(ratio) + ratio) * occurs).astype(np.float32)
     return keep
 
 
-def alias_table(q: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+def alias_table(q: Float64Array) -> tuple[Float32Array, Int32Array]:
     """Draw from a distribution in two look-ups: i uniform; with probability chance[i] it is i, else alias[i].
 
     Source:  Walker (1977); Vose (1991).
@@ -169,15 +169,15 @@ class HeldoutWindows(NamedTuple):
     Shapes:  words: (N,).  contexts: (ΣC,).  start: (N + 1,) offsets into the contexts; C ≥ 1
     """
 
-    words: npt.NDArray[np.int64]
-    contexts: npt.NDArray[np.int64]
-    start: npt.NDArray[np.int64]
+    words: IntArray
+    contexts: IntArray
+    start: IntArray
 
 
 def heldout_windows(
     store: TokenStore,
-    bounds: npt.NDArray[np.int64],
-    keep: npt.NDArray[np.float32],
+    bounds: IntArray,
+    keep: Float32Array,
     window: int,
     dynamic: bool,
     most: int,
@@ -192,7 +192,7 @@ def heldout_windows(
     """
     random = Random(seed, "heldout")
     words: list[int] = []
-    contexts: list[npt.NDArray[np.int64]] = []
+    contexts: list[IntArray] = []
     for s in random.permutation(len(bounds) - 1).tolist():
         if len(words) >= most:
             break
@@ -218,7 +218,7 @@ def heldout_windows(
 
 def pair_losses(
     sample: HeldoutWindows, inputs: Tensor, log_probabilities: Callable[[Tensor], Tensor]
-) -> npt.NDArray[np.float64]:
+) -> Float64Array:
     """Skip-gram: -log p(word | context) of every pair.
 
     Args:
@@ -243,7 +243,7 @@ def pair_losses(
 
 def mean_losses(
     sample: HeldoutWindows, inputs: Tensor, log_probabilities: Callable[[Tensor], Tensor]
-) -> npt.NDArray[np.float64]:
+) -> Float64Array:
     """CBOW: -log p(word | mean of its context vectors) of every word.  Shapes: inputs: (V, hidden_size) -> (N,)"""
     losses = np.empty(len(sample.words), np.float64)
     step = max(1, _CHUNK // len(inputs))

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from polyseme.core import registry
+from polyseme.core.arrays import BoolArray, Float32Array, Float64Array, IntArray
 from polyseme.core.paths import PathLike, path_of
 from polyseme.core.protocols import Encoder
 from polyseme.core.result import Result
@@ -31,16 +31,7 @@ from polyseme.infer.hidden import by_length
 from polyseme.infer.inputs import at_least_one, one_text
 from polyseme.infer.loaded import Loaded
 from polyseme.study import Run, opened, reading
-from polyseme.study.head_measures import (
-    MEASURES,
-    PAIR_MEASURES,
-    BoolArray,
-    FloatArray,
-    IntArray,
-    Places,
-    figures_of_heads,
-    head_sums,
-)
+from polyseme.study.head_measures import MEASURES, PAIR_MEASURES, Places, figures_of_heads, head_sums
 from polyseme.study.word_units import spans_of_words, touched
 from polyseme.text.clean import CleaningReport, replace_surrogates
 from polyseme.text.config import TextConfig
@@ -349,9 +340,7 @@ def _view(view: AttendedText, top: int | None, above: float, full: bool) -> dict
     return found
 
 
-def strongest(
-    shares_of: npt.NDArray[np.float32], k: int, above: float
-) -> tuple[IntArray, IntArray, FloatArray]:
+def strongest(shares_of: Float32Array, k: int, above: float) -> tuple[IntArray, IntArray, Float64Array]:
     """The strongest edges of every token, those that are not below a share, in the order of the tokens.
 
     Shapes:  (n, n) -> from, to, share: (E,)
@@ -407,7 +396,7 @@ class AttendedText:
     tokens: tuple[str, ...]
     offsets: IntArray
     places: Places
-    probabilities: npt.NDArray[np.float32]
+    probabilities: Float32Array
     visible: BoolArray
     cut: int
 
@@ -448,7 +437,7 @@ def attend(
 
 def _example(
     loaded: Loaded, wrapper: Wrapper, text: Text, longest: int
-) -> tuple[Example, Callable[[npt.NDArray[np.float32], BoolArray], AttendedText]]:
+) -> tuple[Example, Callable[[Float32Array, BoolArray], AttendedText]]:
     """One example, and what makes an `AttendedText` of its probabilities."""
     texts = (text,) if isinstance(text, str) else text
     pair = len(texts) == 2
@@ -475,7 +464,7 @@ def _example(
     places = Places(wrapped.text, word, form)
     cut = sum(len(tokens) - n for tokens, n in zip(found, keep, strict=True))
 
-    def made(probabilities: npt.NDArray[np.float32], visible: BoolArray) -> AttendedText:
+    def made(probabilities: Float32Array, visible: BoolArray) -> AttendedText:
         return AttendedText(texts, shown, offsets, places, probabilities, visible, cut)
 
     return Example(wrapped.ids, wrapped.type, np.ones(n, np.bool_)), made

@@ -41,9 +41,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from polyseme.core.arrays import Float32Array, Float64Array, IntArray
 from polyseme.core.files import saving
 from polyseme.core.paths import PathLike, path_of
 from polyseme.core.protocols import SparseEncoder
@@ -57,7 +57,6 @@ from polyseme.study import Run, opened
 from polyseme.study.stats import jackknife_interval
 from polyseme.study.word_units import spans_of_words, touched
 from polyseme.tasks.metrics.intervals import measured
-from polyseme.tasks.metrics.measure import FloatArray
 from polyseme.text.clean import CleaningReport, replace_surrogates
 from polyseme.text.config import TextConfig
 from polyseme.text.sources import read_lines
@@ -65,8 +64,6 @@ from polyseme.train.run import RunDirectory
 
 __all__ = ["LIMIT", "Cka", "Dependence", "Unit", "alignment", "cka", "dependence"]
 
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 Unit = Literal["words", "texts"]
 
 LIMIT = 20_000
@@ -276,7 +273,7 @@ class _Read:
 
     ids: IntArray
     offsets: IntArray
-    layers: npt.NDArray[np.float32] | None
+    layers: Float32Array | None
 
 
 def _encoded(loaded: Loaded, texts: list[str]) -> list[_Read]:
@@ -346,7 +343,7 @@ class _Vectors:
         self._width = int(loaded.encoder.config.hidden_size)
         self._sparse = hasattr(loaded.encoder, "active")
         self._parts: list[Any] = []
-        self._sums: npt.NDArray[np.float64] | None = None
+        self._sums: Float64Array | None = None
         self._n = 0
         folder.mkdir()
 
@@ -394,8 +391,8 @@ class _Vectors:
 class _Blocks(Sequence[Any]):
     """Blocks of a file of vectors, moved so that their mean is 0, each read when it is asked for."""
 
-    vectors: npt.NDArray[np.float32]
-    mean: npt.NDArray[np.float64]
+    vectors: Float32Array
+    mean: Float64Array
     borders: Sequence[int]
 
     def __len__(self) -> int:
@@ -417,22 +414,22 @@ class Dependence(NamedTuple):
     Shapes:  plain, debiased: (1 + B,), all blocks first.  n: (1 + B,) examples
     """
 
-    plain: FloatArray
-    debiased: FloatArray
-    n: FloatArray
+    plain: Float64Array
+    debiased: Float64Array
+    n: Float64Array
 
 
 class _Sums(NamedTuple):
     """What is summed over examples beside Xᵀ Y; see the head of this file."""
 
     n: int
-    s: FloatArray
-    t: FloatArray
+    s: Float64Array
+    t: Float64Array
     p: float
     q: float
     pq: float
-    xq: FloatArray
-    yp: FloatArray
+    xq: Float64Array
+    yp: Float64Array
 
 
 def dependence(x: Sequence[Any], y: Sequence[Any]) -> Dependence:
@@ -488,7 +485,7 @@ def alignment(xy: Dependence, xx: Dependence, yy: Dependence) -> dict[str, Any]:
     }
 
 
-def _cka(xy: FloatArray, xx: FloatArray, yy: FloatArray) -> FloatArray:
+def _cka(xy: Float64Array, xx: Float64Array, yy: Float64Array) -> Float64Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         below = np.sqrt(np.where((xx > 0) & (yy > 0), xx * yy, np.nan))
         return np.asarray(np.clip(xy / below, -1.0, 1.0))
@@ -519,14 +516,14 @@ def _wide(block: Any) -> Any:
     return block.astype(np.float64) if hasattr(block, "multiply") else np.asarray(block, np.float64)
 
 
-def _lengths(x: Any) -> FloatArray:
+def _lengths(x: Any) -> Float64Array:
     """Squared lengths of rows.  Shapes: (n, d) -> (n,)"""
     if hasattr(x, "multiply"):
         return np.asarray(x.multiply(x).sum(axis=1), np.float64).reshape(-1)
     return np.asarray(np.einsum("nd,nd->n", x, x))
 
 
-def _total(x: Any, weight: FloatArray) -> FloatArray:
+def _total(x: Any, weight: Float64Array) -> Float64Array:
     """Σ weight_i x_i.  Shapes: (n, d), (n,) -> (d,)"""
     return np.asarray(x.T @ weight, np.float64).reshape(-1)
 
@@ -538,7 +535,7 @@ def _inner(a: Any, b: Any) -> float:
     return float(np.vdot(a, b))
 
 
-def _leave_one_out(parts: FloatArray) -> FloatArray:
+def _leave_one_out(parts: Float64Array) -> Float64Array:
     """The sum of all parts, then without each.  Shapes: (B, …) -> (1 + B, …)"""
     whole = parts.sum(0)
     return np.concatenate([whole[None], whole - parts])

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from polyseme.core.arrays import BoolArray, Float32Array, Float64Array, IntArray
 from polyseme.tasks.metrics.intervals import bootstrap, measured
 from polyseme.tasks.metrics.measure import ratio, times_drawn
 
@@ -36,9 +37,6 @@ __all__ = [
     "relations",
 ]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 PAIR_MEASURES = ("a_to_b", "b_to_a")
 SHARES = (
@@ -94,7 +92,7 @@ def relations(places: Places) -> dict[str, BoolArray]:
 
 def head_sums(
     probabilities: npt.NDArray[np.floating[Any]], places: Places, visible: BoolArray
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[Float64Array, Float64Array]:
     """Sums over the tokens of an example that belong to a measure, and how many tokens these are.
 
     Args:
@@ -107,7 +105,7 @@ def head_sums(
     sums = np.zeros((n_layers, n_heads, len(MEASURES)))
     tokens = np.zeros((n_layers, len(MEASURES)))
     stands = relations(places)
-    known: list[tuple[BoolArray, tuple[FloatArray, FloatArray, FloatArray]]] = []
+    known: list[tuple[BoolArray, tuple[Float64Array, Float64Array, Float64Array]]] = []
     for layer in range(n_layers):
         weights = next((found for seen, found in known if np.array_equal(seen, visible[layer])), None)
         if weights is None:  # most layers see alike
@@ -123,7 +121,7 @@ def head_sums(
 
 def _weights(
     stands: Mapping[str, BoolArray], places: Places, visible: BoolArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+) -> tuple[Float64Array, Float64Array, Float64Array]:
     """How much each pair of tokens counts in a measure that is linear in shares (distance last) or in -a ln a.
 
     Shapes:  (9 + 1, n²), (2, n²), tokens: (K,)
@@ -141,8 +139,8 @@ def _weights(
 
 
 def figures_of_heads(
-    sums: FloatArray,
-    tokens: FloatArray,
+    sums: Float64Array,
+    tokens: Float64Array,
     names: Sequence[str] = MEASURES,
     resamples: int = 1000,
     seed: int = 0,
@@ -167,7 +165,7 @@ def figures_of_heads(
         shape = (-1, n_layers, n_heads, len(kept))
         flat, flat_below = above.reshape(n, -1), below.reshape(n, -1)
 
-        def drawn(chosen: IntArray) -> npt.NDArray[np.float32]:
+        def drawn(chosen: IntArray) -> Float32Array:
             times = times_drawn(chosen, n)
             counts = (times @ flat_below).reshape(-1, n_layers, 1, len(kept))
             counts = np.where(counts > 0, counts, np.nan)

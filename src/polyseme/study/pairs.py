@@ -24,6 +24,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from polyseme.core.arrays import Float64Array, IntArray
 from polyseme.core.paths import Paths, names_of
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.core.result import Result
@@ -33,7 +34,6 @@ from polyseme.infer.loaded import Loaded
 from polyseme.infer.score import Score, kind_of, score_tokens
 from polyseme.study import Run, opened, reading
 from polyseme.study.stats import RESAMPLES, Paradigms
-from polyseme.tasks.metrics.measure import FloatArray, IntArray
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.labelled.minimal_pairs import MinimalPair, pair_files, read_minimal_pairs
 from polyseme.text.labelled.opening import ReadOptions, name_of
@@ -270,17 +270,17 @@ class _Scored(NamedTuple):
     cost: dict[str, Any]
 
     @property
-    def margin(self) -> FloatArray:
+    def margin(self) -> Float64Array:
         return np.array(
             [a.log_likelihood - b.log_likelihood for a, b in zip(self.good, self.bad, strict=True)]
         )
 
     @property
-    def right(self) -> FloatArray:
+    def right(self) -> Float64Array:
         return (1 + np.sign(self.margin)) / 2
 
     @property
-    def unknown(self) -> FloatArray:
+    def unknown(self) -> Float64Array:
         return np.array([a.unknown + b.unknown > 0 for a, b in zip(self.good, self.bad, strict=True)], float)
 
 

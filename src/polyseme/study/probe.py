@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from polyseme.core.arrays import BoolArray
 from polyseme.core.paths import PathLike, Paths, names_of, path_of
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.core.result import Result
@@ -39,7 +40,6 @@ from polyseme.study.probing.numbers import (
 )
 from polyseme.study.probing.targets import (
     PARTS,
-    BoolArray,
     ProbeConfig,
     ProbeTask,
     Targets,

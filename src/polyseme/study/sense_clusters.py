@@ -45,6 +45,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from polyseme.core.arrays import BoolArray, Float32Array, Float64Array, IntArray
 from polyseme.core.rng import Random
 from polyseme.errors import ConfigError
 from polyseme.text.labelled.senses import Use
@@ -63,8 +64,6 @@ __all__ = [
     "use_map",
 ]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 LARGEST = 8
 """Groups at most."""
@@ -97,11 +96,11 @@ class Suggestion:
     table: list[dict[str, Any]]
     threshold: float | None
     assigned: IntArray
-    centres: FloatArray
-    points: FloatArray
+    centres: Float64Array
+    points: Float64Array
 
 
-def components(vectors: npt.NDArray[np.floating], most: int) -> tuple[FloatArray, FloatArray]:
+def components(vectors: npt.NDArray[np.floating], most: int) -> tuple[Float64Array, Float64Array]:
     """Principal components: coordinates, and the share of the variance that each has.
 
     The sign of an axis is such that its largest coordinate is positive.
@@ -178,7 +177,7 @@ def suggest(vectors: npt.NDArray[np.floating], seed: int) -> Suggestion:
     return Suggestion(numbers[best], table, threshold, rank[assigned], centres[order], points)
 
 
-def k_means(points: FloatArray, k: int, random: Random, *counters: int) -> tuple[IntArray, FloatArray]:
+def k_means(points: Float64Array, k: int, random: Random, *counters: int) -> tuple[IntArray, Float64Array]:
     """Lloyd's k-means from several k-means++ starts, the one with the smallest sum of squares.
 
     Args:
@@ -186,7 +185,7 @@ def k_means(points: FloatArray, k: int, random: Random, *counters: int) -> tuple
     Shapes:  points: (N, C) -> the group of each (N,), centres (k, C)
     """
     squares = np.einsum("nc,nc->n", points, points)
-    best: tuple[float, IntArray, FloatArray] | None = None
+    best: tuple[float, IntArray, Float64Array] | None = None
     for start in range(_STARTS):
         centres = _start(points, squares, k, random.uniform(*counters, start, np.arange(k)))
         assigned = np.full(len(points), -1, np.int64)
@@ -209,7 +208,7 @@ def k_means(points: FloatArray, k: int, random: Random, *counters: int) -> tuple
     return best[1], best[2]
 
 
-def _start(points: FloatArray, squares: FloatArray, k: int, luck: FloatArray) -> FloatArray:
+def _start(points: Float64Array, squares: Float64Array, k: int, luck: Float64Array) -> Float64Array:
     """The first centres: each the likelier the further (squared) it is from those before."""
     chosen = [min(len(points) - 1, int(luck[0] * len(points)))]
     nearest = _distances(points, squares, points[chosen])[:, 0]
@@ -221,13 +220,13 @@ def _start(points: FloatArray, squares: FloatArray, k: int, luck: FloatArray) ->
     return points[chosen]
 
 
-def _distances(points: FloatArray, squares: FloatArray, centres: FloatArray) -> FloatArray:
+def _distances(points: Float64Array, squares: Float64Array, centres: Float64Array) -> Float64Array:
     """Squared distances.  Shapes: (N, C), (N,), (k, C) -> (N, k)"""
-    found: FloatArray = squares[:, None] - 2 * points @ centres.T + np.einsum("kc,kc->k", centres, centres)
+    found: Float64Array = squares[:, None] - 2 * points @ centres.T + np.einsum("kc,kc->k", centres, centres)
     return found
 
 
-def _silhouette(points: FloatArray, assigned: IntArray, k: int) -> float:
+def _silhouette(points: Float64Array, assigned: IntArray, k: int) -> float:
     """The mean silhouette of squared distances, from sums alone.
 
     mean_j |x - y_j|² = |x|² - 2 x · mean(y) + mean |y|²
@@ -249,11 +248,11 @@ def _silhouette(points: FloatArray, assigned: IntArray, k: int) -> float:
     return float(np.divide(b - a, most, out=np.zeros(len(points)), where=known).mean())
 
 
-def _normal(random: Random, draw: int, shape: tuple[int, ...]) -> FloatArray:
+def _normal(random: Random, draw: int, shape: tuple[int, ...]) -> Float64Array:
     """Standard normal numbers by the method of Box and Muller (1958)."""
     rows, columns = np.arange(shape[0])[:, None], np.arange(shape[1])
     radius = np.sqrt(-2.0 * np.log1p(-random.uniform(0, draw, rows, columns)))
-    found: FloatArray = radius * np.cos(2 * np.pi * random.uniform(1, draw, rows, columns))
+    found: Float64Array = radius * np.cos(2 * np.pi * random.uniform(1, draw, rows, columns))
     return found
 
 
@@ -309,8 +308,6 @@ def _near(text: str, place: tuple[int, int]) -> set[str]:
     return {word for a, b in near if (word := text[a:b].casefold()) != form}
 
 
-BoolArray = npt.NDArray[np.bool_]
-
 MapMethod = Literal["pca", "umap", "lda"]
 _SHRINK = 0.3
 _SPACE = re.compile(r"\s+")
@@ -334,7 +331,7 @@ def check_map(method: str, labelled: bool = True) -> None:
 
 
 def use_map(
-    vectors: npt.NDArray[np.float32],
+    vectors: Float32Array,
     method: MapMethod,
     seed: int,
     senses: IntArray | None = None,
@@ -369,7 +366,7 @@ def use_map(
     return {"method": method, "x": x, "y": y, "explained": explained}
 
 
-def _discriminant(vectors: FloatArray, senses: IntArray, fit: BoolArray) -> FloatArray:
+def _discriminant(vectors: Float64Array, senses: IntArray, fit: BoolArray) -> Float64Array:
     """Coordinates on the axes that part the senses of the uses to fit best.  Shapes: (N, D) -> (N, 2)"""
     from scipy.linalg import eigh
 
@@ -393,7 +390,7 @@ def _discriminant(vectors: FloatArray, senses: IntArray, fit: BoolArray) -> Floa
         _, others = np.linalg.eigh(rest.T @ rest)
         second = others[:, -1] * (-1.0 if others[np.abs(others[:, -1]).argmax(), -1] < 0 else 1.0)
         axes = np.stack([along, second], 1)
-    found: FloatArray = (vectors - centre) @ axes
+    found: Float64Array = (vectors - centre) @ axes
     return found / np.maximum(found[fit].std(0), 1e-12)  # type: ignore[no-any-return]
 
 

@@ -19,8 +19,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from polyseme.core.arrays import BoolArray, Float32Array, Float64Array, IntArray
 from polyseme.core.rng import Random
 
 __all__ = [
@@ -34,9 +34,6 @@ __all__ = [
     "transfer",
 ]
 
-Float32 = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
 
 METHODS = ("nearest", "centroid")
 TIE = 1e-6
@@ -85,11 +82,11 @@ class Predictions:
     """
 
     predicted: IntArray
-    inner: FloatArray
+    inner: Float64Array
 
 
 def judge(
-    vectors: Float32, senses: IntArray, fold: IntArray, one_dot: bool = False
+    vectors: Float32Array, senses: IntArray, fold: IntArray, one_dot: bool = False
 ) -> dict[str, Predictions]:
     """What nearest neighbours and centroids say of every use, by cross-validation.
 
@@ -108,7 +105,7 @@ def judge(
     return found
 
 
-def _nearest(vectors: Float32, senses: IntArray, fold: IntArray) -> Predictions:
+def _nearest(vectors: Float32Array, senses: IntArray, fold: IntArray) -> Predictions:
     """One pass over the cosines keeps, for every use and fold, the highest one and the senses that have it; any set of
     folds is then a maximum over few numbers."""
     n, k, s = len(vectors), int(fold.max()) + 1, int(senses.max()) + 1
@@ -130,7 +127,7 @@ def _nearest(vectors: Float32, senses: IntArray, fold: IntArray) -> Predictions:
 
     own = np.eye(k, dtype=bool)[fold]
 
-    def said(rows: npt.NDArray[np.bool_], hidden: npt.NDArray[np.bool_]) -> IntArray:
+    def said(rows: BoolArray, hidden: BoolArray) -> IntArray:
         near = np.where(hidden, -np.inf, best[rows])
         counts = near >= near.max(1, keepdims=True) - TIE
         votes_of_all = np.einsum("nk,nks->ns", counts & ~hidden, votes[rows])
@@ -146,7 +143,7 @@ def _nearest(vectors: Float32, senses: IntArray, fold: IntArray) -> Predictions:
     return Predictions(predicted, inner)
 
 
-def _centroid(vectors: Float32, senses: IntArray, fold: IntArray) -> Predictions:
+def _centroid(vectors: Float32Array, senses: IntArray, fold: IntArray) -> Predictions:
     k, s = int(fold.max()) + 1, int(senses.max()) + 1
     sums = np.zeros((k, s, vectors.shape[1]))
     np.add.at(sums, (fold, senses), vectors.astype(np.float64))
@@ -169,7 +166,7 @@ def _centroid(vectors: Float32, senses: IntArray, fold: IntArray) -> Predictions
     return Predictions(predicted, inner)
 
 
-def _by_centroid(vectors: Float32, sums: FloatArray, count: FloatArray) -> IntArray:
+def _by_centroid(vectors: Float32Array, sums: Float64Array, count: Float64Array) -> IntArray:
     """The sense with the nearest centroid; senses that nothing was seen of are none.  Shapes: sums: (S, D)"""
     norm = np.linalg.norm(sums, axis=1, keepdims=True)
     cosines = vectors @ (sums / np.maximum(norm, 1e-30)).astype(np.float32).T
@@ -178,7 +175,12 @@ def _by_centroid(vectors: Float32, sums: FloatArray, count: FloatArray) -> IntAr
 
 
 def transfer(
-    vectors: Float32, senses: IntArray, others: Float32, method: str, number: int, one_dot: bool = False
+    vectors: Float32Array,
+    senses: IntArray,
+    others: Float32Array,
+    method: str,
+    number: int,
+    one_dot: bool = False,
 ) -> IntArray:
     """The senses of other uses by those of some: a given split into train and test.
 
@@ -232,7 +234,7 @@ def majority(groups: IntArray, senses: IntArray, fold: IntArray) -> IntArray:
     return np.asarray((table.sum(0)[groups] - table[fold, groups]).argmax(1), np.int64)
 
 
-def silhouettes(vectors: Float32, groups: IntArray) -> FloatArray:
+def silhouettes(vectors: Float32Array, groups: IntArray) -> Float64Array:
     """The silhouette of each use by cosine distance.
 
     Shapes:  vectors: (N, D) of length one.  groups: (N,), 0 … -> (N,)
@@ -253,5 +255,5 @@ def silhouettes(vectors: Float32, groups: IntArray) -> FloatArray:
     b = others.min(1)
     most = np.maximum(a, b)
     known = (own > 1) & np.isfinite(b) & (most > TIE)
-    found: FloatArray = np.divide(b - a, most, out=np.zeros(len(vectors)), where=known)
+    found: Float64Array = np.divide(b - a, most, out=np.zeros(len(vectors)), where=known)
     return found

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from polyseme.core.arrays import BoolArray, Float32Array, Float64Array, IntArray
 from polyseme.core.rng import Random
 from polyseme.errors import ConfigError, CorpusError
 from polyseme.study.sense_clusters import LEAST, drawn, snippet
@@ -30,7 +31,7 @@ from polyseme.study.sense_scores import (
 )
 from polyseme.study.stats import FIGURES, Drawn, Uses, compare, mean, randomisation, sum_of
 from polyseme.tasks.metrics.intervals import measured, wilson
-from polyseme.tasks.metrics.measure import FloatArray, IntArray, Measure, mean_of
+from polyseme.tasks.metrics.measure import Measure, mean_of
 from polyseme.text.labelled.senses import Use
 
 __all__ = [
@@ -87,14 +88,14 @@ class Word:
         assert found is not None
         return found
 
-    def worth(self, figure: Figure) -> FloatArray:
+    def worth(self, figure: Figure) -> Float64Array:
         """What a right answer to each use adds to the figure, times the number of uses.  Shapes: -> (N,)"""
         n = np.bincount(self.gold)
         if figure == "accuracy":
             return np.ones(len(self.gold))
         return np.asarray(len(self.gold) / (len(n) * n[self.gold]), np.float64)
 
-    def part(self, name: str) -> npt.NDArray[np.bool_]:
+    def part(self, name: str) -> BoolArray:
         """Which uses are of a part.  Shapes: -> (N,)"""
         return np.array([use.part == name for use in self.uses], bool)
 
@@ -198,7 +199,7 @@ def _shown(
     uses: list[Use],
     most: int,
     senses: Mapping[str, int],
-    among: npt.NDArray[np.bool_] | None = None,
+    among: BoolArray | None = None,
 ) -> tuple[list[int], dict[str, Any]]:
     """Which uses are drawn, and the word's part of the document."""
     shown = drawn(uses, most, among)
@@ -271,7 +272,7 @@ class Layered:
     """
 
     layers: Sequence[int]
-    vectors: Sequence[npt.NDArray[np.float32]]
+    vectors: Sequence[Float32Array]
     dots: Sequence[int | None]
 
 
@@ -290,7 +291,7 @@ class Scored:
     entry: dict[str, Any]
     curve: list[dict[str, dict[str, Drawn]]]
     best: dict[str, dict[str, Drawn]]
-    right: dict[str, npt.NDArray[np.bool_]]
+    right: dict[str, BoolArray]
     test: dict[str, dict[str, Drawn]]
 
 
@@ -312,7 +313,7 @@ def score(word: Word, found: Layered, seed: int) -> Scored:
             | {"silhouette": spread.document()}
         )
     best: dict[str, dict[str, Drawn]] = {}
-    right: dict[str, npt.NDArray[np.bool_]] = {}
+    right: dict[str, BoolArray] = {}
     document: dict[str, Any] = {}
     for method in METHODS:
         predicted, places = chosen_layers([one[method] for one in said], word.fold)
@@ -345,7 +346,7 @@ def _headline(
     best: Mapping[str, Drawn],
     ceiling: Drawn,
     over_accuracy: dict[str, Any],
-    right: Sequence[tuple[npt.NDArray[np.bool_], Word]],
+    right: Sequence[tuple[BoolArray, Word]],
     maximum: dict[str, Any],
     seed: int,
 ) -> dict[str, Any]:

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from polyseme.core.arrays import Float64Array
 from polyseme.study.grid import Cell, Grid, Way
 from polyseme.study.probing.training import micro_f1
 from polyseme.study.stats import Paradigms, holm, seeds_difference, seeds_interval
 from polyseme.tasks.metrics.intervals import measured
-from polyseme.tasks.metrics.measure import FloatArray, Resampled
+from polyseme.tasks.metrics.measure import Resampled
 
 __all__ = [
     "LEVEL",
@@ -240,7 +241,7 @@ def senses_standings(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, di
     return _means_over_groups(figures, answers, ceilings)
 
 
-def _worth(word: Mapping[str, Any]) -> FloatArray:
+def _worth(word: Mapping[str, Any]) -> Float64Array:
     """How much a right answer to each use adds to balanced accuracy, times the number of uses."""
     gold = np.asarray(word["gold"])
     uses = np.bincount(gold)
@@ -274,7 +275,7 @@ def probe_standings(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, dic
 
 def _means_over_groups(
     figures: Mapping[str, Mapping[str, Any]],
-    answers: Mapping[str, list[FloatArray]],
+    answers: Mapping[str, list[Float64Array]],
     chance: Mapping[str, float | None],
 ) -> dict[str, dict[str, Any]]:
     """Means over paradigms or words, each with the same weight, tested by drawing within each.
@@ -299,7 +300,7 @@ def _means_over_groups(
     return rows
 
 
-def _digits(text: str) -> FloatArray:
+def _digits(text: str) -> Float64Array:
     """Digits as numbers."""
     return (np.frombuffer(text.encode(), np.uint8) - ord("0")).astype(np.float64)
 

@@ -22,10 +22,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from polyseme.core.arrays import Float32Array, Float64Array, IntArray
 from polyseme.core.rng import Random
 from polyseme.errors import InputError
 from polyseme.tasks.metrics.intervals import bootstrap, limits, measured, wilson
-from polyseme.tasks.metrics.measure import CELLS, FloatArray, IntArray, Measure, Resampled, times_drawn
+from polyseme.tasks.metrics.measure import CELLS, Measure, Resampled, times_drawn
 
 __all__ = [
     "FIGURES",
@@ -179,12 +180,12 @@ def seeds_difference(
     return {"value": value, "low": low, "high": high, "p": two_sided(differences)} | result
 
 
-def values_of(runs: Sequence[Resampled]) -> Callable[[IntArray], FloatArray]:
+def values_of(runs: Sequence[Resampled]) -> Callable[[IntArray], Float64Array]:
     """What `bootstrap` draws of several runs: the figures of the same examples.  Shapes: (R, N) -> (R, S)"""
     return lambda chosen: np.stack([run.values(chosen) for run in runs], 1)
 
 
-def mean_of_drawn_seeds(values: FloatArray, seed: int, *side: int) -> FloatArray:
+def mean_of_drawn_seeds(values: Float64Array, seed: int, *side: int) -> Float64Array:
     """Means over seeds that are drawn with replacement, once for every draw of the examples.
 
     Shapes:  values: (R, …, S) -> (R, …)
@@ -206,7 +207,7 @@ def seeds_interval(measures: Sequence[Resampled], rounds: int = 1000) -> tuple[f
         return math.nan, math.nan
     random = np.random.default_rng(0)
 
-    def means(chosen: IntArray) -> FloatArray:
+    def means(chosen: IntArray) -> Float64Array:
         each = np.stack([measure.values(chosen) for measure in measures])  # (S, R)
         drawn = random.integers(len(measures), size=each.shape)
         return np.asarray(np.take_along_axis(each, drawn, 0).mean(0))
@@ -215,9 +216,9 @@ def seeds_interval(measures: Sequence[Resampled], rounds: int = 1000) -> tuple[f
 
 
 def interval_of_pairs(
-    statistic: Callable[[FloatArray, FloatArray], FloatArray],
-    x: FloatArray,
-    y: FloatArray,
+    statistic: Callable[[Float64Array, Float64Array], Float64Array],
+    x: Float64Array,
+    y: Float64Array,
     resamples: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float]:
@@ -236,7 +237,7 @@ def _mean(runs: Sequence[Resampled]) -> float:
     return float(np.mean([run.value for run in runs]))
 
 
-def two_sided(differences: FloatArray) -> float:
+def two_sided(differences: Float64Array) -> float:
     """How often draws of a difference fall on the other side of zero, twice and smoothed: see `paired_bootstrap`."""
     known = differences[np.isfinite(differences)]
     turns = min(int((known <= 0).sum()), int((known >= 0).sum()))
@@ -258,7 +259,7 @@ def _unpaired(first: int, second: int) -> InputError:
     )
 
 
-def jackknife_interval(values: FloatArray, n: FloatArray) -> tuple[float, float]:
+def jackknife_interval(values: Float64Array, n: Float64Array) -> tuple[float, float]:
     """Student's interval of the delete-a-block jackknife; blocks may have different sizes. In [-1, 1].
 
         h_b = n / n_b,   pseudo-value p_b = h_b θ - (h_b - 1) θ_(b),   variance = Σ (p_b - p̄)² / (h_b - 1) / B
@@ -291,7 +292,7 @@ class Drawn:
     """
 
     value: float
-    draws: FloatArray
+    draws: Float64Array
     n: int
     interval: tuple[float, float] | None = None
 
@@ -337,7 +338,7 @@ class Uses:
         )
         self._gold = self._sums((gold[:, None] == self._kinds).astype(np.float32))
 
-    def _sums(self, counts: npt.NDArray[np.float32]) -> FloatArray:
+    def _sums(self, counts: Float32Array) -> Float64Array:
         """Sums over all uses, and over each draw of them.  Shapes: (N, K) -> (1 + R, K)"""
         parts = [counts.sum(0, dtype=np.float64)[None]]
         step = max(1, (1 << 22) // max(1, self.n))
@@ -400,11 +401,11 @@ class Paradigms:
     def __init__(
         self,
         groups: Mapping[Any, IntArray],
-        right: Sequence[FloatArray],
-        margin: FloatArray,
+        right: Sequence[Float64Array],
+        margin: Float64Array,
         resamples: int,
         seed: int,
-        unknown: FloatArray,
+        unknown: Float64Array,
     ) -> None:
         self._seed = seed
         self._right = [[one[members] for members in groups.values()] for one in right]
@@ -418,13 +419,13 @@ class Paradigms:
             less = [(a - b)[:, None] for a, b in zip(*self._right, strict=True)]
             self._less = self._draws(less, self._rounds)[..., 0]  # (R, P)
 
-    def _draws(self, columns: Sequence[FloatArray], rounds: int) -> FloatArray:
+    def _draws(self, columns: Sequence[Float64Array], rounds: int) -> Float64Array:
         """Means of every paradigm's columns in every draw.  Shapes: P of (N, K) -> (rounds, P, K)"""
         means = []
         for number, one in enumerate(columns):
             stream = f"bootstrap of pairs, paradigm {number}"
 
-            def mean_of_pairs(chosen: IntArray, one: FloatArray = one) -> FloatArray:
+            def mean_of_pairs(chosen: IntArray, one: Float64Array = one) -> Float64Array:
                 return np.asarray(one[chosen].mean(1))
 
             means.append(bootstrap(mean_of_pairs, len(one), rounds, self._seed, stream))
@@ -449,7 +450,7 @@ class Paradigms:
             found["difference"] = self._difference(members, n)
         return found
 
-    def _accuracy(self, run: int, members: Sequence[int], drawn: FloatArray | None) -> dict[str, Any]:
+    def _accuracy(self, run: int, members: Sequence[int], drawn: Float64Array | None) -> dict[str, Any]:
         """Wilson's interval of one paradigm, the bootstrap's of a mean over several.
 
         Where no draw differs from another, as of paradigms of one pair each, it is Wilson's of all pairs together.
@@ -465,9 +466,9 @@ class Paradigms:
             _mean_of_means(right), (low, high) if low < high else wilson(_mean_of_means(right) * n, n), n
         )
 
-    def _second(self, members: Sequence[int]) -> FloatArray:
+    def _second(self, members: Sequence[int]) -> Float64Array:
         less = self._less[: len(self._drawn), members]
-        means: FloatArray = self._drawn[:, members, 0].mean(1) - less.mean(1)
+        means: Float64Array = self._drawn[:, members, 0].mean(1) - less.mean(1)
         return means
 
     def _difference(self, members: Sequence[int], n: int) -> dict[str, Any]:
@@ -489,11 +490,11 @@ class Paradigms:
         }
 
 
-def _mean_of_means(paradigms: Sequence[FloatArray]) -> float:
+def _mean_of_means(paradigms: Sequence[Float64Array]) -> float:
     """Mean over paradigms of their means."""
     return float(np.mean([one.mean() for one in paradigms]))
 
 
-def sum_of(sums: FloatArray) -> FloatArray:
+def sum_of(sums: Float64Array) -> Float64Array:
     """The formula of a measure that is a sum already.  Shapes: (..., 1) -> (...)"""
     return sums[..., 0]

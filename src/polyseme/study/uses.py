@@ -23,6 +23,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from polyseme.core.arrays import BoolArray, Float32Array, IntArray
 from polyseme.core.protocols import SparseEncoder
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.infer.hidden import Layers, hidden_states, layer_numbers
@@ -33,8 +34,6 @@ __all__ = ["Of", "UseVectors", "dots", "unit", "use_vectors"]
 
 Of = Literal["word", "text", "both"]
 
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 
 SAME = 1e-4
 """Two vectors are the same dot if they are no further apart than this share of their length: rounding, not context."""
@@ -60,7 +59,7 @@ class UseVectors:
     """
 
     layers: tuple[int, ...]
-    vectors: FloatArray
+    vectors: Float32Array
     tokens: IntArray
     without: int
     unknown: int
@@ -141,7 +140,7 @@ def _dense(
     numbers: tuple[int, ...],
     parts: tuple[str, ...],
     reporter: Reporter,
-) -> FloatArray:
+) -> Float32Array:
     """The vectors of uses at some layers, their parts side by side.  Shapes: -> (L, N, parts · hidden_size)"""
     width = int(loaded.encoder.config.hidden_size) * len(parts)
     vectors = np.zeros((len(numbers), len(windows), width), np.float32)
@@ -190,12 +189,12 @@ def _parts(of: Of) -> tuple[str, ...]:
     return ("word", "text") if of == "both" else (of,)
 
 
-def _beside(parts: Sequence[FloatArray]) -> FloatArray:
+def _beside(parts: Sequence[Float32Array]) -> Float32Array:
     """One part as it is; several side by side, each of length one."""
     return parts[0] if len(parts) == 1 else np.concatenate([unit(part) for part in parts], 1)
 
 
-def _means(hidden: Tensor, windows: Sequence[_Window], lead: int, of: str) -> FloatArray:
+def _means(hidden: Tensor, windows: Sequence[_Window], lead: int, of: str) -> Float32Array:
     """The mean of each use's tokens, or of its text's.  Shapes: hidden: (B, T, D) -> (B, D)"""
     spans = [window.span(of) for window in windows]
     places = [(row, lead + t) for row, span in enumerate(spans) for t in range(*span)]
@@ -204,11 +203,11 @@ def _means(hidden: Tensor, windows: Sequence[_Window], lead: int, of: str) -> Fl
         rows, columns = torch.tensor(places).T
         sums.index_add_(0, rows, hidden[rows, columns].float())
     count = torch.tensor([max(1, end - first) for first, end in spans])
-    means: FloatArray = (sums / count[:, None]).numpy()
+    means: Float32Array = (sums / count[:, None]).numpy()
     return means
 
 
-def _sparse(loaded: Loaded, windows: Sequence[_Window], of: str) -> FloatArray:
+def _sparse(loaded: Loaded, windows: Sequence[_Window], of: str) -> Float32Array:
     """The means of sparse vectors, without the columns that are zero everywhere.  Shapes: -> (N, some columns)"""
     spans = [window.span(of) for window in windows]
     lengths = [end - first for first, end in spans]
@@ -250,14 +249,14 @@ def _window(loaded: Loaded, use: Use, tokens: Any) -> _Window:
     return _Window(tokens.ids[low : low + room], words, first - low, end - low, n > room, held)
 
 
-def unit(vectors: npt.NDArray[np.floating]) -> FloatArray:
+def unit(vectors: npt.NDArray[np.floating]) -> Float32Array:
     """The vectors with length one; a vector of zeros stays.  Shapes: (N, D) -> (N, D)"""
     norm = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
-    scaled: FloatArray = (vectors / np.maximum(norm, 1e-30)[:, None]).astype(np.float32)
+    scaled: Float32Array = (vectors / np.maximum(norm, 1e-30)[:, None]).astype(np.float32)
     return scaled
 
 
-def dots(vectors: FloatArray, tokens: IntArray) -> int | None:
+def dots(vectors: Float32Array, tokens: IntArray) -> int | None:
     """How many different vectors some uses have, if the vector depends on nothing but the use's own tokens.
 
     A static representation has one dot for each way a word is written (bank, Bank), whatever stands around it. None:
@@ -268,14 +267,14 @@ def dots(vectors: FloatArray, tokens: IntArray) -> int | None:
     _, first, kind = np.unique(tokens, return_index=True, return_inverse=True)
     if not _same(vectors, vectors[first][kind]).all() or (len(first) == len(tokens) and len(tokens) > 1):
         return 1 if len(vectors) and _same(vectors, vectors[:1]).all() else None
-    kinds: list[FloatArray] = []
+    kinds: list[Float32Array] = []
     for vector in vectors[first]:
         if not any(_same(vector[None], one[None])[0] for one in kinds):
             kinds.append(vector)
     return len(kinds)
 
 
-def _same(a: FloatArray, b: FloatArray) -> npt.NDArray[np.bool_]:
+def _same(a: Float32Array, b: Float32Array) -> BoolArray:
     """Which rows are the same dot."""
     apart = np.linalg.norm(a - b, axis=1)
     return np.asarray(apart <= SAME * np.linalg.norm(b, axis=1) + 1e-12)

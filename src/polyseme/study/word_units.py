@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from polyseme.core.arrays import IntArray
 from polyseme.text.words import word_spans
 
 __all__ = ["spans_of_words", "touched"]
-
-IntArray = npt.NDArray[np.int64]
 
 
 def spans_of_words(text: str) -> IntArray:

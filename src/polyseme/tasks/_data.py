@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from polyseme.core.arrays import BoolArray, IntArray
 from polyseme.data.examples import Example
 from polyseme.data.labelled import Unknown
 from polyseme.data.loader import Rows
 from polyseme.data.wrapping import Wrapped
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.tokens import Tokens
-
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +87,7 @@ class Piece:
 
     ids: list[int]
     offsets: IntArray
-    word_starts: npt.NDArray[np.bool_]
+    word_starts: BoolArray
     unknown: list[int]
     words: list[str]
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from typing import Literal, cast
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from polyseme.core.arrays import Float32Array
 from polyseme.core.protocols import Encoder, SparseEncoder
 from polyseme.core.types import Batch, Encoding
 from polyseme.layers.activation import activation
@@ -192,7 +191,7 @@ def in_rows(values: Tensor, example: Tensor, n: int, fill: float = 0.0) -> Tenso
     return rows.index_put((example, place), values)
 
 
-def by_example(values: Tensor, example: Tensor, n: int) -> list[npt.NDArray[np.float32]]:
+def by_example(values: Tensor, example: Tensor, n: int) -> list[Float32Array]:
     """The values of every example as an array.  Shapes: (P, …), (P,) -> n × (p, …)"""
     counts = torch.bincount(example, minlength=n).tolist()
     return [part.numpy() for part in torch.split(values.cpu(), counts)]

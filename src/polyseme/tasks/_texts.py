@@ -23,6 +23,7 @@ import torch
 from pydantic import model_validator
 from torch import Tensor, nn
 
+from polyseme.core.arrays import Float32Array, Float64Array
 from polyseme.core.protocols import Encoder
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.examples import SpecialTokens
@@ -39,7 +40,6 @@ from polyseme.text.labelled.tables import as_number, has_decimal_comma, may_be_t
 from polyseme.text.tokenizers import Tokenizer
 
 Kind = Literal["auto", "single", "several", "number"]
-FloatArray = npt.NDArray[np.float32]
 PAIR_HIDDEN = 128
 MOST_LABELS = 10_000
 
@@ -377,19 +377,19 @@ class Texts(LabelledExamples):
         p = p[p > 0]
         return float(-(p * np.log(p / p.sum())).sum()) + 0.0  # not -0
 
-    def outputs(self, encoding: Encoding, head: nn.Module, batch: Batch) -> list[FloatArray]:
+    def outputs(self, encoding: Encoding, head: nn.Module, batch: Batch) -> list[Float32Array]:
         """Scores of every example of a batch.  Shapes: -> E × (outputs,)"""
         return list(head(encoding, batch, batch.targets[self.name].positions).float().cpu().numpy())
 
     def predictions(
-        self, data: TaskData, outputs: Sequence[FloatArray], decoding: Mapping[str, Any]
+        self, data: TaskData, outputs: Sequence[Float32Array], decoding: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
         """What is said of every record, JSON-able."""
         return [
             self._prediction(record, scores) for record, scores in zip(data.records, outputs, strict=True)
         ]
 
-    def _prediction(self, record: TextRecord, scores: FloatArray) -> dict[str, Any]:
+    def _prediction(self, record: TextRecord, scores: Float32Array) -> dict[str, Any]:
         texts = {"text": record.text} | ({"text_b": record.text_b} if self.pair else {})
         found: dict[str, Any] = {"id": record.id, **texts}
         if self.config.kind == "number":
@@ -407,10 +407,10 @@ class Texts(LabelledExamples):
             "probabilities": self._named(p),
         }
 
-    def _named(self, p: npt.NDArray[np.float64]) -> dict[str, float]:
+    def _named(self, p: Float64Array) -> dict[str, float]:
         return {label: float(f"{share:.6g}") for label, share in zip(self.config.labels, p, strict=True)}
 
-    def tune(self, data: TaskData, outputs: Sequence[FloatArray]) -> dict[str, Any]:
+    def tune(self, data: TaskData, outputs: Sequence[Float32Array]) -> dict[str, Any]:
         """What is decided on dev: nothing."""
         return {}
 

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from polyseme.core.arrays import Float32Array
 from polyseme.core.entries import TaskEntry
 from polyseme.core.protocols import Encoder
 from polyseme.core.types import Batch, Encoding
@@ -42,8 +42,6 @@ from polyseme.text.labelled.records import Problems, QuestionRecord
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.words import has_cjk
 
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float32]
 CANDIDATES = 20
 
 
@@ -204,14 +202,14 @@ class QA(LabelledExamples):
         """The mean loss of knowing nothing: every token is as likely."""
         return float(np.mean([np.log(len(example.ids)) for example in data.examples]))
 
-    def outputs(self, encoding: Encoding, head: nn.Module, batch: Batch) -> list[FloatArray]:
+    def outputs(self, encoding: Encoding, head: nn.Module, batch: Batch) -> list[Float32Array]:
         """Scores of beginning and ending at every token of every example.  Shapes: -> E × (n, 2)"""
         positions = batch.targets[self.name].positions
         scores = head(encoding, batch, positions).float()
         return by_example(scores, example_of(positions, batch.first), len(batch.first))
 
     def predictions(
-        self, data: TaskData, outputs: Sequence[FloatArray], decoding: Mapping[str, Any]
+        self, data: TaskData, outputs: Sequence[Float32Array], decoding: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
         """What is said of every question, JSON-able: the answer, its place, and how likely it is.
 
@@ -261,7 +259,7 @@ class QA(LabelledExamples):
             found |= {"no_answer_score": float(difference) if candidates else None, "best": best_answer}
         return found
 
-    def tune(self, data: TaskData, outputs: Sequence[FloatArray]) -> dict[str, Any]:
+    def tune(self, data: TaskData, outputs: Sequence[Float32Array]) -> dict[str, Any]:
         """The threshold τ with the highest F1 on dev, where some questions have no answer."""
         if not self.config.unanswerable:
             return {}
@@ -305,7 +303,9 @@ class QA(LabelledExamples):
         return Counter()
 
 
-def best_spans(start: FloatArray, end: FloatArray, cap: int, most: int = 5) -> list[tuple[float, int, int]]:
+def best_spans(
+    start: Float32Array, end: Float32Array, cap: int, most: int = 5
+) -> list[tuple[float, int, int]]:
     """The spans i … j with the highest start_i + end_j, i ≤ j < i + cap, best first.
 
     Shapes:  start, end: (n,)

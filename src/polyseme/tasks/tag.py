@@ -23,6 +23,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from polyseme.core.arrays import Float32Array, IntArray
 from polyseme.core.entries import TaskEntry
 from polyseme.core.protocols import Encoder
 from polyseme.core.types import Batch, Encoding
@@ -41,8 +42,6 @@ from polyseme.text.labelled.sequences import read_tags
 from polyseme.text.labelled.tagging import allowed, scheme_of, spans
 from polyseme.text.tokenizers import Tokenizer
 
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float32]
 PLACES = 4
 """Places in an encoder's token that are told apart: the first, the second, the third, later ones."""
 
@@ -201,14 +200,14 @@ class Tag(LabelledExamples):
         p = np.bincount(gold[gold >= 0], minlength=1) / max(1, (gold >= 0).sum())
         return float(-(p[p > 0] * np.log(p[p > 0])).sum()) + 0.0  # not -0
 
-    def outputs(self, encoding: Encoding, head: nn.Module, batch: Batch) -> list[FloatArray]:
+    def outputs(self, encoding: Encoding, head: nn.Module, batch: Batch) -> list[Float32Array]:
         """Scores of the tokens of every example; a chain's transitions are learned with them.  Shapes: -> E × (p, K)"""
         positions = batch.targets[self.name].positions
         scores = head(encoding, batch, positions).float()
         return by_example(scores, example_of(positions, batch.first), len(batch.first))
 
     def predictions(
-        self, data: TaskData, outputs: Sequence[FloatArray], decoding: Mapping[str, Any]
+        self, data: TaskData, outputs: Sequence[Float32Array], decoding: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
         """What is said of every record, JSON-able: tokens with tags and probabilities, and spans.
 
@@ -267,7 +266,7 @@ class Tag(LabelledExamples):
             ]
         return found
 
-    def tune(self, data: TaskData, outputs: Sequence[FloatArray]) -> dict[str, Any]:
+    def tune(self, data: TaskData, outputs: Sequence[Float32Array]) -> dict[str, Any]:
         """What is decided on dev: nothing."""
         return {}
 
@@ -296,10 +295,10 @@ class Tag(LabelledExamples):
         return Counter(t for record in records for t in record.tags or () if t not in self._numbers)
 
 
-def _softmax(scores: FloatArray) -> FloatArray:
+def _softmax(scores: Float32Array) -> Float32Array:
     """Probabilities of every token's tags, each token by itself.  Shapes: (N, K) -> (N, K)"""
     shifted = np.exp(scores - scores.max(1, keepdims=True))
-    result: FloatArray = shifted / shifted.sum(1, keepdims=True)
+    result: Float32Array = shifted / shifted.sum(1, keepdims=True)
     return result
 
 

@@ -28,6 +28,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from polyseme.core.arrays import BoolArray, Float64Array, IntArray
 from polyseme.text import automaton
 
 __all__ = [
@@ -40,9 +41,6 @@ __all__ = [
     "phrase_vocabulary",
 ]
 
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
-FloatArray = npt.NDArray[np.float64]
 Words = npt.NDArray[np.integer[Any]]
 
 _BLOCK = 1 << 22  # words whose pairs are counted together
@@ -202,7 +200,7 @@ class Score(Protocol):
 
     def of(
         self, pair: IntArray, first: IntArray, second: IntArray, total: int, number: int
-    ) -> tuple[FloatArray, BoolArray]:
+    ) -> tuple[Float64Array, BoolArray]:
         """The scores of pairs by count(a b), count(a) and count(b), and which of the pairs are phrases."""
 
 
@@ -225,7 +223,7 @@ class Discounted(NamedTuple):
 
     def of(
         self, pair: IntArray, first: IntArray, second: IntArray, total: int, number: int
-    ) -> tuple[FloatArray, BoolArray]:
+    ) -> tuple[Float64Array, BoolArray]:
         """See `Score`; N is without the words that were joined before."""
         value = (pair - self.delta) / (first.astype(np.float64) * second) * total
         return value, value > self.threshold / 2**number
@@ -251,7 +249,7 @@ class NormalisedPmi(NamedTuple):
 
     def of(
         self, pair: IntArray, first: IntArray, second: IntArray, total: int, number: int
-    ) -> tuple[FloatArray, BoolArray]:
+    ) -> tuple[Float64Array, BoolArray]:
         """See `Score`."""
         p = pair / self.n_words
         value = np.log(p / ((first / self.n_words) * (second / self.n_words))) / -np.log(p)
@@ -419,7 +417,7 @@ def phrase_vocabulary(
     found = sorted(learn_phrases(text, total, passes, Discounted(threshold, delta)))
     entries = ["", *words]
 
-    def count(phrases: list[tuple[int, ...]]) -> npt.NDArray[np.int64]:
+    def count(phrases: list[tuple[int, ...]]) -> IntArray:
         size = len(entries) + len(phrases)
         table = Phrases(phrases, range(len(entries), size), size)
         counts = np.zeros(size, np.int64)

@@ -29,9 +29,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import tokenizers as hf
 
+from polyseme.core.arrays import BoolArray
 from polyseme.core.config import to_json
 from polyseme.errors import ConfigError, InputError
 from polyseme.text.clean import replace_surrogates
@@ -352,7 +352,7 @@ class Tokenizer:
         return token.replace("▁", " ") if self._model == "Unigram" else token
 
     @functools.cached_property
-    def continues(self) -> npt.NDArray[np.bool_]:
+    def continues(self) -> BoolArray:
         """(vocab_size,) True where a token never starts a word.
 
         For wordpiece the `##` pieces, exactly. For byte-bpe and unigram a piece without a leading space that

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from polyseme.core.arrays import Float32Array
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.labelled import ExampleLoader
 from polyseme.tasks._chance import chance_of
@@ -19,8 +19,6 @@ from polyseme.tasks.metrics.intervals import bootstrap_interval, measured
 from polyseme.tasks.metrics.measure import Resampled
 from polyseme.train.features import TOKENS_PER_BATCH, by_length
 from polyseme.train.gradient import GradientLearner
-
-FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Judge:
     loader: ExampleLoader
     encode: Callable[[Batch], Encoding]
 
-    def outputs(self, head: nn.Module, device: torch.device) -> tuple[list[FloatArray], float]:
+    def outputs(self, head: nn.Module, device: torch.device) -> tuple[list[Float32Array], float]:
         """What the head says of every example, and the mean loss; no dropout, float32.
 
         Shapes:  -> N arrays, in the order of the examples
@@ -93,7 +91,7 @@ def outputs_of(
     encode: Callable[[Batch], Encoding],
     head: nn.Module,
     device: torch.device,
-) -> tuple[list[FloatArray], float]:
+) -> tuple[list[Float32Array], float]:
     """What a head says of every example of a loader, and the mean loss where the labels are known.
 
     Raises:  nothing; the modules are put in evaluation mode and stay there.

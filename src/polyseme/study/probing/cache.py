@@ -26,6 +26,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from polyseme.core.arrays import IntArray
 from polyseme.core.files import saving
 from polyseme.core.protocols import SparseEncoder
 from polyseme.core.reporter import NullReporter, Reporter
@@ -37,7 +38,6 @@ from polyseme.train.memory import peak_memory_bytes
 
 __all__ = ["Active", "ActiveColumns", "LayerCache", "States", "cached"]
 
-IntArray = npt.NDArray[np.int64]
 HELD = 16 << 20
 """Bytes of a mapped file that are read before its pages are let go; the system maps up to ten times as many."""
 

@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from polyseme.core.arrays import Float64Array
 from polyseme.study.stats import mean_of_drawn_seeds, seeds_difference, values_of
 from polyseme.tasks.metrics.intervals import bootstrap, limits, measured, over_seeds
-from polyseme.tasks.metrics.measure import FloatArray, Resampled
+from polyseme.tasks.metrics.measure import Resampled
 
 __all__ = [
     "centre_of_gravity",
@@ -62,12 +63,12 @@ def divergence(shares: Sequence[float]) -> float:
     return float(sum(share * math.log(share * n) for share in shares if share > 0))
 
 
-def differential(scores: npt.ArrayLike) -> FloatArray:
+def differential(scores: npt.ArrayLike) -> Float64Array:
     """What each layer adds.  Shapes:  (…, L + 1) -> (…, L)"""
     return np.diff(np.asarray(scores, np.float64), axis=-1)
 
 
-def expected_layer(scores: npt.ArrayLike, clipped: bool = False) -> FloatArray:
+def expected_layer(scores: npt.ArrayLike, clipped: bool = False) -> Float64Array:
     """The layer at which a task is solved, on average over what the layers add; NaN where they add nothing.
 
     Args:
@@ -176,7 +177,7 @@ def withheld(mix: dict[str, Any] | None, cumulative: dict[str, Any] | None) -> N
                 part[name] = {"value": None, "low": None, "high": None, "n": part[name]["n"]} | more
 
 
-def _drawn(runs: Sequence[Sequence[Resampled]], rounds: int, seed: int) -> FloatArray:
+def _drawn(runs: Sequence[Sequence[Resampled]], rounds: int, seed: int) -> Float64Array:
     """Means over seeds, texts and seeds drawn again; a draw of seeds is one for all columns.
 
     Shapes:  L lists of S figures -> (R, L)
@@ -190,6 +191,6 @@ def _drawn(runs: Sequence[Sequence[Resampled]], rounds: int, seed: int) -> Float
     return mean_of_drawn_seeds(values, seed)
 
 
-def _limits(drawn: FloatArray, run: Resampled) -> tuple[float, float]:
+def _limits(drawn: Float64Array, run: Resampled) -> tuple[float, float]:
     """The middle 95 % of draws of texts; of one text there is nothing to draw."""
     return limits(drawn) if run.examples > 1 else (math.nan, math.nan)

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
+from polyseme.core.arrays import BoolArray, IntArray
 from polyseme.core.config import Config, read_toml
 from polyseme.core.paths import PathLike
 from polyseme.core.rng import Random
@@ -184,8 +184,6 @@ def tasks_of_files(
 
 PARTS = ("train", "dev", "test")
 MOST_LABELS = 2_000
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

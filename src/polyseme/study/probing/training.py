@@ -30,13 +30,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from polyseme.core.arrays import BoolArray, Float64Array, IntArray
 from polyseme.core.rng import Random
 from polyseme.infer.loaded import Loaded
 from polyseme.layers.dropout import Dropout
 from polyseme.layers.mix import ScalarMix
 from polyseme.study.probing.cache import Active, ActiveColumns, States
-from polyseme.study.probing.targets import BoolArray, IntArray, Part, ProbeConfig
-from polyseme.tasks.metrics.measure import FloatArray, Measure, ratio, share
+from polyseme.study.probing.targets import Part, ProbeConfig
+from polyseme.tasks.metrics.measure import Measure, ratio, share
 from polyseme.train.building import build_encoder
 
 __all__ = [
@@ -306,7 +307,7 @@ class _Judged:
     def measures(self, part: Part) -> tuple[Measure, Measure]:
         """Micro-F1 and accuracy as sums by text."""
 
-        def by_text(values: npt.NDArray[Any]) -> FloatArray:
+        def by_text(values: npt.NDArray[Any]) -> Float64Array:
             sums = np.bincount(part.sentence, values.astype(np.float64), part.sentences)
             return sums.astype(np.float64)
 
@@ -316,7 +317,7 @@ class _Judged:
         return micro_f1(f1, n), Measure("accuracy", accuracy, share, n)
 
 
-def micro_f1(by_text: FloatArray, n: int = -1) -> Measure:
+def micro_f1(by_text: Float64Array, n: int = -1) -> Measure:
     """Micro-F1 = 2 Σ hits / (Σ said + Σ gold), texts as the unit that is drawn.
 
     Args:
@@ -327,7 +328,7 @@ def micro_f1(by_text: FloatArray, n: int = -1) -> Measure:
     return Measure("micro_f1", by_text, _micro_f1, n)
 
 
-def _micro_f1(sums: FloatArray) -> FloatArray:
+def _micro_f1(sums: Float64Array) -> Float64Array:
     return ratio(2 * sums[..., 0], sums[..., 1] + sums[..., 2])
 
 

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from polyseme.core.arrays import Float64Array, IntArray
 from polyseme.errors import InputError
-from polyseme.tasks.metrics.measure import FloatArray, IntArray, Measure, mean_of, ratio, share
+from polyseme.tasks.metrics.measure import Measure, mean_of, ratio, share
 
 __all__ = ["calibration_error", "confusion", "log_loss", "measures", "measures_of_sets", "per_class"]
 
@@ -143,34 +144,34 @@ def calibration_error(gold: npt.ArrayLike, probabilities: npt.ArrayLike, bins: i
     return Measure("calibration_error", counts, _calibration)
 
 
-def _calibration(sums: FloatArray) -> FloatArray:
+def _calibration(sums: Float64Array) -> Float64Array:
     return ratio(np.abs(sums[..., :-1]).sum(-1), sums[..., -1])
 
 
-def _three(sums: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _three(sums: Float64Array) -> tuple[Float64Array, Float64Array, Float64Array]:
     """hit, said and gold: (..., 3C) -> three of (..., C)"""
     c = sums.shape[-1] // 3
     return sums[..., :c], sums[..., c : 2 * c], sums[..., 2 * c :]
 
 
-def _macro_f1(sums: FloatArray, present_only: bool) -> FloatArray:
+def _macro_f1(sums: Float64Array, present_only: bool) -> Float64Array:
     hit, said, gold = _three(sums)
     f1 = ratio(2 * hit, said + gold).sum(-1)
     present = ((said + gold) > 0).sum(-1) if present_only else np.full(f1.shape, hit.shape[-1])
     return ratio(f1, present.astype(np.float64))
 
 
-def _micro_f1(sums: FloatArray) -> FloatArray:
+def _micro_f1(sums: Float64Array) -> Float64Array:
     hit, said, gold = _three(sums)
     return ratio(2 * hit.sum(-1), (said + gold).sum(-1))
 
 
-def _weighted_f1(sums: FloatArray) -> FloatArray:
+def _weighted_f1(sums: Float64Array) -> Float64Array:
     hit, said, gold = _three(sums)
     return ratio((gold * ratio(2 * hit, said + gold)).sum(-1), gold.sum(-1))
 
 
-def _matthews(sums: FloatArray) -> FloatArray:
+def _matthews(sums: Float64Array) -> Float64Array:
     """Gorodkin (2004): (c s - Σ p_k t_k) / √((s² - Σ p_k²)(s² - Σ t_k²))"""
     hit, said, gold = _three(sums)
     n = gold.sum(-1)
@@ -188,7 +189,7 @@ def _numbers(gold: npt.ArrayLike, predicted: npt.ArrayLike) -> tuple[IntArray, I
     return g, p
 
 
-def _with_probabilities(gold: npt.ArrayLike, probabilities: npt.ArrayLike) -> tuple[IntArray, FloatArray]:
+def _with_probabilities(gold: npt.ArrayLike, probabilities: npt.ArrayLike) -> tuple[IntArray, Float64Array]:
     g, chances = np.asarray(gold, np.int64), np.asarray(probabilities, np.float64)
     _same(g.shape, chances.shape[:1])
     return g, chances

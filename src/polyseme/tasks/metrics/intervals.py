@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from polyseme.core.arrays import Float64Array, IntArray
 from polyseme.core.rng import Random
 from polyseme.tasks.metrics.measure import CELLS, Resampled
 
 __all__ = ["bootstrap", "bootstrap_interval", "draws", "limits", "measured", "over_seeds", "wilson"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 _Z = 1.959963984540054
 
 
@@ -81,7 +80,7 @@ def draws(n: int, rounds: int, seed: int, stream: str = "bootstrap of examples")
         yield ((halves * np.uint64(n)) >> np.uint64(32)).astype(np.int64)
 
 
-def limits(values: FloatArray) -> tuple[float, float]:
+def limits(values: Float64Array) -> tuple[float, float]:
     """The middle 95 % of some values; NaN where none is finite."""
     if not np.isfinite(values).any():
         return float("nan"), float("nan")

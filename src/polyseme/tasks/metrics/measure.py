@@ -14,11 +14,8 @@ from typing import Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from polyseme.core.arrays import BoolArray, Float64Array, IntArray
 from polyseme.errors import InputError
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 CELLS = 2**17
 """Numbers in memory at once for one block of draws: 1 MB an array stays in the cache (four times faster than 8 MB)."""
@@ -41,10 +38,10 @@ class Resampled(Protocol):
     def examples(self) -> int: ...
     @property
     def value(self) -> float: ...
-    def values(self, chosen: IntArray) -> FloatArray:
+    def values(self, chosen: IntArray) -> Float64Array:
         """Shapes:  chosen: (R, N) numbers of examples -> (R,)"""
 
-    def mixed(self, other: Self, swapped: BoolArray) -> FloatArray:
+    def mixed(self, other: Self, swapped: BoolArray) -> Float64Array:
         """Shapes:  swapped: (R, N), true where the other system's example is taken -> (R,)"""
 
 
@@ -65,8 +62,8 @@ class Measure:
     """
 
     name: str
-    counts: FloatArray
-    formula: Callable[[FloatArray], FloatArray]
+    counts: Float64Array
+    formula: Callable[[Float64Array], Float64Array]
     n: int = -1
     row: IntArray | None = None
 
@@ -79,18 +76,18 @@ class Measure:
         return len(self.counts) if self.row is None else len(self.row)
 
     @property
-    def sums(self) -> FloatArray:
+    def sums(self) -> Float64Array:
         """Shapes:  -> (K,)"""
         if self.row is None:
             return np.asarray(self.counts.sum(0))
-        total: FloatArray = times_drawn(self.row[None], len(self.counts))[0] @ self.counts
+        total: Float64Array = times_drawn(self.row[None], len(self.counts))[0] @ self.counts
         return total
 
     @property
     def value(self) -> float:
         return float(self.formula(self.sums)) if self.examples else float("nan")
 
-    def values(self, chosen: IntArray) -> FloatArray:
+    def values(self, chosen: IntArray) -> Float64Array:
         """The figure of every row of drawn examples.
 
         Shapes:  chosen: (R, N) -> (R,)
@@ -101,7 +98,7 @@ class Measure:
             parts.append(self.formula(times_drawn(drawn, len(self.counts)) @ self.counts))
         return np.concatenate(parts)
 
-    def mixed(self, other: Measure, swapped: BoolArray) -> FloatArray:
+    def mixed(self, other: Measure, swapped: BoolArray) -> Float64Array:
         """The figure where the swapped examples have the other system's rows.
 
         Only examples whose rows differ change the sums: Σ own + Σ_swapped (other - own).
@@ -124,7 +121,7 @@ class Measure:
                 sums[block] += swapped[block][:, differs + part.start].astype(np.float64) @ change
         return self.formula(sums)
 
-    def _rows(self, part: slice) -> FloatArray:
+    def _rows(self, part: slice) -> Float64Array:
         return self.counts[part] if self.row is None else self.counts[self.row[part]]
 
 
@@ -135,7 +132,7 @@ def blocks(n: int, width: float) -> Iterator[slice]:
         yield slice(start, min(n, start + step))
 
 
-def times_drawn(drawn: IntArray, n: int) -> FloatArray:
+def times_drawn(drawn: IntArray, n: int) -> Float64Array:
     """How often every one of n numbers stands in each row.
 
     Shapes:  drawn: (R, N) -> (R, n)
@@ -145,7 +142,7 @@ def times_drawn(drawn: IntArray, n: int) -> FloatArray:
     return np.bincount(flat, minlength=rows * n).reshape(rows, n).astype(np.float64)
 
 
-def ratio(above: FloatArray, below: FloatArray) -> FloatArray:
+def ratio(above: Float64Array, below: Float64Array) -> Float64Array:
     """Quotients, and 0 where below is 0."""
     return np.divide(
         above, below, out=np.zeros(np.broadcast_shapes(above.shape, below.shape)), where=below != 0
@@ -161,6 +158,6 @@ def mean_of(name: str, scores: npt.ArrayLike, n: int = -1) -> Measure:
     return Measure(name, np.stack([values, np.ones_like(values)], 1), share, n)
 
 
-def share(sums: FloatArray) -> FloatArray:
+def share(sums: Float64Array) -> Float64Array:
     """First column over second.  Shapes: (..., 2) -> (...)"""
     return ratio(sums[..., 0], sums[..., 1])

@@ -8,17 +8,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from polyseme.core.arrays import BoolArray, Float64Array, IntArray
 from polyseme.errors import InputError
-from polyseme.tasks.metrics.measure import (
-    BoolArray,
-    FloatArray,
-    IntArray,
-    Measure,
-    Resampled,
-    blocks,
-    mean_of,
-    times_drawn,
-)
+from polyseme.tasks.metrics.measure import Measure, Resampled, blocks, mean_of, times_drawn
 
 __all__ = ["LinearCorrelation", "RankCorrelation", "measures", "spearman"]
 
@@ -52,8 +44,8 @@ class LinearCorrelation:
     """
 
     name: str
-    x: FloatArray
-    y: FloatArray
+    x: Float64Array
+    y: Float64Array
 
     @property
     def n(self) -> int:
@@ -67,14 +59,14 @@ class LinearCorrelation:
     def value(self) -> float:
         return self._sums(self.y).value
 
-    def values(self, chosen: IntArray) -> FloatArray:
+    def values(self, chosen: IntArray) -> Float64Array:
         """The correlation of every row of drawn examples.
 
         Shapes:  chosen: (R, N) -> (R,)
         """
         return self._sums(self.y).values(chosen)
 
-    def mixed(self, other: LinearCorrelation, swapped: BoolArray) -> FloatArray:
+    def mixed(self, other: LinearCorrelation, swapped: BoolArray) -> Float64Array:
         """The correlation where the swapped examples have the other system's y.
 
         Shapes:  swapped: (R, N) -> (R,)
@@ -84,24 +76,24 @@ class LinearCorrelation:
         both = np.concatenate([self.y, other.y])
         return self._sums(both).mixed(other._sums(both), swapped)
 
-    def _sums(self, of: FloatArray) -> Measure:
+    def _sums(self, of: Float64Array) -> Measure:
         a, b = _standard(self.x, self.x), _standard(self.y, of)
         return Measure(self.name, np.stack([np.ones_like(a), a, b, a * a, b * b, a * b], 1), _pearson)
 
 
-def _standard(values: FloatArray, of: FloatArray) -> FloatArray:
+def _standard(values: Float64Array, of: Float64Array) -> Float64Array:
     """Values on a scale on which others have mean 0 and deviation 1."""
     if not len(of):
         return values
     return np.asarray((values - of.mean()) / (float(of.std()) or 1.0))
 
 
-def _same_gold(first: FloatArray, second: FloatArray) -> None:
+def _same_gold(first: Float64Array, second: Float64Array) -> None:
     if not np.array_equal(first, second, equal_nan=True):
         raise InputError("two systems with different gold numbers", expected="predictions for the same file")
 
 
-def _pearson(sums: FloatArray) -> FloatArray:
+def _pearson(sums: Float64Array) -> Float64Array:
     n, a, b, aa, bb, ab = np.moveaxis(sums, -1, 0)
     a, b = a / n, b / n
     aa, bb, ab = aa / n, bb / n, ab / n
@@ -112,7 +104,7 @@ def _pearson(sums: FloatArray) -> FloatArray:
         return np.where(constant, np.nan, (ab - a * b) / np.sqrt(spread_a * spread_b))
 
 
-def spearman(x: FloatArray, y: FloatArray) -> FloatArray:
+def spearman(x: Float64Array, y: Float64Array) -> Float64Array:
     """Spearman's rank correlation of every row, ties sharing their mean rank; NaN for constant rows.
 
     Shapes:  x, y: (R, N) -> (R,)
@@ -122,7 +114,7 @@ def spearman(x: FloatArray, y: FloatArray) -> FloatArray:
     a, b = (rankdata(values, axis=1) for values in (x, y))
     a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
-        result: FloatArray = (a * b).sum(1) / np.sqrt((a * a).sum(1) * (b * b).sum(1))
+        result: Float64Array = (a * b).sum(1) / np.sqrt((a * a).sum(1) * (b * b).sum(1))
     return result
 
 
@@ -139,8 +131,8 @@ class RankCorrelation:
     """
 
     name: str
-    x: FloatArray
-    y: FloatArray
+    x: Float64Array
+    y: Float64Array
 
     @property
     def n(self) -> int:
@@ -154,7 +146,7 @@ class RankCorrelation:
     def value(self) -> float:
         return float(self._of(np.ones((1, len(self.x))))[0]) if len(self.x) else float("nan")
 
-    def values(self, chosen: IntArray) -> FloatArray:
+    def values(self, chosen: IntArray) -> Float64Array:
         """The correlation of every row of drawn examples.
 
         Shapes:  chosen: (R, N) -> (R,)
@@ -167,7 +159,7 @@ class RankCorrelation:
             ]
         )
 
-    def mixed(self, other: RankCorrelation, swapped: BoolArray) -> FloatArray:
+    def mixed(self, other: RankCorrelation, swapped: BoolArray) -> Float64Array:
         """The correlation where the swapped examples have the other system's y.
 
         The gold ranks stay. Both systems' y are sorted together; those that are taken weigh 1 and the others 0.
@@ -197,7 +189,7 @@ class RankCorrelation:
     def _groups(self) -> tuple[_Groups, _Groups]:
         return _Groups.of(self.x), _Groups.of(self.y)
 
-    def _of(self, weights: FloatArray) -> FloatArray:
+    def _of(self, weights: Float64Array) -> Float64Array:
         if np.isnan(self.x).any() or np.isnan(self.y).any():
             return np.full(len(weights), np.nan)
         middle = (weights.sum(1, keepdims=True) + 1) / 2
@@ -219,20 +211,20 @@ class _Groups:
     group: IntArray
 
     @classmethod
-    def of(cls, values: FloatArray) -> _Groups:
+    def of(cls, values: Float64Array) -> _Groups:
         order = np.argsort(values, kind="stable")
         new = np.r_[True, np.diff(values[order]) != 0]
         group = np.empty(len(values), np.int64)
         group[order] = np.cumsum(new) - 1
         return cls(order, np.flatnonzero(new), group)
 
-    def sums(self, ordered: FloatArray) -> FloatArray:
+    def sums(self, ordered: Float64Array) -> Float64Array:
         """Add up groups of numbers that are in order.  Shapes: (R, N) -> (R, G)"""
         if len(self.starts) == len(self.order):
             return ordered
         return np.add.reduceat(ordered, self.starts, axis=1)
 
-    def ranks(self, weights: FloatArray) -> FloatArray:
+    def ranks(self, weights: Float64Array) -> Float64Array:
         """Mean rank of every example within each draw.  Shapes: (R, N) -> (R, N)"""
         total = self.sums(weights[:, self.order])
         rank = np.cumsum(total, axis=1)
@@ -240,7 +232,7 @@ class _Groups:
         return rank[:, self.group]
 
 
-def _quotient(above: FloatArray, spread_a: FloatArray | float, spread_b: FloatArray) -> FloatArray:
+def _quotient(above: Float64Array, spread_a: Float64Array | float, spread_b: Float64Array) -> Float64Array:
     with np.errstate(invalid="ignore", divide="ignore"):
-        result: FloatArray = above / np.sqrt(spread_a * spread_b)
+        result: Float64Array = above / np.sqrt(spread_a * spread_b)
     return result

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from polyseme.core.arrays import Float64Array
 from polyseme.errors import InputError
 from polyseme.tasks.metrics.classification import table_row
-from polyseme.tasks.metrics.measure import FloatArray, Measure, ratio, share
+from polyseme.tasks.metrics.measure import Measure, ratio, share
 from polyseme.text.labelled.tagging import Scheme, Span, spans
 
 __all__ = ["measures", "per_kind", "span_measures", "spans_of", "token_accuracy"]
@@ -119,19 +120,19 @@ def _same(gold: Sequence[Any], predicted: Sequence[Any]) -> None:
         )
 
 
-def _precision(sums: FloatArray) -> FloatArray:
+def _precision(sums: Float64Array) -> Float64Array:
     return ratio(sums[..., 0], sums[..., 1])
 
 
-def _recall(sums: FloatArray) -> FloatArray:
+def _recall(sums: Float64Array) -> Float64Array:
     return ratio(sums[..., 0], sums[..., 2])
 
 
-def _f1(sums: FloatArray) -> FloatArray:
+def _f1(sums: Float64Array) -> Float64Array:
     return ratio(2 * sums[..., 0], sums[..., 1] + sums[..., 2])
 
 
-def _macro_f1(sums: FloatArray) -> FloatArray:
+def _macro_f1(sums: Float64Array) -> Float64Array:
     """Mean over the kinds that occur."""
     hit, said, gold = np.split(sums, 3, axis=-1)
     present = ((said + gold) > 0).sum(-1).astype(np.float64)

@@ -25,8 +25,8 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from polyseme.core.arrays import BoolArray
 from polyseme.errors import ConfigError, InputError
 from polyseme.text.labelled.records import Problems, TagRecord
 
@@ -46,7 +46,6 @@ __all__ = [
 Scheme = Literal["BIO", "BIOES", "IO"]
 Span = tuple[str, int, int]
 """(kind, start, end): tokens start … end - 1."""
-BoolArray = npt.NDArray[np.bool_]
 
 _FORM = re.compile(r"([BIESMLU])(?:-(.+))?", re.DOTALL)
 _ROLE = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S"}

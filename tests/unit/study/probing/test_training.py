@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from polyseme.core.arrays import IntArray
 from polyseme.study.probing.numbers import centre_of_gravity, expected_layer
-from polyseme.study.probing.targets import IntArray, Part, ProbeConfig, Spans, random_labels
+from polyseme.study.probing.targets import Part, ProbeConfig, Spans, random_labels
 from polyseme.study.probing.training import most_frequent, train_probe
 
 LAYERS, WIDTH, LABELS, PLANTED = 4, 12, 3, 2
