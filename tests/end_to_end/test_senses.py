@@ -49,8 +49,8 @@ def test_running_text_and_two_runs(run: Path, corpus: Path, capsys: pytest.Captu
         == 0
     )
     printed = capsys.readouterr()
-    assert "object, 60 uses" in printed.out
-    assert "group 1" in printed.out
+    assert "60 uses of object" in printed.out
+    assert "typical uses" in printed.out
     assert "next:" in printed.err
 
 

@@ -29,7 +29,6 @@ TEXTS = {
     "attention": "attention.attention_text",
     "pairs": "pairs.pairs_text",
     "probe": "probe.probe_text",
-    "senses": "senses_text.senses_text",
 }
 """Kind -> what makes its text of a document, where that is not its page's."""
 WRITERS = {

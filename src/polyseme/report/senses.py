@@ -1,4 +1,4 @@
-"""Senses for people: a page of figures and maps."""
+"""Senses for people: how well they are told apart, layer by layer, and maps on which every use is a point."""
 
 from __future__ import annotations
 
@@ -6,21 +6,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from polyseme.report.figures import width
 from polyseme.report.language import Speaker
 from polyseme.report.page import Page
-from polyseme.report.parts import Figure, Heading, Part, Table
-from polyseme.report.senses_text import (
-    FIGURES,
-    contexts,
-    headline,
-    highest,
-    p_value,
-    senses_text,
-    shown,
-    tabled,
-)
+from polyseme.report.parts import Either, Figure, Heading, Notes, Part, Table
+from polyseme.report.senses_charts import best_chart, layers_chart, map_chart, numbered, words_chart
+from polyseme.report.senses_text import FIGURES, headline
 
-__all__ = ["senses_page", "senses_parts", "senses_text"]
+__all__ = ["senses_page", "senses_parts"]
+
+_LISTED = 3
+"""Typical contexts of a group that are shown."""
+_BESIDE = 64
+"""Columns on each side of a use in them."""
 
 
 def senses_page(document: Mapping[str, Any], lang: str = "en") -> Page:
@@ -32,13 +30,14 @@ def senses_page(document: Mapping[str, Any], lang: str = "en") -> Page:
     Raises:  ConfigError: another language.
     """
     say = Speaker(lang)
-    names = ", ".join(run["name"] for run in document["runs"])
-    return Page(
-        say("Senses of words"),
-        f"{names} · {Path(document['file']).name}",
-        senses_parts(document, say),
-        lang,
-    )
+    runs = [
+        say("{run} ({model}: one vector for all uses of a word)", run=run["name"], model=run["model"])
+        if run["static"]
+        else f"{run['name']} ({run['model']})"
+        for run in document["runs"]
+    ]
+    lead = f"{', '.join(runs)} · {Path(document['file']).name}"
+    return Page(say("Senses of words"), lead, senses_parts(document, say), lang)
 
 
 def senses_parts(document: Mapping[str, Any], say: Speaker, prefix: str = "") -> list[Part]:
@@ -49,23 +48,40 @@ def senses_parts(document: Mapping[str, Any], say: Speaker, prefix: str = "") ->
         say: speaks the page's language.
         prefix: stands before the names of figures.
     """
-    return (_labelled if document["labelled"] else _unlabelled)(document, say, prefix)
-
-
-def _labelled(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Part]:
-    from polyseme.report.senses_charts import best_chart, layers_chart, map_chart, words_chart
-
-    runs, words = document["runs"], document["words"]
-    several = len(words) > 1
-    figures: list[Part] = [
-        say(
-            "Each use of a word gets the sense of the use that is nearest to it among those of other texts, by the "
-            "cosine of their vectors. What is called the best layer was chosen without the uses that it is reported on."
-        ),
-        _best_table(document, say),
+    slugs = _slugs([word["word"] for word in document["words"]])
+    maps = [_map(document, place, f"{prefix}senses_map_{slug}", say) for place, slug in enumerate(slugs)]
+    notes = Either(page=[Notes([say.note(note) for note in document["notes"]])])
+    parts: list[Part] = []
+    if not document["labelled"]:
+        for place, figure in enumerate(maps):
+            parts += _groups(document, place, figure, say)
+        return [notes, *parts]
+    for place, figure in enumerate(maps):
+        parts += [figure, *_dots(document, place, say)]
+    explained = say(
+        "Every point is a use of the word; the sentence shows when the pointer rests on it. A representation that "
+        "does not look at the context has one point for all uses that are written alike: such points are numbered."
+    )
+    return [
+        Heading(say("How well senses are told apart")),
+        *_best(document, say, prefix),
+        notes,
+        Heading(say("Layer by layer")),
+        *_layers(document, say, prefix),
+        Heading(say("Maps of the uses")),
+        Either(page=[explained, *parts]),
     ]
-    if len(runs) > 1:
-        figures.append(
+
+
+def _best(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Part]:
+    """The figure of every run and word at its best layer, and how runs differ."""
+    explained = say(
+        "Each use of a word gets the sense of the use that is nearest to it among those of other texts, by the "
+        "cosine of their vectors. What is called the best layer was chosen without the uses that it is reported on."
+    )
+    parts: list[Part] = [Either(page=[explained]), _best_table(document, say)]
+    if len(document["runs"]) > 1:
+        parts += [
             Figure(
                 f"{prefix}senses_runs",
                 best_chart(document, say),
@@ -74,79 +90,29 @@ def _labelled(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Pa
                     "sense. Each chart has its own scale."
                 ),
                 say("The figure of every run at its best layer"),
-            )
-        )
-        figures.append(_difference_table(document, say))
-    layers: list[Part] = [
-        Figure(
-            f"{prefix}senses_layers",
-            layers_chart(document, say),
-            say(
-                "{figure} by layer, {what}; bands and bars are 95 % intervals.",
-                figure=say(FIGURES[document["mean"].get("headline", "accuracy")]).capitalize(),
-                what=_what(words, say),
             ),
-            say("The nearest neighbours' figure by layer"),
-        )
-    ]
-    if several:
-        layers.append(
-            Figure(
-                f"{prefix}senses_words",
-                words_chart(document, say),
-                say("The same for every word. Dashed: always the most frequent sense of that word."),
-                say("The nearest neighbours' figure by layer, for every word"),
-            )
-        )
-    layers += [_layer_table(run, say) for run in runs]
-    maps: list[Part] = [
-        say(
-            "Every point is a use of the word; the sentence shows when the pointer rests on it. A representation that "
-            "does not look at the context has one point for all uses that are written alike: such points are numbered."
-        )
-    ]
-    slugs = _slugs(words)
-    for place, word in enumerate(words):
-        maps.append(
-            Figure(
-                f"{prefix}senses_map_{slugs[place]}",
-                map_chart(document, place, say),
-                _map_caption(document, place, say),
-                say("Map of the uses of {word}", word=word["word"]),
-            )
-        )
-        maps += [table for run in document["runs"] if (table := _dots_table(run, word, place, say))]
-    return [
-        Heading(say("How well senses are told apart")),
-        *figures,
-        *map(say.note, document["notes"]),
-        Heading(say("Layer by layer")),
-        *layers,
-        Heading(say("Maps of the uses")),
-        *maps,
-    ]
-
-
-def _what(words: Sequence[Mapping[str, Any]], say: Speaker) -> str:
-    return say("the mean of {n} words", n=len(words)) if len(words) > 1 else str(words[0]["word"])
+            _difference_table(document, say),
+        ]
+    return parts
 
 
 def _best_table(document: Mapping[str, Any], say: Speaker) -> Table:
-    head = [
-        say("run"),
-        say("word"),
-        say("uses"),
-        say("senses"),
-        say("figure"),
-        say("most frequent sense"),
-        say("nearest neighbour, best layer"),
-        say("over the most frequent"),
+    heads = [
+        "run",
+        "word",
+        "uses",
+        "senses",
+        "figure",
+        "most frequent sense",
+        "nearest neighbour, best layer",
+    ]
+    heads += [
+        "over the most frequent",
         "p",
-        say("accuracy"),
-        say("balanced accuracy"),
-        say("macro-F1"),
-        say("centroid, best layer"),
-        say("highest layer"),
+        "accuracy",
+        "balanced accuracy",
+        "macro-F1",
+        "centroid, best layer",
     ]
     rows = []
     for run in document["runs"]:
@@ -162,7 +128,7 @@ def _best_table(document: Mapping[str, Any], say: Speaker) -> Table:
         "the mean of the senses' own accuracies, where one sense has more than 80 % of the uses, else accuracy. "
         "Highest layer: chosen on the same uses, so it flatters."
     )
-    return Table(head, rows, caption, left=(0, 1, 4))
+    return Table([*map(say, heads), say("highest layer")], rows, caption, left=(0, 1, 4), keys=2)
 
 
 def _best_row(
@@ -172,16 +138,22 @@ def _best_row(
     nearest, main = best["nearest"], headline(best["nearest"])
     return [
         say(FIGURES[main["figure"]]),
-        shown(ceiling) if main["figure"] == "accuracy" else f"{main['ceiling']:.3f}",
-        shown(main),
-        shown(main["over"], "+"),
-        p_value(main["over"]),
-        f"{nearest['accuracy']['value']:.3f}",
-        f"{nearest['balanced_accuracy']['value']:.3f}",
-        f"{nearest['macro_f1']['value']:.3f}",
+        _shown(ceiling) if main["figure"] == "accuracy" else f"{main['ceiling']:.3f}",
+        _shown(main),
+        _shown(main["over"], "+"),
+        _p(main["over"]),
+        *(f"{nearest[key]['value']:.3f}" for key in ("accuracy", "balanced_accuracy", "macro_f1")),
         f"{headline(best['centroid'])['value']:.3f}",
         highest(nearest, run),
     ]
+
+
+def highest(best: Mapping[str, Any], run: Mapping[str, Any]) -> str:
+    """The highest figure of any layer, and that layer; a dash where there is one layer, which is no highest of any."""
+    if len(run["layers"]) < 2:
+        return "—"
+    maximum = headline(best)["maximum"]
+    return f"{maximum['value']:.3f} @ {maximum['layer']}"
 
 
 def _difference_table(document: Mapping[str, Any], say: Speaker) -> Table:
@@ -190,43 +162,92 @@ def _difference_table(document: Mapping[str, Any], say: Speaker) -> Table:
             f"{one['first']} - {one['second']}",
             one["word"] or say("mean of the words"),
             say(FIGURES[one.get("figure", "accuracy")]),
-            shown(one, "+"),
-            p_value(one),
+            _shown(one, "+"),
+            _p(one),
         ]
         for one in document["differences"]
     ]
+    head = [say("runs"), say("word"), say("figure"), say("difference"), "p"]
     caption = say(
         "Differences of the nearest neighbours' figure at the best layers, paired on the same uses."
     )
-    return Table(
-        [say("runs"), say("word"), say("figure"), say("difference"), "p"], rows, caption, left=(0, 1, 2)
-    )
+    return Table(head, rows, caption, left=(0, 1, 2), keys=2)
+
+
+def _layers(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Part]:
+    """The figure over layers, of the mean and of every word; a table a run, and a second where the file has a split."""
+    words = document["words"]
+    what = say("the mean of {n} words", n=len(words)) if len(words) > 1 else str(words[0]["word"])
+    parts: list[Part] = [
+        Figure(
+            f"{prefix}senses_layers",
+            layers_chart(document, say),
+            say(
+                "{figure} by layer, {what}; bands and bars are 95 % intervals.",
+                figure=say(FIGURES[document["mean"].get("headline", "accuracy")]).capitalize(),
+                what=what,
+            ),
+            say("The nearest neighbours' figure by layer"),
+        )
+    ]
+    if len(words) > 1:
+        parts.append(
+            Figure(
+                f"{prefix}senses_words",
+                words_chart(document, say),
+                say("The same for every word. Dashed: always the most frequent sense of that word."),
+                say("The nearest neighbours' figure by layer, for every word"),
+            )
+        )
+    for run in document["runs"]:
+        parts += [_layer_table(run, say), *_split_table(document, run, say)]
+    return parts
 
 
 def _layer_table(run: Mapping[str, Any], say: Speaker) -> Table:
-    head = [
-        say("layer"),
-        say("nearest neighbour"),
-        say("centroid"),
-        say("balanced accuracy"),
-        say("macro-F1"),
-        say("silhouette"),
-    ]
+    heads = ["layer", "nearest neighbour", "centroid", "balanced accuracy", "macro-F1", "silhouette"]
     rows = [
         [
             str(one["layer"]),
-            shown(one["nearest"]["accuracy"]),
-            shown(one["centroid"]["accuracy"]),
+            _shown(one["nearest"]["accuracy"]),
+            _shown(one["centroid"]["accuracy"]),
             f"{one['nearest']['balanced_accuracy']['value']:.3f}",
             f"{one['nearest']['macro_f1']['value']:.3f}",
-            shown(one["silhouette"], "+"),
+            _shown(one["silhouette"], "+"),
         ]
         for one in run["mean"]["layers"]
     ]
-    return Table(head, rows, say("{run}: means over the words, by cross-validation.", run=run["name"]))
+    caption = say("{run}: means over the words, by cross-validation.", run=run["name"])
+    return Table([*map(say, heads)], rows, caption)
 
 
-def _map_caption(document: Mapping[str, Any], place: int, say: Speaker) -> str:
+def _split_table(document: Mapping[str, Any], run: Mapping[str, Any], say: Speaker) -> list[Table]:
+    """What the uses of the train part tell of those of the test part; none where the file names no parts."""
+    tests = [
+        (word["word"], f"{test['train']:,}", f"{test['nearest']['accuracy']['n']:,}", test)
+        for word, entry in zip(document["words"], run["words"], strict=True)
+        if (test := entry["test"])
+    ]
+    if len(tests) > 1 and "test" in run["mean"]:
+        tests.append((say("mean of the words"), "", "", run["mean"]["test"]))
+    rows = [
+        [
+            word,
+            train,
+            n,
+            _shown(test["nearest"]["accuracy"]),
+            f"{test['nearest']['macro_f1']['value']:.3f}",
+            str(test["nearest"].get("layer", "")),
+            f"{test['centroid']['accuracy']['value']:.3f}",
+        ]
+        for word, train, n, test in tests
+    ]
+    heads = ["word", "train", "test", "nearest neighbour", "macro-F1", "layer", "centroid"]
+    caption = say("{run}: learned from the file's train part, judged on its test part.", run=run["name"])
+    return [Table([*map(say, heads)], rows, caption)] if rows else []
+
+
+def _map(document: Mapping[str, Any], place: int, name: str, say: Speaker) -> Figure:
     word = document["words"][place]
     method = document["runs"][0]["words"][place]["map"]["method"]
     how = {
@@ -238,76 +259,80 @@ def _map_caption(document: Mapping[str, Any], place: int, say: Speaker) -> str:
     }[method]
     caption = say("{word}: {how}.", word=word["word"], how=how)
     if len(word["drawn"]) < word["uses"] and method != "lda":
-        caption += " " + say(
-            "{n} of {uses} uses are drawn, chosen by hash.",
-            n=f"{len(word['drawn']):,}",
-            uses=f"{word['uses']:,}",
-        )
-    return caption
+        drawn, uses = f"{len(word['drawn']):,}", f"{word['uses']:,}"
+        caption += " " + say("{n} of {uses} uses are drawn, chosen by hash.", n=drawn, uses=uses)
+    chart = map_chart(document, place, say)
+    return Figure(name, chart, caption, say("Map of the uses of {word}", word=word["word"]))
 
 
-def _dots_table(run: Mapping[str, Any], word: Mapping[str, Any], place: int, say: Speaker) -> Table | None:
-    """Which uses lie on each numbered point of a map; None where context moves the points."""
-    from polyseme.report.senses_charts import numbered
+def _slugs(words: Sequence[str]) -> list[str]:
+    """The words as parts of files' names, no two alike, not even to a system that takes A for a."""
+    slugs: list[str] = []
+    for place, word in enumerate(words, 1):
+        safe = "".join(c if c.isalnum() else "_" for c in word)[:40].strip("_") or str(place)
+        while safe.casefold() in (slug.casefold() for slug in slugs):
+            safe += f"_{place}"
+        slugs.append(safe)
+    return slugs
 
-    points = numbered(run["words"][place], word["drawn"])
-    if not points:
-        return None
-    rows = [
-        [
-            str(point.number),
-            f"{len(point.uses):,}",
-            ", ".join(f"{form} {n:,}" for form, n in point.forms),
-            ", ".join(f"{word['senses'][sense]['sense']} {n:,}" for sense, n in point.senses),
-        ]
-        for point in points
-    ]
+
+def _dots(document: Mapping[str, Any], place: int, say: Speaker) -> list[Table]:
+    """Which uses lie on each numbered point of a map, of the runs whose points are not moved by context."""
+    word, tables = document["words"][place], []
     head = [say("point"), say("uses"), say("written"), say("senses")]
-    caption = say("{run}: the uses of {word} that lie on each point.", run=run["name"], word=word["word"])
-    return Table(head, rows, caption, left=(0, 2, 3))
-
-
-def _unlabelled(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Part]:
-    from polyseme.report.senses_charts import map_chart
-
-    parts: list[Part] = []
-    slugs = _slugs(document["words"])
-    for place, word in enumerate(document["words"]):
-        parts += [
-            Heading(word["word"]),
-            say(
-                "The uses have no labels: they are clustered by their vectors. The number of groups is a suggestion: "
-                "the one that stands out most from a cloud of one piece with the same spread, or one where none does."
-            ),
-            _suggestion_table(document, place, say),
-            Figure(
-                f"{prefix}senses_map_{slugs[place]}",
-                map_chart(document, place, say),
-                _map_caption(document, place, say),
-                say("Map of the uses of {word}", word=word["word"]),
-            ),
-        ]
-        parts += [_group_table(run, run["words"][place], say) for run in document["runs"]]
-        parts += map(say.note, document["notes"]) if place == 0 else []
-    return parts
-
-
-def _suggestion_table(document: Mapping[str, Any], place: int, say: Speaker) -> Table:
-    rows = []
     for run in document["runs"]:
-        for one in run["words"][place]["layers"]:
-            rows.append([run["name"], str(one["layer"]), str(one["groups"]), *tabled(one, one["table"])])
+        rows = [
+            [
+                str(point.number),
+                f"{len(point.uses):,}",
+                ", ".join(f"{form} {n:,}" for form, n in point.forms),
+                ", ".join(f"{word['senses'][sense]['sense']} {n:,}" for sense, n in point.senses),
+            ]
+            for point in numbered(run["words"][place], word["drawn"])
+        ]
+        caption = say("{run}: the uses of {word} that lie on each point.", run=run["name"], word=word["word"])
+        tables += [Table(head, rows, caption, left=(0, 2, 3))] if rows else []
+    return tables
+
+
+def _groups(document: Mapping[str, Any], place: int, figure: Figure, say: Speaker) -> list[Part]:
+    """The groups of a word's uses, which have no labels."""
     word = document["words"][place]
-    head = [
-        say("run"),
-        say("layer"),
-        say("groups"),
-        say("silhouette"),
-        say("silhouette of one piece"),
-        "z",
-        say("z to pass"),
+    rows = [
+        [run["name"], str(one["layer"]), str(one["groups"]), *_suggested(one)]
+        for run in document["runs"]
+        for one in run["words"][place]["layers"]
     ]
-    return Table(head, rows, say("{n} uses of {word}", n=f"{word['uses']:,}", word=word["word"]))
+    heads = ["run", "layer", "groups", "silhouette", "silhouette of one piece"]
+    explained = say(
+        "The uses have no labels: they are clustered by their vectors. The number of groups is a suggestion: the one "
+        "that stands out most from a cloud of one piece with the same spread, or one where none does."
+    )
+    return [
+        Heading(word["word"]),
+        Either(page=[explained]),
+        Table(
+            [*map(say, heads), "z", say("z to pass")],
+            rows,
+            say("{n} uses of {word}", n=f"{word['uses']:,}", word=word["word"]),
+        ),
+        figure,
+        *(_group_table(run, run["words"][place], say) for run in document["runs"]),
+    ]
+
+
+def _suggested(layer: Mapping[str, Any]) -> list[str]:
+    """Silhouette, the expected one, z and its threshold at the suggestion, or, of one group, at the highest z."""
+    table = layer["table"]
+    if not table:
+        return ["—"] * 4
+    one = next((t for t in table if t["groups"] == layer["groups"]), None) or max(table, key=lambda t: t["z"])
+    return [
+        f"{one['silhouette']:.3f}",
+        f"{one['expected']:.3f}",
+        f"{one['z']:.1f}",
+        f"{layer['threshold']:.1f}",
+    ]
 
 
 def _group_table(run: Mapping[str, Any], entry: Mapping[str, Any], say: Speaker) -> Table:
@@ -320,12 +345,31 @@ def _group_table(run: Mapping[str, Any], entry: Mapping[str, Any], say: Speaker)
     return Table(head, rows, caption, left=(0, 2, 3))
 
 
-def _slugs(words: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The words as parts of files' names, no two alike, not even to a system that takes A for a."""
-    slugs: list[str] = []
-    for place, one in enumerate(words, 1):
-        safe = "".join(c if c.isalnum() else "_" for c in one["word"])[:40].strip("_") or str(place)
-        while safe.casefold() in (slug.casefold() for slug in slugs):
-            safe += f"_{place}"
-        slugs.append(safe)
-    return slugs
+def contexts(group: Mapping[str, Any]) -> list[str]:
+    """Typical uses of a group, the word marked and in sight: Chinese characters beside it take two columns each."""
+    return [
+        f"{_cut(one['before'][::-1])[::-1]}【{one['form']}】{_cut(one['after'])}"
+        for one in group["typical"][:_LISTED]
+    ]
+
+
+def _cut(text: str) -> str:
+    """As much of a text as fits into the columns beside a use."""
+    if width(text) <= _BESIDE:
+        return text
+    end = next(i for i in range(len(text)) if width(text[: i + 1]) >= _BESIDE)
+    return text[:end].rstrip("…") + "…"
+
+
+def _shown(figure: Mapping[str, Any], sign: str = "") -> str:
+    """A figure and its interval."""
+    if figure["value"] is None:
+        return "—"
+    interval = "" if figure["low"] is None else f" ({figure['low']:{sign}.3f} … {figure['high']:{sign}.3f})"
+    return f"{figure['value']:{sign}.3f}{interval}"
+
+
+def _p(difference: Mapping[str, Any]) -> str:
+    """The larger p of the tests that were made."""
+    p = max(difference["p"], difference.get("p_randomisation", 0.0))
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

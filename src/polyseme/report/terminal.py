@@ -39,7 +39,17 @@ def text(parts: Sequence[Part], columns: int | None = None) -> str:
         columns: of the terminal; None = those that it has, 80 where there is none.
     """
     limit = max(_NARROWEST, columns or shutil.get_terminal_size((80, 24)).columns)
-    return "\n\n".join("\n".join(lines) for part in parts for lines in _lines(part, limit) if lines)
+    blocks: list[str] = []
+    bare = {2, 3}  # levels of headings below which nothing would stand: only the page has it
+    for part in reversed(parts):
+        if isinstance(part, Heading):
+            shown = [] if part.level in bare else list(_lines(part, limit))
+            bare |= {level for level in (2, 3) if level >= part.level}
+        else:
+            shown = [lines for lines in _lines(part, limit) if lines]
+            bare = set() if shown else bare
+        blocks += ("\n".join(lines) for lines in reversed(shown))
+    return "\n\n".join(reversed(blocks))
 
 
 def _lines(part: Part, limit: int) -> Iterator[list[str]]:

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from english import english_in
 from hovering import shown_on_hover
 from polyseme.errors import StorageError
+from polyseme.report.figures import width
 from polyseme.report.language import Speaker
-from polyseme.report.parts import Figure, Heading, Table
-from polyseme.report.senses import senses_page, senses_parts, senses_text
+from polyseme.report.parts import Heading, Table, figures_of
+from polyseme.report.senses import contexts, highest, senses_page, senses_parts
 from polyseme.report.senses_charts import looks, map_chart, numbered
-from polyseme.report.senses_text import contexts, highest
 from polyseme.report.study_files import check_file, check_folder, write_study
 from polyseme.study.senses import senses
 from polyseme.text.labelled.senses import Use
@@ -50,7 +51,7 @@ def document(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_every_part_is_drawn_in_both_languages(document: dict[str, Any], lang: str) -> None:
     parts = senses_parts(document, Speaker(lang), "first_")
-    figures = [part for part in parts if isinstance(part, Figure)]
+    figures = list(figures_of(parts))
     names = [figure.name for figure in figures]
     assert len(set(names)) == len(names) >= 1
     assert all(name.startswith("first_senses_") for name in names)
@@ -65,7 +66,8 @@ def test_every_part_is_drawn_in_both_languages(document: dict[str, Any], lang: s
 
 
 def test_the_text_for_a_terminal_names_every_run_and_word(document: dict[str, Any]) -> None:
-    text = senses_text(document)
+    text = senses_page({**document, "file": "a/bank.tsv"}).text(80)
+    assert max(map(width, text.split("\n"))) <= 80
     for run in document["runs"]:
         assert run["name"] in text
     for word in document["words"]:
@@ -74,7 +76,7 @@ def test_the_text_for_a_terminal_names_every_run_and_word(document: dict[str, An
 
 def test_a_map_holds_every_use_with_its_sentence(document: dict[str, Any]) -> None:
     parts = senses_parts(document, Speaker(), "")
-    figure = next(part for part in parts if isinstance(part, Figure) and part.name == "senses_map_cat")
+    figure = next(figure for figure in figures_of(parts) if figure.name == "senses_map_cat")
     drawn = json.dumps(figure.chart.to_dict(), ensure_ascii=False)
     assert "【cat】 sat on the mat" in drawn
     assert len(document["words"][0]["drawn"]) == len(document["runs"][0]["words"][0]["map"]["x"])
@@ -87,7 +89,15 @@ def test_a_map_holds_every_use_with_its_sentence(document: dict[str, Any]) -> No
 
 def test_notes_stand_on_the_page(document: dict[str, Any]) -> None:
     html = senses_page({**document, "notes": ["3 rows <b> were skipped"]}, "zh").html()
-    assert "<p>3 rows &lt;b&gt; were skipped</p>" in html
+    assert "<li>3 rows &lt;b&gt; were skipped</li>" in html
+
+
+def test_a_chinese_page_has_no_english_sentence(document: dict[str, Any]) -> None:
+    notes = ["1 rows have no label: skipped (a.tsv:7)"]
+    notes += ["bert: 3 texts are longer than the model reads: cut to a window around the use"]
+    found = {**document, "file": "bank.tsv", "notes": [*document["notes"], *notes]}
+    assert english_in(senses_page(found, "zh"), found) == []
+    assert english_in(senses_page(found, "en"), found) != []
 
 
 def test_many_runs_look_different() -> None:
@@ -110,7 +120,7 @@ def test_no_two_words_have_one_picture(document: dict[str, Any]) -> None:
         {**run, "words": [{**run["words"][0], "word": name} for name in names]} for run in document["runs"]
     ]
     parts = senses_parts({**document, "words": words, "runs": runs}, Speaker())
-    figures = [part.name for part in parts if isinstance(part, Figure)]
+    figures = [figure.name for figure in figures_of(parts)]
     maps = [name.removeprefix("senses_map_") for name in figures if name.startswith("senses_map_")]
     assert len({name.casefold() for name in maps}) == len(names)
     assert (maps[0], maps[-1]) == ("c", "银行")

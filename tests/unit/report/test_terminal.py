@@ -76,3 +76,18 @@ def test_heads_that_are_empty_are_left_out() -> None:
 def test_words_are_cut_where_a_path_has_marks() -> None:
     assert wrap("a/path/of/folders", 10) == ["a/path/of/", "folders"]
     assert wrap("中文，标点", 4) == ["中", "文，", "标点"]
+
+
+def test_a_heading_of_what_only_the_page_has_is_left_out() -> None:
+    chart = Either(page=[Figure("x", None)])
+    parts = [
+        Heading("One"),
+        chart,
+        Heading("Two"),
+        Heading("bare", 3),
+        chart,
+        Heading("full", 3),
+        "words",
+        Heading("3"),
+    ]
+    assert text(parts).split("\n")[::3] == ["Two", "full", "words"]
