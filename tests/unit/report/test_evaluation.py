@@ -67,7 +67,7 @@ def test_the_larger_p_of_both_tests_is_shown() -> None:
     figure = {"value": 0.75, "low": 0.5, "high": 0.9, "n": 8}
     difference = {"value": 0.25, "low": -0.1, "high": 0.5, "p": 0.04, "p_randomisation": 0.0625, "n": 8}
     one = {**figure, "against": {**figure, "value": 0.5}, "difference": difference}
-    shown = text(evaluation_parts(_evaluation(figures={"accuracy": one}, against="runs/b")))
+    shown = text(evaluation_parts(_evaluation(figures={"accuracy": one}, against="runs/b")), 100)
     assert "runs/a against runs/b" in shown
     assert "+0.2500 (-0.1000 … +0.5000)  0.0625" in shown
 
