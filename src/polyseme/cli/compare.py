@@ -68,8 +68,10 @@ def run(
     from polyseme.cli.progress import open_reporter
     from polyseme.core.files import write_atomic
     from polyseme.report.compare import compare_document, compare_page, compare_text
-    from polyseme.report.grid_table import markdown
+    from polyseme.report.grid_table import table_parts
+    from polyseme.report.markdown import markdown
     from polyseme.report.study_files import check_file, check_folder
+    from polyseme.report.terminal import text
     from polyseme.study.compare import compare_runs, open_comparison
 
     check_file(output)
@@ -96,9 +98,9 @@ def run(
     again += ["--cells", cells] if cells is not None else []
     again += [part for name, value in read.items() for part in (f"--{name}", value)]
     document = compare_document(comparison, command(*again), _machine())
-    text = markdown(comparison) if as_table else compare_text(document)
     if as_table:
-        write_atomic(output, text.encode("utf-8", "backslashreplace"))
+        parts = table_parts(comparison)
+        write_atomic(output, markdown(parts).encode("utf-8", "backslashreplace"))
     else:
         compare_page(document, lang).write(output)
     wrote: list[Path] = [output, comparison.cache.folder]
@@ -109,7 +111,7 @@ def run(
     if json:
         emit_json(document)
     else:
-        emit(text)
+        emit(text(parts) if as_table else compare_text(document))
     if elsewhere:
         say(
             f"note: {elsewhere} pieces are not done yet, or another process is at them: the same command goes on"

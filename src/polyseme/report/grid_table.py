@@ -1,4 +1,4 @@
-"""A comparison as Markdown: figures with intervals, what pretraining is worth, and what holds of what was claimed."""
+"""A comparison as one table: figures with intervals, what pretraining is worth, and what holds of what was claimed."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from polyseme.report.parts import Heading, Part, Table
 from polyseme.study.compare import Comparison
 from polyseme.study.grid import SCRATCH, WAYS, Cell, Grid, Way
 from polyseme.study.standings import above
 from polyseme.study.stats import seeds_difference, seeds_interval
 from polyseme.tasks.metrics.measure import Resampled
 
-__all__ = ["figures", "markdown"]
+__all__ = ["WAY_NAMES", "table_parts"]
 
-_WAY = {
+WAY_NAMES = {
     "frozen": "frozen, layers mixed",
     "whole": "trained as a whole",
     "frozen-scratch": "random weights, frozen",
@@ -24,27 +25,25 @@ _WAY = {
 ROUNDS = 1000
 
 
-def figures(grid: Grid) -> dict[tuple[str, str, Way], list[Resampled]]:
-    """The measures of all seeds that are done, by task, row and way."""
-    found: dict[tuple[str, str, Way], list[Resampled]] = {}
-    for cell in grid.cells():
-        measure = grid.measure(cell)
-        if measure is not None:
-            found.setdefault((cell.task, cell.row, cell.way), []).append(measure)
-    return found
+Measures = dict[tuple[str, str, Way], list[Resampled]]
+"""The measures of all seeds that are done, by task, row and way."""
 
 
-def markdown(comparison: Comparison) -> str:
+def table_parts(comparison: Comparison) -> list[Part]:
     """The whole table."""
     grid = comparison.grid
-    found = figures(grid)
     cells = grid.cells()
-    done = sum(len(some) for some in found.values())
-    parts = [_head(grid, done, len(cells))] if grid.tasks else []
-    parts += [_table(grid, found), _worth(grid, found), _claims(grid, found)] if grid.tasks else []
-    parts += [_study(comparison.study(name)) for name in comparison.sections]
-    parts += [_mixes(grid, cells), _costs(grid, cells)]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    found: Measures = {}
+    for cell in cells:
+        if (measure := grid.measure(cell)) is not None:
+            found.setdefault((cell.task, cell.row, cell.way), []).append(measure)
+    parts: list[Part] = []
+    if grid.tasks:
+        parts += [_head(grid, sum(map(len, found.values())), len(cells)), _table(grid, found)]
+        parts += [*_worth(grid, found), *_claims(grid, found)]
+    for name in comparison.sections:
+        parts += _study(comparison.study(name))
+    return [*parts, *_mixes(grid, cells), *_costs(grid, cells)]
 
 
 def _head(grid: Grid, done: int, total: int) -> str:
@@ -57,19 +56,18 @@ def _head(grid: Grid, done: int, total: int) -> str:
     )
 
 
-def _table(grid: Grid, found: dict[tuple[str, str, Way], list[Resampled]]) -> str:
-    tasks = list(grid.tasks)
-    metrics = [next((m[0].name for (t, _, _), m in found.items() if t == task), "") for task in tasks]
-    head = "| | " + " | ".join(f"{t}<br>{m}" for t, m in zip(tasks, metrics, strict=True)) + " |"
-    lines = [head, "|---|" + "---|" * len(tasks)]
+def _table(grid: Grid, found: Measures) -> Table:
+    metrics = [next((m[0].name for (t, _, _), m in found.items() if t == task), "") for task in grid.tasks]
+    rows: list[list[str]] = []
+    titles = set()
     for way in WAYS:
-        rows = [row for row, spec in grid.rows.items() if way in spec.ways] if grid.has(way) else []
-        if rows:
-            lines.append(f"| **{_WAY[way]}** |" + " |" * len(tasks))
-        for row in rows:
-            shown = [_shown(found.get((task, row, way))) for task in tasks]
-            lines.append(f"| {row} | " + " | ".join(shown) + " |")
-    return "\n".join(lines)
+        named = [row for row, spec in grid.rows.items() if way in spec.ways] if grid.has(way) else []
+        if named:
+            titles.add((len(rows), 0))
+            rows.append([WAY_NAMES[way], *[""] * len(grid.tasks)])
+        rows += [[row, *(_shown(found.get((task, row, way))) for task in grid.tasks)] for row in named]
+    head = ["", *(f"{task}\n{metric}" for task, metric in zip(grid.tasks, metrics, strict=True))]
+    return Table(head, rows, strong=frozenset(titles))
 
 
 def _shown(measures: list[Resampled] | None) -> str:
@@ -78,23 +76,24 @@ def _shown(measures: list[Resampled] | None) -> str:
     low, high = seeds_interval(measures, ROUNDS)
     mean = float(np.mean([m.value for m in measures]))
     seeds = "" if len(measures) > 1 else "¹"
-    return f"{100 * mean:.1f}{seeds}<br>{100 * low:.1f}–{100 * high:.1f}"
+    return f"{100 * mean:.1f}{seeds}\n{100 * low:.1f}–{100 * high:.1f}"
 
 
-def _study(study: Mapping[str, Any]) -> str:
+def _study(study: Mapping[str, Any]) -> list[Part]:
     """How runs stand in a study beside the tasks."""
-    lines = [f"## {study['name']}", "", "Percent; * = surely below the best.", "", "| | |", "|---|---|"]
+    rows = []
     for run, row in study["standings"].items():
         limits = [row[limit] for limit in ("value", "low", "high")]
         value, low, high = ("–" if limit is None else f"{100 * limit:.1f}" for limit in limits)
-        lines.append(f"| {run} | {value}{'*' if row['below'] else ''}<br>{low}–{high} |")
-    lines += [f"| {run} | {reason['text']} |" for run, reason in study["absent"].items()]
-    return "\n".join(lines)
+        rows.append([run, f"{value}{'*' if row['below'] else ''}\n{low}–{high}"])
+    rows += [[run, reason["text"]] for run, reason in study["absent"].items()]
+    told = "Percent; * = surely below the best."
+    return [Heading(study["name"]), told, Table(["", ""], rows, left=(0, 1))]
 
 
-def _worth(grid: Grid, found: dict[tuple[str, str, Way], list[Resampled]]) -> str:
+def _worth(grid: Grid, found: Measures) -> list[Part]:
     """Pretrained less random weights."""
-    lines = []
+    rows = []
     for way in ("frozen", "whole"):
         for row, spec in grid.rows.items():
             random = grid.scratch(row, way) if way in spec.ways else None
@@ -103,18 +102,17 @@ def _worth(grid: Grid, found: dict[tuple[str, str, Way], list[Resampled]]) -> st
             shown = [
                 _difference(found.get((task, row, way)), found.get((task, *random)))[1] for task in grid.tasks
             ]
-            lines.append(f"| {row}, {_WAY[way]} | " + " | ".join(shown) + " |")
-    if not lines:
-        return ""
-    head = [
-        "## What pretraining is worth",
-        "",
+            rows.append([f"{row}, {WAY_NAMES[way]}", *shown])
+    return _section(
+        "What pretraining is worth",
         "The same model less its random start, points; * = the interval excludes zero.",
-        "",
-    ]
-    return "\n".join(
-        [*head, "| | " + " | ".join(grid.tasks) + " |", "|---|" + "---|" * len(grid.tasks), *lines]
+        Table(["", *grid.tasks], rows),
     )
+
+
+def _section(title: str, told: str, table: Table) -> list[Part]:
+    """A table with its heading; nothing where it has no rows."""
+    return [Heading(title), told, table] if table.rows else []
 
 
 def _difference(
@@ -124,19 +122,11 @@ def _difference(
         return None, ""
     found = seeds_difference(first, second, ROUNDS)
     sure = "*" if found["low"] > 0 or found["high"] < 0 else ""
-    return found, f"{100 * found['value']:+.1f}{sure}<br>{100 * found['low']:+.1f}–{100 * found['high']:+.1f}"
+    return found, f"{100 * found['value']:+.1f}{sure}\n{100 * found['low']:+.1f}–{100 * found['high']:+.1f}"
 
 
-def _claims(grid: Grid, found: dict[tuple[str, str, Way], list[Resampled]]) -> str:
-    if not grid.claims:
-        return ""
-    head = [
-        "## What holds",
-        "",
-        "Differences in points; of several rows the best on dev counts, and is named; * = the interval excludes zero.",
-        "",
-    ]
-    lines = ["| | " + " | ".join(grid.tasks) + " | holds |", "|---|" + "---|" * (len(grid.tasks) + 1)]
+def _claims(grid: Grid, found: Measures) -> list[Part]:
+    rows = []
     for claim in grid.claims:
         shown, ups, downs, tried = [], 0, 0, 0
         for task in grid.tasks:
@@ -156,17 +146,17 @@ def _claims(grid: Grid, found: dict[tuple[str, str, Way], list[Resampled]]) -> s
                 for side, of in ((first, claim.first), (second, claim.second))
                 if side is not None and len(of) > 1
             ]
-            shown.append("<br>".join([text, *chosen]) if difference else "")
+            shown.append("\n".join([text, *chosen]) if difference else "")
             if difference is not None:
                 tried += 1
                 ups += difference["low"] > 0
                 downs += difference["high"] < 0
-        lines.append(
-            f"| {claim.text} | "
-            + " | ".join(shown)
-            + f" | yes {ups}, no {downs}, open {tried - ups - downs} |"
-        )
-    return "\n".join([*head, *lines])
+        rows.append([claim.text, *shown, f"yes {ups}, no {downs}, open {tried - ups - downs}"])
+    return _section(
+        "What holds",
+        "Differences in points; of several rows the best on dev counts, and is named; * = the interval excludes zero.",
+        Table(["", *grid.tasks, "holds"], rows, left=(0, len(grid.tasks) + 1)),
+    )
 
 
 def _side(name: str) -> tuple[str, Way]:
@@ -177,7 +167,7 @@ def _side(name: str) -> tuple[str, Way]:
 
 def _best(
     grid: Grid,
-    found: dict[tuple[str, str, Way], list[Resampled]],
+    found: Measures,
     task: str,
     sides: Sequence[tuple[str, Way]],
 ) -> tuple[str, Way] | None:
@@ -194,9 +184,9 @@ def _best(
     return None if best is None else best[1]
 
 
-def _mixes(grid: Grid, cells: Sequence[Cell]) -> str:
+def _mixes(grid: Grid, cells: Sequence[Cell]) -> list[Part]:
     """Weights of the layers that frozen runs' tasks learned, first seed."""
-    lines = []
+    rows = []
     for row, spec in grid.rows.items():
         if "frozen" not in spec.ways:
             continue
@@ -211,22 +201,16 @@ def _mixes(grid: Grid, cells: Sequence[Cell]) -> str:
                     break
             shown.append(" ".join(f"{100 * w:.0f}" for w in mix["weights"]) if mix else "")
         if any(len(text.split()) > 1 for text in shown):
-            lines.append(f"| {row} | " + " | ".join(shown) + " |")
-    if not lines:
-        return ""
-    head = [
-        "## Layer mixes",
-        "",
-        "What share of each layer a task learned to read, embeddings first, percent (first seed); nothing of "
-        "heads that are not above chance.",
-        "",
-    ]
-    return "\n".join(
-        [*head, "| | " + " | ".join(grid.tasks) + " |", "|---|" + "---|" * len(grid.tasks), *lines]
+            rows.append([row, *shown])
+    return _section(
+        "Layer mixes",
+        "What share of each layer a task learned to read, embeddings first, percent (first seed); nothing of heads "
+        "that are not above chance.",
+        Table(["", *grid.tasks], rows),
     )
 
 
-def _costs(grid: Grid, cells: Sequence[Cell]) -> str:
+def _costs(grid: Grid, cells: Sequence[Cell]) -> list[Part]:
     """Minutes of training by row and way."""
     seconds: dict[tuple[str, Way], float] = {}
     for cell in cells:
@@ -235,7 +219,8 @@ def _costs(grid: Grid, cells: Sequence[Cell]) -> str:
             key = (cell.row, cell.way)
             seconds[key] = seconds.get(key, 0.0) + float(result["seconds"])
     if not seconds:
-        return ""
+        return []
     total = sum(seconds.values()) / 3600
     each = "; ".join(f"{row} {way} {s / 60:.0f}" for (row, way), s in seconds.items())
-    return f"## Costs\n\n{total:.1f} hours of training on {grid.config.threads} thread(s) a cell. Minutes: {each}."
+    told = f"{total:.1f} hours of training on {grid.config.threads} thread(s) a cell. Minutes: {each}."
+    return [Heading("Costs"), told]
