@@ -27,7 +27,7 @@ from polyseme.data.prepare import prepare
 from polyseme.data.store import PreparedCorpus, is_store
 from polyseme.models.word2vec import Word2Vec, Word2VecConfig
 from polyseme.objectives.context_window import ContextWindowConfig, ContextWindowLearner
-from polyseme.study.similarity import read_pairs
+from polyseme.study.word_vectors import read_pairs
 from polyseme.tasks.metrics.regression import spearman
 from polyseme.text.config import TextConfig, TokenizerConfig
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from polyseme.infer.fill import fill
     from polyseme.infer.generate import generate, generate_stream
     from polyseme.infer.hidden import EncodedText, encode
+    from polyseme.infer.mask import mask
     from polyseme.infer.model import Model, load
     from polyseme.infer.neighbours import neighbours
     from polyseme.infer.predict import Predictor
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from polyseme.study.pairs import pairs
     from polyseme.study.probe import probe
     from polyseme.study.senses import senses
+    from polyseme.study.word_vectors import analogy
     from polyseme.text.config import TextConfig, TokenizerConfig
     from polyseme.text.corpus import Corpus
     from polyseme.text.tokenizers import Tokenizer
@@ -65,6 +67,7 @@ __all__ = [
     "Tokenizer",
     "TokenizerConfig",
     "__version__",
+    "analogy",
     "attention",
     "cka",
     "embed",
@@ -78,6 +81,7 @@ __all__ = [
     "generate_stream",
     "import_model",
     "load",
+    "mask",
     "neighbours",
     "pairs",
     "prepare",
@@ -86,6 +90,7 @@ __all__ = [
     "score",
     "score_continuations",
     "senses",
+    "similarity",
 ]
 
 _HOMES = {
@@ -102,6 +107,7 @@ _HOMES = {
     "TextConfig": "polyseme.text.corpus",
     "Tokenizer": "polyseme.text.tokenizers",
     "TokenizerConfig": "polyseme.text.tokenizers",
+    "analogy": "polyseme.study.word_vectors",
     "attention": "polyseme.study.attention",
     "cka": "polyseme.study.cka",
     "embed": "polyseme.infer.embed",
@@ -115,6 +121,7 @@ _HOMES = {
     "generate_stream": "polyseme.infer.generate",
     "import_model": "polyseme.formats.registry",
     "load": "polyseme.infer.model",
+    "mask": "polyseme.infer.mask",
     "neighbours": "polyseme.infer.neighbours",
     "pairs": "polyseme.study.pairs",
     "prepare": "polyseme.data.prepare",
@@ -123,6 +130,7 @@ _HOMES = {
     "score": "polyseme.infer.score",
     "score_continuations": "polyseme.infer.score",
     "senses": "polyseme.study.senses",
+    "similarity": "polyseme.study.word_vectors",
 }
 
 

@@ -191,8 +191,7 @@ def test_the_hints_for_files_that_are_not_told_work(
 
 
 def test_lists_of_words_are_read_by_the_options(tmp_path: Path) -> None:
-    from polyseme.study.analogy import read_questions
-    from polyseme.study.similarity import read_pairs
+    from polyseme.study.word_vectors import read_pairs, read_questions
 
     file = tmp_path / "pairs.txt"
     file.write_bytes("кот^собака^7.5\nдень^ночь^8\nхлеб^суп^3\n".encode("cp1251"))

@@ -25,6 +25,7 @@ PUBLIC = [
     "Tokenizer",
     "TokenizerConfig",
     "__version__",
+    "analogy",
     "attention",
     "cka",
     "embed",
@@ -38,6 +39,7 @@ PUBLIC = [
     "generate_stream",
     "import_model",
     "load",
+    "mask",
     "neighbours",
     "pairs",
     "prepare",
@@ -46,6 +48,7 @@ PUBLIC = [
     "score",
     "score_continuations",
     "senses",
+    "similarity",
 ]
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from polyseme.cli.options import Encoding, Json, Separator, Threads, read_options, use_threads
-from polyseme.cli.output import closing, command, emit, emit_json, neighbours_command, use_command
+from polyseme.cli.output import closing, command, neighbours_command, show, use_command
 from polyseme.errors import InputError
 
 EXAMPLE = "polyseme similarity runs/word2vec similar-words.tsv"
@@ -36,30 +36,9 @@ def run(
     use_threads(threads)
     reading = read_options(None, separator, encoding)
     from polyseme.infer.model import load
-    from polyseme.study.similarity import similarity
+    from polyseme.study.word_vectors import similarity
 
     loaded = load(folder)
-    found = [
-        similarity(loaded, file, encoding=reading.encoding, separator=reading.separator) for file in files
-    ]
-    if json:
-        emit_json(found)
-    else:
-        emit(similarity_text(found))
+    show(similarity(loaded, files, separator=reading.separator, encoding=reading.encoding), json=json)
     recipe = loaded.run.meta["recipe"]
     closing(then=neighbours_command(recipe, folder) or [use_command(recipe, folder)])
-
-
-def similarity_text(found: list[dict[str, Any]]) -> str:
-    """Write results as a table a person can read, one line a file."""
-    names = [Path(result["file"]).name for result in found]
-    width = max(map(len, [*names, "set"]))
-    lines = [f"{'set':<{width}}  Spearman  95 % interval      pairs covered"]
-    for name, result in zip(names, found, strict=True):
-        s = result["spearman"]
-        value = "    none" if s["value"] is None else f"{s['value']:8.3f}"
-        interval = "" if s["low"] is None else f"{s['low']:.3f} … {s['high']:.3f}"
-        lines.append(
-            f"{name:<{width}}  {value}  {interval:<15}  {result['covered']:,} of {result['pairs']:,}"
-        )
-    return "\n".join(lines)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,8 @@ import numpy as np
 from polyseme.core import registry
 from polyseme.core.arrays import BoolArray, IntArray
 from polyseme.core.config import suggest
+from polyseme.core.paths import PathLike, Paths, names_of
+from polyseme.core.result import Result
 from polyseme.data.encoding import DocumentEncoder
 from polyseme.data.examples import Example, SpecialTokens
 from polyseme.data.loader import Rows, collate
@@ -60,9 +61,41 @@ class _Masker:
     special: SpecialTokens
 
 
-def mask(
-    model: str | Path, text: str, seed: int = 1, lexicon: Sequence[str | os.PathLike[str]] = ()
-) -> dict[str, Any]:
+@dataclass(frozen=True, eq=False, repr=False)
+class Masking(Result):
+    """What `mask` hides.
+
+    Args:
+        text, seed: as they were given.
+        lines: what each model hides at each stage, see `mask`.
+    """
+
+    kind = "mask"
+    notes = ()
+
+    text: str
+    seed: int
+    lines: list[dict[str, Any]]
+
+    def document(self) -> dict[str, Any]:
+        """Everything, JSON-able."""
+        return {"text": self.text, "seed": self.seed, "lines": self.lines}
+
+    def headline(self) -> str:
+        """The last line as the model sees it."""
+        return str(self.lines[-1]["masked"])
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for every unit that is chosen."""
+        kept = ("text", "kind", "outcome", "type", "source", "start", "end")
+        return [
+            {"model": line["model"], "stage": line["stage"]} | {name: unit[name] for name in kept}
+            for line in self.lines
+            for unit in line["units"]
+        ]
+
+
+def mask(model: PathLike | RunDirectory, text: str, *, seed: int = 1, lexicon: Paths = ()) -> Masking:
     """What would be hidden in a text.
 
     A run masks with its own vocabulary and units. A model's name stands for its recipe, with a vocabulary and units
@@ -70,11 +103,11 @@ def mask(
     hides knowledge is shown at each of its stages, below BERT with the same vocabulary.
 
     Args:
-        model: a run's folder, or the name of a model.
+        model: a run or its folder, or the name of a model.
         text: what to mask.
         seed: of the random choices.
         lexicon: files and folders of words, phrases and entities.
-    Returns {"text", "seed", "lines": [{"model", "stage", "rate", "tokens", "hidden", "masked", "cut", "units"}]}; in
+    Returns a `Masking`; its lines are [{"model", "stage", "rate", "tokens", "hidden", "masked", "cut", "units"}]; in
     "masked" the text with its replacements; in "cut", units of several tokens as [start, end, kind]; in "units", those
     chosen: {"start", "end", "text", "kind", "source", "type", "outcome", "shown"}.
     Raises:  RunError: neither a run nor a model.  ConfigError: it masks nothing.  InputError: there is no text.
@@ -82,7 +115,8 @@ def mask(
     """
     if not text.strip():
         raise InputError("there is no text to mask", got=repr(text))
-    entries = read_lexicon(lexicon)
+    model = model.path if isinstance(model, RunDirectory) else model
+    entries = read_lexicon(names_of(lexicon))
     lines: list[dict[str, Any]] = []
     for masker in _maskers(model, text, seed, entries):
         tokens = text_tokens(text, masker.tokenizer)
@@ -96,7 +130,7 @@ def mask(
         else:
             stage = {"token": "single tokens", "word": "whole words", "span": "spans of words"}
             lines.append(_line(masker, text, tokens, rows, stage[masker.objective.config.unit]))
-    return {"text": text, "seed": seed, "lines": lines}
+    return Masking(text, seed, lines)
 
 
 def text_tokens(text: str, tokenizer: Tokenizer) -> TextTokens:

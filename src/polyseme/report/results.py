@@ -18,11 +18,14 @@ from polyseme.report.study_files import write_study
 __all__ = ["html_of", "page_of", "text_of", "write"]
 
 PAGES = {
+    "analogy": "word_vectors.analogy_page",
     "attention": "attention.attention_page",
     "cka": "cka.cka_page",
+    "mask": "mask.mask_page",
     "pairs": "pairs.pairs_page",
     "probe": "probe.probe_page",
     "senses": "senses.senses_page",
+    "similarity": "word_vectors.similarity_page",
 }
 """Kind -> what makes its page of a document and a language."""
 TEXTS = {

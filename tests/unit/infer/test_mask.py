@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from polyseme.cli.mask import mask_text
 from polyseme.data.loader import special_tokens
 from polyseme.errors import ConfigError, CorpusError, InputError, RunError
 from polyseme.infer.mask import STAGES, _rows, mask, text_tokens
@@ -27,7 +26,7 @@ def lexicon(tmp_path: Path) -> str:
 
 
 def test_bert_above_ernie_at_its_three_stages() -> None:
-    shown = mask("ernie", CHINESE)
+    shown = mask("ernie", CHINESE).document()
     assert [(line["model"], line["stage"]) for line in shown["lines"]] == [
         ("bert", "single tokens"),
         *(("ernie", stage) for stage in STAGES),
@@ -42,7 +41,7 @@ def test_bert_above_ernie_at_its_three_stages() -> None:
 def test_kinds_and_sources() -> None:
     seen = {}
     for seed in range(25):
-        for line in mask("ernie", CHINESE, seed)["lines"]:
+        for line in mask("ernie", CHINESE, seed=seed).lines:
             for unit in line["units"]:
                 assert unit["text"] == CHINESE[unit["start"] : unit["end"]]
                 seen[line["stage"], unit["text"]] = (unit["kind"], unit["source"], unit["type"])
@@ -61,7 +60,7 @@ def test_a_lexicon(lexicon: str) -> None:
     outcomes = set()
     found = {}
     for seed in range(25):
-        line = mask("ernie", ENGLISH, seed, [lexicon])["lines"][-1]
+        line = mask("ernie", ENGLISH, seed=seed, lexicon=[lexicon]).lines[-1]
         assert [ENGLISH[a:b] for a, b, _ in line["cut"]] == ["Harry Potter", "a series of", "J. K. Rowling"]
         for unit in line["units"]:
             outcomes.add(unit["outcome"])
@@ -77,7 +76,7 @@ def test_bert_s_line_is_the_objective_s_own_choice() -> None:
     tokens = text_tokens(ENGLISH, tokenizer)
     for seed in range(5):
         ids, positions, _ = MaskedLM(MaskedLMConfig(), special, seed).prepare(_rows(tokens, special))
-        line = mask("bert", ENGLISH, seed)["lines"][0]
+        line = mask("bert", ENGLISH, seed=seed).lines[0]
         assert [u["start"] for u in line["units"]] == [tokens.offsets[p - 1][0] for p in positions]
         hidden = [ids[0, p] == special.mask for p in positions]
         assert [u["outcome"] == "masked" for u in line["units"]] == hidden
@@ -85,14 +84,14 @@ def test_bert_s_line_is_the_objective_s_own_choice() -> None:
 
 
 def test_whole_words_of_other_models() -> None:
-    (line,) = mask("modernbert", ENGLISH)["lines"]
+    (line,) = mask("modernbert", ENGLISH).lines
     assert line["stage"] == "single tokens"
     assert line["rate"] == 0.4
     assert line["cut"] == []
 
 
 def test_as_text() -> None:
-    text = mask_text(mask("ernie", CHINESE, 1))
+    text = str(mask("ernie", CHINESE, seed=1))
     assert "bert: single tokens (5 of 36 tokens)" in text
     assert "⟦哈尔滨⟧是⟦黑龙江⟧的⟨省会⟩，⟨国际⟩⟨冰雪⟩⟨文化名城⟩。" in text
     assert "entity (place), a name to the segmenter" in text

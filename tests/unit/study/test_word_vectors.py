@@ -12,12 +12,9 @@ import torch
 from torch import nn
 
 from decoding import make_loaded
-from polyseme.cli.analogy import analogy_text
-from polyseme.cli.similarity import similarity_text
 from polyseme.errors import CorpusError, InputError
-from polyseme.study.analogy import analogy, read_questions
-from polyseme.study.similarity import read_pairs, similarity, word_vector
 from polyseme.study.stats import interval_of_pairs
+from polyseme.study.word_vectors import analogy, read_pairs, read_questions, similarity, word_vector
 from polyseme.tasks.metrics.intervals import wilson
 from polyseme.tasks.metrics.regression import spearman
 
@@ -38,6 +35,8 @@ def loaded() -> Any:
         tokenizer=SimpleNamespace(lookup=lookup, unk_id=1, continues=np.zeros(len(WORDS), np.bool_)),
         word_vectors=nn.functional.normalize(torch.tensor(VECTORS, dtype=torch.float32), dim=1),
         special=SimpleNamespace(special=special),
+        encoder=None,
+        run=SimpleNamespace(path=Path("runs/w2v")),
     )
 
 
@@ -81,7 +80,8 @@ def test_bad_lines_are_named(tmp_path: Path, loaded: Any) -> None:
 def test_similarity_by_hand(tmp_path: Path, loaded: Any) -> None:
     file = tmp_path / "set.tsv"
     file.write_text("king\tqueen\t9\nking\tapple\t1\napple\tpear\t10\nKing\tman\t5\nking\tzebra\t3\n")
-    found = similarity(loaded, file)
+    result = similarity(loaded, file)
+    (found,) = result.document()
     assert (found["pairs"], found["covered"], found["unknown"]) == (5, 4, ["zebra"])
     unit = np.array(VECTORS[2:]) / np.linalg.norm(VECTORS[2:], axis=1, keepdims=True)
     cosines = [unit[0] @ unit[1], unit[0] @ unit[4], unit[4] @ unit[5], unit[0] @ unit[2]]
@@ -90,9 +90,9 @@ def test_similarity_by_hand(tmp_path: Path, loaded: Any) -> None:
     s = found["spearman"]
     assert s["value"] == pytest.approx(expected)
     assert s["low"] <= s["value"] <= s["high"]
-    assert "4 of 5" in similarity_text([found])
+    assert "4 of 5" in str(result)
     file.write_text("a\tb\t1\nc\td\t2\nking\tqueen\t3\n")
-    assert similarity(loaded, file)["spearman"]["value"] is None
+    assert similarity(loaded, file).files[0]["spearman"]["value"] is None
 
 
 def test_analogies_by_hand(tmp_path: Path, loaded: Any) -> None:
@@ -100,7 +100,8 @@ def test_analogies_by_hand(tmp_path: Path, loaded: Any) -> None:
     file.write_text(
         ": family\nman woman king queen\nking queen man woman\nman woman zebra queen\n: fruit\nking queen apple man\n"
     )
-    found = analogy(loaded, file)
+    result = analogy(loaded, file)
+    found = result.document()
     family, fruit = found["sections"]["family"], found["sections"]["fruit"]
     assert (family["questions"], family["covered"]) == (3, 2)
     for rule in ("cos_add", "cos_mul"):
@@ -109,7 +110,7 @@ def test_analogies_by_hand(tmp_path: Path, loaded: Any) -> None:
         assert fruit[rule]["value"] == 0.0
         assert found["total"][rule]["value"] == pytest.approx(2 / 3)
     assert found["total"]["covered"] == 3
-    assert "2 of 3" in analogy_text(found)
+    assert "2 of 3" in str(result)
 
 
 def test_words_of_byte_level_vocabularies_have_their_space_before_them(tmp_path: Path) -> None:
@@ -121,7 +122,7 @@ def test_words_of_byte_level_vocabularies_have_their_space_before_them(tmp_path:
         assert vector is not None
         assert torch.allclose(vector, decoder.word_vectors[decoder.tokenizer.encode(f" {word}").ids[0]])
     (tmp_path / "q.txt").write_text(" ".join(words), "utf-8")
-    assert analogy(decoder, tmp_path / "q.txt")["total"]["covered"] == 1
+    assert analogy(decoder, tmp_path / "q.txt").total["covered"] == 1
 
 
 def test_spearman_is_scipys() -> None:
