@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from polyseme.core.arrays import IntArray
 from polyseme.core.paths import PathLike, Paths, names_of, path_of
 from polyseme.core.result import Result
 from polyseme.errors import InputError
@@ -321,7 +321,7 @@ def _ids(loaded: Loaded, question: Sequence[str]) -> list[int] | None:
     return [ids[0] for ids in found]
 
 
-def _scores(questions: int, covered: int, correct: npt.NDArray[np.int64]) -> dict[str, Any]:
+def _scores(questions: int, covered: int, correct: IntArray) -> dict[str, Any]:
     add, mul = (
         measured(int(right) / covered if covered else float("nan"), wilson(int(right), covered), covered)
         for right in correct
