@@ -24,16 +24,19 @@ from polyseme.errors import ConfigError
 from polyseme.text.labelled.conllu import conllu_records
 from polyseme.text.labelled.opening import (
     FIRST,
+    BadRecord,
     LabelledFile,
+    Row,
     form_suffix,
     is_json,
     json_values,
     numbered_lines,
     parse_object,
+    records_of,
     sound,
 )
 from polyseme.text.labelled.records import Edge, EdgeRecord, Problems, TagRecord
-from polyseme.text.labelled.rows import json_objects
+from polyseme.text.labelled.rows import json_objects, texts_in
 from polyseme.text.labelled.sequences import tag_records
 from polyseme.text.labelled.tagging import scheme_of, spans
 from polyseme.text.sources import RECORDS
@@ -112,9 +115,10 @@ def read_edges(
     lines = file.lines()
     records: Iterator[EdgeRecord | None]
     if task == "relations":
-        records = _relations(file, lines)
+        records = records_of(file, _relations(file, lines), lambda row: _relation(file, row))
     elif task == "edges":
-        records = _json_edges(file, lines)
+        rows = json_objects(json_values(lines, file.name))
+        records = records_of(file, rows, lambda row: _json_record(file, row))
     elif task == "dependencies":
         records = _dependencies(file, lines)
     else:
@@ -185,49 +189,46 @@ def _dependencies(file: LabelledFile, lines: Numbered) -> Iterator[EdgeRecord | 
         yield EdgeRecord(record.id, record.text, tuple(targets), record.where)
 
 
-def _relations(file: LabelledFile, lines: Numbered) -> Iterator[EdgeRecord | None]:
+def _relations(file: LabelledFile, lines: Numbered) -> Iterator[Row]:
     """Blocks of a numbered sentence with marks, its relation, and comments that are not read."""
-    waiting: tuple[str, str, str] | None = None  # id, marked text, where
+    waiting: Row | None = None
     for number, line in lines:
         if not line or line.isspace() or line.startswith("Comment"):
             continue
-        where = file.at(number)
         begins = _NUMBERED.fullmatch(line)
-        if waiting is not None and begins is None:
-            yield _relation(file, *waiting, line.strip())
+        if begins is None and waiting is not None:
+            yield waiting._replace(values=waiting.values | {"relation": line.strip()}, bad="")
             waiting = None
         elif begins is None:
-            file.problems.add("bad_marks", where, line)
-            yield None
+            yield Row(number, file.at(number), {}, bad="bad_marks", got=line)
         else:
             if waiting is not None:
-                file.problems.add("missing_label", waiting[2])
-                yield None
-            waiting = begins[1], begins[2].rstrip(), where
+                yield waiting
+            values = {"id": begins[1], "marked": begins[2].rstrip()}
+            waiting = Row(number, file.at(number), values, bad="missing_label")
     if waiting is not None:
-        file.problems.add("missing_label", waiting[2])
-        yield None
+        yield waiting
 
 
-def _relation(file: LabelledFile, id: str, marked: str, where: str, label: str) -> EdgeRecord | None:
+def _relation(file: LabelledFile, row: Row) -> EdgeRecord:
+    marked = row.values["marked"]
     if len(marked) > 1 and marked[0] == marked[-1] == '"':
         marked = marked[1:-1]
-    marked = file.scrub(marked, where)
-    found: dict[str, int] = {}
+    marked = file.scrub(marked, row.where)
+    borders: dict[str, int] = {}
     parts: list[str] = []
     length, at = 0, 0
     for match in _MARK.finditer(marked):
         parts.append(marked[at : match.start()])
         length += match.start() - at
         at = match.end()
-        key = match[1] + match[2]
-        found[key] = -1 if key in found else length
+        border = match[1] + match[2]
+        borders[border] = -1 if border in borders else length
     text = "".join([*parts, marked[at:]])
-    places = [_trimmed(text, found.get(n, -1), found.get(f"/{n}", -1)) for n in "12"]
-    if places[0] is None or places[1] is None:
-        file.problems.add("bad_marks", where, marked)
-        return None
-    return EdgeRecord(id, text, (Edge(places[0], places[1], (label,)),), where)
+    first, second = (_trimmed(text, borders.get(n, -1), borders.get(f"/{n}", -1)) for n in "12")
+    if first is None or second is None:
+        raise BadRecord("bad_marks", marked)
+    return EdgeRecord(row.values["id"], text, (Edge(first, second, (row.values["relation"],)),), row.where)
 
 
 def _trimmed(text: str, start: int, end: int) -> Place | None:
@@ -238,54 +239,37 @@ def _trimmed(text: str, start: int, end: int) -> Place | None:
     return start + len(inside) - len(inside.lstrip()), start + len(inside.rstrip())
 
 
-def _json_edges(file: LabelledFile, lines: Numbered) -> Iterator[EdgeRecord | None]:
-    for number, where, record in json_objects(json_values(lines, file.name)):
-        if record is None:
-            file.problems.add("bad_json", where)
-            yield None
-        else:
-            yield _json_record(file, record, number, where)
-
-
-def _json_record(file: LabelledFile, record: Mapping[str, Any], number: int, where: str) -> EdgeRecord | None:
-    text, targets = record.get("text"), record.get("targets")
-    if not isinstance(text, str) or not text or text.isspace():
-        file.problems.add("empty_text", where, repr(text))
-        return None
+def _json_record(file: LabelledFile, row: Row) -> EdgeRecord:
+    text = texts_in(file, row, ("text",))[0]
+    targets = row.values.get("targets")
     if not isinstance(targets, list):
-        file.problems.add("missing_field", where, "targets")
-        return None
-    text = file.scrub(text, where)
+        raise BadRecord("missing_field", "targets")
     words = [match.span() for match in _WORD.finditer(text)]
-    found = []
-    for target in targets:
-        edge = _target(file, target, words, where)
-        if edge is None:
-            return None
-        if isinstance(edge, Edge):
-            found.append(edge)
-    return EdgeRecord(file.scrub(str(record.get("id", number)), where), text, tuple(found), where)
+    edges = [_target(file, target, words, row.where) for target in targets]
+    id = file.scrub(str(row.values.get("id", row.number)), row.where)
+    return EdgeRecord(id, text, tuple(edge for edge in edges if edge is not None), row.where)
 
 
-def _target(file: LabelledFile, target: Any, words: Sequence[Place], where: str) -> Edge | Literal[""] | None:
-    """A target in characters; "" for one outside the text, None for one that is none: both are counted."""
+def _target(file: LabelledFile, target: Any, words: Sequence[Place], where: str) -> Edge | None:
+    """A target in characters; None, counted, for one outside the text.
+
+    Raises:  BadRecord: it is none.
+    """
     given = target.get("label") if isinstance(target, dict) else None
     labels = [given] if isinstance(given, str) else given
-    if not isinstance(labels, list) or not all(isinstance(one, str) for one in labels):
-        file.problems.add("missing_label" if given is None else "bad_label", where, repr(target))
-        return None
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise BadRecord("missing_label" if given is None else "bad_label", repr(target))
     places: list[Place | None] = []
     for name in ("span1", "span2"):
         span = target.get(name)
         if span is None and name == "span2":
             places.append(None)
             continue
-        if not isinstance(span, list) or len(span) != 2 or any(type(one) is not int for one in span):
-            file.problems.add("bad_offsets", where, repr(target))
-            return None
+        if not isinstance(span, list) or [type(place) for place in span] != [int, int]:
+            raise BadRecord("bad_offsets", repr(target))
         if not 0 <= span[0] < span[1] <= len(words):
             file.problems.add("span_outside", where, f"{name} {span[0]}:{span[1]} of {len(words)} words")
-            return ""
+            return None
         places.append((words[span[0]][0], words[span[1] - 1][1]))
     first, second = places
     assert first is not None

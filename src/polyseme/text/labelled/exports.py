@@ -22,7 +22,7 @@ from typing import Any
 from polyseme.errors import ConfigError
 from polyseme.text.labelled.datasets import class_names, named
 from polyseme.text.labelled.guesses import columns_option
-from polyseme.text.labelled.opening import FIRST, LabelledFile, Values, follow
+from polyseme.text.labelled.opening import FIRST, LabelledFile, Row, Values, follow
 from polyseme.text.labelled.spans import is_spans, marked_spans
 from polyseme.text.split import peek
 
@@ -44,8 +44,8 @@ _LEFT_OUT: dict[str, Any] = {}
 _Read = Callable[[Values, LabelledFile], Objects]
 
 
-def own_rows(file: LabelledFile, values: Values) -> Objects:
-    """The records of a file in our own form, for the file's task; None where a value is no record.
+def own_rows(file: LabelledFile, values: Values) -> Iterator[Row]:
+    """The records of a file in our own form, for the file's task.
 
     Of Label Studio the column "text" names a key of its data, "label" and "spans" the tags of its configuration. Where
     no labels are wanted, nothing is left out.
@@ -62,8 +62,12 @@ def own_rows(file: LabelledFile, values: Values) -> Objects:
         file.read.form = f"{name} export"
     elif file.task != "tag" and file.labelled and any(_has_spans_only(value, file) for value in seen):
         raise file.for_task("tag", "spans")
-    rows = read(values, file)
-    return _counted(rows, file) if name and file.task == "tag" and file.labelled else rows
+    spans = file.columns.get("spans", "spans") if name and file.task == "tag" and file.labelled else ""
+    for number, where, value in read(values, file):
+        # of records without a span a tool does not say whether anybody has looked at them
+        if value is not None and spans and value.get(spans) == []:
+            file.problems.add("no_span", where)
+        yield Row.of(number, where, value)
 
 
 def _row(file: LabelledFile, **ours: Any) -> dict[str, Any]:
@@ -83,15 +87,6 @@ def _has_spans_only(record: Any, file: LabelledFile) -> bool:
     plain = [key for key, value in record.items() if isinstance(value, str | int | float) and key != "id"]
     spans = [record.get(name) for name in ("spans", "entities", "label", "labels")]
     return "label" not in file.columns and len(plain) <= 1 and any(map(is_spans, spans))
-
-
-def _counted(rows: Objects, file: LabelledFile) -> Objects:
-    """The records; of those without a span a tool does not say whether anybody has looked at them."""
-    name = file.columns.get("spans", "spans")
-    for number, where, row in rows:
-        if row is not None and row.get(name) == []:
-            file.problems.add("no_span", where)
-        yield number, where, row
 
 
 def _unwrapped(values: Values, file: LabelledFile) -> Values:

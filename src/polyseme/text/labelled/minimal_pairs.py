@@ -16,9 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from polyseme.errors import CorpusError
-from polyseme.text.labelled.opening import LabelledFile, checked_columns, form_suffix, name_of, sound
+from polyseme.text.labelled.opening import (
+    LabelledFile,
+    Row,
+    checked_columns,
+    form_suffix,
+    name_of,
+    records_of,
+    sound,
+)
 from polyseme.text.labelled.records import Problems
-from polyseme.text.labelled.rows import Form, Row, texts_in
+from polyseme.text.labelled.rows import Form, texts_in
 from polyseme.text.labelled.tables import rows_of
 from polyseme.text.sources import RECORDS, STDIN, TABLES, is_description
 
@@ -125,7 +133,8 @@ def read_minimal_pairs(
     problems = Problems() if problems is None else problems
     file = LabelledFile(path, problems, checked_columns(columns, _FORM.known), False, separator, encoding)
     name = _stem(path)
-    return sound((_pair(file, row, name) for row in rows_of(file, _FORM)), file, "rows with good and bad")
+    records = records_of(file, rows_of(file, _FORM), lambda row: _pair(file, row, name))
+    return sound(records, file, "rows with good and bad")
 
 
 def _stem(path: Path | str) -> str:
@@ -138,11 +147,8 @@ def _stem(path: Path | str) -> str:
     return plain.stem
 
 
-def _pair(file: LabelledFile, row: Row, name: str) -> MinimalPair | None:
-    """The pair of a row; None, counted, where something is missing."""
+def _pair(file: LabelledFile, row: Row, name: str) -> MinimalPair:
     values, texts = row.values, texts_in(file, row, ("good", "bad"))
-    if values is None or texts is None:
-        return None
     phenomenon = _named(values.get("phenomenon"))
     paradigm = _named(values.get("paradigm")) or phenomenon or name
     id = _named(values.get("id")) or str(row.number)

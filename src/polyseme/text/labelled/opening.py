@@ -7,12 +7,13 @@ import hashlib
 import json
 import os
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from polyseme.core.config import suggest
 from polyseme.core.files import suffix_of
@@ -27,9 +28,11 @@ from polyseme.text.split import Numbered, peek
 from polyseme.text.split import lines as split_lines
 
 __all__ = [
+    "BadRecord",
     "Columns",
     "LabelledFile",
     "ReadOptions",
+    "Row",
     "Values",
     "checked_columns",
     "column_numbers",
@@ -45,6 +48,7 @@ __all__ = [
     "numbered_lines",
     "parse_object",
     "read_whole",
+    "records_of",
     "scrub",
     "sound",
     "whole_values",
@@ -141,6 +145,44 @@ class LabelledFile:
             where=self.name,
             fix=f"polyseme finetune {task} RUN --train {shlex.quote(str(self.path))} -o RUN2",
         )
+
+
+class Row(NamedTuple):
+    """One row, object or sentence of a file, before it is judged.
+
+    Args:
+        number: of its line, from 1; of an array's item.
+        where: its place.
+        values: what it holds; nothing where it is `bad`.
+        plain: it is a line of plain text, in which no program has written marks.
+        bad: why it cannot be used, a kind of problem.
+        got: what to show of that.
+    """
+
+    number: int
+    where: str
+    values: dict[str, Any]
+    plain: bool = False
+    bad: str = ""
+    got: str = ""
+
+    @classmethod
+    def of(cls, number: int, where: str, value: Any, bad: str = "bad_json") -> Row:
+        """The row of an object; a bad one where the value is none."""
+        return cls(number, where, value) if isinstance(value, dict) else cls(number, where, {}, bad=bad)
+
+
+class BadRecord(Exception):
+    """A row cannot be used, and no other one is lost with it.
+
+    Args:
+        kind: of the problem.
+        got: what to show of it.
+    """
+
+    def __init__(self, kind: str, got: str = "") -> None:
+        super().__init__(kind)
+        self.kind, self.got = kind, got
 
 
 T = TypeVar("T")
@@ -369,6 +411,19 @@ def column_numbers(columns: Columns) -> dict[str, int] | None:
     return places
 
 
+def records_of(file: LabelledFile, rows: Iterable[Row], read: Callable[[Row], T]) -> Iterator[T | None]:
+    """What is read of each row; None, counted, for one that is bad (`read` raises `BadRecord`)."""
+    for row in rows:
+        record: T | None = None
+        try:
+            if row.bad:
+                raise BadRecord(row.bad, row.got)
+            record = read(row)
+        except BadRecord as error:
+            file.problems.add(error.kind, row.where, error.got)
+        yield record
+
+
 def sound(records: Iterator[T | None], file: LabelledFile, expected: str) -> Iterator[T]:
     """The records; None stands for a row that was counted in the file's problems and is left out.
 
@@ -415,7 +470,7 @@ def json_values(lines: Numbered, source: str) -> Values:
 
     Raises:  CorpusError: an array that is broken.
     """
-    chunks = iter(lambda: "".join(f"{line}\n" for _, line in islice(lines, 1000)), "")
+    chunks = iter(lambda: "\n".join([*map(itemgetter(1), islice(lines, 1000)), ""]), "")
     return _placed(records.json_values(chunks, source, list_lines=True), source)
 
 

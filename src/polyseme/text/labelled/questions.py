@@ -27,16 +27,19 @@ from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.labelled.guesses import columns_option
 from polyseme.text.labelled.opening import (
     FIRST,
+    BadRecord,
     LabelledFile,
+    Row,
     Values,
     checked_columns,
     json_values,
     read_whole,
+    records_of,
     sound,
     whole_values,
 )
 from polyseme.text.labelled.records import Problems, QuestionRecord
-from polyseme.text.labelled.rows import Form, Row, delimited_rows, id_of, resolve, value_rows
+from polyseme.text.labelled.rows import Form, delimited_rows, id_of, resolve, texts_in, value_rows
 from polyseme.text.labelled.spans import nearest
 from polyseme.text.sources import TABLES
 from polyseme.text.split import peek
@@ -89,7 +92,8 @@ def read_questions(
     problems = Problems() if problems is None else problems
     form = _LABELLED if labelled else _UNLABELLED
     file = LabelledFile(path, problems, checked_columns(columns, form.known), labelled, separator, encoding)
-    records = _Reader(file, no_answer).records(form)
+    reader = _Reader(file, no_answer)
+    records = records_of(file, reader.rows(form), reader.record)
     return sound(records, file, "questions, contexts and answers, as in SQuAD's JSON or in rows")
 
 
@@ -101,11 +105,11 @@ class _Reader:
         self.marks = (no_answer,) if no_answer else _MARKS
         self.ids: Counter[str] = Counter()
 
-    def records(self, form: Form) -> Iterator[QuestionRecord | None]:
+    def rows(self, form: Form) -> Iterator[Row]:
+        """A row with our names for each question."""
         file = self.file
         if file.suffix in TABLES:
-            yield from map(self._row, delimited_rows(file, file.lines(), form))
-            return
+            return delimited_rows(file, file.lines(), form)
         values = self._values()
         head, values = peek(values, FIRST)
         objects = [value for _, _, value in head if isinstance(value, dict)]
@@ -113,11 +117,10 @@ class _Reader:
             if file.columns:
                 raise ConfigError("SQuAD's JSON has fixed keys", where="--columns", fix="leave --columns out")
             file.read.form = "SQuAD's JSON"
-            yield from self._articles(value for _, _, value in values)
-            return
+            return self._of_articles(value for _, _, value in values)
         _check_nested(objects, file.name)
         columns = file.columns or _guess(objects, form, file.labelled, file.name)
-        yield from map(self._row, value_rows(replace(file, columns=columns), values, form))
+        return value_rows(replace(file, columns=columns), values, form)
 
     def _values(self) -> Values:
         """Articles or rows, one a line or all of them in one value, which then is held in memory."""
@@ -138,82 +141,57 @@ class _Reader:
             return values
         return ((n, f"{file.name}: record {n}", value) for n, value in enumerate(inside, 1))
 
-    def _articles(self, articles: Iterable[Any]) -> Iterator[QuestionRecord | None]:
+    def _of_articles(self, articles: Iterable[Any]) -> Iterator[Row]:
         """Questions of articles, {"title", "paragraphs": [{"context", "qas"}]}, or of such paragraphs alone."""
         for number, article in enumerate(articles, 1):
             if isinstance(article, dict) and set(article) == {"header"}:  # MRQA's first line
                 continue
             if not _is_article(article):
-                self.problems.add("missing_field", f"{self.file.name}: article {number}", "paragraphs")
-                yield None
+                where = f"{self.file.name}: article {number}"
+                yield Row(number, where, {}, bad="missing_field", got="paragraphs")
                 continue
             title = article.get("title")
-            group = title if isinstance(title, str) and title else ""
+            group = title if isinstance(title, str) and title else f"article {number}"
             paragraphs = article.get("paragraphs", article)
             for paragraph in _objects(paragraphs if isinstance(paragraphs, list) else [paragraphs]):
                 context = _first_of(paragraph, _CONTEXT_KEYS)
                 for qa in _objects(paragraph.get("qas")):
-                    yield self._squad(qa, context, group or f"article {number}")
+                    values = self._of_squad(qa) | {"context": context, "group": group}
+                    yield Row(number, f"{self.file.name}: question {values['shown']}", values)
 
-    def _squad(self, qa: Mapping[str, Any], context: Any, group: str) -> QuestionRecord | None:
+    def _of_squad(self, qa: Mapping[str, Any]) -> dict[str, Any]:
+        """A question of SQuAD's JSON under our names."""
         id = _first_of(qa, ("id", "qid", "query_id", "question_id"))
         id = str(id) if isinstance(id, str | int) and str(id) else f"question {sum(self.ids.values()) + 1}"
-        where = f"{self.file.name}: question {self.file.scrub(id, self.file.name)}"
-        found = _first_of(qa, ("detected_answers", "answers", "answer", "answer_text"))
-        answers = _answers(found, qa.get("answer_start", qa.get("start")))
-        question = _first_of(qa, ("question", "query_text", "query"))
-        return self._record(id, question, context, answers, qa.get("is_impossible"), group, where)
+        return {
+            "id": id,
+            "shown": self.file.scrub(id, self.file.name),
+            "question": _first_of(qa, ("question", "query_text", "query")),
+            "answer": _first_of(qa, ("detected_answers", "answers", "answer", "answer_text")),
+            "start": qa.get("answer_start", qa.get("start")),
+            "is_impossible": qa.get("is_impossible"),
+        }
 
-    def _row(self, row: Row) -> QuestionRecord | None:
-        values = row.values
-        if values is None:
-            return None
-        group = values.get("group")
-        answers = _answers(values.get("answer"), values.get("start"))
-        return self._record(
-            id_of(values, row.number),
-            values.get("question"),
-            values.get("context"),
-            answers,
-            values.get("is_impossible"),
-            group if isinstance(group, str) else "",
-            row.where,
-        )
+    def record(self, row: Row) -> QuestionRecord:
+        """The question of a row.
 
-    def _record(
-        self,
-        id: str,
-        question: Any,
-        context: Any,
-        answers: list[Raw] | None,
-        impossible: Any,
-        group: str,
-        where: str,
-    ) -> QuestionRecord | None:
-        for name, text in (("question", question), ("context", context)):
-            if not isinstance(text, str):
-                self.problems.add("missing_field", where, name)
-                return None
-            if not text or text.isspace():
-                self.problems.add("empty_text", where, name)
-                return None
-        question, context = (self.file.scrub(text, where) for text in (question, context))
+        Raises:  BadRecord: something is missing, or the answers are nowhere in the context.
+        """
+        values, where = row.values, row.where
+        question, context = texts_in(self.file, row, ("question", "context"))
         context, mark = self._without_mark(context, where)
-        found: tuple[tuple[str, int], ...] | None = None
-        if self.file.labelled:
-            found = self._found(
-                context, answers, str(impossible).strip().lower() in ("true", "1"), mark, where
-            )
-            if found is None:
-                return None
+        answers = self._placed(values, context, mark, where) if self.file.labelled else None
+        id = id_of(values, row.number)
         self.ids[id] += 1
         if self.ids[id] > 1:
             self.problems.add("repeated_id", where, id)
             numbered = (f"{id}#{n}" for n in range(self.ids[id], 1 << 62))
-            id = next(one for one in numbered if one not in self.ids)
+            id = next(free for free in numbered if free not in self.ids)
             self.ids[id] += 1
+        group = values.get("group")
+        group = group if isinstance(group, str) else ""
         id, group = (self.file.scrub(text, where) for text in (id, group))
-        return QuestionRecord(id, question, context, found, group, where)
+        return QuestionRecord(id, question, context, answers, group, where)
 
     def _without_mark(self, context: str, where: str) -> tuple[str, str]:
         """The context without a word at its end that stands for no answer, and that word."""
@@ -225,31 +203,31 @@ class _Reader:
                 return rest.rstrip(), mark
         return context, ""
 
-    def _found(
-        self, context: str, answers: list[Raw] | None, impossible: bool, mark: str, where: str
-    ) -> tuple[tuple[str, int], ...] | None:
-        """The answers at their places; None, counted, if the question cannot be used."""
-        if impossible:
+    def _placed(
+        self, values: Mapping[str, Any], context: str, mark: str, where: str
+    ) -> tuple[tuple[str, int], ...]:
+        """The answers at their places; none where the row says that there is none.
+
+        Raises:  BadRecord: there are no answers, or all of them are nowhere in the context.
+        """
+        answers = _answers(values.get("answer"), values.get("start"))
+        if str(values.get("is_impossible")).strip().lower() in ("true", "1"):
             if answers:
                 self.problems.add("impossible_with_answers", where, answers[0][0])
             return ()
         if answers is None:
-            self.problems.add("missing_answer", where)
-            return None
+            raise BadRecord("missing_answer")
         marks = {mark, self.no_answer} - {""}
         if not answers or all(text.strip() in marks or start == -1 for text, start in answers):
             return ()
-        found: list[tuple[str, int]] = []
-        for text, start in answers:
-            if text.strip() in marks or start == -1:
-                continue  # one annotator found no answer, another did
-            at = _place(context, self.file.scrub(text, where), start, self.problems, where)
-            if at is not None:
-                found.append(at)
-        if not found:
-            self.problems.add("lost_question", where, answers[0][0])
-            return None
-        return tuple(found)
+        places = [
+            _place(context, self.file.scrub(text, where), start, self.problems, where)
+            for text, start in answers
+            if text.strip() not in marks and start != -1  # one annotator found no answer, another did
+        ]
+        if not any(places):
+            raise BadRecord("lost_question", answers[0][0])
+        return tuple(place for place in places if place is not None)
 
 
 def _is_article(value: Any) -> bool:

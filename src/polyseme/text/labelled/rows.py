@@ -27,7 +27,9 @@ from polyseme.text.labelled.exports import own_rows
 from polyseme.text.labelled.guesses import columns_option, guess, is_header
 from polyseme.text.labelled.opening import (
     FIRST,
+    BadRecord,
     LabelledFile,
+    Row,
     Values,
     column_numbers,
     follow,
@@ -38,7 +40,6 @@ from polyseme.text.split import Numbered, peek
 
 __all__ = [
     "Form",
-    "Row",
     "delimited_rows",
     "id_of",
     "json_objects",
@@ -82,32 +83,18 @@ class Form:
         return [*self.names, *(name for readings in self.optional for name in readings[0])]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row: its place, and what it has under our names; `values` is None for a row that was counted as bad.
+def texts_in(file: LabelledFile, row: Row, names: Sequence[str]) -> list[str]:
+    """The texts of some columns of a row.
 
-    `plain`: it is a line of plain text, in which no program has written marks.
+    Raises:  BadRecord: one is missing or empty.
     """
-
-    number: int
-    where: str
-    values: dict[str, Any] | None
-    plain: bool = False
-
-
-def texts_in(file: LabelledFile, row: Row, names: Sequence[str]) -> list[str] | None:
-    """The texts of some columns of a row; None, counted, where one is missing or empty, or the row is bad."""
-    if row.values is None:
-        return None
     texts: list[str] = []
     for name in names:
         text = row.values.get(name)
         if not isinstance(text, str):
-            file.problems.add("missing_field", row.where, name)
-            return None
+            raise BadRecord("missing_field", name)
         if not text or text.isspace():
-            file.problems.add("empty_text", row.where, name)
-            return None
+            raise BadRecord("empty_text", name)
         texts.append(file.scrub(text, row.where))
     return texts
 
@@ -271,9 +258,11 @@ def delimited_rows(file: LabelledFile, lines: Numbered, form: Form) -> Iterator[
             values = {ours: fields[place] for ours, place in places.items() if place < len(fields)}
             yield Row(number, where, values)
             continue
-        file.problems.add(bad, where, line if fields is None else " | ".join(fields))
-        if bad != "comment":
-            yield Row(number, where, None)
+        got = line if fields is None else " | ".join(fields)
+        if bad == "comment":
+            file.problems.add(bad, where, got)
+        else:
+            yield Row(number, where, {}, bad=bad, got=got)
 
 
 def fits(form: Form, names: Sequence[str], columns: Mapping[str, str]) -> bool:
@@ -389,32 +378,29 @@ def value_rows(file: LabelledFile, values: Values, form: Form) -> Iterator[Row]:
 
     Raises:  ConfigError: the fields are not there, or not to be told; CorpusError: a broken array.
     """
-    columns, problems = file.columns, file.problems
+    columns = file.columns
     first, values = peek(values, 1)
     array = bool(first) and first[0][1] != file.at(first[0][0])
     file.read.form = "a JSON array" if array else "JSON lines"
-    objects = own_rows(file, values) if file.task else json_objects(values)
-    head, objects = peek(objects, FIRST)
-    keys: dict[str, None] = {}
-    for _, _, value in head:
-        keys.update(dict.fromkeys(value or ()))
+    rows = own_rows(file, values) if file.task else json_objects(values)
+    head, rows = peek(rows, FIRST)
+    good = [row.values for row in head if not row.bad]
+    keys = dict.fromkeys(key for value in good for key in value)
     for theirs in columns.values():
-        if any(value is not None and follow(value, theirs) is not None for _, _, value in head):
+        if any(follow(value, theirs) is not None for value in good):
             keys[theirs] = None
-    if not keys and not any(value is not None for _, _, value in head):
-        for _, where, _ in objects:
-            problems.add("bad_json", where)
-            yield Row(0, where, None)
+    if not good:
+        yield from head
         return
     if column_numbers(columns) is not None:
-        raise _numbers_of_keys(form, keys, [value for _, _, value in head if value], file.name)
-    reading = _keys(form, keys, [value for _, _, value in head if value], columns, file.name)
-    for number, where, value in objects:
-        if value is None:
-            problems.add("bad_json", where)
-            yield Row(number, where, None)
+        raise _numbers_of_keys(form, keys, good, file.name)
+    reading = _keys(form, keys, good, columns, file.name)
+    for row in rows:
+        if row.bad:
+            yield row
         else:
-            yield Row(number, where, {ours: follow(value, theirs) for ours, theirs in reading.items()})
+            values_of_row = {ours: follow(row.values, theirs) for ours, theirs in reading.items()}
+            yield Row(row.number, row.where, values_of_row)
 
 
 def _keys(
@@ -454,7 +440,6 @@ def _numbers_of_keys(
     return ConfigError("columns by number in a file of JSON objects", where=source, fix=fix)
 
 
-def json_objects(values: Values) -> Iterator[tuple[int, str, dict[str, Any] | None]]:
-    """Number, place and value of each object; None where there is something else."""
-    for number, where, value in values:
-        yield number, where, value if isinstance(value, dict) else None
+def json_objects(values: Values) -> Iterator[Row]:
+    """A row for each value of a file; bad ones for what is no object."""
+    return (Row.of(*value) for value in values)

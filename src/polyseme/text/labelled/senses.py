@@ -33,16 +33,19 @@ from polyseme.text.clean import CleaningReport
 from polyseme.text.config import TextConfig
 from polyseme.text.corpus import Corpus
 from polyseme.text.labelled.opening import (
+    BadRecord,
     LabelledFile,
+    Row,
     checked_columns,
     form_suffix,
     numbered_lines,
     read_whole,
+    records_of,
     scrub,
     sound,
 )
 from polyseme.text.labelled.records import Problems
-from polyseme.text.labelled.rows import Form, Row, delimited_rows, json_rows, texts_in
+from polyseme.text.labelled.rows import Form, delimited_rows, json_rows, texts_in
 from polyseme.text.sentences import sentence_spans
 from polyseme.text.sources import RECORDS, TABLES
 from polyseme.text.words import LETTER, cjk_share, has_cjk, is_cjk, word_spans
@@ -321,7 +324,7 @@ def _sense_names(file: Path, word: str, encoding: str, problems: Problems) -> di
 def _from_table(file: LabelledFile, words: Sequence[str]) -> list[Use]:
     read = json_rows if file.suffix in RECORDS else delimited_rows
     rows = list(read(file, file.lines(), _FORM))
-    there = {name for row in rows if row.values for name in row.values}
+    there = {name for row in rows for name in row.values}
     if "sense" in there and not (there & {"start", "word"}) and len(words) != 1:
         raise ConfigError(
             "no column says where the word is in its text",
@@ -332,18 +335,18 @@ def _from_table(file: LabelledFile, words: Sequence[str]) -> list[Use]:
         )
     if not (there & {"sense", "start", "word"}) and there and not words:
         raise no_word(Path(file.path))
-    found = (_row_uses(file, row, words, "sense" in there) for row in rows)
+    found = records_of(file, rows, lambda row: _row_uses(file, row, words, "sense" in there))
     expected = "rows with text" + (", sense" if "sense" in there else "") + " and start, end or word"
     return [use for uses in sound(found, file, expected) for use in uses]
 
 
-def _row_uses(file: LabelledFile, row: Row, words: Sequence[str], labelled: bool) -> list[Use] | None:
-    """The use of a row, or, without labels and a place, those of the words; None, counted, for a bad row."""
+def _row_uses(file: LabelledFile, row: Row, words: Sequence[str], labelled: bool) -> list[Use]:
+    """The use of a row, or, without labels and a place, those of the words.
+
+    Raises:  BadRecord: something is missing.
+    """
     values, where, problems = row.values, row.where, file.problems
-    texts = texts_in(file, row, ("text",))
-    if values is None or texts is None:
-        return None
-    text = texts[0]
+    text = texts_in(file, row, ("text",))[0]
     id = scrub(str(values["id"]), problems, where) if values.get("id") else where
     part = _PARTS.get(str(values.get("part") or "").strip().lower(), "")
     word = scrub(_word(values, words), problems, where)
@@ -351,13 +354,10 @@ def _row_uses(file: LabelledFile, row: Row, words: Sequence[str], labelled: bool
     if labelled:
         sense = _sense(values.get("sense"))
         if sense is None:
-            problems.add("missing_label", where)
-            return None
+            raise BadRecord("missing_label")
         sense = scrub(sense, problems, where)
     if values.get("start") not in (None, "") or values.get("end") not in (None, ""):
-        place = _place(values, text, where, problems)
-        if place is None:
-            return None
+        place = _place(values, text)
         form = text[slice(*place)].casefold()
         if not values.get("word") and word and not _alike(form, word.casefold()):
             problems.add("other_word", where, form)
@@ -368,15 +368,13 @@ def _row_uses(file: LabelledFile, row: Row, words: Sequence[str], labelled: bool
         if not places:
             if not labelled and "word" not in values:
                 return []
-            problems.add("lost_word", where, word)
-            return None
+            raise BadRecord("lost_word", word)
         if labelled or "word" in values:
             if len(places) > 1:
                 problems.add("ambiguous_word", where, word)
             return [Use(id, text, *places[0], sense, word, part)]
     if labelled or not words:
-        problems.add("missing_field", where, "start and end, or word")
-        return None
+        raise BadRecord("missing_field", "start and end, or word")
     return [
         replace(use, part=part)
         for one in words
@@ -403,17 +401,17 @@ def _sense(value: Any) -> str | None:
     return str(value).strip() or None
 
 
-def _place(values: Mapping[str, Any], text: str, where: str, problems: Problems) -> tuple[int, int] | None:
-    """Start and end of a row; None, counted, where they are no place in its text."""
+def _place(values: Mapping[str, Any], text: str) -> tuple[int, int]:
+    """Start and end of a row.
+
+    Raises:  BadRecord: they are no place in its text.
+    """
     try:
         start, end = (int(str(values.get(name)).strip()) for name in ("start", "end"))
     except ValueError:
-        problems.add("bad_offsets", where, f"{values.get('start')} {values.get('end')}")
-        return None
+        raise BadRecord("bad_offsets", f"{values.get('start')} {values.get('end')}") from None
     if not 0 <= start <= end <= len(text):
-        problems.add("span_outside", where, f"{start} … {end}")
-        return None
+        raise BadRecord("span_outside", f"{start} … {end}")
     if not text[start:end].strip():
-        problems.add("empty_span", where, f"{start} … {end}")
-        return None
+        raise BadRecord("empty_span", f"{start} … {end}")
     return start, end

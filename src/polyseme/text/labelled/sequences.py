@@ -29,7 +29,9 @@ from polyseme.text.labelled.exports import own_rows
 from polyseme.text.labelled.guesses import columns_option
 from polyseme.text.labelled.opening import (
     FIRST,
+    BadRecord,
     LabelledFile,
+    Row,
     checked_columns,
     column_numbers,
     follow,
@@ -37,6 +39,7 @@ from polyseme.text.labelled.opening import (
     json_values,
     leaves,
     parse_object,
+    records_of,
     sound,
 )
 from polyseme.text.labelled.records import Problems, TagRecord
@@ -135,8 +138,7 @@ def tag_records(
         return _conllu(file, lines, column, option)
     elif column is None and is_token_table(top, file.suffix, file.columns):
         checked_columns(file.columns, _TABLE_NAMES)
-        rows = table_values(file, lines)
-        records = _json_records(replace(file, columns={}), rows, bad="too_few_fields")
+        records = _json_records(replace(file, columns={}), table_values(file, lines))
     else:
         checked_columns(file.columns, ("token", "tag") if column or file.columns else _TABLE_NAMES)
         records = _plain_lines(file, lines, top, column, option)
@@ -211,19 +213,14 @@ def _plain_records(file: LabelledFile, lines: Numbered) -> Iterator[TagRecord | 
             yield TagRecord(str(number), text, tuple(tokens_of(text)), None, where)
 
 
-def _json_records(
-    file: LabelledFile, rows: Iterator[tuple[int, str, dict[str, Any] | None]], bad: str = "bad_json"
-) -> Iterator[TagRecord | None]:
+def _json_records(file: LabelledFile, rows: Iterator[Row]) -> Iterator[TagRecord | None]:
     """Sentences of records; None for one that was counted as bad."""
     head, rows = peek(rows, FIRST)
     if not file.read.form:
-        tokens = any(record and follow(record, file.columns.get("tokens", "tokens")) for _, _, record in head)
+        tokens = any(follow(row.values, file.columns.get("tokens", "tokens")) for row in head)
         file.read.form = "JSON, " + ("tokens and tags" if tokens else "texts and spans")
-    _check_keys(file, [record for _, _, record in head if record is not None])
-    for number, where, record in rows:
-        if record is None:
-            file.problems.add(bad, where)
-        yield None if record is None else _json_record(file, record, number, where)
+    _check_keys(file, [row.values for row in head if not row.bad])
+    yield from records_of(file, rows, lambda row: _json_record(file, row))
 
 
 def _values_of(file: LabelledFile, record: Mapping[str, Any], name: str) -> Any:
@@ -333,44 +330,43 @@ def _alike_long(records: Sequence[Mapping[str, Any]], key: str, keys: Sequence[s
     return lengths.count(own) > 1
 
 
-def _json_record(file: LabelledFile, record: Mapping[str, Any], number: int, where: str) -> TagRecord | None:
-    problems, labelled = file.problems, file.labelled
-    id = file.scrub(id_of(record, number), where)
-    text, words, tags, spans = (_values_of(file, record, name) for name in _JSON_NAMES)
-    if isinstance(words, list) and words and all(isinstance(one, dict) for one in words):
+def _json_record(file: LabelledFile, row: Row) -> TagRecord:
+    """The sentence of a record: of tokens and tags, or of a text and spans.
+
+    Raises:  BadRecord: something is missing.
+    """
+    problems, labelled, where = file.problems, file.labelled, row.where
+    id = file.scrub(id_of(row.values, row.number), where)
+    text, words, tags, spans = (_values_of(file, row.values, name) for name in _JSON_NAMES)
+    if isinstance(words, list) and words and all(isinstance(word, dict) for word in words):
         # What Prodigy and spaCy say of each token; the spans are in characters.
-        written = [one.get("text", one.get("orth")) for one in words]
+        written = [word.get("text", word.get("orth")) for word in words]
         words = None if text is not None else written
     given = spans if tags is None else tags
     if words is None and (parts := _tokens_of_tags(text, given)):
         words, tags = parts, given
         text = text if isinstance(text, str) else None
     if text is not None and (not isinstance(text, str) or not text or text.isspace()):
-        problems.add("empty_text", where, repr(text))
-        return None
+        raise BadRecord("empty_text", repr(text))
     text = None if text is None else file.scrub(text, where)
     if words is not None:
         if not isinstance(words, list) or not words or not all(isinstance(one, str) for one in words):
-            problems.add("bad_offsets", where, repr(words))
-            return None
+            raise BadRecord("bad_offsets", repr(words))
         words = [file.scrub(one, where) for one in words]
         tags = tags if labelled else [""] * len(words)
         if tags is None or not isinstance(tags, list) or len(tags) != len(words):
-            problems.add("missing_label" if tags is None else "bad_offsets", where, repr(tags))
-            return None
+            raise BadRecord("missing_label" if tags is None else "bad_offsets", repr(tags))
         names = [
             file.scrub(one, where) if isinstance(one, str) else str(one) if isinstance(one, int) else ""
             for one in tags
         ]
         if labelled and (bad := [name for name in names if is_half_tag(name)]):
-            problems.add("bad_tag", where, bad[0])
-            return None
+            raise BadRecord("bad_tag", bad[0])
         kept = [(word, name) for word, name in zip(words, names, strict=True) if word and not word.isspace()]
         if len(kept) < len(words):
             problems.add("blank_token", where, n=len(words) - len(kept))
         if not kept:
-            problems.add("empty_text", where)
-            return None
+            raise BadRecord("empty_text")
         words = [word for word, _ in kept]
         offsets = None if text is None else locate(words, text)
         if text is not None and offsets is None:
@@ -379,17 +375,14 @@ def _json_record(file: LabelledFile, record: Mapping[str, Any], number: int, whe
             text, offsets = join_words(words)
         return TagRecord(id, text, offsets, tuple(name for _, name in kept) if labelled else None, where)
     if text is None:
-        problems.add("missing_field", where, "text or tokens")
-        return None
+        raise BadRecord("missing_field", "text or tokens")
     if not labelled:
         return TagRecord(id, text, tuple(tokens_of(text)), None, where)
     if spans is None:
-        problems.add("missing_label", where)
-        return None
+        raise BadRecord("missing_label")
     marked = marked_spans(spans)
     if marked is None:
-        problems.add("bad_offsets", where, repr(spans))
-        return None
+        raise BadRecord("bad_offsets", repr(spans))
     found = [(file.scrub(kind, where), a, b) for kind, a, b in placed(text, marked, problems, where)]
     tokens, bio = tagged_tokens(text, found, problems, where)
     return TagRecord(id, text, tokens, bio, where)

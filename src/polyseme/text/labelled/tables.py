@@ -38,15 +38,18 @@ from typing import Any
 from polyseme.text.labelled.dialects import SEPARATORS, fields_of
 from polyseme.text.labelled.opening import (
     FIRST,
+    BadRecord,
     LabelledFile,
+    Row,
     checked_columns,
     column_numbers,
     is_json,
     parse_object,
+    records_of,
     sound,
 )
 from polyseme.text.labelled.records import Label, Problems, TextRecord
-from polyseme.text.labelled.rows import Form, Row, delimited_rows, fits, id_of, json_rows, texts_in
+from polyseme.text.labelled.rows import Form, delimited_rows, fits, id_of, json_rows, texts_in
 from polyseme.text.sources import RECORDS, TABLES
 from polyseme.text.split import Numbered, peek
 
@@ -193,7 +196,7 @@ def read_texts(
     )
     rows = rows_of(file, form)
     known = frozenset(known)
-    records = (_record(file, row, pair, known, numbers) for row in rows)
+    records = records_of(file, rows, lambda row: _record(file, row, pair, known, numbers))
     return sound(records, file, "rows with " + " and ".join(form.names))
 
 
@@ -242,48 +245,41 @@ def _plain_rows(file: LabelledFile, lines: Numbered, form: Form) -> Iterator[Row
         elif line.count("\t") == 1:
             yield Row(number, where, dict(zip(form.names, line.split("\t"), strict=True)), plain=True)
         else:
-            file.problems.add("too_many_fields" if "\t" in line else "too_few_fields", where, line)
-            yield Row(number, where, None)
+            yield Row(
+                number, where, {}, bad="too_many_fields" if "\t" in line else "too_few_fields", got=line
+            )
 
 
-def _record(
-    file: LabelledFile, row: Row, pair: bool, known: frozenset[str], numbers: bool
-) -> TextRecord | None:
-    """The record of a row; None, counted, where something is missing."""
+def _record(file: LabelledFile, row: Row, pair: bool, known: frozenset[str], numbers: bool) -> TextRecord:
+    """The record of a row.
+
+    Raises:  BadRecord: something is missing.
+    """
     values, problems = row.values, file.problems
     texts = texts_in(file, row, ("text", "text_b") if pair else ("text",))
-    if values is None or texts is None:
-        return None
     if not row.plain:
         for text in texts:
             mark = text.strip()[:_LONGEST_MARK].casefold()
             if mark in _MISSING:
-                problems.add("missing_text_mark", row.where, text)
-                return None
+                raise BadRecord("missing_text_mark", text)
             if mark in _DOUBTFUL:
                 problems.add("doubtful_text", row.where, text)
     label = None
     if file.labelled:
         value = values.get("label")
         if value is None or (isinstance(value, str) and value.strip() in (("", "-") if pair else ("",))):
-            problems.add("missing_label", row.where, value or "")
-            return None
+            raise BadRecord("missing_label", value or "")
         if value not in known if isinstance(value, str) else value != value:  # JSON's NaN
             mark = str(value).strip().casefold()
             if mark in _MISSING:
-                problems.add("missing_label_mark", row.where, str(value))
-                return None
+                raise BadRecord("missing_label_mark", str(value))
             if mark in _DOUBTFUL and not numbers:
                 problems.add("doubtful_label", row.where, str(value))
         label = _label(value, known)
         if label is None:
-            problems.add("bad_label", row.where, repr(value))
-            return None
+            raise BadRecord("bad_label", repr(value))
         if numbers and as_number(label) is None:
-            problems.add(
-                "ambiguous_number" if may_be_thousands(label) else "not_a_number", row.where, str(value)
-            )
-            return None
+            raise BadRecord("ambiguous_number" if may_be_thousands(label) else "not_a_number", str(value))
         if isinstance(label, str):
             if label not in known and _JOINED.fullmatch(label):
                 problems.add("joined_label", row.where, label)

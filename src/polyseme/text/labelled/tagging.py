@@ -192,6 +192,7 @@ def looks_tagged(tag: str) -> bool:
     return tag == "O" or any(form.fullmatch(tag) for form in (_OURS, _PREFIX, _SUFFIX))
 
 
+@lru_cache(maxsize=4096)
 def is_half_tag(tag: str) -> bool:
     """Whether a tag is none, or half of one: a letter without its kind or a kind without its letter."""
     return not tag or tag.isspace() or _HALF.fullmatch(tag) is not None

@@ -217,8 +217,9 @@ def column_records(
             problems.add("second_tags", file.at(start), f"column {layout.second + 1}")
         return _sentence(file, words, tags, start) if good else None
 
+    source = file.name
     for number, line in lines:
-        where = file.at(number)
+        where = f"{source}:{number}"
         if not line or not line.strip(" \t") or _is_docstart(line):
             if start:
                 yield sentence()
@@ -258,7 +259,7 @@ def column_records(
             if labelled and is_half_tag(tag):
                 problems.add("bad_tag", where, tag)
                 good = False
-            words.append(file.scrub(word, where))
+            words.append(word if word.isascii() else file.scrub(word, where))
             tags.append(tag)
     if start:
         yield sentence()

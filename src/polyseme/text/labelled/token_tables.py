@@ -16,7 +16,7 @@ from typing import Any
 from polyseme.errors import ConfigError
 from polyseme.text.labelled.dialects import SEPARATORS, open_table
 from polyseme.text.labelled.guesses import columns_option
-from polyseme.text.labelled.opening import LabelledFile, column_numbers
+from polyseme.text.labelled.opening import LabelledFile, Row, column_numbers
 from polyseme.text.labelled.rows import plain_name
 from polyseme.text.labelled.tagging import looks_tagged
 from polyseme.text.split import Numbered, peek
@@ -31,7 +31,6 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "text": ("text", "text_a", "sentence", "content"),
     "sentence": ("sentence_#", "sentence_id", "sentence_no", "sentence_number", "sent_id", "sentence_idx"),
 }
-Rows = Iterator[tuple[int, str, dict[str, Any] | None]]
 Fields = Iterator[tuple[int, list[str] | None]]
 
 
@@ -62,8 +61,8 @@ def _places(header: Sequence[str], columns: Mapping[str, str]) -> dict[str, int]
     return found
 
 
-def table_values(file: LabelledFile, lines: Numbered) -> Rows:
-    """A record {"tokens", "tags"} or {"text", "spans"} for each sentence; None where a row has too few fields.
+def table_values(file: LabelledFile, lines: Numbered) -> Iterator[Row]:
+    """A record {"tokens", "tags"} or {"text", "spans"} for each sentence.
 
     Columns are "token", "tag", "sentence" (its number), or numbers from 1 where there is no header.
 
@@ -106,9 +105,9 @@ def table_values(file: LabelledFile, lines: Numbered) -> Rows:
     for number, fields in rows:
         where = file.at(number)
         if fields is None or len(fields) <= max(at, places.get("tag", 0) if labelled else 0):
-            yield number, where, None
+            yield Row(number, where, {}, bad="too_few_fields")
         else:
-            yield number, where, _sentence(fields[at], fields[places["tag"]] if labelled else None)
+            yield Row(number, where, _sentence(fields[at], fields[places["tag"]] if labelled else None))
 
 
 def _typed(header: Sequence[str], row: Sequence[str]) -> str:
@@ -139,20 +138,19 @@ def _is_sentence(row: Sequence[str] | None, places: Mapping[str, int]) -> bool:
     return "text" in places and not {"token", "sentence"} & set(places)
 
 
-def _by_token(file: LabelledFile, rows: Fields, places: Mapping[str, int]) -> Rows:
+def _by_token(file: LabelledFile, rows: Fields, places: Mapping[str, int]) -> Iterator[Row]:
     labelled = file.labelled
     at, tag_at, id_at = places.get("token", places.get("text", 0)), places.get("tag"), places.get("sentence")
     words: list[str] = []
     tags: list[str] = []
     id, start, last = "", 0, 0
 
-    def done() -> tuple[int, str, dict[str, Any] | None]:
-        row = {"tokens": words, "tags": tags} if labelled else {"tokens": words}
-        return start, file.at(start), row
+    def done() -> Row:
+        return Row(start, file.at(start), {"tokens": words} | ({"tags": tags} if labelled else {}))
 
     for number, fields in rows:
         if fields is None or len(fields) <= max(at, tag_at if labelled and tag_at is not None else 0):
-            yield number, file.at(number), None
+            yield Row(number, file.at(number), {}, bad="too_few_fields")
             continue
         now = fields[id_at].strip() if id_at is not None and id_at < len(fields) else ""
         gap = id_at is None and number > last + 1
