@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from polyseme.report._compare_facts import finetune_command
-from polyseme.report._compare_studies import study_commands
+from polyseme.report.commands import finetune_command, study_commands
 from polyseme.report.figures import size
 from polyseme.report.language import Speaker
 from polyseme.report.parts import Commands, Heading, Part, Table

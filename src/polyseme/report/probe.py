@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from polyseme.report.commands import probe_commands
 from polyseme.report.figures import columns, duration, size
 from polyseme.report.language import Speaker
 from polyseme.report.page import Page
 from polyseme.report.parts import Commands, Figure, Heading, Part, Table
 from polyseme.report.probe_charts import controls_chart, layers_chart, overview_rows, shown, task_chart
 from polyseme.study.probing.numbers import told
-from polyseme.study.probing.targets import ProbeConfig
 
 __all__ = ["probe_page", "probe_parts", "probe_text"]
 
@@ -247,29 +246,8 @@ def _how(document: Mapping[str, Any], say: Speaker) -> list[Part]:
         seconds=f"{document['seconds']:.0f}",
         memory=size(document["peak_memory_bytes"]),
     )
-    parts: list[Part] = [text, Table(head, rows, caption, left=(0, 3)), Commands(commands(document))]
+    parts: list[Part] = [text, Table(head, rows, caption, left=(0, 3)), Commands(probe_commands(document))]
     return [Heading(say("How it was done")), *parts, *map(say.note, document["notes"])]
-
-
-def commands(document: Mapping[str, Any]) -> list[str]:
-    """What to type to do it again."""
-    lines = []
-    s, usual = document["settings"], ProbeConfig()
-    for task in document["tasks"].values():
-        words = ["polyseme", "probe", document["run"], task["files"]["train"], "--task", task["task"]]
-        for part in ("dev", "test"):
-            if task["files"][part]:
-                words += [f"--{part}", task["files"][part]]
-        words += ["--seeds", str(s["seeds"])]
-        for name in ("seed", "epochs", "max_length"):
-            if (value := s.get(name, getattr(usual, name))) != getattr(usual, name):
-                words += [f"--{name.replace('_', '-')}", str(value)]
-        words += [f"--no-{name}" for name in ("controls", "cumulative") if not s.get(name, True)]
-        if examples := task.get("examples", s["examples"]):
-            words += ["--examples", str(examples)]
-        words += ["--column", task["column"]] if task["column"] else []
-        lines.append(shlex.join(words))
-    return lines
 
 
 def slug(name: str) -> str:

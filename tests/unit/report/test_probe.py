@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from polyseme.errors import ConfigError
+from polyseme.report.commands import probe_commands
 from polyseme.report.language import Speaker
 from polyseme.report.page import Page
 from polyseme.report.parts import Figure, Heading, Table
-from polyseme.report.probe import commands, probe_page, probe_parts, probe_text, slug
+from polyseme.report.probe import probe_page, probe_parts, probe_text, slug
 from polyseme.report.probe_charts import overview_rows, shown
 from polyseme.report.study_files import write_study
 from polyseme.study.probing.numbers import withheld
@@ -172,13 +173,13 @@ def test_text_for_a_terminal() -> None:
 
 
 def test_commands_can_be_typed() -> None:
-    assert commands(document())[0] == (
+    assert probe_commands(document())[0] == (
         "polyseme probe runs/bert a.conllu --task pos --test 'my test.conllu' --seeds 3 --examples 50 --column xpos"
     )
     asked = document()
     asked["settings"] |= {"seed": 7, "epochs": 2, "max_length": 64, "controls": False, "cumulative": False}
     asked["tasks"]["POS"] |= {"examples": 9, "column": None}
-    assert commands(asked)[0] == (
+    assert probe_commands(asked)[0] == (
         "polyseme probe runs/bert a.conllu --task pos --test 'my test.conllu' --seeds 3 --seed 7 --epochs 2 "
         "--max-length 64 --no-controls --no-cumulative --examples 9"
     )
