@@ -3,7 +3,6 @@
     attention, cross_entropy, dropout, lstm, rms_norm    gradients written out, for CPUs: layers/ has the equations
     step        the next token of a decoder, compiled: `decode` of the models has the plain form
     packed, int8    linear layers prepared for use without gradients
-    needed      a last layer only where its output is read
     trained_rows    an embedding table of which only the rows that occur are trained
     decimals    written numbers to float32: formats/word_vectors.py
     brown, word2vec, units    compiled loops: objectives/brown.py, objectives/word2vec.py and data/units.py explain them

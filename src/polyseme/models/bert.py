@@ -19,16 +19,15 @@ from typing import Self
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 from polyseme.core.config import Config
 from polyseme.core.entries import ModelEntry
 from polyseme.core.protocols import HeadStyle
 from polyseme.core.types import Batch, Encoding, Keep, Reach
-from polyseme.kernels.needed import Needed
 from polyseme.layers.activation import ActivatedLinear, activation
 from polyseme.layers.attention import attend, attend_plain, example_mask
 from polyseme.layers.dropout import Dropout
+from polyseme.layers.rows import ALL, Rows
 
 
 class BertConfig(Config):
@@ -84,22 +83,10 @@ class BertBlock(nn.Module):
         self.dropout = Dropout(config.hidden_dropout_prob)
 
     def forward(
-        self,
-        h: Tensor,
-        mask: Tensor | None,
-        probabilities: list[Tensor] | None = None,
-        needed: Needed | None = None,
+        self, h: Tensor, mask: Tensor | None, probabilities: list[Tensor] | None = None, rows: Rows = ALL
     ) -> Tensor:
-        b, t, d = h.shape
-        if needed is None:
-            q, k, v = (
-                self.query_key_value(h).view(b, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-            )  # (B, H, T, D)
-        else:  # queries at Q positions, keys and values everywhere
-            weight, bias = self.query_key_value.weight, self.query_key_value.bias
-            k, v = linear(h, weight[d:], bias[d:]).view(b, t, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
-            h, mask = needed.rows_of(h), needed.rows_of_mask(mask)  # (B, Q, d), (B, 1, Q, T)
-            q = linear(h, weight[:d], bias[:d]).view(b, -1, self.heads, d // self.heads).transpose(1, 2)
+        q, k, v = rows.project(self.query_key_value, h, self.heads)  # (B, H, T, D)
+        h, mask = rows.pick(h), rows.pick_mask(mask)
         if probabilities is None:
             mixed = attend(q, k, v, mask, self.attention_dropout if self.training else 0.0)
         else:
@@ -171,16 +158,15 @@ class Bert(nn.Module):
         mask = example_mask(batch)
         probabilities: list[Tensor] | None = [] if attentions else None
         h = self.dropout(self.embedding_norm(self.embed(batch)))  # (B, T, d)
-        if at is not None and keep == "last" and not attentions:
-            needed = Needed.of(at, batch.ids.shape)
-            for block in self.blocks[:-1]:
-                h = block(h, mask)
-            return Encoding((needed.wanted(self.blocks[-1](h, mask, needed=needed)),), positions=at)
+        rows = Rows.of(at if keep == "last" and not attentions else None, batch.ids.shape)
         layers = [h]
-        for block in self.blocks:
+        for block in rows.of_last(self.blocks):
             h = block(h, mask, probabilities)
             layers = [*layers, h] if keep == "all" else [h]
-        return Encoding(tuple(layers), None if probabilities is None else tuple(probabilities))
+        layers[-1] = rows.flat(h)
+        return Encoding(
+            tuple(layers), None if probabilities is None else tuple(probabilities), rows.positions
+        )
 
     def forward(self, batch: Batch) -> Tensor:
         """The last layer, (B, T, hidden_size)."""

@@ -20,16 +20,15 @@ from typing import Self
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 from polyseme.core.config import Config
 from polyseme.core.entries import ModelEntry
 from polyseme.core.protocols import HeadStyle
 from polyseme.core.types import Batch, Encoding, Keep, Reach
-from polyseme.kernels.needed import Needed
 from polyseme.layers.activation import activation
-from polyseme.layers.attention import attend, attend_plain, example_mask, rotary_table, rotate, window_mask
+from polyseme.layers.attention import attend, attend_plain, example_mask, rotary_table, window_mask
 from polyseme.layers.dropout import Dropout
+from polyseme.layers.rows import ALL, Rows
 
 
 class ModernBertConfig(Config):
@@ -87,7 +86,6 @@ class ModernBertBlock(nn.Module):
         d, m = config.hidden_size, config.intermediate_size
         self.heads = config.num_attention_heads
         self.attention_dropout = config.attention_dropout
-        self.biased = config.attention_bias
         norm = partial(nn.LayerNorm, d, eps=config.norm_eps, bias=config.norm_bias)
         self.attention_norm = norm() if layer else nn.Identity()
         self.query_key_value = nn.Linear(d, 3 * d, bias=config.attention_bias)
@@ -105,24 +103,11 @@ class ModernBertBlock(nn.Module):
         mask: Tensor | None,
         rotary: tuple[Tensor, Tensor],
         probabilities: list[Tensor] | None = None,
-        needed: Needed | None = None,
+        rows: Rows = ALL,
     ) -> Tensor:
-        b, t, d = h.shape
         n = self.attention_norm(h)
-        if needed is None:
-            qkv = self.query_key_value(n).view(b, t, 3, self.heads, -1)
-            q, k = rotate(qkv[:, :, :2], *rotary).permute(2, 0, 3, 1, 4)  # each (B, H, T, D)
-            v = qkv[:, :, 2].transpose(1, 2)
-        else:  # queries at Q positions, keys and values everywhere
-            weight, bias = self.query_key_value.weight, self.query_key_value.bias
-            of_q, of_kv = (bias[:d], bias[d:]) if self.biased else (None, None)
-            kv = linear(n, weight[d:], of_kv).view(b, t, 2, self.heads, -1)
-            k = rotate(kv[:, :, :1], *rotary)[:, :, 0].transpose(1, 2)
-            v = kv[:, :, 1].transpose(1, 2)
-            q = linear(needed.rows_of(n), weight[:d], of_q).view(b, -1, 1, self.heads, d // self.heads)
-            angles = [needed.rows_of(table.view(b, t, -1))[:, :, None, None] for table in rotary]
-            q = rotate(q, *angles)[:, :, 0].transpose(1, 2)  # (B, H, Q, D)
-            h, mask = needed.rows_of(h), needed.rows_of_mask(mask)  # (B, Q, d), (B, 1, Q, T)
+        q, k, v = rows.project(self.query_key_value, n, self.heads, rotary)  # (B, H, T, D)
+        h, mask = rows.pick(h), rows.pick_mask(mask)
         if probabilities is None:
             mixed = attend(q, k, v, mask, self.attention_dropout if self.training else 0.0)
         else:
@@ -190,18 +175,15 @@ class ModernBert(nn.Module):
         views = [(everywhere, far) if c.is_global(i) else (nearby, near) for i in range(len(self.blocks))]
         probabilities: list[Tensor] | None = [] if attentions else None
         h = self.dropout(self.embedding_norm(self.word_embeddings(batch.ids)))
-        if at is not None and keep == "last" and not attentions:
-            needed = Needed.of(at, batch.ids.shape)
-            for block, view in zip(self.blocks[:-1], views[:-1], strict=True):
-                h = block(h, *view)
-            h = needed.wanted(self.blocks[-1](h, *views[-1], needed=needed))
-            return Encoding((self.final_norm(h),), positions=at)
+        rows = Rows.of(at if keep == "last" and not attentions else None, batch.ids.shape)
         layers = [h]
-        for block, view in zip(self.blocks, views, strict=True):
+        for block, view in zip(rows.of_last(self.blocks), views, strict=True):
             h = block(h, *view, probabilities)
             layers = [*layers, h] if keep == "all" else [h]
-        layers[-1] = self.final_norm(h)
-        return Encoding(tuple(layers), None if probabilities is None else tuple(probabilities))
+        layers[-1] = self.final_norm(rows.flat(h))
+        return Encoding(
+            tuple(layers), None if probabilities is None else tuple(probabilities), rows.positions
+        )
 
     def forward(self, batch: Batch) -> Tensor:
         """The last layer, (B, T, hidden_size)."""
