@@ -11,15 +11,20 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 import polyseme.formats.word_vectors
 import polyseme.layers
+import polyseme.objectives.knowledge_masking
+from polyseme.data.units import find_units
 from polyseme.kernels import attention, cross_entropy
+from polyseme.kernels.lstm import Weights
 from polyseme.kernels.twins import PAIRS
 from polyseme.layers.attention import attend, attend_plain, rotary_table, rotate
 from polyseme.layers.dropout import drawn
 from polyseme.layers.lstm import starts
 from polyseme.layers.norm import rms_norm
+from polyseme.text import automaton
 
 for module in pkgutil.iter_modules(polyseme.layers.__path__, "polyseme.layers."):
     importlib.import_module(module.name)
@@ -33,8 +38,8 @@ def lstm(directions: int, clip: float) -> tuple[Any, ...]:
     segment = torch.tensor([[1] * 9, [1, 1, 2, 2, 2, 3, 3, 3, 3], [1] * 5 + [0] * 4, [1, 2] + [3] * 7]).T
     begins = torch.stack([starts(segment), starts(segment.flip(0))])[:directions]
     d = directions
-    weights = floats(d, 28, 5), floats(d, 28, 6), floats(d, 28), floats(d, 6, 7)
-    return (floats(d, 9, 4, 5), begins, *weights, clip, 0.7 * clip)
+    weights = Weights(floats(d, 28, 5), floats(d, 28, 6), floats(d, 28), floats(d, 6, 7))
+    return (floats(d, 9, 4, 5), begins, weights, clip, 0.7 * clip)
 
 
 def attend_dropped(queries: int, keys: int, masked: bool) -> tuple[Any, ...]:
@@ -51,17 +56,40 @@ def rotated(dtype: torch.dtype) -> tuple[Any, ...]:
     )
 
 
+def units(deepest: int) -> tuple[Any, ...]:
+    random = np.random.default_rng(deepest)
+    patterns = [(5, 6), (6, 7, 5), (9,), (7, 7), (5, 6, 7)]
+    return (
+        random.integers(4, 12, (4, 40)),
+        random.random((4, 40)) < 0.6,
+        np.repeat(random.integers(0, 3, (4, 8)), 5, axis=1),
+        np.arange(12) >= 9,
+        patterns,
+        np.array([1, 2, 0, 1, 1], np.int8),
+        automaton.build(patterns),
+        deepest,
+    )
+
+
+def chosen() -> tuple[Any, ...]:
+    random = np.random.default_rng(0)
+    unit, kind, _ = find_units.plain(*units(2))
+    chance = random.random((2, *unit.shape))
+    return unit, kind, np.array([6, 0, 12, 40]), np.array([1.0, 1.4, 0.6]), *chance
+
+
 CASES: dict[str, list[Callable[[], tuple[Any, ...]]]] = {
     "attend_dropped": [
         lambda: attend_dropped(7, 7, True),
         lambda: attend_dropped(7, 7, False),
         lambda: attend_dropped(2, 9, True),
     ],
+    "choose_units": [chosen],
     "cross_entropy_sum": [
         lambda: (floats(17, 8), floats(50, 8), floats(50), torch.randint(50, (17,))),
         lambda: (floats(17, 8), floats(50, 8), None, torch.randint(50, (17,))),
     ],
-    "drop": [lambda: (floats(6, 5), *drawn((6, 5), 0.3))],
+    "find_units": [lambda: units(0), lambda: units(1), lambda: units(2)],
     "lstm": [lambda: lstm(1, 0.0), lambda: lstm(2, 0.0), lambda: lstm(1, 0.25), lambda: lstm(2, 0.25)],
     "parse_decimals": [lambda: (b"0.1 -2e-3 +17 .5 6.02214076e23 1e-40 1e39 0.30000001192092896", 8)],
     "rms_norm": [lambda: (floats(3, 5, 8), floats(8), 1e-6), lambda: (floats(3, 5, 8), floats(5, 8), 1e-6)],
@@ -93,10 +121,10 @@ def test_values_and_gradients(
     for form in (pair.plain, pair.fast):
         torch.manual_seed(case)
         arguments = CASES[name][case]()
-        leaves = [a for a in arguments if isinstance(a, Tensor) and a.requires_grad]
+        leaves = [a for a in tree_leaves(arguments) if isinstance(a, Tensor) and a.requires_grad]
         y = form(*arguments)
-        if isinstance(y, np.ndarray):  # there are no gradients
-            results.append([torch.from_numpy(y)])
+        if not isinstance(y, Tensor):  # there are no gradients
+            results.append([torch.from_numpy(a) for a in tree_leaves(y)])
             continue
         gradients = torch.autograd.grad(y, leaves, torch.linspace(-1, 1, y.numel()).view(y.shape).to(y.dtype))
         results.append([y.detach(), *gradients])

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import plain_units
 from polyseme.data.examples import Example
 from polyseme.data.loader import Rows, collate, special_tokens
-from polyseme.data.units import KINDS, Pattern, Units
-from polyseme.objectives.knowledge_masking import KnowledgeMasking, KnowledgeMaskingConfig
+from polyseme.data.units import KINDS, Pattern, Units, units_of_row
+from polyseme.objectives.knowledge_masking import KnowledgeMasking, KnowledgeMaskingConfig, choose_of_row
 
 VOCABULARY = 14  # few ids, so that patterns occur
 SPECIAL = special_tokens(VOCABULARY, 0, 1, 2, 3, [0, 1, 2, 3, 4])
@@ -53,12 +52,13 @@ def make_rows(layout: list[list[int]], seed: int, progress: float = 1.0) -> Rows
 
 
 def plain(rows: Rows, b: int, units: Units, deepest: int) -> list[tuple[int, int, int, int]]:
-    return plain_units.find(
+    return units_of_row(
         rows.ids[b].tolist(),
         rows.word_starts[b].tolist(),
         np.where(rows.maskable, rows.segment, 0)[b].tolist(),
-        SINGLE.tolist(),
-        [(p.ids, KINDS.index(p.kind)) for p in units.patterns],
+        SINGLE,
+        [p.ids for p in units.patterns],
+        np.array([KINDS.index(p.kind) for p in units.patterns], np.int8),
         deepest,
     )
 
@@ -107,7 +107,9 @@ def test_the_choice_is_that_of_the_plain_form_and_takes_units_as_wholes(
         quota = min(max(quota, 1), int(rows.maskable[b].sum()))
         units = plain(rows, b, objective.units, stage)
         order, coin = (objective._random.uniform(counter, t + n) for n in (0, len(t)))
-        expected = plain_units.choose(units, quota, weights, order.tolist(), coin.tolist())
+        sizes = [(start, end - start, kind) for start, end, kind, _ in units]
+        whole = choose_of_row(sizes, quota, np.array(weights), order, coin)
+        expected = {t for start, size in whole for t in range(start, start + size)}
         assert {*np.flatnonzero(chosen[b]).tolist()} == expected
         assert len(expected) <= quota
         for start, end, *_ in units:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ import numpy.typing as npt
 from polyseme.core.arrays import BoolArray, Int32Array, IntArray
 from polyseme.data.store import TokenStore
 from polyseme.errors import CheckpointError
+from polyseme.kernels.twins import faster_at
 from polyseme.text import automaton
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.words import is_cjk
@@ -63,6 +65,88 @@ class Found(NamedTuple):
     unit: IntArray
     kind: npt.NDArray[np.int8]
     entry: Int32Array
+
+
+@faster_at("polyseme.kernels.units:find_units")
+def find_units(
+    ids: IntArray,
+    word_starts: BoolArray,
+    piece: IntArray,
+    single: BoolArray,
+    patterns: Sequence[tuple[int, ...]],
+    levels: npt.NDArray[np.int8],
+    tables: automaton.Automaton,
+    deepest: int,
+) -> tuple[IntArray, npt.NDArray[np.int8], npt.NDArray[np.int32]]:
+    """Cut every row into units.
+
+    Args:
+        piece: which stretch of text a token belongs to; 0 = no text (separators, unknown tokens, padding).
+        single: of every id, whether it is a unit of its own (a Chinese character).
+        patterns: units known by their tokens.
+        levels: of every pattern, BASIC, PHRASE or ENTITY.
+        tables: the patterns' automaton, for the fast form.
+        deepest: BASIC, PHRASE or ENTITY: units above are not looked for.
+    Shapes:  ids, word_starts, piece: (B, T).  single: (vocab_size,) -> unit, kind, entry: (B, T); see `Found`
+    """
+    unit, kind, entry = (np.full(ids.shape, -1, dtype) for dtype in (np.int64, np.int8, np.int32))
+    for b in range(len(ids)):
+        row = ids[b].tolist(), word_starts[b].tolist(), piece[b].tolist()
+        for start, end, level, number in units_of_row(*row, single, patterns, levels, deepest):
+            unit[b, start:end], kind[b, start:end], entry[b, start:end] = start, level, number
+    return unit, kind, entry
+
+
+def units_of_row(
+    ids: list[int],
+    word_starts: list[bool],
+    piece: list[int],
+    single: BoolArray,
+    patterns: Sequence[tuple[int, ...]],
+    levels: npt.NDArray[np.int8],
+    deepest: int,
+) -> list[tuple[int, int, int, int]]:
+    """Units of a row as (start, end, kind, pattern or -1), from left to right."""
+    words = _words(word_starts, piece)
+    begins, ends = {start for start, _ in words}, {end for _, end in words}
+    taken: set[int] = set()
+    units = []
+    for kind in range(deepest, -1, -1):  # entities first, then phrases, then words: leftmost, longest
+        longest: dict[int, tuple[int, int]] = {}
+        for number, pattern in enumerate(patterns):
+            for start in range(len(ids) - len(pattern) + 1):
+                end = start + len(pattern)
+                same = tuple(ids[start:end]) == pattern and len({*piece[start:end]}) == 1 and piece[start] > 0
+                whole = start in begins and end in ends
+                if levels[number] == kind and same and whole and end > longest.get(start, (0, 0))[0]:
+                    longest[start] = (end, number)
+        for start in sorted(longest):
+            end, number = longest[start]
+            if not taken & {*range(start, end)}:
+                taken |= {*range(start, end)}
+                units.append((start, end, kind, number))
+    for start, end in words:  # the words that are left
+        if start in taken:
+            continue
+        if deepest >= PHRASE and sum(bool(single[ids[t]]) for t in range(start, end)) >= 2:
+            units.append((start, end, PHRASE, -1))
+            continue
+        cuts = [start, *(t for t in range(start + 1, end) if single[ids[t]]), end]
+        units += [(a, b, BASIC, -1) for a, b in pairwise(cuts)]
+    return sorted(units)
+
+
+def _words(word_starts: list[bool], piece: list[int]) -> list[tuple[int, int]]:
+    """Words as (start, end), within one piece each."""
+    words: list[tuple[int, int]] = []
+    for t, (begins, p) in enumerate(zip(word_starts, piece, strict=True)):
+        if p == 0:
+            continue
+        if begins or t == 0 or piece[t - 1] != p:
+            words.append((t, t + 1))
+        else:
+            words[-1] = (words[-1][0], t + 1)
+    return words
 
 
 class Units:
@@ -106,21 +190,9 @@ class Units:
             deepest: look for units up to BASIC, PHRASE or ENTITY.
         Shapes:  (B, T) each
         """
-        from polyseme.kernels.units import find_units
-
-        unit = np.empty(ids.shape, np.int64)
-        found = Found(unit, np.empty(ids.shape, np.int8), np.empty(ids.shape, np.int32))
-        find_units(
-            np.ascontiguousarray(ids, np.int64),
-            np.ascontiguousarray(word_starts, np.bool_),
-            np.ascontiguousarray(piece, np.int64),
-            self.single,
-            *self._tables,
-            self._levels,
-            deepest,
-            *found,
-        )
-        return found
+        patterns = [p.ids for p in self.patterns]
+        rows = ids, word_starts, piece, self.single
+        return Found(*find_units(*rows, patterns, self._levels, self._tables, deepest))
 
     def report(self) -> dict[str, Any]:
         """JSON-able: how many patterns of each kind and source occur, and how much of the text units cover."""

@@ -1,11 +1,11 @@
 """The fast twins of what is written plainly elsewhere, each under the name of its plain form.
 
-    attention, cross_entropy, dropout, lstm, rms_norm    gradients written out, for CPUs: layers/ has the equations
+    attention, cross_entropy, lstm, rms_norm    gradients written out, for CPUs: layers/ has the equations
     step        the next token of a decoder, compiled: `decode` of the models has the plain form
     packed, int8    linear layers prepared for use without gradients
     trained_rows    an embedding table of which only the rows that occur are trained
     decimals    written numbers to float32: formats/word_vectors.py
-    brown, word2vec, units    compiled loops: objectives/brown.py, objectives/word2vec.py and data/units.py explain them
+    brown, word2vec, units    compiled loops: objectives/brown.py, objectives/word2vec.py, data/units.py explain them
 
 Everything here gives what its plain form gives, and tests/parity/test_kernels.py holds each pair side by side.
 """

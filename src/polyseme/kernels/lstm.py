@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 
+class Weights(NamedTuple):
+    """Of D directions with m cells, n numbers of an input and p after the projection.
+
+    Shapes:  x: (D, 4m, n).  r: (D, 4m, p).  bias: (D, 4m).  p: (D, p, m)
+    """
+
+    x: Tensor
+    r: Tensor
+    bias: Tensor
+    p: Tensor
+
+
 @torch.compiler.disable  # type: ignore[untyped-decorator]
 def lstm(
-    x: Tensor,
-    begins: Tensor,
-    w_x: Tensor,
-    w_r: Tensor,
-    bias: Tensor,
-    w_p: Tensor,
-    cell_clip: float = 0.0,
-    projection_clip: float = 0.0,
+    x: Tensor, begins: Tensor, weights: Weights, cell_clip: float = 0.0, projection_clip: float = 0.0
 ) -> Tensor:
-    """As layers/lstm.py's, several times as fast; under autocast its products are in autocast's type.
-
-    Shapes:  as there
-    """
+    """As layers/lstm.py's, several times as fast; under autocast its products are in autocast's type."""
     kind = x.device.type
+    w_x, w_r, bias, w_p = weights
     if torch.is_autocast_enabled(kind):
         dtype = torch.get_autocast_dtype(kind)
         x, w_x, w_r, w_p = (v.to(dtype) for v in (x, w_x, w_r, w_p))

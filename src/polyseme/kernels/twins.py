@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import update_wrapper
+from functools import cached_property, update_wrapper
+from importlib import import_module
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import torch
@@ -33,10 +34,21 @@ class Twins(Generic[P, R]):
         plain, fast: the two forms; they give the same values and gradients, but for rounding.
     """
 
-    def __init__(self, plain: Callable[P, R], fast: Callable[P, R], serves: Callable[..., bool]) -> None:
-        self.plain, self.fast, self._serves = plain, fast, serves
+    def __init__(
+        self, plain: Callable[P, R], fast: Callable[P, R] | str, serves: Callable[..., bool]
+    ) -> None:
+        self.plain, self._fast, self._serves = plain, fast, serves
         update_wrapper(self, plain)
         PAIRS.append(self)
+
+    @cached_property
+    def fast(self) -> Callable[P, R]:
+        """The fast form."""
+        if not isinstance(self._fast, str):
+            return self._fast
+        module, _, name = self._fast.partition(":")
+        form: Callable[P, R] = getattr(import_module(module), name)
+        return form
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         form = self.fast if self._serves(*args, **kwargs) else self.plain
@@ -53,3 +65,17 @@ def faster(
         serves: whether it can, told from the arguments.
     """
     return lambda plain: Twins(plain, fast, serves)
+
+
+class faster_at:
+    """`faster` for a twin that compiles when it is imported, and is so only where it runs.
+
+    Args:
+        place: "module:name" of the fast form.
+    """
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+
+    def __call__(self, plain: Callable[P, R]) -> Twins[P, R]:
+        return Twins(plain, self._place, anywhere)

@@ -1,7 +1,6 @@
-"""The compiled loops of data/units.py and of the choice of units; imported only where they run.
+"""The compiled loops of cutting rows into units (data/units.py) and of choosing some (objectives/knowledge_masking.py).
 
 They hold no Python objects and release the interpreter's lock, so that batches are prepared beside the training.
-Their plain forms, a page of Python that says the same more slowly, are in the tests.
 """
 
 from __future__ import annotations
@@ -34,8 +33,27 @@ def _step(state: int, token: int, edge_start: Any, edge_token: Any, edge_to: Any
         state = fail[state]
 
 
-@compiled(nogil=True)
 def find_units(
+    ids: Any,
+    word_starts: Any,
+    piece: Any,
+    single: Any,
+    patterns: Any,
+    levels: Any,
+    tables: Any,
+    deepest: int,
+) -> tuple[Any, Any, Any]:
+    """As data/units.py's, with the automaton in place of the patterns."""
+    unit = np.empty(ids.shape, np.int64)
+    kind, entry = np.empty(ids.shape, np.int8), np.empty(ids.shape, np.int32)
+    tokens = np.ascontiguousarray(ids, np.int64), np.ascontiguousarray(word_starts, np.bool_)
+    pieces = np.ascontiguousarray(piece, np.int64)
+    _find(*tokens, pieces, single, *tables, levels, deepest, unit, kind, entry)
+    return unit, kind, entry
+
+
+@compiled(nogil=True)
+def _find(
     ids: Any,
     word_starts: Any,
     piece: Any,
@@ -53,16 +71,7 @@ def find_units(
     kind: Any,
     entry: Any,
 ) -> None:
-    """Cut every row into units; see `Units.find`.
-
-    Args:
-        piece: which stretch of text a token belongs to; 0 = no text (separators, unknown tokens, padding).
-        single: of every id, whether it is a unit of its own (a Chinese character).
-        level: of every pattern, BASIC, PHRASE or ENTITY.
-        deepest: BASIC, PHRASE or ENTITY: units above are not looked for.
-        unit, kind, entry: written: column where the token's unit begins (-1: none), its kind, its pattern (-1: none).
-    Shapes:  ids, word_starts, piece, unit, kind, entry: (B, T).  single: (vocab_size,)
-    """
+    """`find_units`, written into unit, kind and entry."""
     n_rows, n = ids.shape
     begins = np.zeros(n + 1, np.bool_)
     longest = np.zeros((3, n), np.int32)  # of the patterns of each level that begin here
@@ -129,18 +138,16 @@ def find_units(
             start = end
 
 
-@compiled(nogil=True)
-def choose_units(unit: Any, kind: Any, quota: Any, weights: Any, order: Any, coin: Any, chosen: Any) -> None:
-    """Choose whole units of every row; see `KnowledgeMasking`.
+def choose_units(unit: Any, kind: Any, quota: Any, weights: Any, order: Any, coin: Any) -> Any:
+    """As objectives/knowledge_masking.py's."""
+    chosen = np.empty(unit.shape, np.bool_)
+    _choose(unit, kind, quota, weights, order, coin, chosen)
+    return chosen
 
-    Args:
-        unit, kind: from `find_units`.
-        quota: tokens to choose in each row.
-        weights: how much more often than the quota alone says tokens of phrases, and of entities, are taken.
-        order, coin: random numbers in [0, 1).
-        chosen: written.
-    Shapes:  unit, kind, order, coin, chosen: (B, T).  quota: (B,).  weights: (3,), the first is not read
-    """
+
+@compiled(nogil=True)
+def _choose(unit: Any, kind: Any, quota: Any, weights: Any, order: Any, coin: Any, chosen: Any) -> None:
+    """`choose_units`, written into chosen."""
     n_rows, n = unit.shape
     size = np.zeros(n, np.int64)
     tokens = np.zeros(3, np.int64)

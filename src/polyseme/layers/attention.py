@@ -124,7 +124,7 @@ def attend_dropped(
     scores = q @ k.transpose(-1, -2) / q.size(-1) ** 0.5
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)
-    return drop.plain(torch.softmax(scores, dim=-1), dropped, scale) @ v
+    return drop(torch.softmax(scores, dim=-1), dropped, scale) @ v
 
 
 def rotary_table(position: Tensor, head_size: int, theta: float) -> tuple[Tensor, Tensor]:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from polyseme.kernels import lstm as kernel
+from polyseme.kernels.lstm import Weights
 from polyseme.kernels.twins import faster
 
 FORGET_BIAS = 1.0
@@ -40,14 +41,7 @@ def turn(h: Tensor) -> Tensor:
 
 @faster(kernel.lstm)
 def lstm(
-    x: Tensor,
-    begins: Tensor,
-    w_x: Tensor,
-    w_r: Tensor,
-    bias: Tensor,
-    w_p: Tensor,
-    cell_clip: float = 0.0,
-    projection_clip: float = 0.0,
+    x: Tensor, begins: Tensor, weights: Weights, cell_clip: float = 0.0, projection_clip: float = 0.0
 ) -> Tensor:
     """The equations of this file's head, one after the other.
 
@@ -55,9 +49,9 @@ def lstm(
         begins: where the state starts anew.
         cell_clip, projection_clip: bounds of c and r; 0 = none.
     Shapes:  D directions, m cells, p numbers after the projection.
-             x: (D, T, B, n).  begins: (D, T, B).  w_x: (D, 4m, n).  w_r: (D, 4m, p).  bias: (D, 4m).
-             w_p: (D, p, m) -> r: (D, T, B, p)
+             x: (D, T, B, n).  begins: (D, T, B) -> r: (D, T, B, p)
     """
+    w_x, w_r, bias, w_p = weights
     d, steps, b, _ = x.shape
     r, c = x.new_zeros(d, b, w_p.size(1)), x.new_zeros(d, b, w_p.size(2))
     outputs = []
@@ -77,14 +71,7 @@ def lstm(
 
 
 def lstm_scanned(
-    x: Tensor,
-    begins: Tensor,
-    w_x: Tensor,
-    w_r: Tensor,
-    bias: Tensor,
-    w_p: Tensor,
-    cell_clip: float = 0.0,
-    projection_clip: float = 0.0,
+    x: Tensor, begins: Tensor, weights: Weights, cell_clip: float = 0.0, projection_clip: float = 0.0
 ) -> Tensor:
     """`lstm` as one operation over time, so that an exported graph serves every length.
 
@@ -92,6 +79,7 @@ def lstm_scanned(
     """
     from torch._higher_order_ops.scan import scan
 
+    w_x, w_r, bias, w_p = weights
     d, _, b, _ = x.shape
     gates = x @ w_x.mT[:, None] + bias[:, None, None]  # (D, T, B, 4m)
     kept = (~begins[..., None]).to(x.dtype)
@@ -152,7 +140,6 @@ class ProjectedLSTM(nn.Module):
             self.bias[:, self.cells : 2 * self.cells] = FORGET_BIAS
 
     def forward(self, x: Tensor, begins: Tensor) -> Tensor:
-        w_x, w_r, w_p = self.input_weight, self.recurrent_weight, self.projection_weight
-        if torch.compiler.is_exporting():
-            return lstm_scanned(x, begins, w_x, w_r, self.bias, w_p, *self.clips)
-        return lstm(x, begins, w_x, w_r, self.bias, w_p, *self.clips)  # type: ignore[no-any-return]
+        weights = Weights(self.input_weight, self.recurrent_weight, self.bias, self.projection_weight)
+        form = lstm_scanned if torch.compiler.is_exporting() else lstm
+        return form(x, begins, weights, *self.clips)

@@ -89,7 +89,8 @@ class Rows:
                 return q, k, qkv[:, :, 2].transpose(1, 2)
             q, k, v = qkv.permute(2, 0, 3, 1, 4)
             return q, k, v
-        weight, bias = query_key_value.weight, query_key_value.bias
+        weight = query_key_value.weight
+        bias: Tensor | None = query_key_value.bias
         of_q, of_kv = (None, None) if bias is None else (bias[:d], bias[d:])
         kv = linear(h, weight[d:], of_kv).view(b, t, 2, heads, -1)
         q = linear(self.pick(h), weight[:d], of_q).view(b, -1, 1, heads, d // heads)

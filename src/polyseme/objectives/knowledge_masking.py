@@ -33,6 +33,7 @@ from polyseme.data.loader import Rows
 from polyseme.data.mining import Mining, learn_units
 from polyseme.data.store import TokenStore
 from polyseme.data.units import BASIC, ENTITY, KINDS, PHRASE, Found, Units
+from polyseme.kernels.twins import faster_at
 from polyseme.objectives.masked_lm import (
     HiddenTokens,
     MaskedLM,
@@ -90,6 +91,70 @@ class KnowledgeMaskingConfig(Config):
         return PHRASE if progress >= self.phrases_from else BASIC
 
 
+@faster_at("polyseme.kernels.units:choose_units")
+def choose_units(
+    unit: IntArray,
+    kind: npt.NDArray[np.int8],
+    quota: IntArray,
+    weights: npt.NDArray[np.float64],
+    order: npt.NDArray[np.float64],
+    coin: npt.NDArray[np.float64],
+) -> BoolArray:
+    """Choose whole units of every row.
+
+    Args:
+        unit, kind: from `find_units`.
+        quota: tokens to choose in each row.
+        weights: how much more often than the quota alone says tokens of phrases, and of entities, are taken.
+        order, coin: random numbers in [0, 1).
+    Shapes:  unit, kind, order, coin: (B, T).  quota: (B,).  weights: (3,), the first is not read -> (B, T)
+    """
+    chosen = np.zeros(unit.shape, np.bool_)
+    for b in range(len(unit)):
+        starts = np.flatnonzero(unit[b] == np.arange(unit.shape[1])).tolist()
+        units = [(start, int((unit[b] == start).sum()), int(kind[b, start])) for start in starts]
+        for start, size in choose_of_row(units, int(quota[b]), weights, order[b], coin[b]):
+            chosen[b, start : start + size] = True
+    return chosen
+
+
+def choose_of_row(
+    units: list[tuple[int, int, int]],
+    quota: int,
+    weights: npt.NDArray[np.float64],
+    order: npt.NDArray[np.float64],
+    coin: npt.NDArray[np.float64],
+) -> list[tuple[int, int]]:
+    """The chosen of the units (start, size, kind) of a row, as (start, size)."""
+    chosen: list[tuple[int, int]] = []
+    by_chance = sorted(units, key=lambda unit: order[unit[0]])
+    tokens = [sum(size for _, size, kind in units if kind == k) for k in range(3)]
+
+    def left() -> int:
+        return quota - sum(size for _, size in chosen)
+
+    carried = 0.0  # what a kind could not give, the next one does
+    for k in (ENTITY, PHRASE) if units and quota else ():
+        target = weights[k] * tokens[k] / sum(tokens) * quota + carried
+        for start, size, kind in by_chance:
+            if kind != k:
+                continue
+            if size > target:  # the last one: in or out so that the target is met on average
+                if coin[start] * size < target and size <= left():
+                    chosen.append((start, size))
+                target = 0.0
+                break
+            if size <= left():
+                chosen.append((start, size))
+                target -= size
+        carried = target
+    for k in (BASIC, PHRASE, ENTITY):  # basic units up to the quota; others only where those do not suffice
+        for start, size, kind in by_chance:
+            if kind == k and (start, size) not in chosen and 0 < size <= left():
+                chosen.append((start, size))
+    return chosen
+
+
 class KnowledgeMasking:
     """The objective: 15 % of the tokens in whole units, 80/10/10 by unit, cross-entropy over the vocabulary.
 
@@ -144,18 +209,14 @@ class KnowledgeMasking:
 
         Shapes:  -> (B, T)
         """
-        from polyseme.kernels.units import choose_units
-
-        b, t = rows.ids.shape
+        t = rows.ids.shape[1]
         text = rows.maskable.sum(1)
         quota = np.floor(self.config.rate * text + 0.5).astype(np.int64)
         quota = np.minimum(np.maximum(quota, 1), text)
         columns = np.arange(t)
         order = self._random.uniform(rows.counters[:, None], columns)
         coin = self._random.uniform(rows.counters[:, None], columns + t)
-        chosen = np.empty((b, t), np.bool_)
-        choose_units(found.unit, found.kind, quota, self.weights(rows.progress), order, coin, chosen)
-        return chosen
+        return choose_units(found.unit, found.kind, quota, self.weights(rows.progress), order, coin)
 
     def prepare(self, rows: Rows) -> tuple[IntArray, IntArray, IntArray]:
         """Choose units and replace them; a pure function of the rows and the seed.

@@ -19,7 +19,7 @@ from polyseme.formats.registry import export_model
 from polyseme.formats.runs import Imported, write_run
 from polyseme.infer.model import load
 from polyseme.infer.predict import Predictor
-from polyseme.layers.lstm import lstm, lstm_scanned
+from polyseme.layers.lstm import Weights, lstm, lstm_scanned
 from polyseme.text.labelled.records import TextRecord
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.training import from_words
@@ -170,7 +170,7 @@ def test_the_recurrence_as_one_operation_is_the_plain_one() -> None:
     d, steps, b, n, m, p = 2, 5, 3, 4, 6, 3
     begins = torch.rand(d, steps, b) < 0.3
     begins[:, 0] = True
-    weights = (
+    weights = Weights(
         torch.randn(d, 4 * m, n),
         torch.randn(d, 4 * m, p),
         torch.randn(d, 4 * m),
@@ -180,7 +180,7 @@ def test_the_recurrence_as_one_operation_is_the_plain_one() -> None:
 
     class Recurrence(torch.nn.Module):
         def forward(self, x: torch.Tensor, begins: torch.Tensor) -> torch.Tensor:
-            return lstm_scanned(x, begins, *weights, 0.4, 0.3)
+            return lstm_scanned(x, begins, weights, 0.4, 0.3)
 
     program = torch.export.export(Recurrence(), (x, begins))
-    assert torch.allclose(program.module()(x, begins), lstm.plain(x, begins, *weights, 0.4, 0.3), atol=1e-6)
+    assert torch.allclose(program.module()(x, begins), lstm.plain(x, begins, weights, 0.4, 0.3), atol=1e-6)

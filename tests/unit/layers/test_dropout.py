@@ -13,7 +13,10 @@ def test_the_share_that_is_dropped_is_the_one_asked_for_and_the_mean_stays() -> 
     for p in (0.1, 0.5, 0.9):
         dropped, scale = drawn((400, 1000), p)
         assert abs(float(dropped.float().mean()) - p) < 0.003
-        kept = drop.plain(torch.ones(400, 1000), dropped, scale)
+        x = torch.ones(400, 1000)
+        filled = x.masked_fill(dropped, 0.0) * scale
+        kept = drop(x, dropped, scale)
+        assert torch.equal(kept, filled)
         assert abs(float(kept.mean()) - 1) < 0.03
         assert scale == pytest.approx(1 / (1 - p), rel=2e-4)
 
