@@ -19,6 +19,7 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
@@ -96,9 +97,9 @@ def choose_units(
     unit: IntArray,
     kind: npt.NDArray[np.int8],
     quota: IntArray,
-    weights: npt.NDArray[np.float64],
-    order: npt.NDArray[np.float64],
-    coin: npt.NDArray[np.float64],
+    weights: Float64Array,
+    order: Float64Array,
+    coin: Float64Array,
 ) -> BoolArray:
     """Choose whole units of every row.
 
@@ -121,9 +122,9 @@ def choose_units(
 def choose_of_row(
     units: list[tuple[int, int, int]],
     quota: int,
-    weights: npt.NDArray[np.float64],
-    order: npt.NDArray[np.float64],
-    coin: npt.NDArray[np.float64],
+    weights: Float64Array,
+    order: Float64Array,
+    coin: Float64Array,
 ) -> list[tuple[int, int]]:
     """The chosen of the units (start, size, kind) of a row, as (start, size)."""
     chosen: list[tuple[int, int]] = []
