@@ -101,8 +101,8 @@ def ours(run: Path, corpus: Any, length: int) -> tuple[float, float, int]:
     import polyseme
     from polyseme.data.examples import DocumentChunks
     from polyseme.data.loader import collate, to_batch
-    from polyseme.train.building import build_objectives
-    from polyseme.train.precision import fast_cpu_bfloat16
+    from polyseme.train.build import build_objectives
+    from polyseme.train.machine import fast_cpu_bfloat16
 
     loaded = polyseme.load(run)
     if loaded.tokenizer.fingerprint != corpus.tokenizer.fingerprint:

@@ -55,7 +55,8 @@ from polyseme.formats.registry import import_model
 from polyseme.infer.model import load
 from polyseme.text.labelled.records import Problems
 from polyseme.train.config import TrainConfig
-from polyseme.train.finetune import FinetuneRequest, finetune
+from polyseme.train.finetune import finetune
+from polyseme.train.request import FinetuneRequest
 from polyseme.train.schedule import learning_rate_factor
 from polyseme.train.trainer import Trainer
 

@@ -34,7 +34,7 @@ from polyseme.models.gpt import Gpt, GptConfig
 from polyseme.objectives.causal_lm import CausalLMHead
 from polyseme.text.config import TokenizerConfig
 from polyseme.text.training import train_tokenizer
-from polyseme.train.building import special_ids
+from polyseme.train.build import special_ids
 
 NEW, ROUNDS = 64, 5
 CASES = {"batch=1": [32], "batch=8": [32] * 8, "batch=8 of 4 to 32 tokens": [4, 8, 12, 16, 20, 24, 28, 32]}

@@ -105,7 +105,7 @@ def learner_of(model: str, data: Shakespeare, seed: int, settings: dict[str, Any
     """Our learner with the model's recipe, in this setting's sizes."""
     from polyseme.core import registry
     from polyseme.data.loader import special_tokens
-    from polyseme.train.building import build_objectives
+    from polyseme.train.build import build_objectives
     from polyseme.train.gradient import GradientLearner
     from polyseme.train.recipe import resolve
 

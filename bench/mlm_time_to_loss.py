@@ -88,8 +88,8 @@ def heldout(novels: _novels.Novels) -> list[Any]:
 
 def ours(model: str, steps: int, points: int, precision: str, novels: _novels.Novels) -> list[dict[str, Any]]:
     """Run `pretrain` for so many steps, judged on the fixed masks; return the records of metrics.jsonl."""
-    from polyseme.train.budget import Budget
-    from polyseme.train.pretrain import PretrainRequest, pretrain
+    from polyseme.train.pretrain import pretrain
+    from polyseme.train.request import Budget, PretrainRequest
 
     fixed = heldout(novels)
     with (

@@ -20,8 +20,8 @@ import torch
 from _finetune_tasks import CACHE, CASES, files
 from finetune_vs_trainer import start
 from polyseme.study.evaluate import evaluate
-from polyseme.train.examples import FinetuneRequest
 from polyseme.train.finetune import finetune
+from polyseme.train.request import FinetuneRequest
 
 FOLDER = CACHE / "no_answer"
 

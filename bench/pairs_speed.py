@@ -36,7 +36,7 @@ from polyseme.objectives.masked_lm import MaskedLMHead
 from polyseme.text.config import TokenizerConfig
 from polyseme.text.labelled.minimal_pairs import pair_files, read_minimal_pairs
 from polyseme.text.training import train_tokenizer
-from polyseme.train.building import special_ids
+from polyseme.train.build import special_ids
 
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 ALL_PAIRS = 34_000

@@ -106,7 +106,7 @@ def measure_cache(sentences: int) -> dict[str, Any]:
     from polyseme.study.probing.cache import cached
     from polyseme.study.probing.targets import aligned
     from polyseme.text.labelled.edges import read_edges
-    from polyseme.train.memory import peak_memory_bytes
+    from polyseme.train.machine import peak_memory_bytes
 
     loaded = load(start())
     records = [r for r in read_edges(EWT / "en_ewt-ud-train.conllu", "pos") if r.targets][:sentences]

@@ -14,9 +14,10 @@ from polyseme.core import registry
 from polyseme.text.config import TokenizerConfig
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.training import train_tokenizer
-from polyseme.train.building import build_encoder
-from polyseme.train.finetune import FinetuneRequest, finetune
+from polyseme.train.build import build_encoder
+from polyseme.train.finetune import finetune
 from polyseme.train.recipe import from_dict
+from polyseme.train.request import FinetuneRequest
 from polyseme.train.run import RunDirectory
 from small import SMALL
 

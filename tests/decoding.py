@@ -14,7 +14,7 @@ from polyseme.objectives.masked_lm import MaskedLMHead
 from polyseme.text.config import TokenizerConfig
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.training import train_tokenizer
-from polyseme.train.building import special_ids
+from polyseme.train.build import special_ids
 from small import make_encoder, make_objectives
 
 TEXTS = ['the cat sat on the mat, and it\'s a "good" day. 北京欢迎你', "é ü one two three, four"] * 9

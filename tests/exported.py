@@ -10,7 +10,7 @@ import torch
 from polyseme.core import registry
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.training import from_words
-from polyseme.train.building import special_ids
+from polyseme.train.build import special_ids
 from polyseme.train.recipe import from_dict
 from polyseme.train.run import RunDirectory
 from small import SMALL, WORDS, is_gradient, make_encoder, make_objectives, objectives_of

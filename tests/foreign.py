@@ -13,7 +13,7 @@ from polyseme.formats.runs import Imported, write_run
 from polyseme.text.config import TokenizerConfig
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.training import train_tokenizer
-from polyseme.train.building import build_encoder, build_heads, special_ids
+from polyseme.train.build import build_encoder, build_heads, special_ids
 from polyseme.train.recipe import from_dict
 from polyseme.train.run import RunDirectory
 

@@ -11,7 +11,7 @@ from polyseme.core import registry
 from polyseme.infer.model import Model, load
 from polyseme.text.config import TokenizerConfig
 from polyseme.text.training import train_tokenizer
-from polyseme.train.building import build_encoder
+from polyseme.train.build import build_encoder
 from polyseme.train.recipe import from_dict
 from polyseme.train.run import RunDirectory
 from small import SMALL

@@ -44,9 +44,7 @@ if TYPE_CHECKING:
     from polyseme.text.config import TextConfig, TokenizerConfig
     from polyseme.text.corpus import Corpus
     from polyseme.text.tokenizers import Tokenizer
-    from polyseme.train.budget import Budget
-    from polyseme.train.finetune import FinetuneRequest
-    from polyseme.train.pretrain import PretrainRequest
+    from polyseme.train.request import Budget, FinetuneRequest, PretrainRequest
     from polyseme.train.run import RunDirectory
 
 cores.calm()  # before torch, which reads its settings when it is loaded
@@ -94,13 +92,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Budget": "polyseme.train.budget",
+    "Budget": "polyseme.train.request",
     "Corpus": "polyseme.text.corpus",
     "EncodedText": "polyseme.infer.hidden",
-    "FinetuneRequest": "polyseme.train.finetune",
+    "FinetuneRequest": "polyseme.train.request",
     "Model": "polyseme.infer.model",
     "Predictor": "polyseme.infer.predict",
-    "PretrainRequest": "polyseme.train.pretrain",
+    "PretrainRequest": "polyseme.train.request",
     "Reporter": "polyseme.core.reporter",
     "Result": "polyseme.core.result",
     "RunDirectory": "polyseme.train.run",

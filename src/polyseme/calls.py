@@ -18,9 +18,7 @@ from polyseme.core.synonyms import OPTIONS, spelled
 from polyseme.errors import ConfigError
 from polyseme.train import finetune as finetuning
 from polyseme.train import pretrain as pretraining
-from polyseme.train.budget import Budget
-from polyseme.train.finetune import FinetuneRequest
-from polyseme.train.pretrain import PretrainRequest
+from polyseme.train.request import Budget, FinetuneRequest, PretrainRequest
 
 if TYPE_CHECKING:
     from polyseme.train.run import RunDirectory

@@ -21,7 +21,7 @@ from polyseme.infer.generate import GenerationConfig, _Work
 from polyseme.infer.model import Model
 from polyseme.text.config import TokenizerConfig
 from polyseme.text.training import train_tokenizer
-from polyseme.train.building import special_ids
+from polyseme.train.build import special_ids
 
 transformers = pytest.importorskip("transformers")
 

@@ -21,8 +21,9 @@ from polyseme.formats.runs import write_run
 from polyseme.infer.predict import Predictor
 from polyseme.text.labelled.records import QuestionRecord, TagRecord, TextRecord
 from polyseme.train.adaptation import outputs_of
-from polyseme.train.finetune import FinetuneRequest, finetune
+from polyseme.train.finetune import finetune
 from polyseme.train.gradient import read_layers
+from polyseme.train.request import FinetuneRequest
 from polyseme.train.run import RunDirectory
 from trained import make_run
 

@@ -57,8 +57,8 @@ def run(
     from polyseme.report.run_summary import summarize, summary_text
     from polyseme.text.config import TextConfig
     from polyseme.text.corpus import Corpus
-    from polyseme.train.budget import Budget
-    from polyseme.train.pretrain import PretrainRequest, pretrain
+    from polyseme.train.pretrain import pretrain
+    from polyseme.train.request import Budget, PretrainRequest
     from polyseme.train.signals import goes_on_by
 
     if (output / _MARKER).is_file():

@@ -38,7 +38,7 @@ def gather() -> dict[str, Any]:
 
     from polyseme.cli import machine
     from polyseme.core.version import __version__
-    from polyseme.train.precision import fast_cpu_bfloat16
+    from polyseme.train.machine import fast_cpu_bfloat16
 
     facts: dict[str, Any] = {
         "polyseme": __version__,

@@ -93,7 +93,7 @@ def run(
 
     from polyseme.cli.progress import open_reporter
     from polyseme.report.run_summary import adaptation, summarize, summary_text
-    from polyseme.train.finetune import FinetuneRequest
+    from polyseme.train.request import FinetuneRequest
     from polyseme.train.seeds import finetune_seeds
 
     request = FinetuneRequest(

@@ -18,7 +18,7 @@ from polyseme.errors import ConfigError
 
 if TYPE_CHECKING:
     from polyseme.text.labelled.opening import ReadOptions
-    from polyseme.train.budget import Budget
+    from polyseme.train.request import Budget
 
 Language = Literal["auto", "en", "zh"]
 PageLanguage = Annotated[Literal["en", "zh"], Parameter(name="--report-lang")]  # --lang is the text's
@@ -130,7 +130,7 @@ def read_budget(
 
     Raises:  ConfigError: several given, or one that is not above zero.
     """
-    from polyseme.train.budget import Budget
+    from polyseme.train.request import Budget
 
     if minutes is epochs is tokens is steps is None:
         minutes = default_minutes

@@ -106,7 +106,8 @@ def run(
 
     from polyseme.cli.progress import open_reporter
     from polyseme.report.run_summary import summarize, summary_text
-    from polyseme.train.pretrain import PretrainRequest, pretrain
+    from polyseme.train.pretrain import pretrain
+    from polyseme.train.request import PretrainRequest
 
     request = PretrainRequest(
         model=model,

@@ -23,7 +23,7 @@ from polyseme.core.version import __version__
 from polyseme.errors import CheckpointError, ConfigError
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.train import card
-from polyseme.train.building import build_encoder, build_heads, rebuild, special_ids
+from polyseme.train.build import build_encoder, build_heads, rebuild, special_ids
 from polyseme.train.recipe import Recipe, from_dict
 from polyseme.train.run import RunDirectory
 

@@ -30,7 +30,7 @@ from polyseme.text.sentences import sentence_spans
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.training import train_tokenizer
 from polyseme.text.words import cjk_share, is_cjk
-from polyseme.train.building import build_objectives, special_ids
+from polyseme.train.build import build_objectives, special_ids
 from polyseme.train.knowledge import load_knowledge, readers
 from polyseme.train.recipe import Recipe, from_dict, resolve
 from polyseme.train.run import RunDirectory

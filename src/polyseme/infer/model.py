@@ -42,7 +42,7 @@ from polyseme.infer.pooling import OneVector, Pool, Pooling
 from polyseme.infer.score import kind_of, score, score_continuations
 from polyseme.infer.zero_shot import Chooser, Normalize, Task, reply
 from polyseme.kernels.packed import Precision
-from polyseme.train.building import rebuild, special_ids
+from polyseme.train.build import rebuild, special_ids
 from polyseme.train.card import has_neighbours
 from polyseme.train.run import RunDirectory
 

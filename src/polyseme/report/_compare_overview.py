@@ -12,7 +12,7 @@ from polyseme.report._compare_studies import Column, columns_of
 from polyseme.report.figures import count, duration, size
 from polyseme.report.language import Speaker
 from polyseme.report.parts import Figure, Heading, Part
-from polyseme.train.standing import part_judged
+from polyseme.train.heldout import part_judged
 
 __all__ = ["costs_section", "curves_section", "main_columns", "overview_section"]
 

@@ -12,7 +12,7 @@ from polyseme.report.terminal import text
 from polyseme.study.standings import above
 from polyseme.text.clean import KINDS
 from polyseme.text.document_rule import reading_lines
-from polyseme.train.standing import above_word_frequency, part_judged
+from polyseme.train.heldout import above_word_frequency, part_judged
 
 if TYPE_CHECKING:
     from polyseme.train.run import RunDirectory

@@ -344,7 +344,7 @@ def _rows(runs: Mapping[str, RunDirectory], tasks: Mapping[str, TaskSpec]) -> di
 def learns(run: RunDirectory) -> bool:
     """Whether gradients can train something in a run's encoder: not in 1-of-N and word classes."""
     from polyseme.text.tokenizers import Tokenizer
-    from polyseme.train.building import build_encoder
+    from polyseme.train.build import build_encoder
     from polyseme.train.recipe import from_dict
 
     tokenizer = Tokenizer.from_file(run.path / "tokenizer.json")

@@ -32,8 +32,9 @@ from polyseme.tasks.metrics.measure import Resampled
 from polyseme.text.labelled.dialects import read_separator
 from polyseme.text.labelled.opening import ReadOptions, existing, fingerprint
 from polyseme.text.labelled.records import Problems
-from polyseme.train.examples import FinetuneRequest, some
+from polyseme.train.examples import some
 from polyseme.train.finetune import finetune
+from polyseme.train.request import FinetuneRequest
 from polyseme.train.run import RunDirectory
 from polyseme.train.signals import goes_on_by
 

@@ -52,7 +52,7 @@ from polyseme.study.probing.targets import (
 from polyseme.study.probing.training import Trained, most_frequent, random_encoder, train_probe
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.labelled.records import Problems
-from polyseme.train.memory import peak_memory_bytes
+from polyseme.train.machine import peak_memory_bytes
 
 __all__ = ["ProbeConfig", "ProbeTask", "Probing", "probe"]
 

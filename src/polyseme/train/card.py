@@ -9,8 +9,8 @@ from typing import Any
 from polyseme.core import registry
 from polyseme.core.entries import VECTORS
 from polyseme.core.files import write_atomic
+from polyseme.train.heldout import part_judged
 from polyseme.train.run import RunDirectory
-from polyseme.train.standing import part_judged
 
 
 def use_of(recipe: Mapping[str, Any]) -> tuple[str, str]:

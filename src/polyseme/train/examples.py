@@ -1,84 +1,27 @@
-"""What a fine-tune is asked for, and the labelled examples that it learns from and is judged on."""
+"""The labelled examples that a fine-tune learns from and is judged on."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from polyseme.core import registry
 from polyseme.core.files import sha256_of
-from polyseme.core.paths import path_of
 from polyseme.core.protocols import Task
 from polyseme.core.rng import Random
 from polyseme.errors import ConfigError, CorpusError
-from polyseme.text.labelled.opening import ReadOptions, files_of, name_of
+from polyseme.text.labelled.opening import files_of, name_of
 from polyseme.text.labelled.records import Problems
 from polyseme.train.recipe import Recipe
+from polyseme.train.request import FinetuneRequest
 
-__all__ = ["FinetuneRequest", "facts_of", "read_examples", "some", "task_described"]
+__all__ = ["facts_of", "read_examples", "some", "task_described"]
 
 DEV_SHARE = 0.1
 """Of the training examples, what is held out where no dev file is given."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FinetuneRequest:
-    """What `polyseme finetune` was asked to do.
-
-    Args:
-        task: registry key: classify, pair, tag, qa.
-        run: the pretrained or imported run.
-        train, dev: labelled files; without dev a share of train is held out.
-        output: the run directory to make. All paths may be strings.
-        feature_based: freeze the encoder; learn the layer mix and a small head.
-        from_scratch: random weights in place of the run's, to see what pretraining is worth.
-        epochs, batch_size, learning_rate, max_length: None = what suits the run and the files.
-        examples, dev_examples: use so many of each file at most, chosen once and for all by chance; None = all.
-        settings: from --set.
-        columns: our names of columns to those of the files.
-        encoding: of the files; "auto" to detect it.
-        separator: what stands between the fields of tables; "auto" = as the files show.
-        seed: decides the head's first weights, order and dropout.
-        resume: go on with `output`.
-        threads: CPU threads; None = torch's choice.
-        device: auto, cpu, cuda.
-    """
-
-    task: str
-    run: str | Path
-    train: str | Path
-    output: Path
-    dev: str | Path | None = None
-    feature_based: bool = False
-    from_scratch: bool = False
-    epochs: float | None = None
-    batch_size: int | None = None
-    learning_rate: float | None = None
-    max_length: int | None = None
-    examples: int | None = None
-    dev_examples: int | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
-    columns: dict[str, str] = field(default_factory=dict)
-    encoding: str = "auto"
-    separator: str = "auto"
-    seed: int = 1
-    resume: bool = False
-    threads: int | None = None
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        for name in ("run", "train", "dev", "output"):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, path_of(getattr(self, name), name))
-
-    @property
-    def reading(self) -> ReadOptions:
-        """How the files are read."""
-        return ReadOptions(self.columns, self.encoding, self.separator)
 
 
 def read_examples(

@@ -30,22 +30,19 @@ from polyseme.kernels.trained_rows import train_rows
 from polyseme.text.labelled.records import Problems
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.train import card, distributed
-from polyseme.train.adaptation import Judge, TaskLearner
-from polyseme.train.budget import Budget
-from polyseme.train.building import build_encoder, put_weights, special_ids
-from polyseme.train.examples import FinetuneRequest, facts_of, read_examples
-from polyseme.train.features import KnownLayers
+from polyseme.train.adaptation import Judge, KnownLayers, TaskLearner
+from polyseme.train.build import build_encoder, put_weights, special_ids
+from polyseme.train.examples import facts_of, read_examples
 from polyseme.train.gradient import GradientLearner, read_layers
-from polyseme.train.opening import begin_or_go_on, forgotten_if_it_fails
-from polyseme.train.precision import resolve_device, resolve_precision
+from polyseme.train.machine import resolve_device, resolve_precision, use_threads
+from polyseme.train.opening import begin_or_go_on, check_same_request, forgotten_if_it_fails
 from polyseme.train.recipe import Recipe, adapted, from_dict
-from polyseme.train.resuming import check_same_request
+from polyseme.train.request import Budget, FinetuneRequest
 from polyseme.train.run import RunDirectory
 from polyseme.train.signals import check, interruptible
-from polyseme.train.threads import use_threads
 from polyseme.train.trainer import Trainer
 
-__all__ = ["FinetuneRequest", "finetune"]
+__all__ = ["finetune"]
 
 KNOWN_LAYERS_BYTES = 2 << 30
 """Memory for a frozen encoder's hidden states; with more of them they are computed anew in every epoch."""

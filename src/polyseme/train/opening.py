@@ -1,77 +1,38 @@
-"""What a pretraining run is asked for, and its folder: opened, held by one process, forgotten if it cannot start."""
+"""What a run opens before it trains: its folder, begun or gone on with, and its corpus.
+
+The folder is held by one process, goes on only with what it was begun with, and is removed if training cannot start.
+The corpus is a store that was given, the run's own, or one made now from text.
+"""
 
 from __future__ import annotations
 
 import platform
+import shlex
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from polyseme.core.files import locked
-from polyseme.core.paths import names_of, path_of
 from polyseme.core.ranks import job, restarted
 from polyseme.core.reporter import Reporter
 from polyseme.core.version import __version__
-from polyseme.data.store import is_store
-from polyseme.errors import ConfigError, CorpusError, PolysemeError, RunError
+from polyseme.data.prepare import TRAINING, Progress, cleaning_lines, prepare, unknown_note, unknown_share
+from polyseme.data.store import PreparedCorpus, is_store
+from polyseme.errors import CheckpointError, ConfigError, CorpusError, PolysemeError, RunError
+from polyseme.text.clean import CleaningReport
+from polyseme.text.config import TextConfig
+from polyseme.text.corpus import Corpus, Fingerprint
 from polyseme.text.lexicon import Entry, lexicon_fingerprint
+from polyseme.text.tokenizers import Tokenizer
 from polyseme.train import checkpoint, distributed
-from polyseme.train.budget import Budget
-from polyseme.train.corpora import corpus_fingerprint, corpus_signature
-from polyseme.train.precision import resolve_device
-from polyseme.train.recipe import Recipe
-from polyseme.train.resuming import check_same_request
+from polyseme.train.machine import resolve_device
+from polyseme.train.recipe import Recipe, resolve
+from polyseme.train.request import PretrainRequest
 from polyseme.train.run import RunDirectory
-
-
-@dataclass(frozen=True, kw_only=True)
-class PretrainRequest:
-    """What `polyseme pretrain` was asked to do.
-
-    Args:
-        model: registry key of the model.
-        corpus: files, folders, globs, built-in names, or one prepared store; a single one need not be in a list.
-        output: the run directory to make. All paths may be strings.
-        budget: when to end.
-        recipe: a recipe's name or TOML file; None = the model's own.
-        settings: from --set.
-        seed: decides order, masks, initial weights.
-        tokenizer: a run or tokenizer.json whose vocabulary is shared.
-        init: a run whose weights, model sizes and vocabulary are the start.
-        valid: held-out text; none = a share of the documents.
-        lexicon: files and folders of words, phrases and entities, for objectives that read them.
-        resume: go on with `output`, or begin where there is nothing yet.
-        threads: CPU threads; None = torch's choice.
-        device: auto, cpu, cuda.
-    """
-
-    model: str
-    corpus: Sequence[str]
-    output: Path
-    budget: Budget
-    recipe: str | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
-    seed: int = 1
-    tokenizer: str | None = None
-    init: str | None = None
-    valid: Sequence[str] = ()
-    lexicon: Sequence[str] = ()
-    resume: bool = False
-    threads: int | None = None
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        for name in ("corpus", "valid", "lexicon"):
-            object.__setattr__(self, name, names_of(getattr(self, name), name))
-        object.__setattr__(self, "output", path_of(self.output, "output"))
-        for name in ("tokenizer", "init", "recipe"):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, names_of(getattr(self, name), name)[0])
 
 
 def as_asked(request: PretrainRequest, recipe: Recipe, lexicon: Sequence[Entry]) -> dict[str, Any]:
@@ -241,3 +202,229 @@ def _forget(run: RunDirectory) -> None:
             (run.path / name).unlink(missing_ok=True)
     with suppress(OSError):  # the folder held something of the user's: it stays
         run.path.rmdir()
+
+
+def check_same_request(run: RunDirectory, asked: Mapping[str, Any], fingerprint: Any = None) -> None:
+    """Compare what is asked now with what the run was started with.
+
+    Args:
+        run: the run to go on with.
+        asked: recipe, seed, budget, corpus … as they would be recorded now.
+        fingerprint: () -> the corpus's fingerprint; called only when files look touched but not resized.
+    Raises:  RunError: something differs; it names the key, what was got and what the run has.
+    """
+    if "imported" in run.meta:
+        raise RunError(
+            "an imported run has no training to go on with",
+            where=run.path,
+            fix=f"--init {run.path} -o NEW trains on from its weights",
+        )
+    before = dict(run.meta.get("asked", {}))
+    now = dict(asked)
+    if before.get("corpus") != now.get("corpus"):
+        same_sizes = _without_times(before.get("corpus")) == _without_times(now.get("corpus"))
+        known = run.meta.get("corpus", {}).get("fingerprint")
+        if not (same_sizes and fingerprint is not None and known is not None and fingerprint() == known):
+            raise RunError(
+                "the corpus has changed since the run was started",
+                got=_brief(now.get("corpus")),
+                expected=_brief(before.get("corpus")),
+                where=run.path,
+                fix=f"--init {run.path} -o NEW trains on with the text as it is now",
+            )
+    before["valid"], now["valid"] = (_without_times(d.get("valid")) for d in (before, now))
+    before.pop("ranks", None)  # older runs: any number of processes may go on
+    before.pop("corpus", None)
+    now.pop("corpus", None)
+    for key, old, new in _differences(before, now):
+        raise RunError(
+            f"the run was started with another {key}",
+            got=new,
+            expected=old,
+            where=run.path / "run.json",
+            fix=_as_before(key, old, before.get("recipe") or {}),
+        )
+
+
+def _as_before(key: str, old: Any, recipe: Mapping[str, Any]) -> str:
+    """What to type to go on: where a setting is another one, perhaps because it was left out, with its old value."""
+    if key.partition(".")[0] in recipe and isinstance(old, bool | int | float | str) and str(old):
+        return f"--set {key}={str(old).lower() if isinstance(old, bool) else old}, or name another -o"
+    return "leave the change out to go on with it, or name another -o"
+
+
+def _differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in [*old, *(k for k in new if k not in old)]:
+            yield from _differences(old.get(key), new.get(key), f"{path}.{key}".removeprefix("."))
+    elif old != new:
+        yield path.removeprefix("recipe."), old, new
+
+
+def _without_times(signature: Any) -> Any:
+    if isinstance(signature, Mapping) and "files" in signature:
+        return sorted(entry[1] for entry in signature["files"])
+    return signature
+
+
+def _brief(signature: Any) -> str:
+    if isinstance(signature, Mapping) and "files" in signature:
+        files = signature["files"]
+        return f"{len(files)} files, {sum(entry[1] or 0 for entry in files):,} bytes"
+    return str(signature)
+
+
+def corpus_signature(sources: Sequence[str], config: TextConfig) -> Any:
+    """What tells cheaply whether a corpus is still the same: names, sizes and times; of a store its fingerprint."""
+    if not sources:
+        return []
+    if len(sources) == 1 and is_store(sources[0]):
+        return {"store": PreparedCorpus.open(Path(sources[0])).meta["fingerprint"]}
+    return {"files": Corpus(sources, config).signature(), "python": platform.python_version()}
+
+
+def corpus_fingerprint(sources: Sequence[str], config: TextConfig) -> str:
+    """The fingerprint of all documents, which reads the whole corpus."""
+    fingerprint, report = Fingerprint(), CleaningReport()
+    for document in Corpus(sources, config).documents(report):
+        fingerprint.add(document.key, len(document.text))
+    return fingerprint.value
+
+
+def shared_tokenizer(request: PretrainRequest) -> Tokenizer | None:
+    """The tokenizer of --init or --tokenizer, if any.
+
+    Raises:  ConfigError: both are given and differ, or there is none at that place.
+    """
+    found = []
+    for source in (request.init, request.tokenizer):
+        if source is not None:
+            path = Path(source)
+            path = path / "tokenizer.json" if path.is_dir() else path
+            if not path.is_file():
+                raise ConfigError(
+                    "no tokenizer there",
+                    where=source,
+                    expected="a run, or a tokenizer.json of the tokenizers library",
+                )
+            found.append(Tokenizer.from_file(path))
+    if len({t.fingerprint for t in found}) > 1:
+        raise ConfigError("--init and --tokenizer name different vocabularies", fix="leave --tokenizer out")
+    return found[0] if found else None
+
+
+def open_or_prepare(
+    request: PretrainRequest, recipe: Recipe, run: RunDirectory, reporter: Reporter
+) -> PreparedCorpus:
+    """The prepared corpus of a run; made in RUN/store unless one was given or is there already.
+
+    Where much of it is unknown to the vocabulary that is said, and kept in run.json's "notes".
+
+    Raises:  ConfigError: a given store was made with another vocabulary than --tokenizer or --init.
+             CorpusError: the text is missing, empty or binary, or the vocabulary knows nothing of it.
+    """
+    tokenizer = shared_tokenizer(request)
+    if len(request.corpus) == 1 and is_store(request.corpus[0]):
+        corpus = PreparedCorpus.open(Path(request.corpus[0]))
+        if tokenizer is not None and tokenizer.fingerprint != corpus.tokenizer.fingerprint:
+            raise ConfigError(
+                "the store was made with another vocabulary",
+                where=request.corpus[0],
+                fix="polyseme prepare TEXT --tokenizer … -o STORE",
+            )
+        return _noted(corpus, request, run, reporter)
+    folder = run.path / "store"
+    distributed.first(lambda: _make(request, recipe, run, folder, tokenizer, reporter))
+    return _noted(PreparedCorpus.open(folder), request, run, reporter)
+
+
+def _make(
+    request: PretrainRequest,
+    recipe: Recipe,
+    run: RunDirectory,
+    folder: Path,
+    tokenizer: Tokenizer | None,
+    reporter: Reporter,
+) -> None:
+    """Prepare the text into `folder` unless that is done.
+
+    Raises:  as `open_or_prepare`.   CheckpointError: the text is not the one that the run was trained on.
+    """
+    if _is_whole(folder, reporter):
+        return
+    if tokenizer is None and (run.path / "tokenizer.json").is_file():
+        tokenizer = Tokenizer.from_file(run.path / "tokenizer.json")
+
+    def show(progress: Progress) -> None:
+        reporter.stage(progress.stage, progress.done_bytes, progress.total_bytes)
+
+    made = prepare(
+        request.corpus,
+        folder,
+        text=recipe.section("text"),
+        tokenizer=tokenizer or recipe.section("tokenizer"),
+        valid_files=request.valid,
+        lower_min_count=not _asks_for_min_count(request, recipe),
+        progress=show,
+    )
+    for line in cleaning_lines(made.meta):
+        reporter.note(line)
+    before = run.meta.get("corpus", {}).get("fingerprint")
+    if before is not None and before != made.meta["fingerprint"]:
+        raise CheckpointError(
+            "the corpus is not the one that the run was trained on",
+            got=f"fingerprint {made.meta['fingerprint']}",
+            expected=before,
+            fix=f"--init {run.path} -o NEW to train on with other text",
+        )
+
+
+def _asks_for_min_count(request: PretrainRequest, recipe: Recipe) -> bool:
+    """Whether the user chose how often a word must occur."""
+    usual = resolve(request.model).section("tokenizer").min_count
+    return bool(recipe.section("tokenizer").min_count != usual) or "tokenizer.min_count" in request.settings
+
+
+def _noted(
+    corpus: PreparedCorpus, request: PretrainRequest, run: RunDirectory, reporter: Reporter
+) -> PreparedCorpus:
+    """Say, and keep in run.json's "notes", what a reader of the figures has to know.
+
+    Raises:  CorpusError: the vocabulary knows nothing of the training text.
+    """
+    met = unknown_share(corpus)
+    if met.tokens and met.unknown == met.tokens:
+        raise CorpusError(
+            "the vocabulary knows nothing of the training text",
+            got=f"{met.says(TRAINING)}, all {met.tokens:,}",
+            where=", ".join(map(str, corpus.meta["sources"])),
+            fix=_anew(request, corpus),
+        )
+    known = [*corpus.meta.get("notes", []), *filter(None, [unknown_note(corpus)])]
+    new = [note for note in known if note not in run.meta.get("notes", [])]
+    if new and distributed.rank() == 0:
+        for note in new:
+            reporter.note(note)
+        run.save_meta(notes=[*run.meta.get("notes", []), *new])
+    return corpus
+
+
+def _anew(request: PretrainRequest, corpus: PreparedCorpus) -> str:
+    """The command that makes a vocabulary from this text."""
+    documents = corpus.meta["text"]["documents"]
+    options = [] if documents == "auto" else ["--documents", documents]
+    return shlex.join(["polyseme", "pretrain", request.model, *corpus.meta["sources"], *options, "-o", "NEW"])
+
+
+def _is_whole(folder: Path, reporter: Reporter) -> bool:
+    if not is_store(folder):
+        return False
+    try:
+        PreparedCorpus.open(folder)
+    except CheckpointError as error:
+        import shutil
+
+        reporter.note(f"{error.what}: {error.where}; preparing the text again")
+        shutil.rmtree(folder)
+        return False
+    return True

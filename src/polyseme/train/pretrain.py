@@ -24,8 +24,7 @@ from polyseme.data.store import PreparedCorpus
 from polyseme.errors import ConfigError, TrainingError
 from polyseme.text.lexicon import read_lexicon
 from polyseme.train import card, checkpoint, distributed
-from polyseme.train.bigram import start_as_bigram_model
-from polyseme.train.building import (
+from polyseme.train.build import (
     build_encoder,
     build_loader,
     build_objectives,
@@ -34,27 +33,27 @@ from polyseme.train.building import (
     special_ids,
     unigram_counts,
 )
-from polyseme.train.cooccurrence import cooccurrence_embeddings, start_embedding
-from polyseme.train.corpora import open_or_prepare
+from polyseme.train.from_counts import cooccurrence_embeddings, start_as_bigram_model, start_embedding
 from polyseme.train.gradient import GradientLearner
-from polyseme.train.judging import batches_to_judge, judged_by, keep_judged, possible
-from polyseme.train.knowledge import check_lexicon_is_used, learn_or_load
-from polyseme.train.opening import (
-    PretrainRequest,
-    as_asked,
-    forgotten_if_it_fails,
-    opened_run,
+from polyseme.train.heldout import (
+    above_word_frequency,
+    batches_to_judge,
+    judged_by,
+    keep_judged,
+    part_judged,
+    possible,
 )
-from polyseme.train.precision import resolve_device, resolve_precision
+from polyseme.train.knowledge import check_lexicon_is_used, learn_or_load
+from polyseme.train.machine import pace_of, resolve_device, resolve_precision, use_threads
+from polyseme.train.opening import as_asked, forgotten_if_it_fails, open_or_prepare, opened_run
 from polyseme.train.recipe import Recipe, from_dict, resolve
+from polyseme.train.request import PretrainRequest
 from polyseme.train.run import RunDirectory
 from polyseme.train.schedule import learning_rate_factor
 from polyseme.train.signals import SignalRequests, check, interruptible
-from polyseme.train.standing import above_word_frequency, part_judged
-from polyseme.train.threads import pace_of, use_threads
 from polyseme.train.trainer import Trainer
 
-__all__ = ["PretrainRequest", "build_trainer", "pretrain"]
+__all__ = ["build_trainer", "pretrain"]
 
 FEW_WORDS = 2_000
 """Tokens of a text that is so small that its words are all frequent."""

@@ -16,8 +16,9 @@ from polyseme.core.memory import give_back
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import RunError
 from polyseme.tasks.metrics.intervals import over_seeds
-from polyseme.train.finetune import FinetuneRequest, finetune
+from polyseme.train.finetune import finetune
 from polyseme.train.opening import never_began
+from polyseme.train.request import FinetuneRequest
 from polyseme.train.run import RunDirectory
 from polyseme.train.signals import interruptible
 

@@ -24,10 +24,10 @@ from polyseme.core.sharing import Sharing
 from polyseme.core.types import Batch
 from polyseme.errors import CheckpointError, CorpusError, Interrupted, TrainingError
 from polyseme.train import checkpoint, distributed
-from polyseme.train.budget import Budget
 from polyseme.train.config import TrainConfig
 from polyseme.train.heldout import heldout_figures
-from polyseme.train.memory import peak_memory_bytes
+from polyseme.train.machine import peak_memory_bytes
+from polyseme.train.request import Budget
 from polyseme.train.run import RunDirectory
 from polyseme.train.signals import SignalRequests
 from polyseme.train.tensorboard import EventFiles

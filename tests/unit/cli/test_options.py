@@ -7,7 +7,7 @@ import pytest
 from polyseme import cli
 from polyseme.cli.options import positive, read_budget, read_settings
 from polyseme.errors import ConfigError
-from polyseme.train.budget import Budget
+from polyseme.train.request import Budget
 
 
 def test_settings_are_typed_and_the_last_one_counts() -> None:

@@ -14,7 +14,8 @@ import pytest
 import polyseme
 from polyseme.errors import CheckpointError, InputError, RunError
 from polyseme.formats.runs import open_run
-from polyseme.train.finetune import FinetuneRequest, finetune
+from polyseme.train.finetune import finetune
+from polyseme.train.request import FinetuneRequest
 from trained import make_run
 
 

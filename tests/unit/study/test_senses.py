@@ -32,7 +32,7 @@ from polyseme.tasks.metrics.intervals import wilson
 from polyseme.text.config import TokenizerConfig
 from polyseme.text.labelled.senses import Use
 from polyseme.text.training import train_tokenizer
-from polyseme.train.building import build_encoder
+from polyseme.train.build import build_encoder
 from polyseme.train.recipe import from_dict
 from polyseme.train.run import RunDirectory
 from vector_runs import random_run

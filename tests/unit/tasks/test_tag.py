@@ -16,7 +16,7 @@ from polyseme.errors import CorpusError
 from polyseme.study.evaluate import mistakes
 from polyseme.tasks.tag import Tag, TagConfig, _best_window, _first_tokens, _place_within
 from polyseme.text.labelled.records import TagRecord
-from polyseme.train.building import special_ids
+from polyseme.train.build import special_ids
 from small import make_encoder
 
 ENCODER = SimpleNamespace(reach="both", max_length=64)

@@ -18,7 +18,7 @@ from polyseme.tasks._texts import TextsConfig
 from polyseme.tasks.classify import Classify
 from polyseme.tasks.pair import Pair
 from polyseme.text.labelled.records import Problems, TextRecord
-from polyseme.train.building import special_ids
+from polyseme.train.build import special_ids
 from small import make_encoder
 
 BERT = make_encoder("bert")

@@ -20,11 +20,12 @@ from polyseme.data.labelled import ExampleLoader
 from polyseme.errors import CheckpointError, ConfigError, CorpusError, PolysemeError, RunError
 from polyseme.infer.predict import Predictor
 from polyseme.text.labelled.records import Problems, QuestionRecord, TextRecord
+from polyseme.train.adaptation import KnownLayers, by_length
 from polyseme.train.config import TrainConfig
-from polyseme.train.examples import FinetuneRequest, _group, _held_out
-from polyseme.train.features import KnownLayers, by_length
+from polyseme.train.examples import _group, _held_out
 from polyseme.train.finetune import finetune
 from polyseme.train.optim import Optimizers, _depths
+from polyseme.train.request import FinetuneRequest
 from polyseme.train.run import RunDirectory
 from polyseme.train.seeds import finetune_seeds
 

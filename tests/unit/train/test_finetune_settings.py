@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from polyseme.train.finetune import FinetuneRequest, finetune
+from polyseme.train.finetune import finetune
+from polyseme.train.request import FinetuneRequest
 from polyseme.train.trainer import Trainer
 from trained import make_run
 

@@ -1,13 +1,23 @@
-"""What a run that could not start leaves behind."""
+"""The folder and the corpus of a run, opened before it trains."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from polyseme.core.reporter import NullReporter
+from polyseme.data.prepare import prepare
+from polyseme.data.store import PreparedCorpus
 from polyseme.errors import ConfigError, CorpusError, TrainingError
+from polyseme.text.config import TextConfig, TokenizerConfig
+from polyseme.text.tokenizers import Tokenizer
 from polyseme.train import opening
+from polyseme.train.opening import open_or_prepare, unknown_note
+from polyseme.train.recipe import resolve
+from polyseme.train.request import Budget, PretrainRequest
 from polyseme.train.run import RunDirectory
 
 
@@ -37,3 +47,81 @@ def test_a_whole_store_outlives_every_error_but_those_of_the_request(
             raise error
         assert (tmp_path / "run" / "run.json").exists() == (whole and kept)
         assert (tmp_path / "run" / "store").exists() == (whole and kept)
+
+
+TEXT = TextConfig(documents="line", valid_share=0.2)
+
+
+class Notes(NullReporter):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def lines(n_rare: int) -> list[str]:
+    """A hundred lines of ten tokens, of which n_rare occur once in the whole text."""
+    return [" ".join(["the"] * (10 - n_rare) + [f"w{i}x{j}" for j in range(n_rare)]) for i in range(100)]
+
+
+def made(folder: Path, n_rare: int, tokenizer: TokenizerConfig | Tokenizer) -> PreparedCorpus:
+    folder.mkdir()
+    (folder / "text.txt").write_text("\n".join(lines(n_rare)))
+    return prepare(
+        [str(folder / "text.txt")], folder / "store", text=TEXT, tokenizer=tokenizer, minimum_valid_tokens=1
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "cure"),
+    [
+        ({"kind": "words", "min_count": 3}, "tokenizer.min_count=1"),
+        ({"kind": "words", "min_count": 8}, "tokenizer.min_count=4"),
+        ({"kind": "spaces", "min_count": 1, "vocab_size": 16}, "vocab_size"),
+    ],
+)
+def test_a_vocabulary_that_knows_too_little(tmp_path: Path, config: dict[str, Any], cure: str) -> None:
+    corpus = made(tmp_path / "a", 4, TokenizerConfig(**config))
+    share = int(corpus.train.counts[corpus.tokenizer.unk_id]) / corpus.train.n_tokens
+    assert 0.35 < share <= 0.4
+    note = unknown_note(corpus)
+    assert note is not None
+    assert note.startswith(f"{share:.0%} of the training text's tokens")
+    assert cure in note
+    assert unknown_note(made(tmp_path / "b", 1, TokenizerConfig(**config))) is None  # a tenth is usual
+
+
+def test_a_vocabulary_of_another_text(tmp_path: Path) -> None:
+    other = made(tmp_path / "a", 1, TokenizerConfig(kind="words")).tokenizer  # it knows one word
+    assert "without --tokenizer" in (unknown_note(made(tmp_path / "b", 5, other)) or "")
+
+
+def test_pieces_need_other_pieces(tmp_path: Path) -> None:
+    corpus = made(tmp_path / "a", 4, TokenizerConfig(kind="wordpiece", vocab_size=300))
+    assert unknown_note(corpus) is None
+    counts = corpus.train.counts.copy()
+    counts[corpus.tokenizer.unk_id] = corpus.train.n_tokens // 2
+    strange = PreparedCorpus(corpus.folder, corpus.meta, replace(corpus.train, counts=counts), corpus.valid)
+    assert "byte-bpe" in (unknown_note(strange) or "")
+
+
+@pytest.mark.parametrize("from_store", [False, True])
+def test_the_note_is_said_once_and_kept(tmp_path: Path, from_store: bool) -> None:
+    store = made(tmp_path / "a", 4, TokenizerConfig(kind="words", min_count=3))
+    (tmp_path / "valid.txt").write_text("\n".join(["the the the the"] * 200))
+    recipe = resolve("word2vec", settings={"text.documents": "line", "tokenizer.min_count": 3})
+    request = PretrainRequest(
+        model="word2vec",
+        corpus=[str(store.folder if from_store else tmp_path / "a" / "text.txt")],
+        output=tmp_path / "run",
+        budget=Budget(steps=1),
+        valid=[] if from_store else [str(tmp_path / "valid.txt")],
+    )
+    run, said = RunDirectory.create(tmp_path / "run", {"model": "word2vec"}), Notes()
+    note = unknown_note(open_or_prepare(request, recipe, run, said))
+    assert note in said.notes
+    assert RunDirectory.open(tmp_path / "run").meta["notes"] == [note]
+    again = Notes()
+    open_or_prepare(request, recipe, RunDirectory.open(tmp_path / "run"), again)
+    assert again.notes == []

@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from polyseme.errors import ConfigError, TrainingError
-from polyseme.train.budget import Budget
 from polyseme.train.config import DataConfig, TrainConfig
 from polyseme.train.guard import UpdateGuard
 from polyseme.train.optim import Optimizers, orthogonalise
+from polyseme.train.request import Budget
 from polyseme.train.schedule import learning_rate_factor
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from polyseme.core import registry
 from polyseme.errors import ConfigError, PolysemeError, RunError
+from polyseme.train.opening import check_same_request
 from polyseme.train.recipe import from_dict, recipe_names, resolve
-from polyseme.train.resuming import check_same_request
 from polyseme.train.run import RunDirectory
 
 

@@ -12,7 +12,7 @@ from adapting import start_run, write_examples
 from polyseme.cli import main
 from polyseme.errors import RunError
 from polyseme.report.run_summary import summarize, summary_text
-from polyseme.train.examples import FinetuneRequest
+from polyseme.train.request import FinetuneRequest
 from polyseme.train.seeds import finetune_seeds
 
 

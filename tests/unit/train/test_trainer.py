@@ -14,10 +14,10 @@ from polyseme.core.reporter import NullReporter
 from polyseme.core.types import Batch
 from polyseme.errors import CorpusError, Interrupted, TrainingError
 from polyseme.train import trainer as module
-from polyseme.train.budget import Budget
 from polyseme.train.config import TrainConfig
+from polyseme.train.heldout import above_word_frequency
+from polyseme.train.request import Budget
 from polyseme.train.run import RunDirectory, read_tensors
-from polyseme.train.standing import above_word_frequency
 from polyseme.train.trainer import Trainer
 
 NOTHING = torch.zeros(1, 4, dtype=torch.long)

@@ -34,7 +34,7 @@ from polyseme.infer.hidden import hidden_states
 from polyseme.infer.loaded import Loaded
 from polyseme.layers.mix import EPSILON
 from polyseme.study.probing.targets import Stored, TokenizedText
-from polyseme.train.memory import peak_memory_bytes
+from polyseme.train.machine import peak_memory_bytes
 
 __all__ = ["Active", "ActiveColumns", "LayerCache", "States", "cached"]
 

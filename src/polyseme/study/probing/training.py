@@ -38,7 +38,7 @@ from polyseme.layers.mix import ScalarMix
 from polyseme.study.probing.cache import Active, ActiveColumns, States
 from polyseme.study.probing.targets import Part, ProbeConfig
 from polyseme.tasks.metrics.measure import Measure, ratio, share
-from polyseme.train.building import build_encoder
+from polyseme.train.build import build_encoder
 
 __all__ = [
     "EdgeProbe",

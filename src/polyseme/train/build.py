@@ -165,18 +165,6 @@ def build_loader(
     return Loader(source, plan, objectives, data.row, special)
 
 
-def impossible(recipe: Recipe, store: TokenStore, special: SpecialTokens) -> dict[str, CorpusError]:
-    """The objectives that find no example in a split, and why."""
-    found = {}
-    for objective in build_objectives(recipe, special, 0):
-        if objective.draws:
-            try:
-                objective.examples(store, recipe.section("data").sequence_length)
-            except CorpusError as error:
-                found[objective.name] = error
-    return found
-
-
 def _check_roles(objectives: Sequence[Any], special: SpecialTokens) -> None:
     """Raises:  ConfigError: an imported vocabulary has no token for the beginning, the end, or what is hidden."""
     needed = {"cls": special.cls, "sep": special.sep}
@@ -189,14 +177,6 @@ def _check_roles(objectives: Sequence[Any], special: SpecialTokens) -> None:
                 expected=f"a token [{role.upper()}]",
                 fix="another objective, or another tokenizer",
             )
-
-
-def heldout_recipe(recipe: Recipe) -> Recipe:
-    """The recipe under which every run is judged: 15 % of single tokens, 80/10/10, whatever it trains with."""
-    for name in recipe.objectives:
-        judged = registry.learned(name).judged
-        recipe = recipe.with_section(name, **judged) if judged else recipe
-    return recipe
 
 
 def put_weights(encoder: Encoder, run: RunDirectory, reporter: Reporter) -> None:

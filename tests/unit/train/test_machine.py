@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from polyseme.core.reporter import NullReporter
-from polyseme.train import distributed, threads
-from polyseme.train.budget import Budget
-from polyseme.train.threads import pace_of, use_threads
+from polyseme.train import distributed, machine
+from polyseme.train.machine import pace_of, use_threads
+from polyseme.train.request import Budget
 
 CPU, MINUTES = torch.device("cpu"), Budget(minutes=1)
 
@@ -66,7 +66,7 @@ def test_ranks_and_gpus_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_torch_that_was_loaded_first_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
     def usable(cores: int) -> None:
-        monkeypatch.setattr(threads, "default_threads", lambda: cores)
+        monkeypatch.setattr(machine, "default_threads", lambda: cores)
 
     usable(4)
     use_threads(None)

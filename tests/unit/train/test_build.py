@@ -12,7 +12,7 @@ from polyseme import Budget, PretrainRequest, pretrain
 from polyseme.core import registry
 from polyseme.data.loader import special_tokens
 from polyseme.errors import ConfigError
-from polyseme.train.building import check_objectives, corpus_learner
+from polyseme.train.build import check_objectives, corpus_learner
 from polyseme.train.recipe import FOLDER, recipe_names, resolve
 from small import VOCABULARY, make_encoder, make_objectives
 

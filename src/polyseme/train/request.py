@@ -1,0 +1,174 @@
+"""What a run is asked for: its budget, and all that `pretrain` and `finetune` take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from polyseme.core.paths import names_of, path_of
+from polyseme.errors import ConfigError
+
+if TYPE_CHECKING:
+    from polyseme.text.labelled.opening import ReadOptions
+
+__all__ = ["Budget", "FinetuneRequest", "PretrainRequest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Exactly one of minutes, epochs, tokens or steps.
+
+    Args:
+        minutes: wall-clock time of training, evaluations and saves included.
+        epochs: passes over the training text.
+        tokens: tokens seen in training, padding excluded.
+        steps: updates.
+    Raises:  ConfigError: none or several given, or a number that is not above zero.
+    """
+
+    minutes: float | None = None
+    epochs: float | None = None
+    tokens: int | None = None
+    steps: int | None = None
+
+    def __post_init__(self) -> None:
+        given = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+        if len(given) != 1:
+            raise ConfigError(
+                "a run has exactly one budget",
+                got=", ".join(given) or "none",
+                expected="one of --minutes, --epochs, --tokens, --steps",
+            )
+        ((name, value),) = given.items()
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ConfigError(f"the budget --{name} must be a number", got=repr(value))
+        if not (math.isfinite(value) and value > 0):
+            raise ConfigError(f"the budget --{name} must be above zero", got=value)
+
+    @property
+    def is_time(self) -> bool:
+        """Whether the budget is in minutes, so that its progress depends on the machine."""
+        return self.minutes is not None
+
+    def progress(self, *, step: int, tokens: int, seconds: float, steps_per_epoch: float) -> float:
+        """Share of the budget that is spent, 0 … 1."""
+        if self.minutes is not None:
+            spent = seconds / (60 * self.minutes)
+        elif self.tokens is not None:
+            spent = tokens / self.tokens
+        elif self.steps is not None:
+            spent = step / self.steps
+        else:
+            assert self.epochs is not None
+            spent = step / max(1, math.ceil(self.epochs * steps_per_epoch))
+        return min(1.0, spent)
+
+    def __str__(self) -> str:
+        ((name, value),) = ((f.name, v) for f in fields(self) if (v := getattr(self, f.name)) is not None)
+        return f"{value:.15g} {name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainRequest:
+    """What `polyseme pretrain` was asked to do.
+
+    Args:
+        model: registry key of the model.
+        corpus: files, folders, globs, built-in names, or one prepared store; a single one need not be in a list.
+        output: the run directory to make. All paths may be strings.
+        budget: when to end.
+        recipe: a recipe's name or TOML file; None = the model's own.
+        settings: from --set.
+        seed: decides order, masks, initial weights.
+        tokenizer: a run or tokenizer.json whose vocabulary is shared.
+        init: a run whose weights, model sizes and vocabulary are the start.
+        valid: held-out text; none = a share of the documents.
+        lexicon: files and folders of words, phrases and entities, for objectives that read them.
+        resume: go on with `output`, or begin where there is nothing yet.
+        threads: CPU threads; None = torch's choice.
+        device: auto, cpu, cuda.
+    """
+
+    model: str
+    corpus: Sequence[str]
+    output: Path
+    budget: Budget
+    recipe: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    seed: int = 1
+    tokenizer: str | None = None
+    init: str | None = None
+    valid: Sequence[str] = ()
+    lexicon: Sequence[str] = ()
+    resume: bool = False
+    threads: int | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("corpus", "valid", "lexicon"):
+            object.__setattr__(self, name, names_of(getattr(self, name), name))
+        object.__setattr__(self, "output", path_of(self.output, "output"))
+        for name in ("tokenizer", "init", "recipe"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, names_of(getattr(self, name), name)[0])
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneRequest:
+    """What `polyseme finetune` was asked to do.
+
+    Args:
+        task: registry key: classify, pair, tag, qa.
+        run: the pretrained or imported run.
+        train, dev: labelled files; without dev a share of train is held out.
+        output: the run directory to make. All paths may be strings.
+        feature_based: freeze the encoder; learn the layer mix and a small head.
+        from_scratch: random weights in place of the run's, to see what pretraining is worth.
+        epochs, batch_size, learning_rate, max_length: None = what suits the run and the files.
+        examples, dev_examples: use so many of each file at most, chosen once and for all by chance; None = all.
+        settings: from --set.
+        columns: our names of columns to those of the files.
+        encoding: of the files; "auto" to detect it.
+        separator: what stands between the fields of tables; "auto" = as the files show.
+        seed: decides the head's first weights, order and dropout.
+        resume: go on with `output`.
+        threads: CPU threads; None = torch's choice.
+        device: auto, cpu, cuda.
+    """
+
+    task: str
+    run: str | Path
+    train: str | Path
+    output: Path
+    dev: str | Path | None = None
+    feature_based: bool = False
+    from_scratch: bool = False
+    epochs: float | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    max_length: int | None = None
+    examples: int | None = None
+    dev_examples: int | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    columns: dict[str, str] = field(default_factory=dict)
+    encoding: str = "auto"
+    separator: str = "auto"
+    seed: int = 1
+    resume: bool = False
+    threads: int | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("run", "train", "dev", "output"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, path_of(getattr(self, name), name))
+
+    @property
+    def reading(self) -> ReadOptions:
+        """How the files are read."""
+        from polyseme.text.labelled.opening import ReadOptions
+
+        return ReadOptions(self.columns, self.encoding, self.separator)
