@@ -20,9 +20,7 @@ def english_in(page: Page, document: Any) -> list[str]:
     Commands, and what comes from the document (texts, labels, names), may be English; its notes may not.
     """
     whole = re.sub(r"(?s)<(script|style|pre)\b.*?</\1>", " ", page.html())
-    charts = [
-        text for figure in page.figures for text in _texts(json.loads(json.dumps(figure.chart.to_dict())))
-    ]
+    charts = [text for figure in page.figures for text in _texts(json.loads(json.dumps(figure.chart.spec)))]
     said = [html.unescape(re.sub(r"<[^>]*>", "\n", whole)), page.text(80), *charts]
     said += map(html.unescape, re.findall(r'(?:title|aria-label)="([^"]*)"', whole))
     given = "\n".join(_texts(document))

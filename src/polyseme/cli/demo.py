@@ -53,7 +53,8 @@ def run(
     positive("--threads", threads)
     from polyseme.cli.progress import open_reporter
     from polyseme.infer.model import load
-    from polyseme.report.loss_chart import write_loss_chart
+    from polyseme.report.charts import save
+    from polyseme.report.run_charts import loss_chart
     from polyseme.report.run_summary import summarize, summary_text
     from polyseme.text.config import TextConfig
     from polyseme.text.corpus import Corpus
@@ -87,9 +88,8 @@ def run(
         if fresh and output.is_dir():
             _write_marker(output, {})
 
-    charts = write_loss_chart(
-        done.metrics(), [output / "loss.svg", output / "loss.png"], f"{model} on {CORPUS}: loss"
-    )
+    drawn = loss_chart(done.metrics(), f"{model} on {CORPUS}: loss")
+    charts = save(drawn, [output / "loss.svg", output / "loss.png"])
     loaded = load(output)
     corpus = Corpus([CORPUS], TextConfig())
     learned: dict[str, Any] = {

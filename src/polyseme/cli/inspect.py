@@ -32,6 +32,8 @@ def run(
         mix: also draw the learned layer mixes of the runs side by side into this file: layers by tasks.
         json: print one JSON document; of several runs a list.
     """
+    from polyseme.report.charts import boxes_for, save
+    from polyseme.report.run_charts import loss_chart, mix_chart
     from polyseme.report.run_summary import summarize, summary_text
     from polyseme.train.run import RunDirectory
 
@@ -46,16 +48,13 @@ def run(
     else:
         emit("\n\n".join(summary_text(summary) for summary in summaries))
     if chart is not None:
-        from polyseme.report.loss_chart import write_loss_chart
-
         title, unit = f"{summaries[0]['model']}: loss", "nats per predicted token"
         if "task" in summaries[0]:
             title, unit = f"{summaries[0]['task']} on {summaries[0]['model']}: loss", "mean of the examples"
-        write_loss_chart(runs[0].metrics(), [chart], title, unit)
+        save(loss_chart(runs[0].metrics(), title, unit), [chart])
     if mix is not None:
-        from polyseme.report.mix_chart import write_mix_chart
-
-        if note := write_mix_chart(runs, [mix]):
+        picture = mix_chart(runs)
+        if note := boxes_for([picture], save(picture, [mix])):
             say(f"note: {note}")
     closing(
         wrote=[path for path in (chart, mix) if path is not None],

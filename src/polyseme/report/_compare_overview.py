@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from polyseme.report._compare_cells import Cells, figure, number, reason, written_p
-from polyseme.report._compare_charts import curves
 from polyseme.report._compare_studies import Column, columns_of
+from polyseme.report.charts import Axis, Rule, Series, lines
 from polyseme.report.figures import count, duration, size
 from polyseme.report.language import Speaker
 from polyseme.report.parts import Figure, Heading, Part
@@ -159,9 +159,10 @@ def curves_section(document: Mapping[str, Any], say: Speaker) -> list[Part]:
     points = [row for name in names for row in _points_of(name, document["runs"][name]["facts"])]
     if not points:
         return []
-    minutes = "minutes", say("minutes of training")
-    tokens = "tokens", say("tokens seen in training")
-    loss = "loss", say("held-out loss, nats per predicted token")
+    runs = Series("run", names)
+    minutes = Axis("minutes", say("minutes of training"))
+    tokens = Axis("tokens", say("tokens seen in training"), "~s", log=True)
+    loss = Axis("loss", say("held-out loss, nats per predicted token"), ".3f")
     parts: list[Part] = [
         say(
             "Each curve is in the unit of its own model: what is predicted, and from how many words, differs. Runs "
@@ -169,7 +170,7 @@ def curves_section(document: Mapping[str, Any], say: Speaker) -> list[Part]:
         ),
         Figure(
             "loss-minutes",
-            curves(points, names, minutes, loss),
+            lines(points, minutes, loss, runs),
             say("Held-out loss over minutes of training."),
             say("Lines of held-out loss over minutes, one a run"),
         ),
@@ -179,18 +180,18 @@ def curves_section(document: Mapping[str, Any], say: Speaker) -> list[Part]:
         parts.append(
             Figure(
                 "loss-tokens",
-                curves(seen, names, tokens, loss, logarithmic=True),
+                lines(seen, tokens, loss, runs),
                 say("The same over tokens; the axis is logarithmic."),
                 say("Lines of held-out loss over tokens, one a run"),
             )
         )
     gains = [row for row in points if row["gain"] is not None]
     if gains:
-        gain = "gain", say("nats below the frequency baseline")
+        gain = Axis("gain", say("nats below the frequency baseline"), ".3f")
         parts.append(
             Figure(
                 "gain-minutes",
-                curves(gains, names, minutes, gain, rule=0.0),
+                lines(gains, minutes, gain, runs, Rule(0.0)),
                 say(
                     "What was learned beyond word frequency: the baseline's loss less the run's. Higher is better."
                 ),
@@ -199,11 +200,11 @@ def curves_section(document: Mapping[str, Any], say: Speaker) -> list[Part]:
         )
     bits = [row for row in points if row["bits"] is not None]
     if len({row["run"] for row in bits}) > 1:
-        unit = "bits", say("bits per character of held-out text")
+        unit = Axis("bits", say("bits per character of held-out text"), ".3f")
         parts.append(
             Figure(
                 "bits-minutes",
-                curves(bits, names, minutes, unit),
+                lines(bits, minutes, unit, runs),
                 say(
                     "Models that predict the next token, in bits per character: comparable whatever the vocabulary, "
                     "where the held-out text is the same."

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from polyseme.report._compare_cells import Cells, interval, number, reason
-from polyseme.report._compare_charts import dots, lines, mixes
 from polyseme.report._compare_studies import probe_of, title_of
+from polyseme.report._compare_tasks import mixes
+from polyseme.report.charts import Axis, Rule, Series, beside, dots, lines
 from polyseme.report.language import Speaker
 from polyseme.report.parts import Figure, Heading, Notes, Part
 from polyseme.study.probing.numbers import told as told_of_layers
@@ -90,8 +92,7 @@ def _probes(studies: Sequence[Mapping[str, Any]], names: Sequence[str], say: Spe
         for layer, one in enumerate(mix["weights"])
     ]
     if weights:
-        tasks = list(dict.fromkeys(row["task"] for row in weights))
-        chart = mixes(weights, names, tasks, say("layer (0 = embeddings)"), say("share"))
+        chart = mixes(weights, names, say)
         said = say(
             "What share of each layer the probes read (mean over seeds); runs with one layer have no choice, and "
             "probes that are not above the most frequent label read nothing."
@@ -114,9 +115,18 @@ def _probes(studies: Sequence[Mapping[str, Any]], names: Sequence[str], say: Spe
     ]
     if rising:
         titles = list(dict.fromkeys(str(row["probe"]) for row in rising))
-        chart = lines(
-            rising, names, ("layer", say("layers 0 to …")), ("value", say("micro-F1, %")), ("probe", titles)
+        runs, small = Series("run", names), (250, 200)
+        layer, score = (
+            Axis("layer", say("layers 0 to …"), integers=True),
+            Axis("value", say("micro-F1, %"), ".1f"),
         )
+        panels = [
+            lines(
+                [row for row in rising if row["probe"] == title], layer, score, runs, size=small, title=title
+            )
+            for title in titles
+        ]
+        chart = beside(panels, resolve={"y": "shared"})
         said = say("Score with layers 0 to l: where the line rises, the layer adds what the probe looks for.")
         parts.append(Figure("probe-layers", chart, said, said))
     return [Heading(say("Probes")), *parts]
@@ -279,17 +289,13 @@ def _sense_figures(
     said = say(
         "The nearest neighbours' figure at the best layer, with 95 % intervals; grey: the static ceiling."
     )
+    runs, value = Series("run", names), Axis("value", say("figure, %"), ".1f")
+    layer = Axis("layer", say("layer (0 = embeddings)"), integers=True)
     charts: list[Part] = [
-        Figure("senses", dots(rows, names, say("figure, %"), labels, marks), said, said),
+        Figure("senses", dots(rows, Axis("label"), value, labels, runs, marks), said, said),
         Figure(
             "senses-layers",
-            lines(
-                by_layer,
-                names,
-                ("layer", say("layer (0 = embeddings)")),
-                ("value", axis),
-                rule=rule,
-            ),
+            lines(by_layer, layer, replace(value, title=axis), runs, Rule(rule)),
             say("The same layer by layer, mean of the words."),
             say("The nearest neighbours' figure by layer"),
         ),
@@ -355,7 +361,8 @@ def _pairs(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> list
     if rows:
         labels = [total, *(shown[name] for name in phenomena)]
         said = say("Accuracy by phenomenon with 95 % intervals; grey: chance.")
-        chart = dots(rows, names, say("accuracy, %"), labels, dict.fromkeys(labels, 50.0))
+        value = Axis("value", say("accuracy, %"), ".1f")
+        chart = dots(rows, Axis("label"), value, labels, Series("run", names), dict.fromkeys(labels, 50.0))
         parts.append(Figure("pairs", chart, said, said))
     n = next((one["figures"]["pairs"] for one in documents.values()), 0)
     said = say(

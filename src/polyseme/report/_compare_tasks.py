@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from polyseme.report._compare_cells import Cells, figure, interval, number, percent_like, reason, written_p
-from polyseme.report._compare_charts import bars, mixes
 from polyseme.report._compare_overview import WAYS
+from polyseme.report.charts import Axis, Chart, Series, bars, beside, heatmap
 from polyseme.report.figures import count, duration
 from polyseme.report.language import Speaker
 from polyseme.report.parts import Figure, Heading, Part
 from polyseme.study.standings import above
 
-__all__ = ["tasks_section"]
+__all__ = ["mixes", "tasks_section"]
 
 
 def tasks_section(document: Mapping[str, Any], say: Speaker) -> list[Part]:
@@ -107,8 +107,16 @@ def _bars(ways: Sequence[Mapping[str, Any]], names: Sequence[str], file: str, sa
         for name in names
         if (found := way["rows"].get(name)) is not None and found["value"] is not None
     ]
-    title = f"{metric}, %" if percent_like(metric) else metric
-    chart = bars(rows, names, title, [say(WAYS[way["way"]]) for way in ways])
+    ends = [row[key] for row in rows for key in ("value", "low", "high") if row[key] is not None]
+    domain = min([0.0, *ends]), max(ends, default=0.0) or 1.0
+    value = Axis("value", f"{metric}, %" if percent_like(metric) else metric, ".2f", domain)
+    runs, panels = Series("run", names, legend=False), []
+    for group in dict.fromkeys(row["group"] for row in rows):
+        mine = [row for row in rows if row["group"] == group]
+        shown = [name for name in names if any(row["run"] == name for row in mine)]
+        title = group if len(ways) > 1 else ""
+        panels.append(bars(mine, Axis("run"), value, shown, runs, text="text", title=title))
+    chart = panels[0] if len(panels) == 1 else beside(panels, 1)
     said = say(
         "{task}: {metric} with 95 % intervals; * surely below the best.", task=ways[0]["name"], metric=metric
     )
@@ -134,13 +142,7 @@ def _mixes(tasks: Sequence[Mapping[str, Any]], names: Sequence[str], say: Speake
     ]
     if not rows:
         return []
-    chart = mixes(
-        rows,
-        names,
-        list(dict.fromkeys(row["task"] for row in rows)),
-        say("layer (0 = embeddings)"),
-        say("share"),
-    )
+    chart = mixes(rows, names, say)
     static = [name for name in names if not any(row["run"] == name for row in rows)]
     said = say(
         "What share of each layer a task learned to read while the run stayed frozen (softmax of the scalar mix, mean "
@@ -155,3 +157,35 @@ def _mixes(tasks: Sequence[Mapping[str, Any]], names: Sequence[str], say: Speake
         Heading(say("Which layers the tasks read"), 3),
         Figure("mixes", chart, said, say("Heat maps of layer weights by task, one a run")),
     ]
+
+
+def mixes(rows: Sequence[Mapping[str, Any]], names: Sequence[str], say: Speaker) -> Chart:
+    """Heat maps side by side, one a run: tasks by layers, the embedding layer at the bottom.
+
+    Args:
+        rows: {"run", "task", "layer", "weight", "gamma"}.
+        names: the runs, in order.
+        say: the page's words.
+    """
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    layers = list(
+        range(max(row["layer"] for row in rows), -1, -1)
+    )  # of all, so that they stand beside each other
+    share = Axis("weight", say("share"), ".2f", (0.0, max(1e-6, *(row["weight"] for row in rows))))
+    panels = [
+        heatmap(
+            [{**row, "text": f"{row['weight']:.2f}"} for row in rows if row["run"] == name],
+            Axis("task"),
+            Axis("layer", say("layer (0 = embeddings)")),
+            share,
+            tasks,
+            layers,
+            text="text",
+            more=[Axis("gamma", format=".3f")],
+            cell=(56, 28),
+            title=name,
+        )
+        for name in names
+        if any(row["run"] == name for row in rows)
+    ]
+    return beside(panels, max(1, 900 // (56 * len(tasks) + 60)))

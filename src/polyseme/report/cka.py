@@ -6,15 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from polyseme.report.charts import data, ink
+from polyseme.report.charts import Axis, Chart, heatmap
 from polyseme.report.language import Speaker
 from polyseme.report.page import Page
 from polyseme.report.parts import Either, Figure, Heading, Part, Table
 
 __all__ = ["cka_page", "cka_parts"]
-
-_SHADES = ["#F7FBFF", "#C6DBEF", "#6BAED6", "#2171B5", "#08306B"]
-"""One hue from light to dark: read alike with every kind of colour blindness, and in grey."""
 
 _WRITTEN = 14
 """Layers up to which every cell has its figure written in it."""
@@ -62,13 +59,10 @@ def _matrix(document: Mapping[str, Any]) -> Table:
     return Table(head, [[str(i), *map(_short, row)] for i, row in enumerate(matrix)])
 
 
-def cka_chart(document: Mapping[str, Any], say: Speaker) -> Any:
+def cka_chart(document: Mapping[str, Any], say: Speaker) -> Chart:
     """A cell for every two layers, shaded by their similarity."""
-    import altair as alt
-
     names, matrix = _names(document), document["cka"]
-    written = max(len(matrix), len(matrix[0])) <= _WRITTEN
-    cell = 46 if written else 26
+    n, m = len(matrix), len(matrix[0])
     rows = [
         {
             "i": i,
@@ -82,41 +76,17 @@ def cka_chart(document: Mapping[str, Any], say: Speaker) -> Any:
         for i, row in enumerate(matrix)
         for j, one in enumerate(row)
     ]
-    axis: dict[str, Any] = {
-        "labelFontSize": 12,
-        "titleFontSize": 13,
-        "titleFontWeight": "normal",
-        "titleLimit": 600,
-        "ticks": False,
-        "domain": False,
-        "grid": False,
-    }
-    layers = say("layers of {run}", run=names[0]), say("layers of {run}", run=names[-1])
-    x = alt.X("j:O", title=layers[1], axis=alt.Axis(orient="bottom", labelAngle=0, **axis))
-    y = alt.Y("i:O", title=layers[0], sort="descending", axis=alt.Axis(**axis))
-    tooltip = [  # of two titles that are alike only the first would be shown
-        alt.Tooltip("i:O", title=f"{layers[0]} ↑"),
-        alt.Tooltip("j:O", title=f"{layers[1]} →"),
-        alt.Tooltip("cka:Q", title="CKA", format=".4f"),
-        alt.Tooltip("low:Q", title=say("95 % from"), format=".4f"),
-        alt.Tooltip("high:Q", title=say("to"), format=".4f"),
-        alt.Tooltip("plain:Q", title=say("not debiased"), format=".4f"),
-    ]
-    base = alt.Chart(data(rows)).encode(x=x, y=y)
-    shade = alt.Color(
-        "cka:Q",
-        scale=alt.Scale(domain=[0, 1], range=_SHADES, interpolate="lab", clamp=True),
-        legend=alt.Legend(title="CKA", gradientLength=160, tickCount=5),
-    )
-    parts: list[Any] = [base.mark_rect(stroke="white").encode(color=shade, tooltip=tooltip)]
-    if written:
-        figures = base.mark_text(fontSize=12)
-        parts.append(figures.encode(text="shown:N", color=ink("cka", 0.62), tooltip=tooltip))
-    return (
-        alt.layer(*parts)
-        .properties(width=cell * len(matrix[0]), height=cell * len(matrix), background="white", padding=12)
-        .configure_legend(labelFontSize=12, titleFontSize=13, titleFontWeight="normal")
-        .configure_view(stroke=None, fill="#E8E8E8")
+    written = max(n, m) <= _WRITTEN
+    return heatmap(
+        rows,
+        Axis("j", say("layers of {run}", run=names[-1])),
+        Axis("i", say("layers of {run}", run=names[0])),
+        Axis("cka", "CKA", ".4f"),
+        range(m),
+        range(n - 1, -1, -1),
+        text="shown" if written else "",
+        more=[Axis("plain", say("not debiased"), ".4f")],
+        cell=(46, 46) if written else (26, 26),
     )
 
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from polyseme.core.config import to_json
 from polyseme.core.files import make_folder, write_atomic
+from polyseme.report.charts import boxes_for, save
 from polyseme.report.figures import measure
 from polyseme.report.parts import Part, Table
+from polyseme.report.run_charts import confusion_chart
 from polyseme.report.study_files import write_json_lines
 
 if TYPE_CHECKING:
@@ -96,10 +98,9 @@ def write_evaluation(found: Evaluation, folder: Path) -> tuple[list[Path], list[
     wrote = [folder / "evaluation.json", write_errors(found, folder / "errors.jsonl")]
     if found.confusion is None:
         return wrote, []
-    from polyseme.report.confusion_chart import write_confusion_chart
-
-    charts = [folder / f"confusion.{kind}" for kind in ("png", "svg", "html")]
-    note = write_confusion_chart(found.confusion, charts, f"{found.task}: {Path(found.file).name}")
+    chart = confusion_chart(found.confusion, f"{found.task}: {Path(found.file).name}")
+    charts = save(chart, [folder / f"confusion.{kind}" for kind in ("png", "svg", "html")])
+    note = boxes_for([chart], charts)
     return [*wrote, *charts], [note] if note else []
 
 

@@ -25,7 +25,6 @@ from polyseme.report.charts import boxes_for, save
 from polyseme.report.figures import width
 from polyseme.report.parts import Commands, Figure, Heading, Notes, Part, Table, View, figures_of
 from polyseme.text.clean import replace_surrogates
-from polyseme.text.words import has_cjk
 
 __all__ = ["Page"]
 
@@ -97,8 +96,7 @@ class Page:
         with saving(folder):
             for figure in self.figures:
                 written += save(figure.chart, [folder / f"{figure.name}.svg", folder / f"{figure.name}.png"])
-        drawn = json.dumps([figure.chart.to_dict() for figure in self.figures], ensure_ascii=False)
-        return written, boxes_for([drawn] if has_cjk(drawn) else [], written)
+        return written, boxes_for([figure.chart for figure in self.figures], written)
 
 
 def _contents(titles: Sequence[str]) -> str:

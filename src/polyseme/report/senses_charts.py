@@ -6,83 +6,77 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from polyseme.report.charts import data
+from polyseme.report.charts import Axis, Chart, Rule, Series, beside, dots, lines, scatter
 from polyseme.report.language import Speaker
 from polyseme.report.senses_text import FIGURES, headline
 
-__all__ = ["COLOURS", "Dot", "best_chart", "layers_chart", "looks", "map_chart", "numbered", "words_chart"]
-
-COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D"]
-"""Okabe and Ito's palette: told apart with every common kind of colour blindness. Shapes tell the same again."""
-SHAPES = ["circle", "triangle-up", "square", "diamond", "cross", "triangle-down", "triangle-right"]
-_GREY = "#4D4D4D"
-_AXIS: dict[str, Any] = {"labelFontSize": 13, "titleFontSize": 14, "titleFontWeight": "normal"}
-_LEGEND: dict[str, Any] = {
-    "orient": "top",
-    "title": None,
-    "labelFontSize": 13,
-    "labelLimit": 420,
-    "direction": "vertical",
-    "symbolSize": 90,
-    "symbolOpacity": 1,
-}
+__all__ = ["Dot", "best_chart", "layers_chart", "map_chart", "numbered", "words_chart"]
 
 
-def looks(n: int) -> tuple[list[str], list[str]]:
-    """Colours and shapes of n runs: beyond seven, the colours come again with other shapes."""
-    rounds = [divmod(i, len(COLOURS)) for i in range(n)]
-    return [COLOURS[i] for _, i in rounds], [SHAPES[(i + turn) % len(SHAPES)] for turn, i in rounds]
-
-
-def layers_chart(document: Mapping[str, Any], say: Speaker) -> Any:
+def layers_chart(document: Mapping[str, Any], say: Speaker) -> Chart:
     """The nearest neighbours' figure over layers, the mean of all words: a line a run, a band its interval.
 
     The ceiling of static representations is dashed. A run with one layer is a point with a bar.
     """
-    figure = document["mean"].get("headline", "accuracy")
-    rows = [
-        row
-        for run in document["runs"]
-        for row in _curve(run["name"], run["mean"]["layers"], document["words"][0]["word"], figure)
-    ]
-    ceiling = _ceiling(document["mean"]["ceiling"], figure)
-    names = [run["name"] for run in document["runs"]]
-    title = say("{figure} of the nearest neighbour", figure=say(FIGURES[figure]))
-    return _styled(_lines(rows, names, ceiling, say, 560, 320, len(names) > 1, title))
+    runs, mean = document["runs"], document["mean"]
+    rows, ceiling = _curves([(run["name"], run["mean"]) for run in runs], mean), _ceiling(mean)
+    layer = Axis("layer", say("layer (0 = embeddings)"), integers=True)
+    title = say("{figure} of the nearest neighbour", figure=say(FIGURES[_figure(mean)]))
+    value = Axis("value", title, ".3f", _domain(rows, ceiling))
+    words = say("always the most frequent sense: {value}", value=f"{ceiling:.3f}")
+    return lines(rows, layer, value, Series("run", [run["name"] for run in runs]), Rule(ceiling, words))
 
 
-def _ceiling(found: Mapping[str, Any], figure: str) -> float:
-    """What always saying the most frequent sense gives of a figure."""
-    value = found["value"] if figure == "accuracy" else found[figure]
-    return float(value)
-
-
-def words_chart(document: Mapping[str, Any], say: Speaker) -> Any:
+def words_chart(document: Mapping[str, Any], say: Speaker) -> Chart:
     """The same for every word by itself, one small chart each, with one scale."""
-    import altair as alt
+    runs, words = document["runs"], document["words"]
+    panels = [
+        _curves([(run["name"], run["words"][place]) for run in runs], word)
+        for place, word in enumerate(words)
+    ]
+    names, layer = Series("run", [run["name"] for run in runs]), Axis("layer", say("layer"), integers=True)
+    value = Axis("value", "", ".3f", _domain([row for rows in panels for row in rows], *map(_ceiling, words)))
+    charts = [
+        lines(rows, layer, value, names, Rule(_ceiling(word)), size=(230, 150), title=_titled(word, say))
+        for word, rows in zip(words, panels, strict=True)
+    ]
+    return beside(charts)
 
-    names = [run["name"] for run in document["runs"]]
+
+def _curves(runs: Sequence[tuple[str, Mapping[str, Any]]], about: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The layers of runs, by the figure of what they are about: a word, or the mean of all."""
+    return [
+        {"run": name, "layer": layer["layer"], **_rounded(layer["nearest"][_figure(about)])}
+        for name, entry in runs
+        for layer in entry["layers"]
+    ]
+
+
+def best_chart(document: Mapping[str, Any], say: Speaker) -> Chart:
+    """The nearest neighbours' figure of every run at its best layer, over words and by word, with intervals."""
+    runs, mean = document["runs"], document["mean"]
+    names = [run["name"] for run in runs]
     panels = []
-    every: list[float] = []
+    if len(document["words"]) > 1:
+        every = _titled({**mean, "word": say("mean of the words")}, say)
+        panels.append((mean, every, [run["mean"]["best"] for run in runs]))
     for place, word in enumerate(document["words"]):
-        rows = [
-            row
-            for run in document["runs"]
-            for row in _curve(run["name"], run["words"][place]["layers"], word["word"], _figure(word))
-        ]
-        every += [row["low"] for row in rows] + [_ceiling(word["ceiling"], _figure(word))]
-        panels.append((word, rows))
-    low = max(0.0, min(every) - 0.03)
+        panels.append((word, _titled(word, say), [run["words"][place]["best"] for run in runs]))
     charts = []
-    for word, rows in panels:
-        ceiling = _ceiling(word["ceiling"], _figure(word))
-        chart = _lines(rows, names, ceiling, say, 230, 150, len(names) > 1, "", low)
-        charts.append(chart.properties(title=_titled(word, say)))
-    return _styled(alt.concat(*charts, columns=3, spacing=24), 14)
+    for about, title, best in panels:
+        rows = [
+            {"run": name, **_rounded(headline(layer["nearest"]))}
+            for name, layer in zip(names, best, strict=True)
+        ]
+        ceiling, plain = _ceiling(about), Series("run", names, legend=False)
+        value, size = Axis("value", "", ".3f", _domain(rows, ceiling)), (210, 26 * len(names))
+        ticks = dict.fromkeys(names, ceiling)
+        charts.append(dots(rows, Axis("run"), value, names, plain, ticks, size, title))
+    return beside(charts)
 
 
-def _figure(word: Mapping[str, Any]) -> str:
-    return str(word.get("headline", "accuracy"))
+def _figure(about: Mapping[str, Any]) -> str:
+    return str(about.get("headline", "accuracy"))
 
 
 def _titled(word: Mapping[str, Any], say: Speaker) -> str:
@@ -91,133 +85,22 @@ def _titled(word: Mapping[str, Any], say: Speaker) -> str:
     return str(word["word"]) if figure == "accuracy" else f"{word['word']}, {say(FIGURES[figure])}"
 
 
-def _curve(name: str, layers: Sequence[Mapping[str, Any]], word: str, figure: str) -> list[dict[str, Any]]:
-    rows = []
-    for one in layers:
-        accuracy = one["nearest"][figure]
-        row = {"run": name, "word": word, "layer": one["layer"], "only": len(layers) == 1}
-        rows.append(row | {key: round(accuracy[key], 5) for key in ("value", "low", "high")})
-    return rows
+def _ceiling(about: Mapping[str, Any]) -> float:
+    """What always saying the most frequent sense gives of its figure."""
+    figure = _figure(about)
+    return float(about["ceiling"]["value" if figure == "accuracy" else figure])
 
 
-def _lines(
-    rows: Sequence[dict[str, Any]],
-    names: Sequence[str],
-    ceiling: float,
-    say: Speaker,
-    wide: int,
-    high: int,
-    legend: bool,
-    written: str,
-    low: float | None = None,
-) -> Any:
-    import altair as alt
-
-    floor = max(0.0, min([row["low"] for row in rows] + [ceiling]) - 0.03) if low is None else low
-    layers = sorted({row["layer"] for row in rows})
-    x = alt.X(
-        "at:Q",
-        title=say("layer (0 = embeddings)") if written else say("layer"),
-        scale=alt.Scale(domain=[layers[0] - 0.3, layers[-1] + 0.3], nice=False),
-        axis=alt.Axis(values=layers, format="d", labelOverlap=True, grid=False, **_AXIS),
-    )
-    upright: dict[str, Any] = {
-        "title": written or None,
-        "scale": alt.Scale(domain=[floor, 1.0], nice=False),
-        "axis": alt.Axis(format=".2f", tickCount=6 if written else 4, **_AXIS),
-    }
-    y, y_low = alt.Y("value:Q", **upright), alt.Y("low:Q", **upright)
-    colours, marks = looks(len(names))
-    scale = alt.Scale(domain=list(names), range=colours)
-    shapes = alt.Scale(domain=list(names), range=marks)
-    shown = alt.Legend(**_LEGEND) if legend else None
-    colour = alt.Color("run:N", scale=scale, sort=list(names), legend=shown)
-    shape = alt.Shape("run:N", scale=shapes, sort=list(names), legend=shown)
-    tooltip = [
-        alt.Tooltip("run:N"),
-        alt.Tooltip("layer:Q"),
-        *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("value", "low", "high")),
-    ]
-    only = [name for name in names if any(row["run"] == name and row["only"] for row in rows)]
-    beside = {name: 0.1 * (place - (len(only) - 1) / 2) for place, name in enumerate(only)}
-    rows = [row | {"at": row["layer"] + beside.get(row["run"], 0.0)} for row in rows]
-    base = alt.Chart(data(rows)).encode(x=x, tooltip=tooltip)
-    band = (
-        base.transform_filter("!datum.only")
-        .mark_area(opacity=0.15)
-        .encode(y=y_low, y2="high:Q", color=colour)
-    )
-    bar = (
-        base.transform_filter("datum.only")
-        .mark_rule(strokeWidth=2)
-        .encode(y=y_low, y2="high:Q", color=colour)
-    )
-    line = base.transform_filter("!datum.only").mark_line(strokeWidth=2.2).encode(y=y, color=colour)
-    points = base.mark_point(filled=True, size=55, opacity=1).encode(y=y, color=colour, shape=shape)
-    words = say("always the most frequent sense: {value}", value=f"{ceiling:.3f}")
-    mark = alt.Chart(data([{"value": ceiling, "at": layers[-1] + 0.3, "words": words}]))
-    rule = mark.mark_rule(strokeDash=[6, 4], strokeWidth=2, color=_GREY).encode(y=y)
-    parts = [band, bar, line, rule, points]
-    if written:
-        text: dict[str, Any] = {"align": "right", "dy": 16, "fontSize": 13}
-        place = mark.encode(x=x, y=y, text="words:N")
-        parts += [
-            place.mark_text(**text, color="white", stroke="white", strokeWidth=4),
-            place.mark_text(**text, color=_GREY),
-        ]
-    return alt.layer(*parts).properties(width=wide, height=high)
+def _domain(rows: Sequence[Mapping[str, Any]], *ceilings: float) -> tuple[float, float]:
+    """From below everything that is drawn up to the best that can be."""
+    return max(0.0, min([*ceilings, *(row["low"] for row in rows)]) - 0.03), 1.0
 
 
-def best_chart(document: Mapping[str, Any], say: Speaker) -> Any:
-    """The nearest neighbours' figure of every run at its best layer, over words and by word, with intervals."""
-    import altair as alt
-
-    names = [run["name"] for run in document["runs"]]
-    mean, figure = document["mean"], document["mean"].get("headline", "accuracy")
-    titles = {"": say("mean of the words")}
-    if figure != "accuracy":
-        titles[""] += f", {say(FIGURES[figure])}"
-    titles |= {word["word"]: _titled(word, say) for word in document["words"]}
-    places = [("", _ceiling(mean["ceiling"], figure))] if len(document["words"]) > 1 else []
-    places += [(word["word"], _ceiling(word["ceiling"], _figure(word))) for word in document["words"]]
-    rows, rules = [], []
-    for word, ceiling in places:
-        rules.append({"word": word, "value": ceiling})
-        for run in document["runs"]:
-            best = (
-                next(one for one in run["words"] if one["word"] == word)["best"]
-                if word
-                else run["mean"]["best"]
-            )
-            one = headline(best["nearest"])
-            rows.append(
-                {"word": word, "run": run["name"], **{k: round(one[k], 5) for k in ("value", "low", "high")}}
-            )
-    charts = []
-    for word, ceiling in places:
-        own = [row for row in rows if row["word"] == word]
-        floor = max(0.0, min(ceiling, *(row["low"] for row in own)) - 0.02)
-        scale = alt.Scale(domain=[floor, 1.0], nice=False)
-        base = alt.Chart(data(own)).encode(
-            y=alt.Y("run:N", sort=names, title=None, axis=alt.Axis(labelLimit=200, **_AXIS)),
-            tooltip=["run:N", *(alt.Tooltip(f"{k}:Q", format=".3f") for k in ("value", "low", "high"))],
-        )
-        across = alt.Axis(format=".2f", tickCount=4, **_AXIS)
-        x, low = (alt.X(f"{name}:Q", scale=scale, title=None, axis=across) for name in ("value", "low"))
-        rule = (
-            alt.Chart(data([one for one in rules if one["word"] == word]))
-            .mark_rule(strokeDash=[6, 4], strokeWidth=2, color=_GREY)
-            .encode(x=x)
-        )
-        bars = base.mark_rule(strokeWidth=3, color=COLOURS[0]).encode(x=low, x2="high:Q")
-        points = base.mark_point(filled=True, size=80, opacity=1, color=COLOURS[0]).encode(x=x)
-        charts.append(
-            alt.layer(rule, bars, points).properties(title=titles[word], width=210, height=26 * len(names))
-        )
-    return _styled(alt.concat(*charts, columns=3, spacing=24), 14)
+def _rounded(figure: Mapping[str, Any]) -> dict[str, float]:
+    return {key: round(figure[key], 5) for key in ("value", "low", "high")}
 
 
-def map_chart(document: Mapping[str, Any], place: int, say: Speaker) -> Any:
+def map_chart(document: Mapping[str, Any], place: int, say: Speaker) -> Chart:
     """The map of one word: a panel a run, every use a point with its sentence on hover, one legend for all.
 
     Args:
@@ -225,38 +108,29 @@ def map_chart(document: Mapping[str, Any], place: int, say: Speaker) -> Any:
         place: number of the word.
         say: who says the words.
     """
-    import altair as alt
-
-    word = document["words"][place]
-    labelled = document["labelled"]
-    runs = document["runs"]
-    size = 440 if len(runs) == 1 else 360 if len(runs) == 2 else 264
-    if labelled:
-        total = [one["uses"] for one in word["senses"]]
-        labels = [f"{one['sense']} ({n:,})" for one, n in zip(word["senses"], total, strict=True)]
-        panels = [
-            _panel(run, run["words"][place], number, labels, size, say, None, word)
-            for number, run in enumerate(runs)
-        ]
-        rows = _points(word["drawn"], [run["words"][place]["map"] for run in runs])
+    word, runs = document["words"][place], document["runs"]
+    entries = [run["words"][place] for run in runs]
+    if document["labelled"]:
+        labels = [f"{one['sense']} ({one['uses']:,})" for one in word["senses"]]
+        rows = _points(word["drawn"], [entry["map"] for entry in entries])
         for row, point in zip(rows, word["drawn"], strict=True):
             row["sense"] = labels[point["sense"]]
         rows.sort(key=lambda row: labels.index(row["sense"]))  # rare senses lie on top
-        chart = alt.concat(*panels, data=data(rows), columns=3, spacing=20)
-        return _styled(chart, 14)
+        panels = [
+            _panel(run, word, place, number, labels, None, len(runs), say) for number, run in enumerate(runs)
+        ]
+        return beside(panels, rows=rows)
     panels = []
-    for number, run in enumerate(runs):
-        entry = run["words"][place]
+    for number, (run, entry) in enumerate(zip(runs, entries, strict=True)):
         labels = [
             say("group {n} ({uses})", n=n, uses=f"{one['uses']:,}")
             for n, one in enumerate(entry["groups"], 1)
         ]
-        rows = _points(word["drawn"], [one["words"][place]["map"] for one in runs])
+        rows = _points(word["drawn"], [one["map"] for one in entries])
         for row, group in zip(rows, entry["map"]["group"], strict=True):
             row["sense"] = labels[group]
-        panels.append(_panel(run, entry, number, labels, size, say, rows, word))
-    whole = alt.concat(*panels, columns=3, spacing=20).resolve_scale(color="independent", shape="independent")
-    return _styled(whole, 14)
+        panels.append(_panel(run, word, place, number, labels, rows, len(runs), say))
+    return beside(panels, resolve={"color": "independent", "shape": "independent"})
 
 
 def _points(drawn: Sequence[Mapping[str, Any]], maps: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -313,85 +187,53 @@ def numbered(entry: Mapping[str, Any], drawn: Sequence[Mapping[str, Any]]) -> li
 
 def _panel(
     run: Mapping[str, Any],
-    entry: Mapping[str, Any],
+    word: Mapping[str, Any],
+    place: int,
     number: int,
     labels: Sequence[str],
-    size: int,
-    say: Speaker,
     rows: Sequence[Mapping[str, Any]] | None,
-    word: Mapping[str, Any],
-) -> Any:
-    """One run's map of one word; without rows it takes the data of the whole chart."""
-    import altair as alt
-
+    panels: int,
+    say: Speaker,
+) -> Chart:
+    """One run's map of one word, one of several panels; without rows it takes the data of the whole chart."""
+    entry = run["words"][place]
     found = entry["map"]
     xs, ys = found["x"], found["y"]
     half = max(max(xs) - min(xs), max(ys) - min(ys), 1e-9) / 2 * 1.06
     layer = next(one for one in entry["layers"] if one["layer"] == found["layer"])
-    title, more = say("{run}, layer {layer}", run=run["name"], layer=found["layer"]), ""
+    title, more, uses = (
+        say("{run}, layer {layer}", run=run["name"], layer=found["layer"]),
+        "",
+        f"{word['uses']:,}",
+    )
     if layer["dots"] == 1:
-        half, more = 1.0, say("one point: all {n} uses have the same vector", n=f"{word['uses']:,}")
+        half, more = 1.0, say("one point: all {n} uses have the same vector", n=uses)
     elif layer["dots"] is not None:
-        more = say(
-            "{n} points for {uses} uses, whatever stands around them",
-            n=layer["dots"],
-            uses=f"{word['uses']:,}",
-        )
+        more = say("{n} points for {uses} uses, whatever stands around them", n=layer["dots"], uses=uses)
     elif "nearest" in layer:
         figure = headline(entry["best"]["nearest"])["figure"]
         more = say("nearest neighbour {value}", value=f"{layer['nearest'][figure]['value']:.3f}")
         if figure != "accuracy":
             more += f", {say(FIGURES[figure])}"
 
-    def axis(name: str, values: Sequence[float]) -> dict[str, Any]:
+    def axis(name: str, values: Sequence[float]) -> Axis:
         middle = (max(values) + min(values)) / 2
-        scale = alt.Scale(domain=[middle - half, middle + half], nice=False, zero=False)
-        return {"shorthand": f"{name}{number}:Q", "scale": scale, "axis": None}
+        return Axis(f"{name}{number}", domain=(middle - half, middle + half))
 
-    x, y = alt.X(**axis("x", xs)), alt.Y(**axis("y", ys))
-    # blank titles of different lengths: of two that are alike only the first is shown
-    tooltip = [alt.Tooltip("context:N", title=" "), alt.Tooltip("sense:N", title="  ")]
-    shown = [COLOURS[i] if i < len(COLOURS) else "#999999" for i in range(len(labels))]
-    shapes = [SHAPES[i % len(SHAPES)] for i in range(len(labels))]
-    legend = alt.Legend(**_LEGEND)
-    colour = alt.Color(
-        "sense:N", sort=list(labels), legend=legend, scale=alt.Scale(domain=labels, range=shown)
-    )
-    shape = alt.Shape(
-        "sense:N", sort=list(labels), legend=legend, scale=alt.Scale(domain=labels, range=shapes)
-    )
-    base = alt.Chart(data(rows)) if rows is not None else alt.Chart()
-    mark: dict[str, Any] = {
-        "filled": True,
-        "size": 34 if size > 300 else 24,
-        "opacity": 0.72,
-        "strokeWidth": 0,
-    }
-    points = base.mark_point(**mark).encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip)
+    places: list[dict[str, Any]] = []
     if layer["dots"] is not None:  # whatever the senses are, all uses of a form have one place
         places = [
-            {f"x{number}": dot.x, f"y{number}": dot.y, "number": str(dot.number), "uses": len(dot.uses)}
+            {f"x{number}": dot.x, f"y{number}": dot.y, "number": str(dot.number)}
             for dot in numbered(entry, word["drawn"])
         ]
-        dot = alt.Chart(data(places)).encode(x=x, y=y)
-        points = alt.layer(
-            points,
-            dot.mark_point(filled=True, size=420, color=_GREY, opacity=1, tooltip=None),
-            dot.mark_text(color="white", fontSize=13, fontWeight="bold", tooltip=None).encode(
-                text="number:N"
-            ),
-        )
-    return points.properties(
-        width=size,
-        height=size,
-        title=alt.TitleParams(title, subtitle=more, subtitleFontSize=12, subtitleColor="#59636E"),
-    )
-
-
-def _styled(chart: Any, title: int = 16) -> Any:
-    return (
-        chart.properties(background="white", padding=14)
-        .configure_axis(gridColor="#E6E6E6")
-        .configure_title(fontSize=title, anchor="start", offset=6, fontWeight="bold")
-        .configure_view(stroke="#D8DEE4")
+    return scatter(
+        rows,
+        axis("x", xs),
+        axis("y", ys),
+        Series("sense", labels),
+        ["context", "sense"],
+        numbered=places,
+        size=440 if panels == 1 else 360 if panels == 2 else 264,
+        title=title,
+        subtitle=more,
     )

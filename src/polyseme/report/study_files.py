@@ -14,7 +14,6 @@ from polyseme.core.files import make_folder, saving, write_atomic
 from polyseme.report.charts import boxes_for, save
 from polyseme.report.page import Page
 from polyseme.report.parts import Figure
-from polyseme.text.words import has_cjk
 
 __all__ = ["check_file", "check_folder", "write_json_lines", "write_pictures", "write_study"]
 
@@ -69,8 +68,7 @@ def write_pictures(figure: Figure, paths: Sequence[Path]) -> tuple[list[Path], s
     """
     with saving(paths[0]):
         written = save(figure.chart, paths)
-    drawn = json.dumps(figure.chart.to_dict(), ensure_ascii=False)
-    return written, boxes_for([drawn] if has_cjk(drawn) else [], written)
+    return written, boxes_for([figure.chart], written)
 
 
 def write_json_lines(records: Iterable[Any], path: Path) -> Path:

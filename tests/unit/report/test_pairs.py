@@ -114,10 +114,11 @@ def test_the_chart_has_a_bar_for_every_run_and_the_line_of_chance() -> None:
         (SEVERAL, ["bert", "gpt", "elmo"]),
     ):
         spec = pairs_chart(document, Speaker()).to_dict()
-        rows = spec["layer"][0]["data"]["values"]
+        drawn, chance, *_ = spec["layer"]
+        rows = drawn["data"]["values"]
         assert [row["run"] for row in rows if row["phenomenon"].startswith("all")] == names
         assert len(rows) == 5 * len(names)
-        order = spec["layer"][0]["encoding"]["y"]["scale"]["domain"]
+        order = drawn["encoding"]["y"]["scale"]["domain"]
         assert order == [
             "all: mean over paradigms",
             "anaphor agreement",
@@ -125,7 +126,7 @@ def test_the_chart_has_a_bar_for_every_run_and_the_line_of_chance() -> None:
             "主谓一致",
             "island effects",
         ]
-        assert spec["layer"][1]["data"]["values"] == [{"at": 0.5}]
+        assert [row["value"] for row in chance["data"]["values"]] == [0.5]
     assert names_of([{"model": "a", "run": "x/r"}, {"model": "a", "run": "y/r"}]) == ["a (x/r)", "a (y/r)"]
     assert names_of([{"model": "a", "run": "x"}] * 2) == ["1: a", "2: a"]
 

@@ -160,7 +160,7 @@ def test_charts_leave_out_what_is_not_known() -> None:
     rows = overview_rows(document(), Speaker())
     assert {row["figure"] for row in rows} == {"centre of gravity", "expected layer"}
     figures = [part for part in probe_parts(document(), Speaker()) if isinstance(part, Figure)]
-    assert "losses as 0" not in json.dumps(figures[0].chart.to_dict()["data"])
+    assert "losses as 0" not in json.dumps(figures[0].chart.to_dict()["layer"][0]["data"])
 
 
 def test_text_for_a_terminal() -> None:

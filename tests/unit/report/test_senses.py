@@ -15,7 +15,7 @@ from polyseme.report.figures import width
 from polyseme.report.language import Speaker
 from polyseme.report.parts import Heading, Table, figures_of
 from polyseme.report.senses import contexts, highest, senses_page, senses_parts
-from polyseme.report.senses_charts import looks, map_chart, numbered
+from polyseme.report.senses_charts import map_chart, numbered
 from polyseme.report.study_files import check_file, check_folder, write_study
 from polyseme.study.senses import senses
 from polyseme.text.labelled.senses import Use
@@ -98,11 +98,6 @@ def test_a_chinese_page_has_no_english_sentence(document: dict[str, Any]) -> Non
     found = {**document, "file": "bank.tsv", "notes": [*document["notes"], *notes]}
     assert english_in(senses_page(found, "zh"), found) == []
     assert english_in(senses_page(found, "en"), found) != []
-
-
-def test_many_runs_look_different() -> None:
-    assert len(set(zip(*looks(9), strict=True))) == 9
-    assert len(set(zip(*looks(49), strict=True))) == 49
 
 
 def test_typical_uses_stay_in_sight() -> None:
