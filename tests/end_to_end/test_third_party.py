@@ -70,6 +70,15 @@ def test_a_masked_model_of_theirs_fills_and_scores(mixer: Path, tmp_path: Path) 
     assert "fill" in typed("inspect", mixer).stdout + (mixer / "README.md").read_text("utf-8")
 
 
+def test_what_their_objective_hides_is_shown(mixer: Path) -> None:
+    (line,) = json.loads(typed("mask", mixer, "The statement is an object of a class.", "--json").stdout)[
+        "lines"
+    ]
+    assert (line["model"], line["stage"]) == ("mixer", "cloze")
+    assert line["hidden"] == sum(len(unit["shown"]) for unit in line["units"]) > 0
+    assert line["masked"].count("[MASK]") == line["hidden"]
+
+
 def test_their_model_embeds(mixer: Path, tmp_path: Path) -> None:
     (tmp_path / "lines.txt").write_text("The statement.\nA class is an object.\n", "utf-8")
     typed("embed", mixer, tmp_path / "lines.txt", "-o", tmp_path / "vectors.npy")

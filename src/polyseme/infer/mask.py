@@ -20,10 +20,8 @@ from polyseme.data.examples import Example, SpecialTokens
 from polyseme.data.loader import Rows, collate
 from polyseme.data.mining import lexicon_patterns
 from polyseme.data.store import TokenStore
-from polyseme.data.units import BASIC, ENTITY, KINDS, PHRASE, Units
+from polyseme.data.units import KINDS, PHRASE, Found, Units
 from polyseme.errors import ConfigError, InputError, RunError
-from polyseme.objectives.knowledge_masking import KnowledgeMasking
-from polyseme.objectives.masked_lm import MaskedLM
 from polyseme.text.config import TokenizerConfig
 from polyseme.text.lexicon import Entry, read_lexicon
 from polyseme.text.sentences import sentence_spans
@@ -35,7 +33,6 @@ from polyseme.train.knowledge import load_knowledge, readers
 from polyseme.train.recipe import Recipe, from_dict, resolve
 from polyseme.train.run import RunDirectory
 
-STAGES = ("characters and words", "whole phrases, too", "whole entities, too")
 _MOST_WORDS = 32_000  # vocabulary of a text that is its own corpus
 
 
@@ -59,6 +56,11 @@ class _Masker:
     objective: Any
     tokenizer: Tokenizer
     special: SpecialTokens
+
+    @property
+    def whole_words(self) -> bool:
+        """Whether words are hidden as wholes."""
+        return getattr(self.objective.config, "unit", "token") in ("word", "span")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -121,15 +123,9 @@ def mask(model: PathLike | RunDirectory, text: str, *, seed: int = 1, lexicon: P
     for masker in _maskers(model, text, seed, entries):
         tokens = text_tokens(text, masker.tokenizer)
         rows = _rows(tokens, masker.special)
-        if isinstance(masker.objective, KnowledgeMasking):
-            config = masker.objective.config
-            starts = (0.0, config.phrases_from, config.entities_from)
-            shown = [k for k in (BASIC, PHRASE, ENTITY) if config.deepest_at(starts[k]) == k]
-            for k in shown:
-                lines.append(_line(masker, text, tokens, replace(rows, progress=starts[k]), STAGES[k]))
-        else:
-            stage = {"token": "single tokens", "word": "whole words", "span": "spans of words"}
-            lines.append(_line(masker, text, tokens, rows, stage[masker.objective.config.unit]))
+        stages: dict[str, float] = getattr(masker.objective, "stages", {masker.objective.name: 0.0})
+        for stage, progress in stages.items():
+            lines.append(_line(masker, text, tokens, replace(rows, progress=progress), stage))
     return Masking(text, seed, lines)
 
 
@@ -186,7 +182,7 @@ def _maskers(model: str | Path, text: str, seed: int, entries: Sequence[Entry]) 
 def _masker(recipe: Recipe, tokenizer: Tokenizer, seed: int, knowledge: dict[str, Any]) -> _Masker:
     special = special_ids(tokenizer)
     for objective in build_objectives(recipe, special, seed, knowledge):
-        if isinstance(objective, MaskedLM | KnowledgeMasking):
+        if getattr(objective, "hides", False):
             return _Masker(recipe.architecture, objective, tokenizer, special)
     raise ConfigError(
         f"{recipe.architecture} masks nothing",
@@ -218,26 +214,26 @@ def _line(masker: _Masker, text: str, tokens: TextTokens, rows: Rows, stage: str
     chosen = (positions - 1).tolist()  # without [CLS]
     after = ids[0, 1:-1]
     cut: list[list[Any]] = []
-    if isinstance(masker.objective, KnowledgeMasking):
-        found = masker.objective.find(rows)
+    found: Found | None = masker.objective.find(rows) if hasattr(masker.objective, "find") else None
+    if found is not None:
         unit = found.unit[0, 1:-1] - 1
         for first in np.unique(unit[unit >= 0]).tolist():
             members = np.flatnonzero(unit == first)
             kind = KINDS[found.kind[0, 1 + first]]
             if kind != "basic" or len(members) > 1:
                 cut.append([tokens.offsets[members[0]][0], tokens.offsets[members[-1]][1], kind])
-    elif masker.objective.config.unit == "token":
-        unit = np.arange(len(tokens.ids))
-    else:
+    elif masker.whole_words:
         unit = np.flatnonzero(tokens.word_starts)[np.cumsum(tokens.word_starts) - 1]
+    else:
+        unit = np.arange(len(tokens.ids))
     groups: dict[int, list[int]] = {}
     for place in chosen:
         groups.setdefault(int(unit[place]), []).append(place)
-    units = [_unit(masker, text, tokens, rows, after, members) for members in groups.values()]
+    units = [_unit(masker, text, tokens, found, after, members) for members in groups.values()]
     return {
         "model": masker.model,
         "stage": stage,
-        "rate": masker.objective.config.rate,
+        "rate": getattr(masker.objective.config, "rate", len(chosen) / len(tokens.ids)),
         "tokens": len(tokens.ids),
         "hidden": len(chosen),
         "masked": _masked_text(masker.tokenizer, text, tokens, after, chosen),
@@ -250,7 +246,7 @@ def _unit(
     masker: _Masker,
     text: str,
     tokens: TextTokens,
-    rows: Rows,
+    found: Found | None,
     after: IntArray,
     members: list[int],
 ) -> dict[str, Any]:
@@ -260,7 +256,7 @@ def _unit(
         outcome = "masked"
     else:
         outcome = "kept" if (now == before).all() else "random"
-    kind, source, label = _why(masker, text[start:end], tokens, rows, members)
+    kind, source, label = _why(masker, text[start:end], tokens, found, members)
     return {
         "start": start,
         "end": end,
@@ -274,19 +270,17 @@ def _unit(
 
 
 def _why(
-    masker: _Masker, shown: str, tokens: TextTokens, rows: Rows, members: list[int]
+    masker: _Masker, shown: str, tokens: TextTokens, found: Found | None, members: list[int]
 ) -> tuple[str, str, str]:
     """(kind, source, type) of a unit."""
-    objective = masker.objective
-    if isinstance(objective, KnowledgeMasking):
-        found = objective.find(rows)
+    if found is not None:
         entry, kind = int(found.entry[0, members[0] + 1]), int(found.kind[0, members[0] + 1])
         if entry >= 0:
-            pattern = objective.units.patterns[entry]
+            pattern = masker.objective.units.patterns[entry]
             return "word" if pattern.kind == "basic" else pattern.kind, pattern.source, pattern.type
         if kind == PHRASE:
             return "phrase", "segmenter", ""
-    elif objective.config.unit != "token":
+    elif masker.whole_words:
         return "word", "segmenter" if is_cjk(shown) else "spaces", ""
     if is_cjk(shown):
         return "character", "", ""

@@ -24,7 +24,7 @@ import torch
 
 from polyseme.core import registry
 from polyseme.core.config import escaped
-from polyseme.core.files import make_folder, new_file
+from polyseme.core.files import make_folder, new_file, suffix_of
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.data.labelled import ExampleLoader
 from polyseme.data.wrapping import Wrapper
@@ -38,7 +38,7 @@ from polyseme.text.labelled.dialects import SEPARATORS, fields_of
 from polyseme.text.labelled.opening import ReadOptions, form_suffix, numbered_lines
 from polyseme.text.labelled.records import Problems, QuestionRecord, TagRecord, TextRecord
 from polyseme.text.labelled.spans import tokens_of
-from polyseme.text.sources import STDIN, read_chunks
+from polyseme.text.sources import ARROW, STDIN, read_chunks
 from polyseme.train.adaptation import decoding_of, outputs_of
 from polyseme.train.gradient import read_layers
 
@@ -338,8 +338,11 @@ def inherited_options(
 
 
 def _is_unicode(path: Path | str) -> bool:
-    """Whether a file shows its encoding: it is in UTF-8, or a mark says what it is in; a pipe is not asked."""
-    if not Path(path).is_file() or form_suffix(path) == ".parquet":
+    """Whether a file shows its encoding: it is in UTF-8, or a mark says what it is in; a pipe is not asked.
+
+    Tables of Parquet and Arrow say it themselves.
+    """
+    if not Path(path).is_file() or suffix_of(path) in ARROW:
         return True
     try:
         found = detect(next(read_chunks(Path(path)), b""))

@@ -45,6 +45,8 @@ from polyseme.objectives.masked_lm import (
 from polyseme.text.lexicon import Entry
 from polyseme.text.tokenizers import Tokenizer
 
+STAGES = ("characters and words", "whole phrases, too", "whole entities, too")
+
 
 class KnowledgeMaskingConfig(Config):
     """Section [knowledge_masking] of a recipe.
@@ -178,6 +180,13 @@ class KnowledgeMasking:
         self._tokens = MaskedLM(MaskedLMConfig(**shared), special, seed)
         self._tokens.name = self.name
         self.units = Units(np.zeros(len(special.special), np.bool_))
+
+    @property
+    def stages(self) -> dict[str, float]:
+        """What it hides, for `polyseme mask`, and from which share of the budget on."""
+        c = self.config
+        stages = zip(STAGES, (0.0, c.phrases_from, c.entities_from), (BASIC, PHRASE, ENTITY), strict=True)
+        return {name: start for name, start, kind in stages if c.deepest_at(start) == kind}
 
     def use(self, units: Units) -> None:
         """Take over what `read_corpus` learned; without it the only units are words."""

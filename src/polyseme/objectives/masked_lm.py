@@ -201,6 +201,13 @@ class MaskedLM:
         self._random = Random(seed, "mask")
         self._hidden = HiddenTokens(special, seed, config.mask_share, config.random_share)
 
+    @property
+    def stages(self) -> dict[str, float]:
+        """What it hides, for `polyseme mask`; the same all the time."""
+        return {
+            {"token": "single tokens", "word": "whole words", "span": "spans of words"}[self.config.unit]: 0.0
+        }
+
     def prepare(self, rows: Rows) -> tuple[IntArray, IntArray, IntArray]:
         """Choose tokens and replace them; a pure function of the rows and the seed.
 

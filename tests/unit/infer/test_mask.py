@@ -9,7 +9,8 @@ import pytest
 
 from polyseme.data.loader import special_tokens
 from polyseme.errors import ConfigError, CorpusError, InputError, RunError
-from polyseme.infer.mask import STAGES, _rows, mask, text_tokens
+from polyseme.infer.mask import _rows, mask, text_tokens
+from polyseme.objectives.knowledge_masking import STAGES
 from polyseme.objectives.masked_lm import MaskedLM, MaskedLMConfig
 from polyseme.text.config import TokenizerConfig
 from polyseme.text.training import train_tokenizer

@@ -63,6 +63,7 @@ def test_a_text_file_is_a_table_if_its_first_line_fits(tmp_path: Path) -> None:
         ("a.csv", "text,label\nдень,да\n".encode(), {"encoding": "cp1251"}, True, ("auto", "auto")),
         ("a.csv", "text,label\nday,yes\n".encode("utf-16"), {"encoding": "cp1251"}, True, ("auto", "auto")),
         ("a.csv", b"text,label\nday,yes\n", {"encoding": "utf-16"}, True, ("auto", "auto")),
+        ("a.parquet", b"PAR1\x15\x04\x00\x00", {"encoding": "cp1251"}, True, ("auto", "auto")),
     ],
 )
 def test_separator_and_encoding_of_training_where_the_file_can_have_them(
