@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from decoding import make_loaded
+from english import english_in
 from polyseme import cli
 from polyseme.report.attention import (
     attention_figures,
@@ -58,6 +59,7 @@ def test_the_whole_page_is_drawn_in_both_languages(lang: str, model: str) -> Non
         ).document()
         page = attention_page(document, lang)
         assert page.html().startswith("<!doctype html>")
+        assert (english_in(page, document) == []) == (lang == "zh")
         for figure in [*page.figures, *attention_figures(document, Speaker(lang))]:
             json.dumps(figure.chart.to_dict())
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from english import english_in
 from hovering import shown_on_hover
 from polyseme import cli
 from polyseme.report.cka import cka_page
@@ -34,8 +35,10 @@ def document_of(alone: bool = False, **changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("lang", ["en", "zh"])
 @pytest.mark.parametrize("changes", [{}, {"alone": True}, {"unit": "texts", "blocks": 1, "file": None}])
 def test_the_whole_page_is_drawn_in_both_languages(lang: str, changes: dict[str, Any]) -> None:
-    page = cka_page(document_of(**changes), lang)
+    document = document_of(**changes)
+    page = cka_page(document, lang)
     assert page.html().startswith("<!doctype html>")
+    assert (english_in(page, document) == []) == (lang == "zh")
     json.dumps([figure.chart.to_dict() for figure in page.figures])
 
 

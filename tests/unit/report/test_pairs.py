@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from english import english_in
 from polyseme.errors import ConfigError
 from polyseme.report.figures import width
 from polyseme.report.language import Speaker
@@ -101,6 +102,7 @@ def test_a_page_in_both_languages(document: dict[str, Any], lang: str) -> None:
     html = page.html()
     assert "Who &lt;b&gt;" in html or not document.get("errors", True)
     assert ("最小对立体" in html) == (lang == "zh")
+    assert (english_in(page, document) == []) == (lang == "zh")
     tables = [part for part in page.parts if isinstance(part, Table)]
     assert all(len(row) == len(table.head) for table in tables for row in table.rows)
     if lang == "zh":
