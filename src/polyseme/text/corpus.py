@@ -1,7 +1,7 @@
 """A corpus: files in, cleaned documents out, streaming.
 
     sources (sources.py) -> bytes -> text (encodings.py) -> documents (split.py) -> clean (clean.py)
-        -> without duplicates (dedupe.py) -> Document(text, source, index)
+        -> without duplicates -> Document(text, source, index)
 
 Whether a document is held out for evaluation follows from the hash of its text alone, so that it stays where it
 is when the corpus grows, moves or is named in another order. Only where no hash is small enough, as happens with a few
@@ -21,11 +21,10 @@ from typing import Any, Literal, cast, get_args
 from polyseme.core.files import suffix_of
 from polyseme.core.paths import Paths, names_of
 from polyseme.core.rng import Random
-from polyseme.errors import CorpusError
+from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.builtin import BUILTINS
 from polyseme.text.clean import CleaningReport, clean
 from polyseme.text.config import TextConfig
-from polyseme.text.dedupe import Deduplicator
 from polyseme.text.document_rule import choose_mode
 from polyseme.text.records import record_pieces, table_pieces
 from polyseme.text.sources import (
@@ -38,14 +37,15 @@ from polyseme.text.sources import (
     read_text,
 )
 from polyseme.text.split import Mode, Piece, split
-from polyseme.text.words import cjk_share
+from polyseme.text.words import cjk_share, word_spans
 
-__all__ = ["Corpus", "Document", "Fingerprint", "is_heldout"]
+__all__ = ["Corpus", "Deduplicator", "Document", "Fingerprint", "is_heldout"]
 
 Unit = Literal["character", "line"]
 Rule = Literal["blank", "file", "line", "heading", "record", "row", "built-in"]
 MANY_FILES = 5
 """Files of a corpus from which on a short one is more likely an article than a collection of them."""
+_PERMUTATIONS, _BANDS, _THRESHOLD, _SHINGLE, _SEED = 128, 16, 0.8, 5, 1  # of MinHash
 _CHINESE_SHARE = 0.2  # of the letters: with more the corpus counts as Chinese
 
 
@@ -97,6 +97,56 @@ class Fingerprint:
     def value(self) -> str:
         """Forty hexadecimal digits or more."""
         return f"{self._count:08x}{self._sum:032x}"
+
+
+class Deduplicator:
+    """Remembers documents; the first of equal ones stays.
+
+    Args:
+        mode: "none"; "exact": the cleaned texts are equal (64-bit BLAKE2b; 8 bytes and some overhead of memory a
+            document); "near": also those whose sets of 5-word shingles (Chinese: 5 characters) overlap by an estimated
+            Jaccard similarity of 0.8 or more: 128 MinHash permutations in 16 bands of 8 rows, which propose a pair of
+            similarity 0.8 with probability 0.95 and one of 0.5 with 0.06; the estimate then decides. About 1 KB of
+            memory a document.
+
+    Raises:  ConfigError: "near" without the package rensa.
+    """
+
+    def __init__(self, mode: Literal["none", "exact", "near"]) -> None:
+        self.mode = mode
+        self._keys: set[int] = set()
+        self._hashes: list[Any] = []
+        if mode == "near":
+            try:
+                from rensa import RMinHashLSH
+            except ImportError:
+                raise ConfigError(
+                    "near-duplicate removal needs the package rensa", fix="pip install rensa"
+                ) from None
+            self._index = RMinHashLSH(_THRESHOLD, _PERMUTATIONS, _BANDS)
+
+    def seen(self, key: int, text: str) -> str | None:
+        """ "duplicate" or "near_duplicate" if such a document came before, else None and it is remembered."""
+        if self.mode == "none":
+            return None
+        if key in self._keys:
+            return "duplicate"
+        self._keys.add(key)
+        return "near_duplicate" if self.mode == "near" and self._resembles(text) else None
+
+    def _resembles(self, text: str) -> bool:
+        from rensa import RMinHash
+
+        words = [text[start:end].lower() for start, end in word_spans(text, "en")]
+        if len(words) < _SHINGLE:
+            return False  # too short to resemble anything
+        sketch = RMinHash(_PERMUTATIONS, _SEED)
+        sketch.update([" ".join(words[i : i + _SHINGLE]) for i in range(len(words) - _SHINGLE + 1)])
+        if any(sketch.jaccard(self._hashes[other]) >= _THRESHOLD for other in self._index.query(sketch)):
+            return True
+        self._index.insert(len(self._hashes), sketch)
+        self._hashes.append(sketch)
+        return False
 
 
 class Corpus:

@@ -21,12 +21,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from polyseme.core.config import suggest
 from polyseme.core.files import suffix_of
 from polyseme.errors import CorpusError
 from polyseme.text.clean import CleaningReport, replace_surrogates
 from polyseme.text.records import json_values
-from polyseme.text.sources import RECORDS, find_sources, is_description, is_records, read_text
+from polyseme.text.sources import RECORDS, find_sources, is_description, is_records, missing, read_text
 
 __all__ = ["Entry", "lexicon_fingerprint", "read_lexicon"]
 
@@ -94,12 +93,7 @@ def _files(paths: Sequence[str | os.PathLike[str]]) -> Iterator[Path]:
         elif path.exists():
             yield path
         else:
-            siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-            raise CorpusError(
-                "no such lexicon",
-                where=path,
-                fix=suggest(path.name, siblings) if siblings else "--lexicon FILE or FOLDER",
-            )
+            raise missing(path, "no such lexicon", "--lexicon FILE or FOLDER")
 
 
 def _entries(path: Path) -> Iterator[Entry]:

@@ -20,7 +20,7 @@ import re
 import stat
 import sys
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -56,6 +56,7 @@ __all__ = [
     "is_description",
     "is_records",
     "is_table",
+    "missing",
     "read_chunks",
     "read_lines",
     "read_text",
@@ -229,13 +230,15 @@ def _resolve(source: str, report: CleaningReport, encoding: str) -> Iterator[Sou
             elif (file := _regular(match, report)) is not None:
                 yield file
     else:
-        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        near = difflib.get_close_matches(path.name, [*siblings, *BUILTINS], n=3)
-        raise CorpusError(
-            "no such file, folder or built-in corpus",
-            where=source,
-            fix=f"did you mean {' or '.join(near)}?" if near else "name a file, a folder or python-docs",
-        )
+        what = "no such file, folder or built-in corpus"
+        raise missing(path, what, "name a file, a folder or python-docs", BUILTINS)
+
+
+def missing(path: Path, what: str, otherwise: str, names: Iterable[str] = ()) -> CorpusError:
+    """The error for a file that is not there; it names those beside it, and other names, that are spelt alike."""
+    siblings = sorted(os.listdir(path.parent)) if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, [*siblings, *names], n=3)
+    return CorpusError(what, where=path, fix=f"did you mean {' or '.join(near)}?" if near else otherwise)
 
 
 def _walk(folder: Path, report: CleaningReport, seen: set[str] | None = None) -> Iterator[SourceFile]:

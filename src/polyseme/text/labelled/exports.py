@@ -21,8 +21,7 @@ from typing import Any
 
 from polyseme.errors import ConfigError
 from polyseme.text.labelled.datasets import class_names, named
-from polyseme.text.labelled.guesses import columns_option
-from polyseme.text.labelled.opening import FIRST, LabelledFile, Row, Values, follow
+from polyseme.text.labelled.opening import FIRST, LabelledFile, Row, Values, columns_option, follow
 from polyseme.text.labelled.spans import is_spans, marked_spans
 from polyseme.text.split import peek
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
-__all__ = ["columns_option", "guess", "is_header"]
+from polyseme.text.labelled.opening import follow, leaves
+from polyseme.text.labelled.spans import is_spans
+
+__all__ = ["guess", "guess_sentence_keys", "is_header"]
 
 _CLASSES = ("label", "sense", "phenomenon", "paradigm")
 _TEXT_WORDS = re.compile(
@@ -22,18 +25,6 @@ _ID_WORDS = re.compile(
 )
 _DATE = re.compile(r"\s*\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d\S*)?\s*$")
 _NO_COLUMN = re.compile(r"|unnamed: ?\d+|index|#", re.IGNORECASE)
-_PLAIN = re.compile(r"[\w@%+=:,./-]+")
-
-
-def columns_option(columns: Mapping[str, str]) -> str:
-    """`--columns` as it is typed in a shell.
-
-    Example:
-        >>> columns_option({"text": "内容", "label": "标签"}), columns_option({"text": "Review Text"})
-        ('--columns text=内容,label=标签', "--columns 'text=Review Text'")
-    """
-    typed = ",".join(f"{ours}={theirs}" for ours, theirs in columns.items())
-    return "--columns " + (typed if _PLAIN.fullmatch(typed) else shlex.quote(typed))
 
 
 def guess(
@@ -57,10 +48,12 @@ def guess(
         if place not in places.values() and not _NO_COLUMN.fullmatch(name.strip())
     ]
     columns = {place: [row[place] for row in rows if place < len(row)] for place in free}
+    missing = [ours for ours in wanted if ours not in places]
+    if {"question", "context"} <= set(missing) and (found := _of_questions(missing, columns)):
+        return {ours: (places | found)[ours] for ours in wanted}
     same = [place for place in free if len(rows) > 1 and len(set(columns[place])) < 2]
     if same:  # a column that says the same everywhere is neither text nor class
         free = [place for place in free if place not in same]
-    missing = [ours for ours in wanted if ours not in places]
     texts = [ours for ours in missing if ours not in _CLASSES]
     if len(free) < len(missing):
         return None
@@ -93,6 +86,61 @@ def guess(
         return None  # the rows seem to be sorted by their class
     places |= zip(classes, rest, strict=False)
     return {ours: places[ours] for ours in wanted}
+
+
+def _of_questions(missing: Sequence[str], columns: Mapping[int, Sequence[str]]) -> dict[str, int] | None:
+    """Questions end with their mark, contexts are the longest, answers are parts of them; None where unclear."""
+
+    def mostly(place: int, fits: Iterable[bool]) -> bool:
+        return 2 * sum(fits) > len(columns[place])
+
+    asked = [p for p in columns if mostly(p, (v.rstrip().endswith(("?", "？")) for v in columns[p]))]
+    longest = max(columns, key=lambda place: sum(map(len, columns[place])), default=-1)
+    if len(asked) != 1 or longest in asked:
+        return None
+    places = {"question": asked[0], "context": longest}
+    if "answer" in missing:
+        parts = [
+            place
+            for place, values in columns.items()
+            if place not in (longest, *asked)
+            and mostly(place, (bool(v) and v in c for v, c in zip(values, columns[longest], strict=False)))
+        ]
+        if len(parts) != 1:
+            return None
+        places["answer"] = parts[0]
+    return places
+
+
+def guess_sentence_keys(records: Sequence[Mapping[str, Any]], labelled: bool) -> dict[str, str]:
+    """Which keys hold the texts and spans, or the tokens and tags, of sentences; nothing where that is not clear."""
+
+    def most(keys: Iterable[str], fits: Callable[[Any], bool]) -> list[str]:
+        return [key for key in keys if 2 * sum(fits(follow(one, key)) for one in records) > len(records)]
+
+    keys = list(dict.fromkeys(key for record in records for key in record))
+    spans = most([*keys, *(path for path in leaves(records[0]) if "." in path)], is_spans)
+    lists = most(keys, lambda value: isinstance(value, list) and bool(value))
+    lengths = {
+        key: [len(record[key]) for record in records if isinstance(record.get(key), list)] for key in lists
+    }
+    items = {key: [item for record in records for item in record.get(key) or ()] for key in lists}
+    tokens = [
+        key
+        for key in lists
+        if key not in spans
+        and all(isinstance(item, str) for item in items[key])
+        and [*lengths.values()].count(lengths[key]) > 1
+    ]
+    if len(tokens) > 1 or (tokens and not labelled):
+        words = max(tokens, key=lambda key: len(set(items[key])))
+        tags = [key for key in tokens if key != words]
+        return {"tokens": words} | ({"tags": tags[0]} if labelled else {})
+    texts = most(keys, lambda value: isinstance(value, str) and bool(value))
+    if not texts or (labelled and not spans):
+        return {}
+    text = max(texts, key=lambda key: sum(len(str(record.get(key))) for record in records))
+    return {"text": text} | ({"spans": spans[0]} if labelled else {})
 
 
 def is_header(first: Sequence[str], rows: Sequence[Sequence[str]], places: Mapping[str, int]) -> bool:

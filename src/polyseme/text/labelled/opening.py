@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-import os
+import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from polyseme.text.clean import CleaningReport, replace_surrogates
 from polyseme.text.encodings import check_name
 from polyseme.text.labelled import brat, datasets
 from polyseme.text.labelled.records import Problems, ReadFile
-from polyseme.text.sources import ARROW, STDIN, SourceFile, read_chunks, read_text
+from polyseme.text.sources import ARROW, STDIN, SourceFile, missing, read_chunks, read_text
 from polyseme.text.split import Numbered, peek
 from polyseme.text.split import lines as split_lines
 
@@ -36,6 +35,7 @@ __all__ = [
     "Values",
     "checked_columns",
     "column_numbers",
+    "columns_option",
     "existing",
     "files_of",
     "fingerprint",
@@ -186,6 +186,7 @@ class BadRecord(Exception):
 
 
 T = TypeVar("T")
+_PLAIN = re.compile(r"[\w@%+=:,./-]+")
 _AS_JSON = (".ann", ".spacy", *ARROW)
 FIRST = 100
 """Rows that decide whether a file has the form that was expected."""
@@ -250,15 +251,7 @@ def existing(path: Path | str) -> Path:
         raise CorpusError("a folder instead of a file", where=path, fix="name one labelled file")
     if path.exists():
         raise CorpusError("neither a file nor a pipe", where=path, fix="name one labelled file")
-    siblings = sorted(os.listdir(path.parent)) if path.parent.is_dir() else []
-    near = difflib.get_close_matches(path.name, siblings, n=3)
-    raise CorpusError(
-        "no such file",
-        where=path,
-        fix=f"did you mean {' or '.join(near)}?"
-        if near
-        else "name a labelled file, or - for the standard input",
-    )
+    raise missing(path, "no such file", "name a labelled file, or - for the standard input")
 
 
 def _chunks(path: Path | str, encoding: str, problems: Problems) -> Iterator[str]:
@@ -395,6 +388,17 @@ def checked_columns(columns: Columns | None, known: Iterable[str]) -> dict[str, 
             fix="numbers for a file without a header, names for one with a header",
         )
     return columns
+
+
+def columns_option(columns: Mapping[str, str]) -> str:
+    """`--columns` as it is typed in a shell.
+
+    Example:
+        >>> columns_option({"text": "内容", "label": "标签"}), columns_option({"text": "Review Text"})
+        ('--columns text=内容,label=标签', "--columns 'text=Review Text'")
+    """
+    typed = ",".join(f"{ours}={theirs}" for ours, theirs in columns.items())
+    return "--columns " + (typed if _PLAIN.fullmatch(typed) else shlex.quote(typed))
 
 
 def column_numbers(columns: Columns) -> dict[str, int] | None:

@@ -18,13 +18,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from polyseme.errors import ConfigError, CorpusError
-from polyseme.text.labelled.guesses import columns_option
 from polyseme.text.labelled.opening import (
     FIRST,
     BadRecord,
@@ -39,7 +37,7 @@ from polyseme.text.labelled.opening import (
     whole_values,
 )
 from polyseme.text.labelled.records import Problems, QuestionRecord
-from polyseme.text.labelled.rows import Form, delimited_rows, id_of, resolve, texts_in, value_rows
+from polyseme.text.labelled.rows import Form, delimited_rows, id_of, texts_in, value_rows
 from polyseme.text.labelled.spans import nearest
 from polyseme.text.sources import TABLES
 from polyseme.text.split import peek
@@ -119,8 +117,7 @@ class _Reader:
             file.read.form = "SQuAD's JSON"
             return self._of_articles(value for _, _, value in values)
         _check_nested(objects, file.name)
-        columns = file.columns or _guess(objects, form, file.labelled, file.name)
-        return value_rows(replace(file, columns=columns), values, form)
+        return value_rows(file, values, form)
 
     def _values(self) -> Values:
         """Articles or rows, one a line or all of them in one value, which then is held in memory."""
@@ -257,43 +254,6 @@ def _check_nested(records: Sequence[Mapping[str, Any]], source: str) -> None:
                     where=source,
                     fix="rename these keys, or write a row with question, context and answer for each question",
                 )
-
-
-def _guess(records: Sequence[Mapping[str, Any]], form: Form, labelled: bool, source: str) -> dict[str, str]:
-    """No columns; where names do not tell which is which but what they hold does, an error that says what to type.
-
-    Raises:  ConfigError: the columns cannot be told by their names.
-    """
-    keys = list(dict.fromkeys(key for record in records for key in record))
-    try:
-        if keys:
-            resolve(form, keys, {}, source)
-        return {}
-    except ConfigError as error:
-        texts = {key: [record[key] for record in records if isinstance(record.get(key), str)] for key in keys}
-        texts = {key: some for key, some in texts.items() if 2 * len(some) > len(records)}
-        asked = [
-            key
-            for key, some in texts.items()
-            if 2 * sum(one.rstrip().endswith(("?", "？")) for one in some) > len(some)
-        ]
-        longest = max(texts, key=lambda key: sum(map(len, texts[key])), default="")
-        parts = [
-            key
-            for key, some in texts.items()
-            if key not in (longest, *asked)
-            and 2
-            * sum(
-                bool(one) and one in str(record.get(longest))
-                for one, record in zip(some, records, strict=False)
-            )
-            > len(some)
-        ]
-        if len(asked) == 1 and longest and longest not in asked and (len(parts) == 1 or not labelled):
-            named = {"question": asked[0], "context": longest} | ({"answer": parts[0]} if labelled else {})
-            error.fix = columns_option(named)
-            raise
-        return {}  # who reads the rows says what is missing
 
 
 def _objects(values: Any) -> Iterator[Mapping[str, Any]]:

@@ -24,7 +24,7 @@ from polyseme.text.labelled.dialects import (
     unusual_separator,
 )
 from polyseme.text.labelled.exports import own_rows
-from polyseme.text.labelled.guesses import columns_option, guess, is_header
+from polyseme.text.labelled.guesses import guess, is_header
 from polyseme.text.labelled.opening import (
     FIRST,
     BadRecord,
@@ -32,6 +32,7 @@ from polyseme.text.labelled.opening import (
     Row,
     Values,
     column_numbers,
+    columns_option,
     follow,
     json_values,
     leaves,

@@ -18,7 +18,7 @@ Chinese characters and marks, cut further where a span begins or ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from typing import Any
 from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.labelled.conllu import conllu_records
 from polyseme.text.labelled.exports import own_rows
-from polyseme.text.labelled.guesses import columns_option
+from polyseme.text.labelled.guesses import guess_sentence_keys
 from polyseme.text.labelled.opening import (
     FIRST,
     BadRecord,
@@ -34,10 +34,10 @@ from polyseme.text.labelled.opening import (
     Row,
     checked_columns,
     column_numbers,
+    columns_option,
     follow,
     is_json,
     json_values,
-    leaves,
     parse_object,
     records_of,
     sound,
@@ -258,7 +258,7 @@ def _check_keys(file: LabelledFile, records: Sequence[Mapping[str, Any]]) -> Non
     keys = list(dict.fromkeys(key for record in records for key in record))
     if not keys:
         return
-    typed = _guess(records, keys, labelled)
+    typed = guess_sentence_keys(records, labelled)
     raise ConfigError(
         "no text with spans, and no tokens with tags, under the names that are known",
         got="keys " + ", ".join(keys)[:300],
@@ -286,48 +286,6 @@ def _is_class(value: Any) -> bool:
     if isinstance(value, list):
         return bool(value) and all(isinstance(one, str) for one in value)
     return isinstance(value, str | int | float)
-
-
-def _guess(records: Sequence[Mapping[str, Any]], keys: Sequence[str], labelled: bool) -> dict[str, str]:
-    """Which keys may be meant, by their values; nothing where that is not clear."""
-
-    def most(fits: Callable[[Any], bool], but: Sequence[str] = ()) -> list[str]:
-        return [
-            key
-            for key in keys
-            if key not in but and 2 * sum(fits(record.get(key)) for record in records) > len(records)
-        ]
-
-    nested = [key for key in leaves(records[0]) if "." in key]
-    inner = {key: [follow(record, key) for record in records] for key in nested}
-    deep = [key for key, some in inner.items() if 2 * sum(map(is_spans, some)) > len(records)]
-    lists = most(lambda value: isinstance(value, list) and bool(value))
-    spans = [*most(is_spans), *deep]
-    tokens = [
-        k for k in lists if k not in spans and _all_strings(records, k) and _alike_long(records, k, lists)
-    ]
-    texts = most(lambda value: isinstance(value, str) and bool(value))
-    text = max(texts, key=lambda key: sum(len(str(record.get(key))) for record in records), default="")
-    if len(tokens) > 1 or (tokens and not labelled):
-        words = max(tokens, key=lambda key: len({one for record in records for one in record.get(key) or ()}))
-        tags = [key for key in tokens if key != words]
-        return {"tokens": words} | ({"tags": tags[0]} if labelled else {})
-    if not text or (labelled and not spans):
-        return {}
-    return {"text": text} | ({"spans": spans[0]} if labelled else {})
-
-
-def _all_strings(records: Sequence[Mapping[str, Any]], key: str) -> bool:
-    return all(isinstance(one, str) for record in records for one in record.get(key) or ())
-
-
-def _alike_long(records: Sequence[Mapping[str, Any]], key: str, keys: Sequence[str]) -> bool:
-    """Whether another list is as long as this one in every record."""
-    lengths = [
-        [len(record[name]) for record in records if isinstance(record.get(name), list)] for name in keys
-    ]
-    own = [len(record[key]) for record in records if isinstance(record.get(key), list)]
-    return lengths.count(own) > 1
 
 
 def _json_record(file: LabelledFile, row: Row) -> TagRecord:

@@ -15,8 +15,7 @@ from typing import Any
 
 from polyseme.errors import ConfigError
 from polyseme.text.labelled.dialects import SEPARATORS, open_table
-from polyseme.text.labelled.guesses import columns_option
-from polyseme.text.labelled.opening import LabelledFile, Row, column_numbers
+from polyseme.text.labelled.opening import LabelledFile, Row, column_numbers, columns_option
 from polyseme.text.labelled.rows import plain_name
 from polyseme.text.labelled.tagging import looks_tagged
 from polyseme.text.split import Numbered, peek
