@@ -21,7 +21,7 @@ from typing import Any
 from polyseme.core.files import make_folder, saving, write_atomic
 from polyseme.core.version import __version__
 from polyseme.report import terminal
-from polyseme.report.charts import boxes_for, save
+from polyseme.report.charts import boxes_for, save, theme
 from polyseme.report.figures import width
 from polyseme.report.parts import Commands, Figure, Heading, Notes, Part, Table, View, figures_of
 from polyseme.text.clean import replace_surrogates
@@ -69,7 +69,7 @@ class Page:
             title=_escaped(self.title),
             policy=_POLICY,
             style=_STYLE,
-            library=f"<script>{_library()}</script>\n<script>{_DRAW}</script>" if self.figures else "",
+            library=f"<script>{_library()}</script>\n<script>{_drawing()}</script>" if self.figures else "",
             lead=f'<p class="lead">{_escaped(self.lead)}</p>' if self.lead else "",
             contents=_contents(titles),
             body="\n".join(_body(self.parts)),
@@ -146,16 +146,12 @@ def _note(note: str | tuple[str, str]) -> str:
 def _figure(name: str, figure: Figure) -> str:
     label = _escaped(figure.describes or figure.caption or figure.name)
     caption = f"<figcaption>{_escaped(figure.caption)}</figcaption>" if figure.caption else ""
-    elastic, chinese = getattr(figure.chart, "elastic", False), getattr(figure.chart, "chinese", False)
-    spec = dict(figure.chart.spec if hasattr(figure.chart, "elastic") else figure.chart.to_dict())
-    spec.pop("$schema", None)
-    if elastic:
-        spec["width"] = "container"
-    kind = ' class="elastic"' if elastic else ""
+    spec = dict(figure.chart.spec) | ({"width": "container"} if figure.chart.elastic else {})
+    kind = ' class="elastic"' if figure.chart.elastic else ""
     written = _in_script(json.dumps(spec, ensure_ascii=False))
     return (
         f'<figure{kind}><div class="wide" tabindex="0" role="img" aria-label="{label}"><div id="{name}"></div></div>'
-        f'{caption}</figure>\n<script>draw("{name}",{written},{int(chinese)});</script>'
+        f'{caption}</figure>\n<script>draw("{name}",{written},{int(figure.chart.chinese)});</script>'
     )
 
 
@@ -213,6 +209,14 @@ def _library() -> str:
 
     library: Any = vl_convert  # its types demand what the function does not
     return re.sub(r"</(script)", r"<\\/\1", library.javascript_bundle(), flags=re.IGNORECASE)
+
+
+def _drawing() -> str:
+    """The script that draws a chart in the colours that the reader prefers, and again where that changes."""
+    themes = [
+        [{**theme(dark, chinese), "background": None} for dark in (False, True)] for chinese in (False, True)
+    ]
+    return f"const THEMES = {json.dumps(themes, ensure_ascii=False)};{_DRAW}"
 
 
 _POLICY = "; ".join(
@@ -276,8 +280,8 @@ _DRAW = """
 const dark = matchMedia("(prefers-color-scheme: dark)");
 function draw(name, spec, chinese) {
   const options = {mode: "vega-lite", actions: false, renderer: "svg", ast: true};
-  const again = () => vegaEmbed("#" + name, spec,
-    {...options, tooltip: {theme: dark.matches ? "dark" : "light"}});
+  const again = () => vegaEmbed("#" + name, spec, {...options, config: THEMES[chinese][Number(dark.matches)],
+    tooltip: {theme: dark.matches ? "dark" : "light"}});
   dark.addEventListener("change", again);
   again();
 }
