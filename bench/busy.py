@@ -112,8 +112,7 @@ def work(what: str, side: str, folder: Path, model: str) -> None:
     import polyseme
 
     if side == "before":
-        from polyseme.core.pace import Pace
-        from polyseme.core.sharing import Sharing
+        from polyseme.core.sharing import Pace, Sharing
 
         Sharing.__enter__ = lambda self: self  # type: ignore[method-assign]
         Pace.step = lambda self, amount, seconds: None  # type: ignore[method-assign]

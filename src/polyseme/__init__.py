@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from polyseme.train.request import Budget, FinetuneRequest, PretrainRequest
     from polyseme.train.run import RunDirectory
 
-cores.calm()  # before torch, which reads its settings when it is loaded
+cores.set_thread_defaults()  # before torch, which reads its settings when it is loaded
 
 __all__ = [
     "Budget",

@@ -1,5 +1,13 @@
 """How many cores this process may use, and threads that leave them to others while they have nothing to do.
 
+A process that was forked computes with one thread. torch's threads are those of OpenMP (libgomp). A fork copies none of
+them, but it copies the belief that they are there: the first computation large enough for several threads then waits
+for them without end. So does `Dataset.map` with several processes, joblib's "multiprocessing", gunicorn with --preload,
+and every Pool of the start method fork. One thread needs nobody. Processes that share a machine's cores have no use for
+more either.
+
+Source:  pytorch/pytorch#17199; torch's own DataLoader sets its forked workers to one thread for the same reason.
+
 Imported first of all by `import polyseme`, and so without torch: its OpenMP reads its settings when it is loaded.
 """
 
@@ -13,7 +21,14 @@ from pathlib import Path
 
 from polyseme.core.quotas import cores_of_quota
 
-__all__ = ["affinity", "calm", "default_threads", "threads_are_bound", "threads_are_chosen", "usable_cores"]
+__all__ = [
+    "affinity",
+    "default_threads",
+    "set_thread_defaults",
+    "threads_are_bound",
+    "threads_are_chosen",
+    "usable_cores",
+]
 
 SPINS = 100_000
 """Looks of a thread of libgomp (GNU's OpenMP, torch's on Linux) at whether there is work, before it sleeps.
@@ -30,7 +45,8 @@ _SIBLINGS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # torch takes the second where there is no first
 _WAITING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 
-_SET = "POLYSEME_SET"  # the variables that `calm` has set, with their values: processes started later inherit them all
+# the variables that `set_thread_defaults` has set, with their values: processes started later inherit them all
+_SET = "POLYSEME_SET"
 
 
 def usable_cores() -> float:
@@ -60,7 +76,7 @@ def threads_are_chosen() -> bool:
     return any(os.environ.get(name) and f"{name}={os.environ[name]}" not in ours for name in _THREADS)
 
 
-def calm(environment: MutableMapping[str, str] = os.environ) -> None:
+def set_thread_defaults(environment: MutableMapping[str, str] = os.environ) -> None:
     """Set what torch's threads are to do, for a torch that is loaded later. A user's own settings stay.
 
     They wait without holding a core, and there are no more of them than cores may be used.
@@ -107,4 +123,15 @@ def threads_are_bound() -> bool:
     return any(os.environ.get(name, "false").lower() not in ("", "false") for name in names)
 
 
+def use_one_thread() -> None:
+    """Let torch, and the tokenizers library, work without helpers from now on; what every forked process does first."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # it would do the same, with a warning
+
+
 _AT_START = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=use_one_thread)

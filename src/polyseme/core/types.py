@@ -12,8 +12,6 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from polyseme.core import forks  # noqa: F401  # whoever computes with these can be forked
-
 Keep = Literal["last", "all"]
 Reach = Literal["none", "left", "right", "both"]
 

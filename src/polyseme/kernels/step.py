@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from polyseme.core.arrays import IntArray
 from polyseme.core.compiled import compiles
-from polyseme.core.pace import Pace
+from polyseme.core.sharing import Pace
 from polyseme.kernels.int8 import Int8Embedding, Int8Linear
 from polyseme.kernels.team import Team, usual_team
 

@@ -25,7 +25,7 @@ from polyseme.train.gradient import GradientLearner, read_layers
 
 
 @dataclass(frozen=True)
-class Judge:
+class Evaluator:
     """Labelled examples on which a task is judged.
 
     Args:
@@ -131,28 +131,28 @@ class TaskLearner:
 
     Args:
         inner: makes the updates.
-        judge: the labelled examples of every evaluation.
+        evaluator: the labelled examples of every evaluation.
     """
 
     judged_at_start = False
 
-    def __init__(self, inner: GradientLearner, judge: Judge) -> None:
-        self.inner, self.judge = inner, judge
-        self.head = inner.heads[judge.task.name]
+    def __init__(self, inner: GradientLearner, evaluator: Evaluator) -> None:
+        self.inner, self.evaluator = inner, evaluator
+        self.head = inner.heads[evaluator.task.name]
         self.fixed = inner.fixed
-        self._baseline = float(judge.task.baseline(judge.data))
+        self._baseline = float(evaluator.task.baseline(evaluator.data))
 
     def step(self, batches: Sequence[Batch], progress: float) -> Mapping[str, float]:
         """One update; see `GradientLearner`."""
         return self.inner.step(batches, progress)
 
     def evaluate(self, batches: Sequence[Batch]) -> dict[str, float]:
-        """The task's figures on the judge's examples; `criterion` is smaller where the main one is better."""
+        """The task's figures on the evaluator's examples; `criterion` is smaller where the main one is better."""
         self.inner.encoder.eval()
-        figures, _, loss = self.judge.figures(self.head, self.inner.device)
+        figures, _, loss = self.evaluator.figures(self.head, self.inner.device)
         self.inner.encoder.train(not self.inner.config.frozen)
         self.head.train()
-        name = self.judge.task.name
+        name = self.evaluator.task.name
         main = next(iter(figures.values()))
         scores = {f"{name}_loss": loss, f"{name}_baseline": self._baseline}
         scores |= {f"{name}_{key}": value for key, value in figures.items() if value is not None}

@@ -3,7 +3,8 @@
 With one rank everything here is free. Two ways of waiting for each other:
 
     collectives     sums in an update; a rank that does not come within `patience` seconds is lost
-    first, meet     around work of any length, by keys in the store that torchrun keeps: each rank beats there every few
+    on_rank_0, wait_for_all
+                    around work of any length, by keys in the store that torchrun keeps: each rank beats there every few
                     seconds, and one that stopped beating for `patience` seconds is lost
 
 Whatever goes wrong is shown once: by the rank where it happened, or by the first of those that are left.
@@ -69,7 +70,7 @@ class _Group:
 
     def __init__(self, store: Any, rank: int, size: int) -> None:
         self.store, self.rank, self.size, self.patience = store, rank, size, patience()
-        self._calls = {"first": count(), "meet": count()}
+        self._calls = {"on_rank_0": count(), "wait_for_all": count()}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._thread.start()
@@ -133,8 +134,8 @@ class _Group:
 
     def lost(self, ranks: Sequence[int], got: str) -> BaseException:
         """The error of the first rank that is left; the others end without a word."""
-        speaker = min(r for r in range(self.size) if r not in ranks)
-        if self.rank != speaker:
+        first_alive = min(r for r in range(self.size) if r not in ranks)
+        if self.rank != first_alive:
             return SystemExit(1)
         names = " and ".join(map(str, ranks)) or "?"
         return TrainingError(
@@ -227,7 +228,7 @@ def start(device: torch.device, refusal: PolysemeError | None = None) -> torch.d
             _here.group = _Group(_part(f"polyseme/{name}", store), rank, size)
             if refusal is not None:
                 raise refusal
-            meet()  # a rank that refuses would let the others wait in the next line
+            wait_for_all()  # a rank that refuses would let the others wait in the next line
             dist.init_process_group(
                 "nccl" if device.type == "cuda" else "gloo",
                 store=_part(f"group/{name}", store),
@@ -301,7 +302,7 @@ def joined(choose: Callable[[], torch.device]) -> Iterator[torch.device]:
     """Be in the group for a while. An error that rank 0 meets too is raised there, and ends the others silently.
 
     Args:
-        choose: gives the device; where it cannot, the ranks meet all the same, to say so once.
+        choose: gives the device; where it cannot, the ranks join all the same, to say so once.
     Raises:  as `start` and `choose`.   SystemExit: the error is shown by another rank.
     """
     refusal: PolysemeError | None = None
@@ -359,14 +360,14 @@ def size() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
-def first(work: Callable[[], T]) -> T:
+def on_rank_0(work: Callable[[], T]) -> T:
     """Let rank 0 do something, however long it takes, and give all ranks what it returns, which must be JSON.
 
     Raises:  as `work` on rank 0; there alone.   SystemExit: on the others then.   TrainingError: rank 0 is lost.
     """
     if _here.group is None:
         return work()
-    key = _here.group.key("first")
+    key = _here.group.key("on_rank_0")
     if _here.group.rank == 0:
         try:
             result = work()
@@ -382,14 +383,14 @@ def first(work: Callable[[], T]) -> T:
     return answer["result"]  # type: ignore[no-any-return]
 
 
-def meet() -> None:
+def wait_for_all() -> None:
     """Wait for all ranks, however far they are apart.
 
     Raises:  TrainingError: one is lost.
     """
     if _here.group is None:
         return
-    key = _here.group.key("meet")
+    key = _here.group.key("wait_for_all")
     _here.group.store.set(f"{key}/{_here.group.rank}", "here")
     for other in range(_here.group.size):
         if other != _here.group.rank:
@@ -435,7 +436,7 @@ def sum_numbers(values: Sequence[float]) -> list[float]:
         return [float(v) for v in total]
 
 
-def from_first(value: float) -> float:
+def from_rank_0(value: float) -> float:
     """Rank 0's number, so that decisions about time are the same everywhere."""
     if size() == 1:
         return value
@@ -463,7 +464,7 @@ def sum_gradients(parameters: Sequence[Tensor]) -> None:
 def broadcast(parameters: Sequence[Tensor]) -> None:
     """Give every rank the parameters of rank 0, once all have made theirs."""
     if size() > 1:
-        meet()
+        wait_for_all()
         with _collective():
             for p in parameters:
                 dist.broadcast(p.detach(), 0)

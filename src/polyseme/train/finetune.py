@@ -30,7 +30,7 @@ from polyseme.kernels.trained_rows import train_rows
 from polyseme.text.labelled.records import Problems
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.train import card, distributed
-from polyseme.train.adaptation import Judge, KnownLayers, TaskLearner
+from polyseme.train.adaptation import Evaluator, KnownLayers, TaskLearner
 from polyseme.train.build import build_encoder, put_weights, special_ids
 from polyseme.train.examples import facts_of, read_examples
 from polyseme.train.gradient import GradientLearner, read_layers
@@ -97,7 +97,7 @@ def finetune(request: FinetuneRequest, reporter: Reporter | None = None) -> RunD
                 return run
             began = time.perf_counter()
             with forgotten_if_it_fails(run, resumed):
-                trainer, judge = _build(
+                trainer, evaluator = _build(
                     request, recipe, run, encoder, tokenizer, (train, dev), device, reporter
                 )
                 check(requests)
@@ -105,7 +105,7 @@ def finetune(request: FinetuneRequest, reporter: Reporter | None = None) -> RunD
             if resumed:
                 trainer.resume()
             trainer.train()
-            _finish(run, trainer.learner, judge, device)
+            _finish(run, trainer.learner, evaluator, device)
             return run
 
 
@@ -150,7 +150,7 @@ def whole_rate(width: int) -> float:
 
 
 def _with_evaluations(recipe: Recipe, request: FinetuneRequest, n: int, dev: int) -> Recipe:
-    """How often to judge on dev: after every epoch, or twice where there are few; less often where dev is large."""
+    """How often to evaluate on dev: after every epoch, or twice where there are few; less often where dev is large."""
     if "train.evaluations" in request.settings:
         return recipe
     epochs = _epochs(request, recipe, n)
@@ -230,7 +230,7 @@ def _build(
     records: tuple[Sequence[Any], Sequence[Any]],
     device: torch.device,
     reporter: Reporter,
-) -> tuple[Trainer, Judge]:
+) -> tuple[Trainer, Evaluator]:
     """Encoder, head, learner, batches and the trainer that drives them, at step 0."""
     train, special = recipe.section("train"), special_ids(tokenizer)
     reporter.stage("preparing", 0, None)
@@ -257,14 +257,14 @@ def _build(
     encode = _reader(inner, [head], loaders, device, reporter) if train.frozen else None
     if encode is not None:
         inner.know(encode[0])
-    judge = Judge(
+    evaluator = Evaluator(
         tasks[1], datas[1], loaders[1], encode[1] if encode else partial(read_layers, encoder, [head])
     )
     run.save_meta(parameters=inner.n_parameters, trained_parameters=inner.n_trained)
     n = len(loaders[0])
     return (
         Trainer(
-            TaskLearner(inner, judge),
+            TaskLearner(inner, evaluator),
             partial(_stream, loaders[0], train.rows),
             [],
             run,
@@ -274,7 +274,7 @@ def _build(
             tokens_per_row=float(loaders[0].lengths.mean()),
             reporter=reporter,
         ),
-        judge,
+        evaluator,
     )
 
 
@@ -309,12 +309,12 @@ def _stream(loader: ExampleLoader, rows: int, row: int, progress: Callable[[int]
     return loader.stream(count(first, stride), rows, progress)
 
 
-def _finish(run: RunDirectory, learner: Any, judge: Judge, device: torch.device) -> None:
+def _finish(run: RunDirectory, learner: Any, evaluator: Evaluator, device: torch.device) -> None:
     """Judge the weights that were kept, and keep what was tuned for them."""
     weights, _ = run.weights()
     learner.inner.load_weights(weights)
     learner.inner.encoder.eval()
-    figures, decoding = judge.final(learner.head, device)
+    figures, decoding = evaluator.final(learner.head, device)
     results = run.meta["results"] | figures
     mix = getattr(learner.head.features, "mix", None)
     if mix is not None:

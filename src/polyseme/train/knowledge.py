@@ -64,7 +64,7 @@ def learn_or_load(
             kept = {name: {"sha256": sha256, **knowledge.report()}}
             run.save_meta(knowledge=run.meta.get("knowledge", {}) | kept)
 
-    distributed.first(learn)
+    distributed.on_rank_0(learn)
     return {
         name: reader.parse((run.path / f"{name}.tsv").read_bytes(), corpus.tokenizer)
         for name, reader in readers(recipe).items()

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from polyseme.core.cores import default_threads, threads_are_chosen
-from polyseme.core.pace import Pace
 from polyseme.core.reporter import Reporter
+from polyseme.core.sharing import Pace
 from polyseme.errors import ConfigError
 from polyseme.train import distributed
 from polyseme.train.config import Precision
@@ -80,15 +80,15 @@ def pace_of(threads: int | None, budget: Budget, device: torch.device, reporter:
         return None
     if not budget.is_time or device.type != "cpu" or distributed.size() > 1:
         return None
-    most, told = torch.get_num_threads(), False
+    most, noted = torch.get_num_threads(), False
 
     def kept(number: int) -> None:
-        nonlocal told
-        if not told and number < most:
+        nonlocal noted
+        if not noted and number < most:
             reporter.note(
                 f"other programs use the cores: {number} of {most} threads for now, more when they are free"
             )
-            told = True
+            noted = True
 
     return Pace(most, torch.set_num_threads, kept)
 

@@ -73,7 +73,7 @@ def opened_run(
 
     with ExitStack() as held:
         # the other ranks do not read run.json: rank 0 may have met an error meanwhile, and removed it again
-        resumed, known = distributed.first(begin)
+        resumed, known = distributed.on_rank_0(begin)
         run = RunDirectory(request.output, known)
         if distributed.rank() == 0:
             _note_ranks(run, reporter)
@@ -334,7 +334,7 @@ def open_or_prepare(
             )
         return _noted(corpus, request, run, reporter)
     folder = run.path / "store"
-    distributed.first(lambda: _make(request, recipe, run, folder, tokenizer, reporter))
+    distributed.on_rank_0(lambda: _make(request, recipe, run, folder, tokenizer, reporter))
     return _noted(PreparedCorpus.open(folder), request, run, reporter)
 
 

@@ -115,9 +115,9 @@ def _pretrain(
         if resumed:
             trainer.resume()
         with _out_of_memory_explained():
-            distributed.meet()
+            distributed.wait_for_all()
             results = trainer.train()
-        distributed.first(lambda: card.write(run))
+        distributed.on_rank_0(lambda: card.write(run))
         _say_how_it_ended(run, results, reporter)
         return RunDirectory.open(run.path)
 
@@ -375,7 +375,7 @@ def _resolved(
     recipe = recipe.with_model(**{name: value for name, value in known.items() if name in fields})
     asked = recipe.section("train").precision
     # rank 0 measures for all: an average of updates in two number formats is neither
-    precision = distributed.first(lambda: resolve_precision(asked, device))
+    precision = distributed.on_rank_0(lambda: resolve_precision(asked, device))
     if distributed.rank() == 0:
         run.save_meta(corpus=corpus.meta)
     return recipe.with_section("train", precision=precision)

@@ -17,10 +17,9 @@ from typing import Any
 
 from torch import Tensor
 
-from polyseme.core.pace import Pace
 from polyseme.core.protocols import Learner
 from polyseme.core.reporter import Reporter
-from polyseme.core.sharing import Sharing
+from polyseme.core.sharing import Pace, Sharing
 from polyseme.core.types import Batch
 from polyseme.errors import CheckpointError, CorpusError, Interrupted, TrainingError
 from polyseme.train import checkpoint, distributed
@@ -114,7 +113,7 @@ class Trainer:
         self.budget, self.config, self.reporter = budget, config, reporter
         self.steps_per_epoch, self.tokens_per_row = steps_per_epoch, tokens_per_row
         self.pace = pace or Pace(1, lambda threads: None)
-        self.at = Counters(seconds=distributed.from_first(startup_seconds))
+        self.at = Counters(seconds=distributed.from_rank_0(startup_seconds))
         self.results: dict[str, Any] = {}
         self._best: dict[str, Tensor] | None = None
         self._first = distributed.rank() == 0
@@ -174,7 +173,7 @@ class Trainer:
                     self._fit_evaluations()
                     self._evaluate()
                     if self.budget.is_time:
-                        self.at.evaluating += distributed.from_first(clock.seconds()) - self.at.seconds
+                        self.at.evaluating += distributed.from_rank_0(clock.seconds()) - self.at.seconds
                 else:
                     self.at.evaluations = 1
             while self._progress() < 1.0:
@@ -185,13 +184,13 @@ class Trainer:
                 self.at.step += 1
                 self.at.row += self._rows_per_step
                 self.at.tokens += tokens
-                self.at.seconds = distributed.from_first(clock.seconds())
+                self.at.seconds = distributed.from_rank_0(clock.seconds())
                 evaluating, took = self.at.evaluating, time.perf_counter() - started
                 self._log(metrics | {"tokens_per_second": tokens / took})
                 self.pace.step(tokens, took)
                 if self._evaluation_is_due():
                     self._evaluate()
-                    self.at.evaluating += distributed.from_first(clock.seconds()) - self.at.seconds
+                    self.at.evaluating += distributed.from_rank_0(clock.seconds()) - self.at.seconds
                     self.at.seconds += self.at.evaluating - evaluating
                 asked = distributed.sum_numbers([float(signals.stop), float(signals.save)])
                 stop, asked_to_save = asked[0] > 0, asked[1] > 0
@@ -209,7 +208,7 @@ class Trainer:
                 self.reporter.note(f"the text was read {self.config.most_epochs:g} times (train.most_epochs)")
             self.save("finished")
             if "heldout_share" in self.results and self._judge_all():
-                self.at.seconds = distributed.from_first(clock.seconds())
+                self.at.seconds = distributed.from_rank_0(clock.seconds())
                 self.save("finished")
         return self.results
 
@@ -277,7 +276,7 @@ class Trainer:
             if seconds * n <= room:
                 break
         fits = max(1, min(n, int(room / max(seconds, 1e-9))))
-        self.at.judged = int(distributed.from_first(float(fits)))
+        self.at.judged = int(distributed.from_rank_0(float(fits)))
         if self.at.judged < n:
             self._keep_share()
             self.reporter.note(
@@ -301,7 +300,7 @@ class Trainer:
         """
         assert self.budget.minutes is not None
         n, room = len(self.heldout), WHOLE_EVALUATION * 60 * self.budget.minutes
-        seconds = distributed.from_first(self._part_seconds * n)
+        seconds = distributed.from_rank_0(self._part_seconds * n)
         if seconds > room:
             if math.isfinite(seconds):  # not of a run that had ended before
                 self._note_share(seconds, room)
@@ -458,7 +457,7 @@ class Trainer:
             "best_step": self.at.best_step,
             "best_loss": self.at.best_loss,
         }
-        distributed.first(lambda: self._write(status))
+        distributed.on_rank_0(lambda: self._write(status))
 
     def _write(self, status: str) -> None:
         tensors, extra = self.learner.state_dict()

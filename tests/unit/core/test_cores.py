@@ -94,21 +94,21 @@ def test_a_system_without_affinity(machine: pytest.MonkeyPatch) -> None:
 
 def test_waiting_threads_sleep_soon(machine: pytest.MonkeyPatch) -> None:
     environment: dict[str, str] = {}
-    cores.calm(environment)
+    cores.set_thread_defaults(environment)
     assert environment == {"GOMP_SPINCOUNT": "100000", "POLYSEME_SET": "GOMP_SPINCOUNT=100000"}
 
 
 @pytest.mark.parametrize("name", ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY"])
 def test_a_users_way_to_wait_stays(machine: pytest.MonkeyPatch, name: str) -> None:
     environment = {name: "ACTIVE"}
-    cores.calm(environment)
+    cores.set_thread_defaults(environment)
     assert environment == {name: "ACTIVE"}
 
 
 def test_a_quota_bounds_the_threads(machine: pytest.MonkeyPatch) -> None:
     _quota(machine, 1.5)
     environment: dict[str, str] = {}
-    cores.calm(environment)
+    cores.set_thread_defaults(environment)
     assert environment["OMP_NUM_THREADS"] == "2"
 
 
@@ -116,7 +116,7 @@ def test_a_quota_bounds_the_threads(machine: pytest.MonkeyPatch) -> None:
 def test_a_users_number_of_threads_stays(machine: pytest.MonkeyPatch, name: str) -> None:
     _quota(machine, 1.5)
     environment = {name: "6", "GOMP_SPINCOUNT": "1"}
-    cores.calm(environment)
+    cores.set_thread_defaults(environment)
     assert environment == {name: "6", "GOMP_SPINCOUNT": "1"}
     machine.setenv(name, "6")
     assert cores.threads_are_chosen()
@@ -126,21 +126,21 @@ def test_hardware_threads_are_not_cores(machine: pytest.MonkeyPatch) -> None:
     machine.setattr(cores, "_whole_cores", lambda: 4)
     _quota(machine, 6.0)
     environment: dict[str, str] = {}
-    cores.calm(environment)
+    cores.set_thread_defaults(environment)
     assert environment["OMP_NUM_THREADS"] == "4"
 
 
 def test_a_torch_that_is_loaded_has_read_its_settings(machine: pytest.MonkeyPatch) -> None:
     machine.setitem(sys.modules, "torch", sys)
     environment: dict[str, str] = {}
-    cores.calm(environment)
+    cores.set_thread_defaults(environment)
     assert environment == {}
 
 
 def test_own_settings_are_not_a_users(machine: pytest.MonkeyPatch) -> None:
     _quota(machine, 2.0)
     machine.setenv("OMP_NUM_THREADS", "")
-    cores.calm()
+    cores.set_thread_defaults()
     try:
         assert os.environ["OMP_NUM_THREADS"] == "2"
         assert not cores.threads_are_chosen()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from polyseme.core import pace
-from polyseme.core.pace import Pace
+from polyseme.core import sharing
+from polyseme.core.sharing import Pace
 
 
 class Machine:
@@ -81,7 +81,7 @@ def test_fewer_threads_beside_another_program_and_all_of_them_after_it(known: bo
     assert machine.run(30) > 0.9, "with two threads it would be 0.67"
     assert machine.threads == 1
     machine.busy(2)
-    machine.run(pace.LONGEST_HOLD_S + 2)
+    machine.run(sharing.LONGEST_HOLD_S + 2)
     assert machine.threads == 2
     assert machine.run(30) == pytest.approx(2, rel=0.01)
     assert 1 in machine.kept
@@ -148,7 +148,7 @@ def test_it_begins_with_what_was_best_a_moment_ago() -> None:
     machine = Machine(2)
     machine.pace.start_at(1)
     assert machine.threads == 1
-    machine.run(pace.HOLD_S + 5)
+    machine.run(sharing.HOLD_S + 5)
     assert machine.threads == 2
 
 
@@ -169,7 +169,7 @@ def test_one_thread_has_no_choice() -> None:
 
 
 def test_waiting_is_counted_where_the_kernel_says() -> None:
-    waited = pace.waited_seconds()
+    waited = sharing.waited_seconds()
     assert waited is None or waited >= 0
 
 
@@ -181,17 +181,17 @@ def test_cores_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatc
     )
     for name in ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(pace, "_STAT", stat)
+    monkeypatch.setattr(sharing, "_STAT", stat)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {1, 10}, raising=False)
     monkeypatch.setattr(os, "sysconf", lambda name: 100)
-    monkeypatch.setattr(pace.time, "process_time", lambda: 6.0)
-    assert pace.core_seconds() == pytest.approx((8.1, 3.0))
+    monkeypatch.setattr(sharing.time, "process_time", lambda: 6.0)
+    assert sharing.core_seconds() == pytest.approx((8.1, 3.0))
     monkeypatch.setenv("OMP_PROC_BIND", "true")
-    assert pace.core_seconds() is None
+    assert sharing.core_seconds() is None
 
 
 def test_no_proc_no_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(pace, "_TASKS", tmp_path / "none")
-    monkeypatch.setattr(pace, "_STAT", tmp_path / "none")
-    assert pace.waited_seconds() is None
-    assert pace.core_seconds() is None
+    monkeypatch.setattr(sharing, "_TASKS", tmp_path / "none")
+    monkeypatch.setattr(sharing, "_STAT", tmp_path / "none")
+    assert sharing.waited_seconds() is None
+    assert sharing.core_seconds() is None

@@ -64,14 +64,14 @@ def test_a_silent_rank_is_lost_and_the_first_of_the_others_says_so(monkeypatch: 
             if rank == 0:
                 time.sleep(0.3)  # then it dies
             else:
-                group.wait("first/0", 0)
+                group.wait("on_rank_0/0", 0)
         finally:
             group.close()
 
-    _, speaker, other = in_threads(3, work)
-    assert isinstance(speaker, TrainingError)
-    assert "rank 0 of 3 is lost" in str(speaker)
-    assert "--resume" in str(speaker)
+    _, first_alive, other = in_threads(3, work)
+    assert isinstance(first_alive, TrainingError)
+    assert "rank 0 of 3 is lost" in str(first_alive)
+    assert "--resume" in str(first_alive)
     assert isinstance(other, SystemExit)
 
 
@@ -83,9 +83,9 @@ def test_work_of_any_length_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> No
         group = distributed._Group(store, rank, 2)
         try:
             if rank == 1:
-                return group.wait("first/0", 0)
+                return group.wait("on_rank_0/0", 0)
             time.sleep(2.5)  # more than a silent rank may
-            store.set("first/0", "done")
+            store.set("on_rank_0/0", "done")
             time.sleep(1)
             return None
         finally:
@@ -159,7 +159,7 @@ def test_the_others_end_at_once_when_a_rank_has_left() -> None:
                 found = distributed._once(group, ConfigError("no GPU that torch can use"))
                 return found, time.monotonic() - began
             try:
-                group.wait("meet/0/1", 1)
+                group.wait("wait_for_all/0/1", 1)
             except SystemExit as error:
                 return distributed._once(group, error)
         finally:
@@ -178,7 +178,7 @@ def test_whoever_waits_for_a_rank_that_failed_ends_with_its_code() -> None:
     group = distributed._Group(store, 1, 2)
     store.set("left/0", json.dumps({"code": 130, "shown": True}))
     with pytest.raises(SystemExit) as ended:
-        group.wait("first/0", 0)
+        group.wait("on_rank_0/0", 0)
     group.close()
     assert ended.value.code == 130
 

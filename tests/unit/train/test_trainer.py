@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from polyseme.core.pace import Pace
 from polyseme.core.reporter import NullReporter
+from polyseme.core.sharing import Pace
 from polyseme.core.types import Batch
 from polyseme.errors import CorpusError, Interrupted, TrainingError
 from polyseme.train import trainer as module
