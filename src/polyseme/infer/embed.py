@@ -5,8 +5,9 @@ Encoders of zeros and ones (1-of-N, word classes) say which numbers are one; `sp
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal, cast, overload
+from typing import Any, Literal, cast, get_args, overload
 
 import numpy as np
 import torch
@@ -16,13 +17,23 @@ from polyseme.core.arrays import Float32Array
 from polyseme.core.protocols import SparseEncoder
 from polyseme.errors import ConfigError
 from polyseme.infer.hidden import hidden_states, layer_numbers, packed
-from polyseme.infer.inputs import check_loaded, texts_of, warn_of_cut
+from polyseme.infer.inputs import check_loaded, one_of, texts_of, warn_of_cut
 from polyseme.infer.loaded import Loaded, words_of
-from polyseme.infer.pooling import Pool, Pooling
+from polyseme.infer.pooling import OneVector, Pool, Pooling
 from polyseme.kernels.packed import Precision
 from polyseme.text.tokens import Tokens
 
-__all__ = ["Embedder", "Layer", "Pool", "Pooling", "embed", "sparse_rows", "sparse_vectors"]
+__all__ = [
+    "Embedder",
+    "Layer",
+    "Pool",
+    "Pooling",
+    "cosines",
+    "embed",
+    "similarity",
+    "sparse_rows",
+    "sparse_vectors",
+]
 
 Layer = int | Literal["mix"] | None
 
@@ -128,6 +139,11 @@ class Embedder:
         warn_of_cut(self.cut - before, len(texts), self.room, stacklevel=4)
         return found
 
+    def matrix(self, texts: Iterable[str]) -> Float32Array:
+        """`vectors` as one array, for every pool but words.  Shapes: N texts -> (N, hidden_size)"""
+        found = self.vectors(texts)
+        return np.stack(found) if found else np.zeros((0, self.hidden_size), np.float32)
+
     def read(self, texts: Sequence[str]) -> list[Float32Array]:
         """`vectors` of a list of strings, without the warning: what is cut is counted in `cut` alone."""
         if self.sparse:
@@ -207,6 +223,60 @@ def _numbers(loaded: Loaded, layer: Any) -> tuple[int, ...]:
             "no such layer", got=layer, expected=f"0 … {n - 1}, or -{n} … -1 from the end, or mix"
         )
     return layer_numbers(loaded, layer)
+
+
+def similarity(
+    loaded: Loaded,
+    texts: str | Iterable[str],
+    others: str | Iterable[str] | None = None,
+    pool: OneVector | None = None,
+    layer: Layer = None,
+    precision: Precision = "float32",
+) -> Any:
+    """Cosines of texts' vectors; 0 where a text has no token.
+
+    A warning counts texts of which the vocabulary knows nothing: all of these have the same vector, or none.
+
+    Args:
+        texts, others: what to compare with what; without others, the texts among themselves.
+        pool, layer, precision: as for `embed`; pool words gives no vector of a text.
+    Shapes:  N texts, M others -> (N, M); a single text takes its dimension away: two single ones give a float
+    Raises:  InputError, ConfigError: as for `embed`.
+    """
+    several, single = texts_of(texts)
+    more, alone = texts_of(others, "others") if others is not None else (several, single)
+    one_of("pool", pool, (None, *get_args(OneVector)))
+    one_of("precision", precision, get_args(Precision))
+    given = [*several, *more] if others is not None else several
+    vectors = Embedder(loaded, pool, layer, precision).matrix(given)
+    _warn_of_unknown(loaded, given)
+    table = cosines(vectors[: len(several)], vectors[-len(more) :] if more else vectors[:0])
+    table = table[0] if single else table
+    table = table[..., 0] if alone else table
+    return table if table.ndim else float(table)
+
+
+def cosines(a: Float32Array, b: Float32Array) -> Float32Array:
+    """Cosine of every row of a with every row of b; 0 where one is zero.  Shapes: (N, d), (M, d) -> (N, M)"""
+
+    def unit(rows: Float32Array) -> Float32Array:
+        norm = np.linalg.norm(rows, axis=1, keepdims=True)
+        result: Float32Array = np.divide(rows, norm, out=np.zeros_like(rows), where=norm > 0)
+        return result
+
+    return unit(a) @ unit(b).T
+
+
+def _warn_of_unknown(loaded: Loaded, texts: Sequence[str]) -> None:
+    if loaded.reads_letters:
+        return
+    ids = loaded.tokenizer.encode_ids(texts)
+    pairs = zip(texts, ids, strict=True)
+    if unknown := sum(bool(text.strip()) and {*each} <= {loaded.tokenizer.unk_id} for text, each in pairs):
+        warnings.warn(
+            f"of {unknown:,} of {len(texts):,} texts the vocabulary knows no token: their similarity says nothing",
+            stacklevel=3,
+        )
 
 
 def sparse_vectors(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any, Literal, overload
 from weakref import WeakKeyDictionary
 
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from polyseme.core.arrays import BoolArray, Float32Array, IntArray
+from polyseme.core.result import Result
 from polyseme.errors import ConfigError
 from polyseme.infer.inputs import check_loaded, texts_of, warn_of_cut
 from polyseme.infer.loaded import Loaded, words_of
@@ -75,7 +77,29 @@ class EncodedText:
 
     def __repr__(self) -> str:
         n_layers, n_tokens, width = self.layers.shape
-        return f"EncodedText({self.text[:40]!r}: {n_tokens} tokens, {n_layers} layers of {width} numbers)"
+        return f"EncodedText({self.text[:40]!r}: {n_tokens} tokens, {n_layers} layers of {width} values)"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row a token: what it is, where it stands, and how long its vector is in every layer."""
+        norms = np.linalg.norm(self.layers, axis=2).T  # (T, L)
+        return [
+            {"token": token, "id": int(id), "start": int(start), "end": int(end), "word_start": bool(begins)}
+            | {
+                f"norm_{number}": float(norm)
+                for number, norm in zip(self.layer_numbers, lengths, strict=True)
+            }
+            for token, id, (start, end), begins, lengths in zip(
+                self.tokens, self.ids, self.offsets, self.word_starts, norms, strict=True
+            )
+        ]
+
+    to_pandas = Result.to_pandas
+
+    def _repr_html_(self) -> str:
+        rows = self.rows()
+        table = [[*rows[0]] if rows else [], *([_shown(value) for value in row.values()] for row in rows)]
+        lines = ["".join(f"<td>{escape(cell)}</td>" for cell in line) for line in table]
+        return f"<p>{escape(repr(self))}</p><table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
 
     def layer(self, number: int) -> Float32Array:
         """The hidden states of one layer by its number; -1 is the last that was asked for.
@@ -91,6 +115,10 @@ class EncodedText:
         raise ConfigError(
             "that layer was not kept", got=number, expected=", ".join(map(str, self.layer_numbers))
         )
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 @overload

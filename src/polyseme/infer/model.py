@@ -6,7 +6,7 @@ string in gives one result, several give several.
 
     encode      hidden states of every token       infer/hidden.py
     embed       one vector a text                  infer/embed.py
-    similarity  cosines of texts                   here, of embed's vectors
+    similarity  cosines of texts                   infer/embed.py
     fill        words for [MASK]s                  infer/fill.py
     generate    continuations                      infer/generate.py
     score       log-likelihoods                    infer/score.py
@@ -30,6 +30,7 @@ import numpy as np
 
 from polyseme.core.arrays import Float32Array
 from polyseme.errors import InputError, PolysemeError, RunError
+from polyseme.infer import embed as _embed
 from polyseme.infer import fill as _fill
 from polyseme.infer import generate as _generate
 from polyseme.infer import hidden as _hidden
@@ -46,7 +47,7 @@ from polyseme.train.build import rebuild, special_ids
 from polyseme.train.card import has_neighbours
 from polyseme.train.run import RunDirectory
 
-__all__ = ["Model", "cosines", "load"]
+__all__ = ["Model", "load"]
 
 
 _HUB_NAME = re.compile(r"(?!runs/)[A-Za-z0-9][\w.]*[-/][\w.-]+")
@@ -64,6 +65,7 @@ class Model(Loaded):
     generate = _generate.generate
     generate_stream = _generate.generate_stream
     neighbours = _neighbours.neighbours
+    similarity = _embed.similarity
 
     @overload
     def embed(
@@ -102,37 +104,8 @@ class Model(Loaded):
         one_of("precision", precision, get_args(Precision))
         some, single = texts_of(texts)
         embedder = Embedder(self, pool, layer, precision)
-        found = embedder.vectors(some)
-        if single:
-            return found[0]
-        if embedder.pooling.pool == "words":
-            return found
-        return np.stack(found) if found else np.zeros((0, embedder.hidden_size), np.float32)
-
-    def similarity(
-        self,
-        texts: str | Iterable[str],
-        others: str | Iterable[str] | None = None,
-        pool: OneVector | None = None,
-        layer: Layer = None,
-        precision: Precision = "float32",
-    ) -> Any:
-        """Cosines of texts' vectors; 0 where a text has no token.
-
-        Args:
-            texts, others: what to compare with what; without others, the texts among themselves.
-            pool, layer, precision: as for `embed`; pool words gives no vector of a text.
-        Shapes:  N texts, M others -> (N, M); a single text takes its dimension away: two single ones give a float
-        Raises:  InputError, ConfigError: as for `embed`.
-        """
-        some, single = texts_of(texts)
-        more, alone = texts_of(others, "others") if others is not None else (some, single)
-        one_of("pool", pool, (None, *get_args(OneVector)))
-        vectors = self.embed([*some, *more] if others is not None else some, pool, layer, precision)
-        found = cosines(vectors[: len(some)], vectors[-len(more) :] if more else vectors[:0])
-        found = found[0] if single else found
-        found = found[..., 0] if alone else found
-        return found if found.ndim else float(found)
+        found = embedder.vectors(some) if embedder.pooling.pool == "words" else embedder.matrix(some)
+        return found[0] if single else found
 
     def score(
         self,
@@ -325,13 +298,14 @@ class Model(Loaded):
     def __repr__(self) -> str:
         config = self.encoder.config
         rounded = "" if self.precision == "float32" else f", weights in {self.precision}"
-        trained = f" trained with {', '.join(self.recipe.objectives)}" if self.recipe.objectives else ""
         reads = "" if self.encoder.max_length >= 1 << 30 else f", reads {self.encoder.max_length:,} tokens"
         return (
-            f"<polyseme run {str(self.run.path)!r}: {self.recipe.architecture}{trained}; "
-            f"{config.num_hidden_layers} layers of {config.hidden_size:,} numbers, "
-            f"{self.tokenizer.vocab_size:,} entries in the vocabulary{reads}{rounded}; "
-            f"can {', '.join(self.abilities)}>"
+            f"<polyseme run {str(self.run.path)!r}: {self.recipe.architecture}, "
+            f"{sum(p.numel() for p in self.encoder.parameters()):,} parameters{rounded}, "
+            f"{config.num_hidden_layers} layers of {config.hidden_size:,} values, "
+            f"vocabulary of {self.tokenizer.vocab_size:,}{reads}\n"
+            f" trained with {', '.join(self.recipe.objectives) or 'nothing'}\n"
+            f" can {', '.join(self.abilities)}>"
         )
 
 
@@ -395,14 +369,3 @@ def _load_again(path: str, files: dict[str, str] | None, precision: WeightPrecis
     if files is not None and loaded.run.meta.get("files") != files:
         warnings.warn(f"the run at {path} has other weights than when it was pickled", stacklevel=2)
     return loaded.prepared(precision)
-
-
-def cosines(a: Float32Array, b: Float32Array) -> Float32Array:
-    """Cosine of every row of a with every row of b; 0 where one is zero.  Shapes: (N, d), (M, d) -> (N, M)"""
-
-    def unit(rows: Float32Array) -> Float32Array:
-        norm = np.linalg.norm(rows, axis=1, keepdims=True)
-        result: Float32Array = np.divide(rows, norm, out=np.zeros_like(rows), where=norm > 0)
-        return result
-
-    return unit(a) @ unit(b).T

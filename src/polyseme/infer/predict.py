@@ -100,6 +100,10 @@ class Predictor:
         if threshold is not None:
             self.decoding["threshold"] = threshold
 
+    def __repr__(self) -> str:
+        labels = ", ".join(map(str, getattr(self.config, "labels", ())))
+        return f"Predictor({str(self.loaded.run.path)!r}: {self.name}{' of ' if labels else ''}{labels[:80]})"
+
     def read(
         self,
         path: Path | str,

@@ -103,9 +103,13 @@ def test_the_mean_over_tokens_is_what_embed_gives(model: str) -> None:
         np.testing.assert_allclose(one.layers[0].mean(0), vector, atol=1e-5)
 
 
-def test_the_answer_is_shown_in_a_line() -> None:
-    (one,) = encode(make_loaded("bert"), ["the cat sat"])
-    assert repr(one) == f"EncodedText('the cat sat': {len(one)} tokens, 3 layers of 32 numbers)"
+def test_the_answer_shows_itself() -> None:
+    one, empty = encode(make_loaded("bert"), ["the cat sat", ""])
+    assert repr(one) == f"EncodedText('the cat sat': {len(one)} tokens, 3 layers of 32 values)"
+    assert one.rows()[0] | {"token": "the", "start": 0, "end": 3} == one.rows()[0]
+    assert list(one.to_pandas()["norm_2"]) == pytest.approx(np.linalg.norm(one.layers[2], axis=1).tolist())
+    assert one._repr_html_().count("<tr>") == len(one) + 1
+    assert "<table>" in empty._repr_html_()
 
 
 def test_no_texts_and_lone_surrogates() -> None:

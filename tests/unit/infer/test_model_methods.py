@@ -9,10 +9,10 @@ import pytest
 
 from decoding import make_loaded
 from polyseme.errors import ConfigError, InputError
-from polyseme.infer.embed import embed
+from polyseme.infer.embed import cosines, embed
 from polyseme.infer.fill import fill
 from polyseme.infer.generate import Generation, generate
-from polyseme.infer.model import Model, cosines
+from polyseme.infer.model import Model
 from polyseme.infer.neighbours import neighbours
 from polyseme.infer.score import score, score_continuations
 
@@ -78,6 +78,14 @@ def test_similarity_is_the_cosine_of_the_vectors(bert: Model) -> None:
     assert bert.similarity([], b).shape == (0, 2)
     assert bert.similarity(a, []).shape == (3, 0)
     assert bert.similarity([]).shape == (0, 0)
+
+
+def test_similarity_says_of_how_many_texts_the_vocabulary_knows_nothing() -> None:
+    word2vec = make_loaded("word2vec", "words")
+    with pytest.warns(UserWarning, match="of 1 of 3 texts the vocabulary knows no token"):
+        word2vec.similarity(["the cat", "zebra"], "cat")
+    assert word2vec.similarity(["the zebra", ""]).shape == (2, 2)  # a word of it is known; nothing is in it
+    assert make_loaded("elmo", "words").similarity("zebra", "zebra") == pytest.approx(1.0)
 
 
 def test_cosines_of_zeros_are_zero_without_a_warning() -> None:
@@ -168,12 +176,13 @@ def test_counts_must_be_whole_numbers_above_zero(bert: Model, top: Any) -> None:
 )
 def test_a_run_says_what_it_is_and_can(model: str, can: str) -> None:
     loaded = make_loaded(model, "words" if model == "elmo" else "wordpiece")
-    shown = repr(loaded)
-    assert shown.startswith(f"<polyseme run 'runs/test': {model} trained with ")
-    assert f"{loaded.encoder.config.hidden_size} numbers" in shown
-    assert f"can {can}>" in shown
+    first, trained, able = repr(loaded).splitlines()
+    n = sum(p.numel() for p in loaded.encoder.parameters())
+    assert first.startswith(f"<polyseme run 'runs/test': {model}, {n:,} parameters, ")
+    assert f"layers of {loaded.encoder.config.hidden_size} values" in first
+    assert trained == f" trained with {', '.join(loaded.heads)}"
+    assert able == f" can {can}>"
     assert ", ".join(loaded.abilities) == can
-    assert "\n" not in shown
 
 
 def test_runs_are_told_apart_by_identity(bert: Model) -> None:

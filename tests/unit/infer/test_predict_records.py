@@ -51,6 +51,7 @@ def test_a_thousand_at_a_time_changes_nothing(
         assert a["probabilities"] == pytest.approx(b["probabilities"], abs=1e-5)
         assert sum(a["probabilities"].values()) == pytest.approx(1.0, abs=1e-5)
     assert list(predictor.predict([])) == []
+    assert f"run': classify of {', '.join(predictor.config.labels)})" in repr(predictor)
 
 
 def test_records_are_read_as_they_are_asked_for(start: Path, tmp_path: Path) -> None:
