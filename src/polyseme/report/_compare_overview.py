@@ -131,17 +131,15 @@ def _main(document: Mapping[str, Any], columns: Sequence[Column], say: Speaker) 
 
 def _rule(say: Speaker) -> str:
     """How the table of main figures is to be read."""
-    return " ".join(
-        [
-            say(
-                "In percent, with 95 % intervals below; in bold what surely is the best of a column and above chance."
-            ),
-            say(
-                "* surely below the best: p < 0.05 in a paired bootstrap over the same test examples and the seeds, "
-                "with Holm's correction over the runs of a column. Intervals that overlap may differ all the same: "
-                "most of an interval is the luck of the examples, which all runs share."
-            ),
-        ]
+    return say.sentences(
+        say(
+            "In percent, with 95 % intervals below; in bold what surely is the best of a column and above chance."
+        ),
+        say(
+            "* surely below the best: p < 0.05 in a paired bootstrap over the same test examples and the seeds, "
+            "with Holm's correction over the runs of a column. Intervals that overlap may differ all the same: "
+            "most of an interval is the luck of the examples, which all runs share."
+        ),
     )
 
 

@@ -12,6 +12,7 @@ from polyseme.report._compare_tasks import mixes
 from polyseme.report.charts import Axis, Rule, Series, beside, dots, lines
 from polyseme.report.language import Speaker
 from polyseme.report.parts import Figure, Heading, Notes, Part
+from polyseme.report.senses import FIGURES, headline, map_chart
 from polyseme.study.probing.numbers import told as told_of_layers
 
 __all__ = ["study_sections", "told"]
@@ -201,8 +202,6 @@ def _senses(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> lis
     notes = Cells(["", ""])
     _lacking(notes, study, names, say("Senses"), say)
     parts += [*notes.notes(), *told(study, say)]
-    from polyseme.report.senses_charts import map_chart
-
     parts.append(Heading(say("Maps of the uses"), 3))
     for place, word in enumerate(merged["words"]):
         said = say(
@@ -241,8 +240,6 @@ def _sense_figures(
     merged: Mapping[str, Any], study: Mapping[str, Any], names: Sequence[str], say: Speaker
 ) -> tuple[Any, list[Part]]:
     """The headline figure of every run and word at its best layer, and the same as charts."""
-    from polyseme.report.senses_text import FIGURES, headline
-
     words, mean = merged["words"], merged["mean"]
     main = mean.get("headline", "accuracy")
     named = {word["word"]: word.get("headline", "accuracy") for word in words}

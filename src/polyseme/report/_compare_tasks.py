@@ -77,7 +77,8 @@ def _task(ways: Sequence[Mapping[str, Any]], names: Sequence[str], file: str, sa
         n=f"{n:,}",
     )
     if (chance := first.get("chance")) is not None:
-        caption += " " + say("Without any knowledge of the text: {value}.", value=number(chance, metric))
+        without = say("Without any knowledge of the text: {value}.", value=number(chance, metric))
+        caption = say.sentences(caption, without)
     return [*parts, cells.table(caption), *cells.notes()]
 
 
@@ -149,10 +150,11 @@ def _mixes(tasks: Sequence[Mapping[str, Any]], names: Sequence[str], say: Speake
         "over seeds)."
     )
     if static:
-        said += " " + say(
+        lacking = say(
             "Not shown, since they have one layer, were not used frozen or are not above chance: {names}.",
             names=", ".join(static),
         )
+        said = say.sentences(said, lacking)
     return [
         Heading(say("Which layers the tasks read"), 3),
         Figure("mixes", chart, said, say("Heat maps of layer weights by task, one a run")),

@@ -40,6 +40,10 @@ class Speaker:
         words = english if self.lang == "en" else _phrases()[english.casefold()]
         return words.format(**values) if values else words
 
+    def sentences(self, *said: str) -> str:
+        """Sentences in a row; Chinese ones need no space between them."""
+        return ("" if self.lang == "zh" else " ").join(sentence for sentence in said if sentence)
+
     def note(self, english: str) -> str:
         """A finished sentence of a study, told by its form; one of no known form stays as it is."""
         for form, chinese in _notes() if self.lang == "zh" else ():
