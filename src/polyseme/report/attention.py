@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from polyseme.errors import InputError
-from polyseme.report.figures import columns
-from polyseme.report.head_charts import head_chart, measures_chart
-from polyseme.report.head_view import head_view, label
+from polyseme.report.charts import Axis, Chart, Series, beside, heatmap, links
+from polyseme.report.head_view import COLOURS, head_view, label
 from polyseme.report.language import Speaker
 from polyseme.report.page import Page
-from polyseme.report.parts import Figure, Heading, Part, Table
+from polyseme.report.parts import Either, Figure, Heading, Part, Table, View
 from polyseme.report.study_files import write_pictures, write_study
 from polyseme.study.attention import Attention
 
-__all__ = ["attention_figures", "attention_page", "attention_parts", "attention_text"]
+__all__ = ["NAMES", "attention_page", "attention_parts", "head_chart", "measures_chart", "write_attention"]
 
 NAMES = {
     "previous": "to the previous token",
@@ -32,20 +31,6 @@ NAMES = {
     "relative_entropy": "entropy / uniform",
     "distance": "distance (tokens)",
 }
-_SHORT = {
-    "previous": "previous",
-    "next": "next",
-    "itself": "itself",
-    "first": "first",
-    "separators": "separators",
-    "same_word": "same word",
-    "same_word_elsewhere": "elsewhere",
-    "a_to_b": "A→B",
-    "b_to_a": "B→A",
-    "entropy": "entropy",
-    "relative_entropy": "relative",
-    "distance": "distance",
-}
 
 _HEADS = 32
 """Heads up to which a table for people has a row for each; of more, one for each layer."""
@@ -56,30 +41,14 @@ _EDGES = 3
 _TOKENS = 60
 """Tokens whose edges the terminal shows."""
 
+_WRITTEN = 6
+"""Heads of a layer up to which every cell has its figure written in it."""
 
-def attention_text(document: Mapping[str, Any]) -> str:
-    """Which head does what most, the measures of the heads, and where each token looks by the chosen head."""
-    say = Speaker()
-    most = _most(document, say)
-    parts = ["\n".join(_what(document, say)), "\n".join(columns([most.head, *most.rows], [2, 4]))]
-    keys = _keys(document)
-    each = document["layers"] * document["heads"] <= _HEADS
-    rows = [["head" if each else "layer", *(_SHORT[key] for key in keys)]]
-    if each:
-        rows += [
-            [f"{one['layer']}-{one['head']}", *(_number(one[key]["value"]) for key in keys)]
-            for one in document["figures"]
-        ]
-    else:
-        rows += [
-            [str(layer), *(_number(_mean(document, key, layer)) for key in keys)]
-            for layer in range(1, document["layers"] + 1)
-        ]
-        parts.append(f"means of the {document['heads']} heads of each layer; --json has every head")
-    parts.append("\n".join(columns(rows, range(1, len(keys) + 1))))
-    if document["view"] is not None:
-        parts.append("\n".join(_looks(document)))
-    return "\n\n".join(parts)
+_DRAWN = 80
+"""Tokens that a picture shows at most."""
+
+_FAINT = 0.02
+"""Smaller shares are not drawn in a picture."""
 
 
 def attention_page(document: Mapping[str, Any], lang: str = "en") -> Page:
@@ -114,34 +83,55 @@ def attention_parts(document: Mapping[str, Any], say: Speaker, prefix: str = "")
             }
             for one in document["figures"]
         ]
+        chosen = document["chosen"]
+        title = f"{say('Layer')} {chosen['layer']}, {say('Head')} {chosen['head']}"
+        picture = Figure(f"{prefix}head", head_chart(document, f"{_name(document)}: {title}", say))
+        view = View(head_view(document, figures, say, prefix), [picture])
+        looks: list[Part] = [
+            say("{head}; --layer and --head choose another.", head=title),
+            _looks(document, say),
+        ]
         parts.append(Heading(say("Where the tokens look")))
-        parts += [head_view(document, figures, say, prefix), *_shown(document, say)]
+        parts.append(Either(page=[view, *_shown(document, say)], terminal=looks))
     shares = {key: say(NAMES[key]) for key in _keys(document) if key not in ("entropy", "distance")}
     drawn = {key: name for key, name in shares.items() if any(one[key]["n"] for one in document["figures"])}
+    figure = Figure(
+        f"{prefix}heads",
+        measures_chart(document, drawn, say),
+        say(
+            "Mean share of the attention of a text's tokens, and the entropy of their attention as a part "
+            "of that of a uniform one (1 = looks everywhere alike)."
+        ),
+        say("What every head of {run} looks at", run=_name(document)),
+    )
     return [
         *parts,
         Heading(say("What the heads do")),
         *_what(document, say),
-        Figure(
-            f"{prefix}heads",
-            measures_chart(document, drawn, say),
-            say(
-                "Mean share of the attention of a text's tokens, and the entropy of their attention as a part "
-                "of that of a uniform one (1 = looks everywhere alike)."
-            ),
-            say("What every head of {run} looks at", run=_name(document)),
-        ),
+        Either(page=[figure], terminal=[_measures(document, say)]),
         _most(document, say),
     ]
 
 
-def attention_figures(document: Mapping[str, Any], say: Speaker, prefix: str = "") -> list[Figure]:
-    """Pictures that stand for the interactive part of the page: the chosen head."""
-    if document["view"] is None:
-        return []
-    chosen = document["chosen"]
-    title = f"{say('Layer')} {chosen['layer']}, {say('Head')} {chosen['head']}"
-    return [Figure(f"{prefix}head", head_chart(document, f"{_name(document)}: {title}", say))]
+def _measures(document: Mapping[str, Any], say: Speaker) -> Table:
+    """What the chart shades, as figures: a row a head, or a layer where there are very many."""
+    keys, caption = _keys(document), ""
+    if document["layers"] * document["heads"] <= _HEADS:
+        rows = [
+            [f"{one['layer']}-{one['head']}", *(_number(one[key]["value"]) for key in keys)]
+            for one in document["figures"]
+        ]
+    else:
+        rows = [
+            [str(layer), *(_number(_mean(document, key, layer)) for key in keys)]
+            for layer in range(1, document["layers"] + 1)
+        ]
+        caption = say(
+            "Means of the {heads} heads of each layer; --json has every head.", heads=document["heads"]
+        )
+    return Table(
+        [say("layer") if caption else say("head"), *(say(NAMES[key]) for key in keys)], rows, caption
+    )
 
 
 def _most(document: Mapping[str, Any], say: Speaker) -> Table:
@@ -216,7 +206,7 @@ def _shown(document: Mapping[str, Any], say: Speaker) -> list[str]:
     return found
 
 
-def _looks(document: Mapping[str, Any]) -> list[str]:
+def _looks(document: Mapping[str, Any], say: Speaker) -> Table:
     """Each token and the tokens that it looks at most, by the chosen head."""
     view, chosen = document["view"], document["chosen"]
     head = view["heads"][(chosen["layer"] - 1) * document["heads"] + chosen["head"] - 1]
@@ -225,10 +215,11 @@ def _looks(document: Mapping[str, Any]) -> list[str]:
     for i, j, share in zip(head["from"], head["to"], head["share"], strict=True):
         if i < len(rows) and len(rows[i]) <= _EDGES:
             rows[i].append(f"{tokens[j]} {share:.0%}")
-    lines = columns([row + [""] * (1 + _EDGES - len(row)) for row in rows])
     left = len(tokens) - len(rows)
-    title = f"layer {chosen['layer']}, head {chosen['head']}: where each token looks (--layer, --head choose another)"
-    return [title, *(f"  {line}" for line in lines), *([f"  … and {left:,} tokens more"] if left else [])]
+    caption = say("… and {n} tokens more", n=f"{left:,}") if left else ""
+    cells = [row + [""] * (1 + _EDGES - len(row)) for row in rows]
+    columns = range(1 + _EDGES)
+    return Table([say("token"), say("looks …"), *[""] * (_EDGES - 1)], cells, caption, columns)
 
 
 def _keys(document: Mapping[str, Any]) -> list[str]:
@@ -260,18 +251,80 @@ def write_attention(result: Attention, output: Path, lang: str = "en") -> tuple[
     """
     document, ending = result.document(), output.suffix.lower()
     page = attention_page(document, lang)
-    pictures = attention_figures(document, Speaker(lang))
     if ending == ".html":
         return [page.write(output)], []
     if ending in (".svg", ".png"):
+        pictures = [figure for figure in page.figures if figure.name == "head"]
         if not pictures:
             raise InputError("there is no head to draw without a text", fix="a TEXT, or -o FOLDER")
         wrote, note = write_pictures(pictures[0], [output])
-        return wrote, [note] if note else []
-    wrote, note = write_study("attention", document, page, output)
-    notes = [note] if note else []
-    for figure in pictures:
-        files, note = write_pictures(figure, [output / f"{figure.name}.svg", output / f"{figure.name}.png"])
-        wrote += files
-        notes += [note] if note else []
-    return wrote, notes
+    else:
+        wrote, note = write_study("attention", document, page, output)
+    return wrote, [note] if note else []
+
+
+def measures_chart(document: Mapping[str, Any], names: Mapping[str, str], say: Speaker) -> Chart:
+    """A heat map for every measure between 0 and 1: a row a layer, a column a head.
+
+    Args:
+        document: `Attention.document`.
+        names: the measures that are drawn, and what they are called.
+        say: speaks the page's language.
+    """
+    n_layers, n_heads = document["layers"], document["heads"]
+    written = n_heads <= _WRITTEN
+    small = max(13, min(26, 250 // n_heads))
+    maps = []
+    for key, name in names.items():
+        rows = [
+            {
+                "layer": one["layer"],
+                "head": one["head"],
+                "value": round(one[key]["value"], 4),
+                "low": one[key]["low"],
+                "high": one[key]["high"],
+                "text": f"{one[key]['value']:.2f}".removeprefix("0"),
+            }
+            for one in document["figures"]
+            if one[key]["value"] is not None
+        ]
+        maps.append(
+            heatmap(
+                rows,
+                Axis("head", say("head")),
+                Axis("layer", say("layer")),
+                Axis("value", "", ".3f"),
+                range(1, n_heads + 1),
+                range(1, n_layers + 1),
+                text="text" if written else "",
+                cell=(40, 28) if written else (small, small),
+                title=name,
+            )
+        )
+    return beside(maps)
+
+
+def head_chart(document: Mapping[str, Any], title: str, say: Speaker) -> Chart:
+    """The chosen head as lines from each token on the left to those that it looks at, on the right.
+
+    Args:
+        document: `Attention.document`, with a view.
+        title: stands above the picture.
+        say: speaks the page's language.
+    """
+    view, chosen = document["view"], document["chosen"]
+    head = view["heads"][(chosen["layer"] - 1) * document["heads"] + chosen["head"] - 1]
+    tokens = view["tokens"][:_DRAWN]
+    kinds = [say("token of A"), say("token of B"), say("separator")]
+    edges = [
+        {
+            "from": i,
+            "to": j,
+            "share": share,
+            "kind": kinds[2 if tokens[i]["text"] is None else tokens[i]["text"]],
+        }
+        for i, j, share in zip(head["from"], head["to"], head["share"], strict=True)
+        if i < len(tokens) and j < len(tokens) and share >= _FAINT
+    ]
+    words = [label(token, view["texts"]) for token in tokens]
+    return links(edges, words, Series("kind", kinds, COLOURS), title)

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from polyseme.report.language import Speaker
-from polyseme.report.parts import View
 
 __all__ = ["COLOURS", "head_view", "label"]
 
@@ -39,7 +38,7 @@ def label(token: Mapping[str, Any], texts: Sequence[str]) -> str:
 
 def head_view(
     document: Mapping[str, Any], figures: Sequence[Mapping[str, str]], say: Speaker, prefix: str = ""
-) -> View:
+) -> str:
     """The interactive view of the text that a document shows.
 
     Args:
@@ -76,7 +75,7 @@ def head_view(
             "touch it, to see its own shares alone; touch it again, or press Escape, to see all."
         )
     )
-    return View(
+    return (
         f"{_STYLE}<p>{help_text}</p>"
         f'<div class="heads" id="{name}" data-view="{data}"></div><noscript><p>'
         f"{html.escape(say('This view needs scripts; the pictures beside the page do not.'))}</p></noscript>{_SCRIPT}"

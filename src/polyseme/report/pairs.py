@@ -6,22 +6,23 @@ together: {"runs": [document, document …]}, measured on the same pairs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polyseme.report.figures import columns, duration
+from polyseme.report.charts import Axis, Chart, Rule, Series, bars
+from polyseme.report.figures import duration
 from polyseme.report.language import Speaker
 from polyseme.report.page import Page
-from polyseme.report.pairs_chart import names_of, pairs_chart, runs_of, shown
-from polyseme.report.parts import Figure, Heading, Part, Table
+from polyseme.report.parts import Either, Figure, Heading, Part, Table
 from polyseme.report.study_files import write_json_lines, write_study
 from polyseme.study.standings import highest_apart
 
 if TYPE_CHECKING:
     from polyseme.study.pairs import Pairs
 
-__all__ = ["pairs_page", "pairs_parts", "pairs_text", "write_pairs"]
+__all__ = ["names_of", "pairs_chart", "pairs_page", "pairs_parts", "write_pairs"]
 
 _RIGHT = (
     "{name} finds the good text more probable in {value} of {pairs} pairs, as a mean over {paradigms} paradigms (95 % "
@@ -32,8 +33,8 @@ _CAPTION = (
     "intervals (pairs drawn again within their paradigm; Wilson's for a single paradigm), the dashed line is chance."
 )
 
-_ERRORS = 20
-"""Errors that a page lists of each run."""
+_ERRORS, _FEW = 20, 5
+"""Errors that a page lists of each run, and a terminal."""
 
 
 def pairs_page(document: Mapping[str, Any], lang: str = "en") -> Page:
@@ -68,22 +69,25 @@ def pairs_parts(document: Mapping[str, Any], say: Speaker, prefix: str = "") -> 
         say(_CAPTION),
         say("Bars of accuracy for {n} phenomena; the mean over all paradigms is {value}.", n=n, value=value),
     )
+    several = len(runs) > 1
     return [
         Heading(say("Accuracy by phenomenon")),
-        *(text for one, name in zip(runs, names, strict=True) for text in _said(one, name, say)),
-        figure,
+        *(_said(run, name, say) for run, name in zip(runs, names, strict=True)),
+        Either(page=[figure], terminal=[] if several else _phenomena(runs[0], say)),
         Heading(say("Paradigms")),
-        *_paradigms(runs, names, say),
+        _beside(runs, names, say)
+        if several
+        else _table(runs[0]["paradigms"], ("paradigm", "phenomenon"), say),
         *(
             part
-            for one, name in zip(runs, names, strict=True)
-            for part in _errors(one, name if len(runs) > 1 else None, say)
+            for run, name in zip(runs, names, strict=True)
+            for part in _errors(run, name if several else None, say)
         ),
     ]
 
 
-def _said(one: Mapping[str, Any], name: str, say: Speaker) -> Iterable[Part]:
-    """Paragraphs on one run."""
+def _said(one: Mapping[str, Any], name: str, say: Speaker) -> str:
+    """A paragraph on one run."""
     all_, accuracy = one["figures"], one["figures"]["accuracy"]
     words = [
         say(
@@ -121,48 +125,64 @@ def _said(one: Mapping[str, Any], name: str, say: Speaker) -> Iterable[Part]:
                 p=_p(difference),
             )
         )
-    yield " ".join(words)
+    cost = one["cost"]
+    texts, tokens = f"{cost['texts']:,}", f"{cost['tokens']:,}"
+    words.append(
+        say(
+            "{texts} texts, {tokens} tokens in {time}.",
+            texts=texts,
+            tokens=tokens,
+            time=duration(cost["seconds"]),
+        )
+    )
+    return " ".join(words)
 
 
-def _paradigms(runs: Sequence[Mapping[str, Any]], names: Sequence[str], say: Speaker) -> list[Part]:
-    first = runs[0]
-    key = [(one["paradigm"], one["phenomenon"]) for one in first["paradigms"]]
-    left = [say("paradigm"), say("phenomenon")]
-    if len(runs) > 1:
-        by_name = [{(p["paradigm"], p["phenomenon"]): p for p in one["paradigms"]} for one in runs]
-        rows, strong, hints = [], set(), {}
-        for number, (paradigm, phenomenon) in enumerate(key):
-            found = [one.get((paradigm, phenomenon)) for one in by_name]
-            values = [None if one is None else one["accuracy"]["value"] for one in found]
-            best = highest_apart([None if one is None else one["accuracy"] for one in found], 0.5)
-            if best is not None:
-                strong.add((number, 2 + best))
-            for column, one in enumerate(found, 2):
-                if one is not None:
-                    hints[number, column] = _interval(one["accuracy"])
-            pairs = f"{first['paradigms'][number]['pairs']:,}"
-            rows.append([shown(paradigm), shown(phenomenon), *map(_number, values), pairs])
-        caption = say("Bold: above chance, and the interval lies above those of all others.")
-        return [Table([*left, *names, say("pairs")], rows, caption, (0, 1), frozenset(strong), hints)]
-    compared = "against" in first
-    head = [*left, say("accuracy"), say("interval")]
-    if compared:
-        head += [say("against"), say("difference"), say("interval"), "p"]
-    head += [say("margin"), say("ties"), say("pairs")]
-    rows = []
-    for one in first["paradigms"]:
-        row = [shown(one["paradigm"]), shown(one["phenomenon"])]
-        row += [_number(one["accuracy"]["value"]), _interval(one["accuracy"])]
+def _phenomena(one: Mapping[str, Any], say: Speaker) -> list[Part]:
+    """What the chart draws, as figures; nothing where paradigms are the same as phenomena."""
+    rows = one["phenomena"]
+    if [row["phenomenon"] for row in rows] == [row["paradigm"] for row in one["paradigms"]]:
+        return []
+    total = {**one["figures"], "phenomenon": say("all: mean over paradigms")}
+    return [_table([*rows, total], ("phenomenon",), say)]
+
+
+def _table(rows: Sequence[Mapping[str, Any]], names: Sequence[str], say: Speaker) -> Table:
+    """The figures of one run by paradigm or phenomenon."""
+    compared = "difference" in rows[0]
+    head = [*map(say, names), say("accuracy")]
+    head += [say("against"), say("difference"), "p"] if compared else []
+    head += [say("margin"), say("ties"), say("unknown"), say("pairs")]
+    cells = []
+    for one in rows:
+        row = [*(shown(one[name]) for name in names), _measured(one["accuracy"])]
         if compared:
             difference = one["difference"]
-            row += [_number(one["against"]["value"]), _number(difference["value"], "+")]
-            row += [_interval(difference, "+"), _p(difference)]
-        row += [f"{one['margin']['value']:+.2f}", f"{one['ties']:,}", f"{one['pairs']:,}"]
-        rows.append(row)
+            row += [_number(one["against"]["value"]), _measured(difference, "+"), _p(difference)]
+        row += [f"{one['margin']['value']:+.2f}", *(f"{one[key]:,}" for key in ("ties", "unknown", "pairs"))]
+        cells.append(row)
     caption = say("Margin: mean of log p(good) - log p(bad), nats.")
     if compared:
         caption += " " + say("p is the larger of two tests, not corrected for their number.")
-    return [Table(head, rows, caption, (0, 1))]
+    return Table(head, cells, caption, range(len(names)))
+
+
+def _beside(runs: Sequence[Mapping[str, Any]], names: Sequence[str], say: Speaker) -> Table:
+    """The accuracy of several runs by paradigm."""
+    by_name = [{(p["paradigm"], p["phenomenon"]): p["accuracy"] for p in run["paradigms"]} for run in runs]
+    rows, strong = [], set()
+    hints: dict[tuple[int, int], str] = {}
+    for number, first in enumerate(runs[0]["paradigms"]):
+        figures = [run.get((first["paradigm"], first["phenomenon"])) for run in by_name]
+        best = highest_apart(figures, 0.5)
+        if best is not None:
+            strong.add((number, 2 + best))
+        hints |= {(number, place): _interval(one) for place, one in enumerate(figures, 2) if one is not None}
+        values = [_number(None if one is None else one["value"]) for one in figures]
+        rows.append([shown(first["paradigm"]), shown(first["phenomenon"]), *values, f"{first['pairs']:,}"])
+    head = [say("paradigm"), say("phenomenon"), *names, say("pairs")]
+    caption = say("Bold (•): above chance, and the interval lies above those of all others.")
+    return Table(head, rows, caption, (0, 1), frozenset(strong), hints)
 
 
 def _errors(one: Mapping[str, Any], name: str | None, say: Speaker) -> list[Part]:
@@ -173,56 +193,12 @@ def _errors(one: Mapping[str, Any], name: str | None, say: Speaker) -> list[Part
         return [Heading(title), say("There are none.")]
     rows = [
         [error["good"], error["bad"], f"{error['margin']:+.2f}", shown(error["paradigm"])]
-        for error in one["errors"][:_ERRORS]
+        for error in one["errors"]
     ]
     head = [say("good"), say("bad"), say("margin"), say("paradigm")]
     lead = say("{n} pairs were decided wrongly; these are the surest.", n=f"{one['wrong']:,}")
-    return [Heading(title), lead, Table(head, rows, "", (0, 1, 3))]
-
-
-def pairs_text(document: Mapping[str, Any]) -> str:
-    """What the terminal shows: a table of phenomena and of paradigms, the surest errors."""
-    return "\n\n\n".join(_text(one) for one in runs_of(document))
-
-
-def _text(one: Mapping[str, Any]) -> str:
-    scoring = f", {one['scoring']}" if one["scoring"] else ""
-    title = f"{one['run']}: {one['model']}, {one['kind']}{scoring}"
-    if "against" in one:
-        title += f", against {one['against']['run']}: {one['against']['model']}"
-    cost = one["cost"]
-    lines = [title, f"{cost['texts']:,} texts, {cost['tokens']:,} tokens in {duration(cost['seconds'])}"]
-    everything = [("all: mean over paradigms", one["figures"])]
-    phenomena = [(shown(row["phenomenon"]), row) for row in one["phenomena"]]
-    paradigms = [(shown(row["paradigm"]), row) for row in one["paradigms"]]
-    parts = ["\n".join(lines), _table("phenomenon", [*phenomena, *everything])]
-    if [name for name, _ in paradigms] != [name for name, _ in phenomena]:
-        parts.append(_table("paradigm", paradigms))
-    if one["errors"]:
-        rows = [
-            [f"{error['margin']:+.2f}", f"{error['bad']}  rather than  {error['good']}"]
-            for error in one["errors"][:5]
-        ]
-        parts.append("\n".join(["surest errors, nats", *columns(rows, [0])]))
-    return "\n\n".join(parts)
-
-
-def _table(what: str, named: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
-    compared = "difference" in named[0][1]
-    head = [what, "accuracy", "95 % interval"]
-    if compared:
-        head += ["against", "difference", "95 % interval", "p"]
-    rows = [[*head, "margin", "ties", "unknown", "pairs"]]
-    for name, one in named:
-        row = [name, _number(one["accuracy"]["value"]), _interval(one["accuracy"])]
-        if compared:
-            difference = one["difference"]
-            row += [_number(one["against"]["value"]), _number(difference["value"], "+")]
-            row += [_interval(difference, "+"), _p(difference)]
-        rows.append(
-            [*row, f"{one['margin']['value']:+.2f}", *(f"{one[k]:,}" for k in ("ties", "unknown", "pairs"))]
-        )
-    return "\n".join(columns(rows, range(1, len(rows[0]))))
+    page, terminal = (Table(head, rows[:n], "", (0, 1, 3)) for n in (_ERRORS, _FEW))
+    return [Heading(title), lead, Either(page=[page], terminal=[terminal])]
 
 
 def write_pairs(result: Pairs, folder: Path, lang: str = "en") -> tuple[list[Path], list[str]]:
@@ -240,9 +216,77 @@ def _number(value: float | None, sign: str = "") -> str:
     return "—" if value is None else f"{value:{sign}.3f}"
 
 
+def _measured(one: Mapping[str, Any], sign: str = "") -> str:
+    interval = _interval(one, sign)
+    return _number(one["value"], sign) + (f" ({interval})" if interval else "")
+
+
 def _interval(one: Mapping[str, Any], sign: str = "") -> str:
     return "" if one["low"] is None else f"{one['low']:{sign}.3f} … {one['high']:{sign}.3f}"
 
 
 def _p(difference: Mapping[str, Any]) -> str:
     return f"{max(difference['p'], difference['p_randomisation']):.4f}"
+
+
+def runs_of(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The documents of the runs that a document is about."""
+    return list(document["runs"]) if "runs" in document else [document]
+
+
+def names_of(abouts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What runs are called: their model, with the folder where that does not tell them apart, or else the path."""
+    ways = [
+        [str(one["model"]) for one in abouts],
+        [f"{one['model']} ({Path(one['run']).name})" for one in abouts],
+        [f"{one['model']} ({one['run']})" for one in abouts],
+        [f"{number}: {one['model']}" for number, one in enumerate(abouts, 1)],
+    ]
+    return next(names for names in ways if max(Counter(names).values()) == 1)
+
+
+def pairs_chart(document: Mapping[str, Any], say: Speaker) -> Chart:
+    """Bars of the accuracy of every phenomenon, one a run, with intervals and the line of chance."""
+    rows, names, labels = _bars(document, say)
+    accuracy = Axis("accuracy", say("accuracy"), ".2f", (0, 1))
+    runs = Series("run", names)
+    return bars(rows, Axis("phenomenon"), accuracy, labels, runs, text="text", rule=Rule(0.5))
+
+
+def _bars(document: Mapping[str, Any], say: Speaker) -> tuple[list[dict[str, Any]], list[str], list[str]]:
+    """Rows of the chart, names of the runs and of the phenomena in order: all first, then by the first run's figure."""
+    runs = runs_of(document)
+    own = names_of(runs)
+    sources: list[tuple[str, Mapping[str, Any], str]] = [
+        (name, one, "accuracy") for name, one in zip(own, runs, strict=True)
+    ]
+    if len(runs) == 1 and "against" in runs[0]:
+        names = names_of([runs[0], runs[0]["against"]])
+        sources = [(names[0], runs[0], "accuracy"), (names[1], runs[0], "against")]
+    total = say("all: mean over paradigms")
+    ranked = sorted(runs[0]["phenomena"], key=lambda one: -one["accuracy"]["value"])
+    labels = [total, *(shown(one["phenomenon"]) for one in ranked)]
+    rows = []
+    for name, one, field in sources:
+        for label, figures in [
+            (total, one["figures"]),
+            *((shown(phenomenon["phenomenon"]), phenomenon) for phenomenon in one["phenomena"]),
+        ]:
+            accuracy = figures[field]
+            rows.append(
+                {
+                    "phenomenon": label,
+                    "run": name,
+                    "accuracy": round(accuracy["value"], 4),
+                    "text": f"{accuracy['value']:.2f}",
+                    "low": round(accuracy["low"], 4),
+                    "high": round(accuracy["high"], 4),
+                    "pairs": accuracy["n"],
+                }
+            )
+    return rows, [name for name, _, _ in sources], list(dict.fromkeys(labels))
+
+
+def shown(name: str) -> str:
+    """A name as a person reads it: file names and BLiMP's have underscores for spaces."""
+    return name.replace("_", " ")

@@ -1,82 +1,55 @@
-"""A probing study for people: as text, as sections of a page, and as files."""
+"""A probing study for people: in which layers a task is solved, how much of it is the encoder's, and how it was done.
+
+Charts:  Tenney et al. (2019b), Figures 1 and 2. Departures: weights, cumulative and differential scores stand above one
+another with one axis of layers; intervals are drawn.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from polyseme.report import charts
+from polyseme.report.charts import Axis, Chart, Rule, Series, bars, beside, dots, lines
 from polyseme.report.commands import probe_commands
-from polyseme.report.figures import columns, duration, size
+from polyseme.report.figures import size
 from polyseme.report.language import Speaker
 from polyseme.report.page import Page
-from polyseme.report.parts import Commands, Figure, Heading, Part, Table
-from polyseme.report.probe_charts import controls_chart, layers_chart, overview_rows, shown, task_chart
+from polyseme.report.parts import Commands, Either, Figure, Heading, Notes, Part, Table
 from polyseme.study.probing.numbers import told
 
-__all__ = ["probe_page", "probe_parts", "probe_text"]
+__all__ = ["overview_rows", "probe_page", "probe_parts", "shown", "slug"]
 
-CONTROLS = ("layer_0", "random_encoder", "random_labels")
-_TITLES = {
-    "layer_0": "layer 0 alone",
-    "random_encoder": "random encoder",
-    "random_labels": "random labels",
+_MARKS = {
+    "centre_of_gravity": ("centre of gravity", charts.VERMILION, "circle"),
+    "expected_layer": ("expected layer", charts.BLUE, "square"),
+    "expected_layer_clipped": ("expected layer, losses as 0", charts.GREEN, "triangle-up"),
 }
+_SCORES = {
+    "score": ("all layers", charts.BLUE, "circle"),
+    "layer_0": ("layer 0 alone", charts.GREEN, "square"),
+    "random_encoder": ("random encoder", charts.VERMILION, "triangle-up"),
+    "random_labels": ("random labels", charts.PINK, "diamond"),
+    "most_frequent": ("most frequent label", charts.GREY, "cross"),
+}
+PERCENT = 100
 
 
-def probe_text(document: Mapping[str, Any]) -> str:
-    """The study as tables of a terminal."""
-    say = Speaker()
-    counted = f"{document['layers']} layers" if document["layers"] > 1 else "one layer"
-    parts = [f"probing {document['run']} ({document['model']}, {counted})"]
-    for name, task in document["tasks"].items():
-        targets = ", ".join(f"{counts['targets']:,} {part}" for part, counts in task["counts"].items())
-        head = f"{name}: {task['task']}, {len(task['labels'])} labels; targets: {targets}"
-        rows = [["", "micro-F1, %", "all layers less this"]]
-        rows.append(["all layers", shown(task["score"], 2, 100), ""])
-        for key, one in task["controls"].items():
-            rows.append([_TITLES[key], shown(one["score"], 2, 100), _gain(one["difference"])])
-        rows.append(["most frequent label", shown(task["most_frequent"], 2, 100), ""])
-        lines = [head, *columns(rows), *_layer_lines(task, say)]
-        lines.append(_cache_line(task["cache"]))
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts)
+def probe_page(document: Mapping[str, Any], lang: str = "en") -> Page:
+    """The page of a probing study.
 
-
-def _layer_lines(task: Mapping[str, Any], say: Speaker) -> list[str]:
-    lines = []
-    if task["accuracy"]:
-        lines.append(f"accuracy of the most probable label: {shown(task['accuracy'], 2, 100)} %")
-    if task["mix"] and not told(task):
-        lines.append("not above the most frequent label: no centre of gravity, no expected layer")
-        return lines
-    if task["mix"]:
-        weights = " ".join(f"{one['value']:.3f}" for one in task["mix"]["weights"])
-        lines.append(f"layer weights: {weights}")
-        lines.append(
-            f"centre of gravity {shown(task['mix']['centre_of_gravity'], 2)}, "
-            f"divergence from uniform {shown(task['mix']['divergence'], 3)} nats"
-        )
-    if task["cumulative"]:
-        scores = " ".join(f"{100 * one['value']:.1f}" for one in task["cumulative"]["scores"])
-        lines.append(f"score with layers 0 to l: {scores}")
-        lines.append(
-            f"expected layer {shown(task['cumulative']['expected_layer'], 2)}; with losses as 0: "
-            f"{shown(task['cumulative']['expected_layer_clipped'], 2)}"
-        )
-    return lines
-
-
-def _cache_line(cache: Mapping[str, Any]) -> str:
-    return (
-        f"hidden states: {cache['tokens']:,} tokens of {cache['layers']} layers, {size(cache['bytes'])} in "
-        f"{cache['place']} as {cache['numbers']}; one pass over {cache['texts']:,} texts, {duration(cache['seconds'])}"
+    Raises:  ConfigError: no such language.
+    """
+    say = Speaker(lang)
+    name = Path(document["run"]).name
+    lead = say(
+        "What the frozen layers of {name} ({model}) know of spans of a text.",
+        name=name,
+        model=document["model"],
     )
-
-
-def _gain(difference: Mapping[str, Any]) -> str:
-    return shown(difference, 2, 100) + (" *" if difference["above"] else "")
+    return Page(say("Probing {name}", name=name), lead, probe_parts(document, say), lang)
 
 
 def probe_parts(document: Mapping[str, Any], say: Speaker, prefix: str = "") -> list[Part]:
@@ -142,25 +115,21 @@ def _overview(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Pa
 
 
 def _against(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Part]:
-    present = [key for key in CONTROLS if any(key in t["controls"] for t in document["tasks"].values())]
-    head = [say("task"), say("all layers, %")]
-    for key in present:
-        head += [say(_TITLES[key]), say("selectivity") if key == "random_labels" else say("gain")]
-    head.append(say("most frequent label"))
+    head = [say("task"), say("probe"), say("micro-F1, %"), say("all layers less this")]
     rows: list[list[str]] = []
     strong: set[tuple[int, int]] = set()
     for name, task in document["tasks"].items():
-        row = [name, shown(task["score"], 1, 100)]
-        for key in present:
-            one = task["controls"].get(key)
-            row.append(shown(one["score"] if one else None, 1, 100))
-            if one and one["difference"]["above"] and told(task):
-                strong.add((len(rows), len(row)))
-            row.append(shown(one["difference"] if one else None, 1, 100))
-        rows.append([*row, shown(task["most_frequent"], 1, 100)])
+        rows.append([name, say("all layers"), shown(task["score"], 1, PERCENT), ""])
+        for key, one in task["controls"].items():
+            if one["difference"]["above"] and told(task):
+                strong.add((len(rows), 3))
+            figures = [shown(one[figure], 1, PERCENT) for figure in ("score", "difference")]
+            rows.append([name, say(_SCORES[key][0]), *figures])
+        rows.append([name, say("most frequent label"), shown(task["most_frequent"], 1, PERCENT), ""])
     caption = say(
         "Micro-F1 in percent, differences in points on the same test texts, with 95 % intervals (texts and seeds drawn "
-        "again); bold: the whole interval is above 0, and the probe above the most frequent label."
+        "again); bold (•): the whole interval is above 0, and the probe above the most frequent label. All layers less "
+        "random labels is the selectivity."
     )
     figure = Figure(
         f"{prefix}probe-controls",
@@ -168,7 +137,8 @@ def _against(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Par
         say("Probes of all layers against what layer 0, a random encoder and random labels give."),
         say("Score of each task and of its controls"),
     )
-    return [Heading(say("Against controls")), figure, Table(head, rows, caption, strong=frozenset(strong))]
+    table = Table(head, rows, caption, left=(0, 1), strong=frozenset(strong), keys=2)
+    return [Heading(say("Against controls")), figure, table]
 
 
 def _of_task(name: str, task: Mapping[str, Any], say: Speaker, file: str) -> list[Part]:
@@ -190,20 +160,30 @@ def _of_task(name: str, task: Mapping[str, Any], say: Speaker, file: str) -> lis
             say("The probe is not above always saying the most frequent label: its layers tell nothing.")
         )
     if task["mix"]:
-        parts.append(
-            Figure(
-                file,
-                task_chart(name, task, say),
-                say("Dashed: equal weights. Thin lines: 95 % intervals.")
-                if not told(task)
-                else say(
-                    "Dashed: equal weights. Coloured upright lines: the centre of gravity and the expected layer. "
-                    "Thin lines: 95 % intervals."
-                ),
-                say("Layer weights and scores of {name}", name=name),
+        drawn = say("Dashed: equal weights. Thin lines: 95 % intervals.")
+        if told(task):
+            drawn = say(
+                "Dashed: equal weights. Coloured upright lines: the centre of gravity and the expected layer. "
+                "Thin lines: 95 % intervals."
             )
+        figure = Figure(
+            file, task_chart(name, task, say), drawn, say("Layer weights and scores of {name}", name=name)
         )
+        parts.append(Either(page=[figure], terminal=[_layers(task, say)]))
     return parts
+
+
+def _layers(task: Mapping[str, Any], say: Speaker) -> Table:
+    """What the chart of a task draws, as figures."""
+    head = [say("layer"), say("weight")]
+    rows = [[str(layer), shown(weight, 3)] for layer, weight in enumerate(task["mix"]["weights"])]
+    if task["cumulative"]:
+        head += [say("score with layers 0 to l"), say("gain, points")]
+        for row, score in zip(rows, task["cumulative"]["scores"], strict=True):
+            row.append(shown(score, 1, PERCENT))
+        for row, gain in zip(rows, [None, *task["cumulative"]["differences"]], strict=True):
+            row.append(shown(gain, 1, PERCENT))
+    return Table(head, rows)
 
 
 def _how(document: Mapping[str, Any], say: Speaker) -> list[Part]:
@@ -246,8 +226,12 @@ def _how(document: Mapping[str, Any], say: Speaker) -> list[Part]:
         seconds=f"{document['seconds']:.0f}",
         memory=size(document["peak_memory_bytes"]),
     )
-    parts: list[Part] = [text, Table(head, rows, caption, left=(0, 3)), Commands(probe_commands(document))]
-    return [Heading(say("How it was done")), *parts, *map(say.note, document["notes"])]
+    table = Table(head, rows, caption, left=(0, 3))
+    again: list[Part] = [
+        Commands(probe_commands(document)),
+        Notes([say.note(note) for note in document["notes"]]),
+    ]
+    return [Heading(say("How it was done")), Either(page=[text]), table, Either(page=again)]
 
 
 def slug(name: str) -> str:
@@ -255,16 +239,127 @@ def slug(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name).strip("-") or "task"
 
 
-def probe_page(document: Mapping[str, Any], lang: str = "en") -> Page:
-    """The page of a probing study.
+def task_chart(name: str, task: Mapping[str, Any], say: Speaker) -> Chart:
+    """The layers of a task: mixing weights, cumulative scores, and what each layer adds.
 
-    Raises:  ConfigError: no such language.
+    Args:
+        name: of the task.
+        task: of the document; it has "mix", and may have "cumulative".
+        say: the page's words.
     """
-    say = Speaker(lang)
-    name = Path(document["run"]).name
-    lead = say(
-        "What the frozen layers of {name} ({model}) know of spans of a text.",
-        name=name,
-        model=document["model"],
+    mix, cumulative = task["mix"], task["cumulative"]
+    n = len(mix["weights"])
+    size = min(640, max(290, 30 * n)), 120
+    layers = (-0.6, n - 0.4)
+    plain, last = (
+        Axis("layer", title, domain=layers, integers=True) for title in ("", say("layer (0 = embeddings)"))
     )
-    return Page(say("Probing {name}", name=name), lead, probe_parts(document, say), lang)
+    centre, title = mix["centre_of_gravity"], say("Mixing weights")
+    if centre["value"] is not None:
+        title = say("Mixing weights: centre of gravity {value}", value=shown(centre, 2))
+    weight, equal = Axis("value", say("weight"), ".2f"), Rule(1 / n)
+    marks = _mark(centre, charts.VERMILION)
+    rows = _rows(mix["weights"])
+    panels = [
+        bars(
+            rows,
+            plain,
+            weight,
+            colour=charts.SKY,
+            rule=equal,
+            marks=marks,
+            upright=True,
+            size=size,
+            title=title,
+        )
+    ]
+    if cumulative:
+        rows = _rows(cumulative["scores"], PERCENT)
+        score, one = Axis("value", say("score, %"), ".1f"), Series("of", [""])
+        title = say("Score with layers 0 to l")
+        panels.append(lines([{**row, "of": ""} for row in rows], plain, score, one, size=size, title=title))
+        expected, title = cumulative["expected_layer"], say("What layer l adds")
+        if expected["value"] is not None:
+            title = say("What layer l adds: expected layer {value}", value=shown(expected, 2))
+        gain = Axis("value", say("gain, points"), ".1f")
+        marks = _mark(expected, charts.BLUE)
+        rows = _rows(cumulative["differences"], PERCENT, first=1)
+        panels.append(
+            bars(rows, last, gain, colour=charts.PINK, marks=marks, upright=True, size=size, title=title)
+        )
+    return beside(panels, 1, title=name)
+
+
+def _rows(figures: Sequence[Mapping[str, Any]], times: float = 1, first: int = 0) -> list[dict[str, Any]]:
+    return [
+        {
+            "layer": layer,
+            **{
+                key: None if one[key] is None else round(times * one[key], 4)
+                for key in ("value", "low", "high")
+            },
+        }
+        for layer, one in enumerate(figures, first)
+    ]
+
+
+def _mark(figure: Mapping[str, Any], colour: str) -> list[tuple[float, str]]:
+    """An upright line at a layer that need not be an integer."""
+    return [] if figure["value"] is None else [(round(figure["value"], 4), colour)]
+
+
+def layers_chart(document: Mapping[str, Any], say: Speaker) -> Chart:
+    """Centres of gravity and expected layers of all tasks."""
+    last = document["layers"] - 1
+    value = Axis("value", say("layer (0 = embeddings)"), ".2f", (0, last), integers=True)
+    return _dots(overview_rows(document, say), _MARKS, value, say)
+
+
+def controls_chart(document: Mapping[str, Any], say: Speaker) -> Chart:
+    """Scores of all tasks, and those of the controls."""
+    rows = []
+    for name, task in document["tasks"].items():
+        figures = {"score": task["score"], "most_frequent": task["most_frequent"]}
+        figures |= {key: one["score"] for key, one in task["controls"].items()}
+        rows += [_dot(name, say(_SCORES[key][0]), one, PERCENT) for key, one in figures.items()]
+    return _dots(rows, _SCORES, Axis("value", say("micro-F1, %"), ".1f", (0, PERCENT)), say)
+
+
+def overview_rows(document: Mapping[str, Any], say: Speaker) -> list[dict[str, Any]]:
+    """A row a task and figure that is known: {"task", "figure", "value", "low", "high"}."""
+    rows = []
+    for name, task in document["tasks"].items():
+        figures = {"centre_of_gravity": (task["mix"] or {}).get("centre_of_gravity")}
+        figures |= {key: (task["cumulative"] or {}).get(key) for key in _MARKS if key not in figures}
+        for key, one in figures.items():
+            if one is not None and one["value"] is not None:
+                rows.append(_dot(name, say(_MARKS[key][0]), one))
+    return rows
+
+
+def _dot(task: str, figure: str, one: Mapping[str, Any], times: float = 1) -> dict[str, Any]:
+    """Without an interval it is as wide as its point."""
+    value = one["value"] or 0.0
+    low = value if one["low"] is None else one["low"]
+    high = value if one["high"] is None else one["high"]
+    numbers = {"value": value, "low": low, "high": high}
+    return {"task": task, "figure": figure, **{key: round(times * x, 4) for key, x in numbers.items()}}
+
+
+def _dots(
+    rows: Sequence[Mapping[str, Any]], looks: Mapping[str, tuple[str, str, str]], value: Axis, say: Speaker
+) -> Chart:
+    """A row a task, a point a figure, below each other with their intervals."""
+    names, colours, shapes = zip(*looks.values(), strict=True)
+    figures = Series("figure", [say(name) for name in names], colours, shapes)
+    return dots(rows, Axis("task"), value, list(dict.fromkeys(row["task"] for row in rows)), figures)
+
+
+def shown(figure: Mapping[str, Any] | None, digits: int, times: float = 1) -> str:
+    """A figure with its interval: "3.21 (2.95 … 3.40)"; a dash where it is not known."""
+    if figure is None or figure["value"] is None:
+        return "—"
+    value = f"{times * figure['value']:.{digits}f}"
+    if figure["low"] is None:
+        return value
+    return f"{value} ({times * figure['low']:.{digits}f} … {times * figure['high']:.{digits}f})"

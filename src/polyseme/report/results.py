@@ -28,12 +28,6 @@ PAGES = {
     "similarity": "word_vectors.similarity_page",
 }
 """Kind -> what makes its page of a document and a language."""
-TEXTS = {
-    "attention": "attention.attention_text",
-    "pairs": "pairs.pairs_text",
-    "probe": "probe.probe_text",
-}
-"""Kind -> what makes its text of a document, where that is not its page's."""
 WRITERS = {
     "attention": "attention.write_attention",
     "pairs": "pairs.write_pairs",
@@ -52,8 +46,6 @@ def page_of(result: Result, lang: str = "en") -> Page:
 
 def text_of(result: Result) -> str:
     """What a terminal shows of a result."""
-    if result.kind in TEXTS:
-        return str(_named(TEXTS[result.kind])(result.document()))
     return page_of(result).text()
 
 

@@ -15,15 +15,10 @@ import pytest
 from decoding import make_loaded
 from english import english_in
 from polyseme import cli
-from polyseme.report.attention import (
-    attention_figures,
-    attention_page,
-    attention_parts,
-    attention_text,
-)
+from polyseme.report.attention import attention_page
+from polyseme.report.figures import width
 from polyseme.report.head_view import head_view, label
 from polyseme.report.language import Speaker
-from polyseme.report.parts import View
 from polyseme.study.attention import attention
 from vector_runs import random_run
 
@@ -60,8 +55,8 @@ def test_the_whole_page_is_drawn_in_both_languages(lang: str, model: str) -> Non
         page = attention_page(document, lang)
         assert page.html().startswith("<!doctype html>")
         assert (english_in(page, document) == []) == (lang == "zh")
-        for figure in [*page.figures, *attention_figures(document, Speaker(lang))]:
-            json.dumps(figure.chart.to_dict())
+        assert [figure.name for figure in page.figures] == ["head", "heads"]
+        json.dumps([figure.chart.to_dict() for figure in page.figures])
 
 
 def test_a_cut_text_and_a_file_have_words_in_both_languages() -> None:
@@ -72,10 +67,10 @@ def test_a_cut_text_and_a_file_have_words_in_both_languages() -> None:
     )
     for lang in ("en", "zh"):
         assert "a.txt" in attention_page(found.document(), lang).html()
-    assert "a.txt" in attention_text(found.document())
+    assert "a.txt" in attention_page(found.document()).text(80)
     only = attention(loaded, file=["a cat", "a mat"]).document()
     assert "data-view" not in attention_page(only).html()
-    assert attention_figures(only, Speaker()) == []
+    assert [figure.name for figure in attention_page(only).figures] == ["heads"]
 
 
 def test_what_users_wrote_is_escaped_everywhere() -> None:
@@ -85,9 +80,8 @@ def test_what_users_wrote_is_escaped_everywhere() -> None:
         token["token"] = EVIL
     document["view"]["texts"] = [EVIL, EVIL]
     document["measured"]["file"] = EVIL
-    (view,) = [part for part in attention_parts(document, Speaker()) if isinstance(part, View)]
     parsed = _Tags()
-    parsed.feed(view.html)
+    parsed.feed(head_view(document, [{} for _ in range(4)], Speaker()))
     assert "img" not in parsed.tags
     assert parsed.tags.count("script") == 1
     payload = json.loads(dict(parsed.attributes)["data-view"])
@@ -100,7 +94,7 @@ def test_what_users_wrote_is_escaped_everywhere() -> None:
 
 
 def test_the_view_asks_for_nothing() -> None:
-    view = head_view(document_of(), [{} for _ in range(4)], Speaker()).html
+    view = head_view(document_of(), [{} for _ in range(4)], Speaker())
     assert not re.search(r"https?:|//[a-z]|\bsrc=|\bhref=|import\(|fetch\(|XMLHttpRequest|url\(", view)
     page = attention_page(document_of()).html()
     parsed = _Tags()
@@ -113,7 +107,7 @@ def test_the_view_asks_for_nothing() -> None:
 def test_the_view_holds_every_edge_of_the_document() -> None:
     document = document_of()
     parsed = _Tags()
-    parsed.feed(head_view(document, [{} for _ in range(4)], Speaker()).html)
+    parsed.feed(head_view(document, [{} for _ in range(4)], Speaker()))
     payload = json.loads(dict(parsed.attributes)["data-view"])
     assert len(payload["edges"]) == payload["layers"] * payload["heads"] == 4
     for head, lists in zip(document["view"]["heads"], payload["edges"], strict=True):
@@ -134,12 +128,14 @@ def test_labels_can_be_read() -> None:
 
 
 def test_the_terminal_gets_a_row_a_head_or_a_row_a_layer() -> None:
-    text = attention_text(document_of(num_hidden_layers=2))
+    text = attention_page(document_of(num_hidden_layers=2)).text(80)
+    assert max(map(width, text.split("\n"))) <= 80
     assert "to the previous token" in text
-    assert "1-1" in text
-    assert "where each token looks" in text
-    many = attention_text(document_of(num_hidden_layers=17))
-    assert "means of the 2 heads of each layer" in many
+    assert "\n1-1 " in text
+    assert "--layer and --head choose another" in text
+    many = attention_page(document_of(num_hidden_layers=17)).text(80)
+    assert "Means of the 2 heads of each layer" in many
+    assert "\n1-1 " not in many
 
 
 @pytest.fixture

@@ -11,9 +11,8 @@ from english import english_in
 from polyseme.errors import ConfigError
 from polyseme.report.figures import width
 from polyseme.report.language import Speaker
-from polyseme.report.pairs import pairs_page, pairs_parts, pairs_text
-from polyseme.report.pairs_chart import names_of, pairs_chart
-from polyseme.report.parts import Figure, Table
+from polyseme.report.pairs import names_of, pairs_chart, pairs_page, pairs_parts
+from polyseme.report.parts import Table, figures_of
 
 
 def figures(value: float, compared: bool = False, pairs: int = 1000) -> dict[str, Any]:
@@ -135,24 +134,27 @@ def test_the_chart_has_a_bar_for_every_run_and_the_line_of_chance() -> None:
 
 def test_figures_are_written_with_their_prefix(tmp_path: Path) -> None:
     parts = pairs_parts(make_document(), Speaker(), "first-")
-    names = [part.name for part in parts if isinstance(part, Figure)]
-    assert names == ["first-pairs"]
+    assert [figure.name for figure in figures_of(parts)] == ["first-pairs"]
     written, _ = pairs_page(make_document()).write_figures(tmp_path)
     assert [path.name for path in written] == ["pairs.svg", "pairs.png"]
     assert all(path.stat().st_size > 5000 for path in written)
 
 
-def test_text_stands_in_columns() -> None:
-    text = pairs_text(make_document(compared=True))
-    lines = [
-        line
-        for line in text.split("\n")
-        if line.startswith(("phenomenon", "island effects ", "主谓一致 ", "all:"))
+def test_a_terminal_gets_the_figures_of_the_chart_in_80_columns() -> None:
+    text = pairs_page(make_document(compared=True)).text(80)
+    assert max(map(width, text.split("\n"))) <= 80
+    rows = [
+        line for line in text.split("\n") if line.startswith(("phenomenon", "island effects ", "主谓一致 "))
     ]
-    assert len({width(line) for line in lines[:4]}) == 1
+    assert len({width(line) for line in rows[:3]}) == 1
+    assert "all: mean over paradigms" in text
     assert "0.0625" in text  # the larger p
     assert "within-word" in text
-    assert "Whom & 谁  rather than  Who <b>" in text
-    assert pairs_text(SEVERAL).count("surest errors") == 3
+    assert "8,000 texts, 90,000 tokens in 1 min 40 s." in text.replace("\n", " ")
+    assert "Whom & 谁" in text
+    assert pairs_page(SEVERAL).text(80).count("Most confident errors of") == 3
+    same = make_document()
+    same["paradigms"] = [{**row, "paradigm": row["phenomenon"]} for row in same["phenomena"]]
+    assert "all: mean over paradigms" not in pairs_page(same).text(80)  # one table says it
     with pytest.raises(ConfigError, match="language"):
         pairs_page(make_document(), "de")

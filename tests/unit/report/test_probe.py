@@ -10,11 +10,11 @@ import pytest
 from english import english_in
 from polyseme.errors import ConfigError
 from polyseme.report.commands import probe_commands
+from polyseme.report.figures import width
 from polyseme.report.language import Speaker
 from polyseme.report.page import Page
 from polyseme.report.parts import Figure, Heading, Table
-from polyseme.report.probe import probe_page, probe_parts, probe_text, slug
-from polyseme.report.probe_charts import overview_rows, shown
+from polyseme.report.probe import overview_rows, probe_page, probe_parts, shown, slug
 from polyseme.report.study_files import write_study
 from polyseme.study.probing.numbers import withheld
 
@@ -126,10 +126,10 @@ def test_tables_hold_the_figures_and_mark_what_is_above() -> None:
         "1.50 (1.48 … 1.52)",
         "—",
     ]
-    assert controls.rows[0][:3] == ["POS", "80.0 (78.0 … 82.0)", "50.0 (48.0 … 52.0)"]
-    marked = {controls.head[column] for row, column in controls.strong if row == 0}
-    assert marked == {"gain", "selectivity"}
-    assert (0, 5) not in controls.strong  # the random encoder's
+    assert controls.rows[0] == ["POS", "all layers", "80.0 (78.0 … 82.0)", ""]
+    assert controls.rows[1] == ["POS", "layer 0 alone", "50.0 (48.0 … 52.0)", "30.0 (28.0 … 32.0)"]
+    marked = {controls.rows[row][1] for row, _ in controls.strong}
+    assert marked == {"layer 0 alone", "random labels"}  # not the random encoder
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
@@ -153,10 +153,9 @@ def test_a_probe_below_its_baseline_names_no_layer(lang: str) -> None:
     assert say("Mixing weights: centre of gravity {value}", value="—") not in drawn
     assert "1.25" not in drawn  # the centre of gravity, no mark of it either
     assert "its layers tell nothing" in page.html() or "不说明任何问题" in page.html()
-    text = probe_text(found)
-    assert "not above the most frequent label: no centre of gravity, no expected layer" in text
-    assert "expected layer 1.5" not in text
-    assert "centre of gravity 1.25" not in text
+    text = page.text(80)
+    assert "its layers tell nothing" in text.replace("\n", " ") or "不说明任何问题" in text
+    assert "1.25" not in text
 
 
 def test_charts_leave_out_what_is_not_known() -> None:
@@ -167,12 +166,15 @@ def test_charts_leave_out_what_is_not_known() -> None:
 
 
 def test_text_for_a_terminal() -> None:
-    text = probe_text(document())
-    assert "probing runs/bert (bert, 3 layers)" in text
-    assert "30.00 (28.00 … 32.00) *" in text
-    assert "expected layer 1.50 (1.48 … 1.52); with losses as 0: —" in text
-    assert "one pass over 30 texts" in text
-    assert "centre of gravity" not in probe_text(document(1))
+    text = probe_page(document()).text(80)
+    assert max(map(width, text.split("\n"))) <= 80
+    assert "bert (bert)" in text
+    assert "• 30.0 (28.0 … 32.0)" in text
+    assert (
+        "0      0.333 (0.313 … 0.353)        50.0 (48.0 … 52.0)                   —" in text
+    )  # what the chart draws
+    assert "float16, in a file" in text
+    assert "centre of" not in probe_page(document(1)).text(80)
 
 
 def test_commands_can_be_typed() -> None:
