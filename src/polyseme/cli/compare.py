@@ -67,8 +67,8 @@ def run(
 
     from polyseme.cli.progress import open_reporter
     from polyseme.core.files import write_atomic
-    from polyseme.report.compare import compare_document, compare_page, compare_text
-    from polyseme.report.grid_table import table_parts
+    from polyseme.report.compare import compare_document, compare_page
+    from polyseme.report.compare_table import table_parts
     from polyseme.report.markdown import markdown
     from polyseme.report.study_files import check_file, check_folder
     from polyseme.report.terminal import text
@@ -111,7 +111,7 @@ def run(
     if json:
         emit_json(document)
     else:
-        emit(text(parts) if as_table else compare_text(document))
+        emit(text(parts) if as_table else compare_page(document).text())
     if elsewhere:
         say(
             f"note: {elsewhere} pieces are not done yet, or another process is at them: the same command goes on"

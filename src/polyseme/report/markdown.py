@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from polyseme.report.parts import Commands, Either, Heading, Notes, Part, Table
+from polyseme.report.parts import Commands, Heading, Notes, Part, Table, shown
 
 __all__ = ["markdown"]
 
@@ -18,7 +18,10 @@ def markdown(parts: Sequence[Part]) -> str:
         |---|---|
         | bert | 0.5<br>0.4–0.6 |
     """
-    return "\n\n".join(written for part in parts for written in _blocks(part) if written) + "\n"
+    return (
+        "\n\n".join(written for part in shown(parts, page=False) for written in _blocks(part) if written)
+        + "\n"
+    )
 
 
 def _blocks(part: Part) -> Iterator[str]:
@@ -33,9 +36,6 @@ def _blocks(part: Part) -> Iterator[str]:
         yield "\n".join(f"- {note if isinstance(note, str) else ': '.join(note)}" for note in part.lines)
     elif isinstance(part, Commands):
         yield "\n".join(["```", *part.lines, "```"])
-    elif isinstance(part, Either):
-        for one in part.terminal:
-            yield from _blocks(one)
 
 
 def _lines(table: Table) -> Iterator[str]:

@@ -23,7 +23,7 @@ from polyseme.core.version import __version__
 from polyseme.report import terminal
 from polyseme.report.charts import boxes_for, save, theme
 from polyseme.report.figures import width
-from polyseme.report.parts import Commands, Figure, Heading, Notes, Part, Table, View, figures_of
+from polyseme.report.parts import Commands, Figure, Heading, Notes, Part, Table, View, figures_of, shown
 from polyseme.text.clean import replace_surrogates
 
 __all__ = ["Page"]
@@ -63,7 +63,8 @@ class Page:
 
     def html(self) -> str:
         """The page as one document; U+FFFD stands for what is no character, as in a path of other bytes."""
-        titles = [part.text for part in self.parts if isinstance(part, Heading) and part.level == 2]
+        parts = list(shown(self.parts, page=True))
+        titles = [part.text for part in parts if isinstance(part, Heading) and part.level == 2]
         whole = _PAGE.format(
             lang=self.lang,
             title=_escaped(self.title),
@@ -72,7 +73,7 @@ class Page:
             library=f"<script>{_library()}</script>\n<script>{_drawing()}</script>" if self.figures else "",
             lead=f'<p class="lead">{_escaped(self.lead)}</p>' if self.lead else "",
             contents=_contents(titles),
-            body="\n".join(_body(self.parts)),
+            body="\n".join(_body(parts)),
             foot=f"polyseme {__version__}",
         )
         return replace_surrogates(whole)
@@ -133,9 +134,6 @@ def _part(name: str, part: Part) -> Iterator[str]:
         yield f"<pre><code>{_escaped(chr(10).join(part.lines))}</code></pre>"
     elif isinstance(part, Notes):
         yield f'<ul class="notes">{"".join(map(_note, part.lines))}</ul>' if part.lines else ""
-    else:
-        for place, one in enumerate(part.page, 1):
-            yield from _part(f"{name}-{place}", one)
 
 
 def _note(note: str | tuple[str, str]) -> str:

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Commands", "Either", "Figure", "Heading", "Notes", "Part", "Table", "View", "figures_of"]
+__all__ = ["Commands", "Either", "Figure", "Heading", "Notes", "Part", "Table", "View", "figures_of", "shown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +127,19 @@ Part = str | Heading | Table | Figure | View | Commands | Notes | Either
 """A string is a paragraph; an empty one is left out."""
 
 
+def shown(parts: Sequence[Part], page: bool) -> Iterator[Part]:
+    """The parts that a page shows, or a terminal, with none of `Either` among them."""
+    for part in parts:
+        if isinstance(part, Either):
+            yield from shown(part.page if page else part.terminal, page)
+        else:
+            yield part
+
+
 def figures_of(parts: Sequence[Part]) -> Iterator[Figure]:
     """All charts of a page, in order, those that stand for views among them."""
-    for part in parts:
+    for part in shown(parts, page=True):
         if isinstance(part, Figure):
             yield part
         elif isinstance(part, View):
             yield from part.pictures
-        elif isinstance(part, Either):
-            yield from figures_of(part.page)

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 
 from polyseme.report.figures import width
-from polyseme.report.parts import Commands, Either, Heading, Notes, Part, Table
+from polyseme.report.parts import Commands, Heading, Notes, Part, Table, shown
 
 __all__ = ["fitting", "text", "wrap"]
 
@@ -41,14 +41,14 @@ def text(parts: Sequence[Part], columns: int | None = None) -> str:
     limit = max(_NARROWEST, columns or shutil.get_terminal_size((80, 24)).columns)
     blocks: list[str] = []
     bare = {2, 3}  # levels of headings below which nothing would stand: only the page has it
-    for part in reversed(parts):
+    for part in reversed([*shown(parts, page=False)]):
         if isinstance(part, Heading):
-            shown = [] if part.level in bare else list(_lines(part, limit))
+            written = [] if part.level in bare else list(_lines(part, limit))
             bare |= {level for level in (2, 3) if level >= part.level}
         else:
-            shown = [lines for lines in _lines(part, limit) if lines]
-            bare = set() if shown else bare
-        blocks += ("\n".join(lines) for lines in reversed(shown))
+            written = [lines for lines in _lines(part, limit) if lines]
+            bare = set() if written else bare
+        blocks += ("\n".join(lines) for lines in reversed(written))
     return "\n\n".join(reversed(blocks))
 
 
@@ -67,9 +67,6 @@ def _lines(part: Part, limit: int) -> Iterator[list[str]]:
         yield list(part.lines)
     elif isinstance(part, Notes):
         yield [line for note in part.lines for line in _note(note, min(limit, _PROSE))]
-    elif isinstance(part, Either):
-        for one in part.terminal:
-            yield from _lines(one, limit)
 
 
 def _note(note: str | tuple[str, str], limit: int) -> list[str]:

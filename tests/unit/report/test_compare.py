@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from polyseme.report._compare_cells import Cells, figure, interval, number, written_p
-from polyseme.report._compare_overview import _runs
-from polyseme.report._compare_sections import FEWEST, POINTS, joined, study_sections, told
+from polyseme.report.cells import Cells, figure, interval, number, written_p
+from polyseme.report.compare import _runs
+from polyseme.report.compare_studies import FEWEST, POINTS, joined, study_parts, told
 from polyseme.report.language import Speaker
 from polyseme.report.page import Page
 from polyseme.report.parts import Notes, Table
@@ -98,7 +98,7 @@ def test_pairs_say_how_masked_models_were_asked(lang: str) -> None:
             "documents": {},
             "absent": {},
         }
-        _, paragraph, *_ = study_sections({"runs": {}, "studies": [study]}, say)
+        _, paragraph, *_ = study_parts({"runs": {}, "studies": [study]}, say)
         said.append(paragraph)
     word = "within words" if lang == "en" else "词内从左到右"
     assert [word in str(one) for one in said] == [True, False]

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from polyseme.report._compare_cells import Cells, interval, number, reason
-from polyseme.report._compare_studies import probe_of, title_of
-from polyseme.report._compare_tasks import mixes
-from polyseme.report.charts import Axis, Rule, Series, beside, dots, lines
+from polyseme.report.cells import Cells, interval, number, reason
+from polyseme.report.charts import Axis, Chart, Rule, Series, beside, dots, heatmap, lines
 from polyseme.report.language import Speaker
 from polyseme.report.parts import Figure, Heading, Notes, Part
 from polyseme.report.senses import FIGURES, headline, map_chart
 from polyseme.study.probing.numbers import told as told_of_layers
 
-__all__ = ["study_sections", "told"]
+__all__ = ["study_parts", "told"]
 
 POINTS = 12_000
 """Points of all maps together at most, and `FEWEST` of one."""
 FEWEST = 120
 
 
-def study_sections(document: Mapping[str, Any], say: Speaker) -> list[Part]:
+def study_parts(document: Mapping[str, Any], say: Speaker) -> list[Part]:
     """A section of probes, one of senses, one of pairs: those that there are."""
     names = list(document["runs"])
     by_kind: dict[str, list[Mapping[str, Any]]] = {}
@@ -372,7 +370,7 @@ def _pairs(study: Mapping[str, Any], names: Sequence[str], say: Speaker) -> list
 
 def _add_standing(cells: Cells, standing: Mapping[str, Any]) -> None:
     """A figure with its mark, and its test against the best one."""
-    from polyseme.report._compare_cells import written_p
+    from polyseme.report.cells import written_p
 
     value, difference = _value(standing), standing["difference"]
     cells.add(
@@ -384,3 +382,82 @@ def _add_standing(cells: Cells, standing: Mapping[str, Any]) -> None:
         return
     cells.add(f"{number(difference['value'], '', '+')}\n{interval(difference, '', '+')}".rstrip())
     cells.add(written_p(difference["p_holm"]))
+
+
+def mixes(rows: Sequence[Mapping[str, Any]], names: Sequence[str], say: Speaker) -> Chart:
+    """Heat maps side by side, one a run: tasks by layers, the embedding layer at the bottom.
+
+    Args:
+        rows: {"run", "task", "layer", "weight", "gamma"}.
+        names: the runs, in order.
+        say: the page's words.
+    """
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    layers = list(
+        range(max(row["layer"] for row in rows), -1, -1)
+    )  # of all, so that they stand beside each other
+    share = Axis("weight", say("share"), ".2f", (0.0, max(1e-6, *(row["weight"] for row in rows))))
+    panels = [
+        heatmap(
+            [{**row, "text": f"{row['weight']:.2f}"} for row in rows if row["run"] == name],
+            Axis("task"),
+            Axis("layer", say("layer (0 = embeddings)")),
+            share,
+            tasks,
+            layers,
+            text="text",
+            more=[Axis("gamma", format=".3f")],
+            cell=(56, 28),
+            title=name,
+        )
+        for name in names
+        if any(row["run"] == name for row in rows)
+    ]
+    return beside(panels, max(1, 900 // (56 * len(tasks) + 60)))
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of main figures.
+
+    Args:
+        name: what the notes call it.
+        head: as the table has it; lines after the first are set small.
+        metric: decides how figures are written.
+        rows: {run: {"value", "low", "high", "best", "difference", "below" …}}.
+        absent: {run: reason}.
+    """
+
+    name: str
+    head: str
+    metric: str
+    rows: Mapping[str, Mapping[str, Any]]
+    absent: Mapping[str, Mapping[str, str]]
+
+
+def columns_of(study: Mapping[str, Any], say: Speaker) -> list[Column]:
+    """The main figures of a study: none of unlabelled senses, which are not right or wrong."""
+    if study["kind"] == "pairs":
+        name, metric, measured = say("Minimal pairs"), "accuracy", say("accuracy")
+    elif study["kind"] == "probe":
+        name, metric, measured = title_of(study), "micro_f1", say("probe, micro-F1")
+    elif all(document["labelled"] for document in study["documents"].values()):
+        name, metric, measured = say("Senses"), "accuracy", say("nearest neighbour, best layer")
+        means = [document["mean"].get("headline", "accuracy") for document in study["documents"].values()]
+        if "balanced_accuracy" in means:
+            measured = say("nearest neighbour, balanced accuracy")
+    else:
+        return []
+    return [Column(name, f"{name}\n{measured}", metric, study["standings"], study["absent"])]
+
+
+def title_of(study: Mapping[str, Any]) -> str:
+    """The name that the file gives a probe."""
+    return str(study["name"]).partition(".")[2]
+
+
+def probe_of(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The one task of a probe's document."""
+    (found,) = document["tasks"].values()
+    task: Mapping[str, Any] = found
+    return task
