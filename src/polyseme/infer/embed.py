@@ -43,21 +43,21 @@ CHARACTERS_AT_ONCE = 4_000_000
 
 
 @overload
-def embed(  # type: ignore[overload-overlap]  # a string is an iterable of strings, too
+def embed(
     loaded: Loaded,
-    texts: str,
-    pool: Pool | Pooling | None = None,
+    texts: str | Iterable[str],
+    pool: OneVector | None = None,
     layer: Layer = None,
     precision: Precision = "float32",
 ) -> Float32Array: ...
 @overload
 def embed(
     loaded: Loaded,
-    texts: Iterable[str],
+    texts: str | Iterable[str],
     pool: Pool | Pooling | None = None,
     layer: Layer = None,
     precision: Precision = "float32",
-) -> list[Float32Array]: ...
+) -> Float32Array | list[Float32Array]: ...
 def embed(
     loaded: Loaded,
     texts: str | Iterable[str],
@@ -77,16 +77,17 @@ def embed(
         layer: 0 = embeddings, … , -1 = last; None = last; "mix" = the mean of all layers.
         precision: of the linear layers. bfloat16 and int8 are faster where the CPU has them, and a little less exact
             (docs/guide/embedding.md).
-    Shapes:  N texts -> N arrays of (hidden_size,), or (words, hidden_size) for pool="words"; one text -> one array
+    Shapes:  N texts -> (N, hidden_size); one text -> (hidden_size,); pool words: a list of (words, hidden_size)
     Raises:  InputError: not text.  ConfigError: there is no such layer, the pool says nothing here, or torch has no
              kernels for the precision.
 
     Example:
         vectors = embed(load("runs/demo"), ["a class", "a function"])
     """
-    some, single = texts_of(texts)
-    found = Embedder(loaded, pool, layer, precision).vectors(some)
-    return found[0] if single else found
+    several, single = texts_of(texts)
+    embedder = Embedder(loaded, pool, layer, precision)
+    vectors = embedder.vectors(several) if embedder.pooling.pool == "words" else embedder.matrix(several)
+    return vectors[0] if single else vectors
 
 
 class Embedder:
@@ -136,7 +137,7 @@ class Embedder:
         texts, _ = texts_of(texts)
         before = self.cut
         found = self.read(texts)
-        warn_of_cut(self.cut - before, len(texts), self.room, stacklevel=4)
+        warn_of_cut(self.cut - before, len(texts), self.room, stacklevel=5)
         return found
 
     def matrix(self, texts: Iterable[str]) -> Float32Array:
@@ -246,7 +247,6 @@ def similarity(
     several, single = texts_of(texts)
     more, alone = texts_of(others, "others") if others is not None else (several, single)
     one_of("pool", pool, (None, *get_args(OneVector)))
-    one_of("precision", precision, get_args(Precision))
     given = [*several, *more] if others is not None else several
     vectors = Embedder(loaded, pool, layer, precision).matrix(given)
     _warn_of_unknown(loaded, given)

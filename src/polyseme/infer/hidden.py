@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any, Literal, overload
+from typing import Any, Literal, cast, overload
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -18,7 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from polyseme.core.arrays import BoolArray, Float32Array, IntArray
+from polyseme.core.protocols import Encoder
 from polyseme.core.result import Result
+from polyseme.core.types import Keep
 from polyseme.errors import ConfigError
 from polyseme.infer.inputs import check_loaded, texts_of, warn_of_cut
 from polyseme.infer.loaded import Loaded, words_of
@@ -196,7 +198,7 @@ def hidden_states(
     texts: Sequence[Sequence[int]],
     words: Sequence[Sequence[str]] | None,
     layers: tuple[int, ...],
-    encoder: Any = None,
+    encoder: Encoder | None = None,
     at: Callable[[list[int], int], Tensor | None] | None = None,
 ) -> Iterator[tuple[list[int], list[Tensor]]]:
     """Read texts in batches of nearly equal length, short ones first.
@@ -213,7 +215,7 @@ def hidden_states(
     a text: (B, T, hidden_size), or at P positions (P, hidden_size).
     """
     encoder = loaded.encoder if encoder is None else encoder
-    keep = "last" if layers == (loaded.encoder.config.num_hidden_layers,) else "all"
+    keep: Keep = "last" if layers == (loaded.encoder.config.num_hidden_layers,) else "all"
     separators = sum(loaded.edges)
     for numbers in by_length([max(1, len(ids) + separators) for ids in texts]):
         batch = loaded.batch([texts[i] for i in numbers], words and [words[i] for i in numbers])
@@ -274,10 +276,10 @@ def by_length(lengths: Sequence[int], most: int | None = None) -> Iterator[list[
 
 
 _State = tuple[tuple[int, int], ...]
-_PACKED: WeakKeyDictionary[nn.Module, dict[Precision, tuple[_State, Any]]] = WeakKeyDictionary()
+_PACKED: WeakKeyDictionary[Encoder, dict[Precision, tuple[_State, Encoder]]] = WeakKeyDictionary()
 
 
-def packed(encoder: Any, precision: Precision = "float32") -> Any:
+def packed(encoder: Encoder, precision: Precision = "float32") -> Encoder:
     """The encoder with its linear layers packed, for much use without gradients; the run itself stays as it is.
 
     It is made once, and again when the weights have changed.
@@ -292,5 +294,6 @@ def packed(encoder: Any, precision: Precision = "float32") -> Any:
     entry = made.get(precision)
     if entry is None or entry[0] != state:
         with torch.inference_mode(False):  # what is kept serves other callers, too
-            entry = made[precision] = (state, prepare(encoder, precision))
+            module = prepare(cast(nn.Module, encoder), precision)
+            entry = made[precision] = (state, cast(Encoder, module))
     return entry[1]

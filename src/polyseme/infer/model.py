@@ -24,25 +24,21 @@ import shlex
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, get_args, overload
+from typing import Any, overload
 
 import numpy as np
 
-from polyseme.core.arrays import Float32Array
 from polyseme.errors import InputError, PolysemeError, RunError
 from polyseme.infer import embed as _embed
 from polyseme.infer import fill as _fill
 from polyseme.infer import generate as _generate
 from polyseme.infer import hidden as _hidden
 from polyseme.infer import neighbours as _neighbours
-from polyseme.infer.embed import Embedder, Layer
-from polyseme.infer.inputs import one_of, texts_of
+from polyseme.infer.inputs import texts_of
 from polyseme.infer.loaded import Loaded
 from polyseme.infer.loaded import Precision as WeightPrecision
-from polyseme.infer.pooling import OneVector, Pool, Pooling
 from polyseme.infer.score import kind_of, score, score_continuations
 from polyseme.infer.zero_shot import Chooser, Normalize, Task, reply
-from polyseme.kernels.packed import Precision
 from polyseme.train.build import rebuild, special_ids
 from polyseme.train.card import has_neighbours
 from polyseme.train.run import RunDirectory
@@ -60,52 +56,13 @@ class Model(Loaded):
     It is pickled and copied by its path: who unpickles it loads the run again.
     """
 
+    embed = _embed.embed
     encode = _hidden.encode
     fill = _fill.fill
     generate = _generate.generate
     generate_stream = _generate.generate_stream
     neighbours = _neighbours.neighbours
     similarity = _embed.similarity
-
-    @overload
-    def embed(
-        self,
-        texts: str | Iterable[str],
-        pool: OneVector | None = None,
-        layer: Layer = None,
-        precision: Precision = "float32",
-    ) -> Float32Array: ...
-    @overload
-    def embed(
-        self,
-        texts: str | Iterable[str],
-        pool: Pool | Pooling | None = None,
-        layer: Layer = None,
-        precision: Precision = "float32",
-    ) -> Float32Array | list[Float32Array]: ...
-    def embed(
-        self,
-        texts: str | Iterable[str],
-        pool: Pool | Pooling | None = None,
-        layer: Layer = None,
-        precision: Precision = "float32",
-    ) -> Float32Array | list[Float32Array]:
-        """Vectors of texts.
-
-        Args:
-            texts: one or several; what is longer than the model reads is cut; an empty text gives zeros.
-            pool: how a text's tokens become one vector: mean, max, cls, last, or words for a vector a word; None = the
-                run's own way, which is the mean unless an imported model says otherwise. A `Pooling` says more.
-            layer: 0 is the embedding layer, -1 the last one, "mix" the mean of all; None = the last one.
-            precision: of the linear layers: float32, bfloat16 or int8.
-        Shapes:  N texts -> (N, hidden_size); one text -> (hidden_size,); pool words: (words, hidden_size) a text
-        Raises:  InputError: not text.  ConfigError: no such layer or precision, or a pool that means nothing here.
-        """
-        one_of("precision", precision, get_args(Precision))
-        some, single = texts_of(texts)
-        embedder = Embedder(self, pool, layer, precision)
-        found = embedder.vectors(some) if embedder.pooling.pool == "words" else embedder.matrix(some)
-        return found[0] if single else found
 
     def score(
         self,
@@ -126,14 +83,14 @@ class Model(Loaded):
         Shapes:  N texts -> (N,) float64; one text -> float
         Raises:  InputError: not text.  ConfigError: the run gives texts no probability.
         """
-        some, single = texts_of(texts)
+        several, single = texts_of(texts)
         if context is None:
-            found = score(self, some, end, within_word)
+            scores = score(self, several, end, within_word)
         else:
-            found = score_continuations(self, context, some, end, within_word)
-        sums = np.array([one.log_likelihood for one in found], np.float64)
+            scores = score_continuations(self, context, several, end, within_word)
+        sums = np.array([each.log_likelihood for each in scores], np.float64)
         if per_token:
-            counts = np.array([one.tokens for one in found], np.float64)
+            counts = np.array([each.tokens for each in scores], np.float64)
             sums = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
         return float(sums[0]) if single else sums
 

@@ -94,7 +94,7 @@ class Predictor:
             recipe = recipe.with_section(self.name, unanswerable=True)
         self.config = recipe.section(self.name)
         self.task = self.entry.build(self.config, loaded.special, 0)
-        self.head: Any = loaded.heads[self.name]
+        self.head = loaded.heads[self.name]
         self.cut = 0
         self.decoding: dict[str, Any] = {**loaded.run.meta.get("decoding", {}), **decoding_of(self.head)}
         if threshold is not None:

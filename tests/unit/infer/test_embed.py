@@ -52,7 +52,7 @@ def test_the_fast_way_is_the_plain_one(loaded: Model, monkeypatch: pytest.Monkey
 def test_every_layer(loaded: Model) -> None:
     layers = loaded.encoder.config.num_hidden_layers
     for layer in (0, 1, -1, layers, "mix"):
-        fast = np.stack(embed(loaded, TEXTS, "mean", layer))  # type: ignore[arg-type]
+        fast = embed(loaded, TEXTS, "mean", layer)  # type: ignore[arg-type]
         plain = np.stack(Embedder(loaded, "mean", layer, plain=True).vectors(TEXTS))  # type: ignore[arg-type]
         np.testing.assert_allclose(fast, plain, atol=2e-5)
     with pytest.raises(ConfigError, match="no such layer"):
@@ -62,8 +62,8 @@ def test_every_layer(loaded: Model) -> None:
 @pytest.mark.parametrize("precision", ["bfloat16", "int8"])
 def test_other_precisions_are_near(loaded: Model, precision: str) -> None:
     texts = [t for t in TEXTS if t]
-    exact = np.stack(embed(loaded, texts))
-    near = np.stack(embed(loaded, texts, precision=precision))  # type: ignore[arg-type]
+    exact = embed(loaded, texts)
+    near = embed(loaded, texts, precision=precision)  # type: ignore[arg-type]
     unit = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in (exact, near)]
     assert (unit[0] * unit[1]).sum(1).min() > 0.98
     if any(isinstance(m, torch.nn.Linear) for m in loaded.encoder.modules()):
@@ -74,7 +74,7 @@ def test_a_run_in_int8_embeds(loaded: Model) -> None:
     """Its weights are rounded already; the linear layers that are left are packed as ever."""
     rounded = loaded.prepared("int8")
     texts = [text for text in TEXTS if len(loaded.tokenizer.encode(text))]
-    exact, near = (np.stack(embed(run, texts)) for run in (loaded, rounded))
+    exact, near = (embed(run, texts) for run in (loaded, rounded))
     cosine = (exact * near).sum(1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(near, axis=1)
     assert (cosine > 0.99).all()
 

@@ -65,7 +65,7 @@ def test_lines_are_rows(bert: Model, lines: Path, tmp_path: Path) -> None:
     found = np.load(tmp_path / "v.npy")
     assert written["lines"] == written["vectors"] == len(LINES)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, np.stack(embed(bert, LINES)), atol=1e-5)
+    np.testing.assert_allclose(found, embed(bert, LINES), atol=1e-5)
     assert sorted(p.name for p in tmp_path.glob("v*")) == ["v.npy"]
 
 
@@ -160,7 +160,7 @@ def test_a_table(bert: Model, lines: Path, tmp_path: Path) -> None:
     table = parquet.read_table(tmp_path / "v.parquet")
     assert table.column_names == ["line", "vector"]
     assert table["line"].to_pylist() == list(range(len(LINES)))
-    np.testing.assert_allclose(np.stack(table["vector"].to_pylist()), np.stack(embed(bert, LINES)), atol=1e-5)
+    np.testing.assert_allclose(np.stack(table["vector"].to_pylist()), embed(bert, LINES), atol=1e-5)
     embed_file(bert, lines, tmp_path / "w.parquet", "words")
     words = parquet.read_table(tmp_path / "w.parquet")
     places = [(i, k) for i, rows in enumerate(embed(bert, LINES, "words")) for k in range(len(rows))]
@@ -222,7 +222,7 @@ def test_a_line_is_the_text_of_a_list_and_row_i_is_line_i(kind: str, end: str, t
     written = embed_file(loaded, tmp_path / "a.txt", tmp_path / "v.npy")
     assert written["lines"] == len(ODD_LINES)
     assert written["dirt"]["counts"] == {"cr_inside": 1}
-    np.testing.assert_allclose(np.load(tmp_path / "v.npy"), np.stack(embed(loaded, ODD_LINES)), atol=1e-5)
+    np.testing.assert_allclose(np.load(tmp_path / "v.npy"), embed(loaded, ODD_LINES), atol=1e-5)
     records = [json.dumps({"text": text}) for text in ODD_LINES]
     (tmp_path / "a.jsonl").write_bytes(end.join(records).encode())
     embed_file(loaded, tmp_path / "a.jsonl", tmp_path / "r.npy")
@@ -261,7 +261,7 @@ def test_the_command(bert: Model, lines: Path, tmp_path: Path, capsys: pytest.Ca
     printed = capsys.readouterr()
     assert json.loads(printed.out)["lines"] == len(LINES)
     assert "embedding" in printed.err
-    expected = np.stack(embed(bert, LINES, Pooling("max", True, 9, True)))
+    expected = embed(bert, LINES, Pooling("max", True, 9, True))
     np.testing.assert_allclose(np.load(output), expected, atol=1e-5)
     assert main(["embed", str(bert.run.path), str(lines), "-o", str(output), "--int8"]) == 0
     assert main(["embed", str(bert.run.path), str(lines), "-o", str(output), "--max-length", "2"]) == 2
@@ -272,7 +272,7 @@ def test_records_and_encodings(bert: Model, tmp_path: Path) -> None:
     rows = [json.dumps({"id": str(i), "sentence": text}) for i, text in enumerate(texts)]
     (tmp_path / "a.jsonl").write_text("\n".join(rows))
     (tmp_path / "a.txt").write_text("\n".join(texts), "utf-16-le")
-    expected = np.stack(embed(bert, texts))
+    expected = embed(bert, texts)
     for name, options in (("a.jsonl", ["--field", "sentence"]), ("a.txt", ["--encoding", "utf-16-le"])):
         output = tmp_path / f"{name}.npy"
         command = ["embed", str(bert.run.path), str(tmp_path / name), "-o", str(output), *options]
