@@ -84,7 +84,7 @@ def attention_parts(document: Mapping[str, Any], say: Speaker, prefix: str = "")
             for one in document["figures"]
         ]
         chosen = document["chosen"]
-        title = f"{say('Layer')} {chosen['layer']}, {say('Head')} {chosen['head']}"
+        title = say("Layer {layer}, head {head}", layer=chosen["layer"], head=chosen["head"])
         picture = Figure(f"{prefix}head", head_chart(document, f"{_name(document)}: {title}", say))
         view = View(head_view(document, figures, say, prefix), [picture])
         looks: list[Part] = [
@@ -171,7 +171,7 @@ def _what(document: Mapping[str, Any], say: Speaker) -> list[str]:
             heads=document["heads"],
             texts=f"{measured['texts']:,}",
             tokens=f"{measured['tokens']:,}",
-            file="" if measured["file"] is None else f" ({Path(measured['file']).name})",
+            file="" if measured["file"] is None else say(" ({name})", name=Path(measured["file"]).name),
         )
     ]
     if sees["reach"] == "left":

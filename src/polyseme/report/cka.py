@@ -124,7 +124,7 @@ def _what(document: Mapping[str, Any], say: Speaker) -> str:
         n=f"{document['units']:,}",
         units=units,
         texts=f"{document['texts']:,}",
-        file="" if document["file"] is None else f" ({Path(document['file']).name})",
+        file="" if document["file"] is None else say(" ({name})", name=Path(document["file"]).name),
     )
 
 

@@ -61,6 +61,7 @@ def head_view(
         "words": {
             "layer": say("Layer"),
             "head": say("Head"),
+            "name": say("Layer {layer}, head {head}"),
             "from": say("looks …"),
             "to": say("… at"),
             "hide": say("hide shares below"),
@@ -136,6 +137,8 @@ const start = root => {
   root.removeAttribute("data-view");
   const n = d.tokens.length, row = 23;
   let chosen = (d.layer - 1) * d.heads + d.head - 1, pinned = null, hovered = null, least = 0.03, current = 0;
+  const named = index =>
+    d.words.name.replace("{layer}", Math.floor(index / d.heads) + 1).replace("{head}", index % d.heads + 1);
   const same = (a, b) => Boolean(a && b && a.side === b.side && a.token === b.token);
 
   const frame = html("div", root, {class: "wide"});
@@ -149,7 +152,7 @@ const start = root => {
     html("span", grid, {}, (d.heads > 8 && l ? "" : d.words.layer + " ") + (l + 1));
     for (let h = 0; h < d.heads; h++) {
       const index = l * d.heads + h;
-      const name = d.words.layer + " " + (l + 1) + ", " + d.words.head + " " + (h + 1);
+      const name = named(index);
       const button = html("button", grid, {type: "button", "aria-label": name, title: name, tabindex: "-1"});
       button.style.width = button.style.height = side + "px";
       paint(html("canvas", button), d.edges[index]);
@@ -207,8 +210,7 @@ const start = root => {
       button.setAttribute("aria-pressed", String(index === chosen));
       button.tabIndex = index === chosen ? 0 : -1;
     });
-    title.textContent = d.words.layer + " " + (Math.floor(chosen / d.heads) + 1) + ", " + d.words.head + " " +
-      (chosen % d.heads + 1);
+    title.textContent = named(chosen);
     said.textContent = Object.entries(d.figures[chosen]).map(([name, value]) => name + " " + value).join(" · ");
     const focus = pinned || hovered, edges = d.edges[chosen];
     const width = Math.max(300, Math.min(760, root.clientWidth - 2));

@@ -135,7 +135,7 @@ def _said(one: Mapping[str, Any], name: str, say: Speaker) -> str:
             time=duration(cost["seconds"]),
         )
     )
-    return " ".join(words)
+    return say.sentences(*words)
 
 
 def _phenomena(one: Mapping[str, Any], say: Speaker) -> list[Part]:
@@ -163,7 +163,7 @@ def _table(rows: Sequence[Mapping[str, Any]], names: Sequence[str], say: Speaker
         cells.append(row)
     caption = say("Margin: mean of log p(good) - log p(bad), nats.")
     if compared:
-        caption += " " + say("p is the larger of two tests, not corrected for their number.")
+        caption = say.sentences(caption, say("p is the larger of two tests, not corrected for their number."))
     return Table(head, cells, caption, range(len(names)))
 
 

@@ -99,7 +99,8 @@ def _overview(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Pa
         seeds=document["settings"]["seeds"],
     )
     if not all(told(task) for task in document["tasks"].values()):
-        caption += " " + say("—: the probe is not above always saying the most frequent label.")
+        dash = say("—: the probe is not above always saying the most frequent label.")
+        caption = say.sentences(caption, dash)
     table = Table(head, rows, caption)
     if not overview_rows(document, say):
         return [title, table]
