@@ -179,14 +179,20 @@ def _check_roles(objectives: Sequence[Any], special: SpecialTokens) -> None:
             )
 
 
+def weights_of(run: RunDirectory, reporter: Reporter) -> dict[str, Tensor]:
+    """A run's weights; where they are an older checkpoint's, that is said."""
+    weights, warning = run.weights()
+    if warning:
+        reporter.note(warning)
+    return weights
+
+
 def put_weights(encoder: Encoder, run: RunDirectory, reporter: Reporter) -> None:
     """Give an encoder the weights of a run's.
 
     Raises:  CheckpointError: the run has none, they are another encoder's, or they are not all numbers.
     """
-    weights, warning = run.weights()
-    if warning:
-        reporter.note(warning)
+    weights = weights_of(run, reporter)
     own = {k.removeprefix("encoder."): v for k, v in weights.items() if k.startswith("encoder.")}
     check_finite(own, run.path)
     try:

@@ -132,19 +132,13 @@ def keep_judged(run: RunDirectory, judged: Judged, reporter: Reporter) -> None:
     """Write into run.json on what the run is judged, and say what has to be known about it."""
     if distributed.rank() > 0:
         return
-    changes: dict[str, Any] = {"judged_on": judged._asdict() | {"left_out": [*judged.left_out]}}
-    notes = run.meta.get("notes", [])
-    said = [
+    run.save_meta(judged_on=judged._asdict() | {"left_out": [*judged.left_out]})
+    left_out = [
         f"{name} is not judged: the held-out text of {judged.documents} document(s) has no example;"
         " --set text.valid_share=0.2 holds out more"
         for name in judged.left_out
     ]
-    new = [note for note in [*said, *filter(None, [judged.note])] if note not in notes]
-    for note in new:
-        reporter.note(note)
-    if new:
-        changes["notes"] = [*notes, *new]
-    run.save_meta(**changes)
+    run.add_notes([*left_out, judged.note], reporter)
 
 
 def possible(recipe: Recipe, corpus: PreparedCorpus, asked: bool) -> tuple[Recipe, list[str]]:

@@ -400,12 +400,8 @@ def _noted(
             where=", ".join(map(str, corpus.meta["sources"])),
             fix=_anew(request, corpus),
         )
-    known = [*corpus.meta.get("notes", []), *filter(None, [unknown_note(corpus)])]
-    new = [note for note in known if note not in run.meta.get("notes", [])]
-    if new and distributed.rank() == 0:
-        for note in new:
-            reporter.note(note)
-        run.save_meta(notes=[*run.meta.get("notes", []), *new])
+    if distributed.rank() == 0:
+        run.add_notes([*corpus.meta.get("notes", []), unknown_note(corpus)], reporter)
     return corpus
 
 

@@ -32,6 +32,7 @@ from polyseme.train.build import (
     corpus_learner,
     special_ids,
     unigram_counts,
+    weights_of,
 )
 from polyseme.train.from_counts import cooccurrence_embeddings, start_as_bigram_model, start_embedding
 from polyseme.train.gradient import GradientLearner
@@ -164,10 +165,7 @@ def build_trainer(
     if from_counts and train.embedding_start == "bigram":
         start_as_bigram_model(encoder, learner.heads[objectives[0].name], corpus.train, deviation)
     if start is not None:
-        weights, warning = start.weights()
-        if warning:
-            reporter.note(warning)
-        learner.load_weights({**learner.weights(), **weights})
+        learner.load_weights({**learner.weights(), **weights_of(start, reporter)})
 
     _ready_to_train(run, recipe, corpus, learner.n_parameters)
     keep_judged(run, judged, reporter)
@@ -215,10 +213,7 @@ def _build_corpus_trainer(
         ),
     )
     if start is not None:
-        weights, warning = start.weights()
-        if warning:
-            reporter.note(warning)
-        learner.load_weights(weights)
+        learner.load_weights(weights_of(start, reporter))
     _ready_to_train(run, recipe, corpus, learner.n_parameters)
     keep_judged(run, judged, reporter)
     return Trainer(
@@ -250,10 +245,8 @@ def _trainable(
         recipe, notes = possible(recipe, corpus, asked)
     else:
         recipe, notes = _for_few_words(recipe, request, corpus)
-    if notes and distributed.rank() == 0:
-        for note in notes:
-            reporter.note(note)
-        run.save_meta(notes=[*run.meta.get("notes", []), *notes])
+    if distributed.rank() == 0:
+        run.add_notes(notes, reporter)
     return recipe
 
 
@@ -286,10 +279,8 @@ def _say_how_it_ended(run: RunDirectory, results: dict[str, Any], reporter: Repo
     part = part_judged(judged)
     of = f" of {part} of the {where} text" if part else ""
     reporter.note(f"{where} loss{of} {loss:.3f} nats, from word frequency alone {frequency:.3f}")
-    warning = above_word_frequency(results)
-    if warning is not None and warning not in run.meta.get("notes", []) and distributed.rank() == 0:
-        reporter.note(warning)
-        run.save_meta(notes=[*run.meta.get("notes", []), warning])
+    if distributed.rank() == 0:
+        run.add_notes([above_word_frequency(results)], reporter)
 
 
 def _ready_to_train(run: RunDirectory, recipe: Recipe, corpus: PreparedCorpus, n_parameters: int) -> None:

@@ -20,7 +20,7 @@ import hashlib
 import json
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from torch import Tensor
 from polyseme.core.config import to_json
 from polyseme.core.files import make_folder, write_atomic
 from polyseme.core.paths import path_of
+from polyseme.core.reporter import Reporter
 from polyseme.errors import CheckpointError, RunError
 from polyseme.train.checkpoint import newest
 
@@ -158,6 +159,15 @@ class RunDirectory:
         """Update run.json."""
         self.meta.update(changes)
         write_atomic(self.path / "run.json", to_json(self.meta).encode())
+
+    def add_notes(self, notes: Iterable[str | None], reporter: Reporter) -> None:
+        """Say what a reader of the figures has to know, and keep it under "notes" of run.json: each note once."""
+        known = self.meta.get("notes", [])
+        new = [note for note in notes if note and note not in known]
+        for note in new:
+            reporter.note(note)
+        if new:
+            self.save_meta(notes=[*known, *new])
 
     def publish(
         self, weights: Mapping[str, Tensor], others: Mapping[str, bytes] | None = None, **changes: Any

@@ -342,10 +342,8 @@ class Trainer:
             f"the held-out figures are of {self.at.judged} of {len(self.heldout)} parts of the held-out text: all of"
             f" them would have taken {seconds:.1f} s more, of which the budget allows {room:.1f} s"
         )
-        self.reporter.note(note)
-        notes = self.run.meta.get("notes", [])
-        if self._first and note not in notes:
-            self.run.save_meta(notes=[*notes, note])
+        if self._first:
+            self.run.add_notes([note], self.reporter)
 
     def _progress_at(self, row: int) -> float:
         """Progress when a row comes up: known in advance, and so the same after a resume, but for a time budget."""
