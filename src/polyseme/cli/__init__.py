@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
-from polyseme.cli import output, streams
+from polyseme.cli import output
 from polyseme.cli.words import Shape, Typed, misused, nearest_option, understood
 from polyseme.core.ranks import declared, is_spoken_for
 from polyseme.errors import PolysemeError, UsageError
@@ -114,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     output.be_quiet(quiet)
     if not debug:
         warnings.showwarning = _note
-    streams.open_closed_streams()
+    output.open_closed_streams()
     codecs.register_error("polyseme", _escape)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -176,11 +176,11 @@ def _run(words: list[str], debug: bool) -> int:
         sys.stdout.flush()
         _say_what_is_unknown(words)
     except BrokenPipeError:  # the reader of our output has seen enough
-        streams.discard_output()
+        output.discard_output()
     except SystemExit as stop:
-        if not streams.was_broken_pipe(stop):
+        if not output.was_broken_pipe(stop):
             raise
-        streams.discard_output()
+        output.discard_output()
     except (PolysemeError, CycloptsError, OSError, KeyboardInterrupt) as error:
         if debug:
             raise
@@ -253,7 +253,7 @@ def _explain(error: BaseException, words: Sequence[str] = (), typed: Typed | Non
     if not (code == 2 and is_spoken_for()):
         with suppress(OSError):  # nobody reads it: the terminal may have gone
             print(f"{'' if code == 130 else 'error: '}{text}", file=sys.stderr, flush=True)
-    streams.discard_output()  # what could not be written, to a full disk say, would fail again at exit
+    output.discard_output()  # what could not be written, to a full disk say, would fail again at exit
     return code
 
 

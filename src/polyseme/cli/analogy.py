@@ -7,14 +7,14 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Encoding, Json, Separator, Threads, read_options, use_threads
+from polyseme.cli.options import Encoding, Folder, Json, Separator, Threads, read_options, use_threads
 from polyseme.cli.output import closing, command, neighbours_command, show
 
 EXAMPLE = "polyseme analogy runs/word2vec questions-words.txt"
 
 
 def run(
-    folder: Annotated[Path, Parameter(name="RUN")],
+    folder: Folder,
     file: Annotated[Path, Parameter(name="FILE")],
     /,
     *,

@@ -9,7 +9,9 @@ from cyclopts import Parameter
 
 from polyseme.cli.options import (
     Encoding,
+    Folder,
     Json,
+    MaybeOutput,
     PageLanguage,
     Separator,
     Threads,
@@ -31,7 +33,7 @@ _SHOWN = 120
 
 
 def run(
-    folder: Annotated[Path, Parameter(name="RUN")],
+    folder: Folder,
     text: Annotated[str | None, Parameter(name="TEXT", show_default=False)] = None,
     text_b: Annotated[str | None, Parameter(name="TEXT_B", show_default=False)] = None,
     /,
@@ -41,7 +43,7 @@ def run(
     file: Path | None = None,
     pairs: Annotated[bool, Parameter(show_default=False)] = False,
     limit: int = 1000,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    output: MaybeOutput = None,
     top: int | None = None,
     above: float = 0.005,
     full: Annotated[bool, Parameter(show_default=False)] = False,

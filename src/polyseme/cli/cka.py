@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import closing as closed_after
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Count, Encoding, Json, PageLanguage, Threads, positive, use_threads
+from polyseme.cli.options import (
+    Count,
+    Encoding,
+    Folder,
+    Json,
+    MaybeOutput,
+    PageLanguage,
+    Threads,
+    positive,
+    use_threads,
+)
 from polyseme.cli.output import closing, command, show
 from polyseme.errors import InputError
 
@@ -16,10 +25,10 @@ EXAMPLE = "polyseme cka runs/mine runs/gpt my-texts/000.txt -o layers"
 
 
 def run(
-    folder: Annotated[Path, Parameter(name="RUN")],
+    folder: Folder,
     /,
     *others: Annotated[Path, Parameter(name="[RUN2] FILE")],
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    output: MaybeOutput = None,
     unit: Literal["words", "texts"] = "words",
     limit: Count = None,
     field: str = "text",
@@ -49,13 +58,13 @@ def run(
         )
     positive("--limit", limit)
     use_threads(threads)
-    from polyseme.cli.progress import open_reporter
+    from polyseme.cli.progress import reporting
     from polyseme.report.study_files import check_folder
     from polyseme.study.cka import LIMIT, cka
 
     if output is not None:
         check_folder(output)
-    with closed_after(open_reporter()) as reporter:
+    with reporting() as reporter:
         result = cka(
             [folder, *others[:-1]],
             others[-1],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing as closed_after
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +9,9 @@ from cyclopts import Parameter
 
 from polyseme.cli.options import (
     Encoding,
+    Folder,
     Json,
+    Output,
     PageLanguage,
     Separator,
     keep_few_sizes,
@@ -24,9 +25,9 @@ EXAMPLE = "polyseme compare runs/mine runs/gpt --tasks compared.toml -o report.h
 
 
 def run(
-    *folders: Annotated[Path, Parameter(name="RUN")],
+    *folders: Folder,
     tasks: Path,
-    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    output: Output,
     cells: Path | None = None,
     figures: Path | None = None,
     lang: PageLanguage = "en",
@@ -65,7 +66,7 @@ def run(
     read = read_options(None, separator, encoding).said
     keep_few_sizes()
 
-    from polyseme.cli.progress import open_reporter
+    from polyseme.cli.progress import reporting
     from polyseme.core.files import write_atomic
     from polyseme.report.compare import compare_document, compare_page
     from polyseme.report.compare_table import table_parts
@@ -91,7 +92,7 @@ def run(
         )
     elsewhere = comparison.left() if only_write else 0
     if not only_write:
-        with closed_after(open_reporter()) as reporter:
+        with reporting() as reporter:
             elsewhere = compare_runs(comparison, reporter, processes)
     again = ["polyseme", "compare", *folders, "--tasks", tasks, "-o", output]
     again += ["--report-lang", lang] if lang != "en" else []
@@ -124,7 +125,7 @@ def run(
 def _machine() -> dict[str, Any]:
     import platform
 
-    from polyseme.cli.machine import memory_facts, processor_facts
+    from polyseme.cli.doctor import memory_facts, processor_facts
 
     processor, memory = processor_facts(), memory_facts()
     limits = [memory[name] for name in ("total_bytes", "limit_bytes") if memory[name] is not None]

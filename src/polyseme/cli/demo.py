@@ -6,13 +6,10 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing as closed_after
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from cyclopts import Parameter
-
-from polyseme.cli.options import Json, Threads, positive
+from polyseme.cli.options import Json, Output, Threads, positive
 from polyseme.cli.output import closing, command, emit, emit_json, say
 from polyseme.errors import CorpusError, PolysemeError
 
@@ -33,7 +30,7 @@ _WORD = re.compile(r"(?<![\w'’-])[a-z]{4,}(?![\w'’-])")  # no part of "doesn
 
 def run(
     *,
-    output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("runs/demo"),
+    output: Output = Path("runs/demo"),
     model: str = "modernbert",
     minutes: float = 2.8,
     seed: int = 1,
@@ -51,7 +48,7 @@ def run(
     """
     positive("--minutes", minutes)
     positive("--threads", threads)
-    from polyseme.cli.progress import open_reporter
+    from polyseme.cli.progress import reporting
     from polyseme.infer.model import load
     from polyseme.report.charts import save
     from polyseme.report.run_charts import loss_chart
@@ -81,7 +78,7 @@ def run(
                 output,
                 kept="what was saved stays until the same command is given again",
             ),
-            closed_after(open_reporter()) as reporter,
+            reporting() as reporter,
         ):
             done = pretrain(request, reporter)
     finally:

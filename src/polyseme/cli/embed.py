@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import closing as closed_after
-from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Encoding, Json, TextOrFile, Threads, text_or_file, use_threads
+from polyseme.cli.options import (
+    Encoding,
+    Folder,
+    Json,
+    Output,
+    TextOrFile,
+    Threads,
+    text_or_file,
+    use_threads,
+)
 from polyseme.cli.output import closing, emit, emit_json, say, say_cleaned
 from polyseme.errors import ConfigError
 
@@ -16,11 +23,11 @@ EXAMPLE = "polyseme embed runs/mine lines.txt -o lines.npy"
 
 
 def run(
-    folder: Annotated[Path, Parameter(name="RUN")],
+    folder: Folder,
     file: TextOrFile,
     /,
     *,
-    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    output: Output,
     pool: Literal["mean", "cls", "max", "last", "words"] | None = None,
     layer: str | None = None,
     normalize: Annotated[bool | None, Parameter(negative="--no-normalize")] = None,
@@ -54,7 +61,7 @@ def run(
         json: print what was written as one JSON document.
     """
     use_threads(threads)
-    from polyseme.cli.progress import open_reporter
+    from polyseme.cli.progress import reporting
     from polyseme.infer.embed import Pooling
     from polyseme.infer.embed_file import embed_file
     from polyseme.infer.inputs import cut_note
@@ -66,7 +73,7 @@ def run(
     if int8 and precision == "bfloat16":
         raise ConfigError("two precisions", got="--int8 --precision bfloat16", fix="one of them")
     reading = TextConfig.of({"field": field, "encoding": encoding}, "embed")
-    with text_or_file(file) as path, closed_after(open_reporter()) as reporter:
+    with text_or_file(file) as path, reporting() as reporter:
         written = embed_file(
             loaded, path, output, way, _layer(layer), "int8" if int8 else precision, resume, reporter, reading
         )

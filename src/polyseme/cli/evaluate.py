@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing as closed_after
 from pathlib import Path
 
 from polyseme.cli.options import (
@@ -13,6 +12,7 @@ from polyseme.cli.options import (
     LabelledFile,
     MaybeOutput,
     Separator,
+    Threads,
     keep_few_sizes,
     read_options,
     refuse_unused,
@@ -36,7 +36,7 @@ def run(
     separator: Separator = "auto",
     encoding: Encoding = "auto",
     threshold: float | None = None,
-    threads: int | None = None,
+    threads: Threads = None,
     json: Json = False,
 ) -> None:
     """Measure an adapted run on a labelled file: figures with 95 % intervals, by label, and what is confused.
@@ -50,7 +50,6 @@ def run(
         errors: a file for the errors alone: JSON lines, the most confident first.
         columns: OURS=THEIRS, repeatable or with commas; as in training when absent.
         threshold: of questions without an answer, in place of the one that was tuned on dev; a higher one answers more.
-        threads: processor threads; all cores when absent.
         json: print one JSON document: {"metric": {"value", "low", "high", "n"}, …}, the main figure first; with
             --against each also has "against" and "difference" {"value", "low", "high", "p", "p_randomisation", "n"},
             of an accuracy with "mcnemar" {"only_first", "only_second", "p"}.
@@ -60,13 +59,13 @@ def run(
     named = reading.columns or None
     keep_few_sizes()
 
-    from polyseme.cli.progress import open_reporter
+    from polyseme.cli.progress import reporting
     from polyseme.report.evaluation import evaluation_parts, write_errors, write_evaluation
     from polyseme.report.terminal import text
     from polyseme.study.evaluate import evaluate
 
     use_threads(threads)
-    with closed_after(open_reporter()) as reporter:
+    with reporting() as reporter:
         found = evaluate(
             folder,
             file,

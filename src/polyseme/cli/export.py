@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import closing as closed_after
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from polyseme.cli.options import Json, Threads, use_threads
+from polyseme.cli.options import Folder, Json, Threads, use_threads
 from polyseme.cli.output import closing, command, emit, emit_json, say
 
 EXAMPLE = "polyseme export runs/mine huggingface exported"
 
 
 def run(
-    folder: Annotated[Path, Parameter(name="RUN")],
+    folder: Folder,
     format: str,
     output: Path,
     /,
@@ -32,10 +28,10 @@ def run(
         json: print one JSON document: {"format", "path", "files", "notes"}; notes say what differs from the run.
     """
     use_threads(threads)
-    from polyseme.cli.progress import open_reporter
+    from polyseme.cli.progress import reporting
     from polyseme.formats.registry import export_model
 
-    with closed_after(open_reporter()) as reporter:
+    with reporting() as reporter:
         written = export_model(folder, format, output, reporter)
     if json:
         emit_json(

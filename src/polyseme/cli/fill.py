@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import Parameter
-
-from polyseme.cli.options import Json, Threads, positive, use_threads
+from polyseme.cli.options import Folder, Json, Threads, positive, use_threads
 from polyseme.cli.output import closing, command, emit, emit_json
 
 EXAMPLE = 'polyseme fill runs/mine "The weather was [MASK] that day."'
@@ -16,7 +13,7 @@ _BAR_WIDTH = 20
 
 
 def run(
-    folder: Annotated[Path, Parameter(name="RUN")],
+    folder: Folder,
     text: str,
     /,
     *,

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from contextlib import closing as closed_after
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Group, Parameter
+from cyclopts import Parameter
 
 from polyseme.cli.options import (
+    HOW,
+    BatchSize,
     ColumnNames,
     Device,
     Encoding,
+    Folder,
     Json,
+    LearningRate,
+    MachineThreads,
     Output,
+    Resume,
+    Seed,
     Separator,
+    Settings,
     positive,
     read_options,
     read_settings,
@@ -23,34 +30,32 @@ from polyseme.cli.options import (
 from polyseme.cli.output import closing, command, emit, emit_json
 
 EXAMPLE = "polyseme finetune classify runs/mine --train train.tsv -o runs/sentiment"
-_HOW = Group("How to train", sort_key=1)
-_MACHINE = Group("The machine", sort_key=3)
 
 
 def run(
     task: str,
-    start: Annotated[Path, Parameter(name="RUN")],
+    start: Folder,
     /,
     *,
     train: Path,
     output: Output,
     dev: Path | None = None,
-    feature_based: Annotated[bool, Parameter(group=_HOW, show_default=False)] = False,
-    from_scratch: Annotated[bool, Parameter(group=_HOW, show_default=False)] = False,
-    epochs: Annotated[float | None, Parameter(group=_HOW)] = None,
-    batch_size: Annotated[int | None, Parameter(group=_HOW)] = None,
-    learning_rate: Annotated[float | None, Parameter(group=_HOW)] = None,
-    max_length: Annotated[int | None, Parameter(group=_HOW)] = None,
-    examples: Annotated[int | None, Parameter(group=_HOW)] = None,
-    settings: Annotated[list[str] | None, Parameter(name="--set", group=_HOW)] = None,
-    seed: Annotated[int, Parameter(group=_HOW)] = 1,
-    seeds: Annotated[int, Parameter(group=_HOW)] = 1,
-    resume: Annotated[bool, Parameter(group=_HOW, show_default=False)] = False,
+    feature_based: Annotated[bool, Parameter(group=HOW, show_default=False)] = False,
+    from_scratch: Annotated[bool, Parameter(group=HOW, show_default=False)] = False,
+    epochs: Annotated[float | None, Parameter(group=HOW)] = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
+    max_length: Annotated[int | None, Parameter(group=HOW)] = None,
+    examples: Annotated[int | None, Parameter(group=HOW)] = None,
+    settings: Settings = None,
+    seed: Seed = 1,
+    seeds: Annotated[int, Parameter(group=HOW)] = 1,
+    resume: Resume = False,
     columns: ColumnNames = None,
     separator: Separator = "auto",
     encoding: Encoding = "auto",
-    threads: Annotated[int | None, Parameter(group=_MACHINE)] = None,
-    device: Annotated[Device, Parameter(group=_MACHINE)] = "auto",
+    threads: MachineThreads = None,
+    device: Device = "auto",
     json: Json = False,
 ) -> None:
     """Adapt a run to a task with labelled files and keep the result in a run folder of its own.
@@ -69,12 +74,9 @@ def run(
         max_length: longest example in tokens.
         examples: learn from so many training examples at most, always the same ones.
         settings: key=value, repeatable: train.layer_decay=0.9, tag.crf=true, classify.class_weights=balanced.
-        seed: number behind every random choice.
         seeds: train so many times, with seed, seed + 1, …; the best on dev is kept, mean and spread are reported.
         resume: go on exactly where it stopped; begin where there is nothing yet.
         columns: OURS=THEIRS, repeatable or with commas: text=sentence,label=gold; numbers mean a file without a header.
-        threads: processor threads; all cores when absent.
-        device: auto, cpu or cuda.
         json: print one JSON document: {"task", "path", "dev", "seeds", "mix", "examples", "steps", "seconds"}.
     """
     for name, value in (
@@ -91,7 +93,7 @@ def run(
     reading = read_options(columns, separator, encoding)
     refuse_unused(reading, [train, dev])
 
-    from polyseme.cli.progress import open_reporter
+    from polyseme.cli.progress import reporting
     from polyseme.report.run_summary import adaptation, summarize, summary_text
     from polyseme.train.request import FinetuneRequest
     from polyseme.train.seeds import finetune_seeds
@@ -118,7 +120,7 @@ def run(
         threads=threads,
         device=device,
     )
-    with closed_after(open_reporter()) as reporter:
+    with reporting() as reporter:
         done = finetune_seeds(request, seeds, reporter)
     if json:
         emit_json(adaptation(done))

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing as closed_after
-from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
-
-from polyseme.cli.options import Json, Threads, use_threads
+from polyseme.cli.options import Json, Output, Threads, use_threads
 from polyseme.cli.output import closing, command, emit, emit_json, say, use_command
 
 EXAMPLE = "polyseme import downloaded-model -o runs/theirs"
@@ -18,7 +12,7 @@ def run(
     source: str,
     /,
     *,
-    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    output: Output,
     format: str | None = None,
     task: str | None = None,
     threads: Threads = None,
@@ -38,10 +32,10 @@ def run(
         json: print one JSON document: {"model", "path", "parameters", "vocab_size", "objectives", "imported"}.
     """
     use_threads(threads)
-    from polyseme.cli.progress import open_reporter
+    from polyseme.cli.progress import reporting
     from polyseme.formats.registry import import_model
 
-    with closed_after(open_reporter()) as reporter:
+    with reporting() as reporter:
         run = import_model(source, output, format, reporter, task, encoding)
     recipe, imported = run.meta["recipe"], run.meta["imported"]
     if json:

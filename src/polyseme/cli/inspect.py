@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from cyclopts import Parameter
-
-from polyseme.cli.options import Json
+from polyseme.cli.options import Folder, Json
 from polyseme.cli.output import closing, command, emit, emit_json, say, use_command
 from polyseme.errors import ConfigError
 
@@ -18,7 +16,7 @@ EXAMPLE = "polyseme inspect runs/mine --chart loss.svg"
 
 
 def run(
-    *folders: Annotated[Path, Parameter(name="RUN")],
+    *folders: Folder,
     chart: Path | None = None,
     mix: Path | None = None,
     json: Json = False,

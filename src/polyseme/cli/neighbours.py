@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
-
-from polyseme.cli.options import Json, Threads, positive, use_threads
+from polyseme.cli.options import Folder, Json, Threads, positive, use_threads
 from polyseme.cli.output import closing, command, emit, emit_json, say, use_command
 
 EXAMPLE = "polyseme neighbours runs/mine good --top 5"
 
 
 def run(
-    folder: Annotated[Path, Parameter(name="RUN")],
+    folder: Folder,
     word: str,
     /,
     *,

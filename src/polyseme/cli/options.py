@@ -24,15 +24,25 @@ Language = Literal["auto", "en", "zh"]
 PageLanguage = Annotated[Literal["en", "zh"], Parameter(name="--report-lang")]  # --lang is the text's
 Threads = Annotated[int | None, Parameter(name="--threads", help="processor threads; all cores when absent.")]
 Documents = Literal["auto", "blank", "file", "line", "heading"]
-Device = Literal["auto", "cpu", "cuda"]
 Json = Annotated[bool, Parameter(name="--json", show_default=False)]
 Folder = Annotated[Path, Parameter(name="RUN")]
 LabelledFile = Annotated[Path, Parameter(name="FILE", allow_leading_hyphen=True)]  # `-` is the standard input
 Output = Annotated[Path, Parameter(name=["--output", "-o"])]
 MaybeOutput = Annotated[Path | None, Parameter(name=["--output", "-o"])]
 
+# What is trained, and by what: the same options on every verb that trains.
+HOW = Group("How to train", sort_key=2)
+LearningRate = Annotated[float | None, Parameter(group=HOW)]
+BatchSize = Annotated[int | None, Parameter(group=HOW)]
+Settings = Annotated[list[str] | None, Parameter(name="--set", group=HOW)]
+Seed = Annotated[int, Parameter(group=HOW, help="number behind every random choice.")]
+Resume = Annotated[bool, Parameter(group=HOW, show_default=False)]
+MACHINE = Group("The machine", sort_key=4)
+MachineThreads = Annotated[Threads, Parameter(group=MACHINE)]
+Device = Annotated[Literal["auto", "cpu", "cuda"], Parameter(group=MACHINE, help="auto, cpu or cuda.")]
+
 # How files are read: the same three options on every verb that reads labelled files or files of lines.
-READING = Group("How to read the files", sort_key=2)
+READING = Group("How to read the files", sort_key=3)
 ColumnNames = Annotated[list[str] | None, Parameter(name="--columns", group=READING)]
 Separator = Annotated[
     str,

@@ -1,4 +1,7 @@
-"""Where words go: results to stdout, everything about them to stderr."""
+"""Where words go: results to stdout, everything about them to stderr.
+
+Schedulers, daemons and pipes hand these streams over closed from the start, or close them at any moment.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from polyseme.core.result import Result
+
+import os
 
 _quiet = False
 
@@ -117,3 +122,41 @@ def closing(wrote: Sequence[Path | str] = (), then: Sequence[str] = ()) -> None:
     for label, items in (("wrote", [str(item) for item in wrote]), ("next", list(then))):
         for number, item in enumerate(items):
             say(f"{label + ':' if number == 0 else '':<7}{item}")
+
+
+def open_closed_streams() -> None:
+    """Let a standard stream that is closed (`>&-`) be the null device.
+
+    Python has None in its place, on which every print fails, and the next file that is opened would get its number:
+    what a library writes to the standard output would go into that file.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            null = os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def discard_output() -> None:
+    """Send what is still to be written to the null device, where nobody reads our output any more.
+
+    Python would complain again when it flushes at exit.
+    """
+    null = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                os.dup2(null, stream.fileno())
+    os.close(null)
+
+
+def was_broken_pipe(stop: SystemExit) -> bool:
+    """Whether rich, which prints the help, ended the program because nobody reads it."""
+    return isinstance(stop.__context__, BrokenPipeError)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing as closed_after
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,9 +11,12 @@ from cyclopts import Parameter
 from polyseme.cli.options import (
     ColumnNames,
     Encoding,
+    Folder,
     Json,
+    MaybeOutput,
     PageLanguage,
     Separator,
+    Threads,
     positive,
     read_options,
     refuse_unused,
@@ -31,18 +33,18 @@ _SIZES_KEPT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64", "LRU_CACHE_CAPACITY": "6
 
 
 def run(
-    folder: Annotated[Path, Parameter(name="RUN")],
+    folder: Folder,
     /,
     *files: Annotated[Path, Parameter(name="FILE", allow_leading_hyphen=True)],
     scoring: Literal["original", "within-word"] | None = None,
     against: Path | None = None,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    output: MaybeOutput = None,
     columns: ColumnNames = None,
     separator: Separator = "auto",
     encoding: Encoding = "auto",
     limit: int | None = None,
     lang: PageLanguage = "en",
-    threads: int | None = None,
+    threads: Threads = None,
     json: Json = False,
 ) -> None:
     """Say in how many minimal pairs the good text is more probable than the bad one, by phenomenon, with intervals.
@@ -63,7 +65,6 @@ def run(
         columns: OURS=THEIRS, repeatable or with commas: good=1,bad=2 for a table without a header.
         limit: pairs of a paradigm that are read at most.
         lang: language of the page's own words: en or zh.
-        threads: processor threads; all cores when absent.
         json: print one JSON document: {"figures": {"accuracy": {"value", "low", "high", "n"}, "margin", "ties", …},
             "phenomena": […], "paradigms": […], "errors": […], …}; with --against each also has "against" and
             "difference" {"value", "low", "high", "p", "p_randomisation", "n"}.
@@ -79,14 +80,14 @@ def run(
     for name, value in _SIZES_KEPT.items():  # read when torch first multiplies
         os.environ.setdefault(name, value)
 
-    from polyseme.cli.progress import open_reporter
+    from polyseme.cli.progress import reporting
     from polyseme.report.study_files import check_folder
     from polyseme.study.pairs import pairs
 
     if output is not None:
         check_folder(output)
     use_threads(threads)
-    with closed_after(open_reporter()) as reporter:
+    with reporting() as reporter:
         result = pairs(
             folder,
             files,

@@ -13,6 +13,7 @@ from polyseme.cli.options import (
     MaybeOutput,
     Separator,
     TextOrFile,
+    Threads,
     keep_few_sizes,
     read_options,
     refuse_unused,
@@ -34,7 +35,7 @@ def run(
     separator: Separator = "auto",
     encoding: Encoding = "auto",
     threshold: float | None = None,
-    threads: int | None = None,
+    threads: Threads = None,
     json: Json = False,
 ) -> None:
     """Say what an adapted run makes of every text, sentence or question of a file: a JSON object a line.
@@ -46,7 +47,6 @@ def run(
         output: a file to write, there when it is complete; the standard output when absent.
         columns: OURS=THEIRS, repeatable or with commas; as in training when absent.
         threshold: of questions without an answer, in place of the one that was tuned on dev; a higher one answers more.
-        threads: processor threads; all cores when absent.
         json: changes nothing: the results are JSON lines.
     """
     reading = read_options(columns, separator, encoding)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing as closed_after
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Documents, Json, Language, positive, read_settings
+from polyseme.cli.options import Documents, Json, Language, Output, positive, read_settings
 from polyseme.cli.output import closing, command, emit, emit_json
 from polyseme.errors import ConfigError
 
@@ -22,7 +21,7 @@ EXAMPLE = "polyseme prepare my-texts -o store"
 
 def run(
     *corpus: str,
-    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    output: Output,
     tokenizer: str | None = None,
     kind: Literal["wordpiece", "byte-bpe", "unigram", "characters", "words", "spaces"] = "wordpiece",
     vocab_size: int | None = None,
@@ -60,7 +59,7 @@ def run(
     if not corpus:
         raise ConfigError("no corpus given", fix=f"polyseme prepare python-docs -o {output}")
 
-    from polyseme.cli.progress import open_reporter
+    from polyseme.cli.progress import reporting
     from polyseme.data.prepare import prepare, said_about
     from polyseme.report.run_summary import corpus_text
     from polyseme.text.config import TextConfig
@@ -78,7 +77,7 @@ def run(
         "the options of prepare",
     )
     again = "the same command again: a store is whole or absent"
-    with interruptible(output, again), closed_after(open_reporter()) as reporter:
+    with interruptible(output, again), reporting() as reporter:
         store = prepare(
             list(corpus),
             output,

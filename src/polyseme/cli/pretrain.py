@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import closing as closed_after
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
 
 from polyseme.cli.options import (
+    HOW,
+    BatchSize,
     Count,
     Device,
     Documents,
     Json,
     Language,
+    LearningRate,
+    MachineThreads,
+    Output,
+    Resume,
+    Seed,
+    Settings,
     positive,
     read_budget,
     read_settings,
@@ -24,9 +30,7 @@ from polyseme.errors import ConfigError
 
 EXAMPLE = "polyseme pretrain modernbert my-texts -o runs/mine --minutes 10"
 _BUDGET = Group("Budget, one of these (10 minutes when none is given)", sort_key=1)
-_HOW = Group("How to train", sort_key=2)
 _TEXT = Group("How to read the text", sort_key=3)
-_MACHINE = Group("The machine", sort_key=4)
 
 _DEFAULT_MINUTES = 10.0
 
@@ -35,27 +39,27 @@ def run(
     model: str,
     /,
     *corpus: str,
-    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    output: Output,
     minutes: Annotated[float | None, Parameter(group=_BUDGET)] = None,
     epochs: Annotated[float | None, Parameter(group=_BUDGET)] = None,
     tokens: Annotated[Count, Parameter(group=_BUDGET)] = None,
     steps: Annotated[Count, Parameter(group=_BUDGET)] = None,
-    recipe: Annotated[str | None, Parameter(group=_HOW)] = None,
-    learning_rate: Annotated[float | None, Parameter(group=_HOW)] = None,
-    batch_size: Annotated[int | None, Parameter(group=_HOW)] = None,
-    settings: Annotated[list[str] | None, Parameter(name="--set", group=_HOW)] = None,
-    seed: Annotated[int, Parameter(group=_HOW)] = 1,
-    tokenizer: Annotated[str | None, Parameter(group=_HOW)] = None,
-    init: Annotated[str | None, Parameter(group=_HOW)] = None,
-    resume: Annotated[bool, Parameter(group=_HOW, show_default=False)] = False,
+    recipe: Annotated[str | None, Parameter(group=HOW)] = None,
+    learning_rate: LearningRate = None,
+    batch_size: BatchSize = None,
+    settings: Settings = None,
+    seed: Seed = 1,
+    tokenizer: Annotated[str | None, Parameter(group=HOW)] = None,
+    init: Annotated[str | None, Parameter(group=HOW)] = None,
+    resume: Resume = False,
     valid: Annotated[list[str] | None, Parameter(group=_TEXT)] = None,
     lexicon: Annotated[list[str] | None, Parameter(group=_TEXT)] = None,
     lang: Annotated[Language | None, Parameter(group=_TEXT)] = None,
     encoding: Annotated[str | None, Parameter(group=_TEXT)] = None,
     field: Annotated[str | None, Parameter(group=_TEXT)] = None,
     documents: Annotated[Documents | None, Parameter(group=_TEXT)] = None,
-    threads: Annotated[int | None, Parameter(group=_MACHINE)] = None,
-    device: Annotated[Device, Parameter(group=_MACHINE)] = "auto",
+    threads: MachineThreads = None,
+    device: Device = "auto",
     json: Json = False,
 ) -> None:
     """Train a model on raw text and keep it in a run folder.
@@ -72,7 +76,6 @@ def run(
         learning_rate: the peak; the recipe's when absent. The same as --set train.learning_rate=….
         batch_size: rows of an update; the recipe's when absent. The same as --set train.batch_size=….
         settings: key=value over the recipe, repeatable: hidden_size=256, train.learning_rate=1e-3.
-        seed: number behind every random choice.
         tokenizer: a run or a tokenizer.json whose vocabulary to share.
         init: a run whose weights to start from.
         resume: go on with the run exactly where it stopped; begin where there is nothing yet.
@@ -82,8 +85,6 @@ def run(
         encoding: a name such as utf-8 or gb18030; found out when absent.
         field: the key of the text in .jsonl; text when absent.
         documents: how documents are told apart: by blank lines, by file, by line, by headings; found out when absent.
-        threads: processor threads; all cores when absent.
-        device: auto, cpu or cuda.
         json: print the run's summary as one JSON document.
     """
     budget = read_budget(minutes, epochs, tokens, steps, default_minutes=_DEFAULT_MINUTES)
@@ -104,7 +105,7 @@ def run(
         if value is not None:
             read.setdefault(f"text.{name}", value)
 
-    from polyseme.cli.progress import open_reporter
+    from polyseme.cli.progress import reporting
     from polyseme.report.run_summary import summarize, summary_text
     from polyseme.train.pretrain import pretrain
     from polyseme.train.request import PretrainRequest
@@ -125,7 +126,7 @@ def run(
         threads=threads,
         device=device,
     )
-    with closed_after(open_reporter()) as reporter:
+    with reporting() as reporter:
         done = pretrain(request, reporter)
     if declared()[0] > 0:  # of several ranks the first one says it
         return

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from contextlib import closing as closed_after
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from polyseme.cli.options import READING, Encoding, Json, PageLanguage, positive, read_options, use_threads
+from polyseme.cli.options import (
+    READING,
+    Encoding,
+    Folder,
+    Json,
+    MaybeOutput,
+    PageLanguage,
+    Threads,
+    positive,
+    read_options,
+    use_threads,
+)
 from polyseme.cli.output import closing, command, show
 from polyseme.errors import InputError
 
@@ -17,7 +27,7 @@ _HOW = Group("How to probe", sort_key=1)
 
 
 def run(
-    folder: Annotated[Path, Parameter(name="RUN")],
+    folder: Folder,
     /,
     *files: Annotated[Path, Parameter(name="FILE")],
     task: Annotated[
@@ -36,9 +46,9 @@ def run(
     controls: Annotated[bool | None, Parameter(group=_HOW, negative="--no-controls")] = None,
     cumulative: Annotated[bool | None, Parameter(group=_HOW, negative="--no-cumulative")] = None,
     cache: Annotated[float | None, Parameter(group=_HOW)] = None,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    output: MaybeOutput = None,
     lang: PageLanguage = "en",
-    threads: int | None = None,
+    threads: Threads = None,
     json: Json = False,
 ) -> None:
     """Learn small probes on the frozen layers of a run (edge probing): what it knows of spans of a text, and where.
@@ -61,7 +71,6 @@ def run(
         cache: GiB of hidden states that may be in memory; beyond, they go into a temporary file; 1 when absent.
         output: a folder for probe.json, probe.html and its charts as .svg and .png.
         lang: of the page's own words.
-        threads: processor threads; all cores when absent.
         json: print one JSON document: {"run", "tasks": {NAME: {"score": {"value", "low", "high", "n"}, "mix",
             "cumulative", "controls", "above", …}}, …}.
     """
@@ -72,14 +81,14 @@ def run(
         positive(name, value)
     encoding = read_options(None, "auto", encoding).encoding
 
-    from polyseme.cli.progress import open_reporter
+    from polyseme.cli.progress import reporting
     from polyseme.report.study_files import check_folder
     from polyseme.study.probe import probe
 
     if output is not None:
         check_folder(output)
     use_threads(threads)
-    with closed_after(open_reporter()) as reporter:
+    with reporting() as reporter:
         result = probe(
             folder,
             files,

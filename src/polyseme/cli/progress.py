@@ -7,7 +7,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from polyseme.cli.output import is_quiet
@@ -331,3 +331,10 @@ def open_reporter() -> Reporter:
     from rich.console import Console
 
     return TerminalReporter(Console(file=cast("TextIO", Lasting(sys.stderr))))
+
+
+@contextlib.contextmanager
+def reporting() -> Iterator[Reporter]:
+    """The display, for as long as a verb works."""
+    with contextlib.closing(open_reporter()) as reporter:
+        yield reporter

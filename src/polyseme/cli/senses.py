@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing as closed_after
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,9 +10,12 @@ from cyclopts import Parameter
 from polyseme.cli.options import (
     ColumnNames,
     Encoding,
+    Folder,
     Json,
+    MaybeOutput,
     PageLanguage,
     Separator,
+    Threads,
     positive,
     read_options,
     refuse_unused,
@@ -27,14 +29,14 @@ EXAMPLE = "polyseme senses runs/mine uses.tsv -o senses"
 
 
 def run(
-    folder: Annotated[Path, Parameter(name="RUN")],
+    folder: Folder,
     file: Annotated[Path, Parameter(name="FILE")],
     /,
     *,
     against: list[Path] | None = None,
     word: list[str] | None = None,
     layer: str | None = None,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    output: MaybeOutput = None,
     limit: int | None = None,
     folds: int = 10,
     map: Literal["pca", "umap", "lda"] = "pca",
@@ -45,7 +47,7 @@ def run(
     encoding: Encoding = "auto",
     balance: bool = False,
     seed: int = 0,
-    threads: int | None = None,
+    threads: Threads = None,
     json: Json = False,
 ) -> None:
     """Measure how well a run tells the senses of words apart, by layer, and draw every use as a point on a map.
@@ -70,7 +72,6 @@ def run(
         columns: OURS=THEIRS, repeatable or with commas: text=sentence,sense=gloss.
         lang: language of the page's own words.
         seed: of folds, intervals, clusters and --balance.
-        threads: processor threads; all cores when absent.
         json: print one JSON document: {"labelled", "words", "mean", "runs", "differences", …}; figures are {"value",
             "low", "high", "n"}.
     """
@@ -80,14 +81,14 @@ def run(
     reading = read_options(columns, separator, encoding)
     refuse_unused(reading, [file], tables=not file.is_dir())
 
-    from polyseme.cli.progress import open_reporter
+    from polyseme.cli.progress import reporting
     from polyseme.report.study_files import check_folder
     from polyseme.study.senses import senses
 
     if output is not None:
         check_folder(output)
     use_threads(threads)
-    with closed_after(open_reporter()) as reporter:
+    with reporting() as reporter:
         result = senses(
             [folder, *(against or ())],
             file,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Encoding, Json, Separator, Threads, read_options, use_threads
+from polyseme.cli.options import Encoding, Folder, Json, Separator, Threads, read_options, use_threads
 from polyseme.cli.output import closing, command, neighbours_command, show, use_command
 from polyseme.errors import InputError
 
@@ -15,7 +15,7 @@ EXAMPLE = "polyseme similarity runs/word2vec similar-words.tsv"
 
 
 def run(
-    folder: Annotated[Path, Parameter(name="RUN")],
+    folder: Folder,
     /,
     *files: Annotated[Path, Parameter(name="FILE")],
     threads: Threads = None,

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
-
-from polyseme.cli.options import Json
+from polyseme.cli.options import Folder, Json
 from polyseme.cli.output import closing, command, emit, emit_json
 from polyseme.errors import ConfigError
 
 EXAMPLE = "polyseme tidy runs/mine"
 
 
-def run(
-    *folders: Annotated[Path, Parameter(name="RUN")], unfinished: bool = False, json: Json = False
-) -> None:
+def run(*folders: Folder, unfinished: bool = False, json: Json = False) -> None:
     """Free what only resuming needs: checkpoints with the optimiser's state, often three times the size of the model.
 
     The run can be used, exported, adapted and trained on (--init) as before; --resume cannot go on with it any more.

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from polyseme import cli
-from polyseme.cli import doctor, machine
+from polyseme.cli import doctor
 from polyseme.core import quotas
 
 FACTS: dict[str, Any] = {
@@ -75,9 +75,9 @@ def test_the_text_has_every_measured_figure() -> None:
 
 
 def test_json_is_measured_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(machine, "_GEMM_SIZE", 256)
-    monkeypatch.setattr(machine, "_READ_BYTES", 1 << 20)
-    monkeypatch.setattr(machine, "_MEASURE_S", 0.01)
+    monkeypatch.setattr(doctor, "_GEMM_SIZE", 256)
+    monkeypatch.setattr(doctor, "_READ_BYTES", 1 << 20)
+    monkeypatch.setattr(doctor, "_MEASURE_S", 0.01)
     assert cli.main(["doctor", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert set(facts) == set(FACTS)
@@ -88,14 +88,14 @@ def test_json_is_measured_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 def test_limits_of_a_container_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quotas, "_ROOT", tmp_path)
-    assert machine.memory_facts()["limit_bytes"] is None
+    assert doctor.memory_facts()["limit_bytes"] is None
     (tmp_path / "proc/self").mkdir(parents=True)
     (tmp_path / "proc/self/cgroup").write_text("0::/\n")
     (tmp_path / "sys/fs/cgroup").mkdir(parents=True)
     (tmp_path / "sys/fs/cgroup/cpu.max").write_text("50000 100000\n")
     (tmp_path / "sys/fs/cgroup/memory.max").write_text("123456\n")
-    assert machine.memory_facts()["limit_bytes"] == 123_456
-    assert machine.processor_facts()["usable_cores"] == 0.5
+    assert doctor.memory_facts()["limit_bytes"] == 123_456
+    assert doctor.processor_facts()["usable_cores"] == 0.5
 
 
 def test_a_thread_for_a_part_of_a_core_is_not_too_many() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from decoding import make_loaded
 from polyseme.cli import main
-from polyseme.cli.choosing import read_choices
+from polyseme.cli.score import read_choices
 from polyseme.errors import ConfigError
 from polyseme.infer import model as load_module
 from polyseme.infer.zero_shot import reply
