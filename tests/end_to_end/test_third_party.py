@@ -101,6 +101,15 @@ def test_what_other_programs_do_not_know_is_refused_with_a_hint(
     assert not (tmp_path / "out").exists()
 
 
+def test_their_model_objective_and_task_go_to_onnx(mixer: Path, mood: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    for run in (mixer, mood):
+        said = typed("export", run, "onnx", tmp_path / run.name)
+        assert "outputs: last_hidden_state, logits" in said.stdout + said.stderr
+        assert (tmp_path / run.name / "model.onnx").is_file()
+
+
 def test_their_task_on_a_model_of_ours_is_refused_too(run: Path, labelled: Path, tmp_path: Path) -> None:
     typed(
         "finetune",

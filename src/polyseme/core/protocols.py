@@ -174,8 +174,7 @@ class Task(Objective, Protocol):
     """An objective whose labels come from people: it also reads files, decodes what its head says, and names figures.
 
     Its section of a recipe holds what was learned about the labels, so that a run needs no file to be used. Records are
-    those of text/labelled. Its head says in `reads` what it needs of an encoder: the last layer "at" the targets, the
-    whole "last" layer, "all" layers, or "none".
+    those of text/labelled. Its head is a `TaskHead`.
     """
 
     @classmethod
@@ -226,6 +225,75 @@ class Task(Objective, Protocol):
 
     def measures(self, records: Sequence[Any], predictions: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         """Figures by name, the main one first, each of which can be resampled (tasks/metrics/measure.py)."""
+        ...
+
+
+class TokenHead(Protocol):
+    """The head of an objective that predicts tokens (`ObjectiveEntry.predicts`); a torch.nn.Module."""
+
+    @property
+    def weight(self) -> Tensor:
+        """A row for each class: (classes, size of a hidden state)."""
+        ...
+
+    def logits(self, h: Tensor) -> Tensor:
+        """Scores of all classes.  Shapes:  (…, size) -> (…, classes)"""
+        ...
+
+
+class TaskHead(Protocol):
+    """The head of a task; a torch.nn.Module.
+
+    Attributes:
+        reads: what it needs of an encoder: the last layer "at" the targets, the whole "last" layer, "all", or "none".
+    """
+
+    @property
+    def reads(self) -> str:
+        """See above."""
+        ...
+
+    def __call__(self, encoding: Encoding, batch: Batch, positions: Tensor) -> Tensor:
+        """Scores of every example, or of the tokens at flat positions.  Shapes: positions: (P,) -> (E or P, …)"""
+        ...
+
+
+class DenseHead(TaskHead, Protocol):
+    """A head that can also be computed of whole rows, an example each: what ONNX can hold.
+
+    Attributes:
+        of_texts: it scores examples, not tokens.
+        reads_types: it asks which of two texts a token belongs to.
+        recurrent: what it holds reads step by step, so that there is no form of whole rows after all.
+    """
+
+    of_texts: bool
+
+    @property
+    def reads_types(self) -> bool:
+        """See above."""
+        ...
+
+    @property
+    def recurrent(self) -> bool:
+        """See above."""
+        ...
+
+    def columns(self, batch: Batch, separators: Sequence[int], static: bool) -> Tensor:
+        """Which tokens it reads, an example a row, as the task's `encode` chooses them.
+
+        Args:
+            separators: ids that stand around and between texts.
+            static: the encoder sees no context, so that separators say nothing.
+        Shapes:  -> (B, T) boolean
+        """
+        ...
+
+    def dense(self, encoding: Encoding, batch: Batch, columns: Tensor) -> Tensor:
+        """What `__call__` gives, by steps that do not depend on the values in the tensors.
+
+        Shapes:  columns: (B, T) -> (B, outputs) of texts, (B, T, outputs) of tokens
+        """
         ...
 
 

@@ -17,37 +17,29 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import tokenizers as hf
 import torch
 from torch import Tensor, nn
 
+from polyseme.core import registry
+from polyseme.core.entries import TaskEntry
 from polyseme.core.files import new_folder
+from polyseme.core.protocols import DenseHead, TokenHead
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.core.types import Batch, Encoding
+from polyseme.data.wrapping import Wrapper
 from polyseme.errors import CheckpointError, ConfigError
-from polyseme.formats._dense_heads import (
-    check_exportable,
-    dense_logits,
-    is_of_task,
-    plain_logits,
-    reads_types,
-    separators_of,
-)
 from polyseme.formats.huggingface.heads import tokenizer_of
 from polyseme.formats.registry import Written
 from polyseme.formats.runs import Opened, open_run
 from polyseme.layers.charcnn import BEGIN, END, PADDING, UNKNOWN
 from polyseme.models.elmo import Elmo, WordVectors
-from polyseme.objectives.bidirectional_lm import BidirectionalLMHead
-from polyseme.objectives.causal_lm import CausalLMHead
-from polyseme.objectives.masked_lm import MaskedLMHead
-from polyseme.objectives.next_sentence import NextSentenceHead
 from polyseme.text.tokenizers import Tokenizer
 
 __all__ = ["Exported", "export_onnx", "run_inputs"]
@@ -68,8 +60,8 @@ def export_onnx(run: Path | str, output: Path | str, reporter: Reporter | None =
         output: a new folder.
         reporter: told of the progress.
     Raises:  RunError: there is no run, or the folder holds something.
-             ConfigError: onnx, onnxscript or onnxruntime is not installed, the model has no weights to export, or a
-             head has an LSTM.
+             ConfigError: onnx, onnxscript or onnxruntime is not installed, the model has no weights to export, a
+             head has an LSTM, or torch cannot export what the model computes.
              CheckpointError: onnxruntime computes something else; nothing is written.
     """
     runtime = _libraries()
@@ -82,7 +74,7 @@ def export_onnx(run: Path | str, output: Path | str, reporter: Reporter | None =
             expected="a run of word2vec, elmo or a transformer",
             where=opened.run.path,
         )
-    check_exportable(opened)
+    said = outputs_of(opened)
     wanted = [
         (inputs, _computed(opened, inputs))
         for inputs in (run_inputs(opened, *shape) for shape in _shapes(opened))
@@ -91,7 +83,15 @@ def export_onnx(run: Path | str, output: Path | str, reporter: Reporter | None =
     with new_folder(output) as folder:
         reporter.stage("exporting", 0, 2)
         file = folder / "model.onnx"
-        _write(module, wanted[0][0], file)
+        try:
+            _write(module, wanted[0][0], file)
+        except Exception as error:  # torch's, of any kind: a model of others may do what no graph can hold
+            raise ConfigError(
+                "torch cannot export this model",
+                got=(str(error).strip() or type(error).__name__).partition("\n")[0][:200],
+                where=opened.run.path,
+                fix="another model; polyseme embed RUN FILE and polyseme predict RUN FILE need no export",
+            ) from error
         _tokenizer(opened).save(folder / "tokenizer.json")
         reporter.stage("exporting", 1, 2, "comparing with onnxruntime")
         session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
@@ -111,6 +111,8 @@ def export_onnx(run: Path | str, output: Path | str, reporter: Reporter | None =
         f"inputs: {inputs}; outputs: {outputs}",
         f"onnxruntime's numbers differ from ours by at most {difference:.1g}",
     ]
+    if left := [name for name in opened.heads if name not in said]:
+        notes.append(f"there is no output for the head of {', '.join(left)}, which was left out")
     return Written(output, files, notes)
 
 
@@ -123,7 +125,7 @@ class Exported(nn.Module):
     def __init__(self, opened: Opened) -> None:
         super().__init__()
         self.encoder, self.heads = opened.encoder, opened.heads
-        self.separators = separators_of(opened)
+        self.separators, self.said = separators_of(opened), outputs_of(opened)
         if isinstance(self.encoder, Elmo):
             self.encoder.words = _Words(self.encoder.words)  # type: ignore[assignment]
 
@@ -145,7 +147,57 @@ class Exported(nn.Module):
         )
         encoding = self.encoder.encode(batch, keep=_kept(self.heads))
         static = self.encoder.reach == "none"
-        return _outputs(encoding, self.heads, batch, self.separators, static, dense_logits)
+
+        def of_task(head: DenseHead) -> Tensor:
+            return head.dense(encoding, batch, head.columns(batch, self.separators, static))
+
+        return _outputs(encoding, self.heads, self.said, of_task)
+
+
+Said = Literal["of_task", "of_tokens", "of_halves", "of_first"]
+
+
+def outputs_of(opened: Opened) -> dict[str, Said]:
+    """What the run's heads score, by the objectives' and tasks' names; without those that have no output.
+
+    Raises:  ConfigError: the head of a task cannot be computed of whole rows.
+    """
+    said: dict[str, Said] = {}
+    for name, head in opened.heads.items():
+        entry = registry.learned(name)
+        if isinstance(entry, TaskEntry):
+            _check_dense(opened, name, head)
+            said[name] = "of_task"
+        elif entry.predicts is not None:
+            said[name] = "of_halves" if entry.predicts == "both" else "of_tokens"
+        elif getattr(head, "of_first", False):
+            said[name] = "of_first"
+    return said
+
+
+def _check_dense(opened: Opened, name: str, head: nn.Module) -> None:
+    """Raises:  ConfigError: a head has no form of whole rows, or an LSTM, which begins anew with every example."""
+    run = opened.run.path
+    if not hasattr(head, "dense"):
+        raise ConfigError(
+            f"the head for {name} has no form that ONNX holds",
+            got=type(head).__name__,
+            expected="a head that can be computed of whole rows (core.protocols.DenseHead)",
+            where=run,
+            fix=f"polyseme predict {run} FILE",
+        )
+    if head.recurrent:
+        raise ConfigError(
+            f"a head for {name} with an LSTM is not exported",
+            where=run,
+            fix=f"polyseme predict {run} FILE; or finetune with --set {name}.lstm=0",
+        )
+
+
+def separators_of(opened: Opened) -> tuple[int, ...]:
+    """Ids that stand around and between texts."""
+    wrapper = Wrapper.of(opened.tokenizer)
+    return tuple({*wrapper.prefix, *wrapper.middle, *wrapper.suffix})
 
 
 def _kept(heads: nn.ModuleDict) -> Literal["last", "all"]:
@@ -156,10 +208,8 @@ def _kept(heads: nn.ModuleDict) -> Literal["last", "all"]:
 def _outputs(
     encoding: Encoding,
     heads: nn.ModuleDict,
-    batch: Batch,
-    separators: Sequence[int],
-    static: bool,
-    of_task: Callable[[Any, Encoding, Batch, Sequence[int], bool], Tensor],
+    said: Mapping[str, Said],
+    of_task: Callable[[DenseHead], Tensor],
 ) -> dict[str, Tensor]:
     """The last layer, and what the heads say.
 
@@ -168,17 +218,17 @@ def _outputs(
     """
     last = encoding.last
     result = {"last_hidden_state": last}
-    for head in heads.values():
-        if is_of_task(head):
-            result["logits"] = of_task(head, encoding, batch, separators, static)
-        elif isinstance(head, MaskedLMHead | CausalLMHead):
-            result["logits"] = head.logits(last)
-        elif isinstance(head, NextSentenceHead):
-            result["seq_relationship_logits"] = head(last[:, 0])
-        elif isinstance(head, BidirectionalLMHead):
-            half = last.size(-1) // 2
-            result["forward_logits"] = head(last[..., :half])
-            result["backward_logits"] = head(last[..., half:])
+    for name, kind in said.items():
+        if kind == "of_task":
+            result["logits"] = of_task(cast(DenseHead, heads[name]))
+        elif kind == "of_first":
+            result["seq_relationship_logits"] = heads[name](last[:, 0])
+        elif kind == "of_tokens":
+            result["logits"] = cast(TokenHead, heads[name]).logits(last)
+        else:
+            logits, half = cast(TokenHead, heads[name]).logits, last.size(-1) // 2
+            result["forward_logits"] = logits(last[..., :half])
+            result["backward_logits"] = logits(last[..., half:])
     return result
 
 
@@ -241,10 +291,11 @@ def run_inputs(opened: Opened, rows: int, length: int, seed: int = 0) -> Inputs:
     filled = torch.linspace(length, max(1, length // 3), rows).long()
     mask = (torch.arange(length) < filled[:, None]).long()
     inputs = {"input_ids": ids * mask, "attention_mask": mask}
-    if any(map(is_of_task, opened.heads.values())):
+    if "of_task" in outputs_of(opened).values():
         for i, id in enumerate(separators_of(opened)):
             inputs["input_ids"][:, min(i, length - 1)] = id
-    if hasattr(opened.encoder, "token_type_embeddings") or reads_types(opened.heads):
+    compares = any(getattr(head, "reads_types", False) for head in opened.heads.values())
+    if hasattr(opened.encoder, "token_type_embeddings") or compares:
         inputs["token_type_ids"] = mask * (torch.arange(length) >= filled[:, None] // 2).long()
     if getattr(opened.encoder, "open_vocabulary", False):
         words = ["unheard", "of", "字x\U0001f600"]
@@ -272,14 +323,24 @@ def _computed(opened: Opened, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]
         spelling=inputs.get("spelling"),
     )
     encoding = opened.encoder.encode(batch, keep=_kept(opened.heads))
-    static = opened.encoder.reach == "none"
-    return _outputs(encoding, opened.heads, batch, separators_of(opened), static, plain_logits)
+    separators, static = separators_of(opened), opened.encoder.reach == "none"
+
+    def of_task(head: DenseHead) -> Tensor:
+        columns = head.columns(batch, separators, static)
+        found = head(encoding, batch, columns.flatten().nonzero()[:, 0])
+        if head.of_texts:
+            return found
+        result = found.new_zeros(*ids.shape, found.size(-1))
+        result[columns] = found
+        return result
+
+    return _outputs(encoding, opened.heads, outputs_of(opened), of_task)
 
 
 def _tokenizer(opened: Opened) -> Tokenizer:
     """The run's; that of a task puts the separators between two texts, too."""
     tokenizer = opened.tokenizer
-    if not any(map(is_of_task, opened.heads.values())):
+    if "of_task" not in outputs_of(opened).values():
         return tokenizer
     spec = json.dumps(tokenizer_of(tokenizer, types=True), ensure_ascii=False)
     return Tokenizer(hf.Tokenizer.from_str(spec), tokenizer.roles.settings())

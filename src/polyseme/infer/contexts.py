@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from polyseme.core.protocols import DecodingEncoder
+from polyseme.core.protocols import DecodingEncoder, TokenHead
 from polyseme.data.examples import SpecialTokens
 from polyseme.kernels.step import MOST_ROWS, Step
 from polyseme.kernels.team import torch_alone
@@ -43,7 +42,7 @@ class Contexts:
     def __init__(
         self,
         encoder: DecodingEncoder,
-        head: Any,
+        head: TokenHead,
         special: SpecialTokens,
         windows: Sequence[Sequence[int]],
         steps: int,

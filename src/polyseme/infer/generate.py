@@ -18,7 +18,7 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
 from polyseme.core.config import Config
-from polyseme.core.protocols import DecodingEncoder
+from polyseme.core.protocols import DecodingEncoder, TokenHead
 from polyseme.core.rng import Random
 from polyseme.errors import ConfigError
 from polyseme.infer import sampling
@@ -357,7 +357,7 @@ class _Work:
         return row
 
 
-def decoder_head(loaded: Loaded) -> Any:
+def decoder_head(loaded: Loaded) -> TokenHead:
     """The head for the next token of a run whose encoder can decode token by token.
 
     Raises:  ConfigError: it has none; says what the run can do.

@@ -19,12 +19,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
 
-from polyseme.core.protocols import DecodingEncoder
+from polyseme.core.protocols import DecodingEncoder, TokenHead
 from polyseme.core.types import Batch
 from polyseme.infer import hidden as _hidden
 from polyseme.infer.contexts import kept
@@ -99,14 +99,14 @@ def log_probabilities(
     return torch.cat(found).double() if found else hidden.new_zeros(0, dtype=torch.float64)
 
 
-def causal(loaded: Loaded, head: Any, parts: Sequence[Part]) -> list[float]:
+def causal(loaded: Loaded, head: TokenHead, parts: Sequence[Part]) -> list[float]:
     """Sum of log p over the tokens that count, for every text."""
     most = int(loaded.encoder.max_length)
     windows = (w for i, part in enumerate(parts) for w in left_windows(part, most, i))
     return _sums(loaded, head, windows, len(parts))
 
 
-def masked(loaded: Loaded, head: Any, parts: Sequence[Part]) -> list[float]:
+def masked(loaded: Loaded, head: TokenHead, parts: Sequence[Part]) -> list[float]:
     """Sum of log p, each token that counts hidden in turn, for every text; the parts have no [SEP] yet.
 
     Source:  Salazar et al. (2020), equation 1, pseudo-log-likelihood; of parts that say where words begin Kauf and
@@ -116,7 +116,7 @@ def masked(loaded: Loaded, head: Any, parts: Sequence[Part]) -> list[float]:
     return _sums(loaded, head, windows, len(parts))
 
 
-def two_way(loaded: Loaded, head: Any, parts: Sequence[Part]) -> list[float]:
+def two_way(loaded: Loaded, head: TokenHead, parts: Sequence[Part]) -> list[float]:
     """Sum of log p from the left and log p from the right, for every text; the parts have no [SEP] yet.
 
     What the head has no class for counts as [UNK], as in training.
@@ -125,7 +125,7 @@ def two_way(loaded: Loaded, head: Any, parts: Sequence[Part]) -> list[float]:
     """
     classes, unknown = len(head.weight), loaded.tokenizer.unk_id
     windows = (w for i, part in enumerate(parts) for w in middle_windows(part, loaded, i))
-    sums, encoder = _Sums(head, classes, len(parts)), packed(loaded.encoder)
+    sums, encoder = _Sums(head.logits, classes, len(parts)), packed(loaded.encoder)
     for asked in _batches(windows, loaded.special.pad):
         hidden = encoder.encode(asked.batch).last.flatten(0, 1)
         half = hidden.size(1) // 2
@@ -250,7 +250,7 @@ class _Sums:
         return self._totals.tolist()
 
 
-def _sums(loaded: Loaded, head: Any, windows: Iterable[Window], texts: int) -> list[float]:
+def _sums(loaded: Loaded, head: TokenHead, windows: Iterable[Window], texts: int) -> list[float]:
     sums, encoder = _Sums(head.logits, len(head.weight), texts), packed(loaded.encoder)
     for asked in _batches(windows, loaded.special.pad):
         sums.add(encoder.encode(asked.batch, at=asked.places).at(asked.places), asked)
@@ -328,7 +328,7 @@ class _Group(NamedTuple):
     own: int
 
 
-def causal_shared(loaded: Loaded, head: Any, groups: Sequence[Sequence[Part]]) -> list[list[float]]:
+def causal_shared(loaded: Loaded, head: TokenHead, groups: Sequence[Sequence[Part]]) -> list[list[float]]:
     """`causal` for groups of texts that begin alike: what a group shares is read once.
 
     The decoder's cache holds the common beginning of a group but for its last token; each text then costs its own end.
@@ -372,7 +372,11 @@ def _side_by_side(groups: list[_Group], most: int) -> Iterator[list[_Group]]:
 
 
 def _read_groups(
-    loaded: Loaded, head: Any, groups: Sequence[Sequence[Part]], some: list[_Group], totals: list[list[float]]
+    loaded: Loaded,
+    head: TokenHead,
+    groups: Sequence[Sequence[Part]],
+    some: list[_Group],
+    totals: list[list[float]],
 ) -> None:
     """Read the beginnings of some groups, then the end of every text, and write the sums into `totals`."""
     width = max(group.shared for group in some)

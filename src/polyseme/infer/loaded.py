@@ -13,7 +13,7 @@ from torch import nn
 
 from polyseme.core import registry
 from polyseme.core.entries import Predicts
-from polyseme.core.protocols import Encoder
+from polyseme.core.protocols import Encoder, TokenHead
 from polyseme.core.types import Batch
 from polyseme.data.examples import Example, SpecialTokens
 from polyseme.data.labelled import spelling
@@ -121,12 +121,11 @@ class Loaded:
         return replace(self, encoder=encoder, heads=heads)
 
     @cached_property
-    def predicting(self) -> dict[Predicts, Any]:
+    def predicting(self) -> dict[Predicts, TokenHead]:
         """The heads that give tokens probabilities, by which tokens they predict; see `ObjectiveEntry`."""
         known = {name: registry.learned(name).predicts for name in self.heads}
-        return {
-            predicts: self.heads[name] for name, predicts in reversed(known.items()) if predicts is not None
-        }
+        heads: dict[str, Any] = self.heads
+        return {predicts: heads[name] for name, predicts in reversed(known.items()) if predicts is not None}
 
     @property
     def reads_letters(self) -> bool:
@@ -139,7 +138,7 @@ class Loaded:
         return "masked" in self.predicting
 
     @property
-    def masked_lm_head(self) -> Any:
+    def masked_lm_head(self) -> TokenHead:
         """The head that fills masks, whichever objective trained it.
 
         Raises:  ConfigError: the run has none.

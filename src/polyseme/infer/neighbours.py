@@ -134,7 +134,7 @@ def _by_letters(loaded: Loaded, word: str) -> Tensor:
 
 
 def _in_context(loaded: Loaded, word: str, context: str) -> Tensor:
-    head = loaded.masked_lm_head
+    head: Any = loaded.masked_lm_head  # its own map to where its output vectors lie
     at = context.casefold().find(word.casefold())
     if at < 0:
         raise InputError(

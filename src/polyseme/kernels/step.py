@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from polyseme.core.arrays import IntArray
 from polyseme.core.compiled import compiles
+from polyseme.core.protocols import DecodingEncoder, TokenHead
 from polyseme.core.sharing import Pace
 from polyseme.kernels.int8 import Int8Embedding, Int8Linear
 from polyseme.kernels.team import Team, usual_team
@@ -80,7 +81,27 @@ class StepParts(NamedTuple):
     gated: bool = False
 
 
-def parts_of(encoder: Any) -> StepParts:
+class PreNormDecoder(DecodingEncoder, Protocol):
+    """A decoder of `pre_norm_decoder = True`, whose blocks have the form and the names that `parts_of` reads."""
+
+    blocks: Any
+    final_norm: nn.Module
+
+    def embed(self, ids: Tensor, position: Tensor) -> tuple[Tensor, Any]:
+        """What the first block reads, and cosines and sines where positions are rotary."""
+        ...
+
+
+class DecoderHead(TokenHead, Protocol):
+    """A head of one matrix, no bias."""
+
+    @property
+    def matrix(self) -> nn.Module:
+        """The module that holds it."""
+        ...
+
+
+def parts_of(encoder: PreNormDecoder) -> StepParts:
     """Where the weights of a decoder are, by the names that config.json and the blocks of models/ have for them."""
     c = encoder.config
     gated = hasattr(encoder.blocks[0], "input_and_gate")
@@ -137,10 +158,13 @@ class Step:
 
     _lately = 0, 0.0  # how many threads were best, and until when that counts: most texts are short
 
-    def __init__(self, encoder: Any, head: Any, cache: Cache, team: Team | None = None) -> None:
-        self._encoder, self._cache = encoder, cache
-        self._parts = parts_of(encoder)
-        self._matrix, self._team = _weight(head.matrix), team or usual_team()
+    def __init__(
+        self, encoder: DecodingEncoder, head: TokenHead, cache: Cache, team: Team | None = None
+    ) -> None:
+        decoder, matrix = cast(PreNormDecoder, encoder), cast(DecoderHead, head).matrix
+        self._encoder, self._cache = decoder, cache
+        self._parts = parts_of(decoder)
+        self._matrix, self._team = _weight(matrix), team or usual_team()
         self._pace = Pace(self._team.size, self._use, self._keep)
         threads, until = Step._lately
         if time.perf_counter() < until and threads < self._pace.most:
@@ -148,18 +172,19 @@ class Step:
         self._like = self._matrix[:0].numpy().reshape(-1)
         self._kept: list[Tensor] = []  # the table holds addresses, which keep nothing alive
         self._table = np.array(
-            [*map(self._block, self._parts.blocks), self._last(self._parts.final_norm, head.matrix)], np.int64
+            [*map(self._block, self._parts.blocks), self._last(self._parts.final_norm, matrix)], np.int64
         )
         self._counters = np.zeros((_COUNTERS + _MEETINGS * len(self._parts.blocks) + 1, _LINE), np.int64)
         self._rows = 0
 
     @staticmethod
-    def serves(encoder: Any, head: Any) -> bool:
+    def serves(encoder: DecodingEncoder, head: TokenHead) -> bool:
         """Whether it can take the place of `decode` and `logits`: on CPUs, with weights of one kind."""
-        if not getattr(encoder, "pre_norm_decoder", False) or encoder.training or not compiles():
+        formed = getattr(encoder, "pre_norm_decoder", False) and hasattr(head, "matrix")
+        if not formed or encoder.training or not compiles():
             return False
-        weights = [_weight(head.matrix)]
-        for block in parts_of(encoder).blocks:
+        weights = [_weight(cast(DecoderHead, head).matrix)]
+        for block in parts_of(cast(PreNormDecoder, encoder)).blocks:
             linear = (block.query_key_value, block.attention_output, block.intermediate, block.output)
             weights += [_weight(module) for module in linear]
         others = [p for p in encoder.parameters() if p.ndim == 1]

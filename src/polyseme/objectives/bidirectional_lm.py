@@ -86,8 +86,12 @@ class BidirectionalLMHead(nn.Module):
         weight: Tensor = self.tied[0].weight[: len(self.bias)] if self.tied else self.decoder["embeddings"]
         return weight
 
-    def forward(self, h: Tensor) -> Tensor:
+    def logits(self, h: Tensor) -> Tensor:
+        """Scores of the classes from one half of hidden states: (…, projection) -> (…, classes)"""
         return nn.functional.linear(h, self.weight, self.bias) + self.mask
+
+    def forward(self, h: Tensor) -> Tensor:
+        return self.logits(h)
 
 
 class BidirectionalLM:

@@ -23,7 +23,7 @@ p(w | c) likewise, the mass going evenly to the words of the class.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -34,11 +34,12 @@ from torch import Tensor, nn
 from polyseme.core.arrays import Int32Array, IntArray
 from polyseme.core.config import Config
 from polyseme.core.entries import ObjectiveEntry
-from polyseme.core.protocols import Span
+from polyseme.core.protocols import Encoder, Span
 from polyseme.data.store import TokenStore
 from polyseme.errors import CorpusError
 from polyseme.objectives.masked_lm import log_unigram
 from polyseme.objectives.unigram import block_sums, heldout_tokens
+from polyseme.text.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
     from polyseme.objectives.brown import Clustering
@@ -67,13 +68,29 @@ class ClassBigramConfig(Config):
     exchange_passes: int = Field(0, ge=0)
 
 
+class ClassEncoder(Encoder, Protocol):
+    """An encoder whose vector of a word is its class.
+
+    Attributes:
+        classes: of every id, or none; (vocab_size,).
+        counts: how often each occurs in the training text; (vocab_size,).
+    """
+
+    classes: Tensor
+    counts: Tensor
+
+    def paths_of(self, tree: Tensor) -> Any:
+        """Where the classes are in a tree of merges."""
+        ...
+
+
 class ClassBigramHead(nn.Module):
     """Class bigrams of the training text, and the smoothed model that follows from them and the encoder's counts.
 
     Shapes:  bigrams: (C + 1, C), the last row for beginnings of documents
     """
 
-    def __init__(self, encoder: Any) -> None:
+    def __init__(self, encoder: ClassEncoder) -> None:
         super().__init__()
         c = encoder.config.num_classes
         self.bigrams = nn.Parameter(torch.zeros(c + 1, c, dtype=torch.int64), requires_grad=False)
@@ -280,7 +297,7 @@ class ClassBigramLearner:
     an equal share of the text: after half of an epoch's tokens half of the plan is done.
 
     Args:
-        encoder: WordClasses.
+        encoder: ClassEncoder.
         config: section [class_bigram].
         train, valid: the tokens.
         tokenizer: names the words in the file of paths.
@@ -288,8 +305,8 @@ class ClassBigramLearner:
     """
 
     def __init__(
-        self, encoder: Any, config: ClassBigramConfig, *, train: TokenStore, valid: TokenStore, tokenizer: Any,
-        heldout_tokens: int, **_: Any,
+        self, encoder: ClassEncoder, config: ClassBigramConfig, *, train: TokenStore, valid: TokenStore,
+        tokenizer: Tokenizer, heldout_tokens: int, **_: Any,
     ) -> None:  # fmt: skip
         if train.n_tokens >= 2**31:
             raise CorpusError(

@@ -68,6 +68,8 @@ class NextSentenceHead(nn.Module):
     Shapes:  (E, hidden_size) -> (E, 2)
     """
 
+    of_first = True  # it reads the vectors of the examples' first tokens
+
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         d, std = encoder.config.hidden_size, encoder.config.initializer_range

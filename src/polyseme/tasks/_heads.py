@@ -7,6 +7,7 @@ Source: Devlin et al. (2019), section 4, for whole encoders; Peters et al. (2018
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, cast
 
 import torch
@@ -78,6 +79,10 @@ class Features(nn.Module):
             h = h.reshape(-1, h.size(-1)).index_select(0, positions)
         return self.dropout(h)  # type: ignore[no-any-return]
 
+    def everywhere(self, encoding: Encoding) -> Tensor:
+        """Vectors of all tokens of an encoder that is not sparse, without an LSTM.  Shapes: -> (B, T, size)"""
+        return encoding.last if self.mix is None else self.mix(encoding.layers)
+
     def _looked_up(self, ids: Tensor) -> Tensor:
         """The sum of the learned rows where a sparse vector has ones.  Shapes: (…) -> (…, size)"""
         assert self.table is not None
@@ -117,10 +122,40 @@ def transform_of(encoder: Encoder, config: TaskConfig) -> Transform | None:
     return Transform(encoder) if plain and encoder.head_style.classifier_transform else None
 
 
-class TokenScores(nn.Module):
-    """From the tokens' vectors to some scores each: features → transform or hidden layer → output layer.
+class Head(nn.Module):
+    """What the heads have in common: features → … → hidden layer → output layer.
 
     Of a sparse encoder with nothing between, the learned rows are the scores already, and only a bias is added.
+    """
+
+    features: Features
+    hidden: nn.Linear | None
+    dropout: nn.Dropout
+    direct: nn.Parameter | None
+    classifier: nn.Linear | None
+
+    @property
+    def reads(self) -> Reads:
+        """Which layers it needs; see `Features`."""
+        return self.features.reads
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether there is an LSTM."""
+        return self.features.lstm is not None
+
+    def output(self, h: Tensor) -> Tensor:
+        """The last two layers.  Shapes: (…, size) -> (…, outputs)"""
+        if self.hidden is not None:
+            h = torch.relu(self.hidden(h))
+        if self.classifier is not None:
+            return self.classifier(self.dropout(h))  # type: ignore[no-any-return]
+        assert self.direct is not None
+        return h + self.direct
+
+
+class TokenScores(Head):
+    """From the tokens' vectors to some scores each: features → transform or hidden layer → output layer.
 
     Args:
         encoder: whose hidden states.
@@ -148,19 +183,23 @@ class TokenScores(nn.Module):
             nn.init.normal_(self.hidden.weight, std=size**-0.5)
             nn.init.zeros_(self.hidden.bias)
 
-    @property
-    def reads(self) -> Reads:
-        """Which layers it needs; see `Features`."""
-        return self.features.reads
+    of_texts = False
+    reads_types = False
 
     def scores(self, encoding: Encoding, batch: Batch, positions: Tensor) -> Tensor:
         """Scores at flat positions."""
-        h = self.features(encoding, batch, positions)
-        if self.transform is not None:
-            h = self.transform(h)
-        if self.hidden is not None:
-            h = torch.relu(self.hidden(h))
-        return h + self.direct if self.classifier is None else self.classifier(self.dropout(h))  # type: ignore[no-any-return]
+        return self._transformed(self.features(encoding, batch, positions))
+
+    def _transformed(self, h: Tensor) -> Tensor:
+        return self.output(h if self.transform is None else self.transform(h))
+
+    def columns(self, batch: Batch, separators: Sequence[int], static: bool) -> Tensor:
+        """All tokens; see `DenseHead`."""
+        return batch.segment > 0
+
+    def dense(self, encoding: Encoding, batch: Batch, columns: Tensor) -> Tensor:
+        """Scores of every token; see `DenseHead`.  Shapes: -> (B, T, outputs)"""
+        return self._transformed(self.features.everywhere(encoding))
 
 
 def example_of(positions: Tensor, first: Tensor) -> Tensor:
@@ -173,6 +212,12 @@ def mean_of(vectors: Tensor, group: Tensor, groups: int) -> Tensor:
     sums = vectors.new_zeros(groups, vectors.size(1)).index_add(0, group, vectors)
     counts = torch.bincount(group, minlength=groups).clamp_min(1)
     return sums / counts[:, None]
+
+
+def mean_of_rows(h: Tensor, counted: Tensor) -> Tensor:
+    """The mean over the columns that count; zeros where none does.  Shapes: (B, T, d), (B, T) -> (B, d)"""
+    share = counted.to(h.dtype)
+    return torch.einsum("btd,bt->bd", h, share) / share.sum(1, keepdim=True).clamp(min=1.0)
 
 
 def max_of(vectors: Tensor, group: Tensor, groups: int) -> Tensor:

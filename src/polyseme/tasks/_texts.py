@@ -31,7 +31,16 @@ from polyseme.data.wrapping import Wrapper, shares
 from polyseme.errors import ConfigError, CorpusError
 from polyseme.tasks._config import Pool, TaskConfig
 from polyseme.tasks._data import LabelledExamples, TaskData, pieces
-from polyseme.tasks._heads import Features, Transform, example_of, max_of, mean_of, transform_of
+from polyseme.tasks._heads import (
+    Features,
+    Head,
+    Transform,
+    example_of,
+    max_of,
+    mean_of,
+    mean_of_rows,
+    transform_of,
+)
 from polyseme.tasks._scoring import labels_of, number_of, text_details, text_measures
 from polyseme.tasks.metrics.measure import Resampled
 from polyseme.text.labelled.opening import ReadOptions
@@ -80,7 +89,7 @@ class TextsConfig(TaskConfig):
         return 1 if self.kind == "number" else len(self.labels)
 
 
-class TextHead(nn.Module):
+class TextHead(Head):
     """From the tokens' vectors to scores of labels.
 
     Shapes:  encoding of (B, T), positions: (P,) -> (E, outputs)
@@ -110,33 +119,66 @@ class TextHead(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
+    of_texts = True
+
     @property
-    def reads(self) -> str:
-        """Which layers it needs; see `Features`."""
-        return self.features.reads
+    def reads_types(self) -> bool:
+        """Whether it compares two texts."""
+        return self.pool == "pair"
 
     def forward(self, encoding: Encoding, batch: Batch, positions: Tensor) -> Tensor:
         vectors = self.features(encoding, batch, positions)  # (P, size)
-        s = self._joined(vectors, batch, positions)  # (E, size), or four times as wide
-        if self._pooler[0] is not None:
-            s = self._pooler[0](s)
-        if self.hidden is not None:
-            s = torch.relu(self.hidden(s))
-        if self.direct is not None:
-            return s + self.direct
-        return self.classifier(self.dropout(s))  # type: ignore[misc,no-any-return]
+        return self._scored(self._joined(vectors, batch, positions))
+
+    def _scored(self, s: Tensor) -> Tensor:
+        return self.output(s if self._pooler[0] is None else self._pooler[0](s))
 
     def _joined(self, vectors: Tensor, batch: Batch, positions: Tensor) -> Tensor:
+        """One vector an example, of a pair four times as wide.  Shapes: (P, size) -> (E, size)"""
         n = len(batch.first)
         if self.pool in ("cls", "last"):
-            return vectors if self.transform is None else self.transform(vectors)
+            return self._transformed(vectors)
         group = example_of(positions, batch.first)
         if self.pool == "pair":
             both = mean_of(vectors, 2 * group + batch.type.reshape(-1)[positions], 2 * n).view(n, 2, -1)
-            u, v = both.unbind(1)
-            return torch.cat([u, v, (u - v).abs(), u * v], dim=1)
-        joined = (max_of if self.pool == "max" else mean_of)(vectors, group, n)
-        return joined if self.transform is None else self.transform(joined)
+            return compared(*both.unbind(1))
+        return self._transformed((max_of if self.pool == "max" else mean_of)(vectors, group, n))
+
+    def _transformed(self, s: Tensor) -> Tensor:
+        return s if self.transform is None else self.transform(s)
+
+    def columns(self, batch: Batch, separators: Sequence[int], static: bool) -> Tensor:
+        """As `encode` chooses them; see `DenseHead`.  Shapes: -> (B, T)"""
+        real = batch.segment > 0
+        column = torch.arange(real.size(1), device=real.device)
+        if self.pool == "cls":
+            return real & (column == 0)
+        if self.pool == "last":
+            return real & (column == real.sum(1, keepdim=True) - 1)
+        for id in separators if static or self.pool == "pair" else ():
+            real = real & (batch.ids != id)
+        return real
+
+    def dense(self, encoding: Encoding, batch: Batch, columns: Tensor) -> Tensor:
+        """Scores of every row; see `DenseHead`.  Shapes: -> (B, outputs)"""
+        h = self.features.everywhere(encoding)  # (B, T, d)
+        if self.pool == "pair":
+            s = compared(*(mean_of_rows(h, columns & (batch.type == side)) for side in (0, 1)))
+        elif self.pool == "cls":
+            s = self._transformed(h[:, 0])
+        elif self.pool == "last":
+            last = (batch.segment.sum(1) - 1).clamp(min=0)
+            s = self._transformed(h.gather(1, last[:, None, None].expand(-1, 1, h.size(-1)))[:, 0])
+        elif self.pool == "max":
+            s = self._transformed(h.masked_fill(~columns[..., None], -torch.inf).amax(1))
+        else:
+            s = self._transformed(mean_of_rows(h, columns))
+        return self._scored(s)
+
+
+def compared(u: Tensor, v: Tensor) -> Tensor:
+    """[u ; v ; |u - v| ; u ∘ v].  Shapes: (E, d), (E, d) -> (E, 4 d)"""
+    return torch.cat([u, v, (u - v).abs(), u * v], dim=1)
 
 
 class Texts(LabelledExamples):

@@ -20,6 +20,7 @@ from polyseme.formats.runs import Imported, write_run
 from polyseme.infer.model import load
 from polyseme.infer.predict import Predictor
 from polyseme.layers.lstm import Weights, lstm, lstm_scanned
+from polyseme.tasks._heads import TokenScores
 from polyseme.text.labelled.records import TextRecord
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.training import from_words
@@ -135,6 +136,32 @@ def test_an_lstm_in_a_head_is_refused(tmp_path: Path) -> None:
     run = write_run(random_imported("bert", ["tag"], sections={"tag": section}), tmp_path / "run").path
     with pytest.raises(ConfigError, match="LSTM"):
         export_model(run, "onnx", tmp_path / "out")
+
+
+def test_a_head_without_a_form_of_whole_rows_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = task_run(tmp_path / "run", "gpt", "tag", {"labels": ("A", "B")})
+    monkeypatch.delattr(TokenScores, "dense")
+    with pytest.raises(ConfigError, match="no form that ONNX holds") as caught:
+        export_model(run, "onnx", tmp_path / "out")
+    assert "predict" in str(caught.value.fix)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_that_torch_cannot_export_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_of("word2vec", tmp_path / "run")
+    truly = onnx.Exported.forward
+
+    def forward(self: onnx.Exported, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
+        if int(input_ids.sum()) > 0:  # a step that depends on the values
+            return truly(self, input_ids, attention_mask)
+        return {}
+
+    monkeypatch.setattr(onnx.Exported, "forward", forward)
+    with pytest.raises(ConfigError, match="torch cannot export this model"):
+        export_model(run, "onnx", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_all_neural_models_are_tested() -> None:
