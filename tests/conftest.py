@@ -18,17 +18,10 @@ from stand_in import SHARED_DATA, write_stand_in
 from typed import Watch
 
 
-@pytest.fixture
-def shared_data() -> Path:
-    """The folder of texts and labelled files that lies beside some checkouts; skips where it is absent."""
-    if not SHARED_DATA.is_dir():
-        pytest.skip("no shared data beside the checkout")
-    return SHARED_DATA
-
-
 @pytest.fixture(scope="session")
 def any_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same folder where it is there; else small generated data of the same forms (tests/stand_in.py)."""
+    """The folder of texts and labelled files that lies beside some checkouts; else small generated ones of the same
+    forms (tests/stand_in.py)."""
     if SHARED_DATA.is_dir():
         return SHARED_DATA
     return write_stand_in(tmp_path_factory.mktemp("data"))

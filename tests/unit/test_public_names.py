@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 
@@ -58,8 +59,14 @@ def test_the_list_is_the_one_that_was_promised() -> None:
 
 
 @pytest.mark.parametrize("name", PUBLIC)
-def test_every_public_name_is_there(name: str) -> None:
-    assert getattr(polyseme, name) is not None
+def test_every_public_name_is_there_and_explained(name: str) -> None:
+    value = getattr(polyseme, name)
+    if name == "__version__":
+        assert value.split(".")[0].isdecimal()
+    else:
+        assert value.__name__ == name
+        assert value.__module__.startswith("polyseme.")
+        assert inspect.getdoc(value)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

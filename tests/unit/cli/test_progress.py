@@ -181,7 +181,29 @@ def test_terminal_leaves_finished_stages_behind(clock: Clock) -> None:
     assert "note a [fact]" in text
 
 
-def test_lines_are_chosen_where_there_is_no_terminal() -> None:
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("terminal", "kind", "chosen"),
+    [(False, "xterm", PlainReporter), (True, "dumb", PlainReporter), (True, "xterm", TerminalReporter)],
+)
+def test_lines_are_chosen_where_there_is_no_terminal(
+    terminal: bool, kind: str, chosen: type[Reporter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = Terminal() if terminal else io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setenv("TERM", kind)
     reporter = open_reporter()
-    assert isinstance(reporter, PlainReporter)
-    assert isinstance(reporter, Reporter)
+    assert type(reporter) is chosen
+    reporter.stage("reading", 0, None)
+    reporter.note("two are empty")
+    reporter.close()
+    said = stream.getvalue()
+    assert "reading" in said
+    assert "two are empty" in said
+    assert ("\x1b[" in said) == (chosen is TerminalReporter)

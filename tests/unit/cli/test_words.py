@@ -85,7 +85,11 @@ def test_settings_that_options_stand_for_exist() -> None:
     keys = {target for targets in synonyms.OPTIONS.values() for target in targets if target.endswith("=")}
     values = {"hidden_size=": 32, "tokenizer.vocab_size=": 600, "data.sequence_length=": 64}
     shares = {"train.weight_decay=": 0.1, "train.warmup=": 0.1, "masked_lm.rate=": 0.2}
-    resolve("bert", None, {key.rstrip("="): (values | shares).get(key, 2) for key in keys})
+    asked = {key.rstrip("="): (values | shares).get(key, 2) for key in keys}
+    for key, value in asked.items():
+        section, _, name = key.rpartition(".")
+        resolved = resolve("word2vec" if section == "context_window" else "bert", None, {key: value})
+        assert resolved.as_dict()[section or "model"][name] == value
 
 
 @pytest.mark.parametrize("verb", [verb for verb in build_app() if not verb.startswith("-")])

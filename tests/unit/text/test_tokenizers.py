@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -202,11 +203,18 @@ def test_the_size_follows_from_the_corpus() -> None:
 
 
 def test_only_the_sample_is_read() -> None:
-    def endless() -> object:
-        while True:
-            yield "some words " * 100
+    read = 0
 
-    train_tokenizer(endless(), TokenizerConfig(vocab_size=64, sample_bytes=10_000), 0)  # type: ignore[arg-type]
+    def endless() -> Iterator[str]:
+        nonlocal read
+        while True:
+            read += 1100
+            yield "some words " * 100 if read < 10_000 else "quite others " * 100
+
+    tokenizer = train_tokenizer(endless(), TokenizerConfig(kind="words", sample_bytes=9_900), 0)
+    assert read == 9_900
+    assert sorted(tokenizer.as_json()["model"]["vocab"])[-2:] == ["some", "words"]
+    assert tokenizer.vocab_size == 7
 
 
 @pytest.mark.parametrize("kind", ["wordpiece", "byte-bpe", "characters"])

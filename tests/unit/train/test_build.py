@@ -85,7 +85,11 @@ def test_objectives_that_can_never_be_right_are_refused(
 @pytest.mark.parametrize("recipe", recipe_names())
 def test_our_own_recipes_are_accepted(recipe: str) -> None:
     model = tomllib.loads((FOLDER / f"{recipe}.toml").read_text("utf-8"))["architecture"]
-    check_objectives(resolve(model, recipe))
+    resolved = resolve(model, recipe)
+    check_objectives(resolved)
+    several = (*resolved.objectives, "unigram" if "unigram" not in resolved.objectives else "masked_lm")
+    with pytest.raises(ConfigError):  # the same recipe with one that is learned alone
+        check_objectives(resolve(model, recipe, {"objectives": ",".join(several)}))
 
 
 def test_weights_that_are_given_need_no_start() -> None:

@@ -123,7 +123,13 @@ def test_resuming_something_else_is_refused(tmp_path: Path, now: dict[str, Any],
 def test_a_touched_but_unchanged_corpus_is_accepted(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path, {"asked": asked(), "corpus": {"fingerprint": "abc"}})
     touched = asked(corpus={"files": [["a.txt", 10, 99]], "python": "3"})
-    check_same_request(run, touched, lambda: "abc")
+    with pytest.raises(RunError, match="corpus has changed"):
+        check_same_request(run, touched, lambda: "other")
+    looked: list[str] = []
+    check_same_request(run, touched, lambda: looked.append("read") or "abc")
+    assert looked == ["read"]
+    check_same_request(run, asked(), lambda: looked.append("again") or "abc")
+    assert looked == ["read"]  # a file that was not touched is not read
 
 
 def test_our_errors_are_one_family() -> None:

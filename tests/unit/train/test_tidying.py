@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,13 +19,21 @@ from polyseme.train.tidying import tidy
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("tidy")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tidy")
+    start, examples = start_run(folder / "bert"), write_examples(folder / "train", "classify", 40)
+    return adapt("classify", start, examples, folder / "run", epochs=1).path
 
 
-@pytest.fixture(scope="module")
-def files(folder: Path) -> tuple[Path, Path]:
-    return start_run(folder / "bert"), write_examples(folder / "train", "classify", 40)
+@pytest.fixture
+def copy(trained: Path, tmp_path: Path) -> Callable[[str], RunDirectory]:
+    """Gives copies of a trained run, of which nobody else holds a file open."""
+
+    def make(name: str) -> RunDirectory:
+        shutil.copytree(trained, tmp_path / name, ignore=shutil.ignore_patterns(".lock"))
+        return RunDirectory.open(tmp_path / name)
+
+    return make
 
 
 def bytes_of(run: Path) -> int:
@@ -31,9 +41,9 @@ def bytes_of(run: Path) -> int:
 
 
 def test_checkpoints_go_and_all_else_stays(
-    files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    copy: Callable[[str], RunDirectory], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    runs = [adapt("classify", *files, tmp_path / name, epochs=1).path for name in ("a", "b")]
+    runs = [copy(name).path for name in ("a", "b")]
     held = [bytes_of(run) for run in runs]
     others = {
         f: f.read_bytes() for run in runs for f in run.rglob("*") if f.is_file() and "resume" not in f.parts
@@ -52,8 +62,8 @@ def test_checkpoints_go_and_all_else_stays(
     assert "nothing to free" in capsys.readouterr().out
 
 
-def test_nothing_is_removed_while_one_is_trained(files: tuple[Path, Path], tmp_path: Path) -> None:
-    free, busy = (adapt("classify", *files, tmp_path / name, epochs=1) for name in ("free", "busy"))
+def test_nothing_is_removed_while_one_is_trained(copy: Callable[[str], RunDirectory]) -> None:
+    free, busy = copy("free"), copy("busy")
     held = bytes_of(free.path)
     with only_one_trains(busy.path), pytest.raises(RunError, match="another process is training"):
         tidy(free.path, busy.path)
@@ -61,8 +71,8 @@ def test_nothing_is_removed_while_one_is_trained(files: tuple[Path, Path], tmp_p
     assert [one.files > 0 for one in tidy(free.path, busy.path)] == [True, True]
 
 
-def test_what_could_go_on_is_kept_unless_it_is_asked_for(files: tuple[Path, Path], tmp_path: Path) -> None:
-    run = adapt("classify", *files, tmp_path / "run", epochs=1)
+def test_what_could_go_on_is_kept_unless_it_is_asked_for(copy: Callable[[str], RunDirectory]) -> None:
+    run = copy("run")
     run.save_meta(status="stopped")
     with pytest.raises(RunError, match="not ended its training"):
         tidy(run.path)
@@ -72,8 +82,8 @@ def test_what_could_go_on_is_kept_unless_it_is_asked_for(files: tuple[Path, Path
     assert one.freed_bytes > 0
 
 
-def test_damaged_weights_keep_their_checkpoint(files: tuple[Path, Path], tmp_path: Path) -> None:
-    run = adapt("classify", *files, tmp_path / "run", epochs=1)
+def test_damaged_weights_keep_their_checkpoint(copy: Callable[[str], RunDirectory], tmp_path: Path) -> None:
+    run = copy("run")
     (run.path / "heads" / "classify.safetensors").write_bytes(b"cut")
     with pytest.raises(RunError, match="a checkpoint is all there is"):
         tidy(run.path)

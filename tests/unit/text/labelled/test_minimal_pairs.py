@@ -11,6 +11,7 @@ import pytest
 from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.labelled.minimal_pairs import MinimalPair, pair_files, read_minimal_pairs
 from polyseme.text.labelled.records import Problems
+from stand_in import ROWS, SHARED_DATA
 
 BLIMP = {
     "sentence_good": "The cats sit.",
@@ -96,12 +97,13 @@ def test_a_file_that_is_named_twice_is_read_once(tmp_path: Path) -> None:
     assert pair_files([Path("-"), Path("-")]) == [Path("-")]
 
 
-def test_blimp_itself(shared_data: Path) -> None:
-    files = pair_files([shared_data / "tasks" / "blimp"])
+def test_blimp_itself(any_data: Path) -> None:
+    files = pair_files([any_data / "tasks" / "blimp"])
+    real = any_data == SHARED_DATA
     problems = Problems()
     found = [pair for file in files for pair in read_minimal_pairs(file, problems=problems)]
-    assert len(files) == 34
-    assert len(found) == 34_000
+    assert len(files) == (34 if real else 4)
+    assert len(found) == (34_000 if real else 4 * ROWS)
     assert not problems.counts
-    assert len({pair.paradigm for pair in found}) == 34
-    assert len({pair.phenomenon for pair in found}) == 13
+    assert len({pair.paradigm for pair in found}) == len(files)
+    assert len({pair.phenomenon for pair in found}) == (13 if real else 2)

@@ -13,6 +13,7 @@ import pytest
 from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.labelled.questions import read_questions
 from polyseme.text.labelled.records import Problems, QuestionRecord
+from stand_in import SHARED_DATA
 
 CONTEXT = "Ada met  Bob in Paris. Bob went home; Ada stayed in Paris."
 
@@ -222,14 +223,17 @@ def test_columns_of_squad_json_are_fixed(tmp_path: Path) -> None:
         list(read_questions(squad(tmp_path, [qa("Ada", 0)]), columns={"answer": "a"}))
 
 
-def test_real_files(shared_data: Path) -> None:
-    tasks = shared_data / "tasks"
+def test_files_as_they_were_fetched(any_data: Path) -> None:
+    tasks, real = any_data / "tasks", any_data == SHARED_DATA
     for name, n, groups in (
         ("cmrc2018/cmrc2018_dev.json", 3219, 848),
         ("cmrc2018/cmrc2018_trial.json", 1002, 256),
         ("squad_shifts/new_wiki_v1.0.json.gz", 7936, 48),
         ("squad_shifts/nyt_v1.0.json.gz", 10_056, 797),
     ):
+        if not (real or (tasks / name).is_file()):
+            continue
+        n, groups = (n, groups) if real else (120, 1)
         problems = Problems()
         records = list(read_questions(tasks / name, problems=problems))
         assert len(records) + problems.counts.get("empty_text", 0) == n  # two questions of trial are empty
@@ -238,16 +242,16 @@ def test_real_files(shared_data: Path) -> None:
         assert_in_place(records)
     rows = moved = lost = none = 0
     for name, n in (("electronics.train", 2345), ("electronics.dev", 261), ("grocery.test", 1188)):
-        problems = Problems()
+        problems, n = Problems(), n if real else 100
         records = list(read_questions(tasks / f"subjqa/{name}.csv", problems=problems))
-        assert len(records) + problems.counts["lost_question"] == n
+        assert len(records) + problems.counts.get("lost_question", 0) == n
         assert problems.counts["no_answer_word"] == n
         assert not any("ANSWERNOTFOUND" in record.context for record in records)
         assert len({record.id for record in records}) == len(records)
         assert_in_place(records)
         rows += n
         moved += problems.counts["moved_answer"]
-        lost += problems.counts["lost_answer"]
+        lost += problems.counts.get("lost_answer", 0)
         none += sum(record.answers == () for record in records)
     assert 0.08 < (moved + lost) / rows < 0.10  # the 9 % that SOURCE.txt speaks of
     assert 0.5 < none / rows < 0.6

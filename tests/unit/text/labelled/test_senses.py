@@ -10,6 +10,7 @@ import pytest
 from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.labelled.records import Problems
 from polyseme.text.labelled.senses import Use, occurrences, read_uses
+from stand_in import ROWS, SHARED_DATA
 
 
 def word_folder(folder: Path, word: str, train: str, gold: str, names: dict[str, str]) -> Path:
@@ -222,9 +223,10 @@ def test_a_limit_draws_the_same_uses_whatever_their_order(tmp_path: Path) -> Non
     assert [int(use.text.split()[1]) for use in first] == sorted(int(use.text.split()[1]) for use in first)
 
 
-def test_coarsewsd_is_read_as_its_readme_says(shared_data: Path) -> None:
-    uses = read_uses(shared_data / "tasks" / "coarsewsd20")
-    assert len({use.word for use in uses}) == 10
+def test_coarsewsd_is_read_as_its_readme_says(any_data: Path) -> None:
+    uses = read_uses(any_data / "tasks" / "coarsewsd20")
+    real = any_data == SHARED_DATA
+    assert len({use.word for use in uses}) == (10 if real else 2)
     assert all(use.form == use.word for use in uses)
     assert {use.sense for use in uses if use.word == "bank"} == {"bank", "bank (geography)"}
-    assert sum(use.part == "test" for use in uses if use.word == "java") == 1929
+    assert sum(use.part == "test" for use in uses if use.word == "java") == (1929 if real else ROWS)

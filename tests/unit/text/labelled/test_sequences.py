@@ -13,6 +13,7 @@ from polyseme.text.labelled.records import Problems, TagRecord
 from polyseme.text.labelled.sequences import read_tags
 from polyseme.text.labelled.spans import space_between, tagged_tokens, tokens_of
 from polyseme.text.labelled.tagging import scheme_of, spans
+from stand_in import ROWS, SHARED_DATA
 
 
 def write(folder: Path, name: str, text: str) -> Path:
@@ -260,8 +261,8 @@ def snips_as_columns(folder: Path, target: Path) -> Path:
     return target
 
 
-def test_real_files(shared_data: Path, tmp_path: Path) -> None:
-    tasks = shared_data / "tasks"
+def test_files_as_they_were_fetched(any_data: Path, tmp_path: Path) -> None:
+    tasks, real = any_data / "tasks", any_data == SHARED_DATA
     for path, sentences, words in (
         (tasks / "ud_english_ewt/en_ewt-ud-train.conllu", 12_544, 204_577),
         (tasks / "ud_english_ewt/en_ewt-ud-dev.conllu", 2001, 25_147),
@@ -273,9 +274,9 @@ def test_real_files(shared_data: Path, tmp_path: Path) -> None:
     ):
         problems = Problems()
         records = list(read_tags(path, problems=problems))
-        assert len(records) == sentences
+        assert len(records) == (sentences if real else ROWS)
         assert problems.counts == {}
-        assert words in (None, sum(len(record.tokens) for record in records))
+        assert not real or words in (None, sum(len(record.tokens) for record in records))
         assert all(len(record.tokens) == len(record.tags or ()) for record in records)
         assert_in_order(records)
         classes = "ud" in path.parent.name
