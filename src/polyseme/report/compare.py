@@ -218,7 +218,7 @@ def _main_columns(document: Mapping[str, Any], say: Speaker) -> list[Column]:
     found = []
     for task in tasks:
         way = say(WAY_NAMES[task["way"]])
-        head, name = f"{task['name']}\n{task['metric']}", str(task["name"])
+        head, name = f"{task['name']}\n{say.metric(task['metric'])}", str(task["name"])
         if task["name"] in several or task["way"] != "frozen":
             head, name = f"{head}\n{way}", f"{name} ({way})"
         found.append(Column(name, head, task["metric"], task["rows"], task["absent"]))
@@ -407,7 +407,7 @@ def _task(ways: Sequence[Mapping[str, Any]], names: Sequence[str], file: str, sa
         parts.append(_bars(ways, names, file, say))
     heads = ["Run", "Way", "Seeds", "Best less this", "p", "Trained parameters", "Time"]
     titles = [say(head) for head in heads]
-    cells = Cells([*titles[:2], metric, *titles[2:]], left=(0, 1))
+    cells = Cells([*titles[:2], say.metric(metric), *titles[2:]], left=(0, 1))
     for way in ways:
         spoken = say(WAY_NAMES[way["way"]])
         for name in names:
@@ -416,7 +416,7 @@ def _task(ways: Sequence[Mapping[str, Any]], names: Sequence[str], file: str, sa
             cells.add(spoken)
             if found is None:
                 why = reason(way["absent"][name], say)
-                cells.lack(why, f"{metric or first['name']}, {spoken}")
+                cells.lack(why, f"{say.metric(metric) or first['name']}, {spoken}")
                 for _ in range(len(cells.head) - 3):
                     cells.add("")
                 continue
@@ -451,6 +451,7 @@ def _add_difference(cells: Cells, found: Mapping[str, Any], metric: str) -> None
 
 def _bars(ways: Sequence[Mapping[str, Any]], names: Sequence[str], file: str, say: Speaker) -> Figure:
     metric = ways[0]["metric"]
+    named = say.metric(metric)
     scale = 100 if percent_like(metric) else 1
     rows = [
         {
@@ -467,7 +468,7 @@ def _bars(ways: Sequence[Mapping[str, Any]], names: Sequence[str], file: str, sa
     ]
     ends = [row[key] for row in rows for key in ("value", "low", "high") if row[key] is not None]
     domain = min([0.0, *ends]), max(ends, default=0.0) or 1.0
-    value = Axis("value", f"{metric}, %" if percent_like(metric) else metric, ".2f", domain)
+    value = Axis("value", f"{named}, %" if percent_like(metric) else named, ".2f", domain)
     runs, panels = Series("run", names, legend=False), []
     for group in dict.fromkeys(row["group"] for row in rows):
         mine = [row for row in rows if row["group"] == group]
@@ -476,7 +477,7 @@ def _bars(ways: Sequence[Mapping[str, Any]], names: Sequence[str], file: str, sa
         panels.append(bars(mine, Axis("run"), value, shown, runs, text="text", title=title))
     chart = panels[0] if len(panels) == 1 else beside(panels, 1)
     said = say(
-        "{task}: {metric} with 95 % intervals; * surely below the best.", task=ways[0]["name"], metric=metric
+        "{task}: {metric} with 95 % intervals; * surely below the best.", task=ways[0]["name"], metric=named
     )
     return Figure(file, chart, said, said)
 

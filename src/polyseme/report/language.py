@@ -40,6 +40,10 @@ class Speaker:
         words = english if self.lang == "en" else _phrases()[english.casefold()]
         return words.format(**values) if values else words
 
+    def metric(self, name: str) -> str:
+        """The name of a metric; a third party's stays as it is."""
+        return name if self.lang == "en" else _phrases().get(name, name)
+
     def sentences(self, *said: str) -> str:
         """Sentences in a row; Chinese ones need no space between them."""
         return ("" if self.lang == "zh" else " ").join(sentence for sentence in said if sentence)

@@ -70,7 +70,7 @@ def test_every_phrase_has_a_chinese_one_and_every_chinese_one_is_used() -> None:
     assert [text for text in said() if text.casefold() not in keys] == []
     used = {
         text.casefold()
-        for room in ("report", "study", "infer")
+        for room in ("report", "study", "infer", "tasks")
         for tree in trees(room)
         for text in texts(tree)
     }
@@ -174,6 +174,11 @@ def test_problems_of_files_are_notes() -> None:
 def test_a_speaker_knows_two_languages_and_no_word_that_is_not_there() -> None:
     assert Speaker("zh")("{n} words", n=3) == "3 词"
     assert Speaker()("{n} words", n=3) == "3 words"
+    assert (Speaker("zh").metric("macro_f1"), Speaker("zh").metric("bleu"), Speaker().metric("f1")) == (
+        "宏平均 F1",
+        "bleu",
+        "f1",
+    )
     with pytest.raises(KeyError):
         Speaker("zh")("what nobody says")
     with pytest.raises(ConfigError):
