@@ -199,8 +199,9 @@ def test_the_page_in_both_languages(document: dict[str, Any], lang: str) -> None
         "task-1",
         "mixes",
         "probe-mixes",
-        "senses",
-        "senses-map-1",
+        "probe-1-probe-controls",
+        "senses_layers",
+        "senses_map_river",
         "pairs",
     } <= {*names}
 
@@ -211,7 +212,7 @@ def test_a_chinese_page_has_no_english_sentence(document: dict[str, Any]) -> Non
 
 
 def test_charts_are_files_too(folder: Path) -> None:
-    for name in ("loss-minutes", "task-1", "mixes", "senses-map-1", "pairs", "probe-layers"):
+    for name in ("loss-minutes", "task-1", "mixes", "senses_map_river", "pairs", "probe-layers"):
         assert (folder / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert (folder / "figures" / f"{name}.svg").read_text("utf-8").startswith("<svg")
 

@@ -55,7 +55,8 @@ def pairs_parts(document: Mapping[str, Any], say: Speaker, prefix: str = "") -> 
     """The parts: accuracy by phenomenon, by paradigm, and errors.
 
     Args:
-        document: of `Pairs`, or {"runs": [several]}.
+        document: of `Pairs`, or {"runs": [several], "series"}: runs may have a "name", "series" are the names in the
+            order of their colours.
         say: speaks the page's language.
         prefix: of the figures' names.
     """
@@ -73,9 +74,9 @@ def pairs_parts(document: Mapping[str, Any], say: Speaker, prefix: str = "") -> 
     return [
         Heading(say("Accuracy by phenomenon")),
         *(_said(run, name, say) for run, name in zip(runs, names, strict=True)),
-        Either(page=[figure], terminal=[] if several else _phenomena(runs[0], say)),
+        *([figure, _beside(runs, names, say)] if several else [Either([figure], _phenomena(runs[0], say))]),
         Heading(say("Paradigms")),
-        _beside(runs, names, say)
+        _beside(runs, names, say, ("paradigm", "phenomenon"))
         if several
         else _table(runs[0]["paradigms"], ("paradigm", "phenomenon"), say),
         *(
@@ -167,22 +168,32 @@ def _table(rows: Sequence[Mapping[str, Any]], names: Sequence[str], say: Speaker
     return Table(head, cells, caption, range(len(names)))
 
 
-def _beside(runs: Sequence[Mapping[str, Any]], names: Sequence[str], say: Speaker) -> Table:
-    """The accuracy of several runs by paradigm."""
-    by_name = [{(p["paradigm"], p["phenomenon"]): p["accuracy"] for p in run["paradigms"]} for run in runs]
+def _beside(
+    runs: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+    say: Speaker,
+    of: Sequence[str] = ("phenomenon",),
+) -> Table:
+    """The accuracy of several runs by phenomenon or paradigm, and over all."""
+    part = "phenomena" if len(of) == 1 else "paradigms"
+    by_name = [{tuple(row[key] for key in of): row for row in run[part]} for run in runs]
+    total = say("all: mean over paradigms")
+    lines = [
+        ([shown(row[key]) for key in of], row, [rows.get(key) for rows in by_name])
+        for key, row in by_name[0].items()
+    ]
+    lines.append(([total, *[""] * (len(of) - 1)], runs[0]["figures"], [run["figures"] for run in runs]))
     rows, strong = [], set()
-    hints: dict[tuple[int, int], str] = {}
-    for number, first in enumerate(runs[0]["paradigms"]):
-        figures = [run.get((first["paradigm"], first["phenomenon"])) for run in by_name]
+    for number, (said, first, found) in enumerate(lines):
+        figures = [None if row is None else row["accuracy"] for row in found]
         best = highest_apart(figures, 0.5)
         if best is not None:
-            strong.add((number, 2 + best))
-        hints |= {(number, place): _interval(one) for place, one in enumerate(figures, 2) if one is not None}
-        values = [_number(None if one is None else one["value"]) for one in figures]
-        rows.append([shown(first["paradigm"]), shown(first["phenomenon"]), *values, f"{first['pairs']:,}"])
-    head = [say("paradigm"), say("phenomenon"), *names, say("pairs")]
+            strong.add((number, len(of) + best))
+        measured = ["—" if one is None else _measured(one) for one in figures]
+        rows.append([*said, *measured, f"{first['pairs']:,}"])
+    head = [*map(say, of), *names, say("pairs")]
     caption = say("Bold (•): above chance, and the interval lies above those of all others.")
-    return Table(head, rows, caption, (0, 1), frozenset(strong), hints)
+    return Table(head, rows, caption, range(len(of)), frozenset(strong), keys=len(of))
 
 
 def _errors(one: Mapping[str, Any], name: str | None, say: Speaker) -> list[Part]:
@@ -235,21 +246,22 @@ def runs_of(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def names_of(abouts: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What runs are called: their model, with the folder where that does not tell them apart, or else the path."""
+    """What runs are called: the name that they were given, or their model, with folder or path to tell them apart."""
     ways = [
+        [str(one.get("name", "")) for one in abouts],
         [str(one["model"]) for one in abouts],
         [f"{one['model']} ({Path(one['run']).name})" for one in abouts],
         [f"{one['model']} ({one['run']})" for one in abouts],
         [f"{number}: {one['model']}" for number, one in enumerate(abouts, 1)],
     ]
-    return next(names for names in ways if max(Counter(names).values()) == 1)
+    return next(names for names in ways if all(names) and max(Counter(names).values()) == 1)
 
 
 def pairs_chart(document: Mapping[str, Any], say: Speaker) -> Chart:
     """Bars of the accuracy of every phenomenon, one a run, with intervals and the line of chance."""
     rows, names, labels = _bars(document, say)
     accuracy = Axis("accuracy", say("accuracy"), ".2f", (0, 1))
-    runs = Series("run", names)
+    runs = Series("run", document.get("series") or names)
     return bars(rows, Axis("phenomenon"), accuracy, labels, runs, text="text", rule=Rule(0.5))
 
 

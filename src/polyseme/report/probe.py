@@ -20,7 +20,7 @@ from polyseme.report.page import Page
 from polyseme.report.parts import Commands, Either, Figure, Heading, Notes, Part, Table
 from polyseme.study.probing.numbers import told
 
-__all__ = ["overview_rows", "probe_page", "probe_parts", "shown", "slug"]
+__all__ = ["control_parts", "layer_parts", "overview_rows", "probe_page", "probe_parts", "shown", "slug"]
 
 _MARKS = {
     "centre_of_gravity": ("centre of gravity", charts.VERMILION, "circle"),
@@ -60,7 +60,8 @@ def probe_parts(document: Mapping[str, Any], say: Speaker, prefix: str = "") -> 
         say: speaks the page's language.
         prefix: stands before the names of figures.
     """
-    parts = [*_overview(document, say, prefix), *_against(document, say, prefix)]
+    parts: list[Part] = [Heading(say("In which layers it is")), *layer_parts(document, say, prefix)]
+    parts += [Heading(say("Against controls")), *control_parts(document, say, prefix)]
     files = {f"{prefix}probe-layers", f"{prefix}probe-controls"}
     for name, task in document["tasks"].items():
         file = f"{prefix}probe-{slug(name)}"
@@ -71,12 +72,19 @@ def probe_parts(document: Mapping[str, Any], say: Speaker, prefix: str = "") -> 
     return [*parts, *_how(document, say)]
 
 
-def _overview(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Part]:
-    title = Heading(say("In which layers it is"))
+def layer_parts(document: Mapping[str, Any], say: Speaker, prefix: str = "", of: str = "task") -> list[Part]:
+    """Which layers are read, and where adding layers helps.
+
+    Args:
+        document: {"tasks": {name: of `Probing`'s}, "layers": most of any, "settings"}.
+        say: speaks the page's language.
+        prefix: stands before the name of the figure.
+        of: what the names are: of tasks, or of runs with the same task.
+    """
     if document["layers"] == 1:
-        return [title, say("The encoder has one layer: there is nothing to mix.")]
+        return [say("The encoder has one layer: there is nothing to mix.")]
     head = [
-        say("task"),
+        say(of),
         say("centre of gravity"),
         say("divergence, nats"),
         say("expected layer"),
@@ -84,12 +92,12 @@ def _overview(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Pa
     ]
     rows = []
     for name, task in document["tasks"].items():
-        mix, cumulative = task["mix"], task["cumulative"] or {}
+        mix, cumulative = task["mix"] or {}, task["cumulative"] or {}
         rows.append(
             [
                 name,
-                shown(mix["centre_of_gravity"], 2),
-                shown(mix["divergence"], 3),
+                shown(mix.get("centre_of_gravity"), 2),
+                shown(mix.get("divergence"), 3),
                 shown(cumulative.get("expected_layer"), 2),
                 shown(cumulative.get("expected_layer_clipped"), 2),
             ]
@@ -103,7 +111,7 @@ def _overview(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Pa
         caption = say.sentences(caption, dash)
     table = Table(head, rows, caption)
     if not overview_rows(document, say):
-        return [title, table]
+        return [table]
     figure = Figure(
         f"{prefix}probe-layers",
         layers_chart(document, say),
@@ -112,11 +120,14 @@ def _overview(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Pa
         ),
         say("Centre of gravity and expected layer of each task"),
     )
-    return [title, figure, table]
+    return [figure, table]
 
 
-def _against(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Part]:
-    head = [say("task"), say("probe"), say("micro-F1, %"), say("all layers less this")]
+def control_parts(
+    document: Mapping[str, Any], say: Speaker, prefix: str = "", of: str = "task"
+) -> list[Part]:
+    """Scores beside those of the controls; arguments as for `layer_parts`."""
+    head = [say(of), say("probe"), say("micro-F1, %"), say("all layers less this")]
     rows: list[list[str]] = []
     strong: set[tuple[int, int]] = set()
     for name, task in document["tasks"].items():
@@ -139,7 +150,7 @@ def _against(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Par
         say("Score of each task and of its controls"),
     )
     table = Table(head, rows, caption, left=(0, 1), strong=frozenset(strong), keys=2)
-    return [Heading(say("Against controls")), figure, table]
+    return [figure, table]
 
 
 def _of_task(name: str, task: Mapping[str, Any], say: Speaker, file: str) -> list[Part]:

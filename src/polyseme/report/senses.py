@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,10 +94,9 @@ def _best(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Part]:
                     "sense. Each chart has its own scale."
                 ),
                 say("The figure of every run at its best layer"),
-            ),
-            _difference_table(document, say),
+            )
         ]
-    return parts
+    return [*parts, _difference_table(document, say)] if document["differences"] else parts
 
 
 def best_chart(document: Mapping[str, Any], say: Speaker) -> Chart:
@@ -115,7 +115,7 @@ def best_chart(document: Mapping[str, Any], say: Speaker) -> Chart:
             {"run": name, **_rounded(headline(layer["nearest"]))}
             for name, layer in zip(names, best, strict=True)
         ]
-        ceiling, plain = _ceiling(about), Series("run", names, legend=False)
+        ceiling, plain = _ceiling(about), replace(_series(document), legend=False)
         value, size = Axis("value", "", ".3f", _domain(rows, ceiling)), (210, 26 * len(names))
         ticks = dict.fromkeys(names, ceiling)
         charts.append(dots(rows, Axis("run"), value, names, plain, ticks, size, title))
@@ -241,7 +241,7 @@ def layers_chart(document: Mapping[str, Any], say: Speaker) -> Chart:
     title = say("{figure} of the nearest neighbour", figure=say(FIGURES[_figure(mean)]))
     value = Axis("value", title, ".3f", _domain(rows, ceiling))
     words = say("always the most frequent sense: {value}", value=f"{ceiling:.3f}")
-    return lines(rows, layer, value, Series("run", [run["name"] for run in runs]), Rule(ceiling, words))
+    return lines(rows, layer, value, _series(document), Rule(ceiling, words))
 
 
 def words_chart(document: Mapping[str, Any], say: Speaker) -> Chart:
@@ -251,13 +251,18 @@ def words_chart(document: Mapping[str, Any], say: Speaker) -> Chart:
         _curves([(run["name"], run["words"][place]) for run in runs], word)
         for place, word in enumerate(words)
     ]
-    names, layer = Series("run", [run["name"] for run in runs]), Axis("layer", say("layer"), integers=True)
+    names, layer = _series(document), Axis("layer", say("layer"), integers=True)
     value = Axis("value", "", ".3f", _domain([row for rows in panels for row in rows], *map(_ceiling, words)))
     charts = [
         lines(rows, layer, value, names, Rule(_ceiling(word)), size=(230, 150), title=_titled(word, say))
         for word, rows in zip(words, panels, strict=True)
     ]
     return beside(charts)
+
+
+def _series(document: Mapping[str, Any]) -> Series:
+    """The runs, in the order of their colours; where there are more than the document is about, "series" names all."""
+    return Series("run", document.get("series") or [run["name"] for run in document["runs"]])
 
 
 def _curves(runs: Sequence[tuple[str, Mapping[str, Any]]], about: Mapping[str, Any]) -> list[dict[str, Any]]:

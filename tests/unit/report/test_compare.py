@@ -7,7 +7,7 @@ import pytest
 
 from polyseme.report.cells import Cells, figure, interval, number, written_p
 from polyseme.report.compare import _runs
-from polyseme.report.compare_studies import FEWEST, POINTS, joined, study_parts, told
+from polyseme.report.compare_studies import FEWEST, POINTS, joined, told
 from polyseme.report.language import Speaker
 from polyseme.report.page import Page
 from polyseme.report.parts import Notes, Table
@@ -84,24 +84,6 @@ def test_maps_of_many_runs_have_few_points(n: int) -> None:
     assert math.isclose(
         sum(len(one["drawn"]) for one in documents["run 0"]["words"]), 9 * n
     )  # theirs stay whole
-
-
-@pytest.mark.parametrize("lang", ["en", "zh"])
-def test_pairs_say_how_masked_models_were_asked(lang: str) -> None:
-    say = Speaker(lang)
-    said = []
-    for scoring in ("within-word", "original"):
-        study = {
-            "name": "pairs",
-            "kind": "pairs",
-            "spec": {"scoring": scoring},
-            "documents": {},
-            "absent": {},
-        }
-        _, paragraph, *_ = study_parts({"runs": {}, "studies": [study]}, say)
-        said.append(paragraph)
-    word = "within words" if lang == "en" else "词内从左到右"
-    assert [word in str(one) for one in said] == [True, False]
 
 
 def test_what_the_studies_tell_stands_on_the_page_once() -> None:
