@@ -274,6 +274,7 @@ def measures_chart(document: Mapping[str, Any], names: Mapping[str, str], say: S
     n_layers, n_heads = document["layers"], document["heads"]
     written = n_heads <= _WRITTEN
     small = max(13, min(26, 250 // n_heads))
+    cell = (40, 28) if written else (small, small)
     maps = []
     for key, name in names.items():
         rows = [
@@ -297,11 +298,11 @@ def measures_chart(document: Mapping[str, Any], names: Mapping[str, str], say: S
                 range(1, n_heads + 1),
                 range(1, n_layers + 1),
                 text="text" if written else "",
-                cell=(40, 28) if written else (small, small),
+                cell=cell,
                 title=name,
             )
         )
-    return beside(maps)
+    return beside(maps, max(3, 1100 // (cell[0] * n_heads + 100)))
 
 
 def head_chart(document: Mapping[str, Any], title: str, say: Speaker) -> Chart:

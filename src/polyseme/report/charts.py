@@ -670,9 +670,9 @@ def _hover(
         known = f"{written[value.field]} + ' (' + {written['low']} + ' … ' + {written['high']} + ')'"
         either = f"isValid(datum['low']) ? {known} : {written[value.field]}"
         transforms.append({"calculate": either, "as": "written"})
-        shown.append({"field": "written", "title": value.title or value.field})
+        shown.append({"field": "written", "title": value.title or " "})
     else:
-        shown.append({"field": value.field, "title": value.title or value.field, "format": form})
+        shown.append({"field": value.field, "title": value.title or " ", "format": form})
     for number in more:
         shown.append({"field": number.field, "title": number.title or number.field, "format": number.format})
     return transforms, [{"type": "quantitative" if "format" in line else "nominal", **line} for line in shown]

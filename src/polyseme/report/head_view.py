@@ -12,12 +12,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from polyseme.report.charts import BLUE, GREY, VERMILION
 from polyseme.report.language import Speaker
 
 __all__ = ["COLOURS", "head_view", "label"]
 
-COLOURS = ("#0072B2", "#D55E00", "#4D4D4D")
-"""Of tokens of A, of B, and of separators: Okabe and Ito's, told apart with every common kind of colour blindness."""
+COLOURS = (BLUE, VERMILION, GREY)
+"""Of tokens of A, of B, and of separators."""
 
 _BYTES = re.compile(r"\\x[0-9a-f]{2}")
 _SPACES = {" ": "␣", "\n": "↵", "\t": "⇥", "\r": "↵"}
@@ -108,6 +109,8 @@ border-radius:3px;overflow:hidden}
 border:1px solid var(--line,#d8dee4);border-radius:6px}
 .heads svg{display:block;font:14px system-ui,-apple-system,"Segoe UI","Noto Sans","PingFang SC","Microsoft YaHei",
 "Noto Sans CJK SC",sans-serif}
+.heads svg text{fill:var(--ink,#1f2328)}
+.heads svg text.soft{fill:var(--soft,#59636e)}
 .heads svg g.token{cursor:pointer;outline:none}
 .heads svg g.token:focus-visible text{text-decoration:underline}
 </style>"""
@@ -218,8 +221,8 @@ const start = root => {
     const side = Math.min(Math.max(96, longest * 8 + 56), width * 0.36), left = side, right = width - side;
     const height = n * row + 34;
     const svg = make("svg", {width, height, viewBox: "0 0 " + width + " " + height, role: "group"});
-    make("text", {x: left - 8, y: 18, "text-anchor": "end", fill: "#59636e"}, svg, d.words.from);
-    make("text", {x: right + 8, y: 18, fill: "#59636e"}, svg, d.words.to);
+    make("text", {x: left - 8, y: 18, "text-anchor": "end", class: "soft"}, svg, d.words.from);
+    make("text", {x: right + 8, y: 18, class: "soft"}, svg, d.words.to);
     const y = i => 34 + i * row + row / 2;
     const got = new Float32Array(n), lines = [];
     edges.forEach((list, i) => {
@@ -244,9 +247,9 @@ const start = root => {
         fill: here ? "#E69F00" : d.colours[d.kinds[i]], "fill-opacity": here ? 0.35 : share * 0.6}, g);
       const room = Math.floor((span - 16 - (share >= 0.005 ? 34 : 0)) / 8);
       make("text", {x: where ? right + 8 : left - 8, y: y(i) + 5, "text-anchor": where ? "start" : "end",
-        fill: d.kinds[i] === 2 ? "#59636e" : "#1f2328"}, g, cut(token, room));
+        class: d.kinds[i] === 2 ? "soft" : ""}, g, cut(token, room));
       if (share >= 0.005) make("text", {x: where ? width - 4 : 4, y: y(i) + 5, "font-size": 12,
-        "text-anchor": where ? "end" : "start", fill: "#1f2328"}, g,
+        "text-anchor": where ? "end" : "start"}, g,
         (share * 100).toFixed(share < 0.095 ? 1 : 0) + "%");
       make("title", {}, g, token);
       const own = {side: where, token: i};

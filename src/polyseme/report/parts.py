@@ -20,7 +20,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+
+from polyseme.report.charts import Chart
 
 __all__ = ["Commands", "Either", "Figure", "Heading", "Notes", "Part", "Table", "View", "figures_of", "shown"]
 
@@ -68,13 +69,13 @@ class Figure:
 
     Args:
         name: of its files, without an ending; one of a kind in its page.
-        chart: altair's.
+        chart: of report/charts.py.
         caption: stands below it.
         describes: what a person who cannot see it is told.
     """
 
     name: str
-    chart: Any
+    chart: Chart
     caption: str = ""
     describes: str = ""
 
