@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from polyseme.infer.neighbours import neighbours
     from polyseme.infer.predict import Predictor
     from polyseme.infer.score import score, score_continuations
+    from polyseme.report.run_summary import inspect
     from polyseme.study.attention import attention
     from polyseme.study.cka import cka
     from polyseme.study.evaluate import evaluate
@@ -78,6 +79,7 @@ __all__ = [
     "generate",
     "generate_stream",
     "import_model",
+    "inspect",
     "load",
     "mask",
     "neighbours",
@@ -118,6 +120,7 @@ _HOMES = {
     "generate": "polyseme.infer.generate",
     "generate_stream": "polyseme.infer.generate",
     "import_model": "polyseme.formats.registry",
+    "inspect": "polyseme.report.run_summary",
     "load": "polyseme.infer.model",
     "mask": "polyseme.infer.mask",
     "neighbours": "polyseme.infer.neighbours",

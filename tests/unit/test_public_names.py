@@ -39,6 +39,7 @@ PUBLIC = [
     "generate",
     "generate_stream",
     "import_model",
+    "inspect",
     "load",
     "mask",
     "neighbours",

@@ -56,12 +56,11 @@ def run(
     """
     reading = read_options(columns, separator, encoding)
     refuse_unused(reading, [file])
-    named = reading.columns or None
     keep_few_sizes()
 
     from polyseme.cli.progress import reporting
-    from polyseme.report.evaluation import evaluation_parts, write_errors, write_evaluation
-    from polyseme.report.terminal import text
+    from polyseme.report.evaluation import write_errors
+    from polyseme.report.results import text_of, write
     from polyseme.study.evaluate import evaluate
 
     use_threads(threads)
@@ -69,19 +68,19 @@ def run(
         found = evaluate(
             folder,
             file,
-            named,
-            against,
-            threshold,
-            reporter=reporter,
-            encoding=reading.encoding,
+            columns=reading.columns,
+            against=against,
+            threshold=threshold,
             separator=reading.separator,
+            encoding=reading.encoding,
+            reporter=reporter,
         )
     say(found.read)
     if json:
         emit_json(found.figures)
     else:
-        emit(text(evaluation_parts(found)))
-    wrote, notes = write_evaluation(found, output) if output is not None else ([], [])
+        emit(text_of(found))
+    wrote, notes = write(found, output) if output is not None else ([], [])
     if errors is not None:
         wrote.append(write_errors(found, errors))
     for note in [*found.notes, *notes]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyseme.cli.options import Folder, Json
-from polyseme.cli.output import closing, command, emit, emit_json, say, use_command
+from polyseme.cli.output import closing, command, say, show, use_command
 from polyseme.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def run(
     """
     from polyseme.report.charts import boxes_for, save
     from polyseme.report.run_charts import loss_chart, mix_chart
-    from polyseme.report.run_summary import summarize, summary_text
+    from polyseme.report.run_summary import inspect
     from polyseme.train.run import RunDirectory
 
     if not folders:
@@ -40,11 +40,9 @@ def run(
     if chart is not None and len(folders) > 1:
         raise ConfigError("a loss curve is of one run", got=f"{len(folders)} runs", fix="--mix, or one RUN")
     runs = [RunDirectory.open(folder) for folder in folders]
-    summaries = [summarize(opened) for opened in runs]
-    if json:
-        emit_json(summaries if len(runs) > 1 else summaries[0])
-    else:
-        emit("\n\n".join(summary_text(summary) for summary in summaries))
+    result = inspect(runs)
+    summaries = list(result.runs)
+    show(result, json=json)
     if chart is not None:
         title, unit = f"{summaries[0]['model']}: loss", "nats per predicted token"
         if "task" in summaries[0]:

@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 from polyseme.core.paths import PathLike, path_of
 from polyseme.errors import ConfigError
 
-__all__ = ["Result", "table_lines"]
+__all__ = ["Result", "frame", "table_lines", "written"]
 
 _WIDTH = 80
 _ROWS = 8
@@ -67,11 +67,7 @@ class Result:
 
         Raises:  ConfigError: pandas is not installed.
         """
-        try:
-            pandas = importlib.import_module("pandas")
-        except ImportError:
-            raise ConfigError("pandas is not installed", fix="pip install 'polyseme[pandas]'") from None
-        return pandas.DataFrame(self.rows())
+        return frame(self.rows())
 
     def save(self, path: PathLike, lang: str = "en") -> list[Path]:
         """Write what the verb writes with -o PATH.
@@ -85,6 +81,18 @@ class Result:
         for note in notes:
             warnings.warn(note, stacklevel=2)
         return list(written)
+
+
+def frame(rows: Sequence[Mapping[str, Any]]) -> Any:
+    """Rows as a pandas.DataFrame.
+
+    Raises:  ConfigError: pandas is not installed.
+    """
+    try:
+        pandas = importlib.import_module("pandas")
+    except ImportError:
+        raise ConfigError("pandas is not installed", fix="pip install 'polyseme[pandas]'") from None
+    return pandas.DataFrame(rows)
 
 
 def _shown() -> Any:
@@ -108,7 +116,7 @@ def table_lines(rows: Sequence[Mapping[str, Any]], width: int = _WIDTH, most: in
     for name in rows[0]:
         values = [row.get(name) for row in rows[:most]]
         words = any(isinstance(value, str) for value in values)
-        cells = [_cut(text, _CELL) for text in (name, *map(_written, values))]
+        cells = [_cut(text, _CELL) for text in (name, *map(written, values))]
         wide = max(map(_wide, cells))
         if wide + 2 > left:
             break
@@ -120,7 +128,8 @@ def table_lines(rows: Sequence[Mapping[str, Any]], width: int = _WIDTH, most: in
     return lines if more <= 0 else [*lines, f"  … and {more:,} more"]
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
+    """A value in a cell of a table."""
     if value is None or value != value:
         return "–"
     if isinstance(value, float):

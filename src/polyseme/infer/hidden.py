@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any, Literal, cast, overload
 from weakref import WeakKeyDictionary
 
@@ -50,8 +49,8 @@ WASTED_SHARE = 0.01
 """Padding in a batch of many tokens, as a share of them."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class EncodedText:
+@dataclass(frozen=True, eq=False, repr=False)
+class EncodedText(Result):
     """A text, its tokens and their hidden states.
 
     Args:
@@ -66,6 +65,9 @@ class EncodedText:
     Shapes:  ids, word_starts: (T,).  offsets: (T, 2).  layers: (L, T, hidden_size) float32
     """
 
+    kind = "encode"
+    notes = ()
+
     text: str
     tokens: tuple[str, ...]
     ids: IntArray
@@ -78,8 +80,16 @@ class EncodedText:
         return len(self.ids)
 
     def __repr__(self) -> str:
+        return f"EncodedText({self.headline()})"  # of one line: `encode` gives lists of them
+
+    def document(self) -> dict[str, Any]:
+        """The tokens, without their hidden states; JSON-able."""
+        return {"text": self.text, "layers": list(self.layer_numbers), "tokens": self.rows()}
+
+    def headline(self) -> str:
+        """The text, and how much was made of it."""
         n_layers, n_tokens, width = self.layers.shape
-        return f"EncodedText({self.text[:40]!r}: {n_tokens} tokens, {n_layers} layers of {width} values)"
+        return f"{self.text[:40]!r}: {n_tokens} tokens, {n_layers} layers of {width} values"
 
     def rows(self) -> list[dict[str, Any]]:
         """A row a token: what it is, where it stands, and how long its vector is in every layer."""
@@ -95,14 +105,6 @@ class EncodedText:
             )
         ]
 
-    to_pandas = Result.to_pandas
-
-    def _repr_html_(self) -> str:
-        rows = self.rows()
-        table = [[*rows[0]] if rows else [], *([_shown(value) for value in row.values()] for row in rows)]
-        lines = ["".join(f"<td>{escape(cell)}</td>" for cell in line) for line in table]
-        return f"<p>{escape(repr(self))}</p><table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
-
     def layer(self, number: int) -> Float32Array:
         """The hidden states of one layer by its number; -1 is the last that was asked for.
 
@@ -117,10 +119,6 @@ class EncodedText:
         raise ConfigError(
             "that layer was not kept", got=number, expected=", ".join(map(str, self.layer_numbers))
         )
-
-
-def _shown(value: Any) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 @overload

@@ -10,6 +10,7 @@ from polyseme.core.config import to_json
 from polyseme.core.files import make_folder, write_atomic
 from polyseme.report.charts import boxes_for, save
 from polyseme.report.figures import measure
+from polyseme.report.page import Page
 from polyseme.report.parts import Part, Table
 from polyseme.report.run_charts import confusion_chart
 from polyseme.report.study_files import write_json_lines
@@ -17,7 +18,7 @@ from polyseme.report.study_files import write_json_lines
 if TYPE_CHECKING:
     from polyseme.study.evaluate import Evaluation
 
-__all__ = ["evaluation_parts", "write_errors", "write_evaluation"]
+__all__ = ["evaluation_page", "write_errors", "write_evaluation"]
 
 _ROWS = 30
 """Labels shown by the text form; evaluation.json has them all."""
@@ -26,37 +27,39 @@ _SHOWN = 40
 """Characters of a label that are shown."""
 
 
-def evaluation_parts(found: Evaluation) -> list[Part]:
+def evaluation_page(document: Mapping[str, Any], lang: str = "en") -> Page:
     """Figures with intervals, a table by label, the most frequent confusions."""
-    against = f" against {found.against}" if found.against else ""
-    parts: list[Part] = [f"{found.task}: {found.run}{against} on {found.examples:,} examples of {found.file}"]
+    found = document
+    against = f" against {found['against']}" if "against" in found else ""
+    lead = f"{found['task']}: {found['run']}{against} on {found['examples']:,} examples of {found['file']}"
+    parts: list[Part] = []
     parts.append(_figures(found))
-    if found.per_class:
+    if found["per_class"]:
         parts.append(_classes(found))
-    if found.confusions:
+    if found["confusions"]:
         rows = [
             [f"{one['count']:,}", f"{_short(one['gold'])} taken for {_short(one['predicted'])}"]
-            for one in found.confusions
+            for one in found["confusions"]
         ]
         parts.append(Table(["", "most frequent confusions"], rows, left=(1,)))
-    if found.threshold is not None:
+    if found.get("threshold") is not None:
         parts.append(
-            f"no answer is given where its score is more than {found.threshold:.3f} above the best answer's"
+            f"no answer is given where its score is more than {found['threshold']:.3f} above the best answer's"
         )
-    return parts
+    return Page("Evaluation", lead, parts, lang)
 
 
-def _figures(found: Evaluation) -> Table:
+def _figures(found: Mapping[str, Any]) -> Table:
     head = ["", "value (95 % interval)", "n"]
-    if found.against:
+    if "against" in found:
         head += ["against", "difference (95 % interval)", "p"]
     rows = []
-    for name, one in found.figures.items():
+    for name, one in found["figures"].items():
         row = [name, _measured(one), f"{one['n']:,}"]
-        if found.against:
+        if "against" in found:
             row += _compared(one) if "difference" in one else [""] * 3
         rows.append(row)
-    test = found.figures.get("accuracy", {}).get("difference", {}).get("mcnemar")
+    test = found["figures"].get("accuracy", {}).get("difference", {}).get("mcnemar")
     caption = ""
     if test:
         first, second = f"{test['only_first']:,}", f"{test['only_second']:,}"
@@ -72,22 +75,22 @@ def _compared(one: Mapping[str, Any]) -> list[str]:
     return [measure(one["against"]["value"]), _measured(difference, "+"), f"{p:.4f}"]
 
 
-def _classes(found: Evaluation) -> Table:
-    shown = found.per_class
+def _classes(found: Mapping[str, Any]) -> Table:
+    shown = found["per_class"]
     if len(shown) > _ROWS:
         shown = sorted(shown, key=lambda one: -one["support"])[:_ROWS]
     rows = []
     for one in shown:
         figures = [f"{one[key]:.4f}" for key in ("precision", "recall", "f1")]
-        unknown = " (not learned)" if one["label"] in found.unknown_labels else ""
+        unknown = " (not learned)" if one["label"] in found["unknown_labels"] else ""
         label = _short(one["label"] or "(no name)") + unknown
         rows.append([label, *figures, f"{one['support']:,}", f"{one['predicted']:,}"])
-    left = len(found.per_class) - len(shown)
+    left = len(found["per_class"]) - len(shown)
     head = ["label", "precision", "recall", "f1", "support", "predicted"]
     return Table(head, rows, f"… and {left:,} rarer labels" if left else "")
 
 
-def write_evaluation(found: Evaluation, folder: Path) -> tuple[list[Path], list[str]]:
+def write_evaluation(found: Evaluation, folder: Path, lang: str = "en") -> tuple[list[Path], list[str]]:
     """Write evaluation.json, errors.jsonl and, where labels are confused, confusion.png, .svg and .html.
 
     Returns the files, and what a person should know of them.

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from polyseme.core.result import Result
+from polyseme.core.result import Result, written
 from polyseme.report.page import Page
+from polyseme.report.parts import Table
 from polyseme.report.study_files import write_study
 
 __all__ = ["html_of", "page_of", "text_of", "write"]
@@ -21,15 +22,18 @@ PAGES = {
     "analogy": "word_vectors.analogy_page",
     "attention": "attention.attention_page",
     "cka": "cka.cka_page",
+    "evaluate": "evaluation.evaluation_page",
+    "inspect": "run_summary.inspect_page",
     "mask": "mask.mask_page",
     "pairs": "pairs.pairs_page",
     "probe": "probe.probe_page",
     "senses": "senses.senses_page",
     "similarity": "word_vectors.similarity_page",
 }
-"""Kind -> what makes its page of a document and a language."""
+"""Kind -> what makes its page of a document and a language; the page of another kind is its table."""
 WRITERS = {
     "attention": "attention.write_attention",
+    "evaluate": "evaluation.write_evaluation",
     "pairs": "pairs.write_pairs",
 }
 """Kind -> what writes a result into a path, in a language, where there is more than the study's three forms of file."""
@@ -40,8 +44,14 @@ def page_of(result: Result, lang: str = "en") -> Page:
 
     Raises:  ConfigError: no such language.
     """
-    page: Page = _named(PAGES[result.kind])(result.document(), lang)
-    return page
+    if result.kind in PAGES:
+        page: Page = _named(PAGES[result.kind])(result.document(), lang)
+        return page
+    rows = result.rows()
+    head = list(rows[0]) if rows else []
+    words = [at for at, name in enumerate(head) if any(isinstance(row[name], str) for row in rows)]
+    table = Table(head, [[written(value) for value in row.values()] for row in rows], left=words)
+    return Page(type(result).__name__, result.headline(), [table], lang)
 
 
 def text_of(result: Result) -> str:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from polyseme.core.paths import PathLike
+from polyseme.core.result import Result
+from polyseme.errors import ConfigError
 from polyseme.report.figures import count, duration, measure, size, sparkline
-from polyseme.report.parts import Part, Table
+from polyseme.report.page import Page
+from polyseme.report.parts import Heading, Part, Table
 from polyseme.report.terminal import text
 from polyseme.study.standings import above
 from polyseme.text.clean import KINDS
 from polyseme.text.document_rule import reading_lines
 from polyseme.train.heldout import above_word_frequency, part_judged
-
-if TYPE_CHECKING:
-    from polyseme.train.run import RunDirectory
+from polyseme.train.run import RunDirectory
 
 _RESULTS = (
     "steps",
@@ -210,8 +214,73 @@ def vocabulary_figures(meta: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class Summary(Result):
+    """What `inspect` says of runs.
+
+    Args:
+        runs: of each what `summarize` gives.
+    """
+
+    kind = "inspect"
+    notes = ()
+
+    runs: tuple[dict[str, Any], ...]
+
+    def document(self) -> Any:
+        """The run's summary; of several runs a list."""
+        return list(self.runs) if len(self.runs) > 1 else self.runs[0]
+
+    def headline(self) -> str:
+        """Which runs."""
+        return ", ".join(Path(run["path"]).name for run in self.runs)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row a run: the facts that are one value."""
+        return [
+            {"run": Path(run["path"]).name, "task": run.get("task")} | {name: run[name] for name in _COLUMNS}
+            for run in self.runs
+        ]
+
+
+_COLUMNS = ("model", "status", "parameters", *_RESULTS)
+
+
+def inspect(runs: RunDirectory | PathLike | Sequence[RunDirectory | PathLike]) -> Summary:
+    """What runs are, what they were trained on, how it went and where they are now; they may still be training.
+
+    Args:
+        runs: one or several.
+    Raises:  RunError: there is no run.  ConfigError: none is named.
+
+    Example:
+        inspect("runs/mine").document()["heldout_loss"]
+    """
+    several = [runs] if isinstance(runs, RunDirectory | Path | str) else list(runs)
+    if not several:
+        raise ConfigError("no run is named", fix="polyseme inspect RUN")
+    return Summary(
+        tuple(summarize(run if isinstance(run, RunDirectory) else RunDirectory.open(run)) for run in several)
+    )
+
+
+def inspect_page(document: Any, lang: str = "en") -> Page:
+    """The page of runs, one after the other."""
+    runs = document if isinstance(document, list) else [document]
+    parts: list[Part] = []
+    for run in runs:
+        parts += [Heading(run["path"])] if len(runs) > 1 else []
+        parts += summary_parts(run)
+    return Page("Runs", "", parts, lang)
+
+
 def summary_text(summary: Mapping[str, Any]) -> str:
-    """Write a summary for a person, a line a fact; unknown facts are left out.
+    """A summary for a terminal."""
+    return text(summary_parts(summary))
+
+
+def summary_parts(summary: Mapping[str, Any]) -> list[Part]:
+    """A summary for a person, a line a fact; unknown facts are left out.
 
     Args:
         summary: of `summarize`; of a run that was adapted to a task, the task's figures stand in place of the text's.
@@ -230,8 +299,8 @@ def summary_text(summary: Mapping[str, Any]) -> str:
     rows += [("note", note) for note in summary["notes"]]
     rows += _spent_rows(summary)
     if "task" not in summary:
-        return text([_facts(rows + _loss_rows(summary))])
-    return text([_facts(rows), *_dev_parts(summary), *_mix_parts(summary)])
+        return [_facts(rows + _loss_rows(summary))]
+    return [_facts(rows), *_dev_parts(summary), *_mix_parts(summary)]
 
 
 def _task_rows(summary: Mapping[str, Any]) -> Rows:

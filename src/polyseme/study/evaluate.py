@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from polyseme.core import registry
+from polyseme.core.paths import PathLike
 from polyseme.core.reporter import NullReporter, Reporter
+from polyseme.core.result import Result
 from polyseme.errors import ConfigError
-from polyseme.infer.loaded import Loaded
-from polyseme.infer.model import load
 from polyseme.infer.predict import Predictor, gold_records, told
+from polyseme.study import Run, opened, reading
 from polyseme.study.stats import ROUNDS, compare, mcnemar
 from polyseme.tasks._scoring import label_of, labels_of, number_of, probability_measures
 from polyseme.tasks.metrics.intervals import bootstrap_interval, measured
@@ -31,14 +32,15 @@ from polyseme.train.examples import task_described
 __all__ = ["Evaluation", "confusions", "evaluate", "mistakes"]
 
 RESAMPLES = 1000
+_COMPARED = ("value", "low", "high", "p", "p_randomisation")
 FEW = 30
 """Examples below which the bootstrap's interval is said to be too narrow."""
 _DRAWS = 200_000_000
 """Examples drawn for one paired test at most; of large files fewer rounds are enough."""
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation(Result):
     """What `evaluate` found.
 
     Args:
@@ -59,6 +61,8 @@ class Evaluation:
         notes: what a person should know.
         read: one line on how the file was read: its form, the kind of its labels, rows read and left out.
     """
+
+    kind = "evaluate"
 
     task: str
     run: str
@@ -97,19 +101,40 @@ class Evaluation:
             "notes": self.notes,
         }
 
+    def headline(self) -> str:
+        """The run, how many examples, and how many are wrong."""
+        of = f"{self.examples:,} examples of {Path(self.file).name}"
+        return f"{Path(self.run).name}, {self.task}, {len(self.errors):,} of {of} wrong"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row a figure; with a second run also its value and the difference."""
+        return [
+            {
+                "metric": name,
+                **{key: one[key] for key in ("value", "low", "high", "n")},
+                **({"against": one["against"]["value"]} if "against" in one else {}),
+                **(
+                    {f"difference_{key}": one["difference"][key] for key in _COMPARED}
+                    if "difference" in one
+                    else {}
+                ),
+            }
+            for name, one in self.figures.items()
+        ]
+
 
 def evaluate(
-    run: Loaded | Path | str,
-    file: Path | str,
+    run: Run,
+    file: PathLike,
+    *,
     columns: Mapping[str, str] | None = None,
-    against: Loaded | Path | str | None = None,
+    against: Run | None = None,
     threshold: float | None = None,
+    separator: str = "auto",
+    encoding: str = "auto",
     resamples: int = RESAMPLES,
     seed: int = 0,
     reporter: Reporter | None = None,
-    *,
-    encoding: str = "auto",
-    separator: str = "auto",
 ) -> Evaluation:
     """Measure an adapted run on a labelled file.
 
@@ -133,12 +158,14 @@ def evaluate(
         print(found.figures["accuracy"], found.errors[:3])
     """
     reporter, problems = reporter or NullReporter(), Problems()
-    first = Predictor(run if isinstance(run, Loaded) else load(run), threshold)
-    second = None
-    if against is not None:
-        second = Predictor(against if isinstance(against, Loaded) else load(against))
+    asked = reading(columns, separator, encoding)
+    first = Predictor(opened(run), threshold)
+    second = None if against is None else Predictor(opened(against))
     task = first.task if second is None else _joint(first, second)
-    records = gold_records(first.read(file, columns, problems, encoding=encoding, separator=separator), file)
+    read = first.read(
+        file, asked.columns or None, problems, encoding=asked.encoding, separator=asked.separator
+    )
+    records = gold_records(read, file)
     said = list(told(first.predict(records), reporter, len(records)))
     measures = _measures(task, records, said)
     figures = _figures(measures, resamples, seed)

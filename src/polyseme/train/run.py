@@ -17,6 +17,7 @@ either finds the digests right, or knows that a save was cut off and takes the n
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import math
 from collections import defaultdict
@@ -34,10 +35,12 @@ from polyseme.core.config import to_json
 from polyseme.core.files import make_folder, write_atomic
 from polyseme.core.paths import path_of
 from polyseme.core.reporter import Reporter
+from polyseme.core.result import frame
 from polyseme.errors import CheckpointError, RunError
 from polyseme.train.checkpoint import newest
 
 FORMAT_VERSION = 1
+_TOLD = ("heldout_loss", "steps", "seconds")
 
 
 def read_tensors(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
@@ -95,6 +98,29 @@ class RunDirectory:
 
     def __init__(self, path: Path, meta: dict[str, Any]) -> None:
         self.path, self.meta = path, meta
+
+    def __repr__(self) -> str:
+        results = self.meta.get("results") or {}
+        told = [self.meta.get("model"), self.meta.get("status")]
+        told += [
+            f"{name.replace('_', ' ')} {results[name]:.4g}" for name in _TOLD if results.get(name) is not None
+        ]
+        return (
+            f"RunDirectory({str(self.path)!r}: {', '.join(str(fact) for fact in told if fact is not None)})"
+        )
+
+    def _repr_html_(self) -> str:
+        summary = importlib.import_module(
+            "polyseme.report.run_summary"
+        )  # three floors up, for notebooks alone
+        return str(summary.inspect(self)._repr_html_())
+
+    def to_pandas(self) -> Any:
+        """The lines of metrics.jsonl as a pandas.DataFrame, a row a logged step.
+
+        Raises:  ConfigError: pandas is not installed.
+        """
+        return frame(self.metrics())
 
     @classmethod
     def open(cls, path: Path | str) -> RunDirectory:

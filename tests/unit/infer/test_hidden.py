@@ -108,8 +108,8 @@ def test_the_answer_shows_itself() -> None:
     assert repr(one) == f"EncodedText('the cat sat': {len(one)} tokens, 3 layers of 32 values)"
     assert one.rows()[0] | {"token": "the", "start": 0, "end": 3} == one.rows()[0]
     assert list(one.to_pandas()["norm_2"]) == pytest.approx(np.linalg.norm(one.layers[2], axis=1).tolist())
-    assert one._repr_html_().count("<tr>") == len(one) + 1
-    assert "<table>" in empty._repr_html_()
+    assert one._repr_html_().count("&lt;tr&gt;") == len(one) + 1
+    assert "&lt;table&gt;" in empty._repr_html_()
 
 
 def test_no_texts_and_lone_surrogates() -> None:

@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from polyseme.report.evaluation import evaluation_parts, write_errors
+from polyseme.report.evaluation import evaluation_page, write_errors
 from polyseme.report.figures import width
-from polyseme.report.terminal import text
 from polyseme.study.evaluate import Evaluation
 
 
@@ -38,7 +37,7 @@ def _evaluation(**changes: Any) -> Evaluation:
 
 
 def test_columns_stand_below_each_other_with_chinese_labels() -> None:
-    lines = text(evaluation_parts(_evaluation())).split("\n")
+    lines = str(_evaluation()).split("\n")
     table = [line for line in lines if line.startswith(("label", "好评", "negative"))]
     assert len({width(line) for line in table}) == 1
     assert any("1,000  好评 taken for negative" in line for line in lines)
@@ -50,7 +49,7 @@ def test_rare_labels_are_left_out_of_the_text_alone() -> None:
         {"label": f"l{i}", "precision": 0, "recall": 0, "f1": 0, "support": i, "predicted": 0}
         for i in range(77)
     ]
-    shown = text(evaluation_parts(_evaluation(per_class=rows, unknown_labels={"l76": 3})))
+    shown = str(_evaluation(per_class=rows, unknown_labels={"l76": 3}))
     assert "… and 47 rarer labels" in shown
     assert "l76 (not learned)" in shown
     assert "l46\n" not in shown
@@ -60,7 +59,7 @@ def test_the_larger_p_of_both_tests_is_shown() -> None:
     figure = {"value": 0.75, "low": 0.5, "high": 0.9, "n": 8}
     difference = {"value": 0.25, "low": -0.1, "high": 0.5, "p": 0.04, "p_randomisation": 0.0625, "n": 8}
     one = {**figure, "against": {**figure, "value": 0.5}, "difference": difference}
-    shown = text(evaluation_parts(_evaluation(figures={"accuracy": one}, against="runs/b")), 100)
+    shown = evaluation_page(_evaluation(figures={"accuracy": one}, against="runs/b").document()).text(100)
     assert "runs/a against runs/b" in shown
     assert "+0.2500 (-0.1000 … +0.5000)  0.0625" in shown
 
