@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from polyseme.infer.neighbours import neighbours
     from polyseme.infer.predict import Predictor
     from polyseme.infer.score import score, score_continuations
+    from polyseme.report.compared import compare
     from polyseme.report.run_summary import inspect
     from polyseme.study.attention import attention
     from polyseme.study.cka import cka
@@ -69,6 +70,7 @@ __all__ = [
     "analogy",
     "attention",
     "cka",
+    "compare",
     "embed",
     "embed_file",
     "encode",
@@ -110,6 +112,7 @@ _HOMES = {
     "analogy": "polyseme.study.word_vectors",
     "attention": "polyseme.study.attention",
     "cka": "polyseme.study.cka",
+    "compare": "polyseme.report.compared",
     "embed": "polyseme.infer.embed",
     "embed_file": "polyseme.infer.embed_file",
     "encode": "polyseme.infer.hidden",

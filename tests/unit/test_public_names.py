@@ -29,6 +29,7 @@ PUBLIC = [
     "analogy",
     "attention",
     "cka",
+    "compare",
     "embed",
     "embed_file",
     "encode",

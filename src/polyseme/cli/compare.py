@@ -19,7 +19,6 @@ from polyseme.cli.options import (
     read_options,
 )
 from polyseme.cli.output import closing, command, emit, emit_json, say
-from polyseme.errors import ConfigError
 
 EXAMPLE = "polyseme compare runs/mine runs/gpt --tasks compared.toml -o report.html"
 
@@ -67,13 +66,13 @@ def run(
     keep_few_sizes()
 
     from polyseme.cli.progress import reporting
-    from polyseme.core.files import write_atomic
-    from polyseme.report.compare import compare_document, compare_page
+    from polyseme.report.compare import compare_page
     from polyseme.report.compare_table import table_parts
-    from polyseme.report.markdown import markdown
+    from polyseme.report.compared import check_form, compared
+    from polyseme.report.results import text_of, write
     from polyseme.report.study_files import check_file, check_folder
     from polyseme.report.terminal import text
-    from polyseme.study.compare import compare_runs, open_comparison
+    from polyseme.study.compare import open_comparison
 
     check_file(output)
     for folder in (cells, figures):
@@ -81,45 +80,26 @@ def run(
             check_folder(folder)
     kept = cells or output.with_name(output.name + ".cells")
     comparison = open_comparison(folders, tasks, kept, threads, read)
+    check_form(comparison, output, figures)
     as_table = output.suffix.lower() == ".md"
-    if (comparison.config.rows or comparison.config.claims) and (not as_table or figures is not None):
-        table = ["polyseme", "compare", *folders, "--tasks", tasks, "-o", output.with_suffix(".md")]
-        raise ConfigError(
-            "[rows] and [[claims]] make a table, not a page",
-            got=output if figures is None else f"--figures {figures}",
-            where=tasks,
-            fix=command(*table),
-        )
-    elsewhere = comparison.left() if only_write else 0
-    if not only_write:
-        with reporting() as reporter:
-            elsewhere = compare_runs(comparison, reporter, processes)
     again = ["polyseme", "compare", *folders, "--tasks", tasks, "-o", output]
     again += ["--report-lang", lang] if lang != "en" else []
     again += ["--cells", cells] if cells is not None else []
     again += [part for name, value in read.items() for part in (f"--{name}", value)]
-    document = compare_document(comparison, command(*again), _machine())
-    if as_table:
-        parts = table_parts(comparison)
-        write_atomic(output, markdown(parts).encode("utf-8", "backslashreplace"))
-    else:
-        compare_page(document, lang).write(output)
-    wrote: list[Path] = [output, comparison.cache.folder]
-    note = None
+    with reporting() as reporter:
+        result = compared(comparison, command(*again), reporter, processes, only_write, _machine())
+    wrote, notes = write(result, output, lang)
     if figures is not None:
-        charts, note = compare_page(document, lang).write_figures(figures)
+        charts, note = compare_page(result.document(), lang).write_figures(figures)
         wrote += charts
+        notes += [note] if note else []
     if json:
-        emit_json(document)
+        emit_json(result.document())
     else:
-        emit(text(parts) if as_table else compare_page(document).text())
-    if elsewhere:
-        say(
-            f"note: {elsewhere} pieces are not done yet, or another process is at them: the same command goes on"
-        )
-    if note:
+        emit(text(table_parts(comparison)) if as_table else text_of(result))
+    for note in [*result.notes, *notes]:
         say(f"note: {note}")
-    closing(wrote=wrote, then=[command(*again)] if elsewhere else [])
+    closing(wrote=wrote, then=[command(*again)] if result.missing else [])
 
 
 def _machine() -> dict[str, Any]:

@@ -22,6 +22,7 @@ PAGES = {
     "analogy": "word_vectors.analogy_page",
     "attention": "attention.attention_page",
     "cka": "cka.cka_page",
+    "compare": "compare.compare_page",
     "evaluate": "evaluation.evaluation_page",
     "inspect": "run_summary.inspect_page",
     "mask": "mask.mask_page",
@@ -33,6 +34,7 @@ PAGES = {
 """Kind -> what makes its page of a document and a language; the page of another kind is its table."""
 WRITERS = {
     "attention": "attention.write_attention",
+    "compare": "compared.write_compared",
     "evaluate": "evaluation.write_evaluation",
     "pairs": "pairs.write_pairs",
 }
