@@ -16,7 +16,7 @@ from polyseme.cli import main
 from polyseme.core.result import Result
 from vector_runs import TEXTS, random_run
 
-_SECONDS = re.compile(r"[0-9.]+ s\b")
+_COSTS = re.compile(r"[0-9.]+ (s|kB|MB|GB)\b")
 
 COMPARED = """
 seeds = [1]
@@ -101,7 +101,7 @@ def test_both_doors_give_the_same(verb: str, place: Path, capsys: pytest.Capture
     result = call(place)
     assert main(typed) == 0
     printed = capsys.readouterr().out
-    shown, expected = (_SECONDS.sub("", " ".join(text.split())) for text in (printed, str(result)))
+    shown, expected = (_COSTS.sub("", " ".join(text.split())) for text in (printed, str(result)))
     assert shown == expected
     assert main([*typed, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
