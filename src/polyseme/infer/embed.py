@@ -136,14 +136,14 @@ class Embedder:
         """
         texts, _ = texts_of(texts)
         before = self.cut
-        found = self.read(texts)
+        vectors = self.read(texts)
         warn_of_cut(self.cut - before, len(texts), self.room, stacklevel=5)
-        return found
+        return vectors
 
     def matrix(self, texts: Iterable[str]) -> Float32Array:
         """`vectors` as one array, for every pool but words.  Shapes: N texts -> (N, hidden_size)"""
-        found = self.vectors(texts)
-        return np.stack(found) if found else np.zeros((0, self.hidden_size), np.float32)
+        vectors = self.vectors(texts)
+        return np.stack(vectors) if vectors else np.zeros((0, self.hidden_size), np.float32)
 
     def read(self, texts: Sequence[str]) -> list[Float32Array]:
         """`vectors` of a list of strings, without the warning: what is cut is counted in `cut` alone."""
@@ -154,8 +154,8 @@ class Embedder:
             rows = [whole[end - n : end].toarray() for n, end in zip(counts, ends.tolist(), strict=True)]
             return rows if self.pooling.pool == "words" else [row[0] for row in rows]
         results: list[Float32Array] = []
-        for some in windows(texts):
-            results.extend(self._window(some))
+        for window in windows(texts):
+            results.extend(self._window(window))
         return results
 
     @torch.inference_mode()
@@ -188,9 +188,9 @@ class Embedder:
         """Tokens of texts, cut; without offsets and word starts where nobody reads them."""
         room = self.room
         if self.loaded.reads_letters or self.pooling.pool == "words":
-            found = self.loaded.tokenizer.encode_batch(texts)
-            self.cut += sum(len(t) > room for t in found)
-            return [Tokens(t.ids[:room], t.offsets[:room], t.word_starts[:room]) for t in found]
+            tokens = self.loaded.tokenizer.encode_batch(texts)
+            self.cut += sum(len(t) > room for t in tokens)
+            return [Tokens(t.ids[:room], t.offsets[:room], t.word_starts[:room]) for t in tokens]
         each = self.loaded.tokenizer.encode_ids(texts)
         self.cut += sum(len(ids) > room for ids in each)
         return [Tokens(ids[:room], [], []) for ids in each]
@@ -290,9 +290,9 @@ def sparse_vectors(
     """
     way = pool if isinstance(pool, Pooling) else Pooling(pool)
     way.check(loaded)
-    some, _ = texts_of(texts)
-    whole, counts, cut = sparse_rows(loaded, some, way)
-    warn_of_cut(cut, len(some), way.room(loaded))
+    several, _ = texts_of(texts)
+    whole, counts, cut = sparse_rows(loaded, several, way)
+    warn_of_cut(cut, len(several), way.room(loaded))
     return whole, counts
 
 

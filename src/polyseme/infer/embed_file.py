@@ -237,7 +237,7 @@ def _write_sparse(embedder: Embedder, windows: Iterator[list[str]], output: Path
     matrices = [part for part, _ in parts]
     whole = vstack(matrices, "csr") if matrices else csr_matrix((0, embedder.hidden_size), dtype=np.float32)
     if embedder.pooling.pool == "words":
-        counts = [n for _, some in parts for n in some]
+        counts = [n for _, each in parts for n in each]
         with new_file(output.with_suffix(".offsets.npy")) as target:
             np.save(target, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
     with new_file(output) as target:
@@ -274,24 +274,24 @@ class VectorFile:
         self._made_from = json.loads(to_json(dict(made_from)))
         self._head = _head((0, width), "<f4")
         self._offsets_head = _head((0,), "<i8")
-        found = self.partial.exists() and self.state.exists()
-        if found and not resume:
+        begun = self.partial.exists() and self.state.exists()
+        if begun and not resume:
             raise RunError(
                 "an unfinished file of vectors is there",
                 where=self.partial,
                 fix=f"--resume to go on with it, or delete {self.partial.name} and {self.state.name}",
             )
         with saving(output):
-            if found:
+            if begun:
                 self._read_state()
             else:
                 self.state.unlink(missing_ok=True)
-            self._file = self._open(self.partial, self._head, 4 * width * self.vectors, found)
+            self._file = self._open(self.partial, self._head, 4 * width * self.vectors, begun)
             self._index: BinaryIO | None = None
             if words:
                 n = 8 * (self.lines + 1)
-                self._index = self._open(_beside(self.offsets), self._offsets_head, n, found)
-                if not found:
+                self._index = self._open(_beside(self.offsets), self._offsets_head, n, begun)
+                if not begun:
                     self._index.write(np.zeros(1, "<i8").tobytes())
 
     def _read_state(self) -> None:
@@ -314,9 +314,9 @@ class VectorFile:
                 fix="the options of before, another -o, or delete it",
             )
 
-    def _open(self, path: Path, head: bytes, size: int, found: bool) -> BinaryIO:
+    def _open(self, path: Path, head: bytes, size: int, begun: bool) -> BinaryIO:
         """Open a partial file behind the bytes that count; a new one gets its head."""
-        if not found:
+        if not begun:
             file = path.open("w+b")
             file.write(head)
             return file

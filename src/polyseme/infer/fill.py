@@ -64,9 +64,9 @@ def _fill(loaded: Loaded, text: str, top: int) -> list[dict[str, Any]]:
     probabilities = torch.softmax(head.logits(hidden).float(), dim=1)
     probabilities[:, loaded.special.special.nonzero()[0]] = 0.0  # a special token is never an answer
     probabilities[:, loaded.tokenizer.vocab_size :] = 0.0  # nor a row of the table without a token
-    found = probabilities.topk(min(top, probabilities.size(1)), dim=1)
+    best = probabilities.topk(min(top, probabilities.size(1)), dim=1)
     results = []
-    for place, values, ids in zip(places, found.values.tolist(), found.indices.tolist(), strict=True):
+    for place, values, ids in zip(places, best.values.tolist(), best.indices.tolist(), strict=True):
         start, end = tokens.offsets[place]
         start += len(text[start:end]) - len(
             text[start:end].lstrip()

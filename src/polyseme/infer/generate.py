@@ -144,9 +144,9 @@ def generate(loaded: Loaded, prompts: str | Iterable[str], **options: Any) -> Ge
     order = sorted(range(len(parts)), key=lambda i: len(parts[i].window))
     results: dict[int, Generation] = {}
     n = max(1, ROWS_AT_ONCE // max(config.beams, config.results))
-    for some in (order[start : start + n] for start in range(0, len(order), n)):
-        rows = work.run([parts[i] for i in some])
-        results |= {i: _together(group) for i, group in zip(some, rows, strict=True)}
+    for batch in (order[start : start + n] for start in range(0, len(order), n)):
+        rows = work.run([parts[i] for i in batch])
+        results |= {i: _together(group) for i, group in zip(batch, rows, strict=True)}
     return results[0] if single else [results[i] for i in range(len(texts))]
 
 
@@ -339,10 +339,10 @@ class _Work:
 
         contexts = self._contexts(prompts)
         with contexts.between_steps():
-            found = beam_search(contexts, c.beams, c.max_new_tokens, adjust, ends, c.length_penalty)
+            results = beam_search(contexts, c.beams, c.max_new_tokens, adjust, ends, c.length_penalty)
         return [
             [self._written(prompt, f.ids, f.log_probabilities, True) for f in best[: c.results]]
-            for prompt, best in zip(prompts, found, strict=True)
+            for prompt, best in zip(prompts, results, strict=True)
         ]
 
     def _written(

@@ -112,8 +112,8 @@ class EncodedText(Result):
         Raises:  ConfigError: that layer was not asked for.
         """
         if number in self.layer_numbers:
-            found: Float32Array = self.layers[self.layer_numbers.index(number)]
-            return found
+            states: Float32Array = self.layers[self.layer_numbers.index(number)]
+            return states
         if number == -1:
             return self.layer(self.layer_numbers[-1])
         raise ConfigError(
@@ -146,10 +146,10 @@ def encode(
         encode(load("runs/demo"), "a class", layers=-1).layers.shape   # (1, 2, hidden_size)
     """
     check_loaded(loaded)
-    some, single = texts_of(texts)
-    found, cut = encode_cut(loaded, some, layers, separators)
-    warn_of_cut(cut, len(some), loaded.room)
-    return found[0] if single else found
+    several, single = texts_of(texts)
+    encoded, cut = encode_cut(loaded, several, layers, separators)
+    warn_of_cut(cut, len(several), loaded.room)
+    return encoded[0] if single else encoded
 
 
 @torch.inference_mode()

@@ -91,12 +91,12 @@ def log_probabilities(
     at_once = max(1, CHUNK_BYTES // (4 * classes))
     cuts = torch.arange(0, len(hidden) + at_once, at_once)
     bounds = torch.searchsorted(row, cuts).tolist()
-    found = []
+    parts = []
     for start, begin, end in zip(cuts.tolist(), bounds, bounds[1:], strict=False):
         logits = logits_of(hidden[start : start + at_once]).float()
         here = row[begin:end] - start
-        found.append(logits[here, labels[begin:end]] - logits.logsumexp(1)[here])
-    return torch.cat(found).double() if found else hidden.new_zeros(0, dtype=torch.float64)
+        parts.append(logits[here, labels[begin:end]] - logits.logsumexp(1)[here])
+    return torch.cat(parts).double() if parts else hidden.new_zeros(0, dtype=torch.float64)
 
 
 def causal(loaded: Loaded, head: TokenHead, parts: Sequence[Part]) -> list[float]:
@@ -240,8 +240,8 @@ class _Sums:
             hidden = torch.cat([hidden for hidden, _ in self._waiting])
             labels = torch.cat([asked.labels for _, asked in self._waiting])
             owner = torch.cat([asked.owner for _, asked in self._waiting])
-            found = log_probabilities(self._logits_of, self._classes, hidden, labels, torch.cat(rows))
-            self._totals.index_add_(0, owner, found)
+            values = log_probabilities(self._logits_of, self._classes, hidden, labels, torch.cat(rows))
+            self._totals.index_add_(0, owner, values)
         self._waiting, self._rows = [], 0
 
     def totals(self) -> list[float]:
@@ -265,8 +265,8 @@ def _batches(windows: Iterable[Window], pad: int) -> Iterator[_Asked]:
         for window in stretch:
             alike.setdefault((tuple(window.ids), tuple(window.positions)), []).append(window)
         asked = list(alike.values())
-        for some in by_length([len(group[0].ids) for group in asked], most):
-            yield _asked([asked[i] for i in some], pad)
+        for batch in by_length([len(group[0].ids) for group in asked], most):
+            yield _asked([asked[i] for i in batch], pad)
 
 
 def _asked(groups: Sequence[Sequence[Window]], pad: int) -> _Asked:
@@ -350,48 +350,48 @@ def causal_shared(loaded: Loaded, head: TokenHead, groups: Sequence[Sequence[Par
     sums = causal(loaded, head, [groups[number][i] for number, i in alone])
     for (number, i), total in zip(alone, sums, strict=True):
         totals[number][i] = total
-    for some in _side_by_side(ready, most):
-        _read_groups(loaded, head, groups, some, totals)
+    for batch in _side_by_side(ready, most):
+        _read_groups(loaded, head, groups, batch, totals)
     return totals
 
 
 def _side_by_side(groups: list[_Group], most: int) -> Iterator[list[_Group]]:
     """Groups of similar length, as many as a batch and the model's positions hold with their padding."""
     groups.sort(key=lambda group: group.shared)
-    some: list[_Group] = []
+    batch: list[_Group] = []
     rows = own = 0
     for group in groups:
         rows, own = rows + len(group.members), max(own, group.own)
         longest = group.shared + own
-        if some and (longest > most or rows * longest > TOKENS_PER_BATCH):
-            yield some
-            some, rows, own = [], len(group.members), group.own
-        some.append(group)
-    if some:
-        yield some
+        if batch and (longest > most or rows * longest > TOKENS_PER_BATCH):
+            yield batch
+            batch, rows, own = [], len(group.members), group.own
+        batch.append(group)
+    if batch:
+        yield batch
 
 
 def _read_groups(
     loaded: Loaded,
     head: TokenHead,
     groups: Sequence[Sequence[Part]],
-    some: list[_Group],
+    batch: list[_Group],
     totals: list[list[float]],
 ) -> None:
     """Read the beginnings of some groups, then the end of every text, and write the sums into `totals`."""
-    width = max(group.shared for group in some)
-    longest = width + max(group.own for group in some)
-    start = torch.tensor([width - group.shared for group in some])
-    ids = torch.full((len(some), width), loaded.special.pad)
-    for row, group in enumerate(some):
+    width = max(group.shared for group in batch)
+    longest = width + max(group.own for group in batch)
+    start = torch.tensor([width - group.shared for group in batch])
+    ids = torch.full((len(batch), width), loaded.special.pad)
+    for row, group in enumerate(batch):
         beginning = groups[group.number][group.members[0]].ids[: group.shared]
         ids[row, width - group.shared :] = torch.tensor(beginning)
     encoder = cast(DecodingEncoder, loaded.encoder)
-    cache = encoder.new_cache(len(some), longest, start if bool(start.any()) else None)
+    cache = encoder.new_cache(len(batch), longest, start if bool(start.any()) else None)
     encoder.decode(ids, cache)
-    members = [(row, group, i) for row, group in enumerate(some) for i in group.members]
+    members = [(row, group, i) for row, group in enumerate(batch) for i in group.members]
     # a group that fills a batch by itself is read in turns; several groups fit by construction
-    rows_at_once = max(1, TOKENS_PER_BATCH // longest) if len(some) == 1 else len(members)
+    rows_at_once = max(1, TOKENS_PER_BATCH // longest) if len(batch) == 1 else len(members)
     for begin in range(0, len(members), rows_at_once):
         now = members[begin : begin + rows_at_once]
         cache.truncate(width)
@@ -403,8 +403,8 @@ def _read_groups(
         columns = torch.tensor([c - 1 - shared for part, shared in parts for c in part.counted])
         labels = torch.tensor([part.ids[c] for part, _ in parts for c in part.counted])
         states, each = hidden[rows, columns], torch.arange(len(rows))
-        found = log_probabilities(head.logits, len(head.weight), states, labels, each)
-        sums = torch.zeros(len(parts), dtype=torch.float64).index_add_(0, rows, found)
+        values = log_probabilities(head.logits, len(head.weight), states, labels, each)
+        sums = torch.zeros(len(parts), dtype=torch.float64).index_add_(0, rows, values)
         for (_, group, i), total in zip(now, sums.tolist(), strict=True):
             totals[group.number][i] = total
 

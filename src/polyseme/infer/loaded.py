@@ -174,14 +174,14 @@ def _spelled(
 ) -> Batch:
     """Give every different word that is [UNK] an id of its own and say how it is written."""
     ids = batch.ids.clone()
-    found: dict[str, int] = {}
+    new_ids: dict[str, int] = {}
     for row, (tokens, pieces) in enumerate(zip(texts, words, strict=True)):
         for place, (token, piece) in enumerate(zip(tokens, pieces, strict=True), start=lead):
             if token == tokenizer.unk_id and (word := tokenizer.normalise(piece)):
-                ids[row, place] = found.setdefault(word, tokenizer.vocab_size + len(found))
-    if not found:
+                ids[row, place] = new_ids.setdefault(word, tokenizer.vocab_size + len(new_ids))
+    if not new_ids:
         return batch
-    return replace(batch, ids=ids, spelling=spelling(list(found)))
+    return replace(batch, ids=ids, spelling=spelling(list(new_ids)))
 
 
 def word_ids(tokenizer: Tokenizer, word: str) -> list[int]:

@@ -214,12 +214,12 @@ def _line(masker: _Masker, text: str, tokens: TextTokens, rows: Rows, stage: str
     chosen = (positions - 1).tolist()  # without [CLS]
     after = ids[0, 1:-1]
     cut: list[list[Any]] = []
-    found: Found | None = masker.objective.find(rows) if hasattr(masker.objective, "find") else None
-    if found is not None:
-        unit = found.unit[0, 1:-1] - 1
+    all_units: Found | None = masker.objective.find(rows) if hasattr(masker.objective, "find") else None
+    if all_units is not None:
+        unit = all_units.unit[0, 1:-1] - 1
         for first in np.unique(unit[unit >= 0]).tolist():
             members = np.flatnonzero(unit == first)
-            kind = KINDS[found.kind[0, 1 + first]]
+            kind = KINDS[all_units.kind[0, 1 + first]]
             if kind != "basic" or len(members) > 1:
                 cut.append([tokens.offsets[members[0]][0], tokens.offsets[members[-1]][1], kind])
     elif masker.whole_words:
@@ -229,7 +229,7 @@ def _line(masker: _Masker, text: str, tokens: TextTokens, rows: Rows, stage: str
     groups: dict[int, list[int]] = {}
     for place in chosen:
         groups.setdefault(int(unit[place]), []).append(place)
-    units = [_unit(masker, text, tokens, found, after, members) for members in groups.values()]
+    units = [_unit(masker, text, tokens, all_units, after, members) for members in groups.values()]
     return {
         "model": masker.model,
         "stage": stage,
@@ -246,7 +246,7 @@ def _unit(
     masker: _Masker,
     text: str,
     tokens: TextTokens,
-    found: Found | None,
+    all_units: Found | None,
     after: IntArray,
     members: list[int],
 ) -> dict[str, Any]:
@@ -256,7 +256,7 @@ def _unit(
         outcome = "masked"
     else:
         outcome = "kept" if (now == before).all() else "random"
-    kind, source, label = _why(masker, text[start:end], tokens, found, members)
+    kind, source, label = _why(masker, text[start:end], tokens, all_units, members)
     return {
         "start": start,
         "end": end,
@@ -270,11 +270,11 @@ def _unit(
 
 
 def _why(
-    masker: _Masker, shown: str, tokens: TextTokens, found: Found | None, members: list[int]
+    masker: _Masker, shown: str, tokens: TextTokens, all_units: Found | None, members: list[int]
 ) -> tuple[str, str, str]:
     """(kind, source, type) of a unit."""
-    if found is not None:
-        entry, kind = int(found.entry[0, members[0] + 1]), int(found.kind[0, members[0] + 1])
+    if all_units is not None:
+        entry, kind = int(all_units.entry[0, members[0] + 1]), int(all_units.kind[0, members[0] + 1])
         if entry >= 0:
             pattern = masker.objective.units.patterns[entry]
             return "word" if pattern.kind == "basic" else pattern.kind, pattern.source, pattern.type

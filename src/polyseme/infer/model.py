@@ -109,8 +109,8 @@ class Model(Loaded):
 
         predictor = Predictor(self, threshold)
         records, single = records_of(predictor.name, texts)
-        found = list(predictor.predict(records))
-        return found[0] if single else found
+        answers = list(predictor.predict(records))
+        return answers[0] if single else answers
 
     def choose(
         self,
@@ -138,11 +138,11 @@ class Model(Loaded):
         Example:
             model.choose(["I slept."], ["bad", "good"], "{text} It was {label}.")
         """
-        some, single = texts_of(texts)
+        several, single = texts_of(texts)
         more = None if texts_b is None else texts_of(texts_b, "texts_b")[0]
         chooser = Chooser(self, choices, template, normalize, neutral)
-        found = chooser.probabilities(some, more)
-        return found[0] if single else found
+        shares = chooser.probabilities(several, more)
+        return shares[0] if single else shares
 
     @overload
     def summarize(self, texts: str, template: str | None = None, **options: Any) -> str: ...
@@ -220,9 +220,9 @@ class Model(Loaded):
         return self._reply("translate", texts, examples=examples, source=source, target=target, **options)
 
     def _reply(self, task: Task, texts: str | Iterable[str], **options: Any) -> str | list[str]:
-        some, single = texts_of(texts)
-        found = [one.text for one in reply(self, task, some, **options)]
-        return found[0] if single else found
+        several, single = texts_of(texts)
+        replies = [one.text for one in reply(self, task, several, **options)]
+        return replies[0] if single else replies
 
     @property
     def abilities(self) -> tuple[str, ...]:
@@ -236,7 +236,7 @@ class Model(Loaded):
                 return False
             return True
 
-        found = {
+        abilities = {
             "fill": self.fills_masks,
             "generate": can(_generate.decoder_head),
             "summarize": can(_generate.decoder_head),
@@ -247,7 +247,7 @@ class Model(Loaded):
             "neighbours": has_neighbours({"objectives": self.recipe.objectives}),
             "predict": can(task_of),
         }
-        return ("encode", "embed", "similarity", *(name for name, has in found.items() if has))
+        return ("encode", "embed", "similarity", *(name for name, has in abilities.items() if has))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _load_again, (str(self.run.path.resolve()), self.run.meta.get("files"), self.precision)

@@ -80,16 +80,16 @@ def _neighbours(loaded: Loaded, word: str, context: str | None, top: int) -> lis
     similarity[torch.from_numpy(np.flatnonzero(hidden))] = -2.0
     similarity[torch.tensor(ids, dtype=torch.long)] = -2.0
     counts = word_counts(loaded)
-    found: dict[str, dict[str, Any]] = {}
+    nearest: dict[str, dict[str, Any]] = {}
     for i in similarity.argsort(descending=True).tolist():
         shown = loaded.tokenizer.display(i).strip()
-        if similarity[i] <= -2.0 or len(found) == top:
+        if similarity[i] <= -2.0 or len(nearest) == top:
             break
         if shown.casefold() != word.casefold():
             # an imported table may have more rows than there are tokens
             known = {} if counts is None or i >= len(counts) else {"count": int(counts[i])}
-            found.setdefault(shown, {"word": shown, "similarity": float(similarity[i]), **known})
-    return list(found.values())
+            nearest.setdefault(shown, {"word": shown, "similarity": float(similarity[i]), **known})
+    return list(nearest.values())
 
 
 def word_counts(loaded: Loaded) -> IntArray | None:
@@ -100,14 +100,14 @@ def word_counts(loaded: Loaded) -> IntArray | None:
     meta = loaded.run.meta
     fingerprint = (meta.get("corpus") or {}).get("fingerprint")
     for folder in (loaded.run.path / "store", Path(str(meta.get("store") or ""))):
-        counts = folder / "train" / "counts.bin"
+        file = folder / "train" / "counts.bin"
         try:
             known = json.loads((folder / "store.json").read_bytes()).get("fingerprint")
-            found = np.frombuffer(counts.read_bytes(), "<i8").astype(np.int64)
+            counts = np.frombuffer(file.read_bytes(), "<i8").astype(np.int64)
         except (OSError, ValueError, AttributeError):
             continue
-        if known == fingerprint is not None and len(found) <= loaded.tokenizer.vocab_size:
-            return np.pad(found, (0, loaded.tokenizer.vocab_size - len(found)))
+        if known == fingerprint is not None and len(counts) <= loaded.tokenizer.vocab_size:
+            return np.pad(counts, (0, loaded.tokenizer.vocab_size - len(counts)))
     return None
 
 

@@ -62,12 +62,12 @@ class Pooling:
         Raises:  ConfigError: no such pool, one that says nothing here, or a length the model cannot read.
                  CheckpointError: what the run remembers is damaged.
         """
-        found = loaded.run.meta.get("embedding") or {}
+        remembered = loaded.run.meta.get("embedding") or {}
         try:
-            own = cls(**found)
+            own = cls(**remembered)
         except TypeError:
             raise CheckpointError(
-                "run.json holds an unknown way to make vectors", got=found, where=loaded.run.path
+                "run.json holds an unknown way to make vectors", got=remembered, where=loaded.run.path
             ) from None
         if own.max_length is not None:
             own = replace(own, max_length=min(own.max_length, loaded.room + sum(loaded.edges)))

@@ -137,9 +137,9 @@ class Predictor:
         Texts that are longer than what is read are counted in a warning at the end.
         """
         source, before, n = iter(records), self.cut, 0
-        while some := list(islice(source, RECORDS_AT_ONCE)):
-            n += len(some)
-            yield from self.predict_all(some)
+        while chunk := list(islice(source, RECORDS_AT_ONCE)):
+            n += len(chunk)
+            yield from self.predict_all(chunk)
         if cut := self.cut - before:
             longest = min(self.config.max_length, int(self.loaded.encoder.max_length))
             added = Wrapper.of(self.loaded.tokenizer).added(self.entry.records == "pair")
@@ -196,10 +196,10 @@ def records_of(task: str, given: Any) -> tuple[list[Any], bool]:
     """
     kind = registry.tasks.load(task).records
     if kind in ("pair", "question"):
-        some, single = _twos(task, given)
+        pairs, single = _twos(task, given)
         if kind == "pair":
-            return [TextRecord(str(n), a, b) for n, (a, b) in enumerate(some, 1)], single
-        return [QuestionRecord(str(n), a, b, None) for n, (a, b) in enumerate(some, 1)], single
+            return [TextRecord(str(n), a, b) for n, (a, b) in enumerate(pairs, 1)], single
+        return [QuestionRecord(str(n), a, b, None) for n, (a, b) in enumerate(pairs, 1)], single
     texts, single = texts_of(given)
     texts = [replace_surrogates(text) for text in texts]
     if kind == "tags":
@@ -211,17 +211,17 @@ def _twos(task: str, given: Any) -> tuple[list[tuple[str, str]], bool]:
     """Raises:  InputError: neither a tuple of two texts nor several of them."""
     single = isinstance(given, tuple) and len(given) == 2 and all(isinstance(text, str) for text in given)
     wanted = "(question, context)" if registry.tasks.load(task).records == "question" else "(text, text)"
-    some = [given] if single else given
-    if isinstance(some, str | bytes | Mapping) or not isinstance(some, Iterable):
+    several = [given] if single else given
+    if isinstance(several, str | bytes | Mapping) or not isinstance(several, Iterable):
         raise InputError(f"{task} reads tuples {wanted}", got=type(given).__name__)
-    found = []
-    for place, one in enumerate(some):
+    pairs = []
+    for place, one in enumerate(several):
         if not (
             isinstance(one, list | tuple) and len(one) == 2 and all(isinstance(text, str) for text in one)
         ):
             raise InputError(f"{task} reads tuples {wanted}", got=f"{str(one)[:80]!r} as item {place}")
-        found.append((replace_surrogates(one[0]), replace_surrogates(one[1])))
-    return found, single
+        pairs.append((replace_surrogates(one[0]), replace_surrogates(one[1])))
+    return pairs, single
 
 
 def _without_gold(record: Any) -> Any:
@@ -235,12 +235,12 @@ def gold_records(records: Iterable[Any], path: Path | str) -> list[Any]:
 
     Raises:  CorpusError: there is none.
     """
-    found = [r for r in records if any(getattr(r, name, None) is not None for name in GOLD)]
-    if not found:
+    labelled = [r for r in records if any(getattr(r, name, None) is not None for name in GOLD)]
+    if not labelled:
         raise CorpusError(
             "the file holds no labelled example", where=path, fix="name the column of the labels"
         )
-    return found
+    return labelled
 
 
 def predict_file(
@@ -349,10 +349,10 @@ def _is_unicode(path: Path | str) -> bool:
     if not Path(path).is_file() or suffix_of(path) in ARROW:
         return True
     try:
-        found = detect(next(read_chunks(Path(path)), b""))
+        detected = detect(next(read_chunks(Path(path)), b""))
     except PolysemeError:  # who reads it in earnest says why
         return True
-    return found is not None and (found[0] in ("utf-8", "ascii") or found[1] > 0)
+    return detected is not None and (detected[0] in ("utf-8", "ascii") or detected[1] > 0)
 
 
 def _separator(

@@ -124,9 +124,9 @@ def score(
         score(load("runs/gpt"), "It was late.").log_likelihood
     """
     check_loaded(loaded)
-    some, single = texts_of(texts)
-    found = score_tokens(loaded, loaded.tokenizer.encode_batch(some), end, within_word)
-    return found[0] if single else found
+    several, single = texts_of(texts)
+    scores = score_tokens(loaded, loaded.tokenizer.encode_batch(several), end, within_word)
+    return scores[0] if single else scores
 
 
 def score_tokens(
@@ -175,11 +175,11 @@ def score_continuations(
     """
     check_loaded(loaded)
     context = one_text(context, "context")
-    some, single = texts_of(continuations, "continuations")
-    parted = encode_after(loaded.tokenizer, context, some)
+    several, single = texts_of(continuations, "continuations")
+    parted = encode_after(loaded.tokenizer, context, several)
     encoded, firsts = [tokens for tokens, _ in parted], [first for _, first in parted]
-    found = _scores(loaded, encoded, firsts, end, within_word, shared=True)
-    return found[0] if single else found
+    scores = _scores(loaded, encoded, firsts, end, within_word, shared=True)
+    return scores[0] if single else scores
 
 
 def score_file(
@@ -241,11 +241,11 @@ def _scores(
                 asked[-1], Part([*before, *tokens.ids, *tail], first + len(before), None, starts)
             )
     (sums,) = log_likelihoods(loaded, [list(parts.values())], shared)
-    found = {}
+    scores = {}
     for (key, part), total in zip(parts.items(), sums, strict=True):
         own = part.ids[part.first :]
-        found[key] = Score(total, len(own), own.count(loaded.tokenizer.unk_id))
-    return [found.get(key, Score(0.0, 0)) for key in asked]
+        scores[key] = Score(total, len(own), own.count(loaded.tokenizer.unk_id))
+    return [scores.get(key, Score(0.0, 0)) for key in asked]
 
 
 def _beginning(loaded: Loaded) -> tuple[int, ...]:

@@ -145,13 +145,13 @@ class Template:
                     fix="write {{ and }} for braces themselves",
                 )
             self._parts.append((literal, name))
-        found = [name for _, name in self._parts if name is not None]
-        self.names = tuple(dict.fromkeys(found))
+        names = [name for _, name in self._parts if name is not None]
+        self.names = tuple(dict.fromkeys(names))
         for name in needed:
-            if name not in found:
+            if name not in names:
                 raise ConfigError(f"the template has no {{{name}}}", got=source, expected=f"{places}")
         for name in once:
-            if found.count(name) > 1:
+            if names.count(name) > 1:
                 raise ConfigError(f"{{{name}}} may stand in the template once", got=source)
 
     def fill(self, values: Mapping[str, str]) -> Filled:
@@ -168,7 +168,7 @@ class Template:
 
     def before(self, name: str) -> str:
         """The literal text right before the first place of a name."""
-        return next((literal for literal, found in self._parts if found == name), "")
+        return next((literal for literal, place in self._parts if place == name), "")
 
 
 def shortened(
@@ -280,10 +280,10 @@ class Chooser:
         if texts_b is not None and len(texts_b) != len(texts):
             raise ConfigError("texts and second texts must be pairs", got=f"{len(texts)} and {len(texts_b)}")
         rows = [{"text": a, "text_b": b} for a, b in zip(texts, texts_b or [""] * len(texts), strict=True)]
-        found = [np.zeros((0, len(self._choices)))]
+        parts = [np.zeros((0, len(self._choices)))]
         for start in range(0, len(rows), TEXTS_AT_ONCE):
-            found.append(self._scores(rows[start : start + TEXTS_AT_ONCE]))
-        scores = np.concatenate(found)
+            parts.append(self._scores(rows[start : start + TEXTS_AT_ONCE]))
+        scores = np.concatenate(parts)
         return scores if self._neutral is None else scores - self._neutral
 
     def probabilities(self, texts: Sequence[str], texts_b: Sequence[str] | None = None) -> Float64Array:
@@ -312,8 +312,8 @@ class Chooser:
         filled = [self._fill(row) for row in rows]
         n = len(self._choices)
         flat = encode([one.text for row in filled for one in row])
-        found = [_Question(one, flat[i * n : (i + 1) * n]) for i, one in enumerate(filled)]
-        long = [i for i, q in enumerate(found) if max(map(len, q.tokens)) > self._room]
+        questions = [_Question(one, flat[i * n : (i + 1) * n]) for i, one in enumerate(filled)]
+        long = [i for i, q in enumerate(questions) if max(map(len, q.tokens)) > self._room]
         for i in long:
             row = rows[i]
             for choice in self._choices:
@@ -322,14 +322,14 @@ class Chooser:
                     self._loaded.tokenizer, self.template, values, self._room, ("text", "text_b")
                 )
             again = self._fill(row)
-            found[i] = _Question(again, encode([one.text for one in again]))
+            questions[i] = _Question(again, encode([one.text for one in again]))
         if long:
             warnings.warn(
                 f"{len(long):,} of {len(rows):,} texts are longer than the {self._room:,} tokens that the model "
                 "reads: their beginnings were left out",
                 stacklevel=2,
             )
-        return found
+        return questions
 
     def _parts(self, question: _Question) -> list[Part]:
         """What of each filled text counts."""
@@ -379,15 +379,15 @@ def _checked(choices: Sequence[str]) -> list[str]:
         raise ConfigError(
             "choices must be a list of strings", got=repr(choices)[:80], expected='["bad", "good"]'
         )
-    found = list(choices)
-    if len(found) < 2:
-        raise ConfigError("there must be two choices at least", got=", ".join(found) or "none")
-    for choice in found:
+    labels = list(choices)
+    if len(labels) < 2:
+        raise ConfigError("there must be two choices at least", got=", ".join(labels) or "none")
+    for choice in labels:
         if not choice.strip():
             raise ConfigError("a choice must not be empty", got=repr(choice))
-        if found.count(choice) > 1:
+        if labels.count(choice) > 1:
             raise ConfigError("a choice is there twice", got=choice)
-    return found
+    return labels
 
 
 def _place(filled: Filled, tokens: Tokens) -> tuple[int, int]:
@@ -649,8 +649,8 @@ def last_words(loaded: Loaded, texts: Sequence[str]) -> list[LastWord]:
     results = [LastWord("", "", False)] * len(texts)
     written = generate(loaded, contexts, max_new_tokens=NEW_TOKENS, temperature=0.0)
     for i, generation in zip(asked, written, strict=True):
-        word, found = split[i][1], _first(generation.text.strip())
-        results[i] = LastWord(word, found, _bare(loaded, word) == _bare(loaded, found))
+        word, answer = split[i][1], _first(generation.text.strip())
+        results[i] = LastWord(word, answer, _bare(loaded, word) == _bare(loaded, answer))
     return results
 
 
