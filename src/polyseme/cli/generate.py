@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
@@ -11,7 +11,11 @@ from polyseme.cli.options import Folder, Json, Threads, use_threads, written
 from polyseme.cli.output import closing, command, emit, emit_json
 from polyseme.errors import ConfigError
 
+if TYPE_CHECKING:
+    from polyseme.infer.loaded import Loaded
+
 EXAMPLE = 'polyseme generate runs/gpt "It was" --max-new-tokens 40'
+Task = Literal["summary", "answer", "translate"]
 _TASK = Group("Tasks without training", sort_key=1)
 _CHOICE = Group("How tokens are chosen", sort_key=2)
 
@@ -25,7 +29,7 @@ def run(
     stop: list[str] | None = None,
     results: int = 1,
     int8: bool = False,
-    task: Annotated[Literal["summary", "answer", "translate"] | None, Parameter(group=_TASK)] = None,
+    task: Annotated[Task | None, Parameter(group=_TASK)] = None,
     question: Annotated[str | None, Parameter(group=_TASK)] = None,
     example: Annotated[list[str] | None, Parameter(group=_TASK)] = None,
     source: Annotated[str | None, Parameter(name="--from", group=_TASK)] = None,
@@ -117,7 +121,7 @@ def _pair(text: str) -> tuple[str, str]:
     return left.strip(), right.strip()
 
 
-def _reply(loaded: Any, task: Any, text: str, options: dict[str, Any], json: bool) -> None:
+def _reply(loaded: Loaded, task: Task, text: str, options: dict[str, Any], json: bool) -> None:
     """Print what a decoder makes of a task."""
     from polyseme.infer.zero_shot import reply
 
@@ -128,7 +132,7 @@ def _reply(loaded: Any, task: Any, text: str, options: dict[str, Any], json: boo
         emit("\n\n".join(each.text for each in (found, *found.others)))
 
 
-def _continue(loaded: Any, prompt: str, options: dict[str, Any], json: bool) -> None:
+def _continue(loaded: Loaded, prompt: str, options: dict[str, Any], json: bool) -> None:
     """Print a text and what follows it, as it comes."""
     from polyseme.infer.generate import generate_stream
 

@@ -205,6 +205,10 @@ class Task(Objective, Protocol):
         """The examples that `prepare` is asked about, by their numbers."""
         ...
 
+    def baseline(self, data: Any) -> float:  # type: ignore[override]  # of all its examples, not of a batch
+        """The mean loss of predicting from the labels alone."""
+        ...
+
     def outputs(self, encoding: Encoding, head: nn.Module, batch: Batch) -> list[Any]:
         """What the head says of every example of a batch, as arrays."""
         ...

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from polyseme.core.arrays import Float32Array
-from polyseme.core.protocols import Encoder
+from polyseme.core.protocols import Encoder, Task
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.labelled import ExampleLoader
 from polyseme.tasks._chance import chance_of
@@ -35,7 +35,7 @@ class Evaluator:
         encode: hidden states of a batch.
     """
 
-    task: Any
+    task: Task
     data: Any
     loader: ExampleLoader
     encode: Callable[[Batch], Encoding]
@@ -64,7 +64,7 @@ class Evaluator:
         outputs, loss = self.outputs(head, device)
         decoding = decoding_of(head) | self.task.tune(self.data, outputs)
         predictions = self.task.predictions(self.data, outputs, decoding)
-        return self.task.measures(self.data.records, predictions), decoding, loss
+        return dict(self.task.measures(self.data.records, predictions)), decoding, loss
 
     def final(self, head: nn.Module, device: torch.device) -> tuple[dict[str, Any], dict[str, Any]]:
         """What results say of the weights that were kept, and what was tuned for them.
@@ -89,7 +89,7 @@ def _known(value: float) -> float | None:
 
 
 def outputs_of(
-    task: Any,
+    task: Task,
     loader: ExampleLoader,
     encode: Callable[[Batch], Encoding],
     head: nn.Module,
@@ -140,7 +140,7 @@ class TaskLearner:
         self.inner, self.evaluator = inner, evaluator
         self.head = inner.heads[evaluator.task.name]
         self.fixed = inner.fixed
-        self._baseline = float(evaluator.task.baseline(evaluator.data))
+        self._baseline = evaluator.task.baseline(evaluator.data)
 
     def step(self, batches: Sequence[Batch], progress: float) -> Mapping[str, float]:
         """One update; see `GradientLearner`."""

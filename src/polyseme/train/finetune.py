@@ -97,7 +97,7 @@ def finetune(request: FinetuneRequest, reporter: Reporter | None = None) -> RunD
                 return run
             began = time.perf_counter()
             with forgotten_if_it_fails(run, resumed):
-                trainer, evaluator = _build(
+                trainer, learner = _build(
                     request, recipe, run, encoder, tokenizer, (train, dev), device, reporter
                 )
                 check(requests)
@@ -105,7 +105,7 @@ def finetune(request: FinetuneRequest, reporter: Reporter | None = None) -> RunD
             if resumed:
                 trainer.resume()
             trainer.train()
-            _finish(run, trainer.learner, evaluator, device)
+            _finish(run, learner, device)
             return run
 
 
@@ -230,7 +230,7 @@ def _build(
     records: tuple[Sequence[Any], Sequence[Any]],
     device: torch.device,
     reporter: Reporter,
-) -> tuple[Trainer, Evaluator]:
+) -> tuple[Trainer, TaskLearner]:
     """Encoder, head, learner, batches and the trainer that drives them, at step 0."""
     train, special = recipe.section("train"), special_ids(tokenizer)
     reporter.stage("preparing", 0, None)
@@ -260,11 +260,12 @@ def _build(
     evaluator = Evaluator(
         tasks[1], datas[1], loaders[1], encode[1] if encode else partial(read_layers, encoder, [head])
     )
+    learner = TaskLearner(inner, evaluator)
     run.save_meta(parameters=inner.n_parameters, trained_parameters=inner.n_trained)
     n = len(loaders[0])
     return (
         Trainer(
-            TaskLearner(inner, evaluator),
+            learner,
             partial(_stream, loaders[0], train.rows),
             [],
             run,
@@ -274,7 +275,7 @@ def _build(
             tokens_per_row=float(loaders[0].lengths.mean()),
             reporter=reporter,
         ),
-        evaluator,
+        learner,
     )
 
 
@@ -309,12 +310,12 @@ def _stream(loader: ExampleLoader, rows: int, row: int, progress: Callable[[int]
     return loader.stream(count(first, stride), rows, progress)
 
 
-def _finish(run: RunDirectory, learner: Any, evaluator: Evaluator, device: torch.device) -> None:
+def _finish(run: RunDirectory, learner: TaskLearner, device: torch.device) -> None:
     """Judge the weights that were kept, and keep what was tuned for them."""
     weights, _ = run.weights()
     learner.inner.load_weights(weights)
     learner.inner.encoder.eval()
-    figures, decoding = evaluator.final(learner.head, device)
+    figures, decoding = learner.evaluator.final(learner.head, device)
     results = run.meta["results"] | figures
     mix = getattr(learner.head.features, "mix", None)
     if mix is not None:
