@@ -148,7 +148,7 @@ def _masked_words(tokenizer: Tokenizer, corpus: Corpus, seed: int) -> list[tuple
     from polyseme.core.rng import Random
 
     random = Random(seed, "demo")
-    found: list[tuple[float, str, int, int]] = []
+    masked: list[tuple[float, str, int, int]] = []
     for document in _documents(corpus, heldout=True):
         choices = [
             (sentence, match.start(), match.end())
@@ -157,12 +157,12 @@ def _masked_words(tokenizer: Tokenizer, corpus: Corpus, seed: int) -> list[tuple
             if _is_whole(tokenizer, match.group())
         ]
         if choices:
-            number = len(found)
+            number = len(masked)
             choice = choices[int(random.integers(len(choices), 0, number))]
-            found.append((float(random.uniform(1, number)), *choice))
-    if not found:
+            masked.append((float(random.uniform(1, number)), *choice))
+    if not masked:
         raise CorpusError("the held-out part of the demo's corpus has no plain sentence", where=CORPUS)
-    return [(sentence, start, end) for _, sentence, start, end in sorted(found)[:_N_EXAMPLES]]
+    return [(sentence, start, end) for _, sentence, start, end in sorted(masked)[:_N_EXAMPLES]]
 
 
 def _documents(corpus: Corpus, *, heldout: bool) -> Iterator[str]:
@@ -197,13 +197,13 @@ def neighbours_of_frequent_words(loaded: Loaded, corpus: Corpus) -> dict[str, li
     frequent = [word for word, _ in words.most_common()[_FREQUENT]]
     whole = [word for word in frequent if _is_whole(loaded.tokenizer, word)]
     chosen = whole[:: max(1, len(whole) // _N_WORDS)][:_N_WORDS]
-    found: dict[str, list[dict[str, Any]]] = {}
+    nearest: dict[str, list[dict[str, Any]]] = {}
     for word in chosen:
         try:
-            found[word] = neighbours(loaded, word, None, _N_NEIGHBOURS)
+            nearest[word] = neighbours(loaded, word, None, _N_NEIGHBOURS)
         except PolysemeError as error:
             say(f"note: {word}: {error.what}")
-    return found
+    return nearest
 
 
 def examples_text(examples: Sequence[dict[str, Any]]) -> str:

@@ -168,17 +168,17 @@ def gpu_facts() -> list[dict[str, Any]]:
 
     if not torch.cuda.is_available():
         return []
-    found = []
+    gpus = []
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
-        found.append(
+        gpus.append(
             {
                 "name": properties.name,
                 "memory_bytes": properties.total_memory,
                 "bfloat16": torch.cuda.is_bf16_supported(including_emulation=False),
             }
         )
-    return found
+    return gpus
 
 
 def gemm_gflops() -> float:

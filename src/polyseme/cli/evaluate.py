@@ -65,7 +65,7 @@ def run(
 
     use_threads(threads)
     with reporting() as reporter:
-        found = evaluate(
+        evaluation = evaluate(
             folder,
             file,
             columns=reading.columns,
@@ -75,15 +75,15 @@ def run(
             encoding=reading.encoding,
             reporter=reporter,
         )
-    say(found.read)
+    say(evaluation.read)
     if json:
-        emit_json(found.figures)
+        emit_json(evaluation.figures)
     else:
-        emit(text_of(found))
-    wrote, notes = write(found, output) if output is not None else ([], [])
+        emit(text_of(evaluation))
+    wrote, notes = write(evaluation, output) if output is not None else ([], [])
     if errors is not None:
-        wrote.append(write_errors(found, errors))
-    for note in [*found.notes, *notes]:
+        wrote.append(write_errors(evaluation, errors))
+    for note in [*evaluation.notes, *notes]:
         say(f"note: {note}")
     more = ["-o", "evaluation"] if output is None else ["--against", "RUN"]
     closing(wrote=wrote, then=[command("polyseme", "evaluate", folder, file, *typed_options(reading), *more)])

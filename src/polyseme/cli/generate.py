@@ -125,11 +125,11 @@ def _reply(loaded: Loaded, task: Task, text: str, options: dict[str, Any], json:
     """Print what a decoder makes of a task."""
     from polyseme.infer.zero_shot import reply
 
-    (found,) = reply(loaded, task, [text], **options)
+    (answer,) = reply(loaded, task, [text], **options)
     if json:
-        emit_json(found.as_dict())
+        emit_json(answer.as_dict())
     else:
-        emit("\n\n".join(each.text for each in (found, *found.others)))
+        emit("\n\n".join(each.text for each in (answer, *answer.others)))
 
 
 def _continue(loaded: Loaded, prompt: str, options: dict[str, Any], json: bool) -> None:

@@ -61,11 +61,11 @@ def run(
 def _next(runs: list[RunDirectory], summaries: list[dict[str, Any]], drawn: bool) -> list[str]:
     """What is useful next: the run's use, and its picture."""
     opened, summary = runs[0], summaries[0]
-    found = [use_command(opened.meta["recipe"], opened.path)] if "recipe" in opened.meta else []
+    commands = [use_command(opened.meta["recipe"], opened.path)] if "recipe" in opened.meta else []
     if drawn:
-        return found
-    if all(one.get("mix") for one in summaries):
-        return [*found, command("polyseme", "inspect", *(run.path for run in runs), "--mix", "mix.svg")]
+        return commands
+    if all(each.get("mix") for each in summaries):
+        return [*commands, command("polyseme", "inspect", *(run.path for run in runs), "--mix", "mix.svg")]
     if "imported" in summary:  # its losses are somebody else's
-        return found
-    return [*found, command("polyseme", "inspect", opened.path, "--chart", "loss.svg")]
+        return commands
+    return [*commands, command("polyseme", "inspect", opened.path, "--chart", "loss.svg")]

@@ -64,10 +64,10 @@ def entries_of(kind: Kind) -> list[tuple[str, str]]:
 
 def _head_comment(path: Path) -> str:
     """What the comment that opens a recipe says before it gives the command."""
-    found = []
+    lines = []
     for line in path.read_text("utf-8").split("\n"):
         text = line.removeprefix("#").strip()
         if not line.startswith("#") or text.startswith("polyseme "):
             break
-        found.append(text)
-    return " ".join(found)
+        lines.append(text)
+    return " ".join(lines)

@@ -33,21 +33,21 @@ def run(
     from polyseme.infer.neighbours import RARE, count_of, neighbours
 
     loaded = load(folder)
-    found = neighbours(loaded, word, context, top)
+    nearest = neighbours(loaded, word, context, top)
     if json:
-        emit_json(found)
+        emit_json(nearest)
     else:
-        for entry in found:
+        for entry in nearest:
             times = (
                 f"{entry['count']:,} {'time' if entry['count'] == 1 else 'times'}" if "count" in entry else ""
             )
             path = f", class {entry['path']}" if "path" in entry else ""
             rare = ", rare" if "count" in entry and entry["count"] < RARE else ""
             emit(f"{entry['similarity']:6.3f}  {entry['word']}{'  ' if times else ''}{times}{path}{rare}")
-    own = count_of(loaded, word)
-    if own is not None and own < RARE:
-        say(f"note: {word} occurs {own:,} times in the training text: its vector says little")
-    if any(entry.get("count", RARE) < RARE for entry in found):
+    occurs = count_of(loaded, word)
+    if occurs is not None and occurs < RARE:
+        say(f"note: {word} occurs {occurs:,} times in the training text: its vector says little")
+    if any(entry.get("count", RARE) < RARE for entry in nearest):
         say(f"note: rare: fewer than {RARE} times in the training text, too few for a vector to be trusted")
     if context is None and loaded.fills_masks:
         typed = ["--", word] if word.startswith("-") else [word]

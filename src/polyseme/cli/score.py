@@ -147,16 +147,16 @@ def run(
                 emit(f"{score.log_likelihood:.3f}\t{score.tokens}\t{score.per_token:.3f}\t{row}")
     whole = Score(total, tokens, unknown)
     predictions_per_token = 2 if kind.startswith("two-way") else 1
-    found: dict[str, Any] = whole.as_dict()
+    total_score: dict[str, Any] = whole.as_dict()
     if tokens:
         perplexity = math.exp(min(-whole.per_token / predictions_per_token, 700.0))
-        found["perplexity"] = perplexity
+        total_score["perplexity"] = perplexity
         say(f"{kind}: {total:,.1f} nats over {tokens:,} tokens, perplexity {perplexity:,.2f}")
     else:  # a mean of nothing is not known
-        found |= {"per_token": None, "perplexity": None}
+        total_score |= {"per_token": None, "perplexity": None}
         say(f"{kind}: the file has no tokens, so there is no perplexity")
     if json:
-        emit_json({"kind": kind, "lines": lines, "total": found})
+        emit_json({"kind": kind, "lines": lines, "total": total_score})
     if unknown:
         say(f"note: {unknown:,} tokens are unknown to the vocabulary; what they stand for was not scored")
     say_cleaned(report.counts)
@@ -210,12 +210,12 @@ def _last_words(folder: Path, file: Path, json: bool, field: str, encoding: str)
     lines: list[dict[str, Any]] = []
     right = n = 0
     while chunk := list(islice(texts, TEXTS_AT_ONCE)):
-        for one in last_words(loaded, chunk):
-            n, right = n + bool(one.word), right + one.right
+        for answer in last_words(loaded, chunk):
+            n, right = n + bool(answer.word), right + answer.right
             if json:
-                lines.append(one._asdict())
+                lines.append(answer._asdict())
             else:
-                emit(f"{'right' if one.right else 'wrong'}\t{one.word}\t{one.found}")
+                emit(f"{'right' if answer.right else 'wrong'}\t{answer.word}\t{answer.found}")
     low, high = wilson(right, n) if n else (None, None)
     accuracy = f": accuracy {right / n:.3f} ({low:.3f} … {high:.3f})" if n else ""
     say(f"{right:,} of {n:,} last words found{accuracy}")
@@ -275,8 +275,8 @@ def choose_lines(
     while chunk := list(islice(records, TEXTS_AT_ONCE)):
         known = [_label(record, labels) for record in chunk]
         texts_b = [record.text_b or "" for record in chunk] if chooser.paired else None
-        found = chooser.probabilities([record.text for record in chunk], texts_b)
-        for record, label, row in zip(chunk, known, found.tolist(), strict=True):
+        probabilities = chooser.probabilities([record.text for record in chunk], texts_b)
+        for record, label, row in zip(chunk, known, probabilities.tolist(), strict=True):
             choice = labels[row.index(max(row))]
             line: dict[str, Any] = {"id": record.id, "text": record.text}
             line |= {"text_b": record.text_b} if chooser.paired else {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from polyseme.cli.options import Folder, Json
 from polyseme.cli.output import closing, command, emit, emit_json
 from polyseme.errors import ConfigError
@@ -26,21 +28,18 @@ def run(*folders: Folder, unfinished: bool = False, json: Json = False) -> None:
     if not folders:
         raise ConfigError("no run is named", fix="polyseme tidy RUN")
     done = tidy(*folders, unfinished=unfinished)
-    freed = sum(one.freed_bytes for one in done)
+    freed = sum(tidied.freed_bytes for tidied in done)
     if json:
-        runs = [
-            {"path": str(one.path), "status": one.status, "freed_bytes": one.freed_bytes, "files": one.files}
-            for one in done
-        ]
+        runs = [asdict(tidied) | {"path": str(tidied.path)} for tidied in done]
         emit_json({"freed_bytes": freed, "runs": runs})
     else:
-        for one in done:
+        for tidied in done:
             what = (
-                f"{size(one.freed_bytes)} ({one.freed_bytes:,} bytes) freed"
-                if one.files
+                f"{size(tidied.freed_bytes)} ({tidied.freed_bytes:,} bytes) freed"
+                if tidied.files
                 else "nothing to free"
             )
-            emit(f"{one.path}: {what}")
+            emit(f"{tidied.path}: {what}")
         if len(done) > 1:
             emit(f"in all {size(freed)} ({freed:,} bytes)")
     closing(then=[command("polyseme", "inspect", *folders)])

@@ -238,28 +238,28 @@ def _verb(word: str, words: Sequence[str], app: App) -> str:
             fix=_as_comparison(words[1:], app),
         )
     rest = [*words[1:]]
-    found = name if name in verbs else synonyms.VERBS.get(name)
-    if found == "pretrain" and rest and _is_task(rest[0]):
-        found = "finetune"
+    verb = name if name in verbs else synonyms.VERBS.get(name)
+    if verb == "pretrain" and rest and _is_task(rest[0]):
+        verb = "finetune"
     if _is_task(name) and any(word.partition("=")[0] == "--train" for word in rest):
-        found, rest = "finetune", [name, *rest]
-    if found is None and _is_model(name):
-        found, rest = "pretrain", [name, *rest]
-    if found == "list" and name in ("models", "tasks"):
+        verb, rest = "finetune", [name, *rest]
+    if verb is None and _is_model(name):
+        verb, rest = "pretrain", [name, *rest]
+    if verb == "list" and name in ("models", "tasks"):
         rest = [name]
-    if found is None:
+    if verb is None:
         near = difflib.get_close_matches(name, [*verbs, *synonyms.VERBS], n=1, cutoff=0.6)
-        found = synonyms.VERBS.get(near[0], near[0]) if near else None
-    if found is None and (later := next((i for i, other in enumerate(words) if other in verbs), None)):
+        verb = synonyms.VERBS.get(near[0], near[0]) if near else None
+    if verb is None and (later := next((i for i, other in enumerate(words) if other in verbs), None)):
         fix = shlex.join(["polyseme", *words[later:], *words[:later]])
         raise ConfigError(f"{word} comes before the verb", fix=fix)
-    if found is None:
+    if verb is None:
         options = ", ".join(verbs)
         raise ConfigError(f"unknown verb {word!r}", expected=options, fix="polyseme --help")
     raise ConfigError(
         f"unknown verb {word!r}",
-        expected=f"perhaps {found}",
-        fix=_whole(found, rest, app),
+        expected=f"perhaps {verb}",
+        fix=_whole(verb, rest, app),
     )
 
 

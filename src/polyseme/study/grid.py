@@ -32,7 +32,7 @@ from polyseme.tasks.metrics.measure import Resampled
 from polyseme.text.labelled.dialects import read_separator
 from polyseme.text.labelled.opening import ReadOptions, existing, fingerprint
 from polyseme.text.labelled.records import Problems
-from polyseme.train.examples import some
+from polyseme.train.examples import subset_of
 from polyseme.train.finetune import finetune
 from polyseme.train.request import FinetuneRequest
 from polyseme.train.run import RunDirectory
@@ -276,7 +276,7 @@ class Grid:
             )
             path = self.path(spec.test)
             every = gold_records(entry.build.read(path, config, spec.reading, Problems()), path)
-            self._records[name] = some(every, spec.test_examples or self.config.test_examples)
+            self._records[name] = subset_of(every, spec.test_examples or self.config.test_examples)
         return self._records[name]
 
     def request(self, cell: Cell) -> FinetuneRequest:

@@ -75,10 +75,12 @@ class Evaluator:
         measures, decoding, loss = self.measures(head, device)
         figures = {name: _known(float(m.value)) for name, m in measures.items()}
         with np.errstate(invalid="ignore", divide="ignore"):
-            found = {
+            figure_intervals = {
                 name: measured(float(m.value), bootstrap_interval(m), m.n) for name, m in measures.items()
             }
-        intervals = {name: {key: one[key] for key in ("low", "high", "n")} for name, one in found.items()}
+        intervals = {
+            name: {key: one[key] for key in ("low", "high", "n")} for name, one in figure_intervals.items()
+        }
         main = next(iter(measures))
         chance = {main: chance_of(self.task, self.data.records, main)}
         return {"dev": figures | {"loss": loss}, "dev_intervals": intervals, "dev_chance": chance}, decoding
@@ -100,7 +102,7 @@ def outputs_of(
     Raises:  nothing; the modules are put in evaluation mode and stay there.
     """
     head.eval()
-    found: list[Any] = [None] * len(loader)
+    outputs: list[Any] = [None] * len(loader)
     total, count = 0.0, 0
     with torch.no_grad():
         for numbers in by_length(loader.lengths, TOKENS_PER_BATCH):
@@ -110,11 +112,11 @@ def outputs_of(
             for number, output in zip(
                 batch.numbers.tolist(), task.outputs(encoding, head, batch), strict=True
             ):
-                found[number] = output
+                outputs[number] = output
             if len(batch.targets[task.name].labels):
                 loss, n = task.loss(encoding, head, batch)
                 total, count = total + float(loss), count + n
-    return found, total / count if count else float("nan")
+    return outputs, total / count if count else float("nan")
 
 
 def decoding_of(head: nn.Module) -> dict[str, Any]:

@@ -40,21 +40,21 @@ def corpus_learner(recipe: Recipe) -> Any | None:
 
     Raises:  ConfigError: such an objective is combined with another, or with a model that it is not made for.
     """
-    found = [name for name in recipe.objectives if registry.learned(name).learner is not None]
-    if found and len(recipe.objectives) > 1:
+    learned = [name for name in recipe.objectives if registry.learned(name).learner is not None]
+    if learned and len(recipe.objectives) > 1:
         raise ConfigError(
-            f"{found[0]} is learned alone",
+            f"{learned[0]} is learned alone",
             got=", ".join(recipe.objectives),
-            fix=f"--set objectives={found[0]}",
+            fix=f"--set objectives={learned[0]}",
         )
-    own = registry.models.load(recipe.architecture).objectives
-    if found and found[0] not in own:
+    usual = registry.models.load(recipe.architecture).objectives
+    if learned and learned[0] not in usual:
         raise ConfigError(
-            f"{found[0]} cannot train {recipe.architecture}",
+            f"{learned[0]} cannot train {recipe.architecture}",
             expected=f"an objective for {recipe.architecture}",
-            fix=f"--set objectives={','.join(own)}",
+            fix=f"--set objectives={','.join(usual)}",
         )
-    return registry.objectives.load(found[0]).learner if found else None
+    return registry.objectives.load(learned[0]).learner if learned else None
 
 
 def check_objectives(recipe: Recipe, fresh: bool = True) -> None:
@@ -125,8 +125,8 @@ def unigram_counts(objectives: Sequence[Any], store: TokenStore) -> Tensor:
 
     Shapes:  -> (vocab_size,)
     """
-    own = [o.counts(store) for o in objectives if hasattr(o, "counts")]
-    return torch.from_numpy(own[0] if own else store.counts.copy())
+    counts = [o.counts(store) for o in objectives if hasattr(o, "counts")]
+    return torch.from_numpy(counts[0] if counts else store.counts.copy())
 
 
 def build_heads(recipe: Recipe, encoder: Encoder, special: SpecialTokens) -> nn.ModuleDict:
@@ -193,10 +193,10 @@ def put_weights(encoder: Encoder, run: RunDirectory, reporter: Reporter) -> None
     Raises:  CheckpointError: the run has none, they are another encoder's, or they are not all numbers.
     """
     weights = weights_of(run, reporter)
-    own = {k.removeprefix("encoder."): v for k, v in weights.items() if k.startswith("encoder.")}
-    check_finite(own, run.path)
+    encoder_weights = {k.removeprefix("encoder."): v for k, v in weights.items() if k.startswith("encoder.")}
+    check_finite(encoder_weights, run.path)
     try:
-        encoder.load_state_dict(own)
+        encoder.load_state_dict(encoder_weights)
     except RuntimeError as error:
         why = str(error).split("\n")[-1].strip()
         raise CheckpointError("weights of another model", got=why, where=run.path) from None
@@ -217,23 +217,23 @@ def rebuild(run: RunDirectory, weights: Mapping[str, Tensor]) -> tuple[Recipe, T
         raise CheckpointError("the run's tokenizer is missing", where=run.path / "tokenizer.json") from None
     encoder = build_encoder(recipe, tokenizer)
     heads = build_heads(recipe, encoder, special_ids(tokenizer))
-    own = {f"encoder.{name}": p for name, p in encoder.named_parameters()}
-    own |= {f"heads.{name}": p for name, p in heads.named_parameters()}
-    for name in [*own, *weights]:
-        if name not in weights or name not in own:
+    parameters = {f"encoder.{name}": p for name, p in encoder.named_parameters()}
+    parameters |= {f"heads.{name}": p for name, p in heads.named_parameters()}
+    for name in [*parameters, *weights]:
+        if name not in weights or name not in parameters:
             raise CheckpointError(
-                f"a{' missing' if name in own else 'n unknown'} tensor", got=name, where=run.path
+                f"a{' missing' if name in parameters else 'n unknown'} tensor", got=name, where=run.path
             )
-        if own[name].shape != weights[name].shape:
+        if parameters[name].shape != weights[name].shape:
             raise CheckpointError(
                 f"tensor {name} has another shape",
                 got=tuple(weights[name].shape),
-                expected=tuple(own[name].shape),
+                expected=tuple(parameters[name].shape),
                 where=run.path,
             )
     check_finite(weights, run.path)
     with torch.no_grad():
-        for name, parameter in own.items():
+        for name, parameter in parameters.items():
             parameter.copy_(weights[name])
     encoder.eval()
     heads.eval()

@@ -18,7 +18,7 @@ from polyseme.text.labelled.records import Problems
 from polyseme.train.recipe import Recipe
 from polyseme.train.request import FinetuneRequest
 
-__all__ = ["facts_of", "read_examples", "some", "task_described"]
+__all__ = ["facts_of", "read_examples", "subset_of", "task_described"]
 
 DEV_SHARE = 0.1
 """Of the training examples, what is held out where no dev file is given."""
@@ -50,7 +50,9 @@ def read_examples(
         read = problems.file(name_of(request.train))
         read.rows, read.left_out = read.rows - n + len(train), read.left_out + n - len(train)
     if request.dev is not None:
-        return some(train, request.examples), some(labelled(request.dev, config), request.dev_examples)
+        return subset_of(train, request.examples), subset_of(
+            labelled(request.dev, config), request.dev_examples
+        )
     held = _chosen(train, _group) or _chosen(train, _key) or _chosen(train, _place)
     if not held:
         raise CorpusError(
@@ -61,10 +63,10 @@ def read_examples(
         )
     chosen = {id(r) for r in held}
     kept = [r for r in train if id(r) not in chosen]
-    return some(kept, request.examples), some(held, request.dev_examples)
+    return subset_of(kept, request.examples), subset_of(held, request.dev_examples)
 
 
-def some(records: list[Any], most: int | None) -> list[Any]:
+def subset_of(records: list[Any], most: int | None) -> list[Any]:
     """At most so many records, drawn by chance but always the same ones, in their own order."""
     if most is None or len(records) <= most:
         return records
@@ -119,12 +121,12 @@ def _chosen(records: Sequence[Any], key: Callable[[Any], bytes]) -> list[Any]:
             left.subtract(gone)
 
     ordered = sorted(parts)
-    for one in filter(_held_out, ordered):
-        hold(parts[one])
+    for part_key in filter(_held_out, ordered):
+        hold(parts[part_key])
     if 2 * len(held) < wanted:
-        for one in ordered:
-            if len(held) < wanted and not _held_out(one):
-                hold(parts[one])
+        for part_key in ordered:
+            if len(held) < wanted and not _held_out(part_key):
+                hold(parts[part_key])
     return [record for record in records if id(record) in held]
 
 
@@ -205,5 +207,5 @@ def task_described(task: Task, path: str | Path, records: Sequence[Any], problem
 
 def _labels(record: Any) -> Sequence[Any]:
     """A record's labels, or its tags; questions have none."""
-    found = getattr(record, "tags", None) or getattr(record, "label", None)
-    return found if isinstance(found, tuple) else () if found is None else (found,)
+    labels = getattr(record, "tags", None) or getattr(record, "label", None)
+    return labels if isinstance(labels, tuple) else () if labels is None else (labels,)

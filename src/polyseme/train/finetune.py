@@ -281,11 +281,11 @@ def _build(
 
 def _looked_up(examples: Sequence[Any], tokenizer: Tokenizer) -> torch.Tensor:
     """Every id that training on these examples looks up.  Shapes: -> (n,)"""
-    found = np.zeros(tokenizer.vocab_size, np.bool_)
-    found[list(tokenizer.special_ids)] = True
+    looked_up = np.zeros(tokenizer.vocab_size, np.bool_)
+    looked_up[list(tokenizer.special_ids)] = True
     for example in examples:
-        found[example.ids] = True
-    return torch.from_numpy(np.flatnonzero(found))
+        looked_up[example.ids] = True
+    return torch.from_numpy(np.flatnonzero(looked_up))
 
 
 def _reader(

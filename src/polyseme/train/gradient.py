@@ -182,9 +182,9 @@ class GradientLearner:
 
     def weights(self) -> dict[str, Tensor]:
         """Copies of all weights on the CPU: "encoder.…" and "heads.NAME.…"."""
-        found = {name: p.detach() for name, p in self._parameters.items() if name not in self._tables}
-        found |= {name: table.whole() for name, table in self._tables.items()}
-        return {name: found[name].to("cpu", copy=True) for name in self._parameters}
+        tensors = {name: p.detach() for name, p in self._parameters.items() if name not in self._tables}
+        tensors |= {name: table.whole() for name, table in self._tables.items()}
+        return {name: tensors[name].to("cpu", copy=True) for name in self._parameters}
 
     def load_weights(self, tensors: Mapping[str, Tensor]) -> None:
         """Put weights in place; names and shapes must match exactly, but those that never change may be absent."""

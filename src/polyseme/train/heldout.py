@@ -166,14 +166,14 @@ def heldout_recipe(recipe: Recipe) -> Recipe:
 
 def impossible(recipe: Recipe, store: TokenStore, special: SpecialTokens) -> dict[str, CorpusError]:
     """The objectives that find no example in a split, and why."""
-    found = {}
+    missing = {}
     for objective in build_objectives(recipe, special, 0):
         if objective.draws:
             try:
                 objective.examples(store, recipe.section("data").sequence_length)
             except CorpusError as error:
-                found[objective.name] = error
-    return found
+                missing[objective.name] = error
+    return missing
 
 
 Blocks = Mapping[str, Sequence[tuple[float, float]]]
@@ -223,15 +223,17 @@ def heldout_figures(
     accuracies = {}
     enough = documents is None or documents >= FEWEST_DOCUMENTS
     for name, sums in blocks.items():
-        right, count = (sum(one[side] for one in sums) for side in (0, 1))
+        right, count = (sum(block[side] for block in sums) for side in (0, 1))
         if not name.endswith("_accuracy") or not count:
             continue
         name = name.removesuffix("_accuracy")
         if name in examples:
             between = wilson(right, int(count))
         else:
-            found = loss_interval(sums) if enough else None
-            between = (max(0.0, found["low"]), min(1.0, found["high"])) if found else (math.nan, math.nan)
+            interval = loss_interval(sums) if enough else None
+            between = (
+                (max(0.0, interval["low"]), min(1.0, interval["high"])) if interval else (math.nan, math.nan)
+            )
         accuracies[name] = measured(right / count, between, int(count))
     return {"heldout_interval": loss_interval(main) if enough else None, "heldout_accuracy": accuracies}
 

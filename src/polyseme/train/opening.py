@@ -296,7 +296,7 @@ def shared_tokenizer(request: PretrainRequest) -> Tokenizer | None:
 
     Raises:  ConfigError: both are given and differ, or there is none at that place.
     """
-    found = []
+    tokenizers = []
     for source in (request.init, request.tokenizer):
         if source is not None:
             path = Path(source)
@@ -307,10 +307,10 @@ def shared_tokenizer(request: PretrainRequest) -> Tokenizer | None:
                     where=source,
                     expected="a run, or a tokenizer.json of the tokenizers library",
                 )
-            found.append(Tokenizer.from_file(path))
-    if len({t.fingerprint for t in found}) > 1:
+            tokenizers.append(Tokenizer.from_file(path))
+    if len({t.fingerprint for t in tokenizers}) > 1:
         raise ConfigError("--init and --tokenizer name different vocabularies", fix="leave --tokenizer out")
-    return found[0] if found else None
+    return tokenizers[0] if tokenizers else None
 
 
 def open_or_prepare(

@@ -243,15 +243,15 @@ class RunDirectory:
                 lost.append(f"{part}.")
         if error is None:
             return result, None
-        found, _ = newest(self.path / "resume")
-        if found is None:
+        checkpoint, _ = newest(self.path / "resume")
+        if checkpoint is None:
             raise error
-        weights = {k: v for k, v in found.tensors.items() if k.startswith(("encoder.", "heads."))}
+        weights = {k: v for k, v in checkpoint.tensors.items() if k.startswith(("encoder.", "heads."))}
         if not all(any(key.startswith(part) for key in weights) for part in lost):
             raise error  # a checkpoint of a frozen encoder's head does not hold the encoder
         return (
             result | weights,
-            f"{error.what} ({error.where}); using the checkpoint of step {found.state['step']:,}",
+            f"{error.what} ({error.where}); using the checkpoint of step {checkpoint.state['step']:,}",
         )
 
     def metrics(self) -> list[dict[str, Any]]:

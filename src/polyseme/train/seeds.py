@@ -115,26 +115,26 @@ def _summary(runs: list[RunDirectory]) -> dict[str, Any]:
     A value that one seed has not, such as the correlation of answers that are all alike, is None, and so is the mean.
     """
     every = [run.meta["results"]["dev"] for run in runs]
-    found: dict[str, Any] = {"numbers": [int(run.path.name) for run in runs], "dev": {}}
+    summary: dict[str, Any] = {"numbers": [int(run.path.name) for run in runs], "dev": {}}
     for name in every[0]:
         values = [figures[name] for figures in every]
-        found["dev"][name] = _over(values)
+        summary["dev"][name] = _over(values)
     mixes = [run.meta["results"].get("mix") for run in runs]
     if all(mixes):
         layers = zip(*(mix["weights"] for mix in mixes), strict=True)
-        found["mix"] = {
+        summary["mix"] = {
             "weights": [_over(weights) for weights in layers],
             "gamma": _over([mix["gamma"] for mix in mixes]),
         }
-    return found
+    return summary
 
 
 def _over(values: Sequence[float | None]) -> dict[str, Any]:
     known = [value for value in values if value is not None]
     if len(known) < len(values):
         return {"mean": None, "deviation": None, "values": list(values)}
-    one = over_seeds(known)
-    return {key: one[key] for key in ("mean", "deviation", "low", "high")} | {"values": list(values)}
+    spread = over_seeds(known)
+    return {key: spread[key] for key in ("mean", "deviation", "low", "high")} | {"values": list(values)}
 
 
 def _published(best: RunDirectory, output: Path, seeds: dict[str, Any]) -> RunDirectory:

@@ -50,7 +50,7 @@ def tidy(*folders: Path | str, unfinished: bool = False) -> list[Tidied]:
     for folder in folders:
         run = RunDirectory.open(folder)
         seeds = [RunDirectory.open(file.parent) for file in sorted(run.path.glob("seeds/*/run.json"))]
-        opened |= {one.path.resolve(): one for one in (run, *seeds)}
+        opened |= {each.path.resolve(): each for each in (run, *seeds)}
     for run in opened.values():
         _check(run, unfinished)
     return [_tidied(run) for run in opened.values()]

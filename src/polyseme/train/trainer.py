@@ -124,10 +124,10 @@ class Trainer:
 
     def resume(self) -> None:
         """Go back to the newest whole checkpoint, if there is one."""
-        found, problems = checkpoint.newest(self.run.path / "resume")
+        newest, problems = checkpoint.newest(self.run.path / "resume")
         for problem in problems:
             self.reporter.note(f"{problem}; trying the one before")
-        if found is None:
+        if newest is None:
             if problems or self.run.meta.get("files"):
                 raise CheckpointError(
                     "no whole checkpoint to go on from",
@@ -135,12 +135,12 @@ class Trainer:
                     fix=f"--init {self.run.path} -o NEW trains on from its weights, with a new optimiser",
                 )
             return
-        self.learner.load_state_dict(found.tensors, found.state["learner"])
-        self.at = Counters(**found.state["counters"])
-        self.results = found.state["results"]
-        self._best = found.best
-        if found.best is None and self.at.best_step == self.at.step:  # the current weights are the best
-            self._best = {k: v for k, v in found.tensors.items() if k.startswith(("encoder.", "heads."))}
+        self.learner.load_state_dict(newest.tensors, newest.state["learner"])
+        self.at = Counters(**newest.state["counters"])
+        self.results = newest.state["results"]
+        self._best = newest.best
+        if newest.best is None and self.at.best_step == self.at.step:  # the current weights are the best
+            self._best = {k: v for k, v in newest.tensors.items() if k.startswith(("encoder.", "heads."))}
         if self._best is not None:  # those of a frozen encoder are no part of a checkpoint
             self._best = {k: v for k, v in self.learner.weights().items() if k in self._fixed()} | self._best
         self.reporter.note(f"going on from step {self.at.step:,}")
@@ -286,10 +286,10 @@ class Trainer:
 
     def _judged(self) -> list[Batch]:
         """The held-out batches of every evaluation: all, or some spread evenly."""
-        n, some = len(self.heldout), self.at.judged
-        if some is None or some >= n:
+        n, parts = len(self.heldout), self.at.judged
+        if parts is None or parts >= n:
             return self.heldout
-        return [self.heldout[i * n // some] for i in range(some)]
+        return [self.heldout[i * n // parts] for i in range(parts)]
 
     def _judge_all(self) -> bool:
         """Judge the weights that are published on all of the held-out text, where that fits into what may be added.
@@ -468,8 +468,8 @@ class Trainer:
             "results": self.results,
         }
         moving, best_moving = (
-            None if one is None else {k: v for k, v in one.items() if k not in self._fixed()}
-            for one in (tensors, best)
+            None if kept is None else {k: v for k, v in kept.items() if k not in self._fixed()}
+            for kept in (tensors, best)
         )
         assert moving is not None
         checkpoint.save(self.run.path / "resume", checkpoint.Checkpoint(moving, best_moving, state))
@@ -486,8 +486,8 @@ class Trainer:
 
     def _fixed(self) -> frozenset[str]:
         """Weights that training never changes."""
-        found: frozenset[str] = getattr(self.learner, "fixed", frozenset())
-        return found
+        fixed: frozenset[str] = getattr(self.learner, "fixed", frozenset())
+        return fixed
 
     def _append(self, record: Mapping[str, float | int | str]) -> None:
         line = json.dumps(record).encode() + b"\n"

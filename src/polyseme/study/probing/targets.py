@@ -29,7 +29,7 @@ from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.labelled.edges import edge_task_of, read_edges
 from polyseme.text.labelled.records import EdgeRecord, Problems
-from polyseme.train.examples import some
+from polyseme.train.examples import subset_of
 
 __all__ = [
     "PARTS",
@@ -323,7 +323,7 @@ def read_parts(
         notes.append(f"no {' and no '.join(absent)} file: held out of {spec.train}")
         parts["train"] = kept
     most = spec.examples if spec.examples is not None else examples
-    return task, {name: some(parts[name], most) for name in PARTS}, notes
+    return task, {name: subset_of(parts[name], most) for name in PARTS}, notes
 
 
 def _tenth(text: str) -> int:
