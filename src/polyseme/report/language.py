@@ -12,7 +12,7 @@ from pathlib import Path
 
 from polyseme.errors import ConfigError
 
-__all__ = ["LANGUAGES", "Speaker"]
+__all__ = ["Speaker"]
 
 LANGUAGES = ("en", "zh")
 
