@@ -90,7 +90,7 @@ def _best(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Part]:
                 f"{prefix}senses_runs",
                 best_chart(document, say),
                 say(
-                    "The figure of each word at the best layer, with 95 % intervals; dashed: always the most frequent "
+                    "The figure of each word at the best layer, with 95 % intervals; grey: always the most frequent "
                     "sense. Each chart has its own scale."
                 ),
                 say("The figure of every run at its best layer"),
