@@ -274,7 +274,7 @@ def columns_of(study: Mapping[str, Any], say: Speaker) -> list[Column]:
         name, metric, measured = title_of(study), "micro_f1", say("probe, micro-F1")
     elif all(document["labelled"] for document in study["documents"].values()):
         name, metric, measured = say("Senses"), "accuracy", say("nearest neighbour, best layer")
-        means = [document["mean"].get("headline", "accuracy") for document in study["documents"].values()]
+        means = [document["mean"]["headline"] for document in study["documents"].values()]
         if "balanced_accuracy" in means:
             measured = say("nearest neighbour, balanced accuracy")
     else:

@@ -14,7 +14,7 @@ from polyseme.report.language import Speaker
 from polyseme.report.page import Page
 from polyseme.report.parts import Either, Figure, Heading, Notes, Part, Table
 
-__all__ = ["FIGURES", "headline", "map_chart", "senses_page", "senses_parts"]
+__all__ = ["senses_page", "senses_parts"]
 
 FIGURES = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy"}
 """How the figures that may be the headline are called."""
@@ -112,7 +112,7 @@ def best_chart(document: Mapping[str, Any], say: Speaker) -> Chart:
     charts = []
     for about, title, best in panels:
         rows = [
-            {"run": name, **_rounded(headline(layer["nearest"]))}
+            {"run": name, **_rounded(layer["nearest"]["headline"])}
             for name, layer in zip(names, best, strict=True)
         ]
         ceiling, plain = _ceiling(about), replace(_series(document), legend=False)
@@ -161,7 +161,7 @@ def _best_row(
     best: Mapping[str, Any], ceiling: Mapping[str, Any], run: Mapping[str, Any], say: Speaker
 ) -> list[str]:
     """What is said of a word, or of the mean, at its best layer."""
-    nearest, main = best["nearest"], headline(best["nearest"])
+    nearest, main = best["nearest"], best["nearest"]["headline"]
     return [
         say(FIGURES[main["figure"]]),
         _shown(ceiling) if main["figure"] == "accuracy" else f"{main['ceiling']:.3f}",
@@ -169,7 +169,7 @@ def _best_row(
         _shown(main["over"], "+"),
         _p(main["over"]),
         *(f"{nearest[key]['value']:.3f}" for key in ("accuracy", "balanced_accuracy", "macro_f1")),
-        f"{headline(best['centroid'])['value']:.3f}",
+        f"{best['centroid']['headline']['value']:.3f}",
         highest(nearest, run),
     ]
 
@@ -178,7 +178,7 @@ def highest(best: Mapping[str, Any], run: Mapping[str, Any]) -> str:
     """The highest figure of any layer, and that layer; a dash where there is one layer, which is no highest of any."""
     if len(run["layers"]) < 2:
         return "—"
-    maximum = headline(best)["maximum"]
+    maximum = best["headline"]["maximum"]
     return f"{maximum['value']:.3f} @ {maximum['layer']}"
 
 
@@ -187,7 +187,7 @@ def _difference_table(document: Mapping[str, Any], say: Speaker) -> Table:
         [
             f"{one['first']} - {one['second']}",
             one["word"] or say("mean of the words"),
-            say(FIGURES[one.get("figure", "accuracy")]),
+            say(FIGURES[one["figure"]]),
             _shown(one, "+"),
             _p(one),
         ]
@@ -210,7 +210,7 @@ def _layers(document: Mapping[str, Any], say: Speaker, prefix: str) -> list[Part
             layers_chart(document, say),
             say(
                 "{figure} by layer, {what}; bands and bars are 95 % intervals.",
-                figure=say(FIGURES[document["mean"].get("headline", "accuracy")]).capitalize(),
+                figure=say(FIGURES[document["mean"]["headline"]]).capitalize(),
                 what=what,
             ),
             say("The nearest neighbours' figure by layer"),
@@ -238,7 +238,7 @@ def layers_chart(document: Mapping[str, Any], say: Speaker) -> Chart:
     runs, mean = document["runs"], document["mean"]
     rows, ceiling = _curves([(run["name"], run["mean"]) for run in runs], mean), _ceiling(mean)
     layer = Axis("layer", say("layer (0 = embeddings)"), integers=True)
-    title = say("{figure} of the nearest neighbour", figure=say(FIGURES[_figure(mean)]))
+    title = say("{figure} of the nearest neighbour", figure=say(FIGURES[mean["headline"]]))
     value = Axis("value", title, ".3f", _domain(rows, ceiling))
     words = say("always the most frequent sense: {value}", value=f"{ceiling:.3f}")
     return lines(rows, layer, value, _series(document), Rule(ceiling, words))
@@ -268,7 +268,7 @@ def _series(document: Mapping[str, Any]) -> Series:
 def _curves(runs: Sequence[tuple[str, Mapping[str, Any]]], about: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The layers of runs, by the figure of what they are about: a word, or the mean of all."""
     return [
-        {"run": name, "layer": layer["layer"], **_rounded(layer["nearest"][_figure(about)])}
+        {"run": name, "layer": layer["layer"], **_rounded(layer["nearest"][about["headline"]])}
         for name, entry in runs
         for layer in entry["layers"]
     ]
@@ -403,7 +403,7 @@ def _panel(
     elif layer["dots"] is not None:
         more = say("{n} points for {uses} uses, whatever stands around them", n=layer["dots"], uses=uses)
     elif "nearest" in layer:
-        figure = headline(entry["best"]["nearest"])["figure"]
+        figure = entry["best"]["nearest"]["headline"]["figure"]
         more = say("nearest neighbour {value}", value=f"{layer['nearest'][figure]['value']:.3f}")
         if figure != "accuracy":
             more = say("{word}, {figure}", word=more, figure=say(FIGURES[figure]))
@@ -582,13 +582,9 @@ def _p(difference: Mapping[str, Any]) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _figure(about: Mapping[str, Any]) -> str:
-    return str(about.get("headline", "accuracy"))
-
-
 def _titled(word: Mapping[str, Any], say: Speaker) -> str:
     """A word, and its figure where that is not accuracy."""
-    figure = _figure(word)
+    figure = word["headline"]
     if figure == "accuracy":
         return str(word["word"])
     return say("{word}, {figure}", word=word["word"], figure=say(FIGURES[figure]))
@@ -596,7 +592,7 @@ def _titled(word: Mapping[str, Any], say: Speaker) -> str:
 
 def _ceiling(about: Mapping[str, Any]) -> float:
     """What always saying the most frequent sense gives of its figure."""
-    figure = _figure(about)
+    figure = about["headline"]
     return float(about["ceiling"]["value" if figure == "accuracy" else figure])
 
 
@@ -607,18 +603,3 @@ def _domain(rows: Sequence[Mapping[str, Any]], *ceilings: float) -> tuple[float,
 
 def _rounded(figure: Mapping[str, Any]) -> dict[str, float]:
     return {key: round(figure[key], 5) for key in ("value", "low", "high")}
-
-
-def headline(best: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The figure that says most of a method at its best layer; of documents from before there were two, accuracy."""
-    if "headline" in best:
-        found: Mapping[str, Any] = best["headline"]
-        return found
-    maximum = best["maximum"]
-    return {
-        "figure": "accuracy",
-        **best["accuracy"],
-        "ceiling": best["accuracy"]["value"] - best["over_ceiling"]["value"],
-        "over": best["over_ceiling"],
-        "maximum": {"layer": maximum["layer"], "value": maximum["accuracy"]["value"]},
-    }

@@ -224,7 +224,7 @@ def senses_standings(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, di
         return {}
     runs = {name: document["runs"][0] for name, document in documents.items()}
     first = next(iter(documents.values()))
-    balanced = first["mean"].get("headline", "accuracy") != "accuracy"
+    balanced = first["mean"]["headline"] != "accuracy"
     figures = {
         name: run["mean"]["best"]["nearest"]["balanced_accuracy" if balanced else "accuracy"]
         for name, run in runs.items()
