@@ -1,0 +1,58 @@
+"""What verbs print for people fits a terminal of 80 columns; where names are long, tables fold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from compared import TOML, make_runs, write_files
+from polyseme.cli import main
+from polyseme.report.figures import width
+
+LONG = "a-run-with-a-name-that-is-longer-than-most-of-them"
+
+VERBS = {
+    "inspect": "inspect bert gpt word2vec tuned",
+    "evaluate": "evaluate tuned mood.tsv --against tuned",
+    "senses": f"senses bert uses.tsv --against gpt --against {LONG} --folds 3",
+    "clusters": "senses bert running.txt --word river --word cat",
+    "pairs": "pairs bert pairs.tsv --against gpt",
+    "probe": "probe bert animals.conll --test animals.conll --task ner --epochs 1 --seeds 2",
+    "attention": "attention bert text",
+    "attention of a file": "attention bert mood.tsv",
+    "cka": f"cka bert {LONG} mood.tsv",
+    "compare": f"compare bert gpt word2vec {LONG} --tasks some.toml -o report.html",
+    "table": f"compare bert gpt word2vec {LONG} --tasks some.toml -o report.md --cells report.html.cells",
+    "mask": "mask bert text",
+    "neighbours": "neighbours word2vec cat",
+    "doctor": "doctor",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("printed")
+    make_runs(folder)
+    write_files(folder)
+    (folder / LONG).symlink_to(folder / "onehot", target_is_directory=True)
+    (folder / "some.toml").write_text("seeds = [1]\n[probes.animals]" + TOML.partition("[probes.animals]")[2])
+    lines = [line.split("\t")[0] for line in (folder / "uses.tsv").read_text("utf-8").split("\n")[1:]]
+    (folder / "running.txt").write_text("\n".join(lines * 2), "utf-8")
+    mood = str(folder / "mood.tsv")
+    words = ["finetune", "classify", str(folder / "bert"), "--train", mood, "--dev", mood, "--epochs", "1"]
+    assert main([*words, "--feature-based", "--seeds", "2", "-o", str(folder / "tuned")]) == 0
+    return folder
+
+
+@pytest.mark.parametrize("typed", VERBS.values(), ids=VERBS)
+def test_what_is_printed_fits_80_columns(
+    folder: Path, typed: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(folder)
+    words = ["the cat likes the small dog" if word == "text" else word for word in typed.split()]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert printed.strip()
+    assert [line for line in printed.split("\n") if width(line) > 80] == []
