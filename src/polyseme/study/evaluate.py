@@ -22,7 +22,7 @@ from polyseme.errors import ConfigError
 from polyseme.infer.predict import Predictor, gold_records, told
 from polyseme.study import Run, opened, reading
 from polyseme.study.stats import ROUNDS, compare, mcnemar
-from polyseme.tasks._scoring import label_of, labels_of, number_of, probability_measures
+from polyseme.tasks.figures import label_of, labels_of, number_of, probability_measures
 from polyseme.tasks.metrics.intervals import bootstrap_interval, measured
 from polyseme.tasks.metrics.measure import Resampled
 from polyseme.text.labelled.opening import name_of

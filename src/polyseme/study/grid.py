@@ -27,7 +27,7 @@ from polyseme.errors import ConfigError
 from polyseme.infer.model import load
 from polyseme.infer.predict import Predictor, gold_records
 from polyseme.study.results import Piece, ResultCache, file_name
-from polyseme.tasks._chance import chance_of
+from polyseme.tasks.figures import chance_of
 from polyseme.tasks.metrics.measure import Resampled
 from polyseme.text.labelled.dialects import read_separator
 from polyseme.text.labelled.opening import ReadOptions, existing, fingerprint

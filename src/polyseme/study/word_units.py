@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from polyseme.core.arrays import IntArray
+from polyseme.text.tokens import meeting
 from polyseme.text.words import word_spans
 
 __all__ = ["spans_of_words", "touched"]
@@ -35,7 +36,6 @@ def touched(words: IntArray, offsets: Sequence[tuple[int, int]] | IntArray) -> t
         ([0, 2, 2], [2, 2, 3])
     """
     places = np.asarray(offsets, np.int64).reshape(-1, 2)
-    first = np.searchsorted(words[:, 1], places[:, 0], side="right")
-    end = np.searchsorted(words[:, 0], places[:, 1], side="left")
+    first, end = meeting(words, places)
     empty = places[:, 0] >= places[:, 1]
     return first, np.where(empty, first, np.maximum(first, end))

@@ -31,15 +31,15 @@ from polyseme.core.types import Batch, Encoding
 from polyseme.data.examples import SpecialTokens
 from polyseme.data.wrapping import Wrapper
 from polyseme.errors import CorpusError
-from polyseme.tasks._config import TaskConfig
-from polyseme.tasks._data import LabelledExamples, Piece, TaskData, pieces, windows
-from polyseme.tasks._heads import TokenScores, by_example, example_of, in_rows
+from polyseme.tasks.examples import LabelledExamples, Piece, TaskData, pieces, windows
+from polyseme.tasks.heads import TaskConfig, TokenScores, by_example, example_of, in_rows
 from polyseme.tasks.metrics import answers as metrics
 from polyseme.tasks.metrics.measure import Resampled
 from polyseme.text.labelled.opening import ReadOptions
 from polyseme.text.labelled.questions import read_questions
 from polyseme.text.labelled.records import Problems, QuestionRecord
 from polyseme.text.tokenizers import Tokenizer
+from polyseme.text.tokens import meeting
 from polyseme.text.words import has_cjk
 
 CANDIDATES = 20
@@ -328,13 +328,8 @@ def _tokens_of(record: QuestionRecord, context: Piece) -> tuple[int, int] | None
     if not record.answers or not len(context):
         return None
     text, begin = record.answers[0]
-    end = begin + len(text)
-    ends = np.maximum.accumulate(context.offsets[:, 1])
-    first = int(np.searchsorted(ends, begin, side="right"))
-    last = int(np.searchsorted(context.offsets[:, 0], end, side="left")) - 1
-    if first >= len(context):
-        return None
-    return first, max(first, last)
+    first, behind = (int(n[0]) for n in meeting(context.offsets, np.array([(begin, begin + len(text))])))
+    return (first, max(first, behind - 1)) if first < len(context) else None
 
 
 ENTRY = TaskEntry(config=QAConfig, build=QA, records="question", tag="question-answering")

@@ -31,16 +31,16 @@ from polyseme.data.examples import SpecialTokens
 from polyseme.data.wrapping import Wrapper
 from polyseme.errors import CorpusError
 from polyseme.layers.crf import LinearChainCRF, marginals, viterbi
-from polyseme.tasks._config import TaskConfig
-from polyseme.tasks._data import LabelledExamples, TaskData, pieces, windows
-from polyseme.tasks._heads import TokenScores, by_example, example_of, in_rows
-from polyseme.tasks._scoring import tag_details, tag_measures
+from polyseme.tasks.examples import LabelledExamples, TaskData, pieces, windows
+from polyseme.tasks.figures import tag_details, tag_measures
+from polyseme.tasks.heads import TaskConfig, TokenScores, by_example, example_of, in_rows
 from polyseme.tasks.metrics.measure import Resampled
 from polyseme.text.labelled.opening import ReadOptions
 from polyseme.text.labelled.records import Problems, TagRecord
 from polyseme.text.labelled.sequences import read_tags
 from polyseme.text.labelled.tagging import allowed, scheme_of, spans
 from polyseme.text.tokenizers import Tokenizer
+from polyseme.text.tokens import meeting
 
 PLACES = 4
 """Places in an encoder's token that are told apart: the first, the second, the third, later ones."""
@@ -309,9 +309,8 @@ def _first_tokens(tokens: Sequence[tuple[int, int]], offsets: IntArray) -> IntAr
     """
     if not len(offsets):
         return np.zeros(len(tokens), np.int64)
-    begins = np.fromiter((start for start, _ in tokens), np.int64, len(tokens))
-    ends = np.maximum.accumulate(offsets[:, 1])
-    return np.minimum(np.searchsorted(ends, begins, side="right"), len(offsets) - 1)
+    first, _ = meeting(offsets, np.asarray(tokens, np.int64).reshape(-1, 2))
+    return np.minimum(first, len(offsets) - 1)
 
 
 def _best_window(places: IntArray, parts: Sequence[tuple[int, int]]) -> IntArray:

@@ -6,9 +6,12 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from polyseme.core.arrays import IntArray
 from polyseme.text.words import is_cjk
 
-__all__ = ["BYTE_OF", "MANY_UNKNOWN", "MET", "Tokens", "UnknownShare", "cover_marks", "joins"]
+__all__ = ["BYTE_OF", "MANY_UNKNOWN", "MET", "Tokens", "UnknownShare", "cover_marks", "joins", "meeting"]
 
 MANY_UNKNOWN = 0.2
 """Share of a text's tokens above which it is said that they are [UNK]."""
@@ -58,6 +61,24 @@ class Tokens:
                 joined.word_starts.append(self.word_starts[start])
             at = end
         return joined
+
+
+def meeting(spans: IntArray, asked: IntArray) -> tuple[IntArray, IntArray]:
+    """Which of some spans, in the order of a text, each of the asked ones shares a character with.
+
+    Where it meets none, the first is the nearest behind its start, and not before the second.
+
+    Args:
+        spans, asked: [start, end) in characters, such as tokens and words.
+    Shapes:  (n, 2), (m, 2) -> the first that is met, the one behind the last: (m,)
+    Example:
+        >>> first, behind = meeting(np.array([(0, 3), (4, 8)]), np.array([(2, 5), (8, 9)]))
+        >>> first.tolist(), behind.tolist()
+        ([0, 2], [2, 2])
+    """
+    ends = np.maximum.accumulate(spans[:, 1])  # tokens of one character may lie in another's place
+    first = np.searchsorted(ends, asked[:, 0], side="right")
+    return first, np.searchsorted(spans[:, 0], asked[:, 1], side="left")
 
 
 def joins(character: str) -> bool:

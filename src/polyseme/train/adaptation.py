@@ -18,7 +18,7 @@ from polyseme.core.arrays import Float32Array
 from polyseme.core.protocols import Encoder, Task
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.labelled import ExampleLoader
-from polyseme.tasks._chance import chance_of
+from polyseme.tasks.figures import chance_of
 from polyseme.tasks.metrics.intervals import bootstrap_interval, measured
 from polyseme.tasks.metrics.measure import Resampled
 from polyseme.train.gradient import GradientLearner, read_layers

@@ -20,7 +20,7 @@ from polyseme.formats.runs import Imported, write_run
 from polyseme.infer.model import load
 from polyseme.infer.predict import Predictor
 from polyseme.layers.lstm import Weights, lstm, lstm_scanned
-from polyseme.tasks._heads import TokenScores
+from polyseme.tasks.heads import TokenScores
 from polyseme.text.labelled.records import TextRecord
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.training import from_words

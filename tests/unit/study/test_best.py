@@ -10,7 +10,7 @@ import pytest
 from polyseme.core import registry
 from polyseme.study.standings import _rank, above, highest_apart, stands_out
 from polyseme.study.stats import seeds_difference
-from polyseme.tasks._chance import chance_of
+from polyseme.tasks.figures import chance_of
 from polyseme.tasks.metrics.measure import mean_of
 from polyseme.text.labelled.records import QuestionRecord, TagRecord, TextRecord
 

@@ -29,6 +29,8 @@ from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.labelled.edges import edge_task_of, read_edges
 from polyseme.text.labelled.records import EdgeRecord, Problems
+from polyseme.text.tokenizers import Tokenizer
+from polyseme.text.tokens import meeting
 from polyseme.train.examples import subset_of
 
 __all__ = [
@@ -331,7 +333,9 @@ def _tenth(text: str) -> int:
     return int.from_bytes(digest, "big") % 10
 
 
-def aligned(parts: Mapping[str, Sequence[EdgeRecord]], tokenizer: Any, room: int, where: str = "") -> Targets:
+def aligned(
+    parts: Mapping[str, Sequence[EdgeRecord]], tokenizer: Tokenizer, room: int, where: str = ""
+) -> Targets:
     """Find the tokens of every span and number those that must be kept.
 
     A token belongs to a span if they share a character. Targets that reach beyond what the model reads, or lie on no
@@ -355,10 +359,10 @@ def aligned(parts: Mapping[str, Sequence[EdgeRecord]], tokenizer: Any, room: int
     pairs = several == {True}
     for name, records in parts.items():
         tokens = tokenizer.encode_batch([record.text for record in records])
-        for record, one in zip(records, tokens, strict=True):
-            ids = list(one.ids[:room])
-            kept = _collect(found[name], record, one.offsets, len(ids), rows, pairs)
-            pieces = [record.text[start:end] for start, end in one.offsets[: len(ids)]]
+        for record, encoded in zip(records, tokens, strict=True):
+            ids = list(encoded.ids[:room])
+            kept = _collect(found[name], record, encoded.offsets, len(ids), rows, pairs)
+            pieces = [record.text[start:end] for start, end in encoded.offsets[: len(ids)]]
             texts.append(TokenizedText(ids, pieces, kept, rows))
             rows += len(kept)
     for name, one in found.items():
@@ -391,11 +395,10 @@ def _collect(found: _Found, record: EdgeRecord, offsets: Any, read: int, row: in
     first, behind = [], []
     good = np.ones(len(record.targets), bool)
     for side in sides:
-        spans = np.asarray(side, np.int64)
-        # tokens that end behind the span's start, and those that start before its end
-        first.append(np.searchsorted(places[:, 1], spans[:, 0], side="right"))
-        behind.append(np.searchsorted(places[:, 0], spans[:, 1], side="left"))
-        good &= first[-1] < behind[-1]
+        begins, ends = meeting(places, np.asarray(side, np.int64).reshape(-1, 2))
+        first.append(begins)
+        behind.append(ends)
+        good &= begins < ends
     inside = good & (np.max(behind, axis=0) <= read)
     found.left_out["no_token"] += int((~good).sum())
     found.left_out["beyond"] += int((good & ~inside).sum())

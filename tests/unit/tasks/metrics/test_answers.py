@@ -10,8 +10,7 @@ import pytest
 
 import official_answers as official
 from polyseme.errors import ConfigError, InputError
-from polyseme.tasks.metrics._treebank import treebank_words
-from polyseme.tasks.metrics.answers import best_threshold, clear_of, measures, score
+from polyseme.tasks.metrics.answers import best_threshold, clear_of, measures, score, treebank_words
 
 GOLDEN = Path(__file__).resolve().parents[3] / "parity" / "treebank.json"
 

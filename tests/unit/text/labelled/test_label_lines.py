@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from polyseme.tasks.classify import Classify, TextsConfig
+from polyseme.tasks.classify import Classify, TextConfig
 from polyseme.text.labelled.records import Problems
 from polyseme.text.labelled.tables import read_texts
 
@@ -37,7 +37,7 @@ def test_several_labels_are_several_classes(tmp_path: Path) -> None:
     )
     assert found == [("x y", ("a", "b")), ("z", "a"), ("w", ("b", "c"))]
     records = list(read_texts(tmp_path / "a.txt"))
-    assert Classify.of_one_kind(TextsConfig(), records, Problems())[0].kind == "several"
+    assert Classify.of_one_kind(TextConfig(), records, Problems())[0].kind == "several"
 
 
 def test_what_is_missing_is_counted(tmp_path: Path) -> None:

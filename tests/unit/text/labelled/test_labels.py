@@ -11,8 +11,7 @@ import pytest
 
 from polyseme.cli.options import read_columns
 from polyseme.errors import ConfigError, CorpusError
-from polyseme.tasks._texts import TextsConfig, _kind_of
-from polyseme.tasks.classify import Classify
+from polyseme.tasks.classify import Classify, TextConfig, _kind_of
 from polyseme.text.labelled.opening import ReadOptions
 from polyseme.text.labelled.records import Problems, TextRecord
 from polyseme.text.labelled.tables import as_number, read_texts
@@ -144,16 +143,16 @@ def test_one_odd_label_does_not_change_the_kind(values: list[object], kind: str)
 def test_among_numbers_what_is_none_is_left_out_and_counted() -> None:
     problems = Problems()
     problems.add("doubtful_label", "a:30", "N/A")
-    found, kept = Classify.of_one_kind(TextsConfig(), records(*["1.5", "2.5"] * 15, "N/A"), problems)
+    found, kept = Classify.of_one_kind(TextConfig(), records(*["1.5", "2.5"] * 15, "N/A"), problems)
     assert (found.kind, len(kept)) == ("number", 30)
     assert problems.report() == {"not_a_number": {"count": 1, "examples": [{"where": "a:30", "got": "N/A"}]}}
     assert Classify(found).described(kept) == "numbers from 1.5 to 2.5 (regression)"
 
 
 def test_what_labels_are_is_said() -> None:
-    task = Classify(TextsConfig(kind="single", labels=("10", "9")))
+    task = Classify(TextConfig(kind="single", labels=("10", "9")))
     assert task.described(records("9", "10", "9")) == "2 classes: 9, 10"
-    task = Classify(TextsConfig(kind="several", labels=("a", "b")))
+    task = Classify(TextConfig(kind="several", labels=("a", "b")))
     assert task.described(records(("a", "b"), ("a",))) == "2 classes, several a text: a, b"
 
 
@@ -233,10 +232,10 @@ def test_how_files_are_read_is_one_value() -> None:
 def of_file(path: Path, text: str, **settings: object) -> tuple[str, list[object], dict[str, int]]:
     """The kind of a file's labels, the labels that are kept, and what was counted."""
     path.write_text(text, "utf-8")
-    problems, config = Problems(), TextsConfig.of(settings, "classify")
+    problems, config = Problems(), TextConfig.of(settings, "classify")
     read = list(Classify.read(path, config, {}, problems))
     found, kept = Classify.of_one_kind(config, read, problems)
-    learned = Classify.learn(TextsConfig.of({**settings, "pool": "mean"}, "classify"), kept, None)
+    learned = Classify.learn(TextConfig.of({**settings, "pool": "mean"}, "classify"), kept, None)
     assert learned.kind == found.kind
     return found.kind, [record.label for record in kept], problems.counts
 

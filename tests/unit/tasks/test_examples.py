@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from adapting import tokenizer_of
 from polyseme.data.wrapping import SEPARATOR, Wrapper, shares
-from polyseme.tasks._data import pieces, windows
+from polyseme.tasks.examples import pieces, windows
 
 
 @settings(deadline=None, max_examples=60)

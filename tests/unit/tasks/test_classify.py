@@ -14,8 +14,7 @@ from polyseme.core import registry
 from polyseme.core.types import Encoding
 from polyseme.data.labelled import ExampleLoader
 from polyseme.errors import ConfigError, CorpusError, PolysemeError
-from polyseme.tasks._texts import TextsConfig
-from polyseme.tasks.classify import Classify
+from polyseme.tasks.classify import Classify, TextConfig
 from polyseme.tasks.pair import Pair
 from polyseme.text.labelled.records import Problems, TextRecord
 from polyseme.train.build import special_ids
@@ -30,8 +29,8 @@ def texts(*labels: Any) -> list[TextRecord]:
     ]
 
 
-def learned(*labels: Any, **config: Any) -> TextsConfig:
-    return Classify.learn(TextsConfig(**config), texts(*labels), BERT)
+def learned(*labels: Any, **config: Any) -> TextConfig:
+    return Classify.learn(TextConfig(**config), texts(*labels), BERT)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +80,7 @@ def test_balanced_weights_make_labels_equal() -> None:
 def test_weights_count_in_the_loss() -> None:
     records = texts("a", "b")
     plain, weighted = (
-        Classify(TextsConfig(kind="single", pool="mean", labels=("a", "b"), weights=weights))
+        Classify(TextConfig(kind="single", pool="mean", labels=("a", "b"), weights=weights))
         for weights in ((), (0.5, 3.0))
     )
     batch, encoding = batch_of(plain, records)
@@ -117,7 +116,7 @@ def batch_of(task: Any, records: list[TextRecord]) -> tuple[Any, Encoding]:
     ],
 )
 def test_losses(labels: Any, expected: Any) -> None:
-    task = Classify(Classify.learn(TextsConfig(), texts(*labels), BERT))
+    task = Classify(Classify.learn(TextConfig(), texts(*labels), BERT))
     batch, encoding = batch_of(task, texts(*labels))
     head = task.build_head(BERT).eval()
     scores = head(encoding, batch, batch.targets["classify"].positions)
@@ -127,7 +126,7 @@ def test_losses(labels: Any, expected: Any) -> None:
 
 
 def test_unknown_labels_count_as_errors() -> None:
-    task = Classify(TextsConfig(kind="single", pool="mean", labels=("a", "b")))
+    task = Classify(TextConfig(kind="single", pool="mean", labels=("a", "b")))
     records = texts("a", "b", "zzz")
     assert task.unknown_labels(records) == {"zzz": 1}
     data = task.encode(records, tokenizer_of("words"), BERT)
@@ -139,7 +138,7 @@ def test_unknown_labels_count_as_errors() -> None:
 
 
 def test_unknown_labels_have_no_part_in_the_loss() -> None:
-    task = Classify(TextsConfig(kind="single", pool="mean", labels=("a", "b")))
+    task = Classify(TextConfig(kind="single", pool="mean", labels=("a", "b")))
     head = lambda *_: torch.tensor([[0.3, -0.2], [1.0, 0.1], [9.0, 0.0]])  # noqa: E731
     batch, encoding = batch_of(task, texts("a", "b", "zzz"))
     loss, count = task.loss(encoding, head, batch)  # type: ignore[arg-type]
@@ -149,7 +148,7 @@ def test_unknown_labels_have_no_part_in_the_loss() -> None:
 
 @pytest.mark.parametrize("label", [(), ("a", "b")])
 def test_lists_of_labels_where_one_is_expected(label: tuple[str, ...]) -> None:
-    task = Classify(TextsConfig(kind="single", pool="mean", labels=("a", "b")))
+    task = Classify(TextConfig(kind="single", pool="mean", labels=("a", "b")))
     with pytest.raises(CorpusError, match="several labels") as caught:
         task.encode(texts("a", label), tokenizer_of("words"), BERT)
     assert caught.value.where == "a.tsv:1"
@@ -158,15 +157,15 @@ def test_lists_of_labels_where_one_is_expected(label: tuple[str, ...]) -> None:
 def test_a_separator_makes_several_labels(tmp_path: Any) -> None:
     file = tmp_path / "a.tsv"
     file.write_text("text\tlabel\na cat\tx; y\na dog\ty\n", "utf-8")
-    records = list(Classify.read(file, TextsConfig(separator=";"), {}, Problems()))
+    records = list(Classify.read(file, TextConfig(separator=";"), {}, Problems()))
     assert [record.label for record in records] == [("x", "y"), ("y",)]
-    assert Classify.learn(TextsConfig(), records, BERT).kind == "several"
+    assert Classify.learn(TextConfig(), records, BERT).kind == "several"
 
 
 @pytest.mark.parametrize(("pair", "most"), [(False, 62), (True, 61)])
 def test_long_texts_are_cut_to_what_the_model_reads(pair: bool, most: int) -> None:
     task = (Pair if pair else Classify)(
-        TextsConfig(kind="single", pool="mean", labels=("a", "b"), max_length=500)
+        TextConfig(kind="single", pool="mean", labels=("a", "b"), max_length=500)
     )
     long = TextRecord("1", "cat " * 100, "dog " * 30 if pair else None, "a")
     data = task.encode(
@@ -186,7 +185,7 @@ def test_texts_without_any_token_have_a_vector(model: str, name: str) -> None:
     encoder = make_encoder(model).eval()
     task_class = registry.tasks.load(name).build
     record = TextRecord("1", "\u200b", "\u200b" if name == "pair" else None, "a")
-    config = task_class.learn(TextsConfig(), [record, replace(record, label="b")], encoder)
+    config = task_class.learn(TextConfig(), [record, replace(record, label="b")], encoder)
     task, tokenizer = task_class(config), tokenizer_of("words")
     data = task.encode([record], tokenizer, encoder)
     task.use(data)
@@ -201,7 +200,7 @@ def test_texts_without_any_token_have_a_vector(model: str, name: str) -> None:
 def test_configurations_that_contradict_themselves() -> None:
     for values in ({"labels": ["a", "a"]}, {"weights": [-1.0, 1.0]}, {"max_length": 1}, {"dropout": 1.0}):
         with pytest.raises(ConfigError):
-            TextsConfig.of(values, "[classify]")
+            TextConfig.of(values, "[classify]")
 
 
 @pytest.mark.parametrize(("balanced", "expected"), [("none", 0.5623351446), ("balanced", np.log(2))])
