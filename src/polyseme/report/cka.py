@@ -67,14 +67,14 @@ def cka_chart(document: Mapping[str, Any], say: Speaker) -> Chart:
         {
             "i": i,
             "j": j,
-            "cka": None if one["value"] is None else round(one["value"], 4),
-            "shown": _short(one),
-            "low": one["low"],
-            "high": one["high"],
-            "plain": one["plain"],
+            "cka": None if cell["value"] is None else round(cell["value"], 4),
+            "shown": _short(cell),
+            "low": cell["low"],
+            "high": cell["high"],
+            "plain": cell["plain"],
         }
         for i, row in enumerate(matrix)
-        for j, one in enumerate(row)
+        for j, cell in enumerate(row)
     ]
     written = max(n, m) <= _WRITTEN
     return heatmap(
@@ -96,14 +96,14 @@ def _likeness(document: Mapping[str, Any], say: Speaker) -> Table:
     names = _names(document)
     rows = []
     for i, row in enumerate(document["cka"]):
-        others = [j for j, one in enumerate(row) if one["value"] is not None and not (alone and i == j)]
-        if not others:
+        known = [j for j, cell in enumerate(row) if cell["value"] is not None and not (alone and i == j)]
+        if not known:
             rows.append([str(i), "—", "—", "", "—"])
             continue
-        best = max(others, key=lambda j: row[j]["value"])
-        one = row[best]
-        interval = "" if one["low"] is None else f"{one['low']:.3f} … {one['high']:.3f}"
-        rows.append([str(i), str(best), f"{one['value']:.3f}", interval, f"{one['plain']:.3f}"])
+        best = max(known, key=lambda j: row[j]["value"])
+        cell = row[best]
+        interval = "" if cell["low"] is None else f"{cell['low']:.3f} … {cell['high']:.3f}"
+        rows.append([str(i), str(best), f"{cell['value']:.3f}", interval, f"{cell['plain']:.3f}"])
     head = [say("layer"), say("most like"), "CKA", say("95 % interval"), say("not debiased")]
     caption = (
         say("The other layer of {a} that each of its layers is most like.", a=names[0])
@@ -154,5 +154,5 @@ def _names(document: Mapping[str, Any]) -> list[str]:
     return [run["run"] for run in document["runs"]] if len(set(names)) < len(names) else names
 
 
-def _short(one: Mapping[str, Any]) -> str:
-    return "—" if one["value"] is None else f"{one['value']:.2f}"
+def _short(cell: Mapping[str, Any]) -> str:
+    return "—" if cell["value"] is None else f"{cell['value']:.2f}"

@@ -185,13 +185,13 @@ def highest(best: Mapping[str, Any], run: Mapping[str, Any]) -> str:
 def _difference_table(document: Mapping[str, Any], say: Speaker) -> Table:
     rows = [
         [
-            f"{one['first']} - {one['second']}",
-            one["word"] or say("mean of the words"),
-            say(FIGURES[one["figure"]]),
-            _shown(one, "+"),
-            _p(one),
+            f"{pair['first']} - {pair['second']}",
+            pair["word"] or say("mean of the words"),
+            say(FIGURES[pair["figure"]]),
+            _shown(pair, "+"),
+            _p(pair),
         ]
-        for one in document["differences"]
+        for pair in document["differences"]
     ]
     head = [say("runs"), say("word"), say("figure"), say("difference"), "p"]
     caption = say(
@@ -278,14 +278,14 @@ def _layer_table(run: Mapping[str, Any], say: Speaker) -> Table:
     heads = ["layer", "nearest neighbour", "centroid", "balanced accuracy", "macro-F1", "silhouette"]
     rows = [
         [
-            str(one["layer"]),
-            _shown(one["nearest"]["accuracy"]),
-            _shown(one["centroid"]["accuracy"]),
-            f"{one['nearest']['balanced_accuracy']['value']:.3f}",
-            f"{one['nearest']['macro_f1']['value']:.3f}",
-            _shown(one["silhouette"], "+"),
+            str(layer["layer"]),
+            _shown(layer["nearest"]["accuracy"]),
+            _shown(layer["centroid"]["accuracy"]),
+            f"{layer['nearest']['balanced_accuracy']['value']:.3f}",
+            f"{layer['nearest']['macro_f1']['value']:.3f}",
+            _shown(layer["silhouette"], "+"),
         ]
-        for one in run["mean"]["layers"]
+        for layer in run["mean"]["layers"]
     ]
     caption = say("{run}: means over the words, by cross-validation.", run=run["name"])
     return Table([*map(say, heads)], rows, caption)
@@ -347,8 +347,8 @@ def map_chart(document: Mapping[str, Any], place: int, say: Speaker) -> Chart:
     word, runs = document["words"][place], document["runs"]
     entries = [run["words"][place] for run in runs]
     if document["labelled"]:
-        labels = [f"{one['sense']} ({one['uses']:,})" for one in word["senses"]]
-        rows = _points(word["drawn"], [entry["map"] for entry in entries])
+        labels = [f"{sense['sense']} ({sense['uses']:,})" for sense in word["senses"]]
+        rows = _points(word["drawn"], [run["words"][place]["map"] for run in runs])
         for row, point in zip(rows, word["drawn"], strict=True):
             row["sense"] = labels[point["sense"]]
         rows.sort(key=lambda row: labels.index(row["sense"]))  # rare senses lie on top
@@ -359,10 +359,10 @@ def map_chart(document: Mapping[str, Any], place: int, say: Speaker) -> Chart:
     panels = []
     for number, (run, entry) in enumerate(zip(runs, entries, strict=True)):
         labels = [
-            say("group {n} ({uses})", n=n, uses=f"{one['uses']:,}")
-            for n, one in enumerate(entry["groups"], 1)
+            say("group {n} ({uses})", n=n, uses=f"{group['uses']:,}")
+            for n, group in enumerate(entry["groups"], 1)
         ]
-        rows = _points(word["drawn"], [one["map"] for one in entries])
+        rows = _points(word["drawn"], [run["words"][place]["map"] for run in runs])
         for row, group in zip(rows, entry["map"]["group"], strict=True):
             row["sense"] = labels[group]
         panels.append(_panel(run, word, place, number, labels, rows, len(runs), say))
@@ -373,10 +373,10 @@ def _points(drawn: Sequence[Mapping[str, Any]], maps: Sequence[Mapping[str, Any]
     """A row a use: its context and its place on the map of every run."""
     return [
         {
-            "context": f"{one['before']}【{one['form']}】{one['after']}",
+            "context": f"{use['before']}【{use['form']}】{use['after']}",
             **{f"{axis}{number}": m[axis][i] for number, m in enumerate(maps) for axis in ("x", "y")},
         }
-        for i, one in enumerate(drawn)
+        for i, use in enumerate(drawn)
     ]
 
 
@@ -392,11 +392,10 @@ def _panel(
 ) -> Chart:
     """One run's map of one word, one of several panels; without rows it takes the data of the whole chart."""
     entry = run["words"][place]
-    found = entry["map"]
-    xs, ys = found["x"], found["y"]
+    xs, ys = entry["map"]["x"], entry["map"]["y"]
     half = max(max(xs) - min(xs), max(ys) - min(ys), 1e-9) / 2 * 1.06
-    layer = next(one for one in entry["layers"] if one["layer"] == found["layer"])
-    title, more = say("{run}, layer {layer}", run=run["name"], layer=found["layer"]), ""
+    layer = _layer_of_map(entry)
+    title, more = say("{run}, layer {layer}", run=run["name"], layer=layer["layer"]), ""
     uses = f"{word['uses']:,}"
     if layer["dots"] == 1:
         half, more = 1.0, say("one point: all {n} uses have the same vector", n=uses)
@@ -451,15 +450,13 @@ class Dot(NamedTuple):
 
 def numbered(entry: Mapping[str, Any], drawn: Sequence[Mapping[str, Any]]) -> list[Dot]:
     """The points of a run's map of a word on which its uses lie; none where context moves every use."""
-    found = entry["map"]
-    layer = next(one for one in entry["layers"] if one["layer"] == found["layer"])
-    if layer["dots"] is None or not drawn:
+    if _layer_of_map(entry)["dots"] is None or not drawn:
         return []
-    xs, ys = found["x"], found["y"]
+    xs, ys = entry["map"]["x"], entry["map"]["y"]
     near = 1e-3 * max(max(xs) - min(xs), max(ys) - min(ys), 1e-6)
     places: list[list[int]] = []
     for use, (x, y) in enumerate(zip(xs, ys, strict=True)):
-        same = next((one for one in places if max(abs(x - xs[one[0]]), abs(y - ys[one[0]])) < near), None)
+        same = next((uses for uses in places if max(abs(x - xs[uses[0]]), abs(y - ys[uses[0]])) < near), None)
         if same is None:
             places.append([use])
         else:
@@ -470,6 +467,12 @@ def numbered(entry: Mapping[str, Any], drawn: Sequence[Mapping[str, Any]]) -> li
         senses = Counter(drawn[use]["sense"] for use in uses if "sense" in drawn[use]).most_common()
         points.append(Dot(number, xs[uses[0]], ys[uses[0]], uses, forms, senses))
     return points
+
+
+def _layer_of_map(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The layer that a run's map of a word draws."""
+    number = entry["map"]["layer"]
+    return next(layer for layer in entry["layers"] if layer["layer"] == number)
 
 
 def _slugs(words: Sequence[str]) -> list[str]:
@@ -506,9 +509,9 @@ def _groups(document: Mapping[str, Any], place: int, figure: Figure, say: Speake
     """The groups of a word's uses, which have no labels."""
     word = document["words"][place]
     rows = [
-        [run["name"], str(one["layer"]), str(one["groups"]), *_suggested(one)]
+        [run["name"], str(layer["layer"]), str(layer["groups"]), *_suggested(layer)]
         for run in document["runs"]
-        for one in run["words"][place]["layers"]
+        for layer in run["words"][place]["layers"]
     ]
     heads = ["run", "layer", "groups", "silhouette", "silhouette of one piece"]
     explained = say(
@@ -533,11 +536,11 @@ def _suggested(layer: Mapping[str, Any]) -> list[str]:
     table = layer["table"]
     if not table:
         return ["—"] * 4
-    one = next((t for t in table if t["groups"] == layer["groups"]), None) or max(table, key=lambda t: t["z"])
+    cut = next((t for t in table if t["groups"] == layer["groups"]), None) or max(table, key=lambda t: t["z"])
     return [
-        f"{one['silhouette']:.3f}",
-        f"{one['expected']:.3f}",
-        f"{one['z']:.1f}",
+        f"{cut['silhouette']:.3f}",
+        f"{cut['expected']:.3f}",
+        f"{cut['z']:.1f}",
         f"{layer['threshold']:.1f}",
     ]
 
@@ -555,8 +558,8 @@ def _group_table(run: Mapping[str, Any], entry: Mapping[str, Any], say: Speaker)
 def contexts(group: Mapping[str, Any]) -> list[str]:
     """Typical uses of a group, the word marked and in sight: Chinese characters beside it take two columns each."""
     return [
-        f"{_cut(one['before'][::-1])[::-1]}【{one['form']}】{_cut(one['after'])}"
-        for one in group["typical"][:_LISTED]
+        f"{_cut(use['before'][::-1])[::-1]}【{use['form']}】{_cut(use['after'])}"
+        for use in group["typical"][:_LISTED]
     ]
 
 
