@@ -7,13 +7,13 @@
     scatter   a map on which every text is a point
     links     lines between two columns of tokens
 
-To add a chart: make rows, a dictionary a mark; say which field goes on which axis; put the chart into a page, which
-also writes it as a picture.
+To add a chart: make rows, a dictionary a mark; say which field goes on which axis; put the chart among the parts of a
+page, which also writes it as a picture. `polyseme.report.pairs.pairs_chart` is a short one.
 
     rows = [{"run": "bert", "layer": 0, "value": 0.61, "low": 0.58, "high": 0.64}, ...]
     layer, accuracy = Axis("layer", say("layer"), integers=True), Axis("value", say("accuracy"), ".3f")
     chart = lines(rows, layer, accuracy, Series("run", names))
-    Section(say("Layers"), [Figure("layers", chart, say("Accuracy by layer."))])
+    parts = [Heading(say("Layers")), Figure("layers", chart, say("Accuracy by layer."))]  # report/parts.py
 
 Rows with "low" and "high" show them as their interval. Several charts stand `beside` each other. Each kind returns a
 specification of Vega-Lite (https://vega.github.io/vega-lite/docs/) without the colours of paper and ink: `theme` has
@@ -179,6 +179,8 @@ def theme(dark: bool = False, chinese: bool = False) -> dict[str, Any]:
         ("#e6edf3", "#9198a1", "#3d444d", "#0d1117") if dark else ("#1f2328", "#59636e", "#e6e6e6", "#ffffff")
     )
     words = {"labelColor": ink, "titleColor": ink, "titleFontWeight": "normal", "labelFontSize": 13}
+    strokes = {"gridColor": line, "domainColor": soft, "tickColor": soft}
+    above = {"anchor": "start", "frame": "group", "offset": 8, "subtitleFontSize": 12}
     reference = {"color": GREY, "fontSize": 13, "strokeWidth": 1.8}
     return {
         "font": _CHINESE if chinese else _SANS,
@@ -189,14 +191,12 @@ def theme(dark: bool = False, chinese: bool = False) -> dict[str, Any]:
             "titleFontSize": 14,
             "titleLimit": 600,
             "labelLimit": 280,
-            "gridColor": line,
             "labelSeparation": 8,
-        }
-        | {"domainColor": soft, "tickColor": soft},
+            **strokes,
+        },
         "axisBand": {"ticks": False, "domain": False, "grid": False, "labelPadding": 6},
         "legend": {**words, "titleFontSize": 13, "labelLimit": 420, "titleLimit": 300, "symbolSize": 90},
-        "title": {"color": ink, "fontSize": 15, "anchor": "start", "frame": "group", "offset": 8}
-        | {"subtitleColor": soft, "subtitleFontSize": 12},
+        "title": {"color": ink, "fontSize": 15, "subtitleColor": soft, **above},
         "view": {"stroke": None},
         "rect": {"stroke": paper},
         "rule": {"color": ink},
@@ -267,7 +267,7 @@ def lines(
     look: dict[str, Any] = {"align": "right", "dy": -14, "fontSize": 14, "fontWeight": "bold"}
     written = [_layer("text", place, last, style="halo", **look)]
     written += [_layer("text", {**place, "color": colour}, last, **look)]
-    return _chart([*_ruled(rule, up, "y"), curves, *(written if last else [])], size, title, elastic=True)
+    return _chart([curves, *_ruled(rule, up, "y"), *(written if last else [])], size, title, elastic=True)
 
 
 def bars(
@@ -417,8 +417,8 @@ def heatmap(
     angle = 0 if level else -40 if cell[0] >= 40 else -90
     turned = {"labelAlign": "right", "labelBaseline": "top" if angle == -40 else "middle"} if angle else {}
     # numbers may be left out where there is no room, names may not
-    small = {"labelFontSize": 13 if min(cell) >= 20 else 11}
-    small |= {"labelOverlap": all(isinstance(name, int) for name in columns)}
+    numbers = all(isinstance(name, int) for name in columns)
+    small = {"labelFontSize": 13 if min(cell) >= 20 else 11, "labelOverlap": numbers}
     across = _names(x, columns) | {"axis": {"orient": "bottom", "labelAngle": angle, **turned, **small}}
     down = _names(y, lines) | {"axis": {"labelLimit": 240, **small}}
     transform, tooltip = _hover([x, y], shade, rows, more)
@@ -432,12 +432,8 @@ def heatmap(
         ink = {"condition": {"test": dark, "value": "white"}, "value": "black"}
         layers.append(_layer("text", {"text": {"field": text}, "color": ink}))
     cells = _layer(layers, {"x": across, "y": down, "tooltip": tooltip}, rows, transform)
-    return _chart(
-        [cells],
-        (cell[0] * len(columns), cell[1] * len(lines)),
-        title,
-        view={"fill": GREY, "fillOpacity": 0.18},
-    )
+    size = cell[0] * len(columns), cell[1] * len(lines)
+    return _chart([cells], size, title, view={"fill": GREY, "fillOpacity": 0.18})
 
 
 def scatter(
@@ -466,13 +462,8 @@ def scatter(
     # blank titles of different lengths: of two that are alike only the first is shown
     tooltip = [{"field": field, "title": " " * n} for n, field in enumerate(hover, 1)]
     encoding = {**place, "color": _by(by), "shape": _by(by, channel="shape"), "tooltip": tooltip}
-    dot: dict[str, Any] = {
-        "filled": True,
-        "size": 34 if size > 300 else 24,
-        "opacity": 0.72,
-        "strokeWidth": 0,
-    }
-    layers = [_layer("point", encoding, rows, **dot)]
+    area = 34 if size > 300 else 24
+    layers = [_layer("point", encoding, rows, filled=True, size=area, opacity=0.72, strokeWidth=0)]
     if numbered:
         discs = [
             _layer("point", {}, filled=True, size=420, color=GREY, opacity=1),
@@ -509,12 +500,9 @@ def links(edges: Rows, words: Sequence[str], by: Series, title: str = "") -> Cha
     rows = sorted(({**edge, "left": 0, "right": 1} for edge in edges), key=lambda edge: edge["share"])
     layers = [_layer("rule", encoding, rows, strokeCap="round")]
     for side, align, dx in ((0, "right", -8), (1, "left", 8)):
-        column = [{"side": side, "place": place, "token": word} for place, word in enumerate(words)]
-        token = {
-            "x": {**across, "field": "side"},
-            "y": {**down, "field": "place"},
-            "text": {"field": "token"},
-        }
+        column = [{"side": side, "place": n, "token": word} for n, word in enumerate(words)]
+        at = {"x": {**across, "field": "side"}, "y": {**down, "field": "place"}}
+        token = {**at, "text": {"field": "token"}}
         layers.append(_layer("text", token, column, align=align, dx=dx, fontSize=14, baseline="middle"))
     return _chart(layers, (round(260 * (1 + 2 * margin)), 23 * n), title)
 
@@ -535,11 +523,8 @@ def beside(
         resolve: "shared" or "independent" scales, by channel; by default x and y are independent, colours shared.
         title: stands above all.
     """
-    spec: dict[str, Any] = {
-        "concat": [dict(chart.spec) for chart in charts],
-        "columns": columns,
-        "spacing": 22,
-    }
+    panels = [dict(chart.spec) for chart in charts]
+    spec: dict[str, Any] = {"concat": panels, "columns": columns, "spacing": 22}
     if rows is not None:
         spec["data"] = {"values": list(rows)}
     if resolve:
@@ -665,7 +650,8 @@ def _hover(
         transforms.append({"calculate": joined, "as": "heading"})
         shown.append({"field": "heading", "title": "title"})
     for name, arrow in zip(titled, ("→", "↑"), strict=False):
-        shown.append({"field": name.field, "title": f"{name.title} {arrow}" if alike else name.title})
+        title, form_ = f"{name.title} {arrow}" if alike else name.title, {"format": name.format}
+        shown.append({"field": name.field, "title": title} | (form_ if name.format else {}))
     if _measured(rows):
         known = f"{written[value.field]} + ' (' + {written['low']} + ' … ' + {written['high']} + ')'"
         either = f"isValid(datum['low']) ? {known} : {written[value.field]}"

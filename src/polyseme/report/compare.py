@@ -265,7 +265,7 @@ def _curves(document: Mapping[str, Any], say: Speaker) -> list[Part]:
     if not points:
         return []
     runs = Series("run", names)
-    minutes = Axis("minutes", say("minutes of training"))
+    minutes = Axis("minutes", say("minutes of training"), ".2f")
     tokens = Axis("tokens", say("tokens seen in training"), log=True)
     loss = Axis("loss", say("held-out loss, nats per predicted token"), ".3f")
     gain = Axis("gain", say("nats below the frequency baseline"), ".3f")

@@ -40,7 +40,7 @@ def loss_chart(
     rows, unigram = loss_rows(records)
     if not rows:
         raise InputError("there is no loss to draw yet", fix="train for a few steps more")
-    minutes, loss = Axis("minutes", "minutes of training"), Axis("loss", f"loss ({unit})", ".3f")
+    minutes, loss = Axis("minutes", "minutes of training", ".2f"), Axis("loss", f"loss ({unit})", ".3f")
     curves = Series("curve", ["train", "held-out"], [SKY, VERMILION])
     baseline = None if unigram is None else Rule(unigram, f"unigram baseline {unigram:.2f}")
     return lines(rows, minutes, loss, curves, baseline, ends=["held-out"], title=title)
