@@ -115,15 +115,15 @@ def _is_ours(folder: str) -> bool:
         for path in (parent, folder):
             if not os.path.isdir(path):
                 os.mkdir(path, 0o700)
-        found = os.lstat(folder)  # a link could be turned to another folder later
-        closed = stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o077
-        if not closed or found.st_uid != os.geteuid() or not _can_write(folder):
+        status = os.lstat(folder)  # a link could be turned to another folder later
+        closed = stat.S_ISDIR(status.st_mode) and not status.st_mode & 0o077
+        if not closed or status.st_uid != os.geteuid() or not _can_write(folder):
             return False
         above = os.path.realpath(parent)
         while True:
-            found = os.stat(above)
-            others_write = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
-            if others_write or found.st_uid not in (0, os.geteuid()):
+            status = os.stat(above)
+            others_write = status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX
+            if others_write or status.st_uid not in (0, os.geteuid()):
                 return False
             if above == (above := os.path.dirname(above)):
                 return True

@@ -102,4 +102,4 @@ def escaped(text: str) -> str:
     For bytes of a name that are not UTF-8 Python has lone surrogates, which UTF-8 cannot hold. JSON can, as escapes,
     and whoever reads it has the name again.
     """
-    return _LONE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _LONE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

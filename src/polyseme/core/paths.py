@@ -40,6 +40,6 @@ def names_of(value: Paths, name: str = "the paths") -> list[str]:
     several = [value] if isinstance(value, str | os.PathLike) or not isinstance(value, Iterable) else value
     # A string that does not begin at home stays as it is: a pattern is no path.
     return [
-        one if isinstance(one, str) and not one.startswith("~") else str(path_of(one, name))
-        for one in several
+        source if isinstance(source, str) and not source.startswith("~") else str(path_of(source, name))
+        for source in several
     ]

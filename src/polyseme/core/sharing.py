@@ -109,22 +109,22 @@ class Pace:
             self._open_window(warm=False)
             return
         (waited_before, cores_before), waited, cores = self._before, self._waited(), self._cores()
-        waiting, idle, others = False, False, True
+        waiting, idle, others_work = False, False, True
         if waited_before is not None and waited is not None:
             waiting = (waited - waited_before) / wall > WAITING
         if cores_before is not None and cores is not None:
-            idle, others = (
+            idle, others_work = (
                 (cores[0] - cores_before[0]) / wall > IDLE,
                 (cores[1] - cores_before[1]) / wall > OTHERS,
             )
-        self._decide(self._amount / self._seconds, waiting, idle, others, now)
+        self._decide(self._amount / self._seconds, waiting, idle, others_work, now)
 
-    def _decide(self, rate: float, waiting: bool, idle: bool, others: bool, now: float) -> None:
+    def _decide(self, rate: float, waiting: bool, idle: bool, others_work: bool, now: float) -> None:
         if self._trial is not None:
             self._judge(rate, now)
             return
         best = self._best[self.threads] = max(rate, self._best.get(self.threads, 0.0))
-        short = others and (waiting or rate < SLOW * best)
+        short = others_work and (waiting or rate < SLOW * best)
         self._idle_in_vain &= idle
         if short and self.threads > 1 and now >= self._next[-1]:
             self._try(-1, rate)
@@ -257,9 +257,9 @@ class Sharing:
             if waited_before is None or cores_before is None or waited is None or cores is None:
                 continue
             wall = at - then
-            others, waiting = (cores[1] - cores_before[1]) / wall, (waited - waited_before) / wall
-            free = free + wall if others < OTHERS else 0.0
-            if not sleeping and others > OTHERS and waiting > WAITING:
+            used_by_others, waiting = (cores[1] - cores_before[1]) / wall, (waited - waited_before) / wall
+            free = free + wall if used_by_others < OTHERS else 0.0
+            if not sleeping and used_by_others > OTHERS and waiting > WAITING:
                 sleeping = True
                 self._sleepy(True)
             elif sleeping and free >= self._free_s:

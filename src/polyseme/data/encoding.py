@@ -92,11 +92,11 @@ class DocumentEncoder:
         per_document = np.zeros(len(texts), np.int64)
         for number, text in enumerate(map(replace_surrogates, texts)):
             spans = self._spans(text)
-            found = [text[start:end] for start, end in spans]
-            sentences += found
-            some = not text.isascii() and _CHINESE.search(text) is not None
-            chinese += [_CHINESE.search(s) is not None for s in found] if some else [False] * len(found)
-            per_document[number] = len(found)
+            new = [text[start:end] for start, end in spans]
+            sentences += new
+            has_chinese = not text.isascii() and _CHINESE.search(text) is not None
+            chinese += [_CHINESE.search(s) is not None for s in new] if has_chinese else [False] * len(new)
+            per_document[number] = len(new)
         ids, starts, lengths = self._encode_mixed(sentences, np.array(chinese, np.bool_))
         if self._phrases is not None:
             ids, lengths, first = self._phrases.join(ids, lengths)
@@ -200,10 +200,10 @@ def _codes(text: str) -> npt.NDArray[np.uint32]:
 
 def _is_chinese(text: str) -> BoolArray:
     codes = _codes(text)
-    found: BoolArray = np.zeros(len(codes), np.bool_)
+    chinese: BoolArray = np.zeros(len(codes), np.bool_)
     for first, last in IDEOGRAPH_RANGES:
-        found |= (codes >= first) & (codes <= last)
-    return found
+        chinese |= (codes >= first) & (codes <= last)
+    return chinese
 
 
 # ASCII punctuation without < = >, which combining marks can melt with.

@@ -25,7 +25,7 @@ Stretch = tuple[IntArray, BoolArray]
 
 
 class SpecialTokens(NamedTuple):
-    """Ids that the data room needs: the separators it adds, and a table of what may never be predicted.
+    """Ids that making examples needs: the separators it adds, and a table of what may never be predicted.
 
     Shapes:  special: (vocab_size,) boolean
     """
@@ -128,11 +128,11 @@ class NextTokenWindows:
     def draw(self, index: int, counter: int) -> Example:
         """Stretch `index`; the counter does not matter."""
         start, end = int(self._starts[index]), int(self._ends[index])
-        n, lead = end - start, int(self._begins[index])
+        n, n_prefix = end - start, int(self._begins[index])
         ids, words = np.empty(n, np.int64), np.ones(n, np.bool_)
-        ids[:lead] = self._special.cls
-        ids[lead:] = self._store.tokens[start + lead : end]
-        words[lead + 1 :] = self._store.word_starts[start + lead + 1 : end]
+        ids[:n_prefix] = self._special.cls
+        ids[n_prefix:] = self._store.tokens[start + n_prefix : end]
+        words[n_prefix + 1 :] = self._store.word_starts[start + n_prefix + 1 : end]
         last = end == int(self._limits[index])
         label = self._special.sep if last else int(self._store.tokens[end])
         return Example(ids, np.zeros(n, np.int64), words, label)
@@ -157,13 +157,15 @@ class SentencePairs:
 
     def __init__(self, store: TokenStore, length: int, special: SpecialTokens, random: Random) -> None:
         self._store, self._special, self._random = store, special, random
-        self._room = length - 3
+        self._max_content = length - 3
         self._sentences, self._documents = _cut_long(
-            np.asarray(store.sentences), np.asarray(store.documents), self._room
+            np.asarray(store.sentences), np.asarray(store.documents), self._max_content
         )
         document_of = np.repeat(np.arange(store.n_documents), np.diff(self._documents))
         # following[s]: the first sentence that no longer fits when a group starts with s
-        following = np.searchsorted(self._sentences, self._sentences[:-1] + self._room, side="right") - 1
+        following = (
+            np.searchsorted(self._sentences, self._sentences[:-1] + self._max_content, side="right") - 1
+        )
         following = np.minimum(following, self._documents[1:][document_of])
         following = np.maximum(following, np.arange(1, len(following) + 1)).tolist()
         starts, s = [], 0
@@ -177,14 +179,16 @@ class SentencePairs:
         lone = np.diff(self._documents)[self._document] == 1
         self._lone = lone
         self.n_pairs = int((~lone).sum())
-        # a pair may grow up to the full room when B comes from elsewhere
-        self.lengths: IntArray = np.where(lone, np.minimum(tokens, self._room) + 2, self._room + 3)
+        # a pair may grow up to the full length when B comes from elsewhere
+        self.lengths: IntArray = np.where(
+            lone, np.minimum(tokens, self._max_content) + 2, self._max_content + 3
+        )
 
     def draw(self, index: int, counter: int) -> Example:
         """Group `index`, split and paired as the counter says."""
         start, end = int(self._starts[index]), int(self._ends[index])
         if self._lone[index]:
-            return _joined([self._tokens(start, end, self._room)], self._special, NO_LABEL)
+            return _joined([self._tokens(start, end, self._max_content)], self._special, NO_LABEL)
         u = self._random.uniform(counter, index, np.arange(4))
         if end - start >= 2:
             split = start + 1 + int(u[0] * (end - start - 1))
@@ -192,24 +196,24 @@ class SentencePairs:
             split = end  # one long sentence: B is what follows
         else:
             start, split = start - 1, start  # the last sentence alone: A is what precedes
-        a = self._tokens(start, split, self._room - min(8, self._room // 2))
-        room = self._room - len(a[0])
+        a = self._tokens(start, split, self._max_content - min(8, self._max_content // 2))
+        max_b = self._max_content - len(a[0])
         if u[1] < 0.5:
             stop = int(self._documents[self._document[index] + 1])
-            b = self._tokens(split, min(stop, max(end, split + 1)), room)
+            b = self._tokens(split, min(stop, max(end, split + 1)), max_b)
             return _joined([a, b], self._special, 0)
         other = int(u[2] * (len(self._documents) - 2))
         other += other >= self._document[index]
         first, last = int(self._documents[other]), int(self._documents[other + 1])
-        b = self._tokens(first + int(u[3] * (last - first)), last, room)
+        b = self._tokens(first + int(u[3] * (last - first)), last, max_b)
         return _joined([a, b], self._special, 1)
 
-    def _tokens(self, first: int, last: int, room: int) -> Stretch:
+    def _tokens(self, first: int, last: int, most: int) -> Stretch:
         """Tokens of sentences first … last-1, whole sentences while they fit, at least part of one."""
         begin, stop = int(self._sentences[first]), int(self._sentences[last])
-        if stop - begin > room:
-            fits = int(np.searchsorted(self._sentences[first : last + 1], begin + room, side="right")) - 1
-            stop = int(self._sentences[first + fits]) if fits else begin + room
+        if stop - begin > most:
+            fits = int(np.searchsorted(self._sentences[first : last + 1], begin + most, side="right")) - 1
+            stop = int(self._sentences[first + fits]) if fits else begin + most
         return _stretch(self._store, begin, stop)
 
 
@@ -231,15 +235,15 @@ def _joined(parts: Sequence[Stretch], special: SpecialTokens, label: int, first_
     return Example(np.concatenate(ids), np.concatenate(types), np.concatenate(words), label)
 
 
-def _cut_long(sentences: IntArray, documents: IntArray, room: int) -> tuple[IntArray, IntArray]:
-    """Offsets with every sentence of more than `room` tokens cut into pieces of at most `room`.
+def _cut_long(sentences: IntArray, documents: IntArray, max_length: int) -> tuple[IntArray, IntArray]:
+    """Offsets with every sentence of more than `max_length` tokens cut into pieces of at most that.
 
     Shapes:  sentences: (S + 1,), documents: (D + 1,) -> (S' + 1,), (D + 1,)
     """
-    pieces = np.maximum(1, -(-np.diff(sentences) // room))
+    pieces = np.maximum(1, -(-np.diff(sentences) // max_length))
     ends = np.cumsum(pieces)
     ordinal = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - pieces, pieces)
-    starts = np.repeat(sentences[:-1], pieces) + ordinal * room
+    starts = np.repeat(sentences[:-1], pieces) + ordinal * max_length
     offsets = np.concatenate([[0], ends])
     return np.append(starts, sentences[-1]), offsets[documents]
 
@@ -254,7 +258,7 @@ class DialogueTurns:
 
     A window starts at every turn that has a following one, so a dialogue of n turns gives n - 1 examples. Half of the
     time, by the counter, one of its turns, not the first of them, is replaced by a random turn of another dialogue.
-    Turns share the room of an example; a turn that is too long keeps its beginning.
+    Turns share the tokens of an example; a turn that is too long keeps its beginning.
 
     Args:
         store: the tokens; at least two dialogues.
@@ -270,7 +274,7 @@ class DialogueTurns:
         self, store: TokenStore, length: int, special: SpecialTokens, random: Random, turns: int
     ) -> None:
         self._store, self._special, self._random = store, special, random
-        self._room = length - 1 - turns
+        self._max_content = length - 1 - turns
         self._offsets = np.asarray(store.sentences)
         self._documents = np.asarray(store.documents)
         sizes = np.diff(self._documents)
@@ -284,25 +288,27 @@ class DialogueTurns:
         # a turn from elsewhere may be longer than the one that it replaces
         slack = int(np.quantile(np.diff(self._offsets), 0.75)) if len(self._offsets) > 1 else 0
         window = self._offsets[self._last] - self._offsets[self._first]
-        self.lengths: IntArray = np.minimum(window + slack, self._room) + 1 + (self._last - self._first)
+        self.lengths: IntArray = (
+            np.minimum(window + slack, self._max_content) + 1 + (self._last - self._first)
+        )
 
     def draw(self, index: int, counter: int) -> Example:
         """Window `index`, real or corrupted as the counter says."""
         first, last = int(self._first[index]), int(self._last[index])
         u = self._random.uniform(counter, index, np.arange(2 + _TRIES))
         turns = list(range(first, last))
-        room = int(self.lengths[index]) - 1 - len(turns)
+        max_content = int(self.lengths[index]) - 1 - len(turns)
         label = REAL
         if u[0] < 0.5:
             label = FAKE
             place = 1 + int(u[1] * (len(turns) - 1))
             for chance in u[2:]:  # one that fits, if it is soon found
                 turns[place] = self._elsewhere(int(self._document[index]), chance)
-                if sum(map(self._size, turns)) <= room:
+                if sum(map(self._size, turns)) <= max_content:
                     break
         # who speaks is a matter of the place in the dialogue; a replaced turn takes the place's role
         role = first - int(self._documents[self._document[index]])
-        share = _shares(list(map(self._size, turns)), room)
+        share = _shares(list(map(self._size, turns)), max_content)
         starts = [int(self._offsets[turn]) for turn in turns]
         parts = [_stretch(self._store, at, at + size) for at, size in zip(starts, share, strict=True)]
         return _joined(parts, self._special, label, role)
@@ -317,11 +323,11 @@ class DialogueTurns:
         return int(self._offsets[turn + 1] - self._offsets[turn])
 
 
-def _shares(sizes: list[int], room: int) -> list[int]:
+def _shares(sizes: list[int], max_content: int) -> list[int]:
     """Tokens that each turn keeps: all where they fit, else the longest are cut to one length."""
-    if sum(sizes) <= room:
+    if sum(sizes) <= max_content:
         return sizes
-    left, kept = room, [0] * len(sizes)
+    left, kept = max_content, [0] * len(sizes)
     for rank, turn in enumerate(sorted(range(len(sizes)), key=sizes.__getitem__)):
         kept[turn] = min(sizes[turn], left // (len(sizes) - rank))
         left -= kept[turn]

@@ -102,13 +102,13 @@ class ExampleLoader:
         """Give every different word outside the vocabulary an id of its own and say how it is written."""
         assert self._unknown is not None
         assert batch.numbers is not None
-        found: dict[str, int] = {}
+        new_ids: dict[str, int] = {}
         ids = batch.ids.clone()
         flat = ids.view(-1)
         for first, number in zip(batch.first.tolist(), batch.numbers.tolist(), strict=True):
             for place, word in self._unknown[number]:
-                flat[first + place] = found.setdefault(word, self._vocab_size + len(found))
-        return replace(batch, ids=ids, spelling=spelling(list(found))) if found else batch
+                flat[first + place] = new_ids.setdefault(word, self._vocab_size + len(new_ids))
+        return replace(batch, ids=ids, spelling=spelling(list(new_ids))) if new_ids else batch
 
 
 def tight_rows(lengths: IntArray) -> tuple[int, IntArray, IntArray]:

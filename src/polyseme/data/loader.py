@@ -42,16 +42,16 @@ def pack(lengths: IntArray, row_length: int) -> tuple[IntArray, IntArray]:
     members, sizes = [], []
     while available:
         makeup: dict[int, int] = {}
-        room = row_length
+        space = row_length
         while True:  # the longest that still fits, of those that are left
-            fitting = available & ((1 << (room + 1)) - 1)
+            fitting = available & ((1 << (space + 1)) - 1)
             while fitting and makeup.get(fitting.bit_length() - 1, 0) >= left[fitting.bit_length() - 1]:
                 fitting ^= 1 << (fitting.bit_length() - 1)
             if not fitting:
                 break
             length = fitting.bit_length() - 1
             makeup[length] = makeup.get(length, 0) + 1
-            room -= length
+            space -= length
         rows = min(left[length] // times for length, times in makeup.items())
         columns = []
         for length, times in makeup.items():

@@ -120,9 +120,9 @@ def tagged_names(store: TokenStore, tokenizer: Tokenizer, single: BoolArray, lea
         if tag[:2] in NAME_TAGS:
             tags.setdefault(word, Counter())[tag[:2]] += count
     names = [
-        (word, NAME_TAGS[max(sorted(found), key=found.__getitem__)])
-        for word, found in sorted(tags.items())
-        if _NAME.fullmatch(word) and seen[word] >= least and found.total() >= _NAME_SHARE * seen[word]
+        (word, NAME_TAGS[max(sorted(by_tag), key=by_tag.__getitem__)])
+        for word, by_tag in sorted(tags.items())
+        if _NAME.fullmatch(word) and seen[word] >= least and by_tag.total() >= _NAME_SHARE * seen[word]
     ]
     encoded = tokenizer.encode_ids([word for word, _ in names])
     return [
@@ -163,8 +163,8 @@ def capitalised_names(
         continues = is_capital[1:] & is_capital[:-1] & block.joined[1:]
         begin = np.flatnonzero(is_capital & ~np.append(False, continues))
         end = np.flatnonzero(is_capital & ~np.append(continues, False)) + 1
-        some = (end - begin >= 2) & (end - begin <= 6)
-        for first, last in zip(begin[some].tolist(), end[some].tolist(), strict=True):
+        long_enough = (end - begin >= 2) & (end - begin <= 6)
+        for first, last in zip(begin[long_enough].tolist(), end[long_enough].tolist(), strict=True):
             runs[tuple(block.ids[block.starts[first] : block.ends[last - 1]].tolist())] += 1
     return [
         Pattern(tokenizer.decode(ids).strip(), "entity", "capitals", "", ids)
@@ -246,9 +246,9 @@ def _hash_words(block: WordBlock) -> npt.NDArray[np.uint64]:
     lengths = block.ends - block.starts
     with np.errstate(over="ignore"):
         for i in range(int(lengths.max(initial=0))):
-            some = lengths > i
-            value[some] = (
-                value[some] + block.ids[block.starts[some] + i].astype(np.uint64) + np.uint64(1)
+            longer = lengths > i
+            value[longer] = (
+                value[longer] + block.ids[block.starts[longer] + i].astype(np.uint64) + np.uint64(1)
             ) * _PRIME
-            value[some] ^= value[some] >> np.uint64(29)
+            value[longer] ^= value[longer] >> np.uint64(29)
     return value

@@ -55,7 +55,7 @@ class Pattern(NamedTuple):
     occurrences: int = 0
 
 
-class Found(NamedTuple):
+class RowUnits(NamedTuple):
     """Units of some rows, by token.
 
     Shapes:  unit (column where the token's unit begins, -1 outside text), kind (0 basic, 1 phrase, 2 entity; -1),
@@ -87,7 +87,7 @@ def find_units(
         levels: of every pattern, BASIC, PHRASE or ENTITY.
         tables: the patterns' automaton, for the fast form.
         deepest: BASIC, PHRASE or ENTITY: units above are not looked for.
-    Shapes:  ids, word_starts, piece: (B, T).  single: (vocab_size,) -> unit, kind, entry: (B, T); see `Found`
+    Shapes:  ids, word_starts, piece: (B, T).  single: (vocab_size,) -> unit, kind, entry: (B, T); see `RowUnits`
     """
     unit, kind, entry = (np.full(ids.shape, -1, dtype) for dtype in (np.int64, np.int8, np.int32))
     for b in range(len(ids)):
@@ -180,7 +180,7 @@ class Units:
     def _levels(self) -> npt.NDArray[np.int8]:
         return np.array([KINDS.index(p.kind) for p in self.patterns], np.int8)
 
-    def find(self, ids: IntArray, word_starts: BoolArray, piece: IntArray, deepest: int) -> Found:
+    def find(self, ids: IntArray, word_starts: BoolArray, piece: IntArray, deepest: int) -> RowUnits:
         """Cut rows into units.
 
         Args:
@@ -192,7 +192,7 @@ class Units:
         """
         patterns = [p.ids for p in self.patterns]
         rows = ids, word_starts, piece, self.single
-        return Found(*find_units(*rows, patterns, self._levels, self._tables, deepest))
+        return RowUnits(*find_units(*rows, patterns, self._levels, self._tables, deepest))
 
     def report(self) -> dict[str, Any]:
         """JSON-able: how many patterns of each kind and source occur, and how much of the text units cover."""
@@ -290,10 +290,10 @@ def counted(units: Units, store: TokenStore, ordinary: BoolArray, keep: Sequence
     tokens = np.zeros((2, 3), np.int64)
     for ids, words, piece in sentence_blocks(store, ordinary):
         for stage, deepest in enumerate((PHRASE, ENTITY)):
-            found = units.find(ids, words, piece, deepest)
-            heads = (found.unit == np.arange(ids.shape[1])) & (found.entry >= 0)
-            counts[stage] += np.bincount(found.entry[heads], minlength=n)
-            tokens[stage] += np.bincount(found.kind[found.kind >= 0], minlength=3)
+            units_of_block = units.find(ids, words, piece, deepest)
+            heads = (units_of_block.unit == np.arange(ids.shape[1])) & (units_of_block.entry >= 0)
+            counts[stage] += np.bincount(units_of_block.entry[heads], minlength=n)
+            tokens[stage] += np.bincount(units_of_block.kind[units_of_block.kind >= 0], minlength=3)
     shares = (tokens / np.maximum(1, tokens.sum(1, keepdims=True))).round(6).tolist()
     coverage = {
         name: dict(zip(KINDS, share, strict=True))

@@ -79,14 +79,14 @@ class Wrapper:
         )
 
 
-def shares(a: int, b: int, room: int) -> tuple[int, int]:
+def shares(a: int, b: int, max_content: int) -> tuple[int, int]:
     """How many tokens of two texts stay when both must fit: the longer one is cut first.
 
     Example:
         >>> shares(10, 3, 8), shares(2, 3, 8), shares(9, 9, 8)
         ((5, 3), (2, 3), (4, 4))
     """
-    over = a + b - room
+    over = a + b - max_content
     if over <= 0:
         return a, b
     gap = abs(a - b)

@@ -20,7 +20,7 @@ from polyseme.data.examples import Example, SpecialTokens
 from polyseme.data.loader import Rows, collate
 from polyseme.data.mining import lexicon_patterns
 from polyseme.data.store import TokenStore
-from polyseme.data.units import KINDS, PHRASE, Found, Units
+from polyseme.data.units import KINDS, PHRASE, RowUnits, Units
 from polyseme.errors import ConfigError, InputError, RunError
 from polyseme.text.config import TokenizerConfig
 from polyseme.text.lexicon import Entry, read_lexicon
@@ -214,7 +214,7 @@ def _line(masker: _Masker, text: str, tokens: TextTokens, rows: Rows, stage: str
     chosen = (positions - 1).tolist()  # without [CLS]
     after = ids[0, 1:-1]
     cut: list[list[Any]] = []
-    all_units: Found | None = masker.objective.find(rows) if hasattr(masker.objective, "find") else None
+    all_units: RowUnits | None = masker.objective.find(rows) if hasattr(masker.objective, "find") else None
     if all_units is not None:
         unit = all_units.unit[0, 1:-1] - 1
         for first in np.unique(unit[unit >= 0]).tolist():
@@ -246,7 +246,7 @@ def _unit(
     masker: _Masker,
     text: str,
     tokens: TextTokens,
-    all_units: Found | None,
+    all_units: RowUnits | None,
     after: IntArray,
     members: list[int],
 ) -> dict[str, Any]:
@@ -270,7 +270,7 @@ def _unit(
 
 
 def _why(
-    masker: _Masker, shown: str, tokens: TextTokens, all_units: Found | None, members: list[int]
+    masker: _Masker, shown: str, tokens: TextTokens, all_units: RowUnits | None, members: list[int]
 ) -> tuple[str, str, str]:
     """(kind, source, type) of a unit."""
     if all_units is not None:

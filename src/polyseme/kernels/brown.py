@@ -125,15 +125,15 @@ def g_(x: Any, y: Any, known: Any) -> Any:
 @kernel
 def neighbours(word: Any, pointers: Any, ids: Any, counts: Any, slot_of: Any, into: Any) -> Any:
     """Bigrams of a word with the classes of the words on one side; returns those with itself."""
-    own = np.int64(0)
+    with_itself = np.int64(0)
     into[:] = 0
     for p in range(pointers[word], pointers[word + 1]):
         other = ids[p]
         if other == word:
-            own += counts[p]
+            with_itself += counts[p]
         elif slot_of[other] >= 0:
             into[slot_of[other]] += counts[p]
-    return own
+    return with_itself
 
 
 @kernel
@@ -204,7 +204,9 @@ def _change(x: Any, y: Any, row: Any, into: Any, skip: Any, known: Any) -> None:
 
 
 @kernel
-def _insert(slot: Any, word: Any, after: Any, before: Any, own: Any, g: Any, tables: Any, v: Any) -> None:
+def _insert(
+    slot: Any, word: Any, after: Any, before: Any, with_itself: Any, g: Any, tables: Any, v: Any
+) -> None:
     """Make a class of one word in a free slot and bring D up to date.
 
     Shapes:  after, before: (K,) its bigrams with every class, as first and as second.  own: those with itself
@@ -238,13 +240,13 @@ def _insert(slot: Any, word: Any, after: Any, before: Any, own: Any, g: Any, tab
         n[slot, j], nt[j, slot], n[j, slot], nt[slot, j] = after[j], after[j], before[j], before[j]
         seen[0, j] += before[j]
         seen[1, j] += after[j]
-    n[slot, slot] = nt[slot, slot] = own
-    seen[0, slot], seen[1, slot] = after.sum() + own, before.sum() + own
+    n[slot, slot] = nt[slot, slot] = with_itself
+    seen[0, slot], seen[1, slot] = after.sum() + with_itself, before.sum() + with_itself
     live[slot] = True
     for a in range(size):
         if live[a] and a != slot:
-            inside = own + after[a] + before[a] + n[a, a]
-            value = total[a] - _h(a, slot, tables, v) + f(inside, v.f) - f(own, v.f)
+            inside = with_itself + after[a] + before[a] + n[a, a]
+            value = total[a] - _h(a, slot, tables, v) + f(inside, v.f) - f(with_itself, v.f)
             d[a, slot] = value - f(after[a], v.f) - f(before[a], v.f) - f(n[a, a], v.f)
         else:
             d[a, slot] = NEVER
@@ -393,9 +395,9 @@ def insert_and_merge(
         slot = 0
         while tables.live[slot]:
             slot += 1
-        own = neighbours(word, g.after_pointers, g.after_ids, g.after_counts, slot_of, after)
+        with_itself = neighbours(word, g.after_pointers, g.after_ids, g.after_counts, slot_of, after)
         neighbours(word, g.before_pointers, g.before_ids, g.before_counts, slot_of, before)
-        _insert(slot, word, after, before, own, g, tables, v)
+        _insert(slot, word, after, before, with_itself, g, tables, v)
         slot_of[word] = slot
         if not merging:
             continue
@@ -460,11 +462,11 @@ def exchange(start: Any, end: Any, slack: Any, slot_of: Any, sizes: Any, g: Any,
         old = slot_of[word]
         if old >= 0 and sizes[old] == 1:
             continue
-        own = neighbours(word, g.after_pointers, g.after_ids, g.after_counts, slot_of, after)
+        with_itself = neighbours(word, g.after_pointers, g.after_ids, g.after_counts, slot_of, after)
         neighbours(word, g.before_pointers, g.before_ids, g.before_counts, slot_of, before)
         left, right = g.left[word], g.right[word]
         if old >= 0:
-            _move(old, -1, after, before, own, left, right, tables)
+            _move(old, -1, after, before, with_itself, left, right, tables)
             sizes[old] -= 1
         gain[:] = 0
         for j in range(size):
@@ -472,12 +474,12 @@ def exchange(start: Any, end: Any, slack: Any, slot_of: Any, sizes: Any, g: Any,
                 _gain(after[j], nt[j], gain, j, v.f)
             if before[j] != 0:
                 _gain(before[j], n[j], gain, j, v.f)
-        first, second = after.sum() + own, before.sum() + own
+        first, second = after.sum() + with_itself, before.sum() + with_itself
         best, top = old, NEVER
         for c in range(size):
             if sizes[c] == 0 and c != old:
                 continue
-            gain[c] += f(n[c, c] + after[c] + before[c] + own, v.f) - f(n[c, c], v.f)
+            gain[c] += f(n[c, c] + after[c] + before[c] + with_itself, v.f) - f(n[c, c], v.f)
             if old >= 0:  # every word has a class: s = l and t = r
                 gain[c] -= f(margin[0, c] + left, v.f) - f(margin[0, c], v.f)
                 gain[c] -= f(margin[1, c] + right, v.f) - f(margin[1, c], v.f)
@@ -490,7 +492,7 @@ def exchange(start: Any, end: Any, slack: Any, slot_of: Any, sizes: Any, g: Any,
                 best, top = c, gain[c]
         if old >= 0 and top - gain[old] <= slack:
             best = old
-        _move(best, 1, after, before, own, left, right, tables)
+        _move(best, 1, after, before, with_itself, left, right, tables)
         sizes[best] += 1
         slot_of[word] = best
         moved += best != old
@@ -507,7 +509,9 @@ def _gain(x: Any, row: Any, into: Any, skip: Any, known: Any) -> None:
 
 
 @kernel
-def _move(c: Any, sign: Any, after: Any, before: Any, own: Any, left: Any, right: Any, tables: Any) -> None:
+def _move(
+    c: Any, sign: Any, after: Any, before: Any, with_itself: Any, left: Any, right: Any, tables: Any
+) -> None:
     """Add a word's bigrams to class c, or with sign -1 take them away."""
     n, nt, seen, margin = tables.n, tables.nt, tables.seen, tables.margin
     for j in range(len(n)):
@@ -520,9 +524,9 @@ def _move(c: Any, sign: Any, after: Any, before: Any, own: Any, left: Any, right
         nt[c, j] += sign * before[j]
         seen[0, j] += sign * before[j]
         seen[1, c] += sign * before[j]
-    n[c, c] += sign * own
-    nt[c, c] += sign * own
-    seen[0, c] += sign * own
-    seen[1, c] += sign * own
+    n[c, c] += sign * with_itself
+    nt[c, c] += sign * with_itself
+    seen[0, c] += sign * with_itself
+    seen[1, c] += sign * with_itself
     margin[0, c] += sign * left
     margin[1, c] += sign * right

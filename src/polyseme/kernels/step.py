@@ -187,12 +187,12 @@ class Step:
         for block in parts_of(cast(PreNormDecoder, encoder)).blocks:
             linear = (block.query_key_value, block.attention_output, block.intermediate, block.output)
             weights += [_weight(module) for module in linear]
-        others = [p for p in encoder.parameters() if p.ndim == 1]
+        vectors = [p for p in encoder.parameters() if p.ndim == 1]
         return (
             len({weight.dtype for weight in weights}) == 1
             and weights[0].dtype in (torch.float32, torch.int8)
-            and all(p.dtype == torch.float32 for p in others)
-            and all(p.device.type == "cpu" and p.is_contiguous() for p in [*weights, *others])
+            and all(p.dtype == torch.float32 for p in vectors)
+            and all(p.device.type == "cpu" and p.is_contiguous() for p in [*weights, *vectors])
         )
 
     def logits(self, ids: Tensor) -> Tensor:
@@ -206,7 +206,7 @@ class Step:
         h, angles = self._encoder.embed(ids[:, None], cache.positions(1))
         if rows != self._rows:
             self._set_aside(rows)
-        shared, own = self._shared, self._own
+        shared, weights = self._shared, self._own
         shared[0][:rows] = h[:, 0].numpy()
         none = np.zeros((1, 0), np.float32)
         cos, sin = (none, none) if angles is None else (a.reshape(rows, -1).numpy() for a in angles)
@@ -220,7 +220,7 @@ class Step:
 
         def work(member: int) -> None:
             step(
-                self._like, self._table, self._sizes, eps, rows, counters, threads, *own[member], *shared, cos, sin,
+                self._like, self._table, self._sizes, eps, rows, counters, threads, *weights[member], *shared, cos, sin,
                 start,
             )  # fmt: skip
 

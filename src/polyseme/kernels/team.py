@@ -43,16 +43,16 @@ class Team:
             work(0)
             return
         with self._lock:
-            others: list[Future[None]] = []
+            futures: list[Future[None]] = []
             try:
                 for member in range(1, self.size):
-                    others.append(self._pool.submit(work, member))
+                    futures.append(self._pool.submit(work, member))
                 work(0)
             except BaseException:
                 give_up()
                 raise
             finally:
-                for other in others:
+                for other in futures:
                     other.result()
 
 

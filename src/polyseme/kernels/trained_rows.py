@@ -55,8 +55,8 @@ class TrainedRows(nn.Module):
         if self.training or bool((place < n).all()):
             return F.embedding(place, self.weight)
         outside = place >= n
-        found = F.embedding(place.clamp_max(n - 1), self.weight)
-        return torch.where(outside[..., None], F.embedding((place - n).clamp_min(0), self.others), found)
+        trained = F.embedding(place.clamp_max(n - 1), self.weight)
+        return torch.where(outside[..., None], F.embedding((place - n).clamp_min(0), self.others), trained)
 
     def whole(self) -> Tensor:
         """A copy of the whole table.  Shapes: -> (V, d)"""

@@ -308,9 +308,9 @@ def make_apply(width: int) -> Any:
         for i in range(first, last):
             g = gradients[gradient_at[i] : gradient_at[i + 1]]
             rows, n = contexts[context_at[i] : context_at[i + 1]], context_at[i + 1] - context_at[i]
-            others, m = targets[target_at[i] : target_at[i + 1]], target_at[i + 1] - target_at[i]
+            output_rows, m = targets[target_at[i] : target_at[i + 1]], target_at[i + 1] - target_at[i]
             for j in range(m):
-                u, before = outputs[others[j], low:high], old[j]
+                u, before = outputs[output_rows[j], low:high], old[j]
                 for d in range(width):
                     before[d] = u[d]
             if mean:
@@ -323,7 +323,7 @@ def make_apply(width: int) -> Any:
                         h[d] += v[d]
                 scale = rate / np.float32(n)
                 for j in range(m):
-                    u, before, step = outputs[others[j], low:high], old[j], g[j]
+                    u, before, step = outputs[output_rows[j], low:high], old[j], g[j]
                     for d in range(width):
                         error[d] += step * before[d]
                     step *= scale
@@ -367,7 +367,7 @@ def make_apply(width: int) -> Any:
                         v[d] += g0 * u0[d]
                     j += 1
             for j in range(m):
-                u, sums = outputs[others[j], low:high], change[j]
+                u, sums = outputs[output_rows[j], low:high], change[j]
                 for d in range(width):
                     u[d] += rate * sums[d]
 

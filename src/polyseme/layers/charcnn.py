@@ -38,10 +38,10 @@ class Spelling:
 
     def __init__(self, tokens: Sequence[str], special: Sequence[str], longest: int) -> None:
         self.longest = longest
-        own = set(special)
+        special_ids = set(special)
         seen: Counter[str] = Counter()
         for token in tokens:
-            if token not in own:
+            if token not in special_ids:
                 seen.update(set(token[:longest]))
         ordinary = sorted(c for c, n in seen.items() if n > 1)
         self._ids = {ord(c): i for i, c in enumerate(ordinary, _ORDINARY)}
@@ -134,9 +134,9 @@ class CharacterCNN(nn.Module):
         pooled = []
         for width, layer in zip(self.widths, self.filters, strict=True):
             windows = c.unfold(1, width, 1).transpose(2, 3).reshape(n, longest - width + 1, -1)
-            found = layer(windows)  # (N, L - width + 1, number)
+            features = layer(windows)  # (N, L - width + 1, number)
             outside = place[: longest - width + 1] > (lengths[:, None] - width).clamp(min=0)
-            pooled.append(found.masked_fill(outside[..., None], float("-inf")).amax(dim=1))
+            pooled.append(features.masked_fill(outside[..., None], float("-inf")).amax(dim=1))
         y = self.act(torch.cat(pooled, dim=1))
         for layer in self.highways:
             changed, gate = layer(y).chunk(2, dim=1)

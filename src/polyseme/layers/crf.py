@@ -75,11 +75,11 @@ class LinearChainCRF(nn.Module):
     def _score(self, scores: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
         """s(x, y) of every row: (B,)"""
         tags = tags.masked_fill(~mask, 0)
-        own = scores.gather(2, tags[..., None]).squeeze(2)  # (B, T)
-        own = own.masked_fill(~mask, 0.0).sum(1)
+        emissions = scores.gather(2, tags[..., None]).squeeze(2)  # (B, T)
+        emissions = emissions.masked_fill(~mask, 0.0).sum(1)
         steps = self.transition[tags[:, :-1], tags[:, 1:]].masked_fill(~mask[:, 1:], 0.0).sum(1)
         last = tags.gather(1, (mask.sum(1, keepdim=True) - 1).clamp_min(0)).squeeze(1)
-        return self.start[tags[:, 0]] + own + steps + self.end[last]
+        return self.start[tags[:, 0]] + emissions + steps + self.end[last]
 
     def _log_z(self, scores: Tensor, mask: Tensor) -> Tensor:
         """Log Σ_y exp s(x, y) of every row: (B,)"""
@@ -174,25 +174,25 @@ def viterbi(
     first, step, last = _as_scores(start, transition, end)
     k = len(first)
     paths = [np.zeros(0, np.int64) for _ in scores]
-    for some in _together(scores, k):
-        total, rows = int(some.lengths[0]), len(some.numbers)
-        best = first + some.flat[some.offsets]
+    for group in _together(scores, k):
+        total, rows = int(group.lengths[0]), len(group.numbers)
+        best = first + group.flat[group.offsets]
         came = np.zeros((total, rows, k), np.int64)
         for t in range(1, total):
-            going = some.going(t)
+            going = group.going(t)
             ways = best[:going, None, :] + step.T  # (rows, after, before)
             came[t, :going] = ways.argmax(2)
             best[:going] = (
                 np.take_along_axis(ways, came[t, :going, :, None], 2)[..., 0]
-                + some.flat[some.offsets[:going] + t]
+                + group.flat[group.offsets[:going] + t]
             )
         tag = (best + last).argmax(1)
         path = np.zeros((rows, total), np.int64)
         for t in range(total - 1, -1, -1):
-            going = some.going(t)
+            going = group.going(t)
             path[:going, t] = tag[:going]
             tag[:going] = came[t, np.arange(going), tag[:going]]
-        for number, row, length in zip(some.numbers, path, some.lengths, strict=True):
+        for number, row, length in zip(group.numbers, path, group.lengths, strict=True):
             paths[number] = row[:length].copy()
     return paths
 
@@ -214,21 +214,21 @@ def marginals(
     """
     first, step, last = _as_scores(start, transition, end)
     k = len(first)
-    found = [np.zeros((0, k)) for _ in scores]
-    for some in _together(scores, k):
-        flat, offsets = some.flat, some.offsets
+    result = [np.zeros((0, k)) for _ in scores]
+    for group in _together(scores, k):
+        flat, offsets = group.flat, group.offsets
         alpha, beta = np.empty(flat.shape), np.empty(flat.shape)
-        alpha[offsets], beta[offsets + some.lengths - 1] = first + flat[offsets], last
-        for t in range(1, int(some.lengths[0])):
-            at = offsets[: some.going(t)] + t
+        alpha[offsets], beta[offsets + group.lengths - 1] = first + flat[offsets], last
+        for t in range(1, int(group.lengths[0])):
+            at = offsets[: group.going(t)] + t
             alpha[at] = np.logaddexp.reduce(alpha[at - 1, :, None] + step, axis=1) + flat[at]
-        for t in range(int(some.lengths[0]) - 2, -1, -1):
-            at = offsets[: some.going(t + 1)] + t
+        for t in range(int(group.lengths[0]) - 2, -1, -1):
+            at = offsets[: group.going(t + 1)] + t
             beta[at] = np.logaddexp.reduce(step + (flat[at + 1] + beta[at + 1])[:, None, :], axis=2)
         both = alpha + beta
         most = both.max(1, keepdims=True)
         p = np.exp(both - np.where(np.isfinite(most), most, 0.0))
         p /= np.maximum(p.sum(1, keepdims=True), np.finfo(np.float64).tiny)
-        for number, offset, length in zip(some.numbers, offsets, some.lengths, strict=True):
-            found[number] = p[offset : offset + length]
-    return found
+        for number, offset, length in zip(group.numbers, offsets, group.lengths, strict=True):
+            result[number] = p[offset : offset + length]
+    return result

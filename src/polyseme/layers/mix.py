@@ -51,8 +51,8 @@ class ScalarMix(nn.Module):
     @property
     def shares(self) -> list[float]:
         """The weight of every layer, softmax(w): they sum to one."""
-        found: list[float] = torch.softmax(self.weights.detach(), dim=0).tolist()
-        return found
+        shares: list[float] = torch.softmax(self.weights.detach(), dim=0).tolist()
+        return shares
 
 
 def masked_norm(h: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -147,8 +147,8 @@ class WordClasses(nn.Module):
         members = (self.classes == of).nonzero().squeeze(1)
         order = self.counts[members].argsort(descending=True, stable=True)
         path = self.paths_of(self.tree)[of]
-        found = [(m, int(self.counts[m])) for m in members[order].tolist() if m != id][:top]
-        return [(m, {"similarity": 1.0, "count": count, "path": path}) for m, count in found]
+        counted = [(m, int(self.counts[m])) for m in members[order].tolist() if m != id][:top]
+        return [(m, {"similarity": 1.0, "count": count, "path": path}) for m, count in counted]
 
     def token_embedding(self) -> nn.Embedding:
         """The vectors of all words as one table, (vocab_size, 2 C - 2)."""

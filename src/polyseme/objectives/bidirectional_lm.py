@@ -68,9 +68,9 @@ class BidirectionalLMHead(nn.Module):
         self.tied = (
             [table] if config.tied and table.weight.requires_grad else []
         )  # in a list: not a second owner
-        own = nn.Parameter(torch.empty(classes, width))
-        nn.init.normal_(own, std=width**-0.5)
-        self.decoder = nn.ParameterDict({} if self.tied else {"embeddings": own})
+        embeddings = nn.Parameter(torch.empty(classes, width))
+        nn.init.normal_(embeddings, std=width**-0.5)
+        self.decoder = nn.ParameterDict({} if self.tied else {"embeddings": embeddings})
         self.bias = nn.Parameter(torch.zeros(classes))
         self.register_buffer("mask", torch.zeros(classes).masked_fill(never, float("-inf")), persistent=False)
         frequent = torch.zeros(classes, dtype=torch.long) if counts is None else counts
@@ -112,10 +112,10 @@ class BidirectionalLM:
         self._random = Random(seed, "negatives")
         size = len(special.special)
         self._classes = min(size, config.softmax_size or size)
-        others = np.setdiff1d(
+        ordinary = np.setdiff1d(
             np.flatnonzero(special.special), [special.pad, special.cls, special.sep, special.mask]
         )
-        self._unknown = int(others[0]) if len(others) else -1
+        self._unknown = int(ordinary[0]) if len(ordinary) else -1
         never = special.special[: self._classes].copy()
         if 0 <= self._unknown < self._classes:
             never[self._unknown] = False

@@ -187,13 +187,13 @@ def finishing(tasks: Sequence[Task], done: int, frequencies: IntArray, n_classes
         (t.end for t in before if t.kind in ("insert", "rest")), default=0 if inserts else len(frequencies)
     )
     rest = _rest_work(frequencies, n_classes)
-    found: list[Task] = []
+    left: list[Task] = []
     if position < n_classes:
-        found += _pieces("insert", position, _insert_work(frequencies, n_classes)[position:n_classes])
+        left += _pieces("insert", position, _insert_work(frequencies, n_classes)[position:n_classes])
         position = n_classes
-    found += _pieces("rest", position, rest[position:])
-    stale = not inserts or any(t.kind in ("rest", "exchange") for t in [*before, *found])
-    return [*found, *(_comparing(n_classes) if stale else []), *_merging_down(n_classes)]
+    left += _pieces("rest", position, rest[position:])
+    stale = not inserts or any(t.kind in ("rest", "exchange") for t in [*before, *left])
+    return [*left, *(_comparing(n_classes) if stale else []), *_merging_down(n_classes)]
 
 
 def _counting(n_tokens: int) -> list[Task]:
@@ -443,14 +443,14 @@ class ClassBigramLearner:
         """The whole result as of now: what is still to be done is done in short, on a copy."""
         if self._whole is None or self._whole[0] != self._done:
             if not len(self._bigrams.keys):
-                found = {f"encoder.{k}": v.detach() for k, v in self.encoder.named_parameters()}
-                found |= {f"heads.class_bigram.{k}": v.detach() for k, v in self.head.named_parameters()}
+                tensors = {f"encoder.{k}": v.detach() for k, v in self.encoder.named_parameters()}
+                tensors |= {f"heads.class_bigram.{k}": v.detach() for k, v in self.head.named_parameters()}
             elif self.finished:
-                found = self._result(self._ready().slot_of, self._merged)
+                tensors = self._result(self._ready().slot_of, self._merged)
             else:
                 clustering = self._ready().copy()
-                found = self._result(clustering.slot_of, self._finish(clustering))
-            self._whole = self._done, found
+                tensors = self._result(clustering.slot_of, self._finish(clustering))
+            self._whole = self._done, tensors
         return {name: tensor.clone() for name, tensor in self._whole[1].items()}
 
     def _result(self, slot_of: Int32Array, merged: list[list[int]]) -> dict[str, Tensor]:

@@ -33,7 +33,7 @@ from polyseme.data.examples import SpecialTokens
 from polyseme.data.loader import Rows
 from polyseme.data.mining import Mining, learn_units
 from polyseme.data.store import TokenStore
-from polyseme.data.units import BASIC, ENTITY, KINDS, PHRASE, Found, Units
+from polyseme.data.units import BASIC, ENTITY, KINDS, PHRASE, RowUnits, Units
 from polyseme.kernels.twins import faster_at
 from polyseme.objectives.masked_lm import (
     HiddenTokens,
@@ -192,7 +192,7 @@ class KnowledgeMasking:
         """Take over what `read_corpus` learned; without it the only units are words."""
         self.units = units
 
-    def find(self, rows: Rows) -> Found:
+    def find(self, rows: Rows) -> RowUnits:
         """The units of some rows at this point of the run."""
         piece = np.where(rows.maskable, rows.segment, 0)
         return self.units.find(rows.ids, rows.word_starts, piece, self.config.deepest_at(rows.progress))
@@ -212,7 +212,7 @@ class KnowledgeMasking:
                 weights[kind] = share / covered if covered else 1.0
         return weights
 
-    def choose(self, rows: Rows, found: Found) -> BoolArray:
+    def choose(self, rows: Rows, units: RowUnits) -> BoolArray:
         """Which tokens to predict: whole units, `rate` of each row's tokens in all, as near as units fit.
 
         A kind's last unit is taken by chance so that its share is met on average.
@@ -226,7 +226,7 @@ class KnowledgeMasking:
         columns = np.arange(t)
         order = self._random.uniform(rows.counters[:, None], columns)
         coin = self._random.uniform(rows.counters[:, None], columns + t)
-        return choose_units(found.unit, found.kind, quota, self.weights(rows.progress), order, coin)
+        return choose_units(units.unit, units.kind, quota, self.weights(rows.progress), order, coin)
 
     def prepare(self, rows: Rows) -> tuple[IntArray, IntArray, IntArray]:
         """Choose units and replace them; a pure function of the rows and the seed.
@@ -235,9 +235,9 @@ class KnowledgeMasking:
         """
         if self.config.unit == "token":
             return self._tokens.prepare(rows)
-        found = self.find(rows)
-        positions = np.flatnonzero(self.choose(rows, found))
-        return self._hidden.hide(rows, positions, found.unit.ravel()[positions])
+        units = self.find(rows)
+        positions = np.flatnonzero(self.choose(rows, units))
+        return self._hidden.hide(rows, positions, units.unit.ravel()[positions])
 
     def build_head(self, encoder: Encoder, counts: Tensor | None = None) -> MaskedLMHead:
         """A fresh head, BERT's; `counts` are the training text's unigram counts, (vocab_size,)."""

@@ -75,8 +75,8 @@ class UnigramLearner:
         """Count the tokens of the spans."""
         counts = self.head.counts
         for span in batches:
-            found = np.bincount(self._train.tokens[span.start : span.end], minlength=len(counts))
-            counts.add_(torch.from_numpy(found.astype(np.int64)))
+            counted = np.bincount(self._train.tokens[span.start : span.end], minlength=len(counts))
+            counts.add_(torch.from_numpy(counted.astype(np.int64)))
             self._done = max(self._done, span.end)
         return {"words_seen": float((counts > 0).sum())}
 

@@ -28,13 +28,13 @@ def encode_after(tokenizer: Tokenizer, context: str, texts: Sequence[str]) -> li
         texts: any strings.
     """
     border = len(context.rstrip())
-    found = []
+    encoded = []
     for text, whole in zip(texts, tokenizer.encode_batch([context + text for text in texts]), strict=True):
         if any(begin < border < end for begin, end in whole.offsets):
-            found.append(_apart(tokenizer, context[:border], context[border:] + text))
+            encoded.append(_apart(tokenizer, context[:border], context[border:] + text))
         else:
-            found.append((whole, sum(begin < border for begin, _ in whole.offsets)))
-    return found
+            encoded.append((whole, sum(begin < border for begin, _ in whole.offsets)))
+    return encoded
 
 
 def _apart(tokenizer: Tokenizer, context: str, text: str) -> tuple[Tokens, int]:

@@ -110,7 +110,7 @@ class CleaningReport:
             "examples": dict(sorted(self.examples.items())),
         }
         if self.suffixes:
-            written["suffixes"] = {suffix: list(found) for suffix, found in sorted(self.suffixes.items())}
+            written["suffixes"] = {suffix: list(example) for suffix, example in sorted(self.suffixes.items())}
         return written
 
     def merge(self, other: CleaningReport) -> None:
@@ -118,8 +118,8 @@ class CleaningReport:
         self.counts.update(other.counts)
         self.examples = other.examples | self.examples
         for suffix, (n, first) in other.suffixes.items():
-            before, own = self.suffixes.get(suffix, (0, first))
-            self.suffixes[suffix] = before + n, own
+            before, example = self.suffixes.get(suffix, (0, first))
+            self.suffixes[suffix] = before + n, example
 
 
 _TO_NEWLINE = "\x0b\x0c\x85\u2028\u2029"

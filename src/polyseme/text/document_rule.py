@@ -103,19 +103,19 @@ def reading_lines(reading: Sequence[Mapping[str, Any]]) -> list[str]:
     Args:
         reading: as `Corpus.reading` gives it.
     """
-    found = [
+    lines = [
         f"{entry['source']}: {_number(entry['files'], 'file')} → {_number(entry['documents'], 'document')}, "
         + _RULES[entry["rule"]]
         + (f" (found out; {_OTHERWISE[entry['rule']]})" if entry["found"] else "")
         for entry in reading
     ]
-    if len(found) > _SHOWN:
+    if len(lines) > _SHOWN:
         rest = reading[_SHOWN - 1 :]
         files, documents = (sum(entry[name] for entry in rest) for name in ("files", "documents"))
-        found[_SHOWN - 1 :] = [
+        lines[_SHOWN - 1 :] = [
             f"{len(rest):,} other sources: {_number(files, 'file')} → {_number(documents, 'document')}"
         ]
-    return found
+    return lines
 
 
 def _number(n: int, what: str) -> str:
@@ -147,8 +147,8 @@ def _are_lines(blocks: Sequence[Sequence[str]], wrapped: bool, within: Cohesion,
 
 def _are_chapters(blocks: Sequence[Sequence[str]], size: int, across: Cohesion, short: bool) -> bool:
     """Whether blocks are long; those of a short file must not hold together, as the paragraphs of a speech do."""
-    one = short or (size <= 2 * LIMIT and across.n >= 8 and across.mean > 0.15)
-    return not one and sum(len(line) for block in blocks for line in block) >= LONG * len(blocks)
+    is_one_text = short or (size <= 2 * LIMIT and across.n >= 8 and across.mean > 0.15)
+    return not is_one_text and sum(len(line) for block in blocks for line in block) >= LONG * len(blocks)
 
 
 class Cohesion(NamedTuple):

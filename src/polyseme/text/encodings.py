@@ -88,8 +88,8 @@ def display_name(codec: str) -> str:
 
 def first_beyond_ascii(data: bytes) -> int:
     """Where the first byte beyond ASCII is; the start where there is none."""
-    found = _HIGH.search(data)
-    return found.start() if found else 0
+    high = _HIGH.search(data)
+    return high.start() if high else 0
 
 
 def is_binary(head: bytes) -> bool:
@@ -163,7 +163,7 @@ def likely(head: bytes) -> str | None:
             return 0.0
         return len(re.findall(common, text)) / len(beyond)
 
-    score, best = max((share(*one), -place) for place, one in enumerate(_SCRIPTS))
+    score, best = max((share(*row), -place) for place, row in enumerate(_SCRIPTS))
     return _SCRIPTS[-best][0] if score >= 0.15 else None
 
 

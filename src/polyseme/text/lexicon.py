@@ -61,18 +61,18 @@ def read_lexicon(paths: Sequence[str | os.PathLike[str]]) -> list[Entry]:
     Example:
         entries = read_lexicon(["places.txt", "idioms/"])
     """
-    found: dict[str, Entry] = {}
+    entries: dict[str, Entry] = {}
     for path in _files(paths):
-        before = len(found)
+        before = len(entries)
         n = 0
         for entry in _entries(path):
-            found.setdefault(entry.text, entry)
+            entries.setdefault(entry.text, entry)
             n += 1
-        if not n and len(found) == before:
+        if not n and len(entries) == before:
             raise CorpusError(
                 "the lexicon holds no entry", where=path, expected="a word, phrase or name on each line"
             )
-    return list(found.values())
+    return list(entries.values())
 
 
 def lexicon_fingerprint(entries: Sequence[Entry]) -> str:

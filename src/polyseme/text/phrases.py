@@ -101,15 +101,15 @@ class Phrases:
     def of_vocabulary(cls, vocabulary: Mapping[str, int]) -> Phrases | None:
         """The phrases among the entries of a word-level vocabulary, or None where there are none."""
         parts = {entry: entry.split(" ") for entry in vocabulary if " " in entry}
-        found = {e: words for e, words in parts.items() if all(word in vocabulary for word in words)}
-        if not found:
+        phrases = {e: words for e, words in parts.items() if all(word in vocabulary for word in words)}
+        if not phrases:
             return None
-        words = [tuple(vocabulary[word] for word in phrase) for phrase in found.values()]
-        return cls(words, [vocabulary[entry] for entry in found], max(vocabulary.values()) + 1)
+        words = [tuple(vocabulary[word] for word in phrase) for phrase in phrases.values()]
+        return cls(words, [vocabulary[entry] for entry in phrases], max(vocabulary.values()) + 1)
 
     def find(self, ids: Sequence[int]) -> list[tuple[int, int, int]]:
         """(start, end, id) of the phrases of one text; the plain form of `join`."""
-        found = []
+        matches = []
         start = 0
         while start < len(ids) - 1:
             node, best = self._edges.get((0, ids[start]), 0), start + 1
@@ -120,9 +120,9 @@ class Phrases:
                 if self._phrase_at[node] >= 0:
                     best, phrase = end, self._phrase_at[node]
             if phrase >= 0:
-                found.append((start, best, phrase))
+                matches.append((start, best, phrase))
             start = best
-        return found
+        return matches
 
     def join(self, ids: IntArray, lengths: IntArray) -> Joined:
         """Replace the words of phrases by the phrases in many texts at once.
@@ -161,8 +161,8 @@ class Phrases:
             node, at = self._targets[place], at + 1
             whole = self._phrase[node] >= 0
             ends[row[whole]], phrases[row[whole]] = at[whole], self._phrase[node[whole]]
-        found = phrases >= 0
-        return start[found], ends[found], phrases[found]
+        matched = phrases >= 0
+        return start[matched], ends[matched], phrases[matched]
 
 
 def _where(which: BoolArray, *arrays: IntArray) -> tuple[IntArray, ...]:
@@ -272,7 +272,7 @@ def learn_phrases(
     Shapes:  words: (N,)
     """
     spelled: list[tuple[int, ...]] = [(i,) for i in range(int(words.max(initial=0)) + 1)]
-    found: dict[tuple[int, ...], float] = {}
+    scores: dict[tuple[int, ...], float] = {}
     total = n_words
     for number in range(passes):
         counts = _occurrences(words, len(spelled))
@@ -296,8 +296,8 @@ def learn_phrases(
         there = set(joined.tolist()) if joined_only else set(numbers.tolist())
         for phrase_number, s in zip(numbers.tolist(), value.tolist(), strict=True):
             if phrase_number in there:
-                found.setdefault(spelled[phrase_number], s)
-    return found
+                scores.setdefault(spelled[phrase_number], s)
+    return scores
 
 
 def _occurrences(words: Words, size: int) -> IntArray:
@@ -330,14 +330,14 @@ def _count_pairs(words: Words, possible: BoolArray) -> tuple[IntArray, IntArray]
 
 def _join_pairs(words: Words, keys: IntArray, numbers: IntArray, size: int) -> tuple[Words, IntArray]:
     """Replace the pairs of words with these keys by these numbers, from left to right; and the numbers put there."""
-    found = []
+    matches = []
     for start in range(0, len(words) - 1, _BLOCK):
         part = words[start : start + _BLOCK + 1].astype(np.int64)
         key = part[:-1] * size + part[1:]
         place = np.minimum(np.searchsorted(keys, key), len(keys) - 1)
         at = np.flatnonzero(keys[place] == key)
-        found.append(np.stack((at + start, numbers[place[at]])))
-    at, number = np.concatenate(found, axis=1)
+        matches.append(np.stack((at + start, numbers[place[at]])))
+    at, number = np.concatenate(matches, axis=1)
     run_begins = (
         np.diff(at, prepend=-2) != 1
     )  # a b c, where a b and b c are phrases: every other one of a run
@@ -363,8 +363,8 @@ class WordStream:
         parts = []
         for text in texts:
             for paragraph in _BLANK_LINE.split(text):
-                found = [*map(self._numbers.__getitem__, words(paragraph)), gap]
-                parts.append(np.array(found, np.uint32))
+                numbers = [*map(self._numbers.__getitem__, words(paragraph)), gap]
+                parts.append(np.array(numbers, np.uint32))
         self._stream = np.concatenate(parts) if parts else np.empty(0, np.uint32)
         occurrences = _occurrences(self._stream, len(self._numbers))
         self.counts = Counter(dict(zip(self._numbers, occurrences.tolist(), strict=True)))
@@ -394,7 +394,7 @@ def _blocks(text: npt.NDArray[np.uint32]) -> Iterator[IntArray]:
 def phrase_vocabulary(
     stream: WordStream,
     words: Sequence[str],
-    room: int,
+    max_entries: int,
     *,
     passes: int,
     threshold: float,
@@ -409,12 +409,12 @@ def phrase_vocabulary(
     Args:
         stream: the sample.
         words: those that may have an entry.
-        room: entries at most.
+        max_entries: of the vocabulary.
         passes, threshold, delta: see `learn_phrases` and `Discounted`.
         min_count: a phrase must occur so often.
     """
     text, total = stream.of(words)
-    found = sorted(learn_phrases(text, total, passes, Discounted(threshold, delta)))
+    learned = sorted(learn_phrases(text, total, passes, Discounted(threshold, delta)))
     entries = ["", *words]
 
     def count(phrases: list[tuple[int, ...]]) -> IntArray:
@@ -425,19 +425,19 @@ def phrase_vocabulary(
             counts += np.bincount(table.join(part, np.array([len(part)])).ids, minlength=size)
         return counts
 
-    if found:
-        frequent = count(found)[len(entries) :] >= min_count
-        found = [phrase for phrase, often in zip(found, frequent.tolist(), strict=True) if often]
+    if learned:
+        frequent = count(learned)[len(entries) :] >= min_count
+        learned = [phrase for phrase, often in zip(learned, frequent.tolist(), strict=True) if often]
     counts = dict(stream.counts)
-    parts = {" ".join(entries[i] for i in phrase): [entries[i] for i in phrase] for phrase in found}
-    if found:
-        for entry, n in zip([*entries, *parts], count(found).tolist(), strict=True):
+    parts = {" ".join(entries[i] for i in phrase): [entries[i] for i in phrase] for phrase in learned}
+    if learned:
+        for entry, n in zip([*entries, *parts], count(learned).tolist(), strict=True):
             if is_word(entry):
                 counts[entry] = n
     chosen: set[str] = set()
     ranked = sorted([*words, *parts], key=lambda entry: (-counts[entry], entry))
     for entry in ranked:
         needed = {entry, *parts.get(entry, ())} - chosen
-        if len(chosen) + len(needed) <= room:
+        if len(chosen) + len(needed) <= max_entries:
             chosen |= needed
     return [entry for entry in ranked if entry in chosen]

@@ -180,14 +180,14 @@ def _items(value: dict[str, Any], field: str) -> list[Any] | None:
         if isinstance(column, dict):
             column = list(column.values())
         return column if isinstance(column, list) and all(isinstance(i, str) for i in column) else None
-    lists = {key: one for key, one in value.items() if isinstance(one, list) and one}
+    lists = {key: inner for key, inner in value.items() if isinstance(inner, list) and inner}
     named = [lists[key] for key in _LISTS if key in lists]
     if not named and len(lists) == 1:
         named = list(lists.values())
     if named and all(isinstance(item, dict | str) for item in named[0]):
         rows = [item.get("row") if isinstance(item, dict) else None for item in named[0]]
         return rows if all(isinstance(row, dict) for row in rows) else named[0]
-    if len(value) > 1 and all(isinstance(one, dict) for one in value.values()):
+    if len(value) > 1 and all(isinstance(inner, dict) for inner in value.values()):
         return list(value.values())
     return None
 
@@ -256,13 +256,13 @@ def _text_in(record: object, field: str, report: CleaningReport, place: str) -> 
     if not isinstance(record, dict):
         report.add("not_json", 1, place)
         return None
-    found = list(_follow(record, _path(record, field)))
-    if not found:
+    texts = list(_follow(record, _path(record, field)))
+    if not texts:
         report.add("no_field", 1, place)
-    elif not all(isinstance(value, str) for value in found):
+    elif not all(isinstance(value, str) for value in texts):
         report.add("field_not_text", 1, place)
     else:
-        return "\n".join(map(str, found))
+        return "\n".join(map(str, texts))
     return None
 
 
@@ -283,17 +283,17 @@ def _follow(value: object, path: list[str]) -> Iterator[object]:
 
 def _texts(value: object, path: str = "") -> dict[str, int]:
     """The fields of a record that hold strings, as paths, and how long these are."""
-    found: dict[str, int] = {}
+    sizes: dict[str, int] = {}
     if isinstance(value, str):
-        found[path] = len(value)
+        sizes[path] = len(value)
     elif isinstance(value, list):
         for item in value[:20]:
             for name, size in _texts(item, path).items():
-                found[name] = found.get(name, 0) + size
+                sizes[name] = sizes.get(name, 0) + size
     elif isinstance(value, dict):
-        for key, one in value.items():
-            found |= _texts(one, f"{path}.{key}" if path else str(key))
-    return found
+        for key, inner in value.items():
+            sizes |= _texts(inner, f"{path}.{key}" if path else str(key))
+    return sizes
 
 
 def _no_text(record: object, field: str, source: str) -> CorpusError:

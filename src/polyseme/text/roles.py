@@ -103,11 +103,11 @@ def resolve_roles(
             )
         silent = [key for key in keys if key in settings]  # "unk_token": null is an answer, too
         known = [] if silent else [name for name in _KNOWN[role] if token_to_id(name) is not None]
-        if found := [*named, *by_id, *known]:
-            tokens[role] = found[0]
+        if candidates := [*named, *by_id, *known]:
+            tokens[role] = candidates[0]
         if role == "sep":
             more = [_content(end, ENDS, where) for end in _list(settings.get(ENDS), ENDS, where)]
-            ends = [*found[:1], *by_id, *(end for end in more if end is not None)]
+            ends = [*candidates[:1], *by_id, *(end for end in more if end is not None)]
     return Roles(tokens, tuple(dict.fromkeys(ends)))
 
 

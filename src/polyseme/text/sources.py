@@ -149,13 +149,13 @@ def skipped_suffixes(suffixes: Mapping[str, Sequence[Any]]) -> list[str]:
     Args:
         suffixes: suffix -> (how many, the path of the first), as `CleaningReport.suffixes`.
     """
-    found = []
+    lines = []
     for suffix, (n, first) in sorted(suffixes.items()):
         kind = (
             f"{n:,} {suffix} file{'s' * (n > 1)}" if suffix else f"{n:,} file{'s' * (n > 1)} without a suffix"
         )
-        found.append(f"left out: {kind} ({first}{' …' if n > 1 else ''}): {advice_on(suffix, str(first))}")
-    return found
+        lines.append(f"left out: {kind} ({first}{' …' if n > 1 else ''}): {advice_on(suffix, str(first))}")
+    return lines
 
 
 def find_sources(
@@ -168,7 +168,7 @@ def find_sources(
     """
     if not sources:
         raise CorpusError("no corpus is named", fix="name files, folders or python-docs")
-    found: dict[str, SourceFile] = {}
+    files_by_path: dict[str, SourceFile] = {}
     for name in sources:
         source = os.fspath(name)
         files = list(_resolve(source, report, encoding))
@@ -177,18 +177,18 @@ def find_sources(
         for file in files:
             file = replace(file, origin=source)
             key = str(file.path) if file.builtin else os.path.realpath(file.path)
-            if key in found:
+            if key in files_by_path:
                 report.add("named_twice", 1, str(file.path))
             else:
-                found[key] = file
-    if not any(file.size or file.builtin for file in found.values()):
+                files_by_path[key] = file
+    if not any(file.size or file.builtin for file in files_by_path.values()):
         raise CorpusError(
             "the corpus is empty",
-            got=f"{len(found)} files of 0 bytes",
+            got=f"{len(files_by_path)} files of 0 bytes",
             where=sources[0],
             fix="name files with text",
         )
-    return list(found.values())
+    return list(files_by_path.values())
 
 
 def _no_files(source: str, report: CleaningReport) -> CorpusError:
@@ -407,19 +407,19 @@ def read_text(
     source = str(file.path)
     chunks = read_chunks(file.path)
     first = next(chunks, b"")
-    found = detect(first[:HEAD])
-    if found == ("utf-8", 0) and first[:HEAD].isascii():  # nothing to tell by so far
-        found = detect(first[first_beyond_ascii(first) :][:HEAD])
+    detected = detect(first[:HEAD])
+    if detected == ("utf-8", 0) and first[:HEAD].isascii():  # nothing to tell by so far
+        detected = detect(first[first_beyond_ascii(first) :][:HEAD])
     if encoding != "auto" and not is_binary(first):
         codec = check_name(encoding)
         # What is found decides the byte order within the family that was asked for.
-        found = found if found and found[0].startswith(codec) else (codec, 0)
-    if found is None:
+        detected = detected if detected and detected[0].startswith(codec) else (codec, 0)
+    if detected is None:
         if file.named:
             raise _not_text(file.path, first)
         report.add("skipped_binary", 1, source)
         return None
-    codec, mark = found
+    codec, mark = detected
     if mark:
         report.add("bom", 1, source)
     if codec not in ("utf-8", "ascii"):

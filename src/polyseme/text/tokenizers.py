@@ -108,11 +108,11 @@ class Tokenizer:
         vocabulary = self._special.get_vocab()
         self.vocab_size: int = max(vocabulary.values(), default=-1) + 1
         self.roles = resolve_roles(vocabulary.get, self._special.id_to_token, settings, where)
-        found = {role: vocabulary[token] for role, token in self.roles.tokens.items()}
+        ids = {role: vocabulary[token] for role, token in self.roles.tokens.items()}
         self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = (
-            found.get(role, ABSENT) for role in ROLES
+            ids.get(role, ABSENT) for role in ROLES
         )
-        self.special_ids = tuple(dict.fromkeys(found[role] for role in ROLES if role in found))
+        self.special_ids = tuple(dict.fromkeys(ids[role] for role in ROLES if role in ids))
         self.end_ids = tuple(vocabulary[token] for token in self.roles.ends)
         if self.pad_id == ABSENT:
             self.pad_id = max(self.sep_id, self.cls_id, 0)
@@ -257,8 +257,8 @@ class Tokenizer:
             clean = list(map(replace_surrogates, texts))
             encodings = self._plain.encode_batch(clean, add_special_tokens=False)
             tokens = [self._tokens(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
-        for one in tokens:
-            self.met.add(one.ids, self.unk_id)
+        for encoded in tokens:
+            self.met.add(encoded.ids, self.unk_id)
         return list(map(self._joined, tokens)) if phrases and self.phrases else tokens
 
     def encode_ids(self, texts: Sequence[str], phrases: bool = True) -> list[list[int]]:
@@ -272,8 +272,8 @@ class Tokenizer:
         else:
             clean = list(map(replace_surrogates, texts))
             ids = [e.ids for e in self._plain.encode_batch_fast(clean, add_special_tokens=False)]
-        for one in ids:
-            self.met.add(one, self.unk_id)
+        for row in ids:
+            self.met.add(row, self.unk_id)
         if not phrases or self.phrases is None:
             return ids
         lengths = np.fromiter(map(len, ids), np.int64, len(ids))
@@ -292,8 +292,8 @@ class Tokenizer:
         ways = [f" {word}", word]
         if self.phrases is not None:
             ways.append(word.replace("_", " "))
-        found = [ids for way in ways if (ids := self._joined(self._encode(way, self._plain)).ids)]
-        return min(found, key=lambda ids: (self.unk_id in ids, len(ids)), default=[])
+        spellings = [ids for way in ways if (ids := self._joined(self._encode(way, self._plain)).ids)]
+        return min(spellings, key=lambda ids: (self.unk_id in ids, len(ids)), default=[])
 
     def _tokens(self, text: str, encoding: hf.Encoding) -> Tokens:
         offsets: list[tuple[int, int]] = encoding.offsets

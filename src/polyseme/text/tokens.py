@@ -101,8 +101,8 @@ def cover_marks(text: str, offsets: list[tuple[int, int]]) -> list[tuple[int, in
 def _byte_characters() -> dict[str, int]:
     """GPT-2's printable stand-ins for the 256 bytes, reversed."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in printable]
-    return {chr(b): b for b in printable} | {chr(256 + i): b for i, b in enumerate(others)}
+    unprintable = [byte for byte in range(256) if byte not in printable]
+    return {chr(b): b for b in printable} | {chr(256 + i): b for i, b in enumerate(unprintable)}
 
 
 BYTE_OF = _byte_characters()

@@ -115,13 +115,13 @@ def _wordpiece(sample: list[str], size: int, counts: Counter[str], lowercase: bo
     # merges follow the numbers. Handing it both forms of every character up front, as if they were special
     # tokens, fixes the order; the tokenizer is then rebuilt with the five real ones.
     wanted = _by_frequency(counts)[: max(sum(n >= 5 for n in counts.values()), _covering(counts))]
-    room = (size - len(SPECIAL_TOKENS)) * 3 // 4  # the rest is for merges
+    entries_left = (size - len(SPECIAL_TOKENS)) * 3 // 4  # the rest is for merges
     alphabet: list[str] = []
     inner: list[str] = []
     for character in wanted:
         inside = len(pre_tokenizer.pre_tokenize_str("a" + character)) == 1  # it can go on a word
-        room -= 1 + inside
-        if room >= 0 and normalizer.normalize_str(character).strip() == character:
+        entries_left -= 1 + inside
+        if entries_left >= 0 and normalizer.normalize_str(character).strip() == character:
             alphabet.append(character)
             inner += ["##" + character] * inside
     given = [*SPECIAL_TOKENS, *sorted(alphabet), *sorted(inner)]
@@ -195,13 +195,13 @@ def _words(sample: list[str], config: TokenizerConfig) -> hf.Tokenizer:
     normalizer = _nfc(config.folds_case)
     cut = str.split if config.kind == "spaces" else _token_words
     texts = map(normalizer.normalize_str, sample)
-    room = (config.vocab_size or MOST_WORDS) - len(SPECIAL_TOKENS)
+    max_entries = (config.vocab_size or MOST_WORDS) - len(SPECIAL_TOKENS)
     if config.phrases:
         stream = WordStream(texts, cut)
         ranked = phrase_vocabulary(
             stream,
             _frequent(stream.counts, config.min_count),
-            room,
+            max_entries,
             passes=config.phrases,
             threshold=config.phrase_threshold,
             delta=config.phrase_delta,
@@ -211,7 +211,7 @@ def _words(sample: list[str], config: TokenizerConfig) -> hf.Tokenizer:
         counts: Counter[str] = Counter()
         for text in texts:
             counts.update(cut(text))
-        ranked = _frequent(counts, config.min_count)[:room]
+        ranked = _frequent(counts, config.min_count)[:max_entries]
     return _word_level(ranked, normalizer, config.kind)
 
 

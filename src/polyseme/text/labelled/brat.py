@@ -25,7 +25,9 @@ _SPAN = re.compile(r"T[^\t]*\t(\S+) ([0-9]+ [0-9]+(?:;[0-9]+ [0-9]+)*)(?:\t(.*))
 
 def is_brat_folder(path: Path) -> bool:
     """Whether a folder holds a pair of files."""
-    return path.is_dir() and any(one.with_suffix(".txt").is_file() for one in path.glob("*.ann"))
+    return path.is_dir() and any(
+        annotation.with_suffix(".txt").is_file() for annotation in path.glob("*.ann")
+    )
 
 
 def brat_files(path: Path) -> list[Path]:
@@ -34,15 +36,15 @@ def brat_files(path: Path) -> list[Path]:
     Raises:  CorpusError: an .ann has no text beside it.
     """
     annotations = sorted(path.glob("*.ann")) if path.is_dir() else [path]
-    for one in annotations:
-        if not one.with_suffix(".txt").is_file():
+    for annotation in annotations:
+        if not annotation.with_suffix(".txt").is_file():
             raise CorpusError(
                 "brat's annotation without its text",
-                expected=one.with_suffix(".txt").name,
-                where=one,
+                expected=annotation.with_suffix(".txt").name,
+                where=annotation,
                 fix="put the text beside it, under the same name",
             )
-    return [file for one in annotations for file in (one, one.with_suffix(".txt"))]
+    return [file for annotation in annotations for file in (annotation, annotation.with_suffix(".txt"))]
 
 
 def brat_lines(path: Path, problems: Problems, text_of: dict[Path, str]) -> Iterator[tuple[int, str]]:

@@ -37,12 +37,12 @@ def class_names(path: Path | str) -> Names:
 
 def names_in(features: Any) -> Names:
     """The names by column of what a dataset says about its columns."""
-    found = (
+    names_by_column = (
         {str(column): _names(feature) for column, feature in features.items()}
         if isinstance(features, dict)
         else {}
     )
-    return {column: names for column, names in found.items() if names}
+    return {column: names for column, names in names_by_column.items() if names}
 
 
 def _names(feature: Any) -> list[str]:
@@ -52,7 +52,7 @@ def _names(feature: Any) -> list[str]:
     if not isinstance(feature, dict):
         return []
     names = feature.get("names")
-    if isinstance(names, list) and all(isinstance(one, str) for one in names):
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):
         return names
     return _names(feature.get("feature"))
 
@@ -62,7 +62,7 @@ def named(record: Mapping[str, Any], names: Names) -> dict[str, Any]:
 
     def name(value: Any, known: list[str]) -> Any:
         if isinstance(value, list):
-            return [name(one, known) for one in value]
+            return [name(item, known) for item in value]
         if type(value) is not int:
             return value
         return known[value] if 0 <= value < len(known) else None
@@ -88,7 +88,7 @@ def arrow_files(path: Path) -> list[Path]:
     if files:
         return files
     parts = sorted(
-        (part for part in path.iterdir() if is_arrow_folder(part)), key=lambda one: one.name != "train"
+        (part for part in path.iterdir() if is_arrow_folder(part)), key=lambda folder: folder.name != "train"
     )
     raise CorpusError(
         "a data set of several parts" if parts else "a data set without its .arrow files",

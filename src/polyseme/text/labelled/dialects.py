@@ -174,8 +174,8 @@ def _dialect_of(
     separator = _separator(rows, candidates, fits, needed)
     width = len(fields_of(rows[0], separator)) if not needed else _usual(rows, separator)[0]
     if said is None and separator != "\t":  # a text may hold commas, but hardly tabs
-        one = width == 1 and not needed and not _row_names(rows, separator)
-        if one or (needed == 1 and _usual(rows, separator)[1] < 0.9):
+        one_column = width == 1 and not needed and not _row_names(rows, separator)
+        if one_column or (needed == 1 and _usual(rows, separator)[1] < 0.9):
             separator = ""
     quoted = separator not in ("\t", " ")
     if separator == "\t" and quotes:

@@ -73,7 +73,7 @@ def edge_task_of(path: Path | str, encoding: str = "auto") -> EdgeTask:
     suffix = form_suffix(path)
     if suffix in RECORDS or (not suffix and is_json(lines)):
         objects = (parse_object(line) for line in lines)
-        return "edges" if any(one is not None and "targets" in one for one in objects) else "ner"
+        return "edges" if any(record is not None and "targets" in record for record in objects) else "ner"
     if suffix == ".conllu" or (not suffix and (first.startswith("# ") or first.count("\t") == 9)):
         return "pos"
     if any("<e1>" in line for line in lines):

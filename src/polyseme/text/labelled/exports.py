@@ -21,7 +21,15 @@ from typing import Any
 
 from polyseme.errors import ConfigError
 from polyseme.text.labelled.datasets import class_names, named
-from polyseme.text.labelled.opening import FIRST, LabelledFile, Row, Values, columns_option, follow
+from polyseme.text.labelled.opening import (
+    FIRST,
+    LabelledFile,
+    Row,
+    Values,
+    columns_option,
+    follow,
+    objects_in,
+)
 from polyseme.text.labelled.spans import is_spans, marked_spans
 from polyseme.text.split import peek
 
@@ -116,9 +124,11 @@ def _by_column(value: Mapping[str, Any]) -> list[dict[str, Any]] | None:
     if isinstance(columns, list) and isinstance(data, list) and all(isinstance(row, list) for row in data):
         return [dict(zip(map(str, columns), row, strict=False)) for row in data]
     parts = list(value.values())
-    if not parts or not all(isinstance(one, dict) and one and all(map(str.isdecimal, one)) for one in parts):
+    if not parts or not all(
+        isinstance(column, dict) and column and all(map(str.isdecimal, column)) for column in parts
+    ):
         return None
-    return [{name: one.get(key) for name, one in value.items()} for key in parts[0]]
+    return [{name: column.get(key) for name, column in value.items()} for key in parts[0]]
 
 
 def _as_it_is(values: Values, file: LabelledFile) -> Objects:
@@ -147,7 +157,7 @@ def _of_objects(record: Callable[[Any, str, LabelledFile], dict[str, Any] | None
 
 def _has(value: Any, **types: type) -> bool:
     """Whether a value is an object with these keys, which hold values of these types."""
-    return isinstance(value, dict) and all(isinstance(value.get(key), one) for key, one in types.items())
+    return isinstance(value, dict) and all(isinstance(value.get(key), kind) for key, kind in types.items())
 
 
 def _names(value: Any, *keys: str) -> bool:
@@ -211,31 +221,29 @@ def _label_studio(value: Any, where: str, file: LabelledFile) -> dict[str, Any] 
 
 def _chosen(given: Sequence[Any], where: str, file: LabelledFile) -> list[Any] | None:
     """What the annotation that counts says: the ground truth, else the first that was not cancelled."""
-    annotations = [one for one in given if isinstance(one, dict)]
-    done = [one for one in annotations if not (one.get("was_cancelled") or one.get("skipped"))]
+    annotations = objects_in(given)
+    done = [work for work in annotations if not (work.get("was_cancelled") or work.get("skipped"))]
     if not done:
         file.leave_out("cancelled" if annotations else "not_annotated", where)
         return None
     if len(done) > 1:
-        same = len({_said(one) for one in done}) == 1
+        same = len(set(map(_said, done))) == 1
         file.problems.add("several_annotations" if same else "differing_annotations", where)
-    best = next((one for one in done if one.get("ground_truth") or one.get("honeypot")), done[0])
-    result = best.get("result")
-    return [one for one in result if isinstance(one, dict)] if isinstance(result, list) else []
+    best = next((work for work in done if work.get("ground_truth") or work.get("honeypot")), done[0])
+    return objects_in(best.get("result"))
 
 
 def _said(annotation: Mapping[str, Any]) -> str:
     """What an annotation says, without the ids."""
-    result = annotation.get("result")
-    values = [json.dumps(one.get("value"), sort_keys=True) for one in result or () if isinstance(one, dict)]
-    return "\n".join(sorted(values))
+    regions = objects_in(annotation.get("result"))
+    return "\n".join(sorted(json.dumps(region.get("value"), sort_keys=True) for region in regions))
 
 
 def _is_min(value: Any) -> bool:
     if not isinstance(value, dict) or "annotator" not in value:
         return False
-    said = [one[0] for one in value.values() if isinstance(one, list) and one and isinstance(one[0], dict)]
-    return "lead_time" in value or "annotation_id" in value or any("labels" in one for one in said)
+    said = any("labels" in answer for answers in value.values() for answer in objects_in(answers)[:1])
+    return "lead_time" in value or "annotation_id" in value or said
 
 
 def _label_studio_min(values: Values, file: LabelledFile) -> Objects:
@@ -244,7 +252,7 @@ def _label_studio_min(values: Values, file: LabelledFile) -> Objects:
     Spans and several choices are lists and objects; one choice is a string, as the data are.
     """
     rows = list(values)
-    spanned = any(is_spans(one) for _, _, row in rows if isinstance(row, dict) for one in row.values())
+    spanned = any(is_spans(item) for _, _, row in rows if isinstance(row, dict) for item in row.values())
     seen: set[str] = set()
     for number, where, value in rows:
         if not isinstance(value, dict):
@@ -256,20 +264,24 @@ def _label_studio_min(values: Values, file: LabelledFile) -> Objects:
             continue
         seen.add(str(id))
         answers = {
-            key: one if isinstance(one, list) else [one] for key, one in value.items() if _is_answer(one)
+            key: item if isinstance(item, list) else [item] for key, item in value.items() if _is_answer(item)
         }
-        data = {key: one for key, one in value.items() if key not in answers and key not in _ABOUT}
+        data = {key: item for key, item in value.items() if key not in answers and key not in _ABOUT}
         if answers or not file.labelled or (spanned and file.task == "tag"):
             yield number, where, _of_answers(data, answers, id, where, file)
             continue
         name = file.columns.get("label", "")
-        strings = {key: one for key, one in data.items() if isinstance(one, str) and key != name}
+        strings = {key: item for key, item in data.items() if isinstance(item, str) and key != name}
         text = _text_of(strings, answers, file)
-        others = [key for key in strings if strings[key] is not text]
-        names = (name,) if name else ("label", "sentiment", "class", "choice", *others[: len(others) == 1])
+        other_strings = [key for key in strings if strings[key] is not text]
+        names = (
+            (name,)
+            if name
+            else ("label", "sentiment", "class", "choice", *other_strings[: len(other_strings) == 1])
+        )
         label = next((data[key] for key in names if key in data), None)
-        if label is None and others:
-            raise _several("label", others, file)
+        if label is None and other_strings:
+            raise _several("label", other_strings, file)
         if label is None:
             file.leave_out("not_annotated", where)
         elif file.task == "tag":
@@ -281,7 +293,7 @@ def _label_studio_min(values: Values, file: LabelledFile) -> Objects:
 def _is_answer(value: Any) -> bool:
     """Whether a value of JSON-MIN is what an annotator said rather than a text or number of the data."""
     return isinstance(value, dict) or (
-        isinstance(value, list) and all(isinstance(one, dict) for one in value)
+        isinstance(value, list) and all(isinstance(item, dict) for item in value)
     )
 
 
@@ -290,7 +302,7 @@ def _of_answers(
 ) -> dict[str, Any]:
     """A record of a task's data and of what an annotator answered to each tag of the configuration."""
     texts: dict[str, Any] = {"id": id}
-    strings = [one for one in data.values() if isinstance(one, str)]
+    strings = [item for item in data.values() if isinstance(item, str)]
     if file.task == "pair" and len(strings) == 2 and "text" not in file.columns:
         texts |= dict(zip(("text", "text_b"), strings, strict=True))
     else:
@@ -300,9 +312,9 @@ def _of_answers(
     if not file.labelled:
         return _row(file, **texts)
     wanted = file.columns.get("spans" if file.task == "tag" else "label")
-    some = {name: values for name, values in answers.items() if wanted in (None, name)} or answers
-    spans = [one for values in some.values() for one in values if isinstance(one, dict) and is_spans([one])]
-    classes = {name: _classes(values) for name, values in some.items()}
+    wanted_answers = {name: values for name, values in answers.items() if wanted in (None, name)} or answers
+    spans = [item for values in wanted_answers.values() for item in objects_in(values) if is_spans([item])]
+    classes = {name: _classes(values) for name, values in wanted_answers.items()}
     classes = {name: said for name, said in classes.items() if said is not None}
     if file.task == "tag":
         if classes and not spans and all(not v for name, v in answers.items() if name not in classes):
@@ -323,15 +335,15 @@ def _classes(values: Sequence[Any]) -> Any:
             continue
         for name in ("choices", "rating", "number", "selected", "taxonomy"):
             if name in value:
-                one = value[name]
-                said += one if isinstance(one, list) else [one]
-    said = [" / ".join(map(str, one)) if isinstance(one, list) else one for one in said]
-    return None if not said else said[0] if len(said) == 1 else [str(one) for one in said]
+                choice = value[name]
+                said += choice if isinstance(choice, list) else [choice]
+    said = [" / ".join(map(str, choice)) if isinstance(choice, list) else choice for choice in said]
+    return None if not said else said[0] if len(said) == 1 else [str(choice) for choice in said]
 
 
 def _text_of(data: Mapping[str, Any], answers: Mapping[str, list[Any]], file: LabelledFile) -> str | None:
     """The text of a task: what is named, the only one, the one that the spans are cut from, or a common name."""
-    texts = {key: one for key, one in data.items() if isinstance(one, str)}
+    texts = {key: item for key, item in data.items() if isinstance(item, str)}
     if (name := file.columns.get("text")) is not None:
         if name not in texts:
             raise ConfigError(
@@ -343,9 +355,7 @@ def _text_of(data: Mapping[str, Any], answers: Mapping[str, list[Any]], file: La
         return texts[name]
     if len(texts) == 1:
         return next(iter(texts.values()))
-    words = [
-        str(one.get("text") or "") for values in answers.values() for one in values if isinstance(one, dict)
-    ]
+    words = [str(item.get("text") or "") for values in answers.values() for item in objects_in(values)]
     holding = [key for key, text in texts.items() if any(words) and all(word in text for word in words)]
     common = [key for key in _TEXT if key in texts]
     if len(holding) == 1 or common:
@@ -357,10 +367,12 @@ def _text_of(data: Mapping[str, Any], answers: Mapping[str, list[Any]], file: La
 
 def _second_text(data: Mapping[str, Any], first: str | None, file: LabelledFile) -> str | None:
     name = file.columns.get("text_b")
-    others = [
-        one for key, one in data.items() if isinstance(one, str) and (key == name if name else one != first)
+    candidates = [
+        text
+        for key, text in data.items()
+        if isinstance(text, str) and (key == name if name else text != first)
     ]
-    return others[0] if len(others) == 1 else None
+    return candidates[0] if len(candidates) == 1 else None
 
 
 def _several(ours: str, names: Sequence[str], file: LabelledFile) -> ConfigError:
@@ -414,7 +426,7 @@ def _prodigy(values: Values, file: LabelledFile) -> Objects:
                 file.problems.add("not_the_only_label", where, str(only))
             yield number, where, value | _row(file, label=only if answer == "accept" else f"not {only}")
         elif (chosen := _accepted(value)) is not None:
-            label: Any = [str(one) for one in chosen]
+            label: Any = [str(option) for option in chosen]
             yield number, where, value | _row(file, label=label[0] if single else label)
         elif value.get("spans") and "label" not in value:
             raise file.for_task("tag", "spans")
@@ -459,15 +471,13 @@ def _own_spans(row: dict[str, Any], file: LabelledFile) -> dict[str, Any]:
     if file.labelled and file.task != "tag" and "label" not in row and isinstance(given, list):
         raise file.for_task("tag", "spans")
     if isinstance(given, dict):  # of spans by their group: {"sc": [[0, 4, "PER"]]}
-        given = [one for group in given.values() if isinstance(group, list) for one in group]
+        given = [span for group in given.values() if isinstance(group, list) for span in group]
     return _row(file, id=row.get("id"), text=row["text"], spans=given, label=row.get("label"))
 
 
 def _is_spacy_document(value: Any) -> bool:
     paragraphs = value.get("paragraphs") if isinstance(value, dict) else None
-    return isinstance(paragraphs, list) and any(
-        isinstance(one, dict) and ("sentences" in one or "cats" in one) for one in paragraphs
-    )
+    return any("sentences" in paragraph or "cats" in paragraph for paragraph in objects_in(paragraphs))
 
 
 def _spacy_documents(values: Values, file: LabelledFile) -> Objects:
@@ -477,24 +487,17 @@ def _spacy_documents(values: Values, file: LabelledFile) -> Objects:
         if not isinstance(paragraphs, list):
             yield number, where, None
             continue
-        for paragraph in (one for one in paragraphs if isinstance(one, dict)):
-            sentences = [
-                one.get("tokens") for one in paragraph.get("sentences") or () if isinstance(one, dict)
-            ]
-            tokens = [
-                [t for t in some if isinstance(t, dict)] for some in sentences if isinstance(some, list)
-            ]
+        for paragraph in objects_in(paragraphs):
+            sentences = [objects_in(item.get("tokens")) for item in objects_in(paragraph.get("sentences"))]
             if file.task == "tag":
-                for some in tokens:
-                    words = [str(t.get("orth", "")) for t in some]
-                    yield number, where, _row(file, tokens=words, tags=[str(t.get("ner", "O")) for t in some])
+                for tokens in sentences:
+                    words = [str(token.get("orth", "")) for token in tokens]
+                    tags = [str(token.get("ner", "O")) for token in tokens]
+                    yield number, where, _row(file, tokens=words, tags=tags)
                 continue
-            raw = paragraph.get("raw") or " ".join(str(t.get("orth", "")) for some in tokens for t in some)
-            cats = {
-                one.get("label"): one.get("value")
-                for one in paragraph.get("cats") or ()
-                if isinstance(one, dict)
-            }
+            words = [str(token.get("orth", "")) for tokens in sentences for token in tokens]
+            raw = paragraph.get("raw") or " ".join(words)
+            cats = {item.get("label"): item.get("value") for item in objects_in(paragraph.get("cats"))}
             if file.labelled and not cats:
                 raise file.for_task("tag", "tags of tokens")
             yield number, where, _with_cats({"text": raw, "cats": cats}, where, file)
@@ -535,24 +538,21 @@ def _uie(values: Values, file: LabelledFile) -> Objects:
             continue
         text = value["content"]
         places.setdefault(text, (number, where))
-        for one in value["result_list"] if isinstance(value["result_list"], list) else ():
-            if isinstance(one, dict) and type(one.get("start")) is int and one["start"] < 0:
-                classes.setdefault(text, []).append(str(one.get("text")))
-            elif isinstance(one, dict):
-                texts.setdefault(text, []).append({**one, "label": str(value["prompt"])})
+        for span in objects_in(value["result_list"]):
+            if type(span.get("start")) is int and span["start"] < 0:
+                classes.setdefault(text, []).append(str(span.get("text")))
+            else:
+                texts.setdefault(text, []).append({**span, "label": str(value["prompt"])})
     if file.labelled and file.task == "tag" and classes and not texts:
         raise file.for_task("classify", "classes of whole texts")
     if file.labelled and file.task != "tag" and texts and not classes:
         raise file.for_task("tag", "spans")
     for text, (number, where) in places.items():
         spans = texts.get(text, [])
-        some = [one for i, one in enumerate(spans) if one not in spans[:i]]
+        distinct = [span for i, span in enumerate(spans) if span not in spans[:i]]
         label = classes.get(text)
-        yield (
-            number,
-            where,
-            _row(file, text=text, spans=some, label=label[0] if label and len(label) == 1 else label),
-        )
+        row = _row(file, text=text, spans=distinct, label=label[0] if label and len(label) == 1 else label)
+        yield number, where, row
 
 
 def _utc(value: dict[str, Any], where: str, file: LabelledFile) -> dict[str, Any]:
@@ -598,7 +598,7 @@ def _is_row(value: Any) -> bool:
     return (
         isinstance(value, list)
         and 2 <= len(value) <= 3
-        and all(isinstance(one, str | int | float) for one in value)
+        and all(isinstance(cell, str | int | float) for cell in value)
         and isinstance(value[-2], str)
     )
 

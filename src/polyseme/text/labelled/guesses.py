@@ -49,8 +49,8 @@ def guess(
     ]
     columns = {place: [row[place] for row in rows if place < len(row)] for place in free}
     missing = [ours for ours in wanted if ours not in places]
-    if {"question", "context"} <= set(missing) and (found := _of_questions(missing, columns)):
-        return {ours: (places | found)[ours] for ours in wanted}
+    if {"question", "context"} <= set(missing) and (question_places := _of_questions(missing, columns)):
+        return {ours: (places | question_places)[ours] for ours in wanted}
     same = [place for place in free if len(rows) > 1 and len(set(columns[place])) < 2]
     if same:  # a column that says the same everywhere is neither text nor class
         free = [place for place in free if place not in same]
@@ -116,7 +116,7 @@ def guess_sentence_keys(records: Sequence[Mapping[str, Any]], labelled: bool) ->
     """Which keys hold the texts and spans, or the tokens and tags, of sentences; nothing where that is not clear."""
 
     def most(keys: Iterable[str], fits: Callable[[Any], bool]) -> list[str]:
-        return [key for key in keys if 2 * sum(fits(follow(one, key)) for one in records) > len(records)]
+        return [key for key in keys if 2 * sum(fits(follow(row, key)) for row in records) > len(records)]
 
     keys = list(dict.fromkeys(key for record in records for key in record))
     spans = most([*keys, *(path for path in leaves(records[0]) if "." in path)], is_spans)

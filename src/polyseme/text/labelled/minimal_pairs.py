@@ -77,10 +77,10 @@ def pair_files(paths: Sequence[Path | str]) -> list[Path]:
     A file that is named twice, or by itself and by its folder, is read once: its pairs are no more than they are.
     Raises:  CorpusError: a folder holds none.
     """
-    found: list[Path] = []
+    files: list[Path] = []
     for path in map(Path, paths):
         if path == STDIN or not path.is_dir():
-            found.append(path)
+            files.append(path)
             continue
         inside = [
             file
@@ -96,9 +96,9 @@ def pair_files(paths: Sequence[Path | str]) -> list[Path]:
                 expected="files that end in " + ", ".join(_SUFFIXES) + ", perhaps with .gz or .zst",
                 where=path,
             )
-        found += inside
+        files += inside
     once: dict[Path, Path] = {}
-    for file in found:
+    for file in files:
         once.setdefault(file if file == STDIN else file.resolve(), file)
     return list(once.values())
 

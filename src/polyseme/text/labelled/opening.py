@@ -46,6 +46,7 @@ __all__ = [
     "leaves",
     "name_of",
     "numbered_lines",
+    "objects_in",
     "parse_object",
     "read_whole",
     "records_of",
@@ -262,8 +263,10 @@ def _chunks(path: Path | str, encoding: str, problems: Problems) -> Iterator[str
     report = CleaningReport()
     read = problems.file(name_of(path))
     for chunk in read_text(SourceFile(path, 0, 0, named=True), encoding, report, unify=False) or ():
-        found = next((kind for kind in report.counts if kind.startswith("encoding_")), "")
-        read.encoding = found.removeprefix("encoding_") if encoding == "auto" else found and encoding
+        encoding_kind = next((kind for kind in report.counts if kind.startswith("encoding_")), "")
+        read.encoding = (
+            encoding_kind.removeprefix("encoding_") if encoding == "auto" else encoding_kind and encoding
+        )
         yield chunk
     if broken := report.counts["broken_bytes"]:
         problems.add("broken_bytes", report.examples["broken_bytes"], n=broken)
@@ -279,9 +282,9 @@ def numbered_lines(path: Path | str, encoding: str, problems: Problems) -> Numbe
     if (
         Path(path) != STDIN
         and form_suffix(path) == ".jsonl"
-        and (some := _as_json_lines(path, encoding, problems))
+        and (json_lines := _as_json_lines(path, encoding, problems))
     ):
-        yield from some
+        yield from json_lines
         return
     first, chunks = peek(_chunks(path, encoding, problems), 1)
     if first and "\r" in first[0].rstrip("\r") and "\n" not in first[0]:
@@ -343,6 +346,11 @@ def follow(record: Mapping[str, Any], field: str) -> Any:
     for key in field.split("."):
         value = value.get(key) if isinstance(value, dict) else None
     return value
+
+
+def objects_in(values: Any) -> list[dict[str, Any]]:
+    """The objects of a list; none where it is no list."""
+    return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
 
 
 def leaves(value: Mapping[str, Any], above: str = "", depth: int = 3) -> Iterator[str]:

@@ -31,6 +31,7 @@ from polyseme.text.labelled.opening import (
     Values,
     checked_columns,
     json_values,
+    objects_in,
     read_whole,
     records_of,
     sound,
@@ -150,9 +151,9 @@ class _Reader:
             title = article.get("title")
             group = title if isinstance(title, str) and title else f"article {number}"
             paragraphs = article.get("paragraphs", article)
-            for paragraph in _objects(paragraphs if isinstance(paragraphs, list) else [paragraphs]):
+            for paragraph in objects_in(paragraphs if isinstance(paragraphs, list) else [paragraphs]):
                 context = _first_of(paragraph, _CONTEXT_KEYS)
-                for qa in _objects(paragraph.get("qas")):
+                for qa in objects_in(paragraph.get("qas")):
                     values = self._of_squad(qa) | {"context": context, "group": group}
                     yield Row(number, f"{self.file.name}: question {values['shown']}", values)
 
@@ -244,7 +245,7 @@ def _check_nested(records: Sequence[Mapping[str, Any]], source: str) -> None:
     for record in records:
         for key, value in record.items():
             inside = value[0] if isinstance(value, list) and value else None
-            if isinstance(inside, dict) and any(isinstance(one, str) for one in inside.values()):
+            if isinstance(inside, dict) and any(isinstance(inner, str) for inner in inside.values()):
                 if key.startswith("answer") or not re.search("qa|quest|quer", key):
                     continue
                 raise ConfigError(
@@ -256,10 +257,6 @@ def _check_nested(records: Sequence[Mapping[str, Any]], source: str) -> None:
                 )
 
 
-def _objects(values: Any) -> Iterator[Mapping[str, Any]]:
-    return (one for one in values if isinstance(one, dict)) if isinstance(values, list) else iter(())
-
-
 def _answers(value: Any, start: Any) -> list[Raw] | None:
     """Answers in any of the forms; None where there are none, [] where the file says that there is none."""
     texts: list[Any]
@@ -269,11 +266,11 @@ def _answers(value: Any, start: Any) -> list[Raw] | None:
         texts = given if isinstance(given, list) else [given]
         starts = its if isinstance(its, list) else [its]
     elif isinstance(value, list):
-        texts = [one.get("text") if isinstance(one, dict) else one for one in value]
+        texts = [answer.get("text") if isinstance(answer, dict) else answer for answer in value]
         several = start if isinstance(start, list) else [start] * len(value)
         starts = [
-            one.get("answer_start", _char_start(one)) if isinstance(one, dict) else its
-            for one, its in zip_longest(value, several[: len(value)])
+            answer.get("answer_start", _char_start(answer)) if isinstance(answer, dict) else its
+            for answer, its in zip_longest(value, several[: len(value)])
         ]
     elif isinstance(value, str) and (value.strip() or _number(start) == -1):
         texts, starts = [value], [start]
@@ -316,17 +313,17 @@ def _place(
     words = text.split()
     near = max(start or 0, 0)
     at = nearest(context, text.strip(), near) if words else -1
-    found = (text.strip(), at) if at >= 0 else None
-    if found is None and words:
-        found = _spaced(context, words, near) or _squeezed(context, "".join(words), near)
-    if found is None:
+    match = (text.strip(), at) if at >= 0 else None
+    if match is None and words:
+        match = _spaced(context, words, near) or _squeezed(context, "".join(words), near)
+    if match is None:
         problems.add("lost_answer", where, text)
         return None
     if start is not None:
         problems.add("moved_answer", where, text)
-    elif context.find(found[0], found[1] + 1) >= 0:
+    elif context.find(match[0], match[1] + 1) >= 0:
         problems.add("ambiguous_answer", where, text)
-    return found
+    return match
 
 
 def _spaced(context: str, words: list[str], near: int) -> tuple[str, int] | None:
@@ -335,21 +332,21 @@ def _spaced(context: str, words: list[str], near: int) -> tuple[str, int] | None
         return None
     matches = re.finditer(r"\s+".join(map(re.escape, words)), context)
     spans = [(match[0], match.start()) for match in matches]
-    return min(spans, key=lambda one: (abs(one[1] - near), one[1])) if spans else None
+    return min(spans, key=lambda span: (abs(span[1] - near), span[1])) if spans else None
 
 
 def _squeezed(context: str, letters: str, near: int) -> tuple[str, int] | None:
     """Where the same characters stand but for white space, nearest to a place; no word is cut at either end."""
     places = [i for i, character in enumerate(context) if not character.isspace()]
     dense = "".join([context[i] for i in places])
-    found: list[tuple[str, int]] = []
+    spans: list[tuple[str, int]] = []
     at = dense.find(letters)
     while at >= 0:
         start, end = places[at], places[at + len(letters) - 1] + 1
         if not (_joined(context[start - 1 : start + 1]) or _joined(context[end - 1 : end + 1])):
-            found.append((context[start:end], start))
+            spans.append((context[start:end], start))
         at = dense.find(letters, at + 1)
-    return min(found, key=lambda one: (abs(one[1] - near), one[1])) if found else None
+    return min(spans, key=lambda span: (abs(span[1] - near), span[1])) if spans else None
 
 
 def _joined(two: str) -> bool:

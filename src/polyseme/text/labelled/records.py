@@ -279,7 +279,7 @@ class Problems:
     def report(self) -> dict[str, dict[str, Any]]:
         """A JSON-able copy: {kind: {"count", "examples": [{"where", "got"}]}}."""
         return {
-            kind: {"count": count, "examples": [dict(one) for one in self._examples[kind]]}
+            kind: {"count": count, "examples": [dict(example) for example in self._examples[kind]]}
             for kind, count in self.counts.items()
         }
 

@@ -75,8 +75,8 @@ class Form:
 
     def names_of(self, ours: str) -> set[str]:
         """The names that a column goes by."""
-        readings = (one for some in (*self.needed, *self.optional) for one in some)
-        return {reading[ours] for reading in readings if ours in reading} | {ours}
+        all_readings = (reading for column in (*self.needed, *self.optional) for reading in column)
+        return {reading[ours] for reading in all_readings if ours in reading} | {ours}
 
     @property
     def known(self) -> list[str]:
@@ -131,46 +131,48 @@ def resolve(
     plain: dict[str, str] = {}
     for name in there:
         plain.setdefault(plain_name(name), name)
-    found: dict[str, str] = {}
+    resolved: dict[str, str] = {}
     for ours, theirs in columns.items():
         name = theirs if theirs in there else plain.get(plain_name(theirs), "")
         if theirs not in there and plain_name(theirs) not in plain:
             raise _no_reading(form, there, {}, where, f"no column {theirs!r}", rows)
-        found[ours] = name
-    for needed, readings in [(True, one) for one in form.needed] + [(False, one) for one in form.optional]:
-        given = {ours for ours in readings[0] if ours in found}
+        resolved[ours] = name
+    for needed, readings in [(True, reading) for reading in form.needed] + [
+        (False, reading) for reading in form.optional
+    ]:
+        given = {ours for ours in readings[0] if ours in resolved}
         if len(given) == len(readings[0]):
             continue
         fits = [
-            {ours: plain[theirs] for ours, theirs in one.items() if ours not in given}
-            for one in (readings[:1] if given else readings)
-            if all(theirs in plain for ours, theirs in one.items() if ours not in given)
+            {ours: plain[theirs] for ours, theirs in reading.items() if ours not in given}
+            for reading in (readings[:1] if given else readings)
+            if all(theirs in plain for ours, theirs in reading.items() if ours not in given)
         ]
-        own = all(ours in given or ours in plain for ours in readings[0])
-        if needed and (not fits or (len(fits) > 1 and not own)):
+        bears_our_names = all(ours in given or ours in plain for ours in readings[0])
+        if needed and (not fits or (len(fits) > 1 and not bears_our_names)):
             ours = " and ".join(readings[0])
-            several = ", ".join("+".join(one.values()) for one in fits)
+            several = ", ".join("+".join(reading.values()) for reading in fits)
             what = f"several columns could be {ours}: {several}" if fits else f"no column for {ours}"
-            raise _no_reading(form, there, found, where, what, rows)
+            raise _no_reading(form, there, resolved, where, what, rows)
         if fits:
-            found.update(fits[0])
-    return found
+            resolved.update(fits[0])
+    return resolved
 
 
 def _no_reading(
     form: Form,
     there: Sequence[str],
-    found: Mapping[str, str],
+    resolved: Mapping[str, str],
     where: str,
     what: str,
     rows: Sequence[Sequence[str]] = (),
 ) -> ConfigError:
     """The error for columns that are not told; its `try:` names those that are probably meant."""
-    places = guess(form.names, there, rows or [there], found)
+    places = guess(form.names, there, rows or [there], resolved)
     if places is None:
         fix = f"a file with a column for each of {', '.join(form.names)}"
     else:
-        optional = {ours: theirs for ours, theirs in found.items() if ours not in form.names}
+        optional = {ours: theirs for ours, theirs in resolved.items() if ours not in form.names}
         fix = columns_option({ours: _one_of(there, place) for ours, place in places.items()} | optional)
     return ConfigError(
         what,

@@ -126,12 +126,12 @@ def uses_in_text(path: Path, words: Sequence[str], encoding: str) -> list[Use]:
         raise no_word(path)
     corpus = Corpus([str(path)], TextConfig.of({"encoding": encoding}, "--encoding"))
     language = corpus.language()
-    found: dict[tuple[str, str, int], Use] = {}
+    uses: dict[tuple[str, str, int], Use] = {}
     for document in corpus.documents(CleaningReport()):
         for word in words:
             for use in in_text(document.text, word, f"{document.source} {document.index + 1}", language):
-                found.setdefault((word, use.text, use.start), use)
-    return sorted(found.values(), key=lambda use: words.index(use.word))
+                uses.setdefault((word, use.text, use.start), use)
+    return sorted(uses.values(), key=lambda use: words.index(use.word))
 
 
 def in_text(text: str, word: str, source: str, language: str) -> Iterator[Use]:
@@ -212,18 +212,18 @@ def read_uses(
         raise ConfigError("an empty word", got=list(words), where="--word")
     path, suffix = Path(path), form_suffix(path)
     if path.is_dir() and (folders := _word_folders(path)):
-        found = _from_folders(path, folders, words, encoding, problems)
+        uses = _from_folders(path, folders, words, encoding, problems)
     elif suffix in TABLES or suffix in RECORDS:
         columns = checked_columns(columns, _FORM.known)
         file = LabelledFile(path, problems, columns, False, separator, encoding, task="classify")
-        found = _from_table(file, words)
+        uses = _from_table(file, words)
     else:
-        found = uses_in_text(path, words, encoding)
+        uses = uses_in_text(path, words, encoding)
     wanted = {word.casefold() for word in words}
-    kept = [use for use in found if not wanted or use.word.casefold() in wanted]
+    kept = [use for use in uses if not wanted or use.word.casefold() in wanted]
     missing = [word for word in words if all(use.word.casefold() != word.casefold() for use in kept)]
     if missing or not kept:
-        known = sorted({use.word for use in found})
+        known = sorted({use.word for use in uses})
         raise CorpusError(
             f"no use of {missing[0]!r}" if missing else "no use of any word",
             got=f"uses of {', '.join(known[:12])}" if known else None,
@@ -257,15 +257,15 @@ def _from_folders(
     path: Path, folders: Sequence[Path], words: Sequence[str], encoding: str, problems: Problems
 ) -> list[Use]:
     wanted = {word.casefold() for word in words}
-    some = [folder for folder in folders if not wanted or _word_of(folder).casefold() in wanted]
-    if not some:
+    chosen = [folder for folder in folders if not wanted or _word_of(folder).casefold() in wanted]
+    if not chosen:
         raise CorpusError(
             f"no folder of the word {words[0]!r}",
             got=", ".join(_word_of(folder) for folder in folders),
             where=path,
             fix=f"--word {_word_of(folders[0])}",
         )
-    return [use for folder in some for use in _from_folder(folder, encoding, problems)]
+    return [use for folder in chosen for use in _from_folder(folder, encoding, problems)]
 
 
 def _word_of(folder: Path) -> str:
@@ -279,8 +279,8 @@ def _from_folder(folder: Path, encoding: str, problems: Problems) -> Iterator[Us
         data, gold = folder / f"{part}.data.txt", folder / f"{part}.gold.txt"
         if not data.is_file():
             continue
-        lines = [one for one in numbered_lines(data, encoding, problems) if one[1]]
-        numbers = [one for one in numbered_lines(gold, encoding, problems) if one[1]]
+        lines = [numbered for numbered in numbered_lines(data, encoding, problems) if numbered[1]]
+        numbers = [numbered for numbered in numbered_lines(gold, encoding, problems) if numbered[1]]
         if len(lines) != len(numbers):
             raise CorpusError(
                 "sentences and senses do not go together",
@@ -335,9 +335,9 @@ def _from_table(file: LabelledFile, words: Sequence[str]) -> list[Use]:
         )
     if not (there & {"sense", "start", "word"}) and there and not words:
         raise no_word(Path(file.path))
-    found = records_of(file, rows, lambda row: _row_uses(file, row, words, "sense" in there))
+    records = records_of(file, rows, lambda row: _row_uses(file, row, words, "sense" in there))
     expected = "rows with text" + (", sense" if "sense" in there else "") + " and start, end or word"
-    return [use for uses in sound(found, file, expected) for use in uses]
+    return [use for uses in sound(records, file, expected) for use in uses]
 
 
 def _row_uses(file: LabelledFile, row: Row, words: Sequence[str], labelled: bool) -> list[Use]:
@@ -377,8 +377,8 @@ def _row_uses(file: LabelledFile, row: Row, words: Sequence[str], labelled: bool
         raise BadRecord("missing_field", "start and end, or word")
     return [
         replace(use, part=part)
-        for one in words
-        for use in in_text(text, one, id, "zh" if has_cjk(one) or cjk_share(text) > 0.2 else "en")
+        for asked in words
+        for use in in_text(text, asked, id, "zh" if has_cjk(asked) or cjk_share(text) > 0.2 else "en")
     ]
 
 

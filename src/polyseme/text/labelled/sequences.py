@@ -272,19 +272,19 @@ def _check_keys(file: LabelledFile, records: Sequence[Mapping[str, Any]]) -> Non
 
 def _tokens_of_tags(text: Any, tags: Any) -> list[str] | None:
     """The tokens of a text that has a tag for each of its characters, or of its words; None where it has not."""
-    if not isinstance(tags, list) or not tags or not all(isinstance(one, str) for one in tags):
+    if not isinstance(tags, list) or not tags or not all(isinstance(tag, str) for tag in tags):
         return None
     if isinstance(text, list):
         return text if len(text) == len(tags) else None
     if not isinstance(text, str) or not any(map(looks_tagged, tags)):
         return None
-    return next((some for some in (list(text), text.split()) if len(some) == len(tags)), None)
+    return next((tokens for tokens in (list(text), text.split()) if len(tokens) == len(tags)), None)
 
 
 def _is_class(value: Any) -> bool:
     """Whether a label is a class, or a list of classes."""
     if isinstance(value, list):
-        return bool(value) and all(isinstance(one, str) for one in value)
+        return bool(value) and all(isinstance(name, str) for name in value)
     return isinstance(value, str | int | float)
 
 
@@ -308,15 +308,15 @@ def _json_record(file: LabelledFile, row: Row) -> TagRecord:
         raise BadRecord("empty_text", repr(text))
     text = None if text is None else file.scrub(text, where)
     if words is not None:
-        if not isinstance(words, list) or not words or not all(isinstance(one, str) for one in words):
+        if not isinstance(words, list) or not words or not all(isinstance(item, str) for item in words):
             raise BadRecord("bad_offsets", repr(words))
-        words = [file.scrub(one, where) for one in words]
+        words = [file.scrub(item, where) for item in words]
         tags = tags if labelled else [""] * len(words)
         if tags is None or not isinstance(tags, list) or len(tags) != len(words):
             raise BadRecord("missing_label" if tags is None else "bad_offsets", repr(tags))
         names = [
-            file.scrub(one, where) if isinstance(one, str) else str(one) if isinstance(one, int) else ""
-            for one in tags
+            file.scrub(item, where) if isinstance(item, str) else str(item) if isinstance(item, int) else ""
+            for item in tags
         ]
         if labelled and (bad := [name for name in names if is_half_tag(name)]):
             raise BadRecord("bad_tag", bad[0])
@@ -341,6 +341,6 @@ def _json_record(file: LabelledFile, row: Row) -> TagRecord:
     marked = marked_spans(spans)
     if marked is None:
         raise BadRecord("bad_offsets", repr(spans))
-    found = [(file.scrub(kind, where), a, b) for kind, a, b in placed(text, marked, problems, where)]
-    tokens, bio = tagged_tokens(text, found, problems, where)
+    placed_spans = [(file.scrub(kind, where), a, b) for kind, a, b in placed(text, marked, problems, where)]
+    tokens, bio = tagged_tokens(text, placed_spans, problems, where)
     return TagRecord(id, text, tokens, bio, where)

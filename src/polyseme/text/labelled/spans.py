@@ -63,11 +63,11 @@ def space_between(a: str, b: str) -> str:
 
 @lru_cache(1 << 16)
 def _gap(left: str, right: str) -> str:
-    wide = [is_wide(one) and _HANGUL.match(one) is None for one in (left, right)]
+    wide = [is_wide(character) and _HANGUL.match(character) is None for character in (left, right)]
     if all(wide):
         return ""
-    for one, other, is_one_wide in ((left, right, wide[0]), (right, left, wide[1])):
-        if is_one_wide and (not one.isalnum() or other in _EITHER):
+    for character, other, is_one_wide in ((left, right, wide[0]), (right, left, wide[1])):
+        if is_one_wide and (not character.isalnum() or other in _EITHER):
             return ""
     return " "
 
@@ -201,13 +201,15 @@ def marked_spans(given: Any) -> list[Marked] | None:
         return _nested(given)
     if not isinstance(given, list):
         return None
-    found: list[Marked] = []
-    for one in given:
-        some = _of_object(one) if isinstance(one, dict) else _of_list(one) if isinstance(one, list) else None
-        if some is None:
+    spans: list[Marked] = []
+    for item in given:
+        marked = (
+            _of_object(item) if isinstance(item, dict) else _of_list(item) if isinstance(item, list) else None
+        )
+        if marked is None:
             return None
-        found += some
-    return found
+        spans += marked
+    return spans
 
 
 def is_spans(value: Any) -> bool:
@@ -215,33 +217,33 @@ def is_spans(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and marked_spans(value) is not None
 
 
-def _of_list(one: Sequence[Any]) -> list[Marked] | None:
-    if len(one) != 3:
+def _of_list(span: Sequence[Any]) -> list[Marked] | None:
+    if len(span) != 3:
         return None
-    start, end, kind = one if type(one[0]) is int else (one[1], one[2], one[0])
+    start, end, kind = span if type(span[0]) is int else (span[1], span[2], span[0])
     if type(start) is not int or type(end) is not int or not isinstance(kind, str) or not kind:
         return None
     return [(kind, start, end, "")]
 
 
-def _of_object(one: Mapping[str, Any]) -> list[Marked] | None:
-    kinds, name = _kinds(one)
-    points = one.get("points")
-    parts = [point for point in points if isinstance(point, dict)] if isinstance(points, list) else [one]
-    found: list[Marked] = []
+def _of_object(span: Mapping[str, Any]) -> list[Marked] | None:
+    kinds, name = _kinds(span)
+    points = span.get("points")
+    parts = [point for point in points if isinstance(point, dict)] if isinstance(points, list) else [span]
+    marked: list[Marked] = []
     for part in parts:
         start, end = _place(part)
         if start is None or end is None:
             return None
         surface = next((part[key] for key in _SURFACES if key != name and isinstance(part.get(key), str)), "")
-        found += [(kind, start, end, surface) for kind in kinds]
-    return found or None
+        marked += [(kind, start, end, surface) for kind in kinds]
+    return marked or None
 
 
-def _kinds(one: Mapping[str, Any]) -> tuple[list[str], str]:
+def _kinds(span: Mapping[str, Any]) -> tuple[list[str], str]:
     """The kinds of a span, of which Label Studio allows several, and the key that has them."""
     for name in _KINDS:
-        value = one.get(name)
+        value = span.get(name)
         if isinstance(value, str) and value:
             return [value], name
         if isinstance(value, int) and not isinstance(
@@ -253,20 +255,20 @@ def _kinds(one: Mapping[str, Any]) -> tuple[list[str], str]:
     return [], ""
 
 
-def _place(one: Mapping[str, Any]) -> tuple[int | None, int | None]:
-    whole = one.get("globalOffsets")  # of Label Studio's hypertext, where start is a path in the document
-    one = whole if isinstance(whole, dict) else one
+def _place(span: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    whole = span.get("globalOffsets")  # of Label Studio's hypertext, where start is a path in the document
+    span = whole if isinstance(whole, dict) else span
     for first, last in _PLACES:
-        start, end = one.get(first), one.get(last)
+        start, end = span.get(first), span.get(last)
         if type(start) is int and type(end) is int:
             return start, end
-    start, length = one.get("offset"), one.get("length")
+    start, length = span.get("offset"), span.get("length")
     return (start, start + length) if type(start) is int and type(length) is int else (None, None)
 
 
 def _nested(given: Mapping[str, Any]) -> list[Marked] | None:
     """CLUENER's, with the end made exclusive."""
-    found: list[Marked] = []
+    marked: list[Marked] = []
     for kind, by_words in given.items():
         if not isinstance(by_words, dict):
             return None
@@ -275,11 +277,11 @@ def _nested(given: Mapping[str, Any]) -> list[Marked] | None:
                 if (
                     not isinstance(place, list)
                     or len(place) != 2
-                    or any(type(one) is not int for one in place)
+                    or any(type(end) is not int for end in place)
                 ):
                     return None
-                found.append((kind, place[0], place[1] + 1, ""))
-    return found
+                marked.append((kind, place[0], place[1] + 1, ""))
+    return marked
 
 
 def placed(text: str, marked: Sequence[Marked], problems: Problems, where: str) -> list[Span]:
@@ -288,22 +290,22 @@ def placed(text: str, marked: Sequence[Marked], problems: Problems, where: str) 
     Spans that say which text they hold must hold it: in characters, else all of them in another unit; else each is
     searched, nearest to its place, and left out where its text is nowhere. All but the first case is counted.
     """
-    given = [one for one in marked if one[3].strip()]
+    given = [span for span in marked if span[3].strip()]
     for unit, turn in _units(text):
         if all(_alike(_cut(text, turn(start, end)), surface) for _, start, end, surface in given):
             if unit:
                 problems.add(unit, where, given[0][3])
             return [(kind, *turn(start, end)) for kind, start, end, _ in marked]
-    found: list[Span] = []
+    spans: list[Span] = []
     for kind, start, end, surface in marked:
         if not surface.strip() or _alike(_cut(text, (start, end)), surface):
-            found.append((kind, start, end))
+            spans.append((kind, start, end))
             continue
         at = nearest(text, surface.strip(), start)
         problems.add("lost_span" if at < 0 else "moved_span", where, f"{kind} {surface}")
         if at >= 0:
-            found.append((kind, at, at + len(surface.strip())))
-    return found
+            spans.append((kind, at, at + len(surface.strip())))
+    return spans
 
 
 def _units(text: str) -> Iterator[tuple[str, Turn]]:

@@ -72,14 +72,14 @@ _COMMA = re.compile(r",\s+")
 def are_label_lines(lines: Sequence[str]) -> bool:
     """Whether the first lines of a file are such lines: the first one, and nearly all others."""
     full = [line for line in lines if line and not line.isspace()]
-    found = [_parts(line) is not None for line in full]
-    return bool(found) and found[0] and sum(found) >= 0.9 * len(found)
+    labelled = [_parts(line) is not None for line in full]
+    return bool(labelled) and labelled[0] and sum(labelled) >= 0.9 * len(labelled)
 
 
 def label_lines(lines: Numbered) -> Iterator[tuple[int, dict[str, Any]]]:
     """The number of each line that is not blank, its text, and its label, a list where it has several."""
     head, lines = peek(lines, FIRST)
-    parts = [found for _, line in head if (found := _parts(line))]
+    parts = [parted for _, line in head if (parted := _parts(line))]
     comma = all(_COMMA.match(text) for _, text in parts)
     for number, line in lines:
         if not line or line.isspace():
@@ -210,13 +210,13 @@ def rows_of(file: LabelledFile, form: Form) -> Iterator[Row]:
         return json_rows(file, lines, form)
     head, lines = peek(lines, FIRST)
     first = [line for _, line in head]
-    told = bool(file.columns) or file.separator != "auto"
-    if file.task == "classify" and not told and are_label_lines(first):
+    by_option = bool(file.columns) or file.separator != "auto"
+    if file.task == "classify" and not by_option and are_label_lines(first):
         file.read.form = "fastText lines"
         return (Row(number, file.at(number), values) for number, values in label_lines(lines))
     if file.suffix not in TABLES and is_json(first) and column_numbers(file.columns) is None:
         return json_rows(file, lines, form)
-    if file.suffix in TABLES or told or file.labelled or _is_table(first[:20], form):
+    if file.suffix in TABLES or by_option or file.labelled or _is_table(first[:20], form):
         return delimited_rows(file, lines, form)
     file.read.form = "plain text"
     return _plain_rows(file, lines, form)
@@ -325,8 +325,8 @@ def _label(value: Any, known: Collection[str] = ()) -> Label | None:
         return str(int(value)) if value.is_integer() and abs(value) < 1 << 53 else value
     if isinstance(value, list):
         several = [_label(item, known) for item in value]
-        if all(isinstance(one, str) and one for one in several):
-            return tuple(dict.fromkeys(str(one) for one in several))
+        if all(isinstance(part, str) and part for part in several):
+            return tuple(dict.fromkeys(str(part) for part in several))
     return None
 
 

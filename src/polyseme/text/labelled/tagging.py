@@ -98,22 +98,22 @@ def spans(tags: Sequence[str], strict: Scheme | None = None) -> list[Span]:
 
     Source:  Tjong Kim Sang and Buchholz (2000), the evaluation of the CoNLL-2000 task.
     """
-    found: list[tuple[str, str, Span]] = []
+    closed: list[tuple[str, str, Span]] = []
     first, last, kind, start = "O", "O", "", 0
     for number, tag in enumerate(tags):
         role, name = _parts(tag)
         if not (role in "IE" and last in "BI" and name == kind):
             if last != "O":
-                found.append((first, last, (kind, start, number)))
+                closed.append((first, last, (kind, start, number)))
             first, kind, start = role, name, number
         last = role
     if last != "O":
-        found.append((first, last, (kind, start, len(tags))))
+        closed.append((first, last, (kind, start, len(tags))))
     if strict == "BIO":
-        return [span for first, _, span in found if first == "B"]
+        return [span for first, _, span in closed if first == "B"]
     if strict == "BIOES":
-        return [span for first, last, span in found if first + last in ("BE", "SS")]
-    return [span for _, _, span in found]
+        return [span for first, last, span in closed if first + last in ("BE", "SS")]
+    return [span for _, _, span in closed]
 
 
 def tags_of(spans: Iterable[Span], n: int, scheme: str = "BIO") -> list[str]:
@@ -206,30 +206,32 @@ def are_tags(column: Iterable[str]) -> bool:
 
 def in_our_spelling(records: Spelled, problems: Problems) -> Spelled:
     """The records with their tags in our spelling; what was changed, or could not be, is counted in `problems`."""
-    held = list(records)
-    counts = Counter(tag for record in held if record is not None for tag in record.tags or ())
-    first = next((record.where for record in held if record is not None and record.tags), "")
+    sentences = list(records)
+    counts = Counter(tag for record in sentences if record is not None for tag in record.tags or ())
+    first = next((record.where for record in sentences if record is not None and record.tags), "")
     if scheme_of(counts) is None and counts:
         if _bracketed(counts):
             problems.add("tag_spelling", first, next(tag for tag in counts if "(" in tag), n=counts.total())
-            held = [record and replace(record, tags=_from_brackets(record.tags or ())) for record in held]
+            sentences = [
+                record and replace(record, tags=_from_brackets(record.tags or ())) for record in sentences
+            ]
         elif (changed := _turn(counts)) is not None:
-            for kind, some in (
+            for kind, respelled in (
                 ("tag_spelling", [tag for tag in counts if changed[tag] != tag and changed[tag] != "O"]),
                 ("outside_mark", [tag for tag in counts if changed[tag] != tag and changed[tag] == "O"]),
             ):
-                if some:
-                    problems.add(kind, first, some[0], n=sum(counts[tag] for tag in some))
-            held = [
+                if respelled:
+                    problems.add(kind, first, respelled[0], n=sum(counts[tag] for tag in respelled))
+            sentences = [
                 record and replace(record, tags=tuple(changed[tag] for tag in record.tags or ()))
-                for record in held
+                for record in sentences
             ]
         else:
             _told(counts, first, problems)
-    elif (openings := _iob1(held)) > 0:
+    elif (openings := _iob1(sentences)) > 0:
         problems.add("iob1_tags", first, n=openings)
-        held = [record and replace(record, tags=_as_bio(record.tags or ())) for record in held]
-    yield from held
+        sentences = [record and replace(record, tags=_as_bio(record.tags or ())) for record in sentences]
+    yield from sentences
 
 
 def _bracketed(counts: Counter[str]) -> bool:
@@ -240,29 +242,29 @@ def _bracketed(counts: Counter[str]) -> bool:
 
 def _from_brackets(tags: Sequence[str]) -> tuple[str, ...]:
     """BIO of brackets, of nested ones the outermost."""
-    found: list[str] = []
+    bio: list[str] = []
     depth, kind = 0, ""
     for tag in tags:
         opened = re.findall(r"\(([^()*]+)", tag)
         if not depth and opened:
             kind = opened[0]
-            found.append(f"B-{kind}")
+            bio.append(f"B-{kind}")
         else:
-            found.append(f"I-{kind}" if depth else "O")
+            bio.append(f"I-{kind}" if depth else "O")
         depth = max(0, depth + len(opened) - tag.count(")"))
-    return tuple(found)
+    return tuple(bio)
 
 
 def _turn(counts: Counter[str]) -> dict[str, str] | None:
     """What turns all tags of a file into our spelling; None where there is no certain way."""
-    outside = {"O", *([] if "O" in counts else [one for one in _OUTSIDE if one in counts][:1])}
+    outside = {"O", *([] if "O" in counts else [mark for mark in _OUTSIDE if mark in counts][:1])}
     inside = [tag for tag in counts if tag not in outside]
     for form, letter, kind in ((_PREFIX, 1, 2), (_SUFFIX, 2, 1)):
         matches = {tag: form.fullmatch(tag) for tag in inside}
         if not matches or not all(matches.values()):
             continue
         turned = {tag: f"{m[letter].upper()}-{m[kind]}" for tag, m in matches.items() if m}
-        letters = {one[0] for one in turned.values()}
+        letters = {turned_tag[0] for turned_tag in turned.values()}
         certain = letters >= {"B", "I"} or letters >= {"B", "E"} or bool(outside & set(counts))
         if certain and letters & {"B", "S", "U"} and len(set(turned.values())) == len(turned):
             return {tag: turned.get(tag, "O") for tag in counts}
@@ -280,13 +282,13 @@ def _told(counts: Counter[str], where: str, problems: Problems) -> None:
         problems.add("odd_tags", where, ", ".join(odd[:5]), n=sum(counts[tag] for tag in odd))
 
 
-def _iob1(held: Sequence[TagRecord | None]) -> int:
+def _iob1(sentences: Sequence[TagRecord | None]) -> int:
     """How many spans begin with I- in a file of IOB1; 0 for every other scheme.
 
     There B- stands only where a span of the same kind ends just before.
     """
     openings = between = 0
-    for record in held:
+    for record in sentences:
         before = "O"
         for tag in (record.tags or ()) if record is not None else ():
             same = before[1:] == tag[1:] and before[:1] in ("B", "I")

@@ -175,9 +175,9 @@ def tag_mark(lines: Sequence[str], labelled: bool) -> str | None:
 def inline_tag(lines: Sequence[str]) -> str | None:
     """The first tag of markup around words, such as <PER>Ada</PER>; None where there is none, or it is a token's."""
     full = [line for line in lines if line and not line.isspace()]
-    found = [match[0] for line in full if (match := _INLINE.search(line))]
+    markup = [match[0] for line in full if (match := _INLINE.search(line))]
     columns = len({len(line.split()) for line in full}) == 1
-    return found[0] if found and (not columns or 2 * len(found) > len(full)) else None
+    return markup[0] if markup and (not columns or 2 * len(markup) > len(full)) else None
 
 
 def has_columns(lines: Sequence[str]) -> bool:

@@ -48,16 +48,16 @@ def is_token_table(lines: Sequence[str], suffix: str, columns: Mapping[str, str]
 
 def _places(header: Sequence[str], columns: Mapping[str, str]) -> dict[str, int]:
     plain = [plain_name(name) for name in header]
-    found: dict[str, int] = {}
+    places: dict[str, int] = {}
     for ours, names in _NAMES.items():
         if ours in columns:
             if columns[ours] in header:
-                found[ours] = header.index(columns[ours])
+                places[ours] = header.index(columns[ours])
             continue
         at = next((plain.index(name) for name in names if name in plain), None)
-        if at is not None and at not in found.values():
-            found[ours] = at
-    return found
+        if at is not None and at not in places.values():
+            places[ours] = at
+    return places
 
 
 def table_values(file: LabelledFile, lines: Numbered) -> Iterator[Row]:
@@ -113,12 +113,12 @@ def _typed(header: Sequence[str], row: Sequence[str]) -> str:
     """The `--columns` that the first two rows suggest; numbers where the first is no header."""
     fields = row if len(row) == len(header) else header
     tag = next((i for i in reversed(range(len(fields))) if looks_tagged(fields[i].strip())), len(fields) - 1)
-    others = [i for i in range(len(fields)) if i != tag]
-    words = [i for i in others if not fields[i].strip().isdecimal()] or others or [tag]
-    counts = [i for i in others if fields[i].strip().isdecimal() and i != words[0]]
-    found = {"token": words[0], "tag": tag} | ({"sentence": counts[0]} if counts else {})
+    rest = [i for i in range(len(fields)) if i != tag]
+    words = [i for i in rest if not fields[i].strip().isdecimal()] or rest or [tag]
+    counts = [i for i in rest if fields[i].strip().isdecimal() and i != words[0]]
+    places = {"token": words[0], "tag": tag} | ({"sentence": counts[0]} if counts else {})
     bare = any(looks_tagged(field.strip()) for field in header)
-    return columns_option({ours: str(place + 1) if bare else header[place] for ours, place in found.items()})
+    return columns_option({ours: str(place + 1) if bare else header[place] for ours, place in places.items()})
 
 
 def _fits(names: Sequence[str], columns: Mapping[str, str]) -> bool:
@@ -172,7 +172,7 @@ def _sentence(text: str, given: str | None) -> dict[str, Any]:
     if not given.strip():
         return {"text": text}
     value = _json(given)
-    if isinstance(value, list) and all(isinstance(one, str) for one in value) and value:
+    if isinstance(value, list) and all(isinstance(tag, str) for tag in value) and value:
         words = _json(text)
         return {"tokens": words if isinstance(words, list) else _parts(text), "tags": value}
     if isinstance(value, list | dict):
@@ -189,9 +189,9 @@ def _json(text: str) -> Any:
     text = text.strip()
     if not text.startswith(("[", "{")):
         return None
-    for one in (text, text.replace("'", '"')):
+    for spelling in (text, text.replace("'", '"')):
         try:
-            return json.loads(one)
+            return json.loads(spelling)
         except (ValueError, RecursionError):
             continue
     return None
