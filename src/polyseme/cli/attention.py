@@ -84,7 +84,7 @@ def run(
     use_threads(threads)
     reading = read_options(None, separator, encoding)
     refuse_unused(reading, [file], tables=pairs)
-    from polyseme.report.study_files import check_file, check_folder
+    from polyseme.report.files import check_file, check_folder
     from polyseme.study.attention import MAX_LENGTH, attention
     from polyseme.text.clean import replace_surrogates
 

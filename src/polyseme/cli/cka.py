@@ -59,7 +59,7 @@ def run(
     positive("--limit", limit)
     use_threads(threads)
     from polyseme.cli.progress import reporting
-    from polyseme.report.study_files import check_folder
+    from polyseme.report.files import check_folder
     from polyseme.study.cka import LIMIT, cka
 
     if output is not None:

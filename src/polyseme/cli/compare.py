@@ -69,8 +69,8 @@ def run(
     from polyseme.report.compare import compare_page
     from polyseme.report.compare_table import table_parts
     from polyseme.report.compared import check_form, compared
+    from polyseme.report.files import check_file, check_folder, write_figures
     from polyseme.report.results import text_of, write
-    from polyseme.report.study_files import check_file, check_folder
     from polyseme.report.terminal import text
     from polyseme.study.compare import open_comparison
 
@@ -90,7 +90,7 @@ def run(
         result = compared(comparison, command(*again), reporter, processes, only_write, _machine())
     wrote, notes = write(result, output, lang)
     if figures is not None:
-        charts, note = compare_page(result.document(), lang).write_figures(figures)
+        charts, note = write_figures(compare_page(result.document(), lang), figures)
         wrote += charts
         notes += [note] if note else []
     if json:

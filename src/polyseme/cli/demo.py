@@ -50,7 +50,7 @@ def run(
     positive("--threads", threads)
     from polyseme.cli.progress import reporting
     from polyseme.infer.model import load
-    from polyseme.report.charts import save
+    from polyseme.report.files import save
     from polyseme.report.run_charts import loss_chart
     from polyseme.report.run_summary import summarize, summary_text
     from polyseme.text.config import TextConfig

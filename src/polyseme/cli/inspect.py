@@ -30,7 +30,7 @@ def run(
         mix: also draw the learned layer mixes of the runs side by side into this file: layers by tasks.
         json: print one JSON document; of several runs a list.
     """
-    from polyseme.report.charts import boxes_for, save
+    from polyseme.report.files import boxes_for, save
     from polyseme.report.run_charts import loss_chart, mix_chart
     from polyseme.report.run_summary import inspect
     from polyseme.train.run import RunDirectory

@@ -81,7 +81,7 @@ def run(
         os.environ.setdefault(name, value)
 
     from polyseme.cli.progress import reporting
-    from polyseme.report.study_files import check_folder
+    from polyseme.report.files import check_folder
     from polyseme.study.pairs import pairs
 
     if output is not None:

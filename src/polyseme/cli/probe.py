@@ -82,7 +82,7 @@ def run(
     encoding = read_options(None, "auto", encoding).encoding
 
     from polyseme.cli.progress import reporting
-    from polyseme.report.study_files import check_folder
+    from polyseme.report.files import check_folder
     from polyseme.study.probe import probe
 
     if output is not None:

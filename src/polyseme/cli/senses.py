@@ -82,7 +82,7 @@ def run(
     refuse_unused(reading, [file], tables=not file.is_dir())
 
     from polyseme.cli.progress import reporting
-    from polyseme.report.study_files import check_folder
+    from polyseme.report.files import check_folder
     from polyseme.study.senses import senses
 
     if output is not None:

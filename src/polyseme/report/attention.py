@@ -8,11 +8,11 @@ from typing import Any
 
 from polyseme.errors import InputError
 from polyseme.report.charts import Axis, Chart, Series, beside, heatmap, links
+from polyseme.report.files import boxes_for, save, write_study
 from polyseme.report.head_view import COLOURS, head_view, label
 from polyseme.report.language import Speaker
 from polyseme.report.page import Page
 from polyseme.report.parts import Either, Figure, Heading, Part, Table, View
-from polyseme.report.study_files import write_pictures, write_study
 from polyseme.study.attention import Attention
 
 __all__ = ["NAMES", "attention_page", "attention_parts", "head_chart", "measures_chart", "write_attention"]
@@ -257,7 +257,8 @@ def write_attention(result: Attention, output: Path, lang: str = "en") -> tuple[
         pictures = [figure for figure in page.figures if figure.name == "head"]
         if not pictures:
             raise InputError("there is no head to draw without a text", fix="a TEXT, or -o FOLDER")
-        wrote, note = write_pictures(pictures[0], [output])
+        wrote = save(pictures[0].chart, [output])
+        note = boxes_for([pictures[0].chart], wrote)
     else:
         wrote, note = write_study("attention", document, page, output)
     return wrote, [note] if note else []

@@ -25,23 +25,16 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import re
-import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-from polyseme.errors import ConfigError
 from polyseme.report.figures import width
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.words import has_cjk
 
 __all__ = [
-    "FORMATS",
     "PALETTE",
     "Axis",
     "Chart",
@@ -49,21 +42,17 @@ __all__ = [
     "Series",
     "bars",
     "beside",
-    "boxes_for",
     "dots",
     "heatmap",
     "lines",
     "links",
     "looks",
-    "save",
     "scatter",
     "theme",
 ]
 
 Rows = Sequence[Mapping[str, Any]]
 """A dictionary a mark."""
-
-FORMATS = (".svg", ".png", ".html")
 
 BLUE, VERMILION, GREEN, ORANGE, PINK, SKY, GREY = PALETTE = (
     "#0072B2",
@@ -87,11 +76,6 @@ _CHINESE = (
 )
 """Of pictures with Chinese: its Latin letters are drawn with it, too, so that a picture has one typeface."""
 
-_CJK_FONT = re.compile(
-    r"cjk|sourcehan|wqy|wenquanyi|simsun|simhei|simkai|msyh|pingfang|heiti|songti|stheiti|droidsansfallback|arphic"
-    r"|uming|ukai|msjh|mingliu|unifont|hiragino|arialuni",
-    re.IGNORECASE,
-)
 
 _DENSE = 100
 """Points of a line up to which each is marked with a dot."""
@@ -677,51 +661,3 @@ def _ruled(rule: Rule | None, place: Mapping[str, Any], channel: str) -> list[di
         _layer("rule", at, rows, style="reference"),
         *(_layer("text", words, rows, style=style, **look) for style in styles),
     ]
-
-
-def save(chart: Chart, paths: Sequence[Path]) -> list[Path]:
-    """Write a chart into files; the ending says the format.
-
-    Raises:  ConfigError: another ending than those of `FORMATS`.
-    """
-    import vl_convert
-
-    for path in paths:
-        if path.suffix.lower() not in FORMATS:
-            raise ConfigError("unknown chart format", got=path.name, expected=" or ".join(FORMATS))
-    spec = chart.to_dict()
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix.lower() == ".html":
-            path.write_text(vl_convert.vegalite_to_html(spec, bundle=True), "utf-8")
-        elif path.suffix.lower() == ".png":
-            path.write_bytes(vl_convert.vegalite_to_png(spec, scale=2))
-        else:
-            path.write_text(vl_convert.vegalite_to_svg(spec), "utf-8")
-    return list(paths)
-
-
-def boxes_for(charts: Iterable[Chart], paths: Sequence[Path]) -> str | None:
-    """What to tell a person whose Chinese labels are empty boxes in a PNG; None where all is well."""
-    pictures = [path.name for path in paths if path.suffix.lower() == ".png"]
-    if not pictures or _draws_chinese() or not any(chart.chinese for chart in charts):
-        return None
-    return (
-        f"{', '.join(pictures)}: this machine has no font for Chinese, so it shows empty boxes; "
-        ".svg and .html are drawn with the reader's fonts"
-    )
-
-
-@cache
-def _draws_chinese() -> bool:
-    """Whether a font with Chinese characters lies where the system keeps its fonts."""
-    folders = {
-        "darwin": ["/System/Library/Fonts", "/Library/Fonts", "~/Library/Fonts"],
-        "win32": ["C:/Windows/Fonts", "~/AppData/Local/Microsoft/Windows/Fonts"],
-    }.get(sys.platform, ["/usr/share/fonts", "/usr/local/share/fonts", "~/.fonts", "~/.local/share/fonts"])
-    return any(
-        _CJK_FONT.search(file.name.replace("-", ""))
-        for folder in folders
-        # os.path: where nobody knows the home, Path raises
-        for file in Path(os.path.expanduser(folder)).rglob("*.*")
-    )

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from polyseme.core.config import to_json
 from polyseme.core.files import make_folder, write_atomic
-from polyseme.report.charts import boxes_for, save
 from polyseme.report.figures import measure
+from polyseme.report.files import boxes_for, save, write_json_lines
 from polyseme.report.page import Page
 from polyseme.report.parts import Part, Table
 from polyseme.report.run_charts import confusion_chart
-from polyseme.report.study_files import write_json_lines
 
 if TYPE_CHECKING:
     from polyseme.study.evaluate import Evaluation

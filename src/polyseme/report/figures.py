@@ -124,27 +124,3 @@ def width(text: str) -> int:
     return sum(
         0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
     )
-
-
-def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
-    """Write rows as columns, two spaces apart.
-
-    Args:
-        rows: equally many cells each.
-        right: numbers of the columns that are set to the right.
-
-    Example:
-        >>> columns([["a", "1"], ["bcd", "10"]], right=[1])
-        ['a     1', 'bcd  10']
-    """
-    if not rows:
-        return []
-    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = [
-            " " * (w - width(cell)) + cell if place in right else cell + " " * (w - width(cell))
-            for place, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return lines

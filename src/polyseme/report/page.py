@@ -18,10 +18,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from polyseme.core.files import make_folder, saving, write_atomic
+from polyseme.core.files import make_folder, write_atomic
 from polyseme.core.version import __version__
 from polyseme.report import terminal
-from polyseme.report.charts import boxes_for, save, theme
+from polyseme.report.charts import theme
 from polyseme.report.figures import width
 from polyseme.report.parts import Commands, Figure, Heading, Notes, Part, Table, View, figures_of, shown
 from polyseme.text.clean import replace_surrogates
@@ -34,7 +34,7 @@ class Page:
     """A title and parts, shown as a page and as text.
 
     Args:
-        title: the heading and the name of the tab.
+        title: the heading and the name of the tab; "" for none.
         lead: a paragraph below it; "" for none.
         parts: in order; with more than three sections there is a table of contents.
         lang: "en" or "zh", the language of the page's own words.
@@ -64,10 +64,12 @@ class Page:
     def html(self) -> str:
         """The page as one document; U+FFFD stands for what is no character, as in a path of other bytes."""
         parts = list(shown(self.parts, page=True))
+        title = self.title or next((figure.name for figure in self.figures), "")
         titles = [part.text for part in parts if isinstance(part, Heading) and part.level == 2]
         whole = _PAGE.format(
             lang=self.lang,
-            title=_escaped(self.title),
+            title=_escaped(title),
+            heading=f"<h1>{_escaped(self.title)}</h1>" if self.title else "",
             policy=_POLICY,
             style=_STYLE,
             library=f"<script>{_library()}</script>\n<script>{_drawing()}</script>" if self.figures else "",
@@ -86,18 +88,6 @@ class Page:
         make_folder(path.parent)
         write_atomic(path, self.html().encode("utf-8", "backslashreplace"))
         return path
-
-    def write_figures(self, folder: Path) -> tuple[list[Path], str | None]:
-        """Write every chart as NAME.svg and NAME.png.
-
-        Returns the files, and what a person should know of the pictures, if anything.
-        Raises:  StorageError: they cannot be written.
-        """
-        written: list[Path] = []
-        with saving(folder):
-            for figure in self.figures:
-                written += save(figure.chart, [folder / f"{figure.name}.svg", folder / f"{figure.name}.png"])
-        return written, boxes_for([figure.chart for figure in self.figures], written)
 
 
 def _contents(titles: Sequence[str]) -> str:
@@ -298,7 +288,7 @@ _PAGE = """<!doctype html>
 </head>
 <body>
 <main>
-<h1>{title}</h1>
+{heading}
 {lead}
 {contents}
 {body}

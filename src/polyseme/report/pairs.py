@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from polyseme.report.charts import Axis, Chart, Rule, Series, bars
 from polyseme.report.figures import duration
+from polyseme.report.files import write_json_lines, write_study
 from polyseme.report.language import Speaker
 from polyseme.report.page import Page
 from polyseme.report.parts import Either, Figure, Heading, Part, Table
-from polyseme.report.study_files import write_json_lines, write_study
 from polyseme.study.standings import highest_apart
 
 if TYPE_CHECKING:

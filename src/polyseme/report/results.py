@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from polyseme.core.result import Result, written
+from polyseme.report.files import write_study
 from polyseme.report.page import Page
 from polyseme.report.parts import Table
-from polyseme.report.study_files import write_study
 
 __all__ = ["html_of", "page_of", "text_of", "write"]
 

@@ -10,7 +10,7 @@ import pytest
 
 from hovering import shown_on_hover
 from polyseme.errors import ConfigError
-from polyseme.report import charts
+from polyseme.report import files
 from polyseme.report.charts import (
     PALETTE,
     Axis,
@@ -19,16 +19,15 @@ from polyseme.report.charts import (
     Series,
     bars,
     beside,
-    boxes_for,
     dots,
     heatmap,
     lines,
     links,
     looks,
-    save,
     scatter,
     theme,
 )
+from polyseme.report.files import boxes_for, save
 
 RUNS = Series("run", ["bert", "gpt", "word2vec"])
 LAYER, VALUE = Axis("layer", "layer", integers=True), Axis("value", "accuracy", ".3f")
@@ -83,6 +82,14 @@ def test_every_kind_is_drawn(kind: str, tmp_path: Path) -> None:
     assert "NaN" not in drawn
     assert "undefined" not in drawn
     assert shown_on_hover(chart)
+
+
+def test_a_chart_by_itself_may_be_a_page(tmp_path: Path) -> None:
+    assert save(KINDS["lines"](), [tmp_path / "a.html"])
+    page = (tmp_path / "a.html").read_text("utf-8")
+    assert "<title>a</title>" in page
+    assert "<h1>" not in page
+    assert "unsafe-eval" not in page
 
 
 def test_a_layer_is_an_integer() -> None:
@@ -158,9 +165,9 @@ def test_names_that_are_not_unicode_are_drawn(tmp_path: Path) -> None:
 def test_boxes_are_announced_only_where_they_appear(monkeypatch: pytest.MonkeyPatch) -> None:
     png, svg = Path("a.png"), Path("a.svg")
     good, latin = Chart({"title": "好"}), Chart({"title": "ok"})
-    monkeypatch.setattr(charts, "_draws_chinese", lambda: False)
+    monkeypatch.setattr(files, "_draws_chinese", lambda: False)
     assert "a.png" in (boxes_for([latin, good], [png, svg]) or "")
     assert boxes_for([latin], [png]) is None
     assert boxes_for([good], [svg]) is None
-    monkeypatch.setattr(charts, "_draws_chinese", lambda: True)
+    monkeypatch.setattr(files, "_draws_chinese", lambda: True)
     assert boxes_for([good], [png]) is None

@@ -10,6 +10,7 @@ import pytest
 from english import english_in
 from polyseme.errors import ConfigError
 from polyseme.report.figures import width
+from polyseme.report.files import write_figures
 from polyseme.report.language import Speaker
 from polyseme.report.pairs import names_of, pairs_chart, pairs_page, pairs_parts
 from polyseme.report.parts import Table, figures_of
@@ -135,7 +136,7 @@ def test_the_chart_has_a_bar_for_every_run_and_the_line_of_chance() -> None:
 def test_figures_are_written_with_their_prefix(tmp_path: Path) -> None:
     parts = pairs_parts(make_document(), Speaker(), "first-")
     assert [figure.name for figure in figures_of(parts)] == ["first-pairs"]
-    written, _ = pairs_page(make_document()).write_figures(tmp_path)
+    written, _ = write_figures(pairs_page(make_document()), tmp_path)
     assert [path.name for path in written] == ["pairs.svg", "pairs.png"]
     assert all(path.stat().st_size > 5000 for path in written)
 

@@ -11,11 +11,11 @@ from english import english_in
 from polyseme.errors import ConfigError
 from polyseme.report.commands import probe_commands
 from polyseme.report.figures import width
+from polyseme.report.files import write_study
 from polyseme.report.language import Speaker
 from polyseme.report.page import Page
 from polyseme.report.parts import Figure, Heading, Table
 from polyseme.report.probe import overview_rows, probe_page, probe_parts, shown, slug
-from polyseme.report.study_files import write_study
 from polyseme.study.probing.numbers import withheld
 
 

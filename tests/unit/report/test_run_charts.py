@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from polyseme.errors import InputError
-from polyseme.report.charts import save
+from polyseme.report.files import save
 from polyseme.report.run_charts import (
     LARGEST,
     confusion_chart,

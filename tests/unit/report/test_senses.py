@@ -12,10 +12,10 @@ from english import english_in
 from hovering import shown_on_hover
 from polyseme.errors import StorageError
 from polyseme.report.figures import width
+from polyseme.report.files import check_file, check_folder, write_study
 from polyseme.report.language import Speaker
 from polyseme.report.parts import Heading, Table, figures_of
 from polyseme.report.senses import contexts, highest, map_chart, numbered, senses_page, senses_parts
-from polyseme.report.study_files import check_file, check_folder, write_study
 from polyseme.study.senses import senses
 from polyseme.text.labelled.senses import Use
 from polyseme.text.words import has_cjk
