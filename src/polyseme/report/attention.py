@@ -77,11 +77,11 @@ def attention_parts(document: Mapping[str, Any], say: Speaker, prefix: str = "")
     if document["view"] is not None:
         figures = [
             {
-                say(NAMES[key]): _number(one[key]["value"])
+                say(NAMES[key]): _number(head[key]["value"])
                 for key in _keys(document)
-                if one[key]["value"] is not None
+                if head[key]["value"] is not None
             }
-            for one in document["figures"]
+            for head in document["figures"]
         ]
         chosen = document["chosen"]
         title = say("Layer {layer}, head {head}", layer=chosen["layer"], head=chosen["head"])
@@ -94,7 +94,7 @@ def attention_parts(document: Mapping[str, Any], say: Speaker, prefix: str = "")
         parts.append(Heading(say("Where the tokens look")))
         parts.append(Either(page=[view, *_shown(document, say)], terminal=looks))
     shares = {key: say(NAMES[key]) for key in _keys(document) if key not in ("entropy", "distance")}
-    drawn = {key: name for key, name in shares.items() if any(one[key]["n"] for one in document["figures"])}
+    drawn = {key: name for key, name in shares.items() if any(head[key]["n"] for head in document["figures"])}
     figure = Figure(
         f"{prefix}heads",
         measures_chart(document, drawn, say),
@@ -118,8 +118,8 @@ def _measures(document: Mapping[str, Any], say: Speaker) -> Table:
     keys, caption = _keys(document), ""
     if document["layers"] * document["heads"] <= _HEADS:
         rows = [
-            [f"{one['layer']}-{one['head']}", *(_number(one[key]["value"]) for key in keys)]
-            for one in document["figures"]
+            [f"{figures['layer']}-{figures['head']}", *(_number(figures[key]["value"]) for key in keys)]
+            for figures in document["figures"]
         ]
     else:
         rows = [
@@ -138,18 +138,18 @@ def _most(document: Mapping[str, Any], say: Speaker) -> Table:
     """For every measure the head that has most of it; of entropies, the one with the least, too."""
     rows = []
     for key in _keys(document):
-        known = [one for one in document["figures"] if one[key]["value"] is not None]
+        known = [head for head in document["figures"] if head[key]["value"] is not None]
         if not known:
             continue
         wanted = [(max, "")] if key not in ("relative_entropy",) else [(max, ""), (min, say(" (least)"))]
         for choose, mark in wanted:
-            one = choose(known, key=lambda head: head[key]["value"])
-            figure = one[key]
+            top = choose(known, key=lambda head: head[key]["value"])
+            figure = top[key]
             interval = "" if figure["low"] is None else f"{figure['low']:.3f} … {figure['high']:.3f}"
             rows.append(
                 [
                     say(NAMES[key]) + mark,
-                    f"{one['layer']}-{one['head']}",
+                    f"{top['layer']}-{top['head']}",
                     _number(figure["value"]),
                     interval,
                     _number(_mean(document, key)),
@@ -190,7 +190,7 @@ def _what(document: Mapping[str, Any], say: Speaker) -> list[str]:
 def _shown(document: Mapping[str, Any], say: Speaker) -> list[str]:
     """How much of the attention the picture has."""
     edges = document["view"]["edges"]
-    found = [
+    lines = [
         say(
             "{shown} of {all} edges are drawn, those with a share of {above} or more, at most {top} of a token in a "
             "head: {mass} of all attention.",
@@ -202,8 +202,8 @@ def _shown(document: Mapping[str, Any], say: Speaker) -> list[str]:
         )
     ]
     if document["view"]["cut"]:
-        found.append(say("{n} tokens of the text were cut off.", n=f"{document['view']['cut']:,}"))
-    return found
+        lines.append(say("{n} tokens of the text were cut off.", n=f"{document['view']['cut']:,}"))
+    return lines
 
 
 def _looks(document: Mapping[str, Any], say: Speaker) -> Table:
@@ -228,9 +228,9 @@ def _keys(document: Mapping[str, Any]) -> list[str]:
 
 def _mean(document: Mapping[str, Any], key: str, layer: int | None = None) -> float | None:
     values = [
-        one[key]["value"]
-        for one in document["figures"]
-        if one[key]["value"] is not None and layer in (None, one["layer"])
+        head[key]["value"]
+        for head in document["figures"]
+        if head[key]["value"] is not None and layer in (None, head["layer"])
     ]
     return sum(values) / len(values) if values else None
 
@@ -280,15 +280,15 @@ def measures_chart(document: Mapping[str, Any], names: Mapping[str, str], say: S
     for key, name in names.items():
         rows = [
             {
-                "layer": one["layer"],
-                "head": one["head"],
-                "value": round(one[key]["value"], 4),
-                "low": one[key]["low"],
-                "high": one[key]["high"],
-                "text": f"{one[key]['value']:.2f}".removeprefix("0"),
+                "layer": head["layer"],
+                "head": head["head"],
+                "value": round(head[key]["value"], 4),
+                "low": head[key]["low"],
+                "high": head[key]["high"],
+                "text": f"{head[key]['value']:.2f}".removeprefix("0"),
             }
-            for one in document["figures"]
-            if one[key]["value"] is not None
+            for head in document["figures"]
+            if head[key]["value"] is not None
         ]
         maps.append(
             heatmap(

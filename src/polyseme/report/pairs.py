@@ -87,9 +87,9 @@ def pairs_parts(document: Mapping[str, Any], say: Speaker, prefix: str = "") -> 
     ]
 
 
-def _said(one: Mapping[str, Any], name: str, say: Speaker) -> str:
+def _said(run: Mapping[str, Any], name: str, say: Speaker) -> str:
     """A paragraph on one run."""
-    all_, accuracy = one["figures"], one["figures"]["accuracy"]
+    all_, accuracy = run["figures"], run["figures"]["accuracy"]
     words = [
         say(
             _RIGHT,
@@ -102,23 +102,23 @@ def _said(one: Mapping[str, Any], name: str, say: Speaker) -> str:
             ties=f"{all_['ties']:,}",
         )
     ]
-    kind = say(one["kind"])
-    if one["scoring"]:
-        words.append(say("Score: {kind}, {scoring}.", kind=kind, scoring=say(one["scoring"])))
+    kind = say(run["kind"])
+    if run["scoring"]:
+        words.append(say("Score: {kind}, {scoring}.", kind=kind, scoring=say(run["scoring"])))
     else:
         words.append(say("Score: {kind}.", kind=kind))
     if all_["unknown"]:
         words.append(
             say("{pairs} pairs have words that the run does not know.", pairs=f"{all_['unknown']:,}")
         )
-    if one["same_tokens"]:
-        words.append(say("{same} pairs are the same tokens to the run.", same=f"{one['same_tokens']:,}"))
-    if "against" in one:
+    if run["same_tokens"]:
+        words.append(say("{same} pairs are the same tokens to the run.", same=f"{run['same_tokens']:,}"))
+    if "against" in run:
         difference = all_["difference"]
         words.append(
             say(
                 "Against {name}: accuracy {value}, difference {difference} ({low} … {high}, p = {p}).",
-                name=names_of([one, one["against"]])[1],
+                name=names_of([run, run["against"]])[1],
                 value=_number(all_["against"]["value"]),
                 difference=_number(difference["value"], "+"),
                 low=_number(difference["low"], "+"),
@@ -126,7 +126,7 @@ def _said(one: Mapping[str, Any], name: str, say: Speaker) -> str:
                 p=_p(difference),
             )
         )
-    cost = one["cost"]
+    cost = run["cost"]
     texts, tokens = f"{cost['texts']:,}", f"{cost['tokens']:,}"
     words.append(
         say(
@@ -139,12 +139,12 @@ def _said(one: Mapping[str, Any], name: str, say: Speaker) -> str:
     return say.sentences(*words)
 
 
-def _phenomena(one: Mapping[str, Any], say: Speaker) -> list[Part]:
+def _phenomena(run: Mapping[str, Any], say: Speaker) -> list[Part]:
     """What the chart draws, as figures; nothing where paradigms are the same as phenomena."""
-    rows = one["phenomena"]
-    if [row["phenomenon"] for row in rows] == [row["paradigm"] for row in one["paradigms"]]:
+    rows = run["phenomena"]
+    if [row["phenomenon"] for row in rows] == [row["paradigm"] for row in run["paradigms"]]:
         return []
-    total = {**one["figures"], "phenomenon": say("all: mean over paradigms")}
+    total = {**run["figures"], "phenomenon": say("all: mean over paradigms")}
     return [_table([*rows, total], ("phenomenon",), say)]
 
 
@@ -155,12 +155,15 @@ def _table(rows: Sequence[Mapping[str, Any]], names: Sequence[str], say: Speaker
     head += [say("against"), say("difference"), "p"] if compared else []
     head += [say("margin"), say("ties"), say("unknown"), say("pairs")]
     cells = []
-    for one in rows:
-        row = [*(shown(one[name]) for name in names), _measured(one["accuracy"])]
+    for figures in rows:
+        row = [*(shown(figures[name]) for name in names), _measured(figures["accuracy"])]
         if compared:
-            difference = one["difference"]
-            row += [_number(one["against"]["value"]), _measured(difference, "+"), _p(difference)]
-        row += [f"{one['margin']['value']:+.2f}", *(f"{one[key]:,}" for key in ("ties", "unknown", "pairs"))]
+            difference = figures["difference"]
+            row += [_number(figures["against"]["value"]), _measured(difference, "+"), _p(difference)]
+        row += [
+            f"{figures['margin']['value']:+.2f}",
+            *(f"{figures[key]:,}" for key in ("ties", "unknown", "pairs")),
+        ]
         cells.append(row)
     caption = say("Margin: mean of log p(good) - log p(bad), nats.")
     if compared:
@@ -196,18 +199,18 @@ def _beside(
     return Table(head, rows, caption, range(len(of)), frozenset(strong), keys=len(of))
 
 
-def _errors(one: Mapping[str, Any], name: str | None, say: Speaker) -> list[Part]:
+def _errors(run: Mapping[str, Any], name: str | None, say: Speaker) -> list[Part]:
     title = (
         say("Most confident errors") if name is None else say("Most confident errors of {name}", name=name)
     )
-    if not one["errors"]:
+    if not run["errors"]:
         return [Heading(title), say("There are none.")]
     rows = [
         [error["good"], error["bad"], f"{error['margin']:+.2f}", shown(error["paradigm"])]
-        for error in one["errors"]
+        for error in run["errors"]
     ]
     head = [say("good"), say("bad"), say("margin"), say("paradigm")]
-    lead = say("{n} pairs were decided wrongly; these are the surest.", n=f"{one['wrong']:,}")
+    lead = say("{n} pairs were decided wrongly; these are the surest.", n=f"{run['wrong']:,}")
     page, terminal = (Table(head, rows[:n], "", (0, 1, 3)) for n in (_ERRORS, _FEW))
     return [Heading(title), lead, Either(page=[page], terminal=[terminal])]
 
@@ -227,13 +230,13 @@ def _number(value: float | None, sign: str = "") -> str:
     return "—" if value is None else f"{value:{sign}.3f}"
 
 
-def _measured(one: Mapping[str, Any], sign: str = "") -> str:
-    interval = _interval(one, sign)
-    return _number(one["value"], sign) + (f" ({interval})" if interval else "")
+def _measured(figure: Mapping[str, Any], sign: str = "") -> str:
+    interval = _interval(figure, sign)
+    return _number(figure["value"], sign) + (f" ({interval})" if interval else "")
 
 
-def _interval(one: Mapping[str, Any], sign: str = "") -> str:
-    return "" if one["low"] is None else f"{one['low']:{sign}.3f} … {one['high']:{sign}.3f}"
+def _interval(figure: Mapping[str, Any], sign: str = "") -> str:
+    return "" if figure["low"] is None else f"{figure['low']:{sign}.3f} … {figure['high']:{sign}.3f}"
 
 
 def _p(difference: Mapping[str, Any]) -> str:
@@ -248,11 +251,11 @@ def runs_of(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def names_of(abouts: Sequence[Mapping[str, Any]]) -> list[str]:
     """What runs are called: the name that they were given, or their model, with folder or path to tell them apart."""
     ways = [
-        [str(one.get("name", "")) for one in abouts],
-        [str(one["model"]) for one in abouts],
-        [f"{one['model']} ({Path(one['run']).name})" for one in abouts],
-        [f"{one['model']} ({one['run']})" for one in abouts],
-        [f"{number}: {one['model']}" for number, one in enumerate(abouts, 1)],
+        [str(run.get("name", "")) for run in abouts],
+        [str(run["model"]) for run in abouts],
+        [f"{run['model']} ({Path(run['run']).name})" for run in abouts],
+        [f"{run['model']} ({run['run']})" for run in abouts],
+        [f"{number}: {run['model']}" for number, run in enumerate(abouts, 1)],
     ]
     return next(names for names in ways if all(names) and max(Counter(names).values()) == 1)
 
@@ -270,19 +273,19 @@ def _bars(document: Mapping[str, Any], say: Speaker) -> tuple[list[dict[str, Any
     runs = runs_of(document)
     own = names_of(runs)
     sources: list[tuple[str, Mapping[str, Any], str]] = [
-        (name, one, "accuracy") for name, one in zip(own, runs, strict=True)
+        (name, run, "accuracy") for name, run in zip(own, runs, strict=True)
     ]
     if len(runs) == 1 and "against" in runs[0]:
         names = names_of([runs[0], runs[0]["against"]])
         sources = [(names[0], runs[0], "accuracy"), (names[1], runs[0], "against")]
     total = say("all: mean over paradigms")
-    ranked = sorted(runs[0]["phenomena"], key=lambda one: -one["accuracy"]["value"])
-    labels = [total, *(shown(one["phenomenon"]) for one in ranked)]
+    ranked = sorted(runs[0]["phenomena"], key=lambda row: -row["accuracy"]["value"])
+    labels = [total, *(shown(row["phenomenon"]) for row in ranked)]
     rows = []
-    for name, one, field in sources:
+    for name, run, field in sources:
         for label, figures in [
-            (total, one["figures"]),
-            *((shown(phenomenon["phenomenon"]), phenomenon) for phenomenon in one["phenomena"]),
+            (total, run["figures"]),
+            *((shown(phenomenon["phenomenon"]), phenomenon) for phenomenon in run["phenomena"]),
         ]:
             accuracy = figures[field]
             rows.append(

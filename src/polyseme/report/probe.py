@@ -132,10 +132,10 @@ def control_parts(
     strong: set[tuple[int, int]] = set()
     for name, task in document["tasks"].items():
         rows.append([name, say("all layers"), shown(task["score"], 1, PERCENT), ""])
-        for key, one in task["controls"].items():
-            if one["difference"]["above"] and told(task):
+        for key, control in task["controls"].items():
+            if control["difference"]["above"] and told(task):
                 strong.add((len(rows), 3))
-            figures = [shown(one[figure], 1, PERCENT) for figure in ("score", "difference")]
+            figures = [shown(control[figure], 1, PERCENT) for figure in ("score", "difference")]
             rows.append([name, say(_SCORES[key][0]), *figures])
         rows.append([name, say("most frequent label"), shown(task["most_frequent"], 1, PERCENT), ""])
     caption = say(
@@ -287,9 +287,9 @@ def task_chart(name: str, task: Mapping[str, Any], say: Speaker) -> Chart:
     ]
     if cumulative:
         rows = _rows(cumulative["scores"], PERCENT)
-        score, one = Axis("value", say("score, %"), ".1f"), Series("of", [""])
+        score, only = Axis("value", say("score, %"), ".1f"), Series("of", [""])
         title = say("Score with layers 0 to l")
-        panels.append(lines([{**row, "of": ""} for row in rows], plain, score, one, size=size, title=title))
+        panels.append(lines([{**row, "of": ""} for row in rows], plain, score, only, size=size, title=title))
         expected, title = cumulative["expected_layer"], say("What layer l adds")
         if expected["value"] is not None:
             title = say("What layer l adds: expected layer {value}", value=shown(expected, 2))
@@ -307,11 +307,11 @@ def _rows(figures: Sequence[Mapping[str, Any]], times: float = 1, first: int = 0
         {
             "layer": layer,
             **{
-                key: None if one[key] is None else round(times * one[key], 4)
+                key: None if figure[key] is None else round(times * figure[key], 4)
                 for key in ("value", "low", "high")
             },
         }
-        for layer, one in enumerate(figures, first)
+        for layer, figure in enumerate(figures, first)
     ]
 
 
@@ -332,8 +332,8 @@ def controls_chart(document: Mapping[str, Any], say: Speaker) -> Chart:
     rows = []
     for name, task in document["tasks"].items():
         figures = {"score": task["score"], "most_frequent": task["most_frequent"]}
-        figures |= {key: one["score"] for key, one in task["controls"].items()}
-        rows += [_dot(name, say(_SCORES[key][0]), one, PERCENT) for key, one in figures.items()]
+        figures |= {key: control["score"] for key, control in task["controls"].items()}
+        rows += [_dot(name, say(_SCORES[key][0]), score, PERCENT) for key, score in figures.items()]
     return _dots(rows, _SCORES, Axis("value", say("micro-F1, %"), ".1f", (0, PERCENT)), say)
 
 
@@ -343,17 +343,17 @@ def overview_rows(document: Mapping[str, Any], say: Speaker) -> list[dict[str, A
     for name, task in document["tasks"].items():
         figures = {"centre_of_gravity": (task["mix"] or {}).get("centre_of_gravity")}
         figures |= {key: (task["cumulative"] or {}).get(key) for key in _MARKS if key not in figures}
-        for key, one in figures.items():
-            if one is not None and one["value"] is not None:
-                rows.append(_dot(name, say(_MARKS[key][0]), one))
+        for key, layer in figures.items():
+            if layer is not None and layer["value"] is not None:
+                rows.append(_dot(name, say(_MARKS[key][0]), layer))
     return rows
 
 
-def _dot(task: str, figure: str, one: Mapping[str, Any], times: float = 1) -> dict[str, Any]:
+def _dot(task: str, figure: str, measured: Mapping[str, Any], times: float = 1) -> dict[str, Any]:
     """Without an interval it is as wide as its point."""
-    value = one["value"] or 0.0
-    low = value if one["low"] is None else one["low"]
-    high = value if one["high"] is None else one["high"]
+    value = measured["value"] or 0.0
+    low = value if measured["low"] is None else measured["low"]
+    high = value if measured["high"] is None else measured["high"]
     numbers = {"value": value, "low": low, "high": high}
     return {"task": task, "figure": figure, **{key: round(times * x, 4) for key, x in numbers.items()}}
 
