@@ -129,11 +129,15 @@ class Cells:
             list(self.head), self.rows, caption, tuple(self.left), frozenset(self.strong), dict(self.hints)
         )
 
-    def notes(self) -> list[Notes]:
+    def notes(self, say: Speaker) -> list[Notes]:
         """Why figures are missing, a line a reason and what it is about; nothing where none is."""
         if not self.missing:
             return []
         runs: dict[tuple[str, str], list[str]] = {}
         for (run, why), columns in self.missing.items():
             runs.setdefault((", ".join(columns), why), []).append(run)
-        return [Notes([(", ".join(names), f"{what}: {why}") for (what, why), names in runs.items()])]
+        lines = [
+            (", ".join(names), say("{what}: {why}", what=what, why=why))
+            for (what, why), names in runs.items()
+        ]
+        return [Notes(lines)]

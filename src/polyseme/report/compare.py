@@ -146,11 +146,11 @@ def _overview(document: Mapping[str, Any], say: Speaker) -> list[Part]:
         "alone. It compares only between runs of the same vocabulary that predict the same thing (a masked token, the "
         "next one, a neighbour); the figures below compare between all."
     )
-    parts: list[Part] = [Either(page=[runs.table(told), *runs.notes()])]
+    parts: list[Part] = [Either(page=[runs.table(told), *runs.notes(say)])]
     columns = _main_columns(document, say)
     if columns:
         main = _main(document, columns, say)
-        parts += [main.table(_rule(say)), *main.notes()]
+        parts += [main.table(_rule(say)), *main.notes(say)]
     return [Heading(say("Overview")), *parts]
 
 
@@ -370,7 +370,7 @@ def _costs(document: Mapping[str, Any], say: Speaker) -> list[Part]:
         "seeds together, on {threads} thread(s); what was kept from an earlier call counts with the time it took then.",
         threads=document["settings"]["threads"],
     )
-    return [Heading(say("Costs")), cells.table(caption), *cells.notes()]
+    return [Heading(say("Costs")), cells.table(caption), *cells.notes(say)]
 
 
 def _tasks(document: Mapping[str, Any], say: Speaker) -> list[Part]:
@@ -436,7 +436,7 @@ def _task(ways: Sequence[Mapping[str, Any]], names: Sequence[str], file: str, sa
     if (chance := first.get("chance")) is not None:
         without = say("Without any knowledge of the text: {value}.", value=number(chance, metric))
         caption = say.sentences(caption, without)
-    return [*parts, cells.table(caption), *cells.notes()]
+    return [*parts, cells.table(caption), *cells.notes(say)]
 
 
 def _add_difference(cells: Cells, found: Mapping[str, Any], metric: str) -> None:

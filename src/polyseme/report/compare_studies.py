@@ -57,7 +57,7 @@ def _standing(
             cells.add("")
             cells.add("")
     table = [cells.table(caption)] if cells.rows else []
-    return [*table, *cells.notes(), *told(study, say)]
+    return [*table, *cells.notes(say), *told(study, say)]
 
 
 def told(study: Mapping[str, Any], say: Speaker) -> list[Part]:

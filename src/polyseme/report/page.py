@@ -128,7 +128,7 @@ def _part(name: str, part: Part) -> Iterator[str]:
 
 def _note(note: str | tuple[str, str]) -> str:
     about, said = ("", note) if isinstance(note, str) else note
-    return f"<li>{f'<b>{_escaped(about)}</b>: ' if about else ''}{_escaped(said)}</li>"
+    return f"<li>{f'<b>{_escaped(about)}</b> ' if about else ''}{_escaped(said)}</li>"
 
 
 def _figure(name: str, figure: Figure) -> str:
@@ -254,6 +254,8 @@ td:first-child,th:first-child{position:sticky;left:0;background:var(--paper)}
 .n{text-align:right}
 small{font-size:.82em;color:var(--soft);font-weight:400}
 td[title]{cursor:help;text-decoration:underline dotted var(--line);text-underline-offset:3px}
+.notes b::after{content:":"}
+.notes b:lang(zh)::after{content:"："}
 .notes{color:var(--soft);font-size:.9rem;padding-left:1.2em;margin-bottom:1.2em}
 pre{background:var(--shade);border:1px solid var(--line);border-radius:6px;padding:12px;overflow-x:auto;
 font-size:.85rem}

@@ -31,13 +31,13 @@ def test_missing_figures_say_why() -> None:
     table = cells.table()
     assert table.rows == [["gpt <1>", "–", "–"], ["elmo", "–", "–"]]
     assert table.hints == {(row, column): "cannot & will not" for row in (0, 1) for column in (1, 2)}
-    (note,) = cells.notes()
+    (note,) = cells.notes(Speaker())
     assert note.lines == [("gpt <1>, elmo", "a, b (whole): cannot & will not")]
     assert (
-        "<li><b>gpt &lt;1&gt;, elmo</b>: a, b (whole): cannot &amp; will not</li>"
+        "<li><b>gpt &lt;1&gt;, elmo</b> a, b (whole): cannot &amp; will not</li>"
         in Page("", "", [note]).html()
     )
-    assert Cells(["run"]).notes() == []
+    assert Cells(["run"]).notes(Speaker()) == []
 
 
 def test_cells_of_a_page_have_a_first_line_and_small_print() -> None:
