@@ -70,6 +70,11 @@ def test_a_masked_model_of_theirs_fills_and_scores(mixer: Path, tmp_path: Path) 
     assert "fill" in typed("inspect", mixer).stdout + (mixer / "README.md").read_text("utf-8")
 
 
+def test_their_head_cannot_compare_a_context(mixer: Path) -> None:
+    said = typed("neighbours", mixer, "class", "--context", "A class is an object.", code=2).stderr
+    assert "no vectors to compare a context with" in said
+
+
 def test_what_their_objective_hides_is_shown(mixer: Path) -> None:
     (line,) = json.loads(typed("mask", mixer, "The statement is an object of a class.", "--json").stdout)[
         "lines"

@@ -166,7 +166,7 @@ class Objective(Protocol):
     # An objective that predicts tokens which are not in the text, such as its ends, also has
     # `counts(store: TokenStore) -> (vocab_size,)`: how often each entry is to be predicted, for heads and baselines.
     # One that hides tokens, which `polyseme mask` shows, may have `stages: dict[str, float]`: what it hides, and from
-    # which share of the budget on; one that hides units, `find(rows) -> data.units.Found` and
+    # which share of the budget on; one that hides units, `find(rows) -> data.units.RowUnits` and
     # `units: data.units.Units`.
 
 

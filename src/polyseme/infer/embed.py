@@ -196,18 +196,18 @@ class Embedder:
         return [Tokens(ids[:room], [], []) for ids in each]
 
 
-def windows(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+def windows(texts: Iterable[str]) -> Iterator[list[str]]:
     """Stretches of texts that are in memory as tokens together."""
-    start = 0
-    while start < len(texts):
-        end, characters = start, 0
-        while end < len(texts) and end - start < TEXTS_AT_ONCE:
-            characters += len(texts[end])
-            if characters > CHARACTERS_AT_ONCE and end > start:
-                break
-            end += 1
-        yield texts[start:end]
-        start = end
+    window: list[str] = []
+    characters = 0
+    for text in texts:
+        characters += len(text)
+        if window and (characters > CHARACTERS_AT_ONCE or len(window) == TEXTS_AT_ONCE):
+            yield window
+            window, characters = [], len(text)
+        window.append(text)
+    if window:
+        yield window
 
 
 def _numbers(loaded: Loaded, layer: Any) -> tuple[int, ...]:

@@ -29,8 +29,7 @@ from polyseme.core.files import make_folder, new_file, saving, sync, sync_folder
 from polyseme.core.paths import PathLike, path_of
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import CheckpointError, ConfigError, CorpusError, Interrupted, RunError
-from polyseme.infer import embed as embedding
-from polyseme.infer.embed import Embedder, Layer, sparse_rows
+from polyseme.infer.embed import Embedder, Layer, sparse_rows, windows
 from polyseme.infer.loaded import Loaded
 from polyseme.infer.pooling import Pool, Pooling
 from polyseme.kernels.packed import Precision
@@ -85,7 +84,7 @@ def embed_file(
     _check_output(output, embedder.sparse, resume)
     report = CleaningReport()
     if output.suffix == ".npz":
-        lines, vectors = _write_sparse(embedder, _windows(file, reading, report), output)
+        lines, vectors = _write_sparse(embedder, windows(read_lines(file, reading, report)), output)
         return _summary(lines, vectors, embedder, report)
     target = VectorFile(
         output,
@@ -95,7 +94,7 @@ def embed_file(
         resume,
     )
     try:
-        _fill(target, embedder, file, _windows(file, reading, report), reporter or NullReporter())
+        _fill(target, embedder, file, windows(read_lines(file, reading, report)), reporter or NullReporter())
         target.finish()
     finally:
         target.close()
@@ -149,23 +148,6 @@ def _changed(file: Path) -> CorpusError:
         where=file,
         fix="name that file, or delete the .partial files and begin again",
     )
-
-
-def _windows(file: Path, reading: TextConfig, report: CleaningReport) -> Iterator[list[str]]:
-    """Lines, as many at once as are embedded together; the same for the same file."""
-    window: list[str] = []
-    characters = 0
-    for line in read_lines(file, reading, report):
-        if window and characters + len(line) > embedding.CHARACTERS_AT_ONCE:
-            yield window
-            window, characters = [], 0
-        window.append(line)
-        characters += len(line)
-        if len(window) == embedding.TEXTS_AT_ONCE:
-            yield window
-            window, characters = [], 0
-    if window:
-        yield window
 
 
 def _rows(embedder: Embedder, lines: list[str]) -> tuple[Iterable[Float32Array], list[int]]:

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from polyseme.core.paths import PathLike, Paths, names_of
 from polyseme.core.result import Result
 from polyseme.data.encoding import DocumentEncoder
 from polyseme.data.examples import Example, SpecialTokens
-from polyseme.data.loader import Rows, collate
+from polyseme.data.loader import Preparer, Rows, collate
 from polyseme.data.mining import lexicon_patterns
 from polyseme.data.store import TokenStore
 from polyseme.data.units import KINDS, PHRASE, RowUnits, Units
@@ -48,19 +48,35 @@ class TextTokens(NamedTuple):
     sentence_lengths: IntArray
 
 
+@runtime_checkable
+class _HidesUnits(Preparer, Protocol):
+    """An objective that hides units of several tokens."""
+
+    units: Units
+
+    def find(self, rows: Rows) -> RowUnits:
+        """The units of some rows."""
+        ...
+
+
 @dataclass(frozen=True)
 class _Masker:
     """One model's objective, ready to mask."""
 
     model: str
-    objective: Any
+    objective: Preparer
     tokenizer: Tokenizer
     special: SpecialTokens
 
     @property
     def whole_words(self) -> bool:
         """Whether words are hidden as wholes."""
-        return getattr(self.objective.config, "unit", "token") in ("word", "span")
+        return getattr(self.config, "unit", "token") in ("word", "span")
+
+    @property
+    def config(self) -> Any:
+        """The objective's section of the recipe."""
+        return getattr(self.objective, "config", None)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -214,7 +230,9 @@ def _line(masker: _Masker, text: str, tokens: TextTokens, rows: Rows, stage: str
     chosen = (positions - 1).tolist()  # without [CLS]
     after = ids[0, 1:-1]
     cut: list[list[Any]] = []
-    all_units: RowUnits | None = masker.objective.find(rows) if hasattr(masker.objective, "find") else None
+    all_units: RowUnits | None = (
+        masker.objective.find(rows) if isinstance(masker.objective, _HidesUnits) else None
+    )
     if all_units is not None:
         unit = all_units.unit[0, 1:-1] - 1
         for first in np.unique(unit[unit >= 0]).tolist():
@@ -233,7 +251,7 @@ def _line(masker: _Masker, text: str, tokens: TextTokens, rows: Rows, stage: str
     return {
         "model": masker.model,
         "stage": stage,
-        "rate": getattr(masker.objective.config, "rate", len(chosen) / len(tokens.ids)),
+        "rate": getattr(masker.config, "rate", len(chosen) / len(tokens.ids)),
         "tokens": len(tokens.ids),
         "hidden": len(chosen),
         "masked": _masked_text(masker.tokenizer, text, tokens, after, chosen),
@@ -273,7 +291,7 @@ def _why(
     masker: _Masker, shown: str, tokens: TextTokens, all_units: RowUnits | None, members: list[int]
 ) -> tuple[str, str, str]:
     """(kind, source, type) of a unit."""
-    if all_units is not None:
+    if all_units is not None and isinstance(masker.objective, _HidesUnits):
         entry, kind = int(all_units.entry[0, members[0] + 1]), int(all_units.kind[0, members[0] + 1])
         if entry >= 0:
             pattern = masker.objective.units.patterns[entry]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from polyseme.core.arrays import IntArray
-from polyseme.errors import InputError
+from polyseme.errors import ConfigError, InputError
 from polyseme.infer.inputs import at_least_one, check_loaded, one_text, texts_of
 from polyseme.infer.loaded import Loaded, word_ids, words_of
 
@@ -144,4 +144,13 @@ def _in_context(loaded: Loaded, word: str, context: str) -> Tensor:
     inside = [i for i, (start, end) in enumerate(tokens.offsets) if start < at + len(word) and end > at]
     batch = loaded.batch([tokens.ids], [words_of(context, tokens)])
     states = loaded.encoder.encode(batch).at(torch.tensor(inside) + loaded.lead)
-    return head(states).mean(0)  # type: ignore[no-any-return]
+    try:
+        nearby: Tensor = head(states)
+    except NotImplementedError:
+        raise ConfigError(
+            "the run's head has no vectors to compare a context with",
+            got=type(head).__name__,
+            expected="a head that maps hidden states to where its words' vectors lie, as BERT's",
+            fix="leave the context out",
+        ) from None
+    return nearby.mean(0)
