@@ -273,7 +273,7 @@ function draw(name, spec, chinese) {
   const again = () => vegaEmbed("#" + name, spec, {...options, config: THEMES[chinese][Number(dark.matches)],
     tooltip: {theme: dark.matches ? "dark" : "light"}});
   dark.addEventListener("change", again);
-  again();
+  addEventListener("DOMContentLoaded", again);  // when what stands beside the chart has taken its room
 }
 """
 
