@@ -11,7 +11,7 @@ import importlib
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
@@ -19,7 +19,7 @@ from polyseme.cli import output
 from polyseme.cli.words import Shape, Typed, misused, nearest_option, understood
 from polyseme.core.ranks import declared, is_spoken_for
 from polyseme.errors import PolysemeError, UsageError
-from polyseme.text.tokens import MET
+from polyseme.text.tokens import UnknownShare, unknown_by_file
 
 if TYPE_CHECKING:
     from cyclopts import App, CycloptsError
@@ -155,6 +155,7 @@ def _run(words: list[str], debug: bool) -> int:
     from cyclopts import CycloptsError
 
     typed: Typed | None = None
+    met: dict[str, UnknownShare] = {}
     try:
         app = build_app()
         read = understood(words, app)
@@ -171,10 +172,10 @@ def _run(words: list[str], debug: bool) -> int:
                 got=f"{declared()[1]} ranks",
                 fix="the same command without torchrun",
             )
-        MET.clear()
-        app(words)
+        with unknown_by_file(met):
+            app(words)
         sys.stdout.flush()
-        _say_what_is_unknown(words)
+        _say_what_is_unknown(words, met)
     except BrokenPipeError:  # the reader of our output has seen enough
         output.discard_output()
     except SystemExit as stop:
@@ -185,7 +186,7 @@ def _run(words: list[str], debug: bool) -> int:
         if debug:
             raise
         code = _explain(error, words, typed)
-        _say_what_is_unknown(words)  # which may be why
+        _say_what_is_unknown(words, met)  # which may be why
         return code
     return 0
 
@@ -209,9 +210,9 @@ def _explain_verb(app: App, words: Sequence[str]) -> None:
 _SAY_IT_THEMSELVES = ("pretrain", "prepare", "demo")
 
 
-def _say_what_is_unknown(words: Sequence[str]) -> None:
+def _say_what_is_unknown(words: Sequence[str], unknown: Mapping[str, UnknownShare]) -> None:
     """Say how much of what a verb read its run's vocabulary does not know, where that is much."""
-    for file, met in MET.items():
+    for file, met in unknown.items():
         if met.is_many and words[0] not in _SAY_IT_THEMSELVES:
             share, run = met.says("the text's"), os.path.dirname(file) or "."
             output.say(

@@ -44,7 +44,7 @@ from polyseme.text.roles import (
     read_settings,
     resolve_roles,
 )
-from polyseme.text.tokens import BYTE_OF, MET, Tokens, UnknownShare, cover_marks, joins
+from polyseme.text.tokens import BYTE_OF, Tokens, UnknownShare, counter_of_file, cover_marks, joins
 from polyseme.text.words import TOKEN_PATTERN, close_gaps, has_cjk, token_spans
 
 __all__ = [
@@ -192,7 +192,7 @@ class Tokenizer:
             raise ConfigError(
                 "not a tokenizer.json that the tokenizers library reads", got=str(error)[:200], where=path
             ) from None
-        tokenizer.met = MET.setdefault(str(path), tokenizer.met)
+        tokenizer.met = counter_of_file(str(path))
         return tokenizer
 
     def save(self, path: Path | str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,17 @@ import numpy as np
 from polyseme.core.arrays import IntArray
 from polyseme.text.words import is_cjk
 
-__all__ = ["BYTE_OF", "MANY_UNKNOWN", "MET", "Tokens", "UnknownShare", "cover_marks", "joins", "meeting"]
+__all__ = [
+    "BYTE_OF",
+    "MANY_UNKNOWN",
+    "Tokens",
+    "UnknownShare",
+    "counter_of_file",
+    "cover_marks",
+    "joins",
+    "meeting",
+    "unknown_by_file",
+]
 
 MANY_UNKNOWN = 0.2
 """Share of a text's tokens above which it is said that they are [UNK]."""
@@ -147,5 +158,20 @@ class UnknownShare:
         return f"{percent} of {whose} tokens are unknown to the vocabulary ([UNK])"
 
 
-MET: dict[str, UnknownShare] = {}
-"""What each vocabulary that was read from a file met in this process, by the file's path: the command line says it."""
+_watching: list[dict[str, UnknownShare]] = []
+
+
+@contextmanager
+def unknown_by_file(met: dict[str, UnknownShare]) -> Iterator[None]:
+    """While it lasts, what vocabularies that are read from files meet is counted here, too, by the file's path."""
+    _watching.append(met)
+    try:
+        yield
+    finally:
+        _watching.pop()
+
+
+def counter_of_file(path: str) -> UnknownShare:
+    """The counter for a vocabulary of a file: one for all who read it while somebody watches."""
+    counter = UnknownShare()
+    return _watching[-1].setdefault(path, counter) if _watching else counter
