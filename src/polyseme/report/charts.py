@@ -1,4 +1,4 @@
-"""Six kinds of chart, and the files they are written into. Colours, fonts, axes, hover texts and sizes are set here.
+"""Six kinds of chart, from which all charts are made. Colours, fonts, axes, hover texts and sizes are set here alone.
 
     lines     a line a series, over time, tokens or layers; intervals are bands
     bars      a bar a label and series, lying or upright; intervals are thin lines
@@ -17,8 +17,8 @@ page, which also writes it as a picture. `polyseme.report.pairs.pairs_chart` is 
 
 Rows with "low" and "high" show them as their interval. Several charts stand `beside` each other. Each kind returns a
 specification of Vega-Lite (https://vega.github.io/vega-lite/docs/) without the colours of paper and ink: `theme` has
-those, for light and for dark. The same specification becomes .svg and .png without a browser, and .html with the
-drawing library inside, so that it opens without a network.
+those, for light and for dark. The same specification becomes .svg and .png without a browser (report/files.py), and
+.html with the drawing library inside, so that it opens without a network (report/page.py).
 """
 
 from __future__ import annotations
