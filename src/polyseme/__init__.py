@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from polyseme.study.attention import attention
     from polyseme.study.cka import cka
     from polyseme.study.evaluate import evaluate
+    from polyseme.study.labelled import read_labelled
     from polyseme.study.pairs import pairs
     from polyseme.study.probe import probe
     from polyseme.study.senses import senses
@@ -89,6 +90,7 @@ __all__ = [
     "prepare",
     "pretrain",
     "probe",
+    "read_labelled",
     "score",
     "score_continuations",
     "senses",
@@ -131,6 +133,7 @@ _HOMES = {
     "prepare": "polyseme.data.prepare",
     "pretrain": "polyseme.calls",
     "probe": "polyseme.study.probe",
+    "read_labelled": "polyseme.study.labelled",
     "score": "polyseme.infer.score",
     "score_continuations": "polyseme.infer.score",
     "senses": "polyseme.study.senses",

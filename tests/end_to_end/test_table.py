@@ -136,6 +136,37 @@ def test_the_table_says_what_the_cells_say(folder: Path) -> None:
     assert ("## Layer mixes" in text) == knows  # the mix of a head that learned nothing is luck
 
 
+def test_cells_that_the_old_verb_table_wrote_are_read(folder: Path, tmp_path: Path) -> None:
+    """`polyseme table` became `compare -o X.md`; the form of its cells is written out here."""
+    now = cells(folder)["moods.counts.frozen.1"]
+    cell = {
+        "cell": "moods.counts.frozen.1",
+        "asked": {
+            "run": now["asked"]["run"],
+            "files": now["asked"]["files"],
+            "task": ["classify", {}, {"train.evaluations": 1}, None, 3.0],
+            "way": "frozen",
+            "examples": [24, 1000, 16],
+        },
+        "dev": {"accuracy": 0.5},
+        "mix": None,
+        "steps": 2,
+        "seconds": 3600.0,
+        "parameters": 100,
+        "trained_parameters": 10,
+        "examples": 24,
+        "config": now["config"],
+        "predictions": [{"label": "good"}] * 16,
+    }
+    (tmp_path / "cells").mkdir()
+    (tmp_path / "cells" / "moods.counts.frozen.1.json").write_text(json.dumps(cell, indent=2), "utf-8")
+    output = ["-o", str(tmp_path / "table.md"), "--cells", str(tmp_path / "cells"), "--only-write"]
+    assert main(["compare", "--tasks", str(folder / "grid.toml"), *output]) == 0
+    text = (tmp_path / "table.md").read_text("utf-8")
+    assert text.startswith("1 of 8 cells are done")
+    assert "1.0 hours of training" in text
+
+
 def test_a_claim_about_the_best_names_it_and_may_be_about_its_own_random_start(folder: Path) -> None:
     twin = """
 [rows.twin]

@@ -48,6 +48,7 @@ PUBLIC = [
     "prepare",
     "pretrain",
     "probe",
+    "read_labelled",
     "score",
     "score_continuations",
     "senses",

@@ -4,7 +4,9 @@ Every study is one function: a run (its path, or in memory) and texts or files g
 its name, and a `Result` comes out, which report/ shows.
 
     senses(runs, uses)  probe(run, files)  pairs(run, files)  attention(run, text)  cka(runs, texts)
-    similarity(run, files)  analogy(run, file)  evaluate(run, file)  compare(runs, tasks)
+    similarity(run, files)  analogy(run, file)  evaluate(run, file)  read_labelled(task, file)
+
+and above them report.compared.compare(runs, tasks) and report.run_summary.inspect(runs).
 """
 
 from __future__ import annotations
