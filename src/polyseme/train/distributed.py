@@ -305,6 +305,9 @@ def joined(choose: Callable[[], torch.device]) -> Iterator[torch.device]:
         choose: gives the device; where it cannot, the ranks join all the same, to say so once.
     Raises:  as `start` and `choose`.   SystemExit: the error is shown by another rank.
     """
+    if not dist.is_initialized() and declared()[1] == 1:  # alone
+        yield choose()
+        return
     refusal: PolysemeError | None = None
     try:
         device = choose()
