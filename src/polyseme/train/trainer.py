@@ -359,23 +359,23 @@ class Trainer:
         )
 
     def _log(self, metrics: dict[str, float]) -> None:
+        if not self._first:
+            return
+        record = self._where() | {k: float(f"{v:.6g}") for k, v in metrics.items()}
+        self._append(record)
         progress = self._progress()
-        record: dict[str, float | int | str] = {
+        eta = self.at.seconds / progress * (1 - progress) if progress else 0.0
+        newest = {k: v for k, v in self.results.items() if k in ("heldout_loss", "unigram_loss")}
+        self.reporter.log({**record, "eta_seconds": eta, **newest})
+
+    def _where(self) -> dict[str, float | int | str]:
+        """Where the run is, as every line of metrics.jsonl begins."""
+        return {
             "step": self.at.step,
             "tokens": self.at.tokens,
             "seconds": round(self.at.seconds, 3),
-            "progress": round(progress, 6),
-            **{k: float(f"{v:.6g}") for k, v in metrics.items()},
+            "progress": round(self._progress(), 6),
         }
-        if not self._first:
-            return
-        self._append(record)
-        eta = self.at.seconds / progress * (1 - progress) if progress else 0.0
-        self.reporter.log({**record, "eta_seconds": eta, **self.results_for_display()})
-
-    def results_for_display(self) -> dict[str, float]:
-        """The newest held-out loss and its baseline, for the display."""
-        return {k: v for k, v in self.results.items() if k in ("heldout_loss", "unigram_loss")}
 
     def _evaluate(self) -> None:
         started = time.perf_counter()
@@ -408,15 +408,8 @@ class Trainer:
             self.at.stale += 1
         if self._first:
             flat = {f"heldout_{k}": float(f"{v:.6g}") for k, v in scores.items()}
-            record: dict[str, float | int | str] = {
-                "step": self.at.step,
-                "tokens": self.at.tokens,
-                "seconds": round(self.at.seconds, 3),
-                "progress": round(self._progress(), 6),
-                "heldout_loss": scores[f"{main}_loss"],
-                "unigram_loss": scores[f"{main}_baseline"],
-                **flat,
-            }
+            losses = {"heldout_loss": scores[f"{main}_loss"], "unigram_loss": scores[f"{main}_baseline"]}
+            record = self._where() | losses | flat
             self._append(record)
             self.reporter.log(record)
 
