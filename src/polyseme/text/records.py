@@ -112,7 +112,7 @@ def json_values(
     chunks = chain([first], chunks)
     top = first.lstrip().split("\n", 2)
     if top[0].startswith("[") and not (list_lines and _are_lists(top[:2])):
-        yield from _array(chunks, source)
+        yield from _array(chunks, source, longest)
         return
     if top[0].startswith("{") and not isinstance(_parse(top[0]), dict):
         # an object over several lines, or lines of which the first is broken
@@ -123,7 +123,7 @@ def json_values(
             return
         chunks = chain([begin], rest)
         if _begins_with_object(begin):  # several such objects, as jq writes them
-            yield from _array(iter(chunks), source, bare=True)
+            yield from _array(iter(chunks), source, longest, bare=True)
             return
     for number, line in enumerate(lines(chunks, longest), 1):
         if line is None:
@@ -192,7 +192,7 @@ def _items(value: dict[str, Any], field: str) -> list[Any] | None:
     return None
 
 
-def _array(chunks: Iterator[str], source: str, bare: bool = False) -> Iterator[Value]:
+def _array(chunks: Iterator[str], source: str, longest: int, bare: bool = False) -> Iterator[Value]:
     """The items of an array, or of a file without its brackets (`bare`), one after the other.
 
     Raises:  CorpusError: it is broken; says after how many items.
@@ -228,7 +228,7 @@ def _array(chunks: Iterator[str], source: str, bare: bool = False) -> Iterator[V
         except RecursionError:
             raise _broken(source, number, "lists within lists without end") from None
         except ValueError as error:
-            if len(buffer) - at <= MAX_RECORD and fill():
+            if len(buffer) - at <= longest and fill():
                 continue
             raise _broken(source, number, str(error).partition(": line")[0]) from None
         if end == len(buffer) and fill():  # a number may go on

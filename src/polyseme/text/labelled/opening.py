@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import shlex
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -483,12 +484,12 @@ def json_values(lines: Numbered, source: str) -> Values:
     Raises:  CorpusError: an array that is broken.
     """
     chunks = iter(lambda: "\n".join([*map(itemgetter(1), islice(lines, 1000)), ""]), "")
-    return _placed(records.json_values(chunks, source, list_lines=True), source)
+    return _placed(records.json_values(chunks, source, list_lines=True, longest=sys.maxsize), source)
 
 
 def whole_values(text: str, source: str) -> Values:
     """The same of all text of a file, whose values may be of any length."""
-    return _placed(records.json_values([text], source, list_lines=True, longest=len(text)), source)
+    return _placed(records.json_values([text], source, list_lines=True, longest=sys.maxsize), source)
 
 
 def _placed(values: Iterator[records.Value], source: str) -> Values:
