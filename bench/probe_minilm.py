@@ -110,7 +110,7 @@ def measure_cache(sentences: int) -> dict[str, Any]:
 
     loaded = load(start())
     records = [r for r in read_edges(EWT / "en_ewt-ud-train.conllu", "pos") if r.targets][:sentences]
-    targets = aligned({"train": records}, loaded.tokenizer, loaded.room)
+    targets = aligned({"train": records}, loaded.tokenizer, loaded.max_content)
     config, before = ProbeConfig(), peak_memory_bytes()
     quick = replace(loaded, encoder=packed(loaded.encoder))
     with cached(quick, targets.texts, targets.rows, config.cache_bytes, config.stored) as states:

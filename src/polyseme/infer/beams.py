@@ -21,13 +21,13 @@ from torch import Tensor
 
 from polyseme.infer.contexts import Contexts
 
-__all__ = ["Found", "beam_search"]
+__all__ = ["Beam", "beam_search"]
 
 NEVER = -1e9
 """Score of what may not be chosen; finite, so that sums stay ordered."""
 
 
-class Found(NamedTuple):
+class Beam(NamedTuple):
     """One continuation of a prompt.
 
     Args:
@@ -48,7 +48,7 @@ def beam_search(
     adjust: Callable[[Tensor, Tensor, Tensor], Tensor],
     ends: Callable[[Tensor, Tensor], Tensor],
     length_penalty: float,
-) -> list[list[Found]]:
+) -> list[list[Beam]]:
     """The best continuations of every prompt, best first.
 
     Args:
@@ -120,8 +120,8 @@ class _Best:
         """Take in candidates that have ended.  Shapes: ids, values: (B, C, n).  scores, ended: (B, C)"""
         if not bool(ended.any()):
             return
-        n, room = ids.size(2), self._ids.size(2)
-        pad = (0, room - n)
+        n, capacity = ids.size(2), self._ids.size(2)
+        pad = (0, capacity - n)
         merged = torch.cat([self._scores, scores.masked_fill(~ended, NEVER)], dim=1)
         self._scores, index = merged.topk(self._beams, dim=1)
         self._ids = _of(torch.cat([self._ids, torch.nn.functional.pad(ids, pad)], dim=1), index)
@@ -133,11 +133,11 @@ class _Best:
         """Where there are as many as wanted and none is worse than this score.  Shapes: (B,) -> (B,)"""
         return (self._scores > NEVER).all(1) & (self._scores[:, -1] >= scores)
 
-    def lists(self) -> list[list[Found]]:
+    def lists(self) -> list[list[Beam]]:
         """Best first; fewer than `beams` where the vocabulary was too small for more."""
         return [
             [
-                Found(ids[:length], values[:length], score)
+                Beam(ids[:length], values[:length], score)
                 for ids, values, score, length in zip(*row, strict=True)
                 if score > NEVER
             ]

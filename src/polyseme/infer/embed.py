@@ -100,7 +100,7 @@ class Embedder:
         pooling: the way that was chosen.
         hidden_size: numbers of a vector.
         sparse: whether the vectors are mostly zeros and `sparse_vectors` gives the rest.
-        room: tokens of a text that are read, without separators.
+        max_content: tokens of a text that are read, without separators.
         cut: texts so far whose ends were not read, as they are longer.
     Raises:  ConfigError: as for `embed`.
     """
@@ -124,7 +124,7 @@ class Embedder:
         self.hidden_size = self.pooling.width(int(loaded.encoder.config.hidden_size))
         self.sparse = hasattr(loaded.encoder, "active")
         self._encoder = loaded.encoder if plain else packed(loaded.encoder, precision)
-        self.room = self.pooling.room(loaded)
+        self.max_content = self.pooling.max_content(loaded)
         self.cut = 0
 
     def vectors(self, texts: Iterable[str]) -> list[Float32Array]:
@@ -137,7 +137,7 @@ class Embedder:
         texts, _ = texts_of(texts)
         before = self.cut
         vectors = self.read(texts)
-        warn_of_cut(self.cut - before, len(texts), self.room, stacklevel=5)
+        warn_of_cut(self.cut - before, len(texts), self.max_content, stacklevel=5)
         return vectors
 
     def matrix(self, texts: Iterable[str]) -> Float32Array:
@@ -161,13 +161,17 @@ class Embedder:
     @torch.inference_mode()
     def _window(self, texts: Sequence[str]) -> list[Float32Array]:
         """Vectors of texts that are sorted and in memory together."""
-        loaded, pooling, edges = self.loaded, self.pooling, self.loaded.edges
+        loaded, pooling, separator_counts = self.loaded, self.pooling, self.loaded.separator_counts
         tokens = self._tokens(texts)
         words = [*map(words_of, texts, tokens)] if loaded.reads_letters else None
         at_last = self._numbers == (loaded.encoder.config.num_hidden_layers,)
 
         def at(batch: list[int], width: int) -> Tensor | None:
-            return pooling.positions([len(tokens[i]) for i in batch], edges, width) if at_last else None
+            return (
+                pooling.positions([len(tokens[i]) for i in batch], separator_counts, width)
+                if at_last
+                else None
+            )
 
         results: list[Any] = [None] * len(texts)
         ids = [t.ids for t in tokens]
@@ -175,25 +179,28 @@ class Embedder:
             states = layers[0] if len(layers) == 1 else torch.stack(layers).mean(0)
             if pooling.pool == "words":
                 vectors: Iterable[Float32Array] = [
-                    pooling.join_words(row, tokens[i].word_starts, edges[0])
+                    pooling.join_words(row, tokens[i].word_starts, separator_counts[0])
                     for row, i in zip(states, batch, strict=True)
                 ]
             else:
-                vectors = pooling.join(states, [len(tokens[i]) for i in batch], edges)
+                vectors = pooling.join(states, [len(tokens[i]) for i in batch], separator_counts)
             for i, vector in zip(batch, vectors, strict=True):
                 results[i] = vector
         return results
 
     def _tokens(self, texts: Sequence[str]) -> list[Tokens]:
         """Tokens of texts, cut; without offsets and word starts where nobody reads them."""
-        room = self.room
+        max_content = self.max_content
         if self.loaded.reads_letters or self.pooling.pool == "words":
             tokens = self.loaded.tokenizer.encode_batch(texts)
-            self.cut += sum(len(t) > room for t in tokens)
-            return [Tokens(t.ids[:room], t.offsets[:room], t.word_starts[:room]) for t in tokens]
+            self.cut += sum(len(t) > max_content for t in tokens)
+            return [
+                Tokens(t.ids[:max_content], t.offsets[:max_content], t.word_starts[:max_content])
+                for t in tokens
+            ]
         each = self.loaded.tokenizer.encode_ids(texts)
-        self.cut += sum(len(ids) > room for ids in each)
-        return [Tokens(ids[:room], [], []) for ids in each]
+        self.cut += sum(len(ids) > max_content for ids in each)
+        return [Tokens(ids[:max_content], [], []) for ids in each]
 
 
 def windows(texts: Iterable[str]) -> Iterator[list[str]]:
@@ -292,7 +299,7 @@ def sparse_vectors(
     way.check(loaded)
     several, _ = texts_of(texts)
     whole, counts, cut = sparse_rows(loaded, several, way)
-    warn_of_cut(cut, len(several), way.room(loaded))
+    warn_of_cut(cut, len(several), way.max_content(loaded))
     return whole, counts
 
 
@@ -300,11 +307,11 @@ def sparse_rows(loaded: Loaded, texts: Sequence[str], way: Pooling) -> tuple[Any
     """The same, and how many of the texts are longer than what is read."""
     from scipy.sparse import csr_matrix
 
-    room = way.room(loaded)
+    max_content = way.max_content(loaded)
     tokens = loaded.tokenizer.encode_batch(texts)
-    cut = sum(len(t) > room for t in tokens)
-    rows = [t.ids[:room] for t in tokens]
-    words = [t.word_starts[:room] for t in tokens]
+    cut = sum(len(t) > max_content for t in tokens)
+    rows = [t.ids[:max_content] for t in tokens]
+    words = [t.word_starts[:max_content] for t in tokens]
     if way.separators and way.pool != "words":
         before, behind = loaded.tokenizer.prefix_ids, loaded.tokenizer.suffix_ids
         rows = [[*before, *r, *behind] for r in rows]

@@ -200,7 +200,7 @@ def _summary(lines: int, vectors: int, embedder: Embedder, report: CleaningRepor
         "vectors": vectors,
         "hidden_size": embedder.hidden_size,
         "cut": embedder.cut,
-        "room": embedder.room,
+        "room": embedder.max_content,
         "dirt": report.as_dict(),
     }
 

@@ -60,7 +60,7 @@ def _fill(loaded: Loaded, text: str, top: int) -> list[dict[str, Any]]:
             f"there is no {mask} in the text", got=text, fix=f"write {mask} where a word is to be found"
         )
     batch = loaded.batch([tokens.ids], [words_of(text, tokens)])
-    hidden = loaded.encoder.encode(batch).at(torch.tensor(places) + loaded.lead)
+    hidden = loaded.encoder.encode(batch).at(torch.tensor(places) + loaded.prefix_length)
     probabilities = torch.softmax(head.logits(hidden).float(), dim=1)
     probabilities[:, loaded.special.special.nonzero()[0]] = 0.0  # a special token is never an answer
     probabilities[:, loaded.tokenizer.vocab_size :] = 0.0  # nor a row of the table without a token

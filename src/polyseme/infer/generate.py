@@ -226,7 +226,7 @@ class _Work:
         window = self.loaded.tokenizer.opening(self.loaded.tokenizer.encode(text).ids)
         most = int(self.loaded.encoder.max_length)
         if len(window) > most:
-            n = len(window) - self.loaded.lead
+            n = len(window) - self.loaded.prefix_length
             warnings.warn(
                 f"the prompt has {n:,} tokens and the model reads {most:,}: only its end is used",
                 stacklevel=4,

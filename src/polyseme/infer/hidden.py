@@ -148,7 +148,7 @@ def encode(
     check_loaded(loaded)
     several, single = texts_of(texts)
     encoded, cut = encode_cut(loaded, several, layers, separators)
-    warn_of_cut(cut, len(several), loaded.room)
+    warn_of_cut(cut, len(several), loaded.max_content)
     return encoded[0] if single else encoded
 
 
@@ -159,17 +159,17 @@ def encode_cut(
     """As `encode`, without a warning; also how many texts were cut."""
     numbers = layer_numbers(loaded, layers)
     tokens = loaded.tokenizer.encode_batch(texts)
-    ids = [t.ids[: loaded.room] for t in tokens]
+    ids = [t.ids[: loaded.max_content] for t in tokens]
     words = None
     if loaded.reads_letters:
-        words = [words_of(text, t)[: loaded.room] for text, t in zip(texts, tokens, strict=True)]
+        words = [words_of(text, t)[: loaded.max_content] for text, t in zip(texts, tokens, strict=True)]
     results: dict[int, EncodedText] = {}
     for batch, states in hidden_states(loaded, ids, words, numbers):
         kept = torch.stack(states, 1).float().numpy()
         for row, i in enumerate(batch):
             n = len(ids[i])
             places = [*zip(ids[i], tokens[i].offsets, tokens[i].word_starts, strict=False)]
-            inner = kept[row, :, loaded.lead : loaded.lead + n]
+            inner = kept[row, :, loaded.prefix_length : loaded.prefix_length + n]
             if separators:
                 end = len(texts[i])
                 places = [
@@ -187,7 +187,7 @@ def encode_cut(
                 inner.copy(),  # not a view that keeps the whole batch
                 numbers,
             )
-    return [results[i] for i in range(len(texts))], sum(len(t) > loaded.room for t in tokens)
+    return [results[i] for i in range(len(texts))], sum(len(t) > loaded.max_content for t in tokens)
 
 
 @torch.inference_mode()
@@ -214,7 +214,7 @@ def hidden_states(
     """
     encoder = loaded.encoder if encoder is None else encoder
     keep: Keep = "last" if layers == (loaded.encoder.config.num_hidden_layers,) else "all"
-    separators = sum(loaded.edges)
+    separators = sum(loaded.separator_counts)
     for numbers in by_length([max(1, len(ids) + separators) for ids in texts]):
         batch = loaded.batch([texts[i] for i in numbers], words and [words[i] for i in numbers])
         places = None if at is None else at(numbers, batch.ids.size(1))

@@ -100,26 +100,26 @@ def one_of(name: str, value: Any, options: Iterable[Any]) -> None:
         raise ConfigError(f"no such {name}", got=repr(value), expected=", ".join(map(str, known)))
 
 
-def cut_note(cut: int, texts: int, room: int) -> str:
+def cut_note(cut: int, texts: int, max_content: int) -> str:
     """A sentence on texts whose ends were not read.
 
     Args:
         cut: how many.
         texts: of how many.
-        room: tokens of a text that are read, without separators.
+        max_content: tokens of a text that are read, without separators.
 
     Example:
         >>> cut_note(1, 2, 510)
         '1 of 2 texts is longer than the 510 tokens that are read: its end was not read'
     """
     verb, ends = ("is", "its end was") if cut == 1 else ("are", "their ends were")
-    return f"{cut:,} of {texts:,} texts {verb} longer than the {room:,} tokens that are read: {ends} not read"
+    return f"{cut:,} of {texts:,} texts {verb} longer than the {max_content:,} tokens that are read: {ends} not read"
 
 
-def warn_of_cut(cut: int, texts: int, room: int, stacklevel: int = 3) -> None:
+def warn_of_cut(cut: int, texts: int, max_content: int, stacklevel: int = 3) -> None:
     """Warn once, with the count, where texts were cut."""
     if cut:
-        warnings.warn(cut_note(cut, texts, room), stacklevel=stacklevel)
+        warnings.warn(cut_note(cut, texts, max_content), stacklevel=stacklevel)
 
 
 def _shown(value: object) -> str:

@@ -135,18 +135,18 @@ def two_way(loaded: Loaded, head: TokenHead, parts: Sequence[Part]) -> list[floa
     return sums.totals()
 
 
-def _room(loaded: Loaded) -> int:
+def _max_content(loaded: Loaded) -> int:
     """Tokens that fit between [CLS] and [SEP]."""
     return int(loaded.encoder.max_length) - 2
 
 
 def middle_windows(part: Part, loaded: Loaded, owner: int) -> Iterator[Window]:
     """Windows of a two-way model: [CLS] tokens [SEP], each token that counts in one of them."""
-    special, room, tokens = loaded.special, _room(loaded), part.ids[1:]
-    step = len(tokens) if len(tokens) <= room else max(1, room // 2)
+    special, max_content, tokens = loaded.special, _max_content(loaded), part.ids[1:]
+    step = len(tokens) if len(tokens) <= max_content else max(1, max_content // 2)
     for start in range(0, len(tokens), step):
-        begin = max(0, min(start - (room - step) // 2, len(tokens) - room))
-        window = tokens[begin : begin + room]
+        begin = max(0, min(start - (max_content - step) // 2, len(tokens) - max_content))
+        window = tokens[begin : begin + max_content]
         counted = range(max(start, part.first - 1), min(start + step, part.counted.stop - 1))
         if counted:
             yield Window(
@@ -173,11 +173,11 @@ def left_windows(part: Part, most: int, owner: int) -> Iterator[Window]:
 
 def hidden_windows(part: Part, loaded: Loaded, owner: int) -> Iterator[Window]:
     """Windows of a masked model: one for every token that counts, which is hidden in it."""
-    special, room = loaded.special, _room(loaded)
+    special, max_content = loaded.special, _max_content(loaded)
     tokens = part.ids[1:]
     for i in (c - 1 for c in part.counted):
-        begin = max(0, min(i - room // 2, len(tokens) - room))
-        window = tokens[begin : begin + room]
+        begin = max(0, min(i - max_content // 2, len(tokens) - max_content))
+        window = tokens[begin : begin + max_content]
         for hidden in range(i, min(_end_of_hidden(part, i), begin + len(window))):
             window[hidden - begin] = special.mask
         yield Window([special.cls, *window, special.sep], [i - begin + 1], [tokens[i]], owner)

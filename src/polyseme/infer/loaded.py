@@ -55,17 +55,17 @@ class Loaded:
         return "int8" if rounded else "float32"
 
     @property
-    def room(self) -> int:
+    def max_content(self) -> int:
         """Longest text in tokens, without separators."""
-        return int(self.encoder.max_length) - sum(self.edges)
+        return int(self.encoder.max_length) - sum(self.separator_counts)
 
     @property
-    def edges(self) -> tuple[int, int]:
+    def separator_counts(self) -> tuple[int, int]:
         """How many separators stand before and behind a text."""
-        return self.lead, len(self.tokenizer.suffix_ids)
+        return self.prefix_length, len(self.tokenizer.suffix_ids)
 
     @property
-    def lead(self) -> int:
+    def prefix_length(self) -> int:
         """How many separators stand before a text's first token: one, [CLS]; in some imported models none."""
         return len(self.tokenizer.prefix_ids)
 
@@ -74,11 +74,11 @@ class Loaded:
 
         Raises:  InputError: it is longer than the model's positions.
         """
-        if len(ids) > self.room:
+        if len(ids) > self.max_content:
             raise InputError(
                 "the text is longer than the model can read",
                 got=f"{len(ids):,} tokens",
-                expected=f"at most {self.room:,}",
+                expected=f"at most {self.max_content:,}",
                 fix="a shorter text",
             )
         t = self.tokenizer
@@ -99,7 +99,7 @@ class Loaded:
         batch = to_batch(collate(examples, longest, self.special), [])
         if words is None or not self.reads_letters:
             return batch
-        return _spelled(batch, texts, words, self.tokenizer, self.lead)
+        return _spelled(batch, texts, words, self.tokenizer, self.prefix_length)
 
     def prepared(self, precision: Precision = "float32") -> Self:
         """The run with its weights in another precision; everything else works as before.
@@ -170,13 +170,13 @@ def _spelled(
     texts: Sequence[Sequence[int]],
     words: Sequence[Sequence[str]],
     tokenizer: Tokenizer,
-    lead: int,
+    prefix_length: int,
 ) -> Batch:
     """Give every different word that is [UNK] an id of its own and say how it is written."""
     ids = batch.ids.clone()
     new_ids: dict[str, int] = {}
     for row, (tokens, pieces) in enumerate(zip(texts, words, strict=True)):
-        for place, (token, piece) in enumerate(zip(tokens, pieces, strict=True), start=lead):
+        for place, (token, piece) in enumerate(zip(tokens, pieces, strict=True), start=prefix_length):
             if token == tokenizer.unk_id and (word := tokenizer.normalise(piece)):
                 ids[row, place] = new_ids.setdefault(word, tokenizer.vocab_size + len(new_ids))
     if not new_ids:

@@ -175,8 +175,8 @@ def _maskers(model: str | Path, text: str, seed: int, entries: Sequence[Entry]) 
         tokenizer = Tokenizer.from_file(run.path / "tokenizer.json")
         knowledge = load_knowledge(recipe, run, tokenizer)
         for name, known in knowledge.items():
-            more = lexicon_patterns(entries, tokenizer)
-            knowledge[name] = Units(known.single, [*more, *known.patterns], known.coverage)
+            listed = lexicon_patterns(entries, tokenizer)
+            knowledge[name] = Units(known.single, [*listed, *known.patterns], known.coverage)
         yield _masker(recipe, tokenizer, seed, knowledge)
     elif str(model).replace("_", "-") in names:
         recipe = resolve(str(model))

@@ -139,9 +139,9 @@ class Model(Loaded):
             model.choose(["I slept."], ["bad", "good"], "{text} It was {label}.")
         """
         several, single = texts_of(texts)
-        more = None if texts_b is None else texts_of(texts_b, "texts_b")[0]
+        second = None if texts_b is None else texts_of(texts_b, "texts_b")[0]
         chooser = Chooser(self, choices, template, normalize, neutral)
-        shares = chooser.probabilities(several, more)
+        shares = chooser.probabilities(several, second)
         return shares[0] if single else shares
 
     @overload
@@ -221,7 +221,7 @@ class Model(Loaded):
 
     def _reply(self, task: Task, texts: str | Iterable[str], **options: Any) -> str | list[str]:
         several, single = texts_of(texts)
-        replies = [one.text for one in reply(self, task, several, **options)]
+        replies = [each.text for each in reply(self, task, several, **options)]
         return replies[0] if single else replies
 
     @property

@@ -143,7 +143,7 @@ def _in_context(loaded: Loaded, word: str, context: str) -> Tensor:
     tokens = loaded.tokenizer.encode(context)
     inside = [i for i, (start, end) in enumerate(tokens.offsets) if start < at + len(word) and end > at]
     batch = loaded.batch([tokens.ids], [words_of(context, tokens)])
-    states = loaded.encoder.encode(batch).at(torch.tensor(inside) + loaded.lead)
+    states = loaded.encoder.encode(batch).at(torch.tensor(inside) + loaded.prefix_length)
     try:
         nearby: Tensor = head(states)
     except NotImplementedError:

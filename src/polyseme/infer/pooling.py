@@ -23,11 +23,11 @@ from polyseme.core.arrays import Float32Array
 from polyseme.errors import CheckpointError, ConfigError
 from polyseme.infer.loaded import Loaded
 
-__all__ = ["Edges", "Float32Array", "OneVector", "Pool", "Pooling"]
+__all__ = ["Float32Array", "OneVector", "Pool", "Pooling", "SeparatorCounts"]
 
 Pool = Literal["mean", "cls", "max", "last", "words"]
 OneVector = Literal["mean", "cls", "max", "last"]
-Edges = tuple[int, int]
+SeparatorCounts = tuple[int, int]
 """How many separators stand before and behind a text."""
 
 
@@ -70,7 +70,9 @@ class Pooling:
                 "run.json holds an unknown way to make vectors", got=remembered, where=loaded.run.path
             ) from None
         if own.max_length is not None:
-            own = replace(own, max_length=min(own.max_length, loaded.room + sum(loaded.edges)))
+            own = replace(
+                own, max_length=min(own.max_length, loaded.max_content + sum(loaded.separator_counts))
+            )
         asked = {name: value for name, value in changes.items() if value is not None}
         if (
             own.truncate_dim is not None and "normalize" in asked
@@ -100,20 +102,20 @@ class Pooling:
             raise ConfigError("truncate_dim must be above zero", got=self.truncate_dim)
         if self.truncate_dim is not None and hasattr(loaded.encoder, "active"):
             raise ConfigError("sparse vectors are not truncated", got=f"truncate_dim {self.truncate_dim}")
-        edges = sum(loaded.edges)
-        longest = loaded.room + edges
-        if self.max_length is not None and not edges < self.max_length <= longest:
+        added = sum(loaded.separator_counts)
+        longest = loaded.max_content + added
+        if self.max_length is not None and not added < self.max_length <= longest:
             raise ConfigError(
                 "no such length",
                 got=f"max_length {self.max_length:,}",
-                expected=f"{edges + 1} … {longest:,}, [CLS] and [SEP] among them",
+                expected=f"{added + 1} … {longest:,}, [CLS] and [SEP] among them",
             )
 
-    def room(self, loaded: Loaded) -> int:
+    def max_content(self, loaded: Loaded) -> int:
         """Tokens of a text that are read, without separators."""
         if self.max_length is None:
-            return loaded.room
-        return min(loaded.room, self.max_length - sum(loaded.edges))
+            return loaded.max_content
+        return min(loaded.max_content, self.max_length - sum(loaded.separator_counts))
 
     def width(self, hidden_size: int) -> int:
         """Numbers of a vector."""
@@ -125,36 +127,40 @@ class Pooling:
         """What run.json remembers."""
         return asdict(self)
 
-    def positions(self, lengths: Sequence[int], edges: Edges, width: int) -> Tensor | None:
+    def positions(
+        self, lengths: Sequence[int], separator_counts: SeparatorCounts, width: int
+    ) -> Tensor | None:
         """Flat positions that alone decide the vectors, where one a text does.
 
         Args:
             lengths: tokens of each text, without separators.
-            edges: how many separators stand before and behind a text.
+            separator_counts: how many separators stand before and behind a text.
             width: of the rows, padding included.
         Shapes:  B lengths -> (B,) into (B, width), or None where more than one counts
         """
         if self.pool not in ("cls", "last"):
             return None
-        return torch.tensor([row * width + self._column(n, edges) for row, n in enumerate(lengths)])
+        return torch.tensor(
+            [row * width + self._column(n, separator_counts) for row, n in enumerate(lengths)]
+        )
 
-    def _column(self, n: int, edges: Edges) -> int:
+    def _column(self, n: int, separator_counts: SeparatorCounts) -> int:
         """Where the one token stands that counts; without any it is another, whose vector is not used."""
-        before, behind = edges
+        before, behind = separator_counts
         if self.pool == "cls":
             return 0
         return max(0, before + n + (behind if self.separators else 0) - 1)
 
-    def join(self, hidden: Tensor, lengths: Sequence[int], edges: Edges) -> Float32Array:
+    def join(self, hidden: Tensor, lengths: Sequence[int], separator_counts: SeparatorCounts) -> Float32Array:
         """One vector a text from hidden states, for every pool but words.
 
         Shapes:  hidden: (B, T, hidden_size), or (B, hidden_size) at `positions`; B lengths -> (B, hidden_size)
         """
-        before, behind = edges
+        before, behind = separator_counts
         if hidden.dim() == 2:
             vectors = hidden.float().clone()
         elif self.pool in ("cls", "last"):
-            columns = torch.tensor([self._column(n, edges) for n in lengths])
+            columns = torch.tensor([self._column(n, separator_counts) for n in lengths])
             vectors = hidden[torch.arange(len(hidden)), columns].float()
         else:
             start = 0 if self.separators else before
@@ -165,7 +171,7 @@ class Pooling:
             else:
                 made = [row.mean(0) if len(row) else row.new_zeros(row.size(1)) for row in rows]
             vectors = torch.stack(made)
-        if self.pool == "last" and not (self.separators and any(edges)):
+        if self.pool == "last" and not (self.separators and any(separator_counts)):
             vectors[torch.tensor([n == 0 for n in lengths])] = 0.0
         return self.scaled(vectors.numpy())
 

@@ -215,12 +215,12 @@ def _twos(task: str, given: Any) -> tuple[list[tuple[str, str]], bool]:
     if isinstance(several, str | bytes | Mapping) or not isinstance(several, Iterable):
         raise InputError(f"{task} reads tuples {wanted}", got=type(given).__name__)
     pairs = []
-    for place, one in enumerate(several):
+    for place, pair in enumerate(several):
         if not (
-            isinstance(one, list | tuple) and len(one) == 2 and all(isinstance(text, str) for text in one)
+            isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(text, str) for text in pair)
         ):
-            raise InputError(f"{task} reads tuples {wanted}", got=f"{str(one)[:80]!r} as item {place}")
-        pairs.append((replace_surrogates(one[0]), replace_surrogates(one[1])))
+            raise InputError(f"{task} reads tuples {wanted}", got=f"{str(pair)[:80]!r} as item {place}")
+        pairs.append((replace_surrogates(pair[0]), replace_surrogates(pair[1])))
     return pairs, single
 
 
@@ -298,8 +298,8 @@ def told(
     def rate() -> str:
         return f"{n:,} examples, {n / max(1e-9, time.perf_counter() - began):,.0f}/s"
 
-    for n, one in enumerate(said, 1):
-        yield one
+    for n, prediction in enumerate(said, 1):
+        yield prediction
         if n % 64 == 0:
             reporter.stage("predicting", n, total, rate())
     reporter.stage("predicting", n, n or total, rate())
@@ -307,8 +307,8 @@ def told(
 
 def _write(said: Iterable[dict[str, Any]], write: Callable[[str], object]) -> int:
     n = 0
-    for one in said:
-        write(escaped(json.dumps(one, ensure_ascii=False, allow_nan=False)) + "\n")
+    for prediction in said:
+        write(escaped(json.dumps(prediction, ensure_ascii=False, allow_nan=False)) + "\n")
         n += 1
     return n
 

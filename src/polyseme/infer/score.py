@@ -227,13 +227,13 @@ def _scores(
     special = loaded.special
     _check(loaded, end, within_word)
     tail = [special.sep] if end else []
-    lead = lead_of(loaded)
-    begin = () if lead or not shared else _beginning(loaded)
+    prefix = prefix_of(loaded)
+    begin = () if prefix or not shared else _beginning(loaded)
     parts: dict[tuple[Any, ...], Part] = {}
     asked: list[tuple[Any, ...]] = []
     for tokens, first in zip(encoded, firsts, strict=True):
         starts = tuple(tokens.word_starts) if within_word else None
-        before = lead or (begin if first == 0 else ())
+        before = prefix or (begin if first == 0 else ())
         first = max(first, 0 if before else 1)  # the very first token has nothing before it
         asked.append((tuple(tokens.ids), first, starts))
         if len(tokens) > first:
@@ -275,7 +275,7 @@ def _check(loaded: Loaded, end: bool, within_word: bool) -> None:
         )
 
 
-def lead_of(loaded: Loaded) -> tuple[int, ...]:
+def prefix_of(loaded: Loaded) -> tuple[int, ...]:
     """What stands before the tokens of a text that is scored."""
     return loaded.tokenizer.prefix_ids if kind_of(loaded) == "log-likelihood" else (loaded.special.cls,)
 

@@ -57,7 +57,7 @@ from polyseme.infer.generate import GenerationConfig, decoder_head, generate
 from polyseme.infer.inputs import one_of
 from polyseme.infer.likelihood import Part
 from polyseme.infer.loaded import Loaded
-from polyseme.infer.score import kind_of, lead_of, log_likelihoods
+from polyseme.infer.score import kind_of, log_likelihoods, prefix_of
 from polyseme.text.sentences import sentence_spans
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.tokens import Tokens
@@ -172,13 +172,17 @@ class Template:
 
 
 def shortened(
-    tokenizer: Tokenizer, template: Template, values: Mapping[str, str], room: int, names: Sequence[str]
+    tokenizer: Tokenizer,
+    template: Template,
+    values: Mapping[str, str],
+    max_content: int,
+    names: Sequence[str],
 ) -> tuple[dict[str, str], bool]:
-    """Values with which the filled template has at most `room` tokens, and whether something was left out.
+    """Values with which the filled template has at most `max_content` tokens, and whether something was left out.
 
     Args:
         values: what to fill in.
-        room: tokens that the model reads.
+        max_content: tokens that the model reads.
         names: values that may lose their beginnings, the first of them until nothing of it is left, then the next.
     Raises:  InputError: the rest alone is too long.
     """
@@ -187,7 +191,7 @@ def shortened(
         while True:
             filled = template.fill(kept)
             offsets = tokenizer.encode(filled.text).offsets
-            over = len(offsets) - room
+            over = len(offsets) - max_content
             if over <= 0:
                 return kept, cut
             if name not in filled.spans or not kept[name]:
@@ -197,12 +201,12 @@ def shortened(
             at = inside[over] if over < len(inside) else end
             kept[name], cut = kept[name][max(1, at - start) :].lstrip(), True
     tokens = len(tokenizer.encode(template.fill(kept).text))
-    if tokens <= room:
+    if tokens <= max_content:
         return kept, cut
     raise InputError(
         "what must not be left out is longer than the model reads",
         got=f"{tokens:,} tokens",
-        expected=f"at most {max(room, 0):,}",
+        expected=f"at most {max(max_content, 0):,}",
         fix="a shorter template or question, or a model that reads more",
     )
 
@@ -252,7 +256,7 @@ class Chooser:
         except ConfigError as error:
             error.fix = error.fix or f"a template such as {_EXAMPLE}"
             raise
-        self._room = loaded.room
+        self._max_content = loaded.max_content
         self._check_vocabulary()
         self._neutral: Float64Array | None = None
         if normalize == "pmi":
@@ -311,21 +315,21 @@ class Chooser:
         encode = self._loaded.tokenizer.encode_batch
         filled = [self._fill(row) for row in rows]
         n = len(self._choices)
-        flat = encode([one.text for row in filled for one in row])
-        questions = [_Question(one, flat[i * n : (i + 1) * n]) for i, one in enumerate(filled)]
-        long = [i for i, q in enumerate(questions) if max(map(len, q.tokens)) > self._room]
+        flat = encode([text.text for row in filled for text in row])
+        questions = [_Question(row, flat[i * n : (i + 1) * n]) for i, row in enumerate(filled)]
+        long = [i for i, q in enumerate(questions) if max(map(len, q.tokens)) > self._max_content]
         for i in long:
             row = rows[i]
             for choice in self._choices:
                 values = {**row, "label": choice}
                 row, _ = shortened(
-                    self._loaded.tokenizer, self.template, values, self._room, ("text", "text_b")
+                    self._loaded.tokenizer, self.template, values, self._max_content, ("text", "text_b")
                 )
             again = self._fill(row)
-            questions[i] = _Question(again, encode([one.text for one in again]))
+            questions[i] = _Question(again, encode([text.text for text in again]))
         if long:
             warnings.warn(
-                f"{len(long):,} of {len(rows):,} texts are longer than the {self._room:,} tokens that the model "
+                f"{len(long):,} of {len(rows):,} texts are longer than the {self._max_content:,} tokens that the model "
                 "reads: their beginnings were left out",
                 stacklevel=2,
             )
@@ -338,12 +342,12 @@ class Chooser:
                 _alike([tokens.ids for tokens in question.tokens]),
                 *(_place(f, t)[0] for f, t in zip(question.filled, question.tokens, strict=True)),
             )
-            lead = [*lead_of(self._loaded)] or (self._loaded.tokenizer.opening([]) if first == 0 else [])
-            return [Part([*lead, *tokens.ids], first + len(lead)) for tokens in question.tokens]
-        lead = [*lead_of(self._loaded)]
+            prefix = [*prefix_of(self._loaded)] or (self._loaded.tokenizer.opening([]) if first == 0 else [])
+            return [Part([*prefix, *tokens.ids], first + len(prefix)) for tokens in question.tokens]
+        prefix = [*prefix_of(self._loaded)]
         places = [_place(f, t) for f, t in zip(question.filled, question.tokens, strict=True)]
         return [
-            Part([*lead, *tokens.ids], first + len(lead), stop + len(lead))
+            Part([*prefix, *tokens.ids], first + len(prefix), stop + len(prefix))
             for tokens, (first, stop) in zip(question.tokens, places, strict=True)
         ]
 
@@ -351,9 +355,9 @@ class Chooser:
         """Refuse choices that the vocabulary cannot tell apart."""
         unknown, seen = self._loaded.tokenizer.unk_id, dict[tuple[int, ...], str]()
         filled = self._fill({"text": "", "text_b": ""})
-        encoded = self._loaded.tokenizer.encode_batch([one.text for one in filled])
-        for choice, one, tokens in zip(self._choices, filled, encoded, strict=True):
-            first, stop = _place(one, tokens)
+        encoded = self._loaded.tokenizer.encode_batch([text.text for text in filled])
+        for choice, text, tokens in zip(self._choices, filled, encoded, strict=True):
+            first, stop = _place(text, tokens)
             own = tokens.ids[first:stop]
             if not own or unknown in own:
                 raise InputError(
@@ -495,21 +499,21 @@ def reply(
     decoder_head(loaded)
     _check(task, question, examples, source, target)
     form = FORMS[task]
-    own = Template(form.template if template is None else template, form.names, form.names)
-    settings = _options(loaded, form, own, options)
+    asked = Template(form.template if template is None else template, form.names, form.names)
+    settings = _options(loaded, form, asked, options)
     new = int(settings.get("max_new_tokens", 1))
     most = int(loaded.encoder.max_length)
-    room = most - loaded.lead - min(new, most // 2)
+    max_content = most - loaded.prefix_length - min(new, most // 2)
     pairs = [*([(source, target)] if source and target else []), *examples]
     prompts, cut = [], 0
     for text in texts:
-        prompt, short = _prompt(loaded, own, text, question, pairs, room)
+        prompt, short = _prompt(loaded, asked, text, question, pairs, max_content)
         prompts.append(prompt)
         cut += short
     if cut:
         warnings.warn(
-            f"{cut:,} of {len(texts):,} prompts are longer than the {room:,} tokens that the model reads beside its "
-            "reply: what stands first was left out",
+            f"{cut:,} of {len(texts):,} prompts are longer than the {max_content:,} tokens that the model reads "
+            "beside its reply: what stands first was left out",
             stacklevel=2,
         )
     return [_reply(form, generation) for generation in generate(loaded, prompts, **settings)]
@@ -594,7 +598,7 @@ def _prompt(
     text: str,
     question: str | None,
     pairs: Sequence[tuple[str, str]],
-    room: int,
+    max_content: int,
 ) -> tuple[str, bool]:
     """What the model is given, and whether something was left out."""
     values = {"text": text.strip(), "question": (question or "").strip()}
@@ -602,9 +606,9 @@ def _prompt(
     for start in range(len(pairs) + 1):
         lines = [f"{a.strip()} = {b.strip()}" for a, b in pairs[start:]]
         whole = "\n".join([*lines, prompt])
-        if len(loaded.tokenizer.encode(whole)) <= room:
+        if len(loaded.tokenizer.encode(whole)) <= max_content:
             return whole, start > 0
-    values, _ = shortened(loaded.tokenizer, template, values, room, ("text",))
+    values, _ = shortened(loaded.tokenizer, template, values, max_content, ("text",))
     return template.fill(values).text, True
 
 
@@ -631,19 +635,19 @@ def last_words(loaded: Loaded, texts: Sequence[str]) -> list[LastWord]:
     Raises:  ConfigError: the run cannot generate.
     """
     decoder_head(loaded)
-    room = max(1, int(loaded.encoder.max_length) - loaded.lead - NEW_TOKENS)
+    max_content = max(1, int(loaded.encoder.max_length) - loaded.prefix_length - NEW_TOKENS)
     template = Template("{text}", ["text"])
     split = [_last(text.strip()) for text in texts]
     asked = [i for i, (context, word) in enumerate(split) if context and word]
     contexts, cut = [], 0
     for i in asked:
-        values, short = shortened(loaded.tokenizer, template, {"text": split[i][0]}, room, ("text",))
+        values, short = shortened(loaded.tokenizer, template, {"text": split[i][0]}, max_content, ("text",))
         contexts.append(values["text"])
         cut += short
     if cut:
         warnings.warn(
-            f"{cut:,} of {len(texts):,} texts are longer than the {room:,} tokens that the model reads before the "
-            "word: their beginnings were left out",
+            f"{cut:,} of {len(texts):,} texts are longer than the {max_content:,} tokens that the model reads "
+            "before the word: their beginnings were left out",
             stacklevel=2,
         )
     results = [LastWord("", "", False)] * len(texts)

@@ -219,15 +219,15 @@ def probe(
 
 def _room(loaded: Loaded, config: ProbeConfig) -> int:
     if config.max_length is None:
-        return loaded.room
-    edges = sum(loaded.edges)
+        return loaded.max_content
+    edges = sum(loaded.separator_counts)
     if config.max_length <= edges:
         raise ConfigError(
             "no such length",
             got=f"max_length {config.max_length}",
             expected=f"at least {edges + 1}, separators among them",
         )
-    return min(loaded.room, config.max_length - edges)
+    return min(loaded.max_content, config.max_length - edges)
 
 
 @dataclass

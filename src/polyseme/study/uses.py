@@ -149,7 +149,9 @@ def _dense(
     for batch, states in hidden_states(loaded, ids, words, numbers):
         chosen = [windows[i] for i in batch]
         for place, hidden in enumerate(states):
-            vectors[place, batch] = _beside([_means(hidden, chosen, loaded.lead, part) for part in parts])
+            vectors[place, batch] = _beside(
+                [_means(hidden, chosen, loaded.prefix_length, part) for part in parts]
+            )
         done += len(batch)
         reporter.stage("reading uses", done, len(windows))
     return vectors
@@ -234,7 +236,7 @@ def _windows(loaded: Loaded, uses: Sequence[Use]) -> list[_Window]:
 def _window(loaded: Loaded, use: Use, tokens: Any) -> _Window:
     inside = [i for i, (a, b) in enumerate(tokens.offsets) if a < use.end and b > use.start]
     first, end = (inside[0], inside[-1] + 1) if inside else (0, 0)
-    n, room = len(tokens.ids), loaded.room
+    n, room = len(tokens.ids), loaded.max_content
     end = min(end, first + room)
     low = 0
     if n > room:

@@ -110,7 +110,7 @@ def test_what_the_pools_mean(bert: Model) -> None:
 def test_texts_that_are_cut_are_counted_in_one_warning(pool: Any, tmp_path: Path) -> None:
     loaded = random_run(tmp_path, "bert")
     texts = ["the cat " * 500, "short", "on the mat " * 500]
-    what = f"2 of 3 texts are longer than the {loaded.room} tokens that are read: their ends were not read"
+    what = f"2 of 3 texts are longer than the {loaded.max_content} tokens that are read: their ends were not read"
     calls = (
         lambda: loaded.embed(texts, pool=pool),
         lambda: embed(loaded, texts, pool),

@@ -238,7 +238,7 @@ def test_what_is_cut_is_counted(
     assert main([*command, "--pool", pool, "--json"]) == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out)["cut"] == 2
-    assert f"note: 2 of 3 texts are longer than the {bert.room:,} tokens that are read" in printed.err
+    assert f"note: 2 of 3 texts are longer than the {bert.max_content:,} tokens that are read" in printed.err
 
 
 def test_what_is_cut_is_counted_over_an_interruption(

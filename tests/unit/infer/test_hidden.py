@@ -34,7 +34,7 @@ def test_every_model_gives_the_states_of_each_text_alone(model: str, monkeypatch
         found = encode(loaded, TEXTS, separators=True)
         for text, one in zip(TEXTS, found, strict=True):
             tokens = loaded.tokenizer.encode(text)
-            n = min(len(tokens), loaded.room)
+            n = min(len(tokens), loaded.max_content)
             batch = loaded.batch([tokens.ids[:n]], [words_of(text, tokens)[:n]])
             with torch.inference_mode():
                 expected = torch.cat(loaded.encoder.encode(batch, keep="all").layers).numpy()

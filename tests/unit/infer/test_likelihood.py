@@ -28,15 +28,15 @@ def test_the_rest_of_the_word_is_hidden() -> None:
 
 def test_a_long_word_is_hidden_as_far_as_the_window_goes() -> None:
     loaded = make_loaded("bert")
-    n = loaded.room + 20
+    n = loaded.max_content + 20
     part = Part([loaded.special.cls, *range(20, 20 + n)], 1, None, (True, *[False] * (n - 1)))
     windows = list(hidden_windows(part, loaded, 0))
     assert len(windows) == n
-    assert {len(w.ids) for w in windows} == {loaded.room + 2}
+    assert {len(w.ids) for w in windows} == {loaded.max_content + 2}
     for number, window in enumerate(windows):
         (place,) = window.positions
         inner = window.ids[1:-1]
-        assert inner[place - 1 :] == [loaded.special.mask] * (loaded.room - place + 1)
+        assert inner[place - 1 :] == [loaded.special.mask] * (loaded.max_content - place + 1)
         assert loaded.special.mask not in inner[: place - 1]
         assert window.labels == [20 + number]
 

@@ -45,7 +45,7 @@ def test_embed_gives_a_row_a_text(bert: Model, pool: Any, layer: Any) -> None:
 
 def test_embed_of_words_and_of_nothing(bert: Model) -> None:
     per_word = bert.embed(TEXTS, "words")
-    assert [len(v) for v in per_word] == [3, 0, 4, bert.room]  # cut there
+    assert [len(v) for v in per_word] == [3, 0, 4, bert.max_content]  # cut there
     assert bert.embed([]).shape == (0, 32)
     np.testing.assert_array_equal(bert.embed(""), np.zeros(32, np.float32))
     np.testing.assert_array_equal(bert.embed(TEXTS), bert.embed(iter(TEXTS)))

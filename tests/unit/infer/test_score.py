@@ -107,12 +107,12 @@ def test_a_masked_model_sees_the_nearest_neighbours_in_a_long_text() -> None:
     loaded = make_loaded("bert")
     ids = loaded.tokenizer.encode("the cat sat on a good mat and one day it's two " * 5).ids
     (found,) = score(loaded, ["the cat sat on a good mat and one day it's two " * 5])
-    assert found.tokens == len(ids) > loaded.room
+    assert found.tokens == len(ids) > loaded.max_content
     total = 0.0
     with torch.no_grad():
         for i, token in enumerate(ids):
-            begin = max(0, min(i - loaded.room // 2, len(ids) - loaded.room))
-            window = ids[begin : begin + loaded.room]
+            begin = max(0, min(i - loaded.max_content // 2, len(ids) - loaded.max_content))
+            window = ids[begin : begin + loaded.max_content]
             window[i - begin] = loaded.special.mask
             hidden = loaded.encoder.encode(loaded.batch([window])).last[0, i - begin + 1]
             total += float(torch.log_softmax(loaded.heads["masked_lm"].logits(hidden), 0)[token])
@@ -229,7 +229,7 @@ def test_a_two_way_model_gives_the_sum_of_both_directions(monkeypatch: pytest.Mo
             assert one.log_likelihood == pytest.approx(-total, abs=1e-3)
     long = "the cat sat on a good mat and one day it's two " * 12
     (whole,) = score(loaded, [long])
-    assert whole.tokens == len(loaded.tokenizer.encode(long).ids) > loaded.room
+    assert whole.tokens == len(loaded.tokenizer.encode(long).ids) > loaded.max_content
     assert whole.log_likelihood < 0
     given, rest = "the cat", " sat on a mat"
     (after,) = score_continuations(loaded, given, [rest])

@@ -137,7 +137,7 @@ def test_a_long_text_loses_its_beginning(model: str) -> None:
         (question,) = chooser._questions([{"text": long, "text_b": ""}])
     for filled, choice in zip(question.filled, CHOICES, strict=True):
         assert filled.text.endswith(f"a good day on a {choice} mat.")
-    assert loaded.room - 6 <= max(map(len, question.tokens)) <= loaded.room
+    assert loaded.max_content - 6 <= max(map(len, question.tokens)) <= loaded.max_content
     with pytest.warns(UserWarning, match="their beginnings"):
         other = chooser.probabilities(["zzz " + long])  # what is left out changes nothing
     assert other[0] == pytest.approx(found[0], abs=TOLERANCE)

@@ -79,7 +79,7 @@ def test_what_is_too_long_loses_its_beginning_and_never_the_question(kind: str) 
     prompt = found[0].generation.prompt
     assert prompt.endswith("mat\n\nQ: one two\nA:")
     n = len(loaded.tokenizer.encode(prompt))
-    assert 50 < n <= 64 - loaded.lead - 5
+    assert 50 < n <= 64 - loaded.prefix_length - 5
     with pytest.raises(InputError, match="must not be left out"):
         reply(loaded, "answer", ["a"], question="one two " * 40)
     pairs = [("one two", "three")] * 40

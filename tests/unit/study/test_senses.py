@@ -284,7 +284,7 @@ def test_a_long_text_is_cut_to_a_window_around_the_use(name: str, place: str, tm
     use = Use("1", text, start, start + 3, None, "cat")
     found = use_vectors(loaded, [use, uses_of_cat(1)[0]])
     assert found.cut == 1
-    tokens, room = loaded.tokenizer.encode(text), loaded.room
+    tokens, room = loaded.tokenizer.encode(text), loaded.max_content
     (at,) = [i for i, (a, b) in enumerate(tokens.offsets) if a < use.end and b > use.start]
     low = (
         max(0, at + 1 - room)
@@ -294,7 +294,7 @@ def test_a_long_text_is_cut_to_a_window_around_the_use(name: str, place: str, tm
     assert low <= at < low + room
     with torch.inference_mode():
         layers = loaded.encoder.encode(loaded.batch([tokens.ids[low : low + room]]), keep="all").layers
-    expected = np.stack([layer[0, loaded.lead + at - low].numpy() for layer in layers])
+    expected = np.stack([layer[0, loaded.prefix_length + at - low].numpy() for layer in layers])
     assert found.vectors[:, 0] == pytest.approx(expected, abs=1e-5)
 
 

@@ -241,13 +241,13 @@ def _fill(
 ) -> int:
     """Read every text once; returns how many tokens the encoder read, separators among them."""
     texts = [text for text in texts if len(text.kept)]
-    lengths = [len(text.ids) + sum(loaded.edges) for text in texts]
+    lengths = [len(text.ids) + sum(loaded.separator_counts) for text in texts]
     done, total = 0, sum(lengths)
     reporter.stage("encoding", 0, total)
     ids, pieces = [text.ids for text in texts], [text.pieces for text in texts]
     for batch, layers in hidden_states(loaded, ids, pieces, tuple(range(cache.layers))):
         chosen, width = [texts[i] for i in batch], layers[0].size(1)
-        places = [row * width + loaded.lead + text.kept for row, text in enumerate(chosen)]
+        places = [row * width + loaded.prefix_length + text.kept for row, text in enumerate(chosen)]
         index = torch.from_numpy(np.concatenate(places))
         states = torch.stack([h.reshape(-1, h.size(-1)).index_select(0, index) for h in layers], 1).float()
         if normed:
