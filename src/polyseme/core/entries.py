@@ -69,6 +69,7 @@ class ObjectiveEntry:
         predicts: which tokens its head gives probabilities of, so that a run can fill, score or generate; its head
             then has logits(hidden states) -> (…, classes), and `weight`, a row for each class.
         neighbours: it brings words that are alike near to each other.
+        perplexity: its loss is that of every token from those before it (or behind it), so e^loss is a perplexity.
     """
 
     config: type[Config]
@@ -82,6 +83,7 @@ class ObjectiveEntry:
     few_words: Mapping[str, Any] = field(default_factory=dict)
     predicts: Predicts | None = None
     neighbours: bool = True
+    perplexity: bool = False
 
     @property
     def use(self) -> tuple[str, str]:

@@ -231,6 +231,22 @@ class Task(Objective, Protocol):
         """Figures by name, the main one first, each of which can be resampled (tasks/metrics/measure.py)."""
         ...
 
+    def details(self, records: Sequence[Any], predictions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Tables for people: figures by label, a confusion matrix; JSON-able."""
+        ...
+
+    def wrong(self, record: Any, prediction: Mapping[str, Any]) -> bool:
+        """Whether a prediction is not what the record says."""
+        ...
+
+    def gold_of(self, record: Any) -> Any:
+        """What the record says, JSON-able."""
+        ...
+
+    def unknown_labels(self, records: Sequence[Any]) -> Mapping[str, int]:
+        """How often records have each label that was not learned."""
+        ...
+
 
 class TokenHead(Protocol):
     """The head of an objective that predicts tokens (`ObjectiveEntry.predicts`); a torch.nn.Module."""

@@ -216,5 +216,9 @@ def _log_frequencies(counts: Tensor, never: Tensor) -> Tensor:
 
 
 ENTRY = ObjectiveEntry(
-    config=BidirectionalLMConfig, build=BidirectionalLM, check=check_is_two_way, predicts="both"
+    config=BidirectionalLMConfig,
+    build=BidirectionalLM,
+    check=check_is_two_way,
+    predicts="both",
+    perplexity=True,
 )

@@ -161,4 +161,6 @@ def _states(encoding: Encoding, positions: Tensor) -> Tensor:
     return encoding.at(positions)
 
 
-ENTRY = ObjectiveEntry(config=CausalLMConfig, build=CausalLM, check=check_sees_the_left_side, predicts="next")
+ENTRY = ObjectiveEntry(
+    config=CausalLMConfig, build=CausalLM, check=check_sees_the_left_side, predicts="next", perplexity=True
+)

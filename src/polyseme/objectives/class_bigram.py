@@ -580,4 +580,6 @@ class ClassBigramLearner:
             self._ready().restore(tensors["state.slot_of"].numpy(), tensors["state.d"].numpy(), self._merged)
 
 
-ENTRY = ObjectiveEntry(config=ClassBigramConfig, learner=ClassBigramLearner, head=ClassBigramHead)
+ENTRY = ObjectiveEntry(
+    config=ClassBigramConfig, learner=ClassBigramLearner, head=ClassBigramHead, perplexity=True
+)

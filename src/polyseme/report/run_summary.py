@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from polyseme.core import registry
+from polyseme.core.entries import ObjectiveEntry
 from polyseme.core.paths import PathLike
 from polyseme.core.result import Result
 from polyseme.errors import ConfigError
@@ -38,8 +40,6 @@ _FROM_METRICS = {
     "heldout_loss": "heldout_loss",
     "unigram_loss": "unigram_loss",
 }
-LANGUAGE_MODELS = ("causal_lm", "bidirectional_lm", "class_bigram")
-"""Objectives whose held-out loss is of each token given others on one side, so that it has a perplexity."""
 
 WORD_KINDS = ("words", "spaces")
 """Kinds of vocabularies whose other words are one token, [UNK]: the more there are, the lower the loss."""
@@ -164,17 +164,23 @@ def _language_model_figures(
 
     A document's end is one prediction more. What the tokenizer drops (case, for some; spaces) is not paid for.
     """
-    objectives = (meta.get("recipe") or {}).get("objectives") or [None]
+    entry = _objective(((meta.get("recipe") or {}).get("objectives") or [""])[0])
     figures: dict[str, float] = {}
     if results.get("perplexity") is not None:
         figures["perplexity"] = results["perplexity"]
-    elif objectives[0] in LANGUAGE_MODELS and loss is not None and loss < _LARGEST_EXPONENT:
+    elif entry is not None and entry.perplexity and loss is not None and loss < _LARGEST_EXPONENT:
         figures["perplexity"] = math.exp(loss)
     held = corpus["splits"].get("valid", {})
-    if objectives[0] == "causal_lm" and loss is not None and held.get("characters"):
+    ends = entry is not None and entry.predicts == "next" and hasattr(entry.build, "counts")
+    if ends and loss is not None and held.get("characters"):
         predictions = held["tokens"] + held["documents"]
         figures["bits_per_character"] = loss / math.log(2) * predictions / held["characters"]
     return figures
+
+
+def _objective(name: str) -> ObjectiveEntry | None:
+    """The entry of an objective; None of a task, and of one whose package is not installed."""
+    return registry.objectives.load(name) if name in registry.objectives else None
 
 
 def corpus_figures(meta: Mapping[str, Any]) -> dict[str, Any]:
@@ -454,8 +460,8 @@ def _loss_rows(summary: Mapping[str, Any]) -> Rows:
     losses = [loss for loss in summary["losses"] if math.isfinite(loss)]
     if len(losses) > 2:
         rows.append(("", f"{sparkline(losses, 40)}  {losses[0]:.2f} → {losses[-1]:.2f}"))
-    for name in ("next_sentence", "dialogue"):
-        if found := (summary.get("heldout_accuracy") or {}).get(name):
+    for name, found in (summary.get("heldout_accuracy") or {}).items():
+        if getattr(getattr(_objective(name), "build", None), "of_examples", False):
             value = f"{found['value']:.3f}{_between(found, 3)}"
             rows.append(
                 (

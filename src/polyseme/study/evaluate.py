@@ -16,6 +16,7 @@ import numpy as np
 
 from polyseme.core import registry
 from polyseme.core.paths import PathLike
+from polyseme.core.protocols import Task
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.core.result import Result
 from polyseme.errors import ConfigError
@@ -203,7 +204,7 @@ def evaluate(
     )
 
 
-def _measures(task: Any, records: Sequence[Any], said: Sequence[Mapping[str, Any]]) -> dict[str, Resampled]:
+def _measures(task: Task, records: Sequence[Any], said: Sequence[Mapping[str, Any]]) -> dict[str, Resampled]:
     """The task's; with questions that have no answer also what answering all of them, and none, would give."""
     found: dict[str, Resampled] = dict(task.measures(records, said))
     if _one_label(task):
@@ -216,12 +217,12 @@ def _measures(task: Any, records: Sequence[Any], said: Sequence[Mapping[str, Any
     return found
 
 
-def _asks(task: Any) -> bool:
+def _asks(task: Task) -> bool:
     """Whether its examples are questions."""
     return registry.tasks.load(task.name).records == "question"
 
 
-def _one_label(task: Any) -> bool:
+def _one_label(task: Task) -> bool:
     """Whether every example has one label with its probability."""
     return getattr(task.config, "kind", "") == "single"
 
@@ -280,7 +281,7 @@ def _joint(first: Predictor, second: Predictor) -> Any:
     return type(first.task)(type(a).of({**a.model_dump(), **changes}, first.name))
 
 
-def _details(task: Any, records: Sequence[Any], said: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _details(task: Task, records: Sequence[Any], said: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The task's tables; of questions, whether there is an answer against whether one was given."""
     if not _asks(task) or all(record.answers for record in records):
         return dict(task.details(records, said))
@@ -312,7 +313,7 @@ def _notes(unknown: Mapping[str, int], n: int) -> list[str]:
     return notes
 
 
-def mistakes(task: Any, records: Sequence[Any], said: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def mistakes(task: Task, records: Sequence[Any], said: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """What is said wrongly, JSON-able, the most confident errors first.
 
     Each has id, where, gold, predicted and probability, and the text (text, text_b; question, context); of several
@@ -391,7 +392,7 @@ def _of_tags(record: TagRecord, said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _distances(
-    task: Any, records: Sequence[TextRecord], said: Sequence[Mapping[str, Any]]
+    task: Task, records: Sequence[TextRecord], said: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     found = []
     for record, one in zip(records, said, strict=True):
