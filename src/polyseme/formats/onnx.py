@@ -35,7 +35,7 @@ from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.wrapping import Wrapper
 from polyseme.errors import CheckpointError, ConfigError
-from polyseme.formats.huggingface.heads import tokenizer_of
+from polyseme.formats.huggingface.tokenizer import for_pairs
 from polyseme.formats.registry import Written
 from polyseme.formats.runs import Opened, open_run
 from polyseme.layers.charcnn import BEGIN, END, PADDING, UNKNOWN
@@ -342,7 +342,7 @@ def _tokenizer(opened: Opened) -> Tokenizer:
     tokenizer = opened.tokenizer
     if "of_task" not in outputs_of(opened).values():
         return tokenizer
-    spec = json.dumps(tokenizer_of(tokenizer, types=True), ensure_ascii=False)
+    spec = json.dumps(for_pairs(tokenizer, types=True), ensure_ascii=False)
     return Tokenizer(hf.Tokenizer.from_str(spec), tokenizer.roles.settings())
 
 

@@ -26,6 +26,7 @@ from polyseme.errors import ConfigError
 from polyseme.formats.huggingface import heads
 from polyseme.formats.huggingface.family import KINDS, Family
 from polyseme.formats.huggingface.importer import FAMILIES
+from polyseme.formats.huggingface.tokenizer import for_beginnings, for_pairs
 from polyseme.formats.registry import Written
 from polyseme.formats.runs import Opened, open_run
 from polyseme.text.roles import ROLES
@@ -88,10 +89,10 @@ def model_files(opened: Opened, folder: Path, tasks: bool = True) -> tuple[list[
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     spec = tokenizer.as_json()
     if task is not None:
-        spec = heads.tokenizer_of(tokenizer, "token_type_ids" in family.inputs)
+        spec = for_pairs(tokenizer, "token_type_ids" in family.inputs)
         notes += heads.notes_of(opened, task)
     elif decoder and tokenizer.suffix_ids:
-        spec["post_processor"] = _opening(spec, tokenizer)
+        spec = for_beginnings(tokenizer)
     text = json.dumps(spec, ensure_ascii=False)
     (folder / "tokenizer.json").write_text(text + "\n", "utf-8")
     for name, document in documents.items():
@@ -195,26 +196,6 @@ def _generation_config(opened: Opened) -> dict[str, Any]:
         "do_sample": False,
     }
     return config | ({"suppress_tokens": never} if 0 < len(never) <= _LONGEST_LIST else {})
-
-
-def _opening(spec: dict[str, Any], tokenizer: Tokenizer) -> dict[str, Any]:
-    """A post-processor that puts the prefix before a text and nothing after it."""
-    names = [tokenizer.token(id) for id in tokenizer.prefix_ids]
-    before = [{"SpecialToken": {"id": name, "type_id": 0}} for name in names]
-    special = {
-        name: {"id": name, "ids": [id], "tokens": [name]}
-        for name, id in zip(names, tokenizer.prefix_ids, strict=True)
-    }
-    first, second = {"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}
-    template = {
-        "type": "TemplateProcessing",
-        "single": [*before, first],
-        "pair": [*before, first, second],
-        "special_tokens": special,
-    }
-    old = spec.get("post_processor") or {}
-    others = [step for step in old.get("processors", []) if step["type"] == "ByteLevel"]
-    return {"type": "Sequence", "processors": [*others, template]} if others else template
 
 
 def _differences(tokenizer: Tokenizer, decoder: bool) -> list[str]:

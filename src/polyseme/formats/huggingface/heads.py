@@ -10,18 +10,15 @@ others, labels such as "entailment" and cross-encoders mean two texts, everythin
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import tokenizers as hf
 import torch
 from torch import Tensor
 
 from polyseme.core import registry
-from polyseme.data.wrapping import Wrapper
 from polyseme.errors import ConfigError
 from polyseme.formats.huggingface.family import TASKS, Family, refused
 from polyseme.formats.runs import Opened
@@ -37,7 +34,6 @@ __all__ = [
     "find_head",
     "notes_of",
     "task_of",
-    "tokenizer_of",
 ]
 
 PROBLEMS = {
@@ -144,54 +140,6 @@ def padding_of(tokenizer: Tokenizer) -> int | None:
         return tokenizer.pad_id
     end = tokenizer.sep_id if tokenizer.sep_id >= 0 else tokenizer.cls_id
     return end if end >= 0 and end not in tokenizer.suffix_ids[-1:] else None
-
-
-def tokenizer_of(tokenizer: Tokenizer, types: bool) -> dict[str, Any]:
-    """tokenizer.json with separators around one text and between two as polyseme puts them.
-
-    Args:
-        types: the model is told which of the two texts a token belongs to.
-    """
-    spec = tokenizer.as_json()
-    if _separates_alike(tokenizer, types):
-        return spec
-    wrapper, special = Wrapper.of(tokenizer), {}
-
-    def around(ids: Sequence[int], type: int) -> list[dict[str, Any]]:
-        for id in ids:
-            name = tokenizer.token(id)
-            special[name] = {"id": name, "ids": [id], "tokens": [name]}
-        return [{"SpecialToken": {"id": tokenizer.token(id), "type_id": type}} for id in ids]
-
-    first, second = {"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}
-    single = [*around(wrapper.prefix, 0), first, *around(wrapper.suffix, 0)]
-    pair = [*around(wrapper.prefix, 0), first, *around(wrapper.middle, 0), second]
-    template = {
-        "type": "TemplateProcessing",
-        "single": single,
-        "pair": [*pair, *around(wrapper.suffix, 1)],
-        "special_tokens": special,
-    }
-    old = spec.get("post_processor") or {}
-    kept = [step for step in old.get("processors", [old]) if step.get("type") == "ByteLevel"]
-    spec["post_processor"] = {"type": "Sequence", "processors": [*kept, template]} if kept else template
-    return spec
-
-
-def _separates_alike(tokenizer: Tokenizer, types: bool) -> bool:
-    """Whether the tokenizer.json itself puts two texts together as polyseme does."""
-    spec, wrapper = tokenizer.as_json(), Wrapper.of(tokenizer)
-    backend = hf.Tokenizer.from_str(json.dumps(spec, ensure_ascii=False))
-    backend.no_truncation()
-    backend.no_padding()
-    texts = [backend.encode(text, add_special_tokens=False).ids for text in ("a 1?", "b 的")]
-    for found, wanted in (
-        (backend.encode("a 1?"), wrapper.wrap(texts[0])),
-        (backend.encode("a 1?", "b 的"), wrapper.wrap(*texts)),
-    ):
-        if found.ids != wanted.ids.tolist() or (types and found.type_ids != wanted.type.tolist()):
-            return False
-    return True
 
 
 def notes_of(opened: Opened, task: str) -> list[str]:

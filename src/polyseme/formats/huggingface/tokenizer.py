@@ -7,25 +7,28 @@ same for every text:
                     (tokenize_chinese_chars), letters lose case (do_lower_case) and accents (strip_accents; None = with
                     do_lower_case); pieces are cut at spaces and punctuation; a text is [CLS] … [SEP]
     merges.txt      byte-level pair encoding; pieces are cut by GPT-2's pattern, or Qwen's; a text is itself
+
+A run's own is written as it is, but for the separators around texts where a task or a decoder has others.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tokenizers as hf
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
+from polyseme.data.wrapping import Wrapper
 from polyseme.errors import CheckpointError, ConfigError, PolysemeError
 from polyseme.formats.refused import refuse
 from polyseme.formats.tensors import TOKENIZER_LIMIT, member, read_json
 from polyseme.text.roles import SETTINGS, resolve_roles
 from polyseme.text.tokenizers import Tokenizer, from_library
 
-__all__ = ["read_tokenizer", "tokenizer_files"]
+__all__ = ["for_beginnings", "for_pairs", "read_tokenizer", "tokenizer_files"]
 
 ADDED = "added_tokens.json"
 FILES = (
@@ -279,3 +282,72 @@ def _add_tokens(backend: hf.Tokenizer, settings: Mapping[str, Any], where: Path)
                 expected=backend.token_to_id(token["content"]),
                 where=where,
             )
+
+
+def for_pairs(tokenizer: Tokenizer, types: bool) -> dict[str, Any]:
+    """tokenizer.json with separators around one text and between two as polyseme puts them.
+
+    Args:
+        types: the model is told which of the two texts a token belongs to.
+    """
+    if _separates_alike(tokenizer, types):
+        return tokenizer.as_json()
+    w = Wrapper.of(tokenizer)
+    single: list[_Stretch] = [(w.prefix, 0), ("A", 0), (w.suffix, 0)]
+    pair: list[_Stretch] = [(w.prefix, 0), ("A", 0), (w.middle, 0), ("B", 1), (w.suffix, 1)]
+    return _with_template(tokenizer, single, pair)
+
+
+def for_beginnings(tokenizer: Tokenizer) -> dict[str, Any]:
+    """tokenizer.json that puts the prefix before a text and nothing after it, so that a decoder goes on."""
+    before = tokenizer.prefix_ids
+    return _with_template(tokenizer, [(before, 0), ("A", 0)], [(before, 0), ("A", 0), ("B", 0)])
+
+
+_Stretch = tuple[Sequence[int] | str, int]
+"""Ids of special tokens, or "A" or "B", a text; and which of two texts they count to."""
+
+
+def _with_template(
+    tokenizer: Tokenizer, single: Sequence[_Stretch], pair: Sequence[_Stretch]
+) -> dict[str, Any]:
+    """tokenizer.json with another template for one text and for two."""
+    special: dict[str, Any] = {}
+
+    def written(stretches: Sequence[_Stretch]) -> Iterator[dict[str, Any]]:
+        for stretch, type in stretches:
+            if isinstance(stretch, str):
+                yield {"Sequence": {"id": stretch, "type_id": type}}
+                continue
+            for id in stretch:
+                name = tokenizer.token(id)
+                special[name] = {"id": name, "ids": [id], "tokens": [name]}
+                yield {"SpecialToken": {"id": name, "type_id": type}}
+
+    template = {
+        "type": "TemplateProcessing",
+        "single": list(written(single)),
+        "pair": list(written(pair)),
+        "special_tokens": special,
+    }
+    spec = tokenizer.as_json()
+    old = spec.get("post_processor") or {}
+    kept = [step for step in old.get("processors", [old]) if step.get("type") == "ByteLevel"]
+    spec["post_processor"] = {"type": "Sequence", "processors": [*kept, template]} if kept else template
+    return spec
+
+
+def _separates_alike(tokenizer: Tokenizer, types: bool) -> bool:
+    """Whether the tokenizer.json itself puts two texts together as polyseme does."""
+    spec, wrapper = tokenizer.as_json(), Wrapper.of(tokenizer)
+    backend = hf.Tokenizer.from_str(json.dumps(spec, ensure_ascii=False))
+    backend.no_truncation()
+    backend.no_padding()
+    texts = [backend.encode(text, add_special_tokens=False).ids for text in ("a 1?", "b 的")]
+    for found, wanted in (
+        (backend.encode("a 1?"), wrapper.wrap(texts[0])),
+        (backend.encode("a 1?", "b 的"), wrapper.wrap(*texts)),
+    ):
+        if found.ids != wanted.ids.tolist() or (types and found.type_ids != wanted.type.tolist()):
+            return False
+    return True
