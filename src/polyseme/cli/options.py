@@ -61,7 +61,7 @@ Encoding = Annotated[
 
 # oneDNN keeps compiled code and buffers for the last 1,024 sizes of matrices that it met, in two caches: on a large
 # file that is hundreds of megabytes. Batches of texts hardly ever have the same size again.
-_SIZES_KEPT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16", "LRU_CACHE_CAPACITY": "16"}
+_CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
 # Names of files end in letters behind a dot, or begin at a folder; texts have several words, or Chinese characters.
 _PATH = re.compile(r"\.(?=\w*[A-Za-z])\w{1,8}$|^(\.{0,2}/|~|-$)", re.ASCII)
 _SEVERAL_WORDS = re.compile(r"\s|!")
@@ -156,10 +156,10 @@ def positive(name: str, value: float | None) -> None:
         raise ConfigError(f"{name} must be above zero", got=value)
 
 
-def keep_few_sizes() -> None:
+def keep_few_sizes(sizes: int = 16) -> None:
     """Bound the memory of verbs that read whole files; it must come before torch first multiplies."""
-    for name, value in _SIZES_KEPT.items():
-        os.environ.setdefault(name, value)
+    for name in _CACHES:
+        os.environ.setdefault(name, str(sizes))
 
 
 def use_threads(threads: int | None) -> None:

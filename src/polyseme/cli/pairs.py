@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,6 +16,7 @@ from polyseme.cli.options import (
     PageLanguage,
     Separator,
     Threads,
+    keep_few_sizes,
     positive,
     read_options,
     refuse_unused,
@@ -27,9 +27,6 @@ from polyseme.cli.output import closing, command, show
 from polyseme.errors import InputError
 
 EXAMPLE = "polyseme pairs runs/mine pairs.jsonl -o pairs"
-
-# oneDNN keeps compiled code and buffers for the last 1,024 sizes of matrices that it met, in two caches.
-_SIZES_KEPT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64", "LRU_CACHE_CAPACITY": "64"}
 
 
 def run(
@@ -77,8 +74,7 @@ def run(
         )
     reading = read_options(columns, separator, encoding)
     refuse_unused(reading, files)
-    for name, value in _SIZES_KEPT.items():  # read when torch first multiplies
-        os.environ.setdefault(name, value)
+    keep_few_sizes(64)
 
     from polyseme.cli.progress import reporting
     from polyseme.report.files import check_folder
