@@ -37,18 +37,18 @@ def number(value: float | None, metric: str = "", sign: str = "") -> str:
     return f"{100 * value:{sign}.1f}" if percent_like(metric) else f"{value:{sign}.3f}"
 
 
-def interval(found: Mapping[str, Any], metric: str = "", sign: str = "") -> str:
+def interval(row: Mapping[str, Any], metric: str = "", sign: str = "") -> str:
     """The interval of a figure; "" where there is none."""
-    if found.get("low") is None or found.get("high") is None:
+    if row.get("low") is None or row.get("high") is None:
         return ""
     between = " … " if sign else "–"
-    return f"{number(found['low'], metric, sign)}{between}{number(found['high'], metric, sign)}"
+    return f"{number(row['low'], metric, sign)}{between}{number(row['high'], metric, sign)}"
 
 
-def figure(found: Mapping[str, Any], metric: str = "") -> str:
+def figure(row: Mapping[str, Any], metric: str = "") -> str:
     """Value, mark and interval in two lines."""
-    mark = f" {MARK}" if found.get("below") else ""
-    return f"{number(found['value'], metric)}{mark}\n{interval(found, metric)}".rstrip()
+    mark = f" {MARK}" if row.get("below") else ""
+    return f"{number(row['value'], metric)}{mark}\n{interval(row, metric)}".rstrip()
 
 
 def written_p(p: float) -> str:

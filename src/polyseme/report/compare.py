@@ -14,7 +14,7 @@ import torch
 
 from polyseme.core.version import __version__
 from polyseme.report.cells import Cells, figure, interval, number, percent_like, reason, written_p
-from polyseme.report.charts import Axis, Rule, Series, bars, beside, lines
+from polyseme.report.charts import Axis, Rule, Series, bars, lines
 from polyseme.report.commands import finetune_command, run_command, study_commands
 from polyseme.report.compare_studies import Column, columns_of, mixes, study_parts
 from polyseme.report.compare_table import WAY_NAMES
@@ -116,21 +116,21 @@ def run_facts(run: RunDirectory) -> dict[str, Any]:
     """
     summary, meta = summarize(run), run.meta
     corpus = summary["corpus"]
-    found = {name: summary.get(name) for name in _KEPT}
-    found["objectives"] = list((meta.get("recipe") or {}).get("objectives") or [])
-    found["corpus"] = {name: corpus[name] for name in ("language", "fingerprint", "documents", "words")}
-    found["sources"] = [str(source) for source in (meta.get("corpus") or {}).get("sources") or []]
-    found["tokenizer"] = ((meta.get("corpus") or {}).get("tokenizer") or {}).get("fingerprint")
-    found["task"] = summary.get("task")
-    found["versions"] = dict(meta.get("versions") or {})
-    found["bytes"] = _bytes(run.path)
-    found["curve"] = [
+    facts = {name: summary.get(name) for name in _KEPT}
+    facts["objectives"] = list((meta.get("recipe") or {}).get("objectives") or [])
+    facts["corpus"] = {name: corpus[name] for name in ("language", "fingerprint", "documents", "words")}
+    facts["sources"] = [str(source) for source in (meta.get("corpus") or {}).get("sources") or []]
+    facts["tokenizer"] = ((meta.get("corpus") or {}).get("tokenizer") or {}).get("fingerprint")
+    facts["task"] = summary.get("task")
+    facts["versions"] = dict(meta.get("versions") or {})
+    facts["bytes"] = _bytes(run.path)
+    facts["curve"] = [
         {"seconds": record["seconds"], "tokens": record.get("tokens"), "loss": record["heldout_loss"]}
         for record in run.metrics()
         if record.get("heldout_loss") is not None and "seconds" in record
     ]
-    found["command"] = run_command(run)
-    return found
+    facts["command"] = run_command(run)
+    return facts
 
 
 def _bytes(folder: Path) -> int:
@@ -215,16 +215,16 @@ def _main_columns(document: Mapping[str, Any], say: Speaker) -> list[Column]:
     """A column for every task and way, probe, and the other studies."""
     tasks = document["tasks"]
     several = {task["name"] for task in tasks if sum(other["name"] == task["name"] for other in tasks) > 1}
-    found = []
+    columns = []
     for task in tasks:
         way = say(WAY_NAMES[task["way"]])
         head, name = f"{task['name']}\n{say.metric(task['metric'])}", str(task["name"])
         if task["name"] in several or task["way"] != "frozen":
             head, name = f"{head}\n{way}", f"{name} ({way})"
-        found.append(Column(name, head, task["metric"], task["rows"], task["absent"]))
+        columns.append(Column(name, head, task["metric"], task["rows"], task["absent"]))
     for study in document["studies"]:
-        found += columns_of(study, say)
-    return found
+        columns += columns_of(study, say)
+    return columns
 
 
 def _main(document: Mapping[str, Any], columns: Sequence[Column], say: Speaker) -> Cells:
@@ -232,17 +232,17 @@ def _main(document: Mapping[str, Any], columns: Sequence[Column], say: Speaker) 
     for name in document["runs"]:
         cells.row(name)
         for column in columns:
-            found = column.rows.get(name)
-            if found is None or found["value"] is None:
+            row = column.rows.get(name)
+            if row is None or row["value"] is None:
                 why = column.absent.get(name)
                 cells.lack(reason(why, say) if why else say("there is nothing to count"), column.name)
                 continue
-            difference = found.get("difference")
+            difference = row.get("difference")
             hint = ""
             if difference:
                 by = number(abs(difference["value"] or 0.0), column.metric)
                 hint = say("{d} from the best, p = {p}", d=by, p=written_p(difference["p_holm"]))
-            cells.add(figure(found, column.metric), strong=bool(found.get("stands_out")), hint=hint)
+            cells.add(figure(row, column.metric), strong=bool(row.get("stands_out")), hint=hint)
     return cells
 
 
@@ -404,27 +404,27 @@ def _task(ways: Sequence[Mapping[str, Any]], names: Sequence[str], file: str, sa
     metric = first["metric"]
     parts: list[Part] = [Heading(first["name"], 3)]
     if any(way["rows"] for way in ways):
-        parts.append(_bars(ways, names, file, say))
+        parts += _bars(ways, names, file, say)
     heads = ["Run", "Way", "Seeds", "Best less this", "p", "Trained parameters", "Time"]
     titles = [say(head) for head in heads]
     cells = Cells([*titles[:2], say.metric(metric), *titles[2:]], left=(0, 1))
     for way in ways:
         spoken = say(WAY_NAMES[way["way"]])
         for name in names:
-            found = way["rows"].get(name)
+            result = way["rows"].get(name)
             cells.row(name)
             cells.add(spoken)
-            if found is None:
+            if result is None:
                 why = reason(way["absent"][name], say)
                 cells.lack(why, f"{say.metric(metric) or first['name']}, {spoken}")
                 for _ in range(len(cells.head) - 3):
                     cells.add("")
                 continue
-            cells.add(figure(found, metric), strong=bool(found.get("stands_out")))
-            cells.add(" ".join(number(value, metric) for value in found["values"]))
-            _add_difference(cells, found, metric)
-            cells.add(count(found["trained_parameters"]))
-            cells.add(duration(found["seconds"]))
+            cells.add(figure(result, metric), strong=bool(result.get("stands_out")))
+            cells.add(" ".join(number(value, metric) for value in result["values"]))
+            _add_difference(cells, result, metric)
+            cells.add(count(result["trained_parameters"]))
+            cells.add(duration(result["seconds"]))
     n = next((one["n"] for way in ways for one in way["rows"].values()), 0)
     learned = first["examples"][0] if first["examples"] else 0
     caption = say(
@@ -439,8 +439,8 @@ def _task(ways: Sequence[Mapping[str, Any]], names: Sequence[str], file: str, sa
     return [*parts, cells.table(caption), *cells.notes(say)]
 
 
-def _add_difference(cells: Cells, found: Mapping[str, Any], metric: str) -> None:
-    difference = found["difference"]
+def _add_difference(cells: Cells, row: Mapping[str, Any], metric: str) -> None:
+    difference = row["difference"]
     if difference is None:
         cells.add("")
         cells.add("")
@@ -449,37 +449,42 @@ def _add_difference(cells: Cells, found: Mapping[str, Any], metric: str) -> None
     cells.add(written_p(difference["p_holm"]))
 
 
-def _bars(ways: Sequence[Mapping[str, Any]], names: Sequence[str], file: str, say: Speaker) -> Figure:
+def _bars(ways: Sequence[Mapping[str, Any]], names: Sequence[str], file: str, say: Speaker) -> list[Figure]:
+    """A chart a way, all with the same axis."""
     metric = ways[0]["metric"]
     named = say.metric(metric)
     scale = 100 if percent_like(metric) else 1
-    rows = [
-        {
-            "run": name,
-            "group": say(WAY_NAMES[way["way"]]),
-            "value": scale * found["value"],
-            "low": None if found["low"] is None else scale * found["low"],
-            "high": None if found["high"] is None else scale * found["high"],
-            "text": number(found["value"], metric) + (" *" if found["below"] else ""),
-        }
-        for way in ways
-        for name in names
-        if (found := way["rows"].get(name)) is not None and found["value"] is not None
+    charts: list[tuple[str, list[dict[str, Any]]]] = []
+    for way in ways:
+        rows = [
+            {
+                "run": name,
+                **{key: None if row[key] is None else scale * row[key] for key in ("value", "low", "high")},
+                "text": number(row["value"], metric) + (" *" if row["below"] else ""),
+            }
+            for name in names
+            if (row := way["rows"].get(name)) is not None and row["value"] is not None
+        ]
+        charts += [(say(WAY_NAMES[way["way"]]), rows)] if rows else []
+    ends = [
+        row[key]
+        for _, rows in charts
+        for row in rows
+        for key in ("value", "low", "high")
+        if row[key] is not None
     ]
-    ends = [row[key] for row in rows for key in ("value", "low", "high") if row[key] is not None]
     domain = min([0.0, *ends]), max(ends, default=0.0) or 1.0
     value = Axis("value", f"{named}, %" if percent_like(metric) else named, ".2f", domain)
-    runs, panels = Series("run", names, legend=False), []
-    for group in dict.fromkeys(row["group"] for row in rows):
-        mine = [row for row in rows if row["group"] == group]
-        shown = [name for name in names if any(row["run"] == name for row in mine)]
-        title = group if len(ways) > 1 else ""
-        panels.append(bars(mine, Axis("run"), value, shown, runs, text="text", title=title))
-    chart = panels[0] if len(panels) == 1 else beside(panels, 1)
+    runs = Series("run", names, legend=False)
     said = say(
         "{task}: {metric} with 95 % intervals; * surely below the best.", task=ways[0]["name"], metric=named
     )
-    return Figure(file, chart, said, said)
+    figures = []
+    for place, (spoken, rows) in enumerate(charts, 1):
+        shown, title = [str(row["run"]) for row in rows], spoken if len(ways) > 1 else ""
+        chart = bars(rows, Axis("run"), value, shown, runs, text="text", title=title)
+        figures.append(Figure(file if place == 1 else f"{file}-{place}", chart, said, said))
+    return figures
 
 
 def _mixes(tasks: Sequence[Mapping[str, Any]], names: Sequence[str], say: Speaker) -> list[Part]:
@@ -490,14 +495,14 @@ def _mixes(tasks: Sequence[Mapping[str, Any]], names: Sequence[str], say: Speake
             "task": task["name"],
             "layer": layer,
             "weight": round(weight, 5),
-            "gamma": round(found["mix"]["gamma"], 4),
+            "gamma": round(result["mix"]["gamma"], 4),
         }
         for task in tasks
         if task["way"] == "frozen"
         for name in names
-        if (found := task["rows"].get(name)) and found["mix"] and len(found["mix"]["weights"]) > 1
-        if above(found["value"], task.get("chance"), task["metric"])
-        for layer, weight in enumerate(found["mix"]["weights"])
+        if (result := task["rows"].get(name)) and result["mix"] and len(result["mix"]["weights"]) > 1
+        if above(result["value"], task.get("chance"), task["metric"])
+        for layer, weight in enumerate(result["mix"]["weights"])
     ]
     if not rows:
         return []

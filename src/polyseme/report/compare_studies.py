@@ -289,6 +289,5 @@ def title_of(study: Mapping[str, Any]) -> str:
 
 def probe_of(document: Mapping[str, Any]) -> Mapping[str, Any]:
     """The one task of a probe's document."""
-    (found,) = document["tasks"].values()
-    task: Mapping[str, Any] = found
+    task: Mapping[str, Any] = next(iter(document["tasks"].values()))
     return task

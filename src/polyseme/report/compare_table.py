@@ -33,14 +33,14 @@ def table_parts(comparison: Comparison) -> list[Part]:
     """The whole table."""
     grid = comparison.grid
     cells = grid.cells()
-    found: Measures = {}
+    measures: Measures = {}
     for cell in cells:
         if (measure := grid.measure(cell)) is not None:
-            found.setdefault((cell.task, cell.row, cell.way), []).append(measure)
+            measures.setdefault((cell.task, cell.row, cell.way), []).append(measure)
     parts: list[Part] = []
     if grid.tasks:
-        parts += [_head(grid, sum(map(len, found.values())), len(cells)), _table(grid, found)]
-        parts += [*_worth(grid, found), *_claims(grid, found)]
+        parts += [_head(grid, sum(map(len, measures.values())), len(cells)), _table(grid, measures)]
+        parts += [*_worth(grid, measures), *_claims(grid, measures)]
     for name in comparison.sections:
         parts += _study(comparison.study(name))
     return [*parts, *_mixes(grid, cells), *_costs(grid, cells)]
@@ -56,8 +56,8 @@ def _head(grid: Grid, done: int, total: int) -> str:
     )
 
 
-def _table(grid: Grid, found: Measures) -> Table:
-    metrics = [next((m[0].name for (t, _, _), m in found.items() if t == task), "") for task in grid.tasks]
+def _table(grid: Grid, measures: Measures) -> Table:
+    metrics = [next((m[0].name for (t, _, _), m in measures.items() if t == task), "") for task in grid.tasks]
     rows: list[list[str]] = []
     titles = set()
     for way in WAYS:
@@ -65,7 +65,7 @@ def _table(grid: Grid, found: Measures) -> Table:
         if named:
             titles.add((len(rows), 0))
             rows.append([WAY_NAMES[way], *[""] * len(grid.tasks)])
-        rows += [[row, *(_shown(found.get((task, row, way))) for task in grid.tasks)] for row in named]
+        rows += [[row, *(_shown(measures.get((task, row, way))) for task in grid.tasks)] for row in named]
     head = ["", *(f"{task}\n{metric}" for task, metric in zip(grid.tasks, metrics, strict=True))]
     return Table(head, rows, strong=frozenset(titles))
 
@@ -91,7 +91,7 @@ def _study(study: Mapping[str, Any]) -> list[Part]:
     return [Heading(study["name"]), told, Table(["", ""], rows, left=(0, 1))]
 
 
-def _worth(grid: Grid, found: Measures) -> list[Part]:
+def _worth(grid: Grid, measures: Measures) -> list[Part]:
     """Pretrained less random weights."""
     rows = []
     for way in ("frozen", "whole"):
@@ -100,7 +100,8 @@ def _worth(grid: Grid, found: Measures) -> list[Part]:
             if random is None or not grid.has(random[1]):
                 continue
             shown = [
-                _difference(found.get((task, row, way)), found.get((task, *random)))[1] for task in grid.tasks
+                _difference(measures.get((task, row, way)), measures.get((task, *random)))[1]
+                for task in grid.tasks
             ]
             rows.append([f"{row}, {WAY_NAMES[way]}", *shown])
     return _section(
@@ -120,12 +121,13 @@ def _difference(
 ) -> tuple[dict[str, Any] | None, str]:
     if not first or not second:
         return None, ""
-    found = seeds_difference(first, second, ROUNDS)
-    sure = "*" if found["low"] > 0 or found["high"] < 0 else ""
-    return found, f"{100 * found['value']:+.1f}{sure}\n{100 * found['low']:+.1f}–{100 * found['high']:+.1f}"
+    difference = seeds_difference(first, second, ROUNDS)
+    sure = "*" if difference["low"] > 0 or difference["high"] < 0 else ""
+    value, low, high = (f"{100 * difference[key]:+.1f}" for key in ("value", "low", "high"))
+    return difference, f"{value}{sure}\n{low}–{high}"
 
 
-def _claims(grid: Grid, found: Measures) -> list[Part]:
+def _claims(grid: Grid, measures: Measures) -> list[Part]:
     rows = []
     for claim in grid.claims:
         shown, ups, downs, tried = [], 0, 0, 0
@@ -133,13 +135,13 @@ def _claims(grid: Grid, found: Measures) -> list[Part]:
             if claim.tasks is not None and task not in claim.tasks:
                 shown.append("")
                 continue
-            first = _best(grid, found, task, [_side(side) for side in claim.first])
+            first = _best(grid, measures, task, [_side(side) for side in claim.first])
             if claim.second == [SCRATCH]:
                 second = None if first is None else grid.scratch(*first)
             else:
-                second = _best(grid, found, task, [_side(side) for side in claim.second])
+                second = _best(grid, measures, task, [_side(side) for side in claim.second])
             difference, text = _difference(
-                *(found.get((task, *side)) if side else None for side in (first, second))
+                *(measures.get((task, *side)) if side else None for side in (first, second))
             )
             chosen = [
                 "/".join(side)
@@ -167,14 +169,14 @@ def _side(name: str) -> tuple[str, Way]:
 
 def _best(
     grid: Grid,
-    found: Measures,
+    measures: Measures,
     task: str,
     sides: Sequence[tuple[str, Way]],
 ) -> tuple[str, Way] | None:
     """The side that is best on dev, of those that are done."""
     best: tuple[float, tuple[str, Way]] | None = None
     for side in sides:
-        if not found.get((task, *side)):
+        if not measures.get((task, *side)):
             continue
         results = [grid.result(Cell(seed, task, *side)) for seed in grid.config.seeds]
         dev = [next(iter(r["dev"].values())) for r in results if r is not None]

@@ -28,37 +28,35 @@ _SHOWN = 40
 
 def evaluation_page(document: Mapping[str, Any], lang: str = "en") -> Page:
     """Figures with intervals, a table by label, the most frequent confusions."""
-    found = document
-    against = f" against {found['against']}" if "against" in found else ""
-    lead = f"{found['task']}: {found['run']}{against} on {found['examples']:,} examples of {found['file']}"
-    parts: list[Part] = []
-    parts.append(_figures(found))
-    if found["per_class"]:
-        parts.append(_classes(found))
-    if found["confusions"]:
+    against = f" against {document['against']}" if "against" in document else ""
+    lead = f"{document['task']}: {document['run']}{against} on {document['examples']:,} examples of {document['file']}"
+    parts: list[Part] = [_figures(document)]
+    if document["per_class"]:
+        parts.append(_classes(document))
+    if document["confusions"]:
         rows = [
             [f"{one['count']:,}", f"{_short(one['gold'])} taken for {_short(one['predicted'])}"]
-            for one in found["confusions"]
+            for one in document["confusions"]
         ]
         parts.append(Table(["", "most frequent confusions"], rows, left=(1,)))
-    if found.get("threshold") is not None:
+    if document.get("threshold") is not None:
         parts.append(
-            f"no answer is given where its score is more than {found['threshold']:.3f} above the best answer's"
+            f"no answer is given where its score is more than {document['threshold']:.3f} above the best answer's"
         )
     return Page("Evaluation", lead, parts, lang)
 
 
-def _figures(found: Mapping[str, Any]) -> Table:
+def _figures(document: Mapping[str, Any]) -> Table:
     head = ["", "value (95 % interval)", "n"]
-    if "against" in found:
+    if "against" in document:
         head += ["against", "difference (95 % interval)", "p"]
     rows = []
-    for name, one in found["figures"].items():
+    for name, one in document["figures"].items():
         row = [name, _measured(one), f"{one['n']:,}"]
-        if "against" in found:
+        if "against" in document:
             row += _compared(one) if "difference" in one else [""] * 3
         rows.append(row)
-    test = found["figures"].get("accuracy", {}).get("difference", {}).get("mcnemar")
+    test = document["figures"].get("accuracy", {}).get("difference", {}).get("mcnemar")
     caption = ""
     if test:
         first, second = f"{test['only_first']:,}", f"{test['only_second']:,}"
@@ -74,44 +72,44 @@ def _compared(one: Mapping[str, Any]) -> list[str]:
     return [measure(one["against"]["value"]), _measured(difference, "+"), f"{p:.4f}"]
 
 
-def _classes(found: Mapping[str, Any]) -> Table:
-    shown = found["per_class"]
+def _classes(document: Mapping[str, Any]) -> Table:
+    shown = document["per_class"]
     if len(shown) > _ROWS:
         shown = sorted(shown, key=lambda one: -one["support"])[:_ROWS]
     rows = []
     for one in shown:
         figures = [f"{one[key]:.4f}" for key in ("precision", "recall", "f1")]
-        unknown = " (not learned)" if one["label"] in found["unknown_labels"] else ""
+        unknown = " (not learned)" if one["label"] in document["unknown_labels"] else ""
         label = _short(one["label"] or "(no name)") + unknown
         rows.append([label, *figures, f"{one['support']:,}", f"{one['predicted']:,}"])
-    left = len(found["per_class"]) - len(shown)
+    left = len(document["per_class"]) - len(shown)
     head = ["label", "precision", "recall", "f1", "support", "predicted"]
     return Table(head, rows, f"… and {left:,} rarer labels" if left else "")
 
 
-def write_evaluation(found: Evaluation, folder: Path, lang: str = "en") -> tuple[list[Path], list[str]]:
+def write_evaluation(result: Evaluation, folder: Path, lang: str = "en") -> tuple[list[Path], list[str]]:
     """Write evaluation.json, errors.jsonl and, where labels are confused, confusion.png, .svg and .html.
 
     Returns the files, and what a person should know of them.
     Raises:  StorageError: the disk refuses.
     """
     make_folder(folder)
-    write_atomic(folder / "evaluation.json", to_json(found.document()).encode())
-    wrote = [folder / "evaluation.json", write_errors(found, folder / "errors.jsonl")]
-    if found.confusion is None:
+    write_atomic(folder / "evaluation.json", to_json(result.document()).encode())
+    wrote = [folder / "evaluation.json", write_errors(result, folder / "errors.jsonl")]
+    if result.confusion is None:
         return wrote, []
-    chart = confusion_chart(found.confusion, f"{found.task}: {Path(found.file).name}")
+    chart = confusion_chart(result.confusion, f"{result.task}: {Path(result.file).name}")
     charts = save(chart, [folder / f"confusion.{kind}" for kind in ("png", "svg", "html")])
     note = boxes_for([chart], charts)
     return [*wrote, *charts], [note] if note else []
 
 
-def write_errors(found: Evaluation, path: Path) -> Path:
+def write_errors(result: Evaluation, path: Path) -> Path:
     """Write the errors as JSON lines, the most confident first.
 
     Raises:  StorageError: the disk refuses.
     """
-    return write_json_lines(found.errors, path)
+    return write_json_lines(result.errors, path)
 
 
 def _measured(one: Mapping[str, Any], sign: str = "") -> str:

@@ -460,13 +460,13 @@ def _loss_rows(summary: Mapping[str, Any]) -> Rows:
     losses = [loss for loss in summary["losses"] if math.isfinite(loss)]
     if len(losses) > 2:
         rows.append(("", f"{sparkline(losses, 40)}  {losses[0]:.2f} → {losses[-1]:.2f}"))
-    for name, found in (summary.get("heldout_accuracy") or {}).items():
+    for name, accuracy in (summary.get("heldout_accuracy") or {}).items():
         if getattr(getattr(_objective(name), "build", None), "of_examples", False):
-            value = f"{found['value']:.3f}{_between(found, 3)}"
+            value = f"{accuracy['value']:.3f}{_between(accuracy, 3)}"
             rows.append(
                 (
                     name.replace("_", " "),
-                    f"{value} of {found['n']:,} held-out pairs are right, half by chance",
+                    f"{value} of {accuracy['n']:,} held-out pairs are right, half by chance",
                 )
             )
     if summary.get("perplexity") is not None:
@@ -476,11 +476,11 @@ def _loss_rows(summary: Mapping[str, Any]) -> Rows:
     return rows
 
 
-def _between(found: Mapping[str, Any] | None, digits: int) -> str:
+def _between(figure: Mapping[str, Any] | None, digits: int) -> str:
     """An interval behind its figure; "" where there is none."""
-    if not found or found.get("low") is None or found.get("high") is None:
+    if not figure or figure.get("low") is None or figure.get("high") is None:
         return ""
-    return f" ({found['low']:.{digits}f} … {found['high']:.{digits}f})"
+    return f" ({figure['low']:.{digits}f} … {figure['high']:.{digits}f})"
 
 
 def _facts(rows: Rows) -> Table:
