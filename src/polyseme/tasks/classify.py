@@ -455,10 +455,6 @@ class Classify(LabelledExamples):
     def _named(self, p: Float64Array) -> dict[str, float]:
         return {label: float(f"{share:.6g}") for label, share in zip(self.config.labels, p, strict=True)}
 
-    def tune(self, data: TaskData, outputs: Sequence[Float32Array]) -> dict[str, Any]:
-        """What is decided on dev: nothing."""
-        return {}
-
     def measures(
         self, records: Sequence[TextRecord], predictions: Sequence[Mapping[str, Any]]
     ) -> dict[str, Resampled]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -128,7 +129,7 @@ def _piece(text: str, tokens: Tokens, tokenizer: Tokenizer) -> Piece:
 
 
 class LabelledExamples:
-    """What every task does with the examples that it learns from."""
+    """What every task does with the examples that it learns from, and what most tasks need not decide or show."""
 
     _data: TaskData | None = None
 
@@ -148,6 +149,18 @@ class LabelledExamples:
             return rows.ids, np.empty(0, np.int64), np.empty(0, np.int64)
         positions = [first + data.places[n] for first, n in zip(rows.first, numbers, strict=True)]
         return rows.ids, np.concatenate(positions), np.concatenate([data.gold[n] for n in numbers])
+
+    def tune(self, data: TaskData, outputs: Sequence[npt.NDArray[np.float32]]) -> dict[str, Any]:
+        """What is decided on dev; here nothing."""
+        return {}
+
+    def details(self, records: Sequence[Any], predictions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Tables for people; here none."""
+        return {}
+
+    def unknown_labels(self, records: Sequence[Any]) -> Counter[str]:
+        """Labels of records that were not learned; here there are none."""
+        return Counter()
 
 
 def windows(n: int, size: int, overlap: int) -> Iterator[tuple[int, int]]:

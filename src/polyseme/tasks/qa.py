@@ -14,7 +14,6 @@ Answers are cut out of the passage by character offsets, so they are the user's 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -284,12 +283,6 @@ class QA(LabelledExamples):
         found = metrics.measures([p["answer"] for p in predictions], golds, self._rules)
         return {"f1": found.pop("f1"), **found}
 
-    def details(
-        self, records: Sequence[QuestionRecord], predictions: Sequence[Mapping[str, Any]]
-    ) -> dict[str, Any]:
-        """Tables for people: none."""
-        return {}
-
     def wrong(self, record: QuestionRecord, prediction: Mapping[str, Any]) -> bool:
         """Whether a prediction is not one of the answers, by the rules of exact match."""
         return metrics.score(prediction["answer"], self.gold_of(record), self._rules)[0] == 0.0
@@ -297,10 +290,6 @@ class QA(LabelledExamples):
     def gold_of(self, record: QuestionRecord) -> Any:
         """What the record says, JSON-able."""
         return [text for text, _ in record.answers or ()]
-
-    def unknown_labels(self, records: Sequence[QuestionRecord]) -> Counter[str]:
-        """None: there are no labels."""
-        return Counter()
 
 
 def best_spans(

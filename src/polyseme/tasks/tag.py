@@ -266,10 +266,6 @@ class Tag(LabelledExamples):
             ]
         return found
 
-    def tune(self, data: TaskData, outputs: Sequence[Float32Array]) -> dict[str, Any]:
-        """What is decided on dev: nothing."""
-        return {}
-
     def measures(
         self, records: Sequence[TagRecord], predictions: Sequence[Mapping[str, Any]]
     ) -> dict[str, Resampled]:
