@@ -9,7 +9,7 @@ text of the batch is.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -20,7 +20,7 @@ from polyseme.core.arrays import IntArray
 from polyseme.core.rng import Random
 from polyseme.core.types import Batch
 from polyseme.data.examples import Example, SpecialTokens
-from polyseme.data.loader import Preparer, collate, in_background, pack, to_batch
+from polyseme.data.loader import BatchSource, Preparer, collate, pack, to_batch
 
 ATTENTION_DOUBLES = 768
 """Length of a row at which attention about doubles the cost of a token, for encoders 384 wide (docs/LOG.md)."""
@@ -32,7 +32,7 @@ Unknown = tuple[tuple[int, str], ...]
 """Places in an example, and the words there that are not in the vocabulary."""
 
 
-class ExampleLoader:
+class ExampleLoader(BatchSource):
     """Batches of labelled examples as pure functions of a counter of examples.
 
     Args:
@@ -84,19 +84,6 @@ class ExampleLoader:
         counters = np.arange(counter, counter + len(rows))
         batch = to_batch(collate(rows, length, self._special, counters, progress), self._objectives)
         return batch if self._unknown is None else self._spelled(batch)
-
-    def stream(
-        self,
-        counters: Iterator[int],
-        count: int,
-        progress: Callable[[int], float] = lambda counter: 0.0,
-        workers: int = 1,
-        ahead: int = 2,
-        finish: Callable[[Batch], Batch] = lambda batch: batch,
-    ) -> Iterator[Batch]:
-        """Batches in order, prepared in the background; see `Loader.stream`."""
-        make = lambda counter, share: finish(self.batch(counter, count, share))  # noqa: E731
-        return in_background(make, counters, progress, workers, ahead)
 
     def _spelled(self, batch: Batch) -> Batch:
         """Give every different word outside the vocabulary an id of its own and say how it is written."""

@@ -7,6 +7,7 @@ Batches are prepared in the background, ahead of their use.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -208,7 +209,51 @@ def _numbers(rows: Rows) -> torch.Tensor | None:
     return torch.from_numpy(rows.numbers)
 
 
-class Loader:
+class BatchSource(ABC):
+    """Batches as pure functions of a counter, prepared in the background."""
+
+    @abstractmethod
+    def batch(self, counter: int, count: int, progress: float = 0.0) -> Batch:
+        """The rows or examples counter … counter + count - 1 of the run."""
+
+    def stream(
+        self,
+        counters: Iterator[int],
+        count: int,
+        progress: Callable[[int], float] = lambda counter: 0.0,
+        workers: int = 1,
+        ahead: int = 2,
+        finish: Callable[[Batch], Batch] = lambda batch: batch,
+    ) -> Iterator[Batch]:
+        """Batches in order, prepared `ahead` of use by background threads.
+
+        Args:
+            counters: where each batch begins.
+            count: rows or examples of a batch.
+            progress: share of the budget spent when a batch comes up, for schedules of masking.
+            finish: what else to do with a batch in the background, such as pinning its memory.
+
+        The result does not depend on the number of workers.
+        """
+
+        def make(counter: int, share: float) -> Batch:
+            return finish(self.batch(counter, count, share))
+
+        with ThreadPoolExecutor(workers, thread_name_prefix="batches") as pool:
+            waiting: deque[Future[Batch]] = deque()
+            try:
+                for counter in counters:
+                    waiting.append(pool.submit(make, counter, progress(counter)))
+                    if len(waiting) > ahead:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+
+class Loader(BatchSource):
     """Batches as pure functions of a row counter.
 
     Args:
@@ -230,55 +275,11 @@ class Loader:
         self._source, self.plan, self._objectives = source, plan, objectives
         self._row_length, self._special = row_length, special
 
-    def batch(self, counter: int, rows: int, progress: float = 0.0) -> Batch:
-        """Rows counter … counter + rows - 1 of the run."""
-        counters = np.arange(counter, counter + rows)
+    def batch(self, counter: int, count: int, progress: float = 0.0) -> Batch:
+        """Rows counter … counter + count - 1 of the run."""
+        counters = np.arange(counter, counter + count)
         drawn = [[self._source.draw(int(i), int(c)) for i in self.plan.row(int(c))] for c in counters]
         return to_batch(collate(drawn, self._row_length, self._special, counters, progress), self._objectives)
-
-    def stream(
-        self,
-        counters: Iterator[int],
-        rows: int,
-        progress: Callable[[int], float] = lambda row: 0.0,
-        workers: int = 1,
-        ahead: int = 2,
-        finish: Callable[[Batch], Batch] = lambda batch: batch,
-    ) -> Iterator[Batch]:
-        """Batches in order, prepared `ahead` of use by background threads.
-
-        Args:
-            counters: the first row of each batch.
-            rows: rows of a batch.
-            progress: share of the budget spent when a row comes up, for schedules of masking.
-            finish: what else to do with a batch in the background, such as pinning its memory.
-
-        The result does not depend on the number of workers.
-        """
-        make = lambda counter, share: finish(self.batch(counter, rows, share))  # noqa: E731
-        return in_background(make, counters, progress, workers, ahead)
-
-
-def in_background(
-    make: Callable[[int, float], Batch],
-    counters: Iterator[int],
-    progress: Callable[[int], float],
-    workers: int,
-    ahead: int,
-) -> Iterator[Batch]:
-    """What `make` makes of every counter and its progress, in order, `ahead` of use; see `Loader.stream`."""
-    with ThreadPoolExecutor(workers, thread_name_prefix="batches") as pool:
-        waiting: deque[Future[Batch]] = deque()
-        try:
-            for counter in counters:
-                waiting.append(pool.submit(make, counter, progress(counter)))
-                if len(waiting) > ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
 
 
 def heldout_batches(loader: Loader, rows: int, max_tokens: int, row_length: int) -> list[Batch]:

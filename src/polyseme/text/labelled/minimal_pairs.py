@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from polyseme.errors import CorpusError
 from polyseme.text.labelled.opening import (
@@ -26,7 +25,7 @@ from polyseme.text.labelled.opening import (
     sound,
 )
 from polyseme.text.labelled.records import Problems
-from polyseme.text.labelled.rows import Form, texts_in
+from polyseme.text.labelled.rows import Form, said, texts_in
 from polyseme.text.labelled.tables import rows_of
 from polyseme.text.sources import RECORDS, STDIN, TABLES, is_description
 
@@ -149,15 +148,8 @@ def _stem(path: Path | str) -> str:
 
 def _pair(file: LabelledFile, row: Row, name: str) -> MinimalPair:
     values, texts = row.values, texts_in(file, row, ("good", "bad"))
-    phenomenon = _named(values.get("phenomenon"))
-    paradigm = _named(values.get("paradigm")) or phenomenon or name
-    id = _named(values.get("id")) or str(row.number)
+    phenomenon = said(values.get("phenomenon"))
+    paradigm = said(values.get("paradigm")) or phenomenon or name
+    id = said(values.get("id")) or str(row.number)
     names = [file.scrub(name, row.where) for name in (paradigm, phenomenon or paradigm, id)]
     return MinimalPair(texts[0], texts[1], names[0], names[1], names[2], row.where)
-
-
-def _named(value: Any) -> str:
-    """What a field calls something; "" where it says nothing."""
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        return ""
-    return str(value).strip()

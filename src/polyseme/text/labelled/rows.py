@@ -47,6 +47,7 @@ __all__ = [
     "json_rows",
     "plain_name",
     "resolve",
+    "said",
     "texts_in",
     "value_rows",
 ]
@@ -100,12 +101,14 @@ def texts_in(file: LabelledFile, row: Row, names: Sequence[str]) -> list[str]:
     return texts
 
 
+def said(value: Any) -> str:
+    """What a field says: a string or an integer; "" where it says nothing."""
+    return "" if isinstance(value, bool) or not isinstance(value, str | int) else str(value).strip()
+
+
 def id_of(values: Mapping[str, Any], number: int) -> str:
     """The id that a record has, else its number."""
-    id = values.get("id")
-    if id is None or isinstance(id, bool) or not isinstance(id, str | int):
-        return str(number)
-    return str(id) if str(id).strip() else str(number)
+    return str(values["id"]) if said(values.get("id")) else str(number)
 
 
 def plain_name(name: str) -> str:

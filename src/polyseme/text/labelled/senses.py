@@ -45,7 +45,7 @@ from polyseme.text.labelled.opening import (
     sound,
 )
 from polyseme.text.labelled.records import Problems
-from polyseme.text.labelled.rows import Form, delimited_rows, json_rows, texts_in
+from polyseme.text.labelled.rows import Form, delimited_rows, json_rows, said, texts_in
 from polyseme.text.sentences import sentence_spans
 from polyseme.text.sources import RECORDS, TABLES
 from polyseme.text.words import LETTER, cjk_share, has_cjk, is_cjk, word_spans
@@ -352,8 +352,8 @@ def _row_uses(file: LabelledFile, row: Row, words: Sequence[str], labelled: bool
     word = scrub(_word(values, words), problems, where)
     sense = None
     if labelled:
-        sense = _sense(values.get("sense"))
-        if sense is None:
+        sense = said(values.get("sense"))
+        if not sense:
             raise BadRecord("missing_label")
         sense = scrub(sense, problems, where)
     if values.get("start") not in (None, "") or values.get("end") not in (None, ""):
@@ -393,12 +393,6 @@ def _word(values: Mapping[str, Any], words: Sequence[str]) -> str:
 def _alike(form: str, word: str) -> bool:
     """Whether what stands at a place may be a form of a word: they begin alike, or one holds the other."""
     return form[:3] == word[:3] or form in word or word in form
-
-
-def _sense(value: Any) -> str | None:
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        return None
-    return str(value).strip() or None
 
 
 def _place(values: Mapping[str, Any], text: str) -> tuple[int, int]:
