@@ -51,12 +51,12 @@ def test_an_export_gives_equal_vectors(name: str, tmp_path: Path) -> None:
     assert is_gradient(name)
     loaded = random_run(tmp_path, name)
     written = export_model(loaded.run.path, "sentence-transformers", tmp_path / "out")
-    ours = embed(loaded, ALL, Pooling.of(loaded, separators=True))
+    ours = np.stack(embed(loaded, ALL, Pooling.of(loaded, separators=True)))
     np.testing.assert_allclose(theirs(tmp_path / "out"), ours, atol=1e-5)
     assert any("--separators" in note for note in written.notes)
     back = load(import_model(tmp_path / "out", tmp_path / "back").path)
     assert Pooling.of(back) == Pooling("mean", False, 64, True)
-    np.testing.assert_array_equal(embed(back, ALL), ours)
+    np.testing.assert_array_equal(np.stack(embed(back, ALL)), ours)
     stored, again = loaded.run.weights()[0], back.run.weights()[0]
     assert {k for k in again if k.startswith("encoder.")} == {k for k in stored if k.startswith("encoder.")}
     assert all(np.array_equal(again[k], stored[k]) for k in again if k in stored)
@@ -69,7 +69,7 @@ def test_every_pooling_both_ways(pool: str, normalize: bool, tmp_path: Path) -> 
     loaded = random_run(tmp_path, "bert", own)
     written = export_model(loaded.run.path, "sentence-transformers", tmp_path / "out")
     assert not any("--separators" in note for note in written.notes)
-    np.testing.assert_allclose(theirs(tmp_path / "out"), embed(loaded, ALL), atol=1e-5)
+    np.testing.assert_allclose(theirs(tmp_path / "out"), np.stack(embed(loaded, ALL)), atol=1e-5)
     back = load(import_model(tmp_path / "out", tmp_path / "back").path)
     assert back.run.meta["embedding"] == own
 
@@ -98,7 +98,7 @@ def test_what_they_write_today(pooling: Any, tmp_path: Path) -> None:
         return
     imported = load(import_model(tmp_path / "st", tmp_path / "run").path)
     assert Pooling.of(imported).max_length == 24
-    np.testing.assert_allclose(theirs(tmp_path / "st"), embed(imported, ALL), atol=1e-5)
+    np.testing.assert_allclose(theirs(tmp_path / "st"), np.stack(embed(imported, ALL)), atol=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +190,7 @@ def test_letters_are_made_small_where_the_settings_say_so(folder: Path, tmp_path
             json.dumps({"max_seq_length": 20, "do_lower_case": lower})
         )
         loaded = load(import_model(copy, tmp_path / f"run{lower}").path)
-        ours = embed(loaded, texts)
+        ours = np.stack(embed(loaded, texts))
         np.testing.assert_allclose(theirs(copy, texts), ours, atol=1e-5)
         assert np.allclose(ours[0], ours[2]) == lower
 
@@ -203,7 +203,7 @@ def test_the_real_thing(real_weights: Path, tmp_path: Path, capsys: pytest.Captu
         "pool": "mean", "normalize": True, "max_length": 256, "separators": True,
     }  # fmt: skip
     texts = [*ALL, "word " * 600, "天地玄黄宇宙洪荒" * 60]
-    np.testing.assert_allclose(theirs(real_weights, texts), embed(load(run), texts), atol=1e-5)
+    np.testing.assert_allclose(theirs(real_weights, texts), np.stack(embed(load(run), texts)), atol=1e-5)
 
 
 def changed(folder: Path, out: Path, name: str, **fields: Any) -> Path:
@@ -224,7 +224,7 @@ PROMPTS = {
 def test_truncated_vectors_are_theirs(dimensions: int, folder: Path, tmp_path: Path) -> None:
     there = changed(folder, tmp_path / "st", PROMPT_FILE, truncate_dim=dimensions)
     imported = load(import_model(there, tmp_path / "run").path)
-    np.testing.assert_allclose(theirs(there), embed(imported, ALL), atol=1e-5)
+    np.testing.assert_allclose(theirs(there), np.stack(embed(imported, ALL)), atol=1e-5)
 
 
 def test_what_changes_no_vector_is_kept_for_the_way_back(folder: Path, tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_what_changes_no_vector_is_kept_for_the_way_back(folder: Path, tmp_path:
     named = json.loads((tmp_path / "back" / PROMPT_FILE).read_text())
     assert named == {**PROMPTS, "default_prompt_name": None}
     assert json.loads((tmp_path / "back/1_Pooling/config.json").read_text())["include_prompt"] is False
-    np.testing.assert_allclose(theirs(tmp_path / "back"), embed(load(run.path), ALL), atol=1e-5)
+    np.testing.assert_allclose(theirs(tmp_path / "back"), np.stack(embed(load(run.path), ALL)), atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_an_empty_default_prompt_changes_nothing(folder: Path, tmp_path: Path) -
     fields = {"prompts": {"document": ""}, "default_prompt_name": "document"}
     there = changed(folder, tmp_path / "st", PROMPT_FILE, **fields)
     imported = load(import_model(there, tmp_path / "run").path)
-    np.testing.assert_allclose(theirs(there), embed(imported, ALL), atol=1e-5)
+    np.testing.assert_allclose(theirs(there), np.stack(embed(imported, ALL)), atol=1e-5)
 
 
 def test_tokens_that_people_added_are_tokens_in_texts(folder: Path, tmp_path: Path) -> None:
