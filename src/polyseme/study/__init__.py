@@ -11,7 +11,7 @@ and above them report.compared.compare(runs, tasks) and report.run_summary.inspe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -23,7 +23,7 @@ from polyseme.text.labelled.dialects import read_separator
 from polyseme.text.labelled.opening import ReadOptions
 from polyseme.train.run import RunDirectory
 
-__all__ = ["Run", "opened", "reading"]
+__all__ = ["Run", "opened", "reading", "several"]
 
 Run: TypeAlias = Loaded | RunDirectory | Path | str
 """A run in memory, what `pretrain` gave, or the path of one."""
@@ -40,6 +40,11 @@ def opened(run: Run) -> Loaded:
         return load(run)
     check_loaded(run)
     return run
+
+
+def several(runs: Run | Sequence[Run]) -> list[Run]:
+    """Runs that may be one by itself."""
+    return [runs] if isinstance(runs, Loaded | RunDirectory | Path | str) else list(runs)
 
 
 def reading(

@@ -53,14 +53,13 @@ from polyseme.errors import InputError
 from polyseme.infer.hidden import encode_cut
 from polyseme.infer.inputs import at_least_one, one_of
 from polyseme.infer.loaded import Loaded
-from polyseme.study import Run, opened
+from polyseme.study import Run, opened, several
 from polyseme.study.stats import jackknife_interval
 from polyseme.study.word_units import spans_of_words, touched
 from polyseme.tasks.metrics.intervals import measured
 from polyseme.text.clean import CleaningReport, replace_surrogates
 from polyseme.text.config import TextConfig
 from polyseme.text.sources import read_lines
-from polyseme.train.run import RunDirectory
 
 __all__ = ["LIMIT", "Cka", "Dependence", "Unit", "alignment", "cka", "dependence"]
 
@@ -158,9 +157,9 @@ def cka(
     Example:
         cka(["runs/bert", "runs/gpt"], "texts.txt").document()["cka"][0][0]      # {"value", "low", "high", …}
     """
-    several = [runs] if isinstance(runs, Loaded | RunDirectory | Path | str) else list(runs)
-    if not 1 <= len(several) <= 2:
-        raise InputError("one or two runs are compared", got=f"{len(several)} runs")
+    asked = several(runs)
+    if not 1 <= len(asked) <= 2:
+        raise InputError("one or two runs are compared", got=f"{len(asked)} runs")
     one_of("unit", unit, ("words", "texts"))
     at_least_one("limit", limit)
     file: Path | None = None
@@ -168,7 +167,7 @@ def cka(
         file = path_of(texts)
         config = TextConfig.of({"field": field, "encoding": encoding}, "cka")
         texts = read_lines(file, config, CleaningReport())
-    sides = [opened(run) for run in several]
+    sides = [opened(run) for run in asked]
     reporter = reporter or NullReporter()
     with saving(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory(prefix="polyseme-cka-") as folder:
         stores = [_Vectors(Path(folder) / str(number), loaded) for number, loaded in enumerate(sides)]

@@ -13,6 +13,7 @@ from pydantic import Field
 from polyseme.core.config import Config
 from polyseme.core.reporter import Reporter
 from polyseme.errors import ConfigError, CorpusError
+from polyseme.infer.loaded import Loaded
 from polyseme.infer.score import kind_of
 from polyseme.study.pairs import Scoring, pairs
 from polyseme.study.probe import ProbeConfig, ProbeTask, probe
@@ -86,7 +87,7 @@ class PairsSpec(Config):
     language: str = ANY
 
 
-Make = Callable[[Any, Any, Path, Sequence[int], Reporter], dict[str, Any]]
+Make = Callable[[Loaded, Any, Path, Sequence[int], Reporter], dict[str, Any]]
 """(loaded run, section, folder of the TOML file, seeds, reporter) -> the study's document"""
 
 
@@ -108,7 +109,7 @@ class Study:
     seeded: bool
     files: Callable[[Any, Path], list[Path]]
     make: Make
-    refuses: Callable[[Any], str | None]
+    refuses: Callable[[Loaded], str | None]
 
     def fingerprints(self, spec: Any, base: Path) -> list[str]:
         """Hashes of everything that is read."""
@@ -121,7 +122,7 @@ class Study:
 
 
 def _probe(
-    loaded: Any, spec: ProbeSpec, base: Path, seeds: Sequence[int], reporter: Reporter
+    loaded: Loaded, spec: ProbeSpec, base: Path, seeds: Sequence[int], reporter: Reporter
 ) -> dict[str, Any]:
     files = {part: str(base / name) for part in ("train", "dev", "test") if (name := getattr(spec, part))}
     task = ProbeTask(**{**spec.model_dump(exclude={"language", "settings"}), **files})
@@ -131,7 +132,7 @@ def _probe(
 
 
 def _senses(
-    loaded: Any, spec: SensesSpec, base: Path, seeds: Sequence[int], reporter: Reporter
+    loaded: Loaded, spec: SensesSpec, base: Path, seeds: Sequence[int], reporter: Reporter
 ) -> dict[str, Any]:
     return senses(
         loaded,
@@ -149,7 +150,7 @@ def _senses(
 
 
 def _pairs(
-    loaded: Any, spec: PairsSpec, base: Path, seeds: Sequence[int], reporter: Reporter
+    loaded: Loaded, spec: PairsSpec, base: Path, seeds: Sequence[int], reporter: Reporter
 ) -> dict[str, Any]:
     """The document, and "right" of every paradigm: a digit a pair, 2 where the good text wins, 1 for a tie."""
     scoring = spec.scoring if kind_of(loaded) == "pseudo-log-likelihood" else None
@@ -171,7 +172,7 @@ def _pairs(
     return {**found.document(), "right": list(right.values())}
 
 
-def _no_probability(loaded: Any) -> str | None:
+def _no_probability(loaded: Loaded) -> str | None:
     try:
         kind_of(loaded)
     except ConfigError:

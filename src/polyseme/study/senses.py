@@ -24,8 +24,7 @@ from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.core.result import Result
 from polyseme.errors import ConfigError, InputError
 from polyseme.infer.hidden import Layers
-from polyseme.infer.loaded import Loaded
-from polyseme.study import Run, opened, reading
+from polyseme.study import Run, opened, reading, several
 from polyseme.study.sense_clusters import (
     MapMethod,
     Suggestion,
@@ -50,7 +49,6 @@ from polyseme.study.uses import Of, dots, unit, use_vectors
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.labelled.records import Problems
 from polyseme.text.labelled.senses import Use, read_uses
-from polyseme.train.run import RunDirectory
 
 __all__ = ["Senses", "senses"]
 
@@ -190,7 +188,7 @@ def senses(
         found.runs[0]["mean"]["best"]["nearest"]["accuracy"]     # {"value", "low", "high", "n"}
     """
     reporter = reporter or NullReporter()
-    several: list[Run] = [runs] if isinstance(runs, Loaded | RunDirectory | Path | str) else list(runs)
+    asked_runs = several(runs)
     check_map(map)
     problems, file = Problems(), ""
     if isinstance(uses, str | Path):
@@ -204,7 +202,7 @@ def senses(
             separator=asked_of_file.separator,
             problems=problems,
         )
-    labelled = _is_labelled(several, uses)
+    labelled = _is_labelled(asked_runs, uses)
     check_map(map, labelled)
     if of not in get_args(Of):
         raise ConfigError("no such vectors", got=of, expected=", ".join(get_args(Of)))
@@ -214,7 +212,7 @@ def senses(
     if balance:
         uses, counts = balanced(uses, seed, limit)
         notes += [_drawn_equally(word, one) for word, one in counts.items()]
-    most = min(POINTS, max(_FEWEST_POINTS, ALL_POINTS // (len(several) * len({use.word for use in uses}))))
+    most = min(POINTS, max(_FEWEST_POINTS, ALL_POINTS // (len(asked_runs) * len({use.word for use in uses}))))
     words = read_words(uses, labelled, folds, resamples, seed, most, map == "lda", notes)
     if labelled and any(word.figure != "accuracy" for word in words):
         notes += [_skewed(word) for word in words if word.figure != "accuracy"]
@@ -222,7 +220,7 @@ def senses(
             one.document["gold"] = one.gold.tolist()
     asked: Layers = layer if layer is not None else "all" if labelled else -1
     study = _Study(labelled, asked, map, of, seed, reporter)
-    found = [study.run(run, words) for run in several]
+    found = [study.run(run, words) for run in asked_runs]
     names = _names([run["run"] for run, _ in found])
     for name, (run, _) in zip(names, found, strict=True):
         run["name"] = name
