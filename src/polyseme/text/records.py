@@ -235,7 +235,7 @@ def _array(chunks: Iterator[str], source: str, longest: int, bare: bool = False)
             continue
         at = end
         number += 1
-        yield Value(number, value, item=True)
+        yield Value(number, value, True)
 
 
 def _broken(source: str, number: int, why: str) -> CorpusError:

@@ -197,7 +197,8 @@ def _relations(file: LabelledFile, lines: Numbered) -> Iterator[Row]:
             continue
         begins = _NUMBERED.fullmatch(line)
         if begins is None and waiting is not None:
-            yield waiting._replace(values=waiting.values | {"relation": line.strip()}, bad="")
+            waiting.values["relation"], waiting.bad = line.strip(), ""
+            yield waiting
             waiting = None
         elif begins is None:
             yield Row(number, file.at(number), {}, bad="bad_marks", got=line)

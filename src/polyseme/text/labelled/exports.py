@@ -72,9 +72,9 @@ def own_rows(file: LabelledFile, values: Values) -> Iterator[Row]:
     spans = file.columns.get("spans", "spans") if name and file.task == "tag" and file.labelled else ""
     for number, where, value in read(values, file):
         # of records without a span a tool does not say whether anybody has looked at them
-        if value is not None and spans and value.get(spans) == []:
+        if spans and value is not None and value.get(spans) == []:
             file.problems.add("no_span", where)
-        yield Row.of(number, where, value)
+        yield Row(number, where, value) if value is not None else Row.of(number, where, None)
 
 
 def _row(file: LabelledFile, **ours: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from functools import cached_property
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, TypeVar
 
 from polyseme.core.config import suggest
 from polyseme.core.files import suffix_of
@@ -149,7 +149,8 @@ class LabelledFile:
         )
 
 
-class Row(NamedTuple):
+@dataclass(slots=True)
+class Row:
     """One row, object or sentence of a file, before it is judged.
 
     Args:
@@ -493,7 +494,6 @@ def whole_values(text: str, source: str) -> Values:
 
 
 def _placed(values: Iterator[records.Value], source: str) -> Values:
-    for value in values:
-        if not value.blank:
-            place = f"{source}: record {value.number}" if value.item else f"{source}:{value.number}"
-            yield value.number, place, value.value
+    for number, value, item, blank, _ in values:
+        if not blank:
+            yield number, f"{source}: record {number}" if item else f"{source}:{number}", value

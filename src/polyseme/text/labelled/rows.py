@@ -97,7 +97,7 @@ def texts_in(file: LabelledFile, row: Row, names: Sequence[str]) -> list[str]:
             raise BadRecord("missing_field", name)
         if not text or text.isspace():
             raise BadRecord("empty_text", name)
-        texts.append(file.scrub(text, row.where))
+        texts.append(text if text.isascii() else file.scrub(text, row.where))
     return texts
 
 
@@ -402,11 +402,8 @@ def value_rows(file: LabelledFile, values: Values, form: Form) -> Iterator[Row]:
         raise _numbers_of_keys(form, keys, good, file.name)
     reading = _keys(form, keys, good, columns, file.name)
     for row in rows:
-        if row.bad:
-            yield row
-        else:
-            values_of_row = {ours: follow(row.values, theirs) for ours, theirs in reading.items()}
-            yield Row(row.number, row.where, values_of_row)
+        row.values = {} if row.bad else {ours: follow(row.values, theirs) for ours, theirs in reading.items()}
+        yield row
 
 
 def _keys(
