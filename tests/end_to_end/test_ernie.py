@@ -111,7 +111,7 @@ def test_resume_uses_the_same_units(
 
     def stop_after_three(self: trainer.Trainer, metrics: dict[str, float]) -> None:
         learned(self, metrics)
-        if self.at.step == 3:
+        if self.counters.step == 3:
             self.save("stopped")
             raise Stop
 

@@ -1,4 +1,4 @@
-"""The seams of the house: what an encoder, an objective and a learner promise."""
+"""Interfaces: what an encoder, an objective and a learner promise."""
 
 from __future__ import annotations
 

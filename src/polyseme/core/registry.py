@@ -1,6 +1,6 @@
 """A new model, objective or task is one new file: its file name is its key, and what it registers is its ENTRY.
 
-A registry lists the modules of one room without importing them (so `polyseme list` never imports torch) and
+A registry lists the modules of one package without importing them (so `polyseme list` never imports torch) and
 imports one when it is asked for. Files without a line `ENTRY = …` are no entries. Third parties add entries
 through entry points of the group `polyseme.KIND`: a name, and the module that holds the ENTRY.
 """
@@ -31,7 +31,7 @@ class Registry(Generic[Entry]):
     """The entries of one kind.
 
     Args:
-        kind: plural noun shown to users, also the room's name: "models", "objectives" ….
+        kind: plural noun shown to users, also the package's name: "models", "objectives" ….
         entry: the class of the entries.
     """
 

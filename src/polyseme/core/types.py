@@ -1,4 +1,4 @@
-"""The nouns that flow through the house: Batch in, Encoding out.
+"""Data types that all packages share: Batch in, Encoding out.
 
 Example ──packed──► Batch ──encoder──► Encoding ──head──► (sum of losses, count)
 """

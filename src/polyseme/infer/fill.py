@@ -38,12 +38,12 @@ def fill(
     check_loaded(loaded)
     several, single = texts_of(texts)
     at_least_one("top", top)
-    answers = [_fill(loaded, text, top) for text in several]
+    answers = [_fill_text(loaded, text, top) for text in several]
     return answers[0] if single else answers
 
 
 @torch.no_grad()
-def _fill(loaded: Loaded, text: str, top: int) -> list[dict[str, Any]]:
+def _fill_text(loaded: Loaded, text: str, top: int) -> list[dict[str, Any]]:
     head = loaded.masked_lm_head
     if loaded.tokenizer.mask_id == ABSENT:
         raise ConfigError(
@@ -53,7 +53,7 @@ def _fill(loaded: Loaded, text: str, top: int) -> list[dict[str, Any]]:
         )
     text = _with_masks(text, loaded.tokenizer.token(loaded.tokenizer.mask_id))
     tokens = loaded.tokenizer.encode(text, special=True)
-    places = [i for i, token in enumerate(tokens.ids) if token == loaded.special.mask]
+    places = [i for i, token in enumerate(tokens.ids) if token == loaded.tokenizer.mask_id]
     if not places:
         mask = loaded.tokenizer.token(loaded.tokenizer.mask_id)
         raise InputError(
@@ -68,9 +68,8 @@ def _fill(loaded: Loaded, text: str, top: int) -> list[dict[str, Any]]:
     results = []
     for place, values, ids in zip(places, best.values.tolist(), best.indices.tolist(), strict=True):
         start, end = tokens.offsets[place]
-        start += len(text[start:end]) - len(
-            text[start:end].lstrip()
-        )  # some vocabularies take the space along
+        # some vocabularies take the space along
+        start += len(text[start:end]) - len(text[start:end].lstrip())
         candidates = []
         for value, token in zip(values, ids, strict=True):
             shown = loaded.tokenizer.display(token)

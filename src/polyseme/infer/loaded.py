@@ -1,4 +1,4 @@
-"""A trained run in memory: what every function of this room takes.  infer/model.py opens one."""
+"""A trained run in memory: what every function of this package takes.  infer/model.py opens one."""
 
 from __future__ import annotations
 
@@ -125,6 +125,7 @@ class Loaded:
         """The heads that give tokens probabilities, by which tokens they predict; see `ObjectiveEntry`."""
         known = {name: registry.learned(name).predicts for name in self.heads}
         heads: dict[str, Any] = self.heads
+        # of two heads that predict the same, the one of the first objective counts: it is put in last
         return {predicts: heads[name] for name, predicts in reversed(known.items()) if predicts is not None}
 
     @property

@@ -1,6 +1,6 @@
 """A trained run and what it can do, as methods: texts in, NumPy arrays out.  `load` opens one.
 
-The functions of this room do the work, each in its own file. Where a function's first argument is the run and its
+The functions of this package do the work, each in its own file. Where a function's first argument is the run and its
 answer is what a method gives, the function is the method. The other methods make arrays of a function's answers. One
 string in gives one result, several give several.
 

@@ -1,4 +1,4 @@
-"""A function in two forms: the plain one that a reader meets, and its fast twin in this room."""
+"""A function in two forms: the plain one that a reader meets, and its fast twin in this package."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ class ScalarMix(nn.Module):
         mix = γ · Σ_k softmax(w)_k h_k,   with layer norm  h_k ← (h_k - mean(h_k)) / √(variance(h_k) + ε)
 
     Mean and variance of a layer are one number each, over all tokens of the batch that are not padding and all
-    dimensions; or, with norm="token", of every token its own, so that what a text gives does not depend on the texts
-    beside it. At the start w = 0 and γ = 1: the plain mean.
+    dimensions (layer_norm=True, the paper's); or, with layer_norm="token", of every token its own, so that what a text
+    gives does not depend on the texts beside it: what tasks here learn with. At the start w = 0 and γ = 1: the mean.
 
     Args:
         layers: how many there are.

@@ -8,7 +8,8 @@ Józefowicz et al. (2016), the character network: Kim et al. (2016).
     h⁰_t = [x_t ; x_t],  h^k_t = [forward r^k_t ; backward r^k_t]
 
 A word's vector is computed once per batch, however often the word is in it. A word that is not in the vocabulary
-is spelled by the batch (`Batch.spelling`) and has a vector of its own. Departure: the state starts at zero in
+is spelled by the batch (`Batch.spelling`) and has a vector of its own. The encoder gives all layers h⁰ … h^L; a task
+mixes them with weights that it learns: layers/mix.py, used in tasks/heads.py. Departure: the state starts at zero in
 every example instead of going on from batch to batch; separators are ordinary inputs.
 """
 

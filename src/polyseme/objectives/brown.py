@@ -2,7 +2,9 @@
 
 words by frequency ──insert and merge──► C classes ──(exchange)──► ──merge down──► a binary tree over them
 
-`PlainClustering` is the algorithm as the paper has it; `Clustering` makes the same merges, compiled (kernels/brown.py).
+`PlainClustering` is the algorithm as the paper has it; `Clustering` makes the same merges, compiled (kernels/brown.py),
+and keeps a table D: what each merge of two classes would change. How classes become a model of text is in
+class_bigram.py, the objective that learns them.
 
 Papers: Brown, Della Pietra, deSouza, Lai and Mercer (1992), section 3; Liang (2005), section 3 and appendix A.
 """

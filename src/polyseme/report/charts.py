@@ -8,7 +8,9 @@
     links     lines between two columns of tokens
 
 To add a chart: make rows, a dictionary a mark; say which field goes on which axis; put the chart among the parts of a
-page, which also writes it as a picture. `polyseme.report.pairs.pairs_chart` is a short one.
+page (report/parts.py), which also writes it as a picture. `polyseme.report.pairs.pairs_chart` is a short one.
+`say` is the report's `Speaker` (report/language.py): what it says needs its Chinese in report/zh.toml, [phrases]; a
+test names what is missing there.
 
     rows = [{"run": "bert", "layer": 0, "value": 0.61, "low": 0.58, "high": 0.64}, ...]
     layer, accuracy = Axis("layer", say("layer"), integers=True), Axis("value", say("accuracy"), ".3f")

@@ -24,7 +24,7 @@ from polyseme.report.page import Page
 from polyseme.report.parts import Commands, Either, Figure, Heading, Part, Table
 from polyseme.report.run_summary import summarize
 from polyseme.study.standings import above
-from polyseme.train.heldout import part_judged
+from polyseme.train.heldout import part_evaluated
 from polyseme.train.run import RunDirectory
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def _runs(document: Mapping[str, Any], say: Speaker) -> Cells:
         if loss is None:
             cells.lack(why)
         else:
-            part = part_judged(facts.get("judged_on"))
+            part = part_evaluated(facts.get("judged_on"))
             frequency = f"\n({unigram:.3f})" if unigram is not None else ""
             cells.add(
                 f"{loss:.3f}{frequency}" + ("\n" + say("of {part} of the text", part=part) if part else "")

@@ -156,7 +156,7 @@ def _table(rows: Sequence[Mapping[str, Any]], names: Sequence[str], say: Speaker
     head += [say("margin"), say("ties"), say("unknown"), say("pairs")]
     cells = []
     for figures in rows:
-        row = [*(shown(figures[name]) for name in names), _measured(figures["accuracy"])]
+        row = [*(name_of(figures[name]) for name in names), _measured(figures["accuracy"])]
         if compared:
             difference = figures["difference"]
             row += [_number(figures["against"]["value"]), _measured(difference, "+"), _p(difference)]
@@ -182,7 +182,7 @@ def _beside(
     by_name = [{tuple(row[key] for key in of): row for row in run[part]} for run in runs]
     total = say("all: mean over paradigms")
     lines = [
-        ([shown(row[key]) for key in of], row, [rows.get(key) for rows in by_name])
+        ([name_of(row[key]) for key in of], row, [rows.get(key) for rows in by_name])
         for key, row in by_name[0].items()
     ]
     lines.append(([total, *[""] * (len(of) - 1)], runs[0]["figures"], [run["figures"] for run in runs]))
@@ -206,7 +206,7 @@ def _errors(run: Mapping[str, Any], name: str | None, say: Speaker) -> list[Part
     if not run["errors"]:
         return [Heading(title), say("There are none.")]
     rows = [
-        [error["good"], error["bad"], f"{error['margin']:+.2f}", shown(error["paradigm"])]
+        [error["good"], error["bad"], f"{error['margin']:+.2f}", name_of(error["paradigm"])]
         for error in run["errors"]
     ]
     head = [say("good"), say("bad"), say("margin"), say("paradigm")]
@@ -280,12 +280,12 @@ def _bars(document: Mapping[str, Any], say: Speaker) -> tuple[list[dict[str, Any
         sources = [(names[0], runs[0], "accuracy"), (names[1], runs[0], "against")]
     total = say("all: mean over paradigms")
     ranked = sorted(runs[0]["phenomena"], key=lambda row: -row["accuracy"]["value"])
-    labels = [total, *(shown(row["phenomenon"]) for row in ranked)]
+    labels = [total, *(name_of(row["phenomenon"]) for row in ranked)]
     rows = []
     for name, run, field in sources:
         for label, figures in [
             (total, run["figures"]),
-            *((shown(phenomenon["phenomenon"]), phenomenon) for phenomenon in run["phenomena"]),
+            *((name_of(phenomenon["phenomenon"]), phenomenon) for phenomenon in run["phenomena"]),
         ]:
             accuracy = figures[field]
             rows.append(
@@ -302,6 +302,6 @@ def _bars(document: Mapping[str, Any], say: Speaker) -> tuple[list[dict[str, Any
     return rows, [name for name, _, _ in sources], list(dict.fromkeys(labels))
 
 
-def shown(name: str) -> str:
+def name_of(name: str) -> str:
     """A name as a person reads it: file names and BLiMP's have underscores for spaces."""
     return name.replace("_", " ")

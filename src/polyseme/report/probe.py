@@ -20,7 +20,15 @@ from polyseme.report.page import Page
 from polyseme.report.parts import Commands, Either, Figure, Heading, Notes, Part, Table
 from polyseme.study.probing.numbers import told
 
-__all__ = ["control_parts", "layer_parts", "overview_rows", "probe_page", "probe_parts", "shown", "slug"]
+__all__ = [
+    "control_parts",
+    "figure_text",
+    "layer_parts",
+    "overview_rows",
+    "probe_page",
+    "probe_parts",
+    "slug",
+]
 
 _MARKS = {
     "centre_of_gravity": ("centre of gravity", charts.VERMILION, "circle"),
@@ -96,10 +104,10 @@ def layer_parts(document: Mapping[str, Any], say: Speaker, prefix: str = "", of:
         rows.append(
             [
                 name,
-                shown(mix.get("centre_of_gravity"), 2),
-                shown(mix.get("divergence"), 3),
-                shown(cumulative.get("expected_layer"), 2),
-                shown(cumulative.get("expected_layer_clipped"), 2),
+                figure_text(mix.get("centre_of_gravity"), 2),
+                figure_text(mix.get("divergence"), 3),
+                figure_text(cumulative.get("expected_layer"), 2),
+                figure_text(cumulative.get("expected_layer_clipped"), 2),
             ]
         )
     caption = say(
@@ -131,13 +139,13 @@ def control_parts(
     rows: list[list[str]] = []
     strong: set[tuple[int, int]] = set()
     for name, task in document["tasks"].items():
-        rows.append([name, say("all layers"), shown(task["score"], 1, PERCENT), ""])
+        rows.append([name, say("all layers"), figure_text(task["score"], 1, PERCENT), ""])
         for key, control in task["controls"].items():
             if control["difference"]["above"] and told(task):
                 strong.add((len(rows), 3))
-            figures = [shown(control[figure], 1, PERCENT) for figure in ("score", "difference")]
+            figures = [figure_text(control[figure], 1, PERCENT) for figure in ("score", "difference")]
             rows.append([name, say(_SCORES[key][0]), *figures])
-        rows.append([name, say("most frequent label"), shown(task["most_frequent"], 1, PERCENT), ""])
+        rows.append([name, say("most frequent label"), figure_text(task["most_frequent"], 1, PERCENT), ""])
     caption = say(
         "Micro-F1 in percent, differences in points on the same test texts, with 95 % intervals (texts and seeds drawn "
         "again); bold (•): the whole interval is above 0, and the probe above the most frequent label. All layers less "
@@ -165,7 +173,9 @@ def _of_task(name: str, task: Mapping[str, Any], say: Speaker, file: str) -> lis
     parts: list[Part] = [Heading(name), what]
     if task["accuracy"]:
         parts.append(
-            say("Accuracy of the most probable label: {value} %.", value=shown(task["accuracy"], 1, 100))
+            say(
+                "Accuracy of the most probable label: {value} %.", value=figure_text(task["accuracy"], 1, 100)
+            )
         )
     if not told(task):
         parts.append(
@@ -188,13 +198,13 @@ def _of_task(name: str, task: Mapping[str, Any], say: Speaker, file: str) -> lis
 def _layers(task: Mapping[str, Any], say: Speaker) -> Table:
     """What the chart of a task draws, as figures."""
     head = [say("layer"), say("weight")]
-    rows = [[str(layer), shown(weight, 3)] for layer, weight in enumerate(task["mix"]["weights"])]
+    rows = [[str(layer), figure_text(weight, 3)] for layer, weight in enumerate(task["mix"]["weights"])]
     if task["cumulative"]:
         head += [say("score with layers 0 to l"), say("gain, points")]
         for row, score in zip(rows, task["cumulative"]["scores"], strict=True):
-            row.append(shown(score, 1, PERCENT))
+            row.append(figure_text(score, 1, PERCENT))
         for row, gain in zip(rows, [None, *task["cumulative"]["differences"]], strict=True):
-            row.append(shown(gain, 1, PERCENT))
+            row.append(figure_text(gain, 1, PERCENT))
     return Table(head, rows)
 
 
@@ -268,7 +278,7 @@ def task_chart(name: str, task: Mapping[str, Any], say: Speaker) -> Chart:
     )
     centre, title = mix["centre_of_gravity"], say("Mixing weights")
     if centre["value"] is not None:
-        title = say("Mixing weights: centre of gravity {value}", value=shown(centre, 2))
+        title = say("Mixing weights: centre of gravity {value}", value=figure_text(centre, 2))
     weight, equal = Axis("value", say("weight"), ".2f"), Rule(1 / n)
     marks = _mark(centre, charts.VERMILION)
     rows = _rows(mix["weights"])
@@ -292,7 +302,7 @@ def task_chart(name: str, task: Mapping[str, Any], say: Speaker) -> Chart:
         panels.append(lines([{**row, "of": ""} for row in rows], plain, score, only, size=size, title=title))
         expected, title = cumulative["expected_layer"], say("What layer l adds")
         if expected["value"] is not None:
-            title = say("What layer l adds: expected layer {value}", value=shown(expected, 2))
+            title = say("What layer l adds: expected layer {value}", value=figure_text(expected, 2))
         gain = Axis("value", say("gain, points"), ".1f")
         marks = _mark(expected, charts.BLUE)
         rows = _rows(cumulative["differences"], PERCENT, first=1)
@@ -367,7 +377,7 @@ def _dots(
     return dots(rows, Axis("task"), value, list(dict.fromkeys(row["task"] for row in rows)), figures)
 
 
-def shown(figure: Mapping[str, Any] | None, digits: int, times: float = 1) -> str:
+def figure_text(figure: Mapping[str, Any] | None, digits: int, times: float = 1) -> str:
     """A figure with its interval: "3.21 (2.95 … 3.40)"; a dash where it is not known."""
     if figure is None or figure["value"] is None:
         return "—"

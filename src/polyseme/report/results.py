@@ -83,7 +83,7 @@ def write(result: Result, path: Path, lang: str = "en") -> tuple[list[Path], lis
 
 
 def _named(place: str) -> Callable[..., Any]:
-    """A function of this room, imported when it is needed."""
+    """A function of this package, imported when it is needed."""
     module, _, name = place.partition(".")
     function: Callable[..., Any] = getattr(importlib.import_module(f"polyseme.report.{module}"), name)
     return function

@@ -20,7 +20,7 @@ from polyseme.report.terminal import text
 from polyseme.study.standings import above
 from polyseme.text.clean import KINDS
 from polyseme.text.document_rule import reading_lines
-from polyseme.train.heldout import above_word_frequency, part_judged
+from polyseme.train.heldout import above_word_frequency, part_evaluated
 from polyseme.train.run import RunDirectory
 
 _RESULTS = (
@@ -103,7 +103,7 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
     if "imported" in meta:
         summary["imported"] = meta["imported"]
     summary |= _language_model_figures(meta, results, summary["heldout_loss"], summary["corpus"])
-    if part_judged(summary["judged_on"]):  # its characters were not counted
+    if part_evaluated(summary["judged_on"]):  # its characters were not counted
         summary.pop("bits_per_character", None)
     summary["losses"] = [
         record["heldout_loss"] for record in records if record.get("heldout_loss") is not None
@@ -450,7 +450,7 @@ def _loss_rows(summary: Mapping[str, Any]) -> Rows:
     judged = summary.get("judged_on") or {}
     if judged.get("meaningless"):
         text += ", which says nothing about other text"
-    if (part := part_judged(judged)) is not None:
+    if (part := part_evaluated(judged)) is not None:
         text += f"; of {part} of the {judged.get('text', 'held-out')} text"
     rows = [("training loss" if judged.get("text") == "training" else "held-out loss", text)]
     if summary["vocabulary"]["kind"] in WORD_KINDS:

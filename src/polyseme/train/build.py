@@ -22,7 +22,7 @@ from polyseme.train.run import RunDirectory, check_finite
 
 
 def special_ids(tokenizer: Tokenizer) -> SpecialTokens:
-    """The ids of a tokenizer's special tokens, as the data room wants them."""
+    """The ids of a tokenizer's special tokens, as data/ wants them."""
     t = tokenizer
     return special_tokens(t.vocab_size, t.pad_id, t.cls_id, t.sep_id, t.mask_id, t.special_ids)
 

@@ -9,7 +9,7 @@ from typing import Any
 from polyseme.core import registry
 from polyseme.core.entries import VECTORS
 from polyseme.core.files import write_atomic
-from polyseme.train.heldout import part_judged
+from polyseme.train.heldout import part_evaluated
 from polyseme.train.run import RunDirectory
 
 
@@ -88,7 +88,7 @@ def _judged_on(meta: Mapping[str, Any]) -> str:
         return """Training text
 
 No text was held out: these losses are of the text that was trained on, and mean nothing for other text."""
-    part = part_judged(judged)
+    part = part_evaluated(judged)
     of = f", of {part} of that text" if part else ""
     held = f"""Held-out text
 

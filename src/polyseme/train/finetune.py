@@ -101,7 +101,7 @@ def finetune(request: FinetuneRequest, reporter: Reporter | None = None) -> RunD
                     request, recipe, run, encoder, tokenizer, (train, dev), device, reporter
                 )
                 check(requests)
-            trainer.at.seconds += time.perf_counter() - began
+            trainer.counters.seconds += time.perf_counter() - began
             if resumed:
                 trainer.resume()
             trainer.train()

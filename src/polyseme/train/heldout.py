@@ -41,7 +41,7 @@ PIECE = 512
 """Tokens of a batch where evaluations have to fit into a budget in minutes."""
 
 
-class Judged(NamedTuple):
+class EvaluationText(NamedTuple):
     """What a run is judged on.
 
     Args:
@@ -73,7 +73,9 @@ class Judged(NamedTuple):
         return None
 
 
-def judged_by(corpus: PreparedCorpus, make: Callable[[TokenStore], T]) -> tuple[T, Judged]:
+def on_heldout_or_training(
+    corpus: PreparedCorpus, make: Callable[[TokenStore], T]
+) -> tuple[T, EvaluationText]:
     """What `make` makes of the held-out text, or of the training text where it can make nothing of a small one.
 
     Raises:  CorpusError: it can make nothing of the training text, either, or of much held-out text.
@@ -81,25 +83,27 @@ def judged_by(corpus: PreparedCorpus, make: Callable[[TokenStore], T]) -> tuple[
     if corpus.valid.n_tokens:
         try:
             made = make(corpus.valid)
-            return made, _judged("held-out", corpus.valid, not corpus.heldout_suffices)
+            return made, _text_of("held-out", corpus.valid, not corpus.heldout_suffices)
         except NothingToPredict:
             pass
         except CorpusError:
             if corpus.heldout_suffices:
                 raise
-    return make(corpus.train), _judged("training", corpus.train, True)
+    return make(corpus.train), _text_of("training", corpus.train, True)
 
 
-def _judged(text: str, store: TokenStore, meaningless: bool) -> Judged:
-    return Judged(text, store.n_documents, store.n_tokens, meaningless)
+def _text_of(text: str, store: TokenStore, meaningless: bool) -> EvaluationText:
+    return EvaluationText(text, store.n_documents, store.n_tokens, meaningless)
 
 
 class NothingToPredict(CorpusError):
     """A split in which no objective finds anything to predict, such as one of unknown tokens alone."""
 
 
-def batches_to_judge(corpus: PreparedCorpus, recipe: Recipe, small: bool) -> tuple[list[Batch], Judged]:
-    """The fixed batches of every evaluation, and of what they are.
+def evaluation_batches(
+    corpus: PreparedCorpus, recipe: Recipe, small: bool
+) -> tuple[list[Batch], EvaluationText]:
+    """The fixed batches of every evaluation, and the text that they come from.
 
     Args:
         small: batches of few tokens, so that some of them can stand for all.
@@ -124,11 +128,11 @@ def batches_to_judge(corpus: PreparedCorpus, recipe: Recipe, small: bool) -> tup
             )
         return batches, tuple(missing)
 
-    (batches, left_out), judged = judged_by(corpus, make)
+    (batches, left_out), judged = on_heldout_or_training(corpus, make)
     return batches, judged._replace(left_out=left_out)
 
 
-def keep_judged(run: RunDirectory, judged: Judged, reporter: Reporter) -> None:
+def keep_evaluation_text(run: RunDirectory, judged: EvaluationText, reporter: Reporter) -> None:
     """Write into run.json on what the run is judged, and say what has to be known about it."""
     if distributed.rank() > 0:
         return
@@ -253,14 +257,14 @@ def above_word_frequency(results: Mapping[str, Any]) -> str | None:
     )
 
 
-def part_judged(judged_on: Mapping[str, Any] | None) -> str | None:
+def part_evaluated(judged_on: Mapping[str, Any] | None) -> str | None:
     """How much of the held-out text the figures are of, such as "57 %"; None where they are of all.
 
     Args:
         judged_on: of run.json.
 
     Example:
-        >>> part_judged({"share": 0.571})
+        >>> part_evaluated({"share": 0.571})
         '57 %'
     """
     share = (judged_on or {}).get("share")

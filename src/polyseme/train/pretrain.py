@@ -38,10 +38,10 @@ from polyseme.train.from_counts import cooccurrence_embeddings, start_as_bigram_
 from polyseme.train.gradient import GradientLearner
 from polyseme.train.heldout import (
     above_word_frequency,
-    batches_to_judge,
-    judged_by,
-    keep_judged,
-    part_judged,
+    evaluation_batches,
+    keep_evaluation_text,
+    on_heldout_or_training,
+    part_evaluated,
     possible,
 )
 from polyseme.train.knowledge import check_lexicon_is_used, learn_or_load
@@ -139,7 +139,7 @@ def build_trainer(
     data, train = recipe.section("data"), recipe.section("train")
     special = special_ids(corpus.tokenizer)
     loader = build_loader(corpus.train, recipe, special, request.seed, knowledge)
-    heldout, judged = batches_to_judge(corpus, recipe, small=request.budget.is_time)
+    heldout, judged = evaluation_batches(corpus, recipe, small=request.budget.is_time)
 
     began = time.perf_counter()
     torch.manual_seed(request.seed)
@@ -157,6 +157,7 @@ def build_trainer(
                 fix="--set train.embedding_start=random",
             )
         start_embedding(table, cooccurrence_embeddings(corpus.train, table.size(1), request.seed), deviation)
+    # a second set: these compute losses; the loader's own choose what is masked, so that only those need knowledge
     objectives = build_objectives(recipe, special, request.seed)
     counts = unigram_counts(objectives, corpus.train)
     unused = getattr(recipe.section("model"), "vocab_size", len(counts)) - len(counts)
@@ -168,7 +169,7 @@ def build_trainer(
         learner.load_weights({**learner.weights(), **weights_of(start, reporter)})
 
     _ready_to_train(run, recipe, corpus, learner.n_parameters)
-    keep_judged(run, judged, reporter)
+    keep_evaluation_text(run, judged, reporter)
     return Trainer(
         learner,
         partial(_stream, loader, train.rows, data.workers, device),
@@ -198,7 +199,7 @@ def _build_corpus_trainer(
     began = time.perf_counter()
     train, name = recipe.section("train"), recipe.objectives[0]
     torch.manual_seed(request.seed)
-    learner, judged = judged_by(
+    learner, judged = on_heldout_or_training(
         corpus,
         lambda heldout: corpus_learner(recipe)(  # type: ignore[misc]
             build_encoder(recipe, corpus.tokenizer),
@@ -215,7 +216,7 @@ def _build_corpus_trainer(
     if start is not None:
         learner.load_weights(weights_of(start, reporter))
     _ready_to_train(run, recipe, corpus, learner.n_parameters)
-    keep_judged(run, judged, reporter)
+    keep_evaluation_text(run, judged, reporter)
     return Trainer(
         learner,
         lambda row, progress: learner.stream(row // train.batch_size, progress),
@@ -276,7 +277,7 @@ def _say_how_it_ended(run: RunDirectory, results: dict[str, Any], reporter: Repo
     loss, frequency = results["heldout_loss"], results["unigram_loss"]
     judged = run.meta.get("judged_on", {})
     where = "training" if judged.get("text") == "training" else "held-out"
-    part = part_judged(judged)
+    part = part_evaluated(judged)
     of = f" of {part} of the {where} text" if part else ""
     reporter.note(f"{where} loss{of} {loss:.3f} nats, from word frequency alone {frequency:.3f}")
     if distributed.rank() == 0:

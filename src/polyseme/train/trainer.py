@@ -113,13 +113,13 @@ class Trainer:
         self.budget, self.config, self.reporter = budget, config, reporter
         self.steps_per_epoch, self.tokens_per_row = steps_per_epoch, tokens_per_row
         self.pace = pace or Pace(1, lambda threads: None)
-        self.at = Counters(seconds=distributed.from_rank_0(startup_seconds))
+        self.counters = Counters(seconds=distributed.from_rank_0(startup_seconds))
         self.results: dict[str, Any] = {}
         self._best: dict[str, Tensor] | None = None
         self._first = distributed.rank() == 0
         self._events: EventFiles | None = None
         self._rows_per_step = config.batch_size * distributed.size()
-        self._began = replace(self.at)
+        self._began = replace(self.counters)
         self._part_seconds = math.inf  # what a held-out batch took in the newest evaluation
 
     def resume(self) -> None:
@@ -136,14 +136,16 @@ class Trainer:
                 )
             return
         self.learner.load_state_dict(newest.tensors, newest.state["learner"])
-        self.at = Counters(**newest.state["counters"])
+        self.counters = Counters(**newest.state["counters"])
         self.results = newest.state["results"]
         self._best = newest.best
-        if newest.best is None and self.at.best_step == self.at.step:  # the current weights are the best
+        if (
+            newest.best is None and self.counters.best_step == self.counters.step
+        ):  # the current weights are the best
             self._best = {k: v for k, v in newest.tensors.items() if k.startswith(("encoder.", "heads."))}
         if self._best is not None:  # those of a frozen encoder are no part of a checkpoint
             self._best = {k: v for k, v in self.learner.weights().items() if k in self._fixed()} | self._best
-        self.reporter.note(f"going on from step {self.at.step:,}")
+        self.reporter.note(f"going on from step {self.counters.step:,}")
 
     def train(self) -> dict[str, Any]:
         """Train until the budget is spent; returns the results, which are also in run.json.
@@ -152,55 +154,59 @@ class Trainer:
                  TrainingError: gradients stay non-finite, or held-out figures are.   StorageError: a save failed.
         """
         self._truncate_metrics()
-        self._began = replace(self.at)
+        self._began = replace(self.counters)
         micro = self.config.batch_size // self.config.rows
-        clock = _Clock(self.at.seconds)
-        self._saved_at = self.at.seconds
+        clock = _Clock(self.counters.seconds)
+        self._saved_at = self.counters.seconds
         if "heldout_share" in self.results:
             self._keep_share()  # run.json was opened anew
         with (
             SignalRequests() as signals,
             Sharing(),
             closing(self.pace),
-            EventFiles(self.run.path, self.at.step)
+            EventFiles(self.run.path, self.counters.step)
             if self.config.tensorboard and self._first
             else nullcontext() as self._events,
-            _Closing(self.stream(self.at.row, self._progress_at)) as batches,
+            _Closing(self.stream(self.counters.row, self._progress_at)) as batches,
         ):
-            if self.at.step == 0 and self.at.evaluations == 0:
+            if self.counters.step == 0 and self.counters.evaluations == 0:
                 if getattr(self.learner, "judged_at_start", True):
                     self.reporter.stage("evaluating", 0, None)
                     self._fit_evaluations()
                     self._evaluate()
                     if self.budget.is_time:
-                        self.at.evaluating += distributed.from_rank_0(clock.seconds()) - self.at.seconds
+                        self.counters.evaluating += (
+                            distributed.from_rank_0(clock.seconds()) - self.counters.seconds
+                        )
                 else:
-                    self.at.evaluations = 1
+                    self.counters.evaluations = 1
             while self._progress() < 1.0:
                 started = time.perf_counter()
                 taken = [next(batches) for _ in range(micro)]
                 metrics = dict(self.learner.step(taken, self._progress()))
                 tokens = int(distributed.sum_numbers([sum(b.n_tokens for b in taken)])[0])
-                self.at.step += 1
-                self.at.row += self._rows_per_step
-                self.at.tokens += tokens
-                self.at.seconds = distributed.from_rank_0(clock.seconds())
-                evaluating, took = self.at.evaluating, time.perf_counter() - started
+                self.counters.step += 1
+                self.counters.row += self._rows_per_step
+                self.counters.tokens += tokens
+                self.counters.seconds = distributed.from_rank_0(clock.seconds())
+                evaluating, took = self.counters.evaluating, time.perf_counter() - started
                 self._log(metrics | {"tokens_per_second": tokens / took})
                 self.pace.step(tokens, took)
                 if self._evaluation_is_due():
                     self._evaluate()
-                    self.at.evaluating += distributed.from_rank_0(clock.seconds()) - self.at.seconds
-                    self.at.seconds += self.at.evaluating - evaluating
+                    self.counters.evaluating += (
+                        distributed.from_rank_0(clock.seconds()) - self.counters.seconds
+                    )
+                    self.counters.seconds += self.counters.evaluating - evaluating
                 asked = distributed.sum_numbers([float(signals.stop), float(signals.save)])
                 stop, asked_to_save = asked[0] > 0, asked[1] > 0
-                due = self.at.seconds - self._saved_at > 60 * self.config.save_minutes
+                due = self.counters.seconds - self._saved_at > 60 * self.config.save_minutes
                 if stop or due or asked_to_save:
                     self.save("stopped" if stop else "training")
                     signals.save = False
                 if stop:
                     raise Interrupted(
-                        f"stopped at step {self.at.step:,}; everything is saved",
+                        f"stopped at step {self.counters.step:,}; everything is saved",
                         where=self.run.path,
                         fix="the same command with --resume goes on exactly here",
                     )
@@ -208,7 +214,7 @@ class Trainer:
                 self.reporter.note(f"the text was read {self.config.most_epochs:g} times (train.most_epochs)")
             self.save("finished")
             if "heldout_share" in self.results and self._judge_all():
-                self.at.seconds = distributed.from_rank_0(clock.seconds())
+                self.counters.seconds = distributed.from_rank_0(clock.seconds())
                 self.save("finished")
         return self.results
 
@@ -216,15 +222,15 @@ class Trainer:
         if getattr(self.learner, "finished", False) or self._has_stalled():
             return 1.0
         spent = self.budget.progress(
-            step=self.at.step,
-            tokens=self.at.tokens,
-            seconds=self.at.seconds,
+            step=self.counters.step,
+            tokens=self.counters.tokens,
+            seconds=self.counters.seconds,
             steps_per_epoch=self._steps_per_epoch(),
         )
         return max(spent, self._passes())
 
     def _has_stalled(self) -> bool:
-        return self.config.patience is not None and self.at.stale >= self.config.patience
+        return self.config.patience is not None and self.counters.stale >= self.config.patience
 
     def _passes(self) -> float:
         """Share of the passes over the text that a budget in minutes may make."""
@@ -232,7 +238,7 @@ class Trainer:
             return 0.0
         passes = Budget(epochs=self.config.most_epochs)
         return passes.progress(
-            step=self.at.step, tokens=0, seconds=0.0, steps_per_epoch=self._steps_per_epoch()
+            step=self.counters.step, tokens=0, seconds=0.0, steps_per_epoch=self._steps_per_epoch()
         )
 
     def _steps_per_epoch(self, more: int = 0, since: Counters | None = None) -> float:
@@ -242,7 +248,7 @@ class Trainer:
             more: updates that will have been made since then.
             since: where the run was; None = where it is now.
         """
-        since = self.at if since is None else since
+        since = self.counters if since is None else since
         made = since.row / self._rows_per_step + more
         return self.steps_per_epoch * ((since.step + more) / made if made else 1.0)
 
@@ -251,11 +257,11 @@ class Trainer:
         if progress >= 1.0:
             return True
         if progress * self.config.evaluations < max(
-            1, self.at.evaluations
+            1, self.counters.evaluations
         ):  # the first is at the start, if any
             return False
         # a budget in minutes is for training: on slow machines evaluations are fewer
-        return not self.budget.is_time or self.at.evaluating <= EVALUATION_SHARE * self.at.seconds
+        return not self.budget.is_time or self.counters.evaluating <= EVALUATION_SHARE * self.counters.seconds
 
     def _fit_evaluations(self) -> None:
         """Cut the held-out text of all evaluations of this run to what a budget in minutes can afford.
@@ -264,7 +270,7 @@ class Trainer:
         may be.
         """
         n = len(self.heldout)
-        if not (self.budget.is_time and self.cuts_heldout) or self.at.judged is not None or n < 2:
+        if not (self.budget.is_time and self.cuts_heldout) or self.counters.judged is not None or n < 2:
             return
         assert self.budget.minutes is not None
         room = ONE_EVALUATION * 60 * self.budget.minutes
@@ -276,17 +282,17 @@ class Trainer:
             if seconds * n <= room:
                 break
         fits = max(1, min(n, int(room / max(seconds, 1e-9))))
-        self.at.judged = int(distributed.from_rank_0(float(fits)))
-        if self.at.judged < n:
+        self.counters.judged = int(distributed.from_rank_0(float(fits)))
+        if self.counters.judged < n:
             self._keep_share()
             self.reporter.note(
-                f"{self.at.judged} of {n} parts of the held-out text are judged while it trains, always the same: all"
-                f" of them would take {seconds * n:.1f} s each time, of {60 * self.budget.minutes:.0f} s"
+                f"{self.counters.judged} of {n} parts of the held-out text are judged while it trains, always the same:"
+                f" all of them would take {seconds * n:.1f} s each time, of {60 * self.budget.minutes:.0f} s"
             )
 
-    def _judged(self) -> list[Batch]:
+    def _evaluation_batches(self) -> list[Batch]:
         """The held-out batches of every evaluation: all, or some spread evenly."""
-        n, parts = len(self.heldout), self.at.judged
+        n, parts = len(self.heldout), self.counters.judged
         if parts is None or parts >= n:
             return self.heldout
         return [self.heldout[i * n // parts] for i in range(parts)]
@@ -306,7 +312,11 @@ class Trainer:
                 self._note_share(seconds, room)
             return False
         self.reporter.stage("evaluating", 0, None)
-        best = self._best if self.config.keep == "best" and self.at.best_step != self.at.step else None
+        best = (
+            self._best
+            if self.config.keep == "best" and self.counters.best_step != self.counters.step
+            else None
+        )
         load: Any = getattr(self.learner, "load_weights", None)
         if best is None or load is None:
             scores = dict(self.learner.evaluate(self.heldout))
@@ -328,7 +338,7 @@ class Trainer:
         """Write into run.json of how much of the held-out text the figures are."""
         if not self._first:
             return
-        parts = self._judged()
+        parts = self._evaluation_batches()
         share = {
             "share": len(parts) / len(self.heldout),
             "parts": len(parts),
@@ -339,8 +349,8 @@ class Trainer:
     def _note_share(self, seconds: float, room: float) -> None:
         """Keep in run.json why its figures are of a part."""
         note = (
-            f"the held-out figures are of {self.at.judged} of {len(self.heldout)} parts of the held-out text: all of"
-            f" them would have taken {seconds:.1f} s more, of which the budget allows {room:.1f} s"
+            f"the held-out figures are of {self.counters.judged} of {len(self.heldout)} parts of the held-out text: all"
+            f" of them would have taken {seconds:.1f} s more, of which the budget allows {room:.1f} s"
         )
         if self._first:
             self.run.add_notes([note], self.reporter)
@@ -364,25 +374,25 @@ class Trainer:
         record = self._where() | {k: float(f"{v:.6g}") for k, v in metrics.items()}
         self._append(record)
         progress = self._progress()
-        eta = self.at.seconds / progress * (1 - progress) if progress else 0.0
+        eta = self.counters.seconds / progress * (1 - progress) if progress else 0.0
         newest = {k: v for k, v in self.results.items() if k in ("heldout_loss", "unigram_loss")}
         self.reporter.log({**record, "eta_seconds": eta, **newest})
 
     def _where(self) -> dict[str, float | int | str]:
         """Where the run is, as every line of metrics.jsonl begins."""
         return {
-            "step": self.at.step,
-            "tokens": self.at.tokens,
-            "seconds": round(self.at.seconds, 3),
+            "step": self.counters.step,
+            "tokens": self.counters.tokens,
+            "seconds": round(self.counters.seconds, 3),
             "progress": round(self._progress(), 6),
         }
 
     def _evaluate(self) -> None:
         started = time.perf_counter()
-        scores = dict(self.learner.evaluate(self._judged()))
-        self._part_seconds = (time.perf_counter() - started) / max(1, len(self._judged()))
+        scores = dict(self.learner.evaluate(self._evaluation_batches()))
+        self._part_seconds = (time.perf_counter() - started) / max(1, len(self._evaluation_batches()))
         self._check_finite(scores)
-        self.at.evaluations = int(self._progress() * self.config.evaluations) + 1
+        self.counters.evaluations = int(self._progress() * self.config.evaluations) + 1
         criterion = scores.pop("criterion", None)  # what a task calls best need not be its loss
         total = sum(v for k, v in scores.items() if k.endswith("_loss")) if criterion is None else criterion
         names = [k.removesuffix("_loss") for k in scores if k.endswith("_loss")]
@@ -397,15 +407,15 @@ class Trainer:
         # a figure of zero (no entity found yet) says nothing: while it lasts, a falling loss is progress
         waking = criterion == 0.0 and scores[f"{main}_loss"] < before
         self._take(scores)
-        if len(self._judged()) < len(self.heldout):
-            self.results["heldout_share"] = len(self._judged()) / len(self.heldout)
-        if self.at.best_loss is None or self.meaningless or total <= self.at.best_loss:
-            better = self.at.best_loss is None or total < self.at.best_loss
-            self.at.stale = 0 if better or waking else self.at.stale + 1
-            self.at.best_loss, self.at.best_step = total, self.at.step
+        if len(self._evaluation_batches()) < len(self.heldout):
+            self.results["heldout_share"] = len(self._evaluation_batches()) / len(self.heldout)
+        if self.counters.best_loss is None or self.meaningless or total <= self.counters.best_loss:
+            better = self.counters.best_loss is None or total < self.counters.best_loss
+            self.counters.stale = 0 if better or waking else self.counters.stale + 1
+            self.counters.best_loss, self.counters.best_step = total, self.counters.step
             self._best = self.learner.weights()
         else:
-            self.at.stale += 1
+            self.counters.stale += 1
         if self._first:
             flat = {f"heldout_{k}": float(f"{v:.6g}") for k, v in scores.items()}
             losses = {"heldout_loss": scores[f"{main}_loss"], "unigram_loss": scores[f"{main}_baseline"]}
@@ -431,33 +441,35 @@ class Trainer:
             if not math.isfinite(value):
                 raise TrainingError(
                     f"{name} on held-out examples is not a finite number",
-                    got=f"{value} after {self.at.step:,} updates",
+                    got=f"{value} after {self.counters.step:,} updates",
                     where=self.run.path,
                     fix="a lower train.learning_rate, with another -o; a save from before is as it was",
                 )
 
     def save(self, status: str) -> None:
         """Write a checkpoint, then publish the weights and run.json."""
-        self._saved_at = self.at.seconds
+        self._saved_at = self.counters.seconds
         self.results |= {
-            "steps": self.at.step,
-            "tokens_seen": self.at.tokens,
-            "seconds": round(self.at.seconds, 3),
-            "tokens_per_second": round(self.at.tokens / max(self.at.seconds, 1e-9), 1),
+            "steps": self.counters.step,
+            "tokens_seen": self.counters.tokens,
+            "seconds": round(self.counters.seconds, 3),
+            "tokens_per_second": round(self.counters.tokens / max(self.counters.seconds, 1e-9), 1),
             "peak_memory_bytes": peak_memory_bytes(),
-            "best_step": self.at.best_step,
-            "best_loss": self.at.best_loss,
+            "best_step": self.counters.best_step,
+            "best_loss": self.counters.best_loss,
         }
         distributed.on_rank_0(lambda: self._write(status))
 
     def _write(self, status: str) -> None:
         tensors, extra = self.learner.state_dict()
         current = {k: v for k, v in tensors.items() if k.startswith(("encoder.", "heads."))}
-        best = self._best if self._best is not None and self.at.best_step != self.at.step else None
+        best = (
+            self._best if self._best is not None and self.counters.best_step != self.counters.step else None
+        )
         state = {
-            "step": self.at.step,
+            "step": self.counters.step,
             "learner": extra,
-            "counters": asdict(self.at),
+            "counters": asdict(self.counters),
             "results": self.results,
         }
         moving, best_moving = (
@@ -474,7 +486,7 @@ class Trainer:
             files(published) if files is not None else None,
             status=status,
             results=self.results,
-            published_step=self.at.best_step if use_best else self.at.step,
+            published_step=self.counters.best_step if use_best else self.counters.step,
         )
 
     def _fixed(self) -> frozenset[str]:
@@ -486,7 +498,7 @@ class Trainer:
         line = json.dumps(record).encode() + b"\n"
         with (self.run.path / "metrics.jsonl").open("ab") as file:
             file.write(line)
-        self.at.metrics_bytes += len(line)
+        self.counters.metrics_bytes += len(line)
         if self._events is not None:
             self._events.write(record)
 
@@ -494,7 +506,7 @@ class Trainer:
         """Forget the lines of updates that were made after the checkpoint and will be made again."""
         if self._first:
             with (self.run.path / "metrics.jsonl").open("ab") as file:
-                file.truncate(self.at.metrics_bytes)
+                file.truncate(self.counters.metrics_bytes)
 
 
 class _Clock:

@@ -15,7 +15,7 @@ from polyseme.report.files import write_study
 from polyseme.report.language import Speaker
 from polyseme.report.page import Page
 from polyseme.report.parts import Figure, Heading, Table
-from polyseme.report.probe import overview_rows, probe_page, probe_parts, shown, slug
+from polyseme.report.probe import figure_text, overview_rows, probe_page, probe_parts, slug
 from polyseme.study.probing.numbers import withheld
 
 
@@ -191,8 +191,8 @@ def test_commands_can_be_typed() -> None:
 
 
 def test_small_things() -> None:
-    assert shown({"value": 0.5, "low": None, "high": None}, 1, 100) == "50.0"
-    assert shown(None, 1) == "—"
+    assert figure_text({"value": 0.5, "low": None, "high": None}, 1, 100) == "50.0"
+    assert figure_text(None, 1) == "—"
     assert slug("a b/c") == "a-b-c"
     assert slug("//") == "task"
     with pytest.raises(ConfigError):

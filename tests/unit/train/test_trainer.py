@@ -74,7 +74,7 @@ def train_until(trainer: Any, step: int, monkeypatch: pytest.MonkeyPatch) -> Non
     class StopAt(module.SignalRequests):
         @property  # type: ignore[override]
         def stop(self) -> bool:
-            return bool(trainer.at.step >= step)
+            return bool(trainer.counters.step >= step)
 
         @stop.setter
         def stop(self, value: bool) -> None:
@@ -99,7 +99,7 @@ def test_the_best_weights_survive_a_resume(
     train_until(first, stop, monkeypatch)
     second = make(tmp_path / "stopped", budget)
     second.resume()
-    assert second.at.step == stop
+    assert second.counters.step == stop
     second.train()
     assert published(tmp_path / "stopped") == 5
     assert second.run.meta["published_step"] == 5
@@ -111,15 +111,15 @@ def test_patience_is_counted_on_after_a_resume(
 ) -> None:
     straight = make(tmp_path / "straight", Budget(steps=40), evaluations=40, patience=4)
     straight.train()
-    assert straight.at.step == 9  # best after five, then four that are worse
+    assert straight.counters.step == 9  # best after five, then four that are worse
     first = make(tmp_path / "stopped", Budget(steps=40), evaluations=40, patience=4)
 
     train_until(first, stop, monkeypatch)
     second = make(tmp_path / "stopped", Budget(steps=40), evaluations=40, patience=4)
     second.resume()
-    assert second.at.stale == max(0, stop - 5)
+    assert second.counters.stale == max(0, stop - 5)
     second.train()
-    assert (second.at.step, second.at.evaluations) == (9, straight.at.evaluations)
+    assert (second.counters.step, second.counters.evaluations) == (9, straight.counters.evaluations)
     assert published(tmp_path / "stopped") == published(tmp_path / "straight") == 5
 
 
@@ -141,8 +141,8 @@ def test_patience_waits_while_nothing_is_found_and_the_loss_falls(
     trainer.learner = Waking()
     trainer.learner.lowest = lowest
     trainer.train()
-    assert trainer.at.step == end  # three after the first find, or after the lowest loss without any
-    assert trainer.at.best_loss == (-0.1 if lowest == 30 else 0.0)
+    assert trainer.counters.step == end  # three after the first find, or after the lowest loss without any
+    assert trainer.counters.best_loss == (-0.1 if lowest == 30 else 0.0)
     assert published(tmp_path / "run") == end  # of equal ones the last
 
 
@@ -157,27 +157,27 @@ def test_keep_last(tmp_path: Path) -> None:
 def test_budgets_end_where_they_say(tmp_path: Path, budget: Budget, steps: int) -> None:
     trainer = make(tmp_path / "run", budget, keep="last")
     trainer.train()
-    assert trainer.at.step == steps
-    assert trainer.at.row == 2 * steps
-    assert trainer.at.tokens == 8 * steps
+    assert trainer.counters.step == steps
+    assert trainer.counters.row == 2 * steps
+    assert trainer.counters.tokens == 8 * steps
 
 
 def test_a_time_budget_ends(tmp_path: Path) -> None:
     trainer = make(tmp_path / "run", Budget(minutes=0.005))
     trainer.train()
-    assert 0.3 <= trainer.at.seconds < 5
+    assert 0.3 <= trainer.counters.seconds < 5
 
 
 def test_a_time_budget_ends_when_the_text_was_read_often_enough(tmp_path: Path) -> None:
     trainer = make(tmp_path / "run", Budget(minutes=5), most_epochs=0.7)
     trainer.train()
-    assert trainer.at.step == 7
+    assert trainer.counters.step == 7
 
 
 def test_other_budgets_are_taken_at_their_word(tmp_path: Path) -> None:
     trainer = make(tmp_path / "run", Budget(epochs=2), most_epochs=0.7)
     trainer.train()
-    assert trainer.at.step == 20
+    assert trainer.counters.step == 20
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -283,7 +283,7 @@ def test_evaluations_take_a_tenth_of_the_minutes_at_most(
     assert all(batches == evaluations[0] for batches in evaluations)  # the figures of a run can be compared
     if each < 20:
         assert each * sum(map(len, learner.judged)) <= (0.1 + module.WHOLE_EVALUATION * whole) * 150
-    assert trainer.at.step >= (135 if each < 20 else 85)
+    assert trainer.counters.step >= (135 if each < 20 else 85)
     assert clock[0] <= 150 + 1 + max(each, module.ONE_EVALUATION * 150) + (64 * each if whole else 0)
     assert quick == (len(evaluations[0]) == 64) == (not told.notes)
     share = None if quick or whole else len(evaluations[0]) / 64
@@ -336,7 +336,7 @@ def test_parts_choose_the_weights_and_all_of_the_text_judges_them(
     assert results["unigram_loss"] == 7.0
     assert results["heldout_interval"]["blocks"] == 32
     assert learner.loads == 2
-    assert learner.weight == trainer.at.step  # the run would go on with its newest weights
+    assert learner.weight == trainer.counters.step  # the run would go on with its newest weights
     assert all(
         record.get("heldout_loss", 0) < 1000 for record in trainer.run.metrics()
     )  # one curve, one text
@@ -344,7 +344,7 @@ def test_parts_choose_the_weights_and_all_of_the_text_judges_them(
     again, judge, _, told = slow(tmp_path / "run", monkeypatch, Budget(minutes=2.5), 0.4)
     again.resume()
     assert again.train()["heldout_loss"] == 1000.0 + best
-    assert (judge.judged, told.notes) == ([], [f"going on from step {trainer.at.step}"])
+    assert (judge.judged, told.notes) == ([], [f"going on from step {trainer.counters.step}"])
 
 
 def test_a_part_is_named_as_long_as_figures_are_of_it(
@@ -364,11 +364,11 @@ def test_a_part_is_named_as_long_as_figures_are_of_it(
 def test_progress_ahead_is_that_of_updates_of_several_sizes(tmp_path: Path) -> None:
     """After 10 updates by two ranks one rank makes those of half the rows."""
     trainer = make(tmp_path / "run", Budget(epochs=4.0))  # of 10 updates of 2 rows
-    trainer.at.step, trainer.at.row = 10, 40
-    trainer._began = module.replace(trainer.at)
+    trainer.counters.step, trainer.counters.row = 10, 40
+    trainer._began = module.replace(trainer.counters)
     for more in range(12):
         ahead = trainer._progress_at(40 + 2 * more)
-        trainer.at.step, trainer.at.row = 10 + more, 40 + 2 * more
+        trainer.counters.step, trainer.counters.row = 10 + more, 40 + 2 * more
         assert ahead == trainer._progress()
 
 

@@ -2,7 +2,7 @@
 
 records ─► texts, tokenized and cut ─► tokens that lie in spans, numbered in one row after another
               └─► targets: rows of their spans, labels as zeros and ones
-                     └─► random labels: every word type has one label, drawn by chance as often as labels are. What a
+                     └─► random labels, a "control task": each word type has one, drawn as often as labels are. What a
                          probe can learn by heart; the score on the real labels less that on these is the selectivity
 
 Source: Hewitt and Liang (2019), section 2, for the random labels. Departures: a type is the whole text of a span, of

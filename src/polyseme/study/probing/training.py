@@ -1,4 +1,4 @@
-"""The edge probe: from frozen hidden states of one span or two to its labels; how it learns and is judged.
+"""The edge probe, a small MLP: from frozen hidden states of one span or two to its labels; how it learns and is judged.
 
     h_t = γ Σ_l s_l h_l,t            s = softmax(w): a token's layers, mixed
     z_t = P h_t + b                  projected, for each side of a pair by its own P
@@ -9,8 +9,8 @@
     kept. First weights, order and dropout are functions of the seed.
 
 The main figure is the paper's: a label is predicted where its probability is at least ½, and micro-F1 counts all labels
-of all targets. Where every target has one label there is also the accuracy of the most probable one. A control is the
-same probe of an encoder with random weights: what the architecture and the tokenizer alone give.
+of all targets. Where every target has one label there is also the accuracy of the most probable one. Three controls
+(study/probe.py runs them): the same probe of layer 0 alone, of an encoder with random weights, and of random labels.
 
 Paper: Tenney et al. (2019a), the probing model and its appendix; the mix Peters et al. (2018), equation 1; the pooling
 Lee et al. (2017); Zhang and Bowman (2018) for the random encoder. Departures: the layers of each token are normed
