@@ -2,11 +2,11 @@
 
     score(y) = Σ log p(y_i | x, y_<i) / |y|^length_penalty          |y| counts the end-of-text token, too
 
-Of each prompt the `beams` best unfinished continuations go on. In every step the 2·beams best one-token extensions
-are looked at, so that `beams` unfinished ones are left whatever ends; an extension that ends is kept if it is among
-the first `beams` and its score among the `beams` best so far. A prompt is finished when that many have ended and the
-best unfinished one, at its present length, scores no better than the worst of them. That is transformers'
-`early_stopping=False`, its default. What is unfinished after the last step counts as ended there.
+For each prompt the `beams` best unfinished continuations go on. Every step considers the 2·beams best extensions by one
+token, so that at least `beams` unfinished ones are left. An extension that ends is kept if it is one of the `beams`
+best extensions, and if its score is among the `beams` best so far. A prompt is finished when `beams` continuations have
+ended and the best unfinished one, at its present length, scores no better than the worst of them. This is the default
+of transformers, `early_stopping=False`. A continuation that is unfinished after the last step counts as ended there.
 
 Source: the length norm is Wu et al. (2016), section 7, with |y|^α for their ((5 + |y|) / 6)^α, as is usual.
 """
@@ -24,7 +24,7 @@ from polyseme.infer.contexts import Contexts
 __all__ = ["Beam", "beam_search"]
 
 NEVER = -1e9
-"""Score of what may not be chosen; finite, so that sums stay ordered."""
+"""The score of tokens that may not be chosen; finite, so that sums stay ordered."""
 
 
 class Beam(NamedTuple):
@@ -33,7 +33,7 @@ class Beam(NamedTuple):
     Args:
         ids: its tokens, end-of-text and stop string included where it has them.
         log_probabilities: the model's own, token by token.
-        score: what it was ranked by.
+        score: the score that ranks it.
     """
 
     ids: list[int]
@@ -77,9 +77,9 @@ def beam_search(
         total = scores[:, :, None] + adjusted.view(prompts, width, vocabulary)
         top, flat = total.flatten(1).topk(min(2 * beams, width * vocabulary), dim=1)  # (B, 2K)
         parent, token = flat // vocabulary, flat % vocabulary
-        own = log_p.view(prompts, width * vocabulary).gather(1, flat)
+        token_log_p = log_p.view(prompts, width * vocabulary).gather(1, flat)
         extended = torch.cat([_of(ids, parent), token[:, :, None]], dim=2)  # (B, 2K, n)
-        extended_values = torch.cat([_of(values, parent), own[:, :, None]], dim=2)
+        extended_values = torch.cat([_of(values, parent), token_log_p[:, :, None]], dim=2)
         complete = ends(extended, owner) if n < steps else torch.ones_like(token, dtype=torch.bool)
         ended = complete.clone()
         ended[:, beams:] = False
@@ -130,7 +130,7 @@ class _Best:
         self._lengths = lengths.gather(1, index)
 
     def beats(self, scores: Tensor) -> Tensor:
-        """Where there are as many as wanted and none is worse than this score.  Shapes: (B,) -> (B,)"""
+        """The prompts with `beams` complete continuations, none worse than this score.  Shapes: (B,) -> (B,)"""
         return (self._scores > NEVER).all(1) & (self._scores[:, -1] >= scores)
 
     def lists(self) -> list[list[Beam]]:

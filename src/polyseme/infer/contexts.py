@@ -1,4 +1,4 @@
-"""Texts that are being continued: their tokens, the decoder's cache, and the window when they outgrow the model.
+"""Texts that are being continued: their tokens, the decoder's cache, and a new window when a text outgrows the model.
 
     row = [PAD] … [PAD] [CLS] t₁ t₂ … tₙ        left-padded, so that the next token of every row is one column
 
@@ -24,12 +24,12 @@ __all__ = ["Contexts", "kept"]
 
 
 def kept(max_length: int) -> int:
-    """How many tokens of a text that outgrew its window go into the next one."""
+    """The number of last tokens that go into the next window when a text outgrows its window."""
     return max(1, max_length // 2)
 
 
 class Contexts:
-    """Rows of text, the next token's logits of each, and what they cost to compute: one column at a time.
+    """Rows of text and the logits of each row's next token, computed one column at a time.
 
     Args:
         encoder: a decoder with `new_cache` and `decode`.
@@ -97,7 +97,7 @@ class Contexts:
             self._logits = self._head.logits(self._encoder.decode(ids[:, None], self._cache)[:, -1]).float()
 
     def _slide(self, ids: Tensor) -> None:
-        """Add one token where the longest row has no room: rows without room keep their end, the others all."""
+        """Add one token when the longest row is full: full rows keep their last tokens, the others all of theirs."""
         rows = torch.cat([self._ids[:, : self._width], ids[:, None]], dim=1).tolist()
         windows = [row[start:] for row, start in zip(rows, self._start.tolist(), strict=True)]
         most = self._max_length

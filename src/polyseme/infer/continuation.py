@@ -1,6 +1,6 @@
-"""A continuation in the making and when it is done: its tokens, its text, why it ended.
+"""A continuation, unfinished or finished: its tokens, its text, why it ended.
 
-Stop strings are never given out and are found wherever a piece of text happens to end.
+Stop strings are never part of the text; they are found even if they are split over pieces.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Prompt(NamedTuple):
 
 
 class StopFinder:
-    """Passes text on, holding back what may turn out to begin a stop string.
+    """Passes text on, but holds back an end that may be the beginning of a stop string.
 
     Args:
         stops: non-empty strings.
@@ -94,7 +94,7 @@ class StopFinder:
         return text[:cut]
 
     def flush(self) -> str:
-        """What was held back, when no more text comes."""
+        """The text that was held back; call it when no more text comes."""
         held, self._held = self._held, ""
         return held
 
@@ -143,7 +143,7 @@ class Continuation:
         self.pieces.append(self._stops.push(text))
 
     def generation(self) -> Generation:
-        """What became of it; `finish` must be known."""
+        """The finished continuation; `finish` must be known."""
         assert self.finish is not None
         text = "".join(self.pieces)
         kept = [t for t in self._tokens if self.finish != "stop" or t[2] < len(text)]

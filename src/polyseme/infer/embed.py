@@ -1,6 +1,6 @@
-"""Texts to vectors: hidden states by linear layers whose weights were laid out for it, then pooling.
+"""Texts to vectors: hidden states, computed by packed linear layers, then pooling.
 
-Encoders of zeros and ones (1-of-N, word classes) say which numbers are one; `sparse_vectors` leaves out the zeros.
+Encoders of zeros and ones (1-of-N, word classes) name the columns that are one; `sparse_vectors` leaves out the zeros.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Layer = int | Literal["mix"] | None
 
 TEXTS_AT_ONCE = 4096
 CHARACTERS_AT_ONCE = 4_000_000
-"""Texts are sorted by length within so many of them, and are in memory as tokens only that long."""
+"""Texts are sorted by length within a window of this size; only one window is in memory as tokens."""
 
 
 @overload
@@ -91,14 +91,14 @@ def embed(
 
 
 class Embedder:
-    """One way to turn texts into vectors, for much use.
+    """Turns texts into vectors in one fixed way; made once, used often.
 
     Args:
         loaded, pool, layer, precision: as for `embed`.
-        plain: use the encoder as it is; the way that the fast one is tested against.
+        plain: use the encoder without packing; the fast form is tested against it.
     Attributes:
         pooling: the way that was chosen.
-        hidden_size: numbers of a vector.
+        hidden_size: dimensions of a vector.
         sparse: whether the vectors are mostly zeros and `sparse_vectors` gives the rest.
         max_content: tokens of a text that are read, without separators.
         cut: texts so far whose ends were not read, as they are longer.
@@ -198,9 +198,9 @@ class Embedder:
                 Tokens(t.ids[:max_content], t.offsets[:max_content], t.word_starts[:max_content])
                 for t in tokens
             ]
-        each = self.loaded.tokenizer.encode_ids(texts)
-        self.cut += sum(len(ids) > max_content for ids in each)
-        return [Tokens(ids[:max_content], [], []) for ids in each]
+        id_lists = self.loaded.tokenizer.encode_ids(texts)
+        self.cut += sum(len(ids) > max_content for ids in id_lists)
+        return [Tokens(ids[:max_content], [], []) for ids in id_lists]
 
 
 def windows(texts: Iterable[str]) -> Iterator[list[str]]:
@@ -218,7 +218,7 @@ def windows(texts: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _numbers(loaded: Loaded, layer: Any) -> tuple[int, ...]:
-    """The layers that are read for one of them, or for the mean of all.
+    """The layers to read for `layer`: one, or all of them for "mix".
 
     Raises:  ConfigError: there is no such layer.
     """
@@ -243,7 +243,7 @@ def similarity(
 ) -> Any:
     """Cosines of texts' vectors; 0 where a text has no token.
 
-    A warning counts texts of which the vocabulary knows nothing: all of these have the same vector, or none.
+    A warning counts texts without a known token: all of them have the same vector, or none.
 
     Args:
         texts, others: what to compare with what; without others, the texts among themselves.
@@ -252,14 +252,14 @@ def similarity(
     Raises:  InputError, ConfigError: as for `embed`.
     """
     several, single = texts_of(texts)
-    more, alone = texts_of(others, "others") if others is not None else (several, single)
+    other_texts, other_single = texts_of(others, "others") if others is not None else (several, single)
     one_of("pool", pool, (None, *get_args(OneVector)))
-    given = [*several, *more] if others is not None else several
-    vectors = Embedder(loaded, pool, layer, precision).matrix(given)
-    _warn_of_unknown(loaded, given)
-    table = cosines(vectors[: len(several)], vectors[-len(more) :] if more else vectors[:0])
+    all_texts = [*several, *other_texts] if others is not None else several
+    vectors = Embedder(loaded, pool, layer, precision).matrix(all_texts)
+    _warn_of_unknown(loaded, all_texts)
+    table = cosines(vectors[: len(several)], vectors[-len(other_texts) :] if other_texts else vectors[:0])
     table = table[0] if single else table
-    table = table[..., 0] if alone else table
+    table = table[..., 0] if other_single else table
     return table if table.ndim else float(table)
 
 
@@ -279,7 +279,7 @@ def _warn_of_unknown(loaded: Loaded, texts: Sequence[str]) -> None:
         return
     ids = loaded.tokenizer.encode_ids(texts)
     pairs = zip(texts, ids, strict=True)
-    if unknown := sum(bool(text.strip()) and {*each} <= {loaded.tokenizer.unk_id} for text, each in pairs):
+    if unknown := sum(bool(text.strip()) and {*row} <= {loaded.tokenizer.unk_id} for text, row in pairs):
         warnings.warn(
             f"of {unknown:,} of {len(texts):,} texts the vocabulary knows no token: their similarity says nothing",
             stacklevel=3,
@@ -295,47 +295,48 @@ def sparse_vectors(
     Shapes:  -> (N, hidden_size), or (words, hidden_size) for pool="words"
     Raises:  InputError: not text.  ConfigError: the pool says nothing here.
     """
-    way = pool if isinstance(pool, Pooling) else Pooling(pool)
-    way.check(loaded)
+    pooling = pool if isinstance(pool, Pooling) else Pooling(pool)
+    pooling.check(loaded)
     several, _ = texts_of(texts)
-    whole, counts, cut = sparse_rows(loaded, several, way)
-    warn_of_cut(cut, len(several), way.max_content(loaded))
+    whole, counts, cut = sparse_rows(loaded, several, pooling)
+    warn_of_cut(cut, len(several), pooling.max_content(loaded))
     return whole, counts
 
 
-def sparse_rows(loaded: Loaded, texts: Sequence[str], way: Pooling) -> tuple[Any, list[int], int]:
-    """The same, and how many of the texts are longer than what is read."""
+def sparse_rows(loaded: Loaded, texts: Sequence[str], pooling: Pooling) -> tuple[Any, list[int], int]:
+    """As `sparse_vectors`; also the number of texts that were cut."""
     from scipy.sparse import csr_matrix
 
-    max_content = way.max_content(loaded)
+    max_content = pooling.max_content(loaded)
     tokens = loaded.tokenizer.encode_batch(texts)
     cut = sum(len(t) > max_content for t in tokens)
     rows = [t.ids[:max_content] for t in tokens]
     words = [t.word_starts[:max_content] for t in tokens]
-    if way.separators and way.pool != "words":
+    if pooling.separators and pooling.pool != "words":
         before, behind = loaded.tokenizer.prefix_ids, loaded.tokenizer.suffix_ids
         rows = [[*before, *r, *behind] for r in rows]
-    if way.pool == "last":
+    if pooling.pool == "last":
         rows = [r[-1:] for r in rows]
     ids = np.array([i for r in rows for i in r], np.int64)
     lengths = np.array([len(r) for r in rows], np.int64)
     row = np.repeat(np.arange(len(rows)), lengths)  # of the result, for every token
     counts = [1] * len(rows)
-    if way.pool == "words":
+    if pooling.pool == "words":
         starts = np.array([word for w in words for word in w], np.bool_)
         starts[(np.cumsum(lengths) - lengths)[lengths > 0]] = True
         row = np.cumsum(starts) - 1
         counts = [sum(w[1:]) + 1 if w else 0 for w in words]
     n_rows, width = sum(counts), loaded.encoder.config.hidden_size
-    share = np.ones(len(ids)) if way.pool == "max" else 1.0 / np.bincount(row, minlength=n_rows)[row]
+    share = np.ones(len(ids)) if pooling.pool == "max" else 1.0 / np.bincount(row, minlength=n_rows)[row]
     token, column = (
         part.numpy() for part in cast(SparseEncoder, loaded.encoder).active(torch.from_numpy(ids))
     )
-    whole = csr_matrix((share[token], (row[token], column)), (n_rows, width))  # what meets is added
+    # entries at the same place are added
+    whole = csr_matrix((share[token], (row[token], column)), (n_rows, width))
     whole.sum_duplicates()
-    if way.pool == "max":
+    if pooling.pool == "max":
         whole.data[:] = 1.0
-    if way.normalize:
+    if pooling.normalize:
         norm = np.sqrt(np.asarray(whole.multiply(whole).sum(axis=1)).ravel())
         whole = csr_matrix(whole.multiply((1.0 / np.maximum(norm, 1e-12))[:, None]))
     return whole.astype(np.float32), counts, cut

@@ -7,7 +7,7 @@ The file of vectors grows as they come, survives a kill at any moment, and is co
     OUT.offsets.npy        for a vector a word: the first row of each line; OUT.offsets.npy.partial while it grows
     OUT.npy, OUT.parquet   appears by a rename when everything is in it
 
-What stands in a partial file behind the bytes that count is cut off when the work goes on.
+When the work goes on, bytes of a partial file behind those that count are cut off.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from polyseme.text.sources import SourceFile, estimated_bytes, read_lines
 __all__ = ["VectorFile", "embed_file"]
 
 COMMIT_EVERY_S = 2.0
-"""What was made in so many seconds may be lost to a kill, but at least a window of lines."""
+"""Seconds between commits: this much work, or one window of lines, may be lost to a kill."""
 
 NUMBERS_AT_ONCE = 1 << 24
 """Of an array that is read back or made dense."""
@@ -69,7 +69,7 @@ def embed_file(
         output: the .npy file to write; .parquet for a table with the columns line (from 0) and vector, and word where
             there is a vector a word; .npz for a sparse matrix (scipy's CSR), where the encoder's vectors are sparse.
         resume: go on with what was interrupted; the file then ends equal to one that was not.
-        reporter: told how far it is.
+        reporter: receives the progress.
         reading: its `encoding`, and the `field` of records; None = found out, and "text".
     Returns {"lines", "vectors", "hidden_size", "cut": lines whose ends were not read, "room": tokens of a line that
     are read, "dirt": counts by kind}.
@@ -151,7 +151,7 @@ def _changed(file: Path) -> CorpusError:
 
 
 def _rows(embedder: Embedder, lines: list[str]) -> tuple[Iterable[Float32Array], list[int]]:
-    """Vectors of lines, one below the other in blocks, and how many each has."""
+    """The vectors of lines in blocks of rows, and the number of rows of each line."""
     if embedder.sparse:
         whole, counts, cut = sparse_rows(embedder.loaded, lines, embedder.pooling)
         embedder.cut += cut
@@ -164,7 +164,7 @@ def _rows(embedder: Embedder, lines: list[str]) -> tuple[Iterable[Float32Array],
 
 
 def _made_from(embedder: Embedder) -> dict[str, Any]:
-    """What vectors depend on, beside the text."""
+    """Everything that vectors depend on, besides the text."""
     loaded = embedder.loaded
     return {
         "weights": loaded.run.meta.get("files"),
@@ -176,7 +176,7 @@ def _made_from(embedder: Embedder) -> dict[str, Any]:
 
 
 def _check_output(output: Path, sparse: bool, resume: bool) -> None:
-    """Refuse what cannot be written before anything is computed; make the folder that it goes into."""
+    """Refuse an output that cannot be written, before anything is computed; make its folder."""
     if output.suffix not in (".npy", ".parquet", ".npz"):
         raise ConfigError(
             "unknown kind of output", got=output, expected=".npy, .parquet, or .npz for sparse vectors"
@@ -219,7 +219,7 @@ def _write_sparse(embedder: Embedder, windows: Iterator[list[str]], output: Path
     matrices = [part for part, _ in parts]
     whole = vstack(matrices, "csr") if matrices else csr_matrix((0, embedder.hidden_size), dtype=np.float32)
     if embedder.pooling.pool == "words":
-        counts = [n for _, each in parts for n in each]
+        counts = [n for _, line_counts in parts for n in line_counts]
         with new_file(output.with_suffix(".offsets.npy")) as target:
             np.save(target, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
     with new_file(output) as target:
@@ -232,14 +232,14 @@ class VectorFile:
 
     Args:
         output: the .npy or .parquet file.
-        width: numbers of a vector.
+        width: dimensions of a vector.
         made_from: JSON-able; a file goes on only if it is equal to what it was begun with.
         words: whether a line has as many vectors as words.
         resume: go on where a file of the same making was left; begin one where there is none.
     Attributes:
         lines: lines whose vectors are in it.
         vectors: rows.
-        remembered: what the last `commit` was told.
+        remembered: the argument of the last `commit`.
     Raises:  RunError: a partial file is there and `resume` was not asked for, or it is of another making.
              CheckpointError: the partial file is shorter than it should be.  StorageError: the disk refuses.
     """
@@ -287,11 +287,11 @@ class VectorFile:
                 "what is remembered of an unfinished file is damaged", where=self.state, fix="delete it"
             ) from None
         if begun != self._made_from:
-            other = [k for k in {**begun, **self._made_from} if begun.get(k) != self._made_from.get(k)]
+            changed = [k for k in {**begun, **self._made_from} if begun.get(k) != self._made_from.get(k)]
             raise RunError(
                 "the unfinished file was begun in another way",
-                got=", ".join(f"{k} {self._made_from.get(k)}" for k in other),
-                expected=", ".join(f"{k} {begun.get(k)}" for k in other),
+                got=", ".join(f"{k} {self._made_from.get(k)}" for k in changed),
+                expected=", ".join(f"{k} {begun.get(k)}" for k in changed),
                 where=self.partial,
                 fix="the options of before, another -o, or delete it",
             )
@@ -330,7 +330,7 @@ class VectorFile:
         self.lines += len(counts)
 
     def commit(self, remembered: Mapping[str, Any]) -> None:
-        """Put on the disk what was added so far, then that it counts."""
+        """Write everything added so far to the disk, then the state that makes it count."""
         self.remembered = dict(remembered)
         state = {
             "made_from": self._made_from,
@@ -356,16 +356,16 @@ class VectorFile:
                     _beside(self.offsets).replace(self.offsets)
                 self.partial.replace(self.output)
             sync_folder(self.output.absolute().parent)
-            for left in (self.state, self.partial, _beside(self.offsets)):
-                left.unlink(missing_ok=True)
+            for path in (self.state, self.partial, _beside(self.offsets)):
+                path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the partial files and leave what counts of them; after `finish` nothing is left to do."""
         for file in filter(None, (self._file, self._index)):
             file.close()
         if not self.state.exists():  # nothing was committed
-            for left in (self.partial, _beside(self.offsets)):
-                left.unlink(missing_ok=True)
+            for path in (self.partial, _beside(self.offsets)):
+                path.unlink(missing_ok=True)
 
     def _complete(self, file: BinaryIO, head: bytes) -> None:
         file.seek(0)

@@ -68,7 +68,7 @@ def _fill_text(loaded: Loaded, text: str, top: int) -> list[dict[str, Any]]:
     results = []
     for place, values, ids in zip(places, best.values.tolist(), best.indices.tolist(), strict=True):
         start, end = tokens.offsets[place]
-        # some vocabularies take the space along
+        # some tokens include the space before them
         start += len(text[start:end]) - len(text[start:end].lstrip())
         candidates = []
         for value, token in zip(values, ids, strict=True):
@@ -87,10 +87,10 @@ def _fill_text(loaded: Loaded, text: str, top: int) -> list[dict[str, Any]]:
 
 
 def _with_masks(text: str, mask: str) -> str:
-    """A text without the run's own mask, with it in place of those of other vocabularies."""
+    """The text with the run's own mask. If it has none, the masks of other vocabularies are replaced."""
     if mask in text:
         return text
-    others = sorted(set(re.findall(MASKS, text, re.IGNORECASE)))
-    if others:
-        warnings.warn(f"{' and '.join(others)} is read as {mask}", stacklevel=4)
+    foreign_masks = sorted(set(re.findall(MASKS, text, re.IGNORECASE)))
+    if foreign_masks:
+        warnings.warn(f"{' and '.join(foreign_masks)} is read as {mask}", stacklevel=4)
     return re.sub(MASKS, lambda _: mask, text, flags=re.IGNORECASE)

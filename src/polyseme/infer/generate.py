@@ -1,9 +1,9 @@
 """Continue texts with a decoder: greedy, by sampling, or by beam search.
 
-Prompts of different lengths go side by side, padded on the left; each gives what it would give alone. Random choices
-are looked up by (seed, number of the result, number of the token), so neither the batch nor the machine's threads
-change them. What a token's probability means: the model's own, before temperature, filters and penalties; the
-sum of its logarithms is what `score_continuations` finds for the same text.
+Prompts of different lengths form a batch, padded on the left; each gives the same result as alone. Random choices are
+functions of (seed, number of the result, number of the token), so neither the batch nor the machine's threads change
+them. A token's probability is the model's own, before temperature, filters and penalties; the sum of the logarithms
+equals the score of `score_continuations` for the same text.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ class GenerationConfig(Config):
         max_new_tokens: longest continuation.
         temperature: 0 takes the most probable token (greedy), as does less than a millionth; below 1 sharpens, above 1
             flattens.
-        top_k: sample from so many of the most probable tokens only; None or 0 keeps all.
+        top_k: sample from the k most probable tokens only; None or 0 keeps all.
         top_p: sample from the most probable tokens that together have this probability; None or 1 keeps all.
         repetition_penalty: above 1 makes tokens of the prompt and of the continuation less likely to come again.
-        beams: above 1, beam search: follow so many continuations and give the most probable; nothing is sampled;
-            at most 256.
+        beams: above 1, beam search with this many continuations, at most 256; the most probable is the result, and
+            nothing is sampled.
         length_penalty: beam search ranks by log-probability / length^length_penalty.
         results: continuations per prompt: the best of the beams, or samples of their own; at most 256.
         seed: of the random choices.
@@ -81,7 +81,7 @@ class GenerationConfig(Config):
     @field_validator("top_k", mode="before")
     @classmethod
     def _all(cls, top_k: Any) -> Any:
-        return None if type(top_k) is int and top_k == 0 else top_k  # other libraries' word for all
+        return None if type(top_k) is int and top_k == 0 else top_k  # in other libraries 0 means all
 
     @field_validator("top_p", mode="before")
     @classmethod
@@ -190,17 +190,17 @@ class TextStream:
             if self.result.text:
                 yield self.result.text
             return
-        given = 0
+        n_given = 0
         rows: list[Continuation] = []
         for rows in work.steps([prompt]):
-            if new := "".join(rows[0].pieces[given:]):
+            if new := "".join(rows[0].pieces[n_given:]):
                 yield new
-            given = len(rows[0].pieces)
+            n_given = len(rows[0].pieces)
         self.result = rows[0].generation()
 
 
 def _together(rows: Sequence[Continuation]) -> Generation:
-    """The results of one prompt as one: the best, or first, with the others in it."""
+    """The results of one prompt as one `Generation`: the best, or first, with the others in it."""
     first, *others = [row.generation() for row in rows]
     return Generation(**{**vars(first), "others": tuple(others)})
 
@@ -279,8 +279,8 @@ class _Work:
                         seen = self._seen(prompts, logits.size(1)).repeat_interleave(c.results, dim=0)
                     scores = sampling.penalise(scores, seen, c.repetition_penalty)
                 ids = self._choose(scores, number, step)
-                own = logits.gather(1, ids[:, None]).squeeze(1) - logits.logsumexp(1)
-            for row, id, log_probability in zip(active, ids.tolist(), own.tolist(), strict=True):
+                log_p = logits.gather(1, ids[:, None]).squeeze(1) - logits.logsumexp(1)
+            for row, id, log_probability in zip(active, ids.tolist(), log_p.tolist(), strict=True):
                 if row.finish is None:
                     row.take(id, log_probability)
             if step == c.max_new_tokens - 1:
@@ -324,8 +324,8 @@ class _Work:
             if c.repetition_penalty != 1.0:
                 if seen is None:
                     seen = self._seen(prompts, log_p.size(1))
-                here = seen[owner].scatter_(1, ids, True)
-                log_p = sampling.penalise(log_p, here, c.repetition_penalty)
+                seen_by_row = seen[owner].scatter_(1, ids, True)
+                log_p = sampling.penalise(log_p, seen_by_row, c.repetition_penalty)
             return sampling.forbid(log_p, self._never)
 
         def ends(ids: Tensor, owner: Tensor) -> Tensor:
@@ -360,7 +360,7 @@ class _Work:
 def decoder_head(loaded: Loaded) -> TokenHead:
     """The head for the next token of a run whose encoder can decode token by token.
 
-    Raises:  ConfigError: it has none; says what the run can do.
+    Raises:  ConfigError: the run has none; the error says what it can do.
     """
     if "next" in loaded.predicting and hasattr(loaded.encoder, "decode"):
         return loaded.predicting["next"]

@@ -1,4 +1,4 @@
-"""Texts to hidden states: what a model makes of every token, layer by layer.
+"""Texts to hidden states: the vectors of every token, layer by layer.
 
     texts ──by_length──► batches with little padding ──encoder──► the layers asked for, a batch at a time
 
@@ -40,7 +40,7 @@ __all__ = [
 Layers = int | Sequence[int] | Literal["all"]
 
 TOKENS_PER_BATCH = 2048
-"""What a layer makes of so many tokens stays in the caches of a CPU, and matrix products are no faster with more."""
+"""The states of this many tokens fit the caches of a CPU; matrix products are no faster with more."""
 
 WASTE = 32
 """Tokens of padding that cost no more than another batch would."""
@@ -165,11 +165,11 @@ def encode_cut(
         words = [words_of(text, t)[: loaded.max_content] for text, t in zip(texts, tokens, strict=True)]
     results: dict[int, EncodedText] = {}
     for batch, states in hidden_states(loaded, ids, words, numbers):
-        kept = torch.stack(states, 1).float().numpy()
+        stacked = torch.stack(states, 1).float().numpy()
         for row, i in enumerate(batch):
             n = len(ids[i])
             places = [*zip(ids[i], tokens[i].offsets, tokens[i].word_starts, strict=False)]
-            inner = kept[row, :, loaded.prefix_length : loaded.prefix_length + n]
+            inner = stacked[row, :, loaded.prefix_length : loaded.prefix_length + n]
             if separators:
                 end = len(texts[i])
                 places = [
@@ -177,7 +177,7 @@ def encode_cut(
                     *places,
                     *((token, (end, end), True) for token in loaded.tokenizer.suffix_ids),
                 ]
-                inner = kept[row, :, : len(places)]
+                inner = stacked[row, :, : len(places)]
             results[i] = EncodedText(
                 texts[i],
                 tuple(loaded.tokenizer.display(place[0]) for place in places),
@@ -207,8 +207,8 @@ def hidden_states(
         words: what each token is in its text; read where the encoder reads letters, else it may be None.
         layers: numbers of those that are wanted, from `layer_numbers`.
         encoder: another form of the run's, such as `packed` makes; None = the run's own.
-        at: asked with the numbers of a batch's texts and its width: at which flat positions alone the last layer is
-            wanted; None = everywhere. Only where `layers` is the last one.
+        at: (indices of a batch's texts, its width) -> the flat positions at which the last layer is wanted; None =
+            everywhere. Only if `layers` is the last layer alone.
     Yields, for every batch, which texts it holds, and each layer's hidden states with the separators that stand around
     a text: (B, T, hidden_size), or at P positions (P, hidden_size).
     """
@@ -249,8 +249,8 @@ def layer_numbers(loaded: Loaded, layers: Any) -> tuple[int, ...]:
 def by_length(lengths: Sequence[int], most: int | None = None) -> Iterator[list[int]]:
     """Indices in batches of nearly equal length, short texts first.
 
-    A batch ends where it would hold more than `most` tokens, padding included, or where a longer text would bring more
-    padding than a batch of its own costs. Equal lists give equal batches.
+    A batch ends if one more text would bring it above `most` tokens, padding included, or would add more padding than a
+    new batch costs. Equal lists give equal batches.
 
     Args:
         lengths: tokens of every text, separators included.
@@ -288,10 +288,10 @@ def packed(encoder: Encoder, precision: Precision = "float32") -> Encoder:
     Raises:  ConfigError: this build of torch has no kernels for that precision.
     """
     state = tuple((p._version, p.data_ptr()) for p in encoder.parameters())
-    made = _PACKED.setdefault(encoder, {})
-    entry = made.get(precision)
+    by_precision = _PACKED.setdefault(encoder, {})
+    entry = by_precision.get(precision)
     if entry is None or entry[0] != state:
-        with torch.inference_mode(False):  # what is kept serves other callers, too
+        with torch.inference_mode(False):  # the packed encoder is kept for other callers
             module = prepare(cast(nn.Module, encoder), precision)
-            entry = made[precision] = (state, cast(Encoder, module))
+            entry = by_precision[precision] = (state, cast(Encoder, module))
     return entry[1]

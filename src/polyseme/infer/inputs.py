@@ -1,7 +1,7 @@
-"""What people hand to a run: texts, one or several, a run that was loaded, counts and choices.
+"""Checks of arguments: one text or several, a loaded run, counts and choices.
 
-All else is refused. Where texts are longer than what reads them, a warning counts them, so that no end of a text is
-left out in silence.
+Anything else is refused. If texts are longer than the model reads, a warning counts them, so that no text is cut
+silently.
 """
 
 from __future__ import annotations
@@ -91,9 +91,9 @@ def at_least_one(name: str, value: Any) -> None:
 
 
 def one_of(name: str, value: Any, options: Iterable[Any]) -> None:
-    """Refuse what is none of the options.
+    """Refuse a value that is not among the options.
 
-    Raises:  ConfigError: it is none.
+    Raises:  ConfigError: it is not.
     """
     known = list(options)
     if not any(value is option or (type(value) is type(option) and value == option) for option in known):
@@ -104,8 +104,8 @@ def cut_note(cut: int, texts: int, max_content: int) -> str:
     """A sentence on texts whose ends were not read.
 
     Args:
-        cut: how many.
-        texts: of how many.
+        cut: the number of texts that were cut.
+        texts: the number of all texts.
         max_content: tokens of a text that are read, without separators.
 
     Example:

@@ -5,10 +5,10 @@
                log p(t_i | all others but the later tokens of its word), these replaced by [MASK], too
     two-way    log p(t_i | t_<i) + log p(t_i | t_>i)    s = [CLS] t₁ … tₙ [SEP], in one pass
 
-Masked models are the dear ones, so nothing is computed twice or for nothing: texts of equal length stand side by side
-without padding; the last layer, the head and the softmax are computed at hidden tokens alone; and where two texts are
-the same once a token is hidden, as the two of a minimal pair are at the word in which they differ, they are read once
-and both of their tokens looked up.
+Masked models cost the most, so nothing is computed twice or without need. Texts of equal length form a batch without
+padding. The last layer, the head and the softmax are computed at hidden tokens alone. Two texts may be equal when a
+token is hidden, as the texts of a minimal pair are at the word that differs: they are read once, and both tokens are
+looked up.
 
 A text longer than the model reads: a decoder reads it in windows, each beginning with the second half of what came
 before, as in generation (infer/contexts.py); a masked model sees as many neighbours on both sides as fit; a two-way
@@ -43,7 +43,7 @@ STRETCH = 2**18
 """Tokens among which windows that are alike, or equally long, are looked for."""
 
 _HEAD_ROWS = 4096
-"""Hidden states that wait for the head at most."""
+"""The largest number of hidden states that wait for the head."""
 
 
 class Part(NamedTuple):
@@ -69,7 +69,7 @@ class Part(NamedTuple):
 
 
 class Window(NamedTuple):
-    """What is read in one go: `ids`; which of its positions predict; what; of which text."""
+    """Tokens that are read at once, the positions that predict, the tokens they predict, and the number of the text."""
 
     ids: list[int]
     positions: list[int]
@@ -94,8 +94,8 @@ def log_probabilities(
     parts = []
     for start, begin, end in zip(cuts.tolist(), bounds, bounds[1:], strict=False):
         logits = logits_of(hidden[start : start + at_once]).float()
-        here = row[begin:end] - start
-        parts.append(logits[here, labels[begin:end]] - logits.logsumexp(1)[here])
+        local_rows = row[begin:end] - start
+        parts.append(logits[local_rows, labels[begin:end]] - logits.logsumexp(1)[local_rows])
     return torch.cat(parts).double() if parts else hidden.new_zeros(0, dtype=torch.float64)
 
 
@@ -192,14 +192,14 @@ def _end_of_hidden(part: Part, token: int) -> int:
 
 
 class _Asked(NamedTuple):
-    """A batch, and what is asked of it.
+    """A batch, and the tokens whose probability is wanted.
 
     Args:
         batch: windows, one a row.
         places: flat positions that predict.
-        row: which of the places each answer is wanted of, ascending.
+        row: for each label, the index of its place, ascending.
         labels: the tokens whose log p is wanted.
-        owner: of which text.
+        owner: for each label, the number of its text.
     Shapes:  places: (P,).  row, labels, owner: (A,)
     """
 
@@ -225,7 +225,7 @@ class _Sums:
         self._rows = 0
 
     def add(self, hidden: Tensor, asked: _Asked) -> None:
-        """What the model says of a batch.  Shapes: hidden: (P, d)"""
+        """Take in the hidden states of a batch.  Shapes: hidden: (P, d)"""
         self._waiting.append((hidden, asked))
         self._rows += len(hidden)
         if self._rows >= _HEAD_ROWS:
@@ -318,26 +318,26 @@ class _Group(NamedTuple):
     Args:
         number: which group it is.
         members: its texts, short ones first.
-        shared: how many tokens all begin with, less the last of them, which each text reads itself.
-        own: tokens that the longest of them reads itself.
+        shared: the number of tokens that all begin with, minus one: each text reads the last one itself.
+        tail: tokens of the longest text after `shared`.
     """
 
     number: int
     members: list[int]
     shared: int
-    own: int
+    tail: int
 
 
 def causal_shared(loaded: Loaded, head: TokenHead, groups: Sequence[Sequence[Part]]) -> list[list[float]]:
     """`causal` for groups of texts that begin alike: what a group shares is read once.
 
-    The decoder's cache holds the common beginning of a group but for its last token; each text then costs its own end.
-    Groups go side by side, padded on the left.
+    The decoder's cache holds the common beginning of a group, without its last token; then only the rest of each text
+    is read. Groups stand side by side, padded on the left.
     """
     most = int(loaded.encoder.max_length)
     totals = [[0.0] * len(parts) for parts in groups]
     ready: list[_Group] = []
-    alone: list[tuple[int, int]] = []  # (group, text) of those that share nothing or are read in windows
+    separate: list[tuple[int, int]] = []  # (group, text) of those that share nothing or are read in windows
     for number, parts in enumerate(groups):
         short = [i for i, part in enumerate(parts) if len(part.ids) - 1 <= most]
         short.sort(key=lambda i: len(parts[i].ids))
@@ -346,9 +346,9 @@ def causal_shared(loaded: Loaded, head: TokenHead, groups: Sequence[Sequence[Par
             short = []
         else:
             ready.append(_Group(number, short, shared, len(parts[short[-1]].ids) - 1 - shared))
-        alone += [(number, i) for i in range(len(parts)) if i not in short]
-    sums = causal(loaded, head, [groups[number][i] for number, i in alone])
-    for (number, i), total in zip(alone, sums, strict=True):
+        separate += [(number, i) for i in range(len(parts)) if i not in short]
+    sums = causal(loaded, head, [groups[number][i] for number, i in separate])
+    for (number, i), total in zip(separate, sums, strict=True):
         totals[number][i] = total
     for batch in _side_by_side(ready, most):
         _read_groups(loaded, head, groups, batch, totals)
@@ -359,13 +359,13 @@ def _side_by_side(groups: list[_Group], most: int) -> Iterator[list[_Group]]:
     """Groups of similar length, as many as a batch and the model's positions hold with their padding."""
     groups.sort(key=lambda group: group.shared)
     batch: list[_Group] = []
-    rows = own = 0
+    rows = tail = 0
     for group in groups:
-        rows, own = rows + len(group.members), max(own, group.own)
-        longest = group.shared + own
+        rows, tail = rows + len(group.members), max(tail, group.tail)
+        longest = group.shared + tail
         if batch and (longest > most or rows * longest > TOKENS_PER_BATCH):
             yield batch
-            batch, rows, own = [], len(group.members), group.own
+            batch, rows, tail = [], len(group.members), group.tail
         batch.append(group)
     if batch:
         yield batch
@@ -380,7 +380,7 @@ def _read_groups(
 ) -> None:
     """Read the beginnings of some groups, then the end of every text, and write the sums into `totals`."""
     width = max(group.shared for group in batch)
-    longest = width + max(group.own for group in batch)
+    longest = width + max(group.tail for group in batch)
     start = torch.tensor([width - group.shared for group in batch])
     ids = torch.full((len(batch), width), loaded.special.pad)
     for row, group in enumerate(batch):
@@ -393,24 +393,24 @@ def _read_groups(
     # a group that fills a batch by itself is read in turns; several groups fit by construction
     rows_at_once = max(1, TOKENS_PER_BATCH // longest) if len(batch) == 1 else len(members)
     for begin in range(0, len(members), rows_at_once):
-        now = members[begin : begin + rows_at_once]
+        chunk = members[begin : begin + rows_at_once]
         cache.truncate(width)
-        cache.reorder(torch.tensor([row for row, _, _ in now]))
-        parts = [(groups[group.number][i], group.shared) for _, group, i in now]
+        cache.reorder(torch.tensor([row for row, _, _ in chunk]))
+        parts = [(groups[group.number][i], group.shared) for _, group, i in chunk]
         tails, _ = _padded([part.ids[shared:-1] for part, shared in parts], loaded.special.pad)
         hidden = encoder.decode(tails, cache)
         rows = torch.tensor([r for r, (part, _) in enumerate(parts) for _ in part.counted])
         columns = torch.tensor([c - 1 - shared for part, shared in parts for c in part.counted])
         labels = torch.tensor([part.ids[c] for part, _ in parts for c in part.counted])
-        states, each = hidden[rows, columns], torch.arange(len(rows))
-        values = log_probabilities(head.logits, len(head.weight), states, labels, each)
+        states, indices = hidden[rows, columns], torch.arange(len(rows))
+        values = log_probabilities(head.logits, len(head.weight), states, labels, indices)
         sums = torch.zeros(len(parts), dtype=torch.float64).index_add_(0, rows, values)
-        for (_, group, i), total in zip(now, sums.tolist(), strict=True):
+        for (_, group, i), total in zip(chunk, sums.tolist(), strict=True):
             totals[group.number][i] = total
 
 
 def _common(parts: Sequence[Part]) -> int:
-    """How many tokens all texts begin with, none of which counts."""
+    """The length of the common beginning of all texts; no token in it counts."""
     if not parts:
         return 0
     n = min(part.first for part in parts)

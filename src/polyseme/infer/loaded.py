@@ -1,4 +1,4 @@
-"""A trained run in memory: what every function of this package takes.  infer/model.py opens one."""
+"""A trained run in memory, the first argument of every function of this package.  infer/model.py opens one."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class Loaded:
         """The heads that give tokens probabilities, by which tokens they predict; see `ObjectiveEntry`."""
         known = {name: registry.learned(name).predicts for name in self.heads}
         heads: dict[str, Any] = self.heads
-        # of two heads that predict the same, the one of the first objective counts: it is put in last
+        # if two heads predict the same, the first objective's counts: in reversed order it is put in last
         return {predicts: heads[name] for name, predicts in reversed(known.items()) if predicts is not None}
 
     @property
@@ -173,7 +173,7 @@ def _spelled(
     tokenizer: Tokenizer,
     prefix_length: int,
 ) -> Batch:
-    """Give every different word that is [UNK] an id of its own and say how it is written."""
+    """Give every different word that is [UNK] an id of its own, with its spelling."""
     ids = batch.ids.clone()
     new_ids: dict[str, int] = {}
     for row, (tokens, pieces) in enumerate(zip(texts, words, strict=True)):

@@ -1,4 +1,4 @@
-"""What a masking objective hides in a text, and why: the objective's own choice, shown unit by unit."""
+"""The tokens that a masking objective hides in a text, and why: the objective's own choice, unit by unit."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from polyseme.train.knowledge import load_knowledge, readers
 from polyseme.train.recipe import Recipe, from_dict, resolve
 from polyseme.train.run import RunDirectory
 
-_MOST_WORDS = 32_000  # vocabulary of a text that is its own corpus
+_MOST_WORDS = 32_000  # largest vocabulary learned from the text alone
 
 
 class TextTokens(NamedTuple):
@@ -114,11 +114,11 @@ class Masking(Result):
 
 
 def mask(model: PathLike | RunDirectory, text: str, *, seed: int = 1, lexicon: Paths = ()) -> Masking:
-    """What would be hidden in a text.
+    """Show which tokens an objective would hide in a text.
 
     A run masks with its own vocabulary and units. A model's name stands for its recipe, with a vocabulary and units
-    learned from the text alone: every word and Chinese character is a token, names come from the segmenter. One that
-    hides knowledge is shown at each of its stages, below BERT with the same vocabulary.
+    learned from the text alone: every word and Chinese character is a token, names come from the segmenter. If it hides
+    knowledge, it is shown at each of its stages, after BERT with the same vocabulary.
 
     Args:
         model: a run or its folder, or the name of a model.
@@ -269,11 +269,11 @@ def _unit(
     members: list[int],
 ) -> dict[str, Any]:
     start, end = tokens.offsets[members[0]][0], tokens.offsets[members[-1]][1]
-    before, now = tokens.ids[members], after[members]
-    if (now == masker.special.mask).all():
+    before, replacements = tokens.ids[members], after[members]
+    if (replacements == masker.special.mask).all():
         outcome = "masked"
     else:
-        outcome = "kept" if (now == before).all() else "random"
+        outcome = "kept" if (replacements == before).all() else "random"
     kind, source, label = _why(masker, text[start:end], tokens, all_units, members)
     return {
         "start": start,
@@ -283,7 +283,7 @@ def _unit(
         "source": source,
         "type": label,
         "outcome": outcome,
-        "shown": [masker.tokenizer.display(int(i)) for i in now],
+        "shown": [masker.tokenizer.display(int(i)) for i in replacements],
     }
 
 

@@ -128,7 +128,7 @@ class Model(Loaded):
             choices: words for {label}, two at least.
             template: such as "{text} It was {label}."; doubled braces stand for themselves.
             texts_b: second texts, for a template with {text_b}.
-            normalize: "sum" of the log-likelihoods of a choice's tokens, their "mean", or "pmi": the sum less what it
+            normalize: "sum" of the log-likelihoods of a choice's tokens, their "mean", or "pmi": the sum minus what it
                 is for a text without content.
             neutral: that text; "" leaves the place empty, others say "N/A".
         Shapes:  N texts, K choices -> (N, K), rows sum to 1; one text -> (K,)

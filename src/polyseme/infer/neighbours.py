@@ -1,4 +1,4 @@
-"""Which words lie nearest to a word, by itself or in a sentence, and how often they occur in the training text."""
+"""The words nearest to a word, alone or in a sentence, and how often they occur in the training text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from polyseme.infer.loaded import Loaded, word_ids, words_of
 __all__ = ["RARE", "count_of", "neighbours", "word_counts"]
 
 RARE = 20
-"""Below so many uses a vector says more of the few texts around them than of the word."""
+"""With fewer uses than this, a vector depends more on the few texts around them than on the word."""
 
 
 @overload
@@ -118,7 +118,7 @@ def count_of(loaded: Loaded, word: str) -> int | None:
 
 
 def _near(loaded: Loaded, word: str) -> str:
-    """What to try instead: words of the vocabulary that are written much like it, if there are any."""
+    """Advice for an unknown word: words of the vocabulary with a similar spelling, if there are any."""
     hidden = loaded.special.special | loaded.tokenizer.continues
     words = [loaded.tokenizer.display(i).strip() for i in np.flatnonzero(~hidden).tolist()]
     near = difflib.get_close_matches(word.casefold(), words, n=3, cutoff=0.6)
@@ -134,7 +134,7 @@ def _by_letters(loaded: Loaded, word: str) -> Tensor:
 
 
 def _in_context(loaded: Loaded, word: str, context: str) -> Tensor:
-    head: Any = loaded.masked_lm_head  # its own map to where its output vectors lie
+    head: Any = loaded.masked_lm_head  # its own map to the space of its output vectors
     at = context.casefold().find(word.casefold())
     if at < 0:
         raise InputError(

@@ -38,11 +38,11 @@ class Pooling:
     Args:
         pool: see the head of this file.
         normalize: make every vector of length one; a vector of zeros stays.
-        max_length: read so many tokens of a text, [CLS] and [SEP] among them; None = as many as the model can.
+        max_length: tokens of a text that are read, [CLS] and [SEP] among them; None = as many as the model can.
         separators: count [CLS] and [SEP] as tokens of the text.
-        truncate_dim: keep so many numbers of a vector, the first ones, as sentence-transformers does of models that
-            were trained for it; None = all. It comes after `normalize`; vectors of words keep all.
-        renormalize: make what was kept of a vector of length one.
+        truncate_dim: keep this many dimensions, the first ones, as sentence-transformers does for models that were
+            trained for it; None = all. It comes after `normalize`; vectors of words keep all.
+        renormalize: make the truncated vector of length one.
 
     Example:
         Pooling.of(loaded, normalize=True)      # the run's own way, but vectors of length one
@@ -57,33 +57,33 @@ class Pooling:
 
     @classmethod
     def of(cls, loaded: Loaded, **changes: Any) -> Pooling:
-        """The run's own way, with changes where they are not None.
+        """The run's own pooling, with the changes that are not None.
 
         Raises:  ConfigError: no such pool, one that says nothing here, or a length the model cannot read.
                  CheckpointError: what the run remembers is damaged.
         """
         remembered = loaded.run.meta.get("embedding") or {}
         try:
-            own = cls(**remembered)
+            default = cls(**remembered)
         except TypeError:
             raise CheckpointError(
                 "run.json holds an unknown way to make vectors", got=remembered, where=loaded.run.path
             ) from None
-        if own.max_length is not None:
-            own = replace(
-                own, max_length=min(own.max_length, loaded.max_content + sum(loaded.separator_counts))
+        if default.max_length is not None:
+            default = replace(
+                default, max_length=min(default.max_length, loaded.max_content + sum(loaded.separator_counts))
             )
         asked = {name: value for name, value in changes.items() if value is not None}
         if (
-            own.truncate_dim is not None and "normalize" in asked
-        ):  # who asks for length one means what comes out
+            default.truncate_dim is not None and "normalize" in asked
+        ):  # a request for length one is about the result
             asked.setdefault("renormalize", asked["normalize"])
-        chosen = replace(own, **asked)
+        chosen = replace(default, **asked)
         chosen.check(loaded)
         return chosen
 
     def check(self, loaded: Loaded) -> None:
-        """Refuse what has no meaning for this run.
+        """Refuse settings that make no sense for this run.
 
         Raises:  ConfigError: no such pool, one that says nothing here, or a length the model cannot read.
         """
@@ -118,7 +118,7 @@ class Pooling:
         return min(loaded.max_content, self.max_length - sum(loaded.separator_counts))
 
     def width(self, hidden_size: int) -> int:
-        """Numbers of a vector."""
+        """Dimensions of a vector."""
         if self.truncate_dim is None or self.pool == "words":
             return hidden_size
         return min(self.truncate_dim, hidden_size)
@@ -130,7 +130,7 @@ class Pooling:
     def positions(
         self, lengths: Sequence[int], separator_counts: SeparatorCounts, width: int
     ) -> Tensor | None:
-        """Flat positions that alone decide the vectors, where one a text does.
+        """The flat positions that alone decide the vectors, if one token a text does.
 
         Args:
             lengths: tokens of each text, without separators.
@@ -145,7 +145,7 @@ class Pooling:
         )
 
     def _column(self, n: int, separator_counts: SeparatorCounts) -> int:
-        """Where the one token stands that counts; without any it is another, whose vector is not used."""
+        """The column of the token that counts; for a text without tokens, a column whose vector is not used."""
         before, behind = separator_counts
         if self.pool == "cls":
             return 0
@@ -167,10 +167,10 @@ class Pooling:
             end = before + (behind if self.separators else 0)  # behind the last token of the text
             rows = [row[start : n + end].float() for row, n in zip(hidden, lengths, strict=True)]
             if self.pool == "max":
-                made = [row.max(0).values if len(row) else row.new_zeros(row.size(1)) for row in rows]
+                pooled = [row.max(0).values if len(row) else row.new_zeros(row.size(1)) for row in rows]
             else:
-                made = [row.mean(0) if len(row) else row.new_zeros(row.size(1)) for row in rows]
-            vectors = torch.stack(made)
+                pooled = [row.mean(0) if len(row) else row.new_zeros(row.size(1)) for row in rows]
+            vectors = torch.stack(pooled)
         if self.pool == "last" and not (self.separators and any(separator_counts)):
             vectors[torch.tensor([n == 0 for n in lengths])] = 0.0
         return self.scaled(vectors.numpy())

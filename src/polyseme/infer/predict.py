@@ -1,10 +1,10 @@
-"""What an adapted run says of records: labels, tags, answers, with probabilities and places in the text.
+"""The predictions of an adapted run for records: labels, tags, answers, with probabilities and places in the text.
 
-A file is read as in training where nobody says how, as far as it can be read so:
+By default a file is read as the training file was, as far as possible:
 
     columns      those of training
-    separator    that of training, where it parts the file's first line
-    encoding     that of training, but for a file in UTF-8
+    separator    that of training, if it occurs in the file's first line
+    encoding     that of training, unless the file is in UTF-8
 
 Memory does not grow with the file.
 """
@@ -50,16 +50,16 @@ __all__ = [
     "predict_file",
     "records_of",
     "task_of",
-    "told",
+    "with_progress",
 ]
 
 RECORDS_AT_ONCE = 1024
 CUTTING = ("text", "pair")
 """Kinds of records whose ends are left out where texts are long; the others are read in windows."""
 GOLD = ("label", "tags", "answers")
-"""The fields in which records say what a task should."""
+"""The fields of records that hold gold labels."""
 GOLD_COLUMNS = ("label", "tag", "tags", "spans", "answer", "start")
-"""The columns, by our names, in which files do."""
+"""The columns of files, by our names, that hold gold labels."""
 _TABLES = (".tsv", ".csv")
 _ROWS = (".jsonl", ".ndjson", ".json")
 
@@ -132,7 +132,7 @@ class Predictor:
         return self.task.read(path, self.config, reading, problems, labelled)  # type: ignore[no-any-return]
 
     def predict(self, records: Iterable[Any]) -> Iterator[dict[str, Any]]:
-        """What the run says of every record, in their order; memory is that of a thousand of them.
+        """The predictions for all records, in their order; about a thousand records are in memory at once.
 
         Texts that are longer than what is read are counted in a warning at the end.
         """
@@ -147,7 +147,7 @@ class Predictor:
 
     @torch.inference_mode()
     def predict_all(self, records: Sequence[Any]) -> list[dict[str, Any]]:
-        """The same for a list at once; what the records say themselves is not looked at."""
+        """The predictions for a list of records at once; their own labels are not used."""
         loaded = self.loaded
         records = [_without_gold(record) for record in records]
         data = self.task.encode(records, loaded.tokenizer, loaded.encoder)
@@ -182,7 +182,7 @@ def task_of(loaded: Loaded) -> str:
 
 
 def records_of(task: str, given: Any) -> tuple[list[Any], bool]:
-    """Records without labels of what was handed over, and whether that was a single one.
+    """Make records without labels from the caller's texts; also whether it was a single one.
 
     Args:
         task: registry key.
@@ -196,7 +196,7 @@ def records_of(task: str, given: Any) -> tuple[list[Any], bool]:
     """
     kind = registry.tasks.load(task).records
     if kind in ("pair", "question"):
-        pairs, single = _twos(task, given)
+        pairs, single = _text_pairs(task, given)
         if kind == "pair":
             return [TextRecord(str(n), a, b) for n, (a, b) in enumerate(pairs, 1)], single
         return [QuestionRecord(str(n), a, b, None) for n, (a, b) in enumerate(pairs, 1)], single
@@ -207,7 +207,7 @@ def records_of(task: str, given: Any) -> tuple[list[Any], bool]:
     return [TextRecord(str(n), text) for n, text in enumerate(texts, 1)], single
 
 
-def _twos(task: str, given: Any) -> tuple[list[tuple[str, str]], bool]:
+def _text_pairs(task: str, given: Any) -> tuple[list[tuple[str, str]], bool]:
     """Raises:  InputError: neither a tuple of two texts nor several of them."""
     single = isinstance(given, tuple) and len(given) == 2 and all(isinstance(text, str) for text in given)
     wanted = "(question, context)" if registry.tasks.load(task).records == "question" else "(text, text)"
@@ -225,15 +225,15 @@ def _twos(task: str, given: Any) -> tuple[list[tuple[str, str]], bool]:
 
 
 def _without_gold(record: Any) -> Any:
-    """The record as if nobody had labelled it: gold decides how a question's windows are cut in training."""
+    """The record without its labels: in training, gold decides how a question's windows are cut."""
     known = {name: None for name in GOLD if getattr(record, name, None) is not None}
     return replace(record, **known) if known else record
 
 
 def gold_records(records: Iterable[Any], path: Path | str) -> list[Any]:
-    """The labelled ones.
+    """The records with labels.
 
-    Raises:  CorpusError: there is none.
+    Raises:  CorpusError: there are none.
     """
     labelled = [r for r in records if any(getattr(r, name, None) is not None for name in GOLD)]
     if not labelled:
@@ -262,7 +262,7 @@ def predict_file(
         output: a file, which is there when it is complete; or an open stream.
         columns: see `Predictor.read`.
         problems: counts the rows that cannot be used.
-        reporter: told how far it is.
+        reporter: receives the progress.
         encoding, separator: see `Predictor.read`.
     Returns the number of records.
     Raises:  CorpusError, ConfigError: as the file's reader says, or the output is the file itself.
@@ -274,20 +274,20 @@ def predict_file(
     reporter = reporter or NullReporter()
     reading = ReadOptions(encoding=encoding, separator=separator).said
     records = predictor.read(path, columns, problems, labelled=False, **reading)
-    said = told(predictor.predict(records), reporter)
+    predictions = with_progress(predictor.predict(records), reporter)
     if not isinstance(output, Path):
-        return _write(said, output.write)
+        return _write(predictions, output.write)
     if output.exists() and Path(path) != STDIN and Path(path).exists() and output.samefile(path):
         raise ConfigError("the predictions would replace the texts", where=output, fix="another -o")
     make_folder(output.parent)
     with new_file(output) as file:
-        return _write(said, lambda line: file.write(line.encode()))
+        return _write(predictions, lambda line: file.write(line.encode()))
 
 
-def told(
-    said: Iterable[dict[str, Any]], reporter: Reporter, total: int | None = None
+def with_progress(
+    predictions: Iterable[dict[str, Any]], reporter: Reporter, total: int | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Predictions as they come, counted before a reporter.
+    """Pass predictions on as they come, and report the progress.
 
     Args:
         total: how many there will be, where that is known.
@@ -298,16 +298,16 @@ def told(
     def rate() -> str:
         return f"{n:,} examples, {n / max(1e-9, time.perf_counter() - began):,.0f}/s"
 
-    for n, prediction in enumerate(said, 1):
+    for n, prediction in enumerate(predictions, 1):
         yield prediction
         if n % 64 == 0:
             reporter.stage("predicting", n, total, rate())
     reporter.stage("predicting", n, n or total, rate())
 
 
-def _write(said: Iterable[dict[str, Any]], write: Callable[[str], object]) -> int:
+def _write(predictions: Iterable[dict[str, Any]], write: Callable[[str], object]) -> int:
     n = 0
-    for prediction in said:
+    for prediction in predictions:
         write(escaped(json.dumps(prediction, ensure_ascii=False, allow_nan=False)) + "\n")
         n += 1
     return n
@@ -342,7 +342,7 @@ def inherited_options(
 
 
 def _is_unicode(path: Path | str) -> bool:
-    """Whether a file shows its encoding: it is in UTF-8, or a mark says what it is in; a pipe is not asked.
+    """Whether a file shows its encoding: it is in UTF-8, or has a byte order mark; a pipe is not read.
 
     Tables of Parquet and Arrow say it themselves.
     """
@@ -350,7 +350,7 @@ def _is_unicode(path: Path | str) -> bool:
         return True
     try:
         detected = detect(next(read_chunks(Path(path)), b""))
-    except PolysemeError:  # who reads it in earnest says why
+    except PolysemeError:  # the reader of the file reports it
         return True
     return detected is not None and (detected[0] in ("utf-8", "ascii") or detected[1] > 0)
 
@@ -382,10 +382,10 @@ def inherited(
     encoding: str = "auto",
     separator: str = "auto",
 ) -> dict[str, str]:
-    """The columns of training, less those that a file of another form cannot have.
+    """The columns of training, without those that a file of another form cannot have.
 
     Numbers mean a table, names a table or JSON; CoNLL-U and SQuAD's JSON have fixed ones. A file that may be plain
-    text is a table if its first line has all the names, or for numbers a tab. The standard input is not asked.
+    text is a table if its first line has all the names, or for numbers a tab. The standard input is not read for this.
 
     Args:
         trained: our names to the training file's.
@@ -408,8 +408,8 @@ def inherited(
     if numbers:
         return columns if separator != "auto" or "\t" in first else {}
     marks = SEPARATORS if separator == "auto" else (separator,)
-    there = any(set(columns.values()) <= set(fields_of(first, mark)) for mark in marks)
-    return columns if there else {}
+    has_names = any(set(columns.values()) <= set(fields_of(first, mark)) for mark in marks)
+    return columns if has_names else {}
 
 
 def _first_line(path: Path | str, encoding: str) -> str:

@@ -35,7 +35,7 @@ def penalise(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
         penalty: above 1 discourages repetition, 1 changes nothing, below 1 encourages it.
     Shapes:  logits, seen: (R, V) -> (R, V)
     Source:  Keskar et al. (2019), CTRL, section 4.1. Departure: the paper divides negative scores too, which makes
-             them more likely; multiplying them is what everybody does since.
+             them more likely; later implementations multiply them.
     """
     if penalty == 1.0:
         return logits
@@ -52,7 +52,7 @@ def temper(logits: Tensor, temperature: float) -> Tensor:
 
 
 def keep_top_k(logits: Tensor, k: int) -> Tensor:
-    """Rule out all but the k largest logits; what ties with the k-th stays, too.
+    """Rule out all but the k largest logits; logits equal to the k-th are kept.
 
     Shapes:  logits: (R, V) -> (R, V)
     Source:  Fan et al. (2018), section 5.4.

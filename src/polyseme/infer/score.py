@@ -2,7 +2,7 @@
 
 Decoders give log-likelihoods, masked models pseudo-log-likelihoods, ELMo's language model the sum of its directions;
 infer/likelihood.py says what these are. All are sums in nats. Figures of models with different vocabularies may be
-compared by text, not by token. Within one call texts of the same tokens have the same score, to the bit.
+compared by text, not by token. Within one call, texts with the same tokens have exactly the same score.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _KINDS: dict[Predicts, Kind] = {
     "masked": "pseudo-log-likelihood",
     "both": "two-way log-likelihood",
 }
-"""What a run's scores are, by what its heads predict; the first that it has counts."""
+"""The kind of a run's scores, by what its heads predict; if it has several, the first in this order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,9 @@ class Score:
 
 
 def kind_of(loaded: Loaded) -> Kind:
-    """What a run's scores are.
+    """The kind of a run's scores.
 
-    Raises:  ConfigError: it gives texts no probability; says what it can do.
+    Raises:  ConfigError: the run gives texts no probability; the error says what it can do.
     """
     for predicts, kind in _KINDS.items():
         if predicts in loaded.predicting:
@@ -105,17 +105,18 @@ def score(
 def score(
     loaded: Loaded, texts: str | Iterable[str], end: bool = False, within_word: bool = False
 ) -> Score | list[Score]:
-    """The log-likelihood of every text, its beginning given; of masked models the pseudo-log-likelihood.
+    """The log-likelihood of every text; for masked models the pseudo-log-likelihood.
 
-    Of ELMo's two-way language model it is the sum of both directions: every token counts once and is predicted twice.
+    The token that begins a text is given; where texts begin with no token, their first token is not counted. For ELMo's
+    bidirectional language model it is the sum of both directions: every token counts once and is predicted twice.
 
     Args:
-        loaded: a run of a decoder (gpt, qwen3) of a masked model (bert, modernbert, ernie), or elmo.
+        loaded: a run of a decoder (gpt, qwen3), of a masked model (bert, modernbert, ernie), or elmo.
         texts: one or several, any strings, in which "[MASK]" is these letters, not the token; one without tokens gets
             0 tokens and 0 nats.
         end: count the end of the text as a token, too (decoders).
         within_word: hide with a token the rest of its word, which gives it away (masked models): a word is then
-            predicted from left to right, and rare words of many tokens are no longer held for probable ones.
+            predicted from left to right, and rare words of many tokens no longer look probable.
     Returns a `Score` for one text, a list for several, in their order.
     Raises:  InputError: not text.  ConfigError: the run gives texts no probability, or an option is not for it.
     Source:  Salazar et al. (2020) for masked models; Kauf and Ivanova (2023), PLL-word-l2r, for `within_word`.
@@ -176,8 +177,8 @@ def score_continuations(
     check_loaded(loaded)
     context = one_text(context, "context")
     several, single = texts_of(continuations, "continuations")
-    parted = encode_after(loaded.tokenizer, context, several)
-    encoded, firsts = [tokens for tokens, _ in parted], [first for _, first in parted]
+    tokenized = encode_after(loaded.tokenizer, context, several)
+    encoded, firsts = [tokens for tokens, _ in tokenized], [first for _, first in tokenized]
     scores = _scores(loaded, encoded, firsts, end, within_word, shared=True)
     return scores[0] if single else scores
 
@@ -223,7 +224,7 @@ def _scores(
     within_word: bool,
     shared: bool,
 ) -> list[Score]:
-    """Scores of texts from their token `firsts` on; those without such a token get 0."""
+    """Scores of texts, each from the token with index `firsts[i]`; a text without such a token gets 0."""
     special = loaded.special
     _check(loaded, end, within_word)
     tail = [special.sep] if end else []
@@ -243,13 +244,13 @@ def _scores(
     (sums,) = log_likelihoods(loaded, [list(parts.values())], shared)
     scores = {}
     for (key, part), total in zip(parts.items(), sums, strict=True):
-        own = part.ids[part.first :]
-        scores[key] = Score(total, len(own), own.count(loaded.tokenizer.unk_id))
+        counted_ids = part.ids[part.first :]
+        scores[key] = Score(total, len(counted_ids), counted_ids.count(loaded.tokenizer.unk_id))
     return [scores.get(key, Score(0.0, 0)) for key in asked]
 
 
 def _beginning(loaded: Loaded) -> tuple[int, ...]:
-    """What a text goes on from that has nothing before it, where texts begin with no token; () where there is none."""
+    """The tokens to begin a text with, for a decoder whose texts begin with no token; () if there are none."""
     try:
         return tuple(loaded.tokenizer.opening([]))
     except ConfigError:
@@ -276,7 +277,7 @@ def _check(loaded: Loaded, end: bool, within_word: bool) -> None:
 
 
 def prefix_of(loaded: Loaded) -> tuple[int, ...]:
-    """What stands before the tokens of a text that is scored."""
+    """The tokens before a text that is scored."""
     return loaded.tokenizer.prefix_ids if kind_of(loaded) == "log-likelihood" else (loaded.special.cls,)
 
 
@@ -284,11 +285,11 @@ def prefix_of(loaded: Loaded) -> tuple[int, ...]:
 def log_likelihoods(
     loaded: Loaded, groups: Sequence[Sequence[Part]], shared: bool = True
 ) -> list[list[float]]:
-    """The sum over the tokens that count, for every text of every group; what kind of sum, `kind_of` says.
+    """The sum over the tokens that count, for every text of every group; `kind_of` says what kind of sum.
 
     Args:
-        groups: texts that begin alike, where a decoder reads together what they share.
-        shared: False reads every text by itself.
+        groups: texts that begin alike; a decoder reads their common beginning once.
+        shared: False = read every text by itself.
     """
     kind = kind_of(loaded)
     if kind == "log-likelihood" and shared and hasattr(loaded.encoder, "decode"):

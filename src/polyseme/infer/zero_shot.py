@@ -1,4 +1,4 @@
-r"""Tasks that a run was never trained for, put to it as texts to weigh or to go on with.
+r"""Zero-shot tasks: a run that was never trained for them scores texts or continues them.
 
 A template is a text with places to fill:
 
@@ -24,8 +24,8 @@ Reply: texts that a decoder goes on with, as GPT-2 was used.
     answer      "{text}\n\nQ: {question}\nA:"     greedy, to the end of the line
     translate   "a = b\n … {text} ="               greedy, after pairs of sentences; the first sentence
 
-What does not fit is left out from the beginning of the text, or the first pairs, never from the question. What is
-generated never pushes the prompt out of the model's view, unless more is asked for than half of what the model reads.
+If a prompt is too long, the beginning of the text or the first pairs are left out, never the question. The reply does
+not push the prompt out of the model's window, unless it is longer than half of the window.
 
 Last words, as LAMBADA asks: a text without its last word is continued greedily; right is what writes exactly that word
 and then goes on with another. Words end at white space, and punctuation around them does not count; Chinese words end
@@ -183,7 +183,7 @@ def shortened(
     Args:
         values: what to fill in.
         max_content: tokens that the model reads.
-        names: values that may lose their beginnings, the first of them until nothing of it is left, then the next.
+        names: values that may lose their beginnings: the first until nothing of it is left, then the next.
     Raises:  InputError: the rest alone is too long.
     """
     kept, cut = dict(values), False
@@ -224,7 +224,7 @@ class _Question(NamedTuple):
 
 
 class Chooser:
-    """Weighs the same choices for many texts.
+    """Scores the same choices for many texts.
 
     Args:
         loaded: a run that gives texts probabilities: gpt, qwen3; bert, modernbert, ernie; elmo.
@@ -325,8 +325,8 @@ class Chooser:
                 row, _ = shortened(
                     self._loaded.tokenizer, self.template, values, self._max_content, ("text", "text_b")
                 )
-            again = self._fill(row)
-            questions[i] = _Question(again, encode([text.text for text in again]))
+            refilled = self._fill(row)
+            questions[i] = _Question(refilled, encode([text.text for text in refilled]))
         if long:
             warnings.warn(
                 f"{len(long):,} of {len(rows):,} texts are longer than the {self._max_content:,} tokens that the model "
@@ -336,7 +336,7 @@ class Chooser:
         return questions
 
     def _parts(self, question: _Question) -> list[Part]:
-        """What of each filled text counts."""
+        """The tokens of each filled text that count."""
         if self._causal:
             first = min(
                 _alike([tokens.ids for tokens in question.tokens]),
@@ -353,28 +353,28 @@ class Chooser:
 
     def _check_vocabulary(self) -> None:
         """Refuse choices that the vocabulary cannot tell apart."""
-        unknown, seen = self._loaded.tokenizer.unk_id, dict[tuple[int, ...], str]()
+        unknown, choice_of = self._loaded.tokenizer.unk_id, dict[tuple[int, ...], str]()
         filled = self._fill({"text": "", "text_b": ""})
         encoded = self._loaded.tokenizer.encode_batch([text.text for text in filled])
         for choice, text, tokens in zip(self._choices, filled, encoded, strict=True):
             first, stop = _place(text, tokens)
-            own = tokens.ids[first:stop]
-            if not own or unknown in own:
+            choice_ids = tokens.ids[first:stop]
+            if not choice_ids or unknown in choice_ids:
                 raise InputError(
                     "the run's vocabulary does not know a choice",
                     got=choice,
                     where=self._loaded.run.path,
                     fix="other words for it",
                 )
-            whole = tuple(tokens.ids)
-            if whole in seen:
+            ids = tuple(tokens.ids)
+            if ids in choice_of:
                 raise InputError(
                     "the run's vocabulary reads two choices alike",
-                    got=f"{seen[whole]!r} and {choice!r}",
+                    got=f"{choice_of[ids]!r} and {choice!r}",
                     where=self._loaded.run.path,
                     fix="other words for one of them",
                 )
-            seen[whole] = choice
+            choice_of[ids] = choice
 
 
 def _checked(choices: Sequence[str]) -> list[str]:
@@ -415,7 +415,7 @@ class _Form(NamedTuple):
         template: the prompt.
         names: places of the template, all of them needed.
         options: of generation, where the user says nothing.
-        sentences: so many of what is generated are the reply; None = all.
+        sentences: the number of sentences that are the reply, from the first on; None = all.
     """
 
     template: str
@@ -440,7 +440,7 @@ FORMS: Mapping[Task, _Form] = {
 
 @dataclass(frozen=True)
 class Reply:
-    """What a decoder made of a task.
+    """The reply of a decoder to a task.
 
     Args:
         text: the summary, answer or translation; "" where the model ended at once.
@@ -507,9 +507,9 @@ def reply(
     pairs = [*([(source, target)] if source and target else []), *examples]
     prompts, cut = [], 0
     for text in texts:
-        prompt, short = _prompt(loaded, asked, text, question, pairs, max_content)
+        prompt, was_cut = _prompt(loaded, asked, text, question, pairs, max_content)
         prompts.append(prompt)
-        cut += short
+        cut += was_cut
     if cut:
         warnings.warn(
             f"{cut:,} of {len(texts):,} prompts are longer than the {max_content:,} tokens that the model reads "
@@ -545,9 +545,9 @@ def _check(
     source: str | None,
     target: str | None,
 ) -> None:
-    """Refuse what the task lacks or does not take.
+    """Check the arguments of a task.
 
-    Raises:  ConfigError: something is missing or does not belong to it.
+    Raises:  ConfigError: something is missing, or does not belong to the task.
     """
     if (question is not None) != (task == "answer"):
         raise ConfigError(
@@ -571,23 +571,23 @@ def _check(
             )
 
 
-def _options(loaded: Loaded, form: _Form, template: Template, given: Mapping[str, Any]) -> dict[str, Any]:
+def _options(loaded: Loaded, form: _Form, template: Template, options: Mapping[str, Any]) -> dict[str, Any]:
     """What to generate with: the task's own options, then those that were given.
 
     Raises:  ConfigError: an option is unknown or out of range.
     """
     settings: dict[str, Any] = dict(form.options)
     settings["max_new_tokens"] = min(settings["max_new_tokens"], max(1, int(loaded.encoder.max_length) // 2))
-    if given.get("beams", 1) != 1:
+    if options.get("beams", 1) != 1:
         for name in ("temperature", "top_k", "top_p"):
             settings.pop(name, None)
-    more = given.get("stop") or ()
-    stop = dict.fromkeys([*settings.get("stop", ()), *([more] if isinstance(more, str) else more)])
+    extra = options.get("stop") or ()
+    stop = dict.fromkeys([*settings.get("stop", ()), *([extra] if isinstance(extra, str) else extra)])
     if marker := template.before("question").rpartition("\n")[2].strip():
         stop[marker] = (
             None  # the model goes on with a question of its own; some vocabularies have no line ends
         )
-    settings |= {**given, "stop": tuple(stop)}
+    settings |= {**options, "stop": tuple(stop)}
     GenerationConfig.of(settings, "generate")
     return settings
 
@@ -600,7 +600,7 @@ def _prompt(
     pairs: Sequence[tuple[str, str]],
     max_content: int,
 ) -> tuple[str, bool]:
-    """What the model is given, and whether something was left out."""
+    """The prompt, and whether something was left out of it."""
     values = {"text": text.strip(), "question": (question or "").strip()}
     prompt = template.fill(values).text
     for start in range(len(pairs) + 1):
@@ -641,9 +641,9 @@ def last_words(loaded: Loaded, texts: Sequence[str]) -> list[LastWord]:
     asked = [i for i, (context, word) in enumerate(split) if context and word]
     contexts, cut = [], 0
     for i in asked:
-        values, short = shortened(loaded.tokenizer, template, {"text": split[i][0]}, max_content, ("text",))
+        values, was_cut = shortened(loaded.tokenizer, template, {"text": split[i][0]}, max_content, ("text",))
         contexts.append(values["text"])
-        cut += short
+        cut += was_cut
     if cut:
         warnings.warn(
             f"{cut:,} of {len(texts):,} texts are longer than the {max_content:,} tokens that the model reads "
@@ -677,7 +677,7 @@ def _first(text: str) -> str:
 
 
 def _words(text: str) -> list[tuple[int, int]]:
-    """Where the words of a text are that is written without spaces; punctuation is none."""
+    """The words of a text written without spaces; punctuation is not a word."""
     return [(start, end) for start, end in token_spans(text) if _AROUND.sub("", text[start:end])]
 
 

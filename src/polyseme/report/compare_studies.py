@@ -13,7 +13,7 @@ from polyseme.report.pairs import pairs_parts
 from polyseme.report.parts import Figure, Heading, Notes, Part
 from polyseme.report.probe import control_parts, layer_parts
 from polyseme.report.senses import senses_parts
-from polyseme.study.probing.numbers import told as told_of_layers
+from polyseme.study.probing.numbers import beats_baseline
 
 __all__ = ["Column", "columns_of", "joined", "mixes", "study_parts", "told"]
 
@@ -97,7 +97,7 @@ def _probes(studies: Sequence[Mapping[str, Any]], names: Sequence[str], say: Spe
         }
         for study in studies
         for name in names
-        if name in study["documents"] and told_of_layers(probe_of(study["documents"][name]))
+        if name in study["documents"] and beats_baseline(probe_of(study["documents"][name]))
         if (mix := probe_of(study["documents"][name])["mix"])
         for layer, one in enumerate(mix["weights"])
     ]

@@ -18,7 +18,7 @@ from polyseme.report.figures import size
 from polyseme.report.language import Speaker
 from polyseme.report.page import Page
 from polyseme.report.parts import Commands, Either, Figure, Heading, Notes, Part, Table
-from polyseme.study.probing.numbers import told
+from polyseme.study.probing.numbers import beats_baseline
 
 __all__ = [
     "control_parts",
@@ -114,7 +114,7 @@ def layer_parts(document: Mapping[str, Any], say: Speaker, prefix: str = "", of:
         "95 % intervals: of centres and divergences over {seeds} seeds, of expected layers over test texts and seeds.",
         seeds=document["settings"]["seeds"],
     )
-    if not all(told(task) for task in document["tasks"].values()):
+    if not all(beats_baseline(task) for task in document["tasks"].values()):
         dash = say("—: the probe is not above always saying the most frequent label.")
         caption = say.sentences(caption, dash)
     table = Table(head, rows, caption)
@@ -141,7 +141,7 @@ def control_parts(
     for name, task in document["tasks"].items():
         rows.append([name, say("all layers"), figure_text(task["score"], 1, PERCENT), ""])
         for key, control in task["controls"].items():
-            if control["difference"]["above"] and told(task):
+            if control["difference"]["above"] and beats_baseline(task):
                 strong.add((len(rows), 3))
             figures = [figure_text(control[figure], 1, PERCENT) for figure in ("score", "difference")]
             rows.append([name, say(_SCORES[key][0]), *figures])
@@ -177,13 +177,13 @@ def _of_task(name: str, task: Mapping[str, Any], say: Speaker, file: str) -> lis
                 "Accuracy of the most probable label: {value} %.", value=figure_text(task["accuracy"], 1, 100)
             )
         )
-    if not told(task):
+    if not beats_baseline(task):
         parts.append(
             say("The probe is not above always saying the most frequent label: its layers tell nothing.")
         )
     if task["mix"]:
         drawn = say("Dashed: equal weights. Thin lines: 95 % intervals.")
-        if told(task):
+        if beats_baseline(task):
             drawn = say(
                 "Dashed: equal weights. Coloured upright lines: the centre of gravity and the expected layer. "
                 "Thin lines: 95 % intervals."

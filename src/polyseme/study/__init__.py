@@ -43,14 +43,14 @@ def opened(run: Run) -> Loaded:
 
 
 def several(runs: Run | Sequence[Run]) -> list[Run]:
-    """Runs that may be one by itself."""
+    """A list of runs, from a list or from a single run."""
     return [runs] if isinstance(runs, Loaded | RunDirectory | Path | str) else list(runs)
 
 
 def reading(
     columns: Mapping[str, str] | None = None, separator: str = "auto", encoding: str = "auto"
 ) -> ReadOptions:
-    """How files are to be read, as the verbs' --columns, --separator and --encoding say it.
+    """How to read files, from the values of the verbs' --columns, --separator and --encoding.
 
     Raises:  ConfigError: no such encoding, or no separator.
     """

@@ -58,13 +58,13 @@ Text = str | tuple[str, str]
 """A text, or a pair of them."""
 
 TEXTS = 1000
-"""Texts of a file that are read when nobody says otherwise."""
+"""Texts of a file that are read by default."""
 
 ABOVE = 0.005
-"""Shares below which an edge is left out when nobody says otherwise."""
+"""Share below which an edge is left out by default."""
 
 MAX_LENGTH = 512
-"""Tokens of an example that are read when nobody says otherwise."""
+"""Tokens of an example that are read by default."""
 
 CELLS_AT_ONCE = 2**25
 """Shares in memory at once while many texts are read (128 MB)."""
@@ -78,7 +78,7 @@ FULL_CELLS = 2**22
 """Shares that are written out one by one at most."""
 
 EDGES = 60_000
-"""Edges in a document when nobody says how many of each token."""
+"""Edges in a document by default."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -94,7 +94,7 @@ class Attention(Result):
         n_texts, n_tokens: how much was measured.
         figures: measures of every head, see `figures_of_heads`.
         chosen: layer and head that are shown first.
-        row_error, hidden: how far a row's sum was from one at most, and the largest share of what is hidden.
+        row_error, hidden: the largest error of a row's sum, and the largest share of a hidden token.
         notes: what a person should know.
         top, above, full: what the document lists of the shares, see `attention`.
     """
@@ -180,7 +180,7 @@ def attention(
         file: texts that the heads are measured over in place of it: a file, or themselves; intervals are bootstraps
             over them. Empty ones are left out.
         pairs: the file has pairs of texts.
-        limit: read so many texts of the file at most.
+        limit: the largest number of texts to read from the file.
         top: edges of every token and head, the strongest ones; None = as many as make a document of moderate size,
             which is all of them for a short text.
         above: smaller shares are left out.
@@ -216,20 +216,20 @@ def attention(
     errors: list[tuple[float, float]] = []
     if text is not None:
         _check_text(text)
-        shown = next(found for _, found in attend(loaded, [text], max_length))
+        shown = next(attended for _, attended in attend(loaded, [text], max_length))
         errors.append(checked(shown, loaded))
-    measured = [one for one in many if _has_text(one)]
-    pair = any(isinstance(one, tuple) for one in (*measured, *([] if many else [text])))
+    measured = [item for item in many if _has_text(item)]
+    pair = any(isinstance(item, tuple) for item in (*measured, *([] if many else [text])))
     sums = np.zeros((max(1, len(measured)), n_layers, n_heads, len(MEASURES)))
     tokens = np.zeros((len(sums), n_layers, len(MEASURES)))
     n_tokens = n_cut = 0
-    for number, one in attend(loaded, measured, max_length) if many else [(0, shown)]:
-        assert one is not None
+    for number, example in attend(loaded, measured, max_length) if many else [(0, shown)]:
+        assert example is not None
         if many:
-            errors.append(checked(one, loaded))
-        sums[number], tokens[number] = head_sums(one.probabilities, one.places, one.visible)
-        n_tokens += int((one.places.text >= 0).sum())
-        n_cut += one.cut
+            errors.append(checked(example, loaded))
+        sums[number], tokens[number] = head_sums(example.probabilities, example.places, example.visible)
+        n_tokens += int((example.places.text >= 0).sum())
+        n_cut += example.cut
     if not n_tokens:
         raise InputError("no text to look at", got="nothing but empty texts", where=path)
     names = [name for name in MEASURES if pair or name not in PAIR_MEASURES]
@@ -267,7 +267,7 @@ def _texts(file: Path, pairs: bool, limit: int, asked: ReadOptions) -> list[Text
 
 
 def _chosen(shown: AttendedText | None, layer: int | None, head: int | None) -> tuple[int, int]:
-    """The head to show: of those that are asked for, the one whose tokens look most sharply at other words."""
+    """The head to show: among those asked for, the one whose tokens attend most sharply to other words."""
     if layer is not None and head is not None:
         return layer, head
     if shown is None:
@@ -275,8 +275,9 @@ def _chosen(shown: AttendedText | None, layer: int | None, head: int | None) -> 
     of_text = shown.places.text >= 0
     word = shown.places.word
     same = (word[:, None] == word) & (word >= 0)[:, None] | np.eye(len(word), dtype=bool)
-    others = np.where(of_text[None] & ~same, shown.probabilities[:, :, :, :], 0.0)
-    focus = others.max(-1)[..., of_text].mean(-1) if of_text.any() else others.max(-1).mean(-1)  # (L, H)
+    elsewhere = np.where(of_text[None] & ~same, shown.probabilities[:, :, :, :], 0.0)
+    strongest_share = elsewhere.max(-1)  # (L, H, n)
+    focus = strongest_share[..., of_text].mean(-1) if of_text.any() else strongest_share.mean(-1)  # (L, H)
     allowed = np.zeros_like(focus, dtype=bool)
     allowed[slice(None) if layer is None else layer - 1, slice(None) if head is None else head - 1] = True
     best = np.unravel_index(int(np.where(allowed, focus, -1.0).argmax()), focus.shape)
@@ -314,7 +315,7 @@ def _view(view: AttendedText, top: int | None, above: float, full: bool) -> dict
                 }
             )
     edges = int(view.visible.sum()) * n_heads
-    found: dict[str, Any] = {
+    document: dict[str, Any] = {
         "texts": list(view.texts),
         "tokens": tokens,
         "heads": heads,
@@ -336,12 +337,12 @@ def _view(view: AttendedText, top: int | None, above: float, full: bool) -> dict
                 expected=f"at most {FULL_CELLS:,}",
                 fix="a shorter text, or --top N for the strongest ones",
             )
-        found["probabilities"] = np.round(a.astype(np.float64), 6).tolist()
-    return found
+        document["probabilities"] = np.round(a.astype(np.float64), 6).tolist()
+    return document
 
 
 def strongest(shares_of: Float32Array, k: int, above: float) -> tuple[IntArray, IntArray, Float64Array]:
-    """The strongest edges of every token, those that are not below a share, in the order of the tokens.
+    """The strongest edges of every token, without those below a share, in the order of the tokens.
 
     Shapes:  (n, n) -> from, to, share: (E,)
     """
@@ -363,13 +364,13 @@ def _notes(shown: AttendedText | None, cut: int, empty: int, max_length: int) ->
 
 
 def _has_text(text: Text) -> bool:
-    return all(one.strip() for one in ((text,) if isinstance(text, str) else text))
+    return all(side.strip() for side in ((text,) if isinstance(text, str) else text))
 
 
 def _check_text(text: Text) -> None:
-    for one in (text,) if isinstance(text, str) else text:
-        if not one_text(one).strip():
-            raise InputError("no text to look at", got=repr(one), fix="polyseme attention RUN TEXT")
+    for side in (text,) if isinstance(text, str) else text:
+        if not one_text(side).strip():
+            raise InputError("no text to look at", got=repr(side), fix="polyseme attention RUN TEXT")
 
 
 def _check_number(name: str, value: int | None, most: int) -> None:
@@ -409,7 +410,7 @@ def attend(
 
     Args:
         loaded: a run of a model with attention.
-        texts: texts or pairs; what is longer is cut, of a pair the longer text first.
+        texts: texts or pairs; longer ones are cut, in a pair the longer text first.
         max_length: tokens of an example, separators among them.
     Raises:  ConfigError: too much attention to hold in memory.
     """
@@ -420,68 +421,70 @@ def attend(
     made = [_example(loaded, wrapper, text, longest) for text in texts]
     lengths = [len(example.ids) for example, _ in made]
     _check_room(max(lengths, default=0), heads)
-    for some in by_length(lengths):
-        at_once = max(1, CELLS_AT_ONCE // (heads * lengths[some[-1]] ** 2))
-        for start in range(0, len(some), at_once):
-            numbers = some[start : start + at_once]
+    for bucket in by_length(lengths):
+        at_once = max(1, CELLS_AT_ONCE // (heads * lengths[bucket[-1]] ** 2))
+        for start in range(0, len(bucket), at_once):
+            numbers = bucket[start : start + at_once]
             rows = [[made[i][0]] for i in numbers]
             batch = to_batch(collate(rows, max(lengths[i] for i in numbers), loaded.special), [])
-            found = encoder.encode(batch, keep="last", attentions=True).attentions
-            if not found:
+            attentions = encoder.encode(batch, keep="last", attentions=True).attentions
+            if not attentions:
                 raise _none(loaded)
             for row, i in enumerate(numbers):
                 n = lengths[i]
-                probabilities = torch.stack([layer[row, :, :n, :n] for layer in found]).float().numpy()
+                probabilities = torch.stack([layer[row, :, :n, :n] for layer in attentions]).float().numpy()
                 yield i, made[i][1](probabilities, visible_pairs(encoder, n))
 
 
 def _example(
     loaded: Loaded, wrapper: Wrapper, text: Text, longest: int
 ) -> tuple[Example, Callable[[Float32Array, BoolArray], AttendedText]]:
-    """One example, and what makes an `AttendedText` of its probabilities."""
+    """One example, and the function that makes an `AttendedText` from its probabilities."""
     texts = (text,) if isinstance(text, str) else text
     pair = len(texts) == 2
-    found = [loaded.tokenizer.encode(one) for one in texts]
-    room = longest - wrapper.added(pair)
-    if room < len(texts):
-        raise ConfigError("no such length", got=longest, expected=f"at least {longest - room + len(texts)}")
-    keep = shares(len(found[0]), len(found[1]), room) if pair else (min(len(found[0]), room),)
-    ids = [tokens.ids[:n] for tokens, n in zip(found, keep, strict=True)]
+    encoded = [loaded.tokenizer.encode(side) for side in texts]
+    max_content = longest - wrapper.added(pair)
+    if max_content < len(texts):
+        least = wrapper.added(pair) + len(texts)
+        raise ConfigError("no such length", got=longest, expected=f"at least {least}")
+    lengths = [len(tokens) for tokens in encoded]
+    keep = shares(lengths[0], lengths[1], max_content) if pair else (min(lengths[0], max_content),)
+    ids = [tokens.ids[:n] for tokens, n in zip(encoded, keep, strict=True)]
     wrapped = wrapper.wrap(ids[0], ids[1] if pair else None)
     n = len(wrapped.ids)
     offsets, word, form = np.zeros((n, 2), np.int64), np.full(n, -1), np.full(n, -1)
     counted, forms = 0, dict[str, int]()
-    for number, (one, tokens, kept) in enumerate(zip(texts, found, keep, strict=True)):
+    for number, (side, tokens, kept) in enumerate(zip(texts, encoded, keep, strict=True)):
         inside = wrapped.text == number
         offsets[inside] = np.asarray(tokens.offsets[:kept], np.int64).reshape(-1, 2)
-        words = spans_of_words(one)
+        words = spans_of_words(side)
         first, end = touched(words, offsets[inside])
         word[inside] = np.where(first < end, first + counted, -1)
-        spelled = [forms.setdefault(one[a:b].casefold(), len(forms)) for a, b in words.tolist()]
+        spelled = [forms.setdefault(side[a:b].casefold(), len(forms)) for a, b in words.tolist()]
         form[inside] = [spelled[w] if w < e else -1 for w, e in zip(first, end, strict=True)]
         counted += len(words)
-    shown = tuple(loaded.tokenizer.display(i) for i in wrapped.ids.tolist())
+    displayed = tuple(loaded.tokenizer.display(i) for i in wrapped.ids.tolist())
     places = Places(wrapped.text, word, form)
-    cut = sum(len(tokens) - n for tokens, n in zip(found, keep, strict=True))
+    cut = sum(len(tokens) - n for tokens, n in zip(encoded, keep, strict=True))
 
     def made(probabilities: Float32Array, visible: BoolArray) -> AttendedText:
-        return AttendedText(texts, shown, offsets, places, probabilities, visible, cut)
+        return AttendedText(texts, displayed, offsets, places, probabilities, visible, cut)
 
     return Example(wrapped.ids, wrapped.type, np.ones(n, np.bool_)), made
 
 
 def visible_pairs(encoder: Encoder, n: int) -> BoolArray:
-    """Which of n tokens each may attend to in every layer, by what the encoder says of itself.
+    """Which of n tokens each token may attend to in every layer, by the encoder's own description.
 
     Shapes:  -> (num_hidden_layers, n, n), [l, i, j]: token i may attend to token j
     """
     distance = np.arange(n)[:, None] - np.arange(n)  # i - j
-    every = distance >= 0 if encoder.reach == "left" else np.ones((n, n), np.bool_)
+    visible = distance >= 0 if encoder.reach == "left" else np.ones((n, n), np.bool_)
     window = _window(encoder)
     layers = []
     for layer in range(encoder.config.num_hidden_layers):
         wide = window is None or encoder.config.is_global(layer)
-        layers.append(every if wide else every & (np.abs(distance) <= window))
+        layers.append(visible if wide else visible & (np.abs(distance) <= window))
     return np.stack(layers)
 
 
@@ -499,13 +502,13 @@ def sees(loaded: Loaded) -> dict[str, Any]:
     return {"reach": encoder.reach, "window": window if local else None, "local_layers": local}
 
 
-def checked(one: AttendedText, loaded: Loaded) -> tuple[float, float]:
-    """How far a row's sum is from one at most, and the largest share of what is hidden.
+def checked(attended: AttendedText, loaded: Loaded) -> tuple[float, float]:
+    """Check shares of attention: the largest error of a row's sum, and the largest share of a hidden token.
 
-    Raises:  CheckpointError: either is no rounding.
+    Raises:  CheckpointError: one of the two is larger than rounding.
     """
-    error = float(np.abs(one.probabilities.sum(-1, dtype=np.float64) - 1.0).max())
-    hidden = float(np.where(one.visible[:, None], 0.0, one.probabilities).max())
+    error = float(np.abs(attended.probabilities.sum(-1, dtype=np.float64) - 1.0).max())
+    hidden = float(np.where(attended.visible[:, None], 0.0, attended.probabilities).max())
     if not error <= _TOLERANCE or hidden > 0.0:
         raise CheckpointError(
             "shares of attention that are none",
@@ -533,7 +536,7 @@ def check_attention(loaded: Loaded) -> None:
 
 
 def _none(loaded: Loaded) -> ConfigError:
-    """What to say of a model without attention: which models have it, and what shows more of this one."""
+    """The error for a model without attention: which models have it, and which verbs show more of this one."""
     model = str(loaded.recipe.architecture)
     instead_of_it = registry.models.load(model).why_no_attention
     why = f"{model} has no attention" + (f": {instead_of_it}" if instead_of_it else "")

@@ -1,4 +1,4 @@
-"""How alike the layers of one or two runs see the same text: linear CKA between every two layers.
+"""How similar the layers of one or two runs represent the same text: linear CKA between every two layers.
 
     texts ─► each run's hidden states ─► vectors of the same words ─► CKA of layer i of one and layer j of the other
 
@@ -66,7 +66,7 @@ __all__ = ["LIMIT", "Cka", "Dependence", "Unit", "alignment", "cka", "dependence
 Unit = Literal["words", "texts"]
 
 LIMIT = 20_000
-"""Words or texts that are compared when nobody says otherwise."""
+"""Words or texts that are compared by default."""
 
 BLOCKS = 20
 """Blocks of the jackknife at least, where there are as many texts."""
@@ -150,7 +150,7 @@ def cka(
         limit: examples at most; the last text is read to its end.
         field: the key of the text in .jsonl.
         encoding: of the file; "auto" to detect it.
-        reporter: told how far it is.
+        reporter: receives the progress.
     Raises:  InputError: too few words or texts, or no run or more than two.  ConfigError: no such unit or limit.
              CorpusError: no such file.  StorageError: no room for temporary files.
 
@@ -187,9 +187,9 @@ def cka(
             {
                 "run": replace_surrogates(str(loaded.run.path)),
                 "model": str(loaded.recipe.architecture),
-                "layers": len(own),
+                "layers": len(layers_of_run),
             }
-            for loaded, own in zip(sides, layers, strict=True)
+            for loaded, layers_of_run in zip(sides, layers, strict=True)
         ),
         unit=unit,
         file=None if file is None else str(file),
@@ -203,25 +203,25 @@ def cka(
 
 def _values(layers: Sequence[Sequence[Any]], reporter: Reporter) -> list[list[dict[str, Any]]]:
     """CKA of every two layers, a row a layer of the first."""
-    own = [[dependence(layer, layer) for layer in side] for side in layers]
-    rows, columns, alone = layers[0], layers[-1], len(layers) == 1
+    with_itself = [[dependence(layer, layer) for layer in side] for side in layers]
+    rows, columns, one_run = layers[0], layers[-1], len(layers) == 1
     total = len(rows) * len(columns)
     values: list[list[dict[str, Any]]] = []
     for i, x in enumerate(rows):
         values.append([])
         for j, y in enumerate(columns):
             reporter.stage("comparing layers", i * len(columns) + j, total)
-            if alone and j < i:
+            if one_run and j < i:
                 values[i].append(dict(values[j][i]))
                 continue
-            both: Dependence = own[0][i] if alone and i == j else dependence(x, y)
-            values[i].append(alignment(both, own[0][i], own[-1][j]))
+            between: Dependence = with_itself[0][i] if one_run and i == j else dependence(x, y)
+            values[i].append(alignment(between, with_itself[0][i], with_itself[-1][j]))
     return values
 
 
 @dataclass
 class _Counted:
-    """Examples of every text, and the words that are none."""
+    """The number of examples of every text, and of the words that were left out."""
 
     per_text: list[int] = field(default_factory=list)
     not_read: int = 0
@@ -236,21 +236,21 @@ def _read(
     limit: int,
     reporter: Reporter,
 ) -> _Counted:
-    counted, found = _Counted(), 0
+    counted, n_units = _Counted(), 0
     for window in _windows(texts):
-        if found >= limit:
+        if n_units >= limit:
             break
-        several = [_encoded(loaded, window) for loaded in sides]
-        for text, *encoded in zip(window, *several, strict=True):
-            if found >= limit:
+        encoded_by_run = [_encoded(loaded, window) for loaded in sides]
+        for text, *encoded in zip(window, *encoded_by_run, strict=True):
+            if n_units >= limit:
                 break
             chosen = _units(text, encoded, sides, unit, counted)
             n = chosen[0].shape[0] if chosen else 0
-            for store, weights, one in zip(stores, chosen, encoded, strict=False):
-                store.add(weights, one)
+            for store, weights, read in zip(stores, chosen, encoded, strict=False):
+                store.add(weights, read)
             counted.per_text.append(n)
-            found += n
-        reporter.stage("reading", min(found, limit), limit, f"{found:,} {unit}")
+            n_units += n
+        reporter.stage("reading", min(n_units, limit), limit, f"{n_units:,} {unit}")
     return counted
 
 
@@ -268,7 +268,7 @@ def _windows(texts: Iterable[str]) -> Iterator[list[str]]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Read:
-    """What a run made of a text.  Shapes:  ids: (T,).  offsets: (T, 2).  layers: (L, T, d), None for sparse vectors"""
+    """A text as a run reads it.  Shapes:  ids: (T,).  offsets: (T, 2).  layers: (L, T, d), None for sparse vectors"""
 
     ids: IntArray
     offsets: IntArray
@@ -277,43 +277,43 @@ class _Read:
 
 def _encoded(loaded: Loaded, texts: list[str]) -> list[_Read]:
     if hasattr(loaded.encoder, "active"):
-        found = loaded.tokenizer.encode_batch(texts)
+        encodings = loaded.tokenizer.encode_batch(texts)
         return [
             _Read(np.asarray(t.ids, np.int64), np.asarray(t.offsets, np.int64).reshape(-1, 2), None)
-            for t in found
+            for t in encodings
         ]
-    return [_Read(one.ids, one.offsets, one.layers) for one in encode_cut(loaded, texts)[0]]
+    return [_Read(encoded.ids, encoded.offsets, encoded.layers) for encoded in encode_cut(loaded, texts)[0]]
 
 
 def _units(
     text: str, encoded: Sequence[_Read], sides: Sequence[Loaded], unit: Unit, counted: _Counted
 ) -> list[Any]:
-    """For each run, how much every token counts in every example of a text; nothing where there is none.
+    """For each run, the weight of every token in every example of a text; an empty list for a text without examples.
 
     Shapes:  each (U, T), sparse, rows adding up to one
     """
     from scipy.sparse import csr_matrix
 
     if unit == "texts":
-        if any(not len(one.ids) for one in encoded):
+        if any(not len(run_read.ids) for run_read in encoded):
             counted.not_read += 1
             return []
-        return [csr_matrix(np.full((1, len(one.ids)), 1.0 / len(one.ids))) for one in encoded]
+        return [csr_matrix(np.full((1, len(run_read.ids)), 1.0 / len(run_read.ids))) for run_read in encoded]
     words = spans_of_words(text)
     read, known = np.ones(len(words), np.bool_), np.ones(len(words), np.bool_)
     matrices = []
-    for one, loaded in zip(encoded, sides, strict=True):
-        first, end = touched(words, one.offsets)
+    for run_read, loaded in zip(encoded, sides, strict=True):
+        first, end = touched(words, run_read.offsets)
         times = end - first
-        token = np.repeat(np.arange(len(one.ids)), times)
+        token = np.repeat(np.arange(len(run_read.ids)), times)
         word = np.arange(len(token)) - np.repeat(np.cumsum(times) - times, times) + np.repeat(first, times)
         tokens = np.bincount(word, minlength=len(words))
-        read &= (tokens > 0) & (words[:, 1] <= (one.offsets[-1, 1] if len(one.offsets) else 0))
+        read &= (tokens > 0) & (words[:, 1] <= (run_read.offsets[-1, 1] if len(run_read.offsets) else 0))
         if not loaded.reads_letters:
-            unknown = one.ids[token] == loaded.tokenizer.unk_id
+            unknown = run_read.ids[token] == loaded.tokenizer.unk_id
             known &= np.bincount(word, unknown, minlength=len(words)) == 0
         share = 1.0 / np.maximum(tokens, 1)[word]
-        matrices.append(csr_matrix((share, (word, token)), (len(words), len(one.ids))))
+        matrices.append(csr_matrix((share, (word, token)), (len(words), len(run_read.ids))))
     counted.not_read += int((~read).sum())
     counted.unknown += int((read & ~known).sum())
     kept = np.flatnonzero(read & known)
@@ -321,7 +321,7 @@ def _units(
 
 
 def _borders(per_text: Sequence[int]) -> list[int]:
-    """Where blocks of whole texts begin, and the end: of nearly equal size, BLOCKS of them or more."""
+    """The borders of blocks of whole texts: at least BLOCKS blocks of nearly equal size."""
     ends = np.cumsum(per_text)
     total = int(ends[-1])
     wanted = max(BLOCKS, -(-total // BLOCK_ROWS))
@@ -346,15 +346,15 @@ class _Vectors:
         self._n = 0
         folder.mkdir()
 
-    def add(self, weights: Any, one: _Read) -> None:
+    def add(self, weights: Any, read: _Read) -> None:
         """Keep the examples of a text.  Shapes:  weights: (U, T)"""
         self._n += weights.shape[0]
-        if one.layers is None:
-            self._parts.append(weights @ self._active(one.ids))
+        if read.layers is None:
+            self._parts.append(weights @ self._active(read.ids))
             return
         if self._sums is None:
-            self._sums = np.zeros((len(one.layers), self._width))
-        for number, layer in enumerate(one.layers):
+            self._sums = np.zeros((len(read.layers), self._width))
+        for number, layer in enumerate(read.layers):
             vectors = np.asarray(weights @ layer, np.float32)  # (U, d)
             self._sums[number] += vectors.sum(0, dtype=np.float64)
             with (self._folder / f"{number}").open("ab") as file:
@@ -388,7 +388,7 @@ class _Vectors:
 
 @dataclass(frozen=True, eq=False)
 class _Blocks(Sequence[Any]):
-    """Blocks of a file of vectors, moved so that their mean is 0, each read when it is asked for."""
+    """Blocks of a file of vectors, centred to mean 0; each is read when it is asked for."""
 
     vectors: Float32Array
     mean: Float64Array
@@ -404,7 +404,7 @@ class _Blocks(Sequence[Any]):
 
 
 KEPT_NUMBERS = 2**26
-"""Numbers of the blocks' products that are kept (512 MB); of more, each is computed twice."""
+"""The largest number of values of block products that are kept (512 MB); beyond, products are computed twice."""
 
 
 class Dependence(NamedTuple):
@@ -419,7 +419,7 @@ class Dependence(NamedTuple):
 
 
 class _Sums(NamedTuple):
-    """What is summed over examples beside Xᵀ Y; see the head of this file."""
+    """The sums over examples besides Xᵀ Y; see the head of this file."""
 
     n: int
     s: Float64Array
@@ -441,9 +441,9 @@ def dependence(x: Sequence[Any], y: Sequence[Any]) -> Dependence:
     """
     sums = [_sums(a, b) for a, b in zip(x, y, strict=True)]
     n, p, q, pq = (
-        np.array([getattr(one, name) for one in sums], np.float64) for name in ("n", "p", "q", "pq")
+        np.array([getattr(block, name) for block in sums], np.float64) for name in ("n", "p", "q", "pq")
     )
-    s, t, xq, yp = (np.stack([getattr(one, name) for one in sums]) for name in ("s", "t", "xq", "yp"))
+    s, t, xq, yp = (np.stack([getattr(block, name) for block in sums]) for name in ("s", "t", "xq", "yp"))
     size = x[0].shape[1] * y[0].shape[1]
     kept: list[Any] | None = list(_products(x, y)) if size * len(x) <= KEPT_NUMBERS else None
     whole: Any = 0.0
@@ -460,11 +460,11 @@ def dependence(x: Sequence[Any], y: Sequence[Any]) -> Dependence:
         through[block] = s[block] @ (whole @ t[block]) - s[block] @ (product @ t[block])
     ss, tt = (s * s).sum(1), (t * t).sum(1)
     trace = squares - pq
-    both = (ss - p) * (tt - q)
+    product_of_sums = (ss - p) * (tt - q)
     across = through - (s * xq).sum(1) - (t * yp).sum(1) + pq
     with np.errstate(divide="ignore", invalid="ignore"):  # nothing is left where the only block is left out
         plain = squares - 2 * through / n + ss * tt / n**2
-        debiased = (trace + both / ((n - 1) * (n - 2)) - 2 * across / (n - 2)) / (n * (n - 3))
+        debiased = (trace + product_of_sums / ((n - 1) * (n - 2)) - 2 * across / (n - 2)) / (n * (n - 3))
     return Dependence(plain, np.where(n > 3, debiased, np.nan), n)
 
 
@@ -473,7 +473,7 @@ def alignment(xy: Dependence, xx: Dependence, yy: Dependence) -> dict[str, Any]:
 
     Returns {"value", "low", "high", "n", "plain"}: the debiased figure with its 95 % interval (Student's, from the
     jackknife over blocks, in [-1, 1]; None where there is one block), and the plain figure. The debiased value is None
-    where a representation does not vary more than by chance, so that there is nothing to be like.
+    if a representation varies no more than by chance, so that there is nothing to compare.
     """
     plain = _cka(xy.plain, xx.plain, yy.plain)
     debiased = _cka(xy.debiased, xx.debiased, yy.debiased)

@@ -1,12 +1,13 @@
-"""Any runs side by side: tasks, probes, senses and pairs of one file, under one protocol.
+"""Compare any runs on the tasks, probes, senses and pairs of one file, under one protocol.
 
     RUN...  ×  [tasks.NAME]   every run adapted with every seed, judged on the same test examples   study/grid.py
             ×  [probes.NAME]  what its layers know                                                 study/probe.py
             ×  [senses]       whether it tells a word's senses apart                               study/senses.py
             ×  [pairs]        which of two sentences it finds more probable                        study/pairs.py
 
-Every piece is kept as a file under what it depends on: work that was stopped goes on, a run that was trained again is
-measured again, and several processes share the work. What a run cannot do is kept as its reason, never left out.
+Every result is a file whose name depends on everything that the result depends on. So work that was stopped goes on, a
+run that was trained again is measured again, and several processes share the work. If a run cannot do something, the
+reason is kept in place of the result.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class Comparison:
         grid: the tasks' part.
         sections: the others, by name: "probes.pos", "senses", "pairs".
         cache: where results are kept.
-        reading: encoding and separator of the sections that do not say their own.
+        reading: encoding and separator for the sections that name none.
     """
 
     file: Path
@@ -102,12 +103,12 @@ class Comparison:
         ]
 
     def left(self) -> int:
-        """How many cells and pieces are to be done yet."""
+        """The number of cells and pieces that are not done yet."""
         pieces = [*self.grid.pieces(), *self.pieces()]
         return sum(self.cache.get(piece.asked, piece.name) is None for piece in pieces)
 
     def document(self) -> dict[str, Any]:
-        """What was found, JSON-able: {"settings", "runs", "tasks", "studies"}.
+        """All results, JSON-able: {"settings", "runs", "tasks", "studies"}.
 
         runs: {name: {"path", "model", "language"}}.  tasks: see `standings.standings`, one a task and way.
         studies: [{"name", "kind", "spec", "documents": {run: …}, "seconds": {run: …}, "absent": {run: reason}}];
@@ -140,24 +141,24 @@ class Comparison:
     def study(self, name: str) -> dict[str, Any]:
         """The document's part of one section beside the tasks."""
         study, spec = self.sections[name]
-        found: dict[str, Any] = {"documents": {}, "seconds": {}, "absent": {}}
+        part: dict[str, Any] = {"documents": {}, "seconds": {}, "absent": {}}
         for row, run in self.runs.items():
             if not fits(run, spec.language):
-                found["absent"][row] = absent("language", f"{language(run)}, not {spec.language}")
+                part["absent"][row] = absent("language", f"{language(run)}, not {spec.language}")
                 continue
             piece = self.cache.get(self._asked(name, run))
             if piece is None:
-                found["absent"][row] = absent("not done")
+                part["absent"][row] = absent("not done")
             elif piece["found"] is None:
-                found["absent"][row] = absent(piece["refused"])
+                part["absent"][row] = absent(piece["refused"])
             else:
-                found["documents"][row] = piece["found"]
-                found["seconds"][row] = piece["seconds"]
-        found["standings"] = STUDY_STANDINGS[study.kind](found["documents"])
-        return {"name": name, "kind": study.kind, "spec": spec.model_dump(mode="json"), **found}
+                part["documents"][row] = piece["found"]
+                part["seconds"][row] = piece["seconds"]
+        part["standings"] = STUDY_STANDINGS[study.kind](part["documents"])
+        return {"name": name, "kind": study.kind, "spec": spec.model_dump(mode="json"), **part}
 
     def _why_not(self, task: str, way: str) -> dict[str, dict[str, str]]:
-        """Rows that a task is not done with in a way, and why."""
+        """The rows that are not used for a task in a way, and the reasons."""
         wanted = self.grid.tasks[task].language
         reasons = {}
         for name, row in self.grid.rows.items():
@@ -203,9 +204,9 @@ def absent(code: str, detail: str = "") -> dict[str, str]:
 
 
 def language(run: RunDirectory) -> str | None:
-    """The language that a run was trained on; None where nobody knows, as of imported models."""
-    found = (run.meta.get("corpus") or {}).get("language")
-    return None if found is None else str(found)
+    """The language that a run was trained on; None if it is not known, as for imported models."""
+    code = (run.meta.get("corpus") or {}).get("language")
+    return None if code is None else str(code)
 
 
 def fits(run: RunDirectory, wanted: str) -> bool:
@@ -227,7 +228,7 @@ def open_comparison(
         file: see `CompareConfig`.
         cells: where finished pieces are kept.
         threads: in place of the file's.
-        reading: encoding and separator of the sections that do not say their own.
+        reading: encoding and separator for the sections that name none.
     Raises:  ConfigError: an unknown key (the nearest is suggested), nothing to compare, a row or way that is not there.
              CorpusError: a labelled file that is not there.
              RunError: no run, one that has no weights yet, or the same one twice.
@@ -265,7 +266,7 @@ def open_comparison(
 
 
 def _only_rows(config: CompareConfig, folders: Sequence[Path | str], file: Path) -> None:
-    """Rows of the file stand in place of runs of the command, and are used for tasks only."""
+    """Rows in the file replace runs named in the command, and are used for tasks only."""
     if folders:
         raise ConfigError(
             "the file has [rows], and runs are named, too",
@@ -283,7 +284,7 @@ def _only_rows(config: CompareConfig, folders: Sequence[Path | str], file: Path)
 
 
 def names_of(folders: Sequence[Path]) -> dict[str, Path]:
-    """A name for every run: that of its folder, with as many of the folders above it as tell it from the others.
+    """A name for every run: its folder's name, with as many parent folders as are needed to make it unique.
 
     Raises:  ConfigError: no run, or one that is given twice.
 
@@ -291,19 +292,19 @@ def names_of(folders: Sequence[Path]) -> dict[str, Path]:
         >>> list(names_of([Path("a/bert"), Path("b/bert"), Path("b/gpt")]))
         ['a/bert', 'b/bert', 'gpt']
     """
-    whole = [Path(folder).resolve() for folder in folders]
-    if not whole:
+    resolved = [Path(folder).resolve() for folder in folders]
+    if not resolved:
         raise ConfigError(
             "no run is named", fix="polyseme compare RUN RUN … --tasks FILE.toml -o REPORT.html"
         )
-    if len(set(whole)) < len(whole):
-        twice = next(path for path in whole if whole.count(path) > 1)
+    if len(set(resolved)) < len(resolved):
+        twice = next(path for path in resolved if resolved.count(path) > 1)
         raise ConfigError("the same run is given twice", got=twice, fix="name it once")
     names: dict[str, Path] = {}
-    for folder, path in zip(folders, whole, strict=True):
-        others = [other.parts for other in whole if other != path]
+    for folder, path in zip(folders, resolved, strict=True):
+        other_parts = [other.parts for other in resolved if other != path]
         length = next(
-            n for n in range(1, len(path.parts) + 1) if path.parts[-n:] not in [o[-n:] for o in others]
+            n for n in range(1, len(path.parts) + 1) if path.parts[-n:] not in [o[-n:] for o in other_parts]
         )
         name = replace_surrogates("/".join(part.strip("/") for part in path.parts[-length:]))
         while name in names:  # two that differ in what no writing can show
@@ -313,20 +314,21 @@ def names_of(folders: Sequence[Path]) -> dict[str, Path]:
 
 
 def _sections(config: CompareConfig, file: Path, reading: Mapping[str, str]) -> dict[str, tuple[Study, Spec]]:
-    found: dict[str, tuple[Study, Spec]] = {}
+    sections: dict[str, tuple[Study, Spec]] = {}
     for name, values in config.probes.items():
         encoding = {key: value for key, value in reading.items() if key == "encoding"}
         spec = ProbeSpec.of({**encoding, **values}, f"{file.name} [probes.{name}]")
         ProbeConfig.of(spec.settings, f"{file.name} [probes.{name}] settings")
-        found[f"probes.{name}"] = STUDIES["probe"], spec
+        sections[f"probes.{name}"] = STUDIES["probe"], spec
     if config.senses is not None:
-        found["senses"] = (
+        sections["senses"] = (
             STUDIES["senses"],
             SensesSpec.of({**reading, **config.senses}, f"{file.name} [senses]"),
         )
     if config.pairs is not None:
-        found["pairs"] = STUDIES["pairs"], PairsSpec.of({**reading, **config.pairs}, f"{file.name} [pairs]")
-    return found
+        pairs = PairsSpec.of({**reading, **config.pairs}, f"{file.name} [pairs]")
+        sections["pairs"] = STUDIES["pairs"], pairs
+    return sections
 
 
 def _rows(runs: Mapping[str, RunDirectory], tasks: Mapping[str, TaskSpec]) -> dict[str, RowSpec]:
@@ -334,8 +336,9 @@ def _rows(runs: Mapping[str, RunDirectory], tasks: Mapping[str, TaskSpec]) -> di
     languages = {spec.language for spec in tasks.values()}
     rows = {}
     for name, run in runs.items():
-        whole = any(spec.uses("whole") or spec.uses("whole-scratch") for spec in tasks.values())
-        ways = WAYS if whole and learns(run) else tuple(way for way in WAYS if not way.startswith("whole"))
+        any_whole = any(spec.uses("whole") or spec.uses("whole-scratch") for spec in tasks.values())
+        frozen = tuple(way for way in WAYS if not way.startswith("whole"))
+        ways = WAYS if any_whole and learns(run) else frozen
         mine = {language: str(run.path.resolve()) for language in languages if fits(run, language)}
         rows[name] = RowSpec(runs=mine, ways=ways)
     return rows
@@ -352,15 +355,15 @@ def learns(run: RunDirectory) -> bool:
 
 
 def compare_runs(comparison: Comparison, reporter: Reporter | None = None, processes: int = 1) -> int:
-    """Do what is not done yet.
+    """Make the results that are missing.
 
     Args:
         comparison: what to do.
-        reporter: told about progress.
+        reporter: receives the progress.
         processes: how many share the work; each loads its own models.
-    Returns how many pieces another command is at now; the rest is done.
-    Raises:  as `finetune` and the studies where files are wrong; what was done stays. That a run cannot do something is
-             kept as its reason.
+    Returns the number of pieces that another command is working on; the rest is done.
+    Raises:  the errors of `finetune` and of the studies, if files are wrong; finished results stay. If a run cannot do
+             something, the reason is kept.
     """
     reporter = reporter or NullReporter()
     with _helpers(comparison, min(processes, comparison.left()) - 1) as helpers:
@@ -382,12 +385,12 @@ def _done(comparison: Comparison, section: str, row: str, reporter: Reporter) ->
     study, spec = comparison.sections[section]
     loaded = load(comparison.runs[row].path)
     refused = study.refuses(loaded)
-    found = None
+    document = None
     if refused is None:
         base, seeds = comparison.file.parent, comparison.config.seeds
-        found = study.make(loaded, spec, base, seeds, _Quiet(reporter))
+        document = study.make(loaded, spec, base, seeds, _Quiet(reporter))
     seconds = round(time.perf_counter() - began, 3)
-    return {"of": [section, row], "found": found, "refused": refused, "seconds": seconds}
+    return {"of": [section, row], "found": document, "refused": refused, "seconds": seconds}
 
 
 class _Quiet(NullReporter):
@@ -405,7 +408,7 @@ class _Quiet(NullReporter):
 
 @contextmanager
 def _helpers(comparison: Comparison, n: int) -> Iterator[list[Any]]:
-    """Processes that share the work; whatever they leave, this process does itself."""
+    """Processes that share the work; this process does what they leave."""
     context = multiprocessing.get_context("spawn")
     folders = [str(run.path) for run in comparison.runs.values()]
     arguments = (

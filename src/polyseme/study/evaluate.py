@@ -1,4 +1,4 @@
-"""How good an adapted run is on a labelled file, with intervals; and whether it is better than another one.
+"""How good an adapted run is on a labelled file, with intervals; and whether it is better than a second run.
 
 labelled file ─► records ─► predictions ─► the task's measures ─► figures with 95 % intervals
                                 │                                       │
@@ -7,6 +7,7 @@ labelled file ─► records ─► predictions ─► the task's measures ─�
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from polyseme.core.protocols import Task
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.core.result import Result
 from polyseme.errors import ConfigError
-from polyseme.infer.predict import Predictor, gold_records, told
+from polyseme.infer.predict import Predictor, gold_records, with_progress
 from polyseme.study import Run, opened, reading
 from polyseme.study.stats import ROUNDS, compare, mcnemar
 from polyseme.tasks.figures import label_of, labels_of, number_of, probability_measures
@@ -112,15 +113,15 @@ class Evaluation(Result):
         return [
             {
                 "metric": name,
-                **{key: one[key] for key in ("value", "low", "high", "n")},
-                **({"against": one["against"]["value"]} if "against" in one else {}),
+                **{key: figure[key] for key in ("value", "low", "high", "n")},
+                **({"against": figure["against"]["value"]} if "against" in figure else {}),
                 **(
-                    {f"difference_{key}": one["difference"][key] for key in _COMPARED}
-                    if "difference" in one
+                    {f"difference_{key}": figure["difference"][key] for key in _COMPARED}
+                    if "difference" in figure
                     else {}
                 ),
             }
-            for name, one in self.figures.items()
+            for name, figure in self.figures.items()
         ]
 
 
@@ -148,15 +149,15 @@ def evaluate(
         threshold: of questions without an answer, in place of the one tuned on dev; for `run` alone.
         resamples: draws of the intervals; paired tests take ten times as many.
         seed: of the draws.
-        reporter: told how far it is.
+        reporter: receives the progress.
         encoding: of the file; "auto" to detect it.
         separator: what stands between the fields of a table; "auto" = as the file shows.
     Raises:  ConfigError: a run was not adapted to a task, or the two to different ones; CorpusError: the file holds no
              labelled example, or its labels are not of the kind that the run gives.
 
     Example:
-        found = evaluate("runs/sentiment", "test.tsv")
-        print(found.figures["accuracy"], found.errors[:3])
+        result = evaluate("runs/sentiment", "test.tsv")
+        print(result.figures["accuracy"], result.errors[:3])
     """
     reporter, problems = reporter or NullReporter(), Problems()
     asked = reading(columns, separator, encoding)
@@ -167,12 +168,12 @@ def evaluate(
         file, asked.columns or None, problems, encoding=asked.encoding, separator=asked.separator
     )
     records = gold_records(read, file)
-    said = list(told(first.predict(records), reporter, len(records)))
-    measures = _measures(task, records, said)
+    predictions = list(with_progress(first.predict(records), reporter, len(records)))
+    measures = _measures(task, records, predictions)
     figures = _figures(measures, resamples, seed)
     if second is not None:
-        answers = list(told(second.predict(records), reporter, len(records)))
-        other = _measures(task, records, answers)
+        their_predictions = list(with_progress(second.predict(records), reporter, len(records)))
+        other = _measures(task, records, their_predictions)
         theirs = _figures(other, resamples, seed)
         rounds = _rounds(resamples, len(records))
         for name in (name for name in figures if name in theirs):
@@ -180,9 +181,9 @@ def evaluate(
             figures[name]["difference"] = _plain(compare(measures[name], other[name], rounds, seed))
         if _one_label(task):
             figures["accuracy"]["difference"]["mcnemar"] = mcnemar(
-                _right(records, said), _right(records, answers)
+                _right(records, predictions), _right(records, their_predictions)
             )
-    details = _details(task, records, said)
+    details = _details(task, records, predictions)
     unknown = dict(first.task.unknown_labels(records).most_common())
     return Evaluation(
         task=first.name,
@@ -192,8 +193,8 @@ def evaluate(
         per_class=details.get("per_class", []),
         confusion=details.get("confusion"),
         confusions=confusions(details),
-        errors=mistakes(first.task, records, said),
-        predictions=said,
+        errors=mistakes(first.task, records, predictions),
+        predictions=predictions,
         examples=len(records),
         threshold=_threshold(first),
         unknown_labels=unknown,
@@ -204,17 +205,19 @@ def evaluate(
     )
 
 
-def _measures(task: Task, records: Sequence[Any], said: Sequence[Mapping[str, Any]]) -> dict[str, Resampled]:
-    """The task's; with questions that have no answer also what answering all of them, and none, would give."""
-    found: dict[str, Resampled] = dict(task.measures(records, said))
+def _measures(
+    task: Task, records: Sequence[Any], predictions: Sequence[Mapping[str, Any]]
+) -> dict[str, Resampled]:
+    """The task's measures; if some questions have no answer, also those of answering all questions, and none."""
+    measures: dict[str, Resampled] = dict(task.measures(records, predictions))
     if _one_label(task):
-        found |= probability_measures(task.config.labels, records, said)
+        measures |= probability_measures(task.config.labels, records, predictions)
     if _asks(task) and any(not record.answers for record in records):
-        best = [p.get("best", p)["answer"] for p in said]
-        for name, answers in (("answer_all", best), ("answer_none", [""] * len(said))):
+        best = [p.get("best", p)["answer"] for p in predictions]
+        for name, answers in (("answer_all", best), ("answer_none", [""] * len(predictions))):
             trivial = task.measures(records, [{"answer": answer} for answer in answers])
-            found |= {f"{name}_{key}": trivial[key] for key in ("f1", "exact_match")}
-    return found
+            measures |= {f"{name}_{key}": trivial[key] for key in ("f1", "exact_match")}
+    return measures
 
 
 def _asks(task: Task) -> bool:
@@ -227,8 +230,8 @@ def _one_label(task: Task) -> bool:
     return getattr(task.config, "kind", "") == "single"
 
 
-def _right(records: Sequence[Any], said: Sequence[Mapping[str, Any]]) -> list[bool]:
-    return [one["label"] == label_of(record) for record, one in zip(records, said, strict=True)]
+def _right(records: Sequence[Any], predictions: Sequence[Mapping[str, Any]]) -> list[bool]:
+    return [p["label"] == label_of(r) for r, p in zip(records, predictions, strict=True)]
 
 
 def _figures(measures: Mapping[str, Resampled], resamples: int, seed: int) -> dict[str, dict[str, Any]]:
@@ -242,7 +245,7 @@ def _figures(measures: Mapping[str, Resampled], resamples: int, seed: int) -> di
 
 
 def _empty(name: str, measure: Resampled) -> bool:
-    """Whether a figure counts things of which the file has none; precision counts what was said."""
+    """Whether the file has nothing that a figure counts. Precision is no such figure: it counts predictions."""
     return measure.n == 0 and name != "precision"
 
 
@@ -255,8 +258,8 @@ def _rounds(resamples: int, n: int) -> int:
 
 
 def _plain(difference: Mapping[str, Any]) -> dict[str, Any]:
-    """NaN is not JSON."""
-    return {key: None if value != value else value for key, value in difference.items()}
+    """NaN, which JSON does not have, becomes None."""
+    return {key: None if math.isnan(value) else value for key, value in difference.items()}
 
 
 def _joint(first: Predictor, second: Predictor) -> Any:
@@ -281,13 +284,13 @@ def _joint(first: Predictor, second: Predictor) -> Any:
     return type(first.task)(type(a).of({**a.model_dump(), **changes}, first.name))
 
 
-def _details(task: Task, records: Sequence[Any], said: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The task's tables; of questions, whether there is an answer against whether one was given."""
+def _details(task: Task, records: Sequence[Any], predictions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The task's tables; for questions, a table of whether there is an answer and whether one was predicted."""
     if not _asks(task) or all(record.answers for record in records):
-        return dict(task.details(records, said))
+        return dict(task.details(records, predictions))
     counts = [[0, 0], [0, 0]]
-    for record, one in zip(records, said, strict=True):
-        counts[not record.answers][not one["answer"]] += 1
+    for record, prediction in zip(records, predictions, strict=True):
+        counts[not record.answers][not prediction["answer"]] += 1
     return {"confusion": {"labels": ["answer", "no answer"], "counts": counts}}
 
 
@@ -306,36 +309,38 @@ def _notes(unknown: Mapping[str, int], n: int) -> list[str]:
     notes = []
     if unknown:
         most = ", ".join(f"{label!r} ({count:,})" for label, count in list(unknown.items())[:5])
-        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
-        notes.append(f"labels that the run has not learned count as errors: {most}{more}")
+        others = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+        notes.append(f"labels that the run has not learned count as errors: {most}{others}")
     if n < FEW:
         notes.append(f"{n} examples are few: the true intervals are wider than the bootstrap's")
     return notes
 
 
-def mistakes(task: Task, records: Sequence[Any], said: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What is said wrongly, JSON-able, the most confident errors first.
+def mistakes(
+    task: Task, records: Sequence[Any], predictions: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """The wrong predictions, JSON-able, the most confident ones first.
 
-    Each has id, where, gold, predicted and probability, and the text (text, text_b; question, context); of several
-    labels the probability is that of the worst label, of tags that of the worst token, and `tokens` lists the wrong
-    ones. A number has its `difference` instead, and counts as an error where that is above the mean.
+    Each has id, where, gold, predicted and probability, and the text (text, text_b; question, context); with several
+    labels the probability is that of the worst label; with tags it is that of the worst token, and `tokens` lists the
+    wrong ones. A number has its `difference` instead; it counts as an error if that is above the mean.
 
     Args:
-        task: it made the predictions.
-        records, said: gold and predictions, in the same order.
+        task: the task that made the predictions.
+        records, predictions: gold and predictions, in the same order.
     """
     if getattr(task.config, "kind", None) == "number":
-        return _distances(task, records, said)
-    found = [
+        return _distances(task, records, predictions)
+    errors = [
         {"id": r.id, "where": r.where, "gold": task.gold_of(r), **_of(r, p)}
-        for r, p in zip(records, said, strict=True)
+        for r, p in zip(records, predictions, strict=True)
         if task.wrong(r, p)
     ]
-    return sorted(found, key=lambda one: -one["probability"])
+    return sorted(errors, key=lambda error: -error["probability"])
 
 
 def confusions(details: Mapping[str, Any], most: int = 10) -> list[dict[str, Any]]:
-    """What is taken for what most often: [{"gold", "predicted", "count"}]."""
+    """The most frequent confusions: [{"gold", "predicted", "count"}]."""
     if "confusion" not in details:
         return []
     labels, counts = details["confusion"]["labels"], details["confusion"]["counts"]
@@ -348,43 +353,47 @@ def confusions(details: Mapping[str, Any], most: int = 10) -> list[dict[str, Any
     return sorted(pairs, key=lambda pair: -pair["count"])[:most]
 
 
-def _of(record: Any, said: Mapping[str, Any]) -> dict[str, Any]:
+def _of(record: Any, prediction: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(record, TagRecord):
-        return _of_tags(record, said)
+        return _of_tags(record, prediction)
     if isinstance(record, QuestionRecord):
         return {
-            "predicted": said["answer"],
-            "probability": said["probability"],
+            "predicted": prediction["answer"],
+            "probability": prediction["probability"],
             "question": record.question,
             "context": record.context,
         }
-    if "labels" in said:
-        return {"predicted": said["labels"], "probability": _worst_label(record, said), **_texts(record)}
-    return {"predicted": said["label"], "probability": said["probability"], **_texts(record)}
+    if "labels" in prediction:
+        return {
+            "predicted": prediction["labels"],
+            "probability": _worst_label(record, prediction),
+            **_texts(record),
+        }
+    return {"predicted": prediction["label"], "probability": prediction["probability"], **_texts(record)}
 
 
 def _texts(record: TextRecord) -> dict[str, str]:
     return {"text": record.text} | ({"text_b": record.text_b} if record.text_b is not None else {})
 
 
-def _worst_label(record: TextRecord, said: Mapping[str, Any]) -> float:
-    """How sure a set of labels is of the label that it has most wrong; 1 of one that it does not know."""
-    held, chosen = set(labels_of(record)), set(said["labels"])
-    chances = said["probabilities"]
-    if held - set(chances):
+def _worst_label(record: TextRecord, prediction: Mapping[str, Any]) -> float:
+    """The probability of the worst wrong label; 1 if a gold label is unknown to the run."""
+    gold, chosen = set(labels_of(record)), set(prediction["labels"])
+    chances = prediction["probabilities"]
+    if gold - set(chances):
         return 1.0
-    return float(max(chances[label] if label in chosen else 1 - chances[label] for label in held ^ chosen))
+    return float(max(chances[label] if label in chosen else 1 - chances[label] for label in gold ^ chosen))
 
 
-def _of_tags(record: TagRecord, said: Mapping[str, Any]) -> dict[str, Any]:
+def _of_tags(record: TagRecord, prediction: Mapping[str, Any]) -> dict[str, Any]:
     tags = record.tags or ()
     wrong = [
         {**token, "gold": gold}
-        for token, gold in zip(said["tokens"], tags, strict=True)
+        for token, gold in zip(prediction["tokens"], tags, strict=True)
         if token["tag"] != gold
     ]
     return {
-        "predicted": [token["tag"] for token in said["tokens"]],
+        "predicted": [token["tag"] for token in prediction["tokens"]],
         "probability": max(token["probability"] for token in wrong),
         "text": record.text,
         "tokens": wrong,
@@ -392,21 +401,21 @@ def _of_tags(record: TagRecord, said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _distances(
-    task: Task, records: Sequence[TextRecord], said: Sequence[Mapping[str, Any]]
+    task: Task, records: Sequence[TextRecord], predictions: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    found = []
-    for record, one in zip(records, said, strict=True):
+    distances = []
+    for record, prediction in zip(records, predictions, strict=True):
         gold = number_of(record)
-        found.append(
+        distances.append(
             {
                 "id": record.id,
                 "where": record.where,
                 "gold": gold,
-                "predicted": one["value"],
-                "difference": one["value"] - gold,
+                "predicted": prediction["value"],
+                "difference": prediction["value"] - gold,
                 **_texts(record),
             }
         )
-    mean = sum(abs(one["difference"]) for one in found) / max(1, len(found))
-    far = [one for one in found if abs(one["difference"]) > mean]
-    return sorted(far, key=lambda one: -abs(one["difference"]))
+    mean = sum(abs(distance["difference"]) for distance in distances) / max(1, len(distances))
+    far = [distance for distance in distances if abs(distance["difference"]) > mean]
+    return sorted(far, key=lambda distance: -abs(distance["difference"]))

@@ -5,7 +5,7 @@
 A way is how a run is used: "frozen" (a learned mix of its layers and a small head) or "whole" (everything trained), and
 the same from random weights: "frozen-scratch", "whole-scratch". Cells are done one after another and kept as files, so
 that the work may be stopped at any time and goes on with the same command; two processes with the same command share
-it. What the test examples were answered is kept, so that figures and intervals are computed when the table is made.
+it. The predictions for the test examples are kept, so that figures and intervals are computed when the table is made.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class TaskSpec(Config):
         epochs: as for `finetune`, by way where it is a table {frozen = …, whole = …}.
         metric: the figure that is shown; None = the task's main one.
         ways: of a row's ways only these; None = all of them.
-        examples, dev_examples, test_examples: at most so many; None = the comparison's.
+        examples, dev_examples, test_examples: the largest numbers of examples; None = the comparison's.
     """
 
     task: str
@@ -107,9 +107,9 @@ class TaskSpec(Config):
     def settings_of(self, way: Way) -> dict[str, Any]:
         """Settings of recipes, for a way."""
         by_way = {name: self.settings.get(name) for name in ("frozen", "whole")}
-        every = {k: v for k, v in self.settings.items() if not isinstance(by_way.get(k), dict)}
-        mine = by_way[way.removesuffix("-scratch")]
-        return every | (mine if isinstance(mine, dict) else {})
+        shared = {k: v for k, v in self.settings.items() if not isinstance(by_way.get(k), dict)}
+        of_way = by_way[way.removesuffix("-scratch")]
+        return shared | (of_way if isinstance(of_way, dict) else {})
 
 
 class RowSpec(Config):
@@ -133,7 +133,7 @@ class ClaimSpec(Config):
 
     Args:
         text: the sentence.
-        first: "ROW/WAY"; of several the best on dev counts.
+        first: "ROW/WAY"; of several, the best on dev counts.
         second: the same, or ["scratch"]: the random start of the one that counts on the first side.
         tasks: only these; None = all.
     """
@@ -149,7 +149,7 @@ class Protocol(Config):
 
     Args:
         seeds: of heads, order and dropout.
-        examples, dev_examples, test_examples: of each task's file at most so many.
+        examples, dev_examples, test_examples: the largest numbers of examples of each task's files.
         threads: of one piece of work.
     """
 
@@ -223,11 +223,11 @@ class Grid:
         """Row and way of the random start that a row is compared with; None where the grid has none."""
         other = self.rows[row].scratch or row
         random: Way = "frozen-scratch" if way == "frozen" else "whole-scratch"
-        found = not way.endswith("scratch") and other in self.rows and random in self.rows[other].ways
-        return (other, random) if found else None
+        exists = not way.endswith("scratch") and other in self.rows and random in self.rows[other].ways
+        return (other, random) if exists else None
 
     def result(self, cell: Cell) -> dict[str, Any] | None:
-        """What was found in a cell; None where it has not been done as it is specified now."""
+        """The result of a cell; None if it has not been made with the present settings."""
         return self.cache.get(self._asked(cell), cell.name)
 
     def pieces(self) -> list[Piece]:
@@ -238,7 +238,7 @@ class Grid:
         ]
 
     def measure(self, cell: Cell) -> Resampled | None:
-        """The cell's figure on the test examples, with what intervals need.
+        """The cell's figure on the test examples, ready for resampling.
 
         Raises:  ConfigError: the task has no such figure.
         """
@@ -251,15 +251,15 @@ class Grid:
         if name not in measures:
             where = f"[tasks.{cell.task}] metric"
             raise ConfigError("no such figure", got=name, where=where, fix=suggest(name, measures))
-        found: Resampled = measures[name]
-        return found
+        measure: Resampled = measures[name]
+        return measure
 
     def _task(self, cell: Cell, result: Mapping[str, Any]) -> Any:
         entry = registry.tasks.load(self.tasks[cell.task].task)
         return entry.build(entry.config.of(result["config"], cell.name))
 
     def chance(self, cell: Cell) -> float | None:
-        """What the cell's figure is without any knowledge of the text; None where it is not done, or not known."""
+        """The cell's figure without any knowledge of the text; None if the cell is not done, or if it is not known."""
         result, measure = self.result(cell), self.measure(cell)
         if result is None or measure is None:
             return None
@@ -275,8 +275,8 @@ class Grid:
                 name,
             )
             path = self.path(spec.test)
-            every = gold_records(entry.build.read(path, config, spec.reading, Problems()), path)
-            self._records[name] = subset_of(every, spec.test_examples or self.config.test_examples)
+            all_records = gold_records(entry.build.read(path, config, spec.reading, Problems()), path)
+            self._records[name] = subset_of(all_records, spec.test_examples or self.config.test_examples)
         return self._records[name]
 
     def request(self, cell: Cell) -> FinetuneRequest:
@@ -318,7 +318,7 @@ class Grid:
         return self._fingerprints[path]
 
     def _asked(self, cell: Cell) -> dict[str, Any]:
-        """What must be the same for a kept cell to count."""
+        """Everything that a cell depends on; a kept result counts only if this is the same."""
         request, spec = self.request(cell), self.tasks[cell.task]
         return {
             "run": RunDirectory.open(request.run).meta.get("files"),
@@ -335,7 +335,7 @@ class Grid:
 
 
 def check_grid(grid: Grid, file: str) -> None:
-    """Whether rows and claims speak of what is there.
+    """Check that rows and claims name existing things.
 
     Raises:  ConfigError: a row or a way that is not there.  RunError: a run that is not there.
              CorpusError: a labelled file that is not there.
@@ -348,19 +348,19 @@ def check_grid(grid: Grid, file: str) -> None:
                 where=f"{file} [rows.{name}] scratch",
                 fix=suggest(spec.scratch, grid.rows),
             )
-    there = [f"{name}/{way}" for name, spec in grid.rows.items() for way in spec.ways]
+    known_sides = [f"{name}/{way}" for name, spec in grid.rows.items() for way in spec.ways]
     for claim in grid.claims:
-        own = claim.second == [SCRATCH]
-        for side in claim.first if own else (*claim.first, *claim.second):
+        against_scratch = claim.second == [SCRATCH]
+        for side in claim.first if against_scratch else (*claim.first, *claim.second):
             row, _, way = side.partition("/")
-            if side not in there:
+            if side not in known_sides:
                 raise ConfigError(
                     "a claim about a row or way that is not there",
                     got=side,
-                    expected=", ".join(there),
+                    expected=", ".join(known_sides),
                     where=file,
                 )
-            if own and grid.scratch(row, way) is None:  # type: ignore[arg-type]
+            if against_scratch and grid.scratch(row, way) is None:  # type: ignore[arg-type]
                 raise ConfigError(
                     "a claim about a random start that is not there",
                     got=side,
@@ -402,7 +402,7 @@ def _done(grid: Grid, cell: Cell, reporter: Reporter) -> dict[str, Any]:
 
 
 def _compact(prediction: Mapping[str, Any]) -> Any:
-    """What figures need of a prediction."""
+    """The part of a prediction that figures need."""
     if "tokens" in prediction:
         return {"tags": [token["tag"] for token in prediction["tokens"]]}
     return {k: prediction[k] for k in ("label", "labels", "value", "answer") if k in prediction}

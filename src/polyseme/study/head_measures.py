@@ -1,4 +1,4 @@
-"""What attention heads do, as figures: how much of their attention goes to the previous token, the separators, …
+"""Measures of attention heads: how much of their attention goes to the previous token, the separators, …
 
     share(r) = mean over tokens i of Σ_j a_ij [j stands to i in relation r]
     entropy  = mean over tokens i of -Σ_j a_ij ln a_ij              relative: divided by ln m_i
@@ -53,7 +53,7 @@ MEASURES = (*SHARES, "entropy", "relative_entropy", "distance")
 
 
 class Places(NamedTuple):
-    """What the tokens of an example are.
+    """The text and the word that each token of an example belongs to.
 
     Args:
         text: 0 or 1: which text a token belongs to; -1 for separators.
@@ -93,7 +93,7 @@ def relations(places: Places) -> dict[str, BoolArray]:
 def head_sums(
     probabilities: npt.NDArray[np.floating[Any]], places: Places, visible: BoolArray
 ) -> tuple[Float64Array, Float64Array]:
-    """Sums over the tokens of an example that belong to a measure, and how many tokens these are.
+    """The sum of every measure over the tokens of an example, and the number of tokens that it is over.
 
     Args:
         probabilities: of every layer and head, rows adding up to one.
@@ -107,7 +107,7 @@ def head_sums(
     stands = relations(places)
     known: list[tuple[BoolArray, tuple[Float64Array, Float64Array, Float64Array]]] = []
     for layer in range(n_layers):
-        weights = next((found for seen, found in known if np.array_equal(seen, visible[layer])), None)
+        weights = next((made for mask, made in known if np.array_equal(mask, visible[layer])), None)
         if weights is None:  # most layers see alike
             weights = _weights(stands, places, visible[layer])
             known.append((visible[layer], weights))
@@ -127,15 +127,15 @@ def _weights(
     Shapes:  (9 + 1, n²), (2, n²), tokens: (K,)
     """
     n = len(places.text)
-    reach = visible.sum(1)
-    asks = (places.text >= 0) & (reach > 1)  # (n,) tokens of the text that have a choice
-    masks = np.stack([stands[name] for name in SHARES]) & visible & asks[:, None]
-    distance = np.abs(np.arange(n)[:, None] - np.arange(n)) * (visible & asks[:, None])
-    every = np.broadcast_to(asks[:, None], (n, n)).astype(np.float64)
-    relative = every / np.log(np.maximum(reach, 2))[:, None]
-    tokens = np.array([*masks.any(2).sum(1), *[asks.sum()] * 3], np.float64)
+    n_visible = visible.sum(1)
+    counts = (places.text >= 0) & (n_visible > 1)  # (n,) tokens of the text that have a choice
+    masks = np.stack([stands[name] for name in SHARES]) & visible & counts[:, None]
+    distance = np.abs(np.arange(n)[:, None] - np.arange(n)) * (visible & counts[:, None])
+    all_pairs = np.broadcast_to(counts[:, None], (n, n)).astype(np.float64)
+    relative = all_pairs / np.log(np.maximum(n_visible, 2))[:, None]
+    tokens = np.array([*masks.any(2).sum(1), *[counts.sum()] * 3], np.float64)
     linear = np.concatenate([masks.reshape(len(SHARES), -1), distance.reshape(1, -1)])
-    return linear.astype(np.float64), np.stack([every, relative]).reshape(2, -1), tokens
+    return linear.astype(np.float64), np.stack([all_pairs, relative]).reshape(2, -1), tokens
 
 
 def figures_of_heads(
@@ -171,9 +171,9 @@ def figures_of_heads(
             counts = np.where(counts > 0, counts, np.nan)
             return ((times @ flat).reshape(shape) / counts).astype(np.float32)
 
-        together = bootstrap(drawn, n, resamples, seed, "bootstrap of heads")
-        known = np.isfinite(together).any(0)
-        limits = np.nanpercentile(np.where(known, together, 0.0), [2.5, 97.5], axis=0)
+        draws = bootstrap(drawn, n, resamples, seed, "bootstrap of heads")
+        known = np.isfinite(draws).any(0)
+        limits = np.nanpercentile(np.where(known, draws, 0.0), [2.5, 97.5], axis=0)
         low, high = (np.where(known, limit, np.nan) for limit in limits)
     return [
         {"layer": layer + 1, "head": head + 1}

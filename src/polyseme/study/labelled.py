@@ -1,4 +1,4 @@
-"""How a labelled file is read: its records as a task sees them, and what is wrong in it, before anything is trained."""
+"""Read a labelled file as a task would, before training: its records, and the problems in it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LabelledFile(Result):
         task, file: what was read as what.
         records: in order: `TextRecord`, `TagRecord` or `QuestionRecord`.
         read: how the file was read: its form, rows read and left out.
-        problems: what is wrong: by kind how many, and the first places.
+        problems: the problems by kind: how many, and the first places.
         notes: the same in words.
     """
 

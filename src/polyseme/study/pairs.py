@@ -3,12 +3,12 @@
     margin_i = score(good_i) - score(bad_i),  nats          right_i = 1, ½, 0  where margin_i > 0, = 0, < 0
     accuracy of a paradigm = mean of right_i                of a phenomenon, of all = mean over their paradigms
 
-What a score is depends on the run (infer/score.py): the log-likelihood of a decoder, both directions of ELMo, of masked
-models the pseudo-log-likelihood. Within-word scoring is the default for the last: each token is predicted without the
-later tokens of its word, since a rare word of many tokens, of which every one gives the others away, is else taken for
-probable; and the two words in which a pair differs often have unequal numbers of tokens.
+The kind of score depends on the run (infer/score.py): a decoder gives the log-likelihood, ELMo the sum of both
+directions, a masked model the pseudo-log-likelihood. For masked models, within-word scoring is the default: each token
+is predicted without the later tokens of its word. Otherwise a rare word of many tokens looks probable, since each token
+gives the others away, and the two words in which a pair differs often have unequal numbers of tokens.
 
-A tie counts one half: texts that are the same tokens to the run have the same score to the bit.
+A tie counts one half: texts with the same tokens have exactly the same score.
 
 Source: Warstadt et al. (2020), sections 3 and 4; Kauf and Ivanova (2023), section 3, for masked models.
 Departures: ties, which argmax gives to the good text; texts are scored without the token that ends them.
@@ -164,21 +164,21 @@ def pairs(
         limit: pairs of a paradigm that are read at most; None = all.
         resamples: draws of the intervals; paired tests take up to ten times as many.
         seed: of the draws.
-        reporter: told how far it is.
+        reporter: receives the progress.
         encoding: of the files; "auto" to detect it.
         separator: what stands between the fields of tables; "auto" = as the files show.
     Raises:  ConfigError: a run gives texts no probability, `scoring` without a masked model, columns that are not
              there; CorpusError: a file holds no minimal pair.
 
     Example:
-        found = pairs("runs/bert", ["blimp/"], limit=100)
-        print(found.figures["accuracy"], found.errors[:3])
+        result = pairs("runs/bert", ["blimp/"], limit=100)
+        print(result.figures["accuracy"], result.errors[:3])
     """
     reporter, problems = reporter or NullReporter(), Problems()
     one_of("scoring", scoring, (None, *get_args(Scoring)))
     if limit is not None:
         at_least_one("limit", limit)
-    runs = [opened(one) for one in (run, against) if one is not None]
+    runs = [opened(given) for given in (run, against) if given is not None]
     kinds = [kind_of(loaded) for loaded in runs]
     if scoring is not None and "pseudo-log-likelihood" not in kinds:
         raise ConfigError(
@@ -193,7 +193,8 @@ def pairs(
     scored = [_scored(loaded, read, scoring or "within-word", reporter) for loaded in runs]
     first = scored[0]
     groups = _paradigms(read)
-    table = Paradigms(groups, [one.right for one in scored], first.margin, resamples, seed, first.unknown)
+    right = [result.right for result in scored]
+    table = Paradigms(groups, right, first.margin, resamples, seed, first.unknown)
     rows = [
         {"paradigm": paradigm, "phenomenon": phenomenon, **table.row([number])}
         for number, (paradigm, phenomenon) in enumerate(groups)
@@ -223,7 +224,7 @@ def pairs(
             for pair, good, bad in zip(read, first.good, first.bad, strict=True)
         ],
         same_tokens=first.same,
-        unknown_tokens=sum(one.unknown for one in (*first.good, *first.bad)),
+        unknown_tokens=sum(score.unknown for score in (*first.good, *first.bad)),
         cost=first.cost,
         problems=problems.report(),
         notes=[*problems.summary(), *_notes(read, first, groups)],
@@ -234,7 +235,7 @@ def _read(
     names: Sequence[str], asked: ReadOptions, limit: int | None, problems: Problems
 ) -> list[MinimalPair]:
     """The pairs of all files, at most `limit` of a paradigm."""
-    found: list[MinimalPair] = []
+    kept: list[MinimalPair] = []
     taken: dict[tuple[str, str], int] = {}
     for name in names:
         read = read_minimal_pairs(
@@ -248,8 +249,8 @@ def _read(
             key = (pair.paradigm, pair.phenomenon)
             taken[key] = taken.get(key, 0) + 1
             if limit is None or taken[key] <= limit:
-                found.append(pair)
-    return found
+                kept.append(pair)
+    return kept
 
 
 def _paradigms(read: Sequence[MinimalPair]) -> dict[tuple[str, str], IntArray]:
@@ -261,7 +262,7 @@ def _paradigms(read: Sequence[MinimalPair]) -> dict[tuple[str, str], IntArray]:
 
 
 class _Scored(NamedTuple):
-    """What a run makes of all pairs."""
+    """The scores of a run for all pairs."""
 
     about: dict[str, Any]
     good: list[Score]
@@ -285,7 +286,7 @@ class _Scored(NamedTuple):
 
 
 def _scored(loaded: Loaded, read: Sequence[MinimalPair], scoring: Scoring, reporter: Reporter) -> _Scored:
-    """Score every text once; texts of the same tokens are one."""
+    """Score every text once; texts with the same tokens are scored together."""
     kind = kind_of(loaded)
     masked = kind == "pseudo-log-likelihood"
     within_word = masked and scoring == "within-word"
@@ -293,8 +294,8 @@ def _scored(loaded: Loaded, read: Sequence[MinimalPair], scoring: Scoring, repor
     keys: dict[str, tuple[tuple[int, ...], tuple[bool, ...]]] = {}
     texts = list(dict.fromkeys(text for pair in read for text in (pair.good, pair.bad)))
     for start in range(0, len(texts), _AT_ONCE):
-        some = texts[start : start + _AT_ONCE]
-        for text, tokens in zip(some, loaded.tokenizer.encode_batch(some), strict=True):
+        chunk = texts[start : start + _AT_ONCE]
+        for text, tokens in zip(chunk, loaded.tokenizer.encode_batch(chunk), strict=True):
             keys[text] = (tuple(tokens.ids), tuple(tokens.word_starts) if within_word else ())
     different = sorted(dict.fromkeys(keys.values()), key=lambda key: len(key[0]))
     costs = np.array([len(ids) * (len(ids) + 2 if masked else 1) for ids, _ in different])
@@ -303,9 +304,9 @@ def _scored(loaded: Loaded, read: Sequence[MinimalPair], scoring: Scoring, repor
     total = float(costs.sum())
     reporter.stage(name, 0, total)
     for start in range(0, len(different), _AT_ONCE):
-        now = different[start : start + _AT_ONCE]
-        encoded = [Tokens(list(ids), [], list(starts)) for ids, starts in now]
-        scores.update(zip(now, score_tokens(loaded, encoded, within_word=within_word), strict=True))
+        batch = different[start : start + _AT_ONCE]
+        encoded = [Tokens(list(ids), [], list(starts)) for ids, starts in batch]
+        scores.update(zip(batch, score_tokens(loaded, encoded, within_word=within_word), strict=True))
         rate = len(scores) / max(1e-9, time.perf_counter() - began)
         done = float(costs[: len(scores)].sum())
         reporter.stage(name, done, total, f"{len(scores):,} of {len(different):,} texts, {rate:,.0f}/s")
@@ -321,7 +322,7 @@ def _scored(loaded: Loaded, read: Sequence[MinimalPair], scoring: Scoring, repor
         sum(keys[pair.good] == keys[pair.bad] for pair in read),
         {
             "texts": len(different),
-            "tokens": sum(one.tokens for one in scores.values()),
+            "tokens": sum(score.tokens for score in scores.values()),
             "seconds": round(time.perf_counter() - began, 3),
         },
     )

@@ -29,13 +29,13 @@ from polyseme.infer.loaded import Loaded
 from polyseme.study import Run, opened, reading
 from polyseme.study.probing.cache import States, cached
 from polyseme.study.probing.numbers import (
+    beats_baseline,
     centre_of_gravity,
     difference,
     divergence,
     of_seeds,
     score,
     scores_of_layers,
-    told,
     withheld,
 )
 from polyseme.study.probing.targets import (
@@ -85,8 +85,8 @@ class Probing(Result):
         """Everything, JSON-able; figures are {"value", "low", "high", "n"} and more.
 
         Each task has "task", "files", "spans", "labels", "counts", "score" (micro-F1), "by_text" (of each seed and test
-        text: labels said rightly, said, and right), "accuracy", "most_frequent", "over_most_frequent" (the paired
-        difference; where it is not above 0, what the layers come to is None), "mix" {"weights", "gamma",
+        text: labels predicted rightly, predicted, gold), "accuracy", "most_frequent", "over_most_frequent" (the paired
+        difference; if it is not above 0, the figures of the layers are None), "mix" {"weights", "gamma",
         "centre_of_gravity", "divergence"} and "cumulative" {"scores", "differences", "expected_layer",
         "expected_layer_clipped"}, None for one layer; "controls" {"layer_0", "random_encoder", "random_labels"}, each
         with "score" and "difference", "above" all of them; "cache", "training".
@@ -107,7 +107,7 @@ class Probing(Result):
         return f"{Path(self.run).name} ({self.model}), {self.layers} layers; micro-F1"
 
     def rows(self) -> list[dict[str, Any]]:
-        """A row a task: the score, what always saying the most frequent label scores, and where in the layers it is."""
+        """A row a task: the score, that of always predicting the most frequent label, and the figures of the layers."""
         return [
             {
                 "task": name,
@@ -154,14 +154,14 @@ def probe(
         task, dev, test, column, encoding: of labelled files, see `ProbeTask`.
         examples, max_length, seeds, seed, epochs, controls, cumulative: see `ProbeConfig`; None = as it says.
         cache: GiB of hidden states that may be in memory; beyond, they go into a temporary file.
-        config: how, in one.
-        reporter: told how far it is.
+        config: all of these settings in one object.
+        reporter: receives the progress.
     Raises:  ConfigError, CorpusError: a task's files are not what they should be; StorageError: no room for hidden
              states beyond the budget.
 
     Example:
-        found = probe("runs/bert", "train.conllu", task="pos", test="test.conllu")
-        found.tasks["pos"]["mix"]["centre_of_gravity"]
+        result = probe("runs/bert", "train.conllu", task="pos", test="test.conllu")
+        result.tasks["pos"]["mix"]["centre_of_gravity"]
     """
     began = time.perf_counter()
     if cache is not None and not (math.isfinite(cache) and cache >= 0):
@@ -189,35 +189,35 @@ def probe(
                     "a .toml file says by itself what is probed",
                     got="other files, or --task, --dev, --test, --column or --encoding beside it",
                 )
-            tasks, said = read_probes(names[0], changes)
-            config = config or said
+            tasks, file_config = read_probes(names[0], changes)
+            config = config or file_config
         else:
             tasks = tasks_of_files(names, task, dev, test, column, reading(encoding=encoding).encoding)
     config = ProbeConfig.of({**(config.model_dump() if config else {}), **changes}, "polyseme probe")
     loaded, reporter = opened(run), reporter or NullReporter()
     layers = int(loaded.encoder.config.num_hidden_layers) + 1
-    room = _room(loaded, config)
-    found: dict[str, dict[str, Any]] = {}
+    max_content = _max_content(loaded, config)
+    documents: dict[str, dict[str, Any]] = {}
     notes: list[str] = []
     if layers == 1:
         notes.append("the encoder has one layer: there is nothing to mix or to add layer by layer")
     for name, spec in tasks.items():
-        one = _Task(loaded, name, spec, config, reporter, room)
-        found[name] = one.study()
-        notes += [f"{name}: {note}" for note in one.notes]
+        task_study = _Task(loaded, name, spec, config, reporter, max_content)
+        documents[name] = task_study.study()
+        notes += [f"{name}: {note}" for note in task_study.notes]
     return Probing(
         run=replace_surrogates(str(loaded.run.path)),
         model=loaded.recipe.architecture,
         layers=layers,
         settings=config.model_dump(),
-        tasks=found,
+        tasks=documents,
         notes=notes,
         seconds=time.perf_counter() - began,
         peak_memory_bytes=peak_memory_bytes(),
     )
 
 
-def _room(loaded: Loaded, config: ProbeConfig) -> int:
+def _max_content(loaded: Loaded, config: ProbeConfig) -> int:
     if config.max_length is None:
         return loaded.max_content
     edges = sum(loaded.separator_counts)
@@ -236,7 +236,7 @@ class _Runs:
 
     Args:
         full: all layers.
-        upto: upto[l] of the layers 0 … l; the last are those of all layers. Empty where it is not asked for.
+        upto: upto[l] has the probes of the layers 0 … l; the last are those of all layers. Empty if not asked for.
         layer_0, labels, encoder: the controls.
     """
 
@@ -257,10 +257,10 @@ class _Task:
         spec: ProbeTask,
         config: ProbeConfig,
         reporter: Reporter,
-        room: int,
+        max_content: int,
     ) -> None:
         self._loaded, self._name, self._spec = loaded, name, spec
-        self._config, self._reporter, self._room = config, reporter, room
+        self._config, self._reporter, self._max_content = config, reporter, max_content
         self.notes: list[str] = []
         self._runs = _Runs()
         self._done, self._total = 0, 0
@@ -271,22 +271,22 @@ class _Task:
         self._reporter.stage(f"reading {self._name}", 0, None)
         task, records, notes = read_parts(self._spec, config.examples, problems)
         self.notes += [*notes, *problems.summary()]
-        targets = aligned(records, self._loaded.tokenizer, self._room, self._spec.train)
+        targets = aligned(records, self._loaded.tokenizer, self._max_content, self._spec.train)
         self.notes += _left_out(targets)
         random = random_encoder(self._loaded, config.seed) if config.controls else None
         if config.controls and random is None:
             self.notes.append("the encoder has no weights: a random one is the same")
         seeds = range(config.seed, config.seed + config.seeds)
         layers = int(self._loaded.encoder.config.num_hidden_layers) + 1
-        more = layers - 1 if config.cumulative else int(config.controls and layers > 1)
-        self._total = len(seeds) * (1 + more + config.controls + (random is not None))
+        extra_probes = layers - 1 if config.cumulative else int(config.controls and layers > 1)
+        self._total = len(seeds) * (1 + extra_probes + config.controls + (random is not None))
         with self._cached(self._loaded, targets) as states:
             self._main(states, targets, seeds)
             cache = states.facts
         if random is not None:
             with self._cached(random, targets) as states:
                 self._runs.encoder = [self._probe(states, targets, seed) for seed in seeds]
-        found = {
+        document = {
             "task": task,
             "files": {name: getattr(self._spec, name) for name in PARTS},
             "column": self._spec.column,
@@ -297,8 +297,8 @@ class _Task:
             **self._figures(targets),
             "cache": cache,
         }
-        found["training"] = self._training() | {"seconds_of_task": time.perf_counter() - began}
-        return found
+        document["training"] = self._training() | {"seconds_of_task": time.perf_counter() - began}
+        return document
 
     def _cached(self, loaded: Loaded, targets: Targets) -> Any:
         c = self._config
@@ -343,7 +343,7 @@ class _Task:
         accuracies = [run.accuracy for run in runs.full if run.accuracy is not None]
         controls = self._controls(rounds)
         baseline = most_frequent(train.gold, test)
-        found: dict[str, Any] = {
+        document: dict[str, Any] = {
             "metric": "micro_f1",
             "score": score([run.f1 for run in runs.full], rounds),
             "by_text": [run.f1.counts.astype(int).tolist() for run in runs.full],
@@ -352,63 +352,63 @@ class _Task:
             "over_most_frequent": difference([run.f1 for run in runs.full], [baseline], rounds),
             "mix": _mix(runs.full),
             "cumulative": (
-                scores_of_layers([[run.f1 for run in some] for some in runs.upto], rounds)
+                scores_of_layers([[run.f1 for run in probes] for probes in runs.upto], rounds)
                 if runs.upto
                 else None
             ),
             "controls": controls,
-            "above": {name: one["difference"]["above"] for name, one in controls.items()},
+            "above": {name: control["difference"]["above"] for name, control in controls.items()},
         }
-        if not told(found):
-            withheld(found["mix"], found["cumulative"])
-        self._say_baseline(found)
-        return found
+        if not beats_baseline(document):
+            withheld(document["mix"], document["cumulative"])
+        self._say_baseline(document)
+        return document
 
-    def _say_baseline(self, found: dict[str, Any]) -> None:
-        """A note where the probe is not, or not surely, above always saying the most frequent label."""
-        of, least = (f"{100 * found[key]['value']:.1f} %" for key in ("score", "most_frequent"))
+    def _say_baseline(self, document: dict[str, Any]) -> None:
+        """Add a note if the probe is not, or not significantly, above always predicting the most frequent label."""
+        of, least = (f"{100 * document[key]['value']:.1f} %" for key in ("score", "most_frequent"))
         sides = f"({of}) {{}} always saying the most frequent label ({least})"
-        if not told(found):
-            layers = ": no layer is named" if found["mix"] else ""
+        if not beats_baseline(document):
+            layers = ": no layer is named" if document["mix"] else ""
             self.notes.append(f"the probe {sides.format('is not above')}{layers}")
-        elif not found["over_most_frequent"]["above"]:
-            layers = ": what it says of layers may be luck" if found["mix"] else ""
+        elif not document["over_most_frequent"]["above"]:
+            layers = ": what it says of layers may be luck" if document["mix"] else ""
             self.notes.append(f"the probe {sides.format('is not surely above')}{layers}")
 
     def _controls(self, rounds: int) -> dict[str, Any]:
-        """Scores of the controls, and how far above them the probe of all layers is on the same texts."""
+        """Scores of the controls, and the difference of the probe of all layers from each, on the same texts."""
         runs = self._runs
         main = [run.f1 for run in runs.full]
-        found = {}
-        for name, some in (
+        scores = {}
+        for name, probes in (
             ("layer_0", runs.layer_0),
             ("random_encoder", runs.encoder),
             ("random_labels", runs.labels),
         ):
-            if some:
-                theirs = [run.f1 for run in some]
-                found[name] = {
+            if probes:
+                theirs = [run.f1 for run in probes]
+                scores[name] = {
                     "score": score(theirs, rounds),
                     "difference": difference(main, theirs, rounds),
                 }
-        return found
+        return scores
 
     def _training(self) -> dict[str, Any]:
-        """What learning took: probes, epochs, seconds."""
+        """The cost of training: probes, epochs, seconds."""
         r = self._runs
         kinds = {"full": r.full, "random_labels": r.labels, "random_encoder": r.encoder}
         if r.upto:
-            kinds["cumulative"] = [run for some in r.upto[:-1] for run in some]
+            kinds["cumulative"] = [run for probes in r.upto[:-1] for run in probes]
         elif r.layer_0:
             kinds["layer_0"] = r.layer_0
         return {
             name: {
-                "probes": len(some),
-                "epochs": [run.epochs for run in some],
-                "seconds": sum(run.seconds for run in some),
+                "probes": len(probes),
+                "epochs": [run.epochs for run in probes],
+                "seconds": sum(run.seconds for run in probes),
             }
-            for name, some in kinds.items()
-            if some
+            for name, probes in kinds.items()
+            if probes
         }
 
 
@@ -418,10 +418,10 @@ def _mix(runs: Sequence[Trained]) -> dict[str, Any] | None:
     if len(shares[0]) == 1:
         return None
     return {
-        "weights": [of_seeds([one[layer] for one in shares]) for layer in range(len(shares[0]))],
+        "weights": [of_seeds([weights[layer] for weights in shares]) for layer in range(len(shares[0]))],
         "gamma": of_seeds([run.gamma for run in runs]),
-        "centre_of_gravity": of_seeds([centre_of_gravity(one) for one in shares]),
-        "divergence": of_seeds([divergence(one) for one in shares]),
+        "centre_of_gravity": of_seeds([centre_of_gravity(weights) for weights in shares]),
+        "divergence": of_seeds([divergence(weights) for weights in shares]),
     }
 
 

@@ -1,7 +1,8 @@
 """Results that are kept as files, so that long work may be stopped at any time, and shared by several processes.
 
-A result is one file of JSON, named after everything that it depends on: weights, files, settings; or, of an adaptation,
-after its task, row, way and seed. What was asked stands in it, too, and it counts only where that is what is asked now.
+A result is one JSON file. Its name is a hash of everything that it depends on (weights, files, settings); for an
+adaptation it is the task, row, way and seed. The file also contains the request that it answers, and the result counts
+only if the present request is the same.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ class Piece:
 
     Args:
         asked: all that the result depends on, JSON-able.
-        title: what progress calls it.
-        make: does the work.
-        name: its file's name; None = its kind and a hash of what is asked.
+        title: its name in progress messages.
+        make: makes the result.
+        name: its file's name; None = its kind and a hash of `asked`.
     """
 
     asked: Mapping[str, Any]
@@ -43,7 +44,7 @@ class ResultCache:
     """A folder of results.
 
     Args:
-        folder: where they are; made when the first is written.
+        folder: where the results are; made when the first is written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -57,12 +58,12 @@ class ResultCache:
         """
         if name is not None:
             return self.folder / f"{name}.json"
-        said = json.dumps(asked, sort_keys=True, ensure_ascii=False)
-        digest = hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+        text = json.dumps(asked, sort_keys=True, ensure_ascii=False)
+        digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
         return self.folder / f"{asked['kind']}.{digest}.json"
 
     def get(self, asked: Mapping[str, Any], name: str | None = None) -> dict[str, Any] | None:
-        """A result; None where it has not been made as it is asked now, or the file is damaged."""
+        """A result; None if it has not been made for this request, or if the file is damaged."""
         try:
             result = json.loads(self.path(asked, name).read_bytes())
         except (OSError, ValueError):
@@ -80,9 +81,9 @@ class ResultCache:
         write_atomic(self.path(asked, name), text.encode("utf-8", "backslashreplace"))
 
     def fill(self, pieces: Sequence[Piece], reporter: Reporter) -> int:
-        """Do what is not done yet, one piece after another.
+        """Make the results that are missing, one after another.
 
-        Returns how many another process is at now.
+        Returns the number of pieces that another process is working on.
         """
         elsewhere = 0
         make_folder(self.folder)
@@ -112,7 +113,7 @@ def file_name(name: str) -> str:
 
 @contextmanager
 def held(path: Path) -> Iterator[bool]:
-    """Whether this process holds what a lock file stands for; another one may."""
+    """Whether this process holds a lock file."""
     with locked(path) as mine:  # where the system cannot tell, two may make the same piece: the same twice
         yield mine is not False
     if mine is not False:

@@ -1,4 +1,4 @@
-"""The sections of a comparison's file beside its tasks, and the studies that they ask for."""
+"""The sections of a comparison's file besides its tasks, and the studies that they ask for."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class SensesSpec(Config):
         words: only these; empty = all of the file.
         columns: our names of columns to the file's.
         encoding, separator: of the file; "auto" = as it shows.
-        limit: so many uses of a word at most; None = all.
-        balance: equally many uses of every sense of a word.
+        limit: the largest number of uses of a word; None = all.
+        balance: the same number of uses of every sense of a word.
         folds: of the cross-validation.
         map: how maps are drawn.
         language: only runs trained on it are looked at.
@@ -74,7 +74,7 @@ class PairsSpec(Config):
         columns: our names of columns to the files'.
         encoding, separator: of the files; "auto" = as they show.
         scoring: of masked models, see `pairs`; the others have one way.
-        limit: so many pairs of a paradigm at most; None = all.
+        limit: the largest number of pairs of a paradigm; None = all.
         language: only runs trained on it are asked.
     """
 
@@ -93,15 +93,15 @@ Make = Callable[[Loaded, Any, Path, Sequence[int], Reporter], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Study:
-    """What a section asks for.
+    """The study that a section asks for.
 
     Args:
-        kind: begins its pieces' names.
-        version: raised when a document gets another form, so that old pieces are made anew.
-        seeded: whether the comparison's seeds count.
+        kind: the first part of its result files' names.
+        version: raised when the form of the document changes, so that old results are made again.
+        seeded: whether the result depends on the comparison's seeds.
         files: the files that a section names.
-        make: does it.
-        refuses: the code of the reason why a run cannot; None where it can. See `compare.ABSENT`.
+        make: runs the study and returns its document.
+        refuses: the code of the reason why a run cannot be studied; None if it can. See `compare.ABSENT`.
     """
 
     kind: str
@@ -112,7 +112,7 @@ class Study:
     refuses: Callable[[Loaded], str | None]
 
     def fingerprints(self, spec: Any, base: Path) -> list[str]:
-        """Hashes of everything that is read."""
+        """Hashes of all files that are read."""
         return [
             hashlib.blake2b(
                 f"{path.name}\n{fingerprint(path)}".encode("utf-8", "surrogatepass"), digest_size=16
@@ -146,7 +146,7 @@ def _senses(
         separator=spec.separator,
         encoding=spec.encoding,
         reporter=reporter,
-    ).document() | {"file": ""}  # whoever keeps the document names the files
+    ).document() | {"file": ""}  # the file name is not part of the kept document
 
 
 def _pairs(
@@ -155,7 +155,7 @@ def _pairs(
     """The document, and "right" of every paradigm: a digit a pair, 2 where the good text wins, 1 for a tie."""
     scoring = spec.scoring if kind_of(loaded) == "pseudo-log-likelihood" else None
     files = [base / name for name in spec.files]
-    found = pairs(
+    result = pairs(
         loaded,
         files,
         scoring=scoring,
@@ -165,11 +165,11 @@ def _pairs(
         encoding=spec.encoding,
         separator=spec.separator,
     )
-    right: dict[tuple[str, str], str] = {(row["paradigm"], row["phenomenon"]): "" for row in found.paradigms}
-    for pair in found.pairs:
+    right: dict[tuple[str, str], str] = {(row["paradigm"], row["phenomenon"]): "" for row in result.paradigms}
+    for pair in result.pairs:
         won = (pair["margin"] > 0) + (pair["margin"] >= 0)
         right[pair["paradigm"], pair["phenomenon"]] += str(won)
-    return {**found.document(), "right": list(right.values())}
+    return {**result.document(), "right": list(right.values())}
 
 
 def _no_probability(loaded: Loaded) -> str | None:
@@ -187,10 +187,10 @@ def _inside(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         return [path]
-    found = [p for p in sorted(path.rglob("*")) if p.is_file() and not p.name.startswith(".")]
-    if not found:
+    files = [p for p in sorted(path.rglob("*")) if p.is_file() and not p.name.startswith(".")]
+    if not files:
         raise CorpusError("the folder is empty", where=path)
-    return found
+    return files
 
 
 STUDIES = {

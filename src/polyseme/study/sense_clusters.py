@@ -1,4 +1,4 @@
-"""Uses without labels: into how many groups do they fall, and what is typical of each? And maps of any uses.
+"""Uses without labels: how many groups do they form, and what is typical of each? And maps of any uses.
 
     x_i = principal components of the vectors of length one;  k-means for k = 2 … K;  S_k = their mean silhouette
     z_k = (S_k - mean_b S_k,b) / deviation_b S_k,b,   b = 1 … B draws of N points from one normal distribution with the
@@ -17,7 +17,7 @@ A map puts them on a plane:
 pca    the first two principal components of their vectors: where they differ most, for whatever reason
 umap   neighbours stay neighbours (McInnes, Healy and Melville 2018), where the package umap-learn is installed
 lda    the axes on which the senses lie furthest apart for their spread, learned from one half of the uses and shown on
-       the other: in hundreds of dimensions any labels can be parted on the uses that the axes were learned from
+       the other: in hundreds of dimensions any labels can be separated on the uses that the axes were learned from
 
     lda: the largest w of  S_b w = μ ((1 - λ) S_w + λ tr(S_w) / D) w,   S_b, S_w: scatter between and within senses
 
@@ -137,16 +137,16 @@ def suggest(vectors: npt.NDArray[np.floating], seed: int) -> Suggestion:
     """
     n = len(vectors)
     points, _ = components(vectors, min(_COMPONENTS, max(2, n // 8)))
-    one = Suggestion(1, [], None, np.zeros(n, np.int64), points.mean(0, keepdims=True), points)
+    single = Suggestion(1, [], None, np.zeros(n, np.int64), points.mean(0, keepdims=True), points)
     spread = points.std(0)
     if n < LEAST or spread.max(initial=0.0) < 1e-6:
-        return one
+        return single
     different = len(np.unique(np.round(points / spread.max(), 4), axis=0))
     numbers = list(range(2, min(LARGEST, n // 4, different) + 1))
     if not numbers:
-        return one
+        return single
     fits = [k_means(points, k, Random(seed, "clusters of uses"), k) for k in numbers]
-    seen = np.array(
+    observed = np.array(
         [_silhouette(points, assigned, k) for k, (assigned, _) in zip(numbers, fits, strict=True)]
     )
     random = Random(seed, "clouds of one piece")
@@ -157,16 +157,16 @@ def suggest(vectors: npt.NDArray[np.floating], seed: int) -> Suggestion:
             assigned, _ = k_means(cloud, k, random, 1 + draw, k)
             expected[draw, place] = _silhouette(cloud, assigned, k)
     middle, deviation = expected.mean(0), np.maximum(expected.std(0, ddof=1), 1e-9)
-    z = (seen - middle) / deviation
+    z = (observed - middle) / deviation
     threshold = float(np.quantile(((expected - middle) / deviation).max(1), 0.95))
     table = [
         {"groups": k, "silhouette": float(s), "expected": float(m), "z": float(v)}
-        for k, s, m, v in zip(numbers, seen, middle, z, strict=True)
+        for k, s, m, v in zip(numbers, observed, middle, z, strict=True)
     ]
     if z.max() <= threshold:
-        return Suggestion(1, table, threshold, one.assigned, one.centres, points)
+        return Suggestion(1, table, threshold, single.assigned, single.centres, points)
     passed = np.flatnonzero(z > threshold)
-    gap = seen - middle
+    gap = observed - middle
     after = [*passed[1:], passed[-1]]
     best = next(
         int(a) for a, b in zip(passed, after, strict=True) if a == b or gap[a] >= gap[b] - deviation[b]
@@ -191,10 +191,10 @@ def k_means(points: Float64Array, k: int, random: Random, *counters: int) -> tup
         assigned = np.full(len(points), -1, np.int64)
         for _ in range(_ROUNDS):
             apart = _distances(points, squares, centres)
-            now = apart.argmin(1)
-            if (now == assigned).all():
+            nearest = apart.argmin(1)
+            if (nearest == assigned).all():
                 break
-            assigned = now.astype(np.int64)
+            assigned = nearest.astype(np.int64)
             member = (assigned[:, None] == np.arange(k)).astype(np.float64)
             count = member.sum(0)
             centres = (member.T @ points) / np.maximum(count, 1.0)[:, None]
@@ -209,7 +209,7 @@ def k_means(points: Float64Array, k: int, random: Random, *counters: int) -> tup
 
 
 def _start(points: Float64Array, squares: Float64Array, k: int, luck: Float64Array) -> Float64Array:
-    """The first centres: each the likelier the further (squared) it is from those before."""
+    """The first centres; each is drawn with a probability in proportion to its squared distance from those before."""
     chosen = [min(len(points) - 1, int(luck[0] * len(points)))]
     nearest = _distances(points, squares, points[chosen])[:, 0]
     for number in range(1, k):
@@ -222,8 +222,8 @@ def _start(points: Float64Array, squares: Float64Array, k: int, luck: Float64Arr
 
 def _distances(points: Float64Array, squares: Float64Array, centres: Float64Array) -> Float64Array:
     """Squared distances.  Shapes: (N, C), (N,), (k, C) -> (N, k)"""
-    found: Float64Array = squares[:, None] - 2 * points @ centres.T + np.einsum("kc,kc->k", centres, centres)
-    return found
+    apart: Float64Array = squares[:, None] - 2 * points @ centres.T + np.einsum("kc,kc->k", centres, centres)
+    return apart
 
 
 def _silhouette(points: Float64Array, assigned: IntArray, k: int) -> float:
@@ -239,12 +239,12 @@ def _silhouette(points: Float64Array, assigned: IntArray, k: int) -> float:
         squares[:, None] - 2 * points @ ((member.T @ points) / safe[:, None]).T + (squares @ member) / safe
     )
     apart[:, count == 0] = np.inf
-    each, own = np.arange(len(points)), count[assigned]
-    a = apart[each, assigned] * own / np.maximum(1.0, own - 1)  # the point itself is no neighbour
-    apart[each, assigned] = np.inf
+    rows, sizes = np.arange(len(points)), count[assigned]
+    a = apart[rows, assigned] * sizes / np.maximum(1.0, sizes - 1)  # the point itself is no neighbour
+    apart[rows, assigned] = np.inf
     b = apart.min(1)
     most = np.maximum(a, b)
-    known = (own > 1) & np.isfinite(b) & (most > 0)
+    known = (sizes > 1) & np.isfinite(b) & (most > 0)
     return float(np.divide(b - a, most, out=np.zeros(len(points)), where=known).mean())
 
 
@@ -252,14 +252,14 @@ def _normal(random: Random, draw: int, shape: tuple[int, ...]) -> Float64Array:
     """Standard normal numbers by the method of Box and Muller (1958)."""
     rows, columns = np.arange(shape[0])[:, None], np.arange(shape[1])
     radius = np.sqrt(-2.0 * np.log1p(-random.uniform(0, draw, rows, columns)))
-    found: Float64Array = radius * np.cos(2 * np.pi * random.uniform(1, draw, rows, columns))
-    return found
+    normal: Float64Array = radius * np.cos(2 * np.pi * random.uniform(1, draw, rows, columns))
+    return normal
 
 
 def distinctive(
     texts: Sequence[str], places: Sequence[tuple[int, int]], assigned: IntArray, groups: int, top: int = 8
 ) -> list[list[str]]:
-    """The words near a use that set each group apart from the others, the most telling first.
+    """The distinctive words of each group: words near its uses, the most distinctive first.
 
         δ_w = log (y_w + α_w) / (n + α - y_w - α_w) of the group - the same of all others;  z_w = δ_w / σ(δ_w)
 
@@ -275,28 +275,28 @@ def distinctive(
     counts = [Counter[str]() for _ in range(groups)]
     for text, place, group in zip(texts, places, assigned, strict=True):
         counts[int(group)].update(_near(text, place))
-    every = sum(counts, Counter[str]())
-    total = sum(every.values())
-    found = []
-    for one in counts:
-        n, others = sum(one.values()), total - sum(one.values())
+    all_counts = sum(counts, Counter[str]())
+    total = sum(all_counts.values())
+    words_of_groups = []
+    for count in counts:
+        n, n_others = sum(count.values()), total - sum(count.values())
         scores = []
-        for word, y in one.items():
-            prior = _PRIOR * every[word] / max(1, total) * len(every)
-            alpha = _PRIOR * len(every)
-            rest = every[word] - y
+        for word, y in count.items():
+            prior = _PRIOR * all_counts[word] / max(1, total) * len(all_counts)
+            alpha = _PRIOR * len(all_counts)
+            y_others = all_counts[word] - y
             delta = np.log((y + prior) / (n + alpha - y - prior)) - np.log(
-                (rest + prior) / (others + alpha - rest - prior)
+                (y_others + prior) / (n_others + alpha - y_others - prior)
             )
-            z = delta / np.sqrt(1 / (y + prior) + 1 / (rest + prior))
+            z = delta / np.sqrt(1 / (y + prior) + 1 / (y_others + prior))
             if z > 1.0 and y > 1:
                 scores.append((-float(z), word))
-        found.append([word for _, word in sorted(scores)[:top]])
-    return found
+        words_of_groups.append([word for _, word in sorted(scores)[:top]])
+    return words_of_groups
 
 
 def _near(text: str, place: tuple[int, int]) -> set[str]:
-    """The words within some words of a use, itself left out."""
+    """The words at most `_REACH` words away from a use, without the use itself."""
     start, end = place
     spans = word_spans(text, "zh" if has_cjk(text) else "en")
     inside = [i for i, (a, b) in enumerate(spans) if a < end and b > start]
@@ -312,13 +312,13 @@ MapMethod = Literal["pca", "umap", "lda"]
 _SHRINK = 0.3
 _SPACE = re.compile(r"\s+")
 _BESIDE = 60
-"""Characters on each side of a use that a person is shown."""
+"""Characters of context that are shown on each side of a use."""
 
 
 def check_map(method: str, labelled: bool = True) -> None:
     """Refuse a map that cannot be made.
 
-    Raises:  ConfigError: no such map, one of senses where there are none, or the package that draws it is not there.
+    Raises:  ConfigError: no such map, a map of senses for uses without senses, or its package is not installed.
     """
     if method not in get_args(MapMethod):
         raise ConfigError("no such map", got=method, expected=", ".join(get_args(MapMethod)))
@@ -339,7 +339,7 @@ def use_map(
 ) -> dict[str, Any]:
     """Coordinates of uses: {"method", "x", "y", "explained"}, the last the share of the variance, of pca alone.
 
-    Where there are too few uses for the method, or the half that axes are learned from has one sense, it is pca.
+    The method falls back to pca if there are too few uses, or if the half that axes are learned from has one sense.
 
     Args:
         vectors: of length one.
@@ -367,7 +367,7 @@ def use_map(
 
 
 def _discriminant(vectors: Float64Array, senses: IntArray, fit: BoolArray) -> Float64Array:
-    """Coordinates on the axes that part the senses of the uses to fit best.  Shapes: (N, D) -> (N, 2)"""
+    """Coordinates on the axes that best separate the senses of the uses in `fit`.  Shapes: (N, D) -> (N, 2)"""
     from scipy.linalg import eigh
 
     x, gold = vectors[fit], senses[fit]
@@ -386,33 +386,36 @@ def _discriminant(vectors: Float64Array, senses: IntArray, fit: BoolArray) -> Fl
     axes = axes * np.where(axes[np.abs(axes).argmax(0), np.arange(axes.shape[1])] < 0, -1.0, 1.0)
     if axes.shape[1] < 2:
         along = axes[:, 0] / np.linalg.norm(axes[:, 0])
-        rest = (x - centre) - np.outer((x - centre) @ along, along)
-        _, others = np.linalg.eigh(rest.T @ rest)
-        second = others[:, -1] * (-1.0 if others[np.abs(others[:, -1]).argmax(), -1] < 0 else 1.0)
+        residual = (x - centre) - np.outer((x - centre) @ along, along)
+        _, directions = np.linalg.eigh(residual.T @ residual)
+        second = directions[:, -1] * (-1.0 if directions[np.abs(directions[:, -1]).argmax(), -1] < 0 else 1.0)
         axes = np.stack([along, second], 1)
-    found: Float64Array = (vectors - centre) @ axes
-    return found / np.maximum(found[fit].std(0), 1e-12)  # type: ignore[no-any-return]
+    coordinates: Float64Array = (vectors - centre) @ axes
+    return coordinates / np.maximum(coordinates[fit].std(0), 1e-12)  # type: ignore[no-any-return]
 
 
 def drawn(uses: Sequence[Use], most: int, among: BoolArray | None = None) -> list[int]:
-    """Numbers of the uses that are drawn, in order: all (of some), or those with the lowest hashes.
+    """Indices of the uses to show, in order: all, or those with the lowest hashes.
 
+    Args:
+        most: the largest number of uses.
+        among: which uses may be chosen; None = all.
     Shapes:  among: (N,)
     """
-    some = range(len(uses)) if among is None else np.flatnonzero(among).tolist()
-    if len(some) <= most:
-        return list(some)
+    candidates = range(len(uses)) if among is None else np.flatnonzero(among).tolist()
+    if len(candidates) <= most:
+        return list(candidates)
     keys = [
         hashlib.blake2b(
             f"drawn {use.start} {use.text}".encode("utf-8", "surrogatepass"), digest_size=8
         ).digest()
         for use in uses
     ]
-    return sorted(sorted(some, key=lambda i: (keys[i], i))[:most])
+    return sorted(sorted(candidates, key=lambda i: (keys[i], i))[:most])
 
 
 def snippet(use: Use) -> dict[str, str]:
-    """What a person is shown of a use: {"before", "form", "after"}, which join to a stretch of the text."""
+    """A use with its context, for a person: {"before", "form", "after"}, which join to a stretch of the text."""
     before = _SPACE.sub(" ", use.text[max(0, use.start - _BESIDE) : use.start]).lstrip()
     after = _SPACE.sub(" ", use.text[use.end : use.end + _BESIDE]).rstrip()
     return {

@@ -1,4 +1,4 @@
-"""The words whose senses are looked at: what does not depend on a run, and how runs score on their labelled uses.
+"""The words whose senses are studied: what does not depend on a run, and the scores of runs on labelled uses.
 
 uses ─► Word: folds, draws, ceilings, the uses that a map shows
           │
@@ -8,6 +8,7 @@ uses ─► Word: folds, draws, ceilings, the uses that a map shows
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from polyseme.study.sense_scores import (
     silhouettes,
     transfer,
 )
-from polyseme.study.stats import FIGURES, Drawn, Uses, compare, mean, randomisation, sum_of
+from polyseme.study.stats import FIGURES, Drawn, UseResampler, compare, mean, randomisation, sum_of
 from polyseme.tasks.metrics.intervals import measured, wilson
 from polyseme.tasks.metrics.measure import Measure, mean_of
 from polyseme.text.labelled.senses import Use
@@ -62,20 +63,32 @@ _FORMS = 8
 
 @dataclass(frozen=True, eq=False)
 class Word:
-    """A word, its uses and everything about them that does not depend on a run."""
+    """A word, its uses and everything about them that does not depend on a run.
+
+    Args:
+        word, uses: the word and where it is used.
+        shown: indices of the uses that the map shows.
+        document: the word's part of the study's document.
+        gold: the sense of each use, 0 = the most frequent one; zeros for uses without labels.
+        fold: the fold of cross-validation of each use; zeros for uses without labels.
+        draws: the bootstrap of labelled uses.
+        ceiling, balanced_ceiling: accuracy and balanced accuracy of always predicting the most frequent sense.
+        by_form: accuracy of predicting the most frequent sense of each form; None for a word with one form.
+        test: the bootstrap of the uses of the test part; None where the file gives no split.
+    Shapes:  gold, fold: (N,)
+    """
 
     word: str
     uses: list[Use]
     shown: list[int]
     document: dict[str, Any]
-    # of labelled uses
     gold: IntArray
     fold: IntArray
-    draws: Uses | None = None
+    draws: UseResampler | None = None
     ceiling: Drawn | None = None
     balanced_ceiling: Drawn | None = None
     by_form: Drawn | None = None
-    test: Uses | None = None
+    test: UseResampler | None = None
 
     @property
     def figure(self) -> Figure:
@@ -83,10 +96,10 @@ class Word:
         return headline(self.document)
 
     def ceiling_of(self, figure: Figure) -> Drawn:
-        """What always saying the most frequent sense gives."""
-        found = self.ceiling if figure == "accuracy" else self.balanced_ceiling
-        assert found is not None
-        return found
+        """The figure of always predicting the most frequent sense."""
+        ceiling = self.ceiling if figure == "accuracy" else self.balanced_ceiling
+        assert ceiling is not None
+        return ceiling
 
     def worth(self, figure: Figure) -> Float64Array:
         """What a right answer to each use adds to the figure, times the number of uses.  Shapes: -> (N,)"""
@@ -96,26 +109,26 @@ class Word:
         return np.asarray(len(self.gold) / (len(n) * n[self.gold]), np.float64)
 
     def part(self, name: str) -> BoolArray:
-        """Which uses are of a part.  Shapes: -> (N,)"""
+        """Which uses belong to a part of the split.  Shapes: -> (N,)"""
         return np.array([use.part == name for use in self.uses], bool)
 
 
 def headline(word: Mapping[str, Any]) -> Figure:
     """The figure that says most of a word's document: its senses and how many uses they have."""
-    most, total = word["senses"][0]["uses"], sum(one["uses"] for one in word["senses"])
+    most, total = word["senses"][0]["uses"], sum(sense["uses"] for sense in word["senses"])
     return "balanced_accuracy" if most > SKEWED * total else "accuracy"
 
 
 def balanced(
     uses: Sequence[Use], seed: int = 0, limit: int | None = None
 ) -> tuple[list[Use], dict[str, dict[str, int]]]:
-    """Equally many uses of every sense of a word, drawn by the seed, in the order of the file.
+    """Draw the same number of uses of every sense of a word, in the order of the file.
 
     Args:
         uses: with their senses.
         seed: of the draws.
-        limit: at most so many uses of a word; None = as many as its rarest sense allows.
-    Returns the uses that are kept, and of each word {"each": uses of a sense, "senses": how many, "left_out": uses}.
+        limit: the largest number of uses of a word; None = as many as its rarest sense allows.
+    Returns the uses that are kept, and for each word {"each": uses of a sense, "senses": how many, "left_out": uses}.
     Raises:  ConfigError: uses have no senses.
     """
     if any(use.sense is None for use in uses):
@@ -140,7 +153,7 @@ def balanced(
 
 
 def plain(text: str) -> str:
-    """A text without differences of case and white space: texts that agree so far are one."""
+    """A text without differences of case and white space; texts that are equal then count as one."""
     return " ".join(text.casefold().split())
 
 
@@ -154,11 +167,11 @@ def read_words(
     halved: bool,
     notes: list[str],
 ) -> list[Word]:
-    """The words of some uses, those left out that have too few; these are told in `notes`.
+    """Group uses by word. Words with too few uses are left out, which `notes` reports.
 
     Args:
         uses: all with a sense, or none.
-        labelled: which of the two.
+        labelled: whether the uses have senses.
         folds, resamples, seed: see `senses`.
         most: uses of a word that are drawn.
         halved: draw only uses of every other fold, so that a map can be learned from the rest.
@@ -168,30 +181,30 @@ def read_words(
     grouped: dict[str, list[Use]] = {}
     for use in uses:
         grouped.setdefault(use.word, []).append(use)
-    found = []
-    for word, some in grouped.items():
-        kinds, texts = {use.sense for use in some}, {plain(use.text) for use in some}
+    words = []
+    for word, word_uses in grouped.items():
+        kinds, texts = {use.sense for use in word_uses}, {plain(use.text) for use in word_uses}
         if labelled and (len(kinds) < 2 or len(texts) < 4):
             notes.append(
                 f"{word}: {len(kinds)} senses in {len(texts)} texts: left out, nothing can be learned of it"
             )
-        elif not labelled and len(some) < LEAST:
-            notes.append(f"{word}: {len(some)} uses are too few to cluster: left out")
+        elif not labelled and len(word_uses) < LEAST:
+            notes.append(f"{word}: {len(word_uses)} uses are too few to cluster: left out")
         elif labelled:
-            found.append(_labelled(word, some, folds, resamples, seed, most, halved))
+            words.append(_labelled(word, word_uses, folds, resamples, seed, most, halved))
         else:
-            if len(some) > CLUSTERED:
-                notes.append(f"{word}: {CLUSTERED:,} of {len(some):,} uses are clustered, drawn by hash")
-                some = [some[i] for i in drawn(some, CLUSTERED)]
-            none = np.zeros(len(some), np.int64)
-            found.append(Word(word, some, *_shown(word, some, most, {}), gold=none, fold=none))
-    if not found:
+            if len(word_uses) > CLUSTERED:
+                notes.append(f"{word}: {CLUSTERED:,} of {len(word_uses):,} uses are clustered, drawn by hash")
+                word_uses = [word_uses[i] for i in drawn(word_uses, CLUSTERED)]
+            zeros = np.zeros(len(word_uses), np.int64)
+            words.append(Word(word, word_uses, *_shown(word, word_uses, most, {}), gold=zeros, fold=zeros))
+    if not words:
         raise CorpusError(
             "no word has uses enough",
             got="; ".join(notes)[:400],
             expected="two senses of a word, in four texts or more" if labelled else f"{LEAST} uses of a word",
         )
-    return found
+    return words
 
 
 def _shown(
@@ -223,7 +236,7 @@ def _labelled(
     fold = folds_of([plain(use.text) for use in uses], gold, folds, seed)
     forms = np.unique([use.form for use in uses], return_inverse=True)[1].astype(np.int64)
     shown, document = _shown(word, uses, most, number, fold % 2 == 0 if halved else None)
-    draws = Uses(gold, len(names), resamples, seed, f"uses of {word}")
+    draws = UseResampler(gold, len(names), resamples, seed, f"uses of {word}")
     ceiling = draws.figures(np.zeros_like(gold))
     document |= {
         "senses": [{"sense": name, "uses": counted[name]} for name in names],
@@ -240,7 +253,7 @@ def _labelled(
     is_test = np.array([use.part == "test" for use in uses], bool)
     split = is_test.any() and len({plain(use.text) for use in uses if use.part == "train"}) > 1
     stream = f"test uses of {word}"
-    test = Uses(gold[is_test], len(names), resamples, seed, stream) if split else None
+    test = UseResampler(gold[is_test], len(names), resamples, seed, stream) if split else None
     return Word(
         word,
         uses,
@@ -267,7 +280,7 @@ class Layered:
     Args:
         layers: their numbers.
         vectors: a layer each, of length one.
-        dots: how many different vectors a layer has where context does not move them; None where it does.
+        dots: for each layer, the number of different vectors if context does not change them; None if it does.
     Shapes:  vectors: L of (N, D)
     """
 
@@ -278,14 +291,14 @@ class Layered:
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """What was found of a word.
+    """The scores of a run on one word.
 
     Args:
         entry: its part of the run's document.
         curve: figures by layer and method, and the silhouette.
-        best: figures by method with the layer chosen outside each fold.
-        right: which uses these get right, by method.
-        test: the same on the test part by the train part; empty where there is none.
+        best: figures by method; for each fold the layer is chosen on the other folds.
+        right: which uses are predicted right, by method.
+        test: figures of the test part, predicted from the train part; empty where there is none.
     """
 
     entry: dict[str, Any]
@@ -295,16 +308,21 @@ class Scored:
     test: dict[str, dict[str, Drawn]]
 
 
-def score(word: Word, found: Layered, seed: int) -> Scored:
-    """Nearest neighbours, centroids and silhouettes at every layer, and at the best one, chosen outside each fold."""
+def score(word: Word, layered: Layered, seed: int) -> Scored:
+    """Score a word: nearest neighbours, centroids and silhouettes at every layer and at the best one.
+
+    For each fold the best layer is chosen on the other folds.
+    """
     assert word.draws is not None
-    said = [
+    judged = [
         judge(vectors, word.gold, word.fold, dots == 1)
-        for vectors, dots in zip(found.vectors, found.dots, strict=True)
+        for vectors, dots in zip(layered.vectors, layered.dots, strict=True)
     ]
     layers, curve = [], []
-    for number, vectors, dots, one in zip(found.layers, found.vectors, found.dots, said, strict=True):
-        figures = {method: word.draws.figures(one[method].predicted) for method in METHODS}
+    for number, vectors, dots, judgement in zip(
+        layered.layers, layered.vectors, layered.dots, judged, strict=True
+    ):
+        figures = {method: word.draws.figures(judgement[method].predicted) for method in METHODS}
         spread = word.draws.mean(silhouettes(vectors, word.gold))
         curve.append(figures | {"silhouette": {"silhouette": spread}})
         layers.append(
@@ -316,14 +334,16 @@ def score(word: Word, found: Layered, seed: int) -> Scored:
     right: dict[str, BoolArray] = {}
     document: dict[str, Any] = {}
     for method in METHODS:
-        predicted, places = chosen_layers([one[method] for one in said], word.fold)
+        predicted, places = chosen_layers([judgement[method] for judgement in judged], word.fold)
         right[method] = predicted == word.gold
         best[method] = word.draws.figures(predicted)
         document[method] = _documents(best[method]) | {
-            "layers": {str(found.layers[p]): int((places == p).sum()) for p in sorted(set(places.tolist()))},
+            "layers": {
+                str(layered.layers[p]): int((places == p).sum()) for p in sorted(set(places.tolist()))
+            },
             "over_ceiling": _tested(right[method], word.gold == 0, seed),
-            "right": "".join("01"[int(one)] for one in right[method]),
-            "maximum": _maximum(found.layers, [one[method]["accuracy"] for one in curve]),
+            "right": "".join("1" if correct else "0" for correct in right[method]),
+            "maximum": _maximum(layered.layers, [of_layer[method]["accuracy"] for of_layer in curve]),
         }
         document[method]["headline"] = _headline(
             word.figure,
@@ -331,12 +351,12 @@ def score(word: Word, found: Layered, seed: int) -> Scored:
             word.ceiling_of(word.figure),
             document[method]["over_ceiling"],
             [(right[method], word)],
-            _maximum(found.layers, [one[method][word.figure] for one in curve], "value"),
+            _maximum(layered.layers, [of_layer[method][word.figure] for of_layer in curve], "value"),
             seed,
         )
         if word.by_form is not None:
             document[method]["over_forms"] = best[method]["accuracy"].over(word.by_form)
-    on_test, test = _on_test(word, found, seed)
+    on_test, test = _on_test(word, layered, seed)
     entry = {"word": word.word, "layers": layers, "best": document, "test": on_test}
     return Scored(entry, curve, best, right, test)
 
@@ -350,13 +370,16 @@ def _headline(
     maximum: dict[str, Any],
     seed: int,
 ) -> dict[str, Any]:
-    """The figure that says most, beside what always saying the most frequent sense gives of it.
+    """The figure that says most, with the same figure of always predicting the most frequent sense.
 
     {"figure", "value", "low", "high", "n", "ceiling", "over": its paired difference, "maximum": {"layer", "value"}}
     """
     over = over_accuracy
     if figure != "accuracy":
-        sides = [(one * (worth := word.worth(figure)), (word.gold == 0) * worth) for one, word in right]
+        sides = []
+        for correct, word in right:
+            worth = word.worth(figure)
+            sides.append((correct * worth, (word.gold == 0) * worth))
         over = best[figure].over(ceiling) | randomised(sides, seed)
     return {
         "figure": figure,
@@ -368,16 +391,16 @@ def _headline(
 
 
 def _tested(right: Any, baseline: Any, seed: int) -> dict[str, Any]:
-    """The paired difference of a method and of always saying the most frequent sense."""
+    """The paired difference of a method and of always predicting the most frequent sense."""
     rounds = int(min(10_000, max(1_000, _TESTED // len(right))))
-    found = compare(mean_of("accuracy", right), mean_of("accuracy", baseline), rounds, seed)
-    return {key: None if value != value else value for key, value in found.items()}
+    difference = compare(mean_of("accuracy", right), mean_of("accuracy", baseline), rounds, seed)
+    return {key: None if math.isnan(value) else value for key, value in difference.items()}
 
 
 def randomised(words: Sequence[tuple[npt.NDArray[Any], npt.NDArray[Any]]], seed: int) -> dict[str, float]:
-    """{"p_randomisation"} of the difference of two sides that is the mean over words, each with the same weight.
+    """{"p_randomisation"} of a difference of two sides. The difference is a mean over words of equal weight.
 
-    Draws of few uses hardly ever turn the sign of a difference, however much of it is luck; swapping answers does.
+    A bootstrap of few uses hardly ever changes the sign of a difference, even if it is luck; swapping answers does.
     """
     n = sum(len(first) for first, _ in words)
     first, second = (
@@ -389,27 +412,29 @@ def randomised(words: Sequence[tuple[npt.NDArray[Any], npt.NDArray[Any]]], seed:
 
 
 def _on_test(
-    word: Word, found: Layered, seed: int
+    word: Word, layered: Layered, seed: int
 ) -> tuple[dict[str, Any] | None, dict[str, dict[str, Drawn]]]:
-    """The given split: what the train part says of the test part, at the layer that is best within the train part."""
+    """The given split: predict the test part from the train part, at the layer that is best within the train part."""
     if word.test is None:
         return None, {}
     train, test = word.part("train"), word.part("test")
     kinds, gold = np.unique(word.gold[train], return_inverse=True)
     texts = [plain(use.text) for use in word.uses]
-    known = {text for text, own in zip(texts, train, strict=True) if own}
-    fold = folds_of([text for text, own in zip(texts, train, strict=True) if own], gold, 10, seed)
-    layers = list(zip(found.vectors, found.dots, strict=True))
+    train_texts = {text for text, in_train in zip(texts, train, strict=True) if in_train}
+    fold = folds_of([text for text, in_train in zip(texts, train, strict=True) if in_train], gold, 10, seed)
+    layers = list(zip(layered.vectors, layered.dots, strict=True))
     within = [judge(vectors[train], gold, fold, dots == 1) for vectors, dots in layers]
     document: dict[str, Any] = {
         "train": int(train.sum()),
         "senses_without_train": len(word.document["senses"]) - len(kinds),
-        "repeated_texts": sum(text in known for text, own in zip(texts, test, strict=True) if own),
+        "repeated_texts": sum(
+            text in train_texts for text, in_test in zip(texts, test, strict=True) if in_test
+        ),
     }
     test_figures = {}
     number = int(word.gold.max()) + 1
     for method in METHODS:
-        place = int(np.argmax([(one[method].predicted == gold).mean() for one in within]))
+        place = int(np.argmax([(judgement[method].predicted == gold).mean() for judgement in within]))
         figures = [
             word.test.figures(
                 transfer(vectors[train], word.gold[train], vectors[test], method, number, dots == 1)
@@ -418,8 +443,8 @@ def _on_test(
         ]
         test_figures[method] = figures[place]
         document[method] = _documents(figures[place]) | {
-            "layer": found.layers[place],
-            "layers": [one["accuracy"].document() for one in figures],
+            "layer": layered.layers[place],
+            "layers": [figure["accuracy"].document() for figure in figures],
         }
     return document, test_figures
 
@@ -429,8 +454,8 @@ def _documents(figures: Mapping[str, Drawn]) -> dict[str, Any]:
 
 
 def _maximum(layers: Sequence[int], figures: Sequence[Drawn], name: str = "accuracy") -> dict[str, Any]:
-    """The layer with the highest figure, chosen on the same uses: it flatters where there are many layers."""
-    place = int(np.argmax([one.value for one in figures]))
+    """The layer with the highest figure. It is chosen on the same uses, so with many layers it is too high."""
+    place = int(np.argmax([figure.value for figure in figures]))
     best = figures[place]
     return {"layer": layers[place], name: best.document() if name == "accuracy" else best.value}
 
@@ -441,7 +466,7 @@ def over_words(
     """Means over words, every word with the same weight; intervals draw uses within each word."""
     rows, means = [], []
     for place, number in enumerate(layers):
-        curves = [one.curve[place] for one in scored]
+        curves = [result.curve[place] for result in scored]
         figures = {
             kind: {name: mean([curve[kind][name] for curve in curves]) for name in curves[0][kind]}
             for kind in (*METHODS, "silhouette")
@@ -455,31 +480,34 @@ def over_words(
     ceiling = mean([word.ceiling for word in words if word.ceiling is not None])
     best: dict[str, Any] = {}
     for method in METHODS:
-        own = {name: mean([one.best[method][name] for one in scored]) for name in FIGURES}
-        best[method] = _documents(own) | {
-            "over_ceiling": own["accuracy"].over(ceiling)
+        best_figures = {name: mean([result.best[method][name] for result in scored]) for name in FIGURES}
+        best[method] = _documents(best_figures) | {
+            "over_ceiling": best_figures["accuracy"].over(ceiling)
             | randomised(
-                [(one.right[method], word.gold == 0) for word, one in zip(words, scored, strict=True)], seed
+                [(result.right[method], word.gold == 0) for word, result in zip(words, scored, strict=True)],
+                seed,
             ),
-            "maximum": _maximum(layers, [one[method]["accuracy"] for one in means]),
+            "maximum": _maximum(layers, [of_layer[method]["accuracy"] for of_layer in means]),
         }
         figure = figure_of(words)
         best[method]["headline"] = _headline(
             figure,
-            own,
+            best_figures,
             mean([word.ceiling_of(figure) for word in words]),
             best[method]["over_ceiling"],
-            [(one.right[method], word) for one, word in zip(scored, words, strict=True)],
-            _maximum(layers, [one[method][figure] for one in means], "value"),
+            [(result.right[method], word) for result, word in zip(scored, words, strict=True)],
+            _maximum(layers, [of_layer[method][figure] for of_layer in means], "value"),
             seed,
         )
-    found: dict[str, Any] = {"layers": rows, "best": best}
-    if all(one.test for one in scored):
-        found["test"] = {
-            method: _documents({name: mean([one.test[method][name] for one in scored]) for name in FIGURES})
+    document: dict[str, Any] = {"layers": rows, "best": best}
+    if all(result.test for result in scored):
+        document["test"] = {
+            method: _documents(
+                {name: mean([result.test[method][name] for result in scored]) for name in FIGURES}
+            )
             for method in METHODS
         }
-    return found
+    return document
 
 
 def figure_of(words: Sequence[Word]) -> Figure:
@@ -488,38 +516,42 @@ def figure_of(words: Sequence[Word]) -> Figure:
 
 
 def ceilings(words: Sequence[Word]) -> dict[str, Any]:
-    """Means over words of what a static representation can do: one vector a word, or one a form of it."""
-    found: dict[str, Any] = {"ceiling": mean([word.ceiling_of("accuracy") for word in words]).document()}
-    found["ceiling"]["balanced_accuracy"] = mean(
+    """Means over words of the best figures that a static representation can reach: one vector a word, or one a form."""
+    document: dict[str, Any] = {"ceiling": mean([word.ceiling_of("accuracy") for word in words]).document()}
+    document["ceiling"]["balanced_accuracy"] = mean(
         [word.ceiling_of("balanced_accuracy") for word in words]
     ).value
-    found["headline"] = figure_of(words)
+    document["headline"] = figure_of(words)
     if any(word.by_form is not None for word in words):
         figures = [word.by_form or word.ceiling for word in words]
-        found["by_form"] = mean([one for one in figures if one is not None]).document()
-    return found
+        document["by_form"] = mean([figure for figure in figures if figure is not None]).document()
+    return document
 
 
 def differences(
     names: Sequence[str], scored: Sequence[Sequence[Scored]], words: Sequence[Word], seed: int
 ) -> list[dict[str, Any]]:
-    """First run - each other one: the headline figure of nearest neighbours at the best layer, over words (word "") and
-    by word."""
-    found = []
+    """The first run minus each other run, over words (word "") and by word.
+
+    The figure is the headline figure of nearest neighbours at the best layer.
+    """
+    rows = []
     both_words = figure_of(words)
 
-    def less(figure: Figure, ours: Sequence[Scored], others: Sequence[Scored], some: Sequence[Word]) -> Any:
-        first, second = (mean([one.best["nearest"][figure] for one in side]) for side in (ours, others))
+    def difference_of(
+        figure: Figure, ours: Sequence[Scored], theirs: Sequence[Scored], of_words: Sequence[Word]
+    ) -> Any:
+        first, second = (mean([result.best["nearest"][figure] for result in side]) for side in (ours, theirs))
         right = [
-            tuple(one.right["nearest"] * word.worth(figure) for one in pair)
-            for *pair, word in zip(ours, others, some, strict=True)
+            tuple(result.right["nearest"] * word.worth(figure) for result in pair)
+            for *pair, word in zip(ours, theirs, of_words, strict=True)
         ]
         sides = [(pair[0], pair[1]) for pair in right]
         return {"figure": figure} | first.over(second) | randomised(sides, seed)
 
     for name, theirs in list(zip(names, scored, strict=True))[1:]:
         between = {"first": names[0], "second": name}
-        found.append(between | {"word": ""} | less(both_words, scored[0], theirs, words))
+        rows.append(between | {"word": ""} | difference_of(both_words, scored[0], theirs, words))
         for word, a, b in zip(words, scored[0], theirs, strict=True):
-            found.append(between | {"word": word.word} | less(word.figure, [a], [b], [word]))
-    return found
+            rows.append(between | {"word": word.word} | difference_of(word.figure, [a], [b], [word]))
+    return rows

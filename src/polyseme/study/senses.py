@@ -4,8 +4,8 @@ uses ─► vectors at every layer, one forward pass ─► labelled    nearest 
                                                 │   unlabelled  number of groups, typical contexts
                                                 └─► map         every use a point on a plane
 
-A static representation has one vector for all uses of a word: it cannot do better than always to say the most frequent
-sense. That is its ceiling, and what the others are measured against. Whether a layer is static is seen in its vectors.
+A static representation has one vector for all uses of a word: the best it can do is always to predict the most frequent
+sense. This is its ceiling, and the baseline of all other runs. The vectors themselves show whether a layer is static.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from polyseme.study.sense_words import (
     read_words,
     score,
 )
-from polyseme.study.uses import Of, dots, unit, use_vectors
+from polyseme.study.uses import Scope, distinct_vectors, unit, use_vectors
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.labelled.records import Problems
 from polyseme.text.labelled.senses import Use, read_uses
@@ -149,7 +149,7 @@ def senses(
     limit: int | None = None,
     folds: int = 10,
     map: MapMethod = "pca",
-    of: Of = "word",
+    of: Scope = "word",
     balance: bool = False,
     columns: Mapping[str, str] | None = None,
     separator: str = "auto",
@@ -166,26 +166,25 @@ def senses(
             none.
         word: of the file only the uses of this word, or of these.
         layer: a number, several, or "all"; None = all of labelled uses, the last one of unlabelled ones.
-        limit: so many uses of a word at most.
+        limit: the largest number of uses of a word.
         folds: of the cross-validation; fewer where there are fewer texts.
-        map: "pca", "umap" where the package umap-learn is installed, or "lda", axes that part the senses; of labelled
-            uses, the layer with the highest nearest-neighbour accuracy is drawn, of unlabelled ones the last that was
-            asked for.
-        of: what a use's vector is of: the word's own tokens, all tokens of its text, or both side by side. A static
+        map: "pca", "umap" where the package umap-learn is installed, or "lda", axes that separate the senses. It
+            shows the layer with the highest nearest-neighbour accuracy, for unlabelled uses the last layer asked for.
+        of: the tokens whose mean is a use's vector: the word's own, all of its text, or both side by side. A static
             run's ceiling holds for the word alone: the mean of a text's vectors differs with the text.
-        balance: draw equally many uses of every sense of a word, as many as its rarest one has.
+        balance: draw the same number of uses of every sense of a word, as many as its rarest sense has.
         columns: our names of columns to the file's.
         separator, encoding: of the file; "auto" = as it shows.
         resamples: draws of the intervals.
         seed: of folds, draws and clusters.
-        reporter: told how far it is.
+        reporter: receives the progress.
     Raises:  InputError: no uses, or some with and some without a sense; CorpusError: no such file, no word has two
              senses, or too few uses; ConfigError: no such layer, map, vectors or number of folds.  RunError: a path
              that is no run.
 
     Example:
-        found = senses(["runs/bert", "runs/word2vec"], "bank.tsv")
-        found.runs[0]["mean"]["best"]["nearest"]["accuracy"]     # {"value", "low", "high", "n"}
+        result = senses(["runs/bert", "runs/word2vec"], "bank.tsv")
+        result.runs[0]["mean"]["best"]["nearest"]["accuracy"]     # {"value", "low", "high", "n"}
     """
     reporter = reporter or NullReporter()
     asked_runs = several(runs)
@@ -204,25 +203,26 @@ def senses(
         )
     labelled = _is_labelled(asked_runs, uses)
     check_map(map, labelled)
-    if of not in get_args(Of):
-        raise ConfigError("no such vectors", got=of, expected=", ".join(get_args(Of)))
+    if of not in get_args(Scope):
+        raise ConfigError("no such vectors", got=of, expected=", ".join(get_args(Scope)))
     if folds < 2:
         raise ConfigError("too few folds", got=folds, expected="at least 2")
     notes = [*problems.summary(), *([_OF[of]] if of in _OF else [])]
     if balance:
         uses, counts = balanced(uses, seed, limit)
-        notes += [_drawn_equally(word, one) for word, one in counts.items()]
+        notes += [_drawn_equally(word, counted) for word, counted in counts.items()]
     most = min(POINTS, max(_FEWEST_POINTS, ALL_POINTS // (len(asked_runs) * len({use.word for use in uses}))))
     words = read_words(uses, labelled, folds, resamples, seed, most, map == "lda", notes)
     if labelled and any(word.figure != "accuracy" for word in words):
         notes += [_skewed(word) for word in words if word.figure != "accuracy"]
-        for one in words:  # whoever compares runs by balanced accuracy must know which use counts how much
-            one.document["gold"] = one.gold.tolist()
+        # comparing runs by balanced accuracy needs the weight of every use
+        for labelled_word in words:
+            labelled_word.document["gold"] = labelled_word.gold.tolist()
     asked: Layers = layer if layer is not None else "all" if labelled else -1
     study = _Study(labelled, asked, map, of, seed, reporter)
-    found = [study.run(run, words) for run in asked_runs]
-    names = _names([run["run"] for run, _ in found])
-    for name, (run, _) in zip(names, found, strict=True):
+    results = [study.run(run, words) for run in asked_runs]
+    names = _names([run["run"] for run, _ in results])
+    for name, (run, _) in zip(names, results, strict=True):
         run["name"] = name
         notes += [f"{name}: {note}" for note in run.pop("notes")]
     settings = {"folds": folds, "seed": seed, "resamples": resamples, "map": map, "points": most, "of": of}
@@ -231,8 +231,8 @@ def senses(
         labelled,
         settings,
         [word.document for word in words],
-        [run for run, _ in found],
-        differences(names, [scored for _, scored in found], words, seed) if labelled else [],
+        [run for run, _ in results],
+        differences(names, [scored for _, scored in results], words, seed) if labelled else [],
         ceilings(words) if labelled else {},
         notes,
         file,
@@ -245,24 +245,24 @@ def _is_labelled(runs: Sequence[Run], uses: Sequence[Use]) -> bool:
         raise InputError("no run to look into", fix="name one")
     if not uses:
         raise InputError("no uses to look at", expected="what read_uses gives")
-    given = sum(use.sense is not None for use in uses)
-    if 0 < given < len(uses):
+    with_sense = sum(use.sense is not None for use in uses)
+    if 0 < with_sense < len(uses):
         raise InputError(
             "some uses have a sense and others none",
-            got=f"{given:,} of {len(uses):,} with one",
+            got=f"{with_sense:,} of {len(uses):,} with one",
             fix="leave those without one out",
         )
-    return given > 0
+    return with_sense > 0
 
 
 @dataclass(frozen=True, eq=False)
 class _Study:
-    """How every run is looked into."""
+    """The settings of a study, the same for every run."""
 
     labelled: bool
     layers: Layers
     map: MapMethod
-    of: Of
+    of: Scope
     seed: int
     reporter: Reporter
 
@@ -273,32 +273,32 @@ class _Study:
         numbers: tuple[int, ...] = ()
         entries: list[dict[str, Any]] = []
         scored: list[Scored] = []
-        without = unknown = cut = 0
+        untokenized = unknown = cut = 0
         notes: list[str] = []
         for word in words:
             read = use_vectors(loaded, word.uses, self.layers, self.reporter, self.of)
-            without, unknown, cut = without + read.without, unknown + read.unknown, cut + read.cut
+            untokenized, unknown, cut = untokenized + read.untokenized, unknown + read.unknown, cut + read.cut
             if read.within and self.of != "text":
                 notes.append(_within(word, read.within))
             numbers = read.layers
-            found = Layered(
+            layered = Layered(
                 numbers,
                 [unit(layer) for layer in read.vectors],
-                [dots(layer, read.tokens) for layer in read.vectors],
+                [distinct_vectors(layer, read.tokens) for layer in read.vectors],
             )
             self.reporter.stage("comparing uses", len(entries), len(words), word.word)
             if self.labelled:
-                scored.append(score(word, found, self.seed))
-                entries.append(self._with_map(word, found, scored[-1].entry))
-                static = all(dots is not None for dots in found.dots)
-                if static and word.by_form is not None and any((dots or 0) > 1 for dots in found.dots):
+                scored.append(score(word, layered, self.seed))
+                entries.append(self._with_map(word, layered, scored[-1].entry))
+                static = all(dots is not None for dots in layered.dots)
+                if static and word.by_form is not None and any((dots or 0) > 1 for dots in layered.dots):
                     notes.append(_forms(word))
             else:
-                entries.append(self._cluster(word, found))
+                entries.append(self._cluster(word, layered))
             if read.within and self.of != "text":
                 entries[-1]["within"] = dict(read.within.most_common())
-        if without and self.of != "text":
-            notes.append(f"{without:,} uses have no token of their own: their own vectors are zeros")
+        if untokenized and self.of != "text":
+            notes.append(f"{untokenized:,} uses have no token of their own: their own vectors are zeros")
         if unknown and self.of != "text":
             notes.append(f"{unknown:,} uses are unknown to the run, or a part of them: [UNK] stands for it")
         if cut:
@@ -318,15 +318,15 @@ class _Study:
             document["mean"] = over_words(words, numbers, scored, self.seed)
         return document, scored
 
-    def _with_map(self, word: Word, found: Layered, entry: dict[str, Any]) -> dict[str, Any]:
+    def _with_map(self, word: Word, layered: Layered, entry: dict[str, Any]) -> dict[str, Any]:
         layer = entry["best"]["nearest"]["headline"]["maximum"]["layer"]
-        return entry | {"map": self._map(word, found, list(found.layers).index(layer))}
+        return entry | {"map": self._map(word, layered, list(layered.layers).index(layer))}
 
-    def _cluster(self, word: Word, found: Layered) -> dict[str, Any]:
+    def _cluster(self, word: Word, layered: Layered) -> dict[str, Any]:
         layers: list[dict[str, Any]] = []
         last: Suggestion | None = None
-        for number, vectors, kinds in zip(found.layers, found.vectors, found.dots, strict=True):
-            # dots of tokens are no senses: where context moves nothing, there is one group
+        for number, vectors, kinds in zip(layered.layers, layered.vectors, layered.dots, strict=True):
+            # vectors that differ by form alone show no senses: if context changes nothing, there is one group
             last = suggest(vectors if kinds is None else np.zeros_like(vectors), self.seed)
             layers.append(
                 {
@@ -338,24 +338,24 @@ class _Study:
                 }
             )
         assert last is not None
-        points = self._map(word, found, len(found.layers) - 1)
+        points = self._map(word, layered, len(layered.layers) - 1)
         return {
             "word": word.word,
             "layers": layers,
-            "layer": found.layers[-1],
+            "layer": layered.layers[-1],
             "groups": self._groups(word, last),
             "map": points | {"group": last.assigned[word.shown].tolist()},
         }
 
-    def _groups(self, word: Word, found: Suggestion) -> list[dict[str, Any]]:
-        """Each group: how many uses, those nearest to its centre, and the words that set it apart."""
+    def _groups(self, word: Word, suggestion: Suggestion) -> list[dict[str, Any]]:
+        """Each group: the number of its uses, the uses nearest to its centre, and its distinctive words."""
         texts = [use.text for use in word.uses]
         places = [(use.start, use.end) for use in word.uses]
-        words = distinctive(texts, places, found.assigned, found.groups)
+        words = distinctive(texts, places, suggestion.assigned, suggestion.groups)
         groups = []
-        for group in range(found.groups):
-            members = np.flatnonzero(found.assigned == group)
-            apart = ((found.points[members] - found.centres[group]) ** 2).sum(1)
+        for group in range(suggestion.groups):
+            members = np.flatnonzero(suggestion.assigned == group)
+            apart = ((suggestion.points[members] - suggestion.centres[group]) ** 2).sum(1)
             near: dict[str, dict[str, str]] = {}
             for i in members[np.argsort(apart, kind="stable")]:
                 near.setdefault(texts[i], {"id": word.uses[i].id, **snippet(word.uses[i])})
@@ -364,11 +364,11 @@ class _Study:
             groups.append({"uses": len(members), "words": words[group], "typical": list(near.values())})
         return groups
 
-    def _map(self, word: Word, found: Layered, place: int) -> dict[str, Any]:
-        points = use_map(found.vectors[place], self.map, self.seed, word.gold, word.fold % 2 == 1)
+    def _map(self, word: Word, layered: Layered, place: int) -> dict[str, Any]:
+        points = use_map(layered.vectors[place], self.map, self.seed, word.gold, word.fold % 2 == 1)
         for axis in ("x", "y"):
             points[axis] = [points[axis][i] for i in word.shown]
-        return {"layer": found.layers[place], **points}
+        return {"layer": layered.layers[place], **points}
 
 
 def _drawn_equally(word: str, counts: dict[str, int]) -> str:
@@ -389,9 +389,9 @@ def _skewed(word: Word) -> str:
 
 
 def _forms(word: Word) -> str:
-    """What a static run can know of a word that is written in several ways."""
+    """The note on a word with several forms: the best that a static run can do."""
     assert word.by_form is not None
-    named = ", ".join(f"{one['form']} {one['uses']:,}" for one in word.document["forms"])
+    named = ", ".join(f"{form['form']} {form['uses']:,}" for form in word.document["forms"])
     return (
         f"{word.word} is written in several ways ({named}), each with a vector of its own: always the most frequent "
         f"sense of each is right in {word.by_form.value:.3f} of the uses, and no static vector can do better"
@@ -399,12 +399,12 @@ def _forms(word: Word) -> str:
 
 
 def _within(word: Word, longer: Counter[str]) -> str:
-    """What is said of uses that a static run knows only as a part of longer words."""
+    """The note on uses that a static run knows only as parts of longer words."""
     named = ", ".join(f"{text} {n:,}" for text, n in longer.most_common(_LONGER))
-    more = f" and {len(longer) - _LONGER:,} others" if len(longer) > _LONGER else ""
+    others = f" and {len(longer) - _LONGER:,} others" if len(longer) > _LONGER else ""
     return (
         f"{word.word}: {longer.total():,} of {len(word.uses):,} uses stand inside a longer word of the run ({named}"
-        f"{more}): they have the vector of {word.word} by itself, since a static vector knows no context"
+        f"{others}): they have the vector of {word.word} by itself, since a static vector knows no context"
     )
 
 

@@ -1,8 +1,8 @@
-"""How runs stand in one task: figures with intervals, which is best, and which are surely below it.
+"""How runs rank in one task: figures with intervals, which is best, and which are significantly below it.
 
-One rule for every table, chart and page says which figure may be called the best: it stands out where there are others
-to beat, it is above what no knowledge gives, and every other one is surely below it. The only value, a value at or
-below chance, and one of several that may be alike by luck are not set in bold.
+One rule for every table, chart and page says which figure may be called the best. It stands out if there are other
+figures, it is above chance, and every other figure is significantly below it. So no figure is set in bold if it is the
+only one, if it is at or below chance, or if its difference from another may be luck.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ LOWER_IS_BETTER = ("loss", "mean_squared_error", "mean_absolute_error")
 
 
 def above(value: float | None, chance: float | None, metric: str = "") -> bool:
-    """Whether a figure is better than what no knowledge gives, where that is known.
+    """Whether a figure is better than chance, where chance is known.
 
     Example:
         >>> above(0.6, 0.5), above(0.5, 0.5), above(0.6, None), above(0.6, 0.5, "mean_squared_error")
@@ -58,10 +58,10 @@ def stands_out(value: float | None, below: Sequence[bool], chance: float | None,
     """Whether a figure may be called the best.
 
     Args:
-        value: the highest one.
-        below: of each other one, whether it is surely below.
-        chance: what no knowledge gives; None = not known.
-        metric: what it is called; of some lower is better.
+        value: the highest figure.
+        below: for each other figure, whether it is significantly below.
+        chance: the figure without any knowledge of the text; None = not known.
+        metric: the figure's name; for some, lower is better.
 
     Example:
         >>> stands_out(0.9, [True, True], 0.5), stands_out(0.9, [], 0.5), stands_out(0.4, [True], 0.5)
@@ -71,7 +71,7 @@ def stands_out(value: float | None, below: Sequence[bool], chance: float | None,
 
 
 def highest_apart(figures: Sequence[Mapping[str, Any] | None], chance: float | None) -> int | None:
-    """Which of some figures stands out, where nothing but their intervals is known; None: none does.
+    """The index of the figure that stands out, judged by intervals alone; None if none does.
 
     Args:
         figures: {"value", "low", "high"} each; None where there is none.
@@ -81,7 +81,7 @@ def highest_apart(figures: Sequence[Mapping[str, Any] | None], chance: float | N
         >>> highest_apart(two, 0.5), highest_apart(two[:1], 0.5), highest_apart(two, 0.95)
         (0, None, None)
     """
-    known = [i for i, one in enumerate(figures) if one is not None and one["value"] is not None]
+    known = [i for i, figure in enumerate(figures) if figure is not None and figure["value"] is not None]
     if not known:
         return None
     values = {i: figures[i] for i in known}
@@ -110,24 +110,24 @@ def standings(grid: Grid, task: str, way: Way, why_not: Mapping[str, dict[str, s
         the figure is without knowledge of the text.
     """
     spec = grid.tasks[task]
-    every: dict[str, dict[int, Resampled]] = {}
+    by_row: dict[str, dict[int, Resampled]] = {}
     results: dict[str, list[dict[str, Any]]] = {}
     for row in grid.rows:
         for seed in grid.config.seeds:
             cell = Cell(seed, task, row, way)
             if row in why_not or (measure := grid.measure(cell)) is None:
                 continue
-            every.setdefault(row, {})[seed] = measure
+            by_row.setdefault(row, {})[seed] = measure
             result = grid.result(cell)
             assert result is not None
             results.setdefault(row, []).append(result)
-    rows = {row: _row(list(some.values()), results[row]) for row, some in every.items()}
-    metric = next((next(iter(some.values())).name for some in every.values()), spec.metric or "")
-    cells = [Cell(seed, task, row, way) for row in rows for seed in every[row]]
+    rows = {row: _row(list(measures.values()), results[row]) for row, measures in by_row.items()}
+    metric = next((next(iter(measures.values())).name for measures in by_row.values()), spec.metric or "")
+    cells = [Cell(seed, task, row, way) for row in rows for seed in by_row[row]]
     chance = next((value for cell in cells if (value := grid.chance(cell)) is not None), None)
     _rank(
         rows,
-        lambda best, row: seeds_difference([*every[best].values()], [*every[row].values()], ROUNDS),
+        lambda best, row: seeds_difference([*by_row[best].values()], [*by_row[row].values()], ROUNDS),
         metric,
         dict.fromkeys(rows, chance),
     )
@@ -151,14 +151,14 @@ def standings(grid: Grid, task: str, way: Way, why_not: Mapping[str, dict[str, s
 
 def _row(measures: list[Resampled], results: list[dict[str, Any]]) -> dict[str, Any]:
     values = [float(measure.value) for measure in measures]
-    found = measured(float(np.mean(values)), seeds_interval(measures, ROUNDS), measures[0].n)
+    figure = measured(float(np.mean(values)), seeds_interval(measures, ROUNDS), measures[0].n)
     mixes = [result["mix"] for result in results if result.get("mix")]
     mix = None
     if mixes:
-        weights = np.mean([one["weights"] for one in mixes], axis=0)
+        weights = np.mean([m["weights"] for m in mixes], axis=0)
         mix = {"weights": [float(w) for w in weights], "gamma": float(np.mean([m["gamma"] for m in mixes]))}
     return {
-        **found,
+        **figure,
         "seeds": len(values),
         "values": values,
         "mix": mix,
@@ -169,26 +169,27 @@ def _row(measures: list[Resampled], results: list[dict[str, Any]]) -> dict[str, 
 
 def _rank(
     rows: dict[str, dict[str, Any]],
-    less: Callable[[str, str], dict[str, Any] | None],
+    difference_of: Callable[[str, str], dict[str, Any] | None],
     metric: str = "",
     chance: Mapping[str, float | None] | None = None,
 ) -> None:
     """Add "best", "stands_out", "difference" and "below" to rows.
 
     Args:
-        less: (best run, other run) -> their difference {"value", "low", "high", "p", "n"}; None: it cannot be told.
-        metric: what the figure is called; of some lower is better.
-        chance: of each run, what no knowledge gives.
+        difference_of: (best run, other run) -> their difference {"value", "low", "high", "p", "n"}; None: no
+            test is possible.
+        metric: the figure's name; for some, lower is better.
+        chance: for each run, the figure without any knowledge of the text.
     """
     known = [row for row in rows if rows[row]["value"] is not None]
-    for found in rows.values():
-        found.update(best=False, stands_out=False, difference=None, below=False)
+    for standing in rows.values():
+        standing.update(best=False, stands_out=False, difference=None, below=False)
     if not known:
         return
     sign = -1 if metric in LOWER_IS_BETTER else 1
     best = max(known, key=lambda row: sign * float(rows[row]["value"]))
     rows[best]["best"] = True
-    tests = {row: test for row in known if row != best and (test := less(best, row)) is not None}
+    tests = {row: test for row in known if row != best and (test := difference_of(best, row)) is not None}
     for (row, test), p in zip(tests.items(), holm([test["p"] for test in tests.values()]), strict=True):
         interval = test["low"], test["high"]
         difference = measured(test["value"], interval, test["n"]) | {"p": test["p"], "p_holm": p}
@@ -207,7 +208,9 @@ def pairs_standings(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, dic
         documents: of runs on the same files, each with "right", see `sections.py`.
     """
     figures = {run: document["figures"]["accuracy"] for run, document in documents.items()}
-    answers = {run: [_digits(one) / 2 for one in document["right"]] for run, document in documents.items()}
+    answers = {
+        run: [_digits(digits) / 2 for digits in document["right"]] for run, document in documents.items()
+    }
     return _means_over_groups(figures, answers, dict.fromkeys(figures, 0.5))
 
 
@@ -229,11 +232,11 @@ def senses_standings(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, di
         name: run["mean"]["best"]["nearest"]["balanced_accuracy" if balanced else "accuracy"]
         for name, run in runs.items()
     }
-    worth = [_worth(word) if balanced else 1.0 for word in first["words"]]
+    weights = [_worth(word) if balanced else 1.0 for word in first["words"]]
     answers = {
         name: [
             _digits(word["best"]["nearest"]["right"]) * times
-            for word, times in zip(run["words"], worth, strict=True)
+            for word, times in zip(run["words"], weights, strict=True)
         ]
         for name, run in runs.items()
     }
@@ -249,10 +252,10 @@ def _worth(word: Mapping[str, Any]) -> Float64Array:
 
 
 def probe_standings(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """How runs stand in a probe: micro-F1; as `standings`, texts and seeds drawn again.
+    """How runs rank in a probe, by micro-F1; as in `standings`, both texts and seeds are resampled.
 
-    A run is not tested where it read other test labels than the best one, because some lay beyond its longest text;
-    no run is where there is one test text, of which nothing can be drawn.
+    A run is not tested if its test labels differ from those of the best run, because some lay beyond its longest text.
+    No run is tested if there is only one test text: then there is nothing to resample.
 
     Args:
         documents: of runs on the same files.
@@ -262,14 +265,14 @@ def probe_standings(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, dic
     # by run: (seeds, texts, 3)
     counts = {run: np.asarray(task["by_text"], np.float64) for run, task in tasks.items()}
 
-    def less(best: str, run: str) -> dict[str, Any] | None:
-        wanted, read = (counts[one][0, :, 2] for one in (best, run))
+    def difference_of(best: str, run: str) -> dict[str, Any] | None:
+        wanted, read = (counts[name][0, :, 2] for name in (best, run))
         if len(wanted) < 2 or not np.array_equal(wanted, read):
             return None
-        first, second = ([micro_f1(one) for one in counts[name]] for name in (best, run))
+        first, second = ([micro_f1(by_text) for by_text in counts[name]] for name in (best, run))
         return seeds_difference(first, second, ROUNDS)
 
-    _rank(rows, less, chance={run: task["most_frequent"]["value"] for run, task in tasks.items()})
+    _rank(rows, difference_of, chance={run: task["most_frequent"]["value"] for run, task in tasks.items()})
     return rows
 
 
@@ -278,25 +281,25 @@ def _means_over_groups(
     answers: Mapping[str, list[Float64Array]],
     chance: Mapping[str, float | None],
 ) -> dict[str, dict[str, Any]]:
-    """Means over paradigms or words, each with the same weight, tested by drawing within each.
+    """Rank runs by means over paradigms or words of equal weight; the test draws within each of them.
 
     Args:
         figures: of every run.
-        answers: of every run and group, how right each answer is: 0 … 1.
-        chance: of every run, what no knowledge gives.
+        answers: for every run and group, how right each answer is: 0 … 1.
+        chance: for every run, the figure without any knowledge of the text.
     """
     rows = {run: {**figure} for run, figure in figures.items()}
 
-    def less(best: str, run: str) -> dict[str, Any]:
+    def difference_of(best: str, run: str) -> dict[str, Any]:
         starts = np.cumsum([0, *map(len, answers[best])])
         groups = {place: np.arange(a, b) for place, (a, b) in enumerate(pairwise(starts))}
-        both = [np.concatenate(answers[one]) for one in (best, run)]
+        both = [np.concatenate(answers[name]) for name in (best, run)]
         nothing = np.zeros(int(starts[-1]))
         table = Paradigms(groups, both, nothing, ROUNDS // 10, 0, nothing)
-        found: dict[str, Any] = table.row(range(len(groups)))["difference"]
-        return found | {"p": max(found["p"], found["p_randomisation"])}
+        difference: dict[str, Any] = table.row(range(len(groups)))["difference"]
+        return difference | {"p": max(difference["p"], difference["p_randomisation"])}
 
-    _rank(rows, less, chance=chance)
+    _rank(rows, difference_of, chance=chance)
     return rows
 
 
@@ -306,7 +309,7 @@ def _digits(text: str) -> Float64Array:
 
 
 def marked(difference: Mapping[str, Any]) -> bool:
-    """Whether a difference is said to be more than luck."""
+    """Whether a difference is significant."""
     return bool(difference["p_holm"] < LEVEL)
 
 

@@ -5,11 +5,11 @@ paired bootstrap   draw examples with replacement, take both systems' figures of
 randomisation      if the systems were alike, swapping their answers to an example would change nothing: swap each
                    with probability 1/2 and count how often the difference is as large as the one seen
 McNemar            for accuracy, the exact test of the examples that only one of the two gets right
-over seeds         examples and seeds both drawn again: a hierarchical bootstrap
-within groups      uses of a word (`Uses`) and pairs of a paradigm (`Paradigms`) are drawn within their group
+over seeds         resample both examples and seeds: a hierarchical bootstrap
+within groups      uses of a word (`UseResampler`) and pairs of a paradigm (`Paradigms`) are drawn within their group
 jackknife          leave out one block of texts after another
 
-What one figure needs, tasks have, too: draws, their limits and Wilson's interval are in tasks/metrics/intervals.py.
+Intervals of a single figure (draws, their limits, Wilson's interval) are in tasks/metrics/intervals.py.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
     "ROUNDS",
     "Drawn",
     "Paradigms",
-    "Uses",
+    "UseResampler",
     "compare",
     "holm",
     "interval_of_pairs",
@@ -59,8 +59,8 @@ def compare(first: Resampled, second: Resampled, rounds: int = ROUNDS, seed: int
 
     Raises:  InputError: the two do not measure the same examples.
     """
-    found = paired_bootstrap(first, second, rounds, seed)
-    return found | {"p_randomisation": randomisation(first, second, rounds, seed), "n": found["n"]}
+    result = paired_bootstrap(first, second, rounds, seed)
+    return result | {"p_randomisation": randomisation(first, second, rounds, seed), "n": result["n"]}
 
 
 def paired_bootstrap(
@@ -94,10 +94,10 @@ def randomisation(first: Resampled, second: Resampled, rounds: int = ROUNDS, see
     """
     _paired(first, second)
     n = first.examples
-    seen = abs(first.value - second.value)
-    if not n or math.isnan(seen):
+    observed = abs(first.value - second.value)
+    if not n or math.isnan(observed):
         return 1.0
-    seen -= 1e-12 * max(1.0, seen)  # sums in another order round differently
+    observed -= 1e-12 * max(1.0, observed)  # sums in another order round differently
     random, words = Random(seed, "randomisation"), (n + 63) // 64
     step = max(1, 64 * CELLS // n)  # a byte an example; `mixed` cuts them further
     as_large = 0
@@ -105,7 +105,7 @@ def randomisation(first: Resampled, second: Resampled, rounds: int = ROUNDS, see
         bits = random.bits(np.arange(start, min(rounds, start + step))[:, None], np.arange(words))
         swapped = np.unpackbits(bits.astype("<u8").view(np.uint8), axis=1, count=n).view(np.bool_)
         differences = first.mixed(second, swapped) - second.mixed(first, swapped)
-        as_large += int((~(np.abs(differences) < seen)).sum())  # also where a figure cannot be said
+        as_large += int((~(np.abs(differences) < observed)).sum())  # also where a figure is undefined
     return (1 + as_large) / (1 + rounds)
 
 
@@ -129,7 +129,7 @@ def mcnemar(first: npt.ArrayLike, second: npt.ArrayLike) -> dict[str, Any]:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values of several tests, made larger so that all of them together err as seldom as one alone would.
+    """Correct the p-values of several tests, so that together they have the error rate of a single test.
 
         the k-th smallest of m:  max over j <= k of (m - j + 1) p_j, at most 1
 
@@ -150,7 +150,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def seeds_difference(
     first: Sequence[Resampled], second: Sequence[Resampled], rounds: int = 1000, seed: int = 0
 ) -> dict[str, Any]:
-    """The difference of two systems' means over seeds, luck of seeds and of examples both drawn again.
+    """The difference of two systems' means over seeds; both seeds and examples are resampled.
 
     Every round draws the examples once for all runs, and the runs of each system with replacement: a hierarchical
     bootstrap. Returns {"value", "low", "high", "p", "n": examples, "seeds": (of first, of second)}. With very few
@@ -198,7 +198,7 @@ def mean_of_drawn_seeds(values: Float64Array, seed: int, *side: int) -> Float64A
 
 
 def seeds_interval(measures: Sequence[Resampled], rounds: int = 1000) -> tuple[float, float]:
-    """The middle 95 % of the mean over seeds, seeds and examples both drawn again.
+    """The 95 % interval of the mean over seeds; both seeds and examples are resampled.
 
     Args:
         measures: one a seed, all on the same examples.
@@ -208,9 +208,9 @@ def seeds_interval(measures: Sequence[Resampled], rounds: int = 1000) -> tuple[f
     random = np.random.default_rng(0)
 
     def means(chosen: IntArray) -> Float64Array:
-        each = np.stack([measure.values(chosen) for measure in measures])  # (S, R)
-        drawn = random.integers(len(measures), size=each.shape)
-        return np.asarray(np.take_along_axis(each, drawn, 0).mean(0))
+        values = np.stack([measure.values(chosen) for measure in measures])  # (S, R)
+        drawn = random.integers(len(measures), size=values.shape)
+        return np.asarray(np.take_along_axis(values, drawn, 0).mean(0))
 
     return limits(bootstrap(means, measures[0].examples, rounds))
 
@@ -238,7 +238,7 @@ def _mean(runs: Sequence[Resampled]) -> float:
 
 
 def two_sided(differences: Float64Array) -> float:
-    """How often draws of a difference fall on the other side of zero, twice and smoothed: see `paired_bootstrap`."""
+    """The two-sided p-value of draws of a difference; see `paired_bootstrap` for the formula."""
     known = differences[np.isfinite(differences)]
     turns = min(int((known <= 0).sum()), int((known >= 0).sum()))
     return min(1.0, 2 * (1 + turns) / (1 + len(known)))
@@ -287,7 +287,7 @@ class Drawn:
     """A figure and its values under draws.
 
     Args:
-        interval: its limits where all draws are alike and say nothing: of a share of 0 or 1, Wilson's.
+        interval: limits to use where all draws are equal: for a share of 0 or 1, Wilson's.
     Shapes:  draws: (R,)
     """
 
@@ -303,8 +303,8 @@ class Drawn:
     def over(self, other: Drawn) -> dict[str, Any]:
         """The paired difference self - other: {"value", "low", "high", "p", "n"}; see `paired_bootstrap`."""
         difference = self.draws - other.draws
-        found = measured(self.value - other.value, limits(difference), self.n)
-        return found | {"p": two_sided(difference)}
+        document = measured(self.value - other.value, limits(difference), self.n)
+        return document | {"p": two_sided(difference)}
 
 
 def mean(figures: Sequence[Drawn]) -> Drawn:
@@ -312,14 +312,14 @@ def mean(figures: Sequence[Drawn]) -> Drawn:
     if len(figures) == 1:
         return figures[0]
     return Drawn(
-        float(np.mean([one.value for one in figures])),
-        np.mean([one.draws for one in figures], axis=0),
-        sum(one.n for one in figures),
+        float(np.mean([figure.value for figure in figures])),
+        np.mean([figure.draws for figure in figures], axis=0),
+        sum(figure.n for figure in figures),
     )
 
 
-class Uses:
-    """Draws of the labelled uses of one word.
+class UseResampler:
+    """Bootstrap draws of the labelled uses of one word.
 
     Args:
         gold: the sense of each use, 0 …
@@ -354,30 +354,31 @@ class Uses:
     def figures(self, predicted: IntArray) -> dict[str, Drawn]:
         """Accuracy, balanced accuracy and macro-F1 of predicted senses.
 
-            accuracy = Σ_s hit_s / N,   balanced = mean_s hit_s / gold_s,   F1_s = 2 hit_s / (said_s + gold_s)
+            accuracy = Σ_s hit_s / N,   balanced = mean_s hit_s / gold_s,   F1_s = 2 hit_s / (predicted_s + gold_s)
 
-        Senses are skewed: where 96 of 100 uses are of one sense, always saying it has an accuracy of 0.96 and a
+        Senses are skewed: if 96 of 100 uses have one sense, always predicting it gives an accuracy of 0.96 and a
         balanced accuracy of 1 / senses. Balanced accuracy gives each sense the same weight, and macro-F1 also counts
-        what was wrongly given to a rare sense. A sense that a draw lacks counts in none of its means.
+        uses that were wrongly given a rare sense. A sense that is not in a draw is left out of the draw's means.
 
         Shapes:  predicted: (N,)
         """
-        said = (predicted[:, None] == self._kinds).astype(np.float32)
+        is_predicted = (predicted[:, None] == self._kinds).astype(np.float32)
         right = (predicted == self.gold).astype(np.float32)[:, None]
         k, gold = len(self._kinds), self._gold
-        sums = self._sums(np.concatenate([said * right, said], 1))
-        hit, said_sums = sums[:, :k], sums[:, k:]
-        present, named = gold > 0, (gold + said_sums) > 0
+        sums = self._sums(np.concatenate([is_predicted * right, is_predicted], 1))
+        hit, predictions = sums[:, :k], sums[:, k:]
+        present, named = gold > 0, (gold + predictions) > 0
         recall = np.divide(hit, gold, out=np.zeros_like(hit), where=present)
-        f1 = np.divide(2 * hit, gold + said_sums, out=np.zeros_like(hit), where=named)
+        f1 = np.divide(2 * hit, gold + predictions, out=np.zeros_like(hit), where=named)
         values = (hit.sum(1) / self.n, recall.sum(1) / present.sum(1), f1.sum(1) / named.sum(1))
-        found = {
-            name: Drawn(float(one[0]), one[1:], self.n) for name, one in zip(FIGURES, values, strict=True)
+        figures = {
+            name: Drawn(float(with_draws[0]), with_draws[1:], self.n)
+            for name, with_draws in zip(FIGURES, values, strict=True)
         }
-        if (all_or_none := found["accuracy"]).value in (0.0, 1.0):
+        if (all_or_none := figures["accuracy"]).value in (0.0, 1.0):
             limits_ = wilson(all_or_none.value * self.n, self.n)
-            found["accuracy"] = replace(all_or_none, interval=limits_)
-        return found
+            figures["accuracy"] = replace(all_or_none, interval=limits_)
+        return figures
 
 
 RESAMPLES = 1000
@@ -388,12 +389,12 @@ _DRAWS = 200_000_000
 class Paradigms:
     """Figures of paradigms and of means over them, whose intervals come from the same draws.
 
-    Pairs are drawn with replacement within their paradigm, each paradigm for itself: a stratified bootstrap.
+    Pairs are drawn with replacement within each paradigm: a stratified bootstrap.
 
     Args:
-        groups: the numbers of every paradigm's pairs.
-        right: of one run or of two, of every pair.
-        margin, unknown: of the first run.
+        groups: the indices of each paradigm's pairs.
+        right: for one run or two, how right each pair is: 0, ½ or 1.
+        margin, unknown: for each pair, of the first run.
         resamples, seed: of the draws.
     Source:  Davison and Hinkley (1997), section 3.2, for samples of several populations.
     """
@@ -408,58 +409,58 @@ class Paradigms:
         unknown: Float64Array,
     ) -> None:
         self._seed = seed
-        self._right = [[one[members] for members in groups.values()] for one in right]
+        self._right = [[answers[members] for members in groups.values()] for answers in right]
         self._margin = [margin[members] for members in groups.values()]
         self._unknown = [unknown[members] for members in groups.values()]
-        both = [np.stack(pair, 1) for pair in zip(self._right[0], self._margin, strict=True)]
-        self._drawn = self._draws(both, resamples)  # (R, P, 2)
+        columns = [np.stack(pair, 1) for pair in zip(self._right[0], self._margin, strict=True)]
+        self._drawn = self._draws(columns, resamples)  # (R, P, 2)
         if len(right) > 1:
             n = len(margin)
             self._rounds = max(resamples, min(ROUNDS * resamples // RESAMPLES, _DRAWS // max(1, n)))
-            less = [(a - b)[:, None] for a, b in zip(*self._right, strict=True)]
-            self._less = self._draws(less, self._rounds)[..., 0]  # (R, P)
+            differences = [(a - b)[:, None] for a, b in zip(*self._right, strict=True)]
+            self._differences = self._draws(differences, self._rounds)[..., 0]  # (R, P)
 
     def _draws(self, columns: Sequence[Float64Array], rounds: int) -> Float64Array:
         """Means of every paradigm's columns in every draw.  Shapes: P of (N, K) -> (rounds, P, K)"""
         means = []
-        for number, one in enumerate(columns):
+        for number, column in enumerate(columns):
             stream = f"bootstrap of pairs, paradigm {number}"
 
-            def mean_of_pairs(chosen: IntArray, one: Float64Array = one) -> Float64Array:
-                return np.asarray(one[chosen].mean(1))
+            def mean_of_pairs(chosen: IntArray, column: Float64Array = column) -> Float64Array:
+                return np.asarray(column[chosen].mean(1))
 
-            means.append(bootstrap(mean_of_pairs, len(one), rounds, self._seed, stream))
+            means.append(bootstrap(mean_of_pairs, len(column), rounds, self._seed, stream))
         return np.stack(means, 1)
 
     def row(self, members: Sequence[int]) -> dict[str, Any]:
-        """The figures of some paradigms; with two runs also of the second, and their difference."""
+        """The figures of some paradigms; with two runs, also the second run's accuracy and the difference."""
         members = list(members)
         right, margin = [self._right[0][m] for m in members], [self._margin[m] for m in members]
         n = sum(map(len, right))
         drawn = self._drawn[:, members].mean(1)
-        found = {
+        document = {
             "paradigms": len(members),
             "pairs": n,
             "accuracy": self._accuracy(0, members, drawn[:, 0]),
             "margin": measured(_mean_of_means(margin), limits(drawn[:, 1]), n),
-            "ties": int(sum((one == 0).sum() for one in margin)),
+            "ties": int(sum((margins == 0).sum() for margins in margin)),
             "unknown": int(sum(self._unknown[m].sum() for m in members)),
         }
         if len(self._right) > 1:
-            found["against"] = self._accuracy(1, members, None)
-            found["difference"] = self._difference(members, n)
-        return found
+            document["against"] = self._accuracy(1, members, None)
+            document["difference"] = self._difference(members, n)
+        return document
 
     def _accuracy(self, run: int, members: Sequence[int], drawn: Float64Array | None) -> dict[str, Any]:
         """Wilson's interval of one paradigm, the bootstrap's of a mean over several.
 
-        Where no draw differs from another, as of paradigms of one pair each, it is Wilson's of all pairs together.
+        If all draws are equal, as for paradigms of one pair each, it is Wilson's interval of all pairs together.
         """
         right = [self._right[run][m] for m in members]
         n = sum(map(len, right))
         if len(right) == 1:
             return measured(_mean_of_means(right), wilson(float(right[0].sum()), n), n)
-        if drawn is None:  # the second run's are the first's less the difference: the same draws
+        if drawn is None:  # first minus difference: both come from the same draws
             drawn = self._second(members)
         low, high = limits(drawn)
         return measured(
@@ -467,19 +468,19 @@ class Paradigms:
         )
 
     def _second(self, members: Sequence[int]) -> Float64Array:
-        less = self._less[: len(self._drawn), members]
-        means: Float64Array = self._drawn[:, members, 0].mean(1) - less.mean(1)
+        differences = self._differences[: len(self._drawn), members]
+        means: Float64Array = self._drawn[:, members, 0].mean(1) - differences.mean(1)
         return means
 
     def _difference(self, members: Sequence[int], n: int) -> dict[str, Any]:
-        """First run less second."""
-        drawn = self._less[:, members].mean(1)
+        """The first run minus the second."""
+        drawn = self._differences[:, members].mean(1)
         low, high = limits(drawn)
         sides = [
-            Measure("accuracy", np.concatenate([one[m] / len(one[m]) for m in members])[:, None], sum_of)
-            for one in self._right
+            Measure("accuracy", np.concatenate([run[m] / len(run[m]) for m in members])[:, None], sum_of)
+            for run in self._right
         ]
-        first, second = ([one[m] for m in members] for one in self._right)
+        first, second = ([run[m] for m in members] for run in self._right)
         return {
             "value": _mean_of_means(first) - _mean_of_means(second),
             "low": low,
@@ -492,7 +493,7 @@ class Paradigms:
 
 def _mean_of_means(paradigms: Sequence[Float64Array]) -> float:
     """Mean over paradigms of their means."""
-    return float(np.mean([one.mean() for one in paradigms]))
+    return float(np.mean([values.mean() for values in paradigms]))
 
 
 def sum_of(sums: Float64Array) -> Float64Array:

@@ -1,4 +1,4 @@
-"""Vectors of uses: what every layer makes of one word in its text.
+"""Vectors of uses: one word in its text, as every layer represents it.
 
     word    v_l = mean over the tokens t that overlap [start, end) of h_l,t
     text    v_l = mean over all tokens t of the text of h_l,t
@@ -7,8 +7,8 @@
 One forward pass serves all layers. A text that is longer than the model reads is cut to a window around the use: for a
 model that looks both ways the use stands in its middle, for one that looks to the left at its end.
 
-A static representation has one vector for a word as it is written, its own: 苹果 has it in 苹果公司, too, though the
-segmenter makes one word of that. The longer word's vector would tell of the context what a static vector cannot know.
+A static representation has one vector for each written form of a word. 苹果 keeps its vector inside 苹果公司, though
+the segmenter makes one word of that: the longer word's vector would contain context, which a static vector cannot know.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ from polyseme.infer.hidden import Layers, hidden_states, layer_numbers
 from polyseme.infer.loaded import Loaded, words_of
 from polyseme.text.labelled.senses import Use
 
-__all__ = ["Of", "UseVectors", "dots", "unit", "use_vectors"]
+__all__ = ["Scope", "UseVectors", "distinct_vectors", "unit", "use_vectors"]
 
-Of = Literal["word", "text", "both"]
+Scope = Literal["word", "text", "both"]
+"""The tokens whose vectors are averaged: those of the word, those of its text, or each of the two by itself."""
 
 
 SAME = 1e-4
-"""Two vectors are the same dot if they are no further apart than this share of their length: rounding, not context."""
+"""Two vectors count as equal if their distance is at most this share of their length: that is rounding, not context."""
 _TEXTS = 256
 """Texts that are tokenized at a time."""
 
@@ -48,12 +49,12 @@ class UseVectors:
     Args:
         layers: their numbers; 0 is the embedding layer.
         vectors: in the order of the uses; zeros where no token overlaps a use.
-        tokens: which uses have the same tokens, as numbers.
-        without: uses that no token overlaps.
-        unknown: uses with a token that is [UNK], of an encoder that does not read letters.
-        cut: uses whose text was cut to a window.
-        within: longer words of the run that hold a use, and how many uses; of a static run alone, which takes the use's
-            own vector there.
+        tokens: a number for each use; uses with the same tokens have the same number.
+        untokenized: number of uses that no token overlaps.
+        unknown: number of uses with a token that is [UNK], for an encoder that does not read letters.
+        cut: number of uses whose text was cut to a window.
+        within: for a static run, the longer words of its vocabulary in which uses stand, and how many uses each has;
+            such a use has the vector of the word alone.
 
     Shapes:  vectors: (L, N, hidden_size) float32, of both (L, N, 2 · hidden_size).  tokens: (N,)
     """
@@ -61,22 +62,22 @@ class UseVectors:
     layers: tuple[int, ...]
     vectors: Float32Array
     tokens: IntArray
-    without: int
+    untokenized: int
     unknown: int
     cut: int
     within: Counter[str] = field(default_factory=Counter)
 
 
 class _Window(NamedTuple):
-    """The tokens around a use that are read, which of them are the use, and whether others were left out."""
+    """The tokens around a use that are read, which of them are the use, and whether the text was cut."""
 
     ids: list[int]
     words: list[str]
     first: int
     end: int
     cut: bool
-    held: str = ""
-    """What the use's tokens cover of the text."""
+    covered: str = ""
+    """The part of the text that the use's tokens cover."""
 
     @property
     def spelling(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
@@ -84,9 +85,9 @@ class _Window(NamedTuple):
         inside = slice(self.first, self.end)
         return tuple(self.ids[inside]), tuple(self.words[inside])
 
-    def span(self, of: str) -> tuple[int, int]:
+    def span(self, scope: str) -> tuple[int, int]:
         """The tokens that count for the vector of the word or of the text."""
-        return (self.first, self.end) if of == "word" else (0, len(self.ids))
+        return (self.first, self.end) if scope == "word" else (0, len(self.ids))
 
 
 @torch.inference_mode()
@@ -95,43 +96,47 @@ def use_vectors(
     uses: Sequence[Use],
     layers: Layers = "all",
     reporter: Reporter | None = None,
-    of: Of = "word",
+    scope: Scope = "word",
 ) -> UseVectors:
-    """What every layer of a run makes of every use, by one forward pass.
+    """The vector of every use at every layer of a run, by one forward pass.
 
-    Of an encoder with sparse vectors (1-of-N, word classes) only the columns that are not zero everywhere are kept.
+    For an encoder with sparse vectors (1-of-N, word classes), columns that are zero in all uses are left out.
 
     Args:
         loaded: a run.
         uses: any number of them; memory is for their vectors and one batch.
         layers: a number, several, or "all".
-        reporter: told how far it is.
-        of: what the vectors are of: the word, its text, or both side by side, each of length one.
+        reporter: receives the progress.
+        scope: average the word's tokens, the text's tokens, or both side by side, each mean of length one.
     Raises:  ConfigError: there is no such layer.
     """
     reporter = reporter or NullReporter()
     numbers = layer_numbers(loaded, layers)
     windows = _windows(loaded, uses)
-    own, within = _own_entries(loaded, uses, windows) if loaded.encoder.reach == "none" else (windows, None)
-    without = sum(window.first == window.end for window in own)
+    alone_windows, within = (
+        _windows_of_form_alone(loaded, uses, windows) if loaded.encoder.reach == "none" else (windows, None)
+    )
+    untokenized = sum(window.first == window.end for window in alone_windows)
     unknown = 0
     if not loaded.reads_letters:
-        unknown = sum(loaded.tokenizer.unk_id in window.spelling[0] for window in own)
+        unknown = sum(loaded.tokenizer.unk_id in window.spelling[0] for window in alone_windows)
     cut = sum(window.cut for window in windows)
     kinds: dict[object, int] = {}
-    tokens = np.array([kinds.setdefault(window.spelling, len(kinds)) for window in own], np.int64)
+    tokens = np.array([kinds.setdefault(window.spelling, len(kinds)) for window in alone_windows], np.int64)
     if hasattr(loaded.encoder, "active"):
-        parts = [_sparse(loaded, own if part == "word" else windows, part) for part in _parts(of)]
+        parts = [
+            _sparse(loaded, alone_windows if part == "word" else windows, part) for part in _parts(scope)
+        ]
         vectors = _beside(parts)[None].repeat(len(numbers), 0)
     elif within is not None:
-        each = [
-            _dense(loaded, own if part == "word" else windows, numbers, (part,), reporter)
-            for part in _parts(of)
+        by_part = [
+            _dense(loaded, alone_windows if part == "word" else windows, numbers, (part,), reporter)
+            for part in _parts(scope)
         ]
-        vectors = np.stack([_beside(layer) for layer in zip(*each, strict=True)])
+        vectors = np.stack([_beside(layer) for layer in zip(*by_part, strict=True)])
     else:
-        vectors = _dense(loaded, windows, numbers, _parts(of), reporter)
-    return UseVectors(numbers, vectors, tokens, without, unknown, cut, within or Counter())
+        vectors = _dense(loaded, windows, numbers, _parts(scope), reporter)
+    return UseVectors(numbers, vectors, tokens, untokenized, unknown, cut, within or Counter())
 
 
 def _dense(
@@ -157,49 +162,49 @@ def _dense(
     return vectors
 
 
-def _own_entries(
+def _windows_of_form_alone(
     loaded: Loaded, uses: Sequence[Use], windows: Sequence[_Window]
 ) -> tuple[list[_Window], Counter[str]]:
-    """The tokens of every use by itself, whatever longer word it stands in, and these longer words.
+    """The tokens of every use's form alone, whatever longer word it stands in, and these longer words.
 
-    They are those that the run most often makes of exactly this form in these texts, so that a tokenizer that marks
-    the space before a word keeps its mark; of a form that stands nowhere alone, those of the form as a text.
+    For each form, take the tokens that the run uses most often for exactly this form in these texts: a tokenizer that
+    marks the space before a word then keeps its mark. If the form never stands alone, tokenize it as a text.
     """
-    alone: dict[str, Counter[tuple[int, ...]]] = {}
+    ids_of_form: dict[str, Counter[tuple[int, ...]]] = {}
     within: Counter[str] = Counter()
     for use, window in zip(uses, windows, strict=True):
-        seen = alone.setdefault(use.form, Counter())
-        held = window.held.strip()
-        if held == use.form.strip():
+        seen = ids_of_form.setdefault(use.form, Counter())
+        covered = window.covered.strip()
+        if covered == use.form.strip():
             seen[window.spelling[0]] += 1
-        elif use.form.strip() in held:
-            within[held] += 1
+        elif use.form.strip() in covered:
+            within[covered] += 1
     entries = {
         form: min(seen, key=lambda ids: (-seen[ids], ids))
         if seen
         else tuple(loaded.tokenizer.encode(form).ids)
-        for form, seen in alone.items()
+        for form, seen in ids_of_form.items()
     }
-    own = []
+    alone_windows = []
     for use in uses:
         ids = list(entries[use.form])
-        own.append(_Window(ids, [], 0, len(ids), False))
-    return own, within
+        alone_windows.append(_Window(ids, [], 0, len(ids), False))
+    return alone_windows, within
 
 
-def _parts(of: Of) -> tuple[str, ...]:
-    return ("word", "text") if of == "both" else (of,)
+def _parts(scope: Scope) -> tuple[str, ...]:
+    return ("word", "text") if scope == "both" else (scope,)
 
 
 def _beside(parts: Sequence[Float32Array]) -> Float32Array:
-    """One part as it is; several side by side, each of length one."""
+    """A single part unchanged; several parts side by side, each of length one."""
     return parts[0] if len(parts) == 1 else np.concatenate([unit(part) for part in parts], 1)
 
 
-def _means(hidden: Tensor, windows: Sequence[_Window], lead: int, of: str) -> Float32Array:
+def _means(hidden: Tensor, windows: Sequence[_Window], prefix_length: int, scope: str) -> Float32Array:
     """The mean of each use's tokens, or of its text's.  Shapes: hidden: (B, T, D) -> (B, D)"""
-    spans = [window.span(of) for window in windows]
-    places = [(row, lead + t) for row, span in enumerate(spans) for t in range(*span)]
+    spans = [window.span(scope) for window in windows]
+    places = [(row, prefix_length + t) for row, span in enumerate(spans) for t in range(*span)]
     sums = torch.zeros(len(windows), hidden.size(-1))
     if places:
         rows, columns = torch.tensor(places).T
@@ -209,9 +214,9 @@ def _means(hidden: Tensor, windows: Sequence[_Window], lead: int, of: str) -> Fl
     return means
 
 
-def _sparse(loaded: Loaded, windows: Sequence[_Window], of: str) -> Float32Array:
-    """The means of sparse vectors, without the columns that are zero everywhere.  Shapes: -> (N, some columns)"""
-    spans = [window.span(of) for window in windows]
+def _sparse(loaded: Loaded, windows: Sequence[_Window], scope: str) -> Float32Array:
+    """The means of sparse vectors, without the columns that are zero everywhere.  Shapes: -> (N, columns left)"""
+    spans = [window.span(scope) for window in windows]
     lengths = [end - first for first, end in spans]
     ids = [i for window, span in zip(windows, spans, strict=True) for i in window.ids[slice(*span)]]
     use = np.repeat(np.arange(len(windows)), lengths)
@@ -227,8 +232,8 @@ def _sparse(loaded: Loaded, windows: Sequence[_Window], of: str) -> Float32Array
 def _windows(loaded: Loaded, uses: Sequence[Use]) -> list[_Window]:
     windows = []
     for start in range(0, len(uses), _TEXTS):
-        some = uses[start : start + _TEXTS]
-        for use, tokens in zip(some, loaded.tokenizer.encode_batch([u.text for u in some]), strict=True):
+        chunk = uses[start : start + _TEXTS]
+        for use, tokens in zip(chunk, loaded.tokenizer.encode_batch([u.text for u in chunk]), strict=True):
             windows.append(_window(loaded, use, tokens))
     return windows
 
@@ -236,19 +241,21 @@ def _windows(loaded: Loaded, uses: Sequence[Use]) -> list[_Window]:
 def _window(loaded: Loaded, use: Use, tokens: Any) -> _Window:
     inside = [i for i, (a, b) in enumerate(tokens.offsets) if a < use.end and b > use.start]
     first, end = (inside[0], inside[-1] + 1) if inside else (0, 0)
-    n, room = len(tokens.ids), loaded.max_content
-    end = min(end, first + room)
-    low = 0
-    if n > room:
+    n, max_content = len(tokens.ids), loaded.max_content
+    end = min(end, first + max_content)
+    begin = 0
+    if n > max_content:
         if loaded.encoder.reach == "left":
-            low = max(0, end - room)
+            begin = max(0, end - max_content)
         else:
-            low = min(max(0, (first + end - room) // 2), n - room)
+            begin = min(max(0, (first + end - max_content) // 2), n - max_content)
     words = []
     if loaded.reads_letters:
-        words = words_of(use.text, tokens)[low : low + room]
-    held = use.text[tokens.offsets[first][0] : tokens.offsets[end - 1][1]] if inside else ""
-    return _Window(tokens.ids[low : low + room], words, first - low, end - low, n > room, held)
+        words = words_of(use.text, tokens)[begin : begin + max_content]
+    covered = use.text[tokens.offsets[first][0] : tokens.offsets[end - 1][1]] if inside else ""
+    return _Window(
+        tokens.ids[begin : begin + max_content], words, first - begin, end - begin, n > max_content, covered
+    )
 
 
 def unit(vectors: npt.NDArray[np.floating]) -> Float32Array:
@@ -258,25 +265,25 @@ def unit(vectors: npt.NDArray[np.floating]) -> Float32Array:
     return scaled
 
 
-def dots(vectors: Float32Array, tokens: IntArray) -> int | None:
-    """How many different vectors some uses have, if the vector depends on nothing but the use's own tokens.
+def distinct_vectors(vectors: Float32Array, tokens: IntArray) -> int | None:
+    """The number of different vectors of some uses, if a vector depends on the use's own tokens alone.
 
-    A static representation has one dot for each way a word is written (bank, Bank), whatever stands around it. None:
-    context moves the vectors, or no two uses have the same tokens, so that nothing can be told.
+    A static representation has one vector for each written form (bank, Bank), in any context. The answer is None if
+    context changes the vectors, or if no two uses have the same tokens, so that nothing can be compared.
 
-    Shapes:  vectors: (N, D).  tokens: (N,) which uses have the same, 0 …
+    Shapes:  vectors: (N, D).  tokens: (N,) equal for uses with the same tokens, 0 …
     """
     _, first, kind = np.unique(tokens, return_index=True, return_inverse=True)
     if not _same(vectors, vectors[first][kind]).all() or (len(first) == len(tokens) and len(tokens) > 1):
         return 1 if len(vectors) and _same(vectors, vectors[:1]).all() else None
     kinds: list[Float32Array] = []
     for vector in vectors[first]:
-        if not any(_same(vector[None], one[None])[0] for one in kinds):
+        if not any(_same(vector[None], known[None])[0] for known in kinds):
             kinds.append(vector)
     return len(kinds)
 
 
 def _same(a: Float32Array, b: Float32Array) -> BoolArray:
-    """Which rows are the same dot."""
+    """Which rows are equal up to rounding."""
     apart = np.linalg.norm(a - b, axis=1)
     return np.asarray(apart <= SAME * np.linalg.norm(b, axis=1) + 1e-12)

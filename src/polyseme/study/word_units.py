@@ -1,4 +1,4 @@
-"""Words as units that encoders with different tokenizers share: spans of characters, and the tokens that touch them."""
+"""Words as units that encoders with different tokenizers have in common: character spans, and the tokens in them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def spans_of_words(text: str) -> IntArray:
 
 
 def touched(words: IntArray, offsets: Sequence[tuple[int, int]] | IntArray) -> tuple[IntArray, IntArray]:
-    """Which words each token lies in or touches: the first, and the one behind the last.
+    """The words that each token touches: the index of the first, and the index after the last.
 
     A token of the letters "ing" touches one word, a phrase's token several, a comma or a separator none (first = end).
 

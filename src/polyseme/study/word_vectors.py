@@ -1,6 +1,6 @@
-"""Static word vectors beside what people say: similar words, and a is to b as c is to …?
+"""Static word vectors against human judgement: similar words, and a is to b as c is to …?
 
-similarity   cosine of the two static vectors  ~  people's score,  compared by Spearman's rank correlation
+similarity   Spearman's rank correlation of the cosine of two static vectors with people's scores
 
     Sets: SimLex-999 (Hill et al. 2015), SimVerb-3500 (Gerz et al. 2016), MTurk-771 (Halawi et al. 2012), RW (Luong et
     al. 2013), wordsim-240 for Chinese and the like. Pairs with a word that the run does not know are left out and
@@ -10,8 +10,8 @@ analogy      3CosAdd   argmax_d  cos(d, b - a + c)                          (Mik
              3CosMul   argmax_d  cos'(d, b) · cos'(d, c) / (cos'(d, a) + ε)     (Levy and Goldberg 2014),
                        cos' = (cos + 1) / 2
 
-    The three given words are no answers. Questions with a word that is not one entry of the vocabulary are left out and
-    counted.
+    The three given words cannot be the answer. A question is left out, and counted, if one of its words is not a single
+    entry of the vocabulary.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Pair(NamedTuple):
 
 
 def read_pairs(file: Path, encoding: str = "auto", separator: str = "auto") -> list[Pair]:
-    """Pairs of a file: two words and a score a line, a head line perhaps above them.
+    """Read pairs of words: two words and a score a line; the first line may be a header.
 
     Args:
         encoding: of the file; "auto" to detect it.
@@ -115,14 +115,14 @@ class Similarity(Result):
         """A row a file."""
         return [
             {
-                "file": Path(one["file"]).name,
-                "spearman": one["spearman"]["value"],
-                "low": one["spearman"]["low"],
-                "high": one["spearman"]["high"],
-                "covered": one["covered"],
-                "pairs": one["pairs"],
+                "file": Path(file_result["file"]).name,
+                "spearman": file_result["spearman"]["value"],
+                "low": file_result["spearman"]["low"],
+                "high": file_result["spearman"]["high"],
+                "covered": file_result["covered"],
+                "pairs": file_result["pairs"],
             }
-            for one in self.files
+            for file_result in self.files
         ]
 
 
@@ -139,8 +139,10 @@ def similarity(run: Run, files: Paths, *, separator: str = "auto", encoding: str
         raise InputError("no file of word pairs given", fix="polyseme similarity RUN FILE")
     asked = reading(None, separator, encoding)
     loaded = opened(run)
-    found = [_correlation(loaded, read_pairs(file, asked.encoding, asked.separator), file) for file in names]
-    return Similarity(replace_surrogates(str(loaded.run.path)), found)
+    results = [
+        _correlation(loaded, read_pairs(file, asked.encoding, asked.separator), file) for file in names
+    ]
+    return Similarity(replace_surrogates(str(loaded.run.path)), results)
 
 
 def _correlation(loaded: Loaded, pairs: Sequence[Pair], file: Path) -> dict[str, Any]:
@@ -168,7 +170,7 @@ def _correlation(loaded: Loaded, pairs: Sequence[Pair], file: Path) -> dict[str,
 
 
 def word_vector(loaded: Loaded, word: str) -> torch.Tensor | None:
-    """A word's static vector, of length one; of several tokens their mean; None where one is unknown.
+    """A word's static vector, of length one. It is the mean over the word's tokens; None if one of them is unknown.
 
     Shapes:  -> (hidden_size,)
     """
@@ -189,13 +191,13 @@ RULES = ("cos_add", "cos_mul")
 _ENDS = (("", "value"), ("_low", "low"), ("_high", "high"))
 EPSILON = 1e-3
 _CHUNK = 1 << 23
-"""Cosines that stand in memory at once."""
+"""Cosines in memory at once."""
 
 Question = tuple[str, str, str, str]
 
 
 def read_questions(file: Path, encoding: str = "auto", separator: str = "auto") -> dict[str, list[Question]]:
-    """Questions by section: four words a line, sections begin with ": NAME".
+    """Read analogy questions by section: four words a line; a section begins with ": NAME".
 
     Args:
         encoding: of the file; "auto" to detect it.
@@ -220,10 +222,10 @@ def read_questions(file: Path, encoding: str = "auto", separator: str = "auto") 
             )
         a, b, c, d = words
         current.append((a, b, c, d))
-    found = {name: questions for name, questions in sections.items() if questions}
-    if not found:
+    non_empty = {name: questions for name, questions in sections.items() if questions}
+    if not non_empty:
         raise InputError("no analogies there", expected="lines of four words", where=file)
-    return found
+    return non_empty
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -260,11 +262,11 @@ class Analogies(Result):
         return [
             {
                 "section": name,
-                **{f"{rule}{end}": one[rule][key] for rule in RULES for end, key in _ENDS},
-                "covered": one["covered"],
-                "questions": one["questions"],
+                **{f"{rule}{end}": scores[rule][key] for rule in RULES for end, key in _ENDS},
+                "covered": scores["covered"],
+                "questions": scores["questions"],
             }
-            for name, one in {**self.sections, "total": self.total}.items()
+            for name, scores in {**self.sections, "total": self.total}.items()
         ]
 
 
@@ -282,7 +284,7 @@ def analogy(run: Run, file: PathLike, *, separator: str = "auto", encoding: str 
     answers = torch.from_numpy(~hidden)
     sections, correct, totals = {}, np.zeros(2, np.int64), np.zeros(2, np.int64)
     for name, questions in read_questions(path, asked.encoding, asked.separator).items():
-        ids = [found for q in questions if (found := _ids(loaded, q)) is not None]
+        ids = [question_ids for q in questions if (question_ids := _ids(loaded, q)) is not None]
         right = _count(loaded.word_vectors, answers, torch.tensor(ids, dtype=torch.long).reshape(-1, 4))
         sections[name] = _scores(len(questions), len(ids), right)
         correct += right
@@ -307,6 +309,7 @@ def _count(vectors: Tensor, answers: Tensor, ids: Tensor) -> Any:
         a, b, c = (
             (cosines[at[:, i]] if cosines is not None else vectors[chunk[:, i]] @ vectors.T) for i in range(3)
         )
+        # 3CosMul: each cos' is doubled here, and with it ε; a constant factor does not change the argmax
         for rule, score in enumerate((b - a + c, (b + 1) * (c + 1) / (a + 1 + 2 * EPSILON))):
             score[:, ~answers] = -torch.inf
             score.scatter_(1, chunk[:, :3], -torch.inf)
@@ -315,10 +318,10 @@ def _count(vectors: Tensor, answers: Tensor, ids: Tensor) -> Any:
 
 
 def _ids(loaded: Loaded, question: Sequence[str]) -> list[int] | None:
-    found = [word_ids(loaded.tokenizer, word) for word in question]
-    if any(len(ids) != 1 for ids in found):
+    ids_of_words = [word_ids(loaded.tokenizer, word) for word in question]
+    if any(len(ids) != 1 for ids in ids_of_words):
         return None
-    return [ids[0] for ids in found]
+    return [ids[0] for ids in ids_of_words]
 
 
 def _scores(questions: int, covered: int, correct: IntArray) -> dict[str, Any]:

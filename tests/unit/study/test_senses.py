@@ -26,8 +26,8 @@ from polyseme.study.sense_clusters import (
 from polyseme.study.sense_scores import chosen_layers, folds_of, judge, majority, silhouettes, transfer
 from polyseme.study.sense_words import Word, balanced, randomised
 from polyseme.study.senses import senses
-from polyseme.study.stats import Uses, mean
-from polyseme.study.uses import dots, unit, use_vectors
+from polyseme.study.stats import UseResampler, mean
+from polyseme.study.uses import distinct_vectors, unit, use_vectors
 from polyseme.tasks.metrics.intervals import wilson
 from polyseme.text.config import TokenizerConfig
 from polyseme.text.labelled.senses import Use
@@ -130,7 +130,7 @@ def test_figures_are_those_of_scikit_learn_and_draws_are_paired() -> None:
     _, gold, _ = example()
     random = np.random.default_rng(2)
     said = np.where(random.random(60) < 0.7, gold, random.integers(0, 3, 60))
-    draws = Uses(gold, 3, 300, 0, "test")
+    draws = UseResampler(gold, 3, 300, 0, "test")
     figures = draws.figures(said)
     assert figures["accuracy"].value == pytest.approx((said == gold).mean())
     assert figures["balanced_accuracy"].value == pytest.approx(balanced_accuracy_score(gold, said))
@@ -141,7 +141,7 @@ def test_figures_are_those_of_scikit_learn_and_draws_are_paired() -> None:
     low, high = wilson(int((said == gold).sum()), 60)
     assert accuracy["low"] == pytest.approx(low, abs=0.04)
     assert accuracy["high"] == pytest.approx(high, abs=0.04)
-    again = Uses(gold, 3, 300, 0, "test").figures(said)["accuracy"]
+    again = UseResampler(gold, 3, 300, 0, "test").figures(said)["accuracy"]
     assert again.over(figures["accuracy"])["low"] == again.over(figures["accuracy"])["high"] == 0.0
     whole = mean([figures["accuracy"], figures["macro_f1"]])
     assert whole.value == pytest.approx((figures["accuracy"].value + figures["macro_f1"].value) / 2)
@@ -150,7 +150,7 @@ def test_figures_are_those_of_scikit_learn_and_draws_are_paired() -> None:
 @pytest.mark.parametrize("said", [0, 1])
 def test_all_right_and_all_wrong_are_not_certain(said: int) -> None:
     gold = np.zeros(12, np.int64)
-    found = Uses(gold, 2, 100, 0, "uses").figures(np.full(12, said))["accuracy"]
+    found = UseResampler(gold, 2, 100, 0, "uses").figures(np.full(12, said))["accuracy"]
     low, high = wilson(12 * (1 - said), 12)
     assert found.document() == {"value": 1.0 - said, "low": low, "high": high, "n": 12}
     assert mean([found]).document() == found.document()
@@ -177,10 +177,10 @@ def test_dots_are_seen_in_the_vectors() -> None:
     kinds = random.normal(size=(2, 6)).astype(np.float32)
     forms = np.array([0, 1, 0, 1, 0, 2])
     noise = 1e-6 * random.normal(size=(6, 6)).astype(np.float32)
-    assert dots(kinds[[0, 1, 0, 1, 0, 1]] + noise, forms) == 2
-    assert dots(kinds[[0] * 6] + noise, forms) == 1
-    assert dots(random.normal(size=(6, 6)).astype(np.float32), forms) is None
-    assert dots(random.normal(size=(3, 6)).astype(np.float32), np.arange(3)) is None
+    assert distinct_vectors(kinds[[0, 1, 0, 1, 0, 1]] + noise, forms) == 2
+    assert distinct_vectors(kinds[[0] * 6] + noise, forms) == 1
+    assert distinct_vectors(random.normal(size=(6, 6)).astype(np.float32), forms) is None
+    assert distinct_vectors(random.normal(size=(3, 6)).astype(np.float32), np.arange(3)) is None
 
 
 # --- uses in runs ---------------------------------------------------------------------------------
@@ -271,7 +271,7 @@ def test_every_layer_is_its_own_encoding(tmp_path: Path) -> None:
         assert inside
         assert found.vectors[:, i] == pytest.approx(encoded.layers[:, inside].mean(1), abs=1e-5)
     assert use_vectors(loaded, uses, layers=-1).vectors[0] == pytest.approx(found.vectors[-1], abs=1e-6)
-    assert (found.without, found.cut) == (0, 0)
+    assert (found.untokenized, found.cut) == (0, 0)
 
 
 @pytest.mark.parametrize("name", ["bert", "gpt"])
@@ -301,14 +301,14 @@ def test_a_long_text_is_cut_to_a_window_around_the_use(name: str, place: str, tm
 def test_a_use_without_a_token_is_told(tmp_path: Path) -> None:
     loaded = random_run(tmp_path, "bert")
     found = use_vectors(loaded, [Use("1", "the  cat", 3, 5, None, " ")])
-    assert found.without == 1
+    assert found.untokenized == 1
     assert not found.vectors.any()
 
 
 def test_vectors_of_texts_and_of_both_are_means_of_the_same_tokens(tmp_path: Path) -> None:
     loaded = random_run(tmp_path, "bert")
     uses = uses_of_cat(6)
-    word, text, both = (use_vectors(loaded, uses, of=of).vectors for of in ("word", "text", "both"))
+    word, text, both = (use_vectors(loaded, uses, scope=of).vectors for of in ("word", "text", "both"))
     for i, use in enumerate(uses):
         encoded = loaded.encode(use.text)
         own = [t for t, (a, b) in enumerate(encoded.offsets) if a < b]
@@ -326,7 +326,7 @@ def test_the_text_of_a_static_run_tells_its_uses_apart(name: str, tmp_path: Path
     assert found.runs[0]["words"][0]["best"]["nearest"]["accuracy"]["value"] == 1.0
     assert found.settings["of"] == "text"
     assert any("whole text" in note for note in found.notes)
-    both = use_vectors(loaded, uses_of_cat(6), of="both").vectors[0]
+    both = use_vectors(loaded, uses_of_cat(6), scope="both").vectors[0]
     assert np.linalg.norm(both, axis=1) == pytest.approx(2**0.5, abs=1e-6)
 
 
@@ -419,7 +419,7 @@ def test_words_inside_others_have_one_vector_each(texts: list[str], word: str, t
     more = [f"{i} {text}" for i in range(6) for text in texts]
     loaded = a_static_run(tmp_path, "word2vec", more, phrases=1)
     uses = uses_in(more, word, lambda text: "ab"[more.index(text) % 2])
-    assert dots(use_vectors(loaded, uses).vectors[0], np.zeros(len(uses), np.int64)) == 1
+    assert distinct_vectors(use_vectors(loaded, uses).vectors[0], np.zeros(len(uses), np.int64)) == 1
 
 
 @pytest.mark.parametrize("name", ["bert", "elmo"])
@@ -427,7 +427,7 @@ def test_contextual_runs_read_the_tokens_of_the_text(name: str, tmp_path: Path) 
     loaded = random_run(tmp_path, name)
     read = use_vectors(loaded, uses_of_cat(8))
     assert not read.within
-    assert dots(read.vectors[-1], read.tokens) is None
+    assert distinct_vectors(read.vectors[-1], read.tokens) is None
 
 
 def test_a_static_run_whose_word_has_two_forms_is_told_of_both(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ HELD = 16 << 20
 
 
 class Active(NamedTuple):
-    """Vectors of zeros and ones: the columns of their ones, one after another, and where each vector's begin.
+    """Vectors of zeros and ones: the columns of all ones, one after another, and where each vector's columns begin.
 
     Shapes:  columns: (K,).  starts: (N,)
     """
@@ -57,8 +57,8 @@ class States(Protocol):
 
     Args:
         layers: how many there are.
-        width: numbers of a vector.
-        facts: how they are kept and what that cost, JSON-able.
+        width: dimensions of a vector.
+        facts: how the states are kept and what that cost, JSON-able.
     """
 
     layers: int
@@ -66,7 +66,7 @@ class States(Protocol):
     facts: dict[str, Any]
 
     def read(self, rows: IntArray, layers: int) -> Tensor | Active:
-        """The first so many layers of some tokens.  Shapes:  rows: (N,) -> (N, layers, width)"""
+        """The first `layers` layers of some tokens.  Shapes:  rows: (N,) -> (N, layers, width)"""
         ...
 
 
@@ -76,7 +76,7 @@ class LayerCache:
     Args:
         rows, layers, width: how many.
         budget: bytes that may be in memory as float32; 0: always in a file.
-        stored: numbers of the file.
+        stored: the number type of the file.
         folder: where the file lies; None = the system's place for temporary files.
     Raises:  StorageError: there is no room for the file.
     """
@@ -128,17 +128,17 @@ class LayerCache:
             self._file.write(np.ascontiguousarray(flat, self._type).data)
 
     def read(self, rows: IntArray, layers: int) -> Tensor:
-        """The first so many layers of some tokens.  Shapes:  rows: (N,) -> (N, layers, width) float32"""
+        """The first `layers` layers of some tokens.  Shapes:  rows: (N,) -> (N, layers, width) float32"""
         if self._numbers is None:
             self._open()
         assert self._numbers is not None
-        found = torch.from_numpy(self._numbers[rows, : layers * self.width])
+        states = torch.from_numpy(self._numbers[rows, : layers * self.width])
         if self._map is not None:
             self._read += len(rows) * layers * self.width * self._type.itemsize
             if self._read > HELD and hasattr(mmap, "MADV_DONTNEED"):
                 self._map.madvise(mmap.MADV_DONTNEED)  # they are still in the file
                 self._read = 0
-        return found.float().view(len(rows), layers, self.width)
+        return states.float().view(len(rows), layers, self.width)
 
     def _open(self) -> None:
         with saving(self._where):
@@ -164,7 +164,7 @@ class ActiveColumns:
     """Tokens of an encoder with sparse vectors: which columns are one.
 
     Args:
-        encoder: it has `active`.
+        encoder: an encoder with `active`.
         ids: of the tokens.
     Shapes:  ids: (N,)
     """
@@ -213,7 +213,7 @@ def cached(
         texts: what is read; their rows are 0 … rows - 1.
         budget, stored, folder: see `LayerCache`.
         normed: bring every vector to mean 0 and variance 1.
-        reporter: told how far it is.
+        reporter: receives the progress.
     """
     began = time.perf_counter()
     if hasattr(loaded.encoder, "active"):

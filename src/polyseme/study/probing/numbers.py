@@ -1,12 +1,12 @@
-"""What layer weights and cumulative scores come to: centres, divergences, expected layers, and how sure they are.
+"""Figures from layer weights and cumulative scores: centres, divergences, expected layers, and their intervals.
 
     centre of gravity      Σ_l l s_l
     divergence             KL(s ‖ uniform) = Σ_l s_l ln(s_l (L + 1)),  nats
     differential score     Δ(l) = score(0 … l) - score(0 … l - 1)
     expected layer         Σ_{l ≥ 1} l Δ(l) / Σ_{l ≥ 1} Δ(l)
 
-A probe that is no better than always saying the most frequent label has learned nothing from any layer: what its
-weights and scores come to is then withheld, however sharp it looks.
+A probe that is no better than always predicting the most frequent label has learned nothing from any layer. The figures
+from its weights and scores are then withheld, however sharp they look.
 
 Paper: Tenney et al. (2019b), section 3. The expected layer is theirs, and a second one with max(Δ, 0) in place of Δ:
 where a layer makes the score worse, the published form can leave 1 … L.
@@ -27,6 +27,7 @@ from polyseme.tasks.metrics.intervals import bootstrap, limits, measured, over_s
 from polyseme.tasks.metrics.measure import Resampled
 
 __all__ = [
+    "beats_baseline",
     "centre_of_gravity",
     "difference",
     "differential",
@@ -35,7 +36,6 @@ __all__ = [
     "of_seeds",
     "score",
     "scores_of_layers",
-    "told",
     "withheld",
 ]
 
@@ -89,16 +89,16 @@ def expected_layer(scores: npt.ArrayLike, clipped: bool = False) -> Float64Array
 
 
 def of_seeds(values: Sequence[float]) -> dict[str, Any]:
-    """A figure that each seed has once, as reports write it: its mean with Student's interval."""
-    found = over_seeds(values)
-    low, high = (math.nan if found[key] is None else found[key] for key in ("low", "high"))
-    return measured(found["mean"], (low, high), found["n"]) | {"values": [float(v) for v in values]}
+    """A figure with one value for each seed, as reports write it: the mean with Student's interval."""
+    summary = over_seeds(values)
+    low, high = (math.nan if summary[key] is None else summary[key] for key in ("low", "high"))
+    return measured(summary["mean"], (low, high), summary["n"]) | {"values": [float(v) for v in values]}
 
 
 def score(runs: Sequence[Resampled], rounds: int, seed: int = 0) -> dict[str, Any]:
     """The mean figure of several seeds, as reports write it.
 
-    The interval draws texts and seeds again, of more than one text; "seeds" has Student's over the seeds alone.
+    The interval resamples texts and seeds, if there is more than one text; "seeds" has Student's over the seeds alone.
     """
     values = [run.value for run in runs]
     drawn = _drawn([runs], rounds, seed)[:, 0]
@@ -113,13 +113,13 @@ def difference(
 ) -> dict[str, Any]:
     """How much better the first is on the same texts: {"value", "low", "high", "n", "p", "above"}.
 
-    "above" is true where all of the interval, texts and seeds drawn again, lies above 0.
+    "above" is true if the whole interval lies above 0; both texts and seeds are resampled.
     """
-    found = seeds_difference(first, second, rounds, seed)
+    tested = seeds_difference(first, second, rounds, seed)
     if first[0].examples < 2:
-        return measured(found["value"], (math.nan, math.nan), first[0].n) | {"p": 1.0, "above": False}
-    result = measured(found["value"], (found["low"], found["high"]), first[0].n)
-    return result | {"p": found["p"], "above": bool(found["low"] > 0)}
+        return measured(tested["value"], (math.nan, math.nan), first[0].n) | {"p": 1.0, "above": False}
+    result = measured(tested["value"], (tested["low"], tested["high"]), first[0].n)
+    return result | {"p": tested["p"], "above": bool(tested["low"] > 0)}
 
 
 def scores_of_layers(runs: Sequence[Sequence[Resampled]], rounds: int, seed: int = 0) -> dict[str, Any]:
@@ -129,10 +129,10 @@ def scores_of_layers(runs: Sequence[Sequence[Resampled]], rounds: int, seed: int
         runs: for each l the probes of the layers 0 … l, one a seed.
     """
     n = runs[0][0].n
-    values = np.array([[run.value for run in some] for some in runs]).T  # (S, L + 1)
+    values = np.array([[run.value for run in probes] for probes in runs]).T  # (S, L + 1)
     drawn = _drawn(runs, rounds, seed)  # (R, L + 1)
     gains, mean = differential(drawn), values.mean(0)
-    found: dict[str, Any] = {
+    document: dict[str, Any] = {
         "scores": [
             measured(float(value), _limits(drawn[:, layer], runs[0][0]), n)
             for layer, value in enumerate(mean)
@@ -143,17 +143,19 @@ def scores_of_layers(runs: Sequence[Sequence[Resampled]], rounds: int, seed: int
         ],
     }
     for name, clipped in (("expected_layer", False), ("expected_layer_clipped", True)):
-        of_draws, each = expected_layer(drawn, clipped), expected_layer(values, clipped)
-        seeds = [float(value) for value in each if math.isfinite(value)]
-        found[name] = measured(float(expected_layer(mean, clipped)), _limits(of_draws, runs[0][0]), n) | {
+        of_draws, by_seed = expected_layer(drawn, clipped), expected_layer(values, clipped)
+        seeds = [float(value) for value in by_seed if math.isfinite(value)]
+        document[name] = measured(float(expected_layer(mean, clipped)), _limits(of_draws, runs[0][0]), n) | {
             "seeds": over_seeds(seeds),
             "undefined_draws": int((~np.isfinite(of_draws)).sum()),
         }
-    return found
+    return document
 
 
-def told(task: Mapping[str, Any]) -> bool:
-    """Whether a probe tells of layers: its score is above that of always saying the most frequent label.
+def beats_baseline(task: Mapping[str, Any]) -> bool:
+    """Whether a probe's score is above that of always predicting the most frequent label.
+
+    Only then do its layer weights and cumulative scores mean anything.
 
     Args:
         task: of a probing study's document.
@@ -163,7 +165,7 @@ def told(task: Mapping[str, Any]) -> bool:
 
 
 def withheld(mix: dict[str, Any] | None, cumulative: dict[str, Any] | None) -> None:
-    """Take out what the layers of a probe that learned nothing come to; weights and scores stay as they were measured.
+    """Take the layer figures out of a probe that learned nothing; weights and scores stay as they were measured.
 
     Args:
         mix, cumulative: of its document; changed in place.
@@ -171,14 +173,14 @@ def withheld(mix: dict[str, Any] | None, cumulative: dict[str, Any] | None) -> N
     for part in (mix, cumulative):
         for name in ("centre_of_gravity", "divergence", "expected_layer", "expected_layer_clipped"):
             if part is not None and name in part:
-                more: dict[str, Any] = {"seeds": over_seeds([])}
+                extra: dict[str, Any] = {"seeds": over_seeds([])}
                 if "values" in part[name]:
-                    more = {"values": []}
-                part[name] = {"value": None, "low": None, "high": None, "n": part[name]["n"]} | more
+                    extra = {"values": []}
+                part[name] = {"value": None, "low": None, "high": None, "n": part[name]["n"]} | extra
 
 
 def _drawn(runs: Sequence[Sequence[Resampled]], rounds: int, seed: int) -> Float64Array:
-    """Means over seeds, texts and seeds drawn again; a draw of seeds is one for all columns.
+    """Means over seeds in draws of texts and seeds; all columns share a draw of seeds.
 
     Shapes:  L lists of S figures -> (R, L)
     """
@@ -192,5 +194,5 @@ def _drawn(runs: Sequence[Sequence[Resampled]], rounds: int, seed: int) -> Float
 
 
 def _limits(drawn: Float64Array, run: Resampled) -> tuple[float, float]:
-    """The middle 95 % of draws of texts; of one text there is nothing to draw."""
+    """The middle 95 % of draws of texts; NaN if there is one text, which cannot be resampled."""
     return limits(drawn) if run.examples > 1 else (math.nan, math.nan)

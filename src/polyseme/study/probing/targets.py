@@ -2,8 +2,9 @@
 
 records ─► texts, tokenized and cut ─► tokens that lie in spans, numbered in one row after another
               └─► targets: rows of their spans, labels as zeros and ones
-                     └─► random labels, a "control task": each word type has one, drawn as often as labels are. What a
-                         probe can learn by heart; the score on the real labels less that on these is the selectivity
+                     └─► random labels, a "control task": each word type has one random label, and labels keep their
+                         frequencies. A probe can only memorise them; selectivity is the score on the real labels minus
+                         the score on these
 
 Source: Hewitt and Liang (2019), section 2, for the random labels. Departures: a type is the whole text of a span, of
 pairs that of the first.
@@ -58,7 +59,7 @@ class ProbeTask(Config):
         task: pos, dependencies, chunks, ner, relations, edges; "auto" = as the training file shows.
         train, dev, test: labelled files; what is absent is held out of train, a tenth of its texts each.
         column, columns, encoding: see `read_edges`.
-        examples: at most so many texts of each file; None = as the study says.
+        examples: the largest number of texts of each file; None = as the study says.
     """
 
     task: str = "auto"
@@ -75,23 +76,23 @@ class ProbeConfig(Config):
     """How probes are made and learned; the same for every task and every control.
 
     Args:
-        projection: numbers of a token before spans are pooled.
-        hidden: numbers of the classifier's hidden layer.
+        projection: dimensions of a token before spans are pooled.
+        hidden: dimensions of the classifier's hidden layer.
         dropout: of its hidden layer.
         batch_size: targets of an update.
-        learning_rate: Adam's, at the start; it falls to 0 in a straight line.
+        learning_rate: Adam's, at the start; it decays to 0 linearly.
         mix_learning_rate: that of the layer weights and their scale.
-        updates: about so many; decides the epochs where they are not given.
+        updates: the approximate number of updates; decides the epochs where they are not given.
         epochs: passes over the training targets; None = 3 … 50, by `updates`.
         patience: epochs without a better figure on dev before learning ends.
         seeds: probes of each kind; they differ in first weights, order and dropout.
         seed: of the first one.
         controls: also probe layer 0, a random encoder and random labels.
         cumulative: also probe layers 0 … l for every l.
-        examples: at most so many texts of each file, drawn by chance but always the same ones; None = all.
+        examples: the largest number of texts of each file, a random but fixed choice; None = all.
         max_length: tokens of a text that are read; None = as many as the model can.
         cache_bytes: hidden states kept in memory; beyond, they go into a temporary file.
-        stored: numbers in that file.
+        stored: the number type of that file.
         resamples: draws of the intervals.
     """
 
@@ -115,7 +116,7 @@ class ProbeConfig(Config):
     resamples: int = Field(1000, ge=1)
 
     def epochs_of(self, targets: int) -> int:
-        """Passes over so many training targets."""
+        """The number of passes over a number of training targets."""
         if self.epochs is not None:
             return self.epochs
         steps = -(-targets // self.batch_size)
@@ -126,15 +127,15 @@ def read_probes(path: Path, changes: Mapping[str, Any]) -> tuple[dict[str, Probe
     """A study as a TOML file: [tasks.NAME], and above them what `ProbeConfig` has. Its paths are relative to it.
 
     Args:
-        changes: what is asked beside the file and counts more than it.
+        changes: options that override those of the file.
     Raises:  ConfigError: a missing file, an unknown key, or no task.
     """
-    given = read_toml(path)
-    tables = given.pop("tasks", {})
+    settings = read_toml(path)
+    tables = settings.pop("tasks", {})
     if (
         not isinstance(tables, dict)
         or not tables
-        or not all(isinstance(one, dict) for one in tables.values())
+        or not all(isinstance(table, dict) for table in tables.values())
     ):
         raise ConfigError(
             "a study without tasks", where=path, expected='[tasks.NAME] with task = "pos", train = "FILE"'
@@ -143,7 +144,7 @@ def read_probes(path: Path, changes: Mapping[str, Any]) -> tuple[dict[str, Probe
     for name, table in tables.items():
         files = {key: _beside(path, table[key]) for key in ("train", "dev", "test") if key in table}
         tasks[name] = ProbeTask.of({**table, **files}, f"{path}: tasks.{name}")
-    return tasks, ProbeConfig.of({**given, **changes}, str(path))
+    return tasks, ProbeConfig.of({**settings, **changes}, str(path))
 
 
 def _beside(path: Path, file: Any) -> Any:
@@ -195,8 +196,8 @@ class TokenizedText:
     Args:
         ids: token ids without separators, cut to the model's length.
         pieces: what each token is in the text.
-        kept: numbers of the tokens that lie in a span.
-        row: where the first of them is kept.
+        kept: indices of the tokens that lie in a span.
+        row: the row in which the first of them is kept.
     """
 
     ids: list[int]
@@ -213,7 +214,7 @@ class Spans:
     length: IntArray
 
     def rows(self, chosen: IntArray) -> tuple[IntArray, IntArray]:
-        """Rows of some spans one after another, and which of the spans each belongs to.
+        """The rows of some spans one after another, and the span that each row belongs to.
 
         Shapes:  chosen: (B,) -> (N,), (N,)
         """
@@ -270,7 +271,7 @@ class Targets:
 
 
 @dataclass
-class _Found:
+class _Collected:
     """Columns of the targets of a part while they are collected."""
 
     starts: tuple[list[IntArray], list[IntArray]] = field(default_factory=lambda: ([], []))
@@ -334,22 +335,22 @@ def _tenth(text: str) -> int:
 
 
 def aligned(
-    parts: Mapping[str, Sequence[EdgeRecord]], tokenizer: Tokenizer, room: int, where: str = ""
+    parts: Mapping[str, Sequence[EdgeRecord]], tokenizer: Tokenizer, max_content: int, where: str = ""
 ) -> Targets:
-    """Find the tokens of every span and number those that must be kept.
+    """Find the tokens of every span, and number the tokens that must be kept.
 
     A token belongs to a span if they share a character. Targets that reach beyond what the model reads, or lie on no
     token at all, are left out and counted.
 
     Args:
         parts: texts with their targets.
-        room: tokens of a text that are read, without separators.
+        max_content: tokens of a text that are read, without separators.
         where: the file, for errors.
     Raises:  CorpusError: nothing to train or test on, fewer than two labels, or far too many; one span in some targets
              and two in others.
     """
     texts: list[TokenizedText] = []
-    found = {name: _Found() for name in parts}
+    collected = {name: _Collected() for name in parts}
     rows = 0
     several = {
         target.span2 is not None for records in parts.values() for r in records for target in r.targets
@@ -360,19 +361,19 @@ def aligned(
     for name, records in parts.items():
         tokens = tokenizer.encode_batch([record.text for record in records])
         for record, encoded in zip(records, tokens, strict=True):
-            ids = list(encoded.ids[:room])
-            kept = _collect(found[name], record, encoded.offsets, len(ids), rows, pairs)
+            ids = list(encoded.ids[:max_content])
+            kept = _collect(collected[name], record, encoded.offsets, len(ids), rows, pairs)
             pieces = [record.text[start:end] for start, end in encoded.offsets[: len(ids)]]
             texts.append(TokenizedText(ids, pieces, kept, rows))
             rows += len(kept)
-    for name, one in found.items():
-        if not one.labels:
+    for name, columns in collected.items():
+        if not columns.labels:
             raise CorpusError(
                 f"no target of {name} lies on a token that the model reads",
-                got=", ".join(f"{n:,} {why}" for why, n in one.left_out.items()),
+                got=", ".join(f"{n:,} {why}" for why, n in columns.left_out.items()),
                 where=where,
             )
-    labels = sorted({label for one in found.values() for some in one.labels for label in some})
+    labels = sorted({label for columns in collected.values() for names in columns.labels for label in names})
     if not 2 <= len(labels) <= MOST_LABELS:
         raise CorpusError(
             "too few labels to probe" if len(labels) < 2 else "nearly every target has a label of its own",
@@ -381,27 +382,29 @@ def aligned(
             fix="--task and --column name what is probed",
         )
     number = {label: i for i, label in enumerate(labels)}
-    made = {name: _part(one, number, pairs) for name, one in found.items()}
-    single = all(len(some) == 1 for one in found.values() for some in one.labels)
+    made = {name: _part(columns, number, pairs) for name, columns in collected.items()}
+    single = all(len(names) == 1 for columns in collected.values() for names in columns.labels)
     return Targets(tuple(labels), made, texts, rows, single)
 
 
-def _collect(found: _Found, record: EdgeRecord, offsets: Any, read: int, row: int, pairs: bool) -> IntArray:
-    """Add the targets of a text; returns the numbers of the tokens that they cover."""
+def _collect(
+    columns: _Collected, record: EdgeRecord, offsets: Any, read: int, row: int, pairs: bool
+) -> IntArray:
+    """Add the targets of a text; returns the indices of the tokens that they cover."""
     places = np.asarray(offsets, np.int64).reshape(-1, 2)
     sides = [[target.span1 for target in record.targets]]
     if pairs:
         sides.append([target.span2 or (0, 0) for target in record.targets])
     first, behind = [], []
-    good = np.ones(len(record.targets), bool)
+    on_token = np.ones(len(record.targets), bool)
     for side in sides:
         begins, ends = meeting(places, np.asarray(side, np.int64).reshape(-1, 2))
         first.append(begins)
         behind.append(ends)
-        good &= begins < ends
-    inside = good & (np.max(behind, axis=0) <= read)
-    found.left_out["no_token"] += int((~good).sum())
-    found.left_out["beyond"] += int((good & ~inside).sum())
+        on_token &= begins < ends
+    inside = on_token & (np.max(behind, axis=0) <= read)
+    columns.left_out["no_token"] += int((~on_token).sum())
+    columns.left_out["beyond"] += int((on_token & ~inside).sum())
     chosen = np.flatnonzero(inside)
     covered = np.zeros(read + 1, np.int64)  # +1 where a span begins, -1 behind its end
     for a, b in zip(first, behind, strict=True):
@@ -410,50 +413,50 @@ def _collect(found: _Found, record: EdgeRecord, offsets: Any, read: int, row: in
     within = np.cumsum(covered)[:read] > 0
     place = np.asarray(np.cumsum(within) - within + row, np.int64)
     for which, (a, b) in enumerate(zip(first, behind, strict=True)):
-        found.starts[which].append(place[a[chosen]] if len(place) else a[chosen])
-        found.lengths[which].append(b[chosen] - a[chosen])
+        columns.starts[which].append(place[a[chosen]] if len(place) else a[chosen])
+        columns.lengths[which].append(b[chosen] - a[chosen])
     if len(chosen):
-        sentence = found.sentence[-1] + 1 if found.sentence else 0
-        found.sentence.extend([sentence] * len(chosen))
+        sentence = columns.sentence[-1] + 1 if columns.sentence else 0
+        columns.sentence.extend([sentence] * len(chosen))
     for i in chosen.tolist():
         target = record.targets[i]
-        found.labels.append(target.labels)
-        found.types.append(record.text[slice(*target.span1)])
+        columns.labels.append(target.labels)
+        columns.types.append(record.text[slice(*target.span1)])
     return np.flatnonzero(within)
 
 
-def _part(found: _Found, number: Mapping[str, int], pairs: bool) -> Part:
-    gold = np.zeros((len(found.labels), len(number)), np.bool_)
-    for row, labels in enumerate(found.labels):
+def _part(columns: _Collected, number: Mapping[str, int], pairs: bool) -> Part:
+    gold = np.zeros((len(columns.labels), len(number)), np.bool_)
+    for row, labels in enumerate(columns.labels):
         gold[row, [number[label] for label in labels]] = True
-    none = np.zeros(0, np.int64)
+    empty = np.zeros(0, np.int64)
     first, second = (
-        Spans(np.concatenate([none, *starts]), np.concatenate([none, *lengths]))
-        for starts, lengths in zip(found.starts, found.lengths, strict=True)
+        Spans(np.concatenate([empty, *starts]), np.concatenate([empty, *lengths]))
+        for starts, lengths in zip(columns.starts, columns.lengths, strict=True)
     )
-    sentence = np.asarray(found.sentence, np.int64)
-    left_out = {why: n for why, n in found.left_out.items() if n}
+    sentence = np.asarray(columns.sentence, np.int64)
+    left_out = {why: n for why, n in columns.left_out.items() if n}
     sentences = int(sentence[-1]) + 1 if len(sentence) else 0
-    return Part(first, second if pairs else None, gold, tuple(found.types), sentence, sentences, left_out)
+    return Part(first, second if pairs else None, gold, tuple(columns.types), sentence, sentences, left_out)
 
 
 def random_labels(parts: dict[str, Part], seed: int) -> dict[str, BoolArray]:
-    """Labels for the targets of every part that say nothing but which word it is.
+    """Random labels for the targets of every part; they depend on the word type alone.
 
-    The labels of a type are those of a target of train that is drawn by chance, so that labels are as frequent as they
-    are there; a type has the same ones in all parts.
+    A type gets the labels of a randomly drawn target of train, so that labels keep their frequencies. A type has the
+    same labels in all parts.
     """
     kinds, counts = np.unique(parts["train"].gold, axis=0, return_counts=True)
     borders = np.cumsum(counts) / counts.sum()
     random = Random(seed, "labels of word types")
-    found = {}
+    labels = {}
     for name, part in parts.items():
         types = dict.fromkeys(part.types)
-        keys = np.array([_key(one) for one in types], np.int64)
+        keys = np.array([_key(word_type) for word_type in types], np.int64)
         drawn = np.minimum(np.searchsorted(borders, random.uniform(keys), side="right"), len(kinds) - 1)
-        of = dict(zip(types, drawn.tolist(), strict=True))
-        found[name] = kinds[[of[one] for one in part.types]]
-    return found
+        kind_of = dict(zip(types, drawn.tolist(), strict=True))
+        labels[name] = kinds[[kind_of[word_type] for word_type in part.types]]
+    return labels
 
 
 def _key(text: str) -> int:

@@ -14,9 +14,9 @@ of all targets. Where every target has one label there is also the accuracy of t
 
 Paper: Tenney et al. (2019a), the probing model and its appendix; the mix Peters et al. (2018), equation 1; the pooling
 Lee et al. (2017); Zhang and Bowman (2018) for the random encoder. Departures: the layers of each token are normed
-before they are mixed, so that weights of layers of different scale can be compared (Fayyaz et al. 2021 show that else
-they cannot); batches of targets of any sentences in place of batches of sentences; a higher rate for fewer updates, and
-one ten times as high for the layer weights, which else would hardly leave the mean.
+before they are mixed, so that weights of layers of different scale can be compared (Fayyaz et al. 2021 show that
+otherwise they cannot); batches hold targets of any sentences, not whole sentences; the learning rate is higher and the
+updates are fewer; the rate of the layer weights is ten times as high, or they would hardly leave the mean.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class _Columns(nn.Module):
 
 
 def mixed_rows(mix: ScalarMix, states: Tensor) -> Tensor:
-    """What `mix` gives for states that lie token by token, as one product; no gradient of the states is made.
+    """The output of `mix` for states in token order, as one product; the states get no gradient.
 
     Shapes:  states: (N, layers, width) -> (N, width)
     """
@@ -179,8 +179,8 @@ class Trained:
     Args:
         shares: the weight of each layer.
         gamma: their scale.
-        f1: on test, texts as the unit that is drawn.
-        accuracy: the same of the most probable label; None where targets have several.
+        f1: micro-F1 on test; texts are the unit of resampling.
+        accuracy: of the most probable label on test; None where targets have several labels.
         dev: micro-F1 on dev of the weights that were kept.
         epochs: passes that were made.
         seconds: of learning and judging.
@@ -211,7 +211,7 @@ def train_probe(
         parts: train, dev, test.
         single: every target has one label.
         seed: of first weights, order and dropout.
-        layers: only the first so many; None = all.
+        layers: the number of layers, from the first on; None = all.
         gold: other labels for the same targets, of the same shapes.
     """
     began = time.perf_counter()
@@ -228,7 +228,7 @@ def train_probe(
         sides = 1 if train.second is None else 2
         probe = EdgeProbe(layers, states.width, labels.size(1), sides, config, sparse)
         optimiser = _optimiser(probe, config)
-        best, kept, since = (-1.0, 0.0), _copy(probe), 0
+        best, kept, epochs_without_gain = (-1.0, 0.0), _copy(probe), 0
         epoch = 0
         for epoch in range(1, epochs + 1):
             probe.train()
@@ -248,10 +248,10 @@ def train_probe(
             judged = _judge(probe, states, parts["dev"], gold["dev"], layers)
             figure = judged.f1(), -judged.loss
             if figure > best:
-                best, kept, since = figure, _copy(probe), 0
+                best, kept, epochs_without_gain = figure, _copy(probe), 0
             else:
-                since += 1
-                if since >= config.patience:
+                epochs_without_gain += 1
+                if epochs_without_gain >= config.patience:
                     break
     probe.load_state_dict(kept)
     test = parts["test"]
@@ -270,9 +270,9 @@ def train_probe(
 
 def _optimiser(probe: EdgeProbe, config: ProbeConfig) -> torch.optim.Optimizer:
     mixing = [] if probe.mix is None else list(probe.mix.parameters())
-    own = {id(p) for p in mixing}
-    others = [p for p in probe.parameters() if id(p) not in own]
-    groups = [{"params": others, "peak": config.learning_rate}]
+    mixing_ids = {id(p) for p in mixing}
+    other_parameters = [p for p in probe.parameters() if id(p) not in mixing_ids]
+    groups = [{"params": other_parameters, "peak": config.learning_rate}]
     if mixing:
         groups.append({"params": mixing, "peak": config.mix_learning_rate})
     return torch.optim.Adam(groups, lr=config.learning_rate, fused=True)
@@ -283,26 +283,26 @@ def _copy(probe: EdgeProbe) -> dict[str, Tensor]:
 
 
 def _sides(states: States, part: Part, chosen: IntArray, layers: int) -> list[Side]:
-    found = []
+    sides = []
     for spans in (part.first, part.second):
         if spans is not None:
             rows, owner = spans.rows(chosen)
-            found.append(Side(states.read(rows, layers), torch.from_numpy(owner), len(chosen)))
-    return found
+            sides.append(Side(states.read(rows, layers), torch.from_numpy(owner), len(chosen)))
+    return sides
 
 
 @dataclass(frozen=True, eq=False)
 class _Judged:
-    """What a probe says of a part, target by target: (M,) each."""
+    """The predictions of a probe for a part, counted target by target: (M,) each."""
 
     hits: IntArray
-    said: IntArray
+    predicted: IntArray
     gold: IntArray
     right: BoolArray
     loss: float
 
     def f1(self) -> float:
-        return 2 * float(self.hits.sum()) / max(1, int(self.said.sum() + self.gold.sum()))
+        return 2 * float(self.hits.sum()) / max(1, int(self.predicted.sum() + self.gold.sum()))
 
     def measures(self, part: Part) -> tuple[Measure, Measure]:
         """Micro-F1 and accuracy as sums by text."""
@@ -311,17 +311,17 @@ class _Judged:
             sums = np.bincount(part.sentence, values.astype(np.float64), part.sentences)
             return sums.astype(np.float64)
 
-        f1 = np.stack([by_text(self.hits), by_text(self.said), by_text(self.gold)], 1)
+        f1 = np.stack([by_text(self.hits), by_text(self.predicted), by_text(self.gold)], 1)
         accuracy = np.stack([by_text(self.right), by_text(np.ones(len(part)))], 1)
         n = len(part)
         return micro_f1(f1, n), Measure("accuracy", accuracy, share, n)
 
 
 def micro_f1(by_text: Float64Array, n: int = -1) -> Measure:
-    """Micro-F1 = 2 Σ hits / (Σ said + Σ gold), texts as the unit that is drawn.
+    """Micro-F1 = 2 Σ hits / (Σ predicted + Σ gold); texts are the unit of resampling.
 
     Args:
-        by_text: of every text how many labels were said rightly, were said, and are right.
+        by_text: for every text, the numbers of labels predicted rightly, predicted, and gold.
         n: what the figure counts, for reports; -1: the texts.
     Shapes:  by_text: (N, 3)
     """
@@ -342,14 +342,14 @@ def _judge(probe: EdgeProbe, states: States, part: Part, gold: BoolArray, layers
     logits = torch.cat(scores)
     wanted = torch.from_numpy(gold)
     loss = float(nn.functional.binary_cross_entropy_with_logits(logits, wanted.float()))
-    said = logits >= 0
+    predicted = logits >= 0
     best = wanted.gather(1, logits.argmax(1, keepdim=True))[:, 0]
-    hits = (said & wanted).sum(1)
-    return _Judged(hits.numpy(), said.sum(1).numpy(), gold.sum(1), best.numpy(), loss)
+    hits = (predicted & wanted).sum(1)
+    return _Judged(hits.numpy(), predicted.sum(1).numpy(), gold.sum(1), best.numpy(), loss)
 
 
 def most_frequent(train: BoolArray, part: Part) -> Measure:
-    """Micro-F1 of always saying the label that is most frequent in train: what needs no hidden states.
+    """Micro-F1 of always predicting the most frequent label of train: a baseline without hidden states.
 
     Shapes:  train: (M, C)
     """
