@@ -62,9 +62,9 @@ VERBS = (
     ("analogy", _USE, "Answer analogies with word vectors: a is to b as c is to …?"),
     ("compare", _USE, "Compare runs on tasks, probes, senses and pairs, in one page or table."),
 )
-# the others are work that every rank would do once more, in the same place
+# every rank would repeat the work of the other verbs, in the same place
 _BY_SEVERAL = ("pretrain", "inspect", "list", "doctor")
-# verbs whose work is kept when it is interrupted
+# verbs that keep their work when interrupted
 _GOES_ON = ("demo", "finetune", "prepare", "compare", "pretrain")
 
 _EPILOGUE = (
@@ -121,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="polyseme")
     from polyseme.train.signals import SignalRequests
 
-    with SignalRequests(at_once=True) as signals:  # first of all: schedulers send signals when they like
+    with SignalRequests(at_once=True) as signals:  # before all else: schedulers send signals at any time
         try:
             return _run(words, debug)
         except BaseException as error:
@@ -132,9 +132,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _read_words_as_utf8() -> None:
-    """Start Python again in its UTF-8 mode where the locale knows ASCII only: LC_ALL=C with PYTHONUTF8=0.
+    """Restart Python in its UTF-8 mode where the locale is ASCII only: LC_ALL=C with PYTHONUTF8=0.
 
-    There the words that were typed are bytes to Python, and no file with a name in Chinese can be opened.
+    In such a locale the arguments are bytes to Python, and no file with a Chinese name can be opened.
     """
     ascii_only = codecs.lookup(sys.getfilesystemencoding()).name == "ascii"
     if ascii_only and not sys.flags.utf8_mode and sys.executable:
@@ -143,7 +143,7 @@ def _read_words_as_utf8() -> None:
 
 
 def _escape(error: UnicodeError) -> tuple[str, int]:
-    """Stand in for characters that a stream cannot hold, in a way that leaves JSON what it is."""
+    """Replace characters that a stream cannot encode, so that JSON stays valid and unchanged."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
@@ -176,7 +176,7 @@ def _run(words: list[str], debug: bool) -> int:
             app(words)
         sys.stdout.flush()
         _say_what_is_unknown(words, met)
-    except BrokenPipeError:  # the reader of our output has seen enough
+    except BrokenPipeError:  # the reader of our output closed the pipe
         output.discard_output()
     except SystemExit as stop:
         if not output.was_broken_pipe(stop):
@@ -192,7 +192,7 @@ def _run(words: list[str], debug: bool) -> int:
 
 
 def _switched(words: Sequence[str], *names: str) -> tuple[list[str], bool]:
-    """The words without a switch that every verb takes, and whether it was there."""
+    """The words without a switch that every verb accepts, and whether the switch was there."""
     end = words.index("--") if "--" in words else len(words)
     kept = [word for word in words[:end] if word not in names]
     return [*kept, *words[end:]], len(kept) < end
@@ -211,7 +211,7 @@ _SAY_IT_THEMSELVES = ("pretrain", "prepare", "demo")
 
 
 def _say_what_is_unknown(words: Sequence[str], unknown: Mapping[str, UnknownShare]) -> None:
-    """Say how much of what a verb read its run's vocabulary does not know, where that is much."""
+    """Report the share of unknown tokens in what a verb read, where it is large."""
     for file, met in unknown.items():
         if met.is_many and words[0] not in _SAY_IT_THEMSELVES:
             share, run = met.says("the text's"), os.path.dirname(file) or "."
@@ -229,7 +229,7 @@ def _note(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Print a warning as a person wants to read it; stands in for `warnings.showwarning`."""
+    """Print a warning in readable form; replaces `warnings.showwarning`."""
     if output.is_quiet():
         return
     if not issubclass(category, DeprecationWarning | PendingDeprecationWarning | FutureWarning):
@@ -237,7 +237,7 @@ def _note(
 
 
 def _explain(error: BaseException, words: Sequence[str] = (), typed: Typed | None = None) -> int:
-    """Print an error as a person wants to read it and return its exit code."""
+    """Print an error in readable form and return its exit code."""
     from cyclopts import CycloptsError
 
     if isinstance(error, PolysemeError):
@@ -250,16 +250,16 @@ def _explain(error: BaseException, words: Sequence[str] = (), typed: Typed | Non
             text += f"\n  {'try:':<10}the same command again"
     else:
         code, text = 1, f"the system refused: {error}"
-    # what is wrong with the command itself is said once a machine; of other errors `distributed.joined` sees to that
+    # errors of the command itself are shown once per machine; `distributed.joined` does so for other errors
     if not (code == 2 and is_spoken_for()):
-        with suppress(OSError):  # nobody reads it: the terminal may have gone
+        with suppress(OSError):  # nobody reads it: the terminal may be closed
             print(f"{'' if code == 130 else 'error: '}{text}", file=sys.stderr, flush=True)
-    output.discard_output()  # what could not be written, to a full disk say, would fail again at exit
+    output.discard_output()  # output that could not be written, for example to a full disk, would fail again at exit
     return code
 
 
 def _misuse(error: CycloptsError, typed: Typed | None) -> str:
-    """What was misused, and a command to type: the one that was typed, mended, where that can be told."""
+    """The mistake, and a command to type: the typed one, corrected, where that is possible."""
     from cyclopts import MissingArgumentError, UnknownOptionError, UnusedCliTokensError
 
     text, fix, see = str(error).strip(), "polyseme --help", None

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = 'polyseme attention runs/mine "The weather was good." -o attention'
 _SHOWN = 120
-"""Characters of a text up to which the next command repeats it."""
+"""Longest text in characters that the suggested command repeats."""
 
 
 def run(
@@ -110,13 +110,13 @@ def run(
     texts = [part if len(part) <= _SHOWN else "TEXT" for part in (text, text_b) if part is not None] or [
         "TEXT"
     ]
-    more = ["-o", "attention"] if output is None else ["--layer", "1", "--head", "1"]
+    options = ["-o", "attention"] if output is None else ["--layer", "1", "--head", "1"]
     closing(
         wrote=wrote,
-        then=[command("polyseme", "attention", folder, *texts, *_again(file, pairs, reading), *more)],
+        then=[command("polyseme", "attention", folder, *texts, *_again(file, pairs, reading), *options)],
     )
 
 
 def _again(file: Path | None, pairs: bool, reading: ReadOptions) -> list[object]:
-    """What the next command repeats of the file."""
+    """The options about the file that the suggested command repeats."""
     return [] if file is None else ["--file", file, *["--pairs"] * pairs, *typed_options(reading)]

@@ -75,5 +75,5 @@ def run(
             reporter=reporter,
         )
     wrote = show(result, output, lang, json)
-    more = ["-o", "layers"] if output is None else ["--unit", "texts"]
-    closing(wrote=wrote, then=[command("polyseme", "cka", folder, *others, *more)])
+    options = ["-o", "layers"] if output is None else ["--unit", "texts"]
+    closing(wrote=wrote, then=[command("polyseme", "cka", folder, *others, *options)])

@@ -78,8 +78,8 @@ def run(
     for folder in (cells, figures):
         if folder is not None:
             check_folder(folder)
-    kept = cells or output.with_name(output.name + ".cells")
-    comparison = open_comparison(folders, tasks, kept, threads, read)
+    cells_folder = cells or output.with_name(output.name + ".cells")
+    comparison = open_comparison(folders, tasks, cells_folder, threads, read)
     check_form(comparison, output, figures)
     as_table = output.suffix.lower() == ".md"
     again = ["polyseme", "compare", *folders, "--tasks", tasks, "-o", output]

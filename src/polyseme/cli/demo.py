@@ -121,8 +121,8 @@ def _write_marker(folder: Path, learned: dict[str, Any]) -> None:
 def fill_examples(loaded: Loaded, corpus: Corpus, seed: int) -> Iterator[dict[str, Any]]:
     """Mask one word in each of a dozen held-out sentences and ask the model for it.
 
-    The sentences and words are drawn by the seed alone, so they are as easy or as hard as they come; a word counts
-    only if the vocabulary holds it whole, as the model fills in one token.
+    The seed alone draws the sentences and words; none are selected by difficulty. A word counts only if it is one token
+    of the vocabulary, since the model fills in one token.
 
     Yields {"text", "masked", "word", "candidates": [{"token", "probability", …}], "rank"}; rank is the place of the
     masked word among the candidates, from 1, or None.
@@ -190,7 +190,7 @@ def _is_whole(tokenizer: Tokenizer, word: str) -> bool:
 
 
 def neighbours_of_frequent_words(loaded: Loaded, corpus: Corpus) -> dict[str, list[dict[str, Any]]]:
-    """Nearest words of a few words that are frequent in the training text, common function words aside."""
+    """Nearest neighbours of a few frequent words of the training text, without common function words."""
     from polyseme.infer.neighbours import neighbours
 
     words = Counter(word for text in _documents(corpus, heldout=False) for word in _WORD.findall(text))
@@ -207,7 +207,7 @@ def neighbours_of_frequent_words(loaded: Loaded, corpus: Corpus) -> dict[str, li
 
 
 def examples_text(examples: Sequence[dict[str, Any]]) -> str:
-    """Write the examples for a person: the sentence, the masked word, the guesses."""
+    """The examples as readable text: the sentence, the masked word, the guesses."""
     hits = sum(example["rank"] is not None for example in examples)
     lines = [
         "What it fills in, in sentences it never saw, drawn at random "
@@ -221,7 +221,7 @@ def examples_text(examples: Sequence[dict[str, Any]]) -> str:
 
 
 def neighbours_text(words: dict[str, list[dict[str, Any]]]) -> str:
-    """Write the neighbours for a person, a word a line."""
+    """The neighbours as readable text, one word a line."""
     lines = ["Nearest neighbours of frequent words, by the vectors it learned:"]
     for word, near in words.items():
         lines.append(f"  {word:<14} {', '.join(entry['word'] for entry in near)}")

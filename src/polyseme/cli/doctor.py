@@ -68,7 +68,7 @@ def gather() -> dict[str, Any]:
 
 
 def advice(facts: Mapping[str, Any]) -> list[str]:
-    """What the facts mean for training here, a sentence each."""
+    """Advice on training on this machine, one sentence for each finding."""
     lines = []
     processor, memory = facts["processor"], facts["memory"]
     if facts["gpus"]:
@@ -98,7 +98,7 @@ def advice(facts: Mapping[str, Any]) -> list[str]:
 
 
 def facts_text(facts: Mapping[str, Any]) -> str:
-    """Write the facts for a person."""
+    """The facts as readable text."""
     processor, memory, disk = facts["processor"], facts["memory"], facts["disk"]
     limit = f", {size(memory['limit_bytes'])} for this container" if memory["limit_bytes"] else ""
     free = f", {size(memory['available_bytes'])} free" if memory["available_bytes"] else ""
@@ -139,7 +139,7 @@ def processor_facts() -> dict[str, Any]:
 
 
 def memory_facts() -> dict[str, int | None]:
-    """Bytes of memory: in all, free for use now, and a container's limit where there is one."""
+    """Bytes of memory: total, available now, and a container's limit where there is one."""
     fields = {}
     for line in _read(Path("/proc/meminfo")).split("\n"):
         name, _, rest = line.partition(":")
@@ -200,7 +200,7 @@ def memory_read_gbytes() -> float:
 
 
 def _best_seconds(work: Callable[[], object]) -> float:
-    """Shortest of the repetitions that fit into about a second; the first one only warms up."""
+    """The shortest of the repetitions that fit into about a second; the first repetition only warms up."""
     work()
     times: list[float] = []
     while not times or sum(times) < _MEASURE_S:

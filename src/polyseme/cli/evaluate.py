@@ -85,5 +85,7 @@ def run(
         wrote.append(write_errors(evaluation, errors))
     for note in [*evaluation.notes, *notes]:
         say(f"note: {note}")
-    more = ["-o", "evaluation"] if output is None else ["--against", "RUN"]
-    closing(wrote=wrote, then=[command("polyseme", "evaluate", folder, file, *typed_options(reading), *more)])
+    options = ["-o", "evaluation"] if output is None else ["--against", "RUN"]
+    closing(
+        wrote=wrote, then=[command("polyseme", "evaluate", folder, file, *typed_options(reading), *options)]
+    )

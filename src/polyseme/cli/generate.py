@@ -122,7 +122,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _reply(loaded: Loaded, task: Task, text: str, options: dict[str, Any], json: bool) -> None:
-    """Print what a decoder makes of a task."""
+    """Print a decoder's answer to a task."""
     from polyseme.infer.zero_shot import reply
 
     (answer,) = reply(loaded, task, [text], **options)
@@ -133,7 +133,7 @@ def _reply(loaded: Loaded, task: Task, text: str, options: dict[str, Any], json:
 
 
 def _continue(loaded: Loaded, prompt: str, options: dict[str, Any], json: bool) -> None:
-    """Print a text and what follows it, as it comes."""
+    """Print a text and its continuation, token by token."""
     from polyseme.infer.generate import generate_stream
 
     stream = generate_stream(loaded, prompt, **options)

@@ -59,13 +59,13 @@ def run(
 
 
 def _next(runs: list[RunDirectory], summaries: list[dict[str, Any]], drawn: bool) -> list[str]:
-    """What is useful next: the run's use, and its picture."""
+    """Useful next commands: one that uses the run, and one that draws it."""
     opened, summary = runs[0], summaries[0]
     commands = [use_command(opened.meta["recipe"], opened.path)] if "recipe" in opened.meta else []
     if drawn:
         return commands
     if all(each.get("mix") for each in summaries):
         return [*commands, command("polyseme", "inspect", *(run.path for run in runs), "--mix", "mix.svg")]
-    if "imported" in summary:  # its losses are somebody else's
+    if "imported" in summary:  # an imported run has no losses of ours
         return commands
     return [*commands, command("polyseme", "inspect", opened.path, "--chart", "loss.svg")]

@@ -63,7 +63,7 @@ def entries_of(kind: Kind) -> list[tuple[str, str]]:
 
 
 def _head_comment(path: Path) -> str:
-    """What the comment that opens a recipe says before it gives the command."""
+    """The text of a recipe's opening comment, up to the command in it."""
     lines = []
     for line in path.read_text("utf-8").split("\n"):
         text = line.removeprefix("#").strip()

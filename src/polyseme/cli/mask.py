@@ -40,5 +40,5 @@ def run(
         say(
             "⟦…⟧ is an entity, ⟨…⟩ a phrase, ‹…› a word of several pieces: each is hidden as a whole or not at all."
         )
-    more = [word for path in lexicon or [] for word in ("--lexicon", path)]
-    closing(then=[command("polyseme", "mask", model, text, *more, "--seed", seed + 1)])
+    lexicons = [word for path in lexicon or [] for word in ("--lexicon", path)]
+    closing(then=[command("polyseme", "mask", model, text, *lexicons, "--seed", seed + 1)])

@@ -60,7 +60,7 @@ Encoding = Annotated[
 ]
 
 # oneDNN keeps compiled code and buffers for the last 1,024 sizes of matrices that it met, in two caches: on a large
-# file that is hundreds of megabytes. Batches of texts hardly ever have the same size again.
+# file that is hundreds of megabytes. Batches of texts rarely have the same size again.
 _CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
 # Names of files end in letters behind a dot, or begin at a folder; texts have several words, or Chinese characters.
 _PATH = re.compile(r"\.(?=\w*[A-Za-z])\w{1,8}$|^(\.{0,2}/|~|-$)", re.ASCII)
@@ -82,7 +82,8 @@ def _read_count(_: object, tokens: Sequence[Token]) -> int:
 
 
 class _TypedPath(type(Path())):  # type: ignore[misc]  # the class of paths on this system
-    """A path that keeps the word it was made of: of a text in its place no character may be lost, as // would be."""
+    """A path that keeps the typed word: if it turns out to be a text, no character may be lost, such as a doubled
+    slash."""
 
     typed: str | None = None
 
@@ -157,13 +158,13 @@ def positive(name: str, value: float | None) -> None:
 
 
 def keep_few_sizes(sizes: int = 16) -> None:
-    """Bound the memory of verbs that read whole files; it must come before torch first multiplies."""
+    """Bound the memory of verbs that read whole files; it must run before torch's first matrix product."""
     for name in _CACHES:
         os.environ.setdefault(name, str(sizes))
 
 
 def use_threads(threads: int | None) -> None:
-    """Let torch compute with so many threads; with its own number when absent.
+    """Set torch's number of threads; its own default when absent.
 
     Raises:  ConfigError: not above zero.
     """
@@ -175,7 +176,7 @@ def use_threads(threads: int | None) -> None:
 
 
 def written(text: str) -> str:
-    r"""What a person who types \n or \t means.
+    r"""A typed text in which \n and \t become line end and tab.
 
     Example:
         >>> written(r"Q:\tyes\n") == "Q:\tyes\n"
@@ -199,7 +200,7 @@ def read_options(columns: Sequence[str] | None, separator: str, encoding: str) -
 
 
 def typed_options(reading: ReadOptions) -> list[str]:
-    """What to type for the same reading in the next command; nothing for what is "auto".
+    """The options that repeat this reading in a suggested command; empty where all is "auto".
 
     Example:
         >>> from polyseme.text.labelled.opening import ReadOptions
@@ -224,23 +225,23 @@ def refuse_unused(
     """Refuse `--separator` where no table is read, and `--encoding` where no file is.
 
     Args:
-        reading: as it is asked for.
-        files: what is read; None is no file.
+        reading: the typed options.
+        files: the files that are read; None is no file.
         tables: whether files are read as tables at all.
-        texts: whether a text may stand in the place of a file; then it is none.
+        texts: whether a text may be typed in place of a file; it then counts as no file.
 
-    Raises:  ConfigError: an option would do nothing.
+    Raises:  ConfigError: an option would have no effect.
     """
     from polyseme.text.labelled.opening import name_of
 
-    there = [file for file in files if file is not None and not (texts and is_text(file))]
-    if reading.separator != "auto" and not (tables and any(map(_may_be_table, there))):
+    data_files = [file for file in files if file is not None and not (texts and is_text(file))]
+    if reading.separator != "auto" and not (tables and any(map(_may_be_table, data_files))):
         raise ConfigError(
             "--separator is about the fields of tables, and no table is read",
-            got=", ".join(map(name_of, there[:3])) or "a text, and no file",
+            got=", ".join(map(name_of, data_files[:3])) or "a text, and no file",
             fix="leave --separator out",
         )
-    if reading.encoding != "auto" and not there:
+    if reading.encoding != "auto" and not data_files:
         raise ConfigError(
             "--encoding is about files, and none is read", got="a text", fix="leave --encoding out"
         )
@@ -251,7 +252,7 @@ def _may_be_table(file: Path) -> bool:
     from polyseme.text.labelled.opening import form_suffix
 
     if file.is_dir():
-        return form_suffix(file) != ".jsonl"  # a folder of a data set; in others there may be tables
+        return form_suffix(file) != ".jsonl"  # a data set's folder holds no tables; other files may
     if form_suffix(file) in (".jsonl", ".ndjson", ".json", ".conllu"):
         return False
     if form_suffix(file) in (".tsv", ".csv") or not file.is_file():
@@ -259,7 +260,7 @@ def _may_be_table(file: Path) -> bool:
     try:
         with file.open("rb") as opened:
             return not opened.read(1000).lstrip().startswith((b"{", b"[{"))
-    except OSError:  # who reads it in earnest says why
+    except OSError:  # the actual reader reports the error
         return True
 
 
@@ -288,13 +289,13 @@ def read_columns(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def is_text(file: Path) -> bool:
-    """Whether what stands in the place of a file is a text itself: no such file, and nothing that looks like a path.
+    """Whether a word in place of a file is a text: it is no existing file, and does not look like a path.
 
     Example:
         >>> is_text(Path("it was a good day")), is_text(Path("my reviews.txt")), is_text(Path("./reviews"))
         (True, False, False)
 
-    A slash makes a path of what has no blank, or begins with a folder that is there.
+    A word with a slash is a path if it has no blank, or if it begins with an existing folder.
     """
     from polyseme.text.words import has_cjk
 
@@ -312,7 +313,7 @@ def is_text(file: Path) -> bool:
 
 @contextmanager
 def text_or_file(file: Path) -> Iterator[Path]:
-    """The file, or one that holds for a moment the text that was typed in its place, as one line."""
+    """The file, or a temporary file with the text that was typed in its place, as one line."""
     if not is_text(file):
         yield file
         return

@@ -1,6 +1,6 @@
-"""Where words go: results to stdout, everything about them to stderr.
+"""Output: results go to stdout, everything about them to stderr.
 
-Schedulers, daemons and pipes hand these streams over closed from the start, or close them at any moment.
+Under schedulers, daemons and pipes these streams may be closed from the start, or close at any moment.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ _quiet = False
 
 
 def be_quiet(quiet: bool) -> None:
-    """Keep back what is not a result or an error, from now on; as `-q` asks."""
+    """From now on print only results and errors, as `-q` asks."""
     global _quiet  # noqa: PLW0603  # one process, one command
     _quiet = quiet
 
 
 def is_quiet() -> bool:
-    """Whether results and errors alone are wanted."""
+    """Whether only results and errors are printed."""
     return _quiet
 
 
 def say(text: str = "", *, always: bool = False) -> None:
-    """Tell the person something that is not a result (stderr), unless results alone are wanted.
+    """Print a message that is not a result (stderr), unless `-q` was given.
 
     Args:
-        always: also then: what was typed is read as something else than it may have been meant.
+        always: print it even with `-q`: the command was read in another way than it may have been meant.
     """
     if _quiet and not always:
         return
-    with contextlib.suppress(OSError):  # who watched has closed the terminal; what was done is done
+    with contextlib.suppress(OSError):  # the terminal was closed; the work itself is done
         print(text, file=sys.stderr, flush=True)
 
 
@@ -56,10 +56,10 @@ def emit_json(document: Any) -> None:
 
 
 def show(result: Result, output: Path | None = None, lang: str = "en", json: bool = False) -> list[Path]:
-    """Print a result, as text or as JSON, write its files, and tell what a person should know of it.
+    """Print a result, as text or as JSON, write its files, and print its notes.
 
     Args:
-        output: where its files go; None = nothing is written.
+        output: where its files go; None = no files.
         lang: of the page.
     Returns the files.
     """
@@ -76,7 +76,7 @@ def show(result: Result, output: Path | None = None, lang: str = "en", json: boo
 
 
 def say_cleaned(counts: Mapping[str, int]) -> None:
-    """Tell what was found in a file whose lines are taken as they stand."""
+    """Report the problems in a file whose lines are read unchanged."""
     counts = dict(counts)
     if inside := counts.pop("cr_inside", 0):
         say(f"note: {inside:,} lone carriage returns stand inside lines: lines end at \\n or \\r\\n alone")
@@ -94,26 +94,26 @@ def command(*words: object) -> str:
     typed = [str(word) for word in words]
     for at, word in enumerate(words):
         if isinstance(word, Path) and typed[at].startswith("-"):
-            typed[at] = f"./{word}"  # it would be read as an option
+            typed[at] = f"./{word}"  # without ./ it would be read as an option
     return shlex.join(typed)
 
 
 def use_command(recipe: Mapping[str, Any], folder: Path) -> str:
-    """Write the command that shows what a run is good for."""
+    """The command that shows what a run can do."""
     from polyseme.train.card import use_of
 
     return "polyseme " + use_of(recipe)[1].replace("RUN", command(folder))
 
 
 def neighbours_command(recipe: Mapping[str, Any], folder: Path) -> list[str]:
-    """Write the command that lists a word's neighbours, or none where a run's words have none."""
+    """The command that lists a word's neighbours; none where a run's words have none."""
     from polyseme.train.card import has_neighbours
 
     return [command("polyseme", "neighbours", folder, "WORD")] if has_neighbours(recipe) else []
 
 
 def closing(wrote: Sequence[Path | str] = (), then: Sequence[str] = ()) -> None:
-    """End a command: what it wrote and what is useful next (stderr).
+    """End a command: print what it wrote and useful next commands (stderr).
 
     Args:
         wrote: files and folders, the most important first.
@@ -125,10 +125,10 @@ def closing(wrote: Sequence[Path | str] = (), then: Sequence[str] = ()) -> None:
 
 
 def open_closed_streams() -> None:
-    """Let a standard stream that is closed (`>&-`) be the null device.
+    """Open the null device in place of closed standard streams (`>&-`).
 
-    Python has None in its place, on which every print fails, and the next file that is opened would get its number:
-    what a library writes to the standard output would go into that file.
+    Python sets a closed stream to None, on which every print fails. And the next opened file would get the stream's
+    number, so that a library's standard output would go into that file.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
@@ -143,9 +143,9 @@ def open_closed_streams() -> None:
 
 
 def discard_output() -> None:
-    """Send what is still to be written to the null device, where nobody reads our output any more.
+    """Send the remaining output to the null device, once nobody reads it any more.
 
-    Python would complain again when it flushes at exit.
+    Otherwise Python would report the error again when it flushes at exit.
     """
     null = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
@@ -158,5 +158,5 @@ def discard_output() -> None:
 
 
 def was_broken_pipe(stop: SystemExit) -> bool:
-    """Whether rich, which prints the help, ended the program because nobody reads it."""
+    """Whether rich, which prints the help, ended the program because of a closed pipe."""
     return isinstance(stop.__context__, BrokenPipeError)

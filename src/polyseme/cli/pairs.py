@@ -96,5 +96,7 @@ def run(
             reporter=reporter,
         )
     wrote = show(result, output, lang, json)
-    more = ["-o", "pairs"] if output is None else ["--against", "RUN2"]
-    closing(wrote=wrote, then=[command("polyseme", "pairs", folder, *files, *typed_options(reading), *more)])
+    options = ["-o", "pairs"] if output is None else ["--against", "RUN2"]
+    closing(
+        wrote=wrote, then=[command("polyseme", "pairs", folder, *files, *typed_options(reading), *options)]
+    )

@@ -55,7 +55,7 @@ def run(
     """
     positive("--workers", workers)
     positive("--vocab-size", vocab_size)
-    more = _sections(settings or [])
+    sections = _sections(settings or [])
     if not corpus:
         raise ConfigError("no corpus given", fix=f"polyseme prepare python-docs -o {output}")
 
@@ -72,7 +72,7 @@ def run(
             "field": field,
             "deduplicate": deduplicate,
             "language": lang,
-            **more["text"],
+            **sections["text"],
         },
         "the options of prepare",
     )
@@ -82,7 +82,7 @@ def run(
             list(corpus),
             output,
             text=text,
-            tokenizer=_tokenizer(tokenizer, kind, vocab_size, more["tokenizer"]),
+            tokenizer=_tokenizer(tokenizer, kind, vocab_size, sections["tokenizer"]),
             valid_files=list(valid or []),
             workers=workers,
             progress=lambda at: reporter.stage(at.stage, at.done_bytes, at.total_bytes),
@@ -102,7 +102,7 @@ def run(
 def _sections(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The values of --set by section.
 
-    Raises:  ConfigError: a key that has nothing to do with preparing text.
+    Raises:  ConfigError: a key that does not concern the preparation of text.
     """
     sections: dict[str, dict[str, Any]] = {"text": {}, "tokenizer": {}}
     for key, value in read_settings(settings).items():
@@ -114,9 +114,9 @@ def _sections(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def _tokenizer(
-    source: str | None, kind: str, vocab_size: int | None, more: dict[str, Any]
+    source: str | None, kind: str, vocab_size: int | None, section: dict[str, Any]
 ) -> Tokenizer | TokenizerConfig:
-    """Load the tokenizer that was named, or configure one to learn."""
+    """Load the named tokenizer, or configure one to learn."""
     from polyseme.text.config import TokenizerConfig
     from polyseme.text.tokenizers import Tokenizer
 
@@ -124,7 +124,7 @@ def _tokenizer(
         values: dict[str, Any] = {"kind": kind}
         if vocab_size is not None:
             values["vocab_size"] = vocab_size
-        values |= more
+        values |= section
         return TokenizerConfig.of(values, "the options of prepare")
     path = Path(source)
     return Tokenizer.from_file(path / "tokenizer.json" if path.is_dir() else path)

@@ -128,7 +128,7 @@ def run(
     )
     with reporting() as reporter:
         done = pretrain(request, reporter)
-    if declared()[0] > 0:  # of several ranks the first one says it
+    if declared()[0] > 0:  # with several ranks only the first prints it
         return
     summary = summarize(done)
     if json:
@@ -148,7 +148,7 @@ def run(
 def _put(settings: dict[str, Any], key: str, value: float | None) -> None:
     """Put the value of an option under its key.
 
-    Raises:  ConfigError: --set gives it another one.
+    Raises:  ConfigError: --set gives the key another value.
     """
     if value is None:
         return

@@ -1,4 +1,4 @@
-"""What a person sees while polyseme works, all of it on stderr: a live display on a terminal, plain lines elsewhere."""
+"""Progress on stderr while polyseme works: a live display on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ TRAINING = "training"  # the stage that the records of `log` belong to
 _LINE_EVERY_S = 10.0
 _FRAMES_PER_S = 3
 _SPARKLINE_WIDTH = 32
-_LEARNED_NATS = 0.05  # nearer to the baseline than this is noise of the evaluation
+_LEARNED_NATS = 0.05  # smaller differences from the baseline are noise of the evaluation
 
 
 class Curve:
-    """What `log` has said so far: the last value of each figure and the losses in order."""
+    """The records of `log` so far: the last value of each figure and the losses in order."""
 
     def __init__(self) -> None:
         self.last: dict[str, float] = {}
@@ -36,7 +36,7 @@ class Curve:
         self.best_heldout: float | None = None
 
     def add(self, record: Record) -> bool:
-        """Take in one record; says whether it brings a new held-out loss."""
+        """Add a record; returns whether it brings a new held-out loss."""
         before = self.last.get("heldout_loss")
         figures = {name: float(value) for name, value in record.items() if not isinstance(value, str)}
         self.last |= figures
@@ -54,7 +54,7 @@ class Curve:
 
     @property
     def eta_seconds(self) -> float | None:
-        """Seconds to go, as the trainer says or from the share done."""
+        """Remaining seconds, from the trainer or from the share that is done."""
         if "eta_seconds" in self.last:
             return self.last["eta_seconds"]
         progress, seconds = self.last.get("progress", 0.0), self.last.get("seconds")
@@ -62,31 +62,31 @@ class Curve:
 
 
 def verdict(below: float) -> str:
-    """Say in words where a held-out loss stands against the unigram baseline."""
+    """Describe a held-out loss in relation to the unigram baseline."""
     if abs(below) <= _LEARNED_NATS:
         return "still at the unigram baseline"
     return f"{abs(below):.2f} nats {'below' if below > 0 else 'above'} the unigram baseline"
 
 
 class Lasting:
-    """A stream that never fails: who watched has closed the terminal or the pipe, and the work goes on.
+    """A stream that never fails: the work goes on after the terminal or the pipe was closed.
 
     Args:
-        stream: where the words go; None where the process was started without it.
+        stream: where the text goes; None where the process was started without it.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write if somebody reads."""
+        """Write, if the stream is open."""
         with contextlib.suppress(OSError, ValueError):  # ValueError: it was closed
             if self._stream is not None:
                 self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Pass on what was written, if somebody reads."""
+        """Flush, if the stream is open."""
         with contextlib.suppress(OSError, ValueError):
             if self._stream is not None:
                 self._stream.flush()
@@ -122,7 +122,7 @@ class PlainReporter:
         print(f"[{clock(self._said - self._start):>7}] {text}", file=self._stream, flush=True)
 
     def stage(self, name: str, done: float, total: float | None, detail: str = "") -> None:
-        """Say that a stage began, then how far it is every few seconds."""
+        """Print that a stage began, then its progress every few seconds."""
         self._enter(name)
         self._detail = detail or self._detail
         if self._now() - self._said >= self._every:
@@ -142,7 +142,7 @@ class PlainReporter:
         self._stage, self._detail = None, ""
 
     def log(self, record: Record) -> None:
-        """Say a line at every evaluation, and every few seconds between."""
+        """Print a line at every evaluation, and every few seconds between."""
         self._enter(TRAINING)
         evaluated = self._curve.add(record)
         if evaluated or self._now() - self._said >= self._every:
@@ -167,7 +167,7 @@ class PlainReporter:
         return "  ".join(parts)
 
     def note(self, text: str) -> None:
-        """Say a fact."""
+        """Print a note."""
         self._line(f"note: {text}")
 
     def close(self) -> None:
@@ -233,18 +233,18 @@ class TerminalReporter:
         self._stage, self._detail = None, ""
 
     def log(self, record: Record) -> None:
-        """Take in new figures; the next frame shows them."""
+        """Store new figures; the next frame shows them."""
         self._enter(TRAINING)
         self._curve.add(record)
         self._curve_at = self._now()
         self._done, self._total = self._curve.last.get("progress", self._done), 1.0
 
     def note(self, text: str) -> None:
-        """Leave a line above the display."""
+        """Print a line above the display."""
         self._console.print(f"[yellow]note[/yellow] {_plain(text)}", highlight=False)
 
     def close(self) -> None:
-        """Take the display away; finished stages stay."""
+        """Remove the display; finished stages stay."""
         if self._open:
             self._live.stop()
             self._open = False
@@ -316,7 +316,7 @@ class TerminalReporter:
 
 
 def _plain(text: str) -> str:
-    """Keep rich from reading square brackets, such as those of [MASK], as markup."""
+    """Escape square brackets, such as those of [MASK], which rich would read as markup."""
     from rich.markup import escape
 
     return escape(text)
@@ -335,6 +335,6 @@ def open_reporter() -> Reporter:
 
 @contextlib.contextmanager
 def reporting() -> Iterator[Reporter]:
-    """The display, for as long as a verb works."""
+    """A reporter for the time that a verb works; closed at the end."""
     with contextlib.closing(open_reporter()) as reporter:
         yield reporter

@@ -143,7 +143,9 @@ def run(
             if json:
                 lines.append(score.as_dict())
             else:
-                row = line.replace("\n", " ")  # a text of a record may have several lines; here it has one
+                row = line.replace(
+                    "\n", " "
+                )  # a record's text may have several lines; here it is printed on one
                 emit(f"{score.log_likelihood:.3f}\t{score.tokens}\t{score.per_token:.3f}\t{row}")
     whole = Score(total, tokens, unknown)
     predictions_per_token = 2 if kind.startswith("two-way") else 1
@@ -152,7 +154,7 @@ def run(
         perplexity = math.exp(min(-whole.per_token / predictions_per_token, 700.0))
         total_score["perplexity"] = perplexity
         say(f"{kind}: {total:,.1f} nats over {tokens:,} tokens, perplexity {perplexity:,.2f}")
-    else:  # a mean of nothing is not known
+    else:  # the mean over no tokens is undefined
         total_score |= {"per_token": None, "perplexity": None}
         say(f"{kind}: the file has no tokens, so there is no perplexity")
     if json:
@@ -180,8 +182,8 @@ def _choose(
     """Classify the lines of a file."""
     if template is None:
         raise ConfigError("--choices needs a template", fix='--template "{text} It was {label}."')
-    others = {"--context": context is not None, "--end": end, "--last-word": last_word}
-    for name, given in others.items():
+    refused = {"--context": context is not None, "--end": end, "--last-word": last_word}
+    for name, given in refused.items():
         if given:
             raise ConfigError(f"{name} does not go with --choices", fix="write the context into the template")
     if neutral is not None and normalize != "pmi":
@@ -195,7 +197,7 @@ def _choose(
 
 
 def _last_words(folder: Path, file: Path, json: bool, field: str, encoding: str) -> None:
-    """Say how often the last word of a line is found."""
+    """Print how often the last word of a line is predicted."""
     from itertools import islice
 
     from polyseme.infer.model import load
@@ -227,7 +229,7 @@ def _last_words(folder: Path, file: Path, json: bool, field: str, encoding: str)
 
 
 def read_choices(given: Sequence[str]) -> dict[str, str]:
-    """Labels and the words for them: one list with commas, or one choice an item.
+    """Labels and the words that stand for them: one list with commas, or one choice an item.
 
     Raises:  ConfigError: a label twice.
 
@@ -255,9 +257,9 @@ def choose_lines(
     how: ReadOptions,
     json: bool,
 ) -> None:
-    """Print every text's choice and probabilities; where texts are labelled, say how many are right.
+    """Print every text's choice and probabilities; for labelled texts also the accuracy.
 
-    Raises:  ConfigError, InputError: as `Chooser`; a label of the file is no choice.
+    Raises:  ConfigError, InputError: as `Chooser`; a label of the file is not among the choices.
              CorpusError: the file cannot be read.
     """
     from polyseme.infer.zero_shot import Chooser
@@ -309,7 +311,7 @@ def choose_lines(
 
 
 def _tell(count: int, gold: Counter[str], right: Counter[str]) -> None:
-    """Say how it went, with Wilson's 95 % interval (stderr)."""
+    """Print the accuracy with Wilson's 95 % interval (stderr)."""
     if n := gold.total():
         from polyseme.tasks.metrics.intervals import wilson
 
@@ -326,7 +328,7 @@ def _tell(count: int, gold: Counter[str], right: Counter[str]) -> None:
 def _label(record: TextRecord, labels: Sequence[str]) -> str | None:
     """A record's label, if it has one.
 
-    Raises:  InputError: it is none of the choices.
+    Raises:  InputError: it is not among the choices.
     """
     if record.label is None:
         return None
@@ -345,9 +347,9 @@ def _label(record: TextRecord, labels: Sequence[str]) -> str | None:
 def _records(
     file: Path, pair: bool, how: ReadOptions, labels: Sequence[str]
 ) -> tuple[Iterator[TextRecord], Problems]:
-    """The texts of a file, with their labels where it has them, and what was found wrong.
+    """The texts of a file, with their labels where it has them, and the problems in it.
 
-    Raises:  ConfigError: its columns cannot be told.  CorpusError: it cannot be read.
+    Raises:  ConfigError: its columns are not clear.  CorpusError: it cannot be read.
     """
     from polyseme.text.labelled.records import Problems
     from polyseme.text.labelled.tables import read_texts
@@ -362,7 +364,7 @@ def _records(
         separator=how.separator,
         known=labels,
     )
-    again = not file.is_fifo()  # a pipe is read once only
+    again = not file.is_fifo()  # a pipe can be read only once
     problems = Problems()
     if named or again:
         records = read(problems=problems)

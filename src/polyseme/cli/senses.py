@@ -106,9 +106,9 @@ def run(
             reporter=reporter,
         )
     wrote = show(result, output, lang, json)
-    more = ["-o", "senses"] if output is None else ["--against", "RUN"]
+    options = ["-o", "senses"] if output is None else ["--against", "RUN"]
     again = [*_again(word, balance), *typed_options(reading)]
-    closing(wrote=wrote, then=[command("polyseme", "senses", folder, file, *again, *more)])
+    closing(wrote=wrote, then=[command("polyseme", "senses", folder, file, *again, *options)])
 
 
 def _again(words: list[str] | None, balance: bool) -> list[str]:

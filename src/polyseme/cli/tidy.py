@@ -34,12 +34,12 @@ def run(*folders: Folder, unfinished: bool = False, json: Json = False) -> None:
         emit_json({"freed_bytes": freed, "runs": runs})
     else:
         for tidied in done:
-            what = (
+            outcome = (
                 f"{size(tidied.freed_bytes)} ({tidied.freed_bytes:,} bytes) freed"
                 if tidied.files
                 else "nothing to free"
             )
-            emit(f"{tidied.path}: {what}")
+            emit(f"{tidied.path}: {outcome}")
         if len(done) > 1:
             emit(f"in all {size(freed)} ({freed:,} bytes)")
     closing(then=[command("polyseme", "inspect", *folders)])

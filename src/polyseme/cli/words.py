@@ -1,9 +1,9 @@
-"""What a person typed, read as it was meant: other names for verbs, options, models and tasks, texts that begin with a
+"""The typed command, read as it was meant: other names for verbs, options, models and tasks, texts that begin with a
 dash, arguments in another order.
 
-The command line knows one name for everything; here the other names that people bring along (core/synonyms.py) become
-ours before it is parsed. What is read in another way than it was typed is said; what could mean two things is
-refused, with the whole command to type instead.
+Every verb, option, model and task has one name. Here common other names (core/synonyms.py) are replaced by ours before
+the command is parsed. A note reports every replacement. A command that could mean two things is refused, with the whole
+command to type instead.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 # An option as people write it. "- he said" and "-5 degrees" are texts.
 _OPTION = re.compile(r"--?[A-Za-z][\w.-]*(=.*)?", re.DOTALL | re.ASCII)
-_DASHES = "–—−"  # what word processors make of dashes
+_DASHES = "–—−"  # dashes that word processors substitute
 _SETTING = re.compile(r"[A-Za-z_][\w.]*=.+", re.DOTALL)
 _WORDY = ("TEXT", "TEXT_B", "PROMPT", "WORD")
 _HELP = ("--help", "-h", "help", "-help", "--hlep", "-?", "/?")
 _VERSION = ("--version", "-V", "-v", "-version", "version")
 _RUNS = Path("runs")
 _LONGEST_NAME = 255
-# Where to write when nobody said it; a run is called after its model or task.
+# Default places to write to; a run is named after its model or task.
 _PLACES = {
     "pretrain": "runs/{}",
     "finetune": "runs/{}",
@@ -42,22 +42,22 @@ _PLACES = {
     "embed": "vectors.npy",
     "compare": "report.html",
 }
-# What --output is called in the line of usage.
+# The name of --output in the line of usage.
 _WRITES = {"pretrain": "RUN", "finetune": "RUN", "import": "RUN", "prepare": "STORE"}
 
 
 @dataclass
 class Shape:
-    """What a verb takes.
+    """The options and arguments of a verb.
 
     Args:
         verb: its name.
-        options: every spelling of every option, with how many words follow it: 0 or 1.
+        options: every spelling of every option, with the number of words that follow it: 0 or 1.
         integers: the options whose value is an integer.
-        required: the options that must be there, first spelling.
+        required: the options that must be given, first spelling.
         positions: labels of the arguments in order; the last may stand for several.
-        needed: how many of the arguments must be there.
-        several: whether the last stands for several.
+        needed: how many of the arguments must be given.
+        several: whether the last argument may be repeated.
     """
 
     verb: str
@@ -70,7 +70,7 @@ class Shape:
 
     @classmethod
     def of(cls, app: App, verb: str) -> Shape:
-        """Ask a verb's signature."""
+        """Read the shape from a verb's signature."""
         shape = cls(verb, {"--help": 0, "-h": 0})
         for argument in app[verb].assemble_argument_collection():
             kind = argument.field_info.kind
@@ -92,7 +92,7 @@ class Shape:
     def usage(self) -> str:
         """The line of usage, with every argument's name."""
         names = [name if i < self.needed else f"[{name}]" for i, name in enumerate(self.positions)]
-        if self.several:  # "[RUN2] FILE" says by itself how many
+        if self.several:  # the label "[RUN2] FILE" already shows how many
             names[-1] = self.positions[-1] + ("" if " " in self.positions[-1] else "...")
         options = [
             f"-o {_WRITES.get(self.verb, 'FILE')}" if name == "--output" else f"{name} FILE"
@@ -103,14 +103,14 @@ class Shape:
 
 @dataclass
 class Typed:
-    """A command in its parts.
+    """A command, split into its parts.
 
     Args:
-        shape: what its verb takes.
-        raw: what was typed after the verb.
+        shape: the shape of its verb.
+        raw: the words that were typed after the verb.
         options: name and value, None where there is none.
         arguments: the rest.
-        notes: what was read in another way than it was typed.
+        notes: what was read in another way than typed.
     """
 
     shape: Shape
@@ -120,13 +120,13 @@ class Typed:
     notes: list[str] = field(default_factory=list)
 
     def words(self) -> list[str]:
-        """The command for the parser: options first, so that nothing behind "--" is taken for one."""
+        """The command for the parser: options first, so that nothing after "--" is read as an option."""
         options = [word for name, value in self.options for word in _written(name, value)]
         dash = any(word.startswith("-") for word in self.arguments)
         return [self.shape.verb, *options, *(["--"] if dash else []), *self.arguments]
 
     def command(self, *more: str, arguments: Sequence[str] | None = None) -> str:
-        """The whole command as it could have been typed, for a shell."""
+        """The whole command as it is typed in a shell."""
         options = [
             word for name, value in self.options for word in ([name] if value is None else [name, value])
         ]
@@ -137,13 +137,13 @@ class Typed:
 
 
 def understood(words: Sequence[str], app: App) -> Typed | list[str]:
-    """Read a command as it was meant; a list of words where there is nothing to read, as in `polyseme --help`.
+    """Read a command as it was meant; returns a list of words where there is no verb, as in `polyseme --help`.
 
     Args:
-        words: what follows `polyseme`.
+        words: the words after `polyseme`.
         app: the application; only the verb that is typed is imported.
-    Raises:  ConfigError, RunError: a verb, a model or a task that is none, or a run that is another; the error has the
-                                    whole command to type instead.
+    Raises:  ConfigError, RunError: an unknown verb, model or task, or a run of another name; the error has the whole
+             command to type instead.
     """
     words = [*words]
     if not words or words[0] in _VERSION:
@@ -163,7 +163,8 @@ def understood(words: Sequence[str], app: App) -> Typed | list[str]:
 
 
 def misused(typed: Typed) -> tuple[list[str], str]:
-    """What a command lacks, and the whole command: what was typed, and a capital word for what is missing."""
+    """The missing part of a command, and the whole command: the typed words, with a capital word for the missing
+    part."""
     shape, arguments = typed.shape, [*typed.arguments]
     missing: list[str] = []
     if len(arguments) < shape.needed:
@@ -175,30 +176,30 @@ def misused(typed: Typed) -> tuple[list[str], str]:
             missing.append(label)
             arguments.append(_stand_in(label))
     if shape.positions[1:2] == ["FORMAT"] and len(typed.arguments) == 2 and "FORMAT" not in missing:
-        there = spelled(arguments[1]) in _formats()
-        if not there:  # what is missing is the format, not the place to write to
+        names_a_format = spelled(arguments[1]) in _formats()
+        if not names_a_format:  # the format is missing, not the place to write to
             missing, arguments = ["FORMAT"], [arguments[0], _stand_in("FORMAT"), arguments[1]]
     if shape.several and len(arguments) == shape.needed:
         missing.append(shape.positions[-1])
         arguments.append(_stand_in(shape.positions[-1].split()[-1]))
     given = {name for name, _ in typed.options}
-    more: list[str] = []
+    added: list[str] = []
     for name in shape.required:
         if name in given or (name == "--output" and "-o" in given):
             continue
         missing.append(name)
         over = len(arguments) > (shape.needed + 1 if shape.several else len(shape.positions))
-        if name == "--output":  # perhaps it is there, without its name
+        if name == "--output":  # perhaps it was typed without its name
             last = over and not _exists(arguments[-1]) and not set(arguments[-1]) & set("*?[")
-            more += ["-o", arguments.pop() if last else _place(shape.verb, arguments)]
+            added += ["-o", arguments.pop() if last else _place(shape.verb, arguments)]
         else:
             last = over and not shape.several and os.path.isfile(arguments[shape.needed])
-            more += [name, arguments.pop(shape.needed) if last else _stand_in(name)]
-    return missing, typed.command(*more, arguments=arguments)
+            added += [name, arguments.pop(shape.needed) if last else _stand_in(name)]
+    return missing, typed.command(*added, arguments=arguments)
 
 
 def nearest_option(typed: Typed) -> tuple[str, str] | None:
-    """The first option that the verb lacks and the whole command with its nearest, or with it as a text."""
+    """The first unknown option, and the whole command with the nearest known one, or with the word as a text."""
     verb = ["polyseme", typed.shape.verb]
     for name in (
         whole.partition("=")[0] for whole, _ in typed.options
@@ -216,7 +217,7 @@ def nearest_option(typed: Typed) -> tuple[str, str] | None:
 
 
 def _whole_numbers(typed: Typed) -> None:
-    """Raises:  ConfigError: 2.7 where an integer is meant, which would be read as 2."""
+    """Raises:  ConfigError: 2.7 where an integer is needed; the parser would read it as 2."""
     for name, value in typed.options:
         if name in typed.shape.integers and re.fullmatch(r"[+-]?\d*\.\d*[1-9]\d*", value or ""):
             raise ConfigError(f"{name} takes an integer", got=value, fix=f"{name} {int(float(value or 0))}")
@@ -276,11 +277,11 @@ def _as_comparison(rest: Sequence[str], app: App) -> str:
 
 
 def _whole(verb: str, rest: Sequence[str], app: App) -> str:
-    """A command under its right verb, with capital words for what is missing."""
+    """A command under its right verb, with capital words for missing parts."""
     try:
         if not {"--help", "-h"} & {*rest}:
             return misused(_parts(Shape.of(app, verb), rest))[1]
-    except PolysemeError:  # more than the verb is wrong
+    except PolysemeError:  # not only the verb is wrong
         pass
     return shlex.join(["polyseme", verb, *rest])
 
@@ -289,7 +290,7 @@ def _whole(verb: str, rest: Sequence[str], app: App) -> str:
 
 
 def _parts(shape: Shape, words: Sequence[str]) -> Typed:
-    """Part a command into options and arguments, each option under the verb's own name for it."""
+    """Split a command into options and arguments, each option under the verb's own name for it."""
     typed = Typed(shape, words)
     named: dict[str, list[str]] = {}
     ahead = iter(enumerate(words))
@@ -316,9 +317,9 @@ def _parts(shape: Shape, words: Sequence[str]) -> Typed:
         target, prefix = _option(shape, name)
         follows = words[place + 1] if place + 1 < len(words) else None
         if target.partition("=")[1]:  # --device=cpu
-            own, _, given = target.partition("=")
-            typed.notes.append(f"{name} is read as {own} {given}")
-            typed.options.append((own, given))
+            option, _, its_value = target.partition("=")
+            typed.notes.append(f"{name} is read as {option} {its_value}")
+            typed.options.append((option, its_value))
             continue
         takes_value = shape.options.get(target) == 1 or target in shape.positions
         if not equals and takes_value and _is_value(shape, follows):
@@ -342,7 +343,7 @@ def _parts(shape: Shape, words: Sequence[str]) -> Typed:
 
 
 def _attached(shape: Shape, word: str) -> bool:
-    """Whether a word is a short option with its value behind it."""
+    """Whether a word is a short option with its value attached."""
     if word[:2] not in shape.options or len(word) < 3 or re.search(r"[\s=]", word):
         return False
     target, _ = _option(shape, word)
@@ -350,7 +351,7 @@ def _attached(shape: Shape, word: str) -> bool:
 
 
 def _dashed(shape: Shape, word: str) -> str:
-    """A word with proper dashes, if it then is an option of the verb."""
+    """A word with proper dashes, if that makes it an option of the verb."""
     if word[:1] not in _DASHES or not word:
         return word
     option = "--" + word.lstrip(_DASHES + "-")
@@ -359,7 +360,7 @@ def _dashed(shape: Shape, word: str) -> str:
 
 
 def _value(typed: Typed, name: str, value: str) -> str:
-    """The value of an option, or an argument, under its name here."""
+    """The value of an option, or an argument, under our name for it."""
     word = spelled(value)
     ours = synonyms.VALUES[name].get(word, word)
     if ours != word:
@@ -368,7 +369,7 @@ def _value(typed: Typed, name: str, value: str) -> str:
 
 
 def _placed(typed: Typed, named: dict[str, list[str]]) -> None:
-    """Put arguments that were given by name, as in --model bert, into their places."""
+    """Move arguments that were given by name, as in --model bert, to their positions."""
     if not named:
         return
     rest = iter([*typed.arguments])
@@ -381,10 +382,12 @@ def _placed(typed: Typed, named: dict[str, list[str]]) -> None:
 
 
 def _quoted(typed: Typed) -> None:
-    """Raises:  ConfigError: more words than the verb takes, whose last argument is a text."""
+    """Raises:  ConfigError: more words than the verb accepts, where its last argument is a text."""
     shape, arguments = typed.shape, typed.arguments
     wordy = bool(shape.positions) and shape.positions[-1] in _WORDY
-    known = all(name in shape.options for name, _ in typed.options)  # else a word may be an option's value
+    known = all(
+        name in shape.options for name, _ in typed.options
+    )  # otherwise a word may be an option's value
     if shape.several or not wordy or not known or len(arguments) <= len(shape.positions):
         return
     first = next(i for i, label in enumerate(shape.positions) if label in _WORDY)
@@ -397,7 +400,7 @@ def _quoted(typed: Typed) -> None:
 
 
 def _option(shape: Shape, name: str) -> tuple[str, str]:
-    """A verb's own name for an option, and what comes before its value: "key=" for --set."""
+    """The verb's own name for an option, and the prefix of its value: "key=" for --set."""
     if name in shape.options:
         return name, ""
     key = "--" + spelled(name.lstrip("-"))
@@ -432,7 +435,7 @@ def _written(name: str, value: str | None) -> list[str]:
 
 
 def _at_home(word: str) -> str:
-    """A word with the ~ that the shell left, as in --init=~/runs/x, where that is a place."""
+    """A word with its ~ expanded, which the shell leaves in --init=~/runs/x, if that path exists."""
     name, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
     if not value.startswith("~") or _exists(value):
         return word
@@ -444,7 +447,7 @@ def _at_home(word: str) -> str:
 
 
 def _exists(word: str) -> bool:
-    """Whether there is such a path; a text may be too long for one, which pathlib takes for an error."""
+    """Whether a path exists; pathlib raises an error for a text that is too long for a path."""
     return os.path.exists(word)
 
 
@@ -472,10 +475,10 @@ _KINDS: dict[str, Callable[[str], bool]] = {"RUN": _is_run, "TASK": _is_task, "M
 
 
 def _in_order(typed: Typed) -> None:
-    """Bring what a verb takes first to the front: `fill TEXT RUN`, `pretrain CORPUS MODEL`."""
+    """Move the first argument of a verb to the front: `fill TEXT RUN`, `pretrain CORPUS MODEL`."""
     shape, arguments = typed.shape, typed.arguments
     kind = _KINDS.get(shape.positions[0]) if len(shape.positions) > 1 else None
-    if shape.verb == "mask":  # reads runs as well as models
+    if shape.verb == "mask":  # accepts runs as well as models
         kind = _is_model_or_run
     if kind is None or not arguments or kind(arguments[0]):
         return
@@ -489,7 +492,7 @@ def _in_order(typed: Typed) -> None:
 
 
 def _named(typed: Typed) -> None:
-    """Give models, tasks, formats and runs their names here.
+    """Replace other names of models, tasks, formats and runs by ours.
 
     Raises:  ConfigError: no such model or task.  RunError: a run of another name may be meant.
     """
@@ -526,7 +529,7 @@ def _model(typed: Typed, place: int) -> None:
 
 
 def _with_a_model(typed: Typed, place: int, nearest: str | None) -> str:
-    """The command with a model: the one that was nearly named, or one in front of a corpus that is there."""
+    """The command with a model: the one with the nearest name, or a default one before an existing corpus."""
     if nearest is not None:
         return typed.command(arguments=_with(typed, place, nearest))
     if _exists(typed.arguments[place]):
@@ -535,7 +538,7 @@ def _with_a_model(typed: Typed, place: int, nearest: str | None) -> str:
 
 
 def _nearest_model(name: str, names: Sequence[str]) -> str | None:
-    """The model of nearly that name, or the one that is most like another program's."""
+    """The model with the nearest name, or the one most similar to a model of another program."""
     near = difflib.get_close_matches(name, [*names, *synonyms.MODELS], n=1, cutoff=0.75)
     if near:
         return synonyms.MODELS.get(near[0], near[0]).partition(" ")[0]
@@ -591,7 +594,7 @@ def _text(typed: Typed, place: int) -> None:
 
 
 def _run(typed: Typed, place: int) -> None:
-    """Raises:  RunError: no such folder, but one with nearly that name; or a folder of runs."""
+    """Raises:  RunError: no such folder, but one with a similar name; or a folder of runs."""
     word = typed.arguments[place]
     if _is_run(word) or len(os.path.basename(word)) > _LONGEST_NAME:
         return
@@ -643,7 +646,7 @@ def _runs_in(folder: Path) -> Iterator[Path]:
 
 
 def _stand_in(name: str) -> str:
-    """What stands in a hint for something that is missing: a word that works, or a capital one to replace."""
+    """The word in a hint for a missing argument: one that works, or a capital word to replace."""
     works = {
         "MODEL": "modernbert",
         "CORPUS": "python-docs",
@@ -656,7 +659,7 @@ def _stand_in(name: str) -> str:
 
 
 def _place(verb: str, arguments: Iterable[str]) -> str:
-    """A place to write to that is free."""
+    """A free path to write to."""
     first = next(iter(arguments), "mine")
     place = _PLACES.get(verb, "OUTPUT").format(first if re.fullmatch(r"[\w-]+", first) else "mine")
     stem, dot, ending = place.partition(".")

@@ -74,8 +74,8 @@ def export_onnx(run: Path | str, output: Path | str, reporter: Reporter | None =
             expected="a run of word2vec, elmo or a transformer",
             where=opened.run.path,
         )
-    said = outputs_of(opened)
-    wanted = [
+    outputs_by_head = outputs_of(opened)
+    examples = [
         (inputs, _computed(opened, inputs))
         for inputs in (run_inputs(opened, *shape) for shape in _shapes(opened))
     ]
@@ -84,7 +84,7 @@ def export_onnx(run: Path | str, output: Path | str, reporter: Reporter | None =
         reporter.stage("exporting", 0, 2)
         file = folder / "model.onnx"
         try:
-            _write(module, wanted[0][0], file)
+            _write(module, examples[0][0], file)
         except Exception as error:  # torch's, of any kind: a model of others may do what no graph can hold
             raise ConfigError(
                 "torch cannot export this model",
@@ -95,7 +95,7 @@ def export_onnx(run: Path | str, output: Path | str, reporter: Reporter | None =
         _tokenizer(opened).save(folder / "tokenizer.json")
         reporter.stage("exporting", 1, 2, "comparing with onnxruntime")
         session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-        difference = max(_difference(session, inputs, outputs) for inputs, outputs in wanted)
+        difference = max(_difference(session, inputs, outputs) for inputs, outputs in examples)
         if not difference <= TOLERANCE:
             raise CheckpointError(
                 "the exported model does not compute what the run does",
@@ -106,12 +106,12 @@ def export_onnx(run: Path | str, output: Path | str, reporter: Reporter | None =
             )
         reporter.stage("exporting", 2, 2)
         files = sorted(path.name for path in folder.iterdir())
-    inputs, outputs = (", ".join(names) for names in wanted[0])
+    inputs, outputs = (", ".join(names) for names in examples[0])
     notes = [
         f"inputs: {inputs}; outputs: {outputs}",
         f"onnxruntime's numbers differ from ours by at most {difference:.1g}",
     ]
-    if left := [name for name in opened.heads if name not in said]:
+    if left := [name for name in opened.heads if name not in outputs_by_head]:
         notes.append(f"there is no output for the head of {', '.join(left)}, which was left out")
     return Written(output, files, notes)
 
@@ -154,25 +154,25 @@ class Exported(nn.Module):
         return _outputs(encoding, self.heads, self.said, of_task)
 
 
-Said = Literal["of_task", "of_tokens", "of_halves", "of_first"]
+OutputForm = Literal["of_task", "of_tokens", "of_halves", "of_first"]
 
 
-def outputs_of(opened: Opened) -> dict[str, Said]:
+def outputs_of(opened: Opened) -> dict[str, OutputForm]:
     """What the run's heads score, by the objectives' and tasks' names; without those that have no output.
 
     Raises:  ConfigError: the head of a task cannot be computed of whole rows.
     """
-    said: dict[str, Said] = {}
+    outputs: dict[str, OutputForm] = {}
     for name, head in opened.heads.items():
         entry = registry.learned(name)
         if isinstance(entry, TaskEntry):
             _check_dense(opened, name, head)
-            said[name] = "of_task"
+            outputs[name] = "of_task"
         elif entry.predicts is not None:
-            said[name] = "of_halves" if entry.predicts == "both" else "of_tokens"
+            outputs[name] = "of_halves" if entry.predicts == "both" else "of_tokens"
         elif getattr(head, "of_first", False):
-            said[name] = "of_first"
-    return said
+            outputs[name] = "of_first"
+    return outputs
 
 
 def _check_dense(opened: Opened, name: str, head: nn.Module) -> None:
@@ -208,7 +208,7 @@ def _kept(heads: nn.ModuleDict) -> Literal["last", "all"]:
 def _outputs(
     encoding: Encoding,
     heads: nn.ModuleDict,
-    said: Mapping[str, Said],
+    outputs_by_head: Mapping[str, OutputForm],
     of_task: Callable[[DenseHead], Tensor],
 ) -> dict[str, Tensor]:
     """The last layer, and what the heads say.
@@ -218,7 +218,7 @@ def _outputs(
     """
     last = encoding.last
     result = {"last_hidden_state": last}
-    for name, kind in said.items():
+    for name, kind in outputs_by_head.items():
         if kind == "of_task":
             result["logits"] = of_task(cast(DenseHead, heads[name]))
         elif kind == "of_first":
@@ -327,11 +327,11 @@ def _computed(opened: Opened, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]
 
     def of_task(head: DenseHead) -> Tensor:
         columns = head.columns(batch, separators, static)
-        found = head(encoding, batch, columns.flatten().nonzero()[:, 0])
+        scores = head(encoding, batch, columns.flatten().nonzero()[:, 0])
         if head.of_texts:
-            return found
-        result = found.new_zeros(*ids.shape, found.size(-1))
-        result[columns] = found
+            return scores
+        result = scores.new_zeros(*ids.shape, scores.size(-1))
+        result[columns] = scores
         return result
 
     return _outputs(encoding, opened.heads, outputs_of(opened), of_task)
@@ -346,16 +346,16 @@ def _tokenizer(opened: Opened) -> Tokenizer:
     return Tokenizer(hf.Tokenizer.from_str(spec), tokenizer.roles.settings())
 
 
-def _difference(session: Any, inputs: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> float:
+def _difference(session: Any, inputs: Mapping[str, Tensor], expected_outputs: Mapping[str, Tensor]) -> float:
     """The largest difference between onnxruntime's numbers and ours where no padding is; NaN is infinite."""
-    found = session.run(list(wanted), {name: tensor.numpy() for name, tensor in inputs.items()})
+    computed = session.run(list(expected_outputs), {name: tensor.numpy() for name, tensor in inputs.items()})
     real = inputs["attention_mask"].bool().numpy()
     largest = 0.0
-    for got, expected in zip(found, wanted.values(), strict=True):
+    for output, expected in zip(computed, expected_outputs.values(), strict=True):
         ours = expected.numpy()
-        if got.shape != ours.shape:
+        if output.shape != ours.shape:
             return float("inf")
-        theirs, ours = (got, ours) if ours.ndim == 2 else (got[real], ours[real])
+        theirs, ours = (output, ours) if ours.ndim == 2 else (output[real], ours[real])
         same = theirs == ours  # -inf among them
         gap = np.abs(np.where(same, 0.0, theirs) - np.where(same, 0.0, ours))
         largest = max(largest, float(np.nan_to_num(gap, nan=np.inf).max(initial=0.0)))

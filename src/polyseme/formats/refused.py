@@ -145,11 +145,11 @@ def kind_of(path: Path, by_name: bool = True) -> Kind | None:
         head, size, tail = b"", 0, b""
     if not size and path.is_file():
         return EMPTY
-    found = _by_content(path, head, size, tail) or (_by_name(path) if by_name else None)
+    kind = _by_content(path, head, size, tail) or (_by_name(path) if by_name else None)
     beside = (path.parent / "config.json").is_file()
-    if found is HDF5 and ("elmo" in path.name.lower() or path.suffix.lower() == ".hdf5") and not beside:
+    if kind is HDF5 and ("elmo" in path.name.lower() or path.suffix.lower() == ".hdf5") and not beside:
         return ELMO
-    return PICKLE_OF_A_MODEL if found is PICKLE and beside else found
+    return PICKLE_OF_A_MODEL if kind is PICKLE and beside else kind
 
 
 def refuse(path: Path, by_name: bool = True) -> None:
@@ -260,8 +260,8 @@ def not_here(source: str, output: Path) -> RunError:
     def error(got: str, fix: str | None) -> RunError:
         return RunError("there is nothing to import", got=got, where=source, fix=fix)
 
-    if found := _HUB.fullmatch(source):
-        return error("an address on a hub", _fetched(found["name"], output))
+    if match := _HUB.fullmatch(source):
+        return error("an address on a hub", _fetched(match["name"], output))
     if _URL.fullmatch(source):
         return error("an address, and polyseme opens no connections", "download it, and name the file here")
     path = Path(source)
@@ -288,11 +288,11 @@ def models_inside(folder: Path) -> Path | None:
 
     It is looked for a few levels down. None = there is none, or several.
     """
-    found: list[Path] = []
+    folders: list[Path] = []
     level = [folder] if folder.is_dir() else []
     for _ in range(_DEEPEST):
         level = [inner for outer in level for inner in sorted(outer.iterdir()) if inner.is_dir()][:64]
-        found += [inner for inner in level if any((inner / mark).is_file() for mark in _MARKS)]
-        if found:
+        folders += [inner for inner in level if any((inner / mark).is_file() for mark in _MARKS)]
+        if folders:
             break
-    return found[0] if len(found) == 1 else None
+    return folders[0] if len(folders) == 1 else None

@@ -54,9 +54,9 @@ class Format:
     ) -> Any:
         """Call one of the entry's functions."""
         module, _, name = function.partition(":")
-        told: dict[str, Any] = {"reporter": reporter} if self.reports and reporter is not None else {}
-        told |= {"encoding": encoding} if encoding is not None else {}
-        return getattr(importlib.import_module(f"polyseme.formats.{module}"), name)(*arguments, **told)
+        options: dict[str, Any] = {"reporter": reporter} if self.reports and reporter is not None else {}
+        options |= {"encoding": encoding} if encoding is not None else {}
+        return getattr(importlib.import_module(f"polyseme.formats.{module}"), name)(*arguments, **options)
 
 
 @dataclass(frozen=True)

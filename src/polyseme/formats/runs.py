@@ -78,17 +78,17 @@ def as_task(imported: Imported, task: str) -> Imported:
 
     Raises:  ConfigError: there is no such head, or it is another task's.
     """
-    (found, *others) = imported.objectives or [""]
-    if found == task and not others:
+    (objective, *further) = imported.objectives or [""]
+    if objective == task and not further:
         return imported
-    if task not in _TEXTS or found not in _TEXTS:
+    if task not in _TEXTS or objective not in _TEXTS:
         raise ConfigError(
             f"there is no head for {task}",
             got=", ".join(imported.objectives) or "the encoder alone",
             where=imported.source.get("path"),
-            fix="leave --task out" if found else f"polyseme finetune {task} RUN --train FILE -o RUN2",
+            fix="leave --task out" if objective else f"polyseme finetune {task} RUN --train FILE -o RUN2",
         )
-    old, new = f"heads.{found}.", f"heads.{task}."
+    old, new = f"heads.{objective}.", f"heads.{task}."
     tensors = {
         new + name.removeprefix(old) if name.startswith(old) else name: tensor
         for name, tensor in imported.tensors.items()
@@ -98,7 +98,7 @@ def as_task(imported: Imported, task: str) -> Imported:
         imported,
         objectives=[task],
         tensors=tensors,
-        sections={task: imported.sections[found]},
+        sections={task: imported.sections[objective]},
         source=source,
     )
 

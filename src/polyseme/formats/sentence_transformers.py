@@ -162,9 +162,9 @@ def _kept(named: Mapping[str, Any], file: Path) -> tuple[dict[str, Any], list[st
         notes.append(
             f"similarity_fn_name {measure!r} is kept for the way back; similarity gives cosines here"
         )
-    more = [key for key in named if key not in _NAMED and named[key] not in (None, False, {}, [])]
-    if more:
-        notes.append(f"not known and left out: {', '.join(more)} of {file.name}"[:300])
+    unknown = [key for key in named if key not in _NAMED and named[key] not in (None, False, {}, [])]
+    if unknown:
+        notes.append(f"not known and left out: {', '.join(unknown)} of {file.name}"[:300])
     return {key: value for key, value in kept.items() if value is not None}, notes
 
 
@@ -190,9 +190,9 @@ def _modules(path: Path) -> dict[str, Path]:
         raise CheckpointError(
             "a JSON file is too large", expected=f"at most {JSON_LIMIT:,} bytes", where=file
         )
-    found = parse_json(b'{"modules": ' + file.read_bytes() + b"}", file)
-    entries = found["modules"]
-    if len(found) > 1 or not isinstance(entries, list):
+    parsed = parse_json(b'{"modules": ' + file.read_bytes() + b"}", file)
+    entries = parsed["modules"]
+    if len(parsed) > 1 or not isinstance(entries, list):
         raise CheckpointError("not a list of modules", where=file)
     folders: dict[str, Path] = {}
     for entry in entries:
@@ -299,20 +299,20 @@ def write_model(run: Path, output: Path) -> Written:
              RunError: there is no run, or the folder holds something.  StorageError: the disk refuses.
     """
     opened = open_run(run)
-    own = opened.run.meta.get("embedding") or {}
-    pool, normalize = own.get("pool", "mean"), bool(own.get("normalize", False))
+    embedding = opened.run.meta.get("embedding") or {}
+    pool, normalize = embedding.get("pool", "mean"), bool(embedding.get("normalize", False))
     if pool not in _THEIRS:
         raise ConfigError("this pooling has no form there", got=pool, expected=", ".join(_THEIRS), where=run)
     kept = (opened.run.meta.get("imported") or {}).get(KEPT) or {}
-    truncate = own.get("truncate_dim")
+    truncate = embedding.get("truncate_dim")
     longest = int(opened.encoder.max_length)
-    length = min(own.get("max_length") or longest, longest)
+    length = min(embedding.get("max_length") or longest, longest)
     width = int(opened.encoder.config.hidden_size)
     with new_folder(output) as folder, saving(output):
         files, notes = model_files(opened, folder, tasks=False)
         if opened.encoder.reach == "left":
             _as_encoder(opened.tokenizer, folder)
-        if not own.get("separators") and pool != "cls":
+        if not embedding.get("separators") and pool != "cls":
             notes.append(
                 "sentence-transformers counts [CLS] and [SEP] as tokens: its vectors are those of "
                 "`polyseme embed RUN --separators`"

@@ -240,8 +240,8 @@ class _Table:
     def _another_encoding(self) -> CheckpointError:
         place, word = self._undecoded[0]
         name = "UTF-8" if self._encoding == "utf-8" else self._encoding
-        found = encodings.detect(b" ".join(word for _, word in self._undecoded[:1000]))
-        other = found[0] if found and found[0] not in (self._encoding, "utf-8") else "gb18030"
+        detected = encodings.detect(b" ".join(word for _, word in self._undecoded[:1000]))
+        other = detected[0] if detected and detected[0] not in (self._encoding, "utf-8") else "gb18030"
         return CheckpointError(
             f"a word is not {name}",
             got=f"the entry {word[:60].decode('utf-8', 'replace')!r}, and {len(self._undecoded) - 1:,} others",
@@ -463,37 +463,37 @@ def import_word_vectors(
     Raises:  CheckpointError, ConfigError: see `read_word_vectors`.
     """
     path = Path(path)
-    found = read_word_vectors(path, reporter, encoding)
-    rows, width = found.table.shape
+    vectors = read_word_vectors(path, reporter, encoding)
+    rows, width = vectors.table.shape
     return Imported(
         architecture="word2vec",
         model={"vocab_size": rows, "hidden_size": width},
         objectives=[],
-        tensors={"encoder.word_embeddings.weight": torch.from_numpy(found.table)},
-        tokenizer=tokenizer_of(found.words),
+        tensors={"encoder.word_embeddings.weight": torch.from_numpy(vectors.table)},
+        tokenizer=tokenizer_of(vectors.words),
         source={
-            "kind": found.kind,
+            "kind": vectors.kind,
             "path": str(path),
             "files": file_digests(path.parent, [path.name]),
-            "words": len(found.words),
-            "repeated": found.repeated,
-            **({"notes": notes} if (notes := _notes(found)) else {}),
+            "words": len(vectors.words),
+            "repeated": vectors.repeated,
+            **({"notes": notes} if (notes := _notes(vectors)) else {}),
         },
     )
 
 
-def _notes(found: WordVectors) -> list[str]:
+def _notes(vectors: WordVectors) -> list[str]:
     """What was left out or written in another way."""
     notes = []
-    if found.repeated:
-        notes.append(f"{found.repeated:,} entries were left out: the same word had come before")
-    if found.undecoded:
+    if vectors.repeated:
+        notes.append(f"{vectors.repeated:,} entries were left out: the same word had come before")
+    if vectors.undecoded:
         notes.append(
-            f"{len(found.undecoded):,} entries were left out: their words are no text in the file's encoding "
-            f"({', '.join(found.undecoded[:3])}{' …' if len(found.undecoded) > 3 else ''})"
+            f"{len(vectors.undecoded):,} entries were left out: their words are no text in the file's encoding "
+            f"({', '.join(vectors.undecoded[:3])}{' …' if len(vectors.undecoded) > 3 else ''})"
         )
-    if found.spaced:
-        notes.append(f"{found.spaced:,} words held spaces, which became _")
+    if vectors.spaced:
+        notes.append(f"{vectors.spaced:,} words held spaces, which became _")
     return notes
 
 
@@ -503,9 +503,9 @@ def tokenizer_of(words: Sequence[str]) -> Tokenizer:
     Texts are cut into words and marks, or at spaces where more than a tenth of the words would fall apart; they are
     lower-cased where no word has a capital letter.
     """
-    some = words[:_SAMPLE]
-    whole = sum(re.fullmatch(TOKEN_PATTERN, word) is not None for word in some if "_" not in word)
-    single = sum("_" not in word for word in some)
+    sample = words[:_SAMPLE]
+    whole = sum(re.fullmatch(TOKEN_PATTERN, word) is not None for word in sample if "_" not in word)
+    single = sum("_" not in word for word in sample)
     kind = "words" if whole >= _WHOLE * single else "spaces"
     lowercase = all(word == word.lower() for word in words)
     return Tokenizer(from_words(_with_phrases(words), kind, lowercase))

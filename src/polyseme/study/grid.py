@@ -325,7 +325,7 @@ class Grid:
             "files": [self._fingerprint(p) if p else None for p in (spec.train, spec.dev, spec.test)],
             "task": [request.task, request.columns, request.settings, request.max_length, request.epochs],
             "way": cell.way,
-            **request.reading.said,
+            **request.reading.recorded,
             "examples": [
                 request.examples,
                 request.dev_examples,

@@ -62,11 +62,11 @@ class TextConfig(TaskConfig):
 
     Args:
         kind: what is predicted: a "single" label, "several" labels or a "number"; "auto" = as the training file shows.
-        labels: the label set; found in the training file.
-        pool: how tokens become one vector; "auto" = [CLS] where the encoder has a pooler, the last token where it sees
-            the left side only, else the mean; of pairs that are read by a frozen or context-free encoder, "pair".
-        class_weights: "balanced" gives every label the same weight in the loss, however rare it is; of texts with one.
-        weights: of the labels, found in the training file.
+        labels: the label set; read from the training file.
+        pool: how tokens become one vector; "auto" = [CLS] where the encoder has a pooler, the last token where its
+            context is the left side only, else the mean; "pair" for pairs read by a frozen or context-free encoder.
+        class_weights: "balanced" gives every label the same weight in the loss, however rare it is; for single labels.
+        weights: of the labels, from the training file.
         separator: in tables, what stands between several labels; "" = a label may hold any character.
     """
 
@@ -89,12 +89,12 @@ class TextConfig(TaskConfig):
 
     @property
     def outputs(self) -> int:
-        """Numbers that the head gives."""
+        """Number of outputs of the head."""
         return 1 if self.kind == "number" else len(self.labels)
 
 
 class TextHead(Head):
-    """From the tokens' vectors to scores of labels.
+    """Maps the tokens' vectors to scores of labels.
 
     Shapes:  encoding of (B, T), positions: (P,) -> (E, outputs)
     """
@@ -127,7 +127,7 @@ class TextHead(Head):
 
     @property
     def reads_types(self) -> bool:
-        """Whether it compares two texts."""
+        """Whether the head compares two texts."""
         return self.pool == "pair"
 
     def forward(self, encoding: Encoding, batch: Batch, positions: Tensor) -> Tensor:
@@ -138,7 +138,7 @@ class TextHead(Head):
         return self.output(s if self._pooler[0] is None else self._pooler[0](s))
 
     def _joined(self, vectors: Tensor, batch: Batch, positions: Tensor) -> Tensor:
-        """One vector an example, of a pair four times as wide.  Shapes: (P, size) -> (E, size)"""
+        """One vector per example; for a pair it is four times as wide.  Shapes: (P, size) -> (E, size)"""
         n = len(batch.first)
         if self.pool in ("cls", "last"):
             return self._transformed(vectors)
@@ -152,7 +152,7 @@ class TextHead(Head):
         return s if self.transform is None else self.transform(s)
 
     def columns(self, batch: Batch, separators: Sequence[int], static: bool) -> Tensor:
-        """As `encode` chooses them; see `DenseHead`.  Shapes: -> (B, T)"""
+        """The columns that `encode` chooses; see `DenseHead`.  Shapes: -> (B, T)"""
         real = batch.segment > 0
         column = torch.arange(real.size(1), device=real.device)
         if self.pool == "cls":
@@ -189,7 +189,7 @@ class Classify(LabelledExamples):
     """The objective; see the head of this file.
 
     Args:
-        config: with what `learn` found.
+        config: completed by `learn`.
         special: not needed.
         seed: not needed: nothing is drawn.
     """
@@ -211,14 +211,14 @@ class Classify(LabelledExamples):
         problems: Problems,
         labelled: bool = True,
     ) -> Iterator[TextRecord]:
-        """Records of a file, one by one; labels that were learned are taken as they stand."""
-        asked = ReadOptions.of(columns)
+        """Records of a file, one by one; learned labels are accepted unchanged."""
+        options = ReadOptions.of(columns)
         for record in read_texts(
             path,
             pair=cls.pair,
-            columns=asked.columns,
-            encoding=asked.encoding,
-            separator=asked.separator,
+            columns=options.columns,
+            encoding=options.encoding,
+            separator=options.separator,
             problems=problems,
             labelled=labelled,
             known=config.labels,
@@ -236,12 +236,12 @@ class Classify(LabelledExamples):
     def of_one_kind(
         cls, config: TextConfig, records: list[TextRecord], problems: Problems
     ) -> tuple[TextConfig, list[TextRecord]]:
-        """The configuration with the kind of label that the training records have, and those that are of it.
+        """The configuration with the kind of label of the training records, and the records of that kind.
 
-        Among numbers a few labels that are none do not make classes of all: they are left out and counted. A comma is
-        one of decimals where numbers are asked for, or where semicolons part the fields.
+        A few non-numbers among numbers are left out and counted, so that they do not turn all labels into classes. A
+        comma is a decimal comma where numbers are asked for, or where semicolons separate the fields.
         """
-        asked, kind = config.kind == "number", config.kind
+        chose_number, kind = config.kind == "number", config.kind
         if kind == "auto":
             kind = _kind_of(records)
             if any(file.form.startswith("semicolons") for file in problems.files.values()):
@@ -255,19 +255,19 @@ class Classify(LabelledExamples):
         if kind != "number":
             return config, records
         problems.forget("doubtful_label")
-        kept = []
+        numeric = []
         for record in records:
-            if as_number(record.label, commas=asked) is None:
+            if as_number(record.label, commas=chose_number) is None:
                 thousands = may_be_thousands(record.label)
                 problems.add(
                     "ambiguous_number" if thousands else "not_a_number", record.where, str(record.label)
                 )
             else:
-                kept.append(record)
-        return config, kept
+                numeric.append(record)
+        return config, numeric
 
     def described(self, records: Sequence[TextRecord]) -> str:
-        """What the labels of records are, for the line that says how a file was read.
+        """A description of the records' labels, for the report on how a file was read.
 
         Example:
             >>> ENTRY.build(ENTRY.config(kind="single", labels=("bad", "good"))).described(
@@ -280,19 +280,19 @@ class Classify(LabelledExamples):
             return f"numbers from {min(values):g} to {max(values):g} (regression)" if values else "numbers"
         names = sorted({label for record in records for label in labels_of(record)}, key=_in_order)
         shown = ", ".join(name if len(name) <= 30 else name[:29] + "…" for name in names[:6])
-        what = "class" if len(names) == 1 else "classes"
+        noun = "class" if len(names) == 1 else "classes"
         several = ", several a text" if self.config.kind == "several" else ""
-        return f"{len(names):,} {what}{several}: {shown}" + (", …" if len(names) > 6 else "")
+        return f"{len(names):,} {noun}{several}: {shown}" + (", …" if len(names) > 6 else "")
 
     @classmethod
     def learn(cls, config: TextConfig, records: Sequence[TextRecord], encoder: Encoder) -> TextConfig:
-        """The configuration with what the training records and the encoder decide.
+        """The configuration, completed from the training records and the encoder.
 
-        Raises:  CorpusError: one label only, far too many, or no numbers where there should be.
+        Raises:  CorpusError: only one label, far too many, or no numbers where they are required.
         """
         kind = config.kind if config.kind != "auto" else _kind_of(records)
         pool = config.pool if config.pool != "auto" else cls._pool_of(encoder, config)
-        found: dict[str, Any] = {"kind": kind, "pool": pool}
+        learned: dict[str, Any] = {"kind": kind, "pool": pool}
         if pool == "pair" and not cls.pair:
             raise ConfigError("pool=pair joins two texts", where=f"{cls.name}.pool", fix="the task pair")
         if kind != "single" and (config.class_weights != "none" or config.weights):
@@ -305,7 +305,7 @@ class Classify(LabelledExamples):
         if kind == "number":
             for record in records:
                 number_of(record)
-            return type(config).of({**config.model_dump(), **found}, cls.name)
+            return type(config).of({**config.model_dump(), **learned}, cls.name)
         counts = Counter(label for record in records for label in labels_of(record))
         labels = config.labels or tuple(sorted(counts, key=_in_order))
         if len(labels) < (2 if kind == "single" else 1):
@@ -330,8 +330,8 @@ class Classify(LabelledExamples):
             )
         if config.class_weights == "balanced":
             total = sum(counts.values())
-            found["weights"] = tuple(total / (len(labels) * max(1, counts[label])) for label in labels)
-        return type(config).of({**config.model_dump(), **found, "labels": labels}, cls.name)
+            learned["weights"] = tuple(total / (len(labels) * max(1, counts[label])) for label in labels)
+        return type(config).of({**config.model_dump(), **learned, "labels": labels}, cls.name)
 
     @classmethod
     def _pool_of(cls, encoder: Encoder, config: TextConfig) -> Pool:
@@ -368,7 +368,7 @@ class Classify(LabelledExamples):
         return data
 
     def _gold(self, record: TextRecord) -> npt.NDArray[Any]:
-        """What the record says, as the loss reads it; -1 where it is unknown.  Shapes: -> (1,) or (1, K)"""
+        """The gold label of a record, as the loss reads it; -1 where it is unknown.  Shapes: -> (1,) or (1, K)"""
         if record.label is None:
             return np.empty(0, np.int64)
         if self.config.kind == "number":
@@ -403,10 +403,10 @@ class Classify(LabelledExamples):
             return losses.mean(1).sum(), len(gold)
         weight = logits.new_tensor(self.config.weights) if self.config.weights else None
         loss = nn.functional.cross_entropy(logits, gold, weight, ignore_index=-1, reduction="sum")
-        return loss, int((gold >= 0).sum())  # of labels that the set does not have there is no loss
+        return loss, int((gold >= 0).sum())  # labels outside the label set have no loss
 
     def baseline(self, data: TaskData) -> float:
-        """The mean loss of predicting from the labels' frequencies in this very data.
+        """The mean loss of predicting the label frequencies of these data.
 
         of weighted classes:  Σ_k w_k n_k (-log q_k) / Σ_k n_k,  q_k = w_k n_k / Σ_j w_j n_j, which is the lowest
         """
@@ -429,24 +429,24 @@ class Classify(LabelledExamples):
     def predictions(
         self, data: TaskData, outputs: Sequence[Float32Array], decoding: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
-        """What is said of every record, JSON-able."""
+        """The prediction for every record, JSON-able."""
         return [
             self._prediction(record, scores) for record, scores in zip(data.records, outputs, strict=True)
         ]
 
     def _prediction(self, record: TextRecord, scores: Float32Array) -> dict[str, Any]:
         texts = {"text": record.text} | ({"text_b": record.text_b} if self.pair else {})
-        found: dict[str, Any] = {"id": record.id, **texts}
+        prediction: dict[str, Any] = {"id": record.id, **texts}
         if self.config.kind == "number":
-            return found | {"value": float(scores[0])}
+            return prediction | {"value": float(scores[0])}
         if self.config.kind == "several":
             p = 1.0 / (1.0 + np.exp(-scores.astype(np.float64)))
             chosen = [label for label, share in zip(self.config.labels, p, strict=True) if share >= 0.5]
-            return found | {"labels": chosen, "probabilities": self._named(p)}
+            return prediction | {"labels": chosen, "probabilities": self._named(p)}
         shifted = np.exp(scores.astype(np.float64) - scores.max())
         p = shifted / shifted.sum()
         best = int(p.argmax())
-        return found | {
+        return prediction | {
             "label": self.config.labels[best],
             "probability": float(p[best]),
             "probabilities": self._named(p),
@@ -464,11 +464,11 @@ class Classify(LabelledExamples):
     def details(
         self, records: Sequence[TextRecord], predictions: Sequence[Mapping[str, Any]]
     ) -> dict[str, Any]:
-        """Tables for people: figures by label and the confusion matrix."""
+        """Tables: figures by label and the confusion matrix."""
         return text_details(self.config.kind, self.config.labels, records, predictions)
 
     def wrong(self, record: TextRecord, prediction: Mapping[str, Any]) -> bool:
-        """Whether a prediction is not what the record says."""
+        """Whether a prediction differs from the record's label."""
         if self.config.kind == "number":
             return abs(float(prediction["value"]) - number_of(record)) > 1.0
         if self.config.kind == "several":
@@ -476,11 +476,11 @@ class Classify(LabelledExamples):
         return (prediction["label"],) != labels_of(record)
 
     def gold_of(self, record: TextRecord) -> Any:
-        """What the record says, JSON-able."""
+        """The record's gold label, JSON-able."""
         return list(record.label) if isinstance(record.label, tuple) else record.label
 
     def unknown_labels(self, records: Sequence[TextRecord]) -> Counter[str]:
-        """Labels of records that the label set does not have."""
+        """Labels of the records that are not in the label set."""
         if self.config.kind == "number":
             return Counter()
         return Counter(
@@ -491,8 +491,8 @@ class Classify(LabelledExamples):
 def _kind_of(records: Sequence[TextRecord]) -> Literal["single", "several", "number"]:
     """Lists mean several labels; numbers with a fraction mean a number; everything else is a name.
 
-    Lists of one label each are names, too: annotation tools export a text's one class so.
-    A few odd labels decide nothing: one, or one in twenty, may be no number, and as many may have a fraction.
+    Lists with one label each are names, too: annotation tools export single classes in this form. A few exceptions do
+    not count: one label, or one in twenty, may be no number, and as many may have a fraction.
     """
     few = max(len(records) >= 5, len(records) / 20)
     lists = [record.label for record in records if isinstance(record.label, tuple)]
@@ -512,7 +512,7 @@ def _kind_of(records: Sequence[TextRecord]) -> Literal["single", "several", "num
 
 
 def _with_points(records: list[TextRecord]) -> list[TextRecord]:
-    """Records with a point for every decimal comma of their labels; as they are where one may be something else."""
+    """Records with a point for every decimal comma of their labels; unchanged where a comma may mean something else."""
     with_commas = [r.label for r in records if isinstance(r.label, str) and "," in r.label]
     if not all(has_decimal_comma(label) and not may_be_thousands(label) for label in with_commas):
         return records
@@ -525,7 +525,7 @@ def _with_points(records: list[TextRecord]) -> list[TextRecord]:
 
 
 def _is_float(label: Any) -> bool:
-    """Whether a label is written as a number, infinite ones and nan among them."""
+    """Whether a label is written as a number; infinite numbers and nan count."""
     try:
         float(label)
     except (TypeError, ValueError):
@@ -534,7 +534,7 @@ def _is_float(label: Any) -> bool:
 
 
 def _in_order(label: str) -> tuple[float, str]:
-    """Numbers by size, then names by the alphabet."""
+    """Sorted: numbers by size, then names alphabetically."""
     try:
         value = float(label)
     except ValueError:

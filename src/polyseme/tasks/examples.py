@@ -1,4 +1,4 @@
-"""Labelled examples as a task trains on them and predicts them."""
+"""Labelled examples in the form that a task trains on and predicts."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from polyseme.text.tokens import Tokens
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TaskData:
-    """Records, and the examples that were made of them: one each, or several windows.
+    """Records and the examples made from them: one example each, or several windows.
 
     Args:
-        records: as they were read.
-        examples: tokens; `number` is the place here.
-        owners: which record an example belongs to.
-        places: of every example, the tokens that the head reads.
-        gold: of every example, what it should say there; empty where nobody knows.
-        details: of every example, what the task needs to go back to the text.
-        unknown: of every example, the words outside the vocabulary, for encoders that read letters.
+        records: the records as read.
+        examples: tokens; `number` is the index in this list.
+        owners: the index of each example's record.
+        places: for each example, the tokens that the head reads.
+        gold: for each example, the gold labels at these tokens; empty where unknown.
+        details: for each example, what the task needs to map predictions back to the text.
+        unknown: for each example, the words outside the vocabulary, for encoders that read letters.
         cut: records that were cut because they are longer than max_length.
     Shapes:  owners: (N,).  places: each (p,)
     """
@@ -81,8 +81,8 @@ class Piece:
         ids: tokens.
         offsets: [start, end) of each in characters of the whole text.
         word_starts: a token begins a word.
-        unknown: which tokens are words outside the vocabulary.
-        words: how those are written.
+        unknown: the tokens that are words outside the vocabulary.
+        words: the spelling of these words.
     Shapes:  ids, word_starts: (n,).  offsets: (n, 2)
     """
 
@@ -108,7 +108,7 @@ class Piece:
 
 
 def pieces(texts: Sequence[str], tokenizer: Tokenizer) -> list[Piece]:
-    """Texts in tokens."""
+    """Texts as tokens."""
     return [_piece(text, t, tokenizer) for text, t in zip(texts, tokenizer.encode_batch(texts), strict=True)]
 
 
@@ -129,16 +129,16 @@ def _piece(text: str, tokens: Tokens, tokenizer: Tokenizer) -> Piece:
 
 
 class LabelledExamples:
-    """What every task does with the examples that it learns from, and what most tasks need not decide or show."""
+    """The parts of a task that all tasks share, with defaults for those that most tasks do not need."""
 
     _data: TaskData | None = None
 
     def use(self, data: TaskData) -> None:
-        """The examples that `prepare` is asked about."""
+        """Set the examples that `prepare` reads."""
         self._data = data
 
     def prepare(self, rows: Rows) -> tuple[IntArray, IntArray, npt.NDArray[Any]]:
-        """Where the head reads, and what it should say there; see `Objective`.
+        """The positions that the head reads and their gold labels; see `Objective`.
 
         Shapes:  -> ids: (B, T) unchanged, positions: (P,), labels: (P, …) or (E, …)
         """
@@ -151,22 +151,22 @@ class LabelledExamples:
         return rows.ids, np.concatenate(positions), np.concatenate([data.gold[n] for n in numbers])
 
     def tune(self, data: TaskData, outputs: Sequence[npt.NDArray[np.float32]]) -> dict[str, Any]:
-        """What is decided on dev; here nothing."""
+        """The values that are tuned on dev; by default none."""
         return {}
 
     def details(self, records: Sequence[Any], predictions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Tables for people; here none."""
+        """Tables for reports; by default none."""
         return {}
 
     def unknown_labels(self, records: Sequence[Any]) -> Counter[str]:
-        """Labels of records that were not learned; here there are none."""
+        """Labels of the records that were not learned; by default none."""
         return Counter()
 
 
 def windows(n: int, size: int, overlap: int) -> Iterator[tuple[int, int]]:
     """Stretches [start, end) of n tokens, at most `size` long, that share `overlap` tokens.
 
-    Any stretch of at most overlap + 1 tokens is whole in one of them.
+    Every stretch of at most overlap + 1 tokens lies entirely in one window.
 
     Example:
         >>> list(windows(10, 6, 3)), list(windows(4, 6, 3)), list(windows(0, 6, 3))

@@ -1,4 +1,4 @@
-"""From records and predictions to the figures of tasks/metrics and to tables for people; what chance would score."""
+"""The figures and tables for records and their predictions (tasks/metrics), and the score of chance."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from polyseme.text.labelled.tagging import Scheme
 Predictions = Sequence[Mapping[str, Any]]
 Measures = dict[str, Resampled]
 LARGEST_MATRIX = 500
-"""Labels of a confusion matrix; of more there is only the table by label."""
+"""Most labels for which there is a confusion matrix; above it there is only the table by label."""
 
 
 def labels_of(record: TextRecord) -> tuple[str, ...]:
@@ -36,7 +36,7 @@ def labels_of(record: TextRecord) -> tuple[str, ...]:
 def label_of(record: TextRecord) -> str:
     """The one label of a record.
 
-    Raises:  CorpusError: it has several, or none.
+    Raises:  CorpusError: the record has several labels, or none.
     """
     labels = labels_of(record)
     if len(labels) == 1:
@@ -47,7 +47,7 @@ def label_of(record: TextRecord) -> str:
 def number_of(record: TextRecord) -> float:
     """The label of a record as a number.
 
-    Raises:  CorpusError: it is no finite number.
+    Raises:  CorpusError: the label is no finite number.
     """
     value = as_number(record.label)
     if value is not None:
@@ -56,39 +56,44 @@ def number_of(record: TextRecord) -> float:
 
 
 def text_measures(
-    kind: str, labels: Sequence[str], records: Sequence[TextRecord], said: Predictions
+    kind: str, labels: Sequence[str], records: Sequence[TextRecord], predictions: Predictions
 ) -> Measures:
-    """Figures of one label, several, or a number a text, the main one first."""
+    """Figures for texts with one label, several labels or a number; the main figure first."""
     if kind == "number":
         gold = [number_of(record) for record in records]
-        found: Measures = dict(regression.measures(gold, [one["value"] for one in said]))
-        return {"spearman": found.pop("spearman"), **found}
+        measures: Measures = dict(regression.measures(gold, [pred["value"] for pred in predictions]))
+        return {"spearman": measures.pop("spearman"), **measures}
     number = _numbered(labels, records)
     if kind == "several":
-        held = _sets(number, [labels_of(record) for record in records])
-        return dict(classification.measures_of_sets(held, _sets(number, [one["labels"] for one in said])))
+        gold_sets = _sets(number, [labels_of(record) for record in records])
+        predicted_sets = _sets(number, [pred["labels"] for pred in predictions])
+        return dict(classification.measures_of_sets(gold_sets, predicted_sets))
     gold_numbers = [number[label_of(record)] for record in records]
-    predicted = [number[one["label"]] for one in said]
+    predicted = [number[pred["label"]] for pred in predictions]
     return dict(classification.measures(gold_numbers, predicted, len(number)))
 
 
-def probability_measures(labels: Sequence[str], records: Sequence[TextRecord], said: Predictions) -> Measures:
-    """How good the probabilities of one label a text are: log_loss (nats) and calibration_error.
+def probability_measures(
+    labels: Sequence[str], records: Sequence[TextRecord], predictions: Predictions
+) -> Measures:
+    """The quality of the probabilities of single labels: log_loss (nats) and calibration_error.
 
-    Labels that were not learned, or that another run has not learned, have probability 0.
+    Labels that the run did not learn have probability 0.
     """
     number = _numbered(labels, records)
-    probabilities = np.array([[one["probabilities"].get(name, 0.0) for name in number] for one in said])
+    probabilities = np.array(
+        [[pred["probabilities"].get(name, 0.0) for name in number] for pred in predictions]
+    )
     gold = [number[label_of(record)] for record in records]
-    found = (
+    measures = (
         classification.log_loss(gold, probabilities),
         classification.calibration_error(gold, probabilities),
     )
-    return {measure.name: measure for measure in found}
+    return {measure.name: measure for measure in measures}
 
 
 def text_details(
-    kind: str, labels: Sequence[str], records: Sequence[TextRecord], said: Predictions
+    kind: str, labels: Sequence[str], records: Sequence[TextRecord], predictions: Predictions
 ) -> dict[str, Any]:
     """A table by label, and the confusion matrix where every text has one label."""
     if kind == "number":
@@ -96,36 +101,38 @@ def text_details(
     number = _numbered(labels, records)
     names = list(number)
     if kind == "several":
-        held = _sets(number, [labels_of(record) for record in records])
-        predicted = _sets(number, [one["labels"] for one in said])
-        return {"per_class": classification.per_class(held, predicted, names)}
+        gold_sets = _sets(number, [labels_of(record) for record in records])
+        predicted = _sets(number, [pred["labels"] for pred in predictions])
+        return {"per_class": classification.per_class(gold_sets, predicted, names)}
     g = [number[label_of(record)] for record in records]
-    p = [number[one["label"]] for one in said]
+    p = [number[pred["label"]] for pred in predictions]
     return {"per_class": classification.per_class(g, p, names)} | _confusion(g, p, names)
 
 
 def tag_measures(
-    scheme: Scheme | None, labels: Sequence[str], records: Sequence[TagRecord], said: Predictions
+    scheme: Scheme | None, labels: Sequence[str], records: Sequence[TagRecord], predictions: Predictions
 ) -> Measures:
-    """Figures of spans where the tags are of a scheme, else of tokens, the main one first.
+    """Figures of spans where the tags have a scheme, else of tokens; the main figure first.
 
     Every figure's unit is the sentence, whose tokens are not independent of each other.
 
     Args:
-        labels: tags that may occur; two systems are compared with the same.
+        labels: tags that may occur; two systems must be compared with the same.
     """
-    gold, predicted = _tags(records, said)
+    gold, predicted = _tags(records, predictions)
     if scheme is None:
         each = spans.span_measures(_tokens(gold), _tokens(predicted), labels)
         return {"accuracy": spans.token_accuracy(gold, predicted), "macro_f1": each["macro_f1"]}
-    kinds = {kind for held in spans.spans_of([[tag] for tag in labels]) for kind, _, _ in held}
-    found = spans.measures(gold, predicted, kinds=kinds)
-    return {"f1": found.pop("f1"), **found}
+    kinds = {kind for tag_spans in spans.spans_of([[tag] for tag in labels]) for kind, _, _ in tag_spans}
+    measures = spans.measures(gold, predicted, kinds=kinds)
+    return {"f1": measures.pop("f1"), **measures}
 
 
-def tag_details(scheme: Scheme | None, records: Sequence[TagRecord], said: Predictions) -> dict[str, Any]:
+def tag_details(
+    scheme: Scheme | None, records: Sequence[TagRecord], predictions: Predictions
+) -> dict[str, Any]:
     """A table by kind of span, or by tag, and the confusion matrix of tags."""
-    gold, predicted = _tags(records, said)
+    gold, predicted = _tags(records, predictions)
     g, p, labels = _flat(gold, predicted)
     confusion = _confusion(g, p, labels)
     if scheme is None:
@@ -142,12 +149,12 @@ def _confusion(gold: Sequence[int], predicted: Sequence[int], labels: Sequence[s
 
 
 def _tokens(tags: list[list[str]]) -> list[set[tuple[str, int, int]]]:
-    """Every token as a span of its own, its tag the kind."""
+    """Every token as a separate span, with its tag as the kind."""
     return [{(tag, at, at + 1) for at, tag in enumerate(sentence)} for sentence in tags]
 
 
 def _numbered(labels: Sequence[str], records: Sequence[TextRecord]) -> dict[str, int]:
-    """Numbers of all labels; those of the records that the task has not learned come last."""
+    """An index for every label; labels of the records that the task has not learned come last."""
     known = dict.fromkeys(labels)
     known |= dict.fromkeys(sorted({label for r in records for label in labels_of(r)} - set(labels)))
     return {label: i for i, label in enumerate(known)}
@@ -155,13 +162,13 @@ def _numbered(labels: Sequence[str], records: Sequence[TextRecord]) -> dict[str,
 
 def _sets(number: Mapping[str, int], labels: Sequence[Sequence[str]]) -> Any:
     table = np.zeros((len(labels), len(number)), bool)
-    for row, some in enumerate(labels):
-        table[row, [number[label] for label in some]] = True
+    for row, row_labels in enumerate(labels):
+        table[row, [number[label] for label in row_labels]] = True
     return table
 
 
-def _tags(records: Sequence[TagRecord], said: Predictions) -> tuple[list[list[str]], list[list[str]]]:
-    return [list(r.tags or ()) for r in records], [[t["tag"] for t in one["tokens"]] for one in said]
+def _tags(records: Sequence[TagRecord], predictions: Predictions) -> tuple[list[list[str]], list[list[str]]]:
+    return [list(r.tags or ()) for r in records], [[t["tag"] for t in pred["tokens"]] for pred in predictions]
 
 
 def _flat(gold: list[list[str]], predicted: list[list[str]]) -> tuple[list[int], list[int], list[str]]:
@@ -172,31 +179,31 @@ def _flat(gold: list[list[str]], predicted: list[list[str]]) -> tuple[list[int],
 
 
 def chance_of(task: Task, records: Sequence[Any], metric: str) -> float | None:
-    """What a task's figure is without any knowledge of the text: always the most frequent label, tag or mean number.
+    """A task's figure for a constant prediction: the most frequent label or tag, or the mean number.
 
-    Questions are left without an answer. A correlation, which constant answers have not, is 0; None where the figure
-    is no other either.
+    For questions it is no answer. A correlation, which is undefined for constant predictions, is 0; other undefined
+    figures are None.
 
     Args:
-        task: see tasks/; its labels must be those of the records.
+        task: its labels must be those of the records.
         records: labelled examples.
         metric: one of the task's figures.
     """
     if not records:
         return None
-    said = _constant(task, records)
-    if said is None:
+    predictions = _constant(task, records)
+    if predictions is None:
         return None
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = task.measures(records, said)
-        value = float(found[metric].value) if metric in found else math.nan
+        measures = task.measures(records, predictions)
+        value = float(measures[metric].value) if metric in measures else math.nan
     if math.isfinite(value):
         return value
     return 0.0 if metric in ("spearman", "pearson", "matthews") else None
 
 
 def _constant(task: Task, records: Sequence[Any]) -> list[dict[str, Any]] | None:
-    """The same prediction for every record, the one that is right most often."""
+    """The same prediction for every record: the one that is right most often."""
     kind_of_records = registry.tasks.load(task.name).records
     if kind_of_records == "question":
         return [{"answer": ""} for _ in records]

@@ -1,4 +1,4 @@
-"""What tasks read of an encoder: vectors of tokens, mixed, passed through an LSTM, and joined.
+"""The features that task heads read from an encoder: token vectors, mixed, passed through an LSTM, and joined.
 
     v_t = [last layer | γ Σ_k s_k LN(h_k) | Σ of learned rows of a sparse vector]_t → LSTM (optional) → dropout
 
@@ -26,7 +26,7 @@ Pool = Literal["auto", "cls", "mean", "max", "last", "pair"]
 Reads = Literal["at", "last", "all", "none"]
 
 SPARSE_SIZE = 128
-"""Numbers that a sparse vector is mapped to where something comes between it and the output layer."""
+"""Dimensions to which a sparse vector is mapped if a layer stands between it and the output layer."""
 
 
 class TaskConfig(Config):
@@ -36,7 +36,7 @@ class TaskConfig(Config):
         max_length: longest example, tokens with separators; longer texts are cut or read in windows.
         mix: read a learned mix of all layers instead of the last one (ELMo's way).
         lstm: cells of a bidirectional LSTM between the encoder and the head, in each direction; 0 = none.
-        hidden: units of a hidden layer in the head; None = what suits the encoder, 0 = none.
+        hidden: units of a hidden layer in the head; None = chosen for the encoder, 0 = none.
         dropout: before the output layer.
         initializer_range: deviation of the output layer's weights at the start.
     """
@@ -50,7 +50,7 @@ class TaskConfig(Config):
 
 
 class Features(nn.Module):
-    """Vectors of the tokens that a head asks for.
+    """Vectors of the tokens that a head reads.
 
     Args:
         encoder: whose hidden states.
@@ -58,8 +58,9 @@ class Features(nn.Module):
         outputs: for sparse encoders: numbers per token when nothing comes between them and the output.
         dropout: of the vectors; 0 where the head drops later.
     Attributes:
-        size: numbers of a vector.
-        reads: what it needs of the encoder: the last layer "at" the targets, the whole "last" one, "all", or "none".
+        size: dimensions of a vector.
+        reads: the hidden states it needs: the last layer "at" the targets, the whole "last" layer, "all" layers, or
+            "none".
     Shapes:  encoding of (B, T), positions: (P,) -> (P, size)
     """
 
@@ -67,7 +68,9 @@ class Features(nn.Module):
         self, encoder: Encoder, config: TaskConfig, outputs: int | None = None, dropout: float = 0.0
     ) -> None:
         super().__init__()
-        self._encoder = [encoder]  # in a list: it owns its weights itself
+        self._encoder = [
+            encoder
+        ]  # in a list, so that torch does not register it: the encoder owns its weights
         self.size = int(encoder.config.hidden_size)
         self.table: nn.Embedding | None = None
         self.mix: ScalarMix | None = None
@@ -114,7 +117,7 @@ class Features(nn.Module):
         return summed.index_add(0, rows, self.table(columns)).view(*ids.shape, -1)
 
     def _both_ways(self, h: Tensor, segment: Tensor) -> Tensor:
-        """The LSTM, which starts anew with every example, in both directions.  Shapes: (B, T, d) -> (B, T, 2 cells)"""
+        """The bidirectional LSTM; it starts from zero with every example.  Shapes: (B, T, d) -> (B, T, 2 cells)"""
         assert self.lstm is not None
         begins = torch.stack([starts(segment.T), starts(segment.T.flip(0))])
         out = turn(self.lstm(turn(h.transpose(0, 1).expand(2, -1, -1, -1)), begins))
@@ -122,7 +125,7 @@ class Features(nn.Module):
 
 
 class Transform(nn.Module):
-    """What a family's classifiers have before their output layer: norm(act(W h)).  Shapes: (…, d) -> (…, d)"""
+    """The layer before the output layer in a model family's classifiers: norm(act(W h)).  Shapes: (…, d) -> (…, d)"""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
@@ -145,9 +148,9 @@ def transform_of(encoder: Encoder, config: TaskConfig) -> Transform | None:
 
 
 class Head(nn.Module):
-    """What the heads have in common: features → … → hidden layer → output layer.
+    """The common parts of heads: features → … → hidden layer → output layer.
 
-    Of a sparse encoder with nothing between, the learned rows are the scores already, and only a bias is added.
+    With a sparse encoder and no layer between, the learned rows are already the scores, and only a bias is added.
     """
 
     features: Features
@@ -158,7 +161,7 @@ class Head(nn.Module):
 
     @property
     def reads(self) -> Reads:
-        """Which layers it needs; see `Features`."""
+        """The hidden states it needs; see `Features`."""
         return self.features.reads
 
     @property
@@ -177,7 +180,7 @@ class Head(nn.Module):
 
 
 class TokenScores(Head):
-    """From the tokens' vectors to some scores each: features → transform or hidden layer → output layer.
+    """Maps each token's vector to scores: features → transform or hidden layer → output layer.
 
     Args:
         encoder: whose hidden states.
@@ -225,7 +228,7 @@ class TokenScores(Head):
 
 
 def example_of(positions: Tensor, first: Tensor) -> Tensor:
-    """Which example of a batch every flat position belongs to.  Shapes: (P,), (E,) -> (P,)"""
+    """The example of a batch to which each flat position belongs.  Shapes: (P,), (E,) -> (P,)"""
     return torch.bucketize(positions, first, right=True) - 1
 
 
@@ -237,7 +240,7 @@ def mean_of(vectors: Tensor, group: Tensor, groups: int) -> Tensor:
 
 
 def mean_of_rows(h: Tensor, counted: Tensor) -> Tensor:
-    """The mean over the columns that count; zeros where none does.  Shapes: (B, T, d), (B, T) -> (B, d)"""
+    """The mean over the selected columns; zeros where none is selected.  Shapes: (B, T, d), (B, T) -> (B, d)"""
     share = counted.to(h.dtype)
     return torch.einsum("btd,bt->bd", h, share) / share.sum(1, keepdim=True).clamp(min=1.0)
 
@@ -245,12 +248,12 @@ def mean_of_rows(h: Tensor, counted: Tensor) -> Tensor:
 def max_of(vectors: Tensor, group: Tensor, groups: int) -> Tensor:
     """The largest number of each dimension in each group.  Shapes: (P, d), (P,) -> (groups, d)"""
     start = vectors.new_full((groups, vectors.size(1)), -torch.inf)
-    found = start.scatter_reduce(0, group[:, None].expand_as(vectors), vectors, "amax")
-    return torch.where(torch.isinf(found), 0.0, found)
+    maxima = start.scatter_reduce(0, group[:, None].expand_as(vectors), vectors, "amax")
+    return torch.where(torch.isinf(maxima), 0.0, maxima)
 
 
 def in_rows(values: Tensor, example: Tensor, n: int, fill: float = 0.0) -> Tensor:
-    """The values of every example as a row of its own, filled up.  Shapes: (P, …), (P,) -> (n, longest, …)"""
+    """The values of each example as one padded row.  Shapes: (P, …), (P,) -> (n, longest, …)"""
     counts = torch.bincount(example, minlength=n)
     place = torch.arange(len(example), device=example.device) - (counts.cumsum(0) - counts)[example]
     longest = int(counts.max()) if len(counts) else 0

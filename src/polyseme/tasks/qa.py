@@ -7,9 +7,9 @@ Paper: Devlin et al. (2019), sections 4.2 and 4.3.
     no answer    s_null = S·v_0 + E·v_0;   none is predicted where s_null > ŝ + τ,   τ tuned on dev
 
 v_0 is the vector of [CLS], or of the last token where the encoder sees the left side only. Passages longer than
-max_length are read in windows that overlap: every answer of at most overlap + 1 tokens is whole in one of them, also
-where windows are so short that they share half of their tokens, or what an answer may take, in place of `overlap`.
-Answers are cut out of the passage by character offsets, so they are the user's text to the letter.
+max_length are read in overlapping windows, so that every answer of at most overlap + 1 tokens lies entirely in one.
+Very short windows share half of their tokens, or as many as an answer may have, in place of `overlap`. Answers are cut
+out of the passage by character offsets, so they are exactly the user's text.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ class QAConfig(TaskConfig):
         max_length: longest window, tokens of the question, the passage and separators.
         dropout: before the output layer; the paper's question answering has none.
         overlap: tokens of the passage that neighbouring windows share, at most.
-        question_length: of longer questions only so many tokens are read.
-        answer_length: longest answer that is predicted, tokens; None = 30, and 60 of Chinese characters, where 5 % of
-            the answers of CMRC 2018 are longer than 30.
-        no_answer: how a table writes that there is none.
-        unanswerable: whether some questions have no answer; found in the training file.
-        rules: how answers are compared: the official rules of SQuAD (words), or of CMRC (Chinese characters).
+        question_length: tokens of a question that are read, at most.
+        answer_length: longest predicted answer in tokens; None = 30, or 60 for Chinese characters, since 5 % of the
+            answers of CMRC 2018 are longer than 30.
+        no_answer: the mark in a table for a question without an answer.
+        unanswerable: whether some questions have no answer; read from the training file.
+        rules: the official rules that compare answers: SQuAD's (words) or CMRC's (Chinese characters).
     """
 
     max_length: int = Field(384, ge=16)
@@ -70,7 +70,7 @@ class QAConfig(TaskConfig):
 
 
 class QAHead(TokenScores):
-    """From the tokens' vectors to scores of beginning and of ending an answer.
+    """Maps the tokens' vectors to scores of the start and the end of an answer.
 
     Shapes:  encoding of (B, T), positions: (P,) -> (P, 2)
     """
@@ -86,7 +86,7 @@ class QA(LabelledExamples):
     """The objective; see the head of this file.
 
     Args:
-        config: with what `learn` found.
+        config: completed by `learn`.
         special, seed: not needed: nothing is drawn.
     """
 
@@ -108,25 +108,25 @@ class QA(LabelledExamples):
         labelled: bool = True,
     ) -> Iterator[QuestionRecord]:
         """Records of a file, one by one."""
-        asked = ReadOptions.of(columns)
+        options = ReadOptions.of(columns)
         return read_questions(
             path,
-            columns=asked.columns,
-            encoding=asked.encoding,
-            separator=asked.separator,
+            columns=options.columns,
+            encoding=options.encoding,
+            separator=options.separator,
             problems=problems,
             labelled=labelled,
             no_answer=config.no_answer,
         )
 
     def described(self, records: Sequence[QuestionRecord]) -> str:
-        """What the answers of records are, for the line that says how a file was read."""
+        """A description of the records' answers, for the report on how a file was read."""
         none = sum(record.answers == () for record in records)
         return f"{len(records):,} questions, {none:,} of them without an answer" if none else ""
 
     @classmethod
     def learn(cls, config: QAConfig, records: Sequence[QuestionRecord], encoder: Encoder) -> QAConfig:
-        """The configuration with what the training records show.
+        """The configuration, completed from the training records.
 
         Raises:  CorpusError: no question has an answer.
         """
@@ -135,12 +135,12 @@ class QA(LabelledExamples):
         none = any(record.answers == () for record in records)
         chinese = sum(has_cjk(record.question) for record in records) > len(records) / 2
         rules = config.rules if config.rules != "auto" else ("cmrc-2018" if chinese else "squad-2.0")
-        found = {
+        learned = {
             "unanswerable": none if config.unanswerable is None else config.unanswerable,
             "rules": rules,
             "answer_length": config.answer_length or (60 if rules == "cmrc-2018" else 30),
         }
-        return config.of({**config.model_dump(), **found}, cls.name)
+        return config.of({**config.model_dump(), **learned}, cls.name)
 
     def encode(self, records: Sequence[QuestionRecord], tokenizer: Tokenizer, encoder: Encoder) -> TaskData:
         """Examples of records: windows of passages."""
@@ -158,11 +158,11 @@ class QA(LabelledExamples):
             if len(parts) > 1:
                 data.cut.append(number)
             regular = len(parts)
-            if answer is not None:  # of an answer longer than a window, what one window holds
+            if answer is not None:  # an answer longer than a window is cut to it
                 answer = answer[0], min(answer[1], answer[0] + room - 1)
             if answer is not None and not any(s <= answer[0] and answer[1] < e for s, e in parts):
                 begin = max(0, min(answer[0] - (room - (answer[1] - answer[0])) // 2, len(context) - room))
-                # an answer longer than the overlap: learned from a window of its own, which predicting does not have
+                # an answer longer than the overlap gets a separate window in training, which prediction does not have
                 parts.append((begin, min(begin + room, len(context))))
             for window, (start, end) in enumerate(parts):
                 part = context.part(start, end)
@@ -181,7 +181,7 @@ class QA(LabelledExamples):
         return data
 
     def _shared(self, room: int) -> int:
-        """Tokens that windows of `room` tokens share: more would make their number explode."""
+        """Tokens that windows of `room` tokens share; more would need far too many windows."""
         return min(self.config.overlap, max(room // 2, min(self._longest, room) - 1))
 
     def build_head(self, encoder: Encoder, counts: Tensor | None = None) -> QAHead:
@@ -198,7 +198,7 @@ class QA(LabelledExamples):
         return losses / 2, len(gold)
 
     def baseline(self, data: TaskData) -> float:
-        """The mean loss of knowing nothing: every token is as likely."""
+        """The mean loss of a uniform distribution over the tokens."""
         return float(np.mean([np.log(len(example.ids)) for example in data.examples]))
 
     def outputs(self, encoding: Encoding, head: nn.Module, batch: Batch) -> list[Float32Array]:
@@ -210,12 +210,12 @@ class QA(LabelledExamples):
     def predictions(
         self, data: TaskData, outputs: Sequence[Float32Array], decoding: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
-        """What is said of every question, JSON-able: the answer, its place, and how likely it is.
+        """The prediction for every question, JSON-able: the answer, its place and its probability.
 
         Args:
             decoding: "threshold": τ of the head of this file; 0 where it was not tuned.
         """
-        found: list[list[tuple[float, int, int]]] = [[] for _ in data.records]
+        candidates_of: list[list[tuple[float, int, int]]] = [[] for _ in data.records]
         nulls = [np.inf] * len(data.records)
         for owner, details, scores in zip(data.owners, data.details, outputs, strict=True):
             if details is None:
@@ -224,11 +224,11 @@ class QA(LabelledExamples):
             nulls[owner] = min(nulls[owner], float(scores[null].sum()))
             inside = scores[first : first + len(offsets)]
             for score, i, j in best_spans(inside[:, 0], inside[:, 1], self._longest):
-                found[owner].append((score, int(offsets[i, 0]), int(offsets[j, 1])))
+                candidates_of[owner].append((score, int(offsets[i, 0]), int(offsets[j, 1])))
         threshold = float(decoding.get("threshold", 0.0))
         return [
             self._prediction(record, sorted(candidates, reverse=True), null, threshold)
-            for record, candidates, null in zip(data.records, found, nulls, strict=True)
+            for record, candidates, null in zip(data.records, candidates_of, nulls, strict=True)
         ]
 
     def _prediction(
@@ -250,13 +250,13 @@ class QA(LabelledExamples):
         none = not candidates or (bool(self.config.unanswerable) and difference > threshold)
         _, start, end = best
         answer = {"answer": record.context[start:end], "start": start, "end": end} if candidates else {}
-        found: dict[str, Any] = {"id": record.id, "question": record.question}
-        said = {"answer": "", "start": None, "end": None} if none else answer
-        found |= said | {"probability": float(p[-1] if none and len(p) else p[0] if len(p) else 1.0)}
+        prediction: dict[str, Any] = {"id": record.id, "question": record.question}
+        chosen = {"answer": "", "start": None, "end": None} if none else answer
+        prediction |= chosen | {"probability": float(p[-1] if none and len(p) else p[0] if len(p) else 1.0)}
         if self.config.unanswerable:
             best_answer = answer or {"answer": "", "start": None, "end": None}
-            found |= {"no_answer_score": float(difference) if candidates else None, "best": best_answer}
-        return found
+            prediction |= {"no_answer_score": float(difference) if candidates else None, "best": best_answer}
+        return prediction
 
     def tune(self, data: TaskData, outputs: Sequence[Float32Array]) -> dict[str, Any]:
         """The threshold τ with the highest F1 on dev, where some questions have no answer."""
@@ -280,15 +280,15 @@ class QA(LabelledExamples):
     ) -> dict[str, Resampled]:
         """The figures by name, the main one first."""
         golds = [self.gold_of(record) for record in records]
-        found = metrics.measures([p["answer"] for p in predictions], golds, self._rules)
-        return {"f1": found.pop("f1"), **found}
+        measures = metrics.measures([p["answer"] for p in predictions], golds, self._rules)
+        return {"f1": measures.pop("f1"), **measures}
 
     def wrong(self, record: QuestionRecord, prediction: Mapping[str, Any]) -> bool:
-        """Whether a prediction is not one of the answers, by the rules of exact match."""
+        """Whether a prediction matches none of the answers, by the rules of exact match."""
         return metrics.score(prediction["answer"], self.gold_of(record), self._rules)[0] == 0.0
 
     def gold_of(self, record: QuestionRecord) -> Any:
-        """What the record says, JSON-able."""
+        """The record's gold answers, JSON-able."""
         return [text for text, _ in record.answers or ()]
 
 
@@ -313,7 +313,7 @@ def best_spans(
 
 
 def _tokens_of(record: QuestionRecord, context: Piece) -> tuple[int, int] | None:
-    """The first and the last token of the first answer; None where there is none.  Ends are included."""
+    """The first and the last token, inclusive, of the first answer; None where there is no answer."""
     if not record.answers or not len(context):
         return None
     text, begin = record.answers[0]

@@ -4,10 +4,10 @@ Paper: Devlin et al. (2019), section 5.3: the class of a word is read from the v
 
     p_t = softmax(W v_t + b),   or with crf = true the marginals of a linear chain (Lample et al. 2016, section 2.2)
 
-The tokens are those of the labelled file, and they are places in the text: which subwords, characters or words an
-encoder reads does not matter. Where an encoder's token covers several of the file's tokens, the later ones read the
-same vector plus a learned vector for their place in it. Sentences longer than max_length are read in overlapping
-windows; every token is judged where it has most context. BIO and BIOES tags come out as legal sequences.
+The tokens are those of the labelled file, given as places in the text, so any encoder's subwords, characters or words
+work. If an encoder's token covers several of the file's tokens, the later ones read the same vector plus a learned
+vector for their place in it. Sentences longer than max_length are read in overlapping windows; every token is predicted
+in the window where it has most context. Predicted BIO and BIOES tags are legal sequences.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.tokens import meeting
 
 PLACES = 4
-"""Places in an encoder's token that are told apart: the first, the second, the third, later ones."""
+"""Places in an encoder's token that are distinguished: first, second, third, and later."""
 
 
 class TagConfig(TaskConfig):
     """Section [tag] of a recipe.
 
     Args:
-        labels: the tags; found in the training file.
-        column: of CoNLL and CoNLL-U files: which column holds the tags; None = the last, or upos.
-        crf: learn which tag follows which.
-        constrained: predict legal BIO or BIOES sequences only, where the tags are such.
+        labels: the tags; read from the training file.
+        column: the column of the tags in CoNLL and CoNLL-U files; None = the last, or upos.
+        crf: learn transitions between tags.
+        constrained: predict only legal sequences, where the tags are BIO or BIOES.
         overlap: tokens that two windows of a long sentence share, at most half of a window.
     """
 
@@ -71,7 +71,7 @@ class TagConfig(TaskConfig):
 
 
 class TagHead(TokenScores):
-    """From the tokens' vectors to scores of tags.
+    """Maps the tokens' vectors to scores of tags.
 
     Shapes:  encoding of (B, T), positions: (P,) -> (P, K)
     """
@@ -93,7 +93,7 @@ class Tag(LabelledExamples):
     """The objective; see the head of this file.
 
     Args:
-        config: with what `learn` found.
+        config: completed by `learn`.
         special, seed: not needed: nothing is drawn.
     """
 
@@ -114,32 +114,32 @@ class Tag(LabelledExamples):
         problems: Problems,
         labelled: bool = True,
     ) -> Iterator[TagRecord]:
-        """Records of a file, one by one; where no tags are wanted, the file needs no column of them."""
+        """Records of a file, one by one; without labels the file needs no column of tags."""
         column = config.column if labelled else None
-        asked = ReadOptions.of(columns)
+        options = ReadOptions.of(columns)
         return read_tags(
             path,
-            columns=asked.columns,
+            columns=options.columns,
             column=column,
-            encoding=asked.encoding,
-            separator=asked.separator,
+            encoding=options.encoding,
+            separator=options.separator,
             problems=problems,
             labelled=labelled,
         )
 
     def described(self, records: Sequence[TagRecord]) -> str:
-        """What the tags of records are, for the line that says how a file was read."""
+        """A description of the records' tags, for the report on how a file was read."""
         tags = {tag for record in records for tag in record.tags or ()}
         scheme = scheme_of(tags)
         kinds = sorted({tag.partition("-")[2] for tag in tags if "-" in tag}) if scheme else sorted(tags)
-        what = f"{scheme} tags of {len(kinds):,} kinds" if scheme else f"{len(kinds):,} plain tags"
-        return f"{what}: {', '.join(kinds[:6])}" + (", …" if len(kinds) > 6 else "")
+        summary = f"{scheme} tags of {len(kinds):,} kinds" if scheme else f"{len(kinds):,} plain tags"
+        return f"{summary}: {', '.join(kinds[:6])}" + (", …" if len(kinds) > 6 else "")
 
     @classmethod
     def learn(cls, config: TagConfig, records: Sequence[TagRecord], encoder: Encoder) -> TagConfig:
         """The configuration with the tags of the training records.
 
-        Raises:  CorpusError: there is one tag only.
+        Raises:  CorpusError: there is only one tag.
         """
         counts = Counter(tag for record in records for tag in record.tags or ())
         labels = config.labels or tuple(sorted(counts, key=lambda tag: (tag != "O", tag)))
@@ -171,9 +171,9 @@ class Tag(LabelledExamples):
                 part = piece.part(start, end)
                 wrapped = wrapper.wrap(part.ids)
                 inside = np.flatnonzero(wrapped.text == 0)
-                there = inside[places[mine] - start] if len(inside) else np.zeros(len(mine), np.int64)
+                positions = inside[places[mine] - start] if len(inside) else np.zeros(len(mine), np.int64)
                 gold = tags[mine] if record.tags is not None else np.empty(0, np.int64)
-                data.add(number, wrapped, [part], there, gold, mine)
+                data.add(number, wrapped, [part], positions, gold, mine)
         return data
 
     def build_head(self, encoder: Encoder, counts: Tensor | None = None) -> TagHead:
@@ -185,7 +185,7 @@ class Tag(LabelledExamples):
         positions, gold = batch.targets[self.name]
         scores = head(encoding, batch, positions).float()
         known = gold >= 0
-        if not bool(known.all()):  # tags that the set does not have: no probability of theirs is known
+        if not bool(known.all()):  # tags outside the tag set have no probability
             scores, gold, positions = scores[known], gold[known], positions[known]
         if self.config.crf and len(gold):
             example, n = example_of(positions, batch.first), len(batch.first)
@@ -195,7 +195,7 @@ class Tag(LabelledExamples):
         return nn.functional.cross_entropy(scores, gold, reduction="sum"), len(gold)
 
     def baseline(self, data: TaskData) -> float:
-        """The mean loss of predicting from the tags' frequencies in this very data."""
+        """The mean loss of predicting the tag frequencies of these data."""
         gold = np.concatenate([g for g in data.gold if len(g)] or [np.zeros(1, np.int64)])
         p = np.bincount(gold[gold >= 0], minlength=1) / max(1, (gold >= 0).sum())
         return float(-(p[p > 0] * np.log(p[p > 0])).sum()) + 0.0  # not -0
@@ -209,15 +209,15 @@ class Tag(LabelledExamples):
     def predictions(
         self, data: TaskData, outputs: Sequence[Float32Array], decoding: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
-        """What is said of every record, JSON-able: tokens with tags and probabilities, and spans.
+        """The prediction for every record, JSON-able: tokens with tags and probabilities, and spans.
 
-        The probability of a token's tag is that of the token by itself, of a chain that of all sequences with this tag
-        there, as the chain weighs them.
+        The probability of a token's tag is its softmax value; with a CRF it is the marginal over all sequences with
+        this tag there.
         """
         k = len(self.config.labels)
         scores = [np.zeros((len(record.tokens), k), np.float32) for record in data.records]
-        for owner, mine, found in zip(data.owners, data.details, outputs, strict=True):
-            scores[owner][mine] = found
+        for owner, mine, token_scores in zip(data.owners, data.details, outputs, strict=True):
+            scores[owner][mine] = token_scores
         limits = self._limits(decoding)
         paths = viterbi(scores, *limits)
         chances: Sequence[npt.NDArray[np.floating]] = (
@@ -229,7 +229,7 @@ class Tag(LabelledExamples):
         ]
 
     def _limits(self, decoding: Mapping[str, Any]) -> tuple[Any, Any, Any]:
-        """What beginning with a tag, following one and ending with one is worth: learned, or 0 and -∞."""
+        """The scores of start, transition and end for tags: learned, or 0 and -∞."""
         start, transition, end = (
             np.where(legal, 0.0, -np.inf)
             for legal in (allowed(self.config.labels) if self.config.constrained else _anything(self.config))
@@ -253,9 +253,9 @@ class Tag(LabelledExamples):
             }
             for t, ((start, end), tag) in enumerate(zip(record.tokens, tags, strict=True))
         ]
-        found: dict[str, Any] = {"id": record.id, "text": record.text, "tokens": tokens}
+        prediction: dict[str, Any] = {"id": record.id, "text": record.text, "tokens": tokens}
         if self._scheme is not None:
-            found["spans"] = [
+            prediction["spans"] = [
                 {
                     "start": record.tokens[first][0],
                     "end": record.tokens[last - 1][1],
@@ -264,7 +264,7 @@ class Tag(LabelledExamples):
                 }
                 for kind, first, last in spans(tags)
             ]
-        return found
+        return prediction
 
     def measures(
         self, records: Sequence[TagRecord], predictions: Sequence[Mapping[str, Any]]
@@ -275,19 +275,19 @@ class Tag(LabelledExamples):
     def details(
         self, records: Sequence[TagRecord], predictions: Sequence[Mapping[str, Any]]
     ) -> dict[str, Any]:
-        """Tables for people: figures by kind and the confusion matrix of tags."""
+        """Tables: figures by kind and the confusion matrix of tags."""
         return tag_details(self._scheme, records, predictions)
 
     def wrong(self, record: TagRecord, prediction: Mapping[str, Any]) -> bool:
-        """Whether a prediction is not what the record says."""
+        """Whether a prediction differs from the record's tags."""
         return [token["tag"] for token in prediction["tokens"]] != list(record.tags or ())
 
     def gold_of(self, record: TagRecord) -> Any:
-        """What the record says, JSON-able."""
+        """The record's gold tags, JSON-able."""
         return list(record.tags or ())
 
     def unknown_labels(self, records: Sequence[TagRecord]) -> Counter[str]:
-        """Tags of records that the set does not have."""
+        """Tags of the records that are not in the tag set."""
         return Counter(t for record in records for t in record.tags or () if t not in self._numbers)
 
 
@@ -299,7 +299,7 @@ def _softmax(scores: Float32Array) -> Float32Array:
 
 
 def _first_tokens(tokens: Sequence[tuple[int, int]], offsets: IntArray) -> IntArray:
-    """The first of the encoder's tokens that covers a part of each token of the file; the nearest where none does.
+    """The first encoder token that overlaps each token of the file; the nearest where none does.
 
     Shapes:  N spans, (n, 2) -> (N,)
     """
@@ -310,7 +310,7 @@ def _first_tokens(tokens: Sequence[tuple[int, int]], offsets: IntArray) -> IntAr
 
 
 def _best_window(places: IntArray, parts: Sequence[tuple[int, int]]) -> IntArray:
-    """The window in which each place is farthest from an edge, the text's own edges not counted.
+    """The window in which each token is farthest from an edge, not counting the edges of the text.
 
     Shapes:  (N,) -> (N,)
     """
@@ -327,7 +327,7 @@ def _best_window(places: IntArray, parts: Sequence[tuple[int, int]]) -> IntArray
 
 
 def _place_within(positions: Tensor) -> Tensor:
-    """How many tokens before this one read the same place, at most PLACES - 1.  Shapes: (P,) -> (P,)"""
+    """How many tokens before this one read the same position, at most PLACES - 1.  Shapes: (P,) -> (P,)"""
     index = torch.arange(len(positions), device=positions.device)
     begins = torch.ones_like(positions, dtype=torch.bool)
     begins[1:] = positions[1:] != positions[:-1]

@@ -1,6 +1,6 @@
-"""Learning a task: updates by the gradient learner, judged on labelled examples by the task's own figures.
+"""Learning a task: the gradient learner makes the updates, the task's own figures on labelled examples judge them.
 
-Of a frozen encoder hidden states are computed once, and every epoch reads them again.
+The hidden states of a frozen encoder are computed once, and every epoch reads them again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Evaluator:
     """Labelled examples on which a task is judged.
 
     Args:
-        task: it knows these examples.
+        task: the task, prepared for these examples.
         data: their records and gold.
         loader: their batches.
         encode: hidden states of a batch.
@@ -41,7 +41,7 @@ class Evaluator:
     encode: Callable[[Batch], Encoding]
 
     def outputs(self, head: nn.Module, device: torch.device) -> tuple[list[Float32Array], float]:
-        """What the head says of every example, and the mean loss; no dropout, float32.
+        """The head's output for every example, and the mean loss; no dropout, float32.
 
         Shapes:  -> N arrays, in the order of the examples
         """
@@ -52,7 +52,7 @@ class Evaluator:
     ) -> tuple[dict[str, float | None], dict[str, Any], float]:
         """The task's figures by name, the main one first; what was tuned for them; the mean loss.
 
-        A figure that cannot be said, such as the correlation of answers that are all alike, is None.
+        A figure that is undefined, such as the correlation of answers that are all alike, is None.
         """
         measures, decoding, loss = self.measures(head, device)
         return {name: _known(float(m.value)) for name, m in measures.items()}, decoding, loss
@@ -60,14 +60,14 @@ class Evaluator:
     def measures(
         self, head: nn.Module, device: torch.device
     ) -> tuple[dict[str, Resampled], dict[str, Any], float]:
-        """The same with what intervals need in place of the figures."""
+        """The same as `figures`, with the measures that intervals are computed from in place of the figures."""
         outputs, loss = self.outputs(head, device)
         decoding = decoding_of(head) | self.task.tune(self.data, outputs)
         predictions = self.task.predictions(self.data, outputs, decoding)
         return dict(self.task.measures(self.data.records, predictions)), decoding, loss
 
     def final(self, head: nn.Module, device: torch.device) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What results say of the weights that were kept, and what was tuned for them.
+        """The results for the weights that were kept, and what was tuned for them.
 
         {"dev": figures and loss, "dev_intervals": {figure: {"low", "high", "n"}} (95 %, the examples drawn again),
         "dev_chance": {main figure: what it is without any knowledge of the text}}
@@ -79,7 +79,8 @@ class Evaluator:
                 name: measured(float(m.value), bootstrap_interval(m), m.n) for name, m in measures.items()
             }
         intervals = {
-            name: {key: one[key] for key in ("low", "high", "n")} for name, one in figure_intervals.items()
+            name: {key: interval[key] for key in ("low", "high", "n")}
+            for name, interval in figure_intervals.items()
         }
         main = next(iter(measures))
         chance = {main: chance_of(self.task, self.data.records, main)}
@@ -97,7 +98,7 @@ def outputs_of(
     head: nn.Module,
     device: torch.device,
 ) -> tuple[list[Float32Array], float]:
-    """What a head says of every example of a loader, and the mean loss where the labels are known.
+    """A head's output for every example of a loader, and the mean loss where the labels are known.
 
     Raises:  nothing; the modules are put in evaluation mode and stay there.
     """
@@ -120,7 +121,7 @@ def outputs_of(
 
 
 def decoding_of(head: nn.Module) -> dict[str, Any]:
-    """What decoding needs of a head beside its scores: a chain's transitions."""
+    """What decoding needs from a head besides its scores: the transitions of a CRF."""
     crf = getattr(head, "crf", None)
     if crf is None:
         return {}
@@ -149,7 +150,7 @@ class TaskLearner:
         return self.inner.step(batches, progress)
 
     def evaluate(self, batches: Sequence[Batch]) -> dict[str, float]:
-        """The task's figures on the evaluator's examples; `criterion` is smaller where the main one is better."""
+        """The task's figures on the evaluator's examples; `criterion` is lower where the main figure is better."""
         self.inner.encoder.eval()
         figures, _, loss = self.evaluator.figures(self.head, self.inner.device)
         self.inner.encoder.train(not self.inner.config.frozen)
@@ -177,10 +178,10 @@ TOKENS_PER_BATCH = 4096
 
 
 class KnownLayers:
-    """What a frozen encoder makes of labelled examples, kept in memory.
+    """The hidden states of labelled examples from a frozen encoder, kept in memory.
 
-    The examples are encoded in an order of their own, whatever the order of training: a resumed run has the same
-    numbers to the bit.
+    The examples are encoded in a fixed order, independent of the order of training: a resumed run has the same numbers
+    to the bit.
 
     Args:
         encoder: in evaluation mode.
@@ -208,9 +209,9 @@ class KnownLayers:
 
     @staticmethod
     def size(encoder: Encoder, heads: Sequence[nn.Module], loader: ExampleLoader) -> int:
-        """Bytes that it would take."""
-        every = any(getattr(head, "reads", "at") == "all" for head in heads)
-        layers = encoder.config.num_hidden_layers + 1 if every else 1
+        """Bytes of memory that the hidden states would take."""
+        needs_all = any(getattr(head, "reads", "at") == "all" for head in heads)
+        layers = encoder.config.num_hidden_layers + 1 if needs_all else 1
         return int(loader.lengths.sum()) * layers * int(encoder.config.hidden_size) * 4
 
     def __call__(self, batch: Batch) -> Encoding:
@@ -220,7 +221,7 @@ class KnownLayers:
         return Encoding(tuple(layer.index_select(0, places).view(shape) for layer in self._layers))
 
     def _places(self, batch: Batch) -> Tensor:
-        """Where each token of a batch is kept; of padding, anywhere.  Shapes: -> (B · T,)"""
+        """The row that holds each token of a batch; padding gets any row.  Shapes: -> (B · T,)"""
         assert batch.numbers is not None
         flat = torch.arange(batch.ids.numel(), device=batch.ids.device)
         example = (torch.bucketize(flat, batch.first, right=True) - 1).clamp_min(0)
@@ -233,12 +234,12 @@ def _everywhere(batch: Batch) -> Batch:
 
     from polyseme.core.types import Targets
 
-    every = torch.arange(batch.ids.numel(), device=batch.ids.device)
-    return replace(batch, targets={"all": Targets(every, every)})
+    all_positions = torch.arange(batch.ids.numel(), device=batch.ids.device)
+    return replace(batch, targets={"all": Targets(all_positions, all_positions)})
 
 
 def by_length(lengths: Any, most: int) -> Iterator[list[int]]:
-    """Numbers of examples in batches of at most `most` tokens, or of one example; short ones first."""
+    """Indices of examples in batches of at most `most` tokens, or of one longer example; short ones first."""
     batch: list[int] = []
     tokens = 0
     for number in np.argsort(lengths, kind="stable").tolist():

@@ -28,7 +28,7 @@ def special_ids(tokenizer: Tokenizer) -> SpecialTokens:
 
 
 def build_encoder(recipe: Recipe, tokenizer: Tokenizer) -> Any:
-    """The recipe's encoder with fresh weights; one that wants to know how its tokens are spelled is told."""
+    """The recipe's encoder with fresh weights. It receives the spelling of its tokens if it needs it."""
     encoder = registry.models.load(recipe.architecture).build(recipe.section("model"))
     if hasattr(encoder, "read_vocabulary"):
         encoder.read_vocabulary([tokenizer.token(i) for i in range(tokenizer.vocab_size)])
@@ -36,9 +36,9 @@ def build_encoder(recipe: Recipe, tokenizer: Tokenizer) -> Any:
 
 
 def corpus_learner(recipe: Recipe) -> Any | None:
-    """The class of the recipe's learner where its objective brings one of its own, else None.
+    """The learner class that the recipe's objective defines, if any, else None.
 
-    Raises:  ConfigError: such an objective is combined with another, or with a model that it is not made for.
+    Raises:  ConfigError: such an objective is combined with another one, or with an unsuitable model.
     """
     learned = [name for name in recipe.objectives if registry.learned(name).learner is not None]
     if learned and len(recipe.objectives) > 1:
@@ -58,11 +58,11 @@ def corpus_learner(recipe: Recipe) -> Any | None:
 
 
 def check_objectives(recipe: Recipe, fresh: bool = True) -> None:
-    """Find out, before anything is read or built, whether the recipe's objectives can ever train its model.
+    """Check, before anything is read or built, that the recipe's objectives can train its model.
 
     Args:
-        fresh: the weights are not those of another run, so that `train.embedding_start` is asked for.
-    Raises:  ConfigError: they cannot be combined, or need a model that sees something else.
+        fresh: the weights do not come from another run, so that `train.embedding_start` applies.
+    Raises:  ConfigError: they cannot be combined, or need a model with another attention context.
     """
     if corpus_learner(recipe) is not None:
         return
@@ -77,11 +77,11 @@ def check_objectives(recipe: Recipe, fresh: bool = True) -> None:
     ):
         several = [name for name, entry in entries.items() if getattr(entry.build, role, False)]
         if len(several) > 1:
-            others = [name for name in recipe.objectives if name not in several[1:]]
+            compatible = [name for name in recipe.objectives if name not in several[1:]]
             raise ConfigError(
                 f"two objectives {what}",
                 got=" and ".join(several),
-                fix=f"--set objectives={','.join(others)}",
+                fix=f"--set objectives={','.join(compatible)}",
             )
     if fresh and recipe.section("train").embedding_start == "bigram":
         _check_can_start_as_bigram_model(recipe)
@@ -103,10 +103,10 @@ def _check_can_start_as_bigram_model(recipe: Recipe) -> None:
 def build_objectives(
     recipe: Recipe, special: SpecialTokens, seed: int, knowledge: Mapping[str, Any] | None = None
 ) -> list[Any]:
-    """The objectives of a recipe, in its order; none where the learner is of its own kind.
+    """The objectives of a recipe, in its order; none where an objective defines its own learner.
 
     Args:
-        knowledge: what objectives have learned from the corpus beforehand (train/knowledge.py), by their names.
+        knowledge: what objectives learned from the corpus beforehand (train/knowledge.py), by objective.
     """
     entries = {name: registry.learned(name) for name in recipe.objectives}
     objectives = [
@@ -121,7 +121,8 @@ def build_objectives(
 
 
 def unigram_counts(objectives: Sequence[Any], store: TokenStore) -> Tensor:
-    """How often each entry of the vocabulary occurs, or is predicted where an objective adds something to the text.
+    """How often each vocabulary entry occurs, or how often it is predicted where an objective adds something to the
+    text.
 
     Shapes:  -> (vocab_size,)
     """
@@ -148,7 +149,8 @@ def build_loader(
 ) -> Loader:
     """Examples, rows and targets of one split.
 
-    Raises:  CorpusError: there is no example.   ConfigError: the vocabulary lacks a special token that they need.
+    Raises:  CorpusError: there is no example.   ConfigError: the vocabulary lacks a special token that the objectives
+             need.
     """
     data = recipe.section("data")
     objectives = build_objectives(recipe, special, seed, knowledge)
@@ -166,7 +168,7 @@ def build_loader(
 
 
 def _check_roles(objectives: Sequence[Any], special: SpecialTokens) -> None:
-    """Raises:  ConfigError: an imported vocabulary has no token for the beginning, the end, or what is hidden."""
+    """Raises:  ConfigError: an imported vocabulary has no token for the beginning, the end, or the mask."""
     needed = {"cls": special.cls, "sep": special.sep}
     if any(getattr(objective, "hides", False) for objective in objectives):
         needed["mask"] = special.mask
@@ -180,7 +182,7 @@ def _check_roles(objectives: Sequence[Any], special: SpecialTokens) -> None:
 
 
 def weights_of(run: RunDirectory, reporter: Reporter) -> dict[str, Tensor]:
-    """A run's weights; where they are an older checkpoint's, that is said."""
+    """A run's weights, with a note where they come from an older checkpoint."""
     weights, warning = run.weights()
     if warning:
         reporter.note(warning)
@@ -188,9 +190,9 @@ def weights_of(run: RunDirectory, reporter: Reporter) -> dict[str, Tensor]:
 
 
 def put_weights(encoder: Encoder, run: RunDirectory, reporter: Reporter) -> None:
-    """Give an encoder the weights of a run's.
+    """Load the encoder weights of a run.
 
-    Raises:  CheckpointError: the run has none, they are another encoder's, or they are not all numbers.
+    Raises:  CheckpointError: the run has none, they belong to another encoder, or they are not all finite.
     """
     weights = weights_of(run, reporter)
     encoder_weights = {k.removeprefix("encoder."): v for k, v in weights.items() if k.startswith("encoder.")}

@@ -20,12 +20,12 @@ def use_of(recipe: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def has_neighbours(recipe: Mapping[str, Any]) -> bool:
-    """Whether words of a run lie nearer to some words than to others: not where words were only counted."""
+    """Whether a run's words have nearest neighbours: a model that only counts words has none."""
     return not recipe["objectives"] or any(registry.learned(name).neighbours for name in recipe["objectives"])
 
 
 def head(meta: Mapping[str, Any], language: str | None = None, purpose: str = "") -> str:
-    """What every card begins with: the YAML that model hubs read, and the title."""
+    """The beginning of every card: the YAML that model hubs read, and the title."""
     recipe = meta["recipe"]
     spoken = f"language: {language}\n" if language else ""
     return f"""---
@@ -81,7 +81,7 @@ polyseme {use}
 
 
 def _judged_on(meta: Mapping[str, Any]) -> str:
-    """The title above the losses and what they are of; figures that mean nothing say so."""
+    """The title above the losses and the text that they were computed on; a warning where they mean nothing."""
     judged = meta.get("judged_on") or {}
     documents = meta["corpus"]["splits"]["valid"]["documents"]
     if judged.get("text") == "training":
@@ -89,15 +89,15 @@ def _judged_on(meta: Mapping[str, Any]) -> str:
 
 No text was held out: these losses are of the text that was trained on, and mean nothing for other text."""
     part = part_evaluated(judged)
-    of = f", of {part} of that text" if part else ""
-    held = f"""Held-out text
+    of_part = f", of {part} of that text" if part else ""
+    section = f"""Held-out text
 
-{documents:,} documents that were not trained on; losses in nats per prediction{of}."""
+{documents:,} documents that were not trained on; losses in nats per prediction{of_part}."""
     if judged.get("meaningless"):
-        held += (
+        section += (
             f"\nWith {judged['tokens']:,} tokens they are too few: the figures mean nothing for other text."
         )
-    return held
+    return section
 
 
 def _adapted(meta: dict[str, Any]) -> str:

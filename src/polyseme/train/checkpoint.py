@@ -103,7 +103,7 @@ def load(folder: Path) -> Checkpoint:
 
 
 def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
-    """The newest whole checkpoint, if any, and what is wrong with those that are newer."""
+    """The newest whole checkpoint, if any, and what is wrong with the newer ones."""
     problems: list[str] = []
     for path in _steps(folder):
         try:

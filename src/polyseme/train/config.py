@@ -46,12 +46,12 @@ class TrainConfig(Config):
         micro_batch_size: rows per forward pass; None = batch_size. Gradients accumulate with global counts.
         optimizer: "adamw" (Loshchilov and Hutter 2019) or "muon" (Jordan et al. 2024) for the blocks' matrices.
         learning_rate: the peak.
-        head_learning_rate: a factor on it for heads.
-        layer_decay: a factor on it for every step down from the head: once for the last layer, twice for the one below
-            it, most often for the embeddings.
+        head_learning_rate: a factor on the learning rate for heads.
+        layer_decay: a factor on the learning rate for every step down from the head: once for the last layer, twice for
+            the layer below it, and so on down to the embeddings.
         frozen: leave the encoder as it is and train heads alone.
-        patience: end after so many evaluations without a better one; None = use the budget up.
-        embedding_learning_rate: a factor on it for embedding tables.
+        patience: end after this many evaluations without progress; None = use the whole budget.
+        embedding_learning_rate: a factor on the learning rate for embedding tables.
         weight_decay: decoupled, on matrices only.
         schedule: shape of the learning rate over the budget, after the warm-up.
         warmup: share of the budget.
@@ -63,8 +63,8 @@ class TrainConfig(Config):
         precision: "auto" = bfloat16 where the processor has it natively and it measures faster, else float32.
         compile: torch.compile the encoder (pays on GPUs).
         evaluations: held-out evaluations over the budget.
-        heldout_tokens: bound on the held-out text that is scored.
-        most_epochs: a budget in minutes ends when the text has been read so often; None = it is used up.
+        heldout_tokens: at most this many tokens of held-out text are scored.
+        most_epochs: passes over the text after which a budget in minutes ends early; None = it never does.
         save_minutes: time between checkpoints.
         keep: which weights model.safetensors holds: the "best" on held-out text, or the "last".
         tensorboard: also write TensorBoard event files to RUN/tensorboard (needs the extra `tensorboard`).

@@ -1,13 +1,13 @@
 """Several ranks under torchrun: sums of numbers and gradients, work of rank 0 alone, and what happens when one is lost.
 
-With one rank everything here is free. Two ways of waiting for each other:
+With one rank everything here costs nothing. Ranks wait for each other in two ways:
 
     collectives     sums in an update; a rank that does not come within `patience` seconds is lost
     on_rank_0, wait_for_all
                     around work of any length, by keys in the store that torchrun keeps: each rank beats there every few
                     seconds, and one that stopped beating for `patience` seconds is lost
 
-Whatever goes wrong is shown once: by the rank where it happened, or by the first of those that are left.
+Every error is shown once: by the rank where it happened, or by the first of the ranks that are left.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from polyseme.errors import ConfigError, PolysemeError, TrainingError
 T = TypeVar("T")
 
 PATIENCE_S = 120.0
-"""Seconds after which a rank that says nothing counts as lost; POLYSEME_RANK_TIMEOUT names others."""
+"""Seconds after which a silent rank counts as lost; POLYSEME_RANK_TIMEOUT sets another number."""
 _START_S = (
     1800.0  # until a rank is heard of for the first time: its machine may have to load torch over a network
 )
@@ -61,7 +61,7 @@ def patience() -> float:
 
 
 class _Group:
-    """What this process knows of the others.
+    """What this process knows about the other ranks.
 
     Args:
         store: keys that all ranks see.
@@ -88,15 +88,15 @@ class _Group:
         self._thread.join()
 
     def key(self, kind: str) -> str:
-        """A name for the next call of this kind, the same on all ranks, which make the same calls."""
+        """A name for the next call of this kind. It is the same on all ranks, since they make the same calls."""
         return f"{kind}/{next(self._calls[kind])}"
 
     def get(self, key: str) -> str | None:
-        """What a rank wrote there, if it has."""
+        """The value that a rank wrote under a key, if it has."""
         return self.store.get(key).decode() if self.store.check([key]) else None
 
     def wait(self, key: str, rank: int) -> str:
-        """What a rank writes there, however long it works before.
+        """Wait for the value that a rank writes under a key, however long it works before.
 
         Raises:  TrainingError: it is lost.   SystemExit: it has ended with an error, which it has shown.
         """
@@ -111,7 +111,7 @@ class _Group:
                         raise self.lost([rank], "it says nothing any more")
                 time.sleep(pause)
                 pause = min(0.25, 1.5 * pause)
-        except RuntimeError as error:  # the store went with the process that kept it
+        except RuntimeError as error:  # the store ended with the process that held it
             raise self.lost([rank], str(error)) from None
         return value
 
@@ -120,20 +120,20 @@ class _Group:
         return int(json.loads(self.get(f"left/{rank}") or "{}").get("code", 1))
 
     def gone(self) -> tuple[list[int], list[int]]:
-        """Ranks that ended with an error, which they show, and ranks that are lost; takes a few seconds."""
-        others = [r for r in range(self.size) if r != self.rank]
-        watch = _Watch(self, others)
+        """Ranks that ended with an error that they show, and ranks that are lost; takes a few seconds."""
+        other_ranks = [r for r in range(self.size) if r != self.rank]
+        watch = _Watch(self, other_ranks)
         end = time.monotonic() + 3 * _BEAT_S
         left: list[int] = []
         with suppress(RuntimeError):
             while time.monotonic() < end and not left:
                 watch.silent()
                 time.sleep(0.1)
-                left = [r for r in others if json.loads(self.get(f"left/{r}") or "{}").get("shown")]
+                left = [r for r in other_ranks if json.loads(self.get(f"left/{r}") or "{}").get("shown")]
         return left, [r for r in watch.never_moved() if r not in left]
 
     def lost(self, ranks: Sequence[int], got: str) -> BaseException:
-        """The error of the first rank that is left; the others end without a word."""
+        """The error that the first remaining rank raises; the others end silently."""
         first_alive = min(r for r in range(self.size) if r not in ranks)
         if self.rank != first_alive:
             return SystemExit(1)
@@ -157,7 +157,7 @@ def _plain(message: str) -> str:
 
 
 class _Watch:
-    """Which of some ranks still beat."""
+    """Watches which ranks still beat."""
 
     def __init__(self, group: _Group, ranks: Sequence[int]) -> None:
         self._group, self._begun = group, time.monotonic()
@@ -166,7 +166,7 @@ class _Watch:
         self._moved: set[int] = set()
 
     def silent(self) -> list[int]:
-        """Look again; gives the ranks that have been silent for too long."""
+        """Look again; returns the ranks that have been silent for too long."""
         now = time.monotonic()
         for rank, (beat, _) in self._seen.items():
             heard = self._group.get(f"beat/{rank}")
@@ -201,12 +201,12 @@ def _part(name: str, store: Any) -> Any:
 
 
 def start(device: torch.device, refusal: PolysemeError | None = None) -> torch.device:
-    """Join the group that torchrun describes in the environment, if any; returns this rank's device.
+    """Join the group that torchrun describes in the environment, if any. Returns this rank's device.
 
     Args:
         device: what this rank computes on.
-        refusal: why this rank cannot take part; raised as soon as the others can hear of it.
-    Raises:  TrainingError: the others cannot be reached.   SystemExit: another rank refused, and says so.
+        refusal: why this rank cannot take part; raised as soon as the other ranks can be informed.
+    Raises:  TrainingError: the other ranks cannot be reached. SystemExit: another rank refused, and shows why.
     """
     if dist.is_initialized():
         if _here.group is None and dist.get_world_size() > 1:
@@ -252,9 +252,9 @@ def start(device: torch.device, refusal: PolysemeError | None = None) -> torch.d
 
 
 def _agreed_name(store: Any, rank: int, size: int) -> str:
-    """A name that all ranks have for this start alone: torchrun keeps its store, and what is in it, over restarts.
+    """A name that all ranks share for this start alone: torchrun keeps its store and its contents over restarts.
 
-    Rank 0 offers a new name; the others answer with one of their own, by which they know that they are meant.
+    Rank 0 offers a new name; each other rank answers with a name of its own, by which rank 0 confirms it.
 
     Raises:  RuntimeError: not all ranks came.
     """
@@ -282,7 +282,7 @@ def _agreed_name(store: Any, rank: int, size: int) -> str:
 
 
 def stop() -> None:
-    """Leave the group, when all ranks have come here."""
+    """Leave the group, once all ranks have arrived here."""
     if dist.is_initialized():
         barrier()
     _close()
@@ -299,10 +299,11 @@ def _close() -> None:
 
 @contextmanager
 def joined(choose: Callable[[], torch.device]) -> Iterator[torch.device]:
-    """Be in the group for a while. An error that rank 0 meets too is raised there, and ends the others silently.
+    """Be in the group inside a `with`. An error that rank 0 also meets is raised there, and ends the other ranks
+    silently.
 
     Args:
-        choose: gives the device; where it cannot, the ranks join all the same, to say so once.
+        choose: returns the device; where it fails, the ranks join all the same, so that the error is shown once.
     Raises:  as `start` and `choose`.   SystemExit: the error is shown by another rank.
     """
     if not dist.is_initialized() and declared()[1] == 1:  # alone
@@ -326,7 +327,7 @@ def joined(choose: Callable[[], torch.device]) -> Iterator[torch.device]:
 
 
 def _once(group: _Group, error: BaseException) -> BaseException:
-    """Tell the others of an error; gives it back, or the end without a word where rank 0 shows one.
+    """Inform the other ranks of an error. Returns that error, or a silent exit where rank 0 shows one.
 
     Both may show the same error, or one follows from the other: a rank may miss a file that rank 0, which met an error,
     has removed.
@@ -337,9 +338,9 @@ def _once(group: _Group, error: BaseException) -> BaseException:
         if group.rank == 0 or not shown:
             return error
         end = time.monotonic() + _FIRST_S
-        while (said := group.get("left/0")) is None and time.monotonic() < end:
+        while (leaving := group.get("left/0")) is None and time.monotonic() < end:
             time.sleep(0.05)
-        if said is not None and json.loads(said)["shown"]:
+        if leaving is not None and json.loads(leaving)["shown"]:
             return SystemExit(group.code(0))
     if not isinstance(error, PolysemeError):
         return error
@@ -364,9 +365,9 @@ def size() -> int:
 
 
 def on_rank_0(work: Callable[[], T]) -> T:
-    """Let rank 0 do something, however long it takes, and give all ranks what it returns, which must be JSON.
+    """Run `work` on rank 0, however long it takes, and return its result, which must be JSON, on all ranks.
 
-    Raises:  as `work` on rank 0; there alone.   SystemExit: on the others then.   TrainingError: rank 0 is lost.
+    Raises:  as `work`, on rank 0 alone. SystemExit: on the other ranks then.   TrainingError: rank 0 is lost.
     """
     if _here.group is None:
         return work()
@@ -387,7 +388,7 @@ def on_rank_0(work: Callable[[], T]) -> T:
 
 
 def wait_for_all() -> None:
-    """Wait for all ranks, however far they are apart.
+    """Wait for all ranks, however long they take.
 
     Raises:  TrainingError: one is lost.
     """
@@ -415,7 +416,7 @@ def _collective() -> Iterator[None]:
 
 
 def barrier() -> None:
-    """Wait for all ranks, which are about equally far."""
+    """Wait for all ranks, where they arrive at about the same time."""
     if dist.is_initialized():
         with _collective():
             dist.barrier()
@@ -465,7 +466,7 @@ def sum_gradients(parameters: Sequence[Tensor]) -> None:
 
 
 def broadcast(parameters: Sequence[Tensor]) -> None:
-    """Give every rank the parameters of rank 0, once all have made theirs."""
+    """Copy the parameters of rank 0 to every rank, once all have initialised theirs."""
     if size() > 1:
         wait_for_all()
         with _collective():

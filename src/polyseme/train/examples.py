@@ -21,7 +21,7 @@ from polyseme.train.request import FinetuneRequest
 __all__ = ["facts_of", "read_examples", "subset_of", "task_described"]
 
 DEV_SHARE = 0.1
-"""Of the training examples, what is held out where no dev file is given."""
+"""Share of the training examples that is held out where no dev file is given."""
 
 
 def read_examples(
@@ -53,21 +53,21 @@ def read_examples(
         return subset_of(train, request.examples), subset_of(
             labelled(request.dev, config), request.dev_examples
         )
-    held = _chosen(train, _group) or _chosen(train, _key) or _chosen(train, _place)
-    if not held:
+    dev = _chosen(train, _group) or _chosen(train, _key) or _chosen(train, _place)
+    if not dev:
         raise CorpusError(
             "too few examples to hold some out",
             got=f"{len(train)} examples",
             where=request.train,
             fix="--dev FILE",
         )
-    chosen = {id(r) for r in held}
+    chosen = {id(r) for r in dev}
     kept = [r for r in train if id(r) not in chosen]
-    return subset_of(kept, request.examples), subset_of(held, request.dev_examples)
+    return subset_of(kept, request.examples), subset_of(dev, request.dev_examples)
 
 
 def subset_of(records: list[Any], most: int | None) -> list[Any]:
-    """At most so many records, drawn by chance but always the same ones, in their own order."""
+    """At most `most` records, drawn at random but always the same ones, in their own order."""
     if most is None or len(records) <= most:
         return records
     return [records[i] for i in sorted(Random(0, "subset").permutation(len(records))[:most].tolist())]
@@ -83,18 +83,18 @@ def _key(record: Any) -> bytes:
 
 
 def _group(record: Any) -> bytes:
-    """The same of records that stay together: questions go with their article or passage."""
+    """The same for records that stay together: questions go with their article or passage."""
     group = getattr(record, "group", "") or getattr(record, "context", None)
     return _hash(group) if group else _key(record)
 
 
 def _place(record: Any) -> bytes:
-    """Of every record another."""
+    """A key that differs for every record."""
     return _hash([record.id, record.where])
 
 
 def _held_out(key: bytes) -> bool:
-    """Whether a hash is among the share that is held out, whatever else is in the file."""
+    """Whether the hash of a key falls into the held-out share, whatever else is in the file."""
     return int.from_bytes(key, "big") / 2**64 < DEV_SHARE
 
 
@@ -109,25 +109,25 @@ def _chosen(records: Sequence[Any], key: Callable[[Any], bytes]) -> list[Any]:
         parts.setdefault(key(record), []).append(record)
     left = Counter(label for record in records for label in _labels(record))
     classes = 2 * len(left) <= left.total()
-    wanted = max(1, round(DEV_SHARE * len(records)))
-    held: set[int] = set()
+    n_dev = max(1, round(DEV_SHARE * len(records)))
+    chosen_ids: set[int] = set()
 
     def hold(part: list[Any]) -> None:
         gone = Counter(label for record in part for label in _labels(record))
-        most = min(2 * wanted if held else max(2 * wanted, len(records) // 4), len(records) - 1)
+        most = min(2 * n_dev if chosen_ids else max(2 * n_dev, len(records) // 4), len(records) - 1)
         last = classes and any(left[label] == n for label, n in gone.items())
-        if len(held) + len(part) <= most and not last:
-            held.update(map(id, part))
+        if len(chosen_ids) + len(part) <= most and not last:
+            chosen_ids.update(map(id, part))
             left.subtract(gone)
 
     ordered = sorted(parts)
     for part_key in filter(_held_out, ordered):
         hold(parts[part_key])
-    if 2 * len(held) < wanted:
+    if 2 * len(chosen_ids) < n_dev:
         for part_key in ordered:
-            if len(held) < wanted and not _held_out(part_key):
+            if len(chosen_ids) < n_dev and not _held_out(part_key):
                 hold(parts[part_key])
-    return [record for record in records if id(record) in held]
+    return [record for record in records if id(record) in chosen_ids]
 
 
 def _hash(value: Any) -> bytes:
@@ -137,7 +137,7 @@ def _hash(value: Any) -> bytes:
 def facts_of(
     request: FinetuneRequest, recipe: Recipe, train: Sequence[Any], dev: Sequence[Any], problems: Problems
 ) -> dict[str, Any]:
-    """What run.json says of the files, and what a person is told.
+    """The facts about the files for run.json, and the notes for the user.
 
     Raises:  CorpusError: dev has none of the labels that train has.
     """
@@ -186,7 +186,7 @@ def facts_of(
             "unknown_labels": dict(unknown),
         },
         "columns": dict(request.columns),
-        **request.reading.said,
+        **request.reading.recorded,
         "read": read,
         "problems": problems.report(),
         "notes": notes,

@@ -45,7 +45,7 @@ from polyseme.train.trainer import Trainer
 __all__ = ["finetune"]
 
 KNOWN_LAYERS_BYTES = 2 << 30
-"""Memory for a frozen encoder's hidden states; with more of them they are computed anew in every epoch."""
+"""Memory for a frozen encoder's hidden states; if they need more, they are computed again in every epoch."""
 
 
 def finetune(request: FinetuneRequest, reporter: Reporter | None = None) -> RunDirectory:
@@ -140,7 +140,7 @@ def _recipe(request: FinetuneRequest, base: Recipe, encoder: Encoder) -> Recipe:
 
 
 def whole_rate(width: int) -> float:
-    """A peak learning rate for a whole transformer: BERT's 5e-5 at 768 numbers a token, higher for narrower ones.
+    """A peak learning rate for full fine-tuning: BERT's 5e-5 at hidden size 768, higher for narrower models.
 
         5e-5 (768 / width)², at most 5e-4
 
@@ -154,13 +154,13 @@ def _with_evaluations(recipe: Recipe, request: FinetuneRequest, n: int, dev: int
     if "train.evaluations" in request.settings:
         return recipe
     epochs = _epochs(request, recipe, n)
-    wanted = epochs * (2 if epochs <= 5 else 1)
-    affordable = max(3.0, epochs * n / max(1, dev))  # judging an example costs a third of learning from it
-    return recipe.with_section("train", evaluations=max(1, min(100, math.ceil(min(wanted, affordable)))))
+    evaluations = epochs * (2 if epochs <= 5 else 1)
+    affordable = max(3.0, epochs * n / max(1, dev))  # evaluating an example costs a third of training on it
+    return recipe.with_section("train", evaluations=max(1, min(100, math.ceil(min(evaluations, affordable)))))
 
 
 def _epochs(request: FinetuneRequest, recipe: Recipe, n: int) -> float:
-    """Passes over the training examples: few examples are read more often, not faster (Mosbach et al. 2021)."""
+    """Passes over the training examples: few examples get more epochs, not a higher rate (Mosbach et al. 2021)."""
     if request.epochs is not None:
         return request.epochs
     train = recipe.section("train")
@@ -176,9 +176,9 @@ def _opened(
     facts: Mapping[str, Any],
     reporter: Reporter,
 ) -> Iterator[tuple[RunDirectory, bool]]:
-    """A run directory, held by this process alone, and whether it is gone on with rather than new.
+    """A run directory, locked for this process, and whether it is resumed rather than new.
 
-    Raises:  RunError: the folder holds something already; to resume: the request or a file is another one.
+    Raises:  RunError: the folder is not empty; with --resume: the request or a file has changed.
     """
     asked = {
         "recipe": recipe.as_dict(),
@@ -188,7 +188,7 @@ def _opened(
         "train": facts["train"]["sha256"],
         "dev": facts["dev"]["sha256"],
         "columns": facts["columns"],
-        **request.reading.said,
+        **request.reading.recorded,
         "examples": [request.examples, request.dev_examples],
     }
     meta = {
@@ -213,8 +213,8 @@ def _opened(
             )
         check_same_request(run, asked)
 
-    with ExitStack() as held:
-        resumed = begin_or_go_on(request.output, request.resume, meta, same, reporter, held)
+    with ExitStack() as stack:
+        resumed = begin_or_go_on(request.output, request.resume, meta, same, reporter, stack)
         run = RunDirectory.open(request.output)
         if not (run.path / "tokenizer.json").is_file():
             Tokenizer.from_file(start.path / "tokenizer.json").save(run.path / "tokenizer.json")
@@ -311,7 +311,7 @@ def _stream(loader: ExampleLoader, rows: int, row: int, progress: Callable[[int]
 
 
 def _finish(run: RunDirectory, learner: TaskLearner, device: torch.device) -> None:
-    """Judge the weights that were kept, and keep what was tuned for them."""
+    """Evaluate the weights that were kept, and store what was tuned for them."""
     weights, _ = run.weights()
     learner.inner.load_weights(weights)
     learner.inner.encoder.eval()

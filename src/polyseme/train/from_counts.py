@@ -49,7 +49,7 @@ def cooccurrence_embeddings(store: TokenStore, width: int, seed: int) -> Tensor:
     """Word vectors of unit length from a store's counts; tokens that never occur get zeros.
 
     Args:
-        store: the training split; of more than 8 million tokens, evenly spread stretches are read.
+        store: the training split; where it has more than 8 million tokens, evenly spread stretches are read.
         width: size of a vector.
         seed: of the randomised factorisation.
     Shapes:  -> (vocab_size, width)
@@ -68,11 +68,11 @@ def cooccurrence_embeddings(store: TokenStore, width: int, seed: int) -> Tensor:
         u, s, _ = torch.svd_lowrank(matrix, q=min(rank + SPARE, *matrix.shape), niter=PASSES)
     vectors = torch.zeros(vocabulary, width)
     vectors[:, :rank] = (u * s.sqrt())[:, :rank]
-    seen = matrix.abs().sum(1) > 0
-    vectors[seen] -= vectors[seen].mean(0)
+    with_counts = matrix.abs().sum(1) > 0
+    vectors[with_counts] -= vectors[with_counts].mean(0)
     norms = vectors.norm(dim=1, keepdim=True)
-    vectors /= norms + 0.1 * norms[seen].mean().clamp(min=1e-12)
-    vectors[~seen] = 0.0
+    vectors /= norms + 0.1 * norms[with_counts].mean().clamp(min=1e-12)
+    vectors[~with_counts] = 0.0
     return vectors
 
 
@@ -90,12 +90,12 @@ def start_embedding(table: Tensor, vectors: Tensor, deviation: float) -> None:
 
 
 def some_tokens(store: TokenStore) -> Tensor:
-    """All tokens of a store, or as many as are worth counting.  Shapes: -> (N,)"""
+    """All tokens of a store, or a sample that is large enough for counting.  Shapes: -> (N,)"""
     return torch.from_numpy(_stretches(store).astype(np.int64))
 
 
 def _stretches(store: TokenStore) -> npt.NDArray[np.integer]:
-    """All tokens, or as many as are worth counting, from all over the store."""
+    """The same as stretches from all over the store."""
     if store.n_tokens <= MOST_TOKENS:
         return np.asarray(store.tokens)
     pieces = 64
@@ -122,7 +122,7 @@ def _positive_information(tokens: Tensor, column: Tensor, offset: int, rows: int
 
 KAPPA, RIDGE, ROWS = 300.0, 1e-3, 2048
 SPREAD = 10.0
-"""How much larger embeddings start than at random: what fresh blocks add to them then hardly disturbs the bigrams."""
+"""Factor by which embeddings start larger than random ones, so that fresh blocks hardly disturb the bigrams."""
 
 
 def start_as_bigram_model(encoder: Encoder, head: nn.Module, store: TokenStore, deviation: float) -> None:

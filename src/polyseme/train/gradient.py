@@ -70,39 +70,40 @@ class GradientLearner:
             for name, module in encoder.named_modules()
             if isinstance(module, TrainedRows)
         }
-        others = {name: module.others for name, module in self._tables.items()}
-        self._optimizers = Optimizers(self._trained, config, others)
+        other_rows = {name: module.others for name, module in self._tables.items()}
+        self._optimizers = Optimizers(self._trained, config, other_rows)
         self._known: Callable[[Batch], Encoding] | None = None
         distributed.broadcast(list(named.values()))
 
     @property
     def n_parameters(self) -> int:
-        """Numbers of the model, shared ones once."""
+        """Parameters of the model; shared ones count once."""
         return self._numbers(self._parameters)
 
     @property
     def n_trained(self) -> int:
-        """Those of them that are trained."""
+        """Parameters that are trained."""
         return self._numbers(self._trained)
 
     @property
     def fixed(self) -> frozenset[str]:
-        """Weights that never change, those of a frozen encoder: whoever goes on has them already."""
+        """Weights that never change, those of a frozen encoder: a resumed run has them already."""
         return frozenset(name for name in self._parameters if not self._learns(name))
 
     def _numbers(self, parameters: Mapping[str, Tensor]) -> int:
-        others = sum(t.others.numel() for name, t in self._tables.items() if name in parameters)
-        return others + sum(p.numel() for p in parameters.values())
+        in_tables = sum(t.others.numel() for name, t in self._tables.items() if name in parameters)
+        return in_tables + sum(p.numel() for p in parameters.values())
 
     def _learns(self, name: str) -> bool:
         return not (self.config.frozen and name.startswith("encoder."))
 
     def know(self, encode: Callable[[Batch], Encoding]) -> None:
-        """Ask for hidden states here in place of the encoder: where it is frozen they may be known already."""
+        """Read hidden states from this function in place of the encoder: for a frozen encoder they are computed
+        once."""
         self._known = encode
 
     def encoding(self, batch: Batch) -> Encoding:
-        """What the heads read of a batch."""
+        """The encoding of a batch that the heads read."""
         if self._known is not None:
             return self._known(batch)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.config.frozen):
@@ -155,7 +156,8 @@ class GradientLearner:
 
     @torch.no_grad()
     def evaluate(self, batches: Sequence[Batch]) -> dict[str, float]:
-        """Held-out metrics of every objective: NAME_loss, NAME_accuracy, and NAME_baseline, the loss of no context."""
+        """Held-out metrics of every objective: NAME_loss, NAME_accuracy, and NAME_baseline, the loss without
+        context."""
         self.encoder.eval()
         self.heads.eval()
         sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
@@ -187,7 +189,7 @@ class GradientLearner:
         return {name: tensors[name].to("cpu", copy=True) for name in self._parameters}
 
     def load_weights(self, tensors: Mapping[str, Tensor]) -> None:
-        """Put weights in place; names and shapes must match exactly, but those that never change may be absent."""
+        """Load weights. Names and shapes must match exactly, but weights that never change may be absent."""
         with torch.no_grad():
             for name, p in self._parameters.items():
                 if name in self.fixed and name not in tensors:
@@ -215,7 +217,7 @@ class GradientLearner:
 
 
 def clip(parameters: Sequence[Tensor], most: float) -> float:
-    """Scale the gradients so that their norm over all parameters is at most so large; 0 = as large as they are.
+    """Scale the gradients so that their norm over all parameters is at most `most`; 0 = leave them as they are.
 
     torch's `clip_grad_norm_`, which also multiplies by 1 where nothing is to be clipped: a pass over all gradients.
 
@@ -228,7 +230,8 @@ def clip(parameters: Sequence[Tensor], most: float) -> float:
 
 
 def compile_blocks(encoder: Encoder) -> None:
-    """Compile each repeated layer by itself: all share one graph, and what varies between batches stays outside."""
+    """Compile each repeated layer by itself: all layers share one graph, and what varies between batches stays
+    outside."""
     for child in encoder.children():
         if isinstance(child, nn.ModuleList):
             for block in child:
@@ -236,16 +239,16 @@ def compile_blocks(encoder: Encoder) -> None:
 
 
 def read_layers(encoder: Encoder, heads: Iterable[nn.Module], batch: Batch) -> Encoding:
-    """The hidden states that heads read: the last layer at the targets, unless a head says that it `reads` more."""
-    wanted = {getattr(head, "reads", "at") for head in heads}
-    if wanted == {"none"}:
+    """The hidden states that heads read: the last layer at the targets, unless a head's `reads` asks for more."""
+    layers_read = {getattr(head, "reads", "at") for head in heads}
+    if layers_read == {"none"}:
         return Encoding(())
-    if "all" in wanted or "last" in wanted:
-        return encoder.encode(batch, keep="all" if "all" in wanted else "last")
+    if "all" in layers_read or "last" in layers_read:
+        return encoder.encode(batch, keep="all" if "all" in layers_read else "last")
     return encoder.encode(batch, at=_needed(batch))
 
 
 def _needed(batch: Batch) -> Tensor:
-    """All positions that some objective predicts from.  Shapes: -> (P,)"""
+    """All positions from which an objective predicts.  Shapes: -> (P,)"""
     positions = [targets.positions for targets in batch.targets.values()]
     return positions[0] if len(positions) == 1 else torch.cat(positions)

@@ -1,8 +1,8 @@
-"""On what text a run is judged, how sure its figures are, and where they stand.
+"""The text that a run is evaluated on, the confidence intervals of its figures, and how they compare to a baseline.
 
-It is held-out text, or, where there is too little of it, the text that trained it: ten sentences train every model, but
-say nothing about it. Such figures are kept and marked, and choose no weights. How sure figures are comes from the sums
-of blocks of held-out text, which evaluation has anyway:
+It is held-out text, or, where there is too little of it, the training text itself. Figures on training text are kept
+and marked, and choose no weights. Intervals come from the sums over blocks of held-out text, which evaluation computes
+anyway:
 
     loss = Σ_b s_b / Σ_b n_b
     deviation² = B / (B - 1) · Σ_b (s_b - loss · n_b)² / (Σ_b n_b)²
@@ -38,16 +38,16 @@ from polyseme.train.run import RunDirectory
 T = TypeVar("T")
 HELDOUT_SEED = 0
 PIECE = 512
-"""Tokens of a batch where evaluations have to fit into a budget in minutes."""
+"""Tokens per batch where evaluations must fit into a time budget."""
 
 
 class EvaluationText(NamedTuple):
-    """What a run is judged on.
+    """The text that a run is evaluated on.
 
     Args:
         text: "held-out" or "training".
         documents, tokens: how much of it there is.
-        meaningless: its figures say nothing about other text.
+        meaningless: its figures do not predict those on other text.
         left_out: objectives for which it has no example, though the training text has.
     """
 
@@ -59,7 +59,7 @@ class EvaluationText(NamedTuple):
 
     @property
     def note(self) -> str | None:
-        """What a reader of the figures has to know, where there is something."""
+        """A warning for readers of the figures, where there is one."""
         if self.text == "training":
             return (
                 "no text could be held out to judge by: losses are of the training text itself, they mean nothing for"
@@ -76,14 +76,14 @@ class EvaluationText(NamedTuple):
 def on_heldout_or_training(
     corpus: PreparedCorpus, make: Callable[[TokenStore], T]
 ) -> tuple[T, EvaluationText]:
-    """What `make` makes of the held-out text, or of the training text where it can make nothing of a small one.
+    """The result of `make` on the held-out text, or on the training text where a small held-out text gives nothing.
 
-    Raises:  CorpusError: it can make nothing of the training text, either, or of much held-out text.
+    Raises:  CorpusError: `make` gets nothing from the training text either, or nothing from a large held-out text.
     """
     if corpus.valid.n_tokens:
         try:
-            made = make(corpus.valid)
-            return made, _text_of("held-out", corpus.valid, not corpus.heldout_suffices)
+            examples = make(corpus.valid)
+            return examples, _text_of("held-out", corpus.valid, not corpus.heldout_suffices)
         except NothingToPredict:
             pass
         except CorpusError:
@@ -106,7 +106,7 @@ def evaluation_batches(
     """The fixed batches of every evaluation, and the text that they come from.
 
     Args:
-        small: batches of few tokens, so that some of them can stand for all.
+        small: batches of few tokens, so that a part of them can represent all.
     Raises:  CorpusError: there is nothing to predict in any text.
     """
     special, data, train = special_ids(corpus.tokenizer), recipe.section("data"), recipe.section("train")
@@ -133,7 +133,7 @@ def evaluation_batches(
 
 
 def keep_evaluation_text(run: RunDirectory, judged: EvaluationText, reporter: Reporter) -> None:
-    """Write into run.json on what the run is judged, and say what has to be known about it."""
+    """Write into run.json what the run is evaluated on, and report its warning."""
     if distributed.rank() > 0:
         return
     run.save_meta(judged_on=judged._asdict() | {"left_out": [*judged.left_out]})
@@ -146,10 +146,10 @@ def keep_evaluation_text(run: RunDirectory, judged: EvaluationText, reporter: Re
 
 
 def possible(recipe: Recipe, corpus: PreparedCorpus, asked: bool) -> tuple[Recipe, list[str]]:
-    """The recipe without those of its objectives for which the text has no example, and a note on each.
+    """The recipe without the objectives for which the text has no example, and a note on each.
 
     Args:
-        asked: the user chose the objectives, so that leaving one out is not for us to do.
+        asked: the user chose the objectives, so none may be left out.
     Raises:  CorpusError: an objective that was asked for, or every one, has no example.
     """
     missing = impossible(recipe, corpus.train, special_ids(corpus.tokenizer))
@@ -161,7 +161,7 @@ def possible(recipe: Recipe, corpus: PreparedCorpus, asked: bool) -> tuple[Recip
 
 
 def heldout_recipe(recipe: Recipe) -> Recipe:
-    """The recipe under which every run is judged: 15 % of single tokens, 80/10/10, whatever it trains with."""
+    """The recipe that every evaluation uses: 15 % of single tokens, 80/10/10, whatever training uses."""
     for name in recipe.objectives:
         judged = registry.learned(name).judged
         recipe = recipe.with_section(name, **judged) if judged else recipe
@@ -184,11 +184,11 @@ Blocks = Mapping[str, Sequence[tuple[float, float]]]
 """Sums and counts of every block, by figure: NAME_loss, NAME_accuracy."""
 
 FEWEST_DOCUMENTS = 5
-"""Held-out documents from which on blocks of them have an interval."""
+"""Fewest held-out documents for which blocks of them have an interval."""
 
 
 def loss_interval(blocks: Sequence[tuple[float, float]]) -> dict[str, Any] | None:
-    """Student's interval of a mean over blocks: {"low", "high", "blocks", "method"}; None of fewer than two blocks.
+    """Student's interval of a mean over blocks: {"low", "high", "blocks", "method"}; None for fewer than two blocks.
 
     Example:
         >>> loss_interval([(30.0, 10), (20.0, 10), (25.0, 10)])["low"] < 2.5
@@ -214,14 +214,14 @@ def loss_interval(blocks: Sequence[tuple[float, float]]) -> dict[str, Any] | Non
 def heldout_figures(
     blocks: Blocks, examples: Sequence[str] = (), documents: int | None = None
 ) -> dict[str, Any]:
-    """What results say of an evaluation beside its scores.
+    """The results of an evaluation besides its scores.
 
     {"heldout_interval": of the first loss, "heldout_accuracy": {NAME: {"value", "low", "high", "n"}}}
 
     Args:
         blocks: of the evaluation.
-        examples: objectives that count whole examples: their accuracies have Wilson's interval, others that of blocks.
-        documents: that the blocks come from; None = not known. Few have no interval.
+        examples: objectives that count whole examples: their accuracies get Wilson's interval, others that of blocks.
+        documents: how many the blocks come from; None = not known. Few documents give no interval.
     """
     main = next((sums for name, sums in blocks.items() if name.endswith("_loss")), [])
     accuracies = {}
@@ -243,11 +243,11 @@ def heldout_figures(
 
 
 SAME = 0.005
-"""Nats above word frequency that are still the same."""
+"""A loss at most this many nats above that of word frequency counts as equal to it."""
 
 
 def above_word_frequency(results: Mapping[str, Any]) -> str | None:
-    """What to say of a run that predicts worse than word frequency alone; None of others."""
+    """The note on a run that predicts worse than word frequency alone; None for a better run."""
     loss, frequency = results.get("heldout_loss"), results.get("unigram_loss")
     if loss is None or frequency is None or loss <= frequency + SAME:
         return None
@@ -258,7 +258,7 @@ def above_word_frequency(results: Mapping[str, Any]) -> str | None:
 
 
 def part_evaluated(judged_on: Mapping[str, Any] | None) -> str | None:
-    """How much of the held-out text the figures are of, such as "57 %"; None where they are of all.
+    """The share of the held-out text that the figures cover, such as "57 %"; None where it is all.
 
     Args:
         judged_on: of run.json.

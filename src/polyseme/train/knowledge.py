@@ -23,7 +23,7 @@ from polyseme.train.run import RunDirectory
 
 
 def readers(recipe: Recipe) -> dict[str, Any]:
-    """The entries of those of a recipe's objectives that read the corpus beforehand."""
+    """The entries of a recipe's objectives that read the corpus beforehand."""
     entries = {name: registry.learned(name) for name in recipe.objectives}
     return {name: entry for name, entry in entries.items() if entry.read is not None}
 
@@ -41,11 +41,11 @@ def check_lexicon_is_used(recipe: Recipe, lexicon: Sequence[object]) -> None:
 def learn_or_load(
     recipe: Recipe, run: RunDirectory, corpus: PreparedCorpus, lexicon: Sequence[Entry], reporter: Reporter
 ) -> dict[str, Any]:
-    """The knowledge of every objective that asks for some, by the objective's name.
+    """The knowledge of every objective that needs any, by the objective's name.
 
-    What the run holds is used again; what was deleted is learned again, and must come out the same.
+    Knowledge that the run holds is used again. Deleted knowledge is learned again, and must come out the same.
 
-    Raises:  CheckpointError: what the run holds is gone and cannot be learned again.
+    Raises:  CheckpointError: the knowledge is gone and cannot be learned again.
     """
 
     def learn() -> None:
@@ -61,8 +61,8 @@ def learn_or_load(
                 raise _lost(run, name)
             write_atomic(run.path / f"{name}.tsv", data)
             reporter.note(knowledge.summary())
-            kept = {name: {"sha256": sha256, **knowledge.report()}}
-            run.save_meta(knowledge=run.meta.get("knowledge", {}) | kept)
+            entry = {name: {"sha256": sha256, **knowledge.report()}}
+            run.save_meta(knowledge=run.meta.get("knowledge", {}) | entry)
 
     distributed.on_rank_0(learn)
     return {
@@ -72,9 +72,9 @@ def learn_or_load(
 
 
 def load_knowledge(recipe: Recipe, run: RunDirectory, tokenizer: Tokenizer) -> dict[str, Any]:
-    """What a finished run holds.
+    """The knowledge that a finished run holds.
 
-    Raises:  CheckpointError: it is gone or altered.
+    Raises:  CheckpointError: it is missing or altered.
     """
     knowledge = {}
     for name, reader in readers(recipe).items():

@@ -63,7 +63,7 @@ def fast_cpu_bfloat16() -> bool:
 
 
 def use_threads(threads: int | None) -> None:
-    """Let torch compute with so many threads; without a number, with at most one for every core that may be used."""
+    """Set torch's number of threads; without a number, at most one for every core that may be used."""
     if threads:
         torch.set_num_threads(threads)
     elif not threads_are_chosen() and torch.get_num_threads() > default_threads():
@@ -71,10 +71,10 @@ def use_threads(threads: int | None) -> None:
 
 
 def pace_of(threads: int | None, budget: Budget, device: torch.device, reporter: Reporter) -> Pace | None:
-    """Fewer threads while other programs use the cores, where nobody chose a number and no number depends on it.
+    """Use fewer threads while other programs use the cores, if the user chose no number and no result depends on it.
 
-    Sums are cut into as many parts as there are threads, which changes how they are rounded: only a budget of minutes,
-    whose updates depend on the clock anyway, leaves the choice free. All others give the same bits again.
+    A sum is cut into as many parts as there are threads, which changes its rounding. So only a budget in minutes, whose
+    updates depend on the clock anyway, may change the number. All other budgets give the same bits again.
     """
     if threads or threads_are_chosen():
         return None

@@ -1,7 +1,7 @@
-"""What a run opens before it trains: its folder, begun or gone on with, and its corpus.
+"""What a run opens before it trains: its folder, new or resumed, and its corpus.
 
-The folder is held by one process, goes on only with what it was begun with, and is removed if training cannot start.
-The corpus is a store that was given, the run's own, or one made now from text.
+One process locks the folder. It resumes only the request that it was started with, and is removed if training cannot
+start. The corpus is a given store, the run's own store, or a store made now from text.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from polyseme.train.run import RunDirectory
 
 
 def as_asked(request: PretrainRequest, recipe: Recipe, lexicon: Sequence[Entry]) -> dict[str, Any]:
-    """What must not change between a run and its resumption."""
+    """The parts of a request that must not change between a run and its resumption."""
     return {
         "recipe": recipe.as_dict(),
         "seed": request.seed,
@@ -53,10 +53,10 @@ def as_asked(request: PretrainRequest, recipe: Recipe, lexicon: Sequence[Entry])
 def opened_run(
     request: PretrainRequest, recipe: Recipe, asked: dict[str, Any], reporter: Reporter
 ) -> Iterator[tuple[RunDirectory, bool]]:
-    """The run directory, held by this process alone, and whether it is gone on with rather than new.
+    """The run directory, locked for this process, and whether it is resumed rather than new.
 
-    Raises:  RunError: the folder holds something already, or another process trains there; to resume: the request or
-             the text is another one.
+    Raises:  RunError: the folder is not empty, or another process trains there; with --resume: the request or the text
+             has changed.
     """
     text = recipe.section("text")
     meta: dict[str, Any] = {"model": request.model, "status": "preparing", "asked": asked}
@@ -68,10 +68,10 @@ def opened_run(
 
     def begin() -> tuple[bool, dict[str, Any]]:
         resume = request.resume or _started_again(request.output)
-        resumed = begin_or_go_on(request.output, resume, meta, check, reporter, held)
+        resumed = begin_or_go_on(request.output, resume, meta, check, reporter, stack)
         return resumed, RunDirectory.open(request.output).meta
 
-    with ExitStack() as held:
+    with ExitStack() as stack:
         # the other ranks do not read run.json: rank 0 may have met an error meanwhile, and removed it again
         resumed, known = distributed.on_rank_0(begin)
         run = RunDirectory(request.output, known)
@@ -86,24 +86,24 @@ def begin_or_go_on(
     meta: dict[str, Any],
     check: Callable[[RunDirectory], None],
     reporter: Reporter,
-    held: ExitStack,
+    stack: ExitStack,
 ) -> bool:
-    """Make a run directory, or find that there is one to go on with, which is what it returns.
+    """Make a run directory, or find one to resume. Returns whether it is resumed.
 
-    To resume where there is nothing yet is to begin, so that a job that is queued again is one command. What an
-    interrupted process left before its first save is gone on with, or begun anew when another thing is asked for now.
+    With `resume` and an empty folder it starts a new run, so that a queued job can always use the same command. A run
+    that was interrupted before its first save is resumed, or started anew if the request has changed.
 
     Args:
         path: the folder.
-        resume: whether that was asked for.
+        resume: whether the user asked to resume.
         meta: of a new run.json.
-        check: raises RunError unless a run was asked for in the same way.
+        check: raises RunError unless the run was started with the same request.
         reporter: told what was decided.
-        held: holds the lock of the folder.
+        stack: receives the lock of the folder.
     Raises:  RunError: see `opened_run`.
     """
     if (path / "run.json").is_file() and (resume or never_began(path)):
-        lockable = held.enter_context(only_one_trains(path))
+        lockable = stack.enter_context(only_one_trains(path))
         run = RunDirectory.open(path)
         if resume:
             check(run)
@@ -120,12 +120,12 @@ def begin_or_go_on(
                 reporter.note(f"{path}: going on with what an interrupted command prepared")
                 return True
     elif resume and path.is_dir() and any(not p.name.startswith(".") for p in path.iterdir()):
-        RunDirectory.open(path)  # raises: what is there is not a run
+        RunDirectory.open(path)  # raises: the folder is not a run
     elif resume:
         reporter.note(f"{path}: nothing to go on with yet: begun anew")
     versions = {"polyseme": __version__, "torch": torch.__version__, "python": platform.python_version()}
     RunDirectory.create(path, {**meta, "versions": versions})
-    held.enter_context(only_one_trains(path))
+    stack.enter_context(only_one_trains(path))
     return False
 
 
@@ -140,13 +140,13 @@ def _started_again(path: Path) -> bool:
 
 
 def _has_begun(run: RunDirectory) -> bool:
-    """Whether there is anything that training again would lose."""
+    """Whether the run holds anything that training again would lose."""
     unfinished = run.meta.get("status") in ("preparing", "training") and "imported" not in run.meta
     return not unfinished or "files" in run.meta or checkpoint.exists(run.path / "resume")
 
 
 def never_began(path: Path) -> bool:
-    """Whether a folder is what a process left that was ended before its first save."""
+    """Whether a folder was left by a process that ended before its first save."""
     try:
         return not _has_begun(RunDirectory.open(path))
     except PolysemeError:
@@ -154,7 +154,7 @@ def never_began(path: Path) -> bool:
 
 
 def _note_ranks(run: RunDirectory, reporter: Reporter) -> None:
-    """Say when a run goes on with another number of processes, and keep the number."""
+    """Report when a run resumes with another number of processes, and record the number."""
     before, now = run.meta.get("ranks", run.meta["asked"].get("ranks", 1)), distributed.size()
     if before == now and (now == 1 or "ranks" in run.meta):
         return
@@ -168,21 +168,21 @@ def _note_ranks(run: RunDirectory, reporter: Reporter) -> None:
 
 @contextmanager
 def only_one_trains(path: Path) -> Iterator[bool]:
-    """Hold a run's folder; gives whether the file system can tell.
+    """Lock a run's folder. Yields whether the file system supports locks.
 
     Raises:  RunError: another process is training this run.
     """
-    with locked(path / ".lock") as held:
-        if held is False:
+    with locked(path / ".lock") as acquired:
+        if acquired is False:
             raise RunError("another process is training this run", where=path, fix="wait for it, or end it")
-        yield held is True
+        yield acquired is True
 
 
 @contextmanager
 def forgotten_if_it_fails(run: RunDirectory, resumed: bool) -> Iterator[None]:
     """A run that cannot start leaves nothing behind, so that the corrected command just works.
 
-    A whole store stays, since the same command goes on with it, unless it is the request or the text that is wrong.
+    A whole store stays, since the same command uses it again, unless the request or the text is wrong.
     """
     try:
         yield
@@ -200,16 +200,16 @@ def _forget(run: RunDirectory) -> None:
     for name in (*knowledge, "tokenizer.json", "metrics.jsonl", "run.json", ".lock"):
         with suppress(OSError):
             (run.path / name).unlink(missing_ok=True)
-    with suppress(OSError):  # the folder held something of the user's: it stays
+    with suppress(OSError):  # the folder holds files of the user: it stays
         run.path.rmdir()
 
 
 def check_same_request(run: RunDirectory, asked: Mapping[str, Any], fingerprint: Any = None) -> None:
-    """Compare what is asked now with what the run was started with.
+    """Compare the present request with the one that the run was started with.
 
     Args:
         run: the run to go on with.
-        asked: recipe, seed, budget, corpus … as they would be recorded now.
+        asked: recipe, seed, budget, corpus … as a new run would record them.
         fingerprint: () -> the corpus's fingerprint; called only when files look touched but not resized.
     Raises:  RunError: something differs; it names the key, what was got and what the run has.
     """
@@ -247,7 +247,7 @@ def check_same_request(run: RunDirectory, asked: Mapping[str, Any], fingerprint:
 
 
 def _as_before(key: str, old: Any, recipe: Mapping[str, Any]) -> str:
-    """What to type to go on: where a setting is another one, perhaps because it was left out, with its old value."""
+    """What to type to resume: a setting that changed, perhaps by being left out, is typed with its old value."""
     if key.partition(".")[0] in recipe and isinstance(old, bool | int | float | str) and str(old):
         return f"--set {key}={str(old).lower() if isinstance(old, bool) else old}, or name another -o"
     return "leave the change out to go on with it, or name another -o"
@@ -275,7 +275,7 @@ def _brief(signature: Any) -> str:
 
 
 def corpus_signature(sources: Sequence[str], config: TextConfig) -> Any:
-    """What tells cheaply whether a corpus is still the same: names, sizes and times; of a store its fingerprint."""
+    """A cheap signature of a corpus: names, sizes and times of its files; for a store its fingerprint."""
     if not sources:
         return []
     if len(sources) == 1 and is_store(sources[0]):
@@ -294,7 +294,7 @@ def corpus_fingerprint(sources: Sequence[str], config: TextConfig) -> str:
 def shared_tokenizer(request: PretrainRequest) -> Tokenizer | None:
     """The tokenizer of --init or --tokenizer, if any.
 
-    Raises:  ConfigError: both are given and differ, or there is none at that place.
+    Raises:  ConfigError: both are given and differ, or a path has none.
     """
     tokenizers = []
     for source in (request.init, request.tokenizer):
@@ -316,9 +316,9 @@ def shared_tokenizer(request: PretrainRequest) -> Tokenizer | None:
 def open_or_prepare(
     request: PretrainRequest, recipe: Recipe, run: RunDirectory, reporter: Reporter
 ) -> PreparedCorpus:
-    """The prepared corpus of a run; made in RUN/store unless one was given or is there already.
+    """The prepared corpus of a run. It is made in RUN/store unless one is given or exists already.
 
-    Where much of it is unknown to the vocabulary that is said, and kept in run.json's "notes".
+    Where the vocabulary knows little of it, a note says so and is kept in run.json.
 
     Raises:  ConfigError: a given store was made with another vocabulary than --tokenizer or --init.
              CorpusError: the text is missing, empty or binary, or the vocabulary knows nothing of it.
@@ -358,7 +358,7 @@ def _make(
     def show(progress: Progress) -> None:
         reporter.stage(progress.stage, progress.done_bytes, progress.total_bytes)
 
-    made = prepare(
+    prepared = prepare(
         request.corpus,
         folder,
         text=recipe.section("text"),
@@ -367,13 +367,13 @@ def _make(
         lower_min_count=not _asks_for_min_count(request, recipe),
         progress=show,
     )
-    for line in cleaning_lines(made.meta):
+    for line in cleaning_lines(prepared.meta):
         reporter.note(line)
     before = run.meta.get("corpus", {}).get("fingerprint")
-    if before is not None and before != made.meta["fingerprint"]:
+    if before is not None and before != prepared.meta["fingerprint"]:
         raise CheckpointError(
             "the corpus is not the one that the run was trained on",
-            got=f"fingerprint {made.meta['fingerprint']}",
+            got=f"fingerprint {prepared.meta['fingerprint']}",
             expected=before,
             fix=f"--init {run.path} -o NEW to train on with other text",
         )
@@ -388,7 +388,7 @@ def _asks_for_min_count(request: PretrainRequest, recipe: Recipe) -> bool:
 def _noted(
     corpus: PreparedCorpus, request: PretrainRequest, run: RunDirectory, reporter: Reporter
 ) -> PreparedCorpus:
-    """Say, and keep in run.json's "notes", what a reader of the figures has to know.
+    """Report what a reader of the figures has to know, and keep it in run.json's "notes".
 
     Raises:  CorpusError: the vocabulary knows nothing of the training text.
     """

@@ -91,8 +91,8 @@ class Muon(torch.optim.Optimizer):
 
 
 def _depths(named: Iterable[str]) -> dict[str, int]:
-    """How many layers lie between every weight of the encoder and the head: 1 for the last layer's."""
-    layer = {name: int(found[1]) for name in named if (found := _LAYER.match(name))}
+    """The distance in layers of every encoder weight from the head: 1 for the last layer."""
+    layer = {name: int(match[1]) for name in named if (match := _LAYER.match(name))}
     layers = max(layer.values(), default=-1) + 1
     depths = {name: layers - i for name, i in layer.items()}
     for name in named:

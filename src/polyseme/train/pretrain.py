@@ -57,7 +57,7 @@ from polyseme.train.trainer import Trainer
 __all__ = ["build_trainer", "pretrain"]
 
 FEW_WORDS = 2_000
-"""Tokens of a text that is so small that its words are all frequent."""
+"""A text with fewer tokens than this is so small that all its words are frequent."""
 
 
 def pretrain(request: PretrainRequest, reporter: Reporter | None = None) -> RunDirectory:
@@ -76,7 +76,7 @@ def pretrain(request: PretrainRequest, reporter: Reporter | None = None) -> RunD
                                        budget=Budget(minutes=10)))
     """
     with (
-        # outermost: torchrun ends the ranks that are left by a signal, which is no request once they have ended
+        # outermost: torchrun ends the remaining ranks by a signal, which is no request once they have ended
         distributed.joined(lambda: resolve_device(request.device)) as device,
         interruptible(request.output) as requests,
         closing(reporter or NullReporter()) as reporter,
@@ -157,7 +157,7 @@ def build_trainer(
                 fix="--set train.embedding_start=random",
             )
         start_embedding(table, cooccurrence_embeddings(corpus.train, table.size(1), request.seed), deviation)
-    # a second set: these compute losses; the loader's own choose what is masked, so that only those need knowledge
+    # a second set: these compute losses; those of the loader choose the masked tokens, so only they need knowledge
     objectives = build_objectives(recipe, special, request.seed)
     counts = unigram_counts(objectives, corpus.train)
     unused = getattr(recipe.section("model"), "vocab_size", len(counts)) - len(counts)
@@ -195,7 +195,7 @@ def _build_corpus_trainer(
     start: RunDirectory | None,
     reporter: Reporter,
 ) -> Trainer:
-    """The same for a learner that reads the token store itself."""
+    """The trainer for a learner that reads the token store itself."""
     began = time.perf_counter()
     train, name = recipe.section("train"), recipe.objectives[0]
     torch.manual_seed(request.seed)
@@ -254,7 +254,7 @@ def _trainable(
 def _for_few_words(
     recipe: Recipe, request: PretrainRequest, corpus: PreparedCorpus
 ) -> tuple[Recipe, list[str]]:
-    """word2vec leaves out frequent words; in a few sentences every word is frequent, and there it keeps them."""
+    """word2vec leaves out frequent words; in a very small text every word is frequent, so there it keeps them."""
     (name,) = recipe.objectives
     changes = {
         key: (usual, value)
@@ -264,22 +264,22 @@ def _for_few_words(
     asked = request.recipe is not None or any(f"{name}.{key}" in request.settings for key in changes)
     if not changes or asked or corpus.train.n_tokens >= FEW_WORDS:
         return recipe, []
-    said = "; ".join(
+    shown = "; ".join(
         f"{name}.{key}={few:g}; --set {name}.{key}={usual:g} is usual"
         for key, (usual, few) in changes.items()
     )
-    note = f"the text is small, and each of its words frequent: none is left out by its frequency ({said})"
+    note = f"the text is small, and each of its words frequent: none is left out by its frequency ({shown})"
     return recipe.with_section(name, **{key: few for key, (_, few) in changes.items()}), [note]
 
 
 def _say_how_it_ended(run: RunDirectory, results: dict[str, Any], reporter: Reporter) -> None:
-    """Say the loss beside that of word frequency; a run that ends above it has learned nothing yet, which is kept."""
+    """Report the loss beside that of word frequency; a note in run.json says where a run ends above it."""
     loss, frequency = results["heldout_loss"], results["unigram_loss"]
     judged = run.meta.get("judged_on", {})
     where = "training" if judged.get("text") == "training" else "held-out"
     part = part_evaluated(judged)
-    of = f" of {part} of the {where} text" if part else ""
-    reporter.note(f"{where} loss{of} {loss:.3f} nats, from word frequency alone {frequency:.3f}")
+    of_part = f" of {part} of the {where} text" if part else ""
+    reporter.note(f"{where} loss{of_part} {loss:.3f} nats, from word frequency alone {frequency:.3f}")
     if distributed.rank() == 0:
         run.add_notes([above_word_frequency(results)], reporter)
 
@@ -287,7 +287,7 @@ def _say_how_it_ended(run: RunDirectory, results: dict[str, Any], reporter: Repo
 def _ready_to_train(run: RunDirectory, recipe: Recipe, corpus: PreparedCorpus, n_parameters: int) -> None:
     if distributed.rank() == 0 and run.meta.get("status") == "preparing":
         corpus.tokenizer.save(run.path / "tokenizer.json")
-        # a store that was given stays where it is: whoever asks for counts of words looks there
+        # a given store stays where it is: word counts are read from there later
         where = {} if corpus.folder == run.path / "store" else {"store": str(corpus.folder.resolve())}
         run.save_meta(status="training", recipe=recipe.as_dict(), parameters=n_parameters, **where)
 
@@ -300,7 +300,7 @@ def _stream(
     row: int,
     progress: Callable[[int], float],
 ) -> Iterator[Batch]:
-    """Batches of this rank from a global row on: ranks take turns."""
+    """Batches of this rank, from a global row on; the ranks take rows in turn."""
     first, stride = row + distributed.rank() * rows, rows * distributed.size()
     finish = Batch.pin if device.type == "cuda" else lambda batch: batch
     return loader.stream(
@@ -348,7 +348,7 @@ def _model_of(start: RunDirectory, recipe: Recipe, request: PretrainRequest) -> 
 def _resolved(
     run: RunDirectory, recipe: Recipe, corpus: PreparedCorpus, device: torch.device, keep_size: bool = False
 ) -> Recipe:
-    """The recipe with what only now is known: vocabulary and precision.
+    """The recipe with the values that only the machine and corpus determine: vocabulary size and precision.
 
     An imported model's table may have more rows than its tokenizer has tokens: `keep_size` leaves it as it is.
     """
@@ -366,7 +366,7 @@ def _resolved(
     fields = type(recipe.section("model")).model_fields
     recipe = recipe.with_model(**{name: value for name, value in known.items() if name in fields})
     asked = recipe.section("train").precision
-    # rank 0 measures for all: an average of updates in two number formats is neither
+    # rank 0 measures for all: ranks must not average updates of two number formats
     precision = distributed.on_rank_0(lambda: resolve_precision(asked, device))
     if distributed.rank() == 0:
         run.save_meta(corpus=corpus.meta)
@@ -376,7 +376,9 @@ def _resolved(
 def _check_lengths(recipe: Recipe) -> None:
     """Raises:  ConfigError: the examples are longer than the model's positions."""
     length = recipe.section("data").sequence_length
-    positions = getattr(recipe.section("model"), "max_position_embeddings", length)  # some read any length
+    positions = getattr(
+        recipe.section("model"), "max_position_embeddings", length
+    )  # some models read any length
     if length > positions:
         raise ConfigError(
             "sequences are longer than the model's positions",

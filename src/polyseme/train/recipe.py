@@ -65,7 +65,7 @@ class Recipe:
         return Recipe(self.architecture, self.objectives, {**self._sections, name: changed})
 
     def without(self, *objectives: str) -> Recipe:
-        """The same recipe with fewer objectives."""
+        """The same recipe without these objectives."""
         sections = {name: config for name, config in self._sections.items() if name not in objectives}
         return Recipe(self.architecture, [o for o in self.objectives if o not in objectives], sections)
 
@@ -154,7 +154,7 @@ def recipe_names() -> list[str]:
 
 
 def _file_of(architecture: str) -> Path | None:
-    """The recipe that a model is pretrained with where no other is named; None: the defaults."""
+    """The recipe file that pretrains a model by default; None = the model's defaults."""
     ours, theirs = FOLDER / f"{architecture}.toml", registry.models.load(architecture).recipe
     return theirs or (ours if ours.is_file() else None)
 
@@ -187,14 +187,16 @@ def _set(values: dict[str, Any], architecture: str, key: str, value: Any) -> Non
         options = {*model_fields, "objectives"} | {f"{s}.{k}" for s, keys in known.items() for k in keys}
         nearest = suggest(key, options)
         if nearest.startswith("one of"):  # too many to list: perhaps the right key without its section
-            homes = sorted(o for o in options if o.endswith(f".{name}"))
-            nearest = f"did you mean {' or '.join(homes)}?" if homes else _known_elsewhere(key, model_fields)
+            matching = sorted(o for o in options if o.endswith(f".{name}"))
+            nearest = (
+                f"did you mean {' or '.join(matching)}?" if matching else _known_elsewhere(key, model_fields)
+            )
         raise ConfigError(f"unknown key {key!r}", where="--set", fix=nearest)
     values.setdefault(section, {})[name] = value
 
 
 def _known_elsewhere(key: str, model_fields: Mapping[str, Any]) -> str:
-    """What a key of another program is called here, or the keys that the model has."""
+    """Our name for a key of another program, else the keys that the model has."""
     for option in OPTIONS.get("--" + key.replace("_", "-"), ()):
         name = option.strip("-=").replace("-", "_")
         if name in model_fields or "." in name:
@@ -216,13 +218,17 @@ def _build(values: dict[str, Any], where: str, bare: bool = False) -> Recipe:
         raise ConfigError("an objective is named twice", got=objectives, where=where)
     classes: dict[str, type[Config]] = {"model": entry.config, **SECTIONS}
     classes |= {name: registry.learned(name).config for name in objectives}
-    every = {name.replace("-", "_") for name in (*registry.objectives.names(), *registry.tasks.names())}
+    all_sections = {
+        name.replace("-", "_") for name in (*registry.objectives.names(), *registry.tasks.names())
+    }
     sections = {
         name: config.of(values.pop(name, {}), f"{where} [{name}]") for name, config in classes.items()
     }
     for name in values:
-        if name not in every:  # the section of an objective that is not used may stay
+        if name not in all_sections:  # the section of an objective that is not used may stay
             raise ConfigError(
-                f"unknown section [{name}]", where=where, fix=suggest(name, {*classes, *every, "objectives"})
+                f"unknown section [{name}]",
+                where=where,
+                fix=suggest(name, {*classes, *all_sections, "objectives"}),
             )
     return Recipe(architecture, objectives, sections)

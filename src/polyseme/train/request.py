@@ -1,4 +1,4 @@
-"""What a run is asked for: its budget, and all that `pretrain` and `finetune` take."""
+"""The requests: the budget of a run, and the arguments of `pretrain` and `finetune`."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Budget:
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainRequest:
-    """What `polyseme pretrain` was asked to do.
+    """The arguments of `polyseme pretrain`.
 
     Args:
         model: registry key of the model.
@@ -118,7 +118,7 @@ class PretrainRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneRequest:
-    """What `polyseme finetune` was asked to do.
+    """The arguments of `polyseme finetune`.
 
     Args:
         task: registry key: classify, pair, tag, qa.
@@ -126,9 +126,9 @@ class FinetuneRequest:
         train, dev: labelled files; without dev a share of train is held out.
         output: the run directory to make. All paths may be strings.
         feature_based: freeze the encoder; learn the layer mix and a small head.
-        from_scratch: random weights in place of the run's, to see what pretraining is worth.
+        from_scratch: random weights in place of the run's, to measure the effect of pretraining.
         epochs, batch_size, learning_rate, max_length: None = what suits the run and the files.
-        examples, dev_examples: use so many of each file at most, chosen once and for all by chance; None = all.
+        examples, dev_examples: use at most this many of each file, always the same random ones; None = all.
         settings: from --set.
         columns: our names of columns to those of the files.
         encoding: of the files; "auto" to detect it.

@@ -10,8 +10,8 @@
     store/              the prepared corpus; deletable, made again from the text when it is needed
     resume/             checkpoints; deletable, needed only to go on
 
-Weights are replaced one file at a time and run.json, which holds their SHA-256, comes last: whoever reads the run
-either finds the digests right, or knows that a save was cut off and takes the newest whole checkpoint instead.
+Weights are replaced one file at a time, and run.json, which holds their SHA-256, comes last. A reader either finds the
+digests right, or knows that a save was cut off and takes the newest whole checkpoint instead.
 """
 
 from __future__ import annotations
@@ -65,17 +65,17 @@ def read_tensors(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
 
 
 def check_finite(tensors: Mapping[str, Tensor], where: object) -> None:
-    """Refuse weights that are not numbers: whatever a model computes from them is not, either.
+    """Refuse weights with NaN or infinite values: everything that a model computes from them would be NaN, too.
 
     Args:
-        tensors: by the names that the reader of the error knows.
+        tensors: by the names that the error should show.
         where: their file or folder.
     Raises:  CheckpointError: a tensor holds NaN or an infinite number; it is named, with the place of the first.
     """
     for name, tensor in tensors.items():
         if not tensor.numel() or not tensor.is_floating_point():
             continue
-        if all(map(math.isfinite, torch.stack(torch.aminmax(tensor)).tolist())):  # NaN passes through both
+        if all(map(math.isfinite, torch.stack(torch.aminmax(tensor)).tolist())):  # aminmax propagates NaN
             continue
         wrong = ~torch.isfinite(tensor)
         first = wrong.nonzero()[0].tolist()
@@ -101,12 +101,12 @@ class RunDirectory:
 
     def __repr__(self) -> str:
         results = self.meta.get("results") or {}
-        told = [self.meta.get("model"), self.meta.get("status")]
-        told += [
+        facts = [self.meta.get("model"), self.meta.get("status")]
+        facts += [
             f"{name.replace('_', ' ')} {results[name]:.4g}" for name in _TOLD if results.get(name) is not None
         ]
         return (
-            f"RunDirectory({str(self.path)!r}: {', '.join(str(fact) for fact in told if fact is not None)})"
+            f"RunDirectory({str(self.path)!r}: {', '.join(str(fact) for fact in facts if fact is not None)})"
         )
 
     def _repr_html_(self) -> str:
@@ -187,7 +187,7 @@ class RunDirectory:
         write_atomic(self.path / "run.json", to_json(self.meta).encode())
 
     def add_notes(self, notes: Iterable[str | None], reporter: Reporter) -> None:
-        """Say what a reader of the figures has to know, and keep it under "notes" of run.json: each note once."""
+        """Report notes for readers of the figures, and keep them under "notes" of run.json: each note once."""
         known = self.meta.get("notes", [])
         new = [note for note in notes if note and note not in known]
         for note in new:
@@ -196,17 +196,17 @@ class RunDirectory:
             self.save_meta(notes=[*known, *new])
 
     def publish(
-        self, weights: Mapping[str, Tensor], others: Mapping[str, bytes] | None = None, **changes: Any
+        self, weights: Mapping[str, Tensor], extra_files: Mapping[str, bytes] | None = None, **changes: Any
     ) -> None:
         """Replace the weights, then run.json with their digests.
 
         Args:
             weights: "encoder.…" and "heads.NAME.…".
-            others: further files by name; their digests are in run.json's "other_files".
-            changes: what else is new in run.json.
+            extra_files: further files by name; their digests are in run.json's "other_files".
+            changes: other new values of run.json.
         """
         files: dict[str, dict[str, Tensor]] = defaultdict(dict)
-        files["model.safetensors"] = {}  # there even when the encoder learns nothing
+        files["model.safetensors"] = {}  # written even when the encoder has no weights
         for name, tensor in weights.items():
             room, _, rest = name.partition(".")
             if room == "encoder":
@@ -219,8 +219,8 @@ class RunDirectory:
             name: write_atomic(self.path / name, to_safetensors(tensors, {"format": "pt"}))
             for name, tensors in files.items()
         }
-        if others:
-            changes["other_files"] = {n: write_atomic(self.path / n, data) for n, data in others.items()}
+        if extra_files:
+            changes["other_files"] = {n: write_atomic(self.path / n, data) for n, data in extra_files.items()}
         self.save_meta(files=digests, **changes)
 
     def weights(self) -> tuple[dict[str, Tensor], str | None]:

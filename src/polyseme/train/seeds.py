@@ -1,4 +1,4 @@
-"""The same adaptation with several seeds: how much of a figure is luck."""
+"""The same adaptation with several seeds: how much the figures vary."""
 
 from __future__ import annotations
 
@@ -31,15 +31,14 @@ def finetune_seeds(
     """Train a task with seeds seed, seed + 1, … and keep the run that is best on dev.
 
     With several seeds each one's run is OUTPUT/seeds/N; OUTPUT itself is the best of them, and its run.json has the
-    figures of all, their means and standard deviations under "seeds". To resume, those that are finished are left
-    alone.
+    figures of all, their means and standard deviations under "seeds". With --resume the finished ones stay as they are.
 
     Args:
         request: as for `finetune`.
         seeds: how many.
         reporter: told about progress.
-    Raises:  as `finetune`.  RunError: to resume: the folder was begun with one seed and several are asked for, or the
-             other way round.
+    Raises:  as `finetune`.  RunError: with --resume: the folder was started with one seed and now several are asked
+             for, or the reverse.
     """
     reporter = reporter or NullReporter()
     if request.resume:
@@ -58,15 +57,17 @@ def finetune_seeds(
             return _each(request, seeds, reporter)
     finally:
         for empty in (*(folder / "seeds").glob("*"), folder / "seeds", folder):
-            with suppress(OSError):  # it holds something: as it should
+            with suppress(OSError):  # it is not empty, as it should be
                 empty.rmdir()
 
 
 def _holds_something(folder: Path) -> bool:
-    """Whether there is more than what a process left that was ended before its first save."""
-    others = [p for p in folder.iterdir() if p.name != "seeds"]
+    """Whether the folder holds more than the remains of a process that ended before its first save."""
+    entries = [p for p in folder.iterdir() if p.name != "seeds"]
     runs = (folder / "seeds").iterdir() if (folder / "seeds").is_dir() else []
-    return bool(others) or not all(never_began(run) or not any(run.iterdir()) for run in runs if run.is_dir())
+    return bool(entries) or not all(
+        never_began(run) or not any(run.iterdir()) for run in runs if run.is_dir()
+    )
 
 
 def _each(request: FinetuneRequest, seeds: int, reporter: Reporter) -> RunDirectory:
@@ -83,10 +84,10 @@ def _each(request: FinetuneRequest, seeds: int, reporter: Reporter) -> RunDirect
 
 
 def _check_alike(output: Path, seeds: int) -> None:
-    """Raises:  RunError: one seed and several do not go on with each other."""
+    """Raises:  RunError: a run with one seed cannot be resumed with several, nor the reverse."""
     begun = sorted(int(p.name) for p in (output / "seeds").glob("*") if p.name.isdecimal())
     if begun and seeds == 1:
-        whole = (output / "run.json").exists()  # it is written when all are done
+        whole = (output / "run.json").exists()  # written when all seeds are done
         raise RunError(
             "the run was started with several seeds",
             got="one seed",
@@ -112,12 +113,13 @@ def _summary(runs: list[RunDirectory]) -> dict[str, Any]:
     """{figure: {"mean", "deviation", "low", "high", "values"}} over the seeds; the deviation is that of a sample, the
     interval Student's. The same of the weights of layers and of γ under "mix", where they were learned.
 
-    A value that one seed has not, such as the correlation of answers that are all alike, is None, and so is the mean.
+    A value that is undefined for a seed, such as the correlation of answers that are all alike, is None, and so is the
+    mean.
     """
-    every = [run.meta["results"]["dev"] for run in runs]
+    all_figures = [run.meta["results"]["dev"] for run in runs]
     summary: dict[str, Any] = {"numbers": [int(run.path.name) for run in runs], "dev": {}}
-    for name in every[0]:
-        values = [figures[name] for figures in every]
+    for name in all_figures[0]:
+        values = [figures[name] for figures in all_figures]
         summary["dev"][name] = _over(values)
     mixes = [run.meta["results"].get("mix") for run in runs]
     if all(mixes):

@@ -14,15 +14,14 @@ from typing import Any, Self
 
 from polyseme.errors import Interrupted
 
-_NEW_S = 1.0  # after which a signal is no echo of the one before
+_NEW_S = 1.0  # after this time a signal is not a repetition of the one before
 
 
 class SignalRequests:
     """While open, signals are requests, and SIGUSR1 never ends the process.
 
-    A request to end is made once, however often the system sends it: schedulers and torchrun send SIGTERM twice. A
-    person who types Ctrl-C again means it: a second SIGINT interrupts at once. SIGHUP that was ignored before, as nohup
-    does, stays ignored.
+    A request to end counts once, however often it is sent: schedulers and torchrun send SIGTERM twice. Only Ctrl-C
+    counts again: a second SIGINT interrupts at once. SIGHUP that was ignored before, as nohup does, stays ignored.
 
     Args:
         at_once: a request to end raises KeyboardInterrupt: while there is nothing in memory that is worth saving. One
@@ -30,7 +29,7 @@ class SignalRequests:
 
     Attributes:
         stop: save and end the run.
-        save: save and go on; whoever does so sets it back.
+        save: save and go on; the code that saves resets it.
     """
 
     def __init__(self, at_once: bool = False) -> None:
@@ -74,10 +73,10 @@ class SignalRequests:
 
 @contextmanager
 def interruptible(output: Path, fix: str = "the same command with --resume") -> Iterator[SignalRequests]:
-    """Work that a signal ends at once, until `SignalRequests` are opened inside.
+    """A signal ends the work inside at once, until `SignalRequests` are opened there.
 
     Args:
-        output: what is being made.
+        output: the file or folder that is being made.
         fix: how to go on.
     Raises:  Interrupted: a signal asked to stop, whatever else came of it.
     """
@@ -94,12 +93,12 @@ def interruptible(output: Path, fix: str = "the same command with --resume") -> 
 
 @contextmanager
 def goes_on_by(fix: str, where: Path, kept: str = "what is done is kept") -> Iterator[None]:
-    """Work that trains for a command that has no --resume: an interruption says how that command goes on.
+    """For commands that train but have no --resume: an interruption says how to go on.
 
     Args:
         fix: how it goes on.
         where: its folder.
-        kept: what becomes of what was done.
+        kept: what happens to the work that is done.
     Raises:  Interrupted: as the work does, in other words.
     """
     try:

@@ -30,7 +30,7 @@ class EventFiles:
 
     Args:
         run: the run's folder.
-        step: the update from which on the run goes on: what was written of later ones is not shown.
+        step: the step it resumes from; records after it are hidden.
     """
 
     def __init__(self, run: Path, step: int) -> None:

@@ -1,7 +1,7 @@
-"""Freeing what only resuming needs: the checkpoints of a run that has done its training.
+"""Removing the checkpoints of runs whose training has ended: only resuming needs them.
 
 A run keeps its weights twice more in resume/, with the optimiser's moments: three to four times the size of the model.
-Everything else of it stays: what `predict`, `embed`, `export`, `--init` and `inspect` read.
+Everything else stays: what `predict`, `embed`, `export`, `--init` and `inspect` read.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ __all__ = ["Tidied", "tidy"]
 
 @dataclass(frozen=True)
 class Tidied:
-    """What was freed of a run.
+    """What `tidy` removed from a run.
 
     Args:
         path: the run, or the run of one seed within it.
-        status: of its training: "finished", or "stopped" or "training" for one that can no longer go on.
+        status: of its training: "finished", or "stopped" or "training" for a run that can no longer be resumed.
         freed_bytes: sizes of the files that were removed.
-        files: how many.
+        files: how many files were removed.
     """
 
     path: Path
@@ -36,12 +36,12 @@ class Tidied:
 
 
 def tidy(*folders: Path | str, unfinished: bool = False) -> list[Tidied]:
-    """Remove the checkpoints of runs, and of those of their seeds.
+    """Remove the checkpoints of runs and of the runs of their seeds.
 
     Args:
         folders: runs.
-        unfinished: also of those whose training was stopped or killed: --resume cannot go on with them any more.
-    Returns each run, then its seeds, also where nothing was to free.
+        unfinished: also for runs whose training was stopped or killed; --resume cannot continue them any more.
+    Returns each run, then its seeds, also those with nothing to remove.
     Raises:  RunError: no run, or one that is being trained now, has not ended its training, or has no whole weights but
              those of a checkpoint. Nothing is removed then, of no run.
              StorageError: the disk refuses.
@@ -89,7 +89,7 @@ def _tidied(run: RunDirectory) -> Tidied:
     with only_one_trains(run.path), saving(run.path):
         files = [path for path in resume.rglob("*") if path.is_file() and not path.is_symlink()]
         freed = sum(path.stat().st_size for path in files)
-        if resume.is_symlink():  # whoever put the checkpoints elsewhere sees to them
+        if resume.is_symlink():  # the user put the checkpoints elsewhere: leave them
             files, freed = [], 0
         elif resume.is_dir():
             shutil.rmtree(resume)

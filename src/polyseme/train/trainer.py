@@ -32,13 +32,13 @@ from polyseme.train.signals import SignalRequests
 from polyseme.train.tensorboard import EventFiles
 
 EVALUATION_SHARE = 0.05
-"""Of a budget in minutes, what evaluations between the first and the last may take."""
+"""Share of a time budget that the evaluations between the first and the last may take."""
 
 ONE_EVALUATION = 0.015
-"""Of a budget in minutes, what each of them may take; held-out text is cut to what fits. All take less than a tenth."""
+"""Share of a time budget that each of them may take; held-out text is cut to what fits. All take less than a tenth."""
 
 WHOLE_EVALUATION = 0.1
-"""Of a budget in minutes, what may be added at the end to judge the weights on the held-out text that was cut off."""
+"""Share of a time budget that the final evaluation on all of the held-out text may add at the end."""
 
 _OF_A_PART = ("share", "parts", "judged_tokens")
 
@@ -51,13 +51,13 @@ class Counters:
         step: updates made or skipped.
         row: global row counter: rows given to the learner so far, over all ranks.
         tokens: tokens seen, padding excluded.
-        seconds: wall-clock time of training, over all sittings.
-        evaluations: held-out evaluations made or passed over.
-        evaluating: seconds of them.
-        judged: held-out batches of an evaluation, spread evenly over all; None = all.
+        seconds: wall-clock time of training, summed over the first start and all resumptions.
+        evaluations: held-out evaluations made or skipped.
+        evaluating: seconds that they took.
+        judged: how many held-out batches an evaluation uses, spread evenly over all; None = all.
         metrics_bytes: length of metrics.jsonl.
-        best_loss, best_step: the lowest held-out loss (of tasks: criterion) so far and where it was.
-        stale: evaluations since then.
+        best_loss, best_step: the lowest held-out loss (for tasks: criterion) so far, and its step.
+        stale: evaluations in a row without progress; `patience` ends training when there are too many.
     """
 
     step: int = 0
@@ -86,9 +86,9 @@ class Trainer:
         steps_per_epoch: updates that visit every row once.
         tokens_per_row: tokens of a row on average, padding excluded.
         reporter: told about progress.
-        startup_seconds: what making the start took; part of the training time.
-        meaningless: the held-out figures say nothing, so that they choose no weights.
-        cuts_heldout: some of the batches may stand for all, where a budget in minutes does not allow more.
+        startup_seconds: time that the initialisation took; counts as training time.
+        meaningless: the held-out figures predict nothing; the last weights count as the best.
+        cuts_heldout: evaluations may use a part of the held-out batches, where a time budget does not allow all.
         pace: chooses the number of threads, where it may.
     """
 
@@ -116,11 +116,12 @@ class Trainer:
         self.counters = Counters(seconds=distributed.from_rank_0(startup_seconds))
         self.results: dict[str, Any] = {}
         self._best: dict[str, Tensor] | None = None
-        self._first = distributed.rank() == 0
+        self._is_rank_0 = distributed.rank() == 0
         self._events: EventFiles | None = None
+        self._saved_at = self.counters.seconds
         self._rows_per_step = config.batch_size * distributed.size()
         self._began = replace(self.counters)
-        self._part_seconds = math.inf  # what a held-out batch took in the newest evaluation
+        self._part_seconds = math.inf  # seconds per held-out batch in the newest evaluation
 
     def resume(self) -> None:
         """Go back to the newest whole checkpoint, if there is one."""
@@ -143,7 +144,7 @@ class Trainer:
             newest.best is None and self.counters.best_step == self.counters.step
         ):  # the current weights are the best
             self._best = {k: v for k, v in newest.tensors.items() if k.startswith(("encoder.", "heads."))}
-        if self._best is not None:  # those of a frozen encoder are no part of a checkpoint
+        if self._best is not None:  # a checkpoint does not hold the weights of a frozen encoder
             self._best = {k: v for k, v in self.learner.weights().items() if k in self._fixed()} | self._best
         self.reporter.note(f"going on from step {self.counters.step:,}")
 
@@ -159,13 +160,13 @@ class Trainer:
         clock = _Clock(self.counters.seconds)
         self._saved_at = self.counters.seconds
         if "heldout_share" in self.results:
-            self._keep_share()  # run.json was opened anew
+            self._keep_share()  # run.json was written anew
         with (
             SignalRequests() as signals,
             Sharing(),
             closing(self.pace),
             EventFiles(self.run.path, self.counters.step)
-            if self.config.tensorboard and self._first
+            if self.config.tensorboard and self._is_rank_0
             else nullcontext() as self._events,
             _Closing(self.stream(self.counters.row, self._progress_at)) as batches,
         ):
@@ -182,9 +183,9 @@ class Trainer:
                     self.counters.evaluations = 1
             while self._progress() < 1.0:
                 started = time.perf_counter()
-                taken = [next(batches) for _ in range(micro)]
-                metrics = dict(self.learner.step(taken, self._progress()))
-                tokens = int(distributed.sum_numbers([sum(b.n_tokens for b in taken)])[0])
+                micro_batches = [next(batches) for _ in range(micro)]
+                metrics = dict(self.learner.step(micro_batches, self._progress()))
+                tokens = int(distributed.sum_numbers([sum(b.n_tokens for b in micro_batches)])[0])
                 self.counters.step += 1
                 self.counters.row += self._rows_per_step
                 self.counters.tokens += tokens
@@ -198,8 +199,8 @@ class Trainer:
                         distributed.from_rank_0(clock.seconds()) - self.counters.seconds
                     )
                     self.counters.seconds += self.counters.evaluating - evaluating
-                asked = distributed.sum_numbers([float(signals.stop), float(signals.save)])
-                stop, asked_to_save = asked[0] > 0, asked[1] > 0
+                requests = distributed.sum_numbers([float(signals.stop), float(signals.save)])
+                stop, asked_to_save = requests[0] > 0, requests[1] > 0
                 due = self.counters.seconds - self._saved_at > 60 * self.config.save_minutes
                 if stop or due or asked_to_save:
                     self.save("stopped" if stop else "training")
@@ -233,7 +234,7 @@ class Trainer:
         return self.config.patience is not None and self.counters.stale >= self.config.patience
 
     def _passes(self) -> float:
-        """Share of the passes over the text that a budget in minutes may make."""
+        """Share of `train.most_epochs` that is used up; 0 where the budget is not in minutes."""
         if not self.budget.is_time or self.config.most_epochs is None:
             return 0.0
         passes = Budget(epochs=self.config.most_epochs)
@@ -241,16 +242,17 @@ class Trainer:
             step=self.counters.step, tokens=0, seconds=0.0, steps_per_epoch=self._steps_per_epoch()
         )
 
-    def _steps_per_epoch(self, more: int = 0, since: Counters | None = None) -> float:
-        """Updates of an epoch as large as those made so far: with another number of ranks they were others.
+    def _steps_per_epoch(self, further: int = 0, since: Counters | None = None) -> float:
+        """Updates per epoch, at the average update size so far: an earlier part may have run on another number of
+        ranks.
 
         Args:
-            more: updates that will have been made since then.
-            since: where the run was; None = where it is now.
+            further: updates to add, of the present size.
+            since: the counters to start from; None = the present ones.
         """
         since = self.counters if since is None else since
-        made = since.row / self._rows_per_step + more
-        return self.steps_per_epoch * ((since.step + more) / made if made else 1.0)
+        equivalent = since.row / self._rows_per_step + further
+        return self.steps_per_epoch * ((since.step + further) / equivalent if equivalent else 1.0)
 
     def _evaluation_is_due(self) -> bool:
         progress = self._progress()
@@ -266,8 +268,8 @@ class Trainer:
     def _fit_evaluations(self) -> None:
         """Cut the held-out text of all evaluations of this run to what a budget in minutes can afford.
 
-        How long it takes is measured on its first batch; the second time, where the first one was slow, as a first time
-        may be.
+        The time is measured on the first batch, and measured again if the first was slow: a first call includes warming
+        up.
         """
         n = len(self.heldout)
         if not (self.budget.is_time and self.cuts_heldout) or self.counters.judged is not None or n < 2:
@@ -291,24 +293,25 @@ class Trainer:
             )
 
     def _evaluation_batches(self) -> list[Batch]:
-        """The held-out batches of every evaluation: all, or some spread evenly."""
+        """The held-out batches of every evaluation: all, or a part spread evenly."""
         n, parts = len(self.heldout), self.counters.judged
         if parts is None or parts >= n:
             return self.heldout
         return [self.heldout[i * n // parts] for i in range(parts)]
 
     def _judge_all(self) -> bool:
-        """Judge the weights that are published on all of the held-out text, where that fits into what may be added.
+        """Evaluate the published weights on all of the held-out text, where the time allows it.
 
-        It chooses nothing: losses of other parts than those of the evaluations before cannot be compared with theirs.
+        The result chooses no weights: it is computed on more text than earlier evaluations, so it is not compared with
+        them.
 
-        Returns whether it did; otherwise run.json says of how much of the text its figures are.
+        Returns whether it did; otherwise run.json says how much of the text its figures cover.
         """
         assert self.budget.minutes is not None
         n, room = len(self.heldout), WHOLE_EVALUATION * 60 * self.budget.minutes
         seconds = distributed.from_rank_0(self._part_seconds * n)
         if seconds > room:
-            if math.isfinite(seconds):  # not of a run that had ended before
+            if math.isfinite(seconds):  # infinite: this process has made no evaluation
                 self._note_share(seconds, room)
             return False
         self.reporter.stage("evaluating", 0, None)
@@ -329,14 +332,14 @@ class Trainer:
         scores.pop("criterion", None)
         self._take(scores)
         del self.results["heldout_share"]
-        if self._first:
+        if self._is_rank_0:
             judged = self.run.meta.get("judged_on", {})
             self.run.save_meta(judged_on={k: v for k, v in judged.items() if k not in _OF_A_PART})
         return True
 
     def _keep_share(self) -> None:
-        """Write into run.json of how much of the held-out text the figures are."""
-        if not self._first:
+        """Write into run.json how much of the held-out text the figures cover."""
+        if not self._is_rank_0:
             return
         parts = self._evaluation_batches()
         share = {
@@ -347,29 +350,29 @@ class Trainer:
         self.run.save_meta(judged_on={**self.run.meta.get("judged_on", {}), **share})
 
     def _note_share(self, seconds: float, room: float) -> None:
-        """Keep in run.json why its figures are of a part."""
+        """Write into run.json why its figures cover only a part."""
         note = (
             f"the held-out figures are of {self.counters.judged} of {len(self.heldout)} parts of the held-out text: all"
             f" of them would have taken {seconds:.1f} s more, of which the budget allows {room:.1f} s"
         )
-        if self._first:
+        if self._is_rank_0:
             self.run.add_notes([note], self.reporter)
 
     def _progress_at(self, row: int) -> float:
-        """Progress when a row comes up: known in advance, and so the same after a resume, but for a time budget."""
+        """Progress at a row. Except for a time budget it depends on the row alone, so it is the same after a resume."""
         if self.budget.is_time:
             return self._progress()
-        more = (row - self._began.row) // self._rows_per_step
+        further = (row - self._began.row) // self._rows_per_step
         tokens = int(row * self.tokens_per_row)
         return self.budget.progress(
-            step=self._began.step + more,
+            step=self._began.step + further,
             tokens=tokens,
             seconds=0.0,
-            steps_per_epoch=self._steps_per_epoch(more, self._began),
+            steps_per_epoch=self._steps_per_epoch(further, self._began),
         )
 
     def _log(self, metrics: dict[str, float]) -> None:
-        if not self._first:
+        if not self._is_rank_0:
             return
         record = self._where() | {k: float(f"{v:.6g}") for k, v in metrics.items()}
         self._append(record)
@@ -379,7 +382,7 @@ class Trainer:
         self.reporter.log({**record, "eta_seconds": eta, **newest})
 
     def _where(self) -> dict[str, float | int | str]:
-        """Where the run is, as every line of metrics.jsonl begins."""
+        """The fields with which every line of metrics.jsonl begins."""
         return {
             "step": self.counters.step,
             "tokens": self.counters.tokens,
@@ -393,7 +396,9 @@ class Trainer:
         self._part_seconds = (time.perf_counter() - started) / max(1, len(self._evaluation_batches()))
         self._check_finite(scores)
         self.counters.evaluations = int(self._progress() * self.config.evaluations) + 1
-        criterion = scores.pop("criterion", None)  # what a task calls best need not be its loss
+        criterion = scores.pop(
+            "criterion", None
+        )  # a task may choose its best weights by another figure than the loss
         total = sum(v for k, v in scores.items() if k.endswith("_loss")) if criterion is None else criterion
         names = [k.removesuffix("_loss") for k in scores if k.endswith("_loss")]
         if not names:
@@ -404,19 +409,19 @@ class Trainer:
             )
         main = names[0]
         before = self.results.get("heldout_loss", math.inf)
-        # a figure of zero (no entity found yet) says nothing: while it lasts, a falling loss is progress
-        waking = criterion == 0.0 and scores[f"{main}_loss"] < before
+        # a figure of zero (no entity found yet) says nothing: until it rises, a falling loss counts as progress
+        starts_to_learn = criterion == 0.0 and scores[f"{main}_loss"] < before
         self._take(scores)
         if len(self._evaluation_batches()) < len(self.heldout):
             self.results["heldout_share"] = len(self._evaluation_batches()) / len(self.heldout)
         if self.counters.best_loss is None or self.meaningless or total <= self.counters.best_loss:
             better = self.counters.best_loss is None or total < self.counters.best_loss
-            self.counters.stale = 0 if better or waking else self.counters.stale + 1
+            self.counters.stale = 0 if better or starts_to_learn else self.counters.stale + 1
             self.counters.best_loss, self.counters.best_step = total, self.counters.step
             self._best = self.learner.weights()
         else:
             self.counters.stale += 1
-        if self._first:
+        if self._is_rank_0:
             flat = {f"heldout_{k}": float(f"{v:.6g}") for k, v in scores.items()}
             losses = {"heldout_loss": scores[f"{main}_loss"], "unigram_loss": scores[f"{main}_baseline"]}
             record = self._where() | losses | flat
@@ -424,7 +429,7 @@ class Trainer:
             self.reporter.log(record)
 
     def _take(self, scores: dict[str, float]) -> None:
-        """Make scores of an evaluation the run's results."""
+        """Store the scores of an evaluation as the run's results."""
         main = next(k.removesuffix("_loss") for k in scores if k.endswith("_loss"))
         self.results |= {
             "heldout_loss": scores[f"{main}_loss"],
@@ -436,7 +441,7 @@ class Trainer:
             self.results |= heldout_figures(blocks, getattr(self.learner, "of_examples", ()), documents)
 
     def _check_finite(self, scores: Mapping[str, float]) -> None:
-        """Raises:  TrainingError: a score is NaN or infinite: the weights have gone astray and will not come back."""
+        """Raises:  TrainingError: a score is NaN or infinite: the weights have diverged and will not recover."""
         for name, value in scores.items():
             if not math.isfinite(value):
                 raise TrainingError(
@@ -472,12 +477,12 @@ class Trainer:
             "counters": asdict(self.counters),
             "results": self.results,
         }
-        moving, best_moving = (
-            None if kept is None else {k: v for k, v in kept.items() if k not in self._fixed()}
-            for kept in (tensors, best)
+        trainable, best_trainable = (
+            None if weights is None else {k: v for k, v in weights.items() if k not in self._fixed()}
+            for weights in (tensors, best)
         )
-        assert moving is not None
-        checkpoint.save(self.run.path / "resume", checkpoint.Checkpoint(moving, best_moving, state))
+        assert trainable is not None
+        checkpoint.save(self.run.path / "resume", checkpoint.Checkpoint(trainable, best_trainable, state))
         use_best = self.config.keep == "best" and best is not None
         published = best if use_best and best is not None else current
         files = getattr(self.learner, "files", None)
@@ -503,14 +508,14 @@ class Trainer:
             self._events.write(record)
 
     def _truncate_metrics(self) -> None:
-        """Forget the lines of updates that were made after the checkpoint and will be made again."""
-        if self._first:
+        """Cut off the lines written after the checkpoint: those updates will be made again."""
+        if self._is_rank_0:
             with (self.run.path / "metrics.jsonl").open("ab") as file:
                 file.truncate(self.counters.metrics_bytes)
 
 
 class _Clock:
-    """Seconds of this sitting on top of those before."""
+    """Seconds of training: those of this process added to those before."""
 
     def __init__(self, before: float) -> None:
         self._start = time.perf_counter() - before
@@ -520,7 +525,7 @@ class _Clock:
 
 
 class _Closing:
-    """Close a generator of batches at the end, so that its threads end too."""
+    """Closes a generator of batches at the end, so that its threads end too."""
 
     def __init__(self, batches: Iterator[Batch]) -> None:
         self._batches = batches

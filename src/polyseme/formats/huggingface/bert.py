@@ -62,8 +62,8 @@ def rules(objectives: Sequence[str] = ()) -> tuple[Rule, ...]:
 
 def config_to_theirs(config: dict[str, Any]) -> dict[str, Any]:
     """config.json of transformers from our configuration: the names are the same."""
-    kept = {k: v for k, v in config.items() if k not in _NOT_THEIRS}
-    return {"model_type": "bert", "architectures": [ARCHITECTURE], **kept}
+    fields = {k: v for k, v in config.items() if k not in _NOT_THEIRS}
+    return {"model_type": "bert", "architectures": [ARCHITECTURE], **fields}
 
 
 def config_to_ours(config: dict[str, Any], ours: type[Config] = BertConfig) -> dict[str, Any]:

@@ -127,17 +127,17 @@ def _tensors(
         if task in ("tag", "qa"):  # their classes have no pooler
             of_task = {name: tensor for name, tensor in of_task.items() if ".pooler." not in name}
         return {name: tensor.contiguous().clone() for name, tensor in of_task.items()}, [task], []
-    kept: list[str] = []
+    expressible: list[str] = []
     for name in opened.recipe.objectives:
         known = KINDS.get(name) in family.default_objectives
-        if known and KINDS[name] not in [KINDS[other] for other in kept]:
-            kept.append(name)
-    theirs = family.to_theirs(parts, kept, config)
-    there = set(family.to_ours(theirs, kept, config))
-    left = sorted({name.split(".")[1] for name in parts if name not in there})
+        if known and KINDS[name] not in [KINDS[other] for other in expressible]:
+            expressible.append(name)
+    theirs = family.to_theirs(parts, expressible, config)
+    expressed = set(family.to_ours(theirs, expressible, config))
+    left = sorted({name.split(".")[1] for name in parts if name not in expressed})
     notes = [f"the head of {name} has no place in {family.model_type} and was left out" for name in left]
     tensors = {name: tensor.contiguous().clone() for name, tensor in theirs.items()}
-    return tensors, [name for name in kept if name not in left], notes
+    return tensors, [name for name in expressible if name not in left], notes
 
 
 def _config(opened: Opened, family: Family, objectives: Sequence[str], task: str | None) -> dict[str, Any]:
@@ -148,8 +148,8 @@ def _config(opened: Opened, family: Family, objectives: Sequence[str], task: str
         ours |= added.pop("polyseme")
         config |= added
     else:
-        there = sorted((KINDS[name] for name in objectives), key=["masks", "pairs", "causal"].index)
-        config["architectures"] = [family.classes[tuple(there)]]
+        kinds = sorted((KINDS[name] for name in objectives), key=["masks", "pairs", "causal"].index)
+        config["architectures"] = [family.classes[tuple(kinds)]]
     if "tie_word_embeddings" not in config:
         config["tie_word_embeddings"] = True
     t = opened.tokenizer

@@ -95,15 +95,15 @@ def config_to_ours(config: dict[str, Any]) -> dict[str, Any]:
         ("n_ctx", "reorder_and_upcast_attn", "summary_activation", "summary_first_dropout",
          "summary_proj_to_labels", "summary_type", "summary_use_proj"),
     )  # fmt: skip
-    kept = {ours[k]: v for k, v in config.items() if k in ours and v is not None}
-    kept |= {k: _first(config.get(k, 50256)) for k in same[2:] if config.get(k, 50256) is not None}
-    kept |= {k: config[k] for k in same[:2] if config.get(k) is not None}
-    if "intermediate_size" not in kept:
-        width = kept.get("hidden_size", GptConfig.model_fields["hidden_size"].default)
+    fields = {ours[k]: v for k, v in config.items() if k in ours and v is not None}
+    fields |= {k: _first(config.get(k, 50256)) for k in same[2:] if config.get(k, 50256) is not None}
+    fields |= {k: config[k] for k in same[:2] if config.get(k) is not None}
+    if "intermediate_size" not in fields:
+        width = fields.get("hidden_size", GptConfig.model_fields["hidden_size"].default)
         if type(width) is not int:
             raise refused("n_embd", width, "a whole number")
-        kept["intermediate_size"] = 4 * width
-    return kept
+        fields["intermediate_size"] = 4 * width
+    return fields
 
 
 def _first(value: Any) -> Any:

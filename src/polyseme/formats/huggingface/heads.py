@@ -27,7 +27,7 @@ from polyseme.text.labelled.tagging import scheme_of
 from polyseme.text.tokenizers import Tokenizer
 
 __all__ = [
-    "Found",
+    "TaskHead",
     "check_expressible",
     "completed",
     "config_of",
@@ -73,26 +73,26 @@ def class_of(family: Family, task: str) -> str:
 def check_expressible(opened: Opened, family: Family, task: str) -> None:
     """Raises:  ConfigError: transformers' class computes something else; it says what, and what to do."""
     config, head = opened.recipe.section(task), opened.heads[task]
-    what = None
+    part = None
     if config.mix:
-        what = "a learned mix of all layers"
+        part = "a learned mix of all layers"
     elif config.lstm:
-        what = "an LSTM before the head"
+        part = "an LSTM before the head"
     elif getattr(head, "hidden", None) is not None:
-        what = "a hidden layer in the head"
+        part = "a hidden layer in the head"
     elif getattr(config, "crf", False):
-        what = "a CRF over the tags"
+        part = "a CRF over the tags"
     elif (pool := getattr(config, "pool", None)) is not None:
         if pool not in family.pools:
-            what = f"pool = {pool!r}"
+            part = f"pool = {pool!r}"
         elif pool == "cls" and family.pooled and opened.encoder.pooler() is None:
-            what = "pool = 'cls' without a pooler"
-    if what is None:
+            part = "pool = 'cls' without a pooler"
+    if part is None:
         return
     pools = f"; pool = {' or '.join(map(repr, family.pools))}" if hasattr(config, "pool") else ""
     onnx = "" if config.lstm else f"; polyseme export {opened.run.path} onnx FOLDER holds it, too"
     raise ConfigError(
-        f"transformers' {class_of(family, task)} has no place for {what}",
+        f"transformers' {class_of(family, task)} has no place for {part}",
         expected=f"the last layer, one linear layer on it{pools}",
         where=opened.run.path,
         fix=f"polyseme predict {opened.run.path} FILE{onnx}",
@@ -102,20 +102,20 @@ def check_expressible(opened: Opened, family: Family, task: str) -> None:
 def config_of(opened: Opened, family: Family, task: str) -> dict[str, Any]:
     """The fields of config.json that a task adds."""
     config = opened.recipe.section(task)
-    found: dict[str, Any] = {
+    config_json: dict[str, Any] = {
         "architectures": [class_of(family, task)],
         "classifier_dropout": config.dropout,
     }
     if "last" in family.pools:
-        found["pad_token_id"] = padding_of(opened.tokenizer)
+        config_json["pad_token_id"] = padding_of(opened.tokenizer)
     if task != "qa":
         labels = config.labels or ("value",)
-        found["id2label"] = {str(i): label for i, label in enumerate(labels)}
-        found["label2id"] = {label: i for i, label in enumerate(labels)}
+        config_json["id2label"] = {str(i): label for i, label in enumerate(labels)}
+        config_json["label2id"] = {label: i for i, label in enumerate(labels)}
     if TASKS[task] == TASKS["classify"]:
-        found["problem_type"] = PROBLEMS[config.kind]
+        config_json["problem_type"] = PROBLEMS[config.kind]
         if not family.pooled and "cls" in family.pools:
-            found["classifier_pooling"] = config.pool
+            config_json["classifier_pooling"] = config.pool
     section = config.model_dump(mode="json")
     ours: dict[str, Any] = {
         "task": {key: value for key, value in section.items() if key not in _OURS_ALONE},
@@ -123,7 +123,7 @@ def config_of(opened: Opened, family: Family, task: str) -> dict[str, Any]:
     }
     if task == "tag" and bool(_places(opened).any()):
         ours["place"] = _places(opened).tolist()
-    return found | {"polyseme": ours}
+    return config_json | {"polyseme": ours}
 
 
 def _places(opened: Opened) -> Tensor:
@@ -170,7 +170,7 @@ def notes_of(opened: Opened, task: str) -> list[str]:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class TaskHead:
     """A head of a task in a directory of transformers.
 
     Args:
@@ -194,7 +194,7 @@ def find_head(
     stored: Mapping[str, Tensor],
     fields: Mapping[str, Any],
     where: object,
-) -> Found | None:
+) -> TaskHead | None:
     """The head that config.json's class names; None where it names none, or one that polyseme does not have.
 
     Args:
@@ -211,14 +211,14 @@ def find_head(
         return None
     ours = config.get("polyseme")
     ours = ours if isinstance(ours, Mapping) else {}
-    said = ours.get("objectives")
-    known = [said[0]] if isinstance(said, list) and len(said) == 1 and said[0] in tasks else []
-    own = ours.get("task") if known else None
+    stated = ours.get("objectives")
+    known = [stated[0]] if isinstance(stated, list) and len(stated) == 1 and stated[0] in tasks else []
+    our_section = ours.get("task") if known else None
     section: dict[str, Any] = {"max_length": max(4, int(fields["max_position_embeddings"]))}
     if tasks == ["qa"]:
         section = {"max_length": max(16, min(384, int(fields["max_position_embeddings"])))}
-    if isinstance(own, Mapping):
-        section |= {k: v for k, v in own.items() if k not in _OURS_ALONE}
+    if isinstance(our_section, Mapping):
+        section |= {k: v for k, v in our_section.items() if k not in _OURS_ALONE}
     notes: list[str] = []
     if tasks == ["qa"]:
         task = "qa"
@@ -236,7 +236,7 @@ def find_head(
                 notes.append(_guessed(task))
     checked: Any = registry.tasks.load(task).config.of(section, f"{where} [{task}]")
     place = _stored_places(ours, len(checked.labels)) if known and task == "tag" else None
-    return Found(task, checked.model_dump(mode="json"), place, _decoding(ours if known else {}), notes)
+    return TaskHead(task, checked.model_dump(mode="json"), place, _decoding(ours if known else {}), notes)
 
 
 def _labels(config: Mapping[str, Any], output: Tensor | None, where: object) -> tuple[str, ...]:
@@ -257,10 +257,10 @@ def _labels(config: Mapping[str, Any], output: Tensor | None, where: object) -> 
         raise refused("id2label", named, f"a name of each of 0 … {len(named) - 1}", where) from None
     if not all(isinstance(label, str | int | float) for label in labels):
         raise refused("id2label", named, "names", where)
-    found = tuple(map(str, labels))
-    if len(set(found)) < len(found):
+    names = tuple(map(str, labels))
+    if len(set(names)) < len(names):
         raise refused("id2label", named, "names that differ", where)
-    return found
+    return names
 
 
 def _text_fields(
@@ -295,11 +295,11 @@ def _guessed(task: str) -> str:
 
 
 def _decoding(ours: Mapping[str, Any]) -> dict[str, Any]:
-    said = ours.get("decoding")
-    kept = {k: said.get(k) for k in ("threshold", "dev_f1")} if isinstance(said, Mapping) else {}
+    stored = ours.get("decoding")
+    chosen = {k: stored.get(k) for k in ("threshold", "dev_f1")} if isinstance(stored, Mapping) else {}
     return {
         k: float(v)
-        for k, v in kept.items()
+        for k, v in chosen.items()
         if isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)
     }
 
@@ -315,9 +315,9 @@ def _stored_places(ours: Mapping[str, Any], tags: int) -> Tensor | None:
     return torch.tensor(numbers, dtype=torch.float64).view(PLACES, tags).float()
 
 
-def completed(tensors: Mapping[str, Tensor], found: Found | None) -> dict[str, Tensor]:
+def completed(tensors: Mapping[str, Tensor], head: TaskHead | None) -> dict[str, Tensor]:
     """Our tensors with those that transformers has no place for and that add nothing while they are zero."""
-    if found is None or found.task != "tag":
+    if head is None or head.task != "tag":
         return dict(tensors)
-    place = torch.zeros(PLACES, len(found.section["labels"])) if found.place is None else found.place
+    place = torch.zeros(PLACES, len(head.section["labels"])) if head.place is None else head.place
     return {**tensors, "heads.tag.place.weight": place}

@@ -77,39 +77,39 @@ def read_model(path: Path) -> Imported:
             expected=f"at most vocab_size = {fields['vocab_size']:,}",
             where=path,
         )
-    found = None if objectives else heads.find_head(config, family, stored, fields, path / "config.json")
-    sections = {} if found is None else {found.task: found.section}
+    head = None if objectives else heads.find_head(config, family, stored, fields, path / "config.json")
+    sections = {} if head is None else {head.task: head.section}
     objectives = objectives or [*sections]
     expected = _expected(family, model, fields, (objectives, sections), tokenizer, len(stored), path)
-    left = sorted(
-        name for name in stored if found is None and name not in expected and name.startswith(family.heads)
+    left_out = sorted(
+        name for name in stored if head is None and name not in expected and name.startswith(family.heads)
     )
-    kept = {name: tensor for name, tensor in stored.items() if name not in left}
-    check_same(kept, expected, path)
-    check_finite(kept, path)
+    tensors = {name: tensor for name, tensor in stored.items() if name not in left_out}
+    check_same(tensors, expected, path)
+    check_finite(tensors, path)
     files = [p.name for p in sorted(path.iterdir()) if _DIGESTED.fullmatch(p.name)]
     return Imported(
         architecture=family.architecture,
         model=model,
         objectives=objectives,
-        tensors=heads.completed(family.to_ours(kept, objectives, fields), found),
+        tensors=heads.completed(family.to_ours(tensors, objectives, fields), head),
         tokenizer=tokenizer,
         source={
             "kind": "huggingface",
             "path": str(path),
             "files": file_digests(path, ["config.json", *tokenizer_files(path), *files]),
             "architectures": config.get("architectures"),
-            "left_out": left,
-            **({"notes": notes} if (notes := _notes(tokenizer, found)) else {}),
+            "left_out": left_out,
+            **({"notes": notes} if (notes := _notes(tokenizer, head)) else {}),
         },
         sections=sections,
-        decoding=found.decoding if found is not None else {},
+        decoding=head.decoding if head is not None else {},
     )
 
 
-def _notes(tokenizer: Tokenizer, found: Any) -> list[str]:
+def _notes(tokenizer: Tokenizer, head: Any) -> list[str]:
     """What a person should know of the import."""
-    notes = list(found.notes) if found is not None else []
+    notes = list(head.notes) if head is not None else []
     if tokenizer.added:
         shown = " ".join(tokenizer.added[:8]) + (" …" if len(tokenizer.added) > 8 else "")
         notes.append(f"{len(tokenizer.added):,} added tokens are tokens wherever a text has them: {shown}")
@@ -138,8 +138,8 @@ def _generation(path: Path) -> dict[str, Any]:
     """What generation_config.json says of the tokens that begin and end a text; it comes before config.json."""
     if not (path / "generation_config.json").is_file():
         return {}
-    found = read_json(member(path, "generation_config.json"))
-    return {k: found[k] for k in ("bos_token_id", "eos_token_id") if found.get(k) is not None}
+    settings = read_json(member(path, "generation_config.json"))
+    return {k: settings[k] for k in ("bos_token_id", "eos_token_id") if settings.get(k) is not None}
 
 
 def _named(
@@ -216,9 +216,9 @@ def _objectives(
         groups += ["masks"] if any(name.startswith("cls.predictions.") for name in stored) else []
         groups += ["pairs"] if any(name.startswith("cls.seq_relationship.") for name in stored) else []
     ours = config.get("polyseme")
-    said = ours.get("objectives") if isinstance(ours, Mapping) else None
-    if isinstance(said, list) and sorted(str(KINDS.get(str(name))) for name in said) == sorted(groups):
-        return [str(name) for name in said]  # an export of ours
+    stated = ours.get("objectives") if isinstance(ours, Mapping) else None
+    if isinstance(stated, list) and sorted(str(KINDS.get(str(name))) for name in stated) == sorted(groups):
+        return [str(name) for name in stated]  # an export of ours
     return [family.default_objectives[group] for group in groups]
 
 

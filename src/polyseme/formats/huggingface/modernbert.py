@@ -60,9 +60,9 @@ def rules(objectives: Sequence[str] = ()) -> tuple[Rule, ...]:
 
 def config_to_theirs(config: dict[str, Any]) -> dict[str, Any]:
     """config.json of transformers from our configuration; only the rotary bases stand elsewhere."""
-    kept = {k: v for k, v in config.items() if k not in _ELSEWHERE}
+    fields = {k: v for k, v in config.items() if k not in _ELSEWHERE}
     rope = {kind: {"rope_type": "default", "rope_theta": config[name]} for kind, name in _KINDS.items()}
-    return {"model_type": "modernbert", "architectures": [ARCHITECTURE], **kept, "rope_parameters": rope}
+    return {"model_type": "modernbert", "architectures": [ARCHITECTURE], **fields, "rope_parameters": rope}
 
 
 def config_to_ours(config: dict[str, Any]) -> dict[str, Any]:
@@ -79,16 +79,16 @@ def config_to_ours(config: dict[str, Any]) -> dict[str, Any]:
         ("layer_norm_eps", "classifier_pooling", "deterministic_flash_attn", "sparse_prediction",
          "sparse_pred_ignore_index", "reference_compile", "repad_logits_with_grad"),
     )  # fmt: skip
-    kept = {name: config[name] for name in fields if config.get(name) is not None}
+    values = {name: config[name] for name in fields if config.get(name) is not None}
     rope = config.get("rope_parameters") or {}
     if not isinstance(rope, Mapping) or set(rope) - set(_KINDS):
         raise refused("rope_parameters", rope, f"one for each of {', '.join(_KINDS)}")
     for kind, name in _KINDS.items():
         if (theta := default_rope(rope.get(kind), f"rope_parameters.{kind}")) is not None:
-            kept[name] = theta
+            values[name] = theta
     if config.get("layer_types") is not None:
-        kept["global_attn_every_n_layers"] = _period(config["layer_types"])
-    return kept
+        values["global_attn_every_n_layers"] = _period(config["layer_types"])
+    return values
 
 
 def _period(kinds: object) -> int:

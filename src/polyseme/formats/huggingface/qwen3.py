@@ -99,12 +99,12 @@ def _join(tensors: Tensors, objectives: Sequence[str], config: Mapping[str, Any]
 
 def config_to_theirs(config: dict[str, Any]) -> dict[str, Any]:
     """config.json of transformers from our configuration; only the rotary base stands elsewhere."""
-    kept = {k: v for k, v in config.items() if k not in _ELSEWHERE}
-    kept["head_dim"] = config["head_dim"] or config["hidden_size"] // config["num_attention_heads"]
+    fields = {k: v for k, v in config.items() if k not in _ELSEWHERE}
+    fields["head_dim"] = config["head_dim"] or config["hidden_size"] // config["num_attention_heads"]
     return {
         "model_type": "qwen3",
         "architectures": [ARCHITECTURE],
-        **kept,
+        **fields,
         "attention_bias": False,
         "rope_parameters": {"rope_type": "default", "rope_theta": config["rope_theta"]},
     }
@@ -135,14 +135,14 @@ def config_to_ours(config: dict[str, Any]) -> dict[str, Any]:
     if layers is not None and (not isinstance(layers, list) or any(k != "full_attention" for k in layers)):
         raise refused("layer_types", layers, "full_attention everywhere")
     given = {k: v for k, v in config.items() if k in fields and v is not None}
-    kept = {**_THEIR_DEFAULTS, **given}
+    values = {**_THEIR_DEFAULTS, **given}
     if config.get("num_key_value_heads", 0) is None:
-        kept["num_key_value_heads"] = kept["num_attention_heads"]
+        values["num_key_value_heads"] = values["num_attention_heads"]
     for key in ("bos_token_id", "eos_token_id"):
-        if isinstance(kept.get(key), list):
-            kept[key] = kept[key][0] if kept[key] else 0
+        if isinstance(values.get(key), list):
+            values[key] = values[key][0] if values[key] else 0
     theta = default_rope(config.get("rope_parameters"))
-    return kept if theta is None else {**kept, "rope_theta": theta}
+    return values if theta is None else {**values, "rope_theta": theta}
 
 
 def _tied(config: Mapping[str, Any]) -> Mapping[str, str]:

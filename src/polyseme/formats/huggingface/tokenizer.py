@@ -91,7 +91,7 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
     ids = {f"{role}_token_id": config.get(f"{role}_token_id") for role in ("pad", "bos", "eos", "cls", "sep")}
     known = {key: _inside(value, backend) for key, value in ids.items()}
     try:
-        return Tokenizer(backend, settings | {key: found for key, found in known.items() if found})
+        return Tokenizer(backend, settings | {key: setting for key, setting in known.items() if setting})
     except PolysemeError:
         raise
     except BaseException as error:  # the library's, which tries out the vocabulary
@@ -182,11 +182,11 @@ def _wordpiece(lines: list[str], settings: Mapping[str, Any], where: Path) -> hf
     return backend
 
 
-def _vocabulary(found: Mapping[str, Any], where: Path) -> dict[str, int]:
-    for token, id in found.items():
+def _vocabulary(ids: Mapping[str, Any], where: Path) -> dict[str, int]:
+    for token, id in ids.items():
         if type(id) is not int or not 0 <= id < MOST_TOKENS:
             raise CheckpointError("a token's id cannot be", got=f"{token!r}: {id!r}"[:200], where=where)
-    return dict(found)
+    return dict(ids)
 
 
 def _merges(lines: list[str], where: Path) -> list[tuple[str, str]]:
@@ -213,10 +213,10 @@ def _byte_bpe(
     for key in ("add_bos_token", "add_eos_token"):
         if settings.get(key):
             raise ConfigError(f"{key} cannot be honoured without a tokenizer.json", got=True, where=where)
-    for one, other in merges:
-        if not (one in vocabulary and other in vocabulary and one + other in vocabulary):
+    for left, right in merges:
+        if not (left in vocabulary and right in vocabulary and left + right in vocabulary):
             raise CheckpointError(
-                "vocab.json does not hold the merge of merges.txt", got=f"{one} {other}"[:80], where=where
+                "vocab.json does not hold the merge of merges.txt", got=f"{left} {right}"[:80], where=where
             )
     backend = hf.Tokenizer(models.BPE(vocabulary, merges, fuse_unk=False))
     prefix = bool(settings.get("add_prefix_space", False))
@@ -251,8 +251,8 @@ def _declare(backend: hf.Tokenizer, folder: Path, settings: Mapping[str, Any]) -
                 expected=backend.token_to_id(token),
                 where=beside,
             )
-    more = settings.get("additional_special_tokens") or settings.get("extra_special_tokens") or ()
-    values = more.values() if isinstance(more, Mapping) else more if isinstance(more, list) else ()
+    extra = settings.get("additional_special_tokens") or settings.get("extra_special_tokens") or ()
+    values = extra.values() if isinstance(extra, Mapping) else extra if isinstance(extra, list) else ()
     names = [value.get("content") if isinstance(value, Mapping) else value for value in values]
     declared = {token.content for token in backend.get_added_tokens_decoder().values() if token.special}
     known = [name for name in names if isinstance(name, str) and backend.token_to_id(name) is not None]
@@ -269,12 +269,12 @@ def _add_tokens(backend: hf.Tokenizer, settings: Mapping[str, Any], where: Path)
     for id, token in sorted(added.items(), key=lambda item: int(item[0]) if str(item[0]).isdecimal() else -1):
         if not isinstance(token, Mapping) or not isinstance(token.get("content"), str):
             raise CheckpointError("not an added token", got=f"{id}: {token!r}"[:200], where=where)
-        kept = {flag: token[flag] for flag in flags if isinstance(token.get(flag), bool)}
-        made = hf.AddedToken(token["content"], **kept)
-        if kept.get("special"):
-            backend.add_special_tokens([made])
+        options = {flag: token[flag] for flag in flags if isinstance(token.get(flag), bool)}
+        added_token = hf.AddedToken(token["content"], **options)
+        if options.get("special"):
+            backend.add_special_tokens([added_token])
         else:
-            backend.add_tokens([made])
+            backend.add_tokens([added_token])
         if str(backend.token_to_id(token["content"])) != str(id):
             raise CheckpointError(
                 "an added token has another id than the vocabulary gives it",
@@ -344,10 +344,10 @@ def _separates_alike(tokenizer: Tokenizer, types: bool) -> bool:
     backend.no_truncation()
     backend.no_padding()
     texts = [backend.encode(text, add_special_tokens=False).ids for text in ("a 1?", "b 的")]
-    for found, wanted in (
+    for theirs, ours in (
         (backend.encode("a 1?"), wrapper.wrap(texts[0])),
         (backend.encode("a 1?", "b 的"), wrapper.wrap(*texts)),
     ):
-        if found.ids != wanted.ids.tolist() or (types and found.type_ids != wanted.type.tolist()):
+        if theirs.ids != ours.ids.tolist() or (types and theirs.type_ids != ours.type.tolist()):
             return False
     return True

@@ -1,1 +1,1 @@
-"""Figures of the tasks: each a measure that an interval and a paired test can be taken of."""
+"""Figures of the tasks: measures with intervals and paired tests."""

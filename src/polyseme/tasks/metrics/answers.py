@@ -13,7 +13,8 @@ Rules "cmrc-2018" (Cui et al. 2019), for Chinese:
     exact match = equal texts;   with l the length of the longest run of segments that both have,
     precision = l / |answer|, recall = l / |gold|, F1 of these;   the best over all gold answers
 
-Departures:  questions without a gold answer, which the rules of 1.1 and CMRC do not know, ask for "" as in 2.0.
+Departures: a question without a gold answer, which the rules of 1.1 and CMRC do not define, has the gold answer "" as
+in 2.0.
 """
 
 from __future__ import annotations
@@ -46,9 +47,9 @@ Rules = Literal["squad-1.1", "squad-2.0", "cmrc-2018"]
 
 _ASCII_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(?:an?|the)\b")
-# The list of the rules also has an ellipsis of two characters, which no single character equals.
+# The official list also has an ellipsis of two characters, which no single character can match.
 _CMRC_PUNCTUATION = str.maketrans("", "", "-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』")
-# CMRC 2018's own script means these and no others by Chinese characters; see text/words.py for ours
+# the Chinese characters of CMRC 2018's script; text/words.py has our own definition
 _CMRC_SEGMENT = re.compile("[\u4e00-\u9fa5]|[^\u4e00-\u9fa5]+")
 
 
@@ -57,8 +58,8 @@ def score(prediction: str, golds: Sequence[str], rules: Rules = "squad-2.0") -> 
 
     Args:
         prediction: the answer; "" for no answer.
-        golds: texts of the gold answers; none: the question has no answer.
-    Raises:  ConfigError: no such rules.
+        golds: texts of the gold answers; empty = the question has no answer.
+    Raises:  ConfigError: unknown rules.
 
     Example:
         >>> score("the Eiffel Tower!", ["Eiffel tower", "tower"]), score("巴黎市", ["巴黎"], "cmrc-2018")
@@ -68,23 +69,23 @@ def score(prediction: str, golds: Sequence[str], rules: Rules = "squad-2.0") -> 
         raise ConfigError("unknown rules for answers", got=rules, expected=", ".join(get_args(Rules)))
     if rules == "cmrc-2018":
         return _cmrc(prediction, golds) if golds else _none(without_punctuation(prediction))
-    said = normalised(prediction)
-    wanted = [normalised(gold) for gold in golds]
+    answer = normalised(prediction)
+    gold_answers = [normalised(gold) for gold in golds]
     if rules == "squad-2.0":
-        wanted = [gold for gold in wanted if gold]
-    if not wanted:
-        return _none(said)
-    exact = float(any(gold == said for gold in wanted))
-    words = said.split()
-    return exact, max(_bag_f1(words, gold.split(), rules == "squad-2.0") for gold in wanted)
+        gold_answers = [gold for gold in gold_answers if gold]
+    if not gold_answers:
+        return _none(answer)
+    exact = float(any(gold == answer for gold in gold_answers))
+    words = answer.split()
+    return exact, max(_bag_f1(words, gold.split(), rules == "squad-2.0") for gold in gold_answers)
 
 
 def measures(
     predictions: Sequence[str], golds: Sequence[Sequence[str]], rules: Rules = "squad-2.0"
 ) -> dict[str, Measure]:
-    """exact_match and f1 over all questions; with unanswerable ones among them also over each part.
+    """exact_match and f1 over all questions; if some are unanswerable, also over each part.
 
-    The parts are has_answer_exact_match, has_answer_f1 and no_answer_accuracy. The question is the unit.
+    The figures of the parts are has_answer_exact_match, has_answer_f1 and no_answer_accuracy. The question is the unit.
 
     Args:
         predictions: an answer a question; "" for no answer, and for one that is missing.
@@ -119,19 +120,19 @@ def best_threshold(
     scores: npt.ArrayLike,
     answered: npt.ArrayLike | None = None,
 ) -> tuple[float, float]:
-    """The threshold above which giving no answer scores best, and the mean score it gives.
+    """The best threshold for giving no answer, and its mean score.
 
         answer_i = none if null_score_i > threshold else the best span
         score_i  = [question i has no answer] if answer_i is none else score of the span
 
-    Walking up the sorted null scores, each question changes from "none" to its span: O(n log n). Among equal ones the
-    lowest threshold is taken; one below every null score answers none.
+    Walking up the sorted null scores, each question changes from "none" to its span: O(n log n). Of equally good
+    thresholds the lowest is returned; a threshold below every null score gives no answers.
 
     Args:
         null_scores: score of "no answer" less that of the best span, or its probability.
         has_answer: whether the question has an answer.
         scores: exact match or F1 of the best span.
-        answered: whether the best span is a text at all; None: always.
+        answered: whether the best span is a text; None = always.
     Shapes:  all (N,)
 
     Source:  Rajpurkar et al. (2018), the evaluation of SQuAD 2.0. Departures: questions of equal null score change
@@ -160,10 +161,10 @@ def best_threshold(
 
 
 def clear_of(threshold: float, null_scores: npt.ArrayLike) -> float:
-    """A threshold that decides the same, half way between the scores next to it.
+    """A threshold with the same decisions, half way between the neighbouring scores.
 
-    One that is itself a question's score would decide otherwise about that question wherever sums round otherwise:
-    in larger batches, on another processor. Beyond all scores a thousandth of the nearest is the distance.
+    If the threshold equalled a question's score, rounding (larger batches, another processor) could change the decision
+    on that question. Beyond all scores the distance is a thousandth of the nearest score.
 
     Shapes:  null_scores: (N,)
     """
@@ -191,42 +192,42 @@ def without_punctuation(text: str) -> str:
 
 def segments(text: str) -> list[str]:
     """A text without punctuation, cut into Chinese characters and English words, for the F1 of CMRC 2018."""
-    found: list[str] = []
+    parts: list[str] = []
     for stretch in _CMRC_SEGMENT.findall(without_punctuation(text)):
-        found += [stretch] if "\u4e00" <= stretch[0] <= "\u9fa5" else treebank_words(stretch)
-    return found
+        parts += [stretch] if "\u4e00" <= stretch[0] <= "\u9fa5" else treebank_words(stretch)
+    return parts
 
 
-def _none(said: str) -> tuple[float, float]:
+def _none(answer: str) -> tuple[float, float]:
     """Scores of a question without an answer."""
-    return float(not said), float(not said)
+    return float(not answer), float(not answer)
 
 
-def _bag_f1(said: list[str], gold: list[str], empty_agree: bool) -> float:
-    if not said or not gold:
-        return float(empty_agree and said == gold)
-    same = sum((Counter(said) & Counter(gold)).values())
-    return _f1(same, len(said), len(gold))
+def _bag_f1(pred: list[str], gold: list[str], empty_agree: bool) -> float:
+    if not pred or not gold:
+        return float(empty_agree and pred == gold)
+    same = sum((Counter(pred) & Counter(gold)).values())
+    return _f1(same, len(pred), len(gold))
 
 
 def _cmrc(prediction: str, golds: Sequence[str]) -> tuple[float, float]:
-    plain, said = without_punctuation(prediction), segments(prediction)
+    plain, pred = without_punctuation(prediction), segments(prediction)
     f1 = 0.0
     for gold in set(golds):
-        wanted = segments(gold)
-        f1 = max(f1, _f1(_longest_run(said, wanted), len(said), len(wanted)))
+        gold_segments = segments(gold)
+        f1 = max(f1, _f1(_longest_run(pred, gold_segments), len(pred), len(gold_segments)))
     return float(any(without_punctuation(gold) == plain for gold in golds)), f1
 
 
-def _f1(same: int, said: int, gold: int) -> float:
+def _f1(same: int, pred: int, gold: int) -> float:
     if same == 0:
         return 0.0
-    precision, recall = same / said, same / gold
+    precision, recall = same / pred, same / gold
     return 2 * precision * recall / (precision + recall)
 
 
 def _longest_run(a: list[str], b: list[str]) -> int:
-    """Length of the longest run of segments that stands in both.
+    """Length of the longest common run of segments.
 
     run[i, j] = run[i-1, j-1] + 1 if a_i = b_j else 0
     """

@@ -84,30 +84,30 @@ def per_class(gold: npt.ArrayLike, predicted: npt.ArrayLike, labels: Sequence[st
     if g.ndim == 2:
         g, p = g.astype(bool), p.astype(bool)
         _same(g.shape, p.shape)
-        hit, said, held = (g & p).sum(0), p.sum(0), g.sum(0)
+        hit, pred, gold_counts = (g & p).sum(0), p.sum(0), g.sum(0)
     else:
         g, p = _numbers(g, p)
-        hit, said, held = (np.bincount(x, minlength=len(labels)) for x in (g[g == p], p, g))
+        hit, pred, gold_counts = (np.bincount(x, minlength=len(labels)) for x in (g[g == p], p, g))
     return [
         table_row(label, int(h), int(s), int(n))
-        for label, h, s, n in zip(labels, hit, said, held, strict=True)
+        for label, h, s, n in zip(labels, hit, pred, gold_counts, strict=True)
     ]
 
 
-def table_row(label: str, hit: int, said: int, gold: int) -> dict[str, Any]:
+def table_row(label: str, hit: int, pred: int, gold: int) -> dict[str, Any]:
     """One class of a table."""
     return {
         "label": label,
-        "precision": hit / said if said else 0.0,
+        "precision": hit / pred if pred else 0.0,
         "recall": hit / gold if gold else 0.0,
-        "f1": 2 * hit / (said + gold) if said + gold else 0.0,
+        "f1": 2 * hit / (pred + gold) if pred + gold else 0.0,
         "support": gold,
-        "predicted": said,
+        "predicted": pred,
     }
 
 
 def confusion(gold: npt.ArrayLike, predicted: npt.ArrayLike, num_labels: int) -> IntArray:
-    """How often each class was taken for each.
+    """How often each gold class was predicted as each class.
 
     Shapes:  gold, predicted: (N,) -> (num_labels, num_labels): [gold, predicted]
     """
@@ -116,7 +116,7 @@ def confusion(gold: npt.ArrayLike, predicted: npt.ArrayLike, num_labels: int) ->
 
 
 def log_loss(gold: npt.ArrayLike, probabilities: npt.ArrayLike) -> Measure:
-    """Mean negative log-probability of the gold class, nats; probabilities are kept off 0 as in scikit-learn.
+    """Mean negative log-probability of the gold class, nats; probabilities are clipped above 0 as in scikit-learn.
 
     Shapes:  gold: (N,).  probabilities: (N, C), rows sum to 1
     """
@@ -126,7 +126,7 @@ def log_loss(gold: npt.ArrayLike, probabilities: npt.ArrayLike) -> Measure:
 
 
 def calibration_error(gold: npt.ArrayLike, probabilities: npt.ArrayLike, bins: int = 15) -> Measure:
-    """Expected calibration error: how far confidence is from accuracy, over bins of equal width.
+    """Expected calibration error: the difference of confidence and accuracy, over bins of equal width.
 
         Σ_b |Σ_{i in b} (correct_i - confidence_i)| / N,  bin b holds confidences in (b / bins, (b + 1) / bins]
 
@@ -155,28 +155,28 @@ def _three(sums: Float64Array) -> tuple[Float64Array, Float64Array, Float64Array
 
 
 def _macro_f1(sums: Float64Array, present_only: bool) -> Float64Array:
-    hit, said, gold = _three(sums)
-    f1 = ratio(2 * hit, said + gold).sum(-1)
-    present = ((said + gold) > 0).sum(-1) if present_only else np.full(f1.shape, hit.shape[-1])
+    hit, pred, gold = _three(sums)
+    f1 = ratio(2 * hit, pred + gold).sum(-1)
+    present = ((pred + gold) > 0).sum(-1) if present_only else np.full(f1.shape, hit.shape[-1])
     return ratio(f1, present.astype(np.float64))
 
 
 def _micro_f1(sums: Float64Array) -> Float64Array:
-    hit, said, gold = _three(sums)
-    return ratio(2 * hit.sum(-1), (said + gold).sum(-1))
+    hit, pred, gold = _three(sums)
+    return ratio(2 * hit.sum(-1), (pred + gold).sum(-1))
 
 
 def _weighted_f1(sums: Float64Array) -> Float64Array:
-    hit, said, gold = _three(sums)
-    return ratio((gold * ratio(2 * hit, said + gold)).sum(-1), gold.sum(-1))
+    hit, pred, gold = _three(sums)
+    return ratio((gold * ratio(2 * hit, pred + gold)).sum(-1), gold.sum(-1))
 
 
 def _matthews(sums: Float64Array) -> Float64Array:
     """Gorodkin (2004): (c s - Σ p_k t_k) / √((s² - Σ p_k²)(s² - Σ t_k²))"""
-    hit, said, gold = _three(sums)
+    hit, pred, gold = _three(sums)
     n = gold.sum(-1)
-    above = hit.sum(-1) * n - (said * gold).sum(-1)
-    return ratio(above, np.sqrt((n**2 - (said**2).sum(-1)) * (n**2 - (gold**2).sum(-1))))
+    above = hit.sum(-1) * n - (pred * gold).sum(-1)
+    return ratio(above, np.sqrt((n**2 - (pred**2).sum(-1)) * (n**2 - (gold**2).sum(-1))))
 
 
 def _numbers(gold: npt.ArrayLike, predicted: npt.ArrayLike) -> tuple[IntArray, IntArray]:

@@ -1,4 +1,4 @@
-"""How far a figure could lie elsewhere by the luck of the sample: 95 % intervals of shares and of resampled figures."""
+"""The sampling uncertainty of figures: 95 % intervals of shares and of resampled figures."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def wilson(correct: float, n: int) -> tuple[float, float]:
 
 
 def bootstrap_interval(measure: Resampled, resamples: int = 1000, seed: int = 0) -> tuple[float, float]:
-    """The percentile bootstrap interval (Efron 1979) of a figure, its examples drawn with replacement.
+    """The percentile bootstrap interval (Efron 1979) of a figure.
 
     NaN where there are no examples; draws for which the figure is undefined are left out.
     """
@@ -55,18 +55,18 @@ def bootstrap(
     seed: int = 0,
     stream: str = "bootstrap of examples",
 ) -> npt.NDArray[Any]:
-    """A statistic of n examples that are drawn with replacement, in every round: what every interval here is made of.
+    """A statistic of n examples drawn with replacement, once a round: the basis of every bootstrap interval.
 
     Args:
-        statistic: of the numbers of the examples that are drawn, (R, n) -> (R, …).
-        stream: figures are paired where n, seed and stream are the same.
+        statistic: a function of the indices of the drawn examples, (R, n) -> (R, …).
+        stream: draws are the same, so figures are paired, where n, seed and stream are equal.
     Shapes:  -> (rounds, …)
     """
     return np.concatenate([statistic(chosen) for chosen in draws(n, rounds, seed, stream)])
 
 
 def draws(n: int, rounds: int, seed: int, stream: str = "bootstrap of examples") -> Iterator[IntArray]:
-    """Numbers of n examples drawn with replacement, n a round, in blocks of rounds that fit in memory.
+    """Indices of examples drawn with replacement, n a round, in blocks of rounds that fit in memory.
 
     Each 64-bit random number gives two draws: floor(32 bits · n / 2³²), the second for every other example.
     Shapes:  yields (R, n), R adding up to rounds
@@ -89,7 +89,7 @@ def limits(values: Float64Array) -> tuple[float, float]:
 
 
 def measured(value: float, interval: tuple[float, float], n: int) -> dict[str, Any]:
-    """A figure as every report writes it; what cannot be said is None."""
+    """A figure in the form of every report; undefined values are None."""
     low, high = (limit if math.isfinite(limit) else None for limit in interval)
     return {"value": value if math.isfinite(value) else None, "low": low, "high": high, "n": n}
 
@@ -99,7 +99,7 @@ def over_seeds(values: Sequence[float]) -> dict[str, Any]:
 
         mean ± t_{0.975, n-1} · deviation / √n
 
-    The deviation is the sample's (n - 1 below the line). What one seed alone cannot say is None.
+    The deviation is the sample's (divided by n - 1). Values that are undefined for a single seed are None.
 
     Example:
         >>> {key: round(value, 3) for key, value in over_seeds([0.8, 0.9, 1.0]).items()}

@@ -1,4 +1,4 @@
-"""A figure that can be taken again of other draws of the same examples, for intervals and paired tests.
+"""A figure that can be computed again for other draws of the same examples, for intervals and paired tests.
 
 value            the figure of all examples
 values(chosen)   the figure of examples drawn with replacement, one value a row: the bootstrap
@@ -18,16 +18,17 @@ from polyseme.core.arrays import BoolArray, Float64Array, IntArray
 from polyseme.errors import InputError
 
 CELLS = 2**17
-"""Numbers in memory at once for one block of draws: 1 MB an array stays in the cache (four times faster than 8 MB)."""
+"""Values in memory at once for one block of draws: an array of 1 MB stays in the cache (four times faster than 8
+MB)."""
 
 
 class Resampled(Protocol):
-    """What intervals and tests ask of a figure.
+    """The interface of a figure for intervals and tests.
 
     Args:
-        name: as reports write it ("macro_f1").
-        n: what the figure counts: texts, tokens, entities or questions.
-        examples: how many units there are to draw: sentences or questions.
+        name: its name in reports ("macro_f1").
+        n: the number of texts, tokens, entities or questions that the figure counts.
+        examples: the number of units to draw: sentences or questions.
     """
 
     @property
@@ -52,11 +53,11 @@ class Measure:
         value = formula(Σ_i counts[i])
 
     Args:
-        name: as reports write it.
-        counts: one row an example; the example is the unit that is drawn: a sentence, a question.
+        name: its name in reports.
+        counts: one row per example; the example is the unit of drawing: a sentence, a question.
         formula: from sums (..., K) to values (...).
-        n: what the figure counts, for reports; -1: the number of examples.
-        row: which row of `counts` every example has, where many examples share one.
+        n: the count for reports; -1 = the number of examples.
+        row: the row of `counts` of each example, where examples share rows.
 
     Shapes:  counts: (N, K), or (U, K) with row: (N,)
     """
@@ -113,7 +114,7 @@ class Measure:
                 expected="the same examples and the same classes or kinds",
             )
         sums = np.broadcast_to(self.sums, (len(swapped), k)).copy()
-        for part in blocks(self.examples, k / 8):  # a matrix that is read through again and again
+        for part in blocks(self.examples, k / 8):  # a matrix that is read repeatedly
             change = other._rows(part) - self._rows(part)
             differs = np.flatnonzero(change.any(1))
             change = change[differs]
@@ -133,7 +134,7 @@ def blocks(n: int, width: float) -> Iterator[slice]:
 
 
 def times_drawn(drawn: IntArray, n: int) -> Float64Array:
-    """How often every one of n numbers stands in each row.
+    """How often each of n indices occurs in each row.
 
     Shapes:  drawn: (R, N) -> (R, n)
     """
@@ -143,14 +144,14 @@ def times_drawn(drawn: IntArray, n: int) -> Float64Array:
 
 
 def ratio(above: Float64Array, below: Float64Array) -> Float64Array:
-    """Quotients, and 0 where below is 0."""
+    """Quotients; 0 where the denominator is 0."""
     return np.divide(
         above, below, out=np.zeros(np.broadcast_shapes(above.shape, below.shape)), where=below != 0
     )
 
 
 def mean_of(name: str, scores: npt.ArrayLike, n: int = -1) -> Measure:
-    """The mean of one score an example.
+    """The mean of one score per example.
 
     Shapes:  scores: (N,)
     """
@@ -159,5 +160,5 @@ def mean_of(name: str, scores: npt.ArrayLike, n: int = -1) -> Measure:
 
 
 def share(sums: Float64Array) -> Float64Array:
-    """First column over second.  Shapes: (..., 2) -> (...)"""
+    """The first column divided by the second.  Shapes: (..., 2) -> (...)"""
     return ratio(sums[..., 0], sums[..., 1])

@@ -37,8 +37,8 @@ def measures(gold: npt.ArrayLike, predicted: npt.ArrayLike) -> dict[str, Resampl
 class LinearCorrelation:
     """Pearson's correlation as a resampled figure: a function of sums of 1, a, b, a², b² and ab; NaN for constants.
 
-    a and b are x and y of mean 0 and deviation 1 over all examples (of both systems, where two are mixed), so that no
-    digits are lost to a distant mean.
+    a and b are x and y, standardised over all examples (of both systems, where two are mixed), so that a large mean
+    costs no precision.
 
     Shapes:  x, y: (N,)
     """
@@ -76,16 +76,16 @@ class LinearCorrelation:
         both = np.concatenate([self.y, other.y])
         return self._sums(both).mixed(other._sums(both), swapped)
 
-    def _sums(self, of: Float64Array) -> Measure:
-        a, b = _standard(self.x, self.x), _standard(self.y, of)
+    def _sums(self, y: Float64Array) -> Measure:
+        a, b = _standard(self.x, self.x), _standard(self.y, y)
         return Measure(self.name, np.stack([np.ones_like(a), a, b, a * a, b * b, a * b], 1), _pearson)
 
 
-def _standard(values: Float64Array, of: Float64Array) -> Float64Array:
-    """Values on a scale on which others have mean 0 and deviation 1."""
-    if not len(of):
+def _standard(values: Float64Array, reference: Float64Array) -> Float64Array:
+    """Values, standardised by the mean and deviation of `reference`."""
+    if not len(reference):
         return values
-    return np.asarray((values - of.mean()) / (float(of.std()) or 1.0))
+    return np.asarray((values - reference.mean()) / (float(reference.std()) or 1.0))
 
 
 def _same_gold(first: Float64Array, second: Float64Array) -> None:
@@ -98,7 +98,7 @@ def _pearson(sums: Float64Array) -> Float64Array:
     a, b = a / n, b / n
     aa, bb, ab = aa / n, bb / n, ab / n
     spread_a, spread_b = aa - a * a, bb - b * b
-    # below the rounding of the sums there is no spread
+    # a spread below the rounding error of the sums counts as 0
     constant = (spread_a <= 1e-13 * aa) | (spread_b <= 1e-13 * bb)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(constant, np.nan, (ab - a * b) / np.sqrt(spread_a * spread_b))
@@ -162,7 +162,8 @@ class RankCorrelation:
     def mixed(self, other: RankCorrelation, swapped: BoolArray) -> Float64Array:
         """The correlation where the swapped examples have the other system's y.
 
-        The gold ranks stay. Both systems' y are sorted together; those that are taken weigh 1 and the others 0.
+        The gold ranks stay the same. Both systems' y are sorted together; the chosen values have weight 1 and the
+        others 0.
         Shapes:  swapped: (R, N) -> (R,)
         Raises:  InputError: the two have other gold numbers.
         """
@@ -174,10 +175,10 @@ class RankCorrelation:
         middle = (n + 1) / 2
         a = self._groups[0].ranks(np.ones((1, n)))[0] - middle
         both = _Groups.of(np.concatenate([self.y, other.y]))
-        example, others = both.order % n, both.order >= n
+        example, from_other = both.order % n, both.order >= n
         parts = []
         for block in blocks(len(swapped), 2 * n):
-            weights = (swapped[block][:, example] == others).astype(np.float64)
+            weights = (swapped[block][:, example] == from_other).astype(np.float64)
             total, moment = both.sums(weights), both.sums(weights * a[example])
             rank = np.cumsum(total, axis=1) - total / 2 + 0.5 - middle
             above = np.einsum("rg,rg->r", moment, rank)
@@ -201,7 +202,7 @@ class RankCorrelation:
 
 @dataclass(frozen=True)
 class _Groups:
-    """Numbers sorted once into groups of equal ones.
+    """Values sorted once into groups of equal values.
 
     Shapes:  order: (N,) examples by value.  starts: (G,) where groups begin.  group: (N,) of every example
     """

@@ -1,7 +1,6 @@
 """Figures of tagging: precision, recall and F1 of whole spans, and accuracy of tokens.
 
-A span is right if its kind, its first and its last token are those of a gold span. The sentence is the unit that
-intervals resample.
+A span is correct if its kind, first and last token equal those of a gold span. Intervals resample sentences.
 """
 
 from __future__ import annotations
@@ -37,8 +36,8 @@ def measures(
     """precision, recall, f1 (over all spans), macro_f1 (mean over kinds) and token_accuracy of tags.
 
     Args:
-        gold, predicted: a tag a token, sentence by sentence.
-        strict: a scheme: only spans that are well formed in it count.
+        gold, predicted: one tag per token, sentence by sentence.
+        strict: a scheme; only spans that are well formed in it count.
         kinds: see `span_measures`.
     Raises:  InputError: a sentence has more tags on one side.
 
@@ -52,18 +51,18 @@ def measures(
 def span_measures(gold: Sentences, predicted: Sentences, kinds: Iterable[str] = ()) -> dict[str, Measure]:
     """precision, recall, f1 and macro_f1 of spans (kind, start, end), in tokens or in characters.
 
-    `n` is the number of gold spans, of precision that of predicted ones.
+    `n` is the number of gold spans; for precision the number of predicted ones.
 
     Args:
-        kinds: those that may occur, where macro_f1 of two systems is to be compared; others are added.
+        kinds: kinds that may occur, so that macro_f1 of two systems is comparable; other kinds that occur are added.
     """
     _same(gold, predicted)
     column = {kind: number for number, kind in enumerate(sorted(_kinds(gold, predicted) | set(kinds)))}
     by_kind = np.zeros((len(gold), 3, len(column)))
-    for counts, held, said in zip(by_kind, gold, predicted, strict=True):
-        held, said = set(held), set(said)
-        for place, found in enumerate((held & said, said, held)):
-            for kind, _, _ in found:
+    for counts, gold_spans, pred_spans in zip(by_kind, gold, predicted, strict=True):
+        gold_spans, pred_spans = set(gold_spans), set(pred_spans)
+        for place, matched in enumerate((gold_spans & pred_spans, pred_spans, gold_spans)):
+            for kind, _, _ in matched:
                 counts[place, column[kind]] += 1
     all_kinds = by_kind.sum(2)
     _, said_total, gold_total = all_kinds.sum(0).astype(int)
@@ -78,14 +77,15 @@ def span_measures(gold: Sentences, predicted: Sentences, kinds: Iterable[str] = 
 
 
 def per_kind(gold: Sentences, predicted: Sentences) -> list[dict[str, Any]]:
-    """A row a kind of span: {"label", "precision", "recall", "f1", "support", "predicted"}."""
+    """One row per kind of span: {"label", "precision", "recall", "f1", "support", "predicted"}."""
     _same(gold, predicted)
-    hit, said, held = Counter[str](), Counter[str](), Counter[str]()
+    hit, n_pred, n_gold = Counter[str](), Counter[str](), Counter[str]()
     for g, p in zip(map(set, gold), map(set, predicted), strict=True):
         hit.update(kind for kind, _, _ in g & p)
-        said.update(kind for kind, _, _ in p)
-        held.update(kind for kind, _, _ in g)
-    return [table_row(kind, hit[kind], said[kind], held[kind]) for kind in sorted(_kinds(gold, predicted))]
+        n_pred.update(kind for kind, _, _ in p)
+        n_gold.update(kind for kind, _, _ in g)
+    kinds = sorted(_kinds(gold, predicted))
+    return [table_row(kind, hit[kind], n_pred[kind], n_gold[kind]) for kind in kinds]
 
 
 def token_accuracy(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> Measure:
@@ -95,15 +95,15 @@ def token_accuracy(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[s
     """
     _same(gold, predicted)
     counts = np.zeros((len(gold), 2))
-    for number, (held, said) in enumerate(zip(gold, predicted, strict=True)):
-        if len(held) != len(said):
+    for number, (gold_tags, pred_tags) in enumerate(zip(gold, predicted, strict=True)):
+        if len(gold_tags) != len(pred_tags):
             raise InputError(
                 "gold and predicted tags do not fit",
-                got=f"{len(held)} gold tags, {len(said)} predicted",
+                got=f"{len(gold_tags)} gold tags, {len(pred_tags)} predicted",
                 expected="one tag a token",
                 where=f"sentence {number + 1}",
             )
-        counts[number] = sum(a == b for a, b in zip(held, said, strict=True)), len(held)
+        counts[number] = sum(a == b for a, b in zip(gold_tags, pred_tags, strict=True)), len(gold_tags)
     return Measure("token_accuracy", counts, share, int(counts[:, 1].sum()))
 
 
@@ -134,6 +134,6 @@ def _f1(sums: Float64Array) -> Float64Array:
 
 def _macro_f1(sums: Float64Array) -> Float64Array:
     """Mean over the kinds that occur."""
-    hit, said, gold = np.split(sums, 3, axis=-1)
-    present = ((said + gold) > 0).sum(-1).astype(np.float64)
-    return ratio(ratio(2 * hit, said + gold).sum(-1), present)
+    hit, pred, gold = np.split(sums, 3, axis=-1)
+    present = ((pred + gold) > 0).sum(-1).astype(np.float64)
+    return ratio(ratio(2 * hit, pred + gold).sum(-1), present)

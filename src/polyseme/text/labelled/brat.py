@@ -31,7 +31,7 @@ def is_brat_folder(path: Path) -> bool:
 
 
 def brat_files(path: Path) -> list[Path]:
-    """The files of an .ann, or of all of a folder.
+    """The pairs of files of an .ann, or of a whole folder.
 
     Raises:  CorpusError: an .ann has no text beside it.
     """
@@ -51,7 +51,7 @@ def brat_lines(path: Path, problems: Problems, text_of: dict[Path, str]) -> Iter
     """A JSON line {"id", "text", "spans"} for each record, numbered through all files.
 
     Args:
-        text_of: what is in each of `brat_files`.
+        text_of: the content of each of `brat_files`.
     """
     number = 0
     texts = set(path.glob("*.txt")) if path.is_dir() else set()

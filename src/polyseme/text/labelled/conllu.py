@@ -40,11 +40,11 @@ _WORD, _RANGE, _EMPTY = re.compile("[0-9]+"), re.compile("([0-9]+)-([0-9]+)"), r
 
 @dataclass
 class _Sentence:
-    """What is collected of a sentence.
+    """The parts of a sentence that is being read.
 
     Args:
-        start: the number of its first line.
-        surfaces: what is written, in order: (form, how many words it stands for, no space follows).
+        start: the number of the sentence's first line.
+        surfaces: the written forms in order: (form, how many words it stands for, no space follows).
     """
 
     start: int = 0
@@ -60,40 +60,40 @@ class _Sentence:
 def conllu_records(
     file: LabelledFile, lines: Numbered, column: str, option: str = "--column "
 ) -> Iterator[TagRecord | None]:
-    """Sentences of CoNLL-U; None for one that was counted as bad.
+    """The sentences of a CoNLL-U file; None for a bad one, which is counted.
 
     Args:
         column: upos, xpos, deprel, feats, the number of a column, or a key of MISC, where words without it are O; or
             several names with spaces between them, such as "id head deprel": their fields are joined by tabs.
-        option: how the column is typed, for an error.
+        option: how the user types the column, for an error.
 
     Raises:  ConfigError: none of the first 100 sentences has this column or key.
     """
     places = _places(column, option)
     keys: dict[str, int] = {}
     sentences = 0
-    now = _Sentence()
+    sentence = _Sentence()
     for number, line in lines:
         if line.startswith("#"):
-            _comment(now, line)
+            _comment(sentence, line)
         elif line and not line.isspace():
-            now.start = now.start or number
-            _word(file, now, line, file.at(number), places, column, keys)
-        elif now.start:
+            sentence.start = sentence.start or number
+            _word(file, sentence, line, file.at(number), places, column, keys)
+        elif sentence.start:
             sentences += 1
-            yield _record(file, now)
-            now = _Sentence()
+            yield _record(file, sentence)
+            sentence = _Sentence()
             if sentences == FIRST and file.labelled:
                 _check(places, column, keys, file.name, option)
-    if now.start:
+    if sentence.start:
         sentences += 1
-        yield _record(file, now)
+        yield _record(file, sentence)
     if 0 < sentences < FIRST and file.labelled:
         _check(places, column, keys, file.name, option)
 
 
 def _places(column: str, option: str) -> tuple[int, ...]:
-    """Numbers of the columns from 0; none where a key of MISC is meant."""
+    """The column numbers from 0; empty where a key of MISC is meant."""
     names = column.lower().split()
     if len(names) > 1 and all(name == "id" or name in _COLUMNS for name in names):
         return tuple(_COLUMNS.get(name, 0) for name in names)
@@ -116,23 +116,23 @@ def _check(places: tuple[int, ...], column: str, keys: dict[str, int], source: s
 
 
 def _nearest(column: str, keys: Iterable[str]) -> str:
-    """The column or key that a mistyped name is nearest to; without a near one a key that is there, else upos."""
+    """The column or key nearest to a mistyped name; if none is near, a key of the file, else upos."""
     keys = [key for key in keys if key != "spaceafter"]
     near = difflib.get_close_matches(column.lower(), ["upos", "xpos", "deprel", "feats", *keys], n=1)
     return near[0] if near else keys[0] if keys else "upos"
 
 
-def _comment(now: _Sentence, line: str) -> None:
+def _comment(sentence: _Sentence, line: str) -> None:
     name, equals, value = line[1:].partition("=")
     if equals and name.strip() == "text":
-        now.text = value.strip()
+        sentence.text = value.strip()
     elif equals and name.strip() == "sent_id":
-        now.id = value.strip()
+        sentence.id = value.strip()
 
 
 def _word(
     file: LabelledFile,
-    now: _Sentence,
+    sentence: _Sentence,
     line: str,
     where: str,
     places: tuple[int, ...],
@@ -143,7 +143,7 @@ def _word(
     fields = line.split("\t")
     if len(fields) != 10:
         problems.add("too_few_fields" if len(fields) < 10 else "too_many_fields", where, line)
-        now.good = False
+        sentence.good = False
         return
     misc = dict(part.partition("=")[::2] for part in fields[9].split("|") if "=" in part)
     form = file.scrub(fields[1], where)
@@ -155,68 +155,69 @@ def _word(
         except ValueError:  # thousands of digits
             n = 0
         if 0 < n <= 100:
-            now.surfaces.append((form, n, glued))
-            now.within = n
+            sentence.surfaces.append((form, n, glued))
+            sentence.within = n
         return
     if _EMPTY.fullmatch(fields[0]):
         return
     if _WORD.fullmatch(fields[0]) is None or not form or form.isspace():
         problems.add("bad_offsets", where, line)
-        now.good = False
+        sentence.good = False
         return
-    if now.within:
-        now.within -= 1
+    if sentence.within:
+        sentence.within -= 1
     else:
-        now.surfaces.append((form, 1, glued))
+        sentence.surfaces.append((form, 1, glued))
     for key in misc:
         keys[key.lower()] = keys.get(key.lower(), 0) + 1
     if places:
         tag = "\t".join(fields[place] for place in places)
-        good = all(fields[p] and (fields[p] != "_" or p == _COLUMNS["feats"]) for p in places)
+        has_tag = all(fields[p] and (fields[p] != "_" or p == _COLUMNS["feats"]) for p in places)
     else:
         tag = next((value for key, value in misc.items() if key.lower() == column.lower()), "O")
-        good = bool(tag)
-    if file.labelled and not good:
+        has_tag = bool(tag)
+    if file.labelled and not has_tag:
         problems.add("bad_tag", where, tag)
-        now.good = False
-    now.words.append(form)
-    now.tags.append(tag)
+        sentence.good = False
+    sentence.words.append(form)
+    sentence.tags.append(tag)
 
 
-def _record(file: LabelledFile, now: _Sentence) -> TagRecord | None:
-    where, problems = file.at(now.start), file.problems
-    if not now.good or now.within:
-        if now.good:
+def _record(file: LabelledFile, sentence: _Sentence) -> TagRecord | None:
+    where, problems = file.at(sentence.start), file.problems
+    if not sentence.good or sentence.within:
+        if sentence.good:
             problems.add("bad_offsets", where, "a multiword token without its words")
         return None
-    if not now.words:
+    if not sentence.words:
         problems.add("empty_text", where)
         return None
-    forms = [form for form, _, _ in now.surfaces]
-    text = None if now.text is None else file.scrub(now.text, where)
+    forms = [form for form, _, _ in sentence.surfaces]
+    text = None if sentence.text is None else file.scrub(sentence.text, where)
     written = None if text is None else locate(forms, text, whole=True)
     if text is None or written is None:
         if text is not None:
             problems.add("text_mismatch", where, text)
-        text, written = join_words(forms, [glued for _, _, glued in now.surfaces])
+        text, written = join_words(forms, [glued for _, _, glued in sentence.surfaces])
     offsets: list[tuple[int, int]] = []
     tags: list[str] = []
     at = 0
-    for (_, n, _), place in zip(now.surfaces, written, strict=True):
-        words = now.words[at : at + n]
+    for (_, n, _), place in zip(sentence.surfaces, written, strict=True):
+        words = sentence.words[at : at + n]
         for i, inside in enumerate(_within(words, text, place)):
             if inside is None:
                 problems.add("no_surface", where, words[i])
             else:
                 offsets.append(inside)
-                tags.append(now.tags[at + i])
+                tags.append(sentence.tags[at + i])
         at += n
-    id = now.id or str(now.start)
+    id = sentence.id or str(sentence.start)
     return TagRecord(id, text, tuple(offsets), tuple(tags) if file.labelled else None, where)
 
 
 def _within(words: Sequence[str], text: str, place: tuple[int, int]) -> list[tuple[int, int] | None]:
-    """The places of the words of a multiword token; where they are not spelt in it, the first takes all of it."""
+    """The places of the words of a multiword token; where it does not contain their spelling, the first word takes all
+    of it."""
     if len(words) == 1:
         return [place]
     inside: Offsets | None = locate(words, text[place[0] : place[1]], whole=True)

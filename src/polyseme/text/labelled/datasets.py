@@ -1,8 +1,8 @@
 """Data sets of Hugging Face: .parquet, .arrow, and the folder that `save_to_disk` writes, read through pyarrow.
 
-Numbers of classes get the names that the data set gives them.
+Class numbers are replaced by the names that the data set gives.
 
-Names of classes that a file writes as numbers: Hugging Face datasets keep them in dataset_info.json beside it.
+Hugging Face data sets keep the names of numbered classes in dataset_info.json beside the file.
 
 {"features": {"ner_tags": {"feature": {"names": ["O", "B-PER"], "_type": "ClassLabel"}, "_type": "Sequence"}}}
 """
@@ -23,7 +23,7 @@ Names = dict[str, list[str]]
 
 
 def class_names(path: Path | str) -> Names:
-    """The names by column; none where no dataset_info.json lies beside the file."""
+    """The class names by column; empty where no dataset_info.json lies beside the file."""
     path = Path(path)
     info = path.parent / "dataset_info.json"
     if path == STDIN or not info.is_file():
@@ -36,7 +36,7 @@ def class_names(path: Path | str) -> Names:
 
 
 def names_in(features: Any) -> Names:
-    """The names by column of what a dataset says about its columns."""
+    """The class names by column, from a data set's description of its columns."""
     names_by_column = (
         {str(column): _names(feature) for column, feature in features.items()}
         if isinstance(features, dict)
@@ -46,7 +46,7 @@ def names_in(features: Any) -> Names:
 
 
 def _names(feature: Any) -> list[str]:
-    """The names of a column's classes, also where it holds lists of them."""
+    """The class names of a column, also where it holds lists of classes."""
     if isinstance(feature, list):
         return _names(feature[0]) if feature else []
     if not isinstance(feature, dict):
@@ -58,7 +58,7 @@ def _names(feature: Any) -> list[str]:
 
 
 def named(record: Mapping[str, Any], names: Names) -> dict[str, Any]:
-    """A record with names in place of numbers; -1, a test set's missing label, is no label."""
+    """A record with class names in place of numbers; -1, a test set's missing label, becomes no label."""
 
     def name(value: Any, known: list[str]) -> Any:
         if isinstance(value, list):
@@ -117,8 +117,8 @@ def arrow_lines(path: Path) -> Iterator[tuple[int, str]]:
         try:
             table = parquet.read_table(file) if file.suffix == ".parquet" else _stream(pa, ipc, file)
         except (OSError, pa.ArrowException) as error:
-            what = f"not a table in the form {'Parquet' if file.suffix == '.parquet' else 'Arrow'}"
-            raise CorpusError(what, got=str(error)[:200], where=file) from None
+            problem = f"not a table in the form {'Parquet' if file.suffix == '.parquet' else 'Arrow'}"
+            raise CorpusError(problem, got=str(error)[:200], where=file) from None
         names = class_names(file) | names_in(_features(table.schema.metadata or {}))
         for batch in table.to_batches(max_chunksize=1000):
             for row in batch.to_pylist():
@@ -127,7 +127,7 @@ def arrow_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _stream(pa: Any, ipc: Any, file: Path) -> Any:
-    """A table of either of Arrow's two forms; datasets writes streams."""
+    """A table in either of Arrow's two forms; the datasets library writes streams."""
     with pa.memory_map(str(file)) as source:
         try:
             return ipc.open_stream(source).read_all()
@@ -137,7 +137,7 @@ def _stream(pa: Any, ipc: Any, file: Path) -> Any:
 
 
 def _written(value: Any) -> str:
-    """A value that JSON does not have, such as a date, as text."""
+    """A value that JSON cannot hold, such as a date, as text."""
     return str(value.isoformat()) if hasattr(value, "isoformat") else str(value)
 
 

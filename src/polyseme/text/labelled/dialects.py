@@ -1,13 +1,14 @@
-r"""What parts the fields of a table, and what its quotes mean: said by the user, else seen in the file.
+r"""The separator of a table's fields and the meaning of its quotes: named by the user, else detected in the file.
 
-separator   what `--separator` says; Excel's first line `sep=;`; the one that makes the first line a header of the
+separator   the value of `--separator`; Excel's first line `sep=;`; the one that makes the first line a header of the
             wanted columns; the one that gives every line the same number of fields; what the suffix means
 quotes      beside commas, semicolons and bars a field in double quotes may hold separators, line ends and doubled
             quotes (RFC 4180). Beside tabs both habits are common: pandas and Excel quote, the corpora of GLUE do not.
-            Quotes that only a writer of quoted fields makes speak for them, quotes that it never makes against.
+            Quotes that only a writer of quoted fields makes count for quoting; quotes that it never makes count against
+            it.
 comments    lines above the header that begin with #
 
-A quote that is never closed makes its own row bad, and no other one: reading goes on in the next line.
+A quote that is never closed makes only its own row bad: reading goes on in the next line.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ __all__ = [
 ]
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-"""Those that are recognised, with their names."""
+"""The separators that are recognised, with their names."""
 _NAMES = {name: mark for mark, name in SEPARATORS.items()} | {
     "pipe": "|",
     "\\t": "\t",
@@ -45,11 +46,11 @@ _NAMES = {name: mark for mark, name in SEPARATORS.items()} | {
     "colon": ":",
 }
 _SAMPLE = 2000
-"""Lines by which a dialect is told."""
+"""Lines from which a dialect is detected."""
 _LONGEST = 64_000_000
-"""Characters of a quoted field; one that is longer was never closed."""
+"""Longest quoted field in characters; a longer one was never closed."""
 _FEW = 64
-"""Different values up to which a column counts as one of classes."""
+"""Most different values for which a column counts as a column of classes."""
 _EXCEL = re.compile(r'\ufeff?"?sep=(\\t|.)"?[,;\s]*', re.IGNORECASE | re.DOTALL)
 _CLOSED = re.compile(r'[ ]*+"((?:[^"]++|"")*+)"[ ]*')
 _ESCAPED = re.compile(r'[ ]*+"((?:[^"\\]++|\\.|"")*+)"[ ]*', re.DOTALL)
@@ -61,7 +62,7 @@ _QUOTES = re.compile(r'"+')
 Row = tuple[int, list[str] | None, str]
 """The number of a row's first line, its fields (None: a quote is not closed), and that line."""
 Tell = Callable[[str, int, str], object]
-"""Takes the kind of a line that is left out, its number and the line."""
+"""Called for each line that is left out: its kind, its number, the line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,8 @@ class Dialect:
     Args:
         separator: what stands between fields; "" = each line is one field.
         quoted: fields may be quoted.
-        skipped: lines above the header that are none of it: comments, Excel's `sep=`.
-        quotes: the file has double quotes at all.
+        skipped: lines above the header that are not part of the table: comments, Excel's `sep=`.
+        quotes: the file has at least one double quote.
     """
 
     separator: str
@@ -93,7 +94,7 @@ class Dialect:
 
 
 def read_separator(text: str) -> str:
-    r"""The separator that a person means; "auto" = it is to be found out.
+    r"""The separator that the user means; "auto" = detect it.
 
     Raises:  ConfigError: nothing, a quote or a line end.
 
@@ -114,8 +115,8 @@ class Table(NamedTuple):
 
     Args:
         dialect: how it is read.
-        rows: from its header on.
-        top: its first lines, from the header on.
+        rows: all rows, from the header on.
+        top: the first lines, from the header on.
     """
 
     dialect: Dialect
@@ -132,13 +133,13 @@ def open_table(
     needed: int = 0,
     separator: str = "auto",
 ) -> Table:
-    """Tell how a table is read, and leave out what stands above it.
+    """Detect the dialect of a table, and leave out the lines above it.
 
     Args:
         lines: of the file, from the first one on.
-        suffix: of its name: .csv means commas where nothing tells more, all others tabs.
-        fits: whether fields are a header of the wanted columns.
-        tell: told of comments above the header ("comment") and of rows whose fields are all empty ("empty_row").
+        suffix: of its name: without better evidence .csv means commas, all others tabs.
+        fits: tests whether fields are a header of the wanted columns.
+        tell: called for comments above the header ("comment") and for rows whose fields are all empty ("empty_row").
         needed: fields that a row must have, where columns are numbers and there is no header.
         separator: what the user named, or "auto".
     """
@@ -158,14 +159,14 @@ def _dialect_of(
     needed: int,
     given: str,
 ) -> Dialect:
-    """The dialect of a table by its first lines; `default` is the separator that its suffix means."""
-    said, skipped = None, 0
+    """The dialect of a table, from its first lines; `default` is the separator that its suffix means."""
+    named, skipped = None, 0
     start = next((n for n, line in enumerate(lines) if line and not line.isspace()), 0)
     if lines and (match := _EXCEL.fullmatch(lines[start])):
-        said, skipped = read_separator(match[1]), start + 1
+        named, skipped = read_separator(match[1]), start + 1
     if given != "auto":
-        said = given
-    candidates = [said] if said else list(dict.fromkeys([default, *SEPARATORS]))
+        named = given
+    candidates = [named] if named else list(dict.fromkeys([default, *SEPARATORS]))
     skipped += _comments(lines[skipped:], candidates, fits, needed)
     rows = [line for line in lines[skipped:] if line and not line.isspace()]
     quotes = any('"' in line for line in rows)
@@ -173,7 +174,7 @@ def _dialect_of(
         return Dialect(candidates[0], default != "\t", skipped)
     separator = _separator(rows, candidates, fits, needed)
     width = len(fields_of(rows[0], separator)) if not needed else _usual(rows, separator)[0]
-    if said is None and separator != "\t":  # a text may hold commas, but hardly tabs
+    if named is None and separator != "\t":  # a text may hold commas, but hardly tabs
         one_column = width == 1 and not needed and not _row_names(rows, separator)
         if one_column or (needed == 1 and _usual(rows, separator)[1] < 0.9):
             separator = ""
@@ -208,7 +209,7 @@ def _comments(
 def _separator(
     rows: Sequence[str], candidates: Sequence[str], fits: Callable[[Sequence[str]], bool], needed: int
 ) -> str:
-    """The separator that suits the first lines best; of equal ones the first."""
+    """The separator that fits the first lines best; of equal ones the first."""
     if len(candidates) == 1:
         return candidates[0]
     if not needed:
@@ -228,7 +229,7 @@ def _separator(
 
 
 def unusual_separator(lines: Sequence[str]) -> str | None:
-    """A mark that parts all first lines into the same number of fields, as `^` or `~` do; for the hint of an error."""
+    """A mark such as `^` or `~` that splits all first lines into equally many fields; for the hint of an error."""
     rows = [line for line in lines[:100] if line and not line.isspace()]
     for mark in dict.fromkeys(c for c in rows[0] if not c.isalnum() and c not in "\"' _-.") if rows else ():
         n = rows[0].count(mark)
@@ -245,20 +246,20 @@ def _usual(rows: Sequence[str], separator: str) -> tuple[int, float]:
 
 
 def _row_names(rows: Sequence[str], separator: str) -> bool:
-    """Whether all rows have a number more than the header has names, as R's write.table writes them."""
+    """Whether all rows have one field more than the header, a row number, as R's write.table writes them."""
     width = len(fields_of(rows[0], separator)) + 1
     return are_row_names([fields_of(line, separator) for line in rows[1:100]], width)
 
 
 def are_row_names(rows: Sequence[Sequence[str]], width: int) -> bool:
-    """Whether the first fields of rows are numbers that all differ, and each row has so many fields."""
+    """Whether each row has `width` fields, and the first fields are numbers that all differ."""
     names = [row[0].strip('"') for row in rows if row]
     alike = bool(rows) and all(len(row) == width for row in rows)
     return alike and len(set(names)) == len(names) and all(name.isdecimal() for name in names)
 
 
 def _quoting(rows: Sequence[str], separator: str, width: int) -> bool:
-    """Whether the quotes of a table, beside tabs, are those of quoted fields."""
+    """Whether the quotes of a table with tabs enclose quoted fields."""
     speaks_for, against, at = 0, 0, 0
     enclosed: Counter[int] = Counter()
     bare: set[int] = set()
@@ -291,7 +292,7 @@ def _quoting(rows: Sequence[str], separator: str, width: int) -> bool:
 
 
 def _whole(lines: Sequence[str], separator: str, width: int) -> int:
-    """How many lines a row with a field over several lines, or with separators in it, takes; 0: there is none."""
+    """How many lines a row takes whose quoted field holds line ends or separators; 0 if there is no such field."""
     row = next(_rows(iter(enumerate(lines)), Dialect(separator, True), _ignore), None)
     if row is None or row[1] is None or len(row[1]) != width:
         return 0
@@ -304,7 +305,7 @@ def _whole(lines: Sequence[str], separator: str, width: int) -> int:
 
 
 def fields_of(line: str, separator: str) -> list[str]:
-    """The fields of a single line; quotes that do not come out are ordinary characters."""
+    """The fields of a single line; unbalanced quotes are ordinary characters."""
     if not separator:
         return [line]
     if '"' not in line:
@@ -345,7 +346,7 @@ def _scanned(text: str, separator: str, escaped: bool = False) -> list[str] | No
 
 
 def _ends(text: str, at: int, separator: str) -> bool:
-    """Whether a field ends at a place."""
+    """Whether a field ends at a position."""
     return at == len(text) or (bool(separator) and text.startswith(separator, at))
 
 
@@ -368,7 +369,7 @@ def _closes(line: str, separator: str) -> bool | None:
 
 
 def _rows(lines: Numbered, dialect: Dialect, tell: Tell) -> Iterator[Row]:
-    """The rows of a table that are not blank; `tell` is told of those whose fields are all empty."""
+    """The rows of a table that are not blank; `tell` is called for rows whose fields are all empty."""
     separator = dialect.separator
     if not dialect.quoted:
         for number, line in lines:
@@ -378,7 +379,7 @@ def _rows(lines: Numbered, dialect: Dialect, tell: Tell) -> Iterator[Row]:
                 tell("empty_row", number, line)
         return
     waiting: deque[tuple[int, str]] = deque()
-    seen = _Seen()
+    previous = _Seen()
     while True:
         following = waiting.popleft() if waiting else next(lines, None)
         if following is None:
@@ -393,34 +394,35 @@ def _rows(lines: Numbered, dialect: Dialect, tell: Tell) -> Iterator[Row]:
         else:
             fields = _scanned(line, separator)
             if fields is None:
-                fields, more = _over_lines(line, lines, waiting, separator, seen)
+                fields, joined_lines = _over_lines(line, lines, waiting, separator, previous)
                 if fields is None:
-                    waiting.extendleft(reversed(more))
+                    waiting.extendleft(reversed(joined_lines))
                     fields = _scanned(line, separator, escaped=True)
         if fields is None:
             yield number, None, line
         elif any(field and not field.isspace() for field in fields):
-            seen.add(fields)
+            previous.add(fields)
             yield number, fields, line
         else:
             tell("empty_row", number, line)
 
 
 def _ignore(kind: str, number: int, line: str) -> None:
-    """For a few lines that are looked at to tell a dialect."""
+    """A `tell` that does nothing, for the lines from which a dialect is detected."""
 
 
 def _over_lines(
-    line: str, lines: Numbered, waiting: deque[tuple[int, str]], separator: str, seen: _Seen
+    line: str, lines: Numbered, waiting: deque[tuple[int, str]], separator: str, previous: _Seen
 ) -> tuple[list[str] | None, list[tuple[int, str]]]:
-    """The fields of a row whose quoted field goes on in the next lines, and these; None where it is never closed."""
-    more: list[tuple[int, str]] = []
+    """The fields of a row whose quoted field goes on in the next lines, and these lines; None where it is never
+    closed."""
+    joined_lines: list[tuple[int, str]] = []
     size = len(line)
     while size < _LONGEST:
         following = waiting.popleft() if waiting else next(lines, None)
         if following is None:
             break
-        more.append(following)
+        joined_lines.append(following)
         size += len(following[1])
         if '"' not in following[1]:
             continue
@@ -429,16 +431,16 @@ def _over_lines(
             continue
         if not closes:
             break
-        whole = [line, *(text for _, text in more)]
+        whole = [line, *(text for _, text in joined_lines)]
         fields = _scanned("\n".join(whole), separator)
         if fields is None:  # the next field is open
             continue
-        return None if seen.are_rows(whole, separator, len(fields)) else fields, more
-    return None, more
+        return None if previous.are_rows(whole, separator, len(fields)) else fields, joined_lines
+    return None, joined_lines
 
 
 class _Seen:
-    """What the columns of a table hold: tells a field of several lines from rows after a stray quote."""
+    """Statistics of a table's columns, to distinguish a field of several lines from rows after a stray quote."""
 
     def __init__(self) -> None:
         self._rows = 0
@@ -446,7 +448,7 @@ class _Seen:
         self._values: list[set[str] | None] = []
 
     def add(self, fields: Sequence[str]) -> None:
-        """Look at a row."""
+        """Count a row."""
         if self._rows >= 1000:
             return
         if not self._rows:
@@ -459,7 +461,8 @@ class _Seen:
                     self._values[column] = None
 
     def are_rows(self, lines: Sequence[str], separator: str, width: int) -> bool:
-        """Whether each of the lines is a row by itself: as wide as the first row, with classes that came before."""
+        """Whether each of the lines is a row by itself: as many fields as the first row, and classes that occurred
+        before."""
         parts = (
             [[field.strip('" ') for field in line.split(separator)] for line in lines] if separator else []
         )

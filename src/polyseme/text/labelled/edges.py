@@ -1,4 +1,4 @@
-"""Labelled spans and pairs of spans of a text: what edge probing asks about.
+"""Labelled spans and pairs of spans of a text: the data of edge probing.
 
 pos            a word → its part of speech           .conllu (upos; --column xpos), or CoNLL columns
 dependencies   a word and its head → the relation    .conllu; a root has no head and is left out
@@ -63,7 +63,7 @@ Place = tuple[int, int]
 
 
 def edge_task_of(path: Path | str, encoding: str = "auto") -> EdgeTask:
-    """Which task a file holds, by its suffix and its first lines; of .conllu pos.
+    """The task that a file holds, from its suffix and first lines; for .conllu pos.
 
     Raises:  CorpusError: the file is missing or binary.
     """
@@ -101,7 +101,7 @@ def read_edges(
         column: which column has the tags, as for `read_tags`; for pos, chunks and ner.
         columns: our names of columns to the file's, as for `read_tags`; for pos, chunks and ner.
         encoding: a name, or "auto" to detect it.
-        problems: receives what was found wrong; such texts or targets are left out.
+        problems: receives the counts of problems; bad texts and targets are left out.
 
     Raises:  ConfigError: no such task, or the file's tags are of another kind; CorpusError: the file is missing, empty,
              binary, or more than half of its first 100 texts are bad.
@@ -161,7 +161,7 @@ def _typed_spans(records: Iterator[TagRecord | None], task: str) -> Iterator[Edg
 
 
 def _dependencies(file: LabelledFile, lines: Numbered) -> Iterator[EdgeRecord | None]:
-    """Every word with its head; words without a head or whose head is not written have no target."""
+    """Every word with its head; a word has no target where its head is missing or not written."""
     head, lines = peek(lines, FIRST)
     words = [line for _, line in head if line and not line.isspace() and not line.startswith("#")]
     if not words or any(line.count("\t") != 9 for line in words[:1]):
@@ -190,7 +190,7 @@ def _dependencies(file: LabelledFile, lines: Numbered) -> Iterator[EdgeRecord | 
 
 
 def _relations(file: LabelledFile, lines: Numbered) -> Iterator[Row]:
-    """Blocks of a numbered sentence with marks, its relation, and comments that are not read."""
+    """Blocks of three parts: a numbered sentence with marks, its relation, and comments that are not read."""
     waiting: Row | None = None
     for number, line in lines:
         if not line or line.isspace() or line.startswith("Comment"):
@@ -233,7 +233,7 @@ def _relation(file: LabelledFile, row: Row) -> EdgeRecord:
 
 
 def _trimmed(text: str, start: int, end: int) -> Place | None:
-    """A span without white space at its edges; None where a mark is not there, or nothing is left."""
+    """A span without white space at its edges; None where a mark is missing or nothing remains."""
     if min(start, end) < 0 or not text[start:end].strip():
         return None
     inside = text[start:end]
@@ -252,9 +252,9 @@ def _json_record(file: LabelledFile, row: Row) -> EdgeRecord:
 
 
 def _target(file: LabelledFile, target: Any, words: Sequence[Place], where: str) -> Edge | None:
-    """A target in characters; None, counted, for one outside the text.
+    """A target in characters; None for one outside the text, which is counted.
 
-    Raises:  BadRecord: it is none.
+    Raises:  BadRecord: the value is no target.
     """
     given = target.get("label") if isinstance(target, dict) else None
     labels = [given] if isinstance(given, str) else given

@@ -8,9 +8,9 @@
     dataturks       {"content", "annotation"};   Rasa {"rasa_nlu_data": {"common_examples"}}
     UIE             {"content", "prompt", "result_list"}, a row a kind of span;   UTC {"text_a", "choices", "labels"}
 
-Each form (`_FORMS`) is recognised by its keys in the first hundred values, and is read to the end as what it is. What
-the annotators rejected, skipped or never saw is left out and counted; it is no fault of the file. A file that has none
-of these forms passes through.
+Each form (`_FORMS`) is recognised by its keys in the first hundred values, and the whole file is read in that form.
+Texts that the annotators rejected, skipped or never saw are left out and counted, but not as problems of the file. A
+file in none of these forms passes through unchanged.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from polyseme.text.labelled.opening import (
 from polyseme.text.labelled.spans import is_spans, marked_spans
 from polyseme.text.split import peek
 
-__all__ = ["own_rows"]
+__all__ = ["rows_in_our_form"]
 
 Objects = Iterator[tuple[int, str, dict[str, Any] | None]]
 _CONTAINERS = (
@@ -42,7 +42,7 @@ _CONTAINERS = (
 )  # fmt: skip
 _TEXT = ("text", "sentence", "review", "content", "comment", "document", "body", "title")
 _ABOUT = ("id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time")
-"""What Label Studio's JSON-MIN says about a row."""
+"""Keys of Label Studio's JSON-MIN that describe the annotation, not the text."""
 
 _LEFT_OUT: dict[str, Any] = {}
 """In place of a record that was left out."""
@@ -51,34 +51,34 @@ _LEFT_OUT: dict[str, Any] = {}
 _Read = Callable[[Values, LabelledFile], Objects]
 
 
-def own_rows(file: LabelledFile, values: Values) -> Iterator[Row]:
+def rows_in_our_form(file: LabelledFile, values: Values) -> Iterator[Row]:
     """The records of a file in our own form, for the file's task.
 
-    Of Label Studio the column "text" names a key of its data, "label" and "spans" the tags of its configuration. Where
-    no labels are wanted, nothing is left out.
+    For Label Studio the column "text" names a key of its data; "label" and "spans" name tags of its configuration.
+    Without labels nothing is left out.
 
     Raises:  ConfigError: the labels are for another task, or several things could be meant.
     """
     file.read.not_accepted = 0
     head, values = peek(_unwrapped(values, file), FIRST)
-    seen = [value for _, _, value in head if value is not None]
+    sample = [value for _, _, value in head if value is not None]
     name, read = next(
-        ((name, read) for name, fits, read in _FORMS if any(fits(value) for value in seen)), ("", _as_it_is)
+        ((name, read) for name, fits, read in _FORMS if any(fits(value) for value in sample)), ("", _as_it_is)
     )
     if name:
         file.read.form = f"{name} export"
-    elif file.task != "tag" and file.labelled and any(_has_spans_only(value, file) for value in seen):
+    elif file.task != "tag" and file.labelled and any(_has_spans_only(value, file) for value in sample):
         raise file.for_task("tag", "spans")
     spans = file.columns.get("spans", "spans") if name and file.task == "tag" and file.labelled else ""
     for number, where, value in read(values, file):
-        # of records without a span a tool does not say whether anybody has looked at them
+        # a record without spans may be annotated as empty or never annotated: tools do not distinguish the two
         if spans and value is not None and value.get(spans) == []:
             file.problems.add("no_span", where)
         yield Row(number, where, value) if value is not None else Row.of(number, where, None)
 
 
 def _row(file: LabelledFile, **ours: Any) -> dict[str, Any]:
-    """A record under the names by which the reader will look for them."""
+    """A record under the column names that the reader looks for."""
     return {file.columns.get(name, name): value for name, value in ours.items() if value is not None}
 
 
@@ -88,7 +88,7 @@ def _left_out(file: LabelledFile, kind: str, where: str) -> dict[str, Any]:
 
 
 def _has_spans_only(record: Any, file: LabelledFile) -> bool:
-    """Whether a record has spans where a class is looked for, or has no class at all."""
+    """Whether a record has spans but no class."""
     if not isinstance(record, dict):
         return False
     plain = [key for key, value in record.items() if isinstance(value, str | int | float) and key != "id"]
@@ -97,7 +97,7 @@ def _has_spans_only(record: Any, file: LabelledFile) -> bool:
 
 
 def _unwrapped(values: Values, file: LabelledFile) -> Values:
-    """The records of a file that holds one object around all of them, or a single pair of spaCy's."""
+    """The records of a file that wraps all of them in one object, or that is a single pair of spaCy's."""
     head, values = peek(values, 3)
     if len(head) == 2 and _is_pair([value for _, _, value in head]):
         return iter([(1, file.at(1), [value for _, _, value in head])])
@@ -139,7 +139,8 @@ def _as_it_is(values: Values, file: LabelledFile) -> Objects:
 
 
 def _each(record: Callable[[Any, str, LabelledFile], dict[str, Any] | None]) -> _Read:
-    """Reads a file value by value; what is no object is bad, but for pairs and null, which the record judges."""
+    """Makes a reader that reads a file value by value. `record` judges objects, lists and null; other values are
+    bad."""
 
     def read(values: Values, file: LabelledFile) -> Objects:
         for number, where, value in values:
@@ -151,7 +152,7 @@ def _each(record: Callable[[Any, str, LabelledFile], dict[str, Any] | None]) -> 
 
 
 def _of_objects(record: Callable[[Any, str, LabelledFile], dict[str, Any] | None]) -> _Read:
-    """Reads a file of objects, one by one."""
+    """Makes a reader of objects, one by one; other values are bad."""
     return _each(lambda value, where, file: record(value, where, file) if isinstance(value, dict) else None)
 
 
@@ -204,8 +205,8 @@ def _label_studio(value: Any, where: str, file: LabelledFile) -> dict[str, Any] 
     """The full JSON: tasks, each with the annotations of one person or of several."""
     if not _is_label_studio(value):
         return None
-    given = value.get("annotations") or value.get("completions") or []
-    result = _chosen(given, where, file) if file.labelled else []
+    annotations = value.get("annotations") or value.get("completions") or []
+    result = _chosen(annotations, where, file) if file.labelled else []
     if result is None:
         return _LEFT_OUT
     relations = sum(region.get("type") == "relation" for region in result)
@@ -220,21 +221,21 @@ def _label_studio(value: Any, where: str, file: LabelledFile) -> dict[str, Any] 
 
 
 def _chosen(given: Sequence[Any], where: str, file: LabelledFile) -> list[Any] | None:
-    """What the annotation that counts says: the ground truth, else the first that was not cancelled."""
+    """The result of the annotation that counts: the ground truth, else the first that was not cancelled."""
     annotations = objects_in(given)
     done = [work for work in annotations if not (work.get("was_cancelled") or work.get("skipped"))]
     if not done:
         file.leave_out("cancelled" if annotations else "not_annotated", where)
         return None
     if len(done) > 1:
-        same = len(set(map(_said, done))) == 1
+        same = len(set(map(_labels_of, done))) == 1
         file.problems.add("several_annotations" if same else "differing_annotations", where)
     best = next((work for work in done if work.get("ground_truth") or work.get("honeypot")), done[0])
     return objects_in(best.get("result"))
 
 
-def _said(annotation: Mapping[str, Any]) -> str:
-    """What an annotation says, without the ids."""
+def _labels_of(annotation: Mapping[str, Any]) -> str:
+    """The labels of an annotation without the ids, to compare annotations."""
     regions = objects_in(annotation.get("result"))
     return "\n".join(sorted(json.dumps(region.get("value"), sort_keys=True) for region in regions))
 
@@ -242,27 +243,27 @@ def _said(annotation: Mapping[str, Any]) -> str:
 def _is_min(value: Any) -> bool:
     if not isinstance(value, dict) or "annotator" not in value:
         return False
-    said = any("labels" in answer for answers in value.values() for answer in objects_in(answers)[:1])
-    return "lead_time" in value or "annotation_id" in value or said
+    has_labels = any("labels" in answer for answers in value.values() for answer in objects_in(answers)[:1])
+    return "lead_time" in value or "annotation_id" in value or has_labels
 
 
 def _label_studio_min(values: Values, file: LabelledFile) -> Objects:
-    """JSON-MIN: a row an annotation, what was said under the names of the configuration's tags.
+    """JSON-MIN: one row per annotation, with the answers under the names of the configuration's tags.
 
-    Spans and several choices are lists and objects; one choice is a string, as the data are.
+    Spans and several choices are lists and objects; a single choice is a string, like the data.
     """
     rows = list(values)
     spanned = any(is_spans(item) for _, _, row in rows if isinstance(row, dict) for item in row.values())
-    seen: set[str] = set()
+    seen_ids: set[str] = set()
     for number, where, value in rows:
         if not isinstance(value, dict):
             yield number, where, None
             continue
         id = value.get("id")
-        if id is not None and str(id) in seen and file.labelled:
+        if id is not None and str(id) in seen_ids and file.labelled:
             file.leave_out("several_annotations", where)
             continue
-        seen.add(str(id))
+        seen_ids.add(str(id))
         answers = {
             key: item if isinstance(item, list) else [item] for key, item in value.items() if _is_answer(item)
         }
@@ -291,7 +292,7 @@ def _label_studio_min(values: Values, file: LabelledFile) -> Objects:
 
 
 def _is_answer(value: Any) -> bool:
-    """Whether a value of JSON-MIN is what an annotator said rather than a text or number of the data."""
+    """Whether a value of JSON-MIN is an annotator's answer rather than a text or number of the data."""
     return isinstance(value, dict) or (
         isinstance(value, list) and all(isinstance(item, dict) for item in value)
     )
@@ -300,7 +301,7 @@ def _is_answer(value: Any) -> bool:
 def _of_answers(
     data: Mapping[str, Any], answers: Mapping[str, list[Any]], id: Any, where: str, file: LabelledFile
 ) -> dict[str, Any]:
-    """A record of a task's data and of what an annotator answered to each tag of the configuration."""
+    """A record from a task's data and an annotator's answers to each tag of the configuration."""
     texts: dict[str, Any] = {"id": id}
     strings = [item for item in data.values() if isinstance(item, str)]
     if file.task == "pair" and len(strings) == 2 and "text" not in file.columns:
@@ -311,11 +312,11 @@ def _of_answers(
             texts["text_b"] = _second_text(data, texts["text"], file)
     if not file.labelled:
         return _row(file, **texts)
-    wanted = file.columns.get("spans" if file.task == "tag" else "label")
-    wanted_answers = {name: values for name, values in answers.items() if wanted in (None, name)} or answers
+    tag_name = file.columns.get("spans" if file.task == "tag" else "label")
+    wanted_answers = {name: values for name, values in answers.items() if tag_name in (None, name)} or answers
     spans = [item for values in wanted_answers.values() for item in objects_in(values) if is_spans([item])]
     classes = {name: _classes(values) for name, values in wanted_answers.items()}
-    classes = {name: said for name, said in classes.items() if said is not None}
+    classes = {name: label for name, label in classes.items() if label is not None}
     if file.task == "tag":
         if classes and not spans and all(not v for name, v in answers.items() if name not in classes):
             raise file.for_task("classify", "classes of whole texts")
@@ -328,21 +329,22 @@ def _of_answers(
 
 
 def _classes(values: Sequence[Any]) -> Any:
-    """What choices, ratings, numbers and taxonomies say: a class, a list of classes or a number; None for spans."""
-    said: list[Any] = []
+    """The label from choices, ratings, numbers and taxonomies: a class, a list of classes or a number; None for
+    spans."""
+    choices: list[Any] = []
     for value in values:
         if not isinstance(value, dict) or is_spans([value]):
             continue
         for name in ("choices", "rating", "number", "selected", "taxonomy"):
             if name in value:
                 choice = value[name]
-                said += choice if isinstance(choice, list) else [choice]
-    said = [" / ".join(map(str, choice)) if isinstance(choice, list) else choice for choice in said]
-    return None if not said else said[0] if len(said) == 1 else [str(choice) for choice in said]
+                choices += choice if isinstance(choice, list) else [choice]
+    choices = [" / ".join(map(str, choice)) if isinstance(choice, list) else choice for choice in choices]
+    return None if not choices else choices[0] if len(choices) == 1 else [str(choice) for choice in choices]
 
 
 def _text_of(data: Mapping[str, Any], answers: Mapping[str, list[Any]], file: LabelledFile) -> str | None:
-    """The text of a task: what is named, the only one, the one that the spans are cut from, or a common name."""
+    """The text of a task: the named one, the only one, the one that contains the spans, or one with a common name."""
     texts = {key: item for key, item in data.items() if isinstance(item, str)}
     if (name := file.columns.get("text")) is not None:
         if name not in texts:
@@ -402,7 +404,7 @@ def _prodigy(values: Values, file: LabelledFile) -> Objects:
     labels = {value["label"] for value in objects if isinstance(value.get("label"), str)}
     only = next(iter(labels)) if len(labels) == 1 else None
     single = all(len(_accepted(value) or "") == 1 for value in objects if value.get("answer") == "accept")
-    people: dict[Any, Any] = {}
+    annotator_of: dict[Any, Any] = {}
     for number, where, value in rows:
         if not isinstance(value, dict) or not file.labelled:
             yield number, where, value if isinstance(value, dict) else None
@@ -411,7 +413,7 @@ def _prodigy(values: Values, file: LabelledFile) -> Objects:
         binary = file.task != "tag" and only is not None and "options" not in value
         if answer != "accept" and not (answer == "reject" and binary):
             file.leave_out("rejected" if answer == "reject" else "ignored", where)
-        elif _came_before(value, people):
+        elif _came_before(value, annotator_of):
             file.leave_out("several_annotations", where)
         elif file.task == "tag":
             if value.get("relations"):
@@ -434,10 +436,10 @@ def _prodigy(values: Values, file: LabelledFile) -> Objects:
             yield number, where, value
 
 
-def _came_before(value: Mapping[str, Any], people: dict[Any, Any]) -> bool:
-    """Whether another person has annotated the same text for the same question."""
+def _came_before(value: Mapping[str, Any], annotator_of: dict[Any, Any]) -> bool:
+    """Whether another person annotated the same task before."""
     task, person = value.get("_task_hash"), value.get("_annotator_id", value.get("_session_id"))
-    return task is not None and person is not None and people.setdefault(task, person) != person
+    return task is not None and person is not None and annotator_of.setdefault(task, person) != person
 
 
 def _accepted(value: Mapping[str, Any]) -> list[Any] | None:
@@ -450,7 +452,7 @@ def _accepted(value: Mapping[str, Any]) -> list[Any] | None:
 
 
 def _spacy_pair(value: Any, where: str, file: LabelledFile) -> dict[str, Any] | None:
-    if value is None:  # spaCy's annotators write null for a text that was skipped
+    if value is None:  # spaCy's annotation tools write null for a skipped text
         return _left_out(file, "not_annotated", where)
     if not _is_pair(value):
         return None
@@ -467,12 +469,12 @@ def _with_cats(row: dict[str, Any], where: str, file: LabelledFile) -> dict[str,
 
 
 def _own_spans(row: dict[str, Any], file: LabelledFile) -> dict[str, Any]:
-    given = next((row[name] for name in ("entities", "spans", "ents") if row.get(name) is not None), None)
-    if file.labelled and file.task != "tag" and "label" not in row and isinstance(given, list):
+    marked = next((row[name] for name in ("entities", "spans", "ents") if row.get(name) is not None), None)
+    if file.labelled and file.task != "tag" and "label" not in row and isinstance(marked, list):
         raise file.for_task("tag", "spans")
-    if isinstance(given, dict):  # of spans by their group: {"sc": [[0, 4, "PER"]]}
-        given = [span for group in given.values() if isinstance(group, list) for span in group]
-    return _row(file, id=row.get("id"), text=row["text"], spans=given, label=row.get("label"))
+    if isinstance(marked, dict):  # spans by group: {"sc": [[0, 4, "PER"]]}
+        marked = [span for group in marked.values() if isinstance(group, list) for span in group]
+    return _row(file, id=row.get("id"), text=row["text"], spans=marked, label=row.get("label"))
 
 
 def _is_spacy_document(value: Any) -> bool:
@@ -481,7 +483,7 @@ def _is_spacy_document(value: Any) -> bool:
 
 
 def _spacy_documents(values: Values, file: LabelledFile) -> Objects:
-    """Version 2: sentences of tokens with BILUO tags in "ner"; classes are of paragraphs."""
+    """Version 2: sentences of tokens with BILUO tags in "ner"; classes belong to paragraphs."""
     for number, where, value in values:
         paragraphs = value.get("paragraphs") if isinstance(value, dict) else None
         if not isinstance(paragraphs, list):
@@ -507,16 +509,16 @@ def _spacy_documents(values: Values, file: LabelledFile) -> Objects:
 
 
 def _dataturks(value: dict[str, Any], where: str, file: LabelledFile) -> dict[str, Any]:
-    said, text = value.get("annotation"), value.get("content")
-    if said is None and file.labelled:
+    annotation, text = value.get("annotation"), value.get("content")
+    if annotation is None and file.labelled:
         return _left_out(file, "not_annotated", where)
-    if isinstance(said, dict):
+    if isinstance(annotation, dict):
         if file.task == "tag" and file.labelled:
             raise file.for_task("classify", "classes of whole texts")
-        return _row(file, text=text, label=said.get("labels"))
+        return _row(file, text=text, label=annotation.get("labels"))
     if file.task != "tag" and file.labelled:
         raise file.for_task("tag", "spans")
-    return _row(file, text=text, spans=said)
+    return _row(file, text=text, spans=annotation)
 
 
 def _rasa(value: dict[str, Any], where: str, file: LabelledFile) -> dict[str, Any]:
@@ -528,7 +530,7 @@ def _is_uie(value: Any) -> bool:
 
 
 def _uie(values: Values, file: LabelledFile) -> Objects:
-    """A row a text and kind: those of a text are put together. A negative start means a class of the text."""
+    """One row per text and kind; the rows of a text are merged. A negative start means a class of the text."""
     texts: dict[str, list[dict[str, Any]]] = {}
     places: dict[str, tuple[int, str]] = {}
     classes: dict[str, list[str]] = {}
@@ -558,8 +560,8 @@ def _uie(values: Values, file: LabelledFile) -> Objects:
 def _utc(value: dict[str, Any], where: str, file: LabelledFile) -> dict[str, Any]:
     choices, labels = value.get("choices") or [], value.get("labels", value.get("label"))
     places = labels if isinstance(labels, list) else [labels]
-    said = [str(choices[i]) for i in places if type(i) is int and 0 <= i < len(choices)]
-    row = _row(file, text=value.get("text_a"), label=said[0] if len(said) == 1 else said or None)
+    chosen = [str(choices[i]) for i in places if type(i) is int and 0 <= i < len(choices)]
+    row = _row(file, text=value.get("text_a"), label=chosen[0] if len(chosen) == 1 else chosen or None)
     return row | (_row(file, text_b=value.get("text_b") or None) if file.task == "pair" else {})
 
 
@@ -576,15 +578,15 @@ def _has_token_spans(value: Any) -> bool:
 
 
 def _token_spans(value: Any, where: str, file: LabelledFile) -> dict[str, Any] | None:
-    """SpERT's and GLiNER's: spans count tokens; GLiNER's ends are inclusive."""
+    """Spans of SpERT and GLiNER: offsets count tokens; GLiNER's ends are inclusive."""
     spans = marked_spans(value.get("ner", value.get("entities"))) if _has_token_spans(value) else None
     if spans is None:
         return None
     words = value.get("tokenized_text", value.get("tokens"))
-    more = 1 if "tokenized_text" in value else 0
+    inclusive = 1 if "tokenized_text" in value else 0
     tags = ["O"] * len(words)
     for kind, start, end, _ in sorted(spans, key=lambda span: (span[1] - span[2], span[1])):
-        end += more
+        end += inclusive
         if not 0 <= start < end <= len(words):
             file.problems.add("span_outside", where, f"{kind} {start}:{end} of {len(words)} tokens")
         elif set(tags[start:end]) != {"O"}:
@@ -604,28 +606,28 @@ def _is_row(value: Any) -> bool:
 
 
 def _bare_rows(values: Values, file: LabelledFile) -> Objects:
-    """Simpletransformers' lists: [text, label], [text, text, label]; of tags [sentence, word, tag]."""
+    """Simpletransformers' lists: [text, label], [text, text, label]; for tags [sentence, word, tag]."""
     names = ("text", "text_b", "label") if file.task == "pair" else ("text", "label")
     if file.task != "tag":
         for number, where, value in values:
-            good = _is_row(value) and len(value) == len(names)
-            yield number, where, _row(file, **dict(zip(names, value, strict=True))) if good else None
+            is_whole = _is_row(value) and len(value) == len(names)
+            yield number, where, _row(file, **dict(zip(names, value, strict=True))) if is_whole else None
         return
     words: list[Any] = []
     tags: list[Any] = []
-    now: tuple[Any, int, str] | None = None
+    current: tuple[Any, int, str] | None = None
     for number, where, value in values:
         if not _is_row(value) or len(value) != 3:
             yield number, where, None
             continue
-        if now is None or value[0] != now[0]:
-            if now is not None:
-                yield now[1], now[2], _row(file, tokens=words, tags=tags)
-            words, tags, now = [], [], (value[0], number, where)
+        if current is None or value[0] != current[0]:
+            if current is not None:
+                yield current[1], current[2], _row(file, tokens=words, tags=tags)
+            words, tags, current = [], [], (value[0], number, where)
         words.append(value[1])
         tags.append(value[2])
-    if now is not None:
-        yield now[1], now[2], _row(file, tokens=words, tags=tags)
+    if current is not None:
+        yield current[1], current[2], _row(file, tokens=words, tags=tags)
 
 
 _FORMS: tuple[tuple[str, Callable[[Any], bool], _Read], ...] = (
@@ -644,4 +646,4 @@ _FORMS: tuple[tuple[str, Callable[[Any], bool], _Read], ...] = (
     ("token spans", _has_token_spans, _each(_token_spans)),
     ("simpletransformers", _is_row, _bare_rows),
 )
-"""Name, what tells the form by one value, and its reader; the first that fits is taken."""
+"""Name of a form, a test of one value, and the reader; the first form that fits is used."""

@@ -1,4 +1,4 @@
-"""Which columns a person probably means, seen in the rows: for the `try:` line of an error, never for reading."""
+"""Guesses, from the rows, which columns the user means: for the `try:` line of an error, never for reading."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _NO_COLUMN = re.compile(r"|unnamed: ?\d+|index|#", re.IGNORECASE)
 def guess(
     wanted: Sequence[str], names: Sequence[str], rows: Sequence[Sequence[str]], known: Mapping[str, str]
 ) -> dict[str, int] | None:
-    """Places of the columns that are probably meant; None where there are too few.
+    """The columns that the user probably means, by our names; None where there are too few.
 
-    The texts are the longest columns that are no numbers, in the order of the file; the class is one with few values,
-    that is no mere number of the row. Neither says the same in all rows.
+    The texts are the longest columns that are no numbers, in the order of the file. The class is a column with few
+    values that is not just the number of the row. Columns with one value in all rows are neither.
 
     Args:
         wanted: our names.
         names: of the columns.
         rows: fields below the names.
-        known: our names that are settled, and the columns' names.
+        known: columns that are settled already, by our names.
     """
     places = {ours: names.index(theirs) for ours, theirs in known.items() if theirs in names}
     free = [
@@ -52,7 +52,7 @@ def guess(
     if {"question", "context"} <= set(missing) and (question_places := _of_questions(missing, columns)):
         return {ours: (places | question_places)[ours] for ours in wanted}
     same = [place for place in free if len(rows) > 1 and len(set(columns[place])) < 2]
-    if same:  # a column that says the same everywhere is neither text nor class
+    if same:  # a column with one value everywhere is neither text nor class
         free = [place for place in free if place not in same]
     texts = [ours for ours in missing if ours not in _CLASSES]
     if len(free) < len(missing):
@@ -89,21 +89,21 @@ def guess(
 
 
 def _of_questions(missing: Sequence[str], columns: Mapping[int, Sequence[str]]) -> dict[str, int] | None:
-    """Questions end with their mark, contexts are the longest, answers are parts of them; None where unclear."""
+    """Questions end with a question mark, contexts are longest, answers are parts of contexts; None where unclear."""
 
     def mostly(place: int, fits: Iterable[bool]) -> bool:
         return 2 * sum(fits) > len(columns[place])
 
-    asked = [p for p in columns if mostly(p, (v.rstrip().endswith(("?", "？")) for v in columns[p]))]
+    questions = [p for p in columns if mostly(p, (v.rstrip().endswith(("?", "？")) for v in columns[p]))]
     longest = max(columns, key=lambda place: sum(map(len, columns[place])), default=-1)
-    if len(asked) != 1 or longest in asked:
+    if len(questions) != 1 or longest in questions:
         return None
-    places = {"question": asked[0], "context": longest}
+    places = {"question": questions[0], "context": longest}
     if "answer" in missing:
         parts = [
             place
             for place, values in columns.items()
-            if place not in (longest, *asked)
+            if place not in (longest, *questions)
             and mostly(place, (bool(v) and v in c for v, c in zip(values, columns[longest], strict=False)))
         ]
         if len(parts) != 1:
@@ -113,7 +113,7 @@ def _of_questions(missing: Sequence[str], columns: Mapping[int, Sequence[str]]) 
 
 
 def guess_sentence_keys(records: Sequence[Mapping[str, Any]], labelled: bool) -> dict[str, str]:
-    """Which keys hold the texts and spans, or the tokens and tags, of sentences; nothing where that is not clear."""
+    """The keys that hold the texts and spans, or the tokens and tags, of sentences; empty where that is not clear."""
 
     def most(keys: Iterable[str], fits: Callable[[Any], bool]) -> list[str]:
         return [key for key in keys if 2 * sum(fits(follow(row, key)) for row in records) > len(records)]
@@ -144,7 +144,7 @@ def guess_sentence_keys(records: Sequence[Mapping[str, Any]], labelled: bool) ->
 
 
 def is_header(first: Sequence[str], rows: Sequence[Sequence[str]], places: Mapping[str, int]) -> bool:
-    """Whether a first line is names of columns rather than a row as those below it."""
+    """Whether a first line holds column names rather than a row like those below it."""
     if any(_is_number(field) for field in first):
         return False
     if not rows:

@@ -4,8 +4,8 @@
 .tsv .csv   a header with good and bad, perhaps paradigm and phenomenon; or `columns`: names, or numbers from 1
 others      as the above, or a good and a bad text a line with a tab between
 
-A paradigm is a set of pairs that are made alike; a phenomenon has one paradigm or several. Pairs without a paradigm
-have their phenomenon for one, or the name of the file; pairs without a phenomenon have their paradigm for one.
+A paradigm is a set of pairs made by one pattern; a phenomenon has one paradigm or several. A missing paradigm is filled
+by the phenomenon, or by the name of the file; a missing phenomenon by the paradigm.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from polyseme.text.labelled.opening import (
     sound,
 )
 from polyseme.text.labelled.records import Problems
-from polyseme.text.labelled.rows import Form, said, texts_in
+from polyseme.text.labelled.rows import Form, field_text, texts_in
 from polyseme.text.labelled.tables import rows_of
 from polyseme.text.sources import RECORDS, STDIN, TABLES, is_description
 
@@ -56,8 +56,8 @@ class MinimalPair:
 
     Args:
         good, bad: the texts.
-        paradigm: the set of pairs that are made alike to which it belongs.
-        phenomenon: what the paradigm is about.
+        paradigm: the set of similar pairs to which this pair belongs.
+        phenomenon: the phenomenon that the paradigm tests.
         id: the file's own id, else the number of the line.
         where: FILE:LINE.
     """
@@ -71,9 +71,9 @@ class MinimalPair:
 
 
 def pair_files(paths: Sequence[Path | str]) -> list[Path]:
-    """The files that are meant: those named, and of a folder its .jsonl, .json, .tsv and .csv, also .gz and .zst.
+    """The files to read: those named, and the .jsonl, .json, .tsv and .csv of a folder, also .gz and .zst.
 
-    A file that is named twice, or by itself and by its folder, is read once: its pairs are no more than they are.
+    A file that is named twice, or by itself and by its folder, is read once.
     Raises:  CorpusError: a folder holds none.
     """
     files: list[Path] = []
@@ -117,9 +117,9 @@ def read_minimal_pairs(
         columns: ours to theirs: {"good": "1", "bad": "2", "phenomenon": "3"}, numbers for a file without a header; our
             names are good, bad, paradigm, phenomenon, id.
         encoding: a name, or "auto" to detect it.
-        problems: receives what was found wrong; such rows are left out.
+        problems: receives the counts of problems; bad rows are left out.
         separator: what stands between the fields of a table; "auto" = as the file shows.
-    Raises:  ConfigError: the columns are not there or cannot be told; CorpusError: the file is missing, empty, binary,
+    Raises:  ConfigError: the columns are missing or not clear; CorpusError: the file is missing, empty, binary,
              or more than half of its first 100 rows are bad.
     Source:  Warstadt et al. (2020), section 3, for the form of the JSON lines.
     Example:
@@ -148,8 +148,8 @@ def _stem(path: Path | str) -> str:
 
 def _pair(file: LabelledFile, row: Row, name: str) -> MinimalPair:
     values, texts = row.values, texts_in(file, row, ("good", "bad"))
-    phenomenon = said(values.get("phenomenon"))
-    paradigm = said(values.get("paradigm")) or phenomenon or name
-    id = said(values.get("id")) or str(row.number)
+    phenomenon = field_text(values.get("phenomenon"))
+    paradigm = field_text(values.get("paradigm")) or phenomenon or name
+    id = field_text(values.get("id")) or str(row.number)
     names = [file.scrub(name, row.where) for name in (paradigm, phenomenon or paradigm, id)]
     return MinimalPair(texts[0], texts[1], names[0], names[1], names[2], row.where)

@@ -1,4 +1,4 @@
-"""Opening labelled files: their form, numbered lines, JSON records, and when a file is not worth reading on."""
+"""Opening labelled files: their form, numbered lines, JSON records, and the check that refuses a bad file early."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ Columns = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """How a person says that files are to be read; one value from the command line to the readers.
+    """The user's options for reading files; one value from the command line to the readers.
 
     Args:
         columns: our names of columns to the file's.
@@ -75,28 +75,28 @@ class ReadOptions:
 
     @classmethod
     def of(cls, columns: Columns | ReadOptions | None) -> ReadOptions:
-        """The options that columns alone make, or those that are given."""
+        """Options from column names alone; options pass through unchanged."""
         return columns if isinstance(columns, ReadOptions) else cls(dict(columns or {}))
 
     @property
-    def said(self) -> dict[str, str]:
-        """Encoding and separator where they are given, for what is recorded of a run."""
+    def recorded(self) -> dict[str, str]:
+        """The encoding and separator if they were given, for run.json."""
         both = {"encoding": self.encoding, "separator": self.separator}
         return {name: value for name, value in both.items() if value != "auto"}
 
 
 @dataclass(frozen=True)
 class LabelledFile:
-    """A labelled file that is read: what is wanted of it, and where what is wrong in it is counted.
+    """A labelled file that is being read: how to read it, and where its problems are counted.
 
     Args:
         path: the file; "-" for the standard input.
-        problems: receives what was found wrong.
+        problems: receives the counts of problems.
         columns: our names of columns to the file's.
         labelled: whether labels are wanted.
         separator: what stands between the fields of a table; "auto" = as the file shows.
         encoding: a name, or "auto" to detect it.
-        task: that reads, where annotation tools export files for it.
+        task: the task that reads the file, where annotation tools export files for it.
     """
 
     path: Path | str
@@ -109,17 +109,17 @@ class LabelledFile:
 
     @cached_property
     def name(self) -> str:
-        """How it is called in reports."""
+        """The file's name in reports."""
         return name_of(self.path)
 
     @cached_property
     def suffix(self) -> str:
-        """The suffix that tells its form."""
+        """The suffix that decides its form."""
         return form_suffix(self.path)
 
     @cached_property
     def read(self) -> ReadFile:
-        """What is said of how it was read."""
+        """The report on how it was read."""
         return self.problems.file(self.name)
 
     def at(self, number: int) -> str:
@@ -135,12 +135,12 @@ class LabelledFile:
         return scrub(text, self.problems, where)
 
     def leave_out(self, kind: str, where: str, got: str = "") -> None:
-        """Count what is no fault of the file, but not to be learned from."""
+        """Count a record that is left out though it is no problem of the file."""
         self.problems.add(kind, where, got)
         self.read.not_accepted += 1
 
     def for_task(self, task: str, what: str, got: str | None = None) -> ConfigError:
-        """The error for labels of another kind, which another task reads."""
+        """The error for labels of another kind, which belong to another task."""
         return ConfigError(
             f"the labels of this file are {what}",
             got=got,
@@ -151,15 +151,15 @@ class LabelledFile:
 
 @dataclass(slots=True)
 class Row:
-    """One row, object or sentence of a file, before it is judged.
+    """One row, object or sentence of a file, before it is checked.
 
     Args:
         number: of its line, from 1; of an array's item.
         where: its place.
-        values: what it holds; nothing where it is `bad`.
-        plain: it is a line of plain text, in which no program has written marks.
-        bad: why it cannot be used, a kind of problem.
-        got: what to show of that.
+        values: its fields by name; empty where it is `bad`.
+        plain: it is a line of plain text, without marks that a program wrote.
+        bad: the kind of problem that makes it unusable, or "".
+        got: the text to show for the problem.
     """
 
     number: int
@@ -171,16 +171,16 @@ class Row:
 
     @classmethod
     def of(cls, number: int, where: str, value: Any, bad: str = "bad_json") -> Row:
-        """The row of an object; a bad one where the value is none."""
+        """The row of an object; a bad row where the value is no object."""
         return cls(number, where, value) if isinstance(value, dict) else cls(number, where, {}, bad=bad)
 
 
 class BadRecord(Exception):
-    """A row cannot be used, and no other one is lost with it.
+    """This row alone cannot be used.
 
     Args:
         kind: of the problem.
-        got: what to show of it.
+        got: the text to show for it.
     """
 
     def __init__(self, kind: str, got: str = "") -> None:
@@ -192,33 +192,33 @@ T = TypeVar("T")
 _PLAIN = re.compile(r"[\w@%+=:,./-]+")
 _AS_JSON = (".ann", ".spacy", *ARROW)
 FIRST = 100
-"""Rows that decide whether a file has the form that was expected."""
+"""Number of first rows that decide whether a file has the expected form."""
 
 
 def form_suffix(path: Path | str) -> str:
-    """The suffix that tells the form of a labelled file; that of JSON lines for what is read as such.
+    """The suffix that decides the form of a labelled file; that of JSON lines for all that is read as such.
 
     Example:
         >>> form_suffix("a/b.TSV.gz"), form_suffix("-")
         ('.tsv', '')
     """
     suffix = suffix_of(path)
-    # What these hold comes as JSON lines.
+    # The content of these files is converted to JSON lines.
     return ".jsonl" if suffix in _AS_JSON or _is_whole_folder(Path(path)) else suffix
 
 
 def _is_whole_folder(path: Path) -> bool:
-    """Whether a folder as a whole is a labelled file."""
+    """Whether a folder as a whole counts as one labelled file."""
     return path.is_dir() and (brat.is_brat_folder(path) or datasets.is_arrow_folder(path))
 
 
 def name_of(path: Path | str) -> str:
-    """How a file is called in reports."""
+    """The name of a file in reports."""
     return "standard input" if Path(path) == STDIN else str(path)
 
 
 def fingerprint(path: Path | str) -> str:
-    """Hash of what is in a file (decompressed): the same wherever it lies and however it is compressed.
+    """Hash of a file's decompressed content: independent of its place and compression.
 
     Raises:  CorpusError: the file cannot be read.
     """
@@ -230,7 +230,7 @@ def fingerprint(path: Path | str) -> str:
 
 
 def files_of(path: Path | str) -> list[Path]:
-    """The files that a labelled file consists of: itself; of brat its text too; of a folder all that are read.
+    """The files that a labelled file consists of: itself; for brat also its text; for a folder all that are read.
 
     Raises:  CorpusError: it cannot be read.
     """
@@ -243,7 +243,8 @@ def files_of(path: Path | str) -> list[Path]:
 def existing(path: Path | str) -> Path:
     """The path of a file that can be read, or of a folder of brat's or of a data set.
 
-    Raises:  CorpusError: there is none, or it is another folder; it names those that are called alike.
+    Raises:  CorpusError: there is no such file, or the folder is of another kind; the error lists files with similar
+             names.
     """
     path = Path(path)
     if path == STDIN or path.is_file() or path.is_fifo():
@@ -258,7 +259,7 @@ def existing(path: Path | str) -> Path:
 
 
 def _chunks(path: Path | str, encoding: str, problems: Problems) -> Iterator[str]:
-    """The text of a file in pieces, its line ends as they are; broken bytes are counted at the end."""
+    """The text of a file in pieces, with its line ends unchanged; broken bytes are counted at the end."""
     path = existing(path)
     if encoding != "auto":
         check_name(encoding)
@@ -277,7 +278,7 @@ def _chunks(path: Path | str, encoding: str, problems: Problems) -> Iterator[str
 def numbered_lines(path: Path | str, encoding: str, problems: Problems) -> Numbered:
     r"""The lines of a file from number 1, split at \n and \r\n and nowhere else, without their ends.
 
-    A file that has \r and no \n in its first megabyte is one of an old Mac: there lines end at \r.
+    A file with \r and no \n in its first megabyte comes from an old Mac: its lines end at \r.
 
     Raises:  CorpusError: there is no such file, or it is not text; ConfigError: an unknown encoding.
     """
@@ -300,7 +301,7 @@ def numbered_lines(path: Path | str, encoding: str, problems: Problems) -> Numbe
 
 
 def _as_json_lines(path: Path | str, encoding: str, problems: Problems) -> Numbered | None:
-    """JSON lines of what is not text itself, or several files; None for a plain file."""
+    """JSON lines made from binary files or from several files; None for a plain file."""
     path = Path(path)
     if path.suffix.lower() == ".spacy":
         raise CorpusError(
@@ -326,13 +327,13 @@ def read_whole(path: Path | str, encoding: str, problems: Problems) -> str:
 
 
 def is_json(lines: Sequence[str]) -> bool:
-    """Whether the first of some lines that is not blank begins an object, or an array of them."""
+    """Whether the first line that is not blank begins an object, or an array of objects."""
     first = next((line for line in lines if line and not line.isspace()), "")
     return first.lstrip().startswith(("{", "[{"))
 
 
 def parse_object(line: str) -> dict[str, Any] | None:
-    """The JSON object on a line; None where there is none."""
+    """The JSON object on a line; None where the line holds none."""
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
@@ -341,7 +342,7 @@ def parse_object(line: str) -> dict[str, Any] | None:
 
 
 def follow(record: Mapping[str, Any], field: str) -> Any:
-    """What a record has under a key, or under a path such as "target.text"; None where there is nothing."""
+    """The value of a record under a key, or under a path such as "target.text"; None where there is none."""
     if field in record:
         return record[field]
     value: Any = record
@@ -351,12 +352,12 @@ def follow(record: Mapping[str, Any], field: str) -> Any:
 
 
 def objects_in(values: Any) -> list[dict[str, Any]]:
-    """The objects of a list; none where it is no list."""
+    """The objects in a list; empty where the value is no list."""
     return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
 
 
 def leaves(value: Mapping[str, Any], above: str = "", depth: int = 3) -> Iterator[str]:
-    """Paths to what an object and its inner objects hold, but objects."""
+    """Paths to all values in an object and its inner objects, except objects."""
     for key, inner in value.items():
         path = f"{above}{key}"
         if isinstance(inner, dict) and depth:
@@ -366,7 +367,7 @@ def leaves(value: Mapping[str, Any], above: str = "", depth: int = 3) -> Iterato
 
 
 def scrub(text: str, problems: Problems, where: str) -> str:
-    """Put U+FFFD for halves of surrogate pairs, which no tokenizer takes; the length stays."""
+    """Replace lone surrogates, which no tokenizer accepts, by U+FFFD; the length stays the same."""
     if text.isascii():
         return text
     whole = replace_surrogates(text)
@@ -376,7 +377,7 @@ def scrub(text: str, problems: Problems, where: str) -> str:
 
 
 def checked_columns(columns: Columns | None, known: Iterable[str]) -> dict[str, str]:
-    """What `--columns` says, with only names that the form of file has.
+    """The mapping of `--columns`, checked to hold only names that the form of file has.
 
     Raises:  ConfigError: an unknown name on the left, nothing on the right, or numbers mixed with names.
     """
@@ -401,7 +402,7 @@ def checked_columns(columns: Columns | None, known: Iterable[str]) -> dict[str, 
 
 
 def columns_option(columns: Mapping[str, str]) -> str:
-    """`--columns` as it is typed in a shell.
+    """The `--columns` option as typed in a shell.
 
     Example:
         >>> columns_option({"text": "内容", "label": "标签"}), columns_option({"text": "Review Text"})
@@ -412,7 +413,7 @@ def columns_option(columns: Mapping[str, str]) -> str:
 
 
 def column_numbers(columns: Columns) -> dict[str, int] | None:
-    """Places of columns from 0, where `--columns` counts them from 1; None where it names them.
+    """Column numbers from 0, where `--columns` counts from 1; None where it gives names.
 
     Raises:  ConfigError: a column 0.
     """
@@ -426,7 +427,7 @@ def column_numbers(columns: Columns) -> dict[str, int] | None:
 
 
 def records_of(file: LabelledFile, rows: Iterable[Row], read: Callable[[Row], T]) -> Iterator[T | None]:
-    """What is read of each row; None, counted, for one that is bad (`read` raises `BadRecord`)."""
+    """The records that `read` makes of rows; None for a bad row (`read` raises `BadRecord`), which is counted."""
     for row in rows:
         record: T | None = None
         try:
@@ -439,17 +440,17 @@ def records_of(file: LabelledFile, rows: Iterable[Row], read: Callable[[Row], T]
 
 
 def sound(records: Iterator[T | None], file: LabelledFile, expected: str) -> Iterator[T]:
-    """The records; None stands for a row that was counted in the file's problems and is left out.
+    """The good records; None, which stands for a bad row that was counted, is left out.
 
     Args:
-        expected: what a good file looks like, for the error.
+        expected: a description of a good file, for the error.
 
     Raises:  CorpusError: the file holds no row, or more than half of its first 100 rows are bad.
     """
     before = file.problems.counts
     head, records = peek(records, FIRST)
     bad = sum(record is None for record in head)
-    if 2 * bad > len(head) or not head:  # what a tool's annotators left out is not among the head
+    if 2 * bad > len(head) or not head:  # records that annotators left out are not in the head
         new = Problems()
         for kind, entry in file.problems.report().items():
             count = entry["count"] - before.get(kind, 0)
@@ -476,11 +477,11 @@ def sound(records: Iterator[T | None], file: LabelledFile, expected: str) -> Ite
 
 
 Values = Iterator[tuple[int, str, Any]]
-"""Number, place (FILE:LINE or FILE: record N) and value; None where a line is no JSON."""
+"""Number, place (FILE:LINE or FILE: record N) and value; the value is None where a line is no JSON."""
 
 
 def json_values(lines: Numbered, source: str) -> Values:
-    """The values of a file, one by one; an array gives its items.
+    """The JSON values of a file, one by one; an array gives its items.
 
     Raises:  CorpusError: an array that is broken.
     """
@@ -489,7 +490,7 @@ def json_values(lines: Numbered, source: str) -> Values:
 
 
 def whole_values(text: str, source: str) -> Values:
-    """The same of all text of a file, whose values may be of any length."""
+    """The same from the whole text of a file, whose values may span several lines."""
     return _placed(records.json_values([text], source, list_lines=True, longest=sys.maxsize), source)
 
 

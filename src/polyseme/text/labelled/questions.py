@@ -6,11 +6,11 @@
 .jsonl .csv .tsv rows with question, context and answer, optionally start, id and group; in JSON also
                  answers = {"text": […], "answer_start": […]}, a list of {"text", "answer_start"}, or a list of strings
 
-An answer must stand where the file says. One that does not is searched, nearest to that place: exactly, then with any
-white space for white space, then without white space (SubjQA has "pre - popped" for pre-popped). If it is nowhere it is
-left out, and a question that loses all of its answers is skipped: it is never made unanswerable. Only what the file
-marks so is: is_impossible, an empty list, a start of -1, or a word such as ANSWERNOTFOUND that stands at the end of the
-context and as the answer.
+An answer must stand where the file says. Otherwise it is searched nearest to that place: exactly, then with any white
+space for white space, then without white space (SubjQA has "pre - popped" for pre-popped). An answer that is nowhere is
+left out, and a question that loses all of its answers is skipped: it does not become unanswerable. A question is
+unanswerable only where the file says so: by is_impossible, an empty list, a start of -1, or a word such as
+ANSWERNOTFOUND that stands at the end of the context and as the answer.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ _UNLABELLED = Form((_QUESTION, _CONTEXT), (_ANSWER, *_OPTIONAL))
 _PLACE = re.compile(r"[(\[]?\s*(-?[0-9]{1,12})(?:\.0*)?\s*(?:,.*)?", re.DOTALL)
 
 Raw = tuple[str, int | None]
-"""An answer and where the file says it starts."""
+"""An answer and its start according to the file."""
 
 
 def read_questions(
@@ -79,13 +79,13 @@ def read_questions(
         path: the file, also as .gz or .zst; "-" for the standard input.
         columns: of rows, ours to theirs: {"question": "q", "context": "passage", "answer": "a", "start": "at"}.
         encoding: a name, or "auto" to detect it.
-        problems: receives what was found wrong.
-        labelled: questions must have answers or be marked as unanswerable; else no answers are read.
+        problems: receives the counts of problems.
+        labelled: questions must have answers or be marked as unanswerable; if false, no answers are read.
         no_answer: a word that stands as the answer where there is none, and at the end of contexts, where it is cut
             off; ANSWERNOTFOUND and CANNOTANSWER are known.
         separator: what stands between the fields of a table; "auto" = as the file shows.
 
-    Raises:  ConfigError: the columns are not there or cannot be told; CorpusError: the file is missing, empty, binary,
+    Raises:  ConfigError: the columns are missing or not clear; CorpusError: the file is missing, empty, binary,
              broken JSON, or more than half of its first 100 questions are bad.
     """
     problems = Problems() if problems is None else problems
@@ -97,7 +97,7 @@ def read_questions(
 
 
 class _Reader:
-    """Reads one file; holds the ids that came, to keep them apart."""
+    """Reads one file; remembers the ids, to keep them distinct."""
 
     def __init__(self, file: LabelledFile, no_answer: str) -> None:
         self.file, self.problems, self.no_answer = file, file.problems, no_answer
@@ -121,7 +121,7 @@ class _Reader:
         return value_rows(file, values, form)
 
     def _values(self) -> Values:
-        """Articles or rows, one a line or all of them in one value, which then is held in memory."""
+        """Articles or rows, one a line, or all in one value, which is then kept in memory."""
         file = self.file
         if file.suffix in (".jsonl", ".ndjson"):
             return json_values(file.lines(), file.name)
@@ -173,7 +173,7 @@ class _Reader:
     def record(self, row: Row) -> QuestionRecord:
         """The question of a row.
 
-        Raises:  BadRecord: something is missing, or the answers are nowhere in the context.
+        Raises:  BadRecord: something is missing, or none of the answers is in the context.
         """
         values, where = row.values, row.where
         question, context = texts_in(self.file, row, ("question", "context"))
@@ -192,7 +192,7 @@ class _Reader:
         return QuestionRecord(id, question, context, answers, group, where)
 
     def _without_mark(self, context: str, where: str) -> tuple[str, str]:
-        """The context without a word at its end that stands for no answer, and that word."""
+        """The context without the word at its end that stands for no answer, and that word."""
         end = context.rstrip()
         for mark in self.marks:
             rest = end.removesuffix(mark)
@@ -204,9 +204,9 @@ class _Reader:
     def _placed(
         self, values: Mapping[str, Any], context: str, mark: str, where: str
     ) -> tuple[tuple[str, int], ...]:
-        """The answers at their places; none where the row says that there is none.
+        """The answers at their places; empty where the row marks the question as unanswerable.
 
-        Raises:  BadRecord: there are no answers, or all of them are nowhere in the context.
+        Raises:  BadRecord: there are no answers, or none of them is in the context.
         """
         answers = _answers(values.get("answer"), values.get("start"))
         if str(values.get("is_impossible")).strip().lower() in ("true", "1"):
@@ -229,7 +229,7 @@ class _Reader:
 
 
 def _is_article(value: Any) -> bool:
-    """Whether a value holds paragraphs, or is one with its questions."""
+    """Whether a value holds paragraphs, or is a paragraph with its questions."""
     return isinstance(value, dict) and (isinstance(value.get("qas"), list) or "paragraphs" in value)
 
 
@@ -238,9 +238,9 @@ def _first_of(record: Mapping[str, Any], keys: Sequence[str]) -> Any:
 
 
 def _check_nested(records: Sequence[Mapping[str, Any]], source: str) -> None:
-    """Raise where questions lie inside of the records under keys that are not SQuAD's.
+    """Raise an error where records hold questions under other keys than SQuAD's.
 
-    Raises:  ConfigError: with the keys that are there.
+    Raises:  ConfigError: it lists the keys of the file.
     """
     for record in records:
         for key, value in record.items():
@@ -258,7 +258,7 @@ def _check_nested(records: Sequence[Mapping[str, Any]], source: str) -> None:
 
 
 def _answers(value: Any, start: Any) -> list[Raw] | None:
-    """Answers in any of the forms; None where there are none, [] where the file says that there is none."""
+    """Answers in any of the forms; None where they are missing, [] where the file says that there is no answer."""
     texts: list[Any]
     starts: list[Any]
     if isinstance(value, dict):
@@ -285,7 +285,7 @@ def _answers(value: Any, start: Any) -> list[Raw] | None:
 
 
 def _char_start(answer: Mapping[str, Any]) -> Any:
-    """The first character of MRQA's "char_spans"; else what other tools call the start."""
+    """The first character of MRQA's "char_spans", else the start under the keys of other tools."""
     spans = answer.get("char_spans")
     if isinstance(spans, list) and spans and isinstance(spans[0], list) and spans[0]:
         return spans[0][0]
@@ -307,7 +307,7 @@ def _number(start: Any) -> int | None:
 def _place(
     context: str, text: str, start: int | None, problems: Problems, where: str
 ) -> tuple[str, int] | None:
-    """The answer as it stands in the context, and where; None, counted, if it does not."""
+    """The answer as the context spells it, and its start; None if it is not there, which is counted."""
     if start is not None and start >= 0 and text.strip() and context.startswith(text, start):
         return text, start
     words = text.split()
@@ -327,7 +327,7 @@ def _place(
 
 
 def _spaced(context: str, words: list[str], near: int) -> tuple[str, int] | None:
-    """Where the words stand one after another nearest to a place, whatever white space is between them."""
+    """The occurrence of consecutive words nearest to a place, with any white space between them."""
     if len(words) < 2:
         return None
     matches = re.finditer(r"\s+".join(map(re.escape, words)), context)
@@ -336,7 +336,7 @@ def _spaced(context: str, words: list[str], near: int) -> tuple[str, int] | None
 
 
 def _squeezed(context: str, letters: str, near: int) -> tuple[str, int] | None:
-    """Where the same characters stand but for white space, nearest to a place; no word is cut at either end."""
+    """The occurrence nearest to a place that is equal except for white space; no word is cut at either end."""
     places = [i for i, character in enumerate(context) if not character.isspace()]
     dense = "".join([context[i] for i in places])
     spans: list[tuple[str, int]] = []

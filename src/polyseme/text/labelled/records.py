@@ -1,4 +1,4 @@
-"""What labelled files give: one record for each text, sentence or question; and what was found wrong in them.
+"""The records of labelled files, one for each text, sentence or question; and the counts of problems in them.
 
 All offsets are indices into the Python string of the text (code points), so that models of words, characters and
 subwords are trained and scored on the same labels.
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 Label = str | float | tuple[str, ...]
-"""A class; a value; or several classes, possibly none."""
+"""One class; a number; or several classes, possibly none."""
 
 KINDS: dict[str, str] = {
     "ambiguous_answer": "answers without a start stand at several places: the first one is taken",
@@ -128,9 +128,8 @@ class TagRecord:
     """A text and a tag for each of its tokens.
 
     Args:
-        id: the file's own id, else the number of its first line.
-        text: the text.
-        tokens: [start, end) of each token, in order, without overlaps.
+        id: the file's own id, else the number of its first line. text: the text. tokens: [start, end) of each token, in
+            order, without overlaps.
         tags: one for each token, such as "B-PER", "O" or "NOUN"; None = unlabelled.
         where: FILE:LINE.
     """
@@ -176,7 +175,7 @@ class Edge:
     Args:
         span1: [start, end) in characters of the text.
         span2: the other one; None = there is none.
-        labels: what is true of it; usually one.
+        labels: the labels of the target; usually one.
     """
 
     span1: tuple[int, int]
@@ -203,15 +202,15 @@ class EdgeRecord:
 
 @dataclass(slots=True)
 class ReadFile:
-    """How a file was read: what a person is told of it in one line.
+    """How a file was read, for a line of report.
 
     Args:
-        form: what it was taken for, such as "semicolons between fields, quoted cells" or "CoNLL columns, tag = 4".
+        form: the detected form, such as "semicolons between fields, quoted cells" or "CoNLL columns, tag = 4".
         encoding: its name where it is not UTF-8.
         rows: rows, sentences or questions that were read.
-        left_out: those that were left out.
-        not_accepted: what is left out and is no fault: of a tool's export texts that nobody annotated, or that their
-            annotators did not accept; of a table rows of empty fields.
+        left_out: how many of them were left out.
+        not_accepted: how many were left out that are no problem: in a tool's export texts that were not annotated or
+            not accepted; in a table rows of empty fields.
     """
 
     form: str = ""
@@ -224,8 +223,8 @@ class ReadFile:
         """One line without the file's name.
 
         Args:
-            rows: what the records are called.
-            kind: what their labels are, such as "2 classes: bad, good" or "BIO tags of 4 kinds".
+            rows: the noun for the records.
+            kind: the kind of their labels, such as "2 classes: bad, good" or "BIO tags of 4 kinds".
 
         Example:
             >>> ReadFile("tabs between fields", "gb18030", 60, 1).described(kind="2 classes: bad, good")
@@ -237,7 +236,7 @@ class ReadFile:
 
 
 class Problems:
-    """Counts of what was found wrong, by kind (see `KINDS`), with the first five places of each.
+    """Counts of the problems in files, by kind (see `KINDS`), with the first five places of each.
 
     Attributes:
         files: how each file was read, by its name.
@@ -255,16 +254,16 @@ class Problems:
         self.files: dict[str, ReadFile] = {}
 
     def file(self, name: str) -> ReadFile:
-        """How a file was read, to be filled in by who reads it; its name is `opening.name_of(path)`."""
+        """The `ReadFile` of a file, which its reader fills in; its name is `opening.name_of(path)`."""
         return self.files.setdefault(name, ReadFile())
 
     @property
     def counts(self) -> dict[str, int]:
-        """How often each kind was met."""
+        """How often each kind occurred."""
         return dict(sorted(self._counts.items()))
 
     def add(self, kind: str, where: str = "", got: str = "", n: int = 1) -> None:
-        """Count one more (or `n`) of a kind; the first five places and values are kept."""
+        """Count a problem of a kind, or `n` of them; the first five places and values are kept."""
         self._counts[kind] += n
         examples = self._examples.setdefault(kind, [])
         if len(examples) < _EXAMPLES:
@@ -272,7 +271,7 @@ class Problems:
             examples.append({"where": replace_surrogates(where), "got": replace_surrogates(short)})
 
     def forget(self, kind: str) -> None:
-        """Take back what was counted of a kind: it was no problem after all, or is counted as another."""
+        """Remove the count of a kind: it was no problem after all, or is counted as another kind."""
         self._counts.pop(kind, None)
         self._examples.pop(kind, None)
 

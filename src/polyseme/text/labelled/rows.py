@@ -1,10 +1,10 @@
 """Rows of tables and JSON lines, with their columns under our names.
 
-tables    .tsv, .csv and others: what parts their fields and what quotes mean is told by the file, see dialects.py
+tables    .tsv, .csv and others: separators and quotes are detected in the file, see dialects.py
 JSON      one object a line, or one array of objects
 
-Which column is which: what `--columns` says; else a header (or the keys of the objects) that bears our names; else
-names in common use, where exactly one reading of them is possible.
+Columns are matched by `--columns`; else by a header (or the keys of the objects) with our names; else by names in
+common use, where exactly one reading of them is possible.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from polyseme.text.labelled.dialects import (
     open_table,
     unusual_separator,
 )
-from polyseme.text.labelled.exports import own_rows
+from polyseme.text.labelled.exports import rows_in_our_form
 from polyseme.text.labelled.guesses import guess, is_header
 from polyseme.text.labelled.opening import (
     FIRST,
@@ -42,12 +42,12 @@ from polyseme.text.split import Numbered, peek
 __all__ = [
     "Form",
     "delimited_rows",
+    "field_text",
     "id_of",
     "json_objects",
     "json_rows",
     "plain_name",
     "resolve",
-    "said",
     "texts_in",
     "value_rows",
 ]
@@ -60,9 +60,9 @@ class Form:
     """The columns that a kind of file has.
 
     Args:
-        needed: for each column, or columns that go together, the names they go by; our own come first.
-        optional: the same for what a file may lack; the first that is there is taken.
-        hint: what to add to the error when the columns are not found.
+        needed: for each column, or group of columns, the possible names; our own come first.
+        optional: the same for columns that a file may lack; the first that exists is used.
+        hint: text to add to the error when the columns are not found.
     """
 
     needed: tuple[tuple[Reading, ...], ...]
@@ -75,7 +75,7 @@ class Form:
         return [name for readings in self.needed for name in readings[0]]
 
     def names_of(self, ours: str) -> set[str]:
-        """The names that a column goes by."""
+        """The possible names of a column."""
         all_readings = (reading for column in (*self.needed, *self.optional) for reading in column)
         return {reading[ours] for reading in all_readings if ours in reading} | {ours}
 
@@ -88,7 +88,7 @@ class Form:
 def texts_in(file: LabelledFile, row: Row, names: Sequence[str]) -> list[str]:
     """The texts of some columns of a row.
 
-    Raises:  BadRecord: one is missing or empty.
+    Raises:  BadRecord: a text is missing or empty.
     """
     texts: list[str] = []
     for name in names:
@@ -101,44 +101,45 @@ def texts_in(file: LabelledFile, row: Row, names: Sequence[str]) -> list[str]:
     return texts
 
 
-def said(value: Any) -> str:
-    """What a field says: a string or an integer; "" where it says nothing."""
+def field_text(value: Any) -> str:
+    """A field as text: its string or integer; "" where it holds neither."""
     return "" if isinstance(value, bool) or not isinstance(value, str | int) else str(value).strip()
 
 
 def id_of(values: Mapping[str, Any], number: int) -> str:
-    """The id that a record has, else its number."""
-    return str(values["id"]) if said(values.get("id")) else str(number)
+    """The id of a record, else its number."""
+    return str(values["id"]) if field_text(values.get("id")) else str(number)
 
 
 def plain_name(name: str) -> str:
-    """A column's name without differences that do not matter."""
+    """A column's name, normalised for comparison."""
     name = name.strip("\ufeff \t").strip('"').strip()
     return name.lower().replace(" ", "_").replace("-", "_")
 
 
 def resolve(
     form: Form,
-    there: Sequence[str],
+    names: Sequence[str],
     columns: Mapping[str, str],
     where: str,
     rows: Sequence[Sequence[str]] = (),
 ) -> dict[str, str]:
-    """Which of the columns that are there bears which of our names.
+    """The file's column for each of our names.
 
     Args:
-        rows: fields of some rows, from which an error guesses what is meant.
+        names: the columns of the file. columns: the mapping of `--columns`. rows: fields of the first rows, from which
+            an error guesses the columns.
 
     Raises:  ConfigError: a column is missing, or several could be meant.
     """
     plain: dict[str, str] = {}
-    for name in there:
+    for name in names:
         plain.setdefault(plain_name(name), name)
     resolved: dict[str, str] = {}
     for ours, theirs in columns.items():
-        name = theirs if theirs in there else plain.get(plain_name(theirs), "")
-        if theirs not in there and plain_name(theirs) not in plain:
-            raise _no_reading(form, there, {}, where, f"no column {theirs!r}", rows)
+        name = theirs if theirs in names else plain.get(plain_name(theirs), "")
+        if theirs not in names and plain_name(theirs) not in plain:
+            raise _no_reading(form, names, {}, where, f"no column {theirs!r}", rows)
         resolved[ours] = name
     for needed, readings in [(True, reading) for reading in form.needed] + [
         (False, reading) for reading in form.optional
@@ -156,7 +157,7 @@ def resolve(
             ours = " and ".join(readings[0])
             several = ", ".join("+".join(reading.values()) for reading in fits)
             what = f"several columns could be {ours}: {several}" if fits else f"no column for {ours}"
-            raise _no_reading(form, there, resolved, where, what, rows)
+            raise _no_reading(form, names, resolved, where, what, rows)
         if fits:
             resolved.update(fits[0])
     return resolved
@@ -164,22 +165,22 @@ def resolve(
 
 def _no_reading(
     form: Form,
-    there: Sequence[str],
+    names: Sequence[str],
     resolved: Mapping[str, str],
     where: str,
     what: str,
     rows: Sequence[Sequence[str]] = (),
 ) -> ConfigError:
-    """The error for columns that are not told; its `try:` names those that are probably meant."""
-    places = guess(form.names, there, rows or [there], resolved)
+    """The error for columns that are not clear; its `try:` names those that are probably meant."""
+    places = guess(form.names, names, rows or [names], resolved)
     if places is None:
         fix = f"a file with a column for each of {', '.join(form.names)}"
     else:
         optional = {ours: theirs for ours, theirs in resolved.items() if ours not in form.names}
-        fix = columns_option({ours: _one_of(there, place) for ours, place in places.items()} | optional)
+        fix = columns_option({ours: _one_of(names, place) for ours, place in places.items()} | optional)
     return ConfigError(
         what,
-        got="columns " + _shown(there),
+        got="columns " + _shown(names),
         expected=", ".join(form.names) + (f" ({form.hint})" if form.hint else ""),
         where=where,
         fix=fix,
@@ -187,13 +188,13 @@ def _no_reading(
 
 
 def _one_of(names: Sequence[str], place: int) -> str:
-    """How the column at a place is typed; one of several of the same name has its number behind it."""
+    """How the user types the column at a place; equal names are distinguished by a number."""
     name = names[place]
     return name if names.count(name) == 1 else f"{name}.{names[:place].count(name)}"
 
 
 def _shown(names: Sequence[str]) -> str:
-    """Names for an error, which a line that is no header may have many and long of."""
+    """Names for an error, shortened: a line that is no header may have many long fields."""
     short = [name if len(name) <= 60 else name[:59] + "…" for name in names[:20]]
     return ", ".join([*short, *["…"] * (len(names) > 20)])
 
@@ -201,7 +202,7 @@ def _shown(names: Sequence[str]) -> str:
 def delimited_rows(file: LabelledFile, lines: Numbered, form: Form) -> Iterator[Row]:
     """The rows of a table below its header, or all of them where columns are numbers.
 
-    Raises:  ConfigError: the columns are not there, or not to be told.
+    Raises:  ConfigError: the columns are missing or not clear.
     """
     columns = file.columns
     places = column_numbers(columns)
@@ -272,7 +273,7 @@ def delimited_rows(file: LabelledFile, lines: Numbered, form: Form) -> Iterator[
 
 
 def fits(form: Form, names: Sequence[str], columns: Mapping[str, str]) -> bool:
-    """Whether names are a header of the wanted columns."""
+    """Whether names form a header of the wanted columns."""
     numbered = {theirs: match[1] for theirs in columns.values() if (match := _ONE_OF.fullmatch(theirs))}
     asked = {
         ours: theirs if theirs in names else numbered.get(theirs, theirs) for ours, theirs in columns.items()
@@ -285,7 +286,7 @@ def fits(form: Form, names: Sequence[str], columns: Mapping[str, str]) -> bool:
 
 
 _ONE_OF = re.compile(r"(.+)\.(\d{1,3})")
-"""The second of two columns of one name is NAME.1, as pandas calls it, the first NAME.0."""
+"""The suffix that distinguishes columns of one name: the first is NAME.0, the second NAME.1, as in pandas."""
 
 
 def _places(
@@ -296,9 +297,9 @@ def _places(
     where: str,
     lines: Sequence[str],
 ) -> dict[str, int]:
-    """Where the columns are.
+    """The column numbers, from 0, by our names.
 
-    Raises:  ConfigError: they are not there or not to be told; two bear the same name.
+    Raises:  ConfigError: they are missing or not clear, or two have the same name.
     """
     names, columns = list(header), file.columns
     for theirs in columns.values():
@@ -334,7 +335,7 @@ def _better(
     rows: Sequence[Sequence[str]],
     lines: Sequence[str],
 ) -> ConfigError:
-    """The error with a hint that suits: another separator, or numbers where the first line is a row of data."""
+    """The error with a better hint: another separator, or numbers where the first line is a row of data."""
     if file.separator != "auto":
         for mark, name in SEPARATORS.items():
             if mark != file.separator and fits(form, fields_of(lines[0], mark), file.columns):
@@ -353,7 +354,7 @@ def _better(
 
 
 def _width(rows: Sequence[Sequence[str]], needed: int) -> int:
-    """Fields of nearly all rows of a table without a header; 0 = they differ."""
+    """The number of fields that nearly all rows of a table without a header have; 0 = they differ."""
     widths = [len(row) for row in rows]
     for width in sorted(set(widths)):
         if width >= needed and widths.count(width) >= 0.9 * len(widths):
@@ -362,7 +363,7 @@ def _width(rows: Sequence[Sequence[str]], needed: int) -> int:
 
 
 def _names_columns(form: Form, places: Mapping[str, int], first: Sequence[str] | None) -> bool:
-    """Whether the first row of a table is a header although columns are numbers."""
+    """Whether the first row of a table is a header although `--columns` gives numbers."""
     wanted = [ours for ours in form.names if ours in places]
     return (
         first is not None
@@ -382,13 +383,13 @@ def json_rows(file: LabelledFile, lines: Numbered, form: Form) -> Iterator[Row]:
 def value_rows(file: LabelledFile, values: Values, form: Form) -> Iterator[Row]:
     """The objects among the values of a file.
 
-    Raises:  ConfigError: the fields are not there, or not to be told; CorpusError: a broken array.
+    Raises:  ConfigError: the fields are missing or not clear; CorpusError: a broken array.
     """
     columns = file.columns
     first, values = peek(values, 1)
     array = bool(first) and first[0][1] != file.at(first[0][0])
     file.read.form = "a JSON array" if array else "JSON lines"
-    rows = own_rows(file, values) if file.task else json_objects(values)
+    rows = rows_in_our_form(file, values) if file.task else json_objects(values)
     head, rows = peek(rows, FIRST)
     good = [row.values for row in head if not row.bad]
     keys = dict.fromkeys(key for value in good for key in value)
@@ -413,9 +414,9 @@ def _keys(
     columns: Mapping[str, str],
     source: str,
 ) -> dict[str, str]:
-    """Which key bears which of our names.
+    """The key for each of our names.
 
-    Raises:  ConfigError: they are not there or not to be told; it proposes those of inner objects, too.
+    Raises:  ConfigError: they are missing or not clear; the error also proposes keys of inner objects.
     """
     try:
         return resolve(form, list(keys), columns, source)
@@ -444,5 +445,5 @@ def _numbers_of_keys(
 
 
 def json_objects(values: Values) -> Iterator[Row]:
-    """A row for each value of a file; bad ones for what is no object."""
+    """A row for each value of a file; a bad row for a value that is no object."""
     return (Row.of(*value) for value in values)

@@ -1,4 +1,4 @@
-"""Uses of words in texts, with the senses that people gave them or without.
+"""Uses of words in texts, with or without sense labels.
 
 a folder        of one word in the form of CoarseWSD-20, or of several such folders: train.data.txt (and test.data.txt)
                 with "target index TAB sentence of tokens" a line, train.gold.txt with a sense's number a line,
@@ -12,8 +12,8 @@ A word of a table without start and end is searched as a whole word, upper and l
 first is taken and the row counted. Words with Chinese characters are found anywhere, a single character only where the
 segmenter leaves it a word of its own: 水 in 河里的水很深, not in 水平 or 喝水.
 
-Places without a word are of the word that they hold. Where one word is asked for they may hold other forms of it
-(banks), those that begin alike; the others are of other words, left out and counted.
+A place without a word belongs to the word that stands there. Where one word is asked for, a place may hold another form
+of it (banks) that begins the same; other places belong to other words, and are left out and counted.
 
 Source:  Loureiro, Rezaee, Pilehvar and Camacho-Collados (2021) for the folders.
 """
@@ -45,7 +45,7 @@ from polyseme.text.labelled.opening import (
     sound,
 )
 from polyseme.text.labelled.records import Problems
-from polyseme.text.labelled.rows import Form, delimited_rows, json_rows, said, texts_in
+from polyseme.text.labelled.rows import Form, delimited_rows, field_text, json_rows, texts_in
 from polyseme.text.sentences import sentence_spans
 from polyseme.text.sources import RECORDS, TABLES
 from polyseme.text.words import LETTER, cjk_share, has_cjk, is_cjk, word_spans
@@ -53,9 +53,9 @@ from polyseme.text.words import LETTER, cjk_share, has_cjk, is_cjk, word_spans
 __all__ = ["Use", "in_text", "no_word", "occurrences", "read_uses", "uses_in_text"]
 
 CONTEXT = 500
-"""Characters of context that a use in running text gets where its own sentence is shorter."""
+"""Fewest characters of context for a use in running text: shorter sentences get their neighbours."""
 LONGEST = 2000
-"""Characters of a sentence in running text that are kept at most, around the use."""
+"""Most characters of a sentence in running text that are kept around the use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,11 @@ class Use:
     """One occurrence of a word in a text.
 
     Args:
-        id: the file's own, or where it was found.
+        id: the file's own, or its place.
         text: the text around it.
-        start, end: its place, in characters of the text.
-        sense: what people say it means here; None = unlabelled.
-        word: the word whose senses are looked at; the form in the text may be another (banks).
+        start, end: offsets of the word in characters of the text.
+        sense: the annotated sense; None = unlabelled.
+        word: the word whose senses are studied; the text may hold another form of it (banks).
         part: "train", "test" or "".
     """
 
@@ -81,7 +81,7 @@ class Use:
 
     @property
     def form(self) -> str:
-        """The word as it is written here."""
+        """The word as the text spells it."""
         return self.text[self.start : self.end]
 
 
@@ -99,7 +99,7 @@ def occurrences(text: str, word: str) -> list[tuple[int, int]]:
     behind = "" if is_cjk(word[-1:]) else f"(?!{LETTER})"
     cased = (
         re.NOFLAG if word.upper() == word.lower() else re.IGNORECASE
-    )  # slow, and of no use to Chinese characters
+    )  # slow, and not needed for Chinese characters
     pattern = re.compile(f"{before}{re.escape(word)}{behind}", cased)
     places = [match.span() for match in pattern.finditer(text)]
     if len(word) > 1 or not is_cjk(word) or not places:
@@ -109,7 +109,7 @@ def occurrences(text: str, word: str) -> list[tuple[int, int]]:
 
 
 def no_word(path: Path) -> ConfigError:
-    """What to say where unlabelled text comes without a word to look for."""
+    """The error for unlabelled text without a word to search."""
     return ConfigError(
         "no word is named whose uses to look for",
         where=path,
@@ -118,7 +118,7 @@ def no_word(path: Path) -> ConfigError:
 
 
 def uses_in_text(path: Path, words: Sequence[str], encoding: str) -> list[Use]:
-    """Every occurrence of words in running text; a context that stands there twice is taken once.
+    """Every occurrence of words in running text; a repeated context is used once.
 
     Raises:  ConfigError: no word.  CorpusError: there is no such file.
     """
@@ -150,7 +150,7 @@ def in_text(text: str, word: str, source: str, language: str) -> Iterator[Use]:
 
 
 def _context(spans: Sequence[tuple[int, int]], at: int, start: int, end: int) -> tuple[int, int]:
-    """Where a use's context begins and ends: sentences are added before and behind while there is room."""
+    """Where a use's context begins and ends: sentences before and after are added while there is room."""
     low, high = (min(spans[at][0], start), max(spans[at][1], end)) if spans else (start, end)
     first = last = at
     while True:
@@ -191,11 +191,11 @@ def read_uses(
 
     Args:
         path: the file or folder.
-        words: whose uses are wanted; none = of all words that the file speaks of. Running text needs one.
+        words: the words whose uses are wanted; empty = all words of the file. Running text needs one.
         columns: our names of a table's columns to the file's: {"text": "sentence", "sense": "gloss"}.
-        limit: at most so many uses of each word, drawn by a hash of text and place.
+        limit: at most this many uses of each word, drawn by a hash of text and place.
         encoding: a name, or "auto" to detect it.
-        problems: receives what was found wrong; such rows are left out.
+        problems: receives the counts of problems; bad rows are left out.
         separator: what stands between the fields of a table; "auto" = as the file shows.
 
     Raises:  CorpusError: there is no such file, it has not the form that is described above, or a word is nowhere in
@@ -219,8 +219,8 @@ def read_uses(
         uses = _from_table(file, words)
     else:
         uses = uses_in_text(path, words, encoding)
-    wanted = {word.casefold() for word in words}
-    kept = [use for use in uses if not wanted or use.word.casefold() in wanted]
+    folded_words = {word.casefold() for word in words}
+    kept = [use for use in uses if not folded_words or use.word.casefold() in folded_words]
     missing = [word for word in words if all(use.word.casefold() != word.casefold() for use in kept)]
     if missing or not kept:
         known = sorted({use.word for use in uses})
@@ -234,19 +234,19 @@ def read_uses(
 
 
 def _drawn(uses: Sequence[Use], limit: int | None) -> list[Use]:
-    """At most so many uses of each word: those with the lowest hashes, in the order of the file."""
+    """At most `limit` uses of each word: those with the lowest hashes, in the order of the file."""
     if limit is None:
         return list(uses)
     words: dict[str, list[tuple[bytes, int]]] = {}
     for number, use in enumerate(uses):
         key = hashlib.blake2b(f"{use.start} {use.text}".encode("utf-8", "surrogatepass"), digest_size=8)
         words.setdefault(use.word, []).append((key.digest(), number))
-    kept = sorted(number for keys in words.values() for _, number in sorted(keys)[:limit])
-    return [uses[number] for number in kept]
+    drawn = sorted(number for keys in words.values() for _, number in sorted(keys)[:limit])
+    return [uses[number] for number in drawn]
 
 
 def _word_folders(path: Path) -> list[Path]:
-    """The folders of words that a folder is or holds; none where it is something else."""
+    """The folders of single words: the folder itself or those inside; empty where it is of another kind."""
     if any((path / f"{part}.data.txt").is_file() for part in ("train", "test")):
         return [path]
     inside = sorted(folder for folder in path.iterdir() if folder.is_dir())
@@ -256,8 +256,8 @@ def _word_folders(path: Path) -> list[Path]:
 def _from_folders(
     path: Path, folders: Sequence[Path], words: Sequence[str], encoding: str, problems: Problems
 ) -> list[Use]:
-    wanted = {word.casefold() for word in words}
-    chosen = [folder for folder in folders if not wanted or _word_of(folder).casefold() in wanted]
+    folded_words = {word.casefold() for word in words}
+    chosen = [folder for folder in folders if not folded_words or _word_of(folder).casefold() in folded_words]
     if not chosen:
         raise CorpusError(
             f"no folder of the word {words[0]!r}",
@@ -310,7 +310,7 @@ def _from_folder(folder: Path, encoding: str, problems: Problems) -> Iterator[Us
 
 
 def _sense_names(file: Path, word: str, encoding: str, problems: Problems) -> dict[str, str]:
-    """The names of senses by number; what they all begin with, the word itself, is left out."""
+    """The names of senses by number, without their common prefix, the word itself."""
     try:
         names = json.loads(read_whole(file, encoding, problems))
     except (ValueError, RecursionError) as error:
@@ -324,26 +324,26 @@ def _sense_names(file: Path, word: str, encoding: str, problems: Problems) -> di
 def _from_table(file: LabelledFile, words: Sequence[str]) -> list[Use]:
     read = json_rows if file.suffix in RECORDS else delimited_rows
     rows = list(read(file, file.lines(), _FORM))
-    there = {name for row in rows for name in row.values}
-    if "sense" in there and not (there & {"start", "word"}) and len(words) != 1:
+    columns_there = {name for row in rows for name in row.values}
+    if "sense" in columns_there and not (columns_there & {"start", "word"}) and len(words) != 1:
         raise ConfigError(
             "no column says where the word is in its text",
-            got="columns " + ", ".join(sorted(there)),
+            got="columns " + ", ".join(sorted(columns_there)),
             expected="start and end (characters), or word",
             where=file.path,
             fix="--columns word=NAME, or --word WORD where all rows are about one word",
         )
-    if not (there & {"sense", "start", "word"}) and there and not words:
+    if not (columns_there & {"sense", "start", "word"}) and columns_there and not words:
         raise no_word(Path(file.path))
-    records = records_of(file, rows, lambda row: _row_uses(file, row, words, "sense" in there))
-    expected = "rows with text" + (", sense" if "sense" in there else "") + " and start, end or word"
+    records = records_of(file, rows, lambda row: _row_uses(file, row, words, "sense" in columns_there))
+    expected = "rows with text" + (", sense" if "sense" in columns_there else "") + " and start, end or word"
     return [use for uses in sound(records, file, expected) for use in uses]
 
 
 def _row_uses(file: LabelledFile, row: Row, words: Sequence[str], labelled: bool) -> list[Use]:
-    """The use of a row, or, without labels and a place, those of the words.
+    """The use in a row; without labels and a place, all uses of the words in it.
 
-    Raises:  BadRecord: something is missing.
+    Raises:  BadRecord: a field is missing.
     """
     values, where, problems = row.values, row.where, file.problems
     text = texts_in(file, row, ("text",))[0]
@@ -352,7 +352,7 @@ def _row_uses(file: LabelledFile, row: Row, words: Sequence[str], labelled: bool
     word = scrub(_word(values, words), problems, where)
     sense = None
     if labelled:
-        sense = said(values.get("sense"))
+        sense = field_text(values.get("sense"))
         if not sense:
             raise BadRecord("missing_label")
         sense = scrub(sense, problems, where)
@@ -377,13 +377,13 @@ def _row_uses(file: LabelledFile, row: Row, words: Sequence[str], labelled: bool
         raise BadRecord("missing_field", "start and end, or word")
     return [
         replace(use, part=part)
-        for asked in words
-        for use in in_text(text, asked, id, "zh" if has_cjk(asked) or cjk_share(text) > 0.2 else "en")
+        for target in words
+        for use in in_text(text, target, id, "zh" if has_cjk(target) or cjk_share(text) > 0.2 else "en")
     ]
 
 
 def _word(values: Mapping[str, Any], words: Sequence[str]) -> str:
-    """The word that a row is about; "" where it does not say."""
+    """The word of a row; "" where it names none."""
     word = values.get("word")
     if isinstance(word, str) and word.strip():
         return word.strip()
@@ -391,14 +391,14 @@ def _word(values: Mapping[str, Any], words: Sequence[str]) -> str:
 
 
 def _alike(form: str, word: str) -> bool:
-    """Whether what stands at a place may be a form of a word: they begin alike, or one holds the other."""
+    """Whether a string may be a form of a word: both begin the same, or one contains the other."""
     return form[:3] == word[:3] or form in word or word in form
 
 
 def _place(values: Mapping[str, Any], text: str) -> tuple[int, int]:
-    """Start and end of a row.
+    """The start and end that a row gives.
 
-    Raises:  BadRecord: they are no place in its text.
+    Raises:  BadRecord: they lie outside its text.
     """
     try:
         start, end = (int(str(values.get(name)).strip()) for name in ("start", "end"))

@@ -12,8 +12,8 @@ others           a token a line, its fields parted by tabs (if the first line ha
                  tag last; a blank line between sentences; -DOCSTART- lines and comments are skipped: see
                  `token_lines`; tags in another spelling become ours: see `tagging`
 
-The text of columns is joined anew: see `spans.space_between`. Spans become BIO tags of tokens: words, single
-Chinese characters and marks, cut further where a span begins or ends.
+The text of a columns file is joined from its words: see `spans.space_between`. Spans become BIO tags of tokens: words,
+single Chinese characters and marks, cut further where a span begins or ends.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 
 from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.labelled.conllu import conllu_records
-from polyseme.text.labelled.exports import own_rows
+from polyseme.text.labelled.exports import rows_in_our_form
 from polyseme.text.labelled.guesses import guess_sentence_keys
 from polyseme.text.labelled.opening import (
     FIRST,
@@ -91,14 +91,15 @@ def read_tags(
 
     Args:
         path: the file, also as .gz or .zst; "-" for the standard input.
-        columns: of CoNLL columns, numbers from 1: {"token": "1", "tag": "4"}; of JSON lines, the keys of "text",
-            "tokens", "tags" and "spans"; of CoNLL-U {"tag": …}, as `column`.
-        column: which column has the tags: of CoNLL columns a number from 1, of CoNLL-U upos (the default), xpos,
-            deprel, feats or a key of MISC.
+        columns: for CoNLL columns numbers from 1: {"token": "1", "tag": "4"}; for JSON lines the keys of "text",
+            "tokens", "tags" and "spans"; for CoNLL-U {"tag": …}, as `column`.
+        column: the column of the tags: for CoNLL columns a number from 1, for CoNLL-U upos (the default), xpos, deprel,
+            feats or a key of MISC.
         encoding: a name, or "auto" to detect it.
-        separator: of tables, what stands between fields; "auto" = as the file shows.
-        problems: receives what was found wrong; such sentences are left out.
-        labelled: tokens must have tags; else the file may have one column only, or be plain text, a sentence a line.
+        separator: what stands between the fields of tables; "auto" = as the file shows.
+        problems: receives the counts of problems; bad sentences are left out.
+        labelled: tokens must have tags; if false, the file may have one column only, or be plain text, a sentence a
+            line.
 
     Raises:  ConfigError: there is no such column; CorpusError: the file is missing, empty, binary, or more than half of
              its first 100 sentences are bad.
@@ -114,10 +115,10 @@ def read_tags(
 def tag_records(
     file: LabelledFile, lines: Numbered, column: str | None, option: str = "--column "
 ) -> Iterator[TagRecord | None]:
-    """Records of lines that were opened already; None for one that was counted as bad. See `read_tags`.
+    """The records of lines that are already open; None for a bad one, which is counted. See `read_tags`.
 
     Args:
-        option: how a column of tags is typed, for errors.
+        option: how the user types a column of tags, for errors.
     """
     head, lines = peek(lines, FIRST)
     top = [line for _, line in head]
@@ -133,7 +134,7 @@ def tag_records(
         if column is not None:
             raise ConfigError("a column of JSON lines", where="--column", fix="--columns tags=KEY")
         checked_columns(file.columns, _JSON_NAMES)
-        records = _json_records(file, own_rows(file, json_values(lines, file.name)))
+        records = _json_records(file, rows_in_our_form(file, json_values(lines, file.name)))
     elif file.suffix == ".conllu" or _is_conllu(top, file.suffix):
         return _conllu(file, lines, column, option)
     elif column is None and is_token_table(top, file.suffix, file.columns):
@@ -164,7 +165,7 @@ def _conllu(
 def _plain_lines(
     file: LabelledFile, lines: Numbered, top: Sequence[str], column: str | None, option: str
 ) -> Iterator[TagRecord | None]:
-    """Sentences of word/tag lines or of CoNLL columns; without labels also a text a line."""
+    """The sentences of word/tag lines or of CoNLL columns; without labels also plain text, a sentence a line."""
     columns, labelled = file.columns, file.labelled
     if not columns and not column:
         if mark := tag_mark(top, labelled):
@@ -197,7 +198,7 @@ def _plain_lines(
 
 
 def _is_conllu(lines: Sequence[str], suffix: str) -> bool:
-    """Whether a file of another name is CoNLL-U: ten columns, of which the first counts the words."""
+    """Whether a file with another suffix is CoNLL-U: ten columns, of which the first counts the words."""
     rows = [line for line in lines if line and not line.isspace() and not line.startswith("#")]
     ten = bool(rows) and all(row.count("\t") == 9 for row in rows)
     return ten and (not suffix or rows[0][:1].isdecimal())
@@ -214,7 +215,7 @@ def _plain_records(file: LabelledFile, lines: Numbered) -> Iterator[TagRecord | 
 
 
 def _json_records(file: LabelledFile, rows: Iterator[Row]) -> Iterator[TagRecord | None]:
-    """Sentences of records; None for one that was counted as bad."""
+    """The sentences of records; None for a bad one, which is counted."""
     head, rows = peek(rows, FIRST)
     if not file.read.form:
         tokens = any(follow(row.values, file.columns.get("tokens", "tokens")) for row in head)
@@ -224,19 +225,19 @@ def _json_records(file: LabelledFile, rows: Iterator[Row]) -> Iterator[TagRecord
 
 
 def _values_of(file: LabelledFile, record: Mapping[str, Any], name: str) -> Any:
-    """What a record has under one of our names, or the names that it goes by; None where there is nothing."""
+    """The value of a record under one of our names, or a common variant of it; None where there is none."""
     names = (file.columns[name],) if name in file.columns else _JSON_NAMES[name]
     return next((value for key in names if (value := follow(record, key)) is not None), None)
 
 
 def _check_keys(file: LabelledFile, records: Sequence[Mapping[str, Any]]) -> None:
-    """Raise where none of the records has what is needed under the names that are looked for.
+    """Raise an error where no record has the keys that are needed.
 
-    Raises:  ConfigError: with the keys that are there, and those that may be meant.
+    Raises:  ConfigError: it lists the keys of the file, and those that may be meant.
     """
     columns, labelled = file.columns, file.labelled
 
-    def there(name: str) -> bool:
+    def has_key(name: str) -> bool:
         return any(_values_of(file, record, name) is not None for record in records)
 
     classes = [
@@ -249,10 +250,10 @@ def _check_keys(file: LabelledFile, records: Sequence[Mapping[str, Any]]) -> Non
     tagged = any(
         _tokens_of_tags(record.get("text"), record.get("labels", record.get("label"))) for record in records
     )
-    if labelled and classes and not (spans or tagged or there("tokens")) and all(map(_is_class, classes)):
+    if labelled and classes and not (spans or tagged or has_key("tokens")) and all(map(_is_class, classes)):
         raise file.for_task("classify", "classes of whole texts", repr(classes[0])[:80])
     if not records or (
-        (there("tokens") or there("text")) and (not labelled or there("tags") or there("spans"))
+        (has_key("tokens") or has_key("text")) and (not labelled or has_key("tags") or has_key("spans"))
     ):
         return
     keys = list(dict.fromkeys(key for record in records for key in record))
@@ -271,7 +272,7 @@ def _check_keys(file: LabelledFile, records: Sequence[Mapping[str, Any]]) -> Non
 
 
 def _tokens_of_tags(text: Any, tags: Any) -> list[str] | None:
-    """The tokens of a text that has a tag for each of its characters, or of its words; None where it has not."""
+    """The tokens of a text that has one tag for each of its characters, or for each of its words; None otherwise."""
     if not isinstance(tags, list) or not tags or not all(isinstance(tag, str) for tag in tags):
         return None
     if isinstance(text, list):
@@ -291,13 +292,13 @@ def _is_class(value: Any) -> bool:
 def _json_record(file: LabelledFile, row: Row) -> TagRecord:
     """The sentence of a record: of tokens and tags, or of a text and spans.
 
-    Raises:  BadRecord: something is missing.
+    Raises:  BadRecord: a field is missing.
     """
     problems, labelled, where = file.problems, file.labelled, row.where
     id = file.scrub(id_of(row.values, row.number), where)
     text, words, tags, spans = (_values_of(file, row.values, name) for name in _JSON_NAMES)
     if isinstance(words, list) and words and all(isinstance(word, dict) for word in words):
-        # What Prodigy and spaCy say of each token; the spans are in characters.
+        # The keys of tokens in Prodigy and spaCy; the spans are in characters.
         written = [word.get("text", word.get("orth")) for word in words]
         words = None if text is not None else written
     given = spans if tags is None else tags

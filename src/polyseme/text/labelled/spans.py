@@ -1,14 +1,14 @@
-"""Character spans as tools write them: under which keys, and in which unit their offsets count.
+"""Character spans as tools write them: their keys, and the unit of their offsets.
 
     {"start", "end", "label"}              Prodigy, spaCy; {"start_offset", …} doccano; {"labels": […]} Label Studio
     [start, end, label]                    doccano, spaCy
     {"label": […], "points": [{"start", "end", "text"}]}   dataturks
     {kind: {words: [[first, last], …]}}    CLUENER; the end is inclusive
 
-Where a span says which text it holds, that decides the unit: Python's characters, UTF-16 units (what is written in
-JavaScript, which counts an emoji as two), bytes of UTF-8, or characters with an inclusive end.
+Where a span names its text, that decides the unit: Python's characters, UTF-16 units (what is written in JavaScript,
+which counts an emoji as two), bytes of UTF-8, or characters with an inclusive end.
 
-Such spans cut a text into tagged tokens; words are joined to a text, or found in it.
+Such spans cut a text into tagged tokens; words are joined to a text, or located in it.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ Offsets = tuple[tuple[int, int], ...]
 
 _TOKEN = re.compile(TOKEN_PATTERN)
 _HANGUL = re.compile("[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
-_EITHER = frozenset("“”‘’…—·")  # as wide as what stands beside them
+_EITHER = frozenset("“”‘’…—·")  # as wide as their neighbours
 
 
 def space_between(a: str, b: str) -> str:
-    """What belongs between two words of a file of columns: nothing between Chinese characters and at Chinese
-    punctuation, else a space.
+    """The space between two words of a columns file: none between Chinese characters and at Chinese punctuation, else
+    one.
 
     Example:
         >>> (
@@ -73,10 +73,10 @@ def _gap(left: str, right: str) -> str:
 
 
 def join_words(words: Sequence[str], glued: Sequence[bool] = ()) -> tuple[str, Offsets]:
-    """A text of words and their places in it.
+    """The text that words form, and their places in it.
 
     Args:
-        words: none of them empty.
+        words: none may be empty.
         glued: for each word, whether the file says that no space follows it.
     """
     parts = list(words[:1])
@@ -91,10 +91,10 @@ def join_words(words: Sequence[str], glued: Sequence[bool] = ()) -> tuple[str, O
 
 
 def locate(words: Sequence[str], text: str, whole: bool = False) -> Offsets | None:
-    """The places of words in a text, searched from the end of the one before; None if one is not there.
+    """The places of words in a text, each searched after the word before; None if a word is missing.
 
     Args:
-        whole: only white space may be between the words.
+        whole: only white space may stand between the words.
     """
     at, offsets = 0, []
     for word in words:
@@ -129,13 +129,13 @@ def tagged_tokens(
 ) -> tuple[Offsets, tuple[str, ...]]:
     """Tokens of a text, cut further where a span begins or ends, and their BIO tags.
 
-    Of spans that overlap the longest is kept, of equally long ones the first; those that are empty or reach outside
-    the text are left out, too; all are counted.
+    Of overlapping spans the longest is kept, of equally long ones the first. Spans that are empty or reach outside the
+    text are left out, too. All left out are counted.
 
     Args:
         marked: (kind, start, end) in characters.
     """
-    good: list[Span] = []
+    inside_text: list[Span] = []
     for kind, start, end in marked:
         if start < 0 or end > len(text):
             problems.add("span_outside", where, f"{kind} {start}:{end} of {len(text)} characters")
@@ -145,16 +145,16 @@ def tagged_tokens(
             problems.add("empty_span", where, f"{kind} {start}:{end}")
             continue
         left = len(inside) - len(inside.lstrip())
-        good.append((kind, start + left, start + len(inside.rstrip())))
-    kept: list[Span] = []
-    taken = bytearray(len(text))
-    for kind, start, end in sorted(good, key=lambda span: (span[1] - span[2], span[1])):
-        if any(taken[start:end]):
+        inside_text.append((kind, start + left, start + len(inside.rstrip())))
+    disjoint: list[Span] = []
+    covered = bytearray(len(text))
+    for kind, start, end in sorted(inside_text, key=lambda span: (span[1] - span[2], span[1])):
+        if any(covered[start:end]):
             problems.add("overlapping_span", where, f"{kind} {text[start:end]}")
         else:
-            taken[start:end] = b"\x01" * (end - start)
-            kept.append((kind, start, end))
-    borders = {place for _, start, end in kept for place in (start, end)}
+            covered[start:end] = b"\x01" * (end - start)
+            disjoint.append((kind, start, end))
+    borders = {place for _, start, end in disjoint for place in (start, end)}
     tokens: list[tuple[int, int]] = []
     for start, end in tokens_of(text):
         cuts = (
@@ -165,17 +165,17 @@ def tagged_tokens(
         tokens.extend(pairwise(cuts))
     begins = {start: i for i, (start, _) in enumerate(tokens)}
     ends = {end: i + 1 for i, (_, end) in enumerate(tokens)}
-    numbers = [(kind, begins[start], ends[end]) for kind, start, end in kept]
+    numbers = [(kind, begins[start], ends[end]) for kind, start, end in disjoint]
     return tuple(tokens), tuple(tags_of(numbers, len(tokens), "BIO"))
 
 
 def is_one_token(word: str) -> bool:
-    """Whether a word is one token, so that a line of it may be a column."""
+    """Whether a word is one token, so that a file with such lines may be a column."""
     return _TOKEN.fullmatch(word) is not None and (len(word) <= 4 or not has_cjk(word))
 
 
 Marked = tuple[str, int, int, str]
-"""(kind, start, end, the text that the file gives for it or ""), in the unit of the file."""
+"""(kind, start, end, text according to the file or ""), in the unit of the file."""
 
 Turn = Callable[[int, int], tuple[int, int]]
 _PLACES = (
@@ -196,7 +196,7 @@ _SURFACES = ("text", "surface", "mention", "word", "entity")
 
 
 def marked_spans(given: Any) -> list[Marked] | None:
-    """The spans of a record in any of the forms above; None where one has no such form."""
+    """The spans of a record in any of the forms above; None where a span has none of them."""
     if isinstance(given, dict):
         return _nested(given)
     if not isinstance(given, list):
@@ -241,7 +241,7 @@ def _of_object(span: Mapping[str, Any]) -> list[Marked] | None:
 
 
 def _kinds(span: Mapping[str, Any]) -> tuple[list[str], str]:
-    """The kinds of a span, of which Label Studio allows several, and the key that has them."""
+    """The kinds of a span (Label Studio allows several), and the key that holds them."""
     for name in _KINDS:
         value = span.get(name)
         if isinstance(value, str) and value:
@@ -256,7 +256,7 @@ def _kinds(span: Mapping[str, Any]) -> tuple[list[str], str]:
 
 
 def _place(span: Mapping[str, Any]) -> tuple[int | None, int | None]:
-    whole = span.get("globalOffsets")  # of Label Studio's hypertext, where start is a path in the document
+    whole = span.get("globalOffsets")  # in Label Studio's hypertext start is a path in the document
     span = whole if isinstance(whole, dict) else span
     for first, last in _PLACES:
         start, end = span.get(first), span.get(last)
@@ -267,7 +267,7 @@ def _place(span: Mapping[str, Any]) -> tuple[int | None, int | None]:
 
 
 def _nested(given: Mapping[str, Any]) -> list[Marked] | None:
-    """CLUENER's, with the end made exclusive."""
+    """The spans of CLUENER's form, with exclusive ends."""
     marked: list[Marked] = []
     for kind, by_words in given.items():
         if not isinstance(by_words, dict):
@@ -285,10 +285,10 @@ def _nested(given: Mapping[str, Any]) -> list[Marked] | None:
 
 
 def placed(text: str, marked: Sequence[Marked], problems: Problems, where: str) -> list[Span]:
-    """The spans in characters of the text.
+    """The spans, converted to characters of the text.
 
-    Spans that say which text they hold must hold it: in characters, else all of them in another unit; else each is
-    searched, nearest to its place, and left out where its text is nowhere. All but the first case is counted.
+    A span that names its text must hold it: in characters, else all of them in another unit; else each is searched
+    nearest to its place, and left out where the text does not contain it. All but the first case are counted.
     """
     given = [span for span in marked if span[3].strip()]
     for unit, turn in _units(text):
@@ -309,7 +309,7 @@ def placed(text: str, marked: Sequence[Marked], problems: Problems, where: str) 
 
 
 def _units(text: str) -> Iterator[tuple[str, Turn]]:
-    """The units in which offsets may count, the likely ones first, with what turns them into characters."""
+    """The units of offsets, the likely ones first, with functions that convert them to characters."""
     yield "", lambda start, end: (start, end)
     if not text.isascii():
         yield "utf16_offsets", _turned(text, _utf16)
@@ -318,7 +318,7 @@ def _units(text: str) -> Iterator[tuple[str, Turn]]:
 
 
 def _turned(text: str, width: Callable[[str], int]) -> Turn:
-    """From places in units of which a character may take several; -1 within a character."""
+    """A table from units, of which a character may take several, to characters; -1 inside a character."""
     places = {at: i for i, at in enumerate(accumulate(map(width, text), initial=0))}
     return lambda start, end: (places.get(start, -1), places.get(end, -1))
 
@@ -336,12 +336,12 @@ def _cut(text: str, place: tuple[int, int]) -> str:
 
 
 def _alike(a: str, b: str) -> bool:
-    """Whether two texts are the same but for white space and capitals: tools trim and lower what they show."""
+    """Whether two texts are equal except for white space and capitals: tools trim and lowercase the texts they show."""
     return a == b or "".join(a.split()).casefold() == "".join(b.split()).casefold()
 
 
 def nearest(text: str, surface: str, near: int) -> int:
-    """Where a text stands nearest to a place; -1 where it does not."""
+    """The occurrence of a text nearest to a place; -1 where there is none."""
     near = max(near, 0)
     places = [at for at in (text.rfind(surface, 0, near + len(surface)), text.find(surface, near)) if at >= 0]
     return min(places, key=lambda at: abs(at - near)) if places else -1

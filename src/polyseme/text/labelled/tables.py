@@ -12,8 +12,8 @@ and TRUE), a list several classes (also as JSON or as Python prints it, in a fie
 fraction a value, all else the class of that name. With pairs "-" is no label: so the corpora of inference mark pairs on
 which the annotators did not agree.
 
-Programs write nan, NULL, #N/A … for what is missing: as a label or a text they are left out and counted. None, NA, N/A,
-- and ? may be meant: they are kept and counted.
+Programs write nan, NULL, #N/A … for missing values: rows with such a label or text are left out and counted. None, NA,
+N/A, - and ? may be real values: they are kept and counted.
 
 Lines of fastText: labels, each with `__label__` before it, and a text.
 
@@ -21,8 +21,8 @@ Lines of fastText: labels, each with `__label__` before it, and a text.
     __label__sauce __label__cheese How much starch does a cheese sauce need?
     __label__4 , a comma that stands between label and text on every line is no part of the text
 
-fastText takes them from anywhere in a line; files have them at the head, some at the end. A table whose header
-names its columns is a table, whatever its labels are called.
+fastText takes them from anywhere in a line; files have them at the head, some at the end. A file whose header names
+columns is a table, even if its labels begin with `__label__`.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ _COMMA = re.compile(r",\s+")
 
 
 def are_label_lines(lines: Sequence[str]) -> bool:
-    """Whether the first lines of a file are such lines: the first one, and nearly all others."""
+    """Whether the first lines of a file are fastText's: the first line, and nearly all others."""
     full = [line for line in lines if line and not line.isspace()]
     labelled = [_parts(line) is not None for line in full]
     return bool(labelled) and labelled[0] and sum(labelled) >= 0.9 * len(labelled)
@@ -91,7 +91,7 @@ def label_lines(lines: Numbered) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _parts(line: str) -> tuple[list[str], str] | None:
-    """The labels of a line and its text; None where it has no label."""
+    """The labels and the text of a line; None where it has no label."""
     if _MARK not in line:
         return None
     if match := _HEAD.match(line):
@@ -124,11 +124,11 @@ _MISSING = frozenset((
     "nan", "-nan", "<na>", "#na", "#n/a", "#n/a n/a", "nat", "null", "\\n", "#null!", "#value!", "#ref!", "#name?",
     "#div/0!",
 ))  # fmt: skip
-"""What pandas, databases and Excel write where there is nothing, in lower case."""
+"""Marks of pandas, databases and Excel for a missing value, in lower case."""
 _DOUBTFUL = frozenset(("none", "na", "n/a", "-", "--", "?"))
-"""What may be meant, or stand for nothing."""
+"""Marks that may be real values, or stand for a missing one."""
 _LONGEST_MARK = 16
-"""Characters at which no mark is that long."""
+"""Every mark is shorter than this many characters."""
 _WHOLE = re.compile(r"([+-]?[0-9]+)\.0+")
 _TRUTH = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"}
 _ITEM = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?[0-9]+)"""
@@ -169,13 +169,13 @@ def read_texts(
         columns: ours to theirs: {"text": "sentence1", "text_b": "sentence2", "label": "gold", "id": "number"}; all
             of them numbers from 1 for a file without a header.
         encoding: a name, or "auto" to detect it.
-        problems: receives what was found wrong; such rows are left out.
-        labelled: rows must have a label; else no label is read.
+        problems: receives the counts of problems; bad rows are left out.
+        labelled: rows must have a label; if false, no label is read.
         separator: what stands between the fields of a table; "auto" = as the file shows.
-        known: labels that are taken as they stand, whatever they look like.
+        known: labels that are accepted unchanged, even if they look like missing values.
         numbers: labels must be numbers.
 
-    Raises:  ConfigError: the columns are not there or cannot be told; CorpusError: the file is missing, empty, binary,
+    Raises:  ConfigError: the columns are missing or not clear; CorpusError: the file is missing, empty, binary,
              or more than half of its first 100 rows are bad.
     Example:
         >>> import pathlib, tempfile
@@ -201,9 +201,9 @@ def read_texts(
 
 
 def rows_of(file: LabelledFile, form: Form) -> Iterator[Row]:
-    """The rows of a file whose form its suffix tells, or else its first line.
+    """The rows of a file; its suffix decides its form, or else its first line.
 
-    Raises:  ConfigError: the columns are not there, or not to be told; CorpusError: a broken JSON array.
+    Raises:  ConfigError: the columns are missing or not clear; CorpusError: a broken JSON array.
     """
     lines = file.lines()
     if file.suffix in RECORDS:
@@ -223,7 +223,7 @@ def rows_of(file: LabelledFile, form: Form) -> Iterator[Row]:
 
 
 def _is_table(lines: list[str], form: Form) -> bool:
-    """Whether the first lines of a file that may be plain text are a table with a header."""
+    """Whether the first lines of a possibly plain text are a table with a header."""
     for mark in ("\t", *SEPARATORS):
         names = fields_of(lines[0], mark) if lines else []
         if len(names) < 2 or not fits(form, names, {}):
@@ -234,7 +234,7 @@ def _is_table(lines: list[str], form: Form) -> bool:
 
 
 def _plain_rows(file: LabelledFile, lines: Numbered, form: Form) -> Iterator[Row]:
-    """A text a line; of a pair, two with a tab between."""
+    """One text a line; for pairs two, with a tab between."""
     for number, line in lines:
         where = file.at(number)
         if not line or line.isspace():
@@ -253,7 +253,7 @@ def _plain_rows(file: LabelledFile, lines: Numbered, form: Form) -> Iterator[Row
 def _record(file: LabelledFile, row: Row, pair: bool, known: frozenset[str], numbers: bool) -> TextRecord:
     """The record of a row.
 
-    Raises:  BadRecord: something is missing.
+    Raises:  BadRecord: a field is missing.
     """
     values, problems = row.values, file.problems
     texts = texts_in(file, row, ("text", "text_b") if pair else ("text",))
@@ -296,7 +296,7 @@ def _record(file: LabelledFile, row: Row, pair: bool, known: frozenset[str], num
 
 
 def _label(value: Any, known: Collection[str] = ()) -> Label | None:
-    """A label from a field of a table or of a JSON object; None where it is none.
+    """A label from a field of a table or of a JSON object; None where the field is no label.
 
     Example:
         >>> [_label(v) for v in ("3.0", 3, 3.0, "True", True, "01", 2.5, "2.5", ["b", 1], "['b', 1]", "[?]")]
@@ -331,22 +331,22 @@ def _label(value: Any, known: Collection[str] = ()) -> Label | None:
 
 
 def _list(text: str) -> Any:
-    """A list of strings and integers as JSON or Python writes it; None where it is neither."""
+    """A list of strings and integers as JSON or Python writes it; None where the text is no such list."""
     try:
         return json.loads(text)
     except ValueError:
         pass
     try:
-        return ast.literal_eval(text)  # strings and integers alone: nothing is run
+        return ast.literal_eval(text)  # literals alone: no code is run
     except (ValueError, SyntaxError):
         return None
 
 
 def as_number(label: Label | None, *, commas: bool = True) -> float | None:
-    """A label as a number; None where it is none.
+    """A label as a number; None where it is no number.
 
     Args:
-        commas: a comma is one of decimals, unless it may as well part thousands (`may_be_thousands`).
+        commas: a comma is a decimal comma, unless it may also separate thousands (`may_be_thousands`).
 
     Example:
         >>> as_number("4,25"), as_number("1,000"), as_number(2.5), as_number("good"), as_number("nan")
@@ -369,7 +369,7 @@ def has_decimal_comma(label: Label | None) -> bool:
 
 
 def may_be_thousands(label: Label | None) -> bool:
-    """Whether nobody can tell if the comma of a label parts thousands or decimals.
+    """Whether the comma of a label may separate either thousands or decimals.
 
     Example:
         >>> [may_be_thousands(label) for label in ("1,000", "12,345", "0,125", "1,00", "1234,567")]

@@ -11,8 +11,9 @@ Tags in the spellings of other tools are read as our own:
     b-per, o         small letters                                 0, _, -, *     for O
     (PER* *) (LOC)   brackets of CoNLL-2005 and CoNLL-2012         IOB1           I- begins a span, B- after another
 
-What a file means shows in all of its tags, so all of its sentences are held. Nothing is changed where a reading is
-not certain; numbers, and single tags that are of no scheme, are counted: with them all tags are plain classes.
+The meaning of a tag depends on all tags of the file, so all sentences are kept in memory. Nothing is changed where a
+reading is not certain. Numbers, and single tags that belong to no scheme, are counted: a file that has one is read as
+plain classes.
 """
 
 from __future__ import annotations
@@ -55,15 +56,15 @@ _SPELLING = {"BIO": "BIIB", "BIOES": "BIES", "BMES": "BMES", "BILOU": "BILU", "I
 
 @lru_cache(maxsize=4096)
 def _parts(tag: str) -> tuple[str, str]:
-    """Role (B, I, E, S or O) and kind of a tag; what has no such form is outside of every span."""
+    """Role (B, I, E, S or O) and kind of a tag; a tag without this form is O, outside of every span."""
     match = _FORM.fullmatch(tag)
     return (_ROLE[match[1]], match[2] or "") if match else ("O", "")
 
 
 def scheme_of(tags: Iterable[str]) -> Scheme | None:
-    """The scheme that a set of tags is written in; None for plain classes such as parts of speech.
+    """The scheme of a set of tags; None for plain classes such as parts of speech.
 
-    Bare letters are tags of one unnamed kind where B is among them, or where they are I and O alone.
+    Bare letters are tags of one unnamed kind if B is among them, or if there are only I and O.
 
     Example:
         >>> scheme_of(["B-PER", "I-PER", "O"]), scheme_of(["B", "M", "E", "S"]), scheme_of(["NOUN", "VERB"])
@@ -82,7 +83,7 @@ def scheme_of(tags: Iterable[str]) -> Scheme | None:
 
 
 def spans(tags: Sequence[str], strict: Scheme | None = None) -> list[Span]:
-    """The spans that a sequence of tags writes down, in order.
+    """The spans that a sequence of tags encodes, in order.
 
     A token goes on with the span before it if it is I or E of the same kind and that span is still open (its last
     token is B or I); any other tag but O begins a span. So every sequence has a reading, also one that breaks its
@@ -117,7 +118,7 @@ def spans(tags: Sequence[str], strict: Scheme | None = None) -> list[Span]:
 
 
 def tags_of(spans: Iterable[Span], n: int, scheme: str = "BIO") -> list[str]:
-    """Write spans over n tokens as tags; the inverse of `spans` for every scheme but IO.
+    """Encode spans over n tokens as tags; the inverse of `spans` for every scheme except IO.
 
     Args:
         spans: (kind, start, end), in any order; kind "" gives bare letters.
@@ -148,9 +149,9 @@ def tags_of(spans: Iterable[Span], n: int, scheme: str = "BIO") -> list[str]:
 def allowed(tags: Sequence[str]) -> tuple[BoolArray, BoolArray, BoolArray]:
     """Which tag may begin a sentence, which may follow which, and which may end one.
 
-    Without a scheme, and in IO, everything may. Only what the set of tags can write well is asked for: where a kind
-    has no B, its I may open a span (and E, where there is no I either); where it has no E, its spans may close
-    anywhere. So no tag leads into a dead end.
+    Without a scheme, and in IO, everything is allowed. The rules demand only what the set of tags can express: if a
+    kind has no B, its I may open a span (and E, if there is no I either); if it has no E, its spans may close anywhere.
+    So every tag has an allowed successor.
 
     Shapes:  start (K,), transition (K, K): [before, after], end (K,)
     """
@@ -188,13 +189,13 @@ Spelled = Iterator[TagRecord | None]
 
 
 def looks_tagged(tag: str) -> bool:
-    """Whether a tag is of a scheme, in any spelling."""
+    """Whether a tag belongs to a scheme, in any spelling."""
     return tag == "O" or any(form.fullmatch(tag) for form in (_OURS, _PREFIX, _SUFFIX))
 
 
 @lru_cache(maxsize=4096)
 def is_half_tag(tag: str) -> bool:
-    """Whether a tag is none, or half of one: a letter without its kind or a kind without its letter."""
+    """Whether a tag is empty or incomplete: a letter without its kind, or a kind without its letter."""
     return not tag or tag.isspace() or _HALF.fullmatch(tag) is not None
 
 
@@ -205,7 +206,7 @@ def are_tags(column: Iterable[str]) -> bool:
 
 
 def in_our_spelling(records: Spelled, problems: Problems) -> Spelled:
-    """The records with their tags in our spelling; what was changed, or could not be, is counted in `problems`."""
+    """The records with their tags in our spelling; changed and unknown tags are counted in `problems`."""
     sentences = list(records)
     counts = Counter(tag for record in sentences if record is not None for tag in record.tags or ())
     first = next((record.where for record in sentences if record is not None and record.tags), "")
@@ -215,7 +216,7 @@ def in_our_spelling(records: Spelled, problems: Problems) -> Spelled:
             sentences = [
                 record and replace(record, tags=_from_brackets(record.tags or ())) for record in sentences
             ]
-        elif (changed := _turn(counts)) is not None:
+        elif (changed := _respelling(counts)) is not None:
             for kind, respelled in (
                 ("tag_spelling", [tag for tag in counts if changed[tag] != tag and changed[tag] != "O"]),
                 ("outside_mark", [tag for tag in counts if changed[tag] != tag and changed[tag] == "O"]),
@@ -227,7 +228,7 @@ def in_our_spelling(records: Spelled, problems: Problems) -> Spelled:
                 for record in sentences
             ]
         else:
-            _told(counts, first, problems)
+            _count_why_no_scheme(counts, first, problems)
     elif (openings := _iob1(sentences)) > 0:
         problems.add("iob1_tags", first, n=openings)
         sentences = [record and replace(record, tags=_as_bio(record.tags or ())) for record in sentences]
@@ -241,7 +242,7 @@ def _bracketed(counts: Counter[str]) -> bool:
 
 
 def _from_brackets(tags: Sequence[str]) -> tuple[str, ...]:
-    """BIO of brackets, of nested ones the outermost."""
+    """BIO tags of brackets; of nested ones the outermost."""
     bio: list[str] = []
     depth, kind = 0, ""
     for tag in tags:
@@ -255,8 +256,8 @@ def _from_brackets(tags: Sequence[str]) -> tuple[str, ...]:
     return tuple(bio)
 
 
-def _turn(counts: Counter[str]) -> dict[str, str] | None:
-    """What turns all tags of a file into our spelling; None where there is no certain way."""
+def _respelling(counts: Counter[str]) -> dict[str, str] | None:
+    """The mapping of all tags of a file to our spelling; None where it is not certain."""
     outside = {"O", *([] if "O" in counts else [mark for mark in _OUTSIDE if mark in counts][:1])}
     inside = [tag for tag in counts if tag not in outside]
     for form, letter, kind in ((_PREFIX, 1, 2), (_SUFFIX, 2, 1)):
@@ -271,8 +272,8 @@ def _turn(counts: Counter[str]) -> dict[str, str] | None:
     return None
 
 
-def _told(counts: Counter[str], where: str, problems: Problems) -> None:
-    """Count what keeps the tags of a file from being of a scheme."""
+def _count_why_no_scheme(counts: Counter[str], where: str, problems: Problems) -> None:
+    """Count why the tags of a file belong to no scheme."""
     if all(tag.isdecimal() for tag in counts):
         problems.add("numbered_tags", where, ", ".join(sorted(counts)[:5]), n=counts.total())
         return

@@ -1,6 +1,6 @@
 """Tagged text in plain lines: CoNLL columns, a token a line, and word/tag, a sentence a line.
 
-What the columns in CoNLL's manner are: how they are parted, which hold token and tag, which lines comment.
+How CoNLL columns are read: what separates them, which hold token and tag, which lines are comments.
 
     MultiCoNER     "# id … domain=en" before each sentence; token _ _ tag
     GermEval 2014  "# source" before each sentence; number, token, tag, second tag (of nested names)
@@ -9,7 +9,7 @@ What the columns in CoNLL's manner are: how they are parted, which hold token an
 A line that begins with "#" is a comment where it stands before the first token of a sentence and cannot be a row:
 "#tag O" and "# O" are tokens.
 
-Tagged text, a sentence a line: every word with its tag behind the last "/" or "_" of it.
+Tagged text, a sentence a line: every word with its tag after its last "/" or "_".
 
     The/at jury/nn said/vbd ./.          Brown
     Ada_NNP smiles_VBZ ._.               Stanford's tagger
@@ -44,10 +44,10 @@ class Layout:
     """How the lines of a file are read.
 
     Args:
-        width: fields a line; of CoNLL-2012 the least, since predicates add columns. 0 = there is no line.
-        tabs: fields are parted by tabs; else by tabs and spaces.
-        token, tag: their columns from 0.
-        second: the column of further tags that are not read.
+        width: fields per line; for CoNLL-2012 the fewest, since predicates add columns. 0 = there is no line.
+        tabs: tabs separate the fields; else tabs and spaces.
+        token, tag: columns of token and tag, from 0.
+        second: the column of second tags, which are not read.
         known: the tags of the first lines.
         open_ended: lines may have more fields than `width`.
     """
@@ -82,7 +82,7 @@ class Layout:
 
 
 def _fields_of(line: str, tabs: bool) -> list[str]:
-    """The fields of a line, parted by tabs, or by tabs and spaces."""
+    """The fields of a line, separated by tabs, or by tabs and spaces."""
     line = line.strip(" \t")
     return [field.strip(" ") for field in line.split("\t")] if tabs else _FIELDS.split(line)
 
@@ -93,7 +93,7 @@ def _is_docstart(line: str) -> bool:
 
 
 def layout_of(lines: Sequence[str], places: Mapping[str, int]) -> Layout:
-    """The layout that the first lines of a file show.
+    """The layout of a file, detected from its first lines.
 
     Args:
         lines: its first lines, blank ones too.
@@ -123,7 +123,7 @@ def layout_of(lines: Sequence[str], places: Mapping[str, int]) -> Layout:
 def _is_numbered(lines: Sequence[str], tabs: bool) -> bool:
     """Whether the first column counts the tokens of each sentence, from 0 or 1."""
     expected: int | None = None
-    seen = 0
+    n_rows = 0
     for line in lines:
         if not line.strip(" \t") or _is_docstart(line):
             expected = None
@@ -132,8 +132,8 @@ def _is_numbered(lines: Sequence[str], tabs: bool) -> bool:
             if not first.isdecimal() or (int(first) > 1 if expected is None else int(first) != expected):
                 return False
             expected = int(first) + 1
-            seen += 1
-    return seen > 1
+            n_rows += 1
+    return n_rows > 1
 
 
 def _all_tagged(rows: Sequence[Sequence[str]], column: int) -> bool:
@@ -148,12 +148,11 @@ _INLINE = re.compile(r"<([A-Za-z]\w*)(?:[\s:][^<>]*)?>[^<>]+</\1>|<START(?::\w+)
 
 
 def tag_mark(lines: Sequence[str], labelled: bool) -> str | None:
-    """What stands between word and tag in the first lines of a file; None where they are of another form.
+    """The mark between word and tag in the first lines of a file; None where they have another form.
 
     Args:
         lines: blank ones too.
-        labelled: the file is known to have tags; else they must also repeat, as words of plain text such as "and/or"
-            do not.
+        labelled: the file is known to have tags; if false, tags must also repeat, unlike in plain text with "and/or".
     """
     rows = [line.strip().split() for line in lines if line and not line.isspace()]
     if any("\t" in line.strip() for line in lines) or 2 * sum(len(row) > 1 for row in rows) <= len(rows):
@@ -173,7 +172,8 @@ def tag_mark(lines: Sequence[str], labelled: bool) -> str | None:
 
 
 def inline_tag(lines: Sequence[str]) -> str | None:
-    """The first tag of markup around words, such as <PER>Ada</PER>; None where there is none, or it is a token's."""
+    """The first inline markup around words, such as <PER>Ada</PER>; None where there is none, or where it is a
+    token."""
     full = [line for line in lines if line and not line.isspace()]
     markup = [match[0] for line in full if (match := _INLINE.search(line))]
     columns = len({len(line.split()) for line in full}) == 1
@@ -199,7 +199,7 @@ def has_columns(lines: Sequence[str]) -> bool:
 def column_records(
     file: LabelledFile, lines: Numbered, places: Mapping[str, int]
 ) -> Iterator[TagRecord | None]:
-    """Sentences of CoNLL columns; None for one with a bad line, counted.
+    """The sentences of CoNLL columns; None for a sentence with a bad line, which is counted.
 
     Args:
         places: columns from 0 that the user has named, of "token" and "tag".
@@ -208,14 +208,14 @@ def column_records(
     layout = layout_of([line for _, line in head], places)
     problems, labelled = file.problems, file.labelled
     width, tabs, token_at, tag_at = layout.width, layout.tabs, layout.token, layout.tag
-    start, good, checked = 0, True, False
+    start, sentence_ok, checked = 0, True, False
     words: list[str] = []
     tags: list[str] = []
 
     def sentence() -> TagRecord | None:
-        if good and labelled and layout.second is not None:
+        if sentence_ok and labelled and layout.second is not None:
             problems.add("second_tags", file.at(start), f"column {layout.second + 1}")
-        return _sentence(file, words, tags, start) if good else None
+        return _sentence(file, words, tags, start) if sentence_ok else None
 
     source = file.name
     for number, line in lines:
@@ -223,7 +223,7 @@ def column_records(
         if not line or not line.strip(" \t") or _is_docstart(line):
             if start:
                 yield sentence()
-            words, tags, start, good = [], [], 0, True
+            words, tags, start, sentence_ok = [], [], 0, True
             continue
         if width > 1 and layout.is_comment(line, inside=bool(start)):
             problems.add("comment_line", where, line)
@@ -244,13 +244,13 @@ def column_records(
                     else "write the tag behind each token, or .jsonl with tokens and tags",
                 )
             if labelled:
-                what = f"CoNLL columns, token = column {token_at + 1}, tag = column {tag_at + 1}"
-                file.read.form = what
+                form = f"CoNLL columns, token = column {token_at + 1}, tag = column {tag_at + 1}"
+                file.read.form = form
         if len(fields) == width - 1 and line[0] in " \t":  # the token is a space
             problems.add("blank_token", where, line)
         elif len(fields) != width and not (layout.open_ended and len(fields) > width):
             problems.add("too_few_fields" if len(fields) < width else "too_many_fields", where, line)
-            good = False
+            sentence_ok = False
         else:
             word, tag = fields[token_at], fields[tag_at if labelled or tag_at < len(fields) else -1]
             if not word or word.isspace():
@@ -258,7 +258,7 @@ def column_records(
                 continue
             if labelled and is_half_tag(tag):
                 problems.add("bad_tag", where, tag)
-                good = False
+                sentence_ok = False
             words.append(word if word.isascii() else file.scrub(word, where))
             tags.append(tag)
     if start:
@@ -266,7 +266,7 @@ def column_records(
 
 
 def line_records(file: LabelledFile, lines: Numbered, mark: str) -> Iterator[TagRecord | None]:
-    """Sentences with word/tag on a line; None, counted, for one with a word without a tag."""
+    """The sentences of word/tag lines; None for a sentence with an untagged word, which is counted."""
     for number, line in lines:
         where = file.at(number)
         words, tags = _tagged_words(file, line, mark, where)
@@ -281,21 +281,21 @@ def line_records(file: LabelledFile, lines: Numbered, mark: str) -> Iterator[Tag
 
 
 def _tagged_words(file: LabelledFile, line: str, mark: str, where: str) -> tuple[list[str], list[str]]:
-    """Words and tags of a line; the tag of a word without one is ""."""
+    """The words and tags of a line; a word without a tag has ""."""
     items = line.split()
     if items and mark == "/" and _NUMBER.fullmatch(items[0]):
         file.problems.add("sentence_numbers", where, items.pop(0))
     words: list[str] = []
     tags: list[str] = []
     for item in items:
-        word, there, tag = item.rpartition(mark)
+        word, separator, tag = item.rpartition(mark)
         if mark == "/" and (match := _CLOSED.fullmatch(item)):
             word, tag = match[1], match[2]
         if mark == "/" and len(word) > 1 and word.startswith("["):
             file.problems.add("word_brackets", where, item)
             word = word.lstrip("[") or "["
-        words.append(word if there and word else item)
-        tags.append(tag if there and word else "")
+        words.append(word if separator and word else item)
+        tags.append(tag if separator and word else "")
     return words, tags
 
 

@@ -2,7 +2,7 @@ r"""Tables of tagged sentences: a row a token with the number of its sentence, o
 
 Sentence #,Word,POS,Tag       a row a token; an empty number is that of the row above
 sentence_id,words,labels      simpletransformers
-text_a <tab> label            ERNIE and PaddleNLP: a row a sentence, its tokens and tags parted by \x02 or spaces
+text_a <tab> label            ERNIE and PaddleNLP: a row a sentence, its tokens and tags separated by \x02 or spaces
 text,label                    Label Studio's CSV: spans as JSON
 """
 
@@ -23,7 +23,7 @@ from polyseme.text.split import Numbered, peek
 __all__ = ["MARK", "is_token_table", "table_values"]
 
 MARK = "\x02"
-"""What ERNIE's files have between two tokens."""
+"""The separator of tokens in ERNIE's files."""
 _NAMES: dict[str, tuple[str, ...]] = {
     "tag": ("tag", "tags", "label", "labels", "ner", "ner_tag", "ner_tags", "ner_label", "entity", "bio"),
     "token": ("token", "tokens", "word", "words"),
@@ -34,7 +34,7 @@ Fields = Iterator[tuple[int, list[str] | None]]
 
 
 def is_token_table(lines: Sequence[str], suffix: str, columns: Mapping[str, str]) -> bool:
-    """Whether the first lines of a file are such a table rather than a token a line."""
+    """Whether the first lines of a file are such a table rather than one token a line."""
     first = next((line for line in lines if line and not line.isspace()), "")
     if MARK in first or any(MARK in line and "\t" in line for line in lines):
         return True
@@ -42,8 +42,8 @@ def is_token_table(lines: Sequence[str], suffix: str, columns: Mapping[str, str]
         return True
     if any(theirs.isdecimal() for theirs in columns.values()) or "\t" not in first:
         return False
-    there = _places(first.split("\t"), {})
-    return bool(columns) or ({"token", "text"} & set(there) != set() and "tag" in there)
+    columns_there = _places(first.split("\t"), {})
+    return bool(columns) or ({"token", "text"} & set(columns_there) != set() and "tag" in columns_there)
 
 
 def _places(header: Sequence[str], columns: Mapping[str, str]) -> dict[str, int]:
@@ -73,7 +73,7 @@ def table_values(file: LabelledFile, lines: Numbered) -> Iterator[Row]:
         lines,
         file.suffix,
         lambda names: _fits(names, columns),
-        lambda kind, number, line: None,  # rows of empty fields part sentences, as blank lines do
+        lambda kind, number, line: None,  # rows of empty fields separate sentences, as blank lines do
         needed=1 + max(numbers.values()) if numbers else 0,
         separator=file.separator,
     )
@@ -110,7 +110,7 @@ def table_values(file: LabelledFile, lines: Numbered) -> Iterator[Row]:
 
 
 def _typed(header: Sequence[str], row: Sequence[str]) -> str:
-    """The `--columns` that the first two rows suggest; numbers where the first is no header."""
+    """The `--columns` option that the first two rows suggest; numbers where the first is no header."""
     fields = row if len(row) == len(header) else header
     tag = next((i for i in reversed(range(len(fields))) if looks_tagged(fields[i].strip())), len(fields) - 1)
     rest = [i for i in range(len(fields)) if i != tag]
@@ -122,12 +122,12 @@ def _typed(header: Sequence[str], row: Sequence[str]) -> str:
 
 
 def _fits(names: Sequence[str], columns: Mapping[str, str]) -> bool:
-    """Whether fields are a header with a column of words or texts."""
+    """Whether fields form a header with a column of words or texts."""
     return bool({"token", "text"} & set(_places(names, columns)))
 
 
 def _is_sentence(row: Sequence[str] | None, places: Mapping[str, int]) -> bool:
-    """Whether the rows are sentences: they have a text and no word, or lists of tags, or as many tags as words."""
+    """Whether each row is a sentence: it has a text and no word, or lists of tags, or as many tags as words."""
     if row is None or len(row) <= max(places.values()):
         return "text" in places and "token" not in places
     text = row[places.get("text", places.get("token", 0))]
@@ -151,14 +151,14 @@ def _by_token(file: LabelledFile, rows: Fields, places: Mapping[str, int]) -> It
         if fields is None or len(fields) <= max(at, tag_at if labelled and tag_at is not None else 0):
             yield Row(number, file.at(number), {}, bad="too_few_fields")
             continue
-        now = fields[id_at].strip() if id_at is not None and id_at < len(fields) else ""
+        row_id = fields[id_at].strip() if id_at is not None and id_at < len(fields) else ""
         gap = id_at is None and number > last + 1
-        if words and ((now and now != id) or gap):
+        if words and ((row_id and row_id != id) or gap):
             yield done()
             words, tags = [], []
         if not words:
             start = number
-        id, last = now or id, number
+        id, last = row_id or id, number
         words.append(fields[at])
         tags.append(fields[tag_at].strip() if labelled and tag_at is not None else "")
     if words:
@@ -166,7 +166,7 @@ def _by_token(file: LabelledFile, rows: Fields, places: Mapping[str, int]) -> It
 
 
 def _sentence(text: str, given: str | None) -> dict[str, Any]:
-    """A sentence of a row: JSON lists, or tokens and tags parted by the mark or by spaces."""
+    """The sentence of a row: JSON lists, or tokens and tags separated by the mark or by spaces."""
     if given is None:
         return {"tokens": text.split(MARK)} if MARK in text else {"text": text}
     if not given.strip():
@@ -185,7 +185,7 @@ def _parts(text: str) -> list[str]:
 
 
 def _json(text: str) -> Any:
-    """A JSON list or object in a cell, also as Python writes lists of strings."""
+    """A JSON list or object in a cell; a list of strings also in Python's syntax."""
     text = text.strip()
     if not text.startswith(("[", "{")):
         return None
