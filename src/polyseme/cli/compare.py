@@ -62,7 +62,7 @@ def run(
     """
     positive("--threads", threads)
     positive("--processes", processes)
-    read = read_options(None, separator, encoding).said
+    read = read_options(None, separator, encoding).recorded
     keep_few_sizes()
 
     from polyseme.cli.progress import reporting

@@ -252,7 +252,7 @@ def _may_be_table(file: Path) -> bool:
     from polyseme.text.labelled.opening import form_suffix
 
     if file.is_dir():
-        return form_suffix(file) != ".jsonl"  # a data set's folder holds no tables; other files may
+        return form_suffix(file) != ".jsonl"  # a data set's folder holds no tables; other folders may
     if form_suffix(file) in (".jsonl", ".ndjson", ".json", ".conllu"):
         return False
     if form_suffix(file) in (".tsv", ".csv") or not file.is_file():

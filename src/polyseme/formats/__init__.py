@@ -1,1 +1,1 @@
-"""Other people's formats, both ways."""
+"""Formats of other programs: import and export."""

@@ -1,4 +1,4 @@
-"""Export of neural models to ONNX: any batch, any length, checked in onnxruntime before it is kept.
+"""Export of neural models to ONNX: any batch size, any length, checked in onnxruntime before it is kept.
 
     inputs    input_ids (B, T), attention_mask (B, T) with 0 at padding; token_type_ids (B, T) of bert and ernie, and
               of a head that compares two texts; spelling (N, L) of an elmo that reads letters
@@ -46,20 +46,20 @@ __all__ = ["Exported", "export_onnx", "run_inputs"]
 
 TOLERANCE = 1e-4
 OPSET = 18
-_ONE_FILE = 1 << 30  # weights of more bytes go into a file of their own
+_ONE_FILE = 1 << 30  # larger weights go into a separate file
 _SHAPES = ((2, 9), (1, 1), (1, 23), (3, 5), (2, 70))
 
 Inputs = dict[str, Tensor]
 
 
 def export_onnx(run: Path | str, output: Path | str, reporter: Reporter | None = None) -> Written:
-    """Write a run as model.onnx with its tokenizer.json, after onnxruntime computed the same as we do.
+    """Write a run as model.onnx with its tokenizer.json, after a check that onnxruntime computes the same.
 
     Args:
         run: the run directory.
         output: a new folder.
-        reporter: told of the progress.
-    Raises:  RunError: there is no run, or the folder holds something.
+        reporter: receives the progress.
+    Raises:  RunError: there is no run, or the folder is not empty.
              ConfigError: onnx, onnxscript or onnxruntime is not installed, the model has no weights to export, a
              head has an LSTM, or torch cannot export what the model computes.
              CheckpointError: onnxruntime computes something else; nothing is written.
@@ -85,7 +85,9 @@ def export_onnx(run: Path | str, output: Path | str, reporter: Reporter | None =
         file = folder / "model.onnx"
         try:
             _write(module, examples[0][0], file)
-        except Exception as error:  # torch's, of any kind: a model of others may do what no graph can hold
+        except (
+            Exception
+        ) as error:  # any error of torch: a third-party model may compute what no graph can express
             raise ConfigError(
                 "torch cannot export this model",
                 got=(str(error).strip() or type(error).__name__).partition("\n")[0][:200],
@@ -117,7 +119,7 @@ def export_onnx(run: Path | str, output: Path | str, reporter: Reporter | None =
 
 
 class Exported(nn.Module):
-    """A run as a function of tensors; under torch.export it has no step that depends on their values.
+    """A run as a function of tensors, without control flow that depends on their values, for torch.export.
 
     Shapes:  see the head of this file
     """
@@ -158,9 +160,9 @@ OutputForm = Literal["of_task", "of_tokens", "of_halves", "of_first"]
 
 
 def outputs_of(opened: Opened) -> dict[str, OutputForm]:
-    """What the run's heads score, by the objectives' and tasks' names; without those that have no output.
+    """The form of each head's output, by objective or task; heads without an output are left out.
 
-    Raises:  ConfigError: the head of a task cannot be computed of whole rows.
+    Raises:  ConfigError: the head of a task cannot be computed on whole rows.
     """
     outputs: dict[str, OutputForm] = {}
     for name, head in opened.heads.items():
@@ -176,7 +178,7 @@ def outputs_of(opened: Opened) -> dict[str, OutputForm]:
 
 
 def _check_dense(opened: Opened, name: str, head: nn.Module) -> None:
-    """Raises:  ConfigError: a head has no form of whole rows, or an LSTM, which begins anew with every example."""
+    """Raises:  ConfigError: a head has no dense form, or has an LSTM, which restarts with every example."""
     run = opened.run.path
     if not hasattr(head, "dense"):
         raise ConfigError(
@@ -201,7 +203,7 @@ def separators_of(opened: Opened) -> tuple[int, ...]:
 
 
 def _kept(heads: nn.ModuleDict) -> Literal["last", "all"]:
-    """Which layers the heads read."""
+    """The layers that the heads read."""
     return "all" if any(getattr(head, "reads", "last") == "all" for head in heads.values()) else "last"
 
 
@@ -211,10 +213,10 @@ def _outputs(
     outputs_by_head: Mapping[str, OutputForm],
     of_task: Callable[[DenseHead], Tensor],
 ) -> dict[str, Tensor]:
-    """The last layer, and what the heads say.
+    """The last layer and the outputs of the heads.
 
     Args:
-        of_task: what the head of a task says.
+        of_task: computes the output of a task's head.
     """
     last = encoding.last
     result = {"last_hidden_state": last}
@@ -233,7 +235,7 @@ def _outputs(
 
 
 class _Words(nn.Module):
-    """ELMo's context-free vectors: those of the vocabulary as a table, those of spelled words by the network.
+    """ELMo's context-free vectors: a table for the vocabulary, the character network for spelled words.
 
     Shapes:  ids: (…), spelled: (N, L) code points, N and L at least 1 -> (…, projection)
     """
@@ -284,7 +286,7 @@ class _Words(nn.Module):
 
 
 def run_inputs(opened: Opened, rows: int, length: int, seed: int = 0) -> Inputs:
-    """Tensors to try an exported run with: any ids, the first row whole, the others padded at the end."""
+    """Tensors to test an exported run with: arbitrary ids, the first row full, the others padded at the end."""
     size = opened.encoder.config.vocab_size
     generator = torch.Generator().manual_seed(seed + 1000 * rows + length)
     ids = torch.randint(5, size, (rows, length), generator=generator)
@@ -312,7 +314,7 @@ def _shapes(opened: Opened) -> list[tuple[int, int]]:
 
 @torch.no_grad()
 def _computed(opened: Opened, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What the run itself gives for the inputs, computed as everywhere else."""
+    """The run's own outputs for the inputs, computed as everywhere else."""
     ids, mask = inputs["input_ids"], inputs["attention_mask"]
     batch = Batch(
         ids=ids,
@@ -338,7 +340,7 @@ def _computed(opened: Opened, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]
 
 
 def _tokenizer(opened: Opened) -> Tokenizer:
-    """The run's; that of a task puts the separators between two texts, too."""
+    """The run's tokenizer; for a task it also puts the separators between two texts."""
     tokenizer = opened.tokenizer
     if "of_task" not in outputs_of(opened).values():
         return tokenizer
@@ -347,7 +349,7 @@ def _tokenizer(opened: Opened) -> Tokenizer:
 
 
 def _difference(session: Any, inputs: Mapping[str, Tensor], expected_outputs: Mapping[str, Tensor]) -> float:
-    """The largest difference between onnxruntime's numbers and ours where no padding is; NaN is infinite."""
+    """The largest difference between onnxruntime's values and ours outside padding; NaN counts as infinite."""
     computed = session.run(list(expected_outputs), {name: tensor.numpy() for name, tensor in inputs.items()})
     real = inputs["attention_mask"].bool().numpy()
     largest = 0.0
@@ -356,14 +358,14 @@ def _difference(session: Any, inputs: Mapping[str, Tensor], expected_outputs: Ma
         if output.shape != ours.shape:
             return float("inf")
         theirs, ours = (output, ours) if ours.ndim == 2 else (output[real], ours[real])
-        same = theirs == ours  # -inf among them
+        same = theirs == ours  # covers -inf
         gap = np.abs(np.where(same, 0.0, theirs) - np.where(same, 0.0, ours))
         largest = max(largest, float(np.nan_to_num(gap, nan=np.inf).max(initial=0.0)))
     return largest
 
 
 def _write(module: nn.Module, inputs: Inputs, file: Path) -> None:
-    """Export with torch's exporter; batch and length, and the spelled words, stay free."""
+    """Export with torch's exporter; batch size, length and the number of spelled words stay free."""
     free = {"spelling": ("words", "letters")}
     shapes: dict[str, Any] = {}
     dims: dict[str, Any] = {}
@@ -394,7 +396,7 @@ def _write(module: nn.Module, inputs: Inputs, file: Path) -> None:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Keep what the exporter says about itself from those who asked for a file."""
+    """Suppress the exporter's messages about itself."""
     before = logging.root.manager.disable
     logging.disable(max(before, logging.WARNING))
     try:
@@ -406,9 +408,9 @@ def _silence() -> Iterator[None]:
 
 
 def _libraries() -> Any:
-    """onnxruntime, once the exporter's libraries are there, too.
+    """Import onnxruntime, after a check that the exporter's libraries are installed.
 
-    Raises:  ConfigError: one of them is not installed.
+    Raises:  ConfigError: a library is not installed.
     """
     try:
         import onnx  # noqa: F401

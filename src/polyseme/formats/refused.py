@@ -1,9 +1,8 @@
-"""Sources that are not read, each with what to do: files of other kinds, and models that lie elsewhere.
+"""Sources that are refused, each with what to do: files of other kinds, and models in other places.
 
-A pickle is a program: whoever opens it runs it. polyseme opens none, under whatever name it comes. Other formats of
-weights, and what is fetched in place of a file (a pointer of git-lfs, a web page), are recognised by their content or
-their name, so that the error can say how to convert them. A model that is not where it was looked for may be on a hub,
-in a folder of a hub's cache, or called alike.
+A pickle is a program: opening it runs it. polyseme opens no pickle under any name. Other formats of weights, and
+downloads in place of a file (a pointer of git-lfs, a web page), are recognised by content or name, so that the error
+can say how to convert them. A missing model may be on a hub, in a folder of a hub's cache, or have a similar name.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ class Kind:
     """A format that is refused.
 
     Args:
-        name: what it is called in errors.
-        why: why it is not read.
+        name: its name in errors.
+        why: the reason for the refusal.
         fix: how to convert it; {file} and {folder} are put in.
     """
 
@@ -115,7 +114,7 @@ NUMPY = Kind(
 )
 
 WEIGHTS = (PICKLE, PICKLE_OF_A_MODEL, GENSIM, FASTTEXT, POINTER, HDF5, ELMO, TENSORFLOW, FLAX, GGUF, ONNX)
-"""Kinds that hold a whole model, or stand for one."""
+"""Kinds that hold or represent a whole model."""
 
 _SUFFIXES = {
     **dict.fromkeys((".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".mar"), PICKLE),
@@ -129,10 +128,10 @@ _SUFFIXES = {
 
 
 def kind_of(path: Path, by_name: bool = True) -> Kind | None:
-    """What a file is, if it is one of those that are refused.
+    """The kind of a file, if it is refused.
 
     Args:
-        path: any file; only its beginning and end are looked at.
+        path: any file; only its beginning and end are read.
         by_name: whether a name like model.pt is enough.
     """
     try:
@@ -153,16 +152,16 @@ def kind_of(path: Path, by_name: bool = True) -> Kind | None:
 
 
 def refuse(path: Path, by_name: bool = True) -> None:
-    """Refuse a file of a kind that is not read.
+    """Raise the error for a file of a refused kind.
 
-    Raises:  CheckpointError: it is one; how to convert it is in its `fix`.
+    Raises:  CheckpointError: the file is of such a kind; the `fix` says how to convert it.
     """
     if (kind := kind_of(path, by_name)) is not None:
         raise refusal(path, kind)
 
 
 def refusal(path: Path, kind: Kind) -> CheckpointError:
-    """The error for a file of a kind that is not read."""
+    """The error for a file of a refused kind."""
     return CheckpointError(
         f"{kind.name} is not read: {kind.why}",
         where=path,
@@ -172,7 +171,7 @@ def refusal(path: Path, kind: Kind) -> CheckpointError:
 
 def _by_content(path: Path, head: bytes, size: int, tail: bytes) -> Kind | None:
     if len(head) > 8 and head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] <= size - 8:
-        return None  # safetensors, whose length may begin like a pickle
+        return None  # safetensors: its length field may look like a pickle's beginning
     if head.startswith(_GZIP_MAGIC):
         return _zipped(head)
     if head.startswith(_FASTTEXT_MAGIC):
@@ -202,11 +201,11 @@ def _by_content(path: Path, head: bytes, size: int, tail: bytes) -> Kind | None:
 
 
 def _zipped(head: bytes) -> Kind | None:
-    """What the beginning of a gzipped file is; plain text and vectors are read gzipped as they are."""
+    """The kind of a gzipped file's content; plain text and vectors may be gzipped."""
     try:
         inner = zlib.decompressobj(31).decompress(head, _HEAD)
     except zlib.error:
-        return None  # the reader says what is broken
+        return None  # the reader reports the damage
     if not inner:
         return EMPTY if len(head) < _HEAD else None
     if inner.startswith(_FASTTEXT_MAGIC):
@@ -218,7 +217,7 @@ _GLOBAL = re.compile(rb"c[A-Za-z_][\w.]*\n[A-Za-z_][\w.]*\n")
 
 
 def _written_in_letters(head: bytes, tail: bytes) -> Kind | None:
-    """Pickles of the first protocols: a mark or the name of a function first, the stop sign last."""
+    """Whether bytes are a pickle of the first protocols: a mark or a function's name first, the stop sign last."""
     begins = head[:2] in (b"(d", b"(l", b"(i", b"(c", b"}q", b"]q") or _GLOBAL.match(head)
     return PICKLE if begins and tail[-1:] == b"." else None
 
@@ -228,7 +227,7 @@ def _holds_a_pickle(path: Path) -> bool:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith(".pkl") for name in archive.namelist())
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
-        return True  # a cut archive cannot be looked into; torch.save writes such archives
+        return True  # a truncated archive cannot be read; torch.save writes such archives
 
 
 def _by_name(path: Path) -> Kind | None:
@@ -284,9 +283,9 @@ def _fetched(name: str, output: Path) -> str:
 
 
 def models_inside(folder: Path) -> Path | None:
-    """The one folder within another that holds a model, as snapshots/REVISION in a hub's cache does.
+    """The only folder inside another that holds a model, such as snapshots/REVISION in a hub's cache.
 
-    It is looked for a few levels down. None = there is none, or several.
+    The search goes a few levels down. None = there is none, or several.
     """
     folders: list[Path] = []
     level = [folder] if folder.is_dir() else []

@@ -1,8 +1,8 @@
-"""The formats of other programs: one entry each, with what reads it and what writes it.
+"""The formats of other programs: one entry each, with its reader and writer.
 
 An entry names its functions as "module:function", so that listing the formats imports none of them:
 
-    detect(path: Path) -> bool                               whether something looks like it; cheap, never raises
+    detect(path: Path) -> bool                               whether a path looks like the format; cheap, never raises
     read(path: Path) -> Imported                             a foreign model in our terms
     write(run: Path, output: Path) -> Written                a run in theirs
 
@@ -34,10 +34,10 @@ class Format:
     """One entry.
 
     Args:
-        name: what people type.
+        name: the name that users type.
         summary: a sentence for `polyseme list formats`.
-        detect, read, write: "module:function" in polyseme.formats, see above; None = it is not read, or not written.
-        reports: whether read and write tell a reporter how far they are.
+        detect, read, write: "module:function" in polyseme.formats, see above; None = it cannot be read, or not written.
+        reports: whether read and write report their progress.
         encoded: whether read takes the encoding of text.
     """
 
@@ -66,7 +66,7 @@ class Written:
     Args:
         path: the folder or file.
         files: the files in it, relative to it.
-        notes: what differs from the run, or was left out, a sentence each.
+        notes: what differs from the run or was left out, one sentence each.
     """
 
     path: Path
@@ -111,7 +111,7 @@ FORMATS: tuple[Format, ...] = (
         reports=True,
     ),
 )
-"""In the order in which a source is looked at: the more particular ones first."""
+"""In the order in which they are tested on a source: the more specific ones first."""
 
 
 def import_model(
@@ -127,13 +127,13 @@ def import_model(
     Args:
         source: a folder or file.
         output: the run directory to write; new or empty.
-        format: an entry's name; None = what the source looks like.
+        format: an entry's name; None = detect it.
         reporter: told of the progress of large files.
-        task: what a head that came along is for: classify (one text) or pair (two); None = as the source shows.
+        task: the task of an imported head: classify (one text) or pair (two); None = as the source shows.
         encoding: of the words in a file of word vectors; None = UTF-8.
     Raises:  ConfigError: an unknown format, settings of the model that polyseme cannot honour, or no head for the task.
-             CheckpointError: damaged files; missing, unknown or misshapen tensors; a pickle or another kind that is not
-             read.  RunError: there is no such source, or the output holds something.  InputError: not a path.
+             CheckpointError: damaged files; missing, unknown or misshapen tensors; a pickle or another refused kind.
+             RunError: there is no such source, or the output is not empty. InputError: not a path.
     Example:
         import_model("all-MiniLM-L6-v2", "runs/minilm")
     """
@@ -168,7 +168,7 @@ def export_model(
         format: an entry's name.
         output: the folder or file to write; new or empty.
         reporter: told of the progress of large files.
-    Raises:  ConfigError: an unknown format, or one that has no place for such a model; another is named.
+    Raises:  ConfigError: an unknown format, or one that cannot hold such a model; the error names another.
              RunError: there is no run, or the output holds something.  StorageError: the disk refuses.
              InputError: not a path.
     Example:
@@ -237,6 +237,6 @@ def _detected(path: Path) -> Format:
 
 
 def _check_free(output: Path) -> None:
-    """Refuse an output that is taken before anything large is read."""
+    """Refuse an output that exists, before anything large is read."""
     if output.is_file() or (output.is_dir() and any(output.iterdir())):
         raise RunError("the output folder already holds something", where=output, fix="another -o RUN")

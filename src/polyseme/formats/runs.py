@@ -1,8 +1,8 @@
-"""Between runs and the models of other programs: what every importer makes, and what every exporter is given.
+"""Between runs and the models of other programs: the result of every importer, and the input of every exporter.
 
-A reader of some format (formats/huggingface, formats/sentence_transformers, formats/word_vectors) translates names and
-configuration into an `Imported`; `write_run` checks that its tensors are exactly those that the model has, and writes a
-run that `polyseme.load`, `embed`, `fill`, `pretrain --init` … take like one that was trained here. A writer is given an
+A reader of a format (formats/huggingface, formats/sentence_transformers, formats/word_vectors) translates names and
+configuration into an `Imported`. `write_run` checks that its tensors are exactly those of the model, and writes a run.
+`polyseme.load`, `embed`, `fill`, `pretrain --init` … use it like a run that was trained here. A writer receives an
 `Opened` run.
 """
 
@@ -36,15 +36,15 @@ class Imported:
 
     Args:
         architecture: the model's registry key: "bert", "gpt", "word2vec" …
-        model: its configuration, by our names; what is left out has its default.
-        objectives: registry keys of the objectives whose heads came with it; may be empty.
+        model: its configuration, by our names; absent fields have their defaults.
+        objectives: registry keys of the objectives whose heads were imported; may be empty.
         tensors: float32, by our names: "encoder.…" and "heads.NAME.…".
         tokenizer: text to ids.
         source: where it came from, JSON-able: at least {"kind", "path", "files": SHA-256 by name}.
-        sections: of the recipe, for tasks among the objectives: their labels and the like.
-        decoding: what a task's predictions need beside its head; see `train/finetune.py`.
-        embedding: how a vector of a text is made, {"pool": "mean" | "cls" | "max" | "last", "normalize", "max_length"},
-            where the source says so.
+        sections: sections of the recipe for tasks among the objectives, with labels and the like.
+        decoding: tuned values that a task's predictions need besides its head; see `train/finetune.py`.
+        embedding: how a text is pooled to a vector, {"pool": "mean" | "cls" | "max" | "last", "normalize",
+            "max_length"}, where the source says so.
     """
 
     architecture: str
@@ -58,7 +58,7 @@ class Imported:
     embedding: dict[str, Any] | None = None
 
     def recipe(self) -> Recipe:
-        """The model and its objectives with default settings for all that an import does not know.
+        """The recipe of the model and its objectives, with default settings for everything else.
 
         Raises:  ConfigError: the model's fields do not fit together.
         """
@@ -74,9 +74,9 @@ _TEXTS = ("classify", "pair")
 
 
 def as_task(imported: Imported, task: str) -> Imported:
-    """The same head for one text (classify) or for two (pair), which files of others do not tell apart.
+    """The same head for one text (classify) or for two (pair), which other programs' files do not distinguish.
 
-    Raises:  ConfigError: there is no such head, or it is another task's.
+    Raises:  ConfigError: there is no such head, or it belongs to another task.
     """
     (objective, *further) = imported.objectives or [""]
     if objective == task and not further:
@@ -104,10 +104,10 @@ def as_task(imported: Imported, task: str) -> Imported:
 
 
 def write_run(imported: Imported, output: Path) -> RunDirectory:
-    """Write a complete, loadable run; it appears as a whole or not at all.
+    """Write a complete, loadable run, atomically.
 
     Args:
-        imported: what a reader found.
+        imported: the result of a reader.
         output: the folder to write; new or empty.
     Raises:  RunError: the folder holds something.  ConfigError: the configuration does not fit together.
              CheckpointError: a tensor is missing, unknown or of another shape; it is named.
@@ -139,7 +139,7 @@ def write_run(imported: Imported, output: Path) -> RunDirectory:
 
 
 def shapes_of(recipe: Recipe, tokenizer: Tokenizer) -> dict[str, Tensor]:
-    """All tensors of a recipe's encoder and heads, by our names, without their numbers."""
+    """All tensors of a recipe's encoder and heads, by our names, without values."""
     with torch.device("meta"):
         encoder = build_encoder(recipe, tokenizer)
         heads = build_heads(recipe, encoder, special_ids(tokenizer))
@@ -173,7 +173,7 @@ def check_same(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], wh
 
 
 def file_digests(folder: Path, names: list[str]) -> dict[str, str]:
-    """SHA-256 of files, for `Imported.source`; memory does not grow with their size."""
+    """SHA-256 of files, for `Imported.source`, in constant memory."""
     return {name: sha256_of(folder / name) for name in names}
 
 
@@ -204,8 +204,8 @@ class Opened:
     """A run in memory, in evaluation mode, float32, on the CPU.
 
     Args:
-        run: where it came from.
-        recipe: what it is.
+        run: the run directory.
+        recipe: its recipe.
         tokenizer: text to ids.
         encoder: satisfies `Encoder`.
         heads: the objectives' heads by name.
@@ -221,8 +221,8 @@ class Opened:
 def open_run(path: Path | str) -> Opened:
     """Open a run.
 
-    Raises:  RunError: there is no run.  CheckpointError: its files are damaged beyond the checkpoints,
-             or hold weights that are no numbers.
+    Raises:  RunError: there is no run.  CheckpointError: its files are damaged and no checkpoint replaces them, or its
+             weights are not finite.
     """
     run = RunDirectory.open(path)
     tensors, _ = run.weights()

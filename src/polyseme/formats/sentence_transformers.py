@@ -1,4 +1,4 @@
-"""Directories of sentence-transformers, both ways: a transformers directory and how its tokens become a vector.
+"""Import and export of sentence-transformers directories: a transformers directory plus the pooling of its tokens.
 
     modules.json                 what follows what: Transformer, Pooling and, where vectors have length one, Normalize
     config.json …                the encoder and its tokenizer (formats/huggingface)
@@ -6,10 +6,10 @@
     1_Pooling/config.json        cls, mean, max or lasttoken; [CLS] and [SEP] count as tokens
     config_sentence_transformers.json    truncate_dim: numbers of a vector that are kept
 
-Another module, two poolings side by side, weighted means and default prompts are refused by name: without them the
-vectors would be others. What is honoured stands in the run's `embedding` (infer/pooling.py), which embed uses. Prompts
-that are used only where they are asked for, and the name of the measure of similarity, change no vector: they are kept
-for the way back, and the import says so.
+Other modules, two poolings side by side, weighted means and default prompts are refused by name: without them the
+vectors would differ. The supported settings are stored in the run's `embedding` (infer/pooling.py), which embed uses.
+Optional prompts and the name of the similarity measure change no vector: they are kept for a later export, and the
+import says so.
 """
 
 from __future__ import annotations
@@ -64,22 +64,22 @@ _NAMED = (
     "truncate_dim",
 )
 KEPT = "sentence_transformers"
-"""Where run.json keeps, beside what was imported, what only the way back needs."""
+"""The key in run.json, beside the facts of the import, for settings that only a later export needs."""
 _KNOWN = "Transformer, Pooling, Normalize, in this order"
 _PREFIX = "sentence_transformers.models."
 
 
 def detect(path: Path) -> bool:
-    """Whether something looks like such a directory."""
+    """Whether a path looks like such a directory."""
     return (path / MODULES).is_file()
 
 
 def read_model(path: Path) -> Imported:
-    """Read a directory as one of our models that remembers how vectors are made.
+    """Read a directory as one of our models, with its pooling.
 
     Args:
         path: the folder.
-    Raises:  ConfigError: a module, a pooling or a setting that polyseme cannot honour; it is named.
+    Raises:  ConfigError: a module, a pooling or a setting that polyseme does not support; the error names it.
              CheckpointError: a file is missing or damaged; tensors, as for a directory of transformers.
     """
     folders = _modules(path)
@@ -130,9 +130,9 @@ def read_model(path: Path) -> Imported:
 
 
 def _kept(named: Mapping[str, Any], file: Path) -> tuple[dict[str, Any], list[str]]:
-    """What changes no vector but is wanted on the way back, and what a person should know of it.
+    """Settings that change no vector but are needed for a later export, and notes for the user.
 
-    Raises:  ConfigError: a prompt stands before every text.  CheckpointError: prompts that are none.
+    Raises:  ConfigError: a prompt stands before every text. CheckpointError: malformed prompts.
     """
     prompts = named.get("prompts") or {}
     if not isinstance(prompts, dict) or not all(isinstance(text, str | None) for text in prompts.values()):
@@ -169,7 +169,7 @@ def _kept(named: Mapping[str, Any], file: Path) -> tuple[dict[str, Any], list[st
 
 
 def _truncated(named: Mapping[str, Any], file: Path) -> dict[str, int]:
-    """How many numbers of a vector are kept, where that is said."""
+    """The number of dimensions of a vector that are kept, where it is set."""
     n = named.get("truncate_dim")
     if n is None:
         return {}
@@ -181,7 +181,7 @@ def _truncated(named: Mapping[str, Any], file: Path) -> dict[str, int]:
 def _modules(path: Path) -> dict[str, Path]:
     """The folder of each module by its kind.
 
-    Raises:  ConfigError: another module, or another order; it is named.
+    Raises:  ConfigError: another module, or another order; the error names it.
     """
     file = member(path, MODULES)
     if not file.is_file():
@@ -228,9 +228,9 @@ def _modules(path: Path) -> dict[str, Path]:
 
 
 def _pool(folder: Path, imported: Imported) -> str:
-    """Our name of a Pooling module's way.
+    """Our name of a Pooling module's pooling.
 
-    Raises:  ConfigError: several ways, or one that polyseme does not have; it is named.
+    Raises:  ConfigError: several poolings, or one that polyseme does not support; the error names it.
     """
     config = read_json(member(folder, "config.json"))
     where = folder / "config.json"
@@ -257,12 +257,12 @@ def _pool(folder: Path, imported: Imported) -> str:
 
 
 def _max_length(settings: Mapping[str, Any], folder: Path) -> int | None:
-    """Tokens of a text that are read; None = as many as the model can."""
+    """Tokens of a text that are read; None = as many as the model allows."""
     length = settings.get("max_seq_length")
     file = folder / "tokenizer_config.json"
     if length is None and file.is_file():
         length = read_json(member(folder, file.name)).get("model_max_length")
-    if length is None or (isinstance(length, int | float) and length > 1 << 24):  # theirs for "no limit"
+    if length is None or (isinstance(length, int | float) and length > 1 << 24):  # their value for "no limit"
         return None
     if isinstance(length, bool) or not isinstance(length, int) or length < 1:
         raise ConfigError("no such length", got=f"max_seq_length {length!r}"[:100], where=folder / SETTINGS)
@@ -270,7 +270,7 @@ def _max_length(settings: Mapping[str, Any], folder: Path) -> int | None:
 
 
 def _lowering(tokenizer: Tokenizer) -> Tokenizer:
-    """The tokenizer with letters made small before all else, where it does not do so anyway."""
+    """The tokenizer with lower-casing as its first step, where it does not lower-case already."""
     spec = tokenizer.as_json()
     old = spec.get("normalizer")
     steps = (
@@ -289,8 +289,9 @@ def _lowering(tokenizer: Tokenizer) -> Tokenizer:
 def write_model(run: Path, output: Path) -> Written:
     """Write a run's encoder for sentence-transformers.
 
-    Its vectors are those of `polyseme embed RUN`, if the run was imported from there; for others, which leave [CLS] and
-    [SEP] out of the mean, they are those of `polyseme embed RUN --separators`, and the notes and the model card say so.
+    If the run was imported from there, the vectors equal those of `polyseme embed RUN`. Other runs leave [CLS] and
+    [SEP] out of the mean: their vectors equal those of `polyseme embed RUN --separators`, and the notes and the model
+    card say so.
 
     Args:
         run: the run directory.
@@ -352,7 +353,7 @@ def write_model(run: Path, output: Path) -> Written:
 
 
 def _as_encoder(tokenizer: Tokenizer, folder: Path) -> None:
-    """Let a decoder read whole texts from the left, with both separators, as `polyseme embed` does."""
+    """Make a decoder read whole texts from the left, with both separators, as `polyseme embed` does."""
     text = json.dumps(tokenizer.as_json(), ensure_ascii=False)
     (folder / "tokenizer.json").write_text(text + "\n", "utf-8")
     settings = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))

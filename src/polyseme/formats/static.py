@@ -1,8 +1,8 @@
 """The static vectors of a run for other programs: word2vec's text and binary files, the Embedding Projector's tables.
 
-What is written are the input embeddings, a vector an entry of the vocabulary: word2vec's vectors, ELMo's words as their
-letters give them, the embedding matrix of a transformer. Special tokens and pieces that only go on a word are left out,
-and so are bytes that are no character. As these files separate by spaces, new york is written new_york.
+The vectors are the input embeddings, one per vocabulary entry: word2vec's vectors, ELMo's character-based word vectors,
+the embedding matrix of a transformer. Special tokens, pieces that only continue a word, and bytes that are no character
+are left out. As these files separate by spaces, new york is written new_york.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _WHITE = re.compile(r"[ \t\r\n\v\f]+")
 def export_word2vec(run: Path | str, output: Path | str, reporter: Reporter | None = None) -> Written:
     """Write a run's static vectors as a file of word2vec: binary if it is called .bin, else text; .gz on either.
 
-    Text has nine digits, which give back the same float32.
+    Text has nine digits, which restore the same float32.
 
     Args:
         run: the run directory.
         output: the file to write; new.
         reporter: told of the progress.
-    Raises:  RunError: there is no run, or something of that name is there.  ConfigError: its vectors are sparse.
+    Raises:  RunError: there is no run, or the file exists.  ConfigError: its vectors are sparse.
              StorageError: the disk refuses.
     """
     output, reporter = Path(output), reporter or NullReporter()
@@ -105,7 +105,7 @@ def static_vectors(opened: Opened) -> tuple[list[str], Float32Array]:
 
 
 def words_of(tokenizer: Tokenizer) -> dict[str, int]:
-    """The vocabulary's words as these files write them, and their ids; of two that look alike the first."""
+    """The vocabulary's words in the spelling of these files, and their ids; of two with the same spelling the first."""
     left_out = tokenizer.continues.copy()
     left_out[list(tokenizer.special_ids)] = True
     entries: dict[str, int] = {}
@@ -143,9 +143,9 @@ def _binary(words: list[str], vectors: Float32Array) -> bytes:
 
 
 def _check_new(path: Path) -> None:
-    """Refuse to write over something.
+    """Refuse to overwrite a file or folder.
 
-    Raises:  RunError: a folder or a file has that name.
+    Raises:  RunError: a folder or a file of that name exists.
     """
     if path.is_dir():
         raise RunError("the output is a folder", where=path, expected="the name of a file")
@@ -157,7 +157,7 @@ def _check_new(path: Path) -> None:
 
 @contextmanager
 def _new_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes its name when it is complete; gzipped where the name says so.
+    """A file that gets its name only when it is complete; gzipped where the name ends in .gz.
 
     Raises:  StorageError: the disk refuses.
     """

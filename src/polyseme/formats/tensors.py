@@ -1,7 +1,7 @@
-"""The only reader of other people's tensors and of their JSON; whatever is wrong with a file ends in our error.
+"""The only reader of foreign tensors and JSON; every fault of a file becomes one of our errors.
 
-safetensors itself judges its files: it reads none whose header and data do not agree in everything. The data are
-memory-mapped: opening a file costs what its header costs.
+The safetensors library checks its files: it reads none whose header and data disagree. The data are memory-mapped:
+    opening a file costs only the reading of its header.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from polyseme.errors import CheckpointError
 from polyseme.formats.refused import ADAPTER, kind_of, refusal, refuse
 
 JSON_LIMIT = 1 << 20
-"""Bytes of a config.json."""
+"""Largest size of a config.json in bytes."""
 TOKENIZER_LIMIT = 1 << 26
-"""Bytes of a tokenizer.json or of an index of shards."""
+"""Largest size of a tokenizer.json or an index of shards in bytes."""
 _DEPTH = 64
 _FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def read_safetensors(path: Path | str, float32: bool = True) -> dict[str, Tensor]:
-    """Read a safetensors file that anybody may have written.
+    """Read an untrusted safetensors file.
 
     Args:
         path: the file; its name does not matter.
-        float32: turn float16, bfloat16 and float64 into float32; the others are mapped, not copied.
+        float32: convert float16, bfloat16 and float64 to float32; other types are mapped, not copied.
     Returns tensors by name, in the order of the file's bytes.
-    Raises:  CheckpointError: the file is missing, is of another kind (pickles above all), is damaged, or holds floats
-        of 8 bits, which say nothing without their scales.
+    Raises:  CheckpointError: the file is missing, is of another kind (pickles above all), is damaged, or holds 8-bit
+             floats, which are useless without their scales.
     """
     path = Path(path)
     _size_of(path)
@@ -72,8 +72,8 @@ def read_folder(folder: Path | str, float32: bool = True) -> dict[str, Tensor]:
     Args:
         folder: holds model.safetensors, or model.safetensors.index.json beside its shards.
         float32: as for `read_safetensors`.
-    Raises:  CheckpointError: neither is there (a pickle or another format is named, with how to convert it), a shard
-        is missing or lies elsewhere, or the index and the shards do not name the same tensors.
+    Raises:  CheckpointError: neither exists (the error names a pickle or another format, with how to convert it), a
+             shard is missing or in another folder, or the index and the shards do not name the same tensors.
     """
     folder = Path(folder)
     single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
@@ -108,13 +108,13 @@ def read_folder(folder: Path | str, float32: bool = True) -> dict[str, Tensor]:
 
 
 def read_json(path: Path | str, limit: int = JSON_LIMIT) -> dict[str, Any]:
-    """Read a JSON object that anybody may have written.
+    """Read an untrusted JSON object.
 
     Args:
         path: the file.
-        limit: bytes that it may have.
-    Raises:  CheckpointError: it is missing, larger than the limit, not UTF-8, not JSON, not an object, has a key
-        twice, is nested deeper than 64, or holds a number that is infinite or none.
+        limit: its largest size in bytes.
+    Raises:  CheckpointError: it is missing, larger than the limit, not UTF-8, not JSON, not an object, has a key twice,
+             is nested deeper than 64, or holds an infinite number or NaN.
     """
     path = Path(path)
     size = _size_of(path)
@@ -160,10 +160,10 @@ def parse_json(data: bytes, where: Path) -> dict[str, Any]:
 
 
 def member(folder: Path | str, name: str) -> Path:
-    """The file of a folder that something read from it names.
+    """The path of a file whose name was read from another file of the same folder.
 
-    A link may lead to another file of the folder, and from snapshots/REVISION into blobs/, as in the cache of model
-    hubs; nowhere else.
+    A link may only lead to another file of the folder, or from snapshots/REVISION into blobs/, as in the cache of model
+    hubs.
 
     Args:
         folder: the folder.
@@ -218,7 +218,7 @@ def _shards(index: dict[str, Any], where: Path) -> dict[str, str]:
 
 
 def _no_weights(folder: Path) -> CheckpointError:
-    """What to say of a folder without safetensors: the other weights in it, if there are any."""
+    """The error for a folder without safetensors; it names other weights in it, if there are any."""
     if not folder.is_dir():
         return CheckpointError("not a folder" if folder.exists() else "no such folder", where=folder)
     if (folder / "adapter_config.json").is_file():

@@ -1,14 +1,14 @@
-r"""Word vectors that others trained: word2vec's text and binary files and GloVe's text, read into `word2vec` runs.
+r"""Pretrained word vectors: word2vec's text and binary files and GloVe's text, read into `word2vec` runs.
 
     word2vec text     "400000 300", then a line a word: the word, a space, its numbers
     GloVe text        the same without the first line
     word2vec binary   "400000 300", then for each word: itself, a space, its numbers as 4-byte floats, perhaps "\n"
 
-Each may be gzipped. The words keep their order, which in these files goes from frequent to rare; of a word that is
-there twice the first vector counts. The five special tokens come before the words and have zero vectors. An entry like
-new_york becomes the phrase "new york" where both its words are entries, too.
+Each may be gzipped. The words keep their order, which in these files goes from frequent to rare; of a repeated word the
+first vector counts. The five special tokens come before the words and have zero vectors. An entry like new_york becomes
+the phrase "new york" where both its words are entries, too.
 
-Files are read block by block, and every promise of theirs is checked.
+Files are read block by block, and their header's counts are checked.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ __all__ = ["WordVectors", "detect", "import_word_vectors", "read_word_vectors", 
 
 
 _BLOCK = 1 << 22
-_FEW_UNDECODED = 0.01  # share of words that are no text and are left out; more are another encoding
+_FEW_UNDECODED = 0.01  # largest share of undecodable words that are left out; more mean another encoding
 _LINE_LIMIT = 1 << 22
 _WORD_LIMIT = 1 << 11
 _WIDEST = 1 << 16
-_DEFLATE_RATIO = 1040  # a gzipped byte becomes no more
+_DEFLATE_RATIO = 1040  # one gzipped byte expands to at most so many
 _UNKNOWN_ROWS = 1 << 14
 _SPECIAL = len(SPECIAL_TOKENS)
 _NUMBER_BYTES = frozenset(b"0123456789+-.eEnaifNAIF \t\r\n")
@@ -56,7 +56,7 @@ _WHITE = b" \t\r\n"
 _DECIMAL = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][+-]?\d+)?")
 _NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _PHRASE = re.compile(r"[^_ ]+(?:_[^_ ]+)+")
-_SAMPLE = 20_000  # words that decide how texts are cut
+_SAMPLE = 20_000  # number of words that decide how texts are cut
 _WHOLE = 0.9
 
 
@@ -68,9 +68,9 @@ class WordVectors:
         kind: "word2vec text", "word2vec binary" or "GloVe text".
         words: in the order of the file.
         table: the special tokens' vectors, then the words'.
-        repeated: entries that were left out as their word had been there before.
-        undecoded: places of entries that were left out as their word is no text.
-        spaced: words that held spaces.
+        repeated: entries that were left out because their word had occurred before.
+        undecoded: places of entries that were left out because their word could not be decoded.
+        spaced: how many words held spaces.
     Shapes:  table: (5 + words, dimensions)
     """
 
@@ -83,7 +83,7 @@ class WordVectors:
 
 
 def detect(path: Path) -> bool:
-    """Whether something is a file of word vectors, by its first line."""
+    """Whether a path is a file of word vectors, by its first line."""
     if not path.is_file():
         return False
     try:
@@ -97,15 +97,15 @@ def detect(path: Path) -> bool:
 def read_word_vectors(
     path: Path | str, reporter: Reporter | None = None, encoding: str | None = None
 ) -> WordVectors:
-    """Read a file of word vectors block by block; beside the result, memory does not grow with the file.
+    """Read a file of word vectors block by block; apart from the result, memory does not grow with the file.
 
     Args:
         path: the file; what it is shows in its content.
         reporter: told of the progress.
         encoding: of the words; None = UTF-8.
-    Raises:  CheckpointError: it is no such file, is cut off, holds more or fewer vectors than it says, a line of
-        another length, a number that is infinite or none, or more than a few words that are not in the encoding; it
-        names the place.  ConfigError: no such encoding.
+    Raises:  CheckpointError: it is no such file, is cut off, holds more or fewer vectors than its header says, a line
+             of another length, an infinite number or NaN, or more than a few words in another encoding; the error names
+             the place.  ConfigError: no such encoding.
     """
     path, reporter, encoding = (
         Path(path),
@@ -142,7 +142,9 @@ def read_word_vectors(
             table = _Table(path, width, size // len(first) + 1, encoding)
             _read_text(stream, table, None, first, progress)
             words, _ = table.finished()
-            if all(map(_DECIMAL.fullmatch, words)):  # a table of vectors alone, such as the projector's
+            if all(
+                map(_DECIMAL.fullmatch, words)
+            ):  # a table of vectors without words, such as the projector's
                 raise CheckpointError(
                     "there are numbers where words should be",
                     got=words[0][:60],
@@ -174,7 +176,7 @@ def read_word_vectors(
 
 
 class _Table:
-    """Words and vectors as they come; the special tokens are there before them."""
+    """The words and vectors so far, after the special tokens."""
 
     def __init__(self, path: Path, width: int, expected: int, encoding: str) -> None:
         self.path, self.width, self._encoding = path, width, encoding
@@ -182,11 +184,11 @@ class _Table:
         self._undecoded: list[tuple[str, bytes]] = []
         self._numbers = np.zeros(
             (_SPECIAL + expected) * width, np.float32
-        )  # pages are taken when they are written
+        )  # memory pages are allocated when they are written
         self._index = {token: i for i, token in enumerate(SPECIAL_TOKENS)}
 
     def add(self, words: list[bytes], vectors: Float32Array, place: Callable[[int], str]) -> None:
-        """Append a block; `place` says where in the file its entry i is.
+        """Append a block; `place` gives the place of its entry i in the file.
 
         Shapes:  vectors: (len(words), width)
         """
@@ -198,7 +200,7 @@ class _Table:
         for i, word in enumerate(words):
             try:
                 entry = word.decode(self._encoding)
-            except UnicodeDecodeError:  # programs that count bytes cut words within a character
+            except UnicodeDecodeError:  # programs that count bytes cut words inside a character
                 self._undecoded.append((place(i), word))
                 kept[i] = False
                 continue
@@ -209,7 +211,7 @@ class _Table:
             if known != size:
                 kept[i] = False
                 self._repeated += known >= _SPECIAL
-                if known < _SPECIAL:  # a file of ours, or of someone who knows [UNK]
+                if known < _SPECIAL:  # a file of ours, or another one with [UNK]
                     self._numbers[known * self.width : (known + 1) * self.width] = vectors[i]
         end = len(index) * self.width
         if end > self._numbers.size:
@@ -220,9 +222,9 @@ class _Table:
         return CheckpointError(what, got=f"the entry {word[:60].decode('utf-8', 'replace')!r}", where=where)
 
     def finished(self) -> tuple[list[str], Float32Array]:
-        """Words and table.
+        """The complete words and table.
 
-        Raises:  CheckpointError: there are none, or more than a few are no text in the file's encoding.
+        Raises:  CheckpointError: there are no words, or more than a few cannot be decoded in the file's encoding.
         """
         words = list(self._index)[_SPECIAL:]
         if len(self._undecoded) > _FEW_UNDECODED * (len(words) + len(self._undecoded)):
@@ -233,7 +235,7 @@ class _Table:
         return words, used.reshape(-1, self.width)
 
     def contents(self, kind: str) -> WordVectors:
-        """All that was read."""
+        """The contents that were read."""
         places = tuple(place for place, _ in self._undecoded)
         return WordVectors(kind, *self.finished(), self._repeated, places, self.spaced)
 
@@ -253,7 +255,7 @@ class _Table:
 def _read_text(
     stream: BinaryIO, table: _Table, count: int | None, start: bytes, progress: Callable[[], None]
 ) -> None:
-    """Lines of a word and its numbers; `start` is what was read of them already."""
+    """Read lines of a word and its numbers; `start` holds the bytes that were read already."""
     done, blank = 0, False
     while block := start + stream.read(_BLOCK):
         start = b""
@@ -261,7 +263,7 @@ def _read_text(
             block += stream.readline(_LINE_LIMIT)
         lines = block.replace(b"\t", b" ").split(b"\n")
         if not lines[-1]:
-            lines.pop()  # what follows the last end of line
+            lines.pop()  # the incomplete last line
         first = done + 1 if count is None else done + 2
 
         def place(i: int, first: int = first) -> str:
@@ -288,7 +290,7 @@ def _read_text(
 def _parsed(
     lines: list[bytes], width: int, place: Callable[[int], str]
 ) -> tuple[list[bytes], Float32Array, int]:
-    """The words and the numbers of some lines, and how many of the words held spaces.
+    """The words and the numbers of lines, and how many of the words held spaces.
 
     Shapes:  -> words: N, numbers: (N, width)
     """
@@ -301,7 +303,7 @@ def _parsed(
         words.append(word)
         fields.append(rest)
     numbers = parse_decimals(b" ".join(fields), len(lines) * width)
-    if numbers is None:  # something is wrong, or written in a way of its own, like "nan"
+    if numbers is None:  # a faulty or unusual number, like "nan"
         for i, field in enumerate(fields):
             alone = None if b"  " in field else _numbers(field)
             if alone is None or len(alone) != width:
@@ -317,10 +319,10 @@ def _parsed(
 
 @faster(kernel.parse_decimals, kernel.serves)
 def parse_decimals(text: bytes, count: int) -> Float32Array | None:
-    """The numbers of a text, one space between each two, or None where it is anything else.
+    """The numbers in a text, separated by single spaces; None where it is anything else.
 
     Args:
-        text: digits, with a sign, a point and an exponent where wanted.
+        text: numbers of digits, optionally with a sign, a point and an exponent.
         count: how many there must be.
     Shapes:  -> (count,)
     """
@@ -332,7 +334,7 @@ def parse_decimals(text: bytes, count: int) -> Float32Array | None:
 
 
 def _with_spaces(line: bytes, width: int, where: str) -> tuple[bytes, bytes]:
-    """Word and numbers of a line whose word may hold spaces, which become "_"; a number is no part of a word."""
+    """Word and numbers of a line. Spaces in the word become "_"; a number is no part of a word."""
     parts = line.split()
     word = parts[: len(parts) - width]
     if not word or any(_numbers(part) is not None for part in word[1:]):
@@ -346,7 +348,7 @@ def _with_spaces(line: bytes, width: int, where: str) -> tuple[bytes, bytes]:
 
 
 def _numbers(text: bytes) -> Float32Array | None:
-    """Numbers with spaces between them, or None where something else is among them."""
+    """Numbers separated by spaces; None where there is anything else."""
     try:
         with warnings.catch_warnings(), np.errstate(over="ignore"):
             warnings.simplefilter("error", DeprecationWarning)
@@ -358,7 +360,7 @@ def _numbers(text: bytes) -> Float32Array | None:
 def _read_binary(
     stream: BinaryIO, table: _Table, count: int, start: bytes, progress: Callable[[], None]
 ) -> None:
-    """Entries of a word, a space and its numbers; `start` is what was read of them already."""
+    """Read entries of a word, a space and its numbers; `start` holds the bytes that were read already."""
     done, size, data, at = 0, 4 * table.width, start, 0
     while done < count:
         words: list[bytes] = []
@@ -412,17 +414,17 @@ def _too_many(where: str, count: int) -> CheckpointError:
 
 
 def _first_line(stream: BinaryIO) -> bytes:
-    """The first line, without the mark that some programs put before UTF-8."""
+    """The first line, without a byte order mark."""
     return stream.readline(_LINE_LIMIT).removeprefix(codecs.BOM_UTF8)
 
 
 def _is_text(start: bytes) -> bool:
-    """Whether what follows the first word are written numbers."""
+    """Whether the first word is followed by numbers as text."""
     return _NUMBER_BYTES.issuperset(start.lstrip(_WHITE).partition(b" ")[2].partition(b"\n")[0])
 
 
 def _width_of_line(line: bytes) -> int:
-    """Numbers after the word of a line, 0 where it is no such line."""
+    """The count of numbers after the word of a line; 0 where the line has another form."""
     numbers = _numbers(b" ".join(line.split()[1:]))
     return 0 if numbers is None or not line.split()[1:] else len(numbers)
 
@@ -434,7 +436,7 @@ def _is_gzip(path: Path) -> bool:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[BinaryIO, Callable[[], int]]]:
-    """The contents of a file, unzipped where they are gzipped, and how far in the file one is.
+    """The contents of a file, decompressed if gzipped, and a function for the position in the file.
 
     Raises:  CheckpointError: the file cannot be read or is gzipped and damaged.
     """
@@ -483,7 +485,7 @@ def import_word_vectors(
 
 
 def _notes(vectors: WordVectors) -> list[str]:
-    """What was left out or written in another way."""
+    """Notes on what was left out or changed."""
     notes = []
     if vectors.repeated:
         notes.append(f"{vectors.repeated:,} entries were left out: the same word had come before")
@@ -500,8 +502,8 @@ def _notes(vectors: WordVectors) -> list[str]:
 def tokenizer_of(words: Sequence[str]) -> Tokenizer:
     """A word-level tokenizer whose entries are the five special tokens and then these words.
 
-    Texts are cut into words and marks, or at spaces where more than a tenth of the words would fall apart; they are
-    lower-cased where no word has a capital letter.
+    Texts are cut into words and marks, or only at spaces where more than a tenth of the words would be split. They are
+    lower-cased if no word has a capital letter.
     """
     sample = words[:_SAMPLE]
     whole = sum(re.fullmatch(TOKEN_PATTERN, word) is not None for word in sample if "_" not in word)
@@ -512,7 +514,7 @@ def tokenizer_of(words: Sequence[str]) -> Tokenizer:
 
 
 def _with_phrases(words: Sequence[str]) -> list[str]:
-    """The words, with spaces in those that are phrases of others."""
+    """The words, with spaces in those that are phrases of other words."""
     known = set(words)
     result = []
     for word in words:

@@ -272,7 +272,7 @@ def predict_file(
         predict_file(Predictor(load("runs/sentiment")), "reviews.txt", Path("said.jsonl"))
     """
     reporter = reporter or NullReporter()
-    reading = ReadOptions(encoding=encoding, separator=separator).said
+    reading = ReadOptions(encoding=encoding, separator=separator).recorded
     records = predictor.read(path, columns, problems, labelled=False, **reading)
     predictions = with_progress(predictor.predict(records), reporter)
     if not isinstance(output, Path):

@@ -91,7 +91,7 @@ def compare(
     """
     file = path_of(tasks)
     kept = file.with_name(file.name + ".cells") if cells is None else path_of(cells)
-    asked = reading(None, separator, encoding).said
+    asked = reading(None, separator, encoding).recorded
     comparison = open_comparison(names_of(runs), file, kept, threads, asked)
     typed = [
         "polyseme",

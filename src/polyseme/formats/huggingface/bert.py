@@ -46,17 +46,17 @@ TIED = {
     "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
     "cls.predictions.decoder.bias": "cls.predictions.bias",
 }
-"""Tensors of theirs that are another of theirs under a second name."""
+"""Their tied tensors: second names of other tensors."""
 
 TASKS = one_layer("classifier", "classifier", "qa_outputs")
 """Modules of tasks' heads."""
 
-_NOT_THEIRS = ("add_pooling_layer",)  # they say it by leaving the pooler's tensors out
+_NOT_THEIRS = ("add_pooling_layer",)  # transformers shows this by omitting the pooler's tensors
 _REQUIRED: Mapping[str, tuple[Any, ...]] = {"position_embedding_type": ("absolute",)}
 
 
 def rules(objectives: Sequence[str] = ()) -> tuple[Rule, ...]:
-    """The table for the heads of these objectives: their masked-LM head is ours of any masking objective."""
+    """The key table for the heads of these objectives; their masked-LM head stands for any masking objective."""
     return (*with_heads(RULES, objectives), *task_rules(TASKS, objectives))
 
 
@@ -67,7 +67,7 @@ def config_to_theirs(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def config_to_ours(config: dict[str, Any], ours: type[Config] = BertConfig) -> dict[str, Any]:
-    """Our configuration's fields from config.json; what is absent has the same default in both.
+    """Our configuration's fields from config.json; absent fields have the same default in both.
 
     Raises:  ConfigError: a field that cannot be honoured.
     """

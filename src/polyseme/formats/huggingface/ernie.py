@@ -19,7 +19,7 @@ def _of_ernie(key: str) -> str:
 
 
 def rules(objectives: Sequence[str] = ("knowledge_masking", "next_sentence")) -> tuple[Rule, ...]:
-    """The table for the heads of these objectives; their head of two classes is our next_sentence or dialogue."""
+    """The key table for the heads of these objectives; their head of two classes is our next_sentence or dialogue."""
     table: list[Rule] = []
     for ours, theirs in bert.rules(objectives):
         parts = tuple(map(_of_ernie, theirs)) if isinstance(theirs, tuple) else _of_ernie(theirs)
@@ -31,7 +31,7 @@ def rules(objectives: Sequence[str] = ("knowledge_masking", "next_sentence")) ->
 RULES = rules()
 
 TIED = {_of_ernie(theirs): _of_ernie(source) for theirs, source in bert.TIED.items()}
-"""Tensors of theirs that are another of theirs under a second name."""
+"""Their tied tensors: second names of other tensors."""
 
 
 def config_to_theirs(config: dict[str, Any]) -> dict[str, Any]:

@@ -50,9 +50,9 @@ def write_model(run: Path, output: Path) -> Written:
     Args:
         run: the run directory.
         output: the folder to write; new or empty.
-    Raises:  ConfigError: transformers has no such architecture, or no class that computes what the head of the run's
-             task does; what to do is named.
-             RunError: there is no run, or the folder holds something.  StorageError: the disk refuses.
+    Raises:  ConfigError: transformers has no such architecture, or no class that computes the head of the run's task;
+             the error says what to do.
+             RunError: there is no run, or the folder is not empty.  StorageError: the disk refuses.
     """
     opened = open_run(run)
     with new_folder(output) as folder, saving(output):
@@ -61,11 +61,11 @@ def write_model(run: Path, output: Path) -> Written:
 
 
 def model_files(opened: Opened, folder: Path, tasks: bool = True) -> tuple[list[str], list[str]]:
-    """Write a run's files into a folder that is there.
+    """Write a run's files into an existing folder.
 
     Args:
-        tasks: the head of a task goes with the encoder.
-    Returns their names, and what differs from the run or was left out.
+        tasks: also export the head of a task.
+    Returns the file names, and notes on what differs from the run or was left out.
     Raises:  ConfigError: transformers has no such architecture, or no class for the head of the task.
     """
     family = _family(opened.recipe.architecture)
@@ -118,7 +118,7 @@ def _family(architecture: str) -> Family:
 def _tensors(
     opened: Opened, family: Family, task: str | None
 ) -> tuple[dict[str, Tensor], list[str], list[str]]:
-    """Their tensors, the objectives whose heads are among them, and what was left out."""
+    """Their tensors, the objectives whose heads they include, and notes on what was left out."""
     parts: dict[str, Tensor] = {f"encoder.{k}": p.detach() for k, p in opened.encoder.named_parameters()}
     parts |= {f"heads.{k}": p.detach() for k, p in opened.heads.named_parameters()}
     config = opened.recipe.section("model").model_dump()
@@ -165,7 +165,7 @@ def _config(opened: Opened, family: Family, objectives: Sequence[str], task: str
 
 
 def _named_roles(tokenizer: Tokenizer, decoder: bool) -> dict[str, str | None]:
-    """Tokens by the names that tokenizer_config.json has for them."""
+    """Special tokens by their names in tokenizer_config.json."""
     cls, sep = ("bos_token", "eos_token") if decoder else ("cls_token", "sep_token")
     keys = {"pad": "pad_token", "unk": "unk_token", "cls": cls, "sep": sep, "mask": "mask_token"}
     return {keys[role]: tokenizer.roles.tokens.get(role) for role in ROLES}
@@ -184,7 +184,7 @@ def _tokenizer_config(opened: Opened, family: Family, decoder: bool, task: str |
 
 
 def _generation_config(opened: Opened) -> dict[str, Any]:
-    """How `polyseme generate --temperature 0` goes: the same tokens are never written, the same end a text."""
+    """The settings of `polyseme generate --temperature 0`: the same suppressed tokens, the same end of a text."""
     t = opened.tokenizer
     entries = int(opened.encoder.token_embedding().weight.size(0))
     never = sorted({*t.special_ids} - {*t.end_ids} | {*range(t.vocab_size, entries)})
@@ -199,7 +199,7 @@ def _generation_config(opened: Opened) -> dict[str, Any]:
 
 
 def _differences(tokenizer: Tokenizer, decoder: bool) -> list[str]:
-    """What other programs do otherwise with the same tokenizer.json."""
+    """Notes on what other programs do differently with the same tokenizer.json."""
     notes = []
     if tokenizer.spelling == "words":
         notes.append(
@@ -229,7 +229,7 @@ def _card(opened: Opened, architecture: str, notes: Sequence[str], task: str | N
     use = f"""from transformers import pipeline
 
 pipe = pipeline("{tag}", "PATH-OF-THIS-FOLDER")"""
-    if tag == "question-answering":  # there is no pipeline for it
+    if tag == "question-answering":  # transformers has no pipeline for it
         use = """from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained("PATH-OF-THIS-FOLDER")

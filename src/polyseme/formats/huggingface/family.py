@@ -1,5 +1,5 @@
-"""What an architecture is under our names and under transformers': tables of key renames that run in either direction,
-and its config.json, of which every field is honoured, known to change nothing that is computed, or refused by name.
+"""An architecture under our names and transformers': tables of key renames that work in both directions, and its
+config.json. Every field of it is honoured, known to change nothing that is computed, or refused by name.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from polyseme.core.config import Config
 from polyseme.errors import CheckpointError, ConfigError
 
 Rule = tuple[str, str | tuple[str, ...]]
-"""(ours, theirs): two patterns in which `{i}` stands for a layer number. Where one of our tensors holds several of
-theirs stacked along the first dimension, `theirs` is a tuple."""
+"""(ours, theirs): two patterns in which `{i}` stands for a layer number. `theirs` is a tuple where one of our tensors
+stacks several of theirs along the first dimension."""
 Tensors = Mapping[str, Tensor]
 
 KINDS = {
@@ -27,14 +27,14 @@ KINDS = {
     "dialogue": "pairs",
     "causal_lm": "causal",
 }
-"""Which of their heads our objectives' heads are: masked-LM, next-sentence and language-model heads."""
+"""The kind of their head for each of our objectives: masked-LM, next-sentence or language-model head."""
 TASKS = {
     "classify": "ForSequenceClassification",
     "pair": "ForSequenceClassification",
     "tag": "ForTokenClassification",
     "qa": "ForQuestionAnswering",
 }
-"""Our tasks, and how the names of their classes end."""
+"""Our tasks, and the endings of the names of their classes."""
 
 
 def expand(rules: Sequence[Rule], layers: int) -> Iterator[Rule]:
@@ -47,8 +47,10 @@ def expand(rules: Sequence[Rule], layers: int) -> Iterator[Rule]:
 
 
 def with_heads(rules: Sequence[Rule], objectives: Sequence[str]) -> tuple[Rule, ...]:
-    """The same table for the heads of these objectives, of which several have a head of the same kind."""
-    names = {kind: name for name, kind in reversed(KINDS.items())}  # the table's own
+    """The same table for the heads of these objectives; several objectives may have a head of the same kind."""
+    names = {
+        kind: name for name, kind in reversed(KINDS.items())
+    }  # the objectives that the table itself names
     renamed = {names[KINDS[name]]: name for name in reversed(objectives) if name in KINDS}
     table: list[Rule] = []
     for ours, theirs in rules:
@@ -75,7 +77,7 @@ def to_theirs(tensors: Mapping[str, Tensor], rules: Sequence[Rule], layers: int)
 def to_ours(tensors: Mapping[str, Tensor], rules: Sequence[Rule], layers: int) -> dict[str, Tensor]:
     """Rename (and stack) their tensors.
 
-    Raises:  CheckpointError: some parts of a stacked tensor are there and others are missing.
+    Raises:  CheckpointError: some parts of a stacked tensor are missing.
     """
     result: dict[str, Tensor] = {}
     for ours, theirs in expand(rules, layers):
@@ -99,21 +101,21 @@ class Family:
     Args:
         model_type: theirs, in config.json.
         architecture: our registry key.
-        prefix: what the names of the encoder's tensors begin with, in a model with a head.
+        prefix: the prefix of the encoder's tensor names, in a model with a head.
         config: our configuration's class.
         rules: our objectives -> the key table.
-        tied: tensors of theirs that are another of theirs under a second name, our configuration given.
-        cut, join: of tensors that the table alone does not translate: what follows it on the way to theirs, and what
-            comes before it on the way to ours; given our objectives and our configuration, too.
-        config_to_theirs, config_to_ours: the configuration.
+        tied: our configuration -> their tied tensors, second names of other tensors.
+        cut, join: functions for tensors that the table alone does not translate: `cut` runs after the table on the way
+            to theirs, `join` before it on the way to ours; both also receive our objectives and our configuration.
+        config_to_theirs, config_to_ours: translate the configuration.
         default_objectives: (masks, pairs or causal) that an imported head gets.
-        classes: which of their classes holds which of our heads: ("masks", "pairs", "causal") -> class.
-        heads: what the names of further heads may begin with; these are left out.
-        stem: what the names of their classes for tasks begin with.
+        classes: their class for a set of our heads: ("masks", "pairs", "causal") -> class.
+        heads: prefixes of the names of further heads, which are left out.
+        stem: the prefix of the names of their classes for tasks.
         tasks: our task -> modules of its head, ours to theirs.
-        pools: how their ForSequenceClassification makes one vector of a text, the usual way first.
-        pooled: whether it passes that vector through the pooler.
-        inputs: what their tokenizer gives the model.
+        pools: the ways in which their ForSequenceClassification pools a text to one vector, the usual way first.
+        pooled: whether that vector passes through the pooler.
+        inputs: the inputs that their tokenizer gives the model.
     """
 
     model_type: str
@@ -151,7 +153,7 @@ class Family:
 
 
 def task_rules(tasks: Mapping[str, Mapping[str, str]], objectives: Sequence[str]) -> tuple[Rule, ...]:
-    """The key table for the heads of those objectives that are tasks; see `Family.tasks`."""
+    """The key table for the heads of the tasks among the objectives; see `Family.tasks`."""
     return tuple(
         (f"heads.{task}.{ours}.{kind}", f"{theirs}.{kind}")
         for task in objectives
@@ -161,11 +163,11 @@ def task_rules(tasks: Mapping[str, Mapping[str, str]], objectives: Sequence[str]
 
 
 def one_layer(text: str, tag: str, qa: str, **before: str) -> dict[str, dict[str, str]]:
-    """`Family.tasks` of heads that are one linear layer.
+    """`Family.tasks` for heads that are one linear layer.
 
     Args:
-        text, tag, qa: their names of it.
-        before: their names of the modules of a transform before it.
+        text, tag, qa: their names of the layer.
+        before: their names of the modules of a transform before the layer.
     """
     shared = {f"transform.{ours}": theirs for ours, theirs in before.items()}
     names = {"classify": text, "pair": text, "tag": tag, "qa": qa}
@@ -215,11 +217,11 @@ def checked(
     required: Mapping[str, Sequence[Any]] | None = None,
     harmless: Iterable[str] = (),
 ) -> None:
-    """Refuse what is neither honoured nor harmless.
+    """Refuse fields that are neither honoured nor harmless.
 
     Args:
         config: config.json.
-        fields: those that the caller translates.
+        fields: the fields that the caller translates.
         required: fields that must be absent, null, or one of these.
         harmless: further fields that change nothing that is computed.
     Raises:  ConfigError: a field that cannot be honoured, with its value.
@@ -241,9 +243,9 @@ def checked(
 
 
 def default_rope(rope: object, field: str = "rope_parameters") -> float | None:
-    """θ of ordinary rotary positions; None where nothing is said.
+    """θ of ordinary rotary positions; None where it is not given.
 
-    Raises:  ConfigError: scaled or partial ones.
+    Raises:  ConfigError: the rotary positions are scaled or partial.
     """
     if rope is None:
         return None

@@ -41,7 +41,7 @@ RULES: tuple[Rule, ...] = tuple(
 )
 
 TIED = {"lm_head.weight": "transformer.wte.weight"}
-"""Tensors of theirs that are another of theirs under a second name."""
+"""Their tied tensors: second names of other tensors."""
 
 TASKS = one_layer("score", "classifier", "qa_outputs")
 """Modules of tasks' heads."""
@@ -66,12 +66,12 @@ def _transposed(tensors: Tensors, objectives: Sequence[str], config: Mapping[str
 
 
 def rules(objectives: Sequence[str] = ()) -> tuple[Rule, ...]:
-    """The table with the heads of those objectives that are tasks."""
+    """The key table with the heads of the tasks among the objectives."""
     return (*RULES, *task_rules(TASKS, objectives))
 
 
 def config_to_theirs(config: dict[str, Any]) -> dict[str, Any]:
-    """config.json of transformers from our configuration; GPT-2 has names of its own, and two dropouts for our one."""
+    """config.json of transformers from our configuration; GPT-2 has other names, and two dropouts for our one."""
     renamed = {_NAMES.get(k, k): v for k, v in config.items()}
     return {
         "model_type": "gpt2",

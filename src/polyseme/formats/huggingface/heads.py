@@ -1,11 +1,11 @@
-"""Heads of tasks under both names: what classes of transformers can say of them, and what of them is ours alone.
+"""Heads of tasks under both names: what transformers' classes can express of them, and what only polyseme has.
 
     classify, pair   …ForSequenceClassification   id2label, problem_type, classifier_pooling (ModernBERT)
     tag              …ForTokenClassification      id2label; the vector of a token's first subword is read by both
     qa               …ForQuestionAnswering        two outputs: where an answer begins and ends
 
-Both kinds of texts are one class there: config.json's "polyseme" says which an export was made of. In directories of
-others, labels such as "entailment" and cross-encoders mean two texts, everything else one.
+transformers has one class for one text and for two: config.json's "polyseme" says which an export of ours has. In other
+    directories, labels such as "entailment" and cross-encoders mean two texts, everything else one.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ PROBLEMS = {
     "several": "multi_label_classification",
     "number": "regression",
 }
-"""Our kinds of labels as transformers calls them."""
+"""Transformers' names for our kinds of labels."""
 
 _OURS_ALONE = ("labels", "kind", "pool", "mix", "lstm", "crf")
-"""Fields of a task's section that transformers' fields say, or that an export cannot have."""
+"""Fields of a task's section that transformers' own fields express, or that an export cannot have."""
 MOST = 3e38
-"""The largest number of float32, nearly."""
+"""Nearly the largest number of float32."""
 _OF_PAIRS = ("entail", "contradict", "duplicate", "paraphrase")
 
 
 def task_of(objectives: Sequence[str]) -> str | None:
-    """The task among what a run was trained with.
+    """The task among a run's objectives.
 
-    Raises:  ConfigError: transformers has no class for it, as it is a third party's.
+    Raises:  ConfigError: transformers has no class for the task, which comes from a third-party package.
     """
     task = next((name for name in objectives if name in registry.tasks), None)
     if task is not None and task not in TASKS:
@@ -71,7 +71,7 @@ def class_of(family: Family, task: str) -> str:
 
 
 def check_expressible(opened: Opened, family: Family, task: str) -> None:
-    """Raises:  ConfigError: transformers' class computes something else; it says what, and what to do."""
+    """Raises:  ConfigError: transformers' class computes something else; the error says what, and what to do."""
     config, head = opened.recipe.section(task), opened.heads[task]
     part = None
     if config.mix:
@@ -127,14 +127,15 @@ def config_of(opened: Opened, family: Family, task: str) -> dict[str, Any]:
 
 
 def _places(opened: Opened) -> Tensor:
-    """What a tagger adds for tokens of a file that share a token of the model.  Shapes: -> (PLACES, tags)"""
+    """The vectors that a tagger adds for tokens of a file that share a token of the model.  Shapes: -> (PLACES,
+    tags)"""
     return opened.heads.get_parameter("tag.place.weight").detach()
 
 
 def padding_of(tokenizer: Tokenizer) -> int | None:
-    """The id with which rows may be filled up: transformers takes the last token that is another for a decoder's text.
+    """The padding id: transformers takes a decoder's last token with another id as the end of the text.
 
-    None where nothing but the end of every text could be it.
+    None where the only candidate is the token that ends every text.
     """
     if "pad" in tokenizer.roles.tokens:
         return tokenizer.pad_id
@@ -143,7 +144,7 @@ def padding_of(tokenizer: Tokenizer) -> int | None:
 
 
 def notes_of(opened: Opened, task: str) -> list[str]:
-    """What transformers does otherwise with a head that it can hold."""
+    """Notes on what transformers does differently with a head that it can express."""
     config, notes = opened.recipe.section(task), list[str]()
     if task in ("tag", "qa") and opened.encoder.pooler() is not None:
         notes.append("the pooler, which has no part in the task, was left out")
@@ -176,9 +177,9 @@ class TaskHead:
     Args:
         task: registry key.
         section: the task's section of the recipe, complete.
-        decoding: what goes to "decoding" of run.json.
-        notes: what a person should know.
-        place: a tagger's vectors of places, where an export of ours keeps them.
+        decoding: the value for "decoding" of run.json.
+        notes: notes for the user.
+        place: a tagger's vectors of places, if an export of ours has stored them.
     """
 
     task: str
@@ -195,7 +196,7 @@ def find_head(
     fields: Mapping[str, Any],
     where: object,
 ) -> TaskHead | None:
-    """The head that config.json's class names; None where it names none, or one that polyseme does not have.
+    """The head of config.json's class; None where it has none, or one that polyseme does not support.
 
     Args:
         config: config.json.
@@ -231,7 +232,7 @@ def find_head(
             task = (known or [_texts_of(config, labels)])[0]
             section |= _text_fields(config, family, labels, where)
             if section["kind"] == "number" and len(labels) > 1:
-                return None  # several numbers at once
+                return None  # regression to several numbers
             if not known:
                 notes.append(_guessed(task))
     checked: Any = registry.tasks.load(task).config.of(section, f"{where} [{task}]")
@@ -242,7 +243,7 @@ def find_head(
 def _labels(config: Mapping[str, Any], output: Tensor | None, where: object) -> tuple[str, ...]:
     """The labels in the order of the outputs.
 
-    Raises:  ConfigError: they are not those of all the outputs.
+    Raises:  ConfigError: there is not one label for each output.
     """
     named = config.get("id2label")
     n = output.size(0) if output is not None and output.ndim == 2 else None
@@ -272,7 +273,7 @@ def _text_fields(
         raise refused("problem_type", problem, " or ".join(kinds), where)
     kind = kinds[problem] if problem is not None else "number" if len(labels) == 1 else "single"
     if kind == "single" and len(labels) == 1:
-        kind = "number"  # a probability that is always 1 would say nothing
+        kind = "number"  # the probability of a single class would always be 1
     pool = family.pools[0]
     if len(family.pools) > 1:
         pool = config.get("classifier_pooling", pool)
@@ -282,7 +283,7 @@ def _text_fields(
 
 
 def _texts_of(config: Mapping[str, Any], labels: Sequence[str]) -> str:
-    """Whether a directory that does not say it was made for one text or for two: classify or pair."""
+    """A guess whether a directory's head is for one text or for two: classify or pair."""
     cross_encoder = config.get("sentence_transformers") is not None
     relation = any(part in label.lower() for label in labels for part in _OF_PAIRS)
     return "pair" if cross_encoder or relation else "classify"
@@ -305,7 +306,7 @@ def _decoding(ours: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stored_places(ours: Mapping[str, Any], tags: int) -> Tensor | None:
-    """The vectors of places that an export of ours keeps; None where they are none, or not what they should be."""
+    """The vectors of places that an export of ours stores; None where they are missing or malformed."""
     rows = ours.get("place")
     if not isinstance(rows, list) or len(rows) != PLACES:
         return None
@@ -316,7 +317,7 @@ def _stored_places(ours: Mapping[str, Any], tags: int) -> Tensor | None:
 
 
 def completed(tensors: Mapping[str, Tensor], head: TaskHead | None) -> dict[str, Tensor]:
-    """Our tensors with those that transformers has no place for and that add nothing while they are zero."""
+    """Our tensors, completed with those that transformers does not have; they are zero and so add nothing."""
     if head is None or head.task != "tag":
         return dict(tensors)
     place = torch.zeros(PLACES, len(head.section["labels"])) if head.place is None else head.place

@@ -41,7 +41,7 @@ _DIGESTED = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
 
 
 def detect(path: Path) -> bool:
-    """Whether something looks like such a directory."""
+    """Whether a path looks like such a directory."""
     return (path / "config.json").is_file()
 
 
@@ -50,7 +50,7 @@ def read_model(path: Path) -> Imported:
 
     Args:
         path: the folder.
-    Raises:  ConfigError: an architecture that polyseme does not have, or settings that it cannot honour.
+    Raises:  ConfigError: an architecture or settings that polyseme does not support.
              CheckpointError: a file is missing or damaged; a tensor is missing, unknown, of another shape, or
              holds NaN.
     """
@@ -108,7 +108,7 @@ def read_model(path: Path) -> Imported:
 
 
 def _notes(tokenizer: Tokenizer, head: Any) -> list[str]:
-    """What a person should know of the import."""
+    """Notes on the import for the user."""
     notes = list(head.notes) if head is not None else []
     if tokenizer.added:
         shown = " ".join(tokenizer.added[:8]) + (" …" if len(tokenizer.added) > 8 else "")
@@ -119,11 +119,11 @@ def _notes(tokenizer: Tokenizer, head: Any) -> list[str]:
 def family_of(config: Mapping[str, Any], path: Path) -> Family:
     """The family that a config.json names.
 
-    Raises:  ConfigError: one that polyseme does not have, or none.
+    Raises:  ConfigError: it is missing, or polyseme does not support it.
     """
     kind = config.get("model_type")
     if kind is None and "type_vocab_size" in config and "position_embedding_type" not in config:
-        kind = "bert"  # the first files of BERT do not say what they are
+        kind = "bert"  # the first files of BERT do not name their type
     if not isinstance(kind, str) or kind not in FAMILIES:
         raise ConfigError(
             "polyseme does not have this architecture",
@@ -135,7 +135,7 @@ def family_of(config: Mapping[str, Any], path: Path) -> Family:
 
 
 def _generation(path: Path) -> dict[str, Any]:
-    """What generation_config.json says of the tokens that begin and end a text; it comes before config.json."""
+    """The tokens that begin and end a text, from generation_config.json; they override config.json."""
     if not (path / "generation_config.json").is_file():
         return {}
     settings = read_json(member(path, "generation_config.json"))
@@ -145,7 +145,7 @@ def _generation(path: Path) -> dict[str, Any]:
 def _named(
     tensors: Mapping[str, Tensor], family: Family, model: Mapping[str, Any], path: Path
 ) -> dict[str, Tensor]:
-    """The tensors under their newest full names, without buffers and second names."""
+    """The tensors under their newest full names, without buffers and tied second names."""
     inside = _inside(family)
     result: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
@@ -192,7 +192,7 @@ def _inside(family: Family) -> set[str]:
 def _objectives(
     config: Mapping[str, Any], family: Family, stored: Mapping[str, Tensor], path: Path
 ) -> list[str]:
-    """Which of our heads the directory brings."""
+    """The objectives whose heads are in the directory."""
     classes = config.get("architectures")
     named = classes[0] if isinstance(classes, list) and classes and isinstance(classes[0], str) else ""
     groups = []
@@ -237,7 +237,7 @@ def _expected(
     most_layers: int,
     path: Path,
 ) -> dict[str, Tensor]:
-    """All tensors of theirs that our model would give, without their numbers.
+    """Names and shapes of all their tensors that our model corresponds to, without values.
 
     Args:
         learned: the objectives and tasks, and the sections of the tasks.

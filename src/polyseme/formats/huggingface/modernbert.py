@@ -42,7 +42,7 @@ RULES: tuple[Rule, ...] = tuple(
 )
 
 TIED = {"decoder.weight": "model.embeddings.tok_embeddings.weight"}
-"""Tensors of theirs that are another of theirs under a second name."""
+"""Their tied tensors: second names of other tensors."""
 
 TASKS = one_layer("classifier", "classifier", "classifier", dense="head.dense", norm="head.norm")
 """Modules of tasks' heads."""
@@ -52,14 +52,14 @@ _KINDS = {"full_attention": "global_rope_theta", "sliding_attention": "local_rop
 
 
 def rules(objectives: Sequence[str] = ()) -> tuple[Rule, ...]:
-    """The table for the head of these objectives: their masked-LM head is ours of any masking objective."""
-    of_tasks = task_rules(TASKS, objectives)  # their transform has the names of the masked-LM head's
+    """The key table for the head of these objectives; their masked-LM head stands for any masking objective."""
+    of_tasks = task_rules(TASKS, objectives)  # their transform is named like the masked-LM head's
     table = RULES if not of_tasks else [rule for rule in RULES if not rule[0].startswith("heads.")]
     return (*with_heads(table, objectives), *of_tasks)
 
 
 def config_to_theirs(config: dict[str, Any]) -> dict[str, Any]:
-    """config.json of transformers from our configuration; only the rotary bases stand elsewhere."""
+    """config.json of transformers from our configuration; only the rotary bases have another place."""
     fields = {k: v for k, v in config.items() if k not in _ELSEWHERE}
     rope = {kind: {"rope_type": "default", "rope_theta": config[name]} for kind, name in _KINDS.items()}
     return {"model_type": "modernbert", "architectures": [ARCHITECTURE], **fields, "rope_parameters": rope}
@@ -74,7 +74,7 @@ def config_to_ours(config: dict[str, Any]) -> dict[str, Any]:
     checked(
         config,
         [*fields, "rope_parameters", "layer_types", "bos_token_id", "eos_token_id", "tie_word_embeddings"],
-        # position_embedding_type and layer_norm_eps stand in the published files and mean nothing there
+        # position_embedding_type and layer_norm_eps are in the published files but have no effect
         {"rope_scaling": (), "position_embedding_type": ("absolute", "rope")},
         ("layer_norm_eps", "classifier_pooling", "deterministic_flash_attn", "sparse_prediction",
          "sparse_pred_ignore_index", "reference_compile", "repad_logits_with_grad"),
@@ -92,9 +92,9 @@ def config_to_ours(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _period(kinds: object) -> int:
-    """Every how many layers one attends to the whole example.
+    """The period of the layers that attend to the whole example.
 
-    Raises:  ConfigError: there is no such rhythm.
+    Raises:  ConfigError: the layers follow no such period.
     """
     if isinstance(kinds, list) and kinds and set(map(str, kinds)) <= set(_KINDS):
         for period in range(1, len(kinds) + 1):

@@ -1,6 +1,6 @@
 """Key table between our `qwen3` with its head and transformers' Qwen3ForCausalLM.
 
-Our query-key-value matrix stacks parts of different sizes where heads are shared, so it is cut by the configuration.
+With shared heads our query-key-value matrix stacks parts of different sizes, so the configuration decides the cuts.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ RULES: tuple[Rule, ...] = tuple(
 """`qkv_proj` stands for q_proj, k_proj and v_proj, one on top of the other."""
 
 TIED = {"lm_head.weight": "model.embed_tokens.weight"}
-"""Tensors of theirs that are another of theirs under a second name, where tie_word_embeddings."""
+"""Their tied tensors, second names of other tensors, if tie_word_embeddings."""
 
 TASKS = one_layer("score", "score", "qa_outputs")
 """Modules of tasks' heads."""
 
 _PREFIX = "model."
-_PREFIX_OF_QA = "transformer."  # their class for questions alone has another name for the decoder
+_PREFIX_OF_QA = "transformer."  # only their class for questions has this name for the decoder
 _PARTS = ("q_proj", "k_proj", "v_proj")
 _ELSEWHERE = ("rope_theta",)
 
@@ -67,7 +67,7 @@ def _rows(config: Mapping[str, Any]) -> list[int]:
 
 
 def rules(objectives: Sequence[str] = ()) -> tuple[Rule, ...]:
-    """The table with the heads of those objectives that are tasks."""
+    """The key table with the heads of the tasks among the objectives."""
     return (*RULES, *task_rules(TASKS, objectives))
 
 
@@ -98,7 +98,7 @@ def _join(tensors: Tensors, objectives: Sequence[str], config: Mapping[str, Any]
 
 
 def config_to_theirs(config: dict[str, Any]) -> dict[str, Any]:
-    """config.json of transformers from our configuration; only the rotary base stands elsewhere."""
+    """config.json of transformers from our configuration; only the rotary base has another place."""
     fields = {k: v for k, v in config.items() if k not in _ELSEWHERE}
     fields["head_dim"] = config["head_dim"] or config["hidden_size"] // config["num_attention_heads"]
     return {
@@ -115,7 +115,7 @@ _THEIR_DEFAULTS = {
     "num_key_value_heads": 32, "head_dim": 128, "max_position_embeddings": 32768, "tie_word_embeddings": False,
     "rope_theta": 10_000.0,
 }  # fmt: skip
-"""What transformers takes where config.json says nothing, and we would take another value."""
+"""Transformers' defaults for fields missing in config.json, where our defaults differ."""
 
 
 def config_to_ours(config: dict[str, Any]) -> dict[str, Any]:

@@ -1,14 +1,15 @@
 """A Hugging Face directory's tokenizer: tokenizer.json, or BERT's vocab.txt, or GPT-2's vocab.json and merges.txt.
 
-What the two older kinds leave to the program that reads them is done as transformers does it, so that the ids are the
-same for every text:
+The two older kinds leave some steps to the program that reads them. These are done as in transformers, so that the ids
+are the same for every text:
 
     vocab.txt       WordPiece; a token a line. Control characters go, Chinese characters stand apart
                     (tokenize_chinese_chars), letters lose case (do_lower_case) and accents (strip_accents; None = with
                     do_lower_case); pieces are cut at spaces and punctuation; a text is [CLS] … [SEP]
     merges.txt      byte-level pair encoding; pieces are cut by GPT-2's pattern, or Qwen's; a text is itself
 
-A run's own is written as it is, but for the separators around texts where a task or a decoder has others.
+A run's own tokenizer is exported unchanged, except for the separators around texts where a task or a decoder has
+others.
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
     Args:
         folder: holds tokenizer.json, vocab.txt, or vocab.json with merges.txt; and tokenizer_config.json.
         config: the model's config.json (with generation_config.json's ids over it), for ids of special tokens.
-    Raises:  CheckpointError: there is none, or a file is damaged.  ConfigError: settings that cannot be honoured.
+    Raises:  CheckpointError: there is no tokenizer, or a file is damaged.  ConfigError: settings that cannot be
+             honoured.
     """
     settings: dict[str, Any] = {}
     for name in ("special_tokens_map.json", SETTINGS):
@@ -94,14 +96,14 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
         return Tokenizer(backend, settings | {key: setting for key, setting in known.items() if setting})
     except PolysemeError:
         raise
-    except BaseException as error:  # the library's, which tries out the vocabulary
+    except BaseException as error:  # an error of the library, which tries out the vocabulary
         if not from_library(error):
             raise
         raise CheckpointError("not a tokenizer that works", got=str(error)[:200], where=where) from None
 
 
 def _inside(value: Any, backend: hf.Tokenizer) -> list[Any]:
-    """Those of one or several ids that the vocabulary has; a configuration may have kept those of another."""
+    """The ids, of one or several, that the vocabulary has; a configuration may hold ids of another vocabulary."""
     values = value if isinstance(value, list) else [value]
     return [i for i in values if type(i) is int and i >= 0 and backend.id_to_token(i) is not None]
 
@@ -122,7 +124,7 @@ def _spec_of(backend: hf.Tokenizer) -> dict[str, Any]:
 
 
 def _as_settled(spec: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A tokenizer.json without cutting and filling, and with BERT's normaliser as tokenizer_config.json has it."""
+    """A tokenizer.json without truncation and padding, and with BERT's normaliser as set in tokenizer_config.json."""
     spec = {**spec, "truncation": None, "padding": None}
     normalizer = spec.get("normalizer")
     if isinstance(normalizer, dict) and normalizer.get("type") == "BertNormalizer":
@@ -236,7 +238,7 @@ def _byte_bpe(
 
 
 def _declare(backend: hf.Tokenizer, folder: Path, settings: Mapping[str, Any]) -> None:
-    """Tokens that were added beside the tokenizer's own file, as transformers adds them to it."""
+    """Add the tokens that other files than the tokenizer's declare, as transformers does."""
     beside = folder / ADDED
     entries = read_json(member(folder, ADDED), TOKENIZER_LIMIT) if beside.is_file() else {}
     for token, id in sorted(entries.items(), key=lambda item: str(item[1]).zfill(20)):
@@ -261,7 +263,7 @@ def _declare(backend: hf.Tokenizer, folder: Path, settings: Mapping[str, Any]) -
 
 
 def _add_tokens(backend: hf.Tokenizer, settings: Mapping[str, Any], where: Path) -> None:
-    """The tokens that tokenizer_config.json adds to the vocabulary, under the ids that it gives them."""
+    """Add the tokens of tokenizer_config.json to the vocabulary, under the ids given there."""
     added = settings.get("added_tokens_decoder")
     if not isinstance(added, Mapping):
         return
@@ -285,10 +287,10 @@ def _add_tokens(backend: hf.Tokenizer, settings: Mapping[str, Any], where: Path)
 
 
 def for_pairs(tokenizer: Tokenizer, types: bool) -> dict[str, Any]:
-    """tokenizer.json with separators around one text and between two as polyseme puts them.
+    """tokenizer.json with polyseme's separators around one text and between two.
 
     Args:
-        types: the model is told which of the two texts a token belongs to.
+        types: the model has token types for the two texts.
     """
     if _separates_alike(tokenizer, types):
         return tokenizer.as_json()
@@ -299,13 +301,13 @@ def for_pairs(tokenizer: Tokenizer, types: bool) -> dict[str, Any]:
 
 
 def for_beginnings(tokenizer: Tokenizer) -> dict[str, Any]:
-    """tokenizer.json that puts the prefix before a text and nothing after it, so that a decoder goes on."""
+    """tokenizer.json that puts the prefix before a text and nothing after it, so that a decoder can continue it."""
     before = tokenizer.prefix_ids
     return _with_template(tokenizer, [(before, 0), ("A", 0)], [(before, 0), ("A", 0), ("B", 0)])
 
 
 _Stretch = tuple[Sequence[int] | str, int]
-"""Ids of special tokens, or "A" or "B", a text; and which of two texts they count to."""
+"""Ids of special tokens, or "A" or "B" for a text; and the token type."""
 
 
 def _with_template(
@@ -338,7 +340,7 @@ def _with_template(
 
 
 def _separates_alike(tokenizer: Tokenizer, types: bool) -> bool:
-    """Whether the tokenizer.json itself puts two texts together as polyseme does."""
+    """Whether the tokenizer.json itself joins two texts as polyseme does."""
     spec, wrapper = tokenizer.as_json(), Wrapper.of(tokenizer)
     backend = hf.Tokenizer.from_str(json.dumps(spec, ensure_ascii=False))
     backend.no_truncation()
