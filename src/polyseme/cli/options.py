@@ -82,8 +82,7 @@ def _read_count(_: object, tokens: Sequence[Token]) -> int:
 
 
 class _TypedPath(type(Path())):  # type: ignore[misc]  # the class of paths on this system
-    """A path that keeps the typed word: if it turns out to be a text, no character may be lost, such as a doubled
-    slash."""
+    """A path that keeps the typed word: a text must not lose a character, such as a second slash."""
 
     typed: str | None = None
 

@@ -143,9 +143,8 @@ def run(
             if json:
                 lines.append(score.as_dict())
             else:
-                row = line.replace(
-                    "\n", " "
-                )  # a record's text may have several lines; here it is printed on one
+                # a record's text may have several lines; here it is printed on one
+                row = line.replace("\n", " ")
                 emit(f"{score.log_likelihood:.3f}\t{score.tokens}\t{score.per_token:.3f}\t{row}")
     whole = Score(total, tokens, unknown)
     predictions_per_token = 2 if kind.startswith("two-way") else 1

@@ -163,8 +163,7 @@ def understood(words: Sequence[str], app: App) -> Typed | list[str]:
 
 
 def misused(typed: Typed) -> tuple[list[str], str]:
-    """The missing part of a command, and the whole command: the typed words, with a capital word for the missing
-    part."""
+    """The missing part of a command, and the whole command with a capital word in its place."""
     shape, arguments = typed.shape, [*typed.arguments]
     missing: list[str] = []
     if len(arguments) < shape.needed:
@@ -385,9 +384,8 @@ def _quoted(typed: Typed) -> None:
     """Raises:  ConfigError: more words than the verb accepts, where its last argument is a text."""
     shape, arguments = typed.shape, typed.arguments
     wordy = bool(shape.positions) and shape.positions[-1] in _WORDY
-    known = all(
-        name in shape.options for name, _ in typed.options
-    )  # otherwise a word may be an option's value
+    # otherwise a word may be an option's value
+    known = all(name in shape.options for name, _ in typed.options)
     if shape.several or not wordy or not known or len(arguments) <= len(shape.positions):
         return
     first = next(i for i, label in enumerate(shape.positions) if label in _WORDY)

@@ -85,9 +85,7 @@ def export_onnx(run: Path | str, output: Path | str, reporter: Reporter | None =
         file = folder / "model.onnx"
         try:
             _write(module, examples[0][0], file)
-        except (
-            Exception
-        ) as error:  # any error of torch: a third-party model may compute what no graph can express
+        except Exception as error:  # of torch, of any kind: not every model can be expressed as a graph
             raise ConfigError(
                 "torch cannot export this model",
                 got=(str(error).strip() or type(error).__name__).partition("\n")[0][:200],

@@ -142,9 +142,8 @@ def read_word_vectors(
             table = _Table(path, width, size // len(first) + 1, encoding)
             _read_text(stream, table, None, first, progress)
             words, _ = table.finished()
-            if all(
-                map(_DECIMAL.fullmatch, words)
-            ):  # a table of vectors without words, such as the projector's
+            # a table of vectors without words, such as the projector's
+            if all(map(_DECIMAL.fullmatch, words)):
                 raise CheckpointError(
                     "there are numbers where words should be",
                     got=words[0][:60],
@@ -182,9 +181,8 @@ class _Table:
         self.path, self.width, self._encoding = path, width, encoding
         self._repeated, self.spaced = 0, 0
         self._undecoded: list[tuple[str, bytes]] = []
-        self._numbers = np.zeros(
-            (_SPECIAL + expected) * width, np.float32
-        )  # memory pages are allocated when they are written
+        # memory pages are allocated when they are written
+        self._numbers = np.zeros((_SPECIAL + expected) * width, np.float32)
         self._index = {token: i for i, token in enumerate(SPECIAL_TOKENS)}
 
     def add(self, words: list[bytes], vectors: Float32Array, place: Callable[[int], str]) -> None:

@@ -68,9 +68,8 @@ class Features(nn.Module):
         self, encoder: Encoder, config: TaskConfig, outputs: int | None = None, dropout: float = 0.0
     ) -> None:
         super().__init__()
-        self._encoder = [
-            encoder
-        ]  # in a list, so that torch does not register it: the encoder owns its weights
+        # in a list, so that torch does not register it: the encoder owns its weights
+        self._encoder = [encoder]
         self.size = int(encoder.config.hidden_size)
         self.table: nn.Embedding | None = None
         self.mix: ScalarMix | None = None

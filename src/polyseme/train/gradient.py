@@ -98,8 +98,7 @@ class GradientLearner:
         return not (self.config.frozen and name.startswith("encoder."))
 
     def know(self, encode: Callable[[Batch], Encoding]) -> None:
-        """Read hidden states from this function in place of the encoder: for a frozen encoder they are computed
-        once."""
+        """Read hidden states from here in place of the encoder: those of a frozen one are computed once."""
         self._known = encode
 
     def encoding(self, batch: Batch) -> Encoding:
@@ -156,8 +155,7 @@ class GradientLearner:
 
     @torch.no_grad()
     def evaluate(self, batches: Sequence[Batch]) -> dict[str, float]:
-        """Held-out metrics of every objective: NAME_loss, NAME_accuracy, and NAME_baseline, the loss without
-        context."""
+        """Held-out metrics of every objective: NAME_loss, NAME_accuracy, and NAME_baseline (no context)."""
         self.encoder.eval()
         self.heads.eval()
         sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
@@ -230,8 +228,7 @@ def clip(parameters: Sequence[Tensor], most: float) -> float:
 
 
 def compile_blocks(encoder: Encoder) -> None:
-    """Compile each repeated layer by itself: all layers share one graph, and what varies between batches stays
-    outside."""
+    """Compile each repeated layer by itself: all share one graph, and what varies between batches stays outside."""
     for child in encoder.children():
         if isinstance(child, nn.ModuleList):
             for block in child:

@@ -376,9 +376,8 @@ def _resolved(
 def _check_lengths(recipe: Recipe) -> None:
     """Raises:  ConfigError: the examples are longer than the model's positions."""
     length = recipe.section("data").sequence_length
-    positions = getattr(
-        recipe.section("model"), "max_position_embeddings", length
-    )  # some models read any length
+    # some models read any length
+    positions = getattr(recipe.section("model"), "max_position_embeddings", length)
     if length > positions:
         raise ConfigError(
             "sequences are longer than the model's positions",

@@ -396,9 +396,8 @@ class Trainer:
         self._part_seconds = (time.perf_counter() - started) / max(1, len(self._evaluation_batches()))
         self._check_finite(scores)
         self.counters.evaluations = int(self._progress() * self.config.evaluations) + 1
-        criterion = scores.pop(
-            "criterion", None
-        )  # a task may choose its best weights by another figure than the loss
+        # a task may choose its best weights by another figure than the loss
+        criterion = scores.pop("criterion", None)
         total = sum(v for k, v in scores.items() if k.endswith("_loss")) if criterion is None else criterion
         names = [k.removesuffix("_loss") for k in scores if k.endswith("_loss")]
         if not names:

@@ -48,9 +48,8 @@ def expand(rules: Sequence[Rule], layers: int) -> Iterator[Rule]:
 
 def with_heads(rules: Sequence[Rule], objectives: Sequence[str]) -> tuple[Rule, ...]:
     """The same table for the heads of these objectives; several objectives may have a head of the same kind."""
-    names = {
-        kind: name for name, kind in reversed(KINDS.items())
-    }  # the objectives that the table itself names
+    # the objectives that the table itself names
+    names = {kind: name for name, kind in reversed(KINDS.items())}
     renamed = {names[KINDS[name]]: name for name in reversed(objectives) if name in KINDS}
     table: list[Rule] = []
     for ours, theirs in rules:

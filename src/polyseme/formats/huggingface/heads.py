@@ -127,7 +127,7 @@ def config_of(opened: Opened, family: Family, task: str) -> dict[str, Any]:
 
 
 def _places(opened: Opened) -> Tensor:
-    """The vectors that a tagger adds for tokens of a file that share a token of the model.  Shapes: -> (PLACES,
+    """A tagger's vectors for tokens of a file that share a token of the model.  Shapes: -> (PLACES,
     tags)"""
     return opened.heads.get_parameter("tag.place.weight").detach()
 

@@ -18,8 +18,7 @@ from polyseme.core.arrays import BoolArray, Float64Array, IntArray
 from polyseme.errors import InputError
 
 CELLS = 2**17
-"""Values in memory at once for one block of draws: an array of 1 MB stays in the cache (four times faster than 8
-MB)."""
+"""Values of one block of draws in memory: an array of 1 MB stays in the cache (four times faster than 8 MB)."""
 
 
 class Resampled(Protocol):

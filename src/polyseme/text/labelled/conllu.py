@@ -216,8 +216,7 @@ def _record(file: LabelledFile, sentence: _Sentence) -> TagRecord | None:
 
 
 def _within(words: Sequence[str], text: str, place: tuple[int, int]) -> list[tuple[int, int] | None]:
-    """The places of the words of a multiword token; where it does not contain their spelling, the first word takes all
-    of it."""
+    """The places of the words of a multiword token; if it does not contain them, the first word takes all of it."""
     if len(words) == 1:
         return [place]
     inside: Offsets | None = locate(words, text[place[0] : place[1]], whole=True)

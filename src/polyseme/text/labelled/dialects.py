@@ -414,8 +414,7 @@ def _ignore(kind: str, number: int, line: str) -> None:
 def _over_lines(
     line: str, lines: Numbered, waiting: deque[tuple[int, str]], separator: str, previous: _Seen
 ) -> tuple[list[str] | None, list[tuple[int, str]]]:
-    """The fields of a row whose quoted field goes on in the next lines, and these lines; None where it is never
-    closed."""
+    """The fields of a row with a quoted field over several lines, and these lines; None where it is never closed."""
     joined_lines: list[tuple[int, str]] = []
     size = len(line)
     while size < _LONGEST:
@@ -461,8 +460,7 @@ class _Seen:
                     self._values[column] = None
 
     def are_rows(self, lines: Sequence[str], separator: str, width: int) -> bool:
-        """Whether each of the lines is a row by itself: as many fields as the first row, and classes that occurred
-        before."""
+        """Whether each line is a row by itself: as many fields as the first row, and classes that occurred before."""
         parts = (
             [[field.strip('" ') for field in line.split(separator)] for line in lines] if separator else []
         )

@@ -139,8 +139,7 @@ def _as_it_is(values: Values, file: LabelledFile) -> Objects:
 
 
 def _each(record: Callable[[Any, str, LabelledFile], dict[str, Any] | None]) -> _Read:
-    """Makes a reader that reads a file value by value. `record` judges objects, lists and null; other values are
-    bad."""
+    """Makes a reader of values, one by one: `record` judges objects, lists and null; other values are bad."""
 
     def read(values: Values, file: LabelledFile) -> Objects:
         for number, where, value in values:
@@ -329,8 +328,7 @@ def _of_answers(
 
 
 def _classes(values: Sequence[Any]) -> Any:
-    """The label from choices, ratings, numbers and taxonomies: a class, a list of classes or a number; None for
-    spans."""
+    """The label in choices, ratings, numbers and taxonomies: a class, several, or a number; None for spans."""
     choices: list[Any] = []
     for value in values:
         if not isinstance(value, dict) or is_spans([value]):

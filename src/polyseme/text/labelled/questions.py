@@ -240,7 +240,7 @@ def _first_of(record: Mapping[str, Any], keys: Sequence[str]) -> Any:
 def _check_nested(records: Sequence[Mapping[str, Any]], source: str) -> None:
     """Raise an error where records hold questions under other keys than SQuAD's.
 
-    Raises:  ConfigError: it lists the keys of the file.
+    Raises:  ConfigError: the error lists the keys of the file.
     """
     for record in records:
         for key, value in record.items():

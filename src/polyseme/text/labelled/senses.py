@@ -97,9 +97,8 @@ def occurrences(text: str, word: str) -> list[tuple[int, int]]:
     """
     before = "" if is_cjk(word) else f"(?<!{LETTER})"
     behind = "" if is_cjk(word[-1:]) else f"(?!{LETTER})"
-    cased = (
-        re.NOFLAG if word.upper() == word.lower() else re.IGNORECASE
-    )  # slow, and not needed for Chinese characters
+    # slow, and not needed for Chinese characters
+    cased = re.NOFLAG if word.upper() == word.lower() else re.IGNORECASE
     pattern = re.compile(f"{before}{re.escape(word)}{behind}", cased)
     places = [match.span() for match in pattern.finditer(text)]
     if len(word) > 1 or not is_cjk(word) or not places:

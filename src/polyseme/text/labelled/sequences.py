@@ -233,7 +233,7 @@ def _values_of(file: LabelledFile, record: Mapping[str, Any], name: str) -> Any:
 def _check_keys(file: LabelledFile, records: Sequence[Mapping[str, Any]]) -> None:
     """Raise an error where no record has the keys that are needed.
 
-    Raises:  ConfigError: it lists the keys of the file, and those that may be meant.
+    Raises:  ConfigError: the error lists the keys of the file, and those that may be meant.
     """
     columns, labelled = file.columns, file.labelled
 

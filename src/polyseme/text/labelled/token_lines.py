@@ -172,8 +172,7 @@ def tag_mark(lines: Sequence[str], labelled: bool) -> str | None:
 
 
 def inline_tag(lines: Sequence[str]) -> str | None:
-    """The first inline markup around words, such as <PER>Ada</PER>; None where there is none, or where it is a
-    token."""
+    """The first inline markup around words, such as <PER>Ada</PER>; None where there is none, or it is a token."""
     full = [line for line in lines if line and not line.isspace()]
     markup = [match[0] for line in full if (match := _INLINE.search(line))]
     columns = len({len(line.split()) for line in full}) == 1

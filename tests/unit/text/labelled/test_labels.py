@@ -225,8 +225,8 @@ def test_how_files_are_read_is_one_value() -> None:
     asked = ReadOptions({"text": "a"}, separator=";")
     assert ReadOptions.of(asked) is asked
     assert ReadOptions.of({"text": "a"}) == ReadOptions({"text": "a"})
-    assert ReadOptions.of(None).said == {}
-    assert asked.said == {"separator": ";"}
+    assert ReadOptions.of(None).recorded == {}
+    assert asked.recorded == {"separator": ";"}
 
 
 def of_file(path: Path, text: str, **settings: object) -> tuple[str, list[object], dict[str, int]]:
