@@ -128,7 +128,7 @@ def import_model(
         source: a folder or file.
         output: the run directory to write; new or empty.
         format: an entry's name; None = detect it.
-        reporter: told of the progress of large files.
+        reporter: receives the progress of large files.
         task: the task of an imported head: classify (one text) or pair (two); None = as the source shows.
         encoding: of the words in a file of word vectors; None = UTF-8.
     Raises:  ConfigError: an unknown format, settings of the model that polyseme cannot honour, or no head for the task.
@@ -167,7 +167,7 @@ def export_model(
         run: the run directory.
         format: an entry's name.
         output: the folder or file to write; new or empty.
-        reporter: told of the progress of large files.
+        reporter: receives the progress of large files.
     Raises:  ConfigError: an unknown format, or one that cannot hold such a model; the error names another.
              RunError: there is no run, or the output holds something.  StorageError: the disk refuses.
              InputError: not a path.

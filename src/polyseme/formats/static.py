@@ -39,7 +39,7 @@ def export_word2vec(run: Path | str, output: Path | str, reporter: Reporter | No
     Args:
         run: the run directory.
         output: the file to write; new.
-        reporter: told of the progress.
+        reporter: receives the progress.
     Raises:  RunError: there is no run, or the file exists.  ConfigError: its vectors are sparse.
              StorageError: the disk refuses.
     """
@@ -63,7 +63,7 @@ def export_projector(run: Path | str, output: Path | str, reporter: Reporter | N
     Args:
         run: the run directory.
         output: a new folder for vectors.tsv and metadata.tsv.
-        reporter: told of the progress.
+        reporter: receives the progress.
     Raises:  RunError: there is no run, or the folder holds something.  ConfigError: its vectors are sparse.
              StorageError: the disk refuses.
     """

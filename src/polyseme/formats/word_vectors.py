@@ -101,7 +101,7 @@ def read_word_vectors(
 
     Args:
         path: the file; what it is shows in its content.
-        reporter: told of the progress.
+        reporter: receives the progress.
         encoding: of the words; None = UTF-8.
     Raises:  CheckpointError: it is no such file, is cut off, holds more or fewer vectors than its header says, a line
              of another length, an infinite number or NaN, or more than a few words in another encoding; the error names
@@ -458,7 +458,7 @@ def import_word_vectors(
 
     Args:
         path: the file; what it is shows in its content.
-        reporter: told of the progress.
+        reporter: receives the progress.
         encoding: of the words; None = UTF-8.
     Raises:  CheckpointError, ConfigError: see `read_word_vectors`.
     """

@@ -58,8 +58,8 @@ class TrainConfig(Config):
         final: the last learning rate as a share of the peak.
         clip_norm: largest norm of a gradient; 0 = do not clip.
         spike_factor: an update whose gradient norm is this many times the recent median is skipped; 0 = never.
-        embedding_start: "random"; "cooccurrence" = factorised counts of neighbouring tokens (cooccurrence.py);
-            "bigram" = these, and a causal LM's output layer that predicts bigrams from them (bigram.py).
+        embedding_start: "random"; "cooccurrence" = factorised counts of neighbouring tokens;
+            "bigram" = these, and a causal LM's output layer that predicts bigrams from them (train/from_counts.py).
         precision: "auto" = bfloat16 where the processor has it natively and it measures faster, else float32.
         compile: torch.compile the encoder (pays on GPUs).
         evaluations: held-out evaluations over the budget.

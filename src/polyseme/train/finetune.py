@@ -53,7 +53,7 @@ def finetune(request: FinetuneRequest, reporter: Reporter | None = None) -> RunD
 
     Args:
         request: what to do.
-        reporter: told about progress.
+        reporter: receives the progress.
     Returns the new run; `meta["results"]["dev"]` are the figures of its weights on dev.
     Raises:  ConfigError, CorpusError, RunError: the request is wrong; nothing was changed.
              Interrupted: a signal asked to stop; everything is saved.

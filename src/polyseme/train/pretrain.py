@@ -65,7 +65,7 @@ def pretrain(request: PretrainRequest, reporter: Reporter | None = None) -> RunD
 
     Args:
         request: what to do.
-        reporter: told about progress.
+        reporter: receives the progress.
     Returns the run, with its results in `meta["results"]`.
     Raises:  ConfigError, CorpusError, RunError: the request is wrong; nothing was changed.
              Interrupted: a signal asked to stop; everything is saved.

@@ -178,16 +178,18 @@ def _set(values: dict[str, Any], architecture: str, key: str, value: Any) -> Non
         section, name = "tokenizer", "vocab_size"
     elif not dot:
         section, name = "model", key
-    known = {"model": model_fields, **{s: c.model_fields for s, c in SECTIONS.items()}}
+    known = {"model": model_fields, **{title: config.model_fields for title, config in SECTIONS.items()}}
     known |= {
-        o.replace("-", "_"): registry.learned(o).config.model_fields
-        for o in [*registry.objectives.names(), *values.get("objectives", [])]
+        learned.replace("-", "_"): registry.learned(learned).config.model_fields
+        for learned in [*registry.objectives.names(), *values.get("objectives", [])]
     }
     if section not in known or name not in known[section]:
-        options = {*model_fields, "objectives"} | {f"{s}.{k}" for s, keys in known.items() for k in keys}
+        options = {*model_fields, "objectives"} | {
+            f"{table}.{field}" for table, fields in known.items() for field in fields
+        }
         nearest = suggest(key, options)
         if nearest.startswith("one of"):  # too many to list: perhaps the right key without its section
-            matching = sorted(o for o in options if o.endswith(f".{name}"))
+            matching = sorted(option for option in options if option.endswith(f".{name}"))
             nearest = (
                 f"did you mean {' or '.join(matching)}?" if matching else _known_elsewhere(key, model_fields)
             )

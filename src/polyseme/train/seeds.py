@@ -36,7 +36,7 @@ def finetune_seeds(
     Args:
         request: as for `finetune`.
         seeds: how many.
-        reporter: told about progress.
+        reporter: receives the progress.
     Raises:  as `finetune`.  RunError: with --resume: the folder was started with one seed and now several are asked
              for, or the reverse.
     """

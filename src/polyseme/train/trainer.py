@@ -85,7 +85,7 @@ class Trainer:
         config: section [train].
         steps_per_epoch: updates that visit every row once.
         tokens_per_row: tokens of a row on average, padding excluded.
-        reporter: told about progress.
+        reporter: receives the progress.
         startup_seconds: time that the initialisation took; counts as training time.
         meaningless: the held-out figures predict nothing; the last weights count as the best.
         cuts_heldout: evaluations may use a part of the held-out batches, where a time budget does not allow all.

@@ -8,7 +8,7 @@
                  and what annotation tools export: see `exports`, `spans`, `brat`, `datasets`
 word/tag         a sentence a line, every word with its tag: see `token_lines`
 .csv, headers    a row a token with the number of its sentence, or a row a sentence: see `token_tables`
-others           a token a line, its fields parted by tabs (if the first line has one) or spaces: the token first, the
+others           a token a line, its fields separated by tabs (if the first line has one) or spaces: token first, the
                  tag last; a blank line between sentences; -DOCSTART- lines and comments are skipped: see
                  `token_lines`; tags in another spelling become ours: see `tagging`
 
