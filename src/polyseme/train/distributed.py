@@ -254,7 +254,7 @@ def start(device: torch.device, refusal: PolysemeError | None = None) -> torch.d
 def _agreed_name(store: Any, rank: int, size: int) -> str:
     """A name that all ranks share for this start alone: torchrun keeps its store and its contents over restarts.
 
-    Rank 0 offers a new name; each other rank answers with a name of its own, by which rank 0 confirms it.
+    Rank 0 offers a new name; the others answer with their own, and each waits until rank 0 repeats it.
 
     Raises:  RuntimeError: not all ranks came.
     """

@@ -127,8 +127,9 @@ def resolve(
     """The file's column for each of our names.
 
     Args:
-        names: the columns of the file. columns: the mapping of `--columns`. rows: fields of the first rows, from which
-            an error guesses the columns.
+        names: the columns of the file.
+        columns: the mapping of `--columns`.
+        rows: fields of the first rows, from which an error guesses the columns.
 
     Raises:  ConfigError: a column is missing, or several could be meant.
     """
