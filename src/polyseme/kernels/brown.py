@@ -209,7 +209,7 @@ def _insert(
 ) -> None:
     """Make a class of one word in a free slot and bring D up to date.
 
-    Shapes:  after, before: (K,) its bigrams with every class, as first and as second.  own: those with itself
+    Shapes:  after, before: (K,) its bigrams with every class, as first and as second.  with_itself: those with itself
     """
     n, nt, seen, margin, live, d = tables.n, tables.nt, tables.seen, tables.margin, tables.live, tables.d
     size = len(n)

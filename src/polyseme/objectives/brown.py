@@ -32,7 +32,9 @@ class PlainClustering:
         Σ_ij n_ij log(n_ij / (l_i r_j)),
 
     with n_ij the bigrams from class i to class j, and the margins l and r of the whole text. Once every word has a
-    class this is N times the average mutual information, less a constant.
+    class this is N times the average mutual information, less N log N. A merge never raises it:
+    the pair is merged whose change is nearest to zero. Moving single words afterwards (exchange) is an option that the
+    compiled form alone has.
 
     Args:
         bigrams: how often word i is followed by word j; words are numbered by frequency, most frequent first.

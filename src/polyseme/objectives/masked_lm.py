@@ -64,7 +64,7 @@ def _choose_tokens(rows: Rows, quota: IntArray, random: Random) -> BoolArray:
     """`quota` tokens of every row, uniformly."""
     b, t = rows.ids.shape
     keys = random.uniform(rows.counters[:, None], np.arange(t))
-    keys[~rows.maskable] = 2.0
+    keys[~rows.maskable] = 2.0  # above every uniform number: never among the first
     rank = np.empty((b, t), np.int64)
     np.put_along_axis(rank, np.argsort(keys, axis=1), np.arange(t)[None, :], axis=1)
     return rank < quota[:, None]

@@ -7,15 +7,20 @@
     scatter   a map on which every text is a point
     links     lines between two columns of tokens
 
-To add a chart: make rows, a dictionary a mark; say which field goes on which axis; put the chart among the parts of a
-page (report/parts.py), which also writes it as a picture. `polyseme.report.pairs.pairs_chart` is a short one.
-`say` is the report's `Speaker` (report/language.py): what it says needs its Chinese in report/zh.toml, [phrases]; a
-test names what is missing there.
+To add a chart to the page of a study, touch two files:
 
-    rows = [{"run": "bert", "layer": 0, "value": 0.61, "low": 0.58, "high": 0.64}, ...]
-    layer, accuracy = Axis("layer", say("layer"), integers=True), Axis("value", say("accuracy"), ".3f")
-    chart = lines(rows, layer, accuracy, Series("run", names))
-    parts = [Heading(say("Layers")), Figure("layers", chart, say("Accuracy by layer."))]  # report/parts.py
+1.  report/STUDY.py, here senses.py: make rows, a dictionary a mark; say which field goes on which axis; put the chart
+    among the parts that `senses_parts` returns, in every case in which it makes sense. The page, its pictures (.svg,
+    .png) and the study's section of a comparison are made from these parts; a terminal shows none of the charts.
+
+        def uses_chart(document, say):
+            rows = [{"word": word["word"], "uses": word["uses"]} for word in document["words"]]
+            return bars(rows, Axis("word"), Axis("uses", say("uses"), ",d"))
+
+        name, caption, described = f"{prefix}senses_uses", say("Uses of each word."), say("Bars of uses by word")
+        Figure(name, uses_chart(document, say), caption, described)
+
+2.  report/zh.toml, [phrases]: the Chinese of everything that is said; a test names what is missing there.
 
 Rows with "low" and "high" show them as their interval. Several charts stand `beside` each other. Each kind returns a
 specification of Vega-Lite (https://vega.github.io/vega-lite/docs/) without the colours of paper and ink: `theme` has
@@ -260,7 +265,7 @@ def bars(
     rows: Rows,
     label: Axis,
     value: Axis,
-    labels: Sequence[str] = (),
+    labels: Sequence[str] | None = None,
     by: Series | None = None,
     colour: str = BLUE,
     text: str = "",
@@ -276,7 +281,7 @@ def bars(
         rows: with the fields of the label, the value and the series, and perhaps "low" and "high".
         label: what each bar stands for; integers such as layers have their place on an axis.
         value: what a bar is long as.
-        labels: their order.
+        labels: their order; that of the rows when absent.
         by: the series; where it is the label itself, it gives the colours alone.
         colour: of all bars without series.
         text: field that is written at the end of a bar.
@@ -287,6 +292,7 @@ def bars(
         title: stands above.
     """
     along, across = ("x", "y") if upright else ("y", "x")
+    labels = [*dict.fromkeys(str(row[label.field]) for row in rows)] if labels is None else labels
     there = _there(by, rows)
     grouped = by is not None and by.field != label.field and len(there) > 1
     size = size or (520, len(labels) * ((16 * len(there) + 8) if grouped else 28))

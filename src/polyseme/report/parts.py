@@ -1,16 +1,16 @@
 """What a report is made of: parts that are made once and shown as an HTML page, as text in a terminal, as Markdown.
 
-    document (JSON) ─► X_parts(document, say) ─► Page ─┬─► page.html()      report/page.py
-                                                       ├─► page.text()      report/terminal.py
-                                                       └─► markdown(parts)  report/markdown.py
+    document (JSON) ─► STUDY_parts(document, say) ─► Page ─┬─► page.html()      report/page.py
+                                                           ├─► page.text()      report/terminal.py
+                                                           └─► markdown(parts)  report/markdown.py
 
 A report is a flat list of parts. A string is a paragraph; a heading begins what stands below it. To write a report, for
 example that of CKA (report/cka.py):
 
-1.  `X_parts(document, say, prefix="") -> list[Part]` makes the parts from the document alone, every word of the page's
-    own through `say`. There is no second function for the terminal.
-2.  `X_page(document, lang) -> Page` puts title and lead above them; report/results.py names it, and thereby verbs print
-    and write it, and results show it.
+1.  `STUDY_parts(document, say, prefix="") -> list[Part]` makes the parts from the document alone, every word of
+    the page's own through `say`. There is no second function for the terminal.
+2.  `STUDY_page(document, lang) -> Page` puts title and lead above them; report/results.py names it, and thereby verbs
+    print and write it, and results show it.
 3.  What a terminal cannot show stands in an `Either`: a chart with the table of its figures in its place, a long
     explanation with nothing. Charts and views alone print nothing.
 4.  Tables need no care for the width: in a terminal they break headings and intervals, wrap words, and at last are

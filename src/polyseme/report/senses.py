@@ -45,7 +45,7 @@ def senses_page(document: Mapping[str, Any], lang: str = "en") -> Page:
 
 
 def senses_parts(document: Mapping[str, Any], say: Speaker, prefix: str = "") -> list[Part]:
-    """The parts of a study of senses: figures, charts, maps.
+    """The parts of a study of senses: figures, charts, maps. A comparison shows them, too.
 
     Args:
         document: of `Senses`, or the JSON of an earlier one.

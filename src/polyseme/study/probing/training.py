@@ -10,13 +10,15 @@
 
 The main figure is the paper's: a label is predicted where its probability is at least ½, and micro-F1 counts all labels
 of all targets. Where every target has one label there is also the accuracy of the most probable one. Three controls
-(study/probe.py runs them): the same probe of layer 0 alone, of an encoder with random weights, and of random labels.
+(study/probe.py runs them): the same probe of layer 0 alone, of an encoder with random weights, and of random labels
+(targets.py).
 
 Paper: Tenney et al. (2019a), the probing model and its appendix; the mix Peters et al. (2018), equation 1; the pooling
 Lee et al. (2017); Zhang and Bowman (2018) for the random encoder. Departures: the layers of each token are normed
-before they are mixed, so that weights of layers of different scale can be compared (Fayyaz et al. 2021 show that
-otherwise they cannot); batches hold targets of any sentences, not whole sentences; the learning rate is higher and the
-updates are fewer; the rate of the layer weights is ten times as high, or they would hardly leave the mean.
+before they are mixed (as they are stored: cache.py), so that weights of layers of different scale can be compared
+(Fayyaz et al. 2021 show that otherwise they cannot); batches hold targets of any sentences, not whole sentences; the
+learning rate is higher and the updates are fewer; the rate of the layer weights is ten times as high, or they would
+hardly leave the mean.
 """
 
 from __future__ import annotations
