@@ -13,6 +13,7 @@ from torch import nn
 
 from polyseme.core import registry
 from polyseme.core.entries import Predicts
+from polyseme.core.paths import PathLike
 from polyseme.core.protocols import Encoder, TokenHead
 from polyseme.core.types import Batch
 from polyseme.data.examples import Example, SpecialTokens
@@ -189,3 +190,9 @@ def word_ids(tokenizer: Tokenizer, word: str) -> list[int]:
     """Tokens of a word or phrase that a person typed by itself; an empty list where a part of it is unknown."""
     ids = tokenizer.lookup(word)
     return [] if tokenizer.unk_id in ids else ids
+
+
+def path_of_run(run: Loaded | RunDirectory | PathLike) -> PathLike:
+    """Where a run is: in memory, what `pretrain` gave, or its path as it is."""
+    directory = run.run if isinstance(run, Loaded) else run
+    return directory.path if isinstance(directory, RunDirectory) else directory

@@ -13,7 +13,7 @@ import numpy as np
 from polyseme.core import registry
 from polyseme.core.arrays import BoolArray, IntArray
 from polyseme.core.config import suggest
-from polyseme.core.paths import PathLike, Paths, names_of
+from polyseme.core.paths import PathLike, Paths, names_of, path_of
 from polyseme.core.result import Result
 from polyseme.data.encoding import DocumentEncoder
 from polyseme.data.examples import Example, SpecialTokens
@@ -22,6 +22,9 @@ from polyseme.data.mining import lexicon_patterns
 from polyseme.data.store import TokenStore
 from polyseme.data.units import KINDS, PHRASE, RowUnits, Units
 from polyseme.errors import ConfigError, InputError, RunError
+from polyseme.infer.inputs import one_text
+from polyseme.infer.loaded import Loaded, path_of_run
+from polyseme.text.clean import replace_surrogates
 from polyseme.text.config import TokenizerConfig
 from polyseme.text.lexicon import Entry, read_lexicon
 from polyseme.text.sentences import sentence_spans
@@ -113,7 +116,9 @@ class Masking(Result):
         ]
 
 
-def mask(model: PathLike | RunDirectory, text: str, *, seed: int = 1, lexicon: Paths = ()) -> Masking:
+def mask(
+    model: PathLike | RunDirectory | Loaded, text: str, *, seed: int = 1, lexicon: Paths = ()
+) -> Masking:
     """Show which tokens an objective would hide in a text.
 
     A run masks with its own vocabulary and units. A model's name stands for its recipe, with a vocabulary and units
@@ -121,7 +126,7 @@ def mask(model: PathLike | RunDirectory, text: str, *, seed: int = 1, lexicon: P
     knowledge, it is shown at each of its stages, after BERT with the same vocabulary.
 
     Args:
-        model: a run or its folder, or the name of a model.
+        model: a run, in memory or its folder, or the name of a model.
         text: what to mask.
         seed: of the random choices.
         lexicon: files and folders of words, phrases and entities.
@@ -131,12 +136,12 @@ def mask(model: PathLike | RunDirectory, text: str, *, seed: int = 1, lexicon: P
     Raises:  RunError: neither a run nor a model.  ConfigError: it masks nothing.  InputError: there is no text.
              CorpusError: the lexicon cannot be read.
     """
+    text = replace_surrogates(one_text(text))
     if not text.strip():
         raise InputError("there is no text to mask", got=repr(text))
-    model = model.path if isinstance(model, RunDirectory) else model
     entries = read_lexicon(names_of(lexicon))
     lines: list[dict[str, Any]] = []
-    for masker in _maskers(model, text, seed, entries):
+    for masker in _maskers(path_of_run(model), text, seed, entries):
         tokens = text_tokens(text, masker.tokenizer)
         rows = _rows(tokens, masker.special)
         stages: dict[str, float] = getattr(masker.objective, "stages", {masker.objective.name: 0.0})
@@ -168,9 +173,9 @@ def text_tokens(text: str, tokenizer: Tokenizer) -> TextTokens:
 
 
 def _maskers(model: str | Path, text: str, seed: int, entries: Sequence[Entry]) -> Iterator[_Masker]:
-    names = registry.models.names()
-    if (Path(model) / "run.json").is_file():
-        run = RunDirectory.open(model)
+    names, folder = registry.models.names(), path_of(model, "the model")
+    if (folder / "run.json").is_file():
+        run = RunDirectory.open(folder)
         recipe = from_dict(run.meta["recipe"])
         tokenizer = Tokenizer.from_file(run.path / "tokenizer.json")
         knowledge = load_knowledge(recipe, run, tokenizer)

@@ -168,8 +168,10 @@ def prepare(module: nn.Module, precision: Precision = "float32") -> nn.Module:
         module: in evaluation mode; it is not changed.
         precision: of the products.
     Returns the module itself where there is nothing to gain.
-    Raises:  ConfigError: this build of torch has no kernels for that precision.
+    Raises:  ConfigError: no such precision, or this build of torch has no kernels for it.
     """
+    if precision not in _KINDS:
+        raise ConfigError("no such precision", got=repr(precision), expected=", ".join(_KINDS))
     first = next((m.weight for m in module.modules() if isinstance(m, nn.Linear)), None)
     if first is None or not can_pack(first):
         if first is not None and precision != "float32":
@@ -179,8 +181,6 @@ def prepare(module: nn.Module, precision: Precision = "float32") -> nn.Module:
                 fix="leave the precision out: float32",
             )
         return module
-    if precision not in _KINDS:
-        raise ConfigError("no such precision", got=repr(precision), expected=", ".join(_KINDS))
     if precision == "int8" and not hasattr(torch.ops.onednn, "qlinear_pointwise"):
         raise ConfigError("this build of torch has no int8 products", fix="leave the precision out: float32")
     make: Any = _KINDS[precision]

@@ -8,7 +8,7 @@ f is the forward half of a hidden state, g the backward half; W and b serve both
 predicted once from each side, the first from [CLS] alone and the last from [SEP] alone; separators are never
 predicted. All words without an entry of their own are one class, [UNK], and count as any other.
 
-Training may replace the softmax by a sample of the classes (layers/sampled_softmax.py); what is reported is always the
+Training may replace the softmax by a sample of the classes (layers/cross_entropy.py); what is reported is always the
 full softmax.
 """
 

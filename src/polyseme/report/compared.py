@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from polyseme.core.files import write_atomic
-from polyseme.core.paths import PathLike, Paths, names_of, path_of
+from polyseme.core.paths import PathLike, names_of, path_of
 from polyseme.core.reporter import Reporter
 from polyseme.core.result import Result
 from polyseme.errors import ConfigError
+from polyseme.infer.inputs import at_least_one
+from polyseme.infer.loaded import path_of_run
 from polyseme.report.compare import compare_document, compare_page
 from polyseme.report.compare_table import table_parts
 from polyseme.report.markdown import markdown
-from polyseme.study import reading
+from polyseme.study import Run, reading, several
 from polyseme.study.compare import Comparison, compare_runs, open_comparison
 
 __all__ = ["Compared", "check_form", "compare", "compared", "write_compared"]
@@ -43,6 +46,10 @@ class Compared(Result):
 
     def document(self) -> dict[str, Any]:
         """What `compare_document` gives."""
+        return self._document
+
+    @cached_property
+    def _document(self) -> dict[str, Any]:
         return compare_document(self.comparison, self.command, self.machine)
 
     def headline(self) -> str:
@@ -53,7 +60,7 @@ class Compared(Result):
 
     def rows(self) -> list[dict[str, Any]]:
         """A row a task or study and run, with its main figure, and whether it is surely below the best."""
-        document = self.comparison.document()
+        document = self.document()
         return [
             {"of": one["name"], "way": one.get("way", ""), "run": run}
             | {name: row.get(name) for name in ("value", "low", "high", "n", "best", "below")}
@@ -63,7 +70,7 @@ class Compared(Result):
 
 
 def compare(
-    runs: Paths,
+    runs: Run | Sequence[Run],
     tasks: PathLike,
     *,
     cells: PathLike | None = None,
@@ -79,7 +86,7 @@ def compare(
     What is done is kept: the work may be stopped at any time, and the same call goes on.
 
     Args:
-        runs: their folders; none where the file has [rows.NAME].
+        runs: one or several; none where the file has [rows.NAME].
         tasks: the .toml file that says what is compared, see `CompareConfig`.
         cells: the folder of what is done; TASKS.cells beside the file when None.
         only_write: do no more, take what is done.
@@ -89,14 +96,18 @@ def compare(
         reporter: told how far it is.
     Raises:  ConfigError, RunError, CorpusError: see `open_comparison`.
     """
+    at_least_one("processes", processes)
+    if threads is not None:
+        at_least_one("threads", threads)
+    folders = names_of(map(path_of_run, several(runs)), "a run")
     file = path_of(tasks)
     kept = file.with_name(file.name + ".cells") if cells is None else path_of(cells)
     asked = reading(None, separator, encoding).recorded
-    comparison = open_comparison(names_of(runs), file, kept, threads, asked)
+    comparison = open_comparison(folders, file, kept, threads, asked)
     typed = [
         "polyseme",
         "compare",
-        *names_of(runs),
+        *folders,
         "--tasks",
         str(file),
         "-o",

@@ -10,6 +10,7 @@ from polyseme.core.config import to_json
 from polyseme.core.files import make_folder, write_atomic
 from polyseme.report.figures import measure
 from polyseme.report.files import boxes_for, save, write_json_lines
+from polyseme.report.language import Speaker
 from polyseme.report.page import Page
 from polyseme.report.parts import Part, Table
 from polyseme.report.run_charts import confusion_chart
@@ -91,8 +92,9 @@ def write_evaluation(result: Evaluation, folder: Path, lang: str = "en") -> tupl
     """Write evaluation.json, errors.jsonl and, where labels are confused, confusion.png, .svg and .html.
 
     Returns the files, and what a person should know of them.
-    Raises:  StorageError: the disk refuses.
+    Raises:  StorageError: the disk refuses.  ConfigError: no such language.
     """
+    Speaker(lang)  # the files are in English, whichever of the languages is asked for
     make_folder(folder)
     write_atomic(folder / "evaluation.json", to_json(result.document()).encode())
     wrote = [folder / "evaluation.json", write_errors(result, folder / "errors.jsonl")]

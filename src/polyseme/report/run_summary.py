@@ -10,13 +10,14 @@ from typing import Any
 
 from polyseme.core import registry
 from polyseme.core.entries import ObjectiveEntry
-from polyseme.core.paths import PathLike
 from polyseme.core.result import Result
 from polyseme.errors import ConfigError
+from polyseme.infer.loaded import path_of_run
 from polyseme.report.figures import count, duration, measure, size, sparkline
 from polyseme.report.page import Page
 from polyseme.report.parts import Heading, Part, Table
 from polyseme.report.terminal import text
+from polyseme.study import Run, several
 from polyseme.study.standings import above
 from polyseme.text.clean import KINDS
 from polyseme.text.document_rule import reading_lines
@@ -252,7 +253,7 @@ class Summary(Result):
 _COLUMNS = ("model", "status", "parameters", *_RESULTS)
 
 
-def inspect(runs: RunDirectory | PathLike | Sequence[RunDirectory | PathLike]) -> Summary:
+def inspect(runs: Run | Sequence[Run]) -> Summary:
     """What runs are, what they were trained on, how it went and where they are now; they may still be training.
 
     Args:
@@ -262,12 +263,10 @@ def inspect(runs: RunDirectory | PathLike | Sequence[RunDirectory | PathLike]) -
     Example:
         inspect("runs/mine").document()["heldout_loss"]
     """
-    several = [runs] if isinstance(runs, RunDirectory | Path | str) else list(runs)
-    if not several:
+    folders = [path_of_run(run) for run in several(runs)]
+    if not folders:
         raise ConfigError("no run is named", fix="polyseme inspect RUN")
-    return Summary(
-        tuple(summarize(run if isinstance(run, RunDirectory) else RunDirectory.open(run)) for run in several)
-    )
+    return Summary(tuple(summarize(RunDirectory.open(folder)) for folder in folders))
 
 
 def inspect_page(document: Any, lang: str = "en") -> Page:

@@ -35,10 +35,7 @@ def analogy_page(document: Mapping[str, Any], lang: str = "en") -> Page:
     rows = [
         [
             name,
-            *(
-                "\n".join([_figure(one[rule], "{:.1%}", say), _interval(one[rule], "{:.1%}")]).strip()
-                for rule in _RULES
-            ),
+            *(_share(one[rule], say) for rule in _RULES),
             say("{n} of {all}", n=f"{one['covered']:,}", all=f"{one['questions']:,}"),
         ]
         for name, one in {**document["sections"], say("total"): document["total"]}.items()
@@ -59,4 +56,6 @@ def _figure(one: Mapping[str, Any], form: str, say: Speaker) -> str:
 
 
 def _interval(one: Mapping[str, Any], form: str) -> str:
-    return "" if one["low"] is None else f"{form.format(one['low'])} … {form.format(one['high'])}"
+    if one["value"] is None or one["low"] is None:
+        return ""
+    return f"{form.format(one['low'])} … {form.format(one['high'])}"

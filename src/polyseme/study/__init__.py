@@ -11,12 +11,13 @@ and above them report.compared.compare(runs, tasks) and report.run_summary.inspe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from polyseme.errors import ConfigError
 from polyseme.infer.inputs import check_loaded
-from polyseme.infer.loaded import Loaded
+from polyseme.infer.loaded import Loaded, path_of_run
 from polyseme.infer.model import load
 from polyseme.text.encodings import check_name
 from polyseme.text.labelled.dialects import read_separator
@@ -34,17 +35,15 @@ def opened(run: Run) -> Loaded:
 
     Raises:  RunError: there is no run.  CheckpointError: its files are damaged.  InputError: neither a run nor a path.
     """
-    if isinstance(run, RunDirectory):
-        return load(run.path)
-    if isinstance(run, Path | str):
-        return load(run)
+    if isinstance(run, RunDirectory | Path | str):
+        return load(path_of_run(run))
     check_loaded(run)
     return run
 
 
 def several(runs: Run | Sequence[Run]) -> list[Run]:
     """A list of runs, from a list or from a single run."""
-    return [runs] if isinstance(runs, Loaded | RunDirectory | Path | str) else list(runs)
+    return [runs] if isinstance(runs, str) or not isinstance(runs, Iterable) else list(runs)
 
 
 def reading(
@@ -52,8 +51,12 @@ def reading(
 ) -> ReadOptions:
     """How to read files, from the values of the verbs' --columns, --separator and --encoding.
 
-    Raises:  ConfigError: no such encoding, or no separator.
+    Raises:  ConfigError: no such encoding, or no separator, or columns that are no dict.
     """
+    if columns is not None and not isinstance(columns, Mapping):
+        raise ConfigError(
+            "columns must be a dict", got=repr(columns), expected='{"text": "a column of the file"}'
+        )
     if encoding != "auto":
         check_name(encoding)
     return ReadOptions(dict(columns or {}), encoding, read_separator(separator))

@@ -9,8 +9,9 @@ n here makes the hidden states that `embed --layer n` gives, and heads from 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,10 @@ class Attention(Result):
 
         Raises:  ConfigError: too much to write out.
         """
+        return self._document
+
+    @cached_property
+    def _document(self) -> dict[str, Any]:
         return {
             "run": self.run,
             "model": self.model,
@@ -140,7 +145,7 @@ class Attention(Result):
 
     def headline(self) -> str:
         """The run and what was measured."""
-        measured = self.file or (" | ".join(self.view.texts) if self.view is not None else "")
+        measured = self.file or (" | ".join(self.view.texts) if self.view else f"{self.n_texts:,} texts")
         heads = f"{self.n_layers} layers of {self.n_heads} heads"
         return f"{Path(self.run).name}, {heads}, {self.n_tokens:,} tokens of {measured}"
 
@@ -159,7 +164,7 @@ def attention(
     *,
     layer: int | None = None,
     head: int | None = None,
-    file: PathLike | Sequence[Text] | None = None,
+    file: PathLike | Iterable[Text] | None = None,
     pairs: bool = False,
     limit: int = TEXTS,
     top: int | None = None,
@@ -196,15 +201,22 @@ def attention(
     """
     if top is not None:
         at_least_one("top", top)
-    if not 0 <= above < 1:
+    for name, count in (("limit", limit), ("max_length", max_length), ("resamples", resamples)):
+        at_least_one(name, count)
+    share: Any = above
+    if not (isinstance(share, int | float | np.number) and 0 <= share < 1):
         raise ConfigError("no such share", got=above, expected="0 … 1", where="above")
-    if text is not None and text_b is not None:
-        text = (one_text(text), one_text(text_b))
+    if text_b is not None:
+        text = (one_text(text), one_text(text_b, "text_b"))
+    if text is not None:
+        text = _text_or_pair(text, "text")
+    if pairs and file is None:
+        raise ConfigError("pairs are read from a file", got="no file", fix="text and text_b for one pair")
     path: Path | None = None
-    if isinstance(file, str | Path):
-        path = path_of(file)
+    if isinstance(file, str | Path) or not isinstance(file, Iterable | None):
+        path = path_of(file, "file")
         file = _texts(path, pairs, limit, reading(None, separator, encoding))
-    many = list(file or ())
+    many = [_text_or_pair(item, f"item {place} of file") for place, item in enumerate(file or ())]
     loaded = opened(run)
     check_attention(loaded)
     n_layers, n_heads = loaded.encoder.config.num_hidden_layers, loaded.encoder.config.num_attention_heads
@@ -215,7 +227,8 @@ def attention(
     shown = None
     errors: list[tuple[float, float]] = []
     if text is not None:
-        _check_text(text)
+        if not _has_text(text):
+            raise InputError("no text to look at", got=repr(text), fix="polyseme attention RUN TEXT")
         shown = next(attended for _, attended in attend(loaded, [text], max_length))
         errors.append(checked(shown, loaded))
     measured = [item for item in many if _has_text(item)]
@@ -367,14 +380,15 @@ def _has_text(text: Text) -> bool:
     return all(side.strip() for side in ((text,) if isinstance(text, str) else text))
 
 
-def _check_text(text: Text) -> None:
-    for side in (text,) if isinstance(text, str) else text:
-        if not one_text(side).strip():
-            raise InputError("no text to look at", got=repr(side), fix="polyseme attention RUN TEXT")
+def _text_or_pair(given: object, name: str) -> Text:
+    if isinstance(given, tuple | list) and len(given) == 2:
+        return one_text(given[0], name), one_text(given[1], name)
+    return one_text(given, name)
 
 
-def _check_number(name: str, value: int | None, most: int) -> None:
-    if value is not None and (isinstance(value, bool) or not 1 <= value <= most):
+def _check_number(name: str, value: Any, most: int) -> None:
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if value is not None and not (whole and 1 <= value <= most):
         raise ConfigError(f"no such {name}", got=value, expected=f"1 … {most}")
 
 

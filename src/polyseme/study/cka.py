@@ -51,7 +51,7 @@ from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.core.result import Result
 from polyseme.errors import InputError
 from polyseme.infer.hidden import encode_cut
-from polyseme.infer.inputs import at_least_one, one_of
+from polyseme.infer.inputs import at_least_one, one_of, one_text
 from polyseme.infer.loaded import Loaded
 from polyseme.study import Run, opened, several
 from polyseme.study.stats import jackknife_interval
@@ -89,7 +89,7 @@ class Cka(Result):
         texts, units, blocks: how much was compared, and in how many blocks.
         left_out: words that were not read, and words that one of the runs does not know.
         values: a row a layer of the first run, a column a layer of the second, or of the first again; see
-            `alignment.alignment`.
+            `alignment`.
     """
 
     kind = "cka"
@@ -163,10 +163,11 @@ def cka(
     one_of("unit", unit, ("words", "texts"))
     at_least_one("limit", limit)
     file: Path | None = None
-    if isinstance(texts, str | Path):
-        file = path_of(texts)
+    if isinstance(texts, str | Path) or not isinstance(texts, Iterable):
+        file = path_of(texts, "texts")
         config = TextConfig.of({"field": field, "encoding": encoding}, "cka")
         texts = read_lines(file, config, CleaningReport())
+    texts = (one_text(text, "a text") for text in texts)
     sides = [opened(run) for run in asked]
     reporter = reporter or NullReporter()
     with saving(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory(prefix="polyseme-cka-") as folder:

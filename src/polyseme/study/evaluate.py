@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from polyseme.core import registry
-from polyseme.core.paths import PathLike
+from polyseme.core.paths import PathLike, path_of
 from polyseme.core.protocols import Task
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.core.result import Result
 from polyseme.errors import ConfigError
+from polyseme.infer.inputs import at_least_one
 from polyseme.infer.predict import Predictor, gold_records, with_progress
 from polyseme.study import Run, opened, reading
 from polyseme.study.stats import ROUNDS, compare, mcnemar
@@ -50,7 +51,7 @@ class Evaluation(Result):
         run, file: what was measured on what; `against` the second run.
         figures: {"metric": {"value", "low", "high", "n"}}, the main one first; with a second run each also has
             "against" (the same of the second run) and "difference" (see `stats.compare`); with one label an
-            example, the accuracy's difference has "mcnemar" (see `significance.mcnemar`).
+            example, the accuracy's difference has "mcnemar" (see `stats.mcnemar`).
         per_class: a row a label: label, precision, recall, f1, support, predicted.
         confusion: {"labels", "counts"}: [gold][predicted], where one of the labels is predicted.
         confusions: the most frequent ones: gold, predicted, count.
@@ -160,12 +161,13 @@ def evaluate(
         print(result.figures["accuracy"], result.errors[:3])
     """
     reporter, problems = reporter or NullReporter(), Problems()
-    asked = reading(columns, separator, encoding)
+    path, asked = path_of(file, "the file"), reading(columns, separator, encoding)
+    at_least_one("resamples", resamples)
     first = Predictor(opened(run), threshold)
     second = None if against is None else Predictor(opened(against))
     task = first.task if second is None else _joint(first, second)
     read = first.read(
-        file, asked.columns or None, problems, encoding=asked.encoding, separator=asked.separator
+        path, asked.columns or None, problems, encoding=asked.encoding, separator=asked.separator
     )
     records = gold_records(read, file)
     predictions = list(with_progress(first.predict(records), reporter, len(records)))

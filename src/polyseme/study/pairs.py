@@ -178,6 +178,7 @@ def pairs(
     one_of("scoring", scoring, (None, *get_args(Scoring)))
     if limit is not None:
         at_least_one("limit", limit)
+    at_least_one("resamples", resamples)
     runs = [opened(given) for given in (run, against) if given is not None]
     kinds = [kind_of(loaded) for loaded in runs]
     if scoring is not None and "pseudo-log-likelihood" not in kinds:

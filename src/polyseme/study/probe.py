@@ -193,6 +193,8 @@ def probe(
             config = config or file_config
         else:
             tasks = tasks_of_files(names, task, dev, test, column, reading(encoding=encoding).encoding)
+    if not tasks:
+        raise InputError("nothing to probe for: no task is named", fix="polyseme probe RUN FILE")
     config = ProbeConfig.of({**(config.model_dump() if config else {}), **changes}, "polyseme probe")
     loaded, reporter = opened(run), reporter or NullReporter()
     layers = int(loaded.encoder.config.num_hidden_layers) + 1

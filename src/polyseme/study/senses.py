@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -24,6 +24,7 @@ from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.core.result import Result
 from polyseme.errors import ConfigError, InputError
 from polyseme.infer.hidden import Layers
+from polyseme.infer.inputs import at_least_one, texts_of
 from polyseme.study import Run, opened, reading, several
 from polyseme.study.sense_clusters import (
     MapMethod,
@@ -142,7 +143,7 @@ class Senses(Result):
 
 def senses(
     runs: Run | Sequence[Run],
-    uses: PathLike | Sequence[Use],
+    uses: PathLike | Iterable[Use],
     *,
     word: str | Sequence[str] = (),
     layer: Layers | None = None,
@@ -166,7 +167,7 @@ def senses(
             none.
         word: of the file only the uses of this word, or of these.
         layer: a number, several, or "all"; None = all of labelled uses, the last one of unlabelled ones.
-        limit: the largest number of uses of a word.
+        limit: the largest number of uses of a word of the file, or of a word that is balanced.
         folds: of the cross-validation; fewer where there are fewer texts.
         map: "pca", "umap" where the package umap-learn is installed, or "lda", axes that separate the senses. It
             shows the layer with the highest nearest-neighbour accuracy, for unlabelled uses the last layer asked for.
@@ -189,18 +190,27 @@ def senses(
     reporter = reporter or NullReporter()
     asked_runs = several(runs)
     check_map(map)
+    at_least_one("resamples", resamples)
+    if limit is not None:
+        at_least_one("limit", limit)
     problems, file = Problems(), ""
-    if isinstance(uses, str | Path):
+    if isinstance(uses, str | Path) or not isinstance(uses, Iterable):
         asked_of_file, file = reading(columns, separator, encoding), str(uses)
         uses = read_uses(
-            path_of(uses),
-            [word] if isinstance(word, str) else list(word),
+            path_of(uses, "uses"),
+            texts_of(word, "word")[0],
             columns=asked_of_file.columns or None,
             limit=None if balance else limit,
             encoding=asked_of_file.encoding,
             separator=asked_of_file.separator,
             problems=problems,
         )
+    uses = list(uses)
+    for use in uses:
+        if not isinstance(use, Use):
+            raise InputError(
+                "not a use of a word", got=repr(use)[:80], expected="what read_uses gives, or a path"
+            )
     labelled = _is_labelled(asked_runs, uses)
     check_map(map, labelled)
     if of not in get_args(Scope):

@@ -223,7 +223,7 @@ def senses_standings(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, di
     Args:
         documents: of runs on the same uses.
     """
-    if not all(document["labelled"] for document in documents.values()):
+    if not documents or not all(document["labelled"] for document in documents.values()):
         return {}
     runs = {name: document["runs"][0] for name, document in documents.items()}
     first = next(iter(documents.values()))

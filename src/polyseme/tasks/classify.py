@@ -1,4 +1,6 @@
-"""Text → label: sentiment, topic, intent; several labels, or a number. Two texts have one, too: tasks/pair.py.
+"""Text → label: sentiment, topic, intent; several labels, or a number.
+
+The label of two texts: tasks/pair.py.
 
 Paper: Devlin et al. (2019), section 4.1: the vector of [CLS], one new layer, everything trained together.
 

@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from polyseme.errors import ConfigError
 from polyseme.report.evaluation import evaluation_page, write_errors
 from polyseme.report.figures import width
 from polyseme.study.evaluate import Evaluation
@@ -69,3 +72,8 @@ def test_errors_are_json_lines(tmp_path: Path) -> None:
     assert [json.loads(line) for line in path.read_text("utf-8").split("\n")[:-1]] == [
         {"text": "一\u2028二", "probability": 0.9}
     ]
+
+
+def test_an_unknown_language_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such language"):
+        _evaluation().save(tmp_path / "out", "fr")

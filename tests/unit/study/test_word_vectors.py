@@ -112,6 +112,10 @@ def test_analogies_by_hand(tmp_path: Path, loaded: Any) -> None:
         assert found["total"][rule]["value"] == pytest.approx(2 / 3)
     assert found["total"]["covered"] == 3
     assert "2 of 3" in str(result)
+    file.write_text(": unknown\nman woman zebra apple\n")
+    unknown = str(analogy(loaded, file))
+    assert "none" in unknown
+    assert "…" not in unknown  # nothing has no interval
 
 
 def test_words_of_byte_level_vocabularies_have_their_space_before_them(tmp_path: Path) -> None:
