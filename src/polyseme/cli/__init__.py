@@ -19,7 +19,7 @@ from polyseme.cli import output
 from polyseme.cli.words import Shape, Typed, misused, nearest_option, understood
 from polyseme.core.ranks import declared, is_spoken_for
 from polyseme.errors import PolysemeError, UsageError
-from polyseme.text.tokens import UnknownShare, unknown_by_file
+from polyseme.text.unknown import UnknownShare, unknown_by_file
 
 if TYPE_CHECKING:
     from cyclopts import App, CycloptsError

@@ -30,8 +30,8 @@ from polyseme.text.corpus import Corpus, Document, Fingerprint
 from polyseme.text.document_rule import reading_lines
 from polyseme.text.sources import skipped_suffixes
 from polyseme.text.tokenizers import Tokenizer
-from polyseme.text.tokens import UnknownShare
 from polyseme.text.training import train_tokenizer
+from polyseme.text.unknown import UnknownShare
 
 MINIMUM_VALID_TOKENS = 500
 """Of fewer held-out tokens a figure is noise."""

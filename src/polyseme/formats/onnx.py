@@ -85,6 +85,8 @@ def export_onnx(run: Path | str, output: Path | str, reporter: Reporter | None =
         file = folder / "model.onnx"
         try:
             _write(module, examples[0][0], file)
+        except (OSError, MemoryError):  # the disk or the memory is full: no fault of the model
+            raise
         except Exception as error:  # of torch, of any kind: not every model can be expressed as a graph
             raise ConfigError(
                 "torch cannot export this model",

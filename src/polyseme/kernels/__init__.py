@@ -7,5 +7,6 @@
     decimals    written numbers to float32: formats/word_vectors.py
     brown, word2vec, units    compiled loops: objectives/brown.py, objectives/word2vec.py, data/units.py explain them
 
-Everything here gives what its plain form gives, and tests/parity/test_kernels.py holds each pair side by side.
+Everything here gives what its plain form gives, and tests/parity/test_kernels.py holds each pair side by side
+(Brown clustering and word2vec: tests/unit/objectives).
 """

@@ -20,7 +20,8 @@ To add a chart to the page of a study, touch two files:
         name, caption, described = f"{prefix}senses_uses", say("Uses of each word."), say("Bars of uses by word")
         Figure(name, uses_chart(document, say), caption, described)
 
-2.  report/zh.toml, [phrases]: the Chinese of everything that is said; a test names what is missing there.
+2.  report/zh.toml, [phrases]: the Chinese of everything that is said, each once, whatever its case; a test names what
+    is missing there. A test of the study names its pictures (tests/unit/report).
 
 Rows with "low" and "high" show them as their interval. Several charts stand `beside` each other. Each kind returns a
 specification of Vega-Lite (https://vega.github.io/vega-lite/docs/) without the colours of paper and ink: `theme` has

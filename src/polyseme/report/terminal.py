@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from polyseme.report.figures import width
 from polyseme.report.parts import Commands, Heading, Notes, Part, Table, shown
+from polyseme.text.words import IDEOGRAPHS
 
 __all__ = ["fitting", "text", "wrap"]
 
@@ -27,7 +28,8 @@ _WORDS = 0.3
 _GAP = 2
 """Columns between columns."""
 
-_CJK = r"\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef"
+_CJK = f"\u2e80-\u33ff{IDEOGRAPHS}\uf900-\ufaff\uff00-\uffef"
+_INTERVAL = re.compile(r"\D{0,3}[\d.,]+ ?%? \([^()]*[…–][^()]*\)")
 _PIECE = re.compile(rf"(\s*)([{_CJK}][，。、；：！？）》」』”’…—]*|[^\s{_CJK}]+)")
 """Space and what follows it in one piece: a Chinese character with the marks that no line begins with, or a word."""
 
@@ -116,7 +118,9 @@ def _broken_heads(heads: Rows, rows: Rows) -> tuple[Rows, Rows]:
 
 def _broken_intervals(heads: Rows, rows: Rows) -> tuple[Rows, Rows]:
     """Figures whose interval, in brackets, stands below them."""
-    broken = [[cell.replace(" (", "\n(") if cell.endswith(")") else cell for cell in row] for row in rows]
+    broken = [
+        [cell.replace(" (", "\n(") if _INTERVAL.fullmatch(cell) else cell for cell in row] for row in rows
+    ]
     return _broken_heads(heads, broken)
 
 

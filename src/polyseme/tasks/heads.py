@@ -52,8 +52,9 @@ class TaskConfig(Config):
 class Features(nn.Module):
     """Vectors of the tokens that a head reads: the last layer, or the mix of all layers (ELMo).
 
-    The mix is a part of the head, so the one trainer learns its weights with it. Departure from Peters et al. (2018):
-    layers are normed token by token before they are mixed, so that texts of a batch do not change each other.
+    The mix (`finetune --feature-based`) is a part of the head, so the one trainer learns its weights with it. Departure
+    from Peters et al. (2018): layers are normed token by token before they are mixed, so that texts of a batch do not
+    change each other.
 
     Args:
         encoder: whose hidden states.

@@ -44,7 +44,8 @@ from polyseme.text.roles import (
     read_settings,
     resolve_roles,
 )
-from polyseme.text.tokens import BYTE_OF, Tokens, UnknownShare, counter_of_file, cover_marks, joins
+from polyseme.text.tokens import BYTE_OF, Tokens, cover_marks, joins
+from polyseme.text.unknown import UnknownShare, counter_of_file
 from polyseme.text.words import TOKEN_PATTERN, close_gaps, has_cjk, token_spans
 
 __all__ = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from exported import run_of
 from foreign import random_imported
 from polyseme.core import registry
-from polyseme.errors import CheckpointError, ConfigError
+from polyseme.errors import CheckpointError, ConfigError, StorageError
 from polyseme.formats import onnx
 from polyseme.formats.registry import export_model
 from polyseme.formats.runs import Imported, write_run
@@ -162,6 +163,15 @@ def test_a_model_that_torch_cannot_export_is_refused(tmp_path: Path, monkeypatch
     with pytest.raises(ConfigError, match="torch cannot export this model"):
         export_model(run, "onnx", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_is_no_fault_of_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(onnx, "_write", write)
+    with pytest.raises(StorageError, match="could not save"):
+        export_model(run_of("word2vec", tmp_path / "run"), "onnx", tmp_path / "out")
 
 
 def test_all_neural_models_are_tested() -> None:

@@ -39,6 +39,12 @@ def test_nothing_is_wider_than_the_terminal_and_no_cell_is_lost(columns: int) ->
     assert all(word in joined for word in ("balanced", "accuracy", "caption", "why"))
 
 
+def test_only_intervals_stand_below_their_figures() -> None:
+    rows = [["0.464 (0.427 … 0.491)", "files in Big5 (converted)"]] * 2
+    lines = text([Table(["figure", "what was done to the text"], rows)], 50).splitlines()
+    assert any("files in Big5 (converted)" in line for line in lines)
+
+
 def test_a_table_that_fits_stands_as_it_is() -> None:
     table = Table(["word", "uses"], [["bank", "1,200"], ["银行", "7"]], "Uses.")
     assert text([table], 80) == "word   uses\nbank  1,200\n银行      7\nUses."

@@ -19,7 +19,7 @@ from polyseme.errors import CorpusError
 from polyseme.objectives.unigram import BLOCKS, block_sums
 from polyseme.report.run_summary import summarize, summary_text
 from polyseme.tasks.metrics.intervals import wilson
-from polyseme.text.tokens import UnknownShare
+from polyseme.text.unknown import UnknownShare
 from polyseme.train import card
 from polyseme.train.heldout import heldout_figures, loss_interval
 

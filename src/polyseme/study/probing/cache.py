@@ -6,8 +6,8 @@ They are kept token by token, (rows, layers, width), so that the layers 0 … l 
     file     beyond it: a temporary file without a name, mapped to be read; it is gone when it is closed, whatever
              happens. What a process holds of it at once is bounded, too: pages are let go while it reads.
 
-Every vector is brought to mean 0 and variance 1 once, here: the norm that the probes' scalar mix wants (norm="token").
-Encoders whose vectors are sparse keep the columns of their ones instead.
+Every vector is brought to mean 0 and variance 1 once, here: the norm that the probes' scalar mix wants
+(layer_norm="token"). Encoders whose vectors are sparse keep the columns of their ones instead.
 """
 
 from __future__ import annotations

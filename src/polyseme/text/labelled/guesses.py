@@ -124,7 +124,10 @@ def guess_sentence_keys(records: Sequence[Mapping[str, Any]], labelled: bool) ->
     lengths = {
         key: [len(record[key]) for record in records if isinstance(record.get(key), list)] for key in lists
     }
-    items = {key: [item for record in records for item in record.get(key) or ()] for key in lists}
+    items = {
+        key: [item for record in records if isinstance(record.get(key), list) for item in record[key]]
+        for key in lists
+    }
     tokens = [
         key
         for key in lists

@@ -327,9 +327,9 @@ def read_whole(path: Path | str, encoding: str, problems: Problems) -> str:
 
 
 def is_json(lines: Sequence[str]) -> bool:
-    """Whether the first line that is not blank begins an object, or an array of objects."""
+    """Whether the first line that is not blank begins an object, or an array of objects; `{{` is a template's mark."""
     first = next((line for line in lines if line and not line.isspace()), "")
-    return first.lstrip().startswith(("{", "[{"))
+    return first.lstrip().startswith(("{", "[{")) and not first.lstrip().startswith("{{")
 
 
 def parse_object(line: str) -> dict[str, Any] | None:

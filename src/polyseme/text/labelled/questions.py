@@ -127,10 +127,11 @@ class _Reader:
             return json_values(file.lines(), file.name)
         text = read_whole(file.path, file.encoding, file.problems)
         head, values = peek(whole_values(text, file.name), 2)
-        if head and head[0][2] is None:
+        # lines of numbers are each JSON, but together they are no file of JSON
+        if head and (head[0][2] is None or (len(head) > 1 and not isinstance(head[0][2], dict | list))):
             raise CorpusError(
                 "not JSON",
-                got=text.strip()[:80],
+                got=repr(text.strip()[:60]),
                 expected="SQuAD's JSON, or rows as .jsonl, .csv or .tsv",
                 where=file.name,
             )

@@ -209,6 +209,7 @@ def test_a_word_for_no_answer_is_cut_off_and_understood(tmp_path: Path) -> None:
         ("a.csv", "question,context\nWho?,Ada\n", "no column for answer"),
         ("a.jsonl", "not json\n", "more than half"),
         ("a.txt", "plain text\n", "not JSON"),
+        ("a.txt", "1\n2\n3\n", "not JSON"),
     ],
 )
 def test_files_without_questions_are_our_errors(tmp_path: Path, name: str, text: str, message: str) -> None:

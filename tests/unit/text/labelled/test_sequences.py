@@ -60,6 +60,18 @@ def test_space_between(a: str, b: str, gap: str) -> None:
     assert space_between(a, b) == gap
 
 
+@pytest.mark.parametrize("last", [True, 5, 2.5, "x", None])
+def test_a_key_of_lists_may_hold_anything_in_one_record(tmp_path: Path, last: object) -> None:
+    rows = [
+        {"ctx": "Ann went", "qas": [{"q": 1}]},
+        {"ctx": "Bob", "qas": [{"q": 1}]},
+        {"ctx": "Eve", "qas": last},
+    ]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    with pytest.raises(ConfigError, match="no text with spans"):
+        list(read_tags(tmp_path / "a.jsonl"))
+
+
 def test_bad_lines_take_their_sentence_with_them(tmp_path: Path) -> None:
     good = "a O\nb B-X\n\n" * 6
     path = write(
