@@ -54,6 +54,7 @@ REFUSED: dict[str, tuple[Callable[[Any], object], type[Exception], str]] = {
     "attention share": (lambda b: polyseme.attention(b, "a", above="x"), ConfigError, "no such share"),  # type: ignore[arg-type]
     "attention layer": (lambda b: polyseme.attention(b, "a", layer=1.5), ConfigError, "no such layer"),  # type: ignore[arg-type]
     "senses limit": (lambda b: polyseme.senses(b, "uses.tsv", limit=0), ConfigError, "limit"),
+    "senses folds": (lambda b: polyseme.senses(b, "uses.tsv", folds=2.5), ConfigError, "folds"),  # type: ignore[arg-type]
     "senses draws": (lambda b: polyseme.senses(b, "uses.tsv", resamples=0), ConfigError, "resamples"),
     "senses runs": (lambda b: polyseme.senses(None, "uses.tsv"), InputError, "not a loaded run"),  # type: ignore[arg-type]
     "senses word": (lambda b: polyseme.senses(b, "uses.tsv", word=None), InputError, "word must be"),  # type: ignore[arg-type]

@@ -191,6 +191,7 @@ def senses(
     asked_runs = several(runs)
     check_map(map)
     at_least_one("resamples", resamples)
+    at_least_one("folds", folds)
     if limit is not None:
         at_least_one("limit", limit)
     problems, file = Problems(), ""
