@@ -8,5 +8,5 @@
     brown, word2vec, units    compiled loops: objectives/brown.py, objectives/word2vec.py, data/units.py explain them
 
 Everything here gives what its plain form gives, and tests/parity/test_kernels.py holds each pair side by side
-(Brown clustering and word2vec: tests/unit/objectives).
+(Brown clustering and word2vec: test_brown.py and test_word2vec.py there).
 """
