@@ -358,7 +358,7 @@ def test_chinese(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert all(0 <= one["value"] <= 1 for name, one in figures.items() if name != "matthews")
     assert {one["label"] for one in _lines(tmp_path / "classify.jsonl")} <= {"好评", "差评"}
     assert "好评" in (tmp_path / "classify-out" / "confusion.svg").read_text("utf-8")
-    assert "\\u5730\\u70b9" in (tmp_path / "tag-out" / "confusion.html").read_text("utf-8")
+    assert "地点" in (tmp_path / "tag-out" / "confusion.html").read_text("utf-8")
     contexts = [context for _, context, _ in asked]
     for context, one in zip(contexts, _lines(tmp_path / "qa.jsonl"), strict=True):
         assert one["answer"] == context[one["start"] : one["end"]]

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load as parse_safetensors
 from torch import Tensor
 
 from polyseme.errors import CheckpointError
@@ -43,8 +44,7 @@ def read_safetensors(path: Path | str, float32: bool = True) -> dict[str, Tensor
     _size_of(path)
     refuse(path, by_name=False)
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.offset_keys()}
+        tensors = _tensors_of(path)
     except OSError as error:
         raise CheckpointError("a file cannot be read", got=error.strerror or error, where=path) from None
     except SafetensorError as error:
@@ -64,6 +64,17 @@ def read_safetensors(path: Path | str, float32: bool = True) -> dict[str, Tensor
                 where=path,
             )
     return {n: t.float() if float32 and t.is_floating_point() else t for n, t in tensors.items()}
+
+
+def _tensors_of(path: Path) -> dict[str, Tensor]:
+    try:
+        str(path).encode("utf-8")
+    except (
+        UnicodeEncodeError
+    ):  # the library opens no file whose name is other bytes: the data are read instead of mapped
+        return parse_safetensors(path.read_bytes())
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.offset_keys()}
 
 
 def read_folder(folder: Path | str, float32: bool = True) -> dict[str, Tensor]:
