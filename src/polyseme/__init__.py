@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from polyseme.report.run_summary import inspect
     from polyseme.study.attention import attention
     from polyseme.study.cka import cka
+    from polyseme.study.distil import distil
     from polyseme.study.evaluate import evaluate
     from polyseme.study.labelled import read_labelled
     from polyseme.study.pairs import pairs
@@ -72,6 +73,7 @@ __all__ = [
     "attention",
     "cka",
     "compare",
+    "distil",
     "embed",
     "embed_file",
     "encode",
@@ -115,6 +117,7 @@ _HOMES = {
     "attention": "polyseme.study.attention",
     "cka": "polyseme.study.cka",
     "compare": "polyseme.report.compared",
+    "distil": "polyseme.study.distil",
     "embed": "polyseme.infer.embed",
     "embed_file": "polyseme.infer.embed_file",
     "encode": "polyseme.infer.hidden",

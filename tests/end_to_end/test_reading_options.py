@@ -26,7 +26,7 @@ TABLES = (
     ),
     "attention",
 )
-LINES = ("embed", "cka", "probe", "pretrain", "prepare")
+LINES = ("embed", "cka", "probe", "pretrain", "prepare", "distil")
 
 
 @pytest.mark.parametrize("verb", [verb for verb, _, _ in VERBS])

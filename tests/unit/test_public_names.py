@@ -30,6 +30,7 @@ PUBLIC = [
     "attention",
     "cka",
     "compare",
+    "distil",
     "embed",
     "embed_file",
     "encode",

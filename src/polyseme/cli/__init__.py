@@ -41,6 +41,7 @@ VERBS = (
     ("tidy", _TRAIN, "Free what only resuming needs: checkpoints with the optimiser's state."),
     ("import", _USE, "Take in a model of another program."),
     ("export", _USE, "Write a run in the format of another program."),
+    ("distil", _USE, "Make a static run of a run that reads context: one vector a word, many times faster."),
     ("predict", _USE, "Say what an adapted run makes of every text of a file: labels, tags, answers."),
     ("evaluate", _USE, "Measure an adapted run on a labelled file, or test two runs against each other."),
     ("fill", _USE, "Complete a text at its [MASK]s."),

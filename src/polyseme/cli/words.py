@@ -39,11 +39,12 @@ _PLACES = {
     "finetune": "runs/{}",
     "prepare": "store",
     "import": "runs/imported",
+    "distil": "runs/static",
     "embed": "vectors.npy",
     "compare": "report.html",
 }
 # The name of --output in the line of usage.
-_WRITES = {"pretrain": "RUN", "finetune": "RUN", "import": "RUN", "prepare": "STORE"}
+_WRITES = {"pretrain": "RUN", "finetune": "RUN", "import": "RUN", "prepare": "STORE", "distil": "STATIC"}
 
 
 @dataclass

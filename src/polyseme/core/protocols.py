@@ -118,6 +118,17 @@ class SparseEncoder(Encoder, Protocol):
         ...
 
 
+class StaticEncoder(Encoder, Protocol):
+    """An encoder that is a table: a token has one vector in every text."""
+
+    def means(self, ids: Tensor, starts: Tensor) -> Tensor:
+        """The mean of each text's vectors; of a text without tokens zeros.
+
+        Shapes:  ids: (N,) of all texts, one behind the other.  starts: (B,) of each text in them -> (B, hidden_size)
+        """
+        ...
+
+
 class DecodingEncoder(Encoder, Protocol):
     """An encoder that reads to the left, and goes on from what it has read."""
 

@@ -76,6 +76,13 @@ class Written:
 
 FORMATS: tuple[Format, ...] = (
     Format(
+        "model2vec",
+        "Folders of model2vec: static vectors with their tokenizer; read and written.",
+        detect="model2vec:detect",
+        read="model2vec:read_model",
+        write="model2vec:write_model",
+    ),
+    Format(
         "sentence-transformers",
         "Directories of sentence-transformers: an encoder with its pooling; read and written.",
         detect="sentence_transformers:detect",

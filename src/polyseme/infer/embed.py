@@ -1,5 +1,6 @@
 """Texts to vectors: hidden states, computed by packed linear layers, then pooling.
 
+A table of vectors (word2vec) is looked up without batches or padding: `StaticEncoder.means`.
 Encoders of zeros and ones (1-of-N, word classes) name the columns that are one; `sparse_vectors` leaves out the zeros.
 """
 
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, Literal, cast, get_args, overload
 
 import numpy as np
@@ -14,7 +16,7 @@ import torch
 from torch import Tensor
 
 from polyseme.core.arrays import Float32Array
-from polyseme.core.protocols import SparseEncoder
+from polyseme.core.protocols import SparseEncoder, StaticEncoder
 from polyseme.errors import ConfigError
 from polyseme.infer.hidden import hidden_states, layer_numbers, packed
 from polyseme.infer.inputs import check_loaded, one_of, texts_of, warn_of_cut
@@ -126,6 +128,9 @@ class Embedder:
         self._encoder = loaded.encoder if plain else packed(loaded.encoder, precision)
         self.max_content = self.pooling.max_content(loaded)
         self.cut = 0
+        around = self.pooling.separators and any(loaded.separator_counts)
+        table = hasattr(loaded.encoder, "means") and loaded.precision == "float32"
+        self._looks_up = table and self.pooling.pool == "mean" and not around and not plain
 
     def vectors(self, texts: Iterable[str]) -> list[Float32Array]:
         """Vectors of texts: (hidden_size,) each, or (words, hidden_size) for pool words; one string is one text.
@@ -161,6 +166,8 @@ class Embedder:
     @torch.inference_mode()
     def _window(self, texts: Sequence[str]) -> list[Float32Array]:
         """Vectors of texts that are sorted and in memory together."""
+        if self._looks_up:
+            return self._means(texts)
         loaded, pooling, separator_counts = self.loaded, self.pooling, self.loaded.separator_counts
         tokens = self._tokens(texts)
         words = [*map(words_of, texts, tokens)] if loaded.reads_letters else None
@@ -187,6 +194,20 @@ class Embedder:
             for i, vector in zip(batch, vectors, strict=True):
                 results[i] = vector
         return results
+
+    def _means(self, texts: Sequence[str]) -> list[Float32Array]:
+        """Vectors of texts from a table."""
+        id_lists = self.loaded.tokenizer.encode_ids(texts)
+        lengths = np.fromiter(map(len, id_lists), np.int64, len(texts))
+        if (longer := lengths > self.max_content).any():
+            self.cut += int(longer.sum())
+            id_lists = [ids[: self.max_content] for ids in id_lists]
+            lengths = np.minimum(lengths, self.max_content)
+        ids = np.fromiter(chain.from_iterable(id_lists), np.int64, int(lengths.sum()))
+        starts = np.cumsum(lengths) - lengths
+        encoder = cast(StaticEncoder, self.loaded.encoder)
+        vectors = encoder.means(torch.from_numpy(ids), torch.from_numpy(starts))
+        return list(self.pooling.scaled(vectors.numpy()))
 
     def _tokens(self, texts: Sequence[str]) -> list[Tokens]:
         """Tokens of texts, cut; without offsets and word starts where nobody reads them."""

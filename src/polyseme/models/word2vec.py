@@ -72,6 +72,10 @@ class Word2Vec(nn.Module):
         """The only layer, (B, T, hidden_size)."""
         return self.encode(batch).last
 
+    def means(self, ids: Tensor, starts: Tensor) -> Tensor:
+        """The mean of each text's vectors; see `StaticEncoder`.  Shapes: (N,), (B,) -> (B, hidden_size)"""
+        return nn.functional.embedding_bag(ids, self.word_embeddings.weight, starts, mode="mean")
+
     def token_embedding(self) -> nn.Embedding:
         """The word vectors."""
         return self.word_embeddings

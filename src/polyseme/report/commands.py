@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from polyseme.study.distil import DISTILLED
 from polyseme.study.probing.targets import ProbeConfig
 from polyseme.train.recipe import resolve
 from polyseme.train.run import RunDirectory
@@ -17,8 +18,10 @@ __all__ = ["finetune_command", "pretrain_command", "probe_commands", "run_comman
 
 
 def run_command(run: RunDirectory) -> str | None:
-    """What made a run: `polyseme import`, `finetune` or `pretrain`; None where run.json does not say."""
+    """What made a run: `polyseme import`, `distil`, `finetune` or `pretrain`; None where run.json does not say."""
     meta = run.meta
+    if "imported" in meta and meta["imported"].get("kind") == DISTILLED:
+        return line(*DISTILLED.split(), meta["imported"]["path"], "-o", run.path)
     if "imported" in meta:
         return line("polyseme", "import", meta["imported"].get("path", "DIR"), "-o", run.path)
     if "adapted" in meta:
