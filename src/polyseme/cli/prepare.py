@@ -38,7 +38,8 @@ def run(
     """Tokenize text into a store; `polyseme pretrain` takes the store as its corpus.
 
     Args:
-        corpus: files, folders, globs (.txt .jsonl, also .gz .zst) or python-docs.
+        corpus: files, folders, globs (.txt .jsonl .csv .parquet, also .gz .zst) or python-docs; of several each may
+            have its share of the words: novels/=0.5 news.jsonl=0.5.
         output: the store folder to write.
         tokenizer: a run, a store or a tokenizer.json whose vocabulary to share; else one is learned from the text.
         kind: kind of tokenizer to learn.
@@ -46,7 +47,7 @@ def run(
         valid: held-out text, repeatable; without it a share of the documents, chosen by hash, is held out.
         lang: language of the text: auto, en or zh.
         encoding: auto, or a name such as utf-8 or gb18030.
-        field: the key of the text in .jsonl.
+        field: the key of the text in records, the column of tables; a.b goes into a.
         documents: how documents are told apart: by blank lines, by file, by line, by headings like = Title =, or auto.
         deduplicate: remove documents seen before: none, exact or near.
         settings: key=value as for pretrain, repeatable: text.valid_share=0.1, tokenizer.lowercase=false.

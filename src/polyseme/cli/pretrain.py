@@ -66,7 +66,8 @@ def run(
 
     Args:
         model: name of a model, see `polyseme list models`.
-        corpus: files, folders, globs (.txt .jsonl, also .gz .zst), a store made by `polyseme prepare`, or python-docs.
+        corpus: files, folders, globs (.txt .jsonl .csv .parquet, also .gz .zst), a store made by `polyseme prepare`, or
+            python-docs; of several each may have its share of the words: novels/=0.5 news.jsonl=0.5.
         output: the run folder to write.
         minutes: stop after so many minutes of training.
         epochs: stop after so many passes over the corpus; may be a fraction.
@@ -83,7 +84,7 @@ def run(
         lexicon: files or folders of words, phrases and entities, repeatable; ernie hides them as wholes.
         lang: language of the text: auto, en or zh; auto when absent.
         encoding: a name such as utf-8 or gb18030; found out when absent.
-        field: the key of the text in .jsonl; text when absent.
+        field: the key of the text in records, the column of tables; a.b goes into a; text when absent.
         documents: how documents are told apart: by blank lines, by file, by line, by headings; found out when absent.
         json: print the run's summary as one JSON document.
     """

@@ -307,7 +307,8 @@ def _parts(shape: Shape, words: Sequence[str]) -> Typed:
         if not _OPTION.fullmatch(word):
             set_before = typed.options and typed.options[-1][0] in ("--set", "--columns")
             pair = _SETTING.fullmatch(word) and place and _SETTING.fullmatch(words[place - 1])
-            if set_before and pair and not _exists(word):
+            share = _exists(word.rpartition("=")[0])  # novels=0.5 is a corpus and its share
+            if set_before and pair and not _exists(word) and not share:
                 typed.options.append((typed.options[-1][0], word))
                 typed.notes.append(f"{word} is read as {typed.options[-1][0]} {word}")
             else:

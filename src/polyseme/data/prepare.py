@@ -6,28 +6,36 @@
 
 What a person has to know of it, how it was read, what was left out and what is unknown, is said at the end.
 
+Where sources have shares (text/shares.py), each has a writer of its own, and of what these wrote the shares are drawn.
+
 The store is the same whatever the number of workers, and is complete or absent (`new_folder`).
 """
 
 from __future__ import annotations
 
+import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from polyseme.core.cores import default_threads
 from polyseme.core.files import new_folder
 from polyseme.core.paths import PathLike, Paths, names_of, path_of
-from polyseme.data.store import SPLITS, PreparedCorpus, StoreWriter, write_meta
+from polyseme.core.rng import Random
+from polyseme.data.store import SPLITS, PreparedCorpus, StoreWriter, TokenStore, write_meta
 from polyseme.data.workers import encode_batches
 from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.clean import KINDS, CleaningReport
 from polyseme.text.config import TextConfig, TokenizerConfig
 from polyseme.text.corpus import Corpus, Document, Fingerprint
 from polyseme.text.document_rule import reading_lines
+from polyseme.text.shares import drawn, share_lines, words_allowed
 from polyseme.text.sources import skipped_suffixes
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.training import train_tokenizer
@@ -78,7 +86,8 @@ def prepare(
     """Read, clean, split and tokenize a corpus into a store.
 
     Args:
-        sources: files, folders, patterns or built-in names, or one of them.
+        sources: files, folders, patterns or built-in names, or one of them; with shares such as "novels/=0.5" that sum
+            to 1, or without.
         folder: the store to make; absent or empty.
         text: how to read; its valid_share of the documents is held out, and at least one of several.
         tokenizer: a trained one, or how to train one on the training documents.
@@ -89,7 +98,8 @@ def prepare(
             than a fifth of its tokens would be unknown; that is said in "notes" of store.json.
         progress: called several times a megabyte.
 
-    Raises:  CorpusError: no text, or all of it is held out; name other text.
+    Raises:  CorpusError: no text, or all of it is held out; name other text. A source with a share has none.
+             ConfigError: shares that cannot be.
              RunError: the folder holds something already.
              StorageError: no space; nothing is left behind.
     Example:
@@ -121,20 +131,41 @@ def prepare(
             config, trained = None, tokenizer
         trained.save(temporary / "tokenizer.json")
         reader = _Reader(corpus, heldout)
+        parts = {
+            (split, part): temporary / split if not corpus.shares else temporary / f"{split}-{part}"
+            for split in SPLITS
+            for part in (range(len(corpus.shares)) if corpus.shares else [0])
+        }
         with (
-            StoreWriter(temporary / "train", trained.vocab_size) as train,
-            StoreWriter(temporary / "valid", trained.vocab_size) as valid,
+            ExitStack() as stack,
             closing(
                 encode_batches(
                     reader.batches(), temporary / "tokenizer.json", text.language, workers, text.sentences
                 )
             ) as batches,
         ):
-            for (split, done), encoded in batches:
-                (train if split == "train" else valid).add_documents(*encoded)
-                documents, tokens = train.n_documents + valid.n_documents, train.n_tokens + valid.n_tokens
+            writers = {
+                key: stack.enter_context(StoreWriter(path, trained.vocab_size)) for key, path in parts.items()
+            }
+            documents = tokens = 0
+            for (split, part, done), encoded in batches:
+                writers[split, part].add_documents(*encoded)
+                documents, tokens = documents + len(encoded[3]), tokens + len(encoded[0])
                 listen(Progress("tokenizing", min(done, total), total, documents, tokens))
-            _check_sizes(train, valid, sources, valid_files)
+            if not corpus.shares:
+                _check_sizes(writers["train", 0], writers["valid", 0], sources, valid_files)
+        characters: dict[str, int | None] = {**reader.characters}
+        if corpus.shares:
+            train, valid, shares = _mix(
+                corpus, temporary, trained.vocab_size, bool(valid_files), minimum_valid_tokens
+            )
+            for split, writer in (("train", train), ("valid", valid)):
+                if writer.n_words < sum(part.n_words for key, part in writers.items() if key[0] == split):
+                    characters[split] = None  # of what was drawn nobody counted them
+            for path in parts.values():
+                shutil.rmtree(path)
+        else:
+            train, valid, shares = writers["train", 0], writers["valid", 0], []
         meta = {
             "fingerprint": reader.fingerprint.value,
             "sources": [str(source) for source in sources],
@@ -146,6 +177,7 @@ def prepare(
             "text": text.model_dump(mode="json"),
             "reading": corpus.reading(),
             "valid_reading": heldout.reading() if heldout else [],
+            **({"shares": shares} if shares else {}),
             "tokenizer": {
                 "config": config.model_dump(mode="json") if config else None,
                 "fingerprint": trained.fingerprint,
@@ -155,8 +187,8 @@ def prepare(
             "notes": notes,
             "heldout_suffices": valid.n_tokens >= minimum_valid_tokens,
             "splits": {
-                "train": _counts(train, reader.characters["train"], trained.unk_id),
-                "valid": _counts(valid, reader.characters["valid"], trained.unk_id),
+                "train": _counts(train, characters["train"], trained.unk_id),
+                "valid": _counts(valid, characters["valid"], trained.unk_id),
             },
             "seconds": round(time.perf_counter() - started, 3),
         }
@@ -174,23 +206,28 @@ class _Reader:
         self.valid_fingerprint = Fingerprint()  # of the held-out files, where there are any
         self.characters = dict.fromkeys(SPLITS, 0)
 
-    def batches(self) -> Iterator[tuple[tuple[str, int], list[str]]]:
-        """((split, bytes of text read so far), texts) for every batch."""
-        waiting: dict[str, list[str]] = {split: [] for split in SPLITS}
-        sizes = dict.fromkeys(SPLITS, 0)
+    def batches(self) -> Iterator[tuple[tuple[str, int, int], list[str]]]:
+        """((split, part, bytes of text read so far), texts) for every batch.
+
+        A part is a source where these have shares; else all of the text is part 0, and so is text of --valid.
+        """
+        waiting: dict[tuple[str, int], list[str]] = {(split, 0): [] for split in SPLITS}
+        sizes: Counter[tuple[str, int]] = Counter()
         done = 0
-        for split, document in self._documents():
+        for name, document in self._documents():
             size = len(document.text)
             done += size if document.text.isascii() else len(document.text.encode("utf-8", "surrogatepass"))
-            self.characters[split] += size
-            waiting[split].append(document.text)
-            sizes[split] += size
-            if sizes[split] >= _BATCH:
-                yield (split, done), waiting[split]
-                waiting[split], sizes[split] = [], 0
-        for split in SPLITS:
-            if waiting[split]:
-                yield (split, done), waiting[split]
+            self.characters[name] += size
+            mixed = self._corpus.shares and (name == "train" or self._heldout is None)
+            key = name, self._corpus.part(document) if mixed else 0
+            waiting.setdefault(key, []).append(document.text)
+            sizes[key] += size
+            if sizes[key] >= _BATCH:
+                yield (*key, done), waiting[key]
+                waiting[key], sizes[key] = [], 0
+        for key, texts in waiting.items():
+            if texts:
+                yield (*key, done), texts
 
     def _documents(self) -> Iterator[tuple[str, Document]]:
         keys: set[int] = set()
@@ -243,6 +280,82 @@ def _knows_little(tokenizer: Tokenizer, sample: Iterable[str]) -> bool:
     return met.is_many
 
 
+def _mix(
+    corpus: Corpus, folder: Path, vocab_size: int, own_heldout: bool, minimum_valid_tokens: int
+) -> tuple[StoreWriter, StoreWriter, list[dict[str, Any]]]:
+    """Draw the shares of every source from folder/SPLIT-PART into folder/SPLIT.
+
+    Held-out text has the same shares, so that it is like the training text, unless too little of it would be left, or
+    it is text of its own (`own_heldout`): then it is all there.
+
+    Returns what wrote both splits, and a JSON-able entry per source: words found and words kept, of both splits.
+    Raises:  CorpusError: a source has no training text.
+    """
+    stores = {
+        split: [TokenStore.open(folder / f"{split}-{part}") for part in range(len(corpus.shares))]
+        for split in SPLITS
+    }
+    found = {split: [int(store.word_starts.sum()) for store in each] for split, each in stores.items()}
+    for name, words in zip(corpus.sources, found["train"], strict=True):
+        if not words:
+            raise CorpusError(
+                "a source with a share has no training text",
+                got="0 words",
+                where=name,
+                fix="leave it out, and let the other shares sum to 1",
+            )
+    kept = {"train": words_allowed(found["train"], corpus.shares), "valid": found["valid"]}
+    if not own_heldout and all(found["valid"]):
+        allowed = words_allowed(found["valid"], corpus.shares)
+        tokens_a_word = sum(store.n_tokens for store in stores["valid"]) / sum(found["valid"])
+        if sum(allowed) * tokens_a_word >= minimum_valid_tokens:
+            kept["valid"] = allowed
+    writers = {}
+    for split in SPLITS:
+        with StoreWriter(folder / split, vocab_size) as writer:
+            for part, store in enumerate(stores[split]):
+                _draw(store, kept[split][part], Random(_SAMPLE_SEED, f"shares {split} {part}"), writer)
+        writers[split] = writer
+    entries = [
+        {
+            "source": name,
+            "share": share,
+            "words": kept["train"][part],
+            "words_found": found["train"][part],
+            "heldout_words": kept["valid"][part],
+            "heldout_words_found": found["valid"][part],
+        }
+        for part, (name, share) in enumerate(zip(corpus.sources, corpus.shares, strict=True))
+    ]
+    return writers["train"], writers["valid"], entries
+
+
+def _draw(store: TokenStore, words: int, random: Random, writer: StoreWriter) -> None:
+    """Write documents of a store that hold so many words: some of them, in their order, the last one in part."""
+    if not words:
+        return
+    starts = np.concatenate([[0], np.cumsum(store.word_starts, dtype=np.int64)])  # words before each token
+    before = starts[np.asarray(store.sentences)]  # words before each sentence
+    bounds = np.asarray(store.documents)
+    documents, cut = drawn(np.diff(before[bounds]), words, random)
+    left = words
+    for document in documents.tolist():
+        first, last = int(bounds[document]), int(bounds[document + 1])
+        if document != cut:
+            left -= int(before[last] - before[first])
+    for document in documents.tolist():
+        first, last = int(bounds[document]), int(bounds[document + 1])
+        if document == cut:  # up to the sentence that reaches the number
+            last = min(last, int(np.searchsorted(before, before[first] + left)))
+        begin, end = int(store.sentences[first]), int(store.sentences[last])
+        writer.add_documents(
+            store.tokens[begin:end],
+            store.word_starts[begin:end],
+            np.diff(store.sentences[first : last + 1]),
+            np.array([last - first]),
+        )
+
+
 def _times(n: int) -> str:
     return "once" if n == 1 else f"{n} times"
 
@@ -272,7 +385,7 @@ def _check_sizes(
     )
 
 
-def _counts(writer: StoreWriter, characters: int, unknown: int) -> dict[str, Any]:
+def _counts(writer: StoreWriter, characters: int | None, unknown: int) -> dict[str, Any]:
     return {
         "documents": writer.n_documents,
         "sentences": writer.n_sentences,
@@ -305,6 +418,7 @@ def cleaning_lines(meta: dict[str, Any]) -> list[str]:
     held = [f"held out: {line}" for line in reading_lines(meta.get("valid_reading", []))]
     return [
         *reading_lines(meta.get("reading", [])),
+        *share_lines(meta.get("shares", [])),
         *held,
         *skipped_suffixes(cleaned.get("suffixes", {})),
         *(

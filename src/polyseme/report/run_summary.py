@@ -21,6 +21,7 @@ from polyseme.study import Run, several
 from polyseme.study.standings import above
 from polyseme.text.clean import KINDS
 from polyseme.text.document_rule import reading_lines
+from polyseme.text.shares import share_lines
 from polyseme.train.heldout import above_word_frequency, part_evaluated
 from polyseme.train.run import RunDirectory
 
@@ -188,18 +189,21 @@ def corpus_figures(meta: Mapping[str, Any]) -> dict[str, Any]:
     """Pick the figures of a prepared corpus out of its store.json.
 
     Returns language, fingerprint, documents, words, characters and tokens (held-out ones included), the same four
-    for each split, dirt {kind: how often} and reading, as `Corpus.reading` gives it. What is not known is None.
+    for each split, dirt {kind: how often}, reading, as `Corpus.reading` gives it, and shares, as store.json has them.
+    What is not known is None.
     """
     splits: Mapping[str, Mapping[str, Any]] = meta.get("splits") or {}
     figures: dict[str, Any] = {"language": meta.get("language"), "fingerprint": meta.get("fingerprint")}
     for name in _COUNTED:
         known = [split[name] for split in splits.values() if name in split]
-        figures[name] = sum(known) if known else None
+        figures[name] = sum(known) if known and None not in known else None
     figures["splits"] = {
-        split: {name: values[name] for name in _COUNTED if name in values} for split, values in splits.items()
+        split: {name: values[name] for name in _COUNTED if values.get(name) is not None}
+        for split, values in splits.items()
     }
     figures["dirt"] = (meta.get("dirt") or {}).get("counts", {})
     figures["reading"] = list(meta.get("reading") or [])
+    figures["shares"] = list(meta.get("shares") or [])
     return figures
 
 
@@ -414,6 +418,8 @@ def _corpus_rows(corpus: Mapping[str, Any]) -> Rows:
     heldout = corpus["splits"].get("valid", {})
     for number, line in enumerate(reading_lines(corpus["reading"])):
         rows.append(("read" if number == 0 else "", line))
+    for number, line in enumerate(share_lines(corpus["shares"])):
+        rows.append(("shares" if number == 0 else "", line))
     if heldout:
         figures = ", ".join(f"{count(number)} {name}" for name, number in heldout.items())
         rows.append(("held out", figures if any(heldout.values()) else "nothing"))

@@ -53,6 +53,8 @@ KINDS: dict[str, str] = {
     "too_many_fields": "rows of tables with more fields than the header (dropped)",
     "empty_row": "rows of tables whose fields are all empty (dropped)",
     "comment": "lines above the header of tables that begin with # (dropped)",
+    "article_cut": "articles that <doc> begins and no </doc> ends (read as far as they go)",
+    "between_articles": "lines between articles (dropped)",
     "record_too_long": "records of more than 64 million characters (dropped)",
     "skipped_description": "LICENSE, README, SOURCE.txt and the like in folders (skipped)",
     "skipped_suffix": "files in folders that are not .txt or .jsonl (skipped)",
@@ -144,7 +146,7 @@ def clean(
     normalize: Literal["NFC", "NFKC", "none"] = "NFC",
     source: str = "",
     offset: int = 0,
-    unit: Literal["character", "line"] = "character",
+    unit: Literal["character", "line", "record"] = "character",
 ) -> str:
     r"""Apply the rules at the head of this file to one document.
 

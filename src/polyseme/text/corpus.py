@@ -16,22 +16,27 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
+from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from polyseme.core.files import suffix_of
 from polyseme.core.paths import Paths, names_of
 from polyseme.core.rng import Random
 from polyseme.errors import ConfigError, CorpusError
+from polyseme.text.articles import article_pieces, begins_with_article, is_extracted
 from polyseme.text.builtin import BUILTINS
 from polyseme.text.clean import CleaningReport, clean
 from polyseme.text.config import TextConfig
 from polyseme.text.document_rule import choose_mode
-from polyseme.text.records import record_pieces, table_pieces
+from polyseme.text.labelled.datasets import arrow_rows
+from polyseme.text.records import record_pieces, row_pieces, table_pieces
+from polyseme.text.shares import read_shares, words_allowed
 from polyseme.text.sources import (
     MARKUP,
     SourceFile,
     estimated_bytes,
     find_sources,
+    is_arrow,
     is_records,
     is_table,
     read_text,
@@ -41,8 +46,8 @@ from polyseme.text.words import cjk_share, word_spans
 
 __all__ = ["Corpus", "Deduplicator", "Document", "Fingerprint", "is_heldout"]
 
-Unit = Literal["character", "line"]
-Rule = Literal["blank", "file", "line", "heading", "record", "row", "built-in"]
+Unit = Literal["character", "line", "record"]
+Rule = Literal["blank", "file", "line", "heading", "record", "row", "article", "built-in"]
 MANY_FILES = 5
 """Files of a corpus from which on a short one is more likely an article than a collection of them."""
 _PERMUTATIONS, _BANDS, _THRESHOLD, _SHINGLE, _SEED = 128, 16, 0.8, 5, 1  # of MinHash
@@ -153,10 +158,11 @@ class Corpus:
     """Text that the user named.
 
     Args:
-        sources: files, folders, patterns or built-in names (see sources.py), or one of them.
+        sources: files, folders, patterns or built-in names (see sources.py), or one of them; each may have its share
+            of the training text (shares.py).
         config: how to read them.
 
-    Raises:  CorpusError: something named is missing, binary or empty.
+    Raises:  CorpusError: something named is missing, binary or empty.  ConfigError: shares that cannot be.
     Example:
         >>> corpus = Corpus(["python-docs"], TextConfig())
         >>> next(corpus.documents(CleaningReport())).source
@@ -165,10 +171,12 @@ class Corpus:
 
     def __init__(self, sources: Paths, config: TextConfig | None = None) -> None:
         self.config = config or TextConfig()
-        sources = names_of(sources, "the corpus")
+        sources, self.shares = read_shares(names_of(sources, "the corpus"))
         self._found = CleaningReport()
         self.files: tuple[SourceFile, ...] = tuple(find_sources(sources, self._found, self.config.encoding))
         self._sources = sources
+        parts = {name: part for part, name in reversed(list(enumerate(sources)))}
+        self._part = {str(file.path): parts[file.origin] for file in self.files}
         self._language: Literal["en", "zh"] | None = None
         self._rules: dict[str, Rule] = {}
         self._kept: Counter[str] = Counter()  # documents of every file, in the newest pass over all
@@ -180,6 +188,15 @@ class Corpus:
     def estimated_bytes(self) -> int:
         """About how many bytes of text there are, decompressed; for progress and vocabulary sizes."""
         return sum(map(estimated_bytes, self.files))
+
+    @property
+    def sources(self) -> Sequence[str]:
+        """What was named, without shares."""
+        return self._sources
+
+    def part(self, document: Document) -> int:
+        """Which of the sources a document is of."""
+        return self._part[document.origin]
 
     def documents(self, report: CleaningReport) -> Iterator[Document]:
         """All documents in a fixed order, cleaned, without duplicates; `report` counts what was changed.
@@ -244,21 +261,35 @@ class Corpus:
                 yield document.text
 
     def _sample(self, max_bytes: int, seed: int) -> Iterator[Document]:
-        sizes = [estimated_bytes(file) for file in self.files]
+        sizes = self._wanted_bytes()
         share = min(1.0, max_bytes / max(sum(sizes), 1))
         chance = Random(seed, "sample")
         left = 0.0
         for file, size in zip(self.files, sizes, strict=True):
             left += share * size
-            keep = max(share, 0.125) if size > 1_000_000 else share
+            # of this file; where no shares are asked for it is the share of all
+            part = share * size / max(1, estimated_bytes(file)) if self.shares else share
+            keep = max(part, 0.125) if size > 1_000_000 else part
             for document in self._read([file], CleaningReport()):
-                if share == 1.0:
+                if part == 1.0:
                     yield document
                 elif left <= 0:
                     break
                 elif chance.uniform(document.key >> 1) < keep:
                     left -= len(document.text.encode())
                     yield document
+
+    def _wanted_bytes(self) -> list[float]:
+        """About how much of each file is in the training text: all of it, or what the shares allow."""
+        sizes: list[float] = [estimated_bytes(file) for file in self.files]
+        if not self.shares:
+            return sizes
+        totals = [0.0] * len(self.shares)
+        parts = [self._part[str(file.path)] for file in self.files]
+        for part, size in zip(parts, sizes, strict=True):
+            totals[part] += size
+        kept = words_allowed([round(total) for total in totals], self.shares)
+        return [size * kept[part] / max(1.0, totals[part]) for part, size in zip(parts, sizes, strict=True)]
 
     def language(self) -> Literal["en", "zh"]:
         """The configured language, or by the share of Chinese characters in a sample."""
@@ -274,7 +305,7 @@ class Corpus:
     def reading(self) -> list[dict[str, Any]]:
         """How what the user named was read, after `documents` has given all: a JSON-able entry per source and rule.
 
-        source: as it was named.  rule: "blank", "line", "file", "heading"; "record", "row" or "built-in".
+        source: as it was named.  rule: "blank", "line", "file", "heading"; "record", "row", "article" or "built-in".
         found: the rule was not asked for but found out.  files, documents: how many.
         """
         taken: dict[tuple[str, str], list[int]] = {}
@@ -302,11 +333,14 @@ class Corpus:
             return self.config.documents
         sizes: Counter[Mode] = Counter()
         for file in self.files:
-            if file.builtin or is_records(file.path) or is_table(file.path):
+            if file.builtin or is_records(file.path) or is_table(file.path) or is_arrow(file.path):
                 continue
             chunks = read_text(file, self.config.encoding, CleaningReport())
-            if chunks is not None:
-                sizes[self._mode(str(file.path), next(chunks, ""))] += max(1, file.size)
+            if chunks is None:
+                continue
+            first = next(chunks, "")
+            if not begins_with_article(first) and not _are_records(file.path, first):
+                sizes[self._mode(str(file.path), first)] += max(1, file.size)
         return sizes.most_common(1)[0][0] if sizes else "auto"
 
     def _read(self, files: Sequence[SourceFile], report: CleaningReport) -> Iterator[Document]:
@@ -316,11 +350,23 @@ class Corpus:
                 self._rules[source] = "built-in"
                 yield from self._builtin(source, report)
                 continue
+            if is_arrow(file.path):
+                self._rules[source] = "row"
+                pieces = row_pieces(
+                    arrow_rows(file.path, self.config.field), self.config.field, report, source
+                )
+                yield from self._finish(pieces, source, source, report, "record")
+                continue
             chunks = read_text(file, self.config.encoding, report)
             if chunks is None:
                 continue
-            records = is_records(file.path)
-            if records:
+            first = next(chunks, "")
+            chunks = chain([first], chunks)
+            records, articles = _are_records(file.path, first), begins_with_article(first)
+            if articles:
+                self._rules[source] = "article"
+                pieces = article_pieces(chunks, report, source)
+            elif records:
                 self._rules[source] = "record"
                 pieces = record_pieces(chunks, self.config.field, report, source)
             elif is_table(file.path):
@@ -331,7 +377,7 @@ class Corpus:
                     report.add("markup", 1, source)
                 pieces = self._pieces(chunks, source)
             unit: Unit = "character"
-            if records or is_table(file.path):
+            if records or articles or is_table(file.path):
                 unit = "line"
             yield from self._finish(pieces, source, source, report, unit)
 
@@ -373,3 +419,8 @@ class Corpus:
                 index += 1
             else:
                 report.add("empty_document", 1, f"{source}, {unit} {piece.offset}")
+
+
+def _are_records(path: Path, head: str) -> bool:
+    """Whether a file holds JSON records: by its name, or of wikiextractor's files by how it begins."""
+    return is_records(path) or (is_extracted(path) and head.lstrip().startswith("{"))

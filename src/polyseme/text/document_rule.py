@@ -51,6 +51,7 @@ _RULES = {
     "heading": "each begun by a line like = Title =",
     "record": "one a record",
     "row": "one a row",
+    "article": "each in <doc> … </doc>",
     "built-in": "of its own",
 }
 _OTHERWISE = {

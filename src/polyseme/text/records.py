@@ -6,6 +6,7 @@
 
     .csv .tsv       a header that names the column, a text a row; what parts the fields and what the quotes mean is told
                     as of labelled tables (labelled/dialects.py)
+    .parquet .arrow columns by name, a text a row; read a thousand rows at a time
 
 Which form of JSON it is, the text says and not the file's name. A row that cannot be used is left out and counted; no
 other row is lost with it.
@@ -25,7 +26,7 @@ from polyseme.text.clean import CleaningReport
 from polyseme.text.labelled.dialects import are_row_names, open_table
 from polyseme.text.split import MAX_RECORD, Numbered, Piece, lines, peek, split
 
-__all__ = ["Value", "json_values", "record_pieces", "record_texts", "table_pieces"]
+__all__ = ["Value", "json_values", "record_pieces", "record_texts", "row_pieces", "table_pieces"]
 
 _GAP = re.compile(r"[\s,]*")
 _LISTS = ("data", "rows", "records", "items", "examples", "documents", "texts")
@@ -59,8 +60,14 @@ def record_texts(
 
     Raises:  CorpusError: there are records, but none has text in the field; a JSON array is broken.
     """
+    yield from _texts_of(_records(chunks, field, source), field, report, source)
+
+
+def _texts_of(
+    records: Iterable[Value], field: str, report: CleaningReport, source: str
+) -> Iterator[tuple[int, str | None, bool]]:
     good, bad = False, None
-    for record in _records(chunks, field, source):
+    for record in records:
         text = None
         if record.long:
             report.add("record_too_long", 1, record.place(source))
@@ -85,6 +92,19 @@ def record_pieces(chunks: Iterable[str], field: str, report: CleaningReport, sou
     """
     for number, text, blank in record_texts(chunks, field, report, source):
         if text is not None and not blank:
+            yield from _pieces_of(text, number)
+
+
+def row_pieces(
+    rows: Iterable[Mapping[str, Any]], field: str, report: CleaningReport, source: str
+) -> Iterator[Piece]:
+    """One piece a row of a table whose columns have names, from the column `field`; offsets are rows, from 1.
+
+    Raises:  CorpusError: there are rows, but none has text in the field.
+    """
+    values = (Value(number, row, True) for number, row in enumerate(rows, 1))
+    for number, text, _ in _texts_of(values, field, report, source):
+        if text is not None:
             yield from _pieces_of(text, number)
 
 

@@ -1,8 +1,10 @@
 """Which files a corpus consists of, and reading their bytes.
 
-a file      read whatever its name, if it is text; .jsonl, .ndjson and .json give records, .csv and .tsv a column
-a folder    its .txt, .text, .jsonl and .ndjson files, each also .gz or .zst, in all sub-folders, in sorted order; links
-            are followed, once. Files named LICENSE*, README*, COPYING, NOTICE or SOURCE.txt describe the data and are
+a file      read whatever its name, if it is text; .jsonl, .ndjson and .json give records, .csv and .tsv a column,
+            as do .parquet and .arrow, which are no text
+a folder    its .txt, .text, .jsonl and .ndjson files and wikiextractor's wiki_00 …, each also .gz or .zst, in all
+            sub-folders, in sorted order; links are followed, once.
+            Files named LICENSE*, README*, COPYING, NOTICE or SOURCE.txt describe the data and are
             skipped, as are hidden files, other suffixes, binary files, links that lead nowhere and what is no file or
             may not be read; each is counted in the report, by suffix where that is why
 a pattern   with * ? or [ ]: the files that match, of any suffix; binary ones and descriptions are skipped
@@ -29,6 +31,7 @@ from typing import IO, Any, cast
 
 from polyseme.core.files import COMPRESSED, suffix_of
 from polyseme.errors import CorpusError
+from polyseme.text.articles import is_extracted
 from polyseme.text.builtin import BUILTINS
 from polyseme.text.clean import KINDS, CleaningReport
 from polyseme.text.config import TextConfig
@@ -53,6 +56,7 @@ __all__ = [
     "SourceFile",
     "estimated_bytes",
     "find_sources",
+    "is_arrow",
     "is_description",
     "is_records",
     "is_table",
@@ -115,6 +119,11 @@ def is_records(path: Path) -> bool:
     return suffix_of(path) in RECORDS
 
 
+def is_arrow(path: Path) -> bool:
+    """Whether the file's name says that it holds a table in one of Arrow's forms, which is no text."""
+    return path.suffix.lower() in ARROW
+
+
 def is_table(path: Path) -> bool:
     """Whether the file's name says that it holds a table."""
     return suffix_of(path) in TABLES
@@ -130,7 +139,7 @@ def advice_on(suffix: str, example: str) -> str:
         return "unpack it first"
     if suffix in _PAPERS:
         return "write its text to a .txt file first"
-    if suffix in _BINARY:
+    if suffix in _BINARY and suffix not in ARROW:
         return "write its texts to a .jsonl or .txt file first"
     if suffix in MARKUP:
         return "write its text to a .txt file first; a file that is named is read with its tags"
@@ -139,7 +148,7 @@ def advice_on(suffix: str, example: str) -> str:
         pattern = example
     elif os.path.splitext(example)[1].lower() in COMPRESSED:
         pattern = os.path.join(glob.escape(os.path.dirname(example)), f"*{suffix}.*")
-    column = ", with --field and the column of the texts" if suffix in TABLES else ""
+    column = ", with --field and the column of the texts" if suffix in (*TABLES, *ARROW) else ""
     return f"name the files themselves to read them, as {pattern}{column}"
 
 
@@ -262,7 +271,7 @@ def _walk(folder: Path, report: CleaningReport, seen: set[str] | None = None) ->
             report.add("skipped_description", 1, path)
         elif (file := _regular(path, report)) is None:
             continue
-        elif suffix_of(name) not in _TEXTS:
+        elif suffix_of(name) not in _TEXTS and not is_extracted(name):
             report.skip_suffix(suffix_of(name), path)
         else:
             yield file
@@ -308,6 +317,8 @@ def _named(path: Path, encoding: str) -> SourceFile:
             where=path,
             fix="write the text to a file first, which is read several times",
         )
+    if is_arrow(path):
+        return _stat(path, named=True)
     head = next(read_chunks(path, HEAD), b"")
     if head[_TAR].startswith(b"ustar") or is_binary(head) or (encoding == "auto" and detect(head) is None):
         raise _not_text(path, head)
@@ -348,7 +359,7 @@ def _kind_of_binary(path: Path, head: bytes) -> tuple[str, str]:
     if head.startswith(b"PAR1"):
         return (
             ": it is a table in the form Parquet",
-            "give it the suffix .parquet where labelled files are read; write it as .jsonl elsewhere",
+            "give it the suffix .parquet",
         )
     suffix = suffix_of(path)
     if suffix in (*_ARCHIVES, *_PAPERS, *_BINARY):
@@ -496,10 +507,13 @@ def _zstandard(raw: IO[bytes], size: int) -> Iterator[bytes]:
 def estimated_bytes(file: SourceFile) -> int:
     """About how many bytes of text a file holds: its size, or what its compressed form announces.
 
-    gzip says so in its last four bytes, zstandard often in its first; else four times its size.
+    gzip says so in its last four bytes, zstandard often in its first; else four times its size. Parquet is
+    compressed by columns: about twice its size.
     """
     if file.builtin:
         return 2_000_000
+    if is_arrow(file.path):
+        return 2 * file.size if file.path.suffix.lower() == ".parquet" else file.size
     try:
         with file.path.open("rb") as raw:
             head = raw.read(18)

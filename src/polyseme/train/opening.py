@@ -27,6 +27,7 @@ from polyseme.text.clean import CleaningReport
 from polyseme.text.config import TextConfig
 from polyseme.text.corpus import Corpus, Fingerprint
 from polyseme.text.lexicon import Entry, lexicon_fingerprint
+from polyseme.text.shares import read_shares
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.train import checkpoint, distributed
 from polyseme.train.machine import resolve_device
@@ -37,6 +38,7 @@ from polyseme.train.run import RunDirectory
 
 def as_asked(request: PretrainRequest, recipe: Recipe, lexicon: Sequence[Entry]) -> dict[str, Any]:
     """The parts of a request that must not change between a run and its resumption."""
+    shares = " ".join(f"{share:.4g}" for share in read_shares(request.corpus).shares)
     return {
         "recipe": recipe.as_dict(),
         "seed": request.seed,
@@ -44,6 +46,7 @@ def as_asked(request: PretrainRequest, recipe: Recipe, lexicon: Sequence[Entry])
         "tokenizer": request.tokenizer,
         "init": request.init,
         "corpus": corpus_signature(request.corpus, recipe.section("text")),
+        **({"mixture of sources": shares} if shares else {}),
         "valid": corpus_signature(request.valid, recipe.section("text")),
         "device": resolve_device(request.device).type,
     } | ({"lexicon": lexicon_fingerprint(lexicon)} if lexicon else {})

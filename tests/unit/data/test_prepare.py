@@ -357,3 +357,89 @@ def test_store_json_is_plain(tmp_path: Path, source: str, tokenizer: Tokenizer) 
     }  # fmt: skip
     assert store.meta["language"] == "zh"  # about half of the letters
     assert store.meta["text"]["documents"] == "line"
+
+
+# Shares of several sources
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    folder = tmp_path_factory.mktemp("two")
+    (folder / "many.txt").write_text(
+        "\n".join(f"The old river sees {n} birds. It is long." for n in range(2000))
+    )
+    (folder / "few.txt").write_text("\n".join(f"Old cats like {n} dogs." for n in range(300)))
+    return str(folder / "many.txt"), str(folder / "few.txt")
+
+
+def test_shares_are_of_the_words_and_nothing_is_repeated(tmp_path: Path, two: tuple[str, str]) -> None:
+    many, few = two
+    text = TextConfig(documents="line", valid_share=0.2)
+    tokenizer = train_tokenizer(ENGLISH, TokenizerConfig(vocab_size=400), 0)
+    whole = prepare([many, few], tmp_path / "whole", text=text, tokenizer=tokenizer)
+    store = prepare(
+        [f"{many}=0.6", f"{few}=0.4"],
+        tmp_path / "store",
+        text=text,
+        tokenizer=tokenizer,
+        minimum_valid_tokens=50,
+    )
+    first, second = store.meta["shares"]
+    assert second["words"] == second["words_found"]
+    assert first["words"] == pytest.approx(second["words"] * 1.5, abs=1)
+    assert first["words_found"] > first["words"]
+    assert int(store.train.word_starts.sum()) == pytest.approx(first["words"] + second["words"], abs=8)
+    assert int(store.valid.word_starts.sum()) == pytest.approx(
+        first["heldout_words"] + second["heldout_words"], abs=8
+    )
+    assert second["heldout_words"] / first["heldout_words"] == pytest.approx(2 / 3, abs=0.01)
+    for split in ("train", "valid"):
+        mixed, all_there = (
+            [" ".join(d) for d in documents_of(getattr(s, split), tokenizer)] for s in (store, whole)
+        )
+        assert len(set(mixed)) == len(mixed)
+        cut = set(mixed) - set(all_there)  # the last document may end after a sentence of it
+        assert len(cut) <= 1
+        assert all(any(document.startswith(part) for document in all_there) for part in cut)
+    assert store.meta["splits"]["train"]["characters"] is None
+    assert not list(store.folder.glob("train-*"))
+    again = prepare(
+        [f"{many}=0.6", f"{few}=0.4"],
+        tmp_path / "again",
+        text=text,
+        tokenizer=tokenizer,
+        minimum_valid_tokens=50,
+        workers=2,
+    )
+    assert files_of(again) == files_of(store)
+
+
+def test_held_out_text_stays_whole_where_its_share_would_be_too_small(
+    tmp_path: Path, two: tuple[str, str], tokenizer: Tokenizer
+) -> None:
+    store = prepare([f"{two[0]}=0.5", f"{two[1]}=0.5"], tmp_path / "store", text=LINES, tokenizer=tokenizer,
+                    minimum_valid_tokens=10**6)  # fmt: skip
+    assert all(entry["heldout_words"] == entry["heldout_words_found"] for entry in store.meta["shares"])
+
+
+def test_a_source_with_a_share_but_no_text_is_refused(
+    tmp_path: Path, two: tuple[str, str], tokenizer: Tokenizer
+) -> None:
+    (tmp_path / "empty.txt").write_text("   \n")
+    with pytest.raises(CorpusError, match="a source with a share has no training text") as error:
+        prepare(
+            [f"{two[0]}=0.5", f"{tmp_path / 'empty.txt'}=0.5"],
+            tmp_path / "store",
+            text=LINES,
+            tokenizer=tokenizer,
+        )
+    assert error.value.where == str(tmp_path / "empty.txt")
+    assert not (tmp_path / "store").exists()
+
+
+def test_the_vocabulary_is_learned_from_the_mixture(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("\n".join(f"aaaa bbbb {n}" for n in range(50_000)))
+    (tmp_path / "b.txt").write_text("\n".join(f"cccc dddd {n}" for n in range(5_000)))
+    corpus = Corpus([f"{tmp_path / 'a.txt'}=0.5", f"{tmp_path / 'b.txt'}=0.5"], TextConfig(documents="line"))
+    sample = "".join(corpus.samples(60_000, 0))
+    assert sample.count("a") == pytest.approx(sample.count("c"), rel=0.1)

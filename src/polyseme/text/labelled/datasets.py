@@ -17,7 +17,7 @@ from typing import Any
 from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.sources import ARROW, STDIN
 
-__all__ = ["arrow_files", "arrow_lines", "class_names", "is_arrow_folder", "named", "names_in"]
+__all__ = ["arrow_files", "arrow_lines", "arrow_rows", "class_names", "is_arrow_folder", "named", "names_in"]
 
 Names = dict[str, list[str]]
 
@@ -103,6 +103,50 @@ def arrow_lines(path: Path) -> Iterator[tuple[int, str]]:
 
     Raises:  ConfigError: pyarrow is not installed.  CorpusError: a file is broken.
     """
+    pa, ipc, parquet = _pyarrow(path)
+    number = 0
+    for file in arrow_files(path):
+        try:
+            table = parquet.read_table(file) if file.suffix == ".parquet" else _stream(pa, ipc, file)
+        except (OSError, pa.ArrowException) as error:
+            raise _no_table(file, error) from None
+        names = class_names(file) | names_in(_features(table.schema.metadata or {}))
+        for batch in table.to_batches(max_chunksize=1000):
+            for row in batch.to_pylist():
+                number += 1
+                yield number, json.dumps(named(row, names), ensure_ascii=False, default=_written)
+
+
+def arrow_rows(file: Path, field: str) -> Iterator[dict[str, Any]]:
+    """The rows of one file of a large table, a thousand in memory at a time.
+
+    Args:
+        field: the column that is needed, or a path that begins with its name; where there is none, all are given.
+
+    Raises:  ConfigError: pyarrow is not installed.  CorpusError: the file is broken.
+    """
+    pa, ipc, parquet = _pyarrow(file)
+    try:
+        if file.suffix.lower() == ".parquet":
+            with parquet.ParquetFile(file) as table:
+                names = set(table.schema_arrow.names)
+                needed = [name for name in (field, field.partition(".")[0]) if name in names]
+                for batch in table.iter_batches(1000, columns=needed[:1] or None):
+                    yield from batch.to_pylist()
+        else:
+            for batch in _stream(pa, ipc, file).to_batches(max_chunksize=1000):  # mapped, not read
+                yield from batch.to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise _no_table(file, error) from None
+
+
+def _no_table(file: Path, error: Exception) -> CorpusError:
+    problem = f"not a table in the form {'Parquet' if file.suffix.lower() == '.parquet' else 'Arrow'}"
+    return CorpusError(problem, got=str(error)[:200], where=file, fix="copy or download it again")
+
+
+def _pyarrow(path: Path) -> tuple[Any, Any, Any]:
+    """Raises:  ConfigError: pyarrow is not installed."""
     try:
         import pyarrow as pa
         from pyarrow import ipc, parquet
@@ -112,18 +156,7 @@ def arrow_lines(path: Path) -> Iterator[tuple[int, str]]:
             where=path,
             fix="pip install 'polyseme[parquet]', or save the rows as .jsonl",
         ) from None
-    number = 0
-    for file in arrow_files(path):
-        try:
-            table = parquet.read_table(file) if file.suffix == ".parquet" else _stream(pa, ipc, file)
-        except (OSError, pa.ArrowException) as error:
-            problem = f"not a table in the form {'Parquet' if file.suffix == '.parquet' else 'Arrow'}"
-            raise CorpusError(problem, got=str(error)[:200], where=file) from None
-        names = class_names(file) | names_in(_features(table.schema.metadata or {}))
-        for batch in table.to_batches(max_chunksize=1000):
-            for row in batch.to_pylist():
-                number += 1
-                yield number, json.dumps(named(row, names), ensure_ascii=False, default=_written)
+    return pa, ipc, parquet
 
 
 def _stream(pa: Any, ipc: Any, file: Path) -> Any:
