@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
+import polyseme.data.cutting as cutting
 import polyseme.formats.word_vectors
 import polyseme.layers
 import polyseme.objectives.knowledge_masking
@@ -78,7 +79,32 @@ def chosen() -> tuple[Any, ...]:
     return unit, kind, np.array([6, 0, 12, 40]), np.array([1.0, 1.4, 0.6]), *chance
 
 
+WRAPPED = "the lamp stood on the table by the door of the\n"
+TEXTS = [
+    "Mr. Fox ran. The end… he said!  “Stop.”\n\n- one\n- two\r\n\u3000",
+    WRAPPED + "house, and the fox ran over the hill and away\nfrom it. Then\n  he came",
+    "",
+    WRAPPED + "(a) the house, and the fox ran over the hill a\n==\n12) dogs\n* cats",
+    "北京大学。我们学习C语言！！ 好\uf900々\U00020000.\n第一章",
+    " \n\t\x1c\n",
+]
+
+
+def cut(step: str) -> tuple[Any, ...]:
+    texts = cutting.Texts(TEXTS)
+    starts, ends, _ = cutting.paragraphs.plain(texts)
+    if step != "sentences":
+        return texts, starts, ends
+    return (
+        texts,
+        starts,
+        ends,
+        *cutting._parts(texts.whole, starts.tolist(), ends.tolist(), ["en"] * len(starts)),
+    )
+
+
 CASES: dict[str, list[Callable[[], tuple[Any, ...]]]] = {
+    "are_chinese": [lambda: (cutting.Texts(TEXTS), 8, 0.1), lambda: (cutting.Texts(TEXTS), 4000, 0.8)],
     "attend_dropped": [
         lambda: attend_dropped(7, 7, True),
         lambda: attend_dropped(7, 7, False),
@@ -91,7 +117,13 @@ CASES: dict[str, list[Callable[[], tuple[Any, ...]]]] = {
     ],
     "find_units": [lambda: units(0), lambda: units(1), lambda: units(2)],
     "lstm": [lambda: lstm(1, 0.0), lambda: lstm(2, 0.0), lambda: lstm(1, 0.25), lambda: lstm(2, 0.25)],
+    "paragraphs": [lambda: (cutting.Texts(TEXTS),), lambda: (cutting.Texts([]),)],
     "parse_decimals": [lambda: (b"0.1 -2e-3 +17 .5 6.02214076e23 1e-40 1e39 0.30000001192092896", 8)],
+    "pieces": [
+        lambda: (*cut("pieces"), cutting.PieceSplitter(" \n", alone="!-/\u4e00-\u9fff")),
+        lambda: (*cut("pieces"), cutting.PieceSplitter(" \n")),
+        lambda: (*cut("pieces"), cutting.PieceSplitter(" \n\u3000", before_spaces=True)),
+    ],
     "rms_norm": [lambda: (floats(3, 5, 8), floats(8), 1e-6), lambda: (floats(3, 5, 8), floats(5, 8), 1e-6)],
     "rotate": [lambda: rotated(torch.float32), lambda: rotated(torch.bfloat16)],
     "sampled_cross_entropy_sum": [
@@ -100,6 +132,7 @@ CASES: dict[str, list[Callable[[], tuple[Any, ...]]]] = {
             *(torch.randperm(50)[:30], -torch.rand(30)),
         )
     ],
+    "sentences": [lambda: cut("sentences")],
 }
 
 

@@ -1,27 +1,18 @@
 """Documents to arrays: sentences, tokens, and where words begin.
 
-    text ──sentence_spans──► sentences ──pieces──► tokens, and word starts as the tokenizer sees words
+    texts ──cut_sentences──► sentences ──pieces──► tokens, and word starts as the tokenizer sees words
                                    └──segmenter──► of Chinese characters: which begin a word
 
-Sentences with and without Chinese characters are tokenized apart and then put back in order. Phrases of a word-level
-vocabulary are joined last, in all sentences at once and never across two.
-
-Text repeats its words, so each distinct piece is tokenized once. A tokenizer first cuts text into pre-tokens and then
-treats each by itself. Where that cut is certain to fall at every space (and around every punctuation mark or Chinese
-character), the tokens of a sentence are those of its pieces:
-
-    tokens(sentence) = tokens(piece 1) + tokens(piece 2) + …
-
-`piece_splitter` reads a tokenizer.json and returns such a cut, or None where the pipeline is not one of those known to
-allow it. The tests compare both ways on arbitrary text.
+Text repeats its words, so each distinct piece is tokenized once; data/cutting.py says what a piece is. Where a piece
+may hold several Chinese characters, or no cut is certain, such sentences are tokenized whole and put back in order.
+Phrases of a word-level vocabulary are joined last, in all sentences at once and never across two.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
-from itertools import chain, compress
+from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,14 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 from polyseme.core.arrays import BoolArray, Int32Array, IntArray
-from polyseme.text.clean import replace_surrogates
-from polyseme.text.sentences import line_spans, sentence_spans
+from polyseme.data.cutting import Texts, cut_sentences, piece_splitter, pieces, sums
 from polyseme.text.tokenizers import Tokenizer
-from polyseme.text.words import IDEOGRAPH_RANGES, IDEOGRAPHS, cjk_share
 
-_CHINESE = re.compile(f"[{IDEOGRAPHS}]")
-_CHINESE_SHARE = 0.1  # of the letters at its beginning: with more a document counts as Chinese
-_BEGINNING = 4000  # characters
+SMALL = 2_000_000
+"""Characters up to which loading what was compiled takes longer than it saves."""
 
 
 class EncodedDocuments(NamedTuple):
@@ -62,6 +50,7 @@ class DocumentEncoder:
         language: "en" or "zh" decide where sentences end; "auto" does by each document's share of Chinese.
         sentences: "line" takes each line as a sentence.
         by_pieces: False tokenizes every sentence afresh: slower, and the same result.
+        small: characters that are encoded by loops in Python, before the compiled ones are loaded.
     """
 
     def __init__(
@@ -71,9 +60,10 @@ class DocumentEncoder:
         sentences: str = "auto",
         *,
         by_pieces: bool = True,
+        small: int = SMALL,
     ) -> None:
         self._tokenizer = Tokenizer.from_file(tokenizer_file)
-        self._language, self._sentences = language, sentences
+        self._language = "line" if sentences == "line" else language
         spec: dict[str, Any] = json.loads(tokenizer_file.read_text("utf-8"))
         # whether a token alone says that it begins a word
         exact = spec["model"]["type"] == "WordPiece" or self._tokenizer.is_word_level
@@ -82,28 +72,21 @@ class DocumentEncoder:
         self._phrases = (
             self._tokenizer.phrases if by_pieces else None
         )  # joined here; otherwise by the tokenizer
-        self._parts = PieceTable(self._encode_afresh)
-        self._words = PieceTable(self._encode_words)
+        self._table = PieceTable(self._encode_afresh)
+        self._seen, self._small = 0, small
 
     def encode(self, texts: Sequence[str]) -> EncodedDocuments:
         """Arrays of some documents. A sentence without a token is left out, and a document without a sentence."""
-        sentences: list[str] = []
-        chinese: list[bool] = []
-        per_document = np.zeros(len(texts), np.int64)
-        for number, text in enumerate(map(replace_surrogates, texts)):
-            spans = self._spans(text)
-            new = [text[start:end] for start, end in spans]
-            sentences += new
-            has_chinese = not text.isascii() and _CHINESE.search(text) is not None
-            chinese += [_CHINESE.search(s) is not None for s in new] if has_chinese else [False] * len(new)
-            per_document[number] = len(new)
-        ids, starts, lengths = self._encode_mixed(sentences, np.array(chinese, np.bool_))
+        documents = Texts(texts, much=self._seen > self._small)
+        self._seen += len(documents.whole)
+        begins, ends, per_document = cut_sentences(documents, self._language)
+        ids, starts, lengths = self._encode_sentences(documents, begins, ends)
         if self._phrases is not None:
             ids, lengths, first = self._phrases.join(ids, lengths)
             starts = starts[first]
         full = lengths > 0
         starts[(np.cumsum(lengths) - lengths)[full]] = True
-        kept = np.bincount(np.repeat(np.arange(len(texts)), per_document)[full])
+        kept = sums(full, per_document)
         return EncodedDocuments(
             ids.astype(np.uint32),
             starts.view(np.uint8),
@@ -111,56 +94,58 @@ class DocumentEncoder:
             kept[kept > 0].astype(np.int32),
         )
 
-    def _spans(self, text: str) -> list[tuple[int, int]]:
-        return (
-            line_spans(text) if self._sentences == "line" else sentence_spans(text, self._language_of(text))
-        )
-
-    def _language_of(self, text: str) -> str:
-        if self._language != "auto":
-            return self._language
-        return "zh" if cjk_share(text[:_BEGINNING]) > _CHINESE_SHARE else "en"
-
-    def _encode_mixed(self, sentences: list[str], chinese: BoolArray) -> Encoded:
+    def _encode_sentences(self, texts: Texts, begins: IntArray, ends: IntArray) -> Encoded:
+        before: IntArray = np.zeros(len(texts.whole) + 1, np.int64)
+        np.cumsum(texts.ideographs, out=before[1:])
+        chinese = before[ends] > before[begins]
+        if self._splitter is not None and self._splitter.alone:
+            return self._encode_pieces(texts, begins, ends, chinese)
+        if chinese.all() and len(chinese):
+            return self._encode_chinese(texts, begins, ends)
+        plain = self._encode_plain(texts, begins[~chinese], ends[~chinese])
         if not chinese.any():
-            return self._encode_plain(sentences)
-        if chinese.all():
-            return self._encode_chinese(sentences)
-        plain = self._encode_plain(list(compress(sentences, ~chinese)))
-        other = self._encode_chinese(list(compress(sentences, chinese)))
-        rows = np.empty(len(sentences), np.int64)  # of each sentence, in the two answers one after the other
+            return plain
+        other = self._encode_chinese(texts, begins[chinese], ends[chinese])
+        rows = np.empty(len(begins), np.int64)  # of each sentence, in the two answers one after the other
         rows[~chinese] = np.arange(len(plain.lengths))
-        rows[chinese] = np.arange(len(plain.lengths), len(sentences))
+        rows[chinese] = np.arange(len(plain.lengths), len(begins))
         return plain.followed_by(other).take(rows)
 
-    def _encode_plain(self, sentences: list[str]) -> Encoded:
+    def _encode_plain(self, texts: Texts, begins: IntArray, ends: IntArray) -> Encoded:
         if self._splitter is None:
-            return self._encode_afresh(sentences)
-        cuts = list(map(self._splitter.words, sentences))
-        return self._words.encode(list(chain.from_iterable(cuts))).grouped(cuts)
+            return self._encode_afresh(texts.cut(begins, ends))
+        return self._encode_pieces(texts, begins, ends, np.zeros(len(begins), np.bool_))
 
-    def _encode_chinese(self, sentences: list[str]) -> Encoded:
-        text = "".join(sentences)
-        # Tokens, and for each the offset in `text` where it begins (of a part in several tokens: where that begins).
-        if self._splitter is not None and self._splitter.parts is not None:
-            cuts = list(map(self._splitter.parts.findall, sentences))
-            parts = list(chain.from_iterable(cuts))
-            tokens = self._parts.encode(parts)
-            part_sizes = np.fromiter(map(len, parts), np.int64, len(parts))
-            offsets = np.repeat(np.cumsum(part_sizes) - part_sizes, tokens.lengths)
-            tokens = tokens.grouped(cuts)
-        else:
-            encodings = self._tokenizer.encode_batch(sentences, phrases=self._phrases is None)
-            ids, lengths = _flat([e.ids for e in encodings])
-            tokens = Encoded(ids, _flat([e.word_starts for e in encodings])[0].astype(np.bool_), lengths)
-            offsets = _flat([[start for start, _ in e.offsets] for e in encodings])[0]
-            sizes = np.fromiter(map(len, sentences), np.int64, len(sentences))
-            offsets += np.repeat(np.cumsum(sizes) - sizes, lengths)
-            offsets += _codes(text)[offsets] == ord(" ")  # " 中" begins at the character, not at the space
-        known = _is_chinese(text)[offsets]
-        fresh = np.diff(offsets, prepend=-1) != 0  # the second byte of a character begins no word
-        tokens.starts[known] = (_word_starts(sentences)[offsets] & fresh)[known]
+    def _encode_pieces(self, texts: Texts, begins: IntArray, ends: IntArray, chinese: BoolArray) -> Encoded:
+        assert self._splitter is not None
+        first, behind, number, places, counts = pieces(texts, begins, ends, self._splitter)
+        tokens = self._table.encode(texts.cut(first, behind)).take(number)
+        if chinese.any():
+            # a piece that begins with a Chinese character is one
+            self._see_words(tokens, texts, np.repeat(places, tokens.lengths), begins[chinese], ends[chinese])
+        return tokens._replace(lengths=sums(tokens.lengths, counts))
+
+    def _encode_chinese(self, texts: Texts, begins: IntArray, ends: IntArray) -> Encoded:
+        encodings = self._tokenizer.encode_batch(texts.cut(begins, ends), phrases=self._phrases is None)
+        ids, lengths = _flat([e.ids for e in encodings])
+        tokens = Encoded(ids, _flat([e.word_starts for e in encodings])[0].astype(np.bool_), lengths)
+        places = _flat([[start for start, _ in e.offsets] for e in encodings])[0] + np.repeat(begins, lengths)
+        places += texts.codes[places] == ord(" ")  # " 中" begins at the character, not at the space
+        self._see_words(tokens, texts, places, begins, ends)
         return tokens
+
+    def _see_words(
+        self, tokens: Encoded, texts: Texts, places: IntArray, begins: IntArray, ends: IntArray
+    ) -> None:
+        """Put the segmenter's words of these sentences for the tokenizer's, at the tokens of Chinese characters.
+
+        Args:
+            places: where each token begins.
+        Shapes:  places: (N,)
+        """
+        known = texts.ideographs[places]
+        fresh = np.diff(places, prepend=-1) != 0  # the second byte of a character begins no word
+        tokens.starts[known] = (_word_begins(texts, begins, ends)[places] & fresh)[known]
 
     def _encode_afresh(self, texts: Sequence[str]) -> Encoded:
         if self._continues is not None:
@@ -170,117 +155,26 @@ class DocumentEncoder:
         ids, lengths = _flat([e.ids for e in encodings])
         return Encoded(ids, _flat([e.word_starts for e in encodings])[0].astype(np.bool_), lengths)
 
-    def _encode_words(self, words: Sequence[str]) -> Encoded:
-        if self._splitter is None or self._splitter.parts is None:
-            return self._encode_afresh(words)
-        cuts = list(map(self._splitter.parts.findall, words))
-        return self._parts.encode(list(chain.from_iterable(cuts))).grouped(cuts)
 
-
-def _word_starts(sentences: list[str]) -> BoolArray:
-    """For every character of the sentences, joined: whether the segmenter begins a word there."""
+def _word_begins(texts: Texts, begins: IntArray, ends: IntArray) -> BoolArray:
+    """For every character: whether the segmenter begins a word there, as far as it is in one of these sentences."""
     import rjieba  # it loads its dictionary, for which English has no use
 
-    sizes = list(chain.from_iterable([[len(word) for word in rjieba.cut(s)] for s in sentences]))
-    ends = np.cumsum(sizes)
-    starts = np.zeros(ends[-1], np.bool_)
-    starts[ends - sizes] = True
-    return starts
+    # A line end is no part of any word; its own is taken for one behind the sentence, where another one may begin.
+    words = rjieba.cut("\n".join(texts.cut(begins, ends)))
+    sizes = np.fromiter(map(len, words), np.int64, len(words))
+    places = np.cumsum(sizes) - sizes
+    lengths = ends - begins + 1
+    places += np.repeat(begins - (np.cumsum(lengths) - lengths), lengths)[places]
+    found = np.zeros(len(texts.whole) + 1, np.bool_)
+    found[places] = True
+    return found[:-1]
 
 
 def _flat(rows: Sequence[Sequence[int]]) -> tuple[IntArray, IntArray]:
     """Rows one after the other, and their lengths."""
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
     return np.fromiter(chain.from_iterable(rows), np.int64, int(lengths.sum())), lengths
-
-
-def _codes(text: str) -> npt.NDArray[np.uint32]:
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
-
-
-def _is_chinese(text: str) -> BoolArray:
-    codes = _codes(text)
-    chinese: BoolArray = np.zeros(len(codes), np.bool_)
-    for first, last in IDEOGRAPH_RANGES:
-        chinese |= (codes >= first) & (codes <= last)
-    return chinese
-
-
-# ASCII punctuation without < = >, which combining marks can melt with.
-_PUNCTUATION = r"!-/:;?@\[-`{-~"
-_SPACE = " \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\t\n\r"
-_ALL_SPACE = _SPACE + "\x0b\x0c\x85"  # BERT's pipeline deletes these three; the others separate words at them
-_CONTROL = re.compile("[\x0b\x0c\x1c-\x1f\x85]")
-_BERT_WORDS = re.compile(f"[^{_SPACE}]+")
-_BERT_PARTS = re.compile(f"[{_PUNCTUATION}{IDEOGRAPHS}]|[^{_SPACE}{_PUNCTUATION}{IDEOGRAPHS}]+|[{_SPACE}]+")
-_LOCAL_NORMALIZERS = {"NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents"}
-
-
-class PieceSplitter(NamedTuple):
-    """A cut of sentences into pieces.
-
-    Args:
-        words: a sentence -> its pieces, about one a word; what is left out makes no token.
-        parts: where punctuation marks and Chinese characters always stand alone, a pattern whose `findall` cuts
-            a piece or a sentence further; its parts, joined, are the sentence. There are fewer different ones.
-    """
-
-    words: Callable[[str], list[str]]
-    parts: re.Pattern[str] | None = None
-
-
-def piece_splitter(spec: Mapping[str, Any]) -> PieceSplitter | None:
-    """The cut of sentences into pieces that a tokenizer treats independently, or None where none is certain.
-
-    Args:
-        spec: a parsed tokenizer.json. Special tokens in the text are taken as the letters they are.
-    """
-    normalizers = _steps(spec.get("normalizer"), "normalizers")
-    steps = _steps(spec.get("pre_tokenizer"), "pretokenizers")
-    ordinary = any(not token["special"] for token in spec.get("added_tokens") or [])
-    if ordinary or not steps or spec["model"].get("dropout"):
-        return None
-    bert = normalizers.pop() if normalizers and normalizers[-1]["type"] == "BertNormalizer" else None
-    if any(step["type"] not in _LOCAL_NORMALIZERS for step in normalizers):
-        return None
-    first, rest = steps[0], steps[1:]
-    match first["type"]:
-        case "BertPreTokenizer" if bert and bert["clean_text"] and bert["handle_chinese_chars"] and not rest:
-            return PieceSplitter(_bert_words, _BERT_PARTS)
-        case "WhitespaceSplit" if not bert and all(map(_sees_words_alone, rest)):
-            return PieceSplitter(re.compile(f"[^{_ALL_SPACE}]+").findall)
-        case "ByteLevel" if not bert and first.get("use_regex", True) and not rest:
-            return _before_spaces(_ALL_SPACE)
-        case "Metaspace" if not bert and first.get("split", True) and not rest:
-            return _before_spaces(" ")
-        case "Split" if (
-            not bert and first["pattern"] == {"Regex": r"[\s\S]"} and not first["invert"] and not rest
-        ):
-            return _before_spaces(_ALL_SPACE)
-    return None
-
-
-def _bert_words(sentence: str) -> list[str]:
-    # str.split() also separates at control characters, which the pipeline deletes.
-    return sentence.split() if _CONTROL.search(sentence) is None else _BERT_WORDS.findall(sentence)
-
-
-def _steps(stage: Mapping[str, Any] | None, parts: str) -> list[Mapping[str, Any]]:
-    if stage is None:
-        return []
-    return list(stage[parts]) if stage["type"] == "Sequence" else [stage]
-
-
-def _sees_words_alone(step: Mapping[str, Any]) -> bool:
-    return (step["type"], step.get("prepend_scheme")) in (("Punctuation", None), ("Metaspace", "always"))
-
-
-def _before_spaces(space: str) -> PieceSplitter:
-    # Cut before a U+0020 that follows a visible character, and nowhere else: a tokenizer that puts a space before
-    # its text puts none before a piece that has one.
-    rest = space.replace(" ", "")
-    more = f"(?:[{rest}][{space}]*[^{space}]*)*" if rest else ""
-    return PieceSplitter(re.compile(f"[{space}]*[^{space}]+{more}|[{space}]+").findall)
 
 
 class Encoded(NamedTuple):
@@ -304,15 +198,8 @@ class Encoded(NamedTuple):
     def take(self, rows: IntArray) -> Encoded:
         """The tokens of the texts with these numbers, in that order."""
         lengths = self.lengths[rows]
-        begins = (np.cumsum(self.lengths) - self.lengths)[rows]
-        ends = np.cumsum(lengths)
-        where = np.repeat(begins - ends + lengths, lengths) + np.arange(lengths.sum())
+        where = _ranges((np.cumsum(self.lengths) - self.lengths)[rows], lengths)
         return Encoded(self.ids[where], self.starts[where], lengths)
-
-    def grouped(self, groups: Sequence[Sequence[object]]) -> Encoded:
-        """The same tokens, of fewer texts: those of each group are joined."""
-        group = np.repeat(np.arange(len(groups)), np.fromiter(map(len, groups), np.int64, len(groups)))
-        return self._replace(lengths=np.bincount(group, self.lengths, len(groups)).astype(np.int64))
 
 
 class _Rows(dict[str, int]):
@@ -347,8 +234,13 @@ class PieceTable:
 
     def _clear(self) -> None:
         self._rows = _Rows()
-        self._characters = 0
-        self._tokens = Encoded(np.empty(0, np.int64), np.empty(0, np.bool_), np.empty(0, np.int64))
+        self._characters = self._n_tokens = 0
+        # with room for more
+        self._ids: IntArray = np.empty(0, np.int64)
+        self._starts: BoolArray = np.empty(0, np.bool_)
+        self._begins: IntArray = np.zeros(
+            1, np.int64
+        )  # of every piece's tokens, and where the last one's end
 
     def encode(self, pieces: Sequence[str]) -> Encoded:
         """Tokens of consecutive pieces."""
@@ -356,7 +248,29 @@ class PieceTable:
             self._clear()
         rows = np.fromiter(map(self._rows.__getitem__, pieces), np.int64, len(pieces))
         if self._rows.new:
-            self._tokens = self._tokens.followed_by(self._encode(self._rows.new))
+            self._add(self._encode(self._rows.new))
             self._characters += sum(map(len, self._rows.new))
             self._rows.new = []
-        return self._tokens.take(rows)
+        begins = self._begins[rows]
+        lengths = self._begins[rows + 1] - begins
+        where = _ranges(begins, lengths)
+        return Encoded(self._ids[where], self._starts[where], lengths)
+
+    def _add(self, tokens: Encoded) -> None:
+        end = self._n_tokens + len(tokens.ids)
+        pieces = len(self._rows) + 1
+        if end > len(self._ids):
+            self._ids, self._starts = np.resize(self._ids, 2 * end), np.resize(self._starts, 2 * end)
+        if pieces > len(self._begins):
+            self._begins = np.resize(self._begins, 2 * pieces)
+        self._ids[self._n_tokens : end], self._starts[self._n_tokens : end] = tokens.ids, tokens.starts
+        self._begins[pieces - len(tokens.lengths) : pieces] = self._n_tokens + np.cumsum(tokens.lengths)
+        self._n_tokens = end
+
+
+def _ranges(begins: IntArray, lengths: IntArray) -> IntArray:
+    """begins[0], begins[0] + 1 … lengths[0] of them, then those of begins[1] and so on."""
+    ends = np.cumsum(lengths)
+    where: IntArray = np.repeat(begins - ends + lengths, lengths)
+    where += np.arange(len(where))
+    return where

@@ -1,6 +1,6 @@
 """Encoding documents with all cores.
 
-    this process            batches of texts ──JSON──► worker ──arrays──► results, in the order of the batches
+    this process            batches of texts ──UTF-8──► worker ──arrays──► results, in the order of the batches
 
 A worker is a fresh interpreter that reads its standard input and writes its standard output. Compared with a pool
 of multiprocessing it never runs the caller's main script again (which may import torch), sends no pickles, and ends by
@@ -10,7 +10,6 @@ itself when this process ends for whatever reason, since its input does.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -18,6 +17,7 @@ import sys
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, TypeVar
@@ -141,7 +141,8 @@ class _Pool:
         try:
             assert process.stdin
             assert process.stdout
-            _send(process.stdin, json.dumps(list(texts), ensure_ascii=False).encode("utf-8", "surrogatepass"))
+            _send(process.stdin, np.fromiter(map(len, texts), "<i8", len(texts)).tobytes())
+            _send(process.stdin, "".join(texts).encode("utf-8", "surrogatepass"))
             sizes = np.frombuffer(_receive(process.stdout, 8 * len(_DTYPES)), "<i8")
             return EncodedDocuments(
                 *(
@@ -167,8 +168,9 @@ def serve(tokenizer_file: str, language: str, sentences: str) -> None:
     encoder = DocumentEncoder(Path(tokenizer_file), language, sentences)
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
-            size = int.from_bytes(_receive(requests, 8), "little")
-            texts = json.loads(_receive(requests, size).decode("utf-8", "surrogatepass"))
+            ends = np.cumsum(np.frombuffer(_message(requests), "<i8")).tolist()
+            whole = _message(requests).decode("utf-8", "surrogatepass")
+            texts = [whole[start:end] for start, end in pairwise([0, *ends])]
             fields = [
                 np.ascontiguousarray(f, dtype)
                 for f, dtype in zip(encoder.encode(texts), _DTYPES, strict=True)
@@ -183,6 +185,10 @@ def _send(pipe: IO[bytes], data: bytes) -> None:
     pipe.write(len(data).to_bytes(8, "little"))
     pipe.write(data)
     pipe.flush()
+
+
+def _message(pipe: IO[bytes]) -> bytes:
+    return _receive(pipe, int.from_bytes(_receive(pipe, 8), "little"))
 
 
 def _receive(pipe: IO[bytes], size: int) -> bytes:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property, update_wrapper
 from importlib import import_module
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:  # processes that only cut text do without
+    from torch import Tensor
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -24,6 +24,8 @@ def anywhere(*_: Any, **__: Any) -> bool:
 
 def on_cpus(x: Tensor, *_: Any, **__: Any) -> bool:
     """The fast form serves CPUs, and graphs that are not exported to other programs."""
+    import torch
+
     return x.device.type == "cpu" and not torch.compiler.is_exporting()
 
 

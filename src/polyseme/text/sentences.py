@@ -9,20 +9,21 @@ abbreviations, initials, decimal points, quotations (docs/decisions/0002-sentenc
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sentencex import segment
 
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.words import is_cjk
 
-__all__ = ["line_spans", "sentence_spans"]
+__all__ = ["WINDOW", "joined_parts", "line_spans", "paragraph_spans", "part_lengths", "sentence_spans"]
 
 _WRAP = 120  # characters of the longest line that a person or an editor wraps text to
 _FULL = 0.7  # a line of this share of the width counts as full
 _ITEM = re.compile(r"\s*(?:[-*+•>|#]|\(?\w{1,3}[.)]\s|=+$)")
 _WORD = re.compile(r"\w")
-_WINDOW = 2000  # characters given to sentencex at once; its time grows with the square of the sentences
+WINDOW = 2000
+"""Characters given to sentencex at once; its time grows with the square of the sentences."""
 _SAFE_ENDS = ("。", "！", "？", ". ", "! ", "? ", ".\n", "!\n", "?\n")
 
 
@@ -40,19 +41,30 @@ def sentence_spans(text: str, language: str) -> list[tuple[int, int]]:
     """
     text = replace_surrogates(text)
     spans: list[tuple[int, int]] = []
-    for start, end in _paragraphs(text):
-        first = start  # of the sentence that is being gathered
-        for piece in _windows(text, start, end):
-            for part in segment(language, piece):
-                start += len(part)
-                if _WORD.search(part) is not None or start == end:  # punctuation alone joins what follows
-                    sentence = text[first:start]
-                    bare = sentence.strip()
-                    if bare:
-                        at = first + len(sentence) - len(sentence.lstrip())
-                        spans.append((at, at + len(bare)))
-                    first = start
+    for start, end in paragraph_spans(text):
+        spans += joined_parts(text, start, end, part_lengths(text, start, end, language))
     return spans
+
+
+def part_lengths(text: str, start: int, end: int, language: str) -> list[int]:
+    """Lengths of the parts that sentencex cuts a paragraph into."""
+    if end - start <= WINDOW:
+        return list(map(len, segment(language, text[start:end])))
+    return [len(part) for piece in _windows(text, start, end) for part in segment(language, piece)]
+
+
+def joined_parts(text: str, start: int, end: int, lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Spans of a paragraph's sentences: a part of punctuation alone joins what follows."""
+    first = start  # of the sentence that is being gathered
+    for length in lengths:
+        start += length
+        if _WORD.search(text, start - length, start) is not None or start == end:
+            sentence = text[first:start]
+            bare = sentence.strip()
+            if bare:
+                at = first + len(sentence) - len(sentence.lstrip())
+                yield at, at + len(bare)
+            first = start
 
 
 def line_spans(text: str) -> list[tuple[int, int]]:
@@ -73,7 +85,7 @@ def line_spans(text: str) -> list[tuple[int, int]]:
     return spans
 
 
-def _paragraphs(text: str) -> Iterator[tuple[int, int]]:
+def paragraph_spans(text: str) -> Iterator[tuple[int, int]]:
     """Spans of text between the line ends that end a sentence."""
     lines = text.split("\n")
     widths = sorted(len(line) for line in lines if line and not line.isspace())
@@ -106,8 +118,8 @@ def _ends(line: str, following: str, width: int) -> bool:
 
 def _windows(text: str, start: int, end: int) -> Iterator[str]:
     """text[start:end] in pieces that sentencex handles fast, cut where a sentence seems to end, if possible."""
-    while end - start > _WINDOW:
-        low, high = start + _WINDOW // 2, start + _WINDOW
+    while end - start > WINDOW:
+        low, high = start + WINDOW // 2, start + WINDOW
         at = max(text.rfind(mark, low, high) + len(mark) for mark in _SAFE_ENDS)
         if at <= low:
             at = max(text.rfind(" ", low, high), text.rfind("，", low, high)) + 1

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
+
+import numpy as np
+import numpy.typing as npt
 
 __all__ = [
     "IDEOGRAPHS",
     "IDEOGRAPH_RANGES",
     "LETTER",
     "TOKEN_PATTERN",
+    "character_kinds",
     "cjk_share",
     "close_gaps",
     "has_cjk",
@@ -70,6 +75,27 @@ def close_gaps(text: str) -> str:
         '自然语言 API'
     """
     return _CJK_GAP.sub("", text)
+
+
+@functools.cache
+def every_character() -> str:
+    """All code points in order; this takes and keeps four megabytes."""
+    return "".join(map(chr, range(0x110000)))
+
+
+@functools.cache
+def character_kinds() -> npt.NDArray[np.uint8]:
+    r"""Of every code point, as bits: 1 white space, 2 \w, 4 a letter, 8 a Chinese character, 16 an ideograph.
+
+    The first two are those of `str.strip` and `re`, the last two those of `is_cjk` and IDEOGRAPH_RANGES.
+
+    Shapes:  -> (0x110000,)
+    """
+    kinds = 4 * np.fromiter(map(str.isalpha, every_character()), np.uint8, 0x110000)
+    for bit, runs in ((1, r"\s+"), (2, r"\w+"), (8, f"[{_CJK}]+"), (16, f"[{IDEOGRAPHS}]+")):
+        for run in re.finditer(runs, every_character()):
+            kinds[run.start() : run.end()] |= bit
+    return kinds
 
 
 def word_spans(text: str, language: str) -> list[tuple[int, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import polyseme.text.clean as module
 from polyseme.text.clean import KINDS, CleaningReport, clean
 
 CASES = [
@@ -70,3 +71,13 @@ def test_reports_merge() -> None:
 
 def test_long_runs_of_spaces_take_linear_time() -> None:
     assert clean("a" + " " * 32_000 + "b", CleaningReport()).endswith("b")
+
+
+def test_every_character_that_is_dirt_is_seen_beside_chinese_punctuation() -> None:
+    clean_text = "“北京”，é…"
+    assert not module._is_dirty(clean_text)
+    for block in range(0, 0x110000, 64):  # 64 characters that are all clean are clean together
+        characters = [chr(code) for code in range(block, block + 64)]
+        dirty = [c for c in characters if module._DIRT.match(c)]
+        assert all(module._is_dirty(clean_text + c) for c in dirty)
+        assert not module._is_dirty(clean_text + "".join(c for c in characters if c not in dirty))
