@@ -5,6 +5,7 @@
     packed, int8    linear layers prepared for use without gradients
     trained_rows    an embedding table of which only the rows that occur are trained
     decimals    written numbers to float32: formats/word_vectors.py
+    cutting     paragraphs, sentences and pieces of much text, compiled: data/cutting.py
     brown, word2vec, units    compiled loops: objectives/brown.py, objectives/word2vec.py, data/units.py explain them
 
 Everything here gives what its plain form gives, and tests/parity/test_kernels.py holds each pair side by side

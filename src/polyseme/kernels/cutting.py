@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from polyseme.core.arrays import BoolArray, IntArray
-from polyseme.core.compiled import compiled
+from polyseme.core.compiled import compiled, compiles
 
 SPACE, WORD, LETTER, CJK = 1, 2, 4, 8
 WRAP, FULL, ROOM, ITEM_LETTERS = 120, 0.7, 0.8, 3
@@ -21,8 +21,7 @@ _BASIS, _PRIME = 0xCBF29CE484222325, 0x100000001B3  # of FNV-1a
 
 def serves(texts: Any, *_: Any) -> bool:
     """Whether there is so much text that it pays to load what was compiled: that takes a second."""
-    much: bool = texts.much
-    return much
+    return bool(texts.much) and compiles()
 
 
 def paragraphs(texts: Any) -> tuple[IntArray, IntArray, IntArray]:
