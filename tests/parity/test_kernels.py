@@ -50,6 +50,16 @@ def attend_dropped(queries: int, keys: int, masked: bool) -> tuple[Any, ...]:
     return q, k, v, mask if masked else None, *drawn((3, 2, queries, keys), 0.25)
 
 
+def attended(
+    queries: int, keys: int, size: int, shared: int = 2, masked: bool = False, causal: bool = False
+) -> tuple[Any, ...]:
+    mask = torch.rand(3, 1, queries, keys) < 0.6
+    mask[..., 0] = True
+    q = torch.randn(3, queries, 2, size).transpose(1, 2)
+    k, v = torch.randn(2, 3, keys, shared, size).transpose(2, 3)
+    return 3 * q, k, v, mask if masked else None, causal
+
+
 def rotated(dtype: torch.dtype) -> tuple[Any, ...]:
     return (
         torch.randn(2, 6, 2, 3, 8).to(dtype).requires_grad_(),
@@ -110,6 +120,15 @@ CASES: dict[str, list[Callable[[], tuple[Any, ...]]]] = {
         lambda: attend_dropped(7, 7, False),
         lambda: attend_dropped(2, 9, True),
     ],
+    "attend_fused": [
+        lambda: attended(7, 7, 32),
+        lambda: attended(33, 33, 64),
+        lambda: attended(4, 600, 20),
+        lambda: attended(1100, 1100, 16, causal=True),
+        lambda: attended(40, 40, 4, shared=1, causal=True),
+        lambda: attended(13, 50, 128, shared=1, masked=True),
+        lambda: attended(5, 530, 8, masked=True),
+    ],
     "choose_units": [chosen],
     "cross_entropy_sum": [
         lambda: (floats(17, 8), floats(50, 8), floats(50), torch.randint(50, (17,))),
@@ -125,6 +144,7 @@ CASES: dict[str, list[Callable[[], tuple[Any, ...]]]] = {
         lambda: (*cut("pieces"), cutting.PieceSplitter(" \n\u3000", before_spaces=True)),
     ],
     "rms_norm": [lambda: (floats(3, 5, 8), floats(8), 1e-6), lambda: (floats(3, 5, 8), floats(5, 8), 1e-6)],
+    "round_rows": [lambda: (torch.randn(5, 40), 127), lambda: (torch.zeros(2, 3), 63)],
     "rotate": [lambda: rotated(torch.float32), lambda: rotated(torch.bfloat16)],
     "sampled_cross_entropy_sum": [
         lambda: (
@@ -156,8 +176,8 @@ def test_values_and_gradients(
         arguments = CASES[name][case]()
         leaves = [a for a in tree_leaves(arguments) if isinstance(a, Tensor) and a.requires_grad]
         y = form(*arguments)
-        if not isinstance(y, Tensor):  # there are no gradients
-            results.append([torch.from_numpy(a) for a in tree_leaves(y)])
+        if not leaves:  # there are no gradients
+            results.append([torch.as_tensor(a) for a in tree_leaves(y)])
             continue
         gradients = torch.autograd.grad(y, leaves, torch.linspace(-1, 1, y.numel()).view(y.shape).to(y.dtype))
         results.append([y.detach(), *gradients])

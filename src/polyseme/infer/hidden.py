@@ -24,6 +24,7 @@ from polyseme.errors import ConfigError
 from polyseme.infer.inputs import check_loaded, texts_of, warn_of_cut
 from polyseme.infer.loaded import Loaded, words_of
 from polyseme.kernels.packed import Precision, prepare
+from polyseme.kernels.team import side_by_side
 
 __all__ = [
     "TOKENS_PER_BATCH",
@@ -41,6 +42,9 @@ Layers = int | Sequence[int] | Literal["all"]
 
 TOKENS_PER_BATCH = 2048
 """The states of this many tokens fit the caches of a CPU; matrix products are no faster with more."""
+
+LEAST_TOKENS = 256
+"""Tokens that are not shared out among threads."""
 
 WASTE = 32
 """Tokens of padding that cost no more than another batch would."""
@@ -215,14 +219,20 @@ def hidden_states(
     encoder = loaded.encoder if encoder is None else encoder
     keep: Keep = "last" if layers == (loaded.encoder.config.num_hidden_layers,) else "all"
     separators = sum(loaded.separator_counts)
-    for numbers in by_length([max(1, len(ids) + separators) for ids in texts]):
+    lengths = [max(1, len(ids) + separators) for ids in texts]
+
+    @torch.inference_mode()
+    def read(numbers: list[int]) -> tuple[list[int], list[Tensor]]:
         batch = loaded.batch([texts[i] for i in numbers], words and [words[i] for i in numbers])
         places = None if at is None else at(numbers, batch.ids.size(1))
         encoding = encoder.encode(batch, keep=keep, at=places)
         if places is not None:
-            yield numbers, [encoding.at(places)]
-        else:
-            yield numbers, [encoding.layers[-1 if keep == "last" else n] for n in layers]
+            return numbers, [encoding.at(places)]
+        return numbers, [encoding.layers[-1 if keep == "last" else n] for n in layers]
+
+    threads = torch.get_num_threads()
+    most = min(TOKENS_PER_BATCH, max(LEAST_TOKENS, -(-sum(lengths) // threads)))
+    yield from side_by_side(read, [*by_length(lengths, most)], threads)
 
 
 def layer_numbers(loaded: Loaded, layers: Any) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from numba import njit, types
 from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
 
-__all__ = ["LINE", "PART", "as_float", "count_up", "meet", "pointer"]
+__all__ = ["LINE", "PART", "as_float", "count_up", "meet", "narrow", "pointer", "wide"]
 
 LINE = 64  # bytes of a cache line: counters that different threads write stand that far apart
 _PATIENCE = 4000  # looks at a counter before the thread lets others run: a tenth of a millisecond or two
@@ -71,6 +71,35 @@ def as_float(typing_context: Any, bits: Any) -> Any:
         return builder.bitcast(arguments[0], ir.FloatType())
 
     return types.float32(types.int32), generate
+
+
+@intrinsic
+def wide(typing_context: Any, x: Any) -> Any:
+    """A float32 as it is, or the bits of a bfloat16 as float32."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if x == types.float32:
+            return arguments[0]
+        bits = builder.shl(builder.zext(arguments[0], ir.IntType(32)), ir.IntType(32)(16))
+        return builder.bitcast(bits, ir.FloatType())
+
+    return types.float32(x), generate
+
+
+@intrinsic
+def narrow(typing_context: Any, x: Any, like: Any) -> Any:
+    """A float32 as it is, or as the bits of the bfloat16 next to it: whichever `like` is."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if like == types.float32:
+            return arguments[0]
+        number = ir.IntType(32)
+        bits = builder.bitcast(arguments[0], number)
+        odd = builder.and_(builder.lshr(bits, number(16)), number(1))
+        bits = builder.add(bits, builder.add(odd, number(0x7FFF)))
+        return builder.trunc(builder.lshr(bits, number(16)), ir.IntType(16))
+
+    return like(types.float32, like), generate
 
 
 @njit(**PART)

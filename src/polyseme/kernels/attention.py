@@ -1,7 +1,7 @@
-"""Attention with dropout, and rotary positions, with backward passes written out for CPUs.
+"""Attention without gradients, compiled; attention with dropout, and rotary positions, with backward passes written out.
 
-torch's attention with dropout goes through the matrix of probabilities a dozen times. The equations:
-layers/attention.py.
+On CPUs torch's attention runs at a third of the products' rate, and with dropout it goes through the matrix of
+probabilities a dozen times. The equations: layers/attention.py.
 """
 
 from __future__ import annotations
@@ -9,8 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from polyseme.core.compiled import compiles
+
+MOST_SIZE = 256
+"""Largest head of the compiled form."""
+FEWEST = 4
+"""Queries below which turning the keys costs more than it brings."""
 
 AT_ONCE = 1 << 20
 """Probabilities that are computed together; with their bits they stay in the second or third cache."""
@@ -35,6 +43,47 @@ def attend_dropped(
              -> (B, H, Q, D)
     """
     return _AttendDropped.apply(q, k, v, mask, dropped, scale)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def can_attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: bool = False) -> bool:
+    """Whether `attend_fused` serves: in float32 on one thread of a CPU, without gradients, for more than a few queries.
+
+    torch's own computes with all its threads, and reads a long cache for one new token as it lies.
+    """
+    return (
+        not torch.is_grad_enabled()
+        and q.device.type == "cpu"
+        and q.dtype == k.dtype == v.dtype == torch.float32
+        and FEWEST <= q.size(2)
+        and 0 < q.size(3) <= MOST_SIZE
+        and k.size(2) > 0
+        and q.stride(3) == k.stride(3) == v.stride(3) == 1
+        and (mask is None or mask.stride(3) == 1)
+        and torch.get_num_threads() == 1
+        and not torch.compiler.is_compiling()
+        and compiles()
+    )
+
+
+def attend_fused(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
+    """As layers/attention.py's; what it gives lies as the next product reads it, token by token.
+
+    Shapes:  q: (B, H, Q, D).  k, v: (B, H / share, T, D).  mask: (B, 1, Q, T) boolean -> (B, H, Q, D)
+    """
+    from polyseme.kernels.attention_kernels import attend_heads
+
+    b, h, n, d = q.shape
+    out = q.new_empty(b, n, h, d).transpose(1, 2)
+    places = [
+        np.array([x.data_ptr(), *(4 * x.stride(i) for i in range(3))], np.int64) for x in (q, k, v, out)
+    ]
+    shape = np.array([b, h, k.size(1), n, k.size(2), d], np.int64)
+    at, strides = 0, np.zeros(2, np.int64)
+    if mask is not None:
+        mask = mask.expand(b, 1, n, k.size(2))
+        at, strides = mask.data_ptr(), np.array([mask.stride(0), mask.stride(2)], np.int64)
+    attend_heads(np.empty(0, np.float32), shape, *places, causal, at, strides)
+    return out
 
 
 class _AttendDropped(torch.autograd.Function):

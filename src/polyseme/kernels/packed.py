@@ -2,13 +2,13 @@
 
     PackedLinear    y = act(W x + b), W in oneDNN's own order, the activation joined with the product
     Bfloat16Linear  the same in bfloat16
-    Int8Linear      y ≈ W x + b, W as whole numbers of 8 bits with a scale per output, x with one scale
+    Int8Linear      y ≈ W x + b, whole numbers of 8 bits: W with a scale per output, x with a scale per row
 
 They stand in for an nn.Linear of the same weights, or one with its activation (`prepare`): they keep its `weight` and
 `bias` for those who read them, and have no gradient. `F.linear` reorders the weights at every call; at the widths of
 small encoders that is a large part of the time (docs/LOG.md).
 
-Source: Dettmers et al. (2022), section 2.1, for whole numbers with a scale per row (there without a zero point).
+Source: Dettmers et al. (2022), section 2.1, for whole numbers with a scale per row on both sides.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from typing import Any, Literal, TypeGuard
 import torch
 from torch import Tensor, nn
 
+from polyseme.core.compiled import compiles
 from polyseme.errors import ConfigError
+from polyseme.kernels.twins import faster_at
 
 __all__ = ["Bfloat16Linear", "Int8Linear", "PackedLinear", "Precision", "can_pack", "prepare"]
 
@@ -113,10 +115,10 @@ class Bfloat16Linear(PackedLinear):
 class Int8Linear(_Prepared):
     """An nn.Linear in whole numbers of 8 bits, both sides: weights once, inputs while they are computed.
 
-        y = s_x s_w (W₈ (x₈ - z)) + b,    W₈ = round(W / s_w),    x₈ = round(x / s_x) + z
+        y = s_x s_w W₈ (x₈ - z) + b,    W₈ = round(W / s_w),    x₈ = round(x / s_x) + z
 
-    A scale s_w for every output, one scale s_x and zero point z for all of x: what a text gives depends a little on
-    the texts beside it. Products are summed in 32 bits by oneDNN.
+    A scale s_w for every output and a scale s_x for every row of x, so that a text's vector does not depend on the
+    texts beside it. Products are summed in 32 bits by oneDNN, which also takes off what z adds, s_w W₈ z.
 
     Args:
         linear: whose weights; they are shared, and the 8-bit copy stays as it is when they change.
@@ -126,39 +128,45 @@ class Int8Linear(_Prepared):
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__(linear)
         weight = linear.weight.detach().float()
+        self.activation: str | None = getattr(linear, "activation", None)
+        self.act = self._then = getattr(linear, "act", None)  # not fused: it needs the row's scale first
         self._scale = weight.abs().amax(1).clamp_min_(1e-12) / 127
         self._zero = torch.zeros(len(weight), dtype=torch.long)
         bias: Tensor | None = linear.bias  # torch's type leaves out that there may be none
-        self._bias = None if bias is None else bias.detach().float()
+        self._bias = weight.new_zeros(len(weight)) if bias is None else bias.detach().float()
         whole = (weight / self._scale[:, None]).round_().to(torch.int8)
+        self._sums = self._scale * whole.sum(1)
         self._packed = torch.ops.onednn.qlinear_prepack(whole, [ROWS, weight.size(1)])
-        # without VNNI pairs of products are summed in 16 bits, which 8 of the input would leave
-        self._levels = 255 if torch.cpu._is_vnni_supported() else 127
+
+    def raw(self, whole: Tensor, zero: int) -> Tensor:
+        """The product without the rows' scales and the bias.  Shapes: (N, in) uint8 -> (N, out) float32"""
+        off = None if zero == 0 else -zero * self._sums
+        return torch.ops.onednn.qlinear_pointwise(  # type: ignore[no-any-return]
+            whole, 1.0, 0, self._packed, self._scale, self._zero, off, 1.0, 0, torch.float32, "none", [], ""
+        )
+
+    def shift(self, less: float) -> Tensor:
+        """The bias, where every input is larger by `less` than it should be.  Shapes: -> (out,)"""
+        return self._bias - less * self._sums
 
     def _product(self, x: Tensor) -> Tensor:
-        rows = x.reshape(-1, x.size(-1)).float()
-        low, high = (float(end) for end in torch.aminmax(rows))
-        low, high = min(low, 0.0), max(high, 0.0)  # zero is exact
-        scale = max((high - low) / self._levels, 1e-12)
-        zero = round(-low / scale)
-        # rounding: ⌊x / s + z + ½⌋, as converting cuts what is behind the point
-        whole = torch.add(rows.new_tensor(zero + 0.5), rows, alpha=1 / scale).clamp_(0, self._levels)
-        y = torch.ops.onednn.qlinear_pointwise(
-            whole.to(torch.uint8),
-            scale,
-            zero,
-            self._packed,
-            self._scale,
-            self._zero,
-            self._bias,
-            1.0,
-            0,
-            torch.float32,
-            self._name,
-            [],
-            self._algorithm,
-        )
-        return y.view(*x.shape[:-1], len(self.weight)).to(x.dtype)  # type: ignore[no-any-return]
+        whole, scales = round_rows(x.reshape(-1, x.size(-1)).float(), HALF)
+        y = self.raw(whole, HALF + 1).mul_(scales[:, None]).add_(self._bias)
+        return y.view(*x.shape[:-1], len(self.weight)).to(x.dtype)
+
+
+HALF = 127 if torch.cpu._is_vnni_supported() else 63
+"""Without VNNI pairs of products are summed in 16 bits, which 8 bits of the input would leave."""
+
+
+@faster_at("polyseme.kernels.post_norm:round_rows", lambda *_: compiles())
+def round_rows(x: Tensor, half: int) -> tuple[Tensor, Tensor]:
+    """Every row in whole numbers, 1 … 2 half + 1 around half + 1, and its scale.
+
+    Shapes:  (N, d) -> (N, d) uint8, (N,)
+    """
+    scales = x.abs().amax(1).clamp_min_(1e-30) / half
+    return (x / scales[:, None] + (half + 1.5)).to(torch.uint8), scales
 
 
 def prepare(module: nn.Module, precision: Precision = "float32") -> nn.Module:

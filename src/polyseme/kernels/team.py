@@ -1,21 +1,26 @@
-"""A few threads that run one compiled function together and meet inside it.
+"""A few threads that run one compiled function together and meet inside it; and such as share nothing but a list.
 
-The function must release the interpreter's lock and must end early when it is told to give up: were one member missing,
-the others would wait for it without end.
+A function whose threads meet must release the interpreter's lock and must end early when it is told to give up: were
+one member missing, the others would wait for it without end.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import TypeVar
 
 import torch
 
 from polyseme.core.cores import default_threads
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 MOST = 16
 """Largest team: a few threads read as fast as the memory gives, and more only wait for each other."""
@@ -68,6 +73,43 @@ def torch_alone() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def side_by_side(work: Callable[[T], R], items: Sequence[T], threads: int) -> Iterator[R]:
+    """work(item) of every item, in their order, several at a time, each on a thread with torch's work on it alone.
+
+    Two threads that each have a batch need not wait for each other, as those that share one do a dozen times a layer.
+
+    Args:
+        work: must not depend on the thread: what is set for one alone (inference mode) it sets itself.
+    """
+    threads = min(threads, len(items), MOST)
+    if threads <= 1:
+        yield from map(work, items)
+        return
+    waiting: deque[Future[R]] = deque()
+    with torch_alone():
+        pool = _pool(threads, os.getpid())
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > 2 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+            wait(waiting)
+
+
+@lru_cache
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    """Threads of this process; all have begun, so that what they set at their start is not set later."""
+    pool = ThreadPoolExecutor(threads, "polyseme-batch", torch.set_num_threads, (1,))
+    begun = threading.Barrier(threads)
+    wait([pool.submit(begun.wait) for _ in range(threads)])
+    return pool
 
 
 def usual_team(threads: int | None = None) -> Team:

@@ -74,10 +74,11 @@ class faster_at:
 
     Args:
         place: "module:name" of the fast form.
+        serves: whether it can, told from the arguments, as in `faster`.
     """
 
-    def __init__(self, place: str) -> None:
-        self._place = place
+    def __init__(self, place: str, serves: Callable[..., bool] = anywhere) -> None:
+        self._place, self._serves = place, serves
 
     def __call__(self, plain: Callable[P, R]) -> Twins[P, R]:
-        return Twins(plain, self._place, anywhere)
+        return Twins(plain, self._place, self._serves)

@@ -61,8 +61,8 @@ def attend(
 
         out = softmax(q kᵀ / √D + mask) v
 
-    torch's fused kernel, except for bfloat16 on CPUs, where its backward pass is several times slower than
-    the plain products (docs/LOG.md). With `causal`, in place of a mask, token i sees tokens 0 … i. Queries may have
+    `attend_fused`, except for bfloat16 on CPUs, where the backward pass of torch's fused kernel is several times slower
+    than the plain products (docs/LOG.md). With `causal`, in place of a mask, token i sees tokens 0 … i. Queries may have
     several times as many heads as keys and values; neighbouring ones then share (Ainslie et al. 2023, section 2.2).
     With dropout on CPUs it is `attend_dropped`, as torch has no fused kernel there.
 
@@ -71,13 +71,25 @@ def attend(
     """
     if dropout == 0.0 and q.device.type == "cpu" and _computes_in_bfloat16(q):
         return attend_plain(q, k, v, mask, causal)[0]
+    if dropout == 0.0:
+        return attend_fused(q, k, v, mask, causal)
     k, v = _for_every_query_head(q, k), _for_every_query_head(q, v)
-    if dropout > 0.0 and kernel.can_drop(q):
+    if kernel.can_drop(q):
         if causal:
             before = torch.ones(q.size(2), k.size(2), dtype=torch.bool).tril()
             mask = before.expand(q.size(0), 1, -1, -1)
         return attend_dropped(q, k, v, mask, *drawn((*q.shape[:-1], k.size(-2)), dropout))
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, is_causal=causal)
+
+
+@faster(kernel.attend_fused, kernel.can_attend)
+def attend_fused(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
+    """`attend` without dropout, by torch's fused kernel.
+
+    Shapes:  q: (B, H, Q, D).  k, v: (B, H / share, T, D).  mask: (B, 1, Q, T) boolean -> out: (B, H, Q, D)
+    """
+    k, v = _for_every_query_head(q, k), _for_every_query_head(q, v)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
 
 
 def _for_every_query_head(q: Tensor, k: Tensor) -> Tensor:

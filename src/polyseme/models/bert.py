@@ -24,6 +24,7 @@ from polyseme.core.config import Config
 from polyseme.core.entries import ModelEntry
 from polyseme.core.protocols import HeadStyle
 from polyseme.core.types import Batch, Encoding, Keep, Reach
+from polyseme.kernels.post_norm import Layers, fast_encoding
 from polyseme.layers.activation import ActivatedLinear, activation
 from polyseme.layers.attention import attend, attend_plain, example_mask
 from polyseme.layers.dropout import Dropout
@@ -155,9 +156,11 @@ class Bert(nn.Module):
         self, batch: Batch, keep: Keep = "last", attentions: bool = False, at: Tensor | None = None
     ) -> Encoding:
         """Hidden states of a batch; see `Encoder`."""
+        h = self.dropout(self.embedding_norm(self.embed(batch)))  # (B, T, d)
+        if not attentions and Layers.serve(self.blocks):
+            return fast_encoding(self.blocks, h, batch, keep, at)
         mask = example_mask(batch)
         probabilities: list[Tensor] | None = [] if attentions else None
-        h = self.dropout(self.embedding_norm(self.embed(batch)))  # (B, T, d)
         rows = Rows.of(at if keep == "last" and not attentions else None, batch.ids.shape)
         layers = [h]
         for block in rows.of_last(self.blocks):
