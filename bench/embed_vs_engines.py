@@ -5,13 +5,12 @@
 
 The strongest peer is OpenVINO. All get the same texts of 10 to 300 words, our tokenizer and our batches of nearly equal
 length, so that what is compared is the encoder; a peer has read every shape once before the clock runs. The sides take
-turns, each round in the other order; printed are medians of the rounds: texts/s by the clock and by processor time, ours
-over the peer's (above 1: ours is faster), and the largest difference of a number from ours in float32. With two threads
-a peer may share a batch between them or compute two batches side by side: both are tried, the faster one is shown.
-Also Spearman's correlation of cosines with people's scores on the STS sets, of every fourth pair (--sts 1: of all,
---sts 0: not). Engines that are not
-installed (pip install polyseme[peers] nncf) are named. ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16 stands for a processor
-without AMX.
+turns, each round in the other order; printed are medians of the rounds: texts/s by the clock and by processor time, its
+time over ours (above 1: ours is faster), and the largest difference of a number from ours in float32. With two threads
+a peer may share a batch between them or compute two batches side by side: both are tried and shown. Also Spearman's
+correlation of cosines with people's scores on the STS sets, of every fourth pair (--sts 1: of all, --sts 0: not).
+Engines that are not installed (pip install polyseme[peers] nncf) are named, and so is what a peer cannot do.
+ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16 stands for a processor without AMX.
 """
 
 from __future__ import annotations
@@ -46,7 +45,9 @@ Side = Callable[[list[str]], np.ndarray]
 
 def texts_of(number: int, seed: int) -> list[str]:
     """Texts of LEAST_WORDS to MOST_WORDS words."""
-    texts = (text for text in english(2 * number + 20, seed, MOST_WORDS) if text.count(" ") >= LEAST_WORDS - 1)
+    texts = (
+        text for text in english(2 * number + 20, seed, MOST_WORDS) if text.count(" ") >= LEAST_WORDS - 1
+    )
     return [next(texts) for _ in range(number)]
 
 
@@ -112,7 +113,9 @@ def spearman(side: Side, every: int) -> float:
     return 100 * float(np.mean(found))
 
 
-def measured(sides: dict[str, Side], texts: list[str], rounds: int) -> dict[str, tuple[list[float], list[float]]]:
+def measured(
+    sides: dict[str, Side], texts: list[str], rounds: int
+) -> dict[str, tuple[list[float], list[float]]]:
     """Seconds by the clock and of processors, of every side and round."""
     seconds: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in sides}
     for turn in range(rounds):
@@ -159,14 +162,19 @@ def main() -> int:
                         side = batches.side(peer, threads if streams else 1)
                         side(texts[:3])
                     except Exception as error:
-                        print(f"{precision}: no {name}: {type(error).__name__}: {str(error)[:90]}", flush=True)
+                        print(
+                            f"{precision}: no {name}: {type(error).__name__}: {str(error)[:90]}", flush=True
+                        )
                         break
                     sides[name + (" side by side" if streams else "")] = side
             for side in sides.values():
                 side(texts)
             seconds = measured(sides, texts, options.rounds)
             print(f"\n{precision}, {threads} thread{'s' * (threads > 1)}, {len(texts)} texts")
-            print(f"{'':<28}{'texts/s':>9}{'CPU':>9}{'ours / it':>11}{'CPU':>7}   largest difference", flush=True)
+            print(
+                f"{'':<28}{'texts/s':>9}{'CPU':>9}{'ours / it':>11}{'CPU':>7}   largest difference",
+                flush=True,
+            )
             for name, side in sides.items():
                 clock, processor = seconds[name]
                 ratios = [

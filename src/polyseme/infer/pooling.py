@@ -165,13 +165,17 @@ class Pooling:
         else:
             start = 0 if self.separators else before
             end = before + (behind if self.separators else 0)  # behind the last token of the text
-            if len({*lengths}) == 1 and lengths[0] + end > start:  # a batch of many texts mostly has one length
+            if (
+                len({*lengths}) == 1 and lengths[0] + end > start
+            ):  # a batch of many texts mostly has one length
                 whole = hidden[:, start : lengths[0] + end].float()
                 vectors = whole.amax(1) if self.pool == "max" else whole.mean(1)
             else:
                 rows = [row[start : n + end].float() for row, n in zip(hidden, lengths, strict=True)]
-                join = (lambda row: row.amax(0)) if self.pool == "max" else (lambda row: row.mean(0))
-                vectors = torch.stack([join(row) if len(row) else row.new_zeros(row.size(1)) for row in rows])
+                join = torch.amax if self.pool == "max" else torch.mean
+                vectors = torch.stack(
+                    [join(row, dim=0) if len(row) else row.new_zeros(row.size(1)) for row in rows]
+                )
         if self.pool == "last" and not (self.separators and any(separator_counts)):
             vectors[torch.tensor([n == 0 for n in lengths])] = 0.0
         return self.scaled(vectors.numpy())

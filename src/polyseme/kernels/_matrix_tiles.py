@@ -1,4 +1,5 @@
-"""The processor's matrix unit (AMX) for compiled code: eight tiles of 16 rows of 64 bytes, told apart by constant numbers.
+# mypy: disable-error-code="no-untyped-call"
+"""The processor's matrix unit (AMX) for compiled code: eight tiles of 16 rows of 64 bytes, by constant numbers.
 
     dot   C[16, 16] += A[16, 32] · B[32, 16]   float32 += bfloat16 · bfloat16, B as pairs of rows: (16, 16, 2)
 
@@ -7,6 +8,7 @@ Only where `matrix_unit()` says that there is one and the system lets this proce
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from typing import Any
 
@@ -19,6 +21,7 @@ from numba.extending import intrinsic
 
 __all__ = ["configure", "make_dot", "make_load", "make_store", "make_zero", "matrix_unit", "release"]
 
+_WITH_UNIT = ("", "AMX", "ALL", "DEFAULT", "AVX512_CORE_AMX", "AVX512_CORE_AMX_FP16")
 _WORD, _NUMBER, _BYTE = ir.IntType(64), ir.IntType(8), ir.IntType(8).as_pointer()
 
 
@@ -27,7 +30,10 @@ def matrix_unit() -> bool:
     """Whether this process has a matrix unit for bfloat16, which it is asked for here, and the compiler knows it."""
     features = llvmlite.binding.get_host_cpu_features()
     known = all(features.get(name, False) for name in ("amx-tile", "amx-bf16", "avx512f"))
-    return known and torch.cpu._is_amx_tile_supported() and torch.cpu._init_amx()
+    allowed = (
+        os.environ.get("ONEDNN_MAX_CPU_ISA", "AMX").upper() in _WITH_UNIT
+    )  # what oneDNN is told counts here too
+    return known and allowed and torch.cpu._is_amx_tile_supported() and torch.cpu._init_amx()
 
 
 def _call(b: Any, name: str, *arguments: Any) -> None:

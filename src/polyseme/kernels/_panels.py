@@ -1,8 +1,9 @@
+# mypy: disable-error-code="no-untyped-call"
 """Pieces of attention in the processor's vector registers, written as the compiler's own intermediate code.
 
     panel       C[r, c] = Σ_k A[r, k] · B[k, c]     for a few rows and one or two vectors of columns
     transpose   a square of LANES × LANES numbers, turned
-    powers      s ↦ 2^(s - m) along a row, and their sum, in float32 or bfloat16; the largest of a row
+    …           what is done along a row, a vector at a time: powers and their sum, the largest number, rounding, copies
 
 A panel's sums stay in registers; each number of A serves all columns and each vector of B all rows. The compiler's own
 loops for the same arithmetic take twice to four times as long: it takes half of a register at a time.
@@ -19,7 +20,21 @@ from numba.extending import intrinsic
 
 from polyseme.kernels._tiles import LANES, WIDE
 
-__all__ = ["ROWS", "largest", "make_panel", "powers", "powers_narrow", "transpose", "turn_words"]
+__all__ = [
+    "ROWS",
+    "curve_row",
+    "fetch_ahead",
+    "fetch_row",
+    "largest",
+    "largest_size",
+    "leave_row",
+    "make_panel",
+    "powers",
+    "powers_narrow",
+    "round_row",
+    "transpose",
+    "turn_words",
+]
 
 ROWS = (12, 8, 4) if WIDE else (6, 4, 2)
 """Rows of the panels that there are; the first, with two vectors of columns, fills the registers."""
@@ -169,23 +184,183 @@ def turn_words(typing_context: Any, source: Any, source_row: Any, target: Any, t
     return types.void(*[types.int64] * 4), _make_transpose(False)
 
 
-def _along(b: Any, address: Any, steps: Any, start: Any, body: Any) -> Any:
-    """A loop over the vectors of a row; body(pointer, accumulator) -> accumulator."""
-    before, loop, after = b.block, b.append_basic_block("row"), b.append_basic_block("row.end")
-    address = b.inttoptr(address, _BYTE)
+def _each(b: Any, steps: Any, body: Any, start: Any = None) -> Any:
+    """A loop over the vectors of a row; body(number of the first lane, accumulator) -> accumulator."""
+    before, loop, after = b.block, b.append_basic_block("each"), b.append_basic_block("each.end")
     b.branch(loop)
     b.position_at_end(loop)
-    turn, at, held = b.phi(_WORD), b.phi(_BYTE), b.phi(_VECTOR)
-    result = body(at, held)
-    next_turn, next_at = b.add(turn, _WORD(1)), b.gep(at, [_WORD(4 * LANES)])
-    for phi, first, following in (
-        (turn, _WORD(0), next_turn), (at, address, next_at), (held, start, result),
-    ):  # fmt: skip
-        phi.add_incoming(first, before)
-        phi.add_incoming(following, loop)
-    b.cbranch(b.icmp_signed("<", next_turn, steps), loop, after)
+    turn = b.phi(_WORD)
+    held = None if start is None else b.phi(_VECTOR)
+    result = body(b.mul(turn, _WORD(LANES)), held)
+    following = b.add(turn, _WORD(1))
+    turn.add_incoming(_WORD(0), before)
+    turn.add_incoming(following, loop)
+    if held is not None:
+        held.add_incoming(start, before)
+        held.add_incoming(result, loop)
+    b.cbranch(b.icmp_signed("<", following, steps), loop, after)
     b.position_at_end(after)
     return result
+
+
+def _numbers(b: Any, like: Any, address: Any, first: Any) -> Any:
+    """A vector of a row's numbers, as float32."""
+    if like == types.float32:
+        return _load(b, b.inttoptr(b.add(address, b.shl(first, _WORD(2))), _BYTE), 0, _VECTOR)
+    kind = ir.VectorType(ir.IntType(16), LANES)
+    place = b.inttoptr(b.add(address, b.shl(first, _WORD(1))), kind.as_pointer())
+    bits = b.zext(b.load(place, align=2), _WHOLES)
+    return b.bitcast(b.shl(bits, ir.Constant(_WHOLES, [_WHOLE(16)] * LANES)), _VECTOR)
+
+
+def _narrowed(b: Any, x: Any) -> Any:
+    """The bits of the bfloat16 next to each number."""
+
+    def all_of(value: int) -> Any:
+        return ir.Constant(_WHOLES, [_WHOLE(value)] * LANES)
+
+    bits = b.bitcast(x, _WHOLES)
+    odd = b.and_(b.lshr(bits, all_of(16)), all_of(1))
+    bits = b.lshr(b.add(bits, b.add(odd, all_of(0x7FFF))), all_of(16))
+    return b.trunc(bits, ir.VectorType(ir.IntType(16), LANES))
+
+
+@intrinsic
+def fetch_row(
+    typing_context: Any, like: Any, source: Any, scale: Any, bias: Any, target: Any, steps: Any
+) -> Any:
+    """Write scale · x + bias of a row's numbers as float32; all but the first are addresses, and how many vectors."""
+
+    def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
+        _, source, scale, bias, target, steps = arguments
+        scale = _spread(b, scale)
+
+        def body(first: Any, _: Any) -> None:
+            x = b.fmul(_numbers(b, like.dtype, source, first), scale, flags=_FUSE)
+            x = b.fadd(x, _numbers(b, types.float32, bias, first), flags=_FUSE)
+            _store(b, x, b.inttoptr(b.add(target, b.shl(first, _WORD(2))), _BYTE), 0)
+
+        _each(b, steps, body)
+        return context.get_dummy_value()
+
+    word = types.int64
+    return types.void(like, word, types.float32, word, word, word), generate
+
+
+@intrinsic
+def fetch_ahead(typing_context: Any, address: Any) -> Any:
+    """Have a line of memory brought near that is read soon."""
+
+    def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(ir.VoidType(), [_BYTE, _WHOLE, _WHOLE, _WHOLE])
+        fetch = b.module.declare_intrinsic("llvm.prefetch", [_BYTE], kind)
+        b.call(fetch, [b.inttoptr(arguments[0], _BYTE), _WHOLE(0), _WHOLE(2), _WHOLE(1)])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), generate
+
+
+@intrinsic
+def leave_row(typing_context: Any, like: Any, source: Any, factor: Any, target: Any, steps: Any) -> Any:
+    """Write factor · x of a row of float32, as numbers like those of an array."""
+
+    def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
+        _, source, factor, target, steps = arguments
+        factor = _spread(b, factor)
+
+        def body(first: Any, _: Any) -> None:
+            x = b.fmul(_numbers(b, types.float32, source, first), factor)
+            if like.dtype == types.float32:
+                _store(b, x, b.inttoptr(b.add(target, b.shl(first, _WORD(2))), _BYTE), 0)
+                return
+            kind = ir.VectorType(ir.IntType(16), LANES).as_pointer()
+            place = b.inttoptr(b.add(target, b.shl(first, _WORD(1))), kind)
+            b.store(_narrowed(b, x), place, align=2)
+
+        _each(b, steps, body)
+        return context.get_dummy_value()
+
+    word = types.int64
+    return types.void(like, word, types.float32, word, word), generate
+
+
+def _most(b: Any, most: Any) -> Any:
+    kind = ir.FunctionType(_FLOAT, [_VECTOR])
+    reduce = get_or_insert_function(b.module, kind, f"llvm.vector.reduce.fmax.v{LANES}f32")
+    return b.call(reduce, [most], fastmath=("nnan",))
+
+
+def _larger(b: Any, x: Any, y: Any) -> Any:
+    return b.select(b.fcmp_ordered(">", x, y), x, y)
+
+
+@intrinsic
+def largest_size(typing_context: Any, row: Any, steps: Any) -> Any:
+    """The largest |x| of a row of float32."""
+
+    def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
+        row, steps = arguments
+
+        def body(first: Any, held: Any) -> Any:
+            return _larger(b, _unary(b, "fabs", _numbers(b, types.float32, row, first)), held)
+
+        return _most(b, _each(b, steps, body, _number(0.0)))
+
+    return types.float32(types.int64, types.int64), generate
+
+
+@intrinsic
+def round_row(typing_context: Any, row: Any, steps: Any, factor: Any, zero: Any, target: Any) -> Any:
+    """Write ⌊factor · x + zero⌋ of a row of float32 in bytes; it must be 0 … 255."""
+
+    def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
+        row, steps, factor, zero, target = arguments
+        factor, zero = _spread(b, factor), _spread(b, zero)
+        kind = ir.VectorType(ir.IntType(8), LANES)
+
+        def body(first: Any, _: Any) -> None:
+            x = b.fmul(_numbers(b, types.float32, row, first), factor, flags=_FUSE)
+            whole = b.fptosi(b.fadd(x, zero, flags=_FUSE), _WHOLES)
+            place = b.inttoptr(b.add(target, first), kind.as_pointer())
+            b.store(b.trunc(whole, kind), place, align=1)
+
+        _each(b, steps, body)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.float32, types.float32, types.int64), generate
+
+
+@intrinsic
+def curve_row(
+    typing_context: Any, row: Any, steps: Any, scale: Any, bias: Any, curve: Any, least: Any, target: Any
+) -> Any:
+    """Write x Φ(x) + least of a row's x = scale · y + bias, and give the largest; addresses, as in `curve_round`."""
+
+    def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
+        row, steps, scale, bias, curve, least, target = arguments
+        scale, least = _spread(b, scale), _spread(b, least)
+        at = b.inttoptr(curve, _BYTE)
+        edge, *series = [_spread(b, _load(b, at, 4 * i, _FLOAT)) for i in range(9)]
+        under, half = b.fsub(_number(0.0), edge), _number(0.5)
+
+        def body(first: Any, held: Any) -> Any:
+            x = b.fmul(_numbers(b, types.float32, row, first), scale, flags=_FUSE)
+            x = b.fadd(x, _numbers(b, types.float32, bias, first), flags=_FUSE)
+            near = _larger(b, x, under)
+            near = b.select(b.fcmp_ordered("<", near, edge), near, edge)
+            square = b.fmul(near, near)
+            p = series[0]
+            for c in series[1:]:
+                p = b.fadd(b.fmul(p, square, flags=_FUSE), c, flags=_FUSE)
+            p = b.fadd(b.fmul(p, near, flags=_FUSE), half, flags=_FUSE)
+            x = _larger(b, b.fadd(b.fmul(x, p, flags=_FUSE), least, flags=_FUSE), _number(0.0))
+            _store(b, x, b.inttoptr(b.add(target, b.shl(first, _WORD(2))), _BYTE), 0)
+            return _larger(b, x, held)
+
+        return _most(b, _each(b, steps, body, _number(0.0)))
+
+    word, number = types.int64, types.float32
+    return number(word, word, number, word, word, number, word), generate
 
 
 @intrinsic
@@ -193,14 +368,12 @@ def largest(typing_context: Any, row: Any, steps: Any) -> Any:
     """The largest number of a row of float32: (its address, how many vectors it has, one at least)."""
 
     def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
-        def body(at: Any, held: Any) -> Any:
-            x = _load(b, at, 0, _VECTOR)
-            return b.select(b.fcmp_ordered(">", x, held), x, held)
+        row, steps = arguments
 
-        most = _along(b, *arguments, _number(float("-inf")), body)
-        kind = ir.FunctionType(_FLOAT, [_VECTOR])
-        reduce = get_or_insert_function(b.module, kind, f"llvm.vector.reduce.fmax.v{LANES}f32")
-        return b.call(reduce, [most], fastmath=("nnan",))
+        def body(first: Any, held: Any) -> Any:
+            return _larger(b, _numbers(b, types.float32, row, first), held)
+
+        return _most(b, _each(b, steps, body, _number(float("-inf"))))
 
     return types.float32(types.int64, types.int64), generate
 
@@ -236,37 +409,33 @@ def powers(typing_context: Any, row: Any, steps: Any, most: Any) -> Any:
         row, steps, most = arguments
         most = _spread(b, most)
 
-        def body(at: Any, held: Any) -> Any:
-            power = _power(b, b.fsub(_load(b, at, 0, _VECTOR), most))
-            _store(b, power, at, 0)
+        def body(first: Any, held: Any) -> Any:
+            power = _power(b, b.fsub(_numbers(b, types.float32, row, first), most))
+            _store(b, power, b.inttoptr(b.add(row, b.shl(first, _WORD(2))), _BYTE), 0)
             return b.fadd(held, power, flags=_FUSE)
 
-        return _summed(b, _along(b, row, steps, _number(0.0), body))
+        return _summed(b, _each(b, steps, body, _number(0.0)))
 
     return types.float32(types.int64, types.int64, types.float32), generate
 
 
 @intrinsic
-def powers_narrow(
-    typing_context: Any, row: Any, steps: Any, most: Any, factor: Any, target: Any
-) -> Any:
+def powers_narrow(typing_context: Any, row: Any, steps: Any, most: Any, factor: Any, target: Any) -> Any:
     """Write 2^(factor (s - most)) of a row's numbers s elsewhere, as bfloat16, and give their sum."""
 
     def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
         row, steps, most, factor, target = arguments
         most, factor = _spread(b, most), _spread(b, factor)
         halves = ir.VectorType(ir.IntType(16), LANES)
-        start = b.inttoptr(target, _BYTE)
 
-        def body(at: Any, held: Any) -> Any:
-            power = _power(b, b.fmul(b.fsub(_load(b, at, 0, _VECTOR), most), factor))
+        def body(first: Any, held: Any) -> Any:
+            power = _power(b, b.fmul(b.fsub(_numbers(b, types.float32, row, first), most), factor))
             bits = b.add(b.bitcast(power, _WHOLES), ir.Constant(_WHOLES, [_WHOLE(0x8000)] * LANES))
             bits = b.lshr(bits, ir.Constant(_WHOLES, [_WHOLE(16)] * LANES))
-            done = b.sub(b.ptrtoint(at, _WORD), row)  # bytes of float32 that were read
-            place = b.gep(start, [b.lshr(done, _WORD(1))])
-            b.store(b.trunc(bits, halves), b.bitcast(place, halves.as_pointer()), align=2)
+            place = b.inttoptr(b.add(target, b.shl(first, _WORD(1))), halves.as_pointer())
+            b.store(b.trunc(bits, halves), place, align=2)
             return b.fadd(held, power, flags=_FUSE)
 
-        return _summed(b, _along(b, row, steps, _number(0.0), body))
+        return _summed(b, _each(b, steps, body, _number(0.0)))
 
     return types.float32(types.int64, types.int64, types.float32, types.float32, types.int64), generate

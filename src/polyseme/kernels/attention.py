@@ -1,4 +1,4 @@
-"""Attention without gradients, compiled; attention with dropout, and rotary positions, with backward passes written out.
+"""Attention without gradients, compiled; with dropout, and rotary positions, with backward passes written out.
 
 On CPUs torch's attention runs at a third of the products' rate, and with dropout it goes through the matrix of
 probabilities a dozen times. The equations: layers/attention.py.
@@ -54,7 +54,7 @@ def can_attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, caus
         not torch.is_grad_enabled()
         and q.device.type == "cpu"
         and q.dtype == k.dtype == v.dtype == torch.float32
-        and FEWEST <= q.size(2)
+        and q.size(2) >= FEWEST
         and 0 < q.size(3) <= MOST_SIZE
         and k.size(2) > 0
         and q.stride(3) == k.stride(3) == v.stride(3) == 1

@@ -13,7 +13,16 @@ from numba import carray, njit
 
 from polyseme.core.compiled import compiled
 from polyseme.kernels._compiled import PART, narrow, pointer, wide
-from polyseme.kernels._panels import ROWS, largest, make_panel, powers, transpose
+from polyseme.kernels._panels import (
+    ROWS,
+    fetch_ahead,
+    fetch_row,
+    largest,
+    leave_row,
+    make_panel,
+    powers,
+    transpose,
+)
 from polyseme.kernels._tiles import LANES
 from polyseme.kernels.attention import MOST_SIZE
 
@@ -27,6 +36,7 @@ _mixes_31, _mixes_32, _mixes_21, _mixes_22, _mixes_11, _mixes_12 = (
     make_panel(rows, vectors, 4 * _S_ROW, 4 * _ROW) for rows in ROWS for vectors in (1, 2)
 )
 _LOG2_E = 1.4426950408889634
+_FLOATS = np.empty(0, np.float32)
 
 
 @njit(**PART)
@@ -72,14 +82,14 @@ def _mix(rows, vectors, powers, values, values_row, keys, mixed):
 
 
 @njit(**PART, fastmath={"contract"})
-def _fetch(x, scale, bias, out):
-    """A row as float32: x, or scale · x + bias where there is a bias."""
-    if len(bias) > 0:
-        for i in range(len(x)):
-            out[i] = wide(x[i]) * scale + bias[i]
-    else:
-        for i in range(len(x)):
-            out[i] = wide(x[i])
+def _fetch(like, at, scale, bias, target, size):
+    """A row as float32, scale · x + bias; all but numbers and `like` are addresses."""
+    if size % LANES == 0:
+        fetch_row(like, at, scale, bias, target, size // LANES)
+        return
+    x, out, more = pointer(at, like), pointer(target, _FLOATS), pointer(bias, _FLOATS)
+    for i in range(size):
+        out[i] = wide(x[i]) * scale + more[i]
 
 
 @njit(**PART)
@@ -90,21 +100,25 @@ def _pack(like, k_at, k_row, v_at, v_row, n, size, scales, k_bias, v_bias, some,
     """
     factor = np.float32(_LOG2_E / np.sqrt(size))
     width, columns = keys.shape
+    some_at, values_at, keys_at = some.ctypes.data, values.ctypes.data, keys.ctypes.data
+    whole = size % LANES == 0 and like.itemsize == 4 and len(scales) == 0
+    for t in range(n):
+        scale = scales[t] if len(scales) > 0 else np.float32(1.0)
+        _fetch(like, v_at + t * v_row, scale, v_bias, values_at + 4 * t * width, size)
     for j in range(0, columns, LANES):
-        for r in range(LANES):
-            t = j + r
-            if t < n:
-                scale = scales[t] if len(scales) > 0 else np.float32(1.0)
-                _fetch(carray(pointer(k_at + t * k_row, like), (size,)), scale, k_bias, some[r, :size])
-                _fetch(carray(pointer(v_at + t * v_row, like), (size,)), scale, v_bias, values[t, :size])
-                for i in range(size, width):
-                    values[t, i] = np.float32(0.0)
-            else:
-                for i in range(size):
-                    some[r, i] = np.float32(0.0)
+        at, row = k_at + j * k_row, k_row
+        if not whole or j + LANES > n:
+            at, row = some_at, 4 * _ROW
+            for r in range(LANES):
+                t = j + r
+                if t < n:
+                    scale = scales[t] if len(scales) > 0 else np.float32(1.0)
+                    _fetch(like, k_at + t * k_row, scale, k_bias, some_at + 4 * r * _ROW, size)
+                else:
+                    for i in range(size):
+                        some[r, i] = np.float32(0.0)
         for d in range(0, width, LANES):
-            at = keys.ctypes.data + 4 * (d * columns + j)
-            transpose(some.ctypes.data + 4 * d, 4 * _ROW, at, 4 * columns, factor)
+            transpose(at + 4 * d, row, keys_at + 4 * (d * columns + j), 4 * columns, factor)
 
 
 @njit(**PART)
@@ -121,34 +135,59 @@ def _hide(scores, chunk, row, n, seen, padded, mask_at):
 
 
 @njit(**PART, fastmath={"contract"})
-def _leave(mixed, total, out):
+def leave(like, mixed_at, total, out_at, size):
+    """A row over its total, as numbers like those of `like`."""
     inverse = np.float32(1.0) / total
-    for i in range(len(out)):
+    if size % LANES == 0:
+        leave_row(like, mixed_at, inverse, out_at, size // LANES)
+        return
+    mixed, out = pointer(mixed_at, _FLOATS), pointer(out_at, like)
+    for i in range(size):
         out[i] = narrow(mixed[i] * inverse, out[i])
 
 
 @njit(**PART)
+def near(at, row, n, size):
+    """Have the queries, keys and values of some tokens brought near; addresses and bytes."""
+    for t in range(n):
+        for part in range(3):
+            here = at + t * row + part * (row // 3)
+            for line in range(0, size, 64):
+                fetch_ahead(here + line)
+
+
+@njit(**PART)
 def _head(like, out_like, q_at, q_row, n_q, n, size, scales, q_bias, causal, mask_at, mask_row,
-          keys, values, q, scores, mixed, more, out_at, out_row):  # fmt: skip
+          keys, values, q, scores, mixed, more, totals, out_at, out_row, following):  # fmt: skip
     """All queries of a head.
 
-    Shapes:  q, mixed, more: (_BLOCK, _ROW) scratch.  scores: (chunks, _BLOCK, _S_ROW) scratch
+    Args:
+        following: the address of the queries that come next, of as many tokens, or 0; their rows hold keys and values.
+
+    Shapes:  q, mixed, more: (_BLOCK, _ROW) scratch.  scores: (chunks, _BLOCK, _S_ROW).  totals: (_BLOCK,)
     """
     width, columns = keys.shape
     vectors = width // LANES
+    q_to, mixed_at, scores_at, chunk = (
+        q.ctypes.data,
+        mixed.ctypes.data,
+        scores.ctypes.data,
+        4 * _BLOCK * _S_ROW,
+    )
     for first in range(0, n_q, _BLOCK):
         rows = min(_BLOCK, n_q - first)
+        if following != 0:
+            near(following + first * q_row, q_row, rows, size * like.itemsize)
         for r in range(rows):
             scale = scales[first + r] if len(scales) > 0 else np.float32(1.0)
-            line = carray(pointer(q_at + (first + r) * q_row, like), (size,))
-            _fetch(line, scale, q_bias, q[r, :size])
+            _fetch(like, q_at + (first + r) * q_row, scale, q_bias, q_to + 4 * r * _ROW, size)
         read = min(n, first + rows) if causal else n
         padded = (read + LANES - 1) // LANES * LANES
         chunks = (padded + _CHUNK - 1) // _CHUNK
         for c in range(chunks):
             some = min(_CHUNK, padded - c * _CHUNK) // LANES
             keys_at = keys.ctypes.data + 4 * c * _CHUNK
-            _score(rows, some, q.ctypes.data, keys_at, 4 * columns, size, scores[c].ctypes.data)
+            _score(rows, some, q_to, keys_at, 4 * columns, size, scores_at + c * chunk)
         for r in range(rows):
             seen = min(n, first + r + 1) if causal else n
             if seen < padded or mask_at != 0:
@@ -157,24 +196,24 @@ def _head(like, out_like, q_at, q_row, n_q, n, size, scales, q_bias, causal, mas
             most = np.float32(-np.inf)
             for c in range(chunks):
                 some = min(_CHUNK, padded - c * _CHUNK) // LANES
-                most = max(most, largest(scores[c, r].ctypes.data, some))
+                most = max(most, largest(scores_at + c * chunk + 4 * r * _S_ROW, some))
             total = np.float32(0.0)
             for c in range(chunks):
                 some = min(_CHUNK, padded - c * _CHUNK) // LANES
-                total += powers(scores[c, r].ctypes.data, some, most)
-            q[r, 0] = total
+                total += powers(scores_at + c * chunk + 4 * r * _S_ROW, some, most)
+            totals[r] = total
         for c in range(chunks):
             some = min(_CHUNK, read - c * _CHUNK)
-            target = mixed if c == 0 else more
-            values_at = values[c * _CHUNK].ctypes.data
-            _mix(rows, vectors, scores[c].ctypes.data, values_at, 4 * width, some, target.ctypes.data)
+            target = mixed_at if c == 0 else more.ctypes.data
+            values_at = values.ctypes.data + 4 * c * _CHUNK * width
+            _mix(rows, vectors, scores_at + c * chunk, values_at, 4 * width, some, target)
             if c > 0:
                 for r in range(rows):
                     for i in range(size):
                         mixed[r, i] += more[r, i]
         for r in range(rows):
-            out = carray(pointer(out_at + (first + r) * out_row, out_like), (size,))
-            _leave(mixed[r], q[r, 0], out)
+            at = out_at + (first + r) * out_row
+            leave(out_like, mixed_at + 4 * r * _ROW, totals[r], at, size)
 
 
 @compiled(nogil=True, error_model="numpy")
@@ -195,16 +234,18 @@ def attend_heads(like, shape, q, k, v, out, causal, mask_at, mask_strides):
     some, query = np.zeros((LANES, _ROW), np.float32), np.zeros((_BLOCK, _ROW), np.float32)
     mixed, more = np.empty((_BLOCK, _ROW), np.float32), np.empty((_BLOCK, _ROW), np.float32)
     scores = np.empty(((columns + _CHUNK - 1) // _CHUNK, _BLOCK, _S_ROW), np.float32)
-    nothing, share = np.empty(0, np.float32), heads // shared
+    totals, share = np.empty(_BLOCK, np.float32), heads // shared
+    nothing, zeros = np.empty(0, np.float32), np.zeros(size, np.float32)
+    plain = zeros.ctypes.data
     for b in range(n_rows):
         mask = 0 if mask_at == 0 else mask_at + b * mask_strides[0]
         for g in range(shared):
             k_at, v_at = k[0] + b * k[1] + g * k[2], v[0] + b * v[1] + g * v[2]
-            _pack(like, k_at, k[3], v_at, v[3], n, size, nothing, nothing, nothing, some, keys, values)
+            _pack(like, k_at, k[3], v_at, v[3], n, size, nothing, plain, plain, some, keys, values)
             for h in range(g * share, (g + 1) * share):
                 q_at, out_at = q[0] + b * q[1] + h * q[2], out[0] + b * out[1] + h * out[2]
-                _head(like, like, q_at, q[3], n_q, n, size, nothing, nothing, causal, mask, mask_strides[1],
-                      keys, values, query, scores, mixed, more, out_at, out[3])  # fmt: skip
+                _head(like, like, q_at, q[3], n_q, n, size, nothing, plain, causal, mask, mask_strides[1],
+                      keys, values, query, scores, mixed, more, totals, out_at, out[3], 0)  # fmt: skip
 
 
 @compiled(nogil=True, error_model="numpy")
@@ -228,20 +269,21 @@ def attend_texts(qkv, scales, bias, starts, heads, mixed):
     some, query = np.zeros((LANES, _ROW), np.float32), np.zeros((_BLOCK, _ROW), np.float32)
     left, more = np.empty((_BLOCK, _ROW), np.float32), np.empty((_BLOCK, _ROW), np.float32)
     scores = np.empty(((most + _CHUNK - 1) // _CHUNK, _BLOCK, _S_ROW), np.float32)
+    totals = np.empty(_BLOCK, np.float32)
+    if len(bias) == 0:
+        bias = np.zeros(3 * d, np.float32)
     stride, out_stride = 3 * d * item, d * mixed.itemsize
+    bias_at, base, out_base = bias.ctypes.data, qkv.ctypes.data, mixed.ctypes.data
     for e in range(len(starts) - 1):
         first, n = starts[e], starts[e + 1] - starts[e]
-        if n == 0:
-            continue
         columns = (n + LANES - 1) // LANES * LANES
         keys = packed[: width * columns].reshape(width, columns)
         of_text = scales[first : first + n] if len(scales) > 0 else scales
         for h in range(heads):
-            at = qkv.ctypes.data + first * stride + h * size * item
-            a, b, c = h * size, d + h * size, 2 * d + h * size
-            q_bias, k_bias, v_bias = bias[a : a + size], bias[b : b + size], bias[c : c + size]
-            _pack(qkv, at + d * item, stride, at + 2 * d * item, stride, n, size, of_text, k_bias, v_bias,
+            at, part = base + first * stride + h * size * item, bias_at + 4 * h * size
+            following = at + size * item if h + 1 < heads else 0
+            _pack(qkv, at + d * item, stride, at + 2 * d * item, stride, n, size, of_text, part + 4 * d, part + 8 * d,
                   some, keys, values)  # fmt: skip
-            out_at = mixed.ctypes.data + first * out_stride + h * size * mixed.itemsize
-            _head(qkv, mixed, at, stride, n, n, size, of_text, q_bias, False, 0, 0,
-                  keys, values, query, scores, left, more, out_at, out_stride)  # fmt: skip
+            out_at = out_base + first * out_stride + h * size * mixed.itemsize
+            _head(qkv, mixed, at, stride, n, n, size, of_text, part, False, 0, 0,
+                  keys, values, query, scores, left, more, totals, out_at, out_stride, following)  # fmt: skip

@@ -10,9 +10,10 @@ import numpy as np
 from numba import carray, njit
 
 from polyseme.core.compiled import compiled
-from polyseme.kernels._compiled import PART, narrow, pointer
+from polyseme.kernels._compiled import PART, pointer
 from polyseme.kernels._matrix_tiles import configure, make_dot, make_load, make_store, make_zero, release
 from polyseme.kernels._panels import largest, powers_narrow, turn_words
+from polyseme.kernels.attention_kernels import leave, near
 
 MOST_SIZE = 128
 SIDE = 16
@@ -83,35 +84,26 @@ def _pack(like, k_at, v_at, row, n, size, keys, values, line):
                 if t < n:
                     source = carray(pointer(k_at + t * row, like), (size,))
                     for i in range(size // 2):
-                        line[r, i] = np.uint32(source[2 * i]) | (np.uint32(source[2 * i + 1]) << np.uint32(16))
+                        line[r, i] = np.uint32(source[2 * i]) | (
+                            np.uint32(source[2 * i + 1]) << np.uint32(16)
+                        )
                     if size % 2:
                         line[r, size // 2] = np.uint32(source[size - 1])
             at, step = line.ctypes.data, 4 * words
         for d in range(deep):
             turn_words(at + 64 * d, step, keys[block, d].ctypes.data, 64)
+    width = values.shape[1]
     for pair in range(values.shape[0]):
-        to = values[pair]
+        to = pointer(values.ctypes.data + 4 * pair * width, values)
+        first, second = pointer(v_at + 2 * pair * row, like), pointer(v_at + (2 * pair + 1) * row, like)
         if 2 * pair + 1 < n:
-            first = carray(pointer(v_at + 2 * pair * row, like), (size,))
-            second = carray(pointer(v_at + (2 * pair + 1) * row, like), (size,))
             for i in range(size):
                 to[i] = np.uint32(first[i]) | (np.uint32(second[i]) << np.uint32(16))
-        elif 2 * pair < n:
-            first = carray(pointer(v_at + 2 * pair * row, like), (size,))
-            for i in range(size):
-                to[i] = np.uint32(first[i])
         else:
             for i in range(size):
-                to[i] = np.uint32(0)
-        for i in range(size, len(to)):
+                to[i] = np.uint32(first[i]) if 2 * pair < n else np.uint32(0)
+        for i in range(size, width):
             to[i] = np.uint32(0)
-
-
-@njit(**PART, fastmath={"contract"})
-def _leave(mixed, total, out):
-    inverse = np.float32(1.0) / total
-    for i in range(len(out)):
-        out[i] = narrow(mixed[i] * inverse, out[i])
 
 
 @compiled(nogil=True, error_model="numpy")
@@ -130,6 +122,7 @@ def attend_texts(qkv, starts, heads, mixed):
     s_row = most + 16
     scores, weights = np.empty((SIDE, s_row), np.float32), np.zeros((SIDE, most + 32), np.uint16)
     left, totals = np.empty((SIDE, width + 16), np.float32), np.empty(SIDE, np.float32)
+    scores_at, weights_at, left_at = scores.ctypes.data, weights.ctypes.data, left.ctypes.data
     setting = np.zeros(64, np.uint8)
     setting[0] = 1
     for tile in range(8):
@@ -151,6 +144,8 @@ def attend_texts(qkv, starts, heads, mixed):
             _pack(qkv, q_at + 2 * d, q_at + 4 * d, row, n, size, keys, values, line)
             for start in range(0, n, SIDE):
                 rows = min(SIDE, n - start)
+                if h + 1 < heads:
+                    near(q_at + start * row + 2 * size, row, rows, 2 * size)
                 a_at, a_row = q_at + start * row, row
                 if rows < SIDE or size % 32:
                     for r in range(rows):
@@ -161,12 +156,14 @@ def attend_texts(qkv, starts, heads, mixed):
                 for r in range(rows):
                     for t in range(n, padded):
                         scores[r, t] = nothing
-                    at = scores[r].ctypes.data
+                    at = scores_at + 4 * r * s_row
                     most_of = largest(at, padded // 16)
-                    totals[r] = powers_narrow(at, padded // 16, most_of, factor, weights[r].ctypes.data)
+                    totals[r] = powers_narrow(
+                        at, padded // 16, most_of, factor, weights_at + 2 * r * (most + 32)
+                    )
                 _products(weights.ctypes.data, 2 * (most + 32), 64, values.ctypes.data, 4 * width, 64, 64 * width,
                           padded // 32, width // 16, left.ctypes.data, 4 * (width + 16))  # fmt: skip
                 for r in range(rows):
                     out_at = mixed.ctypes.data + (first + start + r) * out_row + h * size * mixed.itemsize
-                    _leave(left[r], totals[r], carray(pointer(out_at, mixed), (size,)))
+                    leave(mixed, left_at + 4 * r * (width + 16), totals[r], out_at, size)
     release()

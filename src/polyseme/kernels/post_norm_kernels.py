@@ -13,10 +13,11 @@ import numpy as np
 from numba import njit
 
 from polyseme.core.compiled import compiled
-from polyseme.kernels._compiled import PART, narrow, wide
+from polyseme.kernels._compiled import PART, narrow, pointer, wide
+from polyseme.kernels._panels import curve_row, largest_size, round_row
+from polyseme.kernels._tiles import LANES
 
 _SUMS = {"reassoc", "contract", "arcp", "nsz", "afn"}
-_ORDER = {"nnan", "nsz", "reassoc", "contract"}  # the largest of a row is found in any order
 
 
 @njit(**PART, fastmath=_SUMS)
@@ -41,22 +42,27 @@ def _norm(h, y, scale, bias, weight, shift, eps):
         h[i] = (h[i] - mean) * inverse * weight[i] + shift[i]
 
 
-@njit(**PART, fastmath=_ORDER)
-def _round(x, half, out):
-    """A row as whole numbers half + 1 … 2 half + 1 around half + 1, and its scale."""
-    most = np.float32(0.0)
-    for i in range(len(x)):
+@njit(**PART, fastmath={"contract"})
+def _round(at, n, half, to):
+    """A row of float32 as whole numbers 1 … 2 half + 1 around half + 1, and its scale; addresses."""
+    most, whole = np.float32(0.0), n // LANES
+    x, out = pointer(at, np.empty(0, np.float32)), pointer(to, np.empty(0, np.uint8))
+    if whole > 0:
+        most = largest_size(at, whole)
+    for i in range(whole * LANES, n):
         most = max(most, abs(x[i]))
     scale = max(most, np.float32(1e-30)) / np.float32(half)
     inverse, zero = np.float32(1.0) / scale, np.float32(half + 1) + np.float32(0.5)
-    for i in range(len(x)):
+    if whole > 0:
+        round_row(at, whole, inverse, zero, to)
+    for i in range(whole * LANES, n):
         out[i] = np.uint8(np.int32(x[i] * inverse + zero))
     return scale
 
 
 @compiled(nogil=True, error_model="numpy")
 def add_norm(h, y, scales, bias, weight, shift, eps):
-    """h ← LayerNorm(h + y).
+    """Add and normalise in place: h ← LayerNorm(h + y).
 
     Args:
         scales, bias: what y still lacks, y = scale of the row · y + bias; empty where it lacks nothing.
@@ -81,46 +87,30 @@ def add_norm_narrow(h, y, scales, bias, weight, shift, eps, out):
 @compiled(nogil=True, error_model="numpy")
 def add_norm_round(h, y, scales, bias, weight, shift, eps, half, out, out_scales):
     """`add_norm`, and the result in whole numbers too.  Shapes: out: (N, d) uint8.  out_scales: (N,)"""
+    n = h.shape[1]
     for r in range(len(h)):
         scale = scales[r] if len(scales) > 0 else np.float32(1.0)
         _norm(h[r], y[r], scale, bias, weight, shift, eps)
-        out_scales[r] = _round(h[r], half, out[r])
+        out_scales[r] = _round(h.ctypes.data + 4 * r * n, n, half, out.ctypes.data + r * n)
 
 
 @compiled(nogil=True, error_model="numpy")
 def round_rows(x, half, out, scales):
     """Rows in whole numbers: x ≈ scale (out - half - 1).  Shapes: x, out: (N, d), out uint8.  scales: (N,)"""
+    n = x.shape[1]
     for r in range(len(x)):
-        scales[r] = _round(x[r], half, out[r])
+        scales[r] = _round(x.ctypes.data + 4 * r * n, n, half, out.ctypes.data + r * n)
 
 
 @compiled(nogil=True, error_model="numpy")
 def finish_narrow(y, scales, bias, out):
-    """out = scale of the row · y + bias in bfloat16.  Shapes: y: (N, m).  scales: (N,).  bias: (m,).  out: (N, m)"""
+    """What a product of whole numbers lacks, scale of the row · y + bias, in bfloat16.
+
+    Shapes: y: (N, m).  scales: (N,).  bias: (m,).  out: (N, m)"""
     for r in range(len(y)):
         to, x, scale = out[r], y[r], scales[r]
         for i in range(len(x)):
             to[i] = narrow(x[i] * scale + bias[i], to[i])
-
-
-@njit(**PART, fastmath=_ORDER)
-def _curve(y, scale, bias, curve, least, top, row, out):
-    """One row of `curve_round`."""
-    edge, most = curve[0], np.float32(0.0)
-    a, b, c, d, e, f, g, h = curve[1], curve[2], curve[3], curve[4], curve[5], curve[6], curve[7], curve[8]
-    for i in range(len(y)):
-        x = y[i] * scale + bias[i]
-        near = min(max(x, -edge), edge)
-        s = near * near
-        p = ((((((a * s + b) * s + c) * s + d) * s + e) * s + f) * s + g) * s + h
-        x = x * (np.float32(0.5) + near * p) + least
-        row[i] = x
-        most = max(most, x)
-    scale = most / np.float32(top)
-    inverse = np.float32(1.0) / scale
-    for i in range(len(y)):
-        out[i] = np.uint8(np.int32(max(row[i] * inverse, np.float32(0.0)) + np.float32(0.5)))
-    return scale
 
 
 @compiled(nogil=True, error_model="numpy")
@@ -134,6 +124,20 @@ def curve_round(y, scales, bias, curve, least, top, out, out_scales):
         least: what makes the smallest value of the activation no less than zero.
     Shapes:  y: (N, m).  scales: (N,).  bias: (m,).  out: (N, m) uint8.  out_scales: (N,)
     """
-    row = np.empty(y.shape[1], np.float32)
+    n = y.shape[1]
+    size = (n + LANES - 1) // LANES * LANES  # what is behind the last number counts as 0
+    row, last, shift = np.empty(size, np.float32), np.zeros(size, np.float32), np.zeros(size, np.float32)
+    bytes_, row_at = np.empty(size, np.uint8), row.ctypes.data
+    shift[:n] = bias
     for r in range(len(y)):
-        out_scales[r] = _curve(y[r], scales[r], bias, curve, least, top, row, out[r])
+        at, to = y.ctypes.data + 4 * r * n, out.ctypes.data + r * n
+        if size > n:
+            for i in range(n):
+                last[i] = y[r, i]
+            at, to = last.ctypes.data, bytes_.ctypes.data
+        most = curve_row(at, size // LANES, scales[r], shift.ctypes.data, curve.ctypes.data, least, row_at)
+        out_scales[r] = most / np.float32(top)
+        round_row(row_at, size // LANES, np.float32(1.0) / out_scales[r], np.float32(0.5), to)
+        if size > n:
+            for i in range(n):
+                out[r, i] = bytes_[i]

@@ -61,9 +61,9 @@ def attend(
 
         out = softmax(q kᵀ / √D + mask) v
 
-    `attend_fused`, except for bfloat16 on CPUs, where the backward pass of torch's fused kernel is several times slower
-    than the plain products (docs/LOG.md). With `causal`, in place of a mask, token i sees tokens 0 … i. Queries may have
-    several times as many heads as keys and values; neighbouring ones then share (Ainslie et al. 2023, section 2.2).
+    `attend_fused`, except for bfloat16 on CPUs, where the backward pass of torch's fused kernel is several times
+    slower than the plain products (docs/LOG.md). With `causal`, in place of a mask, token i sees tokens 0 … i. Queries
+    may have several times as many heads as keys and values; neighbours then share (Ainslie et al. 2023, section 2.2).
     With dropout on CPUs it is `attend_dropped`, as torch has no fused kernel there.
 
     Shapes:  q: (B, H, Q, D).  k, v: (B, H / share, T, D).  mask: (B, 1, Q, T) boolean -> out: (B, H, Q, D)

@@ -82,9 +82,7 @@ def test_a_text_does_not_depend_on_those_beside_it(precision: Precision) -> None
 def test_where_it_does_not_serve_the_blocks_compute() -> None:
     encoder = make_encoder("bert").eval()
     twin, batch = prepare(encoder), BATCHES[2]
-    found = twin.encode(batch).last  # with gradients
-    found.sum().backward()
-    assert encoder.word_embeddings.weight.grad is not None
+    assert twin.encode(batch).last.requires_grad  # the fast form has none
     with torch.inference_mode():
         assert len(twin.encode(batch, attentions=True).attentions) == len(encoder.blocks)
         assert not Layers.serve(encoder.blocks)
