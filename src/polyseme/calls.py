@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["finetune", "pretrain"]
 
-_BUDGET = ("minutes", "epochs", "tokens", "steps")
+_BUDGET = ("minutes", "epochs", "tokens", "steps", "words")
 _TRAIN = ("learning_rate", "batch_size")
 _DEFAULT_MINUTES = 10.0
 
@@ -64,8 +64,8 @@ def pretrain(
         second: with a request, who is told about progress; with a model, the corpus: a path or several.
         reporter: told about progress; when absent, a display on a terminal or in a notebook, nobody elsewhere.
         quiet: show no progress.
-        options: with a model: output, the run's folder; minutes, epochs, tokens or steps (10 minutes when absent);
-            learning_rate, batch_size; what else a `PretrainRequest` takes.
+        options: with a model: output, the run's folder; minutes, epochs, tokens, steps or words (10 minutes when
+            absent); learning_rate, batch_size; what else a `PretrainRequest` takes.
     Returns the run, with its results in `meta["results"]`.
     Raises:  ConfigError, CorpusError, RunError: the request is wrong; nothing was changed.
              Interrupted: a signal asked to stop; everything is saved.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Group, Parameter, Token
 
 from polyseme.cli.output import say
+from polyseme.core.counts import read_count
 from polyseme.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -66,19 +67,10 @@ _CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
 _PATH = re.compile(r"\.(?=\w*[A-Za-z])\w{1,8}$|^(\.{0,2}/|~|-$)", re.ASCII)
 _SEVERAL_WORDS = re.compile(r"\s|!")
 _NEXT_COLUMN = re.compile(r",(?=\s*\w*\s*=|\s*$)")
-_UNITS = {"k": 1e3, "m": 1e6, "g": 1e9}
 
 
 def _read_count(_: object, tokens: Sequence[Token]) -> int:
-    text = tokens[0].value.strip().lower().replace("_", "")
-    scale = _UNITS.get(text[-1:], 1.0)
-    try:
-        value = float(text[:-1] if scale != 1 else text) * scale
-        if value != int(value):
-            raise ValueError
-        return int(value)
-    except (ValueError, OverflowError):
-        raise ValueError("write a whole number like 5000000, 5e6 or 5M") from None
+    return read_count(tokens[0].value)
 
 
 class _TypedPath(type(Path())):  # type: ignore[misc]  # the class of paths on this system
@@ -129,22 +121,23 @@ def read_budget(
     epochs: float | None,
     tokens: int | None,
     steps: int | None,
+    words: int | None = None,
     *,
     default_minutes: float,
 ) -> Budget:
-    """Make the budget of a run from its four options.
+    """Make the budget of a run from its options.
 
     Args:
-        minutes, epochs, tokens, steps: as typed, None where absent.
+        minutes, epochs, tokens, steps, words: as typed, None where absent.
         default_minutes: the budget when none is given.
 
     Raises:  ConfigError: several given, or one that is not above zero.
     """
     from polyseme.train.request import Budget
 
-    if minutes is epochs is tokens is steps is None:
+    if minutes is epochs is tokens is steps is words is None:
         minutes = default_minutes
-    return Budget(minutes=minutes, epochs=epochs, tokens=tokens, steps=steps)
+    return Budget(minutes=minutes, epochs=epochs, tokens=tokens, steps=steps, words=words)
 
 
 def positive(name: str, value: float | None) -> None:

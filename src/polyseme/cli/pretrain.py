@@ -44,6 +44,8 @@ def run(
     epochs: Annotated[float | None, Parameter(group=_BUDGET)] = None,
     tokens: Annotated[Count, Parameter(group=_BUDGET)] = None,
     steps: Annotated[Count, Parameter(group=_BUDGET)] = None,
+    words: Annotated[Count, Parameter(group=_BUDGET)] = None,
+    milestones: Annotated[str | None, Parameter(group=HOW)] = None,
     recipe: Annotated[str | None, Parameter(group=HOW)] = None,
     learning_rate: LearningRate = None,
     batch_size: BatchSize = None,
@@ -73,6 +75,8 @@ def run(
         epochs: stop after so many passes over the corpus; may be a fraction.
         tokens: stop after so many tokens: 5000000, 5e6 or 5M.
         steps: stop after so many updates.
+        words: stop after so many words of the corpus, those seen again counted again: 10M, 1.5k, 100_000.
+        milestones: keep weights at these numbers of words: 1M,2M or babylm (1M … 10M, 20M … 100M, 200M …).
         recipe: name of a recipe (see `polyseme list recipes`) or a .toml file.
         learning_rate: the peak; the recipe's when absent. The same as --set train.learning_rate=….
         batch_size: rows of an update; the recipe's when absent. The same as --set train.batch_size=….
@@ -88,7 +92,7 @@ def run(
         documents: how documents are told apart: by blank lines, by file, by line, by headings; found out when absent.
         json: print the run's summary as one JSON document.
     """
-    budget = read_budget(minutes, epochs, tokens, steps, default_minutes=_DEFAULT_MINUTES)
+    budget = read_budget(minutes, epochs, tokens, steps, words, default_minutes=_DEFAULT_MINUTES)
     positive("--threads", threads)
     positive("--learning-rate", learning_rate)
     positive("--batch-size", batch_size)
@@ -118,6 +122,7 @@ def run(
         recipe=recipe,
         settings=read,
         budget=budget,
+        milestones=milestones or (),
         seed=seed,
         tokenizer=tokenizer,
         init=init,

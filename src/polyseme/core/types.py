@@ -44,6 +44,7 @@ class Batch:
             for encoders that read letters (they have `open_vocabulary`); None = there are none.
         counter: the first row's number in the run; seeds what is drawn while a loss is computed.
         numbers: which example of its data set each example is; None where nobody asks.
+        n_words: words of the text, counted where they begin; an example's first token begins one.
 
     Shapes:  ids, segment, position, type: (B, T).  first, numbers: (E,).  spelling: (N, L)
     """
@@ -58,6 +59,7 @@ class Batch:
     spelling: Tensor | None = None
     counter: int = 0
     numbers: Tensor | None = None
+    n_words: int = 0
 
     @property
     def n_tokens(self) -> int:

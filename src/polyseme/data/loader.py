@@ -104,6 +104,7 @@ class Rows:
         labels: the label that each example carries, or NO_LABEL.
         counters: the row's number in the run; seeds everything random about it.
         numbers: which example of its data set each example is, or NO_LABEL.
+        n_words: words of the text: separators are none.
         progress: share of the budget spent, for schedules.
 
     Shapes:  (B, T) but first, labels, numbers: (E,) and counters: (B,)
@@ -121,6 +122,7 @@ class Rows:
     packed: bool
     progress: float = 0.0
     numbers: IntArray | None = None
+    n_words: int = 0
 
 
 def collate(
@@ -167,6 +169,7 @@ def collate(
         packed=packed,
         progress=progress,
         numbers=np.asarray(numbers, np.int64),
+        n_words=int((words & (segment != 0) & (ids != special.cls) & (ids != special.sep)).sum()),
     )
 
 
@@ -200,6 +203,7 @@ def to_batch(rows: Rows, objectives: Sequence[Preparer]) -> Batch:
         targets=targets,
         numbers=_numbers(rows),
         counter=int(rows.counters[0]) if len(rows.counters) else 0,
+        n_words=rows.n_words,
     )
 
 

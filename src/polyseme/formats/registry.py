@@ -97,6 +97,11 @@ FORMATS: tuple[Format, ...] = (
         write="huggingface.exporter:write_model",
     ),
     Format(
+        "babylm",
+        "A directory of transformers for each milestone of a run, chck_1M …, as BabyLM reads them; written.",
+        write="babylm:write_model",
+    ),
+    Format(
         "word2vec",
         "Word vectors: word2vec's text and binary files, read and written; GloVe's text, read; .gz too.",
         detect="word_vectors:detect",

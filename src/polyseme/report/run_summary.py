@@ -67,7 +67,8 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
     scores), judged_on {text: "held-out" or "training", documents, tokens, meaningless: the figures say nothing about
     other text; where they are of a part of it also share, parts, judged_tokens}, above_word_frequency (whether the
     loss is), corpus {documents, words, fingerprint, dirt, reading …}, vocabulary {kind, min_count, unknown_share},
-    notes (what was said about the corpus) and losses (held-out, in order); where the model predicts the next token
+    notes (what was said about the corpus), milestones (words, path, words_seen, step of weights kept on the way) and
+    losses (held-out, in order); where the model predicts the next token
     also perplexity = exp(heldout_loss), and of causal_lm that was judged on all held-out text bits_per_character, by
     which runs with different vocabularies compare. What is not known is None. Of a run that was adapted to a task
     also what `adaptation` gives.
@@ -102,6 +103,7 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
     known = summary["heldout_loss"] is not None and summary["unigram_loss"] is not None
     summary["above_word_frequency"] = above_word_frequency(summary) is not None if known else None
     summary["notes"] = list(meta.get("notes") or [])
+    summary["milestones"] = list(meta.get("milestones") or [])
     if "imported" in meta:
         summary["imported"] = meta["imported"]
     summary |= _language_model_figures(meta, results, summary["heldout_loss"], summary["corpus"])
@@ -306,6 +308,8 @@ def summary_parts(summary: Mapping[str, Any]) -> list[Part]:
     else:
         rows += _corpus_rows(summary["corpus"]) + _vocabulary_rows(summary["vocabulary"])
     rows += [("note", note) for note in summary["notes"]]
+    if summary.get("milestones"):
+        rows.append(("milestones", ", ".join(entry["path"] for entry in summary["milestones"])))
     rows += _spent_rows(summary)
     if "task" not in summary:
         return [_facts(rows + _loss_rows(summary))]

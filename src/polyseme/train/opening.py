@@ -49,6 +49,7 @@ def as_asked(request: PretrainRequest, recipe: Recipe, lexicon: Sequence[Entry])
         **({"mixture of sources": shares} if shares else {}),
         "valid": corpus_signature(request.valid, recipe.section("text")),
         "device": resolve_device(request.device).type,
+        **({"milestones": ",".join(map(str, request.milestones))} if request.milestones else {}),
     } | ({"lexicon": lexicon_fingerprint(lexicon)} if lexicon else {})
 
 

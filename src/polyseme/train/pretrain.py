@@ -8,7 +8,7 @@ run directory ◄─ checkpoints, weights, results ◄─ trainer ◄─ learner
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from itertools import count
@@ -46,6 +46,7 @@ from polyseme.train.heldout import (
 )
 from polyseme.train.knowledge import check_lexicon_is_used, learn_or_load
 from polyseme.train.machine import pace_of, resolve_device, resolve_precision, use_threads
+from polyseme.train.milestones import check_reachable
 from polyseme.train.opening import as_asked, forgotten_if_it_fails, open_or_prepare, opened_run
 from polyseme.train.recipe import Recipe, from_dict, resolve
 from polyseme.train.request import PretrainRequest
@@ -184,6 +185,8 @@ def build_trainer(
         meaningless=judged.meaningless,
         cuts_heldout=True,
         pace=pace_of(request.threads, request.budget, device, reporter),
+        words_per_token=_words_per_token(corpus),
+        keep_at=_milestones(request, recipe, corpus),
     )
 
 
@@ -229,7 +232,30 @@ def _build_corpus_trainer(
         reporter=reporter,
         startup_seconds=time.perf_counter() - began,
         meaningless=judged.meaningless,
+        words_per_token=_words_per_token(corpus),
+        keep_at=_milestones(request, recipe, corpus),
     )
+
+
+def _words_per_token(corpus: PreparedCorpus) -> float:
+    return int(corpus.meta["splits"]["train"]["words"]) / max(1, corpus.train.n_tokens)
+
+
+def _milestones(request: PretrainRequest, recipe: Recipe, corpus: PreparedCorpus) -> Sequence[int]:
+    """The milestones that were asked for.
+
+    Raises:  ConfigError: the model is not learned step by step, or passes over the text end before a milestone.
+    """
+    numbers = [int(number) for number in request.milestones]
+    if numbers and corpus_learner(recipe) is not None:
+        raise ConfigError(
+            "milestones are of models that learn by gradients",
+            got=recipe.architecture,
+            fix="leave --milestones out",
+        )
+    if request.budget.epochs is not None:
+        check_reachable(numbers, request.budget.epochs * corpus.meta["splits"]["train"]["words"])
+    return numbers
 
 
 def _trainable(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from polyseme.core.paths import names_of, path_of
 from polyseme.errors import ConfigError
+from polyseme.train.milestones import read_milestones
 
 if TYPE_CHECKING:
     from polyseme.text.labelled.opening import ReadOptions
@@ -19,13 +20,14 @@ __all__ = ["Budget", "FinetuneRequest", "PretrainRequest"]
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Exactly one of minutes, epochs, tokens or steps.
+    """Exactly one of minutes, epochs, tokens, steps or words.
 
     Args:
         minutes: wall-clock time of training, evaluations and saves included.
         epochs: passes over the training text.
         tokens: tokens seen in training, padding excluded.
         steps: updates.
+        words: words seen in training, counted where the tokenizer begins one; seen again they count again.
     Raises:  ConfigError: none or several given, or a number that is not above zero.
     """
 
@@ -33,6 +35,7 @@ class Budget:
     epochs: float | None = None
     tokens: int | None = None
     steps: int | None = None
+    words: int | None = None
 
     def __post_init__(self) -> None:
         given = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
@@ -40,7 +43,7 @@ class Budget:
             raise ConfigError(
                 "a run has exactly one budget",
                 got=", ".join(given) or "none",
-                expected="one of --minutes, --epochs, --tokens, --steps",
+                expected="one of --minutes, --epochs, --tokens, --steps, --words",
             )
         ((name, value),) = given.items()
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -53,12 +56,16 @@ class Budget:
         """Whether the budget is in minutes, so that its progress depends on the machine."""
         return self.minutes is not None
 
-    def progress(self, *, step: int, tokens: int, seconds: float, steps_per_epoch: float) -> float:
+    def progress(
+        self, *, step: int, tokens: int, seconds: float, steps_per_epoch: float, words: float = 0.0
+    ) -> float:
         """Share of the budget that is spent, 0 … 1."""
         if self.minutes is not None:
             spent = seconds / (60 * self.minutes)
         elif self.tokens is not None:
             spent = tokens / self.tokens
+        elif self.words is not None:
+            spent = words / self.words
         elif self.steps is not None:
             spent = step / self.steps
         else:
@@ -80,6 +87,7 @@ class PretrainRequest:
         corpus: files, folders, globs, built-in names, or one prepared store; a single one need not be in a list.
         output: the run directory to make. All paths may be strings.
         budget: when to end.
+        milestones: numbers of words at which weights are kept (train/milestones.py): "babylm", "1M,2M" or a list.
         recipe: a recipe's name or TOML file; None = the model's own.
         settings: from --set.
         seed: decides order, masks, initial weights.
@@ -96,6 +104,7 @@ class PretrainRequest:
     corpus: Sequence[str]
     output: Path
     budget: Budget
+    milestones: str | Sequence[int] = ()
     recipe: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     seed: int = 1
@@ -111,6 +120,8 @@ class PretrainRequest:
         for name in ("corpus", "valid", "lexicon"):
             object.__setattr__(self, name, names_of(getattr(self, name), name))
         object.__setattr__(self, "output", path_of(self.output, "output"))
+        numbers = read_milestones(self.milestones, self.budget.words) if self.milestones else ()
+        object.__setattr__(self, "milestones", numbers)
         for name in ("tokenizer", "init", "recipe"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, names_of(getattr(self, name), name)[0])

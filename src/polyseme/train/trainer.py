@@ -10,19 +10,20 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from torch import Tensor
 
+from polyseme.core.counts import short_count
 from polyseme.core.protocols import Learner
 from polyseme.core.reporter import Reporter
 from polyseme.core.sharing import Pace, Sharing
 from polyseme.core.types import Batch
 from polyseme.errors import CheckpointError, CorpusError, Interrupted, TrainingError
-from polyseme.train import checkpoint, distributed
+from polyseme.train import checkpoint, distributed, milestones
 from polyseme.train.config import TrainConfig
 from polyseme.train.heldout import heldout_figures
 from polyseme.train.machine import peak_memory_bytes
@@ -51,6 +52,7 @@ class Counters:
         step: updates made or skipped.
         row: global row counter: rows given to the learner so far, over all ranks.
         tokens: tokens seen, padding excluded.
+        words: words of the text seen.
         seconds: wall-clock time of training, summed over the first start and all resumptions.
         evaluations: held-out evaluations made or skipped.
         evaluating: seconds that they took.
@@ -63,6 +65,7 @@ class Counters:
     step: int = 0
     row: int = 0
     tokens: int = 0
+    words: int = 0
     seconds: float = 0.0
     evaluations: int = 0
     evaluating: float = 0.0
@@ -90,6 +93,8 @@ class Trainer:
         meaningless: the held-out figures predict nothing; the last weights count as the best.
         cuts_heldout: evaluations may use a part of the held-out batches, where a time budget does not allow all.
         pace: chooses the number of threads, where it may.
+        words_per_token: of the training text; a learner without batches sees words in proportion to tokens.
+        keep_at: milestones: numbers of words at which the weights are kept, in order.
     """
 
     def __init__(
@@ -107,7 +112,10 @@ class Trainer:
         meaningless: bool = False,
         cuts_heldout: bool = False,
         pace: Pace | None = None,
+        words_per_token: float = 1.0,
+        keep_at: Sequence[int] = (),
     ) -> None:
+        self.words_per_token, self.keep_at = words_per_token, tuple(keep_at)
         self.meaningless, self.cuts_heldout = meaningless, cuts_heldout
         self.learner, self.stream, self.heldout, self.run = learner, stream, heldout, run
         self.budget, self.config, self.reporter = budget, config, reporter
@@ -185,14 +193,26 @@ class Trainer:
                 started = time.perf_counter()
                 micro_batches = [next(batches) for _ in range(micro)]
                 metrics = dict(self.learner.step(micro_batches, self._progress()))
-                tokens = int(distributed.sum_numbers([sum(b.n_tokens for b in micro_batches)])[0])
+                words = sum(getattr(b, "n_words", 0) for b in micro_batches)
+                seen = distributed.sum_numbers([sum(b.n_tokens for b in micro_batches), words])
+                tokens = int(seen[0])
                 self.counters.step += 1
                 self.counters.row += self._rows_per_step
                 self.counters.tokens += tokens
+                counted = hasattr(micro_batches[0], "n_words")
+                words_before = self.counters.words
+                self.counters.words = (
+                    words_before + int(seen[1])
+                    if counted
+                    else round(self.counters.tokens * self.words_per_token)
+                )
                 self.counters.seconds = distributed.from_rank_0(clock.seconds())
                 evaluating, took = self.counters.evaluating, time.perf_counter() - started
                 self._log(metrics | {"tokens_per_second": tokens / took})
                 self.pace.step(tokens, took)
+                for number in self.keep_at:
+                    if words_before < number <= self.counters.words:
+                        self._keep_milestone(number)
                 if self._evaluation_is_due():
                     self._evaluate()
                     self.counters.evaluating += (
@@ -213,6 +233,7 @@ class Trainer:
                     )
             if self._passes() >= 1.0:
                 self.reporter.note(f"the text was read {self.config.most_epochs:g} times (train.most_epochs)")
+            self._tell_missed_milestones()
             self.save("finished")
             if "heldout_share" in self.results and self._judge_all():
                 self.counters.seconds = distributed.from_rank_0(clock.seconds())
@@ -227,6 +248,7 @@ class Trainer:
             tokens=self.counters.tokens,
             seconds=self.counters.seconds,
             steps_per_epoch=self._steps_per_epoch(),
+            words=self.counters.words,
         )
         return max(spent, self._passes())
 
@@ -363,12 +385,13 @@ class Trainer:
         if self.budget.is_time:
             return self._progress()
         further = (row - self._began.row) // self._rows_per_step
-        tokens = int(row * self.tokens_per_row)
+        tokens = row * self.tokens_per_row
         return self.budget.progress(
             step=self._began.step + further,
-            tokens=tokens,
+            tokens=int(tokens),
             seconds=0.0,
             steps_per_epoch=self._steps_per_epoch(further, self._began),
+            words=tokens * self.words_per_token,
         )
 
     def _log(self, metrics: dict[str, float]) -> None:
@@ -450,12 +473,36 @@ class Trainer:
                     fix="a lower train.learning_rate, with another -o; a save from before is as it was",
                 )
 
+    def _keep_milestone(self, number: int) -> None:
+        """Keep the current weights beside the run's own."""
+
+        def write() -> None:
+            counters = self.counters
+            where = {"words": counters.words, "step": counters.step, "tokens": counters.tokens}
+            weights = self.learner.weights()
+            milestones.keep(self.run, number, weights, **where, seconds=round(counters.seconds, 3))
+
+        distributed.on_rank_0(write)
+        self.reporter.note(
+            f"{short_count(number)} words: weights kept in {self.run.path / milestones.FOLDER}"
+        )
+
+    def _tell_missed_milestones(self) -> None:
+        missed = [short_count(number) for number in self.keep_at if number > self.counters.words]
+        if missed and self._is_rank_0:
+            note = (
+                f"not reached within {self.budget}, which were {self.counters.words:,} words: the milestones "
+                f"{', '.join(missed)}"
+            )
+            self.run.add_notes([note], self.reporter)
+
     def save(self, status: str) -> None:
         """Write a checkpoint, then publish the weights and run.json."""
         self._saved_at = self.counters.seconds
         self.results |= {
             "steps": self.counters.step,
             "tokens_seen": self.counters.tokens,
+            "words_seen": self.counters.words,
             "seconds": round(self.counters.seconds, 3),
             "tokens_per_second": round(self.counters.tokens / max(self.counters.seconds, 1e-9), 1),
             "peak_memory_bytes": peak_memory_bytes(),

@@ -51,7 +51,7 @@ def test_counts_are_read_as_people_write_them(
 ) -> None:
     seen: list[int | None] = []
 
-    def remember(minutes: object, epochs: object, tokens: int | None, steps: object, **_: object) -> None:
+    def remember(minutes: object, epochs: object, tokens: int | None, *_: object, **__: object) -> None:
         seen.append(tokens)
         raise ConfigError("far enough")
 
