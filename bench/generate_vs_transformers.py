@@ -1,13 +1,18 @@
-"""Tokens per second of greedy generation, against transformers' `generate`.
+"""Tokens per second of greedy generation, against transformers, OpenVINO and CTranslate2, on one thread and on two.
 
-    python bench/generate_vs_transformers.py
+    python bench/generate_vs_transformers.py [--threads 1 2] [--case NAME …] [--rounds 5]
 
-A GPT-2 of 124 million parameters (12 layers, hidden 768, 50,257 tokens) with the same random weights on both sides,
-prompts of 32 tokens, 64 new ones, batch 1 and 8, and a batch of 8 prompts of different lengths; transformers computes
-in float32, polyseme in float32 and with int8 weights. The three take turns in one process, and of every case the second
-fastest of the rounds counts, because neighbours only ever make a round slower. In float32 the tokens must be equal: the
-bench fails where they are not. No side may end early. The reading of the prompt is part of the time, and is also shown
-by itself (one new token).
+A GPT-2 of 124 million parameters (12 layers, hidden 768, 50,257 tokens) with the same random weights on all sides:
+prompts of 32 tokens and 64 new ones, batch 1 and 8; a batch of 8 prompts of different lengths (ours and transformers
+alone, as the others' padding is to the right); and a prompt of 512 of which one token follows. In float32 the tokens
+must be equal to transformers': the bench fails where they are not. Sides with int8 weights stand beside each other, and
+how many of the tokens of float32 they keep; what that says of weights that were trained is little, see
+bench/int8_tokens.py. The strongest peer is OpenVINO (2026.4, its cache a state of the model, weights compressed by
+nncf); the extra `peers` installs it. llama.cpp has no wheel for pip and is not here.
+
+All sides take turns in one process, and of every case the second fastest of the rounds counts, because neighbours only
+ever make a round slower. No side may end early. The reading of the prompt is part of the time, and is also shown by
+itself (one new token).
 
 What the memory gives is measured in the same rounds: all threads sum 400 MB of float32. The share is what a step reads,
 every weight once, of what could have been read in the time of a step (new tokens 2 … 64).
@@ -15,6 +20,7 @@ every weight once, of what could have been read in the time of a step (new token
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import time
@@ -23,9 +29,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
 
+import _peers_generate
 from polyseme.formats.huggingface import gpt as gpt_format
 from polyseme.infer.continuation import Prompt
 from polyseme.infer.generate import GenerationConfig, _Work
@@ -36,8 +44,13 @@ from polyseme.text.config import TokenizerConfig
 from polyseme.text.training import train_tokenizer
 from polyseme.train.build import special_ids
 
-NEW, ROUNDS = 64, 5
-CASES = {"batch=1": [32], "batch=8": [32] * 8, "batch=8 of 4 to 32 tokens": [4, 8, 12, 16, 20, 24, 28, 32]}
+NEW = 64
+CASES = {
+    "batch=1": ([32], NEW),
+    "batch=8": ([32] * 8, NEW),
+    "batch=8 of 4 to 32 tokens": ([4, 8, 12, 16, 20, 24, 28, 32], NEW),
+    "prompt of 512": ([511], 1),
+}
 END = 3
 
 
@@ -111,65 +124,79 @@ def good(seconds: list[float]) -> float:
 
 
 def main() -> int:
-    """Compare every case; print table and JSON line."""
+    """Compare every case; print tables and a JSON line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--case", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
     transformers.logging.set_verbosity_error()
+    for reason in _peers_generate.missing():
+        print("without", reason)
     loaded, theirs = pair()
     rounded = loaded.prepared("int8")
-    generator = torch.Generator().manual_seed(1)
     much = torch.ones(100_000_000)
     size = {"float32": weight_bytes(loaded), "int8": weight_bytes(rounded)}
-    print(f"GPT-2 124 M, greedy, {NEW} new tokens, {torch.get_num_threads()} threads")
-    print(
-        f"{'case':<36}{'ours':>9}{'peer':>9}{'ratio':>7}   tokens/s; ms for the prompt: ours, peer; "
-        "share of the memory's speed; tokens equal"
-    )
-    cases, failed = [], False
-    for name, lengths in CASES.items():
-        prompts = [torch.randint(5, 50257, (n,), generator=generator).tolist() for n in lengths]
-        sides: dict[str, Callable[[int], list[list[int]]]] = {
-            "float32": lambda new, prompts=prompts: our_tokens(loaded, prompts, new),
-            "int8": lambda new, prompts=prompts: our_tokens(rounded, prompts, new),
-            "peer": lambda new, prompts=prompts: their_tokens(theirs, prompts, new),
+    results, failed = [], False
+    for threads in options.threads:
+        torch.set_num_threads(threads)
+        sides: dict[tuple[str, str], _peers_generate.Run] = {
+            ("polyseme", "float32"): lambda prompts, new: our_tokens(loaded, prompts, new),
+            ("polyseme", "int8"): lambda prompts, new: our_tokens(rounded, prompts, new),
+            ("transformers", "float32"): lambda prompts, new: their_tokens(theirs, prompts, new),
         }
-        found = {side: run(NEW) for side, run in sides.items()}  # also the warm-up
-        failed |= found["float32"] != found["peer"]
-        seconds: dict[tuple[str, int], list[float]] = {(side, new): [] for side in sides for new in (1, NEW)}
-        reading: list[float] = []
-        for _ in range(ROUNDS):
-            for new in (1, NEW):
-                for side, run in sides.items():
-                    seconds[side, new].append(seconds_of(lambda run=run, new=new: run(new)))
-            reading.append(seconds_of(much.sum))
-        best = {key: good(values) for key, values in seconds.items()}
-        memory = 4 * len(much) / good(reading)
-        peer = len(prompts) * NEW / best["peer", NEW]
-        for side in ("float32", "int8"):
-            ours = len(prompts) * NEW / best[side, NEW]
-            step = (best[side, NEW] - best[side, 1]) / (NEW - 1)
-            share = size[side] / step / memory
-            pairs = zip(found[side], found["peer"], strict=True)
-            same = [a == b for mine, other in pairs for a, b in zip(mine, other, strict=True)]
-            equal = sum(same) / len(same)
-            print(
-                f"{name + ', ' + side:<36}{ours:>9.1f}{peer:>9.1f}{ours / peer:>7.2f}   "
-                f"{1000 * best[side, 1]:.0f}, {1000 * best['peer', 1]:.0f}; "
-                f"{share:.2f} of {memory / 1e9:.1f} GB/s; {100 * equal:.0f} %",
-                flush=True,
-            )
-            cases.append(
-                {
-                    "case": f"{name}, {side}",
-                    "ours": ours,
-                    "peer": peer,
-                    "ratio": ours / peer,
-                    "unit": "tokens/s",
-                    "equal": equal,
-                    "memory_gb_per_second": memory / 1e9,
-                    "memory_share": share,
-                }
-            )
-    print(json.dumps({"bench": "generate_vs_transformers", "cases": cases}))
+        for precision in ("float32", "int8"):
+            for name, run in _peers_generate.peers(theirs, threads, precision == "int8").items():
+                sides[name, precision] = run
+        print(f"GPT-2 124 M, greedy, {threads} thread{'s' * (threads > 1)}")
+        print(
+            f"{'case':<28}{'side':<24}{'tokens/s':>9}{'ours/it':>9}{'prompt ms':>11}{'it/ours':>9}"
+            "   tokens as float32's; share of the memory's speed"
+        )
+        for case in options.case:
+            lengths, new = CASES[case]
+            generator = torch.Generator().manual_seed(1)
+            prompts = [torch.randint(5, 50257, (n,), generator=generator).tolist() for n in lengths]
+            equal_lengths = len(set(lengths)) == 1
+            taking = {key: run for key, run in sides.items() if equal_lengths or key[0] in ("polyseme", "transformers")}
+            found = {key: run(prompts, new) for key, run in taking.items()}  # also the warm-up
+            failed |= found["polyseme", "float32"] != found["transformers", "float32"]
+            best, memory = measured(taking, prompts, new, much, options.rounds)
+            for (name, precision), one, all_ in ((key, *best[key]) for key in taking):
+                speed, ours = len(prompts) * new / all_, len(prompts) * new / best["polyseme", precision][1]
+                same = np.array(found[name, precision]) == np.array(found["polyseme", "float32"])
+                line = {
+                    "threads": threads, "case": case, "side": name, "precision": precision, "tokens_per_second": speed,
+                    "ours_over_it": ours / speed, "prompt_ms": 1000 * one,
+                    "prompt_it_over_ours": one / best["polyseme", precision][0], "equal": float(same.mean()),
+                }  # fmt: skip
+                share = ""
+                if name == "polyseme" and new > 1:
+                    line["memory_share"] = size[precision] / ((all_ - one) / (new - 1)) / memory
+                    share = f"; {line['memory_share']:.2f} of {memory / 1e9:.1f} GB/s"
+                print(
+                    f"{case:<28}{name + ', ' + precision:<24}{speed:>9.1f}{ours / speed:>9.2f}{1000 * one:>11.1f}"
+                    f"{line['prompt_it_over_ours']:>9.2f}   {100 * same.mean():.0f} %{share}",
+                    flush=True,
+                )
+                results.append(line)
+    print(json.dumps({"bench": "generate_vs_transformers", "cases": results}))
     return 1 if failed else 0
+
+
+def measured(
+    sides: dict[tuple[str, str], _peers_generate.Run], prompts: list[list[int]], new: int, much: torch.Tensor, rounds: int
+) -> tuple[dict[tuple[str, str], tuple[float, float]], float]:
+    """Seconds of every side for one token and for all, and bytes a second of the memory."""
+    seconds: dict[tuple[tuple[str, str], int], list[float]] = {(key, n): [] for key in sides for n in {1, new}}
+    reading: list[float] = []
+    for i in range(rounds):
+        for key, run in list(sides.items())[:: -1 if i % 2 else 1]:
+            for n in {1, new}:
+                seconds[key, n].append(seconds_of(lambda run=run, n=n: run(prompts, n)))
+        reading.append(seconds_of(much.sum))
+    best = {key: (good(seconds[key, 1]), good(seconds[key, new])) for key in sides}
+    return best, 4 * len(much) / good(reading)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from polyseme.core.protocols import DecodingEncoder, TokenHead
 from polyseme.data.examples import SpecialTokens
+from polyseme.infer.hidden import reader
 from polyseme.kernels.step import MOST_ROWS, Step
 from polyseme.kernels.team import torch_alone
 
@@ -70,7 +71,7 @@ class Contexts:
         self._start = (width - lengths).to(self._device)  # (R,) first real column of each row
         padded = bool((lengths < width).any())
         self._cache = self._encoder.new_cache(len(windows), capacity, self._start if padded else None)
-        hidden = self._encoder.decode(self._ids[:, :width], self._cache)[:, -1]
+        hidden = reader(self._encoder).decode(self._ids[:, :width], self._cache)[:, -1]
         self._step = Step(self._encoder, self._head, self._cache) if self._fast else None
         self._logits: Tensor = self._head.logits(hidden).float()
 

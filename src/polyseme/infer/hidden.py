@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from polyseme.core.arrays import BoolArray, Float32Array, IntArray
-from polyseme.core.protocols import Encoder
+from polyseme.core.protocols import DecodingEncoder, Encoder
 from polyseme.core.result import Result
 from polyseme.core.types import Keep
 from polyseme.errors import ConfigError
@@ -36,6 +36,7 @@ __all__ = [
     "hidden_states",
     "layer_numbers",
     "packed",
+    "reader",
 ]
 
 Layers = int | Sequence[int] | Literal["all"]
@@ -305,3 +306,20 @@ def packed(encoder: Encoder, precision: Precision = "float32") -> Encoder:
             module = prepare(cast(nn.Module, encoder), precision)
             entry = by_precision[precision] = (state, cast(Encoder, module))
     return entry[1]
+
+
+PROMPTS = 4
+"""Prompts after which packed layers pay: packing costs about what reading so many with unpacked ones loses."""
+_PROMPTS_READ: WeakKeyDictionary[Encoder, int] = WeakKeyDictionary()
+
+
+def reader(encoder: DecodingEncoder) -> DecodingEncoder:
+    """The form of a decoder in which it reads the next prompt: packed, once it has read a few.
+
+    A program that continues one text neither waits for packing nor holds the weights twice.
+    """
+    read = _PROMPTS_READ.get(encoder, 0)
+    _PROMPTS_READ[encoder] = read + 1
+    if read < PROMPTS and encoder not in _PACKED:
+        return encoder
+    return cast(DecodingEncoder, packed(encoder))

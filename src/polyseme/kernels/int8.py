@@ -2,25 +2,46 @@
 
     Ŵ[n, k] = s[n] · Q[n, k],  s[n] = max_k |W[n, k]| / 127,  Q = round(W / s)
 
-One scale for each row of a matrix, that is for each output of a linear layer or each entry of a vocabulary. Only
-weights are rounded; inputs, products and sums stay float32. Norms, biases and positions stay as they are.
+One scale for each row of a matrix, that is for each output of a linear layer or each entry of a vocabulary. Norms,
+biases and positions stay as they are. Where the processor multiplies whole numbers, the inputs of a product are
+rounded, too, each row with a scale and a zero of its own, so that no text changes what another gives:
 
-Source: Dettmers et al. (2022), LLM.int8(), section 2.1: "absmax" quantisation, vector-wise; here of weights alone.
+    y = s_x s_w (Q_w (Q_x - z)) + b,    Q_x = round(x / s_x) + z  in 0 … 255
+
+Elsewhere they stay float32. Sums are exact in the first case, float32 in the second.
+
+Source: Dettmers et al. (2022), LLM.int8(), section 2.1: "absmax" quantisation, vector-wise; the zero is that of "zeropoint"
+quantisation, for what an activation lets through is nearly all of one sign.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from functools import cache
 from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from polyseme.core.compiled import compiles
 from polyseme.kernels.packed import is_linear
 
 T = TypeVar("T")
+
+NEAR = 1 << 18
+"""Numbers of a matrix that are made float32 at a time, and stay in a cache until they are multiplied."""
+
+
+@cache
+def rounds_inputs() -> bool:
+    """Whether products are formed of whole numbers on both sides here."""
+    if not compiles():
+        return False
+    from polyseme.kernels._tiles import WHOLE
+
+    return WHOLE
 
 
 def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -32,27 +53,55 @@ def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
     return (weight / scale[:, None]).round_().to(torch.int8), scale
 
 
+def round_rows(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Inputs as whole numbers from 0 to 255, and what each row's scale and zero are.
+
+    Shapes:  x: (R, K) -> (R, K) uint8, (R, 1), (R, 1) float32
+    """
+    low, high = x.amin(1, keepdim=True).clamp_(max=0), x.amax(1, keepdim=True).clamp_(min=0)
+    scale = ((high - low) / 255).clamp_(min=1e-30)
+    zero = torch.floor(0.5 - low / scale)
+    whole = torch.addcmul(zero + 0.5, x, 1 / scale).clamp_(0, 255)
+    return whole.to(torch.uint8), scale, zero
+
+
 class _Rounded(nn.Module):
     """A matrix in eight bits.
 
     Attributes:
         rounded: (N, K) int8.
         scale: (N,) float32.
+        sums: (N,) int32, of the rows of `rounded`.
     """
 
     rounded: Tensor
     scale: Tensor
+    sums: Tensor
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
         rounded, scale = quantise(weight.detach())
         self.register_buffer("rounded", rounded)
         self.register_buffer("scale", scale)
+        self.register_buffer("sums", rounded.sum(1, dtype=torch.int32))
 
     @property
     def weight(self) -> Tensor:
         """The matrix in float32, made when it is asked for: (N, K)"""
         return self.rounded * self.scale[:, None]
+
+    def product(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """x Ŵᵀ + b.  Shapes: (…, K) -> (…, N)"""
+        rows = x.reshape(-1, x.size(-1))
+        if x.device.type == "cpu" and rounds_inputs() and len(rows):
+            whole, scale, zero = round_rows(rows.float())
+            sums = torch._int_mm(whole, self.rounded.t())
+            y = (sums - zero.int() * self.sums) * scale * self.scale
+        else:
+            n = max(1, NEAR // x.size(-1))
+            y = torch.cat([F.linear(rows, part.to(x.dtype)) for part in self.rounded.split(n)], 1) * self.scale
+        y = y if bias is None else y + bias
+        return y.view(*x.shape[:-1], len(self.rounded))
 
 
 class Int8Linear(_Rounded):
@@ -64,7 +113,7 @@ class Int8Linear(_Rounded):
         self.act = getattr(linear, "act", None)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.linear(x, self.weight, self.bias)
+        y = self.product(x, self.bias)
         return y if self.act is None else self.act(y)
 
 

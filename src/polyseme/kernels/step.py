@@ -23,7 +23,7 @@ from polyseme.core.arrays import IntArray
 from polyseme.core.compiled import compiles
 from polyseme.core.protocols import DecodingEncoder, TokenHead
 from polyseme.core.sharing import Pace
-from polyseme.kernels.int8 import Int8Embedding, Int8Linear
+from polyseme.kernels.int8 import Int8Embedding, Int8Linear, rounds_inputs
 from polyseme.kernels.team import Team, usual_team
 
 # see step_kernels: numbers of a cache line, counters at the head, and per layer
@@ -170,6 +170,7 @@ class Step:
         if time.perf_counter() < until and threads < self._pace.most:
             self._pace.start_at(threads)
         self._like = self._matrix[:0].numpy().reshape(-1)
+        self._whole = self._matrix.dtype == torch.int8 and rounds_inputs()
         self._kept: list[Tensor] = []  # the table holds addresses, which keep nothing alive
         self._table = np.array(
             [*map(self._block, self._parts.blocks), self._last(self._parts.final_norm, matrix)], np.int64
@@ -247,6 +248,7 @@ class Step:
 
     def _set_aside(self, rows: int) -> None:
         """Room for what a step computes, and what does not change from step to step."""
+        from polyseme.kernels._tiles import LANES
         from polyseme.kernels.step_kernels import ACTIVATIONS, GROUP
 
         p, (vocabulary, width) = self._parts, self._matrix.shape
@@ -260,6 +262,9 @@ class Step:
                 np.zeros((room, width), np.float32),
                 np.zeros(p.head_size, np.float32),
                 np.zeros(self._cache.capacity, np.float32),
+                np.zeros((room, max(*columns, wide)), np.uint8) if self._whole else None,
+                np.zeros((room, 2), np.float32),
+                np.zeros(LANES, np.int32),
             )
             for _ in range(self._pace.most)
         ]
@@ -285,7 +290,7 @@ class Step:
             *self._norm(block.attention_norm), *self._linear(block.query_key_value),
             self._norm(block.query_norm)[0], self._norm(block.key_norm)[0], *self._linear(block.attention_output),
             *self._norm(block.feedforward_norm), *self._linear(block.intermediate, 0, inner),
-            *(self._linear(block.intermediate, inner, 2 * inner) if self._parts.gated else (0, 0, 0)),
+            *(self._linear(block.intermediate, inner, 2 * inner) if self._parts.gated else (0, 0, 0, 0)),
             *self._linear(block.output), 0, 0,
         ]  # fmt: skip
 
@@ -300,10 +305,9 @@ class Step:
             return 0, 0
         return self._address(norm.weight), self._address(getattr(norm, "bias", None))
 
-    def _linear(self, module: Any, first: int = 0, last: int | None = None) -> tuple[int, int, int]:
-        tensors = _weight(module), getattr(module, "scale", None), getattr(module, "bias", None)
-        weight, scale, bias = (None if t is None else t[first:last] for t in tensors)
-        return self._address(weight), self._address(scale), self._address(bias)
+    def _linear(self, module: Any, first: int = 0, last: int | None = None) -> tuple[int, ...]:
+        tensors = [_weight(module), *(getattr(module, name, None) for name in ("scale", "bias", "sums"))]
+        return tuple(self._address(None if t is None else t[first:last]) for t in tensors)
 
     def _address(self, tensor: Any) -> int:
         if tensor is None:

@@ -4,8 +4,9 @@
 At one token a row the weights are read once a step and little is done with each, so the time of a step is that of
 reading them, if nothing else stands in the way. Here nothing does: every thread of a team runs `step` from the first
 layer to the last; they meet where one needs what another wrote (five times a layer) and take stretches of rows of each
-matrix as they go. A row is read once, for all rows of the batch. Weights may be float32 or int8 with one scale a row;
-products and sums are float32. What is computed is what `decode` of the models computes; kernels/step.py prepares the
+matrix as they go. A row is read once, for all rows of the batch. Weights may be float32, or int8 with one scale a row:
+then the inputs of a product are rounded as kernels/int8.py says, and whole numbers are multiplied where the processor
+has instructions for that. What is computed is what `decode` of the models computes; kernels/step.py prepares the
 arguments.
 
 Every number is computed by one thread in an order that does not depend on how many there are. A thread that waits for
@@ -21,16 +22,19 @@ from numba import carray, njit
 
 from polyseme.core.compiled import compiled
 from polyseme.kernels._compiled import LINE, PART, as_float, count_up, meet, pointer
-from polyseme.kernels._tiles import LANES, WIDE, make_tile
+from polyseme.kernels._tiles import LANES, WIDE, make_tile, make_whole_tile
 
 FIELDS = (
-    "attention_norm", "attention_norm_bias", "query_key_value", "query_key_value_scale", "query_key_value_bias",
-    "query_norm", "key_norm", "attention_output", "attention_output_scale", "attention_output_bias",
-    "feedforward_norm", "feedforward_norm_bias", "wide", "wide_scale", "wide_bias",
-    "gate", "gate_scale", "gate_bias", "narrow", "narrow_scale", "narrow_bias", "keys", "values",
+    "attention_norm", "attention_norm_bias",
+    "query_key_value", "query_key_value_scale", "query_key_value_bias", "query_key_value_sums",
+    "query_norm", "key_norm",
+    "attention_output", "attention_output_scale", "attention_output_bias", "attention_output_sums",
+    "feedforward_norm", "feedforward_norm_bias", "wide", "wide_scale", "wide_bias", "wide_sums",
+    "gate", "gate_scale", "gate_bias", "gate_sums", "narrow", "narrow_scale", "narrow_bias", "narrow_sums",
+    "keys", "values",
 )  # fmt: skip
 """Columns of `step`'s table: addresses of a layer's arrays, 0 for those it has not. Its last row holds, in the first
-five columns, the final norm and the output matrix with their scale and bias."""
+six columns, the final norm and the output matrix with what belongs to it."""
 SIZES = ("width", "heads", "shared", "head_size", "wide", "activation", "vocabulary", "capacity", "length")
 """Entries of `step`'s sizes; "shared" is the number of key-value heads, "length" that of the cache before the step."""
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "tanh")
@@ -48,6 +52,9 @@ _SUMS = {
 }  # sums may be reordered; infinities and NaNs keep their meaning
 _PRODUCTS = tuple(FIELDS.index(n) for n in ("query_key_value", "attention_output", "gate", "wide", "narrow"))
 _SECOND_NORM = FIELDS.index("feedforward_norm")
+_QUERY_NORM, _KEY_NORM, _KEYS, _VALUES = (
+    FIELDS.index(n) for n in ("query_norm", "key_norm", "keys", "values")
+)
 
 
 @njit(**PART, fastmath={"contract"})
@@ -178,6 +185,83 @@ def _product(w, x, y, rows, first, last):
         _rest(w, x, y, rows, first, last, whole * LANES * unroll)
 
 
+# the same for whole numbers
+_whole_1 = make_whole_tile(1, 1, 4)
+_whole_2 = make_whole_tile(2, 2, 2)
+_whole_4 = make_whole_tile(_ROWS_8, 4, 1)
+_whole_8 = make_whole_tile(_ROWS_8, 8, 1)
+
+
+@njit(**PART, fastmath={"nnan", "nsz"})
+def _ends(x):
+    """The lowest and the highest number of a row and of zero."""
+    low, high = np.float32(0.0), np.float32(0.0)
+    for i in range(len(x)):
+        low, high = min(low, x[i]), max(high, x[i])
+    return low, high
+
+
+@njit(**PART, fastmath=_SUMS)
+def _round(x, out):
+    """A row in whole numbers from 0 to 255: gives its scale, and what stands for zero; see int8.round_rows.
+
+    The scale of a row that holds infinities or NaNs is NaN.
+    """
+    low, high = _ends(x)
+    scale = max((high - low) / np.float32(255.0), np.float32(1e-30))
+    inverse, zero = np.float32(1.0) / scale, np.floor(np.float32(0.5) - low / scale)
+    nothing = np.float32(0.0)
+    for i in range(len(x)):
+        nothing += x[i] - x[i]
+        whole = np.floor(x[i] * inverse + np.float32(0.5)) + zero
+        out[i] = np.uint8(min(max(whole, np.float32(0.0)), np.float32(255.0)))
+    return scale + nothing, zero
+
+
+@njit(**PART)
+def _round_rows(x, rows, whole, levels):
+    for b in range(rows):
+        levels[b, 0], levels[b, 1] = _round(x[b], whole[b, : x.shape[1]])
+
+
+@njit(**PART)
+def _product_whole(w, x, levels, sums, y, rows, first, last, totals):
+    """`_product` in whole numbers, y = s (x - z) Wᵀ, with a scale s and a zero z for every row of inputs.
+
+    Shapes:  w: (N, K) int8.  x: (R, K or more) uint8.  levels: (R, 2), s and z.  sums: (N,) int32, of the rows of w.
+             totals: (LANES,) int32 scratch
+    """
+    inner = w.shape[1]
+    unroll = 4 if rows == 1 else 2 if rows == 2 else 1
+    many = 1 if rows == 1 else 2 if rows == 2 else _ROWS_8
+    group = 1 if rows == 1 else 2 if rows == 2 else 4 if rows <= 4 else 8
+    ahead = max(many, -(-_AHEAD // inner)) * inner
+    steps = inner // (4 * LANES * unroll)
+    left, length, out = steps * 4 * LANES * unroll, x.shape[1], totals.ctypes.data
+    n = first
+    while n < last:
+        at = w.ctypes.data + n * inner
+        step, kept = (inner, many) if n + many <= last else (0, 1)
+        for b in range(0, rows, 8):
+            inputs = x.ctypes.data + b * length
+            if rows == 1:
+                _whole_1(at, step, ahead, inputs, length, steps, out)
+            elif rows == 2:
+                _whole_2(at, step, ahead, inputs, length, steps, out)
+            elif rows <= 4:
+                _whole_4(at, step, ahead, inputs, length, steps, out)
+            else:
+                _whole_8(at, step, ahead, inputs, length, steps, out)
+            for i in range(kept):
+                for j in range(group):
+                    total = totals[i * group + j]
+                    for k in range(left, inner):
+                        total += np.int32(w[n + i, k]) * np.int32(x[b + j, k])
+                    total -= np.int32(levels[b + j, 1]) * sums[n + i]
+                    y[b + j, n + i] = levels[b + j, 0] * np.float32(total)
+        n += kept
+
+
 @njit(**PART, fastmath={"contract"})
 def _add_to(x, y):
     for i in range(len(x)):
@@ -255,18 +339,18 @@ def _mix(parts, sizes, eps, qkv, cos, sin, start, b, g, scores, query, mixed):
     """One key-value head of one row: keep its new key and value, and answer the queries that share it."""
     heads, shared, size, capacity, length = sizes[1], sizes[2], sizes[3], sizes[7], sizes[8]
     shape = (qkv.shape[0], shared, capacity, size)  # the cache has as many rows, or fewer than this
-    keys = carray(pointer(parts[21], qkv), shape)[b, g]
-    values = carray(pointer(parts[22], qkv), shape)[b, g]
+    keys = carray(pointer(parts[_KEYS], qkv), shape)[b, g]
+    values = carray(pointer(parts[_VALUES], qkv), shape)[b, g]
     at = (heads + g) * size
     angle = min(b, cos.shape[0] - 1)
-    _head(qkv[b, at : at + size], parts[6], eps, cos[angle], sin[angle], keys[length])
+    _head(qkv[b, at : at + size], parts[_KEY_NORM], eps, cos[angle], sin[angle], keys[length])
     at = (heads + shared + g) * size
     for i in range(size):
         values[length, i] = qkv[b, at + i]
     share = heads // shared
     for h in range(g * share, (g + 1) * share):
         place = slice(h * size, (h + 1) * size)
-        _head(qkv[b, place], parts[5], eps, cos[angle], sin[angle], query)
+        _head(qkv[b, place], parts[_QUERY_NORM], eps, cos[angle], sin[angle], query)
         _attend(query, keys, values, start[b], length + 1, scores, mixed[b, place])
 
 
@@ -291,24 +375,33 @@ def _attend_all(parts, sizes, eps, rows, work, scores, query, qkv, mixed, cos, s
 
 
 @njit(**PART)
-def _product_all(like, parts, rows, threads, work, x, y, h, gates, gated, activation):
+def _product_all(
+    like, parts, rows, threads, work, x, whole, levels, totals, y, h, gates, gated, activation
+):
     """Linear layer y = scale ⊙ x Wᵀ + bias, for the outputs that this thread comes to.
 
     A thread takes a few hundred outputs at a time, in whole cache lines, and goes on with them while they are near.
 
     Args:
-        parts: addresses of weight, scale and bias.
+        parts: addresses of weight, scale, bias, and sums of the rows of the weight.
+        whole: where every thread has x in whole numbers; None: they stay floats.
         h: what y is added to; empty where it is not.
         gates: what act(y) is multiplied with, where `gated`.
         activation: by its place in ACTIVATIONS; -1: none.
     """
     inner, outer = x.shape[1], y.shape[1]
     w = carray(pointer(parts[0], like), (outer, inner))
+    if whole is not None:
+        _round_rows(x, rows, whole, levels)
     stretch = outer if threads == 1 else min(512, max(16, -(-outer // (threads * 6)) // 16 * 16))
     first = count_up(work, stretch)
     while first < outer:
         last = min(first + stretch, outer)
-        _product(w, x, y, rows, first, last)
+        if whole is None:
+            _product(w, x, y, rows, first, last)
+        else:
+            sums = carray(pointer(parts[3], totals), (outer,))
+            _product_whole(w, whole, levels, sums, y, rows, first, last, totals)
         for b in range(rows):
             out = y[b, first:last]
             _finish(out, parts[1], parts[2], first)
@@ -323,8 +416,8 @@ def _product_all(like, parts, rows, threads, work, x, y, h, gates, gated, activa
 
 @compiled(nogil=True, error_model="numpy")
 def step(
-    like, table, sizes, eps, rows, counters, threads, normed, query, scores, h, qkv, mixed, wide, gates, sums, logits,
-    cos, sin, start,
+    like, table, sizes, eps, rows, counters, threads, normed, query, scores, whole, levels, totals, h, qkv, mixed, wide,
+    gates, sums, logits, cos, sin, start,
 ):  # fmt: skip
     """One thread's share of a step: h through all layers, the cache filled, the next token's logits.
 
@@ -333,12 +426,14 @@ def step(
         table: addresses; see FIELDS.
         sizes: see SIZES.
         counters: address of the shared counters: who met, whether to give up, then one for every piece of work.
-        normed, query, scores: this thread's own scratch.
+        normed, query, scores, levels, totals: this thread's own scratch.
+        whole: the same, where int8 weights are multiplied with whole numbers; None where with floats.
         qkv, mixed, wide, gates, sums: scratch that all share.
         start: each row's first real slot of the cache.
     Shapes:  R rows, a multiple of GROUP.  h, normed, sums: (R, width).  qkv: (R, (heads + 2 shared) · head_size).
              mixed: (R, heads · head_size).  wide, gates: (R, wide).  logits: (R, vocabulary).
-             query: (head_size,).  scores: (capacity,).  cos, sin: (1 or rows, head_size or 0).  start: (rows,)
+             query: (head_size,).  scores: (capacity,).  whole: (R, widest) uint8.  levels: (R, 2).  totals: (LANES,) int32.
+             cos, sin: (1 or rows, head_size or 0).  start: (rows,)
     """
     layers = table.shape[0] - 1
     nothing = h[:0]
@@ -370,8 +465,9 @@ def step(
                 x, y, stream = wide, sums, h
             gated = parts[_PRODUCTS[2]] != 0
             _product_all(
-                like, parts[place : place + 3], rows, threads, work, x, y, stream, gates, gated, activation
-            )
+                like, parts[place : place + 4], rows, threads, work, x, whole, levels, totals, y, stream, gates, gated,
+                activation,
+            )  # fmt: skip
             if not meet(counters, threads):
                 return
             work += LINE

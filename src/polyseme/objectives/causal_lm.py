@@ -24,6 +24,7 @@ from polyseme.data.loader import Rows
 from polyseme.data.store import TokenStore
 from polyseme.errors import ConfigError
 from polyseme.kernels.cross_entropy import CHUNK_BYTES
+from polyseme.kernels.int8 import Int8Embedding, Int8Linear
 from polyseme.layers.cross_entropy import cross_entropy_sum
 from polyseme.objectives.masked_lm import log_unigram
 
@@ -60,7 +61,8 @@ class CausalLMHead(nn.Module):
 
     def logits(self, h: Tensor) -> Tensor:
         """Scores of every token of the vocabulary: (…, hidden_size) -> (…, vocab_size)"""
-        return nn.functional.linear(h, self.weight)
+        matrix = self.matrix
+        return matrix.product(h) if isinstance(matrix, Int8Embedding | Int8Linear) else nn.functional.linear(h, self.weight)
 
     def forward(self, h: Tensor) -> Tensor:
         return self.logits(h)

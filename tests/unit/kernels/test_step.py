@@ -35,6 +35,16 @@ def make(model: str, int8: bool, **changes: Any) -> tuple[Any, Any]:
     return in_int8((encoder, head), [encoder.token_embedding()]) if int8 else (encoder, head)
 
 
+def assert_equal(found: torch.Tensor, expected: torch.Tensor, int8: bool) -> None:
+    """But for rounding: an input between two whole numbers may become the one or the other."""
+    if int8:
+        step = expected.amax(1) - expected.amin(1)  # (R,)
+        assert ((found - expected).abs().amax(1) < 0.03 * step).all()
+        assert ((found - expected).square().mean().sqrt() < 0.002 * step.mean()).all()
+    else:
+        torch.testing.assert_close(found, expected, atol=5e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize("int8", [False, True])
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 @pytest.mark.parametrize("model", ["gpt", "qwen3"])
@@ -52,7 +62,7 @@ def test_equal_to_decode(model: str, sizes: dict[str, Any], int8: bool) -> None:
             step = Step(encoder, head, fast)
             for t in range(6, 12):
                 expected = head.logits(encoder.decode(ids[:, t : t + 1], plain)[:, -1])
-                torch.testing.assert_close(step.logits(ids[:, t]), expected, atol=5e-5, rtol=1e-4)
+                assert_equal(step.logits(ids[:, t]), expected, int8)
             assert fast.length == plain.length == 12
 
 
@@ -70,7 +80,7 @@ def test_rows_may_go_and_come(int8: bool) -> None:
                 cache.reorder(torch.tensor(index))
             new = torch.arange(7, 7 + len(index))
             expected = head.logits(encoder.decode(new[:, None], plain)[:, -1])
-            torch.testing.assert_close(step.logits(new), expected, atol=5e-5, rtol=1e-4)
+            assert_equal(step.logits(new), expected, int8)
 
 
 @pytest.mark.parametrize("model", ["gpt", "qwen3"])
