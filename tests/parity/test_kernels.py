@@ -19,6 +19,7 @@ import polyseme.layers
 import polyseme.objectives.knowledge_masking
 from polyseme.data.units import find_units
 from polyseme.kernels import attention, cross_entropy
+from polyseme.kernels.int8 import quantise
 from polyseme.kernels.lstm import Weights
 from polyseme.kernels.twins import PAIRS
 from polyseme.layers.attention import attend, attend_plain, rotary_table, rotate
@@ -80,6 +81,12 @@ def units(deepest: int) -> tuple[Any, ...]:
         automaton.build(patterns),
         deepest,
     )
+
+
+def whole_numbers(rows: int, width: int, bias: bool) -> tuple[Any, ...]:
+    rounded, scale = quantise(torch.randn(21, width))
+    sums = rounded.sum(1, dtype=torch.int32)
+    return torch.randn(rows, width), rounded, scale, sums, torch.randn(21) if bias else None
 
 
 def chosen() -> tuple[Any, ...]:
@@ -153,6 +160,7 @@ CASES: dict[str, list[Callable[[], tuple[Any, ...]]]] = {
         )
     ],
     "sentences": [lambda: cut("sentences")],
+    "whole_product": [lambda: whole_numbers(1, 40, False), lambda: whole_numbers(7, 33, True)],
 }
 
 

@@ -116,6 +116,39 @@ def make_whole_tile(rows: int, vectors: int, unroll: int) -> Any:
     return tile
 
 
+@intrinsic
+def ends(typing_context: Any, x: Any, steps: Any) -> Any:
+    """The lowest and the highest of LANES · steps float32 at an address, and of zero; numba finds no loop for that."""
+
+    def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
+        x, steps = arguments
+        word, vector = ir.IntType(64), ir.VectorType(ir.FloatType(), LANES)
+        zero, start = ir.Constant(vector, [0.0] * LANES), b.inttoptr(x, vector.as_pointer())
+        before, loop, after = b.block, b.append_basic_block("ends"), b.append_basic_block("ends.found")
+        b.cbranch(b.icmp_signed(">", steps, word(0)), loop, after)
+        b.position_at_end(loop)
+        turn, held = b.phi(word), [b.phi(vector), b.phi(vector)]
+        some = b.load(b.gep(start, [turn]), align=4)
+        found = [b.select(b.fcmp_ordered(o, some, h), some, h) for o, h in zip("<>", held, strict=True)]
+        following = b.add(turn, word(1))
+        turn.add_incoming(word(0), before)
+        turn.add_incoming(following, loop)
+        b.cbranch(b.icmp_signed("<", following, steps), loop, after)
+        b.position_at_end(after)
+        result, kind = [], ir.FunctionType(ir.FloatType(), [vector])
+        for name, h, f in zip(("fmin", "fmax"), held, found, strict=True):
+            h.add_incoming(zero, before)
+            h.add_incoming(f, loop)
+            last = b.phi(vector)
+            last.add_incoming(zero, before)
+            last.add_incoming(f, loop)
+            result.append((f"llvm.vector.reduce.{name}.v{LANES}f32", last))
+        result = [b.call(get_or_insert_function(b.module, kind, name), [last]) for name, last in result]
+        return context.make_tuple(b, signature.return_type, result)
+
+    return types.UniTuple(types.float32, 2)(types.int64, types.int64), generate
+
+
 def _add_up(b: Any, vectors: list[Any]) -> Any:
     """The sums of the lanes of each vector, side by side: halves are folded onto each other, all at once."""
     index = ir.VectorType(ir.IntType(32), LANES)

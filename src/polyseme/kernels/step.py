@@ -263,7 +263,8 @@ class Step:
                 np.zeros(p.head_size, np.float32),
                 np.zeros(self._cache.capacity, np.float32),
                 np.zeros((room, max(*columns, wide)), np.uint8) if self._whole else None,
-                np.zeros((room, 2), np.float32),
+                np.zeros(room, np.float32),
+                np.zeros(room, np.int32),
                 np.zeros(LANES, np.int32),
             )
             for _ in range(self._pace.most)

@@ -22,7 +22,7 @@ from numba import carray, njit
 
 from polyseme.core.compiled import compiled
 from polyseme.kernels._compiled import LINE, PART, as_float, count_up, meet, pointer
-from polyseme.kernels._tiles import LANES, WIDE, make_tile, make_whole_tile
+from polyseme.kernels._tiles import LANES, WIDE, ends, make_tile, make_whole_tile
 
 FIELDS = (
     "attention_norm", "attention_norm_bias",
@@ -192,44 +192,56 @@ _whole_4 = make_whole_tile(_ROWS_8, 4, 1)
 _whole_8 = make_whole_tile(_ROWS_8, 8, 1)
 
 
-@njit(**PART, fastmath={"nnan", "nsz"})
-def _ends(x):
-    """The lowest and the highest number of a row and of zero."""
-    low, high = np.float32(0.0), np.float32(0.0)
-    for i in range(len(x)):
-        low, high = min(low, x[i]), max(high, x[i])
-    return low, high
-
-
 @njit(**PART, fastmath=_SUMS)
 def _round(x, out):
     """A row in whole numbers from 0 to 255: gives its scale, and what stands for zero; see int8.round_rows.
 
     The scale of a row that holds infinities or NaNs is NaN.
     """
-    low, high = _ends(x)
+    low, high = ends(x.ctypes.data, len(x) // LANES)
+    for i in range(len(x) // LANES * LANES, len(x)):
+        low, high = min(low, x[i]), max(high, x[i])
     scale = max((high - low) / np.float32(255.0), np.float32(1e-30))
     inverse, zero = np.float32(1.0) / scale, np.floor(np.float32(0.5) - low / scale)
     nothing = np.float32(0.0)
     for i in range(len(x)):
-        nothing += x[i] - x[i]
+        nothing += x[i] * np.float32(0.0)
         whole = np.floor(x[i] * inverse + np.float32(0.5)) + zero
         out[i] = np.uint8(min(max(whole, np.float32(0.0)), np.float32(255.0)))
     return scale + nothing, zero
 
 
 @njit(**PART)
-def _round_rows(x, rows, whole, levels):
+def _round_rows(x, rows, whole, scales, zeros):
     for b in range(rows):
-        levels[b, 0], levels[b, 1] = _round(x[b], whole[b, : x.shape[1]])
+        scales[b], zero = _round(x[b], whole[b, : x.shape[1]])
+        zeros[b] = np.int32(zero)
 
 
 @njit(**PART)
-def _product_whole(w, x, levels, sums, y, rows, first, last, totals):
+def _rest_whole(w, x, n, many, b, group, first, totals):
+    """Add what whole tiles leave over: inputs from the first-th on."""
+    for i in range(many):
+        for j in range(group):
+            for k in range(first, w.shape[1]):
+                totals[i * group + j] += np.int32(w[n + i, k]) * np.int32(x[b + j, k])
+
+
+@njit(**PART, fastmath={"contract"})
+def _keep_whole(totals, scales, zeros, sums, y, n, many, b, group):
+    """Put a tile's sums in their places, with the scale and without the zero of their inputs."""
+    for i in range(many):
+        for j in range(group):
+            total = totals[i * group + j] - zeros[b + j] * sums[n + i]
+            y[b + j, n + i] = scales[b + j] * np.float32(total)
+
+
+@njit(**PART)
+def _product_whole(w, x, scales, zeros, sums, y, rows, first, last, totals):
     """`_product` in whole numbers, y = s (x - z) Wᵀ, with a scale s and a zero z for every row of inputs.
 
-    Shapes:  w: (N, K) int8.  x: (R, K or more) uint8.  levels: (R, 2), s and z.  sums: (N,) int32, of the rows of w.
-             totals: (LANES,) int32 scratch
+    Shapes:  w: (N, K) int8.  x: (R, K or more) uint8.  scales: (R,) float32.  zeros: (R,) int32.
+             sums: (N,) int32, of the rows of w.  totals: (LANES,) int32 scratch
     """
     inner = w.shape[1]
     unroll = 4 if rows == 1 else 2 if rows == 2 else 1
@@ -252,13 +264,12 @@ def _product_whole(w, x, levels, sums, y, rows, first, last, totals):
                 _whole_4(at, step, ahead, inputs, length, steps, out)
             else:
                 _whole_8(at, step, ahead, inputs, length, steps, out)
-            for i in range(kept):
-                for j in range(group):
-                    total = totals[i * group + j]
-                    for k in range(left, inner):
-                        total += np.int32(w[n + i, k]) * np.int32(x[b + j, k])
-                    total -= np.int32(levels[b + j, 1]) * sums[n + i]
-                    y[b + j, n + i] = levels[b + j, 0] * np.float32(total)
+            if left < inner:
+                _rest_whole(w, x, n, kept, b, group, left, totals)
+            if group == 8 and kept == 2:  # sizes that the compiler knows
+                _keep_whole(totals, scales, zeros, sums, y, n, 2, b, 8)
+            else:
+                _keep_whole(totals, scales, zeros, sums, y, n, kept, b, group)
         n += kept
 
 
@@ -376,7 +387,7 @@ def _attend_all(parts, sizes, eps, rows, work, scores, query, qkv, mixed, cos, s
 
 @njit(**PART)
 def _product_all(
-    like, parts, rows, threads, work, x, whole, levels, totals, y, h, gates, gated, activation
+    like, parts, rows, threads, work, x, whole, scales, zeros, totals, y, h, gates, gated, activation
 ):
     """Linear layer y = scale ⊙ x Wᵀ + bias, for the outputs that this thread comes to.
 
@@ -392,7 +403,7 @@ def _product_all(
     inner, outer = x.shape[1], y.shape[1]
     w = carray(pointer(parts[0], like), (outer, inner))
     if whole is not None:
-        _round_rows(x, rows, whole, levels)
+        _round_rows(x, rows, whole, scales, zeros)
     stretch = outer if threads == 1 else min(512, max(16, -(-outer // (threads * 6)) // 16 * 16))
     first = count_up(work, stretch)
     while first < outer:
@@ -401,7 +412,7 @@ def _product_all(
             _product(w, x, y, rows, first, last)
         else:
             sums = carray(pointer(parts[3], totals), (outer,))
-            _product_whole(w, whole, levels, sums, y, rows, first, last, totals)
+            _product_whole(w, whole, scales, zeros, sums, y, rows, first, last, totals)
         for b in range(rows):
             out = y[b, first:last]
             _finish(out, parts[1], parts[2], first)
@@ -416,8 +427,8 @@ def _product_all(
 
 @compiled(nogil=True, error_model="numpy")
 def step(
-    like, table, sizes, eps, rows, counters, threads, normed, query, scores, whole, levels, totals, h, qkv, mixed, wide,
-    gates, sums, logits, cos, sin, start,
+    like, table, sizes, eps, rows, counters, threads, normed, query, scores, whole, scales, zeros, totals, h, qkv, mixed,
+    wide, gates, sums, logits, cos, sin, start,
 ):  # fmt: skip
     """One thread's share of a step: h through all layers, the cache filled, the next token's logits.
 
@@ -426,14 +437,14 @@ def step(
         table: addresses; see FIELDS.
         sizes: see SIZES.
         counters: address of the shared counters: who met, whether to give up, then one for every piece of work.
-        normed, query, scores, levels, totals: this thread's own scratch.
+        normed, query, scores, scales, zeros, totals: this thread's own scratch.
         whole: the same, where int8 weights are multiplied with whole numbers; None where with floats.
         qkv, mixed, wide, gates, sums: scratch that all share.
         start: each row's first real slot of the cache.
     Shapes:  R rows, a multiple of GROUP.  h, normed, sums: (R, width).  qkv: (R, (heads + 2 shared) · head_size).
              mixed: (R, heads · head_size).  wide, gates: (R, wide).  logits: (R, vocabulary).
-             query: (head_size,).  scores: (capacity,).  whole: (R, widest) uint8.  levels: (R, 2).  totals: (LANES,) int32.
-             cos, sin: (1 or rows, head_size or 0).  start: (rows,)
+             query: (head_size,).  scores: (capacity,).  whole: (R, widest) uint8.  scales, zeros: (R,).
+             totals: (LANES,) int32.  cos, sin: (1 or rows, head_size or 0).  start: (rows,)
     """
     layers = table.shape[0] - 1
     nothing = h[:0]
@@ -465,8 +476,8 @@ def step(
                 x, y, stream = wide, sums, h
             gated = parts[_PRODUCTS[2]] != 0
             _product_all(
-                like, parts[place : place + 4], rows, threads, work, x, whole, levels, totals, y, stream, gates, gated,
-                activation,
+                like, parts[place : place + 4], rows, threads, work, x, whole, scales, zeros, totals, y, stream, gates,
+                gated, activation,
             )  # fmt: skip
             if not meet(counters, threads):
                 return

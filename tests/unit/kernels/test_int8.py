@@ -76,18 +76,20 @@ def test_the_compiled_product_is_exact(rows: int, width: int) -> None:
     from polyseme.kernels import step_kernels as kernels
 
     @njit
-    def run(w, x, levels, sums, y, rows, totals, whole):  # type: ignore[no-untyped-def]
-        kernels._round_rows(x, rows, whole, levels)
-        kernels._product_whole(w, whole, levels, sums, y, rows, 2, w.shape[0], totals)
+    def run(w, x, scales, zeros, sums, y, rows, totals, whole):  # type: ignore[no-untyped-def]
+        kernels._round_rows(x, rows, whole, scales, zeros)
+        kernels._product_whole(w, whole, scales, zeros, sums, y, rows, 2, w.shape[0], totals)
 
     random, room = np.random.default_rng(width), -(-rows // 8) * 8
     w = random.integers(-127, 128, (21, width), np.int8)
     x = np.zeros((room, width), np.float32)
     x[:rows] = inputs(rows, width).numpy()
-    whole, levels, y = np.zeros((room, width + 5), np.uint8), np.zeros((room, 2), np.float32), np.zeros((room, 21), np.float32)
-    run(w, x, levels, w.sum(1, dtype=np.int32), y, rows, np.zeros(LANES, np.int32), whole)
+    whole, y = np.zeros((room, width + 5), np.uint8), np.zeros((room, 21), np.float32)
+    scales, zeros, totals = np.zeros(room, np.float32), np.zeros(room, np.int32), np.zeros(LANES, np.int32)
+    run(w, x, scales, zeros, w.sum(1, dtype=np.int32), y, rows, totals, whole)
     numbers, scale, zero = (part.numpy() for part in round_rows(torch.from_numpy(x[:rows])))
-    np.testing.assert_allclose(levels[:rows], np.concatenate([scale, zero], 1), rtol=1e-6)
+    np.testing.assert_allclose(scales[:rows], scale[:, 0], rtol=1e-6)
+    assert np.array_equal(zeros[:rows], zero[:, 0])
     assert (np.abs(whole[:rows, :width].astype(int) - numbers) <= 1).all()  # at a half
     expected = scale * ((whole[:rows, :width].astype(np.int64) - zero.astype(np.int64)) @ w.T.astype(np.int64))
     np.testing.assert_allclose(y[:rows, 2:], expected[:, 2:], rtol=1e-6)
