@@ -25,7 +25,9 @@ NEVER = (0, 1, 2, 4)
 def missing() -> list[str]:
     """Peers that cannot be had here, and why."""
     found = {name: importlib.util.find_spec(name) is not None for name in ("openvino", "nncf", "ctranslate2")}
-    reasons = [f"{name}: not installed (pip install 'polyseme[peers]')" for name, has in found.items() if not has]
+    reasons = [
+        f"{name}: not installed (pip install 'polyseme[peers]')" for name, has in found.items() if not has
+    ]
     return [*reasons, "llama.cpp: has no wheel for pip"]
 
 
@@ -103,7 +105,11 @@ def openvino_run(theirs: Any, threads: int, int8: bool) -> Run:
         import nncf
 
         model = nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_ASYM)
-    settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    settings = {
+        "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_PRECISION_HINT": "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+    }
     if not int8:
         settings["KV_CACHE_PRECISION"] = "f32"
     request = ov.Core().compile_model(model, "CPU", settings).create_infer_request()

@@ -158,7 +158,11 @@ def main() -> int:
             generator = torch.Generator().manual_seed(1)
             prompts = [torch.randint(5, 50257, (n,), generator=generator).tolist() for n in lengths]
             equal_lengths = len(set(lengths)) == 1
-            taking = {key: run for key, run in sides.items() if equal_lengths or key[0] in ("polyseme", "transformers")}
+            taking = {
+                key: run
+                for key, run in sides.items()
+                if equal_lengths or key[0] in ("polyseme", "transformers")
+            }
             found = {key: run(prompts, new) for key, run in taking.items()}  # also the warm-up
             failed |= found["polyseme", "float32"] != found["transformers", "float32"]
             best, memory = measured(taking, prompts, new, much, options.rounds)
@@ -185,10 +189,16 @@ def main() -> int:
 
 
 def measured(
-    sides: dict[tuple[str, str], _peers_generate.Run], prompts: list[list[int]], new: int, much: torch.Tensor, rounds: int
+    sides: dict[tuple[str, str], _peers_generate.Run],
+    prompts: list[list[int]],
+    new: int,
+    much: torch.Tensor,
+    rounds: int,
 ) -> tuple[dict[tuple[str, str], tuple[float, float]], float]:
     """Seconds of every side for one token and for all, and bytes a second of the memory."""
-    seconds: dict[tuple[tuple[str, str], int], list[float]] = {(key, n): [] for key in sides for n in {1, new}}
+    seconds: dict[tuple[tuple[str, str], int], list[float]] = {
+        (key, n): [] for key in sides for n in {1, new}
+    }
     reading: list[float] = []
     for i in range(rounds):
         for key, run in list(sides.items())[:: -1 if i % 2 else 1]:

@@ -39,7 +39,7 @@ def greedy(model: Model, prompts: list[list[int]]) -> torch.Tensor:
     for start in range(0, len(prompts), 8):
         rows = work.run([Prompt("", prompt) for prompt in prompts[start : start + 8]])
         for row in rows:
-            ids = [model.tokenizer.id(token.token) or 0 for token in row[0].generation().tokens]
+            ids = [id for id, *_ in row[0]._tokens]
             found.append((ids + [-1] * NEW)[:NEW])  # a text may end
     return torch.tensor(found)
 
@@ -67,7 +67,11 @@ def main() -> int:
     scores = logits_of(model, prompts, reference)
     rounded, results = model.prepared("int8"), {}
     rounds_inputs = int8.rounds_inputs
-    forms = {"int8": rounds_inputs} if not rounds_inputs() else {"int8": rounds_inputs, "inputs float32": lambda: False}
+    forms = (
+        {"int8": rounds_inputs}
+        if not rounds_inputs()
+        else {"int8": rounds_inputs, "inputs float32": lambda: False}
+    )
     for name, rounds in forms.items():
         int8.rounds_inputs = rounds  # type: ignore[assignment]
         sys.modules["polyseme.kernels.step"].rounds_inputs = rounds  # type: ignore[attr-defined]

@@ -108,7 +108,8 @@ class Loaded:
         Args:
             precision: "int8" rounds the weights of linear layers and of the vocabulary to eight bits, a scale per row:
                 a quarter of the memory, and generation on CPUs, which reads all weights for every token, is several
-                times faster. Norms, positions and all arithmetic stay float32. Reading long texts becomes no faster.
+                times faster. Norms, positions and attention stay float32; where the processor multiplies whole numbers,
+                the inputs of those layers are rounded, too, row by row, and texts are read faster (kernels/int8.py).
         Returns a copy, which shares what is not rounded with this one; this one itself for "float32".
 
         Example:

@@ -10,8 +10,8 @@ rounded, too, each row with a scale and a zero of its own, so that no text chang
 
 Elsewhere they stay float32. Sums are exact in the first case, float32 in the second.
 
-Source: Dettmers et al. (2022), LLM.int8(), section 2.1: "absmax" quantisation, vector-wise; the zero is that of "zeropoint"
-quantisation, for what an activation lets through is nearly all of one sign.
+Source: Dettmers et al. (2022), LLM.int8(), section 2.1: "absmax" quantisation, vector-wise; the zero is that of
+"zeropoint" quantisation, for what an activation lets through is nearly all of one sign.
 """
 
 from __future__ import annotations
@@ -109,13 +109,16 @@ class _Rounded(nn.Module):
         return self.rounded * self.scale[:, None]
 
     def product(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        """x Ŵᵀ + b.  Shapes: (…, K) -> (…, N)"""
+        """The layer without its activation, x Ŵᵀ + b.  Shapes: (…, K) -> (…, N)"""
         rows = x.reshape(-1, x.size(-1))
         if x.device.type == "cpu" and rounds_inputs() and len(rows):
             y = whole_product(rows.float(), self.rounded, self.scale, self.sums, bias).to(x.dtype)
         else:
             n = max(1, NEAR // x.size(-1))
-            y = torch.cat([F.linear(rows, part.to(x.dtype)) for part in self.rounded.split(n)], 1) * self.scale
+            y = (
+                torch.cat([F.linear(rows, part.to(x.dtype)) for part in torch.split(self.rounded, n)], 1)
+                * self.scale
+            )
             y = y if bias is None else y + bias
         return y.view(*x.shape[:-1], len(self.rounded))
 

@@ -427,8 +427,8 @@ def _product_all(
 
 @compiled(nogil=True, error_model="numpy")
 def step(
-    like, table, sizes, eps, rows, counters, threads, normed, query, scores, whole, scales, zeros, totals, h, qkv, mixed,
-    wide, gates, sums, logits, cos, sin, start,
+    like, table, sizes, eps, rows, counters, threads, normed, query, scores, whole, scales, zeros, totals, h, qkv,
+    mixed, wide, gates, sums, logits, cos, sin, start,
 ):  # fmt: skip
     """One thread's share of a step: h through all layers, the cache filled, the next token's logits.
 

@@ -62,7 +62,11 @@ class CausalLMHead(nn.Module):
     def logits(self, h: Tensor) -> Tensor:
         """Scores of every token of the vocabulary: (…, hidden_size) -> (…, vocab_size)"""
         matrix = self.matrix
-        return matrix.product(h) if isinstance(matrix, Int8Embedding | Int8Linear) else nn.functional.linear(h, self.weight)
+        return (
+            matrix.product(h)
+            if isinstance(matrix, Int8Embedding | Int8Linear)
+            else nn.functional.linear(h, self.weight)
+        )
 
     def forward(self, h: Tensor) -> Tensor:
         return self.logits(h)

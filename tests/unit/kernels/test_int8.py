@@ -64,7 +64,9 @@ def test_entries_and_their_scores_are_of_one_matrix() -> None:
     table = Int8Embedding(nn.Embedding(50, 24))
     ids = torch.tensor([[3, 49]])
     assert torch.equal(table(ids), table.weight[ids])
-    torch.testing.assert_close(table.product(inputs(2, 24)), inputs(2, 24) @ table.weight.T, atol=0.3, rtol=0.05)
+    torch.testing.assert_close(
+        table.product(inputs(2, 24)), inputs(2, 24) @ table.weight.T, atol=0.3, rtol=0.05
+    )
 
 
 @pytest.mark.skipif(not WHOLE, reason="the processor has no instructions for products of whole numbers")
@@ -91,6 +93,8 @@ def test_the_compiled_product_is_exact(rows: int, width: int) -> None:
     np.testing.assert_allclose(scales[:rows], scale[:, 0], rtol=1e-6)
     assert np.array_equal(zeros[:rows], zero[:, 0])
     assert (np.abs(whole[:rows, :width].astype(int) - numbers) <= 1).all()  # at a half
-    expected = scale * ((whole[:rows, :width].astype(np.int64) - zero.astype(np.int64)) @ w.T.astype(np.int64))
+    expected = scale * (
+        (whole[:rows, :width].astype(np.int64) - zero.astype(np.int64)) @ w.T.astype(np.int64)
+    )
     np.testing.assert_allclose(y[:rows, 2:], expected[:, 2:], rtol=1e-6)
     assert not y[:, :2].any()
