@@ -117,6 +117,7 @@ class Bert(nn.Module):
     """
 
     reach: Reach = "both"
+    learned_positions = True  # train/neighbours.py can start its heads
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()

@@ -107,6 +107,7 @@ class Gpt(nn.Module):
     """
 
     reach: Reach = "left"
+    learned_positions = True  # train/neighbours.py can start its heads
     pre_norm_decoder = True  # of the form whose decoding kernels/step.py has compiled
 
     def __init__(self, config: GptConfig) -> None:

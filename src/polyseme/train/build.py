@@ -17,6 +17,7 @@ from polyseme.data.loader import Loader, RowPlan, special_tokens
 from polyseme.data.store import TokenStore
 from polyseme.errors import CheckpointError, ConfigError, CorpusError
 from polyseme.text.tokenizers import ABSENT, Tokenizer
+from polyseme.train.neighbours import check_can_start_at_neighbours
 from polyseme.train.recipe import Recipe, from_dict
 from polyseme.train.run import RunDirectory, check_finite
 
@@ -61,7 +62,7 @@ def check_objectives(recipe: Recipe, fresh: bool = True) -> None:
     """Check, before anything is read or built, that the recipe's objectives can train its model.
 
     Args:
-        fresh: the weights do not come from another run, so that `train.embedding_start` applies.
+        fresh: the weights do not come from another run, so that `train.embedding_start` and `attention_start` apply.
     Raises:  ConfigError: they cannot be combined, or need a model with another attention context.
     """
     if corpus_learner(recipe) is not None:
@@ -85,6 +86,8 @@ def check_objectives(recipe: Recipe, fresh: bool = True) -> None:
             )
     if fresh and recipe.section("train").embedding_start == "bigram":
         _check_can_start_as_bigram_model(recipe)
+    if fresh and recipe.section("train").attention_start == "neighbours":
+        check_can_start_at_neighbours(encoder)
 
 
 def _check_can_start_as_bigram_model(recipe: Recipe) -> None:

@@ -60,6 +60,8 @@ class TrainConfig(Config):
         spike_factor: an update whose gradient norm is this many times the recent median is skipped; 0 = never.
         embedding_start: "random"; "cooccurrence" = factorised counts of neighbouring tokens;
             "bigram" = these, and a causal LM's output layer that predicts bigrams from them (train/from_counts.py).
+        attention_start: "random"; "neighbours" = heads of the first layers begin by looking at the tokens beside theirs
+            (train/neighbours.py); for models with learned positions.
         precision: "auto" = bfloat16 where the processor has it natively and it measures faster, else float32.
         compile: torch.compile the encoder (pays on GPUs).
         evaluations: held-out evaluations over the budget.
@@ -89,6 +91,7 @@ class TrainConfig(Config):
     clip_norm: float = Field(1.0, ge=0)
     spike_factor: float = Field(10.0, ge=0)
     embedding_start: Literal["random", "cooccurrence", "bigram"] = "random"
+    attention_start: Literal["random", "neighbours"] = "random"
     precision: Precision = "auto"
     compile: bool = False
     evaluations: int = Field(20, ge=1)

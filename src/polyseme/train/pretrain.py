@@ -47,6 +47,7 @@ from polyseme.train.heldout import (
 from polyseme.train.knowledge import check_lexicon_is_used, learn_or_load
 from polyseme.train.machine import pace_of, resolve_device, resolve_precision, use_threads
 from polyseme.train.milestones import check_reachable
+from polyseme.train.neighbours import start_at_neighbours
 from polyseme.train.opening import as_asked, forgotten_if_it_fails, open_or_prepare, opened_run
 from polyseme.train.recipe import Recipe, from_dict, resolve
 from polyseme.train.request import PretrainRequest
@@ -145,9 +146,8 @@ def build_trainer(
     began = time.perf_counter()
     torch.manual_seed(request.seed)
     encoder = build_encoder(recipe, corpus.tokenizer)
-    from_counts = (
-        train.embedding_start != "random" and start is None and not checkpoint.exists(run.path / "resume")
-    )
+    fresh = start is None and not checkpoint.exists(run.path / "resume")
+    from_counts = train.embedding_start != "random" and fresh
     deviation = recipe.section("model").initializer_range if from_counts else 0.0
     if from_counts:
         reporter.stage("counting", 0, None)
@@ -158,6 +158,8 @@ def build_trainer(
                 fix="--set train.embedding_start=random",
             )
         start_embedding(table, cooccurrence_embeddings(corpus.train, table.size(1), request.seed), deviation)
+    if train.attention_start == "neighbours" and fresh:
+        start_at_neighbours(encoder)
     # a second set: these compute losses; those of the loader choose the masked tokens, so only they need knowledge
     objectives = build_objectives(recipe, special, request.seed)
     counts = unigram_counts(objectives, corpus.train)

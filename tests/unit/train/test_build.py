@@ -66,6 +66,12 @@ def test_heads_for_models_that_cannot_be_trained_with_them(objective: str, model
         ),
         ("bert", {"train.embedding_start": "bigram"}, "bert trained with masked_lm", "embedding_start"),
         (
+            "modernbert",
+            {"train.attention_start": "neighbours"},
+            "learned positions",
+            "attention_start=random",
+        ),
+        (
             "elmo",
             {"train.embedding_start": "bigram", "bidirectional_lm.tied": False},
             "bidirectional_lm",
