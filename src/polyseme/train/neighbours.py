@@ -98,7 +98,7 @@ def _inputs(encoder: Encoder, layer: int) -> Tensor:
     states = encoder.encode(batch, keep="all").layers[layer]
     encoder.train()
     pre_norm = getattr(encoder, "pre_norm_decoder", False)
-    return encoder.blocks[layer].attention_norm(states) if pre_norm else states  # type: ignore[attr-defined, no-any-return]
+    return encoder.blocks[layer].attention_norm(states) if pre_norm else states  # type: ignore[attr-defined]
 
 
 def _amplitude(projected: Tensor, wave: Tensor) -> float:
