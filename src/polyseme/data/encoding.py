@@ -23,7 +23,7 @@ from polyseme.core.arrays import BoolArray, Int32Array, IntArray
 from polyseme.data.cutting import Texts, cut_sentences, piece_splitter, pieces, sums
 from polyseme.text.tokenizers import Tokenizer
 
-SMALL = 2_000_000
+SMALL = 3_000_000
 """Characters up to which loading what was compiled takes longer than it saves."""
 
 
