@@ -112,12 +112,7 @@ def cut(step: str) -> tuple[Any, ...]:
     starts, ends, _ = cutting.paragraphs.plain(texts)
     if step != "sentences":
         return texts, starts, ends
-    return (
-        texts,
-        starts,
-        ends,
-        *cutting._parts(texts.whole, starts.tolist(), ends.tolist(), ["en"] * len(starts)),
-    )
+    return texts, starts, ends, *cutting._parts(texts, starts, ends, ["en"] * len(starts))
 
 
 CASES: dict[str, list[Callable[[], tuple[Any, ...]]]] = {

@@ -36,10 +36,9 @@ ANY_TEXT = st.lists(st.one_of(st.text(max_size=8), INTERESTING), max_size=12).ma
 
 # hard-wrapped text, with what ends a paragraph in it
 _LINE = "the lamp stood on the table by the door of the house|and the fox ran. Then it stopped! Why? So"
-_MARKED = (
-    "- one|  2) two|(iv) three|===|* four|“Stop.” He||\x1c|\r| \t|...|北京大学的学生在上课。我们学习|第一章。"
-)
-LINE = st.sampled_from(f"{_LINE}|{_MARKED}".split("|"))
+_MARKED = "- one|  2) two|(iv) three|===|* four|“Stop.” He||\x1c|\r| \t|..."
+_CHINESE = "北京大学的学生在上课。我们学习|第一章。|他说：好，走吧！|“北京，大学”|甲乙 a1、丙；"
+LINE = st.sampled_from(f"{_LINE}|{_MARKED}|{_CHINESE}".split("|"))
 LINES = st.lists(LINE, max_size=30).map("\n".join)
 
 

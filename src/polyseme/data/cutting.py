@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import chain
+from itertools import chain, compress
 from typing import Any
 
 import numpy as np
@@ -34,9 +34,11 @@ from polyseme.text.sentences import WINDOW, joined_parts, line_spans, paragraph_
 from polyseme.text.words import (
     IDEOGRAPH_RANGES,
     IDEOGRAPHS,
+    INSIDE,
     TOKEN_PATTERN,
     character_kinds,
     cjk_share,
+    cjk_spans,
     every_character,
 )
 
@@ -66,7 +68,8 @@ class Texts:
         bounds: where each begins, and where the last one ends.
         codes, kinds: code points, and of what kind they are (`character_kinds`).
         ideographs: whether a character is one of IDEOGRAPH_RANGES.
-    Shapes:  bounds: (texts + 1,); codes, kinds, ideographs: (characters,)
+        chinese: whether it is one of those or a rare one, as `has_cjk` sees them.
+    Shapes:  bounds: (texts + 1,); codes, kinds, ideographs, chinese: (characters,)
     """
 
     def __init__(self, texts: Sequence[str], much: bool = False) -> None:
@@ -97,6 +100,13 @@ class Texts:
         if not self.whole.isascii():
             for first, last in IDEOGRAPH_RANGES:
                 found |= (self.codes >= first) & (self.codes <= last)
+        return found
+
+    @cached_property
+    def chinese(self) -> BoolArray:
+        found: BoolArray = np.zeros(len(self.whole), np.bool_)
+        for start, end in cjk_spans(self.whole):
+            found[start:end] = True
         return found
 
 
@@ -149,12 +159,36 @@ def cut_sentences(texts: Texts, language: str) -> tuple[IntArray, IntArray, IntA
     else:
         chinese = np.repeat(are_chinese(texts, _BEGINNING, _CHINESE_SHARE), per_text)
         languages = ["zh" if zh else "en" for zh in chinese.tolist()]
-    counts, lengths = _parts(texts.whole, starts.tolist(), ends.tolist(), languages)
+    counts, lengths = _parts(texts, starts, ends, languages)
     first, behind, per_paragraph = sentences(texts, starts, ends, counts, lengths)
     return first, behind, sums(per_paragraph, per_text)
 
 
-def _parts(text: str, starts: list[int], ends: list[int], languages: list[str]) -> tuple[IntArray, IntArray]:
+def _parts(texts: Texts, starts: IntArray, ends: IntArray, languages: list[str]) -> tuple[IntArray, IntArray]:
+    """How many parts sentencex cuts each paragraph into, and their lengths.
+
+    A paragraph without any mark that may end a sentence, but for its last character, is one part: there are many such
+    lines of Chinese.
+    """
+    if not texts.much or texts.whole.isascii():
+        return _cut_parts(texts.whole, starts.tolist(), ends.tolist(), languages)
+    marks: IntArray = np.zeros(len(texts.whole) + 1, np.int64)
+    np.cumsum(texts.kinds & INSIDE == 0, out=marks[1:])
+    plain = (marks[ends - 1] == marks[starts]) & (ends - starts <= WINDOW)
+    others = compress(languages, ~plain)
+    cut, pieces_of = _cut_parts(texts.whole, starts[~plain].tolist(), ends[~plain].tolist(), list(others))
+    counts: IntArray = np.ones(len(starts), np.int64)
+    counts[~plain] = cut
+    lengths = np.zeros(int(counts.sum()), np.int64)
+    of_plain = np.zeros(len(lengths), np.bool_)
+    of_plain[(np.cumsum(counts) - counts)[plain]] = True
+    lengths[of_plain], lengths[~of_plain] = (ends - starts)[plain], pieces_of
+    return counts, lengths
+
+
+def _cut_parts(
+    text: str, starts: list[int], ends: list[int], languages: list[str]
+) -> tuple[IntArray, IntArray]:
     """How many parts sentencex cuts each paragraph into, and their lengths.
 
     Short paragraphs are handed over together, with blank lines between, which are parts of their own.
@@ -227,10 +261,14 @@ class PieceSplitter:
         alone: the same of characters that always stand alone, where there are such.
         before_spaces: cut before a U+0020 that follows a visible character, and nowhere else: a tokenizer that puts a
             space before its text puts none before a piece that has one.
+        but_chinese: a sentence with a Chinese character is not to be cut: the tokenizer treats all of it otherwise.
     """
 
-    def __init__(self, space: str, alone: str = "", before_spaces: bool = False) -> None:
+    def __init__(
+        self, space: str, alone: str = "", before_spaces: bool = False, but_chinese: bool = False
+    ) -> None:
         self._space, self.alone, self.before_spaces = space, alone, before_spaces
+        self.but_chinese = but_chinese
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
@@ -314,7 +352,7 @@ def piece_splitter(spec: Mapping[str, Any]) -> PieceSplitter | None:
                 and first["invert"]
                 and first["behavior"] == "Removed"
             ):
-                return PieceSplitter(_ALL_SPACE)
+                return PieceSplitter(_ALL_SPACE, but_chinese=True)
     return None
 
 

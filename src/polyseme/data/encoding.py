@@ -96,7 +96,8 @@ class DocumentEncoder:
 
     def _encode_sentences(self, texts: Texts, begins: IntArray, ends: IntArray) -> Encoded:
         before: IntArray = np.zeros(len(texts.whole) + 1, np.int64)
-        np.cumsum(texts.ideographs, out=before[1:])
+        rare = self._splitter is not None and self._splitter.but_chinese
+        np.cumsum(texts.chinese if rare else texts.ideographs, out=before[1:])
         chinese = before[ends] > before[begins]
         if self._splitter is not None and self._splitter.alone:
             return self._encode_pieces(texts, begins, ends, chinese)

@@ -12,10 +12,12 @@ import numpy.typing as npt
 __all__ = [
     "IDEOGRAPHS",
     "IDEOGRAPH_RANGES",
+    "INSIDE",
     "LETTER",
     "TOKEN_PATTERN",
     "character_kinds",
     "cjk_share",
+    "cjk_spans",
     "close_gaps",
     "has_cjk",
     "is_cjk",
@@ -33,6 +35,7 @@ _CJK = f"\u3005\u3007{IDEOGRAPHS}\uf900-\ufaff\U00020000-\U0003ffff"
 _CJK_CHARACTER = re.compile(f"[{_CJK}]")
 _CJK_GAP = re.compile(f"(?<=[{_CJK}]) (?=[{_CJK}])")
 _CJK_RUN = re.compile(f"[{_CJK}]+")
+INSIDE = 16
 LETTER = rf"[^\W{_CJK}]"
 """A pattern: one letter, digit or low line that is no Chinese character."""
 # Letters, digits and marks; an apostrophe or a hyphen joins only between letters: don't, well-known.
@@ -56,6 +59,11 @@ def is_wide(character: str) -> bool:
 def has_cjk(text: str) -> bool:
     """Whether a Chinese character (Han ideograph) is anywhere in the text."""
     return not text.isascii() and _CJK_CHARACTER.search(text) is not None
+
+
+def cjk_spans(text: str) -> list[tuple[int, int]]:
+    """Spans of the runs of Chinese characters."""
+    return [] if text.isascii() else [run.span() for run in _CJK_RUN.finditer(text)]
 
 
 def cjk_share(text: str) -> float:
@@ -85,14 +93,20 @@ def every_character() -> str:
 
 @functools.cache
 def character_kinds() -> npt.NDArray[np.uint8]:
-    r"""Of every code point, as bits: 1 white space, 2 \w, 4 a letter, 8 a Chinese character, 16 an ideograph.
+    r"""Of every code point, as bits: 1 white space, 2 \w, 4 a letter, 8 a Chinese character, 16 INSIDE a sentence.
 
-    The first two are those of `str.strip` and `re`, the last two those of `is_cjk` and IDEOGRAPH_RANGES.
+    The first two are those of `str.strip` and `re`, the fourth is that of `is_cjk`. What is INSIDE is an ideograph, a
+    letter or digit of ASCII, a space or one of ，、；： and thus never ends a sentence.
 
     Shapes:  -> (0x110000,)
     """
     kinds = 4 * np.fromiter(map(str.isalpha, every_character()), np.uint8, 0x110000)
-    for bit, runs in ((1, r"\s+"), (2, r"\w+"), (8, f"[{_CJK}]+"), (16, f"[{IDEOGRAPHS}]+")):
+    for bit, runs in (
+        (1, r"\s+"),
+        (2, r"\w+"),
+        (8, f"[{_CJK}]+"),
+        (INSIDE, f"[{IDEOGRAPHS}a-zA-Z0-9 ，、；：]+"),
+    ):
         for run in re.finditer(runs, every_character()):
             kinds[run.start() : run.end()] |= bit
     return kinds
