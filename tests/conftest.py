@@ -7,6 +7,8 @@ import os
 # Models of the tests are so small that a second thread costs more than it brings, most of all on a busy machine.
 # Set before torch is imported; the processes that tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Two runs of a test must not take two libraries of products because the machine was busy when one of them measured.
+os.environ.setdefault("POLYSEME_PRODUCTS", "torch")
 
 from collections.abc import Iterator
 from importlib.util import find_spec

@@ -121,6 +121,7 @@ CASES: dict[str, list[Callable[[], tuple[Any, ...]]]] = {
         lambda: attend_dropped(7, 7, True),
         lambda: attend_dropped(7, 7, False),
         lambda: attend_dropped(2, 9, True),
+        lambda: attend_dropped(7, 7, True)[:4],
     ],
     "attend_fused": [
         lambda: attended(7, 7, 32),
@@ -137,6 +138,10 @@ CASES: dict[str, list[Callable[[], tuple[Any, ...]]]] = {
         lambda: (floats(17, 8), floats(50, 8), None, torch.randint(50, (17,))),
     ],
     "find_units": [lambda: units(0), lambda: units(1), lambda: units(2)],
+    "linear": [
+        lambda: (floats(3, 5, 8), floats(6, 8), floats(6)),
+        lambda: (floats(40, 6), floats(9, 6), None),
+    ],
     "lstm": [lambda: lstm(1, 0.0), lambda: lstm(2, 0.0), lambda: lstm(1, 0.25), lambda: lstm(2, 0.25)],
     "paragraphs": [lambda: (cutting.Texts(TEXTS),), lambda: (cutting.Texts([]),)],
     "parse_decimals": [lambda: (b"0.1 -2e-3 +17 .5 6.02214076e23 1e-40 1e39 0.30000001192092896", 8)],

@@ -24,6 +24,7 @@ _SLOW_GFLOPS = 30.0
 _GEMM_SIZE = 2048
 _READ_BYTES = 512 * 1024 * 1024
 _MEASURE_S = 1.5
+_LIBRARIES = {"torch": "torch", "onednn": "oneDNN", "packed": "oneDNN packed"}
 
 
 def run(*, json: Json = False) -> None:
@@ -56,7 +57,7 @@ def gather() -> dict[str, Any]:
         "memory": memory_facts(),
         "disk": disk_facts(Path.cwd()),
         "gpus": gpu_facts(),
-        "float32_gflops": round(gemm_gflops(), 1),
+        "products": product_facts(),
         "memory_read_gbytes_per_second": round(memory_read_gbytes(), 1),
         "bfloat16": {
             "native": bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()),
@@ -85,7 +86,7 @@ def advice(facts: Mapping[str, Any]) -> list[str]:
         )
     if "AVX" not in processor["vector_instructions"].upper() and platform.machine() in ("x86_64", "AMD64"):
         lines.append("No AVX2: matrix products are slow; choose small models (--set hidden_size=128).")
-    elif facts["float32_gflops"] < _SLOW_GFLOPS and not facts["gpus"]:
+    elif max(facts["products"]["all_threads"].values()) < _SLOW_GFLOPS and not facts["gpus"]:
         lines.append("Matrix products are slow now: close other programs, or choose small models.")
     room = min(
         value for value in (memory["available_bytes"], memory["limit_bytes"], 1 << 62) if value is not None
@@ -118,11 +119,28 @@ def facts_text(facts: Mapping[str, Any]) -> str:
             "faster than float32" if bf16["faster"] else "not faster than float32",
         ),
         ("GPU", ", ".join(f"{gpu['name']} ({size(gpu['memory_bytes'])})" for gpu in facts["gpus"]) or "none"),
-        ("matrix product", f"{facts['float32_gflops']:g} GFLOP/s (float32, 2048³)"),
+        *_product_rows(facts["products"]),
         ("memory read", f"{facts['memory_read_gbytes_per_second']:g} GB/s"),
     ]
     table = "\n".join(f"{name:<16}{text}" for name, text in rows)
     return table + "\n\n" + "\n".join(f"• {line}" for line in facts["advice"])
+
+
+def _product_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Float32 products: a row for one thread, one for all, and which library is used."""
+
+    def rates(of: Mapping[str, float]) -> str:
+        limit = max(of.values())
+        by = ", ".join(f"{_LIBRARIES[name]} {of[name]:g}" for name in _LIBRARIES if name in of)
+        return f"{by}; the limit is {limit:g} GFLOP/s"
+
+    layer = facts["layer"]
+    both = f", torch {layer['torch']:g}, oneDNN {layer['onednn']:g} GFLOP/s" if layer["onednn"] else ""
+    return [
+        ("matrix product", f"{rates(facts['one_thread'])} (float32, 2048³, one thread)"),
+        ("", f"{rates(facts['all_threads'])} (all threads)"),
+        ("products by", f"{_LIBRARIES[facts['used']]} (a layer, forward and back{both})"),
+    ]
 
 
 def processor_facts() -> dict[str, Any]:
@@ -181,14 +199,47 @@ def gpu_facts() -> list[dict[str, Any]]:
     return gpus
 
 
-def gemm_gflops() -> float:
-    """Measured float32 matrix product, 2048³ with all threads, in 10⁹ operations a second: the best of a second."""
+def product_facts() -> dict[str, Any]:
+    """Measured float32 products, in 10⁹ operations a second.
+
+    Square ones of 2,048 by each library, and by oneDNN with a matrix that was laid out for it before; the best is what
+    this processor can do now. A linear layer, forward and back, as the choice of a library measures it.
+    """
     import torch
 
-    a = torch.rand(_GEMM_SIZE, _GEMM_SIZE)
-    b = torch.rand(_GEMM_SIZE, _GEMM_SIZE)
-    out = torch.empty(_GEMM_SIZE, _GEMM_SIZE)
-    return 2 * _GEMM_SIZE**3 / _best_seconds(lambda: torch.mm(a, b, out=out)) / 1e9
+    from polyseme.kernels import products
+
+    threads = torch.get_num_threads()
+    squares = {}
+    try:
+        for number in sorted({1, threads}):
+            torch.set_num_threads(number)
+            squares[number] = _square_gflops()
+    finally:
+        torch.set_num_threads(threads)
+    layer = products.measured()
+    return {
+        "one_thread": squares[1],
+        "all_threads": squares[threads],
+        "layer": {"torch": round(layer.torch, 1), "onednn": round(layer.onednn, 1)},
+        "used": products.library(),
+    }
+
+
+def _square_gflops() -> dict[str, float]:
+    import torch
+
+    from polyseme.kernels import products
+
+    size = _GEMM_SIZE
+    a, b, out = torch.rand(size, size), torch.rand(size, size), torch.empty(size, size)
+    work: dict[str, Callable[[], object]] = {"torch": lambda: torch.mm(a, b, out=out)}
+    if products.available():
+        packed = torch.ops.mkldnn._reorder_linear_weight(b, size)
+        work |= {"onednn": lambda: products.product(a, b), "packed": lambda: products.product(a, packed)}
+    return {
+        name: round(2 * size**3 / _best_seconds(one, _MEASURE_S / 3) / 1e9, 1) for name, one in work.items()
+    }
 
 
 def memory_read_gbytes() -> float:
@@ -199,11 +250,11 @@ def memory_read_gbytes() -> float:
     return _READ_BYTES / _best_seconds(block.sum) / 1e9
 
 
-def _best_seconds(work: Callable[[], object]) -> float:
+def _best_seconds(work: Callable[[], object], seconds: float | None = None) -> float:
     """The shortest of the repetitions that fit into about a second; the first repetition only warms up."""
     work()
     times: list[float] = []
-    while not times or sum(times) < _MEASURE_S:
+    while not times or sum(times) < (seconds or _MEASURE_S):
         start = time.perf_counter()
         work()
         times.append(time.perf_counter() - start)

@@ -1,7 +1,7 @@
-"""Attention without gradients, compiled; with dropout, and rotary positions, with backward passes written out.
+"""Attention without gradients, compiled; with dropout or in bfloat16, and rotary positions, with ways back written out.
 
-On CPUs torch's attention runs at a third of the products' rate, and with dropout it goes through the matrix of
-probabilities a dozen times. The equations: layers/attention.py.
+On CPUs torch's attention runs at a third of the products' rate, and with dropout or in bfloat16 it goes through the
+matrix of probabilities a dozen times. The equations: layers/attention.py.
 """
 
 from __future__ import annotations
@@ -25,24 +25,29 @@ AT_ONCE = 1 << 20
 
 
 def can_drop(q: Tensor, *_: Any) -> bool:
-    """Whether `attend_dropped` serves these queries: on CPUs, in float32."""
+    """Whether `attend_dropped` serves these queries: on CPUs, in float32 and bfloat16."""
     return (
         q.device.type == "cpu"
+        and q.dtype in (torch.float32, torch.bfloat16)
         and not torch.compiler.is_compiling()
-        and q.dtype == torch.float32
-        and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_exporting()
     )
 
 
 def attend_dropped(
-    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropped: Tensor, scale: float
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropped: Tensor | None = None, scale: float = 1.0
 ) -> Tensor:
-    """As layers/attention.py's.
+    """As layers/attention.py's; under autocast in that type.
 
     Shapes:  q: (B, H, Q, D).  k, v: (B, H, T, D).  mask: (B, 1, Q, T) boolean.  dropped: (B, H, Q, T)
              -> (B, H, Q, D)
     """
-    return _AttendDropped.apply(q, k, v, mask, dropped, scale)  # type: ignore[no-any-return, no-untyped-call]
+    if torch.is_autocast_enabled("cpu"):
+        dtype = torch.get_autocast_dtype("cpu")
+        q, k, v = q.to(dtype), k.to(dtype), v.to(dtype)
+    with torch.autocast("cpu", enabled=False):
+        out: Tensor = _AttendDropped.apply(q, k, v, mask, dropped, scale)  # type: ignore[no-untyped-call]
+    return out
 
 
 def can_attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: bool = False) -> bool:
@@ -96,12 +101,13 @@ class _AttendDropped(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropped: Tensor, scale: float
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropped: Tensor | None, scale: float
     ) -> Tensor:
         b, h, n, d = q.shape
         t = k.size(2)
         q = (q * d**-0.5).reshape(b * h, n, d)
-        k, v, dropped = k.reshape(b * h, t, d), v.reshape(b * h, t, d), dropped.view(b * h, n, t)
+        k, v = k.reshape(b * h, t, d), v.reshape(b * h, t, d)
+        dropped = None if dropped is None else dropped.view(b * h, n, t)
         p, out, zero = q.new_empty(b * h, n, t), torch.empty_like(q), q.new_zeros(())
         for rows in _parts(b, h * n * t):
             part = slice(rows.start * h, rows.stop * h)
@@ -110,25 +116,27 @@ class _AttendDropped(torch.autograd.Function):
                 hidden = torch.where(mask[rows], 0.0, -torch.inf).to(q.dtype)
                 scores.view(-1, h, n, t).add_(hidden)
             torch.softmax(scores, -1, out=p[part])
-            torch.where(dropped[part], zero, p[part], out=scores)
-            torch.bmm(scores, v[part], out=out[part])
+            kept = p[part] if dropped is None else torch.where(dropped[part], zero, p[part], out=scores)
+            torch.bmm(kept, v[part], out=out[part])
         ctx.save_for_backward(q, k, v, p, dropped)
         ctx.scale, ctx.heads = scale, h
-        return out.mul_(scale).view(b, h, n, d)
+        return (out if scale == 1.0 else out.mul_(scale)).view(b, h, n, d)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None, None]:
         q, k, v, p, dropped = ctx.saved_tensors
         b, h, n, d = grads[0].shape
         t = k.size(1)
-        grad = (grads[0] * ctx.scale).reshape(b * h, n, d)
+        grad = (grads[0] if ctx.scale == 1.0 else grads[0] * ctx.scale).reshape(b * h, n, d)
         grad_q, grad_k, grad_v = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
         zero = q.new_zeros(())
         for rows in _parts(b, h * n * t):
             part = slice(rows.start * h, rows.stop * h)
-            kept = torch.where(dropped[part], zero, p[part])
+            kept = p[part] if dropped is None else torch.where(dropped[part], zero, p[part])
             torch.bmm(kept.transpose(1, 2), grad[part], out=grad_v[part])
-            torch.bmm(grad[part], v[part].transpose(1, 2), out=kept).masked_fill_(dropped[part], 0.0)
+            kept = torch.bmm(grad[part], v[part].transpose(1, 2))
+            if dropped is not None:
+                kept.masked_fill_(dropped[part], 0.0)
             grad_s = torch._softmax_backward_data(kept, p[part], -1, p.dtype)
             torch.bmm(grad_s, k[part], out=grad_q[part])
             torch.bmm(grad_s.transpose(1, 2), q[part], out=grad_k[part])

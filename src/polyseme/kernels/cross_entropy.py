@@ -14,6 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from polyseme.kernels.products import products_of
+
+LEAST_CHANCE = 1e-30
+"""Below it the logarithm of a softmax's number is not exact."""
+
 CHUNK_BYTES = 16 * 2**20
 """Logits in memory at once; about half of a last-level cache measured best (see docs/LOG.md)."""
 
@@ -23,56 +28,67 @@ def cross_entropy_sum(hidden: Tensor, weight: Tensor, bias: Tensor | None, label
 
     Shapes:  hidden: (P, d).  weight: (V, d).  bias: (V,) or None.  labels: (P,) -> scalar, nats
     """
-    if torch.is_autocast_enabled(hidden.device.type):
-        dtype = torch.get_autocast_dtype(hidden.device.type)
-        hidden, weight = hidden.to(dtype), weight.to(dtype)
-        bias = None if bias is None else bias.to(dtype)
-        with torch.autocast(hidden.device.type, enabled=False):
-            return _CrossEntropySum.apply(hidden, weight, bias, labels)  # type: ignore[no-any-return, no-untyped-call]
-    return _CrossEntropySum.apply(hidden, weight, bias, labels)  # type: ignore[no-any-return, no-untyped-call]
+    kind = hidden.device.type
+    if torch.is_autocast_enabled(kind):
+        hidden = hidden.to(torch.get_autocast_dtype(kind))
+    with torch.autocast(kind, enabled=False):
+        result: Tensor = _CrossEntropySum.apply(hidden, weight, bias, labels)  # type: ignore[no-untyped-call]
+    return result
 
 
 class _CrossEntropySum(torch.autograd.Function):
-    """The sum, and its gradients for a slope of one, which the way back only scales."""
+    """The sum, and its gradients for a slope of one, which the way back only scales.
+
+    Products are in the type of the hidden states; the gradients of weight and bias are summed in float32.
+    """
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor) -> Tensor:
         need = any(ctx.needs_input_grad)
+        dtypes = (weight.dtype, None if bias is None else bias.dtype)
+        weight, bias = weight.to(hidden.dtype), None if bias is None else bias.to(hidden.dtype)
         rows = max(1, CHUNK_BYTES // (4 * weight.size(0)))
         total = hidden.new_zeros((), dtype=torch.float32)
         grad_hidden = torch.empty_like(hidden) if need else None
         # in float32 whatever the products are in: a large batch adds up many chunks
-        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if need else None
+        grad_weight: Tensor | None = None
         grad_bias = torch.zeros_like(bias, dtype=torch.float32) if need and bias is not None else None
+        products = products_of(hidden, weight)
         for start in range(0, hidden.size(0), rows):
             h, gold = hidden[start : start + rows], labels[start : start + rows, None]
-            logits = F.linear(h, weight, bias).float()
-            log_z = torch.logsumexp(logits, dim=1, keepdim=True)
-            total += (log_z - logits.gather(1, gold)).sum()
-            if grad_hidden is None or grad_weight is None:
+            logits = products.outputs(h, weight, bias)
+            slope = torch.softmax(logits, dim=1)  # (rows, V), soon minus one at the gold label
+            chance = slope.gather(1, gold).float()
+            # p - 1 as the sum of all others, which in bfloat16 is exact also where p is nearly 1
+            others = slope.scatter_(1, gold, 0.0).sum(1, keepdim=True, dtype=torch.float32)
+            nats = (1 + others / chance).log()
+            lost = (chance < LEAST_CHANCE).squeeze(1)
+            if bool(lost.any()):  # e^(s - max) is too small for a float32
+                nats[lost] = F.cross_entropy(logits[lost].float(), gold[lost, 0], reduction="none")[:, None]
+            total += nats.sum()
+            if grad_hidden is None:
                 continue
-            slope = logits.sub_(log_z).exp_()  # (rows, V): softmax, then minus one at the gold label
-            slope.scatter_add_(1, gold, slope.new_full((), -1.0).expand_as(gold))
-            slope = slope.to(weight.dtype)
-            torch.mm(slope, weight, out=grad_hidden[start : start + rows])
-            if weight.dtype == torch.float32:
-                grad_weight.addmm_(slope.t(), h)
-            else:
-                grad_weight += slope.t() @ h
+            slope.scatter_(1, gold, -others.to(slope.dtype))
+            grad_hidden[start : start + rows] = products.to_inputs(slope, weight)
+            grad_weight = products.add_to_weights(grad_weight, slope, h)
             if grad_bias is not None:
                 grad_bias += slope.sum(0)
-        ctx.dtype = weight.dtype
-        ctx.save_for_backward(grad_hidden, grad_weight, grad_bias)
+        if need and grad_weight is None:  # there were no rows
+            grad_weight = torch.zeros_like(weight, dtype=torch.float32)
+        ctx.dtypes = dtypes
+        ctx.gradients = grad_hidden, grad_weight, grad_bias
         return total
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (scale,) = grads
-        hidden, weight, bias = ctx.saved_tensors
+        hidden, weight, bias = ctx.gradients
+        ctx.gradients = None  # a second way back fails: the gradients are scaled where they are
+        of_weight, of_bias = ctx.dtypes
         return (
-            hidden * scale.to(hidden.dtype),
-            (weight * scale).to(ctx.dtype),
-            None if bias is None else (bias * scale).to(ctx.dtype),
+            hidden.mul_(scale),
+            weight.mul_(scale).to(of_weight),
+            None if bias is None else bias.mul_(scale).to(of_bias),
             None,
         )
 

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from polyseme.core.config import suggest
 from polyseme.errors import ConfigError
+from polyseme.layers.linear import Linear
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
@@ -31,7 +32,7 @@ def activation(name: str) -> Callable[[Tensor], Tensor]:
     return _ACTIVATIONS[name]
 
 
-class ActivatedLinear(nn.Linear):
+class ActivatedLinear(Linear):
     """A linear layer whose output goes through an activation and nowhere else: act(W x + b).
 
     Prepared for use without gradients (kernels/packed.py) the two are one operation.

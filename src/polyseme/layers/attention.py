@@ -61,24 +61,23 @@ def attend(
 
         out = softmax(q kᵀ / √D + mask) v
 
-    `attend_fused`, except for bfloat16 on CPUs, where the backward pass of torch's fused kernel is several times
-    slower than the plain products (docs/LOG.md). With `causal`, in place of a mask, token i sees tokens 0 … i. Queries
-    may have several times as many heads as keys and values; neighbours then share (Ainslie et al. 2023, section 2.2).
-    With dropout on CPUs it is `attend_dropped`, as torch has no fused kernel there.
+    `attend_fused`; on CPUs with dropout, for which torch has no fused kernel, and in bfloat16, where its backward pass is
+    several times slower than the plain products (docs/LOG.md), `attend_dropped`. With `causal`, in place of a mask,
+    token i sees tokens 0 … i. Queries may have several times as many heads as keys and values; neighbours then share
+    (Ainslie et al. 2023, section 2.2).
 
     Shapes:  q: (B, H, Q, D).  k, v: (B, H / share, T, D).  mask: (B, 1, Q, T) boolean -> out: (B, H, Q, D)
     Source:  Vaswani et al. (2017), equation 1.
     """
-    if dropout == 0.0 and q.device.type == "cpu" and _computes_in_bfloat16(q):
-        return attend_plain(q, k, v, mask, causal)[0]
-    if dropout == 0.0:
+    if dropout == 0.0 and not (q.device.type == "cpu" and _computes_in_bfloat16(q)):
         return attend_fused(q, k, v, mask, causal)
     k, v = _for_every_query_head(q, k), _for_every_query_head(q, v)
     if kernel.can_drop(q):
         if causal:
             before = torch.ones(q.size(2), k.size(2), dtype=torch.bool).tril()
             mask = before.expand(q.size(0), 1, -1, -1)
-        return attend_dropped(q, k, v, mask, *drawn((*q.shape[:-1], k.size(-2)), dropout))
+        shape = (*q.shape[:-1], k.size(-2))
+        return attend_dropped(q, k, v, mask, *(drawn(shape, dropout) if dropout > 0.0 else ()))
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, is_causal=causal)
 
 
@@ -124,9 +123,9 @@ def attend_plain(
 
 @faster(kernel.attend_dropped, kernel.can_drop)
 def attend_dropped(
-    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropped: Tensor, scale: float
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropped: Tensor | None = None, scale: float = 1.0
 ) -> Tensor:
-    """Attention in which some of the probabilities are dropped.
+    """Attention in which some of the probabilities are dropped, or none.
 
         out = (softmax(q kᵀ / √D + mask) ∘ keep / (1 - p)) v
 
@@ -136,7 +135,8 @@ def attend_dropped(
     scores = q @ k.transpose(-1, -2) / q.size(-1) ** 0.5
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)
-    return drop(torch.softmax(scores, dim=-1), dropped, scale) @ v
+    probabilities = torch.softmax(scores, dim=-1)
+    return (probabilities if dropped is None else drop(probabilities, dropped, scale)) @ v
 
 
 def rotary_table(position: Tensor, head_size: int, theta: float) -> tuple[Tensor, Tensor]:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from polyseme.layers.activation import activation
+from polyseme.layers.linear import Linear
 
 PADDING, UNKNOWN, BEGIN, END = 0, 1, 2, 3
 _ORDINARY = 4
@@ -103,10 +104,10 @@ class CharacterCNN(nn.Module):
         super().__init__()
         total = sum(number for _, number in filters)
         self.character_embeddings = nn.Embedding(characters, character_size, padding_idx=PADDING)
-        self.filters = nn.ModuleList(nn.Linear(width * character_size, number) for width, number in filters)
+        self.filters = nn.ModuleList(Linear(width * character_size, number) for width, number in filters)
         self.widths = [width for width, _ in filters]
-        self.highways = nn.ModuleList(nn.Linear(total, 2 * total) for _ in range(highways))
-        self.projection = nn.Linear(total, output_size)
+        self.highways = nn.ModuleList(Linear(total, 2 * total) for _ in range(highways))
+        self.projection = Linear(total, output_size)
         self.act = activation(act)
         self.initialise()
 

@@ -14,9 +14,9 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 from polyseme.layers.attention import rotate
+from polyseme.layers.linear import linear
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from polyseme.kernels.post_norm import Layers, fast_encoding
 from polyseme.layers.activation import ActivatedLinear, activation
 from polyseme.layers.attention import attend, attend_plain, example_mask
 from polyseme.layers.dropout import Dropout
+from polyseme.layers.linear import Linear, narrowed
 from polyseme.layers.rows import ALL, Rows
 
 
@@ -75,11 +76,11 @@ class BertBlock(nn.Module):
         d = config.hidden_size
         self.heads = config.num_attention_heads
         self.attention_dropout = config.attention_probs_dropout_prob
-        self.query_key_value = nn.Linear(d, 3 * d)
-        self.attention_output = nn.Linear(d, d)
+        self.query_key_value = Linear(d, 3 * d)
+        self.attention_output = Linear(d, d)
         self.attention_norm = nn.LayerNorm(d, eps=config.layer_norm_eps)
         self.intermediate = ActivatedLinear(d, config.intermediate_size, config.hidden_act)
-        self.output = nn.Linear(config.intermediate_size, d)
+        self.output = Linear(config.intermediate_size, d)
         self.output_norm = nn.LayerNorm(d, eps=config.layer_norm_eps)
         self.dropout = Dropout(config.hidden_dropout_prob)
 
@@ -103,7 +104,7 @@ class BertPooler(nn.Module):
 
     def __init__(self, hidden_size: int) -> None:
         super().__init__()
-        self.dense = nn.Linear(hidden_size, hidden_size)
+        self.dense = Linear(hidden_size, hidden_size)
 
     def forward(self, first: Tensor) -> Tensor:
         return torch.tanh(self.dense(first))
@@ -162,6 +163,7 @@ class Bert(nn.Module):
             return fast_encoding(self.blocks, h, batch, keep, at)
         mask = example_mask(batch)
         probabilities: list[Tensor] | None = [] if attentions else None
+        h = narrowed(h)
         rows = Rows.of(at if keep == "last" and not attentions else None, batch.ids.shape)
         layers = [h]
         for block in rows.of_last(self.blocks):

@@ -28,6 +28,7 @@ from polyseme.layers.activation import ActivatedLinear, activation
 from polyseme.layers.attention import attend, attend_plain, causal_mask
 from polyseme.layers.cache import KeyValueCache
 from polyseme.layers.dropout import Dropout
+from polyseme.layers.linear import Linear, narrowed
 
 
 class GptConfig(Config):
@@ -70,11 +71,11 @@ class GptBlock(nn.Module):
         self.layer, self.heads = layer, config.num_attention_heads
         self.attention_dropout = config.attention_probs_dropout_prob
         self.attention_norm = nn.LayerNorm(d, eps=config.layer_norm_eps)
-        self.query_key_value = nn.Linear(d, 3 * d)
-        self.attention_output = nn.Linear(d, d)
+        self.query_key_value = Linear(d, 3 * d)
+        self.attention_output = Linear(d, d)
         self.feedforward_norm = nn.LayerNorm(d, eps=config.layer_norm_eps)
         self.intermediate = ActivatedLinear(d, config.intermediate_size, config.hidden_act)
-        self.output = nn.Linear(config.intermediate_size, d)
+        self.output = Linear(config.intermediate_size, d)
         self.dropout = Dropout(config.hidden_dropout_prob)
 
     def forward(
@@ -147,7 +148,7 @@ class Gpt(nn.Module):
         """Hidden states of a batch; see `Encoder`. `at` saves nothing here, as all positions predict."""
         mask = causal_mask(batch)
         probabilities: list[Tensor] | None = [] if attentions else None
-        h = self.dropout(self.embed(batch.ids, batch.position)[0])
+        h = narrowed(self.dropout(self.embed(batch.ids, batch.position)[0]))
         layers = [h]
         for block in self.blocks:
             h = block(h, mask, mask is None, probabilities)

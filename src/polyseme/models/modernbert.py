@@ -28,6 +28,7 @@ from polyseme.core.types import Batch, Encoding, Keep, Reach
 from polyseme.layers.activation import activation
 from polyseme.layers.attention import attend, attend_plain, example_mask, rotary_table, window_mask
 from polyseme.layers.dropout import Dropout
+from polyseme.layers.linear import Linear, narrowed
 from polyseme.layers.rows import ALL, Rows
 
 
@@ -88,11 +89,11 @@ class ModernBertBlock(nn.Module):
         self.attention_dropout = config.attention_dropout
         norm = partial(nn.LayerNorm, d, eps=config.norm_eps, bias=config.norm_bias)
         self.attention_norm = norm() if layer else nn.Identity()
-        self.query_key_value = nn.Linear(d, 3 * d, bias=config.attention_bias)
-        self.attention_output = nn.Linear(d, d, bias=config.attention_bias)
+        self.query_key_value = Linear(d, 3 * d, bias=config.attention_bias)
+        self.attention_output = Linear(d, d, bias=config.attention_bias)
         self.feedforward_norm = norm()
-        self.input_and_gate = nn.Linear(d, 2 * m, bias=config.mlp_bias)
-        self.output = nn.Linear(m, d, bias=config.mlp_bias)
+        self.input_and_gate = Linear(d, 2 * m, bias=config.mlp_bias)
+        self.output = Linear(m, d, bias=config.mlp_bias)
         self.act = activation(config.hidden_activation)
         self.residual_dropout = Dropout(config.attention_dropout)
         self.dropout = Dropout(config.mlp_dropout)
@@ -174,7 +175,7 @@ class ModernBert(nn.Module):
         near = rotary_table(batch.position, size, c.local_rope_theta)
         views = [(everywhere, far) if c.is_global(i) else (nearby, near) for i in range(len(self.blocks))]
         probabilities: list[Tensor] | None = [] if attentions else None
-        h = self.dropout(self.embedding_norm(self.word_embeddings(batch.ids)))
+        h = narrowed(self.dropout(self.embedding_norm(self.word_embeddings(batch.ids))))
         rows = Rows.of(at if keep == "last" and not attentions else None, batch.ids.shape)
         layers = [h]
         for block, view in zip(rows.of_last(self.blocks), views, strict=True):

@@ -29,6 +29,7 @@ from polyseme.core.types import Batch, Encoding, Keep, Reach
 from polyseme.layers.activation import activation
 from polyseme.layers.attention import attend, attend_plain, causal_mask, rotary_table, rotate
 from polyseme.layers.cache import KeyValueCache
+from polyseme.layers.linear import Linear, narrowed
 from polyseme.layers.norm import RMSNorm, rms_norm
 
 
@@ -94,13 +95,13 @@ class Qwen3Block(nn.Module):
         self.heads, self.shared = config.num_attention_heads, config.num_key_value_heads
         self.eps, self.attention_dropout = config.rms_norm_eps, config.attention_dropout
         self.attention_norm = RMSNorm(d, eps=self.eps)
-        self.query_key_value = nn.Linear(d, (self.heads + 2 * self.shared) * size, bias=False)
+        self.query_key_value = Linear(d, (self.heads + 2 * self.shared) * size, bias=False)
         self.query_norm = RMSNorm(size, eps=self.eps)
         self.key_norm = RMSNorm(size, eps=self.eps)
-        self.attention_output = nn.Linear(self.heads * size, d, bias=False)
+        self.attention_output = Linear(self.heads * size, d, bias=False)
         self.feedforward_norm = RMSNorm(d, eps=self.eps)
-        self.input_and_gate = nn.Linear(d, 2 * m, bias=False)
-        self.output = nn.Linear(m, d, bias=False)
+        self.input_and_gate = Linear(d, 2 * m, bias=False)
+        self.output = Linear(m, d, bias=False)
         self.act = activation(config.hidden_act)
 
     def forward(
@@ -183,6 +184,7 @@ class Qwen3(nn.Module):
         mask = causal_mask(batch)
         # rows that are one example each share their angles
         h, rotary = self.embed(batch.ids, batch.position[:1] if mask is None else batch.position)
+        h = narrowed(h)
         probabilities: list[Tensor] | None = [] if attentions else None
         layers = [h]
         for block in self.blocks:

@@ -31,6 +31,7 @@ from polyseme.data.examples import SpecialTokens
 from polyseme.data.loader import Rows
 from polyseme.errors import ConfigError
 from polyseme.layers.cross_entropy import cross_entropy_sum, log_uniform, sampled_cross_entropy_sum
+from polyseme.layers.linear import linear
 
 
 class BidirectionalLMConfig(Config):
@@ -88,7 +89,7 @@ class BidirectionalLMHead(nn.Module):
 
     def logits(self, h: Tensor) -> Tensor:
         """Scores of the classes from one half of hidden states: (…, projection) -> (…, classes)"""
-        return nn.functional.linear(h, self.weight, self.bias) + self.mask
+        return linear(h, self.weight, self.bias) + self.mask
 
     def forward(self, h: Tensor) -> Tensor:
         return self.logits(h)

@@ -26,6 +26,7 @@ from polyseme.errors import ConfigError
 from polyseme.kernels.cross_entropy import CHUNK_BYTES
 from polyseme.kernels.int8 import Int8Embedding, Int8Linear
 from polyseme.layers.cross_entropy import cross_entropy_sum
+from polyseme.layers.linear import Linear, linear
 from polyseme.objectives.masked_lm import log_unigram
 
 
@@ -45,7 +46,7 @@ class CausalLMHead(nn.Module):
         self.tied = [encoder.token_embedding()]  # in a list, so that it is not a second owner of the weight
         self.decoder: nn.Linear | None = None
         if not getattr(config, "tie_word_embeddings", True):
-            self.decoder = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+            self.decoder = Linear(config.hidden_size, config.vocab_size, bias=False)
             nn.init.normal_(self.decoder.weight, std=encoder.head_style.initializer_range)
 
     @property
@@ -62,11 +63,7 @@ class CausalLMHead(nn.Module):
     def logits(self, h: Tensor) -> Tensor:
         """Scores of every token of the vocabulary: (…, hidden_size) -> (…, vocab_size)"""
         matrix = self.matrix
-        return (
-            matrix.product(h)
-            if isinstance(matrix, Int8Embedding | Int8Linear)
-            else nn.functional.linear(h, self.weight)
-        )
+        return matrix.product(h) if isinstance(matrix, Int8Embedding | Int8Linear) else linear(h, self.weight)
 
     def forward(self, h: Tensor) -> Tensor:
         return self.logits(h)

@@ -30,6 +30,7 @@ from polyseme.data.loader import Rows
 from polyseme.errors import ConfigError
 from polyseme.layers.activation import activation
 from polyseme.layers.cross_entropy import cross_entropy_sum
+from polyseme.layers.linear import Linear, linear
 
 
 class MaskedLMConfig(Config):
@@ -153,7 +154,7 @@ class MaskedLMHead(nn.Module):
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         style, d = encoder.head_style, encoder.config.hidden_size
-        self.dense = nn.Linear(d, d, bias=style.dense_bias)
+        self.dense = Linear(d, d, bias=style.dense_bias)
         self.act = activation(style.activation)
         self.norm = nn.LayerNorm(d, eps=style.norm_eps, bias=style.norm_bias)
         bias = torch.zeros(encoder.config.vocab_size)
@@ -179,7 +180,7 @@ class MaskedLMHead(nn.Module):
 
     def logits(self, h: Tensor) -> Tensor:
         """Scores of every token of the vocabulary: (P, hidden_size) -> (P, vocab_size)"""
-        return nn.functional.linear(self(h), self.weight, self.bias)
+        return linear(self(h), self.weight, self.bias)
 
 
 class MaskedLM:

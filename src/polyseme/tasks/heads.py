@@ -19,6 +19,7 @@ from polyseme.core.config import Config
 from polyseme.core.protocols import Encoder, SparseEncoder
 from polyseme.core.types import Batch, Encoding
 from polyseme.layers.activation import activation
+from polyseme.layers.linear import Linear
 from polyseme.layers.lstm import ProjectedLSTM, starts, turn
 from polyseme.layers.mix import ScalarMix
 
@@ -133,7 +134,7 @@ class Transform(nn.Module):
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         style, d = encoder.head_style, encoder.config.hidden_size
-        self.dense = nn.Linear(d, d, bias=style.dense_bias)
+        self.dense = Linear(d, d, bias=style.dense_bias)
         self.act = activation(style.activation)
         self.norm = nn.LayerNorm(d, eps=style.norm_eps, bias=style.norm_bias)
         nn.init.normal_(self.dense.weight, std=style.initializer_range)
@@ -200,7 +201,7 @@ class TokenScores(Head):
         self.features = Features(encoder, config, None if config.hidden else outputs, early)
         self.dropout = nn.Dropout(config.dropout if late else 0.0)
         size = self.features.size
-        self.hidden = nn.Linear(size, config.hidden) if config.hidden else None
+        self.hidden = Linear(size, config.hidden) if config.hidden else None
         direct = self.features.table is not None and not config.hidden and not config.lstm
         self.direct = nn.Parameter(torch.zeros(outputs)) if direct else None
         self.classifier = None if direct else nn.Linear(config.hidden or size, outputs)

@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from polyseme.core.config import Config
+from polyseme.kernels.products import Products
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -63,6 +64,8 @@ class TrainConfig(Config):
         attention_start: "random"; "neighbours" = heads of the first layers begin by looking at the tokens beside theirs
             (train/neighbours.py); for models with learned positions.
         precision: "auto" = bfloat16 where the processor has it natively and it measures faster, else float32.
+        products: the library of float32 products on CPUs: "torch" (MKL), "onednn", or "auto" = oneDNN where it measures
+            faster. The two round differently; a run keeps its choice.
         compile: torch.compile the encoder (pays on GPUs).
         evaluations: held-out evaluations over the budget.
         heldout_tokens: at most this many tokens of held-out text are scored.
@@ -93,6 +96,7 @@ class TrainConfig(Config):
     embedding_start: Literal["random", "cooccurrence", "bigram"] = "random"
     attention_start: Literal["random", "neighbours"] = "random"
     precision: Precision = "auto"
+    products: Products = "auto"
     compile: bool = False
     evaluations: int = Field(20, ge=1)
     heldout_tokens: int = Field(32_768, ge=128)

@@ -26,6 +26,7 @@ from polyseme.core.rng import Random
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.labelled import ExampleLoader
 from polyseme.errors import RunError
+from polyseme.kernels.products import through
 from polyseme.kernels.trained_rows import train_rows
 from polyseme.text.labelled.records import Problems
 from polyseme.text.tokenizers import Tokenizer
@@ -34,7 +35,7 @@ from polyseme.train.adaptation import Evaluator, KnownLayers, TaskLearner
 from polyseme.train.build import build_encoder, put_weights, special_ids
 from polyseme.train.examples import facts_of, read_examples
 from polyseme.train.gradient import GradientLearner, read_layers
-from polyseme.train.machine import resolve_device, resolve_precision, use_threads
+from polyseme.train.machine import resolve_device, resolve_numbers, use_threads
 from polyseme.train.opening import begin_or_go_on, check_same_request, forgotten_if_it_fails
 from polyseme.train.recipe import Recipe, adapted, from_dict
 from polyseme.train.request import Budget, FinetuneRequest
@@ -81,9 +82,8 @@ def finetune(request: FinetuneRequest, reporter: Reporter | None = None) -> RunD
         learned = task_class.learn(recipe.section(request.task), train, encoder)
         recipe = recipe.with_section(request.task, **learned.model_dump())
         recipe = _with_evaluations(recipe, request, len(train), len(dev))
-        recipe = recipe.with_section(
-            "train", precision=resolve_precision(recipe.section("train").precision, device)
-        )
+        numbers = resolve_numbers(recipe.section("train"), device)
+        recipe = recipe.with_section("train", precision=numbers["precision"])
         facts = facts_of(request, recipe, train, dev, problems)
         for note in facts["notes"]:
             reporter.note(note)
@@ -92,7 +92,10 @@ def finetune(request: FinetuneRequest, reporter: Reporter | None = None) -> RunD
             encoder = build_encoder(recipe, tokenizer)
         else:
             put_weights(encoder, start, reporter)
-        with _opened(request, recipe, start, facts, reporter) as (run, resumed):
+        with (
+            _opened(request, recipe, numbers["products"], start, facts, reporter) as (run, resumed),
+            through(run.meta["recipe"]["train"].get("products", "torch")),  # older runs: there was no choice
+        ):
             if resumed and run.meta["status"] == "finished" and "dev" in run.meta["results"]:
                 return run
             began = time.perf_counter()
@@ -172,12 +175,15 @@ def _epochs(request: FinetuneRequest, recipe: Recipe, n: int) -> float:
 def _opened(
     request: FinetuneRequest,
     recipe: Recipe,
+    products: str,
     start: RunDirectory,
     facts: Mapping[str, Any],
     reporter: Reporter,
 ) -> Iterator[tuple[RunDirectory, bool]]:
     """A run directory, locked for this process, and whether it is resumed rather than new.
 
+    Args:
+        products: the library of products of a new run.
     Raises:  RunError: the folder is not empty; with --resume: the request or a file has changed.
     """
     asked = {
@@ -195,7 +201,7 @@ def _opened(
         "model": start.meta["model"],
         "status": "training",
         "asked": asked,
-        "recipe": recipe.as_dict(),
+        "recipe": recipe.with_section("train", products=products).as_dict(),
         "adapted": {
             "task": request.task,
             "from": str(start.path),

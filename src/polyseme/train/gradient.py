@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from polyseme.core.memory import keep_freed
 from polyseme.core.protocols import Encoder, Objective
 from polyseme.core.rng import Random
 from polyseme.core.types import Batch, Encoding
@@ -49,6 +50,7 @@ class GradientLearner:
         counts: Tensor,
         seed: int,
     ) -> None:
+        keep_freed()
         self.encoder, self.objectives, self.config, self.device = encoder, objectives, config, device
         self.heads = nn.ModuleDict({o.name: o.build_head(encoder, counts) for o in objectives})
         self.encoder.to(device)

@@ -13,8 +13,9 @@ from polyseme.core.cores import default_threads, threads_are_chosen
 from polyseme.core.reporter import Reporter
 from polyseme.core.sharing import Pace
 from polyseme.errors import ConfigError
+from polyseme.kernels import products
 from polyseme.train import distributed
-from polyseme.train.config import Precision
+from polyseme.train.config import Precision, TrainConfig
 from polyseme.train.request import Budget
 
 
@@ -39,6 +40,16 @@ def resolve_precision(precision: Precision, device: torch.device) -> Precision:
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
     return "bfloat16" if fast_cpu_bfloat16() else "float32"
+
+
+def resolve_numbers(config: TrainConfig, device: torch.device) -> dict[str, str]:
+    """Fields of section [train] that this machine decides: number format, and library of float32 products.
+
+    Raises:  ConfigError: this build of torch has not the library that is asked for.
+    """
+    precision = resolve_precision(config.precision, device)
+    plain = device.type != "cpu" or (config.products == "auto" and precision != "float32")
+    return {"precision": precision, "products": "torch" if plain else products.chosen(config.products)}
 
 
 @cache

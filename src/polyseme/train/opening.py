@@ -238,6 +238,9 @@ def check_same_request(run: RunDirectory, asked: Mapping[str, Any], fingerprint:
             )
     before["valid"], now["valid"] = (_without_times(d.get("valid")) for d in (before, now))
     before.pop("ranks", None)  # older runs: any number of processes may go on
+    before.get("recipe", {}).get("train", {}).setdefault(
+        "products", "auto"
+    )  # older runs: there was no choice
     before.pop("corpus", None)
     now.pop("corpus", None)
     for key, old, new in _differences(before, now):

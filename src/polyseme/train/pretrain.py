@@ -22,6 +22,7 @@ from polyseme.core.types import Batch
 from polyseme.data.loader import Loader
 from polyseme.data.store import PreparedCorpus
 from polyseme.errors import ConfigError, TrainingError
+from polyseme.kernels.products import through
 from polyseme.text.lexicon import read_lexicon
 from polyseme.train import card, checkpoint, distributed
 from polyseme.train.build import (
@@ -45,7 +46,7 @@ from polyseme.train.heldout import (
     possible,
 )
 from polyseme.train.knowledge import check_lexicon_is_used, learn_or_load
-from polyseme.train.machine import pace_of, resolve_device, resolve_precision, use_threads
+from polyseme.train.machine import pace_of, resolve_device, resolve_numbers, use_threads
 from polyseme.train.milestones import check_reachable
 from polyseme.train.neighbours import start_at_neighbours
 from polyseme.train.opening import as_asked, forgotten_if_it_fails, open_or_prepare, opened_run
@@ -117,7 +118,7 @@ def _pretrain(
             check(requests)
         if resumed:
             trainer.resume()
-        with _out_of_memory_explained():
+        with _out_of_memory_explained(), through(recipe.section("train").products):
             distributed.wait_for_all()
             results = trainer.train()
         distributed.on_rank_0(lambda: card.write(run))
@@ -376,12 +377,15 @@ def _model_of(start: RunDirectory, recipe: Recipe, request: PretrainRequest) -> 
 def _resolved(
     run: RunDirectory, recipe: Recipe, corpus: PreparedCorpus, device: torch.device, keep_size: bool = False
 ) -> Recipe:
-    """The recipe with the values that only the machine and corpus determine: vocabulary size and precision.
+    """The recipe with the values that only the machine and corpus determine: vocabulary size and numbers.
 
     An imported model's table may have more rows than its tokenizer has tokens: `keep_size` leaves it as it is.
     """
     if "recipe" in run.meta:
-        return from_dict(run.meta["recipe"])
+        resolved = from_dict(run.meta["recipe"])
+        if resolved.section("train").products == "auto":  # begun before there was a choice
+            resolved = resolved.with_section("train", products="torch")
+        return resolved
     tokenizer = corpus.tokenizer
     known = {
         "vocab_size": tokenizer.vocab_size,
@@ -393,12 +397,12 @@ def _resolved(
         known = {}
     fields = type(recipe.section("model")).model_fields
     recipe = recipe.with_model(**{name: value for name, value in known.items() if name in fields})
-    asked = recipe.section("train").precision
+    asked = recipe.section("train")
     # rank 0 measures for all: ranks must not average updates of two number formats
-    precision = distributed.on_rank_0(lambda: resolve_precision(asked, device))
+    numbers = distributed.on_rank_0(lambda: resolve_numbers(asked, device))
     if distributed.rank() == 0:
         run.save_meta(corpus=corpus.meta)
-    return recipe.with_section("train", precision=precision)
+    return recipe.with_section("train", **numbers)
 
 
 def _check_lengths(recipe: Recipe) -> None:

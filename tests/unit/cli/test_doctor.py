@@ -23,7 +23,12 @@ FACTS: dict[str, Any] = {
     "memory": {"total_bytes": 25_000_000_000, "available_bytes": 20_000_000_000, "limit_bytes": None},
     "disk": {"folder": ".", "total_bytes": 300_000_000_000, "free_bytes": 80_000_000_000},
     "gpus": [],
-    "float32_gflops": 150.0,
+    "products": {
+        "one_thread": {"torch": 75.0, "onednn": 76.0, "packed": 80.0},
+        "all_threads": {"torch": 148.0, "onednn": 149.0, "packed": 150.0},
+        "layer": {"torch": 120.0, "onednn": 119.0},
+        "used": "torch",
+    },
     "memory_read_gbytes_per_second": 20.0,
     "bfloat16": {"native": False, "faster": False},
     "advice": [],
@@ -51,7 +56,7 @@ def test_a_good_machine_gets_one_line() -> None:
         ({"bfloat16__faster": True}, "Training uses bfloat16"),
         ({"gpus": [{"name": "G", "memory_bytes": 1, "bfloat16": True}]}, "There is a GPU"),
         ({"processor__threads": 8}, "--threads 2"),
-        ({"float32_gflops": 5.0}, "Matrix products are slow now"),
+        ({"products__all_threads": {"torch": 5.0}}, "Matrix products are slow now"),
         ({"memory__available_bytes": 10**9}, "Only 1.0 GB of memory"),
         ({"memory__limit_bytes": 2 * 10**9}, "Only 2.0 GB of memory"),
         ({"disk__free_bytes": 10**9}, "Only 1.0 GB of disk"),
@@ -81,7 +86,7 @@ def test_json_is_measured_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert cli.main(["doctor", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert set(facts) == set(FACTS)
-    assert facts["float32_gflops"] > 0
+    assert facts["products"]["all_threads"]["torch"] > 0
     assert facts["memory_read_gbytes_per_second"] > 0
     assert 0 < facts["processor"]["usable_cores"] <= (os.cpu_count() or 1)
 

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from polyseme.core.reporter import NullReporter
+from polyseme.kernels.products import Rates
 from polyseme.train import distributed, machine
+from polyseme.train.config import TrainConfig
 from polyseme.train.machine import pace_of, use_threads
 from polyseme.train.request import Budget
 
@@ -87,3 +89,17 @@ def test_a_run_gives_its_threads_back(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.get_num_threads() == 1
     pace.close()
     assert torch.get_num_threads() == 2
+
+
+def test_products_are_chosen_for_float32_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("POLYSEME_PRODUCTS")
+    monkeypatch.setattr(machine.products, "measured", lambda: Rates(1.0, 2.0, 1))
+    numbers = machine.resolve_numbers(TrainConfig(precision="float32"), CPU)
+    assert numbers == {"precision": "float32", "products": "onednn"}
+    assert machine.resolve_numbers(TrainConfig(precision="bfloat16"), CPU)["products"] == "torch"
+    named = TrainConfig(precision="bfloat16", products="onednn")
+    assert machine.resolve_numbers(named, CPU)["products"] == "onednn"
+    assert (
+        machine.resolve_numbers(TrainConfig(precision="float32", products="torch"), CPU)["products"]
+        == "torch"
+    )

@@ -11,7 +11,7 @@ import pytest
 from polyseme.core.reporter import NullReporter
 from polyseme.data.prepare import prepare
 from polyseme.data.store import PreparedCorpus
-from polyseme.errors import ConfigError, CorpusError, TrainingError
+from polyseme.errors import ConfigError, CorpusError, RunError, TrainingError
 from polyseme.text.config import TextConfig, TokenizerConfig
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.train import opening
@@ -125,3 +125,14 @@ def test_the_note_is_said_once_and_kept(tmp_path: Path, from_store: bool) -> Non
     again = Notes()
     open_or_prepare(request, recipe, RunDirectory.open(tmp_path / "run"), again)
     assert again.notes == []
+
+
+def test_a_run_from_before_there_was_a_choice_of_products_goes_on(tmp_path: Path) -> None:
+    asked = {"recipe": resolve("bert").as_dict()}
+    before = resolve("bert").as_dict()
+    del before["train"]["products"]
+    run = RunDirectory.create(tmp_path / "run", {"model": "bert", "asked": {"recipe": before}})
+    opening.check_same_request(run, asked)
+    other = resolve("bert", settings={"train.products": "onednn"}).as_dict()
+    with pytest.raises(RunError, match=r"another train\.products"):
+        opening.check_same_request(run, {"recipe": other})
