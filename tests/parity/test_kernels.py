@@ -138,6 +138,7 @@ CASES: dict[str, list[Callable[[], tuple[Any, ...]]]] = {
         lambda: (floats(17, 8), floats(50, 8), None, torch.randint(50, (17,))),
     ],
     "find_units": [lambda: units(0), lambda: units(1), lambda: units(2)],
+    "gated": [lambda name=name: (floats(3, 5, 8), name) for name in ("gelu", "gelu_new", "silu")],
     "linear": [
         lambda: (floats(3, 5, 8), floats(6, 8), floats(6)),
         lambda: (floats(40, 6), floats(9, 6), None),
@@ -153,6 +154,11 @@ CASES: dict[str, list[Callable[[], tuple[Any, ...]]]] = {
     "rms_norm": [lambda: (floats(3, 5, 8), floats(8), 1e-6), lambda: (floats(3, 5, 8), floats(5, 8), 1e-6)],
     "round_rows": [lambda: (torch.randn(5, 40), 127), lambda: (torch.zeros(2, 3), 63)],
     "rotate": [lambda: rotated(torch.float32), lambda: rotated(torch.bfloat16)],
+    "split_heads": [
+        lambda: (floats(2, 6, 3, 4, 8), None),
+        lambda: (floats(2, 6, 3, 4, 8), rotary_table(torch.arange(6)[None], 8, 100.0)),
+        lambda: (floats(2, 6, 3, 4, 8), rotary_table(torch.arange(12).view(2, 6), 8, 100.0)),
+    ],
     "sampled_cross_entropy_sum": [
         lambda: (
             *(floats(40, 6), floats(50, 6), floats(50), torch.randint(50, (40,))),
@@ -187,6 +193,7 @@ def test_values_and_gradients(
         if not leaves:  # there are no gradients
             results.append([torch.as_tensor(a) for a in tree_leaves(y)])
             continue
+        y = torch.stack(y) if isinstance(y, tuple) else y
         gradients = torch.autograd.grad(y, leaves, torch.linspace(-1, 1, y.numel()).view(y.shape).to(y.dtype))
         results.append([y.detach(), *gradients])
     for plain, fast in zip(*results, strict=True):

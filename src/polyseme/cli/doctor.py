@@ -138,7 +138,7 @@ def _product_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     both = f", torch {layer['torch']:g}, oneDNN {layer['onednn']:g} GFLOP/s" if layer["onednn"] else ""
     return [
         ("matrix product", f"{rates(facts['one_thread'])} (float32, 2048³, one thread)"),
-        ("", f"{rates(facts['all_threads'])} (all threads)"),
+        *[("", f"{rates(of)} (all threads)") for of in [facts["all_threads"]] if of != facts["one_thread"]],
         ("products by", f"{_LIBRARIES[facts['used']]} (a layer, forward and back{both})"),
     ]
 

@@ -1,6 +1,6 @@
 """The fast twins of what is written plainly elsewhere, each under the name of its plain form.
 
-    attention, cross_entropy, lstm, rms_norm    gradients written out, for CPUs: layers/ has the equations
+    attention, cross_entropy, gated, lstm, rms_norm    gradients written out, for CPUs: layers/ has the equations
     products    float32 products by the library that is faster here: layers/linear.py
     step        the next token of a decoder, compiled: `decode` of the models has the plain form
     packed, int8    linear layers prepared for use without gradients

@@ -151,6 +151,57 @@ def _parts(rows: int, numbers: int) -> Iterator[slice]:
         yield slice(start, min(start + step, rows))
 
 
+def splits(qkv: Tensor, *_: Any) -> bool:
+    """Whether `split_heads` serves: bfloat16 on CPUs, with a gradient; torch's attention in float32 reads any order."""
+    return can_drop(qkv) and qkv.dtype == torch.bfloat16 and torch.is_grad_enabled() and qkv.requires_grad
+
+
+def split_heads(qkv: Tensor, rotary: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor, Tensor]:
+    """As layers/attention.py's.  Shapes: qkv: (B, T, 3, H, D) -> each (B, H, T, D)"""
+    cos, sin = (None, None) if rotary is None else (table.to(qkv.dtype) for table in rotary)
+    q, k, v = _SplitHeads.apply(qkv, cos, sin)  # type: ignore[no-untyped-call]
+    return q, k, v
+
+
+class _SplitHeads(torch.autograd.Function):
+    """Each is written once in the order that products read, and all gradients go into one matrix."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, qkv: Tensor, cos: Tensor | None, sin: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        ctx.save_for_backward(cos, sin)
+        b, t, _, h, d = qkv.shape
+        out = qkv.new_empty(3, b, h, t, d)
+        by_token = out.permute(1, 3, 0, 2, 4)  # (B, T, 3, H, D)
+        if cos is None or sin is None:
+            by_token.copy_(qkv)
+        else:
+            _turn_into(by_token[:, :, :2], qkv[:, :, :2], cos, sin)
+            by_token[:, :, 2].copy_(qkv[:, :, 2])
+        return out[0], out[1], out[2]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        cos, sin = ctx.saved_tensors
+        b, h, t, d = grads[0].shape
+        grad = grads[0].new_empty(b, t, 3, h, d)
+        for i, part in enumerate(grads):
+            part = part.transpose(1, 2)  # (B, T, H, D)
+            if i == 2 or cos is None:
+                grad[:, :, i].copy_(part)
+            else:
+                _turn_into(grad[:, :, i], part, cos[:, :, 0], -sin[:, :, 0])
+        return grad, None, None
+
+
+def _turn_into(out: Tensor, x: Tensor, cos: Tensor, sin: Tensor) -> None:
+    half = x.size(-1) // 2
+    torch.mul(x, cos, out=out)
+    out[..., :half].addcmul_(x[..., half:], sin[..., :half])
+    out[..., half:].addcmul_(x[..., :half], sin[..., half:])
+
+
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """As layers/attention.py's, in three passes.
 
@@ -174,8 +225,6 @@ class _Rotate(torch.autograd.Function):
 
 
 def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    half = x.size(-1) // 2
-    turned = x * cos
-    turned[..., :half].addcmul_(x[..., half:], sin[..., :half])
-    turned[..., half:].addcmul_(x[..., :half], sin[..., half:])
+    turned = torch.empty_like(x)
+    _turn_into(turned, x, cos, sin)
     return turned

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from polyseme.core.config import suggest
 from polyseme.errors import ConfigError
+from polyseme.kernels import gated as kernel
+from polyseme.kernels.twins import faster
 from polyseme.layers.linear import Linear
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -30,6 +32,19 @@ def activation(name: str) -> Callable[[Tensor], Tensor]:
     if name not in _ACTIVATIONS:
         raise ConfigError(f"unknown activation {name!r}", fix=suggest(name, _ACTIVATIONS))
     return _ACTIVATIONS[name]
+
+
+@faster(kernel.gated, kernel.serves)
+def gated(x: Tensor, name: str) -> Tensor:
+    """A gated linear unit: act(u) ⊙ g, where u and g are the halves of x.
+
+    Args:
+        name: the activation's in config.json.
+    Shapes:  (…, 2 m) -> (…, m)
+    Source:  Shazeer (2020), equation 5.
+    """
+    u, gate = x.chunk(2, dim=-1)
+    return activation(name)(u) * gate
 
 
 class ActivatedLinear(Linear):

@@ -61,8 +61,8 @@ def attend(
 
         out = softmax(q kᵀ / √D + mask) v
 
-    `attend_fused`; on CPUs with dropout, for which torch has no fused kernel, and in bfloat16, where its backward pass is
-    several times slower than the plain products (docs/LOG.md), `attend_dropped`. With `causal`, in place of a mask,
+    `attend_fused`; on CPUs with dropout, for which torch has no fused kernel, and in bfloat16, where its backward pass
+    is several times slower than the plain products (docs/LOG.md), `attend_dropped`. With `causal`, in place of a mask,
     token i sees tokens 0 … i. Queries may have several times as many heads as keys and values; neighbours then share
     (Ainslie et al. 2023, section 2.2).
 
@@ -165,3 +165,16 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """
     first, second = x.chunk(2, dim=-1)
     return x * cos.to(x.dtype) + torch.cat([second, first], dim=-1) * sin.to(x.dtype)
+
+
+@faster(kernel.split_heads, kernel.splits)
+def split_heads(qkv: Tensor, rotary: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values of every head from one stacked matrix; the first two turned by `rotary` where given.
+
+    Shapes:  qkv: (B, T, 3, H, D) -> each (B, H, T, D)
+    """
+    if rotary is None:
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        return q, k, v
+    q, k = rotate(qkv[:, :, :2], *rotary).permute(2, 0, 3, 1, 4)
+    return q, k, qkv[:, :, 2].transpose(1, 2)

@@ -15,7 +15,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from polyseme.layers.attention import rotate
+from polyseme.layers.attention import rotate, split_heads
 from polyseme.layers.linear import linear
 
 
@@ -83,12 +83,7 @@ class Rows:
         """
         b, t, d = h.shape
         if self.slots is None:
-            qkv = query_key_value(h).view(b, t, 3, heads, -1)
-            if rotary is not None:
-                q, k = rotate(qkv[:, :, :2], *rotary).permute(2, 0, 3, 1, 4)
-                return q, k, qkv[:, :, 2].transpose(1, 2)
-            q, k, v = qkv.permute(2, 0, 3, 1, 4)
-            return q, k, v
+            return split_heads(query_key_value(h).view(b, t, 3, heads, -1), rotary)
         weight = query_key_value.weight
         bias: Tensor | None = query_key_value.bias
         of_q, of_kv = (None, None) if bias is None else (bias[:d], bias[d:])

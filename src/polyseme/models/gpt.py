@@ -25,7 +25,7 @@ from polyseme.core.entries import ModelEntry
 from polyseme.core.protocols import HeadStyle
 from polyseme.core.types import Batch, Encoding, Keep, Reach
 from polyseme.layers.activation import ActivatedLinear, activation
-from polyseme.layers.attention import attend, attend_plain, causal_mask
+from polyseme.layers.attention import attend, attend_plain, causal_mask, split_heads
 from polyseme.layers.cache import KeyValueCache
 from polyseme.layers.dropout import Dropout
 from polyseme.layers.linear import Linear, narrowed
@@ -88,7 +88,7 @@ class GptBlock(nn.Module):
     ) -> Tensor:
         b, t, d = h.shape
         qkv = self.query_key_value(self.attention_norm(h)).view(b, t, 3, self.heads, d // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()  # each (B, H, T, D)
+        q, k, v = split_heads(qkv, None)  # each (B, H, T, D)
         if cache is not None:
             k, v = cache.append(self.layer, k, v)
         if probabilities is None:

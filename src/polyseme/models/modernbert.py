@@ -25,7 +25,7 @@ from polyseme.core.config import Config
 from polyseme.core.entries import ModelEntry
 from polyseme.core.protocols import HeadStyle
 from polyseme.core.types import Batch, Encoding, Keep, Reach
-from polyseme.layers.activation import activation
+from polyseme.layers.activation import activation, gated
 from polyseme.layers.attention import attend, attend_plain, example_mask, rotary_table, window_mask
 from polyseme.layers.dropout import Dropout
 from polyseme.layers.linear import Linear, narrowed
@@ -94,7 +94,7 @@ class ModernBertBlock(nn.Module):
         self.feedforward_norm = norm()
         self.input_and_gate = Linear(d, 2 * m, bias=config.mlp_bias)
         self.output = Linear(m, d, bias=config.mlp_bias)
-        self.act = activation(config.hidden_activation)
+        self.activation = config.hidden_activation
         self.residual_dropout = Dropout(config.attention_dropout)
         self.dropout = Dropout(config.mlp_dropout)
 
@@ -115,8 +115,8 @@ class ModernBertBlock(nn.Module):
             mixed, weights = attend_plain(q, k, v, mask)
             probabilities.append(weights)
         h = h + self.residual_dropout(self.attention_output(mixed.transpose(1, 2).reshape(h.shape)))
-        u, gate = self.input_and_gate(self.feedforward_norm(h)).chunk(2, dim=-1)  # each (B, T, m)
-        return h + self.output(self.dropout(self.act(u) * gate))  # type: ignore[no-any-return]
+        mixed = gated(self.input_and_gate(self.feedforward_norm(h)), self.activation)  # (B, T, m)
+        return h + self.output(self.dropout(mixed))  # type: ignore[no-any-return]
 
 
 class ModernBert(nn.Module):

@@ -26,7 +26,7 @@ from polyseme.core.config import Config
 from polyseme.core.entries import ModelEntry
 from polyseme.core.protocols import HeadStyle
 from polyseme.core.types import Batch, Encoding, Keep, Reach
-from polyseme.layers.activation import activation
+from polyseme.layers.activation import activation, gated
 from polyseme.layers.attention import attend, attend_plain, causal_mask, rotary_table, rotate
 from polyseme.layers.cache import KeyValueCache
 from polyseme.layers.linear import Linear, narrowed
@@ -102,7 +102,7 @@ class Qwen3Block(nn.Module):
         self.feedforward_norm = RMSNorm(d, eps=self.eps)
         self.input_and_gate = Linear(d, 2 * m, bias=False)
         self.output = Linear(m, d, bias=False)
-        self.act = activation(config.hidden_act)
+        self.activation = config.hidden_act
 
     def forward(
         self,
@@ -130,8 +130,8 @@ class Qwen3Block(nn.Module):
             mixed, weights = attend_plain(q, k, v, mask, causal)
             probabilities.append(weights)
         h = h + self.attention_output(mixed.transpose(1, 2).reshape(b, t, -1))
-        u, gate = self.input_and_gate(self.feedforward_norm(h)).chunk(2, dim=-1)  # each (B, T, m)
-        return h + self.output(self.act(u) * gate)  # type: ignore[no-any-return]
+        mixed = gated(self.input_and_gate(self.feedforward_norm(h)), self.activation)  # (B, T, m)
+        return h + self.output(mixed)  # type: ignore[no-any-return]
 
 
 class Qwen3(nn.Module):
