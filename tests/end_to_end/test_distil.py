@@ -39,7 +39,18 @@ def test_distil_says_what_it_made(run: Path, tmp_path: Path, capsys: pytest.Capt
 def test_distil_of_uses_in_a_corpus(
     run: Path, corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ("--corpus", corpus, "--words", "corpus", "--min-count", 20, "--dimensions", 12, "--uses", 30)
+    options = (
+        "--corpus",
+        corpus,
+        "--words",
+        "corpus",
+        "--min-count",
+        20,
+        "--dimensions",
+        12,
+        "--tokens",
+        "5k",
+    )
     found = printed(capsys, "distil", run, "-o", tmp_path / "a", *options, "--json")
     assert found["way"] == "uses in a corpus"
     assert found["vocab_size"] == found["words"] + 5

@@ -25,7 +25,7 @@ def run(
     remove: int = 0,
     sif: float = 1e-4,
     layer: str | None = None,
-    uses: Count = 100,
+    tokens: Count = 1_000_000,
     min_count: int = 5,
     encoding: Annotated[str | None, Parameter(group=_TEXT)] = None,
     field: Annotated[str | None, Parameter(group=_TEXT)] = None,
@@ -47,7 +47,7 @@ def run(
         remove: leave so many first principal components out.
         sif: a in the weight a / (a + share of the word in the text); 0: every word weighs the same.
         layer: a layer by number (0 is the embedding layer, -1 the last) or mix, the mean of all; the last when absent.
-        uses: read a passage of the corpus if one of its words was met fewer times.
+        tokens: read about so many tokens of the corpus, spread over it: 5000000, 5e6 or 5M; all of it counts words.
         min_count: how often a word of `--words corpus` must occur.
         encoding: a name such as utf-8 or gb18030; found out when absent.
         field: the key of the text in .jsonl; text when absent.
@@ -71,7 +71,7 @@ def run(
             remove=remove,
             sif=sif,
             layer=_layer(layer),
-            uses=uses if uses is not None else 100,
+            tokens=tokens,
             min_count=min_count,
             text=text,
             reporter=reporter,

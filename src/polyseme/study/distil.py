@@ -56,7 +56,7 @@ DISTILLED = "polyseme distil"
 """Where a static run says that it came from."""
 DIMENSIONS = 256
 SIF = 1e-4
-USES = 100
+TOKENS = 1_000_000
 MIN_COUNT = 5
 PASSAGE = 128
 """Tokens of a corpus that are read together, separators included."""
@@ -74,7 +74,7 @@ def distil(
     remove: int = 0,
     sif: float = SIF,
     layer: Layers | None = None,
-    uses: int = USES,
+    tokens: int | None = TOKENS,
     min_count: int = MIN_COUNT,
     text: TextConfig | None = None,
     reporter: Reporter | None = None,
@@ -95,7 +95,7 @@ def distil(
         remove: leave so many first principal components out.
         sif: a of the weights; 0 = every word weighs the same.
         layer: a layer by number; several, or "all": their mean; None = the last.
-        uses: a passage is read if one of its words was met fewer times.
+        tokens: of the corpus that are read, about so many, spread over it; None = all. Shares are counted in all of it.
         min_count: how often a word of "corpus" must occur.
         text: how the corpus and the file of words are read.
         reporter: receives the progress.
@@ -108,7 +108,7 @@ def distil(
     reporter, text, target = reporter or NullReporter(), text or TextConfig(), path_of(output, "output")
     loaded = opened(run)
     width = int(loaded.encoder.config.hidden_size)
-    _check(loaded, width, dimensions, remove, sif, uses, min_count)
+    _check(loaded, width, dimensions, remove, sif, tokens, min_count)
     if target.is_file() or (target.is_dir() and any(target.iterdir())):
         raise RunError("the output folder already holds something", where=target, fix="another -o STATIC")
     numbers = layer_numbers(loaded, -1 if layer is None else layer)
@@ -120,7 +120,7 @@ def distil(
         shares = zipf_shares(len(vectors)) if counts is None else _shares(counts[vocabulary.ids])
         way: dict[str, Any] = {"way": "alone", "shares": "zipf" if counts is None else "training text"}
     else:
-        vectors, shares, way = _in_corpus(loaded, vocabulary, texts, numbers, uses, reporter)
+        vectors, shares, way = _in_corpus(loaded, vocabulary, texts, numbers, tokens, reporter)
     kept, explained = principal_components(vectors, dimensions or min(DIMENSIONS, width - remove), remove)
     table = np.zeros((vocabulary.tokenizer.vocab_size, kept.shape[1]), np.float32)
     table[vocabulary.ids] = kept * sif_weights(shares, sif)[:, None]
@@ -150,7 +150,13 @@ def distil(
 
 
 def _check(
-    loaded: Loaded, width: int, dimensions: int | None, remove: int, sif: float, uses: int, min_count: int
+    loaded: Loaded,
+    width: int,
+    dimensions: int | None,
+    remove: int,
+    sif: float,
+    tokens: int | None,
+    min_count: int,
 ) -> None:
     """Raises:  ConfigError: the run is static, or a number is out of range."""
     if loaded.encoder.reach == "none":
@@ -161,7 +167,7 @@ def _check(
             where=loaded.run.path,
             fix=f"polyseme export {loaded.run.path} word2vec vectors.txt",
         )
-    for name, count in (("uses", uses), ("min_count", min_count), ("dimensions", dimensions)):
+    for name, count in (("tokens", tokens), ("min_count", min_count), ("dimensions", dimensions)):
         if count is not None:
             at_least_one(name, count)
     if type(remove) is not int or not 0 <= remove < width:
@@ -293,7 +299,7 @@ def _in_corpus(
     vocabulary: _Vocabulary,
     corpus: Corpus,
     numbers: tuple[int, ...],
-    uses: int,
+    most: int | None,
     reporter: Reporter,
 ) -> tuple[Float32Array, Float64Array, dict[str, Any]]:
     """The mean over the uses of every word, its share of the text, and what was read.
@@ -305,21 +311,36 @@ def _in_corpus(
     known[vocabulary.ids] = True
     sums = torch.zeros(size, width)
     counts, read = np.zeros(size, np.int64), np.zeros(size, np.int64)
-    done, passages, tokens, total = 0, 0, 0, corpus.estimated_bytes()
+    done, seen, taken, total = (
+        0,
+        0,
+        0,
+        corpus.estimated_bytes(),
+    )  # bytes; tokens of all passages, of those that are read
     for texts in windows(document.text for document in corpus.documents(CleaningReport())):
-        chosen = []
-        for passage in _passages(loaded, vocabulary.tokenizer, known, texts):
-            np.add.at(counts, passage.words, 1)
-            if (read[passage.words] < uses).any():
-                np.add.at(read, passage.words, 1)
-                chosen.append(passage)
         span = sum(len(t.encode("utf-8", "replace")) for t in texts)
+        passages = list(_passages(loaded, vocabulary.tokenizer, known, texts))
+        here = sum(len(p.ids) for p in passages)
+        # the share of the corpus that is read, by how many tokens its bytes have been so far
+        share = (
+            1.0
+            if most is None
+            else min(1.0, most / max(1.0, (seen + here) / (done + span) * max(total, done + span)))
+        )
+        chosen = []
+        for passage in passages:
+            np.add.at(counts, passage.words, 1)
+            seen += len(passage.ids)
+            if taken < share * seen:
+                np.add.at(read, passage.words, 1)
+                taken += len(passage.ids)
+                chosen.append(passage)
 
-        def progress(share: float, done: int = done, span: int = span) -> None:
-            reporter.stage("reading uses", done + share * span, total)
+        def progress(part: float, done: int = done, span: int = span) -> None:
+            reporter.stage("reading uses", done + part * span, total)
 
         _add_uses(loaded, chosen, numbers, sums, progress)
-        done, passages, tokens = done + span, passages + len(chosen), tokens + sum(len(p.ids) for p in chosen)
+        done += span
     ids = vocabulary.ids
     met: BoolArray = read[ids] > 0
     if not met.any():
@@ -335,8 +356,7 @@ def _in_corpus(
         "way": "uses in a corpus",
         "corpus": [str(file.path) for file in corpus.files[:8]],
         "shares": "corpus",
-        "passages": passages,
-        "tokens_read": tokens,
+        "tokens_read": taken,
     }
     if not met.all():
         alone = _alone(loaded, vocabulary, numbers, reporter)

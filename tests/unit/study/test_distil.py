@@ -136,14 +136,23 @@ def test_a_word_without_a_use_is_read_alone_and_said(
     assert "1 words have no use in the corpus" in static.meta["imported"]["notes"][0]
 
 
-def test_fewer_uses_read_less(runs: dict[str, Model], texts: Path, tmp_path: Path) -> None:
-    read = [
+def test_a_budget_of_tokens_is_spread_over_the_corpus(runs: dict[str, Model], tmp_path: Path) -> None:
+    lines = ["the cat sat on the mat"] * 50 + ["the dog sees a small cat"] * 50
+    (tmp_path / "long.txt").write_text("\n\n".join(lines), "utf-8")
+    made = [
         distil(
-            runs["bert"], tmp_path / str(uses), corpus=texts, words=["cat", "dog"], dimensions=1, uses=uses
-        )
-        for uses in (1, 1000)
+            runs["bert"],
+            tmp_path / str(tokens),
+            corpus=tmp_path / "long.txt",
+            words=["mat", "dog"],
+            dimensions=1,
+            tokens=tokens,
+        ).meta["imported"]
+        for tokens in (None, 100)
     ]
-    assert read[0].meta["imported"]["passages"] < read[1].meta["imported"]["passages"]
+    assert made[0]["tokens_read"] > 500
+    assert 80 <= made[1]["tokens_read"] <= 160
+    assert not made[1]["notes"], "both words were met, the one at the end, too"
 
 
 def test_words_of_a_file_and_of_the_corpus(runs: dict[str, Model], texts: Path, tmp_path: Path) -> None:
@@ -200,7 +209,7 @@ def test_the_run_says_what_it_is_and_can_be_used(runs: dict[str, Model], tmp_pat
         ({"remove": 32}, ConfigError, "components"),
         ({"sif": -1.0}, ConfigError, "sif"),
         ({"sif": float("nan")}, ConfigError, "sif"),
-        ({"uses": 0}, ConfigError, "uses"),
+        ({"tokens": 0}, ConfigError, "tokens"),
         ({"layer": 7}, ConfigError, "no such layer"),
         ({"words": "corpus"}, ConfigError, "no corpus"),
         ({"words": ["\U0001d54f\U0001d54f"]}, InputError, "knows none"),
