@@ -5,6 +5,7 @@ A peer is a function (prompts of equal length, new tokens) -> tokens. One that i
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import shutil
 import tempfile
@@ -25,9 +26,7 @@ NEVER = (0, 1, 2, 4)
 def missing() -> list[str]:
     """Peers that cannot be had here, and why."""
     found = {name: importlib.util.find_spec(name) is not None for name in ("openvino", "nncf", "ctranslate2")}
-    reasons = [
-        f"{name}: not installed (pip install 'polyseme[peers]')" for name, has in found.items() if not has
-    ]
+    reasons = [f"{name}: not installed (pip install {name})" for name, has in found.items() if not has]
     return [*reasons, "llama.cpp: has no wheel for pip"]
 
 
@@ -136,7 +135,7 @@ def ctranslate2_run(theirs: Any, threads: int, int8: bool) -> Run:
     from ctranslate2.converters.transformers import GPT2Loader
 
     loader = GPT2Loader()
-    spec = loader.get_model_spec(theirs)
+    spec = loader.get_model_spec(copy.deepcopy(theirs))  # rounding writes over the weights
     words = [f"w{i}" for i in range(theirs.config.vocab_size)]
     spec.register_vocabulary(words)
     spec.config.bos_token, spec.config.eos_token, spec.config.unk_token = words[2], words[3], words[1]

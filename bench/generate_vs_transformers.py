@@ -8,7 +8,7 @@ alone, as the others' padding is to the right); and a prompt of 512 of which one
 must be equal to transformers': the bench fails where they are not. Sides with int8 weights stand beside each other, and
 how many of the tokens of float32 they keep; what that says of weights that were trained is little, see
 bench/int8_tokens.py. The strongest peer is OpenVINO (2026.4, its cache a state of the model, weights compressed by
-nncf); the extra `peers` installs it. llama.cpp has no wheel for pip and is not here.
+nncf). llama.cpp has no wheel for pip and is not here.
 
 All sides take turns in one process, and of every case the second fastest of the rounds counts, because neighbours only
 ever make a round slower. No side may end early. The reading of the prompt is part of the time, and is also shown by
