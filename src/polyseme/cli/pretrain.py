@@ -53,6 +53,7 @@ def run(
     seed: Seed = 1,
     tokenizer: Annotated[str | None, Parameter(group=HOW)] = None,
     init: Annotated[str | None, Parameter(group=HOW)] = None,
+    extend_vocabulary: Annotated[Count, Parameter(group=HOW)] = None,
     resume: Resume = False,
     valid: Annotated[list[str] | None, Parameter(group=_TEXT)] = None,
     lexicon: Annotated[list[str] | None, Parameter(group=_TEXT)] = None,
@@ -83,6 +84,7 @@ def run(
         settings: key=value over the recipe, repeatable: hidden_size=256, train.learning_rate=1e-3.
         tokenizer: a run or a tokenizer.json whose vocabulary to share.
         init: a run whose weights to start from.
+        extend_vocabulary: with --init: add at most so many entries for what the text has and the vocabulary lacks.
         resume: go on with the run exactly where it stopped; begin where there is nothing yet.
         valid: held-out text, repeatable; without it a share of the documents, chosen by hash, is held out.
         lexicon: files or folders of words, phrases and entities, repeatable; ernie hides them as wholes.
@@ -126,6 +128,7 @@ def run(
         seed=seed,
         tokenizer=tokenizer,
         init=init,
+        extend_vocabulary=extend_vocabulary,
         valid=list(valid or []),
         lexicon=list(lexicon or []),
         resume=resume,

@@ -53,6 +53,8 @@ def pretrain_command(meta: Mapping[str, Any], path: Path) -> str | None:
     words += ["-o", path]
     amount, _, unit = str(asked["budget"]).partition(" ")
     words += [f"--{unit if unit.endswith('s') else unit + 's'}", amount.replace(",", "")]
+    if asked.get("extended vocabulary"):
+        words += ["--extend-vocabulary", asked["extended vocabulary"]]
     if asked.get("milestones"):
         words += ["--milestones", asked["milestones"]]
     if asked.get("seed", 1) != 1:

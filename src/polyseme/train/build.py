@@ -240,6 +240,10 @@ def rebuild(run: RunDirectory, weights: Mapping[str, Tensor]) -> tuple[Recipe, T
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(weights[name])
+    trained = run.meta.get("trained_length")
+    if trained and getattr(encoder, "learned_positions", False) and encoder.reach == "left":
+        # a decoder would write on into positions that no example reached, whose vectors mean nothing
+        encoder.max_length = min(encoder.max_length, int(trained))
     encoder.eval()
     heads.eval()
     return recipe, tokenizer, encoder, heads

@@ -26,14 +26,19 @@ from polyseme.errors import CheckpointError, ConfigError, CorpusError, PolysemeE
 from polyseme.text.clean import CleaningReport
 from polyseme.text.config import TextConfig
 from polyseme.text.corpus import Corpus, Fingerprint
+from polyseme.text.extending import extended
 from polyseme.text.lexicon import Entry, lexicon_fingerprint
 from polyseme.text.shares import read_shares
 from polyseme.text.tokenizers import Tokenizer
+from polyseme.text.unknown import UnknownShare
 from polyseme.train import checkpoint, distributed
 from polyseme.train.machine import resolve_device
 from polyseme.train.recipe import Recipe, resolve
 from polyseme.train.request import PretrainRequest
 from polyseme.train.run import RunDirectory
+
+_WORTH_SAYING = 0.001
+"""Share of [UNK] in text that training goes on with, from which on it is said."""
 
 
 def as_asked(request: PretrainRequest, recipe: Recipe, lexicon: Sequence[Entry]) -> dict[str, Any]:
@@ -49,6 +54,7 @@ def as_asked(request: PretrainRequest, recipe: Recipe, lexicon: Sequence[Entry])
         **({"mixture of sources": shares} if shares else {}),
         "valid": corpus_signature(request.valid, recipe.section("text")),
         "device": resolve_device(request.device).type,
+        **({"extended vocabulary": request.extend_vocabulary} if request.extend_vocabulary else {}),
         **({"milestones": ",".join(map(str, request.milestones))} if request.milestones else {}),
     } | ({"lexicon": lexicon_fingerprint(lexicon)} if lexicon else {})
 
@@ -332,6 +338,12 @@ def open_or_prepare(
     """
     tokenizer = shared_tokenizer(request)
     if len(request.corpus) == 1 and is_store(request.corpus[0]):
+        if request.extend_vocabulary:
+            raise ConfigError(
+                "a store has its vocabulary already, which --extend-vocabulary would change",
+                where=request.corpus[0],
+                fix="name the text itself, or leave --extend-vocabulary out",
+            )
         corpus = PreparedCorpus.open(Path(request.corpus[0]))
         if tokenizer is not None and tokenizer.fingerprint != corpus.tokenizer.fingerprint:
             raise ConfigError(
@@ -361,6 +373,8 @@ def _make(
         return
     if tokenizer is None and (run.path / "tokenizer.json").is_file():
         tokenizer = Tokenizer.from_file(run.path / "tokenizer.json")
+    elif tokenizer is not None and request.extend_vocabulary:
+        tokenizer = _extended(request, recipe, run, tokenizer, reporter)
 
     def show(progress: Progress) -> None:
         reporter.stage(progress.stage, progress.done_bytes, progress.total_bytes)
@@ -386,6 +400,31 @@ def _make(
         )
 
 
+def _extended(
+    request: PretrainRequest, recipe: Recipe, run: RunDirectory, tokenizer: Tokenizer, reporter: Reporter
+) -> Tokenizer:
+    """The vocabulary of --init with entries for what the training text has beside it; a note says how many.
+
+    Raises:  ConfigError: nothing can be added to such a vocabulary.
+    """
+    assert request.extend_vocabulary is not None
+    text = recipe.section("text")
+    corpus = Corpus(request.corpus, text.model_copy(update={"valid_share": 0.0}) if request.valid else text)
+    sample = corpus.samples(recipe.section("tokenizer").sample_bytes, 0)
+    larger = extended(tokenizer, sample, request.extend_vocabulary)
+    n = larger.vocab_size - tokenizer.vocab_size
+    note = f"the vocabulary of {request.init} was extended by {n:,} entries, which start from the mean of their pieces"
+    if n < request.extend_vocabulary:
+        note += f"; there was no more to add, of the {request.extend_vocabulary:,} that were allowed"
+    imported = "imported" in RunDirectory.open(str(request.init)).meta
+    if n and imported:
+        note += "; it is no longer that of the imported model, and neither are the rows of its tables"
+    run.add_notes([note], reporter)
+    if n:
+        run.save_meta(extended_vocabulary={"entries": n, "from": request.init, "imported": imported})
+    return larger
+
+
 def _asks_for_min_count(request: PretrainRequest, recipe: Recipe) -> bool:
     """Whether the user chose how often a word must occur."""
     usual = resolve(request.model).section("tokenizer").min_count
@@ -408,8 +447,20 @@ def _noted(
             fix=_anew(request, corpus),
         )
     if distributed.rank() == 0:
-        run.add_notes([*corpus.meta.get("notes", []), unknown_note(corpus)], reporter)
+        notes = [unknown_note(corpus), _offer(request, met)]
+        run.add_notes([*corpus.meta.get("notes", []), *notes], reporter)
     return corpus
+
+
+def _offer(request: PretrainRequest, met: UnknownShare) -> str | None:
+    """What part of new text the vocabulary of --init does not know, and what helps."""
+    if request.init is None or met.share < _WORTH_SAYING:
+        return None
+    more = "a larger --extend-vocabulary" if request.extend_vocabulary else "--extend-vocabulary 1000"
+    return (
+        f"of the training text's tokens {met.share:.2%} became [UNK], as the vocabulary of {request.init} lacks them: "
+        f"{more} gives them entries, which start from the mean of their pieces"
+    )
 
 
 def _anew(request: PretrainRequest, corpus: PreparedCorpus) -> str:

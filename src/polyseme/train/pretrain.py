@@ -15,6 +15,7 @@ from itertools import count
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from polyseme.core import registry
 from polyseme.core.reporter import NullReporter, Reporter
@@ -24,6 +25,7 @@ from polyseme.data.store import PreparedCorpus
 from polyseme.errors import ConfigError, TrainingError
 from polyseme.kernels.products import through
 from polyseme.text.lexicon import read_lexicon
+from polyseme.text.tokenizers import Tokenizer
 from polyseme.train import card, checkpoint, distributed
 from polyseme.train.build import (
     build_encoder,
@@ -37,6 +39,7 @@ from polyseme.train.build import (
 )
 from polyseme.train.from_counts import cooccurrence_embeddings, start_as_bigram_model, start_embedding
 from polyseme.train.gradient import GradientLearner
+from polyseme.train.growing import grown
 from polyseme.train.heldout import (
     above_word_frequency,
     evaluation_batches,
@@ -111,7 +114,7 @@ def _pretrain(
     with opened_run(request, recipe, asked, reporter) as (run, resumed):
         with forgotten_if_it_fails(run, resumed):
             corpus = open_or_prepare(request, recipe, run, reporter)
-            recipe = _resolved(run, recipe, corpus, device, keep_size=start is not None)
+            recipe = _resolved(run, recipe, corpus, device, start)
             recipe = _trainable(recipe, request, run, corpus, reporter)
             knowledge = learn_or_load(recipe, run, corpus, lexicon, reporter)
             trainer = build_trainer(request, recipe, run, corpus, knowledge, start, device, reporter)
@@ -170,9 +173,9 @@ def build_trainer(
     if from_counts and train.embedding_start == "bigram":
         start_as_bigram_model(encoder, learner.heads[objectives[0].name], corpus.train, deviation)
     if start is not None:
-        learner.load_weights({**learner.weights(), **weights_of(start, reporter)})
+        learner.load_weights({**learner.weights(), **_start_weights(start, learner, corpus, reporter)})
 
-    _ready_to_train(run, recipe, corpus, learner.n_parameters)
+    _ready_to_train(run, recipe, corpus, learner.n_parameters, _trained_length(recipe, start))
     keep_evaluation_text(run, judged, reporter)
     return Trainer(
         learner,
@@ -220,7 +223,7 @@ def _build_corpus_trainer(
         ),
     )
     if start is not None:
-        learner.load_weights(weights_of(start, reporter))
+        learner.load_weights(_start_weights(start, learner, corpus, reporter))
     _ready_to_train(run, recipe, corpus, learner.n_parameters)
     keep_evaluation_text(run, judged, reporter)
     return Trainer(
@@ -238,6 +241,17 @@ def _build_corpus_trainer(
         words_per_token=_words_per_token(corpus),
         keep_at=_milestones(request, recipe, corpus),
     )
+
+
+def _start_weights(
+    start: RunDirectory, learner: Any, corpus: PreparedCorpus, reporter: Reporter
+) -> dict[str, Tensor]:
+    """The weights that training goes on from, with rows for the entries by which the vocabulary was extended."""
+    weights = weights_of(start, reporter)
+    old = Tokenizer.from_file(start.path / "tokenizer.json")
+    if corpus.tokenizer.vocab_size <= old.vocab_size:
+        return weights
+    return grown(weights, learner.weights(), old, corpus.tokenizer)
 
 
 def _words_per_token(corpus: PreparedCorpus) -> float:
@@ -313,11 +327,26 @@ def _say_how_it_ended(run: RunDirectory, results: dict[str, Any], reporter: Repo
         run.add_notes([above_word_frequency(results)], reporter)
 
 
-def _ready_to_train(run: RunDirectory, recipe: Recipe, corpus: PreparedCorpus, n_parameters: int) -> None:
+def _trained_length(recipe: Recipe, start: RunDirectory | None) -> int | None:
+    """Tokens of the longest examples that the model has seen; None where its training elsewhere is not known."""
+    length = int(recipe.section("data").sequence_length)
+    if start is None:
+        return length
+    before = start.meta.get("trained_length")
+    return None if before is None else max(int(before), length)
+
+
+def _ready_to_train(
+    run: RunDirectory, recipe: Recipe, corpus: PreparedCorpus, n_parameters: int, length: int | None = None
+) -> None:
     if distributed.rank() == 0 and run.meta.get("status") == "preparing":
         corpus.tokenizer.save(run.path / "tokenizer.json")
         # a given store stays where it is: word counts are read from there later
-        where = {} if corpus.folder == run.path / "store" else {"store": str(corpus.folder.resolve())}
+        where: dict[str, Any] = {}
+        if corpus.folder != run.path / "store":
+            where["store"] = str(corpus.folder.resolve())
+        if length is not None:
+            where["trained_length"] = length
         run.save_meta(status="training", recipe=recipe.as_dict(), parameters=n_parameters, **where)
 
 
@@ -375,11 +404,16 @@ def _model_of(start: RunDirectory, recipe: Recipe, request: PretrainRequest) -> 
 
 
 def _resolved(
-    run: RunDirectory, recipe: Recipe, corpus: PreparedCorpus, device: torch.device, keep_size: bool = False
+    run: RunDirectory,
+    recipe: Recipe,
+    corpus: PreparedCorpus,
+    device: torch.device,
+    start: RunDirectory | None,
 ) -> Recipe:
     """The recipe with the values that only the machine and corpus determine: vocabulary size and numbers.
 
-    An imported model's table may have more rows than its tokenizer has tokens: `keep_size` leaves it as it is.
+    The table of an imported model, from which training may `start`, may have more rows than its tokenizer has tokens:
+    it stays as it is, or grows by as many rows as the vocabulary has grown.
     """
     if "recipe" in run.meta:
         resolved = from_dict(run.meta["recipe"])
@@ -393,8 +427,10 @@ def _resolved(
         "bos_token_id": tokenizer.cls_id,
         "eos_token_id": tokenizer.sep_id,
     }
-    if keep_size:
-        known = {}
+    if start is not None:
+        added = tokenizer.vocab_size - Tokenizer.from_file(start.path / "tokenizer.json").vocab_size
+        rows = getattr(recipe.section("model"), "vocab_size", 0)
+        known = {"vocab_size": rows + added} if added > 0 else {}
     fields = type(recipe.section("model")).model_fields
     recipe = recipe.with_model(**{name: value for name, value in known.items() if name in fields})
     asked = recipe.section("train")

@@ -93,6 +93,7 @@ class PretrainRequest:
         seed: decides order, masks, initial weights.
         tokenizer: a run or tokenizer.json whose vocabulary is shared.
         init: a run whose weights, model sizes and vocabulary are the start.
+        extend_vocabulary: with init: at most so many new entries for what the text has and the vocabulary lacks.
         valid: held-out text; none = a share of the documents.
         lexicon: files and folders of words, phrases and entities, for objectives that read them.
         resume: go on with `output`, or begin where there is nothing yet.
@@ -110,6 +111,7 @@ class PretrainRequest:
     seed: int = 1
     tokenizer: str | None = None
     init: str | None = None
+    extend_vocabulary: int | None = None
     valid: Sequence[str] = ()
     lexicon: Sequence[str] = ()
     resume: bool = False
@@ -120,11 +122,29 @@ class PretrainRequest:
         for name in ("corpus", "valid", "lexicon"):
             object.__setattr__(self, name, names_of(getattr(self, name), name))
         object.__setattr__(self, "output", path_of(self.output, "output"))
+        self._check_extension()
         numbers = read_milestones(self.milestones, self.budget.words) if self.milestones else ()
         object.__setattr__(self, "milestones", numbers)
         for name in ("tokenizer", "init", "recipe"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, names_of(getattr(self, name), name)[0])
+
+    def _check_extension(self) -> None:
+        n: Any = self.extend_vocabulary
+        if n is None:
+            return
+        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+            raise ConfigError(
+                "the number of new entries must be a whole number above zero",
+                got=repr(n),
+                fix="--extend-vocabulary 1000",
+            )
+        if self.init is None:
+            raise ConfigError(
+                "--extend-vocabulary is for a vocabulary that is there already",
+                got="no --init",
+                fix="--init RUN, or --set tokenizer.vocab_size=N for a new one",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

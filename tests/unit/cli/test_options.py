@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from polyseme import cli
@@ -78,3 +80,38 @@ def test_positive_lets_absent_options_and_numbers_above_zero_pass(value: float |
     else:
         assert error is not None
         assert "--top must be above zero" in error
+
+
+@pytest.mark.parametrize(
+    ("words", "what", "fix"),
+    [
+        (
+            ["--words", "1M", "--milestones", "500k,2M"],
+            "beyond the budget",
+            "--words 2M, or --milestones 500k",
+        ),
+        (["--words", "1M", "--minutes", "2"], "exactly one budget", None),
+        (["--milestones", "soon"], "a milestone is a number of words", "--milestones 1M,2M"),
+        (["--extend-vocabulary", "100"], "a vocabulary that is there already", "--init RUN"),
+    ],
+)
+def test_budgets_and_milestones_that_cannot_be(
+    words: list[str], what: str, fix: str | None, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert cli.main(["pretrain", "bert", "python-docs", "-o", str(tmp_path / "run"), *words]) == 2
+    said = capsys.readouterr().err
+    assert what in said
+    assert fix is None or fix in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_shares_that_do_not_sum_are_refused_with_what_to_type(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    sources = [f"{tmp_path / 'a.txt'}=0.5", "python-docs=0.6"]
+    assert cli.main(["pretrain", "bert", *sources, "-o", str(tmp_path / "run")]) == 2
+    said = capsys.readouterr().err
+    assert "0.5 + 0.6 = 1.1" in said
+    assert "python-docs=0.5455" in said
+    assert not (tmp_path / "run").exists()

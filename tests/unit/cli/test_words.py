@@ -64,6 +64,17 @@ def test_a_folder_with_the_name_of_a_model_is_a_corpus(
     assert read("pretrain", "gpt", "bert") == ["pretrain", "gpt", "bert"]
 
 
+def test_a_corpus_with_its_share_behind_a_setting_is_a_corpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "novels").mkdir()
+    words = ["pretrain", "bert", "--set", "hidden_size=64", "novels=0.5", "seed_size=3", "-o", "run"]
+    meant = read(*words)
+    assert "novels=0.5" in meant
+    assert meant[meant.index("novels=0.5") - 1] != "--set"
+
+
 def test_every_synonym_leads_to_something_that_exists() -> None:
     app = build_app()
     verbs = [verb for verb in app if not verb.startswith("-")]

@@ -98,6 +98,11 @@ def model_files(opened: Opened, folder: Path, tasks: bool = True) -> tuple[list[
     for name, document in documents.items():
         (folder / name).write_text(to_json(document), "utf-8")
     notes += _differences(tokenizer, decoder and task is None)
+    if (more := opened.run.meta.get("extended_vocabulary")) is not None:
+        notes.append(
+            f"the vocabulary has {more['entries']:,} entries more than that of {more['from']}, behind its own: "
+            "use this tokenizer.json, not the one of the model that training went on from"
+        )
     (folder / "README.md").write_text(
         _card(opened, config["architectures"][0], notes, task), "utf-8", "backslashreplace"
     )
