@@ -13,6 +13,7 @@ The store is the same whatever the number of workers, and is complete or absent 
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import time
 from collections import Counter
@@ -115,6 +116,12 @@ def prepare(
     heldout = (
         Corpus(valid_files, text.model_copy(update={"documents": corpus.rule()})) if valid_files else None
     )
+    if heldout is not None and heldout.shares:
+        raise ConfigError(
+            "held-out files take no shares",
+            got=", ".join(valid_files),
+            fix=" ".join(f"--valid {shlex.quote(name)}" for name in heldout.sources),
+        )
     total = corpus.estimated_bytes() + (heldout.estimated_bytes() if heldout else 0)
     if workers is None:
         workers = default_threads() if total > _SMALL else 1

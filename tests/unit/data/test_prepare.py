@@ -437,6 +437,13 @@ def test_a_source_with_a_share_but_no_text_is_refused(
     assert not (tmp_path / "store").exists()
 
 
+def test_held_out_files_take_no_shares(tmp_path: Path, two: tuple[str, str], tokenizer: Tokenizer) -> None:
+    valid = [f"{two[1]}=1"]
+    with pytest.raises(ConfigError, match="held-out files take no shares") as error:
+        prepare([two[0]], tmp_path / "store", text=LINES, tokenizer=tokenizer, valid_files=valid)
+    assert error.value.fix == f"--valid {two[1]}"
+
+
 def test_the_vocabulary_is_learned_from_the_mixture(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("\n".join(f"aaaa bbbb {n}" for n in range(50_000)))
     (tmp_path / "b.txt").write_text("\n".join(f"cccc dddd {n}" for n in range(5_000)))
