@@ -25,7 +25,7 @@ def make_tokenizer(kind: str = "wordpiece") -> Tokenizer:
     return train_tokenizer(TEXTS, TokenizerConfig(kind=kind, vocab_size=SIZES[kind], min_count=1), 0)  # type: ignore[arg-type]
 
 
-def make_loaded(model: str = "gpt", kind: str = "wordpiece", **changes: Any) -> Model:
+def make_loaded(model: str = "gpt", kind: str = "wordpiece", hybrid: bool = False, **changes: Any) -> Model:
     tokenizer = make_tokenizer(kind)
     encoder = make_encoder(model, **{"vocab_size": tokenizer.vocab_size, **changes}).eval()
     causal = encoder.reach == "left"
@@ -34,6 +34,8 @@ def make_loaded(model: str = "gpt", kind: str = "wordpiece", **changes: Any) -> 
     if model == "elmo":
         (objective,) = make_objectives(("bidirectional_lm",), special_ids(tokenizer))
         heads = {"bidirectional_lm": objective.build_head(encoder)}
+    if hybrid:
+        heads = {"hybrid": MaskedLMHead(encoder)}
     recipe: Any = SimpleNamespace(architecture=model, objectives=tuple(heads))
     run: Any = SimpleNamespace(path=Path("runs/test"), meta={})
     return Model(

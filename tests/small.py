@@ -58,6 +58,14 @@ CASES = [
     for name in GRADIENT_MODELS
     for objectives in dict.fromkeys([*((o,) for o in objectives_of(name)), objectives_of(name)])
 ]
+BOTH_WAYS = [
+    name
+    for name in GRADIENT_MODELS
+    for model in [registry.models.load(name).build]
+    if model.reach == "both" and hasattr(model, "decode")
+]
+"""Models that can also read from the left alone."""
+CASES += [(name, ("hybrid",)) for name in BOTH_WAYS]
 
 
 def make_objectives(names: tuple[str, ...], special: SpecialTokens, **config: Any) -> list[Any]:

@@ -12,7 +12,7 @@ from polyseme.core import registry
 from polyseme.data.examples import SpecialTokens
 from polyseme.data.loader import special_tokens
 from polyseme.data.store import StoreWriter, TokenStore
-from small import CASES, GRADIENT_MODELS, VOCABULARY
+from small import BOTH_WAYS, CASES, GRADIENT_MODELS, VOCABULARY
 
 
 @pytest.fixture(params=registry.models.names())
@@ -22,6 +22,11 @@ def model_name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(params=GRADIENT_MODELS)
 def gradient_model(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=BOTH_WAYS)
+def both_ways(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 

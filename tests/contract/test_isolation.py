@@ -127,3 +127,60 @@ def test_needed_positions_alone_give_the_same_vectors(
             assert (a is None) == (b is None)
             if a is not None and b is not None:
                 torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-3)
+
+
+def test_packed_equals_one_by_one_from_the_left(
+    both_ways: str, lengths: list[list[int]], special: SpecialTokens
+) -> None:
+    encoder = make_encoder(both_ways).eval()
+    batch, places = packed(lengths, special)
+    with torch.no_grad():
+        together = encoder.encode(replace(batch, causal=True), keep="all")
+        for row, start, alone in places:
+            n = len(alone.ids)
+            one = replace(to_batch(collate([[alone]], n, special), []), causal=True)
+            for attentions in (False, True):
+                single = encoder.encode(one, keep="all", attentions=attentions)
+                for layer, reference in zip(together.layers, single.layers, strict=True):
+                    torch.testing.assert_close(
+                        layer[row, start : start + n], reference[0], atol=1e-5, rtol=1e-4
+                    )
+
+
+@pytest.mark.parametrize("window", [2, 8, 64])
+def test_a_causal_batch_sees_the_left_alone(both_ways: str, special: SpecialTokens, window: int) -> None:
+    encoder = make_encoder(both_ways, local_attention=window, global_attn_every_n_layers=2).eval()
+    for members in ([32], [32, 20]):  # with and without a mask
+        rows = [[example(n, n)] for n in members]
+        batch = replace(to_batch(collate(rows, 32, special), []), causal=True)
+        with torch.no_grad():
+            before = encoder.encode(batch).last[0]
+            moved = batch.ids.clone()
+            moved[0, 16] = 5 if int(moved[0, 16]) != 5 else 6
+            change = (encoder.encode(replace(batch, ids=moved)).last[0] - before).abs().amax(1) > 1e-7
+        assert not change[:16].any()
+        assert change[16:18].all()
+
+
+@pytest.mark.parametrize("window", [2, 8, 64])
+def test_the_cache_gives_what_a_causal_batch_does(
+    both_ways: str, special: SpecialTokens, window: int
+) -> None:
+    """Also of rows that begin later, and of a token or several at a time."""
+    encoder = make_encoder(both_ways, local_attention=window, global_attn_every_n_layers=2).eval()
+    texts = [example(n, n) for n in (24, 17)]
+    single = []
+    with torch.no_grad():
+        for text in texts:
+            batch = replace(to_batch(collate([[text]], len(text.ids), special), []), causal=True)
+            batch = replace(batch, type=torch.zeros_like(batch.type))
+            single.append(encoder.encode(batch).last[0])
+        for start in (None, torch.tensor([0, 7])):
+            rows = texts if start is not None else texts[:1]
+            ids = torch.zeros(len(rows), 24, dtype=torch.long)
+            for row, text in zip(ids, rows, strict=True):
+                row[24 - len(text.ids) :] = torch.from_numpy(text.ids)
+            cache = encoder.new_cache(len(rows), 24, start)
+            steps = [encoder.decode(part, cache) for part in ids.split([11, 1, 1, 4, 7], dim=1)]
+            for row, reference in zip(torch.cat(steps, dim=1), single, strict=False):
+                torch.testing.assert_close(row[24 - len(reference) :], reference, atol=1e-5, rtol=1e-4)

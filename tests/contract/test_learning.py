@@ -11,12 +11,19 @@ import torch
 from polyseme.core.rng import Random
 from polyseme.core.types import Batch
 from polyseme.data.examples import DocumentChunks, SpecialTokens
-from polyseme.data.loader import Loader, RowPlan
+from polyseme.data.loader import Loader, RowPlan, Turns
 from polyseme.data.store import TokenStore
 from small import make_encoder, make_learner, make_objectives, objectives_of
 
 
-def make_loader(store: TokenStore, objectives: list[Any], special: SpecialTokens, length: int = 32) -> Loader:
+def make_loader(
+    store: TokenStore, objectives: list[Any], special: SpecialTokens, length: int = 32
+) -> Loader | Turns:
+    if hasattr(objectives[0], "parts"):
+        first, second = (make_loader(store, [part], special, length) for part in objectives[0].parts)
+        assert isinstance(first, Loader)
+        assert isinstance(second, Loader)
+        return Turns(first, second, objectives[0].shares[1])
     pairs = [o for o in objectives if o.draws]
     source = pairs[0].examples(store, length) if pairs else DocumentChunks(store, length, special)
     return Loader(source, RowPlan(source.lengths, length, Random(1, "order")), objectives, length, special)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -111,3 +112,52 @@ def test_what_a_run_cannot_do(
 def test_a_long_prompt_is_noted(decoder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.warns(UserWarning, match="only its end is used"):
         assert main(["generate", str(decoder), "a class " * 2000, "--max-new-tokens", "2", "--debug"]) == 0
+
+
+@pytest.fixture(scope="module")
+def hybrid(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A run of the recipe hybrid after some updates, and what was printed."""
+    folder = tmp_path_factory.mktemp("runs") / "hybrid"
+    words = ["pretrain", "modernbert", str(corpus), "-o", str(folder), "--recipe", "hybrid", "--steps", "40"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stderr", said := io.StringIO())
+        assert main([*words, *tiny(**{"train.learning_rate": 5e-3})]) == 0
+    return folder, said.getvalue()
+
+
+def test_one_run_reads_and_writes(
+    hybrid: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, said = hybrid
+    assert "masked_lm" in said
+    assert "causal_lm" in said
+    heldout = json.loads((folder / "run.json").read_text())["results"]["heldout"]
+    for name in ("masked_lm", "causal_lm"):
+        assert heldout[f"{name}_loss"] < heldout[f"{name}_baseline"] + 0.5
+    shown = output(capsys, "inspect", folder)
+    assert "masked lm" in shown
+    assert "causal lm" in shown
+    parts = json.loads(output(capsys, "inspect", folder, "--json"))["heldout_parts"]
+    assert [part["objective"] for part in parts] == ["masked_lm", "causal_lm"]
+    assert output(capsys, "fill", folder, "The [MASK] is executed.")
+    assert output(capsys, "generate", folder, "The statement", "--max-new-tokens", 90).startswith(
+        "The statement"
+    )
+    file = tmp_path / "lines.txt"
+    file.write_text("The statement is executed.\nexecuted. The is statement\n", "utf-8")
+    left = json.loads(output(capsys, "score", folder, file, "--json"))
+    masked = json.loads(output(capsys, "score", folder, file, "--json", "--masked"))
+    assert (left["kind"], masked["kind"]) == ("log-likelihood", "pseudo-log-likelihood")
+    assert left["lines"] != masked["lines"]
+    output(capsys, "embed", folder, file, "-o", tmp_path / "vectors.npy")
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("good\tbad\nThe statement is executed.\tThe statement are executed.\n", "utf-8")
+    kinds = [
+        json.loads(output(capsys, "pairs", folder, pairs, "--json", *options))
+        for options in ((), ("--scoring", "original"))
+    ]
+    assert [(kind["kind"], kind["scoring"]) for kind in kinds] == [
+        ("log-likelihood", None),
+        ("pseudo-log-likelihood", "original"),
+    ]
+    output(capsys, "mask", folder, "The statement is executed.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -246,3 +247,58 @@ def test_real_weights(real_weights: Path, tmp_path: Path) -> None:
             reference = theirs(**inputs, output_hidden_states=True).hidden_states
             for mine, layer in zip(ours.encoder.encode(batch, keep="all").layers, reference, strict=True):
                 assert (mine - layer).abs().max() <= TOLERANCE
+
+
+HYBRIDS: list[tuple[str, dict[str, Any], str]] = [
+    ("modernbert", {"kind": "byte-bpe", "local_attention": 6}, "ModernBertDecoderForCausalLM"),
+    ("modernbert", {"global_attn_every_n_layers": 2, "local_attention": 2}, "ModernBertDecoderForCausalLM"),
+    ("modernbert", {"norm_bias": True, "classifier_bias": True}, "ModernBertDecoderForCausalLM"),
+    ("bert", {}, "BertLMHeadModel"),
+    ("ernie", {"use_task_id": True}, "ErnieForCausalLM"),
+]
+
+
+@pytest.mark.parametrize(("name", "changes", "architecture"), HYBRIDS)
+def test_a_run_that_reads_and_writes_leaves_as_two(
+    name: str, changes: dict[str, Any], architecture: str, tmp_path: Path
+) -> None:
+    """Logits under both masks, greedy texts, and the same bits when the encoder comes back."""
+    run = write_run(random_imported(name, ["hybrid"], **changes), tmp_path / "run")
+    written = export_model(tmp_path / "run", "huggingface", tmp_path / "theirs")
+    assert sorted(written.files) == sorted(
+        str(p.relative_to(written.path)) for p in written.path.rglob("*") if p.is_file()
+    )
+    ours = polyseme.load(tmp_path / "run")
+    head: Any = ours.heads["hybrid"]
+    batch = ours.batch([ours.tokenizer.encode(TEXT).ids])
+    for folder, auto, causal in (
+        (written.path, transformers.AutoModelForMaskedLM, False),
+        (written.path / "decoder", transformers.AutoModelForCausalLM, True),
+    ):
+        theirs, report = auto.from_pretrained(folder, output_loading_info=True)
+        assert not report["missing_keys"]
+        assert not report["mismatched_keys"]
+        unexpected = {key for key in report["unexpected_keys"] if ".pooler." not in key}
+        assert not unexpected
+        inputs = transformers.AutoTokenizer.from_pretrained(folder)(TEXT, return_tensors="pt")
+        n = inputs["input_ids"].size(1)  # a decoder's text has no end there
+        assert n == batch.ids.size(1) - causal
+        assert inputs["input_ids"].tolist() == batch.ids[:, :n].tolist()
+        with torch.no_grad():
+            reference = theirs.eval()(**inputs).logits
+            logits = head.logits(ours.encoder.encode(replace(batch, causal=causal)).last)[:, :n]
+        assert (logits - reference).abs().max() <= TOLERANCE
+    assert type(theirs).__name__ == architecture
+    prompt = "It was a good"
+    inputs = transformers.AutoTokenizer.from_pretrained(folder)(prompt, return_tensors="pt")
+    # of a window of one token, their cache keeps all: text[-0:]
+    there = theirs.generate(**inputs, max_new_tokens=20, use_cache=changes.get("local_attention") != 2)[
+        0
+    ].tolist()
+    mine = generate(ours, prompt, max_new_tokens=20, temperature=0)
+    shown = [ours.tokenizer.display(i) for i in there[inputs["input_ids"].size(1) :]]
+    assert [token.token for token in mine.tokens] == shown[: len(mine.tokens)]
+    again = import_model(written.path, tmp_path / "again")
+    assert same_bits(again.weights()[0], run.weights()[0])
+    assert again.meta["recipe"]["objectives"] == ["hybrid"]
+    assert "generate" in polyseme.load(tmp_path / "again").abilities

@@ -54,7 +54,8 @@ def run(
         files: BLiMP's .jsonl, tables (.tsv, .csv) with columns good and bad and perhaps paradigm and phenomenon, or
             folders of such; also .gz and .zst; - for the standard input.
         scoring: of masked models: within-word hides with every token the later ones of its word, which give it away
-            (Kauf and Ivanova 2023); original does not (Salazar et al. 2020). within-word when absent.
+            (Kauf and Ivanova 2023); original does not (Salazar et al. 2020). When absent within-word, and for hybrid
+            runs, which can also read as decoders do, log-likelihoods.
         against: a second run of any such model: the difference is tested on the same pairs (paired bootstrap and
             randomisation; the larger p is shown).
         output: a folder for pairs.json, pairs.html, the chart as .svg and .png, and scores.jsonl, all pairs with their

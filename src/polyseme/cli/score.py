@@ -57,6 +57,7 @@ def run(
     context: str | None = None,
     end: Annotated[bool, Parameter(show_default=False)] = False,
     within_word: Annotated[bool, Parameter(show_default=False)] = False,
+    masked: Annotated[bool, Parameter(show_default=False)] = False,
     last_word: Annotated[bool, Parameter(show_default=False)] = False,
     choices: Annotated[list[str] | None, Parameter(group=_CHOICES)] = None,
     template: Annotated[str | None, Parameter(group=_CHOICES)] = None,
@@ -74,7 +75,7 @@ def run(
     With --choices and --template it classifies the lines instead: which label is the most probable in its place?
 
     Decoders (gpt, qwen3) give log-likelihoods, masked models (bert, modernbert, ernie) pseudo-log-likelihoods,
-    elmo the sum of both directions.
+    elmo the sum of both directions. Hybrid runs, which are both, give log-likelihoods unless told --masked.
 
     Args:
         folder: the run folder.
@@ -83,6 +84,7 @@ def run(
         end: count the end of the text as a token, too.
         within_word: hide with every token the rest of its word, which gives it away (masked models; Kauf and Ivanova
             2023): so minimal pairs are scored by `polyseme pairs`.
+        masked: hide each token in turn, as masked models always do: of a hybrid run, its pseudo-log-likelihoods.
         last_word: say how often a decoder, given the rest, writes the last word of a line, as LAMBADA asks.
         choices: labels, "bad,good", or with the file's names for them, "0=bad,1=good"; repeated, one each.
         template: where the text and the label stand: "{text} It was {label}."; {text_b} is the second text of pairs.
@@ -100,8 +102,9 @@ def run(
     """
     use_threads(threads)
     if choices is not None:
-        if within_word:
-            raise ConfigError("--within-word does not go with --choices", fix="leave it out")
+        for option, asked in (("--within-word", within_word), ("--masked", masked)):
+            if asked:
+                raise ConfigError(f"{option} does not go with --choices", fix="leave it out")
         how = read_options(columns, separator, encoding)
         refuse_unused(how, [file])
         _choose(folder, file, choices, template, normalize, neutral, how, context, end, last_word, json)
@@ -118,8 +121,9 @@ def run(
     reading_options = read_options(None, separator, encoding)
     refuse_unused(reading_options, [file], tables=False, texts=True)
     if last_word:
-        if within_word:
-            raise ConfigError("--within-word does not go with --last-word", fix="leave it out")
+        for option, asked in (("--within-word", within_word), ("--masked", masked)):
+            if asked:
+                raise ConfigError(f"{option} does not go with --last-word", fix="leave it out")
         _last_words(folder, file, json, field, encoding)
         return
     from polyseme.infer.model import load
@@ -128,13 +132,13 @@ def run(
     from polyseme.text.config import TextConfig
 
     loaded = load(folder)
-    kind = kind_of(loaded)
+    kind = kind_of(loaded, masked or within_word)
     report = CleaningReport()
     reading = TextConfig.of({"field": field, "encoding": encoding}, "score")
     lines = []
     total, tokens, unknown = 0.0, 0, 0
     with text_or_file(file) as path:
-        for line, score in score_file(loaded, path, end, context, report, reading, within_word):
+        for line, score in score_file(loaded, path, end, context, report, reading, within_word, masked):
             total, tokens, unknown = (
                 total + score.log_likelihood,
                 tokens + score.tokens,

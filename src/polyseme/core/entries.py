@@ -70,6 +70,8 @@ class ObjectiveEntry:
             then has logits(hidden states) -> (…, classes), and `weight`, a row for each class.
         neighbours: it brings words that are alike near to each other.
         perplexity: its loss is that of every token from those before it (or behind it), so e^loss is a perplexity.
+        parts: objectives that take turns, with batches and figures of their own, and share its head, which then gives
+            what each of them predicts; `predicts` is that of the first.
     """
 
     config: type[Config]
@@ -84,6 +86,7 @@ class ObjectiveEntry:
     predicts: Predicts | None = None
     neighbours: bool = True
     perplexity: bool = False
+    parts: tuple[str, ...] = ()
 
     @property
     def use(self) -> tuple[str, str]:

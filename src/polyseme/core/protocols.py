@@ -152,6 +152,7 @@ class Objective(Protocol):
         draws: True when the objective itself says what an example is: it then has
             `examples(store, length) -> ExampleSource`. Of a recipe's objectives at most one does.
         hides: (only where it is so) True when `prepare` hides tokens of the text; at most one objective does.
+        causal: (only where it is so) True when its batches must be read from the left alone (`Batch.causal`).
     """
 
     name: str
@@ -174,6 +175,10 @@ class Objective(Protocol):
         """The loss of predicting from frequency alone: sum in nats and count."""
         ...
 
+    # An objective whose batches are of several kinds has `parts: tuple[Objective, ...]`, one for each kind, and
+    # `shares: tuple[float, ...]`, of the batches: each prepares and scores batches of its own, gives its name to their
+    # figures, and reads the head that the whole builds.
+    #
     # An objective that predicts tokens which are not in the text, such as its ends, also has
     # `counts(store: TokenStore) -> (vocab_size,)`: how often each entry is to be predicted, for heads and baselines.
     # One that hides tokens, which `polyseme mask` shows, may have `stages: dict[str, float]`: what it hides, and from

@@ -39,6 +39,8 @@ class Batch:
         type: 0 for sentence A, 1 for sentence B.
         first: flat index of every example's first token ([CLS]).
         packed: False when every row is one example without padding, so that no mask is needed.
+        causal: tokens see what stands before them alone, for encoders that can also read so (`decode`); those that
+            always do need not be told.
         targets: what each objective predicts, by the objective's name.
         spelling: how the words with ids vocab_size, vocab_size + 1, … are spelled: Unicode code points padded with 0,
             for encoders that read letters (they have `open_vocabulary`); None = there are none.
@@ -55,6 +57,7 @@ class Batch:
     type: Tensor
     first: Tensor
     packed: bool = True
+    causal: bool = False
     targets: Mapping[str, Targets] = field(default_factory=dict)
     spelling: Tensor | None = None
     counter: int = 0

@@ -7,6 +7,7 @@ Batches are prepared in the background, ahead of their use.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -202,6 +203,7 @@ def to_batch(rows: Rows, objectives: Sequence[Preparer]) -> Batch:
         packed=rows.packed,
         targets=targets,
         numbers=_numbers(rows),
+        causal=any(getattr(objective, "causal", False) for objective in objectives),
         counter=int(rows.counters[0]) if len(rows.counters) else 0,
         n_words=rows.n_words,
     )
@@ -266,6 +268,9 @@ class Loader(BatchSource):
         objectives: what is predicted.
         row_length: tokens of a row.
         special: ids of the special tokens.
+    Attributes:
+        n_rows: rows that hold all of the text once.
+        tokens_per_row: tokens of a row on average, padding excluded.
     """
 
     def __init__(
@@ -278,6 +283,7 @@ class Loader(BatchSource):
     ) -> None:
         self._source, self.plan, self._objectives = source, plan, objectives
         self._row_length, self._special = row_length, special
+        self.n_rows, self.tokens_per_row = float(plan.n_rows), plan.tokens_per_row
 
     def batch(self, counter: int, count: int, progress: float = 0.0) -> Batch:
         """Rows counter … counter + count - 1 of the run."""
@@ -286,13 +292,47 @@ class Loader(BatchSource):
         return to_batch(collate(drawn, self._row_length, self._special, counters, progress), self._objectives)
 
 
-def heldout_batches(loader: Loader, rows: int, max_tokens: int, row_length: int) -> list[Batch]:
+class Turns(BatchSource):
+    """Loaders that take turns, batch by batch: each gives its share of the batches, one after the other of its own.
+
+    Batch n is the second loader's where ⌊(n + 1) s⌋ > ⌊n s⌋, s its share; so of any stretch of batches the shares are
+    right to within one.
+
+    Args:
+        first, second: what takes turns.
+        share: of the batches, the second loader's.
+    Attributes:
+        n_rows, tokens_per_row: as of `Loader`, where each holds its share of the text.
+    """
+
+    def __init__(self, first: Loader, second: Loader, share: float) -> None:
+        self.loaders, self._share = (first, second), share
+        self.n_rows = (1 - share) * first.n_rows + share * second.n_rows
+        self.tokens_per_row = (1 - share) * first.tokens_per_row + share * second.tokens_per_row
+
+    def batch(self, counter: int, count: int, progress: float = 0.0) -> Batch:
+        """The rows counter … counter + count - 1 of the run, of one loader."""
+        turn = counter // count
+        before, after = math.floor(turn * self._share), math.floor((turn + 1) * self._share)
+        first, second = self.loaders
+        if after > before:
+            return second.batch(before * count, count, progress)
+        return first.batch((turn - before) * count, count, progress)
+
+
+def heldout_batches(loader: Loader | Turns, rows: int, max_tokens: int, row_length: int) -> list[Batch]:
     """The fixed batches on which a run is judged: always the same rows, with the same masks.
+
+    Of loaders that take turns, each gives the batches that it would give alone.
 
     Args:
         rows: rows of a batch.
         max_tokens: bound on the whole, so that large held-out parts are sampled.
     """
+    if isinstance(loader, Turns):
+        return [
+            batch for each in loader.loaders for batch in heldout_batches(each, rows, max_tokens, row_length)
+        ]
     total = min(loader.plan.n_rows, max(1, max_tokens // row_length))
     return [loader.batch(c, min(rows, total - c)) for c in range(0, total, rows)]
 

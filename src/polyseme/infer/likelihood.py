@@ -18,6 +18,7 @@ model counts half a window at a time, with a quarter on either side.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import NamedTuple, cast
 
@@ -103,7 +104,7 @@ def causal(loaded: Loaded, head: TokenHead, parts: Sequence[Part]) -> list[float
     """Sum of log p over the tokens that count, for every text."""
     most = int(loaded.encoder.max_length)
     windows = (w for i, part in enumerate(parts) for w in left_windows(part, most, i))
-    return _sums(loaded, head, windows, len(parts))
+    return _sums(loaded, head, windows, len(parts), causal=True)
 
 
 def masked(loaded: Loaded, head: TokenHead, parts: Sequence[Part]) -> list[float]:
@@ -250,10 +251,13 @@ class _Sums:
         return self._totals.tolist()
 
 
-def _sums(loaded: Loaded, head: TokenHead, windows: Iterable[Window], texts: int) -> list[float]:
+def _sums(
+    loaded: Loaded, head: TokenHead, windows: Iterable[Window], texts: int, causal: bool = False
+) -> list[float]:
     sums, encoder = _Sums(head.logits, len(head.weight), texts), packed(loaded.encoder)
     for asked in _batches(windows, loaded.special.pad):
-        sums.add(encoder.encode(asked.batch, at=asked.places).at(asked.places), asked)
+        batch = replace(asked.batch, causal=causal)
+        sums.add(encoder.encode(batch, at=asked.places).at(asked.places), asked)
     return sums.totals()
 
 

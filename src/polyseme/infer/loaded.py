@@ -125,10 +125,14 @@ class Loaded:
     @cached_property
     def predicting(self) -> dict[Predicts, TokenHead]:
         """The heads that give tokens probabilities, by which tokens they predict; see `ObjectiveEntry`."""
-        known = {name: registry.learned(name).predicts for name in self.heads}
         heads: dict[str, Any] = self.heads
+        known = [
+            (registry.learned(part).predicts, head)
+            for name, head in heads.items()
+            for part in registry.learned(name).parts or (name,)
+        ]
         # if two heads predict the same, the first objective's counts: in reversed order it is put in last
-        return {predicts: heads[name] for name, predicts in reversed(known.items()) if predicts is not None}
+        return {predicts: head for predicts, head in reversed(known) if predicts is not None}
 
     @property
     def reads_letters(self) -> bool:

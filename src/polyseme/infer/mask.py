@@ -31,7 +31,7 @@ from polyseme.text.sentences import sentence_spans
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.training import train_tokenizer
 from polyseme.text.words import cjk_share, is_cjk
-from polyseme.train.build import build_objectives, special_ids
+from polyseme.train.build import build_objectives, parts_of, special_ids
 from polyseme.train.knowledge import load_knowledge, readers
 from polyseme.train.recipe import Recipe, from_dict, resolve
 from polyseme.train.run import RunDirectory
@@ -202,7 +202,7 @@ def _maskers(model: str | Path, text: str, seed: int, entries: Sequence[Entry]) 
 
 def _masker(recipe: Recipe, tokenizer: Tokenizer, seed: int, knowledge: dict[str, Any]) -> _Masker:
     special = special_ids(tokenizer)
-    for objective in build_objectives(recipe, special, seed, knowledge):
+    for objective in parts_of(build_objectives(recipe, special, seed, knowledge)):
         if getattr(objective, "hides", False):
             return _Masker(recipe.architecture, objective, tokenizer, special)
     raise ConfigError(

@@ -71,6 +71,7 @@ class Model(Loaded):
         per_token: bool = False,
         end: bool = False,
         within_word: bool = False,
+        masked: bool = False,
     ) -> Any:
         """How probable texts are: log-likelihoods in nats; of masked models pseudo-log-likelihoods.
 
@@ -80,14 +81,15 @@ class Model(Loaded):
             per_token: divide by the number of tokens; NaN for a text without tokens, which has no mean.
             end: count the end of the text as a token, too (decoders).
             within_word: hide with a token the rest of its word (masked models); see `polyseme.score`.
+            masked: hide each token in turn, where the run could also read from the left (hybrid).
         Shapes:  N texts -> (N,) float64; one text -> float
         Raises:  InputError: not text.  ConfigError: the run gives texts no probability.
         """
         several, single = texts_of(texts)
         if context is None:
-            scores = score(self, several, end, within_word)
+            scores = score(self, several, end, within_word, masked)
         else:
-            scores = score_continuations(self, context, several, end, within_word)
+            scores = score_continuations(self, context, several, end, within_word, masked)
         sums = np.array([each.log_likelihood for each in scores], np.float64)
         if per_token:
             counts = np.array([each.tokens for each in scores], np.float64)

@@ -1,8 +1,9 @@
 """How probable a model finds a text, or a continuation of one.
 
 Decoders give log-likelihoods, masked models pseudo-log-likelihoods, ELMo's language model the sum of its directions;
-infer/likelihood.py says what these are. All are sums in nats. Figures of models with different vocabularies may be
-compared by text, not by token. Within one call, texts with the same tokens have exactly the same score.
+infer/likelihood.py says what these are. A hybrid run gives log-likelihoods, and on request the others. All are sums
+in nats. Figures of models with different vocabularies may be compared by text, not by token. Within one call, texts
+with the same tokens have exactly the same score.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import torch
 
 from polyseme.core.entries import Predicts
 from polyseme.errors import ConfigError
+from polyseme.infer import likelihood
 from polyseme.infer.inputs import check_loaded, one_text, texts_of
-from polyseme.infer.likelihood import Part, causal, causal_shared, masked, two_way
+from polyseme.infer.likelihood import Part
 from polyseme.infer.loaded import Loaded
 from polyseme.text.borders import encode_after
 from polyseme.text.clean import CleaningReport
@@ -40,7 +42,7 @@ _KINDS: dict[Predicts, Kind] = {
     "masked": "pseudo-log-likelihood",
     "both": "two-way log-likelihood",
 }
-"""The kind of a run's scores, by what its heads predict; if it has several, the first in this order."""
+"""The kind of a run's scores, by what its heads predict; if it has several, the first in this order that serves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +74,15 @@ class Score:
         }
 
 
-def kind_of(loaded: Loaded) -> Kind:
+def kind_of(loaded: Loaded, masked: bool = False) -> Kind:
     """The kind of a run's scores.
 
+    Args:
+        masked: pseudo-log-likelihoods, where the run can give them.
     Raises:  ConfigError: the run gives texts no probability; the error says what it can do.
     """
     for predicts, kind in _KINDS.items():
-        if predicts in loaded.predicting:
+        if predicts in loaded.predicting and not (masked and loaded.fills_masks and predicts != "masked"):
             return kind
     raise ConfigError(
         "this run gives texts no probability",
@@ -96,14 +100,18 @@ def kind_of(loaded: Loaded) -> Kind:
 
 @overload
 def score(  # type: ignore[overload-overlap]  # a string is an iterable of strings, too
-    loaded: Loaded, texts: str, end: bool = False, within_word: bool = False
+    loaded: Loaded, texts: str, end: bool = False, within_word: bool = False, masked: bool = False
 ) -> Score: ...
 @overload
 def score(
-    loaded: Loaded, texts: Iterable[str], end: bool = False, within_word: bool = False
+    loaded: Loaded, texts: Iterable[str], end: bool = False, within_word: bool = False, masked: bool = False
 ) -> list[Score]: ...
 def score(
-    loaded: Loaded, texts: str | Iterable[str], end: bool = False, within_word: bool = False
+    loaded: Loaded,
+    texts: str | Iterable[str],
+    end: bool = False,
+    within_word: bool = False,
+    masked: bool = False,
 ) -> Score | list[Score]:
     """The log-likelihood of every text; for masked models the pseudo-log-likelihood.
 
@@ -117,6 +125,7 @@ def score(
         end: count the end of the text as a token, too (decoders).
         within_word: hide with a token the rest of its word, which gives it away (masked models): a word is then
             predicted from left to right, and rare words of many tokens no longer look probable.
+        masked: hide each token in turn, where the run could also read from the left (hybrid); `within_word` does so.
     Returns a `Score` for one text, a list for several, in their order.
     Raises:  InputError: not text.  ConfigError: the run gives texts no probability, or an option is not for it.
     Source:  Salazar et al. (2020) for masked models; Kauf and Ivanova (2023), PLL-word-l2r, for `within_word`.
@@ -126,27 +135,41 @@ def score(
     """
     check_loaded(loaded)
     several, single = texts_of(texts)
-    scores = score_tokens(loaded, loaded.tokenizer.encode_batch(several), end, within_word)
+    scores = score_tokens(loaded, loaded.tokenizer.encode_batch(several), end, within_word, masked)
     return scores[0] if single else scores
 
 
 def score_tokens(
-    loaded: Loaded, encoded: Sequence[Tokens], end: bool = False, within_word: bool = False
+    loaded: Loaded,
+    encoded: Sequence[Tokens],
+    end: bool = False,
+    within_word: bool = False,
+    masked: bool = False,
 ) -> list[Score]:
     """`score` of texts that have been encoded; their offsets are not read.
 
     Raises:  ConfigError: as for `score`.
     """
-    return _scores(loaded, encoded, [0] * len(encoded), end, within_word, shared=False)
+    return _scores(loaded, encoded, [0] * len(encoded), end, within_word, masked, shared=False)
 
 
 @overload
 def score_continuations(  # type: ignore[overload-overlap]
-    loaded: Loaded, context: str, continuations: str, end: bool = False, within_word: bool = False
+    loaded: Loaded,
+    context: str,
+    continuations: str,
+    end: bool = False,
+    within_word: bool = False,
+    masked: bool = False,
 ) -> Score: ...
 @overload
 def score_continuations(
-    loaded: Loaded, context: str, continuations: Iterable[str], end: bool = False, within_word: bool = False
+    loaded: Loaded,
+    context: str,
+    continuations: Iterable[str],
+    end: bool = False,
+    within_word: bool = False,
+    masked: bool = False,
 ) -> list[Score]: ...
 def score_continuations(
     loaded: Loaded,
@@ -154,6 +177,7 @@ def score_continuations(
     continuations: str | Iterable[str],
     end: bool = False,
     within_word: bool = False,
+    masked: bool = False,
 ) -> Score | list[Score]:
     """The log-likelihood of every continuation, given the context; `per_token` is normalised by length.
 
@@ -163,7 +187,7 @@ def score_continuations(
     whose texts begin with no token goes on from its token for the beginning of a text, if it has one.
 
     Args:
-        loaded, end, within_word: as for `score`.
+        loaded, end, within_word, masked: as for `score`.
         context: what is given; may be "".
         continuations: texts that go on from it, one or several.
     Returns a `Score` for one continuation, a list for several, in their order.
@@ -179,7 +203,7 @@ def score_continuations(
     several, single = texts_of(continuations, "continuations")
     tokenized = encode_after(loaded.tokenizer, context, several)
     encoded, firsts = [tokens for tokens, _ in tokenized], [first for _, first in tokenized]
-    scores = _scores(loaded, encoded, firsts, end, within_word, shared=True)
+    scores = _scores(loaded, encoded, firsts, end, within_word, masked, shared=True)
     return scores[0] if single else scores
 
 
@@ -191,11 +215,12 @@ def score_file(
     report: CleaningReport | None = None,
     reading: TextConfig | None = None,
     within_word: bool = False,
+    masked: bool = False,
 ) -> Iterator[tuple[str, Score]]:
     """Every line of a file with its score; memory does not grow with the file.
 
     Args:
-        loaded, end, within_word: as for `score`.
+        loaded, end, within_word, masked: as for `score`.
         file: one text per line, or per record of a .jsonl file (.gz and .zst too). Lines end at LF or CRLF and are
             taken as they stand, like texts in a list: nothing is cleaned.
         context: a text that every line goes on; a space between them is added where the language has one.
@@ -208,10 +233,10 @@ def score_file(
     lines = read_lines(file, reading or TextConfig(), report)
     while chunk := list(islice(lines, LINES_AT_ONCE)):
         if context is None:
-            scores = score(loaded, chunk, end, within_word)
+            scores = score(loaded, chunk, end, within_word, masked)
         else:
             parts = [gap(context, line, context.count('"') % 2 == 1) + line for line in chunk]
-            scores = score_continuations(loaded, context, parts, end, within_word)
+            scores = score_continuations(loaded, context, parts, end, within_word, masked)
         yield from zip(chunk, scores, strict=True)
 
 
@@ -222,13 +247,14 @@ def _scores(
     firsts: Sequence[int],
     end: bool,
     within_word: bool,
+    masked: bool,
     shared: bool,
 ) -> list[Score]:
     """Scores of texts, each from the token with index `firsts[i]`; a text without such a token gets 0."""
     special = loaded.special
-    _check(loaded, end, within_word)
+    kind = _kind(loaded, end, within_word, masked)
     tail = [special.sep] if end else []
-    prefix = prefix_of(loaded)
+    prefix = prefix_of(loaded, kind)
     begin = () if prefix or not shared else _beginning(loaded)
     parts: dict[tuple[Any, ...], Part] = {}
     asked: list[tuple[Any, ...]] = []
@@ -241,7 +267,7 @@ def _scores(
             parts.setdefault(
                 asked[-1], Part([*before, *tokens.ids, *tail], first + len(before), None, starts)
             )
-    (sums,) = log_likelihoods(loaded, [list(parts.values())], shared)
+    (sums,) = log_likelihoods(loaded, [list(parts.values())], shared, kind)
     scores = {}
     for (key, part), total in zip(parts.items(), sums, strict=True):
         counted_ids = part.ids[part.first :]
@@ -257,9 +283,12 @@ def _beginning(loaded: Loaded) -> tuple[int, ...]:
         return ()
 
 
-def _check(loaded: Loaded, end: bool, within_word: bool) -> None:
-    """Raises:  ConfigError: the run gives texts no probability, or an option is not for it."""
-    kind, architecture = kind_of(loaded), loaded.recipe.architecture
+def _kind(loaded: Loaded, end: bool, within_word: bool, masked: bool) -> Kind:
+    """The kind of scores that the options ask for.
+
+    Raises:  ConfigError: the run gives texts no probability, or an option is not for it.
+    """
+    kind, architecture = kind_of(loaded, masked or within_word), loaded.recipe.architecture
     if end and kind != "log-likelihood":
         raise ConfigError(
             "only decoders say how probable it is that a text ends",
@@ -274,32 +303,39 @@ def _check(loaded: Loaded, end: bool, within_word: bool) -> None:
             got=f"within_word with {architecture}",
             fix="leave --within-word out: what predicts from one side has not seen it",
         )
+    if masked and kind != "pseudo-log-likelihood":
+        raise ConfigError(
+            "only masked models hide tokens", got=f"masked with {architecture}", fix="leave --masked out"
+        )
+    return kind
 
 
-def prefix_of(loaded: Loaded) -> tuple[int, ...]:
-    """The tokens before a text that is scored."""
-    return loaded.tokenizer.prefix_ids if kind_of(loaded) == "log-likelihood" else (loaded.special.cls,)
+def prefix_of(loaded: Loaded, kind: Kind | None = None) -> tuple[int, ...]:
+    """The tokens before a text that is scored; `kind`: as for `log_likelihoods`."""
+    left = (kind or kind_of(loaded)) == "log-likelihood"
+    return loaded.tokenizer.prefix_ids if left else (loaded.special.cls,)
 
 
 @torch.inference_mode()
 def log_likelihoods(
-    loaded: Loaded, groups: Sequence[Sequence[Part]], shared: bool = True
+    loaded: Loaded, groups: Sequence[Sequence[Part]], shared: bool = True, kind: Kind | None = None
 ) -> list[list[float]]:
-    """The sum over the tokens that count, for every text of every group; `kind_of` says what kind of sum.
+    """The sum over the tokens that count, for every text of every group.
 
     Args:
+        kind: of the sums; None = what `kind_of` says.
         groups: texts that begin alike; a decoder reads their common beginning once.
         shared: False = read every text by itself.
     """
-    kind = kind_of(loaded)
+    kind = kind or kind_of(loaded)
     if kind == "log-likelihood" and shared and hasattr(loaded.encoder, "decode"):
-        return causal_shared(loaded, loaded.predicting["next"], groups)
+        return likelihood.causal_shared(loaded, loaded.predicting["next"], groups)
     parts = [part for group in groups for part in group]
     if kind == "log-likelihood":
-        sums = causal(loaded, loaded.predicting["next"], parts)
+        sums = likelihood.causal(loaded, loaded.predicting["next"], parts)
     elif kind == "two-way log-likelihood":
-        sums = two_way(loaded, loaded.predicting["both"], parts)
+        sums = likelihood.two_way(loaded, loaded.predicting["both"], parts)
     else:
-        sums = masked(loaded, loaded.predicting["masked"], parts)
+        sums = likelihood.masked(loaded, loaded.predicting["masked"], parts)
     one_by_one = iter(sums)
     return [[next(one_by_one) for _ in group] for group in groups]

@@ -37,15 +37,17 @@ def causal_mask(batch: Batch) -> Tensor | None:
 
 
 def window_mask(batch: Batch, window: int, mask: Tensor | None) -> Tensor | None:
-    """Narrow a mask to tokens at most `window` positions apart, on either side.
+    """Narrow a mask to tokens at most `window` positions apart: on either side, or of a causal batch before.
 
-    Shapes:  mask: (B, 1, T, T) or None -> the same, or None where nothing is hidden.
+    Shapes:  mask: (B, 1, T, T) or None -> the same, or None where nothing more is hidden.
     Source:  Beltagy et al. (2020), section 3.1, the sliding window.
     """
     if not torch.compiler.is_exporting() and batch.ids.size(1) <= window + 1:  # an export serves every length
         return mask
-    distance = (batch.position[:, :, None] - batch.position[:, None, :]).abs().unsqueeze(1)
-    near = distance <= window
+    ahead = (batch.position[:, :, None] - batch.position[:, None, :]).unsqueeze(
+        1
+    )  # of the query, before the key
+    near = (ahead >= 0) & (ahead <= window) if batch.causal else ahead.abs() <= window
     return near if mask is None else near & mask
 
 

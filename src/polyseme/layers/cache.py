@@ -102,6 +102,17 @@ class KeyValueCache:
             seen = (seen & (slot >= self.start[:, None, None])) | (slot == new)
         return seen.expand(self.rows, n_new, total)[:, None]
 
+    def nearby(self, n_new: int, window: int) -> tuple[Tensor | None, bool]:
+        """`view` narrowed to the slots at most `window` before a token's own."""
+        total = self.length + n_new
+        if total <= window + 1:
+            return self.view(n_new)
+        slot = torch.arange(total, device=self._keys.device)
+        ahead = slot[self.length :, None] - slot  # (n_new, T)
+        near = (ahead >= 0) & (ahead <= window)
+        seen = self.mask(n_new)
+        return (near[None, None] if seen is None else near & seen), False
+
     def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Write one layer's keys and values of the new tokens; `length` stays until `advance`.
 

@@ -9,7 +9,8 @@ Language Understanding", section 3 and appendix A; the block is that of Vaswani 
     pooled = tanh(W_p h_[CLS])
 
 Departures: query, key and value are one matrix product; tokens attend within their own example, so that several
-examples share a row. Weights map one to one to transformers' BertForPreTraining (formats/huggingface/bert.py).
+examples share a row. Weights map one to one to transformers' BertForPreTraining (formats/huggingface/bert.py); of a
+causal batch, and in `decode` with its cache, the same network is their BertLMHeadModel (is_decoder).
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from polyseme.core.protocols import HeadStyle
 from polyseme.core.types import Batch, Encoding, Keep, Reach
 from polyseme.kernels.post_norm import Layers, fast_encoding
 from polyseme.layers.activation import ActivatedLinear, activation
-from polyseme.layers.attention import attend, attend_plain, example_mask
+from polyseme.layers.attention import attend, attend_plain, causal_mask, example_mask
+from polyseme.layers.cache import KeyValueCache
 from polyseme.layers.dropout import Dropout
 from polyseme.layers.linear import Linear, narrowed
 from polyseme.layers.rows import ALL, Rows
@@ -68,13 +70,14 @@ class BertConfig(Config):
 class BertBlock(nn.Module):
     """One layer: attention, then a feed-forward network, each added to its input and normalised after.
 
-    Shapes:  h: (B, T, hidden_size), mask: (B, 1, T, T) -> (B, T, hidden_size)
+    Shapes:  h: (B, T, hidden_size), mask: (B, 1, T, T), or None for all tokens or plain causal order
+             -> (B, T, hidden_size)
     """
 
-    def __init__(self, config: BertConfig) -> None:
+    def __init__(self, config: BertConfig, layer: int) -> None:
         super().__init__()
         d = config.hidden_size
-        self.heads = config.num_attention_heads
+        self.layer, self.heads = layer, config.num_attention_heads
         self.attention_dropout = config.attention_probs_dropout_prob
         self.query_key_value = Linear(d, 3 * d)
         self.attention_output = Linear(d, d)
@@ -85,14 +88,22 @@ class BertBlock(nn.Module):
         self.dropout = Dropout(config.hidden_dropout_prob)
 
     def forward(
-        self, h: Tensor, mask: Tensor | None, probabilities: list[Tensor] | None = None, rows: Rows = ALL
+        self,
+        h: Tensor,
+        mask: Tensor | None,
+        causal: bool = False,
+        probabilities: list[Tensor] | None = None,
+        rows: Rows = ALL,
+        cache: KeyValueCache | None = None,
     ) -> Tensor:
         q, k, v = rows.project(self.query_key_value, h, self.heads)  # (B, H, T, D)
         h, mask = rows.pick(h), rows.pick_mask(mask)
+        if cache is not None:
+            k, v = cache.append(self.layer, k, v)
         if probabilities is None:
-            mixed = attend(q, k, v, mask, self.attention_dropout if self.training else 0.0)
+            mixed = attend(q, k, v, mask, self.attention_dropout if self.training else 0.0, causal)
         else:
-            mixed, weights = attend_plain(q, k, v, mask)
+            mixed, weights = attend_plain(q, k, v, mask, causal)
             probabilities.append(weights)
         mixed = mixed.transpose(1, 2).reshape(h.shape)
         h = self.attention_norm(h + self.dropout(self.attention_output(mixed)))
@@ -135,7 +146,7 @@ class Bert(nn.Module):
         self.token_type_embeddings = nn.Embedding(config.type_vocab_size, d)
         self.embedding_norm = nn.LayerNorm(d, eps=config.layer_norm_eps)
         self.dropout = Dropout(config.hidden_dropout_prob)
-        self.blocks = nn.ModuleList(BertBlock(config) for _ in range(config.num_hidden_layers))
+        self.blocks = nn.ModuleList(BertBlock(config, i) for i in range(config.num_hidden_layers))
         self.pool = BertPooler(d) if config.add_pooling_layer else None
         self.initialise()
 
@@ -157,22 +168,52 @@ class Bert(nn.Module):
     def encode(
         self, batch: Batch, keep: Keep = "last", attentions: bool = False, at: Tensor | None = None
     ) -> Encoding:
-        """Hidden states of a batch; see `Encoder`."""
+        """Hidden states of a batch; see `Encoder`. Of a causal batch, whose positions nearly all predict, all."""
         h = self.dropout(self.embedding_norm(self.embed(batch)))  # (B, T, d)
-        if not attentions and Layers.serve(self.blocks):
+        if not attentions and not batch.causal and Layers.serve(self.blocks):
             return fast_encoding(self.blocks, h, batch, keep, at)
-        mask = example_mask(batch)
+        mask = causal_mask(batch) if batch.causal else example_mask(batch)
+        causal = batch.causal and mask is None  # order alone says what is seen
+        at = None if batch.causal else at
         probabilities: list[Tensor] | None = [] if attentions else None
         h = narrowed(h)
         rows = Rows.of(at if keep == "last" and not attentions else None, batch.ids.shape)
         layers = [h]
         for block in rows.of_last(self.blocks):
-            h = block(h, mask, probabilities)
+            h = block(h, mask, causal, probabilities)
             layers = [*layers, h] if keep == "all" else [h]
         layers[-1] = rows.flat(h)
         return Encoding(
             tuple(layers), None if probabilities is None else tuple(probabilities), rows.positions
         )
+
+    def new_cache(self, rows: int, capacity: int, start: Tensor | None = None) -> KeyValueCache:
+        """Room for the keys and values of `rows` sequences of at most `capacity` tokens, to read them causally.
+
+        Args:
+            start: each row's first real slot, where rows are padded on the left.
+        Shapes:  start: (B,)
+        Raises:  InputError: the model has fewer positions.
+        """
+        c, weight = self.config, self.embedding_norm.weight
+        return KeyValueCache(
+            c.num_hidden_layers, rows, c.num_attention_heads, capacity, c.hidden_size // c.num_attention_heads,
+            dtype=weight.dtype, device=weight.device, start=start, positions=self.max_length,
+        )  # fmt: skip
+
+    def decode(self, ids: Tensor, cache: KeyValueCache) -> Tensor:
+        """Last-layer states of new tokens, which attend to everything in the cache and are added to it.
+
+        Shapes:  ids: (B, T_new) -> (B, T_new, hidden_size)
+        """
+        n, zeros = ids.size(1), torch.zeros_like(ids)
+        batch = Batch(ids, zeros + 1, cache.positions(n), zeros, zeros[:, 0], causal=True)
+        mask, causal = cache.view(n)
+        h: Tensor = self.dropout(self.embedding_norm(self.embed(batch)))
+        for block in self.blocks:
+            h = block(h, mask, causal, cache=cache)
+        cache.advance(n)
+        return h
 
     def forward(self, batch: Batch) -> Tensor:
         """The last layer, (B, T, hidden_size)."""

@@ -10,6 +10,9 @@ Paper: Warner et al. (2024), "Smarter, Better, Faster, Longer: A Modern Bidirect
 Every `global_attn_every_n_layers`-th layer attends to the whole example with θ = 160,000; the others to the 128
 nearest positions with θ = 10,000. No biases. Departure: tokens attend within their own example.
 Weights map one to one to transformers' ModernBertForMaskedLM (formats/huggingface/modernbert.py).
+
+The same network under a causal mask is ModernBertDecoder (Weller et al. 2025, "Seq vs Seq", section 3.1): a causal
+batch, and `decode` with its cache. Its local layers see ⌊local_attention / 2⌋ - 1 tokens back, as transformers' do.
 """
 
 from __future__ import annotations
@@ -26,7 +29,15 @@ from polyseme.core.entries import ModelEntry
 from polyseme.core.protocols import HeadStyle
 from polyseme.core.types import Batch, Encoding, Keep, Reach
 from polyseme.layers.activation import activation, gated
-from polyseme.layers.attention import attend, attend_plain, example_mask, rotary_table, window_mask
+from polyseme.layers.attention import (
+    attend,
+    attend_plain,
+    causal_mask,
+    example_mask,
+    rotary_table,
+    window_mask,
+)
+from polyseme.layers.cache import KeyValueCache
 from polyseme.layers.dropout import Dropout
 from polyseme.layers.linear import Linear, narrowed
 from polyseme.layers.rows import ALL, Rows
@@ -79,13 +90,14 @@ class ModernBertConfig(Config):
 class ModernBertBlock(nn.Module):
     """One layer: normalise, attend, add; normalise, gated feed-forward, add.
 
-    Shapes:  h: (B, T, hidden_size), mask: (B, 1, T, T) or None -> (B, T, hidden_size)
+    Shapes:  h: (B, T, hidden_size), mask: (B, 1, T, T), or None for all tokens or plain causal order
+             -> (B, T, hidden_size)
     """
 
     def __init__(self, config: ModernBertConfig, layer: int) -> None:
         super().__init__()
         d, m = config.hidden_size, config.intermediate_size
-        self.heads = config.num_attention_heads
+        self.layer, self.heads = layer, config.num_attention_heads
         self.attention_dropout = config.attention_dropout
         norm = partial(nn.LayerNorm, d, eps=config.norm_eps, bias=config.norm_bias)
         self.attention_norm = norm() if layer else nn.Identity()
@@ -102,17 +114,21 @@ class ModernBertBlock(nn.Module):
         self,
         h: Tensor,
         mask: Tensor | None,
+        causal: bool,
         rotary: tuple[Tensor, Tensor],
         probabilities: list[Tensor] | None = None,
         rows: Rows = ALL,
+        cache: KeyValueCache | None = None,
     ) -> Tensor:
         n = self.attention_norm(h)
         q, k, v = rows.project(self.query_key_value, n, self.heads, rotary)  # (B, H, T, D)
         h, mask = rows.pick(h), rows.pick_mask(mask)
+        if cache is not None:
+            k, v = cache.append(self.layer, k, v)
         if probabilities is None:
-            mixed = attend(q, k, v, mask, self.attention_dropout if self.training else 0.0)
+            mixed = attend(q, k, v, mask, self.attention_dropout if self.training else 0.0, causal)
         else:
-            mixed, weights = attend_plain(q, k, v, mask)
+            mixed, weights = attend_plain(q, k, v, mask, causal)
             probabilities.append(weights)
         h = h + self.residual_dropout(self.attention_output(mixed.transpose(1, 2).reshape(h.shape)))
         mixed = gated(self.input_and_gate(self.feedforward_norm(h)), self.activation)  # (B, T, m)
@@ -166,14 +182,13 @@ class ModernBert(nn.Module):
     def encode(
         self, batch: Batch, keep: Keep = "last", attentions: bool = False, at: Tensor | None = None
     ) -> Encoding:
-        """Hidden states of a batch; see `Encoder`."""
-        c = self.config
-        everywhere = example_mask(batch)
-        nearby = window_mask(batch, c.local_attention // 2, everywhere)
-        size = c.hidden_size // c.num_attention_heads
-        far = rotary_table(batch.position, size, c.global_rope_theta)
-        near = rotary_table(batch.position, size, c.local_rope_theta)
-        views = [(everywhere, far) if c.is_global(i) else (nearby, near) for i in range(len(self.blocks))]
+        """Hidden states of a batch; see `Encoder`. Of a causal batch, whose positions nearly all predict, all."""
+        everywhere = causal_mask(batch) if batch.causal else example_mask(batch)
+        nearby = window_mask(batch, self.config.local_attention // 2 - batch.causal, everywhere)
+        at = None if batch.causal else at
+        # where there is no mask, order alone says what a causal batch sees
+        plain, plain_nearby = (batch.causal and mask is None for mask in (everywhere, nearby))
+        views = self._views(batch.position, (everywhere, plain), (nearby, plain_nearby))
         probabilities: list[Tensor] | None = [] if attentions else None
         h = narrowed(self.dropout(self.embedding_norm(self.word_embeddings(batch.ids))))
         rows = Rows.of(at if keep == "last" and not attentions else None, batch.ids.shape)
@@ -185,6 +200,44 @@ class ModernBert(nn.Module):
         return Encoding(
             tuple(layers), None if probabilities is None else tuple(probabilities), rows.positions
         )
+
+    def _views(
+        self, position: Tensor, everywhere: tuple[Tensor | None, bool], nearby: tuple[Tensor | None, bool]
+    ) -> list[tuple[Tensor | None, bool, tuple[Tensor, Tensor]]]:
+        """What each layer attends to, (mask, plain causal order), and its rotary table.  Shapes: position: (B, T)"""
+        c = self.config
+        size = c.hidden_size // c.num_attention_heads
+        far = (*everywhere, rotary_table(position, size, c.global_rope_theta))
+        near = (*nearby, rotary_table(position, size, c.local_rope_theta))
+        return [far if c.is_global(i) else near for i in range(len(self.blocks))]
+
+    def new_cache(self, rows: int, capacity: int, start: Tensor | None = None) -> KeyValueCache:
+        """Room for the keys and values of `rows` sequences of at most `capacity` tokens, to read them causally.
+
+        Args:
+            start: each row's first real slot, where rows are padded on the left.
+        Shapes:  start: (B,)
+        Raises:  InputError: the model has fewer positions.
+        """
+        c, weight = self.config, self.final_norm.weight
+        return KeyValueCache(
+            c.num_hidden_layers, rows, c.num_attention_heads, capacity, c.hidden_size // c.num_attention_heads,
+            dtype=weight.dtype, device=weight.device, start=start, positions=self.max_length,
+        )  # fmt: skip
+
+    def decode(self, ids: Tensor, cache: KeyValueCache) -> Tensor:
+        """Last-layer states of new tokens, which attend to everything in the cache and are added to it.
+
+        Shapes:  ids: (B, T_new) -> (B, T_new, hidden_size)
+        """
+        n = ids.size(1)
+        nearby = cache.nearby(n, self.config.local_attention // 2 - 1)
+        views = self._views(cache.positions(n), cache.view(n), nearby)
+        h = self.dropout(self.embedding_norm(self.word_embeddings(ids)))
+        for block, view in zip(self.blocks, views, strict=True):
+            h = block(h, *view, cache=cache)
+        cache.advance(n)
+        return self.final_norm(h)  # type: ignore[no-any-return]
 
     def forward(self, batch: Batch) -> Tensor:
         """The last layer, (B, T, hidden_size)."""

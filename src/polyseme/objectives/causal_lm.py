@@ -5,7 +5,8 @@ Paper: Bengio et al. (2003), equation 1, with the transformer decoder of Radford
     loss = -Σ_i log softmax(W h_i)[token_{i+1}]
 
 A document is [CLS] tokens [SEP]: the model starts from [CLS] and says that a text is over by predicting [SEP]. The
-logits of a large vocabulary never stand in memory at once: layers/cross_entropy forms them chunk by chunk.
+logits of a large vocabulary never stand in memory at once: layers/cross_entropy forms them chunk by chunk. A masked
+model's head, which changes h_i before W and has a bias, predicts in the same way (objectives/hybrid.py).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from polyseme.kernels.cross_entropy import CHUNK_BYTES
 from polyseme.kernels.int8 import Int8Embedding, Int8Linear
 from polyseme.layers.cross_entropy import cross_entropy_sum
 from polyseme.layers.linear import Linear, linear
-from polyseme.objectives.masked_lm import log_unigram
+from polyseme.objectives.masked_lm import MaskedLMHead, log_unigram
 
 
 class CausalLMConfig(Config):
@@ -37,7 +38,7 @@ class CausalLMConfig(Config):
 class CausalLMHead(nn.Module):
     """Scores of the next token: one matrix, no bias; the input embedding where the model ties them.
 
-    Shapes:  (…, hidden_size) -> (…, vocab_size)
+    Shapes:  (…, hidden_size) -> (…, hidden_size), and with the matrix (…, vocab_size)
     """
 
     def __init__(self, encoder: Encoder) -> None:
@@ -60,13 +61,19 @@ class CausalLMHead(nn.Module):
         weight: Tensor = self.matrix.weight  # type: ignore[assignment]
         return weight
 
+    @property
+    def bias(self) -> None:
+        """There is none."""
+        return
+
     def logits(self, h: Tensor) -> Tensor:
         """Scores of every token of the vocabulary: (…, hidden_size) -> (…, vocab_size)"""
         matrix = self.matrix
         return matrix.product(h) if isinstance(matrix, Int8Embedding | Int8Linear) else linear(h, self.weight)
 
     def forward(self, h: Tensor) -> Tensor:
-        return self.logits(h)
+        """What the matrix reads: the hidden state as it is."""
+        return h
 
 
 class CausalLM:
@@ -81,6 +88,7 @@ class CausalLM:
 
     name = "causal_lm"
     draws = True
+    causal = True
 
     def __init__(self, config: CausalLMConfig, special: SpecialTokens, seed: int) -> None:
         self.config, self._special = config, special
@@ -121,13 +129,14 @@ class CausalLM:
 
     def loss(self, encoding: Encoding, head: nn.Module, batch: Batch) -> tuple[Tensor, int]:
         """Sum of -log p(next token) over all positions, in nats, and their number."""
-        assert isinstance(head, CausalLMHead)
+        assert isinstance(head, CausalLMHead | MaskedLMHead)
         positions, labels = batch.targets[self.name]
-        return cross_entropy_sum(_states(encoding, positions), head.weight, None, labels), len(labels)
+        hidden = head(_states(encoding, positions))
+        return cross_entropy_sum(hidden, head.weight, head.bias, labels), len(labels)
 
     def score(self, encoding: Encoding, head: nn.Module, batch: Batch) -> dict[str, tuple[float, int]]:
         """Held-out sums: {"loss": (nats, n), "accuracy": (correct, n)}."""
-        assert isinstance(head, CausalLMHead)
+        assert isinstance(head, CausalLMHead | MaskedLMHead)
         positions, labels = batch.targets[self.name]
         states = _states(encoding, positions)
         rows = max(1, CHUNK_BYTES // (4 * head.weight.size(0)))

@@ -22,7 +22,7 @@ from polyseme.study.standings import above
 from polyseme.text.clean import KINDS
 from polyseme.text.document_rule import reading_lines
 from polyseme.text.shares import share_lines
-from polyseme.train.heldout import above_word_frequency, part_evaluated
+from polyseme.train.heldout import above_word_frequency, part_evaluated, parts_judged
 from polyseme.train.run import RunDirectory
 
 _RESULTS = (
@@ -70,8 +70,8 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
     notes (what was said about the corpus), milestones (words, path, words_seen, step of weights kept on the way) and
     losses (held-out, in order); where the model predicts the next token
     also perplexity = exp(heldout_loss), and of causal_lm that was judged on all held-out text bits_per_character, by
-    which runs with different vocabularies compare. What is not known is None. Of a run that was adapted to a task
-    also what `adaptation` gives.
+    which runs with different vocabularies compare; of objectives that take turns heldout_parts [{objective, loss,
+    unigram_loss}]. What is not known is None. Of a run that was adapted to a task also what `adaptation` gives.
     """
     meta, records = run.meta, run.metrics()
     results: Mapping[str, Any] = meta.get("results") or {}
@@ -95,6 +95,10 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
         "heldout_loss"
     )  # not of a run that has gone on since its save
     summary["heldout_interval"] = results.get("heldout_interval") if newest else None
+    if parts := parts_judged((meta.get("recipe") or {}).get("objectives") or [], results):
+        summary["heldout_parts"] = [
+            {"objective": name, "loss": loss, "unigram_loss": alone} for name, loss, alone in parts
+        ]
     summary["heldout_accuracy"] = results.get("heldout_accuracy") or {}
     summary["budget"] = (meta.get("asked") or {}).get("budget")
     summary["corpus"] = corpus_figures(meta.get("corpus") or {})
@@ -466,6 +470,9 @@ def _loss_rows(summary: Mapping[str, Any]) -> Rows:
         rows.append(
             ("", "to be compared with runs of the same vocabulary alone (pretrain … --tokenizer RUN)")
         )
+    for part in summary.get("heldout_parts", ()):
+        value = f"{part['loss']:.3f} nats, from word frequency alone {part['unigram_loss']:.3f}"
+        rows.append((part["objective"].replace("_", " "), value))
     losses = [loss for loss in summary["losses"] if math.isfinite(loss)]
     if len(losses) > 2:
         rows.append(("", f"{sparkline(losses, 40)}  {losses[0]:.2f} → {losses[-1]:.2f}"))

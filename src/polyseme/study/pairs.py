@@ -158,7 +158,8 @@ def pairs(
     Args:
         run: of any model that gives texts a probability: decoders, masked models, elmo.
         files: one or several of minimal pairs, or folders of such; see text/labelled/minimal_pairs.py.
-        scoring: of masked models: "within-word" (None means that), or "original" pseudo-log-likelihoods.
+        scoring: of masked models: "within-word" (None means that), or "original" pseudo-log-likelihoods; of hybrid
+            runs None means log-likelihoods.
         columns: our names of columns to the files'.
         against: a second run of any such model: the difference of the accuracies is tested on the same pairs.
         limit: pairs of a paradigm that are read at most; None = all.
@@ -180,7 +181,7 @@ def pairs(
         at_least_one("limit", limit)
     at_least_one("resamples", resamples)
     runs = [opened(given) for given in (run, against) if given is not None]
-    kinds = [kind_of(loaded) for loaded in runs]
+    kinds = [kind_of(loaded, scoring is not None) for loaded in runs]
     if scoring is not None and "pseudo-log-likelihood" not in kinds:
         raise ConfigError(
             "scoring is a choice for masked models alone",
@@ -191,7 +192,7 @@ def pairs(
     if not names:
         raise CorpusError("no file of minimal pairs is named", fix="polyseme pairs RUN FILE...")
     read = _read(names, reading(columns, separator, encoding), limit, problems)
-    scored = [_scored(loaded, read, scoring or "within-word", reporter) for loaded in runs]
+    scored = [_scored(loaded, read, scoring, reporter) for loaded in runs]
     first = scored[0]
     groups = _paradigms(read)
     right = [result.right for result in scored]
@@ -286,9 +287,11 @@ class _Scored(NamedTuple):
         return np.array([a.unknown + b.unknown > 0 for a, b in zip(self.good, self.bad, strict=True)], float)
 
 
-def _scored(loaded: Loaded, read: Sequence[MinimalPair], scoring: Scoring, reporter: Reporter) -> _Scored:
+def _scored(
+    loaded: Loaded, read: Sequence[MinimalPair], asked: Scoring | None, reporter: Reporter
+) -> _Scored:
     """Score every text once; texts with the same tokens are scored together."""
-    kind = kind_of(loaded)
+    kind, scoring = kind_of(loaded, asked is not None), asked or "within-word"
     masked = kind == "pseudo-log-likelihood"
     within_word = masked and scoring == "within-word"
     began = time.perf_counter()
@@ -307,7 +310,9 @@ def _scored(loaded: Loaded, read: Sequence[MinimalPair], scoring: Scoring, repor
     for start in range(0, len(different), _AT_ONCE):
         batch = different[start : start + _AT_ONCE]
         encoded = [Tokens(list(ids), [], list(starts)) for ids, starts in batch]
-        scores.update(zip(batch, score_tokens(loaded, encoded, within_word=within_word), strict=True))
+        scores.update(
+            zip(batch, score_tokens(loaded, encoded, within_word=within_word, masked=masked), strict=True)
+        )
         rate = len(scores) / max(1e-9, time.perf_counter() - began)
         done = float(costs[: len(scores)].sum())
         reporter.stage(name, done, total, f"{len(scores):,} of {len(different):,} texts, {rate:,.0f}/s")

@@ -13,7 +13,7 @@ from polyseme.core.protocols import Encoder
 from polyseme.core.reporter import Reporter
 from polyseme.core.rng import Random
 from polyseme.data.examples import DocumentChunks, ExampleSource, SpecialTokens
-from polyseme.data.loader import Loader, RowPlan, special_tokens
+from polyseme.data.loader import Loader, RowPlan, Turns, special_tokens
 from polyseme.data.store import TokenStore
 from polyseme.errors import CheckpointError, ConfigError, CorpusError
 from polyseme.text.tokenizers import ABSENT, Tokenizer
@@ -123,6 +123,11 @@ def build_objectives(
     return objectives
 
 
+def parts_of(objectives: Sequence[Any]) -> list[Any]:
+    """The objectives, and in the place of one with parts these; see `Objective`."""
+    return [part for objective in objectives for part in getattr(objective, "parts", (objective,))]
+
+
 def unigram_counts(objectives: Sequence[Any], store: TokenStore) -> Tensor:
     """How often each vocabulary entry occurs, or how often it is predicted where an objective adds something to the
     text.
@@ -149,7 +154,7 @@ def build_loader(
     special: SpecialTokens,
     seed: int,
     knowledge: Mapping[str, Any] | None = None,
-) -> Loader:
+) -> Loader | Turns:
     """Examples, rows and targets of one split.
 
     Raises:  CorpusError: there is no example.   ConfigError: the vocabulary lacks a special token that the objectives
@@ -158,6 +163,19 @@ def build_loader(
     data = recipe.section("data")
     objectives = build_objectives(recipe, special, seed, knowledge)
     _check_roles(objectives, special)
+    for place, whole in enumerate(objectives):
+        if hasattr(whole, "parts"):  # at most one, as it draws
+            first, second = (
+                _loader(store, data, [*objectives[:place], part, *objectives[place + 1 :]], special, seed)
+                for part in whole.parts
+            )
+            return Turns(first, second, whole.shares[1])
+    return _loader(store, data, objectives, special, seed)
+
+
+def _loader(
+    store: TokenStore, data: Any, objectives: Sequence[Any], special: SpecialTokens, seed: int
+) -> Loader:
     drawing = [o for o in objectives if o.draws]  # at most one, see check_objectives
     source: ExampleSource = (
         drawing[0].examples(store, data.sequence_length)

@@ -55,10 +55,14 @@ class GradientLearner:
         self.heads = nn.ModuleDict({o.name: o.build_head(encoder, counts) for o in objectives})
         self.encoder.to(device)
         self.heads.to(device)
+        # what has a loss, and the head that it reads
+        self._parts: dict[str, tuple[Objective, nn.Module]] = {
+            part.name: (part, self.heads[o.name]) for o in objectives for part in getattr(o, "parts", (o,))
+        }
         self._counts = counts
         self._dropout = Random(seed, "dropout")
         self.heldout_blocks: Blocks = {}  # of the last evaluation
-        self.of_examples = [o.name for o in objectives if getattr(o, "of_examples", False)]
+        self.of_examples = [name for name, (o, _) in self._parts.items() if getattr(o, "of_examples", False)]
         self.steps = 0
         self._guard = UpdateGuard(config.spike_factor)
         if config.compile:
@@ -123,7 +127,10 @@ class GradientLearner:
         self.heads.train()
         torch.manual_seed(int(self._dropout.bits(self.steps, distributed.rank())) % 2**63)
         self.steps += 1
-        totals = {o.name: sum(len(b.targets[o.name].labels) for b in batches) for o in self.objectives}
+        totals = {
+            name: sum(len(b.targets[name].labels) for b in batches if name in b.targets)
+            for name in self._parts
+        }
         counts = distributed.sum_numbers(list(totals.values()))
         share = dict(zip(totals, counts, strict=True))
         sums: dict[str, Tensor] = {name: torch.zeros((), device=self.device) for name in totals}
@@ -132,12 +139,13 @@ class GradientLearner:
             with self._autocast():
                 encoding = self.encoding(batch)
                 loss = torch.zeros((), device=self.device)
-                for objective in self.objectives:
-                    if not len(batch.targets[objective.name].labels):
+                for name, (objective, head) in self._parts.items():
+                    # those that take turns are not in every batch
+                    if name not in batch.targets or not len(batch.targets[name].labels):
                         continue
-                    part, _ = objective.loss(encoding, self.heads[objective.name], batch)
-                    sums[objective.name] += part.detach()
-                    loss = loss + part / share[objective.name]
+                    part, _ = objective.loss(encoding, head, batch)
+                    sums[name] += part.detach()
+                    loss = loss + part / share[name]
             if loss.requires_grad:
                 loss.backward()  # type: ignore[no-untyped-call]
         parameters = list(self._trained.values())
@@ -151,7 +159,7 @@ class GradientLearner:
         values = distributed.sum_numbers([float(s) for s in sums.values()])
         losses = {n: v / share[n] for n, v in zip(sums, values, strict=True) if share[n]}
         metrics = {"loss": sum(losses.values()), "lr": lr, "grad_norm": norm, "skipped": self._guard.skipped}
-        if len(losses) > 1:
+        if len(sums) > 1:
             metrics |= {f"{name}_loss": value for name, value in losses.items()}
         return metrics
 
@@ -166,17 +174,17 @@ class GradientLearner:
             batch = batch.to(self.device)
             with self._autocast():
                 encoding = self.encoding(batch)
-                for objective in self.objectives:
-                    # held-out text may be too little for one of them
-                    if objective.name not in batch.targets or not len(batch.targets[objective.name].labels):
+                for name, (objective, head) in self._parts.items():
+                    # held-out text may be too little for one of them, and some take turns
+                    if name not in batch.targets or not len(batch.targets[name].labels):
                         continue
-                    scores = objective.score(encoding, self.heads[objective.name], batch)
+                    scores = objective.score(encoding, head, batch)
                     scores["baseline"] = objective.baseline(batch, self._counts)
                     for kind, (value, count) in scores.items():
-                        entry = sums[f"{objective.name}_{kind}"]
+                        entry = sums[f"{name}_{kind}"]
                         entry[0] += value
                         entry[1] += count
-                        blocks[f"{objective.name}_{kind}"].append((value, count))
+                        blocks[f"{name}_{kind}"].append((value, count))
         self.heldout_blocks = dict(blocks)
         self.encoder.train()
         self.heads.train()

@@ -120,7 +120,8 @@ def evaluation_batches(
         loader = build_loader(store, judge, special, HELDOUT_SEED)
         batches = heldout_batches(loader, rows, train.heldout_tokens, data.row)
         first = judge.objectives[0]
-        if not any(len(batch.targets[first].labels) for batch in batches):
+        main = next(iter(registry.learned(first).parts), first)
+        if not any(main in batch.targets and len(batch.targets[main].labels) for batch in batches):
             raise NothingToPredict(
                 "no token of the text can be predicted",
                 got=f"{store.n_tokens:,} tokens, none of them known to the vocabulary",
@@ -255,6 +256,18 @@ def above_word_frequency(results: Mapping[str, Any]) -> str | None:
         f"the run ended {loss - frequency:.3f} nats above word frequency: it has learned less than how often each word"
         f" occurs, after {results.get('steps', 0):,} updates; a longer budget or a smaller model helps"
     )
+
+
+def parts_judged(objectives: Sequence[str], results: Mapping[str, Any]) -> list[tuple[str, float, float]]:
+    """Of objectives that take turns: name, loss and that of word frequency, of each that was judged."""
+    scores = results.get("heldout", {})
+    return [
+        (name, scores[f"{name}_loss"], scores[f"{name}_baseline"])
+        for objective in objectives
+        if objective in registry.objectives
+        for name in registry.objectives.load(objective).parts
+        if f"{name}_loss" in scores
+    ]
 
 
 def part_evaluated(judged_on: Mapping[str, Any] | None) -> str | None:

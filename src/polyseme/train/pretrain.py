@@ -20,7 +20,7 @@ from torch import Tensor
 from polyseme.core import registry
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.core.types import Batch
-from polyseme.data.loader import Loader
+from polyseme.data.loader import BatchSource
 from polyseme.data.store import PreparedCorpus
 from polyseme.errors import ConfigError, TrainingError
 from polyseme.kernels.products import through
@@ -46,6 +46,7 @@ from polyseme.train.heldout import (
     keep_evaluation_text,
     on_heldout_or_training,
     part_evaluated,
+    parts_judged,
     possible,
 )
 from polyseme.train.knowledge import check_lexicon_is_used, learn_or_load
@@ -184,8 +185,8 @@ def build_trainer(
         run,
         request.budget,
         train,
-        steps_per_epoch=loader.plan.n_rows / (train.batch_size * distributed.size()),
-        tokens_per_row=loader.plan.tokens_per_row,
+        steps_per_epoch=loader.n_rows / (train.batch_size * distributed.size()),
+        tokens_per_row=loader.tokens_per_row,
         reporter=reporter,
         startup_seconds=time.perf_counter() - began,
         meaningless=judged.meaningless,
@@ -316,13 +317,18 @@ def _for_few_words(
 
 
 def _say_how_it_ended(run: RunDirectory, results: dict[str, Any], reporter: Reporter) -> None:
-    """Report the loss beside that of word frequency; a note in run.json says where a run ends above it."""
+    """Report the loss beside that of word frequency, of an objective with parts each; a note in run.json says where a
+    run ends above it.
+    """
     loss, frequency = results["heldout_loss"], results["unigram_loss"]
     judged = run.meta.get("judged_on", {})
     where = "training" if judged.get("text") == "training" else "held-out"
     part = part_evaluated(judged)
     of_part = f" of {part} of the {where} text" if part else ""
     reporter.note(f"{where} loss{of_part} {loss:.3f} nats, from word frequency alone {frequency:.3f}")
+    if parts := parts_judged(run.meta["recipe"]["objectives"], results):
+        losses = ", ".join(f"{name} {loss:.3f} nats ({alone:.3f})" for name, loss, alone in parts)
+        reporter.note(f"of it, each on what it predicts (from word frequency alone): {losses}")
     if distributed.rank() == 0:
         run.add_notes([above_word_frequency(results)], reporter)
 
@@ -351,7 +357,7 @@ def _ready_to_train(
 
 
 def _stream(
-    loader: Loader,
+    loader: BatchSource,
     rows: int,
     workers: int,
     device: torch.device,

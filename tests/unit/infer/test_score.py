@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ import torch
 
 from decoding import make_loaded
 from polyseme.core import registry
+from polyseme.core.types import Batch
 from polyseme.data.loader import collate, to_batch
 from polyseme.errors import ConfigError
 from polyseme.infer import likelihood
 from polyseme.infer.model import Model
-from polyseme.infer.score import score, score_continuations, score_file
+from polyseme.infer.score import kind_of, score, score_continuations, score_file
 from polyseme.text.clean import CleaningReport
 from small import make_objectives
 
@@ -246,3 +248,37 @@ def test_errors_name_what_to_do() -> None:
     with pytest.raises(ConfigError, match="gives texts no probability") as error:
         score(neither, ["the"])
     assert "polyseme neighbours" in str(error.value)
+
+
+def test_a_hybrid_run_gives_either_kind() -> None:
+    loaded = make_loaded("modernbert", hybrid=True, local_attention=4)
+    assert kind_of(loaded) == "log-likelihood"
+    lines = [line for line in LINES if line and len(line) < 60]
+    head: Any = loaded.heads["hybrid"]
+    lefts, masks = [], []
+    with torch.no_grad():
+        for line in lines:
+            ids = [loaded.special.cls, *loaded.tokenizer.encode(line).ids]
+            log_p = []
+            for i in range(1, len(ids)):
+                row = torch.tensor([ids[:i]])
+                ones = torch.ones_like(row)
+                batch = Batch(row, ones, torch.arange(i)[None], 0 * ones, torch.zeros(1).long(), causal=True)
+                state = loaded.encoder.encode(batch).last[0, -1]
+                log_p.append(torch.log_softmax(head.logits(state).double(), 0)[ids[i]])
+            lefts.append(float(sum(log_p)))
+            model = make_loaded("modernbert", local_attention=4)
+            masks.append(
+                plain_masked(replace(model, encoder=loaded.encoder, heads={"masked_lm": head}), line)
+            )
+    assert loaded.score(lines).tolist() == pytest.approx(lefts, abs=1e-3)
+    assert loaded.score(lines, masked=True).tolist() == pytest.approx(masks, abs=1e-3)
+    assert loaded.score(lines, end=True)[0] < loaded.score(lines)[0]
+    within = loaded.score(lines, within_word=True).tolist()
+    assert within == loaded.score(lines, within_word=True, masked=True).tolist()
+    context = score_continuations(loaded, "the cat", [" sat", " sat on the mat"])
+    assert context[0].log_likelihood > context[1].log_likelihood
+    with pytest.raises(ConfigError, match="text ends"):
+        loaded.score(lines, end=True, masked=True)
+    with pytest.raises(ConfigError, match="only masked models"):
+        make_loaded("gpt").score(lines, masked=True)

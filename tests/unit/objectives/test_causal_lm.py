@@ -107,4 +107,4 @@ def test_logits_of_any_shape() -> None:
     encoder = make_encoder("gpt")
     head = CausalLMHead(encoder)
     h = torch.randn(2, 3, encoder.config.hidden_size)
-    torch.testing.assert_close(head(h), h @ encoder.token_embedding().weight.t())
+    torch.testing.assert_close(head.logits(h), h @ encoder.token_embedding().weight.t())

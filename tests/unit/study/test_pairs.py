@@ -38,7 +38,7 @@ def write(folder: Path, name: str, rows: Sequence[tuple[str, str, str, str]]) ->
 def shorter_is_better(monkeypatch: pytest.MonkeyPatch) -> None:
     """A scorer that is known: a nat for every token."""
 
-    def known(loaded: Model, encoded: Sequence[Tokens], within_word: bool) -> list[Score]:
+    def known(loaded: Model, encoded: Sequence[Tokens], within_word: bool, masked: bool) -> list[Score]:
         return [Score(-float(len(t)), len(t), t.ids.count(loaded.tokenizer.unk_id)) for t in encoded]
 
     monkeypatch.setattr(study, "score_tokens", known)
@@ -102,7 +102,7 @@ def test_paradigms_of_one_pair_do_not_make_certain(tmp_path: Path) -> None:
 
 
 def test_two_runs_are_compared_on_the_same_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def known(loaded: Model, encoded: Sequence[Tokens], within_word: bool) -> list[Score]:
+    def known(loaded: Model, encoded: Sequence[Tokens], within_word: bool, masked: bool) -> list[Score]:
         sign = -1.0 if loaded.recipe.architecture == "gpt" else 1.0
         return [Score(sign * len(t), len(t)) for t in encoded]
 

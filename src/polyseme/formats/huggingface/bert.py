@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from polyseme.core.config import Config
-from polyseme.formats.huggingface.family import Family, Rule, checked, one_layer, task_rules, with_heads
+from polyseme.formats.huggingface.family import (
+    Family,
+    Rule,
+    Tensors,
+    checked,
+    one_layer,
+    task_rules,
+    with_heads,
+)
 from polyseme.models.bert import BertConfig
 
 ARCHITECTURE = "BertForPreTraining"
@@ -76,7 +85,29 @@ def config_to_ours(config: dict[str, Any], ours: type[Config] = BertConfig) -> d
     return {name: config[name] for name in fields if config.get(name) is not None}
 
 
-FAMILY = Family(
+def decoder_of(family: Family, name: str) -> Family:
+    """The same network as their decoder, which is_decoder alone tells apart.
+
+    Args:
+        name: of their class.
+    """
+
+    def without_pooler(tensors: Tensors, objectives: Sequence[str], config: Mapping[str, Any]) -> Tensors:
+        return {key: tensor for key, tensor in tensors.items() if ".pooler." not in key}
+
+    return replace(
+        family,
+        cut=without_pooler,
+        config_to_theirs=lambda config: {**family.config_to_theirs(config), "is_decoder": True},
+        default_objectives={"masks": "hybrid"},
+        classes={("masks",): name},
+        tasks={},
+        inputs=("input_ids", "attention_mask"),
+        decodes=True,
+    )
+
+
+_ENCODER = Family(
     model_type="bert",
     architecture="bert",
     prefix="bert.",
@@ -98,3 +129,4 @@ FAMILY = Family(
     pooled=True,
     inputs=("input_ids", "token_type_ids", "attention_mask"),
 )
+FAMILY = replace(_ENCODER, decoder=decoder_of(_ENCODER, "BertLMHeadModel"))

@@ -39,7 +39,7 @@ def config_to_theirs(config: dict[str, Any]) -> dict[str, Any]:
     return {**bert.config_to_theirs(config), "model_type": "ernie", "architectures": [ARCHITECTURE]}
 
 
-FAMILY = replace(
+_ENCODER = replace(
     bert.FAMILY,
     model_type="ernie",
     architecture="ernie",
@@ -53,3 +53,4 @@ FAMILY = replace(
     classes={heads: name.replace("Bert", "Ernie") for heads, name in bert.FAMILY.classes.items()},
     stem="Ernie",
 )
+FAMILY = replace(_ENCODER, decoder=bert.decoder_of(_ENCODER, "ErnieForCausalLM"))

@@ -7,6 +7,7 @@ tokenizer.json          the run's; that of a decoder puts the token before a tex
 tokenizer_config.json   roles of tokens; special_tokens_map.json for older programs
 generation_config.json  decoders: how a text begins and ends, and which tokens are never written
 README.md               a model card
+decoder/                of a run that reads and writes: the same network as their decoder, with files of its own
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
+from polyseme.core import registry
 from polyseme.core.config import to_json
 from polyseme.core.files import new_folder, saving
 from polyseme.core.version import __version__
@@ -57,25 +59,40 @@ def write_model(run: Path, output: Path) -> Written:
     opened = open_run(run)
     with new_folder(output) as folder, saving(output):
         files, notes = model_files(opened, folder)
+        if (twin := _decoder(opened)) is not None:
+            (folder / "decoder").mkdir()
+            more, _ = model_files(opened, folder / "decoder", family=twin)
+            files += [f"decoder/{name}" for name in more]
+            notes.append(f"decoder/ is {twin.classes[('masks',)]}: the same weights, for continuing texts")
     return Written(output, files, notes)
 
 
-def model_files(opened: Opened, folder: Path, tasks: bool = True) -> tuple[list[str], list[str]]:
+def _decoder(opened: Opened) -> Family | None:
+    """Their decoder that a run is, too; None = it does not predict the next token, or is a decoder alone."""
+    parts = [part for name in opened.recipe.objectives for part in registry.learned(name).parts]
+    both = any(registry.learned(part).predicts == "next" for part in parts)
+    return _family(opened.recipe.architecture).decoder if both else None
+
+
+def model_files(
+    opened: Opened, folder: Path, tasks: bool = True, family: Family | None = None
+) -> tuple[list[str], list[str]]:
     """Write a run's files into an existing folder.
 
     Args:
         tasks: also export the head of a task.
+        family: as what; None = the family of its architecture.
     Returns the file names, and notes on what differs from the run or was left out.
     Raises:  ConfigError: transformers has no such architecture, or no class for the head of the task.
     """
-    family = _family(opened.recipe.architecture)
+    family = family or _family(opened.recipe.architecture)
     task = heads.task_of(opened.recipe.objectives) if tasks else None
     if task is not None:
         heads.check_expressible(opened, family, task)
     tensors, objectives, notes = _tensors(opened, family, task)
     config = _config(opened, family, objectives, task)
     tokenizer = opened.tokenizer
-    decoder = "causal" in family.default_objectives
+    decoder = family.decodes
     roles = {k: v for k, v in _named_roles(tokenizer, decoder).items() if v is not None}
     if task is not None and config["pad_token_id"] is not None:
         roles.setdefault("pad_token", tokenizer.token(config["pad_token_id"]))
@@ -104,7 +121,7 @@ def model_files(opened: Opened, folder: Path, tasks: bool = True) -> tuple[list[
             "use this tokenizer.json, not the one of the model that training went on from"
         )
     (folder / "README.md").write_text(
-        _card(opened, config["architectures"][0], notes, task), "utf-8", "backslashreplace"
+        _card(opened, config["architectures"][0], notes, task, decoder), "utf-8", "backslashreplace"
     )
     return ["model.safetensors", "tokenizer.json", *documents, "README.md"], notes
 
@@ -225,9 +242,9 @@ def _differences(tokenizer: Tokenizer, decoder: bool) -> list[str]:
 _PIPELINES = ("fill-mask", "text-generation", "text-classification", "token-classification")
 
 
-def _card(opened: Opened, architecture: str, notes: Sequence[str], task: str | None) -> str:
+def _card(opened: Opened, architecture: str, notes: Sequence[str], task: str | None, decoder: bool) -> str:
     recipe, meta = opened.recipe.as_dict(), opened.run.meta
-    tag, _ = card.use_of(recipe)
+    tag = "text-generation" if decoder and task is None else card.use_of(recipe)[0]
     whole = task is not None or not heads.task_of(recipe["objectives"])
     tag = tag if whole and tag in (*_PIPELINES, "question-answering") else "feature-extraction"
     language = (meta.get("corpus") or {}).get("language")

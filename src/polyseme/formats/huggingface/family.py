@@ -26,6 +26,7 @@ KINDS = {
     "next_sentence": "pairs",
     "dialogue": "pairs",
     "causal_lm": "causal",
+    "hybrid": "masks",
 }
 """The kind of their head for each of our objectives: masked-LM, next-sentence or language-model head."""
 TASKS = {
@@ -115,6 +116,8 @@ class Family:
         pools: the ways in which their ForSequenceClassification pools a text to one vector, the usual way first.
         pooled: whether that vector passes through the pooler.
         inputs: the inputs that their tokenizer gives the model.
+        decodes: it continues texts.
+        decoder: their decoder with the same network, for runs that predict the next token, too.
     """
 
     model_type: str
@@ -135,6 +138,8 @@ class Family:
     pooled: bool = False
     inputs: tuple[str, ...] = ("input_ids", "attention_mask")
     heads: tuple[str, ...] = ("classifier.", "qa_outputs.", "score.", "multiple_choice_head.")
+    decodes: bool = False
+    decoder: Family | None = None
 
     def to_theirs(
         self, tensors: Tensors, objectives: Sequence[str], config: Mapping[str, Any]

@@ -122,6 +122,7 @@ FAMILY = Family(
     config_to_theirs=config_to_theirs,
     config_to_ours=config_to_ours,
     default_objectives={"causal": "causal_lm"},
+    decodes=True,
     classes={("causal",): ARCHITECTURE, (): "GPT2Model"},
     stem="GPT2",
     tasks=TASKS,

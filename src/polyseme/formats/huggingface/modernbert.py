@@ -1,4 +1,6 @@
-"""Key table between our `modernbert` with its head and transformers' ModernBertForMaskedLM."""
+"""Key tables between our `modernbert` with its head and transformers' ModernBertForMaskedLM, and for a run that also
+writes ModernBertDecoderForCausalLM: the same network under a causal mask, its stacked matrix split in three.
+"""
 
 from __future__ import annotations
 
@@ -103,6 +105,50 @@ def _period(kinds: object) -> int:
     raise refused("layer_types", kinds, "full_attention every so many layers, from the first on")
 
 
+_DECODERS = {"attn.Wqkv": ("attn.q_proj", "attn.k_proj", "attn.v_proj"), "head.": ("lm_head.",)}
+"""Parts of names that differ in their decoder."""
+
+
+def _decoder_rules(objectives: Sequence[str] = ()) -> tuple[Rule, ...]:
+    """The key table of their decoder."""
+    table: list[Rule] = []
+    for ours, theirs in with_heads(RULES, objectives):
+        assert isinstance(theirs, str)
+        for part, names in _DECODERS.items():
+            if part in theirs:
+                split = tuple(theirs.replace(part, name) for name in names)
+                table.append((ours, split if len(split) > 1 else split[0]))
+                break
+        else:
+            table.append((ours, theirs))
+    return tuple(table)
+
+
+def _decoder_config(config: dict[str, Any]) -> dict[str, Any]:
+    """config.json of their decoder, which says for every layer what it attends to."""
+    period = config["global_attn_every_n_layers"]
+    kinds = [[*_KINDS][bool(i % period)] for i in range(config["num_hidden_layers"])]
+    fields = {k: v for k, v in config_to_theirs(config).items() if k != "global_attn_every_n_layers"}
+    return {**fields, "model_type": "modernbert-decoder", "layer_types": kinds}
+
+
+DECODER = Family(
+    model_type="modernbert-decoder",
+    architecture="modernbert",
+    prefix="model.",
+    config=ModernBertConfig,
+    rules=_decoder_rules,
+    tied=lambda config: TIED,
+    config_to_theirs=_decoder_config,
+    config_to_ours=config_to_ours,
+    default_objectives={"masks": "hybrid"},
+    classes={("masks",): "ModernBertDecoderForCausalLM"},
+    stem="ModernBertDecoder",
+    tasks={},
+    pools=("last",),
+    decodes=True,
+)
+
 FAMILY = Family(
     model_type="modernbert",
     architecture="modernbert",
@@ -118,4 +164,5 @@ FAMILY = Family(
     tasks=TASKS,
     pools=("cls", "mean"),
     heads=("classifier.", "qa_outputs.", "head."),
+    decoder=DECODER,
 )

@@ -161,6 +161,7 @@ FAMILY = Family(
     config_to_theirs=config_to_theirs,
     config_to_ours=config_to_ours,
     default_objectives={"causal": "causal_lm"},
+    decodes=True,
     classes={("causal",): ARCHITECTURE, (): "Qwen3Model"},
     stem="Qwen3",
     tasks=TASKS,
