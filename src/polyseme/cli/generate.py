@@ -48,7 +48,7 @@ def run(
     """Continue a text; it is printed as it comes.
 
     Args:
-        folder: the run folder of a decoder: gpt, qwen3.
+        folder: the run folder of a decoder, gpt or qwen3, or of a hybrid run.
         prompt: the text to continue; "" begins one. With --task, the text that the task is about.
         max_new_tokens: longest continuation, in tokens; when absent 128, for summaries and translations 100, for
             answers 50, and with --task at most half of what the model reads.

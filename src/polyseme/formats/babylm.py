@@ -3,6 +3,8 @@
     OUTPUT/chck_1M, OUTPUT/chck_2M …   the weights after so many words (train/milestones.py)
     OUTPUT/main                        the run's own weights
 
+A hybrid run's hold their decoder, too, in decoder/.
+
 On a hub these are revisions of one model; its evaluation takes a directory as well as a revision.
 
 Source:  github.com/babylm/evaluation-pipeline-2025.
@@ -14,7 +16,7 @@ from pathlib import Path
 
 from polyseme.core.files import new_folder, saving
 from polyseme.errors import ConfigError
-from polyseme.formats.huggingface.exporter import model_files
+from polyseme.formats.huggingface.exporter import all_files
 from polyseme.formats.registry import Written
 from polyseme.formats.runs import open_run
 from polyseme.train.milestones import kept
@@ -46,7 +48,7 @@ def write_model(run: Path, output: Path) -> Written:
     with new_folder(output) as folder, saving(output):
         for name, place in [*((f"chck_{name}", place) for name, place in milestones), ("main", run)]:
             (folder / name).mkdir()
-            names, said = model_files(open_run(place), folder / name)
+            names, said = all_files(open_run(place), folder / name)
             files += [f"{name}/{file}" for file in names]
             notes += [note for note in said if note not in notes]
     return Written(output, files, notes)

@@ -368,7 +368,7 @@ def decoder_head(loaded: Loaded) -> TokenHead:
     raise ConfigError(
         "this run cannot generate text",
         got=f"{loaded.recipe.architecture}, trained with {', '.join(loaded.recipe.objectives)}",
-        expected="a decoder trained with causal_lm: gpt, qwen3",
+        expected="a run trained with causal_lm or hybrid",
         where=loaded.run.path,
         fix=f"{other}polyseme pretrain gpt CORPUS -o RUN",
     )

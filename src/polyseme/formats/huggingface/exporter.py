@@ -35,7 +35,7 @@ from polyseme.text.roles import ROLES
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.train import card
 
-__all__ = ["model_files", "write_model"]
+__all__ = ["all_files", "model_files", "write_model"]
 
 _INSTEAD = {
     "word2vec": "its vectors go into the formats word2vec and projector",
@@ -58,13 +58,19 @@ def write_model(run: Path, output: Path) -> Written:
     """
     opened = open_run(run)
     with new_folder(output) as folder, saving(output):
-        files, notes = model_files(opened, folder)
-        if (twin := _decoder(opened)) is not None:
-            (folder / "decoder").mkdir()
-            more, _ = model_files(opened, folder / "decoder", family=twin)
-            files += [f"decoder/{name}" for name in more]
-            notes.append(f"decoder/ is {twin.classes[('masks',)]}: the same weights, for continuing texts")
+        files, notes = all_files(opened, folder)
     return Written(output, files, notes)
+
+
+def all_files(opened: Opened, folder: Path) -> tuple[list[str], list[str]]:
+    """`model_files`, and under decoder/ those of the decoder that a run is, too."""
+    files, notes = model_files(opened, folder)
+    if (twin := _decoder(opened)) is not None:
+        (folder / "decoder").mkdir()
+        more, _ = model_files(opened, folder / "decoder", family=twin)
+        files += [f"decoder/{name}" for name in more]
+        notes.append(f"decoder/ is {twin.classes[('masks',)]}: the same weights, for continuing texts")
+    return files, notes
 
 
 def _decoder(opened: Opened) -> Family | None:
