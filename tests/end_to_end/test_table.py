@@ -266,6 +266,29 @@ def test_stopped_in_the_middle_it_goes_on(
     assert mine == {f"{name}.json": cell["predictions"] for name, cell in cells(folder).items()}
 
 
+def test_rows_of_some_tasks_and_settings_by_model(folder: Path) -> None:
+    file = folder / "ngrams.toml"
+    rows = '[rows.ngrams]\nruns = { en = "runs/onehot" }\ntasks = ["moods"]\n'
+    rows += 'settings = { all = { "classify.penalty" = 1.0 } }\n\n[rows.counts]'
+    more = '[tasks.others]\ntask = "classify"\ntrain = "train.tsv"\ntest = "test.tsv"\n\n[[claims]]'
+    text = GRID.replace("[rows.counts]", rows).replace("[[claims]]", more)
+    text = text.replace(
+        'settings = { "train.evaluations"',
+        'settings = { onehot = { "classify.ngrams" = 2 }, "train.evaluations"',
+    )
+    file.write_text(text, "utf-8")
+    grid = open_grid(file, folder / "ngrams.cells")
+    assert {(cell.task, cell.row) for cell in grid.cells() if cell.row != "bert"} == {
+        ("moods", "ngrams"), ("moods", "counts"), ("others", "counts"),
+    }  # fmt: skip
+    settings = {
+        row: grid.request(Cell(1, "moods", row, "frozen")).settings for row in ("bert", "counts", "ngrams")
+    }
+    assert settings["bert"] == {"train.evaluations": 1, "train.warmup": 0.0}
+    assert settings["counts"] == {"train.evaluations": 1, "classify.ngrams": 2}
+    assert settings["ngrams"] == settings["counts"] | {"classify.penalty": 1.0}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
@@ -287,6 +310,8 @@ def test_stopped_in_the_middle_it_goes_on(
         ('test = "test.tsv"', 'test = "tset.tsv"', "did you mean test.tsv"),
         ('ways = ["frozen", "whole", "whole-scratch"]', 'ways = ["thawed"]', "ways"),
         ("epochs = { frozen", "epoch = { frozen", "did you mean epochs"),
+        ('whole = { "classify.dropout"', 'onehut = { "classify.dropout"', "did you mean onehot"),
+        ("[rows.counts]", '[rows.counts]\ntasks = ["mood"]', "did you mean moods"),
     ],
 )
 def test_mistakes_in_the_file_are_told_before_anything_is_done(

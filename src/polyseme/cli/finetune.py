@@ -73,11 +73,13 @@ def run(
         learning_rate: the peak; by the width of the model when absent.
         max_length: longest example in tokens.
         examples: learn from so many training examples at most, always the same ones.
-        settings: key=value, repeatable: train.layer_decay=0.9, tag.crf=true, classify.class_weights=balanced.
+        settings: key=value, repeatable: train.layer_decay=0.9, tag.crf=true, classify.class_weights=balanced; of
+            a run of onehot, classify.ngrams=2 also counts pairs of words and characters: the baseline to beat.
         seeds: train so many times, with seed, seed + 1, …; the best on dev is kept, mean and spread are reported.
         resume: go on exactly where it stopped; begin where there is nothing yet.
         columns: OURS=THEIRS, repeatable or with commas: text=sentence,label=gold; numbers mean a file without a header.
-        json: print one JSON document: {"task", "path", "dev", "seeds", "mix", "examples", "steps", "seconds"}.
+        json: print one JSON document: {"task", "path", "dev", "seeds", "mix", "ngrams", "examples", "steps",
+            "seconds"}.
     """
     for name, value in (
         ("--epochs", epochs),

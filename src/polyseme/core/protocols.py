@@ -106,6 +106,8 @@ class Encoder(Protocol):
     # An encoder whose hidden states are two halves, one that has seen the left side only and one that has seen the
     # right side only, also has `two_way = True`.
     #
+    # An encoder whose vector of a token says which token it is and nothing else also has `one_of_n = True`.
+    #
     # An encoder for which cosine says nothing also has `neighbours(id, top) -> [(id, {"similarity": …, …})]`: its own
     # answer to which words belong with a word, best first.
 
@@ -261,6 +263,29 @@ class Task(Objective, Protocol):
 
     def unknown_labels(self, records: Sequence[Any]) -> Mapping[str, int]:
         """How often records have each label that was not learned."""
+        ...
+
+
+class SolvedTask(Task, Protocol):
+    """A task whose head can be linear in the features of a text, so that its weights are solved for.
+
+    Its head then has `learn(details)`, which takes the features from the details of the training examples, as `encode`
+    gives them, and returns them as a scipy CSR matrix; and `take_shapes(weights)`, as a recipe does not tell how many
+    features there are.
+    """
+
+    @property
+    def penalties(self) -> Sequence[float]:
+        """Of the squares of the weights: those that are tried on dev; none where gradients train the head."""
+        ...
+
+    @property
+    def two_sided(self) -> bool:
+        """Whether the loss depends on the difference of two scores alone."""
+        ...
+
+    def loss_of(self, logits: Tensor, gold: Tensor) -> tuple[Tensor, int]:
+        """The loss of scores: their sum, and how many examples it is over."""
         ...
 
 

@@ -51,6 +51,7 @@ class OneHot(nn.Module):
     reach: Reach = "none"
     max_length = 1 << 30
     head_style = HeadStyle()
+    one_of_n = True
 
     def __init__(self, config: OneHotConfig) -> None:
         super().__init__()

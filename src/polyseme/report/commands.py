@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from polyseme.study.distil import DISTILLED
+from polyseme.study.grid import settings_of
 from polyseme.study.probing.targets import ProbeConfig
 from polyseme.train.recipe import resolve
 from polyseme.train.run import RunDirectory
@@ -86,15 +87,15 @@ def _differences(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
     return found
 
 
-def finetune_command(task: Mapping[str, Any], run: str, seed: int, output: str) -> str:
+def finetune_command(task: Mapping[str, Any], run: Mapping[str, Any], seed: int, output: str) -> str:
     """The `polyseme finetune` of one cell.
 
     Args:
         task: as `study.standings.standings` writes it.
-        run: the run's folder.
+        run: its "path" and "model".
     """
     spec, way = task["spec"], task["way"]
-    words: list[object] = ["polyseme", "finetune", spec["task"], run]
+    words: list[object] = ["polyseme", "finetune", spec["task"], run["path"]]
     for part in ("train", "dev"):
         if spec[part]:
             words += [f"--{part}", task["files"][part]]
@@ -113,7 +114,7 @@ def finetune_command(task: Mapping[str, Any], run: str, seed: int, output: str) 
         words += ["--columns", ",".join(f"{ours}={theirs}" for ours, theirs in spec["columns"].items())]
     for option in ("separator", "encoding"):
         words += [f"--{option}", spec[option]] if spec.get(option, "auto") != "auto" else []
-    for key, value in spec["settings"].items():
+    for key, value in settings_of(spec["settings"], way, run["model"]).items():
         words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
     return line(*words, "--seed", seed, "-o", output)
 

@@ -551,7 +551,7 @@ def _by_hand(document: Mapping[str, Any], say: Speaker) -> list[Part]:
     """The commands of single cells and studies."""
     seeds = document["settings"]["seeds"]
     lines = [
-        finetune_command(task, document["runs"][name]["path"], seeds[0], f"adapted/{number}-{way}-{place}")
+        finetune_command(task, document["runs"][name], seeds[0], f"adapted/{number}-{way}-{place}")
         for number, task in enumerate(document["tasks"], 1)
         for way in [task["way"]]
         for place, name in enumerate(task["rows"], 1)

@@ -127,7 +127,8 @@ def adaptation(run: RunDirectory) -> dict[str, Any]:
 
     Returns task, path, model, from, feature_based, examples {train, dev}, dev {figure: value}, dev_intervals {figure:
     {low, high, n}}, dev_chance {main figure: without any knowledge of the text}, seeds, mix (weights of the layers and
-    γ, where they were learned), decoding, steps, seconds, problems and notes.
+    γ, where they were learned), ngrams {number, penalty, telling {label: those that speak most for it}} of a 1-of-N run
+    that is read by them, decoding, steps, seconds, problems and notes.
     """
     meta = run.meta
     adapted, results = meta["adapted"], meta.get("results") or {}
@@ -147,6 +148,7 @@ def adaptation(run: RunDirectory) -> dict[str, Any]:
         "dev_chance": results.get("dev_chance") or {},
         "seeds": meta.get("seeds"),
         "mix": results.get("mix"),
+        "ngrams": results.get("ngrams"),
         "decoding": {k: v for k, v in meta.get("decoding", {}).items() if k != "crf"},
         "steps": results.get("steps"),
         "seconds": results.get("seconds"),
@@ -317,12 +319,14 @@ def summary_parts(summary: Mapping[str, Any]) -> list[Part]:
     rows += _spent_rows(summary)
     if "task" not in summary:
         return [_facts(rows + _loss_rows(summary))]
-    return [_facts(rows), *_dev_parts(summary), *_mix_parts(summary)]
+    return [_facts(rows), *_dev_parts(summary), *_mix_parts(summary), *_ngram_parts(summary)]
 
 
 def _task_rows(summary: Mapping[str, Any]) -> Rows:
     start = "random weights, the model of " if summary["from_scratch"] else ""
     how = "frozen encoder, learned mix of its layers" if summary["feature_based"] else "trained as a whole"
+    if summary["ngrams"]:
+        how = f"{count(summary['ngrams']['number'])} n-grams under a linear layer, solved for"
     examples = summary["examples"]
     return [
         ("task", f"{summary['task']}; {how}: {count(summary['trained_parameters'])} parameters trained"),
@@ -387,6 +391,16 @@ def _mix_parts(summary: Mapping[str, Any]) -> list[Part]:
     rows.append(["γ", f"{gamma['mean']:.3f}{_between(gamma, 3)}", ""])
     means = "" if seeds is None else f"means of {len(gamma['values'])} seeds"
     return [Table(["layer", "share in the mix", ""], rows, means, left=(0, 1, 2))]
+
+
+def _ngram_parts(summary: Mapping[str, Any]) -> list[Part]:
+    """Which n-grams speak most for each label, and under which penalty."""
+    found = summary["ngrams"]
+    if not found:
+        return []
+    rows = [[label, ", ".join(names)] for label, names in found["telling"].items()]
+    penalty = f"penalty: {found['penalty']:g}"
+    return [penalty, Table(["label", "n-grams that speak most for it"], rows, left=(0, 1))]
 
 
 def _spent_rows(summary: Mapping[str, Any]) -> Rows:

@@ -49,6 +49,7 @@ __all__ = [
     "TaskSpec",
     "Way",
     "check_grid",
+    "settings_of",
 ]
 
 Way = Literal["frozen", "whole", "frozen-scratch", "whole-scratch"]
@@ -65,7 +66,8 @@ class TaskSpec(Config):
         train, dev, test: labelled files; without dev a tenth of train is held out.
         columns: our names of columns to the files'.
         encoding, separator: of the files; "auto" = as they show.
-        max_length, settings: as for `finetune`; settings = {"qa.overlap" = 64, whole = {…}} are by way, too.
+        max_length, settings: as for `finetune`; settings = {"qa.overlap" = 64, whole = {…}, onehot = {…}} are by way
+            and by model, too.
         epochs: as for `finetune`, by way where it is a table {frozen = …, whole = …}.
         metric: the figure that is shown; None = the task's main one.
         ways: of a row's ways only these; None = all of them.
@@ -104,12 +106,14 @@ class TaskSpec(Config):
             return self.epochs.get(way.removesuffix("-scratch"))
         return self.epochs
 
-    def settings_of(self, way: Way) -> dict[str, Any]:
-        """Settings of recipes, for a way."""
-        by_way = {name: self.settings.get(name) for name in ("frozen", "whole")}
-        shared = {k: v for k, v in self.settings.items() if not isinstance(by_way.get(k), dict)}
-        of_way = by_way[way.removesuffix("-scratch")]
-        return shared | (of_way if isinstance(of_way, dict) else {})
+
+def settings_of(settings: Mapping[str, Any], way: str, model: str) -> dict[str, Any]:
+    """Those of a task's settings that a way and a model have."""
+    chosen = {key: value for key, value in settings.items() if not isinstance(value, dict)}
+    for name in (way.removesuffix("-scratch"), model):
+        own = settings.get(name)
+        chosen |= own if isinstance(own, dict) else {}
+    return chosen
 
 
 class RowSpec(Config):
@@ -120,12 +124,14 @@ class RowSpec(Config):
         ways: how it is used.
         scratch: the row whose random starts are this one's, too (ernie is bert with other lessons); None = its own.
         settings: as for `finetune`, by way: {all = {…}, whole = {"train.learning_rate" = 5e-4}}.
+        tasks: only these; None = all.
     """
 
     runs: dict[str, str]
     ways: tuple[Way, ...] = ("frozen",)
     scratch: str | None = None
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    tasks: list[str] | None = None
 
 
 class ClaimSpec(Config):
@@ -211,6 +217,7 @@ class Grid:
             for row, spec in self.rows.items()
             for way in spec.ways
             if self.tasks[task].language in spec.runs and self.tasks[task].uses(way)
+            if spec.tasks is None or task in spec.tasks
         ]
 
     def has(self, way: Way) -> bool:
@@ -282,9 +289,10 @@ class Grid:
     def request(self, cell: Cell) -> FinetuneRequest:
         """What `finetune` is asked for in a cell."""
         spec, row = self.tasks[cell.task], self.rows[cell.row]
+        run = self.path(row.runs[spec.language])
         return FinetuneRequest(
             task=spec.task,
-            run=self.path(row.runs[spec.language]),
+            run=run,
             train=self.path(spec.train),
             dev=None if spec.dev is None else self.path(spec.dev),
             output=self.cache.folder / "work" / cell.name,
@@ -295,7 +303,7 @@ class Grid:
             examples=spec.examples or self.config.examples,
             dev_examples=spec.dev_examples or self.config.dev_examples,
             settings={
-                **spec.settings_of(cell.way),
+                **settings_of(spec.settings, cell.way, RunDirectory.open(run).meta["model"]),
                 **row.settings.get("all", {}),
                 **row.settings.get(cell.way.removesuffix("-scratch"), {}),
             },
@@ -348,6 +356,10 @@ def check_grid(grid: Grid, file: str) -> None:
                 where=f"{file} [rows.{name}] scratch",
                 fix=suggest(spec.scratch, grid.rows),
             )
+        for task in spec.tasks or ():
+            if task not in grid.tasks:
+                where = f"{file} [rows.{name}] tasks"
+                raise ConfigError("no such task", got=task, where=where, fix=suggest(task, grid.tasks))
     known_sides = [f"{name}/{way}" for name, spec in grid.rows.items() for way in spec.ways]
     for claim in grid.claims:
         against_scratch = claim.second == [SCRATCH]
@@ -369,7 +381,13 @@ def check_grid(grid: Grid, file: str) -> None:
                 )
     for run in dict.fromkeys(grid.request(cell).run for cell in grid.cells()):
         RunDirectory.open(run)
-    for task in grid.tasks.values():
+    for name, task in grid.tasks.items():
+        for key, value in task.settings.items():
+            if isinstance(value, dict) and key not in (
+                known := ("frozen", "whole", *registry.models.names())
+            ):
+                where = f"{file} [tasks.{name}] settings"
+                raise ConfigError("no such way or model", got=key, where=where, fix=suggest(key, known))
         for path in filter(None, (task.train, task.dev, task.test)):
             existing(grid.path(path))
 

@@ -9,7 +9,8 @@ Paper: Devlin et al. (2019), section 4.1: the vector of [CLS], one new layer, ev
     a number         y = W s + b,            loss = (y - value)²
 
 where s is the vector of the text: of [CLS], of the last token, the mean, or of both texts
-[u ; v ; |u - v| ; u ∘ v] (Conneau et al. 2017, section 3.1).
+[u ; v ; |u - v| ; u ∘ v] (Conneau et al. 2017, section 3.1). A 1-of-N run can be read by its n-grams instead, whose W
+and b are solved for: tasks/ngrams.py.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import model_validator
+from pydantic import Field, PositiveFloat, model_validator
 from torch import Tensor, nn
 
 from polyseme.core.arrays import Float32Array, Float64Array
@@ -49,6 +50,7 @@ from polyseme.tasks.heads import (
     transform_of,
 )
 from polyseme.tasks.metrics.measure import Resampled
+from polyseme.tasks.ngrams import NgramHead, Spelled
 from polyseme.text.labelled.opening import ReadOptions
 from polyseme.text.labelled.records import Problems, TextRecord
 from polyseme.text.labelled.tables import as_number, has_decimal_comma, may_be_thousands, read_texts
@@ -57,6 +59,10 @@ from polyseme.text.tokenizers import Tokenizer
 Kind = Literal["auto", "single", "several", "number"]
 PAIR_HIDDEN = 128
 MOST_LABELS = 10_000
+LONGEST = 8
+"""Longest n-gram that can be asked for."""
+PENALTIES = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03)
+"""Those that are tried on dev."""
 
 
 class TextConfig(TaskConfig):
@@ -70,6 +76,11 @@ class TextConfig(TaskConfig):
         class_weights: "balanced" gives every label the same weight in the loss, however rare it is; for single labels.
         weights: of the labels, from the training file.
         separator: in tables, what stands between several labels; "" = a label may hold any character.
+        ngrams: of a 1-of-N run, the strong form: a linear layer over n-grams of so many words, solved for; 0 = over
+            words, learned by gradients. What follows belongs to it.
+        characters: it also reads n-grams of so many characters; 0 = none.
+        idf: n-grams that stand in few texts count more.
+        penalty: of the squares of the weights, over the sum of the losses; "auto" = the one that is best on dev.
     """
 
     kind: Kind = "auto"
@@ -78,6 +89,10 @@ class TextConfig(TaskConfig):
     class_weights: Literal["none", "balanced"] = "none"
     weights: tuple[float, ...] = ()
     separator: str = ""
+    ngrams: int = Field(0, ge=0, le=LONGEST)
+    characters: int = Field(5, ge=0, le=LONGEST)
+    idf: bool = True
+    penalty: Literal["auto"] | PositiveFloat = "auto"
 
     @model_validator(mode="after")
     def _labels_differ(self) -> Self:
@@ -292,6 +307,8 @@ class Classify(LabelledExamples):
 
         Raises:  CorpusError: only one label, far too many, or no numbers where they are required.
         """
+        if config.ngrams:
+            cls._check_can_be_solved(config, encoder)
         kind = config.kind if config.kind != "auto" else _kind_of(records)
         pool = config.pool if config.pool != "auto" else cls._pool_of(encoder, config)
         learned: dict[str, Any] = {"kind": kind, "pool": pool}
@@ -336,6 +353,33 @@ class Classify(LabelledExamples):
         return type(config).of({**config.model_dump(), **learned, "labels": labels}, cls.name)
 
     @classmethod
+    def _check_can_be_solved(cls, config: TextConfig, encoder: Encoder) -> None:
+        """Raises:  ConfigError: n-grams are not the features of this task, encoder or head."""
+        where = f"{cls.name}.ngrams"
+        if cls.pair:
+            raise ConfigError(
+                "n-grams are those of one text, not of two",
+                got=f"{cls.name}.ngrams={config.ngrams}",
+                where="--set",
+                fix="leave it out: the head of pairs compares the words of both texts",
+            )
+        if not getattr(encoder, "one_of_n", False):
+            raise ConfigError(
+                "n-grams stand in place of 1-of-N vectors",
+                got=f"{where}={config.ngrams} on {type(encoder).__name__}",
+                expected="a run of onehot",
+                where="--set",
+                fix="polyseme pretrain onehot CORPUS -o RUN, and finetune that; or leave it out",
+            )
+        if config.lstm or config.hidden:
+            raise ConfigError(
+                "only a linear layer over n-grams is solved for",
+                got=f"{cls.name}.{'lstm' if config.lstm else 'hidden'}={config.lstm or config.hidden}",
+                where="--set",
+                fix=f"leave it out, or {where}",
+            )
+
+    @classmethod
     def _pool_of(cls, encoder: Encoder, config: TextConfig) -> Pool:
         whole = not config.mix and not config.lstm and encoder.reach != "none"
         if cls.pair and (not whole or getattr(encoder, "two_way", False)):
@@ -366,7 +410,11 @@ class Classify(LabelledExamples):
                 places = np.flatnonzero(wrapped.text >= 0)
             else:
                 places = np.arange(n)
-            data.add(number, wrapped, [a, b] if self.pair else [a], places, self._gold(record))
+            details = None
+            if self.config.ngrams:
+                cut = record.text[: int(a.offsets[-1, 1])] if keep[0] < len(firsts[number]) else record.text
+                details = Spelled(a.ids, a.unknown, a.words, tokenizer.normalise(cut))
+            data.add(number, wrapped, [a, b] if self.pair else [a], places, self._gold(record), details)
         return data
 
     def _gold(self, record: TextRecord) -> npt.NDArray[Any]:
@@ -390,18 +438,50 @@ class Classify(LabelledExamples):
         hot[0, known] = 1.0
         return hot
 
-    def build_head(self, encoder: Encoder, counts: Tensor | None = None) -> TextHead:
+    def build_head(self, encoder: Encoder, counts: Tensor | None = None) -> TextHead | NgramHead:
         """A fresh head."""
-        return TextHead(encoder, self.config)
+        c = self.config
+        if c.ngrams:
+            return NgramHead(c.ngrams, c.characters, c.idf, encoder.config.vocab_size, c.outputs)
+        return TextHead(encoder, c)
+
+    @property
+    def penalties(self) -> tuple[float, ...]:
+        """The penalties under which the head is solved for, one after the other; none where gradients train it."""
+        if not self.config.ngrams:
+            return ()
+        return PENALTIES if self.config.penalty == "auto" else (self.config.penalty,)
+
+    @property
+    def two_sided(self) -> bool:
+        """Whether the loss depends on the difference of two scores alone."""
+        return self.config.kind == "single" and self.config.outputs == 2
+
+    def use(self, data: TaskData) -> None:
+        """Set the examples that are read."""
+        super().use(data)
+        self._rows: Any = None  # of their n-grams; made when they are first asked for
+
+    def _scores(self, encoding: Encoding, head: nn.Module, batch: Batch) -> Tensor:
+        """What the head says of every example of a batch.  Shapes: -> (E, outputs)"""
+        if not self.config.ngrams:
+            return head(encoding, batch, batch.targets[self.name].positions).float()  # type: ignore[no-any-return]
+        assert self._data is not None
+        assert batch.numbers is not None
+        if self._rows is None:
+            self._rows = cast(NgramHead, head).rows(self._data.details)
+        return head(self._rows[batch.numbers.numpy()])  # type: ignore[no-any-return]
 
     def loss(self, encoding: Encoding, head: nn.Module, batch: Batch) -> tuple[Tensor, int]:
         """Sum of the losses over the examples whose labels are known, and their number."""
-        positions, gold = batch.targets[self.name]
-        logits = head(encoding, batch, positions).float()
+        return self.loss_of(self._scores(encoding, head, batch), batch.targets[self.name].labels)
+
+    def loss_of(self, logits: Tensor, gold: Tensor) -> tuple[Tensor, int]:
+        """The same of the head's scores.  Shapes: (E, outputs), (E,) or (E, K)"""
         if self.config.kind == "number":
             return (logits[:, 0] - gold).square().sum(), len(gold)
         if self.config.kind == "several":
-            losses = nn.functional.binary_cross_entropy_with_logits(logits, gold, reduction="none")
+            losses = nn.functional.binary_cross_entropy_with_logits(logits, gold.to(logits), reduction="none")
             return losses.mean(1).sum(), len(gold)
         weight = logits.new_tensor(self.config.weights) if self.config.weights else None
         loss = nn.functional.cross_entropy(logits, gold, weight, ignore_index=-1, reduction="sum")
@@ -426,7 +506,7 @@ class Classify(LabelledExamples):
 
     def outputs(self, encoding: Encoding, head: nn.Module, batch: Batch) -> list[Float32Array]:
         """Scores of every example of a batch.  Shapes: -> E × (outputs,)"""
-        return list(head(encoding, batch, batch.targets[self.name].positions).float().cpu().numpy())
+        return list(self._scores(encoding, head, batch).cpu().numpy())
 
     def predictions(
         self, data: TaskData, outputs: Sequence[Float32Array], decoding: Mapping[str, Any]

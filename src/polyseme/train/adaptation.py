@@ -22,6 +22,7 @@ from polyseme.tasks.figures import chance_of
 from polyseme.tasks.metrics.intervals import bootstrap_interval, measured
 from polyseme.tasks.metrics.measure import Resampled
 from polyseme.train.gradient import GradientLearner, read_layers
+from polyseme.train.solved import SolvedLearner
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def decoding_of(head: nn.Module) -> dict[str, Any]:
 
 
 class TaskLearner:
-    """A gradient learner whose held-out evaluation is the task's.
+    """A learner whose held-out evaluation is the task's.
 
     Args:
         inner: makes the updates.
@@ -139,7 +140,7 @@ class TaskLearner:
 
     judged_at_start = False
 
-    def __init__(self, inner: GradientLearner, evaluator: Evaluator) -> None:
+    def __init__(self, inner: GradientLearner | SolvedLearner, evaluator: Evaluator) -> None:
         self.inner, self.evaluator = inner, evaluator
         self.head = inner.heads[evaluator.task.name]
         self.fixed = inner.fixed

@@ -240,6 +240,10 @@ def rebuild(run: RunDirectory, weights: Mapping[str, Tensor]) -> tuple[Recipe, T
         raise CheckpointError("the run's tokenizer is missing", where=run.path / "tokenizer.json") from None
     encoder = build_encoder(recipe, tokenizer)
     heads = build_heads(recipe, encoder, special_ids(tokenizer))
+    for name, head in heads.items():
+        if hasattr(head, "take_shapes"):
+            own = f"heads.{name}."
+            head.take_shapes({k.removeprefix(own): w for k, w in weights.items() if k.startswith(own)})
     parameters = {f"encoder.{name}": p for name, p in encoder.named_parameters()}
     parameters |= {f"heads.{name}": p for name, p in heads.named_parameters()}
     for name in [*parameters, *weights]:

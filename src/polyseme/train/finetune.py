@@ -41,10 +41,13 @@ from polyseme.train.recipe import Recipe, adapted, from_dict
 from polyseme.train.request import Budget, FinetuneRequest
 from polyseme.train.run import RunDirectory
 from polyseme.train.signals import check, interruptible
+from polyseme.train.solved import SolvedLearner
 from polyseme.train.trainer import Trainer
 
 __all__ = ["finetune"]
 
+WHOLE_TEXT = 1 << 20
+"""Tokens of a text that n-grams are counted in: all of them."""
 KNOWN_LAYERS_BYTES = 2 << 30
 """Memory for a frozen encoder's hidden states; if they need more, they are computed again in every epoch."""
 
@@ -85,6 +88,9 @@ def finetune(request: FinetuneRequest, reporter: Reporter | None = None) -> RunD
         numbers = resolve_numbers(recipe.section("train"), device)
         recipe = recipe.with_section("train", precision=numbers["precision"])
         facts = facts_of(request, recipe, train, dev, problems)
+        if _penalties(request, recipe):
+            device = torch.device("cpu")
+            facts["notes"] += _without_meaning(request)
         for note in facts["notes"]:
             reporter.note(note)
         if request.from_scratch:
@@ -108,7 +114,7 @@ def finetune(request: FinetuneRequest, reporter: Reporter | None = None) -> RunD
             if resumed:
                 trainer.resume()
             trainer.train()
-            _finish(run, learner, device)
+            _finish(run, learner, tokenizer, device)
             return run
 
 
@@ -135,10 +141,12 @@ def _recipe(request: FinetuneRequest, base: Recipe, encoder: Encoder) -> Recipe:
     else:
         train = {"learning_rate": whole_rate(width), "warmup": 0.1}
     train |= {"batch_size": 32, "spike_factor": 0.0}
-    task = {"mix": True} if request.feature_based else {}
+    task: dict[str, Any] = {"mix": True} if request.feature_based else {}
+    if request.settings.get(f"{request.task}.ngrams"):
+        train["precision"], task["max_length"] = "float32", WHOLE_TEXT
     train |= {k: v for k in ("batch_size", "learning_rate") if (v := getattr(request, k)) is not None}
     if request.max_length is not None:
-        task["max_length"] = request.max_length  # type: ignore[assignment]
+        task["max_length"] = request.max_length
     return adapted(base, request.task, {"train": train, request.task: task}, request.settings)
 
 
@@ -154,6 +162,9 @@ def whole_rate(width: int) -> float:
 
 def _with_evaluations(recipe: Recipe, request: FinetuneRequest, n: int, dev: int) -> Recipe:
     """How often to evaluate on dev: after every epoch, or twice where there are few; less often where dev is large."""
+    if penalties := _penalties(request, recipe):
+        after_each = 2 * len(penalties)  # whatever is rounded
+        return recipe.with_section("train", evaluations=after_each)
     if "train.evaluations" in request.settings:
         return recipe
     epochs = _epochs(request, recipe, n)
@@ -171,6 +182,25 @@ def _epochs(request: FinetuneRequest, recipe: Recipe, n: int) -> float:
     return float(max(least, min(most, math.ceil(updates * train.batch_size / max(1, n)))))
 
 
+def _penalties(request: FinetuneRequest, recipe: Recipe) -> Sequence[float]:
+    """Under which penalties the head is solved for; none where gradients train it."""
+    task = registry.tasks.load(request.task).build(recipe.section(request.task))
+    return getattr(task, "penalties", ())
+
+
+def _without_meaning(request: FinetuneRequest) -> list[str]:
+    """A note where options were given that only training by gradients has."""
+    named = {
+        "--epochs": request.epochs,
+        "--batch-size": request.batch_size,
+        "--learning-rate": request.learning_rate,
+        "--device": None if request.device in ("auto", "cpu") else request.device,
+    }
+    given = [f"{name} {value}" for name, value in named.items() if value is not None]
+    given += [key for key in request.settings if key.startswith("train.")]
+    return [f"the head is solved for, on the CPU, so this means nothing: {', '.join(given)}"] if given else []
+
+
 @contextmanager
 def _opened(
     request: FinetuneRequest,
@@ -186,10 +216,13 @@ def _opened(
         products: the library of products of a new run.
     Raises:  RunError: the folder is not empty; with --resume: the request or a file has changed.
     """
+    penalties = _penalties(request, recipe)
     asked = {
         "recipe": recipe.as_dict(),
         "seed": request.seed,
-        "budget": f"{_epochs(request, recipe, facts['train']['examples']):g} epochs",
+        "budget": f"{len(penalties)} penalties"
+        if penalties
+        else f"{_epochs(request, recipe, facts['train']['examples']):g} epochs",
         "start": None if request.from_scratch else start.meta.get("files"),
         "train": facts["train"]["sha256"],
         "dev": facts["dev"]["sha256"],
@@ -255,29 +288,37 @@ def _build(
             f"{min(recipe.section(request.task).max_length, encoder.max_length)} tokens: cut, or read in windows"
         )
     torch.manual_seed(request.seed)
-    counts = torch.zeros(0)
-    if not train.frozen:
-        train_rows(encoder, _looked_up(datas[0].examples, tokenizer))
-    inner = GradientLearner(encoder, [tasks[0]], train, device, counts, request.seed)
-    head = inner.heads[request.task]
-    encode = _reader(inner, [head], loaders, device, reporter) if train.frozen else None
-    if encode is not None:
-        inner.know(encode[0])
+    n = len(loaders[0])
+    inner: GradientLearner | SolvedLearner
+    encode = None
+    if penalties := _penalties(request, recipe):
+        inner = SolvedLearner(encoder, tasks[0], datas[0], train)
+        head = inner.heads[request.task]
+        stream, steps_per_epoch, budget = inner.stream, 1.0, Budget(steps=len(penalties))
+    else:
+        if not train.frozen:
+            train_rows(encoder, _looked_up(datas[0].examples, tokenizer))
+        inner = GradientLearner(encoder, [tasks[0]], train, device, torch.zeros(0), request.seed)
+        head = inner.heads[request.task]
+        encode = _reader(inner, [head], loaders, device, reporter) if train.frozen else None
+        if encode is not None:
+            inner.know(encode[0])
+        stream, steps_per_epoch = partial(_stream, loaders[0], train.rows), n / train.batch_size
+        budget = Budget(epochs=_epochs(request, recipe, len(records[0])))
     evaluator = Evaluator(
         tasks[1], datas[1], loaders[1], encode[1] if encode else partial(read_layers, encoder, [head])
     )
     learner = TaskLearner(inner, evaluator)
     run.save_meta(parameters=inner.n_parameters, trained_parameters=inner.n_trained)
-    n = len(loaders[0])
     return (
         Trainer(
             learner,
-            partial(_stream, loaders[0], train.rows),
+            stream,
             [],
             run,
-            Budget(epochs=_epochs(request, recipe, len(records[0]))),
+            budget,
             train,
-            steps_per_epoch=n / train.batch_size,
+            steps_per_epoch=steps_per_epoch,
             tokens_per_row=float(loaders[0].lengths.mean()),
             reporter=reporter,
         ),
@@ -316,14 +357,16 @@ def _stream(loader: ExampleLoader, rows: int, row: int, progress: Callable[[int]
     return loader.stream(count(first, stride), rows, progress)
 
 
-def _finish(run: RunDirectory, learner: TaskLearner, device: torch.device) -> None:
+def _finish(run: RunDirectory, learner: TaskLearner, tokenizer: Tokenizer, device: torch.device) -> None:
     """Evaluate the weights that were kept, and store what was tuned for them."""
     weights, _ = run.weights()
     learner.inner.load_weights(weights)
     learner.inner.encoder.eval()
     figures, decoding = learner.evaluator.final(learner.head, device)
     results = run.meta["results"] | figures
-    mix = getattr(learner.head.features, "mix", None)
+    if isinstance(learner.inner, SolvedLearner):
+        results |= learner.inner.told(run.meta["published_step"], tokenizer.display)
+    mix = getattr(getattr(learner.head, "features", None), "mix", None)
     if mix is not None:
         results["mix"] = {"weights": mix.shares, "gamma": float(mix.gamma.detach())}
     run.save_meta(results=results, decoding=decoding)

@@ -35,7 +35,11 @@ def test_the_command_of_one_adaptation() -> None:
         "epochs": {"frozen": 3},
         "max_length": 64,
         "columns": {"text": "1", "label": "2"},
-        "settings": {"classify.class_weights": "balanced"},
+        "settings": {
+            "classify.class_weights": "balanced",
+            "whole": {"classify.pool": "max"},
+            "onehot": {"classify.ngrams": 2},
+        },
     }
     task = {
         "way": "frozen-scratch",
@@ -43,10 +47,13 @@ def test_the_command_of_one_adaptation() -> None:
         "files": {"train": "a/train.tsv"},
         "examples": [500, 100, 200],
     }
-    assert finetune_command(task, "runs/bert", 2, "out") == (
+    start = (
         "polyseme finetune classify runs/bert --train a/train.tsv --feature-based --from-scratch --epochs 3 "
-        "--max-length 64 --examples 500 --columns text=1,label=2 --set classify.class_weights=balanced --seed 2 -o out"
+        "--max-length 64 --examples 500 --columns text=1,label=2 --set classify.class_weights=balanced"
     )
+    for model, own in (("bert", ""), ("onehot", " --set classify.ngrams=2")):
+        run = {"path": "runs/bert", "model": model}
+        assert finetune_command(task, run, 2, "out") == f"{start}{own} --seed 2 -o out"
 
 
 def test_a_study_by_itself_asks_what_the_comparison_asked() -> None:
