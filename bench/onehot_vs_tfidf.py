@@ -27,10 +27,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from polyseme import Budget, PretrainRequest, pretrain
+from polyseme.tasks.classify import PENALTIES
 
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "tasks"
 PEERS = ("words", "words and characters")
-C = [0.2, 0.667, 2.0, 6.67, 20.0, 66.7]  # 2 / penalty
+C = [2 / penalty for penalty in PENALTIES]
 ROUNDS = 3
 
 

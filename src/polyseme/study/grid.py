@@ -381,14 +381,13 @@ def check_grid(grid: Grid, file: str) -> None:
                 )
     for run in dict.fromkeys(grid.request(cell).run for cell in grid.cells()):
         RunDirectory.open(run)
-    for name, task in grid.tasks.items():
-        for key, value in task.settings.items():
-            if isinstance(value, dict) and key not in (
-                known := ("frozen", "whole", *registry.models.names())
-            ):
+    known = ("frozen", "whole", *registry.models.names())
+    for name, of_task in grid.tasks.items():
+        for key, value in of_task.settings.items():
+            if isinstance(value, dict) and key not in known:
                 where = f"{file} [tasks.{name}] settings"
                 raise ConfigError("no such way or model", got=key, where=where, fix=suggest(key, known))
-        for path in filter(None, (task.train, task.dev, task.test)):
+        for path in filter(None, (of_task.train, of_task.dev, of_task.test)):
             existing(grid.path(path))
 
 

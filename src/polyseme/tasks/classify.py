@@ -61,7 +61,7 @@ PAIR_HIDDEN = 128
 MOST_LABELS = 10_000
 LONGEST = 8
 """Longest n-gram that can be asked for."""
-PENALTIES = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03)
+PENALTIES = (8.0, 4.0, 2.0, 1.0, 0.5, 0.25, 0.125, 0.06, 0.03)
 """Those that are tried on dev."""
 
 

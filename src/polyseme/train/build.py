@@ -240,7 +240,8 @@ def rebuild(run: RunDirectory, weights: Mapping[str, Tensor]) -> tuple[Recipe, T
         raise CheckpointError("the run's tokenizer is missing", where=run.path / "tokenizer.json") from None
     encoder = build_encoder(recipe, tokenizer)
     heads = build_heads(recipe, encoder, special_ids(tokenizer))
-    for name, head in heads.items():
+    for name, module in heads.items():
+        head: Any = module
         if hasattr(head, "take_shapes"):
             own = f"heads.{name}."
             head.take_shapes({k.removeprefix(own): w for k, w in weights.items() if k.startswith(own)})

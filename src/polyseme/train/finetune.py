@@ -135,7 +135,13 @@ def _recipe(request: FinetuneRequest, base: Recipe, encoder: Encoder) -> Recipe:
     recurrent = getattr(encoder, "two_way", False)
     if request.feature_based or (static and not any(p.requires_grad for p in encoder.parameters())):
         rate = 3e-2 if hasattr(encoder, "active") else 1e-3
-        train = {"frozen": True, "learning_rate": rate, "warmup": 0.0, "patience": 10, "weight_decay": 0.0}
+        train: dict[str, Any] = {
+            "frozen": True,
+            "learning_rate": rate,
+            "warmup": 0.0,
+            "patience": 10,
+            "weight_decay": 0.0,
+        }
     elif static or recurrent:
         train = {"learning_rate": 1e-3, "warmup": 0.1, "patience": 5}
     else:
@@ -164,7 +170,7 @@ def _with_evaluations(recipe: Recipe, request: FinetuneRequest, n: int, dev: int
     """How often to evaluate on dev: after every epoch, or twice where there are few; less often where dev is large."""
     if penalties := _penalties(request, recipe):
         after_each = 2 * len(penalties)  # whatever is rounded
-        return recipe.with_section("train", evaluations=after_each)
+        return recipe.with_section("train", evaluations=after_each, patience=None)
     if "train.evaluations" in request.settings:
         return recipe
     epochs = _epochs(request, recipe, n)
@@ -290,6 +296,7 @@ def _build(
     torch.manual_seed(request.seed)
     n = len(loaders[0])
     inner: GradientLearner | SolvedLearner
+    stream: Any  # what the learner's steps take
     encode = None
     if penalties := _penalties(request, recipe):
         inner = SolvedLearner(encoder, tasks[0], datas[0], train)

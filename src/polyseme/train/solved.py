@@ -5,12 +5,17 @@
 by L-BFGS (Liu and Nocedal 1989), for one penalty after the other, strong ones first, each from where the last ended. A
 penalty is a step of the trainer, which judges each on dev and keeps the best: so a penalty is chosen as an epoch is.
 For two labels, penalty = 2 / C of scikit-learn's LogisticRegression, and the solution is the same.
+
+There are more n-grams than texts, and every W that L-BFGS comes to is a sum of texts, W = Xᵀ A (N rows in place of F).
+So it is done on A, with K = X Xᵀ between: the inner product of Xᵀ A and Xᵀ B is that of K A and B, and whoever keeps
+K A beside A needs a product with X and one with Xᵀ for a new gradient, and none to search along a direction.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +26,11 @@ from polyseme.core.protocols import Encoder, SolvedTask, Span
 from polyseme.train.config import TrainConfig
 
 MOST_ROUNDS = 1000
-"""Most evaluations of a loss and its gradient for a penalty."""
+"""Most gradients for a penalty."""
+MEMORY = 10
+"""Steps that the search remembers."""
+NEAR = 0.1
+"""Share of a derivative that may be left where a search along a direction ends."""
 TELLING = 10
 """N-grams a label that are named."""
 FLAT = 1e-5
@@ -45,6 +54,8 @@ class SolvedLearner:
         self.heads = nn.ModuleDict({task.name: head})
         self.fixed: frozenset[str] = frozenset()
         self.steps = 0
+        self._columns = self._x.T.tocsr()
+        self._a = np.zeros((self._x.shape[0] + 1, 1 if task.two_sided else head.outputs))
         self._gold = torch.from_numpy(np.concatenate(data.gold))
         self._span = Span(0, sum(len(text.ids) for text in data.details))
         self._parameters = {f"encoder.{k}": p for k, p in encoder.named_parameters()}
@@ -72,22 +83,18 @@ class SolvedLearner:
         """
         penalty = self.task.penalties[self.steps]
         self.steps += 1
-        head = self.heads[self.task.name]
-        weight, bias = (part.detach().double().numpy() for part in (head.weight, head.bias))
-        if self.task.two_sided:
-            # W = (-u/2, u/2) at the lowest point: one column, and penalty / 2 ‖W‖² = penalty / 4 ‖u‖²
-            sides = np.array([-0.5, 0.5])
-            loss = lambda u: self.task.loss_of(u * torch.from_numpy(sides), self._gold)  # noqa: E731
-            difference = weight[:, 1:] - weight[:, :1], bias[1:] - bias[:1]
-            u, b, mean, rounds = solved(self._x, loss, penalty / 2, *difference)
-            weight, bias = u * sides, b * sides
-        else:
-            loss = lambda scores: self.task.loss_of(scores, self._gold)  # noqa: E731
-            weight, bias, mean, rounds = solved(self._x, loss, penalty, weight, bias)
+        sides = torch.tensor([-0.5, 0.5]).double() if self.task.two_sided else None
+        # for two labels W = (-u/2, u/2) at the lowest point: one column, and penalty / 2 ‖W‖² = penalty / 4 ‖u‖²
+        loss = lambda z: self.task.loss_of(z if sides is None else z * sides, self._gold)  # noqa: E731
+        size = penalty if sides is None else penalty / 2
+        found = solved(self._x, self._columns, loss, size, self._a)
+        self._a = found.a
+        weight, bias = (torch.from_numpy(part) for part in (self._columns @ found.a[:-1], found.a[-1]))
+        head: Any = self.heads[self.task.name]
         with torch.no_grad():
-            head.weight.copy_(torch.from_numpy(weight))
-            head.bias.copy_(torch.from_numpy(bias))
-        return {"loss": mean, "penalty": penalty, "rounds": rounds}
+            head.weight.copy_(weight if sides is None else weight * sides)
+            head.bias.copy_(bias if sides is None else bias * sides)
+        return {"loss": found.loss, "penalty": penalty, "rounds": found.rounds}
 
     def told(self, step: int, word: Callable[[int], str]) -> dict[str, Any]:
         """What is said of the weights that were kept: how many n-grams there are, the penalty, and which tell most.
@@ -113,51 +120,132 @@ class SolvedLearner:
                 parameter.copy_(tensors[name])
 
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Weights, and how many penalties are done."""
-        return self.weights(), {"steps": self.steps}
+        """Weights, where the search is, and how many penalties are done."""
+        return {**self.weights(), "solver.a": torch.from_numpy(self._a)}, {"steps": self.steps}
 
     def load_state_dict(self, tensors: Mapping[str, Tensor], extra: Mapping[str, Any]) -> None:
         """Restore what `state_dict` gave."""
         self.load_weights(tensors)
+        self._a = tensors["solver.a"].numpy()
         self.steps = int(extra["steps"])
 
 
-def solved(
-    x: Any,
-    loss: Callable[[Tensor], tuple[Tensor, int]],
-    penalty: float,
-    weight: Float64Array,
-    bias: Float64Array,
-) -> tuple[Float64Array, Float64Array, float, int]:
-    """The weights at which loss and penalty are lowest.
+class Solution(NamedTuple):
+    """A point that the search has come to.
 
     Args:
-        x: scipy CSR matrix.
+        a: the sums of texts that the weights are; below them the bias.
+        loss: the mean of the losses of the examples.
+        rounds: how often the gradient was computed.
+    Shapes:  a: (N + 1, K)
+    """
+
+    a: Float64Array
+    loss: float
+    rounds: int
+
+
+def solved(
+    x: Any, columns: Any, loss: Callable[[Tensor], tuple[Tensor, int]], penalty: float, a: Float64Array
+) -> Solution:
+    """The point at which loss and penalty are lowest.
+
+    Args:
+        x, columns: scipy CSR matrices of the texts, and of the same turned over.
         loss: of the scores of all examples: the sum, convex in them, and the number of examples.
         penalty: of the squares of the weights.
-        weight, bias: where to begin.
-    Returns weight, bias, the mean loss there, and how often loss and gradient were computed.
-    Shapes:  x: (N, F).  scores: (N, K).  weight: (F, K).  bias: (K,)
+        a: where to begin.
+    Shapes:  x: (N, F).  columns: (F, N).  scores: (N, K).  a: (N + 1, K)
     """
-    from scipy.optimize import minimize
-
-    shape, at_columns = weight.shape, x.T.tocsr()
     n = max(1, x.shape[0])
-    mean = 0.0
 
-    def value(flat: Float64Array) -> tuple[float, Float64Array]:
-        nonlocal mean
-        w, b = flat[shape[1] :].reshape(shape), flat[: shape[1]]
-        scores = torch.from_numpy(x @ w + b).requires_grad_()
-        total, count = loss(scores)
+    def slope_at(scores: Float64Array) -> tuple[Float64Array, float]:
+        z = torch.from_numpy(scores).requires_grad_()
+        total, count = loss(z)
         total.backward()  # type: ignore[no-untyped-call]
-        slope = scores.grad.numpy()  # type: ignore[union-attr]
-        mean = total.item() / max(1, count)
-        gradient = np.concatenate([slope.sum(0), (at_columns @ slope + penalty * w).ravel()])
-        return (total.item() + penalty / 2 * float(np.vdot(w, w))) / n, gradient / n
+        return z.grad.numpy(), total.item() / max(1, count)  # type: ignore[union-attr]
 
-    start = np.concatenate([bias, weight.ravel()])
-    options = {"maxfun": MOST_ROUNDS, "maxiter": MOST_ROUNDS, "gtol": FLAT, "ftol": 0.0}
-    found = minimize(value, start, jac=True, method="L-BFGS-B", options=options)
-    value(found.x)
-    return found.x[shape[1] :].reshape(shape), found.x[: shape[1]], mean, int(found.nfev)
+    def along(t: float) -> float:
+        """The derivative of loss and penalty along the direction d."""
+        slope, _ = slope_at(scores + t * moved)
+        return float(np.vdot(slope, moved) + penalty * np.vdot(kd[:-1], a[:-1] + t * d[:-1]))
+
+    ka = np.concatenate([x @ (columns @ a[:-1]), a[-1:]])
+    past: deque[tuple[Float64Array, ...]] = deque(maxlen=MEMORY)
+    g = kg = step = k_step = np.zeros(0)
+    steepest = float(n)
+    for rounds in range(1, MOST_ROUNDS + 1):
+        scores = ka[:-1] + ka[-1]
+        slope, mean = slope_at(scores)
+        before, k_before = g, kg
+        g = np.concatenate([slope + penalty * a[:-1], slope.sum(0, keepdims=True)])
+        gradient = columns @ g[:-1]  # of W: (F, K)
+        most = max(np.abs(gradient).max(initial=0.0), np.abs(g[-1]).max(initial=0.0))
+        steepest = max(steepest, most)  # of large numbers, steeper than n
+        if most <= FLAT * steepest:
+            break
+        kg = np.concatenate([x @ gradient, g[-1:]])
+        if rounds > 1 and np.vdot(k_step, g - before) > 0:
+            past.append((step, k_step, g - before, kg - k_before))
+        d, kd = _direction(g, kg, past)
+        moved = kd[:-1] + kd[-1]
+        t = _lowest(along)
+        if t == 0.0:  # as low as numbers tell
+            break
+        step, k_step = t * d, t * kd
+        a, ka = a + step, ka + k_step
+    return Solution(a, mean, rounds)
+
+
+def _direction(
+    g: Float64Array, kg: Float64Array, past: Sequence[tuple[Float64Array, ...]]
+) -> tuple[Float64Array, Float64Array]:
+    """Where to go: less the gradient times what the past tells of the inverse Hessian; see the head of this file.
+
+    Args:
+        past: of earlier rounds: the step s, K s, the change y of the gradient, K y.
+    Returns the direction d and K d.
+    Shapes:  each (N + 1, K)
+    """
+    d, kd = -g, -kg
+    shares = []
+    for _, ks, y, ky in reversed(past):
+        share = np.vdot(ks, d) / np.vdot(ks, y)
+        d, kd = d - share * y, kd - share * ky
+        shares.append(share)
+    if past:
+        _, ks, y, ky = past[-1]
+        scale = np.vdot(ks, y) / np.vdot(ky, y)
+        d, kd = scale * d, scale * kd
+    for (s, ks, y, ky), share in zip(past, reversed(shares), strict=True):
+        more = share - np.vdot(ky, d) / np.vdot(ks, y)
+        d, kd = d + more * s, kd + more * ks
+    return d, kd
+
+
+def _lowest(along: Callable[[float], float]) -> float:
+    """About where a convex function is lowest, right of zero.
+
+    Args:
+        along: its derivative.
+    """
+    low, high = 0.0, 1.0
+    at_low = at_zero = along(0.0)
+    if at_zero >= 0.0:
+        return 0.0
+    at_high = along(high)
+    while at_high < 0.0 and high < 1e12:
+        low, at_low, high = high, at_high, 4 * high
+        at_high = along(high)
+    t, at = high, at_high
+    for _ in range(20):
+        if abs(at) <= NEAR * abs(at_zero):
+            break
+        t = low - at_low * (high - low) / (at_high - at_low)
+        t = min(max(t, low + 0.1 * (high - low)), high - 0.1 * (high - low))
+        at = along(t)
+        if at < 0.0:
+            low, at_low = t, at
+        else:
+            high, at_high = t, at
+    return t
