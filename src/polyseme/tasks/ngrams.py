@@ -1,7 +1,8 @@
 """The strong form of 1-of-N for texts: n-grams of words and of characters, weighted, under one linear layer.
 
-    x_g = (1 + log n_g) · (1 + log((1 + N) / (1 + N_g))),    z = W x / ‖x‖ + b
+    x_g = (1 + log n_g) · (1 + log((1 + N) / (1 + N_g))),    z = W [u / ‖u‖ ; v / ‖v‖] + b
 
+where u are the x_g of words and v those of characters.
 n_g is how often the n-gram g stands in the text, N_g in how many of the N training texts; the second factor is the idf.
 Words are those that the run's tokenizer cuts, and their n-grams stand beside those of the text's characters: white
 space is one space, and one stands at either end. They are the n-grams that stand in two of the training texts or more,
@@ -163,6 +164,14 @@ def spelled(tree: IntArray, place: int, word: Callable[[int], str]) -> str:
     return f"“{''.join(map(chr, symbols)).replace(' ', '_')}”"
 
 
+def _of_words(tree: IntArray) -> IntArray:
+    """1 for n-grams of words, 0 for those of characters.  Shapes: (F,) -> (F,)"""
+    parent, first = tree >> 32, np.arange(len(tree))
+    while np.any(longer := parent[first] > 0):
+        first = np.where(longer, parent[first] - 1, first)
+    return ((tree[first] & 0xFFFFFFFF) >= WORDS).astype(np.int64)
+
+
 class NgramHead(nn.Module):
     """The n-grams of training texts, their idf, and the linear layer.
 
@@ -227,8 +236,8 @@ class NgramHead(nn.Module):
     def _weighed(self, x: Any) -> Any:
         x.data = (1 + np.log(x.data)) * self.idf.detach().numpy()[x.indices]
         row = np.repeat(np.arange(x.shape[0]), np.diff(x.indptr))
-        norms = np.sqrt(np.bincount(row, x.data**2, x.shape[0]))
-        x.data /= norms[row]
+        part = 2 * row + _of_words(self.tree.detach().numpy())[x.indices]
+        x.data /= np.sqrt(np.bincount(part, x.data**2, 2 * x.shape[0]))[part]
         return x
 
     def forward(self, x: Any) -> Tensor:
