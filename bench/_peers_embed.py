@@ -130,7 +130,10 @@ def _onnx(precision: str) -> Path:
     if not fused.exists():
         optimize_model(str(plain), "bert", num_heads=12, hidden_size=384).save_model_to_file(str(fused))
     if precision == "int8" and not rounded.exists():
-        quantize_dynamic(str(fused), str(rounded), per_channel=True, weight_type=QuantType.QInt8)
+        floats = {"DefaultTensorType": 1}  # what shape inference does not tell of fused layers
+        quantize_dynamic(
+            str(fused), str(rounded), per_channel=True, weight_type=QuantType.QInt8, extra_options=floats
+        )
     return rounded if precision == "int8" else fused
 
 

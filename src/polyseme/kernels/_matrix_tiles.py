@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 import llvmlite.binding
+import numba
 import torch
 from llvmlite import ir
 from numba import types
@@ -33,6 +34,8 @@ def matrix_unit() -> bool:
     allowed = (
         os.environ.get("ONEDNN_MAX_CPU_ISA", "AMX").upper() in _WITH_UNIT
     )  # what oneDNN is told counts here too
+    config: Any = numba.config  # code for another processor than this one knows no such unit
+    allowed = allowed and not config.CPU_NAME and not config.CPU_FEATURES
     return known and allowed and torch.cpu._is_amx_tile_supported() and torch.cpu._init_amx()
 
 
