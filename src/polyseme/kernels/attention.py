@@ -20,6 +20,9 @@ MOST_SIZE = 256
 FEWEST = 4
 """Queries below which turning the keys costs more than it brings."""
 
+LEAST_SCORES = 1 << 19
+"""Scores of a call below which loading the compiled form, a second or two, is not worth it."""
+
 AT_ONCE = 1 << 20
 """Probabilities that are computed together; with their bits they stay in the second or third cache."""
 
@@ -60,6 +63,7 @@ def can_attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, caus
         and q.device.type == "cpu"
         and q.dtype == k.dtype == v.dtype == torch.float32
         and q.size(2) >= FEWEST
+        and q.numel() // max(1, q.size(3)) * k.size(2) >= LEAST_SCORES
         and 0 < q.size(3) <= MOST_SIZE
         and k.size(2) > 0
         and q.stride(3) == k.stride(3) == v.stride(3) == 1

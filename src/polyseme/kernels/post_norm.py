@@ -27,6 +27,10 @@ from polyseme.kernels.packed import HALF, Bfloat16Linear, Int8Linear, PackedLine
 
 NOTHING = np.empty(0, np.float32)
 
+LEAST_WORK = 1 << 20
+"""Numbers of the hidden states of all layers below which the blocks compute in float32, where both forms are alike: to
+load compiled code takes a second or two, the first time ten."""
+
 
 class Layers:
     """The layers of a post-norm encoder, prepared.
@@ -39,12 +43,17 @@ class Layers:
         self._blocks: list[Any] = list(blocks)
 
     @staticmethod
-    def serve(blocks: nn.ModuleList) -> bool:
-        """Whether there is a fast form of such blocks: prepared layers, heads that fit, and a compiler."""
+    def serve(blocks: nn.ModuleList, h: Tensor) -> bool:
+        """Whether there is a fast form of such blocks: prepared layers, heads that fit, work enough, and a compiler.
+
+        Args:
+            h: the embeddings.
+        """
         first: Any = blocks[0] if len(blocks) else None
         return (
             first is not None
             and isinstance(first.query_key_value, PackedLinear | Int8Linear)
+            and (type(first.query_key_value) is not PackedLinear or h.numel() * len(blocks) >= LEAST_WORK)
             and first.attention_norm.normalized_shape[0] // first.heads <= 256
             and first.attention_norm.weight.dtype == torch.float32
             and not torch.is_grad_enabled()

@@ -170,7 +170,7 @@ class Bert(nn.Module):
     ) -> Encoding:
         """Hidden states of a batch; see `Encoder`. Of a causal batch, whose positions nearly all predict, all."""
         h = self.dropout(self.embedding_norm(self.embed(batch)))  # (B, T, d)
-        if not attentions and not batch.causal and Layers.serve(self.blocks):
+        if not attentions and not batch.causal and Layers.serve(self.blocks, h):
             return fast_encoding(self.blocks, h, batch, keep, at)
         mask = causal_mask(batch) if batch.causal else example_mask(batch)
         causal = batch.causal and mask is None  # order alone says what is seen

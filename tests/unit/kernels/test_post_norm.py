@@ -15,6 +15,11 @@ from polyseme.kernels.post_norm import Layers, curve_of
 from small import make_encoder
 
 
+@pytest.fixture(autouse=True)
+def _however_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(post_norm, "LEAST_WORK", 0)
+
+
 def batch_of(*rows: tuple[int, ...], width: int) -> Batch:
     """Rows of examples so many tokens long, and padding."""
     generator = torch.Generator().manual_seed(1)
@@ -45,7 +50,7 @@ def test_every_layer_is_that_of_the_blocks(name: str, batch: Batch, sizes: tuple
     twin = prepare(encoder)
     real = (batch.segment != 0)[..., None]
     with torch.inference_mode():
-        assert Layers.serve(twin.blocks)
+        assert Layers.serve(twin.blocks, twin.embed(batch))
         expected, found = (e.encode(batch, keep="all").layers for e in (encoder, twin))
         assert len(expected) == len(found)
         for one, other in zip(expected, found, strict=True):
@@ -85,7 +90,7 @@ def test_where_it_does_not_serve_the_blocks_compute() -> None:
     assert twin.encode(batch).last.requires_grad  # the fast form has none
     with torch.inference_mode():
         assert len(twin.encode(batch, attentions=True).attentions) == len(encoder.blocks)
-        assert not Layers.serve(encoder.blocks)
+        assert not Layers.serve(encoder.blocks, encoder.embed(batch))
 
 
 @pytest.mark.parametrize("name", ["gelu", "gelu_new"])
@@ -98,3 +103,12 @@ def test_the_curve_of_an_activation(name: str) -> None:
     assert np.abs(found - expected.numpy()).max() < 1e-3
     assert expected.min() + post_norm.LEAST >= 0
     assert curve_of("relu") is None
+
+
+def test_a_short_text_is_read_by_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In float32 alone: there both forms are alike."""
+    monkeypatch.undo()
+    encoder, batch = make_encoder("bert").eval(), BATCHES[1]
+    with torch.inference_mode():
+        assert not Layers.serve(prepare(encoder).blocks, encoder.embed(batch))
+        assert Layers.serve(prepare(encoder, "int8").blocks, encoder.embed(batch))
