@@ -24,7 +24,7 @@ _SLOW_GFLOPS = 30.0
 _GEMM_SIZE = 2048
 _READ_BYTES = 512 * 1024 * 1024
 _MEASURE_S = 1.5
-_LIBRARIES = {"torch": "torch", "onednn": "oneDNN", "packed": "oneDNN packed"}
+_LIBRARIES = {"torch": "torch", "onednn": "oneDNN", "packed": "packed"}
 
 
 def run(*, json: Json = False) -> None:
@@ -129,16 +129,15 @@ def facts_text(facts: Mapping[str, Any]) -> str:
 def _product_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Float32 products: a row for one thread, one for all, and which library is used."""
 
-    def rates(of: Mapping[str, float]) -> str:
-        limit = max(of.values())
-        by = ", ".join(f"{_LIBRARIES[name]} {of[name]:g}" for name in _LIBRARIES if name in of)
-        return f"{by}; the limit is {limit:g} GFLOP/s"
+    def rates(of: Mapping[str, float], on: str) -> str:
+        by = ", ".join(f"{_LIBRARIES[name]} {of[name]:.0f}" for name in _LIBRARIES if name in of)
+        return f"{max(of.values()):.0f} GFLOP/s on {on} ({by})"
 
-    layer = facts["layer"]
-    both = f", torch {layer['torch']:g}, oneDNN {layer['onednn']:g} GFLOP/s" if layer["onednn"] else ""
+    one, every, layer = facts["one_thread"], facts["all_threads"], facts["layer"]
+    both = f": torch {layer['torch']:.0f}, oneDNN {layer['onednn']:.0f}" if layer["onednn"] else ""
     return [
-        ("matrix product", f"{rates(facts['one_thread'])} (float32, 2048³, one thread)"),
-        *[("", f"{rates(of)} (all threads)") for of in [facts["all_threads"]] if of != facts["one_thread"]],
+        ("float32 limit", rates(one, "one thread")),
+        *[("", rates(of, "all threads")) for of in [every] if of != one],
         ("products by", f"{_LIBRARIES[facts['used']]} (a layer, forward and back{both})"),
     ]
 

@@ -33,7 +33,7 @@ from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.unknown import UnknownShare
 from polyseme.train import checkpoint, distributed
 from polyseme.train.machine import resolve_device
-from polyseme.train.recipe import Recipe, resolve
+from polyseme.train.recipe import Recipe, from_dict, resolve
 from polyseme.train.request import PretrainRequest
 from polyseme.train.run import RunDirectory
 
@@ -244,9 +244,8 @@ def check_same_request(run: RunDirectory, asked: Mapping[str, Any], fingerprint:
             )
     before["valid"], now["valid"] = (_without_times(d.get("valid")) for d in (before, now))
     before.pop("ranks", None)  # older runs: any number of processes may go on
-    before.get("recipe", {}).get("train", {}).setdefault(
-        "products", "auto"
-    )  # older runs: there was no choice
+    if "recipe" in before:
+        before["recipe"] = _completed(before["recipe"])
     before.pop("corpus", None)
     now.pop("corpus", None)
     for key, old, new in _differences(before, now):
@@ -264,6 +263,14 @@ def _as_before(key: str, old: Any, recipe: Mapping[str, Any]) -> str:
     if key.partition(".")[0] in recipe and isinstance(old, bool | int | float | str) and str(old):
         return f"--set {key}={str(old).lower() if isinstance(old, bool) else old}, or name another -o"
     return "leave the change out to go on with it, or name another -o"
+
+
+def _completed(recipe: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A recipe of an older version with the defaults of what was added since: it could not be asked for then."""
+    try:
+        return from_dict(recipe).as_dict() if "architecture" in recipe else recipe
+    except ConfigError:
+        return recipe
 
 
 def _differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:

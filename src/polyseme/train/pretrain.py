@@ -126,7 +126,7 @@ def _pretrain(
             distributed.wait_for_all()
             results = trainer.train()
         distributed.on_rank_0(lambda: card.write(run))
-        _say_how_it_ended(run, results, reporter)
+        _say_how_it_ended(run, recipe, results, reporter)
         return RunDirectory.open(run.path)
 
 
@@ -316,7 +316,7 @@ def _for_few_words(
     return recipe.with_section(name, **{key: few for key, (_, few) in changes.items()}), [note]
 
 
-def _say_how_it_ended(run: RunDirectory, results: dict[str, Any], reporter: Reporter) -> None:
+def _say_how_it_ended(run: RunDirectory, recipe: Recipe, results: dict[str, Any], reporter: Reporter) -> None:
     """Report the loss beside that of word frequency, of an objective with parts each; a note in run.json says where a
     run ends above it.
     """
@@ -326,7 +326,7 @@ def _say_how_it_ended(run: RunDirectory, results: dict[str, Any], reporter: Repo
     part = part_evaluated(judged)
     of_part = f" of {part} of the {where} text" if part else ""
     reporter.note(f"{where} loss{of_part} {loss:.3f} nats, from word frequency alone {frequency:.3f}")
-    if parts := parts_judged(run.meta["recipe"]["objectives"], results):
+    if parts := parts_judged(recipe.objectives, results):
         losses = ", ".join(f"{name} {loss:.3f} nats ({alone:.3f})" for name, loss, alone in parts)
         reporter.note(f"of it, each on what it predicts (from word frequency alone): {losses}")
     if distributed.rank() == 0:

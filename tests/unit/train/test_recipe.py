@@ -134,3 +134,14 @@ def test_a_touched_but_unchanged_corpus_is_accepted(tmp_path: Path) -> None:
 
 def test_our_errors_are_one_family() -> None:
     assert issubclass(ConfigError, PolysemeError)
+
+
+def test_what_was_added_since_a_run_began_is_no_change(tmp_path: Path) -> None:
+    recipe = resolve("bert").as_dict()
+    before = {**recipe, "train": {k: v for k, v in recipe["train"].items() if k != "attention_start"}}
+    run = RunDirectory(tmp_path, {"asked": asked(recipe=before)})
+    check_same_request(run, asked(recipe=recipe))
+    assert "attention_start" not in run.meta["asked"]["recipe"]["train"]
+    changed = {**recipe, "train": {**recipe["train"], "attention_start": "neighbours"}}
+    with pytest.raises(RunError, match="another train.attention_start"):
+        check_same_request(run, asked(recipe=changed))
