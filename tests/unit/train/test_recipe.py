@@ -143,5 +143,5 @@ def test_what_was_added_since_a_run_began_is_no_change(tmp_path: Path) -> None:
     check_same_request(run, asked(recipe=recipe))
     assert "attention_start" not in run.meta["asked"]["recipe"]["train"]
     changed = {**recipe, "train": {**recipe["train"], "attention_start": "neighbours"}}
-    with pytest.raises(RunError, match="another train.attention_start"):
+    with pytest.raises(RunError, match=r"another train\.attention_start"):
         check_same_request(run, asked(recipe=changed))
