@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from polyseme.core.arrays import IntArray
+from polyseme.core.protocols import DecodingEncoder
 from polyseme.errors import InputError
 
 
@@ -151,3 +152,23 @@ class KeyValueCache:
     def truncate(self, length: int) -> None:
         """Forget everything after the first `length` slots."""
         self.length = min(self.length, length)
+
+
+def cache_for(
+    encoder: DecodingEncoder, rows: int, capacity: int, start: Tensor | None = None
+) -> KeyValueCache:
+    """The cache that an encoder's `new_cache` gives, by the names of config.json.
+
+    Args:
+        encoder: a model of models/; its norms have the type of keys and values.
+        start: each row's first real slot, where rows are padded on the left.
+    Shapes:  start: (B,)
+    Raises:  InputError: the model has fewer positions.
+    """
+    c, weight = encoder.config, next(p for p in encoder.parameters() if p.ndim == 1)
+    heads = c.num_attention_heads
+    return KeyValueCache(
+        c.num_hidden_layers, rows, getattr(c, "num_key_value_heads", heads), capacity,
+        getattr(c, "head_size", c.hidden_size // heads),
+        dtype=weight.dtype, device=weight.device, start=start, positions=encoder.max_length,
+    )  # fmt: skip

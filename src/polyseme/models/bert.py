@@ -28,7 +28,7 @@ from polyseme.core.types import Batch, Encoding, Keep, Reach
 from polyseme.kernels.post_norm import Layers, fast_encoding
 from polyseme.layers.activation import ActivatedLinear, activation
 from polyseme.layers.attention import attend, attend_plain, causal_mask, example_mask
-from polyseme.layers.cache import KeyValueCache
+from polyseme.layers.cache import KeyValueCache, cache_for
 from polyseme.layers.dropout import Dropout
 from polyseme.layers.linear import Linear, narrowed
 from polyseme.layers.rows import ALL, Rows
@@ -195,11 +195,7 @@ class Bert(nn.Module):
         Shapes:  start: (B,)
         Raises:  InputError: the model has fewer positions.
         """
-        c, weight = self.config, self.embedding_norm.weight
-        return KeyValueCache(
-            c.num_hidden_layers, rows, c.num_attention_heads, capacity, c.hidden_size // c.num_attention_heads,
-            dtype=weight.dtype, device=weight.device, start=start, positions=self.max_length,
-        )  # fmt: skip
+        return cache_for(self, rows, capacity, start)
 
     def decode(self, ids: Tensor, cache: KeyValueCache) -> Tensor:
         """Last-layer states of new tokens, which attend to everything in the cache and are added to it.

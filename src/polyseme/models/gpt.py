@@ -26,7 +26,7 @@ from polyseme.core.protocols import HeadStyle
 from polyseme.core.types import Batch, Encoding, Keep, Reach
 from polyseme.layers.activation import ActivatedLinear, activation
 from polyseme.layers.attention import attend, attend_plain, causal_mask, split_heads
-from polyseme.layers.cache import KeyValueCache
+from polyseme.layers.cache import KeyValueCache, cache_for
 from polyseme.layers.dropout import Dropout
 from polyseme.layers.linear import Linear, narrowed
 
@@ -168,11 +168,7 @@ class Gpt(nn.Module):
         Shapes:  start: (B,)
         Raises:  InputError: the model has fewer positions.
         """
-        c, weight = self.config, self.final_norm.weight
-        return KeyValueCache(
-            c.num_hidden_layers, rows, c.num_attention_heads, capacity, c.hidden_size // c.num_attention_heads,
-            dtype=weight.dtype, device=weight.device, start=start, positions=self.max_length,
-        )  # fmt: skip
+        return cache_for(self, rows, capacity, start)
 
     def decode(self, ids: Tensor, cache: KeyValueCache) -> Tensor:
         """Last-layer states of new tokens, which attend to everything in the cache and are added to it.

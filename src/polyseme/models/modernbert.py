@@ -37,7 +37,7 @@ from polyseme.layers.attention import (
     rotary_table,
     window_mask,
 )
-from polyseme.layers.cache import KeyValueCache
+from polyseme.layers.cache import KeyValueCache, cache_for
 from polyseme.layers.dropout import Dropout
 from polyseme.layers.linear import Linear, narrowed
 from polyseme.layers.rows import ALL, Rows
@@ -219,11 +219,7 @@ class ModernBert(nn.Module):
         Shapes:  start: (B,)
         Raises:  InputError: the model has fewer positions.
         """
-        c, weight = self.config, self.final_norm.weight
-        return KeyValueCache(
-            c.num_hidden_layers, rows, c.num_attention_heads, capacity, c.hidden_size // c.num_attention_heads,
-            dtype=weight.dtype, device=weight.device, start=start, positions=self.max_length,
-        )  # fmt: skip
+        return cache_for(self, rows, capacity, start)
 
     def decode(self, ids: Tensor, cache: KeyValueCache) -> Tensor:
         """Last-layer states of new tokens, which attend to everything in the cache and are added to it.

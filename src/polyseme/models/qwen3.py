@@ -28,7 +28,7 @@ from polyseme.core.protocols import HeadStyle
 from polyseme.core.types import Batch, Encoding, Keep, Reach
 from polyseme.layers.activation import activation, gated
 from polyseme.layers.attention import attend, attend_plain, causal_mask, rotary_table, rotate
-from polyseme.layers.cache import KeyValueCache
+from polyseme.layers.cache import KeyValueCache, cache_for
 from polyseme.layers.linear import Linear, narrowed
 from polyseme.layers.norm import RMSNorm, rms_norm
 
@@ -205,11 +205,7 @@ class Qwen3(nn.Module):
         Shapes:  start: (B,)
         Raises:  InputError: the model has fewer positions.
         """
-        c, weight = self.config, self.final_norm.weight
-        return KeyValueCache(
-            c.num_hidden_layers, rows, c.num_key_value_heads, capacity, c.head_size,
-            dtype=weight.dtype, device=weight.device, start=start, positions=self.max_length,
-        )  # fmt: skip
+        return cache_for(self, rows, capacity, start)
 
     def decode(self, ids: Tensor, cache: KeyValueCache) -> Tensor:
         """Last-layer states of new tokens, which attend to everything in the cache and are added to it.

@@ -23,7 +23,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from itertools import count, islice
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -73,7 +73,7 @@ def start_at_neighbours(encoder: Encoder) -> None:
                 key[head, : 2 * pairs, :width] += _turned(filters, -offset)
 
 
-def check_can_start_at_neighbours(encoder: Any) -> None:
+def check_can_start_at_neighbours(encoder: object) -> None:
     """Refuse encoders, or classes of them, whose table of positions is not learned.
 
     Raises:  ConfigError: as `learned_positions` says.
