@@ -191,3 +191,18 @@ def test_text_without_dialogues_is_refused(
     assert main(["pretrain", "ernie", str(chinese), "-o", str(out), *tiny(), *words]) == 2
     assert "ernie-dialogue" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_the_masks_train_another_encoder(
+    chinese: Path, lexicon: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    words = ["--recipe", "ernie-modern", "--lexicon", str(lexicon), "--steps", "6", *tiny()]
+    assert main(["pretrain", "modernbert", str(chinese), "-o", str(out), *words]) == 0
+    meta = RunDirectory.open(out).meta
+    assert set(meta["files"]) == {"model.safetensors", "heads/knowledge_masking.safetensors"}
+    assert "树莓派\tentity\tlexicon\t\t" in (out / "knowledge_masking.tsv").read_text("utf-8")
+    assert main(["fill", str(out), "哈尔[MASK]是黑龙江的省会"]) == 0
+    capsys.readouterr()
+    assert main(["mask", str(out), "树莓派可以学习人工智能。"]) == 0
+    assert "⟦树莓派⟧" in capsys.readouterr().out

@@ -45,6 +45,7 @@ READ = [
         "pretrain skipgram my-texts -o out --steps 1 --set text.valid_share=0.2",
         "skipgram is read as word2vec",
     ),
+    (f"pretrain bert-2018 my-texts -o out {PRETRAIN}", "bert --recipe bert-2018"),
     ("pretrain cbow my-texts -o out --steps 1 --set text.valid_share=0.2", "word2vec --recipe word2vec-cbow"),
     ("pretrain one-hot my-texts -o out --steps 1 --set text.valid_share=0.2", "read as onehot"),
     (

@@ -33,7 +33,7 @@ from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.unknown import UnknownShare
 from polyseme.train import checkpoint, distributed
 from polyseme.train.machine import resolve_device
-from polyseme.train.recipe import Recipe, from_dict, resolve
+from polyseme.train.recipe import Recipe, from_dict, recipes_of, resolve
 from polyseme.train.request import PretrainRequest
 from polyseme.train.run import RunDirectory
 
@@ -254,12 +254,19 @@ def check_same_request(run: RunDirectory, asked: Mapping[str, Any], fingerprint:
             got=new,
             expected=old,
             where=run.path / "run.json",
-            fix=_as_before(key, old, before.get("recipe") or {}),
+            fix=_as_before(key, old, before.get("recipe") or {}, now.get("recipe") or {}),
         )
 
 
-def _as_before(key: str, old: Any, recipe: Mapping[str, Any]) -> str:
-    """What to type to resume: a setting that changed, perhaps by being left out, is typed with its old value."""
+def _as_before(key: str, old: Any, recipe: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What to type to resume: a recipe of ours that has all that changed, such as a default of an older version; or
+    the setting that changed, perhaps by being left out, with its old value.
+    """
+    changed = list(_differences(recipe, now))
+    for name in recipes_of(str(recipe.get("architecture"))) if len(changed) > 1 else []:
+        named = resolve(str(recipe["architecture"]), name).as_dict()
+        if all(_value(named, at) == was for at, was, _ in changed):
+            return f"--recipe {name}, or name another -o"
     if key.partition(".")[0] in recipe and isinstance(old, bool | int | float | str) and str(old):
         return f"--set {key}={str(old).lower() if isinstance(old, bool) else old}, or name another -o"
     return "leave the change out to go on with it, or name another -o"
@@ -279,6 +286,12 @@ def _differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any,
             yield from _differences(old.get(key), new.get(key), f"{path}.{key}".removeprefix("."))
     elif old != new:
         yield path.removeprefix("recipe."), old, new
+
+
+def _value(recipe: Mapping[str, Any], key: str) -> Any:
+    """The value of a key "section.name" of a recipe, or of one outside the sections."""
+    section, dot, name = key.partition(".")
+    return recipe.get(section, {}).get(name) if dot else recipe.get(section)
 
 
 def _without_times(signature: Any) -> Any:

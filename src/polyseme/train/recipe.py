@@ -153,6 +153,13 @@ def recipe_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
+def recipes_of(architecture: str) -> list[str]:
+    """Names of those for one model."""
+    return [
+        name for name in recipe_names() if read_toml(FOLDER / f"{name}.toml")["architecture"] == architecture
+    ]
+
+
 def _file_of(architecture: str) -> Path | None:
     """The recipe file that pretrains a model by default; None = the model's defaults."""
     ours, theirs = FOLDER / f"{architecture}.toml", registry.models.load(architecture).recipe

@@ -145,3 +145,23 @@ def test_what_was_added_since_a_run_began_is_no_change(tmp_path: Path) -> None:
     changed = {**recipe, "train": {**recipe["train"], "attention_start": "neighbours"}}
     with pytest.raises(RunError, match=r"another train\.attention_start"):
         check_same_request(run, asked(recipe=changed))
+
+
+def test_a_run_with_a_recipe_that_was_the_default_names_it(tmp_path: Path) -> None:
+    before, now = (resolve("gpt", name).as_dict() for name in ("gpt2-2019", None))
+    run = RunDirectory(tmp_path, {"asked": asked(recipe=before)})
+    with pytest.raises(RunError, match="--recipe gpt2-2019"):
+        check_same_request(run, asked(recipe=now))
+    check_same_request(run, asked(recipe=before))
+
+
+@pytest.mark.parametrize(
+    ("faithful", "ours"), [("bert-2018", "bert"), ("ernie-2019", "ernie"), ("gpt2-2019", "gpt")]
+)
+def test_a_recipe_under_a_year_starts_at_random_and_has_the_network_of_the_plain_one(
+    faithful: str, ours: str
+) -> None:
+    theirs, plain = resolve(ours, faithful), resolve(ours)
+    assert theirs.section("model") == plain.section("model")
+    train = theirs.section("train")
+    assert (train.embedding_start, train.attention_start, train.optimizer) == ("random", "random", "adamw")
