@@ -9,21 +9,29 @@ pickled code, so whoever can write there runs code as us. The places here, the f
     ~/.cache/polyseme            or $XDG_CACHE_HOME/polyseme: ours, and closed to others' writing
     $TMPDIR/polyseme-UID         or in /tmp, /var/tmp: the same
     none                         compiled anew: some seconds at every start
+
+What is kept counts as long as the source file and those of ours that it imports are the same. By itself numba looks at
+the time of the first alone, and code would go on with the constants and helpers of an older version.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Callable
 from functools import lru_cache
+from hashlib import blake2b
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
 __all__ = ["compiled", "compiles"]
 
+_ROOT = Path(__file__).parents[2]
+_OURS = re.compile(r"^from (polyseme[.\w]*) import", re.MULTILINE)
 _one_at_a_time = Lock()  # numba reads the place from a setting that the whole process shares
 
 
@@ -56,6 +64,8 @@ def compiled(**options: Any) -> Callable[[Any], Any]:
             try:
                 config.CACHE_DIR = place
                 dispatcher.enable_caching()
+                if digest := digest_of_sources(Path(function.__code__.co_filename)):
+                    dispatcher._cache._cache_file._source_stamp = digest
                 dispatcher._cache = _Forgiving(dispatcher._cache)
             except Exception:  # a place that numba cannot use after all: do without
                 return numba.njit(**options)(function)
@@ -72,6 +82,25 @@ def compiles() -> bool:
 
     config: Any = numba.config
     return not config.DISABLE_JIT
+
+
+@lru_cache
+def digest_of_sources(source: Path) -> str:
+    """A digest of a source file and of all of ours that it imports at its head; "" where it is no file."""
+    texts: dict[Path, str] = {}
+    waiting = [source]
+    while waiting:
+        path = waiting.pop()
+        if path not in texts and path.is_file():
+            texts[path] = path.read_text("utf-8")
+            waiting += (
+                _ROOT.joinpath(*name.split(".")).with_suffix(".py") for name in _OURS.findall(texts[path])
+            )
+    return (
+        blake2b("".join(texts[path] for path in sorted(texts)).encode(), digest_size=16).hexdigest()
+        if texts
+        else ""
+    )
 
 
 @lru_cache

@@ -284,28 +284,51 @@ def by_length(lengths: Sequence[int], most: int | None = None) -> Iterator[list[
         start = end
 
 
-_State = tuple[tuple[int, int], ...]
+_State = tuple[tuple[Any, ...], ...]
 _PACKED: WeakKeyDictionary[Encoder, dict[Precision, tuple[_State, Encoder]]] = WeakKeyDictionary()
+
+SAMPLES = 8
+"""Numbers of every packed weight that tell whether it has changed."""
 
 
 def packed(encoder: Encoder, precision: Precision = "float32") -> Encoder:
     """The encoder with its linear layers packed, for much use without gradients; the run itself stays as it is.
 
-    It is made once, and again when the weights have changed.
+    It is made once, and again when the weights have changed; it is in evaluation mode. An encoder without linear layers
+    is given as it is.
 
     Args:
-        encoder: any of the registry's, in evaluation mode; what is not a linear layer is shared with it.
+        encoder: any of the registry's; what is not a linear layer is shared with it.
         precision: of the linear layers: float32, bfloat16, or int8.
     Raises:  ConfigError: this build of torch has no kernels for that precision.
     """
-    state = tuple((p._version, p.data_ptr()) for p in encoder.parameters())
-    by_precision = _PACKED.setdefault(encoder, {})
-    entry = by_precision.get(precision)
+    state = _state(cast(nn.Module, encoder))
+    entry = _PACKED.get(encoder, {}).get(precision)
     if entry is None or entry[0] != state:
         with torch.inference_mode(False):  # the packed encoder is kept for other callers
             module = prepare(cast(nn.Module, encoder), precision)
-            entry = by_precision[precision] = (state, cast(Encoder, module))
+        if module is encoder:  # what is kept must not hold it, or it is never let go
+            return encoder
+        entry = (state, cast(Encoder, module.eval()))
+        _PACKED.setdefault(encoder, {})[precision] = entry
     return entry[1]
+
+
+def _state(module: nn.Module) -> _State:
+    """What tells that weights have changed: also in place through `.data` or by a fused optimiser, which torch does not
+    count, for nearly all numbers change then.
+    """
+    counted = ((0 if p.is_inference() else p._version, p.data_ptr()) for p in module.parameters())
+    return *counted, *((_sample(m.weight),) for m in module.modules() if isinstance(m, nn.Linear))
+
+
+def _sample(weight: Tensor) -> bytes:
+    """A few numbers of a weight, spread over it; none where it is not on the CPU, where nothing is packed."""
+    if weight.device.type != "cpu":
+        return b""
+    bits = weight.detach().view(torch.int16) if weight.dtype == torch.bfloat16 else weight.detach()
+    numbers = bits.numpy().reshape(-1)
+    return numbers[:: max(1, len(numbers) // SAMPLES)].tobytes()
 
 
 PROMPTS = 4

@@ -1,8 +1,5 @@
 # mypy: disable-error-code="attr-defined,call-arg,no-untyped-call,no-untyped-def,unreachable,var-annotated"
-"""What compiled code needs and numba has not: arrays at addresses, counters that threads share, a place to meet.
-
-numba's cache of a compiled function notices changes of its own file alone: after a change here, touch step_kernels.py.
-"""
+"""What compiled code needs and numba has not: arrays at addresses, counters that threads share, a place to meet."""
 
 from __future__ import annotations
 

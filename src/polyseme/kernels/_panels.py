@@ -7,9 +7,6 @@
 
 A panel's sums stay in registers; each number of A serves all columns and each vector of B all rows. The compiler's own
 loops for the same arithmetic take twice to four times as long: it takes half of a register at a time.
-
-numba's cache of a compiled function notices changes of its own file alone: after a change here, touch
-attention_kernels.py, attention_matrix.py and post_norm_kernels.py.
 """
 
 from __future__ import annotations

@@ -1,8 +1,5 @@
 # mypy: disable-error-code="no-untyped-def"
-"""What stands before and behind a product of whole numbers (kernels/int8.py), compiled: one pass each.
-
-After a change of step_kernels.py touch this file: see _compiled.py.
-"""
+"""What stands before and behind a product of whole numbers (kernels/int8.py), compiled: one pass each."""
 
 from __future__ import annotations
 

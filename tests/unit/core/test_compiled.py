@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from polyseme.core import compiled as module
-from polyseme.core.compiled import cache_place
+from polyseme.core.compiled import cache_place, digest_of_sources
 
 SOURCE = """
 from polyseme.core.compiled import compiled
@@ -194,3 +194,34 @@ def test_every_compiled_loop_goes_through_the_helper() -> None:
     package = Path(module.__file__).parents[1]
     caching = [p for p in package.rglob("*.py") if "cache=True" in p.read_text("utf-8")]
     assert [p.name for p in caching] == []
+
+
+def test_code_is_compiled_anew_where_a_file_that_it_imports_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_ROOT", tmp_path)
+    loops, helpers, other = (tmp_path / "polyseme" / f"{name}.py" for name in ("loops", "helpers", "other"))
+    loops.parent.mkdir()
+    loops.write_text("from polyseme.helpers import (\n    LANES,\n)\n")
+    helpers.write_text("LANES = 16\n")
+    other.write_text("\n")
+
+    def digest() -> str:
+        digest_of_sources.cache_clear()
+        return digest_of_sources(loops)
+
+    before = digest()
+    other.write_text("changed = True\n")
+    assert digest() == before
+    helpers.write_text("LANES = 8\n")
+    assert digest() != before
+    assert digest_of_sources(tmp_path / "none.py") == ""
+    digest_of_sources.cache_clear()
+
+
+def test_what_is_kept_bears_that_digest() -> None:
+    from polyseme.kernels import units
+
+    loops = [loop for loop in vars(units).values() if hasattr(loop, "py_func")]
+    kept = {loop._cache._cache_file._source_stamp for loop in loops if hasattr(loop, "_cache")}
+    assert kept == {digest_of_sources(Path(units.__file__))}

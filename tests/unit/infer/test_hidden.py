@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -150,3 +153,29 @@ def test_a_packed_encoder_follows_the_weights() -> None:
     with torch.no_grad():
         weight.div_(2.0)
     np.testing.assert_array_equal(embed(bert, ["the cat"])[0], before)
+
+
+@pytest.mark.parametrize("model", ["bert", "word2vec", "onehot"])
+def test_what_was_packed_is_let_go_with_its_run(model: str) -> None:
+    loaded = make_loaded(model, "wordpiece" if model == "bert" else "words")
+    packed(loaded.encoder)
+    alive = weakref.ref(loaded.encoder)
+    del loaded
+    gc.collect()
+    assert alive() is None
+
+
+def test_weights_that_change_without_being_counted_are_followed() -> None:
+    bert = make_loaded("bert")
+    embed(bert, ["the cat"])
+    bert.encoder.blocks[0].output.weight.data.mul_(2.0)  # torch counts no change
+    expected = Embedder(bert, plain=True).vectors(["the cat"])[0]
+    np.testing.assert_allclose(embed(bert, ["the cat"])[0], expected, atol=1e-5)
+
+
+def test_a_packed_encoder_drops_nothing_whatever_mode_it_is_made_in() -> None:
+    bert = make_loaded("bert", hidden_dropout_prob=0.5)
+    expected = Embedder(bert, plain=True).vectors(["the cat"])[0]
+    bert.encoder.train()
+    np.testing.assert_allclose(embed(bert, ["the cat"])[0], expected, atol=1e-5)
+    assert bert.encoder.training
