@@ -294,17 +294,29 @@ def _larger(b: Any, x: Any, y: Any) -> Any:
     return b.select(b.fcmp_ordered(">", x, y), x, y)
 
 
+def _larger_size(b: Any, x: Any, held: Any) -> Any:
+    """The larger of numbers without a sign, by their bits: NaN is larger than any number, so none is lost."""
+    x, held = b.bitcast(x, _WHOLES), b.bitcast(held, _WHOLES)
+    return b.bitcast(b.select(b.icmp_signed(">", x, held), x, held), _VECTOR)
+
+
+def _most_size(b: Any, most: Any) -> Any:
+    kind = ir.FunctionType(_WHOLE, [_WHOLES])
+    reduce = get_or_insert_function(b.module, kind, f"llvm.vector.reduce.smax.v{LANES}i32")
+    return b.bitcast(b.call(reduce, [b.bitcast(most, _WHOLES)]), _FLOAT)
+
+
 @intrinsic
 def largest_size(typing_context: Any, row: Any, steps: Any) -> Any:
-    """The largest |x| of a row of float32."""
+    """The largest |x| of a row of float32; NaN if one of them is."""
 
     def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
         row, steps = arguments
 
         def body(first: Any, held: Any) -> Any:
-            return _larger(b, _unary(b, "fabs", _numbers(b, types.float32, row, first)), held)
+            return _larger_size(b, _unary(b, "fabs", _numbers(b, types.float32, row, first)), held)
 
-        return _most(b, _each(b, steps, body, _number(0.0)))
+        return _most_size(b, _each(b, steps, body, _number(0.0)))
 
     return types.float32(types.int64, types.int64), generate
 
@@ -334,7 +346,9 @@ def round_row(typing_context: Any, row: Any, steps: Any, factor: Any, zero: Any,
 def curve_row(
     typing_context: Any, row: Any, steps: Any, scale: Any, bias: Any, curve: Any, least: Any, target: Any
 ) -> Any:
-    """Write x Φ(x) + least of a row's x = scale · y + bias, and give the largest; addresses, as in `curve_round`."""
+    """Write x Φ(x) + least of a row's x = scale · y + bias, and give the largest, NaN if one is; addresses, as in
+    `curve_round`.
+    """
 
     def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
         row, steps, scale, bias, curve, least, target = arguments
@@ -353,11 +367,12 @@ def curve_row(
             for c in series[1:]:
                 p = b.fadd(b.fmul(p, square, flags=_FUSE), c, flags=_FUSE)
             p = b.fadd(b.fmul(p, near, flags=_FUSE), half, flags=_FUSE)
-            x = _larger(b, b.fadd(b.fmul(x, p, flags=_FUSE), least, flags=_FUSE), _number(0.0))
+            x = b.fadd(b.fmul(x, p, flags=_FUSE), least, flags=_FUSE)
+            x = b.select(b.fcmp_ordered("<", x, _number(0.0)), _number(0.0), x)
             _store(b, x, b.inttoptr(b.add(target, b.shl(first, _WORD(2))), _BYTE), 0)
-            return _larger(b, x, held)
+            return _larger_size(b, x, held)
 
-        return _most(b, _each(b, steps, body, _number(0.0)))
+        return _most_size(b, _each(b, steps, body, _number(0.0)))
 
     word, number = types.int64, types.float32
     return number(word, word, number, word, word, number, word), generate

@@ -44,14 +44,16 @@ def _norm(h, y, scale, bias, weight, shift, eps):
 
 @njit(**PART, fastmath={"contract"})
 def _round(at, n, half, to):
-    """A row of float32 as whole numbers 1 … 2 half + 1 around half + 1, and its scale; addresses."""
+    """A row of float32 as whole numbers 1 … 2 half + 1 around half + 1, and its scale, NaN if one is; addresses."""
     most, whole = np.float32(0.0), n // LANES
     x, out = pointer(at, np.empty(0, np.float32)), pointer(to, np.empty(0, np.uint8))
     if whole > 0:
         most = largest_size(at, whole)
     for i in range(whole * LANES, n):
-        most = max(most, abs(x[i]))
-    scale = max(most, np.float32(1e-30)) / np.float32(half)
+        size = abs(x[i])
+        if size > most or size != size:  # NaN stays
+            most = size
+    scale = (np.float32(1e-30) if most < np.float32(1e-30) else most) / np.float32(half)
     inverse, zero = np.float32(1.0) / scale, np.float32(half + 1) + np.float32(0.5)
     if whole > 0:
         round_row(at, whole, inverse, zero, to)

@@ -10,8 +10,10 @@ import torch
 
 from polyseme.core.types import Batch
 from polyseme.kernels import post_norm
-from polyseme.kernels.packed import Precision, prepare
+from polyseme.kernels._tiles import LANES
+from polyseme.kernels.packed import HALF, Precision, prepare
 from polyseme.kernels.post_norm import Layers, curve_of
+from polyseme.kernels.post_norm_kernels import curve_round
 from small import make_encoder
 
 
@@ -112,3 +114,17 @@ def test_a_short_text_is_read_by_the_blocks(monkeypatch: pytest.MonkeyPatch) -> 
     with torch.inference_mode():
         assert not Layers.serve(prepare(encoder).blocks, encoder.embed(batch))
         assert Layers.serve(prepare(encoder, "int8").blocks, encoder.embed(batch))
+
+
+@pytest.mark.parametrize("width", [5, LANES, LANES + 3])
+def test_a_row_that_holds_no_number_gives_none(width: int) -> None:
+    x = torch.randn(2, width)
+    x[1, -1] = torch.nan
+    _, scales = post_norm.round_rows(x, HALF)
+    assert scales.isfinite().tolist() == [True, False]
+    scales = torch.empty(2)
+    curve_round(
+        x.numpy(), np.ones(2, np.float32), np.zeros(width, np.float32), curve_of("gelu"), post_norm.LEAST,
+        255, np.empty((2, width), np.uint8), scales.numpy(),
+    )  # fmt: skip
+    assert scales.isfinite().tolist() == [True, False]
