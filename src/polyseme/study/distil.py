@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -91,7 +92,7 @@ def distil(
             read alone; its share is that in the text that the run was trained on, else 1 / rank (Zipf).
         words: whole words in place of the run's own tokens: a file with one a line, a list, or "corpus": those of the
             corpus. In a list without a corpus the frequent ones come first.
-        dimensions: of a vector; None = 256, or as many as there are.
+        dimensions: of a vector; None = 256, or as many as the run's vectors and the number of words give.
         remove: leave so many first principal components out.
         sif: a of the weights; 0 = every word weighs the same.
         layer: a layer by number; several, or "all": their mean; None = the last.
@@ -113,7 +114,16 @@ def distil(
         raise RunError("the output folder already holds something", where=target, fix="another -o STATIC")
     numbers = layer_numbers(loaded, -1 if layer is None else layer)
     texts = corpus if corpus is None or isinstance(corpus, Corpus) else Corpus(corpus, text)
+    if texts is not None and texts.shares:
+        raise ConfigError(
+            "the corpus takes no shares: all of it is counted",
+            got=" ".join(
+                f"{name}={share:g}" for name, share in zip(texts.sources, texts.shares, strict=True)
+            ),
+            fix=" ".join(f"--corpus {shlex.quote(name)}" for name in texts.sources),
+        )
     vocabulary = _vocabulary(loaded, words, texts, min_count, text)
+    dimensions = _dimensions(dimensions, remove, width, len(vocabulary.ids))
     if texts is None:
         vectors = _alone(loaded, vocabulary, numbers, reporter)
         counts = word_counts(loaded) if words is None else None
@@ -121,7 +131,7 @@ def distil(
         way: dict[str, Any] = {"way": "alone", "shares": "zipf" if counts is None else "training text"}
     else:
         vectors, shares, way = _in_corpus(loaded, vocabulary, texts, numbers, tokens, reporter)
-    kept, explained = principal_components(vectors, dimensions or min(DIMENSIONS, width - remove), remove)
+    kept, explained = principal_components(vectors, dimensions, remove)
     table = np.zeros((vocabulary.tokenizer.vocab_size, kept.shape[1]), np.float32)
     table[vocabulary.ids] = kept * sif_weights(shares, sif)[:, None]
     source = {
@@ -165,7 +175,9 @@ def _check(
             got=loaded.recipe.architecture,
             expected="a run that reads context: bert, modernbert, gpt, elmo …",
             where=loaded.run.path,
-            fix=f"polyseme export {loaded.run.path} word2vec vectors.txt",
+            fix=f"polyseme embed {loaded.run.path} FILE -o vectors.npz"
+            if hasattr(loaded.encoder, "active")
+            else f"polyseme export {loaded.run.path} word2vec vectors.txt",
         )
     for name, count in (("tokens", tokens), ("min_count", min_count), ("dimensions", dimensions)):
         if count is not None:
@@ -180,6 +192,22 @@ def _check(
         )
     if type(sif) not in (int, float) or not math.isfinite(sif) or sif < 0:
         raise ConfigError("sif must be zero or above", got=sif, expected="such as 1e-4; 0 for no weights")
+
+
+def _dimensions(asked: int | None, remove: int, width: int, words: int) -> int:
+    """The dimensions of a vector: what was asked for, or as many as there can be.
+
+    Raises:  ConfigError: there are fewer words than dimensions.
+    """
+    most = min(width, words) - remove
+    if most < 1 or (asked is not None and asked > most):
+        raise ConfigError(
+            "there are fewer words than dimensions",
+            got=f"{words:,} words",
+            expected=f"at least {(asked or 1) + remove:,}",
+            fix=f"--dimensions {most}" if most > 0 else "more words" + (", or --remove 0" if remove else ""),
+        )
+    return min(DIMENSIONS, most) if asked is None else asked
 
 
 @dataclass(frozen=True, eq=False)
@@ -427,16 +455,8 @@ def principal_components(
     """The coordinates of vectors on their principal components, the first of them left out.
 
     Returns them and the share of the variance that they keep.
-    Shapes:  (N, D) -> (N, dimensions)
-    Raises:  ConfigError: there are fewer vectors than components.
+    Shapes:  (N, D) -> (N, dimensions), dimensions + remove being at most N and D
     """
-    if len(vectors) < dimensions + remove:
-        raise ConfigError(
-            "there are fewer words than dimensions",
-            got=f"{len(vectors):,} words",
-            expected=f"at least {dimensions + remove:,}",
-            fix="--dimensions N",
-        )
     centred = vectors - vectors.mean(0, dtype=np.float64).astype(np.float32)
     variance, axes = np.linalg.eigh((centred.T @ centred).astype(np.float64))
     variance, axes = np.maximum(variance[::-1], 0.0), axes[:, ::-1]

@@ -61,8 +61,6 @@ def test_components_keep_distances_and_leave_the_first_out() -> None:
     assert np.allclose(later, whole[:, 1:3], atol=1e-5)
     variance = whole.var(0)
     assert less == pytest.approx(variance[1:3].sum() / variance.sum(), rel=1e-4)
-    with pytest.raises(ConfigError, match="fewer words than dimensions"):
-        principal_components(vectors[:3], 4)
 
 
 def test_weights_fall_with_the_share() -> None:
@@ -216,6 +214,8 @@ def test_the_run_says_what_it_is_and_can_be_used(runs: dict[str, Model], tmp_pat
         ({"words": []}, InputError, "knows none"),
         ({"words": [1]}, InputError, "strings"),
         ({"words": ["cat", "dog"], "dimensions": 8}, ConfigError, "fewer words than dimensions"),
+        ({"words": ["cat", "dog"], "remove": 2}, ConfigError, "fewer words than dimensions"),
+        ({"corpus": ["python-docs=1"]}, ConfigError, "takes no shares"),
         ({"words": "missing.txt"}, CorpusError, "no such file"),
         ({"corpus": "missing.txt"}, CorpusError, "missing|nothing|no such"),
     ],
@@ -232,7 +232,13 @@ def test_bad_input_is_refused(
 def test_a_static_run_is_refused(runs: dict[str, Model], name: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="static already") as caught:
         distil(runs[name], tmp_path / "static")
-    assert "polyseme export" in str(caught.value)
+    sparse = name == "onehot"  # which has no form as word vectors
+    assert ("polyseme embed" if sparse else "polyseme export") in str(caught.value)
+
+
+def test_few_words_give_few_dimensions(runs: dict[str, Model], tmp_path: Path) -> None:
+    static = distil(runs["bert"], tmp_path / "static", words=["cat", "dog", "mat"])
+    assert static.meta["recipe"]["model"]["hidden_size"] == 3
 
 
 def test_a_corpus_without_a_known_word_is_refused(runs: dict[str, Model], tmp_path: Path) -> None:
