@@ -177,9 +177,25 @@ class Corpus:
         self._sources = sources
         parts = {name: part for part, name in reversed(list(enumerate(sources)))}
         self._part = {str(file.path): parts[file.origin] for file in self.files}
+        self._check_shares()
         self._language: Literal["en", "zh"] | None = None
         self._rules: dict[str, Rule] = {}
         self._kept: Counter[str] = Counter()  # documents of every file, in the newest pass over all
+
+    def _check_shares(self) -> None:
+        """Raises:  CorpusError: a source with a share has no bytes of its own."""
+        sizes: Counter[int] = Counter()
+        for file in self.files if self.shares else ():
+            sizes[self._part[str(file.path)]] += estimated_bytes(file)
+        for part, name in enumerate(self._sources if self.shares else ()):
+            if not sizes[part]:
+                twice = name in self._sources[:part]
+                raise CorpusError(
+                    "a source with a share has no text of its own",
+                    got="it is named twice" if twice else "no bytes, or files that another source has, too",
+                    where=name,
+                    fix="leave it out, and let the other shares sum to 1",
+                )
 
     def signature(self) -> list[list[Any]]:
         """JSON-able [path, size, mtime_ns] of every file: equal as long as no file was touched."""
@@ -205,17 +221,18 @@ class Corpus:
         """
         report.merge(self._found)
         memory = Deduplicator(self.config.deduplicate)
-        n = 0
-        self._kept.clear()
+        kept: Counter[str] = (
+            Counter()
+        )  # of this pass: to tell what is held out may take another one, within it
         for document in self._read(self.files, report):
             again = memory.seen(document.key, document.text)
             if again is not None:
                 report.add(again, 1, f"{document.source}, document {document.index}")
             else:
-                n += 1
-                self._kept[document.origin] += 1
+                kept[document.origin] += 1
                 yield document
-        if not n:
+        self._kept = kept
+        if not kept:
             raise CorpusError(
                 "the corpus holds no text",
                 got=", ".join(f"{kind}: {count}" for kind, count in sorted(report.counts.items()))

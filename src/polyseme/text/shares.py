@@ -94,6 +94,14 @@ def _pair(source: str) -> tuple[str, float | None]:
 
 
 def _no_share(text: str, name: str) -> ConfigError:
+    if text and not text.strip("0."):
+        return ConfigError(
+            "not a share of the training text",
+            got=repr(text),
+            expected="a number above 0",
+            where=name,
+            fix="leave it out",
+        )
     share = 0.5
     if text.endswith("%") and text[:-1].replace(".", "", 1).isdigit() and 0 < float(text[:-1]) < 100:
         share = float(text[:-1]) / 100

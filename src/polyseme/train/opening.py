@@ -308,9 +308,20 @@ def _brief(signature: Any) -> str:
 
 
 def corpus_signature(sources: Sequence[str], config: TextConfig) -> Any:
-    """A cheap signature of a corpus: names, sizes and times of its files; for a store its fingerprint."""
+    """A cheap signature of a corpus: names, sizes and times of its files; for a store its fingerprint.
+
+    Raises:  ConfigError: a store beside other sources, or with a share.
+    """
     if not sources:
         return []
+    names, shares = read_shares(sources)
+    stores = [name for name in names if is_store(name)]
+    if stores and (len(names) > 1 or shares):
+        raise ConfigError(
+            "a prepared store is trained on alone, all of it",
+            got=" ".join(sources),
+            fix=f"name {stores[0]} alone, or all the texts themselves",
+        )
     if len(sources) == 1 and is_store(sources[0]):
         return {"store": PreparedCorpus.open(Path(sources[0])).meta["fingerprint"]}
     return {"files": Corpus(sources, config).signature(), "python": platform.python_version()}

@@ -437,6 +437,29 @@ def test_a_source_with_a_share_but_no_text_is_refused(
     assert not (tmp_path / "store").exists()
 
 
+@pytest.mark.parametrize("again", ["many.txt", "none.txt", "folder"])
+def test_a_source_with_a_share_has_bytes_that_no_other_has(
+    tmp_path: Path, two: tuple[str, str], again: str
+) -> None:
+    folder = Path(two[0]).parent
+    (folder / "none.txt").write_text("")
+    other = str(folder / again) if again != "folder" else two[0]
+    first = two[0] if again != "folder" else str(folder)
+    with pytest.raises(CorpusError, match="no text of its own") as error:
+        Corpus([f"{first}=0.5", f"{other}=0.5"], LINES)
+    assert error.value.where == other
+
+
+def test_documents_are_counted_once_where_a_vocabulary_is_given(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    (tmp_path / "texts").mkdir()
+    for number in range(6):
+        (tmp_path / "texts" / f"{number}.txt").write_text(f"{ENGLISH[0]} Number {number}.")
+    store = prepare(
+        [tmp_path / "texts"], tmp_path / "store", text=TextConfig(valid_share=1e-9), tokenizer=tokenizer
+    )
+    assert [entry["documents"] for entry in store.meta["reading"]] == [6]
+
+
 def test_held_out_files_take_no_shares(tmp_path: Path, two: tuple[str, str], tokenizer: Tokenizer) -> None:
     valid = [f"{two[1]}=1"]
     with pytest.raises(ConfigError, match="held-out files take no shares") as error:

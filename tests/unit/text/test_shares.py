@@ -49,13 +49,13 @@ def test_what_they_sum_to_is_said() -> None:
     assert error.value.got == "0.5 + 0.6 = 1.1"
 
 
-@pytest.mark.parametrize("share", ["0", "-0.5", "1.5", "nan", "inf", "50%", "half"])
+@pytest.mark.parametrize("share", ["0", "0.0", "", "-0.5", "1.5", "nan", "inf", "50%", "half"])
 def test_what_is_no_share_is_refused(share: str, tmp_path: Path) -> None:
     file = tmp_path / "a.txt"
     file.write_text("text")
     with pytest.raises(ConfigError, match="not a share") as error:
         read_shares([f"{file}={share}", "python-docs=0.5"])
-    assert error.value.fix == f"{file}=0.5"
+    assert error.value.fix == ("leave it out" if share in ("0", "0.0") else f"{file}=0.5")
 
 
 def test_one_source_is_used_up_and_none_repeated() -> None:

@@ -15,7 +15,7 @@ from polyseme.data.prepare import prepare
 from polyseme.errors import ConfigError, RunError
 from polyseme.formats.registry import export_model, import_model
 from polyseme.text.config import TextConfig, TokenizerConfig
-from polyseme.text.extending import made_of
+from polyseme.text.extending import extended, made_of
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.train.growing import grown
 
@@ -143,3 +143,19 @@ def test_what_cannot_be_is_refused(folder: Path, tmp_path: Path) -> None:
                     settings={k: v for k, v in SIZES.items() if k.startswith(("text", "data", "train"))})
         )  # fmt: skip
     assert not (tmp_path / "run").exists()
+
+
+def test_what_has_not_a_row_for_each_token_does_not_grow(folder: Path, tmp_path: Path) -> None:
+    settings = {"text.documents": "line"}
+    counts = pretrain(request(folder / "old.txt", tmp_path / "counts", "onehot", settings=settings))
+    with pytest.raises(ConfigError, match="cannot grow with its vocabulary"):
+        pretrain(
+            request(folder / "other.txt", tmp_path / "run", "onehot", settings=settings, init=str(counts.path),
+                    extend_vocabulary=10)
+        )  # fmt: skip
+    assert not (tmp_path / "run").exists()
+    old = Tokenizer.from_file(folder / "run" / "tokenizer.json")
+    new = extended(old, OTHER, 20)
+    letters = "encoder.words.characters.character_embeddings.weight"
+    with pytest.raises(ConfigError, match="cannot grow with its vocabulary"):
+        grown({letters: torch.zeros(24, 3)}, {letters: torch.zeros(27, 3)}, old, new)

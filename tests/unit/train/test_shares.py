@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from polyseme import Budget, PretrainRequest, pretrain
+from polyseme.data.prepare import prepare
 from polyseme.errors import ConfigError, RunError
 from polyseme.report.commands import pretrain_command
 from polyseme.report.run_summary import summarize, summary_text
+from polyseme.text.config import TextConfig, TokenizerConfig
 
 
 def test_shares_are_kept_by_a_run(tmp_path: Path) -> None:
@@ -49,3 +51,16 @@ def test_shares_that_do_not_sum_leave_nothing_behind(tmp_path: Path) -> None:
             )
         )
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("sources", [["store=1"], ["store", "a.txt"], ["store=0.5", "a.txt=0.5"]])
+def test_a_store_is_trained_on_alone(
+    sources: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.txt").write_text("\n".join(f"the cat sees {n} dogs" for n in range(60)))
+    prepare(["a.txt"], "store", text=TextConfig(documents="line"), tokenizer=TokenizerConfig(vocab_size=64))
+    with pytest.raises(ConfigError, match="a prepared store is trained on alone"):
+        pretrain(
+            PretrainRequest(model="word2vec", corpus=sources, output=Path("run"), budget=Budget(steps=1))
+        )
