@@ -306,10 +306,11 @@ def packed(encoder: Encoder, precision: Precision = "float32") -> Encoder:
     entry = _PACKED.get(encoder, {}).get(precision)
     if entry is None or entry[0] != state:
         with torch.inference_mode(False):  # the packed encoder is kept for other callers
-            module = prepare(cast(nn.Module, encoder), precision)
-        if module is encoder:  # what is kept must not hold it, or it is never let go
+            twin = cast(Encoder, prepare(cast(nn.Module, encoder), precision))
+        if twin is encoder:  # what is kept must not hold it, or it is never let go
             return encoder
-        entry = (state, cast(Encoder, module.eval()))
+        cast(nn.Module, twin).eval()
+        entry = (state, twin)
         _PACKED.setdefault(encoder, {})[precision] = entry
     return entry[1]
 
