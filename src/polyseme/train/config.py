@@ -43,6 +43,8 @@ class TrainConfig(Config):
     """Section [train].
 
     Args:
+        size: "auto" = sizes of the model, learning rate and regularisation follow the budget and the text
+            (train/sizes.py); "given" = they are those of the recipe. A size that --set names makes it "given".
         batch_size: rows per update.
         micro_batch_size: rows per forward pass; None = batch_size. Gradients accumulate with global counts.
         optimizer: "adamw" (Loshchilov and Hutter 2019) or "muon" (Jordan et al. 2024) for the blocks' matrices.
@@ -75,6 +77,7 @@ class TrainConfig(Config):
         tensorboard: also write TensorBoard event files to RUN/tensorboard (needs the extra `tensorboard`).
     """
 
+    size: Literal["auto", "given"] = "given"
     batch_size: int = Field(32, ge=1)
     micro_batch_size: int | None = Field(None, ge=1)
     optimizer: Literal["adamw", "muon"] = "adamw"

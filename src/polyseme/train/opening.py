@@ -245,7 +245,7 @@ def check_same_request(run: RunDirectory, asked: Mapping[str, Any], fingerprint:
     before["valid"], now["valid"] = (_without_times(d.get("valid")) for d in (before, now))
     before.pop("ranks", None)  # older runs: any number of processes may go on
     if "recipe" in before:
-        before["recipe"] = _completed(before["recipe"])
+        before["recipe"] = _completed(before["recipe"], now["recipe"])
     before.pop("corpus", None)
     now.pop("corpus", None)
     for key, old, new in _differences(before, now):
@@ -272,12 +272,18 @@ def _as_before(key: str, old: Any, recipe: Mapping[str, Any], now: Mapping[str, 
     return "leave the change out to go on with it, or name another -o"
 
 
-def _completed(recipe: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A recipe of an older version with the defaults of what was added since: it could not be asked for then."""
+def _completed(recipe: Mapping[str, Any], now: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A recipe of an older version with the defaults of what was added since: it could not be asked for then.
+
+    Only `train.size` is what it is now: a run that goes on has its sizes.
+    """
     try:
-        return from_dict(recipe).as_dict() if "architecture" in recipe else recipe
+        whole = from_dict(recipe).as_dict() if "architecture" in recipe else recipe
     except ConfigError:
         return recipe
+    if "size" in recipe.get("train", {}) or "size" not in now.get("train", {}):
+        return whole
+    return {**whole, "train": {**whole["train"], "size": now["train"]["size"]}}
 
 
 def _differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:

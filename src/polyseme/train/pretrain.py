@@ -59,6 +59,7 @@ from polyseme.train.request import PretrainRequest
 from polyseme.train.run import RunDirectory
 from polyseme.train.schedule import learning_rate_factor
 from polyseme.train.signals import SignalRequests, check, interruptible
+from polyseme.train.sizes import check_has_sizes, sized
 from polyseme.train.trainer import Trainer
 
 __all__ = ["build_trainer", "pretrain"]
@@ -109,6 +110,7 @@ def _pretrain(
             fix="the same command without torchrun",
         )
     check_objectives(recipe, fresh=start is None)
+    check_has_sizes(recipe)
     check_lexicon_is_used(recipe, request.lexicon)
     lexicon = read_lexicon(request.lexicon)
     asked = as_asked(request, recipe, lexicon)
@@ -118,6 +120,7 @@ def _pretrain(
             recipe = _resolved(run, recipe, corpus, device, start)
             recipe = _trainable(recipe, request, run, corpus, reporter)
             knowledge = learn_or_load(recipe, run, corpus, lexicon, reporter)
+            recipe = sized(recipe, request, run, corpus, knowledge, device, reporter)
             trainer = build_trainer(request, recipe, run, corpus, knowledge, start, device, reporter)
             check(requests)
         if resumed:
@@ -401,12 +404,16 @@ def _model_of(start: RunDirectory, recipe: Recipe, request: PretrainRequest) -> 
         )
     model = from_dict(start.meta["recipe"]).section("model").model_dump()
     for key, value in request.settings.items():
+        if (key, value) == ("train.size", "auto"):
+            raise ConfigError(
+                "--init fixes the sizes", got="train.size=auto", where="--set", fix="leave it out"
+            )
         name = key.removeprefix("model.")
         if name in model and model[name] != value:
             raise ConfigError(
                 f"--init fixes {name}", got=value, expected=model[name], where="--set", fix="leave it out"
             )
-    return recipe.with_model(**model)
+    return recipe.with_model(**model).with_section("train", size="given")
 
 
 def _resolved(

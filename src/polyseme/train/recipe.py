@@ -28,6 +28,16 @@ SECTIONS: dict[str, type[Config]] = {
     "text": TextConfig,
 }
 
+SIZES = (
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "intermediate_size",
+)
+"""Fields of models that `train.size = "auto"` chooses; to name one is to choose oneself."""
+
 
 class Recipe:
     """Everything that decides a run but its corpus, budget and seed.
@@ -108,6 +118,8 @@ def resolve(
         )
     for key, value in (settings or {}).items():
         _set(values, architecture, key, value)
+        if key.removeprefix("model.") in SIZES:
+            values["train"] = {**values.get("train", {}), "size": "given"}
     return _can_run(_build(values, "the defaults" if path is None else path.name))
 
 
@@ -131,7 +143,7 @@ def adapted(start: Recipe, task: str, sections: Mapping[str, Any], settings: Map
         if key == "objectives":
             raise ConfigError("the task says what is learned", got=value, where="--set", fix="leave it out")
         _set(values, start.architecture, key, value)
-        if key == "vocab_size" or key.partition(".")[0] in ("tokenizer", "text", "data"):
+        if key in ("vocab_size", "train.size") or key.partition(".")[0] in ("tokenizer", "text", "data"):
             raise ConfigError(f"the run fixes {key}", got=value, where="--set", fix="leave it out")
     for key, value in values["model"].items():
         if value != model.get(key) and "dropout" not in key:
