@@ -65,7 +65,7 @@ _PROSE |= {
     "a",
 }
 _OTHERS = {"hf", "pip", "git", "iconv", "torchrun", "python"}
-_BUDGETS = {"--minutes", "--epochs", "--tokens", "--steps"}
+_BUDGETS = {"--minutes", "--epochs", "--tokens", "--steps", "--words"}
 _SLOW = {"demo", "doctor"}  # minutes of training and measuring, whatever is typed
 
 

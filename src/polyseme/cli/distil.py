@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from polyseme.cli.options import Count, Documents, Folder, Json, Output, Threads, use_threads
+from polyseme.cli.options import Count, Documents, Folder, Json, Output, Threads, layer_of, use_threads
 from polyseme.cli.output import closing, command, emit, emit_json, neighbours_command, say, use_command
-from polyseme.errors import ConfigError
 
 EXAMPLE = "polyseme distil runs/mine -o runs/static"
 _TEXT = Group("How to read the corpus", sort_key=3)
@@ -61,6 +60,7 @@ def run(
 
     asked = {"encoding": encoding, "field": field, "documents": documents}
     text = TextConfig.of({name: value for name, value in asked.items() if value is not None}, "distil")
+    number = layer_of(layer)
     with reporting() as reporter:
         static = distil(
             folder,
@@ -70,7 +70,7 @@ def run(
             dimensions=dimensions,
             remove=remove,
             sif=sif,
-            layer=_layer(layer),
+            layer="all" if number == "mix" else number,
             tokens=tokens,
             min_count=min_count,
             text=text,
@@ -96,16 +96,3 @@ def run(
     recipe = static.meta["recipe"]
     more = [command("polyseme", "export", output, "model2vec", "FOLDER")]
     closing(wrote=[output], then=[use_command(recipe, output), *neighbours_command(recipe, output), *more])
-
-
-def _layer(text: str | None) -> int | Literal["all"] | None:
-    if text is None:
-        return None
-    if text == "mix":
-        return "all"
-    try:
-        return int(text)
-    except ValueError:
-        raise ConfigError(
-            "--layer is a number or mix", got=text, fix="--layer -1 is the last layer"
-        ) from None

@@ -13,6 +13,7 @@ from polyseme.cli.options import (
     Output,
     TextOrFile,
     Threads,
+    layer_of,
     text_or_file,
     use_threads,
 )
@@ -75,7 +76,15 @@ def run(
     reading = TextConfig.of({"field": field, "encoding": encoding}, "embed")
     with text_or_file(file) as path, reporting() as reporter:
         written = embed_file(
-            loaded, path, output, way, _layer(layer), "int8" if int8 else precision, resume, reporter, reading
+            loaded,
+            path,
+            output,
+            way,
+            layer_of(layer),
+            "int8" if int8 else precision,
+            resume,
+            reporter,
+            reading,
         )
     cleaned = written["dirt"]["counts"]
     if json:
@@ -93,16 +102,3 @@ def run(
         ".parquet": f"import pyarrow.parquet; print(pyarrow.parquet.read_schema('{output}'))",
     }[output.suffix]
     closing(wrote=[output], then=[f'python -c "{read}"'])
-
-
-def _layer(text: str | None) -> int | Literal["mix"] | None:
-    if text is None:
-        return None
-    if text == "mix":
-        return "mix"
-    try:
-        return int(text)
-    except ValueError:
-        raise ConfigError(
-            "--layer is a number or mix", got=text, fix="--layer -1 is the last layer"
-        ) from None

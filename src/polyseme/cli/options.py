@@ -314,3 +314,18 @@ def text_or_file(file: Path) -> Iterator[Path]:
         path = Path(folder) / "typed-text.txt"
         path.write_text(" ".join(str(file).split("\n")) + "\n", "utf-8", "replace")
         yield path
+
+
+def layer_of(text: str | None) -> int | Literal["mix"] | None:
+    """The layer that --layer names.
+
+    Raises:  ConfigError: it is neither a number nor mix.
+    """
+    if text is None or text == "mix":
+        return text  # type: ignore[return-value]  # mypy does not narrow a string to the one that it equals
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigError(
+            "--layer is a number or mix", got=text, fix="--layer -1 is the last layer"
+        ) from None

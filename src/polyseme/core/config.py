@@ -53,12 +53,20 @@ class Config(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"]) or "(the whole section)"
+            first, *others = error.errors()
+            place, messages = first["loc"], [first["msg"].removeprefix("Value error, ")]
+            for other in others:  # of one value that may be of several types: what each of them expects
+                if (
+                    len(place) > 1
+                    and other["loc"][:-1] == first["loc"][:-1]
+                    and other["input"] is first["input"]
+                ):
+                    place = first["loc"][:-1]
+                    messages.append(other["msg"].removeprefix("Input should be "))
             raise ConfigError(
-                f"bad value for {key}",
+                f"bad value for {'.'.join(map(str, place)) or '(the whole section)'}",
                 got=repr(first.get("input")) if first["loc"] else None,
-                expected=first["msg"].removeprefix("Value error, "),
+                expected=" or ".join(messages),
                 where=where,
             ) from None
 

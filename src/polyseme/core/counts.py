@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 __all__ = ["read_count", "short_count"]
 
-_UNITS = {"k": 1e3, "m": 1e6, "g": 1e9}
+_UNITS = {"k": 10**3, "m": 10**6, "g": 10**9}
+_MOST = 10**18
 
 
 def read_count(text: str) -> int:
@@ -17,14 +20,14 @@ def read_count(text: str) -> int:
         (10000000, 1500, 100000)
     """
     text = text.strip().lower().replace("_", "")
-    scale = _UNITS.get(text[-1:], 1.0)
+    scale = _UNITS.get(text[-1:], 1)
     try:
-        value = float(text[:-1] if scale != 1 else text) * scale
-        if value != int(value):
-            raise ValueError
-        return int(value)
-    except (ValueError, OverflowError):
-        raise ValueError("write a whole number like 5000000, 5e6 or 5M") from None
+        value = Decimal(text[:-1] if scale > 1 else text) * scale
+        if abs(value) <= _MOST and value == int(value):
+            return int(value)
+    except ArithmeticError:  # no number, or one beyond all bounds
+        pass
+    raise ValueError("write a whole number like 5000000, 5e6 or 5M")
 
 
 def short_count(number: int) -> str:
@@ -36,5 +39,5 @@ def short_count(number: int) -> str:
     """
     for letter, unit in (("M", 10**6), ("k", 10**3)):
         if number >= unit and number * 10 % unit == 0:
-            return f"{number / unit:g}{letter}" if number < 10**6 * unit else str(number)
+            return f"{number / unit:.15g}{letter}" if number < 10**6 * unit else str(number)
     return str(number)

@@ -269,9 +269,7 @@ class Task(Objective, Protocol):
 class SolvedTask(Task, Protocol):
     """A task whose head can be linear in the features of a text, so that its weights are solved for.
 
-    Its head then has `learn(details)`, which takes the features from the details of the training examples, as `encode`
-    gives them, and returns them as a scipy CSR matrix; and `take_shapes(weights)`, as a recipe does not tell how many
-    features there are.
+    Its head is then a `SolvedHead`.
     """
 
     @property
@@ -286,6 +284,39 @@ class SolvedTask(Task, Protocol):
 
     def loss_of(self, logits: Tensor, gold: Tensor) -> tuple[Tensor, int]:
         """The loss of scores: their sum, and how many examples it is over."""
+        ...
+
+
+class SolvedHead(Protocol):
+    """The head of a `SolvedTask`: a linear layer over features of texts; a torch.nn.Module.
+
+    Attributes:
+        outputs: numbers a text.
+        weight, bias: (features, outputs) and (outputs,).
+    """
+
+    outputs: int
+    weight: Tensor
+    bias: Tensor
+
+    def learn(self, details: Sequence[Any]) -> Any:
+        """Take the features from the details of the training examples, as the task's `encode` gives them.
+
+        Returns them as a scipy CSR matrix.  Shapes: E details -> (E, features)
+        """
+        ...
+
+    def take_shapes(self, weights: Mapping[str, Tensor]) -> None:
+        """Make room for the weights of a run: a recipe does not tell how many features there are."""
+        ...
+
+    def telling(self, most: int, word: Callable[[int], str]) -> list[list[str]]:
+        """The features that speak most for each output, best first.
+
+        Args:
+            most: how many.
+            word: how an id of the run's vocabulary is spelled.
+        """
         ...
 
 

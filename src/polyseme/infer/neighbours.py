@@ -6,7 +6,7 @@ import difflib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import numpy as np
 import torch
@@ -134,7 +134,7 @@ def _by_letters(loaded: Loaded, word: str) -> Tensor:
 
 
 def _in_context(loaded: Loaded, word: str, context: str) -> Tensor:
-    head: Any = loaded.masked_lm_head  # its own map to the space of its output vectors
+    head = cast(nn.Module, loaded.masked_lm_head)  # its own map to the space of its output vectors
     at = context.casefold().find(word.casefold())
     if at < 0:
         raise InputError(

@@ -29,56 +29,46 @@ from polyseme.kernels.attention import MOST_SIZE
 _CHUNK = 512  # keys whose scores lie side by side
 _BLOCK, _MANY, _SOME = ROWS
 _ROW, _S_ROW = MOST_SIZE + 16, _CHUNK + 16  # 16: so that rows do not meet in one set of the cache
-_scores_31, _scores_32, _scores_21, _scores_22, _scores_11, _scores_12 = (
-    make_panel(rows, vectors, 4 * _ROW, 4 * _S_ROW) for rows in ROWS for vectors in (1, 2)
-)
-_mixes_31, _mixes_32, _mixes_21, _mixes_22, _mixes_11, _mixes_12 = (
-    make_panel(rows, vectors, 4 * _S_ROW, 4 * _ROW) for rows in ROWS for vectors in (1, 2)
-)
 _LOG2_E = 1.4426950408889634
 _FLOATS = np.empty(0, np.float32)
 
 
-@njit(**PART)
-def _score(rows, vectors, q, keys, keys_row, size, scores):
-    """Scores of a few queries with `vectors` vectors of keys; all but numbers are addresses, rows in bytes."""
-    for v in range(0, vectors - 1, 2):
-        at = 4 * LANES * v
-        if rows > _MANY:
-            _scores_32(q, keys + at, keys_row, size, scores + at)
-        elif rows > _SOME:
-            _scores_22(q, keys + at, keys_row, size, scores + at)
-        else:
-            _scores_12(q, keys + at, keys_row, size, scores + at)
-    if vectors % 2:
-        at = 4 * LANES * (vectors - 1)
-        if rows > _MANY:
-            _scores_31(q, keys + at, keys_row, size, scores + at)
-        elif rows > _SOME:
-            _scores_21(q, keys + at, keys_row, size, scores + at)
-        else:
-            _scores_11(q, keys + at, keys_row, size, scores + at)
+def _product(a_row, c_row):
+    """A product of a few rows with any number of vectors of columns, by the panels of that many rows.
+
+    Args:
+        a_row, c_row: bytes from row to row of A and of C, as in `make_panel`.
+    """
+    (three_1, three_2), (two_1, two_2), (one_1, one_2) = (
+        [make_panel(rows, vectors, a_row, c_row) for vectors in (1, 2)] for rows in ROWS
+    )
+
+    @njit(**PART)
+    def product(rows, vectors, a, b, b_row, steps, c):
+        for v in range(0, vectors - 1, 2):
+            at = 4 * LANES * v
+            if rows > _MANY:
+                three_2(a, b + at, b_row, steps, c + at)
+            elif rows > _SOME:
+                two_2(a, b + at, b_row, steps, c + at)
+            else:
+                one_2(a, b + at, b_row, steps, c + at)
+        if vectors % 2:
+            at = 4 * LANES * (vectors - 1)
+            if rows > _MANY:
+                three_1(a, b + at, b_row, steps, c + at)
+            elif rows > _SOME:
+                two_1(a, b + at, b_row, steps, c + at)
+            else:
+                one_1(a, b + at, b_row, steps, c + at)
+
+    return product
 
 
-@njit(**PART)
-def _mix(rows, vectors, powers, values, values_row, keys, mixed):
-    """Sums of values, weighed by the powers of their scores."""
-    for v in range(0, vectors - 1, 2):
-        at = 4 * LANES * v
-        if rows > _MANY:
-            _mixes_32(powers, values + at, values_row, keys, mixed + at)
-        elif rows > _SOME:
-            _mixes_22(powers, values + at, values_row, keys, mixed + at)
-        else:
-            _mixes_12(powers, values + at, values_row, keys, mixed + at)
-    if vectors % 2:
-        at = 4 * LANES * (vectors - 1)
-        if rows > _MANY:
-            _mixes_31(powers, values + at, values_row, keys, mixed + at)
-        elif rows > _SOME:
-            _mixes_21(powers, values + at, values_row, keys, mixed + at)
-        else:
-            _mixes_11(powers, values + at, values_row, keys, mixed + at)
+_score = _product(4 * _ROW, 4 * _S_ROW)
+"""Scores of a few queries with vectors of keys: q, keys, bytes from row to row of these, size of a head, scores."""
+_mix = _product(4 * _S_ROW, 4 * _ROW)
+"""Sums of values, weighed by the powers of their scores: powers, values, bytes, keys, sums."""
 
 
 @njit(**PART, fastmath={"contract"})

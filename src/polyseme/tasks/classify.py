@@ -104,6 +104,14 @@ class TextConfig(TaskConfig):
             raise ValueError("weights must not be negative")
         return self
 
+    @model_validator(mode="after")
+    def _belongs_to_ngrams(self) -> Self:
+        fields = type(self).model_fields
+        for name in ("characters", "idf", "penalty"):
+            if not self.ngrams and getattr(self, name) != fields[name].default:
+                raise ValueError(f"{name} means something with n-grams alone: set ngrams, too, such as to 2")
+        return self
+
     @property
     def outputs(self) -> int:
         """Number of outputs of the head."""

@@ -9,6 +9,7 @@ Source:  the BabyLM challenge asks for them at 1M … 10M, 20M … 100M, 200M �
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -73,17 +74,25 @@ def _number(item: int | str) -> int:
     return number
 
 
-def check_reachable(milestones: Sequence[int], words: float | None) -> None:
-    """Raises:  ConfigError: the budget ends before the last milestone."""
+def check_reachable(milestones: Sequence[int], words: float | None, epochs: float | None = None) -> None:
+    """Refuse milestones beyond the budget.
+
+    Args:
+        words: of the budget; None = not known.
+        epochs: how many passes over the text these are, where the budget is in passes.
+    Raises:  ConfigError: the budget ends before the last milestone.
+    """
     beyond = [number for number in milestones if words is not None and number > words]
     if beyond:
         rest = [short_count(number) for number in milestones if number not in beyond]
+        enough = f"--words {short_count(beyond[-1])}"
+        if epochs is not None:
+            enough = f"--epochs {math.ceil(epochs * beyond[-1] / max(1.0, words or 0))}"
         raise ConfigError(
             "a milestone is beyond the budget",
             got=", ".join(map(short_count, beyond)),
             expected=f"at most {short_count(int(words or 0))} words",
-            fix=f"--words {short_count(beyond[-1])}"
-            + (f", or --milestones {','.join(rest)}" if rest else ", or leave --milestones out"),
+            fix=enough + (f", or --milestones {','.join(rest)}" if rest else ", or leave --milestones out"),
         )
 
 

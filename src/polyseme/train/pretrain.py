@@ -275,7 +275,8 @@ def _milestones(request: PretrainRequest, recipe: Recipe, corpus: PreparedCorpus
             fix="leave --milestones out",
         )
     if request.budget.epochs is not None:
-        check_reachable(numbers, request.budget.epochs * corpus.meta["splits"]["train"]["words"])
+        words = request.budget.epochs * corpus.meta["splits"]["train"]["words"]
+        check_reachable(numbers, words, request.budget.epochs)
     return numbers
 
 

@@ -15,14 +15,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from polyseme.core.arrays import Float64Array
-from polyseme.core.protocols import Encoder, SolvedTask, Span
+from polyseme.core.protocols import Encoder, SolvedHead, SolvedTask, Span
+from polyseme.errors import CorpusError
+from polyseme.tasks.examples import TaskData
 from polyseme.train.config import TrainConfig
 
 MOST_ROUNDS = 1000
@@ -45,17 +47,24 @@ class SolvedLearner:
         task: it names the penalties.
         data: the training examples, as the task encoded them.
         config: section [train].
+    Raises:  CorpusError: the texts have no feature in common.
     """
 
-    def __init__(self, encoder: Encoder, task: SolvedTask, data: Any, config: TrainConfig) -> None:
+    def __init__(self, encoder: Encoder, task: SolvedTask, data: TaskData, config: TrainConfig) -> None:
         self.encoder, self.task, self.config, self.device = encoder, task, config, torch.device("cpu")
-        head: Any = task.build_head(encoder)
-        self._x = head.learn(data.details)
-        self.heads = nn.ModuleDict({task.name: head})
+        self.heads = nn.ModuleDict({task.name: task.build_head(encoder)})
+        self._head = cast(SolvedHead, self.heads[task.name])
+        self._x = self._head.learn(data.details)
+        if not self._x.shape[1]:
+            raise CorpusError(
+                "no n-gram stands in two of the training texts",
+                got=f"{len(data.details):,} texts",
+                fix=f"more training texts, or --set {task.name}.characters=5",
+            )
         self.fixed: frozenset[str] = frozenset()
         self.steps = 0
         self._columns = self._x.T.tocsr()
-        self._a = np.zeros((self._x.shape[0] + 1, 1 if task.two_sided else head.outputs))
+        self._a = np.zeros((self._x.shape[0] + 1, 1 if task.two_sided else self._head.outputs))
         self._gold = torch.from_numpy(np.concatenate(data.gold))
         self._span = Span(0, sum(len(text.ids) for text in data.details))
         self._parameters = {f"encoder.{k}": p for k, p in encoder.named_parameters()}
@@ -90,10 +99,9 @@ class SolvedLearner:
         found = solved(self._x, self._columns, loss, size, self._a)
         self._a = found.a
         weight, bias = (torch.from_numpy(part) for part in (self._columns @ found.a[:-1], found.a[-1]))
-        head: Any = self.heads[self.task.name]
         with torch.no_grad():
-            head.weight.copy_(weight if sides is None else weight * sides)
-            head.bias.copy_(bias if sides is None else bias * sides)
+            self._head.weight.copy_(weight if sides is None else weight * sides)
+            self._head.bias.copy_(bias if sides is None else bias * sides)
         return {"loss": found.loss, "penalty": penalty, "rounds": found.rounds}
 
     def told(self, step: int, word: Callable[[int], str]) -> dict[str, Any]:
@@ -103,11 +111,10 @@ class SolvedLearner:
             step: that they are of.
             word: how an id of the run's vocabulary is spelled.
         """
-        head: Any = self.heads[self.task.name]
         labels = self.task.config.labels or ("more",)  # of a number
-        telling = dict(zip(labels, head.telling(TELLING, word), strict=True))
+        telling = dict(zip(labels, self._head.telling(TELLING, word), strict=True))
         penalty = self.task.penalties[step - 1]
-        return {"ngrams": {"number": len(head.tree), "penalty": penalty, "telling": telling}}
+        return {"ngrams": {"number": len(self._head.weight), "penalty": penalty, "telling": telling}}
 
     def weights(self) -> dict[str, Tensor]:
         """Copies of all weights: "encoder.…" and "heads.NAME.…"."""

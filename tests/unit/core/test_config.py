@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
-from pydantic import Field, ValidationError
+from pydantic import Field, PositiveFloat, ValidationError
 
 from polyseme.core.config import Config, parse_value, read_toml, suggest, to_json
 from polyseme.errors import ConfigError
@@ -41,6 +42,15 @@ def test_bad_value_names_its_key() -> None:
         Sizes.of({"hidden_size": 0}, "recipe.toml")
     assert caught.value.got == "0"
     assert "greater than 0" in str(caught.value.expected)
+
+
+def test_a_value_of_several_types_is_told_what_each_expects() -> None:
+    class Either(Config):
+        penalty: Literal["auto"] | PositiveFloat = "auto"
+
+    with pytest.raises(ConfigError, match="bad value for penalty") as error:
+        Either.of({"penalty": 0}, "--set")
+    assert error.value.expected == "Input should be 'auto' or greater than 0"
 
 
 def test_configurations_are_frozen() -> None:

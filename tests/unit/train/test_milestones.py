@@ -92,8 +92,11 @@ def test_beyond_the_budget(texts: str, tmp_path: Path) -> None:
     assert error.value.fix == "--words 2M, or --milestones 1k"
     with pytest.raises(ConfigError, match="babylm's first milestone is beyond the budget"):
         request(texts, tmp_path / "run", milestones="babylm")
-    with pytest.raises(ConfigError, match="beyond the budget"):  # known when the text is
+    with pytest.raises(ConfigError, match="beyond the budget") as error:  # known when the text is
         pretrain(request(texts, tmp_path / "run", budget=Budget(epochs=1), milestones=[10**6]))
+    epochs = int(str(error.value.fix).split()[1].rstrip(","))
+    words = int(str(error.value.expected).split()[2].replace(",", ""))  # of a pass
+    assert (epochs - 1) * words < 10**6 <= epochs * words
     assert not (tmp_path / "run").exists()
     with pytest.raises(ConfigError, match="learn by gradients"):
         pretrain(request(texts, tmp_path / "run", "word2vec", milestones=[100], settings={"hidden_size": 8}))

@@ -12,7 +12,7 @@ import torch
 
 from adapting import adapt, start_run, write_examples
 from polyseme import load
-from polyseme.errors import ConfigError, PolysemeError
+from polyseme.errors import ConfigError, CorpusError, PolysemeError
 from polyseme.tasks.classify import PENALTIES, Classify, TextConfig
 from polyseme.train.run import RunDirectory
 from polyseme.train.solved import solved
@@ -227,6 +227,24 @@ def test_settings_that_are_refused(
     with pytest.raises(ConfigError, match=says):
         learn(start, train, tmp_path / "run", settings=settings)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["characters", "idf", "penalty"])
+def test_what_belongs_to_ngrams_is_refused_without_them(
+    start: Path, train: Path, name: str, tmp_path: Path
+) -> None:
+    value = {"characters": 3, "idf": False, "penalty": 1.0}[name]
+    with pytest.raises(ConfigError, match="whole section") as error:
+        adapt("classify", start, train, tmp_path / "run", settings={f"classify.{name}": value})
+    assert "set ngrams, too" in str(error.value.expected)
+
+
+def test_texts_that_have_nothing_in_common_are_refused(start: Path, tmp_path: Path) -> None:
+    file = tmp_path / "train.tsv"
+    words = ["the", "cat", "dog", "river", "good", "bad", "day", "bird"]
+    file.write_text("text\tlabel\n" + "".join(f"{w}\t{'ab'[i % 2]}\n" for i, w in enumerate(words)))
+    with pytest.raises(CorpusError, match="no n-gram stands in two"):
+        learn(start, file, tmp_path / "run", settings={"classify.characters": 0})
 
 
 @pytest.mark.parametrize("model", ["word-classes", "word2vec", "bert"])

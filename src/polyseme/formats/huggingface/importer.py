@@ -107,7 +107,7 @@ def read_model(path: Path) -> Imported:
     )
 
 
-def _notes(tokenizer: Tokenizer, head: Any) -> list[str]:
+def _notes(tokenizer: Tokenizer, head: heads.TaskHead | None) -> list[str]:
     """Notes on the import for the user."""
     notes = list(head.notes) if head is not None else []
     if tokenizer.added:
