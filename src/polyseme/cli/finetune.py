@@ -42,6 +42,8 @@ def run(
     dev: Path | None = None,
     feature_based: Annotated[bool, Parameter(group=HOW, show_default=False)] = False,
     from_scratch: Annotated[bool, Parameter(group=HOW, show_default=False)] = False,
+    adapt: Annotated[str | None, Parameter(group=HOW)] = None,
+    adapt_on: Annotated[list[str] | None, Parameter(group=HOW)] = None,
     epochs: Annotated[float | None, Parameter(group=HOW)] = None,
     batch_size: BatchSize = None,
     learning_rate: LearningRate = None,
@@ -68,6 +70,8 @@ def run(
         dev: labelled examples that choose the weights that are kept; without it a tenth of --train is held out.
         feature_based: freeze the encoder and learn a mix of its layers and a small head (ELMo's way).
         from_scratch: random weights in place of the run's: what is pretraining worth?
+        adapt: go on pretraining on the texts of --train first, for so long: 5 (minutes), 10epochs, 200steps, 1Mtokens.
+        adapt_on: with --adapt: text to learn from beside them, repeatable; never that of dev or test.
         epochs: passes over the training examples; few examples are read more often when absent.
         batch_size: examples of an update; 32 when absent.
         learning_rate: the peak; by the width of the model when absent.
@@ -108,6 +112,8 @@ def run(
         output=output,
         feature_based=feature_based,
         from_scratch=from_scratch,
+        adapt=adapt,
+        adapt_on=adapt_on or (),
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,

@@ -33,8 +33,11 @@ def run_command(run: RunDirectory) -> str | None:
             adapted["task"],
             adapted["from"],
             "--train",
-            adapted["train"]["file"],
+            adapted["train"]["path"],
         ]
+        if (further := adapted.get("pretraining")) is not None:
+            words += ["--adapt", further["budget"].replace(" ", "")]
+            words += [word for file in further["adapt_on"] for word in ("--adapt-on", file)]
         ways = {"feature_based": "--feature-based", "from_scratch": "--from-scratch"}
         return line(*words, *(flag for key, flag in ways.items() if adapted[key]), "-o", run.path)
     return pretrain_command(meta, run.path)

@@ -128,7 +128,8 @@ def adaptation(run: RunDirectory) -> dict[str, Any]:
     Returns task, path, model, from, feature_based, examples {train, dev}, dev {figure: value}, dev_intervals {figure:
     {low, high, n}}, dev_chance {main figure: without any knowledge of the text}, seeds, mix (weights of the layers and
     γ, where they were learned), ngrams {number, penalty, telling {label: those that speak most for it}} of a 1-of-N run
-    that is read by them, decoding, steps, seconds, problems and notes.
+    that is read by them, decoding, steps, seconds, problems and notes; after --adapt also pretraining {budget, texts,
+    objectives, steps, tokens_seen, seconds, heldout_loss_before, heldout_loss, path …}.
     """
     meta = run.meta
     adapted, results = meta["adapted"], meta.get("results") or {}
@@ -154,6 +155,7 @@ def adaptation(run: RunDirectory) -> dict[str, Any]:
         "seconds": results.get("seconds"),
         "problems": adapted["problems"],
         "notes": adapted["notes"],
+        **{key: adapted[key] for key in ("pretraining",) if key in adapted},
     }
 
 

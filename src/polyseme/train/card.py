@@ -107,6 +107,8 @@ def _adapted(meta: dict[str, Any]) -> str:
     dev = {name: "—" if value is None else f"{value:.4f}" for name, value in results["dev"].items()}
     figures = "\n".join(f"| {name} | {value} |" for name, value in dev.items())
     start = "random weights" if adapted["from_scratch"] else f"the run `{Path(adapted['from']).name}`"
+    if (further := adapted.get("pretraining")) is not None:
+        start += f", pretrained further on {further['texts']:,} texts of the task ({further['budget']})"
     how = "frozen, with a learned mix of its layers" if adapted["feature_based"] else "trained as a whole"
     return f"""{head(meta, purpose=f" for {adapted['task']}")}
 Adapted with polyseme {meta["versions"]["polyseme"]} from {start}; the encoder was {how}.

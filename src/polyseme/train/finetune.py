@@ -40,8 +40,10 @@ from polyseme.train.opening import begin_or_go_on, check_same_request, forgotten
 from polyseme.train.recipe import Recipe, adapted, from_dict
 from polyseme.train.request import Budget, FinetuneRequest
 from polyseme.train.run import RunDirectory
+from polyseme.train.schedule import whole_rate
 from polyseme.train.signals import check, interruptible
 from polyseme.train.solved import SolvedLearner
+from polyseme.train.task_adaptive import asked_of, check_goes_on, gone_on
 from polyseme.train.trainer import Trainer
 
 __all__ = ["finetune"]
@@ -75,6 +77,8 @@ def finetune(request: FinetuneRequest, reporter: Reporter | None = None) -> RunD
         start = RunDirectory.open(request.run)
         tokenizer = Tokenizer.from_file(start.path / "tokenizer.json")
         base = from_dict(start.meta["recipe"])
+        if request.adapt is not None:
+            check_goes_on(request, start, base)
         encoder = build_encoder(base, tokenizer)
         recipe = _recipe(request, base, encoder)
         if recipe.section("model") != base.section("model"):  # another dropout
@@ -96,26 +100,28 @@ def finetune(request: FinetuneRequest, reporter: Reporter | None = None) -> RunD
         if request.from_scratch:
             torch.manual_seed(request.seed)
             encoder = build_encoder(recipe, tokenizer)
-        else:
+        elif request.adapt is None:
             put_weights(encoder, start, reporter)
-        with (
-            _opened(request, recipe, numbers["products"], start, facts, reporter) as (run, resumed),
-            through(run.meta["recipe"]["train"].get("products", "torch")),  # older runs: there was no choice
-        ):
+        with _opened(request, recipe, base, numbers["products"], start, facts, reporter) as (run, resumed):
             if resumed and run.meta["status"] == "finished" and "dev" in run.meta["results"]:
                 return run
-            began = time.perf_counter()
-            with forgotten_if_it_fails(run, resumed):
-                trainer, learner = _build(
-                    request, recipe, run, encoder, tokenizer, (train, dev), device, reporter
-                )
-                check(requests)
-            trainer.counters.seconds += time.perf_counter() - began
-            if resumed:
-                trainer.resume()
-            trainer.train()
-            _finish(run, learner, tokenizer, device)
-            return run
+            if request.adapt is not None:
+                adapted_run = gone_on(request, run, resumed, start, base, (train, dev), reporter)
+                put_weights(encoder, adapted_run, reporter)
+            products = run.meta["recipe"]["train"].get("products", "torch")  # older runs: there was no choice
+            with through(products):
+                began = time.perf_counter()
+                with forgotten_if_it_fails(run, resumed or request.adapt is not None):
+                    trainer, learner = _build(
+                        request, recipe, run, encoder, tokenizer, (train, dev), device, reporter
+                    )
+                    check(requests)
+                trainer.counters.seconds += time.perf_counter() - began
+                if resumed:
+                    trainer.resume()
+                trainer.train()
+                _finish(run, learner, tokenizer, device)
+                return run
 
 
 def _one_process() -> None:
@@ -154,16 +160,6 @@ def _recipe(request: FinetuneRequest, base: Recipe, encoder: Encoder) -> Recipe:
     if request.max_length is not None:
         task["max_length"] = request.max_length
     return adapted(base, request.task, {"train": train, request.task: task}, request.settings)
-
-
-def whole_rate(width: int) -> float:
-    """A peak learning rate for full fine-tuning: BERT's 5e-5 at hidden size 768, higher for narrower models.
-
-        5e-5 (768 / width)², at most 5e-4
-
-    Source: Devlin et al. (2019), appendix A.3, for 768; below it, dev figures of small runs (docs/LOG.md).
-    """
-    return float(f"{min(5e-4, 5e-5 * (768 / width) ** 2):.2g}")
 
 
 def _with_evaluations(recipe: Recipe, request: FinetuneRequest, n: int, dev: int) -> Recipe:
@@ -211,6 +207,7 @@ def _without_meaning(request: FinetuneRequest) -> list[str]:
 def _opened(
     request: FinetuneRequest,
     recipe: Recipe,
+    base: Recipe,
     products: str,
     start: RunDirectory,
     facts: Mapping[str, Any],
@@ -219,6 +216,7 @@ def _opened(
     """A run directory, locked for this process, and whether it is resumed rather than new.
 
     Args:
+        base: of the run that it starts from.
         products: the library of products of a new run.
     Raises:  RunError: the folder is not empty; with --resume: the request or a file has changed.
     """
@@ -235,6 +233,7 @@ def _opened(
         "columns": facts["columns"],
         **request.reading.recorded,
         "examples": [request.examples, request.dev_examples],
+        **asked_of(request, base),
     }
     meta = {
         "model": start.meta["model"],

@@ -37,6 +37,8 @@ from polyseme.train.recipe import Recipe, from_dict, recipes_of, resolve
 from polyseme.train.request import PretrainRequest
 from polyseme.train.run import RunDirectory
 
+ADAPTED, ADAPTED_TEXTS = "adapted", "adapted-texts.jsonl"
+"""In a run of a task: the run that pretrained on its texts first (task_adaptive.py), and these texts meanwhile."""
 _WORTH_SAYING = 0.001
 """Share of [UNK] in text that training goes on with, from which on it is said."""
 
@@ -125,7 +127,7 @@ def begin_or_go_on(
                 reporter.note(
                     f"{path}: an earlier command was interrupted before it saved anything: begun anew"
                 )
-                _forget(run)
+                forget(run)
             else:
                 reporter.note(f"{path}: going on with what an interrupted command prepared")
                 return True
@@ -152,6 +154,9 @@ def _started_again(path: Path) -> bool:
 def _has_begun(run: RunDirectory) -> bool:
     """Whether the run holds anything that training again would lose."""
     unfinished = run.meta.get("status") in ("preparing", "training") and "imported" not in run.meta
+    before = run.path / ADAPTED
+    if "adapted" in run.meta and (before / "run.json").is_file() and not never_began(before):
+        return True
     return not unfinished or "files" in run.meta or checkpoint.exists(run.path / "resume")
 
 
@@ -199,15 +204,16 @@ def forgotten_if_it_fails(run: RunDirectory, resumed: bool) -> Iterator[None]:
     except BaseException as error:
         keeps = is_store(run.path / "store") and not isinstance(error, ConfigError | CorpusError)
         if not resumed and not keeps and distributed.rank() == 0:
-            _forget(run)
+            forget(run)
         raise
 
 
-def _forget(run: RunDirectory) -> None:
-    for folder in ("store", "resume", "tensorboard"):
+def forget(run: RunDirectory) -> None:
+    """Remove what a run made that did not begin, and its folder if nothing else is there."""
+    for folder in ("store", "resume", "tensorboard", *((ADAPTED,) if "adapted" in run.meta else ())):
         shutil.rmtree(run.path / folder, ignore_errors=True)
     knowledge = [f"{name}.tsv" for name in run.meta.get("knowledge", {})]
-    for name in (*knowledge, "tokenizer.json", "metrics.jsonl", "run.json", ".lock"):
+    for name in (*knowledge, ADAPTED_TEXTS, "tokenizer.json", "metrics.jsonl", "run.json", ".lock"):
         with suppress(OSError):
             (run.path / name).unlink(missing_ok=True)
     with suppress(OSError):  # the folder holds files of the user: it stays

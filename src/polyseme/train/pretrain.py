@@ -118,7 +118,7 @@ def _pretrain(
         with forgotten_if_it_fails(run, resumed):
             corpus = open_or_prepare(request, recipe, run, reporter)
             recipe = _resolved(run, recipe, corpus, device, start)
-            recipe = _trainable(recipe, request, run, corpus, reporter)
+            recipe = _trainable(recipe, request, run, corpus, start, reporter)
             knowledge = learn_or_load(recipe, run, corpus, lexicon, reporter)
             recipe = sized(recipe, request, run, corpus, knowledge, device, reporter)
             trainer = build_trainer(request, recipe, run, corpus, knowledge, start, device, reporter)
@@ -281,15 +281,22 @@ def _milestones(request: PretrainRequest, recipe: Recipe, corpus: PreparedCorpus
 
 
 def _trainable(
-    recipe: Recipe, request: PretrainRequest, run: RunDirectory, corpus: PreparedCorpus, reporter: Reporter
+    recipe: Recipe,
+    request: PretrainRequest,
+    run: RunDirectory,
+    corpus: PreparedCorpus,
+    start: RunDirectory | None,
+    reporter: Reporter,
 ) -> Recipe:
-    """The recipe without objectives for which the text has no example, where the user did not ask for them.
+    """The recipe without objectives for which the text has no example, where the user did not ask for them, or where
+    they are those of the run that training goes on from.
 
     Raises:  CorpusError: an objective that was asked for, or the only one, has no example.
     """
     if "recipe" in run.meta:
         return recipe
     asked = request.recipe is not None or "objectives" in request.settings
+    asked = asked and not (start is not None and start.meta["recipe"]["objectives"] == recipe.objectives)
     if corpus_learner(recipe) is None:
         recipe, notes = possible(recipe, corpus, asked)
     else:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polyseme.core.counts import read_count
 from polyseme.core.paths import names_of, path_of
 from polyseme.errors import ConfigError
 from polyseme.train.milestones import read_milestones
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from polyseme.text.labelled.opening import ReadOptions
 
 __all__ = ["Budget", "FinetuneRequest", "PretrainRequest"]
+
+_UNITS = {"min": "minutes", "epoch": "epochs", "token": "tokens", "step": "steps", "word": "words"}
+_NUMBER_AND_UNIT = re.compile(rf"([\d._e+]+\s*[kmg]?)\s*(?:({'|'.join(_UNITS)})(?:ute)?s?)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,34 @@ class Budget:
             raise ConfigError(f"the budget --{name} must be a number", got=repr(value))
         if not (math.isfinite(value) and value > 0):
             raise ConfigError(f"the budget --{name} must be above zero", got=value)
+
+    @classmethod
+    def read(cls, value: Budget | str | float, option: str) -> Budget:
+        """A budget as one value: 5 or "5 minutes", "200steps", "3 epochs", "1M tokens", "50k words".
+
+        Args:
+            option: what it was given as, for the error.
+        Raises:  ConfigError: it is none.
+
+        Example:
+            >>> str(Budget.read("1.5", "--adapt")), str(Budget.read("2k steps", "--adapt"))
+            ('1.5 minutes', '2000 steps')
+        """
+        if isinstance(value, Budget):
+            return value
+        typed = _NUMBER_AND_UNIT.fullmatch(str(value).strip().lower())
+        try:
+            if typed is None:
+                raise ValueError
+            number, name = typed[1], _UNITS[typed[2] or "min"]
+            amount: Any = float(number) if name in ("minutes", "epochs") else read_count(number)
+            return cls(**{name: amount})
+        except ValueError:
+            raise ConfigError(
+                f"{option} is a number of minutes, or of epochs, tokens, steps or words",
+                got=repr(value),
+                fix=f"{option} 5, {option} 10epochs or {option} 200steps",
+            ) from None
 
     @property
     def is_time(self) -> bool:
@@ -158,6 +191,9 @@ class FinetuneRequest:
         output: the run directory to make. All paths may be strings.
         feature_based: freeze the encoder; learn the layer mix and a small head.
         from_scratch: random weights in place of the run's, to measure the effect of pretraining.
+        adapt: go on pretraining on the texts of `train` before the head is learned: minutes, a `Budget`, or as
+            "10epochs", "200steps" (train/task_adaptive.py).
+        adapt_on: with adapt: files of other text that is learned from beside them.
         epochs, batch_size, learning_rate, max_length: None = what suits the run and the files.
         examples, dev_examples: use at most this many of each file, always the same random ones; None = all.
         settings: from --set.
@@ -177,6 +213,8 @@ class FinetuneRequest:
     dev: str | Path | None = None
     feature_based: bool = False
     from_scratch: bool = False
+    adapt: Budget | str | float | None = None
+    adapt_on: Sequence[str] = ()
     epochs: float | None = None
     batch_size: int | None = None
     learning_rate: float | None = None
@@ -196,6 +234,13 @@ class FinetuneRequest:
         for name in ("run", "train", "dev", "output"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, path_of(getattr(self, name), name))
+        object.__setattr__(self, "adapt_on", names_of(self.adapt_on, "adapt_on"))
+        if self.adapt is not None:
+            object.__setattr__(self, "adapt", Budget.read(self.adapt, "--adapt"))
+        elif self.adapt_on:
+            raise ConfigError(
+                "--adapt-on says on which texts to go on pretraining, and not for how long", fix="--adapt 5"
+            )
 
     @property
     def reading(self) -> ReadOptions:

@@ -35,3 +35,13 @@ def learning_rate_factor(config: TrainConfig, progress: float) -> float:
         case "trapezoid":  # flat, then linear: Hägele et al. (2024)
             shape = min(1.0, (1.0 - rest) / _TRAPEZOID_DECAY)
     return config.final + (1.0 - config.final) * shape
+
+
+def whole_rate(width: int) -> float:
+    """A peak learning rate for full fine-tuning: BERT's 5e-5 at hidden size 768, higher for narrower models.
+
+        5e-5 (768 / width)², at most 5e-4
+
+    Source: Devlin et al. (2019), appendix A.3, for 768; below it, dev figures of small runs (docs/LOG.md).
+    """
+    return float(f"{min(5e-4, 5e-5 * (768 / width) ** 2):.2g}")
