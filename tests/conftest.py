@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 
 # Models of the tests are so small that a second thread costs more than it brings, most of all on a busy machine.
 # Set before torch is imported; the processes that tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Two runs of a test must not take two libraries of products because the machine was busy when one of them measured.
 os.environ.setdefault("POLYSEME_PRODUCTS", "torch")
+# Each of the processes that tests start would compile all modules anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -18,6 +23,12 @@ import pytest
 
 from stand_in import SHARED_DATA, write_stand_in
 from typed import Watch
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of collected tests and their modules are there to stay: the collector need not look at them again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,6 @@ class Weights(NamedTuple):
     p: Tensor
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def lstm(
     x: Tensor, begins: Tensor, weights: Weights, cell_clip: float = 0.0, projection_clip: float = 0.0
 ) -> Tensor:

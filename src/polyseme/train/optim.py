@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -20,6 +22,24 @@ _STEPS = (
     (2.8769, -3.1427, 1.2046),
     (2.8366, -3.0525, 1.2012),
 )
+
+
+def leave_compiler_out() -> None:
+    """Keep torch's compiler from being loaded by optimisers: two seconds of every start (docs/LOG.md).
+
+    At their first call torch loads it, to mark four of their methods as not to be compiled. Nothing here compiles; where
+    a person has loaded the compiler, all stays as it is. See also `update`.
+    """
+    if "torch._dynamo" not in sys.modules:
+        for name in ("add_param_group", "state_dict", "load_state_dict", "zero_grad"):
+            method = inspect.unwrap(getattr(torch.optim.Optimizer, name))
+            method.__dynamo_disable = method
+
+
+def update(optimizer: torch.optim.Optimizer) -> None:
+    """Apply the gradients: `optimizer.step()` without what torch puts around it for its compiler and profiler."""
+    with torch.no_grad():
+        inspect.unwrap(type(optimizer).step)(optimizer)
 
 
 def orthogonalise(matrices: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -141,6 +161,7 @@ class Optimizers:
                 mine = factor * config.layer_decay ** depths.get(name, 0)
                 alike[mine * (config.head_learning_rate if name.startswith("heads.") else 1.0)].append(p)
             groups += [{"params": ps, "weight_decay": decay, "factor": f} for f, ps in alike.items()]
+        leave_compiler_out()
         self._all: list[torch.optim.Optimizer] = [
             torch.optim.AdamW(
                 groups,
@@ -173,7 +194,7 @@ class Optimizers:
                     for p in group["params"]:
                         if id(p) in self._decaying:
                             self._decaying[id(p)].mul_(1.0 - group["lr"] * group["weight_decay"])
-            optimizer.step()
+            update(optimizer)
         self.zero_grad()
 
     def zero_grad(self) -> None:

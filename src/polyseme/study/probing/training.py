@@ -41,6 +41,7 @@ from polyseme.study.probing.cache import Active, ActiveColumns, States
 from polyseme.study.probing.targets import Part, ProbeConfig
 from polyseme.tasks.metrics.measure import Measure, ratio, share
 from polyseme.train.build import build_encoder
+from polyseme.train.optim import leave_compiler_out, update
 
 __all__ = [
     "EdgeProbe",
@@ -245,7 +246,7 @@ def train_probe(
                     group["lr"] = group["peak"] * (1 - done / updates)
                 optimiser.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
-                optimiser.step()
+                update(optimiser)
                 done += 1
             judged = _judge(probe, states, parts["dev"], gold["dev"], layers)
             figure = judged.f1(), -judged.loss
@@ -277,6 +278,7 @@ def _optimiser(probe: EdgeProbe, config: ProbeConfig) -> torch.optim.Optimizer:
     groups = [{"params": other_parameters, "peak": config.learning_rate}]
     if mixing:
         groups.append({"params": mixing, "peak": config.mix_learning_rate})
+    leave_compiler_out()
     return torch.optim.Adam(groups, lr=config.learning_rate, fused=True)
 
 
