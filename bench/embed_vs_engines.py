@@ -154,7 +154,12 @@ def main() -> int:
         for threads in map(int, options.threads.split(",")):
             torch.set_num_threads(threads)
             embedder = Embedder(loaded, precision=precision)
-            sides: dict[str, Side] = {"ours": embedder.matrix}
+
+            def ours(texts: list[str], embedder: Embedder = embedder, threads: int = threads) -> np.ndarray:
+                torch.set_num_threads(threads)  # a peer sets the threads of the process for its own products
+                return embedder.matrix(texts)
+
+            sides: dict[str, Side] = {"ours": ours}
             for name in filter(None, options.peers.split(",")):
                 for streams in (False, True)[:threads]:
                     try:

@@ -28,7 +28,13 @@ from polyseme import cli
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = [ROOT / "README.md", ROOT / "README.zh.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
 
-TINY = {"hidden_size": 64, "num_hidden_layers": 2, "train.batch_size": 4, "train.heldout_tokens": 512}
+TINY = {
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "tokenizer.vocab_size": 2000,
+    "train.batch_size": 4,
+    "train.heldout_tokens": 512,
+}
 
 _FENCE = re.compile(r"^```(?P<info>\S[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 _CLI_BUDGET = re.compile(r"--(minutes|epochs|tokens|steps) \S+")
@@ -82,7 +88,7 @@ def folder(tmp_path: Path) -> Path:
     """A folder with the texts that the pages speak of."""
     from polyseme.text.builtin import python_docs
 
-    texts = [text[:2500] for _, text in python_docs()]
+    texts = [text[:1200] for _, text in python_docs()]
     for name, part in (("my-texts", texts[:200]), ("more-texts", texts[200:300])):
         (tmp_path / name).mkdir()
         for number, text in enumerate(part):

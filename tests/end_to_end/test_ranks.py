@@ -31,13 +31,13 @@ def store(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def launched(*words: object, restarts: int = 0) -> subprocess.Popen[str]:
+def launched(*words: object, restarts: int = 0, patience: int = 20) -> subprocess.Popen[str]:
     """Start polyseme under torchrun, from its script as it is installed."""
     script = Path(sys.executable).with_name("polyseme")
     start = [str(script)] if script.exists() else ["-m", "polyseme"]
     return subprocess.Popen(
         [*LAUNCH, "--max-restarts", str(restarts), *start, *map(str, words)],
-        env=os.environ | {"POLYSEME_RANK_TIMEOUT": "20"},
+        env=os.environ | {"POLYSEME_RANK_TIMEOUT": str(patience)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -99,7 +99,7 @@ def test_two_ranks_end_well_with_one_display_and_another_number_goes_on(store: P
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc to find the ranks")
 def test_a_killed_rank_is_started_again_and_training_goes_on(store: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    process = launched(*pretrain(store, run, "--set", "train.save_minutes=1e-6", steps=10), restarts=1)
+    process = launched(*pretrain(store, run, "--set", "train.save_minutes=1e-6", steps=10), restarts=1, patience=8)
     deadline = time.monotonic() + 200
     while not list((run / "resume").glob("step-*")):
         assert time.monotonic() < deadline

@@ -19,7 +19,7 @@ from polyseme.infer.model import load
 from small import is_gradient
 from vector_runs import TEXTS, random_run
 
-sentence_transformers = pytest.importorskip("sentence_transformers")
+sentence_transformers: Any = None  # loaded below: ten seconds that only the process needs which runs these tests
 
 # long texts are among those of every test here
 pytestmark = pytest.mark.filterwarnings("ignore:.* longer than the .* tokens that are read")
@@ -37,6 +37,12 @@ ODD = [
 ALL = [*TEXTS, *ODD]
 MODELS = "sentence_transformers.models."
 PROMPT_FILE = "config_sentence_transformers.json"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _loaded() -> None:
+    global sentence_transformers
+    sentence_transformers = pytest.importorskip("sentence_transformers")
 
 
 def theirs(folder: Path, texts: list[str] = ALL) -> Any:
