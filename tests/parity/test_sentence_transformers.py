@@ -19,8 +19,6 @@ from polyseme.infer.model import load
 from small import is_gradient
 from vector_runs import TEXTS, random_run
 
-sentence_transformers: Any = None  # loaded below: ten seconds that only the process needs which runs these tests
-
 # long texts are among those of every test here
 pytestmark = pytest.mark.filterwarnings("ignore:.* longer than the .* tokens that are read")
 
@@ -39,16 +37,15 @@ MODELS = "sentence_transformers.models."
 PROMPT_FILE = "config_sentence_transformers.json"
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _loaded() -> None:
-    global sentence_transformers
-    sentence_transformers = pytest.importorskip("sentence_transformers")
+def encoder_of(folder: Path) -> Any:
+    """The peer is loaded here: ten seconds that only the process needs which runs these tests."""
+    return pytest.importorskip("sentence_transformers").SentenceTransformer(str(folder), device="cpu")
 
 
 def theirs(folder: Path, texts: list[str] = ALL) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = sentence_transformers.SentenceTransformer(str(folder), device="cpu")
+        model = encoder_of(folder)
         return model.encode(texts, show_progress_bar=False)
 
 
@@ -283,7 +280,7 @@ def test_tokens_that_people_added_are_tokens_in_texts(folder: Path, tmp_path: Pa
     added = ["[QRY]", "<ent>", "[unused7]", "<|x|>"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = sentence_transformers.SentenceTransformer(str(folder), device="cpu")
+        model = encoder_of(folder)
         model[0].tokenizer.add_tokens(added, special_tokens=True)
         model[0].tokenizer.add_tokens(["plainword"])
         model[0].auto_model.resize_token_embeddings(len(model[0].tokenizer))
