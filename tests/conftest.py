@@ -13,7 +13,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("POLYSEME_PRODUCTS", "torch")
 # Each of the processes that tests start would compile all modules anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-sys.dont_write_bytecode = False
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -23,6 +22,8 @@ import pytest
 
 from stand_in import SHARED_DATA, write_stand_in
 from typed import Watch
+
+sys.dont_write_bytecode = False
 
 
 def pytest_collection_finish() -> None:

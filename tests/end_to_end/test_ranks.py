@@ -99,7 +99,9 @@ def test_two_ranks_end_well_with_one_display_and_another_number_goes_on(store: P
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc to find the ranks")
 def test_a_killed_rank_is_started_again_and_training_goes_on(store: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    process = launched(*pretrain(store, run, "--set", "train.save_minutes=1e-6", steps=10), restarts=1, patience=8)
+    process = launched(
+        *pretrain(store, run, "--set", "train.save_minutes=1e-6", steps=10), restarts=1, patience=8
+    )
     deadline = time.monotonic() + 200
     while not list((run / "resume").glob("step-*")):
         assert time.monotonic() < deadline

@@ -127,7 +127,9 @@ def tar(name: str) -> bytes:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
         archive.addfile(tarfile.TarInfo(name))
-    return gzip.compress(stream.getvalue(), mtime=0)  # the same bytes whenever: they are part of a test's name
+    return gzip.compress(
+        stream.getvalue(), mtime=0
+    )  # the same bytes whenever: they are part of a test's name
 
 
 @pytest.mark.parametrize(
