@@ -27,8 +27,8 @@ _STEPS = (
 def leave_compiler_out() -> None:
     """Keep torch's compiler from being loaded by optimisers: two seconds of every start (docs/LOG.md).
 
-    At their first call torch loads it, to mark four of their methods as not to be compiled. Nothing here compiles; where
-    a person has loaded the compiler, all stays as it is. See also `update`.
+    At their first call torch loads it, to mark four of their methods as not to be compiled. Nothing here compiles;
+    where a person has loaded the compiler, all stays as it is. See also `update`.
     """
     if "torch._dynamo" not in sys.modules:
         for name in ("add_param_group", "state_dict", "load_state_dict", "zero_grad"):
