@@ -3,12 +3,17 @@
 Paper: Devlin et al. (2019), section 3.1, task 2.
 
     p = softmax(W · pooled + b),   pooled = tanh(W_p h_[CLS] + b_p);   0 = B follows A, 1 = it does not
+
+In the paper every example is such a pair. Half of them are two texts of half the length that have nothing to do with
+each other, and whether they do is learned in a fraction of the time that words take. So a share of the batches may
+do, and the others are whole stretches of text.
 """
 
 from __future__ import annotations
 
 import math
 
+from pydantic import Field
 from torch import Tensor, nn
 
 from polyseme.core.arrays import IntArray
@@ -59,7 +64,13 @@ class ExampleLabel:
 
 
 class NextSentenceConfig(Config):
-    """Section [next_sentence] of a recipe; there is nothing to set."""
+    """Section [next_sentence] of a recipe.
+
+    Args:
+        share: of the batches that hold pairs; the others are stretches of text for what is learned beside it.
+    """
+
+    share: float = Field(1.0, gt=0, le=1)
 
 
 class NextSentenceHead(nn.Module):
@@ -92,7 +103,7 @@ class NextSentence(ExampleLabel):
     """The objective: two classes per pair, cross-entropy.
 
     Args:
-        config: nothing to set.
+        config: how many of the batches are pairs.
         special: ids of the separators.
         seed: the run's seed.
     Source:  Devlin et al. (2019), section 3.1.
@@ -102,7 +113,7 @@ class NextSentence(ExampleLabel):
     draws = True
 
     def __init__(self, config: NextSentenceConfig, special: SpecialTokens, seed: int) -> None:
-        self.config, self._special = config, special
+        self.config, self._special, self.share = config, special, config.share
         self._random = Random(seed, "pairs")
 
     def examples(self, store: TokenStore, length: int) -> SentencePairs:
@@ -145,4 +156,6 @@ def check_reads_ahead(encoder: Encoder, name: str = "next_sentence") -> None:
         )
 
 
-ENTRY = ObjectiveEntry(config=NextSentenceConfig, build=NextSentence, check=check_reads_ahead)
+ENTRY = ObjectiveEntry(
+    config=NextSentenceConfig, build=NextSentence, check=check_reads_ahead, judged={"share": 1.0}
+)

@@ -170,6 +170,11 @@ def build_loader(
                 for part in whole.parts
             )
             return Turns(first, second, whole.shares[1])
+    others = [o for o in objectives if not o.draws]
+    share = min((getattr(o, "share", 1.0) for o in objectives if o.draws), default=1.0)
+    if share < 1 and others:  # the others learn from stretches of text in the batches between
+        first, second = (_loader(store, data, each, special, seed) for each in (others, objectives))
+        return Turns(first, second, share)
     return _loader(store, data, objectives, special, seed)
 
 

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from polyseme.core.rng import Random
 from polyseme.data.examples import NO_LABEL, SentencePairs
-from polyseme.data.loader import special_tokens
+from polyseme.data.loader import Loader, Turns, heldout_batches, special_tokens
 from polyseme.data.store import StoreWriter, TokenStore
-from polyseme.errors import CorpusError
+from polyseme.errors import ConfigError, CorpusError
 from polyseme.objectives.next_sentence import NextSentence, NextSentenceConfig
+from polyseme.train.build import build_loader
+from polyseme.train.heldout import heldout_recipe
+from polyseme.train.recipe import resolve
 
 VOCABULARY = 2000
 SPECIAL = special_tokens(VOCABULARY, 0, 2, 3, 4, [0, 1, 2, 3, 4])
@@ -93,3 +97,40 @@ def test_one_document_is_refused(tmp_path: Path) -> None:
     made = store(tmp_path / "one", [[5, 5, 5]])
     with pytest.raises(CorpusError, match="two documents"):
         NextSentence(NextSentenceConfig(), SPECIAL, 1).examples(made, 32)
+
+
+def loader_of(made: TokenStore, share: float, *, judged: bool = False, **settings: object) -> Loader | Turns:
+    recipe = resolve("bert", settings={"data.sequence_length": 40, "next_sentence.share": share, **settings})
+    return build_loader(made, heldout_recipe(recipe) if judged else recipe, SPECIAL, 1)
+
+
+def test_a_share_of_the_batches_holds_pairs(pairs: tuple[TokenStore, SentencePairs]) -> None:
+    made, _ = pairs
+    loader = loader_of(made, 0.25)
+    plain, paired = loader_of(made, 1.0, objectives="masked_lm"), loader_of(made, 1.0)
+    for turn, kind in enumerate("tttptttp"):
+        batch = loader.batch(2 * turn, 2)
+        assert set(batch.targets) == ({"masked_lm", "next_sentence"} if kind == "p" else {"masked_lm"})
+        earlier = "tttptttp"[:turn].count(kind)
+        alone = (paired if kind == "p" else plain).batch(2 * earlier, 2)
+        assert torch.equal(batch.ids, alone.ids)
+    assert isinstance(paired, Loader)
+
+
+def test_it_is_judged_on_pairs_whatever_its_share(pairs: tuple[TokenStore, SentencePairs]) -> None:
+    made, _ = pairs
+    few, all_ = (heldout_batches(loader_of(made, s, judged=True), 2, 200, 40) for s in (0.25, 1.0))
+    assert len(few) == len(all_)
+    assert all(
+        torch.equal(a.ids, b.ids) and set(a.targets) == set(b.targets) for a, b in zip(few, all_, strict=True)
+    )
+
+
+def test_alone_it_has_every_batch(pairs: tuple[TokenStore, SentencePairs]) -> None:
+    assert isinstance(loader_of(pairs[0], 0.25, objectives="next_sentence"), Loader)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.5, "half"])
+def test_shares_that_are_none(share: object) -> None:
+    with pytest.raises(ConfigError, match="bad value for share"):
+        resolve("bert", settings={"next_sentence.share": share})
