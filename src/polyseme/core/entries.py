@@ -70,6 +70,8 @@ class ObjectiveEntry:
             then has logits(hidden states) -> (…, classes), and `weight`, a row for each class.
         neighbours: it brings words that are alike near to each other.
         perplexity: its loss is that of every token from those before it (or behind it), so e^loss is a perplexity.
+        alone: what gives the loss that its own is compared with, in words.
+        goes_on: alone it teaches weights that know words already, those of another run.
         parts: objectives that take turns, with batches and figures of their own, and share its head, which then gives
             what each of them predicts; `predicts` is that of the first.
     """
@@ -86,6 +88,8 @@ class ObjectiveEntry:
     predicts: Predicts | None = None
     neighbours: bool = True
     perplexity: bool = False
+    alone: str = "from word frequency alone"
+    goes_on: bool = False
     parts: tuple[str, ...] = ()
 
     @property

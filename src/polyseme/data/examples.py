@@ -41,7 +41,8 @@ class Example(NamedTuple):
     """One unit of text with its separators.
 
     Shapes:  ids, type, word_starts: (n,).  label: what an objective may attach (a class, the next token), or NO_LABEL
-        number: which example of its data set it is, or NO_LABEL
+        number: which example of its data set it is, or NO_LABEL.  second: where a second text begins, which must not
+        see the first though it stands in the same row; 0 = there is none
     """
 
     ids: IntArray
@@ -49,6 +50,18 @@ class Example(NamedTuple):
     word_starts: BoolArray
     label: int = NO_LABEL
     number: int = NO_LABEL
+    second: int = 0
+
+    @property
+    def texts(self) -> list[Example]:
+        """The example, or each of its two texts."""
+        if not self.second:
+            return [self]
+        cut = self.second
+        return [
+            Example(self.ids[part], self.type[part], self.word_starts[part], self.label, self.number)
+            for part in (slice(cut), slice(cut, None))
+        ]
 
 
 class ExampleSource(Protocol):
@@ -215,6 +228,53 @@ class SentencePairs:
             fits = int(np.searchsorted(self._sentences[first : last + 1], begin + most, side="right")) - 1
             stop = int(self._sentences[first + fits]) if fits else begin + most
         return _stretch(self._store, begin, stop)
+
+
+class TextPairs:
+    """Pairs of texts that mean the same: [CLS] A [SEP] and [CLS] B [SEP] in one row, neither of which sees the other.
+
+    A is a sentence and B the same one again; or, with `pairs`, the one behind it: of a document's sentences the first
+    and the second, the third and the fourth …, so that a file of pairs is one of documents of two lines. What is longer
+    than half an example is cut at its end.
+
+    Args:
+        store: the tokens.
+        length: longest example, tokens with separators.
+        special: ids of the separators.
+        pairs: the second text is the next sentence.
+        least: tokens of the shortest text that is taken.
+    """
+
+    def __init__(
+        self, store: TokenStore, length: int, special: SpecialTokens, pairs: bool, least: int
+    ) -> None:
+        self._store, self._special, self._most = store, special, length // 2 - 2
+        starts, sizes = np.asarray(store.sentences)[:-1], np.diff(np.asarray(store.sentences))
+        first = np.arange(len(sizes))
+        second = first
+        if pairs:
+            documents = np.asarray(store.documents)
+            place = first - np.repeat(documents[:-1], np.diff(documents))
+            last = np.repeat(documents[1:], np.diff(documents)) - 1
+            first = first[(place % 2 == 0) & (first < last)]
+            second = first + 1
+        taken = (sizes[first] >= least) & (sizes[second] >= least)
+        self._texts = [
+            (starts[number[taken]], np.minimum(sizes[number[taken]], self._most))
+            for number in (first, second)
+        ]
+        self.lengths: IntArray = self._texts[0][1] + self._texts[1][1] + 4
+
+    def draw(self, index: int, counter: int) -> Example:
+        """Pair `index`; the counter does not matter."""
+        parts = []
+        for starts, sizes in self._texts:
+            begin = int(starts[index])
+            parts.append(
+                _joined([_stretch(self._store, begin, begin + int(sizes[index]))], self._special, NO_LABEL)
+            )
+        ids, types, words = (np.concatenate([part[k] for part in parts]) for k in range(3))
+        return Example(ids, types, words, second=len(parts[0].ids))
 
 
 def _stretch(store: TokenStore, begin: int, end: int) -> Stretch:

@@ -288,7 +288,10 @@ class Loader(BatchSource):
     def batch(self, counter: int, count: int, progress: float = 0.0) -> Batch:
         """Rows counter … counter + count - 1 of the run."""
         counters = np.arange(counter, counter + count)
-        drawn = [[self._source.draw(int(i), int(c)) for i in self.plan.row(int(c))] for c in counters]
+        drawn = [
+            [text for i in self.plan.row(int(c)) for text in self._source.draw(int(i), int(c)).texts]
+            for c in counters
+        ]
         return to_batch(collate(drawn, self._row_length, self._special, counters, progress), self._objectives)
 
 

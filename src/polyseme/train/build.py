@@ -36,6 +36,16 @@ def build_encoder(recipe: Recipe, tokenizer: Tokenizer) -> Any:
     return encoder
 
 
+def while_learning(recipe: Recipe) -> Recipe:
+    """The recipe with the dropout that its objectives ask of the model while it learns; it keeps its own."""
+    asked = max((getattr(recipe.section(name), "dropout", 0.0) for name in recipe.objectives), default=0.0)
+    model = recipe.section("model")
+    lower = {
+        name: asked for name in type(model).model_fields if "dropout" in name and getattr(model, name) < asked
+    }
+    return recipe.with_model(**lower) if lower else recipe
+
+
 def corpus_learner(recipe: Recipe) -> Any | None:
     """The learner class that the recipe's objective defines, if any, else None.
 
@@ -84,6 +94,12 @@ def check_objectives(recipe: Recipe, fresh: bool = True) -> None:
                 got=" and ".join(several),
                 fix=f"--set objectives={','.join(compatible)}",
             )
+    if fresh and all(entry.goes_on for entry in entries.values()):
+        raise ConfigError(
+            f"{recipe.objectives[0]} goes on from weights that have learned words",
+            got="random weights",
+            fix=f"polyseme pretrain {recipe.architecture} TEXT -o RUN first, then --init RUN",
+        )
     if fresh and recipe.section("train").embedding_start == "bigram":
         _check_can_start_as_bigram_model(recipe)
     if fresh and recipe.section("train").attention_start == "neighbours":

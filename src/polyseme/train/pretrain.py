@@ -36,6 +36,7 @@ from polyseme.train.build import (
     special_ids,
     unigram_counts,
     weights_of,
+    while_learning,
 )
 from polyseme.train.from_counts import cooccurrence_embeddings, start_as_bigram_model, start_embedding
 from polyseme.train.gradient import GradientLearner
@@ -153,7 +154,7 @@ def build_trainer(
 
     began = time.perf_counter()
     torch.manual_seed(request.seed)
-    encoder = build_encoder(recipe, corpus.tokenizer)
+    encoder = build_encoder(while_learning(recipe), corpus.tokenizer)
     fresh = start is None and not checkpoint.exists(run.path / "resume")
     from_counts = train.embedding_start != "random" and fresh
     deviation = recipe.section("model").initializer_range if from_counts else 0.0
@@ -336,7 +337,8 @@ def _say_how_it_ended(run: RunDirectory, recipe: Recipe, results: dict[str, Any]
     where = "training" if judged.get("text") == "training" else "held-out"
     part = part_evaluated(judged)
     of_part = f" of {part} of the {where} text" if part else ""
-    reporter.note(f"{where} loss{of_part} {loss:.3f} nats, from word frequency alone {frequency:.3f}")
+    alone = registry.learned(recipe.objectives[0]).alone
+    reporter.note(f"{where} loss{of_part} {loss:.3f} nats, {alone} {frequency:.3f}")
     if parts := parts_judged(recipe.objectives, results):
         losses = ", ".join(f"{name} {loss:.3f} nats ({alone:.3f})" for name, loss, alone in parts)
         reporter.note(f"of it, each on what it predicts (from word frequency alone): {losses}")
