@@ -252,7 +252,7 @@ def check_has_sizes(recipe: Recipe) -> None:
 def _speed(
     recipe: Recipe, corpus: PreparedCorpus, knowledge: Mapping[str, Any], seed: int, device: torch.device
 ) -> Callable[[Size], float]:
-    """Tokens a second, of all ranks, for any size: updates at two sizes are measured, half a second each or so."""
+    """Tokens a second, of all ranks, for any size: updates at two sizes are measured, in about a second."""
     special = special_ids(corpus.tokenizer)
     loader = build_loader(corpus.train, recipe, special, seed, knowledge)
     batch = loader.batch(0, recipe.section("train").rows)
