@@ -3,7 +3,7 @@
     python bench/starts.py PICTURE.svg "bert, novels=runs/bert" "bert-2018, novels=runs/bert-2018" …
 
 Each run was trained by `polyseme pretrain` on the same text; NAME=RUN gives a curve its name. The dashed line is word
-frequency alone, as the first run was judged.
+frequency alone, as the first run was judged. Losses before the first update are not drawn.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def main() -> None:
         name, _, run = curve.partition("=")
         names.append(name)
         for record in RunDirectory.open(run).metrics():
-            if "heldout_loss" in record:
+            if record.get("heldout_loss") and record["tokens"]:  # before the first update it is far above
                 unigram = unigram or record["unigram_loss"]
                 rows.append({"run": name, "tokens": record["tokens"] / 1e6, "loss": record["heldout_loss"]})
     chart = lines(
