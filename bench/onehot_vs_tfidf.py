@@ -116,7 +116,7 @@ def ours(case: Case, run: Path, output: Path, threads: int, part: str) -> tuple[
     learn += ["--examples", str(case.examples)] if case.examples else []
     seconds, used, _ = timed(learn, threads)
     _, _, said = timed([*polyseme, "evaluate", str(output), str(files[2]), *columns, "--json"], threads)
-    return json.loads(said)["figures"]["accuracy"]["value"], seconds, used
+    return json.loads(said)["accuracy"]["value"], seconds, used
 
 
 def onehot(case: Case, folder: Path) -> Path:
