@@ -43,7 +43,7 @@ class TrainConfig(Config):
     """Section [train].
 
     Args:
-        size: "auto" = sizes of the model, learning rate and regularisation follow the budget and the text
+        size: "auto" = sizes of the model and the learning rate follow the budget and the text
             (train/sizes.py); "given" = they are those of the recipe. A size that --set names makes it "given".
         batch_size: rows per update.
         micro_batch_size: rows per forward pass; None = batch_size. Gradients accumulate with global counts.

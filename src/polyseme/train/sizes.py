@@ -1,4 +1,4 @@
-"""How large a model, how fast and how careful its training: what `train.size = "auto"` chooses from the budget.
+"""How large a model, and how fast it learns: what `train.size = "auto"` chooses from the budget.
 
 A model that is too large for its budget sees too little text; one that is too small has soon learned what it can. A
 ladder says from how many tokens on each size is worth its time:
@@ -8,8 +8,7 @@ ladder says from how many tokens on each size is worth its time:
     D       U + U R (1 - e^{-(T / U - 1) / R}) from the second pass on, R = 15: T tokens of a text that has U of its own
     size    the largest one that has D(T(w)) >= its tokens
 
-The learning rate falls with the width: the recipe's times the recipe's width / w. What is seen more than four times is
-learned by heart: then dropout and weight decay are 0.1, and the share of masks falls to 15 %.
+The learning rate falls with the width: the recipe's times the recipe's width / w.
 
 Source:  Hoffmann et al. (2022), "Training Compute-Optimal Large Language Models", section 3: parameters grow with
          tokens; Muennighoff et al. (2023), "Scaling Data-Constrained Language Models", equation 5: what repeated text
@@ -81,10 +80,6 @@ _TRIES = 2
 _REPEATS = 15.0
 """R: how many passes more are worth anything."""
 
-MANY_PASSES = 4.0
-_DROPOUT = 0.1
-_DECAY = 0.1
-_FINAL_RATE = 0.15
 _TRAINING = 0.9
 """Share of a budget in minutes that is left by evaluations and saves."""
 
@@ -115,7 +110,7 @@ def sized(
         size = chosen_size(buys, corpus.train.n_tokens)
         tokens = buys(size)
         passes = tokens / max(1, corpus.train.n_tokens)
-        values = {key: value for key, value in values_for(recipe, size, passes).items() if key not in given}
+        values = {key: value for key, value in values_for(recipe, size).items() if key not in given}
         told = {"budget": str(request.budget), "tokens": int(tokens), "passes": float(f"{passes:.3g}")}
         run.save_meta(sizes={**told, "chosen": values})
         reporter.note(_why(request.budget, tokens, passes, values))
@@ -181,8 +176,8 @@ def _tokens(
     return float(budget.steps * train.batch_size * distributed.size() * data.row)
 
 
-def values_for(recipe: Recipe, size: Size, passes: float) -> dict[str, Any]:
-    """What the recipe gets for a size and so many passes over the text, by section and key."""
+def values_for(recipe: Recipe, size: Size) -> dict[str, Any]:
+    """What the recipe gets for a size, by section and key."""
     model, train = recipe.section("model"), recipe.section("train")
     fields = set(type(model).model_fields)
     usual = {key: getattr(model, key) for key in fields}
@@ -204,26 +199,6 @@ def values_for(recipe: Recipe, size: Size, passes: float) -> dict[str, Any]:
     rate = train.learning_rate * usual["hidden_size"] / width
     chosen = {f"model.{key}": value for key, value in sizes.items()}
     chosen["train.learning_rate"] = float(f"{rate:.3g}")
-    return chosen | (_careful(recipe) if passes > MANY_PASSES else {})
-
-
-def _careful(recipe: Recipe) -> dict[str, Any]:
-    """What keeps a model from learning a text by heart that it sees many times; more of it in the recipe stays."""
-    model, train = recipe.section("model"), recipe.section("train")
-    chosen: dict[str, Any] = {
-        f"model.{key}": _DROPOUT
-        for key in type(model).model_fields
-        if "dropout" in key
-        and "attention" not in key
-        and key.partition("_")[0] != "classifier"
-        and getattr(model, key) < _DROPOUT
-    }
-    if train.weight_decay < _DECAY:
-        chosen["train.weight_decay"] = _DECAY
-    for name in recipe.objectives:
-        config = recipe.section(name)
-        if getattr(config, "final_rate", 0.0) is None and config.rate > _FINAL_RATE:
-            chosen[f"{name}.final_rate"] = _FINAL_RATE
     return chosen
 
 
@@ -259,7 +234,7 @@ def _speed(
     small, large = MEASURED
     a, b = (
         distributed.from_rank_0(
-            _seconds(with_values(recipe, values_for(recipe, size, 0.0)), corpus, batch, seed, device)
+            _seconds(with_values(recipe, values_for(recipe, size)), corpus, batch, seed, device)
         )
         for size in MEASURED
     )
