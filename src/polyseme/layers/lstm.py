@@ -141,5 +141,5 @@ class ProjectedLSTM(nn.Module):
 
     def forward(self, x: Tensor, begins: Tensor) -> Tensor:
         weights = Weights(self.input_weight, self.recurrent_weight, self.bias, self.projection_weight)
-        form = lstm_scanned if torch.compiler.is_compiling() else lstm  # an export compiles, too
+        form = lstm_scanned if torch.compiler.is_exporting() else lstm
         return form(x, begins, weights, *self.clips)
