@@ -60,7 +60,7 @@ def run(
 
     asked = {"encoding": encoding, "field": field, "documents": documents}
     text = TextConfig.of({name: value for name, value in asked.items() if value is not None}, "distil")
-    number = layer_of(layer)
+    number = layer_of(layer, "mix")
     with reporting() as reporter:
         static = distil(
             folder,

@@ -80,7 +80,7 @@ def run(
             path,
             output,
             way,
-            layer_of(layer),
+            layer_of(layer, "mix"),
             "int8" if int8 else precision,
             resume,
             reporter,

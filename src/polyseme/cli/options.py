@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, overload
 
 from cyclopts import Group, Parameter, Token
 
@@ -316,16 +316,24 @@ def text_or_file(file: Path) -> Iterator[Path]:
         yield path
 
 
-def layer_of(text: str | None) -> int | Literal["mix"] | None:
+@overload
+def layer_of(text: str | None, word: Literal["mix"]) -> int | Literal["mix"] | None: ...
+@overload
+def layer_of(text: str | None, word: Literal["all"]) -> int | Literal["all"] | None: ...
+def layer_of(text: str | None, word: Literal["mix", "all"]) -> int | Literal["mix", "all"] | None:
     """The layer that --layer names.
 
-    Raises:  ConfigError: it is neither a number nor mix.
+    Args:
+        word: what it may be in place of a number: mix, or all.
+    Raises:  ConfigError: it is neither.
     """
-    if text is None or text == "mix":
-        return text  # type: ignore[return-value]  # mypy does not narrow a string to the one that it equals
+    if text is None:
+        return None
+    if text == word:
+        return word
     try:
         return int(text)
     except ValueError:
         raise ConfigError(
-            "--layer is a number or mix", got=text, fix="--layer -1 is the last layer"
+            f"--layer is a number or {word}", got=text, fix="--layer -1 is the last layer"
         ) from None

@@ -16,6 +16,7 @@ from polyseme.cli.options import (
     PageLanguage,
     Separator,
     Threads,
+    layer_of,
     positive,
     read_options,
     refuse_unused,
@@ -23,7 +24,6 @@ from polyseme.cli.options import (
     use_threads,
 )
 from polyseme.cli.output import closing, command, show
-from polyseme.errors import ConfigError
 
 EXAMPLE = "polyseme senses runs/mine uses.tsv -o senses"
 
@@ -77,7 +77,7 @@ def run(
     """
     positive("--threads", threads)
     positive("--limit", limit)
-    layers = _layers(layer)
+    layers = layer_of(layer, "all")
     reading = read_options(columns, separator, encoding)
     refuse_unused(reading, [file], tables=not file.is_dir())
 
@@ -114,14 +114,3 @@ def run(
 def _again(words: list[str] | None, balance: bool) -> list[str]:
     named = [part for word in words or () for part in ("--word", word)]
     return named + ["--balance"] * balance
-
-
-def _layers(text: str | None) -> int | Literal["all"] | None:
-    if text is None or text == "all":
-        return text  # type: ignore[return-value]  # mypy does not narrow a string to the one that it equals
-    try:
-        return int(text)
-    except ValueError:
-        raise ConfigError(
-            "--layer is a number or all", got=text, fix="--layer -1 is the last layer"
-        ) from None
