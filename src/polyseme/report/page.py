@@ -1,6 +1,7 @@
 """One self-contained HTML page: text, tables and charts that open anywhere and ask nothing of a network.
 
-The parts are those of report/parts.py; report/terminal.py shows the same ones as text.
+The parts are those of report/parts.py; report/terminal.py shows the same ones as text, and `Page.document` gives them
+as JSON to whoever draws them elsewhere.
 
 The drawing library stands in the page once, however many charts there are, and a content security policy forbids every
 request. Wide tables and charts scroll inside their own frame, so a page reads on a telephone. The same charts are
@@ -80,6 +81,26 @@ class Page:
         )
         return replace_surrogates(whole)
 
+    def document(self) -> dict[str, Any]:
+        """The page as JSON, for a reader that draws it: {"title", "lead", "lang", "blocks"}.
+
+        A block has a "kind", and what it shows is what the page shows:
+
+            heading   level, text
+            text      text
+            table     head, rows, left (columns of words), caption, strong and hints by [row, column], keys
+            chart     name, spec (Vega-Lite, without colours of paper and ink: `charts.theme`), caption, describes,
+                      elastic, chinese
+            commands  lines
+            notes     lines, each [about or "", remark]
+
+        A view, which is HTML of this page alone, is the charts that stand for it.
+        """
+        blocks = [block for part in shown(self.parts, page=True) for block in _blocks(part)]
+        page = {"title": self.title, "lead": self.lead, "lang": self.lang, "blocks": blocks}
+        document: dict[str, Any] = json.loads(replace_surrogates(json.dumps(page, ensure_ascii=False)))
+        return document
+
     def write(self, path: Path) -> Path:
         """Write the page into a file.
 
@@ -88,6 +109,43 @@ class Page:
         make_folder(path.parent)
         write_atomic(path, self.html().encode("utf-8", "backslashreplace"))
         return path
+
+
+def _blocks(part: Part) -> Iterator[dict[str, Any]]:
+    """A part as blocks of JSON: one, or for a view its charts; an empty part is none."""
+    if isinstance(part, str):
+        yield from [{"kind": "text", "text": part}] if part else []
+    elif isinstance(part, Heading):
+        yield {"kind": "heading", "level": part.level, "text": part.text}
+    elif isinstance(part, Table):
+        yield {
+            "kind": "table",
+            "head": list(part.head),
+            "rows": [list(row) for row in part.rows],
+            "left": list(part.left),
+            "caption": part.caption,
+            "strong": [list(cell) for cell in sorted(part.strong)],
+            "hints": [[*cell, hint] for cell, hint in sorted(part.hints.items())],
+            "keys": part.keys,
+        }
+    elif isinstance(part, Figure):
+        yield {
+            "kind": "chart",
+            "name": part.name,
+            "spec": dict(part.chart.spec),
+            "caption": part.caption,
+            "describes": part.describes,
+            "elastic": part.chart.elastic,
+            "chinese": part.chart.chinese,
+        }
+    elif isinstance(part, View):
+        for picture in part.pictures:
+            yield from _blocks(picture)
+    elif isinstance(part, Commands):
+        yield {"kind": "commands", "lines": list(part.lines)}
+    elif isinstance(part, Notes) and part.lines:
+        lines = [["", line] if isinstance(line, str) else list(line) for line in part.lines]
+        yield {"kind": "notes", "lines": lines}
 
 
 def _contents(titles: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from browser import Browser, browser, find_browser
 from polyseme.report.charts import Axis, Series, lines
 from polyseme.report.page import Page
-from polyseme.report.parts import Either, Figure, Heading, Notes, Table
+from polyseme.report.parts import Commands, Either, Figure, Heading, Notes, Table, View
 
 ROWS = [
     {"run": run, "layer": layer, "value": 0.5 + layer / 10} for run in ("bert", "gpt") for layer in (0, 1, 2)
@@ -47,6 +48,40 @@ def test_what_only_a_terminal_shows_is_not_on_the_page() -> None:
     assert "in the terminal" in page.text(80)
     assert [figure.name for figure in page.figures] == ["a", "b", "c"]
     assert "&lt;b&gt;is not bold" in page.html()
+
+
+def test_the_document_has_what_the_page_shows_as_blocks() -> None:
+    view = View("<b>drawn by a script</b>", [Figure("d", CHART, describes="a picture of the view")])
+    bold = Table(["run", "f1"], [["bert", "0.5"]], strong=frozenset({(0, 1)}), hints={(0, 0): "its folder"})
+    document = Page("Title", "Lead.", [*PARTS, view, bold, Commands(["polyseme list models"]), ""]).document()
+    assert json.loads(json.dumps(document)) == document
+    blocks = document.pop("blocks")
+    assert document == {"title": "Title", "lead": "Lead.", "lang": "en"}
+    kinds = [block["kind"] for block in blocks]
+    assert kinds == (
+        [
+            "heading",
+            "text",
+            "chart",
+            "chart",
+            "heading",
+            "chart",
+            "heading",
+            "table",
+            "notes",
+            "chart",
+            "table",
+            "commands",
+        ]
+    )
+    charts = [block for block in blocks if block["kind"] == "chart"]
+    assert [chart["name"] for chart in charts] == ["a", "b", "c", "d"]
+    assert charts[0]["spec"] == CHART.spec
+    assert (charts[0]["elastic"], charts[3]["describes"]) == (True, "a picture of the view")
+    assert blocks[6] == {"kind": "heading", "level": 3, "text": "A wide table"}
+    assert (blocks[-2]["strong"], blocks[-2]["hints"]) == ([[0, 1]], [[0, 0, "its folder"]])
+    assert blocks[8]["lines"] == [["bert", "<b>is not bold"]]
+    assert Page("a\udcff", "", []).document()["title"] == "a\ufffd"
 
 
 @pytest.fixture(scope="module")
