@@ -57,23 +57,8 @@ def test_the_document_has_what_the_page_shows_as_blocks() -> None:
     assert json.loads(json.dumps(document)) == document
     blocks = document.pop("blocks")
     assert document == {"title": "Title", "lead": "Lead.", "lang": "en"}
-    kinds = [block["kind"] for block in blocks]
-    assert kinds == (
-        [
-            "heading",
-            "text",
-            "chart",
-            "chart",
-            "heading",
-            "chart",
-            "heading",
-            "table",
-            "notes",
-            "chart",
-            "table",
-            "commands",
-        ]
-    )
+    kinds = " ".join(block["kind"] for block in blocks)
+    assert kinds == "heading text chart chart heading chart heading table notes chart table commands"
     charts = [block for block in blocks if block["kind"] == "chart"]
     assert [chart["name"] for chart in charts] == ["a", "b", "c", "d"]
     assert charts[0]["spec"] == CHART.spec
