@@ -17,6 +17,7 @@ import copy
 from typing import Any, Literal, TypeGuard
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from polyseme.core.compiled import compiles
@@ -29,6 +30,11 @@ Precision = Literal["float32", "bfloat16", "int8"]
 
 ROWS = 1024
 """Tokens of a typical batch; oneDNN may choose another order of the weights for other sizes, and any is right."""
+
+FILLED = 8, 32
+"""Rows of a product are made a multiple of these, of the first where they are few: for every new number of rows oneDNN
+writes code, which takes milliseconds and half a megabyte that it keeps (docs/LOG.md)."""
+FEW = 128
 
 
 def can_pack(tensor: Tensor) -> bool:
@@ -63,11 +69,18 @@ class _Prepared(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not x.numel():
             return x.new_zeros(*x.shape[:-1], len(self.weight))
-        y = self._product(x)
+        rows = x.reshape(-1, x.size(-1))
+        y = self._product(_filled(rows))[: len(rows)].view(*x.shape[:-1], -1)
         return y if self._then is None else self._then(y)
 
     def _product(self, x: Tensor) -> Tensor:
         raise NotImplementedError
+
+
+def _filled(rows: Tensor) -> Tensor:
+    """Rows with zeros behind them up to a number that others have, too.  Shapes: (N, d) -> (N', d)"""
+    missing = -len(rows) % FILLED[len(rows) > FEW]
+    return F.pad(rows, (0, 0, 0, missing)) if missing else rows
 
 
 class PackedLinear(_Prepared):
@@ -141,18 +154,30 @@ class Int8Linear(_Prepared):
     def raw(self, whole: Tensor, zero: int) -> Tensor:
         """The product without the rows' scales and the bias.  Shapes: (N, in) uint8 -> (N, out) float32"""
         off = None if zero == 0 else -zero * self._sums
-        return torch.ops.onednn.qlinear_pointwise(  # type: ignore[no-any-return]
-            whole, 1.0, 0, self._packed, self._scale, self._zero, off, 1.0, 0, torch.float32, "none", [], ""
+        y: Tensor = torch.ops.onednn.qlinear_pointwise(
+            _filled(whole),
+            1.0,
+            0,
+            self._packed,
+            self._scale,
+            self._zero,
+            off,
+            1.0,
+            0,
+            torch.float32,
+            "none",
+            [],
+            "",
         )
+        return y[: len(whole)]
 
     def shift(self, less: float) -> Tensor:
         """The bias, where every input is larger by `less` than it should be.  Shapes: -> (out,)"""
         return self._bias - less * self._sums
 
     def _product(self, x: Tensor) -> Tensor:
-        whole, scales = round_rows(x.reshape(-1, x.size(-1)).float(), HALF)
-        y = self.raw(whole, HALF + 1).mul_(scales[:, None]).add_(self._bias)
-        return y.view(*x.shape[:-1], len(self.weight)).to(x.dtype)
+        whole, scales = round_rows(x.float(), HALF)
+        return self.raw(whole, HALF + 1).mul_(scales[:, None]).add_(self._bias).to(x.dtype)
 
 
 HALF = 127 if torch.cpu._is_vnni_supported() else 63

@@ -27,6 +27,31 @@ def test_products_are_the_same(bias: bool, shape: tuple[int, ...]) -> None:
         assert (found - expected).norm() <= tolerance * expected.norm()
 
 
+def test_few_numbers_of_rows_reach_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps code for every number that it has seen: half a megabyte each."""
+    seen: dict[str, set[int]] = {"float": set(), "whole": set()}
+    for owner, name, kind in (
+        (torch.ops.mkldnn, "_linear_pointwise", "float"),
+        (torch.ops.onednn, "qlinear_pointwise", "whole"),
+    ):
+
+        def told(
+            x: torch.Tensor, *rest: object, _of: object = getattr(owner, name), _in: str = kind
+        ) -> object:
+            seen[_in].add(len(x))
+            return _of(x, *rest)  # type: ignore[operator]
+
+        monkeypatch.setattr(owner, name, told)
+    linear = nn.Linear(8, 8).requires_grad_(False)
+    for layer in (PackedLinear(linear), Int8Linear(linear)):
+        for n in range(1, 513):
+            x = torch.full((n, 8), 0.5)
+            assert (layer(x) - linear(x)).abs().max() < 0.02
+    for numbers in seen.values():
+        assert len(numbers) <= 28
+        assert max(numbers) <= 512
+
+
 @pytest.mark.parametrize("name", ["gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu"])
 def test_an_activation_behind_it(name: str) -> None:
     class Part(nn.Module):
