@@ -67,6 +67,20 @@ def test_fill(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert not {c["token"] for c in mask["candidates"]} & {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}
 
 
+def test_fill_of_a_hidden_word(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "The statement is a statement of the class."
+    words = ("fill", run, text, "--hide", "is", "--hide", "of the", "--whole", "--top", "2")
+    single, whole = stdout_json(capsys, *words, "--detail", "--json")
+    assert set(single) == {"position", "candidates", "entropy", "original"}
+    assert (single["position"], single["original"]["token"]) == (text.index("is"), "is")
+    assert (whole["position"], whole["masks"], whole["original"]["token"]) == (29, 2, "of the")
+    assert main([*map(str, words), "--detail"]) == 0
+    assert "“is” stood there: rank" in capsys.readouterr().out
+    assert main([*map(str, words)]) == 0
+    assert "2 masks at character 29" in capsys.readouterr().out
+    assert main(["fill", str(run), text, "--hide", "nothing like it"]) == 2
+
+
 def test_embed(run: Path, tmp_path: Path) -> None:
     lines = ["the with statement", "", "a class " * 300, "中文 and é"]
     file = tmp_path / "lines.txt.gz"

@@ -24,6 +24,7 @@ PAGES = {
     "cka": "cka.cka_page",
     "compare": "compare.compare_page",
     "evaluate": "evaluation.evaluation_page",
+    "fill": "distributions.fill_page",
     "inspect": "run_summary.inspect_page",
     "mask": "mask.mask_page",
     "pairs": "pairs.pairs_page",
