@@ -75,6 +75,15 @@ def test_score(decoder: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert ended[0]["tokens"] == good["tokens"] + 1
     given = json.loads(output(capsys, "score", decoder, file, "--context", "The with", "--json"))["lines"]
     assert given[0]["log_likelihood"] != good["log_likelihood"]
+    each = json.loads(output(capsys, "score", decoder, file, "--detail", "--json"))["lines"]
+    assert [line["text"] for line in each] == lines
+    assert each[1]["token_scores"] == []
+    assert lines[0][slice(*[each[0]["token_scores"][-1][place] for place in ("start", "end")])] == "."
+    assert sum(t["nats"] for t in each[0]["token_scores"]) == pytest.approx(-good["log_likelihood"])
+    strips = output(capsys, "score", decoder, file, "--detail")
+    assert strips.startswith("Log-likelihood: -")
+    assert strips.count(" a token.") == 4
+    assert main(["score", str(decoder), str(file), "--detail", "--last-word"]) == 2
 
 
 @pytest.mark.parametrize("text", ["", "\n\n"])

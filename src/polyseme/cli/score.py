@@ -59,6 +59,7 @@ def run(
     within_word: Annotated[bool, Parameter(show_default=False)] = False,
     masked: Annotated[bool, Parameter(show_default=False)] = False,
     last_word: Annotated[bool, Parameter(show_default=False)] = False,
+    detail: Annotated[bool, Parameter(show_default=False)] = False,
     choices: Annotated[list[str] | None, Parameter(group=_CHOICES)] = None,
     template: Annotated[str | None, Parameter(group=_CHOICES)] = None,
     normalize: Annotated[Literal["sum", "mean", "pmi"] | None, Parameter(group=_CHOICES)] = None,
@@ -86,6 +87,7 @@ def run(
             2023): so minimal pairs are scored by `polyseme pairs`.
         masked: hide each token in turn, as masked models always do: of a hybrid run, its pseudo-log-likelihoods.
         last_word: say how often a decoder, given the rest, writes the last word of a line, as LAMBADA asks.
+        detail: say it of every token: its nats (-log p) below it.
         choices: labels, "bad,good", or with the file's names for them, "0=bad,1=good"; repeated, one each.
         template: where the text and the label stand: "{text} It was {label}."; {text_b} is the second text of pairs.
         normalize: sum of the log-likelihoods of a label's tokens, their mean, or pmi: less the same without the text;
@@ -94,7 +96,8 @@ def run(
         columns: OURS=THEIRS, repeatable or with commas: text=1,label=2 for a table without a header.
         field: the key of the text in .jsonl.
         json: print one JSON document: {"kind", "lines": [{"log_likelihood", "tokens", "per_token", "unknown"}],
-            "total"}; a total over no tokens has null for "per_token" and "perplexity". With --choices:
+            "total"}; a total over no tokens has null for "per_token" and "perplexity". With --detail the lines have
+            also "text" and "token_scores": [{"start", "end", "nats"}], in characters of the line. With --choices:
             {"choices", "template", "normalize", "lines": [{"id", "text", "choice", "probabilities"}]} and, if the file
             has labels, "accuracy", "low" and "high" (its 95 % interval), "n" and "majority"; without --json each of the
             lines is printed as one of JSON.
@@ -102,7 +105,7 @@ def run(
     """
     use_threads(threads)
     if choices is not None:
-        for option, asked in (("--within-word", within_word), ("--masked", masked)):
+        for option, asked in (("--within-word", within_word), ("--masked", masked), ("--detail", detail)):
             if asked:
                 raise ConfigError(f"{option} does not go with --choices", fix="leave it out")
         how = read_options(columns, separator, encoding)
@@ -121,13 +124,13 @@ def run(
     reading_options = read_options(None, separator, encoding)
     refuse_unused(reading_options, [file], tables=False, texts=True)
     if last_word:
-        for option, asked in (("--within-word", within_word), ("--masked", masked)):
+        for option, asked in (("--within-word", within_word), ("--masked", masked), ("--detail", detail)):
             if asked:
                 raise ConfigError(f"{option} does not go with --last-word", fix="leave it out")
         _last_words(folder, file, json, field, encoding)
         return
     from polyseme.infer.model import load
-    from polyseme.infer.score import Score, kind_of, score_file
+    from polyseme.infer.score import Score, Scoring, kind_of, score_file
     from polyseme.text.clean import CleaningReport
     from polyseme.text.config import TextConfig
 
@@ -136,16 +139,20 @@ def run(
     report = CleaningReport()
     reading = TextConfig.of({"field": field, "encoding": encoding}, "score")
     lines = []
-    total, tokens, unknown = 0.0, 0, 0
+    total, tokens, unknown, blocks = 0.0, 0, 0, 0
     with text_or_file(file) as path:
-        for line, score in score_file(loaded, path, end, context, report, reading, within_word, masked):
+        scored = score_file(loaded, path, end, context, report, reading, within_word, masked, detail)
+        for line, score in scored:
             total, tokens, unknown = (
                 total + score.log_likelihood,
                 tokens + score.tokens,
                 unknown + score.unknown,
             )
             if json:
-                lines.append(score.as_dict())
+                lines.append(({"text": line} if detail else {}) | score.as_dict())
+            elif detail:
+                emit(("\n" if blocks else "") + str(Scoring(line, kind, score)))
+                blocks += 1
             else:
                 # a record's text may have several lines; here it is printed on one
                 row = line.replace("\n", " ")

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import accumulate, chain, pairwise
 from typing import NamedTuple, cast
 
 import torch
@@ -70,12 +70,23 @@ class Part(NamedTuple):
 
 
 class Window(NamedTuple):
-    """Tokens that are read at once, the positions that predict, the tokens they predict, and the number of the text."""
+    """Tokens that are read at once, and what they predict.
+
+    Args:
+        ids: the tokens.
+        positions: those that predict.
+        labels: the tokens that they predict, which follow each other in the text.
+        slot: the number of the first of these among all tokens that count, of all texts.
+    """
 
     ids: list[int]
     positions: list[int]
     labels: list[int]
-    owner: int
+    slot: int
+
+
+Values = list[float]
+"""log p of every token of a text that counts, in order."""
 
 
 def log_probabilities(
@@ -100,40 +111,45 @@ def log_probabilities(
     return torch.cat(parts).double() if parts else hidden.new_zeros(0, dtype=torch.float64)
 
 
-def causal(loaded: Loaded, head: TokenHead, parts: Sequence[Part]) -> list[float]:
-    """Sum of log p over the tokens that count, for every text."""
+def causal(loaded: Loaded, head: TokenHead, parts: Sequence[Part]) -> list[Values]:
+    """Log p of the tokens that count, for every text."""
     most = int(loaded.encoder.max_length)
-    windows = (w for i, part in enumerate(parts) for w in left_windows(part, most, i))
-    return _sums(loaded, head, windows, len(parts), causal=True)
+    windows = (w for part, slot in _slots(parts) for w in left_windows(part, most, slot))
+    return _values(loaded, head, windows, parts, causal=True)
 
 
-def masked(loaded: Loaded, head: TokenHead, parts: Sequence[Part]) -> list[float]:
-    """Sum of log p, each token that counts hidden in turn, for every text; the parts have no [SEP] yet.
+def masked(loaded: Loaded, head: TokenHead, parts: Sequence[Part]) -> list[Values]:
+    """Log p of the tokens that count, each hidden in turn, for every text; the parts have no [SEP] yet.
 
     Source:  Salazar et al. (2020), equation 1, pseudo-log-likelihood; of parts that say where words begin Kauf and
              Ivanova (2023), section 3, PLL-word-l2r.
     """
-    windows = (w for i, part in enumerate(parts) for w in hidden_windows(part, loaded, i))
-    return _sums(loaded, head, windows, len(parts))
+    windows = (w for part, slot in _slots(parts) for w in hidden_windows(part, loaded, slot))
+    return _values(loaded, head, windows, parts)
 
 
-def two_way(loaded: Loaded, head: TokenHead, parts: Sequence[Part]) -> list[float]:
-    """Sum of log p from the left and log p from the right, for every text; the parts have no [SEP] yet.
+def two_way(loaded: Loaded, head: TokenHead, parts: Sequence[Part]) -> list[Values]:
+    """Log p from the left plus log p from the right of the tokens that count; the parts have no [SEP] yet.
 
     What the head has no class for counts as [UNK], as in training.
 
     Source:  Peters et al. (2018), section 3.1.
     """
     classes, unknown = len(head.weight), loaded.tokenizer.unk_id
-    windows = (w for i, part in enumerate(parts) for w in middle_windows(part, loaded, i))
-    sums, encoder = _Sums(head.logits, classes, len(parts)), packed(loaded.encoder)
+    windows = (w for part, slot in _slots(parts) for w in middle_windows(part, loaded, slot))
+    values, encoder = _Values(head.logits, classes, parts), packed(loaded.encoder)
     for asked in _batches(windows, loaded.special.pad):
         hidden = encoder.encode(asked.batch).last.flatten(0, 1)
         half = hidden.size(1) // 2
         labels = asked.labels.where(asked.labels < classes, unknown)
         for states in (hidden[asked.places - 1, :half], hidden[asked.places + 1, half:]):
-            sums.add(states, asked._replace(labels=labels))
-    return sums.totals()
+            values.add(states, asked._replace(labels=labels))
+    return values.of_texts()
+
+
+def _slots(parts: Sequence[Part]) -> Iterator[tuple[Part, int]]:
+    """Every text with the number of its first token that counts among those of all texts."""
+    return zip(parts, accumulate((len(part.counted) for part in parts), initial=0), strict=False)
 
 
 def _max_content(loaded: Loaded) -> int:
@@ -141,7 +157,7 @@ def _max_content(loaded: Loaded) -> int:
     return int(loaded.encoder.max_length) - 2
 
 
-def middle_windows(part: Part, loaded: Loaded, owner: int) -> Iterator[Window]:
+def middle_windows(part: Part, loaded: Loaded, slot: int) -> Iterator[Window]:
     """Windows of a two-way model: [CLS] tokens [SEP], each token that counts in one of them."""
     special, max_content, tokens = loaded.special, _max_content(loaded), part.ids[1:]
     step = len(tokens) if len(tokens) <= max_content else max(1, max_content // 2)
@@ -154,11 +170,11 @@ def middle_windows(part: Part, loaded: Loaded, owner: int) -> Iterator[Window]:
                 [special.cls, *window, special.sep],
                 [i - begin + 1 for i in counted],
                 [tokens[i] for i in counted],
-                owner,
+                slot + counted.start + 1 - part.first,
             )
 
 
-def left_windows(part: Part, most: int, owner: int) -> Iterator[Window]:
+def left_windows(part: Part, most: int, slot: int) -> Iterator[Window]:
     """Windows of a decoder that reads `most` tokens; position i predicts what follows it."""
     ids, last = part.ids, part.counted.stop - 1
     begin, target = 0, 1  # the window's first token, the first token that it predicts
@@ -167,21 +183,22 @@ def left_windows(part: Part, most: int, owner: int) -> Iterator[Window]:
         counted = range(max(target, part.first), end + 1)
         if counted:
             window = ids[begin:end]
-            yield Window(window, [t - 1 - begin for t in counted], [ids[t] for t in counted], owner)
+            places, labels = [t - 1 - begin for t in counted], [ids[t] for t in counted]
+            yield Window(window, places, labels, slot + counted.start - part.first)
         target = end + 1
         begin = target - kept(most)
 
 
-def hidden_windows(part: Part, loaded: Loaded, owner: int) -> Iterator[Window]:
+def hidden_windows(part: Part, loaded: Loaded, slot: int) -> Iterator[Window]:
     """Windows of a masked model: one for every token that counts, which is hidden in it."""
     special, max_content = loaded.special, _max_content(loaded)
     tokens = part.ids[1:]
-    for i in (c - 1 for c in part.counted):
+    for number, i in enumerate((c - 1 for c in part.counted), slot):
         begin = max(0, min(i - max_content // 2, len(tokens) - max_content))
         window = tokens[begin : begin + max_content]
         for hidden in range(i, min(_end_of_hidden(part, i), begin + len(window))):
             window[hidden - begin] = special.mask
-        yield Window([special.cls, *window, special.sep], [i - begin + 1], [tokens[i]], owner)
+        yield Window([special.cls, *window, special.sep], [i - begin + 1], [tokens[i]], number)
 
 
 def _end_of_hidden(part: Part, token: int) -> int:
@@ -200,28 +217,30 @@ class _Asked(NamedTuple):
         places: flat positions that predict.
         row: for each label, the index of its place, ascending.
         labels: the tokens whose log p is wanted.
-        owner: for each label, the number of its text.
-    Shapes:  places: (P,).  row, labels, owner: (A,)
+        slot: for each label, its number among the tokens that count.
+    Shapes:  places: (P,).  row, labels, slot: (A,)
     """
 
     batch: Batch
     places: Tensor
     row: Tensor
     labels: Tensor
-    owner: Tensor
+    slot: Tensor
 
 
-class _Sums:
-    """Sums over texts; hidden states wait until there are enough of them for an efficient product with the vocabulary.
+class _Values:
+    """log p of the tokens of texts; hidden states wait until there are enough for an efficient product with the
+    vocabulary. What is added twice for a token, from its two sides, is summed.
 
     Args:
         logits_of, classes: as for `log_probabilities`.
-        texts: how many.
+        parts: the texts.
     """
 
-    def __init__(self, logits_of: Callable[[Tensor], Tensor], classes: int, texts: int) -> None:
+    def __init__(self, logits_of: Callable[[Tensor], Tensor], classes: int, parts: Sequence[Part]) -> None:
         self._logits_of, self._classes = logits_of, classes
-        self._totals = torch.zeros(texts, dtype=torch.float64)
+        self._counts = [len(part.counted) for part in parts]
+        self._values = torch.zeros(sum(self._counts), dtype=torch.float64)
         self._waiting: list[tuple[Tensor, _Asked]] = []
         self._rows = 0
 
@@ -240,25 +259,31 @@ class _Sums:
         if rows:
             hidden = torch.cat([hidden for hidden, _ in self._waiting])
             labels = torch.cat([asked.labels for _, asked in self._waiting])
-            owner = torch.cat([asked.owner for _, asked in self._waiting])
+            slot = torch.cat([asked.slot for _, asked in self._waiting])
             values = log_probabilities(self._logits_of, self._classes, hidden, labels, torch.cat(rows))
-            self._totals.index_add_(0, owner, values)
+            self._values.index_add_(0, slot, values)
         self._waiting, self._rows = [], 0
 
-    def totals(self) -> list[float]:
-        """The sum of every text."""
+    def of_texts(self) -> list[Values]:
+        """The values of every text."""
         self._flush()
-        return self._totals.tolist()
+        return split(self._values.tolist(), self._counts)
 
 
-def _sums(
-    loaded: Loaded, head: TokenHead, windows: Iterable[Window], texts: int, causal: bool = False
-) -> list[float]:
-    sums, encoder = _Sums(head.logits, len(head.weight), texts), packed(loaded.encoder)
+def split(values: Values, counts: Iterable[int]) -> list[Values]:
+    """Values of several texts, so many each."""
+    ends = [*accumulate(counts, initial=0)]
+    return [values[start:end] for start, end in pairwise(ends)]
+
+
+def _values(
+    loaded: Loaded, head: TokenHead, windows: Iterable[Window], parts: Sequence[Part], causal: bool = False
+) -> list[Values]:
+    values, encoder = _Values(head.logits, len(head.weight), parts), packed(loaded.encoder)
     for asked in _batches(windows, loaded.special.pad):
         batch = replace(asked.batch, causal=causal)
-        sums.add(encoder.encode(batch, at=asked.places).at(asked.places), asked)
-    return sums.totals()
+        values.add(encoder.encode(batch, at=asked.places).at(asked.places), asked)
+    return values.of_texts()
 
 
 def _batches(windows: Iterable[Window], pad: int) -> Iterator[_Asked]:
@@ -279,12 +304,12 @@ def _asked(groups: Sequence[Sequence[Window]], pad: int) -> _Asked:
     width = batch.ids.size(1)
     places = [number * width + p for number, group in enumerate(groups) for p in group[0].positions]
     answers = [
-        (w.labels[n], w.owner) for group in groups for n in range(len(group[0].positions)) for w in group
+        (w.labels[n], w.slot + n) for group in groups for n in range(len(group[0].positions)) for w in group
     ]
     counts = list(chain.from_iterable([len(group)] * len(group[0].positions) for group in groups))
     row = torch.arange(len(places)).repeat_interleave(torch.tensor(counts))
-    labels, owner = torch.tensor(answers).unbind(1)
-    return _Asked(batch, torch.tensor(places), row, labels, owner)
+    labels, slot = torch.tensor(answers).unbind(1)
+    return _Asked(batch, torch.tensor(places), row, labels, slot)
 
 
 def _stretches(windows: Iterable[Window]) -> Iterator[list[Window]]:
@@ -332,14 +357,14 @@ class _Group(NamedTuple):
     tail: int
 
 
-def causal_shared(loaded: Loaded, head: TokenHead, groups: Sequence[Sequence[Part]]) -> list[list[float]]:
+def causal_shared(loaded: Loaded, head: TokenHead, groups: Sequence[Sequence[Part]]) -> list[list[Values]]:
     """`causal` for groups of texts that begin alike: what a group shares is read once.
 
     The decoder's cache holds the common beginning of a group, without its last token; then only the rest of each text
     is read. Groups stand side by side, padded on the left.
     """
     most = int(loaded.encoder.max_length)
-    totals = [[0.0] * len(parts) for parts in groups]
+    found: list[list[Values]] = [[[] for _ in parts] for parts in groups]
     ready: list[_Group] = []
     separate: list[tuple[int, int]] = []  # (group, text) of those that share nothing or are read in windows
     for number, parts in enumerate(groups):
@@ -351,12 +376,12 @@ def causal_shared(loaded: Loaded, head: TokenHead, groups: Sequence[Sequence[Par
         else:
             ready.append(_Group(number, short, shared, len(parts[short[-1]].ids) - 1 - shared))
         separate += [(number, i) for i in range(len(parts)) if i not in short]
-    sums = causal(loaded, head, [groups[number][i] for number, i in separate])
-    for (number, i), total in zip(separate, sums, strict=True):
-        totals[number][i] = total
+    alone = causal(loaded, head, [groups[number][i] for number, i in separate])
+    for (number, i), values in zip(separate, alone, strict=True):
+        found[number][i] = values
     for batch in _side_by_side(ready, most):
-        _read_groups(loaded, head, groups, batch, totals)
-    return totals
+        _read_groups(loaded, head, groups, batch, found)
+    return found
 
 
 def _side_by_side(groups: list[_Group], most: int) -> Iterator[list[_Group]]:
@@ -380,9 +405,9 @@ def _read_groups(
     head: TokenHead,
     groups: Sequence[Sequence[Part]],
     batch: list[_Group],
-    totals: list[list[float]],
+    found: list[list[Values]],
 ) -> None:
-    """Read the beginnings of some groups, then the end of every text, and write the sums into `totals`."""
+    """Read the beginnings of some groups, then the end of every text, and write the values into `found`."""
     width = max(group.shared for group in batch)
     longest = width + max(group.tail for group in batch)
     start = torch.tensor([width - group.shared for group in batch])
@@ -408,9 +433,9 @@ def _read_groups(
         labels = torch.tensor([part.ids[c] for part, _ in parts for c in part.counted])
         states, indices = hidden[rows, columns], torch.arange(len(rows))
         values = log_probabilities(head.logits, len(head.weight), states, labels, indices)
-        sums = torch.zeros(len(parts), dtype=torch.float64).index_add_(0, rows, values)
-        for (_, group, i), total in zip(chunk, sums.tolist(), strict=True):
-            totals[group.number][i] = total
+        of_texts = split(values.tolist(), [len(part.counted) for part, _ in parts])
+        for (_, group, i), of_text in zip(chunk, of_texts, strict=True):
+            found[group.number][i] = of_text
 
 
 def _common(parts: Sequence[Part]) -> int:

@@ -72,6 +72,7 @@ class Model(Loaded):
         end: bool = False,
         within_word: bool = False,
         masked: bool = False,
+        detail: bool = False,
     ) -> Any:
         """How probable texts are: log-likelihoods in nats; of masked models pseudo-log-likelihoods.
 
@@ -82,9 +83,15 @@ class Model(Loaded):
             end: count the end of the text as a token, too (decoders).
             within_word: hide with a token the rest of its word (masked models); see `polyseme.score`.
             masked: hide each token in turn, where the run could also read from the left (hybrid).
-        Shapes:  N texts -> (N,) float64; one text -> float
+            detail: say it of every token.
+        Shapes:  N texts -> (N,) float64; one text -> float; with detail a `Scoring` each, with the nats of every token
         Raises:  InputError: not text.  ConfigError: the run gives texts no probability.
         """
+        if detail:
+            how: dict[str, Any] = {"end": end, "within_word": within_word, "masked": masked, "detail": True}
+            if context is None:
+                return score(self, texts, **how)
+            return score_continuations(self, context, texts, **how)
         several, single = texts_of(texts)
         if context is None:
             scores = score(self, several, end, within_word, masked)

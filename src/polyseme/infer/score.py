@@ -8,15 +8,18 @@ with the same tokens have exactly the same score.
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, NamedTuple, overload
 
 import torch
 
 from polyseme.core.entries import Predicts
+from polyseme.core.result import Result
 from polyseme.errors import ConfigError
 from polyseme.infer import likelihood
 from polyseme.infer.inputs import check_loaded, one_text, texts_of
@@ -31,7 +34,16 @@ from polyseme.text.tokenizers import ABSENT
 from polyseme.text.tokens import Tokens
 from polyseme.train.card import has_neighbours
 
-__all__ = ["Score", "kind_of", "score", "score_continuations", "score_file", "score_tokens"]
+__all__ = [
+    "Score",
+    "Scoring",
+    "TokenScore",
+    "kind_of",
+    "score",
+    "score_continuations",
+    "score_file",
+    "score_tokens",
+]
 
 Kind = Literal["log-likelihood", "pseudo-log-likelihood", "two-way log-likelihood"]
 
@@ -45,6 +57,17 @@ _KINDS: dict[Predicts, Kind] = {
 """The kind of a run's scores, by what its heads predict; if it has several, the first in this order that serves."""
 
 
+class TokenScore(NamedTuple):
+    """A token of a text: [start, end) in its characters, and how surprising it is, -log p in nats.
+
+    Of two-way scores it is the sum of both directions.
+    """
+
+    start: int
+    end: int
+    nats: float
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
     """How probable a text is.
@@ -53,11 +76,13 @@ class Score:
         log_likelihood: sum over its tokens, nats; 0 for a text without tokens.
         tokens: how many it is over.
         unknown: how many of them are [UNK]: what they stand for has no probability of its own.
+        token_scores: each of them, where it was asked for; that of the end of a text stands behind its last character.
     """
 
     log_likelihood: float
     tokens: int
     unknown: int = 0
+    token_scores: tuple[TokenScore, ...] | None = None
 
     @property
     def per_token(self) -> float:
@@ -65,13 +90,47 @@ class Score:
         return self.log_likelihood / self.tokens if self.tokens else 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """{"log_likelihood", "tokens", "per_token", "unknown"}"""
-        return {
+        """{"log_likelihood", "tokens", "per_token", "unknown"}, and "token_scores": [{"start", "end", "nats"}]"""
+        document: dict[str, Any] = {
             "log_likelihood": self.log_likelihood,
             "tokens": self.tokens,
             "per_token": self.per_token,
             "unknown": self.unknown,
         }
+        if self.token_scores is not None:
+            document["token_scores"] = [token._asdict() for token in self.token_scores]
+        return document
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Scoring(Result):
+    """How probable a text is, token by token: `score` with detail.
+
+    Args:
+        text: what was scored.
+        measure: the kind of the scores: log-likelihood, pseudo-log-likelihood or two-way log-likelihood.
+        score: the sum and its parts.
+    """
+
+    kind = "score"
+    notes = ()
+
+    text: str
+    measure: Kind
+    score: Score
+
+    def document(self) -> dict[str, Any]:
+        """{"text", "kind", "log_likelihood", "tokens", "per_token", "unknown", "token_scores"}"""
+        return {"text": self.text, "kind": self.measure, **self.score.as_dict()}
+
+    def headline(self) -> str:
+        """The text and its sum."""
+        return f"{self.text[:40]!r}: {self.measure} {self.score.log_likelihood:.1f} nats"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row a token."""
+        tokens = self.score.token_scores or ()
+        return [{"token": self.text[token.start : token.end], **token._asdict()} for token in tokens]
 
 
 def kind_of(loaded: Loaded, masked: bool = False) -> Kind:
@@ -100,19 +159,53 @@ def kind_of(loaded: Loaded, masked: bool = False) -> Kind:
 
 @overload
 def score(  # type: ignore[overload-overlap]  # a string is an iterable of strings, too
-    loaded: Loaded, texts: str, end: bool = False, within_word: bool = False, masked: bool = False
+    loaded: Loaded,
+    texts: str,
+    end: bool = False,
+    within_word: bool = False,
+    masked: bool = False,
+    *,
+    detail: Literal[False] = False,
 ) -> Score: ...
 @overload
 def score(
-    loaded: Loaded, texts: Iterable[str], end: bool = False, within_word: bool = False, masked: bool = False
+    loaded: Loaded,
+    texts: Iterable[str],
+    end: bool = False,
+    within_word: bool = False,
+    masked: bool = False,
+    *,
+    detail: Literal[False] = False,
 ) -> list[Score]: ...
+@overload
+def score(  # type: ignore[overload-overlap]
+    loaded: Loaded,
+    texts: str,
+    end: bool = False,
+    within_word: bool = False,
+    masked: bool = False,
+    *,
+    detail: Literal[True],
+) -> Scoring: ...
+@overload
+def score(
+    loaded: Loaded,
+    texts: Iterable[str],
+    end: bool = False,
+    within_word: bool = False,
+    masked: bool = False,
+    *,
+    detail: Literal[True],
+) -> list[Scoring]: ...
 def score(
     loaded: Loaded,
     texts: str | Iterable[str],
     end: bool = False,
     within_word: bool = False,
     masked: bool = False,
-) -> Score | list[Score]:
+    *,
+    detail: bool = False,
+) -> Any:
     """The log-likelihood of every text; for masked models the pseudo-log-likelihood.
 
     The token that begins a text is given; where texts begin with no token, their first token is not counted. For ELMo's
@@ -126,7 +219,9 @@ def score(
         within_word: hide with a token the rest of its word, which gives it away (masked models): a word is then
             predicted from left to right, and rare words of many tokens no longer look probable.
         masked: hide each token in turn, where the run could also read from the left (hybrid); `within_word` does so.
-    Returns a `Score` for one text, a list for several, in their order.
+        detail: say it of every token.
+    Returns a `Score` for one text, a list for several, in their order; with detail a `Scoring` each, whose
+    score.token_scores are [(start, end, nats)], -log p of each token that counts.
     Raises:  InputError: not text.  ConfigError: the run gives texts no probability, or an option is not for it.
     Source:  Salazar et al. (2020) for masked models; Kauf and Ivanova (2023), PLL-word-l2r, for `within_word`.
 
@@ -135,8 +230,40 @@ def score(
     """
     check_loaded(loaded)
     several, single = texts_of(texts)
-    scores = score_tokens(loaded, loaded.tokenizer.encode_batch(several), end, within_word, masked)
+    encoded = loaded.tokenizer.encode_batch(several)
+    scores = _scores(
+        loaded, encoded, [0] * len(encoded), end, within_word, masked, shared=False, detail=detail
+    )
+    if detail:
+        return _scorings(loaded, several, scores, masked or within_word, single)
     return scores[0] if single else scores
+
+
+def _scorings(
+    loaded: Loaded,
+    texts: Sequence[str],
+    scores: Sequence[Score],
+    masked: bool,
+    single: bool,
+    context: str = "",
+) -> Scoring | list[Scoring]:
+    """Scores of texts, or of what follows a context, with places in them."""
+    kind = kind_of(loaded, masked)
+    scorings = [
+        Scoring(text, kind, placed(score, len(text), len(context)))
+        for text, score in zip(texts, scores, strict=True)
+    ]
+    return scorings[0] if single else scorings
+
+
+def placed(score: Score, length: int, shift: int = 0) -> Score:
+    """A score with places in a text of `length` characters, which begins `shift` characters behind the first read."""
+
+    def at(place: int) -> int:
+        return min(max(0, place - shift), length)
+
+    tokens = [TokenScore(at(start), at(end), nats) for start, end, nats in score.token_scores or ()]
+    return replace(score, token_scores=tuple(tokens))
 
 
 def score_tokens(
@@ -161,6 +288,8 @@ def score_continuations(  # type: ignore[overload-overlap]
     end: bool = False,
     within_word: bool = False,
     masked: bool = False,
+    *,
+    detail: Literal[False] = False,
 ) -> Score: ...
 @overload
 def score_continuations(
@@ -170,7 +299,31 @@ def score_continuations(
     end: bool = False,
     within_word: bool = False,
     masked: bool = False,
+    *,
+    detail: Literal[False] = False,
 ) -> list[Score]: ...
+@overload
+def score_continuations(  # type: ignore[overload-overlap]
+    loaded: Loaded,
+    context: str,
+    continuations: str,
+    end: bool = False,
+    within_word: bool = False,
+    masked: bool = False,
+    *,
+    detail: Literal[True],
+) -> Scoring: ...
+@overload
+def score_continuations(
+    loaded: Loaded,
+    context: str,
+    continuations: Iterable[str],
+    end: bool = False,
+    within_word: bool = False,
+    masked: bool = False,
+    *,
+    detail: Literal[True],
+) -> list[Scoring]: ...
 def score_continuations(
     loaded: Loaded,
     context: str,
@@ -178,7 +331,9 @@ def score_continuations(
     end: bool = False,
     within_word: bool = False,
     masked: bool = False,
-) -> Score | list[Score]:
+    *,
+    detail: bool = False,
+) -> Any:
     """The log-likelihood of every continuation, given the context; `per_token` is normalised by length.
 
     `context + continuation` is read as one text, so spaces between them are the caller's. What the texts share is read
@@ -187,10 +342,10 @@ def score_continuations(
     whose texts begin with no token goes on from its token for the beginning of a text, if it has one.
 
     Args:
-        loaded, end, within_word, masked: as for `score`.
+        loaded, end, within_word, masked, detail: as for `score`; places are those in the continuation.
         context: what is given; may be "".
         continuations: texts that go on from it, one or several.
-    Returns a `Score` for one continuation, a list for several, in their order.
+    Returns a `Score` for one continuation, a list for several, in their order; with detail a `Scoring` each.
     Raises:  InputError, ConfigError: as for `score`.
 
     Example:
@@ -203,7 +358,9 @@ def score_continuations(
     several, single = texts_of(continuations, "continuations")
     tokenized = encode_after(loaded.tokenizer, context, several)
     encoded, firsts = [tokens for tokens, _ in tokenized], [first for _, first in tokenized]
-    scores = _scores(loaded, encoded, firsts, end, within_word, masked, shared=True)
+    scores = _scores(loaded, encoded, firsts, end, within_word, masked, shared=True, detail=detail)
+    if detail:
+        return _scorings(loaded, several, scores, masked or within_word, single, context)
     return scores[0] if single else scores
 
 
@@ -216,11 +373,13 @@ def score_file(
     reading: TextConfig | None = None,
     within_word: bool = False,
     masked: bool = False,
+    detail: bool = False,
 ) -> Iterator[tuple[str, Score]]:
     """Every line of a file with its score; memory does not grow with the file.
 
     Args:
         loaded, end, within_word, masked: as for `score`.
+        detail: the scores have their `token_scores`, with places in the line.
         file: one text per line, or per record of a .jsonl file (.gz and .zst too). Lines end at LF or CRLF and are
             taken as they stand, like texts in a list: nothing is cleaned.
         context: a text that every line goes on; a space between them is added where the language has one.
@@ -233,10 +392,25 @@ def score_file(
     lines = read_lines(file, reading or TextConfig(), report)
     while chunk := list(islice(lines, LINES_AT_ONCE)):
         if context is None:
-            scores = score(loaded, chunk, end, within_word, masked)
+            gaps = [""] * len(chunk)
         else:
-            parts = [gap(context, line, context.count('"') % 2 == 1) + line for line in chunk]
-            scores = score_continuations(loaded, context, parts, end, within_word, masked)
+            gaps = [gap(context, line, context.count('"') % 2 == 1) for line in chunk]
+        parts = [space + line for space, line in zip(gaps, chunk, strict=True)]
+        how = end, within_word, masked
+        if detail:
+            scorings = (
+                score(loaded, parts, *how, detail=True)
+                if context is None
+                else score_continuations(loaded, context, parts, *how, detail=True)
+            )
+            places = zip(chunk, gaps, scorings, strict=True)
+            scores = [placed(each.score, len(line), len(space)) for line, space, each in places]
+        else:
+            scores = (
+                score(loaded, parts, *how)
+                if context is None
+                else score_continuations(loaded, context, parts, *how)
+            )
         yield from zip(chunk, scores, strict=True)
 
 
@@ -249,8 +423,13 @@ def _scores(
     within_word: bool,
     masked: bool,
     shared: bool,
+    detail: bool = False,
 ) -> list[Score]:
-    """Scores of texts, each from the token with index `firsts[i]`; a text without such a token gets 0."""
+    """Scores of texts, each from the token with index `firsts[i]`; a text without such a token gets 0.
+
+    Args:
+        detail: with token_scores at the tokens' own offsets; the end of a text lies nowhere until `placed` puts it.
+    """
     special = loaded.special
     kind = _kind(loaded, end, within_word, masked)
     tail = [special.sep] if end else []
@@ -267,12 +446,23 @@ def _scores(
             parts.setdefault(
                 asked[-1], Part([*before, *tokens.ids, *tail], first + len(before), None, starts)
             )
-    (sums,) = log_likelihoods(loaded, [list(parts.values())], shared, kind)
-    scores = {}
-    for (key, part), total in zip(parts.items(), sums, strict=True):
-        counted_ids = part.ids[part.first :]
-        scores[key] = Score(total, len(counted_ids), counted_ids.count(loaded.tokenizer.unk_id))
-    return [scores.get(key, Score(0.0, 0)) for key in asked]
+    (found,) = token_log_likelihoods(loaded, [list(parts.values())], shared, kind)
+    values_of = dict(zip(parts, found, strict=True))
+    unknown = loaded.tokenizer.unk_id
+    scores = {
+        key: Score(math.fsum(values_of[key]), len(part.counted), part.ids[part.first :].count(unknown))
+        for key, part in parts.items()
+    }
+    results = [scores.get(key, Score(0.0, 0)) for key in asked]
+    if not detail:
+        return results
+    nowhere = (sys.maxsize, sys.maxsize)
+    for number, (tokens, key) in enumerate(zip(encoded, asked, strict=True)):
+        spans = [*tokens.offsets[key[1] :], nowhere]
+        pairs = zip(spans, values_of.get(key, []), strict=False)
+        token_scores = tuple(TokenScore(*span, -value) for span, value in pairs)
+        results[number] = replace(results[number], token_scores=token_scores)
+    return results
 
 
 def _beginning(loaded: Loaded) -> tuple[int, ...]:
@@ -316,14 +506,26 @@ def prefix_of(loaded: Loaded, kind: Kind | None = None) -> tuple[int, ...]:
     return loaded.tokenizer.prefix_ids if left else (loaded.special.cls,)
 
 
-@torch.inference_mode()
 def log_likelihoods(
     loaded: Loaded, groups: Sequence[Sequence[Part]], shared: bool = True, kind: Kind | None = None
 ) -> list[list[float]]:
     """The sum over the tokens that count, for every text of every group.
 
     Args:
-        kind: of the sums; None = what `kind_of` says.
+        loaded, groups, shared, kind: as for `token_log_likelihoods`.
+    """
+    found = token_log_likelihoods(loaded, groups, shared, kind)
+    return [[math.fsum(values) for values in group] for group in found]
+
+
+@torch.inference_mode()
+def token_log_likelihoods(
+    loaded: Loaded, groups: Sequence[Sequence[Part]], shared: bool = True, kind: Kind | None = None
+) -> list[list[likelihood.Values]]:
+    """Log p of the tokens that count, for every text of every group.
+
+    Args:
+        kind: of the values; None = what `kind_of` says.
         groups: texts that begin alike; a decoder reads their common beginning once.
         shared: False = read every text by itself.
     """
@@ -332,10 +534,10 @@ def log_likelihoods(
         return likelihood.causal_shared(loaded, loaded.predicting["next"], groups)
     parts = [part for group in groups for part in group]
     if kind == "log-likelihood":
-        sums = likelihood.causal(loaded, loaded.predicting["next"], parts)
+        values = likelihood.causal(loaded, loaded.predicting["next"], parts)
     elif kind == "two-way log-likelihood":
-        sums = likelihood.two_way(loaded, loaded.predicting["both"], parts)
+        values = likelihood.two_way(loaded, loaded.predicting["both"], parts)
     else:
-        sums = likelihood.masked(loaded, loaded.predicting["masked"], parts)
-    one_by_one = iter(sums)
+        values = likelihood.masked(loaded, loaded.predicting["masked"], parts)
+    one_by_one = iter(values)
     return [[next(one_by_one) for _ in group] for group in groups]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from polyseme.report.parts import Commands, Heading, Notes, Part, Table, shown
+from polyseme.report.parts import Commands, Heading, Notes, Part, Strip, Table, shown
 
 __all__ = ["markdown"]
 
@@ -31,6 +31,9 @@ def _blocks(part: Part) -> Iterator[str]:
         yield f"{'#' * part.level} {part.text}"
     elif isinstance(part, Table):
         yield "\n".join(_lines(part))
+        yield part.caption
+    elif isinstance(part, Strip):
+        yield " ".join(f"{piece.strip()}({figure})" for piece, figure, _ in part.pieces)
         yield part.caption
     elif isinstance(part, Notes):
         yield "\n".join(f"- {note if isinstance(note, str) else ': '.join(note)}" for note in part.lines)

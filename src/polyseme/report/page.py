@@ -24,7 +24,18 @@ from polyseme.core.version import __version__
 from polyseme.report import terminal
 from polyseme.report.charts import theme
 from polyseme.report.figures import width
-from polyseme.report.parts import Commands, Figure, Heading, Notes, Part, Table, View, figures_of, shown
+from polyseme.report.parts import (
+    Commands,
+    Figure,
+    Heading,
+    Notes,
+    Part,
+    Strip,
+    Table,
+    View,
+    figures_of,
+    shown,
+)
 from polyseme.text.clean import replace_surrogates
 
 __all__ = ["Page"]
@@ -174,6 +185,8 @@ def _part(name: str, part: Part) -> Iterator[str]:
         yield f"<h{part.level}>{_escaped(part.text)}</h{part.level}>"
     elif isinstance(part, Table):
         yield "".join(_table(part))
+    elif isinstance(part, Strip):
+        yield "".join(_strip(part))
     elif isinstance(part, Figure):
         yield _figure(name, part)
     elif isinstance(part, View):
@@ -182,6 +195,14 @@ def _part(name: str, part: Part) -> Iterator[str]:
         yield f"<pre><code>{_escaped(chr(10).join(part.lines))}</code></pre>"
     elif isinstance(part, Notes):
         yield f'<ul class="notes">{"".join(map(_note, part.lines))}</ul>' if part.lines else ""
+
+
+def _strip(strip: Strip) -> Iterator[str]:
+    yield '<div class="strip">'
+    for piece, figure, shade in strip.pieces:
+        heat = f"background:rgba(213,94,0,{0.75 * min(1.0, max(0.0, shade)):.2f})"
+        yield f'<span style="{heat}"><b>{_escaped(piece.strip() or "␣")}</b><small>{_escaped(figure)}</small></span>'
+    yield f'</div><div class="caption">{_escaped(strip.caption)}</div>' if strip.caption else "</div>"
 
 
 def _note(note: str | tuple[str, str]) -> str:
@@ -312,6 +333,10 @@ td:first-child,th:first-child{position:sticky;left:0;background:var(--paper)}
 .n{text-align:right}
 small{font-size:.82em;color:var(--soft);font-weight:400}
 td[title]{cursor:help;text-decoration:underline dotted var(--line);text-underline-offset:3px}
+.strip{display:flex;flex-wrap:wrap;gap:2px;margin:.6em 0}
+.strip span{padding:1px 4px;border-radius:3px;text-align:center}
+.strip b{display:block;font-weight:400}
+.strip small{color:inherit}
 .notes b::after{content:":"}
 .notes b:lang(zh)::after{content:"："}
 .notes{color:var(--soft);font-size:.9rem;padding-left:1.2em;margin-bottom:1.2em}

@@ -24,7 +24,19 @@ from dataclasses import dataclass, field
 
 from polyseme.report.charts import Chart
 
-__all__ = ["Commands", "Either", "Figure", "Heading", "Notes", "Part", "Table", "View", "figures_of", "shown"]
+__all__ = [
+    "Commands",
+    "Either",
+    "Figure",
+    "Heading",
+    "Notes",
+    "Part",
+    "Strip",
+    "Table",
+    "View",
+    "figures_of",
+    "shown",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +74,19 @@ class Table:
     strong: frozenset[tuple[int, int]] = frozenset()
     hints: Mapping[tuple[int, int], str] = field(default_factory=dict)
     keys: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """A text cut into pieces, each with a figure below it; a page shades it by that figure.
+
+    Args:
+        pieces: (piece of the text, what stands below it, its shade from 0 to 1).
+        caption: stands below it.
+    """
+
+    pieces: Sequence[tuple[str, str, float]]
+    caption: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +150,7 @@ class Either:
     terminal: Sequence[Part] = ()
 
 
-Part = str | Heading | Table | Figure | View | Commands | Notes | Either
+Part = str | Heading | Table | Strip | Figure | View | Commands | Notes | Either
 """A string is a paragraph; an empty one is left out."""
 
 

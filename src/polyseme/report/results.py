@@ -29,6 +29,7 @@ PAGES = {
     "mask": "mask.mask_page",
     "pairs": "pairs.pairs_page",
     "probe": "probe.probe_page",
+    "score": "score.score_page",
     "senses": "senses.senses_page",
     "similarity": "word_vectors.similarity_page",
 }

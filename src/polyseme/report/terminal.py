@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 
 from polyseme.report.figures import width
-from polyseme.report.parts import Commands, Heading, Notes, Part, Table, shown
+from polyseme.report.parts import Commands, Heading, Notes, Part, Strip, Table, shown
 from polyseme.text.words import IDEOGRAPHS
 
 __all__ = ["fitting", "text", "wrap"]
@@ -65,6 +65,9 @@ def _lines(part: Part, limit: int) -> Iterator[list[str]]:
         *blocks, last = _table(part, limit)
         yield from blocks
         yield [*last, *caption]
+    elif isinstance(part, Strip):
+        yield _strip(part, limit)
+        yield wrap(part.caption, min(limit, _PROSE)) if part.caption else []
     elif isinstance(part, Commands):
         yield list(part.lines)
     elif isinstance(part, Notes):
@@ -74,6 +77,22 @@ def _lines(part: Part, limit: int) -> Iterator[list[str]]:
 def _note(note: str | tuple[str, str], limit: int) -> list[str]:
     said = note if isinstance(note, str) else ": ".join(note)
     return [("  " if place else "- ") + line for place, line in enumerate(wrap(said, limit - 2))]
+
+
+def _strip(strip: Strip, limit: int) -> list[str]:
+    """Lines of pieces, and below each the figures."""
+    lines: list[str] = []
+    above = below = ""
+    for piece, figure, _ in strip.pieces:
+        piece = " ".join(piece.split()) or "␣"
+        wide = max(width(piece), width(figure))
+        if above and width(above) + 1 + wide > limit:
+            lines += [above.rstrip(), below.rstrip(), ""]
+            above = below = ""
+        space = " " if above else ""
+        above += space + piece + " " * (wide - width(piece))
+        below += space + figure + " " * (wide - width(figure))
+    return [*lines, above.rstrip(), below.rstrip()] if above else lines
 
 
 def _table(table: Table, limit: int) -> list[list[str]]:

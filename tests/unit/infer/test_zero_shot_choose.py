@@ -222,6 +222,8 @@ def test_groups_side_by_side_give_what_each_text_gives_alone(
     head = loaded.heads["causal_lm"]
     with torch.no_grad():
         found = likelihood.causal_shared(loaded, head, groups)
-        for group, sums in zip(groups, found, strict=True):
+        for group, of_texts in zip(groups, found, strict=True):
             expected = [likelihood.causal(loaded, head, [part])[0] for part in group]
-            assert sums == pytest.approx(expected, abs=1e-4)
+            assert [len(values) for values in of_texts] == [len(part.counted) for part in group]
+            for values, wanted in zip(of_texts, expected, strict=True):
+                assert values == pytest.approx(wanted, abs=1e-4)
