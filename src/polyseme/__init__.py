@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from polyseme.infer.embed import embed
     from polyseme.infer.embed_file import embed_file
     from polyseme.infer.fill import fill
-    from polyseme.infer.generate import generate, generate_stream
+    from polyseme.infer.generate import generate, generate_stream, next_tokens
     from polyseme.infer.hidden import EncodedText, encode
     from polyseme.infer.mask import mask
     from polyseme.infer.model import Model, load
@@ -88,6 +88,7 @@ __all__ = [
     "load",
     "mask",
     "neighbours",
+    "next_tokens",
     "pairs",
     "prepare",
     "pretrain",
@@ -132,6 +133,7 @@ _HOMES = {
     "load": "polyseme.infer.model",
     "mask": "polyseme.infer.mask",
     "neighbours": "polyseme.infer.neighbours",
+    "next_tokens": "polyseme.infer.generate",
     "pairs": "polyseme.study.pairs",
     "prepare": "polyseme.data.prepare",
     "pretrain": "polyseme.calls",

@@ -45,6 +45,7 @@ PUBLIC = [
     "load",
     "mask",
     "neighbours",
+    "next_tokens",
     "pairs",
     "prepare",
     "pretrain",

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from polyseme.cli.options import Folder, Json, Threads, use_threads, written
-from polyseme.cli.output import closing, command, emit, emit_json
+from polyseme.cli.options import Folder, Json, Threads, positive, use_threads, written
+from polyseme.cli.output import closing, command, emit, emit_json, show
 from polyseme.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ EXAMPLE = 'polyseme generate runs/gpt "It was" --max-new-tokens 40'
 Task = Literal["summary", "answer", "translate"]
 _TASK = Group("Tasks without training", sort_key=1)
 _CHOICE = Group("How tokens are chosen", sort_key=2)
+_LOOK = Group("Looking at the choice", sort_key=3)
 
 
 def run(
@@ -42,6 +43,8 @@ def run(
     beams: Annotated[int, Parameter(group=_CHOICE)] = 1,
     length_penalty: Annotated[float, Parameter(group=_CHOICE)] = 1.0,
     seed: Annotated[int, Parameter(group=_CHOICE)] = 0,
+    next_tokens: Annotated[int | None, Parameter(name="--next", group=_LOOK)] = None,
+    alternatives: Annotated[int, Parameter(group=_LOOK)] = 0,
     threads: Threads = None,
     json: Json = False,
 ) -> None:
@@ -69,8 +72,12 @@ def run(
         beams: above 1, follow so many continuations and print the most probable one; nothing is random then.
         length_penalty: beams are ranked by log-probability / length^this; above 0 favours long ones.
         seed: the same seed gives the same text.
+        next_tokens: write nothing: list so many of the likeliest next tokens, and how sure the model is.
+        alternatives: say of every token which so many, at most 20, were the likeliest in its place.
         json: print one JSON document: {"text", "tokens": [{"token", "probability"}], "finish": stop, length or end};
-            with --task also "prompt" and "generated", of which "text" is the part that counts.
+            with --task also "prompt" and "generated", of which "text" is the part that counts; with --alternatives
+            tokens have also "entropy" and "alternatives": [{"token", "probability"}]. With --next: {"text", "entropy",
+            "candidates": [{"token", "probability", "sequence"}]}.
     """
     use_threads(threads)
     from polyseme.infer.model import load
@@ -88,6 +95,7 @@ def run(
         "length_penalty": length_penalty,
         "results": results,
         "seed": seed,
+        "alternatives": alternatives,
         "stop": tuple(written(text) for text in stop or ()),
     }
     about = {"question": question, "source": source, "target": target, "template": template}
@@ -99,12 +107,26 @@ def run(
         raise ConfigError(
             f"--{names.get(first, first)} belongs to a task", fix="--task summary, answer or translate"
         )
+    if next_tokens is not None:
+        positive("--next", next_tokens)
+        _refuse_with_next(task=task, alternatives=alternatives, beams=beams > 1, results=results > 1, **given)
     loaded = load(folder).prepared("int8" if int8 else "float32")
-    if task is not None:
+    if next_tokens is not None:
+        show(loaded.next_tokens(prompt, next_tokens), json=json)
+    elif task is not None:
         _reply(loaded, task, prompt, {**asked, "examples": pairs, **options}, json)
     else:
         _continue(loaded, prompt, options, json)
     closing(then=[command("polyseme", "score", folder, "FILE")])
+
+
+def _refuse_with_next(**asked: Any) -> None:
+    """Raises:  ConfigError: an option that is about writing, where nothing is written."""
+    for name, value in asked.items():
+        if value:
+            raise ConfigError(
+                "--next writes nothing", got=f"--{name.replace('_', '-')}", fix="leave --next out"
+            )
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -151,5 +173,11 @@ def _continue(loaded: Loaded, prompt: str, options: dict[str, Any], json: bool) 
         emit_json(result.as_dict())
     elif shown:
         emit("")
+        if result.choices:
+            from polyseme.report.distributions import steps_parts
+            from polyseme.report.language import Speaker
+            from polyseme.report.page import Page
+
+            emit("\n" + Page("", "", steps_parts(result.as_dict(), Speaker())).text())
     else:
         emit("\n\n".join(prompt + each.text for each in (result, *result.others)))

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from polyseme.core.result import Result
 from polyseme.text.joining import Joiner
 from polyseme.text.tokenizers import Tokenizer
 
-__all__ = ["Continuation", "Finish", "Generation", "Prompt", "StopFinder", "Token"]
+__all__ = ["Choice", "Continuation", "Finish", "Generation", "Prompt", "Step", "StopFinder", "Token"]
 
 Finish = Literal["stop", "length", "end"]
 
@@ -25,8 +26,45 @@ class Token(NamedTuple):
     probability: float
 
 
-@dataclass(frozen=True)
-class Generation:
+class Choice(NamedTuple):
+    """What the model could have written at a step, and how sure it was.
+
+    Args:
+        alternatives: the likeliest tokens, best first; that which was written is among them if it is one of them.
+        entropy: of its distribution over the next token, in nats.
+    """
+
+    alternatives: tuple[Token, ...]
+    entropy: float
+
+
+class Step(NamedTuple):
+    """A step of a stream.
+
+    Args:
+        piece: the text that is now known; "" while a character lacks bytes, or a stop string may have begun.
+        token: the token that was written; None for what was held back, at the end.
+        choice: the alternatives, where they were asked for.
+    """
+
+    piece: str
+    token: Token | None
+    choice: Choice | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """{"piece", "token", "probability"}, and where they were asked for "entropy" and "alternatives"."""
+        token = {"token": None, "probability": None} if self.token is None else self.token._asdict()
+        return {"piece": self.piece, **token, **_choice_dict(self.choice)}
+
+
+def _choice_dict(choice: Choice | None) -> dict[str, Any]:
+    if choice is None:
+        return {}
+    return {"entropy": choice.entropy, "alternatives": [token._asdict() for token in choice.alternatives]}
+
+
+@dataclass(frozen=True, repr=False)
+class Generation(Result):
     """A continuation.
 
     Args:
@@ -36,7 +74,11 @@ class Generation:
         finish: why it ended: a "stop" string, the "length" asked for, or the model's own "end" of the text.
         log_probability: sum over everything the model wrote, in nats; with "end", the end-of-text token too.
         others: further results of the same prompt.
+        choices: for each of the tokens what else could have been written, where it was asked for.
     """
+
+    kind = "generate"
+    notes = ()
 
     prompt: str
     text: str
@@ -44,10 +86,41 @@ class Generation:
     finish: Finish
     log_probability: float
     others: tuple[Generation, ...] = ()
+    choices: tuple[Choice, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Generation({self.headline()})"  # of one line: `generate` gives lists of them
+
+    def document(self) -> dict[str, Any]:
+        """The prompt, and what `as_dict` gives."""
+        return {"prompt": self.prompt, **self.as_dict()}
+
+    def headline(self) -> str:
+        """The prompt, what follows it, and why it ended."""
+        return f"{self.prompt[-30:]!r}: {self.text[:40]!r}, {len(self.tokens)} tokens, {self.finish}"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row a token, with its alternatives where they were asked for."""
+        return [
+            {"step": n, **token._asdict()}
+            | (
+                {
+                    "entropy": self.choices[n].entropy,
+                    "alternatives": ", ".join(a.token.strip() for a in self.choices[n].alternatives),
+                }
+                if self.choices
+                else {}
+            )
+            for n, token in enumerate(self.tokens)
+        ]
 
     def as_dict(self) -> dict[str, Any]:
-        """{"text", "tokens": [{"token", "probability"}], "finish"}, and "others" where there are any."""
-        document = {"text": self.text, "tokens": [t._asdict() for t in self.tokens], "finish": self.finish}
+        """{"text", "tokens": [{"token", "probability"}], "finish"}, and "others" where there are any; with alternatives
+        each token has "entropy" and "alternatives": [{"token", "probability"}].
+        """
+        choices = self.choices or (None,) * len(self.tokens)
+        tokens = [t._asdict() | _choice_dict(choice) for t, choice in zip(self.tokens, choices, strict=True)]
+        document = {"text": self.text, "tokens": tokens, "finish": self.finish}
         return document | ({"others": [g.as_dict() for g in self.others]} if self.others else {})
 
 
@@ -114,19 +187,20 @@ class Continuation:
     def __init__(self, prompt: Prompt, tokenizer: Tokenizer, stop: Sequence[str]) -> None:
         self._prompt, self._tokenizer = prompt, tokenizer
         self._joiner, self._stops = Joiner(tokenizer, prompt.text), StopFinder(stop)
-        self._tokens: list[tuple[int, float, int]] = []  # id, probability, length of the text before it
+        # id, probability, length of the text before it, alternatives
+        self._tokens: list[tuple[int, float, int, Choice | None]] = []
         self._length = 0  # of the text, with what is held back
         self._log_probability = 0.0
         self.pieces: list[str] = []
         self.finish: Finish | None = None
 
-    def take(self, id: int, log_probability: float) -> None:
+    def take(self, id: int, log_probability: float, choice: Choice | None = None) -> None:
         """Add a token."""
         self._log_probability += log_probability
         if id in self._tokenizer.end_ids:
             self.close("end")
             return
-        self._tokens.append((id, math.exp(log_probability), self._length))
+        self._tokens.append((id, math.exp(log_probability), self._length, choice))
         self._add(self._joiner.push(id))
         if self._stops.found:
             self.finish = "stop"
@@ -142,10 +216,23 @@ class Continuation:
         self._length += len(text)
         self.pieces.append(self._stops.push(text))
 
+    @property
+    def n_tokens(self) -> int:
+        """How many tokens it has."""
+        return len(self._tokens)
+
+    def last(self) -> tuple[Token, Choice | None]:
+        """Its last token, with the alternatives."""
+        id, probability, _, choice = self._tokens[-1]
+        return Token(self._tokenizer.display(id), probability), choice
+
     def generation(self) -> Generation:
         """The finished continuation; `finish` must be known."""
         assert self.finish is not None
         text = "".join(self.pieces)
         kept = [t for t in self._tokens if self.finish != "stop" or t[2] < len(text)]
-        tokens = tuple(Token(self._tokenizer.display(id), probability) for id, probability, _ in kept)
-        return Generation(self._prompt.text, text, tokens, self.finish, self._log_probability)
+        tokens = tuple(Token(self._tokenizer.display(id), probability) for id, probability, _, _ in kept)
+        choices = tuple(choice for *_, choice in kept if choice is not None)
+        return Generation(
+            self._prompt.text, text, tokens, self.finish, self._log_probability, choices=choices
+        )

@@ -9,7 +9,8 @@ equals the score of `score_continuations` for the same text.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Self, cast, overload
 
 import numpy as np
@@ -19,22 +20,38 @@ from torch import Tensor
 
 from polyseme.core.config import Config
 from polyseme.core.protocols import DecodingEncoder, TokenHead
+from polyseme.core.result import Result
 from polyseme.core.rng import Random
 from polyseme.errors import ConfigError
 from polyseme.infer import sampling
 from polyseme.infer.beams import beam_search
 from polyseme.infer.contexts import Contexts
-from polyseme.infer.continuation import Continuation, Generation, Prompt, Token
-from polyseme.infer.inputs import check_loaded, one_text, texts_of
+from polyseme.infer.continuation import Choice, Continuation, Generation, Prompt, Step, Token
+from polyseme.infer.inputs import at_least_one, check_loaded, one_text, texts_of
 from polyseme.infer.loaded import Loaded
+from polyseme.text.joining import Joiner
 
-__all__ = ["Generation", "GenerationConfig", "TextStream", "Token", "generate", "generate_stream"]
+__all__ = [
+    "Choice",
+    "Generation",
+    "GenerationConfig",
+    "NextTokens",
+    "Step",
+    "TextStream",
+    "Token",
+    "generate",
+    "generate_stream",
+    "next_tokens",
+]
 
 ROWS_AT_ONCE = 32
 """Texts that are continued side by side; more prompts are taken in turns."""
 
 MOST_RESULTS = 256
 """Beams or results of a prompt: they are followed side by side, each with a cache of its own."""
+
+MOST_ALTERNATIVES = 20
+"""Tokens that are shown beside the one that was written."""
 
 GREEDY = 1e-6
 """Temperatures below this take the most probable token: divided by them, logits would leave float32."""
@@ -56,6 +73,7 @@ class GenerationConfig(Config):
         results: continuations per prompt: the best of the beams, or samples of their own; at most 256.
         seed: of the random choices.
         stop: a string, or several, that end the text; they are not part of it.
+        alternatives: say of every token which so many were the likeliest in its place, and the entropy; at most 20.
     """
 
     max_new_tokens: int = Field(128, ge=1)
@@ -68,6 +86,7 @@ class GenerationConfig(Config):
     results: int = Field(1, ge=1, le=MOST_RESULTS)
     seed: int = 0
     stop: tuple[str, ...] = ()
+    alternatives: int = Field(0, ge=0, le=MOST_ALTERNATIVES)
 
     @field_validator("stop", mode="before")
     @classmethod
@@ -97,6 +116,12 @@ class GenerationConfig(Config):
                 f"beam search does not sample: {sampled[0]} has no place in it",
                 got=f"beams {self.beams}, {sampled[0]} {getattr(self, sampled[0])}",
                 fix=f"leave {sampled[0]} out, or the beams",
+            )
+        if self.beams > 1 and self.alternatives:
+            raise ConfigError(
+                "beam search weighs whole texts: its tokens have no alternatives",
+                got=f"beams {self.beams}, alternatives {self.alternatives}",
+                fix="leave the alternatives out, or the beams",
             )
         if self.beams > 1 and self.results > self.beams:
             raise ConfigError(
@@ -156,8 +181,9 @@ def generate_stream(loaded: Loaded, prompt: str, **options: Any) -> TextStream:
     Args:
         loaded, prompt, options: as for `generate`. Beams and several results are known only at the end: they come as
             one piece, that of the best.
-    Returns an iterator of strings whose `result` is the `Generation` when it is through. The pieces are whole
-    characters and never hold the beginning of a stop string.
+    Returns an iterator of strings whose `result` is the `Generation` when it is through; `steps()` goes token by token.
+    The pieces are whole characters and never hold the beginning of a stop string. Nothing is computed between two
+    pieces: to stop is not to ask for the next.
     Raises:  InputError: not one text.  ConfigError: as for `generate`.
     """
     config, text = GenerationConfig.of(options, "generate"), one_text(prompt, "prompt")
@@ -171,32 +197,108 @@ class TextStream:
     Args:
         work, prompt: what to run.
     Attributes:
-        result: the whole `Generation`, once the pieces are through.
+        result: the whole `Generation`, once the pieces are through; None of a stream that was left.
     """
 
     def __init__(self, work: _Work, prompt: Prompt) -> None:
         self.result: Generation | None = None
-        self._pieces = self._run(work, prompt)
+        self._steps = self._run(work, prompt)
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        return next(self._pieces)
+        return next(step.piece for step in self._steps if step.piece)
 
-    def _run(self, work: _Work, prompt: Prompt) -> Iterator[str]:
+    def steps(self) -> Iterator[Step]:
+        """The steps that are still to come, one a token: its piece of the text, its probability, its alternatives.
+
+        Beams and several results have one step for all of their text.
+        """
+        return self._steps
+
+    def close(self) -> None:
+        """Leave the rest unwritten, and let go of what the model remembers of the text."""
+        self._steps.close()
+
+    def _run(self, work: _Work, prompt: Prompt) -> Generator[Step]:
         if work.config.beams > 1 or work.config.results > 1:
             self.result = _together(work.run([prompt])[0])
             if self.result.text:
-                yield self.result.text
+                yield Step(self.result.text, None, None)
             return
-        n_given = 0
+        n_pieces = n_tokens = 0
         rows: list[Continuation] = []
         for rows in work.steps([prompt]):
-            if new := "".join(rows[0].pieces[n_given:]):
-                yield new
-            n_given = len(rows[0].pieces)
-        self.result = rows[0].generation()
+            piece = "".join(rows[0].pieces[n_pieces:])
+            n_pieces = len(rows[0].pieces)
+            if rows[0].finish is not None:  # known before whoever reads the last piece asks for it
+                self.result = rows[0].generation()
+            if rows[0].n_tokens > n_tokens:
+                yield Step(piece, *rows[0].last())
+            elif piece:
+                yield Step(piece, None, None)
+            n_tokens = rows[0].n_tokens
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class NextTokens(Result):
+    """What may follow a text: `next_tokens`.
+
+    Args:
+        text: as it was given.
+        entropy: of the model's distribution over the next token, in nats.
+        candidates: the likeliest: [{"token", "probability", "sequence": the text with it}].
+    """
+
+    kind = "next"
+    notes = ()
+
+    text: str
+    entropy: float
+    candidates: list[dict[str, Any]]
+
+    def document(self) -> dict[str, Any]:
+        """{"text", "entropy", "candidates"}"""
+        return {"text": self.text, "entropy": self.entropy, "candidates": self.candidates}
+
+    def headline(self) -> str:
+        """The text's end, and how sure the model is."""
+        return f"{self.text[-40:]!r}, entropy {self.entropy:.2f} nats"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row a candidate."""
+        return self.candidates
+
+
+@overload
+def next_tokens(loaded: Loaded, texts: str, top: int = 10) -> NextTokens: ...  # type: ignore[overload-overlap]
+@overload
+def next_tokens(loaded: Loaded, texts: Iterable[str], top: int = 10) -> list[NextTokens]: ...
+def next_tokens(loaded: Loaded, texts: str | Iterable[str], top: int = 10) -> NextTokens | list[NextTokens]:
+    """The likeliest next tokens of texts, and how sure the model is; the end of the text may be among them.
+
+    Args:
+        loaded: a run of a decoder (gpt, qwen3), or a hybrid one.
+        texts: one or several; "" asks how texts begin.
+        top: how many tokens.
+    Returns a `NextTokens` for one text, a list for several.
+    Raises:  InputError: not text.  ConfigError: the run cannot generate, or top is no count.
+
+    Example:
+        next_tokens(load("runs/gpt"), "It was a").candidates[0]["token"]
+    """
+    several, single = texts_of(texts)
+    at_least_one("top", top)
+    work = _Work(loaded, GenerationConfig())
+    answers = [work.next_tokens(text, top) for text in several]
+    return answers[0] if single else answers
+
+
+def entropies(logits: Tensor) -> Tensor:
+    """-Σ p log p of every row's softmax, nats.  Shapes: (R, V) -> (R,)"""
+    terms: Tensor = torch.special.entr(torch.softmax(logits, dim=1, dtype=torch.float64))
+    return terms.sum(1)
 
 
 def _together(rows: Sequence[Continuation]) -> Generation:
@@ -232,6 +334,34 @@ class _Work:
                 stacklevel=4,
             )
         return Prompt(text, window[-most:])
+
+    @torch.inference_mode()
+    def next_tokens(self, text: str, top: int) -> NextTokens:
+        """What may follow a text."""
+        tokenizer, encoder = self.loaded.tokenizer, cast(DecodingEncoder, self.loaded.encoder)
+        window = torch.tensor([self.prompt(text).window], device=self._never.device)
+        hidden = encoder.decode(window, encoder.new_cache(1, window.size(1)))[:, -1]
+        logits = self._head.logits(hidden).float()
+        log_p = sampling.forbid(logits - logits.logsumexp(1, keepdim=True), self._never)[0]
+        best = log_p.topk(min(top, int(log_p.isfinite().sum())))
+        candidates = []
+        for value, id in zip(best.values.exp().tolist(), best.indices.tolist(), strict=True):
+            joiner = Joiner(tokenizer, text)
+            sequence = text + joiner.push(id) + joiner.flush()
+            candidates.append({"token": tokenizer.display(id), "probability": value, "sequence": sequence})
+        return NextTokens(text, float(entropies(logits)[0]), candidates)
+
+    def _choices(self, logits: Tensor) -> list[Choice]:
+        """The likeliest tokens of every row.  Shapes: (R, V) -> R"""
+        display = self.loaded.tokenizer.display
+        allowed = sampling.forbid(logits, self._never)
+        best = allowed.topk(min(self.config.alternatives, allowed.size(1)), dim=1)
+        shares = (best.values - logits.logsumexp(1, keepdim=True)).exp()
+        rows = zip(best.indices.tolist(), shares.tolist(), entropies(logits).tolist(), strict=True)
+        return [
+            Choice(tuple(Token(display(i), p) for i, p in zip(ids, values, strict=True) if p > 0), entropy)
+            for ids, values, entropy in rows
+        ]
 
     def run(self, prompts: Sequence[Prompt]) -> list[list[Continuation]]:
         """Continue every prompt to its end; for each the results, best first."""
@@ -280,9 +410,12 @@ class _Work:
                     scores = sampling.penalise(scores, seen, c.repetition_penalty)
                 ids = self._choose(scores, number, step)
                 log_p = logits.gather(1, ids[:, None]).squeeze(1) - logits.logsumexp(1)
-            for row, id, log_probability in zip(active, ids.tolist(), log_p.tolist(), strict=True):
+                choices = self._choices(logits) if c.alternatives else [None] * len(active)
+            for row, id, log_probability, choice in zip(
+                active, ids.tolist(), log_p.tolist(), choices, strict=True
+            ):
                 if row.finish is None:
-                    row.take(id, log_probability)
+                    row.take(id, log_probability, choice)
             if step == c.max_new_tokens - 1:
                 break
             going = [i for i, row in enumerate(active) if row.finish is None]

@@ -9,6 +9,7 @@ string in gives one result, several give several.
     similarity  cosines of texts                   infer/embed.py
     fill        words for [MASK]s                  infer/fill.py
     generate    continuations                      infer/generate.py
+    next_tokens what may follow a text             infer/generate.py
     score       log-likelihoods                    infer/score.py
     neighbours  words near a word                  infer/neighbours.py
     predict     labels, tags, answers              infer/predict.py
@@ -62,6 +63,7 @@ class Model(Loaded):
     generate = _generate.generate
     generate_stream = _generate.generate_stream
     neighbours = _neighbours.neighbours
+    next_tokens = _generate.next_tokens
     similarity = _embed.similarity
 
     def score(
@@ -248,6 +250,7 @@ class Model(Loaded):
         abilities = {
             "fill": self.fills_masks,
             "generate": can(_generate.decoder_head),
+            "next_tokens": can(_generate.decoder_head),
             "summarize": can(_generate.decoder_head),
             "answer": can(_generate.decoder_head),
             "translate": can(_generate.decoder_head),

@@ -9,7 +9,7 @@ from polyseme.report.language import Speaker
 from polyseme.report.page import Page
 from polyseme.report.parts import Heading, Notes, Part, Table
 
-__all__ = ["fill_page"]
+__all__ = ["fill_page", "generate_page", "next_page"]
 
 _BAR_WIDTH = 20
 
@@ -44,9 +44,51 @@ def fill_page(document: Sequence[Mapping[str, Any]], lang: str = "en") -> Page:
     return Page(say("What may stand at the masks"), "", parts, lang)
 
 
+def next_page(document: Mapping[str, Any], lang: str = "en") -> Page:
+    """What may follow a text, and how sure the model is."""
+    say = Speaker(lang)
+    table = Table([""] * 4, [_row(one) for one in document["candidates"]], left=(0, 2, 3))
+    return Page(say("What may come next"), _entropy(document, say), [table], lang)
+
+
+def generate_page(document: Mapping[str, Any], lang: str = "en") -> Page:
+    """A continuation, and for every step what else could have been written."""
+    say = Speaker(lang)
+    texts = [document, *document.get("others", ())]
+    return Page(
+        say("Continuation"),
+        "",
+        [part for one in texts for part in (document["prompt"] + one["text"], *steps_parts(one, say))],
+        lang,
+    )
+
+
+def steps_parts(document: Mapping[str, Any], say: Speaker) -> list[Part]:
+    """The table of the steps, where their alternatives were asked for."""
+    tokens = document["tokens"]
+    if not any("alternatives" in token for token in tokens):
+        return []
+    rows = [
+        [
+            visible(token["token"]),
+            f"{token['probability']:.1%}",
+            f"{token['entropy']:.2f}",
+            ", ".join(f"{visible(a['token'])} {a['probability']:.1%}" for a in token["alternatives"]),
+        ]
+        for token in tokens
+    ]
+    head = [say("token"), say("probability"), say("entropy, nats"), say("likeliest tokens")]
+    return [Table(head, rows, left=(0, 3))]
+
+
 def _row(candidate: Mapping[str, Any]) -> list[str]:
     share = candidate["probability" if "probability" in candidate else "pseudo_likelihood"]
-    return [candidate["token"].strip(), f"{share:.1%}", bar(share), candidate["sequence"]]
+    return [visible(candidate["token"]), f"{share:.1%}", bar(share), candidate["sequence"]]
+
+
+def visible(token: str) -> str:
+    """A token without the space before it; one of nothing but space is shown by a sign."""
+    return token.strip() or token.replace("\n", "⏎").replace("\t", "⇥").replace(" ", "␣") or "∅"
 
 
 def bar(share: float) -> str:

@@ -86,3 +86,31 @@ def test_score_sums_up_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert rows[1][:3] == ["0.000", "0", "0.000"]
     total = sum(float(row[0]) for row in rows)
     assert f"log-likelihood: {total:,.1f} nats over {sum(int(row[1]) for row in rows)} tokens" in err
+
+
+@pytest.mark.usefixtures("decoder")
+def test_what_else_could_have_been_written(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["generate", "run", "the cat", "--max-new-tokens", "3", "--alternatives", "2"]
+    assert main([*words, "--json"]) == 0
+    tokens = json.loads(capsys.readouterr().out)["tokens"]
+    assert [len(token["alternatives"]) for token in tokens] == [2] * len(tokens)
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("the cat")
+    assert "likeliest tokens" in out
+    assert main([*words, "--beams", "2"]) == 2
+    assert main(["generate", "run", "the", "--alternatives", "21"]) == 2
+
+
+@pytest.mark.usefixtures("decoder")
+def test_the_next_token(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["generate", "run", "the cat", "--next", "4", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert set(document) == {"text", "entropy", "candidates"}
+    assert len(document["candidates"]) == 4
+    assert main(["generate", "run", "the cat", "--next", "4"]) == 0
+    assert capsys.readouterr().out.startswith("Entropy ")
+    for more in (["--beams", "2"], ["--max-new-tokens", "3"], ["--alternatives", "2"], ["--task", "summary"]):
+        assert main(["generate", "run", "the cat", "--next", "4", *more]) == 2
+        assert "--next writes nothing" in capsys.readouterr().err
+    assert main(["generate", "run", "the cat", "--next", "0"]) == 2

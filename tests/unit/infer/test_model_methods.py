@@ -169,7 +169,7 @@ def test_counts_must_be_whole_numbers_above_zero(bert: Model, top: Any) -> None:
         ("bert", "encode, embed, similarity, fill, score, choose, neighbours"),
         (
             "gpt",
-            "encode, embed, similarity, generate, summarize, answer, translate, score, choose, neighbours",
+            "encode, embed, similarity, generate, next_tokens, summarize, answer, translate, score, choose, neighbours",
         ),
         ("elmo", "encode, embed, similarity, score, choose, neighbours"),
     ],
