@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from polyseme.study.cka import cka
     from polyseme.study.distil import distil
     from polyseme.study.evaluate import evaluate
+    from polyseme.study.hidden_units import hidden_units
     from polyseme.study.labelled import read_labelled
     from polyseme.study.pairs import pairs
     from polyseme.study.probe import probe
@@ -83,6 +84,7 @@ __all__ = [
     "finetune",
     "generate",
     "generate_stream",
+    "hidden_units",
     "import_model",
     "inspect",
     "load",
@@ -128,6 +130,7 @@ _HOMES = {
     "finetune": "polyseme.calls",
     "generate": "polyseme.infer.generate",
     "generate_stream": "polyseme.infer.generate",
+    "hidden_units": "polyseme.study.hidden_units",
     "import_model": "polyseme.formats.registry",
     "inspect": "polyseme.report.run_summary",
     "load": "polyseme.infer.model",

@@ -25,6 +25,7 @@ VERBS = {
     "compare": f"compare bert gpt word2vec {LONG} --tasks some.toml -o report.html",
     "table": f"compare bert gpt word2vec {LONG} --tasks some.toml -o report.md --cells report.html.cells",
     "mask": "mask bert text",
+    "units": f"units bert {LONG}-bert mood.tsv --limit 20",
     "neighbours": "neighbours word2vec cat",
     "doctor": "doctor",
 }
@@ -36,6 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_runs(folder)
     write_files(folder)
     (folder / LONG).symlink_to(folder / "onehot", target_is_directory=True)
+    (folder / f"{LONG}-bert").symlink_to(folder / "bert", target_is_directory=True)
     (folder / "some.toml").write_text("seeds = [1]\n[probes.animals]" + TOML.partition("[probes.animals]")[2])
     lines = [line.split("\t")[0] for line in (folder / "uses.tsv").read_text("utf-8").split("\n")[1:]]
     (folder / "running.txt").write_text("\n".join(lines * 2), "utf-8")

@@ -40,6 +40,7 @@ PUBLIC = [
     "finetune",
     "generate",
     "generate_stream",
+    "hidden_units",
     "import_model",
     "inspect",
     "load",

@@ -48,6 +48,7 @@ VERBS = (
     ("generate", _USE, "Continue a text."),
     ("score", _USE, "Say how probable every line of a file is."),
     ("mask", _USE, "Show what a masking objective hides in a text, and why."),
+    ("units", _USE, "Hide whole words, phrases and entities, and see whether runs find them again."),
     ("embed", _USE, "Turn every line of a file into a vector."),
     (
         "probe",

@@ -34,6 +34,7 @@ PAGES = {
     "score": "score.score_page",
     "senses": "senses.senses_page",
     "similarity": "word_vectors.similarity_page",
+    "units": "units.units_page",
 }
 """Kind -> what makes its page of a document and a language; the page of another kind is its table."""
 WRITERS = {

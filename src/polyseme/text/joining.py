@@ -67,12 +67,14 @@ class Joiner:
     Args:
         tokenizer: whose tokens they are.
         before: the text that the tokens go on, so that the first one joins it well.
+        unknown: what is written for a word that the vocabulary does not have.
     Example:
         joiner = Joiner(tokenizer, "The weather is un")
         "".join(joiner.push(id) for id in ids) + joiner.flush()
     """
 
-    def __init__(self, tokenizer: Tokenizer, before: str = "") -> None:
+    def __init__(self, tokenizer: Tokenizer, before: str = "", unknown: str = "") -> None:
+        self._unknown = unknown
         self._tokenizer, self._kind = tokenizer, tokenizer.spelling
         self._tail = before[-2:]
         self._in_quotes = before.count('"') % 2 == 1
@@ -82,7 +84,9 @@ class Joiner:
     def push(self, id: int) -> str:
         """The text that this token adds; "" for a special token, or while a character lacks bytes."""
         if id in self._special:
-            return ""
+            if id != self._tokenizer.unk_id:
+                return ""
+            return self._remember(gap(self._tail, self._unknown, self._in_quotes) + self._unknown)
         return self._remember(self._text(id))
 
     def flush(self) -> str:

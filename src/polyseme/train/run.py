@@ -115,6 +115,19 @@ class RunDirectory:
         )  # three floors up, for notebooks alone
         return str(summary.inspect(self)._repr_html_())
 
+    @property
+    def store(self) -> Path | None:
+        """The prepared corpus that the run keeps or was trained from; None where it is gone or holds other text."""
+        fingerprint = (self.meta.get("corpus") or {}).get("fingerprint")
+        for folder in (self.path / "store", Path(str(self.meta.get("store") or ""))):
+            try:
+                known = json.loads((folder / "store.json").read_bytes()).get("fingerprint")
+            except (OSError, ValueError, AttributeError):
+                continue
+            if known == fingerprint is not None:
+                return folder
+        return None
+
     def to_pandas(self) -> Any:
         """The lines of metrics.jsonl as a pandas.DataFrame, a row a logged step.
 
