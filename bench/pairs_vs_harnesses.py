@@ -8,8 +8,8 @@ lm-eval with a task file of its own; both as their authors wrote them. The bench
 otherwise, ties apart, or where lm-eval's margin is apart by more than 1e-3 nats. With --finetune the exported folder
 is also trained by BabyLM's `evaluation_pipeline.finetune` for an epoch of a few examples: it must exit with 0.
 
-BabyLM's pipeline is no package: --babylm names a clone of github.com/babylm/evaluation-pipeline-2025. Where it or lm-eval
-(`pip install 'polyseme[peers]'`) is missing, the bench says so and goes on with the other.
+BabyLM's pipeline is no package: --babylm names a clone of github.com/babylm/evaluation-pipeline-2025. Where it or
+lm-eval (`pip install 'polyseme[peers]'`) is missing, the bench says so and goes on with the other.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def babylm(clone: Path, model: Path, backend: str, data: Path, folder: Path) -> 
 
 
 def lm_eval_margins(model: Path, data: Path, folder: Path) -> dict[tuple[str, str, str], float]:
-    """log p(good) - log p(bad) of every pair by lm-eval."""
+    """What lm-eval makes of every pair: log p(good) - log p(bad)."""
     import lm_eval
     from lm_eval.tasks import TaskManager
 
