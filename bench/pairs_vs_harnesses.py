@@ -59,14 +59,17 @@ def sample(blimp: Path, limit: int, folder: Path) -> Path:
 
 def exported(run: Path, folder: Path) -> dict[str, Path]:
     """Folders of transformers by what they do: {"mlm": …} or {"causal": …}, of a hybrid both."""
-    written = export_model(run, "huggingface", folder)
-    del written
-    parts = {p.name: p for p in folder.iterdir() if p.is_dir() and (p / "config.json").is_file()}
-    if not parts:
-        return {"causal" if load(run).encoder.reach == "left" else "mlm": folder}
+    export_model(run, "huggingface", folder)
+    found = {path.parent for path in folder.rglob("config.json")}
     return {
-        "causal" if "decoder" in name or "causal" in name else "mlm": path for name, path in parts.items()
+        "causal" if load(run).encoder.reach == "left" or _decodes(path) else "mlm": path for path in found
     }
+
+
+def _decodes(folder: Path) -> bool:
+    """Whether transformers reads the folder as a decoder."""
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    return config.get("is_decoder", False) or "decoder" in config["model_type"]
 
 
 def ours(run: Path, data: Path, backend: str) -> dict[tuple[str, str], dict[str, Any]]:
