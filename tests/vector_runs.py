@@ -32,7 +32,7 @@ def random_run(
     folder: Path, name: str, embedding: dict[str, Any] | None = None, tokenizer: Any = None
 ) -> Model:
     """A loaded run of a model with random weights; `tokenizer` is a kind."""
-    kind = tokenizer or ("words" if name in ("elmo", "word2vec", "onehot") else "wordpiece")
+    kind = tokenizer or ("words" if name in ("elmo", "word2vec", "onehot", "word-classes") else "wordpiece")
     size = {"words": None, "byte-bpe": 330}.get(kind, 160)
     config = TokenizerConfig(kind=kind, vocab_size=size, min_count=1)
     tokenizer = train_tokenizer([t for t in TEXTS if t] * 5, config, 10_000)
@@ -43,7 +43,8 @@ def random_run(
     torch.manual_seed(0)
     encoder = build_encoder(recipe, tokenizer)
     for parameter in encoder.parameters():
-        parameter.data.add_(torch.randn(parameter.shape) * 0.1)
+        if parameter.is_floating_point():  # word classes are integers
+            parameter.data.add_(torch.randn(parameter.shape) * 0.1)
     meta = {"model": name, "status": "finished", "recipe": recipe.as_dict(), "embedding": embedding}
     run = RunDirectory.create(folder / name, meta)
     tokenizer.save(run.path / "tokenizer.json")

@@ -38,13 +38,18 @@ if TYPE_CHECKING:
     from polyseme.report.run_summary import inspect
     from polyseme.study.attention import attention
     from polyseme.study.cka import cka
+    from polyseme.study.cosines import cosines
+    from polyseme.study.directions import directions
     from polyseme.study.distil import distil
     from polyseme.study.evaluate import evaluate
     from polyseme.study.hidden_units import hidden_units
+    from polyseme.study.holes import holes
     from polyseme.study.labelled import read_labelled
     from polyseme.study.pairs import pairs
     from polyseme.study.probe import probe
     from polyseme.study.senses import senses
+    from polyseme.study.tree import tree
+    from polyseme.study.word_uses import uses
     from polyseme.study.word_vectors import analogy
     from polyseme.text.config import TextConfig, TokenizerConfig
     from polyseme.text.corpus import Corpus
@@ -74,6 +79,8 @@ __all__ = [
     "attention",
     "cka",
     "compare",
+    "cosines",
+    "directions",
     "distil",
     "embed",
     "embed_file",
@@ -85,6 +92,7 @@ __all__ = [
     "generate",
     "generate_stream",
     "hidden_units",
+    "holes",
     "import_model",
     "inspect",
     "load",
@@ -100,6 +108,8 @@ __all__ = [
     "score_continuations",
     "senses",
     "similarity",
+    "tree",
+    "uses",
 ]
 
 _HOMES = {
@@ -120,6 +130,8 @@ _HOMES = {
     "attention": "polyseme.study.attention",
     "cka": "polyseme.study.cka",
     "compare": "polyseme.report.compared",
+    "cosines": "polyseme.study.cosines",
+    "directions": "polyseme.study.directions",
     "distil": "polyseme.study.distil",
     "embed": "polyseme.infer.embed",
     "embed_file": "polyseme.infer.embed_file",
@@ -131,6 +143,7 @@ _HOMES = {
     "generate": "polyseme.infer.generate",
     "generate_stream": "polyseme.infer.generate",
     "hidden_units": "polyseme.study.hidden_units",
+    "holes": "polyseme.study.holes",
     "import_model": "polyseme.formats.registry",
     "inspect": "polyseme.report.run_summary",
     "load": "polyseme.infer.model",
@@ -146,6 +159,8 @@ _HOMES = {
     "score_continuations": "polyseme.infer.score",
     "senses": "polyseme.study.senses",
     "similarity": "polyseme.study.word_vectors",
+    "tree": "polyseme.study.tree",
+    "uses": "polyseme.study.word_uses",
 }
 
 

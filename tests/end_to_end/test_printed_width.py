@@ -26,6 +26,8 @@ VERBS = {
     "table": f"compare bert gpt word2vec {LONG} --tasks some.toml -o report.md --cells report.html.cells",
     "mask": "mask bert text",
     "units": f"units bert {LONG}-bert mood.tsv --limit 20",
+    "cosines": f"cosines bert cat dog river --against gpt --against {LONG}",
+    "uses": "uses bert cat --limit 30",
     "neighbours": "neighbours word2vec cat",
     "doctor": "doctor",
 }

@@ -30,6 +30,8 @@ PUBLIC = [
     "attention",
     "cka",
     "compare",
+    "cosines",
+    "directions",
     "distil",
     "embed",
     "embed_file",
@@ -41,6 +43,7 @@ PUBLIC = [
     "generate",
     "generate_stream",
     "hidden_units",
+    "holes",
     "import_model",
     "inspect",
     "load",
@@ -56,6 +59,8 @@ PUBLIC = [
     "score_continuations",
     "senses",
     "similarity",
+    "tree",
+    "uses",
 ]
 
 

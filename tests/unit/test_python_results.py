@@ -70,6 +70,16 @@ VERBS: dict[str, tuple[Call, list[str]]] = {
         lambda f: polyseme.analogy(f / "word2vec", f / "questions.txt"),
         ["analogy", "word2vec", "questions.txt"],
     ),
+    "cosines": (
+        lambda f: polyseme.cosines(
+            [f / "bert", f / "word2vec"], ["the *cat* sat", "an old *cat*"], layer="all"
+        ),
+        ["cosines", "bert", "the *cat* sat", "an old *cat*", "--against", "word2vec", "--layer", "all"],
+    ),
+    "uses": (
+        lambda f: polyseme.uses(f / "bert", "cat", texts=f / "texts.txt", limit=3),
+        ["uses", "bert", "cat", "--texts", "texts.txt", "--limit", "3"],
+    ),
     "mask": (
         lambda f: polyseme.mask("ernie", "今天天气很好。", seed=3),
         ["mask", "ernie", "今天天气很好。", "--seed", "3"],
@@ -120,7 +130,7 @@ def test_a_result_shows_itself(verb: str, place: Path) -> None:
     assert "&lt;/html&gt;" in result._repr_html_()
 
 
-@pytest.mark.parametrize("verb", ["senses", "attention", "cka", "probe"])
+@pytest.mark.parametrize("verb", ["senses", "attention", "cka", "cosines", "uses", "probe"])
 def test_save_writes_what_the_verb_writes(verb: str, place: Path, tmp_path: Path) -> None:
     call, typed = VERBS[verb]
     assert main([*typed, "-o", str(tmp_path / "verb")]) == 0

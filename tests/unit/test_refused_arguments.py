@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import polyseme
-from polyseme.errors import ConfigError, InputError
+from polyseme.errors import ConfigError, InputError, RunError
 from polyseme.text.labelled.senses import read_uses
 from vector_runs import random_run
 
@@ -58,7 +58,27 @@ REFUSED: dict[str, tuple[Callable[[Any], object], type[Exception], str]] = {
     "senses draws": (lambda b: polyseme.senses(b, "uses.tsv", resamples=0), ConfigError, "resamples"),
     "senses runs": (lambda b: polyseme.senses(None, "uses.tsv"), InputError, "not a loaded run"),  # type: ignore[arg-type]
     "senses word": (lambda b: polyseme.senses(b, "uses.tsv", word=None), InputError, "word must be"),  # type: ignore[arg-type]
-    "senses uses": (lambda b: polyseme.senses(b, None), InputError, "uses must be"),  # type: ignore[arg-type]
+    "senses uses": (lambda b: polyseme.senses(b, 5), InputError, "uses must be"),  # type: ignore[arg-type]
+    "senses nothing": (polyseme.senses, ConfigError, "no word whose uses"),
+    "senses store": (lambda b: polyseme.senses(b, word="cat"), RunError, "not there any more"),
+    "uses word": (lambda b: polyseme.uses(b, " "), InputError, "no word to look for"),
+    "uses none": (lambda b: polyseme.uses(b, "zebra", lines=["the cat"]), InputError, "no use of 'zebra'"),
+    "uses nowhere": (lambda b: polyseme.uses(None, "cat"), InputError, "no text to look in"),
+    "uses store": (lambda b: polyseme.uses(b, "cat"), RunError, "not there any more"),
+    "uses limit": (lambda b: polyseme.uses(b, "cat", lines=["a cat"], limit=0), ConfigError, "limit"),
+    "uses both": (
+        lambda b: polyseme.uses(b, "cat", lines=["a"], texts="texts.txt"),
+        ConfigError,
+        "texts and",
+    ),
+    "cosines one": (lambda b: polyseme.cosines(b, ["cat"]), InputError, "at least"),
+    "cosines many": (lambda b: polyseme.cosines(b, ["cat"] * 201), InputError, "too many"),
+    "cosines item": (lambda b: polyseme.cosines(b, ["cat", 5]), InputError, "item 1"),  # type: ignore[list-item]
+    "cosines mixed": (lambda b: polyseme.cosines(b, ["a *cat*", "dog"]), InputError, "no word is marked"),
+    "cosines marks": (lambda b: polyseme.cosines(b, ["a *cat*", "*a* *dog*"]), InputError, "2 in"),
+    "cosines lost": (lambda b: polyseme.cosines(b, ["cat", "dog"], word="cat"), InputError, "does not hold"),
+    "cosines layer": (lambda b: polyseme.cosines(b, ["cat", "dog"], layer=1), ConfigError, "no layers"),
+    "cosines runs": (lambda b: polyseme.cosines([], ["cat", "dog"]), InputError, "no run"),
     "senses texts": (lambda b: polyseme.senses(b, ["a bank"]), InputError, "not a use"),  # type: ignore[list-item]
     "cka runs": (lambda b: polyseme.cka(None, "texts.txt"), InputError, "not a loaded run"),  # type: ignore[arg-type]
     "cka texts": (lambda b: polyseme.cka(b, None), InputError, "texts must be"),  # type: ignore[arg-type]

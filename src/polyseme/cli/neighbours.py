@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from polyseme.cli.options import Folder, Json, Threads, positive, use_threads
-from polyseme.cli.output import closing, command, emit, emit_json, say, use_command
+from polyseme.cli.options import Folder, Json, MaybeOutput, PageLanguage, Threads, positive, use_threads
+from polyseme.cli.output import closing, command, show, use_command
 
 EXAMPLE = "polyseme neighbours runs/mine good --top 5"
 
@@ -15,6 +15,8 @@ def run(
     *,
     context: str | None = None,
     top: int = 10,
+    output: MaybeOutput = None,
+    lang: PageLanguage = "en",
     threads: Threads = None,
     json: Json = False,
 ) -> None:
@@ -25,32 +27,24 @@ def run(
         word: a word of the vocabulary; elmo also reads others, by their letters.
         context: a sentence that holds the word: compare its vector there rather than the word's own.
         top: how many neighbours to show.
+        output: a folder for neighbours.html, neighbours.json, and the chart as .svg and .png.
+        lang: the language of the page.
         json: print one JSON document: [{"word", "similarity", "count"}]; the count is that of the training text.
     """
     positive("--top", top)
     use_threads(threads)
     from polyseme.infer.model import load
-    from polyseme.infer.neighbours import RARE, count_of, neighbours
+    from polyseme.infer.neighbours import neighbours
+    from polyseme.report.files import check_folder
 
+    if output is not None:
+        check_folder(output)
     loaded = load(folder)
-    nearest = neighbours(loaded, word, context, top)
-    if json:
-        emit_json(nearest)
-    else:
-        for entry in nearest:
-            times = (
-                f"{entry['count']:,} {'time' if entry['count'] == 1 else 'times'}" if "count" in entry else ""
-            )
-            path = f", class {entry['path']}" if "path" in entry else ""
-            rare = ", rare" if "count" in entry and entry["count"] < RARE else ""
-            emit(f"{entry['similarity']:6.3f}  {entry['word']}{'  ' if times else ''}{times}{path}{rare}")
-    occurs = count_of(loaded, word)
-    if occurs is not None and occurs < RARE:
-        say(f"note: {word} occurs {occurs:,} times in the training text: its vector says little")
-    if any(entry.get("count", RARE) < RARE for entry in nearest):
-        say(f"note: rare: fewer than {RARE} times in the training text, too few for a vector to be trusted")
+    wrote = show(neighbours(loaded, word, context, top), output, lang, json)
     if context is None and loaded.fills_masks:
         typed = ["--", word] if word.startswith("-") else [word]
-        closing(then=[command("polyseme", "neighbours", folder, "--context", f"… {word} …", *typed)])
+        closing(
+            wrote=wrote, then=[command("polyseme", "neighbours", folder, "--context", f"… {word} …", *typed)]
+        )
     else:
-        closing(then=[use_command(loaded.run.meta["recipe"], folder)])
+        closing(wrote=wrote, then=[use_command(loaded.run.meta["recipe"], folder)])

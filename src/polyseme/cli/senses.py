@@ -30,7 +30,7 @@ EXAMPLE = "polyseme senses runs/mine uses.tsv -o senses"
 
 def run(
     folder: Folder,
-    file: Annotated[Path, Parameter(name="FILE")],
+    file: Annotated[Path | None, Parameter(name="FILE")] = None,
     /,
     *,
     against: list[Path] | None = None,
@@ -41,6 +41,7 @@ def run(
     folds: int = 10,
     map: Literal["pca", "umap", "lda"] = "pca",
     of: Literal["word", "text", "both"] = "word",
+    maps: bool = False,
     lang: PageLanguage = "en",
     columns: ColumnNames = None,
     separator: Separator = "auto",
@@ -56,7 +57,8 @@ def run(
         folder: the run folder.
         file: uses of words with their senses: a folder in the form of CoarseWSD-20, of one word or of several, or a
             .tsv, .csv or .jsonl with text, sense and either start and end (characters) or word. Without senses, or as
-            running text with --word, the uses are clustered.
+            running text with --word, the uses are clustered. When absent: those of --word in the text that the run was
+            trained on.
         against: a further run, repeatable: all are measured on the same uses and laid side by side.
         word: the word to look at, repeatable; all of the file when absent.
         layer: a layer by number (0 is the embedding layer, -1 the last) or all. Absent: all where uses have senses, the
@@ -67,6 +69,7 @@ def run(
         map: pca; umap where the package umap-learn is installed; lda: the axes that part the senses best, learned from
             one half of the uses and drawn with the other.
         of: what a use's vector is of: the word's own tokens, all tokens of its text, or both side by side.
+        maps: put the map of every layer into the JSON, each turned onto the one beside it, so that points move little.
         balance: draw equally many uses of every sense of a word, as many as its rarest one has; --limit then holds for
             all senses of a word together.
         columns: OURS=THEIRS, repeatable or with commas: text=sentence,sense=gloss.
@@ -79,7 +82,7 @@ def run(
     positive("--limit", limit)
     layers = layer_of(layer, "all")
     reading = read_options(columns, separator, encoding)
-    refuse_unused(reading, [file], tables=not file.is_dir())
+    refuse_unused(reading, [file], tables=file is None or not file.is_dir())
 
     from polyseme.cli.progress import reporting
     from polyseme.report.files import check_folder
@@ -98,6 +101,7 @@ def run(
             folds=folds,
             map=map,
             of=of,
+            maps=maps,
             balance=balance,
             columns=reading.columns,
             separator=reading.separator,
@@ -108,7 +112,9 @@ def run(
     wrote = show(result, output, lang, json)
     options = ["-o", "senses"] if output is None else ["--against", "RUN"]
     again = [*_again(word, balance), *typed_options(reading)]
-    closing(wrote=wrote, then=[command("polyseme", "senses", folder, file, *again, *options)])
+    closing(
+        wrote=wrote, then=[command("polyseme", "senses", folder, *([file] if file else []), *again, *options)]
+    )
 
 
 def _again(words: list[str] | None, balance: bool) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast, overload
@@ -13,27 +12,82 @@ import torch
 from torch import Tensor, nn
 
 from polyseme.core.arrays import IntArray
+from polyseme.core.result import Result
 from polyseme.errors import ConfigError, InputError
 from polyseme.infer.inputs import at_least_one, check_loaded, one_text, texts_of
 from polyseme.infer.loaded import Loaded, word_ids, words_of
+from polyseme.text.clean import replace_surrogates
 
-__all__ = ["RARE", "count_of", "neighbours", "word_counts"]
+__all__ = ["RARE", "Neighbours", "count_of", "neighbours", "vector_by_letters", "word_counts"]
 
 RARE = 20
 """With fewer uses than this, a vector depends more on the few texts around them than on the word."""
 
 
+class Neighbours(Result, list[dict[str, Any]]):
+    """The nearest words of a word, best first: a list of {"word", "similarity", "count"}, and a result.
+
+    Args:
+        rows: the list.
+        run: whose vectors.
+        word, context: what was asked.
+        occurs: how often the word itself occurs in the training text; None where it is not known.
+        notes: what a person should know.
+    """
+
+    kind = "neighbours"
+
+    def __init__(
+        self,
+        rows: Iterable[dict[str, Any]] = (),
+        run: str = "",
+        word: str = "",
+        context: str | None = None,
+        occurs: int | None = None,
+    ) -> None:
+        list.__init__(self, rows)
+        self.run, self.word, self.context, self.occurs = run, word, context, occurs
+        self.notes = list[str]()
+        if occurs is not None and occurs < RARE:
+            self.notes.append(f"{word} occurs {occurs:,} times in the training text: its vector says little")
+        if any(row.get("count", RARE) < RARE for row in self):
+            self.notes.append(
+                f"rare: fewer than {RARE} times in the training text, too few for a vector to be trusted"
+            )
+
+    def document(self) -> Neighbours:
+        """The list itself, JSON-able."""
+        return self
+
+    def headline(self) -> str:
+        """The word, and the run."""
+        where = f" in {self.context[:40]!r}" if self.context else ""
+        return f"{self.word}{where}, {Path(self.run).name}"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row a neighbour; rare where its count is below `RARE`, None where counts are not known."""
+        return [
+            {
+                "word": row["word"],
+                "similarity": row["similarity"],
+                "count": row.get("count"),
+                "rare": row["count"] < RARE if "count" in row else None,
+            }
+            for row in self
+        ]
+
+
 @overload
 def neighbours(  # type: ignore[overload-overlap]
     loaded: Loaded, words: str, context: str | None = None, top: int = 10
-) -> list[dict[str, Any]]: ...
+) -> Neighbours: ...
 @overload
 def neighbours(
     loaded: Loaded, words: Iterable[str], context: str | None = None, top: int = 10
-) -> list[list[dict[str, Any]]]: ...
+) -> list[Neighbours]: ...
 def neighbours(
     loaded: Loaded, words: str | Iterable[str], context: str | None = None, top: int = 10
-) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
+) -> Neighbours | list[Neighbours]:
     """The words nearest to words by cosine.
 
     Without a context, by the input embeddings. With one, the word's hidden state in that sentence is compared, through
@@ -46,7 +100,8 @@ def neighbours(
         words: one or several; each a word or phrase (new york, new_york): of several pieces, their mean is taken.
         context: a text that holds the word.
         top: how many.
-    Returns, for a word, [{"word", "similarity", "count"}], best first, the word itself and mere pieces left out.
+    Returns, for a word, [{"word", "similarity", "count"}], best first, the word itself and mere pieces left out; it
+    shows itself as a table, and as a page in a notebook.
     "count" is how often it occurs in the training text, and absent where that is not there any more; for word classes
     also "path".
     Raises:  InputError: not text; the word is not in the context, or not in the vocabulary of an encoder that reads no
@@ -56,7 +111,11 @@ def neighbours(
     several, single = texts_of(words, "words")
     context = None if context is None else one_text(context, "context")
     at_least_one("top", top)
-    answers = [_neighbours(loaded, word, context, top) for word in several]
+    path = replace_surrogates(str(loaded.run.path))
+    answers = [
+        Neighbours(_neighbours(loaded, word, context, top), path, word, context, count_of(loaded, word))
+        for word in several
+    ]
     return answers[0] if single else answers
 
 
@@ -74,7 +133,7 @@ def _neighbours(loaded: Loaded, word: str, context: str | None, top: int) -> lis
     if context is not None:
         target = _in_context(loaded, word, context)
     else:
-        target = loaded.word_vectors[ids].mean(0) if ids else _by_letters(loaded, word)
+        target = loaded.word_vectors[ids].mean(0) if ids else vector_by_letters(loaded, word)
     similarity = loaded.word_vectors @ nn.functional.normalize(target, dim=0)
     hidden = loaded.special.special | loaded.tokenizer.continues
     similarity[torch.from_numpy(np.flatnonzero(hidden))] = -2.0
@@ -97,18 +156,12 @@ def word_counts(loaded: Loaded) -> IntArray | None:
 
     Shapes:  -> (vocab_size,)
     """
-    meta = loaded.run.meta
-    fingerprint = (meta.get("corpus") or {}).get("fingerprint")
-    for folder in (loaded.run.path / "store", Path(str(meta.get("store") or ""))):
-        file = folder / "train" / "counts.bin"
-        try:
-            known = json.loads((folder / "store.json").read_bytes()).get("fingerprint")
-            counts = np.frombuffer(file.read_bytes(), "<i8").astype(np.int64)
-        except (OSError, ValueError, AttributeError):
-            continue
-        if known == fingerprint is not None and len(counts) <= loaded.tokenizer.vocab_size:
-            return np.pad(counts, (0, loaded.tokenizer.vocab_size - len(counts)))
-    return None
+    store, size = loaded.run.store, loaded.tokenizer.vocab_size
+    try:
+        counts = np.fromfile(store / "train" / "counts.bin", "<i8").astype(np.int64) if store else None
+    except OSError:
+        return None
+    return None if counts is None or len(counts) > size else np.pad(counts, (0, size - len(counts)))
 
 
 def count_of(loaded: Loaded, word: str) -> int | None:
@@ -125,7 +178,8 @@ def _near(loaded: Loaded, word: str) -> str:
     return f"did you mean {' or '.join(near)}?" if near else "a word that the training text holds"
 
 
-def _by_letters(loaded: Loaded, word: str) -> Tensor:
+@torch.no_grad()
+def vector_by_letters(loaded: Loaded, word: str) -> Tensor:
     """The input vector of a word as it is spelled; of several words, their mean.  Shapes: -> as `word_vectors`' rows"""
     tokens = loaded.tokenizer.encode(word)
     batch = loaded.batch([tokens.ids], [words_of(word, tokens)])

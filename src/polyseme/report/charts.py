@@ -1,4 +1,4 @@
-"""Six kinds of chart, from which all charts are made. Colours, fonts, axes, hover texts and sizes are set here alone.
+"""Seven kinds of chart, from which all charts are made. Colours, fonts, axes, hover texts and sizes are set here alone.
 
     lines     a line a series, over time, tokens or layers; intervals are bands
     bars      a bar a label and series, lying or upright; intervals are thin lines
@@ -6,6 +6,7 @@
     heatmap   shaded cells of two axes, perhaps with their figures
     scatter   a map on which every text is a point
     links     lines between two columns of tokens
+    tree      branches from a root on the left to named leaves on the right
 
 To add a chart to the page of a study, touch two files:
 
@@ -57,6 +58,7 @@ __all__ = [
     "looks",
     "scatter",
     "theme",
+    "tree",
 ]
 
 Rows = Sequence[Mapping[str, Any]]
@@ -498,6 +500,33 @@ def links(edges: Rows, words: Sequence[str], by: Series, title: str = "") -> Cha
         token = {**at, "text": {"field": "token"}}
         layers.append(_layer("text", token, column, align=align, dx=dx, fontSize=14, baseline="middle"))
     return _chart(layers, (round(260 * (1 + 2 * margin)), 23 * n), title)
+
+
+def tree(branches: Rows, leaves: Rows, depth: Axis, row: float = 26, title: str = "") -> Chart:
+    """Branches from a root on the left to named leaves on the right (a dendrogram).
+
+    Args:
+        branches: straight lines: {"from", "to": depths, "at", "until": rows}; of one depth, or of one row.
+        leaves: {the depth's field, "row", "name"}, and perhaps "about", shown on hover.
+        depth: of the leaves and of the axis.
+        row: pixels of a row.
+        title: stands above.
+    """
+    deepest = max((leaf[depth.field] for leaf in leaves), default=1)
+    across = _position(replace(depth, domain=(0, deepest), integers=True))
+    across["axis"] = {**across["axis"], "grid": False}
+    down = {**_position(Axis("at", domain=(-0.7, len(leaves) - 0.3))), "axis": None}
+    down["scale"] = {**down["scale"], "reverse": True}
+    line = {"x": {**across, "field": "from"}, "x2": {"field": "to"}, "y": down, "y2": {"field": "until"}}
+    at = {"x": across, "y": {**down, "field": "row"}}
+    shown = [{"field": "name", "title": "title"}, {"field": "about", "title": " "}]
+    named = {**at, "text": {"field": "name"}, "tooltip": shown}
+    layers = [
+        _layer("rule", line, branches, strokeWidth=1.8, strokeCap="square"),
+        _layer("point", {**at, "tooltip": shown}, leaves, filled=True, size=50, color=BLUE, opacity=1),
+        _layer("text", named, leaves, align="left", dx=9, fontSize=14, baseline="middle"),
+    ]
+    return _chart(layers, (420, round(row * max(1, len(leaves)))), title)
 
 
 def beside(

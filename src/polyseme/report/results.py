@@ -23,11 +23,15 @@ PAGES = {
     "attention": "attention.attention_page",
     "cka": "cka.cka_page",
     "compare": "compare.compare_page",
+    "cosines": "cosines.cosines_page",
+    "directions": "directions.directions_page",
     "evaluate": "evaluation.evaluation_page",
     "fill": "distributions.fill_page",
     "generate": "distributions.generate_page",
+    "holes": "holes.holes_page",
     "inspect": "run_summary.inspect_page",
     "mask": "mask.mask_page",
+    "neighbours": "neighbours.neighbours_page",
     "next": "distributions.next_page",
     "pairs": "pairs.pairs_page",
     "probe": "probe.probe_page",
@@ -35,6 +39,8 @@ PAGES = {
     "senses": "senses.senses_page",
     "similarity": "word_vectors.similarity_page",
     "units": "units.units_page",
+    "tree": "tree.tree_page",
+    "uses": "uses.uses_page",
 }
 """Kind -> what makes its page of a document and a language; the page of another kind is its table."""
 WRITERS = {
@@ -42,6 +48,7 @@ WRITERS = {
     "compare": "compared.write_compared",
     "evaluate": "evaluation.write_evaluation",
     "pairs": "pairs.write_pairs",
+    "uses": "uses.write_uses",
 }
 """Kind -> what writes a result into a path, in a language, where there is more than the study's three forms of file."""
 

@@ -5,6 +5,7 @@ its name, and a `Result` comes out, which report/ shows.
 
     senses(runs, uses)  probe(run, files)  pairs(run, files)  attention(run, text)  cka(runs, texts)
     similarity(run, files)  analogy(run, file)  evaluate(run, file)  read_labelled(task, file)
+    uses(run, word)  cosines(runs, words)  holes(run, texts)  tree(run, words)  directions(run, text)
 
 and above them report.compared.compare(runs, tasks) and report.run_summary.inspect(runs).
 """
@@ -24,7 +25,7 @@ from polyseme.text.labelled.dialects import read_separator
 from polyseme.text.labelled.opening import ReadOptions
 from polyseme.train.run import RunDirectory
 
-__all__ = ["Run", "opened", "reading", "several"]
+__all__ = ["Run", "names_of_runs", "opened", "reading", "several"]
 
 Run: TypeAlias = Loaded | RunDirectory | Path | str
 """A run in memory, what `pretrain` gave, or the path of one."""
@@ -44,6 +45,13 @@ def opened(run: Run) -> Loaded:
 def several(runs: Run | Sequence[Run]) -> list[Run]:
     """A list of runs, from a list or from a single run."""
     return [runs] if isinstance(runs, str) or not isinstance(runs, Iterable) else list(runs)
+
+
+def names_of_runs(paths: Sequence[str]) -> list[str]:
+    """Short names of runs: their folders, or their paths where two folders are called the same."""
+    short = [Path(path).name for path in paths]
+    names = short if len(set(short)) == len(short) else list(paths)
+    return names if len(set(names)) == len(names) else [f"{n} ({i})" for i, n in enumerate(names, 1)]
 
 
 def reading(

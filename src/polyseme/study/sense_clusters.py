@@ -61,6 +61,7 @@ __all__ = [
     "k_means",
     "snippet",
     "suggest",
+    "turned_maps",
     "use_map",
 ]
 
@@ -364,6 +365,34 @@ def use_map(
         points = np.concatenate([points, np.zeros((len(points), 2 - points.shape[1]))], 1)
     x, y = (np.round(points[:, axis].astype(np.float64), 5).tolist() for axis in (0, 1))
     return {"method": method, "x": x, "y": y, "explained": explained}
+
+
+def turned_maps(maps: Sequence[dict[str, Any]], reference: int) -> list[dict[str, Any]]:
+    """Maps of the same uses at several layers, each turned onto the one beside it, so that points move little.
+
+        min over R with R R' = 1 of |P R - Q|:  R = U V',  U S V' = the singular values of P' Q
+
+    A map's axes have no direction of their own, so two layers that hold the same may be drawn turned or mirrored. Each
+    map is only turned and mirrored about its centre, never stretched: how far a layer's uses spread stays seen, and a
+    layer with one vector for all uses stays one point.
+
+    Args:
+        maps: {"layer", "x", "y"}, in the order of the layers.
+        reference: number of the map that stays as it is; the others follow it, from neighbour to neighbour.
+    Source:  Schönemann (1966), the orthogonal Procrustes problem.
+    """
+    points = [np.stack([one["x"], one["y"]], 1).astype(np.float64) for one in maps]
+    points = [each if i == reference else each - each.mean(0) for i, each in enumerate(points)]
+    centre = points[reference].mean(0)
+    order = [*range(reference - 1, -1, -1), *range(reference + 1, len(maps))]
+    for i in order:
+        beside = points[i + 1 if i < reference else i - 1] - centre
+        u, _, v = np.linalg.svd(points[i].T @ beside)
+        points[i] = points[i] @ (u @ v) + centre
+    return [
+        {**one, "x": np.round(each[:, 0], 5).tolist(), "y": np.round(each[:, 1], 5).tolist()}
+        for one, each in zip(maps, points, strict=True)
+    ]
 
 
 def _discriminant(vectors: Float64Array, senses: IntArray, fit: BoolArray) -> Float64Array:

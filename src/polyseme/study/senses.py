@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -25,7 +25,7 @@ from polyseme.core.result import Result
 from polyseme.errors import ConfigError, InputError
 from polyseme.infer.hidden import Layers
 from polyseme.infer.inputs import at_least_one, texts_of
-from polyseme.study import Run, opened, reading, several
+from polyseme.study import Run, names_of_runs, opened, reading, several
 from polyseme.study.sense_clusters import (
     MapMethod,
     Suggestion,
@@ -33,6 +33,7 @@ from polyseme.study.sense_clusters import (
     distinctive,
     snippet,
     suggest,
+    turned_maps,
     use_map,
 )
 from polyseme.study.sense_words import (
@@ -47,6 +48,8 @@ from polyseme.study.sense_words import (
     score,
 )
 from polyseme.study.uses import Scope, distinct_vectors, unit, use_vectors
+from polyseme.study.word_uses import LIMIT
+from polyseme.study.word_uses import uses as own_uses
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.labelled.records import Problems
 from polyseme.text.labelled.senses import Use, read_uses
@@ -81,7 +84,8 @@ class Senses(Result):
             if there is such a word, `gold` has the sense of each use.
         runs: one each: run, name, model, reach, static, seconds, words and, labelled, mean. The best layer of each word
             and of the mean has "headline": {"figure", "value", "low", "high", "n", "ceiling", "over", "maximum"}. A
-            static run's words may have "within": {longer word that holds uses: how many}.
+            static run's words may have "within": {longer word that holds uses: how many}. With `maps` they have
+            "maps", of every layer {"layer", "x", "y", "dots": how many different vectors where they are static}.
         differences: of the first run and each other one, by word and over words (word ""), on the same uses.
         mean: over words: ceiling, and by_form where there is one.
         notes: what a person should know.
@@ -143,7 +147,7 @@ class Senses(Result):
 
 def senses(
     runs: Run | Sequence[Run],
-    uses: PathLike | Iterable[Use],
+    uses: PathLike | Iterable[Use] | None = None,
     *,
     word: str | Sequence[str] = (),
     layer: Layers | None = None,
@@ -151,6 +155,7 @@ def senses(
     folds: int = 10,
     map: MapMethod = "pca",
     of: Scope = "word",
+    maps: bool = False,
     balance: bool = False,
     columns: Mapping[str, str] | None = None,
     separator: str = "auto",
@@ -164,7 +169,7 @@ def senses(
     Args:
         runs: a run or several; all are measured on the same uses.
         uses: a file or folder of them (see text/labelled/senses.py), or what `read_uses` gives: all with a sense, or
-            none.
+            none. None = those of `word` in the text that the first run was trained on (study/word_uses.py).
         word: of the file only the uses of this word, or of these.
         layer: a number, several, or "all"; None = all of labelled uses, the last one of unlabelled ones.
         limit: the largest number of uses of a word of the file, or of a word that is balanced.
@@ -173,6 +178,7 @@ def senses(
             shows the layer with the highest nearest-neighbour accuracy, for unlabelled uses the last layer asked for.
         of: the tokens whose mean is a use's vector: the word's own, all of its text, or both side by side. A static
             run's ceiling holds for the word alone: the mean of a text's vectors differs with the text.
+        maps: add the map of every layer, each turned onto the one beside it: words of runs get "maps".
         balance: draw the same number of uses of every sense of a word, as many as its rarest sense has.
         columns: our names of columns to the file's.
         separator, encoding: of the file; "auto" = as it shows.
@@ -195,6 +201,8 @@ def senses(
     if limit is not None:
         at_least_one("limit", limit)
     problems, file = Problems(), ""
+    if uses is None:
+        uses = _own_uses(asked_runs, texts_of(word, "word")[0], limit, seed)
     if isinstance(uses, str | Path) or not isinstance(uses, Iterable):
         asked_of_file, file = reading(columns, separator, encoding), str(uses)
         uses = read_uses(
@@ -229,10 +237,10 @@ def senses(
         # comparing runs by balanced accuracy needs the weight of every use
         for labelled_word in words:
             labelled_word.document["gold"] = labelled_word.gold.tolist()
-    asked: Layers = layer if layer is not None else "all" if labelled else -1
-    study = _Study(labelled, asked, map, of, seed, reporter)
+    asked: Layers = layer if layer is not None else "all" if labelled or maps else -1
+    study = _Study(labelled, asked, map, of, maps, seed, reporter)
     results = [study.run(run, words) for run in asked_runs]
-    names = _names([run["run"] for run, _ in results])
+    names = names_of_runs([run["run"] for run, _ in results])
     for name, (run, _) in zip(names, results, strict=True):
         run["name"] = name
         notes += [f"{name}: {note}" for note in run.pop("notes")]
@@ -249,6 +257,21 @@ def senses(
         file,
         problems.report(),
     )
+
+
+def _own_uses(runs: Sequence[Run], words: Sequence[str], limit: int | None, seed: int) -> list[Use]:
+    """Uses of words in the text that the first run was trained on."""
+    if not words:
+        raise ConfigError(
+            "no file of uses, and no word whose uses to look for",
+            fix="polyseme senses RUN --word WORD, or polyseme senses RUN FILE",
+        )
+    first = next(iter(runs), None)
+    return [
+        replace(use, id=f"{word} {use.id}")
+        for word in words
+        for use in own_uses(first, word, limit=limit or LIMIT, seed=seed).uses
+    ]
 
 
 def _is_labelled(runs: Sequence[Run], uses: Sequence[Use]) -> bool:
@@ -274,6 +297,7 @@ class _Study:
     layers: Layers
     map: MapMethod
     of: Scope
+    maps: bool
     seed: int
     reporter: Reporter
 
@@ -331,7 +355,19 @@ class _Study:
 
     def _with_map(self, word: Word, layered: Layered, entry: dict[str, Any]) -> dict[str, Any]:
         layer = entry["best"]["nearest"]["headline"]["maximum"]["layer"]
-        return entry | {"map": self._map(word, layered, list(layered.layers).index(layer))}
+        place = list(layered.layers).index(layer)
+        return entry | {"map": self._map(word, layered, place)} | self._maps(word, layered, place)
+
+    def _maps(self, word: Word, layered: Layered, place: int) -> dict[str, Any]:
+        """The maps of all layers, turned onto each other from the one that is shown, where they are wanted."""
+        if not self.maps:
+            return {}
+        drawn = [self._map(word, layered, number) for number in range(len(layered.layers))]
+        kept = [
+            {"layer": one["layer"], "x": one["x"], "y": one["y"], "dots": dots}
+            for one, dots in zip(drawn, layered.dots, strict=True)
+        ]
+        return {"maps": turned_maps(kept, place)}
 
     def _cluster(self, word: Word, layered: Layered) -> dict[str, Any]:
         layers: list[dict[str, Any]] = []
@@ -356,6 +392,7 @@ class _Study:
             "layer": layered.layers[-1],
             "groups": self._groups(word, last),
             "map": points | {"group": last.assigned[word.shown].tolist()},
+            **self._maps(word, layered, len(layered.layers) - 1),
         }
 
     def _groups(self, word: Word, suggestion: Suggestion) -> list[dict[str, Any]]:
@@ -417,10 +454,3 @@ def _within(word: Word, longer: Counter[str]) -> str:
         f"{word.word}: {longer.total():,} of {len(word.uses):,} uses stand inside a longer word of the run ({named}"
         f"{others}): they have the vector of {word.word} by itself, since a static vector knows no context"
     )
-
-
-def _names(paths: Sequence[str]) -> list[str]:
-    """Short names of runs: their folders, or their paths where two folders are called the same."""
-    short = [Path(path).name for path in paths]
-    names = short if len(set(short)) == len(short) else list(paths)
-    return names if len(set(names)) == len(names) else [f"{n} ({i})" for i, n in enumerate(names, 1)]

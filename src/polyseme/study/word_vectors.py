@@ -19,17 +19,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from polyseme.core.arrays import IntArray
+from polyseme.core.arrays import BoolArray, Float32Array, IntArray
 from polyseme.core.paths import PathLike, Paths, names_of, path_of
+from polyseme.core.protocols import SparseEncoder
 from polyseme.core.result import Result
 from polyseme.errors import InputError
 from polyseme.infer.loaded import Loaded, word_ids
+from polyseme.infer.neighbours import vector_by_letters
 from polyseme.study import Run, opened, reading
 from polyseme.study.stats import interval_of_pairs
 from polyseme.tasks.metrics.intervals import measured, wilson
@@ -38,7 +40,16 @@ from polyseme.text.clean import CleaningReport, replace_surrogates
 from polyseme.text.config import TextConfig
 from polyseme.text.sources import read_lines
 
-__all__ = ["Analogies", "Similarity", "analogy", "read_pairs", "read_questions", "similarity", "word_vector"]
+__all__ = [
+    "Analogies",
+    "Similarity",
+    "analogy",
+    "read_pairs",
+    "read_questions",
+    "similarity",
+    "word_matrix",
+    "word_vector",
+]
 
 LEAST_PAIRS = 3
 
@@ -178,6 +189,34 @@ def word_vector(loaded: Loaded, word: str) -> torch.Tensor | None:
     if not ids:
         return None
     return nn.functional.normalize(loaded.word_vectors[ids].mean(0), dim=0)
+
+
+@torch.no_grad()
+def word_matrix(loaded: Loaded, words: Sequence[str]) -> tuple[Float32Array, BoolArray]:
+    """The static vectors of words in any model, and which words have one; see study/cosines.py.
+
+    Sparse ones (1-of-N, word classes) have only the columns that are not zero for all words.
+
+    Shapes:  N words -> (N, D) float32, zeros for a word without a vector; (N,)
+    """
+    ids = [word_ids(loaded.tokenizer, word) for word in words]
+    if hasattr(loaded.encoder, "active"):
+        of = np.repeat(np.arange(len(words)), [len(row) for row in ids])
+        flat = torch.tensor([i for row in ids for i in row], dtype=torch.long)
+        token, column = (part.numpy() for part in cast(SparseEncoder, loaded.encoder).active(flat))
+        _, place = np.unique(column, return_inverse=True)
+        matrix = np.zeros((len(words), max(1, int(place.max(initial=-1)) + 1)), np.float32)
+        np.add.at(matrix, (of[token], place), 1.0)
+        return matrix, np.asarray(matrix.any(1))
+    rows = [word_vector(loaded, word) for word in words]
+    if loaded.reads_letters:
+        rows = [
+            vector_by_letters(loaded, word) if row is None and word.strip() else row
+            for word, row in zip(words, rows, strict=True)
+        ]
+    known = np.array([row is not None for row in rows], np.bool_)
+    width = loaded.word_vectors.size(1)
+    return np.stack([np.zeros(width, np.float32) if row is None else row.numpy() for row in rows]), known
 
 
 def _number(text: str) -> float | None:

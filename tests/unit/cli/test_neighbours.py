@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from english import english_in
 from polyseme.cli import main
 from polyseme.infer.model import load
-from polyseme.infer.neighbours import RARE, word_counts
+from polyseme.infer.neighbours import RARE, neighbours, word_counts
+from polyseme.report.neighbours import neighbours_page
 
 OFTEN, SELDOM = ["cat", "dog", "mat"], ["zebra", "koala"]
 
@@ -44,11 +46,30 @@ def test_counts_are_those_of_the_training_text(run: Path, capsys: pytest.Capture
     assert rare
     assert main(["neighbours", str(run), "cat", "--top", "300"]) == 0
     shown = capsys.readouterr()
-    lines = {line.split()[1]: line for line in shown.out.strip().split("\n")}
-    assert all(line.endswith(", rare") == (found[word] < RARE) for word, line in lines.items())
+    split = [line.split() for line in shown.out.split("\n")]
+    lines = {words[1]: " ".join(words) for words in split if len(words) > 1 and words[1] in found}
+    assert len(lines) == len(found)
+    assert all(line.endswith(" rare") == (found[word] < RARE) for word, line in lines.items())
     assert f"fewer than {RARE} times in the training text" in shown.err
     assert main(["neighbours", str(run), rare[0]]) == 0
     assert f"note: {rare[0]} occurs {found[rare[0]]} times" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_the_page_marks_rare_words(run: Path, lang: str, tmp_path: Path) -> None:
+    nearest = neighbours(load(run), "cat", top=300)
+    page = neighbours_page(nearest.document(), lang)
+    assert (english_in(page, nearest) == []) == (lang == "zh")
+    (figure,) = page.figures
+    seen = {bar["word"]: bar["seen"] for bar in figure.chart.spec["layer"][0]["data"]["values"]}
+    kinds = {row["count"] < RARE: seen[row["word"]] for row in nearest}
+    assert len(set(kinds.values())) == 2
+    assert all(seen[row["word"]] == kinds[row["count"] < RARE] for row in nearest)
+    assert [row["rare"] for row in nearest.rows()] == [row["count"] < RARE for row in nearest]
+    assert repr(nearest).startswith("Neighbours: cat, run\n")
+    assert nearest == list(nearest)
+    wrote = nearest.save(tmp_path, lang)
+    assert {path.name for path in wrote} == {f"neighbours.{end}" for end in ("html", "json", "svg", "png")}
 
 
 def test_without_its_store_a_run_says_no_counts(

@@ -21,6 +21,7 @@ from polyseme.study.sense_clusters import (
     k_means,
     snippet,
     suggest,
+    turned_maps,
     use_map,
 )
 from polyseme.study.sense_scores import chosen_layers, folds_of, judge, majority, silhouettes, transfer
@@ -673,3 +674,36 @@ def test_maps_draw_the_same_uses_and_show_them() -> None:
     assert {uses[i].text for i in some} == {uses[::-1][i].text for i in drawn(uses[::-1], 5)}
     use = Use("1", "x" * 100 + " the\ncat sat", 105, 108, None, "cat")
     assert snippet(use) == {"before": "…" + "x" * 55 + " the ", "form": "cat", "after": " sat"}
+
+
+def test_maps_of_layers_are_turned_onto_each_other_and_never_stretched() -> None:
+    random = np.random.default_rng(1)
+    points = random.normal(size=(40, 2)) * [3, 1]
+    turns = [np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]) for a in (0.3, 2.0, 4.0)]
+    turns[1] = turns[1] @ np.diag([1, -1])  # and mirrored
+    layers = [points * size @ turn for size, turn in zip((0.5, 1, 2), turns, strict=True)]
+    layers.append(np.zeros((40, 2)))  # one vector for all uses
+    maps = [{"layer": n, "x": p[:, 0].tolist(), "y": p[:, 1].tolist()} for n, p in enumerate(layers)]
+    turned = [np.stack([one["x"], one["y"]], 1) for one in turned_maps(maps, 1)]
+    assert np.allclose(turned[1], layers[1], atol=1e-5)
+    centred = layers[1] - layers[1].mean(0)
+    for number, size in ((0, 0.5), (2, 2.0)):
+        assert np.allclose(turned[number] - turned[number].mean(0), size * centred, atol=1e-4)
+        assert np.allclose(turned[number].mean(0), layers[1].mean(0), atol=1e-4)
+    assert len(np.unique(turned[3], axis=0)) == 1
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_the_maps_of_all_layers_on_demand(labelled: bool, tmp_path: Path) -> None:
+    uses = [
+        Use(str(i), f"the {what} cat {i}", 5 + len(what), 8 + len(what), what if labelled else None, "cat")
+        for i in range(6)
+        for what in ("old", "small")
+    ]
+    run = random_run(tmp_path, "bert")
+    (word,) = senses(run, uses, maps=True, folds=2).runs[0]["words"]
+    assert [one["layer"] for one in word["maps"]] == [0, 1, 2]
+    shown = next(one for one in word["maps"] if one["layer"] == word["map"]["layer"])
+    assert (shown["x"], shown["y"]) == (word["map"]["x"], word["map"]["y"])
+    assert [one["dots"] for one in word["maps"]] == [one["dots"] for one in word["layers"]]
+    assert "maps" not in senses(run, uses, folds=2).runs[0]["words"][0]

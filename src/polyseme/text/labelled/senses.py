@@ -50,7 +50,7 @@ from polyseme.text.sentences import sentence_spans
 from polyseme.text.sources import RECORDS, TABLES
 from polyseme.text.words import LETTER, cjk_share, has_cjk, is_cjk, word_spans
 
-__all__ = ["Use", "in_text", "no_word", "occurrences", "read_uses", "uses_in_text"]
+__all__ = ["Use", "context_around", "in_text", "no_word", "occurrences", "read_uses", "uses_in_text"]
 
 CONTEXT = 500
 """Fewest characters of context for a use in running text: shorter sentences get their neighbours."""
@@ -143,12 +143,12 @@ def in_text(text: str, word: str, source: str, language: str) -> Iterator[Use]:
     for start, end in places:
         while at + 1 < len(spans) and spans[at + 1][0] <= start:
             at += 1
-        low, high = _context(spans, at, start, end)
+        low, high = context_around(spans, at, start, end)
         context = text[low:high].replace("\n", " ")
         yield Use(f"{source}: {start}", context, start - low, end - low, None, word)
 
 
-def _context(spans: Sequence[tuple[int, int]], at: int, start: int, end: int) -> tuple[int, int]:
+def context_around(spans: Sequence[tuple[int, int]], at: int, start: int, end: int) -> tuple[int, int]:
     """Where a use's context begins and ends: sentences before and after are added while there is room."""
     low, high = (min(spans[at][0], start), max(spans[at][1], end)) if spans else (start, end)
     first = last = at

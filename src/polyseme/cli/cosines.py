@@ -1,0 +1,55 @@
+"""`polyseme cosines`: how near words are to each other, or uses of a word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from polyseme.cli.options import Folder, Json, MaybeOutput, PageLanguage, Threads, layer_of, use_threads
+from polyseme.cli.output import closing, command, show
+
+EXAMPLE = "polyseme cosines runs/mine good bad day"
+
+
+def run(
+    folder: Folder,
+    /,
+    *items: Annotated[str, Parameter(name="WORD")],
+    against: list[Path] | None = None,
+    word: str | None = None,
+    layer: str | None = None,
+    output: MaybeOutput = None,
+    lang: PageLanguage = "en",
+    threads: Threads = None,
+    json: Json = False,
+) -> None:
+    """Show how near words are to each other, or uses of a word: the cosine of every two vectors, in any model.
+
+    Args:
+        folder: the run folder.
+        items: words; or sentences with a word between asterisks, "He sat on the *bank*.", a use each.
+        against: a further run, repeatable: all see the same words or uses.
+        word: what is given are sentences, and their word is this one.
+        layer: of uses: a layer by number (-1 is the last, and the one that is taken when absent), or all.
+        output: a folder for cosines.html, cosines.json, and every chart as .svg and .png.
+        lang: the language of the page.
+        json: print one JSON document: {"of", "items", "runs": [{"name", "layers": [{"layer", "cosines": a row an
+            item}]}]}.
+    """
+    layers = layer_of(layer, "all")
+    use_threads(threads)
+    from polyseme.report.files import check_folder
+    from polyseme.study.cosines import cosines
+
+    if output is not None:
+        check_folder(output)
+    result = cosines([folder, *(against or ())], items, word=word, layer=layers)
+    wrote = show(result, output, lang, json)
+    named = [] if word is None else ["--word", word]
+    more = ["-o", "cosines"] if output is None else ["--against", "RUN"]
+    typed: list[object] = [folder, *items, *named, *more]
+    if any(item.startswith("-") for item in items):
+        typed = [*named, *more, "--", folder, *items]
+    closing(wrote=wrote, then=[command("polyseme", "cosines", *typed)])
