@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from polyseme.infer.mask import mask
     from polyseme.infer.model import Model, load
     from polyseme.infer.neighbours import neighbours
+    from polyseme.infer.next_sentence import follows
     from polyseme.infer.predict import Predictor
     from polyseme.infer.score import score, score_continuations
     from polyseme.report.compared import compare
@@ -89,6 +90,7 @@ __all__ = [
     "export_model",
     "fill",
     "finetune",
+    "follows",
     "generate",
     "generate_stream",
     "hidden_units",
@@ -140,6 +142,7 @@ _HOMES = {
     "export_model": "polyseme.formats.registry",
     "fill": "polyseme.infer.fill",
     "finetune": "polyseme.calls",
+    "follows": "polyseme.infer.next_sentence",
     "generate": "polyseme.infer.generate",
     "generate_stream": "polyseme.infer.generate",
     "hidden_units": "polyseme.study.hidden_units",

@@ -85,6 +85,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         for model, name in (("bert", "mine"), ("gpt", "gpt")):
             run(f"polyseme pretrain {model} my-texts -o runs/{name} --steps 2 {tiny()}")
+        shutil.copytree("runs/mine", "runs/bert")
         run("polyseme pretrain word2vec my-texts -o runs/word2vec --steps 2 --set text.valid_share=0.3")
         run("polyseme pretrain word-classes my-texts -o runs/classes --steps 2 --set num_classes=8")
         small = "--set hidden_size=16 --set intermediate_size=24 --set input=words"

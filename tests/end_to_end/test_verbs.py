@@ -81,6 +81,15 @@ def test_fill_of_a_hidden_word(run: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main(["fill", str(run), text, "--hide", "nothing like it"]) == 2
 
 
+def test_follows(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("follows", run, "The statement is executed.", "It has a value.")
+    found = stdout_json(capsys, *words, "--json")
+    assert set(found) == {"text", "text_b", "follows"}
+    assert 0 < found["follows"] < 1
+    assert main([*map(str, words)]) == 0
+    assert "probability that it follows" in capsys.readouterr().out
+
+
 def test_embed(run: Path, tmp_path: Path) -> None:
     lines = ["the with statement", "", "a class " * 300, "中文 and é"]
     file = tmp_path / "lines.txt.gz"

@@ -40,6 +40,7 @@ PUBLIC = [
     "export_model",
     "fill",
     "finetune",
+    "follows",
     "generate",
     "generate_stream",
     "hidden_units",

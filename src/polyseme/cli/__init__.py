@@ -47,6 +47,7 @@ VERBS = (
     ("fill", _USE, "Complete a text at its [MASK]s."),
     ("generate", _USE, "Continue a text."),
     ("score", _USE, "Say how probable every line of a file is."),
+    ("follows", _USE, "Say whether a text follows another, with a probability."),
     ("mask", _USE, "Show what a masking objective hides in a text, and why."),
     ("units", _USE, "Hide whole words, phrases and entities, and see whether runs find them again."),
     ("embed", _USE, "Turn every line of a file into a vector."),

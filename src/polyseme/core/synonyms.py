@@ -47,6 +47,8 @@ VERBS: dict[str, str] = {
     "mlm": "fill",
     "unmask": "fill",
     "cloze": "fill",
+    "next-sentence": "follows",
+    "nsp": "follows",
     "continue": "generate",
     "write": "generate",
     "sample": "generate",

@@ -10,6 +10,7 @@ string in gives one result, several give several.
     fill        words for [MASK]s                  infer/fill.py
     generate    continuations                      infer/generate.py
     next_tokens what may follow a text             infer/generate.py
+    follows     whether a text follows another     infer/next_sentence.py
     score       log-likelihoods                    infer/score.py
     neighbours  words near a word                  infer/neighbours.py
     predict     labels, tags, answers              infer/predict.py
@@ -35,6 +36,7 @@ from polyseme.infer import fill as _fill
 from polyseme.infer import generate as _generate
 from polyseme.infer import hidden as _hidden
 from polyseme.infer import neighbours as _neighbours
+from polyseme.infer import next_sentence as _next_sentence
 from polyseme.infer.inputs import texts_of
 from polyseme.infer.loaded import Loaded
 from polyseme.infer.loaded import Precision as WeightPrecision
@@ -64,6 +66,7 @@ class Model(Loaded):
     generate_stream = _generate.generate_stream
     neighbours = _neighbours.neighbours
     next_tokens = _generate.next_tokens
+    follows = _next_sentence.follows
     similarity = _embed.similarity
 
     def score(
@@ -249,6 +252,7 @@ class Model(Loaded):
 
         abilities = {
             "fill": self.fills_masks,
+            "follows": "next_sentence" in self.heads,
             "generate": can(_generate.decoder_head),
             "next_tokens": can(_generate.decoder_head),
             "summarize": can(_generate.decoder_head),

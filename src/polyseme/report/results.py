@@ -27,6 +27,7 @@ PAGES = {
     "directions": "directions.directions_page",
     "evaluate": "evaluation.evaluation_page",
     "fill": "distributions.fill_page",
+    "follows": "score.follows_page",
     "generate": "distributions.generate_page",
     "holes": "holes.holes_page",
     "inspect": "run_summary.inspect_page",

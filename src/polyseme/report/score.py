@@ -7,9 +7,9 @@ from typing import Any
 
 from polyseme.report.language import Speaker
 from polyseme.report.page import Page
-from polyseme.report.parts import Strip
+from polyseme.report.parts import Either, Strip
 
-__all__ = ["score_page", "scored_strip"]
+__all__ = ["follows_page", "score_page", "scored_strip"]
 
 _MOST = 12.0
 """Nats at which a token is shaded most: one chance in 160,000."""
@@ -27,6 +27,19 @@ def score_page(document: Mapping[str, Any], lang: str = "en") -> Page:
         each=per_token,
     )
     return Page(say("How probable the text is"), lead, [scored_strip(document, say)], lang)
+
+
+def follows_page(document: Mapping[str, Any], lang: str = "en") -> Page:
+    """Yes or no, and the probability."""
+    say, p = Speaker(lang), document["follows"]
+    answer = (
+        say("Yes: the second text follows the first")
+        if p > 0.5
+        else say("No: the second text is from elsewhere")
+    )
+    lead = say("{answer} (probability that it follows {p}).", answer=answer, p=f"{p:.3f}")
+    page_alone = Either(page=[document["text"], document["text_b"]])
+    return Page(say("Does the text follow?"), lead, [page_alone], lang)
 
 
 _KINDS = {
