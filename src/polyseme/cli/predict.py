@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing as closed_after
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from polyseme.cli.options import (
     ColumnNames,
@@ -35,6 +38,7 @@ def run(
     separator: Separator = "auto",
     encoding: Encoding = "auto",
     threshold: float | None = None,
+    detail: Annotated[bool, Parameter(show_default=False)] = False,
     threads: Threads = None,
     json: Json = False,
 ) -> None:
@@ -47,6 +51,9 @@ def run(
         output: a file to write, there when it is complete; the standard output when absent.
         columns: OURS=THEIRS, repeatable or with commas; as in training when absent.
         threshold: of questions without an answer, in place of the one that was tuned on dev; a higher one answers more.
+        detail: say more of every prediction. Of answers: "tokens" of the passage with the probability that an answer
+            begins and ends there, the five best "spans", the probability of "no_answer" and the "threshold"; of tags:
+            the "probabilities" of every token's. Labels have theirs anyway.
         json: changes nothing: the results are JSON lines.
     """
     reading = read_options(columns, separator, encoding)
@@ -62,7 +69,7 @@ def run(
     from polyseme.text.labelled.records import Problems
 
     use_threads(threads)
-    predictor = Predictor(load(folder), threshold)
+    predictor = Predictor(load(folder), threshold, detail)
     problems = Problems()
     quiet = output is None and sys.stdout.isatty()  # the results themselves show how far it is
     reporting = closed_after(NullReporter() if quiet else open_reporter())

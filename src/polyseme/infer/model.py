@@ -108,20 +108,21 @@ class Model(Loaded):
             sums = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
         return float(sums[0]) if single else sums
 
-    def predict(self, texts: Any, threshold: float | None = None) -> Any:
+    def predict(self, texts: Any, threshold: float | None = None, detail: bool = False) -> Any:
         """What a run that was adapted to a task says of texts.
 
         Args:
             texts: one or several; for the task pair tuples of two texts, for qa tuples (question, context): a tuple
                 is one, a list of tuples are several. For tag, words and single Chinese characters are tagged.
             threshold: of questions without an answer, in place of the one that was tuned on dev.
+            detail: say more: of tags the probability of each; of answers where they may begin and end, and the best.
         Returns a dict an input: for classify and pair label, probability and probabilities (or labels, or value), for
         tag tokens and spans with places in the text, for qa the answer with its place and probability.
         Raises:  InputError: not what the task reads.  ConfigError: the run was not adapted to a task.
         """
         from polyseme.infer.predict import Predictor, records_of  # which loads the tasks, too
 
-        predictor = Predictor(self, threshold)
+        predictor = Predictor(self, threshold, detail)
         records, single = records_of(predictor.name, texts)
         answers = list(predictor.predict(records))
         return answers[0] if single else answers

@@ -76,6 +76,8 @@ class Predictor:
         loaded: a run that `finetune` made.
         threshold: of questions without an answer, in place of the one that was tuned on dev; with it, a run that always
             answers (one that was imported, say) may say that there is none.
+        detail: say more of every prediction: of tags the probability of each, of answers where they may begin and end,
+            the five best and whether there is one; of labels all is said already.
     Attributes:
         cut: texts so far whose ends were not read, as they are longer than `max_length` or than the model reads.
     Raises:  ConfigError: the run was not adapted to a task.
@@ -85,7 +87,7 @@ class Predictor:
         list(predictor.predict(predictor.read("reviews.txt", labelled=False)))
     """
 
-    def __init__(self, loaded: Loaded, threshold: float | None = None) -> None:
+    def __init__(self, loaded: Loaded, threshold: float | None = None, detail: bool = False) -> None:
         self.loaded = loaded
         self.name = task_of(loaded)
         self.entry = registry.tasks.load(self.name)
@@ -99,6 +101,8 @@ class Predictor:
         self.decoding: dict[str, Any] = {**loaded.run.meta.get("decoding", {}), **decoding_of(self.head)}
         if threshold is not None:
             self.decoding["threshold"] = threshold
+        if detail:
+            self.decoding["detail"] = True
 
     def __repr__(self) -> str:
         labels = ", ".join(map(str, getattr(self.config, "labels", ())))

@@ -23,7 +23,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from polyseme.core.arrays import Float32Array
+from polyseme.core.arrays import Float32Array, IntArray
 from polyseme.core.entries import TaskEntry
 from polyseme.core.protocols import Encoder
 from polyseme.core.types import Batch, Encoding
@@ -42,6 +42,10 @@ from polyseme.text.tokens import meeting
 from polyseme.text.words import has_cjk
 
 CANDIDATES = 20
+"""Spans whose probabilities add up to one."""
+
+SPANS = 5
+"""Spans that are shown with detail."""
 
 
 class QAConfig(TaskConfig):
@@ -214,7 +218,12 @@ class QA(LabelledExamples):
 
         Args:
             decoding: "threshold": τ of the head of this file; 0 where it was not tuned.
+                "detail": with "tokens" of the passage: [{"start", "end", "start_probability", "end_probability"}],
+                that an answer begins and ends there; "spans": the best five; "no_answer": the probability of none, and
+                "threshold": what "no_answer_score" is held against; both None where there always is an answer.
         """
+        detail = bool(decoding.get("detail"))
+        lanes = [_Lanes() for _ in data.records]
         candidates_of: list[list[tuple[float, int, int]]] = [[] for _ in data.records]
         nulls = [np.inf] * len(data.records)
         for owner, details, scores in zip(data.owners, data.details, outputs, strict=True):
@@ -223,12 +232,16 @@ class QA(LabelledExamples):
             null, first, offsets = details
             nulls[owner] = min(nulls[owner], float(scores[null].sum()))
             inside = scores[first : first + len(offsets)]
+            if detail:
+                lanes[owner].add(offsets, inside, scores[null])
             for score, i, j in best_spans(inside[:, 0], inside[:, 1], self._longest):
                 candidates_of[owner].append((score, int(offsets[i, 0]), int(offsets[j, 1])))
         threshold = float(decoding.get("threshold", 0.0))
         return [
-            self._prediction(record, sorted(candidates, reverse=True), null, threshold)
-            for record, candidates, null in zip(data.records, candidates_of, nulls, strict=True)
+            self._prediction(
+                record, sorted(candidates, reverse=True), null, threshold, lane if detail else None
+            )
+            for record, candidates, null, lane in zip(data.records, candidates_of, nulls, lanes, strict=True)
         ]
 
     def _prediction(
@@ -237,6 +250,7 @@ class QA(LabelledExamples):
         candidates: Sequence[tuple[float, int, int]],
         null: float,
         threshold: float,
+        lanes: _Lanes | None = None,
     ) -> dict[str, Any]:
         candidates = list({(start, end): (s, start, end) for s, start, end in reversed(candidates)}.values())
         candidates.sort(reverse=True)
@@ -256,6 +270,15 @@ class QA(LabelledExamples):
         if self.config.unanswerable:
             best_answer = answer or {"answer": "", "start": None, "end": None}
             prediction |= {"no_answer_score": float(difference) if candidates else None, "best": best_answer}
+        if lanes is not None:
+            may_be_none = bool(self.config.unanswerable)
+            prediction |= lanes.probabilities(may_be_none)
+            prediction["spans"] = [
+                {"text": record.context[a:b], "start": a, "end": b, "probability": float(share)}
+                for (_, a, b), share in zip(candidates[:SPANS], p, strict=False)
+            ]
+            prediction["no_answer"] = float(p[-1]) if may_be_none else None
+            prediction["threshold"] = threshold if may_be_none else None
         return prediction
 
     def tune(self, data: TaskData, outputs: Sequence[Float32Array]) -> dict[str, Any]:
@@ -290,6 +313,40 @@ class QA(LabelledExamples):
     def gold_of(self, record: QuestionRecord) -> Any:
         """The record's gold answers, JSON-able."""
         return [text for text, _ in record.answers or ()]
+
+
+class _Lanes:
+    """The scores of every token of a passage as beginning and end of an answer, of all windows that hold it."""
+
+    def __init__(self) -> None:
+        self._scores: dict[tuple[int, int], Float32Array] = {}
+        self._null = np.full(2, np.inf, np.float32)
+
+    def add(self, offsets: IntArray, scores: Float32Array, null: Float32Array) -> None:
+        """A window: of a token in several windows the higher score counts, of no answer the lowest.
+
+        Shapes:  offsets: (n, 2).  scores: (n, 2).  null: (2,)
+        """
+        for (start, end), score in zip(offsets.tolist(), scores, strict=True):
+            known = self._scores.get((start, end))
+            self._scores[start, end] = score if known is None else np.maximum(known, score)
+        if null.sum() < self._null.sum():
+            self._null = null
+
+    def probabilities(self, may_be_none: bool) -> dict[str, Any]:
+        """Softmax over the passage's tokens and, where there may be no answer, the place that stands for it."""
+        places = sorted(self._scores)
+        scores = np.array([self._scores[place] for place in places], np.float64).reshape(-1, 2)
+        rows = np.concatenate([scores, self._null[None]]) if may_be_none else scores
+        p = np.exp(rows - rows.max(0, initial=-np.inf)) if len(rows) else rows
+        p = p / p.sum(0, keepdims=True)
+        shares = [[float(f"{value:.6g}") for value in row] for row in p[: len(places)].tolist()]
+        return {
+            "tokens": [
+                {"start": start, "end": end, "start_probability": first, "end_probability": last}
+                for (start, end), (first, last) in zip(places, shares, strict=True)
+            ]
+        }
 
 
 def best_spans(

@@ -212,7 +212,7 @@ class Tag(LabelledExamples):
         """The prediction for every record, JSON-able: tokens with tags and probabilities, and spans.
 
         The probability of a token's tag is its softmax value; with a CRF it is the marginal over all sequences with
-        this tag there.
+        this tag there. With decoding["detail"] every token has the "probabilities" of all tags.
         """
         k = len(self.config.labels)
         scores = [np.zeros((len(record.tokens), k), np.float32) for record in data.records]
@@ -224,7 +224,7 @@ class Tag(LabelledExamples):
             marginals(scores, *limits) if "crf" in decoding else list(map(_softmax, scores))
         )
         return [
-            self._prediction(record, path, p)
+            self._prediction(record, path, p, bool(decoding.get("detail")))
             for record, path, p in zip(data.records, paths, chances, strict=True)
         ]
 
@@ -241,9 +241,11 @@ class Tag(LabelledExamples):
             end = end + np.asarray(learned["end"])
         return start, transition, end
 
-    def _prediction(self, record: TagRecord, path: IntArray, p: npt.NDArray[np.floating]) -> dict[str, Any]:
+    def _prediction(
+        self, record: TagRecord, path: IntArray, p: npt.NDArray[np.floating], detail: bool
+    ) -> dict[str, Any]:
         tags = [self.config.labels[i] for i in path]
-        tokens = [
+        tokens: list[dict[str, Any]] = [
             {
                 "start": start,
                 "end": end,
@@ -253,6 +255,10 @@ class Tag(LabelledExamples):
             }
             for t, ((start, end), tag) in enumerate(zip(record.tokens, tags, strict=True))
         ]
+        if detail:
+            for token, shares in zip(tokens, p.tolist(), strict=True):
+                named = zip(self.config.labels, shares, strict=True)
+                token["probabilities"] = {label: float(f"{share:.6g}") for label, share in named}
         prediction: dict[str, Any] = {"id": record.id, "text": record.text, "tokens": tokens}
         if self._scheme is not None:
             prediction["spans"] = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from adapting import TASKS, adapt, start_run, write_examples
 from polyseme import load
+from polyseme.cli import main
 from polyseme.errors import ConfigError
 from polyseme.infer import predict
 from polyseme.infer.predict import Predictor
@@ -36,6 +38,30 @@ def test_labels_are_not_looked_at(start: Path, task: str, tmp_path: Path) -> Non
     assert list(predictor.predict(labelled)) == expected
     assert list(predictor.predict(mixed)) == expected
     assert [one["id"] for one in expected] == [record.id for record in labelled]
+
+
+@pytest.mark.parametrize("task", ["tag", "qa", "classify"])
+def test_detail_adds_and_changes_nothing(start: Path, task: str, tmp_path: Path) -> None:
+    file = write_examples(tmp_path / "a", task, 6)
+    loaded = load(adapt(task, start, file, tmp_path / "run").path)
+    plain, more = (Predictor(loaded, detail=detail) for detail in (False, True))
+    for before, said in zip(plain.predict(plain.read(file)), more.predict(more.read(file)), strict=True):
+        if task == "tag":
+            for token in said["tokens"]:
+                shares = token.pop("probabilities")
+                assert sum(shares.values()) == pytest.approx(1.0, abs=1e-4)
+                assert shares[token["tag"]] == pytest.approx(token["probability"])
+        if task == "qa":
+            for token in said["tokens"]:
+                assert 0 <= token["start_probability"] <= 1
+            new = set(said) - set(before)
+            assert new == {"tokens", "spans", "no_answer", "threshold"}
+            said = {name: said[name] for name in before}
+        assert said == before
+    output = tmp_path / "said.jsonl"
+    assert main(["predict", str(tmp_path / "run"), str(file), "--detail", "-o", str(output)]) == 0
+    line = json.loads(output.read_text("utf-8").split("\n")[0])
+    assert ("spans" in line) == (task != "classify")
 
 
 def test_a_thousand_at_a_time_changes_nothing(

@@ -145,6 +145,53 @@ def test_no_answer_where_no_answer_scores_higher_than_the_threshold() -> None:
         assert said["best"]["answer"] == record.context[said["best"]["start"] : said["best"]["end"]]
 
 
+def test_detail_says_where_an_answer_may_begin_and_end() -> None:
+    """One window: the softmax over the passage's tokens and the place of no answer, by hand."""
+    record = QuestionRecord("q", "a cat", "the old dog sees", None)
+    for may_be_none in (True, False):
+        task = QA(QAConfig(unanswerable=may_be_none))
+        data = task.encode([record], tokenizer_of("words"), ENCODER)
+        scores = np.random.default_rng(2).normal(size=(len(data.examples[0].ids), 2)).astype(np.float32) * 2
+        (plain,) = task.predictions(data, [scores], {"threshold": 0.5})
+        (said,) = task.predictions(data, [scores], {"threshold": 0.5, "detail": True})
+        assert {name: said[name] for name in plain} == plain
+        null, first, offsets = data.details[0]
+        rows = scores[first : first + 4].astype(np.float64)
+        rows = np.concatenate([rows, scores[null][None]]) if may_be_none else rows
+        p = np.exp(rows) / np.exp(rows).sum(0)
+        assert [(t["start"], t["end"]) for t in said["tokens"]] == [tuple(o) for o in offsets.tolist()]
+        for place, name in enumerate(("start_probability", "end_probability")):
+            assert [t[name] for t in said["tokens"]] == pytest.approx(p[:4, place].tolist(), rel=1e-4)
+        spans = [(s["start"], s["end"]) for s in said["spans"]]
+        assert len(spans) == len(set(spans)) == 5
+        assert all(start < end for start, end in spans)
+        shares = [s["probability"] for s in said["spans"]]
+        assert shares == sorted(shares, reverse=True)
+        assert [s["text"] for s in said["spans"]] == [record.context[start:end] for start, end in spans]
+        if may_be_none:
+            assert said["threshold"] == 0.5
+            assert 0 < said["no_answer"] < 1 - shares[0]
+        else:
+            assert said["threshold"] is said["no_answer"] is None
+
+
+def test_detail_of_a_passage_in_windows_covers_all_of_it() -> None:
+    context = " ".join(["cat", "dog", "river", "bird"] * 12)
+    task = QA(QAConfig(max_length=22, overlap=4, answer_length=3, unanswerable=True))
+    data = task.encode([QuestionRecord("q", "a day", context, None)], tokenizer_of("words"), ENCODER)
+    outputs = [np.zeros((len(e.ids), 2), np.float32) for e in data.examples]
+    assert len(outputs) > 2
+    outputs[1][data.details[1][1] + 6] = 9.0  # the seventh token of the second window
+    (said,) = task.predictions(data, outputs, {"detail": True})
+    assert [context[t["start"] : t["end"]] for t in said["tokens"]] == context.split()
+    sure = [
+        n for n, t in enumerate(said["tokens"]) if t["start_probability"] > 0.9 < 10 * t["end_probability"]
+    ]
+    (_, _, second) = data.details[1]
+    assert [said["tokens"][n]["start"] for n in sure] == [int(second[6][0])]
+    assert said["start"] == int(second[6][0])
+
+
 def test_the_threshold_is_tuned_to_the_highest_f1() -> None:
     task = QA(QAConfig(unanswerable=True))
     texts = [("the dog", (("dog", 4),)), ("the dog", ()), ("a river", (("river", 2),)), ("a bird", ())]
@@ -176,6 +223,9 @@ def test_passages_without_a_token(unanswerable: bool) -> None:
     outputs = [np.ones((len(e.ids), 2), np.float32) for e in data.examples]
     (said,) = task.predictions(data, outputs, {"threshold": 0.0})
     assert (said["answer"], said["start"], said["end"]) == ("", None, None)
+    (said,) = task.predictions(data, outputs, {"threshold": 0.0, "detail": True})
+    assert said["tokens"] == said["spans"] == []
+    assert said["no_answer"] == (1.0 if unanswerable else None)
 
 
 def test_what_is_learned_from_the_training_file() -> None:
