@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from adapting import start_run, write_examples
+from forked import Forked
 from polyseme.cli import main
 
 EPOCHS = 20
@@ -37,12 +36,6 @@ def words(start: Path, train: Path, run: Path, *more: str, epochs: int = EPOCHS)
     ]
 
 
-def begun(arguments: list[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "polyseme", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-
-
 def steps(run: Path) -> list[tuple[int, float]]:
     file = run / "metrics.jsonl"
     lines = file.read_bytes().split(b"\n")[:-1] if file.exists() else []
@@ -50,11 +43,11 @@ def steps(run: Path) -> list[tuple[int, float]]:
     return [(r["step"], r.get("loss", r.get("heldout_loss"))) for r in records]
 
 
-def wait_for(run: Path, process: subprocess.Popen[bytes], step: int) -> None:
+def wait_for(run: Path, process: Forked, step: int) -> None:
     deadline = time.monotonic() + 120
     while len(steps(run)) < step or not list((run / "resume").glob("step-*")):
         assert time.monotonic() < deadline
-        assert process.poll() is None, process.communicate()[1].decode()
+        assert process.poll() is None, process.communicate()[1]
         time.sleep(0.01)
 
 
@@ -76,7 +69,7 @@ def test_killed_and_stopped_runs_end_bit_equal(
     way = (*way, "train.save_minutes=0.002", "train.evaluations=8")
     assert main(words(start, train, straight, *way)) == 0
 
-    process = begun(words(start, train, killed, *way))
+    process = Forked(words(start, train, killed, *way))
     wait_for(killed, process, 30)
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -84,14 +77,14 @@ def test_killed_and_stopped_runs_end_bit_equal(
     assert list((killed / "resume").glob("step-*"))
 
     if not frozen:
-        process = begun(words(start, train, killed, *way, "--resume"))
+        process = Forked(words(start, train, killed, *way, "--resume"))
         wait_for(killed, process, 60)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
         meta = json.loads((killed / "run.json").read_bytes())
         if process.returncode != 0:  # it may have been quicker than the signal
-            assert process.returncode == 130, errors.decode()
-            assert "--resume" in errors.decode()
+            assert process.returncode == 130, errors
+            assert "--resume" in errors
             assert meta["status"] == "stopped"
             assert 30 <= meta["results"]["steps"] < steps(straight)[-1][0]
 

@@ -10,11 +10,13 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+
+import forked
+from forked import Forked
 
 KILLS = int(os.environ.get("POLYSEME_KILLS", "3"))
 STEPS = 24
@@ -51,7 +53,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def command(corpus: Path, run: Path, *more: str) -> list[str]:
     settings = [part for key, value in SETTINGS.items() for part in ("--set", f"{key}={value}")]
     return [
-        *(sys.executable, "-m", "polyseme", "pretrain", "bert", str(corpus), "-o", str(run)),
+        *("pretrain", "bert", str(corpus), "-o", str(run)),
         *("--steps", str(STEPS), "--threads", "1", *settings, *more),
     ]
 
@@ -79,7 +81,7 @@ def losses(run: Path) -> list[tuple[int, float]]:
 def test_killed_runs_end_bit_equal(corpus: Path, tmp_path: Path) -> None:
     straight = tmp_path / "straight"
     started = time.monotonic()
-    subprocess.run(command(corpus, straight), check=True, capture_output=True)
+    assert forked.run(command(corpus, straight)).returncode == 0
     whole = time.monotonic() - started
     expected = files(straight)
 
@@ -91,12 +93,10 @@ def test_killed_runs_end_bit_equal(corpus: Path, tmp_path: Path) -> None:
         more = ["--resume"] if (killed / "run.json").exists() else []
         if not more and killed.exists():  # killed before the run existed: nothing to go on with
             assert not [p for p in killed.iterdir() if not p.name.startswith(".")]
-        process = subprocess.Popen(
-            command(corpus, killed, *more), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
+        process = Forked(command(corpus, killed, *more))
         try:
             _, errors = process.communicate(timeout=generator.uniform(0.2, 1.05) * whole)
-            assert process.returncode == 0, errors.decode()
+            assert process.returncode == 0, errors
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.communicate()
@@ -108,8 +108,8 @@ def test_killed_runs_end_bit_equal(corpus: Path, tmp_path: Path) -> None:
             path.unlink() if path.is_file() else path.rmdir()
         killed.rmdir()
     more = ["--resume"] if (killed / "run.json").exists() else []
-    last = subprocess.run(command(corpus, killed, *more), capture_output=True, check=False)
-    assert last.returncode == 0, last.stderr.decode()
+    last = forked.run(command(corpus, killed, *more))
+    assert last.returncode == 0, last.stderr
     assert kills == KILLS
     assert files(killed) == expected
     assert losses(killed) == losses(straight)
@@ -119,20 +119,16 @@ def test_killed_runs_end_bit_equal(corpus: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_stopped_by_a_signal_everything_is_saved(corpus: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    process = subprocess.Popen(
-        command(corpus, run, "--set", "train.save_minutes=60"),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+    process = Forked(command(corpus, run, "--set", "train.save_minutes=60"))
     deadline = time.monotonic() + 120
     while not (run / "metrics.jsonl").exists() or len(losses(run)) < 4:
         assert time.monotonic() < deadline
-        assert process.poll() is None, process.communicate()[1].decode()
+        assert process.poll() is None, process.communicate()[1]
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "--resume" in errors.decode()
+    assert "--resume" in errors
     meta = json.loads((run / "run.json").read_bytes())
     assert meta["status"] == "stopped"
     assert meta["results"]["steps"] >= 2

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import forked
 from adapting import start_run, write_examples
 from polyseme.cli import main
 
@@ -67,7 +68,10 @@ module._build = tell
 def run(words: list[str], at: str = "", *numbers: str, before: str = "") -> subprocess.CompletedProcess[str]:
     """A command in a process of its own, which gets signals at a moment."""
     moment = f"NUMBERS = {numbers!r}\n{MOMENTS[at]}" if at else ""
-    code = f"{before}{PRELOAD}{moment}from polyseme.cli import main\nsys.exit(main(sys.argv[1:]))"
+    code = f"{before}{PRELOAD}{moment}"
+    if at != "importing":
+        return forked.run(words, code)
+    code += "from polyseme.cli import main\nsys.exit(main(sys.argv[1:]))"
     return subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
 
 
