@@ -20,12 +20,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from pydoc_data.topics import topics
 from typing import Any
 
 from polyseme import cli
 from polyseme.cli import output
 from polyseme.errors import PolysemeError
 from polyseme.infer.loaded import word_ids
+from polyseme.text.builtin import BUILTINS
 
 _BUILD = cli.build_app
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,6 +68,8 @@ _PROSE |= {
 }
 _OTHERS = {"hf", "pip", "git", "iconv", "torchrun", "python"}
 _BUDGETS = {"--minutes", "--epochs", "--tokens", "--steps", "--words"}
+_SMALL = {"tokenizer.vocab_size": 800, "train.batch_size": 4, "train.heldout_tokens": 500}
+_CHOOSE_SIZES = {"--", "--batch-size", "--init", "--recipe", "--tokenizer", "--vocab-size"}
 _SLOW = {"demo", "doctor"}  # minutes of training and measuring, whatever is typed
 
 
@@ -313,7 +317,8 @@ class Watch:
         self.said, self.hints, self.words = [], [], ()
         faults = []
         self.typing = True
-        place = Path.cwd()
+        place, python_docs = Path.cwd(), BUILTINS["python-docs"]
+        BUILTINS["python-docs"] = _few_docs
         try:
             for hint in hints:
                 if hint not in self.seen:
@@ -323,6 +328,7 @@ class Watch:
                 faults += self._fault(lambda one=one: self._type(one, place))
         finally:
             self.typing = False
+            BUILTINS["python-docs"] = python_docs
             os.chdir(place)
         assert not faults, "a line that proposes something to type does not work:\n" + "\n".join(faults)
 
@@ -379,6 +385,9 @@ class Watch:
         if said.what is None:
             assert code == 0, f"next: {said.line}\n  typed: {typed}\n  exit {code}: {errors}"
             return
+        assert not any(key in str(error) for error in errors for key in _SMALL), (
+            errors
+        )  # what `_short` adds fits
         again = [error for error in errors if getattr(error, "what", None) == said.what]
         misused = [error for error in errors if not isinstance(error, PolysemeError | OSError)]
         told = f"try: {said.line}\n  after: {shlex.join(said.words)}\n  typed: {typed}\n  exit {code}: "
@@ -457,6 +466,12 @@ class Watch:
         return None if missing else filled
 
 
+@cache
+def _few_docs() -> tuple[tuple[str, str], ...]:
+    """In place of python-docs, whose two megabytes take seconds to prepare."""
+    return tuple((f"topic {name}", topics[name][:2000]) for name in sorted(topics))
+
+
 def _played(said: Said) -> bool:
     """Whether a test only plays that there is a run: what was typed names none that is there."""
     return said.what is None and "run" in said.words and not Path("run").exists()
@@ -508,12 +523,19 @@ def _shape(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def _short(words: list[str]) -> list[str]:
-    """The words with a budget that a test can wait for."""
-    if words[0] != "pretrain" or "--steps" in words or "--resume" in words:
+    """The words with a budget, and with sizes that no option speaks of, that a test can wait for."""
+    if words[0] != "pretrain" or "--resume" in words:
         return words
-    for name in _BUDGETS:
-        _take_out(words, lambda at, name=name: words[at] == name, 2)
-    return [*words, "--steps", "1"]
+    if "--steps" not in words:
+        for name in _BUDGETS:
+            _take_out(words, lambda at, name=name: words[at] == name, 2)
+        words = [*words, "--steps", "1"]
+    chosen = {word.partition("=")[0] for word in words}
+    prepared = any(Path(word, "store.json").is_file() for word in words if len(word) < 200)
+    if words[1:2] == ["bert"] and not prepared and not chosen & _CHOOSE_SIZES:
+        sizes = [f"{key}={value}" for key, value in _SMALL.items() if key not in chosen]
+        words = [*words, *(part for size in sizes for part in ("--set", size))]
+    return words
 
 
 def check(hint: str) -> None:
