@@ -94,6 +94,18 @@ LOCALES = {
     "ascii streams": {"LANG": "C.UTF-8", "PYTHONIOENCODING": "ascii"},
 }
 
+BOTH = """
+import sys
+from polyseme.cli import main
+words = sys.argv[1:]
+at = words.index("then")
+sys.argv[1:] = words[:at]
+code = main()
+print("then", flush=True)
+sys.argv[1:] = words[at + 1 :]
+sys.exit(code or main())
+"""
+
 
 @pytest.mark.parametrize("locale", LOCALES.values(), ids=LOCALES)
 def test_a_locale_without_chinese_takes_and_gives_chinese(
@@ -102,12 +114,10 @@ def test_a_locale_without_chinese_takes_and_gives_chinese(
     file = tmp_path / "中文😀.txt"
     file.write_text("a good day\n", "utf-8")
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("LC_", "LANG", "PYTHONUTF8"))}
-    command = [sys.executable, "-m", "polyseme", "fill", str(run), "中é😀 [MASK]", "--top", "1", "--json"]
+    fill = ["fill", str(run), "中é😀 [MASK]", "--top", "1", "--json"]
+    command = [sys.executable, "-c", BOTH, *fill, "then", "score", str(run), str(file), "--json"]
     result = subprocess.run(command, env=clean | locale, capture_output=True, check=False)
     assert result.returncode == 0, result.stderr.decode()
-    assert "中é😀" in json.loads(result.stdout)[0]["candidates"][0]["sequence"]
-
-    command = [sys.executable, "-m", "polyseme", "score", str(run), str(file), "--json"]
-    result = subprocess.run(command, env=clean | locale, capture_output=True, check=False)
-    assert result.returncode == 0, result.stderr.decode()
-    json.loads(result.stdout)
+    filled, _, scored = result.stdout.partition(b"\nthen\n")
+    assert "中é😀" in json.loads(filled)[0]["candidates"][0]["sequence"]
+    json.loads(scored)
