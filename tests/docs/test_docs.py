@@ -29,9 +29,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = [ROOT / "README.md", ROOT / "README.zh.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
 
 TINY = {
-    "hidden_size": 64,
+    "hidden_size": 32,
     "num_hidden_layers": 2,
-    "tokenizer.vocab_size": 2000,
+    "tokenizer.vocab_size": 800,
     "train.batch_size": 4,
     "train.heldout_tokens": 512,
 }
@@ -140,7 +140,7 @@ def test_blocks_are_found_and_options_applied() -> None:
     )
     console, python = blocks_of(page)
     (command,) = console.commands()
-    assert command.startswith("polyseme pretrain bert a      -o b --steps 2 --set hidden_size=64 --set ")
+    assert command.startswith("polyseme pretrain bert a      -o b --steps 2 --set hidden_size=32 --set ")
     assert console.line == 2
     assert python.script() == f"run(Budget(steps=3), settings={TINY}, 1)\n"
 
