@@ -8,8 +8,7 @@ ladder says from how many tokens on each size is worth its time:
     D       U + U R (1 - e^{-(T / U - 1) / R}) from the second pass on, R = 15: T tokens of a text that has U of its own
     size    the largest one that has D(T(w)) >= its tokens
 
-The learning rate falls with the width: the recipe's times the recipe's width / w; so does, with its root, the deviation
-of random weights where the recipe has chosen one: what a matrix gives grows with the root of its width.
+The learning rate falls with the width: the recipe's times the recipe's width / w.
 
 Source:  Hoffmann et al. (2022), "Training Compute-Optimal Large Language Models", section 3: parameters grow with
          tokens; Muennighoff et al. (2023), "Scaling Data-Constrained Language Models", equation 5: what repeated text
@@ -200,19 +199,12 @@ def values_for(recipe: Recipe, size: Size) -> dict[str, Any]:
     else:  # an LSTM in both directions: each has half of the width
         width *= 2
         sizes = {"hidden_size": width}
-    if (deviation := usual.get("initializer_range")) not in (None, _usual_deviation(model)):
-        sizes["initializer_range"] = float(f"{deviation * math.sqrt(usual['hidden_size'] / width):.3g}")
     if "intermediate_size" in fields:
         sizes["intermediate_size"] = round(usual["intermediate_size"] * width / usual["hidden_size"])
     rate = train.learning_rate * usual["hidden_size"] / width
     chosen = {f"model.{key}": value for key, value in sizes.items()}
     chosen["train.learning_rate"] = float(f"{rate:.3g}")
     return chosen
-
-
-def _usual_deviation(model: Any) -> float:
-    """The deviation that a model's config has where a recipe says nothing."""
-    return float(type(model).model_fields["initializer_range"].default)
 
 
 def _why(budget: Budget, tokens: float, passes: float, values: Mapping[str, Any]) -> str:
