@@ -65,7 +65,7 @@ def run(
     from polyseme.cli.progress import reporting
     from polyseme.infer.embed import Pooling
     from polyseme.infer.embed_file import embed_file
-    from polyseme.infer.inputs import cut_note
+    from polyseme.infer.inputs import Truncated, cut_note
     from polyseme.infer.model import load
     from polyseme.text.config import TextConfig
 
@@ -94,7 +94,9 @@ def run(
             f"{written['lines']:,} lines, {written['vectors']:,} vectors of {written['hidden_size']} numbers"
         )
     if written["cut"]:
-        say("note: " + cut_note(written["cut"], written["lines"], written["room"]))
+        numbers = dict.fromkeys(written["truncated"], 0)
+        cut = Truncated(numbers, written["cut"], written["tokens_lost"])
+        say("note: " + cut_note(cut, written["lines"], written["room"]))
     say_cleaned(cleaned)
     read = {
         ".npz": f"import scipy.sparse; print(scipy.sparse.load_npz('{output}').shape)",

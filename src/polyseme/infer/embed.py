@@ -19,7 +19,7 @@ from polyseme.core.arrays import Float32Array
 from polyseme.core.protocols import SparseEncoder, StaticEncoder
 from polyseme.errors import ConfigError
 from polyseme.infer.hidden import hidden_states, layer_numbers, packed
-from polyseme.infer.inputs import check_loaded, one_of, texts_of, warn_of_cut
+from polyseme.infer.inputs import Truncated, check_loaded, one_of, texts_of, warn_of_cut
 from polyseme.infer.loaded import Loaded, words_of
 from polyseme.infer.pooling import OneVector, Pool, Pooling
 from polyseme.kernels.packed import Precision
@@ -104,6 +104,7 @@ class Embedder:
         sparse: whether the vectors are mostly zeros and `sparse_vectors` gives the rest.
         max_content: tokens of a text that are read, without separators.
         cut: texts so far whose ends were not read, as they are longer.
+        truncated: which of the texts of the last call these were, and how many tokens they lost.
     Raises:  ConfigError: as for `embed`.
     """
 
@@ -127,7 +128,8 @@ class Embedder:
         self.sparse = hasattr(loaded.encoder, "active")
         self._encoder = loaded.encoder if plain else packed(loaded.encoder, precision)
         self.max_content = self.pooling.max_content(loaded)
-        self.cut = 0
+        self.cut, self.truncated = 0, Truncated()
+        self._n_read = 0  # texts of this call
         around = self.pooling.separators and any(loaded.separator_counts)
         table = hasattr(loaded.encoder, "means") and loaded.precision == "float32"
         self._looks_up = table and self.pooling.pool == "mean" and not around and not plain
@@ -140,10 +142,21 @@ class Embedder:
         Raises:  InputError: not text.
         """
         texts, _ = texts_of(texts)
-        before = self.cut
+        self.begin()
         vectors = self.read(texts)
-        warn_of_cut(self.cut - before, len(texts), self.max_content, stacklevel=5)
+        warn_of_cut(self.truncated, len(texts), self.max_content, stacklevel=5)
         return vectors
+
+    def begin(self, truncated: Truncated | None = None, n_read: int = 0) -> None:
+        """Number the texts of later calls of `read` from 0, or from where earlier work was left."""
+        self.truncated, self._n_read = truncated or Truncated(), n_read
+
+    def count(self, lengths: Sequence[int]) -> None:
+        """Count texts of so many tokens, which follow those that were read."""
+        before = self.truncated.texts
+        self.truncated.add(lengths, self.max_content, self._n_read)
+        self.cut += self.truncated.texts - before
+        self._n_read += len(lengths)
 
     def matrix(self, texts: Iterable[str]) -> Float32Array:
         """`vectors` as one array, for every pool but words.  Shapes: N texts -> (N, hidden_size)"""
@@ -153,8 +166,8 @@ class Embedder:
     def read(self, texts: Sequence[str]) -> list[Float32Array]:
         """`vectors` of a list of strings, without the warning: what is cut is counted in `cut` alone."""
         if self.sparse:
-            whole, counts, cut = sparse_rows(self.loaded, texts, self.pooling)
-            self.cut += cut
+            whole, counts, lengths = sparse_rows(self.loaded, texts, self.pooling)
+            self.count(lengths)
             ends = np.cumsum(counts)
             rows = [whole[end - n : end].toarray() for n, end in zip(counts, ends.tolist(), strict=True)]
             return rows if self.pooling.pool == "words" else [row[0] for row in rows]
@@ -199,8 +212,8 @@ class Embedder:
         """Vectors of texts from a table."""
         id_lists = self.loaded.tokenizer.encode_ids(texts)
         lengths = np.fromiter(map(len, id_lists), np.int64, len(texts))
-        if (longer := lengths > self.max_content).any():
-            self.cut += int(longer.sum())
+        self.count(lengths.tolist())
+        if (lengths > self.max_content).any():
             id_lists = [ids[: self.max_content] for ids in id_lists]
             lengths = np.minimum(lengths, self.max_content)
         ids = np.fromiter(chain.from_iterable(id_lists), np.int64, int(lengths.sum()))
@@ -214,13 +227,13 @@ class Embedder:
         max_content = self.max_content
         if self.loaded.reads_letters or self.pooling.pool == "words":
             tokens = self.loaded.tokenizer.encode_batch(texts)
-            self.cut += sum(len(t) > max_content for t in tokens)
+            self.count([len(t) for t in tokens])
             return [
                 Tokens(t.ids[:max_content], t.offsets[:max_content], t.word_starts[:max_content])
                 for t in tokens
             ]
         id_lists = self.loaded.tokenizer.encode_ids(texts)
-        self.cut += sum(len(ids) > max_content for ids in id_lists)
+        self.count([len(ids) for ids in id_lists])
         return [Tokens(ids[:max_content], [], []) for ids in id_lists]
 
 
@@ -319,18 +332,19 @@ def sparse_vectors(
     pooling = pool if isinstance(pool, Pooling) else Pooling(pool)
     pooling.check(loaded)
     several, _ = texts_of(texts)
-    whole, counts, cut = sparse_rows(loaded, several, pooling)
-    warn_of_cut(cut, len(several), pooling.max_content(loaded))
+    whole, counts, lengths = sparse_rows(loaded, several, pooling)
+    most = pooling.max_content(loaded)
+    warn_of_cut(Truncated.of(lengths, most), len(several), most)
     return whole, counts
 
 
-def sparse_rows(loaded: Loaded, texts: Sequence[str], pooling: Pooling) -> tuple[Any, list[int], int]:
-    """As `sparse_vectors`; also the number of texts that were cut."""
+def sparse_rows(loaded: Loaded, texts: Sequence[str], pooling: Pooling) -> tuple[Any, list[int], list[int]]:
+    """As `sparse_vectors`, without the warning; also how many tokens each text has."""
     from scipy.sparse import csr_matrix
 
     max_content = pooling.max_content(loaded)
     tokens = loaded.tokenizer.encode_batch(texts)
-    cut = sum(len(t) > max_content for t in tokens)
+    n_tokens = [len(t) for t in tokens]
     rows = [t.ids[:max_content] for t in tokens]
     words = [t.word_starts[:max_content] for t in tokens]
     if pooling.separators and pooling.pool != "words":
@@ -360,4 +374,4 @@ def sparse_rows(loaded: Loaded, texts: Sequence[str], pooling: Pooling) -> tuple
     if pooling.normalize:
         norm = np.sqrt(np.asarray(whole.multiply(whole).sum(axis=1)).ravel())
         whole = csr_matrix(whole.multiply((1.0 / np.maximum(norm, 1e-12))[:, None]))
-    return whole.astype(np.float32), counts, cut
+    return whole.astype(np.float32), counts, n_tokens

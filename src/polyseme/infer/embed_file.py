@@ -30,6 +30,7 @@ from polyseme.core.paths import PathLike, path_of
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import CheckpointError, ConfigError, CorpusError, Interrupted, RunError
 from polyseme.infer.embed import Embedder, Layer, sparse_rows, windows
+from polyseme.infer.inputs import Truncated
 from polyseme.infer.loaded import Loaded
 from polyseme.infer.pooling import Pool, Pooling
 from polyseme.kernels.packed import Precision
@@ -71,8 +72,9 @@ def embed_file(
         resume: go on with what was interrupted; the file then ends equal to one that was not.
         reporter: receives the progress.
         reading: its `encoding`, and the `field` of records; None = found out, and "text".
-    Returns {"lines", "vectors", "hidden_size", "cut": lines whose ends were not read, "room": tokens of a line that
-    are read, "dirt": counts by kind}.
+    Returns {"lines", "vectors", "hidden_size", "cut": lines whose ends were not read, "truncated": the numbers of the
+    first thousand of them, from 0, "tokens_lost": of all of them, "room": tokens of a line that are read, "dirt":
+    counts by kind}.
     Shapes:  -> (lines, hidden_size), or (words, hidden_size) and offsets (lines + 1,)
     Raises:  CorpusError: the file is missing or binary, or not the one that was begun with.
              RunError: an unfinished file is there, or a folder has the output's name.  StorageError: the disk refuses.
@@ -107,7 +109,10 @@ def _fill(
     """Add the vectors of every line that is not in the file yet."""
     digest = hashlib.blake2b(digest_size=16)
     made = str(target.remembered.get("text"))  # digest of the lines whose vectors are there
-    embedder.cut = cut = int(target.remembered.get("cut", 0))  # of the lines whose vectors are there
+    # of the lines whose vectors are there
+    embedder.begin(_cut_before(target.remembered), target.lines)
+    embedder.cut = embedder.truncated.texts
+    cut = _cut_so_far(embedder)
     done, passed, read, total = target.lines, 0, 0, None  # passed: lines that were read again
     begun = committed = time.monotonic()
     try:
@@ -123,23 +128,35 @@ def _fill(
                     raise _changed(file)
                 continue
             target.append(*_rows(embedder, window))
-            made, cut = digest.hexdigest(), embedder.cut
+            made, cut = digest.hexdigest(), _cut_so_far(embedder)
             pace = (target.lines - done) / (time.monotonic() - begun)
             reporter.stage("embedding", read, total, f"{target.lines:,} lines, {pace:,.0f} a second")
             if time.monotonic() - committed > COMMIT_EVERY_S:
-                target.commit({"text": made, "cut": cut})
+                target.commit({"text": made, **cut})
                 committed = time.monotonic()
         if passed < done:
             raise _changed(file)
-        target.commit({"text": made, "cut": cut})
+        target.commit({"text": made, **cut})
     except KeyboardInterrupt:
-        target.commit({"text": made, "cut": cut})
+        target.commit({"text": made, **cut})
         raise Interrupted(
             "interrupted",
             got=f"{target.lines:,} lines are kept",
             where=target.partial,
             fix="the same with --resume",
         ) from None
+
+
+def _cut_so_far(embedder: Embedder) -> dict[str, Any]:
+    """What is remembered of the lines whose ends were not read."""
+    truncated = embedder.truncated
+    return {"cut": truncated.texts, "lost": [*truncated.lost.items()], "tokens_lost": truncated.tokens}
+
+
+def _cut_before(remembered: Mapping[str, Any]) -> Truncated:
+    """What `_cut_so_far` gave when the work was left."""
+    lost = {int(number): int(tokens) for number, tokens in remembered.get("lost", ())}
+    return Truncated(lost, int(remembered.get("cut", 0)), int(remembered.get("tokens_lost", 0)))
 
 
 def _changed(file: Path) -> CorpusError:
@@ -153,8 +170,8 @@ def _changed(file: Path) -> CorpusError:
 def _rows(embedder: Embedder, lines: list[str]) -> tuple[Iterable[Float32Array], list[int]]:
     """The vectors of lines in blocks of rows, and the number of rows of each line."""
     if embedder.sparse:
-        whole, counts, cut = sparse_rows(embedder.loaded, lines, embedder.pooling)
-        embedder.cut += cut
+        whole, counts, lengths = sparse_rows(embedder.loaded, lines, embedder.pooling)
+        embedder.count(lengths)
         step = max(1, NUMBERS_AT_ONCE // embedder.hidden_size)
         return (whole[i : i + step].toarray() for i in range(0, whole.shape[0], step)), counts
     vectors = embedder.read(lines)
@@ -199,7 +216,8 @@ def _summary(lines: int, vectors: int, embedder: Embedder, report: CleaningRepor
         "lines": lines,
         "vectors": vectors,
         "hidden_size": embedder.hidden_size,
-        "cut": embedder.cut,
+        "cut": embedder.truncated.texts,
+        **embedder.truncated.as_dict(),
         "room": embedder.max_content,
         "dirt": report.as_dict(),
     }
@@ -212,8 +230,8 @@ def _write_sparse(embedder: Embedder, windows: Iterator[list[str]], output: Path
     parts: list[Any] = []
     lines = 0
     for window in windows:
-        part, counts, cut = sparse_rows(embedder.loaded, window, embedder.pooling)
-        embedder.cut += cut
+        part, counts, n_tokens = sparse_rows(embedder.loaded, window, embedder.pooling)
+        embedder.count(n_tokens)
         parts.append((part, counts))
         lines += len(window)
     matrices = [part for part, _ in parts]

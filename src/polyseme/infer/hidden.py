@@ -21,7 +21,7 @@ from polyseme.core.protocols import DecodingEncoder, Encoder
 from polyseme.core.result import Result
 from polyseme.core.types import Keep
 from polyseme.errors import ConfigError
-from polyseme.infer.inputs import check_loaded, texts_of, warn_of_cut
+from polyseme.infer.inputs import Truncated, check_loaded, texts_of, warn_of_cut
 from polyseme.infer.loaded import Loaded, words_of
 from polyseme.kernels.packed import Precision, prepare
 from polyseme.kernels.team import side_by_side
@@ -66,6 +66,7 @@ class EncodedText(Result):
         word_starts: True where a token begins a word.
         layers: hidden states, one slice a layer that was asked for.
         layer_numbers: which layers these are; 0 is the embedding layer.
+        cut: how many tokens of the text's end were not read.
 
     Shapes:  ids, word_starts: (T,).  offsets: (T, 2).  layers: (L, T, hidden_size) float32
     """
@@ -80,6 +81,7 @@ class EncodedText(Result):
     word_starts: BoolArray
     layers: Float32Array
     layer_numbers: tuple[int, ...]
+    cut: int = 0
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -89,7 +91,8 @@ class EncodedText(Result):
 
     def document(self) -> dict[str, Any]:
         """The tokens, without their hidden states; JSON-able."""
-        return {"text": self.text, "layers": list(self.layer_numbers), "tokens": self.rows()}
+        layers = list(self.layer_numbers)
+        return {"text": self.text, "layers": layers, "tokens": self.rows(), "cut": self.cut}
 
     def headline(self) -> str:
         """The text, and how much was made of it."""
@@ -152,7 +155,8 @@ def encode(
     """
     check_loaded(loaded)
     several, single = texts_of(texts)
-    encoded, cut = encode_cut(loaded, several, layers, separators)
+    encoded, _ = encode_cut(loaded, several, layers, separators)
+    cut = Truncated.of((each.cut for each in encoded), 0)
     warn_of_cut(cut, len(several), loaded.max_content)
     return encoded[0] if single else encoded
 
@@ -191,6 +195,7 @@ def encode_cut(
                 np.array([place[2] for place in places], np.bool_),
                 inner.copy(),  # not a view that keeps the whole batch
                 numbers,
+                max(0, len(tokens[i]) - loaded.max_content),
             )
     return [results[i] for i in range(len(texts))], sum(len(t) > loaded.max_content for t in tokens)
 

@@ -9,13 +9,84 @@ from __future__ import annotations
 import reprlib
 import warnings
 from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from polyseme.errors import ConfigError, InputError
 
-__all__ = ["at_least_one", "check_loaded", "cut_note", "one_of", "one_text", "texts_of", "warn_of_cut"]
+__all__ = [
+    "CutWarning",
+    "Truncated",
+    "at_least_one",
+    "check_loaded",
+    "cut_note",
+    "one_of",
+    "one_text",
+    "texts_of",
+    "warn_of_cut",
+]
+
+MOST_NAMED = 1000
+"""Texts that were cut which are named; all are counted."""
+
+_SHOWN = 5
+
+
+class CutWarning(UserWarning):
+    """Texts are longer than what is read.
+
+    Attributes:
+        truncated: the numbers of the first thousand of them, from 0.
+        tokens_lost: how many tokens of all of them were not read.
+    """
+
+    def __init__(self, message: str, truncated: Truncated) -> None:
+        super().__init__(message)
+        self.truncated, self.tokens_lost = list(truncated.lost), truncated.tokens
+
+
+@dataclass
+class Truncated:
+    """Texts whose ends were not read.
+
+    Args:
+        lost: number of a text, from 0 -> how many of its tokens were not read; the first thousand such texts.
+        texts, tokens: of all of them.
+
+    Example:
+        >>> cut = Truncated.of([3, 7, 5], 4)
+        >>> cut.texts, cut.tokens, cut.as_dict()
+        (2, 4, {'truncated': [1, 2], 'tokens_lost': 4})
+    """
+
+    lost: dict[int, int] = field(default_factory=dict)
+    texts: int = 0
+    tokens: int = 0
+
+    @classmethod
+    def of(cls, lengths: Iterable[int], most: int) -> Truncated:
+        """Those of some texts that have more than `most` tokens."""
+        truncated = cls()
+        truncated.add(lengths, most)
+        return truncated
+
+    def add(self, lengths: Iterable[int], most: int, first: int = 0) -> None:
+        """Count texts of these lengths, the first of which has the number `first`."""
+        for number, length in enumerate(lengths, first):
+            if length > most:
+                self.add_one(number, int(length) - most)
+
+    def add_one(self, number: int, lost: int) -> None:
+        """Count a text that lost so many tokens."""
+        self.texts, self.tokens = self.texts + 1, self.tokens + lost
+        if len(self.lost) < MOST_NAMED:
+            self.lost[number] = lost
+
+    def as_dict(self) -> dict[str, Any]:
+        """{"truncated": [numbers], "tokens_lost"}"""
+        return {"truncated": list(self.lost), "tokens_lost": self.tokens}
 
 
 def texts_of(given: object, name: str = "texts") -> tuple[list[str], bool]:
@@ -100,26 +171,31 @@ def one_of(name: str, value: Any, options: Iterable[Any]) -> None:
         raise ConfigError(f"no such {name}", got=repr(value), expected=", ".join(map(str, known)))
 
 
-def cut_note(cut: int, texts: int, max_content: int) -> str:
+def cut_note(cut: Truncated, texts: int, max_content: int) -> str:
     """A sentence on texts whose ends were not read.
 
     Args:
-        cut: the number of texts that were cut.
+        cut: those that were cut.
         texts: the number of all texts.
         max_content: tokens of a text that are read, without separators.
 
     Example:
-        >>> cut_note(1, 2, 510)
-        '1 of 2 texts is longer than the 510 tokens that are read: its end was not read'
+        >>> print(cut_note(Truncated.of([8, 520, 9], 510), 3, 510))
+        1 of 3 texts is longer than the 510 tokens that are read: its end was not read, 10 tokens in all (number 2)
     """
-    verb, ends = ("is", "its end was") if cut == 1 else ("are", "their ends were")
-    return f"{cut:,} of {texts:,} texts {verb} longer than the {max_content:,} tokens that are read: {ends} not read"
+    verb, ends = ("is", "its end was") if cut.texts == 1 else ("are", "their ends were")
+    numbers = ", ".join(f"{number + 1:,}" for number in [*cut.lost][:_SHOWN])
+    more = " …" if cut.texts > _SHOWN else ""
+    return (
+        f"{cut.texts:,} of {texts:,} texts {verb} longer than the {max_content:,} tokens that are read: {ends} not "
+        f"read, {cut.tokens:,} tokens in all (number {numbers}{more})"
+    )
 
 
-def warn_of_cut(cut: int, texts: int, max_content: int, stacklevel: int = 3) -> None:
+def warn_of_cut(cut: Truncated, texts: int, max_content: int, stacklevel: int = 3) -> None:
     """Warn once, with the count, where texts were cut."""
-    if cut:
-        warnings.warn(cut_note(cut, texts, max_content), stacklevel=stacklevel)
+    if cut.texts:
+        warnings.warn(CutWarning(cut_note(cut, texts, max_content), cut), stacklevel=stacklevel)
 
 
 def _shown(value: object) -> str:

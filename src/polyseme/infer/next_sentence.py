@@ -23,7 +23,7 @@ from polyseme.data.loader import collate, to_batch
 from polyseme.data.wrapping import Wrapper, shares
 from polyseme.errors import ConfigError, InputError
 from polyseme.infer.hidden import by_length, packed
-from polyseme.infer.inputs import check_loaded, texts_of, warn_of_cut
+from polyseme.infer.inputs import Truncated, check_loaded, texts_of, warn_of_cut
 from polyseme.infer.loaded import Loaded
 
 __all__ = ["Following", "follows"]
@@ -123,11 +123,11 @@ def _probabilities(loaded: Loaded, first: Sequence[str], second: Sequence[str]) 
     head, encoder = next_sentence_head(loaded), packed(loaded.encoder)
     wrapper = Wrapper.of(loaded.tokenizer)
     max_content = _longest(loaded) - wrapper.added(True)
-    examples, cut = [], 0
+    examples, cut = [], Truncated()
     ids = zip(*map(loaded.tokenizer.encode_ids, (first, second)), strict=True)
-    for a, b in ids:
+    for number, (a, b) in enumerate(ids):
         keep_a, keep_b = shares(len(a), len(b), max_content)
-        cut += (keep_a, keep_b) != (len(a), len(b))
+        cut.add([len(a) + len(b)], max_content, number)
         wrapped = wrapper.wrap(a[len(a) - keep_a :], b[:keep_b])
         examples.append(Example(wrapped.ids, wrapped.type, wrapped.text >= 0))
     warn_of_cut(cut, len(first), max_content, stacklevel=4)

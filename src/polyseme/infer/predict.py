@@ -30,7 +30,7 @@ from polyseme.data.labelled import ExampleLoader
 from polyseme.data.wrapping import Wrapper
 from polyseme.errors import ConfigError, CorpusError, InputError, PolysemeError
 from polyseme.infer.hidden import packed
-from polyseme.infer.inputs import texts_of, warn_of_cut
+from polyseme.infer.inputs import Truncated, texts_of, warn_of_cut
 from polyseme.infer.loaded import Loaded
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.encodings import detect
@@ -80,6 +80,7 @@ class Predictor:
             the five best and whether there is one; of labels all is said already.
     Attributes:
         cut: texts so far whose ends were not read, as they are longer than `max_length` or than the model reads.
+        truncated: which of the texts of the last `predict` these were, and how many tokens they lost.
     Raises:  ConfigError: the run was not adapted to a task.
 
     Example:
@@ -97,7 +98,8 @@ class Predictor:
         self.config = recipe.section(self.name)
         self.task = self.entry.build(self.config, loaded.special, 0)
         self.head = loaded.heads[self.name]
-        self.cut = 0
+        self.cut, self.truncated = 0, Truncated()
+        self._n_read = 0  # records of this call
         self.decoding: dict[str, Any] = {**loaded.run.meta.get("decoding", {}), **decoding_of(self.head)}
         if threshold is not None:
             self.decoding["threshold"] = threshold
@@ -138,13 +140,15 @@ class Predictor:
     def predict(self, records: Iterable[Any]) -> Iterator[dict[str, Any]]:
         """The predictions for all records, in their order; about a thousand records are in memory at once.
 
-        Texts that are longer than what is read are counted in a warning at the end.
+        Texts that are longer than what is read are counted in a warning at the end; in their predictions "cut" says how
+        many tokens were not read.
         """
-        source, before, n = iter(records), self.cut, 0
+        source, n = iter(records), 0
+        self.truncated, self._n_read = Truncated(), 0
         while chunk := list(islice(source, RECORDS_AT_ONCE)):
             n += len(chunk)
             yield from self.predict_all(chunk)
-        if cut := self.cut - before:
+        if (cut := self.truncated).texts:
             longest = min(self.config.max_length, int(self.loaded.encoder.max_length))
             added = Wrapper.of(self.loaded.tokenizer).added(self.entry.records == "pair")
             warn_of_cut(cut, n, max(1, longest - added), stacklevel=2)
@@ -158,6 +162,9 @@ class Predictor:
         self.task.use(data)
         if self.entry.records in CUTTING:
             self.cut += len(data.cut)
+            for number, lost in zip(data.cut, data.lost, strict=False):
+                self.truncated.add_one(self._n_read + number, lost)
+        self._n_read += len(records)
         spelled = data.unknown if loaded.reads_letters else None
         loader = ExampleLoader(
             data.examples, [self.task], loaded.special, None, spelled, loaded.tokenizer.vocab_size
@@ -166,7 +173,10 @@ class Predictor:
         outputs, _ = outputs_of(
             self.task, loader, partial(read_layers, encoder, [self.head]), self.head, torch.device("cpu")
         )
-        return self.task.predictions(data, outputs, self.decoding)  # type: ignore[no-any-return]
+        predictions: list[dict[str, Any]] = self.task.predictions(data, outputs, self.decoding)
+        for number, lost in zip(data.cut, data.lost, strict=False):
+            predictions[number]["cut"] = lost
+        return predictions
 
 
 def task_of(loaded: Loaded) -> str:

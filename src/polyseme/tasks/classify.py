@@ -409,6 +409,7 @@ class Classify(LabelledExamples):
             keep = shares(len(a), len(b), room) if self.pair else (room, 0)
             if len(a) > keep[0] or (self.pair and len(b) > keep[1]):
                 data.cut.append(number)
+                data.lost.append(len(a) - keep[0] + (len(b) - keep[1] if self.pair else 0))
             a, b = a.part(0, keep[0]), b.part(0, keep[1])
             wrapped = wrapper.wrap(a.ids, b.ids if self.pair else None)
             n = len(wrapped.ids)

@@ -32,6 +32,7 @@ class TaskData:
         details: for each example, what the task needs to map predictions back to the text.
         unknown: for each example, the words outside the vocabulary, for encoders that read letters.
         cut: records that were cut because they are longer than max_length.
+        lost: of each of these, how many tokens were not read; empty where they are read in windows.
     Shapes:  owners: (N,).  places: each (p,)
     """
 
@@ -43,6 +44,7 @@ class TaskData:
     details: list[Any] = field(default_factory=list)
     unknown: list[Unknown] = field(default_factory=list)
     cut: list[int] = field(default_factory=list)
+    lost: list[int] = field(default_factory=list)
 
     def add(
         self,

@@ -14,6 +14,7 @@ from polyseme.errors import CheckpointError, ConfigError
 from polyseme.infer import embed as embedding
 from polyseme.infer import hidden
 from polyseme.infer.embed import Embedder, Pooling, embed
+from polyseme.infer.inputs import CutWarning
 from polyseme.infer.model import Model
 from small import GRADIENT_MODELS
 from vector_runs import TEXTS, random_run
@@ -121,7 +122,21 @@ def test_texts_that_are_cut_are_counted_in_one_warning(pool: Any, tmp_path: Path
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             call()
-        assert [str(one.message) for one in caught] == [what]
+        (one,) = caught
+        assert str(one.message).startswith(what)
+        assert isinstance(one.message, CutWarning)
+        lost = [len(loaded.tokenizer.encode(text)) - loaded.max_content for text in texts]
+        assert one.message.truncated == [0, 2]
+        assert one.message.tokens_lost == lost[0] + lost[2]
+        assert str(one.message).endswith(f"read, {lost[0] + lost[2]:,} tokens in all (number 1, 3)")
+    embedder = Embedder(loaded, pool)
+    for first in (0, 1):  # of each call by itself, though `cut` goes on
+        with pytest.warns(CutWarning):
+            embedder.vectors(texts[first:])
+        assert [*embedder.truncated.lost] == ([0, 2] if first == 0 else [1])
+    assert embedder.cut == 3
+    with pytest.warns(CutWarning):
+        assert [one.cut for one in loaded.encode(texts)] == [lost[0], 0, lost[2]]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         loaded.embed(["short", "the cat"], pool=pool)

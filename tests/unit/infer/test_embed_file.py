@@ -237,7 +237,9 @@ def test_what_is_cut_is_counted(
     command = ["embed", str(bert.run.path), str(tmp_path / "a.txt"), "-o", str(tmp_path / "v.npy")]
     assert main([*command, "--pool", pool, "--json"]) == 0
     printed = capsys.readouterr()
-    assert json.loads(printed.out)["cut"] == 2
+    document = json.loads(printed.out)
+    assert document["cut"] == len(document["truncated"]) == 2
+    assert document["tokens_lost"] > 2
     assert f"note: 2 of 3 texts are longer than the {bert.max_content:,} tokens that are read" in printed.err
 
 
@@ -251,7 +253,10 @@ def test_what_is_cut_is_counted_over_an_interruption(
         patched.setattr(VectorFile, "append", stopping_after(2, KeyboardInterrupt))
         with pytest.raises(Interrupted):
             embed_file(bert, lines, tmp_path / "v.npy")
-    assert embed_file(bert, lines, tmp_path / "v.npy", resume=True)["cut"] == whole["cut"]
+    resumed = embed_file(bert, lines, tmp_path / "v.npy", resume=True)
+    for name in ("cut", "truncated", "tokens_lost"):
+        assert resumed[name] == whole[name]
+    assert len(whole["truncated"]) == 7
 
 
 def test_the_command(bert: Model, lines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -111,13 +111,18 @@ def test_texts_that_are_cut_are_counted_in_one_warning(
         texts = [("the cat", text) for text in texts]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        loaded.predict(texts)
+        said = loaded.predict(texts)
     cut = [str(one.message) for one in caught if "not read" in str(one.message)]
     if task in ("classify", "pair"):
         assert len(cut) == 1
         assert cut[0].startswith("2 of 4 texts are longer than the ")
+        assert cut[0].endswith("tokens in all (number 2, 4)")
+        assert ["cut" in one for one in said] == [False, True, False, True]
+        n = len(loaded.tokenizer.encode(long))
+        assert n > said[1]["cut"] == said[3]["cut"] > n - 100
     else:  # read in windows
         assert cut == []
+        assert not any("cut" in one for one in said)
 
 
 def test_blank_lines_of_plain_text_are_counted(start: Path, tmp_path: Path) -> None:
