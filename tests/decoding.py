@@ -37,7 +37,7 @@ def make_loaded(model: str = "gpt", kind: str = "wordpiece", hybrid: bool = Fals
     if hybrid:
         heads = {"hybrid": MaskedLMHead(encoder)}
     recipe: Any = SimpleNamespace(architecture=model, objectives=tuple(heads))
-    run: Any = SimpleNamespace(path=Path("runs/test"), meta={})
+    run: Any = SimpleNamespace(path=Path("runs/test"), meta={}, store=None)
     return Model(
         run, encoder, {n: h.eval() for n, h in heads.items()}, tokenizer, recipe, special_ids(tokenizer)
     )

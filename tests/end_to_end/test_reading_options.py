@@ -26,7 +26,7 @@ TABLES = (
     ),
     "attention",
 )
-LINES = ("embed", "cka", "probe", "pretrain", "prepare", "distil")
+LINES = ("embed", "cka", "probe", "pretrain", "prepare", "distil", "holes", "units", "uses")
 
 
 @pytest.mark.parametrize("verb", [verb for verb, _, _ in VERBS])

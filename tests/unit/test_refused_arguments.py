@@ -78,6 +78,8 @@ REFUSED: dict[str, tuple[Callable[[Any], object], type[Exception], str]] = {
     "cosines marks": (lambda b: polyseme.cosines(b, ["a *cat*", "*a* *dog*"]), InputError, "2 in"),
     "cosines lost": (lambda b: polyseme.cosines(b, ["cat", "dog"], word="cat"), InputError, "does not hold"),
     "cosines layer": (lambda b: polyseme.cosines(b, ["cat", "dog"], layer=1), ConfigError, "no layers"),
+    "cosines limit": (lambda b: polyseme.cosines(b, ["cat", "dog"], limit=3), ConfigError, "own uses"),
+    "cosines none": (polyseme.cosines, InputError, "at least"),
     "cosines runs": (lambda b: polyseme.cosines([], ["cat", "dog"]), InputError, "no run"),
     "senses texts": (lambda b: polyseme.senses(b, ["a bank"]), InputError, "not a use"),  # type: ignore[list-item]
     "cka runs": (lambda b: polyseme.cka(None, "texts.txt"), InputError, "not a loaded run"),  # type: ignore[arg-type]

@@ -7,7 +7,17 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Folder, Json, MaybeOutput, PageLanguage, Threads, layer_of, use_threads
+from polyseme.cli.options import (
+    Count,
+    Folder,
+    Json,
+    MaybeOutput,
+    PageLanguage,
+    Threads,
+    layer_of,
+    positive,
+    use_threads,
+)
 from polyseme.cli.output import closing, command, show
 
 EXAMPLE = "polyseme cosines runs/mine good bad day"
@@ -21,7 +31,9 @@ def run(
     word: str | None = None,
     layer: str | None = None,
     output: MaybeOutput = None,
+    limit: Count = None,
     lang: PageLanguage = "en",
+    seed: int = 0,
     threads: Threads = None,
     json: Json = False,
 ) -> None:
@@ -29,15 +41,19 @@ def run(
 
     Args:
         folder: the run folder.
-        items: words; or sentences with a word between asterisks, "He sat on the *bank*.", a use each.
+        items: words; or sentences with a word between asterisks, "He sat on the *bank*.", a use each. When absent:
+            uses of --word in the text that the run was trained on.
         against: a further run, repeatable: all see the same words or uses.
         word: what is given are sentences, and their word is this one.
         layer: of uses: a layer by number (-1 is the last, and the one that is taken when absent), or all.
         output: a folder for cosines.html, cosines.json, and every chart as .svg and .png.
+        limit: so many of the run's own uses; 8 when absent.
         lang: the language of the page.
+        seed: of the draw of the run's own uses.
         json: print one JSON document: {"of", "items", "runs": [{"name", "layers": [{"layer", "cosines": a row an
             item}]}]}.
     """
+    positive("--limit", limit)
     layers = layer_of(layer, "all")
     use_threads(threads)
     from polyseme.report.files import check_folder
@@ -45,9 +61,11 @@ def run(
 
     if output is not None:
         check_folder(output)
-    result = cosines([folder, *(against or ())], items, word=word, layer=layers)
+    result = cosines([folder, *(against or ())], items, word=word, layer=layers, limit=limit, seed=seed)
     wrote = show(result, output, lang, json)
     named = [] if word is None else ["--word", word]
+    if limit is not None:
+        named += ["--limit", str(limit)]
     more = ["-o", "cosines"] if output is None else ["--against", "RUN"]
     typed: list[object] = [folder, *items, *named, *more]
     if any(item.startswith("-") for item in items):

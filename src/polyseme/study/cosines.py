@@ -27,6 +27,7 @@ from polyseme.infer.inputs import texts_of
 from polyseme.infer.loaded import Loaded
 from polyseme.study import Run, names_of_runs, opened, several
 from polyseme.study.uses import unit, use_vectors
+from polyseme.study.word_uses import uses as own_uses
 from polyseme.study.word_vectors import word_matrix
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.labelled.senses import Use, occurrences
@@ -35,6 +36,8 @@ __all__ = ["MARK", "Cosines", "cosines", "marked_use"]
 
 MOST = 200
 """Words or uses of one matrix at most: of more nobody can read a picture."""
+_DRAWN = 8
+"""Uses that are drawn of the run's own text."""
 MARK = re.compile(r"\*(?=\S)([^*]+)(?<=\S)\*")
 """A word between asterisks."""
 
@@ -88,18 +91,22 @@ class Cosines(Result):
 
 def cosines(
     runs: Run | Sequence[Run],
-    items: Iterable[str] | Iterable[Use],
+    items: Iterable[str] | Iterable[Use] = (),
     *,
     word: str | None = None,
     layer: Layers | None = None,
+    limit: int | None = None,
+    seed: int = 0,
 ) -> Cosines:
     """Cosines of every two words, or of every two uses of a word.
 
     Args:
         runs: a run or several; all see the same words or uses.
-        items: words; or sentences in which a word is marked, "He sat on the *bank*."; or uses, as `uses` gives them.
+        items: words; or sentences in which a word is marked, "He sat on the *bank*."; or uses, as `uses` gives them;
+            none = uses of `word` in the text that the first run was trained on.
         word: the items are sentences, and their word is this one, where it first stands.
         layer: of uses: a number, several, or "all"; None = the last one.
+        limit, seed: of the run's own uses: how many are drawn, 8 where nobody says, and by which seed.
     Raises:  InputError: fewer than two items or more than 200, some marked and others not, or a sentence without the
              word.  ConfigError: a layer for words, or there is no such layer.  RunError: no run.
 
@@ -110,6 +117,14 @@ def cosines(
     if not asked:
         raise InputError("no run to look into", fix="name one")
     given: list[Any] = [items] if isinstance(items, str) else list(items)
+    if given and limit is not None:
+        raise ConfigError(
+            "limit is about the run's own uses, and words or sentences are given",
+            got=limit,
+            fix="leave --limit out, or the words",
+        )
+    if not given and word is not None:
+        given = list(own_uses(asked[0], word, limit=_DRAWN if limit is None else limit, seed=seed).uses)
     if given and all(isinstance(item, Use) for item in given):
         uses, notes = list[Use](given), list[str]()
     else:

@@ -106,7 +106,7 @@ def test_settings_that_options_stand_for_exist() -> None:
 @pytest.mark.parametrize("verb", [verb for verb in build_app() if not verb.startswith("-")])
 def test_a_verb_that_computes_takes_threads(verb: str) -> None:
     options = Shape.of(build_app(), verb).options
-    without = {"doctor", "list", "inspect", "tidy"}
+    without = {"doctor", "list", "inspect", "tidy", "tree", "uses"}
     assert ("--threads" in options or "--workers" in options) == (verb not in without)
 
 

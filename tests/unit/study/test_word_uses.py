@@ -43,7 +43,11 @@ def test_senses_and_cosines_take_them(run: Path, tmp_path: Path, capsys: pytest.
     printed = json.loads(capsys.readouterr().out)
     assert printed["words"][0]["uses"] == 30
     drawn = polyseme.uses(run, "river", limit=3).uses
-    assert polyseme.cosines(run, drawn).headline() == "3 uses of river; run"
+    result = polyseme.cosines(run, drawn)
+    assert result.headline() == "3 uses of river; run"
+    assert polyseme.cosines(run, word="river", limit=3).document() == result.document()
+    assert main(["cosines", str(run), "--word", "river", "--limit", "3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == result.document()
 
 
 def test_other_texts_in_place_of_the_run_s(run: Path, tmp_path: Path) -> None:
