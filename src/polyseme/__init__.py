@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from polyseme.infer.next_sentence import follows
     from polyseme.infer.predict import Predictor
     from polyseme.infer.score import score, score_continuations
+    from polyseme.infer.tokenize import tokenize
     from polyseme.report.compared import compare
     from polyseme.report.run_summary import inspect
     from polyseme.study.attention import attention
@@ -110,6 +111,7 @@ __all__ = [
     "score_continuations",
     "senses",
     "similarity",
+    "tokenize",
     "tree",
     "uses",
 ]
@@ -162,6 +164,7 @@ _HOMES = {
     "score_continuations": "polyseme.infer.score",
     "senses": "polyseme.study.senses",
     "similarity": "polyseme.study.word_vectors",
+    "tokenize": "polyseme.infer.tokenize",
     "tree": "polyseme.study.tree",
     "uses": "polyseme.study.word_uses",
 }

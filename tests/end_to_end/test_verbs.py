@@ -81,6 +81,16 @@ def test_fill_of_a_hidden_word(run: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main(["fill", str(run), text, "--hide", "nothing like it"]) == 2
 
 
+def test_tokenize(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "The statement is ☃ executed."
+    found = stdout_json(capsys, "tokenize", run, text, "--json")
+    assert set(found) == {"text", "tokens", "cut"}
+    assert "".join(text[t["start"] : t["end"]] for t in found["tokens"]) == text.replace(" ", "")
+    assert [text[t["start"]] for t in found["tokens"] if t["unknown"]] == ["☃"]
+    assert main(["tokenize", str(run), text]) == 0
+    assert "Unknown to the vocabulary: 1." in capsys.readouterr().out
+
+
 def test_follows(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("follows", run, "The statement is executed.", "It has a value.")
     found = stdout_json(capsys, *words, "--json")

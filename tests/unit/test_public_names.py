@@ -60,6 +60,7 @@ PUBLIC = [
     "score_continuations",
     "senses",
     "similarity",
+    "tokenize",
     "tree",
     "uses",
 ]

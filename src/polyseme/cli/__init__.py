@@ -44,6 +44,7 @@ VERBS = (
     ("distil", _USE, "Make a static run of a run that reads context: one vector a word, many times faster."),
     ("predict", _USE, "Say what an adapted run makes of every text of a file: labels, tags, answers."),
     ("evaluate", _USE, "Measure an adapted run on a labelled file, or test two runs against each other."),
+    ("tokenize", _USE, "Show the tokens that a run reads of a text."),
     ("fill", _USE, "Complete a text at its [MASK]s."),
     ("generate", _USE, "Continue a text."),
     ("score", _USE, "Say how probable every line of a file is."),

@@ -4,6 +4,7 @@ The functions of this package do the work, each in its own file. Where a functio
 answer is what a method gives, the function is the method. The other methods make arrays of a function's answers. One
 string in gives one result, several give several.
 
+    tokenize    what the model reads               infer/tokenize.py
     encode      hidden states of every token       infer/hidden.py
     embed       one vector a text                  infer/embed.py
     similarity  cosines of texts                   infer/embed.py
@@ -37,6 +38,7 @@ from polyseme.infer import generate as _generate
 from polyseme.infer import hidden as _hidden
 from polyseme.infer import neighbours as _neighbours
 from polyseme.infer import next_sentence as _next_sentence
+from polyseme.infer import tokenize as _tokenize
 from polyseme.infer.inputs import texts_of
 from polyseme.infer.loaded import Loaded
 from polyseme.infer.loaded import Precision as WeightPrecision
@@ -68,6 +70,7 @@ class Model(Loaded):
     next_tokens = _generate.next_tokens
     follows = _next_sentence.follows
     similarity = _embed.similarity
+    tokenize = _tokenize.tokenize
 
     def score(
         self,
@@ -264,7 +267,13 @@ class Model(Loaded):
             "neighbours": has_neighbours({"objectives": self.recipe.objectives}),
             "predict": can(task_of),
         }
-        return ("encode", "embed", "similarity", *(name for name, has in abilities.items() if has))
+        return (
+            "encode",
+            "embed",
+            "similarity",
+            "tokenize",
+            *(name for name, has in abilities.items() if has),
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _load_again, (str(self.run.path.resolve()), self.run.meta.get("files"), self.precision)

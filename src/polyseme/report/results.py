@@ -38,6 +38,7 @@ PAGES = {
     "probe": "probe.probe_page",
     "score": "score.score_page",
     "senses": "senses.senses_page",
+    "tokenize": "tokens.tokens_page",
     "similarity": "word_vectors.similarity_page",
     "units": "units.units_page",
     "tree": "tree.tree_page",

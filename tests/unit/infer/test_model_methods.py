@@ -166,12 +166,13 @@ def test_counts_must_be_whole_numbers_above_zero(bert: Model, top: Any) -> None:
 @pytest.mark.parametrize(
     ("model", "can"),
     [
-        ("bert", "encode, embed, similarity, fill, score, choose, neighbours"),
+        ("bert", "encode, embed, similarity, tokenize, fill, score, choose, neighbours"),
         (
             "gpt",
-            "encode, embed, similarity, generate, next_tokens, summarize, answer, translate, score, choose, neighbours",
+            "encode, embed, similarity, tokenize, generate, next_tokens, summarize, answer, translate, score, choose, "
+            "neighbours",
         ),
-        ("elmo", "encode, embed, similarity, score, choose, neighbours"),
+        ("elmo", "encode, embed, similarity, tokenize, score, choose, neighbours"),
     ],
 )
 def test_a_run_says_what_it_is_and_can(model: str, can: str) -> None:
