@@ -10,14 +10,14 @@ it lies on the disk, 5.7 million tokens in some milliseconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from polyseme.core.arrays import IntArray
+from polyseme.core.arrays import BoolArray, IntArray
 from polyseme.core.rng import Random
-from polyseme.data.store import TokenStore
+from polyseme.data.store import TokenArray, TokenStore
 from polyseme.text.joining import Joiner, gap
 from polyseme.text.labelled.senses import Use, context_around, occurrences
 from polyseme.text.tokenizers import Tokenizer
@@ -27,6 +27,8 @@ __all__ = ["StoreUses", "uses_in_store"]
 
 _AROUND = 400
 """Tokens that are joined to text on either side of a use; a context of some 500 characters is chosen among them."""
+_PIECE = 1 << 24
+"""Tokens that are compared at once."""
 _UNKNOWN = "…"
 
 
@@ -75,12 +77,12 @@ def _places(store: TokenStore, tokenizer: Tokenizer, word: str) -> IntArray:
         begins = _matches(store, ids)
         if not has_cjk(word):  # a whole word: neither end of it inside another
             ends = begins + len(ids)
-            starts = np.append(store.word_starts, 1)
-            begins = begins[(starts[begins] == 1) & (starts[ends] == 1)]
+            closed = (ends == store.n_tokens) | (store.word_starts[np.minimum(ends, store.n_tokens - 1)] == 1)
+            begins = begins[(store.word_starts[begins] == 1) & closed]
         rows.append(np.stack([begins, np.full_like(begins, len(ids))], 1))
     holders = np.zeros(store.vocab_size, np.bool_)
     holders[[i for i in _holders(tokenizer, word) if i < store.vocab_size]] = True
-    begins = np.flatnonzero(holders[store.tokens])
+    begins = _where(store, lambda tokens: holders[tokens])
     rows.append(np.stack([begins, np.ones_like(begins)], 1))
     return np.unique(np.concatenate(rows), axis=0)
 
@@ -115,11 +117,18 @@ def _matches(store: TokenStore, ids: tuple[int, ...]) -> IntArray:
     if max(ids) >= store.vocab_size:
         return np.empty(0, np.int64)
     rarest = min(range(len(ids)), key=lambda k: int(store.counts[ids[k]]))
-    begins = np.flatnonzero(store.tokens == ids[rarest]) - rarest
+    begins = _where(store, lambda tokens: tokens == ids[rarest]) - rarest
     begins = begins[(begins >= 0) & (begins + len(ids) <= store.n_tokens)]
     for k, id in enumerate(ids):
         begins = begins[store.tokens[begins + k] == id]
     return begins
+
+
+def _where(store: TokenStore, is_wanted: Callable[[TokenArray], BoolArray]) -> IntArray:
+    """Places of wanted tokens; a large array is read piece by piece.  Shapes: -> (N,)"""
+    pieces = range(0, store.n_tokens, _PIECE)
+    places = [start + np.flatnonzero(is_wanted(store.tokens[start : start + _PIECE])) for start in pieces]
+    return np.concatenate([np.empty(0, np.int64), *places])
 
 
 def _use(

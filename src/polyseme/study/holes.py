@@ -42,6 +42,8 @@ __all__ = ["Holes", "holes"]
 
 _MORE = 8
 """Times as many tokens are asked for as candidates are wanted: marks and mere pieces are no words."""
+MOST = 1000
+"""Candidates of all holes together at most: every two of them have a cosine in the JSON."""
 _FEW = 5
 """Holes below which an interval over holes says little."""
 
@@ -152,6 +154,13 @@ def holes(
             got=f"{len(found)}",
             expected="two [MASK]s at least, in one text or several",
             fix="another sentence with [MASK]",
+        )
+    if (words := sum(len(hole.candidates) for hole in found)) > MOST:
+        raise InputError(
+            "too many words for one matrix",
+            got=f"{words:,}",
+            expected=f"at most {MOST}",
+            fix="fewer sentences",
         )
     notes: list[str] = []
     if not given:

@@ -81,6 +81,14 @@ def test_chinese_words_are_found_anywhere_and_single_characters_by_themselves(
     assert water.text[water.start - 1 : water.end + 1] == "的水很"
 
 
+def test_a_large_store_is_read_piece_by_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = tokenizer_of("wordpiece", ENGLISH)
+    store = stored(tmp_path / "train", ENGLISH, tokenizer)
+    whole = [uses_in_store(store, tokenizer, word, "en", None) for word in ("bank", "new york")]
+    monkeypatch.setattr("polyseme.data.uses._PIECE", 7)
+    assert [uses_in_store(store, tokenizer, word, "en", None) for word in ("bank", "new york")] == whole
+
+
 def test_an_unknown_word_is_a_mark_and_has_no_use(tmp_path: Path) -> None:
     tokenizer = tokenizer_of("words", ENGLISH)
     store = stored(tmp_path / "train", ENGLISH, tokenizer)

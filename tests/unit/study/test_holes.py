@@ -94,6 +94,7 @@ def test_the_page_in_both_languages(bert: Path, lang: str, words: Any) -> None:
         (TEXTS, [["cat"], *WORDS[1:]], {}, InputError, "two words at least"),
         (TEXTS, [["qq", "zz"]] * 3, {}, InputError, "knows no two words"),
         (TEXTS, None, {"top": 1}, ConfigError, "top must be two"),
+        (TEXTS, [[f"w{i}" for i in range(400)]] * 3, {}, InputError, "too many words"),
         (TEXTS, None, {"resamples": 0}, ConfigError, "resamples"),
     ],
 )
