@@ -29,6 +29,13 @@ VERBS = {
     "cosines": f"cosines bert cat dog river --against gpt --against {LONG}",
     "uses": "uses bert cat --limit 30",
     "neighbours": "neighbours word2vec cat",
+    "fill": "fill bert text --hide cat --hide small --detail",
+    "fill as one": "fill bert text --hide the --whole --detail",
+    "score": "score gpt text --detail",
+    "next": "generate gpt text --next 8",
+    "alternatives": "generate gpt text --alternatives 20 --max-new-tokens 4",
+    "tokenize": "tokenize bert text",
+    "follows": "follows bert text text",
     "doctor": "doctor",
 }
 

@@ -3,9 +3,9 @@
     p(B follows A) = softmax(W · pooled + b)_0        objectives/next_sentence.py; class 0 = B follows A
 
 In training half of the second texts came from other documents, so half is the border between yes and no, and what is
-told apart is first of all what texts are about. Too long a pair keeps the end of A and the beginning of B, which meet;
-longer than the pairs that it was trained on (data.sequence_length), the head says the same of all of them, though the
-model reads more.
+told apart is what documents differ in: topics, or, where most documents are single lines, these from running text
+(docs/LOG.md). Too long a pair keeps the end of A and the beginning of B, which meet; longer than the pairs that it was
+trained on (data.sequence_length), the head says the same of all of them, though the model reads more.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def steps_parts(document: Mapping[str, Any], say: Speaker) -> list[Part]:
             visible(token["token"]),
             f"{token['probability']:.1%}",
             f"{token['entropy']:.2f}",
-            ", ".join(f"{visible(a['token'])} {a['probability']:.1%}" for a in token["alternatives"]),
+            " · ".join(f"{visible(a['token'])} {a['probability']:.1%}" for a in token["alternatives"]),
         ]
         for token in tokens
     ]
