@@ -70,6 +70,7 @@ VERBS = (
     ("pairs", _USE, "Say in how many minimal pairs the good text is the more probable one."),
     ("analogy", _USE, "Answer analogies with word vectors: a is to b as c is to …?"),
     ("compare", _USE, "Compare runs on tasks, probes, senses and pairs, in one page or table."),
+    ("serve", _USE, "Answer over HTTP: runs as an API that other programs' clients speak."),
 )
 # every rank would repeat the work of the other verbs, in the same place
 _BY_SEVERAL = ("pretrain", "inspect", "list", "doctor")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -130,7 +129,7 @@ def run(
         _last_words(folder, file, json, field, encoding)
         return
     from polyseme.infer.model import load
-    from polyseme.infer.score import Score, Scoring, kind_of, score_file
+    from polyseme.infer.score import Score, Scoring, kind_of, score_file, total_of
     from polyseme.text.clean import CleaningReport
     from polyseme.text.config import TextConfig
 
@@ -157,15 +156,11 @@ def run(
                 # a record's text may have several lines; here it is printed on one
                 row = line.replace("\n", " ")
                 emit(f"{score.log_likelihood:.3f}\t{score.tokens}\t{score.per_token:.3f}\t{row}")
-    whole = Score(total, tokens, unknown)
-    predictions_per_token = 2 if kind.startswith("two-way") else 1
-    total_score: dict[str, Any] = whole.as_dict()
+    total_score = total_of([Score(total, tokens, unknown)], kind)
     if tokens:
-        perplexity = math.exp(min(-whole.per_token / predictions_per_token, 700.0))
-        total_score["perplexity"] = perplexity
+        perplexity = total_score["perplexity"]
         say(f"{kind}: {total:,.1f} nats over {tokens:,} tokens, perplexity {perplexity:,.2f}")
-    else:  # the mean over no tokens is undefined
-        total_score |= {"per_token": None, "perplexity": None}
+    else:
         say(f"{kind}: the file has no tokens, so there is no perplexity")
     if json:
         emit_json({"kind": kind, "lines": lines, "total": total_score})

@@ -295,6 +295,17 @@ def next_tokens(loaded: Loaded, texts: str | Iterable[str], top: int = 10) -> Ne
     return answers[0] if single else answers
 
 
+def likeliest_tokens(loaded: Loaded, ids: Sequence[int], top: int) -> list[list[Token]]:
+    """The likeliest tokens in the place of every token of a text that a decoder reads.
+
+    Args:
+        ids: of the text, without what opens texts; at most as many as the model reads.
+    Returns a list a token; where nothing stands before the first, its list is empty.
+    Raises:  ConfigError: the run cannot generate.
+    """
+    return _Work(loaded, GenerationConfig()).likeliest(ids, top)
+
+
 def entropies(logits: Tensor) -> Tensor:
     """-Σ p log p of every row's softmax, nats.  Shapes: (R, V) -> (R,)"""
     terms: Tensor = torch.special.entr(torch.softmax(logits, dim=1, dtype=torch.float64))
@@ -350,6 +361,21 @@ class _Work:
             sequence = text + joiner.push(id) + joiner.flush()
             candidates.append({"token": tokenizer.display(id), "probability": value, "sequence": sequence})
         return NextTokens(text, float(entropies(logits)[0]), candidates)
+
+    @torch.inference_mode()
+    def likeliest(self, ids: Sequence[int], top: int) -> list[list[Token]]:
+        """`likeliest_tokens`."""
+        encoder, display = cast(DecodingEncoder, self.loaded.encoder), self.loaded.tokenizer.display
+        opened = [*self.loaded.tokenizer.prefix_ids, *ids]
+        if len(opened) < 2:
+            return [[] for _ in ids]
+        window = torch.tensor([opened[:-1]], device=self._never.device)
+        hidden = encoder.decode(window, encoder.new_cache(1, window.size(1)))[0]
+        logits = self._head.logits(hidden).float()
+        best = (logits - logits.logsumexp(1, keepdim=True)).topk(min(top, logits.size(1)), dim=1)
+        rows = zip(best.indices.tolist(), best.values.exp().tolist(), strict=True)
+        found = [[Token(display(i), p) for i, p in zip(*row, strict=True)] for row in rows]
+        return [*[[] for _ in range(len(ids) - len(found))], *found]
 
     def _choices(self, logits: Tensor) -> list[Choice]:
         """The likeliest tokens of every row.  Shapes: (R, V) -> R"""

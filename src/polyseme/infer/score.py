@@ -43,11 +43,14 @@ __all__ = [
     "score_continuations",
     "score_file",
     "score_tokens",
+    "token_log_probabilities",
+    "total_of",
 ]
 
 Kind = Literal["log-likelihood", "pseudo-log-likelihood", "two-way log-likelihood"]
 
 LINES_AT_ONCE = 1024
+_LARGEST_EXPONENT = 700.0
 
 _KINDS: dict[Predicts, Kind] = {
     "next": "log-likelihood",
@@ -100,6 +103,19 @@ class Score:
         if self.token_scores is not None:
             document["token_scores"] = [token._asdict() for token in self.token_scores]
         return document
+
+
+def total_of(scores: Iterable[Score], kind: Kind) -> dict[str, Any]:
+    """All texts together, as a `Score` has it, with the perplexity; both means are None where there are no tokens."""
+    sums = [0.0, 0, 0]
+    for each in scores:
+        sums = [sums[0] + each.log_likelihood, sums[1] + each.tokens, sums[2] + each.unknown]
+    whole = Score(sums[0], int(sums[1]), int(sums[2]))
+    if not whole.tokens:  # the mean over no tokens is undefined
+        return whole.as_dict() | {"per_token": None, "perplexity": None}
+    predictions_per_token = 2 if kind.startswith("two-way") else 1
+    perplexity = math.exp(min(-whole.per_token / predictions_per_token, _LARGEST_EXPONENT))
+    return whole.as_dict() | {"perplexity": perplexity}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -278,6 +294,22 @@ def score_tokens(
     Raises:  ConfigError: as for `score`.
     """
     return _scores(loaded, encoded, [0] * len(encoded), end, within_word, masked, shared=False)
+
+
+def token_log_probabilities(
+    loaded: Loaded, encoded: Sequence[Tokens], within_word: bool = False, masked: bool = False
+) -> list[list[float | None]]:
+    """`score_tokens`, token by token: log p of each in nats; None of a first token with nothing before it.
+
+    Args:
+        encoded, within_word, masked: as for `score_tokens`.
+    """
+    scores = _scores(loaded, encoded, [0] * len(encoded), False, within_word, masked, False, detail=True)
+    answers: list[list[float | None]] = []
+    for tokens, each in zip(encoded, scores, strict=True):
+        values = [-token.nats for token in each.token_scores or ()]
+        answers.append([*[None] * (len(tokens) - len(values)), *values])
+    return answers
 
 
 @overload

@@ -16,7 +16,7 @@ from polyseme.report.files import write_study
 from polyseme.report.page import Page
 from polyseme.report.parts import Table
 
-__all__ = ["html_of", "page_of", "text_of", "write"]
+__all__ = ["PAGES", "html_of", "page_of", "page_of_document", "text_of", "write"]
 
 PAGES = {
     "analogy": "word_vectors.analogy_page",
@@ -61,13 +61,23 @@ def page_of(result: Result, lang: str = "en") -> Page:
     Raises:  ConfigError: no such language.
     """
     if result.kind in PAGES:
-        page: Page = _named(PAGES[result.kind])(result.document(), lang)
-        return page
+        return page_of_document(result.kind, result.document(), lang)
     rows = result.rows()
     head = list(rows[0]) if rows else []
     words = [at for at, name in enumerate(head) if any(isinstance(row[name], str) for row in rows)]
     table = Table(head, [[written(value) for value in row.values()] for row in rows], left=words)
     return Page(type(result).__name__, result.headline(), [table], lang)
+
+
+def page_of_document(kind: str, document: Any, lang: str = "en") -> Page:
+    """The page of what a verb printed with --json.
+
+    Args:
+        kind: one of `PAGES`.
+    Raises:  ConfigError: no such language.
+    """
+    page: Page = _named(PAGES[kind])(document, lang)
+    return page
 
 
 def text_of(result: Result) -> str:

@@ -1,1 +1,80 @@
-"""The HTTP API and the playground (a later version)."""
+"""`polyseme serve`: one HTTP API over trained runs, which answers with the JSON of the command line.
+
+    who may ask          guard.py     Host, Origin, token, size; fails closed
+    what is asked        wire/        the shapes of ours, OpenAI's, text-embeddings-inference's and Hugging Face's
+    when it is done      work/        a queue, one thread that owns the models, the loaded runs
+
+`serve` opens the socket and says the address before torch is imported: models are loaded when they are first asked.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+from polyseme.errors import ConfigError, StorageError
+from polyseme.serve.options import ServeConfig
+
+__all__ = ["ServeConfig", "serve"]
+
+CONNECTIONS = 256
+SHUTDOWN_S = 10
+NEEDED = "uvicorn"
+
+
+def serve(config: ServeConfig, told: Callable[[str], None] = print) -> None:
+    """Answer requests until a signal ends it.
+
+    Args:
+        config: which runs, where, for whom.
+        told: is given the address, once it can be asked.
+    Raises:  ConfigError: the libraries of the extra are not installed.  StorageError: the port is taken.
+    """
+    import importlib
+
+    try:
+        uvicorn = importlib.import_module(NEEDED)
+    except ImportError:
+        raise ConfigError(
+            "what the server needs is not installed", got=f"no {NEEDED}", fix="pip install 'polyseme[serve]'"
+        ) from None
+    from polyseme.serve.app import App
+    from polyseme.serve.guard import Guard
+
+    listening = _bound(config.host, config.port)
+    config = config.at(listening.getsockname()[1])
+    with listening:
+        listening.listen(CONNECTIONS)
+        told(config.address)
+        app = Guard(App(config), config)
+        options = uvicorn.Config(
+            app,
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            limit_concurrency=CONNECTIONS,
+            timeout_graceful_shutdown=SHUTDOWN_S,
+            ws="none",
+            http="h11",
+            loop="asyncio",
+        )
+        uvicorn.Server(options).run(sockets=[listening])
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """Raises:  StorageError: the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise StorageError(
+            "the address cannot be had",
+            got=f"{host} port {port}: {error.strerror or error}",
+            fix="--port 0 takes a free one",
+        ) from None
+    return listening

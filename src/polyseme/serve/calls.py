@@ -1,0 +1,143 @@
+"""A request as a handler sees it, and what it answers: between HTTP and the protocols of wire/."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import quote
+
+from polyseme.core.config import escaped
+from polyseme.serve.errors import Body, Refused
+from polyseme.serve.work.service import Service
+
+__all__ = ["Answer", "Call", "Chunks", "Protocol", "Route", "to_bytes"]
+
+Protocol = Literal["ours", "openai", "tei", "hf"]
+"""Whose shapes the errors of a route have."""
+_MOST_NOTES = 1500
+
+
+def _faster() -> Any:
+    try:
+        return importlib.import_module("orjson")
+    except ImportError:
+        return None
+
+
+_ORJSON = _faster()
+
+
+def to_bytes(value: Any) -> bytes:
+    """JSON in UTF-8, on one line."""
+    if _ORJSON is not None:
+        try:
+            return bytes(_ORJSON.dumps(value, option=_ORJSON.OPT_SERIALIZE_NUMPY | _ORJSON.OPT_NON_STR_KEYS))
+        except TypeError:  # a lone surrogate in a file's name, or a tuple with names
+            pass
+    return escaped(json.dumps(value, ensure_ascii=False, allow_nan=False)).encode()
+
+
+@dataclass
+class Answer:
+    """A whole answer.
+
+    Args:
+        body: what becomes JSON; bytes stay as they are.
+        tokens: for the log.
+    """
+
+    body: Any = None
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    media: str = "application/json"
+    tokens: int = 0
+
+    def noted(self, notes: Sequence[str], cut: Sequence[int] = ()) -> Answer:
+        """With what a person should know, in headers: X-Notes (percent-encoded), X-Truncated (numbers of texts)."""
+        if notes:
+            self.headers["x-notes"] = quote("; ".join(notes), safe=" ,;:.()'")[:_MOST_NOTES]
+        if cut:
+            self.headers["x-truncated"] = ",".join(map(str, cut))
+        return self
+
+
+@dataclass
+class Chunks:
+    """An answer that comes in parts.
+
+    Args:
+        parts: whole lines, or events.
+        broken: what the last part is where the work fails underway.
+    """
+
+    parts: AsyncIterator[bytes]
+    broken: Callable[[Refused], bytes]
+    headers: dict[str, str] = field(default_factory=dict)
+    media: str = "application/x-ndjson"
+    tokens: int = 0
+
+
+@dataclass
+class Call:
+    """One request.
+
+    Args:
+        service: whom to ask for work.
+        run: the name of the run that is asked: of the path, else of the body, else the first.
+        parts: what stood in the path's places.
+        query: of the URL; the last of a name counts.
+        headers: by lower-case name.
+        values: the body as JSON.
+        asked: the same as its schema has it.
+    """
+
+    service: Service
+    run: str
+    parts: Mapping[str, str]
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    values: Any = None
+    asked: Any = None
+
+
+Handler = Callable[[Call], Awaitable[Answer | Chunks]]
+
+
+@dataclass(frozen=True)
+class Route:
+    """A place that answers.
+
+    Args:
+        path: with {name} where anything but a slash may stand.
+        body: the schema of what is posted; None = nothing, or what the handler reads itself.
+        ability: what a run must be able to do.
+        protocol: whose shapes it speaks.
+        named: the field of the body that names the run.
+    """
+
+    method: Literal["GET", "POST", "DELETE"]
+    path: str
+    handler: Handler
+    body: type[Body] | None = None
+    ability: str | None = None
+    protocol: Protocol = "ours"
+    named: str = "run"
+    says: str = ""
+
+    def match(self, path: str) -> dict[str, str] | None:
+        """What stands in the path's places; None where it is another path."""
+        ours, theirs = self.path.split("/"), path.split("/")
+        if len(ours) != len(theirs):
+            return None
+        parts: dict[str, str] = {}
+        for mine, other in zip(ours, theirs, strict=True):
+            if mine.startswith("{"):
+                if not other:
+                    return None
+                parts[mine[1:-1]] = other
+            elif mine != other:
+                return None
+        return parts

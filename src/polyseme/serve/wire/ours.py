@@ -1,0 +1,689 @@
+"""Our own routes: what the command line prints with --json, over HTTP.
+
+{"run": NAME, …} has one run's document. {"runs": [NAME…], …} has NDJSON, a line a run in the order in which they are
+done: {"run": NAME, "answer": document} or {"run": NAME, "error": …}.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from polyseme.core.version import __version__
+from polyseme.serve.calls import Answer, Call, Chunks, Handler, Route, to_bytes
+from polyseme.serve.errors import Body, Refused, document, refused
+from polyseme.serve.watch import lines_after
+
+if TYPE_CHECKING:
+    from polyseme.infer.model import Model
+
+__all__ = ["ROUTES", "Embed", "embedded"]
+
+TOP = 1000
+TEXTS = 2048
+PROMPTS = 16
+MOST_NEW = 4096
+USES = 1500
+Pool = Literal["mean", "cls", "max", "last"]
+Layer = int | Literal["mix"]
+
+
+class Tokenize(Body):
+    """A text."""
+
+    text: str
+
+
+class Encode(Body):
+    """A text, the layers, and what is wanted of them: cosines of all tokens, of one word, or the vectors."""
+
+    text: str
+    layers: int | tuple[int, ...] | Literal["all"] = "all"
+    word: str | None = None
+    vectors: bool = False
+
+
+class Embed(Body):
+    """Texts, and how each becomes a vector."""
+
+    texts: str | tuple[str, ...] = Field(max_length=1 << 21)
+    pool: Pool | None = None
+    layer: Layer | None = None
+    normalize: bool | None = None
+
+
+class Similarity(Body):
+    """Texts, compared with others or among themselves."""
+
+    texts: tuple[str, ...] = Field(min_length=1, max_length=TEXTS)
+    others: tuple[str, ...] | None = Field(None, min_length=1, max_length=TEXTS)
+    pool: Pool | None = None
+    layer: Layer | None = None
+
+
+class Neighbours(Body):
+    """A word, alone or in a text."""
+
+    word: str
+    context: str | None = None
+    top: int = Field(10, ge=1, le=TOP)
+
+
+class Cosines(Body):
+    """Words; or texts with a marked word, a use each."""
+
+    items: tuple[str, ...] = Field(min_length=2, max_length=200)
+    word: str | None = None
+    layer: int | Literal["all"] | None = None
+
+
+class Fill(Body):
+    """A text with masks, or with what is to be hidden."""
+
+    text: str
+    top: int = Field(5, ge=1, le=TOP)
+    hide: tuple[str | tuple[int, int], ...] = Field((), max_length=100)
+    whole: bool = False
+    detail: bool = False
+
+
+class Score(Body):
+    """Texts whose probability is asked."""
+
+    texts: str | tuple[str, ...]
+    context: str | None = None
+    end: bool = False
+    within_word: bool = False
+    masked: bool = False
+    detail: bool = False
+
+
+class Pair(Body):
+    """A minimal pair."""
+
+    good: str
+    bad: str
+
+
+class Follow(Body):
+    """Two texts."""
+
+    text: str
+    text_b: str
+
+
+class Next(Body):
+    """A text, and how many tokens may follow."""
+
+    text: str
+    top: int = Field(10, ge=1, le=TOP)
+
+
+class Choose(Body):
+    """A text, labels, and where both stand."""
+
+    text: str
+    choices: tuple[str, ...] = Field(min_length=2, max_length=100)
+    template: str
+    text_b: str | None = None
+    normalize: Literal["sum", "mean", "pmi"] = "sum"
+    neutral: str = ""
+
+
+class Mask(Body):
+    """A text that an objective hides parts of."""
+
+    text: str
+    seed: int = 1
+
+
+class Predict(Body):
+    """What a task reads: a text; two; or a question and its context."""
+
+    text: str | None = None
+    text_b: str | None = None
+    question: str | None = None
+    context: str | None = None
+    threshold: float | None = None
+
+
+class Attention(Body):
+    """A text or a pair whose attention is shown."""
+
+    text: str
+    text_b: str | None = None
+    layer: int | None = Field(None, ge=1)
+    head: int | None = Field(None, ge=1)
+    top: int | None = Field(None, ge=1, le=TOP)
+    full: bool = False
+
+
+class Uses(Body):
+    """A word, and where its uses are looked for."""
+
+    word: str
+    source: Literal["store", "texts"] | tuple[str, ...] = Field("store", alias="from")
+    limit: int = Field(400, ge=1, le=USES)
+    seed: int = 0
+
+
+class Directions(Body):
+    """A text, and one of its words."""
+
+    text: str
+    word: str | None = None
+    top: int = Field(5, ge=1, le=TOP)
+
+
+class Tree(Body):
+    """Words whose classes are drawn."""
+
+    words: tuple[str, ...] = Field(min_length=1, max_length=200)
+
+
+class Generate(Body):
+    """A prompt, how it is gone on with, and whether the answer comes as it is written."""
+
+    prompt: str
+    stream: bool = True
+    max_new_tokens: int = Field(128, ge=1, le=MOST_NEW)
+    temperature: float = Field(0.8, ge=0, le=100)
+    top_k: int | None = Field(None, ge=0, le=1 << 20)
+    top_p: float | None = Field(0.95, gt=0, le=1)
+    repetition_penalty: float = Field(1.0, gt=0, le=100)
+    beams: int = Field(1, ge=1, le=PROMPTS)
+    length_penalty: float = Field(1.0, ge=-100, le=100)
+    results: int = Field(1, ge=1, le=PROMPTS)
+    seed: int = 0
+    stop: str | tuple[str, ...] = ()
+    alternatives: int = Field(0, ge=0, le=20)
+
+    def options(self) -> dict[str, Any]:
+        """The fields of `GenerationConfig` that were given."""
+        given = self.model_fields_set - {"prompt", "stream"}
+        found = {name: getattr(self, name) for name in given}
+        if isinstance(found.get("stop"), tuple):
+            found["stop"] = list(found["stop"])
+        return found
+
+
+class Page(Body):
+    """What a study wrote, to be drawn."""
+
+    kind: str
+    document: dict[str, Any] | list[Any]
+
+
+def _listed(texts: str | Sequence[str]) -> list[str]:
+    return [texts] if isinstance(texts, str) else list(texts)
+
+
+Work = Callable[["Model", Any], Any]
+
+
+def _of(texts: Callable[[Any], Sequence[str]], work: Work) -> Handler:
+    """A handler of one turn of the desk: the tokens of some texts are counted, and one function is called."""
+
+    async def one(call: Call) -> Answer:
+        lengths = await call.service.lengths(call.run, texts(call.asked))
+        asked = call.asked
+        outcome = await call.service.ask(call.run, sum(lengths), lambda model, _: [work(model, asked)])
+        value = outcome.value
+        cut: Sequence[int] = value.get("truncated", ()) if isinstance(value, dict) else ()
+        return Answer(value, tokens=sum(lengths)).noted(outcome.notes, cut)
+
+    return _several(one)
+
+
+def _several(one: Callable[[Call], Awaitable[Answer]]) -> Handler:
+    """A handler that answers for one run, or for several as they are done."""
+
+    async def handler(call: Call) -> Answer | Chunks:
+        names = call.values.get("runs")
+        if names is None:
+            return await one(call)
+        if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
+            raise Refused(422, "runs are a list of names", param="runs", code="type")
+        for name in names:
+            call.service.shelf.folder(name)
+
+        async def line(name: str) -> dict[str, Any]:
+            try:
+                answer = await one(replace(call, run=name))
+            except Exception as error:
+                found = refused(error, paths=call.service.config.is_local)
+                return {"run": name, "error": document(found)["error"], "status": found.status}
+            notes = {"notes": answer.headers["x-notes"]} if "x-notes" in answer.headers else {}
+            return {"run": name, "answer": answer.body, **notes}
+
+        async def lines() -> AsyncIterator[bytes]:
+            tasks = [asyncio.ensure_future(line(name)) for name in dict.fromkeys(names)]
+            try:
+                for done in asyncio.as_completed(tasks):
+                    yield to_bytes(await done) + b"\n"
+            finally:
+                for task in tasks:
+                    task.cancel()
+
+        return Chunks(lines(), _broken)
+
+    return handler
+
+
+def _broken(error: Refused) -> bytes:
+    return to_bytes(document(error)) + b"\n"
+
+
+def _tokenize(model: Model, asked: Tokenize) -> dict[str, Any]:
+    tokens = model.tokenizer.encode(asked.text)
+    unknown = model.tokenizer.unk_id
+    rows = [
+        {
+            "token": model.tokenizer.display(id),
+            "id": id,
+            "start": start,
+            "end": end,
+            "word_start": begins,
+            "unknown": id == unknown,
+        }
+        for id, (start, end), begins in zip(tokens.ids, tokens.offsets, tokens.word_starts, strict=True)
+    ]
+    return {"tokens": rows, "cut": max(0, len(rows) - model.max_content)}
+
+
+def _encode(model: Model, asked: Encode) -> dict[str, Any]:
+    import numpy as np
+
+    from polyseme.infer.embed import cosines
+    from polyseme.infer.hidden import encode
+
+    layers = asked.layers if isinstance(asked.layers, int | str) else list(asked.layers)
+    encoded = encode(model, asked.text, layers)
+    answer = encoded.document()
+    if asked.vectors:
+        states = np.ascontiguousarray(encoded.layers, "<f4")
+        return answer | {"vectors": base64.b64encode(states.tobytes()).decode(), "shape": list(states.shape)}
+    if asked.word is None:
+        return answer | {"cosines": [cosines(layer, layer).tolist() for layer in encoded.layers]}
+    at = asked.text.casefold().find(asked.word.casefold())
+    inside = [i for i, (s, e) in enumerate(encoded.offsets.tolist()) if s < at + len(asked.word) and e > at]
+    if at < 0 or not inside:
+        raise Refused(400, "the word is not in the text", param="word", code="InputError", got=asked.word)
+    means = [layer[inside].mean(0, keepdims=True) for layer in encoded.layers]
+    rows = [cosines(mean, layer)[0].tolist() for mean, layer in zip(means, encoded.layers, strict=True)]
+    return answer | {"word": asked.word, "cosines": rows}
+
+
+def embedded(model: Model, asked: Sequence[tuple[Embed, Sequence[int]]]) -> list[dict[str, Any]]:
+    """Vectors of several requests that ask for the same kind, by one reading."""
+    from polyseme.infer.embed import Embedder, Pooling
+
+    first = asked[0][0]
+    pooling = Pooling.of(model, pool=first.pool, normalize=first.normalize)
+    embedder = Embedder(model, pooling, first.layer)
+    vectors = embedder.read([text for each, _ in asked for text in _listed(each.texts)])
+    answers, at = [], 0
+    for _, lengths in asked:
+        answers.append(
+            {
+                "vectors": vectors[at : at + len(lengths)],
+                "truncated": [i for i, n in enumerate(lengths) if n > embedder.max_content],
+                "pooling": embedder.pooling.as_dict(),
+            }
+        )
+        at += len(lengths)
+    return answers
+
+
+async def _embed(call: Call) -> Answer:
+    asked: Embed = call.asked
+    texts = _listed(asked.texts)
+    if not 1 <= len(texts) <= TEXTS:
+        raise Refused(422, "texts", param="texts", code="length", got=len(texts), expected=f"1 … {TEXTS}")
+    lengths = await call.service.lengths(call.run, texts)
+    key = ("embed", asked.pool, asked.layer, asked.normalize)
+    outcome = await call.service.ask(call.run, sum(lengths), embedded, (asked, lengths), key)
+    value = {**outcome.value, "vectors": [vector.tolist() for vector in outcome.value["vectors"]]}
+    return Answer(value, tokens=sum(lengths)).noted(outcome.notes, value["truncated"])
+
+
+def _similarity(model: Model, asked: Similarity) -> dict[str, Any]:
+    from polyseme.infer.embed import similarity
+
+    others = None if asked.others is None else list(asked.others)
+    return {"similarity": similarity(model, list(asked.texts), others, asked.pool, asked.layer).tolist()}
+
+
+def _score(model: Model, asked: Score) -> dict[str, Any]:
+    from polyseme.infer.score import kind_of, score, score_continuations, total_of
+
+    texts = _listed(asked.texts)
+    how: Any = {
+        "end": asked.end,
+        "within_word": asked.within_word,
+        "masked": asked.masked,
+        "detail": asked.detail,
+    }
+    kind = kind_of(model, asked.masked or asked.within_word)
+    found: list[Any] = (
+        score(model, texts, **how)
+        if asked.context is None
+        else score_continuations(model, asked.context, texts, **how)
+    )
+    scores = [each.score for each in found] if asked.detail else found
+    lines = [
+        ({"text": text} if asked.detail else {}) | each.as_dict()
+        for text, each in zip(texts, scores, strict=True)
+    ]
+    return {"kind": kind, "lines": lines, "total": total_of(scores, kind)}
+
+
+def _pair(model: Model, asked: Pair) -> dict[str, Any]:
+    from polyseme.infer.score import kind_of, score
+
+    good, bad = score(model, [asked.good, asked.bad], within_word=kind_of(model) == "pseudo-log-likelihood")
+    margin = good.log_likelihood - bad.log_likelihood
+    return {"margin": margin, "good": good.as_dict(), "bad": bad.as_dict()}
+
+
+def _fill(model: Model, asked: Fill) -> Any:
+    from polyseme.infer.fill import fill
+
+    if asked.detail:
+        return fill(model, asked.text, asked.top, hide=asked.hide, whole=asked.whole, detail=True).document()
+    return fill(model, asked.text, asked.top, hide=asked.hide, whole=asked.whole)
+
+
+def _choose(model: Model, asked: Choose) -> dict[str, Any]:
+    from polyseme.infer.zero_shot import Chooser
+
+    chooser = Chooser(model, asked.choices, asked.template, asked.normalize, asked.neutral)
+    second = None if asked.text_b is None else [asked.text_b]
+    shares = chooser.probabilities([asked.text], second)[0]
+    return {"probabilities": dict(zip(asked.choices, shares.tolist(), strict=True))}
+
+
+def _predict(model: Model, asked: Predict) -> Any:
+    from polyseme.infer.predict import task_of
+
+    task = task_of(model)
+    names = {"pair": ("text", "text_b"), "qa": ("question", "context")}.get(task, ("text",))
+    given = [getattr(asked, name) for name in names]
+    for name, value in zip(names, given, strict=True):
+        if value is None:
+            raise Refused(422, f"a field is missing: {name}", param=name, code="missing", expected=f"{task}")
+    for name in ("text", "text_b", "question", "context"):
+        if name not in names and getattr(asked, name) is not None:
+            raise Refused(422, f"{task} does not read {name}", param=name, code="unknown_field")
+    return model.predict(given[0] if len(given) == 1 else tuple(given), asked.threshold)
+
+
+def _attention(model: Model, asked: Attention) -> Any:
+    from polyseme.study.attention import attention
+
+    return attention(
+        model,
+        asked.text,
+        asked.text_b,
+        layer=asked.layer,
+        head=asked.head,
+        top=asked.top,
+        full=asked.full,
+    ).document()
+
+
+def _cosines(model: Model, asked: Cosines) -> Any:
+    from polyseme.study.cosines import cosines
+
+    return cosines(model, asked.items, word=asked.word, layer=asked.layer).document()
+
+
+def _directions(model: Model, asked: Directions) -> Any:
+    from polyseme.study.directions import directions
+
+    return directions(model, asked.text, word=asked.word, top=asked.top).document()
+
+
+def _tree(model: Model, asked: Tree) -> Any:
+    from polyseme.study.tree import tree
+
+    return tree(model, asked.words).document()
+
+
+async def _mask(call: Call) -> Answer:
+    from polyseme.infer.mask import mask
+
+    asked: Mask = call.asked
+    lengths = await call.service.lengths(call.run, [asked.text])
+    folder = call.service.shelf.folder(call.run)
+    found = await call.service.side.study(lambda: mask(folder, asked.text, seed=asked.seed).document())
+    return Answer(found, tokens=sum(lengths))
+
+
+async def _uses(call: Call) -> Answer:
+    from polyseme.study.word_uses import uses
+
+    asked: Uses = call.asked
+    folder = call.service.shelf.folder(call.run)
+    where: dict[str, Any] = {}
+    if asked.source == "texts":
+        if not call.service.config.texts:
+            raise Refused(400, "no texts are served", param="from", fix="polyseme serve --texts FILE")
+        where = {"texts": list(call.service.config.texts)}
+    elif not isinstance(asked.source, str):
+        where = {"lines": list(asked.source)}
+    run = None if where else folder
+
+    def found() -> Any:
+        return uses(run, asked.word, limit=asked.limit, seed=asked.seed, **where).document()
+
+    return Answer(await call.service.side.study(found))
+
+
+async def _page(call: Call) -> Answer:
+    """The blocks of a page: what a study wrote, as parts that a reader draws itself."""
+    from polyseme.report import results
+
+    asked: Page = call.asked
+    lang = call.values.get("lang", call.service.config.lang)
+    if lang not in ("en", "zh"):
+        raise Refused(422, "no such language", param="lang", got=lang, expected="en, zh")
+    if asked.kind not in results.PAGES:
+        known = ", ".join(sorted(results.PAGES))
+        raise Refused(422, "no such kind", param="kind", got=asked.kind, expected=known)
+
+    def drawn() -> Any:
+        try:
+            return results.page_of_document(asked.kind, asked.document, lang).document()
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            raise Refused(
+                422,
+                f"the document is not what polyseme {asked.kind} writes",
+                param="document",
+                code="document",
+                fix=f"the JSON of polyseme {asked.kind} --json",
+            ) from None
+
+    return Answer(await call.service.side.study(drawn))
+
+
+async def _generate(call: Call) -> Answer | Chunks:
+    asked: Generate = call.asked
+    (length,) = await call.service.lengths(call.run, [asked.prompt])
+    call.service.bounded(length + asked.max_new_tokens * max(asked.beams, asked.results))
+    holder: list[Any] = []
+
+    def begun(model: Model) -> Iterator[Any]:
+        from polyseme.infer.generate import generate_stream
+
+        stream = generate_stream(model, asked.prompt, **asked.options())
+        holder.append(stream)
+        return stream.steps()
+
+    stream = await call.service.stream(call.run, length, begun)
+    if not asked.stream:
+        async for _ in stream:
+            pass
+        return Answer(holder[0].result.as_dict(), tokens=length).noted(stream.notes)
+
+    async def lines() -> AsyncIterator[bytes]:
+        pieces = aiter(stream)
+        try:
+            async for step in pieces:
+                yield to_bytes(step.as_dict()) + b"\n"
+        finally:
+            stream.close()
+        notes = {"notes": stream.notes} if stream.notes else {}
+        yield to_bytes({"done": holder[0].result.as_dict(), **notes}) + b"\n"
+
+    headers = Answer().noted(stream.notes).headers
+    return Chunks(lines(), _broken, headers, tokens=length)
+
+
+async def _server(call: Call) -> Answer:
+    config, queue, shelf = call.service.config, call.service.queue, call.service.shelf
+    return Answer(
+        {
+            "polyseme": __version__,
+            "runs": shelf.names,
+            "limits": {
+                "max_tokens": config.max_tokens,
+                "max_queue": config.max_queue,
+                "timeout": config.timeout,
+                "max_body": config.max_body,
+                "texts": TEXTS,
+                "top": TOP,
+                "max_new_tokens": MOST_NEW,
+            },
+            "queue": {"jobs": queue.jobs, "tokens": queue.tokens, "rate": queue.rate},
+            "streams": call.service.desk.streams,
+            "loaded": shelf.in_memory,
+            "lang": config.lang,
+        }
+    )
+
+
+async def _runs(call: Call) -> Answer:
+    shelf = call.service.shelf
+
+    def every() -> list[dict[str, Any]]:
+        found = []
+        for name in shelf.names:
+            try:
+                found.append(shelf.about(name))
+            except Exception as error:  # one that is damaged leaves the others alone
+                told = refused(error, paths=call.service.config.is_local)
+                found.append({"run": name, "error": document(told)["error"]})
+        return found
+
+    return Answer({"runs": await call.service.side.count(every)})
+
+
+async def _run(call: Call) -> Answer:
+    """What `polyseme inspect --json` prints; `about` beside it says what the run can be asked."""
+    from polyseme.report.run_summary import inspect
+
+    folder = call.service.shelf.folder(call.run)
+    return Answer(await call.service.side.count(lambda: inspect(folder).document()))
+
+
+async def _about(call: Call) -> Answer:
+    return Answer(await call.service.side.count(call.service.shelf.about, call.run))
+
+
+async def _metrics_of_run(call: Call) -> Answer:
+    after = call.query.get("after", "0")
+    if not after.isascii() or not after.isdigit() or len(after) > 15:
+        raise Refused(422, "after is a number of bytes", param="after", code="type", got=after)
+    file = call.service.shelf.folder(call.run) / "metrics.jsonl"
+    lines, behind = await call.service.side.count(lines_after, file, int(after))
+    return Answer(lines, headers={"x-next": str(behind)}, media="application/x-ndjson")
+
+
+async def _health(call: Call) -> Answer:
+    return Answer({"status": "ok"})
+
+
+async def _metrics(call: Call) -> Answer:
+    queue, desk, shelf = call.service.queue, call.service.desk, call.service.shelf
+    now = {
+        "queue_jobs": queue.jobs,
+        "queue_tokens": queue.tokens,
+        "queue_dropped_total": queue.dropped,
+        "tokens_per_second": queue.rate,
+        "streams": desk.streams,
+        "runs_loaded": len(shelf.in_memory),
+        "weights_bytes": shelf.bytes,
+    }
+    text = call.service.counts.text(now)
+    return Answer(text.encode(), media="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def _openapi(call: Call) -> Answer:
+    from polyseme.serve.app import all_routes
+    from polyseme.serve.wire.schema import openapi
+
+    return Answer(openapi(all_routes()))
+
+
+def _turn(
+    path: str, body: type[Body], texts: Callable[[Any], Sequence[str]], work: Work, ability: str
+) -> Route:
+    return Route("POST", f"/api/{path}", _of(texts, work), body, ability)
+
+
+def _text(asked: Any) -> Sequence[str]:
+    return [asked.text]
+
+
+def _two(asked: Any) -> Sequence[str]:
+    return [asked.text, asked.text_b or ""]
+
+
+ROUTES = [
+    Route("GET", "/health", _health),
+    Route("GET", "/metrics", _metrics),
+    Route("GET", "/openapi.json", _openapi),
+    Route("GET", "/api/server", _server),
+    Route("GET", "/api/runs", _runs),
+    Route("GET", "/api/runs/{run}", _run),
+    Route("GET", "/api/runs/{run}/about", _about),
+    Route("GET", "/api/runs/{run}/metrics", _metrics_of_run),
+    Route("POST", "/api/embed", _several(_embed), Embed, "embed"),
+    Route("POST", "/api/generate", _generate, Generate, "generate"),
+    Route("POST", "/api/mask", _several(_mask), Mask, "fill"),
+    Route("POST", "/api/uses", _several(_uses), Uses),
+    Route("POST", "/api/page", _page, Page),
+    _turn("tokenize", Tokenize, _text, _tokenize, "encode"),
+    _turn("encode", Encode, _text, _encode, "encode"),
+    _turn("similarity", Similarity, lambda a: [*a.texts, *(a.others or ())], _similarity, "similarity"),
+    _turn(
+        "neighbours",
+        Neighbours,
+        lambda a: [a.word, a.context or ""],
+        lambda model, a: model.neighbours(a.word, a.context, a.top).document(),
+        "neighbours",
+    ),
+    _turn("cosines", Cosines, lambda a: a.items, _cosines, "encode"),
+    _turn("fill", Fill, _text, _fill, "fill"),
+    _turn("score", Score, lambda a: [a.context or "", *_listed(a.texts)], _score, "score"),
+    _turn("pairs", Pair, lambda a: [a.good, a.bad], _pair, "score"),
+    _turn("follows", Follow, _two, lambda model, a: model.follows(a.text, a.text_b).document(), "follows"),
+    _turn("next", Next, _text, lambda model, a: model.next_tokens(a.text, a.top).document(), "next_tokens"),
+    _turn("choose", Choose, lambda a: [a.text, a.text_b or "", a.template], _choose, "choose"),
+    _turn(
+        "predict",
+        Predict,
+        lambda a: [part or "" for part in (a.text, a.text_b, a.question, a.context)],
+        _predict,
+        "predict",
+    ),
+    _turn("attention", Attention, _two, _attention, "attention"),
+    _turn("directions", Directions, _text, _directions, "directions"),
+    _turn("tree", Tree, lambda a: a.words, _tree, "tree"),
+]

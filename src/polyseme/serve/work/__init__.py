@@ -1,0 +1,1 @@
+"""When requests are done: a queue, a thread that owns the models, the loaded runs."""

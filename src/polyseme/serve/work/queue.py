@@ -1,0 +1,218 @@
+"""Work that waits: how much room there is, how long it takes, and what is taken next.
+
+room     tokens that wait ≤ max_queue, else 429 with Retry-After = tokens that wait / measured tokens a second
+turn     whole requests of one run, oldest first, until 4,096 tokens; what waits for nothing more is not waited for
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from polyseme.serve.errors import Refused
+
+if TYPE_CHECKING:
+    from polyseme.infer.model import Model
+
+__all__ = ["TURN_TOKENS", "Job", "Outcome", "Queue", "StreamJob"]
+
+TURN_TOKENS = 4096
+FIRST_RATE = 2000.0
+"""Tokens a second that are expected before any were measured."""
+LONGEST_WAIT_S = 600
+
+
+@dataclass(eq=False)
+class Outcome:
+    """What came of a job.
+
+    Args:
+        value: the answer.
+        notes: what a person should know, such as that a text was cut.
+        waited, worked: seconds.
+    """
+
+    value: Any
+    notes: list[str] = field(default_factory=list)
+    waited: float = 0.0
+    worked: float = 0.0
+
+
+@dataclass(eq=False)
+class Job:
+    """One piece of work for one run.
+
+    Args:
+        run: its name.
+        tokens: what it costs.
+        key: jobs of one run with the same key are done by one call.
+        work: (run, payloads) -> as many answers.
+        payload: its own part.
+    """
+
+    run: str
+    tokens: int
+    key: Hashable
+    work: Callable[[Model, Sequence[Any]], Sequence[Any]]
+    payload: Any
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+    since: float = field(default_factory=time.monotonic)
+    cancelled: bool = False
+
+    def __post_init__(self) -> None:
+        self.done: asyncio.Future[Outcome] = self.loop.create_future()
+
+    def finish(self, outcome: Outcome) -> None:
+        """Hand the answer back, from any thread."""
+        self._back(self._finish, outcome)
+
+    def fail(self, error: BaseException) -> None:
+        """Hand an error back, from any thread."""
+        self._back(self._fail, error)
+
+    def _back(self, call: Callable[[Any], None], value: Any) -> None:
+        try:
+            self.loop.call_soon_threadsafe(call, value)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            self.cancelled = True
+
+    def _finish(self, outcome: Outcome) -> None:
+        if not self.done.done():
+            self.done.set_result(outcome)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+@dataclass(eq=False)
+class StreamJob(Job):
+    """Work that is done step by step: its answer comes in pieces.
+
+    Args:
+        work: (run, [payload]) -> [an iterator]; `next` of it is a step.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.pieces: asyncio.Queue[Any] = asyncio.Queue()
+        self.steps: Iterator[Any] | None = None
+
+    def give(self, piece: Any) -> None:
+        """Hand a piece on, from any thread."""
+        self._back(self.pieces.put_nowait, piece)
+
+
+class Queue:
+    """Jobs that wait, oldest first; it is put into by the loop and taken from by the desk.
+
+    Args:
+        max_tokens: that may wait together.
+        timeout: seconds that a job may wait.
+    Attributes:
+        rate: measured tokens a second.
+        dropped: jobs whose client had gone before they were begun.
+    """
+
+    def __init__(self, max_tokens: int, timeout: float) -> None:
+        self._max_tokens, self._timeout = max_tokens, timeout
+        self._jobs: deque[Job] = deque()
+        self.changed = threading.Condition()
+        self.closed = False
+        self.rate = FIRST_RATE
+        self.dropped = 0
+
+    @property
+    def jobs(self) -> int:
+        """How many wait."""
+        return len(self._jobs)
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens wait."""
+        with self.changed:
+            return self._tokens()
+
+    def _tokens(self) -> int:
+        return sum(job.tokens for job in self._jobs if not job.cancelled)
+
+    def put(self, job: Job) -> None:
+        """Let a job wait.
+
+        Raises:  Refused: 429 where there is no room, with Retry-After; 503 where the server ends.
+        """
+        with self.changed:
+            if self.closed:
+                raise Refused(503, "the server is ending", code="ending", headers={"retry-after": "10"})
+            waiting = self._tokens()
+            if waiting and waiting + job.tokens > self._max_tokens:
+                wait = self.retry_after(waiting)
+                raise Refused(
+                    429,
+                    "the queue is full",
+                    code="queue_full",
+                    got=f"{waiting:,} tokens wait, and {job.tokens:,} more",
+                    expected=f"at most {self._max_tokens:,}",
+                    fix=f"ask again in {wait} s",
+                    headers={"retry-after": str(wait)},
+                )
+            self._jobs.append(job)
+            self.changed.notify_all()
+
+    def retry_after(self, tokens: int) -> int:
+        """Seconds until so many tokens are done."""
+        return min(LONGEST_WAIT_S, max(1, math.ceil(tokens / self.rate)))
+
+    def measured(self, tokens: int, seconds: float) -> None:
+        """Take the speed of a turn into account; the last ones count most."""
+        if tokens and seconds > 0:
+            self.rate += 0.2 * (min(tokens / seconds, 1e9) - self.rate)
+
+    def take(self, streams: bool = True) -> list[Job]:
+        """The jobs of a turn: of the oldest one's run, until `TURN_TOKENS`; those that nobody waits for are dropped.
+
+        Args:
+            streams: whether one that is done step by step may be begun.
+        """
+        with self.changed:
+            now = time.monotonic()
+            turn: list[Job] = []
+            left: deque[Job] = deque()
+            tokens = 0
+            for job in self._jobs:
+                if job.cancelled:
+                    self.dropped += 1
+                elif now - job.since > self._timeout:
+                    job.fail(
+                        Refused(504, "it waited too long", code="timeout", expected=f"{self._timeout:g} s")
+                    )
+                elif (isinstance(job, StreamJob) and not streams) or not _fits(job, turn, tokens):
+                    left.append(job)
+                else:
+                    turn.append(job)
+                    tokens += job.tokens
+            self._jobs = left
+            return turn
+
+    def close(self) -> None:
+        """Take no more; what waits is refused."""
+        with self.changed:
+            self.closed = True
+            for job in self._jobs:
+                job.fail(Refused(503, "the server is ending", code="ending", headers={"retry-after": "10"}))
+            self._jobs.clear()
+            self.changed.notify_all()
+
+
+def _fits(job: Job, turn: Sequence[Job], tokens: int) -> bool:
+    """Whether a job goes into a turn with others, which have so many tokens; a stream is begun by itself."""
+    if not turn:
+        return True
+    alone = isinstance(job, StreamJob) or isinstance(turn[0], StreamJob)
+    return not alone and job.run == turn[0].run and tokens + job.tokens <= TURN_TOKENS

@@ -1,0 +1,139 @@
+"""What every protocol asks for work: count, wait, be done; and what became of it when the client goes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from polyseme.serve.counts import Counts
+from polyseme.serve.errors import Refused
+from polyseme.serve.options import ServeConfig
+from polyseme.serve.work.desk import Desk, End
+from polyseme.serve.work.queue import Job, Outcome, Queue, StreamJob
+from polyseme.serve.work.shelf import Shelf
+from polyseme.serve.work.side import Side
+
+if TYPE_CHECKING:
+    from polyseme.infer.model import Model
+
+__all__ = ["Service", "Stream"]
+
+
+class Service:
+    """The workplace of one server.
+
+    Args:
+        config: its bounds and its runs.
+    """
+
+    def __init__(self, config: ServeConfig) -> None:
+        self.config = config
+        self.shelf = Shelf(config.runs, config.memory)
+        self.queue = Queue(config.max_queue, config.timeout)
+        self.counts = Counts()
+        self.side = Side()
+        self.desk = Desk(self.shelf, self.queue, self.counts, config.threads)
+
+    def start(self) -> None:
+        """Begin to work."""
+        self.desk.start()
+
+    def stop(self, seconds: float) -> None:
+        """End, and wait for what runs."""
+        self.desk.stop(seconds)
+        self.side.stop()
+
+    async def lengths(self, run: str, texts: Sequence[str]) -> list[int]:
+        """The tokens of texts.
+
+        Raises:  Refused: 413 where they are more than a request may have.
+        """
+        tokenizer = await self.side.count(self.shelf.tokenizer, run)
+        found = await self.side.count(lambda: [len(ids) for ids in tokenizer.encode_ids(texts)])
+        self.bounded(sum(found))
+        return found
+
+    def bounded(self, tokens: int) -> None:
+        """Raises:  Refused: more tokens than a request may have."""
+        if tokens > self.config.max_tokens:
+            raise Refused(
+                413,
+                "too many tokens for one request",
+                code="too_many_tokens",
+                got=f"{tokens:,} tokens",
+                expected=f"at most {self.config.max_tokens:,}",
+                fix="several requests, or polyseme serve --max-tokens N",
+            )
+
+    async def ask(
+        self,
+        run: str,
+        tokens: int,
+        work: Callable[[Model, Sequence[Any]], Sequence[Any]],
+        payload: Any = None,
+        key: Hashable = None,
+    ) -> Outcome:
+        """Have work done by the desk.
+
+        Args:
+            work: (run, payloads) -> answers; those of jobs with the same key are given together.
+            key: None = by itself.
+        Raises:  Refused, PolysemeError: as the work does.
+        """
+        job = Job(run, max(1, tokens), key if key is not None else object(), work, payload)
+        self.queue.put(job)
+        try:
+            return await job.done
+        finally:
+            job.cancelled = True  # if it is not done by now, nobody waits for it
+
+    async def stream(self, run: str, tokens: int, work: Callable[[Model], Iterator[Any]]) -> Stream:
+        """Begin work that is done step by step.
+
+        Raises:  Refused, PolysemeError: it cannot begin.
+        """
+        job = StreamJob(run, max(1, tokens), object(), lambda model, _: [work(model)], None)
+        self.queue.put(job)
+        try:
+            outcome = await job.done
+        except BaseException:
+            job.cancelled = True
+            raise
+        return Stream(job, outcome)
+
+
+class Stream:
+    """The pieces of a text that is being generated.
+
+    Attributes:
+        notes: what a person should know; more may come with the last piece.
+    """
+
+    def __init__(self, job: StreamJob, outcome: Outcome) -> None:
+        self._job = job
+        self.waited = outcome.waited
+        self.notes = list(outcome.notes)
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        try:
+            while True:
+                piece = await self._job.pieces.get()
+                if isinstance(piece, End):
+                    self.notes += [note for note in piece.notes if note not in self.notes]
+                    if piece.error is not None:
+                        raise piece.error
+                    return
+                yield piece
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Leave the rest unwritten."""
+        self._job.cancelled = True
+
+
+async def first_gone(receive: Callable[[], Any]) -> None:
+    """Returns once the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        await asyncio.sleep(0)

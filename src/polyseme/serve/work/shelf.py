@@ -1,0 +1,257 @@
+"""The runs on offer: what each can do, and those in memory.
+
+A run is loaded when it is first asked. Those that were not used for longest leave when all together pass the bound. A
+run that is still training, or was replaced, is loaded anew once its run.json has other digests; as long as its files
+are half written, the one in memory goes on to answer.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from polyseme.errors import PolysemeError
+from polyseme.serve.errors import Refused
+
+if TYPE_CHECKING:
+    from polyseme.infer.model import Model
+    from polyseme.text.tokenizers import Tokenizer
+
+__all__ = ["Shelf"]
+
+LOOK_S = 1.0
+"""A run's folder is not looked at more often."""
+
+
+class Shelf:
+    """Runs by their names; `get` is for the desk's thread, all else for any.
+
+    Args:
+        runs: their folders.
+        memory: bytes of weights that may be in memory together.
+    """
+
+    def __init__(self, runs: Mapping[str, Path], memory: float) -> None:
+        self._runs, self._memory = dict(runs), memory
+        self._loaded: OrderedDict[str, Model] = OrderedDict()
+        self._looked: dict[str, float] = {}
+        self._tokenizers: dict[str, tuple[float, Tokenizer]] = {}
+        self._abilities: dict[str, tuple[Any, frozenset[str]]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def names(self) -> list[str]:
+        """All runs, in the order in which they were named."""
+        return list(self._runs)
+
+    @property
+    def in_memory(self) -> list[str]:
+        """Those that are loaded, the one used last at the end."""
+        return list(self._loaded)
+
+    @property
+    def bytes(self) -> int:
+        """What their weights take."""
+        return sum(_bytes(model) for model in list(self._loaded.values()))
+
+    def folder(self, name: str) -> Path:
+        """Raises:  Refused: 404 with the names that are served."""
+        if name not in self._runs:
+            raise Refused(
+                404,
+                "no such run",
+                param="run",
+                code="model_not_found",
+                got=name,
+                expected=", ".join(self._runs),
+            )
+        return self._runs[name]
+
+    def meta(self, name: str) -> dict[str, Any]:
+        """What run.json says now.
+
+        Raises:  Refused: no such run, or 503 where the file cannot be read.
+        """
+        try:
+            found = json.loads((self.folder(name) / "run.json").read_bytes())
+        except (OSError, ValueError):
+            found = None
+        if not isinstance(found, dict):
+            raise Refused(
+                503, "the run cannot be read", code="run_unreadable", got=name, headers={"retry-after": "5"}
+            )
+        return found
+
+    def tokenizer(self, name: str) -> Tokenizer:
+        """A run's tokenizer, for counting; it needs no weights.
+
+        Raises:  PolysemeError: it is damaged.
+        """
+        from polyseme.text.tokenizers import Tokenizer
+
+        file = self.folder(name) / "tokenizer.json"
+        with self._lock:
+            try:
+                changed = file.stat().st_mtime
+            except OSError:
+                raise Refused(
+                    503,
+                    "the run has no vocabulary yet",
+                    code="run_unreadable",
+                    got=name,
+                    headers={"retry-after": "5"},
+                ) from None
+            if name not in self._tokenizers or self._tokenizers[name][0] != changed:
+                self._tokenizers[name] = changed, Tokenizer.from_file(file)
+            return self._tokenizers[name][1]
+
+    def get(self, name: str) -> Model:
+        """The run in memory; it is loaded where it is not, or has other weights by now.
+
+        Raises:  Refused: no such run.  PolysemeError: it cannot be loaded.
+        """
+        folder = self.folder(name)
+        model = self._loaded.get(name)
+        now = time.monotonic()
+        if model is None or (
+            now - self._looked.get(name, 0.0) >= LOOK_S and self._digests(name) != model.run.meta.get("files")
+        ):
+            from polyseme.infer.model import load
+
+            try:
+                model = load(folder)
+            except PolysemeError:
+                if model is None:
+                    raise
+            self._loaded[name] = model
+        self._looked[name] = now
+        self._loaded.move_to_end(name)
+        while len(self._loaded) > 1 and self.bytes > self._memory:
+            self._loaded.popitem(last=False)
+        return model
+
+    def _digests(self, name: str) -> Any:
+        try:
+            return self.meta(name).get("files")
+        except Refused:  # while it is being written, or gone: what is in memory stays
+            return self._loaded[name].run.meta.get("files")
+
+    def abilities(self, name: str) -> frozenset[str]:
+        """What a run can do, by what its folder says; it need not be loaded.
+
+        Raises:  Refused: no such run, or it cannot be read.
+        """
+        meta = self.meta(name)
+        known = meta.get("recipe"), sorted(meta.get("files") or ())
+        if name not in self._abilities or self._abilities[name][0] != known:
+            self._abilities[name] = known, _abilities(meta)
+        return self._abilities[name][1]
+
+    def able(self, ability: str) -> list[str]:
+        """Runs that can do something."""
+        found = []
+        for name in self._runs:
+            try:
+                if ability in self.abilities(name):
+                    found.append(name)
+            except (Refused, PolysemeError):
+                continue
+        return found
+
+    def about(self, name: str) -> dict[str, Any]:
+        """What a page or a client needs to know of a run before it asks.
+
+        Raises:  Refused: no such run, or it cannot be read.
+        """
+        meta = self.meta(name)
+        recipe = meta.get("recipe") or {}
+        sizes = recipe.get("model") or {}
+        objectives = list(recipe.get("objectives") or ())
+        task = next((objective for objective in objectives if objective in _tasks()), None)
+        section = recipe.get(task) or {} if task is not None else {}
+        return {
+            "run": name,
+            "model": meta.get("model"),
+            "status": meta.get("status"),
+            "objectives": objectives,
+            "task": task,
+            "labels": list(section.get("labels") or ()),
+            "abilities": sorted(self.abilities(name)),
+            "layers": sizes.get("num_hidden_layers"),
+            "heads": sizes.get("num_attention_heads"),
+            "hidden_size": sizes.get("hidden_size"),
+            "vocab_size": sizes.get("vocab_size"),
+            "max_tokens": sizes.get("max_position_embeddings"),
+            "mask": self._mask(name),
+            "parameters": meta.get("parameters"),
+            "loaded": name in self._loaded,
+            "created": self._created(name),
+        }
+
+    def _mask(self, name: str) -> str | None:
+        """What hides a word in this run's texts."""
+        if "fill" not in self.abilities(name):
+            return None
+        try:
+            tokenizer = self.tokenizer(name)
+        except (Refused, PolysemeError):
+            return None
+        return tokenizer.token(tokenizer.mask_id) if tokenizer.mask_id >= 0 else None
+
+    def _created(self, name: str) -> int:
+        try:
+            return int((self.folder(name) / "run.json").stat().st_mtime)
+        except OSError:
+            return 0
+
+
+def _bytes(model: Model) -> int:
+    modules = [model.encoder, *model.heads.values()]
+    tensors = {id(p): p for m in modules for p in [*m.parameters(), *m.buffers()]}  # type: ignore[attr-defined]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+
+
+def _tasks() -> Iterable[str]:
+    from polyseme.core import registry
+
+    return registry.tasks.names()
+
+
+def _abilities(meta: Mapping[str, Any]) -> frozenset[str]:
+    """The abilities of `Model`, by run.json alone."""
+    from polyseme.core import registry
+    from polyseme.train.card import has_neighbours
+
+    recipe = meta.get("recipe") or {}
+    objectives = list(recipe.get("objectives") or ())
+    found = {"encode", "embed", "similarity"}
+    predicts = {
+        registry.learned(part).predicts
+        for name in objectives
+        for part in registry.learned(name).parts or (name,)
+    }
+    if "masked" in predicts:
+        found.add("fill")
+    if predicts - {None}:
+        found |= {"score", "choose"}
+    model = registry.models.load(str(recipe.get("architecture") or meta.get("model")))
+    if "next" in predicts and hasattr(model.build, "decode"):
+        found |= {"generate", "next_tokens", "summarize", "answer", "translate"}
+    if not model.why_no_attention:
+        found.add("attention")
+    if "both" in predicts:
+        found.add("directions")
+    if "class_bigram" in objectives:
+        found.add("tree")
+    if "next_sentence" in objectives:
+        found.add("follows")
+    if has_neighbours({"objectives": objectives}):
+        found.add("neighbours")
+    if any(name in registry.tasks for name in objectives):
+        found.add("predict")
+    return frozenset(found)
