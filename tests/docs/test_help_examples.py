@@ -127,6 +127,8 @@ def test_the_example_of_a_verb_runs(
     output = Path(words[words.index("-o") + 1]) if "-o" in words else None
     if output is not None and output.is_dir():  # what an example writes is another example's input
         shutil.rmtree(output)
+    if verb == "serve":  # which would go on until it is ended
+        monkeypatch.setattr("polyseme.serve.serve", lambda config, told: told(config.address))
     if verb == "demo":
         command = _BUDGET.sub("--minutes 0.02", command)
     elif "--minutes" in command:

@@ -42,6 +42,7 @@ __all__ = [
     "score",
     "score_continuations",
     "score_file",
+    "score_lines",
     "score_tokens",
     "token_log_probabilities",
     "total_of",
@@ -423,27 +424,39 @@ def score_file(
     report = report or CleaningReport()
     lines = read_lines(file, reading or TextConfig(), report)
     while chunk := list(islice(lines, LINES_AT_ONCE)):
-        if context is None:
-            gaps = [""] * len(chunk)
-        else:
-            gaps = [gap(context, line, context.count('"') % 2 == 1) for line in chunk]
-        parts = [space + line for space, line in zip(gaps, chunk, strict=True)]
-        how = end, within_word, masked
-        if detail:
-            scorings = (
-                score(loaded, parts, *how, detail=True)
-                if context is None
-                else score_continuations(loaded, context, parts, *how, detail=True)
-            )
-            places = zip(chunk, gaps, scorings, strict=True)
-            scores = [placed(each.score, len(line), len(space)) for line, space, each in places]
-        else:
-            scores = (
-                score(loaded, parts, *how)
-                if context is None
-                else score_continuations(loaded, context, parts, *how)
-            )
+        scores = score_lines(loaded, chunk, end, context, within_word, masked, detail)
         yield from zip(chunk, scores, strict=True)
+
+
+def score_lines(
+    loaded: Loaded,
+    lines: Sequence[str],
+    end: bool = False,
+    context: str | None = None,
+    within_word: bool = False,
+    masked: bool = False,
+    detail: bool = False,
+) -> list[Score]:
+    """The scores of lines; all as for `score_file`.
+
+    Raises:  ConfigError: as for `score`.
+    """
+    gaps = [""] * len(lines)
+    if context is not None:
+        gaps = [gap(context, line, context.count('"') % 2 == 1) for line in lines]
+    parts = [space + line for space, line in zip(gaps, lines, strict=True)]
+    how = end, within_word, masked
+    if detail:
+        scorings = (
+            score(loaded, parts, *how, detail=True)
+            if context is None
+            else score_continuations(loaded, context, parts, *how, detail=True)
+        )
+        places = zip(lines, gaps, scorings, strict=True)
+        return [placed(each.score, len(line), len(space)) for line, space, each in places]
+    if context is None:
+        return score(loaded, parts, *how)
+    return score_continuations(loaded, context, parts, *how)
 
 
 @torch.inference_mode()

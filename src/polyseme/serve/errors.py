@@ -143,7 +143,8 @@ def checked(model: type[Asked], values: Mapping[str, Any]) -> Asked:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
+        found = error.errors(include_url=False, include_context=False)
+        first = next((each for each in found if each["type"] == "extra_forbidden"), found[0])
         place = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
             raise Refused(

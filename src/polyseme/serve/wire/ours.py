@@ -55,6 +55,7 @@ class Embed(Body):
     pool: Pool | None = None
     layer: Layer | None = None
     normalize: bool | None = None
+    truncate: bool = True
 
 
 class Similarity(Body):
@@ -233,9 +234,7 @@ def _of(texts: Callable[[Any], Sequence[str]], work: Work) -> Handler:
         lengths = await call.service.lengths(call.run, texts(call.asked))
         asked = call.asked
         outcome = await call.service.ask(call.run, sum(lengths), lambda model, _: [work(model, asked)])
-        value = outcome.value
-        cut: Sequence[int] = value.get("truncated", ()) if isinstance(value, dict) else ()
-        return Answer(value, tokens=sum(lengths)).noted(outcome.notes, cut)
+        return Answer(outcome.value, tokens=sum(lengths)).noted(outcome.notes, outcome.cut)
 
     return _several(one)
 
@@ -279,21 +278,10 @@ def _broken(error: Refused) -> bytes:
     return to_bytes(document(error)) + b"\n"
 
 
-def _tokenize(model: Model, asked: Tokenize) -> dict[str, Any]:
-    tokens = model.tokenizer.encode(asked.text)
-    unknown = model.tokenizer.unk_id
-    rows = [
-        {
-            "token": model.tokenizer.display(id),
-            "id": id,
-            "start": start,
-            "end": end,
-            "word_start": begins,
-            "unknown": id == unknown,
-        }
-        for id, (start, end), begins in zip(tokens.ids, tokens.offsets, tokens.word_starts, strict=True)
-    ]
-    return {"tokens": rows, "cut": max(0, len(rows) - model.max_content)}
+def _tokenize(model: Model, asked: Tokenize) -> Any:
+    from polyseme.infer.tokenize import tokenize
+
+    return tokenize(model, asked.text).document()
 
 
 def _encode(model: Model, asked: Encode) -> dict[str, Any]:
@@ -348,6 +336,14 @@ async def _embed(call: Call) -> Answer:
     lengths = await call.service.lengths(call.run, texts)
     key = ("embed", asked.pool, asked.layer, asked.normalize)
     outcome = await call.service.ask(call.run, sum(lengths), embedded, (asked, lengths), key)
+    if outcome.value["truncated"] and not asked.truncate:
+        raise Refused(
+            413,
+            "a text is longer than the run reads",
+            param=f"texts.{outcome.value['truncated'][0]}",
+            code="too_long",
+            fix="truncate true reads its beginning",
+        )
     value = {**outcome.value, "vectors": [vector.tolist() for vector in outcome.value["vectors"]]}
     return Answer(value, tokens=sum(lengths)).noted(outcome.notes, value["truncated"])
 
@@ -360,22 +356,13 @@ def _similarity(model: Model, asked: Similarity) -> dict[str, Any]:
 
 
 def _score(model: Model, asked: Score) -> dict[str, Any]:
-    from polyseme.infer.score import kind_of, score, score_continuations, total_of
+    from polyseme.infer.score import kind_of, score_lines, total_of
 
     texts = _listed(asked.texts)
-    how: Any = {
-        "end": asked.end,
-        "within_word": asked.within_word,
-        "masked": asked.masked,
-        "detail": asked.detail,
-    }
     kind = kind_of(model, asked.masked or asked.within_word)
-    found: list[Any] = (
-        score(model, texts, **how)
-        if asked.context is None
-        else score_continuations(model, asked.context, texts, **how)
+    scores = score_lines(
+        model, texts, asked.end, asked.context, asked.within_word, asked.masked, asked.detail
     )
-    scores = [each.score for each in found] if asked.detail else found
     lines = [
         ({"text": text} if asked.detail else {}) | each.as_dict()
         for text, each in zip(texts, scores, strict=True)
@@ -659,7 +646,7 @@ ROUTES = [
     Route("POST", "/api/mask", _several(_mask), Mask, "fill"),
     Route("POST", "/api/uses", _several(_uses), Uses),
     Route("POST", "/api/page", _page, Page),
-    _turn("tokenize", Tokenize, _text, _tokenize, "encode"),
+    _turn("tokenize", Tokenize, _text, _tokenize, "tokenize"),
     _turn("encode", Encode, _text, _encode, "encode"),
     _turn("similarity", Similarity, lambda a: [*a.texts, *(a.others or ())], _similarity, "similarity"),
     _turn(

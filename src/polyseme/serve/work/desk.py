@@ -125,7 +125,7 @@ class Desk:
             if isinstance(answer, BaseException):
                 job.fail(answer)
             else:
-                job.finish(Outcome(answer, list(notes), began - job.since, seconds))
+                job.finish(Outcome(answer, notes.texts, notes.cut, began - job.since, seconds))
 
     def _begin(self, job: StreamJob, run: Any) -> None:
         try:
@@ -136,7 +136,7 @@ class Desk:
             return
         self._counts.done(job.tokens, 0.0, 1)
         self._streams.append(job)
-        job.finish(Outcome(None, list(notes), time.monotonic() - job.since))
+        job.finish(Outcome(None, notes.texts, notes.cut, time.monotonic() - job.since))
 
     def _step(self, job: StreamJob) -> None:
         """One step of a text, unless nobody reads it any more."""
@@ -152,7 +152,7 @@ class Desk:
                 self._counts.generated += 1
                 job.give(piece)
             except StopIteration:
-                end = End(notes=notes)
+                end = End(notes=notes.texts)
             except BaseException as error:
                 end = End(error)
         if end is not None:
@@ -163,18 +163,35 @@ class Desk:
             job.give(end)
 
 
+class _Notes:
+    """What a call warned of.
+
+    Attributes:
+        texts: the warnings' words.
+        cut: the numbers of texts whose ends were not read.
+    """
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.cut: list[int] = []
+
+    def take(self, met: Iterable[warnings.WarningMessage]) -> None:
+        """Keep warnings of ours."""
+        for each in met:
+            if not issubclass(each.category, UserWarning):
+                continue
+            if (text := str(each.message)) not in self.texts:
+                self.texts.append(text)
+            self.cut += getattr(each.message, "truncated", ())
+
+
 @contextmanager
-def _noted() -> Iterator[list[str]]:
-    """Warnings of ours, as notes."""
-    notes: list[str] = []
+def _noted() -> Iterator[_Notes]:
+    """Keeps warnings as notes."""
+    notes = _Notes()
     with warnings.catch_warnings(record=True) as met:
         warnings.simplefilter("always")
         try:
             yield notes
         finally:
-            notes += _texts(met)
-
-
-def _texts(met: Iterable[warnings.WarningMessage]) -> list[str]:
-    ours = (each for each in met if issubclass(each.category, UserWarning))
-    return list(dict.fromkeys(str(each.message) for each in ours))
+            notes.take(met)

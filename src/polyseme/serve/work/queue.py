@@ -35,11 +35,13 @@ class Outcome:
     Args:
         value: the answer.
         notes: what a person should know, such as that a text was cut.
+        cut: the numbers of such texts.
         waited, worked: seconds.
     """
 
     value: Any
     notes: list[str] = field(default_factory=list)
+    cut: list[int] = field(default_factory=list)
     waited: float = 0.0
     worked: float = 0.0
 
@@ -148,8 +150,7 @@ class Queue:
         Raises:  Refused: 429 where there is no room, with Retry-After; 503 where the server ends.
         """
         with self.changed:
-            if self.closed:
-                raise Refused(503, "the server is ending", code="ending", headers={"retry-after": "10"})
+            self.check_open()
             waiting = self._tokens()
             if waiting and waiting + job.tokens > self._max_tokens:
                 wait = self.retry_after(waiting)
@@ -164,6 +165,11 @@ class Queue:
                 )
             self._jobs.append(job)
             self.changed.notify_all()
+
+    def check_open(self) -> None:
+        """Raises:  Refused: 503, the server ends."""
+        if self.closed:
+            raise _ending()
 
     def retry_after(self, tokens: int) -> int:
         """Seconds until so many tokens are done."""
@@ -205,9 +211,13 @@ class Queue:
         with self.changed:
             self.closed = True
             for job in self._jobs:
-                job.fail(Refused(503, "the server is ending", code="ending", headers={"retry-after": "10"}))
+                job.fail(_ending())
             self._jobs.clear()
             self.changed.notify_all()
+
+
+def _ending() -> Refused:
+    return Refused(503, "the server is ending", code="ending", headers={"retry-after": "10"})
 
 
 def _fits(job: Job, turn: Sequence[Job], tokens: int) -> bool:

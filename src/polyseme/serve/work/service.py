@@ -49,6 +49,7 @@ class Service:
 
         Raises:  Refused: 413 where they are more than a request may have.
         """
+        self.queue.check_open()
         tokenizer = await self.side.count(self.shelf.tokenizer, run)
         found = await self.side.count(lambda: [len(ids) for ids in tokenizer.encode_ids(texts)])
         self.bounded(sum(found))

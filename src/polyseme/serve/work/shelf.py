@@ -229,7 +229,7 @@ def _abilities(meta: Mapping[str, Any]) -> frozenset[str]:
 
     recipe = meta.get("recipe") or {}
     objectives = list(recipe.get("objectives") or ())
-    found = {"encode", "embed", "similarity"}
+    found = {"encode", "tokenize", "embed", "similarity"}
     predicts = {
         registry.learned(part).predicts
         for name in objectives

@@ -1,0 +1,185 @@
+"""Streams and batches take turns; who goes is not worked for; a run that changes is loaded anew."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asked import Reply, Server
+
+LONG = {"run": "gpt", "prompt": "the cat", "max_new_tokens": 24, "temperature": 1.0}
+
+
+def together(server: Server, *asked: tuple[str, Any]) -> list[Reply]:
+    async def every() -> list[Reply]:
+        return list(await asyncio.gather(*(server.ask("POST", path, body) for path, body in asked)))
+
+    return asyncio.run(every())
+
+
+def test_a_stream_has_a_line_a_step_and_the_whole_at_its_end(server: Server) -> None:
+    reply = server.post("/api/generate", {**LONG, "alternatives": 2})
+    *steps, last = reply.lines
+    assert "".join(step["piece"] for step in steps) == last["done"]["text"]
+    assert {"piece", "token", "probability", "entropy", "alternatives"} == set(steps[0])
+    whole = server.post("/api/generate", {**LONG, "alternatives": 2, "stream": False}).json
+    assert last["done"] == whole
+    assert len(reply.parts) >= len(steps)
+
+
+def test_texts_side_by_side_are_what_they_are_alone(server: Server) -> None:
+    bodies: list[tuple[str, Any]] = [
+        ("/api/generate", {**LONG, "seed": seed, "prompt": prompt})
+        for seed, prompt in enumerate(["the", "a cat", "", "the old dog sees", "bird"] * 2)
+    ]
+    bodies += [
+        ("/api/embed", {"texts": ["the cat", "a dog sees the river"]}),
+        ("/api/embed", {"texts": ["bird"]}),
+        ("/api/score", {"texts": ["the old cat"], "detail": True}),
+        ("/api/fill", {"text": "the [MASK]"}),
+    ]
+    alone = [server.post(path, body) for path, body in bodies]
+    for one, other in zip(alone, together(server, *bodies), strict=True):
+        assert other.status == 200
+        for a, b in zip(one.lines, other.lines, strict=True):
+            alike(a, b)
+
+
+def alike(one: Any, other: Any) -> None:
+    """The same words; numbers to the last digits, which differ between two calls alone, too."""
+    if isinstance(one, float):
+        assert one == pytest.approx(other, rel=1e-5, abs=1e-6)
+    elif isinstance(one, dict):
+        assert list(one) == list(other)
+        alike(list(one.values()), list(other.values()))
+    elif isinstance(one, list):
+        for a, b in zip(one, other, strict=True):
+            alike(a, b)
+    else:
+        assert one == other
+
+
+def test_one_wrong_request_leaves_those_beside_it_alone(server: Server) -> None:
+    good = ("/api/embed", {"texts": ["the cat"], "pool": "cls"})
+    wrong = ("/api/embed", {"run": "gpt", "texts": ["the cat"], "pool": "cls"})
+    statuses = [reply.status for reply in together(server, good, wrong, good, wrong)]
+    assert statuses == [200, 400, 200, 400]
+
+
+def test_a_client_that_goes_stops_its_text(server: Server) -> None:
+    seen: list[bytes] = []
+
+    def leave(part: bytes) -> bool:
+        seen.append(part)
+        return len(seen) == 3
+
+    before = server.service.counts.generated
+    left = server.service.counts.left
+    body = {**LONG, "max_new_tokens": 2000}
+
+    async def go() -> None:
+        await server.ask("POST", "/api/generate", body, leave=leave)
+        for _ in range(100):
+            if server.service.counts.left > left and not server.service.desk.streams:
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError("the desk goes on")
+
+    asyncio.run(go())
+    assert server.service.counts.generated - before < 500
+
+
+def test_a_client_that_goes_before_its_turn_is_dropped(runs: dict[str, Path]) -> None:
+    server = Server(runs)  # nobody works yet
+    gone = asyncio.Event()
+
+    async def go() -> Reply:
+        asking = asyncio.ensure_future(server.ask("POST", "/api/fill", {"text": "a [MASK]"}, until=gone))
+        while not server.service.queue.jobs:
+            await asyncio.sleep(0.01)
+        gone.set()
+        return await asking
+
+    assert asyncio.run(go()).status == 0  # nothing was sent
+    assert server.service.queue.take() == []
+    assert server.service.queue.dropped == 1
+    assert 'status="499"' in server.service.counts.text({})
+
+
+def test_a_full_queue_answers_at_once_with_429(runs: dict[str, Path]) -> None:
+    server = Server(runs, max_queue=4)
+    gone = asyncio.Event()
+
+    async def go() -> Reply:
+        body = {"text": "the old [MASK]"}
+        first = asyncio.ensure_future(server.ask("POST", "/api/fill", body, until=gone))
+        while not server.service.queue.jobs:
+            await asyncio.sleep(0.01)
+        second = await server.ask("POST", "/api/fill", body)
+        gone.set()
+        await first
+        return second
+
+    reply = asyncio.run(go())
+    assert (reply.status, reply.headers["retry-after"]) == (429, "1")
+    assert reply.error["code"] == "queue_full"
+
+
+def test_a_damaged_run_is_503_and_leaves_the_others_alone(runs: dict[str, Path], tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(runs["bert"], broken)
+    (broken / "model.safetensors").write_bytes(b"no weights")
+    shutil.rmtree(broken / "resume", ignore_errors=True)
+    server = Server({"broken": broken, "bert": runs["bert"]})
+    server.service.start()
+    reply = server.post("/api/fill", {"text": "a [MASK]"})
+    assert (reply.status, reply.error["code"]) == (503, "CheckpointError")
+    assert server.post("/api/fill", {"run": "bert", "text": "a [MASK]"}).status == 200
+    server.service.stop(5.0)
+
+
+def test_a_run_that_is_replaced_is_loaded_anew(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("polyseme.serve.work.shelf.LOOK_S", 0.0)
+    moving = tmp_path / "moving"
+    shutil.copytree(runs["bert"], moving)
+    server = Server({"moving": moving})
+    server.service.start()
+    assert "fill" in server.get("/v1/models/moving").json["abilities"]
+    before = server.post("/api/encode", {"text": "the cat"})
+    meta = json.loads((moving / "run.json").read_text())
+    (moving / "run.json").write_text("{")  # half written
+    assert server.post("/api/encode", {"text": "the cat"}).body == before.body
+    shutil.rmtree(moving)
+    shutil.copytree(runs["gpt"], moving)
+    after = server.post("/api/encode", {"text": "the cat"})
+    assert after.status == 200
+    assert after.body != before.body
+    assert "generate" in server.get("/v1/models/moving").json["abilities"]
+    assert meta["model"] == "bert"
+    server.service.stop(5.0)
+
+
+def test_the_run_that_was_used_longest_ago_makes_room(runs: dict[str, Path]) -> None:
+    server = Server(runs, memory=1.0)
+    for name in ("bert", "gpt", "bert"):
+        server.service.shelf.get(name)
+        assert server.service.shelf.in_memory == [name]
+    roomy = Server(runs).service.shelf
+    for name in ("bert", "gpt", "bert"):
+        roomy.get(name)
+    assert roomy.in_memory == ["gpt", "bert"]
+    assert roomy.bytes > 1000
+
+
+def test_an_end_of_the_server_is_told(runs: dict[str, Path]) -> None:
+    server = Server(runs)
+    server.service.start()
+    server.service.stop(5.0)
+    assert server.post("/api/fill", {"text": "a [MASK]"}).status == 503
