@@ -82,6 +82,12 @@ class GradientLearner:
         distributed.broadcast(list(named.values()))
 
     @property
+    def stages(self) -> list[float]:
+        """Shares of the budget, above 0, at which an objective begins to teach something else (`stages`)."""
+        named: list[dict[str, float]] = [getattr(o, "stages", {}) for o, _ in self._parts.values()]
+        return sorted({start for stages in named for start in stages.values() if start > 0})
+
+    @property
     def n_parameters(self) -> int:
         """Parameters of the model; shared ones count once."""
         return self._numbers(self._parameters)

@@ -436,8 +436,9 @@ class Trainer:
         self._take(scores)
         if len(self._evaluation_batches()) < len(self.heldout):
             self.results["heldout_share"] = len(self._evaluation_batches()) / len(self.heldout)
-        if self.counters.best_loss is None or self.meaningless or total <= self.counters.best_loss:
-            better = self.counters.best_loss is None or total < self.counters.best_loss
+        best = None if self._in_later_stage() else self.counters.best_loss
+        if best is None or self.meaningless or total <= best:
+            better = best is None or total < best
             self.counters.stale = 0 if better or starts_to_learn else self.counters.stale + 1
             self.counters.best_loss, self.counters.best_step = total, self.counters.step
             self._best = self.learner.weights()
@@ -449,6 +450,10 @@ class Trainer:
             record = self._where() | losses | flat
             self._append(record)
             self.reporter.log(record)
+
+    def _in_later_stage(self) -> bool:
+        """Whether the learner now teaches what held-out text is not asked for: its newest weights are the best."""
+        return any(start <= self._progress() for start in getattr(self.learner, "stages", ()))
 
     def _take(self, scores: dict[str, float]) -> None:
         """Store the scores of an evaluation as the run's results."""

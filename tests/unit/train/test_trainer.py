@@ -105,6 +105,18 @@ def test_the_best_weights_survive_a_resume(
     assert second.run.meta["published_step"] == 5
 
 
+def test_what_a_later_stage_teaches_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Held-out text is asked for what the first stage teaches, and would choose that stage's weights."""
+    monkeypatch.setattr(Scripted, "stages", [0.5], raising=False)
+    trainer = make(tmp_path / "run", Budget(steps=20))
+    trainer.train()
+    assert trainer.counters.best_step == 20
+    assert published(tmp_path / "run") == 20
+    monkeypatch.setattr(Scripted, "stages", [], raising=False)
+    make(tmp_path / "other", Budget(steps=20)).train()
+    assert published(tmp_path / "other") == 5
+
+
 @pytest.mark.parametrize("stop", [4, 6, 7, 8])
 def test_patience_is_counted_on_after_a_resume(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
