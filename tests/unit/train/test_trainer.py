@@ -10,16 +10,19 @@ from typing import Any
 import pytest
 import torch
 
+from decoding import make_tokenizer
 from polyseme.core.reporter import NullReporter
 from polyseme.core.sharing import Pace
 from polyseme.core.types import Batch
 from polyseme.errors import CorpusError, Interrupted, TrainingError
 from polyseme.train import trainer as module
+from polyseme.train.build import special_ids
 from polyseme.train.config import TrainConfig
 from polyseme.train.heldout import above_word_frequency
 from polyseme.train.request import Budget
 from polyseme.train.run import RunDirectory, read_tensors
 from polyseme.train.trainer import Trainer
+from small import make_encoder, make_learner, make_objectives
 
 NOTHING = torch.zeros(1, 4, dtype=torch.long)
 BATCH = Batch(NOTHING, NOTHING + 1, NOTHING, NOTHING, NOTHING[0, :1])
@@ -115,6 +118,18 @@ def test_what_a_later_stage_teaches_is_kept(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(Scripted, "stages", [], raising=False)
     make(tmp_path / "other", Budget(steps=20)).train()
     assert published(tmp_path / "other") == 5
+
+
+def test_a_learner_says_when_its_objectives_go_on() -> None:
+    special = special_ids(make_tokenizer())
+
+    def learner(**config: Any) -> Any:
+        objectives = make_objectives(("knowledge_masking", "next_sentence"), special, **config)
+        return make_learner(make_encoder("ernie"), objectives)
+
+    assert learner().stages == [pytest.approx(1 / 3), pytest.approx(2 / 3)]
+    assert learner(phrases_from=0.0, entities_from=0.0).stages == []
+    assert make_learner(make_encoder("bert"), make_objectives(("masked_lm",), special)).stages == []
 
 
 @pytest.mark.parametrize("stop", [4, 6, 7, 8])
