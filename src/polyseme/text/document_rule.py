@@ -42,6 +42,10 @@ INDEPENDENT = 0.25  # an upper bound of the cohesion of texts that have nothing 
 _DEVIATIONS, _SURE = 1.5, 3.0  # of the mean, that this bound stands above it; of short files among others
 _FAR = (1 / 2, 1 / 3, 2 / 5, 9 / 14)  # of the units: how far away those are that neighbours are compared with
 _WRAPPED = 0.6  # share of lines that had no room for the next word
+_GOES_ON, _FEWEST_STARTS = (
+    0.6,
+    10,
+)  # share of lines with a small letter behind an open sentence, and lines that tell
 _LISTED = 20  # lines of a block: with more, blank lines among them are gaps of a list
 
 _RULES = {
@@ -222,17 +226,29 @@ def _words(line: str) -> set[str]:
 
 
 def _is_wrapped(blocks: Sequence[Sequence[str]]) -> bool:
-    """Whether lines end where the next word had no room, and sentences within them rather than with them."""
+    """Whether lines end where the next word had no room, and sentences within them rather than with them.
+
+    Or whether they go on with each other: a line begins with a small letter where the one before it ends no sentence,
+    and with a capital where it ends one. Lines that are texts of their own know nothing of the one before.
+    """
     pairs = [pair for block in blocks for pair in pairwise(block)][:3000]
     if len(pairs) < 3:
         return False
     widths = sorted(len(line.rstrip()) for block in blocks for line in block)
     width = widths[int(0.98 * (len(widths) - 1))]
     full = ends = inside = 0
+    small, starts = [0, 0], [0, 0]  # of lines behind an open sentence, behind the end of one
     for line, following in pairs:
         bare = following.lstrip()
         first = 1 if _UNSPACED.match(bare) else len(bare.split(None, 1)[0])
         full += len(line.rstrip()) + 1 + first >= width - 1
-        ends += _END.search(line) is not None
+        ended = _END.search(line) is not None
+        ends += ended
+        if bare[:1].islower() or bare[:1].isupper():
+            starts[ended] += 1
+            small[ended] += bare[:1].islower()
         inside += _INSIDE.search(line) is not None
-    return full >= _WRAPPED * len(pairs) and ends <= 0.4 * len(pairs) and inside > 0
+    goes_on = min(starts) >= _FEWEST_STARTS and (
+        small[0] >= _GOES_ON * starts[0] and small[1] <= (1 - _GOES_ON) / 2 * starts[1]
+    )
+    return (full >= _WRAPPED * len(pairs) or goes_on) and ends <= 0.4 * len(pairs) and inside > 0

@@ -101,6 +101,25 @@ def test_a_book_with_hard_line_ends(width: int) -> None:
     assert choose_mode("\n\n".join(textwrap.fill(write.text(5), width) for _ in range(300))) == "file"
 
 
+def test_a_book_whose_lines_end_at_many_widths() -> None:
+    """As scanned pages do: what tells is that a line goes on with a small letter where the sentence is open."""
+    write, random = Writer(ENGLISH), np.random.default_rng(1)
+
+    def scanned() -> str:
+        words = [word for _ in range(5) for word in write.sentence().capitalize().split()]
+        lines: list[str] = []
+        while words:
+            n = int(random.integers(3, 12))
+            lines, words = [*lines, " ".join(words[:n])], words[n:]
+        return "\n".join(lines)
+
+    book = [scanned() for _ in apart(write, 200, lambda: "")]
+    assert choose_mode("\n".join(book)) == "file"
+    # lines in small letters alone, each a text: how the one before ended says nothing
+    small = apart(write, 300, lambda: write.text(2)[:-1])
+    assert choose_mode("\n".join(small)) == "line"
+
+
 def test_chapters() -> None:
     write = Writer(ENGLISH)
     chapters = ["\n".join(together(write, 20, lambda: write.text(6))) for _ in range(12)]
