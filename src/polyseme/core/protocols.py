@@ -472,5 +472,6 @@ class CorpusLearner(Protocol):
         ...
 
     # A learner that teaches one thing after another has `stages -> Sequence[float]`: the shares of the budget at which
-    # it goes on to the next; from the second one on the newest weights are the best. A learner whose result has a text form also has `files(weights) -> dict[str, bytes]`: what to write into the run
-    # folder beside these weights, by file name; a pure function of them.
+    # it goes on to the next; from the second one on the newest weights are the best. A learner whose result has a text
+    # form also has `files(weights) -> dict[str, bytes]`: what to write into the run folder beside these weights, by
+    # file name; a pure function of them.
