@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
@@ -12,6 +13,7 @@ from polyseme.cli.output import closing, command, emit, emit_json, show
 from polyseme.errors import ConfigError
 
 if TYPE_CHECKING:
+    from polyseme.infer.continuation import Generation
     from polyseme.infer.loaded import Loaded
 
 EXAMPLE = 'polyseme generate runs/gpt "It was" --max-new-tokens 40'
@@ -109,7 +111,17 @@ def run(
         )
     if next_tokens is not None:
         positive("--next", next_tokens)
-        _refuse_with_next(task=task, alternatives=alternatives, beams=beams > 1, results=results > 1, **given)
+        _refuse_with_next(
+            given | {"task": task, "stop": stop},
+            {
+                "alternatives": (alternatives, 0),
+                "beams": (beams, 1),
+                "results": (results, 1),
+                "repetition_penalty": (repetition_penalty, 1.0),
+                "length_penalty": (length_penalty, 1.0),
+                "seed": (seed, 0),
+            },
+        )
     loaded = load(folder).prepared("int8" if int8 else "float32")
     if next_tokens is not None:
         show(loaded.next_tokens(prompt, next_tokens), json=json)
@@ -120,13 +132,23 @@ def run(
     closing(then=[command("polyseme", "score", folder, "FILE")])
 
 
-def _refuse_with_next(**asked: Any) -> None:
-    """Raises:  ConfigError: an option that is about writing, where nothing is written."""
-    for name, value in asked.items():
-        if value:
-            raise ConfigError(
-                "--next writes nothing", got=f"--{name.replace('_', '-')}", fix="leave --next out"
-            )
+def _refuse_with_next(given: Mapping[str, Any], others: Mapping[str, tuple[float, float]]) -> None:
+    """Refuse options that are about writing, where nothing is written.
+
+    Args:
+        given: None where an option was not typed.
+        others: their values, and those they have when absent.
+    Raises:  ConfigError: one of them was given.
+    """
+    asked = [name for name, value in given.items() if value is not None]
+    asked += [name for name, (value, absent) in others.items() if value != absent]
+    if asked:
+        option = f"--{asked[0].replace('_', '-')}"
+        raise ConfigError(
+            f"--next writes nothing, and {option} is about writing",
+            got=option,
+            fix=f"leave {option} out, or --next",
+        )
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -151,7 +173,8 @@ def _reply(loaded: Loaded, task: Task, text: str, options: dict[str, Any], json:
     if json:
         emit_json(answer.as_dict())
     else:
-        emit("\n\n".join(each.text for each in (answer, *answer.others)))
+        answers = (answer, *answer.others)
+        emit("\n\n".join(each.text + _steps(each.generation) for each in answers))
 
 
 def _continue(loaded: Loaded, prompt: str, options: dict[str, Any], json: bool) -> None:
@@ -172,12 +195,17 @@ def _continue(loaded: Loaded, prompt: str, options: dict[str, Any], json: bool) 
     if json:
         emit_json(result.as_dict())
     elif shown:
-        emit("")
-        if result.choices:
-            from polyseme.report.distributions import steps_parts
-            from polyseme.report.language import Speaker
-            from polyseme.report.page import Page
-
-            emit("\n" + Page("", "", steps_parts(result.as_dict(), Speaker())).text())
+        emit(_steps(result))
     else:
-        emit("\n\n".join(prompt + each.text for each in (result, *result.others)))
+        emit("\n\n".join(prompt + each.text + _steps(each) for each in (result, *result.others)))
+
+
+def _steps(result: Generation) -> str:
+    """The table of its steps, behind an empty line, where alternatives were asked for."""
+    if not result.choices:
+        return ""
+    from polyseme.report.distributions import steps_parts
+    from polyseme.report.language import Speaker
+    from polyseme.report.page import Page
+
+    return "\n\n" + Page("", "", steps_parts(result.as_dict(), Speaker())).text()

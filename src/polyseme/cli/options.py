@@ -15,7 +15,7 @@ from cyclopts import Group, Parameter, Token
 
 from polyseme.cli.output import say
 from polyseme.core.counts import read_count
-from polyseme.errors import ConfigError
+from polyseme.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from polyseme.text.labelled.opening import ReadOptions
@@ -306,6 +306,10 @@ def is_text(file: Path) -> bool:
 @contextmanager
 def text_or_file(file: Path) -> Iterator[Path]:
     """The file, or a temporary file with the text that was typed in its place, as one line."""
+    if not str(file):
+        raise InputError(
+            "an empty text has nothing to read", fix="name a file, or give a text of several words"
+        )
     if not is_text(file):
         yield file
         return

@@ -167,7 +167,10 @@ def run(
     if unknown:
         say(f"note: {unknown:,} tokens are unknown to the vocabulary; what they stand for was not scored")
     say_cleaned(report.counts)
-    again = ["--field", field] * (field != "text") + typed_options(reading_options)
+    flags = {"--end": end, "--within-word": within_word, "--masked": masked, "--detail": detail}
+    again = [flag for flag, on in flags.items() if on]
+    again += [] if context is None else ["--context", context]
+    again += ["--field", field] * (field != "text") + typed_options(reading_options)
     closing(then=[command("polyseme", "score", folder, file, *again, "--json")])
 
 

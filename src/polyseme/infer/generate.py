@@ -97,6 +97,18 @@ class GenerationConfig(Config):
             raise ConfigError("stop must be a string, or a list of strings", got=repr(stop)[:100])
         return stop
 
+    @field_validator("alternatives", mode="before")
+    @classmethod
+    def _few(cls, alternatives: Any) -> Any:
+        if type(alternatives) is int and not 0 <= alternatives <= MOST_ALTERNATIVES:
+            raise ConfigError(
+                "no such number of alternatives can be shown",
+                got=f"alternatives {alternatives}",
+                expected=f"0 … {MOST_ALTERNATIVES}",
+                fix=f"--alternatives {MOST_ALTERNATIVES}",
+            )
+        return alternatives
+
     @field_validator("top_k", mode="before")
     @classmethod
     def _all(cls, top_k: Any) -> Any:
@@ -247,7 +259,8 @@ class NextTokens(Result):
 
     Args:
         text: as it was given.
-        entropy: of the model's distribution over the next token, in nats.
+        entropy: of the model's distribution over the next token, in nats: over every token, those that are never
+            written too, which candidates leave out.
         candidates: the likeliest: [{"token", "probability", "sequence": the text with it}].
     """
 

@@ -83,12 +83,17 @@ def steps_parts(document: Mapping[str, Any], say: Speaker) -> list[Part]:
 
 def _row(candidate: Mapping[str, Any]) -> list[str]:
     share = candidate["probability" if "probability" in candidate else "pseudo_likelihood"]
-    return [visible(candidate["token"]), f"{share:.1%}", bar(share), candidate["sequence"]]
+    return [visible(candidate["token"]), f"{share:.1%}", bar(share), _in_a_line(candidate["sequence"])]
 
 
 def visible(token: str) -> str:
     """A token without the space before it; one of nothing but space is shown by a sign."""
-    return token.strip() or token.replace("\n", "⏎").replace("\t", "⇥").replace(" ", "␣") or "∅"
+    return token.strip() or _in_a_line(token).replace(" ", "␣") or "∅"
+
+
+def _in_a_line(text: str) -> str:
+    """A text whose ends of lines and tabs are signs, since they would break a table."""
+    return text.replace("\r\n", "⏎").replace("\n", "⏎").replace("\r", "⏎").replace("\t", "⇥")
 
 
 def bar(share: float) -> str:

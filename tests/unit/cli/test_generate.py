@@ -76,6 +76,15 @@ def test_misuse(words: list[str], message: str, capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.usefixtures("decoder")
+def test_score_goes_on_as_it_was_asked_and_refuses_an_empty_text(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", "run", "the cat sat", "--detail", "--end", "--context", "a day"]) == 0
+    said = capsys.readouterr().err
+    assert "polyseme score run 'the cat sat' --end --detail --context 'a day' --json" in said
+    assert main(["score", "run", "", "--detail"]) == 2
+    assert "an empty text has nothing to read" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("decoder")
 def test_score_sums_up_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "lines.txt"
     file.write_text("the cat\n\na mat\n", "utf-8")
@@ -98,6 +107,10 @@ def test_what_else_could_have_been_written(capsys: pytest.CaptureFixture[str]) -
     out = capsys.readouterr().out
     assert out.startswith("the cat")
     assert "likeliest tokens" in out
+    assert main([*words, "--results", "2"]) == 0
+    assert capsys.readouterr().out.count("likeliest tokens") == 2
+    assert main([*words, "--task", "summary"]) == 0
+    assert "likeliest tokens" in capsys.readouterr().out
     assert main([*words, "--beams", "2"]) == 2
     assert main(["generate", "run", "the", "--alternatives", "21"]) == 2
 
@@ -110,7 +123,10 @@ def test_the_next_token(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(document["candidates"]) == 4
     assert main(["generate", "run", "the cat", "--next", "4"]) == 0
     assert capsys.readouterr().out.startswith("Entropy ")
-    for more in (["--beams", "2"], ["--max-new-tokens", "3"], ["--alternatives", "2"], ["--task", "summary"]):
-        assert main(["generate", "run", "the cat", "--next", "4", *more]) == 2
+    for option, value in {
+        "--beams": "2", "--max-new-tokens": "3", "--alternatives": "2", "--task": "summary", "--temperature": "0",
+        "--top-k": "0", "--seed": "3", "--stop": "x", "--repetition-penalty": "1.2", "--length-penalty": "2",
+    }.items():  # fmt: skip
+        assert main(["generate", "run", "the cat", "--next", "4", option, value]) == 2
         assert "--next writes nothing" in capsys.readouterr().err
     assert main(["generate", "run", "the cat", "--next", "0"]) == 2

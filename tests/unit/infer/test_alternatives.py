@@ -15,6 +15,7 @@ from polyseme.errors import ConfigError
 from polyseme.infer.generate import generate, generate_stream, next_tokens
 from polyseme.infer.model import Model
 from polyseme.infer.score import score_continuations
+from polyseme.report.distributions import next_page
 from polyseme.report.results import page_of
 
 PROMPTS = ["the", "the cat sat on the mat and", "", "on a mat " * 9]
@@ -160,9 +161,18 @@ def test_the_results_are_those_of_the_house(loaded: Model) -> None:
     assert "likeliest" not in str(loaded.generate("the cat", max_new_tokens=4))
 
 
+def test_a_line_end_does_not_break_the_table() -> None:
+    candidate = {"token": "\n", "probability": 0.5, "sequence": "one\ntwo\n"}
+    lines = next_page({"text": "one\ntwo", "entropy": 1.0, "candidates": [candidate]}).text()
+    assert "one⏎two⏎" in lines
+
+
 def test_what_has_no_alternatives(loaded: Model) -> None:
     with pytest.raises(ConfigError, match="beam search weighs whole texts"):
         generate(loaded, "the", beams=2, alternatives=3)
+    with pytest.raises(ConfigError, match="can be shown") as caught:
+        generate(loaded, "the", alternatives=30)
+    assert caught.value.fix == "--alternatives 20"
     for wrong in (21, -1, 1.5):
         with pytest.raises(ConfigError, match="alternatives"):
             generate(loaded, "the", alternatives=wrong)
