@@ -29,9 +29,9 @@ from polyseme.errors import ConfigError, InputError
 from polyseme.infer.inputs import at_least_one, check_loaded, texts_of
 from polyseme.infer.loaded import Loaded, words_of
 from polyseme.text.joining import Joiner
+from polyseme.text.labelled.senses import occurrences
 from polyseme.text.tokenizers import ABSENT
 from polyseme.text.tokens import Tokens, meeting
-from polyseme.text.words import has_cjk
 
 __all__ = ["Filling", "Hide", "fill"]
 
@@ -144,13 +144,15 @@ def fill(
             [mask] and ___ are read as such, with a warning.
         top: candidates per mask.
         hide: words of the text that are hidden as if [MASK] stood there, one mask a token: wherever they stand as whole
-            words, or the [start, end) of their characters. Without `whole`, the tokens of one are masks of their own.
+            words, upper and lower case alike, or the [start, end) of their characters. Without `whole`, the tokens of
+            one are masks of their own.
         whole: fill masks side by side together, as one word or name.
         detail: say also how sure the model is, and where it ranks what was hidden.
     Returns, for a text, a list with, per mask, {"position": character offset in the text as it is read, "candidates":
     [{"token", "probability", "sequence"}]}; in "sequence" the other masks stay as they are. A hole of several masks has
     "masks", how many, and candidates {"token": their text, "tokens", "pseudo_likelihood", "sequence"}.
-    With detail a `Filling` of them, which have also "entropy" in nats (of a whole hole "entropies", a mask each) and,
+    With detail a `Filling` of them, which have also "entropy" in nats (of a whole hole "entropies", a mask each), over
+    every token, the special ones too, which candidates and ranks leave out; and,
     where a word was hidden, "original": {"token", "rank": 1 for the likeliest, "nats": its -log p}; of a whole hole the
     rank among the candidates that were followed, None if it is none of them.
     Raises:  InputError: not text, no [MASK], the text has no such word, or it is longer than the model reads.
@@ -283,19 +285,43 @@ def _spans(text: str, hide: Hide) -> Iterator[tuple[int, int]]:
 
     Raises:  InputError: the text has no such word or place.
     """
+    if not isinstance(hide, Iterable):
+        raise InputError(
+            "nothing that can be hidden", got=repr(hide)[:80], expected="a word, or a list of words or places"
+        )
     for asked in [hide] if isinstance(hide, str) else hide:
-        if not isinstance(asked, str):
-            if not 0 <= asked[0] < asked[1] <= len(text):
-                raise InputError("no such place in the text", got=asked, expected=f"0 to {len(text)}")
-            yield asked[0], asked[1]
+        if isinstance(asked, str):
+            found = occurrences(text, asked.strip())
+            if not found:
+                raise _not_there(text, asked)
+            yield from found
             continue
-        word = re.escape(asked.strip())
-        found = [*re.finditer(word if has_cjk(asked) else rf"(?<!\w){word}(?!\w)", text)] if word else []
-        if not found:
+        place: Any = asked
+        pair = isinstance(place, Sequence | np.ndarray) and len(place) == 2
+        if not pair or not all(isinstance(n, int | np.integer) for n in place):
             raise InputError(
-                "the word that is to be hidden is not in the text", got=asked, expected=f"a word of: {text}"
+                "neither a word to hide nor its place",
+                got=repr(asked)[:80],
+                expected="(start, end) in characters",
             )
-        yield from (match.span() for match in found)
+        start, end = asked
+        if not 0 <= start < end <= len(text):
+            raise InputError("no such place in the text", got=asked, expected=f"0 to {len(text)}")
+        yield start, end
+
+
+def _not_there(text: str, word: str) -> InputError:
+    """The error for a word that is to be hidden and does not stand in the text as a word of its own."""
+    if not text.strip():
+        return InputError(
+            "there is nothing to hide in an empty text", got=text, fix="give a text with the word"
+        )
+    return InputError(
+        "the word that is to be hidden is not in the text",
+        got=word,
+        expected=f"a word of: {text}",
+        fix="--hide with a word as it stands there, or write [MASK] in the text",
+    )
 
 
 def _probabilities(

@@ -84,12 +84,23 @@ def follows(
     check_loaded(loaded)
     first, single = texts_of(texts)
     second, single_b = texts_of(texts_b, "texts_b")
-    if single != single_b or len(first) != len(second):
+    if single != single_b:
+        raise InputError(
+            "every first text needs a second",
+            got="a text and a list of texts" if single else "a list of texts and a text",
+            fix="two texts, or two lists",
+        )
+    if len(first) != len(second):
         raise InputError(
             "every first text needs a second",
             got=f"{len(first):,} and {len(second):,}",
             fix="as many of both",
         )
+    for text in (*first, *second):
+        if not text.strip():
+            raise InputError(
+                "an empty text follows nothing, and nothing follows it", got=repr(text), fix="give two texts"
+            )
     probabilities = _probabilities(loaded, first, second)
     answers = [Following(*row) for row in zip(first, second, probabilities, strict=True)]
     return answers[0] if single else answers

@@ -136,11 +136,27 @@ def test_the_result_is_one_of_the_house(bert: Model) -> None:
         ([(3, 3)], "no such place"),
         ([(0, 99)], "no such place"),
         ([(3, 4)], "no token to hide"),
+        ([5], "neither a word to hide nor its place"),
+        ([(0, "a")], "neither a word to hide nor its place"),
+        ([(0, 3, 5)], "neither a word to hide nor its place"),
+        (None, "nothing that can be hidden"),
     ],
 )
 def test_what_is_not_there_cannot_be_hidden(bert: Model, hide: Any, said: str) -> None:
     with pytest.raises(InputError, match=said):
         fill(bert, TEXT, hide=hide)
+
+
+def test_a_word_is_found_as_uses_find_it(bert: Model) -> None:
+    assert fill(bert, TEXT, 2, hide="Cat") == fill(bert, TEXT, 2, hide="cat")
+    zh = make_loaded("bert", "characters")
+    assert [mask["position"] for mask in fill(zh, "天气很好，天很好", 1, hide="天")] == [5]
+    with pytest.raises(InputError, match="not in the text") as caught:
+        fill(zh, "今天", 1, hide="天")
+    assert caught.value.fix
+    with pytest.raises(InputError, match="nothing to hide in an empty text") as caught:
+        fill(bert, "", hide="cat")
+    assert caught.value.fix
 
 
 def test_a_decoder_hides_nothing() -> None:

@@ -140,6 +140,12 @@ def test_bad_input() -> None:
     for a, b in ((["a"], ["b", "c"]), ("a", ["b"]), (["a"], "b")):
         with pytest.raises(InputError, match="every first text needs a second"):
             follows(loaded, a, b)  # type: ignore[call-overload]
+    with pytest.raises(InputError, match="every first text needs a second") as refused:
+        follows(loaded, "a", ["b"])  # type: ignore[call-overload]
+    assert refused.value.got == "a text and a list of texts"
+    for a, b in (("", "b"), ("a", " ")):
+        with pytest.raises(InputError, match="an empty text"):
+            follows(loaded, a, b)
     with pytest.raises(InputError, match="texts_b must be"):
         follows(loaded, "a", None)  # type: ignore[call-overload]
     for model in ("gpt", "bert"):

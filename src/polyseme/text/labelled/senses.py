@@ -95,6 +95,8 @@ def occurrences(text: str, word: str) -> list[tuple[int, int]]:
         >>> occurrences("用Java写，不是JavaScript", "java")
         [(1, 5)]
     """
+    if not word:
+        return []
     before = "" if is_cjk(word) else f"(?<!{LETTER})"
     behind = "" if is_cjk(word[-1:]) else f"(?!{LETTER})"
     # slow, and not needed for Chinese characters
