@@ -70,6 +70,8 @@ def show(result: Result, output: Path | None = None, lang: str = "en", json: boo
     else:
         emit(results.text_of(result))
     wrote, notes = results.write(result, output, lang) if output is not None else ([], [])
+    if output is None and lang != "en":
+        notes = [f"--report-lang {lang} is about the page, and none was written: -o FOLDER writes one"]
     for note in [*result.notes, *notes]:
         say(f"note: {note}")
     return wrote

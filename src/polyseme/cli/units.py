@@ -49,9 +49,9 @@ def run(
         seed: of the draw.
         field: the key of the text in .jsonl.
         lang: the language of the page.
-        json: print one JSON document: {"runs": [{"run", "model", "kinds": {kind: {"found", "nats": each {"value",
-            "low", "high", "n"}, "tokens"}}}], "texts", "left_out", "examples", …}; runs after the first also have
-            "found_difference" and "nats_difference" {"value", "low", "high", "p", "n"}: the first less this one.
+        json: print one JSON document: {"runs": [{"run", "name", "model", "kinds": {kind: {"found", "nats": each
+            {"value", "low", "high", "n"}, "tokens"}}}], "texts", "left_out", "examples", …}; runs after the first also
+            have "found_difference" and "nats_difference" {"value", "low", "high", "p", "n"}: the first less this one.
     """
     positive("--limit", limit)
     use_threads(threads)
@@ -75,6 +75,11 @@ def run(
             reporter=reporter,
         )
     wrote = show(result, output, lang, json)
-    lexicons = [word for path in lexicon or [] for word in ("--lexicon", path)]
-    options = ["-o", "units"] if output is None else ["--seed", seed + 1]
-    closing(wrote=wrote, then=[command("polyseme", "units", folder, *others, *lexicons, *options)])
+    again: list[object] = [word for path in lexicon or [] for word in ("--lexicon", path)]
+    again += ["--limit", limit] * (limit is not None) + ["--field", field] * (field != "text")
+    again += ["--encoding", encoding] * (encoding != "auto")
+    if output is not None:
+        again += ["--seed", seed + 1]
+    else:
+        again += ["--seed", seed] * (seed != 0) + ["-o", "units"]
+    closing(wrote=wrote, then=[command("polyseme", "units", folder, *others, *again)])

@@ -9,7 +9,6 @@ from typing import Any
 from polyseme.report.charts import Axis, Chart, Series, bars
 from polyseme.report.language import Speaker
 from polyseme.report.page import Page
-from polyseme.report.pairs import names_of
 from polyseme.report.parts import Figure, Heading, Notes, Part, Table
 
 __all__ = ["units_page"]
@@ -26,7 +25,7 @@ def units_page(document: Mapping[str, Any], lang: str = "en") -> Page:
         texts=f"{document['texts']:,}",
         file="" if document["file"] is None else say(" ({name})", name=Path(document["file"]).name),
     )
-    names = names_of(document["runs"])
+    names = [run["name"] for run in document["runs"]]
     parts: list[Part] = [
         Heading(say("Units that are found again")),
         _table(document, names, say),

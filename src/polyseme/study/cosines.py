@@ -116,6 +116,8 @@ def cosines(
     asked = several(runs)
     if not asked:
         raise InputError("no run to look into", fix="name one")
+    if not isinstance(items, Iterable):
+        raise InputError("no words", got=repr(items)[:80], expected="words, sentences, or what uses gives")
     given: list[Any] = [items] if isinstance(items, str) else list(items)
     if given and limit is not None:
         raise ConfigError(

@@ -119,7 +119,9 @@ def directions(run: Run, text: str, *, word: str | None = None, top: int = 5) ->
     text = text if use is None else use.text
     tokens = loaded.tokenizer.encode(text)
     if not tokens.ids:
-        raise InputError("there is nothing to read", got=repr(text), expected="a text")
+        raise InputError(
+            "there is nothing to read", got=repr(text), expected="a text", fix='"He sat on the *bank*."'
+        )
     head, unknown = loaded.predicting["both"], loaded.tokenizer.unk_id
     hidden = loaded.encoder.encode(loaded.batch([tokens.ids], [words_of(text, tokens)])).last[
         0
@@ -160,7 +162,12 @@ def _asked(text: str, word: str | None) -> Use | None:
         return None
     places = occurrences(text, word)
     if not places:
-        raise InputError("the text does not hold the word", got=text[:80], expected=f"a text with {word!r}")
+        raise InputError(
+            "the text does not hold the word",
+            got=text[:80],
+            expected=f"a text with {word!r}",
+            fix="--word with a word of the text",
+        )
     return Use("", text, *places[0], None, word)
 
 

@@ -37,7 +37,7 @@ from polyseme.errors import InputError
 from polyseme.infer.hidden import by_length
 from polyseme.infer.inputs import at_least_one, one_text
 from polyseme.infer.loaded import Loaded
-from polyseme.study import Run, opened, several
+from polyseme.study import Run, names_of_runs, opened, several
 from polyseme.study.stats import paired_bootstrap
 from polyseme.study.word_units import spans_of_words
 from polyseme.tasks.metrics.intervals import bootstrap_interval, measured
@@ -83,9 +83,9 @@ class HiddenUnits(Result):
     """How well runs find whole units again.
 
     Args:
-        runs: {"run", "model", "kinds": {kind: {"found", "nats", "tokens"}}}: the share that is found and the mean nats
-            of a unit, each {"value", "low", "high", "n"}, and the mean number of its tokens; of every run but the first
-            also {"found_difference", "nats_difference"}: the first less this one on the same units.
+        runs: {"run", "name", "model", "kinds": {kind: {"found", "nats", "tokens"}}}: the share that is found and the
+            mean nats of a unit, each {"value", "low", "high", "n"}, and the mean number of its tokens; of every run but
+            the first also {"found_difference", "nats_difference"}: the first less this one on the same units.
         texts: how many hold the units.
         left_out: units that no tokens of every run stand for.
         examples: some units as rows: kind, text with the unit in ⟦⟧, and for each run what it put there.
@@ -105,7 +105,6 @@ class HiddenUnits(Result):
     def document(self) -> dict[str, Any]:
         """Everything, JSON-able."""
         return {
-            "study": "units",
             "runs": self.runs,
             "texts": self.texts,
             "left_out": self.left_out,
@@ -118,7 +117,7 @@ class HiddenUnits(Result):
         """What the first run finds of every kind."""
         kinds = self.runs[0]["kinds"]
         found = ", ".join(f"{figures['found']['value']:.3f} of {kind}s" for kind, figures in kinds.items())
-        return f"{Path(self.runs[0]['run']).name} finds {found}"
+        return f"{self.runs[0]['name']} finds {found}"
 
     def rows(self) -> list[dict[str, Any]]:
         """A row a run and kind."""
@@ -168,6 +167,8 @@ def hidden_units(
     at_least_one("limit", limit)
     at_least_one("resamples", resamples)
     sides = [opened(run) for run in several(runs)]
+    if not sides:
+        raise InputError("no run to look into", fix="name one")
     for loaded in sides:
         _ = loaded.masked_lm_head
     file: Path | None = None
@@ -197,10 +198,13 @@ def hidden_units(
         notes.append(
             "no phrases or entities are known here: runs of ernie learn some, and --lexicon FILE gives them"
         )
+    paths = [replace_surrogates(str(loaded.run.path)) for loaded in sides]
+    names = names_of_runs(paths)
     return HiddenUnits(
         runs=[
             {
-                "run": replace_surrogates(str(loaded.run.path)),
+                "run": paths[number],
+                "name": names[number],
                 "model": str(loaded.recipe.architecture),
                 "kinds": _figures(drawn, own, answers[0] if number else None, resamples, seed),
             }

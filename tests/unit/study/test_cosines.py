@@ -10,6 +10,7 @@ import pytest
 
 import polyseme
 from english import english_in
+from polyseme.errors import InputError
 from polyseme.report.cosines import cosines_page
 from polyseme.study.cosines import marked_use
 from polyseme.study.word_vectors import word_vector
@@ -62,6 +63,11 @@ def test_uses_of_a_word_in_a_static_and_in_a_contextual_model(tmp_path: Path) ->
     assert named.runs[0]["layers"][0]["cosines"] == last["cosines"]
     found = polyseme.uses(None, "cat", lines=[text.replace("*", "") for text in BANKS]).uses
     assert polyseme.cosines(runs[1], found).runs[0]["layers"][0]["cosines"] == last["cosines"]
+
+
+def test_nothing_is_no_words(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no words"):
+        polyseme.cosines(random_run(tmp_path, "word2vec"), None)  # type: ignore[arg-type]
 
 
 def test_several_places_are_told(tmp_path: Path) -> None:

@@ -76,9 +76,13 @@ def test_the_verb_and_what_it_refuses(run: Path, tmp_path: Path, capsys: pytest.
     capsys.readouterr()
     assert main(["directions", str(run), "the cat sees", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["chosen"] is None
-    with pytest.raises(InputError, match="does not hold"):
+    with pytest.raises(InputError, match="does not hold") as caught:
         polyseme.directions(run, "the cat", word="dog")
-    with pytest.raises(InputError, match="nothing to read"):
+    assert caught.value.fix
+    with pytest.raises(InputError, match="does not hold"):
+        polyseme.directions(run, "the cat", word="")
+    with pytest.raises(InputError, match="nothing to read") as caught:
         polyseme.directions(run, " ")
+    assert caught.value.fix
     with pytest.raises(ConfigError, match="two directions"):
         polyseme.directions(random_run(tmp_path, "bert"), "the cat")

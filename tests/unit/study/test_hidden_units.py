@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from decoding import make_loaded
+from polyseme.cli import main
 from polyseme.errors import ConfigError, InputError
 from polyseme.infer.model import Model
 from polyseme.study.hidden_units import Unit, _units, hidden_units
@@ -98,6 +99,8 @@ def test_the_draw_is_the_seeds(bert: Model) -> None:
 def test_errors(bert: Model) -> None:
     with pytest.raises(ConfigError):
         hidden_units(make_loaded("gpt"), TEXTS)
+    with pytest.raises(InputError, match="no run to look into"):
+        hidden_units([], TEXTS)
     with pytest.raises(InputError, match="no unit to hide"):
         hidden_units(bert, ["", "…"])
 
@@ -110,6 +113,27 @@ def test_without_texts_a_run_is_asked_for_its_own_heldout_text(tmp_path: Path) -
     shutil.rmtree(run / "store")
     with pytest.raises(InputError, match="no held-out text"):
         hidden_units(run)
+
+
+def test_the_verb_goes_on_as_it_was_asked(
+    bert: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("polyseme.study.hidden_units.opened", lambda run: bert)
+    file = tmp_path / "texts.jsonl"
+    file.write_text('{"body": "the cat sat on the mat"}\n', "utf-8")
+    asked = f"{file} --limit 5 --field body --encoding utf-8 --seed 3"
+    assert main(["units", "run", *asked.split(), "--report-lang", "zh"]) == 0
+    said = capsys.readouterr().err
+    assert f"{file} --limit 5 --field body --encoding utf-8 --seed 3 -o units" in said
+    assert "-o FOLDER writes one" in said  # a language of a page, and no page
+
+
+def test_runs_are_named_by_their_folders(bert: Model) -> None:
+    document = hidden_units([bert, bert], TEXTS, limit=5, resamples=20).document()
+    first, second = (run["name"] for run in document["runs"])
+    assert first != second
+    assert Path(bert.run.path).name in first
+    assert "study" not in document
 
 
 def test_a_unit_says_where_it_is() -> None:
