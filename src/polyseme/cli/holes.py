@@ -77,9 +77,19 @@ def run(
     words = None if candidates is None else [line.replace("，", ",").split(",") for line in candidates]
     result = holes(folder, sentences, words, top=top, against=against or (), seed=seed)
     wrote = show(result, output, lang, json)
-    named = [part for line in candidates or () for part in ("--candidates", line)]
-    more = ["-o", "holes"] if output is None else ["--against", "RUN"]
-    typed: list[object] = [folder, *texts, *named, *more]
+    if output is not None:
+        cosines = result.runs[0]["holes"]
+        known = next(n for n, cosine in enumerate(cosines) if cosine is not None)
+        words_of_one: list[str] = result.holes[known]["candidates"]
+        dashed = ["--"] * any(word.startswith("-") for word in words_of_one)
+        closing(wrote=wrote, then=[command("polyseme", "cosines", *dashed, folder, *words_of_one)])
+        return
+    again: list[object] = [part for line in candidates or () for part in ("--candidates", line)]
+    again += ["--top", top] * (top != 5)
+    again += [part for other in against or () for part in ("--against", other)]
+    again += ["--encoding", encoding] * (encoding != "auto")
+    again += ["--seed", seed] * (seed != 0)
+    typed: list[object] = [folder, *texts, *again, "-o", "holes"]
     if any(text.startswith("-") for text in texts):
-        typed = [*named, *more, "--", folder, *texts]
+        typed = [*again, "-o", "holes", "--", folder, *texts]
     closing(wrote=wrote, then=[command("polyseme", "holes", *typed)])

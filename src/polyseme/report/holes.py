@@ -40,10 +40,11 @@ def _parts(document: Mapping[str, Any], say: Speaker) -> list[Part]:
     holes = document["holes"]
     rows = [[str(n), _shown(hole), ", ".join(hole["candidates"])] for n, hole in enumerate(holes, 1)]
     few = sum(len(hole["candidates"]) for hole in holes) <= _DRAWN
+    intervals = any(run["difference"]["low"] is not None for run in document["runs"])
     figure = Figure(
         "holes",
         _standing(document, say),
-        say("Intervals draw the holes again (95 %, bootstrap)."),
+        say("Intervals draw the holes again (95 %, bootstrap).") if intervals else "",
         say("Cosines within holes and across them, by run"),
     )
     parts: list[Part] = [
@@ -72,7 +73,7 @@ def _table(document: Mapping[str, Any], say: Speaker) -> Table:
             _figure(run["within"]),
             _figure(run["across"]),
             _figure(run["difference"]),
-            f"{run['difference']['p']:.3f}",
+            "—" if run["difference"]["p"] is None else f"{run['difference']['p']:.3f}",
             str(run["difference"]["n"]),
         ]
         for run in document["runs"]
@@ -86,12 +87,16 @@ def _standing(document: Mapping[str, Any], say: Speaker) -> Chart:
         {"run": run["name"], "of": name, "cosine": run[key]["value"], **_limits(run[key])}
         for run in document["runs"]
         for name, key in zip(names, ("within", "across"), strict=True)
+        if run[key]["value"] is not None
     ]
     runs = [run["name"] for run in document["runs"]]
     return dots(rows, Axis("run"), Axis("cosine", say("cosine"), ".3f"), runs, Series("of", names))
 
 
 def _limits(figure: Mapping[str, Any]) -> dict[str, Any]:
+    """Its limits; those of a figure without an interval are the figure."""
+    if figure["low"] is None:
+        return {"low": figure["value"], "high": figure["value"]}
     return {"low": figure["low"], "high": figure["high"]}
 
 

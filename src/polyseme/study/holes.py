@@ -37,15 +37,19 @@ from polyseme.study.uses import unit
 from polyseme.study.word_vectors import word_matrix
 from polyseme.tasks.metrics.intervals import bootstrap
 from polyseme.text.clean import replace_surrogates
+from polyseme.text.words import is_cjk, word_spans
 
 __all__ = ["Holes", "holes"]
 
+_MASK = re.compile(MASKS, re.IGNORECASE)
 _MORE = 8
 """Times as many tokens are asked for as candidates are wanted: marks and mere pieces are no words."""
 MOST = 1000
 """Candidates of all holes together at most: every two of them have a cosine in the JSON."""
 _FEW = 5
-"""Holes below which an interval over holes says little."""
+"""Holes below which there is no interval: too many draws hold one hole alone, and so nothing across."""
+_UNDEFINED = 0.01
+"""Share of draws without a figure above which the others would stand for too few holes."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -56,8 +60,9 @@ class Holes(Result):
         source: whose candidates: "given", or the name of the run that filled the holes.
         holes: one each: {"text", "position": of the mask, "candidates"}.
         runs: one each: run, name, model, within, across, difference: {"value", "low", "high", "n": holes}, the
-            difference also "p"; holes: the mean cosine within each; unknown: candidates without a vector; cosines: a
-            row a candidate, in the order of the holes, None where one has no vector.
+            difference also "p"; low, high and p are None where fewer than five holes have a figure, or where many draws
+            of them have none; holes: the mean cosine within each; unknown: candidates without a vector; cosines: a row
+            a candidate, in the order of the holes, None where one has no vector.
         settings: top, resamples, seed.
         notes: what a person should know.
     """
@@ -83,8 +88,7 @@ class Holes(Result):
     def headline(self) -> str:
         """How many holes, and the cosines of each run."""
         told = (
-            f"{run['name']} {run['within']['value']:.3f} within, {run['across']['value']:.3f} across"
-            for run in self.runs
+            f"{run['name']} {_told(run['within'])} within, {_told(run['across'])} across" for run in self.runs
         )
         return f"{len(self.holes)} holes; {'; '.join(told)}"
 
@@ -103,6 +107,10 @@ class Holes(Result):
             }
             for run in self.runs
         ]
+
+
+def _told(figure: dict[str, Any]) -> str:
+    return "—" if figure["value"] is None else f"{figure['value']:.3f}"
 
 
 class _Hole(NamedTuple):
@@ -168,8 +176,6 @@ def holes(
             "the candidates are the run's own, so a part of their likeness is built in: they are words whose output "
             "vectors lie near one hidden vector; --candidates and --against are free of that"
         )
-    if len(found) < _FEW:
-        notes.append(f"{len(found)} holes are few: the intervals over holes say little")
     results = []
     for each in [loaded, *map(opened, several(against) if against else [])]:
         results.append(_measured(each, found, resamples, seed))
@@ -177,6 +183,9 @@ def holes(
         result["name"] = name
         if result["unknown"]:
             notes.append(f"{name}: without a vector and left out: {', '.join(result['unknown'])}")
+        if result["difference"]["low"] is None:
+            usable = sum(cosine is not None for cosine in result["holes"])
+            notes.append(f"{name}: {usable} holes are too few for intervals")
     settings = {"top": None if given else top, "resamples": resamples, "seed": seed}
     source = "given" if given else results[0]["name"]
     return Holes(source, [hole._asdict() for hole in found], results, settings, notes)
@@ -187,10 +196,11 @@ def _filled(loaded: Loaded, texts: Sequence[str], top: int) -> list[_Hole]:
     found = []
     for text, masks in zip(texts, fill(loaded, texts, top=_MORE * top + 20), strict=True):
         for mask in masks:
+            around = text[: mask["position"]], _MASK.sub("", text[mask["position"] :], count=1)
             words: dict[str, str] = {}
             for candidate in mask["candidates"]:
                 word = candidate["token"].strip()
-                if _is_word(loaded, candidate["token"]) and len(words) < top:
+                if len(words) < top and _is_word(loaded, candidate["token"], around):
                     words.setdefault(word.casefold(), word)
             if len(words) < 2:
                 raise InputError(
@@ -203,10 +213,17 @@ def _filled(loaded: Loaded, texts: Sequence[str], top: int) -> list[_Hole]:
     return found
 
 
-def _is_word(loaded: Loaded, token: str) -> bool:
-    """Whether a token is a word of letters, and no piece that goes on another."""
-    prefix = loaded.tokenizer.piece_prefix
-    return any(map(str.isalpha, token)) and not (prefix and token.startswith(prefix))
+def _is_word(loaded: Loaded, token: str, around: tuple[str, str]) -> bool:
+    """Whether a token is a word of letters, and no piece of another: neither one that goes on a word nor, in its hole,
+    a Chinese character that makes a word with those beside it.
+    """
+    prefix, word = loaded.tokenizer.piece_prefix, token.strip()
+    if not any(map(str.isalpha, word)) or (prefix and token.startswith(prefix)):
+        return False
+    before, after = around
+    return not is_cjk(word) or (len(before), len(before) + len(word)) in word_spans(
+        before + word + after, "zh"
+    )
 
 
 def _given(texts: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[_Hole]:
@@ -271,7 +288,13 @@ def _measured(loaded: Loaded, found: Sequence[_Hole], resamples: int, seed: int)
 
     value = figures(np.arange(len(found))[None])[0]
     drawn = bootstrap(figures, len(found), resamples, seed, "bootstrap of holes")
+    undefined = 1 - np.isfinite(drawn).all(1).mean()
+    if np.isfinite(within_hole).sum() < _FEW or undefined > _UNDEFINED:
+        drawn = np.full_like(drawn, np.nan)
     within, across = (Drawn(float(value[k]), drawn[:, k], len(found)) for k in (0, 1))
+    difference = within.over(across)
+    if difference["low"] is None:
+        difference["p"] = None
     path = replace_surrogates(str(loaded.run.path))
     return {
         "run": path,
@@ -279,7 +302,7 @@ def _measured(loaded: Loaded, found: Sequence[_Hole], resamples: int, seed: int)
         "model": loaded.recipe.architecture,
         "within": within.document(),
         "across": across.document(),
-        "difference": within.over(across),
+        "difference": difference,
         "holes": [None if np.isnan(cosine) else float(cosine) for cosine in within_hole],
         "unknown": sorted({word for word, has in zip(words, known, strict=True) if not has}),
         "cosines": [

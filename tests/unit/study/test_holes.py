@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from english import english_in
 from polyseme.cli import main
 from polyseme.errors import ConfigError, InputError
 from polyseme.report.holes import holes_page
+from polyseme.study.holes import _is_word
 from polyseme.study.word_vectors import word_vector
 from trained import make_run
 from vector_runs import random_run
@@ -44,12 +46,61 @@ def test_the_figures_are_the_means_of_cosines(tmp_path: Path) -> None:
     assert run["within"]["value"] == pytest.approx(np.mean(inside), abs=1e-5)
     assert run["across"]["value"] == pytest.approx(np.mean(across), abs=1e-5)
     assert run["difference"]["value"] == pytest.approx(np.mean(inside) - np.mean(across), abs=1e-5)
-    assert run["difference"]["low"] <= run["difference"]["value"] <= run["difference"]["high"]
     assert [hole["position"] for hole in result.holes] == [4, 4, 18]
     assert result.notes == [
-        "3 holes are few: the intervals over holes say little",
         "word2vec: without a vector and left out: zebra",
+        "word2vec: 3 holes are too few for intervals",
     ]
+
+
+def test_intervals_are_of_five_holes_at_least(tmp_path: Path) -> None:
+    loaded = random_run(tmp_path, "word2vec")
+    words = [["cat", "dog"], ["old", "small"], ["sat", "mat"], ["on", "and"], ["the", "a"]]
+    texts = [f"a [MASK] {n}" for n in range(5)]
+    (run,) = polyseme.holes(loaded, texts, words).runs
+    difference = run["difference"]
+    assert difference["low"] < difference["value"] < difference["high"]
+    assert 0 < difference["p"] <= 1
+    two = polyseme.holes(loaded, texts[:2], words[:2])
+    assert [two.runs[0][of]["low"] for of in ("within", "across", "difference")] == [None] * 3
+    assert two.runs[0]["difference"]["p"] is None
+    assert two.rows()[0]["p"] is None
+    one_word = polyseme.holes(
+        loaded, texts, [["cat", "dog"], *[["zebra", "cat"]] * 4]
+    )  # the others know but "cat"
+    assert one_word.runs[0]["difference"]["p"] is None
+    nothing_across = polyseme.holes(loaded, texts[:2], [["cat", "zebra", "dog"], ["zebra", "quagga"]])
+    for result in (two, one_word, nothing_across):
+        page = holes_page(json.loads(json.dumps(result.document())))
+        assert "—" in page.text(80)
+        assert "within" in result.headline()
+
+
+def test_a_character_that_is_a_piece_of_a_word_is_no_word_of_a_hole(bert: Path) -> None:
+    loaded = polyseme.load(bert)
+    assert not _is_word(loaded, "天", ("今", "很好"))
+    assert _is_word(loaded, "水", ("河里的", "很深"))
+    assert [_is_word(loaded, token, ("a ", " day")) for token in (" good", ".", "##s")] == [
+        True,
+        False,
+        False,
+    ]
+
+
+def test_the_next_line_keeps_what_was_asked(
+    bert: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("polyseme.report.results.write", lambda *_: ([], []))
+    given = ["--top", "2", "--against", str(bert), "--seed", "3"]
+    assert main(["holes", str(bert), *TEXTS, *given]) == 0
+    (line,) = [line for line in capsys.readouterr().err.split("\n") if line.startswith("next:")]
+    assert shlex.split(line)[2:] == [
+        *["holes", str(bert), *TEXTS, "--top", "2", "--against", str(bert), "--seed", "3", "-o", "holes"]
+    ]
+    assert main(["holes", str(bert), *TEXTS, *given, "-o", str(tmp_path / "out")]) == 0
+    (line,) = [line for line in capsys.readouterr().err.split("\n") if line.startswith("next:")]
+    assert "RUN" not in line
+    assert main(shlex.split(line)[2:]) == 0
 
 
 def test_a_run_that_fills_names_whole_words_itself(bert: Path) -> None:
