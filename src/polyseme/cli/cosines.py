@@ -63,10 +63,18 @@ def run(
         check_folder(output)
     result = cosines([folder, *(against or ())], items, word=word, layer=layers, limit=limit, seed=seed)
     wrote = show(result, output, lang, json)
-    named = [] if word is None else ["--word", word]
+    named: list[object] = [] if word is None else ["--word", word]
+    named += [part for other in against or () for part in ("--against", other)]
     if limit is not None:
-        named += ["--limit", str(limit)]
-    more = ["-o", "cosines"] if output is None else ["--against", "RUN"]
+        named += ["--limit", limit]
+    named += ["--seed", seed] * (seed != 0)
+    if output is None:
+        more = ["-o", "cosines"] if layer is None else ["--layer", layer, "-o", "cosines"]
+    elif result.of == "uses" and layer is None:
+        more = ["--layer", "all"]
+    else:
+        closing(wrote=wrote)
+        return
     typed: list[object] = [folder, *items, *named, *more]
     if any(item.startswith("-") for item in items):
         typed = [*named, *more, "--", folder, *items]

@@ -15,6 +15,8 @@ __all__ = ["cosines_page", "cosines_parts"]
 
 _WRITTEN = 14
 """Items up to which every cell has its figure written in it."""
+_LONGEST = 26
+"""Columns of a word at most: it is the head of a column, too."""
 _BESIDE = 14
 """Columns of text that are shown on either side of a use's word."""
 
@@ -25,7 +27,13 @@ def cosines_page(document: Mapping[str, Any], lang: str = "en") -> Page:
     Raises:  ConfigError: another language.
     """
     say = Speaker(lang)
-    if document["of"] == "uses":
+    if document["of"] == "uses" and len({item["word"].casefold() for item in document["items"]}) > 1:
+        title = say("How near uses of words are")
+        lead = say(
+            "The cosine of the marked words' vectors in every two sentences: 1 = the same vector. A static model has "
+            "one vector a word, whatever stands around it."
+        )
+    elif document["of"] == "uses":
         title = say("How near uses of {word} are", word=document["items"][0]["word"])
         lead = say(
             "The cosine of the word's vectors in every two sentences: 1 = the same vector. A static model has one "
@@ -54,24 +62,22 @@ def cosines_parts(document: Mapping[str, Any], say: Speaker, prefix: str = "") -
         sentences = [[str(n), _sentence(item)] for n, item in enumerate(items, 1)]
         parts.append(Table(["", say("sentence")], sentences, left=(0, 1)))
     parts += [Heading(say("At a glance")), _summary(document, say)]
-    for run in runs:
+    for n, run in enumerate(runs, 1):  # names of two runs may be the same file's
         parts.append(Heading(f"{run['name']} ({run['model']})"))
         for layer in run["layers"]:
-            parts += _layer(document, run, layer, say, prefix)
+            parts += _layer(document, run, layer, say, f"{prefix}cosines_{n}")
     parts.append(Either(page=[Notes([say.note(note) for note in document["notes"]])]))
     return parts
 
 
 def _layer(
-    document: Mapping[str, Any], run: Mapping[str, Any], layer: Mapping[str, Any], say: Speaker, prefix: str
+    document: Mapping[str, Any], run: Mapping[str, Any], layer: Mapping[str, Any], say: Speaker, name: str
 ) -> list[Part]:
     """A heat map with its table."""
     number = layer["layer"]
     caption = "" if number is None else say("Layer {layer}.", layer=number)
-    named = run["name"] if number is None else f"{run['name']}_{number}"
-    safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in named)
     figure = Figure(
-        f"{prefix}cosines_{safe}",
+        name if number is None else f"{name}_{number}",
         cosines_chart(document, layer, say),
         caption,
         say("Heat map of the cosines in {run}", run=run["name"]),
@@ -140,7 +146,7 @@ def _short(document: Mapping[str, Any]) -> list[str]:
     """What items are called, each by another name: words as they are, uses by number and a few words around."""
     items = document["items"]
     if document["of"] == "words":
-        words = [item["word"] for item in items]
+        words = [_cut(item["word"], _LONGEST) for item in items]
         return [word if words.count(word) == 1 else f"{word} ({n})" for n, word in enumerate(words, 1)]
     names = []
     for n, item in enumerate(items, 1):
@@ -148,14 +154,16 @@ def _short(document: Mapping[str, Any]) -> list[str]:
         before, after = " ".join(text[:start].split()), " ".join(text[end:].split())
         space = " " if text[start - 1 : start].isspace() else ""
         behind = " " if text[end : end + 1].isspace() else ""
-        names.append(f"{n}  {_cut(before[::-1])[::-1]}{space}{text[start:end]}{behind}{_cut(after)}")
+        names.append(
+            f"{n}  {_cut(before[::-1])[::-1]}{space}{_cut(text[start:end], _LONGEST)}{behind}{_cut(after)}"
+        )
     return names
 
 
-def _cut(text: str) -> str:
-    if width(text) <= _BESIDE:
+def _cut(text: str, most: int = _BESIDE) -> str:
+    if width(text) <= most:
         return text
-    while width(text) >= _BESIDE:
+    while width(text) >= most:
         text = text[:-1]
     return text + "…"
 

@@ -67,9 +67,9 @@ class Cosines(Result):
 
     def headline(self) -> str:
         """How many words or uses, and the runs."""
-        what = self.items[0]["word"] if self.of == "uses" else "words"
-        uses = " uses of" if self.of == "uses" else ""
-        return f"{len(self.items)}{uses} {what}; {', '.join(run['name'] for run in self.runs)}"
+        words = {item["word"].casefold(): item["word"] for item in reversed(self.items)}
+        what = f"uses of {', '.join([*words.values()][::-1])}" if self.of == "uses" else "words"
+        return f"{len(self.items)} {what}; {', '.join(run['name'] for run in self.runs)}"
 
     def rows(self) -> list[dict[str, Any]]:
         """A row a run, layer and pair."""
@@ -107,8 +107,9 @@ def cosines(
         word: the items are sentences, and their word is this one, where it first stands.
         layer: of uses: a number, several, or "all"; None = the last one.
         limit, seed: of the run's own uses: how many are drawn, 8 where nobody says, and by which seed.
-    Raises:  InputError: fewer than two items or more than 200, some marked and others not, or a sentence without the
-             word.  ConfigError: a layer for words, or there is no such layer.  RunError: no run.
+    Raises:  InputError: fewer than two items or more than 200, some marked and others not, a sentence without the
+             word, an empty word, or no run has a vector for two of them.  ConfigError: a layer for words, or there is
+             no such layer.  RunError: no run.
 
     Example:
         polyseme.cosines(["runs/static", "runs/bert"], ["the *bank* of the river", "money in the *bank*"])
@@ -144,6 +145,8 @@ def cosines(
             got=f"layer {layer!r}",
             fix="leave --layer out, or give sentences with the *word* marked",
         )
+    if not uses and not all(item.strip() for item in given):
+        raise InputError("an empty word", got=repr(given)[:80], fix="leave it out")
     results = []
     for run in asked:
         loaded = opened(run)
@@ -151,6 +154,17 @@ def cosines(
         results.append(_about(loaded) | result)
     for name, result in zip(names_of_runs([result["run"] for result in results]), results, strict=True):
         result["name"] = name
+        if not uses and result["unknown"]:
+            words = dict.fromkeys(given[i] for i in result["unknown"])
+            notes.append(f"{name}: without a vector: {', '.join(words)}")
+    if all(len(given) - len(result["unknown"]) < 2 for result in results):
+        raise InputError(
+            "fewer than two have a vector, and a cosine is of two",
+            got=", ".join(given)[:80] if not uses else f"{len(uses)} uses",
+            expected="words that the run knows",
+            where=results[0]["run"],
+            fix="polyseme cosines RUN WORD WORD",
+        )
     if uses:
         described = [{"word": use.word, "text": use.text, "start": use.start, "end": use.end} for use in uses]
         return Cosines("uses", described, results, notes)
