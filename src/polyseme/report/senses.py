@@ -40,7 +40,7 @@ def senses_page(document: Mapping[str, Any], lang: str = "en") -> Page:
         else f"{run['name']} ({run['model']})"
         for run in document["runs"]
     ]
-    lead = f"{', '.join(runs)} · {Path(document['file']).name}"
+    lead = ", ".join(runs) + (f" · {Path(document['file']).name}" if document["file"] else "")
     return Page(say("Senses of words"), lead, senses_parts(document, say), lang)
 
 

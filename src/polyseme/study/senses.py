@@ -200,9 +200,9 @@ def senses(
     at_least_one("folds", folds)
     if limit is not None:
         at_least_one("limit", limit)
-    problems, file = Problems(), ""
+    problems, file, told = Problems(), "", list[str]()
     if uses is None:
-        uses = _own_uses(asked_runs, texts_of(word, "word")[0], limit, seed)
+        uses, told = _own_uses(asked_runs, texts_of(word, "word")[0], limit, seed)
     if isinstance(uses, str | Path) or not isinstance(uses, Iterable):
         asked_of_file, file = reading(columns, separator, encoding), str(uses)
         uses = read_uses(
@@ -226,7 +226,7 @@ def senses(
         raise ConfigError("no such vectors", got=of, expected=", ".join(get_args(Scope)))
     if folds < 2:
         raise ConfigError("too few folds", got=folds, expected="at least 2")
-    notes = [*problems.summary(), *([_OF[of]] if of in _OF else [])]
+    notes = [*told, *problems.summary(), *([_OF[of]] if of in _OF else [])]
     if balance:
         uses, counts = balanced(uses, seed, limit)
         notes += [_drawn_equally(word, counted) for word, counted in counts.items()]
@@ -259,19 +259,23 @@ def senses(
     )
 
 
-def _own_uses(runs: Sequence[Run], words: Sequence[str], limit: int | None, seed: int) -> list[Use]:
-    """Uses of words in the text that the first run was trained on."""
+def _own_uses(
+    runs: Sequence[Run], words: Sequence[str], limit: int | None, seed: int
+) -> tuple[list[Use], list[str]]:
+    """Uses of words in the text that the first run was trained on, and what a person should know of them."""
     if not words:
         raise ConfigError(
             "no file of uses, and no word whose uses to look for",
             fix="polyseme senses RUN --word WORD, or polyseme senses RUN FILE",
         )
     first = next(iter(runs), None)
-    return [
+    found = [own_uses(first, word, limit=limit or LIMIT, seed=seed) for word in words]
+    uses = [
         replace(use, id=f"{word} {use.id}")
-        for word in words
-        for use in own_uses(first, word, limit=limit or LIMIT, seed=seed).uses
+        for word, each in zip(words, found, strict=True)
+        for use in each.uses
     ]
+    return uses, [*dict.fromkeys(note for each in found for note in each.notes)]
 
 
 def _is_labelled(runs: Sequence[Run], uses: Sequence[Use]) -> bool:

@@ -105,11 +105,12 @@ def _placed(loaded: Loaded, word: str) -> dict[str, Any] | None:
     ids = word_ids(loaded.tokenizer, word)
     if len(ids) != 1 or (of := int(encoder.classes[ids[0]])) < 0:
         return None
-    beside = encoder.neighbours(ids[0], _BESIDE)
+    special = loaded.tokenizer.special_ids  # [UNK] has a class, too, and is no word
+    beside = [i for i, _ in encoder.neighbours(ids[0], _BESIDE + len(special)) if i not in special]
     return {
         "word": word,
         "path": encoder.paths_of(encoder.tree)[of],
-        "beside": [loaded.tokenizer.display(i).strip() for i, _ in beside],
+        "beside": [loaded.tokenizer.display(i).strip() for i in beside[:_BESIDE]],
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,6 +38,19 @@ def test_paths_are_those_that_the_run_writes(run: Path) -> None:
     assert result.notes == ["without a class and left out: zebra"]
     for word in result.words:
         assert all(written[other] == word["path"] for other in word["beside"])
+
+
+def test_special_tokens_are_no_words_of_a_class(run: Path) -> None:
+    loaded = polyseme.load(run)
+    encoder: Any = loaded.encoder
+    cat, dog = (loaded.tokenizer.id(word) for word in ("cat", "dog"))
+    encoder.classes[[loaded.tokenizer.unk_id, dog]] = encoder.classes[cat].clone()
+    encoder.counts[loaded.tokenizer.unk_id] = 10**6
+    (beside,) = [
+        word["beside"] for word in polyseme.tree(loaded, ["cat", "river"]).words if word["word"] == "cat"
+    ]
+    assert "[UNK]" not in beside
+    assert 0 < len(beside) <= 5
 
 
 @pytest.mark.parametrize(

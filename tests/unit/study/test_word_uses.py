@@ -11,6 +11,7 @@ import pytest
 import polyseme
 from english import english_in
 from polyseme.cli import main
+from polyseme.report.senses import senses_page
 from polyseme.report.uses import uses_page
 from polyseme.text.labelled.senses import read_uses
 from trained import make_run
@@ -42,6 +43,8 @@ def test_senses_and_cosines_take_them(run: Path, tmp_path: Path, capsys: pytest.
     assert main(["senses", str(run), "--word", "river", "--limit", "30", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["words"][0]["uses"] == 30
+    assert printed["notes"][0].startswith("the text is put together from the run's tokens")
+    assert not senses_page(printed).lead.endswith("· ")
     drawn = polyseme.uses(run, "river", limit=3).uses
     result = polyseme.cosines(run, drawn)
     assert result.headline() == "3 uses of river; run"
