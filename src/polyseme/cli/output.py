@@ -64,6 +64,7 @@ def show(result: Result, output: Path | None = None, lang: str = "en", json: boo
     Returns the files.
     """
     from polyseme.report import results
+    from polyseme.report.terminal import harmless
 
     if json:
         emit_json(result.document())
@@ -73,7 +74,7 @@ def show(result: Result, output: Path | None = None, lang: str = "en", json: boo
     if output is None and lang != "en":
         notes = [f"--report-lang {lang} is about the page, and none was written: -o FOLDER writes one"]
     for note in [*result.notes, *notes]:
-        say(f"note: {note}")
+        say(f"note: {harmless(note)}")
     return wrote
 
 
@@ -97,7 +98,19 @@ def command(*words: object) -> str:
     for at, word in enumerate(words):
         if isinstance(word, Path) and typed[at].startswith("-"):
             typed[at] = f"./{word}"  # without ./ it would be read as an option
-    return shlex.join(typed)
+    return " ".join(map(_quoted, typed))
+
+
+def _quoted(word: str) -> str:
+    """A word for a shell; of characters that a terminal obeys in place of showing them their numbers, as bash reads."""
+    if all(c.isprintable() or c in " \n\u3000" for c in word):
+        return shlex.quote(word)
+    shown = [c if c.isprintable() else c.encode("unicode_escape").decode() for c in _escaped(word)]
+    return f"$'{''.join(shown)}'"
+
+
+def _escaped(word: str) -> str:
+    return word.replace("\\", r"\\").replace("'", r"\'")
 
 
 def use_command(recipe: Mapping[str, Any], folder: Path) -> str:

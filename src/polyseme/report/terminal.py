@@ -14,7 +14,7 @@ from polyseme.report.figures import width
 from polyseme.report.parts import Commands, Heading, Notes, Part, Strip, Table, shown
 from polyseme.text.words import IDEOGRAPHS
 
-__all__ = ["fitting", "text", "wrap"]
+__all__ = ["fitting", "harmless", "text", "wrap"]
 
 _NARROWEST = 40
 """Columns below which no terminal is believed to be."""
@@ -32,6 +32,20 @@ _CJK = f"\u2e80-\u33ff{IDEOGRAPHS}\uf900-\ufaff\uff00-\uffef"
 _INTERVAL = re.compile(r"\D{0,3}[\d.,]+ ?%? \([^()]*[…–][^()]*\)")
 _PIECE = re.compile(rf"(\s*)([{_CJK}][，。、；：！？）》」』”’…—]*|[^\s{_CJK}]+)")
 """Space and what follows it in one piece: a Chinese character with the marks that no line begins with, or a word."""
+
+
+_COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Characters that a terminal obeys in place of showing them: escape sequences, and turns of the writing's direction."""
+
+
+def harmless(said: str) -> str:
+    r"""A text of which a terminal shows every character.
+
+    Example:
+        >>> print(harmless("red: \x1b[31m"))
+        red: \x1b[31m
+    """
+    return _COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode(), said)
 
 
 def text(parts: Sequence[Part], columns: int | None = None) -> str:
@@ -56,12 +70,13 @@ def text(parts: Sequence[Part], columns: int | None = None) -> str:
 
 def _lines(part: Part, limit: int) -> Iterator[list[str]]:
     if isinstance(part, str):
+        part = harmless(part)
         yield wrap(part, min(limit, _PROSE)) if part else []
     elif isinstance(part, Heading):
         line = "─" if part.level == 2 else "┄"
-        yield [part.text, line * min(width(part.text), limit)]
+        yield [harmless(part.text), line * min(width(part.text), limit)]
     elif isinstance(part, Table):
-        caption = wrap(part.caption, min(limit, _PROSE)) if part.caption else []
+        caption = wrap(harmless(part.caption), min(limit, _PROSE)) if part.caption else []
         *blocks, last = _table(part, limit)
         yield from blocks
         yield [*last, *caption]
@@ -75,7 +90,7 @@ def _lines(part: Part, limit: int) -> Iterator[list[str]]:
 
 
 def _note(note: str | tuple[str, str], limit: int) -> list[str]:
-    said = note if isinstance(note, str) else ": ".join(note)
+    said = harmless(note if isinstance(note, str) else ": ".join(note))
     return [("  " if place else "- ") + line for place, line in enumerate(wrap(said, limit - 2))]
 
 
@@ -84,7 +99,7 @@ def _strip(strip: Strip, limit: int) -> list[str]:
     lines: list[str] = []
     above = below = ""
     for piece, figure, _ in strip.pieces:
-        piece = " ".join(piece.split()) or "␣"
+        piece = harmless(" ".join(piece.split())) or "␣"
         wide = max(width(piece), width(figure))
         if above and width(above) + 1 + wide > limit:
             lines += [above.rstrip(), below.rstrip(), ""]
@@ -98,10 +113,13 @@ def _strip(strip: Strip, limit: int) -> list[str]:
 def _table(table: Table, limit: int) -> list[list[str]]:
     """The blocks of a table: one, where it fits."""
     rows = [
-        [f"• {cell}" if (row, column) in table.strong else cell for column, cell in enumerate(cells)]
+        [
+            f"• {cell}" if (row, column) in table.strong else cell
+            for column, cell in enumerate(map(harmless, cells))
+        ]
         for row, cells in enumerate(table.rows)
     ]
-    heads = [list(table.head)] if any(table.head) else []
+    heads = [[*map(harmless, table.head)]] if any(table.head) else []
     words = {column for column in table.left if column < len(table.head)}
     for narrower in (_as_it_is, _broken_heads, _broken_intervals):
         heads, rows = narrower(heads, rows)

@@ -14,6 +14,9 @@ def test_commands_can_be_pasted() -> None:
         command("polyseme", "fill", Path("my run"), "It is [MASK].")
         == "polyseme fill 'my run' 'It is [MASK].'"
     )
+    red = "a\x1b[31m'b\\\u202e"
+    assert command(red) == r"$'a\x1b[31m\'b\\\u202e'"
+    assert command("one\ntwo 三\u3000") == "'one\ntwo 三\u3000'"
 
 
 def test_the_closing_words_name_files_and_commands(capsys: pytest.CaptureFixture[str]) -> None:
