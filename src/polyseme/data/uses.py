@@ -21,7 +21,7 @@ from polyseme.data.store import TokenArray, TokenStore
 from polyseme.text.joining import Joiner, gap
 from polyseme.text.labelled.senses import Use, context_around, occurrences
 from polyseme.text.tokenizers import Tokenizer
-from polyseme.text.words import close_gaps, has_cjk
+from polyseme.text.words import close_gaps, has_cjk, is_cjk
 
 __all__ = ["StoreUses", "uses_in_store"]
 
@@ -131,6 +131,17 @@ def _where(store: TokenStore, is_wanted: Callable[[TokenArray], BoolArray]) -> I
     return np.concatenate([np.empty(0, np.int64), *places])
 
 
+def _clause(text: str, start: int, end: int) -> tuple[int, int]:
+    """What must be read to see whether a word stands by itself: its run of Chinese characters, which is cut into words
+    without regard to other runs, or a character on either side.
+    """
+    while start > 0 and is_cjk(text[start - 1]):
+        start -= 1
+    while end < len(text) and is_cjk(text[end]):
+        end += 1
+    return max(0, start - 1), end + 1
+
+
 def _use(
     store: TokenStore, tokenizer: Tokenizer, word: str, sought: str, language: str, begin: int, length: int
 ) -> Use | None:
@@ -157,7 +168,12 @@ def _use(
             end = len(text)
     text += joiner.flush()
     spans.append((opened, len(text)))
-    inside = [(a, b) for a, b in occurrences(text, sought) if start <= a and b <= end]
+    low, high = _clause(text, start, end)
+    inside = [
+        (low + a, low + b)
+        for a, b in occurrences(text[low:high], sought)
+        if start <= low + a and low + b <= end
+    ]
     if not inside:
         return None
     a, b = inside[0]
