@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from decoding import make_loaded
+from polyseme.cli import main
 from polyseme.core.result import Result
 from polyseme.errors import ConfigError, InputError
 from polyseme.infer.fill import fill
@@ -157,6 +158,17 @@ def test_a_word_is_found_as_uses_find_it(bert: Model) -> None:
     with pytest.raises(InputError, match="nothing to hide in an empty text") as caught:
         fill(bert, "", hide="cat")
     assert caught.value.fix
+
+
+@pytest.mark.parametrize(
+    "words", [["", "--hide", "bank"], ["the cat", "--hide", ""], ["今天", "--hide", "天"]]
+)
+def test_the_verb_says_what_to_try(
+    bert: Model, words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("polyseme.infer.model.load", lambda folder: bert)
+    assert main(["fill", "run", *words]) == 2
+    assert "try:" in capsys.readouterr().err
 
 
 def test_a_decoder_hides_nothing() -> None:

@@ -76,6 +76,9 @@ def test_the_verb_and_what_it_refuses(run: Path, tmp_path: Path, capsys: pytest.
     capsys.readouterr()
     assert main(["directions", str(run), "the cat sees", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["chosen"] is None
+    for words in ([""], ["the cat", "--word", "zz"]):
+        assert main(["directions", str(run), *words]) == 2
+        assert "try:" in capsys.readouterr().err
     with pytest.raises(InputError, match="does not hold") as caught:
         polyseme.directions(run, "the cat", word="dog")
     assert caught.value.fix
