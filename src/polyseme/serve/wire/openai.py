@@ -20,7 +20,7 @@ from pydantic import Field
 
 from polyseme.serve.calls import Answer, Call, Chunks, Route, to_bytes
 from polyseme.serve.errors import Body, Refused, document
-from polyseme.serve.wire.ours import MOST_NEW, TEXTS, Embed, embedded
+from polyseme.serve.wire.ours import MOST_NEW, SEED, TEXTS, Embed, Stop, check_hidden, embedded
 
 if TYPE_CHECKING:
     from polyseme.infer.model import Model
@@ -63,8 +63,8 @@ class Completions(_OpenAI):
     temperature: float = Field(1.0, ge=0, le=100)
     top_p: float = Field(1.0, gt=0, le=1)
     n: int = Field(1, ge=1, le=MOST_RESULTS)
-    stop: str | tuple[str, ...] | None = None
-    seed: int | None = None
+    stop: Stop | None = None
+    seed: int | None = Field(None, ge=-SEED, le=SEED)
     stream: bool = False
     stream_options: StreamOptions | None = None
     echo: bool = False
@@ -195,6 +195,8 @@ async def _completions(call: Call) -> Answer | Chunks:
     scored = asked.echo and (asked.max_tokens == 0 or (masked and asked.max_tokens == 1))
     if asked.max_tokens == 0 and not asked.echo:
         raise Refused(400, "no token is asked for", param="max_tokens", got=0, expected="1, or echo")
+    if asked.echo:
+        check_hidden(call, lengths)
     writer = _Writer(call, asked, prompts, texts, lengths)
     if scored:
         if asked.stream:

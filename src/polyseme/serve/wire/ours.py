@@ -10,11 +10,12 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from polyseme.core.version import __version__
+from polyseme.errors import PolysemeError
 from polyseme.serve.calls import Answer, Call, Chunks, Handler, Route, to_bytes
 from polyseme.serve.errors import Body, Refused, document, refused
 from polyseme.serve.watch import lines_after
@@ -22,15 +23,26 @@ from polyseme.serve.watch import lines_after
 if TYPE_CHECKING:
     from polyseme.infer.model import Model
 
-__all__ = ["ROUTES", "Embed", "embedded"]
+__all__ = ["ROUTES", "Embed", "check_hidden", "embedded"]
 
 TOP = 1000
 TEXTS = 2048
 PROMPTS = 16
 MOST_NEW = 4096
 USES = 1500
+STOPS = 16
+WRITTEN = 1 << 25
+"""Characters of candidates that one answer may repeat its text in, and numbers of a matrix times 16."""
+LONGEST = 512
+"""Tokens of a text whose cosines are all shown; and what masked models are taken to read at once."""
+WHOLE = 50
+"""Candidates of a whole hole."""
+HIDDEN = 1 << 22
+"""Tokens that one request may have masked models read: each of a text's tokens is hidden in turn."""
+SEED = (1 << 63) - 1
 Pool = Literal["mean", "cls", "max", "last"]
 Layer = int | Literal["mix"]
+Stop = Annotated[str, Field(max_length=200)] | Annotated[tuple[str, ...], Field(max_length=STOPS)]
 
 
 class Tokenize(Body):
@@ -140,7 +152,7 @@ class Mask(Body):
     """A text that an objective hides parts of."""
 
     text: str
-    seed: int = 1
+    seed: int = Field(1, ge=0, le=SEED)
 
 
 class Predict(Body):
@@ -170,7 +182,7 @@ class Uses(Body):
     word: str
     source: Literal["store", "texts"] | tuple[str, ...] = Field("store", alias="from")
     limit: int = Field(400, ge=1, le=USES)
-    seed: int = 0
+    seed: int = Field(0, ge=0, le=SEED)
 
 
 class Directions(Body):
@@ -200,8 +212,8 @@ class Generate(Body):
     beams: int = Field(1, ge=1, le=PROMPTS)
     length_penalty: float = Field(1.0, ge=-100, le=100)
     results: int = Field(1, ge=1, le=PROMPTS)
-    seed: int = 0
-    stop: str | tuple[str, ...] = ()
+    seed: int = Field(0, ge=-SEED, le=SEED)
+    stop: Stop = ()
     alternatives: int = Field(0, ge=0, le=20)
 
     def options(self) -> dict[str, Any]:
@@ -225,14 +237,61 @@ def _listed(texts: str | Sequence[str]) -> list[str]:
 
 
 Work = Callable[["Model", Any], Any]
+Check = Callable[[Call, Sequence[int]], None]
 
 
-def _of(texts: Callable[[Any], Sequence[str]], work: Work) -> Handler:
+def _too_much(what: str, got: int, most: int, fix: str) -> None:
+    """Raises:  Refused: 413, where an answer or its work has no bound but this one."""
+    if got > most:
+        raise Refused(413, what, code="too_much", got=f"{got:,}", expected=f"at most {most:,}", fix=fix)
+
+
+def _check_fill(call: Call, lengths: Sequence[int]) -> None:
+    asked: Fill = call.asked
+    masks = asked.text.lower().count("mask") + asked.text.count("___") + (sum(lengths) if asked.hide else 0)
+    written = masks * asked.top * len(asked.text)
+    _too_much("too many candidates for so long a text", written, WRITTEN, "a smaller top, or a shorter text")
+    if asked.whole:
+        _too_much("too many candidates to be followed", asked.top, WHOLE, "a smaller top, or whole false")
+
+
+def _check_next(call: Call, lengths: Sequence[int]) -> None:
+    written = call.asked.top * len(call.asked.text)
+    _too_much("too many candidates for so long a text", written, WRITTEN, "a smaller top, or a shorter text")
+
+
+def check_hidden(call: Call, lengths: Sequence[int]) -> None:
+    """Raises:  Refused: 413, a masked model would read too much."""
+    if "fill" in call.service.shelf.abilities(call.run):
+        reads = sum(n * min(n, LONGEST) for n in lengths)
+        _too_much("too long: each token is hidden in turn", reads, HIDDEN, "shorter texts, or fewer")
+
+
+def _check_choices(call: Call, lengths: Sequence[int]) -> None:
+    n = len(call.asked.choices)
+    call.service.bounded(n * sum(lengths))
+    check_hidden(call, [length for length in lengths for _ in range(n)])
+
+
+def _check_matrix(call: Call, lengths: Sequence[int]) -> None:
+    n = len(call.asked.texts)
+    cells = n * len(call.asked.others or call.asked.texts)
+    _too_much("too many cosines", 16 * cells, WRITTEN, "fewer texts, or their vectors: POST /api/embed")
+
+
+def _check_encode(call: Call, lengths: Sequence[int]) -> None:
+    if call.asked.word is None and not call.asked.vectors:
+        _too_much("too many tokens for cosines", sum(lengths), LONGEST, "a word, or vectors true")
+
+
+def _of(texts: Callable[[Any], Sequence[str]], work: Work, check: Check | None = None) -> Handler:
     """A handler of one turn of the desk: the tokens of some texts are counted, and one function is called."""
 
     async def one(call: Call) -> Answer:
         lengths = await call.service.lengths(call.run, texts(call.asked))
         asked = call.asked
+        if check is not None:
+            check(call, lengths)
         outcome = await call.service.ask(call.run, sum(lengths), lambda model, _: [work(model, asked)])
         return Answer(outcome.value, tokens=sum(lengths)).noted(outcome.notes, outcome.cut)
 
@@ -386,6 +445,10 @@ def _fill(model: Model, asked: Fill) -> Any:
     return fill(model, asked.text, asked.top, hide=asked.hide, whole=asked.whole)
 
 
+def _next(model: Model, asked: Next) -> Any:
+    return model.next_tokens(asked.text, asked.top).document()
+
+
 def _choose(model: Model, asked: Choose) -> dict[str, Any]:
     from polyseme.infer.zero_shot import Chooser
 
@@ -487,7 +550,9 @@ async def _page(call: Call) -> Answer:
     def drawn() -> Any:
         try:
             return results.page_of_document(asked.kind, asked.document, lang).document()
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        except Exception as error:
+            if isinstance(error, PolysemeError):
+                raise
             raise Refused(
                 422,
                 f"the document is not what polyseme {asked.kind} writes",
@@ -619,9 +684,14 @@ async def _openapi(call: Call) -> Answer:
 
 
 def _turn(
-    path: str, body: type[Body], texts: Callable[[Any], Sequence[str]], work: Work, ability: str
+    path: str,
+    body: type[Body],
+    texts: Callable[[Any], Sequence[str]],
+    work: Work,
+    ability: str,
+    check: Check | None = None,
 ) -> Route:
-    return Route("POST", f"/api/{path}", _of(texts, work), body, ability)
+    return Route("POST", f"/api/{path}", _of(texts, work, check), body, ability)
 
 
 def _text(asked: Any) -> Sequence[str]:
@@ -647,8 +717,15 @@ ROUTES = [
     Route("POST", "/api/uses", _several(_uses), Uses),
     Route("POST", "/api/page", _page, Page),
     _turn("tokenize", Tokenize, _text, _tokenize, "tokenize"),
-    _turn("encode", Encode, _text, _encode, "encode"),
-    _turn("similarity", Similarity, lambda a: [*a.texts, *(a.others or ())], _similarity, "similarity"),
+    _turn("encode", Encode, _text, _encode, "encode", _check_encode),
+    _turn(
+        "similarity",
+        Similarity,
+        lambda a: [*a.texts, *(a.others or ())],
+        _similarity,
+        "similarity",
+        _check_matrix,
+    ),
     _turn(
         "neighbours",
         Neighbours,
@@ -657,12 +734,21 @@ ROUTES = [
         "neighbours",
     ),
     _turn("cosines", Cosines, lambda a: a.items, _cosines, "encode"),
-    _turn("fill", Fill, _text, _fill, "fill"),
-    _turn("score", Score, lambda a: [a.context or "", *_listed(a.texts)], _score, "score"),
-    _turn("pairs", Pair, lambda a: [a.good, a.bad], _pair, "score"),
+    _turn("fill", Fill, _text, _fill, "fill", _check_fill),
+    _turn("score", Score, lambda a: [a.context or "", *_listed(a.texts)], _score, "score", check_hidden),
+    _turn("pairs", Pair, lambda a: [a.good, a.bad], _pair, "score", check_hidden),
     _turn("follows", Follow, _two, lambda model, a: model.follows(a.text, a.text_b).document(), "follows"),
-    _turn("next", Next, _text, lambda model, a: model.next_tokens(a.text, a.top).document(), "next_tokens"),
-    _turn("choose", Choose, lambda a: [a.text, a.text_b or "", a.template], _choose, "choose"),
+    _turn(
+        "next",
+        Next,
+        _text,
+        lambda model, a: model.next_tokens(a.text, a.top).document(),
+        "next_tokens",
+        _check_next,
+    ),
+    _turn(
+        "choose", Choose, lambda a: [a.text, a.text_b or "", a.template], _choose, "choose", _check_choices
+    ),
     _turn(
         "predict",
         Predict,
