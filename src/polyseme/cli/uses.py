@@ -43,13 +43,23 @@ def run(
     positive("--limit", limit)
     if encoding != "auto" and not texts:
         raise ConfigError("--encoding is about files, and none is read", fix="leave --encoding out")
+    from polyseme.cli.progress import reporting
     from polyseme.report.files import check_folder
     from polyseme.study.sense_clusters import LEAST
     from polyseme.study.word_uses import LIMIT, uses
 
     if output is not None:
         check_folder(output)
-    result = uses(folder, word, texts=texts or None, limit=limit or LIMIT, seed=seed, encoding=encoding)
+    with reporting() as reporter:
+        result = uses(
+            folder,
+            word,
+            texts=texts or None,
+            limit=limit or LIMIT,
+            seed=seed,
+            encoding=encoding,
+            reporter=reporter,
+        )
     wrote = show(result, output, lang, json)
     enough = min(result.found, limit or LIMIT) >= LEAST
     then: list[object] = ["senses", folder, "--word", word]

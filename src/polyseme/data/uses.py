@@ -16,17 +16,21 @@ from typing import NamedTuple
 import numpy as np
 
 from polyseme.core.arrays import BoolArray, IntArray
+from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.core.rng import Random
 from polyseme.data.store import TokenArray, TokenStore
 from polyseme.text.joining import Joiner, gap
-from polyseme.text.labelled.senses import Use, context_around, occurrences
+from polyseme.text.labelled.senses import CONTEXT, Use, context_around, occurrences
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.words import close_gaps, has_cjk, is_cjk
 
 __all__ = ["StoreUses", "uses_in_store"]
 
 _AROUND = 400
-"""Tokens that are joined to text on either side of a use; a context of some 500 characters is chosen among them."""
+"""Tokens that are joined to text on either side of a use at most; a context is chosen among them. Mostly it is fewer:
+what a context of `CONTEXT` characters needs, and the use's own sentence."""
+_TOLD = 100
+"""Uses after which the progress is told."""
 _PIECE = 1 << 24
 """Tokens that are compared at once."""
 _UNKNOWN = "…"
@@ -46,7 +50,13 @@ class StoreUses(NamedTuple):
 
 
 def uses_in_store(
-    store: TokenStore, tokenizer: Tokenizer, word: str, language: str, limit: int | None, seed: int = 0
+    store: TokenStore,
+    tokenizer: Tokenizer,
+    word: str,
+    language: str,
+    limit: int | None,
+    seed: int = 0,
+    reporter: Reporter | None = None,
 ) -> StoreUses:
     """Uses of a word in a split of a store, drawn by the seed; a repeated context is used once.
 
@@ -56,15 +66,20 @@ def uses_in_store(
         word: a word or phrase; upper and lower case are alike.
         language: of the text: "en" or "zh".
         limit: at most so many; None = all.
+        reporter: receives the progress.
     """
+    reporter = reporter or NullReporter()
     places = _places(store, tokenizer, word)
-    sought = _folded(tokenizer, word)
+    sought, lengths = _folded(tokenizer, word), _lengths(tokenizer)
+    wanted = len(places) if limit is None else min(limit, len(places))
     uses: dict[tuple[str, int], tuple[int, Use]] = {}
-    for i in Random(seed, "uses").permutation(len(places)).tolist():
+    for n, i in enumerate(Random(seed, "uses").permutation(len(places)).tolist()):
+        if n % _TOLD == 0:
+            reporter.stage("reading uses", len(uses), wanted)
         if limit is not None and len(uses) >= limit:
             break
         begin, length = places[i].tolist()
-        use = _use(store, tokenizer, word, sought, language, begin, length)
+        use = _use(store, tokenizer, lengths, word, sought, begin, length)
         if use is not None:
             uses.setdefault((use.text, use.start), (begin, use))
     return StoreUses([use for _, use in sorted(uses.values(), key=lambda drawn: drawn[0])], len(places))
@@ -131,6 +146,33 @@ def _where(store: TokenStore, is_wanted: Callable[[TokenArray], BoolArray]) -> I
     return np.concatenate([np.empty(0, np.int64), *places])
 
 
+def _lengths(tokenizer: Tokenizer) -> IntArray:
+    """Characters that each token adds to a text at least, and how many of them are straight double quotes; characters
+    of bytes are counted by the ones that begin them.
+
+    Shapes:  -> (vocab_size, 2)
+    """
+    special, as_bytes = frozenset(tokenizer.special_ids), tokenizer.spelling == "bytes"
+    lengths = np.zeros((tokenizer.vocab_size, 2), np.int64)
+    for id in range(tokenizer.vocab_size):
+        if id in special:
+            continue
+        if as_bytes:
+            text = tokenizer.token_bytes(id).strip()
+            lengths[id] = sum(byte & 0xC0 != 0x80 for byte in text), text.count(b'"')
+        else:
+            token = tokenizer.token(id)
+            piece = tokenizer.continuation(token)
+            shown = tokenizer.display(id).strip() if piece is None else piece
+            lengths[id] = len(shown), shown.count('"')
+    return lengths
+
+
+def _reach(lengths: IntArray) -> int:
+    """How many tokens a context may need, by their lengths, the nearest first.  Shapes: (T,)"""
+    return int(np.searchsorted(np.cumsum(lengths), CONTEXT, "right")) + 1
+
+
 def _clause(text: str, start: int, end: int) -> tuple[int, int]:
     """What must be read to see whether a word stands by itself: its run of Chinese characters, which is cut into words
     without regard to other runs, or a character on either side.
@@ -143,16 +185,30 @@ def _clause(text: str, start: int, end: int) -> tuple[int, int]:
 
 
 def _use(
-    store: TokenStore, tokenizer: Tokenizer, word: str, sought: str, language: str, begin: int, length: int
+    store: TokenStore,
+    tokenizer: Tokenizer,
+    lengths: IntArray,
+    word: str,
+    sought: str,
+    begin: int,
+    length: int,
 ) -> Use | None:
     """The use at a place, in its sentence and those beside it; None where the word is no word of its own there."""
     sentence = int(np.searchsorted(store.sentences, begin, "right")) - 1
     document = int(np.searchsorted(store.documents, sentence, "right")) - 1
     first, last = store.sentences[store.documents[document : document + 2]].tolist()
-    low, high = max(first, begin - _AROUND), min(last, begin + length + _AROUND)
+    end = begin + length
+    low, high = max(first, begin - _AROUND), min(last, end + _AROUND)
+    own_first, own_last = store.sentences[sentence : sentence + 2].tolist()
+    before, after = lengths[store.tokens[low:begin]], lengths[store.tokens[end:high]]
+    left_out = max(0, min(own_first, begin - _reach(before[::-1, 0])) - low)
+    in_quotes = (
+        int(before[:left_out, 1].sum()) % 2 == 1
+    )  # a quote's spaces depend on whether it opens or closes
+    low, high = low + left_out, min(high, max(own_last, end + _reach(after[:, 0])))
     near = np.searchsorted(store.sentences, [low, high])
     borders = set(store.sentences[near[0] : near[1]].tolist())
-    joiner = Joiner(tokenizer, unknown=_UNKNOWN)
+    joiner = Joiner(tokenizer, before='"\n' if in_quotes else "", unknown=_UNKNOWN)
     text, spans, opened = "", [], 0
     start = end = at = 0
     for place, id in enumerate(store.tokens[low:high].tolist(), low):

@@ -202,7 +202,7 @@ def senses(
         at_least_one("limit", limit)
     problems, file, told = Problems(), "", list[str]()
     if uses is None:
-        uses, told = _own_uses(asked_runs, texts_of(word, "word")[0], limit, seed)
+        uses, told = _own_uses(asked_runs, texts_of(word, "word")[0], limit, seed, reporter)
     if isinstance(uses, str | Path) or not isinstance(uses, Iterable):
         asked_of_file, file = reading(columns, separator, encoding), str(uses)
         uses = read_uses(
@@ -260,7 +260,7 @@ def senses(
 
 
 def _own_uses(
-    runs: Sequence[Run], words: Sequence[str], limit: int | None, seed: int
+    runs: Sequence[Run], words: Sequence[str], limit: int | None, seed: int, reporter: Reporter
 ) -> tuple[list[Use], list[str]]:
     """Uses of words in the text that the first run was trained on, and what a person should know of them."""
     if not words:
@@ -269,7 +269,7 @@ def _own_uses(
             fix="polyseme senses RUN --word WORD, or polyseme senses RUN FILE",
         )
     first = next(iter(runs), None)
-    found = [own_uses(first, word, limit=limit or LIMIT, seed=seed) for word in words]
+    found = [own_uses(first, word, limit=limit or LIMIT, seed=seed, reporter=reporter) for word in words]
     uses = [
         replace(use, id=f"{word} {use.id}")
         for word, each in zip(words, found, strict=True)

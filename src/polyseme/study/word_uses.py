@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from polyseme.core.paths import Paths, names_of
+from polyseme.core.reporter import Reporter
 from polyseme.core.result import Result
 from polyseme.core.rng import Random
 from polyseme.data.store import PreparedCorpus
@@ -100,6 +101,7 @@ def uses(
     limit: int | None = LIMIT,
     seed: int = 0,
     encoding: str = "auto",
+    reporter: Reporter | None = None,
 ) -> Uses:
     """Uses of a word, each in its sentence and, where that is short, in those beside it.
 
@@ -112,6 +114,7 @@ def uses(
         limit: at most so many uses, drawn by the seed; None = all.
         seed: of the draw.
         encoding: of the files; "auto" to detect it.
+        reporter: receives the progress of reading a run's own text.
     Raises:  InputError: no word, or the word is nowhere there.  RunError: the run's text is gone, or there is no run.
              ConfigError: texts and lines, or a limit that is no count.  CorpusError: no such file.
 
@@ -132,7 +135,7 @@ def uses(
     elif lines is not None:
         drawn, found, read = _from_lines(texts_of(lines, "lines")[0], word, limit, seed)
     else:
-        drawn, found, read = _from_store(run, word, limit, seed)
+        drawn, found, read = _from_store(run, word, limit, seed, reporter)
         notes.append(
             "the text is put together from the run's tokens: spaces, and in some vocabularies capitals, are not as "
             "they were"
@@ -148,7 +151,9 @@ def uses(
     return Uses(name, word, source, drawn, found, read, {"limit": limit, "seed": seed}, notes)
 
 
-def _from_store(run: Run | None, word: str, limit: int | None, seed: int) -> tuple[list[Use], int, int]:
+def _from_store(
+    run: Run | None, word: str, limit: int | None, seed: int, reporter: Reporter | None
+) -> tuple[list[Use], int, int]:
     if run is None:
         raise InputError("no text to look in", expected="a run, texts or lines", fix="polyseme uses RUN WORD")
     directory = (
@@ -167,7 +172,7 @@ def _from_store(run: Run | None, word: str, limit: int | None, seed: int) -> tup
         )
     corpus = PreparedCorpus.open(store)
     language = str(corpus.meta.get("language", "en"))
-    found = uses_in_store(corpus.train, corpus.tokenizer, word, language, limit, seed)
+    found = uses_in_store(corpus.train, corpus.tokenizer, word, language, limit, seed, reporter)
     return found.uses, found.found, corpus.train.n_documents
 
 

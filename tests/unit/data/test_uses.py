@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from polyseme.core.reporter import NullReporter
 from polyseme.data.store import StoreWriter, TokenStore
 from polyseme.data.uses import uses_in_store
 from polyseme.text.config import TokenizerConfig
+from polyseme.text.joining import Joiner
+from polyseme.text.labelled.senses import occurrences
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.training import train_tokenizer
 
@@ -20,6 +23,16 @@ ENGLISH = [
     ["New York is large, and new work is there.", "Nobody knows zyx."],
 ]
 CHINESE = [["河里的水很深。", "他喝水。", "银行在河边。"], ["银行家不在。", "水平很高。"]]
+
+
+class Told(NullReporter):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.stages: list[tuple[str, float, float | None]] = []
+
+    def stage(self, name: str, done: float, total: float | None, detail: str = "") -> None:
+        self.stages.append((name, done, total))
 
 
 def stored(folder: Path, documents: Sequence[Sequence[str]], tokenizer: Tokenizer) -> TokenStore:
@@ -95,3 +108,39 @@ def test_an_unknown_word_is_a_mark_and_has_no_use(tmp_path: Path) -> None:
     (use,) = uses_in_store(store, tokenizer, "york", "en", None).uses
     assert use.text.endswith("there. Nobody knows….") or "…" in use.text
     assert uses_in_store(store, tokenizer, "zyx", "en", None) == ([], 0)
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "words", "byte-bpe", "characters"])
+def test_no_more_is_joined_than_a_context_needs(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quoted = ['"The bank was steep," he said.', 'She saw "the river" there, and it was large.']
+    documents = [quoted * 30, [" ".join(quoted * 25)], ENGLISH[1] * 20]
+    tokenizer = tokenizer_of(kind, documents)
+    store = stored(tmp_path / "train", documents, tokenizer)
+    pushed: list[int] = []
+    push = Joiner.push
+    monkeypatch.setattr(Joiner, "push", lambda joiner, id: (pushed.append(id), push(joiner, id))[1])
+    told = Told()
+    uses = uses_in_store(store, tokenizer, "bank", "en", None, reporter=told)
+    fewer = len(pushed)
+    assert told.stages[0] == ("reading uses", 0, uses.found)
+    assert len(told.stages) == -(-uses.found // 100)
+    monkeypatch.setattr("polyseme.data.uses._reach", len)
+    assert uses_in_store(store, tokenizer, "bank", "en", None) == uses
+    assert fewer < 0.8 * (len(pushed) - fewer) or kind == "characters"
+
+
+def test_a_character_s_own_run_alone_is_cut_into_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = [["河里的水很深，银行在河边。", "他喝水。"] * 10]
+    tokenizer = tokenizer_of("wordpiece", documents)
+    store = stored(tmp_path / "train", documents, tokenizer)
+    read: list[str] = []
+    monkeypatch.setattr(
+        "polyseme.data.uses.occurrences", lambda text, word: (read.append(text), occurrences(text, word))[1]
+    )
+    uses = uses_in_store(store, tokenizer, "水", "zh", None).uses
+    assert len(uses) > 2
+    assert max(map(len, read)) <= 8
