@@ -12,7 +12,7 @@ from typing import Any
 from polyseme.study.distil import DISTILLED
 from polyseme.study.grid import settings_of
 from polyseme.study.probing.targets import ProbeConfig
-from polyseme.train.recipe import resolve
+from polyseme.train.recipe import SIZES, resolve
 from polyseme.train.run import RunDirectory
 
 __all__ = ["finetune_command", "pretrain_command", "probe_commands", "run_command", "study_commands"]
@@ -87,6 +87,8 @@ def _differences(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
                 continue
             written = value if isinstance(value, str) else json.dumps(value)
             found.append((name if section == "model" else f"{section}.{name}", written))
+    if any(name in SIZES for name, _ in found):  # a size that --set names says so by itself
+        found = [one for one in found if one != ("train.size", "given")]
     return found
 
 

@@ -193,7 +193,7 @@ def fitting(widths: Sequence[int], least: Sequence[int], limit: int) -> list[int
 
     Example:
         >>> fitting([10, 50, 40], [10, 24, 24], 80)
-        [10, 36, 30]
+        [10, 33, 33]
     """
     given = list(least)
     spare = limit - _total(given)
