@@ -24,6 +24,7 @@ from pydoc_data.topics import topics
 from typing import Any
 
 from polyseme import cli
+from polyseme import serve as serving
 from polyseme.cli import output
 from polyseme.errors import PolysemeError
 from polyseme.infer.loaded import word_ids
@@ -250,6 +251,10 @@ class _Watched:
         return getattr(self._app, name)
 
 
+def _serve_nobody(config: object, told: object = None) -> None:
+    """`serve` goes on until it is ended: what is typed is only read."""
+
+
 class Watch:
     """Collects what is proposed while a test runs, and types it afterwards."""
 
@@ -319,6 +324,7 @@ class Watch:
         self.typing = True
         place, python_docs = Path.cwd(), BUILTINS["python-docs"]
         BUILTINS["python-docs"] = _few_docs
+        serve, serving.serve = serving.serve, _serve_nobody
         try:
             for hint in hints:
                 if hint not in self.seen:
@@ -329,6 +335,7 @@ class Watch:
         finally:
             self.typing = False
             BUILTINS["python-docs"] = python_docs
+            serving.serve = serve
             os.chdir(place)
         assert not faults, "a line that proposes something to type does not work:\n" + "\n".join(faults)
 
