@@ -33,9 +33,9 @@ GONE = 499
 
 def all_routes() -> list[Route]:
     """Every protocol's routes."""
-    from polyseme.serve.wire import openai, ours
+    from polyseme.serve.wire import openai, ours, tei
 
-    return [*ours.ROUTES, *openai.ROUTES]
+    return [*ours.ROUTES, *openai.ROUTES, *tei.ROUTES]
 
 
 class App:

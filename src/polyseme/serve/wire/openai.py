@@ -25,7 +25,7 @@ from polyseme.serve.wire.ours import MOST_NEW, SEED, TEXTS, Embed, Stop, check_h
 if TYPE_CHECKING:
     from polyseme.infer.model import Model
 
-__all__ = ["ROUTES"]
+__all__ = ["ROUTES", "VllmTokenize", "vllm_tokenize"]
 
 MOST_RESULTS = 16
 MOST_LOGPROBS = 20
@@ -507,7 +507,8 @@ async def _tokenizer_info(call: Call) -> Answer:
     )
 
 
-async def _vllm_tokenize(call: Call) -> Answer:
+async def vllm_tokenize(call: Call) -> Answer:
+    """The ids of a text, in vLLM's shape."""
     asked: VllmTokenize = call.asked
     await call.service.lengths(call.run, [asked.prompt])
     tokenizer = await call.service.side.count(call.service.shelf.tokenizer, call.run)
@@ -537,6 +538,5 @@ ROUTES = [
     Route("POST", "/v1/completions", _completions, Completions, "generate", "openai", "model"),
     Route("POST", "/v1/chat/completions", _chat, None, None, "openai", "model"),
     Route("GET", "/tokenizer_info", _tokenizer_info, protocol="openai"),
-    Route("POST", "/tokenize", _vllm_tokenize, VllmTokenize, None, "openai", "model"),
     Route("POST", "/detokenize", _vllm_detokenize, VllmDetokenize, None, "openai", "model"),
 ]
