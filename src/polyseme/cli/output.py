@@ -103,9 +103,13 @@ def command(*words: object) -> str:
 
 def _quoted(word: str) -> str:
     """A word for a shell; of characters that a terminal obeys in place of showing them their numbers, as bash reads."""
-    if all(c.isprintable() or c in " \n\u3000" for c in word):
+    from polyseme.report.terminal import harmless
+
+    if harmless(word) == word:  # bytes that are no UTF-8 among it: they are printed as they are
         return shlex.quote(word)
-    shown = [c if c.isprintable() else c.encode("unicode_escape").decode() for c in _escaped(word)]
+    shown = (
+        f"\\x{ord(c) - 0xDC00:02x}" if "\udc80" <= c <= "\udcff" else harmless(c) for c in _escaped(word)
+    )
     return f"$'{''.join(shown)}'"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ def test_commands_can_be_pasted() -> None:
     )
     red = "a\x1b[31m'b\\\u202e"
     assert command(red) == r"$'a\x1b[31m\'b\\\u202e'"
+    bytes_ = os.fsdecode(b"caf\xe9 \xff")
+    assert command(bytes_) == f"'{bytes_}'"
+    assert command(f"{bytes_}\x07") == r"$'caf\xe9 \xff\x07'"
     assert command("one\ntwo 三\u3000") == "'one\ntwo 三\u3000'"
 
 
