@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -109,15 +110,25 @@ def test_the_tokenizer_is_trained_on_the_training_documents(tmp_path: Path, sour
     assert seen[-1].tokens == store.train.n_tokens + store.valid.n_tokens
 
 
+Children = Callable[[], list[psutil.Process]]
+
+
+@pytest.fixture
+def children() -> Children:
+    """The processes that the test has begun and that are there; other tests of the session may have some."""
+    before = {*psutil.Process().children()}
+    return lambda: [child for child in psutil.Process().children() if child not in before]
+
+
 def test_the_number_of_workers_changes_nothing(
-    tmp_path: Path, source: str, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+    children: Children, tmp_path: Path, source: str, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("polyseme.data.prepare._BATCH", 500)
     one = prepare([source], tmp_path / "one", text=BLOCKS, tokenizer=tokenizer, workers=1)
     many = prepare([source], tmp_path / "many", text=BLOCKS, tokenizer=tokenizer, workers=3)
     assert files_of(one) == files_of(many)
     assert one.meta["fingerprint"] == many.meta["fingerprint"]
-    assert psutil.Process().children() == []
+    assert children() == []
 
 
 def test_chinese_words_come_from_the_segmenter(tmp_path: Path, tokenizer: Tokenizer) -> None:
@@ -274,7 +285,12 @@ def test_what_cannot_be_prepared(tmp_path: Path, source: str, tokenizer: Tokeniz
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_an_interrupt_leaves_nothing_behind(
-    tmp_path: Path, source: str, tokenizer: Tokenizer, count: int, monkeypatch: pytest.MonkeyPatch
+    children: Children,
+    tmp_path: Path,
+    source: str,
+    tokenizer: Tokenizer,
+    count: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("polyseme.data.prepare._BATCH", 500)
 
@@ -286,21 +302,23 @@ def test_an_interrupt_leaves_nothing_behind(
             [source], tmp_path / "store", text=BLOCKS, tokenizer=tokenizer, workers=count, progress=interrupt
         )
     assert list(tmp_path.iterdir()) == []
-    assert psutil.Process().children() == []
+    assert children() == []
 
 
-def test_a_worker_that_is_killed(tmp_path: Path, source: str, tokenizer: Tokenizer, monkeypatch: Any) -> None:
+def test_a_worker_that_is_killed(
+    children: Children, tmp_path: Path, source: str, tokenizer: Tokenizer, monkeypatch: Any
+) -> None:
     monkeypatch.setattr("polyseme.data.prepare._BATCH", 500)
 
     def kill(progress: Progress) -> None:
-        for child in psutil.Process().children():
+        for child in children():
             child.kill()
 
     with pytest.raises(PolysemeError, match="a tokenizing process died") as caught:
         prepare([source], tmp_path / "store", text=BLOCKS, tokenizer=tokenizer, workers=2, progress=kill)
     assert caught.value.got == "killed by signal 9"
     assert list(tmp_path.iterdir()) == []
-    assert psutil.Process().children() == []
+    assert children() == []
 
 
 def test_a_worker_ends_when_its_parent_does(tmp_path: Path, tokenizer: Tokenizer) -> None:
@@ -308,6 +326,7 @@ def test_a_worker_ends_when_its_parent_does(tmp_path: Path, tokenizer: Tokenizer
     tokenizer.save(file)
     script = f"""
 import os, signal, sys
+from collections.abc import Callable
 from pathlib import Path
 from polyseme.data.workers import _Pool
 pool = _Pool(Path({str(file)!r}), "auto", 1)
