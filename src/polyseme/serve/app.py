@@ -35,7 +35,13 @@ def all_routes() -> list[Route]:
     """Every protocol's routes."""
     from polyseme.serve.wire import openai, ours, tei
 
-    return [*ours.ROUTES, *openai.ROUTES, *tei.ROUTES]
+    return [*ours.ROUTES, *openai.ROUTES, *tei.ROUTES, Route("GET", "/openapi.json", _openapi)]
+
+
+async def _openapi(call: Call) -> Answer:
+    from polyseme.serve.wire.schema import openapi
+
+    return Answer(openapi(all_routes()))
 
 
 class App:

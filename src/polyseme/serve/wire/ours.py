@@ -676,13 +676,6 @@ async def _metrics(call: Call) -> Answer:
     return Answer(text.encode(), media="text/plain; version=0.0.4; charset=utf-8")
 
 
-async def _openapi(call: Call) -> Answer:
-    from polyseme.serve.app import all_routes
-    from polyseme.serve.wire.schema import openapi
-
-    return Answer(openapi(all_routes()))
-
-
 def _turn(
     path: str,
     body: type[Body],
@@ -705,7 +698,6 @@ def _two(asked: Any) -> Sequence[str]:
 ROUTES = [
     Route("GET", "/health", _health),
     Route("GET", "/metrics", _metrics),
-    Route("GET", "/openapi.json", _openapi),
     Route("GET", "/api/server", _server),
     Route("GET", "/api/runs", _runs),
     Route("GET", "/api/runs/{run}", _run),
