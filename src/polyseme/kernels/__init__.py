@@ -12,3 +12,6 @@
 Everything here gives what its plain form gives, and tests/parity/test_kernels.py holds each pair side by side
 (Brown clustering and word2vec: test_brown.py and test_word2vec.py there).
 """
+
+MOST_SIZE = 256
+"""Largest attention head of the compiled forms, which have room for it before they know it."""

@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 
 from polyseme.core.compiled import compiles
+from polyseme.kernels import MOST_SIZE
 
-MOST_SIZE = 256
-"""Largest head of the compiled form."""
 FEWEST = 4
 """Queries below which turning the keys costs more than it brings."""
 

@@ -12,6 +12,7 @@ import numpy as np
 from numba import carray, njit
 
 from polyseme.core.compiled import compiled
+from polyseme.kernels import MOST_SIZE
 from polyseme.kernels._compiled import PART, narrow, pointer, wide
 from polyseme.kernels._panels import (
     ROWS,
@@ -24,7 +25,6 @@ from polyseme.kernels._panels import (
     transpose,
 )
 from polyseme.kernels._tiles import LANES
-from polyseme.kernels.attention import MOST_SIZE
 
 _CHUNK = 512  # keys whose scores lie side by side
 _BLOCK, _MANY, _SOME = ROWS

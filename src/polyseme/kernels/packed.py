@@ -24,7 +24,7 @@ from polyseme.core.compiled import compiles
 from polyseme.errors import ConfigError
 from polyseme.kernels.twins import faster_at
 
-__all__ = ["Bfloat16Linear", "Int8Linear", "PackedLinear", "Precision", "can_pack", "prepare"]
+__all__ = ["Bfloat16Linear", "Int8Linear", "PackedLinear", "Precision", "can_pack", "filled", "prepare"]
 
 Precision = Literal["float32", "bfloat16", "int8"]
 
@@ -70,14 +70,14 @@ class _Prepared(nn.Module):
         if not x.numel():
             return x.new_zeros(*x.shape[:-1], len(self.weight))
         rows = x.reshape(-1, x.size(-1))
-        y = self._product(_filled(rows))[: len(rows)].view(*x.shape[:-1], -1)
+        y = self._product(filled(rows))[: len(rows)].view(*x.shape[:-1], -1)
         return y if self._then is None else self._then(y)
 
     def _product(self, x: Tensor) -> Tensor:
         raise NotImplementedError
 
 
-def _filled(rows: Tensor) -> Tensor:
+def filled(rows: Tensor) -> Tensor:
     """Rows with zeros behind them up to a number that others have, too.  Shapes: (N, d) -> (N', d)"""
     missing = -len(rows) % FILLED[len(rows) > FEW]
     return F.pad(rows, (0, 0, 0, missing)) if missing else rows
@@ -155,7 +155,7 @@ class Int8Linear(_Prepared):
         """The product without the rows' scales and the bias.  Shapes: (N, in) uint8 -> (N, out) float32"""
         off = None if zero == 0 else -zero * self._sums
         y: Tensor = torch.ops.onednn.qlinear_pointwise(
-            _filled(whole),
+            filled(whole),
             1.0,
             0,
             self._packed,

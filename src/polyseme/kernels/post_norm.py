@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from polyseme.core.compiled import compiles
 from polyseme.core.types import Batch, Encoding, Keep
-from polyseme.kernels.packed import HALF, Bfloat16Linear, Int8Linear, PackedLinear
+from polyseme.kernels.packed import HALF, Bfloat16Linear, Int8Linear, PackedLinear, filled
 
 NOTHING = np.empty(0, np.float32)
 
@@ -102,13 +102,16 @@ def fast_encoding(blocks: nn.ModuleList, h: Tensor, batch: Batch, keep: Keep, at
             places = (real.cumsum(0) - 1).clamp_(min=0)[places]
     else:
         flat = flat.clone()
+    n = len(flat)
+    flat = filled(flat)  # once here and not before every product; what is added is a text by itself
 
     def whole(x: Tensor) -> Tensor:
         if real is None:
-            return x.clone().view(shape)
-        return x.new_zeros(len(real), x.size(1)).index_copy_(0, kept, x).view(shape)
+            return x[:n].clone().view(shape)
+        return x.new_zeros(len(real), x.size(1)).index_copy_(0, kept, x[:n]).view(shape)
 
-    starts = torch.cat([begins.nonzero()[:, 0], torch.tensor([len(flat)])]).numpy()
+    ends = [n] if len(flat) == n else [n, len(flat)]
+    starts = torch.cat([begins.nonzero()[:, 0], torch.tensor(ends)]).numpy()
     layers = [whole(flat)] if keep == "all" else []
     for last in Layers(blocks).run(flat, starts, places):
         if keep == "all":

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from polyseme.core.result import Result
 from polyseme.errors import ConfigError, InputError
@@ -20,6 +20,9 @@ from polyseme.infer.inputs import texts_of
 from polyseme.infer.loaded import Loaded, word_ids
 from polyseme.study import Run, opened
 from polyseme.text.clean import replace_surrogates
+
+if TYPE_CHECKING:
+    from polyseme.models.word_classes import WordClasses
 
 __all__ = ["Tree", "branches", "tree"]
 
@@ -101,7 +104,7 @@ def tree(run: Run, words: Iterable[str]) -> Tree:
 
 def _placed(loaded: Loaded, word: str) -> dict[str, Any] | None:
     """A word's path and the words beside it; None where it has no class."""
-    encoder: Any = loaded.encoder
+    encoder = cast("WordClasses", loaded.encoder)
     ids = word_ids(loaded.tokenizer, word)
     if len(ids) != 1 or (of := int(encoder.classes[ids[0]])) < 0:
         return None

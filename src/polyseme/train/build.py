@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from polyseme.core import registry
-from polyseme.core.protocols import Encoder
+from polyseme.core.protocols import Encoder, SolvedHead
 from polyseme.core.reporter import Reporter
 from polyseme.core.rng import Random
 from polyseme.data.examples import DocumentChunks, ExampleSource, SpecialTokens
@@ -262,10 +262,11 @@ def rebuild(run: RunDirectory, weights: Mapping[str, Tensor]) -> tuple[Recipe, T
     encoder = build_encoder(recipe, tokenizer)
     heads = build_heads(recipe, encoder, special_ids(tokenizer))
     for name, module in heads.items():
-        head: Any = module
-        if hasattr(head, "take_shapes"):
+        if hasattr(module, "take_shapes"):
             own = f"heads.{name}."
-            head.take_shapes({k.removeprefix(own): w for k, w in weights.items() if k.startswith(own)})
+            cast(SolvedHead, module).take_shapes(
+                {k.removeprefix(own): w for k, w in weights.items() if k.startswith(own)}
+            )
     parameters = {f"encoder.{name}": p for name, p in encoder.named_parameters()}
     parameters |= {f"heads.{name}": p for name, p in heads.named_parameters()}
     for name in [*parameters, *weights]:

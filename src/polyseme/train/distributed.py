@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from itertools import count
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 import torch
@@ -31,6 +31,9 @@ from torch.distributed.rendezvous import rendezvous
 
 from polyseme.core.ranks import declared
 from polyseme.errors import ConfigError, PolysemeError, TrainingError
+
+if TYPE_CHECKING:
+    from torch._C._distributed_c10d import Store  # torch.distributed's own name for it is not typed
 
 T = TypeVar("T")
 
@@ -68,7 +71,7 @@ class _Group:
         rank, size: this one, and how many.
     """
 
-    def __init__(self, store: Any, rank: int, size: int) -> None:
+    def __init__(self, store: Store, rank: int, size: int) -> None:
         self.store, self.rank, self.size, self.patience = store, rank, size, patience()
         self._calls = {"on_rank_0": count(), "wait_for_all": count()}
         self._over = threading.Event()
@@ -195,7 +198,7 @@ class _Here:
 _here = _Here()
 
 
-def _part(name: str, store: Any) -> Any:
+def _part(name: str, store: Store) -> Store:
     """The keys of a store that begin with a name."""
     return dist.PrefixStore(name, store)  # type: ignore[attr-defined]  # torch's stubs do not name it
 
@@ -251,7 +254,7 @@ def start(device: torch.device, refusal: PolysemeError | None = None) -> torch.d
     return device
 
 
-def _agreed_name(store: Any, rank: int, size: int) -> str:
+def _agreed_name(store: Store, rank: int, size: int) -> str:
     """A name that all ranks share for this start alone: torchrun keeps its store and its contents over restarts.
 
     Rank 0 offers a new name; the others answer with their own, and each waits until rank 0 repeats it.

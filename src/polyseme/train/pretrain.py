@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from polyseme.core import registry
+from polyseme.core.protocols import Learner
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.core.types import Batch
 from polyseme.data.loader import BatchSource
@@ -249,7 +250,7 @@ def _build_corpus_trainer(
 
 
 def _start_weights(
-    start: RunDirectory, learner: Any, corpus: PreparedCorpus, reporter: Reporter
+    start: RunDirectory, learner: Learner, corpus: PreparedCorpus, reporter: Reporter
 ) -> dict[str, Tensor]:
     """The weights that training goes on from, with rows for the entries by which the vocabulary was extended."""
     weights = weights_of(start, reporter)

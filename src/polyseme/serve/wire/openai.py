@@ -24,6 +24,8 @@ from polyseme.serve.wire.ours import MOST_NEW, SEED, TEXTS, Embed, Stop, check_h
 
 if TYPE_CHECKING:
     from polyseme.infer.model import Model
+    from polyseme.text.tokenizers import Tokenizer
+    from polyseme.text.tokens import Tokens
 
 __all__ = ["ROUTES", "VllmTokenize", "vllm_tokenize"]
 
@@ -469,7 +471,7 @@ def _echoes(model: Model, prompts: Sequence[str | Ids], texts: Sequence[str], to
     return answers
 
 
-def bare(ids: Sequence[int], tokenizer: Any) -> Any:
+def bare(ids: Sequence[int], tokenizer: Tokenizer) -> Tokens:
     """Ids as a text that has no places."""
     from polyseme.text.tokens import Tokens
 

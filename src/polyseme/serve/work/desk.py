@@ -13,13 +13,16 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING
 
 from polyseme.errors import PolysemeError
 from polyseme.serve.counts import Counts
 from polyseme.serve.errors import Refused
 from polyseme.serve.work.queue import Job, Outcome, Queue, StreamJob
 from polyseme.serve.work.shelf import Shelf
+
+if TYPE_CHECKING:
+    from polyseme.infer.model import Model
 
 __all__ = ["STREAMS", "Desk", "End"]
 
@@ -106,7 +109,7 @@ class Desk:
             self._together(list(group), run)
         self._queue.measured(sum(job.tokens for job in jobs), time.monotonic() - began)
 
-    def _together(self, jobs: list[Job], run: Any) -> None:
+    def _together(self, jobs: list[Job], run: Model) -> None:
         began = time.monotonic()
         try:
             with _noted() as notes:
@@ -127,7 +130,7 @@ class Desk:
             else:
                 job.finish(Outcome(answer, notes.texts, notes.cut, began - job.since, seconds))
 
-    def _begin(self, job: StreamJob, run: Any) -> None:
+    def _begin(self, job: StreamJob, run: Model) -> None:
         try:
             with _noted() as notes:
                 (job.steps,) = job.work(run, [job.payload])
