@@ -53,7 +53,8 @@ class TrainConfig(Config):
         layer_decay: a factor on the learning rate for every step down from the head: once for the last layer, twice for
             the layer below it, and so on down to the embeddings.
         frozen: leave the encoder as it is and train heads alone.
-        patience: end after this many evaluations without progress; None = use the whole budget.
+        patience: end after this many evaluations without progress; None = use the whole budget, as objectives with
+                stages do.
         embedding_learning_rate: a factor on the learning rate for embedding tables.
         weight_decay: decoupled, on matrices only.
         schedule: shape of the learning rate over the budget, after the warm-up.

@@ -253,6 +253,8 @@ class Trainer:
         return max(spent, self._passes())
 
     def _has_stalled(self) -> bool:
+        if getattr(self.learner, "stages", ()):  # no better at the first, it still has to see the others
+            return False
         return self.config.patience is not None and self.counters.stale >= self.config.patience
 
     def _passes(self) -> float:

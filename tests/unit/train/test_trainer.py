@@ -120,6 +120,13 @@ def test_what_a_later_stage_teaches_is_kept(tmp_path: Path, monkeypatch: pytest.
     assert published(tmp_path / "other") == 5
 
 
+def test_patience_waits_for_all_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Scripted, "stages", [0.5], raising=False)
+    trainer = make(tmp_path / "run", Budget(steps=40), evaluations=40, patience=4)
+    trainer.train()
+    assert trainer.counters.step == 40
+
+
 def test_a_learner_says_when_its_objectives_go_on() -> None:
     special = special_ids(make_tokenizer())
 
