@@ -1,12 +1,15 @@
 """Minimal pairs as other programs judge them: lm-eval and BabyLM's pipeline on exported runs, pair by pair.
 
-    python bench/pairs_vs_harnesses.py RUN... [--limit 20] [--blimp FOLDER] [--babylm FOLDER] [--finetune]
+    python bench/pairs_vs_harnesses.py RUN... [--limit 20] [--blimp FOLDER] [--babylm FOLDER] [--finetune | --served]
 
 Each run is exported for transformers and the same pairs of BLiMP, the first of every paradigm, are judged three times:
 by `polyseme.pairs(scoring="original")`, by BabyLM's `evaluation_pipeline.sentence_zero_shot` and, of decoders, by
 lm-eval with a task file of its own; both as their authors wrote them. The bench fails where a pair is decided
 otherwise, ties apart, or where lm-eval's margin is apart by more than 1e-3 nats. With --finetune the exported folder
 is also trained by BabyLM's `evaluation_pipeline.finetune` for an epoch of a few examples: it must exit with 0.
+
+With --served no run is exported: lm-eval's `local-completions` asks `polyseme serve`, with the server's own tokenizer,
+of decoders and of masked models, and is held against `polyseme pairs`.
 
 BabyLM's pipeline is no package: --babylm names a clone of github.com/babylm/evaluation-pipeline-2025. Where it or
 lm-eval (`pip install 'polyseme[peers]'`) is missing, the bench says so and goes on with the other.
@@ -20,6 +23,9 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -31,6 +37,9 @@ from polyseme.text.labelled.minimal_pairs import pair_files
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "tasks"
 FIELDS = ("sentence_good", "sentence_bad", "field", "linguistics_term", "UID", "pairID")
 TOLERANCE = 1e-3
+TIE = 1e-5
+"""Nats within which a pair is a tie: texts of the same tokens, whose scores another program adds up otherwise."""
+Pair = tuple[str, str, str]
 TASK = """task: minimal_pairs_local
 dataset_path: json
 dataset_kwargs:
@@ -92,8 +101,12 @@ def babylm(clone: Path, model: Path, backend: str, data: Path, folder: Path) -> 
     return {uid: [one["pred"] for one in part["predictions"]] for uid, part in answers.items()}
 
 
-def lm_eval_margins(model: Path, data: Path, folder: Path) -> dict[tuple[str, str, str], float]:
-    """What lm-eval makes of every pair: log p(good) - log p(bad)."""
+def lm_eval_margins(model: str, options: dict[str, Any], data: Path, folder: Path) -> dict[Pair, float]:
+    """What lm-eval makes of every pair: log p(good) - log p(bad).
+
+    Args:
+        model, options: the kind of model that lm-eval asks, and its arguments.
+    """
     import lm_eval
     from lm_eval.tasks import TaskManager
 
@@ -101,8 +114,8 @@ def lm_eval_margins(model: Path, data: Path, folder: Path) -> dict[tuple[str, st
     files = json.dumps(sorted(str(file) for file in data.glob("*.jsonl")))
     (folder / "minimal_pairs_local.yaml").write_text(TASK.format(files=files), "utf-8")
     result = lm_eval.simple_evaluate(
-        model="hf",
-        model_args={"pretrained": str(model), "dtype": "float32"},
+        model=model,
+        model_args=options,
         tasks=["minimal_pairs_local"],
         task_manager=TaskManager(include_path=str(folder), include_defaults=False),
         device="cpu",
@@ -116,6 +129,43 @@ def lm_eval_margins(model: Path, data: Path, folder: Path) -> dict[tuple[str, st
         doc = one["doc"]
         margins[doc["UID"], doc["sentence_good"], doc["sentence_bad"]] = good - bad
     return margins
+
+
+@contextmanager
+def served(run: Path) -> Iterator[str]:
+    """The address of a run that `polyseme serve` serves in another process."""
+    command = [sys.executable, "-m", "polyseme", "serve", f"run={run}", "--port", "0", "--log", "none"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
+
+
+def served_row(run: Path, data: Path, folder: Path) -> dict[str, Any]:
+    """lm-eval's local-completions with the server's tokenizer beside `polyseme pairs`, pair by pair."""
+    known = {(row["paradigm"], row["good"], row["bad"]): row["margin"] for row in pairs(run, data).pairs}
+    began = time.perf_counter()
+    with served(run) as address:
+        base = f"{address}models/run/v1/completions"
+        options = {"model": "run", "base_url": base, "tokenizer_backend": "remote"}
+        margins = lm_eval_margins("local-completions", options, data, folder)
+    return {
+        "run": run.name,
+        "backend": "served",
+        "pairs": len(known),
+        "accuracy": sum(map(verdict, known.values())) / len(known),
+        "lm_eval_accuracy": sum(verdict(margins[key]) for key in known) / len(known),
+        "lm_eval_apart": max(abs(margins[key] - known[key]) for key in known),
+        "lm_eval_differs": sum(verdict(margins[key]) != verdict(known[key]) for key in known),
+        "seconds": time.perf_counter() - began,
+    }
+
+
+def verdict(margin: float) -> float:
+    """1, ½ or 0, as `polyseme pairs` counts."""
+    return 1.0 if margin > TIE else 0.5 if margin > -TIE else 0.0
 
 
 def finetuned(clone: Path, model: Path, folder: Path, causal: bool) -> int:
@@ -144,6 +194,8 @@ def offline() -> dict[str, str]:
 def judged(run: Path, asked: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     """Compare all judges of one run."""
     data = sample(asked.blimp, asked.limit, folder / "data")
+    if asked.served:
+        return [shown(served_row(run, data, folder / "lm-eval"))]
     rows = []
     for backend, model in exported(run, folder / "hf").items():
         known = ours(run, data, backend)
@@ -169,19 +221,24 @@ def judged(run: Path, asked: argparse.Namespace, folder: Path) -> list[dict[str,
                 )
                 row["babylm_finetune_exit"] = code
         if backend == "causal" and find_spec("lm_eval") is not None:
-            margins = lm_eval_margins(model, data, folder / "lm-eval")
+            options = {"pretrained": str(model), "dtype": "float32"}
+            margins = lm_eval_margins("hf", options, data, folder / "lm-eval")
             row["lm_eval_apart"] = max(abs(margins[key] - known[key]["margin"]) for key in known)  # type: ignore[index]
             row["lm_eval_differs"] = sum(
                 (margins[key] > 0) != (r["margin"] > 0)  # type: ignore[index]
                 for key, r in known.items()
                 if abs(r["margin"]) > TOLERANCE
             )
-        rows.append(row)
-        print(
-            "  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()),
-            flush=True,
-        )
+        rows.append(shown(row))
     return rows
+
+
+def shown(row: dict[str, Any]) -> dict[str, Any]:
+    """A row, printed."""
+    print(
+        "  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()), flush=True
+    )
+    return row
 
 
 def main() -> int:
@@ -193,9 +250,12 @@ def main() -> int:
     parser.add_argument("--limit", type=int, default=20, help="pairs of a paradigm")
     parser.add_argument("--blimp", type=Path, default=DATA / "blimp")
     parser.add_argument("--babylm", type=Path, help="a clone of its pipeline of 2025")
+    parser.add_argument(
+        "--served", action="store_true", help="lm-eval asks `polyseme serve`, and nothing else"
+    )
     parser.add_argument("--finetune", action="store_true", help="run BabyLM's fine-tuning, too")
     asked = parser.parse_args()
-    if asked.babylm is None:
+    if asked.babylm is None and not asked.served:
         print("BabyLM's pipeline is left out: --babylm names a clone of it")
     if find_spec("lm_eval") is None:
         print("lm-eval is left out: pip install 'polyseme[peers]'")

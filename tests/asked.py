@@ -1,14 +1,19 @@
-"""Requests to a server in this process: ASGI messages in, the answer out; no socket."""
+"""Requests to a server in this process: ASGI messages in, the answer out; and a server behind a socket."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+import queue
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
+
+from polyseme.serve import serve
 from polyseme.serve.app import App
 from polyseme.serve.guard import Guard
 from polyseme.serve.options import ServeConfig
@@ -116,3 +121,30 @@ class Server:
     def _alone(self, method: str, path: str, body: Any, how: Any) -> Reply:
         """A request by itself; the desk goes on from one to the next."""
         return asyncio.run(self.ask(method, path, body, **how))
+
+
+@contextmanager
+def listening(runs: Mapping[str, Path], **options: Any) -> Iterator[int]:
+    """A server of runs behind a socket, as `serve` starts it, on a thread; its port."""
+    import uvicorn
+
+    made: list[Any] = []
+
+    class Kept(uvicorn.Server):  # type: ignore[misc]
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            made.append(self)
+
+    told: queue.Queue[str] = queue.Queue()
+    config = ServeConfig(runs=dict(runs), port=0, **{"log": "none", **options})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(uvicorn, "Server", Kept)
+        thread = threading.Thread(target=serve, args=(config, told.put))
+        thread.start()
+        address = told.get(timeout=30)
+    try:
+        yield int(address.rstrip("/").rpartition(":")[2])
+    finally:
+        made[0].should_exit = True
+        thread.join(30)
+    assert not thread.is_alive()

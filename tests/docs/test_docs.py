@@ -8,6 +8,7 @@ holds a few texts. Words after the language change how a block is run, not how i
     steps=2         train a tiny model for so many steps instead of the budget that is printed
     exit=2          the commands must end with this exit code
     needs=spacy     leave it out where this Python module is not installed
+    serve           the runs are served while the rest of the page is run, at a port of their own
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ import json
 import re
 import shlex
 import subprocess
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from asked import listening
 from polyseme import cli
+from polyseme.serve.options import named_runs
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = [ROOT / "README.md", ROOT / "README.zh.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
@@ -36,6 +40,7 @@ TINY = {
     "train.heldout_tokens": 512,
 }
 
+PORT = "8421"
 _FENCE = re.compile(r"^```(?P<info>\S[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 _CLI_BUDGET = re.compile(r"--(minutes|epochs|tokens|steps) \S+")
 _PYTHON_BUDGET = re.compile(r"Budget\([^)]*\)")
@@ -114,13 +119,24 @@ def test_the_commands_and_examples_of_a_page_run(
     monkeypatch.chdir(folder)
     blocks = blocks_of(page.read_text("utf-8"))
     assert blocks, "a page without anything to run needs no test: take it out of PAGES"
+    with ExitStack() as served:
+        _run_all(page.name, blocks, served, capfd)
+
+
+def _run_all(page: str, blocks: list[Block], served: ExitStack, capfd: pytest.CaptureFixture[str]) -> None:
+    port = PORT
     for block in blocks:
+        block = replace(block, body=block.body.replace(PORT, port))
+        if "serve" in block.options:
+            (command,) = block.commands()
+            port = str(served.enter_context(listening(named_runs(shlex.split(command)[2:]))))
+            continue
         expected = int(block.options.get("exit", "0"))
         if block.language == "python":
-            exec(compile(block.script(), f"{page.name}:{block.line}", "exec"), {"__name__": "__main__"})
+            exec(compile(block.script(), f"{page}:{block.line}", "exec"), {"__name__": "__main__"})
         for command in block.commands() if block.language == "console" else []:
             code = _run(command)
-            assert code == expected, f"{page.name}:{block.line}\n{command}\n" + "\n".join(capfd.readouterr())
+            assert code == expected, f"{page}:{block.line}\n{command}\n" + "\n".join(capfd.readouterr())
 
 
 def _run(command: str) -> int:

@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, unquote
 from polyseme.core.version import __version__
 from polyseme.errors import PolysemeError
 from polyseme.serve.calls import Answer, Call, Chunks, Protocol, Route, to_bytes
-from polyseme.serve.errors import Refused, checked, document, refused
+from polyseme.serve.errors import Refused, checked, document, in_words, refused
 from polyseme.serve.guard import Message, Receive, Scope, Send
 from polyseme.serve.options import ServeConfig
 from polyseme.serve.work.service import Service, first_gone
@@ -33,9 +33,9 @@ GONE = 499
 
 def all_routes() -> list[Route]:
     """Every protocol's routes."""
-    from polyseme.serve.wire import openai, ours, tei
+    from polyseme.serve.wire import hf, openai, ours, tei
 
-    return [*ours.ROUTES, *openai.ROUTES, *tei.ROUTES, Route("GET", "/openapi.json", _openapi)]
+    return [*ours.ROUTES, *openai.ROUTES, *tei.ROUTES, *hf.ROUTES, Route("GET", "/openapi.json", _openapi)]
 
 
 async def _openapi(call: Call) -> Answer:
@@ -194,9 +194,9 @@ def shaped(error: Refused, protocol: Protocol) -> dict[str, Any]:
     """An error as a protocol's clients read it."""
     if protocol == "tei":
         kinds = {413: "Validation", 422: "Validation", 400: "Validation", 429: "Overloaded"}
-        return {"error": error.message, "error_type": kinds.get(error.status, "Backend")}
+        return {"error": in_words(error), "error_type": kinds.get(error.status, "Backend")}
     if protocol == "hf":
-        return {"error": error.message if error.fix is None else f"{error.message}; try: {error.fix}"}
+        return {"error": in_words(error)}
     return document(error)
 
 

@@ -21,7 +21,7 @@ from polyseme.errors import (
     StorageError,
 )
 
-__all__ = ["Body", "Refused", "checked", "document", "refused"]
+__all__ = ["Body", "Refused", "checked", "document", "in_words", "refused"]
 
 TYPES = {
     400: "invalid_request_error",
@@ -98,6 +98,13 @@ def document(error: Refused) -> dict[str, Any]:
             "fix": error.fix,
         }
     }
+
+
+def in_words(error: Refused) -> str:
+    """An error as one text, for clients that read nothing else."""
+    told = {name: value for name, value in document(error)["error"].items() if value is not None}
+    parts = [told["message"], *(f"{name}: {told[name]}" for name in ("got", "expected") if name in told)]
+    return "; ".join([*parts, *([f"try: {told['fix']}"] if "fix" in told else [])])
 
 
 class Body(BaseModel):

@@ -353,6 +353,15 @@ class Tokenizer:
         return token.replace("▁", " ") if self._model == "Unigram" else token
 
     @functools.cached_property
+    def by_display(self) -> dict[str, int]:
+        """Ids by what `display` writes; of two that are written alike the first."""
+        found: dict[str, int] = {}
+        for id in range(self.vocab_size):
+            if self._special.id_to_token(id) is not None:  # some vocabularies have gaps
+                found.setdefault(self.display(id), id)
+        return found
+
+    @functools.cached_property
     def continues(self) -> BoolArray:
         """(vocab_size,) True where a token never starts a word.
 

@@ -1,8 +1,7 @@
-"""OpenAI's shapes; its own client where it is installed."""
+"""OpenAI's shapes; test_clients.py has its own client."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import math
@@ -155,32 +154,10 @@ def test_the_tokenizer_can_be_asked(server: Server) -> None:
     assert server.post("/models/gpt/detokenize", {"tokens": ids["tokens"]}).json == {"prompt": "the cat"}
 
 
-def test_openai_s_own_client(runs: dict[str, Path]) -> None:
-    openai = pytest.importorskip("openai")
-    httpx = pytest.importorskip("httpx")
-    server = Server(runs)
-
-    async def ask() -> None:
-        transport = httpx.ASGITransport(app=server.guard)
-        http = httpx.AsyncClient(transport=transport)
-        client = openai.AsyncOpenAI(
-            base_url="http://127.0.0.1:8421/v1", api_key="none", http_client=http, max_retries=0
-        )
-        assert [model.id async for model in client.models.list()] == ["bert", "gpt", "word2vec"]
-        coded = await client.embeddings.create(model="bert", input=["the cat"])  # asks for base64
-        plain = await client.embeddings.create(model="bert", input=["the cat"], encoding_format="float")
-        assert coded.data[0].embedding == pytest.approx(plain.data[0].embedding)
-        how = {"model": "gpt", "prompt": "the cat", "max_tokens": 4, "seed": 1}
-        whole = await client.completions.create(**how)
-        pieces = [part.choices[0].text async for part in await client.completions.create(**how, stream=True)]
-        assert "".join(pieces) == whole.choices[0].text
-        with pytest.raises(openai.NotFoundError, match="continue texts"):
-            await client.chat.completions.create(model="gpt", messages=[])
-        with pytest.raises(openai.BadRequestError, match="another vocabulary"):
-            await client.embeddings.create(model="bert", input=[1, 2])
-
-    async def run() -> None:
-        async with server.running():
-            await ask()
-
-    asyncio.run(run())
+def test_the_ids_of_the_tokens_around_a_text(server: Server) -> None:
+    """As harnesses ask: the name of a token alone is the token, in a text it is letters."""
+    info = server.get("/models/gpt/tokenizer_info").json
+    asked = {"prompt": info["eos_token"], "add_special_tokens": False}
+    assert server.post("/models/gpt/tokenize", asked).json["tokens"] == [info["eos_token_id"]]
+    within = server.post("/models/gpt/tokenize", {"prompt": f"the {info['eos_token']} cat"}).json["tokens"]
+    assert info["eos_token_id"] not in within[1:]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import queue
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,32 +11,16 @@ from typing import Any
 
 import pytest
 
+from asked import listening
 from polyseme.cli import main
-from polyseme.serve import ServeConfig, serve
 
-uvicorn = pytest.importorskip("uvicorn")
+pytest.importorskip("uvicorn")
 
 
 @pytest.fixture(scope="module")
 def port(runs: dict[str, Path]) -> Iterator[int]:
-    made: list[Any] = []
-
-    class Kept(uvicorn.Server):  # type: ignore[misc]
-        def __init__(self, *arguments: Any) -> None:
-            super().__init__(*arguments)
-            made.append(self)
-
-    told: queue.Queue[str] = queue.Queue()
-    config = ServeConfig(runs=runs, port=0, log="none")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(uvicorn, "Server", Kept)
-        thread = threading.Thread(target=serve, args=(config, told.put))
-        thread.start()
-        address = told.get(timeout=30)
-        yield int(address.rstrip("/").rpartition(":")[2])
-        made[0].should_exit = True
-        thread.join(30)
-        assert not thread.is_alive()
+    with listening(runs) as port:
+        yield port
 
 
 def connected(port: int) -> http.client.HTTPConnection:

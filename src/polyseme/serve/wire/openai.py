@@ -13,21 +13,21 @@ import base64
 import math
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from polyseme.serve.calls import Answer, Call, Chunks, Route, to_bytes
 from polyseme.serve.errors import Body, Refused, document
-from polyseme.serve.wire.ours import MOST_NEW, SEED, TEXTS, Embed, Stop, check_hidden, embedded
+from polyseme.serve.wire.ours import MOST_NEW, SEED, TEXTS, Embed, Stop, check_hidden, embedded, writing
 
 if TYPE_CHECKING:
     from polyseme.infer.model import Model
     from polyseme.text.tokenizers import Tokenizer
     from polyseme.text.tokens import Tokens
 
-__all__ = ["ROUTES", "VllmTokenize", "vllm_tokenize"]
+__all__ = ["ROUTES", "VllmTokenize", "log_of", "vllm_tokenize"]
 
 MOST_RESULTS = 16
 MOST_LOGPROBS = 20
@@ -295,17 +295,8 @@ class _Writer:
         return options
 
     async def _begin(self, prompt: int, number: int) -> tuple[Any, list[Any]]:
-        call, holder = self._call, list[Any]()
-        text, options = self._texts[prompt], self._options(number)
-
-        def begun(model: Model) -> Iterator[Any]:
-            from polyseme.infer.generate import generate_stream
-
-            stream = generate_stream(model, text, **options)
-            holder.append(stream)
-            return stream.steps()
-
-        return await call.service.stream(call.run, self._lengths[prompt], begun), holder
+        length, options = self._lengths[prompt], self._options(number)
+        return await writing(self._call, self._texts[prompt], length, options)
 
     async def whole(self) -> Answer:
         """All at once."""
@@ -415,16 +406,17 @@ def _logprobs(tokens: Sequence[Any], choices: Sequence[Any], place: int) -> dict
     }
     for number, token in enumerate(tokens):
         found["tokens"].append(token.token)
-        found["token_logprobs"].append(_log(token.probability))
+        found["token_logprobs"].append(log_of(token.probability))
         best = choices[number].alternatives if number < len(choices) else ()
-        top = {other.token: _log(other.probability) for other in reversed(best)}
-        found["top_logprobs"].append(top if top else {token.token: _log(token.probability)})
+        top = {other.token: log_of(other.probability) for other in reversed(best)}
+        found["top_logprobs"].append(top if top else {token.token: log_of(token.probability)})
         found["text_offset"].append(place)
         place += len(token.token)
     return found
 
 
-def _log(probability: float) -> float:
+def log_of(probability: float) -> float:
+    """The logarithm of a probability, which JSON must be able to hold."""
     return math.log(probability) if probability > 0 else -9999.0
 
 
@@ -457,7 +449,7 @@ def _echoes(model: Model, prompts: Sequence[str | Ids], texts: Sequence[str], to
         if kind == "log-likelihood" and top and short and hasattr(model.encoder, "decode"):
             for at, likely in enumerate(likeliest_tokens(model, encoded.ids, top)):
                 if tops[at] is not None:
-                    others = {token.token: _log(token.probability) for token in likely}
+                    others = {token.token: log_of(token.probability) for token in likely}
                     tops[at] = others | tops[at]
         opening = [tokenizer.token(i) for i in prompt[:before]] if not isinstance(prompt, str) else []
         none = [None] * before
@@ -514,9 +506,13 @@ async def vllm_tokenize(call: Call) -> Answer:
     asked: VllmTokenize = call.asked
     await call.service.lengths(call.run, [asked.prompt])
     tokenizer = await call.service.side.count(call.service.shelf.tokenizer, call.run)
-    ids = list(tokenizer.encode_ids([asked.prompt])[0])
-    if asked.add_special_tokens:
-        ids = [*tokenizer.prefix_ids, *ids]
+    special = tokenizer.id(asked.prompt)
+    if special is not None and special in {*tokenizer.special_ids, *tokenizer.end_ids}:
+        ids = [special]  # harnesses ask so for the id of a token that begins or ends texts
+    else:
+        ids = list(tokenizer.encode_ids([asked.prompt])[0])
+        if asked.add_special_tokens:
+            ids = [*tokenizer.prefix_ids, *ids]
     about = await call.service.side.count(call.service.shelf.about, call.run)
     names = [tokenizer.token(i) for i in ids] if asked.return_token_strs else None
     return Answer(

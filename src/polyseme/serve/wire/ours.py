@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -19,11 +19,22 @@ from polyseme.errors import PolysemeError
 from polyseme.serve.calls import Answer, Call, Chunks, Handler, Route, to_bytes
 from polyseme.serve.errors import Body, Refused, document, refused
 from polyseme.serve.watch import lines_after
+from polyseme.serve.work.service import Stream
 
 if TYPE_CHECKING:
     from polyseme.infer.model import Model
 
-__all__ = ["ROUTES", "Embed", "check_hidden", "embedded"]
+__all__ = [
+    "ROUTES",
+    "Choose",
+    "Embed",
+    "Fill",
+    "check_choices",
+    "check_fill",
+    "check_hidden",
+    "embedded",
+    "writing",
+]
 
 TOP = 1000
 TEXTS = 2048
@@ -246,7 +257,8 @@ def _too_much(what: str, got: int, most: int, fix: str) -> None:
         raise Refused(413, what, code="too_much", got=f"{got:,}", expected=f"at most {most:,}", fix=fix)
 
 
-def _check_fill(call: Call, lengths: Sequence[int]) -> None:
+def check_fill(call: Call, lengths: Sequence[int]) -> None:
+    """Raises:  Refused: 413, too many candidates."""
     asked: Fill = call.asked
     masks = asked.text.lower().count("mask") + asked.text.count("___") + (sum(lengths) if asked.hide else 0)
     written = masks * asked.top * len(asked.text)
@@ -267,7 +279,8 @@ def check_hidden(call: Call, lengths: Sequence[int]) -> None:
         _too_much("too long: each token is hidden in turn", reads, HIDDEN, "shorter texts, or fewer")
 
 
-def _check_choices(call: Call, lengths: Sequence[int]) -> None:
+def check_choices(call: Call, lengths: Sequence[int]) -> None:
+    """Raises:  Refused: 413, a text with every choice is too much."""
     n = len(call.asked.choices)
     call.service.bounded(n * sum(lengths))
     check_hidden(call, [length for length in lengths for _ in range(n)])
@@ -564,20 +577,27 @@ async def _page(call: Call) -> Answer:
     return Answer(await call.service.side.study(drawn))
 
 
-async def _generate(call: Call) -> Answer | Chunks:
-    asked: Generate = call.asked
-    (length,) = await call.service.lengths(call.run, [asked.prompt])
-    call.service.bounded(length + asked.max_new_tokens * max(asked.beams, asked.results))
+async def writing(
+    call: Call, prompt: str, length: int, options: Mapping[str, Any]
+) -> tuple[Stream, list[Any]]:
+    """Begin a text; the list will hold its `TextStream`, whose `result` is there once the pieces are through."""
     holder: list[Any] = []
 
     def begun(model: Model) -> Iterator[Any]:
         from polyseme.infer.generate import generate_stream
 
-        stream = generate_stream(model, asked.prompt, **asked.options())
+        stream = generate_stream(model, prompt, **options)
         holder.append(stream)
         return stream.steps()
 
-    stream = await call.service.stream(call.run, length, begun)
+    return await call.service.stream(call.run, length, begun), holder
+
+
+async def _generate(call: Call) -> Answer | Chunks:
+    asked: Generate = call.asked
+    (length,) = await call.service.lengths(call.run, [asked.prompt])
+    call.service.bounded(length + asked.max_new_tokens * max(asked.beams, asked.results))
+    stream, holder = await writing(call, asked.prompt, length, asked.options())
     if not asked.stream:
         async for _ in stream:
             pass
@@ -726,7 +746,7 @@ ROUTES = [
         "neighbours",
     ),
     _turn("cosines", Cosines, lambda a: a.items, _cosines, "encode"),
-    _turn("fill", Fill, _text, _fill, "fill", _check_fill),
+    _turn("fill", Fill, _text, _fill, "fill", check_fill),
     _turn("score", Score, lambda a: [a.context or "", *_listed(a.texts)], _score, "score", check_hidden),
     _turn("pairs", Pair, lambda a: [a.good, a.bad], _pair, "score", check_hidden),
     _turn("follows", Follow, _two, lambda model, a: model.follows(a.text, a.text_b).document(), "follows"),
@@ -738,9 +758,7 @@ ROUTES = [
         "next_tokens",
         _check_next,
     ),
-    _turn(
-        "choose", Choose, lambda a: [a.text, a.text_b or "", a.template], _choose, "choose", _check_choices
-    ),
+    _turn("choose", Choose, lambda a: [a.text, a.text_b or "", a.template], _choose, "choose", check_choices),
     _turn(
         "predict",
         Predict,

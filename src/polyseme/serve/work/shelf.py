@@ -254,4 +254,6 @@ def _abilities(meta: Mapping[str, Any]) -> frozenset[str]:
         found.add("neighbours")
     if any(name in registry.tasks for name in objectives):
         found.add("predict")
+    if hasattr(model.build, "active"):
+        found.add("embed_sparse")
     return frozenset(found)
