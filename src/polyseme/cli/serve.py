@@ -28,9 +28,11 @@ def run(
     timeout: float = 60.0,
     lang: Annotated[Literal["en", "zh"], Parameter(name="--report-lang")] = "en",
     log: Literal["text", "json", "none"] = "text",
+    page: Annotated[bool, Parameter(negative="--no-page", show_default=False)] = True,
+    open: Annotated[bool, Parameter(show_default=False)] = False,
     threads: Threads = None,
 ) -> None:
-    """Serve runs over HTTP: our own routes, and those that clients of OpenAI speak. Ctrl-C ends it.
+    """Serve runs over HTTP: a page on which they can be tried, and routes for programs. Ctrl-C ends it.
 
     The first run answers where none is named; every run also answers alone, below /models/NAME. Runs are loaded when
     they are first asked, and loaded anew when they go on training. Nothing that is asked is stored or logged.
@@ -48,6 +50,8 @@ def run(
         timeout: seconds that a request may wait.
         lang: the language of pages' words.
         log: a line an answer, as text or as json, without any text of anybody's; or none.
+        page: serve the page at /; --no-page leaves the routes alone.
+        open: show the page in this machine's browser.
     """
     from polyseme.serve import serve
     from polyseme.serve.options import LOOPBACK, ServeConfig, named_runs, token_for
@@ -78,10 +82,11 @@ def run(
         max_tokens=max_tokens or 0,
         max_queue=max_queue or 0,
         timeout=timeout,
+        page=page,
     )
     keep_few_sizes()
     try:
-        serve(config, _told)
+        serve(config, _opened if open and page else _told)
     except KeyboardInterrupt:
         say("ended")
 
@@ -89,3 +94,12 @@ def run(
 def _told(address: str) -> None:
     emit(address)
     sys.stdout.flush()
+
+
+def _opened(address: str) -> None:
+    """Tell the address, and open it beside: a browser that starts up must not be waited for."""
+    import threading
+    import webbrowser
+
+    _told(address)
+    threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()

@@ -17,6 +17,7 @@ from polyseme.errors import ConfigError, InputError
 from polyseme.infer.inputs import at_least_one, check_loaded, one_text, texts_of
 from polyseme.infer.loaded import Loaded, word_ids, words_of
 from polyseme.text.clean import replace_surrogates
+from polyseme.text.labelled.senses import occurrences
 
 __all__ = ["RARE", "Neighbours", "count_of", "neighbours", "vector_by_letters", "word_counts"]
 
@@ -79,14 +80,24 @@ class Neighbours(Result, list[dict[str, Any]]):
 
 @overload
 def neighbours(  # type: ignore[overload-overlap]
-    loaded: Loaded, words: str, context: str | None = None, top: int = 10
+    loaded: Loaded, words: str, context: str | None = None, top: int = 10, *, start: int | None = None
 ) -> Neighbours: ...
 @overload
 def neighbours(
-    loaded: Loaded, words: Iterable[str], context: str | None = None, top: int = 10
+    loaded: Loaded,
+    words: Iterable[str],
+    context: str | None = None,
+    top: int = 10,
+    *,
+    start: int | None = None,
 ) -> list[Neighbours]: ...
 def neighbours(
-    loaded: Loaded, words: str | Iterable[str], context: str | None = None, top: int = 10
+    loaded: Loaded,
+    words: str | Iterable[str],
+    context: str | None = None,
+    top: int = 10,
+    *,
+    start: int | None = None,
 ) -> Neighbours | list[Neighbours]:
     """The words nearest to words by cosine.
 
@@ -100,6 +111,7 @@ def neighbours(
         words: one or several; each a word or phrase (new york, new_york): of several pieces, their mean is taken.
         context: a text that holds the word.
         top: how many.
+        start: the character of the context at which the word stands; None = where it first stands as a whole word.
     Returns, for a word, [{"word", "similarity", "count"}], best first, the word itself and mere pieces left out; it
     shows itself as a table, and as a page in a notebook.
     "count" is how often it occurs in the training text, and absent where that is not there any more; for word classes
@@ -113,14 +125,18 @@ def neighbours(
     at_least_one("top", top)
     path = replace_surrogates(str(loaded.run.path))
     answers = [
-        Neighbours(_neighbours(loaded, word, context, top), path, word, context, count_of(loaded, word))
+        Neighbours(
+            _neighbours(loaded, word, context, top, start), path, word, context, count_of(loaded, word)
+        )
         for word in several
     ]
     return answers[0] if single else answers
 
 
 @torch.no_grad()
-def _neighbours(loaded: Loaded, word: str, context: str | None, top: int) -> list[dict[str, Any]]:
+def _neighbours(
+    loaded: Loaded, word: str, context: str | None, top: int, start: int | None
+) -> list[dict[str, Any]]:
     ids = word_ids(loaded.tokenizer, word)
     reads = context is None and loaded.reads_letters and word.strip()
     if not ids and not reads:
@@ -131,7 +147,7 @@ def _neighbours(loaded: Loaded, word: str, context: str | None, top: int) -> lis
         answer = loaded.encoder.neighbours(ids[0], top)
         return [{"word": loaded.tokenizer.display(i).strip(), **facts} for i, facts in answer]
     if context is not None:
-        target = _in_context(loaded, word, context)
+        target = _in_context(loaded, word, context, start)
     else:
         target = loaded.word_vectors[ids].mean(0) if ids else vector_by_letters(loaded, word)
     similarity = loaded.word_vectors @ nn.functional.normalize(target, dim=0)
@@ -187,9 +203,13 @@ def vector_by_letters(loaded: Loaded, word: str) -> Tensor:
     return nn.functional.normalize(inputs, dim=1).mean(0)
 
 
-def _in_context(loaded: Loaded, word: str, context: str) -> Tensor:
+def _in_context(loaded: Loaded, word: str, context: str, start: int | None) -> Tensor:
     head = cast(nn.Module, loaded.masked_lm_head)  # its own map to the space of its output vectors
-    at = context.casefold().find(word.casefold())
+    if start is None:
+        whole = occurrences(context, word)
+        at = whole[0][0] if whole else context.casefold().find(word.casefold())
+    else:
+        at = start if context[start : start + len(word)].casefold() == word.casefold() else -1
     if at < 0:
         raise InputError(
             "the word is not in the context", got=context, expected=f"a text that holds {word!r}"

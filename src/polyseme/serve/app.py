@@ -20,6 +20,7 @@ from polyseme.core.version import __version__
 from polyseme.errors import PolysemeError
 from polyseme.serve.calls import Answer, Call, Chunks, Protocol, Route, to_bytes
 from polyseme.serve.errors import Refused, checked, document, in_words, refused
+from polyseme.serve.files import PageFiles
 from polyseme.serve.guard import Message, Receive, Scope, Send
 from polyseme.serve.options import ServeConfig
 from polyseme.serve.work.service import Service, first_gone
@@ -56,6 +57,7 @@ class App:
         self.config = config
         self.service = service or Service(config)
         self._routes = all_routes()
+        self._page = PageFiles() if config.page else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -101,6 +103,10 @@ class App:
     async def _answer(self, scope: Scope, method: str, body: bytes, told: _Told) -> None:
         route: Route | None = None
         asked: str | None = None
+        if method == "GET" and self._page is not None and self._page.has(str(scope["path"])):
+            told.route = "page"
+            await told.whole(self._page.answer(str(scope["path"]), scope["headers"]))
+            return
         try:
             route, parts, run = self._route(method, str(scope["path"]))
             told.route = route.path

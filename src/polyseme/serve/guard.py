@@ -3,7 +3,7 @@
     Host            exactly one, of those that are served: a name that points to 127.0.0.1 by now is not among them
     Origin          where there is one, it must be of such a host; "null" is not.  Sec-Fetch-Site: same-origin or none
     Content-Type    POST brings application/json, which no form and no simple request of another page can
-    Authorization   Bearer TOKEN, where there is a token; /health alone is open
+    Authorization   Bearer TOKEN, where there is a token; /health and the page's own files are open
     body            counted while it is read; JSON no deeper than 32
 
 403 and not 421 for a wrong Host: browsers ask again after 421.  No CORS header is ever sent.
@@ -119,7 +119,7 @@ class Guard:
                 raise Refused(403, "another page may not ask", code="site", got=site.decode("latin-1"))
         if scope["method"] not in METHODS:
             raise Refused(405, "no such method", code="method", headers={"allow": ", ".join(METHODS)})
-        if self._token is not None and scope["path"] not in ("/health", "/"):
+        if self._token is not None and not _open(scope["path"]):
             shown = of(b"authorization")
             if len(shown) != 1 or not compare_digest(shown[0], self._token):
                 raise Refused(
@@ -189,6 +189,11 @@ def depth(body: bytes) -> int:
         now += 1 if bracket in b"[{" else -1
         deepest = max(deepest, now)
     return deepest
+
+
+def _open(path: str) -> bool:
+    """Whether a path is answered without a token: the page's own files, which hold nothing of anybody's."""
+    return path in ("/health", "/") or path.startswith("/static/")
 
 
 def _opens(scope: Scope) -> bool:

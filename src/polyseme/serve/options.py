@@ -35,6 +35,7 @@ class ServeConfig(Config):
         timeout: seconds that a request may wait.
         max_body: bytes of a request's body.
         body_seconds: time that it may take to arrive.
+        page: whether the page is served at /.
     """
 
     runs: dict[str, Path]
@@ -52,6 +53,7 @@ class ServeConfig(Config):
     timeout: float = Field(60.0, gt=0, allow_inf_nan=False)
     max_body: int = Field(2 * 1024 * 1024, ge=1)
     body_seconds: float = Field(10.0, gt=0)
+    page: bool = True
 
     @property
     def is_local(self) -> bool:

@@ -145,6 +145,18 @@ def test_neighbours_of_one_and_several(bert: Model) -> None:
     assert len(found) == 2
 
 
+def test_neighbours_of_the_word_at_a_place(bert: Model) -> None:
+    text = "the cat sat on the mat"
+    first, second = (bert.neighbours("the", text, start=start) for start in (0, 15))
+    assert first == bert.neighbours("the", text)
+    assert first != second
+    # a whole word before letters that look like it
+    assert bert.neighbours("at", "cat at", 3) == bert.neighbours("at", "cat at", 3, start=4)
+    for start in (1, 99):
+        with pytest.raises(InputError, match="not in the context"):
+            bert.neighbours("the", text, start=start)
+
+
 CALLS = ["encode", "embed", "similarity", "fill", "generate", "generate_stream", "score", "neighbours"]
 
 

@@ -95,6 +95,7 @@ class Neighbours(Body):
 
     word: str
     context: str | None = None
+    start: int | None = Field(None, ge=0)
     top: int = Field(10, ge=1, le=TOP)
 
 
@@ -328,9 +329,10 @@ def _several(one: Callable[[Call], Awaitable[Answer]]) -> Handler:
                 answer = await one(replace(call, run=name))
             except Exception as error:
                 found = refused(error, paths=call.service.config.is_local)
-                return {"run": name, "error": document(found)["error"], "status": found.status}
+                again = {k.replace("-", "_"): int(v) for k, v in found.headers.items() if k == "retry-after"}
+                return {"run": name, "error": document(found)["error"], "status": found.status, **again}
             notes = {"notes": answer.headers["x-notes"]} if "x-notes" in answer.headers else {}
-            return {"run": name, "answer": answer.body, **notes}
+            return {"run": name, "answer": answer.body, "tokens": answer.tokens, **notes}
 
         async def lines() -> AsyncIterator[bytes]:
             tasks = [asyncio.ensure_future(line(name)) for name in dict.fromkeys(names)]
@@ -742,7 +744,7 @@ ROUTES = [
         "neighbours",
         Neighbours,
         lambda a: [a.word, a.context or ""],
-        lambda model, a: model.neighbours(a.word, a.context, a.top).document(),
+        lambda model, a: model.neighbours(a.word, a.context, a.top, start=a.start).document(),
         "neighbours",
     ),
     _turn("cosines", Cosines, lambda a: a.items, _cosines, "encode"),

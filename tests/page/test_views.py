@@ -1,0 +1,222 @@
+"""Every view, as a reader meets it: walked by keyboard alone, in both languages, themes and widths.
+
+A new view is an entry of `JOURNEYS`. Pictures of what was walked: POLYSEME_PICTURES=FOLDER.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+ENGLISH = "the old cat sees a small bird"
+CHINESE = "今天天气很好。"
+NAMES = {
+    "polyseme",
+    "english",
+    "example",
+    "svg",
+    "png",
+    "csv",
+    "json",
+    "mask",
+    "gpt",
+    "of",
+    "word",
+    "vec",
+} | {*("elmo", "bert")}
+"""What is not Chinese on a Chinese page: names, and the other language's own.
+
+A view whose words hold another name adds it here."""
+TIMEOUT = 15_000
+TABS = 80
+
+
+class Reader:
+    """A reader who has a keyboard and no mouse.
+
+    Args:
+        page: of playwright.
+        lang: of the page's words.
+    """
+
+    def __init__(self, page: Any, lang: str) -> None:
+        self.page, self.lang = page, lang
+        self.text = CHINESE if lang == "zh" else ENGLISH
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def types(self, text: str) -> None:
+        """Put a text into the box and ask."""
+        self.press("/")
+        self.page.keyboard.insert_text(text)
+        self.press("Enter", "Escape")
+
+    def tab_to(self, selector: str) -> None:
+        """Press Tab until an element has the focus; it must be seen to have it."""
+        from playwright.sync_api import expect
+
+        expect(self.page.locator(selector).first).to_be_visible(timeout=TIMEOUT)
+        for _ in range(TABS):
+            self.press("Tab")
+            if self.page.evaluate("s => document.activeElement.matches(s)", selector):
+                outline = self.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+                assert outline != "none", f"{selector} has the focus, and nobody sees it"
+                return
+        raise AssertionError(f"{TABS} times Tab do not reach {selector}")
+
+    def sees(self, selector: str, n: int | None = None) -> Any:
+        from playwright.sync_api import expect
+
+        found = self.page.locator(selector)
+        if n is not None:
+            expect(found).to_have_count(n, timeout=TIMEOUT)
+        expect(found.first).to_be_visible(timeout=TIMEOUT)
+        return found
+
+
+def line(reader: Reader) -> None:
+    reader.press("g", "l")
+    reader.types(reader.text)
+    reader.sees("tbody tr", 4)
+    words = reader.page.locator("thead button").count()
+    assert words == (6 if reader.lang == "en" else 3) + (1 if reader.lang == "en" else 0)
+    reader.tab_to("#second")
+    reader.page.keyboard.insert_text("a bad old dog" if reader.lang == "en" else "天气很好。")
+    reader.press("Enter")
+    reader.tab_to("thead button")
+    reader.press("Tab", "Enter")  # the second word: old, 天气
+    reader.sees("td.both .value", 4)
+    static = reader.page.locator("tbody tr", has_text="word2vec").locator("td.both").inner_text()
+    if reader.lang == "en":  # a static vector is the same in every sentence
+        assert "1.00" in static
+    assert "word=" in reader.page.url
+    reader.press("[")
+    assert "layer=" in reader.page.url
+
+
+def fill(reader: Reader) -> None:
+    reader.press("g", "f")
+    reader.types(reader.text)
+    reader.tab_to(".word")
+    reader.press("Tab", "Enter")  # hides the second word
+    bars = reader.sees("#mask-1 button.bar-line")
+    assert bars.count() >= 10
+    reader.sees(".rank" if reader.lang == "en" else ".card .facts")
+    before = reader.page.url
+    reader.press("1", "ArrowDown", "Enter")  # the second candidate is put in
+    reader.page.wait_for_url(lambda url: url != before and "hide" not in url)
+    reader.page.go_back()  # Back takes it out again
+    reader.sees("#mask-1 button.bar-line")
+    assert "hide=" in reader.page.url
+
+
+JOURNEYS: dict[str, Callable[[Reader], None]] = {"line": line, "fill": fill}
+AXE = """axe.run(document, {resultTypes: ["violations"]}).then(found => found.violations.map(rule =>
+  [rule.id, ...rule.nodes.map(node => node.html.slice(0, 160) + " " + (node.any[0] ?? node.all[0] ?? {}).message)]))"""
+SAID = """[document.body.innerText, ...[...document.querySelectorAll("[title], [aria-label]")].map(
+  each => (each.title ?? "") + " " + (each.ariaLabel ?? ""))].join(" ")"""
+SIZES = {"wide": (1280, 900), "narrow": (400, 800)}
+
+
+class Watched:
+    """A page of its own, and all that went wrong in it."""
+
+    def __init__(self, chromium: Any, address: str, size: str = "wide") -> None:
+        width, height = SIZES[size]
+        self.context = chromium.new_context(viewport={"width": width, "height": height}, locale="en-US")
+        self.page = self.context.new_page()
+        self.origin = urlsplit(address).netloc
+        self.problems: list[str] = []
+        self.outside: list[str] = []
+        self.page.add_init_script(
+            "addEventListener('securitypolicyviolation',"
+            "  e => console.error('policy', e.violatedDirective, e.blockedURI))"
+        )
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.on("request", self._request)
+
+    def _console(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self.problems.append(f"{message.type}: {message.text}")
+
+    def _request(self, request: Any) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme not in ("blob", "data") and parts.netloc != self.origin:
+            self.outside.append(request.url)
+
+    def check(self, axe: str) -> None:
+        """Nothing went wrong, nothing left the origin, and axe finds nothing in either theme."""
+        wide = self.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+        assert wide[0] <= wide[1], "the page scrolls sideways"
+        self.page.evaluate(axe)
+        for theme in ("light", "dark"):
+            self.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+            found = self.page.evaluate(AXE)
+            assert found == [], f"{theme}: {found}"
+        assert self.problems == []
+        assert self.outside == []
+
+    def pictures(self, name: str) -> None:
+        if folder := os.environ.get("POLYSEME_PICTURES"):
+            for theme in ("light", "dark"):
+                self.page.emulate_media(color_scheme=theme)
+                self.page.screenshot(path=Path(folder) / f"{name}-{theme}.png", full_page=True)
+
+
+@pytest.fixture
+def watched(chromium: Any, address: str) -> Iterator[Callable[..., Watched]]:
+    made: list[Watched] = []
+
+    def make(size: str = "wide") -> Watched:
+        made.append(Watched(chromium, address, size))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.context.close()
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("view", JOURNEYS)
+def test_a_view_is_walked_by_keyboard(
+    view: str, lang: str, size: str, watched: Callable[..., Watched], address: str, axe: str
+) -> None:
+    one = watched(size)
+    one.page.goto(f"{address}#lang={lang}")
+    reader = Reader(one.page, lang)
+    reader.sees("main h2")
+    JOURNEYS[view](reader)
+    assert one.page.locator("html").get_attribute("lang") == ("en" if lang == "en" else "zh-CN")
+    one.pictures(f"{view}-{lang}-{size}")
+    one.check(axe)
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_without_a_question_every_view_offers_examples(
+    lang: str, watched: Callable[..., Watched], address: str, axe: str
+) -> None:
+    one = watched("narrow")
+    for view in JOURNEYS:
+        one.page.goto(f"{address}#view={view}&lang={lang}")
+        Reader(one.page, lang).sees(".empty button")
+        one.pictures(f"{view}-{lang}-empty")
+        one.check(axe)
+
+
+def test_chinese_pages_have_no_english_words(watched: Callable[..., Watched], address: str) -> None:
+    one = watched()
+    for view in JOURNEYS:
+        one.page.goto(f"{address}#view={view}&lang=zh&runs=none")
+        Reader(one.page, "zh").sees(".empty")
+        words = set(re.findall(r"[A-Za-z]{2,}", one.page.evaluate(SAID)))
+        assert {word for word in words if word.casefold() not in NAMES} == set()

@@ -1,0 +1,89 @@
+// What is known of the server: its runs, whether it answers, and what it did last.
+
+import { get, GoneError, ServerError } from "./api";
+import { route } from "./route.svelte";
+import type { ErrorBody, RunAbout, ServerAbout } from "./types";
+import { viewOf, type ViewId } from "./views";
+
+const AGAIN_MS = 2000;
+/** From 1-of-N to GPT, as the lecture has them. */
+const LINE = ["onehot", "word-classes", "word2vec", "elmo", "bert", "modernbert", "ernie", "gpt", "qwen3"];
+
+class Server {
+  runs = $state.raw<RunAbout[]>([]);
+  about = $state.raw<ServerAbout | null>(null);
+  loaded = $state(false);
+  gone = $state(false);
+  /** Counts how often the server came back: what was being asked then is asked again. */
+  came = $state(0);
+  refused = $state.raw<ErrorBody | null>(null);
+  /** The last answers, a run each. */
+  last = $state.raw<{ run: string; ms: number; tokens: number }[]>([]);
+  waiting = $state(0);
+
+  private timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** Ask for the runs; again until the server answers. */
+  async start(): Promise<void> {
+    try {
+      const [{ runs }, about] = await Promise.all([get<{ runs: RunAbout[] }>("api/runs"), get<ServerAbout>("api/server")]);
+      this.runs = runs.toSorted((a, b) => place(a) - place(b));
+      this.about = about;
+      this.loaded = true;
+      this.refused = null;
+      if (this.gone) {
+        this.gone = false;
+        this.came += 1;
+      }
+    } catch (error) {
+      if (error instanceof ServerError) this.refused = error.body;
+      else this.lost();
+    }
+  }
+
+  /** It does not answer: look for it every two seconds. */
+  lost(): void {
+    this.gone = true;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => void this.look(), AGAIN_MS);
+  }
+
+  private async look(): Promise<void> {
+    try {
+      await get("health");
+    } catch (error) {
+      if (error instanceof GoneError) {
+        this.lost();
+        return;
+      }
+    }
+    await this.start();
+  }
+
+  told(run: string, ms: number, tokens: number): void {
+    this.last = [...this.last.filter((each) => each.run !== run), { run, ms, tokens }].slice(-4);
+  }
+
+  /** The chosen runs, in the order of the line. */
+  get chosen(): RunAbout[] {
+    const names = route.runs;
+    return this.runs.filter((run) => names === null || names.includes(run.run));
+  }
+
+  /** The chosen runs that a view can ask. */
+  asked(view: ViewId = route.view): RunAbout[] {
+    return this.chosen.filter((run) => can(run, viewOf(view).needs));
+  }
+}
+
+function place(run: RunAbout): number {
+  const at = LINE.indexOf(run.model ?? "");
+  return at < 0 ? LINE.length : at;
+}
+
+/** Whether a run has one of some abilities. */
+export function can(run: RunAbout, needs: readonly string[]): boolean {
+  return run.error === undefined && (needs.length === 0 || needs.some((need) => run.abilities.includes(need)));
+}
+
+export const server = new Server();

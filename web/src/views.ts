@@ -1,0 +1,29 @@
+// Every view: one line here, one file in views/, its words in words/en.ts and words/zh.ts.
+
+import type { Component } from "svelte";
+
+interface View {
+  id: string;
+  /** Behind g, it opens the view. */
+  key: string;
+  /** Abilities of which a run needs one; none = any run will do. */
+  needs: readonly string[];
+  load: () => Promise<{ default: Component }>;
+}
+
+export const views = [
+  { id: "line", key: "l", needs: [], load: () => import("./views/Line.svelte") },
+  { id: "fill", key: "f", needs: ["fill", "directions"], load: () => import("./views/Fill.svelte") },
+] as const satisfies readonly View[];
+
+export type ViewId = (typeof views)[number]["id"];
+
+export const firstView: ViewId = "line";
+
+export function isView(id: string): id is ViewId {
+  return views.some((view) => view.id === id);
+}
+
+export function viewOf(id: ViewId): View {
+  return views.find((view) => view.id === id) as View;
+}
