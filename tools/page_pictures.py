@@ -96,7 +96,7 @@ def main() -> None:
             page.on("console", lambda message: print(name, message.type, message.text))
             query = "&".join(f"{key}={quote(value)}" for key, value in VIEWS[view][lang].items())
             page.goto(f"{address}#view={view}&lang={lang}&{query}")
-            page.locator("main h2").wait_for()
+            page.locator(".heading > div > h2").wait_for()
             page.wait_for_timeout(1500 if view != "write" else 4000)
             page.wait_for_load_state("networkidle")
             page.screenshot(path=asked.output / f"{name}.png", full_page=not asked.readme)
