@@ -44,7 +44,7 @@ from __future__ import annotations
 import re
 import string
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -52,8 +52,8 @@ import numpy as np
 
 from polyseme.core.arrays import Float64Array
 from polyseme.errors import ConfigError, InputError
-from polyseme.infer.continuation import Generation
-from polyseme.infer.generate import GenerationConfig, decoder_head, generate
+from polyseme.infer.continuation import Generation, Step
+from polyseme.infer.generate import GenerationConfig, TextStream, decoder_head, generate, generate_stream
 from polyseme.infer.inputs import one_of
 from polyseme.infer.likelihood import Part
 from polyseme.infer.loaded import Loaded
@@ -69,11 +69,13 @@ __all__ = [
     "LastWord",
     "Normalize",
     "Reply",
+    "ReplyStream",
     "Task",
     "Template",
     "first_sentences",
     "last_words",
     "reply",
+    "reply_stream",
     "shortened",
 ]
 
@@ -495,6 +497,65 @@ def reply(
     Example:
         reply(load("runs/gpt"), "answer", ["The cat sat on the mat."], question="Where did it sit?")[0].text
     """
+    form, prompts, settings = _put(loaded, task, texts, question, examples, source, target, template, options)
+    return [_reply(form, generation) for generation in generate(loaded, prompts, **settings)]
+
+
+class ReplyStream:
+    """A reply as it is written; see `reply_stream`.
+
+    Args:
+        form: of the task.
+        stream: of the text that it is a part of.
+    """
+
+    def __init__(self, form: _Form, stream: TextStream) -> None:
+        self._form, self._stream = form, stream
+
+    def steps(self) -> Iterator[Step]:
+        """One a token, of all that is generated: which part of it counts is known at the end."""
+        return self._stream.steps()
+
+    @property
+    def result(self) -> Reply | None:
+        """The `Reply`, once the steps are through; None of a stream that was left."""
+        return None if self._stream.result is None else _reply(self._form, self._stream.result)
+
+
+def reply_stream(
+    loaded: Loaded,
+    task: Task,
+    text: str,
+    *,
+    question: str | None = None,
+    examples: Sequence[tuple[str, str]] = (),
+    source: str | None = None,
+    target: str | None = None,
+    template: str | None = None,
+    **options: Any,
+) -> ReplyStream:
+    """`reply` to one text, token by token.
+
+    Raises:  ConfigError, InputError: as `reply` does.
+    """
+    form, (prompt,), settings = _put(
+        loaded, task, [text], question, examples, source, target, template, options
+    )
+    return ReplyStream(form, generate_stream(loaded, prompt, **settings))
+
+
+def _put(
+    loaded: Loaded,
+    task: Task,
+    texts: Sequence[str],
+    question: str | None,
+    examples: Sequence[tuple[str, str]],
+    source: str | None,
+    target: str | None,
+    template: str | None,
+    options: Mapping[str, Any],
+) -> tuple[_Form, list[str], dict[str, Any]]:
+    """The form of a task, the prompts of texts, and what to generate with."""
     one_of("task", task, get_args(Task))
     decoder_head(loaded)
     _check(task, question, examples, source, target)
@@ -514,9 +575,9 @@ def reply(
         warnings.warn(
             f"{cut:,} of {len(texts):,} prompts are longer than the {max_content:,} tokens that the model reads "
             "beside its reply: what stands first was left out",
-            stacklevel=2,
+            stacklevel=3,
         )
-    return [_reply(form, generation) for generation in generate(loaded, prompts, **settings)]
+    return form, prompts, settings
 
 
 def first_sentences(text: str, n: int | None) -> str:

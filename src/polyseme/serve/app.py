@@ -34,9 +34,10 @@ GONE = 499
 
 def all_routes() -> list[Route]:
     """Every protocol's routes."""
-    from polyseme.serve.wire import hf, openai, ours, tei
+    from polyseme.serve.wire import hf, openai, ours, studies, tei
 
-    return [*ours.ROUTES, *openai.ROUTES, *tei.ROUTES, *hf.ROUTES, Route("GET", "/openapi.json", _openapi)]
+    protocols = (ours, studies, openai, tei, hf)
+    return [*(r for protocol in protocols for r in protocol.ROUTES), Route("GET", "/openapi.json", _openapi)]
 
 
 async def _openapi(call: Call) -> Answer:
@@ -164,7 +165,10 @@ class App:
                 named = of_body
         named = self.config.first if named is None else named
         self.service.shelf.folder(named)  # 404 where there is none
-        call = Call(self.service, named, parts, query, headers, values)
+        lang = values.get("lang") if isinstance(values, dict) else None
+        if lang is not None and route.protocol == "ours" and lang not in ("en", "zh"):
+            raise Refused(422, "no such language", param="lang", code="type", got=lang, expected="en, zh")
+        call = Call(self.service, named, parts, query, headers, values, lang=lang)
         if route.body is not None:
             known = {k: v for k, v in values.items() if k not in (route.named, "runs", "lang")}
             call.asked = checked(route.body, known)

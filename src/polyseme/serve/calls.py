@@ -92,6 +92,7 @@ class Call:
         headers: by lower-case name.
         values: the body as JSON.
         asked: the same as its schema has it.
+        lang: that was asked for; None = nobody says.
     """
 
     service: Service
@@ -101,6 +102,22 @@ class Call:
     headers: Mapping[str, str]
     values: Any = None
     asked: Any = None
+    lang: str | None = None
+
+    def told(self, notes: Sequence[str]) -> list[str]:
+        """Notes in the language that was asked for, else in the server's."""
+        if (self.lang or self.service.config.lang) == "en":
+            return list(notes)
+        from polyseme.report.language import Speaker
+
+        say = Speaker(self.lang or self.service.config.lang)
+        return [say.note(note) for note in notes]
+
+    def spoken(self, found: Any) -> Any:
+        """A document with its notes in the language that was asked for; as the command line has it where none was."""
+        if self.lang is None or not isinstance(found, dict) or not isinstance(found.get("notes"), list):
+            return found
+        return found | {"notes": self.told(found["notes"])}
 
 
 Handler = Callable[[Call], Awaitable[Answer | Chunks]]

@@ -6,13 +6,16 @@ uses ─► vectors at every layer, one forward pass ─► labelled    nearest 
 
 A static representation has one vector for all uses of a word: the best it can do is always to predict the most frequent
 sense. This is its ceiling, and the baseline of all other runs. The vectors themselves show whether a layer is static.
+
+`senses` does all of it. `SenseStudy` has the same in steps, for whoever shows the maps before the groups are found, or
+must not wait while many uses are read.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -47,14 +50,14 @@ from polyseme.study.sense_words import (
     read_words,
     score,
 )
-from polyseme.study.uses import Scope, distinct_vectors, unit, use_vectors
+from polyseme.study.uses import Scope, UseVectors, distinct_vectors, unit, use_vectors_in_steps
 from polyseme.study.word_uses import LIMIT
 from polyseme.study.word_uses import uses as own_uses
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.labelled.records import Problems
 from polyseme.text.labelled.senses import Use, read_uses
 
-__all__ = ["Senses", "senses"]
+__all__ = ["SenseStudy", "Senses", "UsesRead", "senses"]
 
 RESAMPLES = 1000
 POINTS = 1500
@@ -195,68 +198,25 @@ def senses(
     """
     reporter = reporter or NullReporter()
     asked_runs = several(runs)
-    check_map(map)
-    at_least_one("resamples", resamples)
-    at_least_one("folds", folds)
-    if limit is not None:
-        at_least_one("limit", limit)
-    problems, file, told = Problems(), "", list[str]()
-    if uses is None:
-        uses, told = _own_uses(asked_runs, texts_of(word, "word")[0], limit, seed, reporter)
-    if isinstance(uses, str | Path) or not isinstance(uses, Iterable):
-        asked_of_file, file = reading(columns, separator, encoding), str(uses)
-        uses = read_uses(
-            path_of(uses, "uses"),
-            texts_of(word, "word")[0],
-            columns=asked_of_file.columns or None,
-            limit=None if balance else limit,
-            encoding=asked_of_file.encoding,
-            separator=asked_of_file.separator,
-            problems=problems,
-        )
-    uses = list(uses)
-    for use in uses:
-        if not isinstance(use, Use):
-            raise InputError(
-                "not a use of a word", got=repr(use)[:80], expected="what read_uses gives, or a path"
-            )
-    labelled = _is_labelled(asked_runs, uses)
-    check_map(map, labelled)
-    if of not in get_args(Scope):
-        raise ConfigError("no such vectors", got=of, expected=", ".join(get_args(Scope)))
-    if folds < 2:
-        raise ConfigError("too few folds", got=folds, expected="at least 2")
-    notes = [*told, *problems.summary(), *([_OF[of]] if of in _OF else [])]
-    if balance:
-        uses, counts = balanced(uses, seed, limit)
-        notes += [_drawn_equally(word, counted) for word, counted in counts.items()]
-    most = min(POINTS, max(_FEWEST_POINTS, ALL_POINTS // (len(asked_runs) * len({use.word for use in uses}))))
-    words = read_words(uses, labelled, folds, resamples, seed, most, map == "lda", notes)
-    if labelled and any(word.figure != "accuracy" for word in words):
-        notes += [_skewed(word) for word in words if word.figure != "accuracy"]
-        # comparing runs by balanced accuracy needs the weight of every use
-        for labelled_word in words:
-            labelled_word.document["gold"] = labelled_word.gold.tolist()
-    asked: Layers = layer if layer is not None else "all" if labelled or maps else -1
-    study = _Study(labelled, asked, map, of, maps, seed, reporter)
-    results = [study.run(run, words) for run in asked_runs]
-    names = names_of_runs([run["run"] for run, _ in results])
-    for name, (run, _) in zip(names, results, strict=True):
-        run["name"] = name
-        notes += [f"{name}: {note}" for note in run.pop("notes")]
-    settings = {"folds": folds, "seed": seed, "resamples": resamples, "map": map, "points": most, "of": of}
-    settings["balance"] = balance
-    return Senses(
-        labelled,
-        settings,
-        [word.document for word in words],
-        [run for run, _ in results],
-        differences(names, [scored for _, scored in results], words, seed) if labelled else [],
-        ceilings(words) if labelled else {},
-        notes,
-        file,
-        problems.report(),
+    study = SenseStudy.of(
+        asked_runs,
+        uses,
+        word=word,
+        layer=layer,
+        limit=limit,
+        folds=folds,
+        map=map,
+        of=of,
+        maps=maps,
+        balance=balance,
+        columns=columns,
+        separator=separator,
+        encoding=encoding,
+        resamples=resamples,
+        seed=seed,
+        reporter=reporter,
     )
+    return study.result([study.run(run, reporter) for run in asked_runs], reporter)
 
 
 def _own_uses(
@@ -294,67 +254,249 @@ def _is_labelled(runs: Sequence[Run], uses: Sequence[Use]) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class _Study:
-    """The settings of a study, the same for every run."""
+class UsesRead:
+    """The vectors of a study's uses, as one run has them; the run itself is not needed any more.
+
+    Args:
+        about: the run's part of the document: run, model, reach.
+        words: what was read of each word.
+        seconds: that it took.
+    """
+
+    about: dict[str, Any]
+    words: list[UseVectors]
+    seconds: float
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The layers that were read."""
+        return self.words[0].layers
+
+    def layered(self, place: int) -> Layered:
+        """The vectors of a word."""
+        read = self.words[place]
+        return Layered(
+            read.layers,
+            [unit(layer) for layer in read.vectors],
+            [distinct_vectors(layer, read.tokens) for layer in read.vectors],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class SenseStudy:
+    """`senses` in steps: what is studied, then each run's reading, then what is found.
+
+    Args:
+        labelled: whether the uses have senses.
+        words: what is studied.
+        settings: of the document.
+        layers: that are read.
+        maps: whether the maps of all layers are wanted.
+        notes: what a person should know.
+        file, problems: where the uses come from.
+
+    Example:
+        study = SenseStudy.of(["runs/bert"], word="bank", maps=True)
+        read = study.run("runs/bert")
+        study.maps_of(read)                 # at once
+        study.result([read])                # seconds later: the groups, too
+    """
 
     labelled: bool
+    words: list[Word]
+    settings: dict[str, Any]
     layers: Layers
-    map: MapMethod
-    of: Scope
     maps: bool
-    seed: int
-    reporter: Reporter
+    notes: list[str]
+    file: str
+    problems: dict[str, Any]
 
-    def run(self, run: Run, words: Sequence[Word]) -> tuple[dict[str, Any], list[Scored]]:
-        """A run's part of the document, and its figures by word where uses are labelled."""
+    @classmethod
+    def of(
+        cls,
+        runs: Sequence[Run],
+        uses: PathLike | Iterable[Use] | None = None,
+        *,
+        word: str | Sequence[str] = (),
+        layer: Layers | None = None,
+        limit: int | None = None,
+        folds: int = 10,
+        map: MapMethod = "pca",
+        of: Scope = "word",
+        maps: bool = False,
+        balance: bool = False,
+        columns: Mapping[str, str] | None = None,
+        separator: str = "auto",
+        encoding: str = "auto",
+        resamples: int = RESAMPLES,
+        seed: int = 0,
+        reporter: Reporter | None = None,
+    ) -> SenseStudy:
+        """Find the uses and decide everything that does not depend on a run; the arguments are those of `senses`.
+
+        Raises:  InputError, CorpusError, ConfigError, RunError: see `senses`.
+        """
+        reporter = reporter or NullReporter()
+        check_map(map)
+        at_least_one("resamples", resamples)
+        at_least_one("folds", folds)
+        if limit is not None:
+            at_least_one("limit", limit)
+        problems, file, told = Problems(), "", list[str]()
+        if uses is None:
+            uses, told = _own_uses(runs, texts_of(word, "word")[0], limit, seed, reporter)
+        if isinstance(uses, str | Path) or not isinstance(uses, Iterable):
+            asked_of_file, file = reading(columns, separator, encoding), str(uses)
+            uses = read_uses(
+                path_of(uses, "uses"),
+                texts_of(word, "word")[0],
+                columns=asked_of_file.columns or None,
+                limit=None if balance else limit,
+                encoding=asked_of_file.encoding,
+                separator=asked_of_file.separator,
+                problems=problems,
+            )
+        uses = list(uses)
+        for use in uses:
+            if not isinstance(use, Use):
+                raise InputError(
+                    "not a use of a word", got=repr(use)[:80], expected="what read_uses gives, or a path"
+                )
+        labelled = _is_labelled(runs, uses)
+        check_map(map, labelled)
+        if of not in get_args(Scope):
+            raise ConfigError("no such vectors", got=of, expected=", ".join(get_args(Scope)))
+        if folds < 2:
+            raise ConfigError("too few folds", got=folds, expected="at least 2")
+        notes = [*told, *problems.summary(), *([_OF[of]] if of in _OF else [])]
+        if balance:
+            uses, counts = balanced(uses, seed, limit)
+            notes += [_drawn_equally(word, counted) for word, counted in counts.items()]
+        n_words = len({use.word for use in uses})
+        most = min(POINTS, max(_FEWEST_POINTS, ALL_POINTS // (len(runs) * n_words)))
+        words = read_words(uses, labelled, folds, resamples, seed, most, map == "lda", notes)
+        if labelled and any(word.figure != "accuracy" for word in words):
+            notes += [_skewed(word) for word in words if word.figure != "accuracy"]
+            # comparing runs by balanced accuracy needs the weight of every use
+            for labelled_word in words:
+                labelled_word.document["gold"] = labelled_word.gold.tolist()
+        settings = {
+            "folds": folds,
+            "seed": seed,
+            "resamples": resamples,
+            "map": map,
+            "points": most,
+            "of": of,
+        }
+        settings["balance"] = balance
+        layers: Layers = layer if layer is not None else "all" if labelled or maps else -1
+        return cls(labelled, words, settings, layers, maps, notes, file, problems.report())
+
+    def run(self, run: Run, reporter: Reporter | None = None) -> UsesRead:
+        """What a run makes of the uses.
+
+        Raises:  RunError: there is no such run.  ConfigError: no such layer.
+        """
+        reporter = reporter or NullReporter()
+        steps = self.read_in_steps(run)
+        while True:
+            try:
+                done, of = next(steps)
+            except StopIteration as end:
+                read: UsesRead = end.value
+                return read
+            reporter.stage("reading uses", done, of)
+
+    def read_in_steps(self, run: Run) -> Generator[tuple[int, int], None, UsesRead]:
+        """The same, with a step a batch: (uses of the word that are read, of how many)."""
         started = time.perf_counter()
         loaded = opened(run)
-        numbers: tuple[int, ...] = ()
+        scope: Scope = self.settings["of"]
+        words = []
+        for word in self.words:
+            words.append((yield from use_vectors_in_steps(loaded, word.uses, self.layers, scope)))
+        about = {
+            "run": replace_surrogates(str(loaded.run.path)),
+            "name": "",
+            "model": loaded.recipe.architecture,
+            "reach": loaded.encoder.reach,
+        }
+        return UsesRead(about, words, time.perf_counter() - started)
+
+    def maps_of(self, read: UsesRead) -> list[list[dict[str, Any]]]:
+        """The maps of all layers that were read, turned onto each other from the last one, a list a word.
+
+        Each {"layer", "x", "y", "dots"}: of the word's uses that are drawn. Of labelled uses `result` begins with the
+        best layer in place of the last.
+        """
+        found = []
+        for place, word in enumerate(self.words):
+            layered = read.layered(place)
+            found.append(self._turned(word, layered, len(layered.layers) - 1))
+        return found
+
+    def result(self, reads: Sequence[UsesRead], reporter: Reporter | None = None) -> Senses:
+        """What is found in the readings of runs."""
+        reporter = reporter or NullReporter()
+        results = [self._found(read, reporter) for read in reads]
+        names = names_of_runs([run["run"] for run, _ in results])
+        notes = list(self.notes)
+        for name, (run, _) in zip(names, results, strict=True):
+            run["name"] = name
+            notes += [f"{name}: {note}" for note in run.pop("notes")]
+        seed = self.settings["seed"]
+        return Senses(
+            self.labelled,
+            self.settings,
+            [word.document for word in self.words],
+            [run for run, _ in results],
+            differences(names, [scored for _, scored in results], self.words, seed) if self.labelled else [],
+            ceilings(self.words) if self.labelled else {},
+            notes,
+            self.file,
+            self.problems,
+        )
+
+    def _found(self, read: UsesRead, reporter: Reporter) -> tuple[dict[str, Any], list[Scored]]:
+        """A run's part of the document, and its figures by word where uses are labelled."""
+        started = time.perf_counter()
         entries: list[dict[str, Any]] = []
         scored: list[Scored] = []
-        untokenized = unknown = cut = 0
         notes: list[str] = []
-        for word in words:
-            read = use_vectors(loaded, word.uses, self.layers, self.reporter, self.of)
-            untokenized, unknown, cut = untokenized + read.untokenized, unknown + read.unknown, cut + read.cut
-            if read.within and self.of != "text":
-                notes.append(_within(word, read.within))
-            numbers = read.layers
-            layered = Layered(
-                numbers,
-                [unit(layer) for layer in read.vectors],
-                [distinct_vectors(layer, read.tokens) for layer in read.vectors],
-            )
-            self.reporter.stage("comparing uses", len(entries), len(words), word.word)
+        named = self.settings["of"] != "text"
+        for place, (word, vectors) in enumerate(zip(self.words, read.words, strict=True)):
+            if vectors.within and named:
+                notes.append(_within(word, vectors.within))
+            layered = read.layered(place)
+            reporter.stage("comparing uses", place, len(self.words), word.word)
             if self.labelled:
-                scored.append(score(word, layered, self.seed))
+                scored.append(score(word, layered, self.settings["seed"]))
                 entries.append(self._with_map(word, layered, scored[-1].entry))
                 static = all(dots is not None for dots in layered.dots)
                 if static and word.by_form is not None and any((dots or 0) > 1 for dots in layered.dots):
                     notes.append(_forms(word))
             else:
                 entries.append(self._cluster(word, layered))
-            if read.within and self.of != "text":
-                entries[-1]["within"] = dict(read.within.most_common())
-        if untokenized and self.of != "text":
+            if vectors.within and named:
+                entries[-1]["within"] = dict(vectors.within.most_common())
+        untokenized = sum(vectors.untokenized for vectors in read.words)
+        unknown = sum(vectors.unknown for vectors in read.words)
+        if untokenized and named:
             notes.append(f"{untokenized:,} uses have no token of their own: their own vectors are zeros")
-        if unknown and self.of != "text":
+        if unknown and named:
             notes.append(f"{unknown:,} uses are unknown to the run, or a part of them: [UNK] stands for it")
-        if cut:
+        if cut := sum(vectors.cut for vectors in read.words):
             notes.append(f"{cut:,} texts are longer than the model reads: cut to a window around the use")
         document: dict[str, Any] = {
-            "run": replace_surrogates(str(loaded.run.path)),
-            "name": "",
-            "model": loaded.recipe.architecture,
-            "reach": loaded.encoder.reach,
-            "layers": list(numbers),
+            **read.about,
+            "layers": list(read.layers),
             "static": all(layer["dots"] is not None for entry in entries for layer in entry["layers"]),
-            "seconds": round(time.perf_counter() - started, 3),
+            "seconds": round(read.seconds + time.perf_counter() - started, 3),
             "words": entries,
             "notes": notes,
         }
         if self.labelled:
-            document["mean"] = over_words(words, numbers, scored, self.seed)
+            document["mean"] = over_words(self.words, read.layers, scored, self.settings["seed"])
         return document, scored
 
     def _with_map(self, word: Word, layered: Layered, entry: dict[str, Any]) -> dict[str, Any]:
@@ -364,21 +506,22 @@ class _Study:
 
     def _maps(self, word: Word, layered: Layered, place: int) -> dict[str, Any]:
         """The maps of all layers, turned onto each other from the one that is shown, where they are wanted."""
-        if not self.maps:
-            return {}
+        return {"maps": self._turned(word, layered, place)} if self.maps else {}
+
+    def _turned(self, word: Word, layered: Layered, place: int) -> list[dict[str, Any]]:
         drawn = [self._map(word, layered, number) for number in range(len(layered.layers))]
         kept = [
             {"layer": one["layer"], "x": one["x"], "y": one["y"], "dots": dots}
             for one, dots in zip(drawn, layered.dots, strict=True)
         ]
-        return {"maps": turned_maps(kept, place)}
+        return turned_maps(kept, place)
 
     def _cluster(self, word: Word, layered: Layered) -> dict[str, Any]:
         layers: list[dict[str, Any]] = []
         last: Suggestion | None = None
         for number, vectors, kinds in zip(layered.layers, layered.vectors, layered.dots, strict=True):
             # vectors that differ by form alone show no senses: if context changes nothing, there is one group
-            last = suggest(vectors if kinds is None else np.zeros_like(vectors), self.seed)
+            last = suggest(vectors if kinds is None else np.zeros_like(vectors), self.settings["seed"])
             layers.append(
                 {
                     "layer": number,
@@ -417,7 +560,9 @@ class _Study:
         return groups
 
     def _map(self, word: Word, layered: Layered, place: int) -> dict[str, Any]:
-        points = use_map(layered.vectors[place], self.map, self.seed, word.gold, word.fold % 2 == 1)
+        points = use_map(
+            layered.vectors[place], self.settings["map"], self.settings["seed"], word.gold, word.fold % 2 == 1
+        )
         for axis in ("x", "y"):
             points[axis] = [points[axis][i] for i in word.shown]
         return {"layer": layered.layers[place], **points}

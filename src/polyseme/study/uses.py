@@ -14,7 +14,7 @@ the segmenter makes one word of that: the longer word's vector would contain con
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, cast
 
@@ -30,7 +30,7 @@ from polyseme.infer.hidden import Layers, hidden_states, layer_numbers
 from polyseme.infer.loaded import Loaded, words_of
 from polyseme.text.labelled.senses import Use
 
-__all__ = ["Scope", "UseVectors", "distinct_vectors", "unit", "use_vectors"]
+__all__ = ["Scope", "UseVectors", "distinct_vectors", "unit", "use_vectors", "use_vectors_in_steps"]
 
 Scope = Literal["word", "text", "both"]
 """The tokens whose vectors are averaged: those of the word, those of its text, or each of the two by itself."""
@@ -90,7 +90,6 @@ class _Window(NamedTuple):
         return (self.first, self.end) if scope == "word" else (0, len(self.ids))
 
 
-@torch.inference_mode()
 def use_vectors(
     loaded: Loaded,
     uses: Sequence[Use],
@@ -111,6 +110,23 @@ def use_vectors(
     Raises:  ConfigError: there is no such layer.
     """
     reporter = reporter or NullReporter()
+    steps = use_vectors_in_steps(loaded, uses, layers, scope)
+    while True:
+        try:
+            done, of = next(steps)
+        except StopIteration as end:
+            vectors: UseVectors = end.value
+            return vectors
+        reporter.stage("reading uses", done, of)
+
+
+Steps = Generator[tuple[int, int], None, Float32Array]
+
+
+def use_vectors_in_steps(
+    loaded: Loaded, uses: Sequence[Use], layers: Layers = "all", scope: Scope = "word"
+) -> Generator[tuple[int, int], None, UseVectors]:
+    """`use_vectors` with a step a batch: (uses that are read, of how many). Not to ask for the next is to stop."""
     numbers = layer_numbers(loaded, layers)
     windows = _windows(loaded, uses)
     alone_windows, within = (
@@ -129,23 +145,19 @@ def use_vectors(
         ]
         vectors = _beside(parts)[None].repeat(len(numbers), 0)
     elif within is not None:
-        by_part = [
-            _dense(loaded, alone_windows if part == "word" else windows, numbers, (part,), reporter)
-            for part in _parts(scope)
-        ]
+        by_part = []
+        for part in _parts(scope):
+            chosen = alone_windows if part == "word" else windows
+            by_part.append((yield from _dense(loaded, chosen, numbers, (part,))))
         vectors = np.stack([_beside(layer) for layer in zip(*by_part, strict=True)])
     else:
-        vectors = _dense(loaded, windows, numbers, _parts(scope), reporter)
+        vectors = yield from _dense(loaded, windows, numbers, _parts(scope))
     return UseVectors(numbers, vectors, tokens, untokenized, unknown, cut, within or Counter())
 
 
 def _dense(
-    loaded: Loaded,
-    windows: Sequence[_Window],
-    numbers: tuple[int, ...],
-    parts: tuple[str, ...],
-    reporter: Reporter,
-) -> Float32Array:
+    loaded: Loaded, windows: Sequence[_Window], numbers: tuple[int, ...], parts: tuple[str, ...]
+) -> Steps:
     """The vectors of uses at some layers, their parts side by side.  Shapes: -> (L, N, parts · hidden_size)"""
     width = int(loaded.encoder.config.hidden_size) * len(parts)
     vectors = np.zeros((len(numbers), len(windows), width), np.float32)
@@ -153,12 +165,13 @@ def _dense(
     ids, words = [window.ids for window in windows], [window.words for window in windows]
     for batch, states in hidden_states(loaded, ids, words, numbers):
         chosen = [windows[i] for i in batch]
-        for place, hidden in enumerate(states):
-            vectors[place, batch] = _beside(
-                [_means(hidden, chosen, loaded.prefix_length, part) for part in parts]
-            )
+        with torch.inference_mode():
+            for place, hidden in enumerate(states):
+                vectors[place, batch] = _beside(
+                    [_means(hidden, chosen, loaded.prefix_length, part) for part in parts]
+                )
         done += len(batch)
-        reporter.stage("reading uses", done, len(windows))
+        yield done, len(windows)
     return vectors
 
 

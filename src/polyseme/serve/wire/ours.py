@@ -29,10 +29,14 @@ __all__ = [
     "Choose",
     "Embed",
     "Fill",
+    "broken",
     "check_choices",
     "check_fill",
     "check_hidden",
     "embedded",
+    "several_names",
+    "too_much",
+    "uses_from",
     "writing",
 ]
 
@@ -53,6 +57,7 @@ HIDDEN = 1 << 22
 SEED = (1 << 63) - 1
 Pool = Literal["mean", "cls", "max", "last"]
 Layer = int | Literal["mix"]
+Task = Literal["summary", "answer", "translate"]
 Stop = Annotated[str, Field(max_length=200)] | Annotated[tuple[str, ...], Field(max_length=STOPS)]
 
 
@@ -227,10 +232,23 @@ class Generate(Body):
     seed: int = Field(0, ge=-SEED, le=SEED)
     stop: Stop = ()
     alternatives: int = Field(0, ge=0, le=20)
+    task: Task | None = None
+    question: str | None = None
+    examples: tuple[tuple[str, str], ...] = Field((), max_length=PROMPTS)
+    source: str | None = Field(None, alias="from")
+    target: str | None = Field(None, alias="to")
+    template: str | None = None
+
+    def about(self) -> dict[str, Any]:
+        """What goes with a task and was given."""
+        given = {name: getattr(self, name) for name in ("question", "source", "target", "template")}
+        return {name: value for name, value in given.items() if value is not None} | (
+            {"examples": self.examples} if self.examples else {}
+        )
 
     def options(self) -> dict[str, Any]:
         """The fields of `GenerationConfig` that were given."""
-        given = self.model_fields_set - {"prompt", "stream"}
+        given = self.model_fields_set & set(_GENERATED)
         found = {name: getattr(self, name) for name in given}
         if isinstance(found.get("stop"), tuple):
             found["stop"] = list(found["stop"])
@@ -248,11 +266,25 @@ def _listed(texts: str | Sequence[str]) -> list[str]:
     return [texts] if isinstance(texts, str) else list(texts)
 
 
+_GENERATED = (
+    "max_new_tokens",
+    "temperature",
+    "top_k",
+    "top_p",
+    "repetition_penalty",
+    "beams",
+    "length_penalty",
+    "results",
+    "seed",
+    "stop",
+    "alternatives",
+)
+"""Fields of `Generate` that are those of `GenerationConfig`."""
 Work = Callable[["Model", Any], Any]
 Check = Callable[[Call, Sequence[int]], None]
 
 
-def _too_much(what: str, got: int, most: int, fix: str) -> None:
+def too_much(what: str, got: int, most: int, fix: str) -> None:
     """Raises:  Refused: 413, where an answer or its work has no bound but this one."""
     if got > most:
         raise Refused(413, what, code="too_much", got=f"{got:,}", expected=f"at most {most:,}", fix=fix)
@@ -263,21 +295,21 @@ def check_fill(call: Call, lengths: Sequence[int]) -> None:
     asked: Fill = call.asked
     masks = asked.text.lower().count("mask") + asked.text.count("___") + (sum(lengths) if asked.hide else 0)
     written = masks * asked.top * len(asked.text)
-    _too_much("too many candidates for so long a text", written, WRITTEN, "a smaller top, or a shorter text")
+    too_much("too many candidates for so long a text", written, WRITTEN, "a smaller top, or a shorter text")
     if asked.whole:
-        _too_much("too many candidates to be followed", asked.top, WHOLE, "a smaller top, or whole false")
+        too_much("too many candidates to be followed", asked.top, WHOLE, "a smaller top, or whole false")
 
 
 def _check_next(call: Call, lengths: Sequence[int]) -> None:
     written = call.asked.top * len(call.asked.text)
-    _too_much("too many candidates for so long a text", written, WRITTEN, "a smaller top, or a shorter text")
+    too_much("too many candidates for so long a text", written, WRITTEN, "a smaller top, or a shorter text")
 
 
 def check_hidden(call: Call, lengths: Sequence[int]) -> None:
     """Raises:  Refused: 413, a masked model would read too much."""
     if "fill" in call.service.shelf.abilities(call.run):
         reads = sum(n * min(n, LONGEST) for n in lengths)
-        _too_much("too long: each token is hidden in turn", reads, HIDDEN, "shorter texts, or fewer")
+        too_much("too long: each token is hidden in turn", reads, HIDDEN, "shorter texts, or fewer")
 
 
 def check_choices(call: Call, lengths: Sequence[int]) -> None:
@@ -290,12 +322,12 @@ def check_choices(call: Call, lengths: Sequence[int]) -> None:
 def _check_matrix(call: Call, lengths: Sequence[int]) -> None:
     n = len(call.asked.texts)
     cells = n * len(call.asked.others or call.asked.texts)
-    _too_much("too many cosines", 16 * cells, WRITTEN, "fewer texts, or their vectors: POST /api/embed")
+    too_much("too many cosines", 16 * cells, WRITTEN, "fewer texts, or their vectors: POST /api/embed")
 
 
 def _check_encode(call: Call, lengths: Sequence[int]) -> None:
     if call.asked.word is None and not call.asked.vectors:
-        _too_much("too many tokens for cosines", sum(lengths), LONGEST, "a word, or vectors true")
+        too_much("too many tokens for cosines", sum(lengths), LONGEST, "a word, or vectors true")
 
 
 def _of(texts: Callable[[Any], Sequence[str]], work: Work, check: Check | None = None) -> Handler:
@@ -307,22 +339,35 @@ def _of(texts: Callable[[Any], Sequence[str]], work: Work, check: Check | None =
         if check is not None:
             check(call, lengths)
         outcome = await call.service.ask(call.run, sum(lengths), lambda model, _: [work(model, asked)])
-        return Answer(outcome.value, tokens=sum(lengths)).noted(outcome.notes, outcome.cut)
+        return Answer(call.spoken(outcome.value), tokens=sum(lengths)).noted(
+            call.told(outcome.notes), outcome.cut
+        )
 
     return _several(one)
+
+
+def several_names(call: Call) -> list[str] | None:
+    """The runs that were asked together, each once; None where one is asked.
+
+    Raises:  Refused: 422 they are no list of names, 404 there is no such run.
+    """
+    names = call.values.get("runs")
+    if names is None:
+        return None
+    if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
+        raise Refused(422, "runs are a list of names", param="runs", code="type")
+    for name in names:
+        call.service.shelf.folder(name)
+    return list(dict.fromkeys(names))
 
 
 def _several(one: Callable[[Call], Awaitable[Answer]]) -> Handler:
     """A handler that answers for one run, or for several as they are done."""
 
     async def handler(call: Call) -> Answer | Chunks:
-        names = call.values.get("runs")
+        names = several_names(call)
         if names is None:
             return await one(call)
-        if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
-            raise Refused(422, "runs are a list of names", param="runs", code="type")
-        for name in names:
-            call.service.shelf.folder(name)
 
         async def line(name: str) -> dict[str, Any]:
             try:
@@ -343,12 +388,13 @@ def _several(one: Callable[[Call], Awaitable[Answer]]) -> Handler:
                 for task in tasks:
                     task.cancel()
 
-        return Chunks(lines(), _broken)
+        return Chunks(lines(), broken)
 
     return handler
 
 
-def _broken(error: Refused) -> bytes:
+def broken(error: Refused) -> bytes:
+    """The last line of an answer whose work failed underway."""
     return to_bytes(document(error)) + b"\n"
 
 
@@ -419,7 +465,7 @@ async def _embed(call: Call) -> Answer:
             fix="truncate true reads its beginning",
         )
     value = {**outcome.value, "vectors": [vector.tolist() for vector in outcome.value["vectors"]]}
-    return Answer(value, tokens=sum(lengths)).noted(outcome.notes, value["truncated"])
+    return Answer(value, tokens=sum(lengths)).noted(call.told(outcome.notes), value["truncated"])
 
 
 def _similarity(model: Model, asked: Similarity) -> dict[str, Any]:
@@ -530,24 +576,30 @@ async def _mask(call: Call) -> Answer:
     return Answer(found, tokens=sum(lengths))
 
 
+def uses_from(call: Call, source: str | Sequence[str]) -> dict[str, Any]:
+    """Where uses of a word are looked for, as `uses` is told; nothing where that is a run's own store.
+
+    Raises:  Refused: 400, no texts are served.
+    """
+    if source == "texts":
+        if not call.service.config.texts:
+            raise Refused(400, "no texts are served", param="from", fix="polyseme serve --texts FILE")
+        return {"texts": list(call.service.config.texts)}
+    return {} if source == "store" else {"lines": list(source)}
+
+
 async def _uses(call: Call) -> Answer:
     from polyseme.study.word_uses import uses
 
     asked: Uses = call.asked
     folder = call.service.shelf.folder(call.run)
-    where: dict[str, Any] = {}
-    if asked.source == "texts":
-        if not call.service.config.texts:
-            raise Refused(400, "no texts are served", param="from", fix="polyseme serve --texts FILE")
-        where = {"texts": list(call.service.config.texts)}
-    elif not isinstance(asked.source, str):
-        where = {"lines": list(asked.source)}
+    where = uses_from(call, asked.source)
     run = None if where else folder
 
     def found() -> Any:
         return uses(run, asked.word, limit=asked.limit, seed=asked.seed, **where).document()
 
-    return Answer(await call.service.side.study(found))
+    return Answer(call.spoken(await call.service.side.study(found)))
 
 
 async def _page(call: Call) -> Answer:
@@ -555,9 +607,7 @@ async def _page(call: Call) -> Answer:
     from polyseme.report import results
 
     asked: Page = call.asked
-    lang = call.values.get("lang", call.service.config.lang)
-    if lang not in ("en", "zh"):
-        raise Refused(422, "no such language", param="lang", got=lang, expected="en, zh")
+    lang = call.lang or call.service.config.lang
     if asked.kind not in results.PAGES:
         known = ", ".join(sorted(results.PAGES))
         raise Refused(422, "no such kind", param="kind", got=asked.kind, expected=known)
@@ -580,30 +630,47 @@ async def _page(call: Call) -> Answer:
 
 
 async def writing(
-    call: Call, prompt: str, length: int, options: Mapping[str, Any]
+    call: Call,
+    prompt: str,
+    length: int,
+    options: Mapping[str, Any],
+    task: Task | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> tuple[Stream, list[Any]]:
-    """Begin a text; the list will hold its `TextStream`, whose `result` is there once the pieces are through."""
+    """Begin a text, or a reply to a task; the list will hold what has its `result` once the pieces are through."""
     holder: list[Any] = []
 
     def begun(model: Model) -> Iterator[Any]:
         from polyseme.infer.generate import generate_stream
+        from polyseme.infer.zero_shot import reply_stream
 
-        stream = generate_stream(model, prompt, **options)
-        holder.append(stream)
-        return stream.steps()
+        if task is None:
+            holder.append(generate_stream(model, prompt, **options))
+        else:
+            holder.append(reply_stream(model, task, prompt, **(about or {}), **options))
+        steps: Iterator[Any] = holder[0].steps()
+        return steps
 
     return await call.service.stream(call.run, length, begun), holder
 
 
 async def _generate(call: Call) -> Answer | Chunks:
     asked: Generate = call.asked
-    (length,) = await call.service.lengths(call.run, [asked.prompt])
+    about = asked.about()
+    if about and asked.task is None:
+        name = {"source": "from", "target": "to"}.get(next(iter(about)), next(iter(about)))
+        raise Refused(
+            422, f"{name} belongs to a task", param=name, code="task", fix="task summary, answer or translate"
+        )
+    sides = [side for pair in asked.examples for side in pair]
+    lengths = await call.service.lengths(call.run, [asked.prompt, asked.question or "", *sides])
+    length = sum(lengths)
     call.service.bounded(length + asked.max_new_tokens * max(asked.beams, asked.results))
-    stream, holder = await writing(call, asked.prompt, length, asked.options())
+    stream, holder = await writing(call, asked.prompt, length, asked.options(), asked.task, about)
     if not asked.stream:
         async for _ in stream:
             pass
-        return Answer(holder[0].result.as_dict(), tokens=length).noted(stream.notes)
+        return Answer(holder[0].result.as_dict(), tokens=length).noted(call.told(stream.notes))
 
     async def lines() -> AsyncIterator[bytes]:
         pieces = aiter(stream)
@@ -612,11 +679,11 @@ async def _generate(call: Call) -> Answer | Chunks:
                 yield to_bytes(step.as_dict()) + b"\n"
         finally:
             stream.close()
-        notes = {"notes": stream.notes} if stream.notes else {}
+        notes = {"notes": call.told(stream.notes)} if stream.notes else {}
         yield to_bytes({"done": holder[0].result.as_dict(), **notes}) + b"\n"
 
-    headers = Answer().noted(stream.notes).headers
-    return Chunks(lines(), _broken, headers, tokens=length)
+    headers = Answer().noted(call.told(stream.notes)).headers
+    return Chunks(lines(), broken, headers, tokens=length)
 
 
 async def _server(call: Call) -> Answer:
