@@ -38,7 +38,7 @@ import importlib
 import importlib.util
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -128,12 +128,15 @@ def components(vectors: npt.NDArray[np.floating], most: int) -> tuple[Float64Arr
     return points, shares
 
 
-def suggest(vectors: npt.NDArray[np.floating], seed: int) -> Suggestion:
+def suggest(
+    vectors: npt.NDArray[np.floating], seed: int, told: Callable[[int, int], None] | None = None
+) -> Suggestion:
     """Cluster some uses and suggest the number of groups, 1 among the possibilities.
 
     Args:
         vectors: of length one.
         seed: of the starts of k-means and of the draws.
+        told: is given how many of the draws are done; what it raises ends the work.
     Shapes:  vectors: (N, D)
     """
     n = len(vectors)
@@ -153,6 +156,8 @@ def suggest(vectors: npt.NDArray[np.floating], seed: int) -> Suggestion:
     random = Random(seed, "clouds of one piece")
     expected = np.empty((_DRAWS, len(numbers)))
     for draw in range(_DRAWS):
+        if told is not None:
+            told(draw, _DRAWS)
         cloud = _normal(random, draw, points.shape) * spread
         for place, k in enumerate(numbers):
             assigned, _ = k_means(cloud, k, random, 1 + draw, k)

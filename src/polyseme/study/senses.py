@@ -181,7 +181,8 @@ def senses(
             shows the layer with the highest nearest-neighbour accuracy, for unlabelled uses the last layer asked for.
         of: the tokens whose mean is a use's vector: the word's own, all of its text, or both side by side. A static
             run's ceiling holds for the word alone: the mean of a text's vectors differs with the text.
-        maps: add the map of every layer, each turned onto the one beside it: words of runs get "maps".
+        maps: add the map of every layer, each turned onto the one beside it: words of runs get "maps". Where no layer
+            is asked for, groups of unlabelled uses stay those of the last one.
         balance: draw the same number of uses of every sense of a word, as many as its rarest sense has.
         columns: our names of columns to the file's.
         separator, encoding: of the file; "auto" = as it shows.
@@ -291,6 +292,7 @@ class SenseStudy:
         words: what is studied.
         settings: of the document.
         layers: that are read.
+        last: whether groups are looked for in the last of them alone.
         maps: whether the maps of all layers are wanted.
         notes: what a person should know.
         file, problems: where the uses come from.
@@ -306,6 +308,7 @@ class SenseStudy:
     words: list[Word]
     settings: dict[str, Any]
     layers: Layers
+    last: bool
     maps: bool
     notes: list[str]
     file: str
@@ -390,7 +393,8 @@ class SenseStudy:
         }
         settings["balance"] = balance
         layers: Layers = layer if layer is not None else "all" if labelled or maps else -1
-        return cls(labelled, words, settings, layers, maps, notes, file, problems.report())
+        last = layer is None and not labelled
+        return cls(labelled, words, settings, layers, last, maps, notes, file, problems.report())
 
     def run(self, run: Run, reporter: Reporter | None = None) -> UsesRead:
         """What a run makes of the uses.
@@ -476,7 +480,7 @@ class SenseStudy:
                 if static and word.by_form is not None and any((dots or 0) > 1 for dots in layered.dots):
                     notes.append(_forms(word))
             else:
-                entries.append(self._cluster(word, layered))
+                entries.append(self._cluster(word, layered, reporter))
             if vectors.within and named:
                 entries[-1]["within"] = dict(vectors.within.most_common())
         untokenized = sum(vectors.untokenized for vectors in read.words)
@@ -516,12 +520,17 @@ class SenseStudy:
         ]
         return turned_maps(kept, place)
 
-    def _cluster(self, word: Word, layered: Layered) -> dict[str, Any]:
+    def _cluster(self, word: Word, layered: Layered, reporter: Reporter) -> dict[str, Any]:
         layers: list[dict[str, Any]] = []
         last: Suggestion | None = None
-        for number, vectors, kinds in zip(layered.layers, layered.vectors, layered.dots, strict=True):
+        every = [*zip(layered.layers, layered.vectors, layered.dots, strict=True)]
+        for number, vectors, kinds in every[-1:] if self.last else every:
             # vectors that differ by form alone show no senses: if context changes nothing, there is one group
-            last = suggest(vectors if kinds is None else np.zeros_like(vectors), self.settings["seed"])
+            last = suggest(
+                vectors if kinds is None else np.zeros_like(vectors),
+                self.settings["seed"],
+                lambda done, of: reporter.stage("finding groups", done, of, word.word),
+            )
             layers.append(
                 {
                     "layer": number,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -215,3 +216,18 @@ def test_a_study_in_steps_is_the_study(runs: dict[str, Path]) -> None:
     assert without_seconds(document) == without_seconds(
         polyseme.senses(runs["bert"], uses, maps=True).document()
     )
+
+
+def test_groups_are_no_longer_looked_for_once_the_client_has_gone(server: Server) -> None:
+    seen: list[str] = []
+
+    def leave(part: bytes) -> bool:
+        seen.append("maps" if b"maps" in part[:40] else "answer")
+        return True
+
+    begun = time.monotonic()
+    body = {"run": "bert", "word": "cat", "from": LINES * 20}
+    asyncio.run(server.ask("POST", "/api/senses", body, leave=leave))
+    server.post("/api/mix", {})  # the same thread has time again
+    assert seen == ["maps"]
+    assert time.monotonic() - begun < 30

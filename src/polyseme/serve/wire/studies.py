@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Generator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field
 
+from polyseme.core.reporter import NullReporter
 from polyseme.errors import InputError
 from polyseme.serve.calls import Answer, Call, Chunks, Route, to_bytes
 from polyseme.serve.errors import Body, Refused, document, refused
@@ -52,7 +53,7 @@ class Senses(Body):
     source: Literal["store", "texts"] | tuple[str, ...] = Field("store", alias="from")
     uses: tuple[UseGiven, ...] | None = Field(None, min_length=1, max_length=USES)
     limit: int = Field(DRAWN, ge=1, le=USES)
-    layers: int | tuple[int, ...] | Literal["all"] = "all"
+    layers: int | tuple[int, ...] | Literal["all"] | None = None
     map: Literal["pca", "umap", "lda"] = "pca"
     of: Literal["word", "text", "both"] = "word"
     seed: int = Field(0, ge=0, le=SEED)
@@ -77,46 +78,69 @@ async def _senses(call: Call) -> Chunks:
     if isinstance(asked.layers, tuple):
         too_much("too many layers named", len(asked.layers), LAYERS, "layers all")
     names = several_names(call)
-    if names is None:
-        study = await call.service.side.study(_studied, call, asked, [call.run])
-        read = await _read(call, call.run, study)
-        first = await call.service.side.study(_maps, call, study, read)
+    study = await call.service.side.study(_studied, call, asked, names or [call.run])
+    if names is not None:
+        return Chunks(_as_they_come(call, study, names), broken)
+    read = await _read(call, call.run, study)
+    first = await _drawn(call, study, read)
 
-        async def two() -> AsyncIterator[bytes]:
+    async def two() -> AsyncIterator[bytes]:
+        with _Watch() as watch:
             yield to_bytes({"run": call.run, "maps": first}) + b"\n"
-            whole = await call.service.side.study(lambda: call.spoken(study.result([read]).document()))
+            whole = await call.service.side.study(_groups, call, study, read, watch)
             yield to_bytes({"run": call.run, "answer": whole}) + b"\n"
 
-        return Chunks(two(), broken)
-    study = await call.service.side.study(_studied, call, asked, names)
-    return Chunks(_as_they_come(call, study, names), broken)
+    return Chunks(two(), broken)
+
+
+class _Left(Exception):
+    """Nobody waits for it any more."""
+
+
+class _Watch(NullReporter):
+    """Ends a study, which runs in a thread that nobody can stop, at its next step once the client has gone."""
+
+    def __init__(self) -> None:
+        self._left = False
+
+    def stage(self, name: str, done: float, total: float | None, detail: str = "") -> None:
+        """What a study tells of itself, many times a second."""
+        if self._left:
+            raise _Left
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._left = True
 
 
 async def _as_they_come(call: Call, study: SenseStudy, names: Sequence[str]) -> AsyncIterator[bytes]:
-    """Two lines a run, each as soon as it is there; the maps of all runs go before the groups of any."""
+    """Two lines a run, each as soon as it is there."""
     done: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
-    async def of(name: str) -> None:
+    async def of(name: str, watch: _Watch) -> None:
         try:
             read = await _read(call, name, study)
-            done.put_nowait({"run": name, "maps": await call.service.side.study(_maps, call, study, read)})
-            whole = await call.service.side.study(lambda: call.spoken(study.result([read]).document()))
+            done.put_nowait({"run": name, "maps": await _drawn(call, study, read)})
+            whole = await call.service.side.study(_groups, call, study, read, watch)
             done.put_nowait({"run": name, "answer": whole, "last": True})
         except Exception as error:
             found = refused(error, paths=call.service.config.is_local)
             told = {"error": document(found)["error"], "status": found.status}
             done.put_nowait({"run": name, **told, "last": True})
 
-    tasks = [asyncio.ensure_future(of(name)) for name in names]
-    try:
-        left = len(tasks)
-        while left:
-            line = await done.get()
-            left -= line.pop("last", False)
-            yield to_bytes(line) + b"\n"
-    finally:
-        for task in tasks:
-            task.cancel()
+    with _Watch() as watch:
+        tasks = [asyncio.ensure_future(of(name, watch)) for name in names]
+        try:
+            left = len(tasks)
+            while left:
+                line = await done.get()
+                left -= line.pop("last", False)
+                yield to_bytes(line) + b"\n"
+        finally:
+            for task in tasks:
+                task.cancel()
 
 
 def _studied(call: Call, asked: Senses, names: Sequence[str]) -> SenseStudy:
@@ -186,6 +210,12 @@ async def _read(call: Call, name: str, study: SenseStudy) -> UsesRead:
     return held[0]
 
 
+async def _drawn(call: Call, study: SenseStudy, read: UsesRead) -> dict[str, Any]:
+    """The maps; they do not wait for the groups of others unless they take seconds themselves."""
+    side = call.service.side
+    return await (side.count if call.asked.map == "pca" else side.study)(_maps, call, study, read)
+
+
 def _maps(call: Call, study: SenseStudy, read: UsesRead) -> dict[str, Any]:
     """What can be drawn at once: the uses, and where each stands at every layer."""
     (word,) = study.words
@@ -193,7 +223,13 @@ def _maps(call: Call, study: SenseStudy, read: UsesRead) -> dict[str, Any]:
     about = {"model": read.about["model"], "reach": read.about["reach"], "labelled": study.labelled}
     found = {**word.document, **about, "layers": maps, "notes": study.notes}
     found.pop("gold", None)
-    return call.spoken(found)
+    spoken: dict[str, Any] = call.spoken(found)
+    return spoken
+
+
+def _groups(call: Call, study: SenseStudy, read: UsesRead, watch: _Watch) -> dict[str, Any]:
+    found: dict[str, Any] = call.spoken(study.result([read], watch).document())
+    return found
 
 
 async def _holes(call: Call) -> Answer:
