@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 BENCHES := $(sort $(wildcard bench/[a-z]*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test check format bench clean
+.PHONY: help install dev demo test check format docs bench clean
 
 help:  ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -37,6 +37,10 @@ format: $(VENV)/.installed-dev  ## mend style where a tool can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/.installed-docs  ## the guide, the reference and the results as a site, English and Chinese
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "Open build/site/index.html (中文: build/site/zh/index.html); it needs no server and no network."
+
 bench: $(VENV)/.installed-dev  ## every comparison with a peer, one after another
 	@set -e; for script in $(BENCHES); do echo "== $$script"; $(BIN)/python $$script; done
 
@@ -55,3 +59,7 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $(VENV)/.installed $@
+
+$(VENV)/.installed-docs: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	@touch $@

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from polyseme.study.senses import senses
     from polyseme.study.tree import tree
     from polyseme.study.word_uses import uses
-    from polyseme.study.word_vectors import analogy
+    from polyseme.study.word_vectors import analogy, similarity
     from polyseme.text.config import TextConfig, TokenizerConfig
     from polyseme.text.corpus import Corpus
     from polyseme.text.tokenizers import Tokenizer

@@ -1,0 +1,70 @@
+"""What the site (mkdocs.yml) needs beside plugins: lists that grow, fences, docstrings, a note on English pages."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import griffe
+
+_INFO = re.compile(
+    r"^```(\w+) [^\n]*$", re.MULTILINE
+)  # ```console no-run: the tests' words (tests/docs/test_docs.py)
+_NOTE = '!!! note "这一页还没有中文，下面是英文原文。"\n\n'
+
+
+def on_config(config: Any, **_: Any) -> Any:
+    """Fill in Results and Decisions: a file for each, called as its heading."""
+    docs = Path(config["docs_dir"])
+    reference = next(part["Reference"] for part in config["nav"] if "Reference" in part)
+    for section in reference:
+        for title, folder in (("Results", "results"), ("Decisions", "decisions")):
+            if title in section:
+                section[title] = [
+                    {_heading(path): f"{folder}/{path.name}"}
+                    for path in sorted((docs / folder).glob("*.md"))
+                    if not path.name.endswith(".zh.md")
+                ]
+    return config
+
+
+def _heading(path: Path) -> str:
+    return path.read_text("utf-8").partition("\n")[0].removeprefix("# ")
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Take the tests' words off the fences; say so where a Chinese reader gets an English page."""
+    language = getattr(page.file, "locale", "en")
+    english = language == "zh" and not str(page.file.abs_src_path).endswith(".zh.md")
+    return (_NOTE if english else "") + _INFO.sub(r"```\1", markdown)
+
+
+class PlainText(griffe.Extension):
+    """Docstrings of the house are plain text: prose, and indented lines that stand as they are."""
+
+    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
+        if obj.docstring:
+            obj.docstring.value = as_markdown(obj.docstring.value)
+
+
+def as_markdown(text: str) -> str:
+    """Indented lines become code; in the rest, between backticks aside, no sign means anything."""
+    parts: list[str] = []
+    code: list[str] = []
+    for line in [*text.split("\n"), ""]:
+        if line.startswith("  "):  # two: a table or an example
+            code.append(line)
+            continue
+        if code:
+            parts += ["", "```text", *textwrap.dedent("\n".join(code)).split("\n"), "```", ""]
+            code = []
+        pieces = re.split(r"(`[^`]*`)", line)
+        parts.append(
+            "".join(
+                re.sub(r"([\\\[\]<*_])", r"\\\1", piece) if i % 2 == 0 else piece
+                for i, piece in enumerate(pieces)
+            )
+        )
+    return "\n".join(parts)
