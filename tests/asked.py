@@ -6,6 +6,7 @@ import asyncio
 import json
 import queue
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -137,14 +138,17 @@ def listening(runs: Mapping[str, Path], **options: Any) -> Iterator[int]:
 
     told: queue.Queue[str] = queue.Queue()
     config = ServeConfig(runs=dict(runs), port=0, **{"log": "none", **options})
+    thread = threading.Thread(target=serve, args=(config, told.put))
+    # told first, made then: the patch must outlast both
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(uvicorn, "Server", Kept)
-        thread = threading.Thread(target=serve, args=(config, told.put))
         thread.start()
         address = told.get(timeout=30)
-    try:
-        yield int(address.rstrip("/").rpartition(":")[2])
-    finally:
-        made[0].should_exit = True
-        thread.join(30)
+        try:
+            yield int(address.rstrip("/").rpartition(":")[2])
+        finally:
+            while not made:
+                time.sleep(0.01)
+            made[0].should_exit = True
+            thread.join(30)
     assert not thread.is_alive()

@@ -40,12 +40,17 @@ def client_of(module: str, name: str) -> Any:
         try:
             return getattr(importlib.import_module(module), name)
         except ImportError:
-            pytest.skip(f"{module.partition('.')[0]} is not installed")
+            pytest.skip(f"{module.partition('.')[0]} is not installed: pip install 'polyseme[clients]'")
 
 
 class TestOpenAI:
-    def test_all_at_once(self, address: str, of_all_kinds: dict[str, Path]) -> None:
-        client = client_of("openai", "OpenAI")(base_url=f"{address}/v1", api_key="none", max_retries=0)
+    @pytest.fixture
+    def client(self, address: str) -> Iterator[Any]:
+        made = client_of("openai", "OpenAI")
+        with made(base_url=f"{address}/v1", api_key="none", max_retries=0) as client:
+            yield client
+
+    def test_all_at_once(self, client: Any, of_all_kinds: dict[str, Path]) -> None:
         assert [model.id for model in client.models.list()][:3] == ["bert", "gpt", "word2vec"]
         assert client.models.retrieve("gpt").owned_by == "polyseme"
         coded = client.embeddings.create(model="bert", input=[TEXT, "a"])  # asks for base64
@@ -63,8 +68,7 @@ class TestOpenAI:
         known = [value for value in echo.logprobs.token_logprobs if value is not None]
         assert sum(known) == pytest.approx(polyseme.load(of_all_kinds["gpt"]).score(TEXT))
 
-    def test_errors_are_its_own(self, address: str) -> None:
-        client = client_of("openai", "OpenAI")(base_url=f"{address}/v1", api_key="none", max_retries=0)
+    def test_errors_are_its_own(self, client: Any) -> None:
         openai = importlib.import_module("openai")
         with pytest.raises(openai.NotFoundError, match="continue texts"):
             client.chat.completions.create(model="gpt", messages=[])
@@ -167,17 +171,14 @@ class TestHuggingFace:
         made = client_of("huggingface_hub", "AsyncInferenceClient")
 
         async def ask() -> set[str]:
-            client = made(model=f"{address}/models/gpt")
+            async with made(model=f"{address}/models/gpt") as client:
 
-            async def streamed() -> str:
-                pieces = await client.text_generation(TEXT, max_new_tokens=5, stream=True)
-                return "".join([piece async for piece in pieces])
+                async def streamed() -> str:
+                    pieces = await client.text_generation(TEXT, max_new_tokens=5, stream=True)
+                    return "".join([piece async for piece in pieces])
 
-            return set(
-                await asyncio.gather(
-                    *(streamed() for _ in range(3)), client.text_generation(TEXT, max_new_tokens=5)
-                )
-            )
+                whole = client.text_generation(TEXT, max_new_tokens=5)
+                return {*await asyncio.gather(whole, *(streamed() for _ in range(3)))}
 
         assert len(asyncio.run(ask())) == 1
 
