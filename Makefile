@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 BENCHES := $(sort $(wildcard bench/[a-z]*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test check format docs bench clean
+.PHONY: help install dev demo serve test check format docs bench clean
 
 help:  ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -19,6 +19,10 @@ dev: $(VENV)/.installed-dev  ## the same with the tools for tests and checks
 
 demo: $(VENV)/.installed  ## pretrain a model on text that Python brings along, about three minutes, and look at it
 	$(BIN)/polyseme demo -o runs/demo
+
+serve: $(VENV)/.installed-serve  ## serve the runs of runs/ at http://127.0.0.1:8421/ until Ctrl-C
+	@test -n "$$(ls runs/*/run.json 2>/dev/null)" || { echo 'there is no run yet: make demo'; exit 1; }
+	$(BIN)/polyseme serve $$(for run in runs/*/run.json; do dirname "$$run"; done) $(ARGS)
 
 # In the order of their folders, not the files with most tests first: the long ones (docs, end_to_end) come early, so that
 # the last minute is not one file on one core. Writing asserts anew, so that they show values, takes every process 12 of
@@ -56,9 +60,13 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
+$(VENV)/.installed-serve: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[serve]'
+	@touch $(VENV)/.installed $@
+
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	@touch $(VENV)/.installed $@
+	@touch $(VENV)/.installed $(VENV)/.installed-serve $@
 
 $(VENV)/.installed-docs: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'

@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
+from polyseme.core.pauses import pause
 from polyseme.core.protocols import DecodingEncoder, TokenHead
 from polyseme.data.examples import SpecialTokens
 from polyseme.infer.hidden import reader
@@ -85,6 +86,7 @@ class Contexts:
 
     def push(self, ids: Tensor) -> None:
         """Add one token to every row.  Shapes: ids: (R,)"""
+        pause()
         self._steps -= 1
         if not self._left:
             self._slide(ids)

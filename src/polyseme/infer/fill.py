@@ -23,9 +23,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from polyseme.core.pauses import pause
 from polyseme.core.result import Result
 from polyseme.core.synonyms import MASKS
 from polyseme.errors import ConfigError, InputError
+from polyseme.infer.hidden import TOKENS_PER_BATCH
 from polyseme.infer.inputs import at_least_one, check_loaded, texts_of
 from polyseme.infer.loaded import Loaded, words_of
 from polyseme.text.joining import Joiner
@@ -331,13 +333,18 @@ def _probabilities(
 
     Shapes:  -> N × (places, V) float32
     """
-    loaded = gap.loaded
-    batch = loaded.batch(rows, [words_of(gap.text, gap.tokens)] * len(rows))
-    width = batch.ids.size(1)
-    flat = [n * width + loaded.prefix_length + place for n, row in enumerate(places) for place in row]
-    hidden = loaded.encoder.encode(batch).at(torch.tensor(flat))
-    probabilities = torch.softmax(loaded.masked_lm_head.logits(hidden).float(), dim=1)
-    return list(torch.split(probabilities, [len(row) for row in places]))
+    loaded, found = gap.loaded, list[Tensor]()
+    at_once = max(1, TOKENS_PER_BATCH // max(1, len(rows[0])))
+    for start in range(0, len(rows), at_once):
+        pause()
+        some, of_some = rows[start : start + at_once], places[start : start + at_once]
+        batch = loaded.batch(some, [words_of(gap.text, gap.tokens)] * len(some))
+        width = batch.ids.size(1)
+        flat = [n * width + loaded.prefix_length + place for n, row in enumerate(of_some) for place in row]
+        hidden = loaded.encoder.encode(batch).at(torch.tensor(flat))
+        probabilities = torch.softmax(loaded.masked_lm_head.logits(hidden).float(), dim=1)
+        found += torch.split(probabilities, [len(row) for row in of_some])
+    return found
 
 
 def _allowed(loaded: Loaded, probabilities: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from polyseme.core.arrays import BoolArray, Float32Array, IntArray
+from polyseme.core.pauses import pause
 from polyseme.core.protocols import DecodingEncoder, Encoder
 from polyseme.core.result import Result
 from polyseme.core.types import Keep
@@ -238,7 +239,9 @@ def hidden_states(
 
     threads = torch.get_num_threads()
     most = min(TOKENS_PER_BATCH, max(LEAST_TOKENS, -(-sum(lengths) // threads)))
-    yield from side_by_side(read, [*by_length(lengths, most)], threads)
+    for found in side_by_side(read, [*by_length(lengths, most)], threads):
+        yield found
+        pause()
 
 
 def layer_numbers(loaded: Loaded, layers: Any) -> tuple[int, ...]:

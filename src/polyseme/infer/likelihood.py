@@ -25,6 +25,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor
 
+from polyseme.core.pauses import pause
 from polyseme.core.protocols import DecodingEncoder, TokenHead
 from polyseme.core.types import Batch
 from polyseme.infer import hidden as _hidden
@@ -296,6 +297,7 @@ def _batches(windows: Iterable[Window], pad: int) -> Iterator[_Asked]:
         asked = list(alike.values())
         for batch in by_length([len(group[0].ids) for group in asked], most):
             yield _asked([asked[i] for i in batch], pad)
+            pause()
 
 
 def _asked(groups: Sequence[Sequence[Window]], pad: int) -> _Asked:
@@ -422,6 +424,7 @@ def _read_groups(
     # a group that fills a batch by itself is read in turns; several groups fit by construction
     rows_at_once = max(1, TOKENS_PER_BATCH // longest) if len(batch) == 1 else len(members)
     for begin in range(0, len(members), rows_at_once):
+        pause()
         chunk = members[begin : begin + rows_at_once]
         cache.truncate(width)
         cache.reorder(torch.tensor([row for row, _, _ in chunk]))

@@ -9,8 +9,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable
+from typing import Any
 
 from polyseme.errors import ConfigError, StorageError
 from polyseme.serve.options import ServeConfig
@@ -18,7 +20,10 @@ from polyseme.serve.options import ServeConfig
 __all__ = ["ServeConfig", "serve"]
 
 CONNECTIONS = 256
-SHUTDOWN_S = 10
+HEAD_S = 10.0
+"""In which the head of a request must have come; its body has `ServeConfig.body_seconds`."""
+GRACE_S = 7
+"""For answers that are being given; what the desk still does then has three seconds more."""
 NEEDED = "uvicorn"
 
 
@@ -41,6 +46,29 @@ def serve(config: ServeConfig, told: Callable[[str], None] = print) -> None:
     from polyseme.serve.app import App
     from polyseme.serve.guard import Guard
 
+    class Hurried(importlib.import_module("uvicorn.protocols.http.h11_impl").H11Protocol):  # type: ignore[misc]
+        """A connection that ends where a request begins and does not come; uvicorn has no bound for that."""
+
+        late: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self.late = self.loop.call_later(HEAD_S, self.timeout_keep_alive_handler)
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            waits = self.cycle is None or self.cycle.response_complete
+            if self.late is not None and not waits:
+                self.late.cancel()
+                self.late = None
+            elif self.late is None and waits:
+                self.late = self.loop.call_later(HEAD_S, self.timeout_keep_alive_handler)
+
+        def connection_lost(self, error: Exception | None) -> None:
+            if self.late is not None:
+                self.late.cancel()
+            super().connection_lost(error)
+
     listening = _bound(config.host, config.port)
     config = config.at(listening.getsockname()[1])
     with listening:
@@ -55,9 +83,10 @@ def serve(config: ServeConfig, told: Callable[[str], None] = print) -> None:
             server_header=False,
             date_header=False,
             limit_concurrency=CONNECTIONS,
-            timeout_graceful_shutdown=SHUTDOWN_S,
+            timeout_graceful_shutdown=GRACE_S,
             ws="none",
-            http="h11",
+            http=Hurried,
+            proxy_headers=False,
             loop="asyncio",
         )
         uvicorn.Server(options).run(sockets=[listening])

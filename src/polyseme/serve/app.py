@@ -1,7 +1,8 @@
 """The ASGI application: a route for every request, one shape for every error, and an eye on clients that go.
 
 A client's end is seen by a task that awaits it beside the answer, for whole answers as for streams. What is then still
-undone is cancelled: the queue drops it, and a text that is being generated gets no next step.
+undone is cancelled: the queue drops it, and what is being done ends at its next step. DELETE /api/work/ID does the same
+for who cannot go: ID is what the request's X-Work says, or what the answer's X-Work says.
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import secrets
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
+from polyseme.core.config import escaped
 from polyseme.core.version import __version__
 from polyseme.errors import PolysemeError
-from polyseme.serve.calls import Answer, Call, Chunks, Protocol, Route, to_bytes
+from polyseme.serve.calls import Answer, Call, Chunks, Protocol, Route, noted, to_bytes
 from polyseme.serve.errors import Refused, checked, document, in_words, refused
 from polyseme.serve.files import PageFiles
 from polyseme.serve.guard import Message, Receive, Scope, Send
@@ -27,8 +30,9 @@ from polyseme.serve.work.service import Service, first_gone
 
 __all__ = ["App", "all_routes"]
 
-SHUTDOWN_S = 10.0
+SHUTDOWN_S = 1.0
 _LONE = re.compile(rb"\\u[dD][89a-fA-F]")
+_WORK = re.compile(rb"[A-Za-z0-9_-]{8,64}")
 GONE = 499
 
 
@@ -59,6 +63,11 @@ class App:
         self.service = service or Service(config)
         self._routes = all_routes()
         self._page = PageFiles() if config.page else None
+        self._hidden = [
+            (shown(path).encode(), shown(name).encode())
+            for path, name in config.hidden
+            for shown in (lambda text: escaped(json.dumps(text, ensure_ascii=False))[1:-1], noted)
+        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -66,7 +75,7 @@ class App:
             return
         began = time.monotonic()
         method = "GET" if scope["method"] == "HEAD" else str(scope["method"])
-        told = _Told(send, began, bare=scope["method"] == "HEAD")
+        told = _Told(send, began, bare=scope["method"] == "HEAD", work=_work_of(scope), hidden=self._hidden)
         try:
             await self._respond(scope, method, receive, told)
         finally:
@@ -87,17 +96,27 @@ class App:
     async def _respond(self, scope: Scope, method: str, receive: Receive, told: _Told) -> None:
         """Answer, unless the client goes before."""
         body = await _whole(receive)
+        works = self.service.works
+        if told.work in works:
+            taken = Refused(409, "something of this X-Work is going on", code="work", got=told.work)
+            await told.whole(Answer(document(taken), taken.status))
+            return
+        stop = works[told.work] = asyncio.get_running_loop().create_future()
         work = asyncio.ensure_future(self._answer(scope, method, body, told))
         gone = asyncio.ensure_future(first_gone(receive))
         try:
-            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({work, gone, stop}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
                 work.cancel()
                 with suppress(asyncio.CancelledError):
                     await work
+                if not gone.done():
+                    await told.stopped(Refused(409, "it was stopped", code="stopped"))
                 return
             work.result()
         finally:
+            del works[told.work]
+            stop.cancel()
             gone.cancel()
             work.cancel()
 
@@ -110,14 +129,13 @@ class App:
             return
         try:
             route, parts, run = self._route(method, str(scope["path"]))
-            told.route = route.path
+            told.route, told.protocol = route.path, route.protocol
             call = self._call(scope, route, parts, run, body)
             asked = call.run
             answer = await route.handler(call)
         except Exception as error:
             found = self._refused(error, route, asked)
-            protocol = "ours" if route is None else route.protocol
-            await told.whole(Answer(shaped(found, protocol), found.status, found.headers))
+            await told.whole(Answer(shaped(found, told.protocol), found.status, found.headers))
             return
         if isinstance(answer, Answer):
             await told.whole(answer)
@@ -216,30 +234,38 @@ class _Told:
     Attributes:
         status: 0 while nothing was sent.
         route, tokens: for the log.
+        work: the X-Work.
+    Args:
+        hidden: what is not to be told, and what is told in its place.
     """
 
-    def __init__(self, send: Send, began: float, bare: bool) -> None:
-        self._send, self._began, self._bare = send, began, bare
+    def __init__(
+        self, send: Send, began: float, bare: bool, work: str, hidden: Sequence[tuple[bytes, bytes]]
+    ) -> None:
+        self._send, self._began, self._bare, self.work = send, began, bare, work
+        self._hidden = hidden
+        self._broken: Callable[[Refused], bytes] | None = None
         self.status = self.tokens = 0
         self.route = "-"
+        self.protocol: Protocol = "ours"
 
     async def whole(self, answer: Answer) -> None:
         """Send an answer."""
         self.tokens = answer.tokens
-        body = answer.body if isinstance(answer.body, bytes) else to_bytes(answer.body)
+        body = self._told(answer.body if isinstance(answer.body, bytes) else to_bytes(answer.body))
         headers = {"content-length": str(len(body)), **answer.headers}
         await self._start(answer.status, answer.media, headers)
         await self._send({"type": "http.response.body", "body": b"" if self._bare else body})
 
     async def parts(self, answer: Chunks, refused: Any) -> None:
         """Send an answer as it comes; the first part decides whether it is an answer at all."""
-        self.tokens = answer.tokens
+        self.tokens, self._broken = answer.tokens, answer.broken
         await self._start(200, answer.media, {**answer.headers, "x-accel-buffering": "no"})
         try:
             async for part in answer.parts:
-                await self._send({"type": "http.response.body", "body": part, "more_body": True})
+                await self._send({"type": "http.response.body", "body": self._told(part), "more_body": True})
         except Exception as error:
-            last = answer.broken(refused(error))
+            last = self._told(answer.broken(refused(error)))
             await self._send({"type": "http.response.body", "body": last, "more_body": True})
         finally:
             close = getattr(answer.parts, "aclose", None)
@@ -247,16 +273,41 @@ class _Told:
                 await close()
         await self._send({"type": "http.response.body", "body": b""})
 
+    def _told(self, said: bytes) -> bytes:
+        """Without what is hidden."""
+        for path, name in self._hidden:
+            said = said.replace(path, name)
+        return said
+
+    async def stopped(self, error: Refused) -> None:
+        """Say that there is no more of it."""
+        if not self.status:
+            await self.whole(Answer(shaped(error, self.protocol), error.status))
+        elif self._broken is not None:
+            await self._send({"type": "http.response.body", "body": self._broken(error)})
+
     async def _start(self, status: int, media: str, headers: Mapping[str, str]) -> None:
         self.status = status
         took = f"{(time.monotonic() - self._began) * 1000:.0f}"
-        every = {"content-type": media, **headers, "x-total-time": took, "x-polyseme": __version__}
+        own = {"x-total-time": took, "x-polyseme": __version__, "x-work": self.work}
+        every = {"content-type": media, **headers, **own}
         lines: Sequence[tuple[bytes, bytes]] = [
-            (name.encode(), value.encode("latin-1", "replace").replace(b"\n", b" ").replace(b"\r", b" "))
+            (
+                name.encode(),
+                self._told(value.encode("latin-1", "replace")).replace(b"\n", b" ").replace(b"\r", b" "),
+            )
             for name, value in every.items()
         ]
         message: Message = {"type": "http.response.start", "status": status, "headers": lines}
         await self._send(message)
+
+
+def _work_of(scope: Scope) -> str:
+    """What a request calls its work; a name of ours where it has no good one."""
+    for name, value in scope["headers"]:
+        if name.lower() == b"x-work" and _WORK.fullmatch(value):
+            return str(value.decode())
+    return secrets.token_hex(12)
 
 
 async def _whole(receive: Receive) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,11 +14,12 @@ from polyseme.core.config import escaped
 from polyseme.serve.errors import Body, Refused
 from polyseme.serve.work.service import Service
 
-__all__ = ["Answer", "Call", "Chunks", "Protocol", "Route", "to_bytes"]
+__all__ = ["Answer", "Call", "Chunks", "Protocol", "Route", "noted", "to_bytes", "without_paths"]
 
 Protocol = Literal["ours", "openai", "tei", "hf"]
 """Whose shapes the errors of a route have."""
 _MOST_NOTES = 1500
+_PATH = re.compile(r"(?<!\S)(?:/|~|\.{1,2}/|[A-Za-z]:\\)[^,;:\n]*[/\\]")
 
 
 def _faster() -> Any:
@@ -40,6 +42,32 @@ def to_bytes(value: Any) -> bytes:
     return escaped(json.dumps(value, ensure_ascii=False, allow_nan=False)).encode()
 
 
+def without_paths(value: Any, names: Sequence[tuple[str, str]] = ()) -> Any:
+    """A document whose files and folders are told by their last name alone.
+
+    Args:
+        names: what some of them are called.
+
+    Example:
+        >>> without_paths({"notes": ["not NFC: /home/me/texts/a.txt, character 3"]})
+        {'notes': ['not NFC: a.txt, character 3']}
+    """
+    if isinstance(value, str):
+        for path, name in names:
+            value = value.replace(path, name)
+        return _PATH.sub("", value)
+    if isinstance(value, Mapping):
+        return {without_paths(key, names): without_paths(each, names) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_paths(each, names) for each in value]
+    return value
+
+
+def noted(text: str) -> str:
+    """A note as it stands in a header."""
+    return quote(text, safe=" ,;:.()'")
+
+
 @dataclass
 class Answer:
     """A whole answer.
@@ -58,7 +86,7 @@ class Answer:
     def noted(self, notes: Sequence[str], cut: Sequence[int] = ()) -> Answer:
         """With what a person should know, in headers: X-Notes (percent-encoded), X-Truncated (numbers of texts)."""
         if notes:
-            self.headers["x-notes"] = quote("; ".join(notes), safe=" ,;:.()'")[:_MOST_NOTES]
+            self.headers["x-notes"] = noted("; ".join(notes))[:_MOST_NOTES]
         if cut:
             self.headers["x-truncated"] = ",".join(map(str, cut))
         return self

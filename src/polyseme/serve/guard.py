@@ -43,6 +43,8 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
+_LAST = {"connection": "close"}
+"""What is left of a body that is not read must not be taken for the next request."""
 _TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[\]{}]")
 
@@ -84,12 +86,12 @@ class Guard:
         except Refused as error:
             await _refuse(guarded, error)
             return
-        except Exception:
+        except Exception:  # whatever a request does to the checks themselves: it is not let through
             await _refuse(guarded, Refused(400, "the request cannot be read", code="bad_request"))
             return
         try:
             await self._app(scope, _again(body, receive), guarded)
-        except Exception:
+        except Exception:  # of an answer that was not made: its words might tell what nobody is to read
             if sent:  # the answer has begun: the connection is cut, so that nobody takes it for whole
                 raise
             await _refuse(guarded, Refused(500, "the server failed", code="server_error"))
@@ -129,6 +131,10 @@ class Guard:
                     fix="Authorization: Bearer TOKEN, with the token of the address that was printed",
                     headers={"www-authenticate": "Bearer"},
                 )
+        if of(b"content-length") and of(
+            b"transfer-encoding"
+        ):  # two ends: a proxy may see another one than we do
+            raise Refused(400, "the body has two lengths", code="body", headers=_LAST)
         if scope["method"] == "POST":
             kinds = of(b"content-type")
             kind = kinds[0].partition(b";")[0].strip().lower() if len(kinds) == 1 else b""
@@ -149,8 +155,9 @@ class Guard:
 
         def check(size: int) -> None:
             if size > most:
+                got, expected = f"{size:,} bytes", f"{most:,}"
                 raise Refused(
-                    413, "the body is too long", code="body", got=f"{size:,} bytes", expected=f"{most:,}"
+                    413, "the body is too long", code="body", got=got, expected=expected, headers=_LAST
                 )
 
         for name, value in scope["headers"]:
@@ -170,7 +177,7 @@ class Guard:
                     if not message.get("more_body", False):
                         break
         except TimeoutError:
-            raise Refused(408, "the body took too long", code="body") from None
+            raise Refused(408, "the body took too long", code="body", headers=_LAST) from None
         body = b"".join(parts)
         if body.count(b"[") + body.count(b"{") > DEPTH and depth(body) > DEPTH:
             raise Refused(422, "the JSON is too deep", code="depth", expected=f"at most {DEPTH} levels")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
@@ -59,6 +60,19 @@ class ServeConfig(Config):
     def is_local(self) -> bool:
         """Whether only this machine can reach it."""
         return self.host in LOOPBACK
+
+    @property
+    def hidden(self) -> list[tuple[str, str]]:
+        """What is not told beyond this machine, where runs and texts lie, and what is told in its place."""
+        if self.is_local:
+            return []
+        known = {text: Path(text).name for text in self.texts} | {
+            str(form): name
+            for name, folder in self.runs.items()
+            for form in (folder, folder.absolute(), folder.resolve())
+        }
+        found = [(path, name) for path, name in known.items() if os.sep in path]
+        return sorted(found, key=lambda each: -len(each[0]))
 
     @property
     def first(self) -> str:

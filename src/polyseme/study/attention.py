@@ -22,6 +22,7 @@ import torch
 from polyseme.core import registry
 from polyseme.core.arrays import BoolArray, Float32Array, Float64Array, IntArray
 from polyseme.core.paths import PathLike, path_of
+from polyseme.core.pauses import pause
 from polyseme.core.protocols import Encoder
 from polyseme.core.result import Result
 from polyseme.data.examples import Example
@@ -438,6 +439,7 @@ def attend(
     for bucket in by_length(lengths):
         at_once = max(1, CELLS_AT_ONCE // (heads * lengths[bucket[-1]] ** 2))
         for start in range(0, len(bucket), at_once):
+            pause()
             numbers = bucket[start : start + at_once]
             rows = [[made[i][0]] for i in numbers]
             batch = to_batch(collate(rows, max(lengths[i] for i in numbers), loaded.special), [])

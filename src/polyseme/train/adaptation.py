@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from polyseme.core.arrays import Float32Array
+from polyseme.core.pauses import pause
 from polyseme.core.protocols import Encoder, Task
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.labelled import ExampleLoader
@@ -108,6 +109,7 @@ def outputs_of(
     total, count = 0.0, 0
     with torch.no_grad():
         for numbers in by_length(loader.lengths, TOKENS_PER_BATCH):
+            pause()
             batch = loader.of(numbers).to(device)
             assert batch.numbers is not None
             encoding = encode(batch)

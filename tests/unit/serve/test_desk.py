@@ -5,12 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from asked import Reply, Server
+from polyseme.core.pauses import pause
+from polyseme.infer.model import load
+from polyseme.serve.work import desk, shelf
 
 LONG = {"run": "gpt", "prompt": "the cat", "max_new_tokens": 24, "temperature": 1.0}
 
@@ -109,6 +116,180 @@ def test_a_client_that_goes_before_its_turn_is_dropped(runs: dict[str, Path]) ->
     assert server.service.queue.take() == []
     assert server.service.queue.dropped == 1
     assert 'status="499"' in server.service.counts.text({})
+
+
+@contextmanager
+def working(server: Server) -> Iterator[Server]:
+    server.service.start()
+    try:
+        yield server
+    finally:
+        server.service.stop(5.0)
+
+
+def test_others_go_on_while_a_run_is_loaded(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    may_load = threading.Event()
+
+    def slow(folder: Path) -> Any:
+        if folder == runs["gpt"]:
+            assert may_load.wait(30)
+        return load(folder)
+
+    monkeypatch.setattr(shelf, "_load", slow)
+    with working(Server(runs)) as server:
+
+        async def go() -> tuple[Reply, Reply]:
+            waits = asyncio.ensure_future(
+                server.ask("POST", "/api/score", {"run": "gpt", "texts": "the cat"})
+            )
+            while not server.service.shelf.about("gpt")["loading"]:
+                await asyncio.sleep(0.005)
+            other = await server.ask("POST", "/api/score", {"run": "bert", "texts": "the cat"})
+            assert not waits.done()
+            may_load.set()
+            return other, await waits
+
+        assert [reply.status for reply in asyncio.run(go())] == [200, 200]
+
+
+def test_who_waits_too_long_for_a_run_is_told_to_ask_again(
+    runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_load = threading.Event()
+    monkeypatch.setattr(shelf, "_load", lambda folder: may_load.wait(30) and load(folder))
+    with working(Server(runs, timeout=0.05)) as server:
+        reply = server.post("/api/tokenize", {"text": "the cat"})
+        assert (reply.status, reply.error["code"]) == (503, "loading")
+        assert int(reply.headers["retry-after"]) > 0
+        may_load.set()
+        until = time.monotonic() + 30
+        while server.post("/api/tokenize", {"text": "the cat"}).status != 200:
+            assert time.monotonic() < until
+
+
+def test_long_work_lets_others_in_and_its_answer_is_the_same(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "LONG_S", 0.0)
+    long = ("/api/score", {"texts": ["the old cat sees a dog " * 4] * 3, "masked": True, "detail": True})
+    beams = ("/api/generate", {**LONG, "temperature": None, "beams": 3, "results": 2, "stream": False})
+    del beams[1]["temperature"]
+    short = [("/api/embed", {"texts": [f"bird {n}"]}) for n in range(6)]
+    stream = ("/api/generate", LONG)
+    every = [long, beams, stream, *short, long, beams]
+    alone = [server.post(*each) for each in every]
+    for one, other in zip(alone, together(server, *every), strict=True):
+        assert other.status == 200, other.body
+        for a, b in zip(one.lines, other.lines, strict=True):
+            alike(a, b)
+
+
+def held(server: Server, inside: threading.Event) -> Any:
+    """A request whose work goes from pause to pause without end."""
+
+    def work(model: Any, payloads: Any) -> Any:
+        inside.set()
+        while True:
+            pause()
+            time.sleep(0.001)
+
+    return server.service.ask("bert", 9, work)
+
+
+def test_a_long_call_ends_at_its_next_pause_once_nobody_waits(server: Server) -> None:
+    async def go() -> float:
+        inside = threading.Event()
+        asking = asyncio.ensure_future(held(server, inside))
+        await asyncio.to_thread(inside.wait)
+        left = server.service.counts.left
+        asking.cancel()
+        began = time.monotonic()
+        while server.service.counts.left == left:
+            await asyncio.sleep(0.002)
+        return time.monotonic() - began
+
+    assert asyncio.run(go()) < 0.5
+    assert server.post("/api/tokenize", {"text": "the cat"}).status == 200
+
+
+def test_streams_and_short_work_go_on_within_a_long_call(server: Server) -> None:
+    async def go() -> list[Reply]:
+        inside = threading.Event()
+        asking = asyncio.ensure_future(held(server, inside))
+        await asyncio.to_thread(inside.wait)
+        replies = [
+            await server.ask("POST", "/api/generate", {**LONG, "max_new_tokens": 4}),
+            await server.ask("POST", "/api/embed", {"texts": ["the cat"]}),
+        ]
+        assert not asking.done()
+        asking.cancel()
+        return replies
+
+    assert [reply.status for reply in asyncio.run(go())] == [200, 200]
+
+
+NAMED = {"x-work": "my-work-1"}
+
+
+def test_what_waits_can_be_stopped_by_its_name(runs: dict[str, Path]) -> None:
+    server = Server(runs)  # nobody works yet
+
+    async def go() -> list[Reply]:
+        body = {"texts": ["the old cat"]}
+        asking = asyncio.ensure_future(server.ask("POST", "/api/score", body, headers=NAMED))
+        while not server.service.queue.jobs:
+            await asyncio.sleep(0.002)
+        twice = await server.ask("POST", "/api/score", body, headers=NAMED)
+        ended = await server.ask("DELETE", "/api/work/my-work-1")
+        reply = await asking
+        return [twice, ended, reply, await server.ask("DELETE", "/api/work/my-work-1")]
+
+    twice, ended, reply, again = asyncio.run(go())
+    assert [each.status for each in (twice, ended, reply, again)] == [409, 200, 409, 404]
+    assert (ended.json, reply.error["code"]) == ({"stopped": "my-work-1"}, "stopped")
+    assert reply.headers["x-work"] == "my-work-1"
+    assert server.service.queue.take() == []
+
+
+def test_a_text_can_be_stopped_by_its_name(server: Server) -> None:
+    async def go() -> Reply:
+        begun = asyncio.Event()
+        body = {**LONG, "max_new_tokens": 2000}
+        asking = asyncio.ensure_future(
+            server.ask("POST", "/api/generate", body, headers=NAMED, leave=lambda part: bool(begun.set()))
+        )
+        await begun.wait()
+        assert (await server.ask("DELETE", "/api/work/my-work-1")).status == 200
+        return await asking
+
+    reply = asyncio.run(go())
+    *pieces, last = reply.lines
+    assert 0 < len(pieces) < 2000
+    assert last["error"]["code"] == "stopped"
+
+
+@pytest.mark.parametrize("named", ["", "short", "with space", "x" * 65, "a\nb-c-d-e-f"])
+def test_an_answer_has_a_name_of_ours_where_it_has_no_good_one(named: str, server: Server) -> None:
+    reply = asyncio.run(server.ask("GET", "/health", headers={"x-work": named}))
+    assert len(reply.headers["x-work"]) == 24
+
+
+def test_an_end_waits_for_no_long_call(runs: dict[str, Path]) -> None:
+    server = Server(runs)
+    server.service.start()
+
+    async def go() -> int:
+        inside = threading.Event()
+        asking = asyncio.ensure_future(held(server, inside))
+        await asyncio.to_thread(inside.wait)
+        began = time.monotonic()
+        await asyncio.to_thread(server.service.stop, 0.1)
+        assert time.monotonic() - began < 1
+        with pytest.raises(Exception, match="ending") as error:
+            await asking
+        return int(error.value.status)  # type: ignore[attr-defined]
+
+    assert asyncio.run(go()) == 503
 
 
 def test_a_full_queue_answers_at_once_with_429(runs: dict[str, Path]) -> None:

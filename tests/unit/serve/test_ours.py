@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import shutil
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
 
 import polyseme
-from asked import Server
+from asked import Reply, Server
 from polyseme.cli import main
 from polyseme.errors import ConfigError, RunError
 from polyseme.infer.pooling import Pooling
@@ -245,14 +247,47 @@ def test_runs_are_named(tmp_path: Path) -> None:
         named_runs([])
 
 
-def test_an_asker_reads_no_path_where_others_can_reach_the_server(runs: dict[str, Path]) -> None:
-    server = Server(runs, host="0.0.0.0", token="t")
-    reply = asyncio.run(
-        server.ask(
-            "GET",
-            "/api/runs/nobody",
-            headers={"authorization": "Bearer t"},
-        )
-    )
-    assert reply.status == 404
-    assert str(runs["bert"].parent) not in reply.body.decode()
+def test_nobody_reads_a_path_where_others_can_reach_the_server(runs: dict[str, Path], tmp_path: Path) -> None:
+    place = tmp_path / 'a secret "place" 路'
+    broken = place / "broken"
+    for name, run in runs.items():
+        shutil.copytree(run, place / name)
+    shutil.copytree(runs["bert"], broken)
+    (broken / "model.safetensors").write_bytes(b"")
+    shutil.rmtree(broken / "resume", ignore_errors=True)
+    (place / "texts.txt").write_text("the old cat sees a dog. a cat.")
+    served = {name: place / name for name in (*runs, "broken")}
+    server = Server(served, host="0.0.0.0", token="t", texts=(str(place / "texts.txt"),))
+    asked: list[tuple[str, str, Any]] = [
+        ("POST", f"/api/{case.partition(' ')[0]}", {"run": run, **body})
+        for case, (run, body, _) in CASES.items()
+    ]
+    asked += [("POST", path, {**body, "run": "broken"}) for _, path, body in asked]
+    asked += [("POST", "/api/fill", {"run": run, "text": "a [MASK]"}) for run in ("gpt", "word2vec")]
+    asked += [
+        ("POST", "/api/uses", {"word": "cat", "from": "texts"}),
+        ("POST", "/api/tree", {"words": ["a"]}),
+    ]
+    asked += [
+        ("POST", "/api/score", {"runs": [*served], "texts": "a"}),
+        ("POST", "/api/predict", {"text": "a"}),
+    ]
+    asked += [
+        ("POST", "/v1/completions", {"model": "bert", "prompt": "a"}),
+        ("POST", "/embed", {"inputs": "a"}),
+    ]
+    asked += [
+        ("GET", f"/api/runs/{name}{more}", None) for name in served for more in ("", "/about", "/metrics")
+    ]
+    asked += [("GET", path, None) for path in ("/api/runs", "/api/server", "/v1/models", "/info", "/metrics")]
+
+    async def every() -> list[Reply]:
+        async with server.running():
+            shown = {"authorization": "Bearer t"}
+            return [await server.ask(method, path, body, headers=shown) for method, path, body in asked]
+
+    for request, reply in zip(asked, asyncio.run(every()), strict=True):
+        told = reply.body.decode() + unquote(str(reply.headers))
+        assert reply.status in (200, 400, 503), (request, told)
+        for word in ("secret", "路", str(runs["bert"].parent), str(tmp_path)):
+            assert word not in told, (request, told)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from polyseme.serve.errors import Refused
-from polyseme.serve.watch import lines_after
 from polyseme.serve.work.queue import TURN_TOKENS, Job, Queue, StreamJob
+from polyseme.serve.work.shelf import lines_after
 
 
 def inside(test: Callable[[], None]) -> None:
@@ -96,17 +96,15 @@ def test_the_measured_rate_follows_the_last_turns() -> None:
     assert queue.retry_after(10**12) == 600
 
 
-def test_who_has_gone_is_dropped_and_who_waited_too_long_is_told() -> None:
+def test_who_has_gone_is_dropped_and_an_end_is_told() -> None:
     def test() -> None:
         queue = Queue(1000, 60)
-        gone, late, good = job(), job(), job()
-        for each in (gone, late, good):
+        gone, good = job(), job()
+        for each in (gone, good):
             queue.put(each)
         gone.cancelled = True
-        late.since -= 61
         assert queue.take() == [good]
         assert queue.dropped == 1
-        queue.put(late)
         queue.close()
         with pytest.raises(Refused) as ending:
             queue.put(job())
@@ -115,18 +113,50 @@ def test_who_has_gone_is_dropped_and_who_waited_too_long_is_told() -> None:
     inside(test)
 
 
-def test_what_waited_too_long_fails_with_504() -> None:
-    async def run() -> int:
-        queue = Queue(1000, 60)
-        late = job()
-        late.since -= 61
+@pytest.mark.parametrize(("loaded", "status"), [(True, 504), (False, 503)])
+def test_what_waits_too_long_is_told_though_nobody_takes_it(loaded: bool, status: int) -> None:
+    async def run() -> Refused:
+        queue = Queue(1000, 0.02)
+        begun, late = job("b"), job("a", tokens=5)
         queue.put(late)
-        queue.take()
+        queue.put(begun)
+        assert queue.take(ready=lambda run: run == "b") == [begun]
+        if loaded:
+            late.loading = False
         with pytest.raises(Refused) as error:
             await late.done
-        return error.value.status
+        assert not begun.done.done()
+        assert queue.take() == []
+        return error.value
 
-    assert asyncio.run(run()) == 504
+    error = asyncio.run(run())
+    assert error.status == status
+    assert ("retry-after" in error.headers) is not loaded
+
+
+def test_what_is_for_a_run_that_is_being_loaded_lets_others_by() -> None:
+    def test() -> None:
+        queue = Queue(10**6, 60)
+        jobs = [job("a"), job("b"), job("a"), job("b")]
+        for each in jobs:
+            queue.put(each)
+        assert queue.take(ready=lambda run: run == "b") == [jobs[1], jobs[3]]
+        assert jobs[0].loading
+        assert queue.take() == [jobs[0], jobs[2]]
+
+    inside(test)
+
+
+def test_a_turn_within_long_work_takes_nothing_long() -> None:
+    def test() -> None:
+        queue = Queue(10**6, 60)
+        long, short = job(tokens=TURN_TOKENS + 1), job()
+        queue.put(long)
+        queue.put(short)
+        assert queue.take(most=TURN_TOKENS) == [short]
+        assert queue.take() == [long]
+
+    inside(test)
 
 
 def test_metrics_are_followed_by_whole_lines(tmp_path: Path) -> None:

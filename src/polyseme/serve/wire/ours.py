@@ -16,10 +16,10 @@ from pydantic import Field
 
 from polyseme.core.version import __version__
 from polyseme.errors import PolysemeError
-from polyseme.serve.calls import Answer, Call, Chunks, Handler, Route, to_bytes
+from polyseme.serve.calls import Answer, Call, Chunks, Handler, Route, to_bytes, without_paths
 from polyseme.serve.errors import Body, Refused, document, refused
-from polyseme.serve.watch import lines_after
 from polyseme.serve.work.service import Stream
+from polyseme.serve.work.shelf import lines_after
 
 if TYPE_CHECKING:
     from polyseme.infer.model import Model
@@ -597,7 +597,11 @@ async def _uses(call: Call) -> Answer:
     run = None if where else folder
 
     def found() -> Any:
-        return uses(run, asked.word, limit=asked.limit, seed=asked.seed, **where).document()
+        document = uses(run, asked.word, limit=asked.limit, seed=asked.seed, **where).document()
+        if not call.service.config.is_local:
+            for use in document["uses"]:
+                use["id"] = without_paths(use["id"], call.service.config.hidden)
+        return document
 
     return Answer(call.spoken(await call.service.side.study(found)))
 
@@ -730,7 +734,9 @@ async def _run(call: Call) -> Answer:
     from polyseme.report.run_summary import inspect
 
     folder = call.service.shelf.folder(call.run)
-    return Answer(await call.service.side.count(lambda: inspect(folder).document()))
+    document = await call.service.side.count(lambda: inspect(folder).document())
+    config = call.service.config
+    return Answer(document if config.is_local else without_paths(document, config.hidden))
 
 
 async def _about(call: Call) -> Answer:
@@ -744,6 +750,15 @@ async def _metrics_of_run(call: Call) -> Answer:
     file = call.service.shelf.folder(call.run) / "metrics.jsonl"
     lines, behind = await call.service.side.count(lines_after, file, int(after))
     return Answer(lines, headers={"x-next": str(behind)}, media="application/x-ndjson")
+
+
+async def _stop(call: Call) -> Answer:
+    """End what is being answered: its own answer says so."""
+    work = call.service.works.get(call.parts["id"])
+    if work is None or work.done():
+        raise Refused(404, "nothing of this X-Work is going on", code="work_not_found", got=call.parts["id"])
+    work.set_result(None)
+    return Answer({"stopped": call.parts["id"]})
 
 
 async def _health(call: Call) -> Answer:
@@ -787,6 +802,7 @@ def _two(asked: Any) -> Sequence[str]:
 ROUTES = [
     Route("GET", "/health", _health),
     Route("GET", "/metrics", _metrics),
+    Route("DELETE", "/api/work/{id}", _stop),
     Route("GET", "/api/server", _server),
     Route("GET", "/api/runs", _runs),
     Route("GET", "/api/runs/{run}", _run),

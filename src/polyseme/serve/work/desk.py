@@ -3,10 +3,15 @@
 A turn is (1) one batch of the queue, one call of a function for all jobs that are alike, and (2) one step of every text
 that is being generated, at most 8 at once. So vectors never stand behind a long text, streams come out even, and to
 stop a text is not to ask for its next step. Which texts stand beside each other changes none of them.
+
+Long work is no exception: between its batches (core/pauses.py) others have a turn, and it ends there when nobody waits
+for it any more. It stays one call, and so its answer that of the command line. While a run is loaded, by a thread of
+its own, what is for others goes on.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import warnings
@@ -15,10 +20,11 @@ from contextlib import contextmanager
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from polyseme.core import pauses
 from polyseme.errors import PolysemeError
 from polyseme.serve.counts import Counts
 from polyseme.serve.errors import Refused
-from polyseme.serve.work.queue import Job, Outcome, Queue, StreamJob
+from polyseme.serve.work.queue import TURN_TOKENS, Job, Outcome, Queue, StreamJob
 from polyseme.serve.work.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -28,6 +34,14 @@ __all__ = ["STREAMS", "Desk", "End"]
 
 STREAMS = 8
 """Texts that are generated at once; others wait."""
+LONG_S = 0.03
+"""After so long others have a turn between two batches."""
+DEEPEST = 3
+"""Long calls that stand still at once, each while others have a turn; who is the last of them has it to itself."""
+
+
+class _Stopped(BaseException):
+    """Nobody waits for the work that is being done; no function of ours takes it for an error of its own."""
 
 
 class End:
@@ -55,6 +69,11 @@ class Desk:
     def __init__(self, shelf: Shelf, queue: Queue, counts: Counts, threads: int | None = None) -> None:
         self._shelf, self._queue, self._counts, self._threads = shelf, queue, counts, threads
         self._streams: list[StreamJob] = []
+        self._stepping: list[StreamJob] = []
+        self._depth = 0
+        self._ends = math.inf  # when what runs is given up
+        self._turned = 0.0  # when others had their last turn
+        self._away = 0.0  # seconds of work that were others' turns
         self._thread = threading.Thread(target=self._run, name="desk", daemon=True)
 
     def start(self) -> None:
@@ -63,9 +82,10 @@ class Desk:
 
     def stop(self, seconds: float) -> None:
         """Take no more work, and let what runs come to its end for so long."""
+        self._ends = time.monotonic() + seconds
         self._queue.close()
         if self._thread.is_alive():
-            self._thread.join(seconds)
+            self._thread.join(seconds + 1)
 
     @property
     def streams(self) -> int:
@@ -77,52 +97,84 @@ class Desk:
 
         use_threads(self._threads)
         queue = self._queue
-        while True:
-            with queue.changed:
-                while not (queue.closed or queue.jobs or self._streams):
-                    queue.changed.wait()
-                if queue.closed and not self._streams:
-                    return
-            self.turn()
+        while self._streams or not queue.closed:
+            seen = queue.ticks
+            if not self.turn():
+                with queue.changed:
+                    while queue.ticks == seen:
+                        queue.changed.wait()
 
-    def turn(self) -> None:
-        """One turn."""
-        if jobs := self._queue.take(streams=len(self._streams) < STREAMS):
+    def turn(self) -> bool:
+        """One turn; False where there was nothing to do."""
+        self._turned = time.monotonic()
+        most = TURN_TOKENS if self._depth else math.inf  # what is long stands not in what is long
+        jobs = self._queue.take(len(self._streams) < STREAMS, self._shelf.ready, most)
+        if jobs:
             self._do(jobs)
-        for job in list(self._streams):
-            self._step(job)
+        streams = [job for job in self._streams if job not in self._stepping]
+        for job in streams:
+            if job in self._streams:  # it may have ended in a turn within the step of another
+                self._step(job)
+        self._turned = time.monotonic()
+        return bool(jobs or streams)
+
+    @contextmanager
+    def _pausing(self, jobs: Sequence[Job]) -> Iterator[None]:
+        """Work for some jobs; others have turns between its batches."""
+
+        def between() -> None:
+            now = time.monotonic()
+            if now > self._ends or all(job.cancelled for job in jobs):
+                raise _Stopped
+            if self._depth < DEEPEST and now - self._turned >= LONG_S:
+                away = self._away
+                self._depth += 1
+                try:
+                    self.turn()
+                finally:
+                    self._depth -= 1
+                    self._away = away + time.monotonic() - now
+
+        with pauses.filled_by(between):
+            yield
+
+    def _fail(self, jobs: Iterable[Job], error: BaseException) -> None:
+        """Tell those who wait why there is no answer."""
+        if isinstance(error, _Stopped):
+            self._counts.left += 1
+            error = Refused(503, "the server is ending", code="ending", headers={"retry-after": "10"})
+        for job in jobs:
+            job.fail(error)
 
     def _do(self, jobs: list[Job]) -> None:
         """Do jobs of one run; those of the same key by one call."""
-        began = time.monotonic()
+        began, away = time.monotonic(), self._away
         try:
-            with _noted():
-                run = self._shelf.get(jobs[0].run)
-        except BaseException as error:
-            for job in jobs:
-                job.fail(error)
+            run = self._shelf.get(jobs[0].run)
+        except BaseException as error:  # whatever it is: who asked is told, and the desk goes on
+            self._fail(jobs, error)
             return
         if isinstance(jobs[0], StreamJob):
             self._begin(jobs[0], run)
             return
         for _, group in groupby(sorted(jobs, key=lambda job: hash(job.key)), key=lambda job: job.key):
             self._together(list(group), run)
-        self._queue.measured(sum(job.tokens for job in jobs), time.monotonic() - began)
+        seconds = time.monotonic() - began - (self._away - away)
+        self._queue.measured(sum(job.tokens for job in jobs), seconds)
 
     def _together(self, jobs: list[Job], run: Model) -> None:
-        began = time.monotonic()
+        began, away = time.monotonic(), self._away
         try:
-            with _noted() as notes:
+            with _noted() as notes, self._pausing(jobs):
                 answers = jobs[0].work(run, [job.payload for job in jobs])
-        except BaseException as error:
+        except BaseException as error:  # whatever it is: who asked is told, and the desk goes on
             if len(jobs) > 1 and isinstance(error, PolysemeError | Refused):
                 for job in jobs:  # one of them is wrong: the others have their answers
                     self._together([job], run)
                 return
-            for job in jobs:
-                job.fail(error)
+            self._fail(jobs, error)
             return
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - began - (self._away - away)
         self._counts.done(sum(job.tokens for job in jobs), seconds, len(jobs))
         for job, answer in zip(jobs, answers, strict=True):
             if isinstance(answer, BaseException):
@@ -132,10 +184,10 @@ class Desk:
 
     def _begin(self, job: StreamJob, run: Model) -> None:
         try:
-            with _noted() as notes:
+            with _noted() as notes, self._pausing([job]):
                 (job.steps,) = job.work(run, [job.payload])
-        except BaseException as error:
-            job.fail(error)
+        except BaseException as error:  # whatever it is: who asked is told, and the desk goes on
+            self._fail([job], error)
             return
         self._counts.done(job.tokens, 0.0, 1)
         self._streams.append(job)
@@ -144,20 +196,24 @@ class Desk:
     def _step(self, job: StreamJob) -> None:
         """One step of a text, unless nobody reads it any more."""
         end: End | None = None
-        if job.cancelled:
-            end = End()
+        assert job.steps is not None
+        self._stepping.append(job)
+        try:
+            if job.cancelled or time.monotonic() > self._ends:
+                raise _Stopped
+            with _noted() as notes, self._pausing([job]):
+                piece = next(job.steps)
+            self._counts.generated += 1
+            job.give(piece)
+        except StopIteration:
+            end = End(notes=notes.texts)
+        except _Stopped:
             self._counts.left += 1
-        else:
-            assert job.steps is not None
-            try:
-                with _noted() as notes:
-                    piece = next(job.steps)
-                self._counts.generated += 1
-                job.give(piece)
-            except StopIteration:
-                end = End(notes=notes.texts)
-            except BaseException as error:
-                end = End(error)
+            end = End(Refused(503, "the server is ending", code="ending"))
+        except BaseException as error:  # whatever it is: who asked is told, and the desk goes on
+            end = End(error)
+        finally:
+            self._stepping.remove(job)
         if end is not None:
             self._streams.remove(job)
             close = getattr(job.steps, "close", None)
@@ -178,23 +234,25 @@ class _Notes:
         self.texts: list[str] = []
         self.cut: list[int] = []
 
-    def take(self, met: Iterable[warnings.WarningMessage]) -> None:
-        """Keep warnings of ours."""
-        for each in met:
-            if not issubclass(each.category, UserWarning):
-                continue
-            if (text := str(each.message)) not in self.texts:
-                self.texts.append(text)
-            self.cut += getattr(each.message, "truncated", ())
+    def take(self, message: Warning | str, category: type[Warning]) -> None:
+        """Keep a warning, if it is one of ours."""
+        if not issubclass(category, UserWarning):
+            return
+        if (text := str(message)) not in self.texts:
+            self.texts.append(text)
+        self.cut += getattr(message, "truncated", ())
 
 
 @contextmanager
 def _noted() -> Iterator[_Notes]:
-    """Keeps warnings as notes."""
-    notes = _Notes()
-    with warnings.catch_warnings(record=True) as met:
+    """Keeps this thread's warnings as notes; those of others, who load or count meanwhile, are not told to anybody."""
+    notes, mine = _Notes(), threading.get_ident()
+
+    def keep(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+        if threading.get_ident() == mine:
+            notes.take(message, category)
+
+    with warnings.catch_warnings():
         warnings.simplefilter("always")
-        try:
-            yield notes
-        finally:
-            notes.take(met)
+        warnings.showwarning = keep
+        yield notes

@@ -2,6 +2,7 @@
 
 room     tokens that wait ≤ max_queue, else 429 with Retry-After = tokens that wait / measured tokens a second
 turn     whole requests of one run, oldest first, until 4,096 tokens; what waits for nothing more is not waited for
+late     what is not begun within the timeout: 504, or 503 where its run is still being loaded
 """
 
 from __future__ import annotations
@@ -56,6 +57,10 @@ class Job:
         key: jobs of one run with the same key are done by one call.
         work: (run, payloads) -> as many answers.
         payload: its own part.
+    Attributes:
+        cancelled: nobody waits for it any more.
+        begun: the desk has taken it.
+        loading: it waits for its run to be loaded.
     """
 
     run: str
@@ -66,6 +71,8 @@ class Job:
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     since: float = field(default_factory=time.monotonic)
     cancelled: bool = False
+    begun: bool = False
+    loading: bool = False
 
     def __post_init__(self) -> None:
         self.done: asyncio.Future[Outcome] = self.loop.create_future()
@@ -120,6 +127,7 @@ class Queue:
     Attributes:
         rate: measured tokens a second.
         dropped: jobs whose client had gone before they were begun.
+        ticks: how often something has changed that the desk may wait for.
     """
 
     def __init__(self, max_tokens: int, timeout: float) -> None:
@@ -128,7 +136,7 @@ class Queue:
         self.changed = threading.Condition()
         self.closed = False
         self.rate = FIRST_RATE
-        self.dropped = 0
+        self.dropped = self.ticks = 0
 
     @property
     def jobs(self) -> int:
@@ -150,26 +158,50 @@ class Queue:
         Raises:  Refused: 429 where there is no room, with Retry-After; 503 where the server ends.
         """
         with self.changed:
-            self.check_open()
-            waiting = self._tokens()
-            if waiting and waiting + job.tokens > self._max_tokens:
-                wait = self.retry_after(waiting)
-                raise Refused(
-                    429,
-                    "the queue is full",
-                    code="queue_full",
-                    got=f"{waiting:,} tokens wait, and {job.tokens:,} more",
-                    expected=f"at most {self._max_tokens:,}",
-                    fix=f"ask again in {wait} s",
-                    headers={"retry-after": str(wait)},
-                )
+            self.check_room(job.tokens)
             self._jobs.append(job)
+            self.wake()
+        timer = job.loop.call_later(self._timeout, self._late, job)
+        job.done.add_done_callback(lambda _: timer.cancel())
+
+    def wake(self) -> None:
+        """Let the desk look again at what waits."""
+        with self.changed:
+            self.ticks += 1
             self.changed.notify_all()
 
-    def check_open(self) -> None:
-        """Raises:  Refused: 503, the server ends."""
-        if self.closed:
-            raise _ending()
+    def _late(self, job: Job) -> None:
+        """What still waits is told so."""
+        if job.begun:
+            return
+        job.cancelled = True
+        waited = f"{self._timeout:g} s"
+        if job.loading:
+            error = Refused(
+                503, "the run is still being loaded", code="loading", got=job.run, expected=waited
+            )
+            error.headers["retry-after"] = "5"
+        else:
+            error = Refused(504, "it waited too long", code="timeout", expected=waited)
+        job.fail(error)
+
+    def check_room(self, tokens: int = 1) -> None:
+        """Raises:  Refused: 429, so many tokens more would be too many; 503, the server ends."""
+        with self.changed:
+            if self.closed:
+                raise _ending()
+            waiting = self._tokens()
+        if waiting and waiting + tokens > self._max_tokens:
+            wait = self.retry_after(waiting)
+            raise Refused(
+                429,
+                "the queue is full",
+                code="queue_full",
+                got=f"{waiting:,} tokens wait, and {tokens:,} more",
+                expected=f"at most {self._max_tokens:,}",
+                fix=f"ask again in {wait} s",
+                headers={"retry-after": str(wait)},
+            )
 
     def retry_after(self, tokens: int) -> int:
         """Seconds until so many tokens are done."""
@@ -180,31 +212,44 @@ class Queue:
         if tokens and seconds > 0:
             self.rate += 0.2 * (min(tokens / seconds, 1e9) - self.rate)
 
-    def take(self, streams: bool = True) -> list[Job]:
+    def take(
+        self,
+        streams: bool = True,
+        ready: Callable[[str], bool] = lambda run: True,
+        most: float = math.inf,
+    ) -> list[Job]:
         """The jobs of a turn: of the oldest one's run, until `TURN_TOKENS`; those that nobody waits for are dropped.
 
         Args:
             streams: whether one that is done step by step may be begun.
+            ready: whether a run is in memory; what is for another waits on.
+            most: tokens of the longest job that may be taken.
         """
         with self.changed:
-            now = time.monotonic()
             turn: list[Job] = []
             left: deque[Job] = deque()
             tokens = 0
             for job in self._jobs:
                 if job.cancelled:
                     self.dropped += 1
-                elif now - job.since > self._timeout:
-                    job.fail(
-                        Refused(504, "it waited too long", code="timeout", expected=f"{self._timeout:g} s")
-                    )
-                elif (isinstance(job, StreamJob) and not streams) or not _fits(job, turn, tokens):
+                elif (
+                    (isinstance(job, StreamJob) and not streams)
+                    or job.tokens > most
+                    or not _fits(job, turn, tokens)
+                    or (not turn and not self._is_ready(job, ready))
+                ):
                     left.append(job)
                 else:
+                    job.begun = True
                     turn.append(job)
                     tokens += job.tokens
             self._jobs = left
             return turn
+
+    @staticmethod
+    def _is_ready(job: Job, ready: Callable[[str], bool]) -> bool:
+        job.loading = not ready(job.run)
+        return not job.loading
 
     def close(self) -> None:
         """Take no more; what waits is refused."""
@@ -213,7 +258,7 @@ class Queue:
             for job in self._jobs:
                 job.fail(_ending())
             self._jobs.clear()
-            self.changed.notify_all()
+            self.wake()
 
 
 def _ending() -> Refused:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from polyseme.serve.counts import Counts
 from polyseme.serve.errors import Refused
@@ -12,12 +14,34 @@ from polyseme.serve.options import ServeConfig
 from polyseme.serve.work.desk import Desk, End
 from polyseme.serve.work.queue import Job, Outcome, Queue, StreamJob
 from polyseme.serve.work.shelf import Shelf
-from polyseme.serve.work.side import Side
 
 if TYPE_CHECKING:
     from polyseme.infer.model import Model
 
-__all__ = ["Service", "Stream"]
+__all__ = ["Service", "Side", "Stream"]
+
+Given = TypeVar("Given")
+
+
+class Side:
+    """What needs no model, beside the desk: a thread for counting, which is short, one for studies, which are not."""
+
+    def __init__(self) -> None:
+        self._counting = ThreadPoolExecutor(1, "counting")
+        self._studies = ThreadPoolExecutor(1, "studies")
+
+    async def count(self, call: Callable[..., Given], *arguments: Any) -> Given:
+        """Do something short."""
+        return await asyncio.get_running_loop().run_in_executor(self._counting, partial(call, *arguments))
+
+    async def study(self, call: Callable[..., Given], *arguments: Any) -> Given:
+        """Do something that may take seconds."""
+        return await asyncio.get_running_loop().run_in_executor(self._studies, partial(call, *arguments))
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        self._counting.shutdown(wait=False, cancel_futures=True)
+        self._studies.shutdown(wait=False, cancel_futures=True)
 
 
 class Service:
@@ -25,15 +49,18 @@ class Service:
 
     Args:
         config: its bounds and its runs.
+    Attributes:
+        works: what is being answered, by its X-Work: done = it is to end.
     """
 
     def __init__(self, config: ServeConfig) -> None:
         self.config = config
-        self.shelf = Shelf(config.runs, config.memory)
         self.queue = Queue(config.max_queue, config.timeout)
+        self.shelf = Shelf(config.runs, config.memory, self.queue.wake)
         self.counts = Counts()
         self.side = Side()
         self.desk = Desk(self.shelf, self.queue, self.counts, config.threads)
+        self.works: dict[str, asyncio.Future[None]] = {}
 
     def start(self) -> None:
         """Begin to work."""
@@ -43,13 +70,15 @@ class Service:
         """End, and wait for what runs."""
         self.desk.stop(seconds)
         self.side.stop()
+        self.shelf.stop()
 
     async def lengths(self, run: str, texts: Sequence[str]) -> list[int]:
         """The tokens of texts.
 
-        Raises:  Refused: 413 where they are more than a request may have.
+        Raises:  Refused: 413 where they are more than a request may have; 429 where the queue is full as it is, and 503
+                 where the server ends: that is said before they are counted.
         """
-        self.queue.check_open()
+        self.queue.check_room()
         tokenizer = await self.side.count(self.shelf.tokenizer, run)
         found = await self.side.count(lambda: [len(ids) for ids in tokenizer.encode_ids(texts)])
         self.bounded(sum(found))

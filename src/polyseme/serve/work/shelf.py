@@ -1,17 +1,20 @@
 """The runs on offer: what each can do, and those in memory.
 
-A run is loaded when it is first asked. Those that were not used for longest leave when all together pass the bound. A
-run that is still training, or was replaced, is loaded anew once its run.json has other digests; as long as its files
-are half written, the one in memory goes on to answer.
+A run is loaded when it is first asked, by another thread: the desk goes on with others meanwhile. Those that were
+not used for longest leave when all together pass the bound. A run that is still training, or was replaced, is loaded
+anew once its run.json has other digests; as long as its files are half written, the one in memory goes on to answer.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import stat
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,23 +25,33 @@ if TYPE_CHECKING:
     from polyseme.infer.model import Model
     from polyseme.text.tokenizers import Tokenizer
 
-__all__ = ["Shelf"]
+__all__ = ["Shelf", "lines_after"]
 
 LOOK_S = 1.0
 """A run's folder is not looked at more often."""
+LOADING = 4
+"""Runs that are loaded at once: one on a slow disk holds up no other."""
+MOST_LINES = 1 << 20
+"""Bytes of metrics in one answer; a reader asks again from where it ended."""
 
 
 class Shelf:
-    """Runs by their names; `get` is for the desk's thread, all else for any.
+    """Runs by their names; `ready` and `get` are for the desk's thread, all else for any.
 
     Args:
         runs: their folders.
         memory: bytes of weights that may be in memory together.
+        changed: called, by another thread, when a run is there or cannot be loaded.
     """
 
-    def __init__(self, runs: Mapping[str, Path], memory: float) -> None:
-        self._runs, self._memory = dict(runs), memory
+    def __init__(
+        self, runs: Mapping[str, Path], memory: float, changed: Callable[[], None] = lambda: None
+    ) -> None:
+        self._runs, self._memory, self._changed = dict(runs), memory, changed
         self._loaded: OrderedDict[str, Model] = OrderedDict()
+        self._loader = ThreadPoolExecutor(LOADING, "loading")
+        self._loading: dict[str, Future[Model]] = {}
+        self._failed: dict[str, tuple[Any, Exception]] = {}  # digests when it failed, and why
         self._looked: dict[str, float] = {}
         self._tokenizers: dict[str, tuple[float, Tokenizer]] = {}
         self._abilities: dict[str, tuple[Any, frozenset[str]]] = {}
@@ -110,36 +123,68 @@ class Shelf:
                 self._tokenizers[name] = changed, Tokenizer.from_file(file)
             return self._tokenizers[name][1]
 
-    def get(self, name: str) -> Model:
-        """The run in memory; it is loaded where it is not, or has other weights by now.
+    def ready(self, name: str) -> bool:
+        """Whether `get` answers at once; where not, the run is being loaded, and `changed` is called after that."""
+        if name not in self._loading:
+            if self._is_known(name):
+                return True
+            self._loading[name] = self._loader.submit(_load, self.folder(name))
+            self._loading[name].add_done_callback(lambda _: self._changed())
+        if not self._loading[name].done():
+            return False
+        self._put(name, self._loading.pop(name))
+        return True
 
-        Raises:  Refused: no such run.  PolysemeError: it cannot be loaded.
-        """
-        folder = self.folder(name)
-        model = self._loaded.get(name)
+    def _is_known(self, name: str) -> bool:
+        """Whether a run is in memory as it is on the disk, or could not be loaded a moment ago."""
         now = time.monotonic()
-        if model is None or (
-            now - self._looked.get(name, 0.0) >= LOOK_S and self._digests(name) != model.run.meta.get("files")
-        ):
-            from polyseme.infer.model import load
-
-            try:
-                model = load(folder)
-            except PolysemeError:
-                if model is None:
-                    raise
-            self._loaded[name] = model
+        model = self._loaded.get(name)
+        if now - self._looked.get(name, -math.inf) < LOOK_S:
+            return model is not None or name in self._failed
         self._looked[name] = now
+        if model is None:
+            return False
+        digests = self._digests(name)
+        known = [model.run.meta.get("files"), None, self._failed.get(name, (None,))[0]]
+        return digests in known
+
+    def _put(self, name: str, loaded: Future[Model]) -> None:
+        """Keep what was loaded; one that could not be leaves that which is in memory."""
+        self._looked[name] = time.monotonic()
+        try:
+            model = loaded.result()
+        except Exception as error:  # whatever a damaged folder may do: who asks for this run is told
+            self._failed[name] = self._digests(name), error
+            return
+        self._failed.pop(name, None)
+        self._loaded[name] = model
         self._loaded.move_to_end(name)
         while len(self._loaded) > 1 and self.bytes > self._memory:
             self._loaded.popitem(last=False)
-        return model
+
+    def get(self, name: str) -> Model:
+        """The run in memory; it is waited for where it is not there, or has other weights by now.
+
+        Raises:  Refused: no such run.  PolysemeError: it cannot be loaded.
+        """
+        self.folder(name)
+        while not self.ready(name):
+            self._loading[name].exception()
+        if name not in self._loaded:
+            raise self._failed[name][1]
+        self._loaded.move_to_end(name)
+        return self._loaded[name]
+
+    def stop(self) -> None:
+        """Load nothing more."""
+        self._loader.shutdown(wait=False, cancel_futures=True)
 
     def _digests(self, name: str) -> Any:
+        """None while it is being written, or gone: what is in memory stays."""
         try:
             return self.meta(name).get("files")
-        except Refused:  # while it is being written, or gone: what is in memory stays
-            return self._loaded[name].run.meta.get("files")
+        except Refused:
+            return None
 
     def abilities(self, name: str) -> frozenset[str]:
         """What a run can do, by what its folder says; it need not be loaded.
@@ -190,6 +235,7 @@ class Shelf:
             "mask": self._mask(name),
             "parameters": meta.get("parameters"),
             "loaded": name in self._loaded,
+            "loading": name in self._loading,
             "created": self._created(name),
         }
 
@@ -208,6 +254,36 @@ class Shelf:
             return int((self.folder(name) / "run.json").stat().st_mtime)
         except OSError:
             return 0
+
+
+def lines_after(file: Path, after: int) -> tuple[bytes, int]:
+    r"""The whole lines of a file that begin behind a byte, and the byte to ask from next.
+
+    A last line without its end is left for later. Where the file is shorter than `after`, it is another one by now:
+    it is read from its beginning. A link is not followed: a folder that somebody else made may have one to any file.
+
+    Args:
+        file: of a run that may still be training.
+        after: what the last call said; 0 at first.
+    """
+    try:
+        found = file.lstat()
+    except OSError:
+        return b"", 0
+    if not stat.S_ISREG(found.st_mode):
+        return b"", 0
+    start = after if 0 <= after <= found.st_size else 0
+    with file.open("rb") as opened:
+        opened.seek(start)
+        read = opened.read(MOST_LINES)
+    whole = read[: read.rfind(b"\n") + 1]
+    return whole, start + len(whole)
+
+
+def _load(folder: Path) -> Model:
+    from polyseme.infer.model import load  # here, by its own thread: it imports torch
+
+    return load(folder)
 
 
 def _bytes(model: Model) -> int:
