@@ -161,6 +161,7 @@ class Route:
         ability: what a run must be able to do.
         protocol: whose shapes it speaks.
         named: the field of the body that names the run.
+        bodies: schemas of which the handler itself chooses one, for openapi.json.
     """
 
     method: Literal["GET", "POST", "DELETE"]
@@ -170,7 +171,7 @@ class Route:
     ability: str | None = None
     protocol: Protocol = "ours"
     named: str = "run"
-    says: str = ""
+    bodies: tuple[type[Body], ...] = ()
 
     def match(self, path: str) -> dict[str, str] | None:
         """What stands in the path's places; None where it is another path."""

@@ -154,6 +154,8 @@ def test_texts_come_as_a_stream(every: Server) -> None:
         ("gpt", {"inputs": "a", "parameters": {"typical_p": 0.5}}, 400, "typical_p is not served"),
         ("gpt", {"inputs": "a cat sees", "parameters": {"truncate": 1}}, 400, "truncate is not served"),
         ("gpt", {"inputs": ["a", "b"], "stream": True}, 422, "one text"),
+        ("classify/pipeline/text-classification", {"inputs": []}, 422, "no text"),
+        ("bert/pipeline/fill-mask", {"inputs": []}, 422, "no text"),
         ("gpt/pipeline/fill-mask", {"inputs": "a"}, 400, "a run that can: bert"),
         ("bert/pipeline/text-generation", {"inputs": "a"}, 400, "a run that can: gpt"),
         ("bert/pipeline/ner", {"inputs": "a"}, 400, "a run that can: tag"),

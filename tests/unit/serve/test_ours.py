@@ -18,6 +18,7 @@ from asked import Reply, Server
 from polyseme.cli import main
 from polyseme.errors import ConfigError, RunError
 from polyseme.infer.pooling import Pooling
+from polyseme.serve.app import all_routes
 from polyseme.serve.options import named_runs
 
 CASES: dict[str, tuple[str, dict[str, Any], list[str]]] = {
@@ -229,7 +230,9 @@ def test_what_there_is(server: Server) -> None:
     assert server.get(f"/api/runs/bert/metrics?after={behind}").body == b""
     assert server.get("/api/runs/bert/metrics?after=-1").status == 422
     paths = server.get("/openapi.json").json["paths"]
-    assert {"/api/fill", "/v1/embeddings", "/v1/completions"} <= set(paths)
+    assert {"/api/fill", "/v1/embeddings", "/v1/completions", "/pipeline/{task}"} <= set(paths)
+    bodies = [body for route in all_routes() for body in (route.body, *route.bodies) if body is not None]
+    assert len({body.__name__ for body in bodies}) == len(set(bodies)), "two schemas of one name"
     assert "polyseme_tokens_total" in server.get("/metrics").body.decode()
 
 

@@ -120,7 +120,7 @@ class TokenClassification(_Hf):
     parameters: TagParameters = TagParameters()
 
 
-class Pair(Body):
+class TextPair(Body):
     """Two texts that are judged together."""
 
     text: str
@@ -137,11 +137,11 @@ class LabelParameters(Body):
 class TextClassification(_Hf):
     """Texts, or pairs, that get labels."""
 
-    inputs: Texts | Pair | tuple[Pair, ...]
+    inputs: Texts | TextPair | tuple[TextPair, ...]
     parameters: LabelParameters = LabelParameters()
 
 
-class Asked(Body):
+class QuestionInContext(Body):
     """A question, and the passage that answers it."""
 
     question: str
@@ -163,7 +163,7 @@ class AnswerParameters(Body):
 class QuestionAnswering(_Hf):
     """A question about a passage."""
 
-    inputs: Asked
+    inputs: QuestionInContext
     parameters: AnswerParameters = AnswerParameters()
 
 
@@ -318,9 +318,11 @@ def _groups(prediction: Mapping[str, Any], ignored: Sequence[str]) -> list[dict[
 async def _classify(call: Call) -> Answer:
     asked: TextClassification = call.asked
     inputs: Any = asked.inputs
-    pairs = isinstance(inputs, Pair) or (isinstance(inputs, tuple) and isinstance(inputs[0], Pair))
+    pairs = isinstance(inputs, TextPair) or (
+        isinstance(inputs, tuple) and bool(inputs) and isinstance(inputs[0], TextPair)
+    )
     await for_task(call, "pair" if pairs else "classify")
-    given = [inputs] if isinstance(inputs, Pair) else listed(inputs)
+    given = [inputs] if isinstance(inputs, TextPair) else listed(inputs)
     texts = [(each.text, each.text_pair) for each in given] if pairs else given
     predictions, answer = await predicted(call, texts, True)
     own = "sigmoid" if "labels" in predictions[0] else "none" if "value" in predictions[0] else "softmax"
@@ -692,8 +694,9 @@ async def _asked(call: Call, name: str) -> Answer | Chunks:
     return await task.handler(call)
 
 
+_BODIES = tuple(task.body for task in TASKS.values())
 ROUTES = [
-    Route("POST", "/models", _by_shape, None, None, "hf", "model"),
-    Route("POST", "/", _by_shape, None, None, "hf", "model"),
-    Route("POST", "/pipeline/{task}", _outright, None, None, "hf", "model"),
+    Route("POST", "/models", _by_shape, None, None, "hf", "model", _BODIES),
+    Route("POST", "/", _by_shape, None, None, "hf", "model", _BODIES),
+    Route("POST", "/pipeline/{task}", _outright, None, None, "hf", "model", _BODIES),
 ]

@@ -32,17 +32,20 @@ def openapi(routes: Sequence[Route]) -> dict[str, Any]:
             about["parameters"] = [
                 {"name": part, "in": "path", "required": True, "schema": {"type": "string"}} for part in parts
             ]
-        if route.body is not None:
-            schema = route.body.model_json_schema(ref_template=_REF)
+        references = []
+        for body in route.bodies or ((route.body,) if route.body is not None else ()):
+            schema = body.model_json_schema(ref_template=_REF)
             schemas |= schema.pop("$defs", {})
             schema["properties"] = {
                 route.named: {"type": "string", "description": "the run; the first one when absent"},
                 **schema.get("properties", {}),
             }
-            schemas[route.body.__name__] = schema
-            content = {"application/json": {"schema": {"$ref": _REF.format(model=route.body.__name__)}}}
-            about["requestBody"] = {"required": True, "content": content}
-            about["summary"] = (route.body.__doc__ or "").strip().partition("\n")[0]
+            schemas[body.__name__] = schema
+            references.append({"$ref": _REF.format(model=body.__name__)})
+            about.setdefault("summary", (body.__doc__ or "").strip().partition("\n")[0])
+        if references:
+            posted = references[0] if len(references) == 1 else {"anyOf": references}
+            about["requestBody"] = {"required": True, "content": {"application/json": {"schema": posted}}}
         paths.setdefault(route.path, {})[route.method.lower()] = about
     return {
         "openapi": "3.1.0",

@@ -473,6 +473,7 @@ async def _info(call: Call) -> Answer:
     )
 
 
+_TOKENIZES = (TokenizeInputs, VllmTokenize)
 ROUTES = [
     Route("GET", "/info", _info, protocol="tei"),
     Route("POST", "/embed", embed, EmbedInputs, "embed", "tei", "model"),
@@ -481,6 +482,6 @@ ROUTES = [
     Route("POST", "/similarity", similarity, SimilarityInputs, "similarity", "tei", "model"),
     Route("POST", "/predict", _predict, PredictInputs, "predict", "tei", "model"),
     Route("POST", "/rerank", _rerank, Rerank, "predict", "tei", "model"),
-    Route("POST", "/tokenize", _tokenize, None, "tokenize", "tei", "model"),
+    Route("POST", "/tokenize", _tokenize, None, "tokenize", "tei", "model", _TOKENIZES),
     Route("POST", "/decode", _decode, Decode, "tokenize", "tei", "model"),
 ]
