@@ -48,6 +48,12 @@ def test_types_words_and_accessibility_of_the_sources() -> None:
     assert checked.returncode == 0, checked.stdout
 
 
+@node
+def test_functions_of_the_sources() -> None:
+    tested = subprocess.run([NPX / "vitest", "run"], cwd=WEB, check=False, capture_output=True, text=True)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
 def test_the_page_is_small() -> None:
     files = built(FOLDER)
     assert sum(map(len, files.values())) <= 1_600_000

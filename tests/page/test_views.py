@@ -118,7 +118,113 @@ def fill(reader: Reader) -> None:
     assert "hide=" in reader.page.url
 
 
-JOURNEYS: dict[str, Callable[[Reader], None]] = {"line": line, "fill": fill}
+LONG = "the old cat sees a small bird " * 11
+USES = "\n".join(
+    [f"one\tthe old cat sees {n} birds" for n in range(6)] + [f"two\ta small cat, a dog and {n} more" for n in range(6)]
+)
+
+
+def attention(reader: Reader) -> None:
+    reader.press("g", "a")
+    reader.types(reader.text)
+    reader.sees(".heads .grid button")
+    reader.tab_to(".grid button[aria-pressed=true]")
+    before = reader.page.url
+    reader.press("Home", "ArrowRight", "ArrowDown", "ArrowLeft")  # to the second layer's first head
+    assert "head=2-1" in reader.page.url != before
+    assert reader.page.evaluate("document.activeElement.ariaPressed") == "true"
+    reader.press("[")
+    assert "head=1-1" in reader.page.url
+    reader.tab_to("button.tok")
+    reader.press("ArrowDown", "Enter")  # the second token is held
+    reader.sees(".tok.here", 1)
+    assert "%" in reader.sees(".heads .told").inner_text()
+    reader.press("ArrowDown")
+    reader.sees(".tok.here", 1)
+    reader.press("Escape")
+    reader.sees(".tok.here", 0)
+    reader.tab_to("#beside")
+    reader.press("ArrowDown", "ArrowDown")  # the other run beside it
+    reader.sees(".heads .grid", 2)
+    reader.press("g", "a")
+    if reader.lang == "en":  # a long text is a matrix
+        reader.types(LONG)
+        reader.sees(".heads .cells", 2)
+        reader.tab_to(".cells")
+        reader.press("ArrowRight", "ArrowRight", "ArrowDown")
+        assert "%" in reader.sees(".cell").first.inner_text()
+
+
+def senses(reader: Reader) -> None:
+    reader.press("g", "e")
+    reader.tab_to("#from")
+    reader.press("ArrowDown")  # the lines above
+    reader.types(USES)
+    reader.tab_to("input.word")
+    reader.page.keyboard.insert_text("cat")
+    reader.press("Enter")
+    reader.sees(".map canvas", 2)
+    reader.sees(".legend li", 2)  # the senses that stand before the lines
+    reader.tab_to("section:nth-child(2) input[type=range]")
+    last = reader.page.locator(".slider span").nth(1).inner_text()
+    reader.press("ArrowLeft")  # the points move to the layer before
+    assert reader.page.locator(".slider span").nth(1).inner_text() != last
+    reader.press("]")
+    assert reader.page.locator(".slider span").nth(1).inner_text() == last
+    reader.tab_to("section:nth-child(2) canvas")
+    reader.press("ArrowRight", "ArrowRight", "Enter")
+    reader.sees(".below .use", 1)
+    reader.press("2")  # all uses of the second sense
+    reader.sees(".below .use", 6)
+    reader.press("Escape")
+    reader.sees(".below .use", 0)
+    reader.press("1")
+    reader.sees(".below .use", 6)
+
+
+def compare(reader: Reader) -> None:
+    reader.press("g", "c")
+    reader.types(reader.text)
+    reader.tab_to("#second")
+    reader.page.keyboard.insert_text("a bad old dog" if reader.lang == "en" else "天气很好。")
+    reader.press("Enter")
+    reader.sees(".wholes li", 4)
+    reader.sees("tbody td")
+    reader.tab_to(".wholes button")
+    reader.press("Enter")  # another run word by word
+    reader.sees("tbody td.nearest")
+    assert "run=word2vec" in reader.page.url
+
+
+def masks(reader: Reader) -> None:
+    reader.press("g", "m")
+    reader.types(reader.text)
+    reader.sees(".stage")
+    reader.tab_to(".seed button:last-child")
+    reader.press("Enter", "Enter")
+    reader.sees(".stage")
+    assert "seed=3" in reader.page.url
+
+
+def neighbours(reader: Reader) -> None:
+    reader.press("g", "n")
+    reader.tab_to("#word")
+    reader.page.keyboard.insert_text("cat")
+    reader.press("Enter")
+    reader.sees("button.bar-line")
+    reader.tab_to("button.bar-line")
+    reader.press("ArrowDown", "Enter")  # on to the second neighbour
+    reader.sees(".trail button", 1)
+    reader.press("Escape")  # and back
+    reader.sees(".trail button", 0)
+    reader.tab_to("#plus")
+    reader.page.keyboard.insert_text("dog")
+    reader.press("Enter")
+    assert "plus=dog" in reader.page.url
+    reader.sees("button.bar-line")
+
+
+JOURNEYS: dict[str, Callable[[Reader], None]] = {"line": line, "fill": fill, "attention": attention, "senses": senses, "neighbours": neighbours, "compare": compare, "masks": masks}
 AXE = """axe.run(document, {resultTypes: ["violations"]}).then(found => found.violations.map(rule =>
   [rule.id, ...rule.nodes.map(node => node.html.slice(0, 160) + " " + (node.any[0] ?? node.all[0] ?? {}).message)]))"""
 SAID = """[document.body.innerText, ...[...document.querySelectorAll("[title], [aria-label]")].map(

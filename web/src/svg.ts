@@ -18,13 +18,22 @@ interface TextStyle {
   bold?: boolean;
 }
 
+interface PathStyle {
+  stroke?: string;
+  fill?: string;
+  width?: number;
+  opacity?: number;
+  dashes?: string;
+}
+
 /** Shapes that are put down one after another; the picture is as large as they need. */
 export class Drawing {
   private parts: string[] = [];
   width = 0;
   height = 0;
 
-  private reach(x: number, y: number): void {
+  /** Makes room for a place. */
+  reach(x: number, y: number): void {
     this.width = Math.max(this.width, x);
     this.height = Math.max(this.height, y);
   }
@@ -47,6 +56,13 @@ export class Drawing {
   line(x1: number, y1: number, x2: number, y2: number, stroke = LINE): void {
     this.parts.push(`<path d="M${round(x1)} ${round(y1)}L${round(x2)} ${round(y2)}" stroke="${stroke}" fill="none"/>`);
     this.reach(Math.max(x1, x2), Math.max(y1, y2));
+  }
+
+  /** A path; its room has to be made beside it. */
+  path(d: string, { stroke = "none", fill = "none", width = 1, opacity = 1, dashes = "" }: PathStyle = {}): void {
+    const dash = dashes ? ` stroke-dasharray="${dashes}"` : "";
+    const faint = opacity < 1 ? ` opacity="${round(opacity)}"` : "";
+    this.parts.push(`<path d="${d}" stroke="${stroke}" fill="${fill}" stroke-width="${round(width)}"${dash}${faint}/>`);
   }
 
   toString(): string {

@@ -14,6 +14,8 @@ def run(
     /,
     *,
     context: str | None = None,
+    plus: str | None = None,
+    minus: str | None = None,
     top: int = 10,
     output: MaybeOutput = None,
     lang: PageLanguage = "en",
@@ -26,6 +28,8 @@ def run(
         folder: the run folder.
         word: a word of the vocabulary; elmo also reads others, by their letters.
         context: a sentence that holds the word: compare its vector there rather than the word's own.
+        plus: a word whose vector is added to the word's.
+        minus: a word whose vector is taken away. With --plus, an analogy: minus is to word as plus is to what is found.
         top: how many neighbours to show.
         output: a folder for neighbours.html, neighbours.json, and the chart as .svg and .png.
         lang: the language of the page.
@@ -40,8 +44,8 @@ def run(
     if output is not None:
         check_folder(output)
     loaded = load(folder)
-    wrote = show(neighbours(loaded, word, context, top), output, lang, json)
-    if context is None and loaded.fills_masks:
+    wrote = show(neighbours(loaded, word, context, top, plus=plus, minus=minus), output, lang, json)
+    if context is None and plus is None and minus is None and loaded.fills_masks:
         typed = ["--", word] if word.startswith("-") else [word]
         closing(
             wrote=wrote, then=[command("polyseme", "neighbours", folder, "--context", f"… {word} …", *typed)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast, overload
 
@@ -80,7 +80,14 @@ class Neighbours(Result, list[dict[str, Any]]):
 
 @overload
 def neighbours(  # type: ignore[overload-overlap]
-    loaded: Loaded, words: str, context: str | None = None, top: int = 10, *, start: int | None = None
+    loaded: Loaded,
+    words: str,
+    context: str | None = None,
+    top: int = 10,
+    *,
+    start: int | None = None,
+    plus: str | None = None,
+    minus: str | None = None,
 ) -> Neighbours: ...
 @overload
 def neighbours(
@@ -90,6 +97,8 @@ def neighbours(
     top: int = 10,
     *,
     start: int | None = None,
+    plus: str | None = None,
+    minus: str | None = None,
 ) -> list[Neighbours]: ...
 def neighbours(
     loaded: Loaded,
@@ -98,6 +107,8 @@ def neighbours(
     top: int = 10,
     *,
     start: int | None = None,
+    plus: str | None = None,
+    minus: str | None = None,
 ) -> Neighbours | list[Neighbours]:
     """The words nearest to words by cosine.
 
@@ -112,21 +123,33 @@ def neighbours(
         context: a text that holds the word.
         top: how many.
         start: the character of the context at which the word stands; None = where it first stands as a whole word.
+        plus, minus: words whose vectors, of length one, are added to the word's and taken away: with both, an analogy,
+            minus is to the word as plus is to the answers (3CosAdd of Mikolov, Yih and Zweig 2013). They are no answers
+            themselves.
     Returns, for a word, [{"word", "similarity", "count"}], best first, the word itself and mere pieces left out; it
     shows itself as a table, and as a page in a notebook.
     "count" is how often it occurs in the training text, and absent where that is not there any more; for word classes
     also "path".
     Raises:  InputError: not text; the word is not in the context, or not in the vocabulary of an encoder that reads no
-                 letters.  ConfigError: a context is given and the run has no masked-LM head, or top is no count.
+                 letters.  ConfigError: a context is given and the run has no masked-LM head; words are to be
+                 added beside a context, or in a run of classes; top is no count.
     """
     check_loaded(loaded)
     several, single = texts_of(words, "words")
     context = None if context is None else one_text(context, "context")
     at_least_one("top", top)
+    terms = {"plus": (1.0, plus), "minus": (-1.0, minus)}
+    added = [(sign, one_text(term, name)) for name, (sign, term) in terms.items() if term is not None]
+    if added and (context is not None or hasattr(loaded.encoder, "neighbours")):
+        raise ConfigError(
+            "words are added to the vector of a word by itself",
+            got="a context" if context is not None else f"{loaded.recipe.architecture}, which has classes",
+            fix="leave the context out" if context is not None else "a run with vectors, such as word2vec",
+        )
     path = replace_surrogates(str(loaded.run.path))
     answers = [
         Neighbours(
-            _neighbours(loaded, word, context, top, start), path, word, context, count_of(loaded, word)
+            _neighbours(loaded, word, context, top, start, added), path, word, context, count_of(loaded, word)
         )
         for word in several
     ]
@@ -135,12 +158,14 @@ def neighbours(
 
 @torch.no_grad()
 def _neighbours(
-    loaded: Loaded, word: str, context: str | None, top: int, start: int | None
+    loaded: Loaded,
+    word: str,
+    context: str | None,
+    top: int,
+    start: int | None,
+    added: Sequence[tuple[float, str]],
 ) -> list[dict[str, Any]]:
-    ids = word_ids(loaded.tokenizer, word)
-    reads = context is None and loaded.reads_letters and word.strip()
-    if not ids and not reads:
-        raise InputError("the word is not in the vocabulary", got=word, fix=_near(loaded, word))
+    ids = _known(loaded, word, reads=context is None)
     if context is None and hasattr(loaded.encoder, "neighbours"):
         if len(ids) > 1:
             raise InputError("not a single word of the vocabulary", got=word, fix="one word at a time")
@@ -149,22 +174,47 @@ def _neighbours(
     if context is not None:
         target = _in_context(loaded, word, context, start)
     else:
-        target = loaded.word_vectors[ids].mean(0) if ids else vector_by_letters(loaded, word)
+        target = _alone(loaded, word, ids)
+    if added:
+        target = nn.functional.normalize(target, dim=0)
+    for sign, other in added:
+        others = _known(loaded, other)
+        target = target + sign * nn.functional.normalize(_alone(loaded, other, others), dim=0)
+        ids = [*ids, *others]
     similarity = loaded.word_vectors @ nn.functional.normalize(target, dim=0)
     hidden = loaded.special.special | loaded.tokenizer.continues
     similarity[torch.from_numpy(np.flatnonzero(hidden))] = -2.0
     similarity[torch.tensor(ids, dtype=torch.long)] = -2.0
     counts = word_counts(loaded)
+    asked = {each.casefold() for each in (word, *(other for _, other in added))}
     nearest: dict[str, dict[str, Any]] = {}
     for i in similarity.argsort(descending=True).tolist():
         shown = loaded.tokenizer.display(i).strip()
         if similarity[i] <= -2.0 or len(nearest) == top:
             break
-        if shown.casefold() != word.casefold():
+        if shown.casefold() not in asked:
             # an imported table may have more rows than there are tokens
             known = {} if counts is None or i >= len(counts) else {"count": int(counts[i])}
             nearest.setdefault(shown, {"word": shown, "similarity": float(similarity[i]), **known})
     return list(nearest.values())
+
+
+def _known(loaded: Loaded, word: str, reads: bool = True) -> list[int]:
+    """A word's pieces; none where an encoder reads the word by its letters.
+
+    Args:
+        reads: whether letters will do.
+    Raises:  InputError: the vocabulary does not know it.
+    """
+    ids = word_ids(loaded.tokenizer, word)
+    if not ids and not (reads and loaded.reads_letters and word.strip()):
+        raise InputError("the word is not in the vocabulary", got=word, fix=_near(loaded, word))
+    return ids
+
+
+def _alone(loaded: Loaded, word: str, ids: list[int]) -> Tensor:
+    """The vector of a word by itself."""
+    return loaded.word_vectors[ids].mean(0) if ids else vector_by_letters(loaded, word)
 
 
 def word_counts(loaded: Loaded) -> IntArray | None:

@@ -14,6 +14,7 @@ import pytest
 import polyseme
 from asked import Server
 from polyseme.cli import main
+from polyseme.errors import InputError
 from polyseme.study.senses import SenseStudy
 from polyseme.text.labelled.senses import Use
 
@@ -125,6 +126,8 @@ def test_uses_may_be_given_with_their_senses(server: Server) -> None:
         ("holes", {"texts": ["a [MASK]"], "candidates": [["cat"] * 51]}, 413, None),
         ("holes", {"texts": ["a [MASK]"], "against": ["nobody"]}, 404, "run"),
         ("mix", {}, 400, None),
+        ("neighbours", {"run": "bert", "word": "cat", "context": "a cat", "plus": "dog"}, 400, None),
+        ("neighbours", {"run": "word2vec", "word": "cat", "plus": "xyzzy"}, 400, None),
         ("generate", {"run": "gpt", "prompt": "a", "question": "who"}, 422, "question"),
         ("generate", {"run": "gpt", "prompt": "a", "task": "answer"}, 400, None),
         ("fill", {"text": "a [MASK]", "lang": "fr"}, 422, "lang"),
@@ -147,6 +150,11 @@ TYPED: dict[str, tuple[str, dict[str, Any], list[str]]] = {
         "bert",
         {"texts": ["the [MASK] sees", "a [MASK]"], "candidates": [["cat", "dog"], ["bird", "dog"]]},
         ["the [MASK] sees", "a [MASK]", "--candidates", "cat,dog", "--candidates", "bird,dog"],
+    ),
+    "neighbours": (
+        "word2vec",
+        {"word": "cat", "plus": "dog", "minus": "bird", "top": 3},
+        ["cat", "--plus", "dog", "--minus", "bird", "--top", "3"],
     ),
     "generate": (
         "gpt",
@@ -185,6 +193,18 @@ def test_a_task_is_put_as_it_is_written(server: Server) -> None:
     *steps, last = server.post("/api/generate", body).lines
     assert last["done"]["prompt"].startswith("a = b\n")
     assert "".join(step["piece"] for step in steps) == last["done"]["generated"]
+
+
+def test_an_analogy_is_the_nearest_to_a_sum(runs: dict[str, Path]) -> None:
+    model = polyseme.load(runs["word2vec"])
+    a, b, c = (model.word_vectors[model.tokenizer.encode(word).ids[0]] for word in ("bird", "cat", "dog"))
+    found = model.neighbours("cat", plus="dog", minus="bird", top=1)[0]
+    sums = model.word_vectors @ (b - a + c)
+    place = model.tokenizer.encode(found["word"]).ids[0]
+    assert found["similarity"] == pytest.approx(float(sums[place] / (b - a + c).norm()), abs=1e-5)
+    assert found["word"] not in ("bird", "cat", "dog")
+    with pytest.raises(InputError, match="vocabulary"):
+        model.neighbours("cat", minus="xyzzy")
 
 
 def test_notes_are_in_the_language_that_is_asked_for(server: Server) -> None:

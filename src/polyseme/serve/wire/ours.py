@@ -101,6 +101,8 @@ class Neighbours(Body):
     word: str
     context: str | None = None
     start: int | None = Field(None, ge=0)
+    plus: str | None = None
+    minus: str | None = None
     top: int = Field(10, ge=1, le=TOP)
 
 
@@ -826,8 +828,10 @@ ROUTES = [
     _turn(
         "neighbours",
         Neighbours,
-        lambda a: [a.word, a.context or ""],
-        lambda model, a: model.neighbours(a.word, a.context, a.top, start=a.start).document(),
+        lambda a: [a.word, a.context or "", a.plus or "", a.minus or ""],
+        lambda model, a: model.neighbours(
+            a.word, a.context, a.top, start=a.start, plus=a.plus, minus=a.minus
+        ).document(),
         "neighbours",
     ),
     _turn("cosines", Cosines, lambda a: a.items, _cosines, "encode"),

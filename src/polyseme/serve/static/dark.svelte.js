@@ -1,0 +1,1 @@
+import{J as e,Y as t,i as n,q as r,z as i}from"./main.js";var a=matchMedia(`(prefers-color-scheme: dark)`),o=t(r(a.matches));a.addEventListener(`change`,()=>e(o,a.matches,!0));function s(){return n.theme===`auto`?i(o):n.theme===`dark`}export{s as t};
