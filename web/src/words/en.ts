@@ -141,6 +141,8 @@ export const en = {
       cut: (n: number) => `${several(n, "token", "tokens")} of the text were cut off.`,
       long: (n: number, most: number) =>
         `${n} tokens: over ${most} they are shown as a matrix, as lines would cover each other. A row is a token that looks, a column one that is looked at.`,
+      asMatrix: "as a matrix",
+      rows: "A row is a token that looks, a column one that is looked at.",
       matrix: "Matrix of shares: arrow keys move from cell to cell",
       gives: (from: string, to: string, share: string) => `${from} looks at ${to}: ${share}`,
       pointAtCell: "Point at a cell for its two tokens and their share.",

@@ -134,6 +134,8 @@ export const zh: Words = {
       window: (layers, n) => `第 ${layers} 层最多看左右各 ${n} 个词元。`,
       cut: (n) => `文本被截去 ${n} 个词元。`,
       long: (n, most) => `共 ${n} 个词元：超过 ${most} 个时用矩阵显示，否则线会互相遮盖。行是看的词元，列是被看的词元。`,
+      asMatrix: "用矩阵显示",
+      rows: "行是看的词元，列是被看的词元。",
       matrix: "份额矩阵：用方向键在格子之间移动",
       gives: (from, to, share) => `${from} 看 ${to}：${share}`,
       pointAtCell: "指向一个格子，查看它的两个词元和份额。",
