@@ -22,6 +22,7 @@ def run(
     top: int = 5,
     hide: list[str] | None = None,
     whole: Annotated[bool, Parameter(show_default=False)] = False,
+    among: list[str] | None = None,
     detail: Annotated[bool, Parameter(show_default=False)] = False,
     threads: Threads = None,
     json: Json = False,
@@ -34,6 +35,7 @@ def run(
         top: how many candidates to show for each.
         hide: a word of the text that is hidden wherever it stands, as if [MASK] were written there; may be repeated.
         whole: fill masks side by side together, as one word or name.
+        among: a candidate that alone is shown, with others that are named so; may be repeated.
         detail: say how sure the model is (the entropy), and the rank and nats of the word that was hidden.
         json: print one JSON document: [{"position", "candidates": [{"token", "probability", "sequence"}]}]; with
             --detail also "entropy" and, of a hidden word, "original": {"token", "rank", "nats"}; with --whole masks
@@ -46,9 +48,9 @@ def run(
 
     loaded = load(folder)
     if detail:
-        show(fill(loaded, text, top, hide=hide or (), whole=whole, detail=True), json=json)
+        show(fill(loaded, text, top, hide=hide or (), whole=whole, among=among or (), detail=True), json=json)
     else:
-        masks = fill(loaded, text, top, hide=hide or (), whole=whole)
+        masks = fill(loaded, text, top, hide=hide or (), whole=whole, among=among or ())
         if json:
             emit_json(masks)
         else:

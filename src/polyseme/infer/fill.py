@@ -97,6 +97,7 @@ def fill(  # type: ignore[overload-overlap]
     *,
     hide: Hide = (),
     whole: bool = False,
+    among: Sequence[str] = (),
     detail: Literal[False] = False,
 ) -> list[dict[str, Any]]: ...
 @overload
@@ -107,6 +108,7 @@ def fill(
     *,
     hide: Hide = (),
     whole: bool = False,
+    among: Sequence[str] = (),
     detail: Literal[False] = False,
 ) -> list[list[dict[str, Any]]]: ...
 @overload
@@ -117,6 +119,7 @@ def fill(  # type: ignore[overload-overlap]
     *,
     hide: Hide = (),
     whole: bool = False,
+    among: Sequence[str] = (),
     detail: Literal[True],
 ) -> Filling: ...
 @overload
@@ -127,6 +130,7 @@ def fill(
     *,
     hide: Hide = (),
     whole: bool = False,
+    among: Sequence[str] = (),
     detail: Literal[True],
 ) -> list[Filling]: ...
 def fill(
@@ -136,6 +140,7 @@ def fill(
     *,
     hide: Hide = (),
     whole: bool = False,
+    among: Sequence[str] = (),
     detail: bool = False,
 ) -> Any:
     """The likeliest tokens at every [MASK] of texts, each mask on its own.
@@ -149,6 +154,7 @@ def fill(
             words, upper and lower case alike, or the [start, end) of their characters. Without `whole`, the tokens of
             one are masks of their own.
         whole: fill masks side by side together, as one word or name.
+        among: candidates that alone are shown, each a token of the vocabulary; their probabilities stay what they are.
         detail: say also how sure the model is, and where it ranks what was hidden.
     Returns, for a text, a list with, per mask, {"position": character offset in the text as it is read, "candidates":
     [{"token", "probability", "sequence"}]}; in "sequence" the other masks stay as they are. A hole of several masks has
@@ -157,8 +163,9 @@ def fill(
     every token, the special ones too, which candidates and ranks leave out; and,
     where a word was hidden, "original": {"token", "rank": 1 for the likeliest, "nats": its -log p}; of a whole hole the
     rank among the candidates that were followed, None if it is none of them.
-    Raises:  InputError: not text, no [MASK], the text has no such word, or it is longer than the model reads.
-             ConfigError: the run has no masked-LM head, or top is no count.
+    Raises:  InputError: not text, no [MASK], the text has no such word, or the vocabulary no such token, or the text
+             is longer than the model reads.
+             ConfigError: the run has no masked-LM head, top is no count, or whole words are asked for among some.
 
     Example:
         fill(load("runs/bert"), "The bank of the river was steep.", hide="bank", detail=True)
@@ -166,7 +173,10 @@ def fill(
     check_loaded(loaded)
     several, single = texts_of(texts)
     at_least_one("top", top)
-    answers = [_fill_text(loaded, text, top, hide, whole) for text in several]
+    if whole and among:
+        raise ConfigError("a whole hole is not filled among given words", fix="whole, or among, and not both")
+    ids = _tokens_of(loaded, among) if among else None
+    answers = [_fill_text(loaded, text, top, hide, whole, ids) for text in several]
     if not detail:
         plain = [[_without_detail(mask) for mask in answer.masks] for answer in answers]
         return plain[0] if single else plain
@@ -178,7 +188,9 @@ def _without_detail(mask: dict[str, Any]) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def _fill_text(loaded: Loaded, text: str, top: int, hide: Hide, whole: bool) -> Filling:
+def _fill_text(
+    loaded: Loaded, text: str, top: int, hide: Hide, whole: bool, among: Tensor | None = None
+) -> Filling:
     _ = loaded.masked_lm_head
     if loaded.tokenizer.mask_id == ABSENT:
         raise ConfigError(
@@ -198,7 +210,9 @@ def _fill_text(loaded: Loaded, text: str, top: int, hide: Hide, whole: bool) -> 
     single = [hole[0] for hole in holes if len(hole) == 1]
     if single:
         (probabilities,) = _probabilities(gap, [gap.masked], [single])
-        answers |= {place: _one(gap, place, p, top) for place, p in zip(single, probabilities, strict=True)}
+        answers |= {
+            place: _one(gap, place, p, top, among) for place, p in zip(single, probabilities, strict=True)
+        }
     answers |= {hole[0]: _together(gap, hole, top) for hole in holes if len(hole) > 1}
     return Filling(text, [answers[hole[0]] for hole in holes])
 
@@ -360,17 +374,41 @@ def _entropy(probabilities: Tensor) -> float:
     return float(torch.special.entr(probabilities.double()).sum())
 
 
-def _one(gap: _Text, place: int, p: Tensor, top: int) -> dict[str, Any]:
-    """Candidates at one mask.  Shapes: p: (V,)"""
+def _tokens_of(loaded: Loaded, words: Sequence[str]) -> Tensor:
+    """The tokens that words are, each once.
+
+    Raises:  InputError: one is no word, or not one token of the vocabulary.
+    """
+    tokenizer, found = loaded.tokenizer, dict[int, str]()
+    for word in [words] if isinstance(words, str) else words:
+        if not isinstance(word, str):
+            raise InputError("a candidate must be a word", got=repr(word)[:80])
+        ids = tokenizer.lookup(word)
+        known = ids[0] if len(ids) == 1 and ids[0] != tokenizer.unk_id else tokenizer.id(word)
+        if known is None or known in tokenizer.special_ids:
+            pieces = " ".join(tokenizer.display(id).strip() for id in ids)
+            raise InputError(
+                "a candidate must be one token of the vocabulary",
+                got=f"{word}, which is {pieces}" if pieces else repr(word),
+                where=loaded.run.path,
+                fix="another word for it, or `choose`, which takes words of any length",
+            )
+        found.setdefault(known, word)
+    return torch.tensor([*found])
+
+
+def _one(gap: _Text, place: int, p: Tensor, top: int, among: Tensor | None = None) -> dict[str, Any]:
+    """Candidates at one mask.  Shapes: p: (V,), among: (n,)"""
     allowed, tokenizer = _allowed(gap.loaded, p), gap.loaded.tokenizer
-    best = allowed.topk(min(top, len(allowed)))
+    places = torch.arange(len(allowed)) if among is None else among
+    best = allowed[places].topk(min(top, len(places)))
     candidates = [
         {
             "token": tokenizer.display(token),
             "probability": value,
             "sequence": gap.filled([place], [token])[1],
         }
-        for value, token in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        for value, token in zip(best.values.tolist(), places[best.indices].tolist(), strict=True)
     ]
     answer = {"position": gap.span(place)[0], "candidates": candidates, "entropy": _entropy(p)}
     if (stood := gap.stood([place])) is not None:

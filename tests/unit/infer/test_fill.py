@@ -174,3 +174,18 @@ def test_the_verb_says_what_to_try(
 def test_a_decoder_hides_nothing() -> None:
     with pytest.raises(ConfigError, match="not trained to fill masks"):
         fill(make_loaded("gpt"), TEXT, hide="cat", detail=True)
+
+
+def test_candidates_among_given_words(bert: Model) -> None:
+    shares = distribution(bert, "the [MASK] sat")
+    (mask,) = fill(bert, "the [MASK] sat", among=["mat", "cat", "mat"], detail=True).masks
+    best = sorted(("mat", "cat"), key=lambda word: -shares[word])
+    assert [c["token"] for c in mask["candidates"]] == best
+    assert [c["probability"] for c in mask["candidates"]] == pytest.approx([shares[word] for word in best])
+    assert mask["entropy"] == fill(bert, "the [MASK] sat", detail=True).masks[0]["entropy"]
+    assert len(fill(bert, "the [MASK] sat", 1, among=["mat", "cat"])[0]["candidates"]) == 1
+    for wrong in (["the cat"], ["☂"], ["[MASK]"], [3], [""]):
+        with pytest.raises(InputError, match="a candidate must be"):
+            fill(bert, "the [MASK] sat", among=wrong)  # type: ignore[list-item]
+    with pytest.raises(ConfigError, match="whole"):
+        fill(bert, "the [MASK] sat", among=["cat"], whole=True)

@@ -23,6 +23,10 @@ def test_masks_are_filled(every: Server, of_all_kinds: Runs) -> None:
     assert [(c["token_str"], c["sequence"]) for c in found] == [(c["token"], c["sequence"]) for c in expected]
     assert [c["score"] for c in found] == pytest.approx([c["probability"] for c in expected])
     assert [model.tokenizer.display(c["token"]) for c in found] == [c["token_str"] for c in found]
+    body = {"inputs": "the [MASK] sees", "parameters": {"targets": ["dog", "cat"]}}
+    among = {c["token_str"]: c["score"] for c in every.post("/models/bert", body).json}
+    everything = {c["token"]: c["probability"] for c in model.fill("the [MASK] sees", 500)[0]["candidates"]}
+    assert among == pytest.approx({word: everything[word] for word in ("cat", "dog")})
     two = every.post("/models/bert", {"inputs": "the [MASK] [MASK]"}).json
     assert [len(mask) for mask in two] == [5, 5]
     several = every.post("/models/bert", {"inputs": ["the [MASK]", "<mask> sees"]})
@@ -148,7 +152,7 @@ def test_texts_come_as_a_stream(every: Server) -> None:
         ("bert", {"inputs": 3}, 422, "{question, context}"),
         ("bert", {"inputs": {"text": "a"}}, 422, "nothing that can be asked"),
         ("bert", {"inputs": "a [MASK]", "parameters": {"topk": 3}}, 422, "parameters.topk"),
-        ("bert", {"inputs": "a [MASK]", "parameters": {"targets": ["cat"]}}, 400, "targets is not served"),
+        ("bert", {"inputs": "a [MASK]", "parameters": {"targets": ["cat sees"]}}, 400, "one token of"),
         ("bert", {"inputs": "a", "dimensions": 2}, 422, "another length"),
         ("bert", {"inputs": "a", "prompt_name": "query"}, 422, "prompt_name is not served"),
         ("gpt", {"inputs": "a", "parameters": {"typical_p": 0.5}}, 400, "typical_p is not served"),

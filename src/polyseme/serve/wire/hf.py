@@ -85,7 +85,7 @@ class FillParameters(Body):
     """How masks are filled."""
 
     top_k: int | None = Field(None, ge=1, le=TOP)
-    targets: tuple[str, ...] | None = None
+    targets: tuple[str, ...] | None = Field(None, max_length=TOP)
 
 
 class FillMask(_Hf):
@@ -249,15 +249,14 @@ def _refuse(parameters: Body, **harmless: tuple[object, ...]) -> None:
 
 async def _fill_mask(call: Call) -> Answer:
     asked: FillMask = call.asked
-    _refuse(asked.parameters, targets=())
     texts, top = listed(asked.inputs), asked.parameters.top_k or 5
     lengths = await call.service.lengths(call.run, texts)
     for text, length in zip(texts, lengths, strict=True):
         check_fill(replace(call, asked=Fill(text=text, top=top)), [length])
 
     def work(model: Model, _: Sequence[Any]) -> Sequence[Any]:
-        ids = model.tokenizer.by_display
-        return [[[_candidates(mask, ids) for mask in model.fill(text, top)] for text in texts]]
+        ids, among = model.tokenizer.by_display, asked.parameters.targets or ()
+        return [[[_candidates(mask, ids) for mask in model.fill(text, top, among=among)] for text in texts]]
 
     outcome = await call.service.ask(call.run, sum(lengths), work)
     answers = [masks[0] if len(masks) == 1 else masks for masks in outcome.value]

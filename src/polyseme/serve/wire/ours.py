@@ -121,6 +121,7 @@ class Fill(Body):
     top: int = Field(5, ge=1, le=TOP)
     hide: tuple[str | tuple[int, int], ...] = Field((), max_length=100)
     whole: bool = False
+    among: tuple[str, ...] = Field((), max_length=TOP)
     detail: bool = False
 
 
@@ -503,9 +504,10 @@ def _pair(model: Model, asked: Pair) -> dict[str, Any]:
 def _fill(model: Model, asked: Fill) -> Any:
     from polyseme.infer.fill import fill
 
+    how: dict[str, Any] = {"hide": asked.hide, "whole": asked.whole, "among": asked.among}
     if asked.detail:
-        return fill(model, asked.text, asked.top, hide=asked.hide, whole=asked.whole, detail=True).document()
-    return fill(model, asked.text, asked.top, hide=asked.hide, whole=asked.whole)
+        return fill(model, asked.text, asked.top, **how, detail=True).document()
+    return fill(model, asked.text, asked.top, **how)
 
 
 def _next(model: Model, asked: Next) -> Any:
