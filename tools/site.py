@@ -12,6 +12,10 @@ import griffe
 _INFO = re.compile(
     r"^```(\w+) [^\n]*$", re.MULTILINE
 )  # ```console no-run: the tests' words (tests/docs/test_docs.py)
+_BREAK = re.compile(
+    r"(?<=[，。；：、！？）”》])\n(?=[\w`*\[“（《])|(?<=[\u4e00-\u9fff])\n(?=[\u4e00-\u9fff“（《])"
+)
+_FENCED = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 _NOTE = '!!! note "这一页还没有中文，下面是英文原文。"\n\n'
 
 
@@ -35,10 +39,14 @@ def _heading(path: Path) -> str:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Take the tests' words off the fences; say so where a Chinese reader gets an English page."""
-    language = getattr(page.file, "locale", "en")
-    english = language == "zh" and not str(page.file.abs_src_path).endswith(".zh.md")
-    return (_NOTE if english else "") + _INFO.sub(r"```\1", markdown)
+    """Take the tests' words off the fences; join Chinese lines; say so where a Chinese reader gets an English page."""
+    markdown = _INFO.sub(r"```\1", markdown)
+    if getattr(page.file, "locale", "en") != "zh":
+        return markdown
+    if not str(page.file.abs_src_path).endswith(".zh.md"):
+        return _NOTE + markdown
+    parts = _FENCED.split(markdown)  # a line's end would be shown as a blank
+    return "".join(part if i % 2 else _BREAK.sub("", part) for i, part in enumerate(parts))
 
 
 class PlainText(griffe.Extension):
