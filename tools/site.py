@@ -9,9 +9,8 @@ from typing import Any
 
 import griffe
 
-_INFO = re.compile(
-    r"^```(\w+) [^\n]*$", re.MULTILINE
-)  # ```console no-run: the tests' words (tests/docs/test_docs.py)
+# ```console no-run: words for the tests (tests/docs/test_docs.py)
+_INFO = re.compile(r"^```(\w+) [^\n]*$", re.MULTILINE)
 _BREAK = re.compile(
     r"(?<=[，。；：、！？）”》])\n(?=[\w`*\[“（《])|(?<=[\u4e00-\u9fff])\n(?=[\u4e00-\u9fff“（《])"
 )
@@ -20,7 +19,7 @@ _NOTE = '!!! note "这一页还没有中文，下面是英文原文。"\n\n'
 
 
 def on_config(config: Any, **_: Any) -> Any:
-    """Fill in Results and Decisions: a file for each, called as its heading."""
+    """Fill in Results and Decisions: each of their files, called by its heading."""
     docs = Path(config["docs_dir"])
     reference = next(part["Reference"] for part in config["nav"] if "Reference" in part)
     for section in reference:
@@ -41,7 +40,7 @@ def _heading(path: Path) -> str:
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Take the tests' words off the fences; join Chinese lines; say so where a Chinese reader gets an English page."""
     markdown = _INFO.sub(r"```\1", markdown)
-    if getattr(page.file, "locale", "en") != "zh":
+    if page.file.locale_alternate_of != "zh":  # the language that is being built
         return markdown
     if not str(page.file.abs_src_path).endswith(".zh.md"):
         return _NOTE + markdown
