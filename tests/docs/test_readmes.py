@@ -36,7 +36,7 @@ def commands_of_the_table(text: str) -> list[str]:
 
 
 def links(text: str) -> set[str]:
-    return set(re.findall(r"\]\(((?!https?:|README)[^)#]+)", text))
+    return {link.replace(".zh.md", ".md") for link in re.findall(r"\]\(((?!https?:|README)[^)#]+)", text)}
 
 
 def test_headings_and_commands_are_the_same() -> None:

@@ -78,7 +78,7 @@ def test_links_lead_somewhere(page: Path) -> None:
         path = page.parent / target if target else page
         assert path.exists(), target
         assert not anchor or anchor in anchors(path), f"{target}#{anchor}"
-        if ".zh." in page.name and page.is_relative_to(DOCS) and path.suffix == ".md":
+        if ".zh." in page.name and path.is_relative_to(DOCS) and path.suffix == ".md":
             assert ".zh." in path.name or not path.with_suffix(".zh.md").exists(), (
                 f"{target} is there in Chinese"
             )
@@ -101,6 +101,8 @@ def test_the_reference_has_every_public_name() -> None:
 
 
 def test_the_site_asks_no_network_for_anything() -> None:
-    settings = (ROOT / "mkdocs.yml").read_text("utf-8") + (DOCS / "assets" / "site.css").read_text("utf-8")
+    files = [ROOT / "mkdocs.yml", *(DOCS / "assets").iterdir()]
+    settings = "".join(path.read_text("utf-8") for path in files)
     assert "font: false" in settings
+    assert "polyfills: [assets/iframe-worker.js]" in settings, "the theme would fetch its own"
     assert not re.search(r"https?:|repo_url|analytics|@import", settings)
