@@ -305,7 +305,8 @@ async def stream_beside(ours: Peer, texts: list[str], options: argparse.Namespac
     speed, slow = statistics.median(s for s, _ in alone), statistics.median(s for s, _ in beside)
     print(
         f"stream: {speed:.0f} tokens/s alone, {slow:.0f} beside {options.clients} clients ({slow / speed:.0%}), "
-        f"longest gap {max(gap for _, gap in beside):.0f} ms; /health p95 {np.percentile(health, 95):.0f} ms of {len(health)}"
+        f"longest gap {max(gap for _, gap in beside):.0f} ms; "
+        f"/health p95 {np.percentile(health, 95):.0f} ms of {len(health)}"
     )
 
 
