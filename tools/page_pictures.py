@@ -33,9 +33,22 @@ VIEWS: dict[str, dict[str, dict[str, str]]] = {
         "en": {"text": BANK, "hide": "4~bank|26~steep"},
         "zh": {"text": "今天天气很好，我们去公园玩。", "hide": "2~天气"},
     },
+    "tokens": {
+        "en": {"text": "The unbelievable swimmer googled antidisestablishmentarianism."},
+        "zh": {"text": "哈尔滨是黑龙江的省会，国际冰雪文化名城。"},
+    },
+    "score": {
+        "en": {
+            "text": "The keys to the cabinet are on the table.",
+            "second": "The keys to the cabinet is on the table.",
+        },
+        "zh": {"text": "他把书放在桌子上。", "second": "他把书放在桌子。"},
+    },
+    "write": {"en": {"text": "It was a dark night, and"}, "zh": {"text": "今天早上，我"}},
 }
 SIZES = {"wide": (1280, 800), "narrow": (400, 800)}
-README = [("fill", "en", "page-fill"), ("line", "en", "page-line"), ("fill", "zh", "page-fill-zh")]
+README = {"en": "page-fill", "zh": "page-fill-zh"}
+DEMO = {"text": "If the file does not exist, an error is raised.", "hide": "7~file"}
 
 
 @contextmanager
@@ -94,7 +107,8 @@ def main() -> None:
             )
             page = context.new_page()
             page.on("console", lambda message: print(name, message.type, message.text))
-            query = "&".join(f"{key}={quote(value)}" for key, value in VIEWS[view][lang].items())
+            shown = DEMO if asked.readme else VIEWS[view][lang]
+            query = "&".join(f"{key}={quote(value)}" for key, value in shown.items())
             page.goto(f"{address}#view={view}&lang={lang}&{query}")
             page.locator(".heading > div > h2").wait_for()
             page.wait_for_timeout(1500 if view != "write" else 4000)
@@ -103,8 +117,8 @@ def main() -> None:
             context.close()
 
         if asked.readme:
-            for view, lang, name in README:
-                picture(view, lang, "wide", "light", name)
+            for lang, name in README.items():
+                picture("fill", lang, "wide", "light", name)
         else:
             for view in asked.views:
                 for lang in VIEWS[view]:

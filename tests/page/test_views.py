@@ -5,12 +5,15 @@ A new view is an entry of `JOURNEYS`. Pictures of what was walked: POLYSEME_PICT
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from xml.etree import ElementTree
 
 import pytest
 
@@ -29,11 +32,11 @@ NAMES = {
     "of",
     "word",
     "vec",
-} | {*("elmo", "bert")}
+} | {*("elmo", "bert", "unk", "top")}
 """What is not Chinese on a Chinese page: names, and the other language's own.
 
 A view whose words hold another name adds it here."""
-TIMEOUT = 15_000
+TIMEOUT = 30_000
 TABS = 80
 
 
@@ -95,7 +98,9 @@ def line(reader: Reader) -> None:
     reader.press("Enter")
     reader.tab_to("thead button")
     reader.press("Tab", "Enter")  # the second word: old, 天气
-    reader.sees("td.both .value", 4)
+    # every run that has a vector for it says how near the two are
+    reader.sees("td.both .value, td.both .unknown", 4)
+    assert reader.page.locator("td.both .value").count() >= 3
     static = reader.page.locator("tbody tr", has_text="word2vec").locator("td.both").inner_text()
     if reader.lang == "en":  # a static vector is the same in every sentence
         assert "1.00" in static
@@ -231,6 +236,40 @@ def neighbours(reader: Reader) -> None:
     reader.sees("button.bar-line")
 
 
+def tokens(reader: Reader) -> None:
+    reader.press("g", "t")
+    reader.types(reader.text)
+    reader.sees(".strip", 4)
+    reader.tab_to(".token")
+    assert reader.page.locator(".token.lit").count() >= 4  # the same place in every run
+    assert reader.page.locator("table tbody tr").count() == 4
+
+
+def score(reader: Reader) -> None:
+    reader.press("g", "s")
+    reader.types(reader.text)
+    reader.sees(".below")
+    reader.tab_to("label.second input")
+    reader.page.keyboard.insert_text("a bird" if reader.lang == "en" else "天气。")
+    reader.press("Enter")
+    reader.sees("section > p > strong")
+    assert reader.page.locator(".line").count() == 2 * reader.page.locator("section").count()
+
+
+def write(reader: Reader) -> None:
+    reader.press("g", "w")
+    reader.types(reader.text)
+    reader.sees("section > .quiet")  # it says why it ended
+    reader.tab_to(".piece")
+    reader.press("Enter")
+    reader.sees(".alternatives")
+    reader.tab_to(".alternatives button")
+    reader.press("ArrowDown", "Enter")  # the second one: it is part of the prompt now
+    reader.sees("section > .quiet")
+    assert len(reader.page.locator("section strong").inner_text()) > len(reader.text)
+    assert reader.page.locator(".alternatives").count() == 0
+
+
 JOURNEYS: dict[str, Callable[[Reader], None]] = {
     "line": line,
     "fill": fill,
@@ -239,6 +278,9 @@ JOURNEYS: dict[str, Callable[[Reader], None]] = {
     "neighbours": neighbours,
     "compare": compare,
     "masks": masks,
+    "tokens": tokens,
+    "score": score,
+    "write": write,
 }
 AXE = """axe.run(document, {resultTypes: ["violations"]}).then(found => found.violations.map(rule =>
   [rule.id, ...rule.nodes.map(node => node.html.slice(0, 160) + " " + (node.any[0] ?? node.all[0] ?? {}).message)]))"""
@@ -341,3 +383,150 @@ def test_chinese_pages_have_no_english_words(watched: Callable[..., Watched], ad
         Reader(one.page, "zh").sees(".empty")
         words = set(re.findall(r"[A-Za-z]{2,}", one.page.evaluate(SAID)))
         assert {word for word in words if word.casefold() not in NAMES} == set()
+
+
+FILL = f"#view=fill&runs=bert&hide=4~old&text={ENGLISH.replace(' ', '%20')}"
+
+
+def line_of(**fields: Any) -> str:
+    return json.dumps({"run": "bert", **fields}) + "\n"
+
+
+def opened(watched: Callable[..., Watched], address: str, hash: str = FILL) -> tuple[Watched, Reader]:
+    one = watched()
+    one.page.goto(f"{address}{hash}&lang=en")
+    return one, Reader(one.page, "en")
+
+
+def test_an_address_asks_by_itself_and_its_token_is_not_kept_in_it(
+    watched: Callable[..., Watched], address: str
+) -> None:
+    one = watched()
+    with one.page.expect_request("**/api/fill") as asked:
+        one.page.goto(f"{address}{FILL}&lang=en&token=of-this-tab")
+    reader = Reader(one.page, "en")
+    reader.sees("#mask-1 button.bar-line", 10)
+    assert "token" not in one.page.url
+    assert asked.value.headers["authorization"] == "Bearer of-this-tab"
+    assert one.page.evaluate("localStorage.length") == 0
+    assert one.problems == []
+
+
+def test_a_full_queue_is_asked_again(watched: Callable[..., Watched], address: str) -> None:
+    one = watched()
+    full = {"message": "the queue is full", "type": "rate_limit_error", "code": "queue"}
+    refused = [line_of(error=full, status=429, retry_after=1)]
+
+    def answer(route: Any) -> None:
+        if refused:
+            route.fulfill(body=refused.pop(), content_type="application/x-ndjson")
+        else:
+            route.continue_()
+
+    one.page.route("**/api/fill", answer)
+    one.page.goto(f"{address}{FILL}&lang=en")
+    reader = Reader(one.page, "en")
+    reader.sees(".state", 1)
+    assert "full" in one.page.locator(".state").inner_text()
+    reader.sees("#mask-1 button.bar-line", 10)
+    assert one.problems == []
+
+
+def test_an_error_is_told_with_what_to_try(watched: Callable[..., Watched], address: str, axe: str) -> None:
+    one = watched()
+    error = {"message": "it <b>failed</b>", "got": "a", "expected": "b", "fix": "c"}
+    body = line_of(error={"type": "t", "param": None, "code": "x", **error}, status=400)
+    one.page.route("**/api/fill", lambda route: route.fulfill(body=body, content_type="application/x-ndjson"))
+    one.page.goto(f"{address}{FILL}&lang=zh")
+    told = Reader(one.page, "zh").sees(".error", 1).inner_text()
+    assert "it <b>failed</b>" in told
+    assert told.split("\n")[1:] == ["收到", "a", "应为", "b", "请试", "c"]
+    one.pictures("error")
+    one.check(axe)
+
+
+def test_what_takes_long_can_be_stopped(watched: Callable[..., Watched], address: str, axe: str) -> None:
+    one, reader = opened(watched, address)
+    reader.sees("#mask-1 button.bar-line", 10)
+    one.page.route("**/api/fill", lambda route: None)  # never answered
+    reader.press("Control+Enter")
+    reader.sees(".progress", 1)
+    assert one.page.locator(".card.stale button.bar-line").count() == 10  # the old answer stays, dimmed
+    reader.press("Escape")
+    reader.sees(".state", 1)
+    assert one.page.locator(".progress").count() == 0
+    one.check(axe)
+
+
+def test_a_server_that_was_gone_is_asked_again(watched: Callable[..., Watched], address: str) -> None:
+    one, reader = opened(watched, address)
+    reader.sees("#mask-1 button.bar-line", 10)
+    one.page.route("**/*", lambda route: route.abort())
+    reader.types("the small dog sees")
+    reader.sees(".band", 1)
+    one.page.unroute_all()
+    from playwright.sync_api import expect
+
+    expect(one.page.locator(".band")).to_have_count(0, timeout=TIMEOUT)
+    assert one.page.locator("#text").input_value() == "the small dog sees"
+
+
+def test_an_input_method_s_enter_does_not_ask(watched: Callable[..., Watched], address: str) -> None:
+    one, reader = opened(watched, address)
+    reader.sees("#mask-1 button.bar-line", 10)
+    one.page.locator("#text").fill("the dog")
+    one.page.evaluate(
+        "document.getElementById('text').dispatchEvent(new KeyboardEvent('keydown',"
+        " {key: 'Enter', isComposing: true, bubbles: true, cancelable: true}))"
+    )
+    assert "dog" not in one.page.url
+    one.page.locator("#text").press("Enter")
+    one.page.wait_for_url("**dog**")
+
+
+def test_what_is_seen_can_be_taken_away(watched: Callable[..., Watched], address: str) -> None:
+    one, reader = opened(watched, address)
+    reader.sees("#mask-1 button.bar-line", 10)
+    taken = {}
+    for kind in ("SVG", "PNG", "CSV", "JSON"):
+        with one.page.expect_download() as download:
+            one.page.get_by_role("button", name=kind, exact=True).press("Enter")
+        taken[kind] = Path(download.value.path()).read_bytes()
+        assert download.value.suggested_filename == f"fill.{kind.lower()}"
+    ElementTree.fromstring(taken["SVG"])
+    assert taken["PNG"].startswith(b"\x89PNG")
+    rows = list(csv.DictReader(taken["CSV"].decode("utf-8-sig").splitlines()))
+    answer = json.loads(taken["JSON"])["bert"]
+    assert [row["token"] for row in rows] == [each["token"] for each in answer[0]["candidates"]]
+    one.page.get_by_role("button", name="Code", exact=True).press("Enter")
+    shell, python, curl = one.page.locator("dialog[open] pre").all_inner_texts()
+    assert shell == f"polyseme fill runs/bert '{ENGLISH}' --top 10 --hide old --whole --detail"
+    assert "hide=[(4, 7)]" in python
+    assert f"{address}api/fill" in curl
+    reader.press("Escape")
+    assert one.page.locator("dialog[open]").count() == 0
+    assert one.problems == []
+
+
+def test_language_theme_and_keys_can_be_changed(
+    watched: Callable[..., Watched], address: str, axe: str
+) -> None:
+    one = watched()
+    one.page.goto(address)
+    reader = Reader(one.page, "en")
+    reader.sees("main h2")
+    reader.tab_to(".switches button")
+    reader.press("Enter")
+    assert one.page.locator("html").get_attribute("lang") == "zh-CN"
+    reader.press("Tab", "Enter")
+    assert one.page.locator("html").get_attribute("data-theme") == "light"
+    reader.press("?")
+    reader.sees("dialog[open] kbd")
+    one.check(axe)
+    reader.tab_to("dialog input")
+    reader.press("Space", "Escape")
+    reader.press("g", "f")
+    assert "view=line" in one.page.url  # keys of one letter are off
+    one.page.reload()
+    reader.sees("main h2")
+    assert one.page.locator("html").get_attribute("lang") == "zh-CN"

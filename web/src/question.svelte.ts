@@ -1,6 +1,7 @@
 // One question to several runs: each has its state, and its answer comes when it is done.
 
 import { askRun, GoneError, ServerError, type Answered } from "./api";
+import { preferences } from "./preferences.svelte";
 import { server } from "./server.svelte";
 import type { ErrorBody } from "./types";
 
@@ -81,7 +82,7 @@ export class Question<T> {
   private async one(job: Job, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
-        const answer = { ...(await askRun<T>(job.path, job.run, job.body, signal)), meta: job.meta };
+        const answer = { ...(await askRun<T>(job.path, job.run, { ...job.body, lang: preferences.lang }, signal)), meta: job.meta };
         this.change(job.id, signal, { answer, waiting: false, error: null });
         if (!signal.aborted) server.told(job.run, answer.ms, answer.tokens);
         return;

@@ -13,12 +13,15 @@ interface View {
 
 export const views = [
   { id: "line", key: "l", needs: [], load: () => import("./views/Line.svelte") },
+  { id: "tokens", key: "t", needs: ["tokenize"], load: () => import("./views/Tokens.svelte") },
   { id: "fill", key: "f", needs: ["fill", "directions"], load: () => import("./views/Fill.svelte") },
+  { id: "masks", key: "m", needs: ["fill"], load: () => import("./views/Masks.svelte") },
   { id: "attention", key: "a", needs: ["attention"], load: () => import("./views/Attention.svelte") },
   { id: "senses", key: "e", needs: [], load: () => import("./views/Senses.svelte") },
   { id: "neighbours", key: "n", needs: ["neighbours"], load: () => import("./views/Neighbours.svelte") },
   { id: "compare", key: "c", needs: [], load: () => import("./views/Compare.svelte") },
-  { id: "masks", key: "m", needs: ["fill"], load: () => import("./views/Masks.svelte") },
+  { id: "write", key: "w", needs: ["generate"], load: () => import("./views/Write.svelte") },
+  { id: "score", key: "s", needs: ["score"], load: () => import("./views/Score.svelte") },
 ] as const satisfies readonly View[];
 
 export type ViewId = (typeof views)[number]["id"];
