@@ -40,7 +40,7 @@ def client_of(module: str, name: str) -> Any:
         try:
             return getattr(importlib.import_module(module), name)
         except ImportError:
-            pytest.skip(f"{module.partition('.')[0]} is not installed: pip install 'polyseme[clients]'")
+            pytest.skip(f"{module.partition('.')[0]} is not installed: it is in polyseme[dev,clients,peers]")
 
 
 class TestOpenAI:
@@ -207,3 +207,21 @@ def test_langchain(address: str, of_all_kinds: dict[str, Path]) -> None:
     text = writer.invoke(TEXT)
     assert text == polyseme.load(of_all_kinds["gpt"]).generate(TEXT, max_new_tokens=5, temperature=0).text
     assert "".join(writer.stream(TEXT)) == text
+
+
+@pytest.mark.parametrize("run", ["gpt", "bert"])
+def test_lm_eval(run: str, address: str, of_all_kinds: dict[str, Path]) -> None:
+    """`local-completions` with the server's tokenizer; bench/pairs_vs_harnesses.py --served has BLiMP."""
+    made = client_of("lm_eval.models.openai_completions", "LocalCompletionsAPI")
+    instance = client_of("lm_eval.api.instance", "Instance")
+    base_url = f"{address}/models/{run}/v1/completions"
+    client = made(model=run, base_url=base_url, tokenizer_backend="remote", batch_size=2)
+    texts = [TEXT, "a dog", "the bird likes the river"]
+    asked = [instance("loglikelihood", {}, ("", text), number) for number, text in enumerate(texts)]
+    model = polyseme.load(of_all_kinds[run])
+    found = [value for value, _ in client.loglikelihood(asked)]
+    assert found == pytest.approx([model.score(text, within_word=run == "bert") for text in texts], rel=1e-5)
+    if run == "gpt":
+        until = {"until": ["\n"], "max_gen_toks": 4}
+        (text,) = client.generate_until([instance("generate_until", {}, (TEXT, until), 0)])
+        assert text == model.generate(TEXT, max_new_tokens=4, temperature=0).text
