@@ -200,9 +200,13 @@ def compare(reader: Reader) -> None:
     reader.sees(".wholes li", 4)
     reader.sees("tbody td")
     reader.tab_to(".wholes button")
+    other = "word2vec"
+    if reader.lang == "zh":  # of which this run knows no word; the next one reads letters
+        reader.press("Tab")
+        other = "elmo"
     reader.press("Enter")  # another run word by word
     reader.sees("tbody td.nearest")
-    assert "run=word2vec" in reader.page.url
+    assert f"run={other}" in reader.page.url
 
 
 def masks(reader: Reader) -> None:
@@ -284,8 +288,12 @@ JOURNEYS: dict[str, Callable[[Reader], None]] = {
 }
 AXE = """axe.run(document, {resultTypes: ["violations"]}).then(found => found.violations.map(rule =>
   [rule.id, ...rule.nodes.map(node => node.html.slice(0, 160) + " " + (node.any[0] ?? node.all[0] ?? {}).message)]))"""
-SAID = """[document.body.innerText, ...[...document.querySelectorAll("[title], [aria-label]")].map(
-  each => (each.title ?? "") + " " + (each.ariaLabel ?? ""))].join(" ")"""
+SAID = """(() => {
+  const body = document.body.cloneNode(true);
+  for (const each of body.querySelectorAll("[lang=en], dialog, noscript, script")) each.remove();
+  const told = [...body.querySelectorAll("[title], [aria-label]")].map(each => each.title + " " + each.ariaLabel);
+  return [body.textContent, ...told].join(" ");
+})()"""
 SIZES = {"wide": (1280, 900), "narrow": (400, 800)}
 
 

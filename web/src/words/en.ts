@@ -242,7 +242,7 @@ export const en = {
       from: "Uses from",
       ofStore: (run: string) => `the text of ${run}`,
       ofPasted: "the lines above",
-      ofTexts: "files of the server (--texts)",
+      ofTexts: "files of the server",
       file: "or a file …",
       limit: "at most",
       left: "Left",

@@ -231,7 +231,7 @@ export const zh: Words = {
       from: "用例来自",
       ofStore: (run) => `${run} 的训练文本`,
       ofPasted: "上面的各行",
-      ofTexts: "服务器的文件（--texts）",
+      ofTexts: "服务器的文件",
       file: "或一个文件……",
       limit: "最多",
       left: "左",
