@@ -12,7 +12,7 @@ import griffe
 # ```console no-run: words for the tests (tests/docs/test_docs.py)
 _INFO = re.compile(r"^```(\w+) [^\n]*$", re.MULTILINE)
 _BREAK = re.compile(
-    r"(?<=[，。；：、！？）”》])\n(?=[\w`*\[“（《])|(?<=[\u4e00-\u9fff])\n(?=[\u4e00-\u9fff“（《])"
+    r"(?<=[，。；：、！？）”》])\n {0,2}(?=[\w`*\[“（《])|(?<=[\u4e00-\u9fff])\n {0,2}(?=[\u4e00-\u9fff“（《])"
 )
 _FENCED = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 _NOTE = '!!! note "这一页还没有中文，下面是英文原文。"\n\n'
@@ -42,7 +42,10 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     markdown = _INFO.sub(r"```\1", markdown)
     if page.file.locale_alternate_of != "zh":  # the language that is being built
         return markdown
-    if not str(page.file.abs_src_path).endswith(".zh.md"):
+    english = not str(page.file.abs_src_path).endswith(".zh.md")
+    if english or page.file.src_uri == "api.zh.md":  # else the search finds the same text twice
+        page.meta["search"] = {"exclude": True}
+    if english:
         return _NOTE + markdown
     parts = _FENCED.split(markdown)  # a line's end would be shown as a blank
     return "".join(part if i % 2 else _BREAK.sub("", part) for i, part in enumerate(parts))

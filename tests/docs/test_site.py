@@ -84,6 +84,19 @@ def test_links_lead_somewhere(page: Path) -> None:
             )
 
 
+@pytest.mark.parametrize("page", [ROOT / "README.zh.md", *CHINESE], ids=lambda page: page.name)
+def test_a_term_has_one_translation(page: Path) -> None:
+    """Those of report/zh.toml."""
+    text = re.sub(r"`[^`]*`", "", prose(page.read_text("utf-8")))
+    for wrong, right in (
+        ("纳特", "奈特"),
+        ("最小对立对", "最小对立体"),
+        ("置信度", "概率"),
+        ("个 token", "个词元"),
+    ):
+        assert wrong not in text, f"{wrong}: {right}"
+
+
 def test_every_page_of_the_guide_is_in_the_menu() -> None:
     menu = (ROOT / "mkdocs.yml").read_text("utf-8")
     names = re.findall(r"^ +- ([^:\n]+): (?:guide/\S+\.md|\[\])$", menu, re.MULTILINE)
@@ -106,3 +119,10 @@ def test_the_site_asks_no_network_for_anything() -> None:
     assert "font: false" in settings
     assert "polyfills: [assets/iframe-worker.js]" in settings, "the theme would fetch its own"
     assert not re.search(r"https?:|repo_url|analytics|@import", settings)
+
+
+def test_the_index_of_pages_on_the_disk_has_both_languages() -> None:
+    plugins = (ROOT / "mkdocs.yml").read_text("utf-8")
+    assert plugins.index("- i18n:") < plugins.index("- offline"), (
+        "offline writes down the index that i18n made"
+    )
