@@ -36,7 +36,9 @@ def commands_of_the_table(text: str) -> list[str]:
 
 
 def links(text: str) -> set[str]:
-    return {link.replace(".zh.md", ".md") for link in re.findall(r"\]\(((?!https?:|README)[^)#]+)", text)}
+    """X.zh.md stands for X.md, X-zh.png for X.png."""
+    found = re.findall(r"\]\(((?!https?:|README)[^)#]+)", text)
+    return {re.sub(r"[.-]zh(?=\.)", "", link) for link in found}
 
 
 def test_headings_and_commands_are_the_same() -> None:
