@@ -45,6 +45,20 @@ VIEWS: dict[str, dict[str, dict[str, str]]] = {
         "zh": {"text": "他把书放在桌子上。", "second": "他把书放在桌子。"},
     },
     "write": {"en": {"text": "It was a dark night, and"}, "zh": {"text": "今天早上，我"}},
+    "attention": {
+        "en": {"text": "The cat sat on the mat because it was tired, and the dog looked at the cat."},
+        "zh": {"text": "小猫坐在垫子上，因为它累了，小狗一直看着小猫。"},
+    },
+    "senses": {"en": {"word": "bank", "limit": "200"}, "zh": {"word": "打", "limit": "200"}},
+    "neighbours": {"en": {"word": "king", "minus": "man", "plus": "woman"}, "zh": {"word": "天气"}},
+    "compare": {
+        "en": {"text": BANK, "second": MONEY},
+        "zh": {"text": "他把钱存进了银行。", "second": "孩子们在河边玩水。"},
+    },
+    "masks": {
+        "en": {"text": "The River Thames flows through the city of London into the North Sea."},
+        "zh": {"text": "哈尔滨是黑龙江的省会，国际冰雪文化名城。"},
+    },
 }
 SIZES = {"wide": (1280, 800), "narrow": (400, 800)}
 README = {"en": "page-fill", "zh": "page-fill-zh"}
