@@ -9,6 +9,11 @@ COPY . /src
 RUN pip install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu 'torch>=2.10,<2.14' \
  && pip install --no-cache-dir '/src[serve]' \
  && rm -rf /src
+# what numba compiles is kept beside the package, where the user may only read: without it each start would compile anew
+RUN cd /tmp \
+ && polyseme pretrain gpt python-docs --steps 2 -o warm \
+ && polyseme generate warm 'It was' --max-new-tokens 4 \
+ && rm -rf warm
 
 USER polyseme
 WORKDIR /home/polyseme

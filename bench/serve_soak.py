@@ -63,10 +63,11 @@ def bodies(run: dict[str, Any], draw: random.Random) -> tuple[str, dict[str, Any
 
 
 async def soak(port: int, pid: int, options: argparse.Namespace) -> None:
-    watching = Client(port)
-
     async def get(path: str) -> bytes:
-        return (await watching.ask(got(port, path)))[2]
+        client = Client(port)  # a new one: a connection that rests is closed after seconds
+        body = (await client.ask(got(port, path)))[2]
+        client.close()
+        return body
 
     runs = json.loads(await get("/api/runs"))["runs"]
     ends = time.monotonic() + 60 * options.minutes
