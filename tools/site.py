@@ -15,7 +15,7 @@ _BREAK = re.compile(
     r"(?<=[，。；：、！？）”》])\n {0,2}(?=[\w`*\[“（《])|(?<=[\u4e00-\u9fff])\n {0,2}(?=[\u4e00-\u9fff“（《])"
 )
 _FENCED = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
-_NOTE = '!!! note "这一页还没有中文，下面是英文原文。"\n\n'
+_NOTE = '!!! note "这一页只有英文。"\n\n'
 
 
 def on_config(config: Any, **_: Any) -> Any:
@@ -34,7 +34,7 @@ def on_config(config: Any, **_: Any) -> Any:
 
 
 def _heading(path: Path) -> str:
-    return path.read_text("utf-8").partition("\n")[0].removeprefix("# ")
+    return path.read_text("utf-8").partition("\n")[0].removeprefix("# ").replace("`", "")
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
