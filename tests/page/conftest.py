@@ -52,9 +52,12 @@ def address(runs: dict[str, Path]) -> Iterator[str]:
         assert not thread.is_alive()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """A browser of playwright's, without a profile; skips where one of the two is not here."""
+    """A browser of playwright's, without a profile; skips where one of the two is not here.
+
+    Of a module, not of the session: while it runs, this thread has an event loop, and other tests want their own.
+    """
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     program = find_browser()
     if program is None:

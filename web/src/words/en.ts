@@ -26,7 +26,6 @@ export const en = {
     able.length ? `None of the chosen runs can do this. Runs that can: ${able.join(", ")}.` : "No served run can do this.",
   empty: "Type a sentence above, or begin with one of these:",
   examples: "Examples",
-  noChart: "The chart cannot be drawn here; its numbers are in the table.",
   error: { got: "got", expected: "expected", fix: "try" },
   theme: { name: "Colours", auto: "as the system", light: "light", dark: "dark" },
   exports: {

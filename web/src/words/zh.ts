@@ -24,7 +24,6 @@ export const zh: Words = {
   noneCan: (able) => (able.length ? `所选模型都不能做这件事。可用的模型：${able.join("、")}。` : "这里没有模型能做这件事。"),
   empty: "在上方输入一个句子，或从下面的例子开始：",
   examples: "例子",
-  noChart: "此处无法绘制图表；数值见表格。",
   error: { got: "收到", expected: "应为", fix: "请试" },
   theme: { name: "配色", auto: "跟随系统", light: "浅色", dark: "深色" },
   exports: {
