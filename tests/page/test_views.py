@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -458,10 +459,16 @@ def test_an_error_is_told_with_what_to_try(watched: Callable[..., Watched], addr
 
 
 def test_what_takes_long_can_be_stopped(watched: Callable[..., Watched], address: str, axe: str) -> None:
+    from playwright.sync_api import expect
+
     one, reader = opened(watched, address)
     reader.sees("#mask-1 button.bar-line", 10)
     one.page.route("**/api/fill", lambda route: None)  # never answered
-    reader.press("Control+Enter")
+    for _ in range(3):  # a key that comes while the page is still busy with its first answer can be lost
+        reader.press("Control+Enter")
+        with suppress(AssertionError):
+            expect(one.page.locator(".progress")).to_have_count(1, timeout=5000)
+            break
     reader.sees(".progress", 1)
     assert one.page.locator(".card.stale button.bar-line").count() == 10  # the old answer stays, dimmed
     reader.press("Escape")
