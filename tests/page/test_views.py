@@ -231,7 +231,7 @@ def neighbours(reader: Reader) -> None:
     reader.tab_to("button.bar-line")
     reader.press("ArrowDown", "Enter")  # on to the second neighbour
     reader.sees(".trail button", 1)
-    reader.page.wait_for_function("!document.querySelector('.stale, .state')")
+    reader.sees(".stale, .state", 0)
     reader.press("Escape")  # and back
     reader.sees(".trail button", 0)
     reader.tab_to("#plus")
