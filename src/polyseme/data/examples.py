@@ -164,8 +164,9 @@ class SentencePairs:
         length: longest example, tokens with separators.
         special: ids of the separators.
         random: the stream of the random choices.
-    Source:  Devlin et al. (2019), section 3.1 and appendix A.2. Departure: sentences passed over when B is drawn
-        elsewhere are not put back into the queue; the group comes again, split anew, in the next epoch.
+    Source:  Devlin et al. (2019), section 3.1 and appendix A.2. Departures: the other document has half to twice as
+        many sentences, where there is one: of mixed lengths, length alone would tell the label. Sentences passed over
+        when B is drawn elsewhere are not put back into the queue; the group comes again, split anew, in the next epoch.
     """
 
     def __init__(self, store: TokenStore, length: int, special: SpecialTokens, random: Random) -> None:
@@ -191,6 +192,10 @@ class SentencePairs:
         tokens = self._sentences[self._ends] - self._sentences[self._starts]
         lone = np.diff(self._documents)[self._document] == 1
         self._lone = lone
+        sizes = np.diff(self._documents)
+        self._by_size: IntArray = np.argsort(sizes, kind="stable")
+        self._sizes: IntArray = sizes[self._by_size]
+        self._rank: IntArray = np.argsort(self._by_size)
         self.n_pairs = int((~lone).sum())
         # a pair may grow up to the full length when B comes from elsewhere
         self.lengths: IntArray = np.where(
@@ -215,11 +220,20 @@ class SentencePairs:
             stop = int(self._documents[self._document[index] + 1])
             b = self._tokens(split, min(stop, max(end, split + 1)), max_b)
             return _joined([a, b], self._special, 0)
-        other = int(u[2] * (len(self._documents) - 2))
-        other += other >= self._document[index]
+        other = self._other_document(int(self._document[index]), float(u[2]))
         first, last = int(self._documents[other]), int(self._documents[other + 1])
         b = self._tokens(first + int(u[3] * (last - first)), last, max_b)
         return _joined([a, b], self._special, 1)
+
+    def _other_document(self, own: int, u: float) -> int:
+        """One of about as many sentences, as its length would tell the label; any where there is none such."""
+        rank = int(self._rank[own])
+        size = int(self._sizes[rank])
+        low, high = np.searchsorted(self._sizes, [(size + 1) // 2, 2 * size + 1]).tolist()
+        if high - low < 2:
+            low, high = 0, len(self._sizes)
+        place = low + int(u * (high - low - 1))
+        return int(self._by_size[place + (place >= rank)])
 
     def _tokens(self, first: int, last: int, most: int) -> Stretch:
         """Tokens of sentences first … last-1, whole sentences while they fit, at least part of one."""

@@ -93,6 +93,22 @@ def test_a_draw_is_a_function_of_index_and_counter(pairs: tuple[TokenStore, Sent
     assert any(len(a.ids) != len(b.ids) or (a.ids != b.ids).any() for a, b in zip(first, other, strict=True))
 
 
+def test_the_other_text_is_of_a_document_about_as_long(tmp_path: Path) -> None:
+    made = store(tmp_path / "mixed", [[5] * 12] * 3 + [[5] * 2] * 24 + [[5] * 8, [5] * 60])
+    source = SentencePairs(made, 40, SPECIAL, Random(1, "pairs"))
+    bounds = 5 + np.asarray(made.sentences)[np.asarray(made.documents)]
+    others: dict[int, set[int]] = {0: set(), 3: set(), 28: set()}
+    for counter in range(60):
+        for index in range(len(source.lengths)):
+            own, e = int(source._document[index]), source.draw(index, counter)
+            if own in others and e.label == 1:
+                token = split(e.ids)[1][0]
+                others[own].add(int(np.searchsorted(bounds, token, side="right")) - 1)
+    assert others[0] == {1, 2, 27}
+    assert others[3] <= {*range(4, 27)}
+    assert len(others[28] & {*range(3, 27)}) > 10  # none is as long: all the others
+
+
 def test_one_document_is_refused(tmp_path: Path) -> None:
     made = store(tmp_path / "one", [[5, 5, 5]])
     with pytest.raises(CorpusError, match="two documents"):
