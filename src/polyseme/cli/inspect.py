@@ -47,7 +47,7 @@ def run(
         title, unit = f"{summaries[0]['model']}: loss", "nats per predicted token"
         if "task" in summaries[0]:
             title, unit = f"{summaries[0]['task']} on {summaries[0]['model']}: loss", "mean of the examples"
-        save(loss_chart(runs[0].metrics(), title, unit), [chart])
+        save(loss_chart(runs[0].metrics(), title, unit, summaries[0]["baseline"]), [chart])
     if mix is not None:
         picture = mix_chart(runs)
         if note := boxes_for([picture], save(picture, [mix])):

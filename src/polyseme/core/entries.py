@@ -25,6 +25,9 @@ Records = Literal["text", "pair", "tags", "question"]
 VECTORS = ("feature-extraction", "embed RUN FILE -o vectors.npy")
 """The use of a run that is good for its vectors."""
 
+FREQUENCY = "from word frequency alone"
+"""What gives the loss that most objectives are compared with."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelEntry:
@@ -88,7 +91,7 @@ class ObjectiveEntry:
     predicts: Predicts | None = None
     neighbours: bool = True
     perplexity: bool = False
-    alone: str = "from word frequency alone"
+    alone: str = FREQUENCY
     goes_on: bool = False
     parts: tuple[str, ...] = ()
 

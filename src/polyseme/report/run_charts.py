@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from polyseme.core.entries import FREQUENCY
 from polyseme.errors import InputError
 from polyseme.report.charts import SKY, VERMILION, Axis, Chart, Rule, Series, heatmap, lines
 
@@ -26,7 +27,10 @@ _POINTS = 200
 
 
 def loss_chart(
-    records: Iterable[Mapping[str, Any]], title: str = "Loss", unit: str = "nats per predicted token"
+    records: Iterable[Mapping[str, Any]],
+    title: str = "Loss",
+    unit: str = "nats per predicted token",
+    alone: str | None = None,
 ) -> Chart:
     """Train and held-out loss over minutes, with the unigram baseline as a line to pass.
 
@@ -34,6 +38,7 @@ def loss_chart(
         records: lines of metrics.jsonl; uses seconds, loss, heldout_loss and unigram_loss.
         title: stands above the chart.
         unit: of the losses.
+        alone: what gives the baseline, as the objective's entry says it; None = word frequency.
 
     Raises:  InputError: no record has a loss, so there is nothing to draw.
     """
@@ -42,7 +47,8 @@ def loss_chart(
         raise InputError("there is no loss to draw yet", fix="train for a few steps more")
     minutes, loss = Axis("minutes", "minutes of training", ".2f"), Axis("loss", f"loss ({unit})", ".3f")
     curves = Series("curve", ["train", "held-out"], [SKY, VERMILION])
-    baseline = None if unigram is None else Rule(unigram, f"unigram baseline {unigram:.2f}")
+    name = "unigram baseline" if alone in (None, FREQUENCY) else f"loss {alone}"
+    baseline = None if unigram is None else Rule(unigram, f"{name} {unigram:.2f}")
     return lines(rows, minutes, loss, curves, baseline, ends=["held-out"], title=title)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from polyseme.core import registry
-from polyseme.core.entries import ObjectiveEntry
+from polyseme.core.entries import FREQUENCY, ObjectiveEntry
 from polyseme.core.result import Result
 from polyseme.errors import ConfigError
 from polyseme.infer.loaded import path_of_run
@@ -63,21 +63,23 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
 
     Returns a JSON-able dict with at least model, parameters, vocab_size, status, progress, tokens_seen, steps,
     seconds, tokens_per_second, peak_memory_bytes, heldout_loss, unigram_loss (nats per predicted token, same text),
-    heldout_interval {low, high, blocks, method}, heldout_accuracy {objective: {value, low, high, n}}, heldout (all
-    scores), judged_on {text: "held-out" or "training", documents, tokens, meaningless: the figures say nothing about
-    other text; where they are of a part of it also share, parts, judged_tokens}, above_word_frequency (whether the
-    loss is), corpus {documents, words, fingerprint, dirt, reading …}, vocabulary {kind, min_count, unknown_share},
-    notes (what was said about the corpus), milestones (words, path, words_seen, step of weights kept on the way) and
-    losses (held-out, in order); where the model predicts the next token
-    also perplexity = exp(heldout_loss), and of causal_lm that was judged on all held-out text bits_per_character, by
-    which runs with different vocabularies compare; of objectives that take turns heldout_parts [{objective, loss,
-    unigram_loss}]. What is not known is None. Of a run that was adapted to a task also what `adaptation` gives.
+    baseline (what gives unigram_loss, in words: of contrastive it is chance), heldout_interval {low, high, blocks,
+    method}, heldout_accuracy {objective: {value, low, high, n}}, heldout (all scores), judged_on {text:
+    "held-out" or "training", documents, tokens, meaningless: the figures say nothing about other text; where they are
+    of a part of it also share, parts, judged_tokens}, above_word_frequency (whether the loss is), corpus {documents,
+    words, fingerprint, dirt, reading …}, vocabulary {kind, min_count, unknown_share}, notes (what was said about the
+    corpus), milestones (words, path, words_seen, step of weights kept on the way) and losses (held-out, in order);
+    where the model predicts the next token also perplexity = exp(heldout_loss), and of causal_lm that was judged on all
+    held-out text bits_per_character, by which runs with different vocabularies compare; of objectives that take turns
+    heldout_parts [{objective, loss, unigram_loss}]. What is not known is None. Of a run that was adapted to a task also
+    what `adaptation` gives.
     """
     meta, records = run.meta, run.metrics()
     results: Mapping[str, Any] = meta.get("results") or {}
     last: dict[str, Any] = {}
     for record in records:
         last |= record
+    entry = _objective(((meta.get("recipe") or {}).get("objectives") or [""])[0])
     summary: dict[str, Any] = {
         "model": meta["model"],
         "path": str(run.path),
@@ -85,6 +87,7 @@ def summarize(run: RunDirectory) -> dict[str, Any]:
         "progress": last.get("progress"),
         "parameters": meta.get("parameters"),
         "vocab_size": ((meta.get("recipe") or {}).get("model") or {}).get("vocab_size"),
+        "baseline": None if entry is None else entry.alone,
     }
     newer = last.get("step", 0) > results.get("steps", 0)
     for name in _RESULTS:
@@ -472,10 +475,13 @@ def _loss_rows(summary: Mapping[str, Any]) -> Rows:
     heldout, unigram = summary["heldout_loss"], summary["unigram_loss"]
     if heldout is None:
         return []
-    text = f"{heldout:.3f}{_between(summary.get('heldout_interval'), 3)} nats per predicted token"
+    by_words = summary.get("baseline") in (None, FREQUENCY)
+    unit = "nats per predicted token" if by_words else "nats"
+    text = f"{heldout:.3f}{_between(summary.get('heldout_interval'), 3)} {unit}"
     if unigram is not None:
         side = "below" if heldout <= unigram else "above"
-        text += f", {abs(unigram - heldout):.3f} {side} the unigram baseline {unigram:.3f}"
+        other = "the unigram baseline {}" if by_words else f"{{}} {summary['baseline']}"
+        text += f", {abs(unigram - heldout):.3f} {side} {other.format(f'{unigram:.3f}')}"
     judged = summary.get("judged_on") or {}
     if judged.get("meaningless"):
         text += ", which says nothing about other text"

@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from polyseme.core import registry
+from polyseme.core.entries import FREQUENCY
 from polyseme.core.reporter import Reporter
 from polyseme.core.types import Batch
 from polyseme.data.examples import SpecialTokens
@@ -247,14 +248,23 @@ SAME = 0.005
 """A loss at most this many nats above that of word frequency counts as equal to it."""
 
 
-def above_word_frequency(results: Mapping[str, Any]) -> str | None:
-    """The note on a run that predicts worse than word frequency alone; None for a better run."""
+def above_word_frequency(results: Mapping[str, Any], alone: str = FREQUENCY) -> str | None:
+    """The note on a run that predicts worse than word frequency alone; None for a better run.
+
+    Args:
+        alone: of its objective's entry: what gives the other loss.
+    """
     loss, frequency = results.get("heldout_loss"), results.get("unigram_loss")
     if loss is None or frequency is None or loss <= frequency + SAME:
         return None
+    other = (
+        "word frequency: it has learned less than how often each word occurs"
+        if alone == FREQUENCY
+        else f"the loss {alone}: it has learned nothing of its objective"
+    )
     return (
-        f"the run ended {loss - frequency:.3f} nats above word frequency: it has learned less than how often each word"
-        f" occurs, after {results.get('steps', 0):,} updates; a longer budget or a smaller model helps"
+        f"the run ended {loss - frequency:.3f} nats above {other}, after {results.get('steps', 0):,} updates; "
+        "a longer budget or a smaller model helps"
     )
 
 

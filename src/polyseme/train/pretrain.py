@@ -341,10 +341,10 @@ def _say_how_it_ended(run: RunDirectory, recipe: Recipe, results: dict[str, Any]
     alone = registry.learned(recipe.objectives[0]).alone
     reporter.note(f"{where} loss{of_part} {loss:.3f} nats, {alone} {frequency:.3f}")
     if parts := parts_judged(recipe.objectives, results):
-        losses = ", ".join(f"{name} {loss:.3f} nats ({alone:.3f})" for name, loss, alone in parts)
+        losses = ", ".join(f"{name} {loss:.3f} nats ({other:.3f})" for name, loss, other in parts)
         reporter.note(f"of it, each on what it predicts (from word frequency alone): {losses}")
     if distributed.rank() == 0:
-        run.add_notes([above_word_frequency(results)], reporter)
+        run.add_notes([above_word_frequency(results, alone)], reporter)
 
 
 def _trained_length(recipe: Recipe, start: RunDirectory | None) -> int | None:

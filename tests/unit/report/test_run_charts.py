@@ -86,6 +86,13 @@ def test_without_evaluations_only_the_train_loss_is_shown(tmp_path: Path) -> Non
     assert "held-out" not in (tmp_path / "loss.svg").read_text("utf-8")
 
 
+def test_the_baseline_is_called_by_what_gives_it(tmp_path: Path) -> None:
+    save(loss_chart(_records(), alone="by chance"), [tmp_path / "loss.svg"])
+    text = (tmp_path / "loss.svg").read_text("utf-8")
+    assert "loss by chance" in text
+    assert "unigram" not in text
+
+
 def test_the_matrix_is_normalised_by_row_and_keeps_its_counts() -> None:
     labels, rows = confusion_rows({"labels": ["a", "b", "c"], "counts": [[3, 1, 0], [0, 0, 0], [0, 2, 2]]})
     cells = {(row["gold"], row["predicted"]): (row["count"], row["share"]) for row in rows}

@@ -174,6 +174,18 @@ def test_a_loss_above_the_baseline_is_called_so(tmp_path: Path) -> None:
     assert "0.500 above the unigram baseline" in text
 
 
+def test_chance_is_not_called_word_frequency(tmp_path: Path) -> None:
+    run = _run(tmp_path, results=RESULTS, last_step=20, status="finished")
+    run.meta["recipe"]["objectives"] = ["contrastive"]
+    summary = summarize(run)
+    assert summary["baseline"] == "by chance"
+    text = " ".join(summary_text(summary).split())
+    assert "5.000 nats, 1.000 below 6.000 by chance" in text
+    assert "unigram" not in text
+    run.meta["recipe"]["objectives"] = ["masked_lm"]
+    assert summarize(run)["baseline"] == "from word frequency alone"
+
+
 @pytest.mark.parametrize("meta", [{}, {"splits": {"train": {}}}])
 def test_little_is_known_of_a_bare_store(meta: dict[str, Any]) -> None:
     assert corpus_text(meta) == ""

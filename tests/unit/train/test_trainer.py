@@ -434,4 +434,5 @@ def test_a_run_above_word_frequency_is_told() -> None:
     assert "0.400 nats above word frequency" in (above_word_frequency(results) or "")
     assert above_word_frequency(results | {"heldout_loss": 7.101}) is None  # of 1-of-N both are the same
     assert above_word_frequency(results | {"heldout_loss": 6.0}) is None
+    assert "0.400 nats above the loss by chance" in (above_word_frequency(results, "by chance") or "")
     assert above_word_frequency({}) is None
