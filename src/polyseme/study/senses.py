@@ -50,7 +50,7 @@ from polyseme.study.sense_words import (
     read_words,
     score,
 )
-from polyseme.study.uses import Scope, UseVectors, distinct_vectors, unit, use_vectors_in_steps
+from polyseme.study.uses import Scope, UseVectors, distinct_vectors, through, unit, use_vectors_in_steps
 from polyseme.study.word_uses import LIMIT
 from polyseme.study.word_uses import uses as own_uses
 from polyseme.text.clean import replace_surrogates
@@ -401,15 +401,7 @@ class SenseStudy:
 
         Raises:  RunError: there is no such run.  ConfigError: no such layer.
         """
-        reporter = reporter or NullReporter()
-        steps = self.read_in_steps(run)
-        while True:
-            try:
-                done, of = next(steps)
-            except StopIteration as end:
-                read: UsesRead = end.value
-                return read
-            reporter.stage("reading uses", done, of)
+        return through(self.read_in_steps(run), reporter)
 
     def read_in_steps(self, run: Run) -> Generator[tuple[int, int], None, UsesRead]:
         """The same, with a step a batch: (uses of the word that are read, of how many)."""

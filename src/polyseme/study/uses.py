@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +30,17 @@ from polyseme.infer.hidden import Layers, hidden_states, layer_numbers
 from polyseme.infer.loaded import Loaded, words_of
 from polyseme.text.labelled.senses import Use
 
-__all__ = ["Scope", "UseVectors", "distinct_vectors", "unit", "use_vectors", "use_vectors_in_steps"]
+__all__ = [
+    "Scope",
+    "UseVectors",
+    "distinct_vectors",
+    "through",
+    "unit",
+    "use_vectors",
+    "use_vectors_in_steps",
+]
 
+T = TypeVar("T")
 Scope = Literal["word", "text", "both"]
 """The tokens whose vectors are averaged: those of the word, those of its text, or each of the two by itself."""
 
@@ -109,14 +118,18 @@ def use_vectors(
         scope: average the word's tokens, the text's tokens, or both side by side, each mean of length one.
     Raises:  ConfigError: there is no such layer.
     """
+    return through(use_vectors_in_steps(loaded, uses, layers, scope), reporter)
+
+
+def through(steps: Generator[tuple[int, int], None, T], reporter: Reporter | None = None) -> T:
+    """Take every step of a reading and tell the reporter of it; what the reading returns."""
     reporter = reporter or NullReporter()
-    steps = use_vectors_in_steps(loaded, uses, layers, scope)
     while True:
         try:
             done, of = next(steps)
         except StopIteration as end:
-            vectors: UseVectors = end.value
-            return vectors
+            read: T = end.value
+            return read
         reporter.stage("reading uses", done, of)
 
 
