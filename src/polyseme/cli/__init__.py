@@ -32,6 +32,11 @@ VERBS = (
         _START,
         "Pretrain on text that Python brings along for about three minutes and show what was learned.",
     ),
+    (
+        "lecture",
+        _START,
+        "Measure every claim of the line from 1-of-N to GPT on a text, and write one page of it.",
+    ),
     ("doctor", _START, "Say what this machine can do: cores, memory, bf16, GPU, measured speed."),
     ("list", _START, "List models, objectives, tasks, recipes, corpora or formats."),
     ("pretrain", _TRAIN, "Train a model on raw text."),
@@ -75,7 +80,7 @@ VERBS = (
 # every rank would repeat the work of the other verbs, in the same place
 _BY_SEVERAL = ("pretrain", "inspect", "list", "doctor")
 # verbs that keep their work when interrupted
-_GOES_ON = ("demo", "finetune", "prepare", "compare", "pretrain")
+_GOES_ON = ("demo", "lecture", "finetune", "prepare", "compare", "pretrain")
 
 _EPILOGUE = (
     "`polyseme VERB --help` explains a verb. After any verb, `-q` or `--quiet` prints results and errors alone, and "

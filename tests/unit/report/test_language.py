@@ -26,6 +26,11 @@ def trees(room: str) -> list[ast.Module]:
     return [ast.parse(path.read_text("utf-8")) for path in sorted((SOURCE / room).rglob("*.py"))]
 
 
+def spoken() -> list[ast.Module]:
+    """The rooms that speak to people in either language."""
+    return [*trees("report"), *trees("lecture")]
+
+
 def constants(node: ast.AST) -> set[str]:
     """Strings of a piece of code: of a table its values, of a tuple the first."""
     if isinstance(node, ast.Tuple):
@@ -42,13 +47,13 @@ def said() -> set[str]:
     found: set[str] = set()
     tables = {
         name.id: constants(node.value)
-        for tree in trees("report")
+        for tree in spoken()
         for node in tree.body
         if isinstance(node, ast.Assign)
         for name in node.targets
         if isinstance(name, ast.Name)
     }
-    for tree in trees("report"):
+    for tree in spoken():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "say":
                 found |= phrases_of(node.args[0], tables)
@@ -70,7 +75,7 @@ def test_every_phrase_has_a_chinese_one_and_every_chinese_one_is_used() -> None:
     assert [text for text in said() if text.casefold() not in keys] == []
     used = {
         text.casefold()
-        for room in ("report", "study", "infer", "tasks")
+        for room in ("lecture", "report", "study", "infer", "tasks")
         for tree in trees(room)
         for text in texts(tree)
     }

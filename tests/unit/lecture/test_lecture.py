@@ -1,0 +1,191 @@
+"""The lecture on a tiny text: chapters are measured, kept, and shown in both languages."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from polyseme import Budget
+from polyseme.cli import main
+from polyseme.errors import ConfigError, RunError
+from polyseme.lecture.chapter import figure, in_order, mean_of, share_of
+from polyseme.lecture.giving import give
+from polyseme.lecture.material import labelled, marked_uses, spans_of
+from polyseme.lecture.page import lecture_page
+from polyseme.lecture.room import Room
+from polyseme.lecture.texts import Texts
+from polyseme.report.language import Speaker
+from polyseme.text.config import TextConfig
+from trained import SIZES
+
+NOUNS = ["report", "answer", "call", "river", "garden", "letter", "market", "bridge", "window", "story"]
+VERBS = ["sees", "likes", "finds", "keeps", "needs", "takes"]
+PEOPLE = ["the teacher", "a farmer", "my friend", "the sailor", "her brother", "the doctor"]
+STEPS = Budget(steps=2)
+SMALL: dict[str, Any] = {
+    "data.sequence_length": 32,
+    "train.batch_size": 4,
+    "train.heldout_tokens": 200,
+    "train.evaluations": 1,
+    "tokenizer.vocab_size": 400,
+    "budget": STEPS,
+}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "text": {"text.valid_share": 0.2},
+    "elmo": {"hidden_size": 16, "train.heldout_tokens": 200, "budget": STEPS},
+    "word2vec": {"hidden_size": 16, "budget": STEPS},
+    "word-classes": {"num_classes": 12, "budget": STEPS},
+    "bert": {**SIZES, **SMALL},
+    "ernie": {**SIZES, **SMALL},
+    "gpt": {**SIZES, **SMALL},
+}
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty documents of plain sentences, with words that are a thing here and an action there."""
+    folder = tmp_path_factory.mktemp("text")
+    random = np.random.default_rng(5)
+
+    def sentence() -> str:
+        person, verb = random.choice(PEOPLE), random.choice(VERBS)
+        noun, other = random.choice(NOUNS, 2, replace=False)
+        form = random.integers(3)
+        if form == 0:
+            return f"{person} {verb} the {noun} and the {other}.".capitalize()
+        if form == 1:
+            return f"{person} wants to {random.choice(NOUNS[:3])} Anna, but not the {other}.".capitalize()
+        return f"In the {noun} near Paris {person} {verb} a {other}, too."
+
+    for number in range(20):
+        (folder / f"book {number}.txt").write_text(" ".join(sentence() for _ in range(30)), "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def room(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Room:
+    folder = tmp_path_factory.mktemp("lecture") / "lecture"
+    return Room(folder=folder, corpus=[str(text)], minutes=0.3, settings=SETTINGS)
+
+
+def test_a_chapter_is_kept_and_shown_in_both_languages(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = give(room, ["one-of-n", "next-sentence"])
+    first, second = document["chapters"]
+    assert (first["name"], first["holds"]) == ("one-of-n", True)
+    assert {"value", "low", "high", "n", "against", "holds", "name", "of", "percent"} == set(
+        first["figures"][0]
+    )
+    assert second["figures"][0]["against"] == 0.5
+    assert second["figures"][0]["n"] > 10
+    for lang, title in (("en", "Equal distances"), ("zh", "距离相等")):
+        page = lecture_page(json.loads(json.dumps(document)), lang)
+        assert title in page.text()
+        html = page.html()
+        assert "polyseme cosines" in html
+        assert len({one.name for one in page.figures}) == len(page.figures) >= 3
+    monkeypatch.setattr("polyseme.lecture.giving._measured", lambda *_: pytest.fail("it is done"))
+    again = give(replace(room), ["one-of-n"])
+    assert again["chapters"] == document["chapters"]
+
+
+def test_a_folder_is_of_one_text(room: Room) -> None:
+    give(room, ["one-of-n"])
+    with pytest.raises(RunError, match="another text"):
+        give(replace(room, seed=2), ["one-of-n"])
+    with pytest.raises(ConfigError, match="no chapter"):
+        give(room, ["one-of-m"])
+
+
+def test_a_chapter_that_a_text_cannot_show_says_so_and_the_others_go_on(tmp_path: Path) -> None:
+    (tmp_path / "few.txt").write_text("A few words.\n\nAnd again a few.", "utf-8")
+    room = Room(folder=tmp_path / "lecture", corpus=[str(tmp_path / "few.txt")], settings=SETTINGS)
+    (one,) = give(room, ["next-sentence"])["chapters"]
+    assert (one["found"], one["holds"]) == (None, None)
+    assert "too few" in one["error"]
+    assert "too few" in lecture_page(give(room, ["next-sentence"])).text()
+
+
+def test_every_chapter_speaks_both_languages() -> None:
+    say = Speaker("zh")
+    orders = [chapter.order for chapter in in_order().values()]
+    assert orders == sorted(set(orders))
+    for chapter in in_order().values():
+        for words in (chapter.title, chapter.claim, chapter.holds, chapter.fails, chapter.takes):
+            assert say(words)
+
+
+def test_a_figure_holds_where_its_whole_interval_is_above() -> None:
+    right = [True] * 70 + [False] * 30
+    assert figure("a", share_of(right), against=0.5)["holds"] is True
+    assert figure("a", share_of(right), against=0.65)["holds"] is False
+    assert figure("a", share_of([]), against=0.5)["holds"] is None
+    assert figure("a", share_of(right))["holds"] is None
+    mean = mean_of([1.0, 2.0, 3.0, 2.0] * 10)
+    assert mean["low"] < 2.0 < mean["high"]
+
+
+def test_labels_are_the_text_s_own(room: Room) -> None:
+    files = {one.name: one for one in labelled(room)}
+    assert set(files) == {"source", "order", "capitals", "punctuation", "follows", "cloze"}
+    for name, task in (("order", "classify"), ("capitals", "tag"), ("follows", "pair"), ("cloze", "qa")):
+        assert files[name].task == task
+    (tagged, *_) = (json.loads(line) for line in files["capitals"].train.read_text().splitlines())
+    assert tagged["text"] == tagged["text"].lower()
+    assert {tagged["text"][s["start"] : s["end"]] for s in tagged["spans"]} <= {"anna", "paris"}
+    (marked, *_) = (json.loads(line) for line in files["punctuation"].train.read_text().splitlines())
+    assert not set(marked["text"]) & set(".,")
+    assert {span["label"] for span in marked["spans"]} <= {"comma", "stop"}
+    for article in json.loads(files["cloze"].test.read_text())["data"]:
+        (paragraph,) = article["paragraphs"]
+        (question,) = paragraph["qas"]
+        for answer in question["answers"]:
+            start = answer["answer_start"]
+            assert paragraph["context"][start : start + len(answer["text"])] == answer["text"]
+        assert bool(question["answers"]) is not question["is_impossible"]
+    assert set(spans_of(room)) == {"source", "order", "capitals", "punctuation"}
+
+
+def test_senses_are_told_by_the_word_before(room: Room) -> None:
+    made = marked_uses(room)
+    assert made is not None
+    path, words = made
+    assert set(words) <= set(NOUNS[:3])
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for row in rows:
+        assert row["text"][row["start"] : row["end"]].lower() == row["word"]
+        assert row["text"][: row["start"]].endswith("to ") is (row["sense"] == "action")
+
+
+def test_chinese_is_cut_into_sentences_words_and_labels(tmp_path: Path) -> None:
+    people, places = ["孔明", "玄德", "曹操"], ["荆州", "许昌", "西川"]
+    lines = [
+        f"{a}引大军取{b}，众将皆不可言。{a}曰：“吾之言已定，不必再问也。”" for a, b in product(people, places)
+    ]
+    (tmp_path / "zh.txt").write_text("\n".join(lines * 3), "utf-8")
+    texts = Texts([str(tmp_path / "zh.txt")], "zh", TextConfig.of({"language": "zh"}, "text"))
+    sentences = texts.sentences()
+    assert sentences
+    assert all(sentence[-1] in "。！？”" for sentence in sentences)
+    assert texts.words_of("孔明曰：好。")[-1] == (4, 5)
+
+
+def test_the_verb_refuses_what_it_cannot_do(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for words, said in (
+        (["--tasks", "parse=a.tsv"], "--tasks needs TASK=FILE"),
+        (["--only", "one-of-m"], "no chapter"),
+        (["--text", str(tmp_path / "absent")], "absent"),
+    ):
+        assert main(["lecture", "-o", str(tmp_path / "out"), "--only", "next-sentence", *words]) == 2
+        assert said in capsys.readouterr().err
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few draws: intervals are tested elsewhere."""
+    monkeypatch.setattr("polyseme.lecture.chapter._ROUNDS", 200)
