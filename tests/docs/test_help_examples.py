@@ -129,8 +129,8 @@ def test_the_example_of_a_verb_runs(
         shutil.rmtree(output)
     if verb == "serve":  # which would go on until it is ended
         monkeypatch.setattr("polyseme.serve.serve", lambda config, told: told(config.address))
-    if verb == "demo":
-        command = _BUDGET.sub("--minutes 0.02", command)
+    if verb in ("demo", "lecture"):
+        command = _BUDGET.sub("--minutes 0.02", command) + (" --only one-of-n" if verb == "lecture" else "")
     elif "--minutes" in command:
         command = _BUDGET.sub(f"--steps 2 {tiny()}", command)
     run(command)

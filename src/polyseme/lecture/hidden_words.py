@@ -37,7 +37,7 @@ def _measure(room: Room) -> dict[str, Any]:
     ranks = [guess["original"]["rank"] for guess in guesses]
     frequent = texts.counts.most_common(1)[0][0]
     always = sum(guess["word"].lower() == frequent for guess in guesses) / len(guesses)
-    rates = []
+    rates: list[float] = []
     for sentence in sentences[: room.scaled(_MASKED)]:
         (line,) = mask(run, sentence, seed=room.seed + len(rates)).lines[-1:]
         rates.append(line["hidden"] / max(1, line["tokens"]))

@@ -17,7 +17,7 @@ _HOLES, _TOP = 60, 4
 
 def _measure(room: Room) -> dict[str, Any]:
     texts, content = room.texts, set(room.texts.content)
-    sentences = []
+    sentences: list[str] = []
     for number, sentence in enumerate(texts.sentences(True) or texts.sentences()):
         places = [(a, b) for a, b in texts.words_of(sentence) if sentence[a:b].lower() in content]
         if places and len(sentences) < room.scaled(_HOLES, 6):

@@ -23,7 +23,7 @@ def _measure(room: Room) -> dict[str, Any]:
     word = room.word or next(
         (w for w in texts.content if sum(w in s.lower() for s in heldout) >= 8), texts.content[0]
     )
-    drawn = []
+    drawn: list[Use] = []
     for sentence in texts.sentences():
         for a, b in texts.words_of(sentence):
             if sentence[a:b].lower() == word.lower():
