@@ -58,7 +58,7 @@ def run(
     positive("--vocab-size", vocab_size)
     sections = _sections(settings or [])
     if not corpus:
-        raise ConfigError("no corpus given", fix=f"polyseme prepare python-docs -o {output}")
+        raise ConfigError("no corpus given", fix=command("polyseme", "prepare", "python-docs", "-o", output))
 
     from polyseme.cli.progress import reporting
     from polyseme.data.prepare import prepare, said_about

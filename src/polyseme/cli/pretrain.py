@@ -105,7 +105,7 @@ def run(
         raise ConfigError(
             "no corpus given",
             expected="files, folders, globs or a built-in corpus",
-            fix=f"polyseme pretrain {model} python-docs -o {output}",
+            fix=command("polyseme", "pretrain", model, "python-docs", "-o", output),
         )
     reading = {"language": lang, "encoding": encoding, "documents": documents, "field": field}
     for name, value in reading.items():

@@ -33,6 +33,7 @@ import numpy.typing as npt
 from polyseme.core.arrays import IntArray
 from polyseme.core.config import to_json
 from polyseme.core.files import sync, sync_folder
+from polyseme.core.paths import typed
 from polyseme.errors import CheckpointError, RunError
 from polyseme.text.tokenizers import Tokenizer
 
@@ -305,9 +306,15 @@ def _read_meta(folder: Path) -> dict[str, Any]:
     if not is_store(folder):
         raise RunError(
             "not a prepared corpus",
-            got="a folder without store.json" if folder.is_dir() else "no such folder",
+            got=(
+                "a folder without store.json"
+                if folder.is_dir()
+                else "a file"
+                if folder.exists()
+                else "no such folder"
+            ),
             where=folder,
-            fix=f"polyseme prepare CORPUS... -o {folder}",
+            fix=f"polyseme prepare CORPUS... -o {typed(folder)}",
         )
     try:
         meta = json.loads(path.read_bytes())

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from polyseme.core.config import to_json
 from polyseme.core.files import new_folder, saving
+from polyseme.core.paths import typed
 from polyseme.core.version import __version__
 from polyseme.errors import CheckpointError, ConfigError
 from polyseme.formats.huggingface.tokenizer import read_tokenizer
@@ -125,7 +126,9 @@ def write_model(run: Path, output: Path) -> Written:
             got=opened.recipe.architecture,
             expected="a word2vec run",
             where=run,
-            fix="polyseme list formats" if static else f"polyseme distil {run} -o STATIC, and export that",
+            fix="polyseme list formats"
+            if static
+            else f"polyseme distil {typed(run)} -o STATIC, and export that",
         )
     embedding = opened.run.meta.get("embedding") or {}
     if (

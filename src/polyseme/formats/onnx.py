@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from polyseme.core import registry
 from polyseme.core.entries import TaskEntry
 from polyseme.core.files import new_folder
+from polyseme.core.paths import typed
 from polyseme.core.protocols import DenseHead, TokenHead
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.core.types import Batch, Encoding
@@ -186,13 +187,13 @@ def _check_dense(opened: Opened, name: str, head: nn.Module) -> None:
             got=type(head).__name__,
             expected="a head that can be computed of whole rows (core.protocols.DenseHead)",
             where=run,
-            fix=f"polyseme predict {run} FILE",
+            fix=f"polyseme predict {typed(run)} FILE",
         )
     if head.recurrent:
         raise ConfigError(
             f"a head for {name} with an LSTM is not exported",
             where=run,
-            fix=f"polyseme predict {run} FILE; or finetune with --set {name}.lstm=0",
+            fix=f"polyseme predict {typed(run)} FILE; or finetune with --set {name}.lstm=0",
         )
 
 

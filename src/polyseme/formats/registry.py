@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyseme.core.config import suggest
+from polyseme.core.paths import typed
 from polyseme.errors import ConfigError, InputError, RunError
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def import_model(
     if not path.exists():
         raise not_here(os.fspath(source), target)
     if (path / "run.json").is_file():
-        raise RunError("this is a run already", where=source, fix=f"polyseme inspect {source}")
+        raise RunError("this is a run already", where=source, fix=f"polyseme inspect {typed(source)}")
     _check_free(target)
     entry = _named(format, "read") if format is not None else _detected(path)
     assert entry.read is not None

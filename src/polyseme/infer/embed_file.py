@@ -26,7 +26,7 @@ import numpy as np
 from polyseme.core.arrays import Float32Array, IntArray
 from polyseme.core.config import to_json
 from polyseme.core.files import make_folder, new_file, saving, sync, sync_folder, write_atomic
-from polyseme.core.paths import PathLike, path_of
+from polyseme.core.paths import PathLike, path_of, typed
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import CheckpointError, ConfigError, CorpusError, Interrupted, RunError
 from polyseme.infer.embed import Embedder, Layer, sparse_rows, windows
@@ -200,7 +200,9 @@ def _check_output(output: Path, sparse: bool, resume: bool) -> None:
         )
     if output.suffix == ".npz" and not sparse:
         raise ConfigError(
-            "only sparse vectors are written as .npz", got=output, fix=f"-o {output.with_suffix('.npy')}"
+            "only sparse vectors are written as .npz",
+            got=output,
+            fix=f"-o {typed(output.with_suffix('.npy'))}",
         )
     if output.suffix == ".npz" and resume:
         raise ConfigError("a sparse matrix is written at once", fix="leave --resume out")

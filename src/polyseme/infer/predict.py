@@ -25,6 +25,7 @@ import torch
 from polyseme.core import registry
 from polyseme.core.config import escaped
 from polyseme.core.files import make_folder, new_file, suffix_of
+from polyseme.core.paths import typed
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.data.labelled import ExampleLoader
 from polyseme.data.wrapping import Wrapper
@@ -191,7 +192,7 @@ def task_of(loaded: Loaded) -> str:
         "the run was not adapted to a task",
         got=f"{loaded.recipe.architecture}, trained with {', '.join(loaded.recipe.objectives) or 'nothing'}",
         where=loaded.run.path,
-        fix=f"polyseme finetune classify {loaded.run.path} --train FILE -o RUN2",
+        fix=f"polyseme finetune classify {typed(loaded.run.path)} --train FILE -o RUN2",
     )
 
 

@@ -21,7 +21,7 @@ import torch
 
 from polyseme.core import registry
 from polyseme.core.arrays import BoolArray, Float32Array, Float64Array, IntArray
-from polyseme.core.paths import PathLike, path_of
+from polyseme.core.paths import PathLike, path_of, typed
 from polyseme.core.pauses import pause
 from polyseme.core.protocols import Encoder
 from polyseme.core.result import Result
@@ -566,7 +566,7 @@ def _none(loaded: Loaded) -> ConfigError:
         why,
         expected=f"a run of {', '.join(having)}{instead}",
         where=loaded.run.path,
-        fix=f"polyseme attention {run or 'RUN'} TEXT"
+        fix=f"polyseme attention {typed(run or 'RUN')} TEXT"
         + ("" if run else ", after polyseme pretrain modernbert CORPUS -o RUN"),
     )
 
@@ -583,5 +583,6 @@ def _beside(path: Path, having: Sequence[str]) -> Path | None:
         except (RunError, CheckpointError):
             continue
         if meta.get("model") in having and (folder.parent / "model.safetensors").is_file():
-            return path.parent / folder.parent.name
+            run = path.parent / folder.parent.name
+            return run if (run / "run.json").is_file() else folder.parent  # the path may be a link
     return None

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from polyseme.core.arrays import BoolArray, Float32Array, Float64Array, IntArray
-from polyseme.core.paths import PathLike, Paths, path_of
+from polyseme.core.paths import PathLike, Paths, path_of, typed
 from polyseme.core.reporter import NullReporter, Reporter
 from polyseme.errors import ConfigError, CorpusError, InputError, RunError
 from polyseme.formats.runs import Imported, write_run
@@ -175,7 +175,7 @@ def _check(
             got=loaded.recipe.architecture,
             expected="a run that reads context: bert, modernbert, gpt, elmo …",
             where=loaded.run.path,
-            fix=f"polyseme embed {loaded.run.path} FILE -o vectors.npz"
+            fix=f"polyseme embed {typed(loaded.run.path)} FILE -o vectors.npz"
             if hasattr(loaded.encoder, "active")
             else f"polyseme export {loaded.run.path} word2vec vectors.txt",
         )

@@ -6,6 +6,7 @@ used. What is found goes into `senses` and `cosines` as it is.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,7 +169,7 @@ def _from_store(
         raise RunError(
             "the text that the run was trained on is not there any more",
             where=directory.path,
-            fix=f"name a text: polyseme uses RUN {word} --texts FILE",
+            fix=f"name a text: polyseme uses RUN {shlex.quote(word)} --texts FILE",
         )
     corpus = PreparedCorpus.open(store)
     language = str(corpus.meta.get("language", "en"))

@@ -12,6 +12,7 @@ from typing import Any
 
 from polyseme.core import registry
 from polyseme.core.files import sha256_of, write_atomic
+from polyseme.core.paths import typed
 from polyseme.core.reporter import Reporter
 from polyseme.data.store import PreparedCorpus
 from polyseme.errors import CheckpointError, ConfigError
@@ -93,5 +94,5 @@ def _lost(run: RunDirectory, name: str) -> CheckpointError:
     return CheckpointError(
         f"what {name} learned from the corpus is missing or altered",
         where=run.path / f"{name}.tsv",
-        fix=f"copy the file back, or --init {run.path} -o NEW to train on with units learned anew",
+        fix=f"copy the file back, or --init {typed(run.path)} -o NEW to train on with units learned anew",
     )

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from polyseme.core.files import locked
+from polyseme.core.paths import typed
 from polyseme.core.ranks import job, restarted
 from polyseme.core.reporter import Reporter
 from polyseme.core.version import __version__
@@ -233,7 +234,7 @@ def check_same_request(run: RunDirectory, asked: Mapping[str, Any], fingerprint:
         raise RunError(
             "an imported run has no training to go on with",
             where=run.path,
-            fix=f"--init {run.path} -o NEW trains on from its weights",
+            fix=f"--init {typed(run.path)} -o NEW trains on from its weights",
         )
     before = dict(run.meta.get("asked", {}))
     now = dict(asked)
@@ -246,7 +247,7 @@ def check_same_request(run: RunDirectory, asked: Mapping[str, Any], fingerprint:
                 got=_brief(now.get("corpus")),
                 expected=_brief(before.get("corpus")),
                 where=run.path,
-                fix=f"--init {run.path} -o NEW trains on with the text as it is now",
+                fix=f"--init {typed(run.path)} -o NEW trains on with the text as it is now",
             )
     before["valid"], now["valid"] = (_without_times(d.get("valid")) for d in (before, now))
     before.pop("ranks", None)  # older runs: any number of processes may go on
@@ -439,7 +440,7 @@ def _make(
             "the corpus is not the one that the run was trained on",
             got=f"fingerprint {prepared.meta['fingerprint']}",
             expected=before,
-            fix=f"--init {run.path} -o NEW to train on with other text",
+            fix=f"--init {typed(run.path)} -o NEW to train on with other text",
         )
 
 

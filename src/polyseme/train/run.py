@@ -147,7 +147,11 @@ class RunDirectory:
         if not file.is_file():
             raise RunError(
                 "not a run",
-                got="a folder without run.json" if path.is_dir() else "no such folder",
+                got="a folder without run.json"
+                if path.is_dir()
+                else "a file"
+                if path.exists()
+                else "no such folder",
                 where=path,
                 fix="the folder that was given to `polyseme pretrain … -o`",
             )

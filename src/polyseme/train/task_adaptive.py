@@ -20,6 +20,7 @@ from typing import Any
 
 from polyseme.core import registry
 from polyseme.core.files import write_atomic
+from polyseme.core.paths import typed
 from polyseme.core.reporter import Reporter
 from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.labelled.opening import files_of
@@ -49,7 +50,7 @@ def check_goes_on(request: FinetuneRequest, start: RunDirectory, base: Recipe) -
             "--adapt goes on with pretraining, and this run has learned a task since",
             got=f"a run of {tasks[0]}",
             where=start.path,
-            fix=f"polyseme finetune {request.task} {before} … --adapt 5",
+            fix=f"polyseme finetune {request.task} {typed(before)} … --adapt 5",
         )
     model, neural = base.architecture, corpus_learner(resolve(base.architecture)) is None
     if not base.objectives or not neural:
@@ -60,7 +61,7 @@ def check_goes_on(request: FinetuneRequest, start: RunDirectory, base: Recipe) -
             got=f"{model}, the encoder alone, without a head that predicts words" if neural else model,
             expected="a run of pretrain, or an import with such a head: bert, modernbert, ernie, elmo, gpt, qwen3",
             where=start.path,
-            fix=f"polyseme pretrain {model} TEXT --init {start.path} -o RUN2, then finetune RUN2"
+            fix=f"polyseme pretrain {model} TEXT --init {typed(start.path)} -o RUN2, then finetune RUN2"
             if neural
             else "leave --adapt out",
         )

@@ -18,6 +18,7 @@ from typing import Any
 from torch import Tensor
 
 from polyseme.core.counts import short_count
+from polyseme.core.paths import typed
 from polyseme.core.protocols import Learner
 from polyseme.core.reporter import Reporter
 from polyseme.core.sharing import Pace, Sharing
@@ -141,7 +142,7 @@ class Trainer:
                 raise CheckpointError(
                     "no whole checkpoint to go on from",
                     where=self.run.path / "resume",
-                    fix=f"--init {self.run.path} -o NEW trains on from its weights, with a new optimiser",
+                    fix=f"--init {typed(self.run.path)} -o NEW trains on from its weights, with a new optimiser",
                 )
             return
         self.learner.load_state_dict(newest.tensors, newest.state["learner"])

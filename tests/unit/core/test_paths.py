@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 
-from polyseme.core.paths import names_of, path_of
-from polyseme.errors import InputError
+from polyseme.core.paths import names_of, path_of, typed
+from polyseme.data.store import PreparedCorpus
+from polyseme.errors import InputError, PolysemeError
+from polyseme.formats.registry import import_model
 
 
 def test_one_name_may_stand_by_itself(tmp_path: Path) -> None:
@@ -34,3 +37,21 @@ def test_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_what_is_no_path_is_refused(value: object) -> None:
     with pytest.raises(InputError, match="the corpus must be a string or a Path"):
         names_of(value, "the corpus")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["runs/bert", "my runs/bert", "it's", "-x", "$HOME", "文本"])
+def test_what_an_error_names_can_be_typed(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (word,) = shlex.split(typed(name))
+    assert Path(word) == Path(name)
+    assert not word.startswith("-")
+    (tmp_path / name).mkdir(parents=True)
+    (tmp_path / name / "run.json").touch()
+    for refused in (
+        lambda: PreparedCorpus.open(tmp_path / name),
+        lambda: import_model(tmp_path / name, "new"),
+    ):
+        with pytest.raises(PolysemeError) as error:
+            refused()
+        assert error.value.fix is not None
+        assert str(tmp_path / name) in shlex.split(error.value.fix)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -228,6 +229,26 @@ def test_models_without_attention_say_so_and_name_those_that_have_it(model: str)
         attention(loaded, TEXT)
     assert "bert, ernie, gpt, modernbert, qwen3" in str(refused.value)
     assert ("polyseme senses" if model == "elmo" else "polyseme neighbours") in str(refused.value)
+
+
+def test_the_run_that_is_named_instead_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("my bert", "word2vec"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "run.json").write_text(
+            json.dumps({"format_version": 1, "model": name.split()[-1]})
+        )
+        (tmp_path / "runs" / name / "model.safetensors").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "runs" / "word2vec")
+    monkeypatch.chdir(tmp_path)
+    for path, named in (
+        ("runs/word2vec", "'runs/my bert'"),
+        ("link", f"'{(tmp_path / 'runs' / 'my bert').resolve()}'"),
+    ):
+        loaded = _static("word2vec")
+        loaded.run.path = Path(path)
+        with pytest.raises(ConfigError) as refused:
+            attention(loaded, TEXT)
+        assert refused.value.fix == f"polyseme attention {named} TEXT"
 
 
 def _static(model: str) -> Any:

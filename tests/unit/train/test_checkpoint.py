@@ -105,6 +105,14 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "papers" / "thesis.txt").read_text() == "mine"
     with pytest.raises(RunError, match="not a run"):
         RunDirectory.open(tmp_path / "papers")
+    for path, got in (
+        ("papers", "a folder without run.json"),
+        ("papers/thesis.txt", "a file"),
+        ("none", "no such folder"),
+    ):
+        with pytest.raises(RunError) as refused:
+            RunDirectory.open(tmp_path / path)
+        assert refused.value.got == got
 
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:

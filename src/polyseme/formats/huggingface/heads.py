@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from polyseme.core import registry
+from polyseme.core.paths import typed
 from polyseme.errors import ConfigError
 from polyseme.formats.huggingface.family import TASKS, Family, refused
 from polyseme.formats.runs import Opened
@@ -95,7 +96,7 @@ def check_expressible(opened: Opened, family: Family, task: str) -> None:
         f"transformers' {class_of(family, task)} has no place for {part}",
         expected=f"the last layer, one linear layer on it{pools}",
         where=opened.run.path,
-        fix=f"polyseme predict {opened.run.path} FILE{onnx}",
+        fix=f"polyseme predict {typed(opened.run.path)} FILE{onnx}",
     )
 
 
