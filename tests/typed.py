@@ -105,7 +105,7 @@ def arguments_of(verb: str) -> dict[str, tuple[int, bool]]:
         for name in argument.names:
             if name.startswith("-"):
                 found[name] = (0 if argument.hint is bool or count == 0 else count, several)
-    return found | dict.fromkeys(("--help", "-h", "--quiet", "-q", "--debug"), (0, False))
+    return found | dict.fromkeys(("--help", "-h", "--quiet", "-q", "--verbose", "-v", "--debug"), (0, False))
 
 
 @cache

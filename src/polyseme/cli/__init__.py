@@ -1,7 +1,8 @@
 """The command line: one small file per verb, imported only when its verb is typed.
 
 Exit codes: 0 done, 1 failed, 2 misused, 130 interrupted after saving. After any verb `--debug` (or POLYSEME_DEBUG=1)
-shows the traceback of an error that otherwise prints its message only, and `-q` keeps progress and notes back.
+shows the traceback of an error that otherwise prints its message only, `-q` keeps progress and notes back, and `-v` adds
+what third parties warn of, the time and the memory.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import codecs
 import importlib
 import os
 import sys
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
-from polyseme.cli import output
+from polyseme.cli import completion, output
 from polyseme.cli.words import Shape, Typed, misused, nearest_option, understood
 from polyseme.core.ranks import declared, is_spoken_for
 from polyseme.errors import PolysemeError, UsageError
@@ -77,14 +79,16 @@ VERBS = (
     ("compare", _USE, "Compare runs on tasks, probes, senses and pairs, in one page or table."),
     ("serve", _USE, "Answer over HTTP: runs as an API that other programs' clients speak."),
 )
+_NAMES = frozenset(verb for verb, _, _ in VERBS)
 # every rank would repeat the work of the other verbs, in the same place
 _BY_SEVERAL = ("pretrain", "inspect", "list", "doctor")
 # verbs that keep their work when interrupted
 _GOES_ON = ("demo", "lecture", "finetune", "prepare", "compare", "pretrain")
 
 _EPILOGUE = (
-    "`polyseme VERB --help` explains a verb. After any verb, `-q` or `--quiet` prints results and errors alone, and "
-    "`--debug` shows tracebacks."
+    "`polyseme VERB --help` explains a verb. After any verb, `-q` prints results and errors alone, `-v` also says how long "
+    "it took and what libraries warn of, and `--debug` shows tracebacks. `polyseme --install-completion` teaches your shell "
+    "the tab key."
 )
 
 
@@ -120,13 +124,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns the exit code.
     """
+    started = time.monotonic()
     if arguments is None:
         _read_words_as_utf8()
     words = [*(sys.argv[1:] if arguments is None else arguments)]  # `list` is a verb's module here
     words, debug = _switched(words, "--debug")
     debug = debug or os.environ.get("POLYSEME_DEBUG", "") not in ("", "0")
     words, quiet = _switched(words, "-q", "--quiet", "--silent")
+    verbose = False
+    if words != ["-v"]:  # which is asked of other programs for their version
+        words, verbose = _switched(words, "-v", "--verbose")
     output.be_quiet(quiet)
+    output.be_verbose(verbose)
+    if verbose and not sys.warnoptions:
+        warnings.simplefilter("default")
     if not debug:
         warnings.showwarning = _note
     output.open_closed_streams()
@@ -134,16 +145,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="polyseme")
+    if quiet and verbose:
+        return _explain(UsageError("-q and -v ask for opposite things", fix="leave one of them out"))
     from polyseme.train.signals import SignalRequests
 
     with SignalRequests(at_once=True) as signals:  # before all else: schedulers send signals at any time
         try:
-            return _run(words, debug)
+            code = _run(words, debug)
+            if verbose and words[:1] and words[0] in _NAMES:
+                output.say(_spent(time.monotonic() - started))
+            return code
         except BaseException as error:
             # a library that was being imported may have turned the interruption into an error of its own
             if debug or not (signals.stop and isinstance(error, Exception | KeyboardInterrupt)):
                 raise
             return _explain(KeyboardInterrupt(), words)
+
+
+def _spent(seconds: float) -> str:
+    """How long a verb took, the memory it had at most, and what it ran with, for `-v`."""
+    import platform
+
+    from polyseme.core.version import __version__
+    from polyseme.report.figures import duration, size
+
+    took, ran = [duration(seconds)], [f"polyseme {__version__}", f"Python {platform.python_version()}"]
+    if "torch" in sys.modules:  # else the verb had no use for it, and to import it takes longer than most
+        import torch
+
+        from polyseme.train.machine import peak_memory_bytes
+
+        took.append(f"{size(peak_memory_bytes())} of memory at most")
+        ran.append(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    return f"took:  {', '.join(took)} ({', '.join(ran)})"
 
 
 def _read_words_as_utf8() -> None:
@@ -173,6 +207,12 @@ def _run(words: list[str], debug: bool) -> int:
     met: dict[str, UnknownShare] = {}
     try:
         app = build_app()
+        if words[:1] == [completion.ASKED]:
+            app(words)
+            return 0
+        if words[:1] == [completion.INSTALL]:
+            completion.install(words[1:], app)
+            return 0
         read = understood(words, app)
         if isinstance(read, Typed):
             typed, words = read, read.words()
@@ -247,7 +287,9 @@ def _note(
     """Print a warning in readable form; replaces `warnings.showwarning`."""
     if output.is_quiet():
         return
-    if not issubclass(category, DeprecationWarning | PendingDeprecationWarning | FutureWarning):
+    if output.is_verbose() or not issubclass(
+        category, DeprecationWarning | PendingDeprecationWarning | FutureWarning
+    ):
         print(f"note: {message}", file=sys.stderr)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from polyseme.cli.completion import FormatName
 from polyseme.cli.options import Folder, Json, Threads, use_threads
 from polyseme.cli.output import closing, command, emit, emit_json, say
 
@@ -12,7 +13,7 @@ EXAMPLE = "polyseme export runs/mine huggingface exported"
 
 def run(
     folder: Folder,
-    format: str,
+    format: FormatName,
     output: Path,
     /,
     *,

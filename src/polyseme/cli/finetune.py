@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from polyseme.cli.completion import TaskName
 from polyseme.cli.options import (
     HOW,
     BatchSize,
@@ -33,7 +34,7 @@ EXAMPLE = "polyseme finetune classify runs/mine --train train.tsv -o runs/sentim
 
 
 def run(
-    task: str,
+    task: TaskName,
     start: Folder,
     /,
     *,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from polyseme.cli.completion import Source
 from polyseme.cli.options import Json, Output, Threads, use_threads
 from polyseme.cli.output import closing, command, emit, emit_json, say, use_command
 
@@ -9,7 +10,7 @@ EXAMPLE = "polyseme import downloaded-model -o runs/theirs"
 
 
 def run(
-    source: str,
+    source: Source,
     /,
     *,
     output: Output,

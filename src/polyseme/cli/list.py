@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
 from polyseme.cli.options import Json
 from polyseme.cli.output import closing, emit, emit_json, say
+from polyseme.report.terminal import NARROWEST, wrap
 
 EXAMPLE = "polyseme list models"
 Kind = Literal["models", "objectives", "tasks", "recipes", "corpora", "formats"]
@@ -38,10 +42,18 @@ def run(kind: Kind, /, *, json: Json = False) -> None:
         return
     width = max((len(name) for name, _ in entries), default=0)
     for name, summary in entries:
-        emit(f"{name:<{width}}  {summary}")
+        first, *more = wrap(summary, _columns() - width - 2)
+        emit("\n".join([f"{name:<{width}}  {first}".rstrip(), *(" " * (width + 2) + line for line in more)]))
     if not entries:
         say(f"This version has no {kind}.")
     closing(then=[_NEXT[kind]])
+
+
+def _columns() -> int:
+    """Of the terminal; where there is none, such as in a pipe, a line each is what programs want."""
+    if sys.stdout.isatty() or "COLUMNS" in os.environ:
+        return max(NARROWEST, shutil.get_terminal_size().columns)
+    return sys.maxsize
 
 
 def entries_of(kind: Kind) -> list[tuple[str, str]]:

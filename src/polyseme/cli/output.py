@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 import os
 
 _quiet = False
+_verbose = False
 
 
 def be_quiet(quiet: bool) -> None:
@@ -29,6 +30,17 @@ def be_quiet(quiet: bool) -> None:
 def is_quiet() -> bool:
     """Whether only results and errors are printed."""
     return _quiet
+
+
+def be_verbose(verbose: bool) -> None:
+    """From now on also print what third parties warn of, as `-v` asks."""
+    global _verbose  # noqa: PLW0603  # one process, one command
+    _verbose = verbose
+
+
+def is_verbose() -> bool:
+    """Whether what third parties warn of is printed, too."""
+    return _verbose
 
 
 def say(text: str = "", *, always: bool = False) -> None:

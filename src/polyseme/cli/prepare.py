@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from polyseme.cli.completion import Corpus
 from polyseme.cli.options import Documents, Json, Language, Output, positive, read_settings
 from polyseme.cli.output import closing, command, emit, emit_json
 from polyseme.errors import ConfigError
@@ -20,7 +21,7 @@ EXAMPLE = "polyseme prepare my-texts -o store"
 
 
 def run(
-    *corpus: str,
+    *corpus: Corpus,
     output: Output,
     tokenizer: str | None = None,
     kind: Literal["wordpiece", "byte-bpe", "unigram", "characters", "words", "spaces"] = "wordpiece",

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
 
+from polyseme.cli.completion import Corpus, ModelName, Recipe
 from polyseme.cli.options import (
     HOW,
     BatchSize,
@@ -36,9 +37,9 @@ _DEFAULT_MINUTES = 10.0
 
 
 def run(
-    model: str,
+    model: ModelName,
     /,
-    *corpus: str,
+    *corpus: Corpus,
     output: Output,
     minutes: Annotated[float | None, Parameter(group=_BUDGET)] = None,
     epochs: Annotated[float | None, Parameter(group=_BUDGET)] = None,
@@ -46,7 +47,7 @@ def run(
     steps: Annotated[Count, Parameter(group=_BUDGET)] = None,
     words: Annotated[Count, Parameter(group=_BUDGET)] = None,
     milestones: Annotated[str | None, Parameter(group=HOW)] = None,
-    recipe: Annotated[str | None, Parameter(group=HOW)] = None,
+    recipe: Annotated[Recipe, Parameter(group=HOW)] = None,
     learning_rate: LearningRate = None,
     batch_size: BatchSize = None,
     settings: Settings = None,

@@ -14,9 +14,9 @@ from polyseme.report.figures import width
 from polyseme.report.parts import Commands, Heading, Notes, Part, Strip, Table, shown
 from polyseme.text.words import IDEOGRAPHS
 
-__all__ = ["fitting", "harmless", "text", "wrap"]
+__all__ = ["NARROWEST", "fitting", "harmless", "text", "wrap"]
 
-_NARROWEST = 40
+NARROWEST = 40
 """Columns below which no terminal is believed to be."""
 
 _PROSE = 100
@@ -54,7 +54,7 @@ def text(parts: Sequence[Part], columns: int | None = None) -> str:
     Args:
         columns: of the terminal; None = those that it has, 80 where there is none.
     """
-    limit = max(_NARROWEST, columns or shutil.get_terminal_size((80, 24)).columns)
+    limit = max(NARROWEST, columns or shutil.get_terminal_size((80, 24)).columns)
     blocks: list[str] = []
     bare = {2, 3}  # levels of headings below which nothing would stand: only the page has it
     for part in reversed([*shown(parts, page=False)]):

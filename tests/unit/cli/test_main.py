@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import polyseme
 from polyseme import cli
 from polyseme.cli import list as list_verb
 from polyseme.errors import ConfigError, Interrupted, PolysemeError, StorageError
+from polyseme.report.figures import width
 
 
 def _run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -207,3 +209,58 @@ def test_what_one_rank_alone_meets_is_said(
     assert cli.main(words) == 2
     assert "no GPU that torch can use" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_verbose_says_how_long_it_took_and_with_what(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["list", "tasks", "-v"]) == 0
+    out, err = capsys.readouterr()
+    assert "took:  0" in err
+    assert f"polyseme {polyseme.__version__}, Python 3." in err
+    assert cli.main(["list", "tasks"]) == 0
+    plain = capsys.readouterr()
+    assert plain.out == out
+    assert "took:" not in plain.err
+
+
+def test_verbose_shows_what_libraries_warn_of(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import warnings
+
+    def entries_of(kind: str) -> list[tuple[str, str]]:
+        warnings.warn("an old name", DeprecationWarning, stacklevel=1)
+        return []
+
+    monkeypatch.setattr(list_verb, "entries_of", entries_of)
+    with warnings.catch_warnings():
+        assert cli.main(["list", "models", "--verbose"]) == 0
+        assert "note: an old name" in capsys.readouterr().err
+    with warnings.catch_warnings(action="default"):
+        assert cli.main(["list", "models"]) == 0
+        assert "an old name" not in capsys.readouterr().err
+
+
+def test_quiet_and_verbose_contradict_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["list", "models", "-q", "-v"]) == 2
+    assert "-q and -v" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--help"], ["pretrain", "--help"], ["list", "nothing"]])
+def test_no_color_takes_colours_away(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("NO_COLOR", "1")
+    cli.main(words)
+    assert not re.search(r"\x1b\[[\d;]*\b(3[0-7]|9[0-7]|38|48)\b", "".join(capsys.readouterr()))
+
+
+@pytest.mark.parametrize("words", ["--help", "pretrain --help", "senses --help", "list models", "list recipes"])
+def test_help_and_lists_fit_narrow_terminals(
+    words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    assert cli.main(words.split()) == 0
+    lines = capsys.readouterr().out.split("\n")
+    assert [line for line in lines if width(line) > 40] == []
