@@ -256,7 +256,9 @@ def test_no_color_takes_colours_away(
     assert not re.search(r"\x1b\[[\d;]*\b(3[0-7]|9[0-7]|38|48)\b", "".join(capsys.readouterr()))
 
 
-@pytest.mark.parametrize("words", ["--help", "pretrain --help", "senses --help", "list models", "list recipes"])
+@pytest.mark.parametrize(
+    "words", ["--help", "pretrain --help", "senses --help", "list models", "list recipes"]
+)
 def test_help_and_lists_fit_narrow_terminals(
     words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
