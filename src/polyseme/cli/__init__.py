@@ -1,8 +1,8 @@
 """The command line: one small file per verb, imported only when its verb is typed.
 
 Exit codes: 0 done, 1 failed, 2 misused, 130 interrupted after saving. After any verb `--debug` (or POLYSEME_DEBUG=1)
-shows the traceback of an error that otherwise prints its message only, `-q` keeps progress and notes back, and `-v` adds
-what third parties warn of, the time and the memory.
+shows the traceback of an error that otherwise prints its message only, `-q` keeps progress and notes back, and `-v`
+adds what third parties warn of, the time and the memory.
 """
 
 from __future__ import annotations
@@ -86,9 +86,9 @@ _BY_SEVERAL = ("pretrain", "inspect", "list", "doctor")
 _GOES_ON = ("demo", "lecture", "finetune", "prepare", "compare", "pretrain")
 
 _EPILOGUE = (
-    "`polyseme VERB --help` explains a verb. After any verb, `-q` prints results and errors alone, `-v` also says how long "
-    "it took and what libraries warn of, and `--debug` shows tracebacks. `polyseme --install-completion` teaches your shell "
-    "the tab key."
+    "`polyseme VERB --help` explains a verb. After any verb, `-q` prints results and errors alone, `-v` also says how "
+    "long it took and what libraries warn of, and `--debug` shows tracebacks. `polyseme --install-completion` teaches "
+    "your shell the tab key."
 )
 
 
