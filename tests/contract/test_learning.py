@@ -23,7 +23,7 @@ def make_loader(
         first, second = (make_loader(store, [part], special, length) for part in objectives[0].parts)
         assert isinstance(first, Loader)
         assert isinstance(second, Loader)
-        return Turns(first, second, objectives[0].shares[1])
+        return Turns(first, second, objectives[0].shares[1], rows=4)
     pairs = [o for o in objectives if o.draws]
     source = pairs[0].examples(store, length) if pairs else DocumentChunks(store, length, special)
     return Loader(source, RowPlan(source.lengths, length, Random(1, "order")), objectives, length, special)

@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from polyseme.cli import main
 
 from .conftest import tiny
 
-LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
 OF_TORCHRUN = re.compile(r"^[WE]\d{4} |^\*{5}|^Setting OMP|^$")
 
 
@@ -31,12 +32,12 @@ def store(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def launched(*words: object, restarts: int = 0, patience: int = 20) -> subprocess.Popen[str]:
+def launched(*words: object, ranks: int = 2, restarts: int = 0, patience: int = 20) -> subprocess.Popen[str]:
     """Start polyseme under torchrun, from its script as it is installed."""
     script = Path(sys.executable).with_name("polyseme")
     start = [str(script)] if script.exists() else ["-m", "polyseme"]
     return subprocess.Popen(
-        [*LAUNCH, "--max-restarts", str(restarts), *start, *map(str, words)],
+        [*LAUNCH, str(ranks), "--max-restarts", str(restarts), *start, *map(str, words)],
         env=os.environ | {"POLYSEME_RANK_TIMEOUT": str(patience)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -67,12 +68,18 @@ def pid_of(launcher: subprocess.Popen[str], rank: int) -> int:
     raise AssertionError("no such rank")
 
 
+def losses(run: Path) -> dict[int, float]:
+    """The loss of each update, from the file that the run writes."""
+    lines = map(json.loads, (run / "metrics.jsonl").read_text("utf-8").splitlines())
+    return {line["step"]: line["loss"] for line in lines if "loss" in line}
+
+
 @pytest.mark.slow
-def test_two_ranks_end_well_though_one_is_killed_and_another_number_goes_on(
+def test_two_ranks_of_which_one_is_killed_and_three_that_go_on_do_what_one_does(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One display and one document; where the system tells which process is a rank, rank 0 is killed once."""
-    run = tmp_path / "run"
+    run, interrupted, alone = tmp_path / "run", tmp_path / "interrupted", tmp_path / "alone"
     kills = Path("/proc/self/environ").exists()
     often = ["--set", "train.save_minutes=1e-6"]
     process = launched(*pretrain(store, run, "--json", *often, steps=10), restarts=1, patience=8)
@@ -83,6 +90,7 @@ def test_two_ranks_end_well_though_one_is_killed_and_another_number_goes_on(
         time.sleep(0.01)
     if kills:
         os.kill(pid_of(process, 0), signal.SIGKILL)
+        shutil.copytree(run, interrupted)
     output, errors = process.communicate(timeout=250)
     assert process.returncode == 0, errors
     assert ("going on from step" in errors) == kills
@@ -95,9 +103,23 @@ def test_two_ranks_end_well_though_one_is_killed_and_another_number_goes_on(
     assert (meta["ranks"], "ranks" in meta["asked"]) == (2, False)
     assert (run / "README.md").is_file()
 
+    # updates are those of one process, and so are those of three that go on from what was left
+    assert main([*map(str, pretrain(store, alone, *often, steps=10))]) == 0
+    assert losses(run) == pytest.approx(losses(alone), rel=2e-5)
+    if kills:
+        process = launched(
+            *pretrain(store, interrupted, *often, "--resume", "--parallel", "fsdp", steps=10), ranks=3
+        )
+        _, errors = process.communicate(timeout=250)
+        assert process.returncode == 0, errors
+        assert "trained by 2 processes so far, by 3 from here on" in errors
+        assert losses(interrupted) == pytest.approx(losses(alone), rel=2e-5)
+        kinds = {path.suffix for path in interrupted.rglob("*") if path.is_file() and path.name != ".lock"}
+        assert kinds <= {".json", ".jsonl", ".safetensors", ".md"}, "nothing is pickled"
+
     # a run of two ranks goes on with one
     state = sorted((run / "resume").glob("step-*"))[-1]
-    assert json.loads((state / "state.json").read_bytes())["counters"]["row"] == 10 * 2 * 8
+    assert json.loads((state / "state.json").read_bytes())["counters"]["row"] == 10 * 8
     capsys.readouterr()
     again = main([*map(str, pretrain(store, run, *often, "--resume", steps=10))])
     said = capsys.readouterr().err

@@ -1,43 +1,59 @@
-"""Two ranks make the same update as one."""
+"""Several ranks make the same updates as one, whichever way they share the work, and go on with each other's saves."""
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
-SCRIPT = Path(__file__).parent / "ranks.py"
+from polyseme.train.parallel import cut
+from ranked import CASES, STEPS, alone, together, weights_of
 
-
-def run(size: int) -> dict[str, Any]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    processes = []
-    for rank in range(size):
-        environment = os.environ | {
-            "RANK": str(rank),
-            "WORLD_SIZE": str(size),
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(port),
-            "PYTHONPATH": os.pathsep.join([str(SCRIPT.parent.parent), os.environ.get("PYTHONPATH", "")]),
-        }
-        processes.append(
-            subprocess.Popen([sys.executable, str(SCRIPT)], env=environment, stdout=subprocess.PIPE)
-        )
-    outputs = [process.communicate(timeout=120)[0] for process in processes]
-    assert all(process.returncode == 0 for process in processes)
-    return dict(json.loads(outputs[0]))
+WAYS = ("ddp", "fsdp")
 
 
-def test_two_ranks_equal_one() -> None:
-    one, two = run(1), run(2)
-    assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)
-    assert two["norm"] == pytest.approx(one["norm"], rel=1e-4)
-    assert two["weights"] == pytest.approx(one["weights"], rel=1e-3, abs=1e-3)
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[tuple[str, str, int], list[float]], Path]:
+    """Losses by case, way and number of ranks. Every case is learned by two ranks, some by three, from half-way on."""
+    folder, found = tmp_path_factory.mktemp("ranks"), {}
+    jobs = [[case, way, 0, STEPS] for case in CASES for way in WAYS]
+    jobs += [[case, "ddp", 0, STEPS // 2] for case in ("pieces", "muon")]
+    for job, losses in zip(jobs, together(2, jobs, folder), strict=True):
+        found[job[0], job[1], 2 if job[3] == STEPS else -2] = losses
+    jobs = [["pieces", "fsdp", STEPS // 2, STEPS], ["muon", "ddp", STEPS // 2, STEPS]]
+    for job, losses in zip(jobs, together(3, jobs, folder), strict=True):
+        found[job[0], job[1], 3] = losses
+    return found, folder
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("case", CASES)
+def test_two_ranks_equal_one(
+    found: tuple[dict[tuple[str, str, int], list[float]], Path], case: str, way: str
+) -> None:
+    losses, folder = found
+    of = 2 if case == "hollow" else 1
+    assert losses[case, way, 2] == pytest.approx(alone(case, folder, of), rel=1e-5, abs=1e-5)
+    one = load_file(folder / f"{case}-alone-{of}.safetensors")
+    for name, weight in weights_of(case, way, folder, 2).items():
+        assert torch.allclose(weight, one[name], atol=2e-5), name
+
+
+@pytest.mark.parametrize(("case", "way"), [("pieces", "fsdp"), ("muon", "ddp")])
+def test_three_ranks_go_on_with_the_checkpoint_of_two(
+    found: tuple[dict[tuple[str, str, int], list[float]], Path], case: str, way: str
+) -> None:
+    losses, folder = found
+    assert losses[case, way, 3] == pytest.approx(alone(case, folder)[STEPS // 2 :], rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 4, 5, 6, 7, 12])
+@pytest.mark.parametrize("most", [1, 2, 3, 4, 6, 12])
+def test_each_row_of_an_update_is_read_once(ranks: int, most: int) -> None:
+    shares = [cut(12, most, rank, ranks) for rank in range(ranks)]
+    rows = [row for share in shares for first, n in share for row in range(first, first + n)]
+    assert rows == list(range(12))
+    assert len({len(share) for share in shares}) == 1, "every rank makes as many passes"
+    assert max(n for share in shares for _, n in share) <= max(2, most)

@@ -15,6 +15,7 @@ from cyclopts import Group, Parameter, Token
 
 from polyseme.cli.output import say
 from polyseme.core.counts import read_count
+from polyseme.core.ranks import Parallel
 from polyseme.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -40,6 +41,12 @@ Seed = Annotated[int, Parameter(group=HOW, help="number behind every random choi
 Resume = Annotated[bool, Parameter(group=HOW, show_default=False)]
 MACHINE = Group("The machine", sort_key=4)
 MachineThreads = Annotated[Threads, Parameter(group=MACHINE)]
+ManyProcesses = Annotated[
+    Parallel,
+    Parameter(
+        group=MACHINE, help="under torchrun: ddp: each process holds the model; fsdp: a part of every weight."
+    ),
+]
 Device = Annotated[Literal["auto", "cpu", "cuda"], Parameter(group=MACHINE, help="auto, cpu or cuda.")]
 
 # How files are read: the same three options on every verb that reads labelled files or files of lines.

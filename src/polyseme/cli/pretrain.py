@@ -17,6 +17,7 @@ from polyseme.cli.options import (
     Language,
     LearningRate,
     MachineThreads,
+    ManyProcesses,
     Output,
     Resume,
     Seed,
@@ -63,6 +64,7 @@ def run(
     field: Annotated[str | None, Parameter(group=_TEXT)] = None,
     documents: Annotated[Documents | None, Parameter(group=_TEXT)] = None,
     threads: MachineThreads = None,
+    parallel: ManyProcesses = "ddp",
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -134,6 +136,7 @@ def run(
         lexicon=list(lexicon or []),
         resume=resume,
         threads=threads,
+        parallel=parallel,
         device=device,
     )
     with reporting() as reporter:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+from typing import Literal, get_args
+
+Parallel = Literal["ddp", "fsdp"]
+"""How several ranks share the work: each holds the whole model, or its part of every weight (train/parallel.py)."""
+WAYS: tuple[str, ...] = get_args(Parallel)
 
 
 def declared() -> tuple[int, int]:

@@ -44,7 +44,7 @@ class Batch:
         targets: what each objective predicts, by the objective's name.
         spelling: how the words with ids vocab_size, vocab_size + 1, … are spelled: Unicode code points padded with 0,
             for encoders that read letters (they have `open_vocabulary`); None = there are none.
-        counter: the first row's number in the run; seeds what is drawn while a loss is computed.
+        counter: the number in the run of its update's first row; seeds what is drawn while a loss is computed.
         numbers: which example of its data set each example is; None where nobody asks.
         n_words: words of the text, counted where they begin; an example's first token begins one.
 

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Protocol
 
@@ -224,8 +224,8 @@ class BatchSource(ABC):
 
     def stream(
         self,
-        counters: Iterator[int],
-        count: int,
+        updates: Iterator[int],
+        pieces: Sequence[tuple[int, int]],
         progress: Callable[[int], float] = lambda counter: 0.0,
         workers: int = 1,
         ahead: int = 2,
@@ -234,24 +234,27 @@ class BatchSource(ABC):
         """Batches in order, prepared `ahead` of use by background threads.
 
         Args:
-            counters: where each batch begins.
-            count: rows or examples of a batch.
-            progress: share of the budget spent when a batch comes up, for schedules of masking.
+            updates: at which counter each update begins.
+            pieces: the batches of an update: how far from its beginning each begins, and of how many rows or examples.
+            progress: share of the budget spent when an update comes up, for schedules of masking.
             finish: what else to do with a batch in the background, such as pinning its memory.
 
-        The result does not depend on the number of workers.
+        The result does not depend on the number of workers. What is drawn for a batch as a whole is drawn for its
+        update: it is the same for all pieces of one, on all ranks.
         """
 
-        def make(counter: int, share: float) -> Batch:
-            return finish(self.batch(counter, count, share))
+        def make(update: int, offset: int, count: int, share: float) -> Batch:
+            return finish(replace(self.batch(update + offset, count, share), counter=update))
 
         with ThreadPoolExecutor(workers, thread_name_prefix="batches") as pool:
             waiting: deque[Future[Batch]] = deque()
             try:
-                for counter in counters:
-                    waiting.append(pool.submit(make, counter, progress(counter)))
-                    if len(waiting) > ahead:
-                        yield waiting.popleft().result()
+                for update in updates:
+                    share = progress(update)
+                    for offset, count in pieces:
+                        waiting.append(pool.submit(make, update, offset, count, share))
+                        if len(waiting) > ahead:
+                            yield waiting.popleft().result()
                 while waiting:
                     yield waiting.popleft().result()
             finally:
@@ -296,31 +299,32 @@ class Loader(BatchSource):
 
 
 class Turns(BatchSource):
-    """Loaders that take turns, batch by batch: each gives its share of the batches, one after the other of its own.
+    """Loaders that take turns, update by update: each gives its share of them, one after the other of its own.
 
-    Batch n is the second loader's where ⌊(n + 1) s⌋ > ⌊n s⌋, s its share; so of any stretch of batches the shares are
+    Update n is the second loader's where ⌊(n + 1) s⌋ > ⌊n s⌋, s its share; so of any stretch of updates the shares are
     right to within one.
 
     Args:
         first, second: what takes turns.
-        share: of the batches, the second loader's.
+        share: of the updates, the second loader's.
+        rows: of an update.
     Attributes:
         n_rows, tokens_per_row: as of `Loader`, where each holds its share of the text.
     """
 
-    def __init__(self, first: Loader, second: Loader, share: float) -> None:
-        self.loaders, self._share = (first, second), share
+    def __init__(self, first: Loader, second: Loader, share: float, rows: int) -> None:
+        self.loaders, self._share, self._rows = (first, second), share, rows
         self.n_rows = (1 - share) * first.n_rows + share * second.n_rows
         self.tokens_per_row = (1 - share) * first.tokens_per_row + share * second.tokens_per_row
 
     def batch(self, counter: int, count: int, progress: float = 0.0) -> Batch:
-        """The rows counter … counter + count - 1 of the run, of one loader."""
-        turn = counter // count
+        """The rows counter … counter + count - 1 of the run, all of one update and so of one loader."""
+        turn, place = divmod(counter, self._rows)
         before, after = math.floor(turn * self._share), math.floor((turn + 1) * self._share)
         first, second = self.loaders
         if after > before:
-            return second.batch(before * count, count, progress)
-        return first.batch((turn - before) * count, count, progress)
+            return second.batch(before * self._rows + place, count, progress)
+        return first.batch((turn - before) * self._rows + place, count, progress)
 
 
 def heldout_batches(loader: Loader | Turns, rows: int, max_tokens: int, row_length: int) -> list[Batch]:

@@ -185,12 +185,12 @@ def build_loader(
                 _loader(store, data, [*objectives[:place], part, *objectives[place + 1 :]], special, seed)
                 for part in whole.parts
             )
-            return Turns(first, second, whole.shares[1])
+            return Turns(first, second, whole.shares[1], recipe.section("train").batch_size)
     others = [o for o in objectives if not o.draws]
     share = min((getattr(o, "share", 1.0) for o in objectives if o.draws), default=1.0)
     if share < 1 and others:  # the others learn from stretches of text in the batches between
         first, second = (_loader(store, data, each, special, seed) for each in (others, objectives))
-        return Turns(first, second, share)
+        return Turns(first, second, share, recipe.section("train").batch_size)
     return _loader(store, data, objectives, special, seed)
 
 

@@ -50,7 +50,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
 
     Raises:  StorageError: the disk refuses; the checkpoints before are untouched.
     """
-    name = f"step-{checkpoint.state['step']:09d}"
+    name = place(folder, checkpoint.state["step"]).name
     partial = folder / f".{name}.partial"
     with saving(folder):
         try:
@@ -111,6 +111,11 @@ def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
         except CheckpointError as error:
             problems.append(f"{error.what}: {error.where}")
     return None, problems
+
+
+def place(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step is under `folder`."""
+    return folder / f"step-{step:09d}"
 
 
 def exists(folder: Path) -> bool:

@@ -45,8 +45,9 @@ class TrainConfig(Config):
     Args:
         size: "auto" = sizes of the model and the learning rate follow the budget and the text
             (train/sizes.py); "given" = they are those of the recipe. A size that --set names makes it "given".
-        batch_size: rows per update.
-        micro_batch_size: rows per forward pass; None = batch_size. Gradients accumulate with global counts.
+        batch_size: rows per update, of all ranks together.
+        micro_batch_size: at most so many rows per forward pass of a rank; None = its share of batch_size. Gradients
+            accumulate with global counts.
         optimizer: "adamw" (Loshchilov and Hutter 2019) or "muon" (Jordan et al. 2024) for the blocks' matrices.
         learning_rate: the peak.
         head_learning_rate: a factor on the learning rate for heads.

@@ -1,4 +1,4 @@
-"""Several ranks under torchrun: sums of numbers and gradients, work of rank 0 alone, and what happens when one is lost.
+"""Several ranks under torchrun: sums of numbers, work of rank 0 alone, and what happens when one is lost.
 
 With one rank everything here costs nothing. Ranks wait for each other in two ways:
 
@@ -26,7 +26,6 @@ from uuid import uuid4
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
 from polyseme.core.ranks import declared
@@ -44,6 +43,8 @@ _START_S = (
 )
 _BEAT_S = 2.0
 _FIRST_S = 5.0  # for rank 0 to say that it shows an error
+_OF_THE_NETWORK = re.compile(r"gloo|nccl|connect|socket|peer|time[d ]*.?out|store|broken pipe", re.IGNORECASE)
+"""In what torch says when another rank does not answer, and not when a rank's own computation fails."""
 
 
 def patience() -> float:
@@ -405,12 +406,15 @@ def wait_for_all() -> None:
 
 
 @contextmanager
-def _collective() -> Iterator[None]:
-    """Raises:  TrainingError: a rank is lost.   SystemExit: one ended with an error, which it has shown."""
+def collective() -> Iterator[None]:
+    """Around what waits for the other ranks, be it a sum or a backward pass.
+
+    Raises:  TrainingError: a rank is lost.   SystemExit: one ended with an error, which it has shown.
+    """
     try:
         yield
     except RuntimeError as error:
-        if _here.group is None:
+        if _here.group is None or not _OF_THE_NETWORK.search(str(error)):
             raise
         left, lost = _here.group.gone()
         if left:
@@ -421,7 +425,7 @@ def _collective() -> Iterator[None]:
 def barrier() -> None:
     """Wait for all ranks, where they arrive at about the same time."""
     if dist.is_initialized():
-        with _collective():
+        with collective():
             dist.barrier()
 
 
@@ -438,7 +442,7 @@ def sum_numbers(values: Sequence[float]) -> list[float]:
     if size() == 1:
         return list(values)
     total = torch.tensor(values, dtype=torch.float64, device=_device())
-    with _collective():
+    with collective():
         dist.all_reduce(total)
         return [float(v) for v in total]
 
@@ -448,30 +452,6 @@ def from_rank_0(value: float) -> float:
     if size() == 1:
         return value
     shared = torch.tensor([value], dtype=torch.float64, device=_device())
-    with _collective():
+    with collective():
         dist.broadcast(shared, 0)
         return float(shared)
-
-
-def sum_gradients(parameters: Sequence[Tensor]) -> None:
-    """Sum the gradients over the ranks, in one message."""
-    if size() == 1:
-        return
-    for p in parameters:
-        if p.grad is None:
-            p.grad = torch.zeros_like(p)
-    flat = torch.cat([p.grad.reshape(-1) for p in parameters if p.grad is not None])
-    with _collective():
-        dist.all_reduce(flat)
-    for p, part in zip(parameters, torch.split(flat, [p.numel() for p in parameters]), strict=True):
-        assert p.grad is not None
-        p.grad.copy_(part.view_as(p))
-
-
-def broadcast(parameters: Sequence[Tensor]) -> None:
-    """Copy the parameters of rank 0 to every rank, once all have initialised theirs."""
-    if size() > 1:
-        wait_for_all()
-        with _collective():
-            for p in parameters:
-                dist.broadcast(p.detach(), 0)

@@ -30,13 +30,15 @@ from polyseme.kernels.products import through
 from polyseme.kernels.trained_rows import train_rows
 from polyseme.text.labelled.records import Problems
 from polyseme.text.tokenizers import Tokenizer
-from polyseme.train import card, distributed
+from polyseme.train import card
 from polyseme.train.adaptation import Evaluator, KnownLayers, TaskLearner
 from polyseme.train.build import build_encoder, put_weights, special_ids
+from polyseme.train.config import TrainConfig
 from polyseme.train.examples import facts_of, read_examples
 from polyseme.train.gradient import GradientLearner, read_layers
 from polyseme.train.machine import resolve_device, resolve_numbers, use_threads
 from polyseme.train.opening import begin_or_go_on, check_same_request, forgotten_if_it_fails
+from polyseme.train.parallel import pieces
 from polyseme.train.recipe import Recipe, adapted, from_dict
 from polyseme.train.request import Budget, FinetuneRequest
 from polyseme.train.run import RunDirectory
@@ -309,7 +311,7 @@ def _build(
         encode = _reader(inner, [head], loaders, device, reporter) if train.frozen else None
         if encode is not None:
             inner.know(encode[0])
-        stream, steps_per_epoch = partial(_stream, loaders[0], train.rows), n / train.batch_size
+        stream, steps_per_epoch = partial(_stream, loaders[0], train), n / train.batch_size
         budget = Budget(epochs=_epochs(request, recipe, len(records[0])))
     evaluator = Evaluator(
         tasks[1], datas[1], loaders[1], encode[1] if encode else partial(read_layers, encoder, [head])
@@ -358,9 +360,10 @@ def _reader(
     return [KnownLayers(inner.encoder, heads, loader, device) for loader in loaders]
 
 
-def _stream(loader: ExampleLoader, rows: int, row: int, progress: Callable[[int], float]) -> Iterator[Batch]:
-    first, stride = row + distributed.rank() * rows, rows * distributed.size()
-    return loader.stream(count(first, stride), rows, progress)
+def _stream(
+    loader: ExampleLoader, train: TrainConfig, row: int, progress: Callable[[int], float]
+) -> Iterator[Batch]:
+    return loader.stream(count(row, train.batch_size), pieces(train), progress)
 
 
 def _finish(run: RunDirectory, learner: TaskLearner, tokenizer: Tokenizer, device: torch.device) -> None:

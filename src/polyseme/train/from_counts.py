@@ -37,7 +37,6 @@ from polyseme.core.protocols import Encoder
 from polyseme.core.types import Batch
 from polyseme.data.store import TokenStore
 from polyseme.errors import ConfigError
-from polyseme.train import distributed
 
 OFFSETS = (-1, 1, -2, 2)
 MOST_TOKENS = 8_000_000
@@ -147,7 +146,6 @@ def start_as_bigram_model(encoder: Encoder, head: nn.Module, store: TokenStore, 
         table *= SPREAD
         states = _states_alone(encoder, store.vocab_size)
         output.copy_(bigram_output(states.cpu(), some_tokens(store)))
-        distributed.broadcast([table, output])
 
 
 def bigram_output(states: Tensor, tokens: Tensor) -> Tensor:

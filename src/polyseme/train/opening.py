@@ -176,8 +176,7 @@ def _note_ranks(run: RunDirectory, reporter: Reporter) -> None:
         return
     if before != now and checkpoint.exists(run.path / "resume"):
         reporter.note(
-            f"trained by {before} processes so far, by {now} from here on: an update reads train.batch_size rows in "
-            f"each, so it is now of {now} times that many"
+            f"trained by {before} processes so far, by {now} from here on; its updates stay the same"
         )
     run.save_meta(ranks=now)
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from polyseme.train.config import TrainConfig
+from polyseme.train.parallel import part_of, whole
 
 _LAYER = re.compile(r"encoder\.(?:blocks|layers)\.(\d+)\.")
 _STEPS = (
@@ -91,9 +92,13 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Apply the gradients; matrices of one shape go through the iteration together."""
+        """Apply the gradients; matrices of one shape go through the iteration together.
+
+        Matrices of which each rank holds a part are gathered, and every rank computes all of them.
+        """
         for group in self.param_groups:
             alike: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = defaultdict(list)
+            gathered: list[tuple[Tensor, Tensor]] = []  # matrices in parts, and what is to be added to them
             for p in group["params"]:
                 if p.grad is None:
                     continue
@@ -102,12 +107,18 @@ class Muon(torch.optim.Optimizer):
                 update = p.grad.add(momentum, alpha=group["momentum"])
                 p.mul_(1.0 - group["lr"] * group["weight_decay"])
                 parts = 3 if id(p) in self._stacked else 1
-                for target, part in zip(p.chunk(parts), update.chunk(parts), strict=True):
+                update, changed = whole(update), p
+                if hasattr(p, "full_tensor"):
+                    changed = torch.zeros_like(update)
+                    gathered.append((p, changed))
+                for target, part in zip(changed.chunk(parts), update.chunk(parts), strict=True):
                     alike[(target.size(0), target.size(1))].append((target, part))
             for (m, n), pairs in alike.items():
                 updates = orthogonalise(torch.stack([part for _, part in pairs]), self._dtype)
                 for (target, _), update in zip(pairs, updates, strict=True):
                     target.add_(update, alpha=-group["lr"] * 0.2 * max(m, n) ** 0.5)
+            for p, change in gathered:
+                p.add_(part_of(change, p))
 
 
 def _depths(named: Iterable[str]) -> dict[str, int]:
@@ -222,4 +233,4 @@ class Optimizers:
                 for p in group["params"]:
                     for kind, value in by_name.get(self._names[id(p)], {}).items():
                         device = "cpu" if kind == "step" and not p.is_cuda else p.device
-                        optimizer.state[p][kind] = value.clone().to(device)
+                        optimizer.state[p][kind] = part_of(value.clone().to(device), p)

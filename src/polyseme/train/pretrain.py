@@ -39,6 +39,7 @@ from polyseme.train.build import (
     weights_of,
     while_learning,
 )
+from polyseme.train.config import TrainConfig
 from polyseme.train.from_counts import cooccurrence_embeddings, start_as_bigram_model, start_embedding
 from polyseme.train.gradient import GradientLearner
 from polyseme.train.growing import grown
@@ -56,6 +57,7 @@ from polyseme.train.machine import pace_of, resolve_device, resolve_numbers, use
 from polyseme.train.milestones import check_reachable
 from polyseme.train.neighbours import start_at_neighbours
 from polyseme.train.opening import as_asked, forgotten_if_it_fails, open_or_prepare, opened_run
+from polyseme.train.parallel import pieces
 from polyseme.train.recipe import Recipe, from_dict, resolve
 from polyseme.train.request import PretrainRequest
 from polyseme.train.run import RunDirectory
@@ -111,6 +113,7 @@ def _pretrain(
             got=f"{distributed.size()} ranks",
             fix="the same command without torchrun",
         )
+    pieces(recipe.section("train"))  # there may be too many ranks
     check_objectives(recipe, fresh=start is None)
     check_has_sizes(recipe)
     check_lexicon_is_used(recipe, request.lexicon)
@@ -129,6 +132,8 @@ def _pretrain(
             trainer.resume()
         with _out_of_memory_explained(), through(recipe.section("train").products):
             distributed.wait_for_all()
+            if isinstance(trainer.learner, GradientLearner):
+                trainer.learner.spread(request.parallel)
             results = trainer.train()
         distributed.on_rank_0(lambda: card.write(run))
         _say_how_it_ended(run, recipe, results, reporter)
@@ -185,12 +190,12 @@ def build_trainer(
     keep_evaluation_text(run, judged, reporter)
     return Trainer(
         learner,
-        partial(_stream, loader, train.rows, data.workers, device),
+        partial(_stream, loader, train, data.workers, device),
         heldout,
         run,
         request.budget,
         train,
-        steps_per_epoch=loader.n_rows / (train.batch_size * distributed.size()),
+        steps_per_epoch=loader.n_rows / train.batch_size,
         tokens_per_row=loader.tokens_per_row,
         reporter=reporter,
         startup_seconds=time.perf_counter() - began,
@@ -372,18 +377,16 @@ def _ready_to_train(
 
 def _stream(
     loader: BatchSource,
-    rows: int,
+    train: TrainConfig,
     workers: int,
     device: torch.device,
     row: int,
     progress: Callable[[int], float],
 ) -> Iterator[Batch]:
-    """Batches of this rank, from a global row on; the ranks take rows in turn."""
-    first, stride = row + distributed.rank() * rows, rows * distributed.size()
+    """Batches of this rank, from an update's first row on."""
     finish = Batch.pin if device.type == "cuda" else lambda batch: batch
-    return loader.stream(
-        count(first, stride), rows, progress, workers=workers, ahead=workers + 1, finish=finish
-    )
+    updates = count(row, train.batch_size)
+    return loader.stream(updates, pieces(train), progress, workers=workers, ahead=workers + 1, finish=finish)
 
 
 @contextmanager

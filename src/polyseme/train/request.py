@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from polyseme.core.counts import read_count
 from polyseme.core.paths import names_of, path_of
+from polyseme.core.ranks import WAYS, Parallel
 from polyseme.errors import ConfigError
 from polyseme.train.milestones import read_milestones
 
@@ -130,6 +131,7 @@ class PretrainRequest:
         valid: held-out text; none = a share of the documents.
         lexicon: files and folders of words, phrases and entities, for objectives that read them.
         resume: go on with `output`, or begin where there is nothing yet.
+        parallel: how several ranks divide the work: "ddp" or "fsdp" (train/parallel.py).
         threads: CPU threads; None = torch's choice.
         device: auto, cpu, cuda.
     """
@@ -148,10 +150,15 @@ class PretrainRequest:
     valid: Sequence[str] = ()
     lexicon: Sequence[str] = ()
     resume: bool = False
+    parallel: Parallel = "ddp"
     threads: int | None = None
     device: str = "auto"
 
     def __post_init__(self) -> None:
+        if self.parallel not in WAYS:
+            raise ConfigError(
+                "there is no such way to train in parallel", got=self.parallel, expected=" or ".join(WAYS)
+            )
         for name in ("corpus", "valid", "lexicon"):
             object.__setattr__(self, name, names_of(getattr(self, name), name))
         object.__setattr__(self, "output", path_of(self.output, "output"))

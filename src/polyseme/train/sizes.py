@@ -42,6 +42,7 @@ from polyseme.train.build import (
     unigram_counts,
 )
 from polyseme.train.gradient import GradientLearner
+from polyseme.train.parallel import pieces
 from polyseme.train.recipe import Recipe
 from polyseme.train.request import Budget, PretrainRequest
 from polyseme.train.run import RunDirectory
@@ -176,7 +177,7 @@ def _tokens(
         return budget.epochs * unique
     assert budget.steps is not None
     train, data = recipe.section("train"), recipe.section("data")
-    return float(budget.steps * train.batch_size * distributed.size() * data.row)
+    return float(budget.steps * train.batch_size * data.row)
 
 
 def values_for(recipe: Recipe, size: Size) -> dict[str, Any]:
@@ -235,7 +236,7 @@ def _speed(
     """Tokens a second, of all ranks, for any size: updates at two sizes are measured, in about a second."""
     special = special_ids(corpus.tokenizer)
     loader = build_loader(corpus.train, recipe, special, seed, knowledge)
-    batch = loader.batch(0, recipe.section("train").rows)
+    batch = loader.batch(*pieces(recipe.section("train"))[0])
     small, large = MEASURED
     a, b = (
         distributed.from_rank_0(

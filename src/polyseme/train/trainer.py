@@ -28,6 +28,7 @@ from polyseme.train import checkpoint, distributed, milestones
 from polyseme.train.config import TrainConfig
 from polyseme.train.heldout import heldout_figures
 from polyseme.train.machine import peak_memory_bytes
+from polyseme.train.parallel import pieces
 from polyseme.train.request import Budget
 from polyseme.train.run import RunDirectory
 from polyseme.train.signals import SignalRequests
@@ -51,7 +52,7 @@ class Counters:
 
     Args:
         step: updates made or skipped.
-        row: global row counter: rows given to the learner so far, over all ranks.
+        row: rows given to the learners of all ranks so far.
         tokens: tokens seen, padding excluded.
         words: words of the text seen.
         seconds: wall-clock time of training, summed over the first start and all resumptions.
@@ -82,7 +83,7 @@ class Trainer:
 
     Args:
         learner: makes the updates.
-        stream: (row, progress by row) -> endless batches for forward passes, from that global row on.
+        stream: (row, progress by row) -> endless batches for this rank's forward passes, from an update's first row on.
         heldout: the fixed batches of every evaluation.
         run: where everything is written.
         budget: when to end.
@@ -128,15 +129,25 @@ class Trainer:
         self._is_rank_0 = distributed.rank() == 0
         self._events: EventFiles | None = None
         self._saved_at = self.counters.seconds
-        self._rows_per_step = config.batch_size * distributed.size()
+        self._passes_per_step = len(pieces(config))
         self._began = replace(self.counters)
         self._part_seconds = math.inf  # seconds per held-out batch in the newest evaluation
 
     def resume(self) -> None:
-        """Go back to the newest whole checkpoint, if there is one."""
-        newest, problems = checkpoint.newest(self.run.path / "resume")
+        """Go back to the newest whole checkpoint, if there is one; rank 0 says which it is."""
+        folder = self.run.path / "resume"
+        newest: checkpoint.Checkpoint | None = None
+
+        def choose() -> tuple[int | None, list[str]]:
+            nonlocal newest
+            newest, problems = checkpoint.newest(folder)
+            return None if newest is None else int(newest.state["step"]), problems
+
+        step, problems = distributed.on_rank_0(choose)
         for problem in problems:
             self.reporter.note(f"{problem}; trying the one before")
+        if step is not None and newest is None:
+            newest = checkpoint.load(checkpoint.place(folder, step))
         if newest is None:
             if problems or self.run.meta.get("files"):
                 raise CheckpointError(
@@ -165,7 +176,6 @@ class Trainer:
         """
         self._truncate_metrics()
         self._began = replace(self.counters)
-        micro = self.config.batch_size // self.config.rows
         clock = _Clock(self.counters.seconds)
         self._saved_at = self.counters.seconds
         if "heldout_share" in self.results:
@@ -192,13 +202,13 @@ class Trainer:
                     self.counters.evaluations = 1
             while self._progress() < 1.0:
                 started = time.perf_counter()
-                micro_batches = [next(batches) for _ in range(micro)]
+                micro_batches = [next(batches) for _ in range(self._passes_per_step)]
                 metrics = dict(self.learner.step(micro_batches, self._progress()))
                 words = sum(getattr(b, "n_words", 0) for b in micro_batches)
                 seen = distributed.sum_numbers([sum(b.n_tokens for b in micro_batches), words])
                 tokens = int(seen[0])
                 self.counters.step += 1
-                self.counters.row += self._rows_per_step
+                self.counters.row += self.config.batch_size
                 self.counters.tokens += tokens
                 counted = hasattr(micro_batches[0], "n_words")
                 words_before = self.counters.words
@@ -248,7 +258,7 @@ class Trainer:
             step=self.counters.step,
             tokens=self.counters.tokens,
             seconds=self.counters.seconds,
-            steps_per_epoch=self._steps_per_epoch(),
+            steps_per_epoch=self.steps_per_epoch,
             words=self.counters.words,
         )
         return max(spent, self._passes())
@@ -264,20 +274,8 @@ class Trainer:
             return 0.0
         passes = Budget(epochs=self.config.most_epochs)
         return passes.progress(
-            step=self.counters.step, tokens=0, seconds=0.0, steps_per_epoch=self._steps_per_epoch()
+            step=self.counters.step, tokens=0, seconds=0.0, steps_per_epoch=self.steps_per_epoch
         )
-
-    def _steps_per_epoch(self, further: int = 0, since: Counters | None = None) -> float:
-        """Updates per epoch, at the average update size so far: an earlier part may have run on another number of
-        ranks.
-
-        Args:
-            further: updates to add, of the present size.
-            since: the counters to start from; None = the present ones.
-        """
-        since = self.counters if since is None else since
-        equivalent = since.row / self._rows_per_step + further
-        return self.steps_per_epoch * ((since.step + further) / equivalent if equivalent else 1.0)
 
     def _evaluation_is_due(self) -> bool:
         progress = self._progress()
@@ -305,11 +303,11 @@ class Trainer:
         for _ in range(2):
             started = time.perf_counter()
             self.learner.evaluate(self.heldout[:1])
-            seconds = min(seconds, time.perf_counter() - started)
+            seconds = distributed.from_rank_0(min(seconds, time.perf_counter() - started))
             if seconds * n <= room:
                 break
         fits = max(1, min(n, int(room / max(seconds, 1e-9))))
-        self.counters.judged = int(distributed.from_rank_0(float(fits)))
+        self.counters.judged = fits
         if self.counters.judged < n:
             self._keep_share()
             self.reporter.note(
@@ -347,11 +345,11 @@ class Trainer:
         )
         load: Any = getattr(self.learner, "load_weights", None)
         if best is None or load is None:
-            scores = dict(self.learner.evaluate(self.heldout))
+            scores = self._scores(self.heldout)
         else:
             current = self.learner.weights()
             load(best)
-            scores = dict(self.learner.evaluate(self.heldout))
+            scores = self._scores(self.heldout)
             load(current)
         self._check_finite(scores)
         scores.pop("criterion", None)
@@ -387,13 +385,13 @@ class Trainer:
         """Progress at a row. Except for a time budget it depends on the row alone, so it is the same after a resume."""
         if self.budget.is_time:
             return self._progress()
-        further = (row - self._began.row) // self._rows_per_step
+        further = (row - self._began.row) // self.config.batch_size
         tokens = row * self.tokens_per_row
         return self.budget.progress(
             step=self._began.step + further,
             tokens=int(tokens),
             seconds=0.0,
-            steps_per_epoch=self._steps_per_epoch(further, self._began),
+            steps_per_epoch=self.steps_per_epoch,
             words=tokens * self.words_per_token,
         )
 
@@ -416,9 +414,14 @@ class Trainer:
             "progress": round(self._progress(), 6),
         }
 
+    def _scores(self, batches: list[Batch]) -> dict[str, float]:
+        """Held-out metrics as rank 0 finds them: processors may differ in last digits, decisions must not."""
+        scores = dict(self.learner.evaluate(batches))
+        return distributed.on_rank_0(lambda: scores)
+
     def _evaluate(self) -> None:
         started = time.perf_counter()
-        scores = dict(self.learner.evaluate(self._evaluation_batches()))
+        scores = self._scores(self._evaluation_batches())
         self._part_seconds = (time.perf_counter() - started) / max(1, len(self._evaluation_batches()))
         self._check_finite(scores)
         self.counters.evaluations = int(self._progress() * self.config.evaluations) + 1
@@ -483,11 +486,12 @@ class Trainer:
 
     def _keep_milestone(self, number: int) -> None:
         """Keep the current weights beside the run's own."""
+        gathered = self.learner.weights() if self._gathers else None
 
         def write() -> None:
             counters = self.counters
             where = {"words": counters.words, "step": counters.step, "tokens": counters.tokens}
-            weights = self.learner.weights()
+            weights = self.learner.weights() if gathered is None else gathered
             milestones.keep(self.run, number, weights, **where, seconds=round(counters.seconds, 3))
 
         distributed.on_rank_0(write)
@@ -517,10 +521,17 @@ class Trainer:
             "best_step": self.counters.best_step,
             "best_loss": self.counters.best_loss,
         }
-        distributed.on_rank_0(lambda: self._write(status))
+        gathered = self.learner.state_dict() if self._gathers else None
+        distributed.on_rank_0(
+            lambda: self._write(status, *(self.learner.state_dict() if gathered is None else gathered))
+        )
 
-    def _write(self, status: str) -> None:
-        tensors, extra = self.learner.state_dict()
+    @property
+    def _gathers(self) -> bool:
+        """Whether all ranks have to ask for the weights."""
+        return bool(getattr(self.learner, "held_in_parts", False))
+
+    def _write(self, status: str, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
         current = {k: v for k, v in tensors.items() if k.startswith(("encoder.", "heads."))}
         best = (
             self._best if self._best is not None and self.counters.best_step != self.counters.step else None
