@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast, overload
@@ -256,10 +257,12 @@ def vector_by_letters(loaded: Loaded, word: str) -> Tensor:
 def _in_context(loaded: Loaded, word: str, context: str, start: int | None) -> Tensor:
     head = cast(nn.Module, loaded.masked_lm_head)  # its own map to the space of its output vectors
     if start is None:
-        whole = occurrences(context, word)
-        at = whole[0][0] if whole else context.casefold().find(word.casefold())
+        # not `casefold().find`: ß folds to two letters, and places behind it would be others
+        part = [match.span() for match in re.finditer(re.escape(word), context, re.IGNORECASE)]
+        at = [*occurrences(context, word), *part, (-1, -1)][0][0]
     else:
-        at = start if context[start : start + len(word)].casefold() == word.casefold() else -1
+        there = start >= 0 and context[start : start + len(word)].casefold() == word.casefold()
+        at = start if there else -1
     if at < 0:
         raise InputError(
             "the word is not in the context", got=context, expected=f"a text that holds {word!r}"

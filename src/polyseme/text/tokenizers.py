@@ -323,7 +323,10 @@ class Tokenizer:
 
     def id(self, token: str) -> int | None:
         """The id of a token as it is in the vocabulary, or None."""
-        return self._special.token_to_id(token)
+        try:
+            return self._special.token_to_id(token)
+        except UnicodeEncodeError:  # a byte that is no text, as a shell hands it on
+            return None
 
     def token_bytes(self, id: int) -> bytes:
         """The bytes of a byte-bpe token."""

@@ -152,7 +152,9 @@ def test_neighbours_of_the_word_at_a_place(bert: Model) -> None:
     assert first != second
     # a whole word before letters that look like it
     assert bert.neighbours("at", "cat at", 3) == bert.neighbours("at", "cat at", 3, start=4)
-    for start in (1, 99):
+    folded = "ß" * 12 + " wildcat"  # ß is two letters where case is folded
+    assert bert.neighbours("cat", folded, 3) == bert.neighbours("cat", folded, 3, start=17)
+    for start in (1, 99, -7):
         with pytest.raises(InputError, match="not in the context"):
             bert.neighbours("the", text, start=start)
 

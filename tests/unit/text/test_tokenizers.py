@@ -50,6 +50,8 @@ def test_special_tokens_are_the_first_five_ids(kind: str, trained: dict[str, Tok
     ) == tuple(range(5))
     assert not tokenizer.continues[:5].any()
     assert tokenizer.vocab_size == len(tokenizer.continues) <= 400
+    assert tokenizer.id(SPECIAL_TOKENS[4]) == 4
+    assert tokenizer.id("no such token") is tokenizer.id("\udcff") is None
 
 
 @pytest.mark.parametrize("kind", KINDS)
