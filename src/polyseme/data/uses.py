@@ -53,7 +53,6 @@ def uses_in_store(
     store: TokenStore,
     tokenizer: Tokenizer,
     word: str,
-    language: str,
     limit: int | None,
     seed: int = 0,
     reporter: Reporter | None = None,
@@ -64,7 +63,6 @@ def uses_in_store(
         store: the split.
         tokenizer: that made it.
         word: a word or phrase; upper and lower case are alike.
-        language: of the text: "en" or "zh".
         limit: at most so many; None = all.
         reporter: receives the progress.
     """

@@ -43,7 +43,7 @@ def table_parts(comparison: Comparison) -> list[Part]:
         parts += [*_worth(grid, measures), *_claims(grid, measures)]
     for name in comparison.sections:
         parts += _study(comparison.study(name))
-    return [*parts, *_mixes(grid, cells), *_costs(grid, cells)]
+    return [*parts, *_mixes(grid), *_costs(grid, cells)]
 
 
 def _head(grid: Grid, done: int, total: int) -> str:
@@ -186,7 +186,7 @@ def _best(
     return None if best is None else best[1]
 
 
-def _mixes(grid: Grid, cells: Sequence[Cell]) -> list[Part]:
+def _mixes(grid: Grid) -> list[Part]:
     """Weights of the layers that frozen runs' tasks learned, first seed."""
     rows = []
     for row, spec in grid.rows.items():

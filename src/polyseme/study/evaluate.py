@@ -332,7 +332,7 @@ def mistakes(
         records, predictions: gold and predictions, in the same order.
     """
     if getattr(task.config, "kind", None) == "number":
-        return _distances(task, records, predictions)
+        return _distances(records, predictions)
     errors = [
         {"id": r.id, "where": r.where, "gold": task.gold_of(r), **_of(r, p)}
         for r, p in zip(records, predictions, strict=True)
@@ -403,7 +403,7 @@ def _of_tags(record: TagRecord, prediction: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _distances(
-    task: Task, records: Sequence[TextRecord], predictions: Sequence[Mapping[str, Any]]
+    records: Sequence[TextRecord], predictions: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     distances = []
     for record, prediction in zip(records, predictions, strict=True):

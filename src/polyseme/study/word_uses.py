@@ -172,8 +172,7 @@ def _from_store(
             fix=f"name a text: polyseme uses RUN {shlex.quote(word)} --texts FILE",
         )
     corpus = PreparedCorpus.open(store)
-    language = str(corpus.meta.get("language", "en"))
-    found = uses_in_store(corpus.train, corpus.tokenizer, word, language, limit, seed, reporter)
+    found = uses_in_store(corpus.train, corpus.tokenizer, word, limit, seed, reporter)
     return found.uses, found.found, corpus.train.n_documents
 
 

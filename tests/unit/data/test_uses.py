@@ -58,13 +58,13 @@ def tokenizer_of(kind: str, documents: Sequence[Sequence[str]]) -> Tokenizer:
 def test_every_whole_word_is_found_in_its_sentence(tmp_path: Path, kind: str) -> None:
     tokenizer = tokenizer_of(kind, ENGLISH)
     store = stored(tmp_path / "train", ENGLISH, tokenizer)
-    uses, found = uses_in_store(store, tokenizer, "bank", "en", None)
+    uses, found = uses_in_store(store, tokenizer, "bank", None)
     assert found == len(uses) == 5
     assert [use.form.casefold() for use in uses] == ["bank"] * 5
     assert [use.id.split(":")[0] for use in uses] == ["1", "1", "2", "2", "2"]
     assert "the bank of the river was steep." in uses[0].text.casefold()
     assert {use.word for use in uses} == {"bank"}
-    (york,) = uses_in_store(store, tokenizer, "new york", "en", None).uses
+    (york,) = uses_in_store(store, tokenizer, "new york", None).uses
     assert york.text.casefold().startswith("new york is large")
     assert (york.start, york.form.casefold()) == (0, "new york")
 
@@ -72,12 +72,12 @@ def test_every_whole_word_is_found_in_its_sentence(tmp_path: Path, kind: str) ->
 def test_the_draw_follows_the_seed_and_keeps_the_order(tmp_path: Path) -> None:
     tokenizer = tokenizer_of("wordpiece", ENGLISH)
     store = stored(tmp_path / "train", ENGLISH, tokenizer)
-    drawn = {seed: uses_in_store(store, tokenizer, "bank", "en", 2, seed) for seed in range(8)}
+    drawn = {seed: uses_in_store(store, tokenizer, "bank", 2, seed) for seed in range(8)}
     assert {len(one.uses) for one in drawn.values()} == {2}
     assert {one.found for one in drawn.values()} == {5}
-    assert drawn[3] == uses_in_store(store, tokenizer, "bank", "en", 2, 3)
+    assert drawn[3] == uses_in_store(store, tokenizer, "bank", 2, 3)
     assert len({tuple(use.id for use in one.uses) for one in drawn.values()}) > 2
-    every = [use.id for use in uses_in_store(store, tokenizer, "bank", "en", None).uses]
+    every = [use.id for use in uses_in_store(store, tokenizer, "bank", None).uses]
     assert all(every.index(a.id) < every.index(b.id) for (a, b), _ in drawn.values())
 
 
@@ -87,9 +87,9 @@ def test_chinese_words_are_found_anywhere_and_single_characters_by_themselves(
 ) -> None:
     tokenizer = tokenizer_of(kind, CHINESE)
     store = stored(tmp_path / "train", CHINESE, tokenizer)
-    banks = uses_in_store(store, tokenizer, "银行", "zh", None).uses
+    banks = uses_in_store(store, tokenizer, "银行", None).uses
     assert [use.text[use.start : use.end + 1] for use in banks] == ["银行在", "银行家"]
-    (water,) = uses_in_store(store, tokenizer, "水", "zh", None).uses
+    (water,) = uses_in_store(store, tokenizer, "水", None).uses
     assert "河里的水很深。" in water.text
     assert water.text[water.start - 1 : water.end + 1] == "的水很"
 
@@ -97,17 +97,17 @@ def test_chinese_words_are_found_anywhere_and_single_characters_by_themselves(
 def test_a_large_store_is_read_piece_by_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer = tokenizer_of("wordpiece", ENGLISH)
     store = stored(tmp_path / "train", ENGLISH, tokenizer)
-    whole = [uses_in_store(store, tokenizer, word, "en", None) for word in ("bank", "new york")]
+    whole = [uses_in_store(store, tokenizer, word, None) for word in ("bank", "new york")]
     monkeypatch.setattr("polyseme.data.uses._PIECE", 7)
-    assert [uses_in_store(store, tokenizer, word, "en", None) for word in ("bank", "new york")] == whole
+    assert [uses_in_store(store, tokenizer, word, None) for word in ("bank", "new york")] == whole
 
 
 def test_an_unknown_word_is_a_mark_and_has_no_use(tmp_path: Path) -> None:
     tokenizer = tokenizer_of("words", ENGLISH)
     store = stored(tmp_path / "train", ENGLISH, tokenizer)
-    (use,) = uses_in_store(store, tokenizer, "york", "en", None).uses
+    (use,) = uses_in_store(store, tokenizer, "york", None).uses
     assert use.text.endswith("there. Nobody knows….") or "…" in use.text
-    assert uses_in_store(store, tokenizer, "zyx", "en", None) == ([], 0)
+    assert uses_in_store(store, tokenizer, "zyx", None) == ([], 0)
 
 
 @pytest.mark.parametrize("kind", ["wordpiece", "words", "byte-bpe", "characters"])
@@ -122,12 +122,12 @@ def test_no_more_is_joined_than_a_context_needs(
     push = Joiner.push
     monkeypatch.setattr(Joiner, "push", lambda joiner, id: (pushed.append(id), push(joiner, id))[1])
     told = Told()
-    uses = uses_in_store(store, tokenizer, "bank", "en", None, reporter=told)
+    uses = uses_in_store(store, tokenizer, "bank", None, reporter=told)
     fewer = len(pushed)
     assert told.stages[0] == ("reading uses", 0, uses.found)
     assert len(told.stages) == -(-uses.found // 100)
     monkeypatch.setattr("polyseme.data.uses._reach", len)
-    assert uses_in_store(store, tokenizer, "bank", "en", None) == uses
+    assert uses_in_store(store, tokenizer, "bank", None) == uses
     assert fewer < 0.8 * (len(pushed) - fewer) or kind == "characters"
 
 
@@ -141,6 +141,6 @@ def test_a_character_s_own_run_alone_is_cut_into_words(
     monkeypatch.setattr(
         "polyseme.data.uses.occurrences", lambda text, word: (read.append(text), occurrences(text, word))[1]
     )
-    uses = uses_in_store(store, tokenizer, "水", "zh", None).uses
+    uses = uses_in_store(store, tokenizer, "水", None).uses
     assert len(uses) > 2
     assert max(map(len, read)) <= 8

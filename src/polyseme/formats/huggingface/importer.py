@@ -62,7 +62,7 @@ def read_model(path: Path) -> Imported:
         error.where = path / "config.json"
         raise
     stored = _named(read_folder(path), family, model, path)
-    objectives = _objectives(config, family, stored, path)
+    objectives = _objectives(config, family, stored)
     model = _with_pooler(model, family, stored)
     tokenizer = read_tokenizer(path, config | _generation(path))
     try:
@@ -189,9 +189,7 @@ def _inside(family: Family) -> set[str]:
     return words
 
 
-def _objectives(
-    config: Mapping[str, Any], family: Family, stored: Mapping[str, Tensor], path: Path
-) -> list[str]:
+def _objectives(config: Mapping[str, Any], family: Family, stored: Mapping[str, Tensor]) -> list[str]:
     """The objectives whose heads are in the directory."""
     classes = config.get("architectures")
     named = classes[0] if isinstance(classes, list) and classes and isinstance(classes[0], str) else ""
