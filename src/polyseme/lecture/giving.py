@@ -19,6 +19,7 @@ from polyseme.core.version import __version__
 from polyseme.errors import ConfigError, Interrupted, PolysemeError, RunError
 from polyseme.lecture.chapter import Chapter, in_order, verdict
 from polyseme.lecture.room import Room
+from polyseme.text.builtin import sanguo
 
 __all__ = ["give"]
 
@@ -38,7 +39,10 @@ def give(room: Room, only: Sequence[str] = ()) -> dict[str, Any]:
     for name in only:
         if name not in chapters:
             raise ConfigError(f"no chapter {name!r}", fix=suggest(name, chapters))
-    _ = room.texts  # a text that is not there is no matter of a chapter
+    for name in room.corpus:  # a text that is not there is no matter of a chapter
+        if name == "sanguo":
+            sanguo()
+    _ = room.texts
     _open(room)
     told = []
     for number, (name, chapter) in enumerate(chapters.items()):

@@ -36,7 +36,7 @@ _EXAMPLES = 640
 """Of each file, a quarter of them to judge by."""
 _LABELS = 4
 _QUOTED = re.compile(r"[“「『]([^“”「」『』]+)[”」』]")
-_MARKS = {"en": (",", ".!?;:"), "zh": ("，、", "。！？；：")}
+_PUNCTUATION = {"en": (",", ".!?;:"), "zh": ("，、", "。！？；：")}
 _ARTICLES = frozenset(["a", "an", "the", "each", "every", "its", "his", "her", "their", "my", "your", "our"])
 _HELPERS = frozenset(
     ["to", "will", "can", "must", "may", "should", "would", "could", "cannot", "shall", "might"]
@@ -132,8 +132,9 @@ def _with_spans(texts: Texts, record: dict[str, Any], task: str) -> dict[str, An
 
 
 def _write(examples: Sequence[dict[str, Any]], train: Path, test: Path, task: str) -> None:
-    """Every fourth example into the second file."""
+    """A quarter of the examples, drawn at random, into the second file."""
     make_folder(train.parent)
+    examples = [examples[i] for i in Random(1, "parts").permutation(len(examples)).tolist()]
     for path, part in (
         (train, [one for n, one in enumerate(examples) if n % 4]),
         (test, [one for n, one in enumerate(examples) if n % 4 == 0]),
@@ -203,7 +204,7 @@ def _dialogue(texts: Texts, n: int) -> list[dict[str, Any]]:
 
 def _punctuation(texts: Texts, n: int) -> list[dict[str, Any]]:
     """Two sentences in a row, small letters, no marks."""
-    commas, stops = _MARKS[texts.lang]
+    commas, stops = _PUNCTUATION[texts.lang]
     pairs = texts.pairs() or [
         (a, b, "") for a, b in zip(texts.sentences(), texts.sentences()[1:], strict=False)
     ]

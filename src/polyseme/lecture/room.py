@@ -34,6 +34,8 @@ MODELS = {
 }
 """Runs that the lecture trains, and each one's share of the minutes; None: one pass over the text. The rest of the
 minutes is for what is measured."""
+_SETTINGS: dict[str, dict[str, Any]] = {"word-classes": {"num_classes": 80}}
+"""So few classes that frequent words share them: Brown's clustering gives each of the most frequent words one first."""
 _LEAST = 0.02
 """Minutes of one run at least."""
 
@@ -132,6 +134,7 @@ class Room:
     def _request(self, model: str) -> PretrainRequest:
         settings = {
             "text.language": self.lang,
+            **_SETTINGS.get(model, {}),
             **self.settings.get("text", {}),
             **self.settings.get(model, {}),
         }
@@ -152,11 +155,10 @@ class Room:
         lines = []
         for model in MODELS:
             if self.path(model) == self.folder / "runs" / model:
-                ((name, value),) = (
-                    (n, v) for n in ("minutes", "epochs") if (v := getattr(self.budget(model), n))
-                )
-                budget = f"--{name} {value:g}"
-                lines.append(f"{typed('pretrain', model, *self.corpus, '-o', self.path(model))} {budget}")
+                budget = self.budget(model)
+                option = ("--minutes", f"{budget.minutes:g}") if budget.minutes else ("--epochs", "1")
+                chosen = [f"--set={name}={value}" for name, value in _SETTINGS.get(model, {}).items()]
+                lines.append(typed("pretrain", model, *self.corpus, "-o", self.path(model), *option, *chosen))
         return lines
 
     def identity(self, model: str) -> Any:

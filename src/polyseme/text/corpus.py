@@ -24,7 +24,7 @@ from polyseme.core.paths import Paths, names_of
 from polyseme.core.rng import Random
 from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.articles import article_pieces, begins_with_article, is_extracted
-from polyseme.text.builtin import BUILTINS
+from polyseme.text.builtin import BUILTINS, LANGUAGES
 from polyseme.text.clean import CleaningReport, clean
 from polyseme.text.config import TextConfig
 from polyseme.text.document_rule import choose_mode
@@ -313,7 +313,8 @@ class Corpus:
         if self.config.language != "auto":
             return self.config.language
         if all(file.builtin for file in self.files):
-            return "en"
+            languages = {LANGUAGES[str(file.path)] for file in self.files}
+            return "zh" if languages == {"zh"} else "en"
         if self._language is None:
             text = "".join(document.text[:2000] for document in self._sample(500_000, seed=0))
             self._language = "zh" if cjk_share(text) > _CHINESE_SHARE else "en"

@@ -19,7 +19,9 @@ from polyseme.lecture.giving import give
 from polyseme.lecture.material import labelled, marked_uses, spans_of
 from polyseme.lecture.page import lecture_page
 from polyseme.lecture.room import Room
+from polyseme.lecture.task_mixes import _apart
 from polyseme.lecture.texts import Texts
+from polyseme.lecture.whole_units import _is_half
 from polyseme.report.language import Speaker
 from polyseme.text.config import TextConfig
 from trained import SIZES
@@ -128,6 +130,72 @@ def test_a_figure_holds_where_its_whole_interval_is_above() -> None:
     assert figure("a", share_of(right))["holds"] is None
     mean = mean_of([1.0, 2.0, 3.0, 2.0] * 10)
     assert mean["low"] < 2.0 < mean["high"]
+
+
+def test_every_chapter_is_measured_and_drawn(room: Room) -> None:
+    """Those that train nothing more; the others have tests of their own below."""
+    few = [
+        "two-directions",
+        "hidden-words",
+        "same-hole",
+        "whole-units",
+        "who-looks",
+        "written-texts",
+        "word-vectors",
+    ]
+    document = give(room, few)
+    told = {one["name"]: one for one in document["chapters"]}
+    for name in few:
+        assert "error" not in told[name], told[name]
+        assert told[name]["figures"]
+        assert told[name]["commands"][0].startswith("polyseme ")
+    assert {figure["of"] for figure in told["same-hole"]["figures"]} == {"bert", "word2vec", "elmo"}
+    page = lecture_page(document, "zh")
+    assert "《" not in page.text()
+    assert len({one.name for one in page.figures}) == len(page.figures) >= 7
+
+
+def test_senses_are_clouds_and_one_vector_a_word_is_a_dot(room: Room) -> None:
+    (one,) = [one for one in give(room, ["two-senses"])["chapters"] if one["name"] == "two-senses"]
+    assert [run["static"] for run in one["found"]["labelled"]["runs"]] == [True, False, False]
+    assert {figure["of"] for figure in one["figures"]} == {"elmo", "bert"}
+
+
+def test_tasks_are_learned_and_layers_are_mixed(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("polyseme.lecture.task_mixes._EPOCHS", 1)
+    monkeypatch.setattr("polyseme.lecture.task_mixes._SEEDS", 2)
+    monkeypatch.setattr(
+        "polyseme.lecture.four_tasks._EPOCHS", dict.fromkeys(("classify", "tag", "pair", "qa"), 1)
+    )
+    document = give(room, ["task-mixes", "four-tasks", "answers"])
+    mixes, tasks, answers = (
+        next(one for one in document["chapters"] if one["name"] == name)
+        for name in ("task-mixes", "four-tasks", "answers")
+    )
+    assert len(mixes["found"]["mixes"]) == 5
+    for mix in mixes["found"]["mixes"]:
+        assert sum(weight["value"] for weight in mix["weights"]) == pytest.approx(1.0, abs=1e-4)
+    assert {row["task"] for row in tasks["found"]["rows"]} == {"classify", "tag", "pair", "qa"}
+    assert all(figure["against"] is not None for figure in tasks["figures"])
+    for one in answers["found"]["shown"]:
+        assert sum(token["start_probability"] for token in one["tokens"]) <= 1.0 + 1e-5
+    assert lecture_page(document).html().count("<h2>") >= 4
+
+
+def test_two_tasks_differ_where_seeds_do_not() -> None:
+    apart, p = _apart([[0.5, 0.51, 0.49], [1.5, 1.52, 1.49], [1.0, 1.01, 1.02]])
+    assert p < 0.001
+    assert 0.9 < apart["low"] < apart["value"] < apart["high"] < 1.1
+    alike, p = _apart([[0.5, 1.5, 1.0], [1.0, 0.6, 1.4], [1.4, 0.5, 1.1]])
+    assert p > 0.5
+    assert alike["low"] < 0
+
+
+def test_a_unit_is_hidden_in_part_where_some_of_it_is_seen() -> None:
+    text = "in new york city"
+    assert _is_half(text, (3, 11), [(3, 6)])
+    assert not _is_half(text, (3, 11), [(3, 6), (7, 11)])
+    assert not _is_half(text, (3, 11), [(0, 16)])
 
 
 def test_labels_are_the_text_s_own(room: Room) -> None:

@@ -1,0 +1,127 @@
+"""A text that it wrote, next to real ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from polyseme.infer.generate import generate
+from polyseme.infer.score import score
+from polyseme.lecture.chapter import Chapter, Found, figure, mean_of, share_of
+from polyseme.lecture.room import Room, typed
+from polyseme.report.charts import Axis, bars
+from polyseme.report.language import Speaker
+from polyseme.report.parts import Figure, Part, Table
+
+_TEXTS, _TOKENS, _LINES, _RUN = 6, 60, 200, 4
+
+
+def _measure(room: Room) -> dict[str, Any]:
+    run, texts = room.run("gpt"), room.texts
+    real = list(texts.enough(texts.sentences(True) or texts.sentences(), 8, "plain sentences"))
+    real = real[: room.scaled(_LINES, 12)]
+    starts = [" ".join(s.split()[:3]) if room.lang == "en" else s[:4] for s in real[:_TEXTS]]
+    written = []
+    length = room.scaled(_TOKENS, 12)
+    for number, start in enumerate(starts):
+        text = generate(
+            run, start, max_new_tokens=length, temperature=0.8, top_p=0.95, seed=room.seed + number
+        ).text
+        written.append(text if text.startswith(start) else start + text)
+    known = set(texts.counts)
+    trained = {run for sentence in texts.sentences(False) for run in _runs(_words(room, sentence))}
+    rows = []
+    for name, some in (("written", written), ("real", real)):
+        words = [_words(room, text) for text in some]
+        flat = [word for one in words for word in one]
+        copied = [four in trained for one in words for four in _runs(one)]
+        rows.append(
+            {"of": name, "known": share_of([word in known for word in flat]), "copied": share_of(copied)}
+        )
+    nats = mean_of([each.per_token for each in score(run, real)])
+    loss = _by_frequency(room)
+    figures = [
+        figure("words of its text that the training text has", rows[0]["known"], percent=True),
+        figure("words of real text that the training text has", rows[1]["known"], percent=True),
+        figure("runs of four words that are copied, of its text", rows[0]["copied"], percent=True),
+        figure("runs of four words that are copied, of real text", rows[1]["copied"], percent=True),
+    ]
+    better = {
+        "value": -nats["value"],
+        "low": _minus(nats["high"]),
+        "high": _minus(nats["low"]),
+        "n": nats["n"],
+    }
+    if loss is not None:
+        gain = {key: None if better[key] is None else loss + better[key] for key in ("value", "low", "high")}
+        name = "nats a token below word frequency, on text that it never read"
+        figures.insert(0, figure(name, {**gain, "n": nats["n"]}, against=0.0))
+    return {
+        "commands": [typed("generate", room.path("gpt"), starts[0], "--temperature", 0.8, "--top-p", 0.95)],
+        "figures": figures,
+        "written": written,
+        "real": real[_TEXTS : 2 * _TEXTS],
+        "rows": rows,
+    }
+
+
+def _by_frequency(room: Room) -> float | None:
+    """Nats a token by word frequency alone, on held-out text; None where the run does not say."""
+    value = room.run("gpt").run.meta.get("results", {}).get("unigram_loss")
+    return None if value is None else float(value)
+
+
+def _runs(words: list[str]) -> list[tuple[str, ...]]:
+    """Every four words in a row."""
+    return [tuple(words[i : i + _RUN]) for i in range(len(words) - _RUN + 1)]
+
+
+def _minus(value: float | None) -> float | None:
+    return None if value is None else -value
+
+
+def _words(room: Room, text: str) -> list[str]:
+    return [text[a:b].lower() for a, b in room.texts.words_of(text)]
+
+
+def _parts(found: Found, say: Speaker) -> list[Part]:
+    names = {"written": say("written by GPT"), "real": say("real text")}
+    kinds = {"known": say("words that are known"), "copied": say("runs of four words that are copied")}
+    rows = [
+        {
+            "kind": f"{kinds[key]}: {names[row['of']]}",
+            **{limit: row[key][limit] for limit in ("value", "low", "high")},
+        }
+        for key in ("known", "copied")
+        for row in found["rows"]
+        if row[key]["value"] is not None
+    ]
+    chart = bars(rows, Axis("kind"), Axis("value", "", ".0%", (0.0, 1.0)))
+    pairs = zip(found["written"], found["real"], strict=False)
+    return [
+        Table(
+            [names["written"], names["real"]],
+            [[a, b] for a, b in pairs],
+            say("The first words are given; the rest is its own."),
+            left=(0, 1),
+        ),
+        Figure(
+            "texts",
+            chart,
+            say("Of all words, and of all runs of four words."),
+            say("Bars of known words and copied runs"),
+        ),
+    ]
+
+
+ENTRY = Chapter(
+    order=160,
+    runs=("gpt",),
+    title="A text that it wrote",
+    claim="Word after word, a model writes texts that look real: the unicorns of GPT-2.",
+    holds="Real text that it never read is more probable to it than by word frequency; its own texts are of known "
+    "words, and not copied.",
+    fails="Real text is no more probable to it than by word frequency.",
+    takes="Texts that hold together over sentences take a hundred times this size, and a thousand times the text.",
+    measure=_measure,
+    parts=_parts,
+)
