@@ -24,7 +24,8 @@ def _measure(room: Room) -> dict[str, Any]:
         pairs = texts.pairs()
     pairs = list(texts.enough(pairs, 8, "plain sentences in a row"))
     join = " " if room.lang == "en" else ""
-    chosen, shown = [], []
+    chosen: list[bool] = []
+    shown: list[dict[str, str]] = []
     for number, (a, b, source) in enumerate(pairs[: room.scaled(_ASKED, 12)]):
         others = [(other, theirs) for _, other, theirs in pairs[number + 1 :] + pairs[:number] if other != b]
         elsewhere = [other for other, theirs in others if theirs != source] or [other for other, _ in others]

@@ -29,7 +29,7 @@ def _measure(room: Room) -> dict[str, Any]:
         written.append(text if text.startswith(start) else start + text)
     known = set(texts.counts)
     trained = {run for sentence in texts.sentences(False) for run in _runs(_words(room, sentence))}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, some in (("written", written), ("real", real)):
         words = [_words(room, text) for text in some]
         flat = [word for one in words for word in one]
