@@ -118,7 +118,14 @@ async def soak(port: int, pid: int, options: argparse.Namespace) -> None:
     print(
         {
             name: metrics[f"polyseme_{name}"]
-            for name in ("queue_jobs", "streams", "runs_loaded", "weights_bytes", "streams_left_total")
+            for name in (
+                "requests_open",
+                "queue_jobs",
+                "streams",
+                "runs_loaded",
+                "weights_bytes",
+                "streams_left_total",
+            )
         }
     )
     print(json.loads(await get("/api/server"))["loaded"])
@@ -130,7 +137,8 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--pause", type=float, default=0.5)
     options = parser.parse_args()
-    with started(serving(*options.runs), {"OMP_NUM_THREADS": "1"}) as process:
+    # what waits too long is told so before its client gives up: an answer that never comes is one that was lost
+    with started(serving(*options.runs, "--timeout", "30"), {"OMP_NUM_THREADS": "1"}) as process:
         port = port_of(process)
         asyncio.run(soak(port, process.pid, options))
         gpt = next((Path(run).name for run in options.runs if "gpt" in run), None)

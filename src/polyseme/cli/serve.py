@@ -83,8 +83,9 @@ def run(
         max_queue=max_queue or 0,
         timeout=timeout,
         page=page,
+        compiled=True,
     )
-    keep_few_sizes()
+    keep_few_sizes(256)
     try:
         serve(config, _opened if open and page else _told)
     except KeyboardInterrupt:

@@ -25,6 +25,7 @@ from polyseme.errors import ConfigError
 from polyseme.infer.inputs import Truncated, check_loaded, texts_of, warn_of_cut
 from polyseme.infer.loaded import Loaded, words_of
 from polyseme.kernels.packed import Precision, prepare
+from polyseme.kernels.post_norm import drops_padding
 from polyseme.kernels.team import side_by_side
 
 __all__ = [
@@ -53,6 +54,9 @@ WASTE = 32
 
 WASTED_SHARE = 0.01
 """Padding in a batch of many tokens, as a share of them."""
+
+UNREAD = 128, 0.1
+"""Both where padding is not read: rows of very unequal length still cost memory."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -239,7 +243,8 @@ def hidden_states(
 
     threads = torch.get_num_threads()
     most = min(TOKENS_PER_BATCH, max(LEAST_TOKENS, -(-sum(lengths) // threads)))
-    for found in side_by_side(read, [*by_length(lengths, most)], threads):
+    waste = UNREAD if drops_padding(encoder) else (WASTE, WASTED_SHARE)
+    for found in side_by_side(read, [*by_length(lengths, most, waste)], threads):
         yield found
         pause()
 
@@ -265,7 +270,9 @@ def layer_numbers(loaded: Loaded, layers: Any) -> tuple[int, ...]:
     return tuple(int(i) % n for i in asked)
 
 
-def by_length(lengths: Sequence[int], most: int | None = None) -> Iterator[list[int]]:
+def by_length(
+    lengths: Sequence[int], most: int | None = None, waste: tuple[int, float] = (WASTE, WASTED_SHARE)
+) -> Iterator[list[int]]:
     """Indices in batches of nearly equal length, short texts first.
 
     A batch ends if one more text would bring it above `most` tokens, padding included, or would add more padding than a
@@ -274,6 +281,7 @@ def by_length(lengths: Sequence[int], most: int | None = None) -> Iterator[list[
     Args:
         lengths: tokens of every text, separators included.
         most: tokens of a batch; one text may be longer. None = TOKENS_PER_BATCH.
+        waste: tokens of padding that a batch may have, and which share of its tokens.
     """
     most = TOKENS_PER_BATCH if most is None else most
     order = sorted(range(len(lengths)), key=lengths.__getitem__)
@@ -285,7 +293,7 @@ def by_length(lengths: Sequence[int], most: int | None = None) -> Iterator[list[
             real += longest
             tokens = longest * (end + 1 - start)
             grows = longest > lengths[order[end - 1]]
-            if tokens > most or (grows and tokens - real > max(WASTE, WASTED_SHARE * tokens)):
+            if tokens > most or (grows and tokens - real > max(waste[0], waste[1] * tokens)):
                 break
             end += 1
         yield order[start:end]

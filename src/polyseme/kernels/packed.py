@@ -21,10 +21,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from polyseme.core.compiled import compiles
+from polyseme.core.pauses import check
 from polyseme.errors import ConfigError
 from polyseme.kernels.twins import faster_at
 
-__all__ = ["Bfloat16Linear", "Int8Linear", "PackedLinear", "Precision", "can_pack", "filled", "prepare"]
+__all__ = [
+    "FILLED",
+    "Bfloat16Linear",
+    "Int8Linear",
+    "PackedLinear",
+    "Precision",
+    "can_pack",
+    "filled",
+    "prepare",
+]
 
 Precision = Literal["float32", "bfloat16", "int8"]
 
@@ -69,6 +79,7 @@ class _Prepared(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not x.numel():
             return x.new_zeros(*x.shape[:-1], len(self.weight))
+        check()
         rows = x.reshape(-1, x.size(-1))
         y = self._product(filled(rows))[: len(rows)].view(*x.shape[:-1], -1)
         return y if self._then is None else self._then(y)
@@ -153,6 +164,7 @@ class Int8Linear(_Prepared):
 
     def raw(self, whole: Tensor, zero: int) -> Tensor:
         """The product without the rows' scales and the bias.  Shapes: (N, in) uint8 -> (N, out) float32"""
+        check()
         off = None if zero == 0 else -zero * self._sums
         y: Tensor = torch.ops.onednn.qlinear_pointwise(
             filled(whole),

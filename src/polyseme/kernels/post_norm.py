@@ -9,6 +9,7 @@
 The stream h is float32 always. In bfloat16 everything that products read and write is; in int8 they read whole numbers
 with a scale for every token, so that what a text gives does not depend on those beside it. An encoder whose blocks have
 the names that `Layers` reads says so by `post_norm_encoder = True`; the plain form is the blocks themselves.
+A process that stays, such as a server, calls `load_compiled`: little work is done by compiled code from then on, too.
 """
 
 from __future__ import annotations
@@ -23,13 +24,15 @@ from torch import Tensor, nn
 
 from polyseme.core.compiled import compiles
 from polyseme.core.types import Batch, Encoding, Keep
-from polyseme.kernels.packed import HALF, Bfloat16Linear, Int8Linear, PackedLinear, filled
+from polyseme.kernels.packed import FILLED, HALF, Bfloat16Linear, Int8Linear, PackedLinear, filled
 
 NOTHING = np.empty(0, np.float32)
 
 LEAST_WORK = 1 << 20
 """Numbers of the hidden states of all layers below which the blocks compute in float32, where both forms are alike: to
 load compiled code takes a second or two, the first time ten."""
+
+_loaded: list[bool] = []  # something in it: `load_compiled` was called
 
 
 class Layers:
@@ -53,7 +56,11 @@ class Layers:
         return (
             first is not None
             and isinstance(first.query_key_value, PackedLinear | Int8Linear)
-            and (type(first.query_key_value) is not PackedLinear or h.numel() * len(blocks) >= LEAST_WORK)
+            and (
+                type(first.query_key_value) is not PackedLinear
+                or _loaded
+                or h.numel() * len(blocks) >= LEAST_WORK
+            )
             and first.attention_norm.normalized_shape[0] // first.heads <= 256
             and first.attention_norm.weight.dtype == torch.float32
             and not torch.is_grad_enabled()
@@ -80,6 +87,26 @@ class Layers:
             u = form.activated(block.intermediate, x)
             x = form.add_norm(h, form.product(block.output, u), block.output_norm)
             yield h
+
+
+def load_compiled(blocks: nn.ModuleList) -> None:
+    """Load the compiled code by doing a little with it, and use it for little work, too, as long as the process lasts.
+
+    Args:
+        blocks: any that `Layers` can run.
+    """
+    if compiles():
+        first: Any = blocks[0]
+        with torch.inference_mode():
+            h = torch.zeros(FILLED[0], first.attention_norm.normalized_shape[0])
+            for _ in Layers(blocks).run(h, np.array([0, len(h)])):
+                pass
+        _loaded.append(True)
+
+
+def drops_padding(encoder: object) -> bool:
+    """Whether an encoder whose layers are prepared reads no padding, since `load_compiled` was called."""
+    return bool(_loaded) and bool(getattr(encoder, "post_norm_encoder", False))
 
 
 def fast_encoding(blocks: nn.ModuleList, h: Tensor, batch: Batch, keep: Keep, at: Tensor | None) -> Encoding:

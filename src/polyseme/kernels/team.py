@@ -18,6 +18,7 @@ from typing import TypeVar
 import torch
 
 from polyseme.core.cores import default_threads
+from polyseme.core.pauses import checked
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -89,7 +90,7 @@ def side_by_side(work: Callable[[T], R], items: Sequence[T], threads: int) -> It
         return
     waiting: deque[Future[R]] = deque()
     with torch_alone():
-        pool = _pool(threads, os.getpid())
+        pool, work = _pool(threads, os.getpid()), checked(work)
         try:
             for item in items:
                 waiting.append(pool.submit(work, item))

@@ -130,6 +130,7 @@ class Bert(nn.Module):
 
     reach: Reach = "both"
     learned_positions = True  # train/neighbours.py can start its heads
+    post_norm_encoder = True  # kernels/post_norm.py
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()

@@ -13,10 +13,10 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
 from polyseme.core.config import escaped
 from polyseme.core.version import __version__
@@ -134,7 +134,7 @@ class App:
             asked = call.run
             answer = await route.handler(call)
         except Exception as error:
-            found = self._refused(error, route, asked)
+            found = await self._refused(error, route, asked)
             await told.whole(Answer(shaped(found, told.protocol), found.status, found.headers))
             return
         if isinstance(answer, Answer):
@@ -146,8 +146,8 @@ class App:
         """Raises:  Refused: 404, or 405 with the methods that there are."""
         run: str | None = None
         if path.startswith("/models/"):
-            run, slash, rest = path.removeprefix("/models/").partition("/")
-            run, path = unquote(run), slash + rest or "/models"
+            run, slash, rest = path.removeprefix("/models/").partition("/")  # its escapes are undone already
+            path = slash + rest or "/models"
         allowed = set()
         for route in self._routes:
             parts = route.match(path)
@@ -177,9 +177,19 @@ class App:
             if not isinstance(values, dict):
                 raise Refused(422, "the body must be an object", code="body", got=type(values).__name__)
             of_body = values.get(route.named)
-            if named is None and of_body is not None:
+            if of_body is not None and (named is None or route.protocol == "ours"):
                 if not isinstance(of_body, str):
                     raise Refused(422, "a run is named by a string", param=route.named, code="type")
+                if named not in (None, of_body):
+                    raise Refused(
+                        422,
+                        "the path names another run",
+                        param=route.named,
+                        code="run",
+                        got=of_body,
+                        expected=named,
+                        fix="one of them",
+                    )
                 named = of_body
         named = self.config.first if named is None else named
         self.service.shelf.folder(named)  # 404 where there is none
@@ -188,21 +198,32 @@ class App:
             raise Refused(422, "no such language", param="lang", code="type", got=lang, expected="en, zh")
         call = Call(self.service, named, parts, query, headers, values, lang=lang)
         if route.body is not None:
-            known = {k: v for k, v in values.items() if k not in (route.named, "runs", "lang")}
+            read = {route.named, "runs" if route.several else "", "lang" if route.protocol == "ours" else ""}
+            known = {k: v for k, v in values.items() if k not in read}
             call.asked = checked(route.body, known)
         return call
 
-    def _refused(self, error: BaseException, route: Route | None, run: str | None) -> Refused:
+    async def _refused(self, error: BaseException, route: Route | None, run: str | None) -> Refused:
         """What an error is over HTTP; where a run cannot do what was asked, it names those that can."""
         can: list[str] = []
-        if route is not None and route.ability is not None and run is not None:
-            with suppress(Refused, PolysemeError):
-                if route.ability not in self.service.shelf.abilities(run):
-                    can = self.service.shelf.able(route.ability)
+        if (
+            isinstance(error, PolysemeError)
+            and route is not None
+            and route.ability is not None
+            and run is not None
+        ):
+            can = await self.service.side.count(self._able, route.ability, run)
         found = refused(error, can, paths=self.config.is_local)
         if found.code == "server_error" and self.config.log != "none":
             print(f"failed: {type(error).__name__}", file=sys.stderr, flush=True)
         return found
+
+    def _able(self, ability: str, run: str) -> list[str]:
+        """Runs that can do what this one cannot; none where it is not for that that it failed."""
+        with suppress(Refused, PolysemeError):
+            if ability not in self.service.shelf.abilities(run):
+                return self.service.shelf.able(ability)
+        return []
 
     def _log(self, method: str, told: _Told, seconds: float) -> None:
         """A line an answer: what was asked and what came of it, never a text."""
@@ -257,21 +278,27 @@ class _Told:
         await self._start(answer.status, answer.media, headers)
         await self._send({"type": "http.response.body", "body": b"" if self._bare else body})
 
-    async def parts(self, answer: Chunks, refused: Any) -> None:
+    async def parts(self, answer: Chunks, refused: Callable[[BaseException], Awaitable[Refused]]) -> None:
         """Send an answer as it comes; the first part decides whether it is an answer at all."""
         self.tokens, self._broken = answer.tokens, answer.broken
-        await self._start(200, answer.media, {**answer.headers, "x-accel-buffering": "no"})
+        try:
+            await self._start(200, answer.media, {**answer.headers, "x-accel-buffering": "no"})
+            await self._parts(answer, refused)
+        finally:
+            answer.close()  # parts that were never begun end nothing
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def _parts(self, answer: Chunks, refused: Callable[[BaseException], Awaitable[Refused]]) -> None:
         try:
             async for part in answer.parts:
                 await self._send({"type": "http.response.body", "body": self._told(part), "more_body": True})
         except Exception as error:
-            last = self._told(answer.broken(refused(error)))
+            last = self._told(answer.broken(await refused(error)))
             await self._send({"type": "http.response.body", "body": last, "more_body": True})
         finally:
             close = getattr(answer.parts, "aclose", None)
             if close is not None:
                 await close()
-        await self._send({"type": "http.response.body", "body": b""})
 
     def _told(self, said: bytes) -> bytes:
         """Without what is hidden."""

@@ -19,6 +19,7 @@ __all__ = ["Answer", "Call", "Chunks", "Protocol", "Route", "noted", "to_bytes",
 Protocol = Literal["ours", "openai", "tei", "hf"]
 """Whose shapes the errors of a route have."""
 _MOST_NOTES = 1500
+_PLAIN = " ,;:.()'"
 _PATH = re.compile(r"(?<!\S)(?:/|~|\.{1,2}/|[A-Za-z]:\\)[^,;:\n]*[/\\]")
 
 
@@ -63,9 +64,23 @@ def without_paths(value: Any, names: Sequence[tuple[str, str]] = ()) -> Any:
     return value
 
 
-def noted(text: str) -> str:
-    """A note as it stands in a header."""
-    return quote(text, safe=" ,;:.()'")
+def noted(text: str, most: int | None = None) -> str:
+    """A note as it stands in a header.
+
+    Args:
+        most: letters that it may have there; what is more is left out, a whole character at a time.
+    """
+    shown = quote(text, safe=_PLAIN)
+    if most is None or len(shown) <= most:
+        return shown
+    kept = list[str]()
+    for sign in text:
+        part = quote(sign, safe=_PLAIN)
+        most -= len(part)
+        if most < 0:
+            break
+        kept.append(part)
+    return "".join(kept)
 
 
 @dataclass
@@ -86,7 +101,7 @@ class Answer:
     def noted(self, notes: Sequence[str], cut: Sequence[int] = ()) -> Answer:
         """With what a person should know, in headers: X-Notes (percent-encoded), X-Truncated (numbers of texts)."""
         if notes:
-            self.headers["x-notes"] = noted("; ".join(notes))[:_MOST_NOTES]
+            self.headers["x-notes"] = noted("; ".join(notes), _MOST_NOTES)
         if cut:
             self.headers["x-truncated"] = ",".join(map(str, cut))
         return self
@@ -99,6 +114,7 @@ class Chunks:
     Args:
         parts: whole lines, or events.
         broken: what the last part is where the work fails underway.
+        close: called at the end, whether it was sent or not.
     """
 
     parts: AsyncIterator[bytes]
@@ -106,6 +122,7 @@ class Chunks:
     headers: dict[str, str] = field(default_factory=dict)
     media: str = "application/x-ndjson"
     tokens: int = 0
+    close: Callable[[], None] = lambda: None
 
 
 @dataclass
@@ -162,6 +179,7 @@ class Route:
         protocol: whose shapes it speaks.
         named: the field of the body that names the run.
         bodies: schemas of which the handler itself chooses one, for openapi.json.
+        several: whether `runs` may name several, which answer in turn.
     """
 
     method: Literal["GET", "POST", "DELETE"]
@@ -172,6 +190,7 @@ class Route:
     protocol: Protocol = "ours"
     named: str = "run"
     bodies: tuple[type[Body], ...] = ()
+    several: bool = False
 
     def match(self, path: str) -> dict[str, str] | None:
         """What stands in the path's places; None where it is another path."""

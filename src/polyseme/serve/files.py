@@ -53,5 +53,5 @@ class PageFiles:
         known = [value.decode("latin-1") for name, value in headers if name.lower() == b"if-none-match"]
         media = MEDIA[self._files[path].suffix]
         if any(tag in value for value in known):
-            return Answer(b"", 304, shown, media)
+            return Answer(b"", 304, {**shown, "content-length": str(len(content))}, media)  # that of 200
         return Answer(content, headers=shown, media=media)

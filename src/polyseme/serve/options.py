@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import quote
 
 from pydantic import Field
 
@@ -37,6 +38,8 @@ class ServeConfig(Config):
         max_body: bytes of a request's body.
         body_seconds: time that it may take to arrive.
         page: whether the page is served at /.
+        compiled: whether little work, too, is done by compiled code, which a thread loads once a run has a use for
+            it.
     """
 
     runs: dict[str, Path]
@@ -55,6 +58,7 @@ class ServeConfig(Config):
     max_body: int = Field(2 * 1024 * 1024, ge=1)
     body_seconds: float = Field(10.0, gt=0)
     page: bool = True
+    compiled: bool = False
 
     @property
     def is_local(self) -> bool:
@@ -89,7 +93,7 @@ class ServeConfig(Config):
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
         host = f"[{host}]" if ":" in host else host
         shown = f"http://{host}:{self.port}/"
-        return shown if self.token is None else f"{shown}#token={self.token}"
+        return shown if self.token is None else f"{shown}#token={quote(self.token, safe='')}"
 
     @property
     def hosts(self) -> frozenset[str]:
@@ -98,6 +102,8 @@ class ServeConfig(Config):
         names = {f"127.0.0.1:{port}", f"localhost:{port}", f"[::1]:{port}"}
         if self.host not in ("0.0.0.0", "::"):
             names.add(f"[{self.host}]:{port}" if ":" in self.host else f"{self.host}:{port}")
+        if port == 80:  # which browsers leave out
+            names |= {name.rpartition(":")[0] for name in names}
         for name in self.allow_hosts:  # a name alone is that of a proxy at the usual port, too
             names |= {name, f"{name}:{port}"}
         return frozenset(name.lower() for name in names)

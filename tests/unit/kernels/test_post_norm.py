@@ -128,3 +128,18 @@ def test_a_row_that_holds_no_number_gives_none(width: int) -> None:
         255, np.empty((2, width), np.uint8), scales.numpy(),
     )  # fmt: skip
     assert scales.isfinite().tolist() == [True, False]
+
+
+def test_a_process_that_stays_does_little_work_by_compiled_code_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(post_norm, "LEAST_WORK", 1 << 20)
+    monkeypatch.setattr(post_norm, "_loaded", [])
+    encoder = make_encoder("bert").eval()
+    twin = prepare(encoder)
+    with torch.inference_mode():
+        h = twin.embed(BATCHES[0])
+        assert not Layers.serve(twin.blocks, h)
+        assert not post_norm.drops_padding(twin)
+        post_norm.load_compiled(twin.blocks)
+        assert Layers.serve(twin.blocks, h)
+        assert post_norm.drops_padding(twin)
+        assert not post_norm.drops_padding(make_encoder("gpt"))

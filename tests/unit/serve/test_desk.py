@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 
 from asked import Reply, Server
-from polyseme.core.pauses import pause
+from polyseme.core.pauses import check, filled_by, pause
 from polyseme.infer.model import load
+from polyseme.kernels.team import side_by_side
 from polyseme.serve.work import desk, shelf
+from polyseme.serve.work.queue import Job, StreamJob
 
 LONG = {"run": "gpt", "prompt": "the cat", "max_new_tokens": 24, "temperature": 1.0}
 
@@ -99,6 +101,21 @@ def test_a_client_that_goes_stops_its_text(server: Server) -> None:
 
     asyncio.run(go())
     assert server.service.counts.generated - before < 500
+
+
+def test_a_client_that_goes_at_the_echo_of_its_prompt_stops_its_text(server: Server) -> None:
+    left = server.service.counts.left
+    body = {"model": "gpt", "prompt": "the cat", "echo": True, "stream": True, "max_tokens": 2000}
+
+    async def go() -> None:
+        await server.ask("POST", "/v1/completions", body, leave=lambda part: True)
+        for _ in range(100):
+            if server.service.counts.left > left and not server.service.desk.streams:
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError("the desk goes on")
+
+    asyncio.run(go())
 
 
 def test_a_client_that_goes_before_its_turn_is_dropped(runs: dict[str, Path]) -> None:
@@ -226,6 +243,73 @@ def test_streams_and_short_work_go_on_within_a_long_call(server: Server) -> None
         return replies
 
     assert [reply.status for reply in asyncio.run(go())] == [200, 200]
+
+
+def test_texts_have_as_much_time_as_what_was_done_beside_them(runs: dict[str, Path]) -> None:
+    server = Server(runs)
+    server.service.shelf.get("bert")
+    worker, counts = server.service.desk, server.service.counts
+
+    def written() -> Iterator[int]:
+        for step in range(10**6):
+            time.sleep(0.001)
+            yield step
+
+    def slow(model: Any, payloads: Any) -> Any:
+        time.sleep(0.08)
+        return payloads
+
+    async def go() -> list[float]:
+        text = StreamJob("bert", 1, object(), lambda model, _: [written()], None)
+        server.service.queue.put(text)
+        worker.turn()
+        assert counts.generated == 1
+        found: list[float] = []
+        for jobs in (1, 0, 2):
+            for _ in range(jobs):
+                server.service.queue.put(Job("bert", 1, object(), slow, None))
+            began, before = time.monotonic(), counts.generated
+            worker.turn()
+            found += [counts.generated - before, time.monotonic() - began - 0.08 * jobs]
+        text.cancelled = True
+        worker.turn()
+        assert worker.streams == 0
+        return found
+
+    one, took, rests, _, two, longer = asyncio.run(go())
+    assert took >= 0.08
+    assert one > 8
+    assert rests == 1  # nobody waits for more than a step
+    assert longer >= 0.16
+    assert two > 16
+
+
+def test_a_batch_ends_between_two_products_once_nobody_waits(runs: dict[str, Path]) -> None:
+    model, checked = load(runs["bert"]), 0
+
+    def check() -> None:
+        nonlocal checked
+        checked += 1
+        if checked == 3:
+            raise KeyboardInterrupt
+
+    with filled_by(None, check), pytest.raises(KeyboardInterrupt):
+        model.embed(["the cat"])
+    assert checked == 3
+
+
+def test_work_on_other_threads_ends_as_on_this_one() -> None:
+    def read(number: int) -> int:
+        check()
+        return number
+
+    def left() -> None:
+        raise KeyboardInterrupt
+
+    assert list(side_by_side(read, [1, 2, 3], 2)) == [1, 2, 3]
+    with filled_by(None, left), pytest.raises(KeyboardInterrupt):
+        list(side_by_side(read, [1, 2, 3], 2))
+    assert list(side_by_side(read, [1, 2, 3], 2)) == [1, 2, 3]
 
 
 NAMED = {"x-work": "my-work-1"}

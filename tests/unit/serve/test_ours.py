@@ -19,7 +19,8 @@ from polyseme.cli import main
 from polyseme.errors import ConfigError, RunError
 from polyseme.infer.pooling import Pooling
 from polyseme.serve.app import all_routes
-from polyseme.serve.options import named_runs
+from polyseme.serve.calls import Answer
+from polyseme.serve.options import ServeConfig, named_runs
 
 CASES: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     "fill": ("bert", {"text": "the [MASK] sees", "top": 3}, ["the [MASK] sees", "--top", "3"]),
@@ -294,3 +295,45 @@ def test_nobody_reads_a_path_where_others_can_reach_the_server(runs: dict[str, P
         assert reply.status in (200, 400, 503), (request, told)
         for word in ("secret", "路", str(runs["bert"].parent), str(tmp_path)):
             assert word not in told, (request, told)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "param"),
+    [
+        ("/api/encode", {"text": "the cat", "layers": [0] * 65}, 413, None),
+        ("/api/score", {"texts": [""] * 2049}, 413, None),
+        ("/api/page", {"kind": "senses", "document": {}, "runs": ["bert", "gpt"]}, 422, "runs"),
+        ("/api/holes", {"texts": ["the [MASK]"], "runs": ["bert"]}, 422, "runs"),
+        ("/v1/embeddings", {"input": "the cat", "runs": ["bert"]}, 422, "runs"),
+        ("/models/bert/api/score", {"run": "gpt", "texts": "the cat"}, 422, "run"),
+        ("/models/gpt/api/score", {"run": "gpt", "texts": "the cat"}, 200, None),
+        ("/models/gpt/v1/completions", {"model": "any", "prompt": "the", "max_tokens": 1}, 200, None),
+        (
+            "/api/holes",
+            {"texts": ["the [MASK] " * 60] * 200, "candidates": [["cat"] * 50] * 200, "against": ["gpt"] * 8},
+            413,
+            None,
+        ),
+    ],
+)
+def test_what_would_be_passed_over_or_has_no_bound_is_refused(
+    path: str, body: Any, status: int, param: str | None, server: Server
+) -> None:
+    reply = server.post(path, body)
+    assert reply.status == status, reply.body
+    if status != 200:
+        assert reply.error["param"] == param
+
+
+def test_notes_are_cut_between_characters() -> None:
+    (headers,) = [Answer().noted(["这些文本太长" * 60]).headers]
+    assert 1490 < len(headers["x-notes"]) <= 1500
+    assert set(unquote(headers["x-notes"], errors="strict")) == set("这些文本太长")
+    assert unquote(Answer().noted(["a; b"]).headers["x-notes"]) == "a; b"
+
+
+def test_an_address_holds_any_token_and_port_80_is_left_out_by_browsers() -> None:
+    config = ServeConfig(runs={"a": Path("a")}, token="a&b%zz", port=80)
+    assert config.address.endswith("#token=a%26b%25zz")
+    assert {"127.0.0.1", "localhost", "[::1]", "127.0.0.1:80"} <= config.hosts
+    assert "localhost" not in ServeConfig(runs={"a": Path("a")}).hosts

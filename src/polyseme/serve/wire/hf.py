@@ -367,9 +367,8 @@ async def _zero_shot(call: Call) -> Answer:
     texts = listed(asked.inputs)
     templates = [_template(parameters.hypothesis_template, text) for text in texts]
     lengths = await call.service.lengths(call.run, [*texts, templates[0]])
-    check_choices(
-        replace(call, asked=Choose(text="", choices=labels, template=templates[0])), lengths[: len(texts)]
-    )
+    chosen = replace(call, asked=Choose(text="", choices=labels, template=templates[0]))
+    await call.service.side.count(check_choices, chosen, lengths[: len(texts)])
 
     def work(model: Model, _: Sequence[Any]) -> Sequence[Any]:
         from polyseme.infer.zero_shot import Chooser
@@ -492,7 +491,7 @@ class _Texts:
         if not (self._parameters.details and self._parameters.decoder_input_details):
             return []
         text = self._texts[number]
-        check_hidden(self._call, [self._lengths[number]])
+        await self._call.service.side.count(check_hidden, self._call, [self._lengths[number]])
 
         def work(model: Model, _: Sequence[Any]) -> Sequence[Any]:
             from polyseme.infer.score import token_log_probabilities
@@ -539,7 +538,7 @@ class _Texts:
             return b"data:" + to_bytes({"error": in_words(error), "error_type": "generation"}) + b"\n\n"
 
         headers = Answer().noted(stream.notes).headers
-        return Chunks(events(), broken, headers, "text/event-stream", sum(self._lengths))
+        return Chunks(events(), broken, headers, "text/event-stream", sum(self._lengths), stream.close)
 
 
 async def _pieces(stream: Stream) -> AsyncIterator[tuple[_Piece, bool]]:
@@ -680,7 +679,7 @@ async def _asked(call: Call, name: str) -> Answer | Chunks:
     """
     task, shelf = TASKS[name], call.service.shelf
     call.asked = checked(task.body, {key: value for key, value in call.values.items() if key != "model"})
-    if task.ability != "predict" and task.ability not in shelf.abilities(call.run):
+    if task.ability != "predict" and task.ability not in await call.service.abilities(call.run):
         can = await call.service.side.count(shelf.able, task.ability)
         raise Refused(
             400,

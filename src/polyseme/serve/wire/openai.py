@@ -193,12 +193,12 @@ async def _completions(call: Call) -> Answer | Chunks:
     texts = [p if isinstance(p, str) else tokenizer.decode(p, skip_special=False) for p in prompts]
     lengths = await call.service.lengths(call.run, texts)
     call.service.bounded(sum(lengths) + asked.max_tokens * asked.n * len(prompts))
-    masked = "generate" not in call.service.shelf.abilities(call.run)
+    masked = "generate" not in await call.service.abilities(call.run)
     scored = asked.echo and (asked.max_tokens == 0 or (masked and asked.max_tokens == 1))
     if asked.max_tokens == 0 and not asked.echo:
         raise Refused(400, "no token is asked for", param="max_tokens", got=0, expected="1, or echo")
     if asked.echo:
-        check_hidden(call, lengths)
+        await call.service.side.count(check_hidden, call, lengths)
     writer = _Writer(call, asked, prompts, texts, lengths)
     if scored:
         if asked.stream:
@@ -364,10 +364,10 @@ class _Writer:
                 prompt, number = divmod(index, asked.n)
                 stream, held = (first, holder) if index == 0 else await self._begin(prompt, number)
                 place = 0
-                if asked.echo:
-                    yield event([_part(index, self._texts[prompt])])
-                    place = len(self._texts[prompt])
                 try:
+                    if asked.echo:
+                        yield event([_part(index, self._texts[prompt])])
+                        place = len(self._texts[prompt])
                     async for step in stream:
                         logprobs = None
                         if asked.logprobs is not None and step.token is not None:
@@ -389,7 +389,7 @@ class _Writer:
             return b"data: " + to_bytes(document(error)) + b"\n\n"
 
         headers = Answer().noted(first.notes).headers
-        return Chunks(events(), broken, headers, "text/event-stream", sum(self._lengths))
+        return Chunks(events(), broken, headers, "text/event-stream", sum(self._lengths), first.close)
 
 
 def _part(index: int, text: str, logprobs: Any = None, reason: str | None = None) -> dict[str, Any]:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from polyseme.infer.model import Model
 
 __all__ = [
+    "HIDDEN",
+    "LAYERS",
     "ROUTES",
     "Choose",
     "Embed",
@@ -52,6 +54,8 @@ LONGEST = 512
 """Tokens of a text whose cosines are all shown; and what masked models are taken to read at once."""
 WHOLE = 50
 """Candidates of a whole hole."""
+LAYERS = 64
+"""Layers that may be named one by one."""
 HIDDEN = 1 << 22
 """Tokens that one request may have masked models read: each of a text's tokens is hidden in turn."""
 SEED = (1 << 63) - 1
@@ -315,6 +319,11 @@ def check_hidden(call: Call, lengths: Sequence[int]) -> None:
         too_much("too long: each token is hidden in turn", reads, HIDDEN, "shorter texts, or fewer")
 
 
+def _check_score(call: Call, lengths: Sequence[int]) -> None:
+    too_much("too many texts", len(_listed(call.asked.texts)), TEXTS, "several requests")
+    check_hidden(call, lengths)
+
+
 def check_choices(call: Call, lengths: Sequence[int]) -> None:
     """Raises:  Refused: 413, a text with every choice is too much."""
     n = len(call.asked.choices)
@@ -329,6 +338,8 @@ def _check_matrix(call: Call, lengths: Sequence[int]) -> None:
 
 
 def _check_encode(call: Call, lengths: Sequence[int]) -> None:
+    if isinstance(call.asked.layers, tuple):
+        too_much("too many layers named", len(call.asked.layers), LAYERS, "layers all")
     if call.asked.word is None and not call.asked.vectors:
         too_much("too many tokens for cosines", sum(lengths), LONGEST, "a word, or vectors true")
 
@@ -340,7 +351,7 @@ def _of(texts: Callable[[Any], Sequence[str]], work: Work, check: Check | None =
         lengths = await call.service.lengths(call.run, texts(call.asked))
         asked = call.asked
         if check is not None:
-            check(call, lengths)
+            await call.service.side.count(check, call, lengths)  # it may read what a run can do
         outcome = await call.service.ask(call.run, sum(lengths), lambda model, _: [work(model, asked)])
         return Answer(call.spoken(outcome.value), tokens=sum(lengths)).noted(
             call.told(outcome.notes), outcome.cut
@@ -691,7 +702,7 @@ async def _generate(call: Call) -> Answer | Chunks:
         yield to_bytes({"done": holder[0].result.as_dict(), **notes}) + b"\n"
 
     headers = Answer().noted(call.told(stream.notes)).headers
-    return Chunks(lines(), broken, headers, tokens=length)
+    return Chunks(lines(), broken, headers, tokens=length, close=stream.close)
 
 
 async def _server(call: Call) -> Answer:
@@ -777,6 +788,7 @@ async def _metrics(call: Call) -> Answer:
         "queue_dropped_total": queue.dropped,
         "tokens_per_second": queue.rate,
         "streams": desk.streams,
+        "requests_open": len(call.service.works),
         "runs_loaded": len(shelf.in_memory),
         "weights_bytes": shelf.bytes,
     }
@@ -792,7 +804,7 @@ def _turn(
     ability: str,
     check: Check | None = None,
 ) -> Route:
-    return Route("POST", f"/api/{path}", _of(texts, work, check), body, ability)
+    return Route("POST", f"/api/{path}", _of(texts, work, check), body, ability, several=True)
 
 
 def _text(asked: Any) -> Sequence[str]:
@@ -812,10 +824,10 @@ ROUTES = [
     Route("GET", "/api/runs/{run}", _run),
     Route("GET", "/api/runs/{run}/about", _about),
     Route("GET", "/api/runs/{run}/metrics", _metrics_of_run),
-    Route("POST", "/api/embed", _several(_embed), Embed, "embed"),
+    Route("POST", "/api/embed", _several(_embed), Embed, "embed", several=True),
     Route("POST", "/api/generate", _generate, Generate, "generate"),
-    Route("POST", "/api/mask", _several(_mask), Mask, "fill"),
-    Route("POST", "/api/uses", _several(_uses), Uses),
+    Route("POST", "/api/mask", _several(_mask), Mask, "fill", several=True),
+    Route("POST", "/api/uses", _several(_uses), Uses, several=True),
     Route("POST", "/api/page", _page, Page),
     _turn("tokenize", Tokenize, _text, _tokenize, "tokenize"),
     _turn("encode", Encode, _text, _encode, "encode", _check_encode),
@@ -838,7 +850,7 @@ ROUTES = [
     ),
     _turn("cosines", Cosines, lambda a: a.items, _cosines, "encode"),
     _turn("fill", Fill, _text, _fill, "fill", check_fill),
-    _turn("score", Score, lambda a: [a.context or "", *_listed(a.texts)], _score, "score", check_hidden),
+    _turn("score", Score, lambda a: [a.context or "", *_listed(a.texts)], _score, "score", _check_score),
     _turn("pairs", Pair, lambda a: [a.good, a.bad], _pair, "score", check_hidden),
     _turn("follows", Follow, _two, lambda model, a: model.follows(a.text, a.text_b).document(), "follows"),
     _turn(

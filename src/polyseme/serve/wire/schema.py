@@ -36,8 +36,15 @@ def openapi(routes: Sequence[Route]) -> dict[str, Any]:
         for body in route.bodies or ((route.body,) if route.body is not None else ()):
             schema = body.model_json_schema(ref_template=_REF)
             schemas |= schema.pop("$defs", {})
+            more: dict[str, Any] = {}
+            if route.several:
+                names = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+                more["runs"] = {**names, "description": "several runs: a line of JSON each, as they are done"}
+            if route.protocol == "ours":
+                more["lang"] = {"enum": ["en", "zh"], "description": "of the notes"}
             schema["properties"] = {
                 route.named: {"type": "string", "description": "the run; the first one when absent"},
+                **more,
                 **schema.get("properties", {}),
             }
             schemas[body.__name__] = schema

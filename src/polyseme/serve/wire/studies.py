@@ -19,7 +19,16 @@ from polyseme.core.reporter import NullReporter
 from polyseme.errors import InputError
 from polyseme.serve.calls import Answer, Call, Chunks, Route, to_bytes
 from polyseme.serve.errors import Body, Refused, document, refused
-from polyseme.serve.wire.ours import SEED, USES, broken, several_names, too_much, uses_from
+from polyseme.serve.wire.ours import (
+    HIDDEN,
+    LAYERS,
+    SEED,
+    USES,
+    broken,
+    several_names,
+    too_much,
+    uses_from,
+)
 
 if TYPE_CHECKING:
     from polyseme.infer.model import Model
@@ -27,8 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ROUTES"]
 
-LAYERS = 64
-"""Layers that may be named one by one."""
 DRAWN = 400
 """Uses that are drawn where nobody says how many, as the verb has it."""
 HOLES = 200
@@ -242,6 +249,11 @@ async def _holes(call: Call) -> Answer:
         call.service.shelf.folder(name)
     words = [word for hole in candidates or () for word in hole]
     lengths = await call.service.lengths(call.run, [*asked.texts, *words])
+    each = [asked.top] * len(asked.texts) if candidates is None else [*map(len, candidates)]
+    reads = sum(n * times for n, times in zip(lengths, each, strict=False)) * (1 + len(asked.against))
+    too_much("too many tokens in all texts with all words", reads, HIDDEN, "fewer texts, words or runs")
+    for name in asked.against:  # they are loaded while others are worked for
+        await call.service.ask(name, 1, lambda model, _: [None])
 
     def work(model: Model, _: Sequence[Any]) -> list[Any]:
         from polyseme.study.holes import holes
@@ -278,7 +290,7 @@ async def _mix(call: Call) -> Answer:
 
 
 ROUTES = [
-    Route("POST", "/api/senses", _senses, Senses, "encode"),
+    Route("POST", "/api/senses", _senses, Senses, "encode", several=True),
     Route("POST", "/api/holes", _holes, Holes, "encode"),
-    Route("POST", "/api/mix", _mix, Mix),
+    Route("POST", "/api/mix", _mix, Mix, several=True),
 ]

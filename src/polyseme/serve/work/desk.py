@@ -1,12 +1,13 @@
 """The desk: one thread that owns the models, and takes turns between all who wait.
 
-A turn is (1) one batch of the queue, one call of a function for all jobs that are alike, and (2) one step of every text
-that is being generated, at most 8 at once. So vectors never stand behind a long text, streams come out even, and to
-stop a text is not to ask for its next step. Which texts stand beside each other changes none of them.
+A turn is (1) one batch of the queue, one call of a function for all jobs that are alike, and (2) steps of the texts
+that are being generated, at most 8 at once, in turn, for as long as the batch took; one step of each at least. So
+vectors never stand behind a long text, a text beside many requests for vectors has half of the desk's time, streams
+come out even, and to stop a text is not to ask for its next step. Which texts stand beside each other changes none.
 
-Long work is no exception: between its batches (core/pauses.py) others have a turn, and it ends there when nobody waits
-for it any more. It stays one call, and so its answer that of the command line. While a run is loaded, by a thread of
-its own, what is for others goes on.
+Long work is no exception: between its batches (core/pauses.py) others have a turn, and between two products it ends
+when nobody waits for it any more. It stays one call, and so its answer that of the command line. While a run is loaded,
+by a thread of its own, what is for others goes on.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ __all__ = ["STREAMS", "Desk", "End"]
 
 STREAMS = 8
 """Texts that are generated at once; others wait."""
+SHARE = 1.0
+"""Seconds for texts that are generated, for every second of other work beside them."""
 LONG_S = 0.03
 """After so long others have a turn between two batches."""
 DEEPEST = 3
@@ -73,6 +76,7 @@ class Desk:
         self._depth = 0
         self._ends = math.inf  # when what runs is given up
         self._turned = 0.0  # when others had their last turn
+        self._wrote = 0.0  # when texts had their last steps, or, after a rest, when work began
         self._away = 0.0  # seconds of work that were others' turns
         self._thread = threading.Thread(target=self._run, name="desk", daemon=True)
 
@@ -107,25 +111,42 @@ class Desk:
     def turn(self) -> bool:
         """One turn; False where there was nothing to do."""
         self._turned = time.monotonic()
+        if not self._depth:
+            self._wrote = self._turned
         most = TURN_TOKENS if self._depth else math.inf  # what is long stands not in what is long
         jobs = self._queue.take(len(self._streams) < STREAMS, self._shelf.ready, most)
         if jobs:
             self._do(jobs)
-        streams = [job for job in self._streams if job not in self._stepping]
-        for job in streams:
-            if job in self._streams:  # it may have ended in a turn within the step of another
-                self._step(job)
+        wrote = self._write()
         self._turned = time.monotonic()
-        return bool(jobs or streams)
+        return bool(jobs or wrote)
+
+    def _write(self) -> bool:
+        """Steps of all texts in turn, for their share of the time since the last ones; False where there is no text."""
+        began, away, wrote = time.monotonic(), self._away, False
+        ends = began + SHARE * (began - self._wrote)
+        while streams := [job for job in self._streams if job not in self._stepping]:
+            for job in streams:
+                if job in self._streams:  # it may have ended in a turn within the step of another
+                    self._step(job)
+            wrote = True
+            if time.monotonic() >= ends:
+                break
+        self._wrote = time.monotonic()
+        self._away = away + self._wrote - began
+        return wrote
 
     @contextmanager
     def _pausing(self, jobs: Sequence[Job]) -> Iterator[None]:
-        """Work for some jobs; others have turns between its batches."""
+        """Work for some jobs; others have turns between its batches, and it ends where nobody waits for it."""
+
+        def check() -> None:
+            if time.monotonic() > self._ends or all(job.cancelled for job in jobs):
+                raise _Stopped
 
         def between() -> None:
+            check()
             now = time.monotonic()
-            if now > self._ends or all(job.cancelled for job in jobs):
-                raise _Stopped
             if self._depth < DEEPEST and now - self._turned >= LONG_S:
                 away = self._away
                 self._depth += 1
@@ -135,7 +156,7 @@ class Desk:
                     self._depth -= 1
                     self._away = away + time.monotonic() - now
 
-        with pauses.filled_by(between):
+        with pauses.filled_by(between, check):
             yield
 
     def _fail(self, jobs: Iterable[Job], error: BaseException) -> None:
@@ -159,6 +180,8 @@ class Desk:
             return
         for _, group in groupby(sorted(jobs, key=lambda job: hash(job.key)), key=lambda job: job.key):
             self._together(list(group), run)
+            if time.monotonic() - self._wrote >= LONG_S:
+                self._write()
         seconds = time.monotonic() - began - (self._away - away)
         self._queue.measured(sum(job.tokens for job in jobs), seconds)
 

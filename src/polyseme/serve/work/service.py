@@ -56,7 +56,7 @@ class Service:
     def __init__(self, config: ServeConfig) -> None:
         self.config = config
         self.queue = Queue(config.max_queue, config.timeout)
-        self.shelf = Shelf(config.runs, config.memory, self.queue.wake)
+        self.shelf = Shelf(config.runs, config.memory, self.queue.wake, config.compiled)
         self.counts = Counts()
         self.side = Side()
         self.desk = Desk(self.shelf, self.queue, self.counts, config.threads)
@@ -79,10 +79,20 @@ class Service:
                  where the server ends: that is said before they are counted.
         """
         self.queue.check_room()
-        tokenizer = await self.side.count(self.shelf.tokenizer, run)
-        found = await self.side.count(lambda: [len(ids) for ids in tokenizer.encode_ids(texts)])
+
+        def count() -> list[int]:
+            return [len(ids) for ids in self.shelf.tokenizer(run).encode_ids(texts)]
+
+        found = await self.side.count(count)
         self.bounded(sum(found))
         return found
+
+    async def abilities(self, run: str) -> frozenset[str]:
+        """What a run can do; a file is read for it, and at first torch.
+
+        Raises:  Refused: no such run, or it cannot be read.
+        """
+        return await self.side.count(self.shelf.abilities, run)
 
     def bounded(self, tokens: int) -> None:
         """Raises:  Refused: more tokens than a request may have."""

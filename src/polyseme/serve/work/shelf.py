@@ -42,12 +42,18 @@ class Shelf:
         runs: their folders.
         memory: bytes of weights that may be in memory together.
         changed: called, by another thread, when a run is there or cannot be loaded.
+        compiled: load compiled code once a run that has a use for it is there.
     """
 
     def __init__(
-        self, runs: Mapping[str, Path], memory: float, changed: Callable[[], None] = lambda: None
+        self,
+        runs: Mapping[str, Path],
+        memory: float,
+        changed: Callable[[], None] = lambda: None,
+        compiled: bool = False,
     ) -> None:
         self._runs, self._memory, self._changed = dict(runs), memory, changed
+        self._compiled = compiled
         self._loaded: OrderedDict[str, Model] = OrderedDict()
         self._loader = ThreadPoolExecutor(LOADING, "loading")
         self._loading: dict[str, Future[Model]] = {}
@@ -159,6 +165,9 @@ class Shelf:
         self._failed.pop(name, None)
         self._loaded[name] = model
         self._loaded.move_to_end(name)
+        if self._compiled and getattr(model.encoder, "post_norm_encoder", False):
+            self._compiled = False
+            self._loader.submit(_load_compiled)
         while len(self._loaded) > 1 and self.bytes > self._memory:
             self._loaded.popitem(last=False)
 
@@ -284,6 +293,19 @@ def _load(folder: Path) -> Model:
     from polyseme.infer.model import load  # here, by its own thread: it imports torch
 
     return load(folder)
+
+
+def _load_compiled() -> None:
+    """Beside the first answers: seconds, where the code was never compiled on this machine."""
+    from polyseme.kernels.packed import prepare
+    from polyseme.kernels.post_norm import load_compiled
+    from polyseme.models.bert import Bert, BertConfig
+
+    sizes = {"vocab_size": 6, "hidden_size": 16, "intermediate_size": 16}
+    tiny = Bert(BertConfig(**sizes, num_hidden_layers=1, num_attention_heads=1)).eval()
+    prepared: Any = prepare(tiny)
+    if prepared is not tiny:
+        load_compiled(prepared.blocks)
 
 
 def _bytes(model: Model) -> int:
