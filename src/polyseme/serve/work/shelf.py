@@ -301,8 +301,10 @@ def _load_compiled() -> None:
     from polyseme.kernels.post_norm import load_compiled
     from polyseme.models.bert import Bert, BertConfig
 
-    sizes = {"vocab_size": 6, "hidden_size": 16, "intermediate_size": 16}
-    tiny = Bert(BertConfig(**sizes, num_hidden_layers=1, num_attention_heads=1)).eval()
+    sizes = BertConfig(
+        vocab_size=6, hidden_size=16, num_hidden_layers=1, num_attention_heads=1, intermediate_size=16
+    )
+    tiny = Bert(sizes).eval()
     prepared: Any = prepare(tiny)
     if prepared is not tiny:
         load_compiled(prepared.blocks)
