@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from adapting import TASKS, adapt, start_run, write_examples
 from browser import find_browser
 from polyseme.serve import ServeConfig, serve
 from trained import make_run
@@ -26,6 +27,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for model in MODELS:
         made[model] = folder / model
         shutil.move(make_run(folder / f"made-{model}", model), made[model])
+    base = start_run(folder / "base")
+    for task in TASKS:  # adapted, so that each has learned a mix of layers, too
+        examples = write_examples(folder / f"{task}-examples", task)
+        made[task] = adapt(task, base, examples, folder / task, epochs=1, feature_based=True).path
     return made
 
 

@@ -18,6 +18,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from adapting import TASKS
+
 ENGLISH = "the old cat sees a small bird"
 CHINESE = "今天天气很好。"
 NAMES = {
@@ -33,7 +35,10 @@ NAMES = {
     "of",
     "word",
     "vec",
-} | {*("elmo", "bert", "ernie", "unk", "top", "enter", "esc", "ctrl", "shift", "undefined")}
+} | {
+    *("elmo", "bert", "ernie", "unk", "top", "enter", "esc", "ctrl", "shift", "undefined"),
+    *("cka", "softmax", "feature", "based", "models", "name", "openapi", "tl", "dr", *TASKS),
+}
 """What is not Chinese on a Chinese page: names, and the other language's own.
 
 A view whose words hold another name adds it here."""
@@ -208,6 +213,13 @@ def compare(reader: Reader) -> None:
     reader.press("Enter")  # another run word by word
     reader.sees("tbody td.nearest")
     assert f"run={other}" in reader.page.url
+    reader.tab_to("#layers")
+    reader.press("ArrowDown", "ArrowDown", "ArrowDown")  # its layers beside those of bert
+    reader.page.wait_for_url("**layers=bert**")
+    if reader.lang == "zh":
+        reader.sees("p.quiet")  # of so few words nothing is said
+    else:
+        reader.sees("main .scroll", 2)
 
 
 def masks(reader: Reader) -> None:
@@ -244,10 +256,15 @@ def neighbours(reader: Reader) -> None:
 def tokens(reader: Reader) -> None:
     reader.press("g", "t")
     reader.types(reader.text)
-    reader.sees(".strip", 4)
+    reader.sees(".lane", 4)  # below one another, by the characters
     reader.tab_to(".token")
     assert reader.page.locator(".token.lit").count() >= 4  # the same place in every run
     assert reader.page.locator("table tbody tr").count() == 4
+    reader.tab_to("#aligned")
+    reader.press("Space")
+    reader.sees(".strip", 4)  # each run's tokens as it calls them
+    reader.press("Tab", "Space")  # with their numbers
+    reader.page.wait_for_url("**ids=1**")
 
 
 def score(reader: Reader) -> None:
@@ -257,7 +274,8 @@ def score(reader: Reader) -> None:
     reader.tab_to("label.second input")
     reader.page.keyboard.insert_text("a bird" if reader.lang == "en" else "天气。")
     reader.press("Enter")
-    reader.sees("section > p > strong")
+    verdict = reader.sees(".verdict.first").first.inner_text()
+    assert ("a token" if reader.lang == "en" else "每个词元") in verdict  # the texts are of unlike length
     assert reader.page.locator(".line").count() == 2 * reader.page.locator("section").count()
 
 
@@ -278,6 +296,64 @@ def write(reader: Reader) -> None:
     reader.sees("section > .quiet")
     assert len(reader.page.locator("section strong").inner_text()) > len(ENGLISH)
     assert reader.page.locator(".alternatives").count() == 0
+    reader.tab_to("#begin")
+    reader.press("ArrowDown")  # a text to start from
+    reader.sees("section > .quiet")
+    assert reader.page.locator("#text").input_value() == reader.page.locator("#begin").input_value()
+
+
+def tasks(reader: Reader) -> None:
+    reader.press("g", "k")
+    reader.types("the cat sees a river")
+    reader.sees("section", 4)
+    reader.tab_to("#question")
+    reader.page.keyboard.insert_text("who sees")
+    reader.press("Enter")
+    reader.sees(".lanes .token-of")
+    reader.tab_to("#second")
+    reader.page.keyboard.insert_text("a good day")
+    reader.press("Enter")
+    reader.sees("section", 4)
+    reader.sees(".missing", 0)
+    reader.tab_to(".token")
+    reader.press("Tab", "Enter")  # what else the second word could be
+    reader.sees('.token[aria-pressed="true"]', 1)
+    reader.sees(".state, .stale", 0)
+    reader.sees(".bars-of", 4)
+
+
+def mix(reader: Reader) -> None:
+    reader.press("g", "x")
+    reader.sees("td.nearest", 4)  # the heaviest layer of each
+    reader.tab_to(".scroll")
+    assert reader.page.locator(".facts tbody tr").count() == 4
+
+
+def training(reader: Reader) -> None:
+    reader.press("g", "r")
+    reader.sees(".readout b", 4)
+    assert reader.page.locator("tbody tr").count() == 4
+    reader.tab_to("#axis")
+    reader.press("End")  # over minutes
+    reader.page.wait_for_url("**x=minutes**")
+    reader.tab_to("#at")
+    reader.press("Home", "ArrowRight")
+    reader.page.wait_for_timeout(50)
+    assert reader.page.locator(".rule").count() == 1
+
+
+def api(reader: Reader) -> None:
+    reader.press("g", "i")
+    reader.types(reader.text)
+    reader.sees("details")
+    reader.tab_to("#find")
+    reader.page.keyboard.insert_text("api/fill")
+    reader.sees("details", 1)
+    reader.tab_to("summary")
+    reader.press("Enter")
+    assert "[MASK]" in reader.sees("details[open] pre").inner_text()
+    reader.tab_to("details button")
+    assert reader.page.locator("details dt").count() >= 6
 
 
 JOURNEYS: dict[str, Callable[[Reader], None]] = {
@@ -291,7 +367,15 @@ JOURNEYS: dict[str, Callable[[Reader], None]] = {
     "tokens": tokens,
     "score": score,
     "write": write,
+    "tasks": tasks,
+    "mix": mix,
+    "training": training,
+    "api": api,
 }
+WITHOUT_TEXT = ("mix", "training", "api")
+"""Views that ask something of the runs as they are."""
+OF_TASKS = ("tasks", "mix")
+"""Those that are walked with the runs that were adapted; the others with the four that were pretrained."""
 AXE = """axe.run(document, {resultTypes: ["violations"]}).then(found => found.violations.map(rule =>
   [rule.id, ...rule.nodes.map(node => node.html.slice(0, 160) + " " + (node.any[0] ?? node.all[0] ?? {}).message)]))"""
 SAID = """[...document.querySelectorAll("body *")].filter(each => !each.closest("[lang=en]")).map(each =>
@@ -365,10 +449,17 @@ def watched(chromium: Any, address: str) -> Iterator[Callable[..., Watched]]:
 @pytest.mark.parametrize(("lang", "size"), WALKS)
 @pytest.mark.parametrize("view", JOURNEYS)
 def test_a_view_is_walked_by_keyboard(
-    view: str, lang: str, size: str, watched: Callable[..., Watched], address: str, axe: str
+    view: str,
+    lang: str,
+    size: str,
+    watched: Callable[..., Watched],
+    address: str,
+    runs: dict[str, Path],
+    axe: str,
 ) -> None:
     one = watched(size)
-    one.page.goto(f"{address}#lang={lang}")
+    shown = [name for name in runs if (name in TASKS) == (view in OF_TASKS)]
+    one.page.goto(f"{address}#lang={lang}&runs={','.join(shown)}")
     reader = Reader(one.page, lang)
     reader.sees("main h2")
     JOURNEYS[view](reader)
@@ -382,7 +473,7 @@ def test_without_a_question_every_view_offers_examples(
     lang: str, watched: Callable[..., Watched], address: str, axe: str
 ) -> None:
     one = watched("narrow")
-    for view in JOURNEYS:
+    for view in (each for each in JOURNEYS if each not in WITHOUT_TEXT):
         one.page.goto(f"{address}#view={view}&lang={lang}")
         Reader(one.page, lang).sees(".empty button")
         one.pictures(f"{view}-{lang}-empty")
@@ -423,6 +514,47 @@ def test_an_address_asks_by_itself_and_its_token_is_not_kept_in_it(
     assert asked.value.headers["authorization"] == "Bearer of-this-tab"
     assert one.page.evaluate("localStorage.length") == 0
     assert one.problems == []
+
+
+def test_a_connection_is_used_again(watched: Callable[..., Watched], address: str) -> None:
+    one = watched()
+    connections: list[int] = []
+
+    def note(event: dict[str, Any]) -> None:
+        if event["response"]["url"].endswith("/api/fill"):
+            connections.append(event["response"]["connectionId"])
+
+    session = one.context.new_cdp_session(one.page)
+    session.send("Network.enable")
+    session.on("Network.responseReceived", note)
+    one.page.goto(f"{address}{FILL}&lang=en")
+    reader = Reader(one.page, "en")
+    reader.sees("#mask-1 button.bar-line", 10)
+    for _ in range(7):
+        with one.page.expect_response("**/api/fill"):
+            reader.press("Control+Enter")
+        reader.sees(".stale", 0)
+    # one whose answer was left before its end is closed, so that every question would make its own
+    assert len(connections) == 8
+    assert len(set(connections)) <= 4
+
+
+def test_an_answer_to_another_question_is_not_shown_beside_this_one(
+    watched: Callable[..., Watched], address: str
+) -> None:
+    one, reader = opened(watched, address)
+    reader.sees("#mask-1 button.bar-line", 10)
+    error = dict.fromkeys(("param", "got", "expected", "fix")) | {
+        "message": "no",
+        "type": "t",
+        "code": "x",
+    }
+    body = line_of(error=error, status=400)
+    one.page.route("**/api/fill", lambda route: route.fulfill(body=body, content_type="application/x-ndjson"))
+    reader.tab_to(".word")
+    reader.press("Enter")  # another word is hidden, too
+    reader.sees(".error")
+    reader.sees("button.bar-line", 0)
 
 
 def test_a_full_queue_is_asked_again(watched: Callable[..., Watched], address: str) -> None:

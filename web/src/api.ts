@@ -9,7 +9,7 @@ export function takeToken(hash: string): string {
   const parts = hash.replace(/^#/, "").split("&");
   const token = parts.find((part) => part.startsWith("token="));
   if (token === undefined) return hash;
-  sessionStorage.setItem(KEY, decodeURIComponent(token.slice("token=".length)));
+  sessionStorage.setItem(KEY, decoded(token.slice("token=".length)));
   const rest = parts.filter((part) => part !== token).join("&");
   return rest ? `#${rest}` : "";
 }
@@ -83,11 +83,17 @@ export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
   return (await (await send(path, undefined, signal)).json()) as T;
 }
 
+/** What a file that grows has behind a byte, and from where to ask next. */
+export async function tail(path: string, after: number, signal?: AbortSignal): Promise<{ text: string; next: number }> {
+  const response = await send(`${path}?after=${after}`, undefined, signal);
+  return { text: await response.text(), next: Number(response.headers.get("x-next") ?? after) };
+}
+
 export async function post<T>(path: string, body: unknown, signal?: AbortSignal): Promise<T> {
   return (await (await send(path, body, signal)).json()) as T;
 }
 
-/** An answer of NDJSON, line by line as it comes. Leaving the loop ends the request. */
+/** An answer of NDJSON, line by line as it comes. Leaving the loop ends the request, and its connection with it. */
 export async function* lines<T>(path: string, body: unknown, signal?: AbortSignal): AsyncGenerator<T> {
   const response = await send(path, body, signal);
   const reader = (response.body as ReadableStream<Uint8Array<ArrayBuffer>>)
@@ -114,6 +120,18 @@ export async function* lines<T>(path: string, body: unknown, signal?: AbortSigna
   }
 }
 
+/** Percent-encoded words; what was cut off in the middle of a character is left out. */
+export function decoded(text: string): string {
+  for (let cut = 0; cut < 10; cut++) {
+    try {
+      return decodeURIComponent(cut ? text.slice(0, -cut) : text) + (cut ? "…" : "");
+    } catch {
+      // one place less
+    }
+  }
+  return text;
+}
+
 export interface Answered<T> {
   value: T;
   notes: string;
@@ -121,7 +139,10 @@ export interface Answered<T> {
   tokens: number;
 }
 
-/** One run's answer. It is asked for in the form for several runs, in which what a run cannot do is part of the answer. */
+/**
+ * One run's answer. It is asked for in the form for several runs, in which what a run cannot do is part of the answer.
+ * It is read to its end: a connection that is left before cannot be used again.
+ */
 export async function askRun<T>(
   path: string,
   run: string,
@@ -129,16 +150,17 @@ export async function askRun<T>(
   signal?: AbortSignal,
 ): Promise<Answered<T>> {
   const began = performance.now();
-  for await (const line of lines<RunLine<T> & { error?: ErrorBody }>(path, { ...body, runs: [run] }, signal)) {
-    if (line.error !== undefined) {
-      throw new ServerError(line.status ?? 500, line.error, line.retry_after ?? null);
-    }
-    return {
-      value: line.answer as T,
-      notes: line.notes === undefined ? "" : decodeURIComponent(line.notes),
-      ms: performance.now() - began,
-      tokens: line.tokens ?? 0,
-    };
+  let found: RunLine<T> | null = null;
+  let ms = 0;
+  for await (const line of lines<RunLine<T>>(path, { ...body, runs: [run] }, signal)) {
+    if (found === null) [found, ms] = [line, performance.now() - began];
   }
-  throw new GoneError();
+  if (found === null) throw new GoneError();
+  if (found.error !== undefined) throw new ServerError(found.status ?? 500, found.error, found.retry_after ?? null);
+  return {
+    value: found.answer as T,
+    notes: found.notes === undefined ? "" : decoded(found.notes),
+    ms,
+    tokens: found.tokens ?? 0,
+  };
 }

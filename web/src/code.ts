@@ -28,3 +28,23 @@ export function curl(path: string, body: Record<string, unknown>): string {
 export function folder(run: string): string {
   return sh(`runs/${run}`);
 }
+
+/** Texts and options of a command line; behind `--` where a text would be taken for an option. */
+export function given(texts: string[], options: string[] = []): string {
+  const [quoted, flags] = [texts.map(sh), options.filter(Boolean)];
+  return (texts.some((text) => text.startsWith("-")) ? [...flags, "--", ...quoted] : [...quoted, ...flags]).join(" ");
+}
+
+/**
+ * A question to one run, for all three.
+ *
+ * @param verb of the command line; what it is given stands behind the run.
+ * @param call of Python's `model`.
+ */
+export function codeOf(run: string, verb: string, asked: string, call: string, path: string, body: Record<string, unknown>): Code {
+  return {
+    cli: `polyseme ${verb} ${folder(run)} ${asked}`,
+    python: `import polyseme\n\nmodel = polyseme.load(${py(`runs/${run}`)})\n${call}`,
+    curl: curl(path, { run, ...body }),
+  };
+}

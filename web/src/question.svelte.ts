@@ -20,8 +20,10 @@ export interface Job {
 }
 
 export interface State<T> {
-  /** The last answer; it stays, dimmed, while another is awaited. */
-  answer: (Answered<T> & { meta: unknown }) | null;
+  /** The last answer; it stays, dimmed, while another is awaited, and goes where none comes. */
+  answer: (Answered<T> & { meta: unknown; asked: string }) | null;
+  /** What is asked now: an answer to something else is not to be read as one to this. */
+  asked: string;
   waiting: boolean;
   stopped: boolean;
   /** When it began, in `performance.now`. */
@@ -31,7 +33,16 @@ export interface State<T> {
   error: ErrorBody | null;
 }
 
-const NEW: State<never> = { answer: null, waiting: false, stopped: false, since: 0, again: null, error: null };
+const NEW: State<never> = { answer: null, asked: "", waiting: false, stopped: false, since: 0, again: null, error: null };
+
+function keyOf({ run, path, body }: Job): string {
+  return JSON.stringify([run, path, body]);
+}
+
+/** The answer, where it is one to what is asked. */
+function own<T>(state: State<T>): State<T>["answer"] {
+  return state.answer?.asked === state.asked ? state.answer : null;
+}
 
 export class Question<T> {
   states = $state.raw<Record<string, State<T>>>({});
@@ -55,7 +66,7 @@ export class Question<T> {
     const aborting = (this.aborting = new AbortController());
     const since = performance.now();
     const states: Record<string, State<T>> = {};
-    for (const { id } of jobs) states[id] = { ...NEW, answer: this.states[id]?.answer ?? null, waiting: true, since };
+    for (const job of jobs) states[job.id] = { ...NEW, answer: this.states[job.id]?.answer ?? null, asked: keyOf(job), waiting: true, since };
     this.states = states;
     const left = [...jobs];
     const worker = async (): Promise<void> => {
@@ -64,13 +75,13 @@ export class Question<T> {
     for (let n = 0; n < Math.min(AT_ONCE, jobs.length); n++) void worker();
   }
 
-  /** Leave it; answers that are there stay. */
+  /** Leave it; answers to what is asked stay. */
   stop(): void {
     this.aborting?.abort();
     this.aborting = null;
     const waiting = Object.entries(this.states).filter(([, state]) => state.waiting);
     if (waiting.length) {
-      const stopped = waiting.map(([id, state]) => [id, { ...state, waiting: false, stopped: true, again: null }]);
+      const stopped = waiting.map(([id, state]) => [id, { ...state, answer: own(state), waiting: false, stopped: true, again: null }]);
       this.states = { ...this.states, ...Object.fromEntries(stopped) };
     }
   }
@@ -82,7 +93,7 @@ export class Question<T> {
   private async one(job: Job, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
-        const answer = { ...(await askRun<T>(job.path, job.run, { ...job.body, lang: preferences.lang }, signal)), meta: job.meta };
+        const answer = { ...(await askRun<T>(job.path, job.run, { ...job.body, lang: preferences.lang }, signal)), meta: job.meta, asked: keyOf(job) };
         this.change(job.id, signal, { answer, waiting: false, error: null });
         if (!signal.aborted) server.told(job.run, answer.ms, answer.tokens);
         return;
@@ -95,11 +106,11 @@ export class Question<T> {
           }
           this.change(job.id, signal, { again: null });
         } else if (error instanceof ServerError) {
-          this.change(job.id, signal, { waiting: false, error: error.body });
+          this.change(job.id, signal, { answer: null, waiting: false, error: error.body });
           return;
         } else {
           if (error instanceof GoneError) server.lost();
-          this.change(job.id, signal, { waiting: false }); // asked again when the server is back
+          this.change(job.id, signal, { answer: own(this.state(job.id)), waiting: false }); // asked again when the server is back
           if (!(error instanceof GoneError)) throw error;
           return;
         }

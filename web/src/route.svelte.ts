@@ -1,6 +1,6 @@
 // What is asked, and the address that says it: #view=fill&runs=bert,gpt&text=…&top=10. Whoever opens the address asks the same.
 
-import { takeToken } from "./api";
+import { decoded, takeToken } from "./api";
 import { firstView, isView, type ViewId } from "./views";
 
 const LONGEST = 2000;
@@ -65,7 +65,7 @@ class Route {
 
   hash(view: ViewId = this.view, lang = this.lang): string {
     const parts = new URLSearchParams({ view });
-    if (this.runs !== null) parts.set("runs", this.runs.join(","));
+    if (this.runs !== null) parts.set("runs", this.runs.map(encodeURIComponent).join(","));
     for (const [name, value] of Object.entries(this.settings[view] ?? {})) parts.set(name, value);
     if (this.text && !this.tooLong) parts.set("text", this.text);
     if (lang !== null) parts.set("lang", lang);
@@ -80,7 +80,7 @@ class Route {
     const view = parts.get("view");
     if (view !== null && isView(view)) this.view = view;
     const runs = parts.get("runs");
-    this.runs = runs === null ? null : runs.split(",").filter(Boolean);
+    this.runs = runs === null ? null : runs.split(",").filter(Boolean).map(decoded);
     const text = parts.get("text");
     if (text !== null) this.text = this.draft = text;
     const lang = parts.get("lang");

@@ -27,7 +27,8 @@ class Server {
   async start(): Promise<void> {
     try {
       const [{ runs }, about] = await Promise.all([get<{ runs: RunAbout[] }>("api/runs"), get<ServerAbout>("api/server")]);
-      this.runs = runs.toSorted((a, b) => place(a) - place(b));
+      // a mix is nothing that a run is asked for, but a view needs runs that have one
+      this.runs = runs.map((run) => (run.mix ? { ...run, abilities: [...run.abilities, "mix"] } : run)).toSorted((a, b) => place(a) - place(b));
       this.about = about;
       this.loaded = true;
       this.refused = null;
@@ -36,8 +37,10 @@ class Server {
         this.came += 1;
       }
     } catch (error) {
-      if (error instanceof ServerError) this.refused = error.body;
-      else this.lost();
+      if (error instanceof ServerError) {
+        this.refused = error.body;
+        this.gone = false;
+      } else this.lost();
     }
   }
 

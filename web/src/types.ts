@@ -7,6 +7,8 @@ export interface RunAbout {
   objectives: string[];
   task: string | null;
   labels: string[];
+  /** Whether it has learned a mix of layers. */
+  mix: boolean;
   abilities: string[];
   layers: number | null;
   heads: number | null;
@@ -120,4 +122,70 @@ export interface ScoreDocument {
   kind: string;
   lines: ScoredText[];
   total: { per_token: number | null; perplexity: number | null };
+}
+
+export interface MixDocument {
+  runs: string[];
+  columns: string[];
+  rows: { run: string; layer: number; weight: number; gamma: number }[];
+}
+
+export interface CkaDocument {
+  runs: { run: string; model: string; layers: number }[];
+  unit: "words" | "texts";
+  texts: number;
+  units: number;
+  blocks: number;
+  left_out: { not_read: number; unknown: number };
+  cka: { value: number | null; low: number | null; high: number | null; plain: number }[][];
+}
+
+/** A span of a passage or of a tagged text, in Python's characters. */
+export interface Span {
+  start: number;
+  end: number;
+  text: string;
+  label?: string;
+  probability?: number;
+}
+
+/** What an adapted run says: of a text or a pair, of tagged words, of a question. */
+export interface Prediction {
+  text?: string;
+  label?: string;
+  labels?: string[];
+  value?: number;
+  probability?: number;
+  probabilities?: Record<string, number>;
+  tokens?: {
+    start: number;
+    end: number;
+    text?: string;
+    tag?: string;
+    probability?: number;
+    probabilities?: Record<string, number>;
+    start_probability?: number;
+    end_probability?: number;
+  }[];
+  spans?: Span[];
+  answer?: string;
+  start?: number | null;
+  end?: number | null;
+  no_answer_score?: number | null;
+  no_answer?: number | null;
+  threshold?: number | null;
+  best?: { answer: string; start: number | null; end: number | null };
+}
+
+/** A line of metrics.jsonl, as far as it is drawn. */
+export interface Metrics {
+  step: number;
+  tokens: number;
+  seconds: number;
+  progress?: number;
+  loss?: number;
+  lr?: number;
+  tokens_per_second?: number;
+  heldout_loss?: number;
+  unigram_loss?: number;
 }

@@ -22,6 +22,10 @@ export const views = [
   { id: "compare", key: "c", needs: [], load: () => import("./views/Compare.svelte") },
   { id: "write", key: "w", needs: ["generate"], load: () => import("./views/Write.svelte") },
   { id: "score", key: "s", needs: ["score"], load: () => import("./views/Score.svelte") },
+  { id: "tasks", key: "k", needs: ["predict"], load: () => import("./views/Tasks.svelte") },
+  { id: "mix", key: "x", needs: ["mix"], load: () => import("./views/Mix.svelte") },
+  { id: "training", key: "r", needs: [], load: () => import("./views/Training.svelte") },
+  { id: "api", key: "i", needs: [], load: () => import("./views/Api.svelte") },
 ] as const satisfies readonly View[];
 
 export type ViewId = (typeof views)[number]["id"];

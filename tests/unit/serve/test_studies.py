@@ -126,6 +126,9 @@ def test_uses_may_be_given_with_their_senses(server: Server) -> None:
         ("holes", {"texts": ["a [MASK]"], "candidates": [["cat"] * 51]}, 413, None),
         ("holes", {"texts": ["a [MASK]"], "against": ["nobody"]}, 404, "run"),
         ("mix", {}, 400, None),
+        ("cka", {"texts": ["too few"]}, 400, None),
+        ("cka", {"texts": LINES, "against": "nobody"}, 404, "run"),
+        ("cka", {"texts": LINES, "limit": 2001}, 422, "limit"),
         ("neighbours", {"run": "bert", "word": "cat", "context": "a cat", "plus": "dog"}, 400, None),
         ("neighbours", {"run": "word2vec", "word": "cat", "plus": "xyzzy"}, 400, None),
         ("generate", {"run": "gpt", "prompt": "a", "question": "who"}, 422, "question"),
@@ -181,6 +184,23 @@ def test_holes_are_compared_with_further_runs(server: Server, runs: dict[str, Pa
     body = {"run": "bert", "texts": texts, "candidates": words, "against": ["word2vec"]}
     expected = polyseme.holes(runs["bert"], texts, words, against=[runs["word2vec"]]).document()
     assert server.post("/api/holes", body).json == expected
+
+
+def test_layers_of_two_runs_are_compared(server: Server, runs: dict[str, Path]) -> None:
+    expected = polyseme.cka([runs["bert"], runs["word2vec"]], LINES, limit=60).document()
+    body = {"texts": LINES, "against": "word2vec", "limit": 60}
+    assert nearly(server.post("/api/cka", {"run": "bert", **body}).json, expected)
+    (line,) = server.post("/api/cka", {"runs": ["bert"], "texts": LINES}).lines
+    assert len(line["answer"]["cka"]) == len(line["answer"]["cka"][0]) == 3  # with its own layers
+
+
+def test_what_a_task_says_has_its_details_when_asked(every: Server, of_all_kinds: dict[str, Path]) -> None:
+    question = ("who sees", "the cat sees a river")
+    body = {"run": "qa", "question": question[0], "context": question[1], "detail": True}
+    found = every.post("/api/predict", body).json
+    assert nearly(found, polyseme.load(of_all_kinds["qa"]).predict(question, detail=True))
+    assert len(found["tokens"]) >= 5
+    assert found["spans"]
 
 
 def test_a_task_is_put_as_it_is_written(server: Server) -> None:

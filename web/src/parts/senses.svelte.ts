@@ -116,7 +116,7 @@ export class SenseQuestion {
 
   private async once(asked: AskedUses, runs: string[], lang: string, signal: AbortSignal): Promise<void> {
     const { word, of, from, limit, seed } = asked;
-    const uses = await post<UsesDocument>("api/uses", { run: of, word, from, limit, seed }, signal);
+    const uses = await post<UsesDocument>("api/uses", { run: of, word, from, limit, seed, lang }, signal);
     if (signal.aborted) return;
     const body = { runs, word, uses: uses.uses.map(({ id, text, start, end }) => ({ id, text, start, end })), seed, lang };
     let fresh: Record<string, Seen> = {};

@@ -1,1 +1,1 @@
-import{J as e,Y as t,i as n,q as r,z as i}from"./main.js";var a=matchMedia(`(prefers-color-scheme: dark)`),o=t(r(a.matches));a.addEventListener(`change`,()=>e(o,a.matches,!0));function s(){return n.theme===`auto`?i(o):n.theme===`dark`}export{s as t};
+import{V as e,X as t,Y as n,Z as r,i}from"./main.js";var a=matchMedia(`(prefers-color-scheme: dark)`),o=r(n(a.matches));a.addEventListener(`change`,()=>t(o,a.matches,!0));function s(){return i.theme===`auto`?e(o):i.theme===`dark`}export{s as t};

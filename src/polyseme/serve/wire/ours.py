@@ -48,6 +48,8 @@ PROMPTS = 16
 MOST_NEW = 4096
 USES = 1500
 STOPS = 16
+CKA = 2000
+"""Words whose vectors are compared layer by layer in one turn of the desk."""
 WRITTEN = 1 << 25
 """Characters of candidates that one answer may repeat its text in, and numbers of a matrix times 16."""
 LONGEST = 512
@@ -187,6 +189,7 @@ class Predict(Body):
     question: str | None = None
     context: str | None = None
     threshold: float | None = None
+    detail: bool = False
 
 
 class Attention(Body):
@@ -207,6 +210,15 @@ class Uses(Body):
     source: Literal["store", "texts"] | tuple[str, ...] = Field("store", alias="from")
     limit: int = Field(400, ge=1, le=USES)
     seed: int = Field(0, ge=0, le=SEED)
+
+
+class Cka(Body):
+    """Texts, and the run whose layers are held against those of the first; its own where none is named."""
+
+    texts: tuple[str, ...] = Field(min_length=1, max_length=TEXTS)
+    against: str | None = None
+    unit: Literal["words", "texts"] = "words"
+    limit: int = Field(CKA, ge=1, le=CKA)
 
 
 class Directions(Body):
@@ -546,7 +558,7 @@ def _predict(model: Model, asked: Predict) -> Any:
     for name in ("text", "text_b", "question", "context"):
         if name not in names and getattr(asked, name) is not None:
             raise Refused(422, f"{task} does not read {name}", param=name, code="unknown_field")
-    return model.predict(given[0] if len(given) == 1 else tuple(given), asked.threshold)
+    return model.predict(given[0] if len(given) == 1 else tuple(given), asked.threshold, asked.detail)
 
 
 def _attention(model: Model, asked: Attention) -> Any:
@@ -579,6 +591,23 @@ def _tree(model: Model, asked: Tree) -> Any:
     from polyseme.study.tree import tree
 
     return tree(model, asked.words).document()
+
+
+async def _cka(call: Call) -> Answer:
+    asked: Cka = call.asked
+    names = [call.run] if asked.against is None else [call.run, asked.against]
+    for name in names:
+        call.service.shelf.folder(name)
+    lengths = await call.service.lengths(call.run, asked.texts)
+
+    def work(model: Model, _: Sequence[Any]) -> list[Any]:
+        from polyseme.study.cka import cka
+
+        others = [] if asked.against is None else [call.service.shelf.get(asked.against)]
+        return [cka([model, *others], asked.texts, unit=asked.unit, limit=asked.limit).document()]
+
+    outcome = await call.service.ask(call.run, sum(lengths), work)
+    return Answer(outcome.value, tokens=sum(lengths)).noted(call.told(outcome.notes), outcome.cut)
 
 
 async def _mask(call: Call) -> Answer:
@@ -826,6 +855,7 @@ ROUTES = [
     Route("GET", "/api/runs/{run}/metrics", _metrics_of_run),
     Route("POST", "/api/embed", _several(_embed), Embed, "embed", several=True),
     Route("POST", "/api/generate", _generate, Generate, "generate"),
+    Route("POST", "/api/cka", _several(_cka), Cka, "encode", several=True),
     Route("POST", "/api/mask", _several(_mask), Mask, "fill", several=True),
     Route("POST", "/api/uses", _several(_uses), Uses, several=True),
     Route("POST", "/api/page", _page, Page),

@@ -235,6 +235,7 @@ class Shelf:
             "objectives": objectives,
             "task": task,
             "labels": list(section.get("labels") or ()),
+            "mix": bool((meta.get("results") or {}).get("mix")),
             "abilities": sorted(self.abilities(name)),
             "layers": sizes.get("num_hidden_layers"),
             "heads": sizes.get("num_attention_heads"),
