@@ -22,7 +22,7 @@ demo: $(VENV)/.installed  ## pretrain a model on text that Python brings along, 
 
 serve: $(VENV)/.installed-serve  ## serve the runs of runs/ at http://127.0.0.1:8421/ until Ctrl-C
 	@test -n "$$(ls runs/*/run.json 2>/dev/null)" || { echo 'there is no run yet: make demo'; exit 1; }
-	$(BIN)/polyseme serve $$(for run in runs/*/run.json; do dirname "$$run"; done) $(ARGS)
+	set --; for run in runs/*/run.json; do set -- "$$@" "$${run%/run.json}"; done; $(BIN)/polyseme serve "$$@" $(ARGS)
 
 # In the order of their folders, not the files with most tests first: the long ones (docs, end_to_end) come early, so that
 # the last minute is not one file on one core. Writing asserts anew, so that they show values, takes every process 12 of
