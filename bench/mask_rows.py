@@ -42,7 +42,8 @@ def main() -> None:
 
     from polyseme.core.rng import Random
     from polyseme.data.examples import DocumentChunks
-    from polyseme.data.loader import Loader, RowPlan, Rows, collate, special_tokens
+    from polyseme.data.loader import Loader, Rows, collate, special_tokens
+    from polyseme.data.packing import RowPlan
     from polyseme.data.prepare import prepare
     from polyseme.objectives.knowledge_masking import KnowledgeMasking, KnowledgeMaskingConfig, read_corpus
     from polyseme.objectives.masked_lm import MaskedLM, MaskedLMConfig

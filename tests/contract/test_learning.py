@@ -11,7 +11,8 @@ import torch
 from polyseme.core.rng import Random
 from polyseme.core.types import Batch
 from polyseme.data.examples import DocumentChunks, SpecialTokens
-from polyseme.data.loader import Loader, RowPlan, Turns
+from polyseme.data.loader import Loader, Turns
+from polyseme.data.packing import RowPlan
 from polyseme.data.store import TokenStore
 from small import make_encoder, make_learner, make_objectives, objectives_of
 

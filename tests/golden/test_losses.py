@@ -14,7 +14,8 @@ import torch
 
 from polyseme.core.rng import Random
 from polyseme.data.examples import DocumentChunks
-from polyseme.data.loader import Loader, RowPlan, special_tokens
+from polyseme.data.loader import Loader, special_tokens
+from polyseme.data.packing import RowPlan
 from polyseme.data.store import StoreWriter, TokenStore
 from small import VOCABULARY, make_encoder, make_learner, make_objectives
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyseme.core.rng import Random
-from polyseme.data.loader import RowPlan, pack
+from polyseme.data.packing import RowPlan, pack
 
 lengths = st.lists(st.integers(1, 40), min_size=0, max_size=200)
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from polyseme.core.rng import Random
 from polyseme.data.examples import NextTokenWindows
-from polyseme.data.loader import Loader, RowPlan, special_tokens
+from polyseme.data.loader import Loader, special_tokens
+from polyseme.data.packing import RowPlan
 from polyseme.data.store import StoreWriter, TokenStore
 from polyseme.objectives.causal_lm import CausalLM, CausalLMConfig
 

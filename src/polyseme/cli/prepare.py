@@ -34,6 +34,10 @@ def run(
     deduplicate: Literal["none", "exact", "near"] = "none",
     settings: Annotated[list[str] | None, Parameter(name="--set")] = None,
     workers: int | None = None,
+    resume: bool = False,
+    shard_mb: float = 64,
+    engine: Literal["local", "ray", "datatrove"] = "local",
+    address: str | None = None,
     json: Json = False,
 ) -> None:
     """Tokenize text into a store; `polyseme pretrain` takes the store as its corpus.
@@ -53,16 +57,24 @@ def run(
         deduplicate: remove documents seen before: none, exact or near.
         settings: key=value as for pretrain, repeatable: text.valid_share=0.1, tokenizer.lowercase=false.
         workers: processes; all cores when absent.
+        resume: go on with what an interrupted or killed command left: only the pieces that are missing are made.
+        shard_mb: megabytes of text of a shard; a text of more is made in shards, each of them by one process.
+        engine: what makes the shards: local processes, ray, or datatrove (extras of these names).
+        address: of a Ray cluster, such as ray://HOST:10001; Ray on this machine when absent.
         json: print what was written as one JSON document.
     """
     positive("--workers", workers)
     positive("--vocab-size", vocab_size)
+    positive("--shard-mb", shard_mb)
     sections = _sections(settings or [])
     if not corpus:
         raise ConfigError("no corpus given", fix=command("polyseme", "prepare", "python-docs", "-o", output))
 
     from polyseme.cli.progress import reporting
+    from polyseme.core.cores import default_threads
+    from polyseme.data.engines import engine_named
     from polyseme.data.prepare import prepare, said_about
+    from polyseme.data.sharding import Sharding
     from polyseme.report.run_summary import corpus_text
     from polyseme.text.config import TextConfig
     from polyseme.train.signals import interruptible
@@ -78,8 +90,10 @@ def run(
         },
         "the options of prepare",
     )
-    again = "the same command again: a store is whole or absent"
-    with interruptible(output, again), reporting() as reporter:
+    sharding = Sharding(
+        engine_named(engine, workers or default_threads(), address), max(1, round(shard_mb * 2**20)), resume
+    )
+    with interruptible(output), reporting() as reporter:
         store = prepare(
             list(corpus),
             output,
@@ -87,6 +101,7 @@ def run(
             tokenizer=_tokenizer(tokenizer, kind, vocab_size, sections["tokenizer"]),
             valid_files=list(valid or []),
             workers=workers,
+            sharding=sharding,
             progress=lambda at: reporter.stage(at.stage, at.done_bytes, at.total_bytes),
         )
         for line in said_about(store):

@@ -64,18 +64,22 @@ class Example(NamedTuple):
         ]
 
 
-class ExampleSource(Protocol):
-    """Examples by number.
+class Drawn(Protocol):
+    """Examples by number."""
+
+    def draw(self, index: int, counter: int) -> Example:
+        """Example `index`, as it is at this point of the run (`counter` seeds its random choices)."""
+        ...
+
+
+class ExampleSource(Drawn, Protocol):
+    """Examples by number, all of whose lengths are known.
 
     Attributes:
         lengths: (N,) longest that example i can become, separators included.
     """
 
     lengths: IntArray
-
-    def draw(self, index: int, counter: int) -> Example:
-        """Example `index`, as it is at this point of the run (`counter` seeds its random choices)."""
-        ...
 
 
 class DocumentChunks:

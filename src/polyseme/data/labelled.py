@@ -20,7 +20,8 @@ from polyseme.core.arrays import IntArray
 from polyseme.core.rng import Random
 from polyseme.core.types import Batch
 from polyseme.data.examples import Example, SpecialTokens
-from polyseme.data.loader import BatchSource, Preparer, collate, pack, to_batch
+from polyseme.data.loader import BatchSource, Preparer, collate, to_batch
+from polyseme.data.packing import pack
 
 ATTENTION_DOUBLES = 768
 """Length of a row at which attention about doubles the cost of a token, for encoders 384 wide (docs/LOG.md)."""

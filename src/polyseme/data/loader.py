@@ -1,6 +1,6 @@
 """From examples to batches: rows packed with whole examples, and their order, as pure functions of (seed, counter).
 
-lengths ──pack──► RowPlan ──counter──► examples of a row ──collate──► Rows (numpy) ──objectives──► Batch (tensors)
+lengths ──packing.py──► RowPlan ──counter──► examples of a row ──collate──► Rows (numpy) ──objectives──► Batch (tensors)
 
 Batches are prepared in the background, ahead of their use.
 """
@@ -13,84 +13,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 import torch
 
 from polyseme.core.arrays import BoolArray, IntArray
-from polyseme.core.rng import Random
 from polyseme.core.types import Batch, Targets
-from polyseme.data.examples import NO_LABEL, Example, ExampleSource, SpecialTokens
-
-
-def pack(lengths: IntArray, row_length: int) -> tuple[IntArray, IntArray]:
-    """Fill rows with whole examples, best fit first.
-
-    Rows of the same make-up are formed together, so the cost is that of sorting, not of one step per example.
-
-    Args:
-        lengths: tokens of every example, 1 … row_length.
-        row_length: tokens of a row.
-    Shapes:  -> offsets: (R + 1,), members: (N,): row r holds examples members[offsets[r] : offsets[r + 1]]
-    Source:  best-fit decreasing (Johnson 1973), over the histogram of lengths.
-    """
-    order = np.argsort(lengths, kind="stable")
-    counts = np.bincount(lengths, minlength=row_length + 1)
-    ends = np.cumsum(counts)  # examples of length l not yet used: order[ends[l] - left[l] : ends[l]]
-    left = counts.tolist()
-    available = sum(1 << length for length, count in enumerate(left) if count)
-    members, sizes = [], []
-    while available:
-        makeup: dict[int, int] = {}
-        space = row_length
-        while True:  # the longest that still fits, of those that are left
-            fitting = available & ((1 << (space + 1)) - 1)
-            while fitting and makeup.get(fitting.bit_length() - 1, 0) >= left[fitting.bit_length() - 1]:
-                fitting ^= 1 << (fitting.bit_length() - 1)
-            if not fitting:
-                break
-            length = fitting.bit_length() - 1
-            makeup[length] = makeup.get(length, 0) + 1
-            space -= length
-        rows = min(left[length] // times for length, times in makeup.items())
-        columns = []
-        for length, times in makeup.items():
-            begin = int(ends[length]) - left[length]
-            columns.append(order[begin : begin + rows * times].reshape(rows, times))
-            left[length] -= rows * times
-            if not left[length]:
-                available ^= 1 << length
-        members.append(np.concatenate(columns, axis=1).ravel())
-        sizes.append(np.full(rows, sum(makeup.values())))
-    flat = np.concatenate(members) if members else np.empty(0, np.int64)
-    per_row = np.concatenate(sizes) if sizes else np.empty(0, np.int64)
-    return np.concatenate([[0], np.cumsum(per_row)]), flat
-
-
-class RowPlan:
-    """Which examples row number `counter` of an endless run holds.
-
-    Every epoch visits every row once, in an order of its own.
-
-    Args:
-        lengths: tokens of every example.
-        row_length: tokens of a row.
-        random: the stream that orders the rows.
-    """
-
-    def __init__(self, lengths: IntArray, row_length: int, random: Random) -> None:
-        self._offsets, self._members = pack(lengths, row_length)
-        self.n_rows = len(self._offsets) - 1
-        self.tokens_per_row = float(lengths.sum()) / max(1, self.n_rows)
-        self._order = lru_cache(maxsize=3)(lambda epoch: random.permutation(self.n_rows, epoch))
-
-    def row(self, counter: int) -> IntArray:
-        """Numbers of the examples in this row."""
-        epoch, place = divmod(counter, self.n_rows)
-        row = self._order(epoch)[place]
-        return self._members[self._offsets[row] : self._offsets[row + 1]]
+from polyseme.data.examples import NO_LABEL, Drawn, Example, SpecialTokens
+from polyseme.data.packing import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,8 +209,8 @@ class Loader(BatchSource):
 
     def __init__(
         self,
-        source: ExampleSource,
-        plan: RowPlan,
+        source: Drawn,
+        plan: Plan,
         objectives: Sequence[Preparer],
         row_length: int,
         special: SpecialTokens,

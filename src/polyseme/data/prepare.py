@@ -8,7 +8,8 @@ What a person has to know of it, how it was read, what was left out and what is 
 
 Where sources have shares (text/shares.py), each has a writer of its own, and of what these wrote the shares are drawn.
 
-The store is the same whatever the number of workers, and is complete or absent (`new_folder`).
+The store is the same whatever the number of workers, and is complete or absent (`new_folder`). Of much text it may be
+made in shards, by several processes or machines, and gone on with after a crash: sharding.py.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from polyseme.core.cores import default_threads
 from polyseme.core.files import new_folder
 from polyseme.core.paths import PathLike, Paths, names_of, path_of
 from polyseme.core.rng import Random
+from polyseme.data.making import counts_of
+from polyseme.data.sharding import PLANNING, Sharding, cut, prepare_in_shards
 from polyseme.data.store import SPLITS, PreparedCorpus, StoreWriter, TokenStore, write_meta
 from polyseme.data.workers import encode_batches
 from polyseme.errors import ConfigError, CorpusError
@@ -82,6 +85,7 @@ def prepare(
     workers: int | None = None,
     minimum_valid_tokens: int = MINIMUM_VALID_TOKENS,
     lower_min_count: bool = False,
+    sharding: Sharding | None = None,
     progress: Listener | None = None,
 ) -> PreparedCorpus:
     """Read, clean, split and tokenize a corpus into a store.
@@ -97,7 +101,9 @@ def prepare(
         minimum_valid_tokens: of fewer held-out tokens it is kept that figures on them mean nothing.
         lower_min_count: of a small text keep rarer words than the tokenizer's min_count asks for, where else more
             than a fifth of its tokens would be unknown; that is said in "notes" of store.json.
-        progress: called several times a megabyte.
+        sharding: of a text of several pieces make a store in shards. Not where sources have shares or near-duplicates
+            are removed, for which all of the text is read in its order.
+        progress: called several times a megabyte, or after every piece of a text in shards.
 
     Raises:  CorpusError: no text, or all of it is held out; name other text. A source with a share has none.
              ConfigError: shares that cannot be.
@@ -126,17 +132,78 @@ def prepare(
     if workers is None:
         workers = default_threads() if total > _SMALL else 1
     notes: list[str] = []
-    with new_folder(path_of(folder)) as temporary:
-        if isinstance(tokenizer, TokenizerConfig):
-            config, trained = _train(corpus, heldout, tokenizer, listen, lower_min_count)
-            if config != tokenizer:
+
+    def vocabulary(place: Path) -> tuple[TokenizerConfig | None, Tokenizer]:
+        """Train the tokenizer, or take the given one, and save it."""
+        config, trained = None, tokenizer
+        if isinstance(trained, TokenizerConfig):
+            asked = trained
+            config, trained = _train(corpus, heldout, asked, listen, lower_min_count)
+            if config != asked:
                 notes.append(
                     f"the text is small: words that occur {_times(config.min_count)} are in the vocabulary, where"
-                    f" {tokenizer.min_count} is usual; --set tokenizer.min_count={tokenizer.min_count} keeps to that"
+                    f" {asked.min_count} is usual; --set tokenizer.min_count={asked.min_count} keeps to that"
                 )
-        else:
-            config, trained = None, tokenizer
-        trained.save(temporary / "tokenizer.json")
+        trained.save(place / "tokenizer.json")
+        return config, trained
+
+    def about(config: dict[str, Any] | None, trained: Tokenizer) -> dict[str, Any]:
+        """What store.json says of the request and the tokenizer."""
+        return {
+            "sources": [str(source) for source in sources],
+            "signature": corpus.signature(),
+            "valid_files": [str(file) for file in valid_files],
+            "valid_signature": heldout.signature() if heldout else [],
+            "language": corpus.language(),
+            "text": text.model_dump(mode="json"),
+            "tokenizer": {
+                "config": config,
+                "fingerprint": trained.fingerprint,
+                "vocab_size": trained.vocab_size,
+            },
+        }
+
+    if sharding is not None and not corpus.shares and text.deduplicate != "near":
+        cuts = cut(corpus, heldout, sharding.piece)
+        if len(cuts) > 1:
+            given = tokenizer.model_dump(mode="json") if isinstance(tokenizer, TokenizerConfig) else None
+            request = [
+                *([source.signature() if source else None] for source in (corpus, heldout)),
+                text.model_dump(mode="json"),
+                given if isinstance(tokenizer, TokenizerConfig) else tokenizer.fingerprint,
+            ]
+
+            def plan(work: Path) -> dict[str, Any]:
+                config, trained = vocabulary(work)
+                return {
+                    **about(config.model_dump(mode="json") if config else None, trained),
+                    "unknown": trained.unk_id,
+                    "valid_share": 0.0 if heldout else text.valid_share,
+                    "notes": notes,
+                }
+
+            def all_of(found: dict[str, Any]) -> dict[str, Any]:
+                enough = found["splits"]["valid"]["tokens"] >= minimum_valid_tokens
+                kept = {name: value for name, value in found.items() if name not in PLANNING}
+                return {
+                    **kept,
+                    "heldout_suffices": enough,
+                    "seconds": round(time.perf_counter() - started, 3),
+                }
+
+            return prepare_in_shards(
+                corpus,
+                heldout,
+                cuts,
+                path_of(folder),
+                sharding,
+                request,
+                plan,
+                all_of,
+                lambda *at: listen(Progress(*at)),
+            )
+    with new_folder(path_of(folder)) as temporary:
+        config, trained = vocabulary(temporary)
         reader = _Reader(corpus, heldout)
         parts = {
             (split, part): temporary / split if not corpus.shares else temporary / f"{split}-{part}"
@@ -175,27 +242,17 @@ def prepare(
             train, valid, shares = writers["train", 0], writers["valid", 0], []
         meta = {
             "fingerprint": reader.fingerprint.value,
-            "sources": [str(source) for source in sources],
-            "signature": corpus.signature(),
-            "valid_files": [str(file) for file in valid_files],
-            "valid_signature": heldout.signature() if heldout else [],
+            **about(config.model_dump(mode="json") if config else None, trained),
             "valid_fingerprint": reader.valid_fingerprint.value if heldout else None,
-            "language": corpus.language(),
-            "text": text.model_dump(mode="json"),
             "reading": corpus.reading(),
             "valid_reading": heldout.reading() if heldout else [],
             **({"shares": shares} if shares else {}),
-            "tokenizer": {
-                "config": config.model_dump(mode="json") if config else None,
-                "fingerprint": trained.fingerprint,
-                "vocab_size": trained.vocab_size,
-            },
             "dirt": reader.cleaned.as_dict(),
             "notes": notes,
             "heldout_suffices": valid.n_tokens >= minimum_valid_tokens,
             "splits": {
-                "train": _counts(train, characters["train"], trained.unk_id),
-                "valid": _counts(valid, characters["valid"], trained.unk_id),
+                "train": counts_of(train, characters["train"], trained.unk_id),
+                "valid": counts_of(valid, characters["valid"], trained.unk_id),
             },
             "seconds": round(time.perf_counter() - started, 3),
         }
@@ -390,17 +447,6 @@ def _check_sizes(
         where=where,
         fix="--set text.valid_share=0.05" if valid.n_documents else "name files with text",
     )
-
-
-def _counts(writer: StoreWriter, characters: int | None, unknown: int) -> dict[str, Any]:
-    return {
-        "documents": writer.n_documents,
-        "sentences": writer.n_sentences,
-        "words": writer.n_words,
-        "tokens": writer.n_tokens,
-        "characters": characters,
-        "unknown": int(writer.counts[unknown]) if unknown >= 0 else 0,  # some vocabularies have no such token
-    }
 
 
 def _ignore(progress: Progress) -> None:

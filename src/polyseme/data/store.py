@@ -10,6 +10,19 @@
         documents.bin     int64, D + 1 offsets into the sentences
         counts.bin        int64, how often each of the vocabulary's entries occurs in this split
 
+A store of much text is in shards (data/sharding.py), each a small store whose offsets begin at 0:
+
+    STORE/
+      store.json          as above, and of each shard its counts, its rows and the SHA-256 of its shard.json
+      tokenizer.json
+      counts/             train.bin and valid.bin: counts of all shards together
+      shards/00000/       of a fixed piece of the text:
+        shard.json        size and SHA-256 of every file below, counts, fingerprint, cleaning report
+        train/ and valid/ the five files of each split
+
+A shard is checked whole, by SHA-256, when it is first read; opening the store reads none of them. `ShardedStore` shows
+the shards of a split as one.
+
 The arrays are memory-mapped, so opening costs the same for a thousand tokens and for a billion. What opening can
 therefore check is every size, and a digest that reads at most 1 MiB of each file: a small file wholly, a large one
 in blocks spread evenly from its first byte to its last.
@@ -21,8 +34,9 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -32,15 +46,21 @@ import numpy.typing as npt
 
 from polyseme.core.arrays import IntArray
 from polyseme.core.config import to_json
-from polyseme.core.files import sync, sync_folder
+from polyseme.core.files import sha256_of, sync, sync_folder, write_atomic
 from polyseme.core.paths import typed
 from polyseme.errors import CheckpointError, RunError
 from polyseme.text.tokenizers import Tokenizer
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""1 is a store in one piece, 2 one in shards."""
 SPLITS = ("train", "valid")
+SHARD = "shard.json"
+
+ARRAYS = ("tokens", "word_starts", "sentences", "documents", "counts")
+"""The files of a split, without .bin."""
 
 _BLOCK, _BLOCKS = 1 << 16, 16
+_OPEN = 64  # shards that are mapped at a time
 
 TokenArray = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 
@@ -88,8 +108,7 @@ class StoreWriter:
         self._counts = np.zeros(vocab_size, np.int64)
         folder.mkdir(parents=True, exist_ok=True)
         self._files: dict[str, BinaryIO] = {
-            name: (folder / f"{name}.bin").open("wb", buffering=1 << 20)
-            for name in ("tokens", "word_starts", "sentences", "documents", "counts")
+            name: (folder / f"{name}.bin").open("wb", buffering=1 << 20) for name in ARRAYS
         }
         for name in ("sentences", "documents"):
             self._write(name, np.zeros(1, np.int64))
@@ -217,8 +236,171 @@ class TokenStore:
         return store
 
 
+class Joined:
+    """Arrays of shards as one array: its length, slices and places are had without the others, np.asarray copies all.
+
+    Args:
+        part: the array of the shard with this number.
+        ends: where each shard's array ends in the whole.
+        shifts: what is added to the values of each shard, as to offsets.
+    Shapes:  ends, shifts: (K,)
+    """
+
+    def __init__(
+        self, part: Callable[[int], npt.NDArray[Any]], ends: IntArray, dtype: npt.DTypeLike, shifts: IntArray
+    ) -> None:
+        self._part, self._ends, self._shifts = part, ends, shifts
+        self.dtype = np.dtype(dtype)
+        self.shape = (int(ends[-1]) if len(ends) else 0,)
+        self.ndim, self.size = 1, self.shape[0]
+
+    def __len__(self) -> int:
+        return self.size
+
+    def _slice(self, begin: int, end: int) -> npt.NDArray[Any]:
+        found = [np.empty(0, self.dtype)]
+        shard = int(np.searchsorted(self._ends, begin, side="right"))
+        while begin < end:
+            start = int(self._ends[shard - 1]) if shard else 0
+            stop = min(end, int(self._ends[shard]))
+            if begin < stop:
+                values = self._part(shard)[begin - start : stop - start]
+                found.append(values + self._shifts[shard] if self._shifts[shard] else np.asarray(values))
+            begin, shard = stop, shard + 1
+        return found[1] if len(found) == 2 else np.concatenate(found)
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, slice):
+            begin, end, step = (int(place) for place in key.indices(self.size))
+            return self._slice(begin, end) if step == 1 else np.asarray(self)[key]
+        if isinstance(key, int | np.integer):
+            place = int(key) + self.size * (key < 0)
+            if not 0 <= place < self.size:
+                raise IndexError(key)
+            return self._slice(place, place + 1)[0]
+        places = np.asarray(key)
+        if places.dtype == np.bool_:
+            places = np.flatnonzero(places)
+        places = np.where(places < 0, places + self.size, places)
+        values = np.empty(places.shape, self.dtype)
+        shards = np.searchsorted(self._ends, places, side="right")
+        for shard in np.unique(shards).tolist():
+            here = shards == shard
+            start = int(self._ends[shard - 1]) if shard else 0
+            values[here] = self._part(shard)[places[here] - start] + self.dtype.type(self._shifts[shard])
+        return values
+
+    @cached_property
+    def _offsets(self) -> npt.NDArray[Any]:
+        return self._slice(0, self.size)
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        # offsets are asked for again and again, and are a small part of what tokens take
+        whole = self._offsets if self.dtype.itemsize == 8 else self._slice(0, self.size)
+        return whole.astype(dtype or self.dtype, copy=bool(copy))
+
+
+class ShardedStore(TokenStore):
+    """One split of a store in shards. The whole arrays are there for readers of a text that fits into memory.
+
+    Args:
+        folder: the store.
+        split: "train" or "valid".
+        shards: what store.json says of each.
+        counts: of all shards.
+    """
+
+    folder: Path
+    split: str
+    shards: Sequence[dict[str, Any]]
+
+    def __init__(self, folder: Path, split: str, shards: Sequence[dict[str, Any]], counts: IntArray) -> None:
+        known = {"folder": folder, "split": split, "shards": shards, "counts": counts, "_whole": set()}
+        known["_open"] = lru_cache(maxsize=_OPEN)(self._open_shard)
+        for name, value in known.items():
+            object.__setattr__(self, name, value)  # it is frozen
+
+    def _number_of(self, what: str) -> IntArray:
+        return np.array([shard["splits"][self.split][what] for shard in self.shards], np.int64)
+
+    @cached_property
+    def _ends(self) -> dict[str, IntArray]:
+        return {what: np.cumsum(self._number_of(what)) for what in ("tokens", "sentences", "documents")}
+
+    def shard(self, number: int) -> TokenStore:
+        """The shard with this number.
+
+        Raises:  CheckpointError: a file of it is missing or altered; it names the file.
+        """
+        return self._open(number)  # type: ignore[attr-defined,no-any-return]
+
+    def _open_shard(self, number: int) -> TokenStore:
+        entry = self.shards[number]
+        folder = self.folder / "shards" / entry["name"]
+        if number not in self._whole:  # type: ignore[attr-defined]
+            _check_shard(folder, self.split, entry["sha256"])
+            self._whole.add(number)  # type: ignore[attr-defined]
+        return TokenStore.open(folder / self.split)
+
+    def _joined(self, name: str, what: str, dtype: npt.DTypeLike) -> Any:
+        ends = self._ends[what]
+        return Joined(lambda k: getattr(self.shard(k), name), ends, dtype, np.zeros(len(ends), np.int64))
+
+    def _offsets(self, name: str, what: str, of: str) -> Any:
+        """Offsets of all shards: the first one's 0, and of every shard all but its 0, behind the shards before it."""
+        ends = self._ends[what] + 1
+        shifts = self._ends[of] - self._number_of(of)
+        return Joined(lambda k: getattr(self.shard(k), name)[k > 0 :], ends, "<i8", shifts)
+
+    @cached_property
+    def tokens(self) -> TokenArray:
+        return self._joined("tokens", "tokens", token_dtype(self.vocab_size))  # type: ignore[no-any-return]
+
+    @cached_property
+    def word_starts(self) -> npt.NDArray[np.uint8]:
+        return self._joined("word_starts", "tokens", "u1")  # type: ignore[no-any-return]
+
+    @cached_property
+    def sentences(self) -> IntArray:
+        return self._offsets("sentences", "sentences", "tokens")  # type: ignore[no-any-return]
+
+    @cached_property
+    def documents(self) -> IntArray:
+        return self._offsets("documents", "documents", "sentences")  # type: ignore[no-any-return]
+
+
+def shards_of(store: TokenStore) -> Iterator[TokenStore]:
+    """The shards of a split, or the split itself, one after the other."""
+    if isinstance(store, ShardedStore):
+        for number in range(len(store.shards)):
+            yield store.shard(number)
+    else:
+        yield store
+
+
+def _check_shard(folder: Path, split: str, written: str) -> None:
+    """Raises:  CheckpointError: shard.json or a file of this split is not what was written; it names the file."""
+    path = folder / SHARD
+    if not path.is_file():
+        raise _damaged(path, got="no such file")
+    if sha256_of(path) != written:
+        raise _damaged(path, got="other contents than were written")
+    for name, known in json.loads(path.read_bytes())["files"].items():
+        if not name.startswith(f"{split}/"):
+            continue
+        file = folder / name
+        size = file.stat().st_size if file.is_file() else None
+        if size != known["bytes"]:
+            got = "no such file" if size is None else f"{size:,} bytes"
+            raise _damaged(file, got=got, expected=f"{known['bytes']:,} bytes")
+        if sha256_of(file) != known["sha256"]:
+            raise _damaged(file, got="other contents than were written")
+
+
 class PreparedCorpus:
     """A store, opened: two splits, their tokenizer, and what is known about the text (`meta`, store.json as written).
+
+    What store.json says of each shard is not in `meta` but in the splits.
 
     Example:
         corpus = PreparedCorpus.open(Path("store"))
@@ -257,7 +439,15 @@ class PreparedCorpus:
                 )
             if digest(path) != known["sha256"]:
                 raise _damaged(path, got="other contents than were written")
-        return cls(folder, meta, *(TokenStore.open(folder / split) for split in SPLITS))
+        shards = meta.pop("shards", None)
+        if shards is None:
+            return cls(folder, meta, *(TokenStore.open(folder / split) for split in SPLITS))
+        counts = (_map(folder / "counts" / f"{split}.bin", "<i8") for split in SPLITS)
+        return cls(
+            folder,
+            meta,
+            *(ShardedStore(folder, split, shards, c) for split, c in zip(SPLITS, counts, strict=True)),
+        )
 
 
 def is_store(path: Path | str) -> bool:
@@ -272,15 +462,13 @@ def write_meta(folder: Path, meta: dict[str, Any]) -> None:
         folder: holds everything but store.json.
         meta: what to say about the text; "format_version", "files" and "sha256" are added.
     """
-    names = ["tokenizer.json"] + [
-        f"{split}/{name}.bin"
-        for split in SPLITS
-        for name in ("tokens", "word_starts", "sentences", "documents", "counts")
-    ]
+    sharded = "shards" in meta
+    arrays = [f"{split}/{name}.bin" for split in SPLITS for name in ARRAYS]
+    names = ["tokenizer.json", *([f"counts/{split}.bin" for split in SPLITS] if sharded else arrays)]
     files = {
         name: {"bytes": (folder / name).stat().st_size, "sha256": digest(folder / name)} for name in names
     }
-    whole = {"format_version": FORMAT_VERSION, **meta, "files": files}
+    whole = {"format_version": 2 if sharded else 1, **meta, "files": files}
     whole["sha256"] = _meta_digest(whole)
     with (folder / "store.json").open("w", encoding="utf-8") as file:
         file.write(to_json(whole))
@@ -288,6 +476,19 @@ def write_meta(folder: Path, meta: dict[str, Any]) -> None:
         with (folder / name).open("rb") as written:
             os.fsync(written.fileno())
     sync_folder(folder)
+
+
+def write_shard(folder: Path, meta: dict[str, Any]) -> None:
+    """Complete a shard: describe its files in shard.json, and put that on the disk.
+
+    Args:
+        meta: what to say about it; "files" is added.
+    """
+    names = [f"{split}/{name}.bin" for split in SPLITS for name in ARRAYS]
+    files = {
+        name: {"bytes": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)} for name in names
+    }
+    write_atomic(folder / SHARD, to_json({**meta, "files": files}).encode())
 
 
 def _map(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:

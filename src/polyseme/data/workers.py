@@ -86,29 +86,43 @@ def _signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def start_worker(code: str, *arguments: str) -> subprocess.Popen[bytes]:
+    """A fresh interpreter that runs `code`, which finds its arguments in sys.argv[1:]; we hold both its pipes."""
+    paths = [path for path in sys.path if path]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "TOKENIZERS_PARALLELISM": "false",  # the processes are the parallelism
+    }
+    with _signals_held():
+        return subprocess.Popen(
+            [sys.executable, "-P", "-c", code, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,  # Ctrl-C is for this process, which then stops them
+        )
+
+
+def ended(process: subprocess.Popen[bytes]) -> int:
+    """Close a worker's pipes, upon which it ends, and wait for that; its exit code."""
+    for pipe in (process.stdin, process.stdout):
+        with contextlib.suppress(OSError):  # what was still buffered for a dead process
+            if pipe:
+                pipe.close()
+    return process.wait()
+
+
 class _Pool:
     """Worker processes, each served by one thread at a time."""
 
     def __init__(self, tokenizer_file: Path, language: str, workers: int, sentences: str = "auto") -> None:
-        paths = [path for path in sys.path if path]
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(paths),
-            "TOKENIZERS_PARALLELISM": "false",  # the processes are the parallelism
-        }
         self._idle: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
         self._threads = ThreadPoolExecutor(workers, "encoder")
         self._processes: list[subprocess.Popen[bytes]] = []
         try:
             for _ in range(workers):
-                with _signals_held():
-                    process = subprocess.Popen(
-                        [sys.executable, "-P", "-c", _START, str(tokenizer_file), language, sentences],
-                        stdin=subprocess.PIPE,
-                        stdout=subprocess.PIPE,
-                        env=environment,
-                        start_new_session=True,  # Ctrl-C is for this process, which then stops them
-                    )
+                process = start_worker(_START, str(tokenizer_file), language, sentences)
                 self._processes.append(process)
                 self._idle.put(process)
         except BaseException:
@@ -126,11 +140,7 @@ class _Pool:
             process.kill()
         self._threads.shutdown(cancel_futures=True)
         for process in self._processes:
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                with contextlib.suppress(OSError):  # what was still buffered for a dead process
-                    if pipe:
-                        pipe.close()
+            ended(process)
 
     def submit(self, texts: Sequence[str]) -> Future[EncodedDocuments]:
         """Encode on the next idle worker."""

@@ -115,6 +115,15 @@ class CleaningReport:
             written["suffixes"] = {suffix: list(example) for suffix, example in sorted(self.suffixes.items())}
         return written
 
+    @classmethod
+    def from_dict(cls, written: dict[str, Any]) -> CleaningReport:
+        """The report that `as_dict` wrote; an empty one has no keys."""
+        report = cls()
+        report.counts.update(written.get("counts", {}))
+        report.examples = dict(written.get("examples", {}))
+        report.suffixes = {suffix: (n, first) for suffix, (n, first) in written.get("suffixes", {}).items()}
+        return report
+
     def merge(self, other: CleaningReport) -> None:
         """Add another report's counts; our own examples win."""
         self.counts.update(other.counts)

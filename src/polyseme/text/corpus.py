@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -98,6 +98,11 @@ class Fingerprint:
         self._sum = (self._sum + int.from_bytes(digest, "little")) % 2**128
         self._count += 1
 
+    def merge(self, value: str) -> None:
+        """Add the documents of another fingerprint, given by its value."""
+        self._count += int(value[:-32], 16)
+        self._sum = (self._sum + int(value[-32:], 16)) % 2**128
+
     @property
     def value(self) -> str:
         """Forty hexadecimal digits or more."""
@@ -161,6 +166,8 @@ class Corpus:
         sources: files, folders, patterns or built-in names (see sources.py), or one of them; each may have its share
             of the training text (shares.py).
         config: how to read them.
+        piece: of what was named, these files or parts of files alone; nothing else is looked for.
+        of_many: whether what was named are many files; by default they are counted.
 
     Raises:  CorpusError: something named is missing, binary or empty.  ConfigError: shares that cannot be.
     Example:
@@ -169,14 +176,27 @@ class Corpus:
         'python-docs: topic assert'
     """
 
-    def __init__(self, sources: Paths, config: TextConfig | None = None) -> None:
+    def __init__(
+        self,
+        sources: Paths,
+        config: TextConfig | None = None,
+        *,
+        piece: Sequence[SourceFile] | None = None,
+        of_many: bool | None = None,
+    ) -> None:
         self.config = config or TextConfig()
-        sources, self.shares = read_shares(names_of(sources, "the corpus"))
-        self._found = CleaningReport()
-        self.files: tuple[SourceFile, ...] = tuple(find_sources(sources, self._found, self.config.encoding))
+        self.found = CleaningReport()
+        shares: list[float] = []
+        if piece is None:
+            sources, shares = read_shares(names_of(sources, "the corpus"))
+            piece = find_sources(sources, self.found, self.config.encoding)
+        sources = names_of(sources)
+        self.shares = shares
+        self.files: tuple[SourceFile, ...] = tuple(piece)
+        self.of_many = len(self.files) >= MANY_FILES if of_many is None else of_many
         self._sources = sources
         parts = {name: part for part, name in reversed(list(enumerate(sources)))}
-        self._part = {str(file.path): parts[file.origin] for file in self.files}
+        self._part = {str(file.path): parts.get(file.origin, 0) for file in self.files}
         self._check_shares()
         self._language: Literal["en", "zh"] | None = None
         self._rules: dict[str, Rule] = {}
@@ -219,7 +239,7 @@ class Corpus:
 
         Raises:  CorpusError: a file is damaged, or there is no text in all of them.
         """
-        report.merge(self._found)
+        report.merge(self.found)
         memory = Deduplicator(self.config.deduplicate)
         kept: Counter[str] = (
             Counter()
@@ -240,6 +260,24 @@ class Corpus:
                 where=", ".join(self._sources[:3]),
                 fix="name files with text",
             )
+
+    def documents_of_piece(
+        self, report: CleaningReport, dropped: Set[int] = frozenset()
+    ) -> Iterator[Document]:
+        """All documents of a piece of a corpus, cleaned; there may be none.
+
+        Args:
+            dropped: by their places in the piece, from 0, those that came before in the corpus.
+        Raises:  CorpusError: a file is damaged.
+        """
+        kept: Counter[str] = Counter()
+        for place, document in enumerate(self._read(self.files, report)):
+            if place in dropped:
+                report.add("duplicate", 1, f"{document.source}, document {document.index}")
+            else:
+                kept[document.origin] += 1
+                yield document
+        self._kept = kept
 
     def is_heldout(self, key: int) -> bool:
         """Whether the document of this corpus with this key is held out.
@@ -331,7 +369,7 @@ class Corpus:
             name = str(file.path)
             if self._kept[name]:
                 numbers = taken.setdefault((file.origin, self._rules[name]), [0, 0])
-                numbers[0] += 1
+                numbers[0] += not file.begin  # a file in parts is one
                 numbers[1] += self._kept[name]
         asked = self.config.documents != "auto"
         return [
@@ -361,43 +399,58 @@ class Corpus:
                 sizes[self._mode(str(file.path), first)] += max(1, file.size)
         return sizes.most_common(1)[0][0] if sizes else "auto"
 
+    def rule_of(self, file: SourceFile) -> Rule | None:
+        """What parts the documents of a text file, by its beginning; None where it is skipped as binary."""
+        chunks = read_text(replace(file, begin=0, end=None), self.config.encoding, CleaningReport())
+        if chunks is None:
+            return None
+        first = next(chunks, "")
+        if begins_with_article(first):
+            return "article"
+        if _are_records(file.path, first):
+            return "record"
+        return self._mode(str(file.path), first)
+
     def _read(self, files: Sequence[SourceFile], report: CleaningReport) -> Iterator[Document]:
         for file in files:
-            source = str(file.path)
+            origin, source = str(file.path), file.name
             if file.builtin:
-                self._rules[source] = "built-in"
-                yield from self._builtin(source, report)
+                self._rules[origin] = "built-in"
+                yield from self._builtin(origin, report)
                 continue
             if is_arrow(file.path):
-                self._rules[source] = "row"
+                self._rules[origin] = "row"
                 pieces = row_pieces(
                     arrow_rows(file.path, self.config.field), self.config.field, report, source
                 )
-                yield from self._finish(pieces, source, source, report, "record")
+                yield from self._finish(pieces, source, origin, report, "record")
                 continue
             chunks = read_text(file, self.config.encoding, report)
             if chunks is None:
                 continue
             first = next(chunks, "")
             chunks = chain([first], chunks)
-            records, articles = _are_records(file.path, first), begins_with_article(first)
+            records = _are_records(file.path, first)
+            articles = not file.begin and begins_with_article(first)
             if articles:
-                self._rules[source] = "article"
+                self._rules[origin] = "article"
                 pieces = article_pieces(chunks, report, source)
             elif records:
-                self._rules[source] = "record"
-                pieces = record_pieces(chunks, self.config.field, report, source)
+                self._rules[origin] = "record"
+                pieces = record_pieces(chunks, self.config.field, report, source, within=file.begin > 0)
             elif is_table(file.path):
-                self._rules[source] = "row"
+                self._rules[origin] = "row"
                 pieces = table_pieces(chunks, self.config.field, report, source, suffix_of(file.path))
             else:
-                if suffix_of(file.path) in MARKUP:
+                if suffix_of(file.path) in MARKUP and not file.begin:
                     report.add("markup", 1, source)
-                pieces = self._pieces(chunks, source)
+                if file.begin or file.end is not None:  # the beginning of the whole file tells what parts it
+                    self.rule_of(file)
+                pieces = self._pieces(chunks, origin)
             unit: Unit = "character"
             if records or articles or is_table(file.path):
                 unit = "line"
-            yield from self._finish(pieces, source, source, report, unit)
+            yield from self._finish(pieces, source, origin, report, unit)
 
     def _builtin(self, name: str, report: CleaningReport) -> Iterator[Document]:
         for title, text in BUILTINS[name]():
@@ -408,7 +461,7 @@ class Corpus:
         if self.config.documents != "auto":
             return self.config.documents
         if source not in self._rules:
-            self._rules[source] = choose_mode(head, of_many=len(self.files) >= MANY_FILES)
+            self._rules[source] = choose_mode(head, of_many=self.of_many)
         return cast(Mode, self._rules[source])
 
     def _pieces(self, chunks: Iterator[str], source: str) -> Iterator[Piece]:

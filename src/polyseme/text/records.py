@@ -54,17 +54,20 @@ class Value(NamedTuple):
 
 
 def record_texts(
-    chunks: Iterable[str], field: str, report: CleaningReport, source: str
+    chunks: Iterable[str], field: str, report: CleaningReport, source: str, within: bool = False
 ) -> Iterator[tuple[int, str | None, bool]]:
     """Of every record: its number, its text (None, counted, where there is none), and whether it is a blank line.
 
+    Args:
+        within: it is a later part of a file of lines, which need not have a text.
     Raises:  CorpusError: there are records, but none has text in the field; a JSON array is broken.
     """
-    yield from _texts_of(_records(chunks, field, source), field, report, source)
+    records = _lines(chunks) if within else _records(chunks, field, source)
+    yield from _texts_of(records, field, report, source, may_have_none=within)
 
 
 def _texts_of(
-    records: Iterable[Value], field: str, report: CleaningReport, source: str
+    records: Iterable[Value], field: str, report: CleaningReport, source: str, may_have_none: bool = False
 ) -> Iterator[tuple[int, str | None, bool]]:
     good, bad = False, None
     for record in records:
@@ -79,18 +82,22 @@ def _texts_of(
         if text is None and not record.blank and not record.long and bad is None:
             bad = record
         yield record.number, text, record.blank
-    if bad is not None and not good:
+    if bad is not None and not good and not may_have_none:
         raise _no_text(bad.value, field, source)
 
 
-def record_pieces(chunks: Iterable[str], field: str, report: CleaningReport, source: str) -> Iterator[Piece]:
+def record_pieces(
+    chunks: Iterable[str], field: str, report: CleaningReport, source: str, within: bool = False
+) -> Iterator[Piece]:
     """One piece a record (more of a very long one); offsets are numbers of lines or of an array's items, from 1.
 
     A record that is not a JSON object, lacks the field, or holds no string in it is dropped and counted.
 
+    Args:
+        within: it is a later part of a file of lines, which need not have a text.
     Raises:  CorpusError: there are records, but none has text in the field; a JSON array is broken.
     """
-    for number, text, blank in record_texts(chunks, field, report, source):
+    for number, text, blank in record_texts(chunks, field, report, source, within):
         if text is not None and not blank:
             yield from _pieces_of(text, number)
 
@@ -145,6 +152,11 @@ def json_values(
         if _begins_with_object(begin):  # several such objects, as jq writes them
             yield from _array(iter(chunks), source, longest, bare=True)
             return
+    yield from _lines(chunks, longest)
+
+
+def _lines(chunks: Iterable[str], longest: int = MAX_RECORD) -> Iterator[Value]:
+    """A value a line."""
     for number, line in enumerate(lines(chunks, longest), 1):
         if line is None:
             yield Value(number, None, long=True)

@@ -54,6 +54,7 @@ __all__ = [
     "STDIN",
     "TABLES",
     "SourceFile",
+    "can_be_cut",
     "estimated_bytes",
     "find_sources",
     "is_arrow",
@@ -99,6 +100,7 @@ class SourceFile:
         named: the user named it, so that not being able to read it is an error rather than a skip.
         builtin: it is a built-in corpus.
         origin: what the user named: the file, its folder or a pattern.
+        begin, end: the bytes that are meant, where it is a part of a file (pieces.py); `end` None = up to its end.
     """
 
     path: Path
@@ -107,6 +109,13 @@ class SourceFile:
     named: bool = False
     builtin: bool = False
     origin: str = ""
+    begin: int = 0
+    end: int | None = None
+
+    @property
+    def name(self) -> str:
+        """For reports and errors: the path, and where a part of a file begins."""
+        return f"{self.path} from byte {self.begin:,}" if self.begin else str(self.path)
 
 
 def is_description(name: str) -> bool:
@@ -371,26 +380,40 @@ def _kind_of_binary(path: Path, head: bytes) -> tuple[str, str]:
     )
 
 
-def read_chunks(path: Path, size: int = CHUNK) -> Iterator[bytes]:
+def read_chunks(path: Path, size: int = CHUNK, begin: int = 0, end: int | None = None) -> Iterator[bytes]:
     """The bytes of a file in pieces of about `size`, decompressed if the file begins as gzip or zstandard does.
 
     Args:
         path: a file, or "-" for the standard input.
+        begin, end: the part of a plain file that is meant.
 
-    Raises:  CorpusError: it cannot be opened, or the compressed data is broken.
+    Raises:  CorpusError: it cannot be opened, or the compressed data is broken; says after how many bytes of text.
     """
+    done = 0
     try:
         with _standard_input() if path == STDIN else path.open("rb") as raw:
-            yield from _decompress(raw, size)
+            for chunk in (
+                _decompress(raw, size) if not begin and end is None else _range(raw, size, begin, end)
+            ):
+                done += len(chunk)
+                yield chunk
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise CorpusError(
             "the compressed file is damaged or cut short",
-            got=str(error),
+            got=f"{error}; after {done:,} bytes of text",
             where=path,
             fix="copy or download it again, or leave it out",
         ) from None
     except OSError as error:
         raise CorpusError("cannot read a file", got=error.strerror, where=path) from None
+
+
+def _range(raw: IO[bytes], size: int, begin: int, end: int | None) -> Iterator[bytes]:
+    raw.seek(begin)
+    left = sys.maxsize if end is None else end - begin
+    while left > 0 and (chunk := raw.read(min(size, left))):
+        left -= len(chunk)
+        yield chunk
 
 
 @contextmanager
@@ -415,9 +438,32 @@ def read_text(
 
     Raises:  CorpusError: the file is damaged, or was named although it is binary.
     """
-    source = str(file.path)
+    source = file.name
     chunks = read_chunks(file.path)
     first = next(chunks, b"")
+    detected = _codec_of(first, encoding)
+    if detected is None:
+        if file.named:
+            raise _not_text(file.path, first)
+        report.add("skipped_binary", 1, source)
+        return None
+    codec, mark = detected
+    if file.begin:  # the encoding is that of the whole file, by its beginning; it is counted there
+        return decode_stream(
+            read_chunks(file.path, CHUNK, file.begin, file.end), codec, report, source, unify
+        )
+    if mark:
+        report.add("bom", 1, source)
+    if codec not in ("utf-8", "ascii"):
+        report.add(f"encoding_{display_name(codec)}", 1, source)
+    if file.end is not None:
+        rest = read_chunks(file.path, CHUNK, mark, file.end)
+        return decode_stream(rest, codec, report, source, unify)
+    return decode_stream(chain([first[mark:]], chunks), codec, report, source, unify)
+
+
+def _codec_of(first: bytes, encoding: str) -> tuple[str, int] | None:
+    """The codec of a file that begins so, and the length of its byte order mark; None where it is no text."""
     detected = detect(first[:HEAD])
     if detected == ("utf-8", 0) and first[:HEAD].isascii():  # nothing to tell by so far
         detected = detect(first[first_beyond_ascii(first) :][:HEAD])
@@ -425,17 +471,19 @@ def read_text(
         codec = check_name(encoding)
         # What is found decides the byte order within the family that was asked for.
         detected = detected if detected and detected[0].startswith(codec) else (codec, 0)
-    if detected is None:
-        if file.named:
-            raise _not_text(file.path, first)
-        report.add("skipped_binary", 1, source)
-        return None
-    codec, mark = detected
-    if mark:
-        report.add("bom", 1, source)
-    if codec not in ("utf-8", "ascii"):
-        report.add(f"encoding_{display_name(codec)}", 1, source)
-    return decode_stream(chain([first[mark:]], chunks), codec, report, source, unify)
+    return detected
+
+
+def can_be_cut(file: SourceFile, encoding: str) -> bool:
+    """Whether a file is plain text in which the byte of a line end is nothing else, so that it may be read in parts."""
+    if file.builtin or is_arrow(file.path) or is_table(file.path) or not file.size:
+        return False
+    first = next(read_chunks(file.path), b"")
+    with file.path.open("rb") as raw:
+        head = raw.read(4)
+    detected = _codec_of(first, encoding)
+    plain = not head.startswith((_GZIP, _ZSTANDARD))
+    return plain and detected is not None and not detected[0].startswith(("utf-16", "utf-32"))
 
 
 def read_lines(path: Path, config: TextConfig, report: CleaningReport) -> Iterator[str]:

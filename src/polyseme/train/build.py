@@ -13,8 +13,10 @@ from polyseme.core.protocols import Encoder, SolvedHead
 from polyseme.core.reporter import Reporter
 from polyseme.core.rng import Random
 from polyseme.data.examples import DocumentChunks, ExampleSource, SpecialTokens
-from polyseme.data.loader import Loader, RowPlan, Turns, special_tokens
-from polyseme.data.store import TokenStore
+from polyseme.data.loader import Loader, Turns, special_tokens
+from polyseme.data.packing import RowPlan
+from polyseme.data.store import ShardedStore, TokenStore
+from polyseme.data.windows import ShardedRows
 from polyseme.errors import CheckpointError, ConfigError, CorpusError
 from polyseme.text.tokenizers import ABSENT, Tokenizer
 from polyseme.train.neighbours import check_can_start_at_neighbours
@@ -198,15 +200,23 @@ def _loader(
     store: TokenStore, data: Any, objectives: Sequence[Any], special: SpecialTokens, seed: int
 ) -> Loader:
     drawing = [o for o in objectives if o.draws]  # at most one, see check_objectives
-    source: ExampleSource = (
-        drawing[0].examples(store, data.sequence_length)
-        if drawing
-        else DocumentChunks(store, data.sequence_length, special)
-    )
-    if not len(source.lengths):
-        raise CorpusError("the corpus holds no text to learn from", fix="more text, or --valid FILE")
-    plan = RowPlan(source.lengths, data.row, Random(seed, "order"))
-    return Loader(source, plan, objectives, data.row, special)
+
+    def examples(part: TokenStore) -> ExampleSource:
+        source: ExampleSource = (
+            drawing[0].examples(part, data.sequence_length)
+            if drawing
+            else DocumentChunks(part, data.sequence_length, special)
+        )
+        if not len(source.lengths):
+            raise CorpusError("the corpus holds no text to learn from", fix="more text, or --valid FILE")
+        return source
+
+    order = Random(seed, "order")
+    if isinstance(store, ShardedStore):
+        rows = ShardedRows(store, examples, data.sequence_length, data.row, order)
+        return Loader(rows, rows, objectives, data.row, special)
+    source = examples(store)
+    return Loader(source, RowPlan(source.lengths, data.row, order), objectives, data.row, special)
 
 
 def _check_roles(objectives: Sequence[Any], special: SpecialTokens) -> None:

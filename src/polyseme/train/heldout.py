@@ -28,7 +28,7 @@ from polyseme.core.types import Batch
 from polyseme.data.examples import SpecialTokens
 from polyseme.data.loader import heldout_batches
 from polyseme.data.prepare import MINIMUM_VALID_TOKENS
-from polyseme.data.store import PreparedCorpus, TokenStore
+from polyseme.data.store import PreparedCorpus, TokenStore, shards_of
 from polyseme.errors import CorpusError
 from polyseme.tasks.metrics.intervals import measured, wilson
 from polyseme.train import distributed
@@ -174,11 +174,14 @@ def impossible(recipe: Recipe, store: TokenStore, special: SpecialTokens) -> dic
     """The objectives that find no example in a split, and why."""
     missing = {}
     for objective in build_objectives(recipe, special, 0):
-        if objective.draws:
+        for shard in shards_of(store) if objective.draws else ():
             try:
-                objective.examples(store, recipe.section("data").sequence_length)
+                objective.examples(shard, recipe.section("data").sequence_length)
             except CorpusError as error:
                 missing[objective.name] = error
+            else:
+                missing.pop(objective.name, None)
+                break  # one shard with an example is enough
     return missing
 
 

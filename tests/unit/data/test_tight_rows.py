@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyseme.data.labelled import tight_rows
-from polyseme.data.loader import pack
+from polyseme.data.packing import pack
 
 
 @given(st.lists(st.integers(1, 90), min_size=1, max_size=40))

@@ -11,7 +11,8 @@ import torch
 
 from polyseme.core.rng import Random
 from polyseme.data.examples import Example
-from polyseme.data.loader import Loader, RowPlan, collate, special_tokens, to_batch
+from polyseme.data.loader import Loader, collate, special_tokens, to_batch
+from polyseme.data.packing import RowPlan
 from polyseme.data.store import StoreWriter, TokenStore
 from polyseme.errors import ConfigError
 from polyseme.objectives import causal_lm

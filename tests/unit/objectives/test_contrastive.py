@@ -12,7 +12,8 @@ import torch
 from polyseme import Budget, PretrainRequest, load, pretrain
 from polyseme.core.rng import Random
 from polyseme.data.examples import TextPairs
-from polyseme.data.loader import Loader, RowPlan, collate, special_tokens, to_batch
+from polyseme.data.loader import Loader, collate, special_tokens, to_batch
+from polyseme.data.packing import RowPlan
 from polyseme.data.store import StoreWriter, TokenStore
 from polyseme.errors import ConfigError, CorpusError
 from polyseme.formats.registry import export_model

@@ -10,7 +10,8 @@ import pytest
 
 from polyseme.core.rng import Random
 from polyseme.data.examples import FAKE, REAL, DialogueTurns, SpecialTokens
-from polyseme.data.loader import Loader, RowPlan, special_tokens
+from polyseme.data.loader import Loader, special_tokens
+from polyseme.data.packing import RowPlan
 from polyseme.data.store import StoreWriter, TokenStore
 from polyseme.errors import CorpusError
 from polyseme.objectives.dialogue import Dialogue, DialogueConfig
