@@ -15,10 +15,12 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 
@@ -193,10 +195,10 @@ def make_shards(task: Task) -> dict[str, Any]:
         encoder = _encoder(work / "tokenizer.json", plan["text"]["language"], plan["text"]["sentences"])
         corpus, report = _corpus(task), CleaningReport()
         with new_folder(folder) as temporary:
-            shards = _Shards(temporary, plan)
-            for split, batch in _batches(task, corpus, report, plan["valid_share"]):
-                shards.add(split, batch, encoder.encode(batch.texts) if batch.texts else None)
-            shards.close({"dirt": report.as_dict(), "reading": corpus.reading()})
+            with _Shards(temporary, plan) as shards:
+                for split, batch in _batches(task, corpus, report, plan["valid_share"]):
+                    shards.add(split, batch, encoder.encode(batch.texts) if batch.texts else None)
+            shards.complete({"dirt": report.as_dict(), "reading": corpus.reading()})
     documents = tokens = 0
     for shard in shards_made(folder):
         for counts in json.loads((shard / SHARD).read_bytes())["splits"].values():
@@ -239,12 +241,25 @@ class _Shards:
         self._folder, self._plan = folder, plan
         self._number = 0
         self._closed: list[tuple[Path, dict[str, Any]]] = []
+        self._files = ExitStack()
         self._open()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._close()
+        self._files.__exit__(kind, error, trace)
 
     def _open(self) -> None:
         self._place = self._folder / "more" / f"{self._number:04d}" if self._number else self._folder
         size = self._plan["tokenizer"]["vocab_size"]
-        self._writers = {split: StoreWriter(self._place / split, size) for split in SPLITS}
+        self._writers = {
+            split: self._files.enter_context(StoreWriter(self._place / split, size)) for split in SPLITS
+        }
         self._characters = dict.fromkeys(SPLITS, 0)
         self._fingerprint = Fingerprint()
 
@@ -261,17 +276,17 @@ class _Shards:
         self._fingerprint.merge(batch.fingerprint.value)
 
     def _close(self) -> None:
+        self._files.close()
         unknown = self._plan["unknown"]
-        splits = {}
-        for split, writer in self._writers.items():
-            writer.close()
-            splits[split] = counts_of(writer, self._characters[split], unknown)
+        splits = {
+            split: counts_of(writer, self._characters[split], unknown)
+            for split, writer in self._writers.items()
+        }
         meta = {"fingerprint": self._fingerprint.value, "splits": splits, "rows": _rows(self._place)}
         self._closed.append((self._place, meta))
 
-    def close(self, about: dict[str, Any]) -> None:
-        """Complete all; the first one says how the piece was read and cleaned."""
-        self._close()
+    def complete(self, about: dict[str, Any]) -> None:
+        """Write shard.json of all, the first one's last; it says how the piece was read and cleaned."""
         for place, meta in reversed(self._closed):
             write_shard(place, {**meta, **(about if place == self._folder else {"dirt": {}, "reading": []})})
 

@@ -31,7 +31,7 @@ from polyseme.core.files import new_folder
 from polyseme.core.paths import PathLike, Paths, names_of, path_of
 from polyseme.core.rng import Random
 from polyseme.data.making import counts_of
-from polyseme.data.sharding import PLANNING, Sharding, cut, prepare_in_shards
+from polyseme.data.sharding import Sharding, cut, prepare_in_shards
 from polyseme.data.store import SPLITS, PreparedCorpus, StoreWriter, TokenStore, write_meta
 from polyseme.data.workers import encode_batches
 from polyseme.errors import ConfigError, CorpusError
@@ -131,11 +131,10 @@ def prepare(
     total = corpus.estimated_bytes() + (heldout.estimated_bytes() if heldout else 0)
     if workers is None:
         workers = default_threads() if total > _SMALL else 1
-    notes: list[str] = []
 
-    def vocabulary(place: Path) -> tuple[TokenizerConfig | None, Tokenizer]:
-        """Train the tokenizer, or take the given one, and save it."""
-        config, trained = None, tokenizer
+    def begin(place: Path) -> tuple[dict[str, Any], Tokenizer]:
+        """Put the tokenizer there; what store.json says of the request and of it."""
+        config, trained, notes = None, tokenizer, []
         if isinstance(trained, TokenizerConfig):
             asked = trained
             config, trained = _train(corpus, heldout, asked, listen, lower_min_count)
@@ -145,11 +144,7 @@ def prepare(
                     f" {asked.min_count} is usual; --set tokenizer.min_count={asked.min_count} keeps to that"
                 )
         trained.save(place / "tokenizer.json")
-        return config, trained
-
-    def about(config: dict[str, Any] | None, trained: Tokenizer) -> dict[str, Any]:
-        """What store.json says of the request and the tokenizer."""
-        return {
+        about = {
             "sources": [str(source) for source in sources],
             "signature": corpus.signature(),
             "valid_files": [str(file) for file in valid_files],
@@ -157,40 +152,29 @@ def prepare(
             "language": corpus.language(),
             "text": text.model_dump(mode="json"),
             "tokenizer": {
-                "config": config,
+                "config": config.model_dump(mode="json") if config else None,
                 "fingerprint": trained.fingerprint,
                 "vocab_size": trained.vocab_size,
             },
+            "notes": notes,
+        }
+        return about, trained
+
+    def plan(work: Path) -> dict[str, Any]:
+        """What the processes need to know that make shards."""
+        about, trained = begin(work)
+        return {
+            **about,
+            "unknown": trained.unk_id,
+            "valid_share": 0.0 if heldout else text.valid_share,
+            "minimum_valid_tokens": minimum_valid_tokens,
         }
 
     if sharding is not None and not corpus.shares and text.deduplicate != "near":
         cuts = cut(corpus, heldout, sharding.piece)
         if len(cuts) > 1:
             given = tokenizer.model_dump(mode="json") if isinstance(tokenizer, TokenizerConfig) else None
-            request = [
-                *([source.signature() if source else None] for source in (corpus, heldout)),
-                text.model_dump(mode="json"),
-                given if isinstance(tokenizer, TokenizerConfig) else tokenizer.fingerprint,
-            ]
-
-            def plan(work: Path) -> dict[str, Any]:
-                config, trained = vocabulary(work)
-                return {
-                    **about(config.model_dump(mode="json") if config else None, trained),
-                    "unknown": trained.unk_id,
-                    "valid_share": 0.0 if heldout else text.valid_share,
-                    "notes": notes,
-                }
-
-            def all_of(found: dict[str, Any]) -> dict[str, Any]:
-                enough = found["splits"]["valid"]["tokens"] >= minimum_valid_tokens
-                kept = {name: value for name, value in found.items() if name not in PLANNING}
-                return {
-                    **kept,
-                    "heldout_suffices": enough,
-                    "seconds": round(time.perf_counter() - started, 3),
-                }
-
+            request = [text.model_dump(mode="json"), given or tokenizer.fingerprint]  # type: ignore[union-attr]
             return prepare_in_shards(
                 corpus,
                 heldout,
@@ -199,11 +183,10 @@ def prepare(
                 sharding,
                 request,
                 plan,
-                all_of,
                 lambda *at: listen(Progress(*at)),
             )
     with new_folder(path_of(folder)) as temporary:
-        config, trained = vocabulary(temporary)
+        about, trained = begin(temporary)
         reader = _Reader(corpus, heldout)
         parts = {
             (split, part): temporary / split if not corpus.shares else temporary / f"{split}-{part}"
@@ -242,13 +225,12 @@ def prepare(
             train, valid, shares = writers["train", 0], writers["valid", 0], []
         meta = {
             "fingerprint": reader.fingerprint.value,
-            **about(config.model_dump(mode="json") if config else None, trained),
+            **about,
             "valid_fingerprint": reader.valid_fingerprint.value if heldout else None,
             "reading": corpus.reading(),
             "valid_reading": heldout.reading() if heldout else [],
             **({"shares": shares} if shares else {}),
             "dirt": reader.cleaned.as_dict(),
-            "notes": notes,
             "heldout_suffices": valid.n_tokens >= minimum_valid_tokens,
             "splits": {
                 "train": counts_of(train, characters["train"], trained.unk_id),

@@ -17,6 +17,7 @@ import bisect
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ from polyseme.text.pieces import PIECE, pieces
 from polyseme.text.sources import SourceFile
 from polyseme.text.tokenizers import Tokenizer
 
-PLANNING = ("unknown", "valid_share", "of_many", "valid_text", "most_tokens", "pieces", "request")
+_PLANNING = ("unknown", "valid_share", "of_many", "valid_text", "most_tokens", "minimum_valid_tokens", "cuts")
 """What plan.json says that store.json need not."""
 
 _RANGE = 1 << 20  # documents whose keys are compared at a time
@@ -82,35 +83,35 @@ def prepare_in_shards(
     how: Sharding,
     request: Any,
     plan: Callable[[Path], dict[str, Any]],
-    about: Callable[[dict[str, Any]], dict[str, Any]],
     listen: Listener,
 ) -> PreparedCorpus:
     """Make a store in shards.
 
     Args:
         cuts: from `cut`.
-        request: what decides the store; what an earlier command left is gone on with only if it is the same.
+        request: what decides the store beside the text; what an earlier command left is gone on with only if it is
+            the same. Of text, pieces that were changed meanwhile are made anew.
         plan: (folder) -> what all pieces need to know, after tokenizer.json was written there; called once.
-        about: (what the shards came to) -> all of store.json but its shards.
         listen: hears of every piece that is done.
     Raises:  CorpusError: pieces that cannot be read; or there is no text.
              RunError: the folder holds something, or what is unfinished is of another request, or being worked on.
              StorageError: the disk refuses.   PolysemeError: processes die again and again.
     """
+    started = time.perf_counter()
     asked = hashlib.sha256(json.dumps([request, how.piece, how.most_tokens]).encode()).hexdigest()
     if how.resume and is_store(folder):
         return _finished(folder, asked)
     with _work_folder(folder, how.resume) as work:
         if not is_store(work):
-            known = _planned(work, asked, plan, corpus, heldout, how, len(cuts))
             tasks = [
                 Task("", str(work.absolute()), number, split, tuple(files))
                 for number, (split, files) in enumerate(cuts)
             ]
+            known = _planned(work, asked, plan, corpus, heldout, how, tasks)
             if known["text"]["deduplicate"] == "exact":
                 _drop_duplicates(work, tasks, how.engine, listen)
             _run("shards", tasks, work, how.engine, listen)
-            _seal(work, tasks, corpus, heldout, about, asked)
+            _seal(work, tasks, corpus, heldout, started)
         with saving(folder):
             for name in ("keys", "drops"):
                 shutil.rmtree(work / name, ignore_errors=True)
@@ -170,28 +171,37 @@ def _planned(
     corpus: Corpus,
     heldout: Corpus | None,
     how: Sharding,
-    n: int,
+    tasks: Sequence[Task],
 ) -> dict[str, Any]:
-    """plan.json, made or as it is there.
+    """plan.json, made or as it is there; of pieces that were changed since, what was made is forgotten.
 
-    Raises:  RunError: the one that is there is of another request.
+    Raises:  RunError: the one that is there is of another request, or of a text that is cut into other pieces.
     """
     path = work / "plan.json"
+    cuts = [hashlib.sha256(task.to_json().encode()).hexdigest() for task in tasks]
     if path.is_file():
         known: dict[str, Any] = json.loads(path.read_bytes())
-        if known["request"] != asked:
+        changed = [
+            number for number, pair in enumerate(zip(known["cuts"], cuts, strict=False)) if len({*pair}) > 1
+        ]
+        compared = bool(changed) and known["text"]["deduplicate"] != "none"  # with all the others
+        if known["request"] != asked or len(known["cuts"]) != len(cuts) or compared:
             raise RunError(
                 "what is unfinished is of another text or of other options",
                 where=work,
-                fix="the options as they were, or delete that folder to begin anew",
+                fix="the files and options as they were, or delete that folder to begin anew",
             )
+        for number in changed:
+            shutil.rmtree(work / "shards" / f"{number:05d}", ignore_errors=True)
+        write_atomic(path, to_json({**known, "cuts": cuts}).encode())
         return known
+    corpus.samples_past_damage = True  # where all is read it is met again, and its piece named
     known = {
         "request": asked,
         "of_many": corpus.of_many,
         "valid_text": heldout.config.model_dump(mode="json") if heldout else None,
         "most_tokens": how.most_tokens,
-        "pieces": n,
+        "cuts": cuts,
         **plan(work),
     }
     if heldout is not None:
@@ -252,7 +262,7 @@ def _drop_duplicates(work: Path, tasks: Sequence[Task], engine: Engine, listen: 
     for split in ("valid", ""):
         numbers = [task.number for task in tasks if task.split == split]
         runs = [_mapped(work / "keys" / f"{number:05d}.bin") for number in numbers]
-        for piece, places in _repeated(runs):
+        for piece, places in _repeated(runs) if runs else ():
             with saving(making), (making / f"{numbers[piece]:05d}.bin").open("ab") as file:
                 file.write(places.astype("<u4").tobytes())
     with saving(making):
@@ -292,8 +302,7 @@ def _seal(
     tasks: Sequence[Task],
     corpus: Corpus,
     heldout: Corpus | None,
-    about: Callable[[dict[str, Any]], dict[str, Any]],
-    asked: str,
+    started: float,
 ) -> None:
     """Sum the shards up, and write store.json."""
     size = Tokenizer.from_file(work / "tokenizer.json").vocab_size
@@ -349,16 +358,20 @@ def _seal(
     for split in SPLITS:
         write_atomic(work / "counts" / f"{split}.bin", counts[split].tobytes())
     digest = hashlib.sha256(json.dumps([sha256_of(work / "tokenizer.json"), shards]).encode()).hexdigest()
-    meta = about(
-        {
-            "fingerprint": fingerprints[""].value,
-            "valid_fingerprint": fingerprints["valid"].value if heldout else None,
-            "reading": [*readings[""].values()],
-            "valid_reading": [*readings["valid"].values()],
-            "dirt": cleaned.as_dict(),
-            "splits": splits,
-            **json.loads((work / "plan.json").read_bytes()),
-        }
-    )
+    plan = json.loads((work / "plan.json").read_bytes())
+    meta = {
+        "fingerprint": fingerprints[""].value,
+        **{name: value for name, value in plan.items() if name not in _PLANNING},
+        "signature": corpus.signature(),  # a file may have been mended on the way
+        "valid_fingerprint": fingerprints["valid"].value if heldout else None,
+        "reading": [*readings[""].values()],
+        "valid_reading": [*readings["valid"].values()],
+        "dirt": cleaned.as_dict(),
+        "heldout_suffices": splits["valid"]["tokens"] >= plan["minimum_valid_tokens"],
+        "splits": splits,
+        "seconds": round(time.perf_counter() - started, 3),
+        "digest": digest,
+        "shards": shards,
+    }
     with saving(work):
-        write_meta(work, {**meta, "request": asked, "digest": digest, "shards": shards})
+        write_meta(work, meta)

@@ -195,6 +195,7 @@ class Corpus:
         self.files: tuple[SourceFile, ...] = tuple(piece)
         self.of_many = len(self.files) >= MANY_FILES if of_many is None else of_many
         self._sources = sources
+        self.samples_past_damage = False  # a sample leaves out what is damaged, since all is read later
         parts = {name: part for part, name in reversed(list(enumerate(sources)))}
         self._part = {str(file.path): parts.get(file.origin, 0) for file in self.files}
         self._check_shares()
@@ -325,7 +326,8 @@ class Corpus:
             # of this file; where no shares are asked for it is the share of all
             part = share * size / max(1, estimated_bytes(file)) if self.shares else share
             keep = max(part, 0.125) if size > 1_000_000 else part
-            for document in self._read([file], CleaningReport()):
+            documents = self._read([file], CleaningReport())
+            for document in _up_to_damage(documents) if self.samples_past_damage else documents:
                 if part == 1.0:
                     yield document
                 elif left <= 0:
@@ -490,6 +492,13 @@ class Corpus:
                 index += 1
             else:
                 report.add("empty_document", 1, f"{source}, {unit} {piece.offset}")
+
+
+def _up_to_damage(documents: Iterator[Document]) -> Iterator[Document]:
+    try:
+        yield from documents
+    except CorpusError:
+        return
 
 
 def _are_records(path: Path, head: str) -> bool:
