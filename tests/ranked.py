@@ -20,7 +20,8 @@ from safetensors.torch import load_file, save_file
 from polyseme.core.rng import Random
 from polyseme.core.types import Batch, Targets
 from polyseme.data.examples import DocumentChunks
-from polyseme.data.loader import Loader, RowPlan, Turns, special_tokens
+from polyseme.data.loader import Loader, Turns, special_tokens
+from polyseme.data.packing import RowPlan
 from polyseme.data.store import StoreWriter, TokenStore
 from polyseme.train import checkpoint, distributed
 from polyseme.train.config import TrainConfig
