@@ -271,23 +271,23 @@ class Joined:
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, slice):
-            begin, end, step = (int(place) for place in key.indices(self.size))
-            return self._slice(begin, end) if step == 1 else np.asarray(self)[key]
+            places = range(self.size)[key]
+            return self._slice(places.start, places.stop) if places.step == 1 else np.asarray(self)[key]
         if isinstance(key, int | np.integer):
             place = int(key) + self.size * (key < 0)
             if not 0 <= place < self.size:
                 raise IndexError(key)
             return self._slice(place, place + 1)[0]
-        places = np.asarray(key)
-        if places.dtype == np.bool_:
-            places = np.flatnonzero(places)
-        places = np.where(places < 0, places + self.size, places)
-        values = np.empty(places.shape, self.dtype)
-        shards = np.searchsorted(self._ends, places, side="right")
+        where = np.asarray(key)
+        if where.dtype == np.bool_:
+            where = np.flatnonzero(where)
+        where = np.where(where < 0, where + self.size, where)
+        values = np.empty(where.shape, self.dtype)
+        shards = np.searchsorted(self._ends, where, side="right")
         for shard in np.unique(shards).tolist():
             here = shards == shard
             start = int(self._ends[shard - 1]) if shard else 0
-            values[here] = self._part(shard)[places[here] - start] + self.dtype.type(self._shifts[shard])
+            values[here] = self._part(shard)[where[here] - start] + self.dtype.type(self._shifts[shard])
         return values
 
     @cached_property
