@@ -274,7 +274,7 @@ class Joined:
             places = range(self.size)[key]
             return self._slice(places.start, places.stop) if places.step == 1 else np.asarray(self)[key]
         if isinstance(key, int | np.integer):
-            place = int(key) + self.size * (key < 0)
+            place = int(key) if key >= 0 else int(key) + self.size
             if not 0 <= place < self.size:
                 raise IndexError(key)
             return self._slice(place, place + 1)[0]
