@@ -56,9 +56,9 @@ def run(
     Args:
         folder: the run folder.
         file: uses of words with their senses: a folder in the form of CoarseWSD-20, of one word or of several, or a
-            .tsv, .csv or .jsonl with text, sense and either start and end (characters) or word. Without senses, or as
-            running text with --word, the uses are clustered. When absent: those of --word in the text that the run was
-            trained on.
+            .tsv, .csv or .jsonl with text, sense and either start and end (characters) or word; chinese-senses: ten
+            words that come with polyseme. Without senses, or as running text with --word, the uses are clustered. When
+            absent: those of --word in the text that the run was trained on.
         against: a further run, repeatable: all are measured on the same uses and laid side by side.
         word: the word to look at, repeatable; all of the file when absent.
         layer: a layer by number (0 is the embedding layer, -1 the last) or all. Absent: all where uses have senses, the

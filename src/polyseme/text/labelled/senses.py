@@ -5,6 +5,7 @@ a folder        of one word in the form of CoarseWSD-20, or of several such fold
                 classes_map.txt with their names in JSON; the index counts tokens between white space from 0
 .tsv .csv       a header with text and, where there are labels, sense; and start, end (characters of the text) or word;
 .jsonl .json    objects with these keys. Optional: id, part (train or test)
+chinese-senses  where no file is called so: ten Chinese words of two senses, twenty sentences each, written for polyseme
 other text      as a corpus for pretraining is given: files, folders, python-docs. Unlabelled: every occurrence of the
                 words that are asked for, in its sentence and those beside it
 
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -50,10 +52,12 @@ from polyseme.text.sentences import sentence_spans
 from polyseme.text.sources import RECORDS, TABLES
 from polyseme.text.words import LETTER, cjk_share, has_cjk, is_cjk, word_spans
 
-__all__ = ["Use", "context_around", "in_text", "no_word", "occurrences", "read_uses", "uses_in_text"]
+__all__ = ["BUILTINS", "Use", "context_around", "in_text", "no_word", "occurrences", "read_uses", "uses_in_text"]
 
 CONTEXT = 500
 """Fewest characters of context for a use in running text: shorter sentences get their neighbours."""
+BUILTINS = {"chinese-senses": Path(__file__).with_name("chinese-senses.tsv")}
+"""Files that come with polyseme, by their names: 苹果 小米 杜鹃 黄牛 包袱 骄傲 病毒 窗口 仪表 潜水."""
 LONGEST = 2000
 """Most characters of a sentence in running text that are kept around the use."""
 
@@ -191,7 +195,7 @@ def read_uses(
     r"""Read the uses of words from a folder, a table or running text; see the head of this file.
 
     Args:
-        path: the file or folder.
+        path: the file or folder, or one of `BUILTINS`.
         words: the words whose uses are wanted; empty = all words of the file. Running text needs one.
         columns: our names of a table's columns to the file's: {"text": "sentence", "sense": "gloss"}.
         limit: at most this many uses of each word, drawn by a hash of text and place.
@@ -211,7 +215,8 @@ def read_uses(
     problems = Problems() if problems is None else problems
     if not all(word.strip() for word in words):
         raise ConfigError("an empty word", got=list(words), where="--word")
-    path, suffix = Path(path), form_suffix(path)
+    path = Path(path) if os.path.lexists(path) else BUILTINS.get(str(path), Path(path))
+    suffix = form_suffix(path)
     if path.is_dir() and (folders := _word_folders(path)):
         uses = _from_folders(path, folders, words, encoding, problems)
     elif suffix in TABLES or suffix in RECORDS:

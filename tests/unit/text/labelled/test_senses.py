@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -230,3 +231,18 @@ def test_coarsewsd_is_read_as_its_readme_says(any_data: Path) -> None:
     assert all(use.form == use.word for use in uses)
     assert {use.sense for use in uses if use.word == "bank"} == {"bank", "bank (geography)"}
     assert sum(use.part == "test" for use in uses if use.word == "java") == (1929 if real else ROWS)
+
+
+def test_the_words_that_come_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    problems = Problems()
+    uses = read_uses("chinese-senses", problems=problems)
+    assert not problems.summary()
+    counts = Counter((use.word, use.sense) for use in uses)
+    assert len({word for word, _ in counts}) == 10
+    assert {*counts.values()} == {20}
+    assert len({use.text for use in uses}) == len(uses) == 400
+    assert all(use.text.count(use.word) == 1 for use in uses), "no place is in doubt"
+    (tmp_path / "chinese-senses").mkdir()  # a folder of one's own is meant where there is one
+    with pytest.raises(CorpusError):
+        read_uses("chinese-senses", ["苹果"])
