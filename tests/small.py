@@ -28,6 +28,14 @@ SMALL = {
     "attention_probs_dropout_prob": 0.0,
     "filters": ((1, 8), (2, 8), (3, 16)),
 }
+TINY = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "tokenizer.vocab_size": 800,
+    "train.batch_size": 4,
+    "train.heldout_tokens": 512,
+}
+"""Settings of runs of pages and notebooks, which are trained to be shown."""
 
 
 def make_encoder(name: str, **changes: Any) -> Any:

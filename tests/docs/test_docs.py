@@ -13,9 +13,7 @@ holds a few texts. Words after the language change how a block is run, not how i
 
 from __future__ import annotations
 
-import gzip
 import importlib.util
-import json
 import re
 import shlex
 import subprocess
@@ -28,19 +26,13 @@ import pytest
 from asked import listening
 from polyseme import cli
 from polyseme.serve.options import named_runs
+from published import write_all
+from small import TINY
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Pages in Chinese, X.zh.md, have the commands of X.md (test_site.py), so these are run once.
 GUIDE = sorted(page for page in (ROOT / "docs" / "guide").glob("*.md") if not page.name.endswith(".zh.md"))
 PAGES = [ROOT / "README.md", ROOT / "README.zh.md", *GUIDE]
-
-TINY = {
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "tokenizer.vocab_size": 800,
-    "train.batch_size": 4,
-    "train.heldout_tokens": 512,
-}
 
 PORT = "8421"
 _FENCE = re.compile(r"^```(?P<info>\S[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -90,36 +82,16 @@ def blocks_of(text: str) -> list[Block]:
     return blocks
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder with the texts that the pages speak of."""
-    from polyseme.text.builtin import python_docs
-
-    texts = [text[:1200] for _, text in python_docs()]
-    for name, part in (("my-texts", texts[:200]), ("more-texts", texts[200:300])):
-        (tmp_path / name).mkdir()
-        for number, text in enumerate(part):
-            (tmp_path / name / f"{number:03}.txt").write_text(f"It was a good day. {text}", "utf-8")
-    chinese = "今天天气很好，我们去公园散步。他说这本书很有意思。北京是中国的首都，历史很长。\n"
-    (tmp_path / "chinese-texts").mkdir()
-    for number in range(60):
-        (tmp_path / "chinese-texts" / f"{number:03}.txt").write_text(
-            f"第{number}篇。\n" + chinese * 8, "utf-8"
-        )
-    with gzip.open(tmp_path / "records.jsonl.gz", "wt", encoding="utf-8") as file:
-        for text in texts[300:320]:
-            file.write(json.dumps({"body": text}) + "\n")
-    (tmp_path / "lines.txt").write_text("The first line.\nThe second line.\n", "utf-8")
-    return tmp_path
-
-
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_commands_and_examples_of_a_page_run(
     page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(folder)
-    blocks = blocks_of(page.read_text("utf-8"))
+    text = page.read_text("utf-8")
+    if page.name == "published-models.md":
+        write_all(folder, [text])
+    blocks = blocks_of(text)
     assert blocks, "a page without anything to run needs no test: take it out of PAGES"
     with ExitStack() as served:
         _run_all(page.name, blocks, served, capfd)

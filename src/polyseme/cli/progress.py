@@ -1,8 +1,10 @@
-"""Progress on stderr while polyseme works: a live display on a terminal, plain lines elsewhere."""
+"""Progress while polyseme works: live on a terminal, the last lines below a notebook's cell, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import contextlib
+import html
+import importlib
 import math
 import os
 import sys
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 TRAINING = "training"  # the stage that the records of `log` belong to
 _LINE_EVERY_S = 10.0
+_CELL_EVERY_S = 1.0
 _FRAMES_PER_S = 3
 _SPARKLINE_WIDTH = 32
 _LEARNED_NATS = 0.05  # smaller differences from the baseline are noise of the evaluation
@@ -93,6 +96,30 @@ class Lasting:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+class Cell:
+    """A stream whose last lines stand below a notebook's cell, drawn anew as they come.
+
+    Args:
+        most: lines that stay in sight.
+    """
+
+    def __init__(self, most: int = 12) -> None:
+        self._display = importlib.import_module("IPython.display")
+        self._most, self._text = most, ""
+        self._shown = self._display.display(self._display.HTML(""), display_id=True)
+
+    def write(self, text: str) -> int:
+        """Keep a text until the next flush."""
+        self._text += text
+        return len(text)
+
+    def flush(self) -> None:
+        """Draw the last lines."""
+        lines = self._text.rstrip("\n").split("\n")[-self._most :]
+        if self._shown is not None:  # a kernel's module without a kernel
+            self._shown.update(self._display.HTML(f"<pre>{html.escape(chr(10).join(lines))}</pre>"))
 
 
 class PlainReporter:
@@ -326,6 +353,8 @@ def open_reporter() -> Reporter:
     """Choose the display: live where stderr is a terminal that can redraw, lines elsewhere, none with `-q`."""
     if is_quiet():
         return NullReporter()
+    if "ipykernel" in sys.modules and not sys.stderr.isatty():
+        return PlainReporter(cast("TextIO", Cell()), every=_CELL_EVERY_S)
     if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         return PlainReporter()
     from rich.console import Console

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
+import sys
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -207,3 +210,36 @@ def test_lines_are_chosen_where_there_is_no_terminal(
     assert "reading" in said
     assert "two are empty" in said
     assert ("\x1b[" in said) == (chosen is TerminalReporter)
+
+
+def test_in_a_notebook_the_last_lines_are_drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+    handle = SimpleNamespace(update=drawn.append)
+    display = SimpleNamespace(HTML=str, display=lambda _, display_id: handle)
+    monkeypatch.setitem(sys.modules, "ipykernel", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    reporter = open_reporter()
+    for number in range(30):
+        reporter.note(f"<note> {number}")
+    assert sys.stderr.getvalue() == ""
+    assert "&lt;note&gt; 29" in drawn[-1]
+    assert drawn[-1].count("\n") == 11
+    assert "&lt;note&gt; 17" not in drawn[-1]
+    display.display = lambda _, display_id: None  # no kernel
+    open_reporter().note("unseen")
+
+
+def test_the_display_of_a_narrow_terminal_without_colours(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    stream = io.StringIO()
+    reporter = TerminalReporter(Console(file=stream, force_terminal=True, width=40), now=clock)
+    reporter.stage("a stage with a rather long name", 1, 3, "with a detail that is longer still")
+    reporter.log({"step": 1, "progress": 0.1, "loss": 5.9, "heldout_loss": 6.0, "unigram_loss": 6.1})
+    reporter.close()
+    shown = stream.getvalue()
+    assert not re.search(r"\x1b\[[\d;]*\b(3[0-7]|9[0-7])m", shown)
+    plain = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", shown).replace("\r", "\n")
+    assert max(map(len, plain.split("\n"))) <= 40

@@ -52,7 +52,16 @@ from polyseme.text.sentences import sentence_spans
 from polyseme.text.sources import RECORDS, TABLES
 from polyseme.text.words import LETTER, cjk_share, has_cjk, is_cjk, word_spans
 
-__all__ = ["BUILTINS", "Use", "context_around", "in_text", "no_word", "occurrences", "read_uses", "uses_in_text"]
+__all__ = [
+    "BUILTINS",
+    "Use",
+    "context_around",
+    "in_text",
+    "no_word",
+    "occurrences",
+    "read_uses",
+    "uses_in_text",
+]
 
 CONTEXT = 500
 """Fewest characters of context for a use in running text: shorter sentences get their neighbours."""
