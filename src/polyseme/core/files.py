@@ -125,7 +125,9 @@ def new_folder(folder: Path) -> Iterator[Path]:
         raise RunError(
             "the output folder already holds something",
             where=folder,
-            fix="name another folder, or delete this one first",
+            fix="name another folder"
+            if (folder / "run.json").exists()  # what took hours to train is not to be deleted
+            else "name another folder, or delete this one first",
         )
     prefix = f".{folder.name}.partial-{platform.node()}-"
     temporary = folder.parent / f"{prefix}{os.getpid()}"

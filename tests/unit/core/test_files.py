@@ -84,8 +84,13 @@ def test_new_folder_keeps_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
     with new_folder(tmp_path / "store") as temporary:
         (temporary / "file").write_text("x")
-    with pytest.raises(RunError, match="already holds"), new_folder(tmp_path / "store"):
+    with pytest.raises(RunError, match="already holds") as refused, new_folder(tmp_path / "store"):
         pass
+    assert "delete" in str(refused.value.fix)
+    (tmp_path / "store" / "run.json").touch()
+    with pytest.raises(RunError, match="already holds") as refused, new_folder(tmp_path / "store"):
+        pass
+    assert "delete" not in str(refused.value.fix)  # a run
     assert (tmp_path / "store" / "file").read_text() == "x"
 
 
