@@ -13,6 +13,7 @@ import pytest
 
 import polyseme
 from polyseme.errors import ConfigError
+from polyseme.infer.inputs import Truncated, cut_note
 from polyseme.report.language import Speaker
 from polyseme.text.labelled.records import KINDS, Problems
 
@@ -141,12 +142,26 @@ def noted(tree: ast.Module) -> set[str]:
     return {text for one in given for text in forms_in(one)}
 
 
+def warned(tree: ast.Module) -> set[str]:
+    """The forms of all warnings that a module gives, which the server tells as notes."""
+    given: list[ast.AST] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "warnings.warn":
+            given.append(node.args[0])
+        elif isinstance(node, ast.FunctionDef) and node.name == "cut_note":
+            given += [one for one in ast.walk(node) if isinstance(one, ast.Return)]
+    return {text for one in given for text in forms_in(one)}
+
+
 def test_every_note_of_the_studies_of_pages_has_a_chinese_form_and_every_form_is_used() -> None:
     folder = SOURCE / "study"
     written = set()
     for path in [*sorted(folder.rglob("*.py")), SOURCE / "infer" / "neighbours.py"]:
         if path.stem not in ("evaluate", "attention"):  # their notes stand on no page
             written |= noted(ast.parse(path.read_text("utf-8")))
+    for path in sorted((SOURCE / "infer").glob("*.py")):
+        if path.stem != "model":  # what it warns of is of its reader's program
+            written |= warned(ast.parse(path.read_text("utf-8")))
     assert len(written) > 20
     assert [text for text in written if not any(re.fullmatch(text, key) for key in NOTES)] == []
     kinds = {"{n} " + text for text in KINDS.values()}
@@ -165,6 +180,11 @@ def test_a_note_is_told_by_its_form_and_by_no_other_note_s() -> None:
             say.note(f"bert: bank: {note} (a.tsv:7: 'x (y): z')")
             == f"bert：bank：{chinese}（a.tsv:7: 'x (y): z'）"
         )
+
+
+def test_a_cut_is_told_in_chinese() -> None:
+    told = Speaker("zh").note(cut_note(Truncated.of([8, 520, 900], 510), 3, 510))
+    assert told == "3 篇文本中有 2 篇长于所读的 510 个词元：末尾未读，共 400 个词元（第 2, 3 篇）"
 
 
 def test_problems_of_files_are_notes() -> None:
