@@ -39,7 +39,7 @@ def _measure(room: Room) -> dict[str, Any]:
             for i, row in enumerate(layer["cosines"])
         ]
         curve.append({"layer": layer["layer"]} | mean_of([sum(row) / len(row) for row in rows if row]))
-    shown = next((use for use in drawn if len(use.text) < 90), drawn[0])
+    shown = next((use for use in drawn if len(use.text) < 64), drawn[0])
     text = f"{shown.text[: shown.start]}*{shown.form}*{shown.text[shown.end :]}"
     asked = heldout[: room.scaled(_SENTENCES)]
     nats: dict[str, list[float]] = {"left": [], "right": []}

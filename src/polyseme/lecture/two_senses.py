@@ -9,7 +9,7 @@ from polyseme.lecture.chapter import Chapter, Found, figure
 from polyseme.lecture.material import marked_uses
 from polyseme.lecture.room import Room, typed
 from polyseme.report.language import Speaker
-from polyseme.report.parts import Either, Figure, Part, Table
+from polyseme.report.parts import Either, Figure, Heading, Part, Table
 from polyseme.report.senses import map_chart, senses_parts
 from polyseme.study.senses import senses
 from polyseme.study.word_uses import uses
@@ -37,14 +37,12 @@ def _measure(room: Room) -> dict[str, Any]:
         )
         for run in result.runs[1:]:
             headline = run["mean"]["best"]["nearest"]["headline"]
-            figures = [figure("uses get the right sense", headline, of=run["name"], percent=True)]
-            name = "the same, over one vector a word"
-            figures.append(
-                figure(
-                    name, {"n": headline["n"], **headline["over"]}, of=run["name"], against=0.0, percent=True
-                )
-            )
-            found["figures"] += figures
+            over, of = {"n": headline["n"], **headline["over"]}, run["name"]
+            name = "right senses, over what one vector a word could reach"
+            found["figures"] += [
+                figure(name, over, of=of, against=0.0, percent=True),
+                figure("uses get the right sense", headline, of=of, percent=True),
+            ]
         found["commands"].append(typed("senses", room.path("word2vec"), file, *against))
         found["labelled"] = result.document()
     if room.word is not None:
@@ -73,6 +71,7 @@ def _parts(found: Found, say: Speaker) -> list[Part]:
             )
         )
         for place, word in enumerate(document["words"][:2]):
+            parts.append(Heading(word["word"], 3))
             caption = say(
                 "Every point is a use of the word; the sentence shows when the pointer rests on it. A representation "
                 "that does not look at the context has one point for all uses that are written alike: such points are "

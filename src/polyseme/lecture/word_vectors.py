@@ -12,7 +12,7 @@ from polyseme.errors import InputError
 from polyseme.infer.neighbours import neighbours
 from polyseme.lecture.chapter import Chapter, Found, figure, share_of
 from polyseme.lecture.room import Room, typed
-from polyseme.report.charts import Axis, Series, bars
+from polyseme.report.charts import Axis, bars
 from polyseme.report.language import Speaker
 from polyseme.report.parts import Figure, Part, Table
 from polyseme.study.tree import tree
@@ -94,20 +94,17 @@ def _parts(found: Found, say: Speaker) -> list[Part]:
         {
             "word": near["word"],
             "cosine": near["similarity"],
-            "of": one["word"],
             "label": f"{one['word']} · {near['word']}",
         }
         for one in found["lists"]
         for near in one["near"][:4]
     ]
-    names = [one["word"] for one in found["lists"]]
     chart = bars(
         rows,
         Axis("label"),
         Axis("cosine", say("cosine"), ".3f", (0.0, 1.0)),
         [row["label"] for row in rows],
-        Series("of", names, legend=False),
-        size=(520, 20 * len(rows)),
+        size=(460, 20 * len(rows)),
     )
     table = [[one["word"], ", ".join(near["word"] for near in one["near"])] for one in found["lists"]]
     return [
