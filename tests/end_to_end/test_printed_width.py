@@ -1,4 +1,4 @@
-"""What verbs print for people fits a terminal of 80 columns; where names are long, tables fold."""
+"""What verbs print for people fits a terminal of 80 columns, or 40; where names are long, tables fold."""
 
 from __future__ import annotations
 
@@ -56,14 +56,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("columns", [40, 80])
 @pytest.mark.parametrize("typed", VERBS.values(), ids=VERBS)
-def test_what_is_printed_fits_80_columns(
-    folder: Path, typed: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_what_is_printed_fits_the_terminal(
+    folder: Path,
+    typed: str,
+    columns: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.chdir(folder)
     words = ["the cat likes the small dog" if word == "text" else word for word in typed.split()]
     assert main(words) == 0
     printed = capsys.readouterr().out
     assert printed.strip()
-    assert [line for line in printed.split("\n") if width(line) > 80] == []
+    assert [line for line in printed.split("\n") if width(line) > columns] == []

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from polyseme.cli.options import Json
-from polyseme.cli.output import closing, emit, emit_json
+from polyseme.cli.output import closing, emit, emit_json, hanging
 from polyseme.core.cores import usable_cores
 from polyseme.core.quotas import memory_limit
 from polyseme.report.figures import size
@@ -122,8 +122,8 @@ def facts_text(facts: Mapping[str, Any]) -> str:
         *_product_rows(facts["products"]),
         ("memory read", f"{facts['memory_read_gbytes_per_second']:g} GB/s"),
     ]
-    table = "\n".join(f"{name:<16}{text}" for name, text in rows)
-    return table + "\n\n" + "\n".join(f"• {line}" for line in facts["advice"])
+    table = "\n".join(hanging(name, text, 16) for name, text in rows)
+    return table + "\n\n" + "\n".join(hanging("•", line, 2) for line in facts["advice"])
 
 
 def _product_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
 from pathlib import Path
 from typing import Any, Literal
 
 from polyseme.cli.options import Json
-from polyseme.cli.output import closing, emit, emit_json, say
-from polyseme.report.terminal import NARROWEST, wrap
+from polyseme.cli.output import closing, emit, emit_json, hanging, say
 
 EXAMPLE = "polyseme list models"
 Kind = Literal["models", "objectives", "tasks", "recipes", "corpora", "formats"]
@@ -45,18 +41,10 @@ def run(kind: Kind, /, *, json: Json = False) -> None:
         return
     width = max((len(name) for name, _ in entries), default=0)
     for name, summary in entries:
-        first, *more = wrap(summary, _columns() - width - 2)
-        emit("\n".join([f"{name:<{width}}  {first}".rstrip(), *(" " * (width + 2) + line for line in more)]))
+        emit(hanging(name, summary, width + 2))
     if not entries:
         say(f"This version has no {kind}.")
     closing(then=[_NEXT[kind]])
-
-
-def _columns() -> int:
-    """Of the terminal; where there is none, such as in a pipe, a line each is what programs want."""
-    if sys.stdout.isatty() or "COLUMNS" in os.environ:
-        return max(NARROWEST, shutil.get_terminal_size().columns)
-    return sys.maxsize
 
 
 def entries_of(kind: Kind) -> list[tuple[str, str]]:

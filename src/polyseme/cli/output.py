@@ -6,7 +6,9 @@ Under schedulers, daemons and pipes these streams may be closed from the start, 
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,8 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from polyseme.core.result import Result
-
-import os
 
 _quiet = False
 _verbose = False
@@ -58,6 +58,22 @@ def say(text: str = "", *, always: bool = False) -> None:
 def emit(text: str) -> None:
     """Print a result (stdout)."""
     print(text)
+
+
+def hanging(head: str, text: str, indent: int) -> str:
+    """A text beside its head, broken where a terminal ends; one line where there is none, as programs want it.
+
+    Example:
+        >>> hanging("bert", "an encoder", 6)
+        'bert  an encoder'
+    """
+    from polyseme.report.terminal import NARROWEST, wrap
+
+    room = sys.maxsize
+    if sys.stdout.isatty() or "COLUMNS" in os.environ:
+        room = max(NARROWEST, shutil.get_terminal_size().columns) - indent
+    first, *more = wrap(text, room)
+    return "\n".join([f"{head:<{indent}}{first}".rstrip(), *(" " * indent + line for line in more)])
 
 
 def emit_json(document: Any) -> None:

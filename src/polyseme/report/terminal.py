@@ -25,6 +25,9 @@ _PROSE = 100
 _WORDS = 0.3
 """Share of the terminal to which a column of words may be wrapped before a table is folded."""
 
+_FEWEST = 6
+"""Columns that a column of words keeps, however narrow the terminal."""
+
 _GAP = 2
 """Columns between columns."""
 
@@ -74,7 +77,7 @@ def _lines(part: Part, limit: int) -> Iterator[list[str]]:
         yield wrap(part, min(limit, _PROSE)) if part else []
     elif isinstance(part, Heading):
         line = "─" if part.level == 2 else "┄"
-        yield [harmless(part.text), line * min(width(part.text), limit)]
+        yield [*wrap(harmless(part.text), limit), line * min(width(part.text), limit)]
     elif isinstance(part, Table):
         caption = wrap(harmless(part.caption), min(limit, _PROSE)) if part.caption else []
         *blocks, last = _table(part, limit)
@@ -129,6 +132,9 @@ def _table(table: Table, limit: int) -> list[list[str]]:
     least = [min(w, int(_WORDS * limit)) if column in words else w for column, w in enumerate(widths)]
     blocks = _folded(least, table.keys, limit)
     if len(blocks) == 1:
+        if words and _total(least) > limit:  # one figure beside its names: they share what it leaves
+            left = (limit - _total([0 if c in words else w for c, w in enumerate(widths)])) // len(words)
+            least = [min(w, max(_FEWEST, left)) if c in words else w for c, w in enumerate(widths)]
         return [_aligned([*heads, *rows], fitting(widths, least, limit), words)]
     return [lines for block in blocks for lines in _table(_of_columns(table, block), limit)]
 
