@@ -31,8 +31,9 @@ def outline(text: str) -> list[str | tuple[str, list[str]]]:
 
 
 def table(text: str) -> list[list[str]]:
-    """The cells of the table, the heads of rows and columns aside."""
-    rows = [line.strip("|").split("|")[1:] for line in text.split("\n") if line.startswith("| ")]
+    """The cells of the table of what can be done, the heads of rows and columns aside; pictures stand in another."""
+    lines = [line for line in text.split("\n") if line.startswith("| ") and "![" not in line]
+    rows = [line.strip("|").split("|")[1:] for line in lines]
     return [[re.sub(r"[^✓–\w-]+.*", "", cell.strip()) for cell in row] for row in rows[1:]]
 
 

@@ -595,15 +595,17 @@ def _tree(model: Model, asked: Tree) -> Any:
 
 async def _cka(call: Call) -> Answer:
     asked: Cka = call.asked
-    names = [call.run] if asked.against is None else [call.run, asked.against]
-    for name in names:
+    against = [] if asked.against is None else [asked.against]
+    for name in against:
         call.service.shelf.folder(name)
     lengths = await call.service.lengths(call.run, asked.texts)
+    for name in against:  # it is loaded while others are worked for
+        await call.service.ask(name, 1, lambda model, _: [None])
 
     def work(model: Model, _: Sequence[Any]) -> list[Any]:
         from polyseme.study.cka import cka
 
-        others = [] if asked.against is None else [call.service.shelf.get(asked.against)]
+        others = [call.service.shelf.get(name) for name in against]
         return [cka([model, *others], asked.texts, unit=asked.unit, limit=asked.limit).document()]
 
     outcome = await call.service.ask(call.run, sum(lengths), work)
