@@ -47,15 +47,15 @@ def _measure(room: Room) -> dict[str, Any]:
     every = mean_of(values.mean((1, 2)).tolist())
     prompt = " ".join(sentences[0].split()[:6]) if room.lang == "en" else sentences[0][:8]
     written = generate(run, prompt, max_new_tokens=14, temperature=0.7, top_k=20, seed=room.seed).text
-    whole = prompt + written if not written.startswith(prompt) else written
-    view = attention(run, whole.strip()[:160], layer=int(layer) + 1, head=int(head) + 1)
+    whole = " ".join((written if written.startswith(prompt) else prompt + written).split())[:160]
+    view = attention(run, whole, layer=int(layer) + 1, head=int(head) + 1)
     heads = [
         {"head": f"{i + 1}.{j + 1}", **mean_of(values[:, i, j].tolist())}
         for i in range(values.shape[1])
         for j in range(values.shape[2])
     ]
     return {
-        "commands": [typed("attention", room.path("gpt"), whole.strip()[:160])],
+        "commands": [typed("attention", room.path("gpt"), whole)],
         "figures": [
             # the head was chosen on one half of the sentences and is judged on the other
             figure(

@@ -29,11 +29,15 @@ def _measure(room: Room) -> dict[str, Any]:
             model: mask(run, passage, seed=room.seed + number).lines[-1] for model, run in runs.items()
         }
         units = [(a, b) for a, b, _ in by_model["ernie"]["cut"] if _is_several(passage[a:b])]
-        for model, line in by_model.items():
-            hidden = [(unit["start"], unit["end"]) for unit in line["units"]]
-            halves[model] += [_is_half(passage, unit, hidden) for unit in units if _touched(unit, hidden)]
-        theirs = [(unit["start"], unit["end"]) for unit in by_model["ernie"]["units"]]
-        good = len(units) >= 2 and any(_touched(unit, theirs) for unit in units)
+        hidden = {
+            model: [(unit["start"], unit["end"]) for unit in line["units"]]
+            for model, line in by_model.items()
+        }
+        for model, places in hidden.items():
+            halves[model] += [_is_half(passage, unit, places) for unit in units if _touched(unit, places)]
+        good = any(_touched(unit, hidden["ernie"]) for unit in units) and any(
+            _touched(unit, hidden["bert"]) and _is_half(passage, unit, hidden["bert"]) for unit in units
+        )
         if good and (shown is None or len(passage) < len(shown["text"])):
             shown = {"text": passage, "lines": [by_model[model] for model in ("bert", "ernie")]}
     shares = {model: share_of(some) for model, some in halves.items()}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from polyseme.data.store import PreparedCorpus
 from polyseme.infer.generate import generate
 from polyseme.infer.score import score
 from polyseme.lecture.chapter import Chapter, Found, figure, mean_of, share_of
@@ -26,7 +29,7 @@ def _measure(room: Room) -> dict[str, Any]:
         text = generate(
             run, start, max_new_tokens=length, temperature=0.8, top_p=0.95, seed=room.seed + number
         ).text
-        written.append(text if text.startswith(start) else start + text)
+        written.append(" ".join((text if text.startswith(start) else start + text).split()))
     known = set(texts.counts)
     trained = {run for sentence in texts.sentences(False) for run in _runs(_words(room, sentence))}
     rows: list[dict[str, Any]] = []
@@ -37,24 +40,14 @@ def _measure(room: Room) -> dict[str, Any]:
         rows.append(
             {"of": name, "known": share_of([word in known for word in flat]), "copied": share_of(copied)}
         )
-    nats = mean_of([each.per_token for each in score(run, real)])
-    loss = _by_frequency(room)
+    name = "nats a token below word frequency, on text that it never read"
     figures = [
+        figure(name, mean_of(_gains(room, real)), against=0.0),
         figure("words of its text that the training text has", rows[0]["known"], percent=True),
         figure("words of real text that the training text has", rows[1]["known"], percent=True),
         figure("runs of four words that are copied, of its text", rows[0]["copied"], percent=True),
         figure("runs of four words that are copied, of real text", rows[1]["copied"], percent=True),
     ]
-    better = {
-        "value": -nats["value"],
-        "low": _minus(nats["high"]),
-        "high": _minus(nats["low"]),
-        "n": nats["n"],
-    }
-    if loss is not None:
-        gain = {key: None if better[key] is None else loss + better[key] for key in ("value", "low", "high")}
-        name = "nats a token below word frequency, on text that it never read"
-        figures.insert(0, figure(name, {**gain, "n": nats["n"]}, against=0.0))
     return {
         "commands": [typed("generate", room.path("gpt"), starts[0], "--temperature", 0.8, "--top-p", 0.95)],
         "figures": figures,
@@ -64,19 +57,25 @@ def _measure(room: Room) -> dict[str, Any]:
     }
 
 
-def _by_frequency(room: Room) -> float | None:
-    """Nats a token by word frequency alone, on held-out text; None where the run does not say."""
-    value = room.run("gpt").run.meta.get("results", {}).get("unigram_loss")
-    return None if value is None else float(value)
+def _gains(room: Room, texts: list[str]) -> list[float]:
+    """Nats a token by which each text is more probable to the run than by how often its tokens occur."""
+    run = room.run("gpt")
+    store = run.run.store
+    if store is None:  # the text that it was trained on is gone
+        return []
+    counts = PreparedCorpus.open(store).train.counts.astype(np.float64) + 1
+    frequency = np.log(counts / counts.sum())
+    ids = [run.tokenizer.encode(text).ids for text in texts]
+    return [
+        float(each.per_token - frequency[tokens].mean())
+        for each, tokens in zip(score(run, texts), ids, strict=True)
+        if len(tokens)
+    ]
 
 
 def _runs(words: list[str]) -> list[tuple[str, ...]]:
     """Every four words in a row."""
     return [tuple(words[i : i + _RUN]) for i in range(len(words) - _RUN + 1)]
-
-
-def _minus(value: float | None) -> float | None:
-    return None if value is None else -value
 
 
 def _words(room: Room, text: str) -> list[str]:
