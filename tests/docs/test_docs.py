@@ -1,8 +1,9 @@
 """README and guide tell the truth: their commands and examples are run.
 
 A fenced block whose language is `console` holds commands on lines that begin with "$ "; other lines are what a
-person sees and are not compared. A block `python` is a script. The blocks of one page run in order in one folder that
-holds a few texts. Words after the language change how a block is run, not how it reads:
+person sees and are not compared. A block `python` is a script, and so is `bash` with a budget to test with: Slurm's
+commands are there, and run at once what they are given. The blocks of one page run in order in one folder that holds a
+few texts. Words after the language change how a block is run, not how it reads:
 
     no-run          leave it out: it needs a network, a clone, or hours
     steps=2         train a tiny model for so many steps instead of the budget that is printed
@@ -14,9 +15,11 @@ holds a few texts. Words after the language change how a block is run, not how i
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shlex
 import subprocess
+import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,6 +37,12 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 GUIDE = sorted(page for page in (ROOT / "docs" / "guide").glob("*.md") if not page.name.endswith(".zh.md"))
 PAGES = [ROOT / "README.md", ROOT / "README.zh.md", *GUIDE]
 
+_SLURM = """
+srun() { "$@"; }
+scontrol() { [ "$1" = show ] && echo localhost; }
+SLURM_JOB_ID=$$ SLURM_JOB_NODELIST=localhost SLURM_NNODES=1
+"""
+"""What a script finds on a machine of Slurm's; a job that is to be queued again has failed."""
 PORT = "8421"
 _FENCE = re.compile(r"^```(?P<info>\S[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 _CLI_BUDGET = re.compile(r"--(minutes|epochs|tokens|steps) \S+")
@@ -54,12 +63,17 @@ class Block:
 
     def commands(self) -> list[str]:
         """Shell commands, with the budget to test with."""
+        if self.language == "bash":
+            return [_SLURM + _CLI_BUDGET.sub(self._tiny(), self.body)]
         lines = self.body.replace("\\\n", " ").split("\n")
         commands = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
         if "steps" in self.options:
-            tiny = " ".join(f"--set {name}={value}" for name, value in TINY.items())
-            commands = [_CLI_BUDGET.sub(f"--steps {self.options['steps']} {tiny}", line) for line in commands]
+            commands = [_CLI_BUDGET.sub(self._tiny(), line) for line in commands]
         return commands
+
+    def _tiny(self) -> str:
+        settings = " ".join(f"--set {name}={value}" for name, value in TINY.items())
+        return f"--steps {self.options['steps']} {settings}"
 
     def script(self) -> str:
         """The Python script, with the budget to test with."""
@@ -77,7 +91,8 @@ def blocks_of(text: str) -> list[Block]:
         language, *words = match["info"].split()
         options = dict(word.partition("=")[::2] for word in words)
         absent = "needs" in options and importlib.util.find_spec(options["needs"]) is None
-        if language in ("console", "python") and "no-run" not in words and not absent:
+        runs = language in ("console", "python") or (language == "bash" and "steps" in options)
+        if runs and "no-run" not in words and not absent:
             blocks.append(Block(text.count("\n", 0, match.start()) + 1, language, options, match["body"]))
     return blocks
 
@@ -110,7 +125,7 @@ def _run_all(page: str, blocks: list[Block], served: ExitStack, capfd: pytest.Ca
         expected = int(block.options.get("exit", "0"))
         if block.language == "python":
             exec(compile(block.script(), f"{page}:{block.line}", "exec"), {"__name__": "__main__"})
-        for command in block.commands() if block.language == "console" else []:
+        for command in block.commands() if block.language != "python" else []:
             code = _run(command)
             assert code == expected, f"{page}:{block.line}\n{command}\n" + "\n".join(capfd.readouterr())
 
@@ -120,7 +135,8 @@ def _run(command: str) -> int:
     words = shlex.split(command)
     if words[0] == "polyseme":
         return cli.main(words[1:])
-    return subprocess.run(["bash", "-c", command], check=False).returncode
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return subprocess.run(["bash", "-c", command], check=False, env=os.environ | {"PATH": path}).returncode
 
 
 def test_blocks_are_found_and_options_applied() -> None:

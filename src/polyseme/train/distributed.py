@@ -12,15 +12,18 @@ Every error is shown once: by the rank where it happened, or by the first of the
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from itertools import count
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
@@ -28,7 +31,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
-from polyseme.core.ranks import declared
+from polyseme.core.ranks import declared, is_spoken_for
 from polyseme.errors import ConfigError, PolysemeError, TrainingError
 
 if TYPE_CHECKING:
@@ -64,6 +67,52 @@ def patience() -> float:
     return seconds
 
 
+class _Unheard(RuntimeError):
+    """The store does not answer: the machine that holds it cannot be reached."""
+
+
+class _Patient:
+    """The store's answers, waited for in a thread of its own: where a link is cut, a call to the store never returns.
+
+    Args:
+        store: keys that all ranks see.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._questions: SimpleQueue[tuple[Callable[[], Any], SimpleQueue[Any]]] = SimpleQueue()
+        self._silent = False
+        threading.Thread(target=self._work, name="store", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            question, answer = self._questions.get()
+            try:
+                answer.put(question())
+            except Exception as error:
+                answer.put(error)
+
+    def _ask(self, question: Callable[[], T], seconds: float) -> T:
+        answer: SimpleQueue[Any] = SimpleQueue()
+        self._questions.put((question, answer))
+        try:
+            result = answer.get(timeout=0.0 if self._silent else seconds)
+        except Empty:
+            self._silent = True
+            raise _Unheard(f"{os.environ.get('MASTER_ADDR', 'its machine')} does not answer") from None
+        if isinstance(result, Exception):
+            raise result
+        return result  # type: ignore[no-any-return]
+
+    def get(self, key: str, seconds: float) -> str | None:
+        """The value under a key, if there is one.  Raises:  RuntimeError: no answer in time."""
+        return self._ask(lambda: self._store.get(key).decode() if self._store.check([key]) else None, seconds)
+
+    def set(self, key: str, value: str, seconds: float) -> None:
+        """Put a value under a key.  Raises:  RuntimeError: no answer in time."""
+        self._ask(lambda: self._store.set(key, value), seconds)
+
+
 class _Group:
     """What this process knows about the other ranks.
 
@@ -73,7 +122,8 @@ class _Group:
     """
 
     def __init__(self, store: Store, rank: int, size: int) -> None:
-        self.store, self.rank, self.size, self.patience = store, rank, size, patience()
+        self._store, self.rank, self.size, self.patience = store, rank, size, patience()
+        self._patient, self._answered_within = _Patient(store), self.patience
         self._calls = {"on_rank_0": count(), "wait_for_all": count()}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
@@ -82,30 +132,49 @@ class _Group:
     def _beat(self) -> None:
         for number in count():
             with suppress(RuntimeError):  # the store is gone: whoever waits sees that for itself
-                self.store.set(f"beat/{self.rank}", str(number))
+                self._store.set(f"beat/{self.rank}", str(number))
             if self._over.wait(_BEAT_S):
                 return
 
     def close(self) -> None:
         """Stop beating."""
         self._over.set()
-        self._thread.join()
+        self._thread.join(1.0)  # it may be waiting for a machine that is gone
 
     def key(self, kind: str) -> str:
         """A name for the next call of this kind. It is the same on all ranks, since they make the same calls."""
         return f"{kind}/{next(self._calls[kind])}"
 
     def get(self, key: str) -> str | None:
-        """The value that a rank wrote under a key, if it has."""
-        return self.store.get(key).decode() if self.store.check([key]) else None
+        """The value that a rank wrote under a key, if it has.  Raises:  RuntimeError: the store cannot be reached."""
+        return self._patient.get(key, self._answered_within)
+
+    def set(self, key: str, value: str) -> None:
+        """Write a value under a key.  Raises:  RuntimeError: the store cannot be reached."""
+        self._patient.set(key, value, self._answered_within)
+
+    def say(self, key: str, value: str) -> None:
+        """Write a value for which others wait.
+
+        Raises:  as `cut_off`.
+        """
+        try:
+            self.set(key, value)
+        except RuntimeError as error:
+            raise self.cut_off(str(error)) from None
+
+    def be_brief(self) -> None:
+        """Something is wrong: from now on the store has seconds to answer."""
+        self._answered_within = min(self.patience, 3 * _BEAT_S)
 
     def wait(self, key: str, rank: int) -> str:
         """Wait for the value that a rank writes under a key, however long it works before.
 
         Raises:  TrainingError: it is lost.   SystemExit: it has ended with an error, which it has shown.
         """
-        watch, pause, looked = _Watch(self, [rank]), 0.005, 0.0
+        pause, looked = 0.005, 0.0
         try:
+            watch = _Watch(self, [rank])
             while (value := self.get(key)) is None:
                 if (now := time.monotonic()) - looked > 1.0:
                     looked = now
@@ -115,6 +184,8 @@ class _Group:
                         raise self.lost([rank], "it says nothing any more")
                 time.sleep(pause)
                 pause = min(0.25, 1.5 * pause)
+        except _Unheard as error:
+            raise self.cut_off(str(error)) from None
         except RuntimeError as error:  # the store ended with the process that held it
             raise self.lost([rank], str(error)) from None
         return value
@@ -124,23 +195,40 @@ class _Group:
         return int(json.loads(self.get(f"left/{rank}") or "{}").get("code", 1))
 
     def gone(self) -> tuple[list[int], list[int]]:
-        """Ranks that ended with an error that they show, and ranks that are lost; takes a few seconds."""
+        """Ranks that ended with an error that they show, and ranks that are lost; takes a few seconds.
+
+        Raises:  as `cut_off`.
+        """
+        self.be_brief()
         other_ranks = [r for r in range(self.size) if r != self.rank]
-        watch = _Watch(self, other_ranks)
-        end = time.monotonic() + 3 * _BEAT_S
         left: list[int] = []
-        with suppress(RuntimeError):
+        try:
+            watch = _Watch(self, other_ranks)
+            end = time.monotonic() + 3 * _BEAT_S
             while time.monotonic() < end and not left:
                 watch.silent()
                 time.sleep(0.1)
                 left = [r for r in other_ranks if json.loads(self.get(f"left/{r}") or "{}").get("shown")]
+        except _Unheard as error:
+            raise self.cut_off(str(error)) from None
+        except RuntimeError:  # the store ended with the process that held it, which is rank 0 or started it
+            return left, [0] if self.rank else []
         return left, [r for r in watch.never_moved() if r not in left]
 
     def lost(self, ranks: Sequence[int], got: str) -> BaseException:
         """The error that the first remaining rank raises; the others end silently."""
+        if _here.ours:
+            _here.cut_short = 1
         first_alive = min(r for r in range(self.size) if r not in ranks)
-        if self.rank != first_alive:
-            return SystemExit(1)
+        return self._lost(ranks, got) if self.rank == first_alive else SystemExit(1)
+
+    def cut_off(self, got: str) -> BaseException:
+        """The error of a machine from which rank 0 cannot be reached: nobody there knows of the others."""
+        if _here.ours:
+            _here.cut_short = 1
+        return SystemExit(1) if is_spoken_for() else self._lost([0] if self.rank else [], got)
+
+    def _lost(self, ranks: Sequence[int], got: str) -> TrainingError:
         names = " and ".join(map(str, ranks)) or "?"
         return TrainingError(
             f"rank {names} of {self.size} is lost",
@@ -194,9 +282,20 @@ class _Here:
 
     group: _Group | None = None
     ours = False  # whether the process group is ours to end, or the caller's
+    cut_short: int | None = None  # the exit code where a rank was lost
 
 
 _here = _Here()
+
+
+@atexit.register
+def _end() -> None:
+    """Where a rank was lost, end without putting torch's objects away: each sum under way is waited for to its end."""
+    if _here.cut_short is not None:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(_here.cut_short)
 
 
 def _part(name: str, store: Store) -> Store:
@@ -293,7 +392,7 @@ def stop() -> None:
 
 
 def _close() -> None:
-    if _here.ours and dist.is_initialized():
+    if _here.ours and dist.is_initialized() and _here.cut_short is None:
         dist.destroy_process_group()
     _here.ours = False
     if _here.group is not None:
@@ -338,7 +437,8 @@ def _once(group: _Group, error: BaseException) -> BaseException:
     """
     shown = not isinstance(error, SystemExit)
     with suppress(RuntimeError):
-        group.store.set(f"left/{group.rank}", json.dumps({"code": _code(error), "shown": shown}))
+        group.be_brief()
+        group.set(f"left/{group.rank}", json.dumps({"code": _code(error), "shown": shown}))
         if group.rank == 0 or not shown:
             return error
         end = time.monotonic() + _FIRST_S
@@ -381,9 +481,9 @@ def on_rank_0(work: Callable[[], T]) -> T:
             result = work()
         except BaseException as error:
             with suppress(RuntimeError):
-                _here.group.store.set(key, json.dumps({"failed": _code(error)}))
+                _here.group.set(key, json.dumps({"failed": _code(error)}))
             raise
-        _here.group.store.set(key, json.dumps({"result": result}))
+        _here.group.say(key, json.dumps({"result": result}))
         return result
     answer: dict[str, Any] = json.loads(_here.group.wait(key, 0))
     if "failed" in answer:
@@ -399,7 +499,7 @@ def wait_for_all() -> None:
     if _here.group is None:
         return
     key = _here.group.key("wait_for_all")
-    _here.group.store.set(f"{key}/{_here.group.rank}", "here")
+    _here.group.say(f"{key}/{_here.group.rank}", "here")
     for other in range(_here.group.size):
         if other != _here.group.rank:
             _here.group.wait(f"{key}/{other}", other)

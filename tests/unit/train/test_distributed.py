@@ -15,6 +15,8 @@ import torch.distributed as dist
 from polyseme.core import ranks
 from polyseme.errors import ConfigError, InputError, RunError, TrainingError
 from polyseme.train import distributed
+from polyseme.train.config import TrainConfig
+from polyseme.train.parallel import pieces
 
 
 def new_store() -> Any:
@@ -200,3 +202,49 @@ def test_what_the_environment_declares(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "10")
     assert (ranks.declared(), ranks.restarted(), ranks.job()) == ((3, 4), True, None)
+
+
+class Unplugged:
+    """A store whose machine is not there any more: calls do not come back."""
+
+    def check(self, keys: list[str]) -> bool:
+        threading.Event().wait(60)
+        return False
+
+    def set(self, key: str, value: str) -> None:
+        threading.Event().wait(60)
+
+
+@pytest.mark.parametrize("what", ["wait", "gone", "say"])
+def test_a_store_that_does_not_answer_is_an_error_of_each_machine(
+    monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setenv("POLYSEME_RANK_TIMEOUT", "0.3")
+    monkeypatch.setenv("MASTER_ADDR", "host-a")
+    group = distributed._Group(Unplugged(), 3, 4)
+    ask = {"wait": lambda: group.wait("x", 1), "gone": group.gone, "say": lambda: group.say("x", "y")}
+    began = time.monotonic()
+    with pytest.raises(TrainingError, match="rank 0 of 4 is lost") as lost:
+        ask[what]()
+    assert lost.value.got == "host-a does not answer"
+    monkeypatch.setenv("RANK", "3")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(SystemExit):  # another rank of that machine says so
+        ask[what]()
+    group.close()
+    assert time.monotonic() - began < 3
+
+
+def test_more_ranks_than_rows_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "size", lambda: 9)
+    with pytest.raises(ConfigError, match="more ranks than rows"):
+        pieces(TrainConfig(batch_size=8))
+
+
+def test_an_error_of_the_computation_is_no_lost_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = distributed._Group(new_store(), 0, 2)
+    monkeypatch.setattr(distributed._here, "group", group)
+    with pytest.raises(RuntimeError, match="shapes"), distributed.collective():
+        raise RuntimeError("shapes cannot be multiplied")
+    group.close()
