@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,21 @@ def test_what_is_printed_fits_the_terminal(
     printed = capsys.readouterr().out
     assert printed.strip()
     assert [line for line in printed.split("\n") if width(line) > columns] == []
+
+
+QUICK = {name: typed for name, typed in VERBS.items() if name not in ("doctor", "compare", "table")}
+
+
+@pytest.mark.parametrize("typed", QUICK.values(), ids=QUICK)
+def test_quiet_prints_results_alone_and_verbose_what_it_took(
+    folder: Path, typed: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    words = ["the cat likes the small dog" if word == "text" else word for word in typed.split()]
+    assert main([*words, "-q"]) == 0
+    quiet = capsys.readouterr()
+    assert quiet.err in ("", "note: there is no such file: it is read as a text by itself\n")
+    assert quiet.out.strip()
+    with warnings.catch_warnings():
+        assert main([*words, "-v"]) == 0
+    assert "took:" in capsys.readouterr().err

@@ -86,9 +86,14 @@ def text_of(result: Result) -> str:
 
 
 def html_of(result: Result) -> str:
-    """The page of a result inside another page, such as a notebook: a frame of its own, so that no style leaks."""
+    """The page of a result inside another page, such as a notebook: a frame of its own, so that no style leaks.
+
+    It grows to the page's height, up to a screen; in a notebook that is not trusted, and so runs no handler, it has
+    room for 32 lines.
+    """
     return (
         f'<iframe srcdoc="{html.escape(page_of(result).html(), quote=True)}" '
+        "onload=\"this.style.height=Math.min(this.contentDocument.documentElement.scrollHeight+8,900)+'px'\" "
         'style="width:100%;height:32em;border:0" loading="lazy"></iframe>'
     )
 
