@@ -6,11 +6,10 @@
 English novels, 8,000 WordPiece tokens, the same training text and the same held-out masked positions for
 everyone (_novels.py). Each peer counts with the best of three learning rates (_peers_mlm.py).
 
-Ours is `pretrain` with the model's default recipe in float32, as the peers are; a budget of minutes sets its
-schedule, so several budgets are tried. Both sides' clocks are the same: the step time of a quiet machine (20th
-percentile of a few dozen steps) times the number of steps, plus what ours counts before its first step;
-evaluations and saves are outside. The wall column is the
-time that ours really spent in steps, with whatever else the machine was doing.
+Ours is `pretrain` with the model's default recipe in float32, as the peers are; a budget of minutes sets its sizes and
+its schedule, so several budgets are tried. Both sides' clocks are the same: the step time of a quiet machine (20th
+percentile of the steps) times the number of steps, plus what ours counts before its first step; evaluations and saves
+are outside. The wall column is the time that ours really spent in steps, with whatever else the machine was doing.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ import _novels
 import _peers_mlm
 
 BUDGETS = (0.5, 1.5, 10.0)
-CALIBRATION_STEPS = 60
+WARM_UP_STEPS = 5
 SECONDS_BETWEEN_POINTS = 5.0
 MOST_POINTS = 100
 
@@ -86,21 +85,23 @@ def heldout(novels: _novels.Novels) -> list[Any]:
     return batches
 
 
-def ours(model: str, steps: int, points: int, precision: str, novels: _novels.Novels) -> list[dict[str, Any]]:
-    """Run `pretrain` for so many steps, judged on the fixed masks; return the records of metrics.jsonl."""
+def ours(
+    model: str, minutes: float, points: int, precision: str, novels: _novels.Novels
+) -> list[dict[str, Any]]:
+    """Run `pretrain` for so many minutes, judged on the fixed masks; return the records of metrics.jsonl."""
     from polyseme.train.pretrain import pretrain
     from polyseme.train.request import Budget, PretrainRequest
 
     fixed = heldout(novels)
     with (
         tempfile.TemporaryDirectory(dir=_novels.CACHE) as folder,
-        patch("polyseme.train.pretrain.heldout_batches", lambda *_: fixed),
+        patch("polyseme.train.heldout.heldout_batches", lambda *_: fixed),
     ):
         request = PretrainRequest(
             model=model,
             corpus=[str(store(novels))],
             output=Path(folder) / "run",
-            budget=Budget(steps=steps),
+            budget=Budget(minutes=minutes),
             settings={"train.precision": precision, "train.evaluations": points},
         )
         return pretrain(request).metrics()
@@ -151,17 +152,18 @@ def main() -> None:
     n_masked = (novels.valid_labels != _novels.IGNORE).sum()
     print(f"unigram {novels.unigram:.3f} nats on {n_masked:,} masked positions")
 
-    first = ours(options.model, CALIBRATION_STEPS, 1, options.precision, novels)
-    step_time = float(np.quantile(step_seconds(first)[5:], 0.2))
     curves = []
     for minutes in options.minutes:
-        steps = max(1, round(60 * minutes / step_time))
         points = min(MOST_POINTS, max(1, round(60 * minutes / SECONDS_BETWEEN_POINTS)))
-        curve = curve_of(ours(options.model, steps, points, options.precision, novels), step_time)
+        records = ours(options.model, minutes, points, options.precision, novels)
+        step_time = float(np.quantile(step_seconds(records)[WARM_UP_STEPS:], 0.2))
+        curve = curve_of(records, step_time)
         name = f"{options.model}_{options.precision}_{minutes:g}min.json"
         _novels.write_atomic(_novels.BENCH / "results" / "ours" / name, json.dumps(curve, indent=1).encode())
         curves.append(curve)
-        print(f"\nours: {options.model}, {minutes:g} minutes: {steps:,} steps of {step_time:.4f} s")
+        print(
+            f"\nours: {options.model}, {minutes:g} minutes: {curve[-1]['step']:,} steps of {step_time:.4f} s"
+        )
         print(f"{'seconds':>9}{'wall':>9}{'tokens':>13}{'held-out':>10}")
         for point in curve[:: max(1, len(curve) // 20)] + curve[-1:]:
             print(
