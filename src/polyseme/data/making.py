@@ -30,7 +30,7 @@ from polyseme.data.encoding import DocumentEncoder, EncodedDocuments
 from polyseme.data.examples import DocumentChunks, NextTokenWindows, SpecialTokens
 from polyseme.data.packing import packed_rows
 from polyseme.data.store import SHARD, SPLITS, StoreWriter, TokenStore, write_shard
-from polyseme.errors import CorpusError, PolysemeError
+from polyseme.errors import CorpusError, PolysemeError, RunError
 from polyseme.text.clean import CleaningReport
 from polyseme.text.config import TextConfig
 from polyseme.text.corpus import Corpus, Fingerprint, is_heldout
@@ -194,11 +194,15 @@ def make_shards(task: Task) -> dict[str, Any]:
         plan = _plan(work)
         encoder = _encoder(work / "tokenizer.json", plan["text"]["language"], plan["text"]["sentences"])
         corpus, report = _corpus(task), CleaningReport()
-        with new_folder(folder) as temporary:
-            with _Shards(temporary, plan) as shards:
-                for split, batch in _batches(task, corpus, report, plan["valid_share"]):
-                    shards.add(split, batch, encoder.encode(batch.texts) if batch.texts else None)
-            shards.complete({"dirt": report.as_dict(), "reading": corpus.reading()})
+        try:
+            with new_folder(folder) as temporary:
+                with _Shards(temporary, plan) as shards:
+                    for split, batch in _batches(task, corpus, report, plan["valid_share"]):
+                        shards.add(split, batch, encoder.encode(batch.texts) if batch.texts else None)
+                shards.complete({"dirt": report.as_dict(), "reading": corpus.reading()})
+        except (OSError, RunError):
+            if not (folder / SHARD).is_file():  # else a process that was taken for dead has made the same
+                raise
     documents = tokens = 0
     for shard in shards_made(folder):
         for counts in json.loads((shard / SHARD).read_bytes())["splits"].values():

@@ -16,6 +16,7 @@ import numpy as np
 import psutil
 import pytest
 
+from polyseme import cli
 from polyseme.core.rng import Random
 from polyseme.data import making, sharding
 from polyseme.data.engines import Local, engine_named
@@ -330,6 +331,43 @@ def test_the_whole_of_shards_is_read_as_an_array(store: PreparedCorpus) -> None:
         assert np.array_equal(joined[whole > whole.mean()], whole[whole > whole.mean()])
         with pytest.raises(IndexError):
             joined[n]
+
+
+def test_what_the_command_refuses(
+    tmp_path: Path, sources: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for options, says in (
+        (["--shard-mb", "0"], "--shard-mb must be above zero"),
+        (["--address", "auto"], "only Ray has an address"),
+        (["--engine", "spark"], "spark"),
+    ):
+        assert cli.main(["prepare", sources[0], "-o", str(tmp_path / "s"), *options]) == 2
+        assert says in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_makes_shards_and_goes_on(
+    tmp_path: Path,
+    sources: list[str],
+    tokenizer: Tokenizer,
+    store: PreparedCorpus,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tokenizer.save(tmp_path / "tokenizer.json")
+    command = [
+        "prepare",
+        *sources,
+        "-o",
+        str(tmp_path / "s"),
+        "--documents",
+        "blank",
+        "--set",
+        "text.valid_share=0.2",
+    ]
+    command += ["--tokenizer", str(tmp_path / "tokenizer.json"), "--workers", "1", "--json", "--resume"]
+    for _ in range(2):
+        assert cli.main([*command, "--shard-mb", str(PIECE / 2**20)]) == 0
+        assert json.loads(capsys.readouterr().out)["digest"] == store.meta["digest"]
 
 
 # Rows

@@ -10,9 +10,14 @@ import pytest
 
 from polyseme import Budget, PretrainRequest, pretrain
 from polyseme.core import registry
-from polyseme.data.loader import special_tokens
+from polyseme.data.engines import Local
+from polyseme.data.loader import Loader, heldout_batches, special_tokens
+from polyseme.data.prepare import prepare
+from polyseme.data.sharding import Sharding
 from polyseme.errors import ConfigError
-from polyseme.train.build import check_objectives, corpus_learner
+from polyseme.text.config import TextConfig, TokenizerConfig
+from polyseme.train.build import build_loader, check_objectives, corpus_learner, special_ids
+from polyseme.train.heldout import impossible
 from polyseme.train.recipe import FOLDER, recipe_names, resolve
 from small import VOCABULARY, make_encoder, make_objectives
 
@@ -129,3 +134,26 @@ def test_corpus_learners_for_models_that_they_are_not_made_for(model: str, objec
     assert error.value.fix == f"--set objectives={','.join(own)}"
     assert corpus_learner(resolve("word2vec")) is not None
     assert corpus_learner(resolve("bert")) is None
+
+
+@pytest.mark.parametrize("model", ["modernbert", "bert", "gpt"])
+def test_a_store_in_shards_is_read_by_every_kind_of_objective(tmp_path: Path, model: str) -> None:
+    texts = [
+        f"The {n} lions sleep. They dream of {n * n} birds.\nIt is late, and {n} is all." for n in range(200)
+    ]
+    (tmp_path / "text.txt").write_text("\n\n".join(texts))
+    how = Sharding(Local(1), piece=5000)
+    text, words = TextConfig(documents="blank", valid_share=0.2), TokenizerConfig(vocab_size=300)
+    corpus = prepare(tmp_path / "text.txt", tmp_path / "s", text=text, tokenizer=words, sharding=how)
+    recipe, special = resolve(model, settings={"data.sequence_length": 64}), special_ids(corpus.tokenizer)
+    assert impossible(recipe, corpus.train, special) == {}
+    loaders = [build_loader(corpus.train, recipe, special, 1) for _ in range(2)]
+    first, again = (loader.batch(40, 4) for loader in loaders)
+    assert first.ids.shape == (4, 64)
+    assert (first.ids == again.ids).all()
+    loader = build_loader(corpus.valid, recipe, special, 1)
+    batches = heldout_batches(loader, 4, 10**6, 64)
+    assert sum(len(batch.ids) for batch in batches) >= 3
+    if isinstance(loader, Loader):
+        seen = sum(int((batch.segment > 0).sum()) for batch in batches)
+        assert seen >= corpus.valid.n_tokens
