@@ -60,7 +60,7 @@ ARRAYS = ("tokens", "word_starts", "sentences", "documents", "counts")
 """The files of a split, without .bin."""
 
 _BLOCK, _BLOCKS = 1 << 16, 16
-_OPEN = 64  # shards that are mapped at a time
+_OPEN = 4  # shards that stay mapped though nobody reads them
 
 TokenArray = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 
