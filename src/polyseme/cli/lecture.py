@@ -63,10 +63,11 @@ def run(
     from polyseme.lecture.page import lecture_page
     from polyseme.lecture.room import Room
     from polyseme.report.files import check_folder
+    from polyseme.train.signals import goes_on_by
 
     check_folder(output)
     use_threads(threads)
-    with reporting() as reporter:
+    with goes_on_by("the same command goes on where it stopped", output), reporting() as reporter:
         room = Room(
             folder=output,
             corpus=text or ["python-docs" if lang == "en" else "sanguo"],

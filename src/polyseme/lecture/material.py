@@ -297,8 +297,16 @@ def marked_uses(room: Room, most: int = 3) -> tuple[Path, list[str]] | None:
     chosen = [word for word in best if enough[word] >= 10][:most]
     if not chosen:
         return None
-    rows = [row for word in chosen for rows in found[word].values() for row in rows[: enough[word]]]
-    write_json_lines(rows, path)
+    called = (
+        {"thing": "事物", "action": "动作"} if room.lang == "zh" else {"thing": "thing", "action": "action"}
+    )
+    drawn = [
+        {**row, "sense": called[sense]}
+        for word in chosen
+        for sense, rows in found[word].items()
+        for row in rows[: enough[word]]
+    ]
+    write_json_lines(drawn, path)
     return path, chosen
 
 

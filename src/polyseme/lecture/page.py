@@ -92,7 +92,7 @@ def _word(one: Mapping[str, Any], say: Speaker) -> str:
 
 def _named(figure: Mapping[str, Any], say: Speaker) -> str:
     name = _own(figure["name"], say)
-    return f"{name}: {figure['of']}" if figure["of"] else name
+    return f"{name}{'：' if say.lang == 'zh' else ': '}{figure['of']}" if figure["of"] else name
 
 
 def _own(words: str, say: Speaker) -> str:

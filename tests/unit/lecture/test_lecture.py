@@ -13,7 +13,7 @@ import pytest
 
 from polyseme import Budget
 from polyseme.cli import main
-from polyseme.errors import ConfigError, RunError
+from polyseme.errors import ConfigError, Interrupted, RunError
 from polyseme.lecture.chapter import figure, in_order, mean_of, share_of
 from polyseme.lecture.giving import give
 from polyseme.lecture.material import labelled, marked_uses, spans_of
@@ -260,3 +260,16 @@ def test_the_verb_refuses_what_it_cannot_do(capsys: pytest.CaptureFixture[str], 
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few draws: intervals are tested elsewhere."""
     monkeypatch.setattr("polyseme.lecture.chapter._ROUNDS", 200)
+
+
+def test_an_interruption_says_that_the_same_command_goes_on(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: Any) -> None:
+        raise Interrupted("stopped", fix="the same command with --resume")
+
+    monkeypatch.setattr("polyseme.lecture.giving.give", stopped)
+    assert main(["lecture", "--text", str(text), "-o", str(tmp_path / "out")]) == 130
+    told = capsys.readouterr().err
+    assert "the same command goes on where it stopped" in told
+    assert "--resume" not in told
