@@ -9,6 +9,7 @@ import csv
 import json
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -315,6 +316,12 @@ def tasks(reader: Reader) -> None:
     reader.press("Enter")
     reader.sees("section", 4)
     reader.sees(".missing", 0)
+    reader.tab_to("#threshold")
+    reader.page.keyboard.insert_text("-50")
+    reader.press("Enter")  # below which no question is answered
+    none = "(no answer)" if reader.lang == "en" else "（无答案）"
+    reader.sees(f".said:text-is('{none}')", 1)
+    reader.sees(f".bar-label.marked:text-is('{none}')", 1)
     reader.tab_to(".token")
     reader.press("Tab", "Enter")  # what else the second word could be
     reader.sees('.token[aria-pressed="true"]', 1)
@@ -588,6 +595,26 @@ def test_an_error_is_told_with_what_to_try(watched: Callable[..., Watched], addr
     assert told.split()[-6:] == ["收到", "a", "应为", "b", "请试", "c"]
     one.pictures("error")
     one.check(axe)
+
+
+def test_the_commands_of_the_api_view_fit_their_routes(watched: Callable[..., Watched], address: str) -> None:
+    one = watched()
+    one.page.goto(f"{address}#view=api&lang=en&text=the%20old%20cat%20sees%20a%20dog")
+    Reader(one.page, "en").sees("details")
+    wrong = []
+    for command in one.page.locator("details pre").all_text_contents():
+        words = shlex.split(command)
+        url, method = next(word for word in words if word.startswith("http")), "GET"
+        if "-X" in words or any(part in url for part in ("/v1/chat", "/metrics")):
+            continue
+        sent: dict[str, Any] = {}
+        if "-d" in words:
+            method = "POST"
+            sent = {"data": words[words.index("-d") + 1], "headers": {"content-type": "application/json"}}
+        answer = one.context.request.fetch(url, method=method, **sent)
+        if answer.status not in (200, 400):  # 400: no run that is served can do it
+            wrong.append((command, answer.status, answer.text()[:200]))
+    assert wrong == []
 
 
 def test_what_takes_long_can_be_stopped(watched: Callable[..., Watched], address: str, axe: str) -> None:

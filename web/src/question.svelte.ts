@@ -118,3 +118,26 @@ export class Question<T> {
     }
   }
 }
+
+/** One document that is asked of no run by itself: when a view opens, and again when its effect runs again. */
+export class Once<T> {
+  value = $state.raw<T | null>(null);
+  error = $state.raw<ErrorBody | null>(null);
+
+  /** Ask; what comes back leaves it. */
+  ask(load: (signal: AbortSignal) => Promise<T>): () => void {
+    const aborting = new AbortController();
+    load(aborting.signal).then(
+      (found) => {
+        if (!aborting.signal.aborted) [this.value, this.error] = [found, null];
+      },
+      (failed: unknown) => {
+        if (aborting.signal.aborted) return;
+        if (failed instanceof ServerError) this.error = failed.body;
+        else if (failed instanceof GoneError) server.lost();
+        else throw failed;
+      },
+    );
+    return () => aborting.abort();
+  }
+}

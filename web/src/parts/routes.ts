@@ -159,10 +159,10 @@ function example(path: string, schema: Schema | undefined, run: RunAbout | undef
     choices: zh ? ["好", "坏"] : ["good", "bad"],
     template: zh ? "{text}这很{label}。" : "{text} It was {label}.",
     prompt: one,
-    kind: "score",
-    document: {},
+    kind: "tokenize",
+    document: { text: one, tokens: [], cut: 0 },
     input: [one, other],
-    inputs: path === "/similarity" ? { source_sentence: one, sentences: [other] } : path === "/" || path === "/models" ? one : [one, other],
+    inputs: path === "/similarity" ? { source_sentence: one, sentences: [other] } : [one, other],
     query: one,
     tokens: [1, 2],
     ids: [[1, 2]],
@@ -171,7 +171,7 @@ function example(path: string, schema: Schema | undefined, run: RunAbout | undef
   if (path === "/api/predict") wanted.push(...(run?.task === "qa" ? ["question", "context"] : run?.task === "pair" ? ["text", "text_b"] : ["text"]));
   if (path === "/api/senses") wanted.push("from");
   if (path === "/v1/completions") wanted.push("prompt");
-  if (path === "/tokenize" || path.startsWith("/pipeline")) return { ...begin, inputs: one };
+  if (["/tokenize", "/predict", "/", "/models"].includes(path) || path.startsWith("/pipeline")) return { ...begin, inputs: one };
   if (path === "/v1/chat/completions") return { ...begin, messages: [] };
   const more: Record<string, unknown> = { question: zh ? "天气怎么样？" : "How was the weather?", context: one, from: [one, other] };
   return { ...begin, ...Object.fromEntries([...new Set(wanted)].map((name) => [name, values[name] ?? more[name] ?? null])) };
